@@ -1,0 +1,663 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+
+
+#define NGX_HTTP_ATLS_ZONE_SIZE  (10 * 1024 * 1024)
+
+
+static ngx_int_t ngx_http_atls_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_atls_postconfiguration(ngx_conf_t *cf);
+static void *ngx_http_atls_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_atls_init_main_conf(ngx_conf_t *cf, void *conf);
+static void *ngx_http_atls_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_http_atls_enable(ngx_conf_t *cf,
+    ngx_http_atls_loc_conf_t *conf);
+static char *ngx_http_atls_default_zone(ngx_conf_t *cf);
+static ngx_uint_t ngx_http_atls_has_return(ngx_conf_t *cf);
+static ngx_int_t ngx_http_atls_endpoint(ngx_conf_t *cf,
+    ngx_http_atls_loc_conf_t *conf);
+static ngx_int_t ngx_http_atls_endpoint_addrs(ngx_conf_t *cf, EVP_MD_CTX *md);
+static char *ngx_http_atls_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_atls_check_buffer_size(ngx_conf_t *cf, void *post,
+    void *data);
+static char *ngx_http_atls_check_seconds(ngx_conf_t *cf, void *post,
+    void *data);
+static ngx_int_t ngx_http_atls_init_process(ngx_cycle_t *cycle);
+
+
+static ngx_conf_bitmask_t  ngx_http_atls_protocols[] = {
+    { ngx_string("TLSv1.2"), NGX_SSL_TLSv1_2 },
+    { ngx_string("TLSv1.3"), NGX_SSL_TLSv1_3 },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_enum_t  ngx_http_atls_payloads[] = {
+    { ngx_string("http"), NGX_HTTP_ATLS_PAYLOAD_HTTP },
+    { ngx_string("raw"), NGX_HTTP_ATLS_PAYLOAD_RAW },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_post_t  ngx_http_atls_buffer_size_post =
+    { ngx_http_atls_check_buffer_size };
+
+static ngx_conf_post_t  ngx_http_atls_seconds_post =
+    { ngx_http_atls_check_seconds };
+
+
+static ngx_command_t  ngx_http_atls_commands[] = {
+
+    { ngx_string("atls"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, enable),
+      NULL },
+
+    { ngx_string("atls_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_atls_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("atls_max_handshakes"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_atls_main_conf_t, max_handshakes),
+      NULL },
+
+    { ngx_string("atls_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_array_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, certificates),
+      NULL },
+
+    { ngx_string("atls_certificate_key"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_array_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, certificate_keys),
+      NULL },
+
+    { ngx_string("atls_password_file"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_atls_ssl_password_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("atls_protocols"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_conf_set_bitmask_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, protocols),
+      &ngx_http_atls_protocols },
+
+    { ngx_string("atls_ciphers"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, ciphers),
+      NULL },
+
+    { ngx_string("atls_prefer_server_ciphers"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, prefer_server_ciphers),
+      NULL },
+
+    { ngx_string("atls_ecdh_curve"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, ecdh_curve),
+      NULL },
+
+    { ngx_string("atls_dhparam"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, dhparam),
+      NULL },
+
+    { ngx_string("atls_conf_command"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_conf_set_keyval_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, conf_commands),
+      NULL },
+
+    { ngx_string("atls_session_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, session_timeout),
+      &ngx_http_atls_seconds_post },
+
+    { ngx_string("atls_session_lifetime"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, session_lifetime),
+      &ngx_http_atls_seconds_post },
+
+    { ngx_string("atls_handshake_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, handshake_timeout),
+      NULL },
+
+    { ngx_string("atls_payload"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, payload),
+      &ngx_http_atls_payloads },
+
+    { ngx_string("atls_buffer_size"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, buffer_size),
+      &ngx_http_atls_buffer_size_post },
+
+    { ngx_string("atls_required"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, required),
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_atls_module_ctx = {
+    ngx_http_atls_preconfiguration,        /* preconfiguration */
+    ngx_http_atls_postconfiguration,       /* postconfiguration */
+
+    ngx_http_atls_create_main_conf,        /* create main configuration */
+    ngx_http_atls_init_main_conf,          /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_atls_create_loc_conf,         /* create location configuration */
+    ngx_http_atls_merge_loc_conf           /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_atls_module = {
+    NGX_MODULE_V1,
+    &ngx_http_atls_module_ctx,             /* module context */
+    ngx_http_atls_commands,                /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_atls_init_process,            /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_int_t
+ngx_http_atls_preconfiguration(ngx_conf_t *cf)
+{
+    return ngx_http_atls_variables_init(cf);
+}
+
+
+static ngx_int_t
+ngx_http_atls_postconfiguration(ngx_conf_t *cf)
+{
+    if (ngx_http_atls_raw_filter_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_atls_phases_init(cf);
+}
+
+
+static void *
+ngx_http_atls_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_atls_main_conf_t  *amcf;
+
+    amcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_atls_main_conf_t));
+    if (amcf == NULL) {
+        return NULL;
+    }
+
+    amcf->max_handshakes = NGX_CONF_UNSET_UINT;
+
+    return amcf;
+}
+
+
+static char *
+ngx_http_atls_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_atls_main_conf_t *amcf = conf;
+
+    ngx_conf_init_uint_value(amcf->max_handshakes, 1024);
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_atls_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_atls_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_atls_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->protocols = 0;
+     *     conf->ciphers = { 0, NULL };
+     *     conf->ecdh_curve = { 0, NULL };
+     *     conf->dhparam = { 0, NULL };
+     *     conf->ssl = NULL;
+     *     conf->content_handler = NULL;
+     *     conf->pinned = 0;
+     *     conf->cookie_path = { 0, NULL };
+     *     conf->endpoint = 0;
+     */
+
+    conf->enable = NGX_CONF_UNSET;
+    conf->payload = NGX_CONF_UNSET_UINT;
+    conf->buffer_size = NGX_CONF_UNSET_SIZE;
+    conf->required = NGX_CONF_UNSET;
+    conf->session_timeout = NGX_CONF_UNSET;
+    conf->session_lifetime = NGX_CONF_UNSET;
+    conf->handshake_timeout = NGX_CONF_UNSET_MSEC;
+    conf->certificates = NGX_CONF_UNSET_PTR;
+    conf->certificate_keys = NGX_CONF_UNSET_PTR;
+    conf->passwords = NGX_CONF_UNSET_PTR;
+    conf->prefer_server_ciphers = NGX_CONF_UNSET;
+    conf->conf_commands = NGX_CONF_UNSET_PTR;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_atls_loc_conf_t *prev = parent;
+    ngx_http_atls_loc_conf_t *conf = child;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    ngx_conf_merge_uint_value(conf->payload, prev->payload,
+                              NGX_HTTP_ATLS_PAYLOAD_HTTP);
+    ngx_conf_merge_size_value(conf->buffer_size, prev->buffer_size,
+                              ATLS_MAX_PLAINTEXT);
+    ngx_conf_merge_value(conf->required, prev->required, 0);
+
+    ngx_conf_merge_sec_value(conf->session_timeout, prev->session_timeout,
+                             600);
+    ngx_conf_merge_sec_value(conf->session_lifetime, prev->session_lifetime,
+                             86400);
+    ngx_conf_merge_msec_value(conf->handshake_timeout,
+                              prev->handshake_timeout, 10000);
+
+    ngx_conf_merge_ptr_value(conf->certificates, prev->certificates, NULL);
+    ngx_conf_merge_ptr_value(conf->certificate_keys, prev->certificate_keys,
+                             NULL);
+    ngx_conf_merge_ptr_value(conf->passwords, prev->passwords, NULL);
+
+    ngx_conf_merge_bitmask_value(conf->protocols, prev->protocols,
+                                 (NGX_CONF_BITMASK_SET
+                                  |NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3));
+
+    ngx_conf_merge_str_value(conf->ciphers, prev->ciphers,
+                             NGX_HTTP_ATLS_CIPHERS);
+    ngx_conf_merge_value(conf->prefer_server_ciphers,
+                         prev->prefer_server_ciphers, 0);
+    ngx_conf_merge_str_value(conf->ecdh_curve, prev->ecdh_curve,
+                             "auto");
+    ngx_conf_merge_str_value(conf->dhparam, prev->dhparam, "");
+    ngx_conf_merge_ptr_value(conf->conf_commands, prev->conf_commands, NULL);
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* not inherited, but "if" and "limit_except" are parts of a location */
+
+    if (conf->enable == NGX_CONF_UNSET && clcf->noname) {
+        conf->enable = prev->enable;
+        conf->ssl = prev->ssl;
+        conf->content_handler = prev->content_handler;
+        conf->pinned = prev->pinned;
+        conf->cookie_path = prev->cookie_path;
+        conf->endpoint = prev->endpoint;
+
+        return NGX_CONF_OK;
+    }
+
+    if (conf->enable == NGX_CONF_UNSET) {
+        conf->enable = 0;
+    }
+
+    return conf->enable ? ngx_http_atls_enable(cf, conf) : NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_atls_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_ssl_srv_conf_t   *sscf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    sscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_ssl_module);
+
+    if (ngx_http_atls_ssl_on(sscf)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"atls\" of the location \"%V\" can't be used with "
+                      "\"ssl on\", use \"listen ... ssl\"", &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_atls_default_zone(cf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    conf->content_handler = clcf->handler;
+    clcf->handler = ngx_http_atls_handler;
+
+    conf->pinned = conf->content_handler || ngx_http_atls_has_return(cf);
+
+    if (conf->payload == NGX_HTTP_ATLS_PAYLOAD_RAW && !conf->pinned) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"atls_payload raw\" needs a content handler, such as "
+                      "\"proxy_pass\", in the location \"%V\"", &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    conf->cookie_path = clcf->name;
+
+#if (NGX_PCRE)
+    if (clcf->regex) {
+        ngx_str_set(&conf->cookie_path, "/");
+    }
+#endif
+
+    if (clcf->named) {
+        ngx_str_set(&conf->cookie_path, "/");
+    }
+
+    if (ngx_http_atls_endpoint(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_atls_ssl_create(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_atls_default_zone(ngx_conf_t *cf)
+{
+    ngx_str_t                   name;
+    ngx_http_atls_main_conf_t  *amcf;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
+
+    if (amcf->zone) {
+        return NGX_CONF_OK;
+    }
+
+    ngx_str_set(&name, "atls");
+
+    amcf->zone = ngx_http_atls_session_zone(cf, &name,
+                                            NGX_HTTP_ATLS_ZONE_SIZE);
+
+    return amcf->zone ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/*
+ * "return" answers as a content handler does, but is none: its code is among
+ * those of the rewrite module, whose configuration begins with their array.
+ */
+
+static ngx_uint_t
+ngx_http_atls_has_return(ngx_conf_t *cf)
+{
+    ngx_uint_t            i;
+    uintptr_t            *code;
+    ngx_array_t         **codes;
+    ngx_module_t        **modules;
+    ngx_http_conf_ctx_t  *ctx;
+
+    ctx = cf->ctx;
+    codes = NULL;
+
+    /* nginx may have been built without it */
+
+    for (modules = cf->cycle->modules; *modules; modules++) {
+        if (ngx_strcmp((*modules)->name, "ngx_http_rewrite_module") == 0) {
+            codes = ctx->loc_conf[(*modules)->ctx_index];
+            break;
+        }
+    }
+
+    if (codes == NULL || *codes == NULL) {
+        return 0;
+    }
+
+    code = (*codes)->elts;
+
+    for (i = 0; i < (*codes)->nelts / sizeof(uintptr_t); i++) {
+        if (code[i] == (uintptr_t) ngx_http_script_return_code) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * A session may be used at the endpoint it was made for and nowhere else.  The
+ * endpoint is named by what stays when a configuration is reloaded: the
+ * server's addresses and name, and the location's.
+ */
+
+static ngx_int_t
+ngx_http_atls_endpoint(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
+{
+    u_char                     hash[EVP_MAX_MD_SIZE];
+    ngx_int_t                  rc;
+    EVP_MD_CTX                *md;
+    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+
+    rc = NGX_ERROR;
+
+    md = EVP_MD_CTX_new();
+
+    if (md == NULL
+        || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1
+        || ngx_http_atls_endpoint_addrs(cf, md) != NGX_OK
+        || EVP_DigestUpdate(md, cscf->server_name.data, cscf->server_name.len)
+           != 1
+        || EVP_DigestUpdate(md, " ", 1) != 1
+        || EVP_DigestUpdate(md, clcf->name.data, clcf->name.len) != 1
+        || EVP_DigestFinal_ex(md, hash, NULL) != 1)
+    {
+        ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0, "SHA-256 failed");
+
+    } else {
+        ngx_memcpy(&conf->endpoint, hash, sizeof(uint64_t));
+        rc = NGX_OK;
+    }
+
+    EVP_MD_CTX_free(md);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_atls_endpoint_addrs(ngx_conf_t *cf, EVP_MD_CTX *md)
+{
+    ngx_uint_t                   p, a, s;
+    ngx_http_conf_port_t        *port;
+    ngx_http_conf_addr_t        *addr;
+    ngx_http_core_srv_conf_t    *cscf, **servers;
+    ngx_http_core_main_conf_t   *cmcf;
+
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    port = cmcf->ports->elts;
+
+    for (p = 0; p < cmcf->ports->nelts; p++) {
+
+        addr = port[p].addrs.elts;
+
+        for (a = 0; a < port[p].addrs.nelts; a++) {
+
+            servers = addr[a].servers.elts;
+
+            for (s = 0; s < addr[a].servers.nelts; s++) {
+
+                if (servers[s] == cscf
+                    && EVP_DigestUpdate(md, addr[a].opt.sockaddr,
+                                        addr[a].opt.socklen)
+                       != 1)
+                {
+                    return NGX_ERROR;
+                }
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_atls_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_atls_main_conf_t *amcf = conf;
+
+    u_char     *p;
+    ssize_t     size;
+    ngx_str_t  *value, name, s;
+
+    if (amcf->zone) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    p = ngx_strlchr(value[1].data, value[1].data + value[1].len, ':');
+
+    if (p == NULL || p == value[1].data) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid zone \"%V\", use \"name:size\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    name.data = value[1].data;
+    name.len = p - value[1].data;
+
+    s.data = p + 1;
+    s.len = value[1].data + value[1].len - s.data;
+
+    size = ngx_parse_size(&s);
+
+    if (size == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid zone size \"%V\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (size < (ssize_t) (8 * ngx_pagesize)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "zone \"%V\" is too small", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    amcf->zone = ngx_http_atls_session_zone(cf, &name, size);
+
+    return amcf->zone ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_atls_check_buffer_size(ngx_conf_t *cf, void *post, void *data)
+{
+    size_t *sp = data;
+
+    if (*sp < 512 || *sp > ATLS_MAX_PLAINTEXT) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "a record holds 512 to %d bytes",
+                           ATLS_MAX_PLAINTEXT);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_atls_check_seconds(ngx_conf_t *cf, void *post, void *data)
+{
+    time_t *tp = data;
+
+    if (*tp == 0) {
+        return "must be at least a second";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_atls_main_conf_t  *amcf;
+
+    amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_atls_module);
+
+    if (amcf == NULL || amcf->zone == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_http_atls_session_init_worker(amcf->zone, cycle->log);
+
+    return ngx_http_atls_inner_init_worker(cycle);
+}

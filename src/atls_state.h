@@ -1,0 +1,132 @@
+
+/*
+ * The portable state of an established TLS session: what is left to know of
+ * an SSL object once its handshake is over.  Fixed size, no pointers: it lives
+ * in shared memory and any process can go on with it.
+ *
+ * Plain C and OpenSSL's public API, no nginx types.
+ */
+
+
+#ifndef _ATLS_STATE_H_INCLUDED_
+#define _ATLS_STATE_H_INCLUDED_
+
+
+#include <openssl/ssl.h>
+
+#include "atls_record.h"
+
+
+/* Of the structures below, to be raised with any change of them. */
+
+#define ATLS_STATE_VERSION          1
+
+#define ATLS_MAX_SECRET             48      /* SHA-384 */
+#define ATLS_MASTER_SECRET          48
+#define ATLS_RANDOM                 32
+
+
+typedef struct {
+    uint16_t            version;            /* ATLS_STATE_VERSION */
+    uint16_t            protocol;           /* ATLS_TLSv1_* */
+    uint16_t            suite;              /* IANA number */
+    uint16_t            group;              /* TLS group number, or 0 */
+    uint16_t            max_fragment;       /* largest plaintext either way,
+                                               RFC 6066, section 4 */
+    uint8_t             aead;               /* atls_aead_e */
+    uint8_t             sha384;             /* 1: SHA-384, 0: SHA-256 */
+
+    /* what an established session may be in the middle of */
+
+    uint8_t             key_updates;        /* received without data between */
+    uint8_t             empty_records;      /* likewise */
+    uint8_t             message_len;        /* of an unfinished KeyUpdate */
+    uint8_t             update_owed;        /* to a KeyUpdate received */
+    uint8_t             read_closed;        /* close_notify received */
+    uint8_t             write_closed;       /* close_notify or alert sent */
+
+    atls_key_t          read;
+    atls_key_t          write;
+
+    union {
+        struct {
+            uint8_t     read_secret[ATLS_MAX_SECRET];
+            uint8_t     write_secret[ATLS_MAX_SECRET];
+            uint8_t     exporter_secret[ATLS_MAX_SECRET];
+        } tls13;
+
+        struct {
+            uint8_t     master_secret[ATLS_MASTER_SECRET];
+            uint8_t     client_random[ATLS_RANDOM];
+            uint8_t     server_random[ATLS_RANDOM];
+        } tls12;
+    } u;
+} atls_state_t;
+
+
+/*
+ * What is watched while an SSL does its handshake.  The caller owns it, keeps
+ * it as long as the SSL, and wipes it (OPENSSL_cleanse) after freezing.
+ */
+
+typedef struct {
+    uint8_t             client_secret[ATLS_MAX_SECRET];
+    uint8_t             server_secret[ATLS_MAX_SECRET];
+    uint8_t             exporter_secret[ATLS_MAX_SECRET];
+    uint8_t             client_len;
+    uint8_t             server_len;
+    uint8_t             exporter_len;
+    uint8_t             rekeyed;            /* a KeyUpdate was seen */
+    unsigned            finished;           /* Finished messages sent */
+    uint64_t            sent;               /* records since our Finished */
+    uint64_t            received;           /* likewise, since the peer's */
+} atls_watch_t;
+
+
+/*
+ * Prepares a context: its key log and message callbacks, and read_ahead off
+ * (what follows the handshake must stay in the BIO).  If SSL_set_SSL_CTX() is
+ * to switch to another context, prepare that one, too: OpenSSL looks for the
+ * key log callback in the current one.  Returns 0 or -1.
+ */
+
+int atls_watch_ctx(SSL_CTX *ctx);
+
+/* Watches a new SSL of such a context.  Returns 0 or -1. */
+
+int atls_watch(SSL *ssl, atls_watch_t *watch);
+
+/* 1 if the cipher is one whose records this code protects, else 0. */
+
+int atls_cipher_supported(const SSL_CIPHER *cipher);
+
+/*
+ * Takes the state out of an SSL of either role (read and write are its own)
+ * whose handshake is finished, with nothing read from it since.  Afterwards
+ * the SSL may only be freed (it is marked as shut down, so that a cached
+ * session outlives it); its output stays in its BIO.  Returns 0, or -1 with
+ * *reason set to a static string.
+ */
+
+int atls_freeze(SSL *ssl, atls_watch_t *watch, atls_state_t *state,
+    const char **reason);
+
+/*
+ * TLS 1.3 KeyUpdate, RFC 8446, section 7.2: the next secret, key and iv of one
+ * direction; seq starts again at 0.  Returns 0 or -1.
+ */
+
+int atls_state_update_read(atls_state_t *state);
+int atls_state_update_write(atls_state_t *state);
+
+/*
+ * Keying material exporter, RFC 5705 and RFC 8446, section 7.5.  In TLS 1.2
+ * context == NULL differs from an empty one.  Labels of the handshake itself
+ * are refused, as by OpenSSL.  Returns 0 or -1.
+ */
+
+int atls_export(const atls_state_t *state, const char *label, size_t label_len,
+    const uint8_t *context, size_t context_len, uint8_t *out, size_t out_len);
+
+
+#endif /* _ATLS_STATE_H_INCLUDED_ */

@@ -1,0 +1,290 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+
+
+#define NGX_HTTP_ATLS_SMALL_BUFFER  2048
+#define NGX_HTTP_ATLS_BUFFERS       4
+
+
+static ngx_int_t ngx_http_atls_answer_get(ngx_http_atls_answer_t *answer,
+    size_t size);
+static ngx_chain_t *ngx_http_atls_answer_free(ngx_http_atls_answer_t *answer,
+    size_t size);
+static ngx_chain_t *ngx_http_atls_answer_alloc(ngx_http_atls_answer_t *answer,
+    size_t size);
+static void ngx_http_atls_answer_append(ngx_http_atls_answer_t *answer,
+    ngx_chain_t *cl);
+static ngx_int_t ngx_http_atls_answer_pass(ngx_http_atls_answer_t *answer);
+
+
+void
+ngx_http_atls_answer_init(ngx_http_atls_answer_t *answer,
+    ngx_http_request_t *r, size_t plaintext)
+{
+    answer->request = r;
+    answer->size = plaintext + ATLS_CHANNEL_OVERHEAD;
+}
+
+
+u_char *
+ngx_http_atls_answer_room(ngx_http_atls_answer_t *answer, size_t size)
+{
+    ngx_int_t  rc;
+
+    if (answer->error) {
+        return NULL;
+    }
+
+    rc = ngx_http_atls_answer_get(answer, size);
+
+    if (rc == NGX_OK) {
+        return answer->tail->buf->last;
+    }
+
+    if (rc == NGX_ERROR) {
+        answer->error = 1;
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_http_atls_answer_commit(ngx_http_atls_answer_t *answer, size_t size)
+{
+    answer->tail->buf->last += size;
+    answer->length += size;
+}
+
+
+ngx_int_t
+ngx_http_atls_answer_copy(ngx_http_atls_answer_t *answer, u_char *data,
+    size_t len)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    cl = ngx_http_atls_answer_alloc(answer, len);
+    if (cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    b = cl->buf;
+    b->last = ngx_cpymem(b->last, data, len);
+
+    answer->length += len;
+    ngx_http_atls_answer_append(answer, cl);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_atls_answer_flush(ngx_http_atls_answer_t *answer)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = answer->request;
+
+    if (answer->error) {
+        return NGX_ERROR;
+    }
+
+    if (!answer->started) {
+        answer->started = 1;
+
+        rc = ngx_http_send_header(r);
+
+        if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+            answer->error = 1;
+            return NGX_ERROR;
+        }
+    }
+
+    if (answer->tail) {
+        answer->tail->buf->flush = 1;
+    }
+
+    return ngx_http_atls_answer_pass(answer);
+}
+
+
+ngx_int_t
+ngx_http_atls_answer_finish(ngx_http_atls_answer_t *answer)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = answer->request;
+
+    if (answer->error) {
+        return NGX_ERROR;
+    }
+
+    if (!answer->started) {
+        answer->started = 1;
+
+        r->headers_out.content_length_n = answer->length;
+
+        rc = ngx_http_send_header(r);
+
+        if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+            return rc;
+        }
+    }
+
+    if (answer->tail == NULL) {
+        return ngx_http_send_special(r, NGX_HTTP_LAST);
+    }
+
+    answer->tail->buf->last_buf = 1;
+    answer->tail->buf->last_in_chain = 1;
+
+    return ngx_http_output_filter(r, answer->out);
+}
+
+
+static ngx_int_t
+ngx_http_atls_answer_pass(ngx_http_atls_answer_t *answer)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = answer->request;
+
+    rc = ngx_http_output_filter(r, answer->out);
+
+    if (rc == NGX_ERROR) {
+        answer->error = 1;
+        return NGX_ERROR;
+    }
+
+    ngx_chain_update_chains(r->pool, &answer->free, &answer->busy,
+                            &answer->out,
+                            (ngx_buf_tag_t) &ngx_http_atls_module);
+
+    answer->tail = NULL;
+    answer->length = 0;
+
+    return answer->busy || r->connection->buffered ? NGX_AGAIN : NGX_OK;
+}
+
+
+/* Makes answer->tail a buffer with room for size bytes. */
+
+static ngx_int_t
+ngx_http_atls_answer_get(ngx_http_atls_answer_t *answer, size_t size)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    if (answer->tail) {
+        b = answer->tail->buf;
+
+        if ((size_t) (b->end - b->last) >= size) {
+            return NGX_OK;
+        }
+    }
+
+    cl = ngx_http_atls_answer_free(answer, size);
+
+    if (cl == NULL) {
+
+        /* most answers are small and need no more than one small buffer */
+
+        if (size <= NGX_HTTP_ATLS_SMALL_BUFFER && answer->tail == NULL
+            && !answer->started)
+        {
+            size = NGX_HTTP_ATLS_SMALL_BUFFER;
+
+        } else if (answer->nbuffers == NGX_HTTP_ATLS_BUFFERS) {
+            return NGX_AGAIN;
+
+        } else {
+            size = answer->size;
+            answer->nbuffers++;
+        }
+
+        cl = ngx_http_atls_answer_alloc(answer, size);
+        if (cl == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_http_atls_answer_append(answer, cl);
+
+    return NGX_OK;
+}
+
+
+static ngx_chain_t *
+ngx_http_atls_answer_free(ngx_http_atls_answer_t *answer, size_t size)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl, **ll;
+
+    for (ll = &answer->free; *ll; ll = &(*ll)->next) {
+        cl = *ll;
+        b = cl->buf;
+
+        if ((size_t) (b->end - b->start) < size) {
+            continue;
+        }
+
+        *ll = cl->next;
+
+        b->pos = b->start;
+        b->last = b->start;
+        b->flush = 0;
+
+        return cl;
+    }
+
+    return NULL;
+}
+
+
+static ngx_chain_t *
+ngx_http_atls_answer_alloc(ngx_http_atls_answer_t *answer, size_t size)
+{
+    ngx_chain_t         *cl;
+    ngx_http_request_t  *r;
+
+    r = answer->request;
+
+    cl = ngx_alloc_chain_link(r->pool);
+    if (cl == NULL) {
+        return NULL;
+    }
+
+    cl->buf = ngx_create_temp_buf(r->pool, size);
+    if (cl->buf == NULL) {
+        return NULL;
+    }
+
+    cl->buf->tag = (ngx_buf_tag_t) &ngx_http_atls_module;
+
+    return cl;
+}
+
+
+static void
+ngx_http_atls_answer_append(ngx_http_atls_answer_t *answer, ngx_chain_t *cl)
+{
+    cl->next = NULL;
+
+    if (answer->tail) {
+        answer->tail->next = cl;
+
+    } else {
+        answer->out = cl;
+    }
+
+    answer->tail = cl;
+}

@@ -1,0 +1,63 @@
+
+/*
+ * The response to an outer POST: records, gathered in buffers and sent as one
+ * piece with a Content-Length if that is all, else as a stream.  The number
+ * of buffers is bounded: a client that does not read stops the sealing.
+ */
+
+
+#ifndef _NGX_HTTP_ATLS_ANSWER_H_INCLUDED_
+#define _NGX_HTTP_ATLS_ANSWER_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+
+
+typedef struct {
+    ngx_http_request_t   *request;
+
+    ngx_chain_t          *out;          /* filled, not passed on yet */
+    ngx_chain_t          *tail;         /* the last of out */
+    ngx_chain_t          *busy;         /* passed on, not sent yet */
+    ngx_chain_t          *free;
+
+    size_t                size;         /* of a buffer, for a full record */
+    size_t                length;       /* in out */
+    ngx_uint_t            nbuffers;     /* of that size */
+
+    unsigned              started:1;    /* the header is sent */
+    unsigned              error:1;
+} ngx_http_atls_answer_t;
+
+
+/* plaintext: the largest that a record to be added will have. */
+
+void ngx_http_atls_answer_init(ngx_http_atls_answer_t *answer,
+    ngx_http_request_t *r, size_t plaintext);
+
+/*
+ * Room for size bytes, to be committed with the number that was written.
+ * NULL: there is none before more is flushed, or never if answer->error.
+ */
+
+u_char *ngx_http_atls_answer_room(ngx_http_atls_answer_t *answer, size_t size);
+void ngx_http_atls_answer_commit(ngx_http_atls_answer_t *answer, size_t size);
+
+/* Adds a copy, whatever its length. */
+
+ngx_int_t ngx_http_atls_answer_copy(ngx_http_atls_answer_t *answer,
+    u_char *data, size_t len);
+
+/*
+ * Passes on what there is, the header first; called again when the client's
+ * connection is writable.  NGX_OK: all is sent; NGX_AGAIN; NGX_ERROR.
+ */
+
+ngx_int_t ngx_http_atls_answer_flush(ngx_http_atls_answer_t *answer);
+
+/* Ends the response.  Returns what ngx_http_finalize_request() wants. */
+
+ngx_int_t ngx_http_atls_answer_finish(ngx_http_atls_answer_t *answer);
+
+
+#endif /* _NGX_HTTP_ATLS_ANSWER_H_INCLUDED_ */

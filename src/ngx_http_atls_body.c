@@ -1,0 +1,341 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+
+
+static ngx_int_t ngx_http_atls_body_next(ngx_http_atls_body_t *body);
+static ngx_int_t ngx_http_atls_body_read_file(ngx_http_atls_body_t *body,
+    ngx_buf_t *b);
+static ngx_int_t ngx_http_atls_body_gather(ngx_http_atls_body_t *body,
+    size_t n);
+static ngx_int_t ngx_http_atls_body_alloc(ngx_http_atls_body_t *body);
+
+
+ngx_int_t
+ngx_http_atls_body_peek(ngx_http_atls_body_t *body, size_t n, u_char **data,
+    size_t *len)
+{
+    ngx_int_t  rc;
+
+    if (body->held == body->taken) {
+
+        rc = ngx_http_atls_body_fill(body);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if ((size_t) (body->last - body->pos) >= n) {
+            *data = body->pos;
+            *len = n;
+            return NGX_OK;
+        }
+    }
+
+    rc = ngx_http_atls_body_gather(body, n);
+
+    if (rc == NGX_OK || rc == NGX_DONE) {
+        *data = body->buffer + body->taken;
+        *len = ngx_min(n, body->held - body->taken);
+        return NGX_OK;
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_atls_body_read(ngx_http_atls_body_t *body, size_t n, u_char **data,
+    size_t *len)
+{
+    ngx_int_t  rc;
+
+    if (body->held > body->taken) {
+        *data = body->buffer + body->taken;
+        *len = ngx_min(n, body->held - body->taken);
+
+        body->taken += *len;
+
+        return NGX_OK;
+    }
+
+    rc = ngx_http_atls_body_fill(body);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    *data = body->pos;
+    *len = ngx_min(n, (size_t) (body->last - body->pos));
+
+    body->pos += *len;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_atls_body_record(ngx_http_atls_body_t *body, atls_channel_t *channel,
+    u_char **record, size_t *len)
+{
+    ssize_t    n;
+    ngx_int_t  rc;
+
+    if (body->held == body->taken) {
+
+        rc = ngx_http_atls_body_fill(body);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        /* a record that sits in one buffer is opened where it is */
+
+        if (body->last - body->pos >= ATLS_HEADER_SIZE) {
+
+            n = atls_channel_header(channel, body->pos);
+            if (n < 0) {
+                return NGX_DECLINED;
+            }
+
+            if (body->last - body->pos >= n) {
+                *record = body->pos;
+                *len = n;
+
+                body->pos += n;
+
+                return NGX_OK;
+            }
+        }
+    }
+
+    rc = ngx_http_atls_body_gather(body, ATLS_HEADER_SIZE);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    n = atls_channel_header(channel, body->buffer + body->taken);
+    if (n < 0) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_atls_body_gather(body, n);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    *record = body->buffer + body->taken;
+    *len = n;
+
+    body->taken += n;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_atls_body_prepend(ngx_http_atls_body_t *body, u_char *data,
+    size_t len)
+{
+    size_t  held;
+
+    held = body->held - body->taken;
+
+    if (ngx_http_atls_body_alloc(body) != NGX_OK
+        || held + len > ATLS_MAX_RECORD)
+    {
+        return NGX_ERROR;
+    }
+
+    /* a few bytes may have been peeked at before */
+
+    ngx_memmove(body->buffer + len, body->buffer + body->taken, held);
+    ngx_memcpy(body->buffer, data, len);
+
+    body->taken = 0;
+    body->held = held + len;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_atls_body_rest(ngx_http_atls_body_t *body, ngx_str_t *rest)
+{
+    rest->data = body->buffer + body->taken;
+    rest->len = body->held - body->taken;
+}
+
+
+/*
+ * Puts the next n bytes together in the buffer.  NGX_DONE when the body ends
+ * before: then the buffer holds what there was.
+ */
+
+static ngx_int_t
+ngx_http_atls_body_gather(ngx_http_atls_body_t *body, size_t n)
+{
+    size_t     size;
+    ngx_int_t  rc;
+
+    if (ngx_http_atls_body_alloc(body) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (body->taken) {
+        ngx_memmove(body->buffer, body->buffer + body->taken,
+                    body->held - body->taken);
+        body->held -= body->taken;
+        body->taken = 0;
+    }
+
+    while (body->held < n) {
+
+        rc = ngx_http_atls_body_fill(body);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        size = ngx_min(n - body->held, (size_t) (body->last - body->pos));
+
+        ngx_memcpy(body->buffer + body->held, body->pos, size);
+
+        body->held += size;
+        body->pos += size;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_body_alloc(ngx_http_atls_body_t *body)
+{
+    if (body->buffer) {
+        return NGX_OK;
+    }
+
+    body->buffer = ngx_palloc(body->request->pool, ATLS_MAX_RECORD);
+
+    if (body->buffer == NULL) {
+        body->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_atls_body_fill(ngx_http_atls_body_t *body)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    if (body->pos < body->last) {
+        return NGX_OK;
+    }
+
+    if (body->status) {
+        return NGX_ERROR;
+    }
+
+    r = body->request;
+
+    for ( ;; ) {
+
+        rc = ngx_http_atls_body_next(body);
+        if (rc != NGX_DONE) {
+            return rc;
+        }
+
+        if (!r->reading_body) {
+            return NGX_DONE;
+        }
+
+        rc = ngx_http_read_unbuffered_request_body(r);
+
+        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            body->status = rc;
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
+            return NGX_AGAIN;
+        }
+    }
+}
+
+
+/*
+ * Goes on to the next buffer of those that are read.  To core, a buffer is
+ * consumed from then on, but core does not use it again before more is read,
+ * which is not before all of it is taken here.
+ */
+
+static ngx_int_t
+ngx_http_atls_body_next(ngx_http_atls_body_t *body)
+{
+    ngx_buf_t                *b;
+    ngx_chain_t              *cl;
+    ngx_http_request_body_t  *rb;
+
+    rb = body->request->request_body;
+
+    while (rb->bufs) {
+        cl = rb->bufs;
+        b = cl->buf;
+
+        if (b->in_file && !ngx_buf_in_memory(b) && b->file_pos < b->file_last) {
+            return ngx_http_atls_body_read_file(body, b);
+        }
+
+        rb->bufs = cl->next;
+        ngx_free_chain(body->request->pool, cl);
+
+        if (ngx_buf_in_memory(b) && b->pos < b->last) {
+            body->pos = b->pos;
+            body->last = b->last;
+            b->pos = b->last;
+
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DONE;
+}
+
+
+/* The body is in a file when something else wanted it before, as mirrors do. */
+
+static ngx_int_t
+ngx_http_atls_body_read_file(ngx_http_atls_body_t *body, ngx_buf_t *b)
+{
+    size_t   size;
+    ssize_t  n;
+
+    if (body->file == NULL) {
+        body->file = ngx_palloc(body->request->pool, ATLS_MAX_RECORD);
+        if (body->file == NULL) {
+            body->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+            return NGX_ERROR;
+        }
+    }
+
+    size = (size_t) ngx_min(b->file_last - b->file_pos, ATLS_MAX_RECORD);
+
+    n = ngx_read_file(b->file, body->file, size, b->file_pos);
+
+    if (n <= 0) {
+        body->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_ERROR;
+    }
+
+    b->file_pos += n;
+
+    body->pos = body->file;
+    body->last = body->file + n;
+
+    return NGX_OK;
+}

@@ -1,0 +1,79 @@
+
+/*
+ * The body of an outer POST, as bytes (for a handshake) and as whole records
+ * (for a channel).  It is read unbuffered: what is not taken is not read, so
+ * that a client can't send more than is used.
+ */
+
+
+#ifndef _NGX_HTTP_ATLS_BODY_H_INCLUDED_
+#define _NGX_HTTP_ATLS_BODY_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+
+
+typedef struct {
+    ngx_http_request_t   *request;
+
+    u_char               *pos;      /* what is read and not taken yet */
+    u_char               *last;
+
+    /*
+     * What comes before it: the start of a record, from an earlier POST or
+     * put together of several buffers.  ATLS_MAX_RECORD bytes, allocated when
+     * first needed; those from taken to held are not taken yet.
+     */
+
+    u_char               *buffer;
+    size_t                taken;
+    size_t                held;
+
+    u_char               *file;     /* read from a body in a file */
+
+    ngx_int_t             status;   /* of a failed read: an HTTP status */
+} ngx_http_atls_body_t;
+
+
+/*
+ * All return NGX_AGAIN when more of the body has to come first (the request's
+ * read event tells), NGX_DONE when the body has ended, NGX_ERROR when it can't
+ * be read: body->status says why.
+ */
+
+/* NGX_OK: there is at least a byte that is read and not taken. */
+
+ngx_int_t ngx_http_atls_body_fill(ngx_http_atls_body_t *body);
+
+/*
+ * NGX_OK: the next n bytes at *data, not taken; fewer if the body ends before
+ * but has any.
+ */
+
+ngx_int_t ngx_http_atls_body_peek(ngx_http_atls_body_t *body, size_t n,
+    u_char **data, size_t *len);
+
+/* NGX_OK: 1 to n bytes at *data, in the body's memory, taken. */
+
+ngx_int_t ngx_http_atls_body_read(ngx_http_atls_body_t *body, size_t n,
+    u_char **data, size_t *len);
+
+/*
+ * NGX_OK: a whole record at *record, taken; it stays until the next call.
+ * NGX_DECLINED: the channel refuses its header.
+ */
+
+ngx_int_t ngx_http_atls_body_record(ngx_http_atls_body_t *body,
+    atls_channel_t *channel, u_char **record, size_t *len);
+
+/* Begins with bytes that an earlier POST has left. */
+
+ngx_int_t ngx_http_atls_body_prepend(ngx_http_atls_body_t *body, u_char *data,
+    size_t len);
+
+/* After NGX_DONE: the start of an unfinished record, if there is one. */
+
+void ngx_http_atls_body_rest(ngx_http_atls_body_t *body, ngx_str_t *rest);
+
+
+#endif /* _NGX_HTTP_ATLS_BODY_H_INCLUDED_ */

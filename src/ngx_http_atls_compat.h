@@ -1,0 +1,55 @@
+
+/*
+ * What differs between the versions of nginx that the module supports
+ * (1.22.1 and later), in one place.
+ */
+
+
+#ifndef _NGX_HTTP_ATLS_COMPAT_H_INCLUDED_
+#define _NGX_HTTP_ATLS_COMPAT_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+
+
+/* 1.23.0: request headers with many values are lists, not arrays */
+
+#if (nginx_version >= 1023000)
+
+#define ngx_http_atls_find_cookie(r, name, value)                             \
+    (ngx_http_parse_multi_header_lines(r, (r)->headers_in.cookie, name,       \
+                                       value)                                 \
+     != NULL)
+
+#define ngx_http_atls_link_header(h)  (h)->next = NULL
+
+#else
+
+#define ngx_http_atls_find_cookie(r, name, value)                             \
+    (ngx_http_parse_multi_header_lines(&(r)->headers_in.cookies, name, value) \
+     != NGX_DECLINED)
+
+#define ngx_http_atls_link_header(h)
+
+#endif
+
+
+/* 1.25.0: QUIC */
+
+#if (nginx_version >= 1025000)
+#define ngx_http_atls_no_quic(conf)  (conf)->quic = 0
+#else
+#define ngx_http_atls_no_quic(conf)
+#endif
+
+
+/* until 1.25.1: "ssl on", which would turn inner connections to TLS too */
+
+#if (nginx_version < 1025001)
+#define ngx_http_atls_ssl_on(sscf)  ((sscf)->enable == 1)
+#else
+#define ngx_http_atls_ssl_on(sscf)  0
+#endif
+
+
+#endif /* _NGX_HTTP_ATLS_COMPAT_H_INCLUDED_ */

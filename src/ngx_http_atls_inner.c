@@ -1,0 +1,688 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+
+
+#define NGX_HTTP_ATLS_IOVS  64
+
+
+static ngx_int_t ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner,
+    ngx_connection_t *c, ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_inner_addr(ngx_http_atls_inner_t *inner,
+    ngx_connection_t *oc);
+static void ngx_http_atls_inner_listening(ngx_http_atls_inner_t *inner,
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_atls_inner_info(ngx_http_atls_inner_t *inner,
+    ngx_http_atls_session_t *session);
+static ssize_t ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf,
+    size_t size);
+static ssize_t ngx_http_atls_inner_recv_end(ngx_http_atls_inner_t *inner);
+static ngx_uint_t ngx_http_atls_inner_http2(ngx_http_atls_inner_t *inner,
+    u_char *buf, size_t n);
+static ssize_t ngx_http_atls_inner_recv_chain(ngx_connection_t *c,
+    ngx_chain_t *in, off_t limit);
+static ssize_t ngx_http_atls_inner_send(ngx_connection_t *c, u_char *buf,
+    size_t size);
+static ngx_chain_t *ngx_http_atls_inner_send_chain(ngx_connection_t *c,
+    ngx_chain_t *in, off_t limit);
+static size_t ngx_http_atls_inner_gather(ngx_chain_t *in, size_t max,
+    struct iovec *iov, ngx_uint_t *niov);
+static void ngx_http_atls_inner_closed(void *data);
+
+
+/*
+ * Core looks at a connection's socket behind its back: recv(MSG_PEEK) must
+ * answer EAGAIN, shutdown() and the like must do no harm.  So all inner
+ * connections have one end of a pair on which nothing is ever sent.
+ */
+
+static ngx_socket_t  ngx_http_atls_inner_fds[2] = {
+    (ngx_socket_t) -1, (ngx_socket_t) -1
+};
+
+
+ngx_int_t
+ngx_http_atls_inner_init_worker(ngx_cycle_t *cycle)
+{
+    if (!(ngx_event_flags & NGX_USE_CLEAR_EVENT)) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "\"atls\" needs the \"epoll\" or \"kqueue\" "
+                      "event method");
+        return NGX_ERROR;
+    }
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ngx_http_atls_inner_fds) == -1) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      "socketpair() for \"atls\" failed");
+        return NGX_ERROR;
+    }
+
+    if (ngx_nonblocking(ngx_http_atls_inner_fds[0]) == -1
+        || ngx_nonblocking(ngx_http_atls_inner_fds[1]) == -1)
+    {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      ngx_nonblocking_n " for \"atls\" failed");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_atls_inner_create(ngx_http_atls_post_t *post)
+{
+    ngx_log_t              *log;
+    ngx_pool_t             *pool;
+    ngx_connection_t       *c, *oc;
+    ngx_pool_cleanup_t     *cln;
+    ngx_http_atls_inner_t  *inner;
+
+    oc = post->request->connection;
+
+    pool = ngx_create_pool(oc->listening->pool_size, oc->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    inner = ngx_pcalloc(pool, sizeof(ngx_http_atls_inner_t));
+    log = ngx_palloc(pool, sizeof(ngx_log_t));
+    cln = ngx_pool_cleanup_add(pool, 0);
+
+    if (inner == NULL || log == NULL || cln == NULL) {
+        ngx_destroy_pool(pool);
+        return NGX_ERROR;
+    }
+
+    *log = *oc->log;
+    log->handler = NULL;
+    log->data = NULL;
+    log->action = NULL;
+
+    c = ngx_get_connection(ngx_http_atls_inner_fds[0], oc->log);
+    if (c == NULL) {
+        ngx_destroy_pool(pool);
+        return NGX_ERROR;
+    }
+
+    c->shared = 1;
+    c->pool = pool;
+    c->log = log;
+    pool->log = log;
+
+    if (ngx_http_atls_inner_init(inner, c, post) != NGX_OK) {
+        ngx_close_connection(c);
+        ngx_destroy_pool(pool);
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_atls_inner_closed;
+    cln->data = inner;
+
+    post->inner = inner;
+
+#if (NGX_STAT_STUB)
+    (void) ngx_atomic_fetch_add(ngx_stat_active, 1);
+#endif
+
+    /* not ready yet: the handler must not run before hc is known */
+
+    ngx_http_init_connection(c);
+
+    if (post->inner == NULL) {
+        return NGX_ERROR;
+    }
+
+    inner->hc = c->data;
+
+    c->read->ready = 1;
+    c->read->handler(c->read);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner, ngx_connection_t *c,
+    ngx_http_atls_post_t *post)
+{
+    ngx_event_t         *rev, *wev;
+    ngx_http_request_t  *r;
+
+    r = post->request;
+
+    inner->connection = c;
+    inner->post = post;
+    inner->conf = post->conf;
+
+    c->type = SOCK_STREAM;
+    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
+    c->start_time = ngx_current_msec;
+
+    c->recv = ngx_http_atls_inner_recv;
+    c->recv_chain = ngx_http_atls_inner_recv_chain;
+    c->send = ngx_http_atls_inner_send;
+    c->send_chain = ngx_http_atls_inner_send_chain;
+
+    c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
+    c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
+
+    rev = c->read;
+    wev = c->write;
+
+    rev->log = c->log;
+    wev->log = c->log;
+
+    /* as if the event method knew them already: core adds nothing to it */
+
+    rev->active = 1;
+    wev->active = 1;
+    wev->ready = 1;
+
+    if (ngx_http_atls_inner_addr(inner, r->connection) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_atls_inner_listening(inner, r);
+
+    if (ngx_http_atls_inner_info(inner, post->session) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (post->conf->pinned) {
+        inner->srv_conf = r->srv_conf;
+        inner->loc_conf = r->loc_conf;
+    }
+
+    if (post->conf->payload == NGX_HTTP_ATLS_PAYLOAD_RAW) {
+        inner->raw = ngx_http_atls_raw_create(c->pool, r);
+        if (inner->raw == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* The addresses are the outer connection's, and have to outlive it. */
+
+static ngx_int_t
+ngx_http_atls_inner_addr(ngx_http_atls_inner_t *inner, ngx_connection_t *oc)
+{
+    u_char            *p;
+    ngx_connection_t  *c;
+
+    c = inner->connection;
+
+    if (ngx_connection_local_sockaddr(oc, NULL, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_palloc(c->pool, oc->socklen + oc->local_socklen
+                            + oc->addr_text.len + 2 * NGX_ALIGNMENT);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    c->socklen = oc->socklen;
+    c->sockaddr = (struct sockaddr *) p;
+    ngx_memcpy(p, oc->sockaddr, oc->socklen);
+
+    p = ngx_align_ptr(p + oc->socklen, NGX_ALIGNMENT);
+
+    c->local_socklen = oc->local_socklen;
+    c->local_sockaddr = (struct sockaddr *) p;
+    ngx_memcpy(p, oc->local_sockaddr, oc->local_socklen);
+
+    p += oc->local_socklen;
+
+    c->addr_text.len = oc->addr_text.len;
+    c->addr_text.data = p;
+    ngx_memcpy(p, oc->addr_text.data, oc->addr_text.len);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_atls_inner_listening(ngx_http_atls_inner_t *inner,
+    ngx_http_request_t *r)
+{
+    ngx_listening_t       *ls, *outer;
+    ngx_http_addr_conf_t  *conf;
+
+    ls = &inner->listening;
+    outer = r->connection->listening;
+
+    ls->fd = (ngx_socket_t) -1;
+    ls->sockaddr = outer->sockaddr;
+    ls->socklen = outer->socklen;
+    ls->addr_text = outer->addr_text;
+    ls->addr_text_max_len = outer->addr_text_max_len;
+    ls->type = outer->type;
+    ls->handler = outer->handler;
+    ls->pool_size = outer->pool_size;
+    ls->log = outer->log;
+    ls->logp = outer->logp;
+    ls->servers = &inner->port;
+
+    inner->port.naddrs = 1;
+    inner->port.addrs = &inner->addr;
+
+    conf = &inner->addr.in.conf;
+
+#if (NGX_HAVE_INET6)
+    if (inner->connection->local_sockaddr->sa_family == AF_INET6) {
+        conf = &inner->addr.in6.conf;
+    }
+#endif
+
+    *conf = *r->http_connection->addr_conf;
+
+    conf->default_server = ngx_http_get_module_srv_conf(r,
+                                                        ngx_http_core_module);
+    conf->ssl = 0;
+    conf->http2 = 0;
+    conf->proxy_protocol = 0;
+    ngx_http_atls_no_quic(conf);
+
+    inner->connection->listening = ls;
+}
+
+
+static ngx_int_t
+ngx_http_atls_inner_info(ngx_http_atls_inner_t *inner,
+    ngx_http_atls_session_t *session)
+{
+    ngx_http_atls_info_t  *info;
+
+    info = &inner->info;
+
+    ngx_memcpy(info->id, session->id, NGX_HTTP_ATLS_ID_LEN);
+
+    info->protocol = session->state.protocol;
+    info->suite = session->state.suite;
+
+    if (session->sni_len == 0) {
+        return NGX_OK;
+    }
+
+    info->sni.len = session->sni_len;
+    info->sni.data = ngx_pnalloc(inner->connection->pool, info->sni.len);
+    if (info->sni.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(info->sni.data, session->sni, info->sni.len);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_atls_inner_readable(ngx_http_atls_inner_t *inner)
+{
+    ngx_event_t  *rev;
+
+    rev = inner->connection->read;
+
+    rev->ready = 1;
+    ngx_post_event(rev, &ngx_posted_events);
+}
+
+
+void
+ngx_http_atls_inner_writable(ngx_http_atls_inner_t *inner)
+{
+    ngx_event_t  *wev;
+
+    wev = inner->connection->write;
+
+    wev->ready = 1;
+    ngx_post_event(wev, &ngx_posted_events);
+}
+
+
+void
+ngx_http_atls_inner_abort(ngx_http_atls_inner_t *inner)
+{
+    ngx_event_t       *rev, *wev;
+    ngx_connection_t  *c;
+
+    c = inner->connection;
+    rev = c->read;
+    wev = c->write;
+
+    inner->post = NULL;
+
+    /*
+     * What a lost client looks like: to core's tests for broken connections,
+     * and to whoever receives or sends.
+     */
+
+    c->error = 1;
+    rev->pending_eof = 1;
+    rev->ready = 1;
+    wev->ready = 1;
+
+    ngx_post_event(rev, &ngx_posted_events);
+    ngx_post_event(wev, &ngx_posted_events);
+}
+
+
+ngx_http_atls_inner_t *
+ngx_http_atls_inner_get(ngx_connection_t *c)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    if (c->recv != ngx_http_atls_inner_recv) {
+        return NULL;
+    }
+
+    for (cln = c->pool->cleanup; cln; cln = cln->next) {
+        if (cln->handler == ngx_http_atls_inner_closed) {
+            return cln->data;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ssize_t
+ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
+{
+    u_char                 *data;
+    size_t                  len;
+    ssize_t                 n;
+    ngx_int_t               rc;
+    ngx_http_request_t     *r;
+    ngx_http_atls_inner_t  *inner;
+
+    inner = ngx_http_atls_inner_get(c);
+
+    if (inner->post == NULL) {
+        return 0;
+    }
+
+    /*
+     * A worker that is told to quit closes connections it would have kept, and
+     * reads what is left in them to no purpose.  Here that is of use: to the
+     * next inner connection.
+     */
+
+    if (c->data != inner->hc) {
+        r = c->data;
+
+        if (r->lingering_time && r->keepalive
+            && (ngx_exiting || ngx_terminate))
+        {
+            return 0;
+        }
+    }
+
+    if (inner->raw) {
+        n = ngx_http_atls_raw_recv(inner->raw, inner->post, buf, size);
+
+    } else {
+
+        rc = ngx_http_atls_post_plaintext(inner->post, &data, &len);
+
+        if (rc == NGX_OK) {
+            n = ngx_min(size, len);
+            ngx_memcpy(buf, data, n);
+            ngx_http_atls_post_take(inner->post, n);
+
+        } else if (rc == NGX_DONE) {
+            n = 0;
+
+        } else {
+            n = rc;
+        }
+    }
+
+    if (n > 0) {
+        return ngx_http_atls_inner_http2(inner, buf, n) ? NGX_ERROR : n;
+    }
+
+    if (n == NGX_AGAIN) {
+        c->read->ready = 0;
+        return NGX_AGAIN;
+    }
+
+    if (n == NGX_ERROR) {
+        c->read->error = 1;
+        return NGX_ERROR;
+    }
+
+    return ngx_http_atls_inner_recv_end(inner);
+}
+
+
+/*
+ * The POST has no more.  An inner connection between requests closes, which
+ * says nothing on the wire.  A request that has not been read to its end can't
+ * be finished.
+ */
+
+static ssize_t
+ngx_http_atls_inner_recv_end(ngx_http_atls_inner_t *inner)
+{
+    ngx_connection_t  *c;
+
+    c = inner->connection;
+
+    if (c->data != inner->hc && c->sent == 0 && !inner->post->closing) {
+        inner->unfinished = 1;
+    }
+
+    return 0;
+}
+
+
+/*
+ * Inner requests are HTTP/1.x: since 1.25.1 nginx would also take a client's
+ * HTTP/2 preface, where the server has "http2 on".
+ */
+
+static ngx_uint_t
+ngx_http_atls_inner_http2(ngx_http_atls_inner_t *inner, u_char *buf, size_t n)
+{
+    static u_char  preface[] = "PRI ";
+
+    size_t             i;
+    ngx_connection_t  *c;
+
+    c = inner->connection;
+
+    if (c->data != inner->hc || c->requests) {
+        return 0;
+    }
+
+    for (i = 0; i < n && buf[i] == preface[inner->preface]; i++) {
+
+        inner->preface++;
+
+        if (inner->preface == sizeof(preface) - 1) {
+            ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                          "atls client sent HTTP/2 inside of the session");
+            c->read->error = 1;
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ssize_t
+ngx_http_atls_inner_recv_chain(ngx_connection_t *c, ngx_chain_t *in,
+    off_t limit)
+{
+    size_t      size;
+    ngx_buf_t  *b;
+
+    b = in->buf;
+    size = b->end - b->last;
+
+    if (limit && (off_t) size > limit) {
+        size = (size_t) limit;
+    }
+
+    /* core reads requests with recv(); tunnels may come here */
+
+    return ngx_http_atls_inner_recv(c, b->last, size);
+}
+
+
+static ssize_t
+ngx_http_atls_inner_send(ngx_connection_t *c, u_char *buf, size_t size)
+{
+    off_t         sent;
+    ngx_buf_t     b;
+    ngx_chain_t   out;
+
+    ngx_memzero(&b, sizeof(ngx_buf_t));
+
+    b.pos = buf;
+    b.last = buf + size;
+    b.memory = 1;
+
+    out.buf = &b;
+    out.next = NULL;
+
+    sent = c->sent;
+
+    if (ngx_http_atls_inner_send_chain(c, &out, 0) == NGX_CHAIN_ERROR) {
+        return NGX_ERROR;
+    }
+
+    sent = c->sent - sent;
+
+    return (sent == 0 && size) ? NGX_AGAIN : (ssize_t) sent;
+}
+
+
+static ngx_chain_t *
+ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
+    off_t limit)
+{
+    off_t                   send;
+    size_t                  n, max, record;
+    ngx_int_t               rc;
+    ngx_uint_t              niov;
+    struct iovec            iov[NGX_HTTP_ATLS_IOVS];
+    ngx_http_atls_inner_t  *inner;
+
+    inner = ngx_http_atls_inner_get(c);
+
+    if (inner->post == NULL) {
+        c->error = 1;
+        c->write->error = 1;
+        return NGX_CHAIN_ERROR;
+    }
+
+    record = ngx_http_atls_post_record_max(inner->post);
+    send = 0;
+
+    for ( ;; ) {
+        max = record;
+
+        if (limit && (off_t) max > limit - send) {
+            max = (size_t) (limit - send);
+        }
+
+        n = ngx_http_atls_inner_gather(in, max, iov, &niov);
+
+        if (n == 0) {
+            return ngx_chain_update_sent(in, 0);
+        }
+
+        rc = ngx_http_atls_post_seal(inner->post, iov, niov, n);
+
+        if (rc == NGX_AGAIN) {
+            c->write->ready = 0;
+            return in;
+        }
+
+        if (rc == NGX_ERROR) {
+            c->error = 1;
+            c->write->error = 1;
+            return NGX_CHAIN_ERROR;
+        }
+
+        c->sent += n;
+        send += n;
+
+        in = ngx_chain_update_sent(in, n);
+
+        if (limit && send >= limit) {
+            return in;
+        }
+    }
+}
+
+
+static size_t
+ngx_http_atls_inner_gather(ngx_chain_t *in, size_t max, struct iovec *iov,
+    ngx_uint_t *niov)
+{
+    size_t      n, size;
+    ngx_buf_t  *b;
+
+    n = 0;
+    *niov = 0;
+
+    for (/* void */; in && n < max && *niov < NGX_HTTP_ATLS_IOVS;
+         in = in->next)
+    {
+        b = in->buf;
+
+        if (ngx_buf_special(b) || b->pos == b->last) {
+            continue;
+        }
+
+        size = ngx_min((size_t) (b->last - b->pos), max - n);
+
+        iov[*niov].iov_base = b->pos;
+        iov[*niov].iov_len = size;
+
+        (*niov)++;
+        n += size;
+    }
+
+    return n;
+}
+
+
+/* Of the inner connection's pool: nginx has closed the connection. */
+
+static void
+ngx_http_atls_inner_closed(void *data)
+{
+    ngx_http_atls_inner_t *inner = data;
+
+    ngx_uint_t         kept;
+    ngx_connection_t  *c;
+
+    if (inner->post == NULL) {
+        return;
+    }
+
+    c = inner->connection;
+
+    kept = inner->kept || inner->unfinished || c->idle
+           || (inner->raw && inner->raw->ended)
+           || (c->requests == 0 && inner->preface == 0);
+
+    if (inner->unfinished) {
+        ngx_http_atls_post_unfinished(inner->post);
+    }
+
+    ngx_http_atls_post_inner_closed(inner->post, kept);
+}

@@ -1,0 +1,89 @@
+
+/*
+ * An inner connection: an ngx_connection_t over a POST instead of a socket.
+ * What it receives is what the POST's records decrypt to, what it sends is
+ * sealed into the POST's response; all between is nginx's HTTP engine.
+ *
+ * It lives in its own pool and belongs to nginx: it ends when nginx closes it.
+ * The POST it serves may end before, if the client leaves.
+ */
+
+
+#ifndef _NGX_HTTP_ATLS_INNER_H_INCLUDED_
+#define _NGX_HTTP_ATLS_INNER_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+
+
+/* What inner requests may know of their session, also when it is gone. */
+
+typedef struct {
+    u_char                     id[NGX_HTTP_ATLS_ID_LEN];
+    uint16_t                   protocol;
+    uint16_t                   suite;
+    uint64_t                   requests;
+    ngx_str_t                  sni;
+} ngx_http_atls_info_t;
+
+
+struct ngx_http_atls_inner_s {
+    ngx_connection_t          *connection;
+    ngx_http_atls_post_t      *post;       /* NULL: gone */
+    ngx_http_atls_loc_conf_t  *conf;
+    ngx_http_connection_t     *hc;         /* c->data between requests */
+    ngx_http_atls_info_t       info;
+    ngx_http_atls_raw_t       *raw;        /* NULL: atls_payload http */
+
+    /* of the location that requests are pinned to, or NULL */
+    void                     **srv_conf;
+    void                     **loc_conf;
+
+    /*
+     * The listening socket that there is none of: one address, whose servers
+     * are those of the outer connection's and which has no protocol but HTTP.
+     */
+
+    ngx_listening_t            listening;
+    ngx_http_port_t            port;
+
+    union {
+        ngx_http_in_addr_t     in;
+#if (NGX_HAVE_INET6)
+        ngx_http_in6_addr_t    in6;
+#endif
+    } addr;
+
+    ngx_uint_t                 preface;    /* bytes of "PRI " received */
+
+    unsigned                   kept:1;     /* nginx would have kept it alive */
+    unsigned                   unfinished:1;   /* the POST ended too early */
+};
+
+
+/* The sockets that inner connections seem to have; in each worker. */
+
+ngx_int_t ngx_http_atls_inner_init_worker(ngx_cycle_t *cycle);
+
+/*
+ * Makes the POST's inner connection and runs it.  NGX_ERROR, logged: there is
+ * none.  When it closes, ngx_http_atls_post_inner_closed() is called.
+ */
+
+ngx_int_t ngx_http_atls_inner_create(ngx_http_atls_post_t *post);
+
+/* There may be something to receive; there is room to send. */
+
+void ngx_http_atls_inner_readable(ngx_http_atls_inner_t *inner);
+void ngx_http_atls_inner_writable(ngx_http_atls_inner_t *inner);
+
+/* The POST is over before the inner connection is: the client has gone. */
+
+void ngx_http_atls_inner_abort(ngx_http_atls_inner_t *inner);
+
+/* The inner connection that a connection is, or NULL. */
+
+ngx_http_atls_inner_t *ngx_http_atls_inner_get(ngx_connection_t *c);
+
+
+#endif /* _NGX_HTTP_ATLS_INNER_H_INCLUDED_ */

@@ -1,0 +1,214 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+
+
+static ngx_int_t ngx_http_atls_phase_post_read(ngx_http_request_t *r);
+static ngx_int_t ngx_http_atls_phase_pin(ngx_http_request_t *r,
+    ngx_http_atls_inner_t *inner);
+static void ngx_http_atls_phase_request_done(void *data);
+static ngx_int_t ngx_http_atls_phase_rewrite(ngx_http_request_t *r);
+
+
+ngx_int_t
+ngx_http_atls_phases_init(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_POST_READ_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_atls_phase_post_read;
+
+    /* the last handler of a phase to be added is the first to be called */
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_atls_phase_rewrite;
+
+    return NGX_OK;
+}
+
+
+/* Counts inner requests and takes pinned ones to their location. */
+
+static ngx_int_t
+ngx_http_atls_phase_post_read(ngx_http_request_t *r)
+{
+    ngx_http_cleanup_t     *cln;
+    ngx_http_atls_inner_t  *inner;
+
+    inner = ngx_http_atls_inner_get(r->connection);
+
+    if (inner == NULL) {
+        return NGX_DECLINED;
+    }
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = ngx_http_atls_phase_request_done;
+    cln->data = r;
+
+    if (inner->post) {
+        inner->info.requests = ++inner->post->session->requests;
+    }
+
+    if (inner->loc_conf == NULL) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_atls_phase_pin(r, inner);
+}
+
+
+/* Goes on in the location, whatever the URI, as with named locations. */
+
+static ngx_int_t
+ngx_http_atls_phase_pin(ngx_http_request_t *r, ngx_http_atls_inner_t *inner)
+{
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    r->srv_conf = inner->srv_conf;
+    r->loc_conf = inner->loc_conf;
+
+    /*
+     * The URI need not begin with the location's prefix: without this,
+     * proxy_pass with a URI part would take the prefix off.
+     */
+
+    r->valid_location = 0;
+
+    ngx_http_update_location_config(r);
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    /* what the find config phase would have done */
+
+    if (clcf->client_max_body_size
+        && clcf->client_max_body_size < r->headers_in.content_length_n)
+    {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "client intended to send too large body: %O bytes",
+                      r->headers_in.content_length_n);
+
+        r->expect_tested = 1;
+        (void) ngx_http_discard_request_body(r);
+        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+    }
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    r->phase_handler = cmcf->phase_engine.location_rewrite_index;
+
+    ngx_http_core_run_phases(r);
+
+    return NGX_DONE;
+}
+
+
+/*
+ * A request that would have kept its connection alive, but for a worker that
+ * is told to quit: its session goes on, and so do requests behind it that
+ * came with it.
+ */
+
+static void
+ngx_http_atls_phase_request_done(void *data)
+{
+    ngx_http_request_t  *r = data;
+
+    ngx_buf_t              *b;
+    ngx_http_atls_inner_t  *inner;
+
+    inner = ngx_http_atls_inner_get(r->connection);
+
+    if (inner->post == NULL || !r->keepalive
+        || r->connection->error || r->connection->timedout
+        || !(ngx_exiting || ngx_terminate))
+    {
+        return;
+    }
+
+    inner->kept = 1;
+
+    b = r->header_in;
+
+    if (b->pos < b->last
+        && ngx_http_atls_post_untake(inner->post, b->pos, b->last - b->pos)
+           != NGX_OK)
+    {
+        inner->kept = 0;
+    }
+}
+
+
+/*
+ * Before the rewrite module's directives, which might answer: this is the
+ * earliest that a location can be refused.
+ */
+
+static ngx_int_t
+ngx_http_atls_phase_rewrite(ngx_http_request_t *r)
+{
+    ngx_http_atls_inner_t      *inner;
+    ngx_http_atls_loc_conf_t   *alcf;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+    inner = ngx_http_atls_inner_get(r->connection);
+
+    if (inner) {
+
+        /*
+         * Neither ATLS inside of ATLS, nor a way from one endpoint to another
+         * one's location, which may ask more of its clients.
+         */
+
+        if (alcf->enable
+            && (!alcf->pinned || alcf->endpoint != inner->conf->endpoint))
+        {
+            ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                          "atls request for a location with \"atls on\"");
+            return NGX_HTTP_NOT_FOUND;
+        }
+
+        return NGX_DECLINED;
+    }
+
+    if (alcf->enable) {
+
+        /* the location's rewrite directives are for the inner requests */
+
+        cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+        r->phase_handler = cmcf->phase_engine.handlers[r->phase_handler].next;
+
+        ngx_http_core_run_phases(r);
+
+        return NGX_DONE;
+    }
+
+    if (alcf->required) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "access forbidden by \"atls_required\"");
+        return NGX_HTTP_FORBIDDEN;
+    }
+
+    return NGX_DECLINED;
+}

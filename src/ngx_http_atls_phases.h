@@ -1,0 +1,19 @@
+
+/*
+ * What the module does before the content phase: counts inner requests, takes
+ * pinned ones to their location, keeps the location's rewrite directives from
+ * outer POSTs, and atls_required.
+ */
+
+
+#ifndef _NGX_HTTP_ATLS_PHASES_H_INCLUDED_
+#define _NGX_HTTP_ATLS_PHASES_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+
+
+ngx_int_t ngx_http_atls_phases_init(ngx_conf_t *cf);
+
+
+#endif /* _NGX_HTTP_ATLS_PHASES_H_INCLUDED_ */

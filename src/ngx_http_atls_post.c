@@ -1,0 +1,1231 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+
+
+/* The start of a ClientHello: a handshake record, its length, the message. */
+
+#define NGX_HTTP_ATLS_CLIENT_HELLO  (ATLS_HEADER_SIZE + 1)
+
+
+static ngx_int_t ngx_http_atls_post_media_type(ngx_http_request_t *r);
+static ngx_http_atls_post_t *ngx_http_atls_post_create(ngx_http_request_t *r);
+static ngx_int_t ngx_http_atls_post_take_session(ngx_http_atls_post_t *post);
+static void ngx_http_atls_post_start(ngx_http_request_t *r);
+static void ngx_http_atls_post_read(ngx_http_request_t *r);
+static void ngx_http_atls_post_write(ngx_http_request_t *r);
+static void ngx_http_atls_post_event(ngx_event_t *ev);
+static void ngx_http_atls_post_run(ngx_http_atls_post_t *post);
+
+static ngx_int_t ngx_http_atls_post_begin(ngx_http_atls_post_t *post);
+static ngx_uint_t ngx_http_atls_post_client_hello(u_char *data, size_t len);
+static ngx_int_t ngx_http_atls_post_new_session(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_post_shake(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_post_open(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_post_serve(ngx_http_atls_post_t *post);
+
+static u_char *ngx_http_atls_post_room(ngx_http_atls_post_t *post,
+    size_t size);
+static void ngx_http_atls_post_send_later(ngx_http_atls_post_t *post);
+static void ngx_http_atls_post_send(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_post_flush(ngx_http_atls_post_t *post);
+
+static void ngx_http_atls_post_finish(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_post_last_record(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_post_give_back(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_post_headers(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_post_cookie(ngx_http_atls_post_t *post,
+    ngx_uint_t expired);
+static void ngx_http_atls_post_fail(ngx_http_atls_post_t *post,
+    ngx_int_t status);
+static void ngx_http_atls_post_drop_session(ngx_http_atls_post_t *post);
+static void ngx_http_atls_post_release(ngx_http_atls_post_t *post);
+static void ngx_http_atls_post_cleanup(void *data);
+
+
+static ngx_str_t  ngx_http_atls_cookie_name = ngx_string("atls");
+
+static ngx_str_t  ngx_http_atls_media_types[] = {
+    ngx_string("application/atls+octet-stream"),
+    ngx_string("application/atls"),
+    ngx_null_string
+};
+
+
+ngx_int_t
+ngx_http_atls_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                  rc;
+    ngx_http_atls_post_t      *post;
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    if (ngx_http_atls_inner_get(r->connection)) {
+
+        /* pinned to the location, which may have rewrite directives only */
+
+        alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+
+        return alcf->content_handler ? alcf->content_handler(r)
+                                     : NGX_DECLINED;
+    }
+
+    if (r != r->main) {
+        return NGX_HTTP_NOT_FOUND;
+    }
+
+    if (r->method != NGX_HTTP_POST) {
+        rc = NGX_HTTP_NOT_ALLOWED;
+        goto problem;
+    }
+
+    if (ngx_http_atls_post_media_type(r) != NGX_OK) {
+        rc = NGX_HTTP_UNSUPPORTED_MEDIA_TYPE;
+        goto problem;
+    }
+
+    post = ngx_http_atls_post_create(r);
+    if (post == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_atls_post_take_session(post);
+    if (rc != NGX_OK) {
+        goto problem;
+    }
+
+    r->request_body_no_buffering = 1;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_atls_post_start);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    return NGX_DONE;
+
+problem:
+
+    if (ngx_http_discard_request_body(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_atls_problem(r, rc);
+}
+
+
+/* The type and subtype, in any case, with or without parameters. */
+
+static ngx_int_t
+ngx_http_atls_post_media_type(ngx_http_request_t *r)
+{
+    u_char     *p, *last;
+    ngx_str_t   type, *known;
+
+    if (r->headers_in.content_type == NULL) {
+        return NGX_DECLINED;
+    }
+
+    type = r->headers_in.content_type->value;
+    last = type.data + type.len;
+
+    for (p = type.data; p < last; p++) {
+        if (*p == ';' || *p == ' ' || *p == '\t') {
+            break;
+        }
+    }
+
+    type.len = p - type.data;
+
+    for (known = ngx_http_atls_media_types; known->len; known++) {
+
+        if (type.len == known->len
+            && ngx_strncasecmp(type.data, known->data, known->len) == 0)
+        {
+            r->headers_out.content_type = *known;
+            r->headers_out.content_type_len = known->len;
+
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_http_atls_post_t *
+ngx_http_atls_post_create(ngx_http_request_t *r)
+{
+    ngx_http_cleanup_t    *cln;
+    ngx_http_atls_post_t  *post;
+
+    post = ngx_pcalloc(r->pool, sizeof(ngx_http_atls_post_t));
+    if (post == NULL) {
+        return NULL;
+    }
+
+    post->request = r;
+    post->main_conf = ngx_http_get_module_main_conf(r, ngx_http_atls_module);
+    post->conf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+
+    post->body.request = r;
+    ngx_http_atls_answer_init(&post->answer, r, post->conf->buffer_size);
+
+    post->event.data = post;
+    post->event.handler = ngx_http_atls_post_event;
+    post->event.log = r->connection->log;
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_atls_post_cleanup;
+    cln->data = post;
+
+    ngx_http_set_ctx(r, post, ngx_http_atls_module);
+
+    return post;
+}
+
+
+/* A status if the POST can't be served at all. */
+
+static ngx_int_t
+ngx_http_atls_post_take_session(ngx_http_atls_post_t *post)
+{
+    u_char               id[NGX_HTTP_ATLS_ID_LEN];
+    ngx_int_t            rc;
+    ngx_str_t            value;
+    ngx_http_request_t  *r;
+
+    r = post->request;
+
+    if (!ngx_http_atls_find_cookie(r, &ngx_http_atls_cookie_name, &value)) {
+        return NGX_OK;
+    }
+
+    post->cookie = 1;
+
+    if (ngx_http_atls_session_id(&value, id) != NGX_OK) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_atls_session_take(post->main_conf->zone, id,
+                                    post->conf->endpoint, &post->session);
+
+    if (rc == NGX_BUSY) {
+        return NGX_HTTP_CONFLICT;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      rc == NGX_ABORT
+                      ? "atls handshake is in another worker process"
+                      : "atls session is not known");
+        return NGX_OK;
+    }
+
+    post->handshake = post->session->handshake;
+
+    if (post->handshake) {
+        ngx_http_atls_handshake_attach(post->handshake, post);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_atls_post_start(ngx_http_request_t *r)
+{
+    ngx_http_atls_post_t  *post;
+
+    post = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+
+    r->read_event_handler = ngx_http_atls_post_read;
+    r->write_event_handler = ngx_http_atls_post_write;
+
+    ngx_http_atls_post_run(post);
+}
+
+
+static void
+ngx_http_atls_post_read(ngx_http_request_t *r)
+{
+    ngx_event_t           *rev;
+    ngx_http_atls_post_t  *post;
+
+    post = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+    rev = r->connection->read;
+
+    if (!r->reading_body || r->connection->error) {
+        ngx_http_test_reading(r);
+        return;
+    }
+
+    if (post->inner == NULL) {
+        ngx_http_atls_post_run(post);
+        return;
+    }
+
+    if (post->plain_len || post->body.pos < post->body.last) {
+
+        /* there is data that nobody has taken yet: not the client's fault */
+
+        rev->timedout = 0;
+        return;
+    }
+
+    /* so that the end of the body, or of the client, does not go unnoticed */
+
+    if (ngx_http_atls_body_fill(&post->body) == NGX_ERROR) {
+        ngx_http_atls_post_fail(post, post->body.status);
+        return;
+    }
+
+    ngx_http_atls_inner_readable(post->inner);
+}
+
+
+static void
+ngx_http_atls_post_write(ngx_http_request_t *r)
+{
+    ngx_event_t               *wev;
+    ngx_http_atls_post_t      *post;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    post = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+    wev = r->connection->write;
+
+    if (!post->answer.started) {
+        return;
+    }
+
+    if (wev->timedout) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, NGX_ETIMEDOUT,
+                      "client timed out");
+        r->connection->timedout = 1;
+
+        ngx_http_atls_post_fail(post, NGX_HTTP_REQUEST_TIME_OUT);
+        return;
+    }
+
+    if (wev->delayed || r->aio) {
+
+        if (!wev->delayed) {
+            clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+            ngx_add_timer(wev, clcf->send_timeout);
+        }
+
+        if (ngx_handle_write_event(wev, 0) != NGX_OK) {
+            ngx_http_atls_post_fail(post, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        }
+
+        return;
+    }
+
+    ngx_http_atls_post_send(post);
+}
+
+
+/*
+ * Posted by what happens to the inner connection: it has sealed something,
+ * which goes out now unless it is all and can go out in one piece; or it has
+ * closed.
+ */
+
+static void
+ngx_http_atls_post_event(ngx_event_t *ev)
+{
+    ngx_connection_t      *c;
+    ngx_http_request_t    *r;
+    ngx_http_atls_post_t  *post;
+
+    post = ev->data;
+    r = post->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    if (post->inner) {
+        ngx_http_atls_post_send(post);
+
+    } else {
+        ngx_http_atls_post_run(post);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_atls_post_run(ngx_http_atls_post_t *post)
+{
+    ngx_int_t  rc;
+
+    for ( ;; ) {
+
+        switch (post->stage) {
+
+        case ngx_http_atls_post_begins:
+            rc = ngx_http_atls_post_begin(post);
+            break;
+
+        case ngx_http_atls_post_handshake:
+            rc = ngx_http_atls_post_shake(post);
+            break;
+
+        case ngx_http_atls_post_established:
+            rc = ngx_http_atls_post_serve(post);
+            break;
+
+        default: /* ngx_http_atls_post_done */
+            return;
+        }
+
+        if (rc == NGX_OK) {
+            continue;
+        }
+
+        if (rc == NGX_AGAIN) {
+            return;
+        }
+
+        if (rc == NGX_DONE) {
+            ngx_http_atls_post_finish(post);
+            return;
+        }
+
+        ngx_http_atls_post_fail(post,
+                                rc == NGX_ERROR ? post->body.status : rc);
+        return;
+    }
+}
+
+
+/*
+ * The stages' functions return NGX_OK to go on with another stage, NGX_AGAIN
+ * to wait, NGX_DONE when the response can be ended, NGX_ERROR when the body
+ * can't be read, or a status.
+ */
+
+static ngx_int_t
+ngx_http_atls_post_begin(ngx_http_atls_post_t *post)
+{
+    u_char     *data;
+    size_t      len;
+    ngx_int_t   rc;
+
+    if (post->handshake) {
+        post->stage = ngx_http_atls_post_handshake;
+        return NGX_OK;
+    }
+
+    rc = ngx_http_atls_body_peek(&post->body, NGX_HTTP_ATLS_CLIENT_HELLO,
+                                 &data, &len);
+
+    if (rc == NGX_DONE) {
+        if (post->session) {
+            return ngx_http_atls_post_open(post);
+        }
+
+        return post->cookie ? NGX_HTTP_ATLS_GONE : NGX_HTTP_BAD_REQUEST;
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (post->session) {
+
+        if (!ngx_http_atls_post_client_hello(data, len)) {
+            return ngx_http_atls_post_open(post);
+        }
+
+        /* a client that has lost its session, but not its cookie */
+
+        ngx_http_atls_session_put(post->main_conf->zone, post->session);
+        post->session = NULL;
+
+    } else if (post->cookie && !ngx_http_atls_post_client_hello(data, len)) {
+        return NGX_HTTP_ATLS_GONE;
+    }
+
+    return ngx_http_atls_post_new_session(post);
+}
+
+
+/* As far as there are bytes, which may be fewer than it takes to be sure. */
+
+static ngx_uint_t
+ngx_http_atls_post_client_hello(u_char *data, size_t len)
+{
+    return data[0] == ATLS_HANDSHAKE
+           && (len < 2 || data[1] == 3)
+           && (len < NGX_HTTP_ATLS_CLIENT_HELLO || data[5] == 1);
+}
+
+
+static ngx_int_t
+ngx_http_atls_post_new_session(ngx_http_atls_post_t *post)
+{
+    ngx_http_request_t         *r;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_atls_main_conf_t  *amcf;
+
+    r = post->request;
+    amcf = post->main_conf;
+
+    if (ngx_http_atls_handshakes() >= amcf->max_handshakes) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "atls too many handshakes: %ui",
+                      ngx_http_atls_handshakes());
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    post->session = ngx_http_atls_session_create(amcf, post->conf,
+                                                 r->connection->log);
+    if (post->session == NULL) {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    post->fresh = 1;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    post->handshake = ngx_http_atls_handshake_create(amcf, post->conf,
+                                                     post->session,
+                                                     clcf->error_log);
+    if (post->handshake == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_atls_handshake_attach(post->handshake, post);
+
+    post->stage = ngx_http_atls_post_handshake;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_post_shake(ngx_http_atls_post_t *post)
+{
+    ngx_int_t   rc;
+    ngx_str_t   flight;
+    ngx_log_t  *log;
+
+    log = post->request->connection->log;
+
+    rc = ngx_http_atls_handshake_feed(post->handshake, &post->body, log);
+
+    flight = ngx_http_atls_handshake_output(post->handshake);
+
+    if (flight.len) {
+        post->sealed = 1;
+
+        if (ngx_http_atls_answer_copy(&post->answer, flight.data, flight.len)
+            != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ngx_http_atls_handshake_sent(post->handshake);
+    }
+
+    if (rc == NGX_DECLINED) {
+
+        /* what is no TLS at all gets no alert from the TLS stack */
+
+        if (post->fresh && !post->sealed) {
+            return NGX_HTTP_BAD_REQUEST;
+        }
+
+        post->closing = 1;
+        return NGX_DONE;
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_atls_handshake_freeze(post->handshake, post->session, log);
+
+    post->handshake = NULL;
+
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_atls_post_open(post);
+}
+
+
+/* The session is an established one: begins to use its state. */
+
+static ngx_int_t
+ngx_http_atls_post_open(ngx_http_atls_post_t *post)
+{
+    ngx_http_atls_session_t  *session;
+
+    session = post->session;
+
+    if (atls_channel_init(&post->channel, &session->state) != ATLS_OK) {
+        ngx_ssl_error(NGX_LOG_ALERT, post->request->connection->log, 0,
+                      "atls session can't be opened");
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    post->stage = ngx_http_atls_post_established;
+
+    if (session->pending) {
+
+        if (ngx_http_atls_body_prepend(&post->body, session->pending,
+                                       session->pending_len)
+            != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        (void) ngx_http_atls_session_keep(post->main_conf->zone, session,
+                                          NULL, 0);
+    }
+
+    return NGX_OK;
+}
+
+
+/* Without an inner connection: is there something for one? */
+
+static ngx_int_t
+ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
+{
+    u_char     *data;
+    size_t      len;
+    ngx_int_t   rc;
+
+    if (post->answer.error) {
+        return NGX_HTTP_CLIENT_CLOSED_REQUEST;
+    }
+
+    if (post->closing || post->bad_gateway) {
+        return NGX_DONE;
+    }
+
+    rc = ngx_http_atls_post_plaintext(post, &data, &len);
+
+    if (rc == NGX_ERROR) {
+        return post->refused ? NGX_DONE : NGX_ERROR;
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_atls_inner_create(post) != NGX_OK) {
+        post->closing = 1;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    return NGX_AGAIN;
+}
+
+
+ngx_int_t
+ngx_http_atls_post_plaintext(ngx_http_atls_post_t *post, u_char **data,
+    size_t *len)
+{
+    int         n;
+    u_char     *record;
+    size_t      size;
+    ngx_int_t   rc;
+
+    while (post->plain_len == 0) {
+
+        if (post->refused || post->body.status) {
+            return NGX_ERROR;
+        }
+
+        if (post->ended) {
+            return NGX_DONE;
+        }
+
+        rc = ngx_http_atls_body_record(&post->body, &post->channel, &record,
+                                       &size);
+
+        if (rc == NGX_DONE) {
+            post->ended = 1;
+            return NGX_DONE;
+        }
+
+        if (rc == NGX_AGAIN || rc == NGX_ERROR) {
+            return rc;
+        }
+
+        n = (rc == NGX_OK) ? atls_channel_open(&post->channel, record, size,
+                                               &post->plain, &post->plain_len)
+                           : ATLS_ERROR;
+
+        if (n == ATLS_CLOSED) {
+            post->plain_len = 0;
+            post->ended = 1;
+            post->closing = 1;
+
+        } else if (n == ATLS_ERROR) {
+            post->plain_len = 0;
+            post->refused = 1;
+
+            ngx_ssl_error(NGX_LOG_INFO, post->request->connection->log, 0,
+                          "atls record refused: %s", post->channel.error);
+        }
+    }
+
+    *data = post->plain;
+    *len = post->plain_len;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_atls_post_take(ngx_http_atls_post_t *post, size_t len)
+{
+    post->plain += len;
+    post->plain_len -= len;
+}
+
+
+ngx_int_t
+ngx_http_atls_post_untake(ngx_http_atls_post_t *post, u_char *data, size_t len)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(post->request->pool, len + post->plain_len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, data, len);
+    ngx_memcpy(p + len, post->plain, post->plain_len);
+
+    post->plain = p;
+    post->plain_len += len;
+
+    return NGX_OK;
+}
+
+
+size_t
+ngx_http_atls_post_record_max(ngx_http_atls_post_t *post)
+{
+    return ngx_min(atls_channel_max(&post->channel), post->conf->buffer_size);
+}
+
+
+ngx_int_t
+ngx_http_atls_post_seal(ngx_http_atls_post_t *post, struct iovec *iov,
+    ngx_uint_t niov, size_t len)
+{
+    u_char   *p;
+    ssize_t   n;
+
+    if (post->bad_gateway) {
+        return NGX_OK;
+    }
+
+    p = ngx_http_atls_post_room(post, len + ATLS_CHANNEL_OVERHEAD);
+
+    if (p == NULL) {
+        return post->answer.error ? NGX_ERROR : NGX_AGAIN;
+    }
+
+    n = atls_channel_seal(&post->channel, iov, niov, p);
+
+    if (n < 0) {
+        ngx_ssl_error(NGX_LOG_ERR, post->request->connection->log, 0,
+                      "atls record can't be sealed");
+        post->closing = 1;
+        return NGX_ERROR;
+    }
+
+    post->sealed = 1;
+    ngx_http_atls_answer_commit(&post->answer, n);
+
+    ngx_http_atls_post_send_later(post);
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_http_atls_post_room(ngx_http_atls_post_t *post, size_t size)
+{
+    u_char  *p;
+
+    p = ngx_http_atls_answer_room(&post->answer, size);
+
+    if (p || post->answer.error) {
+        return p;
+    }
+
+    /* all buffers are full: the time to send */
+
+    if (ngx_http_atls_post_flush(post) == NGX_ERROR) {
+        return NULL;
+    }
+
+    p = ngx_http_atls_answer_room(&post->answer, size);
+
+    if (p == NULL) {
+        post->blocked = 1;
+        ngx_http_atls_post_send_later(post);
+    }
+
+    return p;
+}
+
+
+/* All that this turn of the event loop brings goes out together. */
+
+static void
+ngx_http_atls_post_send_later(ngx_http_atls_post_t *post)
+{
+    if (!post->event.posted) {
+        ngx_post_event(&post->event, &ngx_posted_next_events);
+    }
+}
+
+
+void
+ngx_http_atls_post_unfinished(ngx_http_atls_post_t *post)
+{
+    struct iovec  iov;
+
+    static char  response[] =
+        "HTTP/1.1 400 Bad Request" CRLF
+        "Content-Length: 0" CRLF CRLF;
+
+    iov.iov_base = response;
+    iov.iov_len = sizeof(response) - 1;
+
+    if (ngx_http_atls_post_seal(post, &iov, 1, iov.iov_len) != NGX_OK) {
+        post->closing = 1;
+    }
+}
+
+
+void
+ngx_http_atls_post_inner_closed(ngx_http_atls_post_t *post, ngx_uint_t kept)
+{
+    post->inner = NULL;
+
+    if (!kept) {
+        post->closing = 1;
+    }
+
+    if (post->event.posted) {
+        ngx_delete_posted_event(&post->event);
+    }
+
+    ngx_post_event(&post->event, &ngx_posted_events);
+}
+
+
+void
+ngx_http_atls_post_timeout(ngx_http_atls_post_t *post)
+{
+    ngx_connection_t  *c;
+
+    c = post->request->connection;
+
+    ngx_http_atls_post_fail(post, NGX_HTTP_ATLS_GONE);
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_atls_post_send(ngx_http_atls_post_t *post)
+{
+    ngx_int_t                  rc;
+    ngx_event_t               *wev;
+    ngx_http_request_t        *r;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    r = post->request;
+    wev = r->connection->write;
+
+    rc = ngx_http_atls_post_flush(post);
+
+    if (rc == NGX_ERROR) {
+        ngx_http_atls_post_fail(post, NGX_ERROR);
+        return;
+    }
+
+    if (rc == NGX_AGAIN) {
+
+        if (!wev->delayed) {
+            clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+            ngx_add_timer(wev, clcf->send_timeout);
+        }
+
+        if (ngx_handle_write_event(wev, 0) != NGX_OK) {
+            ngx_http_atls_post_fail(post, NGX_ERROR);
+            return;
+        }
+
+    } else if (wev->timer_set && !wev->delayed) {
+        ngx_del_timer(wev);
+    }
+
+    /* buffers are free again, some or all */
+
+    if (post->blocked && post->inner && post->answer.free) {
+        post->blocked = 0;
+        ngx_http_atls_inner_writable(post->inner);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_atls_post_flush(ngx_http_atls_post_t *post)
+{
+    if (!post->answer.started && ngx_http_atls_post_headers(post) != NGX_OK) {
+        post->answer.error = 1;
+        return NGX_ERROR;
+    }
+
+    return ngx_http_atls_answer_flush(&post->answer);
+}
+
+
+/*
+ * All is done: the last records, the session back into the table, and only
+ * then the end of the response, since the client's next POST may be at another
+ * worker before this function returns.
+ */
+
+static void
+ngx_http_atls_post_finish(ngx_http_atls_post_t *post)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = post->request;
+
+    if (post->stage == ngx_http_atls_post_established
+        && ngx_http_atls_post_last_record(post) != NGX_OK)
+    {
+        ngx_http_atls_post_fail(post, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    if (!post->answer.started && ngx_http_atls_post_headers(post) != NGX_OK) {
+        ngx_http_atls_post_fail(post, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    if (ngx_http_atls_post_give_back(post) != NGX_OK) {
+        ngx_http_atls_post_fail(post, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    if (post->event.posted) {
+        ngx_delete_posted_event(&post->event);
+    }
+
+    post->stage = ngx_http_atls_post_done;
+
+    if (post->bad_gateway && !post->closing && post->answer.length == 0) {
+        rc = ngx_http_atls_problem(r, NGX_HTTP_BAD_GATEWAY);
+
+    } else {
+        rc = ngx_http_atls_answer_finish(&post->answer);
+    }
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+/* The alert that ends a session, or a KeyUpdate that is still owed. */
+
+static ngx_int_t
+ngx_http_atls_post_last_record(ngx_http_atls_post_t *post)
+{
+    u_char   *p, record[ATLS_CHANNEL_SHORT_RECORD];
+    ssize_t   n;
+
+    p = record;
+
+    if (post->refused) {
+
+        post->closing = 1;
+
+        if (post->channel.peer_alert) {
+            return NGX_OK;
+        }
+
+        n = atls_channel_alert(&post->channel, post->channel.alert, p);
+
+    } else if (post->closing) {
+        n = atls_channel_alert(&post->channel, ATLS_CLOSE_NOTIFY, p);
+
+    } else if (post->bad_gateway) {
+        return NGX_OK;
+
+    } else {
+        n = atls_channel_update(&post->channel, p);
+    }
+
+    if (n < 0) {
+        ngx_ssl_error(NGX_LOG_ALERT, post->request->connection->log, 0,
+                      "atls record can't be sealed");
+        return NGX_ERROR;
+    }
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    return ngx_http_atls_answer_copy(&post->answer, p, n);
+}
+
+
+static ngx_int_t
+ngx_http_atls_post_give_back(ngx_http_atls_post_t *post)
+{
+    ngx_str_t        rest;
+    ngx_shm_zone_t  *zone;
+
+    zone = post->main_conf->zone;
+
+    if (post->closing) {
+        ngx_http_atls_post_drop_session(post);
+        return NGX_OK;
+    }
+
+    if (post->stage == ngx_http_atls_post_established) {
+
+        ngx_http_atls_body_rest(&post->body, &rest);
+
+        if (ngx_http_atls_session_keep(zone, post->session, rest.data,
+                                       rest.len)
+            != NGX_OK)
+        {
+            ngx_log_error(NGX_LOG_ERR, post->request->connection->log, 0,
+                          "atls_zone \"%V\" has no memory for a record",
+                          &zone->shm.name);
+            return NGX_ERROR;
+        }
+
+        atls_channel_done(&post->channel);
+
+    } else {
+        ngx_http_atls_handshake_attach(post->handshake, NULL);
+        post->handshake = NULL;
+    }
+
+    ngx_http_atls_session_put(zone, post->session);
+    post->session = NULL;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_post_headers(ngx_http_atls_post_t *post)
+{
+    ngx_str_t            value;
+    ngx_http_request_t  *r;
+
+    r = post->request;
+
+    /*
+     * Records that a handshake has left to be sent go out with a 502, as the
+     * client can't do without them.
+     */
+
+    r->headers_out.status = (post->bad_gateway && !post->closing)
+                            ? NGX_HTTP_BAD_GATEWAY : NGX_HTTP_OK;
+
+    ngx_str_set(&value, "no-store");
+
+    if (ngx_http_atls_add_header(r, "Cache-Control", &value) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (post->closing) {
+        return ngx_http_atls_post_cookie(post, 1);
+    }
+
+    if (post->fresh) {
+        return ngx_http_atls_post_cookie(post, 0);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_post_cookie(ngx_http_atls_post_t *post, ngx_uint_t expired)
+{
+    u_char               *p;
+    ngx_str_t             value, id;
+    ngx_http_request_t   *r;
+    u_char                buf[NGX_HTTP_ATLS_COOKIE_LEN];
+
+    r = post->request;
+
+    id.len = 0;
+    id.data = buf;
+
+    if (!expired) {
+        ngx_http_atls_session_cookie(post->session->id, &id);
+    }
+
+    value.data = ngx_pnalloc(r->pool, ngx_http_atls_cookie_name.len
+                             + sizeof("=; Path=; Max-Age=0; HttpOnly; Secure")
+                             + NGX_HTTP_ATLS_COOKIE_LEN
+                             + post->conf->cookie_path.len);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_sprintf(value.data, "%V=%V; Path=%V%s; HttpOnly",
+                    &ngx_http_atls_cookie_name, &id, &post->conf->cookie_path,
+                    expired ? "; Max-Age=0" : "");
+
+#if (NGX_HTTP_SSL)
+    if (r->connection->ssl) {
+        p = ngx_cpymem(p, "; Secure", sizeof("; Secure") - 1);
+    }
+#endif
+
+    value.len = p - value.data;
+
+    return ngx_http_atls_add_header(r, "Set-Cookie", &value);
+}
+
+
+/* The POST can't go on: a status, or NGX_ERROR when there is nobody to tell. */
+
+static void
+ngx_http_atls_post_fail(ngx_http_atls_post_t *post, ngx_int_t status)
+{
+    ngx_uint_t           started;
+    ngx_http_request_t  *r;
+
+    r = post->request;
+    started = post->answer.started;
+
+    ngx_http_atls_post_release(post);
+
+    if (started) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    if (status == NGX_HTTP_ATLS_GONE
+        && ngx_http_atls_post_cookie(post, 1) != NGX_OK)
+    {
+        status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    switch (status) {
+
+    case NGX_HTTP_BAD_REQUEST:
+        if (r->connection->error) {
+            break;
+        }
+
+        /* fall through */
+
+    case NGX_HTTP_ATLS_GONE:
+    case NGX_HTTP_INTERNAL_SERVER_ERROR:
+    case NGX_HTTP_SERVICE_UNAVAILABLE:
+        status = ngx_http_atls_problem(r, status);
+        break;
+    }
+
+    ngx_http_finalize_request(r, status);
+}
+
+
+static void
+ngx_http_atls_post_drop_session(ngx_http_atls_post_t *post)
+{
+    if (post->stage == ngx_http_atls_post_established) {
+        atls_channel_done(&post->channel);
+    }
+
+    if (post->handshake) {
+        ngx_http_atls_handshake_free(post->handshake);
+        post->handshake = NULL;
+    }
+
+    if (post->session) {
+        ngx_http_atls_session_remove(post->main_conf->zone, post->session);
+        post->session = NULL;
+    }
+}
+
+
+/*
+ * Before its time: a session goes on only if both ends are sure to agree on
+ * all sequence numbers, that is, if nothing of the body was used, or all of it
+ * and nothing sealed.
+ */
+
+static void
+ngx_http_atls_post_release(ngx_http_atls_post_t *post)
+{
+    ngx_http_atls_inner_t  *inner;
+
+    if (post->event.posted) {
+        ngx_delete_posted_event(&post->event);
+    }
+
+    if (post->stage == ngx_http_atls_post_done) {
+        return;
+    }
+
+    inner = post->inner;
+
+    if (inner) {
+        post->inner = NULL;
+        ngx_http_atls_inner_abort(inner);
+    }
+
+    if (post->stage == ngx_http_atls_post_begins && post->session) {
+
+        if (post->handshake) {
+            ngx_http_atls_handshake_attach(post->handshake, NULL);
+            post->handshake = NULL;
+        }
+
+        ngx_http_atls_session_put(post->main_conf->zone, post->session);
+        post->session = NULL;
+
+    } else if (post->stage == ngx_http_atls_post_established && post->ended
+        && !post->sealed && !post->closing && !post->refused
+        && !post->channel.state->update_owed)
+    {
+        (void) ngx_http_atls_post_give_back(post);
+    }
+
+    ngx_http_atls_post_drop_session(post);
+
+    post->stage = ngx_http_atls_post_done;
+}
+
+
+static void
+ngx_http_atls_post_cleanup(void *data)
+{
+    ngx_http_atls_post_t *post = data;
+
+    ngx_http_atls_post_release(post);
+}

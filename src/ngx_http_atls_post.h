@@ -1,0 +1,98 @@
+
+/*
+ * One outer POST: takes its session, reads its body as far as there is use
+ * for it, lets a handshake or an inner connection answer, gives the session
+ * back, and ends the response.
+ */
+
+
+#ifndef _NGX_HTTP_ATLS_POST_H_INCLUDED_
+#define _NGX_HTTP_ATLS_POST_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+
+
+typedef enum {
+    ngx_http_atls_post_begins = 0,
+    ngx_http_atls_post_handshake,
+    ngx_http_atls_post_established,
+    ngx_http_atls_post_done
+} ngx_http_atls_post_e;
+
+
+struct ngx_http_atls_post_s {
+    ngx_http_request_t         *request;
+    ngx_http_atls_main_conf_t  *main_conf;
+    ngx_http_atls_loc_conf_t   *conf;
+    ngx_http_atls_post_e        stage;
+
+    ngx_http_atls_session_t    *session;       /* taken, or NULL */
+    ngx_http_atls_handshake_t  *handshake;
+    atls_channel_t              channel;       /* of an established session */
+    ngx_http_atls_inner_t      *inner;
+
+    ngx_http_atls_body_t        body;
+    ngx_http_atls_answer_t      answer;
+
+    u_char                     *plain;         /* opened and not read yet */
+    size_t                      plain_len;
+
+    ngx_event_t                 event;         /* posted: go on, or send */
+
+    unsigned                    cookie:1;      /* the client sent one */
+    unsigned                    fresh:1;       /* the session is new */
+    unsigned                    ended:1;       /* no more plaintext */
+    unsigned                    sealed:1;      /* there are records of ours */
+    unsigned                    refused:1;     /* a record was: see channel */
+    unsigned                    closing:1;     /* the session ends with this */
+    unsigned                    blocked:1;     /* inner waits for room */
+    unsigned                    bad_gateway:1; /* of a raw payload */
+};
+
+
+/*
+ * The plaintext that is to be read next.  NGX_OK: at *data, to be taken with
+ * ngx_http_atls_post_take().  NGX_AGAIN: more of the body has to come;
+ * NGX_DONE: there is no more; NGX_ERROR: a record was refused, or the body
+ * could not be read.
+ */
+
+ngx_int_t ngx_http_atls_post_plaintext(ngx_http_atls_post_t *post,
+    u_char **data, size_t *len);
+void ngx_http_atls_post_take(ngx_http_atls_post_t *post, size_t len);
+
+/* Puts bytes taken before back in front; copied.  NGX_ERROR: no memory. */
+
+ngx_int_t ngx_http_atls_post_untake(ngx_http_atls_post_t *post, u_char *data,
+    size_t len);
+
+/*
+ * Seals a record of the plaintext gathered.  NGX_OK; NGX_AGAIN: the answer is
+ * full, the inner connection will be told when it is not; NGX_ERROR.
+ */
+
+ngx_int_t ngx_http_atls_post_seal(ngx_http_atls_post_t *post,
+    struct iovec *iov, ngx_uint_t niov, size_t len);
+
+/* The largest plaintext of one record. */
+
+size_t ngx_http_atls_post_record_max(ngx_http_atls_post_t *post);
+
+/*
+ * The inner connection was closed; kept: it was idle, its session goes on.
+ */
+
+void ngx_http_atls_post_inner_closed(ngx_http_atls_post_t *post,
+    ngx_uint_t kept);
+
+/* An inner request was not read to its end before the POST's. */
+
+void ngx_http_atls_post_unfinished(ngx_http_atls_post_t *post);
+
+/* The time for the handshake is up. */
+
+void ngx_http_atls_post_timeout(ngx_http_atls_post_t *post);
+
+
+#endif /* _NGX_HTTP_ATLS_POST_H_INCLUDED_ */

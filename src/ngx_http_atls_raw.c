@@ -1,0 +1,156 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+
+
+static ngx_int_t ngx_http_atls_raw_header_filter(ngx_http_request_t *r);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+
+
+ngx_http_atls_raw_t *
+ngx_http_atls_raw_create(ngx_pool_t *pool, ngx_http_request_t *outer)
+{
+    u_char                    *p;
+    ngx_str_t                  host;
+    ngx_http_atls_raw_t       *raw;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    raw = ngx_pcalloc(pool, sizeof(ngx_http_atls_raw_t));
+    if (raw == NULL) {
+        return NULL;
+    }
+
+    host = outer->headers_in.server;
+
+    if (host.len == 0) {
+        cscf = ngx_http_get_module_srv_conf(outer, ngx_http_core_module);
+        host = cscf->server_name;
+    }
+
+    raw->head.data = ngx_pnalloc(pool,
+                                 sizeof("POST  HTTP/1.1" CRLF
+                                        "Host: " CRLF
+                                        "Content-Type: "
+                                        "application/octet-stream" CRLF
+                                        "Transfer-Encoding: chunked" CRLF CRLF)
+                                 + outer->unparsed_uri.len + host.len);
+    if (raw->head.data == NULL) {
+        return NULL;
+    }
+
+    p = ngx_sprintf(raw->head.data,
+                    "POST %V HTTP/1.1" CRLF
+                    "Host: %V" CRLF
+                    "Content-Type: application/octet-stream" CRLF
+                    "Transfer-Encoding: chunked" CRLF CRLF,
+                    &outer->unparsed_uri, &host);
+
+    raw->head.len = p - raw->head.data;
+
+    return raw;
+}
+
+
+ssize_t
+ngx_http_atls_raw_recv(ngx_http_atls_raw_t *raw, ngx_http_atls_post_t *post,
+    u_char *buf, size_t size)
+{
+    u_char     *p, *data;
+    size_t      len;
+    ngx_int_t   rc;
+
+    for ( ;; ) {
+
+        if (raw->head.len) {
+            len = ngx_min(size, raw->head.len);
+            ngx_memcpy(buf, raw->head.data, len);
+
+            raw->head.data += len;
+            raw->head.len -= len;
+
+            return len;
+        }
+
+        if (raw->ended) {
+            return 0;
+        }
+
+        rc = ngx_http_atls_post_plaintext(post, &data, &len);
+
+        if (rc == NGX_AGAIN || rc == NGX_ERROR) {
+            return rc;
+        }
+
+        if (raw->chunk) {
+            len = ngx_min(size, raw->chunk);
+
+            ngx_memcpy(buf, data, len);
+            ngx_http_atls_post_take(post, len);
+
+            raw->chunk -= len;
+
+            return len;
+        }
+
+        p = raw->framing;
+
+        if (raw->begun) {
+            p = ngx_cpymem(p, CRLF, sizeof(CRLF) - 1);
+        }
+
+        if (rc == NGX_DONE) {
+            p = ngx_cpymem(p, "0" CRLF CRLF, sizeof("0" CRLF CRLF) - 1);
+            raw->ended = 1;
+
+        } else {
+            p = ngx_sprintf(p, "%xz" CRLF, len);
+            raw->chunk = len;
+            raw->begun = 1;
+        }
+
+        raw->head.data = raw->framing;
+        raw->head.len = p - raw->framing;
+    }
+}
+
+
+ngx_int_t
+ngx_http_atls_raw_filter_init(ngx_conf_t *cf)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_atls_raw_header_filter;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_raw_header_filter(ngx_http_request_t *r)
+{
+    ngx_http_atls_inner_t  *inner;
+
+    inner = ngx_http_atls_inner_get(r->connection);
+
+    if (inner == NULL || inner->raw == NULL || r != r->main) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    if (inner->post && (r->headers_out.status < NGX_HTTP_OK
+                        || r->headers_out.status >= NGX_HTTP_SPECIAL_RESPONSE))
+    {
+        inner->post->bad_gateway = 1;
+    }
+
+    /* an HTTP/0.9 response has a body and nothing else */
+
+    r->http_version = NGX_HTTP_VERSION_9;
+    r->keepalive = 0;
+
+    return ngx_http_next_header_filter(r);
+}

@@ -1,0 +1,46 @@
+
+/*
+ * atls_payload raw: what a POST decrypts to becomes the body of one request,
+ * chunked because nobody knows its length before its end.
+ */
+
+
+#ifndef _NGX_HTTP_ATLS_RAW_H_INCLUDED_
+#define _NGX_HTTP_ATLS_RAW_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+
+
+struct ngx_http_atls_raw_s {
+    ngx_str_t    head;      /* what is to be received before the payload */
+    size_t       chunk;     /* rest of the chunk begun */
+    u_char       framing[32];   /* end of a chunk, size of the next */
+
+    unsigned     begun:1;   /* a chunk: its end is to be marked */
+    unsigned     ended:1;   /* the last one is */
+};
+
+
+/* Allocated from the inner connection's pool.  NULL: no memory. */
+
+ngx_http_atls_raw_t *ngx_http_atls_raw_create(ngx_pool_t *pool,
+    ngx_http_request_t *outer);
+
+/*
+ * Like c->recv(): the request's header, then the plaintext of the POST in
+ * chunks.
+ */
+
+ssize_t ngx_http_atls_raw_recv(ngx_http_atls_raw_t *raw,
+    ngx_http_atls_post_t *post, u_char *buf, size_t size);
+
+/*
+ * A header filter: of the response to a raw request only the body is sent.
+ * One that is not 2xx is no use to the client: its POST is told so.
+ */
+
+ngx_int_t ngx_http_atls_raw_filter_init(ngx_conf_t *cf);
+
+
+#endif /* _NGX_HTTP_ATLS_RAW_H_INCLUDED_ */

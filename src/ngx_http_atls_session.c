@@ -1,0 +1,675 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+
+#include <openssl/rand.h>
+
+
+/* Of this file's structures; with ATLS_STATE_VERSION it names the layout. */
+
+#define NGX_HTTP_ATLS_LAYOUT  ((1 << 16) | ATLS_STATE_VERSION)
+
+
+typedef struct {
+    ngx_uint_t                   layout;
+    size_t                       session_size;
+
+    ngx_queue_t                  handshakes;    /* the oldest last */
+    ngx_queue_t                  idle;          /* the longest idle last */
+    ngx_queue_t                  busy;
+
+    time_t                       full;          /* last said in the log */
+
+    ngx_uint_t                   mask;          /* number of buckets less 1 */
+    ngx_http_atls_session_t     *buckets[1];
+} ngx_http_atls_table_t;
+
+
+typedef struct {
+    ngx_http_atls_table_t       *table;
+    ngx_slab_pool_t             *shpool;
+} ngx_http_atls_zone_t;
+
+
+static ngx_int_t ngx_http_atls_session_init_zone(ngx_shm_zone_t *zone,
+    void *data);
+static ngx_http_atls_session_t **ngx_http_atls_session_bucket(
+    ngx_http_atls_table_t *table, u_char *id);
+static ngx_http_atls_session_t *ngx_http_atls_session_find(
+    ngx_http_atls_table_t *table, u_char *id);
+static ngx_uint_t ngx_http_atls_session_expired(
+    ngx_http_atls_session_t *session);
+static ngx_uint_t ngx_http_atls_session_orphan(
+    ngx_http_atls_session_t *session);
+static void ngx_http_atls_session_expire(ngx_http_atls_zone_t *z,
+    ngx_uint_t n);
+static ngx_uint_t ngx_http_atls_session_evict(ngx_http_atls_zone_t *z);
+static void *ngx_http_atls_session_alloc(ngx_http_atls_zone_t *z, size_t size);
+static void ngx_http_atls_session_free(ngx_http_atls_zone_t *z,
+    ngx_http_atls_session_t *session);
+static void ngx_http_atls_session_wipe(ngx_http_atls_zone_t *z, u_char *data,
+    size_t len);
+static void ngx_http_atls_session_orphans(ngx_http_atls_zone_t *z,
+    ngx_queue_t *queue);
+static void ngx_http_atls_session_own(ngx_http_atls_table_t *table,
+    ngx_http_atls_session_t *session);
+
+
+ngx_shm_zone_t *
+ngx_http_atls_session_zone(ngx_conf_t *cf, ngx_str_t *name, size_t size)
+{
+    ngx_shm_zone_t        *zone;
+    ngx_http_atls_zone_t  *z;
+
+    zone = ngx_shared_memory_add(cf, name, size, &ngx_http_atls_module);
+    if (zone == NULL) {
+        return NULL;
+    }
+
+    z = ngx_pcalloc(cf->pool, sizeof(ngx_http_atls_zone_t));
+    if (z == NULL) {
+        return NULL;
+    }
+
+    zone->init = ngx_http_atls_session_init_zone;
+    zone->data = z;
+
+    return zone;
+}
+
+
+static ngx_int_t
+ngx_http_atls_session_init_zone(ngx_shm_zone_t *zone, void *data)
+{
+    ngx_http_atls_zone_t  *old = data;
+
+    size_t                  len;
+    ngx_uint_t              n;
+    ngx_http_atls_zone_t   *z;
+    ngx_http_atls_table_t  *table;
+
+    z = zone->data;
+
+    if (old) {
+
+        /*
+         * The zone's tag is this module, so its memory is of the same code,
+         * unless somebody has changed that behind nginx's back.
+         */
+
+        if (old->table->layout != NGX_HTTP_ATLS_LAYOUT
+            || old->table->session_size != sizeof(ngx_http_atls_session_t))
+        {
+            ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                          "atls_zone \"%V\" has another layout",
+                          &zone->shm.name);
+            return NGX_ERROR;
+        }
+
+        *z = *old;
+        return NGX_OK;
+    }
+
+    z->shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    /* about one bucket for each session that the zone can hold */
+
+    for (n = 64; n < zone->shm.size / sizeof(ngx_http_atls_session_t) / 2;
+         n <<= 1)
+    {
+        /* void */
+    }
+
+    table = ngx_slab_calloc(z->shpool, sizeof(ngx_http_atls_table_t)
+                                   + n * sizeof(ngx_http_atls_session_t *));
+    if (table == NULL) {
+        return NGX_ERROR;
+    }
+
+    table->layout = NGX_HTTP_ATLS_LAYOUT;
+    table->session_size = sizeof(ngx_http_atls_session_t);
+    table->mask = n - 1;
+
+    ngx_queue_init(&table->handshakes);
+    ngx_queue_init(&table->idle);
+    ngx_queue_init(&table->busy);
+
+    z->table = table;
+    z->shpool->data = table;
+
+    len = sizeof(" in atls_zone \"\"") + zone->shm.name.len;
+
+    z->shpool->log_ctx = ngx_slab_alloc(z->shpool, len);
+    if (z->shpool->log_ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_sprintf(z->shpool->log_ctx, " in atls_zone \"%V\"%Z",
+                &zone->shm.name);
+
+    /* said here, at most once a second */
+    z->shpool->log_nomem = 0;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_atls_session_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log)
+{
+    ngx_http_atls_zone_t  *z;
+
+    z = zone->data;
+
+    ngx_shmtx_lock(&z->shpool->mutex);
+
+    ngx_http_atls_session_orphans(z, &z->table->handshakes);
+    ngx_http_atls_session_orphans(z, &z->table->busy);
+
+    ngx_shmtx_unlock(&z->shpool->mutex);
+}
+
+
+/*
+ * A slot is given to a new process only when its last one is no more, so
+ * whatever names the slot with another pid has lost its owner.
+ */
+
+static void
+ngx_http_atls_session_orphans(ngx_http_atls_zone_t *z, ngx_queue_t *queue)
+{
+    ngx_queue_t              *q, *next;
+    ngx_http_atls_session_t  *session;
+
+    for (q = ngx_queue_head(queue); q != ngx_queue_sentinel(queue); q = next) {
+        next = ngx_queue_next(q);
+
+        session = ngx_queue_data(q, ngx_http_atls_session_t, queue);
+
+        if (session->slot == ngx_process_slot && session->owner != ngx_pid) {
+            ngx_http_atls_session_free(z, session);
+        }
+    }
+}
+
+
+ngx_http_atls_session_t *
+ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
+    ngx_http_atls_loc_conf_t *alcf, ngx_log_t *log)
+{
+    u_char                    id[NGX_HTTP_ATLS_ID_LEN];
+    ngx_uint_t                full;
+    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_session_t  *session, **bucket;
+
+    z = amcf->zone->data;
+
+    if (RAND_bytes(id, NGX_HTTP_ATLS_ID_LEN) != 1) {
+        ngx_ssl_error(NGX_LOG_ALERT, log, 0, "RAND_bytes() failed");
+        return NULL;
+    }
+
+    full = 0;
+
+    ngx_shmtx_lock(&z->shpool->mutex);
+
+    ngx_http_atls_session_expire(z, 2);
+
+    session = ngx_http_atls_session_alloc(z, sizeof(ngx_http_atls_session_t));
+
+    if (session) {
+        ngx_memzero(session, sizeof(ngx_http_atls_session_t));
+
+        ngx_memcpy(session->id, id, NGX_HTTP_ATLS_ID_LEN);
+
+        session->endpoint = alcf->endpoint;
+        session->created = ngx_time();
+        session->used = session->created;
+        session->timeout = alcf->session_timeout;
+        session->lifetime = alcf->session_lifetime;
+
+        bucket = ngx_http_atls_session_bucket(z->table, id);
+
+        session->next = *bucket;
+        *bucket = session;
+
+        ngx_queue_init(&session->queue);
+        ngx_http_atls_session_own(z->table, session);
+
+    } else if (z->table->full != ngx_time()) {
+        z->table->full = ngx_time();
+        full = 1;
+    }
+
+    ngx_shmtx_unlock(&z->shpool->mutex);
+
+    if (full) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "atls_zone \"%V\" is full of sessions in use",
+                      &amcf->zone->shm.name);
+    }
+
+    return session;
+}
+
+
+ngx_int_t
+ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id, uint64_t endpoint,
+    ngx_http_atls_session_t **sessionp)
+{
+    ngx_int_t                 rc;
+    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_session_t  *session;
+
+    z = zone->data;
+
+    ngx_shmtx_lock(&z->shpool->mutex);
+
+    session = ngx_http_atls_session_find(z->table, id);
+
+    if (session == NULL || session->endpoint != endpoint) {
+        rc = NGX_DECLINED;
+
+    } else if (ngx_http_atls_session_orphan(session)) {
+        ngx_http_atls_session_free(z, session);
+        rc = NGX_DECLINED;
+
+    } else if (session->busy) {
+        rc = NGX_BUSY;
+
+    } else if (!session->established && session->owner != ngx_pid) {
+        rc = NGX_ABORT;
+
+    } else if (session->established && ngx_http_atls_session_expired(session)) {
+        ngx_http_atls_session_free(z, session);
+        rc = NGX_DECLINED;
+
+    } else {
+        ngx_http_atls_session_own(z->table, session);
+        *sessionp = session;
+        rc = NGX_OK;
+    }
+
+    ngx_shmtx_unlock(&z->shpool->mutex);
+
+    return rc;
+}
+
+
+void
+ngx_http_atls_session_put(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session)
+{
+    ngx_queue_t           *queue;
+    ngx_http_atls_zone_t  *z;
+
+    z = zone->data;
+
+    ngx_shmtx_lock(&z->shpool->mutex);
+
+    queue = session->established ? &z->table->idle : &z->table->handshakes;
+
+    ngx_queue_remove(&session->queue);
+    ngx_queue_insert_head(queue, &session->queue);
+
+    session->busy = 0;
+    session->used = ngx_time();
+
+    ngx_shmtx_unlock(&z->shpool->mutex);
+}
+
+
+ngx_int_t
+ngx_http_atls_session_keep(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, u_char *data, size_t len)
+{
+    u_char                *p;
+    ngx_http_atls_zone_t  *z;
+
+    if (len == 0 && session->pending == NULL) {
+        return NGX_OK;
+    }
+
+    z = zone->data;
+    p = NULL;
+
+    ngx_shmtx_lock(&z->shpool->mutex);
+
+    if (session->pending) {
+        ngx_http_atls_session_wipe(z, session->pending, session->pending_len);
+        session->pending = NULL;
+        session->pending_len = 0;
+    }
+
+    if (len) {
+        p = ngx_http_atls_session_alloc(z, len);
+    }
+
+    ngx_shmtx_unlock(&z->shpool->mutex);
+
+    if (len == 0) {
+        return NGX_OK;
+    }
+
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, data, len);
+
+    session->pending = p;
+    session->pending_len = (uint16_t) len;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, ngx_str_t *sni)
+{
+    ngx_http_atls_zone_t  *z;
+
+    z = zone->data;
+
+    session->sni = session->sni_data;
+
+    if (sni->len > NGX_HTTP_ATLS_SNI_LEN) {
+        ngx_shmtx_lock(&z->shpool->mutex);
+        session->sni = ngx_http_atls_session_alloc(z, sni->len);
+        ngx_shmtx_unlock(&z->shpool->mutex);
+
+        if (session->sni == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_memcpy(session->sni, sni->data, sni->len);
+
+    session->sni_len = (uint16_t) sni->len;
+    session->handshake = NULL;
+    session->established = 1;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_atls_session_remove(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session)
+{
+    ngx_http_atls_zone_t  *z;
+
+    z = zone->data;
+
+    ngx_shmtx_lock(&z->shpool->mutex);
+    ngx_http_atls_session_free(z, session);
+    ngx_shmtx_unlock(&z->shpool->mutex);
+}
+
+
+void
+ngx_http_atls_session_forget(ngx_shm_zone_t *zone, u_char *id,
+    ngx_http_atls_handshake_t *handshake)
+{
+    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_session_t  *session;
+
+    z = zone->data;
+
+    ngx_shmtx_lock(&z->shpool->mutex);
+
+    session = ngx_http_atls_session_find(z->table, id);
+
+    if (session && !session->busy && !session->established
+        && session->owner == ngx_pid && session->handshake == handshake)
+    {
+        ngx_http_atls_session_free(z, session);
+    }
+
+    ngx_shmtx_unlock(&z->shpool->mutex);
+}
+
+
+void
+ngx_http_atls_session_cookie(u_char *id, ngx_str_t *value)
+{
+    ngx_str_t  src;
+
+    src.data = id;
+    src.len = NGX_HTTP_ATLS_ID_LEN;
+
+    ngx_encode_base64url(value, &src);
+}
+
+
+ngx_int_t
+ngx_http_atls_session_id(ngx_str_t *value, u_char *id)
+{
+    u_char     buf[NGX_HTTP_ATLS_COOKIE_LEN + 3];
+    ngx_str_t  dst;
+
+    if (value->len != NGX_HTTP_ATLS_COOKIE_LEN) {
+        return NGX_DECLINED;
+    }
+
+    dst.data = buf;
+
+    if (ngx_decode_base64url(&dst, value) != NGX_OK
+        || dst.len != NGX_HTTP_ATLS_ID_LEN)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(id, buf, NGX_HTTP_ATLS_ID_LEN);
+
+    return NGX_OK;
+}
+
+
+/* the functions below are called with the lock held */
+
+
+/* An id is random as it is: any part of it is as good as a hash of it. */
+
+static ngx_http_atls_session_t **
+ngx_http_atls_session_bucket(ngx_http_atls_table_t *table, u_char *id)
+{
+    uint32_t  n;
+
+    ngx_memcpy(&n, id, sizeof(uint32_t));
+
+    return &table->buckets[n & table->mask];
+}
+
+
+static ngx_http_atls_session_t *
+ngx_http_atls_session_find(ngx_http_atls_table_t *table, u_char *id)
+{
+    ngx_http_atls_session_t  *session;
+
+    for (session = *ngx_http_atls_session_bucket(table, id);
+         session;
+         session = session->next)
+    {
+        if (CRYPTO_memcmp(session->id, id, NGX_HTTP_ATLS_ID_LEN) == 0) {
+            return session;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_uint_t
+ngx_http_atls_session_expired(ngx_http_atls_session_t *session)
+{
+    time_t  now;
+
+    now = ngx_time();
+
+    return now - session->used >= session->timeout
+           || now - session->created >= session->lifetime;
+}
+
+
+/*
+ * Does a session belong to a process that is no more?  A slot that no new
+ * process has taken is not swept by ngx_http_atls_session_init_worker().
+ */
+
+static ngx_uint_t
+ngx_http_atls_session_orphan(ngx_http_atls_session_t *session)
+{
+    if (session->established && !session->busy) {
+        return 0;
+    }
+
+    return session->owner != ngx_pid
+           && kill(session->owner, 0) == -1 && ngx_errno == ESRCH;
+}
+
+
+/*
+ * A few of the longest idle sessions are looked at each time, so that all are
+ * found before long.  Half-open ones end by their owner's timer.
+ */
+
+static void
+ngx_http_atls_session_expire(ngx_http_atls_zone_t *z, ngx_uint_t n)
+{
+    ngx_queue_t              *q;
+    ngx_http_atls_session_t  *session;
+
+    while (n-- && !ngx_queue_empty(&z->table->idle)) {
+        q = ngx_queue_last(&z->table->idle);
+
+        session = ngx_queue_data(q, ngx_http_atls_session_t, queue);
+
+        if (!ngx_http_atls_session_expired(session)) {
+            return;
+        }
+
+        ngx_http_atls_session_free(z, session);
+    }
+}
+
+
+/*
+ * A flood of ClientHellos must not push out established sessions: half-open
+ * ones go first, then the longest idle, busy ones never.
+ */
+
+static ngx_uint_t
+ngx_http_atls_session_evict(ngx_http_atls_zone_t *z)
+{
+    ngx_queue_t              *queue;
+    ngx_http_atls_session_t  *session;
+
+    if (!ngx_queue_empty(&z->table->handshakes)) {
+        queue = &z->table->handshakes;
+
+    } else if (!ngx_queue_empty(&z->table->idle)) {
+        queue = &z->table->idle;
+
+    } else {
+        queue = &z->table->busy;
+
+        if (ngx_queue_empty(queue)) {
+            return 0;
+        }
+    }
+
+    session = ngx_queue_data(ngx_queue_last(queue), ngx_http_atls_session_t,
+                             queue);
+
+    if (session->busy && !ngx_http_atls_session_orphan(session)) {
+        return 0;
+    }
+
+    ngx_http_atls_session_free(z, session);
+
+    return 1;
+}
+
+
+static void *
+ngx_http_atls_session_alloc(ngx_http_atls_zone_t *z, size_t size)
+{
+    void        *p;
+    ngx_uint_t   n;
+
+    /*
+     * An evicted session makes room for another one at once; larger pieces
+     * may want a few more.
+     */
+
+    for (n = 0; n < 1 + size / 256; n++) {
+
+        p = ngx_slab_alloc_locked(z->shpool, size);
+        if (p) {
+            return p;
+        }
+
+        if (!ngx_http_atls_session_evict(z)) {
+            return NULL;
+        }
+    }
+
+    return ngx_slab_alloc_locked(z->shpool, size);
+}
+
+
+static void
+ngx_http_atls_session_free(ngx_http_atls_zone_t *z,
+    ngx_http_atls_session_t *session)
+{
+    ngx_http_atls_session_t  **p;
+
+    for (p = ngx_http_atls_session_bucket(z->table, session->id);
+         *p != session;
+         p = &(*p)->next)
+    {
+        /* void */
+    }
+
+    *p = session->next;
+
+    ngx_queue_remove(&session->queue);
+
+    if (session->pending) {
+        ngx_http_atls_session_wipe(z, session->pending, session->pending_len);
+    }
+
+    if (session->sni_len > NGX_HTTP_ATLS_SNI_LEN) {
+        ngx_slab_free_locked(z->shpool, session->sni);
+    }
+
+    ngx_http_atls_session_wipe(z, (u_char *) session,
+                               sizeof(ngx_http_atls_session_t));
+}
+
+
+static void
+ngx_http_atls_session_wipe(ngx_http_atls_zone_t *z, u_char *data, size_t len)
+{
+    ngx_explicit_memzero(data, len);
+    ngx_slab_free_locked(z->shpool, data);
+}
+
+
+static void
+ngx_http_atls_session_own(ngx_http_atls_table_t *table,
+    ngx_http_atls_session_t *session)
+{
+    ngx_queue_remove(&session->queue);
+    ngx_queue_insert_head(&table->busy, &session->queue);
+
+    session->busy = 1;
+    session->owner = ngx_pid;
+    session->slot = (uint16_t) ngx_process_slot;
+}

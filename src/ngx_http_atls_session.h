@@ -1,0 +1,129 @@
+
+/*
+ * The table of sessions in shared memory (atls_zone).
+ *
+ * A session is in one of three queues: handshakes (half-open, waiting for the
+ * client's next flight), idle (established) and busy (a POST is in progress,
+ * of either kind).  A busy session belongs to the worker that took it, which
+ * may use it without the lock until it gives it back; nobody else touches or
+ * frees it.  All other sessions may be freed at any time: only their id may
+ * be kept.
+ */
+
+
+#ifndef _NGX_HTTP_ATLS_SESSION_H_INCLUDED_
+#define _NGX_HTTP_ATLS_SESSION_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+
+
+#define NGX_HTTP_ATLS_ID_LEN        16      /* random bytes */
+#define NGX_HTTP_ATLS_COOKIE_LEN    22      /* the same in base64url */
+#define NGX_HTTP_ATLS_SNI_LEN       64      /* longer names are kept apart */
+
+
+struct ngx_http_atls_session_s {
+    ngx_queue_t                 queue;
+    ngx_http_atls_session_t    *next;          /* in its bucket */
+
+    u_char                      id[NGX_HTTP_ATLS_ID_LEN];
+    uint64_t                    endpoint;      /* the location it is for */
+
+    time_t                      created;
+    time_t                      used;          /* last put back */
+    time_t                      timeout;       /* idle, in seconds */
+    time_t                      lifetime;      /* in all, in seconds */
+
+    ngx_pid_t                   owner;         /* of a busy or half-open one */
+    uint16_t                    slot;          /* the owner's */
+
+    uint16_t                    sni_len;
+    uint16_t                    pending_len;
+
+    unsigned                    busy:1;
+    unsigned                    established:1;
+    unsigned                    reused:1;      /* a resumed TLS session */
+
+    /* the start of a record whose rest is still to come, in the zone */
+    u_char                     *pending;
+
+    /* in the owner's memory; for it alone */
+    ngx_http_atls_handshake_t  *handshake;
+
+    uint64_t                    requests;      /* inner ones */
+
+    atls_state_t                state;         /* of an established one */
+
+    u_char                     *sni;           /* sni_data or in the zone */
+    u_char                      sni_data[NGX_HTTP_ATLS_SNI_LEN];
+};
+
+
+/* Adds the zone; called once for each configuration.  NULL on errors. */
+
+ngx_shm_zone_t *ngx_http_atls_session_zone(ngx_conf_t *cf, ngx_str_t *name,
+    size_t size);
+
+/*
+ * Drops what a worker that died in this worker's slot has left: half-open and
+ * busy sessions.  Nobody knows which sequence numbers of a busy one went out.
+ */
+
+void ngx_http_atls_session_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log);
+
+/*
+ * Makes a half-open session with a new random id, busy.  NULL: no memory that
+ * may be taken from other sessions, or no random numbers; logged.
+ */
+
+ngx_http_atls_session_t *ngx_http_atls_session_create(
+    ngx_http_atls_main_conf_t *amcf, ngx_http_atls_loc_conf_t *alcf,
+    ngx_log_t *log);
+
+/*
+ * Takes a session for a POST.  NGX_OK: *session is the caller's until put or
+ * removed.  NGX_BUSY: another POST has it.  NGX_DECLINED: there is none of
+ * this id and endpoint, or it has expired.  NGX_ABORT: its handshake is in
+ * another worker.
+ */
+
+ngx_int_t ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
+    uint64_t endpoint, ngx_http_atls_session_t **session);
+
+/*
+ * Gives a session back.  Its pending record, if any, has been set before with
+ * ngx_http_atls_session_keep(): a copy of the bytes in the zone, NGX_ERROR if
+ * there is no memory for it.  len 0 frees what was kept.
+ */
+
+void ngx_http_atls_session_put(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session);
+ngx_int_t ngx_http_atls_session_keep(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, u_char *data, size_t len);
+
+/* A half-open session of the caller's has become an established one. */
+
+ngx_int_t ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, ngx_str_t *sni);
+
+/* Wipes and frees a session of the caller's. */
+
+void ngx_http_atls_session_remove(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session);
+
+/*
+ * Likewise a half-open one that is not busy, which may be gone already:
+ * the handshake is the one it must belong to.
+ */
+
+void ngx_http_atls_session_forget(ngx_shm_zone_t *zone, u_char *id,
+    ngx_http_atls_handshake_t *handshake);
+
+/* The cookie's value for an id and back; NGX_DECLINED if it can't be one. */
+
+void ngx_http_atls_session_cookie(u_char *id, ngx_str_t *value);
+ngx_int_t ngx_http_atls_session_id(ngx_str_t *value, u_char *id);
+
+
+#endif /* _NGX_HTTP_ATLS_SESSION_H_INCLUDED_ */
