@@ -746,8 +746,12 @@ ngx_http_atls_post_seal(ngx_http_atls_post_t *post, struct iovec *iov,
     n = atls_channel_seal(&post->channel, iov, niov, p);
 
     if (n < 0) {
-        ngx_ssl_error(NGX_LOG_ERR, post->request->connection->log, 0,
-                      "atls record can't be sealed");
+        /* in TLS 1.2 this is how a session ends before the AEAD's limit */
+
+        ngx_ssl_error(post->channel.alert == ATLS_CLOSE_NOTIFY
+                      ? NGX_LOG_INFO : NGX_LOG_ALERT,
+                      post->request->connection->log, 0,
+                      "atls record can't be sealed: %s", post->channel.error);
         post->closing = 1;
         return NGX_ERROR;
     }

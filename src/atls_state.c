@@ -1,0 +1,876 @@
+
+/*
+ * The portable state, see atls_state.h.
+ */
+
+
+#include <string.h>
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+
+#include "atls_state.h"
+
+
+/* HkdfLabel, RFC 8446, section 7.1: length, "tls13 " label, context */
+
+#define ATLS_MAX_HKDF_LABEL         (2 + 1 + 255 + 1 + ATLS_MAX_SECRET)
+
+/* what OpenSSL adds to an identifier of a group that has no NID */
+
+#define ATLS_GROUP_NO_NID           0x1000000
+
+
+typedef struct {
+    const char         *data;
+    size_t              len;
+} atls_label_t;
+
+#define atls_label(s)  { s, sizeof(s) - 1 }
+
+
+typedef struct {
+    const uint8_t      *data;
+    size_t              len;
+} atls_seed_t;
+
+
+static int atls_watch_index(void);
+static void atls_keylog(const SSL *ssl, const char *line);
+static int atls_hex(const char *p, uint8_t *out, size_t size);
+static void atls_message(int write_p, int version, int type, const void *buf,
+    size_t len, SSL *ssl, void *arg);
+
+static unsigned atls_cipher_aead(const SSL_CIPHER *cipher);
+static unsigned atls_group(SSL *ssl);
+static const char *atls_freeze_check(SSL *ssl, const atls_watch_t *watch);
+static const char *atls_freeze_tls13(SSL *ssl, const atls_watch_t *watch,
+    atls_state_t *state);
+static const char *atls_freeze_tls12(SSL *ssl, const atls_watch_t *watch,
+    atls_state_t *state);
+
+static size_t atls_hash_size(const atls_state_t *state);
+static const char *atls_hash_name(const atls_state_t *state);
+static int atls_traffic_key(const atls_state_t *state, const uint8_t *secret,
+    atls_key_t *key);
+static int atls_state_update(const atls_state_t *state, uint8_t *secret,
+    atls_key_t *key);
+static int atls_export_tls13(const atls_state_t *state,
+    const atls_label_t *label, const atls_seed_t *context, uint8_t *out,
+    size_t out_len);
+static int atls_export_tls12(const atls_state_t *state,
+    const atls_label_t *label, const atls_seed_t *context, uint8_t *out,
+    size_t out_len);
+static int atls_hkdf_expand_label(const atls_state_t *state,
+    const uint8_t *secret, const atls_label_t *label,
+    const atls_seed_t *context, uint8_t *out, size_t out_len);
+static int atls_tls12_prf(const atls_state_t *state, const atls_seed_t *seeds,
+    size_t nseeds, uint8_t *out, size_t out_len);
+static int atls_kdf(EVP_KDF **kdf, const char *name, const OSSL_PARAM *params,
+    uint8_t *out, size_t out_len);
+
+
+int
+atls_watch_ctx(SSL_CTX *ctx)
+{
+    if (atls_watch_index() == -1) {
+        return -1;
+    }
+
+    SSL_CTX_set_keylog_callback(ctx, atls_keylog);
+    SSL_CTX_set_msg_callback(ctx, atls_message);
+
+    /* else OpenSSL may swallow application data that follows the handshake */
+
+    SSL_CTX_set_read_ahead(ctx, 0);
+
+    return 0;
+}
+
+
+int
+atls_watch(SSL *ssl, atls_watch_t *watch)
+{
+    if (atls_watch_index() == -1) {
+        return -1;
+    }
+
+    memset(watch, 0, sizeof(atls_watch_t));
+
+    if (SSL_set_ex_data(ssl, atls_watch_index(), watch) != 1) {
+        return -1;
+    }
+
+    return 0;
+}
+
+
+static int
+atls_watch_index(void)
+{
+    static int  index = -1;
+
+    if (index == -1) {
+        index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    }
+
+    return index;
+}
+
+
+/* A line is "LABEL client_random secret", the last two in hexadecimal. */
+
+static void
+atls_keylog(const SSL *ssl, const char *line)
+{
+    int            n;
+    size_t         len;
+    uint8_t       *secret, *secret_len;
+    const char    *p;
+    atls_watch_t  *watch;
+
+    watch = SSL_get_ex_data(ssl, atls_watch_index());
+    p = strchr(line, ' ');
+
+    if (watch == NULL || p == NULL) {
+        return;
+    }
+
+    len = (size_t) (p - line);
+
+    if (len == 23 && memcmp(line, "CLIENT_TRAFFIC_SECRET_0", 23) == 0) {
+        secret = watch->client_secret;
+        secret_len = &watch->client_len;
+
+    } else if (len == 23 && memcmp(line, "SERVER_TRAFFIC_SECRET_0", 23) == 0) {
+        secret = watch->server_secret;
+        secret_len = &watch->server_len;
+
+    } else if (len == 15 && memcmp(line, "EXPORTER_SECRET", 15) == 0) {
+        secret = watch->exporter_secret;
+        secret_len = &watch->exporter_len;
+
+    } else {
+        return;
+    }
+
+    p = strchr(p + 1, ' ');
+    if (p == NULL) {
+        return;
+    }
+
+    n = atls_hex(p + 1, secret, ATLS_MAX_SECRET);
+
+    /* a length that is wrong makes atls_freeze() fail */
+
+    *secret_len = (n == -1) ? 0 : (uint8_t) n;
+}
+
+
+static int
+atls_hex(const char *p, uint8_t *out, size_t size)
+{
+    int          i;
+    size_t       n;
+    unsigned     value;
+    const char  *digit;
+
+    static const char  digits[] = "0123456789abcdef0123456789ABCDEF";
+
+    for (n = 0; *p; n++) {
+
+        if (n == size) {
+            return -1;
+        }
+
+        value = 0;
+
+        for (i = 0; i < 2; i++) {
+            digit = (*p) ? strchr(digits, *p++) : NULL;
+            if (digit == NULL) {
+                return -1;
+            }
+
+            value = (value << 4) | ((digit - digits) & 0xf);
+        }
+
+        out[n] = (uint8_t) value;
+    }
+
+    return (int) n;
+}
+
+
+/*
+ * Counts the records of either direction since its Finished.
+ *
+ * OpenSSL reports the header of a record when it is written or read, and a
+ * handshake message after the headers of all records that carry it.  So a
+ * count that starts when Finished is reported does not include its record,
+ * and next come records under the application traffic keys: session tickets,
+ * any number of records each, and data sent before the client's Finished.
+ */
+
+static void
+atls_message(int write_p, int version, int type, const void *buf, size_t len,
+    SSL *ssl, void *arg)
+{
+    atls_watch_t   *watch;
+    const uint8_t  *p;
+
+    (void) version;
+    (void) arg;
+
+    watch = SSL_get_ex_data(ssl, atls_watch_index());
+
+    if (watch == NULL) {
+        return;
+    }
+
+    if (type == SSL3_RT_HEADER) {
+
+        if (write_p) {
+            watch->sent++;
+
+        } else {
+            watch->received++;
+        }
+
+        return;
+    }
+
+    if (type != SSL3_RT_HANDSHAKE || len == 0) {
+        return;
+    }
+
+    p = buf;
+
+    if (p[0] == SSL3_MT_KEY_UPDATE) {
+        watch->rekeyed = 1;
+        return;
+    }
+
+    if (p[0] == SSL3_MT_FINISHED) {
+
+        if (write_p) {
+            watch->sent = 0;
+            watch->finished++;
+
+        } else {
+            watch->received = 0;
+        }
+    }
+}
+
+
+int
+atls_cipher_supported(const SSL_CIPHER *cipher)
+{
+    return atls_cipher_aead(cipher) != 0;
+}
+
+
+static unsigned
+atls_cipher_aead(const SSL_CIPHER *cipher)
+{
+    int          ccm_8;
+    const char  *name;
+
+    if (!SSL_CIPHER_is_aead(cipher)) {
+        return 0;
+    }
+
+    /* the length of the tag is told by nothing but the name */
+
+    name = SSL_CIPHER_standard_name(cipher);
+    ccm_8 = (name != NULL && strstr(name, "_CCM_8") != NULL);
+
+    switch (SSL_CIPHER_get_cipher_nid(cipher)) {
+
+    case NID_aes_128_gcm:
+        return ATLS_AES_128_GCM;
+
+    case NID_aes_256_gcm:
+        return ATLS_AES_256_GCM;
+
+    case NID_chacha20_poly1305:
+        return ATLS_CHACHA20_POLY1305;
+
+    case NID_aes_128_ccm:
+        return ccm_8 ? ATLS_AES_128_CCM_8 : ATLS_AES_128_CCM;
+
+    case NID_aes_256_ccm:
+        return ccm_8 ? ATLS_AES_256_CCM_8 : ATLS_AES_256_CCM;
+
+    default:
+        return 0;
+    }
+}
+
+
+static unsigned
+atls_group(SSL *ssl)
+{
+    int     nid;
+    size_t  i;
+
+    /* OpenSSL has no public function for this */
+
+    static const struct {
+        int         nid;
+        unsigned    group;
+    } groups[] = {
+        { NID_X9_62_prime256v1,     23 },
+        { NID_secp384r1,            24 },
+        { NID_secp521r1,            25 },
+        { NID_brainpoolP256r1,      26 },
+        { NID_brainpoolP384r1,      27 },
+        { NID_brainpoolP512r1,      28 },
+        { NID_X25519,               29 },
+        { NID_X448,                 30 },
+        { NID_ffdhe2048,           256 },
+        { NID_ffdhe3072,           257 },
+        { NID_ffdhe4096,           258 },
+        { NID_ffdhe6144,           259 },
+        { NID_ffdhe8192,           260 }
+    };
+
+    nid = (int) SSL_get_negotiated_group(ssl);
+
+    if (nid > 0 && (nid & ATLS_GROUP_NO_NID)) {
+        return (unsigned) nid & 0xffff;
+    }
+
+    for (i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+        if (groups[i].nid == nid) {
+            return groups[i].group;
+        }
+    }
+
+    return 0;
+}
+
+
+int
+atls_freeze(SSL *ssl, atls_watch_t *watch, atls_state_t *state,
+    const char **reason)
+{
+    unsigned           mode;
+    const EVP_MD      *md;
+    const SSL_CIPHER  *cipher;
+
+    memset(state, 0, sizeof(atls_state_t));
+
+    *reason = atls_freeze_check(ssl, watch);
+    if (*reason != NULL) {
+        return -1;
+    }
+
+    cipher = SSL_get_current_cipher(ssl);
+    md = SSL_CIPHER_get_handshake_digest(cipher);
+
+    state->version = ATLS_STATE_VERSION;
+    state->protocol = (uint16_t) SSL_version(ssl);
+    state->suite = SSL_CIPHER_get_protocol_id(cipher);
+    state->group = (uint16_t) atls_group(ssl);
+    state->aead = (uint8_t) atls_cipher_aead(cipher);
+    state->sha384 = (md != NULL && EVP_MD_get_type(md) == NID_sha384);
+
+    /* RFC 6066, section 4: 1 to 4 are 2^9 to 2^12 */
+
+    mode = SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl));
+    state->max_fragment = (uint16_t) (mode ? 256 << mode : ATLS_MAX_PLAINTEXT);
+
+    if (state->protocol == ATLS_TLSv1_3) {
+        *reason = atls_freeze_tls13(ssl, watch, state);
+
+    } else {
+        *reason = atls_freeze_tls12(ssl, watch, state);
+    }
+
+    if (*reason != NULL) {
+        OPENSSL_cleanse(state, sizeof(atls_state_t));
+        return -1;
+    }
+
+    /* else SSL_free() would take the session out of the server's cache */
+
+    SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN|SSL_RECEIVED_SHUTDOWN);
+
+    return 0;
+}
+
+
+static const char *
+atls_freeze_check(SSL *ssl, const atls_watch_t *watch)
+{
+    const SSL_CIPHER  *cipher;
+
+    if (SSL_get_ex_data(ssl, atls_watch_index()) != watch) {
+        return "the connection is not watched";
+    }
+
+    if (!SSL_is_init_finished(ssl)) {
+        return "the handshake is not finished";
+    }
+
+    if (SSL_version(ssl) != ATLS_TLSv1_2 && SSL_version(ssl) != ATLS_TLSv1_3) {
+        return "unsupported protocol version";
+    }
+
+    cipher = SSL_get_current_cipher(ssl);
+
+    if (cipher == NULL || !atls_cipher_supported(cipher)) {
+        return "unsupported cipher suite";
+    }
+
+    if (SSL_get_session(ssl) == NULL) {
+        return "no session";
+    }
+
+    if (SSL_get_current_compression(ssl) != NULL) {
+        return "compression is in use";
+    }
+
+    if (SSL_get_shutdown(ssl) != 0) {
+        return "the connection is shut down";
+    }
+
+    if (watch->finished != 1 || SSL_renegotiate_pending(ssl)) {
+        return "the connection was renegotiated";
+    }
+
+    if (watch->rekeyed
+        || SSL_get_key_update_type(ssl) != SSL_KEY_UPDATE_NONE)
+    {
+        return "the traffic keys were updated";
+    }
+
+    /* a record, or the beginning of one, is inside the SSL or was there */
+
+    if (watch->received || SSL_pending(ssl) || SSL_has_pending(ssl)) {
+        return "records were read after the handshake";
+    }
+
+    return NULL;
+}
+
+
+static const char *
+atls_freeze_tls13(SSL *ssl, const atls_watch_t *watch, atls_state_t *state)
+{
+    size_t          size;
+    const uint8_t  *read_secret, *write_secret;
+
+    size = atls_hash_size(state);
+
+    if (watch->client_len != size || watch->server_len != size
+        || watch->exporter_len != size)
+    {
+        return "no secrets were logged";
+    }
+
+    if (SSL_is_server(ssl)) {
+        read_secret = watch->client_secret;
+        write_secret = watch->server_secret;
+
+    } else {
+        read_secret = watch->server_secret;
+        write_secret = watch->client_secret;
+    }
+
+    memcpy(state->u.tls13.read_secret, read_secret, size);
+    memcpy(state->u.tls13.write_secret, write_secret, size);
+    memcpy(state->u.tls13.exporter_secret, watch->exporter_secret, size);
+
+    if (atls_traffic_key(state, read_secret, &state->read) == -1
+        || atls_traffic_key(state, write_secret, &state->write) == -1)
+    {
+        return "cannot derive traffic keys";
+    }
+
+    state->write.seq = watch->sent;
+
+    return NULL;
+}
+
+
+/* RFC 5246, section 6.3 */
+
+static const char *
+atls_freeze_tls12(SSL *ssl, const atls_watch_t *watch, atls_state_t *state)
+{
+    size_t        key, iv;
+    uint8_t       block[2 * (ATLS_MAX_KEY + ATLS_MAX_IV)];
+    uint8_t      *master;
+    atls_key_t   *client, *server;
+    atls_seed_t   seeds[3];
+
+    master = state->u.tls12.master_secret;
+
+    if (SSL_SESSION_get_master_key(SSL_get_session(ssl), master,
+                                   ATLS_MASTER_SECRET)
+        != ATLS_MASTER_SECRET)
+    {
+        return "no master secret";
+    }
+
+    SSL_get_client_random(ssl, state->u.tls12.client_random, ATLS_RANDOM);
+    SSL_get_server_random(ssl, state->u.tls12.server_random, ATLS_RANDOM);
+
+    seeds[0].data = (const uint8_t *) "key expansion";
+    seeds[0].len = sizeof("key expansion") - 1;
+    seeds[1].data = state->u.tls12.server_random;
+    seeds[1].len = ATLS_RANDOM;
+    seeds[2].data = state->u.tls12.client_random;
+    seeds[2].len = ATLS_RANDOM;
+
+    key = atls_aead_key_size(state->aead);
+    iv = atls_aead_iv_size(state->aead, state->protocol);
+
+    if (atls_tls12_prf(state, seeds, 3, block, 2 * (key + iv)) == -1) {
+        OPENSSL_cleanse(block, sizeof(block));
+        return "cannot derive traffic keys";
+    }
+
+    client = SSL_is_server(ssl) ? &state->read : &state->write;
+    server = SSL_is_server(ssl) ? &state->write : &state->read;
+
+    memcpy(client->key, block, key);
+    memcpy(server->key, block + key, key);
+    memcpy(client->iv, block + 2 * key, iv);
+    memcpy(server->iv, block + 2 * key + iv, iv);
+
+    OPENSSL_cleanse(block, sizeof(block));
+
+    /* the Finished messages were the first records under these keys */
+
+    state->read.seq = 1;
+    state->write.seq = 1 + watch->sent;
+
+    return NULL;
+}
+
+
+int
+atls_state_update_read(atls_state_t *state)
+{
+    return atls_state_update(state, state->u.tls13.read_secret, &state->read);
+}
+
+
+int
+atls_state_update_write(atls_state_t *state)
+{
+    return atls_state_update(state, state->u.tls13.write_secret,
+                             &state->write);
+}
+
+
+static int
+atls_state_update(const atls_state_t *state, uint8_t *secret, atls_key_t *key)
+{
+    int         rc;
+    uint8_t     next[ATLS_MAX_SECRET];
+    atls_key_t  next_key;
+
+    static const atls_label_t  label = atls_label("traffic upd");
+
+    if (state->protocol != ATLS_TLSv1_3) {
+        return -1;
+    }
+
+    rc = -1;
+
+    if (atls_hkdf_expand_label(state, secret, &label, NULL, next,
+                               atls_hash_size(state))
+        == -1)
+    {
+        goto failed;
+    }
+
+    if (atls_traffic_key(state, next, &next_key) == -1) {
+        goto failed;
+    }
+
+    memcpy(secret, next, atls_hash_size(state));
+    memcpy(key, &next_key, sizeof(atls_key_t));
+
+    rc = 0;
+
+failed:
+
+    OPENSSL_cleanse(next, sizeof(next));
+    OPENSSL_cleanse(&next_key, sizeof(next_key));
+
+    return rc;
+}
+
+
+/* RFC 8446, section 7.3 */
+
+static int
+atls_traffic_key(const atls_state_t *state, const uint8_t *secret,
+    atls_key_t *key)
+{
+    static const atls_label_t  key_label = atls_label("key");
+    static const atls_label_t  iv_label = atls_label("iv");
+
+    memset(key, 0, sizeof(atls_key_t));
+
+    if (atls_hkdf_expand_label(state, secret, &key_label, NULL, key->key,
+                               atls_aead_key_size(state->aead))
+        == -1)
+    {
+        return -1;
+    }
+
+    return atls_hkdf_expand_label(state, secret, &iv_label, NULL, key->iv,
+                                  ATLS_MAX_IV);
+}
+
+
+int
+atls_export(const atls_state_t *state, const char *label, size_t label_len,
+    const uint8_t *context, size_t context_len, uint8_t *out, size_t out_len)
+{
+    size_t        i, len;
+    atls_seed_t   seed;
+    atls_label_t  l;
+
+    /* RFC 5705, section 4, and RFC 7627: what the handshake itself uses */
+
+    static const char  *reserved[] = {
+        "client finished", "server finished", "master secret",
+        "extended master secret", "key expansion"
+    };
+
+    for (i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
+        len = strlen(reserved[i]);
+
+        if (label_len >= len && memcmp(label, reserved[i], len) == 0) {
+            return -1;
+        }
+    }
+
+    l.data = label;
+    l.len = label_len;
+    seed.data = context;
+    seed.len = (context != NULL) ? context_len : 0;
+
+    if (state->protocol == ATLS_TLSv1_3) {
+        return atls_export_tls13(state, &l, &seed, out, out_len);
+    }
+
+    return atls_export_tls12(state, &l, &seed, out, out_len);
+}
+
+
+/* RFC 8446, section 7.5 */
+
+static int
+atls_export_tls13(const atls_state_t *state, const atls_label_t *label,
+    const atls_seed_t *context, uint8_t *out, size_t out_len)
+{
+    int           rc;
+    uint8_t       secret[ATLS_MAX_SECRET], hash[ATLS_MAX_SECRET];
+    atls_seed_t   seed;
+    const char   *md;
+
+    static const atls_label_t  exporter = atls_label("exporter");
+
+    rc = -1;
+
+    md = atls_hash_name(state);
+    seed.data = hash;
+    seed.len = atls_hash_size(state);
+
+    if (EVP_Q_digest(NULL, md, NULL, "", 0, hash, NULL) != 1) {
+        goto failed;
+    }
+
+    if (atls_hkdf_expand_label(state, state->u.tls13.exporter_secret, label,
+                               &seed, secret, atls_hash_size(state))
+        == -1)
+    {
+        goto failed;
+    }
+
+    if (context->len
+        && EVP_Q_digest(NULL, md, NULL, context->data, context->len, hash,
+                        NULL)
+           != 1)
+    {
+        goto failed;
+    }
+
+    rc = atls_hkdf_expand_label(state, secret, &exporter, &seed, out, out_len);
+
+failed:
+
+    OPENSSL_cleanse(secret, sizeof(secret));
+
+    return rc;
+}
+
+
+/* RFC 5705, section 4 */
+
+static int
+atls_export_tls12(const atls_state_t *state, const atls_label_t *label,
+    const atls_seed_t *context, uint8_t *out, size_t out_len)
+{
+    size_t       n;
+    uint8_t      len[2];
+    atls_seed_t  seeds[5];
+
+    if (context->len > 0xffff) {
+        return -1;
+    }
+
+    n = 3;
+    seeds[0].data = (const uint8_t *) label->data;
+    seeds[0].len = label->len;
+    seeds[1].data = state->u.tls12.client_random;
+    seeds[1].len = ATLS_RANDOM;
+    seeds[2].data = state->u.tls12.server_random;
+    seeds[2].len = ATLS_RANDOM;
+
+    if (context->data != NULL) {
+        len[0] = (uint8_t) (context->len >> 8);
+        len[1] = (uint8_t) context->len;
+
+        n = 5;
+        seeds[3].data = len;
+        seeds[3].len = 2;
+        seeds[4] = *context;
+    }
+
+    return atls_tls12_prf(state, seeds, n, out, out_len);
+}
+
+
+static size_t
+atls_hash_size(const atls_state_t *state)
+{
+    return state->sha384 ? 48 : 32;
+}
+
+
+static const char *
+atls_hash_name(const atls_state_t *state)
+{
+    return state->sha384 ? "SHA384" : "SHA256";
+}
+
+
+/* RFC 8446, section 7.1 */
+
+static int
+atls_hkdf_expand_label(const atls_state_t *state, const uint8_t *secret,
+    const atls_label_t *label, const atls_seed_t *context, uint8_t *out,
+    size_t out_len)
+{
+    int         mode;
+    uint8_t    *p, info[ATLS_MAX_HKDF_LABEL];
+    OSSL_PARAM  params[5];
+
+    static EVP_KDF  *hkdf;
+
+    if (label->len > 255 - 6 || out_len > 0xffff) {
+        return -1;
+    }
+
+    p = info;
+    *p++ = (uint8_t) (out_len >> 8);
+    *p++ = (uint8_t) out_len;
+    *p++ = (uint8_t) (6 + label->len);
+    memcpy(p, "tls13 ", 6);
+    p += 6;
+
+    memcpy(p, label->data, label->len);
+    p += label->len;
+
+    *p++ = (context != NULL) ? (uint8_t) context->len : 0;
+
+    if (context != NULL) {
+        memcpy(p, context->data, context->len);
+        p += context->len;
+    }
+
+    mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
+
+    params[0] = OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode);
+    params[1] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
+                                           (char *) atls_hash_name(state), 0);
+    params[2] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY,
+                                    (void *) secret, atls_hash_size(state));
+    params[3] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info,
+                                                  (size_t) (p - info));
+    params[4] = OSSL_PARAM_construct_end();
+
+    return atls_kdf(&hkdf, "HKDF", params, out, out_len);
+}
+
+
+/* RFC 5246, section 5; the label is the first of the seeds. */
+
+static int
+atls_tls12_prf(const atls_state_t *state, const atls_seed_t *seeds,
+    size_t nseeds, uint8_t *out, size_t out_len)
+{
+    size_t       i;
+    OSSL_PARAM  *p, params[3 + 5];
+
+    static EVP_KDF  *prf;
+
+    p = params;
+
+    *p++ = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
+                                           (char *) atls_hash_name(state), 0);
+    *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SECRET,
+                                    (void *) state->u.tls12.master_secret,
+                                    ATLS_MASTER_SECRET);
+
+    for (i = 0; i < nseeds; i++) {
+        if (seeds[i].len) {
+            *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED,
+                                    (void *) seeds[i].data, seeds[i].len);
+        }
+    }
+
+    *p = OSSL_PARAM_construct_end();
+
+    return atls_kdf(&prf, "TLS1-PRF", params, out, out_len);
+}
+
+
+static int
+atls_kdf(EVP_KDF **kdf, const char *name, const OSSL_PARAM *params,
+    uint8_t *out, size_t out_len)
+{
+    int           rc;
+    EVP_KDF_CTX  *ctx;
+
+    /* fetched once a process */
+
+    if (*kdf == NULL) {
+        *kdf = EVP_KDF_fetch(NULL, name, NULL);
+        if (*kdf == NULL) {
+            return -1;
+        }
+    }
+
+    ctx = EVP_KDF_CTX_new(*kdf);
+    if (ctx == NULL) {
+        return -1;
+    }
+
+    rc = (EVP_KDF_derive(ctx, out, out_len, params) == 1) ? 0 : -1;
+
+    EVP_KDF_CTX_free(ctx);
+
+    return rc;
+}

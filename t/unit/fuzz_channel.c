@@ -1,0 +1,264 @@
+
+/*
+ * A channel against any peer: one that sends bytes, one that has the keys and
+ * sends records of any content.  What the channel seals must always open, it
+ * must not go on after an error, and the state must be good for another
+ * channel at any time.
+ *
+ * Input: a byte for protocol and AEAD, then operations, each of a byte, a
+ * length (two bytes) and as many bytes as there are.
+ *
+ * Without FUZZ_ENGINE: main() with random input, as many times as it is told.
+ */
+
+
+#define ATLS_AEAD_LIMIT  8
+
+#include "unit.h"
+
+
+#define OPS  8
+
+#ifndef FUZZ_ENGINE
+#define FUZZ_INPUT  4096
+#endif
+
+
+static uint8_t  record[2 * UNIT_BUFFER];
+
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
+
+
+/* An open without error ends in whole, and data lies inside the record. */
+
+static void
+channel_open(unit_pair_t *p, size_t len, const uint8_t *expected, size_t size)
+{
+    int       rc;
+    size_t    n;
+    uint8_t  *data;
+
+    rc = atls_channel_open(&p->ch, record, len, &data, &n);
+
+    must(rc == ATLS_OK || rc == ATLS_CLOSED || rc == ATLS_ERROR);
+    must((rc == ATLS_ERROR) == (p->ch.error != NULL));
+    must(rc == ATLS_OK || n == 0);
+    must(data >= record && data + n <= record + len);
+    must(n <= ATLS_MAX_PLAINTEXT);
+    must(rc != ATLS_CLOSED || p->state.read_closed);
+
+    if (n) {
+        /* nobody but the peer makes data */
+        must(expected != NULL && n <= size && memcmp(data, expected, n) == 0);
+    }
+}
+
+
+static void
+peer_update_write(unit_pair_t *p)
+{
+    if (p->state.protocol == ATLS_TLSv1_3) {
+        must(atls_state_update_write(&p->peer) == 0);
+        must(atls_cipher_rekey(&p->write) == 0);
+    }
+}
+
+
+/* The peer opens all that the channel has sealed. */
+
+static void
+peer_open(unit_pair_t *p, ssize_t len)
+{
+    size_t     n;
+    ssize_t    rc;
+    uint8_t   *pos, *data;
+    unsigned   type;
+
+    for (pos = record; len > 0; pos += n, len -= (ssize_t) n) {
+        must(len >= ATLS_HEADER_SIZE);
+
+        n = ATLS_HEADER_SIZE + ((size_t) pos[3] << 8 | pos[4]);
+        must(n <= (size_t) len);
+
+        rc = atls_record_open(&p->read, pos, n, &type, &data);
+        must(rc >= 0);
+        must(p->peer.read.seq <= ATLS_AEAD_LIMIT);
+
+        if (type == ATLS_HANDSHAKE) {
+            must(rc == 5);
+            must(atls_state_update_read(&p->peer) == 0);
+            must(atls_cipher_rekey(&p->read) == 0);
+        }
+    }
+}
+
+
+static void
+operation(unit_pair_t *p, unsigned op, const uint8_t *input, size_t size)
+{
+    size_t        n;
+    ssize_t       len;
+    unsigned      type;
+    atls_state_t  moved;
+    struct iovec  iov;
+
+    switch (op % OPS) {
+
+    case 0:         /* bytes that nobody sealed */
+        memcpy(record, input, size);
+        channel_open(p, size, NULL, 0);
+        break;
+
+    case 1:         /* a good record of any type and content */
+    case 2:
+        if (size == 0) {
+            break;
+        }
+
+        type = (op % OPS == 1) ? input[0] : 20 + input[0] % 5;
+        n = unit_seal(p, type, input + 1, size - 1, record);
+        channel_open(p, n, input + 1, size - 1);
+        break;
+
+    case 3:         /* the same with a byte changed */
+        n = unit_seal(p, ATLS_APPLICATION_DATA, input, size, record);
+
+        if (size) {
+            record[input[0] % n] ^= input[size - 1];
+
+            /* may have been no change, or one of a version */
+            channel_open(p, n, input, size);
+        }
+
+        break;
+
+    case 4:         /* a KeyUpdate */
+        n = unit_seal(p, ATLS_HANDSHAKE, "\30\0\0\1\1", 5, record);
+        channel_open(p, n, NULL, 0);
+        peer_update_write(p);
+        break;
+
+    case 5:
+        iov.iov_base = (void *) input;
+        iov.iov_len = size;
+        len = atls_channel_seal(&p->ch, &iov, 1, record);
+        must(len <= (ssize_t) (size + ATLS_CHANNEL_OVERHEAD));
+        must(len != -1 || p->ch.error != NULL || p->state.write_closed);
+        peer_open(p, len);
+        break;
+
+    case 6:
+        len = atls_channel_update(&p->ch, record);
+        must(len <= ATLS_CHANNEL_SHORT_RECORD);
+        peer_open(p, len);
+
+        if (size && input[0] == 0) {
+            len = atls_channel_alert(&p->ch, p->ch.alert, record);
+            must(len <= ATLS_CHANNEL_SHORT_RECORD);
+            must(p->state.write_closed);
+            peer_open(p, len);
+        }
+
+        break;
+
+    default:        /* the state goes to another process */
+        if (p->ch.error == NULL) {
+            unit_move(&p->ch, &moved);
+            unit_move(&p->ch, &p->state);
+        }
+
+        break;
+    }
+}
+
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
+{
+    size_t       n;
+    unsigned     op, protocol, aead;
+    unit_pair_t  p;
+
+    if (size == 0) {
+        return 0;
+    }
+
+    protocol = (input[0] & 0x80) ? ATLS_TLSv1_2 : ATLS_TLSv1_3;
+    aead = ATLS_AES_128_GCM + (input[0] & 0x7f) % ATLS_AES_256_CCM_8;
+
+    unit_pair(&p, protocol, aead);
+
+    input++;
+    size--;
+
+    while (size >= 3) {
+        op = input[0];
+        n = ((size_t) input[1] << 8 | input[2]) % (ATLS_MAX_PLAINTEXT + 1);
+
+        input += 3;
+        size -= 3;
+
+        if (n > size) {
+            n = size;
+        }
+
+        operation(&p, op, input, n);
+
+        input += n;
+        size -= n;
+    }
+
+    unit_pair_done(&p);
+
+    return 0;
+}
+
+
+#ifndef FUZZ_ENGINE
+
+static uint64_t
+next(uint64_t *seed)
+{
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+
+    return *seed;
+}
+
+
+/* Short operations mostly, or none would follow the first. */
+
+int
+main(int argc, char **argv)
+{
+    long      i, runs;
+    size_t    j, n, len;
+    uint64_t  seed;
+
+    static uint8_t  input[FUZZ_INPUT];
+
+    runs = (argc > 1) ? atol(argv[1]) : 1000;
+    seed = 88172645463325252;
+
+    for (i = 0; i < runs; i++) {
+        len = next(&seed) % FUZZ_INPUT;
+
+        for (j = 0; j < len; j++) {
+            input[j] = (uint8_t) next(&seed);
+        }
+
+        for (j = 1; j + 3 <= len; j += 3 + n) {
+            n = next(&seed) % ((next(&seed) % 8) ? 16 : FUZZ_INPUT);
+            input[j + 1] = (uint8_t) (n >> 8);
+            input[j + 2] = (uint8_t) n;
+        }
+
+        (void) LLVMFuzzerTestOneInput(input, len);
+    }
+
+    return 0;
+}
+
+#endif

@@ -1,0 +1,141 @@
+
+/*
+ * The AEAD limit, made small.
+ */
+
+
+#define ATLS_AEAD_LIMIT  4
+
+#include "unit.h"
+
+
+static uint8_t  record[UNIT_BUFFER];
+
+
+/* Opens what the channel has sealed, returns its data's length. */
+
+static ssize_t
+peer_open(unit_pair_t *p, ssize_t len, int *updates)
+{
+    size_t     n;
+    ssize_t    rc;
+    uint8_t   *pos, *data;
+    unsigned   type;
+
+    must(len > 0 && len <= (ssize_t) sizeof(record));
+
+    for (pos = record; len > 0; pos += n, len -= (ssize_t) n) {
+        n = 5 + ((size_t) pos[3] << 8 | pos[4]);
+        must(n <= (size_t) len);
+
+        rc = atls_record_open(&p->read, pos, n, &type, &data);
+        must(rc >= 0);
+
+        if (type == ATLS_HANDSHAKE) {
+            must(rc == 5 && memcmp(data, "\30\0\0\1\0", 5) == 0);
+            must(atls_state_update_read(&p->peer) == 0);
+            must(atls_cipher_rekey(&p->read) == 0);
+            (*updates)++;
+            continue;
+        }
+
+        must((size_t) len == n);
+        return rc;
+    }
+
+    return -1;
+}
+
+
+static void
+test_tls13(unsigned aead)
+{
+    int           i, wrong, updates;
+    ssize_t       len;
+    unit_pair_t   p;
+    struct iovec  iov;
+
+    unit_pair(&p, ATLS_TLSv1_3, aead);
+
+    iov.iov_base = "data";
+    iov.iov_len = 4;
+    updates = 0;
+    wrong = 0;
+
+    for (i = 0; i < 31; i++) {
+        len = atls_channel_seal(&p.ch, &iov, 1, record);
+        wrong += (peer_open(&p, len, &updates) != 4
+                  || p.state.write.seq > 3 || updates != i / 3);
+    }
+
+    ok(wrong == 0, "TLS 1.3 %s: a KeyUpdate is each key's fourth record",
+       unit_aead_name(aead));
+
+    while (p.state.write.seq < 3) {
+        len = atls_channel_seal(&p.ch, &iov, 1, record);
+        must(peer_open(&p, len, &updates) == 4);
+    }
+
+    len = atls_channel_alert(&p.ch, ATLS_CLOSE_NOTIFY, record);
+
+    ok(peer_open(&p, len, &updates) == 2, "TLS 1.3 %s: or an alert",
+       unit_aead_name(aead));
+
+    unit_pair_done(&p);
+}
+
+
+static void
+test_tls12(unsigned aead)
+{
+    int           updates;
+    ssize_t       len;
+    unit_pair_t   p;
+    struct iovec  iov;
+
+    unit_pair(&p, ATLS_TLSv1_2, aead);
+
+    iov.iov_base = "data";
+    iov.iov_len = 4;
+    updates = 0;
+
+    /* the first record was Finished */
+
+    len = atls_channel_seal(&p.ch, &iov, 1, record);
+    ok(peer_open(&p, len, &updates) == 4, "TLS 1.2 %s: a record",
+       unit_aead_name(aead));
+
+    len = atls_channel_seal(&p.ch, &iov, 1, record);
+    ok(peer_open(&p, len, &updates) == 4, "TLS 1.2 %s: another",
+       unit_aead_name(aead));
+
+    ok(atls_channel_seal(&p.ch, &iov, 1, record) == -1
+       && p.ch.error != NULL && p.ch.alert == ATLS_CLOSE_NOTIFY
+       && atls_channel_seal(&p.ch, &iov, 1, record) == -1,
+       "TLS 1.2 %s: the limit", unit_aead_name(aead));
+
+    len = atls_channel_alert(&p.ch, p.ch.alert, record);
+    ok(peer_open(&p, len, &updates) == 2,
+       "TLS 1.2 %s: the last record is close_notify", unit_aead_name(aead));
+
+    ok(atls_channel_alert(&p.ch, 0, record) == 0
+       && atls_channel_seal(&p.ch, &iov, 1, record) == -1
+       && p.state.write.seq == 4,
+       "TLS 1.2 %s: nothing after it", unit_aead_name(aead));
+
+    unit_pair_done(&p);
+}
+
+
+int
+main(void)
+{
+    unsigned  aead;
+
+    for (aead = ATLS_AES_128_GCM; aead <= ATLS_AES_256_CCM_8; aead++) {
+        test_tls13(aead);
+        test_tls12(aead);
+    }
+
+    return tap_done();
+}
