@@ -1,0 +1,208 @@
+# Sessions belong to no worker: they outlive reloads, and workers that die.
+
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes qw( sleep time );
+
+use Test::Atls;
+use Test::Atls::Backend;
+use Test::Atls::Client;
+use Test::Atls::Process qw( wait_exit );
+use Test::Atls::Response qw( parse_responses );
+
+
+my $CLIENTS = 6;
+my $RELOADS = ($ENV{TEST_NGINX_SLOW} || 1) > 1 ? 2 : 5;
+
+my $t = Test::Atls->new(workers => 4);
+
+$t->make_cert('localhost', type => 'ec');
+
+my $port = $t->port(1);
+Test::Atls::Backend->start($t, $port);
+
+$t->write_conf(<<"EOC");
+%%GLOBALS%%
+
+events {
+}
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate      %%TESTDIR%%/localhost.crt;
+    atls_certificate_key  %%TESTDIR%%/localhost.key;
+
+    upstream backend {
+        server 127.0.0.1:$port;
+        keepalive 4;
+    }
+
+    server {
+        listen       127.0.0.1:%%PORT_0%%;
+        server_name  localhost;
+
+        location /.well-known/atls {
+            atls on;
+        }
+
+        location = /pid {
+            return 200 \$pid;
+        }
+
+        location / {
+            proxy_pass          http://backend;
+            proxy_http_version  1.1;
+            proxy_set_header    Connection "";
+        }
+    }
+}
+EOC
+
+$t->plan(2 + 3 + 2)->run();
+
+
+# reloads under traffic: single requests, slow ones, pipelined ones
+
+{
+    my @pids = map { traffic($_) } 1 .. $CLIENTS;
+
+    $t->wait_for(sub { @{[ glob $t->path('ready-*') ]} == $CLIENTS }, 30);
+
+    my $reloaded = grep { sleep 0.3; $t->reload() } 1 .. $RELOADS;
+
+    is($reloaded, $RELOADS, 'reloads');
+
+    $t->write_file('stop', '');
+
+    my @failed = grep { wait_exit($_, 60) != 0 } @pids;
+
+    is(scalar @failed, 0, 'no request failed')
+        or diag(map { $t->read_file($_) } map { "failed-$_" } 1 .. $CLIENTS);
+}
+
+
+# an idle worker is killed
+
+{
+    my $c = client();
+    my %before = map { $_ => 1 } $t->workers();
+
+    my ($victim) = grep { $_ != pid($c) } keys %before;
+
+    # nginx itself says so, at this level
+
+    $t->allow_log(qr/worker process $victim exited on signal 9/);
+    kill 'KILL', $victim;
+
+    $t->wait_for(sub { grep { !$before{$_} } $t->workers() }, 10);
+
+    my %served;
+    my $ok = 0;
+
+    for (1 .. 40) {
+        my $pid = pid($c);
+        $served{$pid}++;
+        $ok++ if $pid;
+    }
+
+    is($ok, 40, 'the session goes on');
+    ok(!$served{$victim}, 'not in the worker that died');
+    cmp_ok(scalar keys %served, '>', 1, 'in several others');
+}
+
+
+# many reloads leave no descriptors behind
+
+{
+    my $c = client();
+
+    $t->reload();
+    my $first = descriptors();
+
+    $t->reload() for 1 .. 5;
+
+    cmp_ok(descriptors(), '<=', $first, 'no descriptors are left open');
+    ok(pid($c), 'the session goes on');
+}
+
+
+sub client {
+    my $c = Test::Atls::Client->new(port => $t->port(0), timeout => 30);
+
+    $c->handshake() or diag($c->error());
+
+    # from now on, each POST comes by a connection of its own
+
+    $c->http_client()->close();
+    $c->http_client()->{keepalive} = 0;
+
+    return $c;
+}
+
+
+sub pid {
+    my ($c) = @_;
+
+    my $r = $c->get('/pid');
+
+    return $r && $r->status() == 200 ? $r->body() : 0;
+}
+
+
+# A client in a process of its own, until it is told to stop; its exit status
+# says whether all went well.
+
+sub traffic {
+    my ($n) = @_;
+
+    my $pid = fork();
+    return $pid if $pid;
+
+    my $error = eval { run_traffic($n) } || $@ || '';
+
+    $t->write_file("failed-$n", $error) if $error;
+    POSIX::_exit($error ? 1 : 0);
+}
+
+
+sub run_traffic {
+    my ($n) = @_;
+
+    my $c = client();
+    my $rounds = 0;
+
+    until (-e $t->path('stop')) {
+        my $r = $c->get('/echo');
+        return "echo: " . $c->error() if !$r || $r->status() != 200;
+
+        $r = $c->get('/slow?n=2&delay=0.05');
+        return "slow: " . $c->error()
+            if !$r || $r->body() ne "line 1\nline 2\n";
+
+        my $plain = $c->request(join '', map {
+            "GET /echo?$_ HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        } 1 .. 10);
+
+        my @r = parse_responses($plain);
+        return "pipelined: " . scalar(@r) . ' ' . $c->error()
+            if @r != 10 || grep { $_->status() != 200 } @r;
+
+        $t->write_file("ready-$n", '') unless $rounds++;
+    }
+
+    return '';
+}
+
+
+sub descriptors {
+    my $n = 0;
+
+    for my $pid ($t->pid(), $t->workers()) {
+        $n += grep { !/\.\.?$/ } glob "/proc/$pid/fd/*";
+    }
+
+    return $n;
+}

@@ -1,0 +1,238 @@
+# Large transfers: right to the last byte, streamed, and in constant memory.
+
+use strict;
+use warnings;
+
+use Digest::MD5;
+use Test::More;
+use Time::HiRes qw( sleep time );
+
+use Test::Atls;
+use Test::Atls::Backend;
+use Test::Atls::Client;
+use Test::Atls::Pattern qw( pattern pattern_md5 );
+
+
+my $MB = 1 << 20;
+
+# under valgrind or a sanitizer it is not the size that matters
+
+my $slow = $ENV{TEST_NGINX_SLOW} || 1;
+my $download = $slow > 1 ? 64 * $MB : 1024 * $MB;
+my $upload = $slow > 1 ? 16 * $MB : 256 * $MB;
+
+my $t = Test::Atls->new(workers => 1);
+
+$t->make_cert('localhost', type => 'ec');
+
+my $port = $t->port(1);
+my $backend = Test::Atls::Backend->start($t, $port);
+
+$t->write_conf(<<"EOC");
+%%GLOBALS%%
+
+events {
+}
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate      %%TESTDIR%%/localhost.crt;
+    atls_certificate_key  %%TESTDIR%%/localhost.key;
+
+    client_max_body_size  0;
+
+    server {
+        listen       127.0.0.1:%%PORT_0%%;
+        server_name  localhost;
+
+        location /.well-known/atls {
+            atls on;
+        }
+
+        location / {
+            proxy_pass               http://127.0.0.1:$port;
+            proxy_http_version       1.1;
+            proxy_request_buffering  off;
+            proxy_max_temp_file_size 0;
+        }
+    }
+}
+EOC
+
+$t->plan(18)->run();
+
+
+# a download, by a client that is slower than the backend
+
+{
+    my $c = client();
+
+    # what the worker needs once, it has after this
+
+    fetch($c, 4 * $MB);
+
+    my ($before) = memory();
+    my $peak = 0;
+    my $got = 0;
+    my $early;
+    my $md5 = Digest::MD5->new();
+
+    # TEST_NGINX_LONG: all of it, which takes 100 seconds
+
+    my $size = $slow > 1 || $ENV{TEST_NGINX_LONG} ? $download : 100 * $MB;
+
+    my $r = $c->download(get("/big?size=$size"), sub {
+        $md5->add($_[0]);
+        $got += length $_[0];
+
+        if ($got > $size / 2 && !$peak || $got == $size) {
+            my ($now) = memory();
+            $peak = $now if $now > $peak;
+        }
+    }, rate => 10 * $MB);
+
+    is($r && $r->status(), 200, 'slow download');
+    is($got, $size, 'slow download: length');
+    is($md5->hexdigest(), pattern_md5($size), 'slow download: checksum');
+
+    SKIP: {
+        skip 'memory is not nginx\'s own here', 1 if $slow > 1;
+
+        cmp_ok($peak - $before, '<', 4 * 1024, 'memory is constant')
+            or diag("from $before to $peak kB");
+    }
+
+    is(text($c, '/echo'), 200, 'the session goes on');
+}
+
+{
+    my $c = client();
+    my ($before) = memory();
+    my ($r, $got, $md5) = fetch($c, $download);
+    my ($after) = memory();
+
+    is($r && $r->status(), 200, 'large download');
+    is($got, $download, 'large download: length');
+    is($md5, pattern_md5($download), 'large download: checksum');
+
+    SKIP: {
+        skip 'memory is not nginx\'s own here', 1 if $slow > 1;
+
+        cmp_ok($after - $before, '<', 4 * 1024, 'memory is constant')
+            or diag("from $before to $after kB");
+    }
+}
+
+# the answer starts before the backend's has ended
+
+{
+    my $c = client();
+    my @at;
+
+    my $r = $c->download(get('/slow?n=3&delay=0.3'), sub {
+        push @at, time;
+    });
+
+    is($r && $r->status(), 200, 'streaming');
+    cmp_ok(scalar @at, '>=', 3, 'pieces come as they are made');
+    cmp_ok($at[-1] - $at[0], '>', 0.3, 'the first is not kept for the last');
+}
+
+# an upload in one POST
+
+for my $outer ('http11-chunked', 'http11') {
+    my $c = client(outer => $outer);
+    my $size = $outer eq 'http11' ? 8 * $MB : $upload;
+
+    my $answer = $outer eq 'http11' ? upload_whole($c, $size)
+                                    : upload_stream($c, $size);
+
+    my ($status) = $answer =~ m{^HTTP/1.1 (\d+)};
+    is($status, 200, "upload, $outer");
+
+    my ($request) = grep { $_->{method} eq 'PUT' } $backend->requests();
+    is($request->{length}, $size, "upload, $outer: length");
+    is($request->{md5}, pattern_md5($size), "upload, $outer: checksum");
+
+    $backend->forget();
+}
+
+
+sub client {
+    my (%args) = @_;
+
+    my $c = Test::Atls::Client->new(port => $t->port(0), timeout => 120,
+                                    %args);
+    $c->handshake() or diag($c->error());
+
+    return $c;
+}
+
+
+sub get { "GET $_[0] HTTP/1.1\r\nHost: localhost\r\n\r\n" }
+
+
+sub text {
+    my ($c, $uri) = @_;
+
+    my $r = $c->get($uri);
+
+    return $r ? $r->status() : 'no answer';
+}
+
+
+sub fetch {
+    my ($c, $size) = @_;
+
+    my $got = 0;
+    my $md5 = Digest::MD5->new();
+
+    my $r = $c->download(get("/big?size=$size"), sub {
+        $md5->add($_[0]);
+        $got += length $_[0];
+    });
+
+    return ($r, $got, $md5->hexdigest());
+}
+
+
+sub upload_head {
+    my ($size) = @_;
+
+    return "PUT /echo HTTP/1.1\r\nHost: localhost\r\n"
+           . "Content-Length: $size\r\n\r\n";
+}
+
+
+sub upload_stream {
+    my ($c, $size) = @_;
+
+    my $at = 0;
+
+    return $c->upload(upload_head($size), sub {
+        return undef if $at == $size;
+        my $n = $size - $at < 65536 ? $size - $at : 65536;
+        my $piece = pattern($n, $at);
+        $at += $n;
+        return $piece;
+    });
+}
+
+
+sub upload_whole {
+    my ($c, $size) = @_;
+
+    return $c->request(upload_head($size) . pattern($size));
+}
+
+
+# resident memory of the worker, in kB
+
+sub memory {
+    my ($pid) = $t->workers();
+
+    open my $f, '<', "/proc/$pid/status" or return 0;
+
+    return map { /^RssAnon:\s+(\d+)/ ? $1 : () } <$f>;
+}
