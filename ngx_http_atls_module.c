@@ -227,7 +227,7 @@ ngx_http_atls_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_atls_postconfiguration(ngx_conf_t *cf)
 {
-    if (ngx_http_atls_raw_filter_init(cf) != NGX_OK) {
+    if (ngx_http_atls_filter_init(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 

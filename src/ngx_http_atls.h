@@ -11,6 +11,7 @@
  *   ngx_http_atls_handshake    handshakes in flight in this worker
  *   ngx_http_atls_inner        inner connections: decrypted requests
  *   ngx_http_atls_phases       what inner requests and outer ones go through
+ *   ngx_http_atls_filter       the headers of their responses
  *   ngx_http_atls_raw          atls_payload raw
  *   ngx_http_atls_ssl          certificates and all that is set in an SSL_CTX
  *   ngx_http_atls_variables    $atls_*
@@ -104,6 +105,7 @@ extern ngx_module_t  ngx_http_atls_module;
 #include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_post.h"
 #include "ngx_http_atls_phases.h"
+#include "ngx_http_atls_filter.h"
 #include "ngx_http_atls_raw.h"
 #include "ngx_http_atls_variables.h"
 

@@ -7,12 +7,6 @@
 #include "ngx_http_atls.h"
 
 
-static ngx_int_t ngx_http_atls_raw_header_filter(ngx_http_request_t *r);
-
-
-static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
-
-
 ngx_http_atls_raw_t *
 ngx_http_atls_raw_create(ngx_pool_t *pool, ngx_http_request_t *outer)
 {
@@ -117,40 +111,4 @@ ngx_http_atls_raw_recv(ngx_http_atls_raw_t *raw, ngx_http_atls_post_t *post,
         raw->head.data = raw->framing;
         raw->head.len = p - raw->framing;
     }
-}
-
-
-ngx_int_t
-ngx_http_atls_raw_filter_init(ngx_conf_t *cf)
-{
-    ngx_http_next_header_filter = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = ngx_http_atls_raw_header_filter;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_atls_raw_header_filter(ngx_http_request_t *r)
-{
-    ngx_http_atls_inner_t  *inner;
-
-    inner = ngx_http_atls_inner_get(r->connection);
-
-    if (inner == NULL || inner->raw == NULL || r != r->main) {
-        return ngx_http_next_header_filter(r);
-    }
-
-    if (inner->post && (r->headers_out.status < NGX_HTTP_OK
-                        || r->headers_out.status >= NGX_HTTP_SPECIAL_RESPONSE))
-    {
-        inner->post->bad_gateway = 1;
-    }
-
-    /* an HTTP/0.9 response has a body and nothing else */
-
-    r->http_version = NGX_HTTP_VERSION_9;
-    r->keepalive = 0;
-
-    return ngx_http_next_header_filter(r);
 }

@@ -35,12 +35,5 @@ ngx_http_atls_raw_t *ngx_http_atls_raw_create(ngx_pool_t *pool,
 ssize_t ngx_http_atls_raw_recv(ngx_http_atls_raw_t *raw,
     ngx_http_atls_post_t *post, u_char *buf, size_t size);
 
-/*
- * A header filter: of the response to a raw request only the body is sent.
- * One that is not 2xx is no use to the client: its POST is told so.
- */
-
-ngx_int_t ngx_http_atls_raw_filter_init(ngx_conf_t *cf);
-
 
 #endif /* _NGX_HTTP_ATLS_RAW_H_INCLUDED_ */

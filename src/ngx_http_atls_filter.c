@@ -1,0 +1,77 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+
+
+static ngx_int_t ngx_http_atls_header_filter(ngx_http_request_t *r);
+static void ngx_http_atls_filter_raw(ngx_http_request_t *r,
+    ngx_http_atls_post_t *post);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+
+
+ngx_int_t
+ngx_http_atls_filter_init(ngx_conf_t *cf)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_atls_header_filter;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_header_filter(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_uint_t              exiting;
+    ngx_http_atls_inner_t  *inner;
+
+    inner = ngx_http_atls_inner_get(r->connection);
+
+    if (inner == NULL || r != r->main) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    if (inner->raw) {
+        ngx_http_atls_filter_raw(r, inner->post);
+    }
+
+    /*
+     * A worker that is told to quit says "Connection: close" to its clients.
+     * An inner connection ends with its POST anyway, its session does not.
+     */
+
+    exiting = ngx_exiting;
+    ngx_exiting = 0;
+
+    rc = ngx_http_next_header_filter(r);
+
+    ngx_exiting = exiting;
+
+    return rc;
+}
+
+
+/*
+ * Of the response to a raw payload only the body is for the client, and only
+ * if it is a 2xx.  An HTTP/0.9 response has a body and nothing else.
+ */
+
+static void
+ngx_http_atls_filter_raw(ngx_http_request_t *r, ngx_http_atls_post_t *post)
+{
+    if (post && (r->headers_out.status < NGX_HTTP_OK
+                 || r->headers_out.status >= NGX_HTTP_SPECIAL_RESPONSE))
+    {
+        post->bad_gateway = 1;
+    }
+
+    r->http_version = NGX_HTTP_VERSION_9;
+    r->keepalive = 0;
+}

@@ -1,0 +1,599 @@
+package Test::Atls;
+
+# The test harness: an nginx with the module in a directory of its own.
+#
+#     my $t = Test::Atls->new();
+#     $t->write_conf(<<'EOC');
+#     %%GLOBALS%%
+#     events { }
+#     http {
+#         %%GLOBALS_HTTP%%
+#         server { listen 127.0.0.1:%%PORT_0%%; }
+#     }
+#     EOC
+#     $t->plan(2)->run();
+#
+# Every plan has one test more than asked for: at the end, nginx is stopped, no
+# process may be left, and neither the error log nor a sanitizer or valgrind
+# may have anything to say.
+#
+# Environment:
+#     TEST_NGINX_BINARY   the nginx to test; default: the one that the module
+#                         in build/ was built for
+#     TEST_NGINX_MODULE   the .so to load; empty: the binary has the module
+#     TEST_NGINX_WRAPPER  a command to run nginx with (valgrind ...); %d in it
+#                         stands for the directory of reports
+#     TEST_NGINX_DEBUG    error_log at level debug
+#     TEST_NGINX_LEAVE    keep the directory, and say where it is
+#     TEST_NGINX_SLOW     how much slower than usual nginx runs (valgrind)
+
+use strict;
+use warnings;
+
+use Cwd qw( abs_path );
+use Exporter qw( import );
+use File::Basename qw( dirname );
+use File::Path qw( make_path remove_tree );
+use File::Temp qw( tempdir );
+use IO::Socket::INET;
+use POSIX qw( WNOHANG );
+use Test::More ();
+use Time::HiRes qw( sleep time );
+
+use Test::Atls::Cert;
+use Test::Atls::Http qw( http_raw );
+use Test::Atls::Port qw( free_port );
+use Test::Atls::Process qw( alive group_alive spawn stop_process wait_exit );
+
+our @EXPORT = qw( http_raw );
+
+my $ROOT = abs_path(dirname(__FILE__) . '/../../..');
+my $SLOW = $ENV{TEST_NGINX_SLOW} || 1;
+
+my @instances;
+
+
+sub new {
+    my ($class, %args) = @_;
+
+    my $self = bless {
+        owner   => $$,
+        workers => 4,
+        ports   => {},
+        daemons => [],
+        allowed => [],
+        pid     => undef,
+        %args,
+    }, $class;
+
+    $self->{dir} = tempdir('atls-test-XXXXXXXX', TMPDIR => 1);
+    chmod 0755, $self->{dir};
+    make_path($self->{dir} . '/reports');
+
+    push @instances, $self;
+
+    return $self;
+}
+
+
+# where things are
+
+sub root { $ROOT }
+sub dir { $_[0]{dir} }
+sub pid { $_[0]{pid} }
+
+
+sub binary {
+    return $ENV{TEST_NGINX_BINARY} if $ENV{TEST_NGINX_BINARY};
+
+    if (open my $fh, '<', "$ROOT/build/nginx-binary") {
+        chomp(my $binary = <$fh>);
+        return $binary;
+    }
+
+    return '/usr/sbin/nginx';
+}
+
+
+sub module {
+    return $ENV{TEST_NGINX_MODULE} if defined $ENV{TEST_NGINX_MODULE};
+
+    my $module = "$ROOT/build/ngx_http_atls_module.so";
+    return -e $module ? $module : '';
+}
+
+
+# The n-th port of this test, the same one each time.
+
+sub port {
+    my ($self, $n) = @_;
+
+    return $self->{ports}{$n || 0} ||= free_port();
+}
+
+
+# nginx and its build, from `nginx -V`
+
+sub nginx_info {
+    my ($self) = @_;
+
+    my $binary = $self->binary();
+    return $self->{info} ||= `$binary -V 2>&1`;
+}
+
+
+sub has_version {
+    my ($self, $need) = @_;
+
+    my ($have) = $self->nginx_info() =~ m!nginx/([\d.]+)!;
+    return _version($have) >= _version($need);
+}
+
+
+sub has_openssl {
+    my ($self, $need) = @_;
+
+    my ($have) = $self->nginx_info() =~ m!running with OpenSSL ([\d.]+)!;
+    ($have) = $self->nginx_info() =~ m!OpenSSL ([\d.]+)! unless $have;
+    return _version($have) >= _version($need);
+}
+
+
+sub has_option {
+    my ($self, $option) = @_;
+
+    return scalar $self->nginx_info() =~ m!--with-\Q$option\E(\s|$)!;
+}
+
+
+sub _version {
+    my @v = (split(/\./, shift), 0, 0);
+
+    return $v[0] * 1_000_000 + $v[1] * 1_000 + $v[2];
+}
+
+
+# files, relative to the test's directory
+
+sub path {
+    my ($self, $name) = @_;
+
+    return $name =~ m!^/! ? $name : "$self->{dir}/$name";
+}
+
+
+sub write_file {
+    my ($self, $name, $content) = @_;
+
+    my $path = $self->path($name);
+    make_path(dirname($path));
+
+    open my $fh, '>:raw', $path or die "$path: $!\n";
+    print $fh $content;
+    close $fh or die "$path: $!\n";
+
+    return $path;
+}
+
+
+sub read_file {
+    my ($self, $name) = @_;
+
+    open my $fh, '<:raw', $self->path($name) or return '';
+    local $/;
+    my $content = <$fh>;
+
+    return defined $content ? $content : '';
+}
+
+
+sub make_cert {
+    my ($self, $name, %args) = @_;
+
+    return Test::Atls::Cert::make($self->{dir}, $name, %args);
+}
+
+
+# configuration
+
+sub expand {
+    my ($self, $text, %args) = @_;
+
+    $text =~ s/%%GLOBALS%%/$self->_globals(%args)/eg;
+    $text =~ s/%%GLOBALS_HTTP%%/$self->_globals_http()/eg;
+    $text =~ s/%%TESTDIR%%/$self->{dir}/g;
+    $text =~ s/%%PORT_(\d+)%%/$self->port($1)/eg;
+
+    return $text;
+}
+
+
+sub write_conf {
+    my ($self, $text) = @_;
+
+    $self->write_file('nginx.conf', $self->expand($text));
+
+    return $self;
+}
+
+
+sub _globals {
+    my ($self, %args) = @_;
+
+    my $log = $args{error_log} || 'error.log';
+    my $level = $ENV{TEST_NGINX_DEBUG} ? 'debug' : $self->{log_level} || 'info';
+    my $module = $self->module();
+
+    my $globals = $module ? "load_module $module;\n" : '';
+
+    return $globals . <<"EOC";
+daemon off;
+user root;
+worker_processes $self->{workers};
+pid $self->{dir}/nginx.pid;
+error_log $self->{dir}/$log $level;
+EOC
+}
+
+
+sub _globals_http {
+    my ($self) = @_;
+
+    my $dir = $self->{dir};
+
+    my @temp = map { "    ${_}_temp_path $dir/temp_$_;\n" }
+               qw( client_body proxy fastcgi uwsgi scgi );
+
+    return "root $dir;\n    access_log off;\n" . join('', @temp);
+}
+
+
+# What `nginx -t` says about a configuration; '' if it is a good one.
+
+sub config_error {
+    my ($self, $text) = @_;
+
+    my $conf = $self->write_file('config-test.conf',
+                                 $self->expand($text,
+                                               error_log => 'config-test.log'));
+
+    unlink $self->path('config-test.log');
+    my $pid = $self->_start_nginx('-t', '-c', $conf,
+                                  { stderr => $self->path('config-test.out'),
+                                    error_log => 'config-test.log',
+                                    leaks => 1 });
+    my $status = wait_exit($pid, 30 * $SLOW);
+
+    return '' if defined $status && $status == 0;
+    return $self->read_file('config-test.out')
+           || $self->read_file('config-test.log')
+           || 'exit status ' . (defined $status ? $status : 'unknown');
+}
+
+
+# nginx's life
+
+sub _start_nginx {
+    my ($self, @args) = @_;
+
+    my $options = ref $args[-1] ? pop @args : {};
+    my @wrapper = map { s/%d/$self->{dir}\/reports/gr }
+                  split ' ', $ENV{TEST_NGINX_WRAPPER} || '';
+
+    # nginx -t ends without giving its configuration back
+
+    push @wrapper, '--leak-check=no'
+        if $options->{leaks} && @wrapper && $wrapper[0] eq 'valgrind';
+
+    local $ENV{ASAN_OPTIONS} = join ':', $ENV{ASAN_OPTIONS} || (),
+                               "log_path=$self->{dir}/reports/asan",
+                               $options->{leaks} ? 'detect_leaks=0' : ();
+    local $ENV{UBSAN_OPTIONS} = join ':', 'print_stacktrace=1',
+                               $ENV{UBSAN_OPTIONS} || (),
+                               "log_path=$self->{dir}/reports/ubsan";
+
+    return spawn($options, @wrapper, $self->binary(),
+                 '-p', "$self->{dir}/",
+                 '-e', $options->{error_log} || 'error.log', @args);
+}
+
+
+sub run {
+    my ($self) = @_;
+
+    die "nginx is running already\n" if $self->{pid};
+
+    my $from = length $self->read_file('error.log');
+    unlink $self->path('nginx.pid');
+
+    $self->{pid} = $self->_start_nginx('-c', $self->path('nginx.conf'),
+                                       { stderr => $self->path('stderr') });
+
+    $self->wait_for(sub {
+        $self->_died() and return 1;
+        my $log = substr($self->read_file('error.log'), $from);
+        my $started = () = $log =~ /start worker process \d+/g;
+        return -s $self->path('nginx.pid') && $started >= $self->{workers};
+    }, 20);
+
+    if (!$self->{pid} || !-s $self->path('nginx.pid')) {
+        $self->stop();
+        die "nginx did not start:\n" . $self->read_file('stderr')
+            . substr($self->read_file('error.log'), $from);
+    }
+
+    return $self;
+}
+
+
+sub _died {
+    my ($self) = @_;
+
+    return 0 unless $self->{pid} && waitpid($self->{pid}, WNOHANG) > 0;
+    push @{$self->{groups}}, $self->{pid};
+    $self->{pid} = undef;
+    return 1;
+}
+
+
+# QUIT, so that memory is given back in an orderly way; what is then still
+# there is a failure, and is killed.
+
+sub stop {
+    my ($self, %args) = @_;
+
+    if ($self->{pid}) {
+        my $pid = delete $self->{pid};
+        my $how = stop_process($pid, $args{signal} || 'QUIT', 10 * $SLOW);
+
+        $self->_fault("nginx had to be stopped by SIG$how") if $how;
+        push @{$self->{groups}}, $pid;
+    }
+
+    for my $group (splice @{$self->{groups} || []}) {
+        next unless group_alive($group, 1 * $SLOW);
+
+        $self->_fault("processes of nginx $group were left");
+        kill 'KILL', -$group;
+        group_alive($group, 5);
+    }
+
+    return $self;
+}
+
+
+sub signal {
+    my ($self, $signal) = @_;
+
+    kill $signal, $self->{pid} or die "nginx is not running\n";
+
+    return $self;
+}
+
+
+# The pids of the workers that take requests.
+
+sub workers {
+    my ($self) = @_;
+
+    my $log = $self->read_file('error.log');
+    my $leaves = qr/\[notice\] (\d+)#\d+: (?:gracefully shutting|exiting)/;
+    my %leaving = map { $_ => 1 } $log =~ /$leaves/g;
+    my %seen;
+
+    return grep { !$leaving{$_} && !$seen{$_}++ && alive($_) }
+           $log =~ /start worker process (\d+)/g;
+}
+
+
+# Returns when the new workers have taken over; false if the new configuration
+# is refused.
+
+sub reload {
+    my ($self) = @_;
+
+    my %old = map { $_ => 1 } $self->workers();
+    my $from = length $self->read_file('error.log');
+    my $refused;
+
+    $self->signal('HUP');
+
+    $self->wait_for(sub {
+        $refused = substr($self->read_file('error.log'), $from) =~ /\[emerg\]/;
+        my @now = $self->workers();
+        return $refused || @now && !grep { $old{$_} } @now;
+    }, 20) or die "reload: the old workers do not leave\n";
+
+    return !$refused;
+}
+
+
+# Other processes of the test: a coderef, run in a child.  With a port, returns
+# when something listens there.
+
+sub run_daemon {
+    my ($self, $code, %args) = @_;
+
+    my $pid = spawn({ code => $code });
+    push @{$self->{daemons}}, $pid;
+    $self->wait_for_port($args{port}) if $args{port};
+
+    return $pid;
+}
+
+
+sub stop_daemon {
+    my ($self, $pid) = @_;
+
+    stop_process($pid, 'TERM', 5);
+    if (group_alive($pid, 0)) {
+        kill 'KILL', -$pid;
+        group_alive($pid, 5);
+    }
+    @{$self->{daemons}} = grep { $_ != $pid } @{$self->{daemons}};
+}
+
+
+sub stop_daemons {
+    my ($self) = @_;
+
+    my @pids = @{$self->{daemons}};
+
+    $self->stop_daemon($_) for @pids;
+}
+
+
+# waiting
+
+sub wait_for {
+    my ($self, $condition, $seconds) = @_;
+
+    my $until = time + ($seconds || 5) * $SLOW;
+
+    until ($condition->()) {
+        return 0 if time > $until;
+        sleep 0.01;
+    }
+
+    return 1;
+}
+
+
+sub wait_for_port {
+    my ($self, $port) = @_;
+
+    $self->wait_for(sub {
+        IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port)
+    }, 10) or die "nothing listens on port $port\n";
+}
+
+
+sub wait_for_log {
+    my ($self, $re, $seconds) = @_;
+
+    return $self->wait_for(sub { $self->read_file('error.log') =~ $re },
+                           $seconds);
+}
+
+
+# the end
+
+sub plan {
+    my ($self, $tests) = @_;
+
+    Test::More::plan(tests => $tests + 1);
+    $self->{planned} = 1;
+
+    return $self;
+}
+
+
+sub done_testing {
+    my ($self) = @_;
+
+    $self->finish();
+    Test::More::done_testing();
+}
+
+
+# Lines of the error log that a test provokes and that are no failure.
+
+sub allow_log {
+    my ($self, @res) = @_;
+
+    push @{$self->{allowed}}, @res;
+
+    return $self;
+}
+
+
+sub _fault {
+    my ($self, $what) = @_;
+
+    push @{$self->{faults}}, $what;
+}
+
+
+# What is wrong with this run, as a list.
+
+sub faults {
+    my ($self) = @_;
+
+    my @lines = grep { / \[ (?: alert | emerg | crit ) \] | open \s socket
+                       | Sanitizer /x }
+                split /\n/, $self->read_file('error.log');
+
+    for my $re (@{$self->{allowed}}) {
+        @lines = grep { $_ !~ $re } @lines;
+    }
+
+    for my $report (glob "$self->{dir}/reports/*") {
+        my $text = $self->read_file($report);
+        push @lines, "$report:\n$text" if $text ne '';
+    }
+
+    return (@{$self->{faults} || []}, @lines);
+}
+
+
+sub error_log_ok {
+    my ($self, $name) = @_;
+
+    return Test::More::is(join("\n", $self->faults()), '',
+                          $name || 'nothing is left, nothing was logged');
+}
+
+
+sub finish {
+    my ($self) = @_;
+
+    return if $self->{finished}++;
+
+    $self->stop();
+    $self->stop_daemons();
+
+    my $passed = $self->error_log_ok();
+
+    if ($ENV{TEST_NGINX_LEAVE}) {
+        Test::More::diag("left: $self->{dir}");
+    } else {
+        remove_tree($self->{dir});
+    }
+
+    return $passed;
+}
+
+
+# However a test ends, what it started ends too.  A test with no plan by this
+# module can't have the closing test; its exit status then says what is wrong.
+
+sub finish_all {
+    for my $self (grep { $_->{owner} == $$ } splice @instances) {
+        next if $self->{finished};
+
+        if (!$self->{planned} || Test::More->builder()->is_passing() == 0
+            && $? != 0)
+        {
+            $self->{finished} = 1;
+            $self->stop();
+            $self->stop_daemons();
+            my @faults = $self->faults();
+            Test::More::diag(join "\n", @faults) if @faults;
+            $? ||= 255 if @faults;
+            remove_tree($self->{dir}) unless $ENV{TEST_NGINX_LEAVE};
+
+        } else {
+            local $?;
+            $self->finish();
+        }
+    }
+}
+
+
+$SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 1 };
+$SIG{PIPE} = 'IGNORE';
+
+END { finish_all() }
+
+
+1;

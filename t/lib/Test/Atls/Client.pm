@@ -1,0 +1,639 @@
+package Test::Atls::Client;
+
+# An ATLS client on Net::SSLeay: TLS with memory BIOs, whose bytes travel in
+# POSTs.  It shares no code with the module.
+#
+#     my $c = Test::Atls::Client->new(port => $t->port(0));
+#     $c->handshake() or diag($c->error());
+#     my $r = $c->get('/');                   # a Test::Atls::Response
+
+use strict;
+use warnings;
+
+use Net::SSLeay;
+use Time::HiRes qw( sleep time );
+
+use Test::Atls::Outer;
+use Test::Atls::OuterCurl;
+use Test::Atls::Response qw( parse_responses );
+
+use constant {
+    MEDIA_TYPE => 'application/atls+octet-stream',
+    RECORD     => 16384,
+};
+
+my %PROTOCOLS = ('TLSv1' => 0x0301, 'TLSv1.1' => 0x0302, 'TLSv1.2' => 0x0303,
+                 'TLSv1.3' => 0x0304);
+
+my @OUTER = qw( port host uri tls keepalive timeout host_header method local );
+
+Net::SSLeay::load_error_strings();
+Net::SSLeay::SSLeay_add_ssl_algorithms();
+Net::SSLeay::randomize();
+
+
+# new(port => , ...):
+#
+# outer:  uri => '/.well-known/atls', outer => 'http11' | 'http10' |
+#         'http11-chunked' | 'h2' | 'h3', tls => 1, keepalive => 0 for a TCP
+#         connection for each POST, type => media type, headers => { ... },
+#         host_header => 'localhost', local => source address, timeout => 10
+# inner:  protocol => 'TLSv1.3' (both bounds; or min => , max => ),
+#         ciphers => TLS 1.2 list, ciphersuites => TLS 1.3 list, groups => ,
+#         sni => 'localhost' ('' for none), alpn => [ ... ], cert => , key => ,
+#         ca => file (then the server is verified), session => of another
+#         client, psk => [ identity, hex key ], setup => sub ($ctx, $ssl)
+
+sub new {
+    my ($class, %args) = @_;
+
+    my $self = bless {
+        uri     => '/.well-known/atls',
+        outer   => 'http11',
+        type    => MEDIA_TYPE,
+        headers => {},
+        sni     => 'localhost',
+        cookies => {},
+        alerts  => [],
+        plain   => '',
+        error   => '',
+        %args,
+    }, $class;
+
+    $self->_make_outer();
+    $self->_make_tls();
+
+    return $self;
+}
+
+
+sub _make_outer {
+    my ($self) = @_;
+
+    my $class = $self->{outer} =~ /^h[23]$/ ? 'Test::Atls::OuterCurl'
+                                            : 'Test::Atls::Outer';
+    my %args = map { $_ => $self->{$_} } grep { defined $self->{$_} } @OUTER;
+
+    $self->{http} = $class->new(%args, version => $self->{outer});
+}
+
+
+# TLS
+
+sub _make_tls {
+    my ($self) = @_;
+
+    my $ctx = $self->{ctx} = Net::SSLeay::CTX_new_with_method(
+                                 Net::SSLeay::TLS_client_method())
+        or die 'no SSL_CTX: ' . _queue();
+
+    $self->_set_protocols($ctx);
+    $self->_set_crypto($ctx);
+    $self->_set_trust($ctx);
+    $self->_set_extensions($ctx);
+
+    my $ssl = $self->{ssl} = Net::SSLeay::new($ctx)
+        or die 'no SSL: ' . _queue();
+
+    $self->{in} = Net::SSLeay::BIO_new(Net::SSLeay::BIO_s_mem());
+    $self->{out} = Net::SSLeay::BIO_new(Net::SSLeay::BIO_s_mem());
+    Net::SSLeay::set_bio($ssl, $self->{in}, $self->{out});
+    Net::SSLeay::set_connect_state($ssl);
+
+    Net::SSLeay::set_tlsext_host_name($ssl, $self->{sni})
+        if defined $self->{sni} && $self->{sni} ne '';
+    Net::SSLeay::set_session($ssl, $self->{session}) if $self->{session};
+    $self->{setup}->($ctx, $ssl) if $self->{setup};
+}
+
+
+sub _set_protocols {
+    my ($self, $ctx) = @_;
+
+    my $min = $self->{protocol} || $self->{min};
+    my $max = $self->{protocol} || $self->{max};
+
+    Net::SSLeay::CTX_set_min_proto_version($ctx, $PROTOCOLS{$min}) if $min;
+    Net::SSLeay::CTX_set_max_proto_version($ctx, $PROTOCOLS{$max}) if $max;
+}
+
+
+sub _set_crypto {
+    my ($self, $ctx) = @_;
+
+    my %setters = (
+        ciphers      => \&Net::SSLeay::CTX_set_cipher_list,
+        ciphersuites => \&Net::SSLeay::CTX_set_ciphersuites,
+        groups       => \&Net::SSLeay::CTX_set1_groups_list,
+    );
+
+    for my $name (sort keys %setters) {
+        next unless defined $self->{$name};
+        $setters{$name}->($ctx, $self->{$name})
+            or die "$name '$self->{$name}': " . _queue();
+    }
+}
+
+
+sub _set_trust {
+    my ($self, $ctx) = @_;
+
+    if ($self->{cert}) {
+        Net::SSLeay::CTX_use_certificate_chain_file($ctx, $self->{cert})
+            or die "$self->{cert}: " . _queue();
+        Net::SSLeay::CTX_use_PrivateKey_file($ctx, $self->{key},
+                                             Net::SSLeay::FILETYPE_PEM())
+            or die "$self->{key}: " . _queue();
+    }
+
+    if ($self->{ca}) {
+        Net::SSLeay::CTX_load_verify_locations($ctx, $self->{ca}, '')
+            or die "$self->{ca}: " . _queue();
+        Net::SSLeay::CTX_set_verify($ctx, Net::SSLeay::VERIFY_PEER(), undef);
+    }
+}
+
+
+sub _set_extensions {
+    my ($self, $ctx) = @_;
+
+    Net::SSLeay::CTX_set_alpn_protos($ctx, $self->{alpn}) if $self->{alpn};
+
+    # sessions are for the 'session' argument only
+
+    Net::SSLeay::CTX_set_session_cache_mode($ctx,
+        Net::SSLeay::SESS_CACHE_CLIENT() | 0x0300);
+
+    Net::SSLeay::CTX_set_psk_client_callback($ctx,
+        sub { @{$self->{psk}} }) if $self->{psk};
+
+    my $alerts = $self->{alerts};
+
+    Net::SSLeay::CTX_set_info_callback($ctx, sub {
+        my ($ssl, $where, $ret) = @_;
+        push @$alerts, $ret & 0xff if ($where & 0x4004) == 0x4004;
+    });
+}
+
+
+sub _queue {
+    my @errors;
+
+    while (my $code = Net::SSLeay::ERR_get_error()) {
+        push @errors, Net::SSLeay::ERR_error_string($code);
+    }
+
+    return join '; ', @errors;
+}
+
+
+# True if the result is one; else whether TLS merely waits for bytes.
+
+sub _check {
+    my ($self, $ret) = @_;
+
+    return 1 if $ret > 0;
+
+    my $code = Net::SSLeay::get_error($self->{ssl}, $ret);
+    my $queue = _queue();
+
+    return 0 if $code == Net::SSLeay::ERROR_WANT_READ();
+
+    if ($code == Net::SSLeay::ERROR_ZERO_RETURN()) {
+        $self->{closed} = 1;
+    } else {
+        $self->{error} ||= $queue || "SSL error $code";
+    }
+
+    return 0;
+}
+
+
+# Cipher text to be sent.
+
+sub tls_out {
+    my ($self) = @_;
+
+    my $bytes = '';
+
+    while (my $pending = Net::SSLeay::BIO_pending($self->{out})) {
+        $bytes .= Net::SSLeay::BIO_read($self->{out}, $pending);
+    }
+
+    return $bytes;
+}
+
+
+# Cipher text that came.  It is read by the next call that reads.
+
+sub tls_in {
+    my ($self, $bytes) = @_;
+
+    Net::SSLeay::BIO_write($self->{in}, $bytes) if $bytes ne '';
+}
+
+
+sub write_plain {
+    my ($self, $plain) = @_;
+
+    for (my $at = 0; $at < length $plain; $at += 1 << 20) {
+        $self->_check(Net::SSLeay::write($self->{ssl},
+                                         substr $plain, $at, 1 << 20));
+    }
+}
+
+
+# What came so far; read_plain($cb) gives it away in pieces instead.
+
+sub read_plain {
+    my ($self, $cb) = @_;
+
+    my $all = '';
+
+    for ( ;; ) {
+        my ($piece, $ret) = Net::SSLeay::read($self->{ssl}, RECORD);
+
+        if (!defined $piece || $ret <= 0) {
+            $self->_check($ret);
+            last;
+        }
+
+        if ($cb) { $cb->($piece) } else { $all .= $piece }
+    }
+
+    return $all;
+}
+
+
+# One step of the handshake: true when it is finished.
+
+sub handshake_step {
+    my ($self) = @_;
+
+    return $self->_check(Net::SSLeay::do_handshake($self->{ssl}));
+}
+
+
+# Sends close_notify with nothing but it; returns the response.
+
+sub close_notify {
+    my ($self) = @_;
+
+    Net::SSLeay::shutdown($self->{ssl});
+
+    return $self->exchange($self->tls_out());
+}
+
+
+# HTTP
+
+# post($bytes, type => , headers => { }, cookie => value or '' for none,
+#      on_body => sub) : the outer response, a Test::Atls::Response, or undef
+# if there was none.
+
+sub post {
+    my ($self, $bytes, %args) = @_;
+
+    $self->post_send($bytes, %args);
+
+    return $self->post_receive(%args);
+}
+
+
+# The two halves, for tests that do something between them.
+
+sub post_send {
+    my ($self, $bytes, %args) = @_;
+
+    my %cookies = %{$self->{cookies}};
+    my $cookie = exists $args{cookie} ? $args{cookie}
+                 : join '; ', map { "$_=$cookies{$_}" } sort keys %cookies;
+
+    $self->{posts}++;
+    $self->{http}->send($bytes, {
+        'Content-Type' => exists $args{type} ? $args{type} : $self->{type},
+        $cookie ne '' ? (Cookie => $cookie) : (),
+        %{$self->{headers}}, %{$args{headers} || {}},
+    });
+}
+
+
+sub post_receive {
+    my ($self, %args) = @_;
+
+    my $r = $self->{http}->receive(%args);
+
+    $self->{last} = $r;
+    if ($r) { $self->_store_cookie($_) for $r->header('Set-Cookie') }
+
+    return $r;
+}
+
+
+sub _store_cookie {
+    my ($self, $line) = @_;
+
+    my ($name, $value, $attributes) = $line =~ /^\s*([^=;]+)=([^;]*)(.*)/
+        or return;
+
+    $self->{set_cookie} = $line;
+
+    # an expiry date is in the past: nobody else sends one
+
+    if ($attributes =~ /;\s*(?:max-age\s*=\s*(?:0|-)|expires\s*=)/i) {
+        delete $self->{cookies}{$name};
+        $self->{expired}++;
+    } else {
+        $self->{cookies}{$name} = $value;
+    }
+}
+
+
+# Sends cipher text, cut into pieces (split => size or [ sizes ]), a POST each,
+# and takes in whatever is answered.  Returns the last response; false unless
+# all were 200 with the type that was sent.
+
+sub exchange {
+    my ($self, $bytes, %args) = @_;
+
+    my $r;
+
+    for my $piece (_split($bytes, $args{split})) {
+        $r = $self->post($piece, %args);
+        return undef unless $self->_accept($r);
+    }
+
+    return $r;
+}
+
+
+sub _split {
+    my ($bytes, $split) = @_;
+
+    return $bytes unless $split;
+
+    my @sizes = ref $split ? @$split : ();
+    my @pieces;
+
+    while ($bytes ne '') {
+        my $n = @sizes ? shift @sizes : ref $split ? length $bytes : $split;
+        push @pieces, substr $bytes, 0, $n, '';
+    }
+
+    return @pieces;
+}
+
+
+sub _accept {
+    my ($self, $r) = @_;
+
+    if (!$r) {
+        $self->{error} ||= 'no answer';
+        return 0;
+    }
+
+    if ($r->status() != 200) {
+        $self->{error} ||= 'HTTP ' . $r->status();
+        return 0;
+    }
+
+    my $type = $r->header('Content-Type') || '';
+    my ($sent) = $self->{type} =~ /^([^;\s]+)/;
+
+    if (lc $type ne lc $sent) {
+        $self->{error} ||= "content type '$type'";
+        return 0;
+    }
+
+    $self->tls_in($r->body());
+
+    return 1;
+}
+
+
+# sessions
+
+# handshake(split => size or [ sizes ] of every flight, hold => 1: the last
+# flight is kept for the first request).  True if TLS is established.
+
+sub handshake {
+    my ($self, %args) = @_;
+
+    for (1 .. 10) {
+        my $done = $self->handshake_step();
+
+        return 0 if $self->{error} && !Net::SSLeay::BIO_pending($self->{out});
+        return 1 if $done && $args{hold};
+
+        my $flight = $self->tls_out();
+
+        if ($flight eq '') {
+            $self->{error} ||= 'the server sent nothing' unless $done;
+            $self->read_plain() if $done;
+            last;
+        }
+
+        $self->exchange($flight, %args) or return 0;
+
+        if ($done) {
+            $self->{plain} .= $self->read_plain();      # tickets, an alert
+            last;
+        }
+    }
+
+    return $self->{error} eq '' && !$self->{closed};
+}
+
+
+# request($plain, %args of exchange): what is decrypted of the answer.
+
+sub request {
+    my ($self, $plain, %args) = @_;
+
+    $self->write_plain($plain);
+    $self->exchange($self->tls_out(), %args);
+
+    return $self->read_plain();
+}
+
+
+# The same with HTTP: the response to one request.  get($uri, %headers).
+
+sub http {
+    my ($self, $request, %args) = @_;
+
+    my ($method) = $request =~ /^(\S+)/;
+    my ($r) = parse_responses($self->request($request, %args), $method);
+
+    return $r;
+}
+
+
+sub get {
+    my ($self, $uri, %headers) = @_;
+
+    return $self->http(format_request('GET', $uri, '', %headers));
+}
+
+
+sub format_request {
+    my ($method, $uri, $body, %headers) = @_;
+
+    %headers = (Host => 'localhost', %headers);
+    $headers{'Content-Length'} = length $body if $body ne '';
+
+    return "$method $uri HTTP/1.1\r\n"
+           . join('', map { "$_: $headers{$_}\r\n" } sort keys %headers)
+           . "\r\n$body";
+}
+
+
+# download($request, sub ($piece) { ... }, rate => bytes a second): the answer's
+# plain body in pieces, as it arrives.  Returns the inner response, without its
+# body; false if the outer one failed.
+
+sub download {
+    my ($self, $request, $cb, %args) = @_;
+
+    my ($method) = $request =~ /^(\S+)/;
+    my $inner = Test::Atls::Response->new(method => $method, on_body => $cb);
+    my ($began, $got) = (time, 0);
+
+    $self->write_plain($request);
+
+    my $r = $self->post($self->tls_out(), on_body => sub {
+        my ($bytes) = @_;
+
+        $got += length $bytes;
+        _pace($began, $got, $args{rate}) if $args{rate};
+
+        $self->tls_in($bytes);
+        $self->read_plain(sub { $inner->feed($_[0]) });
+    });
+
+    $self->{error} ||= 'the outer answer is not whole' unless $r;
+
+    return $r && $r->status() == 200 ? $inner : undef;
+}
+
+
+sub _pace {
+    my ($began, $bytes, $rate) = @_;
+
+    my $wait = $began + $bytes / $rate - time;
+    sleep $wait if $wait > 0;
+}
+
+
+# upload($head, sub { next piece of the body or undef }): one chunked POST if
+# outer is 'http11-chunked' or 'h2', else one for every megabyte (post_size).
+# Pieces are sent as they are: a chunked inner body is the callback's work.
+# Returns what is decrypted of the answers.
+
+sub upload {
+    my ($self, $head, $next, %args) = @_;
+
+    my $size = $args{post_size} || 1 << 20;
+
+    $self->write_plain($head);
+
+    if ($self->{outer} =~ /chunked|h[23]/) {
+        my $r = $self->post(sub {
+            my $ready = $self->tls_out();
+            return $ready if $ready ne '';
+            my $piece = $next->();
+            return undef unless defined $piece;
+            $self->write_plain($piece);
+            return $self->tls_out();
+        });
+        $self->_accept($r);
+        return $self->read_plain();
+    }
+
+    my $got = '';
+    my $pending = '';
+
+    for (my $more = 1; $more; ) {
+        my $piece = $next->();
+
+        $more = defined $piece;
+        $self->write_plain($piece) if $more;
+        $pending .= $self->tls_out();
+        next if $more && length $pending < $size;
+
+        $self->exchange($pending) or last;
+        $pending = '';
+        $got .= $self->read_plain();
+    }
+
+    return $got;
+}
+
+
+# what became of it
+
+sub error { $_[0]{error} }          # the first one; '' if there was none
+sub alerts { @{$_[0]{alerts}} }     # numbers of all alerts received
+sub closed { $_[0]{closed} }        # close_notify was received
+sub last_response { $_[0]{last} }   # the last outer response
+sub set_cookie { $_[0]{set_cookie} }    # the last Set-Cookie line
+sub posts { $_[0]{posts} || 0 }
+sub ssl { $_[0]{ssl} }
+sub http_client { $_[0]{http} }     # the Test::Atls::Outer
+sub protocol { Net::SSLeay::get_version($_[0]{ssl}) }
+sub cipher { Net::SSLeay::get_cipher($_[0]{ssl}) }
+sub alpn { Net::SSLeay::P_alpn_selected($_[0]{ssl}) }
+sub reused { Net::SSLeay::session_reused($_[0]{ssl}) }
+sub session { Net::SSLeay::get1_session($_[0]{ssl}) }
+
+
+# The session's cookie value; cookie($value) sets it.
+
+sub cookie {
+    my ($self, @value) = @_;
+
+    my ($name) = sort keys %{$self->{cookies}};
+
+    $self->{cookies}{$name || 'atls'} = $value[0] if @value;
+
+    return defined $name ? $self->{cookies}{$name} : undef;
+}
+
+
+# The server's certificate: subject and issuer, one line.
+
+sub server_cert {
+    my ($self) = @_;
+
+    my $x = Net::SSLeay::get_peer_certificate($self->{ssl}) or return '';
+    my $text = Net::SSLeay::X509_NAME_oneline(
+                   Net::SSLeay::X509_get_subject_name($x)) . ' by '
+               . Net::SSLeay::X509_NAME_oneline(
+                   Net::SSLeay::X509_get_issuer_name($x));
+    Net::SSLeay::X509_free($x);
+
+    return $text;
+}
+
+
+# RFC 9266: the channel binding, raw bytes.
+
+sub exporter {
+    my ($self) = @_;
+
+    return Net::SSLeay::export_keying_material($self->{ssl}, 32,
+                                               'EXPORTER-Channel-Binding', '');
+}
+
+
+sub DESTROY {
+    my ($self) = @_;
+
+    local ($?, $@);
+    $self->{http}->close() if $self->{http};
+    Net::SSLeay::free(delete $self->{ssl}) if $self->{ssl};
+    Net::SSLeay::CTX_free(delete $self->{ctx}) if $self->{ctx};
+}
+
+
+1;

@@ -1,0 +1,66 @@
+package Test::Atls::FastCgi;
+
+# A FastCGI application, on Perl's FCGI module.
+#
+#     Test::Atls::FastCgi::start($t, $t->port(2));
+#
+# It answers with its parameters, NAME=value lines in order, an empty line,
+# "length N" and "md5 ..." of the body; with QUERY_STRING size=N with that many
+# bytes of Test::Atls::Pattern.
+
+use strict;
+use warnings;
+
+use Digest::MD5;
+use FCGI;
+
+use Test::Atls::Pattern qw( pattern );
+
+
+sub start {
+    my ($t, $port) = @_;
+
+    # opened here, so that it listens when this returns
+
+    my $socket = FCGI::OpenSocket("127.0.0.1:$port", 128);
+    my $pid = $t->run_daemon(sub { _serve($socket) });
+
+    FCGI::CloseSocket($socket);
+
+    return $pid;
+}
+
+
+sub _serve {
+    my ($socket) = @_;
+
+    my ($in, $out, $err, %env) = map { IO::Handle->new() } 1 .. 3;
+    my $request = FCGI::Request($in, $out, $err, \%env, $socket, 0);
+
+    while ($request->Accept() >= 0) {
+        print $out _answer($in, \%env);
+        $request->Finish();
+    }
+}
+
+
+sub _answer {
+    my ($in, $env) = @_;
+
+    return "Content-Type: application/octet-stream\r\n\r\n" . pattern($1)
+        if ($env->{QUERY_STRING} || '') =~ /\bsize=(\d+)/;
+
+    my ($md5, $length) = (Digest::MD5->new(), 0);
+
+    while (my $n = read $in, my $buf, 65536) {
+        $md5->add($buf);
+        $length += $n;
+    }
+
+    return join "\n", "Status: 200 OK\r\nContent-Type: text/plain\r\n\r",
+                (map { "$_=$env->{$_}" } sort keys %$env), '',
+                "length $length", 'md5 ' . $md5->hexdigest(), '';
+}
+
+
+1;

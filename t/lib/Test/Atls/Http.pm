@@ -1,0 +1,137 @@
+package Test::Atls::Http;
+
+# HTTP/1.x at its plainest: connections, and raw bytes for raw answers.
+
+use strict;
+use warnings;
+
+use Exporter qw( import );
+use IO::Socket::IP;
+use IO::Socket::UNIX;
+use Socket qw( IPPROTO_TCP TCP_NODELAY );
+use Time::HiRes qw( time );
+
+use Test::Atls::Response qw( parse_responses );
+
+our @EXPORT_OK = qw( http_connect http_raw parse_responses readable
+                     send_all );
+
+
+# http_connect($port, tls => 0, host => '127.0.0.1', local => address,
+#              sni => 'localhost', alpn => [...], cert => , key => )
+#
+# A host that is a path is a Unix-domain socket.
+
+sub http_connect {
+    my ($port, %args) = @_;
+
+    my $s = _connect($port, %args);
+
+    $s->blocking(1);
+    return $s unless $args{tls};
+
+    require IO::Socket::SSL;
+
+    IO::Socket::SSL->start_SSL($s,
+        SSL_verify_mode => IO::Socket::SSL::SSL_VERIFY_NONE(),
+        SSL_hostname => $args{sni} || 'localhost',
+        ($args{alpn} ? (SSL_alpn_protocols => $args{alpn}) : ()),
+        ($args{cert} ? (SSL_cert_file => $args{cert},
+                        SSL_key_file => $args{key}) : ()),
+    ) or die 'no outer TLS: ' . IO::Socket::SSL::errstr() . "\n";
+
+    return $s;
+}
+
+
+sub _connect {
+    my ($port, %args) = @_;
+
+    my $host = $args{host} || '127.0.0.1';
+
+    return IO::Socket::UNIX->new(Peer => $host) || die "$host: $!\n"
+        if $host =~ m!^/!;
+
+    my @local = $args{local} ? (LocalAddr => $args{local}) : ();
+    my $s = IO::Socket::IP->new(PeerAddr => $host, PeerPort => $port,
+                                Timeout => 10, @local)
+        or die "can't connect to port $port: $!\n";
+
+    setsockopt $s, IPPROTO_TCP, TCP_NODELAY, 1;
+
+    return $s;
+}
+
+
+# Whether there is something to read, or the end, within some seconds.
+
+sub readable {
+    my ($s, $seconds) = @_;
+
+    return 1 if $s->can('pending') && $s->pending();
+
+    vec(my $set = '', fileno $s, 1) = 1;
+    return select($set, undef, undef, $seconds) > 0;
+}
+
+
+# False if the other side has closed; what it said before can still be read.
+
+sub send_all {
+    my ($s, $bytes) = @_;
+
+    my ($offset, $length) = (0, length $bytes);
+
+    while ($offset < $length) {
+        my $n = $s->syswrite($bytes, $length - $offset, $offset);
+
+        return 0 unless defined $n || $!{EINTR};
+        $offset += $n || 0;
+    }
+
+    return 1;
+}
+
+
+# Sends bytes; returns all that comes back, until the server closes, or
+# until it has given that many answers, or until the timeout.  If some requests
+# are not GET or POST, answers is a list of all their methods.
+#
+#     http_raw($port, "GET / HTTP/1.0\r\n\r\n");
+#     http_raw($port, $bytes, answers => 2, timeout => 5, tls => 1, shut => 1);
+#     http_raw($port, $bytes, answers => [ 'HEAD', 'GET' ]);
+
+sub http_raw {
+    my ($port, $bytes, %args) = @_;
+
+    my $s = http_connect($port, %args);
+    my $until = time + ($args{timeout} || 10) * ($ENV{TEST_NGINX_SLOW} || 1);
+    my $got = '';
+
+    send_all($s, $bytes);
+    $s->shutdown(1) if $args{shut};
+
+    while (readable($s, $until - time > 0 ? $until - time : 0)) {
+        my $n = $s->sysread($got, 65536, length $got);
+        last unless $n;
+        last if $args{answers} && _has_answers($got, $args{answers});
+    }
+
+    close $s;
+
+    return $got;
+}
+
+
+sub _has_answers {
+    my ($got, $answers) = @_;
+
+    my @methods = ref $answers ? @$answers : ();
+    my @whole = grep { $_->done() && !$_->{until_eof} }
+                parse_responses($got, @methods);
+
+    return @whole >= (@methods || $answers);
+}
+
+
+1;

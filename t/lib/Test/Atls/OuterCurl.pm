@@ -1,0 +1,124 @@
+package Test::Atls::OuterCurl;
+
+# As Test::Atls::Outer, over HTTP/2 (or HTTP/3), by the curl command.  Each
+# POST is a connection of its own.
+
+use strict;
+use warnings;
+
+use File::Temp qw( tempdir );
+
+use Test::Atls::Response;
+
+my %VERSIONS = (
+    h2 => [ '--http2-prior-knowledge' ],
+    h3 => [ '--http3-only' ],
+);
+
+
+sub new {
+    my ($class, %args) = @_;
+
+    return bless { timeout => 60, method => 'POST', host_header => 'localhost',
+                   dir => tempdir(CLEANUP => 1), %args }, $class;
+}
+
+
+sub post {
+    my ($self, $body, $headers, %options) = @_;
+
+    $self->send($body, $headers);
+
+    return $self->receive(%options);
+}
+
+
+# Begins the POST; the answer waits in a pipe.
+
+sub send {
+    my ($self, $body, $headers) = @_;
+
+    my $scheme = $self->{tls} ? 'https' : 'http';
+    my $version = $self->{version} eq 'h2' && $self->{tls}
+                  ? [ '--http2' ] : $VERSIONS{$self->{version}};
+    my %headers = (Expect => undef, Host => $self->{host_header}, %$headers);
+
+    my @command = (
+        qw( curl --silent --no-buffer --insecure --noproxy * ), @$version,
+        '-X', $self->{method}, '--max-time',
+        $self->{timeout} * ($ENV{TEST_NGINX_SLOW} || 1),
+        '--data-binary', '@' . $self->_body_file($body),
+        '--dump-header', "$self->{dir}/head", '--output', '-',
+        ($self->{local} ? ('--interface', $self->{local}) : ()),
+        (map { ('-H', defined $headers{$_} ? "$_: $headers{$_}" : "$_:") }
+         sort keys %headers),
+        "$scheme://127.0.0.1:$self->{port}$self->{uri}"
+    );
+
+    unlink "$self->{dir}/head";
+    open $self->{pipe}, '-|:raw', @command or die "curl: $!\n";
+}
+
+
+sub _body_file {
+    my ($self, $body) = @_;
+
+    my $file = "$self->{dir}/body";
+
+    open my $fh, '>:raw', $file or die "$file: $!\n";
+
+    if (ref $body) {
+        while (defined(my $piece = $body->())) { print $fh $piece }
+    } else {
+        print $fh $body;
+    }
+
+    CORE::close $fh or die "$file: $!\n";
+
+    return $file;
+}
+
+
+sub receive {
+    my ($self, %options) = @_;
+
+    my ($body, $length) = ('', 0);
+
+    while (my $n = sysread $self->{pipe}, my $buf, 65536) {
+        $length += $n;
+        if ($options{on_body}) { $options{on_body}->($buf) }
+        else { $body .= $buf }
+    }
+
+    my $status;
+    { local $?; CORE::close $self->{pipe}; $status = $? >> 8; }
+    delete $self->{pipe};
+
+    open my $fh, '<:raw', "$self->{dir}/head" or return undef;
+    local $/;
+    my $head = <$fh>;
+    return undef if $status || !$head;
+
+    # curl gives the status line as HTTP/2 200, and the body as it is
+
+    $head =~ s!^HTTP/([23]) !HTTP/$1.0 !mg;
+    my $r = Test::Atls::Response->new(method => 'HEAD');
+    $r->feed($head);
+    @$r{qw( body length )} = ($body, $length);
+
+    return $r;
+}
+
+
+sub close {
+    my ($self) = @_;
+
+    # curl ends by SIGPIPE when it writes next
+
+    my $pipe = delete $self->{pipe} or return;
+    local $?;
+    CORE::close $pipe;
+}
+
+
+1;

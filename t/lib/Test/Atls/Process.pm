@@ -1,0 +1,128 @@
+package Test::Atls::Process;
+
+# Processes in groups of their own, so that none can be left behind.
+
+use strict;
+use warnings;
+
+use Exporter qw( import );
+use POSIX qw( WNOHANG );
+use Test::More ();
+use Time::HiRes qw( sleep time );
+
+our @EXPORT_OK = qw( alive group_alive spawn stop_process wait_exit );
+
+
+# spawn({ stderr => file }, command ...) or spawn({ code => sub })
+
+sub spawn {
+    my ($options, @command) = @_;
+
+    my $pid = fork();
+    die "fork: $!\n" unless defined $pid;
+
+    if ($pid) {
+        setpgrp $pid, $pid;         # in both: whoever comes first
+        return $pid;
+    }
+
+    setpgrp 0, 0;
+    $SIG{$_} = 'DEFAULT' for qw( INT TERM HUP PIPE );
+    open STDIN, '<', '/dev/null';
+
+    # nobody but the test speaks TAP, or keeps its pipe open
+
+    open STDOUT, '>&', \*STDERR;
+    close $_ for Test::More->builder()->output(),
+                 Test::More->builder()->todo_output();
+
+    if ($options->{code}) {
+        eval { $options->{code}->(); 1 } or print STDERR $@;
+        POSIX::_exit($@ ? 1 : 0);   # no END blocks of the test
+    }
+
+    open STDERR, '>', $options->{stderr} if $options->{stderr};
+    open STDOUT, '>&', \*STDERR;
+    { exec @command }
+    print STDERR "$command[0]: $!\n";
+    POSIX::_exit(127);
+}
+
+
+# A zombie has ended, whoever may be slow to notice.
+
+sub alive {
+    my ($pid) = @_;
+
+    open my $fh, '<', "/proc/$pid/stat" or return 0;
+    my $stat = <$fh>;
+
+    return defined $stat && $stat =~ /\) [^ZX] /;
+}
+
+
+# Whether a process group has members, once they had some time to end.
+
+sub group_alive {
+    my ($group, $seconds) = @_;
+
+    my $until = time + $seconds;
+
+    while (_members($group)) {
+        return 1 if time >= $until;
+        sleep 0.02;
+    }
+
+    return 0;
+}
+
+
+sub _members {
+    my ($group) = @_;
+
+    return () unless kill 0, -$group;
+
+    return grep {
+        open my $fh, '<', $_ or next;
+        my $stat = <$fh>;
+        defined $stat && $stat =~ /\) (\S) \d+ (\d+) / && $1 !~ /[ZX]/
+        && $2 == $group
+    } glob '/proc/[0-9]*/stat';
+}
+
+
+# The exit status ($?) of a child, or nothing if it takes too long.
+
+sub wait_exit {
+    my ($pid, $seconds) = @_;
+
+    my $until = time + $seconds;
+    local $?;
+
+    for ( ;; ) {
+        my $got = waitpid $pid, WNOHANG;
+        return $got == $pid ? $? : 0 if $got;
+        return undef if time > $until;
+        sleep 0.005;
+    }
+}
+
+
+# Returns the name of the harder signal that it took, if it did.
+
+sub stop_process {
+    my ($pid, $signal, $seconds) = @_;
+
+    my $how = '';
+
+    for my $try ($signal, 'TERM', 'KILL') {
+        $how = $try if $try ne $signal;
+        kill $try, $pid;
+        return $how if defined wait_exit($pid, $seconds);
+    }
+
+    return 'KILL';
+}
+
+
+1;

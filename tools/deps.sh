@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+#
+# Installs the Debian packages that building and testing need and that are not
+# there yet.  Where nothing is missing, apt is not run.
+#
+#     tools/deps.sh [package ...]             packages besides the usual ones
+
+set -eu
+
+packages=(
+    gcc libc6-dev make
+    nginx nginx-dev libssl-dev libpcre2-dev zlib1g-dev      # to build
+    perl openssl curl libnet-ssleay-perl libio-socket-ssl-perl
+    libfcgi-perl                                            # to test
+    "$@"
+)
+
+missing=()
+
+for package in "${packages[@]}"; do
+    status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || :)
+    [ "$status" = installed ] || missing+=( "$package" )
+done
+
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+sudo=
+if [ "$(id -u)" != 0 ]; then
+    sudo=sudo
+    command -v sudo >/dev/null || {
+        echo "deps: as root: apt-get install ${missing[*]}" >&2
+        exit 1
+    }
+fi
+
+install=( $sudo env DEBIAN_FRONTEND=noninteractive
+          apt-get install -y -qq --no-install-recommends "${missing[@]}" )
+
+echo "deps: installing ${missing[*]}"
+
+# the package lists of a fresh machine are missing, those of an old one stale
+
+"${install[@]}" >/dev/null 2>&1 || {
+    $sudo apt-get update -qq
+    "${install[@]}" >/dev/null
+}

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+#
+# Gets the source of Debian's nginx into build/source, from the archives that
+# this machine installs from, and prints the directory.  /etc is not touched.
+
+set -eu
+cd "$(dirname "$0")/.."
+
+top=$PWD/build/source
+apt=$top/apt
+
+found() {
+    find "$top" -mindepth 1 -maxdepth 1 -type d -name "nginx-*" 2>/dev/null \
+        | sort | tail -n 1
+}
+
+
+# The machine's own apt sources, as sources of source packages.
+
+sources() {
+    mkdir -p "$apt/parts" "$apt/lists/partial"
+
+    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+        [ ! -f "$file" ] || sed -n 's/^deb /deb-src /p' "$file" \
+            >"$apt/parts/$(basename "${file%.list}").list"
+    done
+
+    for file in /etc/apt/sources.list.d/*.sources; do
+        [ ! -f "$file" ] || sed 's/^Types:.*/Types: deb-src/' "$file" \
+            >"$apt/parts/$(basename "$file")"
+    done
+}
+
+
+download() {
+    options=( -qq -o Dir::Etc::sourcelist=/dev/null
+              -o Dir::Etc::sourceparts="$apt/parts"
+              -o Dir::State::lists="$apt/lists"
+              -o Dir::Cache::srcpkgcache= -o Dir::Cache::pkgcache=
+              -o APT::Sandbox::User=root )
+
+    tools/deps.sh dpkg-dev
+    sources
+    apt-get "${options[@]}" update
+    ( cd "$top" && apt-get "${options[@]}" source --only-source nginx )
+}
+
+
+if [ -z "$(found)" ]; then
+    download >&2
+    rm -rf "$apt"
+fi
+
+found
