@@ -60,7 +60,7 @@ test-asan: deps
 	    MODULE_CFLAGS='-fsanitize=undefined -fno-sanitize-recover=undefined' \
 	    tools/build.sh
 	TEST_NGINX_BINARY=$$(cat $(BUILD)/asan/nginx-binary) \
-	TEST_NGINX_MODULE=$(CURDIR)/$(BUILD)/asan/ngx_http_atls_module.so \
+	TEST_NGINX_MODULE=$(abspath $(BUILD))/asan/ngx_http_atls_module.so \
 	ASAN_OPTIONS=detect_odr_violation=0:detect_stack_use_after_return=1 \
 	LSAN_OPTIONS=suppressions=$(CURDIR)/t/lsan.supp:print_suppressions=0 \
 	TEST_NGINX_SLOW=3 $(PROVE)

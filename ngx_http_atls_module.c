@@ -30,7 +30,9 @@ static char *ngx_http_atls_check_buffer_size(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_atls_check_seconds(ngx_conf_t *cf, void *post,
     void *data);
+static char *ngx_http_atls_check_msec(ngx_conf_t *cf, void *post, void *data);
 static ngx_int_t ngx_http_atls_init_process(ngx_cycle_t *cycle);
+static void ngx_http_atls_exit_process(ngx_cycle_t *cycle);
 
 
 static ngx_conf_bitmask_t  ngx_http_atls_protocols[] = {
@@ -52,6 +54,9 @@ static ngx_conf_post_t  ngx_http_atls_buffer_size_post =
 
 static ngx_conf_post_t  ngx_http_atls_seconds_post =
     { ngx_http_atls_check_seconds };
+
+static ngx_conf_post_t  ngx_http_atls_msec_post =
+    { ngx_http_atls_check_msec };
 
 
 static ngx_command_t  ngx_http_atls_commands[] = {
@@ -159,7 +164,7 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, handshake_timeout),
-      NULL },
+      &ngx_http_atls_msec_post },
 
     { ngx_string("atls_payload"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -211,7 +216,7 @@ ngx_module_t  ngx_http_atls_module = {
     ngx_http_atls_init_process,            /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
+    ngx_http_atls_exit_process,            /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -646,6 +651,19 @@ ngx_http_atls_check_seconds(ngx_conf_t *cf, void *post, void *data)
 }
 
 
+static char *
+ngx_http_atls_check_msec(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_msec_t *mp = data;
+
+    if (*mp == 0) {
+        return "must be at least a millisecond";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 static ngx_int_t
 ngx_http_atls_init_process(ngx_cycle_t *cycle)
 {
@@ -660,4 +678,12 @@ ngx_http_atls_init_process(ngx_cycle_t *cycle)
     ngx_http_atls_session_init_worker(amcf->zone, cycle->log);
 
     return ngx_http_atls_inner_init_worker(cycle);
+}
+
+
+static void
+ngx_http_atls_exit_process(ngx_cycle_t *cycle)
+{
+    atls_state_cleanup();
+    atls_record_cleanup();
 }

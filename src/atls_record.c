@@ -103,6 +103,11 @@ atls_aead_limit(unsigned aead)
 }
 
 
+/* Fetched when first used, until atls_record_cleanup(). */
+
+static EVP_CIPHER  *atls_ciphers[ATLS_NAEADS];
+
+
 static const atls_aead_t *
 atls_aead(unsigned aead)
 {
@@ -120,19 +125,29 @@ atls_aead_fetch(unsigned aead)
      * like takes longer than to protect a short record.
      */
 
-    static EVP_CIPHER  *ciphers[ATLS_NAEADS];
-
     name = atls_aead(aead)->name;
 
     if (name == NULL) {
         return NULL;
     }
 
-    if (ciphers[aead] == NULL) {
-        ciphers[aead] = EVP_CIPHER_fetch(NULL, name, NULL);
+    if (atls_ciphers[aead] == NULL) {
+        atls_ciphers[aead] = EVP_CIPHER_fetch(NULL, name, NULL);
     }
 
-    return ciphers[aead];
+    return atls_ciphers[aead];
+}
+
+
+void
+atls_record_cleanup(void)
+{
+    unsigned  i;
+
+    for (i = 0; i < ATLS_NAEADS; i++) {
+        EVP_CIPHER_free(atls_ciphers[i]);
+        atls_ciphers[i] = NULL;
+    }
 }
 
 

@@ -129,5 +129,9 @@ ssize_t atls_record_seal(atls_cipher_t *c, unsigned type,
 ssize_t atls_record_open(atls_cipher_t *c, uint8_t *record, size_t len,
     unsigned *type, uint8_t **plain);
 
+/* Frees what a process has fetched from OpenSSL, at its end. */
+
+void atls_record_cleanup(void);
+
 
 #endif /* _ATLS_RECORD_H_INCLUDED_ */

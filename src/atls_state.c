@@ -72,6 +72,12 @@ static int atls_kdf(EVP_KDF **kdf, const char *name, const OSSL_PARAM *params,
     uint8_t *out, size_t out_len);
 
 
+/* Fetched when first used, until atls_state_cleanup(). */
+
+static EVP_KDF  *atls_hkdf;
+static EVP_KDF  *atls_prf;
+
+
 int
 atls_watch_ctx(SSL_CTX *ctx)
 {
@@ -777,8 +783,6 @@ atls_hkdf_expand_label(const atls_state_t *state, const uint8_t *secret,
     uint8_t    *p, info[ATLS_MAX_HKDF_LABEL];
     OSSL_PARAM  params[5];
 
-    static EVP_KDF  *hkdf;
-
     if (label->len > 255 - 6 || out_len > 0xffff) {
         return -1;
     }
@@ -811,7 +815,7 @@ atls_hkdf_expand_label(const atls_state_t *state, const uint8_t *secret,
                                                   (size_t) (p - info));
     params[4] = OSSL_PARAM_construct_end();
 
-    return atls_kdf(&hkdf, "HKDF", params, out, out_len);
+    return atls_kdf(&atls_hkdf, "HKDF", params, out, out_len);
 }
 
 
@@ -823,8 +827,6 @@ atls_tls12_prf(const atls_state_t *state, const atls_seed_t *seeds,
 {
     size_t       i;
     OSSL_PARAM  *p, params[3 + 5];
-
-    static EVP_KDF  *prf;
 
     p = params;
 
@@ -843,7 +845,7 @@ atls_tls12_prf(const atls_state_t *state, const atls_seed_t *seeds,
 
     *p = OSSL_PARAM_construct_end();
 
-    return atls_kdf(&prf, "TLS1-PRF", params, out, out_len);
+    return atls_kdf(&atls_prf, "TLS1-PRF", params, out, out_len);
 }
 
 
@@ -873,4 +875,15 @@ atls_kdf(EVP_KDF **kdf, const char *name, const OSSL_PARAM *params,
     EVP_KDF_CTX_free(ctx);
 
     return rc;
+}
+
+
+void
+atls_state_cleanup(void)
+{
+    EVP_KDF_free(atls_hkdf);
+    EVP_KDF_free(atls_prf);
+
+    atls_hkdf = NULL;
+    atls_prf = NULL;
 }

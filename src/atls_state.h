@@ -128,5 +128,9 @@ int atls_state_update_write(atls_state_t *state);
 int atls_export(const atls_state_t *state, const char *label, size_t label_len,
     const uint8_t *context, size_t context_len, uint8_t *out, size_t out_len);
 
+/* Frees what a process has fetched from OpenSSL, at its end. */
+
+void atls_state_cleanup(void);
+
 
 #endif /* _ATLS_STATE_H_INCLUDED_ */

@@ -1,0 +1,410 @@
+#!/usr/bin/perl
+
+# Each status that a POST can be answered with: headers and body, and what it
+# leaves of the outer connection.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use JSON::PP qw( decode_json );
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Outer;
+
+my $type = 'application/atls+octet-stream';
+my $unknown = 'A' x 22;
+
+my %titles = (
+    400 => 'Bad Request',
+    405 => 'Method Not Allowed',
+    409 => 'Conflict',
+    410 => 'Gone',
+    415 => 'Unsupported Media Type',
+    503 => 'Service Unavailable',
+);
+
+my $t = Test::Atls->new();
+
+$t->make_cert('localhost');
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate localhost.crt;
+    atls_certificate_key localhost.key;
+
+    client_max_body_size 20k;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location /.well-known/atls {
+            atls on;
+        }
+
+        location / {
+            return 200 "inner\n";
+        }
+    }
+}
+EOC
+
+$t->run();
+
+my $outer = Test::Atls::Outer->new(port => $t->port(0),
+                                   uri => '/.well-known/atls');
+
+
+# One request on the connection that all of them share.
+
+sub answer {
+    my ($method, $body, %headers) = @_;
+
+    local $outer->{method} = $method;
+
+    return $outer->post($body, \%headers);
+}
+
+
+# Seven tests.
+
+sub is_problem {
+    my ($r, $status, $name) = @_;
+
+    is($r && $r->status(), $status, $name) or return fail("$name: no answer");
+
+    is($r->header('Content-Type'), 'application/problem+json',
+       "$name: media type");
+    is($r->header('Content-Length'), length $r->body(), "$name: length");
+
+    my $problem = eval { decode_json($r->body()) } || {};
+
+    is($problem->{status}, $status, "$name: status in the body");
+    is($problem->{type}, 'about:blank', "$name: type");
+    is($problem->{title}, $titles{$status}, "$name: title");
+    like($problem->{detail}, qr/^[A-Z].{10,}\.$/, "$name: detail");
+}
+
+
+# A handshake that is left alone would keep its worker from leaving.
+
+sub break_handshake {
+    my ($c, $cookie) = @_;
+
+    return $c->post("\x17\x03\x03\x00\x02\x00\x00",
+                    cookie => "atls=$cookie");
+}
+
+
+# Asked over a connection, answered with little, kept.
+
+sub is_kept {
+    my ($name) = @_;
+
+    ok($outer->{socket}, "$name: the connection is kept");
+}
+
+
+# 405
+
+for my $method (qw( GET PUT DELETE OPTIONS )) {
+    my $r = answer($method, $method eq 'PUT' ? 'body' : '',
+                   'Content-Type' => $type);
+
+    is_problem($r, 405, $method);
+    is($r->header('Allow'), 'POST', "$method: Allow");
+    is_kept($method);
+}
+
+{
+    my $r = answer('HEAD', '');
+
+    is($r && $r->status(), 405, 'HEAD');
+    is($r->header('Allow'), 'POST', 'HEAD: Allow');
+    is($r->header('Content-Type'), 'application/problem+json',
+       'HEAD: media type');
+    is_kept('HEAD');
+}
+
+# 415
+
+my %types = (
+    'no media type'         => undef,
+    'an empty media type'   => '',
+    'text/plain'            => 'text/plain',
+    'a longer type'         => "${type}s",
+    'a shorter type'        => 'application/atl',
+    'another tree'          => 'application/octet-stream',
+);
+
+for my $name (sort keys %types) {
+    my $r = answer('POST', 'a body', 'Content-Type' => $types{$name});
+
+    is_problem($r, 415, $name);
+    is_kept($name);
+}
+
+# 400
+
+my %bodies = (
+    'no body'               => '',
+    'the text of a request' => "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    'a proxy request'       => "CONNECT localhost:443 HTTP/1.1\r\n\r\n",
+    'random bytes'          => pack('C*', map { int rand 256 } 1 .. 500),
+);
+
+# the record type of a handshake and TLS's version would be no garbage
+
+substr($bodies{'random bytes'}, 0, 2) = "\xff\xfe";
+
+for my $name (sort keys %bodies) {
+    my $r = answer('POST', $bodies{$name}, 'Content-Type' => $type);
+
+    is_problem($r, 400, $name);
+    is($r->header('Set-Cookie'), undef, "$name: no cookie");
+    is_kept($name);
+}
+
+# 410
+
+my %flights = (
+    'application data'      => "\x17\x03\x03\x00\x20" . 'x' x 32,
+    'an alert'              => "\x15\x03\x03\x00\x02\x01\x00",
+    'no TLS'                => "GET / HTTP/1.1\r\n\r\n",
+    'another handshake message' => "\x16\x03\x03\x00\x04\x02\x00\x00\x00",
+    'nothing'               => '',
+);
+
+for my $name (sort keys %flights) {
+    my $r = answer('POST', $flights{$name}, 'Content-Type' => $type,
+                   Cookie => "atls=$unknown");
+
+    is_problem($r, 410, "unknown session, $name");
+    is($r->header('Set-Cookie'),
+       'atls=; Path=/.well-known/atls; Max-Age=0; HttpOnly',
+       "unknown session, $name: the cookie expires");
+    is_kept("unknown session, $name");
+}
+
+# a ClientHello begins a session, whatever the cookie
+
+{
+    my $c = Test::Atls::Client->new(port => $t->port(0));
+
+    $c->cookie($unknown);
+    ok($c->handshake(), 'ClientHello with an unknown session')
+        or diag($c->error());
+    isnt($c->cookie(), $unknown, 'a new cookie');
+    like($c->set_cookie(),
+         qr!^atls=[A-Za-z0-9_-]{22}; Path=/\.well-known/atls; HttpOnly$!,
+         'what is set');
+    is($c->get('/')->body(), "inner\n", 'a session of its own');
+}
+
+# 409
+
+{
+    my $c = Test::Atls::Client->new(port => $t->port(0));
+    my $other = http_connect($t->port(0));
+
+    ok($c->handshake(), 'handshake') or diag($c->error());
+    $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+
+    my $record = $c->tls_out();
+    my $half = int(length($record) / 2);
+
+    send_all($other, join "\r\n", 'POST /.well-known/atls HTTP/1.1',
+                     'Host: localhost', "Content-Type: $type",
+                     'Cookie: atls=' . $c->cookie(),
+                     'Content-Length: ' . length $record, '',
+                     substr $record, 0, $half);
+
+    # an empty POST does a session no harm: until the other one has begun
+
+    my $r;
+    ok($t->wait_for(sub { ($r = $c->post(''))->status() != 200 }),
+       'a POST while another is in progress');
+    is_problem($r, 409, 'while another POST is in progress');
+    is($r->header('Set-Cookie'), undef, 'and the cookie stays');
+    ok($c->http_client()->{socket}, 'and the connection is kept');
+
+    send_all($other, substr $record, $half);
+    $r = Test::Atls::Response->new();
+    while (readable($other, 10) && sysread $other, my $buf, 4096) {
+        last if $r->feed($buf);
+    }
+    is($r->status(), 200, 'the first one is answered');
+    $c->tls_in($r->body());
+    like($c->read_plain(), qr/inner/, 'with what it asked for');
+
+    is($c->get('/')->status(), 200, 'and the session goes on');
+}
+
+# 413: nginx's own
+
+{
+    my $r = answer('POST', 'x' x 20481, 'Content-Type' => $type);
+
+    is($r && $r->status(), 413, 'too long a body');
+    like($r->header('Content-Type'), qr!^text/html!, 'the usual page');
+
+    my $chunked = Test::Atls::Outer->new(port => $t->port(0),
+                                         uri => '/.well-known/atls',
+                                         version => 'http11-chunked');
+
+    $r = $chunked->post("\x16\x03\x01\x40\x00\x01" . 'x' x 30000,
+                        { 'Content-Type' => $type });
+    is($r && $r->status(), 413, 'too long a chunked body');
+}
+
+{
+    my $c = Test::Atls::Client->new(port => $t->port(0));
+
+    ok($c->handshake(), 'handshake') or diag($c->error());
+
+    is($c->post('x' x 20481)->status(), 413, 'too long, in a session');
+    is($c->get('/')->body(), "inner\n", 'which goes on');
+}
+
+# 503: as many handshakes as a worker may have in flight
+
+my $few = Test::Atls->new();
+
+$few->make_cert('localhost');
+$few->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate localhost.crt;
+    atls_certificate_key localhost.key;
+    atls_max_handshakes 2;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location /.well-known/atls {
+            atls on;
+        }
+
+        location / {
+            return 200 "inner\n";
+        }
+    }
+}
+EOC
+
+$few->run();
+
+{
+    my $c = Test::Atls::Client->new(port => $few->port(0));
+
+    $c->handshake_step();
+    my $hello = $c->tls_out();
+
+    # one connection is one worker
+
+    is($c->post($hello, cookie => '')->status(), 200, 'a handshake begins');
+    my @cookies = $c->cookie();
+    is($c->post($hello, cookie => '')->status(), 200, 'another one');
+    push @cookies, $c->cookie();
+    my $r = $c->post($hello, cookie => '');
+
+    is_problem($r, 503, 'a third one');
+    like($r->header('Retry-After'), qr/^[1-9]\d*$/, 'Retry-After');
+    is($r->header('Set-Cookie'), undef, 'no cookie');
+
+    is(break_handshake($c, pop @cookies)->status(), 200, 'one fails');
+    is($c->post($hello, cookie => '')->status(), 200, 'there is room again');
+
+    break_handshake($c, $_) for @cookies, $c->cookie();
+}
+
+$few->finish();
+
+
+# 503: a zone full of sessions in use
+
+my $small = Test::Atls->new();
+
+$small->make_cert('localhost');
+$small->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate localhost.crt;
+    atls_certificate_key localhost.key;
+    atls_zone small:32k;
+    atls_handshake_timeout 3s;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location /.well-known/atls {
+            atls on;
+        }
+
+        location / {
+            return 200 "inner\n";
+        }
+    }
+}
+EOC
+
+$small->run();
+
+{
+    my $c = Test::Atls::Client->new(port => $small->port(0));
+
+    $c->handshake_step();
+    my $hello = $c->tls_out();
+
+    my $begin = join "\r\n", 'POST /.well-known/atls HTTP/1.1',
+                     'Host: localhost', "Content-Type: $type",
+                     'Content-Length: ' . length $hello, '',
+                     substr $hello, 0, 10;
+    my (@held, $r);
+
+    # POSTs that do not end, until there is no room for one that would
+
+    for (1 .. 100) {
+        push @held, http_connect($small->port(0));
+        send_all($held[-1], $begin);
+
+        next if $_ % 10;
+        $r = $c->post($hello, cookie => '');
+        last if $r->status() == 503;
+    }
+
+    cmp_ok(scalar @held, '>', 10, 'sessions in use');
+    is_problem($r, 503, 'a zone full of them');
+    like($r->header('Retry-After'), qr/^[1-9]\d*$/, 'Retry-After');
+
+    @held = ();
+    ok($small->wait_for(sub {
+           $c->post($hello, cookie => '')->status() == 200
+       }), 'there is room when their clients leave');
+
+    my @full = $small->read_file('error.log') =~ /atls_zone "small" is full/g;
+    cmp_ok(scalar @full, '>=', 1, 'the log says so');
+}
+
+$small->finish();
+$t->done_testing();
