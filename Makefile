@@ -23,6 +23,11 @@ VALGRIND    := valgrind --quiet --trace-children=yes --leak-check=full \
                --suppressions=$(CURDIR)/t/valgrind.supp \
                --log-file=%d/valgrind.%p
 
+# what the tests run: the module of BUILD and the nginx that it was built for
+
+TESTED      = TEST_NGINX_BINARY=$$(cat $(BUILD)/nginx-binary) \
+              TEST_NGINX_MODULE=$(abspath $(BUILD))/ngx_http_atls_module.so
+
 export CC CFLAGS LDFLAGS NGINX_SRC NGINX_OPTIONS
 
 
@@ -48,7 +53,7 @@ deps:
 
 test: deps
 	@$(MAKE) --no-print-directory all
-	$(PROVE)
+	$(TESTED) $(PROVE)
 
 # UBSan is for the module's files only: nginx itself does arithmetic on null
 # pointers and unaligned reads that harm nobody.  A dynamic module repeats some
@@ -68,7 +73,7 @@ test-asan: deps
 test-valgrind: deps
 	@tools/deps.sh valgrind
 	@$(MAKE) --no-print-directory all
-	TEST_NGINX_WRAPPER='$(VALGRIND)' TEST_NGINX_SLOW=10 $(PROVE)
+	$(TESTED) TEST_NGINX_WRAPPER='$(VALGRIND)' TEST_NGINX_SLOW=10 $(PROVE)
 
 test-matrix:
 	@tools/deps.sh debootstrap

@@ -43,6 +43,18 @@ ngx_http_atls_header_filter(ngx_http_request_t *r)
     }
 
     /*
+     * Core would make an absolute redirect of the scheme and the port that the
+     * outer connection has come to.  It leaves alone what it does not know to
+     * be a Location.
+     */
+
+    if (r->headers_out.location && r->headers_out.location->value.len
+        && r->headers_out.location->value.data[0] == '/')
+    {
+        r->headers_out.location = NULL;
+    }
+
+    /*
      * A worker that is told to quit says "Connection: close" to its clients.
      * An inner connection ends with its POST anyway, its session does not.
      */

@@ -9,7 +9,7 @@
 
 static ngx_int_t ngx_http_atls_ssl_certificates(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
-static ngx_int_t ngx_http_atls_ssl_ciphers(ngx_conf_t *cf,
+static ngx_int_t ngx_http_atls_ssl_check_ciphers(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
 
 
@@ -59,7 +59,9 @@ ngx_http_atls_ssl_create(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         return NGX_ERROR;
     }
 
-    if (ngx_http_atls_ssl_ciphers(cf, alcf) != NGX_OK) {
+    if (ngx_ssl_ciphers(cf, ssl, &alcf->ciphers, alcf->prefer_server_ciphers)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -75,7 +77,9 @@ ngx_http_atls_ssl_create(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    /* after the commands, which may set ciphers too */
+
+    return ngx_http_atls_ssl_check_ciphers(cf, alcf);
 }
 
 
@@ -114,19 +118,12 @@ ngx_http_atls_ssl_certificates(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 /* Only records of AEAD suites can be protected without an SSL object. */
 
 static ngx_int_t
-ngx_http_atls_ssl_ciphers(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
+ngx_http_atls_ssl_check_ciphers(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 {
     int                         i;
     const SSL_CIPHER           *cipher;
     STACK_OF(SSL_CIPHER)       *ciphers;
     ngx_http_core_loc_conf_t   *clcf;
-
-    if (ngx_ssl_ciphers(cf, alcf->ssl, &alcf->ciphers,
-                        alcf->prefer_server_ciphers)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
 
     ciphers = SSL_CTX_get_ciphers(alcf->ssl->ctx);
 
@@ -138,8 +135,8 @@ ngx_http_atls_ssl_ciphers(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
             clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "cipher \"%s\" in \"atls_ciphers\" of the location "
-                          "\"%V\" is not supported: AES-GCM, AES-CCM and "
+                          "cipher \"%s\" of the location \"%V\" is not "
+                          "supported: AES-GCM, AES-CCM and "
                           "ChaCha20-Poly1305 are",
                           SSL_CIPHER_get_name(cipher), &clcf->name);
             return NGX_ERROR;

@@ -26,6 +26,10 @@ static ngx_int_t ngx_http_atls_variable_session_id(ngx_http_request_t *r,
 static ngx_int_t ngx_http_atls_variable_session_requests(
     ngx_http_request_t *r, ngx_http_atls_inner_t *inner, ngx_str_t *value);
 
+static ngx_int_t ngx_http_atls_variables_secure(ngx_conf_t *cf);
+static ngx_int_t ngx_http_atls_variable_secure(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
 
 static ngx_http_variable_t  ngx_http_atls_vars[] = {
 
@@ -55,6 +59,33 @@ static ngx_http_variable_t  ngx_http_atls_vars[] = {
 };
 
 
+/*
+ * Core takes these from the connection's SSL object, which an inner connection
+ * has none of.
+ */
+
+typedef struct {
+    ngx_str_t                    name;
+    ngx_str_t                    value;
+} ngx_http_atls_secure_t;
+
+
+static ngx_http_atls_secure_t  ngx_http_atls_secure[] = {
+    { ngx_string("scheme"), ngx_string("https") },
+    { ngx_string("https"), ngx_string("on") },
+    { ngx_null_string, ngx_null_string }
+};
+
+
+/* What was there before, for all other requests. */
+
+typedef struct {
+    ngx_str_t                   *value;
+    ngx_http_get_variable_pt     get_handler;
+    uintptr_t                    data;
+} ngx_http_atls_wrapped_t;
+
+
 ngx_int_t
 ngx_http_atls_variables_init(ngx_conf_t *cf)
 {
@@ -69,6 +100,74 @@ ngx_http_atls_variables_init(ngx_conf_t *cf)
         var->get_handler = v->get_handler;
         var->data = v->data;
     }
+
+    return ngx_http_atls_variables_secure(cf);
+}
+
+
+static ngx_int_t
+ngx_http_atls_variables_secure(ngx_conf_t *cf)
+{
+    ngx_uint_t                  i;
+    ngx_hash_key_t             *key;
+    ngx_http_variable_t        *v;
+    ngx_http_atls_secure_t     *secure;
+    ngx_http_atls_wrapped_t    *wrapped;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    key = cmcf->variables_keys->keys.elts;
+
+    for (secure = ngx_http_atls_secure; secure->name.len; secure++) {
+
+        for (i = 0; i < cmcf->variables_keys->keys.nelts; i++) {
+
+            if (key[i].key.len != secure->name.len
+                || ngx_strncmp(key[i].key.data, secure->name.data,
+                               secure->name.len)
+                   != 0)
+            {
+                continue;
+            }
+
+            v = key[i].value;
+
+            wrapped = ngx_palloc(cf->pool, sizeof(ngx_http_atls_wrapped_t));
+            if (wrapped == NULL) {
+                return NGX_ERROR;
+            }
+
+            wrapped->value = &secure->value;
+            wrapped->get_handler = v->get_handler;
+            wrapped->data = v->data;
+
+            v->get_handler = ngx_http_atls_variable_secure;
+            v->data = (uintptr_t) wrapped;
+
+            break;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_variable_secure(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_atls_wrapped_t  *wrapped = (ngx_http_atls_wrapped_t *) data;
+
+    if (ngx_http_atls_inner_get(r->connection) == NULL) {
+        return wrapped->get_handler(r, v, wrapped->data);
+    }
+
+    v->len = wrapped->value->len;
+    v->data = wrapped->value->data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
 
     return NGX_OK;
 }
