@@ -374,12 +374,10 @@ static char *
 ngx_http_atls_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 {
     ngx_http_core_loc_conf_t  *clcf;
-    ngx_http_ssl_srv_conf_t   *sscf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    sscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_ssl_module);
 
-    if (ngx_http_atls_ssl_on(sscf)) {
+    if (ngx_http_atls_ssl_on(cf)) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"atls\" of the location \"%V\" can't be used with "
                       "\"ssl on\", use \"listen ... ssl\"", &clcf->name);

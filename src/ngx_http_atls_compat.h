@@ -46,9 +46,14 @@
 /* until 1.25.1: "ssl on", which would turn inner connections to TLS too */
 
 #if (nginx_version < 1025001)
-#define ngx_http_atls_ssl_on(sscf)  ((sscf)->enable == 1)
+
+#define ngx_http_atls_ssl_on(cf)                                              \
+    (((ngx_http_ssl_srv_conf_t *)                                             \
+      ngx_http_conf_get_module_srv_conf(cf, ngx_http_ssl_module))->enable     \
+     == 1)
+
 #else
-#define ngx_http_atls_ssl_on(sscf)  0
+#define ngx_http_atls_ssl_on(cf)  0
 #endif
 
 

@@ -10,9 +10,12 @@
 static ngx_int_t ngx_http_atls_header_filter(ngx_http_request_t *r);
 static void ngx_http_atls_filter_raw(ngx_http_request_t *r,
     ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
 
 
 ngx_int_t
@@ -20,6 +23,9 @@ ngx_http_atls_filter_init(ngx_conf_t *cf)
 {
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_atls_header_filter;
+
+    ngx_http_next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_http_atls_body_filter;
 
     return NGX_OK;
 }
@@ -86,4 +92,29 @@ ngx_http_atls_filter_raw(ngx_http_request_t *r, ngx_http_atls_post_t *post)
 
     r->http_version = NGX_HTTP_VERSION_9;
     r->keepalive = 0;
+}
+
+
+/*
+ * The response to a raw payload has no length: nothing else tells a broken one
+ * from a whole one.
+ */
+
+static ngx_int_t
+ngx_http_atls_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_chain_t            *cl;
+    ngx_http_atls_inner_t  *inner;
+
+    inner = ngx_http_atls_inner_get(r->connection);
+
+    if (inner && inner->raw && r == r->main) {
+        for (cl = in; cl; cl = cl->next) {
+            if (cl->buf->last_buf) {
+                inner->raw->answered = 1;
+            }
+        }
+    }
+
+    return ngx_http_next_body_filter(r, in);
 }

@@ -477,7 +477,9 @@ ngx_http_atls_inner_recv_end(ngx_http_atls_inner_t *inner)
 
     c = inner->connection;
 
-    if (c->data != inner->hc && c->sent == 0 && !inner->post->closing) {
+    if (c->data != inner->hc && c->sent == 0 && !inner->post->closing
+        && inner->raw == NULL)
+    {
         inner->unfinished = 1;
     }
 
@@ -677,7 +679,8 @@ ngx_http_atls_inner_closed(void *data)
     c = inner->connection;
 
     kept = inner->kept || inner->unfinished || c->idle
-           || (inner->raw && inner->raw->ended)
+           || (inner->raw && inner->raw->ended
+               && (inner->raw->answered || inner->post->bad_gateway))
            || (c->requests == 0 && inner->preface == 0);
 
     if (inner->unfinished) {

@@ -87,16 +87,21 @@ ngx_http_atls_phase_pin(ngx_http_request_t *r, ngx_http_atls_inner_t *inner)
     r->srv_conf = inner->srv_conf;
     r->loc_conf = inner->loc_conf;
 
-    /*
-     * The URI need not begin with the location's prefix: without this,
-     * proxy_pass with a URI part would take the prefix off.
-     */
-
-    r->valid_location = 0;
-
     ngx_http_update_location_config(r);
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    /*
+     * proxy_pass with a URI part puts that in the place of the location's
+     * prefix.  A URI that does not begin with the prefix is passed as it is,
+     * as are those that rewrite has changed.
+     */
+
+    if (r->uri.len < clcf->name.len
+        || ngx_strncmp(r->uri.data, clcf->name.data, clcf->name.len) != 0)
+    {
+        r->valid_location = 0;
+    }
 
     /* what the find config phase would have done */
 

@@ -442,7 +442,11 @@ ngx_http_atls_post_begin(ngx_http_atls_post_t *post)
 
     if (post->session) {
 
-        if (!ngx_http_atls_post_client_hello(data, len)) {
+        /* the rest of a record may begin with any byte */
+
+        if (post->session->pending
+            || !ngx_http_atls_post_client_hello(data, len))
+        {
             return ngx_http_atls_post_open(post);
         }
 

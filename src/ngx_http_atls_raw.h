@@ -19,7 +19,7 @@ struct ngx_http_atls_raw_s {
 
     unsigned     begun:1;   /* a chunk: its end is to be marked */
     unsigned     ended:1;   /* the last one is */
-    unsigned     answered:1;    /* to the end */
+    unsigned     answered:1;    /* the response was made to its end */
 };
 
 
