@@ -467,19 +467,25 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
 /*
  * The POST has no more.  An inner connection between requests closes, which
  * says nothing on the wire.  A request that has not been read to its end can't
- * be finished.
+ * be finished; it can be answered if nothing of an answer was sent, but maybe
+ * "100 Continue".
  */
 
 static ssize_t
 ngx_http_atls_inner_recv_end(ngx_http_atls_inner_t *inner)
 {
-    ngx_connection_t  *c;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
 
     c = inner->connection;
 
-    if (c->data != inner->hc && c->sent == 0 && !inner->post->closing
-        && inner->raw == NULL)
-    {
+    if (c->data == inner->hc || inner->raw || inner->post->closing) {
+        return 0;
+    }
+
+    r = c->data;
+
+    if (c->sent == 0 || !r->main->header_sent) {
         inner->unfinished = 1;
     }
 

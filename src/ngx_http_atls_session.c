@@ -13,6 +13,8 @@
 
 #define NGX_HTTP_ATLS_LAYOUT  ((1 << 16) | ATLS_STATE_VERSION)
 
+#define NGX_HTTP_ATLS_SWEEP   1000      /* milliseconds between sweeps */
+
 
 typedef struct {
     ngx_uint_t                   layout;
@@ -45,7 +47,8 @@ static ngx_uint_t ngx_http_atls_session_expired(
     ngx_http_atls_session_t *session);
 static ngx_uint_t ngx_http_atls_session_orphan(
     ngx_http_atls_session_t *session);
-static void ngx_http_atls_session_expire(ngx_http_atls_zone_t *z,
+static void ngx_http_atls_session_sweep(ngx_event_t *ev);
+static ngx_uint_t ngx_http_atls_session_expire(ngx_http_atls_zone_t *z,
     ngx_uint_t n);
 static ngx_uint_t ngx_http_atls_session_evict(ngx_http_atls_zone_t *z);
 static void *ngx_http_atls_session_alloc(ngx_http_atls_zone_t *z, size_t size);
@@ -57,6 +60,10 @@ static void ngx_http_atls_session_orphans(ngx_http_atls_zone_t *z,
     ngx_queue_t *queue);
 static void ngx_http_atls_session_own(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session);
+
+
+static ngx_event_t       ngx_http_atls_sweeper;
+static ngx_connection_t  ngx_http_atls_sweeper_conn;    /* for its log */
 
 
 ngx_shm_zone_t *
@@ -171,6 +178,45 @@ ngx_http_atls_session_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log)
     ngx_http_atls_session_orphans(z, &z->table->busy);
 
     ngx_shmtx_unlock(&z->shpool->mutex);
+
+    ngx_http_atls_sweeper_conn.fd = (ngx_socket_t) -1;
+    ngx_http_atls_sweeper_conn.data = z;
+
+    ngx_http_atls_sweeper.handler = ngx_http_atls_session_sweep;
+    ngx_http_atls_sweeper.data = &ngx_http_atls_sweeper_conn;
+    ngx_http_atls_sweeper.log = log;
+    ngx_http_atls_sweeper.cancelable = 1;
+
+    ngx_add_timer(&ngx_http_atls_sweeper, NGX_HTTP_ATLS_SWEEP);
+}
+
+
+/* Expired keys are wiped also when nobody comes who needs their memory. */
+
+static void
+ngx_http_atls_session_sweep(ngx_event_t *ev)
+{
+    ngx_uint_t             i, n;
+    ngx_connection_t      *c;
+    ngx_http_atls_zone_t  *z;
+
+    c = ev->data;
+    z = c->data;
+
+    /* in small portions: others want the lock too */
+
+    for (i = 0; i < 64; i++) {
+
+        ngx_shmtx_lock(&z->shpool->mutex);
+        n = ngx_http_atls_session_expire(z, 32);
+        ngx_shmtx_unlock(&z->shpool->mutex);
+
+        if (n < 32) {
+            break;
+        }
+    }
+
+    ngx_add_timer(ev, NGX_HTTP_ATLS_SWEEP);
 }
 
 
@@ -535,27 +581,30 @@ ngx_http_atls_session_orphan(ngx_http_atls_session_t *session)
 
 
 /*
- * A few of the longest idle sessions are looked at each time, so that all are
- * found before long.  Half-open ones end by their owner's timer.
+ * Frees up to n of the longest idle sessions, if expired, and returns their
+ * number.  Half-open ones end by their owner's timer.
  */
 
-static void
+static ngx_uint_t
 ngx_http_atls_session_expire(ngx_http_atls_zone_t *z, ngx_uint_t n)
 {
+    ngx_uint_t                i;
     ngx_queue_t              *q;
     ngx_http_atls_session_t  *session;
 
-    while (n-- && !ngx_queue_empty(&z->table->idle)) {
+    for (i = 0; i < n && !ngx_queue_empty(&z->table->idle); i++) {
         q = ngx_queue_last(&z->table->idle);
 
         session = ngx_queue_data(q, ngx_http_atls_session_t, queue);
 
         if (!ngx_http_atls_session_expired(session)) {
-            return;
+            break;
         }
 
         ngx_http_atls_session_free(z, session);
     }
+
+    return i;
 }
 
 
