@@ -1136,7 +1136,7 @@ ngx_http_atls_post_fail(ngx_http_atls_post_t *post, ngx_int_t status)
         return;
     }
 
-    if (status == NGX_HTTP_ATLS_GONE
+    if ((status == NGX_HTTP_ATLS_GONE || post->closing)
         && ngx_http_atls_post_cookie(post, 1) != NGX_OK)
     {
         status = NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -1177,6 +1177,10 @@ ngx_http_atls_post_drop_session(ngx_http_atls_post_t *post)
     if (post->session) {
         ngx_http_atls_session_remove(post->main_conf->zone, post->session);
         post->session = NULL;
+
+        /* of a new one the client has not heard yet */
+
+        post->closing = !post->fresh;
     }
 }
 

@@ -21,7 +21,7 @@ typedef struct {
 static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
 
     { 400, ngx_http_atls_problem_body(400, "Bad Request",
-               "The body does not begin a TLS session.") },
+               "The body is no TLS, or could not be read.") },
 
     { 405, ngx_http_atls_problem_body(405, "Method Not Allowed",
                "ATLS records are sent with POST.") },

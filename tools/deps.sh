@@ -11,7 +11,7 @@ packages=(
     gcc libc6-dev make
     nginx nginx-dev libssl-dev libpcre2-dev zlib1g-dev      # to build
     perl openssl curl libnet-ssleay-perl libio-socket-ssl-perl
-    libfcgi-perl                                            # to test
+    libfcgi-perl python3                                    # to test
     "$@"
 )
 

@@ -1,0 +1,453 @@
+# What the documentation says is so: its configurations are good ones, the main
+# ones do what is said of them, its commands work, and no directive and no
+# variable is missing or made up.
+#
+# In configurations, /etc/nginx/certs, /var/log/nginx and /var/www are
+# directories of the test, port 8080 is nginx's and port 9000 the backend's.  A
+# piece of one is put where its outermost directives belong.
+
+use strict;
+use warnings;
+
+use File::Basename qw( basename dirname );
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Backend;
+use Test::Atls::Client;
+
+
+# commands that are not run here, and why
+
+my %ELSEWHERE = (
+    'make demo'     => 't/demo.t runs its script',
+    'make test'     => 'this is it',
+    'make'          => 'what is tested was made by it',
+    'make install'  => 'below, its script in another place',
+    'make NGINX_SRC=/usr/src/nginx-1.28.0'         => 'test-asan, test-matrix',
+    'make static NGINX_SRC=/usr/src/nginx-1.28.0'  => 'the same, and STATIC',
+    './configure --with-compat --with-http_ssl_module '
+        . '--add-dynamic-module=/usr/src/ngx_http_atls_module'
+                    => 'tools/build.sh does',
+);
+
+my $root = Test::Atls::root();
+my @files = ("$root/README.md", sort glob "$root/docs/*.md");
+my @blocks = map { blocks($_) } @files;
+
+my $t = Test::Atls->new(workers => 1);
+my $backend = Test::Atls::Backend->start($t, $t->port(1));
+
+$t->write_file("$_/.keep", '') for qw( certs log www/html );
+
+commands();
+other_certs();
+configurations();
+one_location();
+routed();
+raw_payload();
+real_addresses();
+directives();
+variables();
+flights();
+links();
+
+$t->done_testing();
+
+
+# Code blocks: { file, line, lang, heading, text }.
+
+sub blocks {
+    my ($file) = @_;
+
+    my (@blocks, $block);
+    my $heading = '';
+    my $n = 0;
+
+    for (split /\n/, slurp($file)) {
+        $n++;
+
+        if ($block && /^```$/) {
+            push @blocks, $block;
+            undef $block;
+
+        } elsif ($block) {
+            $block->{text} .= "$_\n";
+
+        } elsif (/^```(\w*)$/) {
+            $block = { file => basename($file), line => $n, lang => $1,
+                       heading => $heading, text => '' };
+
+        } elsif (/^#+ (.*)/) {
+            $heading = $1;
+        }
+    }
+
+    fail("$file: a block has no end") if $block;
+
+    return @blocks;
+}
+
+
+sub slurp {
+    my ($file) = @_;
+
+    open my $fh, '<', $file or die "$file: $!\n";
+    local $/;
+
+    return scalar <$fh>;
+}
+
+
+sub of_lang {
+    my ($lang) = @_;
+
+    return grep { $_->{lang} eq $lang } @blocks;
+}
+
+
+sub block {
+    my ($lang, $file, $heading, $n) = @_;
+
+    my @found = grep { $_->{file} eq $file && $_->{heading} eq $heading }
+                of_lang($lang);
+
+    return $found[$n || 0]{text} || die "no $lang in $file, $heading\n";
+}
+
+
+sub localized {
+    my ($text) = @_;
+
+    my ($nginx, $service) = ($t->port(0), $t->port(1));
+
+    $text =~ s{/etc/nginx/certs}{$t->path('certs')}ge;
+    $text =~ s{/var/log/nginx}{$t->path('log')}ge;
+    $text =~ s{/var/www}{$t->path('www')}ge;
+    $text =~ s{\blisten( +)8080}{listen${1}127.0.0.1:$nginx};
+    $text =~ s{\b8080\b}{$nginx}g;
+    $text =~ s{\b127\.0\.0\.1:9000\b}{127.0.0.1:$service}g;
+
+    return $text;
+}
+
+
+# A whole configuration of a piece of one.
+
+sub whole {
+    my ($text) = @_;
+
+    my %outermost = map { $_ => 1 } $text =~ /^(\w+)/mg;
+
+    $text = localized($text);
+
+    if (!$outermost{http}) {
+        my $certs = $t->path('certs');
+
+        $text = "server {\nlisten 127.0.0.1:" . $t->port(0) . ";\n$text}\n"
+            if $outermost{location};
+        $text = "events {\n}\nhttp {\n"
+                . "atls_certificate $certs/localhost.crt;\n"
+                . "atls_certificate_key $certs/localhost.key;\n$text}\n";
+    }
+
+    $text =~ s/^load_module .*\n//mg;
+    $text =~ s/^http \{\n/http {\n%%GLOBALS_HTTP%%\n/m;
+
+    return "%%GLOBALS%%\n$text";
+}
+
+
+sub commands {
+    my $dir = $t->path('.');
+
+    $t->write_file('client.py', block('python', 'README.md', 'A client'));
+
+    for my $block (of_lang('sh')) {
+        for my $command (split /\n/, $block->{text}) {
+            my $where = "$block->{file}:$block->{line}: $command";
+
+            if ($ELSEWHERE{$command}) {
+                target_exists($command, $where);
+
+            } elsif ($command =~ /^openssl /) {
+                my $run = localized($command);
+                is(system("cd $dir && $run >openssl.out 2>&1"), 0, $where)
+                    or diag($t->read_file('openssl.out'));
+
+            } elsif ($command !~ /^python3 client\.py /) {
+                fail("$where: nobody checks it");
+            }
+        }
+    }
+
+    install();
+}
+
+
+sub target_exists {
+    my ($command, $where) = @_;
+
+    my ($target) = $command =~ /^make(?: +([a-z]+))?/ or return;
+
+    $target ||= 'all';
+    like(slurp("$root/Makefile"), qr/^$target:/m, $where);
+}
+
+
+sub install {
+    my $out = dirname(Test::Atls::module());
+    my $dir = $t->path('dest');
+
+    SKIP: {
+        skip 'the module was not built by make', 1
+            unless -e "$out/nginx-binary";
+
+        system("OUT=$out DESTDIR=$dir $root/tools/install.sh >$dir.out 2>&1");
+        my ($installed) = $t->read_file('dest.out') =~ /^installed (.*)/m;
+        ok($installed && -s $installed, 'make install')
+            or diag($t->read_file('dest.out'));
+    }
+}
+
+
+# Those that no command makes.
+
+sub other_certs {
+    my $certs = $t->path('certs');
+
+    Test::Atls::Cert::make($certs, "localhost.$_->[0]", type => $_->[1],
+                           san => 'DNS:localhost')
+        for [ 'rsa', 'rsa' ], [ 'ecdsa', 'ec' ];
+
+    $t->write_file('certs/passwords', "secret\n");
+    $t->write_file('certs/htpasswd', "name:{PLAIN}secret\n");
+
+    system("openssl pkey -in $certs/localhost.key -aes256 -passout pass:secret"
+           . " -out $certs/localhost.encrypted.key") == 0
+        or die "no encrypted key\n";
+}
+
+
+sub configurations {
+    for my $block (of_lang('nginx')) {
+        is($t->config_error(whole($block->{text})), '',
+           "$block->{file}:$block->{line}: nginx -t");
+    }
+}
+
+
+sub serve {
+    my ($text, $code) = @_;
+
+    $t->write_conf(whole($text))->run();
+    $backend->forget();
+    $code->();
+    $t->stop();
+}
+
+
+sub client {
+    my (%args) = @_;
+
+    my $c = Test::Atls::Client->new(port => $t->port(0), %args,
+                                    ca => $t->path('certs/localhost.crt'));
+
+    ok($c->handshake(), 'handshake') or diag($c->error());
+
+    return $c;
+}
+
+
+sub run_client {
+    my ($run) = block('sh', 'README.md', 'A client') =~ /^(python3 .*)$/m;
+    my $dir = $t->path('.');
+
+    return scalar(`cd $dir && @{[ localized($run) ]} 2>&1`) =~ s/\r//gr;
+}
+
+
+sub one_location {
+    serve(block('nginx', 'README.md', 'Configuration', 0), sub {
+        my $c = client();
+
+        is($c->get('/any/uri')->status(), 200, 'one location');
+
+        my ($request) = $backend->requests();
+        is($request->{uri}, '/any/uri', 'the backend has the request');
+
+        SKIP: {
+            skip 'no python3', 1 if system('python3 -c 1 2>/dev/null');
+            like(run_client(),
+                 qr{\AHTTP/1.1 200 OK\n.*\n\nGET /private/ HTTP}s,
+                 'the client');
+        }
+    });
+}
+
+
+sub routed {
+    serve(block('nginx', 'README.md', 'Configuration', 1), sub {
+        my $c = client();
+
+        is($c->get('/')->body(), "for everybody\n", 'routed');
+        like($c->get('/private/x')->body(), qr/^X-ATLS-Session: [\da-f]{32}$/m,
+             'a private location, with a variable');
+        like(http_raw($t->port(0), "GET / HTTP/1.0\r\n\r\n"),
+             qr/^for everybody$/m, 'without ATLS');
+        like(http_raw($t->port(0), "GET /private/ HTTP/1.0\r\n\r\n"),
+             qr{\AHTTP/1.1 403 }, 'the private location, without');
+
+        SKIP: {
+            skip 'no python3', 1 if system('python3 -c 1 2>/dev/null');
+            like(run_client(), qr/^X-ATLS-Session: [\da-f]{32}$/m,
+                 'the client');
+        }
+    });
+}
+
+
+sub raw_payload {
+    my $conf = block('nginx', 'directives.md', 'atls_payload');
+
+    serve($conf =~ s{/\.well-known/atls}{/body}r, sub {
+        my $c = client(uri => '/body');
+
+        is($c->request('no HTTP at all'), 'no HTTP at all', 'raw payload');
+
+        my ($request) = $backend->requests();
+        is("$request->{method} $request->{uri}", 'POST /body',
+           'the request made of it');
+    });
+}
+
+
+sub real_addresses {
+    my $conf = block('nginx', 'deployment.md', 'Addresses of clients', 0);
+
+    $conf =~ s{192\.0\.2\.0/24}{127.0.0.1};
+    $conf =~ s/(proxy_pass .*)/$1\nproxy_set_header X-Address \$remote_addr;/;
+
+    serve($conf, sub {
+        my $c = client(headers => { 'X-Forwarded-For' => '203.0.113.7' });
+
+        like($c->get('/', 'X-Forwarded-For' => '203.0.113.8')->body(),
+             qr/^X-Address: 203\.0\.113\.7$/m, 'the address said outside');
+
+        # what the warning is about
+
+        $c = client();
+        like($c->get('/', 'X-Forwarded-For' => '203.0.113.8')->body(),
+             qr/^X-Address: 203\.0\.113\.8$/m, 'the address said inside');
+    });
+}
+
+
+# Each directive has a section that names its contexts, and each section has a
+# directive.
+
+sub directives {
+    my ($table) = slurp("$root/ngx_http_atls_module.c")
+                  =~ /^static ngx_command_t .*?^\};/msg ? $& : '';
+    my %contexts = $table =~ /ngx_string\("(\w+)"\),\s*([A-Z_|0-9]+),/g;
+    my %sections = sections('directives.md');
+
+    is(join(' ', sort grep { /^atls/ } keys %sections),
+       join(' ', sort keys %contexts), 'directives');
+
+    for my $name (sort keys %contexts) {
+        my $flags = $contexts{$name};
+        my $context = join ', ', $flags =~ /MAIN_CONF/ ? 'http' : (),
+                                 $flags =~ /SRV_CONF/ ? 'server' : (),
+                                 $flags =~ /LOC_CONF/ ? 'location' : ();
+        my $text = $sections{$name} || '';
+
+        like($text, qr/^\| Syntax: \| \*\*$name\*\* .*;/m, "$name: syntax");
+        like($text, qr/^\| Default: \| (?:-|$name .*;) \|$/m,
+             "$name: default");
+        like($text, qr/^\| Context: \| $context \|$/m, "$name: context");
+    }
+}
+
+
+sub variables {
+    my ($table) = slurp("$root/src/ngx_http_atls_variables.c")
+                  =~ /^static ngx_http_variable_t .*?^\};/msg ? $& : '';
+    my %sections = sections('variables.md');
+
+    is(join(' ', sort map { s/\$// ? $_ : () } keys %sections),
+       join(' ', sort $table =~ /ngx_string\("(\w+)"\)/g), 'variables');
+}
+
+
+sub sections {
+    my ($file) = @_;
+
+    return map { /\A### (\S+)\n(.*)\z/s ? ($1 => $2) : () }
+           split /^(?=#+ )/m, slurp("$root/docs/$file");
+}
+
+
+# The flights in docs/protocol.md: records are as long as they say, and those of
+# today are of the same kinds.
+
+sub flights {
+    my $doc = join "\n", map { $_->{text} }
+              grep { $_->{file} eq 'protocol.md'
+                     && $_->{heading} =~ /^(?:POST \d|Secrets)$/ } @blocks;
+    my $now = `$^X '$root/docs/flights.pl' 2>&1`;
+
+    is($?, 0, 'docs/flights.pl') or diag($now);
+    is(outline($now), outline($doc), 'the flights are of the same kinds');
+
+    my ($left, @wrong) = (0);
+
+    for (split /\n/, $doc) {
+        if (/record: \w+, (\d+) bytes?$/) {
+            push @wrong, "before: $_" if $left;
+            $left = $1;
+        } elsif ($left && /^ +((?:[\da-f]{2} ?)+)/) {
+            $left -= () = $1 =~ /[\da-f]{2}/g;
+        }
+    }
+
+    is(join("\n", @wrong, $left || ()), '', 'records are whole');
+}
+
+
+sub outline {
+    my ($text) = @_;
+
+    return join "\n", $text =~ m{ ^POST\ /\S* | ^HTTP/1.1\ \d+
+                                  | record:\ \w+ | [A-Z]\w+(?=,\ \d+\ bytes)
+                                  | ^[A-Z]+_\w+$ }xmg;
+}
+
+
+# Links to files and to headings.
+
+sub links {
+    my @broken;
+
+    for my $file (@files) {
+        for my $link (slurp($file) =~ /\]\(([^)\s]+)\)/g) {
+            next if $link =~ /^https?:/;
+
+            my ($to, $anchor) = split /#/, $link;
+            my $path = $to ne '' ? dirname($file) . "/$to" : $file;
+
+            push @broken, "$file: $link"
+                unless -e $path && (!$anchor || has_heading($path, $anchor));
+        }
+    }
+
+    is(join("\n", @broken), '', 'links');
+}
+
+
+sub has_heading {
+    my ($file, $anchor) = @_;
+
+    return grep { $_ eq $anchor }
+           map { lc s/[^\w -]//gr =~ s/ /-/gr } slurp($file) =~ /^#+ (.*)$/mg;
+}

@@ -1,0 +1,109 @@
+package Test::Atls::Relay;
+
+# A middlebox: passes TCP connections on to another port and records all that
+# goes through.
+#
+#     my $relay = Test::Atls::Relay->start($t, $t->port(1), $t->port(0));
+#     ... a client of port 1 ...
+#     for ($relay->traffic()) { ... }
+
+use strict;
+use warnings;
+
+use Fcntl qw( :flock );
+use IO::Select;
+use IO::Socket::INET;
+use POSIX ();
+use Socket qw( IPPROTO_TCP TCP_NODELAY );
+
+
+sub start {
+    my ($class, $t, $port, $to) = @_;
+
+    my $self = bless { port => $port, to => $to,
+                       log => $t->path("relay-$port.log") }, $class;
+
+    $t->run_daemon(sub { $self->_serve() }, port => $port);
+
+    return $self;
+}
+
+
+# What went through, in its order: [ '>' to the server or '<' from it, bytes ].
+# What goes the same way with nothing between is one piece.
+
+sub traffic {
+    my ($self) = @_;
+
+    open my $fh, '<', $self->{log} or return ();
+
+    my @pieces;
+
+    while (my $line = <$fh>) {
+        my ($way, $hex) = split ' ', $line;
+        my $bytes = pack 'H*', $hex;
+
+        if (@pieces && $pieces[-1][0] eq $way) {
+            $pieces[-1][1] .= $bytes;
+        } else {
+            push @pieces, [ $way, $bytes ];
+        }
+    }
+
+    return @pieces;
+}
+
+
+sub _serve {
+    my ($self) = @_;
+
+    local $SIG{CHLD} = 'IGNORE';
+
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+                                       LocalPort => $self->{port},
+                                       Listen => 16, ReuseAddr => 1)
+        or die "relay: $!\n";
+
+    for ( ;; ) {
+        my $client = $listen->accept() or next;
+        next if fork();
+
+        close $listen;
+        $self->_connection($client);
+        POSIX::_exit(0);
+    }
+}
+
+
+sub _connection {
+    my ($self, $client) = @_;
+
+    my $server = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                                       PeerPort => $self->{to}) or return;
+    my %other = ($client => $server, $server => $client);
+    my %way = ($client => '>', $server => '<');
+    my $select = IO::Select->new($client, $server);
+
+    setsockopt $_, IPPROTO_TCP, TCP_NODELAY, 1 for $client, $server;
+
+    for ( ;; ) {
+        for my $s ($select->can_read()) {
+            sysread $s, my $bytes, 65536 or return;
+            $self->_record($way{$s}, $bytes);
+            print { $other{$s} } $bytes;
+            $other{$s}->flush();
+        }
+    }
+}
+
+
+sub _record {
+    my ($self, $way, $bytes) = @_;
+
+    open my $fh, '>>', $self->{log} or die "$self->{log}: $!\n";
+    flock $fh, LOCK_EX;
+    syswrite $fh, "$way " . unpack('H*', $bytes) . "\n";
+}
+
+
+1;
