@@ -10,6 +10,7 @@
  *   ngx_http_atls_session      the table of sessions in shared memory
  *   ngx_http_atls_handshake    handshakes in flight in this worker
  *   ngx_http_atls_inner        inner connections: decrypted requests
+ *   ngx_http_atls_listening    the socket that such a connection came to
  *   ngx_http_atls_phases       what inner requests and outer ones go through
  *   ngx_http_atls_filter       the headers of their responses
  *   ngx_http_atls_raw          atls_payload raw
@@ -102,6 +103,7 @@ extern ngx_module_t  ngx_http_atls_module;
 #include "ngx_http_atls_answer.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_handshake.h"
+#include "ngx_http_atls_listening.h"
 #include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_post.h"
 #include "ngx_http_atls_phases.h"

@@ -12,10 +12,6 @@
 
 static ngx_int_t ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner,
     ngx_connection_t *c, ngx_http_atls_post_t *post);
-static ngx_int_t ngx_http_atls_inner_addr(ngx_http_atls_inner_t *inner,
-    ngx_connection_t *oc);
-static void ngx_http_atls_inner_listening(ngx_http_atls_inner_t *inner,
-    ngx_http_request_t *r);
 static ngx_int_t ngx_http_atls_inner_info(ngx_http_atls_inner_t *inner,
     ngx_http_atls_session_t *session);
 static ssize_t ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf,
@@ -150,8 +146,10 @@ static ngx_int_t
 ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner, ngx_connection_t *c,
     ngx_http_atls_post_t *post)
 {
-    ngx_event_t         *rev, *wev;
-    ngx_http_request_t  *r;
+    ngx_event_t               *rev, *wev;
+    ngx_connection_t          *oc;
+    ngx_http_request_t        *r;
+    ngx_http_core_srv_conf_t  *cscf;
 
     r = post->request;
 
@@ -183,11 +181,23 @@ ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner, ngx_connection_t *c,
     wev->active = 1;
     wev->ready = 1;
 
-    if (ngx_http_atls_inner_addr(inner, r->connection) != NGX_OK) {
+    /* the addresses are the outer connection's */
+
+    oc = r->connection;
+
+    if (ngx_connection_local_sockaddr(oc, NULL, 0) != NGX_OK
+        || ngx_http_atls_listening_addrs(c, oc->sockaddr, oc->socklen,
+                                         oc->local_sockaddr, oc->local_socklen,
+                                         &oc->addr_text)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    ngx_http_atls_inner_listening(inner, r);
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+
+    ngx_http_atls_listening_init(&inner->listening, c, oc->listening,
+                                 r->http_connection->addr_conf, cscf);
 
     if (ngx_http_atls_inner_info(inner, post->session) != NGX_OK) {
         return NGX_ERROR;
@@ -206,92 +216,6 @@ ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner, ngx_connection_t *c,
     }
 
     return NGX_OK;
-}
-
-
-/* The addresses are the outer connection's, and have to outlive it. */
-
-static ngx_int_t
-ngx_http_atls_inner_addr(ngx_http_atls_inner_t *inner, ngx_connection_t *oc)
-{
-    u_char            *p;
-    ngx_connection_t  *c;
-
-    c = inner->connection;
-
-    if (ngx_connection_local_sockaddr(oc, NULL, 0) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    p = ngx_palloc(c->pool, oc->socklen + oc->local_socklen
-                            + oc->addr_text.len + 2 * NGX_ALIGNMENT);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    c->socklen = oc->socklen;
-    c->sockaddr = (struct sockaddr *) p;
-    ngx_memcpy(p, oc->sockaddr, oc->socklen);
-
-    p = ngx_align_ptr(p + oc->socklen, NGX_ALIGNMENT);
-
-    c->local_socklen = oc->local_socklen;
-    c->local_sockaddr = (struct sockaddr *) p;
-    ngx_memcpy(p, oc->local_sockaddr, oc->local_socklen);
-
-    p += oc->local_socklen;
-
-    c->addr_text.len = oc->addr_text.len;
-    c->addr_text.data = p;
-    ngx_memcpy(p, oc->addr_text.data, oc->addr_text.len);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_atls_inner_listening(ngx_http_atls_inner_t *inner,
-    ngx_http_request_t *r)
-{
-    ngx_listening_t       *ls, *outer;
-    ngx_http_addr_conf_t  *conf;
-
-    ls = &inner->listening;
-    outer = r->connection->listening;
-
-    ls->fd = (ngx_socket_t) -1;
-    ls->sockaddr = outer->sockaddr;
-    ls->socklen = outer->socklen;
-    ls->addr_text = outer->addr_text;
-    ls->addr_text_max_len = outer->addr_text_max_len;
-    ls->type = outer->type;
-    ls->handler = outer->handler;
-    ls->pool_size = outer->pool_size;
-    ls->log = outer->log;
-    ls->logp = outer->logp;
-    ls->servers = &inner->port;
-
-    inner->port.naddrs = 1;
-    inner->port.addrs = &inner->addr;
-
-    conf = &inner->addr.in.conf;
-
-#if (NGX_HAVE_INET6)
-    if (inner->connection->local_sockaddr->sa_family == AF_INET6) {
-        conf = &inner->addr.in6.conf;
-    }
-#endif
-
-    *conf = *r->http_connection->addr_conf;
-
-    conf->default_server = ngx_http_get_module_srv_conf(r,
-                                                        ngx_http_core_module);
-    conf->ssl = 0;
-    conf->http2 = 0;
-    conf->proxy_protocol = 0;
-    ngx_http_atls_no_quic(conf);
-
-    inner->connection->listening = ls;
 }
 
 

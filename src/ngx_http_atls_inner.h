@@ -39,20 +39,7 @@ struct ngx_http_atls_inner_s {
     void                     **srv_conf;
     void                     **loc_conf;
 
-    /*
-     * The listening socket that there is none of: one address, whose servers
-     * are those of the outer connection's and which has no protocol but HTTP.
-     */
-
-    ngx_listening_t            listening;
-    ngx_http_port_t            port;
-
-    union {
-        ngx_http_in_addr_t     in;
-#if (NGX_HAVE_INET6)
-        ngx_http_in6_addr_t    in6;
-#endif
-    } addr;
+    ngx_http_atls_listening_t  listening;
 
     ngx_uint_t                 preface;    /* bytes of "PRI " received */
 

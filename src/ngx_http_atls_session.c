@@ -434,7 +434,9 @@ ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
         }
     }
 
-    ngx_memcpy(session->sni, sni->data, sni->len);
+    if (sni->len) {
+        ngx_memcpy(session->sni, sni->data, sni->len);
+    }
 
     session->sni_len = (uint16_t) sni->len;
     session->handshake = NULL;
