@@ -31,6 +31,7 @@ static char *ngx_http_atls_check_buffer_size(ngx_conf_t *cf, void *post,
 static char *ngx_http_atls_check_seconds(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_atls_check_msec(ngx_conf_t *cf, void *post, void *data);
+static ngx_int_t ngx_http_atls_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_atls_init_process(ngx_cycle_t *cycle);
 static void ngx_http_atls_exit_process(ngx_cycle_t *cycle);
 
@@ -212,7 +213,7 @@ ngx_module_t  ngx_http_atls_module = {
     ngx_http_atls_commands,                /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_atls_init_module,             /* init module */
     ngx_http_atls_init_process,            /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -251,6 +252,13 @@ ngx_http_atls_create_main_conf(ngx_conf_t *cf)
     }
 
     amcf->max_handshakes = NGX_CONF_UNSET_UINT;
+
+    if (ngx_array_init(&amcf->endpoints, cf->pool, 4,
+                       sizeof(ngx_http_atls_endpoint_t))
+        != NGX_OK)
+    {
+        return NULL;
+    }
 
     return amcf;
 }
@@ -420,6 +428,10 @@ ngx_http_atls_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_atls_relay_conf(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     return NGX_CONF_OK;
 }
 
@@ -499,11 +511,19 @@ ngx_http_atls_endpoint(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
     u_char                     hash[EVP_MAX_MD_SIZE];
     ngx_int_t                  rc;
     EVP_MD_CTX                *md;
-    ngx_http_core_loc_conf_t  *clcf;
-    ngx_http_core_srv_conf_t  *cscf;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_core_srv_conf_t   *cscf;
+    ngx_http_atls_endpoint_t   *endpoint;
+    ngx_http_atls_main_conf_t  *amcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
+
+    endpoint = ngx_array_push(&amcf->endpoints);
+    if (endpoint == NULL) {
+        return NGX_ERROR;
+    }
 
     rc = NGX_ERROR;
 
@@ -526,6 +546,10 @@ ngx_http_atls_endpoint(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
     }
 
     EVP_MD_CTX_free(md);
+
+    endpoint->id = conf->endpoint;
+    endpoint->server = cscf;
+    endpoint->loc_conf = clcf->loc_conf;
 
     return rc;
 }
@@ -663,6 +687,21 @@ ngx_http_atls_check_msec(ngx_conf_t *cf, void *post, void *data)
 
 
 static ngx_int_t
+ngx_http_atls_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_atls_main_conf_t  *amcf;
+
+    amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_atls_module);
+
+    if (amcf == NULL || amcf->zone == NULL) {
+        return NGX_OK;
+    }
+
+    return ngx_http_atls_mailbox_init_module(cycle);
+}
+
+
+static ngx_int_t
 ngx_http_atls_init_process(ngx_cycle_t *cycle)
 {
     ngx_http_atls_main_conf_t  *amcf;
@@ -675,6 +714,12 @@ ngx_http_atls_init_process(ngx_cycle_t *cycle)
 
     ngx_http_atls_session_init_worker(amcf->zone, cycle->log);
 
+    if (ngx_http_atls_mailbox_init_worker(cycle, ngx_http_atls_relayed_accept)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     return ngx_http_atls_inner_init_worker(cycle);
 }
 
@@ -682,6 +727,8 @@ ngx_http_atls_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_atls_exit_process(ngx_cycle_t *cycle)
 {
+    ngx_http_atls_mailbox_exit_worker(cycle->log);
+
     atls_state_cleanup();
     atls_record_cleanup();
 }

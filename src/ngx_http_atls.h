@@ -9,6 +9,9 @@
  *   ngx_http_atls_problem      its error responses
  *   ngx_http_atls_session      the table of sessions in shared memory
  *   ngx_http_atls_handshake    handshakes in flight in this worker
+ *   ngx_http_atls_relay        POSTs that another worker has to serve
+ *   ngx_http_atls_relayed      those that another worker has relayed
+ *   ngx_http_atls_mailbox      how they get from one to the other
  *   ngx_http_atls_inner        inner connections: decrypted requests
  *   ngx_http_atls_listening    the socket that such a connection came to
  *   ngx_http_atls_phases       what inner requests and outer ones go through
@@ -46,9 +49,19 @@ typedef struct ngx_http_atls_handshake_s  ngx_http_atls_handshake_t;
 typedef struct ngx_http_atls_raw_s        ngx_http_atls_raw_t;
 
 
+/* A location with "atls on", as it is known to other workers. */
+
+typedef struct {
+    uint64_t                   id;             /* the same after a reload */
+    ngx_http_core_srv_conf_t  *server;
+    void                     **loc_conf;
+} ngx_http_atls_endpoint_t;
+
+
 typedef struct {
     ngx_shm_zone_t            *zone;           /* NULL: no "atls on" at all */
     ngx_uint_t                 max_handshakes; /* in flight in each worker */
+    ngx_array_t                endpoints;      /* ngx_http_atls_endpoint_t */
 } ngx_http_atls_main_conf_t;
 
 
@@ -80,8 +93,8 @@ typedef struct {
     ngx_http_handler_pt        content_handler; /* the location's own, if any */
     ngx_uint_t                 pinned;         /* it serves inner requests */
     ngx_str_t                  cookie_path;
-    uint64_t                   endpoint;       /* sessions belong to one; the
-                                                  same after a reload */
+    uint64_t                   endpoint;       /* sessions belong to one */
+    ngx_http_upstream_conf_t   relay;          /* to another worker */
 } ngx_http_atls_loc_conf_t;
 
 
@@ -98,6 +111,9 @@ extern ngx_module_t  ngx_http_atls_module;
 
 #include "ngx_http_atls_compat.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_mailbox.h"
+#include "ngx_http_atls_relay.h"
+#include "ngx_http_atls_relayed.h"
 #include "ngx_http_atls_ssl.h"
 #include "ngx_http_atls_body.h"
 #include "ngx_http_atls_answer.h"

@@ -261,9 +261,26 @@ ngx_http_atls_body_fill(ngx_http_atls_body_t *body)
             return NGX_ERROR;
         }
 
+        if (!r->reading_body) {
+            ngx_http_atls_body_ended(r);
+        }
+
         if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
             return NGX_AGAIN;
         }
+    }
+}
+
+
+void
+ngx_http_atls_body_ended(ngx_http_request_t *r)
+{
+    ngx_event_t  *rev;
+
+    rev = r->connection->read;
+
+    if (rev->pending_eof) {
+        ngx_post_event(rev, &ngx_posted_events);
     }
 }
 

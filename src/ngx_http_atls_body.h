@@ -46,6 +46,13 @@ typedef struct {
 ngx_int_t ngx_http_atls_body_fill(ngx_http_atls_body_t *body);
 
 /*
+ * The body is read to its end: nobody is going to see the client leave, if it
+ * has said so together with its last bytes.
+ */
+
+void ngx_http_atls_body_ended(ngx_http_request_t *r);
+
+/*
  * NGX_OK: the next n bytes at *data, not taken; fewer if the body ends before
  * but has any.
  */

@@ -54,6 +54,17 @@
 #endif
 
 
+/* 1.27.2: whether trailers are kept */
+
+#if (nginx_version >= 1027002)
+#define ngx_http_atls_parse_chunked(r, b, ctx)                                \
+    ngx_http_parse_chunked(r, b, ctx, 0)
+#else
+#define ngx_http_atls_parse_chunked(r, b, ctx)                                \
+    ngx_http_parse_chunked(r, b, ctx)
+#endif
+
+
 /* until 1.25.1: "ssl on", which would turn inner connections to TLS too */
 
 #if (nginx_version < 1025001)

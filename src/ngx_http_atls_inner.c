@@ -613,7 +613,13 @@ ngx_http_atls_inner_closed(void *data)
                && (inner->raw->answered || inner->post->bad_gateway))
            || (c->requests == 0 && inner->preface == 0);
 
-    if (inner->unfinished) {
+    if (inner->answered) {
+
+        /* the rest of its body must not be taken for another request */
+
+        kept = 0;
+
+    } else if (inner->unfinished) {
         ngx_http_atls_post_unfinished(inner->post);
     }
 

@@ -45,6 +45,7 @@ struct ngx_http_atls_inner_s {
 
     unsigned                   kept:1;     /* nginx would have kept it alive */
     unsigned                   unfinished:1;   /* the POST ended too early */
+    unsigned                   answered:1; /* so it did, and has its answer */
 };
 
 

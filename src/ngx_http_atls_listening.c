@@ -23,7 +23,7 @@ ngx_http_atls_listening_init(ngx_http_atls_listening_t *al,
     copy->addr_text = ls->addr_text;
     copy->addr_text_max_len = ls->addr_text_max_len;
     copy->type = ls->type;
-    copy->handler = ls->handler;
+    copy->handler = ngx_http_init_connection;
     copy->pool_size = ls->pool_size;
     copy->log = ls->log;
     copy->logp = ls->logp;

@@ -50,6 +50,10 @@ ngx_http_atls_phase_post_read(ngx_http_request_t *r)
     ngx_http_cleanup_t     *cln;
     ngx_http_atls_inner_t  *inner;
 
+    if (ngx_http_atls_relayed(r->connection)) {
+        return ngx_http_atls_relayed_serve(r);
+    }
+
     inner = ngx_http_atls_inner_get(r->connection);
 
     if (inner == NULL) {
@@ -142,6 +146,13 @@ ngx_http_atls_phase_request_done(void *data)
     ngx_http_atls_inner_t  *inner;
 
     inner = ngx_http_atls_inner_get(r->connection);
+
+    /* a request whose body nobody wanted */
+
+    if (inner->unfinished && r->header_sent && r->connection->sent) {
+        inner->answered = 1;
+        return;
+    }
 
     if (inner->post == NULL || !r->keepalive
         || r->connection->error || r->connection->timedout

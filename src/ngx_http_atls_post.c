@@ -14,7 +14,8 @@
 
 static ngx_int_t ngx_http_atls_post_media_type(ngx_http_request_t *r);
 static ngx_http_atls_post_t *ngx_http_atls_post_create(ngx_http_request_t *r);
-static ngx_int_t ngx_http_atls_post_take_session(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_post_take_session(ngx_http_atls_post_t *post,
+    ngx_str_t *cookie, ngx_http_atls_owner_t *owner);
 static void ngx_http_atls_post_start(ngx_http_request_t *r);
 static void ngx_http_atls_post_read(ngx_http_request_t *r);
 static void ngx_http_atls_post_write(ngx_http_request_t *r);
@@ -44,6 +45,7 @@ static void ngx_http_atls_post_fail(ngx_http_atls_post_t *post,
     ngx_int_t status);
 static void ngx_http_atls_post_drop_session(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_release(ngx_http_atls_post_t *post);
+static ngx_uint_t ngx_http_atls_post_used_up(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_cleanup(void *data);
 
 
@@ -60,7 +62,9 @@ ngx_int_t
 ngx_http_atls_handler(ngx_http_request_t *r)
 {
     ngx_int_t                  rc;
+    ngx_str_t                  cookie;
     ngx_http_atls_post_t      *post;
+    ngx_http_atls_owner_t      owner;
     ngx_http_atls_loc_conf_t  *alcf;
 
     if (ngx_http_atls_inner_get(r->connection)) {
@@ -92,7 +96,12 @@ ngx_http_atls_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_http_atls_post_take_session(post);
+    rc = ngx_http_atls_post_take_session(post, &cookie, &owner);
+
+    if (rc == NGX_ABORT) {
+        return ngx_http_atls_relay(r, &owner, &cookie);
+    }
+
     if (rc != NGX_OK) {
         goto problem;
     }
@@ -192,40 +201,51 @@ ngx_http_atls_post_create(ngx_http_request_t *r)
 }
 
 
-/* A status if the POST can't be served at all. */
+/*
+ * A status if the POST can't be served at all, NGX_ABORT if another worker has
+ * to serve it.
+ */
 
 static ngx_int_t
-ngx_http_atls_post_take_session(ngx_http_atls_post_t *post)
+ngx_http_atls_post_take_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
+    ngx_http_atls_owner_t *owner)
 {
     u_char               id[NGX_HTTP_ATLS_ID_LEN];
     ngx_int_t            rc;
-    ngx_str_t            value;
     ngx_http_request_t  *r;
 
     r = post->request;
 
-    if (!ngx_http_atls_find_cookie(r, &ngx_http_atls_cookie_name, &value)) {
+    if (!ngx_http_atls_find_cookie(r, &ngx_http_atls_cookie_name, cookie)) {
         return NGX_OK;
     }
 
     post->cookie = 1;
 
-    if (ngx_http_atls_session_id(&value, id) != NGX_OK) {
+    if (ngx_http_atls_session_id(cookie, id) != NGX_OK) {
         return NGX_OK;
     }
 
     rc = ngx_http_atls_session_take(post->main_conf->zone, id,
-                                    post->conf->endpoint, &post->session);
+                                    post->conf->endpoint, &post->session,
+                                    owner);
 
     if (rc == NGX_BUSY) {
         return NGX_HTTP_CONFLICT;
     }
 
-    if (rc != NGX_OK) {
+    if (rc == NGX_ABORT) {
+
+        if (!ngx_http_atls_relayed(r->connection)) {
+            return NGX_ABORT;
+        }
+
+        rc = NGX_DECLINED;
+    }
+
+    if (rc == NGX_DECLINED) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      rc == NGX_ABORT
-                      ? "atls handshake is in another worker process"
-                      : "atls session is not known");
+                      "atls session is not known");
         return NGX_OK;
     }
 
@@ -248,6 +268,10 @@ ngx_http_atls_post_start(ngx_http_request_t *r)
 
     r->read_event_handler = ngx_http_atls_post_read;
     r->write_event_handler = ngx_http_atls_post_write;
+
+    if (!r->reading_body) {
+        ngx_http_atls_body_ended(r);
+    }
 
     ngx_http_atls_post_run(post);
 }
@@ -1221,9 +1245,10 @@ ngx_http_atls_post_release(ngx_http_atls_post_t *post)
         ngx_http_atls_session_put(post->main_conf->zone, post->session);
         post->session = NULL;
 
-    } else if (post->stage == ngx_http_atls_post_established && post->ended
+    } else if (post->stage == ngx_http_atls_post_established
         && !post->sealed && !post->closing && !post->refused
-        && !post->channel.state->update_owed)
+        && !post->channel.state->update_owed
+        && ngx_http_atls_post_used_up(post))
     {
         (void) ngx_http_atls_post_give_back(post);
     }
@@ -1231,6 +1256,20 @@ ngx_http_atls_post_release(ngx_http_atls_post_t *post)
     ngx_http_atls_post_drop_session(post);
 
     post->stage = ngx_http_atls_post_done;
+}
+
+
+/* Is the whole body opened?  An inner request need not have asked for more. */
+
+static ngx_uint_t
+ngx_http_atls_post_used_up(ngx_http_atls_post_t *post)
+{
+    if (post->ended) {
+        return 1;
+    }
+
+    return post->plain_len == 0 && !post->request->reading_body
+           && ngx_http_atls_body_fill(&post->body) == NGX_DONE;
 }
 
 

@@ -48,21 +48,32 @@ static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
 };
 
 
+void
+ngx_http_atls_problem_text(ngx_uint_t status, ngx_str_t *text)
+{
+    ngx_http_atls_problem_t  *problem;
+
+    ngx_str_null(text);
+
+    for (problem = ngx_http_atls_problems; problem->status; problem++) {
+
+        if (problem->status == status) {
+            text->data = (u_char *) problem->body;
+            text->len = ngx_strlen(problem->body);
+        }
+    }
+}
+
+
 ngx_int_t
 ngx_http_atls_problem(ngx_http_request_t *r, ngx_uint_t status)
 {
-    ngx_int_t                 rc;
-    ngx_buf_t                *b;
-    ngx_str_t                 value;
-    ngx_chain_t               out;
-    ngx_http_atls_problem_t  *problem;
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_str_t     value, text;
+    ngx_chain_t   out;
 
-    for (problem = ngx_http_atls_problems; problem->status != status; problem++)
-    {
-        if (problem->status == 0) {
-            return status;
-        }
-    }
+    ngx_http_atls_problem_text(status, &text);
 
     if (status == NGX_HTTP_NOT_ALLOWED) {
         ngx_str_set(&value, "POST");
@@ -85,8 +96,8 @@ ngx_http_atls_problem(ngx_http_request_t *r, ngx_uint_t status)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    b->pos = (u_char *) problem->body;
-    b->last = b->pos + ngx_strlen(problem->body);
+    b->pos = text.data;
+    b->last = b->pos + text.len;
     b->memory = 1;
     b->last_buf = 1;
     b->last_in_chain = 1;

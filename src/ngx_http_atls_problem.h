@@ -19,6 +19,10 @@
 
 ngx_int_t ngx_http_atls_problem(ngx_http_request_t *r, ngx_uint_t status);
 
+/* The body of such a response. */
+
+void ngx_http_atls_problem_text(ngx_uint_t status, ngx_str_t *text);
+
 /* Adds a header to a response. */
 
 ngx_int_t ngx_http_atls_add_header(ngx_http_request_t *r, const char *key,

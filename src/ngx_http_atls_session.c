@@ -305,7 +305,7 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
 
 ngx_int_t
 ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id, uint64_t endpoint,
-    ngx_http_atls_session_t **sessionp)
+    ngx_http_atls_session_t **sessionp, ngx_http_atls_owner_t *owner)
 {
     ngx_int_t                 rc;
     ngx_http_atls_zone_t     *z;
@@ -328,6 +328,8 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id, uint64_t endpoint,
         rc = NGX_BUSY;
 
     } else if (!session->established && session->owner != ngx_pid) {
+        owner->pid = session->owner;
+        owner->slot = session->slot;
         rc = NGX_ABORT;
 
     } else if (session->established && ngx_http_atls_session_expired(session)) {

@@ -60,6 +60,14 @@ struct ngx_http_atls_session_s {
 };
 
 
+/* The worker that a handshake is in. */
+
+typedef struct {
+    ngx_pid_t                   pid;
+    ngx_uint_t                  slot;
+} ngx_http_atls_owner_t;
+
+
 /* Adds the zone; called once for each configuration.  NULL on errors. */
 
 ngx_shm_zone_t *ngx_http_atls_session_zone(ngx_conf_t *cf, ngx_str_t *name,
@@ -85,11 +93,12 @@ ngx_http_atls_session_t *ngx_http_atls_session_create(
  * Takes a session for a POST.  NGX_OK: *session is the caller's until put or
  * removed.  NGX_BUSY: another POST has it.  NGX_DECLINED: there is none of
  * this id and endpoint, or it has expired.  NGX_ABORT: its handshake is in
- * another worker.
+ * another worker, *owner.
  */
 
 ngx_int_t ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
-    uint64_t endpoint, ngx_http_atls_session_t **session);
+    uint64_t endpoint, ngx_http_atls_session_t **session,
+    ngx_http_atls_owner_t *owner);
 
 /*
  * Gives a session back.  Its pending record, if any, has been set before with

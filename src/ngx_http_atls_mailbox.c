@@ -1,0 +1,285 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+
+#include <ngx_channel.h>
+
+
+/* One end to send to, the other to be read by the worker in the slot. */
+
+typedef struct {
+    ngx_socket_t             fd[2];
+} ngx_http_atls_mailbox_t;
+
+
+typedef union {
+    struct cmsghdr           cmsg;
+    char                     space[CMSG_SPACE(sizeof(int))];
+} ngx_http_atls_control_t;
+
+
+static ngx_int_t ngx_http_atls_mailbox_create(ngx_http_atls_mailbox_t *box,
+    ngx_log_t *log);
+static void ngx_http_atls_mailbox_read(ngx_event_t *rev);
+static ngx_int_t ngx_http_atls_mailbox_receive(ngx_socket_t s,
+    ngx_http_atls_mail_t *mail, ngx_socket_t *fd, ngx_log_t *log);
+
+
+/* The master's, for its whole life; workers have a copy. */
+
+static ngx_http_atls_mailbox_t  ngx_http_atls_mailboxes[NGX_MAX_PROCESSES];
+static ngx_uint_t               ngx_http_atls_nmailboxes;
+
+static ngx_http_atls_mail_pt    ngx_http_atls_mail_handler;
+
+
+/*
+ * While a configuration is changed, its workers and those of the last one are
+ * there at once, and a few more processes; workers of still older ones that
+ * take long to quit may get into slots for which there is no mailbox.
+ */
+
+ngx_int_t
+ngx_http_atls_mailbox_init_module(ngx_cycle_t *cycle)
+{
+    ngx_uint_t        n;
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    n = ngx_min(3 * (ngx_uint_t) ccf->worker_processes + 8, NGX_MAX_PROCESSES);
+
+    while (ngx_http_atls_nmailboxes < n) {
+
+        if (ngx_http_atls_mailbox_create(
+                &ngx_http_atls_mailboxes[ngx_http_atls_nmailboxes],
+                cycle->log)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        ngx_http_atls_nmailboxes++;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_mailbox_create(ngx_http_atls_mailbox_t *box, ngx_log_t *log)
+{
+    ngx_uint_t  i;
+
+    if (socketpair(AF_UNIX, SOCK_DGRAM, 0, box->fd) == -1) {
+        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+                      "socketpair() for \"atls\" failed");
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < 2; i++) {
+
+        /* not for the new binary of an upgrade */
+
+        if (ngx_nonblocking(box->fd[i]) == -1
+            || fcntl(box->fd[i], F_SETFD, FD_CLOEXEC) == -1)
+        {
+            ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+                          "fcntl() for \"atls\" failed");
+            ngx_close_channel(box->fd, log);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_atls_mailbox_init_worker(ngx_cycle_t *cycle,
+    ngx_http_atls_mail_pt handler)
+{
+    ngx_http_atls_mail_handler = handler;
+
+    if ((ngx_uint_t) ngx_process_slot >= ngx_http_atls_nmailboxes) {
+        ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
+                      "no atls mailbox for the process slot %i",
+                      ngx_process_slot);
+        return NGX_OK;
+    }
+
+    /* a channel: not a connection that would be left open at the end */
+
+    return ngx_add_channel_event(cycle,
+                            ngx_http_atls_mailboxes[ngx_process_slot].fd[1],
+                            NGX_READ_EVENT, ngx_http_atls_mailbox_read);
+}
+
+
+/* Whoever waits for an answer is to know that there will be none. */
+
+void
+ngx_http_atls_mailbox_exit_worker(ngx_log_t *log)
+{
+    ngx_int_t             rc;
+    ngx_socket_t          fd;
+    ngx_http_atls_mail_t  mail;
+
+    if ((ngx_uint_t) ngx_process_slot >= ngx_http_atls_nmailboxes) {
+        return;
+    }
+
+    do {
+        rc = ngx_http_atls_mailbox_receive(
+                            ngx_http_atls_mailboxes[ngx_process_slot].fd[1],
+                            &mail, &fd, log);
+        if (rc == NGX_OK) {
+            (void) ngx_close_socket(fd);
+        }
+
+    } while (rc == NGX_OK || rc == NGX_DECLINED);
+}
+
+
+ngx_int_t
+ngx_http_atls_mailbox_send(ngx_uint_t slot, ngx_http_atls_mail_t *mail,
+    ngx_socket_t fd, ngx_log_t *log)
+{
+    struct iovec             iov;
+    struct msghdr            msg;
+    ngx_http_atls_control_t  control;
+
+    if (slot >= ngx_http_atls_nmailboxes) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "no atls mailbox for the process slot %ui", slot);
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&msg, sizeof(struct msghdr));
+    ngx_memzero(&control, sizeof(ngx_http_atls_control_t));
+
+    iov.iov_base = mail;
+    iov.iov_len = sizeof(ngx_http_atls_mail_t);
+
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+    msg.msg_control = &control;
+    msg.msg_controllen = sizeof(control.space);
+
+    control.cmsg.cmsg_len = CMSG_LEN(sizeof(int));
+    control.cmsg.cmsg_level = SOL_SOCKET;
+    control.cmsg.cmsg_type = SCM_RIGHTS;
+
+    ngx_memcpy(CMSG_DATA(&control.cmsg), &fd, sizeof(int));
+
+    if (sendmsg(ngx_http_atls_mailboxes[slot].fd[0], &msg, 0) == -1) {
+        ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
+                      "sendmsg() to an atls mailbox failed");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_atls_mailbox_read(ngx_event_t *rev)
+{
+    ngx_int_t             rc;
+    ngx_socket_t          fd;
+    ngx_connection_t     *c;
+    ngx_http_atls_mail_t  mail;
+
+    if (rev->timedout) {
+        rev->timedout = 0;
+        return;
+    }
+
+    c = rev->data;
+
+    for ( ;; ) {
+        rc = ngx_http_atls_mailbox_receive(c->fd, &mail, &fd, rev->log);
+
+        if (rc == NGX_DECLINED) {
+            continue;
+        }
+
+        if (rc != NGX_OK) {
+            return;
+        }
+
+        if (mail.owner != ngx_pid) {
+
+            /* for a predecessor in this slot; closing says that it is gone */
+
+            (void) ngx_close_socket(fd);
+            continue;
+        }
+
+        ngx_http_atls_mail_handler(&mail, fd, rev->log);
+    }
+}
+
+
+/* NGX_OK with a descriptor, NGX_DECLINED without, NGX_AGAIN, NGX_ERROR. */
+
+static ngx_int_t
+ngx_http_atls_mailbox_receive(ngx_socket_t s, ngx_http_atls_mail_t *mail,
+    ngx_socket_t *fd, ngx_log_t *log)
+{
+    ssize_t                  n;
+    ngx_err_t                err;
+    struct iovec             iov;
+    struct msghdr            msg;
+    ngx_http_atls_control_t  control;
+
+    ngx_memzero(&msg, sizeof(struct msghdr));
+
+    iov.iov_base = mail;
+    iov.iov_len = sizeof(ngx_http_atls_mail_t);
+
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+    msg.msg_control = &control;
+    msg.msg_controllen = sizeof(control.space);
+
+    n = recvmsg(s, &msg, 0);
+
+    if (n == -1) {
+        err = ngx_errno;
+
+        if (err == NGX_EAGAIN) {
+            return NGX_AGAIN;
+        }
+
+        ngx_log_error(NGX_LOG_ERR, log, err,
+                      "recvmsg() from an atls mailbox failed");
+        return NGX_ERROR;
+    }
+
+    if (msg.msg_controllen < CMSG_LEN(sizeof(int))
+        || control.cmsg.cmsg_level != SOL_SOCKET
+        || control.cmsg.cmsg_type != SCM_RIGHTS)
+    {
+        /* no descriptor was free */
+
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "atls mail came without a descriptor");
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(fd, CMSG_DATA(&control.cmsg), sizeof(int));
+
+    if ((size_t) n != sizeof(ngx_http_atls_mail_t)) {
+        ngx_log_error(NGX_LOG_ALERT, log, 0,
+                      "atls mail of %z bytes", n);
+        (void) ngx_close_socket(*fd);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}

@@ -1,0 +1,288 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+
+
+typedef struct {
+    ngx_http_atls_listening_t  listening;      /* first: c->listening */
+    ngx_http_atls_endpoint_t  *endpoint;
+} ngx_http_atls_relayed_t;
+
+
+static ngx_http_atls_endpoint_t *ngx_http_atls_relayed_endpoint(
+    uint64_t id);
+static ngx_int_t ngx_http_atls_relayed_init(ngx_http_atls_relayed_t *relayed,
+    ngx_connection_t *c, ngx_http_atls_mail_t *mail);
+static ngx_listening_t *ngx_http_atls_relayed_listening(
+    struct sockaddr *sockaddr, socklen_t socklen);
+static ngx_http_addr_conf_t *ngx_http_atls_relayed_addr(ngx_listening_t *ls,
+    struct sockaddr *local);
+static void ngx_http_atls_relayed_handler(ngx_connection_t *c);
+
+
+void
+ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
+    ngx_log_t *log)
+{
+    ngx_log_t                 *l;
+    ngx_pool_t                *pool;
+    ngx_connection_t          *c;
+    ngx_http_atls_relayed_t   *relayed;
+    ngx_http_atls_endpoint_t  *endpoint;
+
+    /* closing is an answer: the session is lost */
+
+    endpoint = ngx_http_atls_relayed_endpoint(mail->endpoint);
+
+    if (endpoint == NULL) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "atls POST relayed to a worker process that does not "
+                      "have its location");
+        (void) ngx_close_socket(fd);
+        return;
+    }
+
+    c = ngx_get_connection(fd, log);
+    if (c == NULL) {
+        (void) ngx_close_socket(fd);
+        return;
+    }
+
+    pool = ngx_create_pool(512, log);
+    if (pool == NULL) {
+        ngx_close_connection(c);
+        return;
+    }
+
+    c->pool = pool;
+
+    relayed = ngx_pcalloc(pool, sizeof(ngx_http_atls_relayed_t));
+    l = ngx_palloc(pool, sizeof(ngx_log_t));
+
+    if (relayed == NULL || l == NULL) {
+        ngx_close_connection(c);
+        ngx_destroy_pool(pool);
+        return;
+    }
+
+    *l = *log;
+    l->handler = NULL;
+    l->data = NULL;
+    l->action = NULL;
+
+    pool->log = l;
+    c->log = l;
+
+    relayed->endpoint = endpoint;
+
+    if (ngx_http_atls_relayed_init(relayed, c, mail) != NGX_OK) {
+        ngx_close_connection(c);
+        ngx_destroy_pool(pool);
+        return;
+    }
+
+#if (NGX_STAT_STUB)
+    (void) ngx_atomic_fetch_add(ngx_stat_active, 1);
+#endif
+
+    ngx_http_init_connection(c);
+}
+
+
+static ngx_http_atls_endpoint_t *
+ngx_http_atls_relayed_endpoint(uint64_t id)
+{
+    ngx_uint_t                  i;
+    ngx_http_atls_endpoint_t   *endpoint;
+    ngx_http_atls_main_conf_t  *amcf;
+
+    amcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_atls_module);
+
+    endpoint = amcf->endpoints.elts;
+
+    for (i = 0; i < amcf->endpoints.nelts; i++) {
+        if (endpoint[i].id == id) {
+            return &endpoint[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_atls_relayed_init(ngx_http_atls_relayed_t *relayed,
+    ngx_connection_t *c, ngx_http_atls_mail_t *mail)
+{
+    u_char                 buf[NGX_SOCKADDR_STRLEN];
+    ngx_str_t              text;
+    ngx_listening_t       *ls;
+    ngx_http_addr_conf_t  *conf;
+
+    c->type = SOCK_STREAM;
+    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
+    c->start_time = ngx_current_msec;
+
+    c->recv = ngx_recv;
+    c->send = ngx_send;
+    c->recv_chain = ngx_recv_chain;
+    c->send_chain = ngx_send_chain;
+
+    c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
+    c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
+
+    c->read->log = c->log;
+    c->write->log = c->log;
+    c->write->ready = 1;
+
+    text.data = buf;
+    text.len = ngx_sock_ntop(&mail->sockaddr.sockaddr, mail->socklen, buf,
+                             NGX_SOCKADDR_STRLEN, 0);
+
+    if (ngx_http_atls_listening_addrs(c, &mail->sockaddr.sockaddr,
+                                      mail->socklen,
+                                      &mail->local_sockaddr.sockaddr,
+                                      mail->local_socklen, &text)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ls = ngx_http_atls_relayed_listening(&mail->listen_sockaddr.sockaddr,
+                                         mail->listen_socklen);
+    if (ls == NULL) {
+        ngx_log_error(NGX_LOG_NOTICE, c->log, 0,
+                      "atls POST relayed to a worker process that does not "
+                      "listen where it has come to");
+        return NGX_ERROR;
+    }
+
+    conf = ngx_http_atls_relayed_addr(ls, c->local_sockaddr);
+
+    ngx_http_atls_listening_init(&relayed->listening, c, ls, conf,
+                                 relayed->endpoint->server);
+
+    /* what such a connection is known by */
+
+    c->listening->handler = ngx_http_atls_relayed_handler;
+
+    return NGX_OK;
+}
+
+
+static ngx_listening_t *
+ngx_http_atls_relayed_listening(struct sockaddr *sockaddr, socklen_t socklen)
+{
+    ngx_uint_t        i;
+    ngx_listening_t  *ls;
+
+    ls = ngx_cycle->listening.elts;
+
+    for (i = 0; i < ngx_cycle->listening.nelts; i++) {
+
+        if (ls[i].handler == ngx_http_init_connection
+            && ngx_cmp_sockaddr(ls[i].sockaddr, ls[i].socklen, sockaddr,
+                                socklen, 1)
+               == NGX_OK)
+        {
+            return &ls[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* As in ngx_http_init_connection(): the last address is the wildcard. */
+
+static ngx_http_addr_conf_t *
+ngx_http_atls_relayed_addr(ngx_listening_t *ls, struct sockaddr *local)
+{
+    ngx_uint_t            i;
+    ngx_http_port_t      *port;
+    ngx_http_in_addr_t   *addr;
+#if (NGX_HAVE_INET6)
+    ngx_http_in6_addr_t  *addr6;
+#endif
+
+    port = ls->servers;
+
+    switch (local->sa_family) {
+
+#if (NGX_HAVE_INET6)
+    case AF_INET6:
+        addr6 = port->addrs;
+
+        for (i = 0; i < port->naddrs - 1; i++) {
+            if (ngx_memcmp(&addr6[i].addr6,
+                           &((struct sockaddr_in6 *) local)->sin6_addr, 16)
+                == 0)
+            {
+                break;
+            }
+        }
+
+        return &addr6[i].conf;
+#endif
+
+    default: /* AF_INET, AF_UNIX */
+        addr = port->addrs;
+
+        for (i = 0; i < port->naddrs - 1; i++) {
+            if (addr[i].addr
+                == ((struct sockaddr_in *) local)->sin_addr.s_addr)
+            {
+                break;
+            }
+        }
+
+        return &addr[i].conf;
+    }
+}
+
+
+ngx_uint_t
+ngx_http_atls_relayed(ngx_connection_t *c)
+{
+    return c->listening->handler == ngx_http_atls_relayed_handler;
+}
+
+
+/* Of a listening socket that does not exist. */
+
+static void
+ngx_http_atls_relayed_handler(ngx_connection_t *c)
+{
+    ngx_http_close_connection(c);
+}
+
+
+ngx_int_t
+ngx_http_atls_relayed_serve(ngx_http_request_t *r)
+{
+    ngx_http_atls_relayed_t  *relayed;
+
+    relayed = (ngx_http_atls_relayed_t *) r->connection->listening;
+
+    /* the worker that relays it logs the request, and limits its rate */
+
+    r->logged = 1;
+    r->limit_rate_set = 1;
+    r->limit_rate_after_set = 1;
+
+    r->srv_conf = relayed->endpoint->server->ctx->srv_conf;
+    r->loc_conf = relayed->endpoint->loc_conf;
+
+    ngx_http_update_location_config(r);
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    ngx_http_finalize_request(r, ngx_http_atls_handler(r));
+
+    return NGX_DONE;
+}
