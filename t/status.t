@@ -43,7 +43,7 @@ http {
     atls_certificate localhost.crt;
     atls_certificate_key localhost.key;
 
-    client_max_body_size 20k;
+    client_max_body_size 10k;
 
     server {
         listen 127.0.0.1:%%PORT_0%%;
@@ -253,7 +253,7 @@ for my $name (sort keys %flights) {
 # 413: nginx's own
 
 {
-    my $r = answer('POST', 'x' x 20481, 'Content-Type' => $type);
+    my $r = answer('POST', 'x' x 10241, 'Content-Type' => $type);
 
     is($r && $r->status(), 413, 'too long a body');
     like($r->header('Content-Type'), qr!^text/html!, 'the usual page');
@@ -261,6 +261,8 @@ for my $name (sort keys %flights) {
     my $chunked = Test::Atls::Outer->new(port => $t->port(0),
                                          uri => '/.well-known/atls',
                                          version => 'http11-chunked');
+
+    # the start of a record that is longer than that
 
     $r = $chunked->post("\x16\x03\x01\x40\x00\x01" . 'x' x 30000,
                         { 'Content-Type' => $type });
@@ -272,7 +274,7 @@ for my $name (sort keys %flights) {
 
     ok($c->handshake(), 'handshake') or diag($c->error());
 
-    is($c->post('x' x 20481)->status(), 413, 'too long, in a session');
+    is($c->post('x' x 10241)->status(), 413, 'too long, in a session');
     is($c->get('/')->body(), "inner\n", 'which goes on');
 }
 

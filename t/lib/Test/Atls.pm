@@ -520,7 +520,8 @@ sub faults {
     my ($self) = @_;
 
     my @lines = grep { / \[ (?: alert | emerg | crit ) \] | open \s socket
-                       | Sanitizer /x }
+                       | Sanitizer | runtime \s error
+                       | exited \s with \s code \s [1-9] /x }
                 split /\n/, $self->read_file('error.log');
 
     for my $re (@{$self->{allowed}}) {

@@ -1,0 +1,192 @@
+#!/usr/bin/perl
+
+# Handshakes that do not succeed: alerts of either side travel in a 200, and
+# the session is gone.  Handshakes that take too long, and too many at once.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+use Time::HiRes qw( sleep );
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Http qw( send_all );
+
+my $t = Test::Atls->new();
+my $short = 0.3 * ($ENV{TEST_NGINX_SLOW} || 1);
+
+$t->make_cert('localhost');
+$t->make_cert('ca', is_ca => 1);
+
+$t->write_conf(<<'EOC' =~ s/%%SHORT%%/1000 * $short/er);
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+    atls_max_handshakes 1;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location /atls {
+            atls on;
+            return 200 ok;
+        }
+
+        location /tls12 {
+            atls on;
+            atls_protocols TLSv1.2;
+            atls_ciphers ECDHE-ECDSA-AES256-GCM-SHA384;
+            return 200 ok;
+        }
+
+        location /short {
+            atls on;
+            atls_handshake_timeout %%SHORT%%ms;
+            return 200 ok;
+        }
+    }
+}
+EOC
+
+$t->plan(46)->run();
+
+# every client below takes one connection for all its POSTs, and so has one
+# worker, which has room for one handshake
+
+my ($c, $r);
+
+
+# the client does not trust the certificate
+
+for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
+    $c = client('/atls', protocol => $protocol, ca => $t->path('ca.crt'));
+
+    $c->handshake_step();
+    $c->exchange($c->tls_out());
+    my $cookie = $c->cookie();
+
+    ok($cookie, "$protocol: the server's first flight");
+    ok(!$c->handshake_step() && $c->error(), "$protocol: the client gives up");
+
+    $r = $c->exchange($c->tls_out());
+
+    is($r && $r->status(), 200, "$protocol: its alert is taken");
+    is($r && $r->body(), '', "$protocol: there is nothing to say to it");
+    like($c->set_cookie(), qr/^atls=;.*; Max-Age=0/,
+         "$protocol: expired cookie");
+    is($c->cookie(), undef, "$protocol: no cookie any more");
+
+    $r = $c->post("\x17\x03\x03\x00\x10" . 'x' x 16,
+                  cookie => "atls=$cookie");
+    is($r->status(), 410, "$protocol: no session any more");
+}
+
+
+# nothing in common: an alert of the server's, at once
+
+$c = client('/tls12', protocol => 'TLSv1.3');
+refused($c, 'no shared version', 70);
+
+$c = client('/tls12', protocol => 'TLSv1.2',
+            ciphers => 'ECDHE-ECDSA-AES128-GCM-SHA256');
+refused($c, 'no shared cipher', 40);
+
+$c = client('/atls');
+$c->handshake_step();
+my $hello = $c->tls_out();
+substr $hello, 5, 1, "\x02";            # not what a server expects
+$c->exchange($hello);
+is(ord substr($c->last_response()->body(), 0, 1), 21, 'other message: alert');
+like($c->set_cookie(), qr/^atls=;.*; Max-Age=0/, 'other message: no cookie');
+
+
+# time
+
+$c = client('/short');
+$c->handshake_step();
+$c->exchange($c->tls_out());
+ok($c->cookie(), 'a handshake that stops');
+ok($t->wait_for_log(qr/handshake timed out/), 'is given up');
+$c->handshake_step();
+$r = $c->post($c->tls_out());
+is($r->status(), 410, 'the next flight comes too late');
+is($r->header('Content-Type'), 'application/problem+json', 'it is told');
+is($c->cookie(), undef, 'and has no cookie any more');
+
+# a POST is open when the time is over
+
+$c = client('/short');
+$c->handshake_step();
+$c->exchange($c->tls_out());
+send_all($c->http_client()->{socket},
+         "POST /short HTTP/1.1\r\nHost: localhost\r\n"
+         . 'Cookie: atls=' . $c->cookie() . "\r\n"
+         . "Content-Type: application/atls+octet-stream\r\n"
+         . "Content-Length: 100\r\n\r\n\x16");
+$r = $c->post_receive();
+is($r && $r->status(), 410, 'an open POST when the time is over');
+
+# the time is for handshakes
+
+$c = client('/short');
+ok($c->handshake(), 'a handshake in time');
+sleep $short + 0.1;
+is($c->get('/')->body(), 'ok', 'its session stays');
+
+
+# number: two clients on the same connection are at the same worker
+
+$c = client('/atls');
+$c->handshake_step();
+$c->exchange($c->tls_out());
+
+my $other = client('/atls');
+$other->{http} = $c->http_client();
+$other->handshake_step();
+$hello = $other->tls_out();
+$r = $other->post($hello);
+
+is($r->status(), 503, 'one handshake too many');
+like($r->header('Retry-After') || '', qr/^\d+$/, 'Retry-After');
+is($r->header('Content-Type'), 'application/problem+json', 'problem+json');
+is($r->header('Set-Cookie'), undef, 'no cookie');
+
+ok($c->handshake(), 'the first one is not disturbed') or diag($c->error());
+is($c->get('/')->body(), 'ok', 'and served');
+
+ok($other->exchange($hello), 'now there is room');
+is($c->get('/')->body(), 'ok', 'an established session needs none');
+ok($other->handshake(), 'the second handshake') or diag($other->error());
+is($other->get('/')->body(), 'ok', 'and served');
+
+
+sub client {
+    my ($uri, %args) = @_;
+
+    return Test::Atls::Client->new(port => $t->port(0), uri => $uri, %args);
+}
+
+
+sub refused {
+    my ($c, $name, $alert) = @_;
+
+    ok(!$c->handshake(), $name);
+    is($c->posts(), 1, "$name: after one POST");
+
+    my $r = $c->last_response();
+    is($r->status(), 200, "$name: status");
+    is(unpack('H*', $r->body()), sprintf('15030%x000202%02x',
+       ord(substr $r->body(), 2, 1), $alert), "$name: the alert");
+    is(join(' ', $c->alerts()), $alert, "$name: the client has it");
+    like($c->set_cookie(), qr/^atls=;.*; Max-Age=0/, "$name: no cookie");
+}

@@ -1,0 +1,184 @@
+#!/usr/bin/perl
+
+# Handshakes: both protocol versions, RSA and ECDSA certificates, each alone
+# and side by side, encrypted keys, HelloRetryRequest.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Digest::SHA qw( sha256 );
+use Net::SSLeay;
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+
+use constant SET_SIGALGS_LIST => 98;    # SSL_CTRL_SET_SIGALGS_LIST
+
+my $t = Test::Atls->new();
+
+$t->make_cert('ca', is_ca => 1);
+$t->make_cert('ec', type => 'ec', ca => 'ca', san => 'DNS:localhost');
+$t->make_cert('rsa', type => 'rsa', ca => 'ca', san => 'DNS:localhost');
+$t->make_cert('secret', type => 'rsa', ca => 'ca', password => 'open sesame');
+$t->write_file('passwords', "not this one\nopen sesame\n");
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        atls_certificate %%TESTDIR%%/ec.crt;
+        atls_certificate_key %%TESTDIR%%/ec.key;
+
+        location /ec {
+            atls on;
+            return 200 "$atls_protocol $atls_cipher";
+        }
+
+        location /rsa {
+            atls on;
+            atls_certificate %%TESTDIR%%/rsa.crt;
+            atls_certificate_key %%TESTDIR%%/rsa.key;
+            return 200 "$atls_protocol $atls_cipher";
+        }
+
+        location /both {
+            atls on;
+            atls_certificate %%TESTDIR%%/ec.crt;
+            atls_certificate_key %%TESTDIR%%/ec.key;
+            atls_certificate %%TESTDIR%%/rsa.crt;
+            atls_certificate_key %%TESTDIR%%/rsa.key;
+            return 200 "$atls_protocol $atls_cipher";
+        }
+
+        location /secret {
+            atls on;
+            atls_certificate %%TESTDIR%%/secret.crt;
+            atls_certificate_key %%TESTDIR%%/secret.key;
+            atls_password_file %%TESTDIR%%/passwords;
+            return 200 "$atls_protocol $atls_cipher";
+        }
+
+        location /curve {
+            atls on;
+            atls_ecdh_curve secp384r1;
+            return 200 "$atls_protocol $atls_cipher";
+        }
+
+        location /tls12 {
+            atls on;
+            atls_protocols TLSv1.2;
+            return 200 "$atls_protocol $atls_cipher";
+        }
+    }
+}
+EOC
+
+$t->plan(55)->run();
+
+
+# every version with every certificate, which the client checks
+
+for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
+    for my $cert (qw( ec rsa )) {
+        served("$protocol, $cert", $cert, uri => "/$cert",
+               protocol => $protocol, ca => $t->path('ca.crt'));
+    }
+}
+
+
+# both certificates: the client's choice
+
+served('TLS 1.3, both: ECDSA', 'ec', uri => '/both', protocol => 'TLSv1.3',
+       setup => sigalgs('ECDSA+SHA256'));
+served('TLS 1.3, both: RSA', 'rsa', uri => '/both', protocol => 'TLSv1.3',
+       setup => sigalgs('RSA-PSS+SHA256:RSA+SHA256'));
+
+served('TLS 1.2, both: ECDSA by the suite', 'ec', uri => '/both',
+       protocol => 'TLSv1.2', ciphers => 'ECDHE-ECDSA-AES128-GCM-SHA256');
+served('TLS 1.2, both: RSA by the suite', 'rsa', uri => '/both',
+       protocol => 'TLSv1.2', ciphers => 'ECDHE-RSA-AES128-GCM-SHA256');
+served('TLS 1.2, both: RSA by the algorithms', 'rsa', uri => '/both',
+       protocol => 'TLSv1.2', setup => sigalgs('RSA+SHA256'));
+
+
+# versions: the higher one, unless one of both sides wants the lower one
+
+is(served('both versions', 'ec', uri => '/ec')->protocol(), 'TLSv1.3',
+   'the higher version');
+is(served('client up to TLS 1.2', 'ec', uri => '/ec', max => 'TLSv1.2')
+   ->protocol(), 'TLSv1.2', 'the only version of the client');
+is(served('server with TLS 1.2 only', 'ec', uri => '/tls12')->protocol(),
+   'TLSv1.2', 'the only version of the server');
+
+
+served('encrypted key', 'secret', uri => '/secret');
+
+
+# the server's curve is not the one that the client has sent a share of
+
+my $retry = sha256('HelloRetryRequest');
+my $c = Test::Atls::Client->new(port => $t->port(0), uri => '/curve',
+                                protocol => 'TLSv1.3',
+                                groups => 'X25519:P-384');
+
+$c->handshake_step();
+my $r = $c->exchange($c->tls_out());
+
+like($r->body(), qr/\Q$retry\E/, 'HelloRetryRequest');
+like($r->header('Set-Cookie') || '', qr/^atls=.+/, 'its cookie');
+
+my $cookie = $c->cookie();
+
+ok($c->handshake(), 'handshake after it') or diag($c->error());
+is($c->posts(), 3, 'a flight more');
+is($c->cookie(), $cookie, 'the cookie stays');
+is($c->get('/')->body(), 'TLSv1.3 TLS_AES_256_GCM_SHA384', 'a request');
+
+# and it is
+
+$c = served('curve in the first share', 'ec', uri => '/curve',
+            protocol => 'TLSv1.3', groups => 'P-384');
+is($c->posts(), 3, 'no flight more, and a request');
+
+served('curve with TLS 1.2', 'ec', uri => '/curve', protocol => 'TLSv1.2',
+       groups => 'X25519:P-256:P-384');
+
+
+sub sigalgs {
+    my ($list) = @_;
+
+    return sub {
+        Net::SSLeay::ctrl($_[1], SET_SIGALGS_LIST, 0, $list)
+            or die "sigalgs $list\n";
+    };
+}
+
+
+# A handshake and a request: what the client knows of both is what the server
+# knows.
+
+sub served {
+    my ($name, $cert, %args) = @_;
+
+    my $c = Test::Atls::Client->new(port => $t->port(0), %args);
+
+    ok($c->handshake(), $name) or diag($c->error());
+    is($c->server_cert(), "/CN=$cert by /CN=ca", "$name: certificate");
+
+    my $r = $c->get('/');
+    is($r && $r->body(), $c->protocol() . ' ' . $c->cipher(),
+       "$name: request");
+
+    return $c;
+}

@@ -1,0 +1,290 @@
+#!/usr/bin/perl
+
+# Requests after which HTTPS would close the connection end the session, with
+# all of the answer and close_notify.  Requests that do not end in their POST
+# are answered 400, and the session goes on.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Net::SSLeay;
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Backend;
+use Test::Atls::Client;
+use Test::Atls::Pattern qw( pattern );
+use Test::Atls::Response qw( parse_responses );
+
+my $t = Test::Atls->new();
+
+$t->make_cert('localhost');
+$t->write_file('file', pattern(100_000));
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+
+    log_format inner "$atls $request_uri $status";
+    access_log %%TESTDIR%%/access.log inner;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        client_max_body_size 100k;
+
+        location /.well-known/atls {
+            atls on;
+            client_max_body_size 10m;
+        }
+
+        location / {
+            proxy_pass http://127.0.0.1:%%PORT_1%%;
+        }
+
+        location /unbuffered/ {
+            proxy_pass http://127.0.0.1:%%PORT_1%%/;
+            proxy_request_buffering off;
+        }
+
+        location /file { }
+
+        location /close {
+            keepalive_timeout 0;
+            return 200 "closed\n";
+        }
+
+        location /early {
+            return 200 "early\n";
+        }
+
+        location /last {
+            keepalive_requests 1;
+            return 200 "the last one\n";
+        }
+    }
+}
+EOC
+
+$t->plan(2 * 119)->run();
+
+my $backend = Test::Atls::Backend->start($t, $t->port(1));
+
+my ($protocol, $c);
+
+for (qw( TLSv1.3 TLSv1.2 )) {
+    $protocol = $_;
+
+    closing();
+    refusing();
+    unfinished();
+}
+
+
+sub client {
+    $c = Test::Atls::Client->new(port => $t->port(0), protocol => $protocol);
+    $c->handshake() or die $c->error() . "\n";
+}
+
+
+# The session has ended with an orderly close_notify.  The cookie is expired
+# too, unless the head of the outer answer had to go out before.
+
+sub closed {
+    my ($name) = @_;
+
+    ok($c->closed(), "$protocol, $name: close_notify");
+    is($c->error(), '', "$protocol, $name: no error");
+
+    my $early = $c->last_response()->header('Transfer-Encoding');
+
+    ok($early || $c->set_cookie() =~ /^atls=;.*; Max-Age=0/,
+       "$protocol, $name: expired cookie");
+}
+
+
+sub goes_on {
+    my ($name) = @_;
+
+    ok(!$c->closed() && $c->error() eq '' && defined $c->cookie(),
+       "$protocol, $name: the session goes on");
+
+    my $r = $c->get('/next');
+    like($r && $r->body(), qr!^GET /next !, "$protocol, $name: next request");
+}
+
+
+# the connection would be closed after the answer
+
+sub closing {
+    my ($r, @r, $cookie);
+
+    client();
+    $cookie = $c->cookie();
+    $r = $c->http("GET /file HTTP/1.0\r\n\r\n");
+    is($r->body(), pattern(100_000), "$protocol, HTTP/1.0: whole answer");
+    closed('HTTP/1.0');
+
+    $r = $c->post("\x17\x03\x03\x00\x20" . 'x' x 32, cookie => "atls=$cookie");
+    is($r->status(), 410, "$protocol, HTTP/1.0: no session any more");
+
+    client();
+    $r = $c->http("GET /chunked HTTP/1.0\r\n\r\n");
+    is($r->body(), "one\ntwo\nthree\n", "$protocol, no length: whole answer");
+    is($r->header('Content-Length'), undef,
+       "$protocol, no length: but close_notify");
+    closed('no length');
+
+    client();
+    $r = $c->http("GET /file HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    is($r->body(), pattern(100_000), "$protocol, 1.0, keep-alive: answer");
+    goes_on('1.0, keep-alive');
+
+    client();
+    $r = $c->get('/file', Connection => 'close');
+    is($r->body(), pattern(100_000), "$protocol, close: whole answer");
+    is($r->header('Connection'), 'close', "$protocol, close: it says so");
+    closed('close');
+
+    # what comes behind is not served
+
+    client();
+    @r = parse_responses($c->request(
+        Test::Atls::Client::format_request('GET', '/one', '')
+        . Test::Atls::Client::format_request('GET', '/two', '',
+                                             Connection => 'close')
+        . Test::Atls::Client::format_request('GET', '/three', '')));
+    is(join(' ', map { $_->body() =~ m!^GET (\S+)! } @r), '/one /two',
+       "$protocol, close in a pipeline");
+    closed('close in a pipeline');
+
+    for my $uri (qw( /close /last )) {
+        client();
+        $r = $c->get($uri);
+        is($r->header('Connection'), 'close', "$protocol, $uri: it says so");
+        closed($uri);
+    }
+
+    # the client itself closes: alone, and behind a request
+
+    client();
+    $r = $c->close_notify();
+    $c->read_plain();
+    is($r->status(), 200, "$protocol, client closes");
+    closed('client closes');
+
+    client();
+    $c->write_plain(Test::Atls::Client::format_request('GET', '/file', ''));
+    Net::SSLeay::shutdown($c->ssl());
+    $c->exchange($c->tls_out());
+    ($r) = parse_responses($c->read_plain());
+    is($r && $r->body(), pattern(100_000),
+       "$protocol, request and client closes: whole answer");
+    closed('request and client closes');
+}
+
+
+# what nginx refuses: its answer, and the end
+
+sub refusing {
+    my %refused = (
+        'garbage'      => [ 400, "\x00\x01\x02 garbage\r\n\r\n" ],
+        'no version'   => [ 400, "GET / HTTP/x\r\n\r\n" ],
+        'no host'      => [ 400, "GET / HTTP/1.1\r\n\r\n" ],
+        'version 2'    => [ 505, "GET / HTTP/2.0\r\nHost: a\r\n\r\n" ],
+        'large header' => [ 400, "GET / HTTP/1.1\r\nHost: a\r\nX: "
+                                 . 'x' x 10_000 . "\r\n\r\n" ],
+        'long line'    => [ 414, 'GET /' . 'x' x 10_000
+                                 . " HTTP/1.1\r\nHost: a\r\n\r\n" ],
+    );
+
+    for my $name (sort keys %refused) {
+        my ($status, $request) = @{$refused{$name}};
+
+        client();
+        my $r = $c->http($request);
+        is($r && $r->status(), $status, "$protocol, $name: $status");
+        closed($name);
+    }
+
+    # too large a body: the answer says that the connection closes
+
+    client();
+    my $r = $c->http(Test::Atls::Client::format_request('POST', '/large',
+                                                        pattern(200_000)));
+    is($r && $r->status(), 413, "$protocol, large body: 413");
+    closed('large body');
+}
+
+
+# the POST ends, its last request does not
+
+sub unfinished {
+    my %unfinished = (
+        'request line' => "GET /unfinished HT",
+        'headers'      => "GET /unfinished HTTP/1.1\r\nHost: localhost\r\nX: y",
+        'body'         => "POST /unfinished HTTP/1.1\r\nHost: localhost\r\n"
+                          . "Content-Length: 100\r\n\r\nonly this",
+        'no body yet'  => "POST /unfinished HTTP/1.1\r\nHost: localhost\r\n"
+                          . "Content-Length: 100\r\n\r\n",
+        'chunk'        => "POST /unfinished HTTP/1.1\r\nHost: localhost\r\n"
+                          . "Transfer-Encoding: chunked\r\n\r\n"
+                          . "3\r\nabc\r\n10\r\nde",
+        'unbuffered'   => "POST /unbuffered/x HTTP/1.1\r\nHost: localhost\r\n"
+                          . "Content-Length: 100\r\n\r\nonly this",
+    );
+
+    for my $name (sort keys %unfinished) {
+        client();
+
+        my $r = $c->http($unfinished{$name});
+        is($r && $r->status(), 400, "$protocol, unfinished $name: 400");
+        isnt($r && $r->header('Connection') || '', 'close',
+             "$protocol, unfinished $name: and not closed");
+        goes_on("unfinished $name");
+
+        # behind others, which are answered
+
+        my @r = parse_responses($c->request(
+            Test::Atls::Client::format_request('GET', '/one', '') x 2
+            . $unfinished{$name}));
+
+        is(join(' ', map { $_->status() } @r), '200 200 400',
+           "$protocol, unfinished $name, behind others");
+        goes_on("unfinished $name, behind others");
+    }
+
+    # who is answered before has to be told that the rest is not expected: it
+    # would be taken for another request
+
+    for my $name ('body', 'chunk') {
+        my $request = $unfinished{$name} =~ s!/unfinished!/early!r;
+
+        client();
+        my @r = parse_responses($c->request($request));
+        is(join(' ', map { $_->status() } @r), '200',
+           "$protocol, unfinished $name, of no interest: one answer");
+        closed("unfinished $name, of no interest");
+    }
+
+    # the client wants to be told to send its body: it is, and then the POST
+    # is over
+
+    client();
+    my @r = parse_responses($c->request(
+        "POST /unfinished HTTP/1.1\r\nHost: localhost\r\n"
+        . "Expect: 100-continue\r\nContent-Length: 100\r\n\r\n"));
+    is_deeply([ map { (@{$_->interim()}, $_->status()) } @r ], [ 100, 400 ],
+              "$protocol, Expect without a body: 100, 400");
+    goes_on('Expect without a body');
+}

@@ -1,0 +1,202 @@
+#!/usr/bin/perl
+
+# A zone that is full: half-open sessions go first, then the one that has been
+# idle for the longest time; busy ones never do.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Backend;
+use Test::Atls::Client;
+use Test::Atls::Response qw( parse_responses );
+
+my $t = Test::Atls->new();
+
+$t->make_cert('localhost');
+
+my $conf = <<'EOC';
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_zone small:%%SIZE%%;
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+    atls_handshake_timeout 3s;      # some are left unfinished
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location /.well-known/atls {
+            atls on;
+        }
+
+        location / {
+            return 200 ok;
+        }
+
+        location /slow {
+            proxy_pass http://127.0.0.1:%%PORT_1%%;
+        }
+    }
+}
+EOC
+
+$t->plan(22);
+
+like($t->config_error($conf =~ s/%%SIZE%%/16k/r), qr/zone "small:16k" is too small/,
+     'a zone that is too small');
+like($t->config_error($conf =~ s/small:%%SIZE%%/small/r), qr/\[emerg\]/,
+     'a zone without a size');
+
+$t->write_conf($conf =~ s/%%SIZE%%/32k/r)->run();
+
+my $backend = Test::Atls::Backend->start($t, $t->port(1));
+my ($c, $r);
+
+
+# how many there can be: of more sessions than that, the last ones are left
+
+my @all = map { client() } 1 .. 60;
+my @alive = reverse grep { alive($_) } reverse @all;
+my $n = @alive;
+
+cmp_ok($n, '<', 60, "the zone has room for $n sessions");
+cmp_ok($n, '>', 10, 'and for some');
+is_deeply([ map { name($_) } @alive ],
+          [ map { name($_) } @all[60 - $n .. 59] ], 'the last ones are left');
+is($all[0]->last_response()->status(), 410, 'of the others there is nothing');
+
+
+# the longest idle goes, however old it is; now they are used in their order
+
+alive($_) for @alive;
+alive($alive[0]);
+
+my $new = client();
+is(dead(@alive), '1', 'the longest idle goes');
+ok(alive($new), 'the new one is there');
+
+$alive[1] = $new;
+
+
+# a half-open one goes before any of them, and the older one first
+
+my @half = map { half_open() } 1 .. 2;
+my @dead = grep { !alive($alive[$_]) } 0 .. $#alive;
+
+is(scalar @dead, 1, 'two half-open sessions take the place of one');
+splice @alive, $dead[0], 1;
+
+$new = client();
+push @alive, $new;
+
+is(dead(@alive), '', 'a new one takes the place of a half-open one');
+
+# the handshakes of both are in some worker: a POST on the same connection
+
+is(scalar(grep { $_->handshake() } @half), 0, 'which can be finished no more');
+is(join(' ', map { $_->last_response()->status() } @half), '410 410',
+   'it is gone');
+
+# no matter how many there are: the first one takes a place, the others have
+# to do with that
+
+half_open() for 1 .. 3 * $n;
+is(dead(@alive), '0', 'a flood of half-open sessions');
+
+
+# when all are busy there is no room
+
+@alive = map { client() } 1 .. $n;
+$backend->forget();
+
+for my $c (@alive) {
+    $c->write_plain(Test::Atls::Client::format_request(
+        'GET', '/slow?n=2&delay=1.5', ''));
+    $c->post_send($c->tls_out());
+}
+
+ok($t->wait_for(sub { $n == (() = $backend->requests()) }), "$n busy sessions");
+
+my @status;
+
+for (1 .. 20) {
+    $c = Test::Atls::Client->new(port => $t->port(0));
+    $c->handshake_step();
+    $r = $c->post($c->tls_out());
+    push @status, $r->status();
+}
+
+is(join(' ', @status), join(' ', (503) x 20), 'no room for more');
+like($r->header('Retry-After') || '', qr/^[1-9]\d*$/, 'Retry-After');
+is($r->header('Content-Type'), 'application/problem+json', 'problem+json');
+is($r->header('Set-Cookie'), undef, 'no cookie');
+
+my @lines = $t->read_file('error.log')
+    =~ /^(\S+ \S+) \[error\].*atls_zone "small" is full/mg;
+my %seconds = map { $_ => 1 } @lines;
+
+cmp_ok(scalar @lines, '>', 0, 'it is in the log');
+is(scalar @lines, scalar keys %seconds, 'at most once a second');
+
+my $whole = 0;
+
+for my $c (@alive) {
+    $r = $c->post_receive() or next;
+    $c->tls_in($r->body());
+    ($r) = parse_responses($c->read_plain());
+    $whole++ if $r && $r->body() eq "line 1\nline 2\n";
+}
+
+is($whole, $n, 'no busy session was lost');
+ok(client(), 'now there is room');
+
+
+sub client {
+    my $c = Test::Atls::Client->new(port => $t->port(0));
+
+    $c->handshake() or die 'no handshake: ' . $c->error() . "\n";
+
+    return $c;
+}
+
+
+sub half_open {
+    my $c = Test::Atls::Client->new(port => $t->port(0));
+
+    $c->handshake_step();
+    $c->exchange($c->tls_out()) or die $c->error() . "\n";
+
+    return $c;
+}
+
+
+# Whether a session is there; it then is the last one used.
+
+sub alive {
+    my ($c) = @_;
+
+    my $r = $c->get('/');
+
+    return $r && $r->body() eq 'ok';
+}
+
+
+# The indices of those that are not.
+
+sub dead {
+    return join ' ', grep { !alive($_[$_]) } 0 .. $#_;
+}
+
+
+sub name { $_[0]->{ssl} }
