@@ -44,8 +44,9 @@ struct ngx_http_atls_inner_s {
     ngx_uint_t                 preface;    /* bytes of "PRI " received */
 
     unsigned                   kept:1;     /* nginx would have kept it alive */
-    unsigned                   unfinished:1;   /* the POST ended too early */
-    unsigned                   answered:1; /* so it did, and has its answer */
+    unsigned                   parked:1;   /* waits for its session's next POST;
+                                              post is NULL */
+    unsigned                   blocked:1;  /* has something to send then */
 };
 
 
@@ -64,6 +65,19 @@ ngx_int_t ngx_http_atls_inner_create(ngx_http_atls_post_t *post);
 
 void ngx_http_atls_inner_readable(ngx_http_atls_inner_t *inner);
 void ngx_http_atls_inner_writable(ngx_http_atls_inner_t *inner);
+
+/*
+ * The POST is over and the request is not: it waits in this worker until the
+ * session's next POST.
+ */
+
+void ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner);
+void ngx_http_atls_inner_resume(ngx_http_atls_inner_t *inner,
+    ngx_http_atls_post_t *post);
+
+/* Whether a request is in the middle of being received, as far as is known. */
+
+ngx_uint_t ngx_http_atls_inner_receiving(ngx_http_atls_inner_t *inner);
 
 /* The POST is over before the inner connection is: the client has gone. */
 

@@ -22,6 +22,7 @@ typedef struct {
 
     ngx_queue_t                  handshakes;    /* the oldest last */
     ngx_queue_t                  idle;          /* the longest idle last */
+    ngx_queue_t                  residents;     /* likewise */
     ngx_queue_t                  busy;
 
     time_t                       full;          /* last said in the log */
@@ -143,6 +144,7 @@ ngx_http_atls_session_init_zone(ngx_shm_zone_t *zone, void *data)
 
     ngx_queue_init(&table->handshakes);
     ngx_queue_init(&table->idle);
+    ngx_queue_init(&table->residents);
     ngx_queue_init(&table->busy);
 
     z->table = table;
@@ -175,6 +177,7 @@ ngx_http_atls_session_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log)
     ngx_shmtx_lock(&z->shpool->mutex);
 
     ngx_http_atls_session_orphans(z, &z->table->handshakes);
+    ngx_http_atls_session_orphans(z, &z->table->residents);
     ngx_http_atls_session_orphans(z, &z->table->busy);
 
     ngx_shmtx_unlock(&z->shpool->mutex);
@@ -327,12 +330,16 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id, uint64_t endpoint,
     } else if (session->busy) {
         rc = NGX_BUSY;
 
-    } else if (!session->established && session->owner != ngx_pid) {
+    } else if ((!session->established || session->inner)
+               && session->owner != ngx_pid)
+    {
         owner->pid = session->owner;
         owner->slot = session->slot;
         rc = NGX_ABORT;
 
-    } else if (session->established && ngx_http_atls_session_expired(session)) {
+    } else if (session->established && session->inner == NULL
+               && ngx_http_atls_session_expired(session))
+    {
         ngx_http_atls_session_free(z, session);
         rc = NGX_DECLINED;
 
@@ -359,7 +366,15 @@ ngx_http_atls_session_put(ngx_shm_zone_t *zone,
 
     ngx_shmtx_lock(&z->shpool->mutex);
 
-    queue = session->established ? &z->table->idle : &z->table->handshakes;
+    if (!session->established) {
+        queue = &z->table->handshakes;
+
+    } else if (session->inner) {
+        queue = &z->table->residents;
+
+    } else {
+        queue = &z->table->idle;
+    }
 
     ngx_queue_remove(&session->queue);
     ngx_queue_insert_head(queue, &session->queue);
@@ -445,6 +460,33 @@ ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
     session->established = 1;
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
+    ngx_http_atls_inner_t *inner)
+{
+    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_session_t  *session;
+
+    z = zone->data;
+
+    ngx_shmtx_lock(&z->shpool->mutex);
+
+    session = ngx_http_atls_session_find(z->table, id);
+
+    if (session && !session->busy && session->owner == ngx_pid
+        && session->inner == inner)
+    {
+        session->inner = NULL;
+        session->closing = 1;
+
+        ngx_queue_remove(&session->queue);
+        ngx_queue_insert_head(&z->table->idle, &session->queue);
+    }
+
+    ngx_shmtx_unlock(&z->shpool->mutex);
 }
 
 
@@ -575,7 +617,7 @@ ngx_http_atls_session_expired(ngx_http_atls_session_t *session)
 static ngx_uint_t
 ngx_http_atls_session_orphan(ngx_http_atls_session_t *session)
 {
-    if (session->established && !session->busy) {
+    if (session->established && !session->busy && session->inner == NULL) {
         return 0;
     }
 
@@ -614,7 +656,8 @@ ngx_http_atls_session_expire(ngx_http_atls_zone_t *z, ngx_uint_t n)
 
 /*
  * A flood of ClientHellos must not push out established sessions: half-open
- * ones go first, then the longest idle, busy ones never.
+ * ones go first, then the longest idle, then those in the middle of a request;
+ * busy ones never.
  */
 
 static ngx_uint_t
@@ -628,6 +671,9 @@ ngx_http_atls_session_evict(ngx_http_atls_zone_t *z)
 
     } else if (!ngx_queue_empty(&z->table->idle)) {
         queue = &z->table->idle;
+
+    } else if (!ngx_queue_empty(&z->table->residents)) {
+        queue = &z->table->residents;
 
     } else {
         queue = &z->table->busy;

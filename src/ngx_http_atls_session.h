@@ -2,11 +2,12 @@
 /*
  * The table of sessions in shared memory (atls_zone).
  *
- * A session is in one of three queues: handshakes (half-open, waiting for the
- * client's next flight), idle (established) and busy (a POST is in progress,
- * of either kind).  A busy session belongs to the worker that took it, which
- * may use it without the lock until it gives it back; nobody else touches or
- * frees it.  All other sessions may be freed at any time: only their id may
+ * A session is in one of four queues: handshakes (half-open, waiting for the
+ * client's next flight), idle (established), residents (established, with an
+ * inner request that waits for its rest in a worker) and busy (a POST is in
+ * progress, of any kind).  A busy session belongs to the worker that took it,
+ * which may use it without the lock until it gives it back; nobody else touches
+ * or frees it.  All other sessions may be freed at any time: only their id may
  * be kept.
  */
 
@@ -35,7 +36,7 @@ struct ngx_http_atls_session_s {
     time_t                      timeout;       /* idle, in seconds */
     time_t                      lifetime;      /* in all, in seconds */
 
-    ngx_pid_t                   owner;         /* of a busy or half-open one */
+    ngx_pid_t                   owner;         /* of all but an idle one */
     uint16_t                    slot;          /* the owner's */
 
     uint16_t                    sni_len;
@@ -44,12 +45,15 @@ struct ngx_http_atls_session_s {
     unsigned                    busy:1;
     unsigned                    established:1;
     unsigned                    reused:1;      /* a resumed TLS session */
+    unsigned                    closing:1;     /* its inner connection closed
+                                                  while no POST was there */
 
     /* the start of a record whose rest is still to come, in the zone */
     u_char                     *pending;
 
     /* in the owner's memory; for it alone */
     ngx_http_atls_handshake_t  *handshake;
+    ngx_http_atls_inner_t      *inner;         /* of a resident */
 
     uint64_t                    requests;      /* inner ones */
 
@@ -60,7 +64,7 @@ struct ngx_http_atls_session_s {
 };
 
 
-/* The worker that a handshake is in. */
+/* The worker that a handshake or an unfinished inner request is in. */
 
 typedef struct {
     ngx_pid_t                   pid;
@@ -92,8 +96,8 @@ ngx_http_atls_session_t *ngx_http_atls_session_create(
 /*
  * Takes a session for a POST.  NGX_OK: *session is the caller's until put or
  * removed.  NGX_BUSY: another POST has it.  NGX_DECLINED: there is none of
- * this id and endpoint, or it has expired.  NGX_ABORT: its handshake is in
- * another worker, *owner.
+ * this id and endpoint, or it has expired.  NGX_ABORT: its handshake or its
+ * inner request is in another worker, *owner.
  */
 
 ngx_int_t ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
@@ -115,6 +119,14 @@ ngx_int_t ngx_http_atls_session_keep(ngx_shm_zone_t *zone,
 
 ngx_int_t ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_str_t *sni);
+
+/*
+ * The inner connection of a resident, which may be gone already, has closed:
+ * the session ends with its next POST.
+ */
+
+void ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
+    ngx_http_atls_inner_t *inner);
 
 /* Wipes and frees a session of the caller's. */
 
