@@ -156,6 +156,7 @@ ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner, ngx_connection_t *c,
     inner->connection = c;
     inner->post = post;
     inner->conf = post->conf;
+    inner->zone = post->main_conf->zone;
 
     c->type = SOCK_STREAM;
     c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
@@ -273,6 +274,46 @@ ngx_http_atls_inner_writable(ngx_http_atls_inner_t *inner)
 
 
 void
+ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
+{
+    inner->post = NULL;
+    inner->parked = 1;
+}
+
+
+void
+ngx_http_atls_inner_resume(ngx_http_atls_inner_t *inner,
+    ngx_http_atls_post_t *post)
+{
+    inner->post = post;
+    inner->parked = 0;
+
+    ngx_http_atls_inner_readable(inner);
+
+    if (inner->blocked) {
+        inner->blocked = 0;
+        ngx_http_atls_inner_writable(inner);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_atls_inner_receiving(ngx_http_atls_inner_t *inner)
+{
+    ngx_http_request_t  *r;
+
+    if (inner->connection->data == inner->hc) {
+        return 0;
+    }
+
+    r = inner->connection->data;
+
+    return r->reading_body || r->discard_body
+           || r->http_state == NGX_HTTP_READING_REQUEST_STATE;
+}
+
+
+void
 ngx_http_atls_inner_abort(ngx_http_atls_inner_t *inner)
 {
     ngx_event_t       *rev, *wev;
@@ -329,6 +370,11 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
     ngx_http_atls_inner_t  *inner;
 
     inner = ngx_http_atls_inner_get(c);
+
+    if (inner->parked) {
+        c->read->ready = 0;
+        return NGX_AGAIN;
+    }
 
     if (inner->post == NULL) {
         return 0;
@@ -390,9 +436,8 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
 
 /*
  * The POST has no more.  An inner connection between requests closes, which
- * says nothing on the wire.  A request that has not been read to its end can't
- * be finished; it can be answered if nothing of an answer was sent, but maybe
- * "100 Continue".
+ * says nothing on the wire, and so does one that only waits for its end.  A
+ * request that is not received to its end waits for the next POST.
  */
 
 static ssize_t
@@ -403,17 +448,28 @@ ngx_http_atls_inner_recv_end(ngx_http_atls_inner_t *inner)
 
     c = inner->connection;
 
-    if (c->data == inner->hc || inner->raw || inner->post->closing) {
+    if (inner->raw || inner->post->closing) {
         return 0;
     }
 
-    r = c->data;
+    if (c->data == inner->hc) {
 
-    if (c->sent == 0 || !r->main->header_sent) {
-        inner->unfinished = 1;
+        if (inner->preface == 0 || c->requests) {
+            return 0;
+        }
+
+    } else {
+        r = c->data;
+
+        if (r->lingering_time && !r->discard_body) {
+            return 0;
+        }
     }
 
-    return 0;
+    c->read->ready = 0;
+    ngx_http_atls_post_park(inner->post);
+
+    return NGX_AGAIN;
 }
 
 
@@ -513,6 +569,12 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
 
     inner = ngx_http_atls_inner_get(c);
 
+    if (inner->parked) {
+        inner->blocked = 1;
+        c->write->ready = 0;
+        return in;
+    }
+
     if (inner->post == NULL) {
         c->error = 1;
         c->write->error = 1;
@@ -602,26 +664,21 @@ ngx_http_atls_inner_closed(void *data)
     ngx_uint_t         kept;
     ngx_connection_t  *c;
 
+    if (inner->parked) {
+        ngx_http_atls_session_abandon(inner->zone, inner->info.id, inner);
+        return;
+    }
+
     if (inner->post == NULL) {
         return;
     }
 
     c = inner->connection;
 
-    kept = inner->kept || inner->unfinished || c->idle
+    kept = inner->kept || c->idle
            || (inner->raw && inner->raw->ended
                && (inner->raw->answered || inner->post->bad_gateway))
            || (c->requests == 0 && inner->preface == 0);
-
-    if (inner->answered) {
-
-        /* the rest of its body must not be taken for another request */
-
-        kept = 0;
-
-    } else if (inner->unfinished) {
-        ngx_http_atls_post_unfinished(inner->post);
-    }
 
     ngx_http_atls_post_inner_closed(inner->post, kept);
 }

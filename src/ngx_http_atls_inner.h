@@ -31,6 +31,7 @@ struct ngx_http_atls_inner_s {
     ngx_connection_t          *connection;
     ngx_http_atls_post_t      *post;       /* NULL: gone */
     ngx_http_atls_loc_conf_t  *conf;
+    ngx_shm_zone_t            *zone;
     ngx_http_connection_t     *hc;         /* c->data between requests */
     ngx_http_atls_info_t       info;
     ngx_http_atls_raw_t       *raw;        /* NULL: atls_payload http */

@@ -147,13 +147,6 @@ ngx_http_atls_phase_request_done(void *data)
 
     inner = ngx_http_atls_inner_get(r->connection);
 
-    /* a request whose body nobody wanted */
-
-    if (inner->unfinished && r->header_sent && r->connection->sent) {
-        inner->answered = 1;
-        return;
-    }
-
     if (inner->post == NULL || !r->keepalive
         || r->connection->error || r->connection->timedout
         || !(ngx_exiting || ngx_terminate))

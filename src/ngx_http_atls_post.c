@@ -43,6 +43,7 @@ static ngx_int_t ngx_http_atls_post_cookie(ngx_http_atls_post_t *post,
     ngx_uint_t expired);
 static void ngx_http_atls_post_fail(ngx_http_atls_post_t *post,
     ngx_int_t status);
+static void ngx_http_atls_post_abort_inner(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_drop_session(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_release(ngx_http_atls_post_t *post);
 static ngx_uint_t ngx_http_atls_post_used_up(ngx_http_atls_post_t *post);
@@ -375,11 +376,14 @@ ngx_http_atls_post_event(ngx_event_t *ev)
 
     ngx_http_set_log_request(c->log, r);
 
-    if (post->inner) {
-        ngx_http_atls_post_send(post);
+    if (post->inner == NULL) {
+        ngx_http_atls_post_run(post);
+
+    } else if (post->parking && !post->blocked) {
+        ngx_http_atls_post_finish(post);
 
     } else {
-        ngx_http_atls_post_run(post);
+        ngx_http_atls_post_send(post);
     }
 
     ngx_http_run_posted_requests(c);
@@ -623,11 +627,22 @@ ngx_http_atls_post_open(ngx_http_atls_post_t *post)
                                           NULL, 0);
     }
 
+    if (session->closing) {
+        post->closing = 1;
+    }
+
+    if (session->inner) {
+        post->inner = session->inner;
+        session->inner = NULL;
+
+        ngx_http_atls_inner_resume(post->inner, post);
+    }
+
     return NGX_OK;
 }
 
 
-/* Without an inner connection: is there something for one? */
+/* Is there something for an inner connection, if there is none yet? */
 
 static ngx_int_t
 ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
@@ -635,6 +650,10 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
     u_char     *data;
     size_t      len;
     ngx_int_t   rc;
+
+    if (post->inner) {
+        return NGX_AGAIN;
+    }
 
     if (post->answer.error) {
         return NGX_HTTP_CLIENT_CLOSED_REQUEST;
@@ -833,20 +852,11 @@ ngx_http_atls_post_send_later(ngx_http_atls_post_t *post)
 
 
 void
-ngx_http_atls_post_unfinished(ngx_http_atls_post_t *post)
+ngx_http_atls_post_park(ngx_http_atls_post_t *post)
 {
-    struct iovec  iov;
+    post->parking = 1;
 
-    static char  response[] =
-        "HTTP/1.1 400 Bad Request" CRLF
-        "Content-Length: 0" CRLF CRLF;
-
-    iov.iov_base = response;
-    iov.iov_len = sizeof(response) - 1;
-
-    if (ngx_http_atls_post_seal(post, &iov, 1, iov.iov_len) != NGX_OK) {
-        post->closing = 1;
-    }
+    ngx_http_atls_post_send_later(post);
 }
 
 
@@ -918,6 +928,10 @@ ngx_http_atls_post_send(ngx_http_atls_post_t *post)
     if (post->blocked && post->inner && post->answer.free) {
         post->blocked = 0;
         ngx_http_atls_inner_writable(post->inner);
+
+        if (post->parking) {
+            ngx_http_atls_post_send_later(post);
+        }
     }
 }
 
@@ -1029,8 +1043,9 @@ ngx_http_atls_post_last_record(ngx_http_atls_post_t *post)
 static ngx_int_t
 ngx_http_atls_post_give_back(ngx_http_atls_post_t *post)
 {
-    ngx_str_t        rest;
-    ngx_shm_zone_t  *zone;
+    ngx_str_t               rest;
+    ngx_shm_zone_t         *zone;
+    ngx_http_atls_inner_t  *inner;
 
     zone = post->main_conf->zone;
 
@@ -1038,6 +1053,8 @@ ngx_http_atls_post_give_back(ngx_http_atls_post_t *post)
         ngx_http_atls_post_drop_session(post);
         return NGX_OK;
     }
+
+    inner = post->inner;
 
     if (post->stage == ngx_http_atls_post_established) {
 
@@ -1054,6 +1071,12 @@ ngx_http_atls_post_give_back(ngx_http_atls_post_t *post)
         }
 
         atls_channel_done(&post->channel);
+
+        if (inner) {
+            post->inner = NULL;
+            post->session->inner = inner;
+            ngx_http_atls_inner_park(inner);
+        }
 
     } else {
         ngx_http_atls_handshake_attach(post->handshake, NULL);
@@ -1187,8 +1210,24 @@ ngx_http_atls_post_fail(ngx_http_atls_post_t *post, ngx_int_t status)
 
 
 static void
+ngx_http_atls_post_abort_inner(ngx_http_atls_post_t *post)
+{
+    ngx_http_atls_inner_t  *inner;
+
+    inner = post->inner;
+
+    if (inner) {
+        post->inner = NULL;
+        ngx_http_atls_inner_abort(inner);
+    }
+}
+
+
+static void
 ngx_http_atls_post_drop_session(ngx_http_atls_post_t *post)
 {
+    ngx_http_atls_post_abort_inner(post);
+
     if (post->stage == ngx_http_atls_post_established) {
         atls_channel_done(&post->channel);
     }
@@ -1218,8 +1257,6 @@ ngx_http_atls_post_drop_session(ngx_http_atls_post_t *post)
 static void
 ngx_http_atls_post_release(ngx_http_atls_post_t *post)
 {
-    ngx_http_atls_inner_t  *inner;
-
     if (post->event.posted) {
         ngx_delete_posted_event(&post->event);
     }
@@ -1228,12 +1265,15 @@ ngx_http_atls_post_release(ngx_http_atls_post_t *post)
         return;
     }
 
-    inner = post->inner;
+    /* a request that is lost before its end takes the session with it */
 
-    if (inner) {
-        post->inner = NULL;
-        ngx_http_atls_inner_abort(inner);
+    if (post->inner
+        && (post->parking || ngx_http_atls_inner_receiving(post->inner)))
+    {
+        post->closing = 1;
     }
+
+    ngx_http_atls_post_abort_inner(post);
 
     if (post->stage == ngx_http_atls_post_begins && post->session) {
 

@@ -47,6 +47,7 @@ struct ngx_http_atls_post_s {
     unsigned                    refused:1;     /* a record was: see channel */
     unsigned                    closing:1;     /* the session ends with this */
     unsigned                    blocked:1;     /* inner waits for room */
+    unsigned                    parking:1;     /* inner is to wait for more */
     unsigned                    bad_gateway:1; /* of a raw payload */
 };
 
@@ -86,9 +87,12 @@ size_t ngx_http_atls_post_record_max(ngx_http_atls_post_t *post);
 void ngx_http_atls_post_inner_closed(ngx_http_atls_post_t *post,
     ngx_uint_t kept);
 
-/* An inner request was not read to its end before the POST's. */
+/*
+ * The inner connection wants more than the POST has: the POST is answered with
+ * what there is.
+ */
 
-void ngx_http_atls_post_unfinished(ngx_http_atls_post_t *post);
+void ngx_http_atls_post_park(ngx_http_atls_post_t *post);
 
 /* The time for the handshake is up. */
 
