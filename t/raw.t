@@ -111,7 +111,7 @@ http {
 
         location /small {
             atls on;
-            client_max_body_size 1k;
+            client_max_body_size 4k;
             proxy_pass http://127.0.0.1:%%PORT_1%%;
         }
     }
@@ -436,7 +436,7 @@ for my $code (204, 301, 302, 400, 401, 404, 500, 503) {
 {
     my $c = client('/small');
 
-    $c->write_plain('x' x 900);
+    $c->write_plain('x' x 3900);
     is($c->post($c->tls_out())->status(), 200, 'within client_max_body_size');
 }
 
