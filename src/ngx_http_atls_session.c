@@ -40,6 +40,7 @@ typedef struct {
 
 static ngx_int_t ngx_http_atls_session_init_zone(ngx_shm_zone_t *zone,
     void *data);
+static void ngx_http_atls_session_lost(ngx_shm_zone_t *zone);
 static ngx_http_atls_session_t **ngx_http_atls_session_bucket(
     ngx_http_atls_table_t *table, u_char *id);
 static ngx_http_atls_session_t *ngx_http_atls_session_find(
@@ -122,6 +123,8 @@ ngx_http_atls_session_init_zone(ngx_shm_zone_t *zone, void *data)
         return NGX_OK;
     }
 
+    ngx_http_atls_session_lost(zone);
+
     z->shpool = (ngx_slab_pool_t *) zone->shm.addr;
 
     /* about one bucket for each session that the zone can hold */
@@ -164,6 +167,47 @@ ngx_http_atls_session_init_zone(ngx_shm_zone_t *zone, void *data)
     z->shpool->log_nomem = 0;
 
     return NGX_OK;
+}
+
+
+/* nginx takes over a zone of the same size only. */
+
+static void
+ngx_http_atls_session_lost(ngx_shm_zone_t *zone)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_shm_zone_t   *old;
+
+    /* of the configuration that is about to be replaced, if any */
+
+    part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
+    old = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return;
+            }
+
+            part = part->next;
+            old = part->elts;
+            i = 0;
+        }
+
+        if (old[i].tag == zone->tag
+            && old[i].shm.name.len == zone->shm.name.len
+            && ngx_strncmp(old[i].shm.name.data, zone->shm.name.data,
+                           zone->shm.name.len)
+               == 0)
+        {
+            ngx_log_error(NGX_LOG_NOTICE, zone->shm.log, 0,
+                          "atls_zone \"%V\" is resized, its sessions are lost",
+                          &zone->shm.name);
+            return;
+        }
+    }
 }
 
 
@@ -476,14 +520,16 @@ ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
 
     session = ngx_http_atls_session_find(z->table, id);
 
-    if (session && !session->busy && session->owner == ngx_pid
-        && session->inner == inner)
-    {
+    if (session && session->owner == ngx_pid && session->inner == inner) {
         session->inner = NULL;
         session->closing = 1;
 
-        ngx_queue_remove(&session->queue);
-        ngx_queue_insert_head(&z->table->idle, &session->queue);
+        /* busy: with a POST that has not come as far as to resume it */
+
+        if (!session->busy) {
+            ngx_queue_remove(&session->queue);
+            ngx_queue_insert_head(&z->table->idle, &session->queue);
+        }
     }
 
     ngx_shmtx_unlock(&z->shpool->mutex);
