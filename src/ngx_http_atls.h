@@ -3,6 +3,7 @@
  * The umbrella header of the module's nginx part: its configuration and the
  * headers of all its files.
  *
+ *   ngx_http_atls_handler      the content handler: what to do with a request
  *   ngx_http_atls_post         one outer POST from its first byte to its last
  *   ngx_http_atls_body         its body, as bytes and as whole records
  *   ngx_http_atls_answer       its response
@@ -107,6 +108,8 @@ ngx_int_t ngx_http_atls_handler(ngx_http_request_t *r);
 
 
 extern ngx_module_t  ngx_http_atls_module;
+
+extern ngx_str_t  ngx_http_atls_cookie_name;
 
 
 #include "ngx_http_atls_compat.h"

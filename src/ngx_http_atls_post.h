@@ -52,6 +52,14 @@ struct ngx_http_atls_post_s {
 };
 
 
+/* NULL: no memory.  What it has is released with the request. */
+
+ngx_http_atls_post_t *ngx_http_atls_post_create(ngx_http_request_t *r);
+
+/* The handler of the request's body, when its session, if any, is taken. */
+
+void ngx_http_atls_post_start(ngx_http_request_t *r);
+
 /*
  * The plaintext that is to be read next.  NGX_OK: at *data, to be taken with
  * ngx_http_atls_post_take().  NGX_AGAIN: more of the body has to come;

@@ -14,6 +14,8 @@
 
 #define NGX_HTTP_ATLS_RELAY_TIMEOUT  (24 * 60 * 60 * 1000)
 
+#define NGX_HTTP_ATLS_RELAY_CHECK    1000      /* is the other worker alive? */
+
 
 typedef struct {
     ngx_http_request_t        *request;
@@ -27,6 +29,9 @@ typedef struct {
 
     ngx_uint_t                 problem;        /* if there is no answer */
 
+    ngx_event_t                timer;
+
+    unsigned                   lost:1;         /* the owner is no more */
     unsigned                   head_sent:1;
     unsigned                   answered:1;     /* at least a byte has come */
 } ngx_http_atls_relay_t;
@@ -40,6 +45,7 @@ static void ngx_http_atls_relay_free_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t state);
 static ngx_int_t ngx_http_atls_relay_post(ngx_http_atls_relay_t *relay,
     ngx_socket_t fd);
+static void ngx_http_atls_relay_check(ngx_event_t *ev);
 static ssize_t ngx_http_atls_relay_recv(ngx_connection_t *c, u_char *buf,
     size_t size);
 static ssize_t ngx_http_atls_relay_lost(ngx_http_atls_relay_t *relay,
@@ -275,6 +281,12 @@ ngx_http_atls_relay_get_peer(ngx_peer_connection_t *pc, void *data)
 
     c->write->ready = 1;
 
+    relay->timer.handler = ngx_http_atls_relay_check;
+    relay->timer.data = c;
+    relay->timer.log = pc->log;
+
+    ngx_add_timer(&relay->timer, NGX_HTTP_ATLS_RELAY_CHECK);
+
     return NGX_DONE;
 
 close:
@@ -339,6 +351,36 @@ ngx_http_atls_relay_post(ngx_http_atls_relay_t *relay, ngx_socket_t fd)
 
 
 /*
+ * The end of a worker closes its end of the connection, if that has reached it:
+ * what is sent to one that has just ended stays in its mailbox until there is a
+ * new process in its slot, which may be never.
+ */
+
+static void
+ngx_http_atls_relay_check(ngx_event_t *ev)
+{
+    ngx_connection_t       *c;
+    ngx_http_request_t     *r;
+    ngx_http_atls_relay_t  *relay;
+
+    c = ev->data;
+    r = c->data;
+    relay = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+
+    if (kill(relay->owner.pid, 0) == -1 && ngx_errno == ESRCH) {
+        relay->lost = 1;
+
+        c->read->ready = 1;
+        ngx_post_event(c->read, &ngx_posted_events);
+
+        return;
+    }
+
+    ngx_add_timer(ev, NGX_HTTP_ATLS_RELAY_CHECK);
+}
+
+
+/*
  * A worker that ends without an answer has taken the handshake with it: to the
  * client, its session is gone.
  */
@@ -354,6 +396,10 @@ ngx_http_atls_relay_recv(ngx_connection_t *c, u_char *buf, size_t size)
 
     r = c->data;
     relay = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+
+    if (n == NGX_AGAIN && relay->lost) {
+        n = 0;
+    }
 
     if (n == NGX_AGAIN || relay->answered) {
         return n;
@@ -909,6 +955,14 @@ ngx_http_atls_relay_abort_request(ngx_http_request_t *r)
 static void
 ngx_http_atls_relay_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 {
+    ngx_http_atls_relay_t  *relay;
+
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "finalize atls relay: %i", rc);
+
+    relay = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+
+    if (relay->timer.timer_set) {
+        ngx_del_timer(&relay->timer);
+    }
 }

@@ -24,6 +24,21 @@ static ngx_http_addr_conf_t *ngx_http_atls_relayed_addr(ngx_listening_t *ls,
 static void ngx_http_atls_relayed_handler(ngx_connection_t *c);
 
 
+/*
+ * A worker that is told to quit closes its listening sockets and says that it
+ * has none; but they are still there, and what it is to finish came to them.
+ */
+
+static ngx_uint_t  ngx_http_atls_relayed_nlistening;
+
+
+void
+ngx_http_atls_relayed_init_worker(ngx_cycle_t *cycle)
+{
+    ngx_http_atls_relayed_nlistening = cycle->listening.nelts;
+}
+
+
 void
 ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
     ngx_log_t *log)
@@ -183,7 +198,7 @@ ngx_http_atls_relayed_listening(struct sockaddr *sockaddr, socklen_t socklen)
 
     ls = ngx_cycle->listening.elts;
 
-    for (i = 0; i < ngx_cycle->listening.nelts; i++) {
+    for (i = 0; i < ngx_http_atls_relayed_nlistening; i++) {
 
         if (ls[i].handler == ngx_http_init_connection
             && ngx_cmp_sockaddr(ls[i].sockaddr, ls[i].socklen, sockaddr,

@@ -13,6 +13,10 @@
 #include "ngx_http_atls.h"
 
 
+/* In each worker, before it takes any. */
+
+void ngx_http_atls_relayed_init_worker(ngx_cycle_t *cycle);
+
 /* Takes a connection; ngx_http_atls_mail_pt. */
 
 void ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,

@@ -1,0 +1,187 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+
+
+static ngx_int_t ngx_http_atls_handler_media_type(ngx_http_request_t *r);
+static ngx_int_t ngx_http_atls_handler_session(ngx_http_atls_post_t *post,
+    ngx_str_t *cookie, ngx_http_atls_owner_t *owner);
+
+
+ngx_str_t  ngx_http_atls_cookie_name = ngx_string("atls");
+
+
+static ngx_str_t  ngx_http_atls_media_types[] = {
+    ngx_string("application/atls+octet-stream"),
+    ngx_string("application/atls"),
+    ngx_null_string
+};
+
+
+ngx_int_t
+ngx_http_atls_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                  rc;
+    ngx_str_t                  cookie;
+    ngx_http_atls_post_t      *post;
+    ngx_http_atls_owner_t      owner;
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    if (ngx_http_atls_inner_get(r->connection)) {
+
+        /* pinned to the location, which may have rewrite directives only */
+
+        alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+
+        return alcf->content_handler ? alcf->content_handler(r)
+                                     : NGX_DECLINED;
+    }
+
+    if (r != r->main) {
+        return NGX_HTTP_NOT_FOUND;
+    }
+
+    if (r->method != NGX_HTTP_POST) {
+        rc = NGX_HTTP_NOT_ALLOWED;
+        goto problem;
+    }
+
+    if (ngx_http_atls_handler_media_type(r) != NGX_OK) {
+        rc = NGX_HTTP_UNSUPPORTED_MEDIA_TYPE;
+        goto problem;
+    }
+
+    post = ngx_http_atls_post_create(r);
+    if (post == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_atls_handler_session(post, &cookie, &owner);
+
+    if (rc == NGX_ABORT) {
+        return ngx_http_atls_relay(r, &owner, &cookie);
+    }
+
+    if (rc != NGX_OK) {
+        goto problem;
+    }
+
+    r->request_body_no_buffering = 1;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_atls_post_start);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    return NGX_DONE;
+
+problem:
+
+    if (ngx_http_discard_request_body(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_atls_problem(r, rc);
+}
+
+
+/* The type and subtype, in any case, with or without parameters. */
+
+static ngx_int_t
+ngx_http_atls_handler_media_type(ngx_http_request_t *r)
+{
+    u_char     *p, *last;
+    ngx_str_t   type, *known;
+
+    if (r->headers_in.content_type == NULL) {
+        return NGX_DECLINED;
+    }
+
+    type = r->headers_in.content_type->value;
+    last = type.data + type.len;
+
+    for (p = type.data; p < last; p++) {
+        if (*p == ';' || *p == ' ' || *p == '\t') {
+            break;
+        }
+    }
+
+    type.len = p - type.data;
+
+    for (known = ngx_http_atls_media_types; known->len; known++) {
+
+        if (type.len == known->len
+            && ngx_strncasecmp(type.data, known->data, known->len) == 0)
+        {
+            r->headers_out.content_type = *known;
+            r->headers_out.content_type_len = known->len;
+
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * A status if the POST can't be served at all, NGX_ABORT if another worker has
+ * to serve it.
+ */
+
+static ngx_int_t
+ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
+    ngx_http_atls_owner_t *owner)
+{
+    u_char               id[NGX_HTTP_ATLS_ID_LEN];
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = post->request;
+
+    if (!ngx_http_atls_find_cookie(r, &ngx_http_atls_cookie_name, cookie)) {
+        return NGX_OK;
+    }
+
+    post->cookie = 1;
+
+    if (ngx_http_atls_session_id(cookie, id) != NGX_OK) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_atls_session_take(post->main_conf->zone, id,
+                                    post->conf->endpoint, &post->session,
+                                    owner);
+
+    if (rc == NGX_BUSY) {
+        return NGX_HTTP_CONFLICT;
+    }
+
+    if (rc == NGX_ABORT) {
+
+        if (!ngx_http_atls_relayed(r->connection)) {
+            return NGX_ABORT;
+        }
+
+        rc = NGX_DECLINED;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "atls session is not known");
+        return NGX_OK;
+    }
+
+    post->handshake = post->session->handshake;
+
+    if (post->handshake) {
+        ngx_http_atls_handshake_attach(post->handshake, post);
+    }
+
+    return NGX_OK;
+}
