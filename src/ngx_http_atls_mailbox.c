@@ -38,9 +38,9 @@ static ngx_http_atls_mail_pt    ngx_http_atls_mail_handler;
 
 
 /*
- * While a configuration is changed, its workers and those of the last one are
- * there at once, and a few more processes; workers of still older ones that
- * take long to quit may get into slots for which there is no mailbox.
+ * Enough for the workers of this configuration, of the last one and of the
+ * next, whose mailboxes this one's workers should know too; and for all new
+ * workers, however many old ones take long to quit.
  */
 
 ngx_int_t
@@ -51,7 +51,9 @@ ngx_http_atls_mailbox_init_module(ngx_cycle_t *cycle)
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
 
-    n = ngx_min(3 * (ngx_uint_t) ccf->worker_processes + 8, NGX_MAX_PROCESSES);
+    n = ngx_max(4 * ccf->worker_processes + 8,
+                ngx_last_process + ccf->worker_processes + 2);
+    n = ngx_min(n, NGX_MAX_PROCESSES);
 
     while (ngx_http_atls_nmailboxes < n) {
 

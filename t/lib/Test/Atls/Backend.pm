@@ -19,6 +19,7 @@ package Test::Atls::Backend;
 #     /eof          HTTP/1.0-like: a body that ends with the connection
 #     /die          half of what Content-Length promises, then an abort
 #     /hang         no answer until the client leaves
+#     /early        "early\n", before the request's body is there
 
 use strict;
 use warnings;
@@ -35,6 +36,8 @@ use Test::Atls::Pattern qw( pattern );
 my %ROUTES = map { $_ => __PACKAGE__->can("_answer_$_") }
              qw( body chunked big slow etag status headers cookie eof die
                  hang );
+
+$ROUTES{early} = sub { 1 };         # by then, it is answered
 
 
 sub start {
@@ -105,6 +108,7 @@ sub _connection {
 
     while (my $request = _read_head($in)) {
         $request->{connection} = $n;
+        _answer_early($s) if $request->{uri} =~ m!^/early!;
         my $whole = _read_body($in, $request);
 
         $request->{aborted} = 1 unless $whole;
@@ -425,6 +429,13 @@ sub _answer_die {
               . pattern(50000));
 
     return 0;
+}
+
+
+sub _answer_early {
+    my ($s) = @_;
+
+    return _send($s, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nearly\n");
 }
 
 
