@@ -5,7 +5,7 @@
 #     make CC=clang CFLAGS=-O0
 #     make test TESTS=t/handshake.t           some tests only
 #
-# Parallel: make test JOBS=4.
+# Parallel: make test JOBS=4.  Short: make bench QUICK=1.
 
 BUILD       ?= build
 JOBS        ?= $(shell nproc)
@@ -83,9 +83,14 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	@perl -I t/lib tools/demo.pl
 
+# the table of sessions is measured in a program that is linked with all of an
+# nginx
+
 bench: deps
-	@$(MAKE) --no-print-directory all
-	@perl -I t/lib t/bench/run.pl
+	@$(MAKE) --no-print-directory all static
+	@TREE=$(BUILD)/static/nginx OUT=$(BUILD)/bench/table t/bench/build.sh
+	@$(TESTED) BUILD=$(abspath $(BUILD)) QUICK=$(QUICK) \
+	    perl -I t/lib t/bench/run.pl
 
 clean:
 	rm -rf $(BUILD)

@@ -697,6 +697,8 @@ ngx_http_atls_init_module(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    ngx_http_atls_session_init_module(amcf->zone);
+
     return ngx_http_atls_mailbox_init_module(cycle);
 }
 

@@ -40,7 +40,6 @@ typedef struct {
 
 static ngx_int_t ngx_http_atls_session_init_zone(ngx_shm_zone_t *zone,
     void *data);
-static void ngx_http_atls_session_lost(ngx_shm_zone_t *zone);
 static ngx_http_atls_session_t **ngx_http_atls_session_bucket(
     ngx_http_atls_table_t *table, u_char *id);
 static ngx_http_atls_session_t *ngx_http_atls_session_find(
@@ -123,8 +122,6 @@ ngx_http_atls_session_init_zone(ngx_shm_zone_t *zone, void *data)
         return NGX_OK;
     }
 
-    ngx_http_atls_session_lost(zone);
-
     z->shpool = (ngx_slab_pool_t *) zone->shm.addr;
 
     /* about one bucket for each session that the zone can hold */
@@ -172,14 +169,14 @@ ngx_http_atls_session_init_zone(ngx_shm_zone_t *zone, void *data)
 
 /* nginx takes over a zone of the same size only. */
 
-static void
-ngx_http_atls_session_lost(ngx_shm_zone_t *zone)
+void
+ngx_http_atls_session_init_module(ngx_shm_zone_t *zone)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
     ngx_shm_zone_t   *old;
 
-    /* of the configuration that is about to be replaced, if any */
+    /* of the configuration that is being replaced, if any */
 
     part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
     old = part->elts;
@@ -202,6 +199,10 @@ ngx_http_atls_session_lost(ngx_shm_zone_t *zone)
                            zone->shm.name.len)
                == 0)
         {
+            if (old[i].shm.addr == zone->shm.addr) {
+                return;
+            }
+
             ngx_log_error(NGX_LOG_NOTICE, zone->shm.log, 0,
                           "atls_zone \"%V\" is resized, its sessions are lost",
                           &zone->shm.name);

@@ -78,6 +78,13 @@ ngx_shm_zone_t *ngx_http_atls_session_zone(ngx_conf_t *cf, ngx_str_t *name,
     size_t size);
 
 /*
+ * Says so if a reload, which can't fail any more, has lost the sessions of a
+ * zone because it was resized.
+ */
+
+void ngx_http_atls_session_init_module(ngx_shm_zone_t *zone);
+
+/*
  * Drops what a worker that died in this worker's slot has left: half-open and
  * busy sessions.  Nobody knows which sequence numbers of a busy one went out.
  */

@@ -604,7 +604,9 @@ sub never_back {
 
     answers($_, "GET /never HTTP/1.1\r\nHost: l") for @c;
 
-    cmp_ok(active(), '>=', $before + 20, 'unfinished requests are kept');
+    # those that were there before may be gone by now
+
+    cmp_ok(active(), '>=', 20, 'unfinished requests are kept');
     ok($t->wait_for(sub { active() <= $before }, 10),
        'unfinished requests are freed in time');
 
