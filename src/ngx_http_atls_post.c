@@ -423,6 +423,7 @@ ngx_http_atls_post_shake(ngx_http_atls_post_t *post)
 static ngx_int_t
 ngx_http_atls_post_open(ngx_http_atls_post_t *post)
 {
+    u_char                   *pending;
     ngx_http_atls_session_t  *session;
 
     session = post->session;
@@ -437,7 +438,14 @@ ngx_http_atls_post_open(ngx_http_atls_post_t *post)
 
     if (session->pending) {
 
-        if (ngx_http_atls_body_prepend(&post->body, session->pending,
+        pending = ngx_pnalloc(post->request->pool, session->pending_len);
+        if (pending == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ngx_http_atls_session_kept(session, pending);
+
+        if (ngx_http_atls_body_prepend(&post->body, pending,
                                        session->pending_len)
             != NGX_OK)
         {

@@ -11,9 +11,16 @@
 
 /* Of this file's structures; with ATLS_STATE_VERSION it names the layout. */
 
-#define NGX_HTTP_ATLS_LAYOUT  ((1 << 16) | ATLS_STATE_VERSION)
+#define NGX_HTTP_ATLS_LAYOUT  ((2 << 16) | ATLS_STATE_VERSION)
 
 #define NGX_HTTP_ATLS_SWEEP   1000      /* milliseconds between sweeps */
+
+
+struct ngx_http_atls_piece_s {
+    ngx_http_atls_piece_t       *next;
+    u_char                       data[sizeof(ngx_http_atls_session_t)
+                                      - sizeof(ngx_http_atls_piece_t *)];
+};
 
 
 typedef struct {
@@ -52,7 +59,9 @@ static void ngx_http_atls_session_sweep(ngx_event_t *ev);
 static ngx_uint_t ngx_http_atls_session_expire(ngx_http_atls_zone_t *z,
     ngx_uint_t n);
 static ngx_uint_t ngx_http_atls_session_evict(ngx_http_atls_zone_t *z);
-static void *ngx_http_atls_session_alloc(ngx_http_atls_zone_t *z, size_t size);
+static void *ngx_http_atls_session_alloc(ngx_http_atls_zone_t *z);
+static void ngx_http_atls_session_pieces(ngx_http_atls_zone_t *z,
+    ngx_http_atls_piece_t *piece);
 static void ngx_http_atls_session_free(ngx_http_atls_zone_t *z,
     ngx_http_atls_session_t *session);
 static void ngx_http_atls_session_wipe(ngx_http_atls_zone_t *z, u_char *data,
@@ -264,7 +273,9 @@ ngx_http_atls_session_sweep(ngx_event_t *ev)
         }
     }
 
-    ngx_add_timer(ev, NGX_HTTP_ATLS_SWEEP);
+    /* there may be more of them */
+
+    ngx_add_timer(ev, n < 32 ? NGX_HTTP_ATLS_SWEEP : 10);
 }
 
 
@@ -313,7 +324,7 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
 
     ngx_http_atls_session_expire(z, 2);
 
-    session = ngx_http_atls_session_alloc(z, sizeof(ngx_http_atls_session_t));
+    session = ngx_http_atls_session_alloc(z);
 
     if (session) {
         ngx_memzero(session, sizeof(ngx_http_atls_session_t));
@@ -435,44 +446,80 @@ ngx_int_t
 ngx_http_atls_session_keep(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, u_char *data, size_t len)
 {
-    u_char                *p;
-    ngx_http_atls_zone_t  *z;
+    size_t                   n, left;
+    ngx_http_atls_zone_t    *z;
+    ngx_http_atls_piece_t   *piece, *first, *old, **next;
 
     if (len == 0 && session->pending == NULL) {
         return NGX_OK;
     }
 
     z = zone->data;
-    p = NULL;
+    old = session->pending;
+
+    /* they are the caller's until they are given back */
+
+    for (piece = old; piece; piece = piece->next) {
+        ngx_explicit_memzero(piece->data, sizeof(piece->data));
+    }
+
+    session->pending = NULL;
+    session->pending_len = 0;
+
+    first = NULL;
+    next = &first;
 
     ngx_shmtx_lock(&z->shpool->mutex);
 
-    if (session->pending) {
-        ngx_http_atls_session_wipe(z, session->pending, session->pending_len);
-        session->pending = NULL;
-        session->pending_len = 0;
-    }
+    ngx_http_atls_session_pieces(z, old);
 
-    if (len) {
-        p = ngx_http_atls_session_alloc(z, len);
+    for (left = len; left; left -= n) {
+        n = ngx_min(left, sizeof(piece->data));
+
+        piece = ngx_http_atls_session_alloc(z);
+        if (piece == NULL) {
+            ngx_http_atls_session_pieces(z, first);
+            break;
+        }
+
+        piece->next = NULL;
+        *next = piece;
+        next = &piece->next;
     }
 
     ngx_shmtx_unlock(&z->shpool->mutex);
 
-    if (len == 0) {
-        return NGX_OK;
-    }
-
-    if (p == NULL) {
+    if (left) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(p, data, len);
-
-    session->pending = p;
+    session->pending = first;
     session->pending_len = (uint16_t) len;
 
+    for (piece = first; piece; piece = piece->next) {
+        n = ngx_min(len, sizeof(piece->data));
+        ngx_memcpy(piece->data, data, n);
+        data += n;
+        len -= n;
+    }
+
     return NGX_OK;
+}
+
+
+void
+ngx_http_atls_session_kept(ngx_http_atls_session_t *session, u_char *dst)
+{
+    size_t                  n, left;
+    ngx_http_atls_piece_t  *piece;
+
+    left = session->pending_len;
+
+    for (piece = session->pending; piece; piece = piece->next) {
+        n = ngx_min(left, sizeof(piece->data));
+        dst = ngx_cpymem(dst, piece->data, n);
+        left -= n;
+    }
 }
 
 
@@ -488,7 +535,7 @@ ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
 
     if (sni->len > NGX_HTTP_ATLS_SNI_LEN) {
         ngx_shmtx_lock(&z->shpool->mutex);
-        session->sni = ngx_http_atls_session_alloc(z, sni->len);
+        session->sni = ngx_http_atls_session_alloc(z);
         ngx_shmtx_unlock(&z->shpool->mutex);
 
         if (session->sni == NULL) {
@@ -743,30 +790,33 @@ ngx_http_atls_session_evict(ngx_http_atls_zone_t *z)
 }
 
 
+/* All pieces of the zone's memory are of one size: see ngx_http_atls_piece_t. */
+
 static void *
-ngx_http_atls_session_alloc(ngx_http_atls_zone_t *z, size_t size)
+ngx_http_atls_session_alloc(ngx_http_atls_zone_t *z)
 {
-    void        *p;
-    ngx_uint_t   n;
+    void  *p;
 
-    /*
-     * An evicted session makes room for another one at once; larger pieces
-     * may want a few more.
-     */
+    p = ngx_slab_alloc_locked(z->shpool, sizeof(ngx_http_atls_session_t));
 
-    for (n = 0; n < 1 + size / 256; n++) {
-
-        p = ngx_slab_alloc_locked(z->shpool, size);
-        if (p) {
-            return p;
-        }
-
-        if (!ngx_http_atls_session_evict(z)) {
-            return NULL;
-        }
+    if (p || !ngx_http_atls_session_evict(z)) {
+        return p;
     }
 
-    return ngx_slab_alloc_locked(z->shpool, size);
+    return ngx_slab_alloc_locked(z->shpool, sizeof(ngx_http_atls_session_t));
+}
+
+
+static void
+ngx_http_atls_session_pieces(ngx_http_atls_zone_t *z,
+    ngx_http_atls_piece_t *piece)
+{
+    ngx_http_atls_piece_t  *next;
+
+    for ( /* void */ ; piece; piece = next) {
+        next = piece->next;
+        ngx_slab_free_locked(z->shpool, piece);
+    }
 }
 
 
@@ -774,6 +824,7 @@ static void
 ngx_http_atls_session_free(ngx_http_atls_zone_t *z,
     ngx_http_atls_session_t *session)
 {
+    ngx_http_atls_piece_t     *piece;
     ngx_http_atls_session_t  **p;
 
     for (p = ngx_http_atls_session_bucket(z->table, session->id);
@@ -787,9 +838,11 @@ ngx_http_atls_session_free(ngx_http_atls_zone_t *z,
 
     ngx_queue_remove(&session->queue);
 
-    if (session->pending) {
-        ngx_http_atls_session_wipe(z, session->pending, session->pending_len);
+    for (piece = session->pending; piece; piece = piece->next) {
+        ngx_explicit_memzero(piece->data, sizeof(piece->data));
     }
+
+    ngx_http_atls_session_pieces(z, session->pending);
 
     if (session->sni_len > NGX_HTTP_ATLS_SNI_LEN) {
         ngx_slab_free_locked(z->shpool, session->sni);

@@ -24,6 +24,14 @@
 #define NGX_HTTP_ATLS_SNI_LEN       64      /* longer names are kept apart */
 
 
+/*
+ * What varies in size is kept in pieces as large as a session: one that is
+ * evicted makes room for one of them, whatever its neighbours are.
+ */
+
+typedef struct ngx_http_atls_piece_s  ngx_http_atls_piece_t;
+
+
 struct ngx_http_atls_session_s {
     ngx_queue_t                 queue;
     ngx_http_atls_session_t    *next;          /* in its bucket */
@@ -49,7 +57,7 @@ struct ngx_http_atls_session_s {
                                                   while no POST was there */
 
     /* the start of a record whose rest is still to come, in the zone */
-    u_char                     *pending;
+    ngx_http_atls_piece_t      *pending;
 
     /* in the owner's memory; for it alone */
     ngx_http_atls_handshake_t  *handshake;
@@ -121,6 +129,10 @@ void ngx_http_atls_session_put(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session);
 ngx_int_t ngx_http_atls_session_keep(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, u_char *data, size_t len);
+
+/* Copies what was kept, session->pending_len bytes. */
+
+void ngx_http_atls_session_kept(ngx_http_atls_session_t *session, u_char *dst);
 
 /* A half-open session of the caller's has become an established one. */
 
