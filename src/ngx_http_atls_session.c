@@ -790,7 +790,7 @@ ngx_http_atls_session_evict(ngx_http_atls_zone_t *z)
 }
 
 
-/* All pieces of the zone's memory are of one size: see ngx_http_atls_piece_t. */
+/* All pieces are of one size: see ngx_http_atls_piece_t. */
 
 static void *
 ngx_http_atls_session_alloc(ngx_http_atls_zone_t *z)
