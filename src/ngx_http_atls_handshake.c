@@ -318,8 +318,6 @@ ngx_http_atls_handshake_freeze(ngx_http_atls_handshake_t *hs,
         goto done;
     }
 
-    session->reused = SSL_session_reused(ssl) ? 1 : 0;
-
     name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 
     sni.len = name ? ngx_strlen(name) : 0;

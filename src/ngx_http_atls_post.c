@@ -346,7 +346,10 @@ ngx_http_atls_post_new_session(ngx_http_atls_post_t *post)
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
+    /* from here on a failure removes the session */
+
     post->fresh = 1;
+    post->stage = ngx_http_atls_post_handshake;
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
@@ -358,8 +361,6 @@ ngx_http_atls_post_new_session(ngx_http_atls_post_t *post)
     }
 
     ngx_http_atls_handshake_attach(post->handshake, post);
-
-    post->stage = ngx_http_atls_post_handshake;
 
     return NGX_OK;
 }

@@ -52,7 +52,6 @@ struct ngx_http_atls_session_s {
 
     unsigned                    busy:1;
     unsigned                    established:1;
-    unsigned                    reused:1;      /* a resumed TLS session */
     unsigned                    closing:1;     /* its inner connection closed
                                                   while no POST was there */
 
