@@ -17,6 +17,8 @@ static char *ngx_http_atls_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_atls_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+static void ngx_http_atls_merge_tls(ngx_http_atls_loc_conf_t *conf,
+    ngx_http_atls_loc_conf_t *prev);
 static char *ngx_http_atls_enable(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *conf);
 static char *ngx_http_atls_default_zone(ngx_conf_t *cf);
@@ -43,6 +45,15 @@ static ngx_conf_bitmask_t  ngx_http_atls_protocols[] = {
 };
 
 
+static ngx_conf_enum_t  ngx_http_atls_verify[] = {
+    { ngx_string("off"), NGX_HTTP_ATLS_VERIFY_OFF },
+    { ngx_string("on"), NGX_HTTP_ATLS_VERIFY_ON },
+    { ngx_string("optional"), NGX_HTTP_ATLS_VERIFY_OPTIONAL },
+    { ngx_string("optional_no_ca"), NGX_HTTP_ATLS_VERIFY_OPTIONAL_NO_CA },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_conf_enum_t  ngx_http_atls_payloads[] = {
     { ngx_string("http"), NGX_HTTP_ATLS_PAYLOAD_HTTP },
     { ngx_string("raw"), NGX_HTTP_ATLS_PAYLOAD_RAW },
@@ -52,6 +63,9 @@ static ngx_conf_enum_t  ngx_http_atls_payloads[] = {
 
 static ngx_conf_post_t  ngx_http_atls_buffer_size_post =
     { ngx_http_atls_check_buffer_size };
+
+static ngx_conf_post_t  ngx_http_atls_note_post =
+    { ngx_http_atls_ssl_note };
 
 static ngx_conf_post_t  ngx_http_atls_seconds_post =
     { ngx_http_atls_check_seconds };
@@ -88,14 +102,14 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       ngx_conf_set_str_array_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, certificates),
-      NULL },
+      &ngx_http_atls_note_post },
 
     { ngx_string("atls_certificate_key"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_str_array_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, certificate_keys),
-      NULL },
+      &ngx_http_atls_note_post },
 
     { ngx_string("atls_password_file"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -116,7 +130,7 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, ciphers),
-      NULL },
+      &ngx_http_atls_note_post },
 
     { ngx_string("atls_prefer_server_ciphers"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
@@ -130,20 +144,125 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, ecdh_curve),
-      NULL },
+      &ngx_http_atls_note_post },
 
     { ngx_string("atls_dhparam"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, dhparam),
-      NULL },
+      &ngx_http_atls_note_post },
 
     { ngx_string("atls_conf_command"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
       ngx_conf_set_keyval_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, conf_commands),
+      &ngx_http_atls_note_post },
+
+    { ngx_string("atls_verify_client"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, verify),
+      &ngx_http_atls_verify },
+
+    { ngx_string("atls_verify_depth"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, verify_depth),
+      NULL },
+
+    { ngx_string("atls_client_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, client_certificate),
+      &ngx_http_atls_note_post },
+
+    { ngx_string("atls_trusted_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, trusted_certificate),
+      &ngx_http_atls_note_post },
+
+    { ngx_string("atls_crl"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, crl),
+      &ngx_http_atls_note_post },
+
+    { ngx_string("atls_psk_file"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_atls_psk_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("atls_stapling"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, stapling),
+      NULL },
+
+    { ngx_string("atls_stapling_file"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, stapling_file),
+      &ngx_http_atls_note_post },
+
+    { ngx_string("atls_stapling_responder"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, stapling_responder),
+      NULL },
+
+    { ngx_string("atls_stapling_verify"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, stapling_verify),
+      NULL },
+
+    { ngx_string("atls_session_tickets"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, session_tickets),
+      NULL },
+
+    { ngx_string("atls_session_ticket_key"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_array_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, session_ticket_keys),
+      &ngx_http_atls_note_post },
+
+    { ngx_string("atls_early_data"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, early_data),
+      NULL },
+
+    { ngx_string("atls_cookie"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_atls_cookie,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("atls_export"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE23|NGX_CONF_TAKE4,
+      ngx_http_atls_export,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
       NULL },
 
     { ngx_string("atls_session_timeout"),
@@ -226,7 +345,11 @@ ngx_module_t  ngx_http_atls_module = {
 static ngx_int_t
 ngx_http_atls_preconfiguration(ngx_conf_t *cf)
 {
-    return ngx_http_atls_variables_init(cf);
+    if (ngx_http_atls_variables_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_atls_export_init(cf);
 }
 
 
@@ -255,7 +378,10 @@ ngx_http_atls_create_main_conf(ngx_conf_t *cf)
 
     if (ngx_array_init(&amcf->endpoints, cf->pool, 4,
                        sizeof(ngx_http_atls_endpoint_t))
-        != NGX_OK)
+        != NGX_OK
+        || ngx_array_init(&amcf->notes, cf->temp_pool, 16,
+                          sizeof(ngx_http_atls_note_t))
+           != NGX_OK)
     {
         return NULL;
     }
@@ -292,11 +418,18 @@ ngx_http_atls_create_loc_conf(ngx_conf_t *cf)
      *     conf->ciphers = { 0, NULL };
      *     conf->ecdh_curve = { 0, NULL };
      *     conf->dhparam = { 0, NULL };
+     *     conf->client_certificate = { 0, NULL };
+     *     conf->trusted_certificate = { 0, NULL };
+     *     conf->crl = { 0, NULL };
+     *     conf->stapling_file = { 0, NULL };
+     *     conf->stapling_responder = { 0, NULL };
+     *     conf->cookie = { 0 };
      *     conf->ssl = NULL;
      *     conf->content_handler = NULL;
      *     conf->pinned = 0;
-     *     conf->cookie_path = { 0, NULL };
      *     conf->endpoint = 0;
+     *     conf->policy = 0;
+     *     conf->endpoints = { 0 };
      */
 
     conf->enable = NGX_CONF_UNSET;
@@ -311,6 +444,14 @@ ngx_http_atls_create_loc_conf(ngx_conf_t *cf)
     conf->passwords = NGX_CONF_UNSET_PTR;
     conf->prefer_server_ciphers = NGX_CONF_UNSET;
     conf->conf_commands = NGX_CONF_UNSET_PTR;
+    conf->verify = NGX_CONF_UNSET_UINT;
+    conf->verify_depth = NGX_CONF_UNSET_UINT;
+    conf->psks = NGX_CONF_UNSET_PTR;
+    conf->stapling = NGX_CONF_UNSET;
+    conf->stapling_verify = NGX_CONF_UNSET;
+    conf->session_tickets = NGX_CONF_UNSET;
+    conf->session_ticket_keys = NGX_CONF_UNSET_PTR;
+    conf->early_data = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -323,6 +464,7 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_atls_loc_conf_t *conf = child;
 
     ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_core_srv_conf_t  *cscf;
 
     ngx_conf_merge_uint_value(conf->payload, prev->payload,
                               NGX_HTTP_ATLS_PAYLOAD_HTTP);
@@ -337,23 +479,9 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->handshake_timeout,
                               prev->handshake_timeout, 10000);
 
-    ngx_conf_merge_ptr_value(conf->certificates, prev->certificates, NULL);
-    ngx_conf_merge_ptr_value(conf->certificate_keys, prev->certificate_keys,
-                             NULL);
-    ngx_conf_merge_ptr_value(conf->passwords, prev->passwords, NULL);
+    ngx_http_atls_cookie_merge(&conf->cookie, &prev->cookie);
 
-    ngx_conf_merge_bitmask_value(conf->protocols, prev->protocols,
-                                 (NGX_CONF_BITMASK_SET
-                                  |NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3));
-
-    ngx_conf_merge_str_value(conf->ciphers, prev->ciphers,
-                             NGX_HTTP_ATLS_CIPHERS);
-    ngx_conf_merge_value(conf->prefer_server_ciphers,
-                         prev->prefer_server_ciphers, 0);
-    ngx_conf_merge_str_value(conf->ecdh_curve, prev->ecdh_curve,
-                             "auto");
-    ngx_conf_merge_str_value(conf->dhparam, prev->dhparam, "");
-    ngx_conf_merge_ptr_value(conf->conf_commands, prev->conf_commands, NULL);
+    ngx_http_atls_merge_tls(conf, prev);
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
@@ -364,8 +492,9 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->ssl = prev->ssl;
         conf->content_handler = prev->content_handler;
         conf->pinned = prev->pinned;
-        conf->cookie_path = prev->cookie_path;
+        conf->cookie = prev->cookie;
         conf->endpoint = prev->endpoint;
+        conf->policy = prev->policy;
 
         return NGX_CONF_OK;
     }
@@ -374,7 +503,70 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->enable = 0;
     }
 
-    return conf->enable ? ngx_http_atls_enable(cf, conf) : NGX_CONF_OK;
+    if (conf->enable) {
+        return ngx_http_atls_enable(cf, conf);
+    }
+
+    /* clients may ask for a server by SNI, at another one's endpoint */
+
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+
+    if (cscf->ctx->loc_conf[ngx_http_atls_module.ctx_index] == conf
+        && ngx_http_atls_ssl_complete(conf)
+        && ngx_http_atls_ssl_create(cf, conf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void
+ngx_http_atls_merge_tls(ngx_http_atls_loc_conf_t *conf,
+    ngx_http_atls_loc_conf_t *prev)
+{
+    ngx_conf_merge_ptr_value(conf->certificates, prev->certificates, NULL);
+    ngx_conf_merge_ptr_value(conf->certificate_keys, prev->certificate_keys,
+                             NULL);
+    ngx_conf_merge_ptr_value(conf->passwords, prev->passwords, NULL);
+
+    ngx_conf_merge_bitmask_value(conf->protocols, prev->protocols,
+                                 (NGX_CONF_BITMASK_SET
+                                  |NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3));
+
+    ngx_conf_merge_uint_value(conf->verify, prev->verify,
+                              NGX_HTTP_ATLS_VERIFY_OFF);
+    ngx_conf_merge_uint_value(conf->verify_depth, prev->verify_depth, 1);
+    ngx_conf_merge_str_value(conf->client_certificate,
+                             prev->client_certificate, "");
+    ngx_conf_merge_str_value(conf->trusted_certificate,
+                             prev->trusted_certificate, "");
+    ngx_conf_merge_str_value(conf->crl, prev->crl, "");
+    ngx_conf_merge_ptr_value(conf->psks, prev->psks, NULL);
+
+    /* a default is not inherited: it depends on pre-shared keys */
+
+    if (conf->ciphers.data == NULL) {
+        conf->ciphers = prev->ciphers;
+    }
+    ngx_conf_merge_value(conf->prefer_server_ciphers,
+                         prev->prefer_server_ciphers, 0);
+    ngx_conf_merge_str_value(conf->ecdh_curve, prev->ecdh_curve,
+                             "auto");
+    ngx_conf_merge_str_value(conf->dhparam, prev->dhparam, "");
+    ngx_conf_merge_ptr_value(conf->conf_commands, prev->conf_commands, NULL);
+
+    ngx_conf_merge_value(conf->stapling, prev->stapling, 0);
+    ngx_conf_merge_value(conf->stapling_verify, prev->stapling_verify, 0);
+    ngx_conf_merge_str_value(conf->stapling_file, prev->stapling_file, "");
+    ngx_conf_merge_str_value(conf->stapling_responder,
+                             prev->stapling_responder, "");
+
+    ngx_conf_merge_value(conf->session_tickets, prev->session_tickets, 1);
+    ngx_conf_merge_ptr_value(conf->session_ticket_keys,
+                             prev->session_ticket_keys, NULL);
+    ngx_conf_merge_value(conf->early_data, prev->early_data, 0);
 }
 
 
@@ -408,16 +600,8 @@ ngx_http_atls_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
-    conf->cookie_path = clcf->name;
-
-#if (NGX_PCRE)
-    if (clcf->regex) {
-        ngx_str_set(&conf->cookie_path, "/");
-    }
-#endif
-
-    if (clcf->named) {
-        ngx_str_set(&conf->cookie_path, "/");
+    if (ngx_http_atls_cookie_conf(cf, &conf->cookie) != NGX_OK) {
+        return NGX_CONF_ERROR;
     }
 
     if (ngx_http_atls_endpoint(cf, conf) != NGX_OK) {
@@ -513,15 +697,28 @@ ngx_http_atls_endpoint(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
     EVP_MD_CTX                *md;
     ngx_http_core_loc_conf_t   *clcf;
     ngx_http_core_srv_conf_t   *cscf;
-    ngx_http_atls_endpoint_t   *endpoint;
+    ngx_http_atls_endpoint_t   *endpoint, *same;
+    ngx_http_atls_loc_conf_t   *alcf;
     ngx_http_atls_main_conf_t  *amcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
     amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
 
+    alcf = cscf->ctx->loc_conf[ngx_http_atls_module.ctx_index];
+
+    if (alcf->endpoints.elts == NULL
+        && ngx_array_init(&alcf->endpoints, cf->pool, 1,
+                          sizeof(ngx_http_atls_endpoint_t))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     endpoint = ngx_array_push(&amcf->endpoints);
-    if (endpoint == NULL) {
+    same = ngx_array_push(&alcf->endpoints);
+
+    if (endpoint == NULL || same == NULL) {
         return NGX_ERROR;
     }
 
@@ -550,6 +747,8 @@ ngx_http_atls_endpoint(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
     endpoint->id = conf->endpoint;
     endpoint->server = cscf;
     endpoint->loc_conf = clcf->loc_conf;
+
+    *same = *endpoint;
 
     return rc;
 }

@@ -16,11 +16,8 @@
 
 /* HkdfLabel, RFC 8446, section 7.1: length, "tls13 " label, context */
 
-#define ATLS_MAX_HKDF_LABEL         (2 + 1 + 255 + 1 + ATLS_MAX_SECRET)
-
-/* what OpenSSL adds to an identifier of a group that has no NID */
-
-#define ATLS_GROUP_NO_NID           0x1000000
+#define ATLS_MAX_HKDF_LABEL         (2 + 1 + 6 + ATLS_MAX_LABEL               \
+                                     + 1 + ATLS_MAX_SECRET)
 
 
 typedef struct {
@@ -35,6 +32,13 @@ typedef struct {
     const uint8_t      *data;
     size_t              len;
 } atls_seed_t;
+
+
+typedef struct {
+    unsigned            group;
+    int                 nid;
+    const char         *name;               /* NULL: that of the NID */
+} atls_group_t;
 
 
 static int atls_watch_index(void);
@@ -70,6 +74,38 @@ static int atls_tls12_prf(const atls_state_t *state, const atls_seed_t *seeds,
     size_t nseeds, uint8_t *out, size_t out_len);
 static int atls_kdf(EVP_KDF **kdf, const char *name, const OSSL_PARAM *params,
     uint8_t *out, size_t out_len);
+
+
+/* OpenSSL has no public function from its numbers to those of TLS */
+
+static const atls_group_t  atls_groups[] = {
+    {     23, NID_X9_62_prime256v1, NULL },
+    {     24, NID_secp384r1, NULL },
+    {     25, NID_secp521r1, NULL },
+    {     26, NID_brainpoolP256r1, NULL },
+    {     27, NID_brainpoolP384r1, NULL },
+    {     28, NID_brainpoolP512r1, NULL },
+    {     29, NID_X25519, NULL },
+    {     30, NID_X448, NULL },
+#ifdef NID_brainpoolP256r1tls13
+    {     31, NID_brainpoolP256r1tls13, NULL },
+    {     32, NID_brainpoolP384r1tls13, NULL },
+    {     33, NID_brainpoolP512r1tls13, NULL },
+#endif
+    {    256, NID_ffdhe2048, NULL },
+    {    257, NID_ffdhe3072, NULL },
+    {    258, NID_ffdhe4096, NULL },
+    {    259, NID_ffdhe6144, NULL },
+    {    260, NID_ffdhe8192, NULL },
+    { 0x0200, NID_undef, "MLKEM512" },
+    { 0x0201, NID_undef, "MLKEM768" },
+    { 0x0202, NID_undef, "MLKEM1024" },
+    { 0x11eb, NID_undef, "SecP256r1MLKEM768" },
+    { 0x11ec, NID_undef, "X25519MLKEM768" },
+    { 0x11ed, NID_undef, "SecP384r1MLKEM1024" }
+};
+
+#define ATLS_GROUPS  (sizeof(atls_groups) / sizeof(atls_groups[0]))
 
 
 /* Fetched when first used, until atls_state_cleanup(). */
@@ -322,36 +358,21 @@ atls_group(SSL *ssl)
     int     nid;
     size_t  i;
 
-    /* OpenSSL has no public function for this */
-
-    static const struct {
-        int         nid;
-        unsigned    group;
-    } groups[] = {
-        { NID_X9_62_prime256v1,     23 },
-        { NID_secp384r1,            24 },
-        { NID_secp521r1,            25 },
-        { NID_brainpoolP256r1,      26 },
-        { NID_brainpoolP384r1,      27 },
-        { NID_brainpoolP512r1,      28 },
-        { NID_X25519,               29 },
-        { NID_X448,                 30 },
-        { NID_ffdhe2048,           256 },
-        { NID_ffdhe3072,           257 },
-        { NID_ffdhe4096,           258 },
-        { NID_ffdhe6144,           259 },
-        { NID_ffdhe8192,           260 }
-    };
-
     nid = (int) SSL_get_negotiated_group(ssl);
 
-    if (nid > 0 && (nid & ATLS_GROUP_NO_NID)) {
+    if (nid == NID_undef) {
+        return 0;
+    }
+
+    /* of a group without a NID: its number */
+
+    if (nid > 0 && (nid & TLSEXT_nid_unknown)) {
         return (unsigned) nid & 0xffff;
     }
 
-    for (i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
-        if (groups[i].nid == nid) {
-            return groups[i].group;
+    for (i = 0; i < ATLS_GROUPS; i++) {
+        if (atls_groups[i].nid == nid) {
+            return atls_groups[i].group;
         }
     }
 
@@ -359,11 +380,50 @@ atls_group(SSL *ssl)
 }
 
 
+const char *
+atls_group_name(unsigned group)
+{
+    size_t  i;
+
+    for (i = 0; i < ATLS_GROUPS; i++) {
+        if (atls_groups[i].group == group) {
+            return atls_groups[i].name ? atls_groups[i].name
+                                       : OBJ_nid2sn(atls_groups[i].nid);
+        }
+    }
+
+    return NULL;
+}
+
+
+size_t
+atls_max_fragment(const SSL_SESSION *session)
+{
+    unsigned  mode;
+
+    mode = SSL_SESSION_get_max_fragment_length(session);
+
+    return mode ? (size_t) 256 << mode : ATLS_MAX_PLAINTEXT;
+}
+
+
+void
+atls_state_describe(SSL *ssl, atls_state_t *state)
+{
+    const SSL_CIPHER  *cipher;
+
+    cipher = SSL_get_current_cipher(ssl);
+
+    state->protocol = (uint16_t) SSL_version(ssl);
+    state->suite = cipher ? SSL_CIPHER_get_protocol_id(cipher) : 0;
+    state->group = (uint16_t) atls_group(ssl);
+}
+
+
 int
 atls_freeze(SSL *ssl, atls_watch_t *watch, atls_state_t *state,
     const char **reason)
 {
-    unsigned           mode;
     const EVP_MD      *md;
     const SSL_CIPHER  *cipher;
 
@@ -374,25 +434,23 @@ atls_freeze(SSL *ssl, atls_watch_t *watch, atls_state_t *state,
         return -1;
     }
 
+    atls_state_describe(ssl, state);
+
     cipher = SSL_get_current_cipher(ssl);
     md = SSL_CIPHER_get_handshake_digest(cipher);
 
     state->version = ATLS_STATE_VERSION;
-    state->protocol = (uint16_t) SSL_version(ssl);
-    state->suite = SSL_CIPHER_get_protocol_id(cipher);
-    state->group = (uint16_t) atls_group(ssl);
     state->aead = (uint8_t) atls_cipher_aead(cipher);
     state->sha384 = (md != NULL && EVP_MD_get_type(md) == NID_sha384);
 
-    /* RFC 6066, section 4: 1 to 4 are 2^9 to 2^12 */
-
-    mode = SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl));
-    state->max_fragment = (uint16_t) (mode ? 256 << mode : ATLS_MAX_PLAINTEXT);
+    state->max_fragment = (uint16_t) atls_max_fragment(SSL_get_session(ssl));
 
     if (state->protocol == ATLS_TLSv1_3) {
+        state->extended_master = 1;
         *reason = atls_freeze_tls13(ssl, watch, state);
 
     } else {
+        state->extended_master = (SSL_get_extms_support(ssl) == 1);
         *reason = atls_freeze_tls12(ssl, watch, state);
     }
 
@@ -642,23 +700,11 @@ int
 atls_export(const atls_state_t *state, const char *label, size_t label_len,
     const uint8_t *context, size_t context_len, uint8_t *out, size_t out_len)
 {
-    size_t        i, len;
     atls_seed_t   seed;
     atls_label_t  l;
 
-    /* RFC 5705, section 4, and RFC 7627: what the handshake itself uses */
-
-    static const char  *reserved[] = {
-        "client finished", "server finished", "master secret",
-        "extended master secret", "key expansion"
-    };
-
-    for (i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
-        len = strlen(reserved[i]);
-
-        if (label_len >= len && memcmp(label, reserved[i], len) == 0) {
-            return -1;
-        }
+    if (atls_label_reserved(label, label_len)) {
+        return -1;
     }
 
     l.data = label;
@@ -671,6 +717,30 @@ atls_export(const atls_state_t *state, const char *label, size_t label_len,
     }
 
     return atls_export_tls12(state, &l, &seed, out, out_len);
+}
+
+
+/* RFC 5705, section 4, and RFC 7627: what the handshake itself uses */
+
+int
+atls_label_reserved(const char *label, size_t len)
+{
+    size_t  i, n;
+
+    static const char  *reserved[] = {
+        "client finished", "server finished", "master secret",
+        "extended master secret", "key expansion"
+    };
+
+    for (i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
+        n = strlen(reserved[i]);
+
+        if (len >= n && memcmp(label, reserved[i], n) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -783,7 +853,7 @@ atls_hkdf_expand_label(const atls_state_t *state, const uint8_t *secret,
     uint8_t    *p, info[ATLS_MAX_HKDF_LABEL];
     OSSL_PARAM  params[5];
 
-    if (label->len > 255 - 6 || out_len > 0xffff) {
+    if (label->len > ATLS_MAX_LABEL || out_len > 0xffff) {
         return -1;
     }
 

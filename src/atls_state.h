@@ -19,8 +19,9 @@
 
 /* Of the structures below, to be raised with any change of them. */
 
-#define ATLS_STATE_VERSION          1
+#define ATLS_STATE_VERSION          2
 
+#define ATLS_MAX_LABEL              249     /* of exported keying material */
 #define ATLS_MAX_SECRET             48      /* SHA-384 */
 #define ATLS_MASTER_SECRET          48
 #define ATLS_RANDOM                 32
@@ -35,6 +36,7 @@ typedef struct {
                                                RFC 6066, section 4 */
     uint8_t             aead;               /* atls_aead_e */
     uint8_t             sha384;             /* 1: SHA-384, 0: SHA-256 */
+    uint8_t             extended_master;    /* RFC 7627; always 1 in TLS 1.3 */
 
     /* what an established session may be in the middle of */
 
@@ -101,6 +103,24 @@ int atls_watch(SSL *ssl, atls_watch_t *watch);
 int atls_cipher_supported(const SSL_CIPHER *cipher);
 
 /*
+ * The name of a TLS group as OpenSSL prints it ("prime256v1", "X25519"), or
+ * TLS does if there is no such name ("X25519MLKEM768"); NULL if it is unknown.
+ */
+
+const char *atls_group_name(unsigned group);
+
+/* The largest plaintext of a record, RFC 6066, section 4. */
+
+size_t atls_max_fragment(const SSL_SESSION *session);
+
+/*
+ * Sets what has been negotiated, protocol, suite and group, and nothing else:
+ * for who wants to know before the handshake is finished.
+ */
+
+void atls_state_describe(SSL *ssl, atls_state_t *state);
+
+/*
  * Takes the state out of an SSL of either role (read and write are its own)
  * whose handshake is finished, with nothing read from it since.  Afterwards
  * the SSL may only be freed (it is marked as shut down, so that a cached
@@ -121,12 +141,18 @@ int atls_state_update_write(atls_state_t *state);
 
 /*
  * Keying material exporter, RFC 5705 and RFC 8446, section 7.5.  In TLS 1.2
- * context == NULL differs from an empty one.  Labels of the handshake itself
- * are refused, as by OpenSSL.  Returns 0 or -1.
+ * context == NULL differs from an empty one.  Reserved labels are refused, as
+ * by OpenSSL, and in TLS 1.3 those longer than ATLS_MAX_LABEL.  The caller is
+ * to look at extended_master before (RFC 7627, section 5.4): without it, other
+ * sessions may have the same keying material.  Returns 0 or -1.
  */
 
 int atls_export(const atls_state_t *state, const char *label, size_t label_len,
     const uint8_t *context, size_t context_len, uint8_t *out, size_t out_len);
+
+/* 1 if the label begins as one of those that the handshake uses, else 0. */
+
+int atls_label_reserved(const char *label, size_t len);
 
 /* Frees what a process has fetched from OpenSSL, at its end. */
 

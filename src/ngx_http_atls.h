@@ -8,6 +8,7 @@
  *   ngx_http_atls_body         its body, as bytes and as whole records
  *   ngx_http_atls_answer       its response
  *   ngx_http_atls_problem      its error responses
+ *   ngx_http_atls_cookie       what a session is known by
  *   ngx_http_atls_session      the table of sessions in shared memory
  *   ngx_http_atls_handshake    handshakes in flight in this worker
  *   ngx_http_atls_relay        POSTs that another worker has to serve
@@ -19,6 +20,11 @@
  *   ngx_http_atls_filter       the headers of their responses
  *   ngx_http_atls_raw          atls_payload raw
  *   ngx_http_atls_ssl          certificates and all that is set in an SSL_CTX
+ *   ngx_http_atls_sni          the server that a ClientHello asks for
+ *   ngx_http_atls_ticket       resumption and early data
+ *   ngx_http_atls_psk          pre-shared keys
+ *   ngx_http_atls_identity     who the client is
+ *   ngx_http_atls_export       exported keying material
  *   ngx_http_atls_variables    $atls_*
  *
  * Under them, without nginx types: atls_channel, atls_state, atls_record.
@@ -35,6 +41,7 @@
 #include <ngx_http.h>
 
 #include "atls_channel.h"
+#include "ngx_http_atls_cookie.h"
 
 
 #define NGX_HTTP_ATLS_GONE          410     /* core has no name for it */
@@ -42,12 +49,31 @@
 #define NGX_HTTP_ATLS_PAYLOAD_HTTP  0
 #define NGX_HTTP_ATLS_PAYLOAD_RAW   1
 
+/* atls_verify_client */
+
+#define NGX_HTTP_ATLS_VERIFY_OFF            0
+#define NGX_HTTP_ATLS_VERIFY_ON             1
+#define NGX_HTTP_ATLS_VERIFY_OPTIONAL       2
+#define NGX_HTTP_ATLS_VERIFY_OPTIONAL_NO_CA 3
+
 
 typedef struct ngx_http_atls_post_s       ngx_http_atls_post_t;
 typedef struct ngx_http_atls_inner_s      ngx_http_atls_inner_t;
 typedef struct ngx_http_atls_session_s    ngx_http_atls_session_t;
 typedef struct ngx_http_atls_handshake_s  ngx_http_atls_handshake_t;
 typedef struct ngx_http_atls_raw_s        ngx_http_atls_raw_t;
+typedef struct ngx_http_atls_psks_s       ngx_http_atls_psks_t;
+typedef struct ngx_http_atls_tickets_s    ngx_http_atls_tickets_t;
+
+
+/* Where a TLS directive is, for errors found after all is read. */
+
+typedef struct {
+    u_char                    *value;          /* identifies it */
+    ngx_str_t                  name;
+    ngx_str_t                  file;
+    ngx_uint_t                 line;
+} ngx_http_atls_note_t;
 
 
 /* A location with "atls on", as it is known to other workers. */
@@ -63,6 +89,7 @@ typedef struct {
     ngx_shm_zone_t            *zone;           /* NULL: no "atls on" at all */
     ngx_uint_t                 max_handshakes; /* in flight in each worker */
     ngx_array_t                endpoints;      /* ngx_http_atls_endpoint_t */
+    ngx_array_t                notes;          /* lines of TLS directives */
 } ngx_http_atls_main_conf_t;
 
 
@@ -71,6 +98,8 @@ typedef struct {
     ngx_uint_t                 payload;        /* NGX_HTTP_ATLS_PAYLOAD_* */
     size_t                     buffer_size;    /* plaintext of a record sent */
     ngx_flag_t                 required;
+
+    ngx_http_atls_cookie_t     cookie;
 
     time_t                     session_timeout;
     time_t                     session_lifetime;
@@ -88,14 +117,36 @@ typedef struct {
     ngx_str_t                  dhparam;
     ngx_array_t               *conf_commands;
 
+    ngx_uint_t                 verify;         /* NGX_HTTP_ATLS_VERIFY_* */
+    ngx_uint_t                 verify_depth;
+    ngx_str_t                  client_certificate;
+    ngx_str_t                  trusted_certificate;
+    ngx_str_t                  crl;
+
+    ngx_flag_t                 stapling;
+    ngx_flag_t                 stapling_verify;
+    ngx_str_t                  stapling_file;
+    ngx_str_t                  stapling_responder;
+
+    ngx_flag_t                 session_tickets;
+    ngx_array_t               *session_ticket_keys;
+    ngx_flag_t                 early_data;
+
+    ngx_http_atls_psks_t      *psks;           /* NULL: none */
+
     /* derived, of a location with "atls on" */
 
     ngx_ssl_t                 *ssl;
     ngx_http_handler_pt        content_handler; /* the location's own, if any */
     ngx_uint_t                 pinned;         /* it serves inner requests */
-    ngx_str_t                  cookie_path;
     uint64_t                   endpoint;       /* sessions belong to one */
+    uint64_t                   policy;         /* of what clients are let in:
+                                                  see ngx_http_atls_identity.h */
     ngx_http_upstream_conf_t   relay;          /* to another worker */
+
+    /* derived, of a server */
+
+    ngx_array_t                endpoints;      /* in it, as above */
 } ngx_http_atls_loc_conf_t;
 
 
@@ -109,15 +160,17 @@ ngx_int_t ngx_http_atls_handler(ngx_http_request_t *r);
 
 extern ngx_module_t  ngx_http_atls_module;
 
-extern ngx_str_t  ngx_http_atls_cookie_name;
-
 
 #include "ngx_http_atls_compat.h"
+#include "ngx_http_atls_ticket.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_mailbox.h"
 #include "ngx_http_atls_relay.h"
 #include "ngx_http_atls_relayed.h"
 #include "ngx_http_atls_ssl.h"
+#include "ngx_http_atls_sni.h"
+#include "ngx_http_atls_psk.h"
+#include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_body.h"
 #include "ngx_http_atls_answer.h"
 #include "ngx_http_atls_problem.h"
@@ -128,6 +181,7 @@ extern ngx_str_t  ngx_http_atls_cookie_name;
 #include "ngx_http_atls_phases.h"
 #include "ngx_http_atls_filter.h"
 #include "ngx_http_atls_raw.h"
+#include "ngx_http_atls_export.h"
 #include "ngx_http_atls_variables.h"
 
 

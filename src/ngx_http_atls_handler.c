@@ -12,9 +12,6 @@ static ngx_int_t ngx_http_atls_handler_session(ngx_http_atls_post_t *post,
     ngx_str_t *cookie, ngx_http_atls_owner_t *owner);
 
 
-ngx_str_t  ngx_http_atls_cookie_name = ngx_string("atls");
-
-
 static ngx_str_t  ngx_http_atls_media_types[] = {
     ngx_string("application/atls+octet-stream"),
     ngx_string("application/atls"),
@@ -144,7 +141,7 @@ ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
 
     r = post->request;
 
-    if (!ngx_http_atls_find_cookie(r, &ngx_http_atls_cookie_name, cookie)) {
+    if (!ngx_http_atls_find_cookie(r, &post->conf->cookie.name, cookie)) {
         return NGX_OK;
     }
 

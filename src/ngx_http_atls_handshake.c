@@ -18,19 +18,36 @@ struct ngx_http_atls_handshake_s {
 
     ngx_http_atls_post_t       *post;          /* being served, or NULL */
 
+    ngx_http_atls_target_t      target;        /* what the client asks for */
+    ngx_http_virtual_names_t   *names;         /* among these, or NULL */
+
+    ngx_str_t                   sni;
+    ngx_str_t                   psk;           /* identity proposed */
+
     u_char                      header[ATLS_HEADER_SIZE];
     size_t                      header_len;    /* of the record being fed */
     size_t                      rest;          /* of it, after the header */
+
+    ngx_str_t                   early;         /* early data */
+    u_char                     *gathered;      /* what answers it */
+
+    unsigned                    reading_early:1;  /* there may be some */
+    unsigned                    ticket:1;      /* one was accepted */
 };
 
 
-static ngx_int_t ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
-    ngx_ssl_t *ssl);
+static ngx_int_t ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs);
 static size_t ngx_http_atls_handshake_want(ngx_http_atls_handshake_t *hs);
 static ngx_uint_t ngx_http_atls_handshake_fed(ngx_http_atls_handshake_t *hs,
     u_char *data, size_t len);
 static ngx_int_t ngx_http_atls_handshake_step(ngx_http_atls_handshake_t *hs,
     ngx_log_t *log);
+static ngx_int_t ngx_http_atls_handshake_read_early(
+    ngx_http_atls_handshake_t *hs);
+static ngx_int_t ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs,
+    int n, ngx_log_t *log);
+static ngx_http_atls_handshake_t *ngx_http_atls_handshake_get(
+    ngx_ssl_conn_t *ssl);
 static void ngx_http_atls_handshake_timeout(ngx_event_t *ev);
 
 
@@ -39,8 +56,7 @@ static ngx_uint_t  ngx_http_atls_handshakes_n;
 
 ngx_http_atls_handshake_t *
 ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
-    ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_session_t *session,
-    ngx_log_t *log)
+    ngx_http_request_t *r, ngx_http_atls_session_t *session, ngx_log_t *log)
 {
     ngx_log_t                  *l;
     ngx_pool_t                 *pool;
@@ -81,9 +97,12 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
     hs->zone = amcf->zone;
     ngx_memcpy(hs->id, session->id, NGX_HTTP_ATLS_ID_LEN);
 
+    ngx_http_atls_sni_target(r, &hs->target);
+    hs->names = r->http_connection->addr_conf->virtual_names;
+
     ngx_http_atls_handshakes_n++;
 
-    if (ngx_http_atls_handshake_ssl(hs, alcf->ssl) != NGX_OK) {
+    if (ngx_http_atls_handshake_ssl(hs) != NGX_OK) {
         ngx_http_atls_handshake_free(hs);
         return NULL;
     }
@@ -97,7 +116,7 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
      * first, for at most this long.
      */
 
-    ngx_add_timer(&hs->timer, alcf->handshake_timeout);
+    ngx_add_timer(&hs->timer, hs->target.conf->handshake_timeout);
 
     session->handshake = hs;
 
@@ -106,16 +125,18 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
 
 
 static ngx_int_t
-ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs, ngx_ssl_t *ssl)
+ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs)
 {
     BIO               *rbio, *wbio;
     ngx_connection_t  *c;
 
     c = &hs->connection;
 
-    if (ngx_ssl_create_connection(ssl, c, 0) != NGX_OK) {
+    if (ngx_ssl_create_connection(hs->target.tls->ssl, c, 0) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    hs->reading_early = c->ssl->try_early_data;
 
     rbio = BIO_new(BIO_s_mem());
     wbio = BIO_new(BIO_s_mem());
@@ -242,7 +263,8 @@ ngx_http_atls_handshake_fed(ngx_http_atls_handshake_t *hs, u_char *data,
 static ngx_int_t
 ngx_http_atls_handshake_step(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
 {
-    int                n, sslerr;
+    int                n;
+    ngx_int_t          rc;
     ngx_log_t         *saved;
     ngx_connection_t  *c;
 
@@ -255,26 +277,146 @@ ngx_http_atls_handshake_step(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
 
     ERR_clear_error();
 
-    n = SSL_do_handshake(c->ssl->connection);
+    rc = NGX_DONE;
+
+    if (hs->reading_early) {
+        rc = ngx_http_atls_handshake_read_early(hs);
+    }
+
+    if (rc == NGX_DONE) {
+        n = SSL_do_handshake(c->ssl->connection);
+
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, log, 0,
+                       "atls SSL_do_handshake: %d", n);
+
+        rc = ngx_http_atls_handshake_result(hs, n, log);
+
+    } else if (rc == NGX_ERROR) {
+        rc = ngx_http_atls_handshake_result(hs, -1, log);
+    }
 
     c->log = saved;
 
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, log, 0,
-                   "atls SSL_do_handshake: %d", n);
+    return rc;
+}
 
+
+/*
+ * NGX_BUSY: there is early data; NGX_DONE: there is none, or no more;
+ * NGX_ERROR: OpenSSL has to be asked.
+ */
+
+static ngx_int_t
+ngx_http_atls_handshake_read_early(ngx_http_atls_handshake_t *hs)
+{
+    int                n;
+    ngx_connection_t  *c;
+
+    c = &hs->connection;
+
+    if (hs->early.data == NULL) {
+        hs->early.data = ngx_palloc(c->pool, ATLS_MAX_PLAINTEXT);
+        if (hs->early.data == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    do {
+        n = SSL_read_early_data(c->ssl->connection, hs->early.data,
+                                ATLS_MAX_PLAINTEXT, &hs->early.len);
+
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                       "atls SSL_read_early_data: %d, %uz", n, hs->early.len);
+
+    } while (n == SSL_READ_EARLY_DATA_SUCCESS && hs->early.len == 0);
+
+    if (n == SSL_READ_EARLY_DATA_SUCCESS) {
+        return NGX_BUSY;
+    }
+
+    if (n == SSL_READ_EARLY_DATA_FINISH) {
+        hs->reading_early = 0;
+        return NGX_DONE;
+    }
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs, int n,
+    ngx_log_t *log)
+{
     if (n == 1) {
         return NGX_OK;
     }
 
-    sslerr = SSL_get_error(c->ssl->connection, n);
-
-    if (sslerr == SSL_ERROR_WANT_READ) {
+    if (SSL_get_error(hs->connection.ssl->connection, n)
+        == SSL_ERROR_WANT_READ)
+    {
         return NGX_AGAIN;
     }
 
     ngx_ssl_error(NGX_LOG_INFO, log, 0, "atls handshake failed");
 
     return NGX_DECLINED;
+}
+
+
+ngx_str_t
+ngx_http_atls_handshake_early_data(ngx_http_atls_handshake_t *hs)
+{
+    return hs->early;
+}
+
+
+ngx_int_t
+ngx_http_atls_handshake_seal(ngx_http_atls_handshake_t *hs, struct iovec *iov,
+    ngx_uint_t niov, size_t len, ngx_log_t *log)
+{
+    u_char            *p;
+    size_t             written;
+    ngx_uint_t         i;
+    ngx_connection_t  *c;
+
+    c = &hs->connection;
+
+    if (hs->gathered == NULL) {
+        hs->gathered = ngx_palloc(c->pool, ATLS_MAX_PLAINTEXT);
+        if (hs->gathered == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    p = hs->gathered;
+
+    for (i = 0; i < niov; i++) {
+        p = ngx_cpymem(p, iov[i].iov_base, iov[i].iov_len);
+    }
+
+    ERR_clear_error();
+
+    if (SSL_write_early_data(c->ssl->connection, hs->gathered, len, &written)
+        != 1
+        || written != len
+        || ngx_http_atls_handshake_output(hs).len > len + ATLS_CHANNEL_OVERHEAD)
+    {
+        ngx_ssl_error(NGX_LOG_ALERT, log, 0, "SSL_write_early_data() failed");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+size_t
+ngx_http_atls_handshake_max(ngx_http_atls_handshake_t *hs)
+{
+    SSL_SESSION  *session;
+
+    session = SSL_get_session(hs->connection.ssl->connection);
+
+    return atls_max_fragment(session);
 }
 
 
@@ -300,41 +442,67 @@ ngx_http_atls_handshake_sent(ngx_http_atls_handshake_t *hs)
 
 
 ngx_int_t
+ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,
+    ngx_http_atls_session_t *session)
+{
+    ngx_int_t          rc;
+    ngx_str_t          psk;
+    ngx_connection_t  *c;
+
+    if (session->sni) {
+        return NGX_OK;
+    }
+
+    c = &hs->connection;
+
+    atls_state_describe(c->ssl->connection, &session->state);
+
+    session->policy = ngx_http_atls_handshake_policy(c->ssl->connection);
+    session->alpn = ngx_http_atls_ssl_alpn(c->ssl->connection);
+    session->reused = hs->ticket && SSL_session_reused(c->ssl->connection);
+
+    psk = ngx_http_atls_handshake_psk(c->ssl->connection);
+
+    rc = ngx_http_atls_identity_keep(hs->zone, session, c, &psk);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_atls_session_name(hs->zone, session, &hs->sni);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, c->log, 0,
+                      "atls session can't be kept");
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
 ngx_http_atls_handshake_freeze(ngx_http_atls_handshake_t *hs,
     ngx_http_atls_session_t *session, ngx_log_t *log)
 {
-    ngx_int_t          rc;
-    ngx_str_t          sni;
-    const char        *reason, *name;
-    ngx_ssl_conn_t    *ssl;
+    ngx_int_t    rc;
+    const char  *reason;
 
-    ssl = hs->connection.ssl->connection;
+    rc = ngx_http_atls_handshake_describe(hs, session);
 
-    rc = NGX_ERROR;
-
-    if (atls_freeze(ssl, &hs->watch, &session->state, &reason) != 0) {
+    if (rc == NGX_OK
+        && atls_freeze(hs->connection.ssl->connection, &hs->watch,
+                       &session->state, &reason)
+           != 0)
+    {
         ngx_ssl_error(NGX_LOG_ALERT, log, 0,
                       "atls session can't be taken from OpenSSL: %s", reason);
-        goto done;
+        rc = NGX_ERROR;
     }
-
-    name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-
-    sni.len = name ? ngx_strlen(name) : 0;
-    sni.data = (u_char *) name;
-
-    rc = ngx_http_atls_session_establish(hs->zone, session, &sni);
-
-    if (rc != NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "atls_zone \"%V\" has no memory for a server name",
-                      &hs->zone->shm.name);
-    }
-
-done:
 
     ngx_http_atls_handshake_free(hs);
     session->handshake = NULL;
+
+    if (rc == NGX_OK) {
+        session->established = 1;
+    }
 
     return rc;
 }
@@ -354,6 +522,14 @@ ngx_http_atls_handshake_free(ngx_http_atls_handshake_t *hs)
     }
 
     ngx_explicit_memzero(&hs->watch, sizeof(atls_watch_t));
+
+    if (hs->early.data) {
+        ngx_explicit_memzero(hs->early.data, ATLS_MAX_PLAINTEXT);
+    }
+
+    if (hs->gathered) {
+        ngx_explicit_memzero(hs->gathered, ATLS_MAX_PLAINTEXT);
+    }
 
     ngx_destroy_pool(hs->connection.pool);
 }
@@ -379,4 +555,160 @@ ngx_http_atls_handshake_timeout(ngx_event_t *ev)
 
     ngx_http_atls_session_forget(hs->zone, hs->id, hs);
     ngx_http_atls_handshake_free(hs);
+}
+
+
+static ngx_http_atls_handshake_t *
+ngx_http_atls_handshake_get(ngx_ssl_conn_t *ssl)
+{
+    ngx_connection_t  *c;
+
+    c = ngx_ssl_get_connection(ssl);
+
+    return c->data;
+}
+
+
+/*
+ * Called before anything of the ClientHello counts, unlike the callback for
+ * server names: a ticket must be looked at by the server that is asked for.
+ */
+
+int
+ngx_http_atls_handshake_client_hello(ngx_ssl_conn_t *ssl, int *ad, void *arg)
+{
+    ngx_str_t                   name;
+    ngx_connection_t           *c;
+    ngx_http_atls_handshake_t  *hs;
+
+    hs = ngx_http_atls_handshake_get(ssl);
+    c = &hs->connection;
+
+    if (ngx_http_atls_sni_client_hello(ssl, &name) != NGX_OK) {
+        ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                      "atls client sent invalid server name");
+        *ad = SSL_AD_DECODE_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+
+    *ad = SSL_AD_INTERNAL_ERROR;
+
+    if (name.len) {
+
+        /* maybe once more, after a HelloRetryRequest */
+
+        hs->sni.len = name.len;
+        hs->sni.data = ngx_pstrdup(c->pool, &name);
+        if (hs->sni.data == NULL) {
+            return SSL_CLIENT_HELLO_ERROR;
+        }
+
+        ngx_http_atls_sni_select(&hs->target, hs->names, &hs->sni, c->log);
+
+        if (ngx_http_atls_ssl_switch(ssl, hs->target.tls) != NGX_OK) {
+            ngx_ssl_error(NGX_LOG_ALERT, c->log, 0,
+                          "SSL_set_SSL_CTX() failed");
+            return SSL_CLIENT_HELLO_ERROR;
+        }
+    }
+
+    if (ngx_http_atls_psk_client_hello(ssl, hs->target.tls->psks) != NGX_OK) {
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+
+ngx_http_atls_loc_conf_t *
+ngx_http_atls_handshake_conf(ngx_ssl_conn_t *ssl)
+{
+    return ngx_http_atls_handshake_get(ssl)->target.tls;
+}
+
+
+ngx_uint_t
+ngx_http_atls_handshake_raw(ngx_ssl_conn_t *ssl)
+{
+    return ngx_http_atls_handshake_get(ssl)->target.conf->payload
+           == NGX_HTTP_ATLS_PAYLOAD_RAW;
+}
+
+
+ngx_shm_zone_t *
+ngx_http_atls_handshake_zone(ngx_ssl_conn_t *ssl)
+{
+    return ngx_http_atls_handshake_get(ssl)->zone;
+}
+
+
+uint64_t
+ngx_http_atls_handshake_policy(ngx_ssl_conn_t *ssl)
+{
+    ngx_str_t                  psk;
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    alcf = ngx_http_atls_handshake_conf(ssl);
+    psk = ngx_http_atls_handshake_psk(ssl);
+
+    return psk.len ? ngx_http_atls_psk_policy(alcf->psks, &psk) : alcf->policy;
+}
+
+
+ngx_int_t
+ngx_http_atls_handshake_set_psk(ngx_ssl_conn_t *ssl, const u_char *identity,
+    size_t len)
+{
+    ngx_http_atls_handshake_t  *hs;
+
+    hs = ngx_http_atls_handshake_get(ssl);
+
+    hs->ticket = 0;
+
+    hs->psk.len = len;
+    hs->psk.data = ngx_pnalloc(hs->connection.pool, len ? len : 1);
+    if (hs->psk.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(hs->psk.data, identity, len);
+
+    return NGX_OK;
+}
+
+
+/*
+ * TLS 1.3 resumes with external pre-shared keys as it does with tickets; in
+ * TLS 1.2 they belong to the suite.
+ */
+
+ngx_str_t
+ngx_http_atls_handshake_psk(ngx_ssl_conn_t *ssl)
+{
+    int                         nid;
+    ngx_str_t                   none = ngx_null_string;
+    const SSL_CIPHER           *cipher;
+    ngx_http_atls_handshake_t  *hs;
+
+    hs = ngx_http_atls_handshake_get(ssl);
+    cipher = SSL_get_current_cipher(ssl);
+
+    if (hs->psk.len == 0 || cipher == NULL) {
+        return none;
+    }
+
+    if (SSL_version(ssl) == TLS1_3_VERSION) {
+        return SSL_session_reused(ssl) ? hs->psk : none;
+    }
+
+    nid = SSL_CIPHER_get_auth_nid(cipher);
+
+    return nid == NID_auth_psk ? hs->psk : none;
+}
+
+
+void
+ngx_http_atls_handshake_set_ticket(ngx_ssl_conn_t *ssl)
+{
+    ngx_http_atls_handshake_get(ssl)->ticket = 1;
 }

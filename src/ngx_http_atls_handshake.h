@@ -17,12 +17,13 @@
 
 
 /*
- * Begins a handshake for a session just made.  NULL on errors, logged.  The
- * log is the worker's: a handshake outlives the connection of its POST.
+ * Begins a handshake for a session just made, for a POST.  NULL on errors,
+ * logged.  The log is the worker's: a handshake outlives the connection of its
+ * POST.
  */
 
 ngx_http_atls_handshake_t *ngx_http_atls_handshake_create(
-    ngx_http_atls_main_conf_t *amcf, ngx_http_atls_loc_conf_t *alcf,
+    ngx_http_atls_main_conf_t *amcf, ngx_http_request_t *r,
     ngx_http_atls_session_t *session, ngx_log_t *log);
 
 /* The number in flight in this worker. */
@@ -39,17 +40,43 @@ void ngx_http_atls_handshake_attach(ngx_http_atls_handshake_t *hs,
 
 /*
  * Feeds what there is of the POST's body, one record at a time so that no
- * byte after the handshake gets into OpenSSL.  NGX_OK: finished; NGX_DECLINED:
- * failed, an alert may be in the output; else as the body's reading.
+ * byte after the handshake gets into OpenSSL.  NGX_OK: finished; NGX_BUSY:
+ * there is early data, to be taken before the next call; NGX_DECLINED: failed,
+ * an alert may be in the output; else as the body's reading.
  */
 
 ngx_int_t ngx_http_atls_handshake_feed(ngx_http_atls_handshake_t *hs,
     ngx_http_atls_body_t *body, ngx_log_t *log);
 
+/* The early data, in the handshake's memory. */
+
+ngx_str_t ngx_http_atls_handshake_early_data(ngx_http_atls_handshake_t *hs);
+
+/*
+ * Answers early data before the client's Finished (RFC 8446, section 4.4.4):
+ * seals len bytes, gathered, as one record that is all of the output, and at
+ * most ATLS_CHANNEL_OVERHEAD longer.  NGX_ERROR, logged.
+ */
+
+ngx_int_t ngx_http_atls_handshake_seal(ngx_http_atls_handshake_t *hs,
+    struct iovec *iov, ngx_uint_t niov, size_t len, ngx_log_t *log);
+
+/* The largest plaintext of such a record. */
+
+size_t ngx_http_atls_handshake_max(ngx_http_atls_handshake_t *hs);
+
 /* The output so far, in OpenSSL's memory, until it is said to be sent. */
 
 ngx_str_t ngx_http_atls_handshake_output(ngx_http_atls_handshake_t *hs);
 void ngx_http_atls_handshake_sent(ngx_http_atls_handshake_t *hs);
+
+/*
+ * Tells the session what is known of it and of its client: when there is early
+ * data, or else when the handshake is finished.
+ */
+
+ngx_int_t ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,
+    ngx_http_atls_session_t *session);
 
 /* Freezes a finished handshake into its session, then frees the handshake. */
 
@@ -59,6 +86,41 @@ ngx_int_t ngx_http_atls_handshake_freeze(ngx_http_atls_handshake_t *hs,
 /* Frees a handshake, not its session. */
 
 void ngx_http_atls_handshake_free(ngx_http_atls_handshake_t *hs);
+
+
+/* for OpenSSL's callbacks */
+
+/* The ClientHello callback: finds the server that is asked for. */
+
+int ngx_http_atls_handshake_client_hello(ngx_ssl_conn_t *ssl, int *ad,
+    void *arg);
+
+/*
+ * The configuration that the handshake of an SSL goes by, which is another one
+ * as soon as its ClientHello asks for another server; its zone; and the policy
+ * that lets its client in, which is the pre-shared key's, if one is in use.
+ */
+
+ngx_http_atls_loc_conf_t *ngx_http_atls_handshake_conf(ngx_ssl_conn_t *ssl);
+ngx_shm_zone_t *ngx_http_atls_handshake_zone(ngx_ssl_conn_t *ssl);
+uint64_t ngx_http_atls_handshake_policy(ngx_ssl_conn_t *ssl);
+
+/* Whether what is to come is a raw payload. */
+
+ngx_uint_t ngx_http_atls_handshake_raw(ngx_ssl_conn_t *ssl);
+
+/*
+ * The identity of a pre-shared key that the client has proposed, which may be
+ * in use; and that of the one in use, empty if none is.
+ */
+
+ngx_int_t ngx_http_atls_handshake_set_psk(ngx_ssl_conn_t *ssl,
+    const u_char *identity, size_t len);
+ngx_str_t ngx_http_atls_handshake_psk(ngx_ssl_conn_t *ssl);
+
+/* A ticket was accepted: what is resumed is no external pre-shared key. */
+
+void ngx_http_atls_handshake_set_ticket(ngx_ssl_conn_t *ssl);
 
 
 #endif /* _NGX_HTTP_ATLS_HANDSHAKE_H_INCLUDED_ */

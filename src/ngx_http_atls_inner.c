@@ -146,16 +146,16 @@ static ngx_int_t
 ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner, ngx_connection_t *c,
     ngx_http_atls_post_t *post)
 {
-    ngx_event_t               *rev, *wev;
-    ngx_connection_t          *oc;
-    ngx_http_request_t        *r;
-    ngx_http_core_srv_conf_t  *cscf;
+    ngx_event_t         *rev, *wev;
+    ngx_connection_t    *oc;
+    ngx_http_request_t  *r;
 
     r = post->request;
 
     inner->connection = c;
     inner->post = post;
-    inner->conf = post->conf;
+    inner->target = post->target;
+    inner->early = (post->stage == ngx_http_atls_post_handshake);
     inner->zone = post->main_conf->zone;
 
     c->type = SOCK_STREAM;
@@ -195,21 +195,15 @@ ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner, ngx_connection_t *c,
         return NGX_ERROR;
     }
 
-    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
-
     ngx_http_atls_listening_init(&inner->listening, c, oc->listening,
-                                 r->http_connection->addr_conf, cscf);
+                                 r->http_connection->addr_conf,
+                                 post->target.server);
 
     if (ngx_http_atls_inner_info(inner, post->session) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (post->conf->pinned) {
-        inner->srv_conf = r->srv_conf;
-        inner->loc_conf = r->loc_conf;
-    }
-
-    if (post->conf->payload == NGX_HTTP_ATLS_PAYLOAD_RAW) {
+    if (inner->target.conf->payload == NGX_HTTP_ATLS_PAYLOAD_RAW) {
         inner->raw = ngx_http_atls_raw_create(c->pool, r);
         if (inner->raw == NULL) {
             return NGX_ERROR;
@@ -232,6 +226,19 @@ ngx_http_atls_inner_info(ngx_http_atls_inner_t *inner,
 
     info->protocol = session->state.protocol;
     info->suite = session->state.suite;
+    info->group = session->state.group;
+    info->created = session->created;
+    info->created_msec = session->created_msec;
+    info->verify_error = session->verify_error;
+    info->reused = session->reused;
+    info->alpn = session->alpn;
+
+    if (ngx_http_atls_identity_get(session, &info->identity,
+                                   inner->connection->pool)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     if (session->sni_len == 0) {
         return NGX_OK;
@@ -337,6 +344,21 @@ ngx_http_atls_inner_abort(ngx_http_atls_inner_t *inner)
 
     ngx_post_event(rev, &ngx_posted_events);
     ngx_post_event(wev, &ngx_posted_events);
+}
+
+
+const atls_state_t *
+ngx_http_atls_inner_state(ngx_http_atls_inner_t *inner)
+{
+    ngx_http_atls_post_t  *post;
+
+    post = inner->post;
+
+    if (post == NULL || post->session == NULL || !post->session->established) {
+        return NULL;
+    }
+
+    return &post->session->state;
 }
 
 

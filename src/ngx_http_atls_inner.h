@@ -22,28 +22,33 @@ typedef struct {
     u_char                     id[NGX_HTTP_ATLS_ID_LEN];
     uint16_t                   protocol;
     uint16_t                   suite;
+    uint16_t                   group;
+    uint16_t                   created_msec;
+    time_t                     created;
     uint64_t                   requests;
     ngx_str_t                  sni;
+    ngx_http_atls_identity_t   identity;
+    ngx_uint_t                 verify_error;
+    unsigned                   reused:1;
+    unsigned                   alpn:2;
 } ngx_http_atls_info_t;
 
 
 struct ngx_http_atls_inner_s {
     ngx_connection_t          *connection;
     ngx_http_atls_post_t      *post;       /* NULL: gone */
-    ngx_http_atls_loc_conf_t  *conf;
+    ngx_http_atls_target_t     target;     /* of its session */
     ngx_shm_zone_t            *zone;
     ngx_http_connection_t     *hc;         /* c->data between requests */
     ngx_http_atls_info_t       info;
     ngx_http_atls_raw_t       *raw;        /* NULL: atls_payload http */
 
-    /* of the location that requests are pinned to, or NULL */
-    void                     **srv_conf;
-    void                     **loc_conf;
-
     ngx_http_atls_listening_t  listening;
 
     ngx_uint_t                 preface;    /* bytes of "PRI " received */
 
+    unsigned                   early:1;    /* began with early data, and the
+                                              handshake is not finished */
     unsigned                   kept:1;     /* nginx would have kept it alive */
     unsigned                   parked:1;   /* waits for its session's next POST;
                                               post is NULL */
@@ -87,6 +92,14 @@ void ngx_http_atls_inner_abort(ngx_http_atls_inner_t *inner);
 /* The inner connection that a connection is, or NULL. */
 
 ngx_http_atls_inner_t *ngx_http_atls_inner_get(ngx_connection_t *c);
+
+/*
+ * The state of the session that an inner connection is in, to export keying
+ * material from; NULL while its handshake is not finished (early data), and
+ * when the session is not this worker's any more.
+ */
+
+const atls_state_t *ngx_http_atls_inner_state(ngx_http_atls_inner_t *inner);
 
 
 #endif /* _NGX_HTTP_ATLS_INNER_H_INCLUDED_ */

@@ -8,6 +8,8 @@
 
 
 static ngx_int_t ngx_http_atls_phase_post_read(ngx_http_request_t *r);
+static ngx_int_t ngx_http_atls_phase_check(ngx_http_request_t *r,
+    ngx_http_atls_inner_t *inner);
 static ngx_int_t ngx_http_atls_phase_pin(ngx_http_request_t *r,
     ngx_http_atls_inner_t *inner);
 static void ngx_http_atls_phase_request_done(void *data);
@@ -47,6 +49,7 @@ ngx_http_atls_phases_init(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_atls_phase_post_read(ngx_http_request_t *r)
 {
+    ngx_int_t               rc;
     ngx_http_cleanup_t     *cln;
     ngx_http_atls_inner_t  *inner;
 
@@ -72,11 +75,59 @@ ngx_http_atls_phase_post_read(ngx_http_request_t *r)
         inner->info.requests = ++inner->post->session->requests;
     }
 
-    if (inner->loc_conf == NULL) {
+    rc = ngx_http_atls_phase_check(r, inner);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (!inner->target.conf->pinned) {
         return NGX_DECLINED;
     }
 
     return ngx_http_atls_phase_pin(r, inner);
+}
+
+
+/*
+ * What core does with requests of an HTTPS connection as soon as they have
+ * been read: is the client let in, and is the request for the server that the
+ * client has been shown the certificate of?  If it has not asked for one, it
+ * may name any, but for those that ask more of their clients.
+ */
+
+static ngx_int_t
+ngx_http_atls_phase_check(ngx_http_request_t *r, ngx_http_atls_inner_t *inner)
+{
+    ngx_int_t                  rc;
+    ngx_http_core_srv_conf_t  *cscf;
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    rc = ngx_http_atls_identity_check(inner->target.tls, &inner->info.identity,
+                                      inner->info.verify_error,
+                                      r->connection->log);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+
+    if (cscf == inner->target.server || inner->raw) {
+        return NGX_OK;
+    }
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+
+    if (inner->target.named
+        || (alcf->verify && alcf->policy != inner->target.tls->policy))
+    {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "atls client attempted to request the server name "
+                      "different from the one that was negotiated");
+        return NGX_HTTP_MISDIRECTED_REQUEST;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -88,8 +139,8 @@ ngx_http_atls_phase_pin(ngx_http_request_t *r, ngx_http_atls_inner_t *inner)
     ngx_http_core_loc_conf_t   *clcf;
     ngx_http_core_main_conf_t  *cmcf;
 
-    r->srv_conf = inner->srv_conf;
-    r->loc_conf = inner->loc_conf;
+    r->srv_conf = inner->target.srv_conf;
+    r->loc_conf = inner->target.loc_conf;
 
     ngx_http_update_location_config(r);
 
@@ -190,7 +241,7 @@ ngx_http_atls_phase_rewrite(ngx_http_request_t *r)
          */
 
         if (alcf->enable
-            && (!alcf->pinned || alcf->endpoint != inner->conf->endpoint))
+            && (!alcf->pinned || alcf->endpoint != inner->target.conf->endpoint))
         {
             ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                           "atls request for a location with \"atls on\"");

@@ -21,9 +21,15 @@ static ngx_int_t ngx_http_atls_post_begin(ngx_http_atls_post_t *post);
 static ngx_uint_t ngx_http_atls_post_client_hello(u_char *data, size_t len);
 static ngx_int_t ngx_http_atls_post_new_session(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_shake(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_post_flight(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_post_early(ngx_http_atls_post_t *post);
+static void ngx_http_atls_post_target(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_open(ngx_http_atls_post_t *post);
+static void ngx_http_atls_post_resume(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_serve(ngx_http_atls_post_t *post);
 
+static ngx_int_t ngx_http_atls_post_seal_early(ngx_http_atls_post_t *post,
+    struct iovec *iov, ngx_uint_t niov, size_t len, u_char *p);
 static u_char *ngx_http_atls_post_room(ngx_http_atls_post_t *post,
     size_t size);
 static void ngx_http_atls_post_send_later(ngx_http_atls_post_t *post);
@@ -225,9 +231,6 @@ ngx_http_atls_post_run(ngx_http_atls_post_t *post)
             break;
 
         case ngx_http_atls_post_handshake:
-            rc = ngx_http_atls_post_shake(post);
-            break;
-
         case ngx_http_atls_post_established:
             rc = ngx_http_atls_post_serve(post);
             break;
@@ -271,6 +274,7 @@ ngx_http_atls_post_begin(ngx_http_atls_post_t *post)
 
     if (post->handshake) {
         post->stage = ngx_http_atls_post_handshake;
+        ngx_http_atls_post_resume(post);
         return NGX_OK;
     }
 
@@ -293,7 +297,7 @@ ngx_http_atls_post_begin(ngx_http_atls_post_t *post)
 
         /* the rest of a record may begin with any byte */
 
-        if (post->session->pending
+        if (post->session->pending.len
             || !ngx_http_atls_post_client_hello(data, len))
         {
             return ngx_http_atls_post_open(post);
@@ -353,8 +357,7 @@ ngx_http_atls_post_new_session(ngx_http_atls_post_t *post)
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-    post->handshake = ngx_http_atls_handshake_create(amcf, post->conf,
-                                                     post->session,
+    post->handshake = ngx_http_atls_handshake_create(amcf, r, post->session,
                                                      clcf->error_log);
     if (post->handshake == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -366,41 +369,43 @@ ngx_http_atls_post_new_session(ngx_http_atls_post_t *post)
 }
 
 
+/*
+ * Goes on with the handshake.  NGX_OK: it is finished, or there is early data;
+ * NGX_AGAIN, NGX_DONE: the body ends, for now or at all; NGX_ERROR.
+ */
+
 static ngx_int_t
 ngx_http_atls_post_shake(ngx_http_atls_post_t *post)
 {
     ngx_int_t   rc;
-    ngx_str_t   flight;
     ngx_log_t  *log;
 
     log = post->request->connection->log;
 
     rc = ngx_http_atls_handshake_feed(post->handshake, &post->body, log);
 
-    flight = ngx_http_atls_handshake_output(post->handshake);
-
-    if (flight.len) {
-        post->sealed = 1;
-
-        if (ngx_http_atls_answer_copy(&post->answer, flight.data, flight.len)
-            != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        ngx_http_atls_handshake_sent(post->handshake);
+    if (ngx_http_atls_post_flight(post) != NGX_OK) {
+        goto failed;
     }
 
     if (rc == NGX_DECLINED) {
 
+        post->failed = 1;
+        post->ended = 1;
+
         /* what is no TLS at all gets no alert from the TLS stack */
 
         if (post->fresh && !post->sealed) {
-            return NGX_HTTP_BAD_REQUEST;
+            post->body.status = NGX_HTTP_BAD_REQUEST;
+            return NGX_ERROR;
         }
 
         post->closing = 1;
         return NGX_DONE;
+    }
+
+    if (rc == NGX_BUSY) {
+        return ngx_http_atls_post_early(post);
     }
 
     if (rc != NGX_OK) {
@@ -411,11 +416,93 @@ ngx_http_atls_post_shake(ngx_http_atls_post_t *post)
 
     post->handshake = NULL;
 
-    if (rc != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (rc == NGX_OK && ngx_http_atls_post_open(post) == NGX_OK) {
+        return NGX_OK;
     }
 
-    return ngx_http_atls_post_open(post);
+failed:
+
+    post->body.status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    return NGX_ERROR;
+}
+
+
+/* What OpenSSL wants to be sent. */
+
+static ngx_int_t
+ngx_http_atls_post_flight(ngx_http_atls_post_t *post)
+{
+    ngx_str_t  flight;
+
+    flight = ngx_http_atls_handshake_output(post->handshake);
+
+    if (flight.len == 0) {
+        return NGX_OK;
+    }
+
+    post->sealed = 1;
+
+    if (ngx_http_atls_answer_copy(&post->answer, flight.data, flight.len)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_atls_handshake_sent(post->handshake);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Early data: requests are served while the handshake goes on, which it may do
+ * over several POSTs.
+ */
+
+static ngx_int_t
+ngx_http_atls_post_early(ngx_http_atls_post_t *post)
+{
+    ngx_str_t  data;
+
+    if (ngx_http_atls_handshake_describe(post->handshake, post->session)
+        != NGX_OK)
+    {
+        post->body.status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_ERROR;
+    }
+
+    ngx_http_atls_post_target(post);
+
+    data = ngx_http_atls_handshake_early_data(post->handshake);
+
+    post->plain = data.data;
+    post->plain_len = data.len;
+
+    return NGX_OK;
+}
+
+
+/* What the session's client has asked for. */
+
+static void
+ngx_http_atls_post_target(ngx_http_atls_post_t *post)
+{
+    ngx_str_t            name;
+    ngx_http_request_t  *r;
+
+    r = post->request;
+
+    ngx_http_atls_sni_target(r, &post->target);
+
+    if (post->session->sni_len) {
+        name.len = post->session->sni_len;
+        name.data = post->session->sni;
+
+        ngx_http_atls_sni_select(&post->target,
+                                 r->http_connection->addr_conf->virtual_names,
+                                 &name, r->connection->log);
+    }
 }
 
 
@@ -429,6 +516,19 @@ ngx_http_atls_post_open(ngx_http_atls_post_t *post)
 
     session = post->session;
 
+    ngx_http_atls_post_target(post);
+
+    if (!ngx_http_atls_identity_valid(session, post->target.tls)) {
+        ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
+                      "atls session ends, as its client has to be verified "
+                      "anew");
+
+        ngx_http_atls_session_remove(post->main_conf->zone, session);
+        post->session = NULL;
+
+        return NGX_HTTP_ATLS_GONE;
+    }
+
     if (atls_channel_init(&post->channel, &session->state) != ATLS_OK) {
         ngx_ssl_error(NGX_LOG_ALERT, post->request->connection->log, 0,
                       "atls session can't be opened");
@@ -437,38 +537,51 @@ ngx_http_atls_post_open(ngx_http_atls_post_t *post)
 
     post->stage = ngx_http_atls_post_established;
 
-    if (session->pending) {
+    if (session->pending.len) {
 
-        pending = ngx_pnalloc(post->request->pool, session->pending_len);
+        pending = ngx_pnalloc(post->request->pool, session->pending.len);
         if (pending == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        ngx_http_atls_session_kept(session, pending);
+        ngx_http_atls_session_kept(&session->pending, pending);
 
         if (ngx_http_atls_body_prepend(&post->body, pending,
-                                       session->pending_len)
+                                       session->pending.len)
             != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        (void) ngx_http_atls_session_keep(post->main_conf->zone, session,
-                                          NULL, 0);
+        (void) ngx_http_atls_session_keep(post->main_conf->zone,
+                                          &session->pending, NULL, 0);
     }
 
-    if (session->closing) {
+    ngx_http_atls_post_resume(post);
+
+    if (post->inner) {
+        post->inner->early = 0;
+    }
+
+    if (session->closing && post->inner == NULL) {
         post->closing = 1;
     }
 
-    if (session->inner) {
-        post->inner = session->inner;
-        session->inner = NULL;
+    return NGX_OK;
+}
+
+
+/* An inner request that waits in this worker goes on. */
+
+static void
+ngx_http_atls_post_resume(ngx_http_atls_post_t *post)
+{
+    if (post->session->inner) {
+        post->inner = post->session->inner;
+        post->session->inner = NULL;
 
         ngx_http_atls_inner_resume(post->inner, post);
     }
-
-    return NGX_OK;
 }
 
 
@@ -529,6 +642,17 @@ ngx_http_atls_post_plaintext(ngx_http_atls_post_t *post, u_char **data,
 
         if (post->ended) {
             return NGX_DONE;
+        }
+
+        if (post->stage == ngx_http_atls_post_handshake) {
+
+            rc = ngx_http_atls_post_shake(post);
+
+            if (rc != NGX_OK) {
+                return rc;
+            }
+
+            continue;
         }
 
         rc = ngx_http_atls_body_record(&post->body, &post->channel, &record,
@@ -599,6 +723,11 @@ ngx_http_atls_post_untake(ngx_http_atls_post_t *post, u_char *data, size_t len)
 size_t
 ngx_http_atls_post_record_max(ngx_http_atls_post_t *post)
 {
+    if (post->stage == ngx_http_atls_post_handshake) {
+        return ngx_min(ngx_http_atls_handshake_max(post->handshake),
+                       post->conf->buffer_size);
+    }
+
     return ngx_min(atls_channel_max(&post->channel), post->conf->buffer_size);
 }
 
@@ -620,6 +749,10 @@ ngx_http_atls_post_seal(ngx_http_atls_post_t *post, struct iovec *iov,
         return post->answer.error ? NGX_ERROR : NGX_AGAIN;
     }
 
+    if (post->stage == ngx_http_atls_post_handshake) {
+        return ngx_http_atls_post_seal_early(post, iov, niov, len, p);
+    }
+
     n = atls_channel_seal(&post->channel, iov, niov, p);
 
     if (n < 0) {
@@ -635,6 +768,36 @@ ngx_http_atls_post_seal(ngx_http_atls_post_t *post, struct iovec *iov,
 
     post->sealed = 1;
     ngx_http_atls_answer_commit(&post->answer, n);
+
+    ngx_http_atls_post_send_later(post);
+
+    return NGX_OK;
+}
+
+
+/* A record that OpenSSL seals, as the client's Finished is still to come. */
+
+static ngx_int_t
+ngx_http_atls_post_seal_early(ngx_http_atls_post_t *post, struct iovec *iov,
+    ngx_uint_t niov, size_t len, u_char *p)
+{
+    ngx_str_t  record;
+
+    if (ngx_http_atls_handshake_seal(post->handshake, iov, niov, len,
+                                     post->request->connection->log)
+        != NGX_OK)
+    {
+        post->failed = 1;
+        post->closing = 1;
+        return NGX_ERROR;
+    }
+
+    record = ngx_http_atls_handshake_output(post->handshake);
+
+    ngx_memcpy(p, record.data, record.len);
+    ngx_http_atls_handshake_sent(post->handshake);
+
+    ngx_http_atls_answer_commit(&post->answer, record.len);
 
     ngx_http_atls_post_send_later(post);
 
@@ -792,6 +955,15 @@ ngx_http_atls_post_finish(ngx_http_atls_post_t *post)
 
     r = post->request;
 
+    /* what ends a session while there is a handshake has to wait for it */
+
+    if (post->stage == ngx_http_atls_post_handshake && !post->failed
+        && post->closing)
+    {
+        post->closing = 0;
+        post->session->closing = 1;
+    }
+
     if (post->stage == ngx_http_atls_post_established
         && ngx_http_atls_post_last_record(post) != NGX_OK)
     {
@@ -890,8 +1062,8 @@ ngx_http_atls_post_give_back(ngx_http_atls_post_t *post)
 
         ngx_http_atls_body_rest(&post->body, &rest);
 
-        if (ngx_http_atls_session_keep(zone, post->session, rest.data,
-                                       rest.len)
+        if (ngx_http_atls_session_keep(zone, &post->session->pending,
+                                       rest.data, rest.len)
             != NGX_OK)
         {
             ngx_log_error(NGX_LOG_ERR, post->request->connection->log, 0,
@@ -902,15 +1074,15 @@ ngx_http_atls_post_give_back(ngx_http_atls_post_t *post)
 
         atls_channel_done(&post->channel);
 
-        if (inner) {
-            post->inner = NULL;
-            post->session->inner = inner;
-            ngx_http_atls_inner_park(inner);
-        }
-
     } else {
         ngx_http_atls_handshake_attach(post->handshake, NULL);
         post->handshake = NULL;
+    }
+
+    if (inner) {
+        post->inner = NULL;
+        post->session->inner = inner;
+        ngx_http_atls_inner_park(inner);
     }
 
     ngx_http_atls_session_put(zone, post->session);
@@ -957,41 +1129,16 @@ ngx_http_atls_post_headers(ngx_http_atls_post_t *post)
 static ngx_int_t
 ngx_http_atls_post_cookie(ngx_http_atls_post_t *post, ngx_uint_t expired)
 {
-    u_char               *p;
-    ngx_str_t             value, id;
-    ngx_http_request_t   *r;
-    u_char                buf[NGX_HTTP_ATLS_COOKIE_LEN];
+    ngx_str_t  value;
 
-    r = post->request;
-
-    id.len = 0;
-    id.data = buf;
-
-    if (!expired) {
-        ngx_http_atls_session_cookie(post->session->id, &id);
-    }
-
-    value.data = ngx_pnalloc(r->pool, ngx_http_atls_cookie_name.len
-                             + sizeof("=; Path=; Max-Age=0; HttpOnly; Secure")
-                             + NGX_HTTP_ATLS_COOKIE_LEN
-                             + post->conf->cookie_path.len);
-    if (value.data == NULL) {
+    if (ngx_http_atls_cookie_header(post->request, &post->conf->cookie,
+                                    expired ? NULL : post->session->id, &value)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    p = ngx_sprintf(value.data, "%V=%V; Path=%V%s; HttpOnly",
-                    &ngx_http_atls_cookie_name, &id, &post->conf->cookie_path,
-                    expired ? "; Max-Age=0" : "");
-
-#if (NGX_HTTP_SSL)
-    if (r->connection->ssl) {
-        p = ngx_cpymem(p, "; Secure", sizeof("; Secure") - 1);
-    }
-#endif
-
-    value.len = p - value.data;
-
-    return ngx_http_atls_add_header(r, "Set-Cookie", &value);
+    return ngx_http_atls_add_header(post->request, "Set-Cookie", &value);
 }
 
 

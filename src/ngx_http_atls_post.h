@@ -25,6 +25,7 @@ struct ngx_http_atls_post_s {
     ngx_http_request_t         *request;
     ngx_http_atls_main_conf_t  *main_conf;
     ngx_http_atls_loc_conf_t   *conf;
+    ngx_http_atls_target_t      target;        /* when the session is known */
     ngx_http_atls_post_e        stage;
 
     ngx_http_atls_session_t    *session;       /* taken, or NULL */
@@ -45,6 +46,7 @@ struct ngx_http_atls_post_s {
     unsigned                    ended:1;       /* no more plaintext */
     unsigned                    sealed:1;      /* there are records of ours */
     unsigned                    refused:1;     /* a record was: see channel */
+    unsigned                    failed:1;      /* the handshake has */
     unsigned                    closing:1;     /* the session ends with this */
     unsigned                    blocked:1;     /* inner waits for room */
     unsigned                    parking:1;     /* inner is to wait for more */

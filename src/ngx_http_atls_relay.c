@@ -428,10 +428,17 @@ ngx_http_atls_relay_lost(ngx_http_atls_relay_t *relay, u_char *buf,
     size_t size)
 {
     u_char                    *p;
-    ngx_str_t                  body;
+    ngx_str_t                  body, cookie;
     ngx_http_atls_loc_conf_t  *alcf;
 
     alcf = ngx_http_get_module_loc_conf(relay->request, ngx_http_atls_module);
+
+    if (ngx_http_atls_cookie_header(relay->request, &alcf->cookie, NULL,
+                                    &cookie)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     ngx_http_atls_problem_text(relay->problem, &body);
 
@@ -442,8 +449,7 @@ ngx_http_atls_relay_lost(ngx_http_atls_relay_t *relay, u_char *buf,
 
     if (relay->problem == NGX_HTTP_ATLS_GONE) {
         p = ngx_snprintf(p, buf + size - p,
-                         "Set-Cookie: atls=; Path=%V; Max-Age=0; HttpOnly"
-                         CRLF, &alcf->cookie_path);
+                         "Set-Cookie: %V" CRLF, &cookie);
     } else {
         p = ngx_snprintf(p, buf + size - p, "Retry-After: 1" CRLF);
     }
@@ -487,15 +493,17 @@ ngx_http_atls_relay_send_chain(ngx_connection_t *c, ngx_chain_t *in,
 static ngx_int_t
 ngx_http_atls_relay_create_request(ngx_http_request_t *r)
 {
-    off_t                   length;
-    ngx_buf_t              *b;
-    ngx_str_t              *type;
-    ngx_chain_t            *cl;
-    ngx_http_upstream_t    *u;
-    ngx_http_atls_relay_t  *relay;
+    off_t                      length;
+    ngx_buf_t                 *b;
+    ngx_str_t                 *type;
+    ngx_chain_t               *cl;
+    ngx_http_upstream_t       *u;
+    ngx_http_atls_relay_t     *relay;
+    ngx_http_atls_loc_conf_t  *alcf;
 
     u = r->upstream;
     relay = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
 
     type = &r->headers_in.content_type->value;
 
@@ -504,10 +512,11 @@ ngx_http_atls_relay_create_request(ngx_http_request_t *r)
                                    "Host: " CRLF
                                    "Connection: close" CRLF
                                    "Content-Type: " CRLF
-                                   "Cookie: atls=" CRLF
+                                   "Cookie: =" CRLF
                                    "Transfer-Encoding: chunked" CRLF CRLF)
                             + r->unparsed_uri.len + r->headers_in.server.len
-                            + type->len + relay->cookie.len + NGX_OFF_T_LEN);
+                            + type->len + alcf->cookie.name.len
+                            + relay->cookie.len + NGX_OFF_T_LEN);
     if (b == NULL) {
         return NGX_ERROR;
     }
@@ -528,9 +537,9 @@ ngx_http_atls_relay_create_request(ngx_http_request_t *r)
                           "Host: %V" CRLF
                           "Connection: close" CRLF
                           "Content-Type: %V" CRLF
-                          "Cookie: atls=%V" CRLF,
+                          "Cookie: %V=%V" CRLF,
                           &r->unparsed_uri, &r->headers_in.server, type,
-                          &relay->cookie);
+                          &alcf->cookie.name, &relay->cookie);
 
     length = ngx_http_atls_relay_body_length(r);
 

@@ -11,7 +11,7 @@
 
 /* Of this file's structures; with ATLS_STATE_VERSION it names the layout. */
 
-#define NGX_HTTP_ATLS_LAYOUT  ((2 << 16) | ATLS_STATE_VERSION)
+#define NGX_HTTP_ATLS_LAYOUT  ((3 << 16) | ATLS_STATE_VERSION)
 
 #define NGX_HTTP_ATLS_SWEEP   1000      /* milliseconds between sweeps */
 
@@ -33,6 +33,8 @@ typedef struct {
     ngx_queue_t                  busy;
 
     time_t                       full;          /* last said in the log */
+
+    ngx_http_atls_tickets_t     *tickets;
 
     ngx_uint_t                   mask;          /* number of buckets less 1 */
     ngx_http_atls_session_t     *buckets[1];
@@ -60,12 +62,11 @@ static ngx_uint_t ngx_http_atls_session_expire(ngx_http_atls_zone_t *z,
     ngx_uint_t n);
 static ngx_uint_t ngx_http_atls_session_evict(ngx_http_atls_zone_t *z);
 static void *ngx_http_atls_session_alloc(ngx_http_atls_zone_t *z);
-static void ngx_http_atls_session_pieces(ngx_http_atls_zone_t *z,
+static void ngx_http_atls_session_wipe_pieces(ngx_http_atls_pieces_t *pieces);
+static void ngx_http_atls_session_free_pieces(ngx_http_atls_zone_t *z,
     ngx_http_atls_piece_t *piece);
 static void ngx_http_atls_session_free(ngx_http_atls_zone_t *z,
     ngx_http_atls_session_t *session);
-static void ngx_http_atls_session_wipe(ngx_http_atls_zone_t *z, u_char *data,
-    size_t len);
 static void ngx_http_atls_session_orphans(ngx_http_atls_zone_t *z,
     ngx_queue_t *queue);
 static void ngx_http_atls_session_own(ngx_http_atls_table_t *table,
@@ -156,6 +157,12 @@ ngx_http_atls_session_init_zone(ngx_shm_zone_t *zone, void *data)
     ngx_queue_init(&table->residents);
     ngx_queue_init(&table->busy);
 
+    table->tickets = ngx_http_atls_ticket_init_zone(z->shpool,
+                                                    zone->shm.size);
+    if (table->tickets == NULL) {
+        return NGX_ERROR;
+    }
+
     z->table = table;
     z->shpool->data = table;
 
@@ -173,6 +180,15 @@ ngx_http_atls_session_init_zone(ngx_shm_zone_t *zone, void *data)
     z->shpool->log_nomem = 0;
 
     return NGX_OK;
+}
+
+
+ngx_http_atls_tickets_t *
+ngx_http_atls_session_tickets(ngx_shm_zone_t *zone)
+{
+    ngx_http_atls_zone_t *z = zone->data;
+
+    return z->table->tickets;
 }
 
 
@@ -307,6 +323,7 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
     ngx_http_atls_loc_conf_t *alcf, ngx_log_t *log)
 {
     u_char                    id[NGX_HTTP_ATLS_ID_LEN];
+    ngx_time_t               *tp;
     ngx_uint_t                full;
     ngx_http_atls_zone_t     *z;
     ngx_http_atls_session_t  *session, **bucket;
@@ -332,7 +349,10 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
         ngx_memcpy(session->id, id, NGX_HTTP_ATLS_ID_LEN);
 
         session->endpoint = alcf->endpoint;
-        session->created = ngx_time();
+        tp = ngx_timeofday();
+
+        session->created = tp->sec;
+        session->created_msec = (uint16_t) tp->msec;
         session->used = session->created;
         session->timeout = alcf->session_timeout;
         session->lifetime = alcf->session_lifetime;
@@ -444,41 +464,39 @@ ngx_http_atls_session_put(ngx_shm_zone_t *zone,
 
 ngx_int_t
 ngx_http_atls_session_keep(ngx_shm_zone_t *zone,
-    ngx_http_atls_session_t *session, u_char *data, size_t len)
+    ngx_http_atls_pieces_t *pieces, u_char *data, size_t len)
 {
     size_t                   n, left;
     ngx_http_atls_zone_t    *z;
     ngx_http_atls_piece_t   *piece, *first, *old, **next;
 
-    if (len == 0 && session->pending == NULL) {
+    if (len == 0 && pieces->first == NULL) {
         return NGX_OK;
     }
 
     z = zone->data;
-    old = session->pending;
 
     /* they are the caller's until they are given back */
 
-    for (piece = old; piece; piece = piece->next) {
-        ngx_explicit_memzero(piece->data, sizeof(piece->data));
-    }
+    ngx_http_atls_session_wipe_pieces(pieces);
 
-    session->pending = NULL;
-    session->pending_len = 0;
+    old = pieces->first;
+    pieces->first = NULL;
+    pieces->len = 0;
 
     first = NULL;
     next = &first;
 
     ngx_shmtx_lock(&z->shpool->mutex);
 
-    ngx_http_atls_session_pieces(z, old);
+    ngx_http_atls_session_free_pieces(z, old);
 
     for (left = len; left; left -= n) {
         n = ngx_min(left, sizeof(piece->data));
 
         piece = ngx_http_atls_session_alloc(z);
         if (piece == NULL) {
-            ngx_http_atls_session_pieces(z, first);
+            ngx_http_atls_session_free_pieces(z, first);
             break;
         }
 
@@ -493,8 +511,8 @@ ngx_http_atls_session_keep(ngx_shm_zone_t *zone,
         return NGX_ERROR;
     }
 
-    session->pending = first;
-    session->pending_len = (uint16_t) len;
+    pieces->first = first;
+    pieces->len = len;
 
     for (piece = first; piece; piece = piece->next) {
         n = ngx_min(len, sizeof(piece->data));
@@ -508,14 +526,14 @@ ngx_http_atls_session_keep(ngx_shm_zone_t *zone,
 
 
 void
-ngx_http_atls_session_kept(ngx_http_atls_session_t *session, u_char *dst)
+ngx_http_atls_session_kept(ngx_http_atls_pieces_t *pieces, u_char *dst)
 {
     size_t                  n, left;
     ngx_http_atls_piece_t  *piece;
 
-    left = session->pending_len;
+    left = pieces->len;
 
-    for (piece = session->pending; piece; piece = piece->next) {
+    for (piece = pieces->first; piece; piece = piece->next) {
         n = ngx_min(left, sizeof(piece->data));
         dst = ngx_cpymem(dst, piece->data, n);
         left -= n;
@@ -524,7 +542,7 @@ ngx_http_atls_session_kept(ngx_http_atls_session_t *session, u_char *dst)
 
 
 ngx_int_t
-ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
+ngx_http_atls_session_name(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_str_t *sni)
 {
     ngx_http_atls_zone_t  *z;
@@ -548,8 +566,6 @@ ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
     }
 
     session->sni_len = (uint16_t) sni->len;
-    session->handshake = NULL;
-    session->established = 1;
 
     return NGX_OK;
 }
@@ -574,7 +590,7 @@ ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
 
         /* busy: with a POST that has not come as far as to resume it */
 
-        if (!session->busy) {
+        if (!session->busy && session->established) {
             ngx_queue_remove(&session->queue);
             ngx_queue_insert_head(&z->table->idle, &session->queue);
         }
@@ -808,7 +824,18 @@ ngx_http_atls_session_alloc(ngx_http_atls_zone_t *z)
 
 
 static void
-ngx_http_atls_session_pieces(ngx_http_atls_zone_t *z,
+ngx_http_atls_session_wipe_pieces(ngx_http_atls_pieces_t *pieces)
+{
+    ngx_http_atls_piece_t  *piece;
+
+    for (piece = pieces->first; piece; piece = piece->next) {
+        ngx_explicit_memzero(piece->data, sizeof(piece->data));
+    }
+}
+
+
+static void
+ngx_http_atls_session_free_pieces(ngx_http_atls_zone_t *z,
     ngx_http_atls_piece_t *piece)
 {
     ngx_http_atls_piece_t  *next;
@@ -824,7 +851,6 @@ static void
 ngx_http_atls_session_free(ngx_http_atls_zone_t *z,
     ngx_http_atls_session_t *session)
 {
-    ngx_http_atls_piece_t     *piece;
     ngx_http_atls_session_t  **p;
 
     for (p = ngx_http_atls_session_bucket(z->table, session->id);
@@ -838,26 +864,18 @@ ngx_http_atls_session_free(ngx_http_atls_zone_t *z,
 
     ngx_queue_remove(&session->queue);
 
-    for (piece = session->pending; piece; piece = piece->next) {
-        ngx_explicit_memzero(piece->data, sizeof(piece->data));
-    }
+    ngx_http_atls_session_wipe_pieces(&session->pending);
+    ngx_http_atls_session_free_pieces(z, session->pending.first);
 
-    ngx_http_atls_session_pieces(z, session->pending);
+    ngx_http_atls_session_wipe_pieces(&session->identity);
+    ngx_http_atls_session_free_pieces(z, session->identity.first);
 
     if (session->sni_len > NGX_HTTP_ATLS_SNI_LEN) {
         ngx_slab_free_locked(z->shpool, session->sni);
     }
 
-    ngx_http_atls_session_wipe(z, (u_char *) session,
-                               sizeof(ngx_http_atls_session_t));
-}
-
-
-static void
-ngx_http_atls_session_wipe(ngx_http_atls_zone_t *z, u_char *data, size_t len)
-{
-    ngx_explicit_memzero(data, len);
-    ngx_slab_free_locked(z->shpool, data);
+    ngx_explicit_memzero(session, sizeof(ngx_http_atls_session_t));
+    ngx_slab_free_locked(z->shpool, session);
 }
 
 

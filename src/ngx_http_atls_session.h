@@ -31,6 +31,11 @@
 
 typedef struct ngx_http_atls_piece_s  ngx_http_atls_piece_t;
 
+typedef struct {
+    ngx_http_atls_piece_t      *first;
+    size_t                      len;           /* bytes in all; 0: none */
+} ngx_http_atls_pieces_t;
+
 
 struct ngx_http_atls_session_s {
     ngx_queue_t                 queue;
@@ -38,6 +43,7 @@ struct ngx_http_atls_session_s {
 
     u_char                      id[NGX_HTTP_ATLS_ID_LEN];
     uint64_t                    endpoint;      /* the location it is for */
+    uint64_t                    policy;        /* that let its client in */
 
     time_t                      created;
     time_t                      used;          /* last put back */
@@ -47,16 +53,23 @@ struct ngx_http_atls_session_s {
     ngx_pid_t                   owner;         /* of all but an idle one */
     uint16_t                    slot;          /* the owner's */
 
+    uint16_t                    created_msec;  /* after the second */
     uint16_t                    sni_len;
-    uint16_t                    pending_len;
+    uint16_t                    verify_error;  /* X509_V_ERR_*, or X509_V_OK */
 
     unsigned                    busy:1;
     unsigned                    established:1;
     unsigned                    closing:1;     /* its inner connection closed
                                                   while no POST was there */
+    unsigned                    reused:1;      /* resumed from a ticket */
+    unsigned                    psk:1;         /* of a pre-shared key */
+    unsigned                    alpn:2;        /* see ngx_http_atls_ssl.h */
 
-    /* the start of a record whose rest is still to come, in the zone */
-    ngx_http_atls_piece_t      *pending;
+    /* the start of a record whose rest is still to come */
+    ngx_http_atls_pieces_t      pending;
+
+    /* the client's, see ngx_http_atls_identity.h; none if it is anonymous */
+    ngx_http_atls_pieces_t      identity;
 
     /* in the owner's memory; for it alone */
     ngx_http_atls_handshake_t  *handshake;
@@ -83,6 +96,10 @@ typedef struct {
 
 ngx_shm_zone_t *ngx_http_atls_session_zone(ngx_conf_t *cf, ngx_str_t *name,
     size_t size);
+
+/* What the zone has for tickets. */
+
+ngx_http_atls_tickets_t *ngx_http_atls_session_tickets(ngx_shm_zone_t *zone);
 
 /*
  * Says so if a reload, which can't fail any more, has lost the sessions of a
@@ -118,24 +135,27 @@ ngx_int_t ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
     uint64_t endpoint, ngx_http_atls_session_t **session,
     ngx_http_atls_owner_t *owner);
 
-/*
- * Gives a session back.  Its pending record, if any, has been set before with
- * ngx_http_atls_session_keep(): a copy of the bytes in the zone, NGX_ERROR if
- * there is no memory for it.  len 0 frees what was kept.
- */
+/* Gives a session back. */
 
 void ngx_http_atls_session_put(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session);
+
+/*
+ * Makes pieces of a session of the caller's hold a copy of the bytes, in place
+ * of what they held, which is wiped; len 0 frees them.  NGX_ERROR: there is no
+ * memory for it in the zone, and they hold nothing.
+ */
+
 ngx_int_t ngx_http_atls_session_keep(ngx_shm_zone_t *zone,
-    ngx_http_atls_session_t *session, u_char *data, size_t len);
+    ngx_http_atls_pieces_t *pieces, u_char *data, size_t len);
 
-/* Copies what was kept, session->pending_len bytes. */
+/* Copies what was kept, pieces->len bytes. */
 
-void ngx_http_atls_session_kept(ngx_http_atls_session_t *session, u_char *dst);
+void ngx_http_atls_session_kept(ngx_http_atls_pieces_t *pieces, u_char *dst);
 
-/* A half-open session of the caller's has become an established one. */
+/* Sets the name that the client asked for.  NGX_ERROR: no memory for it. */
 
-ngx_int_t ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
+ngx_int_t ngx_http_atls_session_name(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_str_t *sni);
 
 /*

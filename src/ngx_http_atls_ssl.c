@@ -7,14 +7,88 @@
 #include "ngx_http_atls.h"
 
 
+/* What ngx_http_ssl_module offers where there is no HTTP/2. */
+
+#define NGX_HTTP_ATLS_ALPN_PROTOS  "\x08http/1.1\x08http/1.0\x08http/0.9"
+
+
+static ngx_int_t ngx_http_atls_ssl_context(ngx_conf_t *cf,
+    ngx_http_atls_loc_conf_t *alcf);
 static ngx_int_t ngx_http_atls_ssl_certificates(ngx_conf_t *cf,
+    ngx_http_atls_loc_conf_t *alcf);
+static ngx_int_t ngx_http_atls_ssl_clients(ngx_conf_t *cf,
+    ngx_http_atls_loc_conf_t *alcf);
+static ngx_int_t ngx_http_atls_ssl_crypto(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
 static ngx_int_t ngx_http_atls_ssl_check_ciphers(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
+static ngx_int_t ngx_http_atls_ssl_stapling(ngx_conf_t *cf,
+    ngx_http_atls_loc_conf_t *alcf);
+static int ngx_http_atls_ssl_alpn_select(ngx_ssl_conn_t *ssl,
+    const unsigned char **out, unsigned char *outlen, const unsigned char *in,
+    unsigned int inlen, void *arg);
+static int ngx_http_atls_ssl_servername(ngx_ssl_conn_t *ssl, int *ad,
+    void *arg);
+static ngx_http_atls_note_t *ngx_http_atls_ssl_noted(ngx_conf_t *cf,
+    ngx_str_t *value);
+static ngx_int_t ngx_http_atls_ssl_refuse(ngx_conf_t *cf,
+    ngx_http_atls_note_t *note);
+
+
+static ngx_str_t  ngx_http_atls_ssl_sess_ctx = ngx_string("ATLS");
+
+
+/* in the order of NGX_HTTP_ATLS_ALPN_PROTOS */
+
+static ngx_str_t  ngx_http_atls_ssl_alpn_names[] = {
+    ngx_null_string,
+    ngx_string("http/1.1"),
+    ngx_string("http/1.0"),
+    ngx_string("http/0.9")
+};
 
 
 ngx_int_t
 ngx_http_atls_ssl_create(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
+{
+    if (ngx_http_atls_ssl_context(cf, alcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_atls_ssl_certificates(cf, alcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_atls_ssl_clients(cf, alcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_atls_ssl_crypto(cf, alcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_atls_ssl_stapling(cf, alcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /*
+     * Tickets keep TLS sessions; a cache in each worker would only be found
+     * by chance.
+     */
+
+    if (ngx_ssl_session_cache(alcf->ssl, &ngx_http_atls_ssl_sess_ctx,
+                              alcf->certificates, NGX_SSL_NO_SCACHE, NULL, 0)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_atls_ticket_conf(cf, alcf);
+}
+
+
+static ngx_int_t
+ngx_http_atls_ssl_context(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 {
     ngx_ssl_t           *ssl;
     ngx_pool_cleanup_t  *cln;
@@ -48,70 +122,180 @@ ngx_http_atls_ssl_create(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         return NGX_ERROR;
     }
 
-    /*
-     * Tickets keep sessions; a cache in each worker would only be found by
-     * chance.
-     */
+    SSL_CTX_set_client_hello_cb(ssl->ctx,
+                                ngx_http_atls_handshake_client_hello, NULL);
+    SSL_CTX_set_tlsext_servername_callback(ssl->ctx,
+                                           ngx_http_atls_ssl_servername);
+    SSL_CTX_set_alpn_select_cb(ssl->ctx, ngx_http_atls_ssl_alpn_select, NULL);
 
-    SSL_CTX_set_session_cache_mode(ssl->ctx, SSL_SESS_CACHE_OFF);
+    return NGX_OK;
+}
 
-    if (ngx_http_atls_ssl_certificates(cf, alcf) != NGX_OK) {
-        return NGX_ERROR;
+
+ngx_uint_t
+ngx_http_atls_ssl_complete(ngx_http_atls_loc_conf_t *alcf)
+{
+    if (alcf->certificates == NULL) {
+        return alcf->psks != NULL;
     }
 
-    if (ngx_ssl_ciphers(cf, ssl, &alcf->ciphers, alcf->prefer_server_ciphers)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (ngx_ssl_dhparam(cf, ssl, &alcf->dhparam) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_ssl_ecdh_curve(cf, ssl, &alcf->ecdh_curve) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_ssl_conf_commands(cf, ssl, alcf->conf_commands) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    /* after the commands, which may set ciphers too */
-
-    return ngx_http_atls_ssl_check_ciphers(cf, alcf);
+    return alcf->certificate_keys
+           && alcf->certificate_keys->nelts >= alcf->certificates->nelts;
 }
 
 
 static ngx_int_t
 ngx_http_atls_ssl_certificates(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 {
-    ngx_str_t                 *cert;
+    ngx_str_t                 *cert, *key;
+    ngx_uint_t                 i;
+    ngx_http_atls_note_t      *note;
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (alcf->certificates == NULL) {
+
+        if (alcf->psks) {
+            return NGX_OK;
+        }
+
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "no \"atls_certificate\" is defined for the location "
                       "\"%V\" with \"atls on\"", &clcf->name);
         return NGX_ERROR;
     }
 
-    if (alcf->certificate_keys == NULL
-        || alcf->certificate_keys->nelts < alcf->certificates->nelts)
-    {
-        cert = alcf->certificates->elts;
+    cert = alcf->certificates->elts;
+
+    if (!ngx_http_atls_ssl_complete(alcf)) {
         cert += alcf->certificates->nelts - 1;
 
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "no \"atls_certificate_key\" is defined for certificate "
                       "\"%V\" of the location \"%V\"", cert, &clcf->name);
+        return ngx_http_atls_ssl_refuse(cf, ngx_http_atls_ssl_noted(cf, cert));
+    }
+
+    key = alcf->certificate_keys->elts;
+
+    for (i = 0; i < alcf->certificates->nelts; i++) {
+
+        /* the value becomes the file's full name */
+
+        note = ngx_http_atls_ssl_noted(cf, &cert[i]);
+
+        if (ngx_ssl_certificate(cf, alcf->ssl, &cert[i], &key[i],
+                                alcf->passwords)
+            != NGX_OK)
+        {
+            return ngx_http_atls_ssl_refuse(cf, note);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* How clients are known. */
+
+static ngx_int_t
+ngx_http_atls_ssl_clients(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
+{
+    ngx_http_atls_note_t  *note;
+
+    if (alcf->verify) {
+
+        if (alcf->verify != NGX_HTTP_ATLS_VERIFY_OPTIONAL_NO_CA
+            && alcf->client_certificate.len == 0
+            && alcf->trusted_certificate.len == 0)
+        {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "no \"atls_client_certificate\" or "
+                          "\"atls_trusted_certificate\" for "
+                          "\"atls_verify_client\"");
+            return NGX_ERROR;
+        }
+
+        note = ngx_http_atls_ssl_noted(cf, &alcf->client_certificate);
+
+        if (ngx_ssl_client_certificate(cf, alcf->ssl,
+                                       &alcf->client_certificate,
+                                       alcf->verify_depth)
+            != NGX_OK)
+        {
+            return ngx_http_atls_ssl_refuse(cf, note);
+        }
+    }
+
+    note = ngx_http_atls_ssl_noted(cf, &alcf->trusted_certificate);
+
+    if (ngx_ssl_trusted_certificate(cf, alcf->ssl, &alcf->trusted_certificate,
+                                    alcf->verify_depth)
+        != NGX_OK)
+    {
+        return ngx_http_atls_ssl_refuse(cf, note);
+    }
+
+    note = ngx_http_atls_ssl_noted(cf, &alcf->crl);
+
+    if (ngx_ssl_crl(cf, alcf->ssl, &alcf->crl) != NGX_OK) {
+        return ngx_http_atls_ssl_refuse(cf, note);
+    }
+
+    if (ngx_http_atls_psk_conf(cf, alcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_ssl_certificates(cf, alcf->ssl, alcf->certificates,
-                                alcf->certificate_keys, alcf->passwords);
+    return ngx_http_atls_identity_policy(cf, alcf);
+}
+
+
+static ngx_int_t
+ngx_http_atls_ssl_crypto(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
+{
+    ngx_str_t              ciphers;
+    ngx_keyval_t          *command;
+    ngx_http_atls_note_t  *note;
+
+    ciphers = alcf->ciphers;
+
+    if (ciphers.data == NULL) {
+        if (alcf->psks) {
+            ngx_str_set(&ciphers, NGX_HTTP_ATLS_PSK_CIPHERS);
+
+        } else {
+            ngx_str_set(&ciphers, NGX_HTTP_ATLS_CIPHERS);
+        }
+    }
+
+    if (ngx_ssl_ciphers(cf, alcf->ssl, &ciphers, alcf->prefer_server_ciphers)
+        != NGX_OK)
+    {
+        note = ngx_http_atls_ssl_noted(cf, &alcf->ciphers);
+        return ngx_http_atls_ssl_refuse(cf, note);
+    }
+
+    note = ngx_http_atls_ssl_noted(cf, &alcf->dhparam);
+
+    if (ngx_ssl_dhparam(cf, alcf->ssl, &alcf->dhparam) != NGX_OK) {
+        return ngx_http_atls_ssl_refuse(cf, note);
+    }
+
+    if (ngx_ssl_ecdh_curve(cf, alcf->ssl, &alcf->ecdh_curve) != NGX_OK) {
+        note = ngx_http_atls_ssl_noted(cf, &alcf->ecdh_curve);
+        return ngx_http_atls_ssl_refuse(cf, note);
+    }
+
+    if (ngx_ssl_conf_commands(cf, alcf->ssl, alcf->conf_commands) != NGX_OK) {
+        command = alcf->conf_commands->elts;
+        note = ngx_http_atls_ssl_noted(cf, &command->key);
+        return ngx_http_atls_ssl_refuse(cf, note);
+    }
+
+    /* after the commands, which may set ciphers too */
+
+    return ngx_http_atls_ssl_check_ciphers(cf, alcf);
 }
 
 
@@ -122,8 +306,8 @@ ngx_http_atls_ssl_check_ciphers(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 {
     int                         i;
     const SSL_CIPHER           *cipher;
+    ngx_http_atls_note_t       *note;
     STACK_OF(SSL_CIPHER)       *ciphers;
-    ngx_http_core_loc_conf_t   *clcf;
 
     ciphers = SSL_CTX_get_ciphers(alcf->ssl->ctx);
 
@@ -132,18 +316,204 @@ ngx_http_atls_ssl_check_ciphers(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         cipher = sk_SSL_CIPHER_value(ciphers, i);
 
         if (!atls_cipher_supported(cipher)) {
-            clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "cipher \"%s\" of the location \"%V\" is not "
-                          "supported: AES-GCM, AES-CCM and "
-                          "ChaCha20-Poly1305 are",
-                          SSL_CIPHER_get_name(cipher), &clcf->name);
-            return NGX_ERROR;
+                          "cipher \"%s\" is not supported: AES-GCM, AES-CCM "
+                          "and ChaCha20-Poly1305 are",
+                          SSL_CIPHER_get_name(cipher));
+
+            note = ngx_http_atls_ssl_noted(cf, &alcf->ciphers);
+            return ngx_http_atls_ssl_refuse(cf, note);
         }
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_ssl_stapling(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
+{
+    ngx_http_atls_note_t      *note;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (!alcf->stapling) {
+        return NGX_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    note = ngx_http_atls_ssl_noted(cf, &alcf->stapling_file);
+
+    if (ngx_ssl_stapling(cf, alcf->ssl, &alcf->stapling_file,
+                         &alcf->stapling_responder, alcf->stapling_verify)
+        != NGX_OK)
+    {
+        return ngx_http_atls_ssl_refuse(cf, note);
+    }
+
+    return ngx_ssl_stapling_resolver(cf, alcf->ssl, clcf->resolver,
+                                     clcf->resolver_timeout);
+}
+
+
+ngx_int_t
+ngx_http_atls_ssl_switch(ngx_ssl_conn_t *ssl, ngx_http_atls_loc_conf_t *alcf)
+{
+    SSL_CTX  *ctx;
+
+    ctx = alcf->ssl->ctx;
+
+    if (SSL_get_SSL_CTX(ssl) == ctx) {
+        return NGX_OK;
+    }
+
+    if (SSL_set_SSL_CTX(ssl, ctx) == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* it changes certificates, and what is looked for in the context */
+
+    SSL_set_verify(ssl, SSL_CTX_get_verify_mode(ctx),
+                   SSL_CTX_get_verify_callback(ctx));
+    SSL_set_verify_depth(ssl, SSL_CTX_get_verify_depth(ctx));
+
+    SSL_clear_options(ssl, SSL_get_options(ssl) & ~SSL_CTX_get_options(ctx));
+    SSL_set_options(ssl, SSL_CTX_get_options(ctx)|SSL_OP_NO_RENEGOTIATION);
+
+    if (SSL_set_min_proto_version(ssl, SSL_CTX_get_min_proto_version(ctx)) != 1
+        || SSL_set_max_proto_version(ssl, SSL_CTX_get_max_proto_version(ctx))
+           != 1)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static int
+ngx_http_atls_ssl_alpn_select(ngx_ssl_conn_t *ssl, const unsigned char **out,
+    unsigned char *outlen, const unsigned char *in, unsigned int inlen,
+    void *arg)
+{
+    if (ngx_http_atls_handshake_raw(ssl)) {
+        return SSL_TLSEXT_ERR_NOACK;
+    }
+
+    if (SSL_select_next_proto((unsigned char **) out, outlen,
+                              (unsigned char *) NGX_HTTP_ATLS_ALPN_PROTOS,
+                              sizeof(NGX_HTTP_ATLS_ALPN_PROTOS) - 1,
+                              in, inlen)
+        != OPENSSL_NPN_NEGOTIATED)
+    {
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    }
+
+    return SSL_TLSEXT_ERR_OK;
+}
+
+
+ngx_uint_t
+ngx_http_atls_ssl_alpn(ngx_ssl_conn_t *ssl)
+{
+    ngx_str_t             *name;
+    ngx_uint_t             i;
+    unsigned int           len;
+    const unsigned char   *data;
+
+    SSL_get0_alpn_selected(ssl, &data, &len);
+
+    for (i = 1; len && i < 4; i++) {
+        name = &ngx_http_atls_ssl_alpn_names[i];
+
+        if (name->len == len && ngx_memcmp(name->data, data, len) == 0) {
+            return i;
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_str_t *
+ngx_http_atls_ssl_alpn_name(ngx_uint_t alpn)
+{
+    return &ngx_http_atls_ssl_alpn_names[alpn];
+}
+
+
+/*
+ * The name has been dealt with by the ClientHello callback.  This makes
+ * OpenSSL acknowledge it, and keep it in tickets.
+ */
+
+static int
+ngx_http_atls_ssl_servername(ngx_ssl_conn_t *ssl, int *ad, void *arg)
+{
+    return SSL_TLSEXT_ERR_OK;
+}
+
+
+char *
+ngx_http_atls_ssl_note(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_str_t  *value = data;
+
+    ngx_str_t                  *args;
+    ngx_http_atls_note_t       *note;
+    ngx_http_atls_main_conf_t  *amcf;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
+
+    note = ngx_array_push(&amcf->notes);
+    if (note == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    args = cf->args->elts;
+
+    note->value = value->data;
+    note->name = args[0];
+    note->file = cf->conf_file->file.name;
+    note->line = cf->conf_file->line;
+
+    return NGX_CONF_OK;
+}
+
+
+/* NULL for a default. */
+
+static ngx_http_atls_note_t *
+ngx_http_atls_ssl_noted(ngx_conf_t *cf, ngx_str_t *value)
+{
+    ngx_uint_t                  i;
+    ngx_http_atls_note_t       *note;
+    ngx_http_atls_main_conf_t  *amcf;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
+
+    note = amcf->notes.elts;
+
+    for (i = 0; i < amcf->notes.nelts; i++) {
+        if (note[i].value == value->data) {
+            return &note[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_atls_ssl_refuse(ngx_conf_t *cf, ngx_http_atls_note_t *note)
+{
+    if (note) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "invalid \"%V\" directive in %V:%ui",
+                      &note->name, &note->file, note->line);
+    }
+
+    return NGX_ERROR;
 }
 
 

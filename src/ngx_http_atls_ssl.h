@@ -11,17 +11,50 @@
 #include "ngx_http_atls.h"
 
 
+/* Those of the second are added where there are pre-shared keys. */
+
 #define NGX_HTTP_ATLS_CIPHERS                                                 \
     "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AESCCM:!PSK"
+
+#define NGX_HTTP_ATLS_PSK_CIPHERS                                             \
+    "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AESCCM"                                \
+    ":kECDHEPSK+CHACHA20:kPSK+AESGCM:kPSK+CHACHA20:kPSK+AESCCM:kPSK+AESCCM8"
 
 
 /*
  * Makes alcf->ssl of the directives, once they are merged.  Errors are said
- * in the log, with the directive.
+ * in the log, with the directive and its line.
  */
 
 ngx_int_t ngx_http_atls_ssl_create(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
+
+/* Has a server, whose directives these are, all that it takes? */
+
+ngx_uint_t ngx_http_atls_ssl_complete(ngx_http_atls_loc_conf_t *alcf);
+
+/*
+ * Makes the handshake of an SSL go on with the certificate, the protocols, the
+ * client verification and, for TLS 1.2, the ciphers of another configuration.
+ */
+
+ngx_int_t ngx_http_atls_ssl_switch(ngx_ssl_conn_t *ssl,
+    ngx_http_atls_loc_conf_t *alcf);
+
+/*
+ * The protocol that was negotiated by ALPN (RFC 7301), as a number of two
+ * bits, 0 for none; and its name, empty for none.
+ */
+
+ngx_uint_t ngx_http_atls_ssl_alpn(ngx_ssl_conn_t *ssl);
+ngx_str_t *ngx_http_atls_ssl_alpn_name(ngx_uint_t alpn);
+
+/*
+ * To be the post handler of directives whose value is a string or strings:
+ * remembers the line, for errors found after all is read.
+ */
+
+char *ngx_http_atls_ssl_note(ngx_conf_t *cf, void *post, void *data);
 
 /* The handler of the "atls_password_file" directive. */
 

@@ -25,6 +25,26 @@ static ngx_int_t ngx_http_atls_variable_session_id(ngx_http_request_t *r,
     ngx_http_atls_inner_t *inner, ngx_str_t *value);
 static ngx_int_t ngx_http_atls_variable_session_requests(
     ngx_http_request_t *r, ngx_http_atls_inner_t *inner, ngx_str_t *value);
+static ngx_int_t ngx_http_atls_variable_curve(ngx_http_request_t *r,
+    ngx_http_atls_inner_t *inner, ngx_str_t *value);
+static ngx_int_t ngx_http_atls_variable_alpn_protocol(ngx_http_request_t *r,
+    ngx_http_atls_inner_t *inner, ngx_str_t *value);
+static ngx_int_t ngx_http_atls_variable_session_reused(ngx_http_request_t *r,
+    ngx_http_atls_inner_t *inner, ngx_str_t *value);
+static ngx_int_t ngx_http_atls_variable_session_time(ngx_http_request_t *r,
+    ngx_http_atls_inner_t *inner, ngx_str_t *value);
+static ngx_int_t ngx_http_atls_variable_early_data(ngx_http_request_t *r,
+    ngx_http_atls_inner_t *inner, ngx_str_t *value);
+static ngx_int_t ngx_http_atls_variable_client_cert(ngx_http_request_t *r,
+    ngx_http_atls_inner_t *inner, ngx_str_t *value);
+static ngx_int_t ngx_http_atls_variable_client_escaped_cert(
+    ngx_http_request_t *r, ngx_http_atls_inner_t *inner, ngx_str_t *value);
+static ngx_int_t ngx_http_atls_variable_client_cert_rfc9440(
+    ngx_http_request_t *r, ngx_http_atls_inner_t *inner, ngx_str_t *value);
+static ngx_int_t ngx_http_atls_variable_pem(ngx_http_request_t *r,
+    ngx_str_t *der, ngx_str_t *value);
+static ngx_int_t ngx_http_atls_variable_identity(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 
 static ngx_int_t ngx_http_atls_variables_secure(ngx_conf_t *cf);
 static ngx_int_t ngx_http_atls_variable_secure(ngx_http_request_t *r,
@@ -54,6 +74,62 @@ static ngx_http_variable_t  ngx_http_atls_vars[] = {
     { ngx_string("atls_session_requests"), NULL, ngx_http_atls_variable,
       (uintptr_t) ngx_http_atls_variable_session_requests,
       NGX_HTTP_VAR_CHANGEABLE, 0 },
+
+    { ngx_string("atls_curve"), NULL, ngx_http_atls_variable,
+      (uintptr_t) ngx_http_atls_variable_curve,
+      NGX_HTTP_VAR_CHANGEABLE, 0 },
+
+    { ngx_string("atls_alpn_protocol"), NULL, ngx_http_atls_variable,
+      (uintptr_t) ngx_http_atls_variable_alpn_protocol,
+      NGX_HTTP_VAR_CHANGEABLE, 0 },
+
+    { ngx_string("atls_session_reused"), NULL, ngx_http_atls_variable,
+      (uintptr_t) ngx_http_atls_variable_session_reused,
+      NGX_HTTP_VAR_CHANGEABLE, 0 },
+
+    { ngx_string("atls_session_time"), NULL, ngx_http_atls_variable,
+      (uintptr_t) ngx_http_atls_variable_session_time,
+      NGX_HTTP_VAR_CHANGEABLE|NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("atls_early_data"), NULL, ngx_http_atls_variable,
+      (uintptr_t) ngx_http_atls_variable_early_data,
+      NGX_HTTP_VAR_CHANGEABLE|NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("atls_client_cert"), NULL, ngx_http_atls_variable,
+      (uintptr_t) ngx_http_atls_variable_client_cert,
+      NGX_HTTP_VAR_CHANGEABLE, 0 },
+
+    { ngx_string("atls_client_escaped_cert"), NULL, ngx_http_atls_variable,
+      (uintptr_t) ngx_http_atls_variable_client_escaped_cert,
+      NGX_HTTP_VAR_CHANGEABLE, 0 },
+
+    { ngx_string("atls_client_cert_rfc9440"), NULL, ngx_http_atls_variable,
+      (uintptr_t) ngx_http_atls_variable_client_cert_rfc9440,
+      NGX_HTTP_VAR_CHANGEABLE, 0 },
+
+    { ngx_string("atls_client_verify"), NULL, ngx_http_atls_variable_identity,
+      NGX_HTTP_ATLS_IDENTITY_VERIFY, NGX_HTTP_VAR_CHANGEABLE, 0 },
+
+    { ngx_string("atls_client_s_dn"), NULL, ngx_http_atls_variable_identity,
+      NGX_HTTP_ATLS_IDENTITY_S_DN, NGX_HTTP_VAR_CHANGEABLE, 0 },
+
+    { ngx_string("atls_client_i_dn"), NULL, ngx_http_atls_variable_identity,
+      NGX_HTTP_ATLS_IDENTITY_I_DN, NGX_HTTP_VAR_CHANGEABLE, 0 },
+
+    { ngx_string("atls_client_serial"), NULL, ngx_http_atls_variable_identity,
+      NGX_HTTP_ATLS_IDENTITY_SERIAL, NGX_HTTP_VAR_CHANGEABLE, 0 },
+
+    { ngx_string("atls_client_fingerprint"), NULL, ngx_http_atls_variable_identity,
+      NGX_HTTP_ATLS_IDENTITY_FINGERPRINT, NGX_HTTP_VAR_CHANGEABLE, 0 },
+
+    { ngx_string("atls_client_v_start"), NULL, ngx_http_atls_variable_identity,
+      NGX_HTTP_ATLS_IDENTITY_V_START, NGX_HTTP_VAR_CHANGEABLE, 0 },
+
+    { ngx_string("atls_client_v_end"), NULL, ngx_http_atls_variable_identity,
+      NGX_HTTP_ATLS_IDENTITY_V_END, NGX_HTTP_VAR_CHANGEABLE, 0 },
+
+    { ngx_string("atls_psk_identity"), NULL, ngx_http_atls_variable_identity,
+      NGX_HTTP_ATLS_IDENTITY_PSK, NGX_HTTP_VAR_CHANGEABLE, 0 },
 
       ngx_http_null_variable
 };
@@ -236,7 +312,15 @@ ngx_http_atls_variable_cipher(ngx_http_request_t *r,
 {
     const char  *name;
 
-    name = ngx_http_atls_ssl_cipher_name(inner->conf->ssl, inner->info.suite);
+    name = ngx_http_atls_ssl_cipher_name(inner->target.tls->ssl, inner->info.suite);
+
+    if (name == NULL) {
+
+        /* suites of TLS 1.3 are those of the endpoint */
+
+        name = ngx_http_atls_ssl_cipher_name(inner->target.conf->ssl,
+                                             inner->info.suite);
+    }
 
     if (name) {
         value->data = (u_char *) name;
@@ -300,6 +384,284 @@ ngx_http_atls_variable_session_requests(ngx_http_request_t *r,
 
     value->len = ngx_sprintf(value->data, "%uL", inner->info.requests)
                  - value->data;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_variable_curve(ngx_http_request_t *r,
+    ngx_http_atls_inner_t *inner, ngx_str_t *value)
+{
+    const char  *name;
+
+    if (inner->info.group == 0) {
+        return NGX_OK;
+    }
+
+    name = atls_group_name(inner->info.group);
+
+    if (name) {
+        value->data = (u_char *) name;
+        value->len = ngx_strlen(name);
+        return NGX_OK;
+    }
+
+    value->data = ngx_pnalloc(r->pool, sizeof("0x0000") - 1);
+    if (value->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->len = ngx_sprintf(value->data, "0x%04xd", inner->info.group)
+                 - value->data;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_variable_alpn_protocol(ngx_http_request_t *r,
+    ngx_http_atls_inner_t *inner, ngx_str_t *value)
+{
+    *value = *ngx_http_atls_ssl_alpn_name(inner->info.alpn);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_variable_session_reused(ngx_http_request_t *r,
+    ngx_http_atls_inner_t *inner, ngx_str_t *value)
+{
+    if (inner->info.reused) {
+        ngx_str_set(value, "r");
+
+    } else {
+        ngx_str_set(value, ".");
+    }
+
+    return NGX_OK;
+}
+
+
+/* Since the ClientHello, as $connection_time. */
+
+static ngx_int_t
+ngx_http_atls_variable_session_time(ngx_http_request_t *r,
+    ngx_http_atls_inner_t *inner, ngx_str_t *value)
+{
+    ngx_time_t      *tp;
+    ngx_msec_int_t   ms;
+
+    value->data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN + 4);
+    if (value->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    tp = ngx_timeofday();
+
+    ms = (ngx_msec_int_t) ((tp->sec - inner->info.created) * 1000)
+         + (ngx_msec_int_t) tp->msec - inner->info.created_msec;
+    ms = ngx_max(ms, 0);
+
+    value->len = ngx_sprintf(value->data, "%T.%03M", (time_t) ms / 1000,
+                             ms % 1000)
+                 - value->data;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_variable_early_data(ngx_http_request_t *r,
+    ngx_http_atls_inner_t *inner, ngx_str_t *value)
+{
+    if (inner->early) {
+        ngx_str_set(value, "1");
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_variable_identity(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t               value;
+    ngx_http_atls_inner_t  *inner;
+
+    inner = ngx_http_atls_inner_get(r->connection);
+
+    ngx_str_null(&value);
+
+    if (inner) {
+        value = inner->info.identity.fields[data];
+
+        if (value.len == 0 && data == NGX_HTTP_ATLS_IDENTITY_VERIFY) {
+            ngx_str_set(&value, "NONE");
+        }
+    }
+
+    if (value.len == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->len = value.len;
+    v->data = value.data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_variable_pem(ngx_http_request_t *r, ngx_str_t *der,
+    ngx_str_t *value)
+{
+    BIO        *bio;
+    u_char     *data;
+    ngx_int_t   rc;
+
+    rc = NGX_ERROR;
+
+    bio = BIO_new(BIO_s_mem());
+
+    if (bio == NULL
+        || PEM_write_bio(bio, PEM_STRING_X509, "", der->data, der->len) <= 0)
+    {
+        ngx_ssl_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "PEM_write_bio() failed");
+        goto done;
+    }
+
+    value->len = BIO_get_mem_data(bio, &data);
+    value->data = ngx_pnalloc(r->pool, value->len);
+
+    if (value->data) {
+        ngx_memcpy(value->data, data, value->len);
+        rc = NGX_OK;
+    }
+
+done:
+
+    BIO_free(bio);
+
+    return rc;
+}
+
+
+/* As $ssl_client_cert: a tab begins each line but the first. */
+
+static ngx_int_t
+ngx_http_atls_variable_client_cert(ngx_http_request_t *r,
+    ngx_http_atls_inner_t *inner, ngx_str_t *value)
+{
+    u_char     *p;
+    size_t      i, lines;
+    ngx_str_t  *der, pem;
+
+    der = &inner->info.identity.fields[NGX_HTTP_ATLS_IDENTITY_CERT];
+
+    if (der->len == 0) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_atls_variable_pem(r, der, &pem) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* without the last line feed */
+
+    pem.len--;
+    lines = 0;
+
+    for (i = 0; i < pem.len; i++) {
+        if (pem.data[i] == LF) {
+            lines++;
+        }
+    }
+
+    p = ngx_pnalloc(r->pool, pem.len + lines);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->data = p;
+    value->len = pem.len + lines;
+
+    for (i = 0; i < pem.len; i++) {
+        *p++ = pem.data[i];
+
+        if (pem.data[i] == LF) {
+            *p++ = '\t';
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_variable_client_escaped_cert(ngx_http_request_t *r,
+    ngx_http_atls_inner_t *inner, ngx_str_t *value)
+{
+    uintptr_t   n;
+    ngx_str_t  *der, pem;
+
+    der = &inner->info.identity.fields[NGX_HTTP_ATLS_IDENTITY_CERT];
+
+    if (der->len == 0) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_atls_variable_pem(r, der, &pem) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    n = ngx_escape_uri(NULL, pem.data, pem.len, NGX_ESCAPE_URI_COMPONENT);
+
+    value->len = pem.len + n * 2;
+    value->data = ngx_pnalloc(r->pool, value->len);
+    if (value->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_escape_uri(value->data, pem.data, pem.len, NGX_ESCAPE_URI_COMPONENT);
+
+    return NGX_OK;
+}
+
+
+/* The Client-Cert header of RFC 9440: DER as a byte sequence of RFC 8941. */
+
+static ngx_int_t
+ngx_http_atls_variable_client_cert_rfc9440(ngx_http_request_t *r,
+    ngx_http_atls_inner_t *inner, ngx_str_t *value)
+{
+    ngx_str_t  *der, base64;
+
+    der = &inner->info.identity.fields[NGX_HTTP_ATLS_IDENTITY_CERT];
+
+    if (der->len == 0) {
+        return NGX_OK;
+    }
+
+    value->data = ngx_pnalloc(r->pool, ngx_base64_encoded_length(der->len) + 2);
+    if (value->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->data[0] = ':';
+
+    base64.data = &value->data[1];
+    ngx_encode_base64(&base64, der);
+
+    base64.data[base64.len] = ':';
+    value->len = base64.len + 2;
 
     return NGX_OK;
 }

@@ -110,13 +110,13 @@ my $cookie = $c->cookie();
 
 $r = $c->close_notify();
 is_deeply([ $r->header('Set-Cookie') ],
-          [ 'atls=; Path=/.well-known/atls; Max-Age=0; HttpOnly' ],
+          [ 'atls=; Path=/.well-known/atls; HttpOnly; Max-Age=0' ],
           'expired at the end');
 
 $r = $c->post('xxxxxxxx', cookie => "atls=$cookie");
 is($r->status(), 410, 'the session is gone');
 is_deeply([ $r->header('Set-Cookie') ],
-          [ 'atls=; Path=/.well-known/atls; Max-Age=0; HttpOnly' ],
+          [ 'atls=; Path=/.well-known/atls; HttpOnly; Max-Age=0' ],
           'expired again, where it is unknown');
 
 

@@ -114,7 +114,8 @@ for my $mode (sort keys %modes) {
     my (%hosts, %seen, @bad);
 
     for my $n (1 .. $EACH) {
-        my $c = client(local => '127.0.0.2', headers => { 'X-Number' => $n });
+        my $c = client(local => '127.0.0.2', sni => 'other.example',
+                       headers => { 'X-Number' => $n });
 
         $c->handshake(hold => 1);
 

@@ -10,7 +10,7 @@ set -eu
 packages=(
     gcc libc6-dev make
     nginx nginx-dev libssl-dev libpcre2-dev zlib1g-dev      # to build
-    perl openssl curl libnet-ssleay-perl libio-socket-ssl-perl
+    perl openssl curl libgnutls28-dev libnet-ssleay-perl libio-socket-ssl-perl
     libfcgi-perl python3                                    # to test
     "$@"
 )

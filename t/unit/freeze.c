@@ -745,47 +745,126 @@ test_early_data(void)
 }
 
 
+/* Groups that this OpenSSL does not have are passed over. */
+
 static void
 test_groups(void)
 {
-    size_t    i;
-    SSL_CTX  *server, *client;
+    size_t       i;
+    SSL_CTX     *server, *client;
+    const char  *name;
 
     static const struct {
         const char  *name;
         unsigned     group;
         int          version;
+        const char  *printed;
     } groups[] = {
-        { "P-256", 23, TLS1_3_VERSION },
-        { "P-384", 24, TLS1_3_VERSION },
-        { "P-521", 25, TLS1_3_VERSION },
-        { "X25519", 29, TLS1_3_VERSION },
-        { "X448", 30, TLS1_3_VERSION },
-        { "ffdhe2048", 256, TLS1_3_VERSION },
-        { "P-384", 24, TLS1_2_VERSION },
-        { "X25519", 29, TLS1_2_VERSION }
+        { "P-256", 23, TLS1_3_VERSION, "prime256v1" },
+        { "P-384", 24, TLS1_3_VERSION, "secp384r1" },
+        { "P-521", 25, TLS1_3_VERSION, "secp521r1" },
+        { "X25519", 29, TLS1_3_VERSION, "X25519" },
+        { "X448", 30, TLS1_3_VERSION, "X448" },
+        { "brainpoolP256r1tls13", 31, TLS1_3_VERSION, "brainpoolP256r1tls13" },
+        { "ffdhe2048", 256, TLS1_3_VERSION, "ffdhe2048" },
+        { "MLKEM768", 0x0201, TLS1_3_VERSION, "MLKEM768" },
+        { "SecP256r1MLKEM768", 0x11eb, TLS1_3_VERSION, "SecP256r1MLKEM768" },
+        { "X25519MLKEM768", 0x11ec, TLS1_3_VERSION, "X25519MLKEM768" },
+        { "P-384", 24, TLS1_2_VERSION, "secp384r1" },
+        { "brainpoolP256r1", 26, TLS1_2_VERSION, "brainpoolP256r1" },
+        { "X25519", 29, TLS1_2_VERSION, "X25519" }
     };
 
     for (i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
         server = make_ctx(1, groups[i].version, NULL);
         client = make_ctx(0, groups[i].version, NULL);
 
-        must(SSL_CTX_set1_groups_list(server, groups[i].name));
-        must(SSL_CTX_set1_groups_list(client, groups[i].name));
-        must(SSL_CTX_set_cipher_list(client, "ECDHE-RSA-AES128-GCM-SHA256"));
+        if (SSL_CTX_set1_groups_list(server, groups[i].name)
+            && SSL_CTX_set1_groups_list(client, groups[i].name))
+        {
+            must(SSL_CTX_set_cipher_list(client,
+                                         "ECDHE-RSA-AES128-GCM-SHA256"));
 
-        conn_new(&conn, server, client, 1);
+            conn_new(&conn, server, client, 1);
+            must(handshake(&conn));
+            must(freeze(&conn) == 0);
+
+            name = atls_group_name(conn.ch.state->group);
+
+            ok(conn.ch.state->group == groups[i].group, "group %s, %s",
+               groups[i].name, SSL_get_version(conn.peer));
+            ok(name && strcmp(name, groups[i].printed) == 0, "its name is %s",
+               groups[i].printed);
+
+            conn_done(&conn);
+        }
+
+        ERR_clear_error();
+        SSL_CTX_free(server);
+        SSL_CTX_free(client);
+    }
+
+    ok(atls_group_name(0) == NULL, "no group has no name");
+    ok(atls_group_name(0xffff) == NULL, "nor has an unknown one");
+}
+
+
+/* RFC 7627, which either side of TLS 1.2 may do without. */
+
+static void
+test_extended_master(int version, int with)
+{
+    int       role;
+    SSL_CTX  *server, *client;
+
+    for (role = 0; role < 2; role++) {
+        server = make_ctx(1, version, NULL);
+        client = make_ctx(0, version, NULL);
+        must(SSL_CTX_set_num_tickets(server, role ? 2 : 0));
+
+        if (!with) {
+            SSL_CTX_set_options(client, SSL_OP_NO_EXTENDED_MASTER_SECRET);
+        }
+
+        conn_new(&conn, server, client, role);
         must(handshake(&conn));
         must(freeze(&conn) == 0);
 
-        ok(conn.ch.state->group == groups[i].group, "group %s, %s",
-           groups[i].name, SSL_get_version(conn.peer));
+        ok(conn.ch.state->extended_master
+           == (with || version == TLS1_3_VERSION),
+           "%s, %s, %s extended master secret", SSL_get_version(conn.peer),
+           role ? "server" : "client", with ? "with" : "without");
+        ok(same_exports(&conn), "and its exporter");
 
         conn_done(&conn);
 
         SSL_CTX_free(server);
         SSL_CTX_free(client);
     }
+}
+
+
+static void
+test_labels(void)
+{
+    char          label[ATLS_MAX_LABEL + 1];
+    uint8_t       out[32];
+    unit_pair_t   pair;
+
+    ok(atls_label_reserved("master secret", 13), "a reserved label");
+    ok(atls_label_reserved("key expansion 2", 15), "one that begins so");
+    ok(!atls_label_reserved("key expansio", 12), "one that does not quite");
+    ok(!atls_label_reserved("", 0), "an empty one");
+
+    memset(label, 'x', sizeof(label));
+    unit_pair(&pair, ATLS_TLSv1_3, ATLS_AES_128_GCM);
+
+    ok(atls_export(&pair.state, label, ATLS_MAX_LABEL, NULL, 0, out, 32) == 0,
+       "the longest label");
+    ok(atls_export(&pair.state, label, ATLS_MAX_LABEL + 1, NULL, 0, out, 32)
+       == -1, "one that is too long");
+
+    unit_pair_done(&pair);
 }
 
 
@@ -952,6 +1031,10 @@ main(void)
     test_max_fragment(TLS1_2_VERSION, 1);
     test_early_data();
     test_groups();
+    test_extended_master(TLS1_2_VERSION, 1);
+    test_extended_master(TLS1_2_VERSION, 0);
+    test_extended_master(TLS1_3_VERSION, 0);
+    test_labels();
     test_refusals();
 
     X509_free(rsa_cert);

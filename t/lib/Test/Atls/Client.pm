@@ -6,6 +6,8 @@ package Test::Atls::Client;
 #     my $c = Test::Atls::Client->new(port => $t->port(0));
 #     $c->handshake() or diag($c->error());
 #     my $r = $c->get('/');                   # a Test::Atls::Response
+#
+# Test::Atls::Stack is the same with the TLS of other programs.
 
 use strict;
 use warnings;
@@ -78,7 +80,7 @@ sub _make_outer {
 }
 
 
-# TLS
+# TLS: another stack replaces all from here up to tls_shutdown()
 
 sub _make_tls {
     my ($self) = @_;
@@ -224,6 +226,9 @@ sub tls_out {
 }
 
 
+sub tls_pending { Net::SSLeay::BIO_pending($_[0]{out}) }
+
+
 # Cipher text that came.  It is read by the next call that reads.
 
 sub tls_in {
@@ -274,12 +279,17 @@ sub handshake_step {
 }
 
 
+# close_notify, to be sent with what is sent next.
+
+sub tls_shutdown { Net::SSLeay::shutdown($_[0]{ssl}) }
+
+
 # Sends close_notify with nothing but it; returns the response.
 
 sub close_notify {
     my ($self) = @_;
 
-    Net::SSLeay::shutdown($self->{ssl});
+    $self->tls_shutdown();
 
     return $self->exchange($self->tls_out());
 }
@@ -422,7 +432,7 @@ sub handshake {
     for (1 .. 10) {
         my $done = $self->handshake_step();
 
-        return 0 if $self->{error} && !Net::SSLeay::BIO_pending($self->{out});
+        return 0 if $self->{error} && !$self->tls_pending();
         return 1 if $done && $args{hold};
 
         my $flight = $self->tls_out();
@@ -605,7 +615,15 @@ sub cookie {
 sub server_cert {
     my ($self) = @_;
 
-    my $x = Net::SSLeay::get_peer_certificate($self->{ssl}) or return '';
+    return _names(Net::SSLeay::get_peer_certificate($self->{ssl}));
+}
+
+
+sub _names {
+    my ($x) = @_;
+
+    return '' unless $x;
+
     my $text = Net::SSLeay::X509_NAME_oneline(
                    Net::SSLeay::X509_get_subject_name($x)) . ' by '
                . Net::SSLeay::X509_NAME_oneline(

@@ -1,0 +1,247 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+
+
+static ngx_uint_t ngx_http_atls_cookie_token(ngx_str_t *name);
+static ngx_uint_t ngx_http_atls_cookie_text(ngx_str_t *value);
+static ngx_int_t ngx_http_atls_cookie_parameter(ngx_str_t *arg,
+    ngx_http_atls_cookie_t *cookie);
+
+
+char *
+ngx_http_atls_cookie(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_atls_loc_conf_t *alcf = conf;
+
+    ngx_str_t               *value;
+    ngx_uint_t               i;
+    ngx_http_atls_cookie_t  *cookie;
+
+    cookie = &alcf->cookie;
+
+    if (cookie->name.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (!ngx_http_atls_cookie_token(&value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid cookie name \"%V\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    cookie->name = value[1];
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_http_atls_cookie_parameter(&value[i], cookie) != NGX_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* RFC 6265, section 4.1.1: a token of RFC 9110, section 5.6.2. */
+
+static ngx_uint_t
+ngx_http_atls_cookie_token(ngx_str_t *name)
+{
+    u_char   ch;
+    size_t   i;
+
+    for (i = 0; i < name->len; i++) {
+        ch = name->data[i];
+
+        if (ch <= 0x20 || ch >= 0x7f
+            || ngx_strchr("()<>@,;:\\\"/[]?={}", ch))
+        {
+            return 0;
+        }
+    }
+
+    return name->len != 0;
+}
+
+
+static ngx_uint_t
+ngx_http_atls_cookie_text(ngx_str_t *value)
+{
+    size_t  i;
+
+    for (i = 0; i < value->len; i++) {
+
+        if (value->data[i] <= 0x20 || value->data[i] >= 0x7f
+            || value->data[i] == ';')
+        {
+            return 0;
+        }
+    }
+
+    return value->len != 0;
+}
+
+
+static ngx_int_t
+ngx_http_atls_cookie_parameter(ngx_str_t *arg, ngx_http_atls_cookie_t *cookie)
+{
+    ngx_str_t  value;
+
+    if (ngx_strcmp(arg->data, "secure") == 0) {
+        cookie->secure = 1;
+        return NGX_OK;
+    }
+
+    if (ngx_strncmp(arg->data, "path=", 5) == 0) {
+        value.data = arg->data + 5;
+        value.len = arg->len - 5;
+        cookie->path = value;
+
+        return (ngx_http_atls_cookie_text(&value) && value.data[0] == '/')
+               ? NGX_OK : NGX_ERROR;
+    }
+
+    if (ngx_strncmp(arg->data, "domain=", 7) == 0) {
+        value.data = arg->data + 7;
+        value.len = arg->len - 7;
+        cookie->domain = value;
+
+        return ngx_http_atls_cookie_text(&value) ? NGX_OK : NGX_ERROR;
+    }
+
+    if (ngx_strcmp(arg->data, "samesite=strict") == 0) {
+        ngx_str_set(&cookie->samesite, "Strict");
+        return NGX_OK;
+    }
+
+    if (ngx_strcmp(arg->data, "samesite=lax") == 0) {
+        ngx_str_set(&cookie->samesite, "Lax");
+        return NGX_OK;
+    }
+
+    if (ngx_strcmp(arg->data, "samesite=none") == 0) {
+        ngx_str_set(&cookie->samesite, "None");
+        return NGX_OK;
+    }
+
+    return NGX_ERROR;
+}
+
+
+void
+ngx_http_atls_cookie_merge(ngx_http_atls_cookie_t *conf,
+    ngx_http_atls_cookie_t *prev)
+{
+    if (conf->name.data) {
+        return;
+    }
+
+    if (prev->name.data) {
+        *conf = *prev;
+        return;
+    }
+
+    ngx_str_set(&conf->name, "atls");
+}
+
+
+ngx_int_t
+ngx_http_atls_cookie_conf(ngx_conf_t *cf, ngx_http_atls_cookie_t *cookie)
+{
+    u_char                    *p;
+    ngx_str_t                  path;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    path = cookie->path;
+
+    if (path.len == 0) {
+        path = clcf->name;
+
+        if (clcf->named) {
+            ngx_str_set(&path, "/");
+        }
+
+#if (NGX_PCRE)
+        if (clcf->regex) {
+            ngx_str_set(&path, "/");
+        }
+#endif
+    }
+
+    p = ngx_pnalloc(cf->pool,
+                    sizeof("; Path=; Domain=; HttpOnly; SameSite=; Secure")
+                    + path.len + cookie->domain.len + cookie->samesite.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    cookie->attributes.data = p;
+
+    p = ngx_sprintf(p, "; Path=%V", &path);
+
+    if (cookie->domain.len) {
+        p = ngx_sprintf(p, "; Domain=%V", &cookie->domain);
+    }
+
+    p = ngx_cpymem(p, "; HttpOnly", sizeof("; HttpOnly") - 1);
+
+    if (cookie->samesite.len) {
+        p = ngx_sprintf(p, "; SameSite=%V", &cookie->samesite);
+    }
+
+    if (cookie->secure) {
+        p = ngx_cpymem(p, "; Secure", sizeof("; Secure") - 1);
+    }
+
+    cookie->attributes.len = p - cookie->attributes.data;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_atls_cookie_header(ngx_http_request_t *r,
+    ngx_http_atls_cookie_t *cookie, u_char *id, ngx_str_t *value)
+{
+    u_char     *p;
+    ngx_str_t   text;
+    u_char      buf[NGX_HTTP_ATLS_COOKIE_LEN];
+
+    text.len = 0;
+    text.data = buf;
+
+    if (id) {
+        ngx_http_atls_session_cookie(id, &text);
+    }
+
+    value->data = ngx_pnalloc(r->pool, cookie->name.len + text.len
+                              + cookie->attributes.len
+                              + sizeof("=; Max-Age=0; Secure"));
+    if (value->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_sprintf(value->data, "%V=%V%V%s", &cookie->name, &text,
+                    &cookie->attributes, id ? "" : "; Max-Age=0");
+
+#if (NGX_HTTP_SSL)
+    if (r->connection->ssl && !cookie->secure) {
+        p = ngx_cpymem(p, "; Secure", sizeof("; Secure") - 1);
+    }
+#endif
+
+    value->len = p - value->data;
+
+    return NGX_OK;
+}

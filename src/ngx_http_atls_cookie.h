@@ -1,0 +1,46 @@
+
+/*
+ * The cookie that a session is known by (atls_cookie).
+ */
+
+
+#ifndef _NGX_HTTP_ATLS_COOKIE_H_INCLUDED_
+#define _NGX_HTTP_ATLS_COOKIE_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+
+
+typedef struct {
+    ngx_str_t                  name;           /* NULL data: not set */
+    ngx_str_t                  path;           /* empty: the location's */
+    ngx_str_t                  domain;
+    ngx_str_t                  samesite;
+    ngx_uint_t                 secure;         /* even if the POST is not */
+
+    /* of a location with "atls on": "; Path=...; HttpOnly" and the like */
+    ngx_str_t                  attributes;
+} ngx_http_atls_cookie_t;
+
+
+/* The handler of the "atls_cookie" directive. */
+
+char *ngx_http_atls_cookie(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* Sets the default, and the attributes from all that is set. */
+
+void ngx_http_atls_cookie_merge(ngx_http_atls_cookie_t *conf,
+    ngx_http_atls_cookie_t *prev);
+ngx_int_t ngx_http_atls_cookie_conf(ngx_conf_t *cf,
+    ngx_http_atls_cookie_t *cookie);
+
+/*
+ * The value of the Set-Cookie header for a session's id, or the one that makes
+ * the client forget it, if NULL; from the request's pool.
+ */
+
+ngx_int_t ngx_http_atls_cookie_header(ngx_http_request_t *r,
+    ngx_http_atls_cookie_t *cookie, u_char *id, ngx_str_t *value);
+
+
+#endif /* _NGX_HTTP_ATLS_COOKIE_H_INCLUDED_ */

@@ -1,0 +1,217 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+
+
+/* As in the extension: the lists's length, a type, the name's length. */
+
+#define NGX_HTTP_ATLS_SNI_HEADER  5
+
+
+static ngx_int_t ngx_http_atls_sni_normalize(ngx_str_t *name, u_char *buf);
+static ngx_http_core_srv_conf_t *ngx_http_atls_sni_server(
+    ngx_http_virtual_names_t *names, ngx_str_t *host, ngx_log_t *log);
+static ngx_http_atls_endpoint_t *ngx_http_atls_sni_endpoint(
+    ngx_http_core_srv_conf_t *server, ngx_http_core_loc_conf_t *clcf);
+
+
+void
+ngx_http_atls_sni_target(ngx_http_request_t *r, ngx_http_atls_target_t *target)
+{
+    target->server = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+    target->named = 0;
+    target->conf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+    target->tls = target->conf;
+    target->srv_conf = r->srv_conf;
+    target->loc_conf = r->loc_conf;
+}
+
+
+void
+ngx_http_atls_sni_select(ngx_http_atls_target_t *target,
+    ngx_http_virtual_names_t *names, ngx_str_t *name, ngx_log_t *log)
+{
+    u_char                     buf[TLSEXT_MAXLEN_host_name];
+    ngx_str_t                  host;
+    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_core_srv_conf_t  *server;
+    ngx_http_atls_endpoint_t  *endpoint;
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    host = *name;
+
+    if (names == NULL || ngx_http_atls_sni_normalize(&host, buf) != NGX_OK) {
+        return;
+    }
+
+    server = ngx_http_atls_sni_server(names, &host, log);
+
+    if (server == NULL) {
+        return;
+    }
+
+    target->named = 1;
+
+    if (server == target->server) {
+        return;
+    }
+
+    target->server = server;
+
+    clcf = target->loc_conf[ngx_http_core_module.ctx_index];
+    endpoint = ngx_http_atls_sni_endpoint(server, clcf);
+
+    if (endpoint) {
+        target->conf = endpoint->loc_conf[ngx_http_atls_module.ctx_index];
+        target->tls = target->conf;
+        target->srv_conf = server->ctx->srv_conf;
+        target->loc_conf = endpoint->loc_conf;
+
+        return;
+    }
+
+    alcf = server->ctx->loc_conf[ngx_http_atls_module.ctx_index];
+
+    if (alcf->ssl) {
+        target->tls = alcf;
+    }
+}
+
+
+/* As core does with the Host header. */
+
+static ngx_int_t
+ngx_http_atls_sni_normalize(ngx_str_t *name, u_char *buf)
+{
+    if (name->len && name->data[name->len - 1] == '.') {
+        name->len--;
+    }
+
+    if (name->len == 0 || name->len > TLSEXT_MAXLEN_host_name) {
+        return NGX_DECLINED;
+    }
+
+    ngx_strlow(buf, name->data, name->len);
+    name->data = buf;
+
+    return NGX_OK;
+}
+
+
+static ngx_http_core_srv_conf_t *
+ngx_http_atls_sni_server(ngx_http_virtual_names_t *names, ngx_str_t *host,
+    ngx_log_t *log)
+{
+    ngx_http_core_srv_conf_t  *server;
+
+    server = ngx_hash_find_combined(&names->names,
+                                    ngx_hash_key(host->data, host->len),
+                                    host->data, host->len);
+
+#if (NGX_PCRE)
+
+    if (server == NULL) {
+        ngx_int_t                n;
+        ngx_uint_t               i;
+        ngx_http_server_name_t  *sn;
+
+        sn = names->regex;
+
+        for (i = 0; i < names->nregex; i++) {
+
+            n = ngx_regex_exec(sn[i].regex->regex, host, NULL, 0);
+
+            if (n >= 0) {
+                return sn[i].server;
+            }
+
+            if (n != NGX_REGEX_NO_MATCHED) {
+                ngx_log_error(NGX_LOG_ALERT, log, 0,
+                              ngx_regex_exec_n " failed: %i on \"%V\" "
+                              "using \"%V\"",
+                              n, host, &sn[i].regex->name);
+                return NULL;
+            }
+        }
+    }
+
+#endif
+
+    return server;
+}
+
+
+/* The location of the same name in another server. */
+
+static ngx_http_atls_endpoint_t *
+ngx_http_atls_sni_endpoint(ngx_http_core_srv_conf_t *server,
+    ngx_http_core_loc_conf_t *clcf)
+{
+    ngx_uint_t                  i;
+    ngx_http_atls_endpoint_t   *endpoint;
+    ngx_http_core_loc_conf_t   *location;
+    ngx_http_atls_loc_conf_t   *alcf;
+
+    alcf = server->ctx->loc_conf[ngx_http_atls_module.ctx_index];
+
+    endpoint = alcf->endpoints.elts;
+
+    for (i = 0; i < alcf->endpoints.nelts; i++) {
+
+        location = endpoint[i].loc_conf[ngx_http_core_module.ctx_index];
+
+        if (location->name.len == clcf->name.len
+            && ngx_strncmp(location->name.data, clcf->name.data,
+                           clcf->name.len)
+               == 0)
+        {
+            return &endpoint[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_int_t
+ngx_http_atls_sni_client_hello(ngx_ssl_conn_t *ssl, ngx_str_t *name)
+{
+    size_t                len;
+    const unsigned char  *p;
+
+    ngx_str_null(name);
+
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &p, &len)
+        == 0)
+    {
+        return NGX_OK;
+    }
+
+    /* one name, as OpenSSL, which looks at it later, wants it */
+
+    if (len <= NGX_HTTP_ATLS_SNI_HEADER
+        || (size_t) (p[0] << 8) + p[1] + 2 != len
+        || p[2] != TLSEXT_NAMETYPE_host_name
+        || (size_t) (p[3] << 8) + p[4] + NGX_HTTP_ATLS_SNI_HEADER != len)
+    {
+        return NGX_ERROR;
+    }
+
+    p += NGX_HTTP_ATLS_SNI_HEADER;
+    len -= NGX_HTTP_ATLS_SNI_HEADER;
+
+    if (len > TLSEXT_MAXLEN_host_name || ngx_strlchr((u_char *) p,
+                                                     (u_char *) p + len, '\0'))
+    {
+        return NGX_ERROR;
+    }
+
+    name->len = len;
+    name->data = (u_char *) p;
+
+    return NGX_OK;
+}

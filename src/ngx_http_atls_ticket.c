@@ -1,0 +1,597 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+
+#include <openssl/core_names.h>
+#include <openssl/rand.h>
+
+
+/* Of ngx_http_atls_ticket_t: tickets of another one are ignored. */
+
+#define NGX_HTTP_ATLS_TICKET_LAYOUT    1
+
+/* RFC 8446, section 4.6.1: no ticket is good for longer */
+
+#define NGX_HTTP_ATLS_TICKET_LIFETIME  604800
+
+/* As OpenSSL has it. */
+
+#define NGX_HTTP_ATLS_TICKET_NAME_LEN  16
+
+
+typedef struct {
+    u_char                       name[NGX_HTTP_ATLS_TICKET_NAME_LEN];
+    u_char                       aes_key[32];
+    u_char                       hmac_key[32];
+    time_t                       expire;        /* of its last ticket */
+} ngx_http_atls_ticket_key_t;
+
+
+typedef struct {
+    ngx_http_atls_ticket_key_t   current;
+    ngx_http_atls_ticket_key_t   previous;
+    ngx_atomic_t                 generation;    /* 0: no keys yet */
+} ngx_http_atls_ticket_keys_t;
+
+
+struct ngx_http_atls_tickets_s {
+    ngx_http_atls_ticket_keys_t  keys;
+
+    uint64_t                     zone;          /* random: this one's name */
+    uint64_t                     issued;        /* the last number given out */
+    uint64_t                     window;        /* bits in used */
+    u_char                       used[1];
+};
+
+
+/*
+ * What we put into a ticket.  Key files may be shared by machines, so it has
+ * no holes, and in another byte order it has another layout.
+ */
+
+typedef struct {
+    uint64_t                     layout;
+    uint64_t                     policy;
+    uint64_t                     since;         /* the full handshake */
+    uint64_t                     zone;          /* that the number is of */
+    uint64_t                     number;        /* 0: no early data */
+} ngx_http_atls_ticket_t;
+
+
+static int ngx_http_atls_ticket_key(ngx_ssl_conn_t *ssl, unsigned char *name,
+    unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int enc);
+static ngx_http_atls_ticket_key_t *ngx_http_atls_ticket_current_key(
+    ngx_ssl_conn_t *ssl, ngx_log_t *log);
+static ngx_http_atls_ticket_key_t *ngx_http_atls_ticket_find_key(
+    ngx_ssl_conn_t *ssl, u_char *name, ngx_log_t *log);
+static ngx_int_t ngx_http_atls_ticket_sync_keys(ngx_shm_zone_t *zone,
+    time_t expire, ngx_log_t *log);
+static int ngx_http_atls_ticket_make(ngx_ssl_conn_t *ssl, void *arg);
+static SSL_TICKET_RETURN ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl,
+    SSL_SESSION *session, const unsigned char *name, size_t len,
+    SSL_TICKET_STATUS status, void *arg);
+static ngx_int_t ngx_http_atls_ticket_read(SSL_SESSION *session,
+    ngx_http_atls_ticket_t *ticket);
+static time_t ngx_http_atls_ticket_left(ngx_http_atls_loc_conf_t *alcf,
+    ngx_http_atls_ticket_t *ticket);
+static int ngx_http_atls_ticket_early_data(ngx_ssl_conn_t *ssl, void *arg);
+static uint64_t ngx_http_atls_ticket_issue(ngx_shm_zone_t *zone);
+static ngx_uint_t ngx_http_atls_ticket_claim(ngx_shm_zone_t *zone,
+    ngx_http_atls_ticket_t *ticket);
+
+
+/* This worker's copy of the zone's. */
+
+static ngx_http_atls_ticket_keys_t  ngx_http_atls_ticket_keys;
+
+
+ngx_http_atls_tickets_t *
+ngx_http_atls_ticket_init_zone(ngx_slab_pool_t *shpool, size_t size)
+{
+    size_t                    n;
+    ngx_http_atls_tickets_t  *tickets;
+
+    n = ngx_max(size / 64, 1024);
+
+    tickets = ngx_slab_calloc(shpool, sizeof(ngx_http_atls_tickets_t) + n);
+    if (tickets == NULL) {
+        return NULL;
+    }
+
+    /* the keys and the zone's name */
+
+    if (RAND_bytes((u_char *) tickets,
+                   offsetof(ngx_http_atls_tickets_t, issued))
+        != 1)
+    {
+        ngx_ssl_error(NGX_LOG_EMERG, ngx_cycle->log, 0, "RAND_bytes() failed");
+        return NULL;
+    }
+
+    tickets->keys.current.expire = 0;
+    tickets->keys.previous.expire = 0;
+    tickets->keys.generation = 1;
+
+    tickets->window = n * 8;
+
+    return tickets;
+}
+
+
+ngx_int_t
+ngx_http_atls_ticket_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
+{
+    SSL_CTX  *ctx;
+
+    ctx = alcf->ssl->ctx;
+
+    /*
+     * OpenSSL makes and opens tickets with what is set in the SSL_CTX that a
+     * handshake began with, whichever one the ClientHello asks for.  So this is
+     * for all of them, with tickets or without.
+     */
+
+    if (alcf->session_ticket_keys) {
+        if (ngx_ssl_session_ticket_keys(cf, alcf->ssl,
+                                        alcf->session_ticket_keys)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+    } else {
+        SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ngx_http_atls_ticket_key);
+    }
+
+    SSL_CTX_set_session_ticket_cb(ctx, ngx_http_atls_ticket_make,
+                                  ngx_http_atls_ticket_open, NULL);
+
+    SSL_CTX_set_allow_early_data_cb(ctx, ngx_http_atls_ticket_early_data, NULL);
+
+    if (alcf->session_tickets) {
+
+        /*
+         * Not the default of two: a client is served by one session at a time,
+         * each resumption gives the next ticket, and each takes about 23 us.
+         */
+
+        SSL_CTX_set_num_tickets(ctx, 1);
+
+        return ngx_ssl_early_data(cf, alcf->ssl, alcf->early_data);
+    }
+
+    /* the option alone makes tickets of TLS 1.3 refer to a session cache */
+
+    SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(ctx, 0);
+
+    if (alcf->early_data) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "\"atls_early_data\" ignored, it needs "
+                      "\"atls_session_tickets\"");
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_atls_ticket_apply(ngx_ssl_conn_t *ssl, ngx_http_atls_loc_conf_t *alcf)
+{
+    SSL_CTX  *ctx;
+
+    ctx = alcf->ssl->ctx;
+
+    SSL_set_num_tickets(ssl, SSL_CTX_get_num_tickets(ctx));
+    SSL_set_max_early_data(ssl, SSL_CTX_get_max_early_data(ctx));
+}
+
+
+/*
+ * Called by OpenSSL to protect a ticket (enc) or to open one.  0: there is no
+ * ticket, and no resumption.
+ */
+
+static int
+ngx_http_atls_ticket_key(ngx_ssl_conn_t *ssl, unsigned char *name,
+    unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int enc)
+{
+    OSSL_PARAM                   params[2];
+    ngx_connection_t            *c;
+    ngx_http_atls_ticket_key_t  *key;
+
+    c = ngx_ssl_get_connection(ssl);
+
+    key = enc ? ngx_http_atls_ticket_current_key(ssl, c->log)
+              : ngx_http_atls_ticket_find_key(ssl, name, c->log);
+
+    if (key == NULL) {
+        return 0;
+    }
+
+    if (enc) {
+        ngx_memcpy(name, key->name, NGX_HTTP_ATLS_TICKET_NAME_LEN);
+
+        if (RAND_bytes(iv, EVP_MAX_IV_LENGTH) != 1) {
+            ngx_ssl_error(NGX_LOG_ALERT, c->log, 0, "RAND_bytes() failed");
+            return -1;
+        }
+    }
+
+    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
+                                                 "SHA256", 0);
+    params[1] = OSSL_PARAM_construct_end();
+
+    if (EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->aes_key, iv,
+                          enc)
+        != 1
+        || EVP_MAC_init(mac, key->hmac_key, sizeof(key->hmac_key), params)
+           != 1)
+    {
+        ngx_ssl_error(NGX_LOG_ALERT, c->log, 0,
+                      "atls ticket key can't be used");
+        return -1;
+    }
+
+    /* 2: TLS 1.2 gives the client another ticket, with the current key */
+
+    return (enc || key == &ngx_http_atls_ticket_keys.current) ? 1 : 2;
+}
+
+
+static ngx_http_atls_ticket_key_t *
+ngx_http_atls_ticket_current_key(ngx_ssl_conn_t *ssl, ngx_log_t *log)
+{
+    time_t                        now, expire;
+    ngx_http_atls_loc_conf_t     *alcf;
+    ngx_http_atls_ticket_keys_t  *keys;
+
+    alcf = ngx_http_atls_handshake_conf(ssl);
+    keys = &ngx_http_atls_ticket_keys;
+
+    now = ngx_time();
+    expire = now + ngx_min(alcf->session_lifetime,
+                           NGX_HTTP_ATLS_TICKET_LIFETIME);
+
+    /* with one lifetime for all locations: once a second */
+
+    if ((keys->current.expire < expire || keys->previous.expire < now)
+        && ngx_http_atls_ticket_sync_keys(ngx_http_atls_handshake_zone(ssl),
+                                          expire, log)
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return &keys->current;
+}
+
+
+/* A name that is not known takes no lock: a ClientHello has room for many. */
+
+static ngx_http_atls_ticket_key_t *
+ngx_http_atls_ticket_find_key(ngx_ssl_conn_t *ssl, u_char *name,
+    ngx_log_t *log)
+{
+    ngx_shm_zone_t               *zone;
+    ngx_http_atls_tickets_t      *tickets;
+    ngx_http_atls_ticket_keys_t  *keys;
+
+    zone = ngx_http_atls_handshake_zone(ssl);
+    tickets = ngx_http_atls_session_tickets(zone);
+
+    keys = &ngx_http_atls_ticket_keys;
+
+    if (keys->generation != tickets->keys.generation
+        && ngx_http_atls_ticket_sync_keys(zone, 0, log) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    if (ngx_memcmp(keys->current.name, name, NGX_HTTP_ATLS_TICKET_NAME_LEN)
+        == 0)
+    {
+        return &keys->current;
+    }
+
+    if (ngx_memcmp(keys->previous.name, name, NGX_HTTP_ATLS_TICKET_NAME_LEN)
+        == 0)
+    {
+        return &keys->previous;
+    }
+
+    return NULL;
+}
+
+
+/*
+ * Brings the copy of the keys up to date.  expire: of the ticket that is going
+ * to be made, or 0.  The current key becomes the previous one, and another one
+ * current, when all tickets of the previous one have expired, whatever the
+ * lifetimes of locations are.
+ */
+
+static ngx_int_t
+ngx_http_atls_ticket_sync_keys(ngx_shm_zone_t *zone, time_t expire,
+    ngx_log_t *log)
+{
+    ngx_slab_pool_t              *shpool;
+    ngx_http_atls_tickets_t      *tickets;
+    ngx_http_atls_ticket_key_t    fresh;
+    ngx_http_atls_ticket_keys_t  *keys;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    tickets = ngx_http_atls_session_tickets(zone);
+
+    /* most often in vain, but not under the lock */
+
+    if (RAND_bytes((u_char *) &fresh, sizeof(ngx_http_atls_ticket_key_t))
+        != 1)
+    {
+        ngx_ssl_error(NGX_LOG_ALERT, log, 0, "RAND_bytes() failed");
+        return NGX_ERROR;
+    }
+
+    fresh.expire = 0;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    keys = &tickets->keys;
+
+    if (keys->previous.expire < ngx_time()) {
+        keys->previous = keys->current;
+        keys->current = fresh;
+        keys->generation++;
+    }
+
+    keys->current.expire = ngx_max(keys->current.expire, expire);
+
+    ngx_http_atls_ticket_keys = *keys;
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    ngx_explicit_memzero(&fresh, sizeof(ngx_http_atls_ticket_key_t));
+
+    return NGX_OK;
+}
+
+
+/* Called by OpenSSL when a ticket is about to be made of the session. */
+
+static int
+ngx_http_atls_ticket_make(ngx_ssl_conn_t *ssl, void *arg)
+{
+    time_t                     left;
+    SSL_SESSION               *session;
+    ngx_shm_zone_t            *zone;
+    ngx_http_atls_ticket_t     ticket;
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    alcf = ngx_http_atls_handshake_conf(ssl);
+    zone = ngx_http_atls_handshake_zone(ssl);
+    session = SSL_get_session(ssl);
+
+    /* a resumed session still has what its ticket said */
+
+    if (ngx_http_atls_ticket_read(session, &ticket) != NGX_OK) {
+        ticket.layout = NGX_HTTP_ATLS_TICKET_LAYOUT;
+        ticket.since = ngx_time();
+    }
+
+    ticket.policy = ngx_http_atls_handshake_policy(ssl);
+    ticket.zone = ngx_http_atls_session_tickets(zone)->zone;
+    ticket.number = 0;
+
+    if (alcf->early_data && SSL_version(ssl) == TLS1_3_VERSION) {
+        ticket.number = ngx_http_atls_ticket_issue(zone);
+    }
+
+    if (SSL_SESSION_set1_ticket_appdata(session, &ticket,
+                                        sizeof(ngx_http_atls_ticket_t))
+        != 1)
+    {
+        return 0;
+    }
+
+    /*
+     * The client is told this, and OpenSSL sees to it.  In TLS 1.2 a resumed
+     * session keeps the time that it began at, and its timeout.
+     */
+
+    if (SSL_version(ssl) == TLS1_3_VERSION || !SSL_session_reused(ssl)) {
+        left = ngx_http_atls_ticket_left(alcf, &ticket);
+        left = ngx_min(left, NGX_HTTP_ATLS_TICKET_LIFETIME);
+
+        (void) SSL_SESSION_set_timeout(session, ngx_max(left, 0));
+    }
+
+    return 1;
+}
+
+
+/*
+ * Called by OpenSSL with each ticket that the client offers; session is NULL
+ * if it is empty, or could not be decrypted.
+ *
+ * Resumption is not authentication: a client is let in for the lifetime of a
+ * session by the policy that its full handshake has met.  Tickets that come
+ * of tickets do not prolong that, and another policy takes a full handshake.
+ * So does a pre-shared key, whose policy is never the location's: it may have
+ * been withdrawn since, and is as fast as a ticket.
+ */
+
+static SSL_TICKET_RETURN
+ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl, SSL_SESSION *session,
+    const unsigned char *name, size_t len, SSL_TICKET_STATUS status, void *arg)
+{
+    ngx_connection_t          *c;
+    ngx_http_atls_ticket_t     ticket;
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    /* in TLS 1.3 an empty one is an error, which this does not hide */
+
+    if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW) {
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    }
+
+    alcf = ngx_http_atls_handshake_conf(ssl);
+
+    if (ngx_http_atls_ticket_read(session, &ticket) != NGX_OK
+        || ticket.policy != alcf->policy
+        || ngx_http_atls_ticket_left(alcf, &ticket) <= 0)
+    {
+        c = ngx_ssl_get_connection(ssl);
+
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                       "atls ticket is of another policy, or too old");
+
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    }
+
+    ngx_http_atls_handshake_set_ticket(ssl);
+
+    /* tickets of TLS 1.3 are for one resumption: RFC 8446, appendix C.4 */
+
+    if (SSL_version(ssl) == TLS1_3_VERSION) {
+        return SSL_TICKET_RETURN_USE_RENEW;
+    }
+
+    return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE
+                                        : SSL_TICKET_RETURN_USE_RENEW;
+}
+
+
+/* A session that was not resumed from a ticket has no data. */
+
+static ngx_int_t
+ngx_http_atls_ticket_read(SSL_SESSION *session, ngx_http_atls_ticket_t *ticket)
+{
+    void    *data;
+    size_t   len;
+
+    if (SSL_SESSION_get0_ticket_appdata(session, &data, &len) != 1
+        || len != sizeof(ngx_http_atls_ticket_t))
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(ticket, data, sizeof(ngx_http_atls_ticket_t));
+
+    return ticket->layout == NGX_HTTP_ATLS_TICKET_LAYOUT ? NGX_OK
+                                                         : NGX_DECLINED;
+}
+
+
+/* The seconds that the client may go on for without a full handshake. */
+
+static time_t
+ngx_http_atls_ticket_left(ngx_http_atls_loc_conf_t *alcf,
+    ngx_http_atls_ticket_t *ticket)
+{
+    return alcf->session_lifetime - (ngx_time() - (time_t) ticket->since);
+}
+
+
+/*
+ * Early data can be replayed, so a ticket is good for it once: RFC 8446,
+ * section 8.1.  What has to be remembered for that is bounded.  Tickets are
+ * numbered as they are made, and of the last ones there is a bit each: cleared
+ * when the number is given out, set when the ticket's early data is accepted.
+ * A ticket whose bit has since been given to another is refused, as is one
+ * that this memory knows nothing about: made before a restart, or by another
+ * machine with the same key files.  A refusal costs the client a round trip,
+ * not the resumption, so a flood of handshakes can do no more than that.
+ *
+ * OpenSSL has checked before that the ticket's age is what the client says
+ * (section 8.3), but not anything that would keep state: nginx has set
+ * SSL_OP_NO_ANTI_REPLAY, without which tickets would be ids in a cache.
+ */
+
+static int
+ngx_http_atls_ticket_early_data(ngx_ssl_conn_t *ssl, void *arg)
+{
+    ngx_connection_t          *c;
+    ngx_http_atls_ticket_t     ticket;
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    alcf = ngx_http_atls_handshake_conf(ssl);
+
+    if (alcf->early_data
+        && ngx_http_atls_ticket_read(SSL_get_session(ssl), &ticket) == NGX_OK
+        && ngx_http_atls_ticket_claim(ngx_http_atls_handshake_zone(ssl),
+                                      &ticket))
+    {
+        return 1;
+    }
+
+    c = ngx_ssl_get_connection(ssl);
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "atls early data refused");
+
+    return 0;
+}
+
+
+static uint64_t
+ngx_http_atls_ticket_issue(ngx_shm_zone_t *zone)
+{
+    uint64_t                  number, n;
+    ngx_slab_pool_t          *shpool;
+    ngx_http_atls_tickets_t  *tickets;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    tickets = ngx_http_atls_session_tickets(zone);
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    number = ++tickets->issued;
+    n = number % tickets->window;
+
+    tickets->used[n / 8] &= ~(1 << n % 8);
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return number;
+}
+
+
+static ngx_uint_t
+ngx_http_atls_ticket_claim(ngx_shm_zone_t *zone, ngx_http_atls_ticket_t *ticket)
+{
+    u_char                   *used, mask;
+    uint64_t                  n;
+    ngx_uint_t                claimed;
+    ngx_slab_pool_t          *shpool;
+    ngx_http_atls_tickets_t  *tickets;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    tickets = ngx_http_atls_session_tickets(zone);
+
+    if (ticket->zone != tickets->zone || ticket->number == 0) {
+        return 0;
+    }
+
+    n = ticket->number % tickets->window;
+
+    used = &tickets->used[n / 8];
+    mask = 1 << n % 8;
+
+    claimed = 0;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    if (tickets->issued - ticket->number < tickets->window
+        && (*used & mask) == 0)
+    {
+        *used |= mask;
+        claimed = 1;
+    }
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return claimed;
+}
