@@ -90,6 +90,7 @@ typedef struct {
     ngx_uint_t                 max_handshakes; /* in flight in each worker */
     ngx_array_t                endpoints;      /* ngx_http_atls_endpoint_t */
     ngx_array_t                notes;          /* lines of TLS directives */
+    ngx_uint_t                 early_data;     /* 1: on, somewhere */
 } ngx_http_atls_main_conf_t;
 
 

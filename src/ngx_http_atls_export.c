@@ -195,8 +195,10 @@ ngx_http_atls_export_variable(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    /* RFC 7627, section 5.4, and RFC 9266: else the peers may not be who they
-       seem to be */
+    /*
+     * RFC 7627, section 5.4, and so RFC 9266: somebody in the middle may have
+     * made the same of a session with each of the two.
+     */
 
     if (!state->extended_master) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,

@@ -36,7 +36,8 @@ struct ngx_http_atls_handshake_s {
 };
 
 
-static ngx_int_t ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs);
+static ngx_int_t ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
+    ngx_uint_t early_data);
 static size_t ngx_http_atls_handshake_want(ngx_http_atls_handshake_t *hs);
 static ngx_uint_t ngx_http_atls_handshake_fed(ngx_http_atls_handshake_t *hs,
     u_char *data, size_t len);
@@ -102,7 +103,7 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
 
     ngx_http_atls_handshakes_n++;
 
-    if (ngx_http_atls_handshake_ssl(hs) != NGX_OK) {
+    if (ngx_http_atls_handshake_ssl(hs, amcf->early_data) != NGX_OK) {
         ngx_http_atls_handshake_free(hs);
         return NULL;
     }
@@ -125,7 +126,8 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
 
 
 static ngx_int_t
-ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs)
+ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
+    ngx_uint_t early_data)
 {
     BIO               *rbio, *wbio;
     ngx_connection_t  *c;
@@ -136,7 +138,7 @@ ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs)
         return NGX_ERROR;
     }
 
-    hs->reading_early = c->ssl->try_early_data;
+    hs->reading_early = early_data;
 
     rbio = BIO_new(BIO_s_mem());
     wbio = BIO_new(BIO_s_mem());
@@ -693,7 +695,7 @@ ngx_http_atls_handshake_psk(ngx_ssl_conn_t *ssl)
     hs = ngx_http_atls_handshake_get(ssl);
     cipher = SSL_get_current_cipher(ssl);
 
-    if (hs->psk.len == 0 || cipher == NULL) {
+    if (hs->psk.len == 0 || hs->ticket || cipher == NULL) {
         return none;
     }
 

@@ -728,7 +728,7 @@ ngx_http_atls_psk_suites(ngx_ssl_conn_t *ssl, u_char *suites)
 }
 
 
-/* 0x13 is the first byte of all suites of TLS 1.3, and of those only */
+/* Suites of TLS 1.3 that encrypt have 0x13 as their first byte, no others. */
 
 static ngx_uint_t
 ngx_http_atls_psk_suitable(const SSL_CIPHER *cipher)

@@ -63,14 +63,6 @@ ngx_http_atls_ssl_create(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         return NGX_ERROR;
     }
 
-    if (ngx_http_atls_ssl_crypto(cf, alcf) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_http_atls_ssl_stapling(cf, alcf) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
     /*
      * Tickets keep TLS sessions; a cache in each worker would only be found
      * by chance.
@@ -83,15 +75,27 @@ ngx_http_atls_ssl_create(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         return NGX_ERROR;
     }
 
-    return ngx_http_atls_ticket_conf(cf, alcf);
+    if (ngx_http_atls_ticket_conf(cf, alcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_atls_ssl_stapling(cf, alcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_atls_ssl_crypto(cf, alcf);
 }
 
 
 static ngx_int_t
 ngx_http_atls_ssl_context(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 {
-    ngx_ssl_t           *ssl;
-    ngx_pool_cleanup_t  *cln;
+    ngx_ssl_t                  *ssl;
+    ngx_pool_cleanup_t         *cln;
+    ngx_http_atls_main_conf_t  *amcf;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
+    amcf->early_data |= alcf->early_data;
 
     ssl = ngx_pcalloc(cf->pool, sizeof(ngx_ssl_t));
     if (ssl == NULL) {
@@ -379,6 +383,8 @@ ngx_http_atls_ssl_switch(ngx_ssl_conn_t *ssl, ngx_http_atls_loc_conf_t *alcf)
 
     SSL_clear_options(ssl, SSL_get_options(ssl) & ~SSL_CTX_get_options(ctx));
     SSL_set_options(ssl, SSL_CTX_get_options(ctx)|SSL_OP_NO_RENEGOTIATION);
+
+    ngx_http_atls_ticket_apply(ssl, alcf);
 
     if (SSL_set_min_proto_version(ssl, SSL_CTX_get_min_proto_version(ctx)) != 1
         || SSL_set_max_proto_version(ssl, SSL_CTX_get_max_proto_version(ctx))
