@@ -1,6 +1,7 @@
 # The module, its tests and what goes with them.
 #
 #     make            build/ngx_http_atls_module.so, for the installed nginx
+#     make lib        build/libatls.a, build/libatls.so.0: the client's library
 #     make NGINX_SRC=dir          for, and with, the nginx of a source tree
 #     make CC=clang CFLAGS=-O0
 #     make test TESTS=t/handshake.t           some tests only
@@ -14,6 +15,20 @@ TESTS       ?= t
 CFLAGS      ?= -g -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Wformat \
                -Werror=format-security
 LDFLAGS     ?= -Wl,-z,relro -Wl,-z,now
+
+# libatls: client programs of the project link the .a, others either
+
+PREFIX      ?= /usr/local
+LIBDIR      ?= $(PREFIX)/lib
+
+LIB_SRC     := $(wildcard src/client/*.c)
+LIB_OBJ      = $(LIB_SRC:src/client/%.c=$(BUILD)/client/%.o)
+LIB_SO       = $(BUILD)/libatls.so.0
+LIB_PACKAGES = libcurl libssl libcrypto
+LIB_VERSION  = $(shell awk '/define ATLS_VERSION/ { gsub("\"", "", $$3); \
+                   print $$3 }' src/client/atls.h)
+LIB_CFLAGS   = -std=c99 -D_GNU_SOURCE -Wall -Wextra -Werror -fPIC \
+               -fvisibility=hidden $(shell pkg-config --cflags $(LIB_PACKAGES))
 
 SANITIZE    := -O1 -g -fno-omit-frame-pointer -fsanitize=address
 
@@ -31,7 +46,8 @@ TESTED      = TEST_NGINX_BINARY=$$(cat $(BUILD)/nginx-binary) \
 export CC CFLAGS LDFLAGS NGINX_SRC NGINX_OPTIONS
 
 
-.PHONY: all static install deps test demo bench clean
+.PHONY: all static lib install install-module install-client deps test demo
+.PHONY: bench clean
 .PHONY: test-asan test-valgrind test-matrix
 
 all:
@@ -43,8 +59,46 @@ static:
 	@OUT=$(BUILD)/static STATIC=1 \
 	    NGINX_SRC=$${NGINX_SRC:-$$(tools/nginx-source.sh)} tools/build.sh
 
-install: all
+lib: $(BUILD)/libatls.a $(BUILD)/libatls.so $(BUILD)/atls.pc
+
+$(BUILD)/libatls.a: $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(LIB_SO): $(LIB_OBJ)
+	$(CC) $(CFLAGS) -shared -Wl,-soname,libatls.so.0 -Wl,-z,defs $(LDFLAGS) \
+	    -o $@ $^ $$(pkg-config --libs $(LIB_PACKAGES))
+
+$(BUILD)/libatls.so: $(LIB_SO)
+	@ln -sf libatls.so.0 $@
+
+$(BUILD)/client/%.o: src/client/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/atls.pc: tools/atls.pc.in src/client/atls.h Makefile
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
+	    -e 's|@VERSION@|$(LIB_VERSION)|' $< >$@
+
+-include $(LIB_OBJ:.o=.d)
+
+install: install-module install-client
+
+install-module: all
 	@OUT=$(BUILD) tools/install.sh
+
+# the .pc is made anew: PREFIX may be another one now
+
+install-client: lib
+	@rm -f $(BUILD)/atls.pc
+	@$(MAKE) --no-print-directory $(BUILD)/atls.pc
+	@install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig
+	@install -m 644 src/client/atls.h $(DESTDIR)$(PREFIX)/include
+	@install -m 644 $(BUILD)/libatls.a $(DESTDIR)$(LIBDIR)
+	@install -m 755 $(LIB_SO) $(DESTDIR)$(LIBDIR)
+	@ln -sf libatls.so.0 $(DESTDIR)$(LIBDIR)/libatls.so
+	@install -m 644 $(BUILD)/atls.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	@echo "installed $(DESTDIR)$(LIBDIR)/libatls.so.0"
 
 # says what it installs; nothing, if all is there
 

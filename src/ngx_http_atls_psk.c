@@ -539,6 +539,10 @@ ngx_http_atls_psk_find_session(ngx_ssl_conn_t *ssl, const u_char *identity,
         return 0;
     }
 
+    /* they would not be accepted: see ngx_http_atls_ticket_open() */
+
+    SSL_set_num_tickets(ssl, 0);
+
     return 1;
 }
 

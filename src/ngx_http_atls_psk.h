@@ -12,7 +12,7 @@
 #include "ngx_http_atls.h"
 
 
-#define NGX_HTTP_ATLS_PSK_MAX_IDENTITY  128     /* bytes, as in OpenSSL */
+#define NGX_HTTP_ATLS_PSK_MAX_IDENTITY  128     /* bytes */
 #define NGX_HTTP_ATLS_PSK_MAX_KEY       256
 
 

@@ -10,6 +10,7 @@ set -eu
 packages=(
     gcc libc6-dev make
     nginx nginx-dev libssl-dev libpcre2-dev zlib1g-dev      # to build
+    libcurl4-openssl-dev pkg-config                         # the client, too
     perl openssl curl libgnutls28-dev libnet-ssleay-perl libio-socket-ssl-perl
     libfcgi-perl python3                                    # to test
     "$@"
