@@ -10,6 +10,8 @@
 static ngx_int_t ngx_http_atls_phase_post_read(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atls_phase_check(ngx_http_request_t *r,
     ngx_http_atls_inner_t *inner);
+static ngx_uint_t ngx_http_atls_phase_allowed(ngx_http_atls_inner_t *inner,
+    ngx_http_atls_loc_conf_t *alcf);
 static ngx_int_t ngx_http_atls_phase_pin(ngx_http_request_t *r,
     ngx_http_atls_inner_t *inner);
 static void ngx_http_atls_phase_request_done(void *data);
@@ -112,14 +114,16 @@ ngx_http_atls_phase_check(ngx_http_request_t *r, ngx_http_atls_inner_t *inner)
 
     cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
 
-    if (cscf == inner->target.server || inner->raw) {
+    if (inner->raw
+        || (cscf == inner->target.server && !inner->target.lent))
+    {
         return NGX_OK;
     }
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
 
-    if (inner->target.named
-        || (alcf->verify && alcf->policy != inner->target.tls->policy))
+    if ((inner->target.named && cscf != inner->target.server)
+        || !ngx_http_atls_phase_allowed(inner, alcf))
     {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "atls client attempted to request the server name "
@@ -128,6 +132,36 @@ ngx_http_atls_phase_check(ngx_http_request_t *r, ngx_http_atls_inner_t *inner)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Does what has let the client in do for a server whose directives were not
+ * those of the handshake?
+ */
+
+static ngx_uint_t
+ngx_http_atls_phase_allowed(ngx_http_atls_inner_t *inner,
+    ngx_http_atls_loc_conf_t *alcf)
+{
+    ngx_str_t                 *psk;
+    ngx_uint_t                 psk_only;
+    ngx_http_atls_loc_conf_t  *tls;
+
+    psk = &inner->info.identity.fields[NGX_HTTP_ATLS_IDENTITY_PSK];
+    psk_only = (alcf->psks && alcf->certificates == NULL);
+    tls = inner->target.tls;
+
+    if (!alcf->verify && !psk_only) {
+        return 1;
+    }
+
+    if (psk->len) {
+        return ngx_http_atls_psk_policy(alcf->psks, psk)
+               == ngx_http_atls_psk_policy(tls->psks, psk);
+    }
+
+    return !psk_only && alcf->policy == tls->policy;
 }
 
 

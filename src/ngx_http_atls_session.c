@@ -276,6 +276,8 @@ ngx_http_atls_session_sweep(ngx_event_t *ev)
     c = ev->data;
     z = c->data;
 
+    n = 0;
+
     /* in small portions: others want the lock too */
 
     for (i = 0; i < 64; i++) {

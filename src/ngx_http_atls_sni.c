@@ -26,6 +26,7 @@ ngx_http_atls_sni_target(ngx_http_request_t *r, ngx_http_atls_target_t *target)
     target->named = 0;
     target->conf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
     target->tls = target->conf;
+    target->lent = 0;
     target->srv_conf = r->srv_conf;
     target->loc_conf = r->loc_conf;
 }
@@ -78,6 +79,9 @@ ngx_http_atls_sni_select(ngx_http_atls_target_t *target,
 
     if (alcf->ssl) {
         target->tls = alcf;
+
+    } else {
+        target->lent = 1;
     }
 }
 

@@ -69,7 +69,9 @@ ngx_http_atls_ssl_create(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
      */
 
     if (ngx_ssl_session_cache(alcf->ssl, &ngx_http_atls_ssl_sess_ctx,
-                              alcf->certificates, NGX_SSL_NO_SCACHE, NULL, 0)
+                              alcf->certificates, NGX_SSL_NO_SCACHE, NULL,
+                              ngx_min(alcf->session_lifetime,
+                                      NGX_HTTP_ATLS_TICKET_LIFETIME))
         != NGX_OK)
     {
         return NGX_ERROR;

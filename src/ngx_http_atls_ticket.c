@@ -14,10 +14,6 @@
 
 #define NGX_HTTP_ATLS_TICKET_LAYOUT    1
 
-/* RFC 8446, section 4.6.1: no ticket is good for longer */
-
-#define NGX_HTTP_ATLS_TICKET_LIFETIME  604800
-
 /* As OpenSSL has it. */
 
 #define NGX_HTTP_ATLS_TICKET_NAME_LEN  16
@@ -432,6 +428,11 @@ ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl, SSL_SESSION *session,
     ngx_http_atls_ticket_t     ticket;
     ngx_http_atls_loc_conf_t  *alcf;
 
+    c = ngx_ssl_get_connection(ssl);
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls ticket opened: %d", (int) status);
+
     /* in TLS 1.3 an empty one is an error, which this does not hide */
 
     if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW) {
@@ -444,8 +445,6 @@ ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl, SSL_SESSION *session,
         || ticket.policy != alcf->policy
         || ngx_http_atls_ticket_left(alcf, &ticket) <= 0)
     {
-        c = ngx_ssl_get_connection(ssl);
-
         ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0,
                        "atls ticket is of another policy, or too old");
 

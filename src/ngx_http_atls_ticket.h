@@ -16,6 +16,11 @@
 #include "ngx_http_atls.h"
 
 
+/* RFC 8446, section 4.6.1: no ticket is good for longer, in seconds. */
+
+#define NGX_HTTP_ATLS_TICKET_LIFETIME  604800
+
+
 /*
  * The part of a new zone that is shared by all workers: ticket keys, and which
  * tickets have been used for early data.  size: of the zone.  NULL: no memory
