@@ -490,8 +490,8 @@ bench_record(bench_table_t *t, char *name)
         began = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
 
         for (i = 0; i < BENCH_RECORDS; i++) {
-            if (ngx_http_atls_session_keep(t->zone, sessions[i], record,
-                                           BENCH_RECORD)
+            if (ngx_http_atls_session_keep(t->zone, &sessions[i]->pending,
+                                           record, BENCH_RECORD)
                 != NGX_OK)
             {
                 bench_die("no room for a record");
@@ -499,7 +499,8 @@ bench_record(bench_table_t *t, char *name)
         }
 
         for (i = 0; i < BENCH_RECORDS; i++) {
-            (void) ngx_http_atls_session_keep(t->zone, sessions[i], NULL, 0);
+            (void) ngx_http_atls_session_keep(t->zone, &sessions[i]->pending,
+                                              NULL, 0);
         }
 
         spent += bench_clock(CLOCK_PROCESS_CPUTIME_ID) - began;
@@ -612,8 +613,8 @@ bench_full(char *name, size_t size, ngx_uint_t n)
     for (i = 0; i < BENCH_TRIES; i++) {
         sessions[i] = bench_session(&t, t.ids[(ops - 1 - i) % t.n].id);
 
-        if (ngx_http_atls_session_keep(t.zone, sessions[i], record,
-                                       BENCH_RECORD)
+        if (ngx_http_atls_session_keep(t.zone, &sessions[i]->pending,
+                                       record, BENCH_RECORD)
             == NGX_OK)
         {
             kept++;
@@ -625,7 +626,8 @@ bench_full(char *name, size_t size, ngx_uint_t n)
               / BENCH_TRIES);
 
     for (i = 0; i < BENCH_TRIES; i++) {
-        (void) ngx_http_atls_session_keep(t.zone, sessions[i], NULL, 0);
+        (void) ngx_http_atls_session_keep(t.zone, &sessions[i]->pending,
+                                          NULL, 0);
         ngx_http_atls_session_put(t.zone, sessions[i]);
     }
 
@@ -781,9 +783,11 @@ bench_add(bench_table_t *t)
 
     ngx_memset(&session->state, 1, sizeof(atls_state_t));
 
-    if (ngx_http_atls_session_establish(t->zone, session, &sni) != NGX_OK) {
-        bench_die("no established session");
+    if (ngx_http_atls_session_name(t->zone, session, &sni) != NGX_OK) {
+        bench_die("no name for a session");
     }
+
+    session->established = 1;
 
     ngx_memcpy(t->ids[t->n++].id, session->id, NGX_HTTP_ATLS_ID_LEN);
 
