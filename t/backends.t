@@ -596,7 +596,9 @@ for my $port (0, 1) {
 # virtual servers
 
 {
-    my $c = client(0, '/atls');
+    # a client that asks for no name may ask for any server
+
+    my $c = client(0, '/atls', sni => '');
 
     is($c->get('/x', Host => 'other.example')->body(),
        "other other.example /x\n", 'a virtual server by the inner Host');
@@ -619,7 +621,7 @@ for my $port (0, 1) {
 
     # the default is the server that the POST came to
 
-    $c = client(0, '/atls', host_header => 'third.example');
+    $c = client(0, '/atls', sni => '', host_header => 'third.example');
     is($c->get('/x', Host => 'unknown.example')->body(),
        "third unknown.example /x\n", 'an outer server that is not the default');
     is($c->http("GET /x HTTP/1.0\r\n\r\n")->body(), "third third.example /x\n",

@@ -191,7 +191,7 @@ for my $name (sort keys %flights) {
 
     is_problem($r, 410, "unknown session, $name");
     is($r->header('Set-Cookie'),
-       'atls=; Path=/.well-known/atls; Max-Age=0; HttpOnly',
+       'atls=; Path=/.well-known/atls; HttpOnly; Max-Age=0',
        "unknown session, $name: the cookie expires");
     is_kept("unknown session, $name");
 }

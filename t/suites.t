@@ -116,7 +116,7 @@ for my $ciphers ('ECDHE-ECDSA-AES128-SHA', 'AES128-SHA256',
                  'HIGH:!aNULL')
 {
     like(config_error("atls_ciphers $ciphers;"),
-         qr/\[emerg\].* cipher "[\w-]+" .*location "\/atls" is not supported/,
+         qr/cipher "[\w-]+" is not supported.*"atls_ciphers" \S+ in \S+:\d+/s,
          "atls_ciphers $ciphers");
 }
 
