@@ -463,6 +463,7 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_atls_loc_conf_t *prev = parent;
     ngx_http_atls_loc_conf_t *conf = child;
 
+    ngx_int_t                  rc;
     ngx_http_core_loc_conf_t  *clcf;
     ngx_http_core_srv_conf_t  *cscf;
 
@@ -511,14 +512,14 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
 
-    if (cscf->ctx->loc_conf[ngx_http_atls_module.ctx_index] == conf
-        && ngx_http_atls_ssl_complete(conf)
-        && ngx_http_atls_ssl_create(cf, conf) != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
+    if (cscf->ctx->loc_conf[ngx_http_atls_module.ctx_index] != conf) {
+        return NGX_CONF_OK;
     }
 
-    return NGX_CONF_OK;
+    rc = ngx_http_atls_ssl_complete(conf) ? ngx_http_atls_ssl_create(cf, conf)
+                                          : ngx_http_atls_ssl_policy(cf, conf);
+
+    return rc == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 

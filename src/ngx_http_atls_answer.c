@@ -43,7 +43,7 @@ ngx_http_atls_answer_room(ngx_http_atls_answer_t *answer, size_t size)
     rc = ngx_http_atls_answer_get(answer, size);
 
     if (rc == NGX_OK) {
-        return answer->tail->buf->last;
+        return answer->room->buf->last;
     }
 
     if (rc == NGX_ERROR) {
@@ -57,6 +57,12 @@ ngx_http_atls_answer_room(ngx_http_atls_answer_t *answer, size_t size)
 void
 ngx_http_atls_answer_commit(ngx_http_atls_answer_t *answer, size_t size)
 {
+    /* not before: a buffer that stays empty must not be passed on */
+
+    if (answer->room != answer->tail) {
+        ngx_http_atls_answer_append(answer, answer->room);
+    }
+
     answer->tail->buf->last += size;
     answer->length += size;
 }
@@ -176,7 +182,7 @@ ngx_http_atls_answer_pass(ngx_http_atls_answer_t *answer)
 }
 
 
-/* Makes answer->tail a buffer with room for size bytes. */
+/* Makes answer->room a buffer with room for size bytes. */
 
 static ngx_int_t
 ngx_http_atls_answer_get(ngx_http_atls_answer_t *answer, size_t size)
@@ -188,6 +194,7 @@ ngx_http_atls_answer_get(ngx_http_atls_answer_t *answer, size_t size)
         b = answer->tail->buf;
 
         if ((size_t) (b->end - b->last) >= size) {
+            answer->room = answer->tail;
             return NGX_OK;
         }
     }
@@ -217,7 +224,7 @@ ngx_http_atls_answer_get(ngx_http_atls_answer_t *answer, size_t size)
         }
     }
 
-    ngx_http_atls_answer_append(answer, cl);
+    answer->room = cl;
 
     return NGX_OK;
 }

@@ -18,6 +18,7 @@ typedef struct {
 
     ngx_chain_t          *out;          /* filled, not passed on yet */
     ngx_chain_t          *tail;         /* the last of out */
+    ngx_chain_t          *room;         /* tail, or what may become it */
     ngx_chain_t          *busy;         /* passed on, not sent yet */
     ngx_chain_t          *free;
 

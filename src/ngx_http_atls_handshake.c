@@ -31,7 +31,10 @@ struct ngx_http_atls_handshake_s {
     ngx_str_t                   early;         /* early data */
     u_char                     *gathered;      /* what answers it */
 
+    time_t                      left;          /* of a ticket's lifetime */
+
     unsigned                    reading_early:1;  /* there may be some */
+    unsigned                    late:1;        /* our doing: early data */
     unsigned                    ticket:1;      /* one was accepted */
 };
 
@@ -175,6 +178,13 @@ ngx_http_atls_handshake_attach(ngx_http_atls_handshake_t *hs,
     ngx_http_atls_post_t *post)
 {
     hs->post = post;
+
+    /* the time that it took to answer early data was not the client's */
+
+    if (post == NULL && hs->late) {
+        hs->late = 0;
+        ngx_add_timer(&hs->timer, hs->target.conf->handshake_timeout);
+    }
 }
 
 
@@ -388,6 +398,10 @@ ngx_http_atls_handshake_seal(ngx_http_atls_handshake_t *hs, struct iovec *iov,
         if (hs->gathered == NULL) {
             return NGX_ERROR;
         }
+
+        /* records are no longer than is said, whatever atls_conf_command is */
+
+        (void) SSL_set_block_padding(c->ssl->connection, 0);
     }
 
     p = hs->gathered;
@@ -447,7 +461,6 @@ ngx_int_t
 ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,
     ngx_http_atls_session_t *session)
 {
-    ngx_int_t          rc;
     ngx_str_t          psk;
     ngx_connection_t  *c;
 
@@ -463,20 +476,26 @@ ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,
     session->alpn = ngx_http_atls_ssl_alpn(c->ssl->connection);
     session->reused = hs->ticket && SSL_session_reused(c->ssl->connection);
 
+    /* resumption is not authentication: it does not begin anew */
+
+    if (session->reused) {
+        session->lifetime = ngx_min(session->lifetime, hs->left);
+    }
+
     psk = ngx_http_atls_handshake_psk(c->ssl->connection);
 
-    rc = ngx_http_atls_identity_keep(hs->zone, session, c, &psk);
-
-    if (rc == NGX_OK) {
-        rc = ngx_http_atls_session_name(hs->zone, session, &hs->sni);
+    if (ngx_http_atls_identity_keep(hs->zone, session, c, &psk) != NGX_OK) {
+        return NGX_ERROR;
     }
 
-    if (rc != NGX_OK) {
+    if (ngx_http_atls_session_name(hs->zone, session, &hs->sni) != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, c->log, 0,
-                      "atls session can't be kept");
+                      "atls_zone \"%V\" has no memory for a server name",
+                      &hs->zone->shm.name);
+        return NGX_ERROR;
     }
 
-    return rc;
+    return NGX_OK;
 }
 
 
@@ -541,10 +560,19 @@ static void
 ngx_http_atls_handshake_timeout(ngx_event_t *ev)
 {
     ngx_connection_t           *c;
+    ngx_http_atls_inner_t      *inner;
     ngx_http_atls_handshake_t  *hs;
 
     c = ev->data;
     hs = c->data;
+
+    /* a client that waits for the answer to its early data can't go on */
+
+    if (hs->post && ngx_http_atls_post_working(hs->post)) {
+        hs->late = 1;
+        ngx_add_timer(ev, hs->target.conf->handshake_timeout);
+        return;
+    }
 
     ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
                   "atls handshake timed out");
@@ -555,7 +583,12 @@ ngx_http_atls_handshake_timeout(ngx_event_t *ev)
         return;
     }
 
-    ngx_http_atls_session_forget(hs->zone, hs->id, hs);
+    inner = ngx_http_atls_session_forget(hs->zone, hs->id, hs);
+
+    if (inner) {
+        ngx_http_atls_inner_abort(inner);
+    }
+
     ngx_http_atls_handshake_free(hs);
 }
 
@@ -687,7 +720,6 @@ ngx_http_atls_handshake_set_psk(ngx_ssl_conn_t *ssl, const u_char *identity,
 ngx_str_t
 ngx_http_atls_handshake_psk(ngx_ssl_conn_t *ssl)
 {
-    int                         nid;
     ngx_str_t                   none = ngx_null_string;
     const SSL_CIPHER           *cipher;
     ngx_http_atls_handshake_t  *hs;
@@ -703,14 +735,25 @@ ngx_http_atls_handshake_psk(ngx_ssl_conn_t *ssl)
         return SSL_session_reused(ssl) ? hs->psk : none;
     }
 
-    nid = SSL_CIPHER_get_auth_nid(cipher);
+    /* the server's certificate is what RSA_PSK has besides */
 
-    return nid == NID_auth_psk ? hs->psk : none;
+    if (SSL_CIPHER_get_auth_nid(cipher) == NID_auth_psk
+        || SSL_CIPHER_get_kx_nid(cipher) == NID_kx_rsa_psk)
+    {
+        return hs->psk;
+    }
+
+    return none;
 }
 
 
 void
-ngx_http_atls_handshake_set_ticket(ngx_ssl_conn_t *ssl)
+ngx_http_atls_handshake_set_ticket(ngx_ssl_conn_t *ssl, time_t left)
 {
-    ngx_http_atls_handshake_get(ssl)->ticket = 1;
+    ngx_http_atls_handshake_t  *hs;
+
+    hs = ngx_http_atls_handshake_get(ssl);
+
+    hs->ticket = 1;
+    hs->left = left;
 }

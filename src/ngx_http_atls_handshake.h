@@ -118,9 +118,12 @@ ngx_int_t ngx_http_atls_handshake_set_psk(ngx_ssl_conn_t *ssl,
     const u_char *identity, size_t len);
 ngx_str_t ngx_http_atls_handshake_psk(ngx_ssl_conn_t *ssl);
 
-/* A ticket was accepted: what is resumed is no external pre-shared key. */
+/*
+ * A ticket was accepted: what is resumed is no external pre-shared key.  left:
+ * the seconds that its client may go on for without a full handshake.
+ */
 
-void ngx_http_atls_handshake_set_ticket(ngx_ssl_conn_t *ssl);
+void ngx_http_atls_handshake_set_ticket(ngx_ssl_conn_t *ssl, time_t left);
 
 
 #endif /* _NGX_HTTP_ATLS_HANDSHAKE_H_INCLUDED_ */

@@ -254,7 +254,10 @@ ngx_http_atls_identity_store(ngx_shm_zone_t *zone,
     for (i = 0; i < NGX_HTTP_ATLS_IDENTITY_FIELDS; i++) {
         n = (uint16_t) identity->fields[i].len;
         p = ngx_cpymem(p, &n, sizeof(uint16_t));
-        p = ngx_cpymem(p, identity->fields[i].data, n);
+
+        if (n) {
+            p = ngx_cpymem(p, identity->fields[i].data, n);
+        }
     }
 
     if (ngx_http_atls_session_keep(zone, &session->identity, data, len)

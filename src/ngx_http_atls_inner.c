@@ -320,6 +320,15 @@ ngx_http_atls_inner_receiving(ngx_http_atls_inner_t *inner)
 }
 
 
+/* As long as core waits for a client, it keeps the time. */
+
+ngx_uint_t
+ngx_http_atls_inner_waiting(ngx_http_atls_inner_t *inner)
+{
+    return inner->connection->read->timer_set;
+}
+
+
 void
 ngx_http_atls_inner_abort(ngx_http_atls_inner_t *inner)
 {
@@ -331,6 +340,7 @@ ngx_http_atls_inner_abort(ngx_http_atls_inner_t *inner)
     wev = c->write;
 
     inner->post = NULL;
+    inner->parked = 0;
 
     /*
      * What a lost client looks like: to core's tests for broken connections,

@@ -85,7 +85,14 @@ void ngx_http_atls_inner_resume(ngx_http_atls_inner_t *inner,
 
 ngx_uint_t ngx_http_atls_inner_receiving(ngx_http_atls_inner_t *inner);
 
-/* The POST is over before the inner connection is: the client has gone. */
+/* Whether it is the client that has to go on: with a request, or its body. */
+
+ngx_uint_t ngx_http_atls_inner_waiting(ngx_http_atls_inner_t *inner);
+
+/*
+ * The POST is over before the inner connection is, or there is not going to be
+ * one any more: the client has gone.
+ */
 
 void ngx_http_atls_inner_abort(ngx_http_atls_inner_t *inner);
 

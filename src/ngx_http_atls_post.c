@@ -422,6 +422,7 @@ ngx_http_atls_post_shake(ngx_http_atls_post_t *post)
 
 failed:
 
+    post->failed = 1;
     post->body.status = NGX_HTTP_INTERNAL_SERVER_ERROR;
 
     return NGX_ERROR;
@@ -457,13 +458,18 @@ ngx_http_atls_post_flight(ngx_http_atls_post_t *post)
 
 /*
  * Early data: requests are served while the handshake goes on, which it may do
- * over several POSTs.
+ * over several POSTs.  Behind the last one that the session is for there is
+ * nothing but the handshake.
  */
 
 static ngx_int_t
 ngx_http_atls_post_early(ngx_http_atls_post_t *post)
 {
     ngx_str_t  data;
+
+    if (post->session->closing && post->inner == NULL) {
+        return NGX_OK;
+    }
 
     if (ngx_http_atls_handshake_describe(post->handshake, post->session)
         != NGX_OK)
@@ -565,6 +571,7 @@ ngx_http_atls_post_open(ngx_http_atls_post_t *post)
 
     if (session->closing && post->inner == NULL) {
         post->closing = 1;
+        post->ended = 1;
     }
 
     return NGX_OK;
@@ -602,7 +609,11 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
         return NGX_HTTP_CLIENT_CLOSED_REQUEST;
     }
 
-    if (post->closing || post->bad_gateway) {
+    /* what is left of a handshake is needed also by a session that ends */
+
+    if (post->closing
+        || (post->bad_gateway && post->stage == ngx_http_atls_post_established))
+    {
         return NGX_DONE;
     }
 
@@ -724,6 +735,12 @@ size_t
 ngx_http_atls_post_record_max(ngx_http_atls_post_t *post)
 {
     if (post->stage == ngx_http_atls_post_handshake) {
+
+        if (post->failed) {
+            /* there may be no handshake any more, and nothing is sealed */
+            return post->conf->buffer_size;
+        }
+
         return ngx_min(ngx_http_atls_handshake_max(post->handshake),
                        post->conf->buffer_size);
     }
@@ -783,6 +800,10 @@ ngx_http_atls_post_seal_early(ngx_http_atls_post_t *post, struct iovec *iov,
 {
     ngx_str_t  record;
 
+    if (post->failed) {
+        return NGX_ERROR;
+    }
+
     if (ngx_http_atls_handshake_seal(post->handshake, iov, niov, len,
                                      post->request->connection->log)
         != NGX_OK)
@@ -797,6 +818,7 @@ ngx_http_atls_post_seal_early(ngx_http_atls_post_t *post, struct iovec *iov,
     ngx_memcpy(p, record.data, record.len);
     ngx_http_atls_handshake_sent(post->handshake);
 
+    post->sealed = 1;
     ngx_http_atls_answer_commit(&post->answer, record.len);
 
     ngx_http_atls_post_send_later(post);
@@ -859,7 +881,15 @@ ngx_http_atls_post_inner_closed(ngx_http_atls_post_t *post, ngx_uint_t kept)
     post->inner = NULL;
 
     if (!kept) {
-        post->closing = 1;
+
+        /* while there is a handshake, the end has to wait for it */
+
+        if (post->stage == ngx_http_atls_post_handshake && !post->failed) {
+            post->session->closing = 1;
+
+        } else {
+            post->closing = 1;
+        }
     }
 
     if (post->event.posted) {
@@ -867,6 +897,13 @@ ngx_http_atls_post_inner_closed(ngx_http_atls_post_t *post, ngx_uint_t kept)
     }
 
     ngx_post_event(&post->event, &ngx_posted_events);
+}
+
+
+ngx_uint_t
+ngx_http_atls_post_working(ngx_http_atls_post_t *post)
+{
+    return post->inner && !ngx_http_atls_inner_waiting(post->inner);
 }
 
 
@@ -954,15 +991,6 @@ ngx_http_atls_post_finish(ngx_http_atls_post_t *post)
     ngx_http_request_t  *r;
 
     r = post->request;
-
-    /* what ends a session while there is a handshake has to wait for it */
-
-    if (post->stage == ngx_http_atls_post_handshake && !post->failed
-        && post->closing)
-    {
-        post->closing = 0;
-        post->session->closing = 1;
-    }
 
     if (post->stage == ngx_http_atls_post_established
         && ngx_http_atls_post_last_record(post) != NGX_OK)

@@ -616,14 +616,16 @@ ngx_http_atls_session_remove(ngx_shm_zone_t *zone,
 }
 
 
-void
+ngx_http_atls_inner_t *
 ngx_http_atls_session_forget(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_handshake_t *handshake)
 {
     ngx_http_atls_zone_t     *z;
+    ngx_http_atls_inner_t    *inner;
     ngx_http_atls_session_t  *session;
 
     z = zone->data;
+    inner = NULL;
 
     ngx_shmtx_lock(&z->shpool->mutex);
 
@@ -632,10 +634,13 @@ ngx_http_atls_session_forget(ngx_shm_zone_t *zone, u_char *id,
     if (session && !session->busy && !session->established
         && session->owner == ngx_pid && session->handshake == handshake)
     {
+        inner = session->inner;
         ngx_http_atls_session_free(z, session);
     }
 
     ngx_shmtx_unlock(&z->shpool->mutex);
+
+    return inner;
 }
 
 

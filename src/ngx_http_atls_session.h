@@ -173,11 +173,12 @@ void ngx_http_atls_session_remove(ngx_shm_zone_t *zone,
 
 /*
  * Likewise a half-open one that is not busy, which may be gone already:
- * the handshake is the one it must belong to.
+ * the handshake is the one it must belong to.  Returns the inner connection
+ * that has waited in it, or NULL.
  */
 
-void ngx_http_atls_session_forget(ngx_shm_zone_t *zone, u_char *id,
-    ngx_http_atls_handshake_t *handshake);
+ngx_http_atls_inner_t *ngx_http_atls_session_forget(ngx_shm_zone_t *zone,
+    u_char *id, ngx_http_atls_handshake_t *handshake);
 
 /* The cookie's value for an id and back; NGX_DECLINED if it can't be one. */
 

@@ -18,7 +18,11 @@ static ngx_int_t ngx_http_atls_ssl_certificates(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
 static ngx_int_t ngx_http_atls_ssl_clients(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
+static ngx_int_t ngx_http_atls_ssl_tickets(ngx_conf_t *cf,
+    ngx_http_atls_loc_conf_t *alcf);
 static ngx_int_t ngx_http_atls_ssl_crypto(ngx_conf_t *cf,
+    ngx_http_atls_loc_conf_t *alcf);
+static ngx_int_t ngx_http_atls_ssl_commands(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
 static ngx_int_t ngx_http_atls_ssl_check_ciphers(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
@@ -77,7 +81,7 @@ ngx_http_atls_ssl_create(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         return NGX_ERROR;
     }
 
-    if (ngx_http_atls_ticket_conf(cf, alcf) != NGX_OK) {
+    if (ngx_http_atls_ssl_tickets(cf, alcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -86,6 +90,33 @@ ngx_http_atls_ssl_create(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
     }
 
     return ngx_http_atls_ssl_crypto(cf, alcf);
+}
+
+
+ngx_int_t
+ngx_http_atls_ssl_policy(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
+{
+    /* off, or inherited without what it takes: nobody meets that */
+
+    if (alcf->verify == NGX_HTTP_ATLS_VERIFY_OFF
+        || (alcf->verify != NGX_HTTP_ATLS_VERIFY_OPTIONAL_NO_CA
+            && alcf->client_certificate.len == 0
+            && alcf->trusted_certificate.len == 0))
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_http_atls_ssl_context(cf, alcf) != NGX_OK
+        || ngx_http_atls_ssl_clients(cf, alcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* no handshake goes by it */
+
+    alcf->ssl = NULL;
+
+    return NGX_OK;
 }
 
 
@@ -197,6 +228,21 @@ ngx_http_atls_ssl_certificates(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         {
             return ngx_http_atls_ssl_refuse(cf, note);
         }
+
+        /* which finds no fault with a key of another type */
+
+        if (SSL_CTX_check_private_key(alcf->ssl->ctx) != 1) {
+            ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"%V\" is not the key of \"%V\"",
+                          &key[i], &cert[i]);
+            return ngx_http_atls_ssl_refuse(cf, note);
+        }
+
+        /* other locations may have another key for it */
+
+        if (note) {
+            note->value = cert[i].data;
+        }
     }
 
     return NGX_OK;
@@ -258,10 +304,32 @@ ngx_http_atls_ssl_clients(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 
 
 static ngx_int_t
+ngx_http_atls_ssl_tickets(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
+{
+    ngx_str_t             *file;
+    ngx_http_atls_note_t  *note;
+
+    note = NULL;
+
+    /* the file that is wrong is named by the error, this by the first one */
+
+    if (alcf->session_ticket_keys) {
+        file = alcf->session_ticket_keys->elts;
+        note = ngx_http_atls_ssl_noted(cf, file);
+    }
+
+    if (ngx_http_atls_ticket_conf(cf, alcf) != NGX_OK) {
+        return ngx_http_atls_ssl_refuse(cf, note);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
 ngx_http_atls_ssl_crypto(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 {
     ngx_str_t              ciphers;
-    ngx_keyval_t          *command;
     ngx_http_atls_note_t  *note;
 
     ciphers = alcf->ciphers;
@@ -293,15 +361,46 @@ ngx_http_atls_ssl_crypto(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         return ngx_http_atls_ssl_refuse(cf, note);
     }
 
-    if (ngx_ssl_conf_commands(cf, alcf->ssl, alcf->conf_commands) != NGX_OK) {
-        command = alcf->conf_commands->elts;
-        note = ngx_http_atls_ssl_noted(cf, &command->key);
-        return ngx_http_atls_ssl_refuse(cf, note);
+    if (ngx_http_atls_ssl_commands(cf, alcf) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     /* after the commands, which may set ciphers too */
 
     return ngx_http_atls_ssl_check_ciphers(cf, alcf);
+}
+
+
+/* One at a time, so that the one that is wrong is known. */
+
+static ngx_int_t
+ngx_http_atls_ssl_commands(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
+{
+    ngx_uint_t             i;
+    ngx_array_t            one;
+    ngx_keyval_t          *command;
+    ngx_http_atls_note_t  *note;
+
+    if (alcf->conf_commands == NULL) {
+        return NGX_OK;
+    }
+
+    one = *alcf->conf_commands;
+    one.nelts = 1;
+
+    command = alcf->conf_commands->elts;
+
+    for (i = 0; i < alcf->conf_commands->nelts; i++) {
+
+        one.elts = &command[i];
+
+        if (ngx_ssl_conf_commands(cf, alcf->ssl, &one) != NGX_OK) {
+            note = ngx_http_atls_ssl_noted(cf, &command[i].key);
+            return ngx_http_atls_ssl_refuse(cf, note);
+        }
+    }
+
+    return NGX_OK;
 }
 
 

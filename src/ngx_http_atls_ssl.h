@@ -29,13 +29,22 @@
 ngx_int_t ngx_http_atls_ssl_create(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
 
+/*
+ * Of a server without a certificate: makes alcf->policy only, for clients that
+ * other servers' directives, which may be the same, have let in.
+ */
+
+ngx_int_t ngx_http_atls_ssl_policy(ngx_conf_t *cf,
+    ngx_http_atls_loc_conf_t *alcf);
+
 /* Has a server, whose directives these are, all that it takes? */
 
 ngx_uint_t ngx_http_atls_ssl_complete(ngx_http_atls_loc_conf_t *alcf);
 
 /*
  * Makes the handshake of an SSL go on with the certificate, the protocols, the
- * client verification and, for TLS 1.2, the ciphers of another configuration.
+ * ciphers and the client verification of another configuration; not with its
+ * groups, which an SSL has from the SSL_CTX that it was made of.
  */
 
 ngx_int_t ngx_http_atls_ssl_switch(ngx_ssl_conn_t *ssl,

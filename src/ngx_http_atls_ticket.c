@@ -414,16 +414,18 @@ ngx_http_atls_ticket_make(ngx_ssl_conn_t *ssl, void *arg)
  * if it is empty, or could not be decrypted.
  *
  * Resumption is not authentication: a client is let in for the lifetime of a
- * session by the policy that its full handshake has met.  Tickets that come
- * of tickets do not prolong that, and another policy takes a full handshake.
- * So does a pre-shared key, whose policy is never the location's: it may have
- * been withdrawn since, and is as fast as a ticket.
+ * session by the policy that its full handshake has met.  Neither tickets that
+ * come of tickets nor sessions that are resumed prolong that, and another
+ * policy takes a full handshake.  So does a pre-shared key, whose policy is
+ * never the location's: it may have been withdrawn since, and is as fast as a
+ * ticket.
  */
 
 static SSL_TICKET_RETURN
 ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl, SSL_SESSION *session,
     const unsigned char *name, size_t len, SSL_TICKET_STATUS status, void *arg)
 {
+    time_t                     left;
     ngx_connection_t          *c;
     ngx_http_atls_ticket_t     ticket;
     ngx_http_atls_loc_conf_t  *alcf;
@@ -439,19 +441,23 @@ ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl, SSL_SESSION *session,
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     }
 
+    left = 0;
     alcf = ngx_http_atls_handshake_conf(ssl);
 
-    if (ngx_http_atls_ticket_read(session, &ticket) != NGX_OK
-        || ticket.policy != alcf->policy
-        || ngx_http_atls_ticket_left(alcf, &ticket) <= 0)
+    if (ngx_http_atls_ticket_read(session, &ticket) == NGX_OK
+        && ticket.policy == alcf->policy)
     {
+        left = ngx_http_atls_ticket_left(alcf, &ticket);
+    }
+
+    if (left <= 0) {
         ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0,
                        "atls ticket is of another policy, or too old");
 
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     }
 
-    ngx_http_atls_handshake_set_ticket(ssl);
+    ngx_http_atls_handshake_set_ticket(ssl, left);
 
     /* tickets of TLS 1.3 are for one resumption: RFC 8446, appendix C.4 */
 

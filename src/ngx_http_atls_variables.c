@@ -119,7 +119,8 @@ static ngx_http_variable_t  ngx_http_atls_vars[] = {
     { ngx_string("atls_client_serial"), NULL, ngx_http_atls_variable_identity,
       NGX_HTTP_ATLS_IDENTITY_SERIAL, NGX_HTTP_VAR_CHANGEABLE, 0 },
 
-    { ngx_string("atls_client_fingerprint"), NULL, ngx_http_atls_variable_identity,
+    { ngx_string("atls_client_fingerprint"), NULL,
+      ngx_http_atls_variable_identity,
       NGX_HTTP_ATLS_IDENTITY_FINGERPRINT, NGX_HTTP_VAR_CHANGEABLE, 0 },
 
     { ngx_string("atls_client_v_start"), NULL, ngx_http_atls_variable_identity,
@@ -312,15 +313,8 @@ ngx_http_atls_variable_cipher(ngx_http_request_t *r,
 {
     const char  *name;
 
-    name = ngx_http_atls_ssl_cipher_name(inner->target.tls->ssl, inner->info.suite);
-
-    if (name == NULL) {
-
-        /* suites of TLS 1.3 are those of the endpoint */
-
-        name = ngx_http_atls_ssl_cipher_name(inner->target.conf->ssl,
-                                             inner->info.suite);
-    }
+    name = ngx_http_atls_ssl_cipher_name(inner->target.tls->ssl,
+                                         inner->info.suite);
 
     if (name) {
         value->data = (u_char *) name;

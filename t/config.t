@@ -11,9 +11,16 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
+use Test::Atls::Authority;
 use Test::Atls::Client;
+use Test::Atls::Stack qw( @STACKS );
 
 my $t = Test::Atls->new();
+my $ca = Test::Atls::Authority->new($t, 'ca');
+
+$ca->issue('issued');
+$ca->crl('ca.crl');
+$ca->ocsp_response('issued', 'issued.ocsp');
 
 $t->make_cert('localhost');
 $t->make_cert('rsa', type => 'rsa');
@@ -22,6 +29,8 @@ $t->write_file('passwords', "wrong\nopen sesame\n");
 $t->write_file('wrong', "wrong\n");
 $t->write_file('garbage', "no certificate\n");
 $t->write_file('plain/index.html', "plain\n");
+$t->write_file('psk', "device:00112233445566778899aabbccddeeff\n");
+$t->write_file("ticket$_", 'k' x $_) for 47, 48, 79, 80, 81;
 
 my $cert = "atls_certificate localhost.crt;\n"
            . "atls_certificate_key localhost.key;\n";
@@ -66,6 +75,24 @@ sub bad {
     my ($name, $re, @blocks) = @_;
 
     like($t->config_error(conf(map { $_ || '' } @blocks[0 .. 2])), $re, $name);
+}
+
+
+# What nginx -t has said of the last one, which may have been good.
+
+sub said {
+    return $t->read_file('config-test.out') . $t->read_file('config-test.log');
+}
+
+
+# The line that the directives of http (0), server or location begin on.
+
+sub line_of {
+    my ($level) = @_;
+
+    my $text = $t->expand(conf(map { "MARK$_" } 0 .. 2));
+
+    return 1 + ($text =~ s/MARK$level.*//sr =~ tr/\n//);
 }
 
 
@@ -211,6 +238,263 @@ good('atls_conf_command',
 bad('no such command', qr/Nonesuch/,
     $cert . 'atls_conf_command Nonesuch on;');
 
+# who clients are
+
+for my $value (qw( off optional_no_ca )) {
+    good("atls_verify_client $value", $cert . "atls_verify_client $value;");
+}
+
+for my $value (qw( on optional )) {
+    my $verify = $cert . "atls_verify_client $value;";
+
+    bad("atls_verify_client $value without a CA",
+        qr/no "atls_client_certificate" or "atls_trusted_certificate"/,
+        $verify);
+    good("atls_verify_client $value",
+         $verify . 'atls_client_certificate ca.crt;');
+    good("atls_verify_client $value with a trusted CA only",
+         $verify . 'atls_trusted_certificate ca.crt;');
+    good("atls_verify_client $value in a location",
+         $cert, '', "atls_verify_client $value;"
+                    . 'atls_client_certificate ca.crt;');
+}
+
+bad("atls_verify_client $_", qr/invalid value "$_" in \S+:\d+/,
+    $cert . "atls_verify_client $_;") for qw( yes require );
+bad("atls_verify_depth $_", qr/"atls_verify_depth" directive invalid number/,
+    $cert . "atls_verify_depth $_;") for qw( -1 deep 1.5 );
+
+my $verified = $cert . 'atls_verify_client on;'
+               . "atls_client_certificate ca.crt;\n";
+
+good('atls_verify_depth', $verified . 'atls_verify_depth 0;');
+good('atls_crl', $verified . 'atls_crl ca.crl;');
+good('atls_trusted_certificate', $verified . 'atls_trusted_certificate rsa.crt;');
+
+# tickets, early data
+
+good("atls_session_tickets $_", $cert . "atls_session_tickets $_;")
+    for qw( on off );
+good("atls_session_ticket_key ticket$_",
+     $cert . "atls_session_ticket_key ticket$_;") for 48, 80;
+good('two of them', $cert . 'atls_session_ticket_key ticket48;'
+                          . 'atls_session_ticket_key ticket80;');
+bad("a ticket key of $_ bytes", qr/"\S+ticket$_" must be 48 or 80 bytes/,
+    $cert . "atls_session_ticket_key ticket$_;") for 47, 79, 81;
+good('atls_early_data', $cert . 'atls_early_data on;');
+good('atls_early_data without tickets',
+     $cert . 'atls_early_data on; atls_session_tickets off;');
+like(said(), qr/\[warn\].*"atls_early_data" ignored.*"atls_session_tickets"/,
+     'is warned of');
+
+# pre-shared keys instead of a certificate; t/psk.t has the rest
+
+good('atls_psk_file', 'atls_psk_file psk;');
+good('beside a certificate', $cert . 'atls_psk_file psk;');
+
+# stapling
+
+my $issued = 'atls_certificate issued.crt; atls_certificate_key issued.key;'
+             . "atls_trusted_certificate ca.crt;\n";
+
+good('atls_stapling', $issued . 'atls_stapling on;'
+                      . 'atls_stapling_responder http://127.0.0.1:1/;');
+good('atls_stapling_file', $issued . 'atls_stapling on;'
+                           . 'atls_stapling_file issued.ocsp;');
+good('atls_stapling_verify', $issued . 'atls_stapling on;'
+                             . 'atls_stapling_verify on;'
+                             . 'atls_stapling_file issued.ocsp;');
+
+# as ssl_stapling: it is of no use, but no reason not to start
+
+good('atls_stapling without a responder', $issued . 'atls_stapling on;');
+like(said(), qr/\[warn\].*ssl_stapling.*no OCSP responder/, 'is warned of');
+good('atls_stapling without an issuer', $cert . 'atls_stapling on;');
+like(said(), qr/\[warn\].*ssl_stapling.*issuer certificate not found/,
+     'is warned of');
+good('atls_stapling_responder of another scheme', $issued
+     . 'atls_stapling on; atls_stapling_responder https://127.0.0.1/;');
+like(said(), qr/\[warn\].*invalid URL prefix/, 'is warned of');
+
+# files that are none are not looked at unless there is stapling
+
+good('atls_stapling_file without atls_stapling',
+     $issued . 'atls_stapling_file missing;');
+
+for my $name (qw( atls_stapling atls_stapling_verify atls_session_tickets
+                  atls_early_data atls_prefer_server_ciphers atls_required ))
+{
+    bad("$name perhaps", qr/invalid value "perhaps" in "$name" .* in \S+:\d+/,
+        $cert . "$name perhaps;");
+}
+
+
+# An error that is found after all is read names the directive and its place;
+# so it does if that is not the first one of its kind, or is used elsewhere,
+# too, and was good there.
+
+my $MISSING = qr/missing\S* failed|missing.*No such file/;
+
+for my $case (
+    [ atls_certificate          => 'missing',  $MISSING ],
+    [ atls_certificate          => 'garbage',  qr/garbage/ ],
+    [ atls_certificate          => '.',        qr/\[emerg\]/ ],
+    [ atls_certificate          => 'rsa.crt',  qr/is not the key of/ ],
+    [ atls_certificate          => 'issued.crt', qr/key values mismatch/ ],
+    [ atls_client_certificate   => 'missing',  $MISSING ],
+    [ atls_client_certificate   => 'garbage',  qr/garbage/ ],
+    [ atls_trusted_certificate  => 'missing',  $MISSING ],
+    [ atls_trusted_certificate  => 'garbage',  qr/garbage/ ],
+    [ atls_crl                  => 'missing',  $MISSING ],
+    [ atls_crl                  => 'garbage',  qr/garbage/ ],
+    [ atls_session_ticket_key   => 'missing',  $MISSING ],
+    [ atls_session_ticket_key   => 'garbage',  qr/must be 48 or 80 bytes/ ],
+    [ atls_stapling_file        => 'missing',  $MISSING ],
+    [ atls_stapling_file        => 'garbage',  qr/garbage/ ],
+    [ atls_dhparam              => 'missing',  $MISSING ],
+    [ atls_dhparam              => 'garbage',  qr/garbage/ ],
+    [ atls_ciphers              => 'NONESUCH', qr/NONESUCH.*no cipher match/ ],
+    [ atls_ciphers              => 'ECDHE-ECDSA-AES128-SHA',
+                                   qr/"ECDHE-ECDSA-AES128-SHA" is not supp/ ],
+    [ atls_ciphers              => 'AES256-SHA256:ECDHE+AESGCM',
+                                   qr/"AES256-SHA256" is not supported/ ],
+    [ atls_ecdh_curve           => 'nonesuch', qr/nonesuch/ ],
+    [ atls_ecdh_curve           => 'X25519:nonesuch', qr/nonesuch/ ],
+    [ atls_conf_command         => 'Nonesuch on', qr/Nonesuch/ ],
+    [ atls_conf_command         => 'Ciphersuites NONESUCH', qr/Ciphersuites/ ],
+) {
+    my ($name, $value, $re) = @$case;
+
+    my @others = map { "$_;" } $name eq 'atls_certificate'
+        ? 'atls_certificate_key localhost.key'
+        : ('atls_certificate localhost.crt',
+           'atls_certificate_key localhost.key',
+           'atls_verify_client optional_no_ca', 'atls_stapling on',
+           'atls_conf_command Options PrioritizeChaCha');
+
+    # at each level the same
+
+    for my $level (0 .. 2) {
+        my @blocks = ('', '', '');
+        my $line = line_of($level) + 2;
+
+        # the lines above it have not become more
+
+        $blocks[0] = "@others";
+        $blocks[$level] .= "\n\n$name $value;";
+
+        my $error = $t->config_error(conf(@blocks));
+        my $at = ('in http', 'in server', 'in location')[$level];
+
+        like($error, $re, "$name $value $at");
+        like($error, qr/ invalid "$name" directive in \S+\.conf:$line$/m,
+             "$name $value $at: is named");
+    }
+}
+
+# a key that is none belongs to the certificate that it is for
+
+bad("a key that is $_", qr/$_.*invalid "atls_certificate" directive in \S+:\d+$/ms,
+    "atls_certificate localhost.crt; atls_certificate_key $_;")
+    for qw( missing garbage );
+
+# the first location has the right key for the same certificate
+
+bad('a key of another location',
+    qr/invalid "atls_certificate" directive in \S+:@{[ line_of(0) ]}$/m,
+    'atls_certificate localhost.crt;',
+    'location /a { atls on; atls_certificate_key localhost.key; }',
+    'atls_certificate_key locked.key; atls_password_file passwords;');
+
+bad('the last one of many commands',
+    qr/invalid "atls_conf_command" directive in \S+:@{[ 2 + line_of(2) ]}$/m,
+    '', '', "atls_conf_command Options PrioritizeChaCha;\n"
+               . "atls_conf_command MinProtocol TLSv1.2;\n"
+               . "atls_conf_command Nonesuch on;$cert");
+
+bad('a suite with CBC by command', qr/"ECDHE-ECDSA-AES128-SHA" is not supported/,
+    $cert . 'atls_conf_command CipherString ECDHE-ECDSA-AES128-SHA;');
+
+
+# where directives are, how often, and with how many arguments
+
+my %VALUES = (
+    atls_certificate          => 'localhost.crt',
+    atls_certificate_key      => 'localhost.key',
+    atls_password_file        => 'passwords',
+    atls_protocols            => 'TLSv1.3',
+    atls_ciphers              => 'ECDHE+AESGCM',
+    atls_prefer_server_ciphers => 'on',
+    atls_ecdh_curve           => 'prime256v1',
+    atls_dhparam              => 'dhparam',
+    atls_conf_command         => 'Options PrioritizeChaCha',
+    atls_verify_client        => 'optional_no_ca',
+    atls_verify_depth         => '2',
+    atls_client_certificate   => 'ca.crt',
+    atls_trusted_certificate  => 'ca.crt',
+    atls_crl                  => 'ca.crl',
+    atls_session_tickets      => 'on',
+    atls_session_ticket_key   => 'ticket80',
+    atls_early_data           => 'on',
+    atls_psk_file             => 'psk',
+    atls_cookie               => 'name',
+    atls_stapling             => 'off',
+    atls_stapling_file        => 'issued.ocsp',
+    atls_stapling_responder   => 'http://127.0.0.1:1/',
+    atls_stapling_verify      => 'on',
+    atls_session_timeout      => '1m',
+    atls_session_lifetime     => '1h',
+    atls_handshake_timeout    => '1s',
+    atls_payload              => 'http',
+    atls_buffer_size          => '4k',
+    atls_required             => 'off',
+);
+
+# those that may be there more than once
+
+my %MANY = map { $_ => 1 } qw( atls_certificate atls_certificate_key
+                               atls_conf_command atls_session_ticket_key
+                               atls_protocols );
+
+$t->write_file('dhparam', <<'EOC');
+-----BEGIN DH PARAMETERS-----
+MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz
++8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a
+87VXE15/V8k1mE8McODmi3fipona8+/och3xWKE2rec1MKzKT0g6eXq8CrGCsyT7
+YdEIqUuyyOP7uWrat2DX9GgdT0Kj3jlN9K5W7edjcrsZCwenyO4KbXCeAvzhzffi
+7MA0BM0oNC9hkXL+nOmFg/+OTxIy7vKBg8P+OxtMb61zO7X8vC7CIAXFjvGDfRaD
+ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
+-----END DH PARAMETERS-----
+EOC
+
+for my $name (sort keys %VALUES) {
+    my $line = "$name $VALUES{$name};";
+    my ($one, @more) = split ' ', $VALUES{$name};
+    my @rest = grep { !/^$name / } split /\n/, $cert;
+
+    # all of them at once are good, and any level may have them
+
+    good("$name in http and server and location", "@rest $line", $line, $line);
+
+    bad("$name in if", qr/"$name" directive is not allowed here in \S+:\d+$/m,
+        $cert, '', "if (\$uri) { $line }");
+    bad("$name in upstream", qr/"$name" directive is not allowed here/,
+        "$cert upstream u { server 127.0.0.1:1; $line }");
+    bad("$name in limit_except", qr/"$name" directive is not allowed here/,
+        $cert, '', "limit_except GET { $line }");
+    bad("$name without a value", qr/invalid number of arguments in "$name"/,
+        $cert . "$name;");
+
+    bad("$name with too many values",
+        qr/invalid number of arguments in "$name"/, $cert . "$name @{[
+            join ' ', ($one) x (2 + @more) ]};")
+        unless $name =~ /^atls_(?:protocols|cookie)$/;
+
+    bad("$name twice", qr/"$name" directive is duplicate in \S+:\d+$/m,
+        '', '', "@rest $line $line") unless $MANY{$name};
+}
+
+
 # a location that is off asks for nothing
 
 is($t->config_error(<<'EOC'), '', 'atls off, no certificate');
@@ -308,6 +592,104 @@ for my $case ([ 0, '/http', 'rsa', 'TLSv1.2' ],
 
 like(http_raw($t->port(1), "GET /server/nested HTTP/1.0\r\n\r\n"),
      qr/^plain$/m, 'atls on is not inherited');
+
+
+# so it is with what clients are asked for, and given
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate localhost.crt;
+    atls_certificate_key localhost.key;
+    atls_verify_client on;
+    atls_client_certificate ca.crt;
+    atls_session_tickets off;
+    atls_early_data on;
+    atls_psk_file psk;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location /http {
+            atls on;
+            return 200 "$atls_client_verify";
+        }
+
+        location /off {
+            atls on;
+            atls_verify_client off;
+            return 200 "$atls_client_verify";
+        }
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_1%%;
+
+        atls_verify_client optional;
+        atls_client_certificate rsa.crt;
+        atls_session_tickets on;
+
+        location /server {
+            atls on;
+            return 200 "$atls_client_verify";
+        }
+
+        location /location {
+            atls on;
+            atls_client_certificate ca.crt;
+            atls_early_data off;
+            return 200 "$atls_client_verify";
+        }
+    }
+}
+EOC
+
+ok($t->reload(), 'other directives');
+
+# with a certificate, without one, and with a key: 400 where it is not enough;
+# the number of tickets, and whether early data is accepted with one
+
+for my $case ([ 0, '/http',     'SUCCESS', 400,    'PSK', 0, 0 ],
+              [ 0, '/off',      'NONE',    'NONE', 'PSK', 0, 0 ],
+              [ 1, '/server',   400,       'NONE', 'PSK', 1, 1 ],
+              [ 1, '/location', 'SUCCESS', 'NONE', 'PSK', 1, 0 ])
+{
+    my ($port, $uri, @expected) = @$case;
+    my @cert = (cert => $t->path('issued.crt'), key => $t->path('issued.key'));
+    my @psk = (psk => [ 'device', '00112233445566778899aabbccddeeff' ]);
+    my @args = (port => $t->port($port), uri => $uri, keepalive => 0,
+                protocol => 'TLSv1.3');
+
+    for my $stack (@STACKS) {
+        my $c;
+        my @seen;
+
+        for my $known (\@cert, \@psk, []) {
+            $c = Test::Atls::Stack->new($stack, @args, @$known);
+            $c->handshake();
+
+            my $r = $c->get('/');
+            push @seen, !$r ? $c->error()
+                        : $r->status() == 200 ? $r->body() : $r->status();
+        }
+
+        is("@seen", "@expected[0, 2, 1]", "$stack, $uri: clients");
+        is($c->tickets(), $expected[3], "$stack, $uri: tickets");
+
+        my $e = Test::Atls::Stack->new($stack, @args,
+                                       session => $c->session(),
+                                       early => $c->format_get('/'));
+        $e->handshake();
+        is($e->early_status() eq 'accepted' || 0, $expected[4],
+           "$stack, $uri: early data");
+        $e->get('/');
+    }
+}
 
 
 # the module loaded, and no use made of it

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
-# What a session is known by: the cookie; and the headers of the outer answer.
+# What a session is known by: the cookie, by default and as atls_cookie has it;
+# and the headers of the outer answer.
 
 use strict;
 use warnings;
@@ -51,11 +52,103 @@ http {
             atls on;
             return 200 ok;
         }
+
+        location /named {
+            atls on;
+            atls_cookie device;
+            return 200 ok;
+        }
+
+        location /all {
+            atls on;
+            atls_cookie __Host-all path=/ domain=example.com samesite=strict secure;
+            return 200 ok;
+        }
+
+        location /order {
+            atls on;
+            atls_cookie order secure samesite=lax path=/elsewhere/;
+            return 200 ok;
+        }
+
+        location /none {
+            atls on;
+            atls_cookie !#$%&'*+-.^_`|~09aZ samesite=none;
+            return 200 ok;
+        }
+
+        location ~ ^/pattern/\d {
+            atls on;
+            atls_cookie pattern path=/pattern;
+            return 200 ok;
+        }
+
+        # one is found under the other's path
+
+        location /outer {
+            atls on;
+            atls_cookie outer;
+            return 200 outer;
+        }
+
+        location /outer/inner {
+            atls on;
+            atls_cookie outer2;
+            return 200 inner;
+        }
+    }
+
+    # what is not given is not another level's
+
+    server {
+        listen 127.0.0.1:%%PORT_2%%;
+
+        atls_cookie server path=/server domain=example.com secure;
+
+        location /inherits {
+            atls on;
+            return 200 ok;
+        }
+
+        location /own {
+            atls on;
+            atls_cookie own;
+            return 200 ok;
+        }
     }
 }
 EOC
 
-$t->plan(40)->run();
+# place, name and attributes
+
+my @NAMED = (
+    [ 0, '/named',     'device',     'Path=/named; HttpOnly' ],
+    [ 0, '/all',       '__Host-all', 'Path=/; Domain=example.com; HttpOnly;'
+                                     . ' SameSite=Strict; Secure' ],
+    [ 0, '/order',     'order',      'Path=/elsewhere/; HttpOnly;'
+                                     . ' SameSite=Lax; Secure' ],
+    [ 0, '/none',      q{!#$%&'*+-.^_`|~09aZ},
+                                     'Path=/none; HttpOnly; SameSite=None' ],
+    [ 0, '/pattern/7', 'pattern',    'Path=/pattern; HttpOnly' ],
+    [ 2, '/inherits',  'server',     'Path=/server; Domain=example.com;'
+                                     . ' HttpOnly; Secure' ],
+    [ 2, '/own',       'own',        'Path=/own; HttpOnly' ],
+);
+
+my @BAD = (
+    '', 'name path=/ extra', 'name httponly', 'name Secure', 'name secure=1',
+    'name max-age=1',
+    (map { "\"$_\"" } '', 'a b', 'a=b', 'a;b', 'a,b', 'a/b', '(a)', '{a}',
+                      "a\tb", "a\x7f", "\xc3\xa4", 'a:b', 'a@b', '<a>', 'a?',
+                      '[a]', 'a\\\\b', 'a\\"b'),
+    (map { "name \"path=$_\"" } '', 'a', '/a b', '/a;b', "/\xc3\xa4", "/a\tb",
+                                "/a\nb"),
+    (map { "name \"domain=$_\"" } '', 'a b', 'a;b', "a\x01", "\xc3\xa4.example"),
+    (map { "name samesite=$_" } '', 'Strict', 'LAX', 'always'),
+    'name samesite',
+);
+
+$t->plan(40 + @NAMED * 13 + 6 + @BAD + 2)->run();
 
 my ($c, $r);
 
@@ -214,6 +307,122 @@ is($c->last_response()->header('Transfer-Encoding'), undef,
 $c->close_notify();
 is($c->last_response()->header('Cache-Control'), 'no-store',
    'no-store: closure');
+
+
+named(@$_) for @NAMED;
+two_at_once();
+refused($_) for @BAD;
+like($t->config_error(conf('atls_cookie name; atls_cookie name;')),
+     qr/"atls_cookie" directive is duplicate in \S+:\d+$/m, 'twice');
+is($t->config_error(conf('atls_cookie name path=/a domain=b samesite=none'
+                         . ' secure;')), '', 'all parameters');
+
+
+sub named {
+    my ($port, $uri, $name, $attributes) = @_;
+
+    my $c = client(port => $t->port($port), uri => $uri, keepalive => 0);
+
+    $c->handshake_step();
+    my $r = $c->exchange($c->tls_out());
+    my $value = $c->{cookies}{$name} || '';
+
+    like($value, qr/^[\w-]{22,}$/, "$name: the first flight");
+    is_deeply([ $r->header('Set-Cookie') ], [ "$name=$value; $attributes" ],
+              "$name: one cookie with its attributes");
+
+    ok($c->handshake(), "$name: handshake") or diag($c->error());
+    is(join(' ', map { $c->get('/')->body() } 1 .. 4), 'ok ok ok ok',
+       "$name: requests");
+
+    # no other one does
+
+    $r = $c->post('x' x 32, cookie => "atls=$value");
+    is($r->status(), 400, "$name: not as atls");
+    is($r->header('Set-Cookie'), undef, "$name: which makes no cookie");
+
+    $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    $c->exchange($c->tls_out(),
+                 cookie => "x$name=y; $name" . "x=z; $name=$value; atls=$value");
+    like($c->read_plain(), qr/ok$/, "$name: among others");
+
+    $r = $c->close_notify();
+    is_deeply([ $r->header('Set-Cookie') ], [ "$name=; $attributes; Max-Age=0" ],
+              "$name: expired with its attributes");
+
+    $r = $c->post('x' x 32, cookie => "$name=$value");
+    is($r->status(), 410, "$name: the session is gone");
+    is_deeply([ $r->header('Set-Cookie') ], [ "$name=; $attributes; Max-Age=0" ],
+              "$name: expired again");
+
+    # with the outer TLS it is Secure, once
+
+    if ($port == 0) {
+        $c = client(port => $t->port(1), uri => $uri, tls => 1);
+        $attributes .= '; Secure' unless $attributes =~ /Secure/;
+    } else {
+        $c = client(port => $t->port($port), uri => $uri);
+    }
+
+    ok($c->handshake(), "$name: another handshake") or diag($c->error());
+    is($c->set_cookie(), "$name=$c->{cookies}{$name}; $attributes",
+       "$name: Secure over TLS");
+    $r = $c->close_notify();
+    is(join('; ', sort split /; /, $r->header('Set-Cookie')),
+       join('; ', sort split(/; /, "$name=; $attributes"), 'Max-Age=0'),
+       "$name: and when it expires");
+}
+
+
+# A browser sends both cookies to the inner path, and either may come first.
+
+sub two_at_once {
+    my $outer = client(uri => '/outer', keepalive => 0);
+    my $inner = client(uri => '/outer/inner', keepalive => 0);
+
+    ok($_->handshake(), 'one of two sessions') for $outer, $inner;
+
+    my @cookies = map { my $c = $_; map { "$_=$c->{cookies}{$_}" }
+                                    keys %{$c->{cookies}} } $outer, $inner;
+
+    for my $line (join('; ', @cookies), join('; ', reverse @cookies)) {
+        for my $case ([ $outer, 'outer' ], [ $inner, 'inner' ]) {
+            my ($c, $name) = @$case;
+
+            $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            $c->exchange($c->tls_out(), cookie => $line);
+            like($c->read_plain(), qr/$name$/, "$name of two");
+        }
+    }
+}
+
+
+sub refused {
+    my ($arguments) = @_;
+
+    my $error = $t->config_error(conf("atls_cookie $arguments;"));
+
+    like($error, $arguments eq ''
+                 ? qr/invalid number of arguments in "atls_cookie" .*:\d+$/m
+                 : qr/invalid (?:cookie name|parameter) ".*" in \S+:\d+$/ms,
+         "atls_cookie $arguments" =~ s/([^ -~])/sprintf '\x%02x', ord $1/egr);
+}
+
+
+sub conf {
+    my ($directives) = @_;
+
+    return <<"EOC";
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+    $directives
+}
+EOC
+}
 
 
 sub client {

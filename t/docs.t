@@ -13,8 +13,10 @@ use File::Basename qw( basename dirname );
 use Test::More;
 
 use Test::Atls;
+use Test::Atls::Authority;
 use Test::Atls::Backend;
 use Test::Atls::Client;
+use Test::Atls::Stack;
 
 
 # commands that are not run here, and why
@@ -47,8 +49,12 @@ one_location();
 routed();
 raw_payload();
 real_addresses();
+who_the_client_is();
+server_names();
+early_data();
 directives();
 variables();
+https();
 flights();
 links();
 
@@ -124,7 +130,7 @@ sub localized {
     $text =~ s{/etc/nginx/certs}{$t->path('certs')}ge;
     $text =~ s{/var/log/nginx}{$t->path('log')}ge;
     $text =~ s{/var/www}{$t->path('www')}ge;
-    $text =~ s{\blisten( +)8080}{listen${1}127.0.0.1:$nginx};
+    $text =~ s{\blisten( +)8080}{listen${1}127.0.0.1:$nginx}g;
     $text =~ s{\b8080\b}{$nginx}g;
     $text =~ s{\b127\.0\.0\.1:9000\b}{127.0.0.1:$service}g;
 
@@ -170,10 +176,10 @@ sub commands {
             if ($ELSEWHERE{$command}) {
                 target_exists($command, $where);
 
-            } elsif ($command =~ /^openssl /) {
+            } elsif ($command =~ /^(?:openssl|echo) /) {
                 my $run = localized($command);
-                is(system("cd $dir && $run >openssl.out 2>&1"), 0, $where)
-                    or diag($t->read_file('openssl.out'));
+                is(system("cd $dir && { $run; } >command.out 2>&1"), 0, $where)
+                    or diag($t->read_file('command.out'));
 
             } elsif ($command !~ /^python3 client\.py /) {
                 fail("$where: nobody checks it");
@@ -220,6 +226,12 @@ sub other_certs {
                            san => 'DNS:localhost')
         for [ 'rsa', 'rsa' ], [ 'ecdsa', 'ec' ];
 
+    my $ca = Test::Atls::Authority->new($t, 'certs/ca', subject => '/CN=ca');
+
+    $ca->issue('certs/alice', subject => '/CN=Alice');
+    $ca->crl('certs/ca.crl');
+
+    $t->write_file('certs/ticket.previous.key', 'x' x 80);
     $t->write_file('certs/passwords', "secret\n");
     $t->write_file('certs/htpasswd', "name:{PLAIN}secret\n");
 
@@ -343,12 +355,109 @@ sub real_addresses {
 }
 
 
+# What a client sends of the headers that nginx sets does not get through,
+# whether nginx has something to say there or not.
+
+sub who_the_client_is {
+    my $conf = block('nginx', 'deployment.md', 'Who the client is');
+    my @told = $conf =~ /proxy_set_header +(\S+) +\$atls_/g;
+    my ($psk) = $t->read_file('certs/psk') =~ /^device-1:(\w+)$/m;
+
+    serve($conf, sub {
+        my %headers = map { $_ => 'forged' } @told;
+        my $none = client()->get('/', %headers)->body();
+
+        unlike($none, qr/forged/, 'nothing forged, of an anonymous client');
+        like($none, qr/^X-Client-Verify: NONE\r?$/m, 'which has no name');
+
+        my $alice = client(alice())->get('/', %headers)->body();
+
+        unlike($alice, qr/forged/, 'nothing forged, of one with a certificate');
+        like($alice, qr/^X-Client-DN: CN=Alice\r?$/m, 'its name');
+        like($alice, qr/^Client-Cert: :[\w+\/=]+:\r?$/m, 'its certificate');
+
+        my $c = Test::Atls::Stack->new('openssl', port => $t->port(0),
+                                       psk => [ 'device-1', $psk ]);
+        $c->handshake();
+        my $device = $c->get('/', %headers)->body();
+
+        unlike($device, qr/forged/, 'nothing forged, of one with a key');
+        like($device, qr/^X-Client-PSK: device-1\r?$/m, 'its identity');
+    });
+}
+
+
+sub alice {
+    return (cert => $t->path('certs/alice.crt'),
+            key => $t->path('certs/alice.key'));
+}
+
+
+# Two servers at one endpoint; the second one asks for certificates.
+
+sub server_names {
+    serve(block('nginx', 'directives.md', 'Server names'), sub {
+        my @host = (Host => 'members.localhost');
+        my $c = Test::Atls::Client->new(port => $t->port(0));
+
+        $c->handshake();
+        is($c->get('/', @host)->status(), 421, 'another server than by SNI');
+
+        $c = Test::Atls::Client->new(port => $t->port(0), sni => '', alice());
+        $c->handshake();
+        is($c->get('/', @host)->status(), 421, 'without SNI');
+
+        $c = Test::Atls::Client->new(port => $t->port(0), sni => $host[1]);
+        $c->handshake();
+        is($c->get('/', @host)->status(), 400, 'with SNI, no certificate');
+
+        $c = Test::Atls::Client->new(port => $t->port(0), sni => $host[1],
+                                     alice());
+        $c->handshake();
+        like($c->get('/', @host)->body(), qr/^X-Client: CN=Alice\r?$/m,
+             'with both');
+    });
+}
+
+
+# A request that may be early, and one that may not.
+
+sub early_data {
+    serve(block('nginx', 'directives.md', 'atls_early_data'), sub {
+        my @args = ('openssl', port => $t->port(0), protocol => 'TLSv1.3');
+
+        for ([ GET => 200 ], [ POST => 425 ]) {
+            my ($method, $status) = @$_;
+
+            my $c = Test::Atls::Stack->new(@args);
+            $c->handshake();
+            $c->get('/');
+
+            $c = Test::Atls::Stack->new(
+                @args, session => $c->session(),
+                early => "$method / HTTP/1.1\r\nHost: localhost\r\n"
+                         . "Content-Length: 0\r\n\r\n");
+            $c->handshake();
+
+            my $r = $c->early_response();
+            is($r->status(), $status, "$method as early data");
+            like($r->body(), qr/^Early-Data: 1\r?$/m, 'the service is told')
+                if $status == 200;
+
+            # the end of the handshake, which nginx would wait for
+
+            is($c->get('/')->status(), 200, 'and after it');
+        }
+    });
+}
+
+
 # Each directive has a section that names its contexts, and each section has a
 # directive.
 
 sub directives {
     my ($table) = slurp("$root/ngx_http_atls_module.c")
-                  =~ /^static ngx_command_t .*?^\};/msg ? $& : '';
+                  =~ /^(static ngx_command_t .*?^\};)/ms;
     my %contexts = $table =~ /ngx_string\("(\w+)"\),\s*([A-Z_|0-9]+),/g;
     my %sections = sections('directives.md');
 
@@ -371,12 +480,74 @@ sub directives {
 
 
 sub variables {
-    my ($table) = slurp("$root/src/ngx_http_atls_variables.c")
-                  =~ /^static ngx_http_variable_t .*?^\};/msg ? $& : '';
     my %sections = sections('variables.md');
 
     is(join(' ', sort map { s/\$// ? $_ : () } keys %sections),
-       join(' ', sort $table =~ /ngx_string\("(\w+)"\)/g), 'variables');
+       join(' ', sort map { s/\$//r } our_variables()), 'variables');
+}
+
+
+sub our_variables {
+    my ($table) = slurp("$root/src/ngx_http_atls_variables.c")
+                  =~ /^(static ngx_http_variable_t .*?^\};)/ms;
+    my ($exporter) = slurp("$root/src/ngx_http_atls_export.c")
+                     =~ /exporter_name = (.*);/;
+
+    return map { "\$$_" } "$table$exporter" =~ /ngx_string\("(\w+)"\)/g;
+}
+
+
+sub our_directives {
+    my ($table) = slurp("$root/ngx_http_atls_module.c")
+                  =~ /^(static ngx_command_t .*?^\};)/ms;
+
+    return $table =~ /ngx_string\("(\w+)"\),\s*[A-Z_]/g;
+}
+
+
+# The tables in docs/https.md: all that they say is here is here, all that is
+# here is there, and so is all that nginx has for HTTPS.
+
+sub https {
+    my $text = slurp("$root/docs/https.md");
+    my ($tables) = $text =~ /^(## Directives.*?)^## Statuses/ms;
+    my %ours = map { $_ => 1 } our_directives(), our_variables();
+    my %named = map { $_ => 1 } $tables =~ /`(\$?atls\w*)`/g;
+    my %https = map { $_ => 1 } $tables =~ /^\| `(\$?ssl\w*)` \|/mg;
+
+    is(join(' ', sort keys %named), join(' ', sort keys %ours),
+       'https.md: directives and variables of the module');
+
+    my @rows = $tables =~ /^\| `(\$?)ssl\w*` \| (?:none|`\1atls\w*`) \| /mg;
+    is(scalar @rows, scalar keys %https, 'https.md: rows');
+
+    my @missing = grep { !$https{$_} && !$https{"\$$_"} } nginx_https();
+    is("@missing", '', 'https.md: directives and variables of nginx');
+}
+
+
+# Of the source, if nginx was built with the module; else of the binary, which
+# has some of its names whole and others as ends of longer ones.
+
+sub nginx_https {
+    my $file = dirname(Test::Atls::module())
+               . '/nginx/src/http/modules/ngx_http_ssl_module.c';
+
+    if (-e $file) {
+        my ($commands, $vars) = map { slurp($file) =~ /^static $_ .*?^\};/ms
+                                      ? $& : '' }
+                                'ngx_command_t', 'ngx_http_variable_t';
+
+        return $commands =~ /ngx_string\("(ssl\w*)"\)/g,
+               map { "\$$_" } $vars =~ /ngx_string\("(ssl\w*)"\)/g;
+    }
+
+    my %others = map { $_ => 1 }    # of the core, mail and stream modules
+                 qw( ssl_engine ssl_object_cache_inheritable ssl_alpn
+                     ssl_handshake_timeout ssl_preread );
+    my @names = slurp(Test::Atls::binary()) =~ /\0(ssl(?:_[a-z\d]+)*)(?=\0)/g;
+
+    return grep { !$others{$_} && !/^ssl_preread_/ } @names;
 }
 
 

@@ -1,7 +1,9 @@
 #!/usr/bin/perl
 
 # KeyUpdate, with and without a request for the server's own, alone and among
-# requests, on new connections: any worker has to have the keys.
+# requests, on new connections: any worker has to have the keys.  Then the
+# server's own, when a key has been used for as long as it may be: for that, a
+# copy of the module is built whose limit is small.
 
 use strict;
 use warnings;
@@ -9,11 +11,21 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Digest::MD5 qw( md5_hex );
+use File::Basename qw( dirname );
 use Test::More;
 
 use Test::Atls;
+use Test::Atls::Backend;
+use Test::Atls::Pattern qw( pattern_md5 );
 use Test::Atls::Response qw( parse_responses );
-use Test::Atls::Stack;
+use Test::Atls::Stack qw( @STACKS );
+
+# the first record may be the key's first, second, ...; the last one is for the
+# KeyUpdate or the close_notify
+
+my $LIMIT = 100;
+my $RECORD = 512;
 
 my $t = Test::Atls->new();
 
@@ -38,6 +50,10 @@ http {
             atls on;
         }
 
+        location /body {
+            proxy_pass http://127.0.0.1:%%PORT_1%%;
+        }
+
         location / {
             return 200 "$uri $atls_cipher";
         }
@@ -48,7 +64,13 @@ EOC
 my @suites = qw( TLS_AES_128_GCM_SHA256 TLS_AES_256_GCM_SHA384
                  TLS_CHACHA20_POLY1305_SHA256 TLS_AES_128_CCM_SHA256 );
 
-$t->plan(20 * @suites + 9)->run();
+my @tls12 = qw( ECDHE-ECDSA-AES128-GCM-SHA256 ECDHE-ECDSA-CHACHA20-POLY1305
+                ECDHE-ECDSA-AES128-CCM );
+
+$t->plan(20 * @suites + 9 + 4 * 3 + 6 + 1
+         + @STACKS * (5 * @suites + 12 * @tls12))->run();
+
+Test::Atls::Backend->start($t, $t->port(1));
 
 my ($c, $r);
 
@@ -152,6 +174,287 @@ is($c->state(), 'failed', '33 POSTs: an alert');
 is($c->cookie(), undef, 'and the end of the session');
 
 
+# with every record, as a client may well be set to do it
+
+for my $requested (0, 1) {
+    every_record('openssl', $requested, 100);
+
+    # GnuTLS takes no more than 8 a second, but sends as many as one likes
+
+    every_record('gnutls', $requested, $requested ? 3 : 20);
+}
+
+gnutls();
+
+
+# the server's own
+
+SKIP: {
+    my $module = limited_module();
+
+    skip('no build tree', 1 + @STACKS * (5 * @suites + 12 * @tls12))
+        unless $module;
+
+    my $limited = limited_server($module);
+
+    for my $stack (@STACKS) {
+        own_updates($limited, $stack, $_) for @suites;
+        used_up($limited, $stack, $_) for @tls12;
+    }
+
+    $limited->finish();
+}
+
+
+# A hundred records in a POST, or in two, are a request and its body.
+
+sub every_record {
+    my ($stack, $requested, $posts) = @_;
+
+    my $name = "$stack, " . ($requested ? 'requested' : 'not requested');
+    my $client = client($suites[0], $stack);
+    my $right = 0;
+
+    $client->handshake() or diag($client->error());
+
+    for my $i (1 .. $posts) {
+        my @pieces = map { "$i.$_," } 1 .. 99;
+        my $body = join '', @pieces;
+
+        my $n = 0;
+
+        for my $plain ("POST /body HTTP/1.1\r\nHost: localhost\r\n"
+                       . 'Content-Length: ' . length($body) . "\r\n\r\n",
+                       @pieces)
+        {
+            $client->key_update($requested);
+            $client->write_plain($plain);
+            $client->flush() if ++$n == 50 && $i % 10 == 0;
+        }
+
+        $client->flush();
+
+        my ($answer) = parse_responses($client->read_plain());
+        $right++ if $answer && $answer->body() eq $body;
+    }
+
+    is($right, $posts, "$name: ${posts}00 records with an update each")
+        or diag($client->error());
+    is($client->state(), 'established', "$name: established");
+
+    if ($requested) {
+        cmp_ok($client->updates(), '>=', $posts, "$name: updates in return");
+    } else {
+        is($client->updates(), 0, "$name: no updates in return");
+    }
+}
+
+
+# Some alone, and some cut, on the other stack.
+
+sub gnutls {
+    my $client = client($suites[0], 'gnutls');
+
+    ok($client->handshake(), 'gnutls: handshake') or diag($client->error());
+
+    for my $requested (0, 1) {
+        my $before = $client->updates();
+
+        update($client, $requested, split => 1);
+        is($client->updates(), $before + $requested, 'gnutls: update by bytes');
+        is($client->get('/after')->body(), "/after $suites[0]",
+           'gnutls: request');
+    }
+
+    update($client, 0) for 1 .. 33;
+    is($client->state(), 'failed', 'gnutls: 33 in a row');
+}
+
+
+# The module with a limit of its own: one file of it is compiled anew, and put
+# together with the others as the tree's makefile does it.
+
+sub limited_module {
+    my $module = $t->module();
+    my $tree = dirname($module) . '/nginx';
+
+    return undef if $module eq '' || !-e "$tree/objs/Makefile";
+
+    my $steps = `make -C '$tree' -n -B -f objs/Makefile modules 2>&1`
+                =~ s/\\\n//gr;
+    my ($compile) = $steps =~ /^(.* -c .*\batls_record\.c)\s*$/m;
+    my ($link) = $steps =~ /^(.* -o \s*objs\/ngx_http_atls_module\.so\s.*)$/m;
+
+    my $object = $t->path('atls_record.o');
+    my $limited = $t->path('ngx_http_atls_module.so');
+
+    for ($compile, $link) {
+        return undef unless defined;
+        s/\bobjs\S*\/atls_record\.o\b/$object/;
+        s/\bobjs\/ngx_http_atls_module\.so\b/$limited/;
+    }
+
+    system("cd '$tree' && $compile -DATLS_AEAD_LIMIT=$LIMIT && $link") == 0
+        or die "can't build the module with a small limit\n";
+
+    return $limited;
+}
+
+
+sub limited_server {
+    my ($module) = @_;
+
+    local $ENV{TEST_NGINX_MODULE} = $module;
+
+    my $limited = Test::Atls->new();
+
+    $limited->make_cert('localhost');
+    $limited->write_conf(<<"EOC")->run();
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+    atls_conf_command Ciphersuites @{[ join ':', @suites ]};
+    atls_buffer_size $RECORD;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location /.well-known/atls {
+            atls on;
+        }
+
+        location /big {
+            proxy_pass http://127.0.0.1:@{[ $t->port(1) ]};
+        }
+
+        location / {
+            return 200 "\$uri";
+        }
+    }
+}
+EOC
+
+    return $limited;
+}
+
+
+# In a large answer, in two of them, and after many small ones.
+
+sub own_updates {
+    my ($limited, $stack, $suite) = @_;
+
+    my $name = "$stack, $suite";
+
+    # GnuTLS takes no more than 8 a second
+
+    my $size = $stack eq 'gnutls' ? 200_000 : 2_000_000;
+    my $client = client($suite, $stack, $limited);
+
+    $client->handshake() or diag($client->error());
+
+    my $answer = $client->get("/big?size=$size");
+    my $expected = int($size / $RECORD / $LIMIT);
+
+    is($answer && md5_hex($answer->body()), pattern_md5($size),
+       "$name: a large answer");
+    cmp_ok($client->updates(), '>=', $expected,
+           "$name: $expected updates or more");
+    cmp_ok($client->updates(), '<=', int(1.1 * $expected) + 1,
+           "$name: not many more");
+
+    # each of them is a record, and may be another worker's
+
+    $client = client($suite, $stack, $limited);
+    $client->handshake();
+
+    my $n = 2.5 * $LIMIT;
+    my $right = grep { my $r = $client->get("/$_");
+                       $r && $r->body() eq "/$_" } 1 .. $n;
+
+    is($right, $n, "$name: many answers");
+    is($client->updates(), 2, "$name: two updates");
+}
+
+
+# TLS 1.2 has no KeyUpdate: the client has to come again.
+
+sub used_up {
+    my ($limited, $stack, $suite) = @_;
+
+    my $name = "$stack, $suite";
+    my $client = tls12($limited, $stack, $suite);
+    my $right = 0;
+
+    ok($client->handshake(), "$name: handshake") or diag($client->error());
+
+    my $cookie = $client->cookie();
+
+    while ($right < $LIMIT) {
+        my $answer = $client->get("/$right") or last;
+        last if $answer->body() ne "/$right";
+        $right++;
+    }
+
+    # the Finished was the first record, close_notify is the last one
+
+    is($right, $LIMIT - 2, "$name: requests up to the limit");
+    is($client->state(), 'closed', "$name: then close_notify");
+    is($client->error(), '', "$name: no error");
+    is($client->cookie(), undef, "$name: no session");
+
+    my $answer = $client->post("\x17\x03\x03\x00\x20" . 'x' x 32,
+                               cookie => "atls=$cookie");
+    is($answer && $answer->status(), 410, "$name: no session any more");
+
+    # the next one is as long, whatever it resumes
+
+    $client = tls12($limited, $stack, $suite, session => $client->session());
+    ok($client->handshake(), "$name: the client comes again");
+    ok($client->resumed(), "$name: resumes");
+    is($client->get('/again')->body(), '/again', "$name: a request");
+
+    # an answer that is too long for the key is known to be cut
+
+    $client = tls12($limited, $stack, $suite);
+    $client->handshake();
+    $client->write_plain($client->format_get('/big?size=1000000'));
+    $client->flush();
+
+    my $plain = $client->read_plain();
+    my ($head, $body) = $plain =~ /^(.*?\r\n\r\n)(.*)$/s;
+
+    like($head, qr/^Content-Length: 1000000\r$/mi, "$name: a large answer");
+    is(md5_hex($body), pattern_md5(length $body), "$name: is right");
+    ok($client->state() eq 'closed'
+       && length $plain <= ($LIMIT - 2) * $RECORD, "$name: up to the limit");
+}
+
+
+sub tls12 {
+    my ($limited, $stack, $suite, @args) = @_;
+
+    # of those that GnuTLS has, by its names
+
+    my ($cipher) = $suite =~ /ECDSA-(.*)/;
+    my %priorities = (
+        'AES128-GCM-SHA256' => 'AES-128-GCM',
+        'CHACHA20-POLY1305' => 'CHACHA20-POLY1305',
+        'AES128-CCM'        => 'AES-128-CCM',
+    );
+
+    return Test::Atls::Stack->new($stack, port => $limited->port(0),
+        keepalive => 0, protocol => 'TLSv1.2', @args,
+        $stack eq 'openssl' ? (ciphers => $suite)
+        : (priority => "NORMAL:-CIPHER-ALL:+$priorities{$cipher}"));
+}
+
+
 sub update {
     my ($client, $requested, %args) = @_;
 
@@ -164,9 +467,10 @@ sub update {
 # Any worker may have it once the handshake is done.
 
 sub client {
-    my ($suite) = @_;
+    my ($suite, $stack, $server) = @_;
 
-    return Test::Atls::Stack->new('openssl', port => $t->port(0),
+    return Test::Atls::Stack->new($stack || 'openssl',
+                                  port => ($server || $t)->port(0),
                                   keepalive => 0, protocol => 'TLSv1.3',
                                   ciphersuites => $suite);
 }

@@ -80,7 +80,7 @@ void stack_shutdown(void);
 
 /*
  * A value by its name, into client.value: protocol, cipher, alpn, resumed,
- * early, session, cert (DER).
+ * early, session, cert, ocsp (both DER).
  */
 
 void stack_get(const char *name);

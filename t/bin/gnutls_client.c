@@ -153,6 +153,9 @@ stack_set(const char *name, const char *value, size_t len)
         buf_add(&resume, value, len);
         free(copy);
 
+    } else if (strcmp(name, "ocsp") == 0) {
+        free(copy);         /* GnuTLS asks anyway */
+
     } else if (strcmp(name, "no_tickets") == 0) {
         flags |= GNUTLS_NO_TICKETS;
         free(copy);
@@ -450,6 +453,11 @@ stack_get(const char *name)
 
     } else if (strcmp(name, "cert") == 0) {
         get_cert();
+
+    } else if (strcmp(name, "ocsp") == 0) {
+        if (gnutls_ocsp_status_request_get(session, &d) == 0) {
+            buf_add(&client.value, d.data, d.size);
+        }
 
     } else {
         client_die(name);

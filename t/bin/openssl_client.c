@@ -21,6 +21,7 @@ static size_t          psk_len;
 static char            identity[256];
 static char           *sni;
 static buf_t           alpn;
+static unsigned        ocsp;        /* its status is asked for */
 
 
 static void
@@ -213,6 +214,9 @@ stack_set(const char *name, const char *value, size_t len)
         must(session && SSL_SESSION_set_max_early_data(session, atoi(value)),
              "no session for max_early");
 
+    } else if (strcmp(name, "ocsp") == 0) {
+        ocsp = 1;
+
     } else if (strcmp(name, "no_tickets") == 0) {
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
 
@@ -254,6 +258,10 @@ stack_start(void)
         must(SSL_set_alpn_protos(ssl, (unsigned char *) alpn.data,
                                  (unsigned) alpn.len)
              == 0, "alpn");
+    }
+
+    if (ocsp) {
+        must(SSL_set_tlsext_status_type(ssl, TLSEXT_STATUSTYPE_ocsp), "ocsp");
     }
 
     if (session) {
@@ -456,7 +464,9 @@ void
 stack_get(const char *name)
 {
     X509                 *x;
+    long                  n;
     unsigned              len;
+    unsigned char        *response;
     const unsigned char  *p;
 
     if (strcmp(name, "protocol") == 0) {
@@ -478,12 +488,20 @@ stack_get(const char *name)
     } else if (strcmp(name, "session") == 0) {
         if (fresh) {
             der(encode_session, session);
+
+        } else if (client.tickets) {
+            /* a renewed one of TLS 1.2, which no callback tells of */
+            der(encode_session, SSL_get_session(ssl));
         }
 
     } else if (strcmp(name, "cert") == 0) {
         x = SSL_get_peer_certificate(ssl);
         der(encode_cert, x);
         X509_free(x);
+
+    } else if (strcmp(name, "ocsp") == 0) {
+        n = SSL_get_tlsext_status_ocsp_resp(ssl, &response);
+        buf_add(&client.value, response, n > 0 ? (size_t) n : 0);
 
     } else {
         client_die(name);

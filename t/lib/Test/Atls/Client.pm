@@ -27,7 +27,8 @@ use constant {
 my %PROTOCOLS = ('TLSv1' => 0x0301, 'TLSv1.1' => 0x0302, 'TLSv1.2' => 0x0303,
                  'TLSv1.3' => 0x0304);
 
-my @OUTER = qw( port host uri tls keepalive timeout host_header method local );
+my @OUTER = qw( port host uri tls keepalive timeout host_header method local
+                proxy );
 
 Net::SSLeay::load_error_strings();
 Net::SSLeay::SSLeay_add_ssl_algorithms();
@@ -39,7 +40,8 @@ Net::SSLeay::randomize();
 # outer:  uri => '/.well-known/atls', outer => 'http11' | 'http10' |
 #         'http11-chunked' | 'h2' | 'h3', tls => 1, keepalive => 0 for a TCP
 #         connection for each POST, type => media type, headers => { ... },
-#         host_header => 'localhost', local => source address, timeout => 10
+#         host_header => 'localhost', local => source address, timeout => 10,
+#         proxy => port of one that speaks CONNECT
 # inner:  protocol => 'TLSv1.3' (both bounds; or min => , max => ),
 #         ciphers => TLS 1.2 list, ciphersuites => TLS 1.3 list, groups => ,
 #         sni => 'localhost' ('' for none), alpn => [ ... ], cert => , key => ,

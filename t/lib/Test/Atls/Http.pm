@@ -18,6 +18,7 @@ our @EXPORT_OK = qw( http_connect http_raw parse_responses readable
 
 
 # http_connect($port, tls => 0, host => '127.0.0.1', local => address,
+#              proxy => port of a proxy that speaks CONNECT,
 #              sni => 'localhost', alpn => [...], cert => , key => )
 #
 # A host that is a path is a Unix-domain socket.
@@ -28,6 +29,7 @@ sub http_connect {
     my $s = _connect($port, %args);
 
     $s->blocking(1);
+    _tunnel($s, $args{host} || '127.0.0.1', $port) if $args{proxy};
     return $s unless $args{tls};
 
     require IO::Socket::SSL;
@@ -53,6 +55,8 @@ sub _connect {
         if $host =~ m!^/!;
 
     my @local = $args{local} ? (LocalAddr => $args{local}) : ();
+
+    $port = $args{proxy} if $args{proxy};
     my $s = IO::Socket::IP->new(PeerAddr => $host, PeerPort => $port,
                                 Timeout => 10, @local)
         or die "can't connect to port $port: $!\n";
@@ -60,6 +64,24 @@ sub _connect {
     setsockopt $s, IPPROTO_TCP, TCP_NODELAY, 1;
 
     return $s;
+}
+
+
+# Beyond the proxy, nobody speaks first.
+
+sub _tunnel {
+    my ($s, $host, $port) = @_;
+
+    my $answer = '';
+
+    send_all($s, "CONNECT $host:$port HTTP/1.1\r\nHost: $host:$port\r\n\r\n");
+
+    until ($answer =~ /\r\n\r\n/) {
+        readable($s, 10) && $s->sysread($answer, 4096, length $answer)
+            or die "no answer to CONNECT\n";
+    }
+
+    $answer =~ m!\AHTTP/1\.\d 2! or die "CONNECT: $answer\n";
 }
 
 

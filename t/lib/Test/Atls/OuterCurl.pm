@@ -44,7 +44,8 @@ sub send {
     my %headers = (Expect => undef, Host => $self->{host_header}, %$headers);
 
     my @command = (
-        qw( curl --silent --no-buffer --insecure --noproxy * ), @$version,
+        qw( curl --silent --no-buffer --insecure ), @$version,
+        $self->_proxy(),
         '-X', $self->{method}, '--max-time',
         $self->{timeout} * ($ENV{TEST_NGINX_SLOW} || 1),
         '--data-binary', '@' . $self->_body_file($body),
@@ -57,6 +58,18 @@ sub send {
 
     unlink "$self->{dir}/head";
     open $self->{pipe}, '-|:raw', @command or die "curl: $!\n";
+}
+
+
+sub _proxy {
+    my ($self) = @_;
+
+    return qw( --noproxy * ) unless $self->{proxy};
+
+    # or its answer to CONNECT would be the first header of all
+
+    return (qw( --suppress-connect-headers --noproxy ), '',
+            '--proxy', "http://127.0.0.1:$self->{proxy}");
 }
 
 

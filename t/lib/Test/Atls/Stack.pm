@@ -43,7 +43,7 @@ my %LIBRARIES = (
     gnutls  => [ [ qw( -lgnutls ) ], 'libgnutls28-dev' ],
 );
 
-my @OPTIONS = qw( sni ca cert key session max_early );
+my @OPTIONS = qw( sni ca cert key session max_early ocsp );
 
 # names of OpenSSL and of GnuTLS
 
@@ -77,6 +77,7 @@ my %programs;
 # early      => plaintext to be sent with the ClientHello, if the session is one
 #               that allows it
 # max_early  => what the session allows, whatever the server said (openssl)
+# ocsp       => 1: the status of the server's certificate is asked for
 # tickets    => 0 for a client that takes none (in TLS 1.2)
 # ems        => 0 for one without the extended master secret (TLS 1.2)
 # priority   => GnuTLS's own string, to which versions, suites, groups and PSK
@@ -464,6 +465,11 @@ sub server_cert_sha256 {
 
     return $der eq '' ? '' : sha256_hex($der);
 }
+
+
+# What was stapled to it: an OCSP response, '' if there was none.
+
+sub ocsp_response { $_[0]->_command('get', 'ocsp') }
 
 
 # export(label, length, context or undef) in hex; '' if TLS refuses.

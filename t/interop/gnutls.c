@@ -1,0 +1,323 @@
+
+/*
+ * ATLS with GnuTLS 3.6 or later: push and pull functions instead of a socket.
+ *
+ *     cc -o gnutls gnutls.c -lgnutls
+ */
+
+
+#include <errno.h>
+#include <gnutls/gnutls.h>
+
+#include "http_post.h"
+#include "options.h"
+
+
+static gnutls_session_t                  session;
+static gnutls_certificate_credentials_t  trust;
+static gnutls_psk_client_credentials_t   psk;
+static post_t                            post;
+static int                               dry;   /* the response was read */
+
+
+static void
+must(int rc, const char *what)
+{
+    if (rc < 0) {
+        die("TLS: %s: %s", what, gnutls_strerror(rc));
+    }
+}
+
+
+static void
+make_credentials(void)
+{
+    gnutls_datum_t  key = { options.key, (unsigned) options.key_len };
+
+    must(gnutls_certificate_allocate_credentials(&trust), "memory");
+
+    if (gnutls_certificate_set_x509_trust_file(trust, options.ca,
+                                               GNUTLS_X509_FMT_PEM) <= 0)
+    {
+        die("TLS: no certificates in %s", options.ca);
+    }
+
+    if (options.identity) {
+        must(gnutls_psk_allocate_client_credentials(&psk), "memory");
+        must(gnutls_psk_set_client_credentials(psk, options.identity, &key,
+                                               GNUTLS_PSK_KEY_RAW),
+             "pre-shared key");
+    }
+}
+
+
+/* TLS writes: it all waits for the next POST. */
+
+static ssize_t
+push(gnutls_transport_ptr_t ptr, const void *data, size_t len)
+{
+    post_add(ptr, data, len);
+
+    return (ssize_t) len;
+}
+
+
+/* TLS reads: what the response still has.  No more of it is no end of TLS. */
+
+static ssize_t
+pull(gnutls_transport_ptr_t ptr, void *data, size_t len)
+{
+    size_t  n;
+
+    n = post_read(ptr, data, len);
+
+    dry = n == 0;
+
+    if (dry) {
+        gnutls_transport_set_errno(session, EAGAIN);
+        return -1;
+    }
+
+    return (ssize_t) n;
+}
+
+
+/* Without this one, GnuTLS would wait for a socket to become readable. */
+
+static int
+pull_timeout(gnutls_transport_ptr_t ptr, unsigned int ms)
+{
+    (void) ptr;
+    (void) ms;
+
+    return 1;
+}
+
+
+static void
+begin(const gnutls_datum_t *ticket)
+{
+    char         priority[128];
+    const char  *versions;
+
+    post_init(&post, options.url);
+
+    versions = options.version == 13 ? "+VERS-TLS1.3"
+               : options.version == 12 ? "+VERS-TLS1.2"
+               : "+VERS-TLS1.3:+VERS-TLS1.2";
+
+    snprintf(priority, sizeof(priority), "NORMAL:-VERS-ALL:%s%s", versions,
+             options.identity ? ":+ECDHE-PSK:+PSK" : "");
+
+    must(gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NONBLOCK), "session");
+    must(gnutls_priority_set_direct(session, priority, NULL), priority);
+    must(gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, trust),
+         "trust");
+
+    if (psk) {
+        must(gnutls_credentials_set(session, GNUTLS_CRD_PSK, psk),
+             "pre-shared key");
+    }
+
+    must(gnutls_server_name_set(session, GNUTLS_NAME_DNS, options.name,
+                                strlen(options.name)),
+         "name");
+
+    /* whoever is between ends the outer TLS, so this is what protects */
+
+    gnutls_session_set_verify_cert(session, options.name, 0);
+
+    gnutls_transport_set_ptr(session, &post);
+    gnutls_transport_set_push_function(session, push);
+    gnutls_transport_set_pull_function(session, pull);
+    gnutls_transport_set_pull_timeout_function(session, pull_timeout);
+
+    if (ticket->data) {
+        must(gnutls_session_set_data(session, ticket->data, ticket->size),
+             "ticket");
+    }
+}
+
+
+/* TLS may have an alert for the server, which then lets go of the session. */
+
+static void
+failed(const char *what, int rc)
+{
+    gnutls_datum_t  text;
+
+    gnutls_alert_send_appropriate(session, rc);
+    post_send(&post);
+
+    if (rc == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR
+        && gnutls_certificate_verification_status_print(
+               gnutls_session_get_verify_cert_status(session), GNUTLS_CRT_X509,
+               &text, 0) >= 0)
+    {
+        die("TLS: %s: %s", what, text.data);
+    }
+
+    die("TLS: %s: %s", what, gnutls_strerror(rc));
+}
+
+
+static void
+handshake(void)
+{
+    int  rc;
+
+    while ((rc = gnutls_handshake(session)) < 0) {
+
+        if (rc == GNUTLS_E_AGAIN) {
+
+            /* the response first: a flight of the server's may come in pieces */
+
+            if (dry && !post_send(&post)) {
+                die("TLS: the server's flight is not complete");
+            }
+
+        } else if (gnutls_error_is_fatal(rc)) {
+            failed("handshake", rc);
+        }
+    }
+
+    /* TLS 1.3: our last flight still waits in post, for the first request */
+}
+
+
+/* 0: the response to the POST is over, or the session is. */
+
+static size_t
+read_plaintext(void *from, char *buf, size_t size)
+{
+    int     *closed = from;
+    ssize_t  n;
+
+    while ((n = gnutls_record_recv(session, buf, size)) < 0) {
+
+        /* it says so, too, when it has read a ticket and there is more */
+
+        if (n == GNUTLS_E_AGAIN && dry) {
+            return 0;
+        }
+
+        if (gnutls_error_is_fatal((int) n)) {
+            failed("reading", (int) n);
+        }
+    }
+
+    *closed = n == 0;                           /* close_notify */
+
+    return (size_t) n;
+}
+
+
+static int
+request(FILE *body)
+{
+    int              n, closed;
+    char             buf[16384];
+    size_t           size;
+    ssize_t          sent;
+    http_response_t  response;
+
+    closed = 0;
+
+    n = snprintf(buf, sizeof(buf), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n",
+                 options.path, options.name);
+
+    sent = gnutls_record_send(session, buf, (size_t) n);
+
+    if (sent != n) {
+        failed("writing", (int) sent);
+    }
+
+    post_send(&post);
+
+    http_read_header(&response, read_plaintext, &closed);
+
+    while ((size = http_read_body(&response, buf, sizeof(buf)))) {
+        if (body) {
+            fwrite(buf, 1, size, body);
+        }
+    }
+
+    /* what comes after the body is for TLS: tickets, KeyUpdates, the end */
+
+    if (read_plaintext(&closed, buf, sizeof(buf)) != 0) {
+        die("HTTP: more than was asked for");
+    }
+
+    return closed;
+}
+
+
+static void
+end(void)
+{
+    int   closed;
+    char  buf[1];
+
+    closed = 0;
+
+    gnutls_bye(session, GNUTLS_SHUT_WR);        /* _RDWR would want to read */
+    post_send(&post);
+
+    if (read_plaintext(&closed, buf, sizeof(buf)) != 0 || !closed) {
+        die("TLS: no close_notify");
+    }
+}
+
+
+int
+main(int argc, char **argv)
+{
+    int             i;
+    gnutls_datum_t  ticket = { NULL, 0 };
+    unsigned char   material[EXPORTED];
+
+    options_read(argc, argv);
+    make_credentials();
+
+    for (i = 0; i <= options.resume; i++) {
+        begin(&ticket);
+        handshake();
+
+        if (!request(i == options.resume ? stdout : NULL)) {
+            end();
+        }
+
+        /* RFC 5705: a context of NULL is none, in TLS 1.2 "" is another */
+
+        if (options.label) {
+            must(gnutls_prf_rfc5705(session, strlen(options.label),
+                                    options.label, 0, NULL, EXPORTED,
+                                    (char *) material),
+                 "exporter");
+        }
+
+        if (i == options.resume) {
+            report(gnutls_protocol_get_version(session) == GNUTLS_TLS1_3
+                   ? "TLSv1.3" : "TLSv1.2",
+                   gnutls_session_is_resumed(session),
+                   options.label ? material : NULL, post.posts);
+        }
+
+        /* not before: the tickets of TLS 1.3 came with the response */
+
+        gnutls_free(ticket.data);
+        must(gnutls_session_get_data2(session, &ticket), "ticket");
+
+        gnutls_deinit(session);
+        post_free(&post);
+    }
+
+    gnutls_free(ticket.data);
+    gnutls_certificate_free_credentials(trust);
+
+    if (psk) {
+        gnutls_psk_free_client_credentials(psk);
+    }
+
+    return 0;
+}

@@ -1,0 +1,406 @@
+
+/*
+ * ATLS with mbedTLS 2.28, which has TLS 1.2 only, or 3.6.5 or later, which has
+ * TLS 1.3, too: send and receive functions instead of a socket.
+ *
+ *     cc -o mbedtls mbedtls.c -lmbedtls -lmbedx509 -lmbedcrypto
+ */
+
+
+#include <mbedtls/ctr_drbg.h>
+#include <mbedtls/entropy.h>
+#include <mbedtls/error.h>
+#include <mbedtls/ssl.h>
+#include <mbedtls/version.h>
+
+#if MBEDTLS_VERSION_MAJOR >= 3
+#include <psa/crypto.h>
+#endif
+
+#include "http_post.h"
+#include "options.h"
+
+
+static mbedtls_entropy_context   entropy;
+static mbedtls_ctr_drbg_context  random_bytes;
+static mbedtls_x509_crt          trust;
+static mbedtls_ssl_config        config;
+static mbedtls_ssl_context       ssl;
+static mbedtls_ssl_session       ticket;
+static int                       verified;      /* a certificate was */
+static post_t                    post;
+static int                       dry;           /* the response was read */
+
+static unsigned char             exported[EXPORTED];
+
+
+static void
+must(int rc, const char *what)
+{
+    char  text[128];
+
+    if (rc < 0) {
+        mbedtls_strerror(rc, text, sizeof(text));
+        die("TLS: %s: %s", what, text);
+    }
+}
+
+
+#if MBEDTLS_VERSION_MAJOR < 3
+
+/*
+ * 2.28 has no function for RFC 5705: this callback, of the handshake, has what
+ * it takes.  There is no context.
+ */
+
+static int
+export_keys(void *data, const unsigned char *master, const unsigned char *block,
+    size_t mac_len, size_t key_len, size_t iv_len,
+    const unsigned char client_random[32],
+    const unsigned char server_random[32], mbedtls_tls_prf_types prf)
+{
+    unsigned char  seed[64];
+
+    (void) data;
+    (void) block;
+    (void) mac_len;
+    (void) key_len;
+    (void) iv_len;
+
+    memcpy(seed, client_random, 32);
+    memcpy(seed + 32, server_random, 32);
+
+    return mbedtls_ssl_tls_prf(prf, master, 48, options.label, seed,
+                               sizeof(seed), exported, EXPORTED);
+}
+
+#endif
+
+
+static void
+export(void)
+{
+#if MBEDTLS_VERSION_MAJOR >= 3
+    must(mbedtls_ssl_export_keying_material(&ssl, exported, EXPORTED,
+                                            options.label,
+                                            strlen(options.label), NULL, 0, 0),
+         "exporter");
+#endif
+}
+
+
+/* Certificates are not verified if the session is resumed. */
+
+static int
+verify(void *data, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
+{
+    (void) data;
+    (void) crt;
+    (void) depth;
+    (void) flags;
+
+    verified = 1;               /* flags say whether it is a good one */
+
+    return 0;
+}
+
+
+static void
+set_versions(void)
+{
+#if MBEDTLS_VERSION_MAJOR >= 3
+
+    mbedtls_ssl_conf_min_tls_version(&config, options.version == 13
+                                     ? MBEDTLS_SSL_VERSION_TLS1_3
+                                     : MBEDTLS_SSL_VERSION_TLS1_2);
+    mbedtls_ssl_conf_max_tls_version(&config, options.version == 12
+                                     ? MBEDTLS_SSL_VERSION_TLS1_2
+                                     : MBEDTLS_SSL_VERSION_TLS1_3);
+
+    /* tickets come after the handshake: mbedtls_ssl_read() is to say so */
+
+    mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(&config,
+                            MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
+
+    psa_crypto_init();          /* TLS 1.3 needs it */
+
+#else
+
+    mbedtls_ssl_conf_min_version(&config, MBEDTLS_SSL_MAJOR_VERSION_3,
+                                 MBEDTLS_SSL_MINOR_VERSION_3);
+    if (options.label) {
+        mbedtls_ssl_conf_export_keys_ext_cb(&config, export_keys, NULL);
+    }
+
+#endif
+}
+
+
+static void
+make_config(void)
+{
+    mbedtls_entropy_init(&entropy);
+    mbedtls_ctr_drbg_init(&random_bytes);
+    mbedtls_x509_crt_init(&trust);
+    mbedtls_ssl_config_init(&config);
+    mbedtls_ssl_session_init(&ticket);
+
+    must(mbedtls_ctr_drbg_seed(&random_bytes, mbedtls_entropy_func, &entropy,
+                               NULL, 0),
+         "random numbers");
+    must(mbedtls_x509_crt_parse_file(&trust, options.ca), options.ca);
+    must(mbedtls_ssl_config_defaults(&config, MBEDTLS_SSL_IS_CLIENT,
+                                     MBEDTLS_SSL_TRANSPORT_STREAM,
+                                     MBEDTLS_SSL_PRESET_DEFAULT),
+         "configuration");
+
+    mbedtls_ssl_conf_rng(&config, mbedtls_ctr_drbg_random, &random_bytes);
+    set_versions();
+
+    /* whoever is between ends the outer TLS, so this is what protects */
+
+    mbedtls_ssl_conf_authmode(&config, MBEDTLS_SSL_VERIFY_REQUIRED);
+    mbedtls_ssl_conf_ca_chain(&config, &trust, NULL);
+    mbedtls_ssl_conf_verify(&config, verify, NULL);
+
+    if (options.identity) {
+        must(mbedtls_ssl_conf_psk(&config, options.key, options.key_len,
+                                  (unsigned char *) options.identity,
+                                  strlen(options.identity)),
+             "pre-shared key");
+    }
+}
+
+
+/* TLS writes: it all waits for the next POST. */
+
+static int
+write_records(void *p, const unsigned char *data, size_t len)
+{
+    post_add(p, data, len);
+
+    return (int) len;
+}
+
+
+/* TLS reads: what the response still has.  No more of it is no end of TLS. */
+
+static int
+read_records(void *p, unsigned char *buf, size_t size)
+{
+    size_t  n;
+
+    n = post_read(p, (char *) buf, size);
+    dry = n == 0;
+
+    return n ? (int) n : MBEDTLS_ERR_SSL_WANT_READ;
+}
+
+
+static void
+begin(int resume)
+{
+    post_init(&post, options.url);
+
+    verified = 0;
+
+    mbedtls_ssl_init(&ssl);
+    must(mbedtls_ssl_setup(&ssl, &config), "session");
+    must(mbedtls_ssl_set_hostname(&ssl, options.name), "name");
+    mbedtls_ssl_set_bio(&ssl, &post, write_records, read_records, NULL);
+
+    if (resume) {
+        must(mbedtls_ssl_set_session(&ssl, &ticket), "ticket");
+    }
+}
+
+
+static void
+keep_ticket(void)
+{
+    mbedtls_ssl_session_free(&ticket);
+    mbedtls_ssl_session_init(&ticket);
+
+    must(mbedtls_ssl_get_session(&ssl, &ticket), "ticket");
+}
+
+
+/* TLS may have an alert for the server, which then lets go of the session. */
+
+static void
+failed(const char *what, int rc)
+{
+    char  text[512];
+
+    post_send(&post);
+
+    if (rc == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED) {
+        mbedtls_x509_crt_verify_info(text, sizeof(text), "",
+                                     mbedtls_ssl_get_verify_result(&ssl));
+        die("TLS: %s: %s", what, text);
+    }
+
+    must(rc, what);
+}
+
+
+static void
+handshake(void)
+{
+    int  rc;
+
+    while ((rc = mbedtls_ssl_handshake(&ssl)) != 0) {
+
+        if (rc != MBEDTLS_ERR_SSL_WANT_READ) {
+            failed("handshake", rc);
+        }
+
+        /* the response first: a flight of the server's may come in pieces */
+
+        if (dry && !post_send(&post)) {
+            die("TLS: the server's flight is not complete");
+        }
+    }
+
+    if (strcmp(mbedtls_ssl_get_version(&ssl), "TLSv1.2") == 0) {
+        keep_ticket();
+    }
+
+    /* TLS 1.3: our last flight still waits in post, for the first request */
+}
+
+
+/* 0: the response to the POST is over, or the session is. */
+
+static size_t
+read_plaintext(void *from, char *buf, size_t size)
+{
+    int  n, *closed = from;
+
+    while ((n = mbedtls_ssl_read(&ssl, (unsigned char *) buf, size)) < 0) {
+
+#if MBEDTLS_VERSION_MAJOR >= 3
+        if (n == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
+            keep_ticket();
+            continue;
+        }
+#endif
+
+        /* it says so, too, when it has read a ticket and there is more */
+
+        if (n == MBEDTLS_ERR_SSL_WANT_READ) {
+            if (dry) {
+                return 0;
+            }
+
+            continue;
+        }
+
+        if (n == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY) {
+            *closed = 1;
+            return 0;
+        }
+
+        failed("reading", n);
+    }
+
+    return (size_t) n;
+}
+
+
+static int
+request(FILE *body)
+{
+    int              n, closed;
+    char             buf[16384];
+    size_t           size;
+    http_response_t  response;
+
+    closed = 0;
+
+    n = snprintf(buf, sizeof(buf), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n",
+                 options.path, options.name);
+
+    /* short of a record, all is written at once */
+
+    must(mbedtls_ssl_write(&ssl, (unsigned char *) buf, (size_t) n), "writing");
+    post_send(&post);
+
+    http_read_header(&response, read_plaintext, &closed);
+
+    while ((size = http_read_body(&response, buf, sizeof(buf)))) {
+        if (body) {
+            fwrite(buf, 1, size, body);
+        }
+    }
+
+    /* what comes after the body is for TLS: tickets, KeyUpdates, the end */
+
+    if (read_plaintext(&closed, buf, sizeof(buf)) != 0) {
+        die("HTTP: more than was asked for");
+    }
+
+    return closed;
+}
+
+
+static void
+end(void)
+{
+    int   closed;
+    char  buf[1];
+
+    closed = 0;
+
+    must(mbedtls_ssl_close_notify(&ssl), "close_notify");
+    post_send(&post);
+
+    if (read_plaintext(&closed, buf, sizeof(buf)) != 0 || !closed) {
+        die("TLS: no close_notify");
+    }
+}
+
+
+int
+main(int argc, char **argv)
+{
+    int  i;
+
+    options_read(argc, argv);
+
+    if (options.version == 13 && MBEDTLS_VERSION_MAJOR < 3) {
+        fprintf(stderr, "mbedTLS 2.28 does not have TLS 1.3\n");
+        return 2;
+    }
+
+    make_config();
+
+    for (i = 0; i <= options.resume; i++) {
+        begin(i);
+        handshake();
+
+        if (options.label) {
+            export();
+        }
+
+        if (!request(i == options.resume ? stdout : NULL)) {
+            end();
+        }
+
+        if (i == options.resume) {
+            report(mbedtls_ssl_get_version(&ssl), i && !verified,
+                   options.label ? exported : NULL, post.posts);
+        }
+
+        mbedtls_ssl_free(&ssl);
+        post_free(&post);
+    }
+
+    mbedtls_ssl_session_free(&ticket);
+    mbedtls_ssl_config_free(&config);
+    mbedtls_x509_crt_free(&trust);
+    mbedtls_ctr_drbg_free(&random_bytes);
+    mbedtls_entropy_free(&entropy);
+
+    return 0;
+}

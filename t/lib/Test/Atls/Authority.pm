@@ -1,0 +1,132 @@
+package Test::Atls::Authority;
+
+# A certificate authority that can take certificates back.
+#
+#     my $ca = Test::Atls::Authority->new($t, 'ca');      # ca.crt, ca.key
+#     $ca->issue('alice', subject => '/CN=Alice');        # alice.crt, alice.key
+#     $ca->revoke('alice');
+#     $ca->crl('ca.crl');
+#     $ca->ocsp_response('alice', 'alice.ocsp');
+
+use strict;
+use warnings;
+
+use Test::Atls::Process qw( spawn wait_exit );
+
+
+# The arguments are those of Test::Atls::Cert; ca => another one's name makes
+# an intermediate one.
+
+sub new {
+    my ($class, $t, $name, %args) = @_;
+
+    my $self = bless { t => $t, name => $name, serials => {}, revoked => {} },
+                     $class;
+
+    $t->make_cert($name, is_ca => 1, %args);
+
+    return $self;
+}
+
+
+sub issue {
+    my ($self, $name, %args) = @_;
+
+    $self->{t}->make_cert($name, ca => $self->{name}, %args);
+
+    my $said = $self->_openssl(qw( x509 -noout -serial -in ),
+                               $self->_file("$name.crt"));
+
+    ($self->{serials}{$name}) = $said =~ /serial=(\w+)/;
+}
+
+
+sub revoke {
+    my ($self, @names) = @_;
+
+    $self->{revoked}{$_} = 1 for @names;
+}
+
+
+sub crl {
+    my ($self, $file) = @_;
+
+    my $index = $self->_index();
+    my $conf = $self->{t}->write_file("$self->{name}.conf", <<"EOC");
+[ ca ]
+default_ca = ca_default
+[ ca_default ]
+database = $index
+default_md = sha256
+default_crl_days = 30
+EOC
+
+    $self->_openssl(qw( ca -gencrl -config ), $conf, $self->_ca('-cert'),
+                    '-keyfile', $self->_file("$self->{name}.key"),
+                    '-out', $self->_file($file));
+}
+
+
+# days => 7: how long it is good; signer => another certificate than that of the
+# authority.
+
+sub ocsp_response {
+    my ($self, $name, $file, %args) = @_;
+
+    my $request = $self->_file("$name.ocspreq");
+
+    $self->_openssl('ocsp', '-issuer', $self->_file("$self->{name}.crt"),
+                    '-cert', $self->_file("$name.crt"), '-no_nonce',
+                    '-reqout', $request);
+    my $signer = $args{signer} || $self->{name};
+
+    $self->_openssl('ocsp', '-index', $self->_index(), $self->_ca('-CA'),
+                    '-rsigner', $self->_file("$signer.crt"),
+                    '-rkey', $self->_file("$signer.key"), '-reqin', $request,
+                    '-ndays', $args{days} || 7,
+                    '-respout', $self->_file($file));
+}
+
+
+sub _ca {
+    my ($self, $option) = @_;
+
+    return ($option, $self->_file("$self->{name}.crt"));
+}
+
+
+# What openssl calls a database: status, end, revocation, serial, file, subject.
+
+sub _index {
+    my ($self) = @_;
+
+    my %revoked = %{$self->{revoked}};
+
+    return $self->{t}->write_file("$self->{name}.index", join '', map {
+        join("\t", $revoked{$_} ? ('R', '491231235959Z', '200101000000Z')
+                                : ('V', '491231235959Z', ''),
+             $self->{serials}{$_}, 'unknown', "/CN=$_") . "\n"
+    } sort keys %{$self->{serials}});
+}
+
+
+sub _file { $_[0]{t}->path($_[1]) }
+
+
+# What the command says; whatever it is, if it fails.
+
+sub _openssl {
+    my ($self, @args) = @_;
+
+    my $out = $self->_file('openssl.out');
+    my $pid = spawn({ stderr => $out }, 'openssl', @args);
+    my $status = wait_exit($pid, 30);
+    my $text = $self->{t}->read_file($out);
+
+    die "openssl @args:\n$text" if !defined $status || $status;
+
+    return $text;
+}
+
+
+1;

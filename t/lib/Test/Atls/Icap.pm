@@ -1,0 +1,149 @@
+package Test::Atls::Icap;
+
+# A scanner that a proxy asks about requests and responses (ICAP, RFC 3507).  It
+# keeps all of a message before it lets it pass, and a record of it.
+
+use strict;
+use warnings;
+
+use Fcntl qw( :flock );
+use IO::Socket::INET;
+use POSIX ();
+use Socket qw( IPPROTO_TCP TCP_NODELAY );
+
+
+sub start {
+    my ($class, $t, $port) = @_;
+
+    my $self = bless { t => $t, port => $port,
+                       log => $t->path("icap-$port.log") }, $class;
+
+    $t->run_daemon(sub { $self->_serve() }, port => $port);
+
+    return $self;
+}
+
+
+# Everything that it was shown, as it was: headers and bodies.
+
+sub seen {
+    my ($self) = @_;
+
+    return $self->{t}->read_file($self->{log});
+}
+
+
+sub _serve {
+    my ($self) = @_;
+
+    local $SIG{CHLD} = 'IGNORE';
+
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+                                       LocalPort => $self->{port},
+                                       Listen => 16, ReuseAddr => 1)
+        or die "icap: $!\n";
+
+    for ( ;; ) {
+        my $s = $listen->accept() or next;
+        next if fork();
+
+        close $listen;
+        setsockopt $s, IPPROTO_TCP, TCP_NODELAY, 1;
+        $self->_connection($s);
+        POSIX::_exit(0);
+    }
+}
+
+
+sub _connection {
+    my ($self, $s) = @_;
+
+    local $/ = "\r\n";
+
+    while (defined(my $line = <$s>)) {
+        my ($method) = $line =~ /^(\S+) /;
+        my %header;
+
+        while (defined(my $header = <$s>)) {
+            last unless $header =~ /^([^:]+):\s*(.*?)\r\n/;
+            $header{lc $1} = $2;
+        }
+
+        print $s $method eq 'OPTIONS'
+                 ? _options($line) : $self->_pass($s, $header{encapsulated});
+        $s->flush();
+    }
+}
+
+
+# No previews, and no leave for answers without a body: it wants it all.
+
+sub _options {
+    my ($line) = @_;
+
+    my $method = $line =~ m!/request ! ? 'REQMOD' : 'RESPMOD';
+
+    return join "\r\n", 'ICAP/1.0 200 OK', "Methods: $method", 'ISTag: "one"',
+                'Encapsulated: null-body=0', '', '';
+}
+
+
+# The message as it came.  "req-hdr=0, res-hdr=137, res-body=296" are offsets of
+# its parts; the last one, a body, is chunked or not there.
+
+sub _pass {
+    my ($self, $s, $encapsulated) = @_;
+
+    my @parts = map { [ /([\w-]+)=(\d+)/ ] } split /,/, $encapsulated;
+    my ($what, $heads) = @{$parts[-1]};
+
+    read $s, my ($head), $heads;
+    my $body = $what eq 'null-body' ? undef : _read_body($s);
+
+    $self->_record($head . (defined $body ? $body : ''));
+
+    # of a response, the request's header is not asked for
+
+    my ($response) = map { $_->[1] } grep { $_->[0] eq 'res-hdr' } @parts;
+    substr($head, 0, $response, '') if $response;
+
+    my $name = $parts[-2][0];
+    my $length = length $head;
+    my $answer = "ICAP/1.0 200 OK\r\nISTag: \"one\"\r\n"
+                 . "Encapsulated: $name=0, $what=$length\r\n\r\n$head";
+
+    $answer .= sprintf "%x\r\n%s\r\n", length $body, $body
+        if defined $body && $body ne '';
+    $answer .= "0\r\n\r\n" if defined $body;
+
+    return $answer;
+}
+
+
+sub _read_body {
+    my ($s) = @_;
+
+    my $body = '';
+
+    while (defined(my $line = <$s>)) {
+        my $size = hex(($line =~ /^([0-9a-fA-F]+)/)[0]);
+
+        read $s, $body, $size, length $body if $size;
+        <$s>;
+        last unless $size;
+    }
+
+    return $body;
+}
+
+
+sub _record {
+    my ($self, $bytes) = @_;
+
+    open my $fh, '>>:raw', $self->{log} or die "$self->{log}: $!\n";
+    flock $fh, LOCK_EX;
+    syswrite $fh, "$bytes\n";
+}
+
+
+1;

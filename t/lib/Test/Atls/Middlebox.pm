@@ -1,0 +1,168 @@
+package Test::Atls::Middlebox;
+
+# Real programs between client and server: those that intercept TLS with an
+# authority of their own, and others.
+#
+#     my $m = Test::Atls::Middlebox->start($t, 'mitmproxy', port => $t->port(2),
+#                                          trust => $t->path('outer.crt'));
+#     ... a client whose proxy is $m->port() ...
+#     like($m->log(), qr/POST/);          # what the program itself writes
+#     like($m->dump(), qr/plaintext/);    # all that it has seen in clear
+#     $m->stop();
+#
+# mitmproxy, squid          forward proxies that intercept what is inside of
+#                           CONNECT; trust => file of certificates, for servers
+# squid with bump => 0      one that does not
+# haproxy, nginx            terminators; to => port that they pass HTTP on to,
+#                           tap => a port between, where that is recorded
+#
+# Each is a subclass with
+#
+#     program()     what to run, and the Debian package that it is in
+#     prepare()     makes its files; returns the command
+#     log(), dump()
+#
+# and has a directory of its own in that of the test, which is everything() it
+# wrote, and a certificate authority, ca(), named after it.
+
+use strict;
+use warnings;
+
+use File::Find qw( find );
+use File::Path qw( make_path );
+use IO::Socket::INET;
+
+use Test::Atls::Cert;
+use Test::Atls::Process qw( alive );
+
+
+sub start {
+    my ($class, $t, $kind, %args) = @_;
+
+    my $subclass = __PACKAGE__ . '::' . ucfirst $kind;
+    eval "require $subclass; 1" or die $@;
+
+    my $name = $args{name} || $kind;
+    my $self = bless { t => $t, name => $name, dir => $t->path($name), %args },
+                     $subclass;
+
+    make_path($self->{dir});
+    $self->_make_ca();
+    $self->_run($self->prepare($self->_find()));
+
+    return $self;
+}
+
+
+# The program's path.  To do without it is no option.
+
+sub _find {
+    my ($self) = @_;
+
+    my ($program, $package) = $self->program();
+
+    for my $dir (split(/:/, $ENV{PATH}), '/usr/sbin', '/usr/local/sbin') {
+        return "$dir/$program" if -x "$dir/$program";
+    }
+
+    return $program if -x $program;
+    die "no $program: is $package installed? (tools/deps.sh)\n";
+}
+
+
+sub _make_ca {
+    my ($self) = @_;
+
+    Test::Atls::Cert::make($self->{dir}, 'ca', type => 'rsa', is_ca => 1,
+                           subject => '/CN=' . $self->issuer());
+}
+
+
+sub _run {
+    my ($self, @command) = @_;
+
+    my $out = $self->path('out');
+
+    $self->{pid} = $self->{t}->run_daemon(sub {
+        open STDERR, '>', $out or die "$out: $!\n";
+        open STDOUT, '>&', \*STDERR;
+        { exec @command }
+        die "$command[0]: $!\n";
+    });
+
+    $self->{t}->wait_for(sub {
+        !alive($self->{pid}) || $self->_listens()
+    }, 30);
+
+    die "$self->{name} did not start:\n" . $self->everything()
+        unless alive($self->{pid}) && $self->_listens();
+}
+
+
+sub _listens {
+    my ($self) = @_;
+
+    return IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                                 PeerPort => $self->{port});
+}
+
+
+sub stop {
+    my ($self) = @_;
+
+    $self->{t}->stop_daemon(delete $self->{pid}) if $self->{pid};
+}
+
+
+# What a client needs to get to a server's port by way of it.
+
+sub route {
+    my ($self, $port) = @_;
+
+    return (port => $port, proxy => $self->{port});
+}
+
+
+sub port { $_[0]{port} }
+sub ca { $_[0]->path('ca.crt') }
+sub issuer { "Middlebox CA of $_[0]{name}" }
+sub speaks_h2 { 0 }
+sub path { "$_[0]{dir}/$_[1]" }
+
+
+# What is in one of its files.
+
+sub read_file {
+    my ($self, $name) = @_;
+
+    return $self->{t}->read_file($self->path($name));
+}
+
+
+# A server's key with its certificate, for a terminator.
+
+sub make_server_cert {
+    my ($self) = @_;
+
+    Test::Atls::Cert::make($self->{dir}, 'localhost', ca => 'ca');
+}
+
+
+# All that the program wrote, whatever the file, and all that it saw.
+
+sub everything {
+    my ($self) = @_;
+
+    my $all = '';
+
+    find(sub {
+        -f $_ && open my $fh, '<:raw', $_ or return;
+        local $/;
+        $all .= "\n$File::Find::name:\n" . readline $fh;
+    }, $self->{dir});
+
+    return $all . $self->dump();
+}
+
+
+1;
