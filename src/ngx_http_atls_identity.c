@@ -85,11 +85,18 @@ ngx_http_atls_identity_digest(EVP_MD_CTX *md, ngx_http_atls_loc_conf_t *alcf)
     X509                   *cert;
     u_char                  hash[EVP_MAX_MD_SIZE];
     X509_CRL               *crl;
+    ngx_uint_t              psk_only;
     X509_OBJECT            *object;
     unsigned int            len;
     STACK_OF(X509_OBJECT)  *objects;
 
-    if (EVP_DigestUpdate(md, &alcf->verify, sizeof(ngx_uint_t)) != 1) {
+    /* where pre-shared keys are all that lets clients in, nothing else does */
+
+    psk_only = (alcf->psks && alcf->certificates == NULL);
+
+    if (EVP_DigestUpdate(md, &alcf->verify, sizeof(ngx_uint_t)) != 1
+        || EVP_DigestUpdate(md, &psk_only, sizeof(ngx_uint_t)) != 1)
+    {
         return NGX_ERROR;
     }
 

@@ -39,9 +39,9 @@ typedef struct {
 
 /*
  * Names what a location's clients are let in by: atls_verify_client, the
- * depth, certificate authorities and revocation lists.  A session lives, and
- * a ticket is good, as long as this is what it was when it was made.  Sets
- * alcf->policy, from alcf->ssl.
+ * depth, certificate authorities and revocation lists, and whether it is by
+ * pre-shared keys only.  A session lives, and a ticket is good, as long as this
+ * is what it was when it was made.  Sets alcf->policy, from alcf->ssl.
  */
 
 ngx_int_t ngx_http_atls_identity_policy(ngx_conf_t *cf,

@@ -161,7 +161,7 @@ ngx_http_atls_phase_allowed(ngx_http_atls_inner_t *inner,
                == ngx_http_atls_psk_policy(tls->psks, psk);
     }
 
-    return !psk_only && alcf->policy == tls->policy;
+    return alcf->policy == tls->policy;
 }
 
 

@@ -107,7 +107,7 @@ my $ca = make_certificates();
 configure();
 
 $t->plan(2 * @CASES
-         + @STACKS * @PROTOCOLS * (5 * @CASES + 4 * @NAMED + 3 + 4 + 5 + 15
+         + @STACKS * @PROTOCOLS * (5 * @CASES + 4 * @NAMED + 3 + 4 + 5 + 19
                                    + 12)
          + 3 + 7)->run();
 
@@ -679,9 +679,14 @@ sub not_laundered {
     is(session($c), '200 . SUCCESS CN=alice',
        "$name: a ticket of another policy, but a certificate");
 
-    $session = ticket($on, 'off', '', $name);
-    $c = client($on, 'on', '', session => $session);
-    is(outcome($c, '/session'), 400, "$name: a ticket of nobody");
+    for ([ 'off', '' ], [ 'on', '' ], [ 'on', 'stranger' ]) {
+        my ($policy, $who) = @$_;
+
+        $session = ticket($on, $policy, $who, $name);
+        $c = client($on, 'on', '', session => $session);
+        is(outcome($c, '/session'), 400,
+           "$name: a ticket of $policy, '$who' is none of on");
+    }
 }
 
 

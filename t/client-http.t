@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
-# libatls's readers of what servers send, with random input: t/bin/client_http.c.
+# libatls's readers of what servers send, with random input, in
+# t/bin/client_http.c.
 #
 #   ATLS_FUZZ_RUNS      runs, default 100000
 

@@ -15,6 +15,7 @@ use Digest::MD5 qw( md5_hex );
 use Digest::SHA qw( sha256_hex );
 use IO::Select;
 use IO::Socket::INET;
+use IO::Socket::SSL;
 use Test::More;
 
 use Test::Atls;
@@ -33,6 +34,7 @@ $t->make_cert('other', is_ca => 1);
 $t->make_cert('localhost', ca => 'ca', san => 'DNS:localhost,IP:127.0.0.1');
 $t->make_cert('wrong', ca => 'ca', san => 'DNS:example.com');
 $t->make_cert('outer', san => 'DNS:localhost');
+$t->make_cert('proxy', ca => 'other', san => 'IP:127.0.0.1');
 expired_cert('expired');
 
 my $backend = Test::Atls::Backend->start($t, $t->port(9));
@@ -531,7 +533,8 @@ sub outer {
 
     # the default endpoint
 
-    $c->client('https://localhost:' . $t->port(4), CA_FILE => $t->path('ca.crt'));
+    $c->client('https://localhost:' . $t->port(4),
+               CA_FILE => $t->path('ca.crt'));
     $r = $c->go('GET', '/echo');
     is($r->{status}, 200, 'default endpoint') or diag($r->{text});
     like($r->{body}, qr/^Host: localhost:\d+$/m, 'Host has the port');
@@ -617,16 +620,36 @@ sub proxies {
     is($p->name($p->go('GET', '/echo')), 'PROXY', 'it is used');
     is($p->end(), 0, 'exit status');
 
+    # TLS with the proxy is not TLS with the endpoint
+
+    my $listen_tls = $t->port(21);
+
+    $t->run_daemon(sub { proxy($listen_tls, 'proxy') }, port => $listen_tls);
+    @proxy = (PROXY => "https://127.0.0.1:$listen_tls",
+              PROXY_USER => 'me:secret');
+
+    $c->client($target, @tls, @proxy, PROXY_CA_FILE => $t->path('other.crt'));
+    $r = $c->go('GET', '/echo');
+    is($r->{status}, 200, 'a proxy spoken to over TLS') or diag($r->{text});
+    is($c->command('outer')->{certificate_subject}, 'CN=outer',
+       'not its certificate');
+
+    $c->client($target, @tls, @proxy, PROXY_CA_FILE => $t->path('ca.crt'));
+    $r = $c->go('GET', '/echo');
+    is($c->name($r), 'PROXY', "it is verified: $r->{text}");
+    is($c->command('outer')->{chain}, 0, 'nobody else was seen');
+
     my $log = $t->read_file('proxy.log');
     like($log, qr/^CONNECT localhost:/m, 'the proxy made a tunnel');
     unlike($log, qr/X-Outer|octet-stream|Cookie/, 'and saw nothing else');
 }
 
 
-# An HTTP proxy with credentials, for CONNECT only.
+# An HTTP proxy with credentials, for CONNECT only; with a certificate, over
+# TLS.
 
 sub proxy {
-    my ($listen) = @_;
+    my ($listen, $cert) = @_;
 
     local $SIG{CHLD} = 'IGNORE';
 
@@ -638,31 +661,55 @@ sub proxy {
         my $s = $server->accept() or next;
         next if fork();
 
-        my $head = '';
-        sysread $s, $head, 4096, length $head or POSIX::_exit(0)
-            until $head =~ /\r\n\r\n/;
-
-        open my $log, '>>', $t->path('proxy.log');
-        print $log $head =~ s/^Proxy-Authorization.*\n//mr;
-        close $log;
-
-        my ($host, $to) = $head =~ /^CONNECT (\S+):(\d+) /;
-
-        if ($head !~ /^Proxy-Authorization: Basic bWU6c2VjcmV0\r/m) {
-            print $s "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=x\r\n"
-                     . "Content-Length: 0\r\nConnection: close\r\n\r\n";
-            POSIX::_exit(0);
+        if ($cert) {
+            IO::Socket::SSL->start_SSL($s, SSL_server => 1,
+                SSL_cert_file => $t->path("$cert.crt"),
+                SSL_key_file => $t->path("$cert.key")) or POSIX::_exit(0);
         }
 
-        my $u = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $to);
-        syswrite $s, "HTTP/1.1 200 OK\r\n\r\n";
+        proxy_connection($s);
+        POSIX::_exit(0);
+    }
+}
 
-        my $select = IO::Select->new($s, $u);
 
-        while (my @ready = $select->can_read()) {
-            for my $from (@ready) {
-                sysread $from, my $bytes, 65536 or POSIX::_exit(0);
-                syswrite $from == $s ? $u : $s, $bytes;
+sub proxy_connection {
+    my ($s) = @_;
+
+    my $head = '';
+
+    until ($head =~ /\r\n\r\n/) {
+        sysread $s, $head, 4096, length $head or return;
+    }
+
+    open my $log, '>>', $t->path('proxy.log');
+    print $log $head =~ s/^Proxy-Authorization.*\n//mr;
+    close $log;
+
+    my ($to) = $head =~ /^CONNECT \S+:(\d+) /;
+
+    if ($head !~ /^Proxy-Authorization: Basic bWU6c2VjcmV0\r/m) {
+        syswrite $s, "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=x\r\n"
+                     . "Content-Length: 0\r\nConnection: close\r\n\r\n";
+        return;
+    }
+
+    my $u = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $to);
+    my $select = IO::Select->new($s, $u);
+
+    syswrite $s, "HTTP/1.1 200 OK\r\n\r\n";
+
+    while (my @ready = $select->can_read()) {
+        for my $from (@ready) {
+
+            # a whole record of TLS at a time
+
+            sysread $from, my $bytes, 65536 or return;
+            my $other = $from == $s ? $u : $s;
+
+            while ($bytes ne '') {
+                my $n = syswrite $other, $bytes or return;
+                substr $bytes, 0, $n, '';
             }
         }
     }

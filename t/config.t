@@ -223,7 +223,8 @@ bad('atls_protocols SSLv3', qr/invalid value "SSLv3"/,
     $cert . 'atls_protocols SSLv3;');
 
 good('AEAD suites', $cert . 'atls_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;');
-bad('a suite with CBC', qr/"ECDHE-ECDSA-AES128-SHA" .*"atls_ciphers" \S+ in \S+:\d+/s,
+bad('a suite with CBC',
+    qr/"ECDHE-ECDSA-AES128-SHA" .*"atls_ciphers" \S+ in \S+:\d+/s,
     $cert . 'atls_ciphers ECDHE+AESGCM:ECDHE-ECDSA-AES128-SHA;');
 bad('nginx\'s default for ssl_ciphers', qr/is not supported/,
     $cert . 'atls_ciphers HIGH:!aNULL:!MD5;');
@@ -269,7 +270,8 @@ my $verified = $cert . 'atls_verify_client on;'
 
 good('atls_verify_depth', $verified . 'atls_verify_depth 0;');
 good('atls_crl', $verified . 'atls_crl ca.crl;');
-good('atls_trusted_certificate', $verified . 'atls_trusted_certificate rsa.crt;');
+good('atls_trusted_certificate',
+     $verified . 'atls_trusted_certificate rsa.crt;');
 
 # tickets, early data
 
@@ -394,7 +396,8 @@ for my $case (
 
 # a key that is none belongs to the certificate that it is for
 
-bad("a key that is $_", qr/$_.*invalid "atls_certificate" directive in \S+:\d+$/ms,
+bad("a key that is $_",
+    qr/$_.*invalid "atls_certificate" directive in \S+:\d+$/ms,
     "atls_certificate localhost.crt; atls_certificate_key $_;")
     for qw( missing garbage );
 
@@ -412,7 +415,8 @@ bad('the last one of many commands',
                . "atls_conf_command MinProtocol TLSv1.2;\n"
                . "atls_conf_command Nonesuch on;$cert");
 
-bad('a suite with CBC by command', qr/"ECDHE-ECDSA-AES128-SHA" is not supported/,
+bad('a suite with CBC by command',
+    qr/"ECDHE-ECDSA-AES128-SHA" is not supported/,
     $cert . 'atls_conf_command CipherString ECDHE-ECDSA-AES128-SHA;');
 
 

@@ -143,7 +143,8 @@ my @BAD = (
                       '[a]', 'a\\\\b', 'a\\"b'),
     (map { "name \"path=$_\"" } '', 'a', '/a b', '/a;b', "/\xc3\xa4", "/a\tb",
                                 "/a\nb"),
-    (map { "name \"domain=$_\"" } '', 'a b', 'a;b', "a\x01", "\xc3\xa4.example"),
+    (map { "name \"domain=$_\"" } '', 'a b', 'a;b', "a\x01",
+                                  "\xc3\xa4.example"),
     (map { "name samesite=$_" } '', 'Strict', 'LAX', 'always'),
     'name samesite',
 );
@@ -326,6 +327,7 @@ sub named {
     $c->handshake_step();
     my $r = $c->exchange($c->tls_out());
     my $value = $c->{cookies}{$name} || '';
+    my $expired = "$name=; $attributes; Max-Age=0";
 
     like($value, qr/^[\w-]{22,}$/, "$name: the first flight");
     is_deeply([ $r->header('Set-Cookie') ], [ "$name=$value; $attributes" ],
@@ -343,16 +345,16 @@ sub named {
 
     $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     $c->exchange($c->tls_out(),
-                 cookie => "x$name=y; $name" . "x=z; $name=$value; atls=$value");
+                 cookie => "x$name=y; ${name}x=z; $name=$value; atls=$value");
     like($c->read_plain(), qr/ok$/, "$name: among others");
 
     $r = $c->close_notify();
-    is_deeply([ $r->header('Set-Cookie') ], [ "$name=; $attributes; Max-Age=0" ],
+    is_deeply([ $r->header('Set-Cookie') ], [ $expired ],
               "$name: expired with its attributes");
 
     $r = $c->post('x' x 32, cookie => "$name=$value");
     is($r->status(), 410, "$name: the session is gone");
-    is_deeply([ $r->header('Set-Cookie') ], [ "$name=; $attributes; Max-Age=0" ],
+    is_deeply([ $r->header('Set-Cookie') ], [ $expired ],
               "$name: expired again");
 
     # with the outer TLS it is Secure, once

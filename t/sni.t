@@ -164,12 +164,17 @@ my @MALFORMED = (
 
 my $t = Test::Atls->new();
 
+my $has_h2 = $t->has_option('http_v2_module');
+my ($listen_h2, $http2) = !$has_h2 ? ('', '')
+                          : $t->has_version('1.25.1') ? ('', 'http2 on;')
+                                                      : (' http2', '');
+
 make_certificates();
 configure();
 
-$t->plan(@STACKS * @PROTOCOLS * (4 * @NAMES + 4 + @RULES + @INHERITED + 7
+$t->plan(@STACKS * @PROTOCOLS * (4 * @NAMES + 4 + @RULES + @INHERITED + 8
                                  + @PINNED + 7 + 4 + 6 + 10)
-         + @STACKS * (6 + 4) + 3 * @MALFORMED + 2 + 1)->run();
+         + @STACKS * (6 + 4 + 3) + 3 * @MALFORMED + 2 + 1)->run();
 
 Test::Atls::Backend->start($t, $t->port(2));
 
@@ -194,6 +199,7 @@ for my $stack (@STACKS) {
 
     protocols($stack);
     hello_retry($stack);
+    outer_http2($stack);
 }
 
 malformed(@$_) for @MALFORMED;
@@ -223,6 +229,7 @@ sub configure {
     my (@names) = @_ ? @_ : qw( b verify );
 
     my %servers = servers();
+    my %http2 = (LISTEN_H2 => $listen_h2, HTTP2 => $http2);
     my $conf = <<'EOC';
 %%GLOBALS%%
 
@@ -231,6 +238,7 @@ events {
 
 http {
     %%GLOBALS_HTTP%%
+    %%HTTP2%%
 
     server {
         listen 127.0.0.1:%%PORT_0%% reuseport;
@@ -380,6 +388,7 @@ http {
 
     server {
         listen 127.0.0.1:%%PORT_3%%;
+        listen 127.0.0.1:%%PORT_5%%%%LISTEN_H2%%;
         server_name h1.example;
         atls_ecdh_curve secp384r1;
 
@@ -392,6 +401,7 @@ http {
 
     server {
         listen 127.0.0.1:%%PORT_3%%;
+        listen 127.0.0.1:%%PORT_5%%;
         server_name h2.example;
 
 %%CERT_h2%%
@@ -404,6 +414,7 @@ http {
 EOC
 
     $conf =~ s/%%SERVERS%%/join '', map { $servers{$_} } @names, 'always'/e;
+    $conf =~ s/%%(LISTEN_H2|HTTP2)%%/$http2{$1}/g;
     $conf =~ s/%%VERIFY%%\n/verifying('on')/ge;
     $conf =~ s/%%CERT_([\w-]+)%%/certificate($1)/ge;
     $conf =~ s/%%WHO:(.*?)%%/who($1)/ge;
@@ -616,6 +627,15 @@ sub requests {
         is(said(client($on, sni => $sni), $request), $expected,
            "$on->{name}, SNI '$sni': " . $request =~ s/\r\n/ /gr);
     }
+
+    # one after the other, each is for another server
+
+    my @r = client($on, sni => '')->responses(
+                join '', map { get($_) } qw( b.example verify.example
+                                             a.example ));
+    is(join(' ', map { $_->status() == 200 ? $_->body() =~ /(.*)/
+                                           : $_->status() } @r), 'b 421 a',
+       "$on->{name}: pipelined requests");
 }
 
 
@@ -761,6 +781,27 @@ sub hello_retry {
     is($c->server_cert(), '/CN=h2 by /CN=h2', "$name: certificate");
     is(said($c, get('h2.example')), 'h2 h2.example secp384r1', "$name: server");
     is(said($c, get('h1.example')), 421, "$name: and no other");
+}
+
+
+# Names are looked up among those of the address, which the connection of an
+# HTTP/2 stream knows too.
+
+sub outer_http2 {
+    my ($stack) = @_;
+
+    my $name = "$stack, over HTTP/2";
+
+    SKIP: {
+        skip 'no http_v2_module', 3 unless $has_h2;
+
+        my $c = client({ stack => $stack }, port => $t->port(5), outer => 'h2',
+                       sni => 'h2.example', groups => 'P-384');
+
+        is($c->server_cert(), '/CN=h2 by /CN=h2', "$name: certificate");
+        like(said($c, get('h2.example')), qr/^h2 h2.example/, "$name: server");
+        is(said($c, get('h1.example')), 421, "$name: and no other");
+    }
 }
 
 

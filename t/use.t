@@ -420,7 +420,8 @@ sub curves {
     my %groups = map { $_ => $_ eq 'P-256' ? $_ : "$_:P-256" } keys %names;
 
     for my $group (sort keys %names) {
-        my $c = client($stack, protocol => $protocol, groups => $groups{$group});
+        my $c = client($stack, protocol => $protocol,
+                       groups => $groups{$group});
         my %seen = seen($c, '/return', '\|');
 
         is($seen{atls_curve}, $names{$group}, "$stack, $protocol, $group");
@@ -575,7 +576,8 @@ sub session_time {
 
     # a worker looks at the clock once for all that it has to do
 
-    cmp_ok($times[-1], '<', time - $began + 0.1, "$stack: no more than it took");
+    cmp_ok($times[-1], '<', time - $began + 0.1,
+           "$stack: no more than it took");
     is("@times", join(' ', sort { $a <=> $b } @times),
        "$stack: never goes back");
 
@@ -732,7 +734,8 @@ sub x509 {
 
     my $path = $t->path($name);
 
-    return map { /^(\w+)=(.*)$/ } `openssl x509 -in $path -noout -serial -dates`;
+    return map { /^(\w+)=(.*)$/ }
+           `openssl x509 -in $path -noout -serial -dates`;
 }
 
 

@@ -268,10 +268,11 @@ class Jsse {
             case "--name":   name = args[++i]; break;
             case "--resume": sessions = 2; break;
 
-            // ExtendedSSLSession.exportKeyingMaterialData() came with Java 25
+            // ExtendedSSLSession has an exporter since Java 25; keys, never
 
             default:
-                System.err.println("JSSE does not have " + args[i]);
+                System.err.println("JSSE does not have " + args[i]
+                                   + " before Java 25, if at all");
                 System.exit(2);
             }
         }

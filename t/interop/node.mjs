@@ -140,15 +140,14 @@ const context = tls.createSecureContext({
 
 
 // Whoever is between ends the outer TLS, so the certificate is what protects:
-// rejectUnauthorized is left at its default.  Servername is the name to ask for,
-// host is the one to verify; without it, that is "localhost".
+// rejectUnauthorized is left at its default.  Servername is the name to ask for
+// and to verify; without it, the certificate is to be one of "localhost".
 
 function connect(posts, session) {
     return tls.connect({
         socket: posts,
         secureContext: context,
         servername: name,
-        host: name,
         session,
         ...identity && {
             pskCallback: () => ({ identity, psk: Buffer.from(key, 'hex') }),
