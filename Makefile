@@ -1,6 +1,7 @@
 # The module, its tests and what goes with them.
 #
-#     make            build/ngx_http_atls_module.so, for the installed nginx
+#     make            build/ngx_http_atls_module.so, for the installed nginx,
+#                     and build/atls, the client
 #     make lib        build/libatls.a, build/libatls.so.0: the client's library
 #     make NGINX_SRC=dir          for, and with, the nginx of a source tree
 #     make CC=clang CFLAGS=-O0
@@ -20,6 +21,7 @@ LDFLAGS     ?= -Wl,-z,relro -Wl,-z,now
 
 PREFIX      ?= /usr/local
 LIBDIR      ?= $(PREFIX)/lib
+MANDIR      ?= $(PREFIX)/share/man
 
 LIB_SRC     := $(wildcard src/client/*.c)
 LIB_OBJ      = $(LIB_SRC:src/client/%.c=$(BUILD)/client/%.o)
@@ -29,6 +31,11 @@ LIB_VERSION  = $(shell awk '/define ATLS_VERSION/ { gsub("\"", "", $$3); \
                    print $$3 }' src/client/atls.h)
 LIB_CFLAGS   = -std=c99 -D_GNU_SOURCE -Wall -Wextra -Werror -fPIC \
                -fvisibility=hidden $(shell pkg-config --cflags $(LIB_PACKAGES))
+
+# the command, of the static library
+
+CMD_SRC     := $(wildcard src/client/cmd/*.c)
+CMD_OBJ      = $(CMD_SRC:src/client/%.c=$(BUILD)/client/%.o)
 
 SANITIZE    := -O1 -g -fno-omit-frame-pointer -fsanitize=address
 
@@ -46,11 +53,12 @@ TESTED      = TEST_NGINX_BINARY=$$(cat $(BUILD)/nginx-binary) \
 export CC CFLAGS LDFLAGS NGINX_SRC NGINX_OPTIONS
 
 
-.PHONY: all static lib install install-module install-client deps test demo
+.PHONY: all static lib install install-module install-client install-command
+.PHONY: deps test demo
 .PHONY: bench clean
 .PHONY: test-asan test-valgrind test-matrix
 
-all:
+all: $(BUILD)/atls
 	@OUT=$(BUILD) tools/build.sh
 
 # nginx with the module inside
@@ -80,9 +88,13 @@ $(BUILD)/atls.pc: tools/atls.pc.in src/client/atls.h Makefile
 	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 	    -e 's|@VERSION@|$(LIB_VERSION)|' $< >$@
 
--include $(LIB_OBJ:.o=.d)
+$(BUILD)/atls: $(CMD_OBJ) $(BUILD)/libatls.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ \
+	    $$(pkg-config --libs $(LIB_PACKAGES))
 
-install: install-module install-client
+-include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d)
+
+install: install-module install-client install-command
 
 install-module: all
 	@OUT=$(BUILD) tools/install.sh
@@ -99,6 +111,12 @@ install-client: lib
 	@ln -sf libatls.so.0 $(DESTDIR)$(LIBDIR)/libatls.so
 	@install -m 644 $(BUILD)/atls.pc $(DESTDIR)$(LIBDIR)/pkgconfig
 	@echo "installed $(DESTDIR)$(LIBDIR)/libatls.so.0"
+
+install-command: $(BUILD)/atls
+	@install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(MANDIR)/man1
+	@install -m 755 $< $(DESTDIR)$(PREFIX)/bin
+	@install -m 644 docs/atls.1 $(DESTDIR)$(MANDIR)/man1
+	@echo "installed $(DESTDIR)$(PREFIX)/bin/atls"
 
 # says what it installs; nothing, if all is there
 

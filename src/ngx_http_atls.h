@@ -141,8 +141,8 @@ typedef struct {
     ngx_http_handler_pt        content_handler; /* the location's own, if any */
     ngx_uint_t                 pinned;         /* it serves inner requests */
     uint64_t                   endpoint;       /* sessions belong to one */
-    uint64_t                   policy;         /* of what clients are let in:
-                                                  see ngx_http_atls_identity.h */
+    uint64_t                   policy;         /* that lets clients in, see
+                                                  ngx_http_atls_identity.h */
     ngx_http_upstream_conf_t   relay;          /* to another worker */
 
     /* derived, of a server */

@@ -275,7 +275,8 @@ ngx_http_atls_phase_rewrite(ngx_http_request_t *r)
          */
 
         if (alcf->enable
-            && (!alcf->pinned || alcf->endpoint != inner->target.conf->endpoint))
+            && (!alcf->pinned
+                || alcf->endpoint != inner->target.conf->endpoint))
         {
             ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                           "atls request for a location with \"atls on\"");

@@ -276,6 +276,7 @@ sub early_data {
     my $posts = posts();
     my $info = info(@file, '--early-data');
     is("$info->{early} $info->{reused}", '1 r', 'early data');
+    $t->wait_for(sub { posts() - $posts >= 3 });
     is(posts() - $posts, 3, 'two POSTs and a farewell');
 
     is(info(@file)->{early}, '', 'not without the option');
@@ -533,6 +534,7 @@ sub fallback_https {
     $r = $atls->run(@args, '-w', '%{http_code} %{atls}', "$base/info");
     like($r->{out}, qr/^atls=$/m, 'plain HTTPS') or diag($r->{err});
     like($r->{out}, qr/^200 off\z/m, '-w');
+    $t->wait_for(sub { length $t->read_file('seen.log') > $from });
     is(substr($t->read_file('seen.log'), $from), "GET /info HTTP/1.1 atls=-\n",
        'and not a POST');
 

@@ -462,6 +462,7 @@ sub several {
     my %sessions = @lines;
     is(keys %sessions, 1, 'one session');
     is("@lines[1, 3, 5, 7, 9]", '1 2 3 4 5', 'five requests in it');
+    $t->wait_for(sub { posts() - $before >= 7 });
     is(posts() - $before, 7, 'a handshake, a POST for each, and a farewell');
 
     $r = atls("$site/session", 'https://127.0.0.1/session', "$site/session");

@@ -639,6 +639,21 @@ sub proxies {
     is($c->name($r), 'PROXY', "it is verified: $r->{text}");
     is($c->command('outer')->{chain}, 0, 'nobody else was seen');
 
+    # names do not tell one from the other here, both are addresses
+
+    $c->client($target, @trust, @proxy, PROXY_CA_FILE => $t->path('other.crt'),
+               ENDPOINT => endpoint(3, 'https', '127.0.0.1'));
+    $r = $c->go('GET', '/echo');
+    is($r->{status}, 200, 'addresses') or diag($r->{text});
+    is($c->command('outer')->{certificate_subject}, 'CN=outer',
+       'not its certificate');
+
+    $c->client($target, @trust, @proxy, PROXY_CA_FILE => $t->path('other.crt'),
+               PROXY_USER => 'me:wrong',
+               ENDPOINT => endpoint(3, 'https', '127.0.0.1'));
+    is($c->name($c->go('GET', '/echo')), 'PROXY', 'wrong credentials');
+    is($c->command('outer')->{chain}, 0, 'nobody was seen');
+
     my $log = $t->read_file('proxy.log');
     like($log, qr/^CONNECT localhost:/m, 'the proxy made a tunnel');
     unlike($log, qr/X-Outer|octet-stream|Cookie/, 'and saw nothing else');
@@ -676,22 +691,26 @@ sub proxy {
 sub proxy_connection {
     my ($s) = @_;
 
-    my $head = '';
+    my $to;
 
-    until ($head =~ /\r\n\r\n/) {
-        sysread $s, $head, 4096, length $head or return;
-    }
+    until ($to) {
+        my $head = '';
 
-    open my $log, '>>', $t->path('proxy.log');
-    print $log $head =~ s/^Proxy-Authorization.*\n//mr;
-    close $log;
+        until ($head =~ /\r\n\r\n/) {
+            sysread $s, $head, 4096, length $head or return;
+        }
 
-    my ($to) = $head =~ /^CONNECT \S+:(\d+) /;
+        open my $log, '>>', $t->path('proxy.log');
+        print $log $head =~ s/^Proxy-Authorization.*\n//mr;
+        close $log;
 
-    if ($head !~ /^Proxy-Authorization: Basic bWU6c2VjcmV0\r/m) {
-        syswrite $s, "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=x\r\n"
-                     . "Content-Length: 0\r\nConnection: close\r\n\r\n";
-        return;
+        if ($head =~ /^Proxy-Authorization: Basic bWU6c2VjcmV0\r/m) {
+            ($to) = $head =~ /^CONNECT \S+:(\d+) /;
+
+        } else {
+            syswrite $s, "HTTP/1.1 407 No\r\nProxy-Authenticate: "
+                         . "Basic realm=x\r\nContent-Length: 0\r\n\r\n";
+        }
     }
 
     my $u = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $to);
@@ -950,7 +969,7 @@ sub fingerprint {
 }
 
 
-# openssl req has no dates.
+# Only openssl ca has dates.
 
 sub expired_cert {
     my ($name) = @_;
@@ -959,12 +978,28 @@ sub expired_cert {
 
     $t->make_cert($name, san => 'DNS:localhost');
     $t->write_file('ext', "subjectAltName=DNS:localhost\n");
+    $t->write_file('index', '');
+    $t->write_file('serial', "07\n");
+    $t->write_file('ca.conf', <<'EOC');
+[ ca ]
+default_ca = this
+[ this ]
+database = index
+serial = serial
+new_certs_dir = .
+policy = any
+default_md = sha256
+[ any ]
+commonName = supplied
+EOC
 
-    my $command = "cd $dir && openssl req -new -key $name.key"
+    my $command = "cd $dir && { openssl req -new -key $name.key"
                   . " -subj /CN=localhost -config openssl.conf"
-                  . " -out $name.csr && openssl x509 -req -in $name.csr"
-                  . " -CA ca.crt -CAkey ca.key -set_serial 7 -days -1"
-                  . " -extfile ext -out $name.crt >openssl.out 2>&1";
+                  . " -out $name.csr && openssl ca -batch -config ca.conf"
+                  . " -cert ca.crt -keyfile ca.key -in $name.csr"
+                  . " -startdate 20200101000000Z -enddate 20210101000000Z"
+                  . " -extfile ext -notext -out $name.crt; }"
+                  . " >openssl.out 2>&1 </dev/null";
 
     system($command) == 0 or die "$command\n", $t->read_file('openssl.out');
 }

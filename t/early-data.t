@@ -13,11 +13,13 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Digest::MD5 qw( md5_hex );
+use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw( sleep time );
 
 use Test::Atls;
 use Test::Atls::Backend;
+use Test::Atls::Http qw( send_all );
 use Test::Atls::Outer;
 use Test::Atls::Pattern qw( pattern pattern_md5 );
 use Test::Atls::Stack qw( @STACKS );
@@ -133,6 +135,11 @@ http {
             proxy_pass http://127.0.0.1:%%PORT_3%%;
         }
 
+        location = /gate {
+            access_log off;
+            proxy_pass http://127.0.0.1:%%PORT_5%%;
+        }
+
         location = /here {
             access_log off;
             return 200 "early $atls_early_data
@@ -208,6 +215,13 @@ $t->run();
 
 my $backend = Test::Atls::Backend->start($t, $t->port(1));
 
+# a backend that answers when this test wants it to
+
+my $gate = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 128,
+                                 LocalPort => $t->port(5), ReuseAddr => 1,
+                                 Timeout => 10 * $SLOW)
+    or die "gate: $!\n";
+
 for my $stack (@STACKS) {
     first_flight("$stack, routed", $stack);
     first_flight("$stack, pinned", $stack, uri => '/pinned');
@@ -237,7 +251,7 @@ too_much();
 left_alone();
 any_worker();
 reloads();
-restart();
+key_files();
 crowded();
 bad_configuration();
 
@@ -333,27 +347,52 @@ sub kinds {
 }
 
 
-# What the backend sends slowly comes as it is sent.
+# What a backend sends slowly comes as it is sent.
 
 sub streamed {
     my ($stack) = @_;
 
-    my $c = client($stack, session => session($stack),
-                   early => get('/slow?n=3&delay=0.2'));
-    my ($plain, @seen) = '';
+    my $c = client($stack, session => session($stack), early => get('/gate'));
+    my $plain = '';
 
     $c->handshake_step();
-    $c->post($c->tls_out(), on_body => sub {
+    $c->post_send($c->tls_out());
+
+    my $s = gate("X-Accel-Buffering: no\r\nContent-Length: 10\r\n\r\nfirst");
+
+    $c->post_receive(on_body => sub {
         $c->tls_in($_[0]);
         $c->handshake_step() if $c->state() eq 'waiting';
-        $c->tls_in("");
         $c->early_status();         # whatever makes it read
         $plain .= $c->read_plain();
-        push @seen, $plain =~ /line 3/ ? 'all' : $plain =~ /line 1/ ? 'some'
-                    : 'none';
+
+        if ($s && $plain =~ /first/) {
+            send_all($s, 'last.');
+            close $s;
+            undef $s;
+        }
     });
 
-    like("@seen", qr/some.*all/, "$stack: a slow answer is streamed");
+    like($plain, qr/\r\n\r\nfirstlast\.$/, "$stack: an answer is streamed");
+    is(here($c), ' r 2', "$stack: it goes on");
+}
+
+
+# Begins the answer to a request at the gate.
+
+sub gate {
+    my ($rest) = @_;
+
+    my $s = $gate->accept() or die "nobody is at the gate\n";
+    my $head = '';
+
+    until ($head =~ /\r\n\r\n/) {
+        sysread $s, $head, 1000, length $head or last;
+    }
+
+    send_all($s, "HTTP/1.1 200 OK\r\n$rest");
+
+    return $s;
 }
 
 
@@ -434,8 +473,24 @@ sub unfinished {
             is($r && md5_hex($r->body()), md5_hex($body), "$name: response")
                 or diag($c->error());
             is($c->posts(), 2, "$name: POSTs");
+
+            # passed on when it is complete, unless it is passed on at once
+
+            is(early_header(), $uri eq '/body' || $size < 100 ? '' : 1,
+               "$name: Early-Data");
         }
     }
+}
+
+
+# Of the last request that the backend has served.
+
+sub early_header {
+    my ($last) = reverse $backend->requests();
+    my ($early) = map { $_->[1] } grep { $_->[0] eq 'Early-Data' }
+                  @{$last->{headers}};
+
+    return defined $early ? $early : '';
 }
 
 
@@ -844,12 +899,12 @@ sub too_much {
 # A client has its time for a handshake, but for that of its early requests.
 
 sub left_alone {
-    my @slow = map { client($_, session => session($_), uri => '/short',
-                            early => get("/slow?n=4&delay=" . 0.5 * $SLOW)) }
-               @STACKS;
+    my $began = time;
+    my @early = map { client($_, session => session($_), uri => '/short',
+                             early => get('/gate')) } @STACKS;
 
-    $_->handshake_step() for @slow;
-    $_->post_send($_->tls_out()) for @slow;
+    $_->handshake_step() for @early;
+    $_->post_send($_->tls_out()) for @early;
 
     my $post = request('POST', '/body', 'x' x 100);
     my @left;
@@ -872,18 +927,31 @@ sub left_alone {
 
     gone($left[$_], $cookies[$_], "client $_ is given up") for 0 .. $#left;
 
-    for my $c (@slow) {
+    # the answer comes as the time is about to end once more
+
+    wait_until($began + 1.7 * $SHORT);
+    gate("Content-Length: 5\r\n\r\nopen\n") for @early;
+    answered($_) for @early;
+    wait_until($began + 2.2 * $SHORT);
+
+    for my $c (@early) {
         my $stack = $c->stack();
 
-        answered($c);
         $c->handshake();
 
         my $r = $c->early_response();
 
-        is($r && $r->body(), join('', map { "line $_\n" } 1 .. 4),
-           "$stack: not one that waits");
+        is($r && $r->body(), "open\n", "$stack: but not one that waits");
         is(here($c), ' r 2', "$stack: it goes on");
     }
+}
+
+
+sub wait_until {
+    my ($time) = @_;
+
+    my $left = $time - time;
+    sleep $left if $left > 0;
 }
 
 
@@ -929,14 +997,27 @@ sub reloads {
 
 # Key files tell nobody what has been used.
 
-sub restart {
-    configure($t, HTTP => 'atls_session_ticket_key ticket.key;');
+sub key_files {
+    my @keys = (HTTP => 'atls_session_ticket_key '
+                        . $t->path('ticket.key') . ';');
+
+    configure($t, @keys);
     $t->reload();
 
-    my %sessions = map { $_ => session($_) } @STACKS;
+    # of another server
 
-    # workers that are to quit need not wait for the rest of a request for
-    # longer than for that of a handshake
+    my $other = Test::Atls->new(workers => 1);
+    configure($other, @keys);
+    $other->run();
+
+    no_early_data('of another server',
+                  map { $_ => session($_, port => $other->port(0)) } @STACKS);
+    $other->finish();
+
+    # Of the same one, before a restart.  Workers that are to quit need not
+    # wait for the rest of a request for longer than for that of a handshake.
+
+    my %sessions = map { $_ => session($_) } @STACKS;
 
     early($_, session($_), substr(get('/echo'), 0, 20), uri => '/short')
         for @STACKS;
@@ -944,18 +1025,27 @@ sub restart {
     $t->stop();
     $t->run();
 
-    for my $stack (@STACKS) {
-        my $c = early($stack, $sessions{$stack}, get('/echo?restart'));
+    no_early_data('after a restart', %sessions);
+}
 
-        is($c->early_status(), 'rejected', "$stack: after a restart");
-        is(here($c), ' r 1', "$stack: the session is resumed");
+
+# Early data is refused, and the next ticket is good for it.
+
+sub no_early_data {
+    my ($name, %sessions) = @_;
+
+    for my $stack (@STACKS) {
+        my $c = early($stack, $sessions{$stack}, get('/echo?no-early-data'));
+
+        is($c->early_status() . here($c), 'rejected r 1',
+           "$stack: a ticket $name");
 
         $c = early($stack, $c->session(), get('/echo'));
         is($c->early_status() . here($c), 'accepted r 2',
-           "$stack: and has another ticket");
+           "$stack: the next ticket");
     }
 
-    is(served('/echo?restart'), 0, 'none of it was served');
+    is(served('/echo?no-early-data'), 0, "$name: it was not served");
 }
 
 
@@ -964,32 +1054,25 @@ sub restart {
 sub crowded {
     my $small = Test::Atls->new(workers => $WORKERS);
     my @port = (port => $small->port(0));
-    my $hello = do {
-        my $c = client('openssl');
-        $c->handshake_step();
-        $c->tls_out();
-    };
 
-    $small->{ports}{1} = $t->port(1);
+    $small->{ports}{$_} = $t->port($_) for 1, 5;
     configure($small, HANDSHAKE => $SHORT, HTTP => "atls_zone small:64k;
                                client_header_timeout ${SHORT}s;
                                client_body_timeout ${SHORT}s;");
     $small->run();
 
-    my %n = map { $_ => 12 } @STACKS;
-    my @clients = map {
-        my $stack = $_;
-        map { client($stack, @port, session => session($stack, @port),
-                     early => get('/slow?n=2&delay=' . 0.5 * $SLOW)) }
-            1 .. $n{$stack};
-    } @STACKS;
     my @halves = map {
         early($_, session($_, @port), substr(get('/echo'), 0, 20), @port)
     } @STACKS;
 
+    my @clients = map {
+        client($_, @port, session => session($_, @port), early => get('/gate'))
+    } (@STACKS) x 12;
+
     $_->handshake_step() for @clients;
     $_->post_send($_->tls_out()) for @clients;
 
+    my $hello = hello();
     my %answers;
 
     for (1 .. 300) {
@@ -998,22 +1081,30 @@ sub crowded {
     }
 
     is(join(' ', keys %answers), 200, 'a crowd of ClientHellos');
+    gone($_, $_->cookie(), $_->stack() . ': who does not go on is pushed out')
+        for @halves;
 
+    gate("Content-Length: 5\r\n\r\nopen\n") for @clients;
     answered($_) for @clients;
     $_->handshake() for @clients;
 
-    my @answered = grep {
-        my $r = $_->early_response();
-        $r && $r->body() eq "line 1\nline 2\n";
-    } @clients;
+    my @answers = map { my $r = $_->early_response(); $r ? $r->body() : 'none' }
+                  @clients;
 
-    is(scalar @answered, scalar @clients, 'early data is answered');
+    is(join('', @answers), "open\n" x @clients, 'but nobody else');
     is(join(' ', map { here($_) } @clients),
-       join(' ', (' r 2') x @clients), 'its sessions go on');
-    gone($_, $_->cookie(), $_->stack() . ': one that waits has been pushed out')
-        for @halves;
+       join(' ', (' r 2') x @clients), 'all of those go on');
 
     $small->finish();
+}
+
+
+sub hello {
+    my $c = client('openssl');
+
+    $c->handshake_step();
+
+    return $c->tls_out();
 }
 
 

@@ -61,6 +61,11 @@ my @STACKS = (
 
 my $t = Test::Atls->new();
 my $dir = "$FindBin::Bin/interop";
+my %documented = documentation();
+
+# nobody's proxies
+
+delete $ENV{$_} for grep { /_proxy$/i } keys %ENV;
 
 my @ca = (is_ca => 1, ext => [ 'keyUsage=critical,keyCertSign,cRLSign' ]);
 
@@ -110,6 +115,10 @@ http {
             access_log off;
         }
 
+        location = / {
+            return 200 "hello";
+        }
+
         location = /small {
             return 200 "a small answer";
         }
@@ -149,6 +158,8 @@ for my $stack (@STACKS) {
     refused_option($clients[1], export => LABEL) if lacks($stack, 'exporter');
     refused_option($clients[1], psk => 'device:' . KEY)
         if lacks($stack, 'psk');
+
+    documented($stack);
 }
 
 $t->done_testing();
@@ -169,7 +180,44 @@ sub missing {
 }
 
 
-# As docs/clients.md has it, and with all warnings.
+# The commands of docs/clients.md, by the example that they run.
+
+sub documentation {
+    my %commands;
+
+    open my $fh, '<', "$FindBin::Bin/../docs/clients.md"
+        or die "clients.md: $!\n";
+    my $doc = join '', <$fh>;
+
+    for my $commands ($doc =~ /^```console\n(.*?)^```$/msg) {
+        my ($name) = $commands =~ /\b(\w+)\.(?:c|java|mjs|py|pl)\b/;
+        $commands{$name} = $commands;
+    }
+
+    return %commands;
+}
+
+
+# They are for a copy of the directory, with ca.crt.
+
+sub documented {
+    my ($stack) = @_;
+
+    my $name = $stack->{name};
+    my $copy = $t->path('copy');
+    my $port = $t->port(0);
+    my $commands = ($documented{$name} || 'false') =~ s/:8080\b/:$port/gr;
+
+    execute('sh', '-ec', "mkdir -p $copy; cp $dir/* $copy; cp @{[
+                             $t->path('ca.crt') ]} $copy");
+
+    my $r = execute('sh', '-ec', "cd $copy\n$commands");
+
+    is($r->{out}, 'hello', "$name: as in docs/clients.md") or diag($r->{err});
+}
+
+
+# Built with all warnings.
 
 sub command {
     my ($stack) = @_;

@@ -28,6 +28,11 @@ my $KEY = $MARK . '00112233445566778899aabbcc';
 my @IDENTITIES = ('device', 'urn:dev:mac:0024befffe804ff1', 'a b',
                   "d\xc3\xa9j\xc3\xa0 vu", ':', '.', 'x' x 128);
 
+# The binder is wrong, for which OpenSSL 3.0 and later ones have different alerts;
+# the Finished can't be read.
+
+my %WRONG = ('TLSv1.3' => qr/^(?:47|51)$/, 'TLSv1.2' => qr/^20$/);
+
 my @WITH_PSK = (psk => [ 'device', $KEY ]);
 
 # the names of OpenSSL, and what GnuTLS takes them for
@@ -352,12 +357,12 @@ sub unknown {
 
     # there is none
 
-    is_refused("$stack, TLSv1.3, unknown, no certificate", 40, $stack, '/only',
-               protocol => 'TLSv1.3', @psk);
+    is_refused("$stack, TLSv1.3, unknown, no certificate", qr/^40$/, $stack,
+               '/only', protocol => 'TLSv1.3', @psk);
 
-    is_refused("$stack, TLSv1.2, unknown", 115, $stack, '/default',
+    is_refused("$stack, TLSv1.2, unknown", qr/^115$/, $stack, '/default',
                protocol => 'TLSv1.2', @psk);
-    is_refused("$stack, TLSv1.2, unknown, no certificate", 115, $stack,
+    is_refused("$stack, TLSv1.2, unknown, no certificate", qr/^115$/, $stack,
                '/only', protocol => 'TLSv1.2', @psk);
 }
 
@@ -365,13 +370,10 @@ sub unknown {
 sub wrong_key {
     my ($stack, $protocol) = @_;
 
-    # the binder is wrong; the Finished can't be read
-
-    my $alert = $protocol eq 'TLSv1.3' ? 47 : 20;
-
     for my $key ($KEY =~ s/cc$/cd/r, $KEY . '00', substr $KEY, 2) {
-        is_refused("$stack, $protocol, wrong key", $alert, $stack, '/default',
-                   protocol => $protocol, psk => [ 'device', $key ]);
+        is_refused("$stack, $protocol, wrong key", $WRONG{$protocol}, $stack,
+                   '/default', protocol => $protocol,
+                   psk => [ 'device', $key ]);
     }
 }
 
@@ -383,7 +385,7 @@ sub without_certificate {
 
     is_served($name, qr/^$protocol\|[^|]+\|PSK\|device\|\.$/, $stack, '/only',
               protocol => $protocol, @WITH_PSK);
-    is_refused("$name, without a key", 40, $stack, '/only',
+    is_refused("$name, without a key", qr/^40$/, $stack, '/only',
                protocol => $protocol);
 }
 
@@ -484,9 +486,8 @@ sub many {
     }
 
     my ($key) = device(1) =~ /:(\w+)$/;
-    is_refused("$stack, $protocol, another's key",
-               $protocol eq 'TLSv1.3' ? 47 : 20, $stack, '/many',
-               protocol => $protocol, psk => [ 'urn:dev:2', $key ]);
+    is_refused("$stack, $protocol, another's key", $WRONG{$protocol}, $stack,
+               '/many', protocol => $protocol, psk => [ 'urn:dev:2', $key ]);
 }
 
 
@@ -496,7 +497,6 @@ sub servers {
     my ($stack, $protocol) = @_;
 
     my %psk = map { $_ => [ 'device', "$MARK$_$_" . '00' x 12 ] } qw( a b );
-    my $alert = $protocol eq 'TLSv1.3' ? 47 : 20;
     my @other = (port => $t->port(1), protocol => $protocol);
 
     for my $own (qw( a b )) {
@@ -511,7 +511,7 @@ sub servers {
         is($r && $r->body(), ($own eq 'a' ? 'a' : 'default') . '|PSK|device',
            "$name: the key's owner");
 
-        is_refused("$name, another one's key", $alert, $stack,
+        is_refused("$name, another one's key", $WRONG{$protocol}, $stack,
                    '/.well-known/atls', @other, sni => "$own.example",
                    psk => $psk{$other});
     }
@@ -519,7 +519,7 @@ sub servers {
     # the default server has none, and nothing else for this client in TLS 1.2
 
     if ($protocol eq 'TLSv1.2') {
-        is_refused("$stack, $protocol, default server", 40, $stack,
+        is_refused("$stack, $protocol, default server", qr/^40$/, $stack,
                    '/.well-known/atls', @other, psk => $psk{a});
         return;
     }
@@ -743,7 +743,7 @@ sub is_refused {
     $cookie = $c->cookie();
 
     ok(!$c->handshake() && $c->state() eq 'failed', "$name: refused");
-    is($c->alert(), $alert, "$name: alert") if defined $alert;
+    like($c->alert(), $alert, "$name: alert") if defined $alert;
     is($c->cookie(), undef, "$name: no session");
     gone($c, $cookie, $name) if defined $cookie;
 }

@@ -7,12 +7,18 @@
 
 set -eu
 
+# other TLS stacks, whose clients t/interop.t runs
+
+stacks=( libmbedtls-dev libwolfssl-dev default-jdk-headless nodejs )
+
 packages=(
     gcc libc6-dev make
     nginx nginx-dev libssl-dev libpcre2-dev zlib1g-dev      # to build
     libcurl4-openssl-dev pkg-config                         # the client, too
     perl openssl curl libgnutls28-dev libnet-ssleay-perl libio-socket-ssl-perl
-    libfcgi-perl python3                                    # to test
+    libfcgi-perl python3 mandoc                             # to test
+    mitmproxy squid-openssl haproxy                         # between the ends
+    "${stacks[@]}"
     "$@"
 )
 

@@ -170,7 +170,7 @@ handshake(void)
 
         if (rc == GNUTLS_E_AGAIN) {
 
-            /* the response first: a flight of the server's may come in pieces */
+            /* the response first: a flight may come in pieces */
 
             if (dry && !post_send(&post)) {
                 die("TLS: the server's flight is not complete");

@@ -157,7 +157,7 @@ http_read_body(http_response_t *r, char *buf, size_t size)
         http_line(r, line, sizeof(line));
         r->left = strtoll(line, NULL, 16);
 
-        if (r->left == 0) {             /* the last one: an empty line follows */
+        if (r->left == 0) {             /* the last one, and an empty line */
             r->chunked = 0;
             http_line(r, line, sizeof(line));
         }

@@ -14,242 +14,7 @@ import javax.net.ssl.*;
 import javax.net.ssl.SSLEngineResult.HandshakeStatus;
 
 
-/** TLS whose records travel in the bodies of POSTs; reads the plaintext. */
-
-class Atls extends InputStream {
-
-    private static final ByteBuffer NOTHING = ByteBuffer.allocate(0);
-
-    private final URL endpoint;
-    private final SSLEngine engine;
-    private final ByteArrayOutputStream toSend = new ByteArrayOutputStream();
-
-    private InputStream response = InputStream.nullInputStream();
-    private ByteBuffer received;        // records, or a part of one
-    private ByteBuffer plaintext;
-    private ByteBuffer packet;
-    private String cookie;
-    int posts;
-
-
-    Atls(SSLContext context, URL endpoint, String name, String... protocols)
-        throws IOException
-    {
-        this.endpoint = endpoint;
-
-        // sessions are kept by this name and port
-
-        engine = context.createSSLEngine(name, 443);
-        engine.setUseClientMode(true);
-
-        // Whoever is between ends the outer TLS, so this is what protects.
-        // Without "HTTPS" any trusted certificate would do, of any name.
-
-        SSLParameters parameters = engine.getSSLParameters();
-        parameters.setEndpointIdentificationAlgorithm("HTTPS");
-        parameters.setServerNames(List.of(new SNIHostName(name)));
-        parameters.setProtocols(protocols);
-        engine.setSSLParameters(parameters);
-
-        received = ByteBuffer.allocate(engine.getSession().getPacketBufferSize());
-        packet = ByteBuffer.allocate(received.capacity());
-        plaintext = ByteBuffer.allocate(
-                        engine.getSession().getApplicationBufferSize());
-        received.flip();
-        plaintext.flip();
-    }
-
-
-    SSLSession session() {
-        return engine.getSession();
-    }
-
-
-    /** Sends all that the engine has made, as one POST. */
-
-    private boolean post() throws IOException {
-        if (toSend.size() == 0) {
-            return false;
-        }
-
-        HttpURLConnection http = (HttpURLConnection) endpoint.openConnection();
-
-        http.setRequestMethod("POST");
-        http.setRequestProperty("Content-Type", "application/atls+octet-stream");
-        http.setRequestProperty("Connection", "close");
-
-        if (cookie != null) {
-            http.setRequestProperty("Cookie", cookie);
-        }
-
-        // It silently repeats POSTs if a connection breaks, unless their length
-        // was fixed.  TLS can't take that: records have numbers.
-
-        http.setDoOutput(true);
-        http.setFixedLengthStreamingMode(toSend.size());
-
-        try (OutputStream body = http.getOutputStream()) {
-            toSend.writeTo(body);
-        }
-
-        toSend.reset();
-        posts++;
-
-        // 410: the session is gone, a real client begins a new one
-
-        if (http.getResponseCode() != 200) {
-            InputStream problem = http.getErrorStream();
-            throw new IOException("HTTP: status " + http.getResponseCode()
-                                  + (problem == null ? "" : ": "
-                                     + new String(problem.readAllBytes())));
-        }
-
-        String set = http.getHeaderField("Set-Cookie");
-        cookie = set == null ? cookie : set.split(";")[0];
-        response = http.getInputStream();
-
-        return true;
-    }
-
-
-    /** The next bytes of the response to TLS; false: there is no more of it. */
-
-    private boolean receive() throws IOException {
-        received.compact();
-        int n = response.read(received.array(), received.position(),
-                              received.remaining());
-        received.position(received.position() + Math.max(n, 0)).flip();
-
-        return n > 0;
-    }
-
-
-    private void wrap(ByteBuffer source) throws IOException {
-        engine.wrap(source, packet);
-        packet.flip();
-        toSend.write(packet.array(), 0, packet.limit());
-        packet.clear();
-    }
-
-
-    /**
-     * One step of the engine: a task, a record made, a record read.  False if
-     * it wants to read and nothing has been received.
-     */
-
-    private boolean step() throws IOException {
-        switch (engine.getHandshakeStatus()) {
-
-        case NEED_TASK:
-            for (Runnable task; (task = engine.getDelegatedTask()) != null; ) {
-                task.run();
-            }
-
-            return true;
-
-        case NEED_WRAP:
-            wrap(NOTHING);
-            return true;
-
-        default:                        // also NOT_HANDSHAKING: plaintext
-            plaintext.compact();
-            SSLEngineResult result = engine.unwrap(received, plaintext);
-            plaintext.flip();
-
-            return result.getStatus() != SSLEngineResult.Status.BUFFER_UNDERFLOW
-                   || receive();
-        }
-    }
-
-
-    void handshake() throws IOException {
-        try {
-            engine.beginHandshake();
-
-            while (engine.getHandshakeStatus()
-                   != HandshakeStatus.NOT_HANDSHAKING)
-            {
-                if (!step() && !post()) {
-                    throw new EOFException("the server's flight is not complete");
-                }
-            }
-
-        } catch (SSLException e) {
-
-            // the alert, for the server to let go of the session
-
-            while (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP) {
-                wrap(NOTHING);
-            }
-
-            post();
-            throw e;
-        }
-
-        // TLS 1.3: our last flight is still in toSend, for the first request
-    }
-
-
-    void send(String request) throws IOException {
-        ByteBuffer source = ByteBuffer.wrap(request.getBytes(
-                                                StandardCharsets.US_ASCII));
-
-        while (source.hasRemaining()) {
-            wrap(source);               // a record each
-        }
-
-        post();
-    }
-
-
-    /** -1: the response to the POST is over, or the session is. */
-
-    @Override
-    public int read(byte[] buf, int offset, int length) throws IOException {
-        while (!plaintext.hasRemaining()) {
-            if (engine.isInboundDone() || !step()) {
-                return -1;
-            }
-        }
-
-        int n = Math.min(length, plaintext.remaining());
-        plaintext.get(buf, offset, n);
-
-        return n;
-    }
-
-
-    @Override
-    public int read() throws IOException {
-        byte[] one = new byte[1];
-
-        return read(one, 0, 1) == 1 ? one[0] & 0xff : -1;
-    }
-
-
-    @Override
-    public void close() throws IOException {
-        if (engine.isInboundDone()) {
-            return;                     // the server was first
-        }
-
-        engine.closeOutbound();
-
-        while (!engine.isOutboundDone()) {
-            wrap(NOTHING);
-        }
-
-        post();
-
-        // Its close_notify.  An engine that has not seen it when closeInbound()
-        // is called takes the session for a broken one and forgets it.
-
-        while (read() != -1) { }
-
-        engine.closeInbound();
-    }
-}
-
+// the first class of the file is the one that java runs
 
 class Jsse {
 
@@ -417,5 +182,244 @@ class Jsse {
         }
 
         return line.toString().trim();
+    }
+}
+
+
+/** TLS whose records travel in the bodies of POSTs; reads the plaintext. */
+
+class Atls extends InputStream {
+
+    private static final ByteBuffer NOTHING = ByteBuffer.allocate(0);
+
+    private final URL endpoint;
+    private final SSLEngine engine;
+    private final ByteArrayOutputStream toSend = new ByteArrayOutputStream();
+
+    private InputStream response = InputStream.nullInputStream();
+    private ByteBuffer received;        // records, or a part of one
+    private ByteBuffer plaintext;
+    private ByteBuffer packet;
+    private String cookie;
+    int posts;
+
+
+    Atls(SSLContext context, URL endpoint, String name, String... protocols)
+        throws IOException
+    {
+        this.endpoint = endpoint;
+
+        // sessions are kept by this name and port
+
+        engine = context.createSSLEngine(name, 443);
+        engine.setUseClientMode(true);
+
+        // Whoever is between ends the outer TLS, so this is what protects.
+        // Without "HTTPS" any trusted certificate would do, of any name.
+
+        SSLParameters parameters = engine.getSSLParameters();
+        parameters.setEndpointIdentificationAlgorithm("HTTPS");
+        parameters.setServerNames(List.of(new SNIHostName(name)));
+        parameters.setProtocols(protocols);
+        engine.setSSLParameters(parameters);
+
+        received = ByteBuffer.allocate(
+                       engine.getSession().getPacketBufferSize());
+        packet = ByteBuffer.allocate(received.capacity());
+        plaintext = ByteBuffer.allocate(
+                        engine.getSession().getApplicationBufferSize());
+        received.flip();
+        plaintext.flip();
+    }
+
+
+    SSLSession session() {
+        return engine.getSession();
+    }
+
+
+    /** Sends all that the engine has made, as one POST. */
+
+    private boolean post() throws IOException {
+        if (toSend.size() == 0) {
+            return false;
+        }
+
+        HttpURLConnection http = (HttpURLConnection) endpoint.openConnection();
+
+        http.setRequestMethod("POST");
+        http.setRequestProperty("Content-Type",
+                                "application/atls+octet-stream");
+        http.setRequestProperty("Connection", "close");
+
+        if (cookie != null) {
+            http.setRequestProperty("Cookie", cookie);
+        }
+
+        // It silently repeats POSTs if a connection breaks, unless their length
+        // was fixed.  TLS can't take that: records have numbers.
+
+        http.setDoOutput(true);
+        http.setFixedLengthStreamingMode(toSend.size());
+
+        try (OutputStream body = http.getOutputStream()) {
+            toSend.writeTo(body);
+        }
+
+        toSend.reset();
+        posts++;
+
+        // 410: the session is gone, a real client begins a new one
+
+        if (http.getResponseCode() != 200) {
+            InputStream problem = http.getErrorStream();
+            throw new IOException("HTTP: status " + http.getResponseCode()
+                                  + (problem == null ? "" : ": "
+                                     + new String(problem.readAllBytes())));
+        }
+
+        String set = http.getHeaderField("Set-Cookie");
+        cookie = set == null ? cookie : set.split(";")[0];
+        response = http.getInputStream();
+
+        return true;
+    }
+
+
+    /** The next bytes of the response to TLS; false: there is no more of it. */
+
+    private boolean receive() throws IOException {
+        received.compact();
+        int n = response.read(received.array(), received.position(),
+                              received.remaining());
+        received.position(received.position() + Math.max(n, 0)).flip();
+
+        return n > 0;
+    }
+
+
+    private void wrap(ByteBuffer source) throws IOException {
+        engine.wrap(source, packet);
+        packet.flip();
+        toSend.write(packet.array(), 0, packet.limit());
+        packet.clear();
+    }
+
+
+    /**
+     * One step of the engine: a task, a record made, a record read.  False if
+     * it wants to read and nothing has been received.
+     */
+
+    private boolean step() throws IOException {
+        switch (engine.getHandshakeStatus()) {
+
+        case NEED_TASK:
+            for (Runnable task; (task = engine.getDelegatedTask()) != null; ) {
+                task.run();
+            }
+
+            return true;
+
+        case NEED_WRAP:
+            wrap(NOTHING);
+            return true;
+
+        default:                        // also NOT_HANDSHAKING: plaintext
+            plaintext.compact();
+            SSLEngineResult result = engine.unwrap(received, plaintext);
+            plaintext.flip();
+
+            return result.getStatus() != SSLEngineResult.Status.BUFFER_UNDERFLOW
+                   || receive();
+        }
+    }
+
+
+    void handshake() throws IOException {
+        try {
+            engine.beginHandshake();
+
+            while (engine.getHandshakeStatus()
+                   != HandshakeStatus.NOT_HANDSHAKING)
+            {
+                if (!step() && !post()) {
+                    throw new EOFException("the flight is not complete");
+                }
+            }
+
+        } catch (SSLException e) {
+
+            // the alert, for the server to let go of the session
+
+            while (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP) {
+                wrap(NOTHING);
+            }
+
+            post();
+            throw e;
+        }
+
+        // TLS 1.3: our last flight is still in toSend, for the first request
+    }
+
+
+    void send(String request) throws IOException {
+        ByteBuffer source = ByteBuffer.wrap(request.getBytes(
+                                                StandardCharsets.US_ASCII));
+
+        while (source.hasRemaining()) {
+            wrap(source);               // a record each
+        }
+
+        post();
+    }
+
+
+    /** -1: the response to the POST is over, or the session is. */
+
+    @Override
+    public int read(byte[] buf, int offset, int length) throws IOException {
+        while (!plaintext.hasRemaining()) {
+            if (engine.isInboundDone() || !step()) {
+                return -1;
+            }
+        }
+
+        int n = Math.min(length, plaintext.remaining());
+        plaintext.get(buf, offset, n);
+
+        return n;
+    }
+
+
+    @Override
+    public int read() throws IOException {
+        byte[] one = new byte[1];
+
+        return read(one, 0, 1) == 1 ? one[0] & 0xff : -1;
+    }
+
+
+    @Override
+    public void close() throws IOException {
+        if (engine.isInboundDone()) {
+            return;                     // the server was first
+        }
+
+        engine.closeOutbound();
+
+        while (!engine.isOutboundDone()) {
+            wrap(NOTHING);
+        }
+
+        post();
+
+        // Its close_notify.  An engine that has not seen it when closeInbound()
+        // is called takes the session for a broken one and forgets it.
+
+        while (read() != -1) { }
+
+        engine.closeInbound();
     }
 }

@@ -119,8 +119,8 @@ set_versions(void)
 
     /* tickets come after the handshake: mbedtls_ssl_read() is to say so */
 
-    mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(&config,
-                            MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
+    mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
+        &config, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
 
     psa_crypto_init();          /* TLS 1.3 needs it */
 

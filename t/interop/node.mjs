@@ -163,8 +163,8 @@ function connect(posts, session) {
 }
 
 
-// What is written before 'secureConnect' goes out together with our last flight,
-// and not before the certificate was verified.
+// What is written before 'secureConnect' goes out together with our last
+// flight, and not before the certificate was verified.
 
 async function request(socket, out) {
     const response = await new Promise((resolve, reject) => {

@@ -50,7 +50,8 @@ for my $last ($o{resume} ? 0 : (), 1) {
 
 
 sub make_context {
-    my $ctx = Net::SSLeay::CTX_new_with_method(Net::SSLeay::TLS_client_method());
+    my $method = Net::SSLeay::TLS_client_method();
+    my $ctx = Net::SSLeay::CTX_new_with_method($method);
     my ($only) = map { $o{$_} ? $versions{$_} : () } keys %versions;
 
     Net::SSLeay::CTX_set_min_proto_version($ctx, $only || $versions{'tls1.2'});

@@ -21,6 +21,8 @@ package Test::Atls::Middlebox;
 #     program()     what to run, and the Debian package that it is in
 #     prepare()     makes its files; returns the command
 #     log(), dump()
+#     exchanges()   some have it: [ request, response ], ... as bytes
+#     unavailable() why this system may be without it; '' as a rule
 #
 # and has a directory of its own in that of the test, which is everything() it
 # wrote, and a certificate authority, ca(), named after it.
@@ -39,18 +41,37 @@ use Test::Atls::Process qw( alive );
 sub start {
     my ($class, $t, $kind, %args) = @_;
 
-    my $subclass = __PACKAGE__ . '::' . ucfirst $kind;
-    eval "require $subclass; 1" or die $@;
-
     my $name = $args{name} || $kind;
     my $self = bless { t => $t, name => $name, dir => $t->path($name), %args },
-                     $subclass;
+                     _class($kind);
 
     make_path($self->{dir});
     $self->_make_ca();
     $self->_run($self->prepare($self->_find()));
 
     return $self;
+}
+
+
+sub _class {
+    my ($kind) = @_;
+
+    my $class = __PACKAGE__ . '::' . ucfirst $kind;
+
+    eval "require $class; 1" or die $@;
+
+    return $class;
+}
+
+
+# Why there can't be one on this system; '' if there is one, or should be.
+
+sub missing {
+    my ($class, $kind) = @_;
+
+    my $subclass = _class($kind);
+
+    return _path($subclass->program()) ? '' : $subclass->unavailable();
 }
 
 
@@ -61,13 +82,22 @@ sub _find {
 
     my ($program, $package) = $self->program();
 
-    for my $dir (split(/:/, $ENV{PATH}), '/usr/sbin', '/usr/local/sbin') {
-        return "$dir/$program" if -x "$dir/$program";
-    }
-
-    return $program if -x $program;
-    die "no $program: is $package installed? (tools/deps.sh)\n";
+    return _path($program)
+           || die "no $program: is $package installed? (tools/deps.sh)\n";
 }
+
+
+sub _path {
+    my ($program) = @_;
+
+    my ($path) = grep { -x && ! -d } $program =~ m!/! ? $program
+                 : map { "$_/$program" } split(/:/, $ENV{PATH}), '/usr/sbin';
+
+    return $path;
+}
+
+
+sub unavailable { '' }
 
 
 sub _make_ca {

@@ -22,6 +22,17 @@ sub start_tap {
 sub route { (port => $_[0]{port}) }
 
 
+# If they do not overlap.
+
+sub exchanges {
+    my ($self) = @_;
+
+    my @messages = map { $_->[1] } $self->{relay}->traffic();
+
+    return map { [ @messages[2 * $_, 2 * $_ + 1] ] } 0 .. @messages / 2 - 1;
+}
+
+
 sub dump {
     my ($self) = @_;
 

@@ -1,0 +1,34 @@
+
+/*
+ * Bytes, as many as there are.
+ */
+
+
+#ifndef ATLS_CLIENT_BUF_H_INCLUDED
+#define ATLS_CLIENT_BUF_H_INCLUDED
+
+
+#include <stddef.h>
+
+
+typedef struct {
+    unsigned char   *data;
+    size_t           len;
+    size_t           size;
+} atls_buf_t;
+
+
+/* Makes room for n more bytes.  Returns 0 or -1. */
+
+int atls_buf_reserve(atls_buf_t *buf, size_t n);
+
+/* Appends.  Returns 0 or -1, then nothing is appended. */
+
+int atls_buf_add(atls_buf_t *buf, const void *data, size_t n);
+int atls_buf_print(atls_buf_t *buf, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+void atls_buf_free(atls_buf_t *buf);
+
+
+#endif /* ATLS_CLIENT_BUF_H_INCLUDED */

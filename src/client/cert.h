@@ -1,0 +1,46 @@
+
+/*
+ * Certificates: whom to trust, and what to tell of those that were seen.
+ */
+
+
+#ifndef ATLS_CLIENT_CERT_H_INCLUDED
+#define ATLS_CLIENT_CERT_H_INCLUDED
+
+
+#include <openssl/x509.h>
+
+#include "debug.h"
+#include "error.h"
+
+
+/* A name to verify, or an IP address. */
+
+typedef struct {
+    const char      *host;                  /* no brackets */
+    int              ip;
+} atls_peer_t;
+
+
+/*
+ * The certificates of a file and a directory; both NULL: what the system
+ * trusts.  NULL: it failed.
+ */
+
+X509_STORE *atls_trust_create(const char *file, const char *dir,
+    atls_failure_t *failure);
+
+/* What is asked of a certificate's names.  Returns 0 or -1. */
+
+int atls_peer_expect(const atls_peer_t *peer, X509_VERIFY_PARAM *param);
+
+/* Returns 0 or -1.  The old content must be empty or cleared. */
+
+int atls_certificate_fill(atls_certificate_t *certificate, X509 *x509);
+void atls_certificate_clear(atls_certificate_t *certificate);
+
+void atls_certificate_debug(const atls_certificate_t *certificate,
+    const atls_debug_t *debug, atls_debug_e what, const char *name);
+
+
+#endif /* ATLS_CLIENT_CERT_H_INCLUDED */

@@ -1,0 +1,515 @@
+
+/*
+ * Clients: their options, and what can be asked of them.  See atls.h.
+ */
+
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+
+#include "client.h"
+#include "exchange.h"
+
+
+#define ATLS_DEFAULT_CONNECT_TIMEOUT    30000
+#define ATLS_DEFAULT_IDLE_TIMEOUT       300000
+#define ATLS_DEFAULT_POST_SIZE          (1024 * 1024)
+#define ATLS_DEFAULT_HEADER_SIZE        (64 * 1024)
+
+#define ATLS_MIN_POST_SIZE              1024
+#define ATLS_MAX_POST_SIZE              (1024 * 1024 * 1024)
+
+
+static atls_error_e atls_client_changeable(atls_client_t *client);
+static void atls_client_copy(char **to, const char *from);
+static atls_error_e atls_client_prepare_tls(atls_client_t *client);
+static atls_error_e atls_client_prepare_outer(atls_client_t *client);
+static void atls_client_ticket(void *data, SSL_SESSION *session);
+
+
+const char *
+atls_version(void)
+{
+    return ATLS_VERSION;
+}
+
+
+atls_error_e
+atls_client_create(atls_client_t **result, const char *target)
+{
+    atls_error_e    rc;
+    atls_client_t  *client;
+
+    *result = NULL;
+
+    client = calloc(1, sizeof(atls_client_t));
+    if (client == NULL) {
+        return ATLS_ERROR_MEMORY;
+    }
+
+    client->numbers[ATLS_CONNECT_TIMEOUT] = ATLS_DEFAULT_CONNECT_TIMEOUT;
+    client->numbers[ATLS_IDLE_TIMEOUT] = ATLS_DEFAULT_IDLE_TIMEOUT;
+    client->numbers[ATLS_POST_SIZE] = ATLS_DEFAULT_POST_SIZE;
+    client->numbers[ATLS_HEADER_SIZE] = ATLS_DEFAULT_HEADER_SIZE;
+
+    rc = atls_target_parse(&client->target, target, &client->failure);
+
+    if (rc != ATLS_OK) {
+        atls_client_free(client);
+        return rc;
+    }
+
+    *result = client;
+
+    return ATLS_OK;
+}
+
+
+void
+atls_client_free(atls_client_t *client)
+{
+    size_t  i;
+
+    if (client == NULL) {
+        return;
+    }
+
+    atls_outer_free(client->outer);
+    atls_tls_done(&client->tls);
+    X509_STORE_free(client->trust);
+
+    atls_message_close(&client->message);
+    atls_http_free(&client->http);
+    atls_buf_free(&client->out);
+    atls_certificate_clear(&client->certificate);
+    atls_target_free(&client->target);
+
+    for (i = 0; i < ATLS_STRINGS; i++) {
+        atls_client_copy(&client->strings[i], NULL);
+    }
+
+    for (i = 0; i < client->nheaders; i++) {
+        atls_client_copy(&client->headers[i], NULL);
+    }
+
+    free(client->headers);
+    free(client);
+}
+
+
+const char *
+atls_error_text(const atls_client_t *client)
+{
+    return client->failure.text;
+}
+
+
+/* options */
+
+static atls_error_e
+atls_client_changeable(atls_client_t *client)
+{
+    atls_failure_clear(&client->failure);
+
+    return client->ready ? atls_fail(&client->failure, ATLS_ERROR_USAGE,
+                                     "options can't be set any more")
+                         : ATLS_OK;
+}
+
+
+/* Frees the old one, which may be a secret. */
+
+static void
+atls_client_copy(char **to, const char *from)
+{
+    if (*to) {
+        OPENSSL_cleanse(*to, strlen(*to));
+        free(*to);
+    }
+
+    *to = from ? strdup(from) : NULL;
+}
+
+
+atls_error_e
+atls_set_string(atls_client_t *client, atls_string_e option, const char *value)
+{
+    atls_error_e  rc;
+
+    rc = atls_client_changeable(client);
+    if (rc != ATLS_OK) {
+        return rc;
+    }
+
+    if ((unsigned) option >= ATLS_STRINGS) {
+        return atls_fail(&client->failure, ATLS_ERROR_USAGE,
+                         "there is no such option");
+    }
+
+    atls_client_copy(&client->strings[option], value);
+
+    return value == NULL || client->strings[option]
+           ? ATLS_OK : atls_fail_memory(&client->failure);
+}
+
+
+atls_error_e
+atls_set_number(atls_client_t *client, atls_number_e option, int64_t value)
+{
+    int64_t       min, max;
+    atls_error_e  rc;
+
+    rc = atls_client_changeable(client);
+    if (rc != ATLS_OK) {
+        return rc;
+    }
+
+    min = 0;
+    max = INT_MAX;
+
+    switch (option) {
+
+    case ATLS_CONNECT_TIMEOUT:
+    case ATLS_TIMEOUT:
+    case ATLS_IDLE_TIMEOUT:
+        break;
+
+    case ATLS_POST_SIZE:
+        min = ATLS_MIN_POST_SIZE;
+        max = ATLS_MAX_POST_SIZE;
+        break;
+
+    case ATLS_HEADER_SIZE:
+        min = 1;
+        max = ATLS_MAX_POST_SIZE;
+        break;
+
+    case ATLS_EARLY_DATA:
+        max = 1;
+        break;
+
+    default:
+        min = 1;
+        max = 0;
+    }
+
+    if (value < min || value > max) {
+        return atls_fail(&client->failure, ATLS_ERROR_USAGE,
+                         "there is no such option, or not this value");
+    }
+
+    client->numbers[option] = value;
+
+    return ATLS_OK;
+}
+
+
+atls_error_e
+atls_add_outer_header(atls_client_t *client, const char *header)
+{
+    char          **headers;
+    const char     *colon;
+    atls_error_e    rc;
+
+    rc = atls_client_changeable(client);
+    if (rc != ATLS_OK) {
+        return rc;
+    }
+
+    colon = strchr(header, ':');
+
+    if (colon == NULL
+        || !atls_http_is_token(header, (size_t) (colon - header))
+        || !atls_http_is_value(colon, strlen(colon)))
+    {
+        return atls_fail(&client->failure, ATLS_ERROR_USAGE,
+                         "the outer header \"%s\" can't be sent", header);
+    }
+
+    headers = realloc(client->headers,
+                      (client->nheaders + 2) * sizeof(char *));
+    if (headers == NULL) {
+        return atls_fail_memory(&client->failure);
+    }
+
+    client->headers = headers;
+    headers[client->nheaders] = strdup(header);
+
+    if (headers[client->nheaders] == NULL) {
+        return atls_fail_memory(&client->failure);
+    }
+
+    headers[++client->nheaders] = NULL;
+
+    return ATLS_OK;
+}
+
+
+atls_error_e
+atls_set_debug(atls_client_t *client, atls_debug_pt debug, void *data)
+{
+    atls_error_e  rc;
+
+    rc = atls_client_changeable(client);
+
+    if (rc == ATLS_OK) {
+        client->debug.handler = debug;
+        client->debug.data = data;
+    }
+
+    return rc;
+}
+
+
+atls_error_e
+atls_set_store(atls_client_t *client, const atls_store_t *store)
+{
+    atls_error_e  rc;
+
+    rc = atls_client_changeable(client);
+
+    if (rc != ATLS_OK) {
+        return rc;
+    }
+
+    if (store) {
+        client->store = *store;
+
+    } else {
+        memset(&client->store, 0, sizeof(atls_store_t));
+    }
+
+    return ATLS_OK;
+}
+
+
+atls_error_e
+atls_client_prepare(atls_client_t *client)
+{
+    atls_error_e  rc;
+
+    if (client->ready) {
+        return ATLS_OK;
+    }
+
+    /* what was made before something else failed is made again */
+
+    atls_tls_done(&client->tls);
+    memset(&client->tls, 0, sizeof(atls_tls_t));
+    X509_STORE_free(client->trust);
+
+    client->trust = atls_trust_create(client->strings[ATLS_CA_FILE],
+                                      client->strings[ATLS_CA_DIR],
+                                      &client->failure);
+    if (client->trust == NULL) {
+        return client->failure.error;
+    }
+
+    rc = atls_client_prepare_tls(client);
+
+    if (rc == ATLS_OK) {
+        rc = atls_client_prepare_outer(client);
+    }
+
+    client->ready = rc == ATLS_OK;
+
+    return rc;
+}
+
+
+static atls_error_e
+atls_client_prepare_tls(atls_client_t *client)
+{
+    char             **strings = client->strings;
+    atls_tls_conf_t    conf;
+
+    /* a session is not to be resumed by whoever would not have begun it */
+
+    const char *const  identity[] = {
+        client->target.origin,
+        strings[ATLS_ENDPOINT] ? strings[ATLS_ENDPOINT]
+                               : client->target.endpoint,
+        strings[ATLS_CA_FILE],
+        strings[ATLS_CA_DIR],
+        strings[ATLS_CERT_FILE],
+        strings[ATLS_KEY_FILE],
+        strings[ATLS_PSK_IDENTITY],
+        strings[ATLS_MIN_PROTOCOL],
+        strings[ATLS_MAX_PROTOCOL],
+        strings[ATLS_CIPHERS],
+        strings[ATLS_CIPHERSUITES],
+        strings[ATLS_GROUPS],
+        strings[ATLS_ALPN],
+    };
+
+    if (atls_resume_key(client->key, identity,
+                        sizeof(identity) / sizeof(identity[0]))
+        == -1)
+    {
+        return atls_fail_memory(&client->failure);
+    }
+
+    conf.peer = client->target.peer;
+    conf.cert_file = strings[ATLS_CERT_FILE];
+    conf.key_file = strings[ATLS_KEY_FILE];
+    conf.passphrase = strings[ATLS_KEY_PASSPHRASE];
+    conf.psk_identity = strings[ATLS_PSK_IDENTITY];
+    conf.psk_key = strings[ATLS_PSK_KEY];
+    conf.min_protocol = strings[ATLS_MIN_PROTOCOL];
+    conf.max_protocol = strings[ATLS_MAX_PROTOCOL];
+    conf.ciphers = strings[ATLS_CIPHERS];
+    conf.ciphersuites = strings[ATLS_CIPHERSUITES];
+    conf.groups = strings[ATLS_GROUPS];
+    conf.alpn = strings[ATLS_ALPN];
+
+    client->tls.plain = atls_exchange_plain;
+    client->tls.ticket = atls_client_ticket;
+    client->tls.data = client;
+
+    return atls_tls_init(&client->tls, &conf, client->trust, &client->debug,
+                         &client->failure);
+}
+
+
+static void
+atls_client_ticket(void *data, SSL_SESSION *session)
+{
+    atls_client_t  *client = data;
+
+    atls_debug(&client->debug, ATLS_DEBUG_INNER,
+               "inner TLS: a session ticket%s",
+               client->store.put ? ", stored" : "");
+
+    atls_resume_put(&client->store, client->key, session);
+}
+
+
+static atls_error_e
+atls_client_prepare_outer(atls_client_t *client)
+{
+    char              **strings = client->strings;
+    atls_outer_conf_t   conf;
+
+    conf.url = strings[ATLS_ENDPOINT] ? strings[ATLS_ENDPOINT]
+                                      : client->target.endpoint;
+    conf.proxy = strings[ATLS_PROXY];
+    conf.proxy_user = strings[ATLS_PROXY_USER];
+    conf.proxy_ca_file = strings[ATLS_PROXY_CA_FILE];
+    conf.http = strings[ATLS_OUTER_HTTP];
+    conf.user_agent = strings[ATLS_USER_AGENT];
+    conf.headers = (const char *const *) client->headers;
+    conf.connect_timeout = client->numbers[ATLS_CONNECT_TIMEOUT];
+    conf.idle_timeout = client->numbers[ATLS_IDLE_TIMEOUT];
+    conf.trust = client->trust;
+    conf.debug = client->debug;
+
+    client->outer = atls_outer_create(&conf, &client->failure);
+
+    return client->outer ? ATLS_OK : client->failure.error;
+}
+
+
+/* questions */
+
+int
+atls_status(const atls_client_t *client)
+{
+    return client->http.status;
+}
+
+
+atls_error_e
+atls_get_session(atls_client_t *client, atls_session_info_t *info)
+{
+    unsigned              n;
+    X509                 *x509;
+    const unsigned char  *alpn;
+
+    atls_failure_clear(&client->failure);
+    memset(info, 0, sizeof(atls_session_info_t));
+
+    if (client->tls.ssl == NULL) {
+        return atls_fail(&client->failure, ATLS_ERROR_USAGE,
+                         "there was no session yet");
+    }
+
+    SSL_get0_alpn_selected(client->tls.ssl, &alpn, &n);
+    snprintf(client->alpn, sizeof(client->alpn), "%.*s", (int) n,
+             n ? (const char *) alpn : "");
+
+    info->open = client->open;
+    info->protocol = SSL_get_version(client->tls.ssl);
+    info->cipher = SSL_get_cipher_name(client->tls.ssl);
+    info->alpn = client->alpn;
+    info->resumed = client->tls.resumed;
+    info->psk = client->tls.psk_used;
+    info->early_data = !client->tls.early ? ATLS_EARLY_DATA_NONE
+                       : atls_tls_early_accepted(&client->tls)
+                         ? ATLS_EARLY_DATA_ACCEPTED : ATLS_EARLY_DATA_REJECTED;
+    info->verify_result = -1;
+    info->verify_text = "";
+
+    x509 = atls_tls_certificate(&client->tls);
+
+    if (x509) {
+        atls_certificate_clear(&client->certificate);
+
+        if (atls_certificate_fill(&client->certificate, x509) == -1) {
+            return atls_fail_memory(&client->failure);
+        }
+
+        info->certificate = &client->certificate;
+        info->verify_result = SSL_get_verify_result(client->tls.ssl);
+        info->verify_text = X509_verify_cert_error_string(info->verify_result);
+    }
+
+    return ATLS_OK;
+}
+
+
+atls_error_e
+atls_get_outer(atls_client_t *client, atls_outer_info_t *info)
+{
+    atls_failure_clear(&client->failure);
+    memset(info, 0, sizeof(atls_outer_info_t));
+
+    if (client->outer) {
+        atls_outer_info(client->outer, info);
+
+    } else {
+        info->http = "";
+        info->verify_result = -1;
+        info->verify_text = "";
+    }
+
+    return ATLS_OK;
+}
+
+
+atls_error_e
+atls_exporter(atls_client_t *client, const char *label, const void *context,
+    size_t context_size, void *out, size_t size)
+{
+    atls_failure_clear(&client->failure);
+
+    if (!client->open) {
+        return atls_fail(&client->failure, ATLS_ERROR_USAGE,
+                         "no session is open");
+    }
+
+    ERR_clear_error();
+
+    if (SSL_export_keying_material(client->tls.ssl, out, size, label,
+                                   strlen(label), context, context_size,
+                                   context != NULL)
+        != 1)
+    {
+        return atls_fail_openssl(&client->failure, ATLS_ERROR_USAGE,
+                                 "cannot export keying material");
+    }
+
+    return ATLS_OK;
+}

@@ -1,0 +1,69 @@
+
+/*
+ * A client, as its parts see it.
+ */
+
+
+#ifndef ATLS_CLIENT_CLIENT_H_INCLUDED
+#define ATLS_CLIENT_CLIENT_H_INCLUDED
+
+
+#include "buf.h"
+#include "debug.h"
+#include "error.h"
+#include "http.h"
+#include "outer.h"
+#include "request.h"
+#include "resume.h"
+#include "target.h"
+#include "tls.h"
+
+
+#define ATLS_STRINGS    (ATLS_USER_AGENT + 1)
+#define ATLS_NUMBERS    (ATLS_EARLY_DATA + 1)
+
+
+struct atls_client_s {
+    atls_target_t            target;
+    char                    *strings[ATLS_STRINGS];
+    int64_t                  numbers[ATLS_NUMBERS];
+    char                   **headers;       /* outer ones, NULL at the end */
+    size_t                   nheaders;
+    atls_debug_t             debug;
+    atls_store_t             store;
+    char                     key[ATLS_RESUME_KEY];
+
+    atls_failure_t           failure;
+    unsigned                 ready:1;       /* options are in use */
+    unsigned                 busy:1;        /* in a callback */
+    unsigned                 open:1;        /* the session can be used */
+    int64_t                  deadline;      /* of the request; 0: none */
+
+    X509_STORE              *trust;
+    atls_outer_t            *outer;
+    atls_tls_t               tls;
+
+    /* of the request in progress, or the last one */
+
+    atls_message_t           message;
+    atls_http_t              http;
+    atls_buf_t               out;           /* records for the next POST */
+    unsigned                 sending:1;     /* some of it may have been seen by
+                                               the server */
+    unsigned                 sent:1;        /* all of it */
+    unsigned                 used:1;        /* the session was there before */
+    unsigned                 lost:1;        /* the session is */
+
+    /* for atls_get_session() */
+
+    atls_certificate_t       certificate;
+    char                     alpn[256];
+};
+
+
+/* Makes what the options ask for, once. */
+
+atls_error_e atls_client_prepare(atls_client_t *client);
+
+
+#endif /* ATLS_CLIENT_CLIENT_H_INCLUDED */

@@ -1,0 +1,20 @@
+
+/*
+ * Time that does not jump, see clock.h.
+ */
+
+
+#include <time.h>
+
+#include "clock.h"
+
+
+int64_t
+atls_clock(void)
+{
+    struct timespec  ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}

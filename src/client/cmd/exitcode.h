@@ -1,0 +1,54 @@
+
+/*
+ * How the program ends: with curl's exit codes, and a line on stderr.
+ */
+
+
+#ifndef ATLS_CMD_EXITCODE_H_INCLUDED
+#define ATLS_CMD_EXITCODE_H_INCLUDED
+
+
+#include "../atls.h"
+
+
+/*
+ * The manual explains them.  Plain HTTPS and the outer connection may end with
+ * others of curl's.
+ */
+
+typedef enum {
+    CMD_OK = 0,
+    CMD_SCHEME = 1,
+    CMD_USAGE = 2,
+    CMD_URL = 3,
+    CMD_RESOLVE_PROXY = 5,
+    CMD_RESOLVE = 6,
+    CMD_CONNECT = 7,
+    CMD_REPLY = 8,
+    CMD_PARTIAL = 18,
+    CMD_STATUS = 22,
+    CMD_WRITE = 23,
+    CMD_READ = 26,
+    CMD_MEMORY = 27,
+    CMD_TIMEOUT = 28,
+    CMD_TLS = 35,
+    CMD_EMPTY = 52,
+    CMD_RECEIVE = 56,
+    CMD_CERTIFICATE = 60,
+    CMD_PROXY = 97
+} cmd_code_e;
+
+
+/* Says why, unless it is to be silent; returns the code. */
+
+int cmd_fail(int code, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+void cmd_fail_silently(int silent);
+
+/* Of an error of the library; answered: some of the answer was there. */
+
+int cmd_code(atls_client_t *client, atls_error_e error, int answered);
+
+
+#endif /* ATLS_CMD_EXITCODE_H_INCLUDED */

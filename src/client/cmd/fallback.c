@@ -1,0 +1,409 @@
+
+/*
+ * Plain HTTPS, see fallback.h.
+ *
+ * It is libcurl that verifies, as a part of the TLS handshake: the request is
+ * made, and sent, when that is over.
+ */
+
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "exitcode.h"
+#include "fallback.h"
+#include "util.h"
+#include "verbose.h"
+
+
+typedef struct {
+    cmd_transfer_t      *transfer;
+    CURL                *curl;
+    struct curl_slist   *headers;
+    int                  status;            /* of the header in progress */
+    int                  ended;             /* the final one has */
+    char                 error[CURL_ERROR_SIZE];
+} cmd_https_t;
+
+
+static void cmd_https_setup(cmd_https_t *https);
+static void cmd_https_tls(CURL *curl, const cmd_options_t *options);
+static void cmd_https_body(CURL *curl, cmd_transfer_t *transfer);
+static void cmd_https_headers(cmd_https_t *https);
+static void cmd_https_header_add(cmd_https_t *https, const char *name,
+    const char *value);
+static int cmd_https_result(cmd_https_t *https, CURLcode rc);
+static size_t cmd_https_header(char *bytes, size_t size, size_t n,
+    void *data);
+static int cmd_https_header_line(cmd_https_t *https, char *line);
+static size_t cmd_https_write(char *bytes, size_t size, size_t n, void *data);
+static size_t cmd_https_read(char *bytes, size_t size, size_t n, void *data);
+static int cmd_https_seek(void *data, curl_off_t offset, int origin);
+static int cmd_https_progress(void *data, curl_off_t dltotal,
+    curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow);
+static int cmd_https_debug(CURL *curl, curl_infotype type, char *text,
+    size_t n, void *data);
+
+
+int
+cmd_fallback_perform(cmd_fallback_t *fallback, cmd_transfer_t *transfer)
+{
+    int          code;
+    cmd_https_t  https;
+
+    if (fallback->curl == NULL) {
+        fallback->curl = curl_easy_init();
+    }
+
+    if (fallback->curl == NULL) {
+        return cmd_fail(CMD_MEMORY, "out of memory");
+    }
+
+    memset(&https, 0, sizeof(cmd_https_t));
+    https.transfer = transfer;
+    https.curl = fallback->curl;
+
+    cmd_https_setup(&https);
+
+    code = cmd_https_result(&https, curl_easy_perform(https.curl));
+
+    curl_easy_reset(https.curl);
+    curl_slist_free_all(https.headers);
+
+    return code;
+}
+
+
+static void
+cmd_https_setup(cmd_https_t *https)
+{
+    char                 *url;
+    CURL                 *curl = https->curl;
+    cmd_transfer_t       *transfer = https->transfer;
+    const cmd_options_t  *options = transfer->options;
+
+    url = cmd_format("%s%s", transfer->url.origin, transfer->url.path);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    free(url);
+
+    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, https->error);
+    curl_easy_setopt(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long) options->max_time);
+
+    if (options->connect_timeout != -1) {
+        curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
+                         (long) options->connect_timeout);
+    }
+
+    if (options->proxy) {
+        curl_easy_setopt(curl, CURLOPT_PROXY, options->proxy);
+        curl_easy_setopt(curl, CURLOPT_PROXYAUTH, (long) CURLAUTH_ANY);
+    }
+
+    if (options->verbose) {
+        curl_easy_setopt(curl, CURLOPT_VERBOSE, 1L);
+        curl_easy_setopt(curl, CURLOPT_DEBUGFUNCTION, cmd_https_debug);
+    }
+
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, cmd_https_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, https);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, cmd_https_write);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, cmd_https_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, transfer);
+
+    cmd_https_tls(curl, options);
+    cmd_https_body(curl, transfer);
+    cmd_https_headers(https);
+}
+
+
+/* The same trust as inside of ATLS; OpenSSL heeds these two variables there. */
+
+static void
+cmd_https_tls(CURL *curl, const cmd_options_t *options)
+{
+    long         version;
+    const char  *file, *dir;
+
+    file = options->ca_file ? options->ca_file : getenv("SSL_CERT_FILE");
+    dir = getenv("SSL_CERT_DIR");
+
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
+
+    if (file) {
+        curl_easy_setopt(curl, CURLOPT_CAINFO, file);
+    }
+
+    if (options->ca_file) {
+        curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+
+    } else if (dir) {
+        curl_easy_setopt(curl, CURLOPT_CAPATH, dir);
+    }
+
+    version = CURL_SSLVERSION_TLSv1_2;
+
+    if (options->tls12) {
+        version |= CURL_SSLVERSION_MAX_TLSv1_2;
+    }
+
+    curl_easy_setopt(curl, CURLOPT_SSLVERSION, version);
+    curl_easy_setopt(curl, CURLOPT_SSLCERT, options->cert_file);
+    curl_easy_setopt(curl, CURLOPT_SSLKEY, options->key_file);
+    curl_easy_setopt(curl, CURLOPT_KEYPASSWD, options->passphrase);
+
+    if (options->ciphers) {
+        curl_easy_setopt(curl, CURLOPT_SSL_CIPHER_LIST, options->ciphers);
+    }
+
+    if (options->ciphersuites) {
+        curl_easy_setopt(curl, CURLOPT_TLS13_CIPHERS, options->ciphersuites);
+    }
+}
+
+
+static void
+cmd_https_body(CURL *curl, cmd_transfer_t *transfer)
+{
+    const char           *method = transfer->request.method;
+    const cmd_options_t  *options = transfer->options;
+
+    if (options->upload) {
+        curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(curl, CURLOPT_READFUNCTION, cmd_https_read);
+        curl_easy_setopt(curl, CURLOPT_READDATA, transfer);
+        curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, cmd_https_seek);
+        curl_easy_setopt(curl, CURLOPT_SEEKDATA, transfer);
+        curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE,
+                         (curl_off_t) transfer->upload.length);
+
+    } else if (options->data) {
+        curl_easy_setopt(curl, CURLOPT_POST, 1L);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, options->data);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
+                         (curl_off_t) options->data_size);
+
+    } else if (strcmp(method, "HEAD") == 0) {
+        curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    }
+
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+}
+
+
+/* Those of ATLS, and none that libcurl would add. */
+
+static void
+cmd_https_headers(cmd_https_t *https)
+{
+    size_t          i;
+    cmd_request_t  *request = &https->transfer->request;
+
+    static const char *const  own[] = { "Accept", "Content-Type", "Expect" };
+
+    for (i = 0; i < request->nheaders; i++) {
+        cmd_https_header_add(https, request->headers[i].name,
+                             request->headers[i].value);
+    }
+
+    for (i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        if (!cmd_request_has(request, own[i])) {
+            cmd_https_header_add(https, own[i], NULL);
+        }
+    }
+
+    curl_easy_setopt(https->curl, CURLOPT_HTTPHEADER, https->headers);
+    curl_easy_setopt(https->curl, CURLOPT_HEADEROPT,
+                     (long) CURLHEADER_SEPARATE);
+}
+
+
+/* In libcurl's own words for an empty one, and for none. */
+
+static void
+cmd_https_header_add(cmd_https_t *https, const char *name, const char *value)
+{
+    char               *line;
+    struct curl_slist  *list;
+
+    line = cmd_format("%s%s%s", name, value && *value == '\0' ? ";" : ": ",
+                      value ? value : "");
+
+    list = curl_slist_append(https->headers, line);
+    free(line);
+
+    if (list == NULL) {
+        exit(cmd_fail(CMD_MEMORY, "out of memory"));
+    }
+
+    https->headers = list;
+}
+
+
+/* CURLcodes are curl's exit codes. */
+
+static int
+cmd_https_result(cmd_https_t *https, CURLcode rc)
+{
+    const char      *text;
+    cmd_transfer_t  *transfer = https->transfer;
+
+    text = https->error[0] ? https->error : curl_easy_strerror(rc);
+
+    if (rc == CURLE_PEER_FAILED_VERIFICATION && transfer->status == 0) {
+
+        if (transfer->options->verbose) {
+            cmd_verbose_print("fallback: ATLS, for the certificate of %s does"
+                              " not verify: %s", transfer->url.origin, text);
+        }
+
+        return CMD_FALLBACK_UNTRUSTED;
+    }
+
+    if (transfer->options->verbose && rc == CURLE_OK) {
+        cmd_verbose_print("fallback: plain HTTPS, for the certificate of %s"
+                          " verifies", transfer->url.origin);
+    }
+
+    return rc == CURLE_OK || transfer->code != CMD_OK
+           ? transfer->code : cmd_fail((int) rc, "%s", text);
+}
+
+
+static size_t
+cmd_https_header(char *bytes, size_t size, size_t n, void *data)
+{
+    cmd_https_t  *https = data;
+
+    int    failed;
+    char  *line;
+
+    n *= size;
+
+    line = cmd_copy(bytes, n);
+    line[strcspn(line, "\r\n")] = '\0';
+
+    failed = https->ended ? 0 : cmd_https_header_line(https, line);
+    free(line);
+
+    return failed ? 0 : n;
+}
+
+
+static int
+cmd_https_header_line(cmd_https_t *https, char *line)
+{
+    char    *value;
+    size_t   n;
+
+    if (strncmp(line, "HTTP/", 5) == 0) {
+        line += strcspn(line, " ");
+        https->status = (int) strtol(line, &line, 10);
+
+        return https->status < 200
+               ? 0 : cmd_transfer_status(https->transfer, https->status,
+                                         line + strspn(line, " "));
+    }
+
+    if (https->status < 200) {
+        return 0;
+    }
+
+    if (*line == '\0') {
+        https->ended = 1;                   /* trailers may follow */
+        return 0;
+    }
+
+    n = strcspn(line, ":");
+    value = line + n + (line[n] != '\0');
+    value += strspn(value, " \t");
+    line[n] = '\0';
+
+    for (n = strlen(value); n && strchr(" \t", value[n - 1]); n--) {
+        value[n - 1] = '\0';
+    }
+
+    return cmd_transfer_header(https->transfer, line, value);
+}
+
+
+static size_t
+cmd_https_write(char *bytes, size_t size, size_t n, void *data)
+{
+    return cmd_transfer_body(data, bytes, size * n) == 0 ? size * n : 0;
+}
+
+
+static size_t
+cmd_https_read(char *bytes, size_t size, size_t n, void *data)
+{
+    long  got;
+
+    got = cmd_transfer_read(data, bytes, size * n);
+
+    return got < 0 ? CURL_READFUNC_ABORT : (size_t) got;
+}
+
+
+static int
+cmd_https_seek(void *data, curl_off_t offset, int origin)
+{
+    return offset == 0 && origin == SEEK_SET && cmd_transfer_rewind(data) == 0
+           ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_CANTSEEK;
+}
+
+
+static int
+cmd_https_progress(void *data, curl_off_t dltotal, curl_off_t dlnow,
+    curl_off_t ultotal, curl_off_t ulnow)
+{
+    (void) dltotal;
+    (void) dlnow;
+    (void) ultotal;
+    (void) ulnow;
+
+    return cmd_transfer_wait(data);
+}
+
+
+static int
+cmd_https_debug(CURL *curl, curl_infotype type, char *text, size_t n,
+    void *data)
+{
+    (void) curl;
+    (void) data;
+
+    switch (type) {
+
+    case CURLINFO_TEXT:
+        cmd_verbose_lines(ATLS_DEBUG_INNER, text, n);
+        break;
+
+    case CURLINFO_HEADER_IN:
+        cmd_verbose_lines(ATLS_DEBUG_INNER_RECEIVED, text, n);
+        break;
+
+    case CURLINFO_HEADER_OUT:
+        cmd_verbose_lines(ATLS_DEBUG_INNER_SENT, text, n);
+        break;
+
+    default:
+        break;
+    }
+
+    return 0;
+}
+
+
+void
+cmd_fallback_done(cmd_fallback_t *fallback)
+{
+    curl_easy_cleanup(fallback->curl);
+}

@@ -1,0 +1,110 @@
+
+/*
+ * Requests, see fetch.h.
+ */
+
+
+#include <string.h>
+
+#include "exitcode.h"
+#include "fallback.h"
+#include "fetch.h"
+#include "inner.h"
+#include "options.h"
+
+
+typedef struct {
+    cmd_options_t    options;
+    cmd_inner_t      inner;
+    cmd_fallback_t   fallback;
+} cmd_fetch_t;
+
+
+static int cmd_fetch_all(cmd_fetch_t *fetch);
+static int cmd_fetch_one(cmd_fetch_t *fetch, size_t n);
+static int cmd_fetch_perform(cmd_fetch_t *fetch, cmd_transfer_t *transfer);
+
+
+int
+cmd_fetch(int argc, char **argv)
+{
+    int          code;
+    cmd_fetch_t  fetch;
+
+    memset(&fetch, 0, sizeof(cmd_fetch_t));
+
+    code = cmd_options_parse(&fetch.options, argc, argv);
+
+    if (code == CMD_OK && !fetch.options.done) {
+        code = cmd_inner_init(&fetch.inner, &fetch.options);
+
+        if (code == CMD_OK) {
+            code = cmd_fetch_all(&fetch);
+        }
+    }
+
+    cmd_inner_done(&fetch.inner);
+    cmd_fallback_done(&fetch.fallback);
+    cmd_options_free(&fetch.options);
+
+    return code;
+}
+
+
+/* The exit code is that of the first one that fails. */
+
+static int
+cmd_fetch_all(cmd_fetch_t *fetch)
+{
+    int     code, first;
+    size_t  i;
+
+    first = CMD_OK;
+
+    for (i = 0; i < fetch->options.urls.n; i++) {
+        code = cmd_fetch_one(fetch, i);
+
+        if (first == CMD_OK) {
+            first = code;
+        }
+
+        if (code == CMD_WRITE) {
+            break;
+        }
+    }
+
+    return first;
+}
+
+
+static int
+cmd_fetch_one(cmd_fetch_t *fetch, size_t n)
+{
+    int             code;
+    cmd_transfer_t  transfer;
+
+    code = cmd_transfer_begin(&transfer, &fetch->options, n);
+
+    if (code == CMD_OK) {
+        code = cmd_fetch_perform(fetch, &transfer);
+        code = cmd_transfer_end(&transfer, code);
+    }
+
+    cmd_transfer_free(&transfer);
+
+    return code;
+}
+
+
+static int
+cmd_fetch_perform(cmd_fetch_t *fetch, cmd_transfer_t *transfer)
+{
+    int  code;
+
+    code = fetch->options.fallback
+           ? cmd_fallback_perform(&fetch->fallback, transfer)
+           : CMD_FALLBACK_UNTRUSTED;
+
+    return code == CMD_FALLBACK_UNTRUSTED
+           ? cmd_inner_perform(&fetch->inner, transfer) : code;
+}

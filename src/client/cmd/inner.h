@@ -1,0 +1,34 @@
+
+/*
+ * The way through ATLS: one client at a time, for all URLs of an origin in a
+ * row.
+ */
+
+
+#ifndef ATLS_CMD_INNER_H_INCLUDED
+#define ATLS_CMD_INNER_H_INCLUDED
+
+
+#include "sessions.h"
+#include "transfer.h"
+
+
+typedef struct {
+    const cmd_options_t  *options;
+    cmd_sessions_t       *sessions;
+    atls_client_t        *client;
+    char                 *origin;       /* of the client */
+} cmd_inner_t;
+
+
+/* Both return an exit code. */
+
+int cmd_inner_init(cmd_inner_t *inner, const cmd_options_t *options);
+int cmd_inner_perform(cmd_inner_t *inner, cmd_transfer_t *transfer);
+
+/* Ends the session, which takes a POST. */
+
+void cmd_inner_done(cmd_inner_t *inner);
+
+
+#endif /* ATLS_CMD_INNER_H_INCLUDED */

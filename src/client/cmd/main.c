@@ -1,0 +1,64 @@
+
+/*
+ * atls: a client of Application-Layer TLS on the command line.
+ */
+
+
+#include <signal.h>
+#include <string.h>
+
+#include <curl/curl.h>
+
+#include "exitcode.h"
+#include "fetch.h"
+
+
+typedef struct {
+    const char  *name;
+    int        (*run)(int argc, char **argv);
+} cmd_command_t;
+
+
+static int cmd_run(int argc, char **argv);
+
+
+static const cmd_command_t  cmd_commands[] = {
+    { "fetch", cmd_fetch },                 /* and whatever is none of these */
+};
+
+
+int
+main(int argc, char **argv)
+{
+    int  code;
+
+    signal(SIGPIPE, SIG_IGN);
+
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        return cmd_fail(CMD_MEMORY, "cannot initialize libcurl");
+    }
+
+    code = cmd_run(argc, argv);
+
+    curl_global_cleanup();
+
+    return code;
+}
+
+
+static int
+cmd_run(int argc, char **argv)
+{
+    size_t  i;
+
+    for (i = 0;
+         argc > 1 && i < sizeof(cmd_commands) / sizeof(cmd_commands[0]);
+         i++)
+    {
+        if (strcmp(argv[1], cmd_commands[i].name) == 0) {
+            return cmd_commands[i].run(argc - 1, argv + 1);
+        }
+    }
+
+    return cmd_fetch(argc, argv);
+}

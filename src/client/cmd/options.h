@@ -1,0 +1,88 @@
+
+/*
+ * The command line.
+ */
+
+
+#ifndef ATLS_CMD_OPTIONS_H_INCLUDED
+#define ATLS_CMD_OPTIONS_H_INCLUDED
+
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../atls.h"
+
+
+typedef struct {
+    char           **items;
+    size_t           n;
+} cmd_list_t;
+
+
+typedef struct {
+    cmd_list_t       urls;
+    cmd_list_t       outputs;           /* NULL: the name is the URL's */
+
+    /* the request */
+
+    char            *method;
+    char            *data;              /* NULL: none */
+    size_t           data_size;
+    char            *upload;
+    atls_header_t   *headers;           /* no value: it is not to be sent */
+    size_t           nheaders;
+    char            *agent;
+    char            *user;
+    int              head;
+
+    /* the answer */
+
+    int              include;
+    int              fail;
+    char            *write_out;
+
+    /* what is said of it */
+
+    int              silent;
+    int              show_error;
+    int              verbose;
+
+    /* the way there */
+
+    char            *via;
+    char            *proxy;
+    int64_t          connect_timeout;   /* milliseconds, -1: default */
+    int64_t          max_time;          /* 0: none */
+
+    /* inner TLS */
+
+    char            *ca_file;
+    char            *cert_file;
+    char            *key_file;
+    char            *passphrase;
+    char            *psk_identity;
+    char            *psk_key;
+    int              tls12;
+    char            *ciphers;
+    char            *ciphersuites;
+    char            *session_file;
+    int              early_data;
+    char            *export_label;
+    size_t           export_size;
+
+    int              fallback;
+    int              report;
+
+    int              done;              /* nothing more is to be done */
+} cmd_options_t;
+
+
+/* Returns an exit code; whatever it is, the options are to be freed. */
+
+int cmd_options_parse(cmd_options_t *options, int argc, char **argv);
+
+void cmd_options_free(cmd_options_t *options);
+
+
+#endif /* ATLS_CMD_OPTIONS_H_INCLUDED */

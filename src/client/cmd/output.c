@@ -1,0 +1,148 @@
+
+/*
+ * Where an answer goes, see output.h.
+ */
+
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "exitcode.h"
+#include "output.h"
+#include "util.h"
+
+
+static int cmd_output_open(cmd_output_t *output);
+static int cmd_output_failed(cmd_output_t *output);
+
+
+void
+cmd_output_init(cmd_output_t *output, const char *path)
+{
+    output->path = path && strcmp(path, "-") == 0 ? NULL : path;
+    output->fd = -1;
+    output->failed = 0;
+}
+
+
+static int
+cmd_output_open(cmd_output_t *output)
+{
+    if (output->fd == -1) {
+        output->fd = output->path == NULL
+                     ? STDOUT_FILENO
+                     : open(output->path, O_WRONLY | O_CREAT | O_TRUNC
+                                          | O_CLOEXEC, 0666);
+    }
+
+    return output->fd == -1 ? cmd_output_failed(output) : CMD_OK;
+}
+
+
+int
+cmd_output_write(cmd_output_t *output, const void *bytes, size_t n)
+{
+    ssize_t        written;
+    const char    *p = bytes;
+    struct pollfd  pfd;
+
+    if (cmd_output_open(output) != CMD_OK) {
+        return CMD_WRITE;
+    }
+
+    while (n) {
+        written = write(output->fd, p, n);
+
+        if (written >= 0) {
+            p += written;
+            n -= (size_t) written;
+
+        } else if (errno == EAGAIN) {
+
+            /* somebody else's flag on a terminal or pipe that is shared */
+
+            pfd.fd = output->fd;
+            pfd.events = POLLOUT;
+            poll(&pfd, 1, -1);
+
+        } else if (errno != EINTR) {
+            return cmd_output_failed(output);
+        }
+    }
+
+    return CMD_OK;
+}
+
+
+int
+cmd_output_print(cmd_output_t *output, const char *format, ...)
+{
+    int       code;
+    char     *text;
+    va_list   args;
+
+    va_start(args, format);
+
+    if (vasprintf(&text, format, args) == -1) {
+        exit(cmd_fail(CMD_MEMORY, "out of memory"));
+    }
+
+    va_end(args);
+
+    code = cmd_output_write(output, text, strlen(text));
+    free(text);
+
+    return code;
+}
+
+
+static int
+cmd_output_failed(cmd_output_t *output)
+{
+    if (!output->failed && errno != EPIPE) {
+        cmd_fail(CMD_WRITE, "cannot write to %s%s%s: %s",
+                 output->path ? "\"" : "", output->path ? output->path
+                                                        : "stdout",
+                 output->path ? "\"" : "", strerror(errno));
+    }
+
+    output->failed = 1;
+
+    return CMD_WRITE;
+}
+
+
+int
+cmd_output_finish(cmd_output_t *output)
+{
+    int  fd;
+
+    if (cmd_output_open(output) != CMD_OK) {
+        return CMD_WRITE;
+    }
+
+    fd = output->fd;
+    output->fd = -1;
+
+    /* that of stdout is not ours to be closed */
+
+    return output->path && close(fd) == -1 ? cmd_output_failed(output)
+                                           : CMD_OK;
+}
+
+
+void
+cmd_output_close(cmd_output_t *output)
+{
+    if (output->path && output->fd != -1) {
+        close(output->fd);
+    }
+
+    output->fd = -1;
+}

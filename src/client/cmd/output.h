@@ -1,0 +1,40 @@
+
+/*
+ * Where an answer goes: stdout, or a file that is made when there is one.
+ */
+
+
+#ifndef ATLS_CMD_OUTPUT_H_INCLUDED
+#define ATLS_CMD_OUTPUT_H_INCLUDED
+
+
+#include <stddef.h>
+
+
+typedef struct {
+    const char  *path;                  /* NULL: stdout */
+    int          fd;                    /* -1: not open yet */
+    int          failed;
+} cmd_output_t;
+
+
+/* path: "-" is stdout, too. */
+
+void cmd_output_init(cmd_output_t *output, const char *path);
+
+/* These return an exit code; nothing is said of a pipe that was closed. */
+
+int cmd_output_write(cmd_output_t *output, const void *bytes, size_t n);
+int cmd_output_print(cmd_output_t *output, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Makes a file, too, to which nothing was written. */
+
+int cmd_output_finish(cmd_output_t *output);
+
+/* For whoever does not finish it. */
+
+void cmd_output_close(cmd_output_t *output);
+
+
+#endif /* ATLS_CMD_OUTPUT_H_INCLUDED */

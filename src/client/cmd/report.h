@@ -1,0 +1,28 @@
+
+/*
+ * --report-middlebox: what was seen outside, in a header inside.
+ */
+
+
+#ifndef ATLS_CMD_REPORT_H_INCLUDED
+#define ATLS_CMD_REPORT_H_INCLUDED
+
+
+#include "../atls.h"
+
+
+#define CMD_REPORT_HEADER   "ATLS-Outer-Certificate"
+
+
+/*
+ * Its value, a dictionary of structured fields (RFC 9651):
+ *
+ *     sha-256=:...:, subject="CN=...", issuer="CN=...", verified=?0
+ *
+ * To be freed.
+ */
+
+char *cmd_report(const atls_outer_info_t *info);
+
+
+#endif /* ATLS_CMD_REPORT_H_INCLUDED */

@@ -1,0 +1,35 @@
+
+/*
+ * What is asked of the service, by either way.
+ */
+
+
+#ifndef ATLS_CMD_REQUEST_H_INCLUDED
+#define ATLS_CMD_REQUEST_H_INCLUDED
+
+
+#include "options.h"
+#include "url.h"
+
+
+typedef struct {
+    const char      *method;
+    atls_header_t   *headers;
+    size_t           nheaders;
+} cmd_request_t;
+
+
+/* The options and the URL must stay as long as the request. */
+
+void cmd_request_make(cmd_request_t *request, const cmd_options_t *options,
+    const cmd_url_t *url);
+
+void cmd_request_add(cmd_request_t *request, const char *name,
+    const char *value);
+
+int cmd_request_has(const cmd_request_t *request, const char *name);
+
+void cmd_request_free(cmd_request_t *request);
+
+
+#endif /* ATLS_CMD_REQUEST_H_INCLUDED */

@@ -1,0 +1,151 @@
+
+/*
+ * The file of -T, see upload.h.
+ */
+
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "exitcode.h"
+#include "upload.h"
+#include "util.h"
+
+
+static int cmd_upload_wait(cmd_upload_t *upload, int64_t deadline);
+static int cmd_upload_failed(const cmd_upload_t *upload, int error);
+
+
+int
+cmd_upload_open(cmd_upload_t *upload, const char *path)
+{
+    struct stat  st;
+
+    upload->path = path;
+    upload->fd = -1;
+    upload->start = -1;
+    upload->length = ATLS_LENGTH_UNKNOWN;
+    upload->sent = 0;
+
+    if (path == NULL) {
+        return CMD_OK;
+    }
+
+    upload->fd = strcmp(path, "-") == 0 ? STDIN_FILENO
+                                        : open(path, O_RDONLY | O_CLOEXEC);
+
+    if (upload->fd == -1 || fstat(upload->fd, &st) == -1) {
+        return cmd_upload_failed(upload, errno);
+    }
+
+    if (S_ISDIR(st.st_mode)) {
+        return cmd_upload_failed(upload, EISDIR);
+    }
+
+    if (S_ISREG(st.st_mode)) {
+        upload->start = lseek(upload->fd, 0, SEEK_CUR);
+
+        /* files of /proc say 0 and are not */
+
+        if (upload->start != -1 && st.st_size > upload->start) {
+            upload->length = st.st_size - upload->start;
+        }
+    }
+
+    return CMD_OK;
+}
+
+
+long
+cmd_upload_read(cmd_upload_t *upload, void *buf, size_t size,
+    int64_t deadline, int *code)
+{
+    ssize_t  n;
+
+    if (!cmd_upload_wait(upload, deadline)) {
+        *code = cmd_fail(CMD_TIMEOUT, "nothing to be sent came in time");
+        return -1;
+    }
+
+    do {
+        n = read(upload->fd, buf, size);
+    } while (n == -1 && errno == EINTR);
+
+    if (n == -1) {
+        *code = cmd_upload_failed(upload, errno);
+        return -1;
+    }
+
+    if (n == 0 && upload->sent < upload->length) {
+        *code = cmd_fail(CMD_READ, "\"%s\" has become shorter", upload->path);
+        return -1;
+    }
+
+    upload->sent += n;
+
+    return (long) n;
+}
+
+
+/* Whether there is something to be read, an end or an error included. */
+
+static int
+cmd_upload_wait(cmd_upload_t *upload, int64_t deadline)
+{
+    int            n;
+    int64_t        left;
+    struct pollfd  pfd;
+
+    pfd.fd = upload->fd;
+    pfd.events = POLLIN;
+
+    do {
+        left = deadline ? deadline - cmd_clock() : -1;
+
+        if (deadline && left < 0) {
+            return 0;
+        }
+
+        n = poll(&pfd, 1, left > INT_MAX ? INT_MAX : (int) left);
+
+    } while (n == 0 || (n == -1 && (errno == EINTR || errno == EAGAIN)));
+
+    return 1;
+}
+
+
+static int
+cmd_upload_failed(const cmd_upload_t *upload, int error)
+{
+    return cmd_fail(CMD_READ, "cannot read \"%s\": %s", upload->path,
+                    strerror(error));
+}
+
+
+int
+cmd_upload_rewind(cmd_upload_t *upload)
+{
+    if (upload->start == -1
+        || lseek(upload->fd, upload->start, SEEK_SET) == -1)
+    {
+        return -1;
+    }
+
+    upload->sent = 0;
+
+    return 0;
+}
+
+
+void
+cmd_upload_close(cmd_upload_t *upload)
+{
+    if (upload->fd > STDIN_FILENO) {
+        close(upload->fd);
+    }
+}

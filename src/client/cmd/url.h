@@ -1,0 +1,26 @@
+
+/*
+ * URLs of the command line.
+ */
+
+
+#ifndef ATLS_CMD_URL_H_INCLUDED
+#define ATLS_CMD_URL_H_INCLUDED
+
+
+typedef struct {
+    char  *origin;                  /* https://host[:port] */
+    char  *path;                    /* with the query */
+    char  *name;                    /* the path's last part; may be empty */
+    char  *user;                    /* "user:password", or NULL */
+} cmd_url_t;
+
+
+/* upload: a file whose name is appended if the path has none, or NULL. */
+
+int cmd_url_parse(cmd_url_t *url, const char *text, const char *upload);
+
+void cmd_url_free(cmd_url_t *url);
+
+
+#endif /* ATLS_CMD_URL_H_INCLUDED */

@@ -1,0 +1,37 @@
+
+/*
+ * What every part of the command needs.
+ */
+
+
+#ifndef ATLS_CMD_UTIL_H_INCLUDED
+#define ATLS_CMD_UTIL_H_INCLUDED
+
+
+#include <stddef.h>
+#include <stdint.h>
+
+
+/* These end the program if memory is short. */
+
+void *cmd_alloc(size_t size);
+void *cmd_realloc(void *p, size_t size);
+char *cmd_copy(const char *text, size_t n);
+char *cmd_format(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
+char *cmd_base64(const void *bytes, size_t n);
+
+/* RFC 9110, section 5.6.2: what methods and names of headers are. */
+
+int cmd_is_token(const char *text, size_t n);
+
+/* Milliseconds since whenever. */
+
+int64_t cmd_clock(void);
+
+/* Replaces control characters: C0, DEL, and C1 in UTF-8. */
+
+void cmd_printable(char *text);
+
+
+#endif /* ATLS_CMD_UTIL_H_INCLUDED */

@@ -1,0 +1,42 @@
+
+/*
+ * What went wrong, in words.
+ */
+
+
+#ifndef ATLS_CLIENT_ERROR_H_INCLUDED
+#define ATLS_CLIENT_ERROR_H_INCLUDED
+
+
+#include "atls.h"
+
+
+#define ATLS_FAILURE_TEXT   1024
+
+
+typedef struct {
+    atls_error_e    error;
+    char            text[ATLS_FAILURE_TEXT];
+} atls_failure_t;
+
+
+/* Returns error.  The text may quote the old one, or the network. */
+
+atls_error_e atls_fail(atls_failure_t *failure, atls_error_e error,
+    const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+atls_error_e atls_fail_memory(atls_failure_t *failure);
+
+/* The text ends with OpenSSL's reason, if there is one; empties its queue. */
+
+atls_error_e atls_fail_openssl(atls_failure_t *failure, atls_error_e error,
+    const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+void atls_failure_clear(atls_failure_t *failure);
+
+/* Replaces control characters: C0, DEL, and C1 in UTF-8. */
+
+void atls_printable(char *text);
+
+
+#endif /* ATLS_CLIENT_ERROR_H_INCLUDED */

@@ -1,0 +1,616 @@
+
+/*
+ * A request and its answer, see atls_perform() in atls.h.
+ */
+
+
+#include <string.h>
+
+#include "clock.h"
+#include "exchange.h"
+
+
+#define ATLS_MAX_FLIGHTS        10          /* POSTs of a handshake */
+#define ATLS_RECORD_EXPANSION   64          /* header, tag and then some */
+#define ATLS_RECORD_SIZE        SSL3_RT_MAX_PLAIN_LENGTH
+#define ATLS_FAREWELL_TIME      5000
+
+
+static atls_error_e atls_exchange_enter(atls_client_t *client);
+static void atls_exchange_leave(atls_client_t *client);
+static int atls_exchange_repeatable(atls_client_t *client);
+static atls_error_e atls_exchange_try(atls_client_t *client);
+static void atls_exchange_begin(atls_client_t *client);
+static atls_error_e atls_exchange_early(atls_client_t *client);
+static atls_error_e atls_exchange_send(atls_client_t *client);
+static atls_error_e atls_exchange_write(atls_client_t *client,
+    const unsigned char *bytes, size_t n);
+static size_t atls_exchange_room(const atls_client_t *client);
+static int atls_exchange_answered(const atls_client_t *client);
+static atls_error_e atls_exchange_end(atls_client_t *client, atls_error_e rc);
+static atls_error_e atls_session_open(atls_client_t *client, int early);
+static atls_error_e atls_session_early(atls_client_t *client);
+static atls_error_e atls_session_handshake(atls_client_t *client);
+static atls_error_e atls_session_post(atls_client_t *client);
+static atls_error_e atls_session_sink(void *data, const unsigned char *bytes,
+    size_t n);
+static void atls_session_farewell(atls_client_t *client);
+static atls_error_e atls_session_ignore(void *data, const unsigned char *bytes,
+    size_t n);
+
+
+atls_error_e
+atls_perform(atls_client_t *client, const atls_request_t *request)
+{
+    atls_error_e  rc;
+
+    rc = atls_exchange_enter(client);
+    if (rc != ATLS_OK) {
+        return rc;
+    }
+
+    client->http.status = 0;
+
+    rc = atls_message_open(&client->message, request,
+                           client->target.authority, &client->failure);
+
+    if (rc == ATLS_OK) {
+        atls_outer_set_wait(client->outer, request->on_wait, request->data);
+
+        rc = atls_exchange_try(client);
+
+        if (rc != ATLS_OK && client->lost && atls_exchange_repeatable(client)) {
+            atls_debug(&client->debug, ATLS_DEBUG_INNER,
+                       "session lost, trying again: %s", client->failure.text);
+            atls_failure_clear(&client->failure);
+
+            rc = atls_exchange_try(client);
+        }
+
+        if (rc != ATLS_OK && client->lost && client->sending) {
+            rc = atls_fail(&client->failure, ATLS_ERROR_SESSION_LOST, "%s",
+                           client->failure.text);
+        }
+
+        atls_message_close(&client->message);
+    }
+
+    atls_exchange_leave(client);
+
+    return rc;
+}
+
+
+atls_error_e
+atls_connect(atls_client_t *client)
+{
+    int           tries;
+    atls_error_e  rc;
+
+    rc = atls_exchange_enter(client);
+    if (rc != ATLS_OK) {
+        return rc;
+    }
+
+    client->used = 0;
+    client->sending = 0;
+
+    for (tries = 0; !client->open && tries < 2; tries++) {
+        client->lost = 0;
+
+        rc = atls_session_open(client, 0);
+
+        /* with TLS 1.3, there is something of the handshake left to be sent */
+
+        if (rc == ATLS_OK) {
+            rc = atls_session_post(client);
+            client->open = rc == ATLS_OK && !client->tls.closed;
+        }
+
+        if (!client->lost) {
+            break;
+        }
+    }
+
+    atls_exchange_leave(client);
+
+    return rc;
+}
+
+
+void
+atls_close(atls_client_t *client)
+{
+    if (client == NULL || client->busy) {
+        return;
+    }
+
+    if (client->open) {
+        client->open = 0;
+        client->deadline = 0;
+
+        atls_tls_shutdown(&client->tls);
+        atls_session_farewell(client);
+    }
+
+    atls_failure_clear(&client->failure);
+}
+
+
+/* A callback might come back. */
+
+static atls_error_e
+atls_exchange_enter(atls_client_t *client)
+{
+    int64_t       timeout;
+    atls_error_e  rc;
+
+    if (client->busy) {
+        return ATLS_ERROR_USAGE;
+    }
+
+    atls_failure_clear(&client->failure);
+
+    rc = atls_client_prepare(client);
+
+    if (rc == ATLS_OK) {
+        client->busy = 1;
+
+        timeout = client->numbers[ATLS_TIMEOUT];
+        client->deadline = timeout ? atls_clock() + timeout : 0;
+        atls_outer_set_deadline(client->outer, client->deadline);
+    }
+
+    return rc;
+}
+
+
+static void
+atls_exchange_leave(atls_client_t *client)
+{
+    atls_outer_set_wait(client->outer, NULL, NULL);
+    client->busy = 0;
+}
+
+
+static int
+atls_exchange_repeatable(atls_client_t *client)
+{
+    return !client->sending
+           || (atls_message_idempotent(&client->message)
+               && !client->http.delivered
+               && atls_message_rewind(&client->message) == 0);
+}
+
+
+static atls_error_e
+atls_exchange_try(atls_client_t *client)
+{
+    atls_error_e  rc;
+
+    client->used = client->open;
+    client->lost = 0;
+    client->sending = 0;
+
+    atls_exchange_begin(client);
+
+    rc = client->open ? ATLS_OK : atls_session_open(client, 1);
+
+    if (rc == ATLS_OK && atls_tls_early_accepted(&client->tls)
+        && !client->used)
+    {
+        rc = atls_exchange_early(client);
+
+    } else if (rc == ATLS_OK) {
+        rc = atls_exchange_send(client);
+    }
+
+    return atls_exchange_end(client, rc);
+}
+
+
+static void
+atls_exchange_begin(atls_client_t *client)
+{
+    atls_http_begin(&client->http, client->message.request, &client->debug,
+                    (size_t) client->numbers[ATLS_HEADER_SIZE],
+                    &client->failure);
+
+    client->http.head = strcmp(client->message.method, "HEAD") == 0;
+    client->sent = 0;
+}
+
+
+/*
+ * The request went out with the first flight.  Its answer may be here; the
+ * handshake's last flight goes out anyway: the server waits for it.
+ */
+
+static atls_error_e
+atls_exchange_early(atls_client_t *client)
+{
+    atls_error_e  rc;
+
+    rc = atls_session_post(client);
+
+    if (client->http.state == ATLS_HTTP_COMPLETE && !client->http.hidden) {
+
+        if (rc != ATLS_OK) {
+            client->http.close = 1;
+            atls_failure_clear(&client->failure);
+        }
+
+        return ATLS_OK;
+    }
+
+    if (rc != ATLS_OK || !client->http.hidden) {
+        return rc;
+    }
+
+    /* RFC 8470, section 5.2: 425 asks for it to be repeated */
+
+    if (!atls_http_reusable(&client->http) || client->tls.closed) {
+        rc = atls_session_open(client, 0);
+    }
+
+    atls_exchange_begin(client);
+
+    return rc == ATLS_OK ? atls_exchange_send(client) : rc;
+}
+
+
+/* In POSTs of limited size; what is answered meanwhile is taken in. */
+
+static atls_error_e
+atls_exchange_send(atls_client_t *client)
+{
+    size_t           n;
+    atls_error_e     rc;
+    atls_message_t  *message;
+    unsigned char    buf[ATLS_RECORD_SIZE];
+
+    message = &client->message;
+
+    client->sending = 1;
+    client->sent = 0;
+    client->http.too_early = 0;
+
+    atls_debug_lines(&client->debug, ATLS_DEBUG_INNER_SENT,
+                     message->header.data, message->header.len);
+
+    rc = atls_exchange_write(client, message->header.data,
+                             message->header.len);
+
+    while (rc == ATLS_OK && !message->ended) {
+
+        n = atls_exchange_room(client);
+
+        if (n < ATLS_MESSAGE_MIN) {
+            rc = atls_session_post(client);
+
+            if (rc != ATLS_OK || atls_exchange_answered(client)) {
+                return rc;
+            }
+
+            continue;
+        }
+
+        rc = atls_message_read(message, buf, n, &n);
+
+        if (rc == ATLS_OK) {
+            rc = atls_exchange_write(client, buf, n);
+        }
+    }
+
+    client->sent = rc == ATLS_OK;
+
+    return rc == ATLS_OK ? atls_session_post(client) : rc;
+}
+
+
+static atls_error_e
+atls_exchange_write(atls_client_t *client, const unsigned char *bytes,
+    size_t n)
+{
+    size_t        piece;
+    atls_error_e  rc;
+
+    for (rc = ATLS_OK; n && rc == ATLS_OK; n -= piece) {
+
+        piece = n < ATLS_RECORD_SIZE ? n : ATLS_RECORD_SIZE;
+
+        rc = atls_tls_write(&client->tls, bytes, piece);
+
+        if (rc == ATLS_OK) {
+            rc = atls_tls_drain(&client->tls, &client->out);
+        }
+
+        bytes += piece;
+    }
+
+    return rc;
+}
+
+
+/* How much of the body goes into the next record of this POST. */
+
+static size_t
+atls_exchange_room(const atls_client_t *client)
+{
+    size_t  used, size;
+
+    size = (size_t) client->numbers[ATLS_POST_SIZE];
+    used = client->out.len + ATLS_RECORD_EXPANSION;
+
+    if (used >= size) {
+        return 0;
+    }
+
+    return size - used < ATLS_RECORD_SIZE ? size - used : ATLS_RECORD_SIZE;
+}
+
+
+/* The rest of the request would be for nothing. */
+
+static int
+atls_exchange_answered(const atls_client_t *client)
+{
+    return client->tls.closed
+           || (client->http.state == ATLS_HTTP_COMPLETE
+               && (client->http.status >= 300 || client->http.close));
+}
+
+
+static atls_error_e
+atls_exchange_end(atls_client_t *client, atls_error_e rc)
+{
+    atls_http_t  *http = &client->http;
+
+    client->open = 0;
+
+    if (rc != ATLS_OK
+        && !(rc == ATLS_ERROR_NETWORK && http->state == ATLS_HTTP_COMPLETE
+             && client->sent))
+    {
+        if (rc == ATLS_ERROR_TLS || rc == ATLS_ERROR_CERTIFICATE) {
+            atls_session_farewell(client);
+        }
+
+        return rc;
+    }
+
+    if (rc != ATLS_OK) {
+
+        /* nothing of the answer is missing, only of what it came in */
+
+        atls_failure_clear(&client->failure);
+        return ATLS_OK;
+    }
+
+    if (client->tls.closed) {
+        atls_http_end(http);
+    }
+
+    if (http->state == ATLS_HTTP_COMPLETE) {
+        client->open = client->sent && atls_http_reusable(http);
+        return ATLS_OK;
+    }
+
+    if (http->status == 0 && http->header.len == 0 && client->tls.closed) {
+        client->lost = 1;
+        return atls_fail(&client->failure, ATLS_ERROR_TRUNCATED,
+                         "the server closed the session without an answer");
+    }
+
+    return atls_fail(&client->failure, ATLS_ERROR_TRUNCATED,
+                     "%s ended within the %s of the answer",
+                     client->tls.closed ? "the session" : "the last POST",
+                     http->status == 0 ? "header" : "body");
+}
+
+
+atls_error_e
+atls_exchange_plain(void *data, const unsigned char *bytes, size_t n)
+{
+    atls_client_t  *client = data;
+
+    if (!client->sending) {
+        return atls_fail(&client->failure, ATLS_ERROR_HTTP,
+                         "the server answers before it is asked");
+    }
+
+    return atls_http_feed(&client->http, bytes, n);
+}
+
+
+/* sessions */
+
+static atls_error_e
+atls_session_open(atls_client_t *client, int early)
+{
+    atls_tls_t    *tls = &client->tls;
+    atls_error_e   rc;
+
+    client->open = 0;
+    client->used = 0;
+    client->out.len = 0;
+
+    atls_outer_forget(client->outer);
+
+    rc = atls_tls_open(tls, atls_resume_take(&client->store, client->key));
+
+    if (rc == ATLS_OK && early) {
+        rc = atls_session_early(client);
+    }
+
+    if (rc == ATLS_OK) {
+        rc = atls_session_handshake(client);
+    }
+
+    if (rc != ATLS_OK) {
+        return rc;
+    }
+
+    /* those of TLS 1.2 are good for more than one time */
+
+    if (tls->resumed && tls->tickets == 0
+        && SSL_version(tls->ssl) == TLS1_2_VERSION)
+    {
+        atls_resume_put(&client->store, client->key, tls->offered);
+    }
+
+    client->open = 1;
+
+    return ATLS_OK;
+}
+
+
+/* Sends the request with the first flight, if it may be. */
+
+static atls_error_e
+atls_session_early(atls_client_t *client)
+{
+    atls_buf_t  *header = &client->message.header;
+
+    if (!client->numbers[ATLS_EARLY_DATA]
+        || !atls_message_early(&client->message)
+        || header->len > atls_tls_early_max(&client->tls))
+    {
+        return ATLS_OK;
+    }
+
+    atls_debug(&client->debug, ATLS_DEBUG_INNER, "early data:");
+    atls_debug_lines(&client->debug, ATLS_DEBUG_INNER_SENT, header->data,
+                     header->len);
+
+    client->http.too_early = 1;
+    client->sending = 1;
+    client->sent = 1;
+
+    return atls_tls_early(&client->tls, header->data, header->len);
+}
+
+
+static atls_error_e
+atls_session_handshake(atls_client_t *client)
+{
+    int            flights;
+    atls_tls_t    *tls = &client->tls;
+    atls_error_e   rc;
+
+    for (flights = 0; flights < ATLS_MAX_FLIGHTS; flights++) {
+
+        rc = atls_tls_handshake(tls);
+
+        if (rc != ATLS_OK || tls->finished) {
+            return rc;
+        }
+
+        if (!atls_tls_pending(tls)) {
+            break;
+        }
+
+        rc = atls_session_post(client);
+
+        if (rc != ATLS_OK) {
+            return rc;
+        }
+    }
+
+    return atls_fail(&client->failure, ATLS_ERROR_TLS,
+                     "the server does not go on with the handshake");
+}
+
+
+/* Sends the records that are there, takes in those that are the answer. */
+
+static atls_error_e
+atls_session_post(atls_client_t *client)
+{
+    int           status;
+    atls_error_e  rc;
+
+    rc = atls_tls_drain(&client->tls, &client->out);
+
+    if (rc != ATLS_OK || client->out.len == 0) {
+        return rc;
+    }
+
+    rc = atls_outer_post(client->outer, client->out.data, client->out.len,
+                         atls_session_sink, client);
+    client->out.len = 0;
+
+    if (rc == ATLS_ERROR_OUTER_STATUS) {
+        status = atls_outer_status(client->outer);
+        client->lost = status == 410 || status == 409;
+
+    } else if (rc == ATLS_ERROR_NETWORK) {
+        client->lost = client->used;
+
+    } else if (rc == ATLS_ERROR_TLS && client->tls.alert) {
+
+        /* records that are sent twice are refused, and rightly */
+
+        client->lost = client->used
+                       || (client->sending
+                           && !atls_outer_is_reused(client->outer));
+    }
+
+    return rc;
+}
+
+
+static atls_error_e
+atls_session_sink(void *data, const unsigned char *bytes, size_t n)
+{
+    atls_client_t  *client = data;
+
+    return atls_tls_feed(&client->tls, bytes, n);
+}
+
+
+/*
+ * What TLS has to say at the end, an alert.  Whether it arrives is of no
+ * consequence.
+ */
+
+static void
+atls_session_farewell(atls_client_t *client)
+{
+    int64_t         deadline;
+    atls_failure_t  failure;
+
+    if (!atls_tls_pending(&client->tls)) {
+        return;
+    }
+
+    failure = client->failure;
+    deadline = atls_clock() + ATLS_FAREWELL_TIME;
+
+    if (client->deadline && client->deadline < deadline) {
+        deadline = client->deadline;
+    }
+
+    client->out.len = 0;
+
+    if (atls_tls_drain(&client->tls, &client->out) == ATLS_OK) {
+        atls_outer_set_deadline(client->outer, deadline);
+
+        (void) atls_outer_post(client->outer, client->out.data,
+                               client->out.len, atls_session_ignore, NULL);
+    }
+
+    client->out.len = 0;
+    client->failure = failure;
+}
+
+
+static atls_error_e
+atls_session_ignore(void *data, const unsigned char *bytes, size_t n)
+{
+    (void) data;
+    (void) bytes;
+    (void) n;
+
+    return ATLS_OK;
+}

@@ -1,0 +1,801 @@
+
+/*
+ * The outer connection, see outer.h: libcurl's, one easy handle for all POSTs.
+ */
+
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <curl/curl.h>
+#include <openssl/opensslv.h>
+
+#include "buf.h"
+#include "clock.h"
+#include "outer.h"
+#include "problem.h"
+#include "seen.h"
+#include "target.h"
+
+
+#define ATLS_OUTER_BUFFER       (128 * 1024)
+#define ATLS_OUTER_REFUSAL      8192    /* kept of an answer not of ATLS */
+#define ATLS_OUTER_DETAIL       512
+
+#define ATLS_PROBLEM_TYPE       "application/problem+json"
+
+
+/* What the answer of a POST turned out to be. */
+
+typedef enum {
+    ATLS_ANSWER_UNKNOWN = 0,
+    ATLS_ANSWER_GOOD,
+    ATLS_ANSWER_OTHER
+} atls_answer_e;
+
+
+struct atls_outer_s {
+    CURL                *curl;
+    struct curl_slist   *headers;
+    atls_failure_t      *failure;
+    atls_debug_t         debug;
+    atls_seen_t          seen;
+    int                  proxied;           /* known to be */
+
+    int64_t              deadline;          /* 0: none */
+    int                (*wait)(void *data);
+    void                *wait_data;
+
+    int                  status;
+    CURLcode             code;
+    const char          *http;
+    long                 retry_after;
+    unsigned             posts;
+
+    /* of the POST in progress */
+
+    atls_sink_pt         sink;
+    void                *sink_data;
+    atls_error_e         sink_error;
+    atls_answer_e        answer;
+    atls_buf_t           refusal;
+    char                 error[CURL_ERROR_SIZE];
+};
+
+
+static int atls_outer_setup(atls_outer_t *outer, const atls_outer_conf_t *conf);
+static int atls_outer_is_url(const char *text);
+static int atls_outer_headers(atls_outer_t *outer,
+    const atls_outer_conf_t *conf);
+static int atls_outer_proxy(atls_outer_t *outer, const atls_outer_conf_t *conf);
+static int atls_outer_http(atls_outer_t *outer, const atls_outer_conf_t *conf);
+static void atls_outer_tls(atls_outer_t *outer);
+static int atls_outer_same_openssl(void);
+static CURLcode atls_outer_ssl_ctx(CURL *curl, void *ssl_ctx, void *data);
+static int atls_outer_debug(CURL *curl, curl_infotype type, char *text,
+    size_t n, void *data);
+static int atls_outer_progress(void *data, curl_off_t dltotal,
+    curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow);
+static size_t atls_outer_write(char *bytes, size_t size, size_t n, void *data);
+static void atls_outer_begin(atls_outer_t *outer);
+static void atls_outer_look(atls_outer_t *outer);
+static void atls_outer_look_tls(atls_outer_t *outer);
+static atls_error_e atls_outer_curl_error(atls_outer_t *outer, CURLcode code);
+static atls_error_e atls_outer_code(atls_outer_t *outer, CURLcode code);
+static int atls_outer_is_type(atls_outer_t *outer, const char *type);
+static atls_error_e atls_outer_refused(atls_outer_t *outer);
+
+
+atls_outer_t *
+atls_outer_create(const atls_outer_conf_t *conf, atls_failure_t *failure)
+{
+    atls_outer_t  *outer;
+
+    outer = calloc(1, sizeof(atls_outer_t));
+    if (outer == NULL) {
+        atls_fail_memory(failure);
+        return NULL;
+    }
+
+    outer->failure = failure;
+    outer->debug = conf->debug;
+    outer->http = "";
+
+    outer->proxied = conf->proxy && *conf->proxy;
+
+    outer->seen.debug = conf->debug;
+    atls_seen_clear(&outer->seen);
+    atls_peer_parse(&outer->seen.peer, conf->url);
+
+    if (conf->trust && X509_STORE_up_ref(conf->trust) == 1) {
+        outer->seen.trust = conf->trust;
+    }
+
+    outer->curl = curl_easy_init();
+
+    if (outer->curl == NULL || atls_outer_setup(outer, conf) == -1) {
+
+        if (failure->error == ATLS_OK) {
+            atls_fail_memory(failure);
+        }
+
+        atls_outer_free(outer);
+        return NULL;
+    }
+
+    return outer;
+}
+
+
+static int
+atls_outer_setup(atls_outer_t *outer, const atls_outer_conf_t *conf)
+{
+    CURL  *curl = outer->curl;
+
+    if (!atls_outer_is_url(conf->url)) {
+        atls_fail(outer->failure, ATLS_ERROR_USAGE,
+                  "the endpoint \"%s\" is no http or https URL", conf->url);
+        return -1;
+    }
+
+    if (curl_easy_setopt(curl, CURLOPT_URL, conf->url) != CURLE_OK
+        || curl_easy_setopt(curl, CURLOPT_USERAGENT,
+                            conf->user_agent ? conf->user_agent
+                                             : "libatls/" ATLS_VERSION)
+           != CURLE_OK
+        || curl_easy_setopt(curl, CURLOPT_COOKIEFILE, "") != CURLE_OK)
+    {
+        return -1;
+    }
+
+#if LIBCURL_VERSION_NUM >= 0x075500
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS,
+                     (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(curl, CURLOPT_POST, 1L);
+    curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, (long) ATLS_OUTER_BUFFER);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, outer->error);
+
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, atls_outer_write);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, outer);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, atls_outer_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, outer);
+
+    /* libcurl's 0 is a default of its own */
+
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
+                     conf->connect_timeout ? (long) conf->connect_timeout
+                                           : (long) INT_MAX);
+
+    if (conf->idle_timeout) {
+        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
+                         (long) ((conf->idle_timeout + 999) / 1000));
+    }
+
+    if (conf->debug.handler) {
+        curl_easy_setopt(curl, CURLOPT_VERBOSE, 1L);
+        curl_easy_setopt(curl, CURLOPT_DEBUGFUNCTION, atls_outer_debug);
+        curl_easy_setopt(curl, CURLOPT_DEBUGDATA, outer);
+    }
+
+    atls_outer_tls(outer);
+
+    if (atls_outer_headers(outer, conf) == -1
+        || atls_outer_proxy(outer, conf) == -1)
+    {
+        return -1;
+    }
+
+    return atls_outer_http(outer, conf);
+}
+
+
+static int
+atls_outer_is_url(const char *text)
+{
+    int     good;
+    char   *scheme;
+    CURLU  *url;
+
+    url = curl_url();
+    if (url == NULL) {
+        return 0;
+    }
+
+    scheme = NULL;
+
+    good = curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK
+           && curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK
+           && (strcasecmp(scheme, "https") == 0
+               || strcasecmp(scheme, "http") == 0);
+
+    curl_free(scheme);
+    curl_url_cleanup(url);
+
+    return good;
+}
+
+
+static int
+atls_outer_headers(atls_outer_t *outer, const atls_outer_conf_t *conf)
+{
+    size_t              i;
+    struct curl_slist  *list;
+
+    /* an Expect would cost a round trip with each large POST */
+
+    static const char *const  own[] = {
+        "Content-Type: " ATLS_MEDIA_TYPE,
+        "Accept: " ATLS_MEDIA_TYPE,
+        "Expect:",
+        NULL
+    };
+
+    for (i = 0; own[i]; i++) {
+        list = curl_slist_append(outer->headers, own[i]);
+        if (list == NULL) {
+            return -1;
+        }
+
+        outer->headers = list;
+    }
+
+    for (i = 0; conf->headers && conf->headers[i]; i++) {
+        list = curl_slist_append(outer->headers, conf->headers[i]);
+        if (list == NULL) {
+            return -1;
+        }
+
+        outer->headers = list;
+    }
+
+    curl_easy_setopt(outer->curl, CURLOPT_HTTPHEADER, outer->headers);
+
+    /* what is for the endpoint is not for a proxy that makes a tunnel */
+
+    curl_easy_setopt(outer->curl, CURLOPT_HEADEROPT,
+                     (long) CURLHEADER_SEPARATE);
+    curl_easy_setopt(outer->curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+
+    return 0;
+}
+
+
+static int
+atls_outer_proxy(atls_outer_t *outer, const atls_outer_conf_t *conf)
+{
+    CURL  *curl = outer->curl;
+
+    if (conf->proxy
+        && curl_easy_setopt(curl, CURLOPT_PROXY, conf->proxy) != CURLE_OK)
+    {
+        return -1;
+    }
+
+    if (conf->proxy_user
+        && curl_easy_setopt(curl, CURLOPT_PROXYUSERPWD, conf->proxy_user)
+           != CURLE_OK)
+    {
+        return -1;
+    }
+
+    if (conf->proxy_ca_file
+        && curl_easy_setopt(curl, CURLOPT_PROXY_CAINFO, conf->proxy_ca_file)
+           != CURLE_OK)
+    {
+        return -1;
+    }
+
+    curl_easy_setopt(curl, CURLOPT_PROXYAUTH, (long) CURLAUTH_ANY);
+
+    return 0;
+}
+
+
+static int
+atls_outer_http(atls_outer_t *outer, const atls_outer_conf_t *conf)
+{
+    size_t  i;
+
+    static const struct {
+        const char   *name;
+        long          version;
+    } versions[] = {
+        { "1.0",      CURL_HTTP_VERSION_1_0 },
+        { "1.1",      CURL_HTTP_VERSION_1_1 },
+        { "2",        CURL_HTTP_VERSION_2TLS },
+        { "2-direct", CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE },
+        { "3",        CURL_HTTP_VERSION_3 },
+    };
+
+    if (conf->http == NULL) {
+        return 0;
+    }
+
+    /* libcurl 7.88 fails with the second request, curl's pull request 10643 */
+
+    if (strcmp(conf->http, "2-direct") == 0
+        && curl_version_info(CURLVERSION_NOW)->version_num >> 8 == 0x0758)
+    {
+        curl_easy_setopt(outer->curl, CURLOPT_FORBID_REUSE, 1L);
+    }
+
+    for (i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+
+        if (strcmp(conf->http, versions[i].name) == 0
+            && curl_easy_setopt(outer->curl, CURLOPT_HTTP_VERSION,
+                                versions[i].version)
+               == CURLE_OK)
+        {
+            return 0;
+        }
+    }
+
+    atls_fail(outer->failure, ATLS_ERROR_USAGE,
+              "this libcurl has no HTTP version \"%s\"", conf->http);
+
+    return -1;
+}
+
+
+/*
+ * Nothing is verified, so libcurl need not read its trusted certificates for
+ * each connection.  For a proxy it still does.
+ */
+
+static void
+atls_outer_tls(atls_outer_t *outer)
+{
+    CURL  *curl = outer->curl;
+
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+    curl_easy_setopt(curl, CURLOPT_CAINFO, NULL);
+    curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+
+    if (atls_outer_same_openssl()) {
+        curl_easy_setopt(curl, CURLOPT_SSL_CTX_FUNCTION, atls_outer_ssl_ctx);
+        curl_easy_setopt(curl, CURLOPT_SSL_CTX_DATA, outer);
+    }
+}
+
+
+/* Whether an SSL_CTX of libcurl's is one of ours. */
+
+static int
+atls_outer_same_openssl(void)
+{
+    char                    ours[sizeof("OpenSSL/00.")];
+    const char             *theirs;
+    curl_version_info_data *info;
+
+    info = curl_version_info(CURLVERSION_NOW);
+    theirs = info->ssl_version;
+
+    snprintf(ours, sizeof(ours), "OpenSSL/%u.",
+             (unsigned) OPENSSL_VERSION_MAJOR % 100);
+
+    return theirs && strncmp(theirs, ours, strlen(ours)) == 0;
+}
+
+
+static CURLcode
+atls_outer_ssl_ctx(CURL *curl, void *ssl_ctx, void *data)
+{
+    atls_outer_t  *outer = data;
+
+    (void) curl;
+
+    atls_seen_watch(&outer->seen, ssl_ctx);
+
+    return CURLE_OK;
+}
+
+
+static int
+atls_outer_debug(CURL *curl, curl_infotype type, char *text, size_t n,
+    void *data)
+{
+    atls_outer_t  *outer = data;
+
+    (void) curl;
+
+    switch (type) {
+
+    case CURLINFO_TEXT:
+        atls_debug_lines(&outer->debug, ATLS_DEBUG_OUTER, text, n);
+        break;
+
+    case CURLINFO_HEADER_IN:
+        atls_debug_lines(&outer->debug, ATLS_DEBUG_OUTER_RECEIVED, text, n);
+        break;
+
+    case CURLINFO_HEADER_OUT:
+        atls_debug_lines(&outer->debug, ATLS_DEBUG_OUTER_SENT, text, n);
+        break;
+
+    default:
+        break;
+    }
+
+    return 0;
+}
+
+
+static int
+atls_outer_progress(void *data, curl_off_t dltotal, curl_off_t dlnow,
+    curl_off_t ultotal, curl_off_t ulnow)
+{
+    atls_outer_t  *outer = data;
+
+    (void) dltotal;
+    (void) dlnow;
+    (void) ultotal;
+    (void) ulnow;
+
+    return outer->wait && outer->wait(outer->wait_data) != 0;
+}
+
+
+void
+atls_outer_free(atls_outer_t *outer)
+{
+    if (outer == NULL) {
+        return;
+    }
+
+    /* what it says when it closes connections is of no interest */
+
+    outer->debug.handler = NULL;
+
+    curl_easy_cleanup(outer->curl);
+    curl_slist_free_all(outer->headers);
+
+    atls_seen_clear(&outer->seen);
+    atls_peer_free(&outer->seen.peer);
+    X509_STORE_free(outer->seen.trust);
+    atls_buf_free(&outer->refusal);
+    free(outer);
+}
+
+
+atls_error_e
+atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
+    atls_sink_pt sink, void *data)
+{
+    CURLcode  code;
+    int64_t   left;
+
+    left = 0;
+
+    if (outer->deadline) {
+        left = outer->deadline - atls_clock();
+
+        if (left <= 0) {
+            return atls_fail(outer->failure, ATLS_ERROR_TIMEOUT,
+                             "there is no time left for a POST");
+        }
+
+        if (left > INT_MAX) {
+            left = INT_MAX;
+        }
+    }
+
+    outer->sink = sink;
+    outer->sink_data = data;
+    outer->sink_error = ATLS_OK;
+    outer->answer = ATLS_ANSWER_UNKNOWN;
+    outer->refusal.len = 0;
+    outer->status = 0;
+    outer->retry_after = 0;
+    outer->error[0] = '\0';
+    outer->posts++;
+
+    curl_easy_setopt(outer->curl, CURLOPT_TIMEOUT_MS, (long) left);
+    curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDS, bytes ? bytes : "");
+    curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) n);
+
+    atls_debug(&outer->debug, ATLS_DEBUG_OUTER, "POST %u: %zu bytes",
+               outer->posts, n);
+
+    code = outer->code = curl_easy_perform(outer->curl);
+
+    atls_outer_look(outer);
+    atls_outer_look_tls(outer);
+
+    if (outer->sink_error != ATLS_OK) {
+        return outer->sink_error;
+    }
+
+    if (code != CURLE_OK && outer->answer != ATLS_ANSWER_OTHER) {
+        return atls_outer_curl_error(outer, code);
+    }
+
+    if (outer->answer == ATLS_ANSWER_UNKNOWN) {
+        atls_outer_begin(outer);                /* its body is empty */
+    }
+
+    return outer->answer == ATLS_ANSWER_GOOD ? ATLS_OK
+                                             : atls_outer_refused(outer);
+}
+
+
+static size_t
+atls_outer_write(char *bytes, size_t size, size_t n, void *data)
+{
+    atls_outer_t  *outer = data;
+
+    size_t  room;
+
+    n *= size;
+
+    if (outer->answer == ATLS_ANSWER_UNKNOWN) {
+        atls_outer_begin(outer);
+    }
+
+    if (outer->answer == ATLS_ANSWER_GOOD) {
+        outer->sink_error = outer->sink(outer->sink_data,
+                                        (unsigned char *) bytes, n);
+
+        return outer->sink_error == ATLS_OK ? n : 0;
+    }
+
+    room = ATLS_OUTER_REFUSAL - outer->refusal.len;
+
+    if (n > room) {
+        (void) atls_buf_add(&outer->refusal, bytes, room);
+        return 0;                               /* enough */
+    }
+
+    return atls_buf_add(&outer->refusal, bytes, n) == 0 ? n : 0;
+}
+
+
+/* The answer's header is there. */
+
+static void
+atls_outer_begin(atls_outer_t *outer)
+{
+    atls_outer_look(outer);
+
+    outer->answer = outer->status == 200
+                    && atls_outer_is_type(outer, ATLS_MEDIA_TYPE)
+                    ? ATLS_ANSWER_GOOD : ATLS_ANSWER_OTHER;
+}
+
+
+static void
+atls_outer_look(atls_outer_t *outer)
+{
+    long        status, version;
+    curl_off_t  retry_after;
+
+    status = 0;
+    version = 0;
+    retry_after = 0;
+
+    curl_easy_getinfo(outer->curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(outer->curl, CURLINFO_HTTP_VERSION, &version);
+    curl_easy_getinfo(outer->curl, CURLINFO_RETRY_AFTER, &retry_after);
+
+    outer->status = (int) status;
+    outer->retry_after = retry_after > INT_MAX ? INT_MAX : (long) retry_after;
+
+    outer->http = version == CURL_HTTP_VERSION_1_0 ? "1.0"
+                  : version == CURL_HTTP_VERSION_1_1 ? "1.1"
+                  : version == CURL_HTTP_VERSION_2_0 ? "2"
+                  : version == CURL_HTTP_VERSION_3 ? "3"
+                  : "";
+}
+
+
+/*
+ * A new connection that came to no TLS with the endpoint: what was seen was
+ * that of a proxy.
+ */
+
+static void
+atls_outer_look_tls(atls_outer_t *outer)
+{
+    curl_off_t  time;
+
+    time = 0;
+    curl_easy_getinfo(outer->curl, CURLINFO_APPCONNECT_TIME_T, &time);
+
+    if (time == 0 && !atls_outer_is_reused(outer)) {
+        atls_seen_clear(&outer->seen);
+    }
+}
+
+
+static atls_error_e
+atls_outer_curl_error(atls_outer_t *outer, CURLcode code)
+{
+    return atls_fail(outer->failure, atls_outer_code(outer, code), "%s",
+                     outer->error[0] ? outer->error : curl_easy_strerror(code));
+}
+
+
+static atls_error_e
+atls_outer_code(atls_outer_t *outer, CURLcode code)
+{
+    long  connect;
+
+    connect = 0;
+    curl_easy_getinfo(outer->curl, CURLINFO_HTTP_CONNECTCODE, &connect);
+
+    if (connect && connect / 100 != 2 && code != CURLE_OPERATION_TIMEDOUT) {
+        return ATLS_ERROR_PROXY;
+    }
+
+    switch (code) {
+
+    case CURLE_URL_MALFORMAT:
+    case CURLE_NOT_BUILT_IN:
+    case CURLE_BAD_FUNCTION_ARGUMENT:
+        return ATLS_ERROR_USAGE;
+
+    case CURLE_OUT_OF_MEMORY:
+        return ATLS_ERROR_MEMORY;
+
+    case CURLE_ABORTED_BY_CALLBACK:
+        return ATLS_ERROR_ABORTED;
+
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return ATLS_ERROR_RESOLVE;
+
+    case CURLE_COULDNT_CONNECT:
+        return outer->proxied ? ATLS_ERROR_PROXY : ATLS_ERROR_CONNECT;
+
+    case CURLE_OPERATION_TIMEDOUT:
+        return ATLS_ERROR_TIMEOUT;
+
+    /* nobody but a proxy is verified */
+
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_PROXY:
+        return ATLS_ERROR_PROXY;
+
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_ENGINE_NOTFOUND:
+    case CURLE_SSL_ENGINE_SETFAILED:
+    case CURLE_USE_SSL_FAILED:
+        return ATLS_ERROR_OUTER_TLS;
+
+    default:
+        return ATLS_ERROR_NETWORK;
+    }
+}
+
+
+/* Parameters and case are ignored. */
+
+static int
+atls_outer_is_type(atls_outer_t *outer, const char *type)
+{
+    char    *got;
+    size_t   n;
+
+    got = NULL;
+    curl_easy_getinfo(outer->curl, CURLINFO_CONTENT_TYPE, &got);
+
+    n = strlen(type);
+
+    return got && strncasecmp(got, type, n) == 0
+           && (got[n] == '\0' || strchr("; \t", got[n]));
+}
+
+
+/* The answer is not one of ATLS: in what way? */
+
+static atls_error_e
+atls_outer_refused(atls_outer_t *outer)
+{
+    char  *type, *location, detail[ATLS_OUTER_DETAIL];
+
+    type = NULL;
+    location = NULL;
+
+    curl_easy_getinfo(outer->curl, CURLINFO_CONTENT_TYPE, &type);
+    curl_easy_getinfo(outer->curl, CURLINFO_REDIRECT_URL, &location);
+
+    if (location) {
+        return atls_fail(outer->failure, ATLS_ERROR_REDIRECT,
+                         "the endpoint answers with %d and points to %.512s",
+                         outer->status, location);
+    }
+
+    if (outer->status == 407) {
+        return atls_fail(outer->failure, ATLS_ERROR_PROXY,
+                         "the proxy asks for other credentials (407)");
+    }
+
+    if (outer->status == 200) {
+        return atls_fail(outer->failure, ATLS_ERROR_MEDIA_TYPE,
+                         "the endpoint answers with %.256s, not "
+                         ATLS_MEDIA_TYPE, type ? type : "no media type");
+    }
+
+    if (outer->refusal.len == 0
+        || !atls_outer_is_type(outer, ATLS_PROBLEM_TYPE)
+        || atls_problem_detail(outer->refusal.data, outer->refusal.len, detail,
+                               sizeof(detail))
+           == -1)
+    {
+        detail[0] = '\0';
+    }
+
+    return atls_fail(outer->failure, ATLS_ERROR_OUTER_STATUS,
+                     "the endpoint answers with %d%s%s%s", outer->status,
+                     detail[0] ? ": " : "", detail,
+                     outer->retry_after ? " (try again later)" : "");
+}
+
+
+void
+atls_outer_set_deadline(atls_outer_t *outer, int64_t deadline)
+{
+    outer->deadline = deadline;
+}
+
+
+void
+atls_outer_set_wait(atls_outer_t *outer, int (*wait)(void *data), void *data)
+{
+    outer->wait = wait;
+    outer->wait_data = data;
+}
+
+
+void
+atls_outer_forget(atls_outer_t *outer)
+{
+    curl_easy_setopt(outer->curl, CURLOPT_COOKIELIST, "ALL");
+}
+
+
+int
+atls_outer_is_reused(const atls_outer_t *outer)
+{
+    long  connects;
+
+    connects = 0;
+    curl_easy_getinfo(outer->curl, CURLINFO_NUM_CONNECTS, &connects);
+
+    return connects == 0;
+}
+
+
+int
+atls_outer_status(const atls_outer_t *outer)
+{
+    return outer->status;
+}
+
+
+void
+atls_outer_info(const atls_outer_t *outer, atls_outer_info_t *info)
+{
+    info->status = outer->status;
+    info->curl_error = (int) outer->code;
+    info->http = outer->http;
+    info->retry_after = outer->retry_after;
+    info->posts = outer->posts;
+
+    info->chain = outer->seen.nchain ? outer->seen.chain : NULL;
+    info->nchain = outer->seen.nchain;
+    info->verify_result = outer->seen.result;
+    info->verify_text = outer->seen.text;
+}

@@ -1,0 +1,24 @@
+
+/*
+ * What an answer that is none of ATLS has to say, RFC 9457.
+ */
+
+
+#ifndef ATLS_CLIENT_PROBLEM_H_INCLUDED
+#define ATLS_CLIENT_PROBLEM_H_INCLUDED
+
+
+#include <stddef.h>
+
+
+/*
+ * Copies the string member "detail" of the outermost object, cut to the size,
+ * or its "title" if there is none.  Returns 0; -1 if there is neither, or the
+ * text is no JSON as far as read.
+ */
+
+int atls_problem_detail(const unsigned char *json, size_t n, char *detail,
+    size_t size);
+
+
+#endif /* ATLS_CLIENT_PROBLEM_H_INCLUDED */

@@ -1,0 +1,527 @@
+
+/*
+ * An inner request, see request.h.
+ */
+
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "http.h"
+#include "request.h"
+
+
+#define ATLS_CHUNK_HEAD     10              /* 8 digits, CRLF */
+#define ATLS_CHUNK_TAIL     2
+#define ATLS_CHUNK_LAST     "0\r\n\r\n"
+
+
+static atls_error_e atls_message_check(atls_message_t *message);
+static atls_error_e atls_message_check_header(atls_message_t *message,
+    const atls_header_t *header);
+static int atls_message_is_path(const atls_message_t *message,
+    const char *path);
+static atls_error_e atls_message_measure(atls_message_t *message);
+static atls_error_e atls_message_measure_file(atls_message_t *message, int fd,
+    off_t position);
+static int atls_message_format(atls_message_t *message, const char *authority);
+static int atls_message_has_body(const atls_message_t *message);
+static const char *atls_message_header(const atls_message_t *message,
+    const char *name);
+static atls_error_e atls_message_chunk(atls_message_t *message,
+    unsigned char *buf, size_t size, size_t *n);
+static atls_error_e atls_message_raw(atls_message_t *message,
+    unsigned char *buf, size_t size, size_t *n);
+static long atls_message_source(atls_message_t *message, unsigned char *buf,
+    size_t size);
+static int atls_message_among(const atls_message_t *message,
+    const char *const *methods);
+
+
+atls_error_e
+atls_message_open(atls_message_t *message, const atls_request_t *request,
+    const char *authority, atls_failure_t *failure)
+{
+    atls_error_e  rc;
+
+    memset(message, 0, sizeof(atls_message_t));
+
+    message->request = request;
+    message->failure = failure;
+    message->start = -1;
+    message->method = request->method ? request->method
+                      : request->body == ATLS_BODY_NONE ? "GET" : "POST";
+
+    rc = atls_message_check(message);
+
+    if (rc == ATLS_OK) {
+        rc = atls_message_measure(message);
+        message->ended = message->length == 0;
+    }
+
+    if (rc == ATLS_OK && atls_message_format(message, authority) == -1) {
+        rc = atls_fail_memory(failure);
+    }
+
+    if (rc != ATLS_OK) {
+        atls_message_close(message);
+    }
+
+    return rc;
+}
+
+
+static atls_error_e
+atls_message_check(atls_message_t *message)
+{
+    size_t                 i;
+    const char            *method;
+    atls_error_e           rc;
+    const atls_request_t  *request;
+
+    request = message->request;
+    method = message->method;
+
+    if (!atls_http_is_token(method, strlen(method))
+        || strcmp(method, "CONNECT") == 0)
+    {
+        return atls_fail(message->failure, ATLS_ERROR_USAGE,
+                         "the method \"%s\" can't be sent", method);
+    }
+
+    if (request->path && !atls_message_is_path(message, request->path)) {
+        return atls_fail(message->failure, ATLS_ERROR_USAGE,
+                         "the path \"%s\" can't be sent", request->path);
+    }
+
+    for (i = 0; i < request->nheaders; i++) {
+        rc = atls_message_check_header(message, &request->headers[i]);
+        if (rc != ATLS_OK) {
+            return rc;
+        }
+    }
+
+    return ATLS_OK;
+}
+
+
+static atls_error_e
+atls_message_check_header(atls_message_t *message, const atls_header_t *header)
+{
+    if (header->name == NULL || header->value == NULL
+        || !atls_http_is_token(header->name, strlen(header->name))
+        || !atls_http_is_value(header->value, strlen(header->value)))
+    {
+        return atls_fail(message->failure, ATLS_ERROR_USAGE,
+                         "the header \"%s\" can't be sent",
+                         header->name ? header->name : "");
+    }
+
+    if (strcasecmp(header->name, "Content-Length") == 0
+        || strcasecmp(header->name, "Transfer-Encoding") == 0)
+    {
+        return atls_fail(message->failure, ATLS_ERROR_USAGE,
+                         "the header \"%s\" is made by the library",
+                         header->name);
+    }
+
+    return ATLS_OK;
+}
+
+
+static int
+atls_message_is_path(const atls_message_t *message, const char *path)
+{
+    const unsigned char  *p;
+
+    if (path[0] != '/'
+        && !(strcmp(path, "*") == 0 && strcmp(message->method, "OPTIONS") == 0))
+    {
+        return 0;
+    }
+
+    for (p = (const unsigned char *) path; *p; p++) {
+        if (*p <= ' ' || *p == 0x7f || *p == '#') {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* How much is there to be sent, and can it be had again? */
+
+static atls_error_e
+atls_message_measure(atls_message_t *message)
+{
+    const atls_request_t  *request = message->request;
+
+    message->length = request->length;
+
+    switch (request->body) {
+
+    case ATLS_BODY_NONE:
+        message->length = 0;
+        break;
+
+    case ATLS_BODY_FILE:
+        if (request->file == NULL) {
+            break;
+        }
+
+        return atls_message_measure_file(message, fileno(request->file),
+                                         ftello(request->file));
+    case ATLS_BODY_FD:
+        return atls_message_measure_file(message, request->fd,
+                                         lseek(request->fd, 0, SEEK_CUR));
+    case ATLS_BODY_MEMORY:
+        if (request->length == 0
+            || (request->bytes && request->length > 0))
+        {
+            return ATLS_OK;
+        }
+
+        break;
+
+    case ATLS_BODY_READ:
+        if (request->read && request->length >= ATLS_LENGTH_UNKNOWN) {
+            return ATLS_OK;
+        }
+
+        break;
+    }
+
+    return request->body == ATLS_BODY_NONE
+           ? ATLS_OK
+           : atls_fail(message->failure, ATLS_ERROR_USAGE,
+                       "the request's body is not complete");
+}
+
+
+static atls_error_e
+atls_message_measure_file(atls_message_t *message, int fd, off_t position)
+{
+    struct stat  st;
+
+    if (fstat(fd, &st) == -1 || S_ISDIR(st.st_mode)) {
+        return atls_fail(message->failure, ATLS_ERROR_READ, "%s",
+                         strerror(errno ? errno : EISDIR));
+    }
+
+    message->length = ATLS_LENGTH_UNKNOWN;
+
+    if (S_ISREG(st.st_mode) && position >= 0) {
+        message->start = position;
+
+        /* files of /proc say 0 and are not */
+
+        if (st.st_size > 0) {
+            message->length = st.st_size > position ? st.st_size - position
+                                                    : 0;
+        }
+    }
+
+    return ATLS_OK;
+}
+
+
+static int
+atls_message_format(atls_message_t *message, const char *authority)
+{
+    size_t                 i;
+    atls_buf_t            *header;
+    const atls_request_t  *request;
+
+    request = message->request;
+    header = &message->header;
+
+    if (atls_buf_print(header, "%s %s HTTP/1.1\r\n", message->method,
+                       request->path ? request->path : "/")
+        == -1)
+    {
+        return -1;
+    }
+
+    if (atls_message_header(message, "Host") == NULL
+        && atls_buf_print(header, "Host: %s\r\n", authority) == -1)
+    {
+        return -1;
+    }
+
+    for (i = 0; i < request->nheaders; i++) {
+        if (atls_buf_print(header, "%s: %s\r\n", request->headers[i].name,
+                           request->headers[i].value)
+            == -1)
+        {
+            return -1;
+        }
+    }
+
+    if (message->length == ATLS_LENGTH_UNKNOWN) {
+        if (atls_buf_print(header, "Transfer-Encoding: chunked\r\n") == -1) {
+            return -1;
+        }
+
+    } else if (atls_message_has_body(message)
+               && atls_buf_print(header, "Content-Length: %lld\r\n",
+                                 (long long) message->length)
+                  == -1)
+    {
+        return -1;
+    }
+
+    return atls_buf_add(header, "\r\n", 2);
+}
+
+
+/* Methods that have one get a Content-Length of 0 if they do not. */
+
+static int
+atls_message_has_body(const atls_message_t *message)
+{
+    static const char *const  methods[] = { "POST", "PUT", "PATCH", NULL };
+
+    return message->request->body != ATLS_BODY_NONE
+           || atls_message_among(message, methods);
+}
+
+
+static const char *
+atls_message_header(const atls_message_t *message, const char *name)
+{
+    size_t                 i;
+    const atls_request_t  *request;
+
+    request = message->request;
+
+    for (i = 0; i < request->nheaders; i++) {
+        if (strcasecmp(request->headers[i].name, name) == 0) {
+            return request->headers[i].value;
+        }
+    }
+
+    return NULL;
+}
+
+
+atls_error_e
+atls_message_read(atls_message_t *message, unsigned char *buf, size_t size,
+    size_t *n)
+{
+    return message->length == ATLS_LENGTH_UNKNOWN
+           ? atls_message_chunk(message, buf, size, n)
+           : atls_message_raw(message, buf, size, n);
+}
+
+
+static atls_error_e
+atls_message_chunk(atls_message_t *message, unsigned char *buf, size_t size,
+    size_t *n)
+{
+    long           got;
+    char           head[ATLS_CHUNK_HEAD + 1];
+    unsigned char  *data;
+
+    data = buf + ATLS_CHUNK_HEAD;
+
+    got = atls_message_source(message, data,
+                              size - ATLS_CHUNK_HEAD - ATLS_CHUNK_TAIL);
+    if (got < 0) {
+        return message->failure->error;
+    }
+
+    if (got == 0) {
+        message->ended = 1;
+        *n = sizeof(ATLS_CHUNK_LAST) - 1;
+        memcpy(buf, ATLS_CHUNK_LAST, *n);
+        return ATLS_OK;
+    }
+
+    message->sent += got;
+
+    snprintf(head, sizeof(head), "%08lx\r\n", got & 0xffffffffL);
+    memcpy(buf, head, ATLS_CHUNK_HEAD);
+    memcpy(data + got, "\r\n", ATLS_CHUNK_TAIL);
+    *n = ATLS_CHUNK_HEAD + (size_t) got + ATLS_CHUNK_TAIL;
+
+    return ATLS_OK;
+}
+
+
+static atls_error_e
+atls_message_raw(atls_message_t *message, unsigned char *buf, size_t size,
+    size_t *n)
+{
+    long     got;
+    int64_t  left;
+
+    left = message->length - message->sent;
+
+    got = atls_message_source(message, buf,
+                              (uint64_t) left < size ? (size_t) left : size);
+    if (got < 0) {
+        return message->failure->error;
+    }
+
+    if (got == 0) {
+        return atls_fail(message->failure, ATLS_ERROR_READ,
+                         "the request's body ended %lld bytes early",
+                         (long long) left);
+    }
+
+    message->sent += got;
+    message->ended = message->sent == message->length;
+    *n = (size_t) got;
+
+    return ATLS_OK;
+}
+
+
+/* What is there of the body: how many bytes, 0 at its end, -1 on an error. */
+
+static long
+atls_message_source(atls_message_t *message, unsigned char *buf, size_t size)
+{
+    long                   got;
+    const atls_request_t  *request;
+
+    request = message->request;
+    errno = 0;
+
+    switch (request->body) {
+
+    case ATLS_BODY_MEMORY:
+        memcpy(buf, (const char *) request->bytes + message->sent, size);
+        return (long) size;
+
+    case ATLS_BODY_FILE:
+        got = (long) fread(buf, 1, size, request->file);
+
+        if (got == 0 && ferror(request->file)) {
+            got = -1;
+        }
+
+        break;
+
+    case ATLS_BODY_FD:
+        do {
+            got = (long) read(request->fd, buf, size);
+        } while (got == -1 && errno == EINTR);
+
+        break;
+
+    case ATLS_BODY_READ:
+        got = request->read(request->data, buf, size);
+
+        if (got < 0 || (size_t) got > size) {
+            atls_fail(message->failure, ATLS_ERROR_ABORTED,
+                      "a callback does not give the request's body");
+            return -1;
+        }
+
+        return got;
+
+    default:
+        return 0;
+    }
+
+    if (got == -1) {
+        atls_fail(message->failure, ATLS_ERROR_READ, "%s", strerror(errno));
+    }
+
+    return got;
+}
+
+
+int
+atls_message_rewind(atls_message_t *message)
+{
+    const atls_request_t  *request = message->request;
+
+    if (message->sent == 0 && (!message->ended || message->length == 0)) {
+        return 0;
+    }
+
+    switch (request->body) {
+
+    case ATLS_BODY_NONE:
+    case ATLS_BODY_MEMORY:
+        break;
+
+    case ATLS_BODY_FILE:
+        if (message->start == -1
+            || fseeko(request->file, message->start, SEEK_SET) == -1)
+        {
+            return -1;
+        }
+
+        break;
+
+    case ATLS_BODY_FD:
+        if (message->start == -1
+            || lseek(request->fd, message->start, SEEK_SET) == -1)
+        {
+            return -1;
+        }
+
+        break;
+
+    case ATLS_BODY_READ:
+        if (request->rewind == NULL || request->rewind(request->data) != 0) {
+            return -1;
+        }
+
+        break;
+    }
+
+    message->sent = 0;
+    message->ended = 0;
+
+    return 0;
+}
+
+
+int
+atls_message_idempotent(const atls_message_t *message)
+{
+    static const char *const  methods[] = { "GET", "HEAD", "OPTIONS", "PUT",
+                                            "DELETE", NULL };
+
+    return atls_message_among(message, methods);
+}
+
+
+int
+atls_message_early(const atls_message_t *message)
+{
+    static const char *const  methods[] = { "GET", "HEAD", "OPTIONS", NULL };
+
+    return message->length == 0 && atls_message_among(message, methods);
+}
+
+
+static int
+atls_message_among(const atls_message_t *message, const char *const *methods)
+{
+    size_t  i;
+
+    for (i = 0; methods[i]; i++) {
+        if (strcmp(message->method, methods[i]) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+atls_message_close(atls_message_t *message)
+{
+    atls_buf_free(&message->header);
+}

@@ -1,0 +1,157 @@
+
+/*
+ * The certificates of an outer connection, see seen.h.
+ */
+
+
+#include <strings.h>
+
+#include <openssl/err.h>
+
+#include "seen.h"
+
+
+static int atls_seen_verify(X509_STORE_CTX *ctx, void *data);
+static int atls_seen_is_peer(const atls_seen_t *seen, X509_STORE_CTX *ctx);
+static void atls_seen_keep(atls_seen_t *seen, STACK_OF(X509) *chain);
+static long atls_seen_judge(atls_seen_t *seen, X509 *leaf,
+    STACK_OF(X509) *chain);
+
+
+void
+atls_seen_watch(atls_seen_t *seen, SSL_CTX *ctx)
+{
+    SSL_CTX_set_cert_verify_callback(ctx, atls_seen_verify, seen);
+}
+
+
+/*
+ * The result is what it would be without us: an endpoint's is ignored by
+ * libcurl, which was told so, a proxy's is not.
+ */
+
+static int
+atls_seen_verify(X509_STORE_CTX *ctx, void *data)
+{
+    atls_seen_t  *seen = data;
+
+    int              rc, error;
+    STACK_OF(X509)  *chain;
+
+    rc = X509_verify_cert(ctx);
+    error = X509_STORE_CTX_get_error(ctx);
+
+    if (!atls_seen_is_peer(seen, ctx)) {
+        return rc;
+    }
+
+    chain = X509_STORE_CTX_get0_untrusted(ctx);
+
+    atls_seen_clear(seen);
+    atls_seen_keep(seen, chain);
+
+    seen->result = atls_seen_judge(seen, X509_STORE_CTX_get0_cert(ctx), chain);
+    seen->text = X509_verify_cert_error_string(seen->result);
+
+    atls_debug(&seen->debug, ATLS_DEBUG_OUTER,
+               "outer certificate, which is not relied upon: %s", seen->text);
+
+    ERR_clear_error();
+    X509_STORE_CTX_set_error(ctx, error);
+
+    return rc;
+}
+
+
+/*
+ * A context does not tell if it is for a proxy, but the name that is asked for
+ * does, mostly.
+ */
+
+static int
+atls_seen_is_peer(const atls_seen_t *seen, X509_STORE_CTX *ctx)
+{
+    SSL         *ssl;
+    const char  *name;
+
+    ssl = X509_STORE_CTX_get_ex_data(ctx,
+                                     SSL_get_ex_data_X509_STORE_CTX_idx());
+    name = ssl ? SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) : NULL;
+
+    if (seen->peer.host == NULL) {
+        return 1;
+    }
+
+    return seen->peer.ip ? name == NULL
+                         : name && strcasecmp(name, seen->peer.host) == 0;
+}
+
+
+static void
+atls_seen_keep(atls_seen_t *seen, STACK_OF(X509) *chain)
+{
+    int   i;
+    char  name[sizeof("outer certificate 00")];
+
+    for (i = 0; i < sk_X509_num(chain) && i < ATLS_SEEN_MAX; i++) {
+
+        if (atls_certificate_fill(&seen->chain[i], sk_X509_value(chain, i))
+            == -1)
+        {
+            return;
+        }
+
+        seen->nchain++;
+
+        snprintf(name, sizeof(name), "outer certificate %u",
+                 (unsigned) i % ATLS_SEEN_MAX);
+        atls_certificate_debug(&seen->chain[i], &seen->debug,
+                               ATLS_DEBUG_OUTER, name);
+    }
+}
+
+
+static long
+atls_seen_judge(atls_seen_t *seen, X509 *leaf, STACK_OF(X509) *chain)
+{
+    long             result;
+    X509_STORE_CTX  *ctx;
+
+    if (seen->trust == NULL || leaf == NULL) {
+        return X509_V_ERR_UNSPECIFIED;
+    }
+
+    ctx = X509_STORE_CTX_new();
+
+    if (ctx == NULL
+        || X509_STORE_CTX_init(ctx, seen->trust, leaf, chain) != 1
+        || X509_STORE_CTX_set_default(ctx, "ssl_server") != 1
+        || (seen->peer.host
+            && atls_peer_expect(&seen->peer, X509_STORE_CTX_get0_param(ctx))
+               == -1))
+    {
+        X509_STORE_CTX_free(ctx);
+        return X509_V_ERR_OUT_OF_MEM;
+    }
+
+    result = X509_verify_cert(ctx) == 1 ? X509_V_OK
+                                        : X509_STORE_CTX_get_error(ctx);
+    X509_STORE_CTX_free(ctx);
+
+    return result;
+}
+
+
+void
+atls_seen_clear(atls_seen_t *seen)
+{
+    size_t  i;
+
+    for (i = 0; i < seen->nchain; i++) {
+        atls_certificate_clear(&seen->chain[i]);
+    }
+
+    seen->nchain = 0;
+    seen->result = -1;
+    seen->text = "";
+}

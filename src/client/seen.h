@@ -1,0 +1,38 @@
+
+/*
+ * The certificates of an outer connection: looked at, not decided upon.
+ */
+
+
+#ifndef ATLS_CLIENT_SEEN_H_INCLUDED
+#define ATLS_CLIENT_SEEN_H_INCLUDED
+
+
+#include <openssl/ssl.h>
+
+#include "cert.h"
+
+
+#define ATLS_SEEN_MAX       8               /* certificates that are kept */
+
+
+typedef struct {
+    atls_peer_t          peer;              /* host may be NULL: any name */
+    X509_STORE          *trust;             /* may be NULL */
+    atls_debug_t         debug;
+
+    atls_certificate_t   chain[ATLS_SEEN_MAX];
+    size_t               nchain;
+    long                 result;
+    const char          *text;
+} atls_seen_t;
+
+
+/* Looks at the certificates of the peer's connections, changes nothing. */
+
+void atls_seen_watch(atls_seen_t *seen, SSL_CTX *ctx);
+
+void atls_seen_clear(atls_seen_t *seen);
+
+
+#endif /* ATLS_CLIENT_SEEN_H_INCLUDED */

@@ -1,0 +1,802 @@
+
+/*
+ * The inner TLS, see tls.h.
+ */
+
+
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+
+#include "tls.h"
+
+
+#define ATLS_TLS_MAX_IDENTITY   128         /* as OpenSSL's servers have it */
+#define ATLS_TLS_MAX_PSK        256
+#define ATLS_TLS_MAX_TICKETS    64          /* in a session */
+#define ATLS_TLS_MAX_ALPN       256
+
+/* of a key, half of what is safe with AES-GCM: RFC 8446, section 5.5 */
+
+#define ATLS_TLS_MAX_RECORDS    (1 << 23)
+
+/* by default, a pre-shared key comes before certificates in TLS 1.2, too */
+
+#define ATLS_TLS_PSK_CIPHERS    "kECDHEPSK:kDHEPSK:kPSK:DEFAULT"
+
+/* whatever is asked for, somebody is there, and reads it alone */
+
+#define ATLS_TLS_NEVER          ":!aNULL:!eNULL"
+
+
+static SSL_CTX *atls_tls_ctx(atls_tls_t *tls, const atls_tls_conf_t *conf,
+    X509_STORE *trust);
+static int atls_tls_protocols(atls_tls_t *tls, SSL_CTX *ctx,
+    const atls_tls_conf_t *conf);
+static int atls_tls_protocol(atls_tls_t *tls, const char *name, int *version);
+static int atls_tls_algorithms(atls_tls_t *tls, SSL_CTX *ctx,
+    const atls_tls_conf_t *conf);
+static int atls_tls_ciphers(SSL_CTX *ctx, const char *ciphers);
+static int atls_tls_alpn(atls_tls_t *tls, SSL_CTX *ctx, const char *list);
+static int atls_tls_identity(atls_tls_t *tls, SSL_CTX *ctx,
+    const atls_tls_conf_t *conf);
+static int atls_tls_passphrase(char *buf, int size, int rwflag, void *data);
+static int atls_tls_psk(atls_tls_t *tls, SSL_CTX *ctx,
+    const atls_tls_conf_t *conf);
+static unsigned atls_tls_psk_client(SSL *ssl, const char *hint, char *identity,
+    unsigned identity_size, unsigned char *psk, unsigned psk_size);
+static int atls_tls_verify(X509_STORE_CTX *ctx, void *data);
+static int atls_tls_new_session(SSL *ssl, SSL_SESSION *session);
+static atls_error_e atls_tls_established(atls_tls_t *tls);
+static void atls_tls_debug_certificate(atls_tls_t *tls);
+static atls_error_e atls_tls_read(atls_tls_t *tls);
+static atls_error_e atls_tls_error(atls_tls_t *tls, const char *what);
+static atls_error_e atls_tls_certificate_error(atls_tls_t *tls, long result);
+
+
+atls_error_e
+atls_tls_init(atls_tls_t *tls, const atls_tls_conf_t *conf, X509_STORE *trust,
+    const atls_debug_t *debug, atls_failure_t *failure)
+{
+    tls->failure = failure;
+    tls->debug = debug;
+    tls->peer = conf->peer;
+    tls->passphrase = conf->passphrase;
+
+    ERR_clear_error();
+
+    tls->ctx = atls_tls_ctx(tls, conf, trust);
+
+    return tls->ctx ? ATLS_OK : failure->error;
+}
+
+
+static SSL_CTX *
+atls_tls_ctx(atls_tls_t *tls, const atls_tls_conf_t *conf, X509_STORE *trust)
+{
+    SSL_CTX  *ctx;
+
+    ctx = SSL_CTX_new(TLS_client_method());
+    if (ctx == NULL) {
+        atls_fail_openssl(tls->failure, ATLS_ERROR_MEMORY,
+                          "cannot make a TLS context");
+        return NULL;
+    }
+
+    SSL_CTX_set1_cert_store(ctx, trust);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_cert_verify_callback(ctx, atls_tls_verify, tls);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT
+                                        | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ctx, atls_tls_new_session);
+
+    if (atls_tls_protocols(tls, ctx, conf) == -1
+        || atls_tls_algorithms(tls, ctx, conf) == -1
+        || atls_tls_identity(tls, ctx, conf) == -1
+        || atls_tls_psk(tls, ctx, conf) == -1)
+    {
+        SSL_CTX_free(ctx);
+        return NULL;
+    }
+
+    return ctx;
+}
+
+
+static int
+atls_tls_protocols(atls_tls_t *tls, SSL_CTX *ctx, const atls_tls_conf_t *conf)
+{
+    int  min, max;
+
+    min = TLS1_2_VERSION;
+    max = 0;
+
+    if (atls_tls_protocol(tls, conf->min_protocol, &min) == -1
+        || atls_tls_protocol(tls, conf->max_protocol, &max) == -1)
+    {
+        return -1;
+    }
+
+    if (SSL_CTX_set_min_proto_version(ctx, min) != 1
+        || SSL_CTX_set_max_proto_version(ctx, max) != 1)
+    {
+        atls_fail_openssl(tls->failure, ATLS_ERROR_USAGE,
+                          "cannot set the TLS versions");
+        return -1;
+    }
+
+    return 0;
+}
+
+
+static int
+atls_tls_protocol(atls_tls_t *tls, const char *name, int *version)
+{
+    if (name == NULL) {
+        return 0;
+    }
+
+    if (strcmp(name, "TLSv1.2") == 0) {
+        *version = TLS1_2_VERSION;
+        return 0;
+    }
+
+    if (strcmp(name, "TLSv1.3") == 0) {
+        *version = TLS1_3_VERSION;
+        return 0;
+    }
+
+    atls_fail(tls->failure, ATLS_ERROR_USAGE,
+              "\"%s\" is neither TLSv1.2 nor TLSv1.3", name);
+
+    return -1;
+}
+
+
+static int
+atls_tls_algorithms(atls_tls_t *tls, SSL_CTX *ctx, const atls_tls_conf_t *conf)
+{
+    const char  *wrong, *ciphers;
+
+    wrong = NULL;
+
+    ciphers = conf->ciphers ? conf->ciphers
+              : conf->psk_key ? ATLS_TLS_PSK_CIPHERS : NULL;
+
+    if (ciphers && atls_tls_ciphers(ctx, ciphers) == -1) {
+        wrong = ciphers;
+    }
+
+    if (conf->ciphersuites
+        && SSL_CTX_set_ciphersuites(ctx, conf->ciphersuites) != 1)
+    {
+        wrong = conf->ciphersuites;
+    }
+
+    if (conf->groups && SSL_CTX_set1_groups_list(ctx, conf->groups) != 1) {
+        wrong = conf->groups;
+    }
+
+    if (wrong) {
+        atls_fail_openssl(tls->failure, ATLS_ERROR_USAGE,
+                          "nothing in the list \"%s\" can be used", wrong);
+        return -1;
+    }
+
+    return atls_tls_alpn(tls, ctx, conf->alpn ? conf->alpn : "http/1.1");
+}
+
+
+static int
+atls_tls_ciphers(SSL_CTX *ctx, const char *ciphers)
+{
+    int         rc;
+    atls_buf_t  list;
+
+    memset(&list, 0, sizeof(list));
+
+    rc = atls_buf_print(&list, "%s" ATLS_TLS_NEVER, ciphers) == 0
+         && SSL_CTX_set_cipher_list(ctx, (char *) list.data) == 1 ? 0 : -1;
+
+    atls_buf_free(&list);
+
+    return rc;
+}
+
+
+/* RFC 7301: each name after its length. */
+
+static int
+atls_tls_alpn(atls_tls_t *tls, SSL_CTX *ctx, const char *list)
+{
+    size_t          n, used;
+    const char     *p;
+    unsigned char   wire[ATLS_TLS_MAX_ALPN];
+
+    if (*list == '\0') {
+        return 0;
+    }
+
+    used = 0;
+
+    for (p = list; /* void */ ; p += n + 1) {
+        n = strcspn(p, ",");
+
+        if (n == 0 || n > 255 || used + 1 + n > sizeof(wire)) {
+            atls_fail(tls->failure, ATLS_ERROR_USAGE,
+                      "\"%s\" is no list of application protocols", list);
+            return -1;
+        }
+
+        wire[used] = (unsigned char) n;
+        memcpy(wire + used + 1, p, n);
+        used += 1 + n;
+
+        if (p[n] == '\0') {
+            break;
+        }
+    }
+
+    if (SSL_CTX_set_alpn_protos(ctx, wire, (unsigned) used) != 0) {
+        atls_fail_memory(tls->failure);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+static int
+atls_tls_identity(atls_tls_t *tls, SSL_CTX *ctx, const atls_tls_conf_t *conf)
+{
+    const char  *key;
+
+    /* nobody is to be asked at a terminal */
+
+    SSL_CTX_set_default_passwd_cb(ctx, atls_tls_passphrase);
+    SSL_CTX_set_default_passwd_cb_userdata(ctx, tls);
+
+    if (conf->cert_file == NULL) {
+        return 0;
+    }
+
+    key = conf->key_file ? conf->key_file : conf->cert_file;
+
+    if (SSL_CTX_use_certificate_chain_file(ctx, conf->cert_file) != 1) {
+        atls_fail_openssl(tls->failure, ATLS_ERROR_USAGE,
+                          "cannot use the certificate \"%s\"",
+                          conf->cert_file);
+        return -1;
+    }
+
+    if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1
+        || SSL_CTX_check_private_key(ctx) != 1)
+    {
+        atls_fail_openssl(tls->failure, ATLS_ERROR_USAGE,
+                          "cannot use the key \"%s\"", key);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+static int
+atls_tls_passphrase(char *buf, int size, int rwflag, void *data)
+{
+    atls_tls_t  *tls = data;
+
+    size_t  n;
+
+    (void) rwflag;
+
+    n = tls->passphrase ? strlen(tls->passphrase) : 0;
+
+    if (n == 0 || n > (size_t) size) {
+        return -1;
+    }
+
+    memcpy(buf, tls->passphrase, n);
+
+    return (int) n;
+}
+
+
+static int
+atls_tls_psk(atls_tls_t *tls, SSL_CTX *ctx, const atls_tls_conf_t *conf)
+{
+    long  size;
+
+    if (conf->psk_identity == NULL && conf->psk_key == NULL) {
+        return 0;
+    }
+
+    if (conf->psk_identity == NULL || conf->psk_key == NULL
+        || strlen(conf->psk_identity) > ATLS_TLS_MAX_IDENTITY)
+    {
+        atls_fail(tls->failure, ATLS_ERROR_USAGE,
+                  "a pre-shared key has a name of at most %d bytes, and a key",
+                  ATLS_TLS_MAX_IDENTITY);
+        return -1;
+    }
+
+    tls->psk = OPENSSL_hexstr2buf(conf->psk_key, &size);
+
+    if (tls->psk == NULL || size < 1 || size > ATLS_TLS_MAX_PSK) {
+        ERR_clear_error();
+        atls_fail(tls->failure, ATLS_ERROR_USAGE,
+                  "the pre-shared key is not 1 to %d bytes in hex",
+                  ATLS_TLS_MAX_PSK);
+        return -1;
+    }
+
+    tls->psk_identity = conf->psk_identity;
+    tls->psk_size = (size_t) size;
+
+    SSL_CTX_set_psk_client_callback(ctx, atls_tls_psk_client);
+
+    return 0;
+}
+
+
+static unsigned
+atls_tls_psk_client(SSL *ssl, const char *hint, char *identity,
+    unsigned identity_size, unsigned char *psk, unsigned psk_size)
+{
+    atls_tls_t  *tls = SSL_get_app_data(ssl);
+
+    size_t  n;
+
+    (void) hint;
+
+    n = strlen(tls->psk_identity) + 1;
+
+    if (n > identity_size || tls->psk_size > psk_size) {
+        return 0;
+    }
+
+    memcpy(identity, tls->psk_identity, n);
+    memcpy(psk, tls->psk, tls->psk_size);
+
+    return (unsigned) tls->psk_size;
+}
+
+
+/* As usual; OpenSSL keeps no certificate that it does not accept. */
+
+static int
+atls_tls_verify(X509_STORE_CTX *ctx, void *data)
+{
+    atls_tls_t  *tls = data;
+
+    X509  *x509;
+
+    x509 = X509_STORE_CTX_get0_cert(ctx);
+
+    if (x509 && X509_up_ref(x509) == 1) {
+        X509_free(tls->certificate);
+        tls->certificate = x509;
+    }
+
+    return X509_verify_cert(ctx);
+}
+
+
+static int
+atls_tls_new_session(SSL *ssl, SSL_SESSION *session)
+{
+    atls_tls_t  *tls = SSL_get_app_data(ssl);
+
+    tls->tickets++;
+
+    if (tls->ticket && SSL_SESSION_is_resumable(session)) {
+        tls->ticket(tls->data, session);
+    }
+
+    return 0;
+}
+
+
+void
+atls_tls_done(atls_tls_t *tls)
+{
+    SSL_free(tls->ssl);
+    SSL_CTX_free(tls->ctx);
+    SSL_SESSION_free(tls->offered);
+    X509_free(tls->certificate);
+    OPENSSL_clear_free(tls->psk, tls->psk_size);
+    OPENSSL_cleanse(tls->buf, sizeof(tls->buf));
+}
+
+
+atls_error_e
+atls_tls_open(atls_tls_t *tls, SSL_SESSION *offered)
+{
+    SSL  *ssl;
+
+    ERR_clear_error();
+
+    SSL_free(tls->ssl);
+    SSL_SESSION_free(tls->offered);
+    X509_free(tls->certificate);
+
+    tls->offered = offered;
+    tls->certificate = NULL;
+    tls->in = NULL;
+    tls->out = NULL;
+    tls->finished = 0;
+    tls->closed = 0;
+    tls->alert = 0;
+    tls->resumed = 0;
+    tls->psk_used = 0;
+    tls->early = 0;
+    tls->tickets = 0;
+    tls->records = 0;
+
+    ssl = tls->ssl = SSL_new(tls->ctx);
+    if (ssl == NULL) {
+        return atls_fail_memory(tls->failure);
+    }
+
+    tls->in = BIO_new(BIO_s_mem());
+    tls->out = BIO_new(BIO_s_mem());
+
+    if (tls->in == NULL || tls->out == NULL) {
+        BIO_free(tls->in);
+        BIO_free(tls->out);
+        SSL_free(ssl);
+        tls->ssl = NULL;
+        return atls_fail_memory(tls->failure);
+    }
+
+    SSL_set_bio(ssl, tls->in, tls->out);
+    SSL_set_app_data(ssl, tls);
+    SSL_set_connect_state(ssl);
+
+    if (atls_peer_expect(&tls->peer, SSL_get0_param(ssl)) == -1
+        || (!tls->peer.ip && SSL_set_tlsext_host_name(ssl, tls->peer.host) != 1)
+        || (offered && SSL_set_session(ssl, offered) != 1))
+    {
+        return atls_fail_openssl(tls->failure, ATLS_ERROR_TLS,
+                                 "cannot prepare the handshake");
+    }
+
+    return ATLS_OK;
+}
+
+
+size_t
+atls_tls_early_max(const atls_tls_t *tls)
+{
+    return tls->offered
+           && SSL_SESSION_get_protocol_version(tls->offered) == TLS1_3_VERSION
+           ? SSL_SESSION_get_max_early_data(tls->offered) : 0;
+}
+
+
+atls_error_e
+atls_tls_early(atls_tls_t *tls, const unsigned char *bytes, size_t n)
+{
+    size_t  written;
+
+    ERR_clear_error();
+
+    if (SSL_write_early_data(tls->ssl, bytes, n, &written) != 1) {
+        return atls_tls_error(tls, "cannot send early data");
+    }
+
+    tls->early = 1;
+
+    return ATLS_OK;
+}
+
+
+int
+atls_tls_early_accepted(const atls_tls_t *tls)
+{
+    return tls->early && tls->finished
+           && SSL_get_early_data_status(tls->ssl) == SSL_EARLY_DATA_ACCEPTED;
+}
+
+
+atls_error_e
+atls_tls_handshake(atls_tls_t *tls)
+{
+    int  rc;
+
+    if (tls->finished) {
+        return ATLS_OK;
+    }
+
+    ERR_clear_error();
+
+    rc = SSL_do_handshake(tls->ssl);
+
+    if (rc == 1) {
+        return atls_tls_established(tls);
+    }
+
+    switch (SSL_get_error(tls->ssl, rc)) {
+
+    case SSL_ERROR_WANT_READ:
+        return ATLS_OK;
+
+    case SSL_ERROR_ZERO_RETURN:
+        return atls_fail(tls->failure, ATLS_ERROR_TLS,
+                         "the handshake failed: the server closed the session");
+    }
+
+    return atls_tls_error(tls, "the handshake failed");
+}
+
+
+static atls_error_e
+atls_tls_established(atls_tls_t *tls)
+{
+    SSL   *ssl = tls->ssl;
+    X509  *x509;
+
+    x509 = SSL_get0_peer_certificate(ssl);
+
+    /* not to be relied upon is what options might do to OpenSSL's choices */
+
+    if ((x509 == NULL && tls->psk == NULL)
+        || SSL_CIPHER_get_cipher_nid(SSL_get_current_cipher(ssl)) == NID_undef)
+    {
+        return atls_fail(tls->failure, ATLS_ERROR_TLS,
+                         "the handshake failed: it ended without a certificate"
+                         " or without encryption");
+    }
+
+    /* OpenSSL calls an external pre-shared key a resumption, too */
+
+    tls->finished = 1;
+    tls->resumed = SSL_session_reused(ssl) && tls->offered
+                   && SSL_get_session(ssl) == tls->offered;
+    tls->psk_used = x509 == NULL;
+
+    atls_debug(tls->debug, ATLS_DEBUG_INNER, "inner TLS: %s, %s%s%s%s",
+               SSL_get_version(ssl), SSL_get_cipher_name(ssl),
+               tls->resumed ? ", resumed" : "",
+               tls->psk_used ? ", pre-shared key" : "",
+               !tls->early ? ""
+               : atls_tls_early_accepted(tls) ? ", early data accepted"
+                                              : ", early data rejected");
+    atls_tls_debug_certificate(tls);
+
+    return ATLS_OK;
+}
+
+
+X509 *
+atls_tls_certificate(const atls_tls_t *tls)
+{
+    X509  *x509;
+
+    x509 = tls->ssl ? SSL_get0_peer_certificate(tls->ssl) : NULL;
+
+    return x509 ? x509 : tls->certificate;
+}
+
+
+static void
+atls_tls_debug_certificate(atls_tls_t *tls)
+{
+    X509                *x509;
+    atls_certificate_t   certificate;
+
+    x509 = atls_tls_certificate(tls);
+
+    if (x509 == NULL || tls->debug->handler == NULL) {
+        return;
+    }
+
+    memset(&certificate, 0, sizeof(certificate));
+
+    if (atls_certificate_fill(&certificate, x509) == 0) {
+        atls_certificate_debug(&certificate, tls->debug, ATLS_DEBUG_INNER,
+                               "inner certificate");
+        atls_certificate_clear(&certificate);
+    }
+}
+
+
+/* Whatever comes after a close_notify is not looked at. */
+
+atls_error_e
+atls_tls_feed(atls_tls_t *tls, const unsigned char *bytes, size_t n)
+{
+    int           written;
+    size_t        piece;
+    atls_error_e  rc;
+
+    for (rc = ATLS_OK; n && rc == ATLS_OK && !tls->closed; n -= piece) {
+
+        piece = n < sizeof(tls->buf) ? n : sizeof(tls->buf);
+
+        written = BIO_write(tls->in, bytes, (int) piece);
+        if (written != (int) piece) {
+            return atls_fail_memory(tls->failure);
+        }
+
+        bytes += piece;
+
+        if (!tls->finished) {
+            rc = atls_tls_handshake(tls);
+        }
+
+        if (rc == ATLS_OK && tls->finished) {
+            rc = atls_tls_read(tls);
+        }
+    }
+
+    return rc;
+}
+
+
+static atls_error_e
+atls_tls_read(atls_tls_t *tls)
+{
+    int           ret;
+    size_t        n;
+    atls_error_e  rc;
+
+    for ( ;; ) {
+        ERR_clear_error();
+
+        ret = SSL_read_ex(tls->ssl, tls->buf, sizeof(tls->buf), &n);
+
+        if (tls->tickets > ATLS_TLS_MAX_TICKETS) {
+            return atls_fail(tls->failure, ATLS_ERROR_TLS,
+                             "the server sends too many session tickets");
+        }
+
+        if (ret != 1) {
+            break;
+        }
+
+        rc = tls->plain(tls->data, tls->buf, n);
+        if (rc != ATLS_OK) {
+            return rc;
+        }
+    }
+
+    switch (SSL_get_error(tls->ssl, ret)) {
+
+    case SSL_ERROR_WANT_READ:
+        return ATLS_OK;
+
+    case SSL_ERROR_ZERO_RETURN:
+        atls_debug(tls->debug, ATLS_DEBUG_INNER,
+                   "inner TLS: closed by the server");
+        tls->closed = 1;
+        return ATLS_OK;
+    }
+
+    return atls_tls_error(tls, "the session failed");
+}
+
+
+atls_error_e
+atls_tls_write(atls_tls_t *tls, const unsigned char *bytes, size_t n)
+{
+    size_t  written;
+
+    ERR_clear_error();
+
+    if (++tls->records > ATLS_TLS_MAX_RECORDS
+        && SSL_version(tls->ssl) == TLS1_3_VERSION)
+    {
+        tls->records = 0;
+        (void) SSL_key_update(tls->ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+    }
+
+    if (n && SSL_write_ex(tls->ssl, bytes, n, &written) != 1) {
+        return atls_tls_error(tls, "cannot encrypt the request");
+    }
+
+    return ATLS_OK;
+}
+
+
+void
+atls_tls_shutdown(atls_tls_t *tls)
+{
+    ERR_clear_error();
+
+    if (tls->ssl && tls->finished) {
+        (void) SSL_shutdown(tls->ssl);
+    }
+
+    ERR_clear_error();
+}
+
+
+atls_error_e
+atls_tls_drain(atls_tls_t *tls, atls_buf_t *out)
+{
+    char    *data;
+    size_t   n;
+
+    n = (size_t) BIO_get_mem_data(tls->out, &data);
+
+    if (atls_buf_add(out, data, n) == -1) {
+        return atls_fail_memory(tls->failure);
+    }
+
+    (void) BIO_reset(tls->out);
+
+    return ATLS_OK;
+}
+
+
+int
+atls_tls_pending(const atls_tls_t *tls)
+{
+    return tls->ssl && BIO_ctrl_pending(tls->out) != 0;
+}
+
+
+/* OpenSSL's queue tells: an alert that came, a certificate, or our view. */
+
+static atls_error_e
+atls_tls_error(atls_tls_t *tls, const char *what)
+{
+    int   reason;
+    long  result;
+
+    reason = ERR_GET_REASON(ERR_peek_error());
+    result = SSL_get_verify_result(tls->ssl);
+
+    if (ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_SSL
+        && reason >= SSL_AD_REASON_OFFSET)
+    {
+        tls->alert = 1;
+        ERR_clear_error();
+
+        return atls_fail(tls->failure, ATLS_ERROR_TLS,
+                         "%s: the server sent the alert \"%s\"", what,
+                         SSL_alert_desc_string_long(reason
+                                                    - SSL_AD_REASON_OFFSET));
+    }
+
+    if (!tls->finished && result != X509_V_OK
+        && reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
+    {
+        return atls_tls_certificate_error(tls, result);
+    }
+
+    return atls_fail_openssl(tls->failure, ATLS_ERROR_TLS, "%s", what);
+}
+
+
+static atls_error_e
+atls_tls_certificate_error(atls_tls_t *tls, long result)
+{
+    X509                *x509;
+    atls_certificate_t   certificate;
+
+    ERR_clear_error();
+
+    memset(&certificate, 0, sizeof(certificate));
+    x509 = atls_tls_certificate(tls);
+
+    if (x509 == NULL || atls_certificate_fill(&certificate, x509) == -1) {
+        return atls_fail(tls->failure, ATLS_ERROR_CERTIFICATE,
+                         "%s; asked for %s",
+                         X509_verify_cert_error_string(result),
+                         tls->peer.host);
+    }
+
+    atls_fail(tls->failure, ATLS_ERROR_CERTIFICATE,
+              "%s; asked for %s, the certificate's subject is %.256s, its"
+              " issuer %.256s", X509_verify_cert_error_string(result),
+              tls->peer.host, certificate.subject, certificate.issuer);
+
+    atls_certificate_clear(&certificate);
+
+    return ATLS_ERROR_CERTIFICATE;
+}

@@ -1,0 +1,127 @@
+
+/*
+ * The inner TLS: OpenSSL's, between two buffers.
+ */
+
+
+#ifndef ATLS_CLIENT_TLS_H_INCLUDED
+#define ATLS_CLIENT_TLS_H_INCLUDED
+
+
+#include <openssl/ssl.h>
+
+#include "buf.h"
+#include "cert.h"
+
+
+/* Plaintext that came.  Another result than ATLS_OK ends the reading. */
+
+typedef atls_error_e (*atls_plain_pt)(void *data, const unsigned char *bytes,
+    size_t n);
+
+/* A session came that can be resumed. */
+
+typedef void (*atls_ticket_pt)(void *data, SSL_SESSION *session);
+
+
+typedef struct {
+    atls_peer_t          peer;
+    const char          *cert_file;         /* NULL is the default, as in */
+    const char          *key_file;          /* atls.h */
+    const char          *passphrase;
+    const char          *psk_identity;
+    const char          *psk_key;
+    const char          *min_protocol;
+    const char          *max_protocol;
+    const char          *ciphers;
+    const char          *ciphersuites;
+    const char          *groups;
+    const char          *alpn;
+} atls_tls_conf_t;
+
+
+typedef struct {
+    SSL_CTX             *ctx;
+    SSL                 *ssl;               /* NULL: no session yet */
+    BIO                 *in;                /* the SSL's */
+    BIO                 *out;
+
+    atls_failure_t      *failure;
+    const atls_debug_t  *debug;
+    atls_peer_t          peer;
+    const char          *passphrase;
+    const char          *psk_identity;
+    unsigned char       *psk;
+    size_t               psk_size;
+
+    atls_plain_pt        plain;
+    atls_ticket_pt       ticket;
+    void                *data;              /* of these two */
+
+    SSL_SESSION         *offered;           /* for resumption, or NULL */
+    X509                *certificate;       /* the server's, accepted or not */
+    unsigned             finished:1;        /* the handshake */
+    unsigned             closed:1;          /* close_notify received */
+    unsigned             alert:1;           /* a fatal alert received */
+    unsigned             resumed:1;
+    unsigned             psk_used:1;
+    unsigned             early:1;           /* early data were sent */
+    unsigned             tickets;           /* received in this session */
+    unsigned             records;           /* sent with this key */
+    unsigned char        buf[SSL3_RT_MAX_PLAIN_LENGTH];
+} atls_tls_t;
+
+
+/*
+ * Makes the context.  The structure is zero; strings of the configuration have
+ * to stay.  trust is shared.
+ */
+
+atls_error_e atls_tls_init(atls_tls_t *tls, const atls_tls_conf_t *conf,
+    X509_STORE *trust, const atls_debug_t *debug, atls_failure_t *failure);
+
+void atls_tls_done(atls_tls_t *tls);
+
+/* Begins a new session.  offered may be NULL, and is the callee's. */
+
+atls_error_e atls_tls_open(atls_tls_t *tls, SSL_SESSION *offered);
+
+/* The largest early data that can be sent in place of a handshake's start. */
+
+size_t atls_tls_early_max(const atls_tls_t *tls);
+atls_error_e atls_tls_early(atls_tls_t *tls, const unsigned char *bytes,
+    size_t n);
+int atls_tls_early_accepted(const atls_tls_t *tls);
+
+/* Goes on with the handshake as far as it goes. */
+
+atls_error_e atls_tls_handshake(atls_tls_t *tls);
+
+/* Takes in records: handshake first, then plaintext, which plain() gets. */
+
+atls_error_e atls_tls_feed(atls_tls_t *tls, const unsigned char *bytes,
+    size_t n);
+
+/* Makes a record of plaintext. */
+
+atls_error_e atls_tls_write(atls_tls_t *tls, const unsigned char *bytes,
+    size_t n);
+
+/* Makes a close_notify, if one is due. */
+
+void atls_tls_shutdown(atls_tls_t *tls);
+
+/* The server's certificate, accepted or not, or NULL; not to be freed. */
+
+X509 *atls_tls_certificate(const atls_tls_t *tls);
+
+/* Moves the records that are to be sent to a buffer. */
+
+atls_error_e atls_tls_drain(atls_tls_t *tls, atls_buf_t *out);
+
+/* Whether there are any. */
+
+int atls_tls_pending(const atls_tls_t *tls);
+
+
+#endif /* ATLS_CLIENT_TLS_H_INCLUDED */
