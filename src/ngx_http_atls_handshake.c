@@ -157,6 +157,13 @@ ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
 
     SSL_set_bio(c->ssl->connection, rbio, wbio);
 
+    /*
+     * Answers to early data are as long as those that follow, whatever
+     * atls_conf_command says; newer OpenSSL asks before the first one only.
+     */
+
+    (void) SSL_set_block_padding(c->ssl->connection, 0);
+
     if (atls_watch(c->ssl->connection, &hs->watch) != 0) {
         ngx_ssl_error(NGX_LOG_ALERT, c->log, 0, "SSL_set_ex_data() failed");
         return NGX_ERROR;
@@ -398,10 +405,6 @@ ngx_http_atls_handshake_seal(ngx_http_atls_handshake_t *hs, struct iovec *iov,
         if (hs->gathered == NULL) {
             return NGX_ERROR;
         }
-
-        /* records are no longer than is said, whatever atls_conf_command is */
-
-        (void) SSL_set_block_padding(c->ssl->connection, 0);
     }
 
     p = hs->gathered;

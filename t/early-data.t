@@ -19,7 +19,7 @@ use Time::HiRes qw( sleep time );
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Http qw( send_all );
+use Test::Atls::Http qw( readable send_all );
 use Test::Atls::Outer;
 use Test::Atls::Pattern qw( pattern pattern_md5 );
 use Test::Atls::Stack qw( @STACKS );
@@ -294,13 +294,12 @@ sub too_early {
     is(status($c->get('/careful')), 200, "$stack: then it is not");
 
     $c = early($stack, session($stack), get('/here'));
-    my %early = $c->early_response()->body() =~ /^(\w+) (.*)$/mg;
-    my %then = $c->get('/here')->body() =~ /^(\w+) (.*)$/mg;
+    my @names = qw( early reused requests name );
 
-    is("$early{early} $early{reused} $early{requests} $early{name}",
-       '1 r 1 localhost', "$stack: variables");
-    is("$then{early} $then{reused} $then{requests} $then{name}",
-       ' r 2 localhost', "$stack: and those of the next request");
+    is(variables($c->early_response(), @names), '1 r 1 localhost',
+       "$stack: variables");
+    is(variables($c->get('/here'), @names), ' r 2 localhost',
+       "$stack: and those of the next request");
 }
 
 
@@ -384,6 +383,14 @@ sub gate {
     my ($rest) = @_;
 
     my $s = $gate->accept() or die "nobody is at the gate\n";
+
+    return answer_gate($s, $rest);
+}
+
+
+sub answer_gate {
+    my ($s, $rest) = @_;
+
     my $head = '';
 
     until ($head =~ /\r\n\r\n/) {
@@ -527,10 +534,11 @@ sub refused {
 
     # GnuTLS sends it all the same
 
-    isnt($c->early_status(), 'accepted', "$stack, off: tickets do not allow it");
+    isnt($c->early_status(), 'accepted', "$stack, off: not allowed");
     is(here($c), ' r 1', "$stack, off: and are as good as others");
 
-    $c = early($stack, session($stack), get("/echo?refused-$stack"), uri => '/off');
+    $c = early($stack, session($stack), get("/echo?refused-$stack"),
+               uri => '/off');
 
     is($c->early_status(), 'rejected', "$stack, off: refused");
     is($c->early_response(), undef, "$stack, off: not answered");
@@ -599,7 +607,8 @@ sub known_client {
 
     # a ticket of somebody who has none
 
-    $c = early($stack, session($stack), get("/echo?nobody-$stack"), uri => '/clients');
+    $c = early($stack, session($stack), get("/echo?nobody-$stack"),
+               uri => '/clients');
     is($c->early_status(), 'rejected', "$stack: a client without");
     is(served("/echo?nobody-$stack"), 0, "$stack: is not served");
 }
@@ -626,7 +635,8 @@ sub tls12 {
     my ($stack) = @_;
 
     my @tls12 = (protocol => 'TLSv1.2');
-    my $c = early($stack, session($stack, @tls12), get("/echo?tls12-$stack"), @tls12);
+    my $c = early($stack, session($stack, @tls12), get("/echo?tls12-$stack"),
+                  @tls12);
 
     isnt($c->early_status(), 'accepted', "$stack: no early data in TLS 1.2");
     is(here($c), ' r 1', "$stack: TLS 1.2 resumes");
@@ -663,7 +673,8 @@ sub at_once {
 
     my $session = session($stack);
     my @clients = map {
-        client($stack, session => $session, early => get("/echo?at-once-$stack"))
+        client($stack, session => $session,
+               early => get("/echo?at-once-$stack"))
     } 1 .. $PARALLEL;
 
     $_->handshake_step() for @clients;
@@ -1010,6 +1021,14 @@ sub key_files {
     configure($other, @keys);
     $other->run();
 
+    # some of its tickets have numbers that here have not been used
+
+    my @sessions = map { session('openssl', port => $other->port(0)) } 1 .. 6;
+    my @early = map { early('openssl', $_, get('/echo')) } @sessions;
+
+    is(join(' ', map { $_->early_status() . here($_) } @early),
+       join(' ', ('rejected r 1') x @early), 'tickets of another server');
+
     no_early_data('of another server',
                   map { $_ => session($_, port => $other->port(0)) } @STACKS);
     $other->finish();
@@ -1049,14 +1068,15 @@ sub no_early_data {
 }
 
 
-# A zone that is too small for all: who is being answered is not pushed out.
+# In a zone that is too small for all, who does not go on with a handshake makes
+# room for others, and who is being answered does not.
 
 sub crowded {
     my $small = Test::Atls->new(workers => $WORKERS);
     my @port = (port => $small->port(0));
 
     $small->{ports}{$_} = $t->port($_) for 1, 5;
-    configure($small, HANDSHAKE => $SHORT, HTTP => "atls_zone small:64k;
+    configure($small, HANDSHAKE => $SHORT, HTTP => "atls_zone small:32k;
                                client_header_timeout ${SHORT}s;
                                client_body_timeout ${SHORT}s;");
     $small->run();
@@ -1065,37 +1085,58 @@ sub crowded {
         early($_, session($_, @port), substr(get('/echo'), 0, 20), @port)
     } @STACKS;
 
+    is(crowd(60, @port), 200, 'a crowd of ClientHellos');
+    gone($_, $_->cookie(), $_->stack() . ': who does not go on is pushed out')
+        for @halves;
+
     my @clients = map {
         client($_, @port, session => session($_, @port), early => get('/gate'))
-    } (@STACKS) x 12;
+    } (@STACKS) x 20;
 
     $_->handshake_step() for @clients;
     $_->post_send($_->tls_out()) for @clients;
 
-    my $hello = hello();
-    my %answers;
+    my $n = @clients;
+    my @at_gate;
+    $t->wait_for(sub {
+        push @at_gate, scalar $gate->accept() while readable($gate, 0);
+        $n = grep { !readable($_->http_client()->{socket}, 0) } @clients;
+        return $n == @at_gate;
+    });
 
-    for (1 .. 300) {
-        my $r = outer(@port)->post($hello, { 'Content-Type' => $TYPE });
-        $answers{status($r)}++;
-    }
+    is(crowd(20, @port), 503, 'the zone is full');
 
-    is(join(' ', keys %answers), 200, 'a crowd of ClientHellos');
-    gone($_, $_->cookie(), $_->stack() . ': who does not go on is pushed out')
-        for @halves;
-
-    gate("Content-Length: 5\r\n\r\nopen\n") for @clients;
+    answer_gate($_, "Content-Length: 5\r\n\r\nopen\n") for @at_gate;
     answered($_) for @clients;
-    $_->handshake() for @clients;
+
+    my @served = grep { status($_->last_response()) == 200 } @clients;
+
+    is(scalar @served, $n, 'who was in it is served');
+    $_->handshake() for @served;
 
     my @answers = map { my $r = $_->early_response(); $r ? $r->body() : 'none' }
-                  @clients;
+                  @served;
 
-    is(join('', @answers), "open\n" x @clients, 'but nobody else');
-    is(join(' ', map { here($_) } @clients),
-       join(' ', (' r 2') x @clients), 'all of those go on');
+    is(join('', @answers), "open\n" x @served, 'with an answer');
+    is(join(' ', map { here($_) } @served),
+       join(' ', (' r 2') x @served), 'and goes on');
 
     $small->finish();
+}
+
+
+# The statuses of many who begin a handshake.
+
+sub crowd {
+    my ($n, @args) = @_;
+
+    my $hello = hello();
+    my %statuses = map {
+        my $r = outer(@args)->post($hello, { 'Content-Type' => $TYPE });
+        status($r) => 1
+    } 1 .. $n;
+
+    return join ' ', sort keys %statuses;
 }
 
 
@@ -1142,7 +1183,8 @@ sub configure {
     my %values = (HTTP => '', HANDSHAKE => $HANDSHAKE, SHORT => $SHORT,
                   CERTIFICATES => $t->dir(), %args);
 
-    $instance->write_conf($conf =~ s/%%([A-Z]+)%%/$values{$1} \/\/ "%%$1%%"/egr);
+    $instance->write_conf(
+        $conf =~ s/%%([A-Z]+)%%/$values{$1} \/\/ "%%$1%%"/egr);
 }
 
 
@@ -1203,10 +1245,18 @@ sub here {
     $c->early_responses();          # if nobody has asked for them
 
     my $r = $c->get('/here');
+
+    return status($r) eq '200' ? variables($r, qw( early reused requests ))
+                               : $c->error() || status($r);
+}
+
+
+sub variables {
+    my ($r, @names) = @_;
+
     my %seen = $r ? $r->body() =~ /^(\w+) (.*)$/mg : ();
 
-    return $r && $r->status() == 200 ? "@seen{qw( early reused requests )}"
-                                     : $c->error() || status($r);
+    return join ' ', map { defined $seen{$_} ? $seen{$_} : 'none' } @names;
 }
 
 
