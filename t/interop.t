@@ -276,7 +276,7 @@ sub execute {
 
 
 sub run_client {
-    my ($client, $path, %args) = @_;
+    my ($client, $paths, %args) = @_;
 
     my $uri = $args{uri} || '/.well-known/atls';
     my @options = ('--' . lc $client->{protocol} =~ s/v//r,
@@ -288,7 +288,8 @@ sub run_client {
                    qw( export psk );
 
     my $r = execute(@{$client->{command}}, @options,
-                    'http://127.0.0.1:' . $t->port(0) . $uri, $path);
+                    'http://127.0.0.1:' . $t->port(0) . $uri,
+                    ref $paths ? @$paths : $paths);
 
     @$r{qw( protocol resumed exporter posts )} = $r->{err} =~
         /^protocol (\S+) resumed (\d) exporter (\S+) posts (\d+)$/m;
@@ -343,16 +344,17 @@ sub request {
     my $none = lacks($client, 'exporter');
     my $before = $t->read_file('seen.log');
 
-    my $r = run_client($client, '/small', $none ? () : (export => LABEL));
-    my ($seen, $exported) = seen($before, 1);
+    my $r = run_client($client, [ ('/small') x 3 ],
+                       $none ? () : (export => LABEL));
+    my ($seen, $exported) = seen($before, 3);
 
-    is($r->{exit}, 0, "$id: request") or diag($r->{err});
-    is($r->{out}, 'a small answer', "$id: answer");
+    is($r->{exit}, 0, "$id: requests") or diag($r->{err});
+    is($r->{out}, 'a small answer' x 3, "$id: answers");
     is($seen, "/small $protocol localhost localhost . -",
        "$id: what the server saw");
     is($r->{protocol}, $protocol, "$id: protocol");
     is($r->{resumed}, 0, "$id: not resumed");
-    is($r->{posts}, $protocol eq 'TLSv1.3' ? 3 : 4, "$id: POSTs");
+    is($r->{posts}, $protocol eq 'TLSv1.3' ? 5 : 6, "$id: POSTs");
 
     return if $none;
 

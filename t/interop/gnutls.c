@@ -213,7 +213,7 @@ read_plaintext(void *from, char *buf, size_t size)
 
 
 static int
-request(FILE *body)
+request(const char *path, FILE *body)
 {
     int              n, closed;
     char             buf[16384];
@@ -224,7 +224,7 @@ request(FILE *body)
     closed = 0;
 
     n = snprintf(buf, sizeof(buf), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n",
-                 options.path, options.name);
+                 path, options.name);
 
     sent = gnutls_record_send(session, buf, (size_t) n);
 
@@ -272,7 +272,8 @@ end(void)
 int
 main(int argc, char **argv)
 {
-    int             i;
+    int             i, closed;
+    char          **path;
     gnutls_datum_t  ticket = { NULL, 0 };
     unsigned char   material[EXPORTED];
 
@@ -283,7 +284,13 @@ main(int argc, char **argv)
         begin(&ticket);
         handshake();
 
-        if (!request(i == options.resume ? stdout : NULL)) {
+        closed = 0;
+
+        for (path = options.paths; *path; path++) {
+            closed = request(*path, i == options.resume ? stdout : NULL);
+        }
+
+        if (!closed) {
             end();
         }
 

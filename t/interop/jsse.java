@@ -1,7 +1,7 @@
 
 // ATLS with Java 11 or later: an SSLEngine, which never had a socket.
 //
-//     java jsse.java [options] URL PATH
+//     java jsse.java [options] URL PATH ...
 
 import java.io.*;
 import java.net.*;
@@ -52,7 +52,7 @@ class Jsse {
         try {
             while (sessions-- > 0) {
                 session(new Atls(context, endpoint, name, protocols), name,
-                        args[i + 1],
+                        Arrays.copyOfRange(args, i + 1, args.length),
                         sessions == 0 ? System.out
                                       : OutputStream.nullOutputStream());
             }
@@ -88,7 +88,8 @@ class Jsse {
     }
 
 
-    static void session(Atls atls, String name, String path, OutputStream out)
+    static void session(Atls atls, String name, String[] paths,
+                        OutputStream out)
         throws IOException
     {
         atls.handshake();
@@ -99,16 +100,20 @@ class Jsse {
         boolean resumed = atls.session().getValue("used") != null;
         atls.session().putValue("used", true);
 
-        atls.send("GET " + path + " HTTP/1.1\r\nHost: " + name + "\r\n\r\n");
-        body(atls, out);
-        out.flush();
+        for (String path : paths) {
+            atls.send("GET " + path + " HTTP/1.1\r\n"
+                      + "Host: " + name + "\r\n\r\n");
+            body(atls, out);
 
-        // what comes after the body is for TLS: tickets, KeyUpdates, the end
+            // what comes after the body is for TLS: tickets, KeyUpdates, the
+            // end
 
-        if (atls.read() != -1) {
-            throw new IOException("HTTP: more than was asked for");
+            if (atls.read() != -1) {
+                throw new IOException("HTTP: more than was asked for");
+            }
         }
 
+        out.flush();
         atls.close();
 
         if (out == System.out) {

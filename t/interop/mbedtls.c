@@ -309,7 +309,7 @@ read_plaintext(void *from, char *buf, size_t size)
 
 
 static int
-request(FILE *body)
+request(const char *path, FILE *body)
 {
     int              n, closed;
     char             buf[16384];
@@ -319,7 +319,7 @@ request(FILE *body)
     closed = 0;
 
     n = snprintf(buf, sizeof(buf), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n",
-                 options.path, options.name);
+                 path, options.name);
 
     /* short of a record, all is written at once */
 
@@ -364,7 +364,8 @@ end(void)
 int
 main(int argc, char **argv)
 {
-    int  i;
+    int     i, closed;
+    char  **path;
 
     options_read(argc, argv);
 
@@ -383,7 +384,13 @@ main(int argc, char **argv)
             export();
         }
 
-        if (!request(i == options.resume ? stdout : NULL)) {
+        closed = 0;
+
+        for (path = options.paths; *path; path++) {
+            closed = request(*path, i == options.resume ? stdout : NULL);
+        }
+
+        if (!closed) {
             end();
         }
 

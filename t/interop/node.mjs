@@ -1,7 +1,7 @@
 
 // ATLS with Node.js 18 or later: a tls.TLSSocket on a Duplex.
 //
-//     node node.mjs [options] URL PATH
+//     node node.mjs [options] URL PATH ...
 
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -114,7 +114,7 @@ class Posts extends Duplex {
 }
 
 
-const { values: options, positionals: [ url, path ] } = parseArgs({
+const { values: options, positionals: [ url, ...paths ] } = parseArgs({
     allowPositionals: true,
     options: {
         'tls1.2': { type: 'boolean' },
@@ -166,7 +166,7 @@ function connect(posts, session) {
 // What is written before 'secureConnect' goes out together with our last
 // flight, and not before the certificate was verified.
 
-async function request(socket, out) {
+async function request(socket, path, out) {
     const response = await new Promise((resolve, reject) => {
         http.get({
             path,
@@ -194,7 +194,9 @@ for (let left = options.resume ? 2 : 1; left > 0; left--) {
     socket.on('session', session => ticket = session);
 
     try {
-        await request(socket, left === 1 ? process.stdout : null);
+        for (const path of paths) {
+            await request(socket, path, left === 1 ? process.stdout : null);
+        }
 
         const exported = options.export
                          && socket.exportKeyingMaterial(32, options.export);

@@ -192,7 +192,7 @@ read_plaintext(void *from, char *buf, size_t size)
 
 
 static void
-request(FILE *body)
+request(const char *path, FILE *body)
 {
     int              n;
     char             buf[16384];
@@ -200,7 +200,7 @@ request(FILE *body)
     http_response_t  response;
 
     n = snprintf(buf, sizeof(buf), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n",
-                 options.path, options.name);
+                 path, options.name);
 
     if (SSL_write(ssl, buf, n) != n) {
         failed("writing");
@@ -248,6 +248,7 @@ int
 main(int argc, char **argv)
 {
     int             i;
+    char          **path;
     SSL_SESSION    *session;
     unsigned char   material[EXPORTED];
 
@@ -259,7 +260,10 @@ main(int argc, char **argv)
     for (i = 0; i <= options.resume; i++) {
         begin(session);
         handshake();
-        request(i == options.resume ? stdout : NULL);
+
+        for (path = options.paths; *path; path++) {
+            request(*path, i == options.resume ? stdout : NULL);
+        }
 
         if (options.label
             && SSL_export_keying_material(ssl, material, EXPORTED,

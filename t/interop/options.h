@@ -3,9 +3,9 @@
  * The command line of the examples in C, which is that of the others, too:
  *
  *     client [--tls1.2 | --tls1.3] [--ca FILE] [--name HOST] [--resume]
- *            [--export LABEL] [--psk IDENTITY:HEX] URL PATH
+ *            [--export LABEL] [--psk IDENTITY:HEX] URL PATH ...
  *
- * Prints the body of the response, and a line about the session on stderr.
+ * Prints the bodies of the responses, and a line about the session on stderr.
  */
 
 
@@ -32,31 +32,33 @@ static struct {
     unsigned char   key[64];
     size_t          key_len;
     const char     *url;
-    const char     *path;
+    char          **paths;          /* of requests, up to a NULL */
 } options = { .ca = "/etc/ssl/certs/ca-certificates.crt" };
 
 
 static void
 options_psk(char *value)
 {
-    char  *p;
+    char    *p;
+    size_t   n;
 
     p = strrchr(value, ':');
 
-    if (p == NULL) {
-        fprintf(stderr, "--psk IDENTITY:HEX\n");
+    for (n = 0; p && n < sizeof(options.key); n++) {
+        if (sscanf(p + 1 + 2 * n, "%2hhx", &options.key[n]) != 1) {
+            break;
+        }
+    }
+
+    if (p == NULL || strlen(p + 1) != 2 * n) {
+        fprintf(stderr, "--psk IDENTITY:HEX, of %zu bytes at most\n",
+                sizeof(options.key));
         exit(2);
     }
 
-    *p++ = '\0';
+    *p = '\0';
     options.identity = value;
-
-    while (options.key_len < sizeof(options.key)
-           && sscanf(p, "%2hhx", &options.key[options.key_len]) == 1)
-    {
-        options.key_len++;
-        p += 2;
-    }
+    options.key_len = n;
 }
 
 
@@ -101,13 +103,13 @@ options_read(int argc, char **argv)
         }
     }
 
-    if (argc - optind != 2) {
-        fprintf(stderr, "usage: %s [options] URL PATH\n", argv[0]);
+    if (argc - optind < 2) {
+        fprintf(stderr, "usage: %s [options] URL PATH ...\n", argv[0]);
         exit(2);
     }
 
     options.url = argv[optind];
-    options.path = argv[optind + 1];
+    options.paths = &argv[optind + 1];
 
     if (options.name == NULL
         && sscanf(options.url, "http://%255[^:/]", host) == 1)

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# ATLS with Perl, Net::SSLeay 1.85 or later: an SSL between two memory BIOs.
+# ATLS with Perl, Net::SSLeay 1.92 or later: an SSL between two memory BIOs.
 #
-#     perl perl.pl [options] URL PATH
+#     perl perl.pl [options] URL PATH ...
 
 use strict;
 use warnings;
@@ -18,7 +18,7 @@ while (@ARGV && $ARGV[0] =~ /^--/) {
     $o{$option} = $option =~ /^(?:tls1\.[23]|resume)$/ ? 1 : shift;
 }
 
-my ($url, $path) = @ARGV;
+my ($url, @paths) = @ARGV;
 my $name = $o{name} || ($url =~ m!//([^:/]+)!)[0];
 
 my $ctx = make_context();
@@ -28,7 +28,7 @@ for my $last ($o{resume} ? 0 : (), 1) {
     my $atls = Atls->new($ctx, $url, $name, $session);
 
     $atls->handshake();
-    get($atls, $last);
+    get($atls, $_, $last) for @paths;
 
     my $exported = defined $o{export}
                    ? unpack 'H*', Net::SSLeay::export_keying_material(
@@ -75,7 +75,7 @@ sub make_context {
 
 
 sub get {
-    my ($atls, $print) = @_;
+    my ($atls, $path, $print) = @_;
 
     my $response = Response->new(sub { print $_[0] if $print });
 

@@ -2,7 +2,7 @@
 
 """ATLS with Python 3.8 or later: an SSLObject between two MemoryBIOs.
 
-    python3 python.py [options] URL PATH
+    python3 python.py [options] URL PATH ...
 """
 
 import argparse
@@ -13,8 +13,8 @@ import sys
 import urllib.parse
 
 
-class Atls(io.RawIOBase):
-    """TLS whose records travel in the bodies of POSTs; reads the plaintext."""
+class Atls:
+    """TLS whose records travel in the bodies of POSTs."""
 
     def __init__(self, context, url, name, session=None):
         self.url = urllib.parse.urlsplit(url)
@@ -72,9 +72,6 @@ class Atls(io.RawIOBase):
         self.tls.write(data)
         self.post()
 
-    def readable(self):
-        return True
-
     def readinto(self, buffer):
         """0: the response to the POST is over, or the session is."""
         while True:
@@ -87,8 +84,11 @@ class Atls(io.RawIOBase):
                 return 0        # close_notify
 
     def makefile(self, mode):
-        """What http.client asks a socket for."""
-        return io.BufferedReader(self)
+        """What http.client asks a socket for, and closes."""
+        plaintext = io.RawIOBase()
+        plaintext.readable = lambda: True
+        plaintext.readinto = self.readinto
+        return io.BufferedReader(plaintext)
 
     def end(self):
         """close_notify, theirs and ours: unwrap() returns after both."""
@@ -110,7 +110,7 @@ def request(atls, name, path, out):
             out.write(data)
 
     # what comes after the body is for TLS: tickets, KeyUpdates, the end
-    if atls.read(1):
+    if atls.readinto(bytearray(1)):
         raise ConnectionError("HTTP: more than was asked for")
 
 
@@ -142,7 +142,7 @@ def main():
     parser.add_argument("--export")
     parser.add_argument("--psk")
     parser.add_argument("url")
-    parser.add_argument("path")
+    parser.add_argument("path", nargs="+")
     options = parser.parse_args()
 
     if options.export:
@@ -157,7 +157,8 @@ def main():
     for last in [False, True] if options.resume else [True]:
         atls = Atls(context, options.url, name, session)
         atls.handshake()
-        request(atls, name, options.path, sys.stdout.buffer if last else None)
+        for path in options.path:
+            request(atls, name, path, sys.stdout.buffer if last else None)
 
         # not before: the tickets of TLS 1.3 came with the response
         session = atls.tls.session

@@ -213,7 +213,7 @@ read_plaintext(void *from, char *buf, size_t size)
 
 
 static int
-request(FILE *body)
+request(const char *path, FILE *body)
 {
     int              n, closed;
     char             buf[16384];
@@ -223,7 +223,7 @@ request(FILE *body)
     closed = 0;
 
     n = snprintf(buf, sizeof(buf), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n",
-                 options.path, options.name);
+                 path, options.name);
 
     if (wolfSSL_write(ssl, buf, n) != n) {
         failed("writing", -1);
@@ -269,7 +269,8 @@ end(void)
 int
 main(int argc, char **argv)
 {
-    int               i;
+    int               i, closed;
+    char            **path;
     unsigned char     material[EXPORTED];
     WOLFSSL_SESSION  *session;
 
@@ -291,7 +292,13 @@ main(int argc, char **argv)
             failed("exporter", -1);
         }
 
-        if (!request(i == options.resume ? stdout : NULL)) {
+        closed = 0;
+
+        for (path = options.paths; *path; path++) {
+            closed = request(*path, i == options.resume ? stdout : NULL);
+        }
+
+        if (!closed) {
             end();
         }
 
