@@ -140,12 +140,13 @@ test-asan: deps
 	TEST_NGINX_MODULE=$(abspath $(BUILD))/asan/ngx_http_atls_module.so \
 	ASAN_OPTIONS=detect_odr_violation=0:detect_stack_use_after_return=1 \
 	LSAN_OPTIONS=suppressions=$(CURDIR)/t/lsan.supp:print_suppressions=0 \
-	TEST_NGINX_SLOW=3 $(PROVE)
+	TEST_ASAN=1 TEST_NGINX_SLOW=3 $(PROVE)
 
 test-valgrind: deps
 	@tools/deps.sh valgrind
 	@$(MAKE) --no-print-directory all
-	$(TESTED) TEST_NGINX_WRAPPER='$(VALGRIND)' TEST_NGINX_SLOW=10 $(PROVE)
+	$(TESTED) TEST_NGINX_WRAPPER='$(VALGRIND)' TEST_VALGRIND=1 \
+	    TEST_NGINX_SLOW=10 $(PROVE)
 
 test-matrix:
 	@tools/deps.sh debootstrap

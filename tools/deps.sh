@@ -40,14 +40,29 @@ if [ "$(id -u)" != 0 ]; then
     }
 fi
 
-install=( $sudo env DEBIAN_FRONTEND=noninteractive
-          apt-get install -y -qq --no-install-recommends "${missing[@]}" )
+install() {
+    $sudo env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
 
 echo "deps: installing ${missing[*]}"
 
 # the package lists of a fresh machine are missing, those of an old one stale
 
-"${install[@]}" >/dev/null 2>&1 || {
-    $sudo apt-get update -qq
-    "${install[@]}" >/dev/null
-}
+install "${missing[@]}" 2>/dev/null && exit
+
+$sudo apt-get update -qq
+
+# not every release has all of them: who needs one says so
+
+there=()
+
+for package in "${missing[@]}"; do
+    if apt-cache show "$package" >/dev/null 2>&1; then
+        there+=( "$package" )
+    else
+        echo "deps: no package $package in this release" >&2
+    fi
+done
+
+[ ${#there[@]} -eq 0 ] || install "${there[@]}"
