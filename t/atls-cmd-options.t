@@ -131,11 +131,11 @@ sub version {
 # What is in --help is in the manual, and the other way round.
 
 sub manual {
-    my @help = map { join ' ', grep { defined } /^  (-\w)?,? +(--[\w-]+) ?(\S*)  /}
+    my $line = qr/^  (-\w)?,? +(--[\w-]+)(?: (\S+))?  /;
+    my @help = map { join ' ', grep { defined } /$line/ }
                grep { /^  +-/ } split /\n/, $help->{out};
     my @manual = map { option($_) } $manual =~ /^\.It (Fl .*)$/mg;
 
-    s/ $// for @help;
     cmp_ok(scalar @help, '>', 30, 'options');
     is(join("\n", sort @manual), join("\n", sort @help),
        'the manual has those of --help');
@@ -165,7 +165,8 @@ sub option {
     my ($macros) = @_;
 
     my ($letter, $name, $arg) =
-        $macros =~ /^Fl (?:(\w) , Fl )?-([\w-]+)(?: Ar (\S+))?$/ or return "? $macros";
+        $macros =~ /^Fl (?:(\w) , Fl )?-([\w-]+)(?: Ar (\S+))?$/
+        or return "? $macros";
 
     return join ' ', $letter ? "-$letter" : (), "--$name",
                      defined $arg ? $arg : ();

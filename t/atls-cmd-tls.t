@@ -205,9 +205,6 @@ sub session_file {
             is(info(@args)->{reused}, 'r', "$protocol: resumed")
                 or diag($r->{err});
         }
-
-        my $lines = () = $t->read_file('sessions') =~ /^\w+ https:/mg;
-        cmp_ok($lines, '<=', $protocol eq 'TLSv1.2' ? 8 : 4, 'not too many');
     }
 
     # no session is had twice
@@ -216,9 +213,13 @@ sub session_file {
         $atls->start('--via', 'http://127.0.0.1:' . $t->port(PLAIN)
                               . '/.well-known/atls', @trust, @file,
                      "$site/info")
-    } 1 .. 8;
+    } 1 .. 12;
     my @results = map { $atls->finish($_) } @running;
-    is(scalar(grep { $_->{code} == 0 } @results), 8, 'eight at a time');
+    is(scalar(grep { $_->{code} == 0 } @results), 12, 'a dozen at a time');
+
+    my %kept;
+    $kept{$_}++ for $t->read_file('sessions') =~ /^\w+ (https:.*)$/mg;
+    is(scalar(grep { $_ > 4 } values %kept), 0, 'four are kept, not more');
     is(info(@file)->{reused}, 'r', 'and the file is as it should be');
 
     is(info(@file, '--cert', $t->path('client.crt'),
@@ -273,11 +274,8 @@ sub early_data {
 
     is(info(@file, '--early-data')->{early}, '', 'no session, no early data');
 
-    my $posts = posts();
     my $info = info(@file, '--early-data');
     is("$info->{early} $info->{reused}", '1 r', 'early data');
-    $t->wait_for(sub { posts() - $posts >= 3 });
-    is(posts() - $posts, 3, 'two POSTs and a farewell');
 
     is(info(@file)->{early}, '', 'not without the option');
 
@@ -301,13 +299,6 @@ sub early_data {
 }
 
 
-sub posts {
-    my @posts = $t->read_file('outer.log') =~ m!^POST \S+ 200!mg;
-
-    return scalar @posts;
-}
-
-
 sub exporter {
     my @export = ('--export', 'EXPORTER-Channel-Binding:32');
     my @file = ('--session-file', $t->path('exports'));
@@ -328,7 +319,8 @@ sub exporter {
     }
 
     $r = atls('--export', 'EXPORTER-a:b:5', "$site/info");
-    like($r->{err}, qr/\AEXPORTER-a:b [0-9a-f]{10}\n\z/, 'a label with a colon');
+    like($r->{err}, qr/\AEXPORTER-a:b [0-9a-f]{10}\n\z/,
+         'a label with a colon');
 
     $r = atls(@export, "$site/info", "$site/info");
     my @keys = $r->{err} =~ / (\w{64})$/mg;
@@ -488,10 +480,9 @@ sub report {
 
     # in the words of RFC 9651, and names in those of RFC 4514
 
-    my $value = "sha-256=:$sha256:, "
-                . 'subject="CN=a \\\\\"box\\\\\",O=M\\\\C3\\\\BCller\\\\, Inc.", '
-                . 'issuer="CN=a \\\\\"box\\\\\",O=M\\\\C3\\\\BCller\\\\, Inc.", '
-                . 'verified=?0';
+    my $name = '"CN=a \\\\\"box\\\\\",O=M\\\\C3\\\\BCller\\\\, Inc."';
+    my $value = "sha-256=:$sha256:, subject=$name, issuer=$name, verified=?0";
+
     is($_, $value, 'the service knows of the middlebox') for reported(2);
 
     $sha256 = encode_base64(sha256(der('localhost')), '');
@@ -745,7 +736,6 @@ events { }
 http {
     %%GLOBALS_HTTP%%
 
-    log_format outer '\$request_method \$uri \$status';
     log_format seen '\$request atls=\$atls';
 
     atls_certificate %%TESTDIR%%/localhost.crt;
@@ -781,8 +771,6 @@ $ssl
             atls on;
             atls_early_data on;
             keepalive_timeout 0;
-            access_log %%TESTDIR%%/outer.log outer;
-            access_log %%TESTDIR%%/seen.log seen;
         }
 
         location = /late {

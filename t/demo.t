@@ -13,38 +13,82 @@ my $dir = tempdir(CLEANUP => 1);
 my $out = run_demo($dir);
 my $status = $?;
 
-my %part = map { /\A== (.*?)\n(.*)\z/s ? ($1 => $2) : () }
-           split /^(?=== )/m, $out;
+my %part = map { /\A(.*?)\n(.*)\z/s ? ($1 => $2) : () }
+           split /^== /m, $out;
 
-plan(tests => 11);
+plan(tests => 16);
 
 is($status, 0, 'exit status') or diag($out);
 
-like($part{'What the middlebox sees of it'} || '',
-     qr{^\ +POST\ /.well-known/atls\ HTTP/1.1\n
-        .*^\ +Content-Type:\ application/atls\+octet-stream\n
-        .*^\ +Cookie:\ atls=[\w-]{22}\n
-        .*^\ +17\ 03\ 03\ }msx, 'the outer request');
-unlike($part{'What the middlebox sees of it'} || 'tea', qr/tea/,
-       'has nothing of the inner one');
-like($part{'What the backend sees of it'} || '',
-     qr{^    POST /body/orders HTTP/1\.[01]\n.*^    two pounds of tea}ms,
-     'the inner request');
-like($part{'What the backend sees of it'} || '', qr/^    X-ATLS: TLSv1\.3 /m,
-     'with variables');
-like($part{'What the middlebox sees of the answer'} || '',
-     qr{^    HTTP/1.1 200 OK\n.*^    17 03 03 }ms, 'the outer response');
-like($part{'What the client decrypts'} || '',
-     qr{^    HTTP/1.1 200 OK\n.*^    two pounds of tea}ms, 'the answer');
+# side by side: what the ends say, and what is seen between them
+
+my ($said, $seen, $decrypted, $delivered) = columns('The request');
+
+like($said, qr{^POST /body/orders HTTP/1\.1\n.*^two pounds of tea}ms,
+     'the request');
+like($seen, qr{^POST\ /.well-known/atls\ HTTP/1.1\n
+               .*^Content-Type:\ application/atls\+octet-stream\n
+               .*^Cookie:\ atls=[\w-]{22}\n
+               .*^17\ 03\ 03\ }imsx, 'the outer request');
+unlike($seen, qr/tea|orders/, 'has nothing of the inner one');
+like($decrypted, qr{^POST /body/orders HTTP/1\.1\n.*^two pounds of tea}ms,
+     'decrypted');
+like($delivered, qr{^POST /body/orders HTTP/1\.[01]\n.*^two pounds of tea}ms,
+     'delivered');
+like($delivered, qr/^X-ATLS: TLSv1\.3 /m, 'with variables');
+
+($said, $seen) = columns('The answer');
+
+like($said, qr{^HTTP/1.1 200 OK\n.*^two pounds of tea}ms, 'the answer');
+like($seen, qr{^HTTP/1.1 200 OK\n.*^17 03 03 }ms, 'the outer response');
+unlike($seen, qr/tea/, 'has nothing of the inner one');
+
+($said, $seen) = columns('The same by plain HTTPS');
+
+like($seen, qr{^POST /body/orders HTTP/1\.1\n.*^two pounds of tea}ms,
+     'plain HTTPS');
 
 my @checks = ($part{'Checks'} || '') =~ /^    (ok|FAILED)  /mg;
 
-cmp_ok(scalar @checks, '>=', 6, 'checks');
+cmp_ok(scalar @checks, '>=', 8, 'checks');
 is(scalar(grep { $_ ne 'ok' } @checks), 0, 'none has failed');
 like($out, qr/^All is as it should be\.$/m, 'it says so');
 
 opendir my $d, $dir or die "$dir: $!\n";
 is(join(' ', grep { !/^\.\.?$/ } readdir $d), '', 'nothing is left');
+is(join(' ', processes($dir)), '', 'no process, either');
+
+
+# The columns of a part, or of the rows of its columns.
+
+sub columns {
+    my ($name) = @_;
+
+    return map { my $rows = $_; map { column($rows, $_) } 0, 1 }
+           split /\n\n/, $part{$name} || '';
+}
+
+
+sub column {
+    my ($rows, $n) = @_;
+
+    return join '', map { my @c = split / \| /; (defined $c[$n] ? $c[$n] : '')
+                              =~ s/^    //r =~ s/ *$/\n/r }
+                    split /\n/, $rows;
+}
+
+
+# Whatever has the directory in its arguments.
+
+sub processes {
+    my ($tmp) = @_;
+
+    return grep {
+        open my $fh, '<', $_ or next;
+        my $arguments = <$fh>;
+        defined $arguments && index($arguments, $tmp) >= 0
+    } glob '/proc/[0-9]*/cmdline';
+}
 
 
 sub run_demo {

@@ -2,12 +2,13 @@
 
 # One request through ATLS, and what each hop saw of it.
 #
-#     client ---- middlebox ---- nginx with the module ---- backend
+#     client ---- mitmproxy ---- nginx with the module ---- backend
 #
 #     make demo
 #
-# The client's TLS is OpenSSL's, by way of Net::SSLeay.  The exit status is 0
-# if all that is shown is as it should be.
+# mitmproxy takes the outer TLS apart with an authority of its own, which nobody
+# has asked for.  (Debian 13 has no mitmproxy: haproxy stands in.)  The exit
+# status is 0 if all that is shown is as it should be.
 
 use strict;
 use warnings;
@@ -20,25 +21,32 @@ use IO::Socket::INET;
 use Test::Atls;
 use Test::Atls::Backend;
 use Test::Atls::Client;
-use Test::Atls::Relay;
+use Test::Atls::Middlebox;
+use Test::Atls::Outer;
 
+
+use constant {
+    LEFT  => 43,
+    RIGHT => 48,
+};
 
 my $uri = '/body/orders';
-my $body = "two pounds of tea, to be paid by card 4111 1111 1111 1111\n";
+my $body = "two pounds of tea, card 4111 1111 1111 1111\n";
+my $request = Test::Atls::Client::format_request(
+    'POST', $uri, $body, 'Content-Type' => 'text/plain');
 my $failed = 0;
-
-# what was said, and what was seen of it
-
-my ($seen, $answer, $asked, $answered);
 
 # ports that the kernel has to give, so that not even a lock is left behind
 
 my %ports;
-@ports{0 .. 2} = free_ports(3);
+@ports{0 .. 4} = free_ports(5);
 
-my $t = Test::Atls->new(workers => 1, ports => \%ports);
+my $t = Test::Atls->new(workers => 4, ports => \%ports);
 
-$t->make_cert('localhost');
+$t->make_cert('ca', is_ca => 1, subject => '/CN=The CA that the client trusts');
+$t->make_cert('localhost', ca => 'ca');
+$t->make_cert('outer', san => 'DNS:localhost');
+
 $t->write_conf(<<'EOC');
 %%GLOBALS%%
 
@@ -48,9 +56,20 @@ events {
 http {
     %%GLOBALS_HTTP%%
 
+    log_format inner escape=none "$request\n"
+                                 "Host: $http_host\n"
+                                 "Content-Type: $content_type\n"
+                                 "Content-Length: $content_length\n"
+                                 "\n"
+                                 "$request_body";
+
     server {
-        listen       127.0.0.1:%%PORT_0%%;
+        listen       127.0.0.1:%%PORT_0%% ssl;
+        listen       127.0.0.1:%%PORT_1%%;
         server_name  localhost;
+
+        ssl_certificate      %%TESTDIR%%/outer.crt;
+        ssl_certificate_key  %%TESTDIR%%/outer.key;
 
         location = /.well-known/atls {
             atls                  on;
@@ -60,152 +79,247 @@ http {
             proxy_pass            http://127.0.0.1:%%PORT_2%%;
             proxy_set_header      Host $host;
             proxy_set_header      X-ATLS "$atls_protocol $atls_cipher";
+
+            access_log            %%TESTDIR%%/inner.log inner if=$atls;
+        }
+
+        location / {
+            proxy_pass            http://127.0.0.1:%%PORT_2%%;
         }
     }
 }
 EOC
 
 my $backend = Test::Atls::Backend->start($t, $ports{2});
-my $relay = Test::Atls::Relay->start($t, $ports{1}, $ports{0});
 
 $t->run();
 
-heading('Who is who');
-say_lines(map { sprintf '%-15s %s', @$_ }
-          [ 'client', 'the TLS of OpenSSL, records in the bodies of POSTs' ],
-          [ 'middlebox', "port $ports{1}, passes on plain HTTP" ],
-          [ 'nginx', "port $ports{0}, with ngx_http_atls_module" ],
-          [ 'backend', "port $ports{2}, knows nothing of all that" ]);
+my $name = Test::Atls::Middlebox->missing('mitmproxy') ? 'haproxy'
+                                                       : 'mitmproxy';
+my $middlebox = Test::Atls::Middlebox->start($t, $name, port => $ports{3},
+                                             trust => $t->path('outer.crt'),
+                                             to => $ports{1}, tap => $ports{4});
 
-heading('nginx.conf');
-say_lines(map { s/^ {8}//r } grep { /location/ .. /^ {8}\}/ }
-          split /\n/, $t->read_file('nginx.conf'));
+# all that happens
 
-my $c = Test::Atls::Client->new(port => $ports{1},
-                                ca => $t->path('localhost.crt'));
+my $client = client($middlebox, $request);
+my ($delivered) = $backend->requests();
+my $decrypted = $t->read_file('inner.log');
+my $plain = plain_https($middlebox);
 
+$middlebox->stop();
+$t->stop();
+
+# what was seen of it: handshake, request, and the one by plain HTTPS
+
+my @handshake = $middlebox->exchanges();
+my $other = pop @handshake || [ '', '' ];
+my $seen = pop @handshake || [ '', '' ];
+
+show_hops();
 show_handshake();
 show_request();
+show_answer();
+show_other();
 check_all();
-
-$t->stop();
-check("nginx: $_", 0) for $t->faults();
 
 print $failed ? "\nFAILED\n" : "\nAll is as it should be.\n";
 exit($failed ? 1 : 0);
 
 
-sub show_handshake {
-    heading('The handshake');
+# The client: takes a request through the middlebox to the endpoint.  Returns
+# what it knows of it.
+
+sub client {
+    my ($m, $what) = @_;
+
+    my $c = Test::Atls::Client->new($m->route($ports{0}), tls => 1,
+                                    host_header => "localhost:$ports{0}",
+                                    ca => $t->path('ca.crt'));
 
     if (!$c->handshake()) {
-        print '    FAILED: ', $c->error(), "\n";
+        print 'FAILED: ', $c->error(), "\n";
         exit 1;
     }
 
-    my @traffic = $relay->traffic();
+    my $outer = $c->http_client()->{socket};
 
-    while (my ($post, $response) = splice @traffic, 0, 2) {
-        my ($line, $sent) = parts($post->[1]);
-        my ($status, $got) = parts($response->[1]);
+    return {
+        answer => $c->request($what),
+        inner => join(', ', $c->protocol(), $c->cipher()),
+        inner_cert => $c->server_cert(),
+        outer => join(', ', $outer->get_sslversion() =~ s/_/./r,
+                      $outer->get_cipher()),
+        outer_cert => $outer->peer_certificate('subject') . ' by '
+                      . $outer->peer_certificate('issuer'),
+    };
+}
 
-        say_lines(sprintf '%-35s %4d bytes of TLS', $line, length $sent);
-        say_lines(sprintf '    %-31s %4d bytes of TLS', $status, length $got);
+
+# The same request without ATLS.
+
+sub plain_https {
+    my ($m) = @_;
+
+    my $o = Test::Atls::Outer->new($m->route($ports{0}), tls => 1, uri => $uri,
+                                   host_header => "localhost:$ports{0}");
+    my $r = $o->post($body, { 'Content-Type' => 'text/plain' });
+
+    return $r ? $r->body() : '';
+}
+
+
+sub show_hops {
+    heading('Who is who');
+    say_lines(map { sprintf '%-10s %s', @$_ }
+        [ 'client', "the TLS of OpenSSL, inside of the outer one's POSTs" ],
+        [ $name, "port $ports{3}, takes apart the outer TLS" ],
+        [ 'nginx', "port $ports{0}, with ngx_http_atls_module" ],
+        [ 'backend', "port $ports{2}, knows nothing of all that" ]);
+
+    heading('nginx.conf');
+    say_lines(map { s/^ {8}//r } grep { /location =/ .. /^ {8}\}/ }
+              split /\n/, $t->read_file('nginx.conf'));
+}
+
+
+sub show_handshake {
+    heading('The handshake');
+
+    for my $exchange (@handshake) {
+        say_lines(summary('', $exchange->[0]), summary('  ', $exchange->[1]));
     }
 
-    say_lines('', $c->protocol() . ', ' . $c->cipher()
-                  . ', the certificate of localhost is verified');
+    say_lines('', map { sprintf '%-12s %s', @$_ }
+        [ 'outer TLS', $client->{outer} ],
+        [ '', "$client->{outer_cert}: never mind" ],
+        [ 'inner TLS', $client->{inner} ],
+        [ '', "$client->{inner_cert}: verified" ]);
+}
+
+
+# First line, size and first bytes of a message.
+
+sub summary {
+    my ($indent, $message) = @_;
+
+    my ($head, $rest) = parts($message);
+    my ($line) = $head =~ /\A(.*)/;
+
+    return sprintf '%-36s %5d bytes  %s ...', $indent . $line, length $rest,
+                   join ' ', unpack '(H2)8', $rest;
 }
 
 
 sub show_request {
-    my $request = Test::Atls::Client::format_request(
-        'POST', $uri, $body, 'Content-Type' => 'text/plain');
+    heading('The request');
+    columns('the client says', [ split /\r?\n/, $request ],
+            "$name sees", [ wire($seen->[0]) ]);
+    print "\n";
+    columns('nginx decrypts', [ split /\n/, $decrypted ],
+            'the backend gets', [ delivered() ]);
+}
 
-    my $before = () = $relay->traffic();
 
-    $answer = $c->request($request);
+sub show_answer {
+    heading('The answer');
+    columns('the client decrypts', [ split /\r?\n/, $client->{answer} ],
+            "$name sees", [ wire($seen->[1]) ]);
+}
 
-    my @traffic = $relay->traffic();
 
-    ($asked, $answered) = map { $_ ? $_->[1] : '' }
-                          @traffic[$before, $before + 1];
-    ($seen) = $backend->requests();
-
-    heading('What the client says');
-    say_lines(split /\r?\n/, $request);
-
-    heading('What the middlebox sees of it');
-    show_wire($asked);
-
-    heading('What the backend sees of it');
-    show_seen();
-
-    heading('What the middlebox sees of the answer');
-    show_wire($answered);
-
-    heading('What the client decrypts');
-    say_lines(split /\r?\n/, $answer);
+sub show_other {
+    heading('The same by plain HTTPS');
+    columns('the client says', [ split /\r?\n/, $request ],
+            "$name sees", [ split /\r?\n/, $other->[0] ]);
 }
 
 
 sub check_all {
-    my @posts = map { $_->[0] eq '>' ? $_->[1] : () } $relay->traffic();
-    my $wire = join '', map { $_->[1] } $relay->traffic();
+    my $wire = join '', map { @$_ } @handshake, $seen;
+    my @posts = map { $_->[0] } @handshake, $seen;
 
     heading('Checks');
 
     check('the answer is a 200 with the body that was sent',
-          $answer =~ /\AHTTP\/1.1 200 .*\r\n\r\n\Q$body\E\z/s);
+          $client->{answer} =~ /\AHTTP\/1.1 200 .*\r\n\r\n\Q$body\E\z/s);
     check('the backend got the request as it was sent',
-          $seen && $seen->{line} =~ m{^POST \Q$uri\E }
-          && $seen->{first} eq $body);
+          $delivered && $delivered->{line} =~ m{^POST \Q$uri\E }
+          && $delivered->{first} eq $body);
     check('the backend was told of the session',
-          $seen && grep { "@$_" =~ /^X-ATLS TLSv1\.\d \S/ }
-                        @{$seen->{headers}});
-    check('the middlebox saw POSTs to /.well-known/atls and nothing else',
+          grep { /^X-ATLS: TLSv1\.\d \S/ } delivered());
+    check("the outer certificate is ${name}'s, the inner one nginx's",
+          $client->{outer_cert} =~ / by \S*CN=\Q@{[$middlebox->issuer()]}\E$/
+          && $client->{inner_cert} =~ / by \S*CN=The CA that/);
+    check("$name saw POSTs to /.well-known/atls and nothing else",
           @posts == 3 && !grep { !m{\APOST /.well-known/atls HTTP} } @posts);
     check('no word of the request or the answer went over the wire',
           index($wire, 'pounds of tea') < 0 && index($wire, $uri) < 0);
     check('the bodies are TLS records of application data',
-          !grep { (parts($_))[1] !~ /\A\x17\x03\x03/ } $asked, $answered);
+          !grep { (parts($_))[1] !~ /\A\x17\x03\x03/ } @$seen);
+    check('by plain HTTPS, all of it is there to be read',
+          $plain eq $body && $other->[0] =~ /\Q$body\E\z/);
+    check("nginx: $_", 0) for $t->faults();
 }
 
 
-# The first line and the body of a message.
+sub delivered {
+    $delivered or return ();
+
+    return ($delivered->{line},
+            (map { "$_->[0]: $_->[1]" } @{$delivered->{headers}}), '',
+            split /\n/, $delivered->{first});
+}
+
+
+# Header and body of a message.
 
 sub parts {
     my ($message) = @_;
 
-    my ($line, $rest) = ($message || '') =~ /\A(.*?)\r\n.*?\r\n\r\n(.*)\z/s
-        or return ('', '');
+    my ($head, $rest) = $message =~ /\A(.*?\r\n)\r\n(.*)\z/s or return ('', '');
 
-    return ($line, $rest);
+    return ($head, $rest);
 }
 
 
-sub show_wire {
+# A message whose body is no text.
+
+sub wire {
     my ($message) = @_;
 
-    my ($head, $rest) = ($message || '') =~ /\A(.*?\r\n)\r\n(.*)\z/s or return;
+    my ($head, $rest) = parts($message);
+    my @lines = map { sprintf '%-35s %s', join(' ', unpack '(H2)*', $_),
+                              s/[^ -~]/./gr }
+                grep { defined } (unpack '(a12)*', $rest)[0 .. 4];
 
-    say_lines(split(/\r\n/, $head), '');
+    push @lines, '... ' . length($rest) . ' bytes in all' if length $rest > 60;
 
-    for my $line (grep { defined } (unpack '(a16)*', $rest)[0 .. 3]) {
-        my $hex = join ' ', unpack '(H2)*', $line;
-        say_lines(sprintf '%-49s %s', $hex, $line =~ s/[^ -~]/./gr);
-    }
-
-    say_lines('... ' . length($rest) . ' bytes in all') if length $rest > 64;
+    return (split(/\r\n/, $head), '', @lines);
 }
 
 
-sub show_seen {
-    $seen or return;
+# Two lists of lines, side by side.
 
-    say_lines($seen->{line},
-              (map { "$_->[0]: $_->[1]" } @{$seen->{headers}}), '',
-              split /\n/, $seen->{first});
+sub columns {
+    my ($left_title, $left, $right_title, $right) = @_;
+
+    my @left = ($left_title, '-' x LEFT, wrap(LEFT, @$left));
+    my @right = ($right_title, '-' x RIGHT, wrap(RIGHT, @$right));
+
+    while (@left || @right) {
+        my ($l, $r) = (shift @left, shift @right);
+
+        printf "    %-*s | %s\n", LEFT, defined $l ? $l : '',
+               defined $r ? $r : '';
+    }
+}
+
+
+sub wrap {
+    my ($width, @lines) = @_;
+
+    return map { $_ eq '' ? '' : unpack "(A$width)*" } @lines;
 }
 
 

@@ -178,9 +178,9 @@ static const cmd_option_t  cmd_options[] = {
 
 
 static const char  cmd_insecure[] =
-    "The service's certificate is always verified, inside of ATLS, unless a\n"
-    "pre-shared key takes its place: there is no -k.  The outer certificate is\n"
-    "not relied upon.\n";
+    "The service's certificate is always verified, inside of ATLS, unless\n"
+    "a pre-shared key takes its place: there is no -k.  The outer certificate\n"
+    "is not relied upon.\n";
 
 
 int

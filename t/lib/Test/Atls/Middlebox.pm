@@ -21,7 +21,7 @@ package Test::Atls::Middlebox;
 #     program()     what to run, and the Debian package that it is in
 #     prepare()     makes its files; returns the command
 #     log(), dump()
-#     exchanges()   some have it: [ request, response ], ... as bytes
+#     messages()    some have it: requests and responses in turn, as bytes
 #     unavailable() why this system may be without it; '' as a rule
 #
 # and has a directory of its own in that of the test, which is everything() it
@@ -175,6 +175,18 @@ sub make_server_cert {
     my ($self) = @_;
 
     Test::Atls::Cert::make($self->{dir}, 'localhost', ca => 'ca');
+}
+
+
+# What it saw, if nothing was going on at the same time: requests, each with its
+# response.
+
+sub exchanges {
+    my ($self) = @_;
+
+    my @messages = $self->messages();
+
+    return map { [ @messages[2 * $_, 2 * $_ + 1] ] } 0 .. @messages / 2 - 1;
 }
 
 

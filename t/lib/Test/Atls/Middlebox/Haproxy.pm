@@ -21,6 +21,7 @@ sub prepare {
                            $self->read_file('localhost.crt')
                            . $self->read_file('localhost.key'));
 
+    my $dir = $self->{dir};
     my $conf = $self->{t}->write_file($self->path('haproxy.cfg'), <<"EOC");
 global
     log stdout len 8192 format raw local0
@@ -34,7 +35,7 @@ defaults
     timeout server 60s
 
 frontend tls
-    bind 127.0.0.1:$self->{port} ssl crt $self->{dir}/server.pem alpn h2,http/1.1
+    bind 127.0.0.1:$self->{port} ssl crt $dir/server.pem alpn h2,http/1.1
     capture request header Content-Type len 100
     capture request header X-Marker len 100
     capture response header Content-Type len 100

@@ -1,7 +1,7 @@
 package Test::Atls::Middlebox::Mitmproxy;
 
 # mitmdump, as a forward proxy.  Its log is the text that it prints of each
-# exchange, its dump the file of flows.
+# exchange; a script of its own makes the dump.
 #
 #     lines => 4        how much of each body is printed
 #     modify => [ '/filter/regex/replacement', ... ]    changes bodies
@@ -10,6 +10,31 @@ use strict;
 use warnings;
 
 use parent 'Test::Atls::Middlebox';
+
+# messages as bytes, each after a line with its length
+
+my $DUMP = <<'EOS';
+import os
+
+PATH = os.path.join(os.path.dirname(__file__), "dump")
+
+
+def write(line, message):
+    header = b"".join(b"%s: %s\r\n" % f for f in message.headers.fields)
+    whole = line.encode() + b"\r\n" + header + b"\r\n" + message.raw_content
+    with open(PATH, "ab") as file:
+        file.write(b"%d\n%s" % (len(whole), whole))
+
+
+def request(flow):
+    r = flow.request
+    write(f"{r.method} {r.path} {r.http_version}", r)
+
+
+def response(flow):
+    r = flow.response
+    write(f"{r.http_version} {r.status_code} {r.reason}", r)
+EOS
 
 
 sub program { qw( mitmdump mitmproxy ) }
@@ -47,7 +72,7 @@ sub prepare {
     );
 
     return ($program, '--listen-host', '127.0.0.1', '-p', $self->{port},
-            '-w', $self->path('flows'),
+            '-s', $t->write_file($self->path('dump.py'), $DUMP),
             (map { ('--modify-body', $_) } @{$self->{modify} || []}),
             map { ('--set', "$_=$options{$_}") } sort keys %options);
 }
@@ -57,56 +82,20 @@ sub speaks_h2 { 1 }
 
 
 sub log { $_[0]->read_file('out') }
-sub dump { $_[0]->read_file('flows') }
+sub dump { $_[0]->read_file('dump') }
 
 
-# The flows, once it is stopped: they are dictionaries as tnetstrings.
-
-sub exchanges {
+sub messages {
     my ($self) = @_;
 
     my $rest = $self->dump();
-    my @exchanges;
+    my @messages;
 
-    while ($rest ne '') {
-        my ($request, $response) = @{_value(\$rest)}{qw( request response )};
-
-        push @exchanges, [
-            "$request->{method} $request->{path} $request->{http_version}\r\n"
-                . _message($request),
-            "$response->{http_version} $response->{status_code}"
-                . " $response->{reason}\r\n" . _message($response),
-        ];
+    while ($rest =~ s/\A(\d+)\n//) {
+        push @messages, substr $rest, 0, $1, '';
     }
 
-    return @exchanges;
-}
-
-
-sub _message {
-    my ($message) = @_;
-
-    return join('', map { "$_->[0]: $_->[1]\r\n" } @{$message->{headers}})
-           . "\r\n$message->{content}";
-}
-
-
-# Takes a value off the string: its length, its bytes, its type.
-
-sub _value {
-    my ($string) = @_;
-
-    $$string =~ s/\A(\d+):// or die "not a tnetstring\n";
-
-    my $bytes = substr $$string, 0, $1, '';
-    my $type = substr $$string, 0, 1, '';
-
-    return $type eq '~' ? undef : $bytes unless $type =~ /[\]}]/;
-
-    my @values;
-    push @values, _value(\$bytes) while $bytes ne '';
-
-    return $type eq '}' ? { @values } : \@values;
+    return @messages;
 }
 
 

@@ -1,9 +1,9 @@
 package Test::Atls::Middlebox::Squid;
 
-# squid, as a forward proxy that intercepts what is inside of CONNECT (ssl-bump);
-# with bump => 0, as one that does not.  What it can read it has scanned, but for
-# answers of a length that is not said: some versions get stuck with long ones
-# (Squid's bug 5352).  The scanner's record is its dump.
+# squid, as a forward proxy that intercepts what is inside of CONNECT, by
+# ssl-bump; with bump => 0, as one that does not.  What it can read it has
+# scanned, but for answers of a length that is not said: some versions get stuck
+# with long ones (Squid's bug 5352).  The scanner's record is its dump.
 #
 #     scanner => port       where the scanner listens
 

@@ -22,22 +22,12 @@ sub start_tap {
 sub route { (port => $_[0]{port}) }
 
 
-# If they do not overlap.
+# As long as one follows the other.
 
-sub exchanges {
-    my ($self) = @_;
-
-    my @messages = map { $_->[1] } $self->{relay}->traffic();
-
-    return map { [ @messages[2 * $_, 2 * $_ + 1] ] } 0 .. @messages / 2 - 1;
-}
+sub messages { map { $_->[1] } $_[0]{relay}->traffic() }
 
 
-sub dump {
-    my ($self) = @_;
-
-    return join '', map { $_->[1] } $self->{relay}->traffic();
-}
+sub dump { join '', $_[0]->messages() }
 
 
 1;
