@@ -163,9 +163,10 @@ my %bodies = (
     'random bytes'          => pack('C*', map { int rand 256 } 1 .. 500),
 );
 
-# the record type of a handshake and TLS's version would be no garbage
+# the record type of a handshake and TLS's version would be no garbage, nor
+# would a ClientHello of SSL 2.0, whose third byte is a 1
 
-substr($bodies{'random bytes'}, 0, 2) = "\xff\xfe";
+substr($bodies{'random bytes'}, 0, 3) = "\xff\xfe\xfd";
 
 for my $name (sort keys %bodies) {
     my $r = answer('POST', $bodies{$name}, 'Content-Type' => $type);
