@@ -34,6 +34,10 @@ my %ELSEWHERE = (
                     => 'tools/build.sh does',
 );
 
+# those of the client, with where they are, and those that were run
+
+my (@client_commands, %client_run);
+
 my $root = Test::Atls::root();
 my @files = ("$root/README.md", sort glob "$root/docs/*.md");
 my @blocks = map { blocks($_) } @files;
@@ -52,6 +56,7 @@ routed();
 raw_payload();
 real_addresses();
 who_the_client_is();
+reported();
 server_names();
 early_data();
 directives();
@@ -59,6 +64,7 @@ variables();
 https();
 flights();
 links();
+client_commands();
 
 $t->done_testing();
 
@@ -181,7 +187,10 @@ sub commands {
                 is(system("cd $dir && { $run; } >command.out 2>&1"), 0, $where)
                     or diag($t->read_file('command.out'));
 
-            } elsif ($command !~ /^atls /) {
+            } elsif ($command =~ /^atls /) {
+                push @client_commands, [ $command, $where ];
+
+            } else {
                 fail("$where: nobody checks it");
             }
         }
@@ -271,10 +280,46 @@ sub client {
 }
 
 
+# A command of the client: its output.
+
 sub run_client {
-    my ($args) = block('sh', 'README.md', 'A client') =~ /^atls (.*)$/m;
+    my ($file, $heading) = @_ ? @_ : ('README.md', 'A client');
+    my ($args) = block('sh', $file, $heading) =~ /^atls (.*)$/m;
+
+    $client_run{"atls $args"}++;
 
     return $atls->run(split ' ', localized($args))->{out};
+}
+
+
+sub client_commands {
+    ok($client_run{$_->[0]}, "$_->[1]: was run") for @client_commands;
+}
+
+
+# The program that uses the library: it needs no macros, and no other headers.
+
+sub run_example {
+    my $build = $atls->lib()->build();
+    my $source = $t->write_file('example.c',
+                                block('c', 'clients.md', 'libatls'));
+    my $program = $t->path('example');
+    my $cc = $ENV{CC} || 'cc';
+    my $asan = $ENV{TEST_ASAN} ? '-fsanitize=address,undefined' : '';
+
+    is(system("$cc -std=c99 -Wall -Wextra -Werror $asan -I$root/src/client"
+              . " -o $program $source $build/libatls.a"
+              . ' $(pkg-config --libs libcurl libssl libcrypto)'
+              . " >$program.err 2>&1"), 0, 'the example is compiled')
+        or diag($t->read_file('example.err'));
+
+    # nobody's proxies
+
+    local %ENV = map { $_ => $ENV{$_} } grep { !/_proxy$/i } keys %ENV;
+
+    return `$program https://localhost @{[ localized(
+                'http://localhost:8080/.well-known/atls'
+                . ' /etc/nginx/certs/localhost.crt') ]} 2>&1`;
 }
 
 
@@ -305,6 +350,17 @@ sub routed {
              qr{\AHTTP/1.1 403 }, 'the private location, without');
 
         like(run_client(), qr/^X-ATLS-Session: [\da-f]{32}$/m, 'the client');
+
+        my $posted = run_client('clients.md', 'The command');
+
+        like($posted, qr{\AHTTP/1\.1 200 .*^POST /private/readings HTTP/}ms,
+             'the client, with data');
+        like($posted, qr/^Content-Length: 8\r?$/m, 'all of it');
+
+        my $example = run_example();
+
+        like($example, qr/^status 200$/m, 'the example');
+        like($example, qr/^X-ATLS-Session: [\da-f]{32}\r?$/m, 'its answer');
     });
 }
 
@@ -373,6 +429,24 @@ sub who_the_client_is {
 
         unlike($device, qr/forged/, 'nothing forged, of one with a key');
         like($device, qr/^X-Client-PSK: device-1\r?$/m, 'its identity');
+    });
+}
+
+
+# What a client reports is taken from inside only.
+
+sub reported {
+    serve(block('nginx', 'security.md', 'The report of a middlebox'), sub {
+        my $name = 'ATLS-Outer-Certificate';
+
+        like(client()->get('/', $name => 'verified=?0')->body(),
+             qr/^$name: verified=\?0\r?$/m, 'a report from inside');
+
+        my $outside = http_raw($t->port(0), "GET / HTTP/1.0\r\n"
+                                            . "$name: verified=?0\r\n\r\n");
+
+        like($outside, qr{^GET / HTTP/}m, 'a request without ATLS');
+        unlike($outside, qr/$name|verified/i, 'has none');
     });
 }
 

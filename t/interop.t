@@ -191,7 +191,7 @@ sub documentation {
 
     for my $commands ($doc =~ /^```console\n(.*?)^```$/msg) {
         my ($name) = $commands =~ /\b(\w+)\.(?:c|java|mjs|py|pl)\b/;
-        $commands{$name} = $commands;
+        $commands{$name} = $commands if defined $name;
     }
 
     return %commands;
