@@ -634,6 +634,10 @@ atls_outer_code(atls_outer_t *outer, CURLcode code)
     curl_easy_getinfo(outer->curl, CURLINFO_HTTP_CONNECTCODE, &connect);
 
     if (connect && connect / 100 != 2 && code != CURLE_OPERATION_TIMEDOUT) {
+
+        /* some versions of libcurl say that there was no connection */
+
+        outer->code = CURLE_PROXY;
         return ATLS_ERROR_PROXY;
     }
 
