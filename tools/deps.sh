@@ -16,7 +16,7 @@ packages=(
     nginx nginx-dev libssl-dev libpcre2-dev zlib1g-dev      # to build
     libcurl4-openssl-dev pkg-config                         # the client, too
     perl openssl curl libgnutls28-dev libnet-ssleay-perl libio-socket-ssl-perl
-    libfcgi-perl python3 mandoc                             # to test
+    libfcgi-perl python3 mandoc gnutls-bin                  # to test
     squid-openssl haproxy                                   # between the ends
     "${stacks[@]}"
     "$@"

@@ -185,7 +185,9 @@ typedef enum {
     ATLS_CONNECT_TIMEOUT,   /* milliseconds, for each outer connection; 0 for
                                none; default 30000 */
     ATLS_TIMEOUT,           /* milliseconds, for a request, its handshake and
-                               its repetition together; 0, default, for none */
+                               its repetition together; 0, default, for none.
+                               Giving up within a request's body may take a
+                               second more, to tell the server */
     ATLS_IDLE_TIMEOUT,      /* milliseconds, rounded up to seconds, in which
                                the outer connection moves not one byte; 0 for
                                none; default 300000 */
@@ -295,8 +297,11 @@ typedef enum {
 
 /*
  * The next bytes of a body: returns how many of the size, 0 at the end, -1 to
- * give up.
+ * give up; or ATLS_READ_FLUSH if there are none yet: then it is called again
+ * when what was read has been sent, which else waits until it fills a POST.
  */
+
+#define ATLS_READ_FLUSH         (-2)
 
 typedef long (*atls_read_pt)(void *data, void *buf, size_t size);
 

@@ -14,6 +14,7 @@
 #define ATLS_RECORD_EXPANSION   64          /* header, tag and then some */
 #define ATLS_RECORD_SIZE        SSL3_RT_MAX_PLAIN_LENGTH
 #define ATLS_FAREWELL_TIME      5000
+#define ATLS_ABANDON_TIME       1000
 
 
 static atls_error_e atls_exchange_enter(atls_client_t *client);
@@ -27,6 +28,7 @@ static atls_error_e atls_exchange_write(atls_client_t *client,
     const unsigned char *bytes, size_t n);
 static size_t atls_exchange_room(const atls_client_t *client);
 static int atls_exchange_answered(const atls_client_t *client);
+static void atls_exchange_abandon(atls_client_t *client);
 static atls_error_e atls_exchange_end(atls_client_t *client, atls_error_e rc);
 static atls_error_e atls_session_open(atls_client_t *client, int early);
 static atls_error_e atls_session_early(atls_client_t *client);
@@ -34,7 +36,8 @@ static atls_error_e atls_session_handshake(atls_client_t *client);
 static atls_error_e atls_session_post(atls_client_t *client);
 static atls_error_e atls_session_sink(void *data, const unsigned char *bytes,
     size_t n);
-static void atls_session_farewell(atls_client_t *client);
+static void atls_session_farewell(atls_client_t *client, int64_t deadline);
+static int64_t atls_session_patience(const atls_client_t *client);
 static atls_error_e atls_session_ignore(void *data, const unsigned char *bytes,
     size_t n);
 
@@ -130,7 +133,7 @@ atls_close(atls_client_t *client)
         client->deadline = 0;
 
         atls_tls_shutdown(&client->tls);
-        atls_session_farewell(client);
+        atls_session_farewell(client, atls_session_patience(client));
     }
 
     atls_failure_clear(&client->failure);
@@ -285,20 +288,26 @@ atls_exchange_send(atls_client_t *client)
 
         n = atls_exchange_room(client);
 
-        if (n < ATLS_MESSAGE_MIN) {
-            rc = atls_session_post(client);
+        if (n >= ATLS_MESSAGE_MIN) {
+            rc = atls_message_read(message, buf, n, &n);
 
-            if (rc != ATLS_OK || atls_exchange_answered(client)) {
-                return rc;
+            if (rc == ATLS_OK && n) {
+                rc = atls_exchange_write(client, buf, n);
+                continue;
             }
 
-            continue;
+            if (rc != ATLS_OK) {
+                atls_exchange_abandon(client);
+                break;
+            }
         }
 
-        rc = atls_message_read(message, buf, n, &n);
+        /* it is full, or there is nothing more for it yet */
 
-        if (rc == ATLS_OK) {
-            rc = atls_exchange_write(client, buf, n);
+        rc = atls_session_post(client);
+
+        if (rc != ATLS_OK || atls_exchange_answered(client)) {
+            return rc;
         }
     }
 
@@ -361,6 +370,22 @@ atls_exchange_answered(const atls_client_t *client)
 }
 
 
+/*
+ * The request has no end: the server, which has some of it, would wait for the
+ * rest.  Who does not want to wait any more has to, for a moment.
+ */
+
+static void
+atls_exchange_abandon(atls_client_t *client)
+{
+    if (!client->tls.closed) {
+        atls_outer_set_wait(client->outer, NULL, NULL);
+        atls_tls_shutdown(&client->tls);
+        atls_session_farewell(client, atls_clock() + ATLS_ABANDON_TIME);
+    }
+}
+
+
 static atls_error_e
 atls_exchange_end(atls_client_t *client, atls_error_e rc)
 {
@@ -373,7 +398,7 @@ atls_exchange_end(atls_client_t *client, atls_error_e rc)
              && client->sent))
     {
         if (rc == ATLS_ERROR_TLS || rc == ATLS_ERROR_CERTIFICATE) {
-            atls_session_farewell(client);
+            atls_session_farewell(client, atls_session_patience(client));
         }
 
         return rc;
@@ -575,9 +600,8 @@ atls_session_sink(void *data, const unsigned char *bytes, size_t n)
  */
 
 static void
-atls_session_farewell(atls_client_t *client)
+atls_session_farewell(atls_client_t *client, int64_t deadline)
 {
-    int64_t         deadline;
     atls_failure_t  failure;
 
     if (!atls_tls_pending(&client->tls)) {
@@ -585,13 +609,6 @@ atls_session_farewell(atls_client_t *client)
     }
 
     failure = client->failure;
-    deadline = atls_clock() + ATLS_FAREWELL_TIME;
-
-    if (client->deadline && client->deadline < deadline) {
-        deadline = client->deadline;
-    }
-
-    client->out.len = 0;
 
     if (atls_tls_drain(&client->tls, &client->out) == ATLS_OK) {
         atls_outer_set_deadline(client->outer, deadline);
@@ -602,6 +619,18 @@ atls_session_farewell(atls_client_t *client)
 
     client->out.len = 0;
     client->failure = failure;
+}
+
+
+static int64_t
+atls_session_patience(const atls_client_t *client)
+{
+    int64_t  deadline;
+
+    deadline = atls_clock() + ATLS_FAREWELL_TIME;
+
+    return client->deadline && client->deadline < deadline ? client->deadline
+                                                           : deadline;
 }
 
 

@@ -331,6 +331,11 @@ atls_message_chunk(atls_message_t *message, unsigned char *buf, size_t size,
 
     got = atls_message_source(message, data,
                               size - ATLS_CHUNK_HEAD - ATLS_CHUNK_TAIL);
+    if (got == ATLS_READ_FLUSH) {
+        *n = 0;
+        return ATLS_OK;
+    }
+
     if (got < 0) {
         return message->failure->error;
     }
@@ -364,6 +369,11 @@ atls_message_raw(atls_message_t *message, unsigned char *buf, size_t size,
 
     got = atls_message_source(message, buf,
                               (uint64_t) left < size ? (size_t) left : size);
+    if (got == ATLS_READ_FLUSH) {
+        *n = 0;
+        return ATLS_OK;
+    }
+
     if (got < 0) {
         return message->failure->error;
     }
@@ -382,7 +392,10 @@ atls_message_raw(atls_message_t *message, unsigned char *buf, size_t size,
 }
 
 
-/* What is there of the body: how many bytes, 0 at its end, -1 on an error. */
+/*
+ * What is there of the body: how many bytes, 0 at its end, -1 on an error, or
+ * ATLS_READ_FLUSH.
+ */
 
 static long
 atls_message_source(atls_message_t *message, unsigned char *buf, size_t size)
@@ -417,6 +430,10 @@ atls_message_source(atls_message_t *message, unsigned char *buf, size_t size)
 
     case ATLS_BODY_READ:
         got = request->read(request->data, buf, size);
+
+        if (got == ATLS_READ_FLUSH) {
+            return got;
+        }
 
         if (got < 0 || (size_t) got > size) {
             atls_fail(message->failure, ATLS_ERROR_ABORTED,

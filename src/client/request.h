@@ -38,7 +38,8 @@ atls_error_e atls_message_open(atls_message_t *message,
 
 /*
  * The next bytes of the body as it is to be sent, from 1 to size, which is
- * ATLS_MESSAGE_MIN or more.  Not to be called once it has ended.
+ * ATLS_MESSAGE_MIN or more; 0: there are none yet, what was read is to be sent.
+ * Not to be called once it has ended.
  */
 
 #define ATLS_MESSAGE_MIN    64

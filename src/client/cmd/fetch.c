@@ -33,7 +33,7 @@ cmd_fetch(int argc, char **argv)
 
     memset(&fetch, 0, sizeof(cmd_fetch_t));
 
-    code = cmd_options_parse(&fetch.options, argc, argv);
+    code = cmd_options_parse(&fetch.options, CMD_FETCH, argc, argv);
 
     if (code == CMD_OK && !fetch.options.done) {
         code = cmd_inner_init(&fetch.inner, &fetch.options);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "client.h"
 #include "exitcode.h"
 #include "inner.h"
 #include "report.h"
@@ -17,8 +18,6 @@
 
 
 static int cmd_inner_client(cmd_inner_t *inner, const char *origin);
-static atls_error_e cmd_inner_strings(const cmd_inner_t *inner);
-static atls_error_e cmd_inner_numbers(const cmd_inner_t *inner);
 static void cmd_inner_close(cmd_inner_t *inner);
 static atls_error_e cmd_inner_report(cmd_inner_t *inner,
     cmd_transfer_t *transfer);
@@ -26,8 +25,6 @@ static atls_error_e cmd_inner_send(cmd_inner_t *inner,
     cmd_transfer_t *transfer);
 static int cmd_inner_status(void *data, int status, const char *reason);
 static void cmd_inner_export(cmd_transfer_t *transfer);
-static int cmd_inner_fail(cmd_inner_t *inner, atls_error_e error,
-    int answered);
 
 
 int
@@ -62,7 +59,8 @@ cmd_inner_perform(cmd_inner_t *inner, cmd_transfer_t *transfer)
     }
 
     code = transfer->code != CMD_OK
-           ? transfer->code : cmd_inner_fail(inner, rc, transfer->status != 0);
+           ? transfer->code : cmd_client_fail(inner->client, rc,
+                                             transfer->status != 0);
 
     if (inner->options->verbose) {
         cmd_verbose_peers(inner->client);
@@ -86,100 +84,18 @@ cmd_inner_perform(cmd_inner_t *inner, cmd_transfer_t *transfer)
 static int
 cmd_inner_client(cmd_inner_t *inner, const char *origin)
 {
-    atls_error_e  rc;
-
     if (inner->client && strcasecmp(inner->origin, origin) == 0) {
         return CMD_OK;
     }
 
     cmd_inner_close(inner);
 
-    rc = atls_client_create(&inner->client, origin);
-
-    if (rc != ATLS_OK) {
-        return rc == ATLS_ERROR_MEMORY
-               ? cmd_fail(CMD_MEMORY, "out of memory")
-               : cmd_fail(CMD_URL, "\"%s\" has no host to ask for", origin);
-    }
-
     inner->origin = cmd_copy(origin, strlen(origin));
 
-    rc = cmd_inner_strings(inner);
-
-    if (rc == ATLS_OK) {
-        rc = cmd_inner_numbers(inner);
-    }
-
-    if (rc == ATLS_OK && inner->options->verbose) {
-        rc = atls_set_debug(inner->client, cmd_verbose, NULL);
-    }
-
-    if (rc == ATLS_OK && inner->sessions) {
-        rc = atls_set_store(inner->client, cmd_sessions_store(inner->sessions));
-    }
-
-    return cmd_inner_fail(inner, rc, 0);
-}
-
-
-static atls_error_e
-cmd_inner_strings(const cmd_inner_t *inner)
-{
-    size_t                i;
-    atls_error_e          rc;
-    const cmd_options_t  *options = inner->options;
-
-    const char *const     protocol = options->tls12 ? "TLSv1.2" : NULL;
-
-    const struct {
-        atls_string_e     option;
-        const char       *value;
-    } strings[] = {
-        { ATLS_ENDPOINT,        options->via },
-        { ATLS_CA_FILE,         options->ca_file },
-        { ATLS_CERT_FILE,       options->cert_file },
-        { ATLS_KEY_FILE,        options->key_file },
-        { ATLS_KEY_PASSPHRASE,  options->passphrase },
-        { ATLS_PSK_IDENTITY,    options->psk_identity },
-        { ATLS_PSK_KEY,         options->psk_key },
-        { ATLS_MIN_PROTOCOL,    protocol },
-        { ATLS_MAX_PROTOCOL,    protocol },
-        { ATLS_CIPHERS,         options->ciphers },
-        { ATLS_CIPHERSUITES,    options->ciphersuites },
-        { ATLS_PROXY,           options->proxy },
-    };
-
-    rc = ATLS_OK;
-
-    for (i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
-        if (rc == ATLS_OK && strings[i].value) {
-            rc = atls_set_string(inner->client, strings[i].option,
-                                 strings[i].value);
-        }
-    }
-
-    return rc;
-}
-
-
-static atls_error_e
-cmd_inner_numbers(const cmd_inner_t *inner)
-{
-    atls_error_e          rc;
-    const cmd_options_t  *options = inner->options;
-
-    rc = atls_set_number(inner->client, ATLS_TIMEOUT, options->max_time);
-
-    if (rc == ATLS_OK && options->connect_timeout != -1) {
-        rc = atls_set_number(inner->client, ATLS_CONNECT_TIMEOUT,
-                             options->connect_timeout);
-    }
-
-    if (rc == ATLS_OK && options->early_data) {
-        rc = atls_set_number(inner->client, ATLS_EARLY_DATA, 1);
-    }
-
-    return rc;
+    return cmd_client_create(&inner->client, origin, inner->options,
+                             inner->sessions
+                             ? cmd_sessions_store(inner->sessions) : NULL,
+                             NULL);
 }
 
 
@@ -285,28 +201,6 @@ cmd_inner_export(cmd_transfer_t *transfer)
     }
 
     free(key);
-}
-
-
-static int
-cmd_inner_fail(cmd_inner_t *inner, atls_error_e error, int answered)
-{
-    char        *text;
-    int          code;
-
-    if (error == ATLS_OK) {
-        return CMD_OK;
-    }
-
-    /* asking for the code loses the text */
-
-    text = cmd_format("%s", atls_error_text(inner->client));
-    code = cmd_code(inner->client, error, answered);
-
-    cmd_fail(code, "%s%s%s", atls_strerror(error), *text ? ": " : "", text);
-    free(text);
-
-    return code;
 }
 
 

@@ -11,6 +11,8 @@
 
 #include "exitcode.h"
 #include "fetch.h"
+#include "forward.h"
+#include "tunnel.h"
 
 
 typedef struct {
@@ -24,6 +26,8 @@ static int cmd_run(int argc, char **argv);
 
 static const cmd_command_t  cmd_commands[] = {
     { "fetch", cmd_fetch },                 /* and whatever is none of these */
+    { "forward", cmd_forward },
+    { "tunnel", cmd_tunnel },
 };
 
 

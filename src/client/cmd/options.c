@@ -18,10 +18,19 @@
 
 #define CMD_LONG        256             /* of getopt: no character */
 
+#define CMD_SERVERS     (CMD_FORWARD | CMD_TUNNEL)
+#define CMD_CLIENTS     (CMD_FETCH | CMD_FORWARD)
+#define CMD_ALL         (CMD_FETCH | CMD_FORWARD | CMD_TUNNEL)
+
+#define CMD_SESSIONS    16
+#define CMD_SESSIONS_LIMIT  1024
+#define CMD_IDLE        60000           /* milliseconds: servers wait longer */
+
 
 typedef struct cmd_option_s  cmd_option_t;
 
 struct cmd_option_s {
+    unsigned         commands;
     int              ch;                /* 0: none */
     const char      *name;
     const char      *arg;               /* NULL: none */
@@ -33,9 +42,15 @@ struct cmd_option_s {
 
 
 static int cmd_options_read(cmd_options_t *options, int argc, char **argv);
-static void cmd_options_getopt(char *letters, struct option *names);
-static int cmd_options_unknown(int missing, const char *arg);
-static int cmd_options_check(const cmd_options_t *options);
+static void cmd_options_getopt(const cmd_options_t *options, char *letters,
+    struct option *names);
+static const cmd_option_t *cmd_options_find(const cmd_options_t *options,
+    int ch);
+static int cmd_options_unknown(const cmd_options_t *options, int missing,
+    const char *arg);
+static const char *cmd_options_check(const cmd_options_t *options);
+static const char *cmd_options_check_fetch(const cmd_options_t *options);
+static const char *cmd_options_check_server(const cmd_options_t *options);
 static int cmd_set_flag(cmd_options_t *options, const cmd_option_t *option,
     char *value);
 static int cmd_set_text(cmd_options_t *options, const cmd_option_t *option,
@@ -43,6 +58,8 @@ static int cmd_set_text(cmd_options_t *options, const cmd_option_t *option,
 static int cmd_set_secret(cmd_options_t *options, const cmd_option_t *option,
     char *value);
 static int cmd_set_time(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+static int cmd_set_sessions(cmd_options_t *options, const cmd_option_t *option,
     char *value);
 static int cmd_set_data(cmd_options_t *options, const cmd_option_t *option,
     char *value);
@@ -64,6 +81,8 @@ static int cmd_set_help(cmd_options_t *options, const cmd_option_t *option,
     char *value);
 static int cmd_set_version(cmd_options_t *options, const cmd_option_t *option,
     char *value);
+static const char *cmd_name(cmd_command_e command);
+static const char *cmd_about(cmd_command_e command);
 static void cmd_hide(char *value);
 static void cmd_list_add(cmd_list_t *list, const char *item);
 static void cmd_list_free(cmd_list_t *list);
@@ -73,105 +92,123 @@ static void cmd_list_free(cmd_list_t *list);
 
 static const cmd_option_t  cmd_options[] = {
 
-    { 'X', "request", "METHOD", CMD_FIELD(method), cmd_set_text,
+    { CMD_SERVERS, 'l', "listen", "[ADDRESS:]PORT", CMD_FIELD(listen),
+      cmd_set_text, "where local programs connect to" },
+
+    { CMD_FORWARD, 0, "sessions", "N", 0, cmd_set_sessions,
+      "as many at a time; default: 16" },
+
+    { CMD_FORWARD, 0, "idle", "SECONDS", CMD_FIELD(idle), cmd_set_time,
+      "until an idle session is closed; default: 60" },
+
+    { CMD_FORWARD, 0, "any-host", NULL, CMD_FIELD(any_host), cmd_set_flag,
+      "also for other names, and for web pages" },
+
+    { CMD_FETCH, 'X', "request", "METHOD", CMD_FIELD(method), cmd_set_text,
       "GET, or what -d, -T and -I make it" },
 
-    { 'd', "data", "DATA", 0, cmd_set_data,
+    { CMD_FETCH, 'd', "data", "DATA", 0, cmd_set_data,
       "send it; @FILE: a file's content, @-: stdin" },
 
-    { 0, "data-binary", "DATA", 0, cmd_set_data_binary,
+    { CMD_FETCH, 0, "data-binary", "DATA", 0, cmd_set_data_binary,
       "the same, but files keep their line ends" },
 
-    { 'T', "upload-file", "FILE", CMD_FIELD(upload), cmd_set_text,
+    { CMD_FETCH, 'T', "upload-file", "FILE", CMD_FIELD(upload), cmd_set_text,
       "send a file of any size, by PUT; -: stdin" },
 
-    { 'H', "header", "LINE", 0, cmd_set_header,
+    { CMD_FETCH, 'H', "header", "LINE", 0, cmd_set_header,
       "\"Name: value\"; @FILE: several of a file" },
 
-    { 'A', "user-agent", "NAME", CMD_FIELD(agent), cmd_set_text,
+    { CMD_FETCH, 'A', "user-agent", "NAME", CMD_FIELD(agent), cmd_set_text,
       "User-Agent of the inner request" },
 
-    { 'u', "user", "NAME:PASSWORD", 0, cmd_set_user,
+    { CMD_FETCH, 'u', "user", "NAME:PASSWORD", 0, cmd_set_user,
       "Basic authorization of the inner request" },
 
-    { 'I', "head", NULL, CMD_FIELD(head), cmd_set_flag,
+    { CMD_FETCH, 'I', "head", NULL, CMD_FIELD(head), cmd_set_flag,
       "HEAD, and show the header" },
 
-    { 'o', "output", "FILE", 0, cmd_set_output,
+    { CMD_FETCH, 'o', "output", "FILE", 0, cmd_set_output,
       "where the answer goes; once for each URL" },
 
-    { 'O', "remote-name", NULL, 0, cmd_set_output,
+    { CMD_FETCH, 'O', "remote-name", NULL, 0, cmd_set_output,
       "to a file named as the end of the URL's path" },
 
-    { 'i', "include", NULL, CMD_FIELD(include), cmd_set_flag,
+    { CMD_FETCH, 'i', "include", NULL, CMD_FIELD(include), cmd_set_flag,
       "the answer's header, too" },
 
-    { 'f', "fail", NULL, CMD_FIELD(fail), cmd_set_flag,
+    { CMD_FETCH, 'f', "fail", NULL, CMD_FIELD(fail), cmd_set_flag,
       "no output and exit code 22 if status >= 400" },
 
-    { 'w', "write-out", "FORMAT", CMD_FIELD(write_out), cmd_set_text,
+    { CMD_FETCH, 'w', "write-out", "FORMAT", CMD_FIELD(write_out), cmd_set_text,
       "print something at the end, see the manual" },
 
-    { 's', "silent", NULL, CMD_FIELD(silent), cmd_set_flag,
+    { CMD_FETCH, 's', "silent", NULL, CMD_FIELD(silent), cmd_set_flag,
       "no progress, no error messages" },
 
-    { 'S', "show-error", NULL, CMD_FIELD(show_error), cmd_set_flag,
+    { CMD_SERVERS, 's', "silent", NULL, CMD_FIELD(silent), cmd_set_flag,
+      "no log, no error messages" },
+
+    { CMD_ALL, 'S', "show-error", NULL, CMD_FIELD(show_error), cmd_set_flag,
       "with -s: error messages" },
 
-    { 'v', "verbose", NULL, CMD_FIELD(verbose), cmd_set_flag,
+    { CMD_ALL, 'v', "verbose", NULL, CMD_FIELD(verbose), cmd_set_flag,
       "what goes on, on both layers" },
 
-    { 'm', "max-time", "SECONDS", CMD_FIELD(max_time), cmd_set_time,
+    { CMD_FETCH, 'm', "max-time", "SECONDS", CMD_FIELD(max_time), cmd_set_time,
       "for each URL" },
 
-    { 0, "connect-timeout", "SECONDS", CMD_FIELD(connect_timeout),
+    { CMD_FORWARD, 'm', "max-time", "SECONDS", CMD_FIELD(max_time),
+      cmd_set_time, "for each request" },
+
+    { CMD_ALL, 0, "connect-timeout", "SECONDS", CMD_FIELD(connect_timeout),
       cmd_set_time, "for each outer connection; default: 30" },
 
-    { 0, "via", "URL", CMD_FIELD(via), cmd_set_text,
+    { CMD_ALL, 0, "via", "URL", CMD_FIELD(via), cmd_set_text,
       "endpoint; default: /.well-known/atls of HOST" },
 
-    { 'x', "proxy", "URL", CMD_FIELD(proxy), cmd_set_secret,
+    { CMD_ALL, 'x', "proxy", "URL", CMD_FIELD(proxy), cmd_set_secret,
       "of the outer connection; default: environment" },
 
-    { 0, "cacert", "FILE", CMD_FIELD(ca_file), cmd_set_text,
+    { CMD_CLIENTS, 0, "cacert", "FILE", CMD_FIELD(ca_file), cmd_set_text,
       "trusted certificates; default: the system's" },
 
-    { 'E', "cert", "FILE", CMD_FIELD(cert_file), cmd_set_text,
+    { CMD_CLIENTS, 'E', "cert", "FILE", CMD_FIELD(cert_file), cmd_set_text,
       "client certificate and chain, PEM" },
 
-    { 0, "key", "FILE", CMD_FIELD(key_file), cmd_set_text,
+    { CMD_CLIENTS, 0, "key", "FILE", CMD_FIELD(key_file), cmd_set_text,
       "its key; default: in the same file" },
 
-    { 0, "pass", "PHRASE", CMD_FIELD(passphrase), cmd_set_secret,
+    { CMD_CLIENTS, 0, "pass", "PHRASE", CMD_FIELD(passphrase), cmd_set_secret,
       "of the key" },
 
-    { 0, "psk", "IDENTITY:KEY", 0, cmd_set_psk,
+    { CMD_CLIENTS, 0, "psk", "IDENTITY:KEY", 0, cmd_set_psk,
       "pre-shared key in hex; @FILE: of a file" },
 
-    { 0, "tls12", NULL, CMD_FIELD(tls12), cmd_set_flag,
+    { CMD_CLIENTS, 0, "tls12", NULL, CMD_FIELD(tls12), cmd_set_flag,
       "TLS 1.2, not 1.3" },
 
-    { 0, "ciphers", "LIST", 0, cmd_set_ciphers,
+    { CMD_CLIENTS, 0, "ciphers", "LIST", 0, cmd_set_ciphers,
       "cipher suites, names of OpenSSL" },
 
-    { 0, "session-file", "FILE", CMD_FIELD(session_file), cmd_set_text,
-      "keep sessions to resume them next time" },
+    { CMD_CLIENTS, 0, "session-file", "FILE", CMD_FIELD(session_file),
+      cmd_set_text, "keep sessions to resume them next time" },
 
-    { 0, "early-data", NULL, CMD_FIELD(early_data), cmd_set_flag,
+    { CMD_CLIENTS, 0, "early-data", NULL, CMD_FIELD(early_data), cmd_set_flag,
       "0-RTT for GET and HEAD, which can be replayed" },
 
-    { 0, "export", "LABEL:LENGTH", 0, cmd_set_export,
+    { CMD_FETCH, 0, "export", "LABEL:LENGTH", 0, cmd_set_export,
       "print keying material on stderr, in hex" },
 
-    { 0, "fallback", NULL, CMD_FIELD(fallback), cmd_set_flag,
+    { CMD_FETCH, 0, "fallback", NULL, CMD_FIELD(fallback), cmd_set_flag,
       "plain HTTPS if the certificate verifies" },
 
-    { 0, "report-middlebox", NULL, CMD_FIELD(report), cmd_set_flag,
+    { CMD_FETCH, 0, "report-middlebox", NULL, CMD_FIELD(report), cmd_set_flag,
       "tell the service of the outer certificate" },
 
-    { 'h', "help", NULL, 0, cmd_set_help, "this" },
+    { CMD_ALL, 'h', "help", NULL, 0, cmd_set_help, "this" },
 
-    { 'V', "version", NULL, 0, cmd_set_version, "of the program" },
+    { CMD_ALL, 'V', "version", NULL, 0, cmd_set_version, "of the program" },
 };
 
 #define CMD_OPTIONS     (sizeof(cmd_options) / sizeof(cmd_options[0]))
@@ -184,12 +221,17 @@ static const char  cmd_insecure[] =
 
 
 int
-cmd_options_parse(cmd_options_t *options, int argc, char **argv)
+cmd_options_parse(cmd_options_t *options, cmd_command_e command, int argc,
+    char **argv)
 {
-    int  code;
+    int          code;
+    const char  *wrong;
 
     memset(options, 0, sizeof(cmd_options_t));
+    options->command = command;
     options->connect_timeout = -1;
+    options->sessions = CMD_SESSIONS;
+    options->idle = CMD_IDLE;
 
     code = cmd_options_read(options, argc, argv);
 
@@ -201,7 +243,17 @@ cmd_options_parse(cmd_options_t *options, int argc, char **argv)
         cmd_list_add(&options->urls, argv[optind]);
     }
 
-    code = cmd_options_check(options);
+    wrong = cmd_options_check(options);
+
+    if (wrong == NULL) {
+        wrong = command == CMD_FETCH ? cmd_options_check_fetch(options)
+                                     : cmd_options_check_server(options);
+    }
+
+    if (wrong) {
+        code = cmd_fail(CMD_USAGE, "%s; see atls%s --help", wrong,
+                        cmd_name(command));
+    }
 
     cmd_fail_silently(options->silent && !options->show_error);
 
@@ -214,11 +266,10 @@ cmd_options_read(cmd_options_t *options, int argc, char **argv)
 {
     int                  ch, code;
     char                 letters[2 * CMD_OPTIONS + 2];
-    size_t               i;
     struct option        names[CMD_OPTIONS + 1];
     const cmd_option_t  *option;
 
-    cmd_options_getopt(letters, names);
+    cmd_options_getopt(options, letters, names);
 
     opterr = 0;
     code = CMD_OK;
@@ -227,14 +278,10 @@ cmd_options_read(cmd_options_t *options, int argc, char **argv)
            && (ch = getopt_long(argc, argv, letters, names, NULL)) != -1)
     {
         if (ch == '?' || ch == ':') {
-            return cmd_options_unknown(ch == ':', argv[optind - 1]);
+            return cmd_options_unknown(options, ch == ':', argv[optind - 1]);
         }
 
-        for (i = 0; ch < CMD_LONG && cmd_options[i].ch != ch; i++) {
-            /* void */
-        }
-
-        option = &cmd_options[ch < CMD_LONG ? i : (size_t) ch - CMD_LONG];
+        option = cmd_options_find(options, ch);
         code = option->set(options, option, optarg);
     }
 
@@ -243,42 +290,73 @@ cmd_options_read(cmd_options_t *options, int argc, char **argv)
 
 
 static void
-cmd_options_getopt(char *letters, struct option *names)
+cmd_options_getopt(const cmd_options_t *options, char *letters,
+    struct option *names)
 {
-    size_t  i;
+    size_t               i;
+    const cmd_option_t  *option;
 
     *letters++ = ':';
 
     for (i = 0; i < CMD_OPTIONS; i++) {
 
-        names[i].name = cmd_options[i].name;
-        names[i].has_arg = cmd_options[i].arg ? required_argument
-                                              : no_argument;
-        names[i].flag = NULL;
-        names[i].val = CMD_LONG + (int) i;
+        option = &cmd_options[i];
 
-        if (cmd_options[i].ch) {
-            *letters++ = (char) cmd_options[i].ch;
+        if (!(option->commands & options->command)) {
+            continue;
+        }
 
-            if (cmd_options[i].arg) {
+        names->name = option->name;
+        names->has_arg = option->arg ? required_argument : no_argument;
+        names->flag = NULL;
+        names->val = CMD_LONG + (int) i;
+        names++;
+
+        if (option->ch) {
+            *letters++ = (char) option->ch;
+
+            if (option->arg) {
                 *letters++ = ':';
             }
         }
     }
 
     *letters = '\0';
-    memset(&names[i], 0, sizeof(struct option));
+    memset(names, 0, sizeof(struct option));
+}
+
+
+static const cmd_option_t *
+cmd_options_find(const cmd_options_t *options, int ch)
+{
+    const cmd_option_t  *option;
+
+    if (ch >= CMD_LONG) {
+        return &cmd_options[ch - CMD_LONG];
+    }
+
+    for (option = cmd_options;
+         option->ch != ch || !(option->commands & options->command);
+         option++)
+    {
+        /* void */
+    }
+
+    return option;
 }
 
 
 /* Letters may be several in one argument; optopt is the one. */
 
 static int
-cmd_options_unknown(int missing, const char *arg)
+cmd_options_unknown(const cmd_options_t *options, int missing,
+    const char *arg)
 {
     char  letter[] = "-?";
 
-    if (optopt == 'k' || strcmp(arg, "--insecure") == 0) {
+    if (options->command != CMD_TUNNEL
+        && (optopt == 'k' || strcmp(arg, "--insecure") == 0))
+    {
         fputs(cmd_insecure, stderr);
     }
 
@@ -287,47 +365,63 @@ cmd_options_unknown(int missing, const char *arg)
         arg = letter;
     }
 
-    return cmd_fail(CMD_USAGE, "%s %s; see atls --help",
+    return cmd_fail(CMD_USAGE, "%s %s; see atls%s --help",
                     missing ? "there is a value missing for"
                             : "there is no such option, or not with a value:",
-                    arg);
+                    arg, cmd_name(options->command));
 }
 
 
 /* What can't be together. */
 
-static int
+static const char *
 cmd_options_check(const cmd_options_t *options)
 {
-    const char  *method, *wrong;
+    return options->urls.n == 0
+           ? "there is no URL"
+           : options->key_file && options->cert_file == NULL
+           ? "--key is nothing without --cert"
+           : NULL;
+}
+
+
+static const char *
+cmd_options_check_fetch(const cmd_options_t *options)
+{
+    const char  *method;
 
     method = options->method ? options->method : "GET";
 
-    wrong = options->urls.n == 0
-            ? "there is no URL"
-            : !cmd_is_token(method, strlen(method))
-              || strcmp(method, "CONNECT") == 0
-            ? "-X has no method of HTTP for a resource"
-            : options->outputs.n > options->urls.n
-            ? "there are more -o and -O than URLs"
-            : (options->data != NULL) + (options->upload != NULL)
-              + options->head > 1
-            ? "-d, -T and -I are one at a time"
-            : options->upload && strcmp(options->upload, "-") == 0
-              && options->urls.n > 1
-            ? "-T - is for one URL"
-            : options->key_file && options->cert_file == NULL
-            ? "--key is nothing without --cert"
-            : options->early_data && options->session_file == NULL
-            ? "--early-data is nothing without --session-file"
-            : options->early_data && options->report
-            ? "--report-middlebox looks before it sends, --early-data does not"
-            : options->fallback
-              && (options->psk_identity || options->export_label)
-            ? "--psk and --export need ATLS, --fallback may not use it"
-            : NULL;
+    return !cmd_is_token(method, strlen(method))
+           || strcmp(method, "CONNECT") == 0
+           ? "-X has no method of HTTP for a resource"
+           : options->outputs.n > options->urls.n
+           ? "there are more -o and -O than URLs"
+           : (options->data != NULL) + (options->upload != NULL)
+             + options->head > 1
+           ? "-d, -T and -I are one at a time"
+           : options->upload && strcmp(options->upload, "-") == 0
+             && options->urls.n > 1
+           ? "-T - is for one URL"
+           : options->early_data && options->session_file == NULL
+           ? "--early-data is nothing without --session-file"
+           : options->early_data && options->report
+           ? "--report-middlebox looks before it sends, --early-data does not"
+           : options->fallback
+             && (options->psk_identity || options->export_label)
+           ? "--psk and --export need ATLS, --fallback may not use it"
+           : NULL;
+}
 
-    return wrong ? cmd_fail(CMD_USAGE, "%s; see atls --help", wrong) : CMD_OK;
+
+static const char *
+cmd_options_check_server(const cmd_options_t *options)
+{
+    return options->urls.n > 1
+           ? "there is more than one URL"
+           : options->listen == NULL
+           ? "there is no --listen"
+           : NULL;
 }
 
 
@@ -406,6 +500,16 @@ cmd_set_time(cmd_options_t *options, const cmd_option_t *option, char *value)
 {
     return cmd_value_time((int64_t *) ((char *) options + option->offset),
                           value);
+}
+
+
+static int
+cmd_set_sessions(cmd_options_t *options, const cmd_option_t *option,
+    char *value)
+{
+    (void) option;
+
+    return cmd_value_count(&options->sessions, value, CMD_SESSIONS_LIMIT);
 }
 
 
@@ -501,12 +605,14 @@ cmd_set_help(cmd_options_t *options, const cmd_option_t *option, char *value)
 
     (void) value;
 
-    printf("Usage: atls [option ...] https://HOST[:PORT][/PATH] ...\n\n"
-           "Requests inside of Application-Layer TLS, with options as those"
-           " of curl:\n\n");
+    fputs(cmd_about(options->command), stdout);
 
     for (i = 0; i < CMD_OPTIONS; i++) {
         option = &cmd_options[i];
+
+        if (!(option->commands & options->command)) {
+            continue;
+        }
 
         snprintf(column, sizeof(column), "%c%c%s --%s %s",
                  option->ch ? '-' : ' ', option->ch ? option->ch : ' ',
@@ -516,7 +622,9 @@ cmd_set_help(cmd_options_t *options, const cmd_option_t *option, char *value)
         printf("  %-30s %s\n", column, option->help);
     }
 
-    printf("\n%s", cmd_insecure);
+    if (options->command != CMD_TUNNEL) {
+        printf("\n%s", cmd_insecure);
+    }
 
     options->done = 1;
 
@@ -536,6 +644,45 @@ cmd_set_version(cmd_options_t *options, const cmd_option_t *option,
     options->done = 1;
 
     return fflush(stdout) == 0 ? CMD_OK : CMD_WRITE;
+}
+
+
+/* What follows "atls". */
+
+static const char *
+cmd_name(cmd_command_e command)
+{
+    return command == CMD_FORWARD ? " forward"
+           : command == CMD_TUNNEL ? " tunnel"
+           : "";
+}
+
+
+static const char *
+cmd_about(cmd_command_e command)
+{
+    switch (command) {
+
+    case CMD_FORWARD:
+        return "Usage: atls forward --listen [ADDRESS:]PORT [option ...]"
+               " https://HOST[:PORT]\n\n"
+               "An HTTP server for local programs; what they ask goes to HOST"
+               " inside of\nApplication-Layer TLS.\n\n";
+
+    case CMD_TUNNEL:
+        return "Usage: atls tunnel --listen [ADDRESS:]PORT [option ...]"
+               " https://HOST[:PORT]\n\n"
+               "A port for local TLS clients, whose bytes go to HOST in POSTs,"
+               " as they are:\nthe TLS, and what is verified in it, is the"
+               " client's own.\n\n";
+
+    default:
+        return "Usage: atls [option ...] https://HOST[:PORT][/PATH] ...\n"
+               "       atls forward --help\n"
+               "       atls tunnel --help\n\n"
+               "Requests inside of Application-Layer TLS, with options as"
+               " those of curl:\n\n";
+    }
 }
 
 

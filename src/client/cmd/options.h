@@ -14,6 +14,15 @@
 #include "../atls.h"
 
 
+/* Commands, as bits: most options are for some of them only. */
+
+typedef enum {
+    CMD_FETCH = 1,
+    CMD_FORWARD = 2,
+    CMD_TUNNEL = 4
+} cmd_command_e;
+
+
 typedef struct {
     char           **items;
     size_t           n;
@@ -21,6 +30,8 @@ typedef struct {
 
 
 typedef struct {
+    cmd_command_e    command;
+
     cmd_list_t       urls;
     cmd_list_t       outputs;           /* NULL: the name is the URL's */
 
@@ -74,13 +85,21 @@ typedef struct {
     int              fallback;
     int              report;
 
+    /* the local side of a server */
+
+    char            *listen;
+    unsigned         sessions;          /* at a time */
+    int64_t          idle;              /* milliseconds */
+    int              any_host;
+
     int              done;              /* nothing more is to be done */
 } cmd_options_t;
 
 
 /* Returns an exit code; whatever it is, the options are to be freed. */
 
-int cmd_options_parse(cmd_options_t *options, int argc, char **argv);
+int cmd_options_parse(cmd_options_t *options, cmd_command_e command, int argc,
+    char **argv);
 
 void cmd_options_free(cmd_options_t *options);
 

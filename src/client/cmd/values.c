@@ -51,6 +51,25 @@ cmd_value_time(int64_t *milliseconds, const char *value)
 
 
 int
+cmd_value_count(unsigned *count, const char *value, unsigned max)
+{
+    char           *end;
+    unsigned long   n;
+
+    n = strtoul(value, &end, 10);
+
+    if (*value < '0' || *value > '9' || *end != '\0' || n < 1 || n > max) {
+        return cmd_fail(CMD_USAGE, "\"%s\" is not a number from 1 to %u",
+                        value, max);
+    }
+
+    *count = (unsigned) n;
+
+    return CMD_OK;
+}
+
+
+int
 cmd_value_data(cmd_options_t *options, const char *value, int binary)
 {
     int     code;

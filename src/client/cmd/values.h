@@ -16,6 +16,10 @@
 
 int cmd_value_time(int64_t *milliseconds, const char *value);
 
+/* From 1 to max. */
+
+int cmd_value_count(unsigned *count, const char *value, unsigned max);
+
 /* A text, or "@" and a file, "-" for stdin; several are joined by "&". */
 
 int cmd_value_data(cmd_options_t *options, const char *value, int binary);

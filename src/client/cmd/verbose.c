@@ -25,9 +25,9 @@ cmd_verbose(void *data, atls_debug_e what, const char *line)
     static const char *const  marks[] = { "outer* ", "outer> ", "outer< ",
                                           "* ", "> ", "< " };
 
-    (void) data;
+    const char *tag = data;
 
-    fprintf(stderr, "%s%s\n", marks[what], line);
+    fprintf(stderr, "%s%s%s\n", tag ? tag : "", marks[what], line);
 }
 
 

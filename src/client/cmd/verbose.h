@@ -14,7 +14,7 @@
 #include "../atls.h"
 
 
-/* An atls_debug_pt. */
+/* An atls_debug_pt; data is NULL, or a text for the beginning of each line. */
 
 void cmd_verbose(void *data, atls_debug_e what, const char *line);
 

@@ -1,0 +1,60 @@
+
+/*
+ * The answer to a request of a local program.
+ */
+
+
+#ifndef ATLS_CMD_ANSWER_H_INCLUDED
+#define ATLS_CMD_ANSWER_H_INCLUDED
+
+
+#include "../buf.h"
+#include "../target.h"
+#include "headers.h"
+#include "local.h"
+
+
+typedef struct {
+    const cmd_local_t    *local;
+    const cmd_stream_t   *stream;
+    const atls_target_t  *service;
+
+    int                   status;       /* 0: there is none yet */
+    char                 *reason;
+    cmd_headers_t         headers;
+
+    unsigned              begun:1;      /* the header was sent */
+    unsigned              empty:1;      /* there is to be no body */
+    unsigned              chunked:1;
+    unsigned              close:1;      /* the connection is not kept */
+    int64_t               sent;         /* of the body */
+} cmd_answer_t;
+
+
+void cmd_answer_init(cmd_answer_t *answer, const cmd_local_t *local,
+    const cmd_stream_t *stream, const atls_target_t *service);
+
+void cmd_answer_free(cmd_answer_t *answer);
+
+/*
+ * What the service answers; nothing is sent before cmd_answer_begin(), or the
+ * first bytes of the body.
+ */
+
+void cmd_answer_status(cmd_answer_t *answer, int status, const char *reason);
+void cmd_answer_header(cmd_answer_t *answer, const char *name,
+    const char *value);
+
+/* These return -1 if the peer has gone. */
+
+int cmd_answer_begin(cmd_answer_t *answer);
+int cmd_answer_body(cmd_answer_t *answer, const void *bytes, size_t n);
+int cmd_answer_end(cmd_answer_t *answer);
+
+/* Or what it does not: a line of text.  retry_after: seconds, 0 for none. */
+
+int cmd_answer_error(cmd_answer_t *answer, int status, const char *text,
+    long retry_after);
+
+
+#endif /* ATLS_CMD_ANSWER_H_INCLUDED */

@@ -1,0 +1,192 @@
+
+/*
+ * Bodies of local requests, see body.h.
+ */
+
+
+#include <string.h>
+
+#include "body.h"
+#include "util.h"
+
+
+#define CMD_BODY_LINES      16384       /* of chunk sizes, or of a trailer */
+
+
+static int cmd_body_timeout(const cmd_body_t *body);
+static int cmd_body_continue(cmd_body_t *body);
+static long cmd_body_counted(cmd_body_t *body, char *buf, size_t n);
+static long cmd_body_chunked(cmd_body_t *body, char *buf, size_t n);
+static int cmd_body_chunk(void *data, const void *bytes, size_t n);
+
+
+void
+cmd_body_init(cmd_body_t *body, const cmd_local_t *local, cmd_stream_t *stream)
+{
+    memset(body, 0, sizeof(cmd_body_t));
+
+    body->stream = stream;
+    body->left = local->length;
+    body->expect = local->expect;
+    body->ended = body->left == 0;
+
+    /* the library's reader of chunks is for answers, but chunks are chunks */
+
+    body->sink.on_body = cmd_body_chunk;
+    body->sink.data = body;
+
+    atls_http_begin(&body->chunks, &body->sink, NULL, CMD_BODY_LINES,
+                    &body->failure);
+    body->chunks.state = ATLS_HTTP_CHUNK_SIZE;
+}
+
+
+void
+cmd_body_free(cmd_body_t *body)
+{
+    atls_http_free(&body->chunks);
+}
+
+
+long
+cmd_body_read(cmd_body_t *body, void *buf, size_t size)
+{
+    long     n;
+    ssize_t  got;
+
+    n = 0;
+
+    while (n == 0 && !body->ended) {
+
+        if (cmd_body_continue(body) == -1) {
+            return -1;
+        }
+
+        got = cmd_stream_fill(body->stream, cmd_body_timeout(body));
+
+        if (got <= 0) {
+            if (got == -1 && !cmd_stream_gone(body->stream)) {
+                body->status = 408;
+                body->error = "the body takes too long";
+            }
+
+            return -1;
+        }
+
+        if ((size_t) got > size) {
+            got = (ssize_t) size;
+        }
+
+        n = body->left == ATLS_LENGTH_UNKNOWN
+            ? cmd_body_chunked(body, buf, (size_t) got)
+            : cmd_body_counted(body, buf, (size_t) got);
+    }
+
+    return n;
+}
+
+
+static int
+cmd_body_timeout(const cmd_body_t *body)
+{
+    int64_t  left;
+
+    left = body->deadline ? body->deadline - cmd_clock() : CMD_STREAM_TIMEOUT;
+
+    return left < 0 ? 0 : left < CMD_STREAM_TIMEOUT ? (int) left
+                                                    : CMD_STREAM_TIMEOUT;
+}
+
+
+/* Unless it comes anyway. */
+
+static int
+cmd_body_continue(cmd_body_t *body)
+{
+    struct iovec       piece;
+    static const char  line[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+    if (!body->expect) {
+        return 0;
+    }
+
+    body->expect = 0;
+
+    if (cmd_stream_pending(body->stream)) {
+        return 0;
+    }
+
+    piece.iov_base = (void *) line;
+    piece.iov_len = sizeof(line) - 1;
+
+    return cmd_stream_write(body->stream, &piece, 1);
+}
+
+
+static long
+cmd_body_counted(cmd_body_t *body, char *buf, size_t n)
+{
+    cmd_stream_t  *stream = body->stream;
+
+    if (n > (uint64_t) body->left) {
+        n = (size_t) body->left;
+    }
+
+    memcpy(buf, stream->buf + stream->pos, n);
+
+    stream->pos += n;
+    body->left -= (int64_t) n;
+    body->ended = body->left == 0;
+
+    return (long) n;
+}
+
+
+/*
+ * Of n bytes that are there; what is not in a chunk goes byte by byte, for it
+ * ends nobody knows where, and what follows is the next request's.
+ */
+
+static long
+cmd_body_chunked(cmd_body_t *body, char *buf, size_t n)
+{
+    size_t         piece;
+    atls_http_t   *chunks = &body->chunks;
+    cmd_stream_t  *stream = body->stream;
+
+    body->to = buf;
+
+    while (n && chunks->state != ATLS_HTTP_COMPLETE) {
+
+        piece = chunks->state != ATLS_HTTP_CHUNK ? 1
+                : n < chunks->left ? n : (size_t) chunks->left;
+
+        if (atls_http_feed(chunks,
+                           (unsigned char *) stream->buf + stream->pos, piece)
+            != ATLS_OK)
+        {
+            body->status = 400;
+            body->error = "the chunks of the body are wrong";
+            return -1;
+        }
+
+        stream->pos += piece;
+        n -= piece;
+    }
+
+    body->ended = chunks->state == ATLS_HTTP_COMPLETE;
+
+    return (long) (body->to - buf);
+}
+
+
+static int
+cmd_body_chunk(void *data, const void *bytes, size_t n)
+{
+    cmd_body_t  *body = data;
+
+    memcpy(body->to, bytes, n);
+    body->to += n;
+
+    return 0;
+}

@@ -1,0 +1,253 @@
+
+/*
+ * atls forward, see forward.h.
+ */
+
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exitcode.h"
+#include "forward.h"
+#include "guard.h"
+#include "options.h"
+#include "pool.h"
+#include "relay.h"
+#include "serve.h"
+#include "service.h"
+#include "stop.h"
+#include "util.h"
+
+
+#define CMD_FORWARD_KEEP    75000       /* milliseconds: of idle connections */
+
+
+typedef struct {
+    cmd_options_t    options;
+    atls_target_t    service;
+    cmd_listen_t     listen;
+    char            *host;              /* of --listen */
+    cmd_guard_t      guard;
+    cmd_pool_t      *pool;
+} cmd_forward_t;
+
+
+static int cmd_forward_run(cmd_forward_t *forward);
+static void cmd_forward_serve(void *data, cmd_stream_t *stream);
+static int cmd_forward_request(cmd_forward_t *forward, cmd_stream_t *stream);
+static void cmd_forward_answer(cmd_forward_t *forward, cmd_relay_t *relay,
+    unsigned *session);
+static void cmd_forward_pass(cmd_forward_t *forward, cmd_relay_t *relay,
+    unsigned *session);
+static void cmd_forward_log(const cmd_relay_t *relay, int64_t began,
+    unsigned session);
+static char *cmd_forward_escape(const char *path);
+
+
+int
+cmd_forward(int argc, char **argv)
+{
+    int            code;
+    cmd_forward_t  forward;
+
+    memset(&forward, 0, sizeof(cmd_forward_t));
+
+    code = cmd_options_parse(&forward.options, CMD_FORWARD, argc, argv);
+
+    if (code == CMD_OK && !forward.options.done) {
+        code = cmd_forward_run(&forward);
+    }
+
+    cmd_listen_close(&forward.listen);
+    atls_target_free(&forward.service);
+    free(forward.host);
+    cmd_options_free(&forward.options);
+
+    return code;
+}
+
+
+static int
+cmd_forward_run(cmd_forward_t *forward)
+{
+    int             code;
+    char           *port;
+    cmd_options_t  *options = &forward->options;
+
+    code = cmd_service_parse(&forward->service, options->urls.items[0]);
+
+    if (code == CMD_OK) {
+        code = cmd_listen_split(options->listen, &forward->host, &port);
+        free(port);
+    }
+
+    if (code == CMD_OK) {
+        code = cmd_stop_init();
+    }
+
+    if (code == CMD_OK) {
+        code = cmd_pool_create(&forward->pool, forward->service.origin,
+                               options);
+    }
+
+    if (code != CMD_OK) {
+        return code;
+    }
+
+    forward->guard.service = forward->service.peer.host;
+    forward->guard.listen = forward->host;
+    forward->guard.any = options->any_host;
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+
+    code = cmd_listen_open(&forward->listen, options->listen, options->silent);
+
+    if (code == CMD_OK) {
+        code = cmd_serve(&forward->listen, cmd_forward_serve, forward);
+    }
+
+    cmd_pool_free(forward->pool);
+
+    return code;
+}
+
+
+static void
+cmd_forward_serve(void *data, cmd_stream_t *stream)
+{
+    while (cmd_stream_begins(stream, CMD_FORWARD_KEEP)
+           && cmd_forward_request(data, stream))
+    {
+        /* void */
+    }
+}
+
+
+/* Returns whether the connection goes on. */
+
+static int
+cmd_forward_request(cmd_forward_t *forward, cmd_stream_t *stream)
+{
+    int          rc, keep;
+    int64_t      began;
+    unsigned     session;
+    cmd_relay_t  relay;
+    cmd_local_t  local;
+
+    keep = 0;
+    session = 0;
+    began = cmd_clock();
+
+    rc = cmd_local_read(&local, stream);
+
+    if (rc != 0) {
+        cmd_relay_init(&relay, &local, stream, &forward->service,
+                       forward->options.max_time
+                       ? began + forward->options.max_time : 0);
+
+        cmd_forward_answer(forward, &relay, &session);
+        keep = cmd_relay_keep(&relay);
+
+        if (!forward->options.silent) {
+            cmd_forward_log(&relay, began, session);
+        }
+
+        if (!keep && !relay.gone && !relay.broken) {
+            cmd_stream_end(stream);
+        }
+
+        cmd_relay_free(&relay);
+    }
+
+    cmd_local_free(&local);
+
+    return keep;
+}
+
+
+static void
+cmd_forward_answer(cmd_forward_t *forward, cmd_relay_t *relay,
+    unsigned *session)
+{
+    const cmd_local_t  *local = relay->local;
+
+    if (local->status) {
+        cmd_relay_refuse(relay, local->status, local->error);
+
+    } else if (!cmd_guard_host(&forward->guard, local->host)) {
+        cmd_relay_refuse(relay, 421, "the host is none that is served here,"
+                         " see --any-host");
+
+    } else if (!cmd_guard_page(&forward->guard, local->host, local->origin,
+                               local->site))
+    {
+        cmd_relay_refuse(relay, 403, "a web page asks for this, see"
+                         " --any-host");
+
+    } else {
+        cmd_forward_pass(forward, relay, session);
+    }
+}
+
+
+static void
+cmd_forward_pass(cmd_forward_t *forward, cmd_relay_t *relay,
+    unsigned *session)
+{
+    cmd_session_t  *taken;
+
+    taken = cmd_pool_take(forward->pool, relay->deadline);
+
+    if (taken == NULL) {
+        cmd_relay_refuse(relay, 503, "no session is free");
+        return;
+    }
+
+    *session = taken->number;
+
+    cmd_relay_perform(relay, taken->client);
+    cmd_pool_give(forward->pool, taken);
+}
+
+
+/* peer method path status bytes seconds session: error */
+
+static void
+cmd_forward_log(const cmd_relay_t *relay, int64_t began, unsigned session)
+{
+    char                *path, number[16];
+    double               seconds;
+    const cmd_answer_t  *answer = &relay->answer;
+
+    path = cmd_forward_escape(relay->local->path);
+    seconds = (double) (cmd_clock() - began) / 1000;
+    snprintf(number, sizeof(number), session ? "%u" : "-", session);
+
+    printf("%s %s %s %03d %lld %.3f %s%s%s\n", relay->stream->peer,
+           relay->local->method, path, answer->status,
+           (long long) answer->sent, seconds, number,
+           relay->error ? ": " : "", relay->error ? relay->error : "");
+
+    free(path);
+}
+
+
+/* A path may have bytes that a terminal takes for something else. */
+
+static char *
+cmd_forward_escape(const char *path)
+{
+    char  *copy, *p;
+
+    copy = p = cmd_realloc(NULL, 4 * strlen(path) + 1);
+
+    for ( /* void */ ; *path; path++) {
+        p += sprintf(p, *path > ' ' && *path < 0x7f ? "%c" : "\\x%02X",
+                     (unsigned char) *path);
+    }
+
+    *p = '\0';
+
+    return copy;
+}

@@ -1,0 +1,17 @@
+
+/*
+ * atls forward: an HTTP server for local programs; their requests go to a
+ * service by ATLS.
+ */
+
+
+#ifndef ATLS_CMD_FORWARD_H_INCLUDED
+#define ATLS_CMD_FORWARD_H_INCLUDED
+
+
+/* Returns an exit code. */
+
+int cmd_forward(int argc, char **argv);
+
+
+#endif /* ATLS_CMD_FORWARD_H_INCLUDED */

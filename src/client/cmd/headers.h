@@ -1,0 +1,42 @@
+
+/*
+ * Headers that are passed on.
+ */
+
+
+#ifndef ATLS_CMD_HEADERS_H_INCLUDED
+#define ATLS_CMD_HEADERS_H_INCLUDED
+
+
+#include "../atls.h"
+
+
+typedef struct {
+    atls_header_t   *items;
+    size_t           n;
+} cmd_headers_t;
+
+
+void cmd_headers_add(cmd_headers_t *headers, const char *name,
+    const char *value);
+
+/* The first one of the name, or NULL. */
+
+const char *cmd_headers_get(const cmd_headers_t *headers, const char *name);
+
+/* Whether lists of the name have the item; case is ignored. */
+
+int cmd_headers_has(const cmd_headers_t *headers, const char *name,
+    const char *item);
+
+/*
+ * Removes those that are for one connection only (RFC 9110, section 7.6.1), and
+ * the names of a list that ends with NULL.
+ */
+
+void cmd_headers_strip(cmd_headers_t *headers, const char *const *names);
+
+void cmd_headers_free(cmd_headers_t *headers);
+
+
+#endif /* ATLS_CMD_HEADERS_H_INCLUDED */

@@ -1,0 +1,219 @@
+
+/*
+ * Addresses to be listened on, see listen.h.
+ */
+
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "exitcode.h"
+#include "listen.h"
+#include "util.h"
+
+
+#define CMD_LISTEN_DEFAULT  "127.0.0.1"
+
+
+static int cmd_listen_is_port(const char *text);
+static int cmd_listen_bind_all(cmd_listen_t *listen,
+    const struct addrinfo *list);
+static int cmd_listen_bind(const struct addrinfo *ai);
+static void cmd_listen_say(int fd);
+
+
+int
+cmd_listen_split(const char *text, char **host, char **port)
+{
+    size_t       n;
+    const char  *colon, *address;
+
+    colon = strrchr(text, ':');
+    address = colon ? text : CMD_LISTEN_DEFAULT;
+    n = colon ? (size_t) (colon - text) : strlen(address);
+
+    if (n > 1 && address[0] == '[' && address[n - 1] == ']') {
+        address++;
+        n -= 2;
+    }
+
+    *host = cmd_copy(address, n);
+    *port = cmd_format("%s", colon ? colon + 1 : text);
+
+    /* an address of IPv6 without brackets is not clear enough */
+
+    if (n == 0 || (address == text && memchr(address, ':', n))
+        || !cmd_listen_is_port(*port))
+    {
+        return cmd_fail(CMD_USAGE, "\"%s\" is no port, and no address and port"
+                        " with a colon between", text);
+    }
+
+    return CMD_OK;
+}
+
+
+static int
+cmd_listen_is_port(const char *text)
+{
+    size_t  n;
+
+    n = strlen(text);
+
+    return n > 0 && n < 6 && strspn(text, "0123456789") == n
+           && atoi(text) < 65536;
+}
+
+
+int
+cmd_listen_open(cmd_listen_t *listen, const char *text, int silent)
+{
+    int               rc, code;
+    char             *host, *port;
+    size_t            i;
+    struct addrinfo   hints, *list;
+
+    memset(listen, 0, sizeof(cmd_listen_t));
+
+    code = cmd_listen_split(text, &host, &port);
+
+    if (code == CMD_OK) {
+        memset(&hints, 0, sizeof(hints));
+        hints.ai_socktype = SOCK_STREAM;
+
+        rc = getaddrinfo(host, port, &hints, &list);
+
+        if (rc != 0) {
+            code = cmd_fail(CMD_RESOLVE, "cannot find the address \"%s\": %s",
+                            host, gai_strerror(rc));
+
+        } else {
+            if (cmd_listen_bind_all(listen, list) == -1) {
+                code = cmd_fail(CMD_CONNECT, "cannot listen on \"%s\": %s",
+                                text, strerror(errno));
+            }
+
+            freeaddrinfo(list);
+        }
+    }
+
+    free(host);
+    free(port);
+
+    for (i = 0; code == CMD_OK && !silent && i < listen->n; i++) {
+        cmd_listen_say(listen->fds[i]);
+    }
+
+    return code;
+}
+
+
+/*
+ * One that this machine has not is left out.  One that somebody else listens
+ * on is not: clients would take that one for us.
+ */
+
+static int
+cmd_listen_bind_all(cmd_listen_t *listen, const struct addrinfo *list)
+{
+    int  fd;
+
+    for ( /* void */ ; list && listen->n < CMD_LISTEN_SOCKETS;
+         list = list->ai_next)
+    {
+        fd = cmd_listen_bind(list);
+
+        if (fd != -1) {
+            listen->fds[listen->n++] = fd;
+
+        } else if (errno != EADDRNOTAVAIL && errno != EAFNOSUPPORT) {
+            return -1;
+        }
+    }
+
+    return listen->n ? 0 : -1;
+}
+
+
+static int
+cmd_listen_bind(const struct addrinfo *ai)
+{
+    int  fd, on, saved;
+
+    fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                ai->ai_protocol);
+    if (fd == -1) {
+        return -1;
+    }
+
+    on = 1;
+    (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+
+    if (ai->ai_family == AF_INET6) {
+        (void) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    }
+
+    if (bind(fd, ai->ai_addr, ai->ai_addrlen) == -1
+        || listen(fd, SOMAXCONN) == -1)
+    {
+        saved = errno;
+        close(fd);
+        errno = saved;
+        return -1;
+    }
+
+    return fd;
+}
+
+
+static void
+cmd_listen_say(int fd)
+{
+    char                     name[CMD_LISTEN_NAME];
+    socklen_t                len;
+    struct sockaddr_storage  ss;
+
+    len = sizeof(ss);
+
+    if (getsockname(fd, (struct sockaddr *) &ss, &len) == 0) {
+        cmd_listen_name((struct sockaddr *) &ss, len, name);
+        fprintf(stderr, "atls: listening on %s\n", name);
+    }
+}
+
+
+void
+cmd_listen_name(const struct sockaddr *sa, socklen_t len,
+    char name[CMD_LISTEN_NAME])
+{
+    char  host[NI_MAXHOST], port[NI_MAXSERV];
+
+    if (getnameinfo(sa, len, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV)
+        != 0)
+    {
+        snprintf(name, CMD_LISTEN_NAME, "unknown");
+        return;
+    }
+
+    snprintf(name, CMD_LISTEN_NAME, strchr(host, ':') ? "[%s]:%s" : "%s:%s",
+             host, port);
+}
+
+
+void
+cmd_listen_close(cmd_listen_t *listen)
+{
+    size_t  i;
+
+    for (i = 0; i < listen->n; i++) {
+        close(listen->fds[i]);
+    }
+
+    listen->n = 0;
+}

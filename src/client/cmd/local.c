@@ -1,0 +1,490 @@
+
+/*
+ * Requests of local programs, see local.h.
+ */
+
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "../http.h"
+#include "local.h"
+#include "util.h"
+
+
+#define CMD_LOCAL_SIZE      65536           /* of the header */
+#define CMD_LOCAL_HEADERS   256
+
+
+static int cmd_local_header(cmd_local_t *local, cmd_stream_t *stream);
+static int cmd_local_line(cmd_local_t *local, cmd_stream_t *stream,
+    int64_t until);
+static int cmd_local_line_end(cmd_local_t *local);
+static int cmd_local_request(cmd_local_t *local, char *line);
+static int cmd_local_version(cmd_local_t *local, const char *version);
+static int cmd_local_target(cmd_local_t *local, const char *target);
+static int cmd_local_absolute(cmd_local_t *local, const char *target);
+static int cmd_local_field(cmd_local_t *local, char *line);
+static int cmd_local_host(cmd_local_t *local);
+static int cmd_local_framing(cmd_local_t *local);
+static int cmd_local_length(cmd_local_t *local, const char *value);
+static int cmd_local_connection(cmd_local_t *local);
+static unsigned cmd_local_count(const cmd_local_t *local, const char *name);
+static char *cmd_local_copy(const cmd_local_t *local, const char *name);
+static int cmd_local_refuse(cmd_local_t *local, int status, const char *error);
+
+
+int
+cmd_local_read(cmd_local_t *local, cmd_stream_t *stream)
+{
+    int  rc;
+
+    /* the service's is that of the session; the others are made anew */
+
+    static const char *const  own[] = { "Host", "Content-Length", "Expect",
+                                        NULL };
+
+    memset(local, 0, sizeof(cmd_local_t));
+    local->method = cmd_copy("-", 1);
+    local->path = cmd_copy("-", 1);
+
+    rc = cmd_local_header(local, stream);
+
+    if (rc == 1) {
+        rc = cmd_local_host(local);
+    }
+
+    if (rc == 1) {
+        rc = cmd_local_framing(local);
+    }
+
+    if (rc == 1) {
+        rc = cmd_local_connection(local);
+    }
+
+    if (rc == 1) {
+        local->origin = cmd_local_copy(local, "Origin");
+        local->site = cmd_local_copy(local, "Sec-Fetch-Site");
+
+        cmd_headers_strip(&local->headers, own);
+    }
+
+    return rc;
+}
+
+
+void
+cmd_local_free(cmd_local_t *local)
+{
+    free(local->method);
+    free(local->path);
+    free(local->host);
+    free(local->origin);
+    free(local->site);
+    cmd_headers_free(&local->headers);
+    atls_buf_free(&local->line);
+}
+
+
+/* Line by line; an empty one may be left over from the request before. */
+
+static int
+cmd_local_header(cmd_local_t *local, cmd_stream_t *stream)
+{
+    int      rc;
+    char    *line;
+    int64_t  until;
+
+    until = cmd_clock() + CMD_STREAM_TIMEOUT;
+
+    do {
+        rc = cmd_local_line(local, stream, until);
+        line = (char *) local->line.data;
+    } while (rc == 1 && *line == '\0' && local->read <= 4);
+
+    if (rc == 1) {
+        rc = cmd_local_request(local, line);
+    }
+
+    while (rc == 1) {
+        rc = cmd_local_line(local, stream, until);
+        line = (char *) local->line.data;
+
+        if (rc == 1 && *line == '\0') {
+            break;
+        }
+
+        if (rc == 1) {
+            rc = cmd_local_field(local, line);
+        }
+    }
+
+    return rc;
+}
+
+
+static int
+cmd_local_line(cmd_local_t *local, cmd_stream_t *stream, int64_t until)
+{
+    size_t       n;
+    int64_t      left;
+    ssize_t      got;
+    const char  *bytes, *eol;
+
+    local->line.len = 0;
+
+    do {
+        left = until - cmd_clock();
+        got = cmd_stream_fill(stream, left > 0 ? (int) left : 0);
+
+        if (got <= 0) {
+            return got == -1 && local->read && !cmd_stream_gone(stream)
+                   ? cmd_local_refuse(local, 408, "the request takes too long")
+                   : 0;
+        }
+
+        bytes = stream->buf + stream->pos;
+        eol = memchr(bytes, '\n', (size_t) got);
+        n = eol ? (size_t) (eol - bytes) + 1 : (size_t) got;
+
+        local->read += n;
+
+        if (local->read > CMD_LOCAL_SIZE) {
+            return cmd_local_refuse(local, 431, "the header is too large");
+        }
+
+        if (atls_buf_add(&local->line, bytes, n) == -1) {
+            return cmd_local_refuse(local, 500, "out of memory");
+        }
+
+        stream->pos += n;
+
+    } while (eol == NULL);
+
+    return cmd_local_line_end(local);
+}
+
+
+/* Makes a string of it. */
+
+static int
+cmd_local_line_end(cmd_local_t *local)
+{
+    size_t          len;
+    unsigned char  *line;
+
+    line = local->line.data;
+    len = local->line.len;
+
+    if (len < 2 || line[len - 2] != '\r') {
+        return cmd_local_refuse(local, 400, "a line has no CRLF");
+    }
+
+    line[len - 2] = '\0';
+
+    if (!atls_http_is_value((char *) line, len - 2)) {
+        return cmd_local_refuse(local, 400, "a control character");
+    }
+
+    return 1;
+}
+
+
+static int
+cmd_local_request(cmd_local_t *local, char *line)
+{
+    int    rc;
+    char  *target, *version;
+
+    target = strchr(line, ' ');
+    version = target ? strchr(target + 1, ' ') : NULL;
+
+    if (version == NULL || !atls_http_is_token(line, (size_t) (target - line)))
+    {
+        return cmd_local_refuse(local, 400, "a bad request line");
+    }
+
+    *target++ = '\0';
+    *version++ = '\0';
+
+    rc = cmd_local_version(local, version);
+    if (rc != 1) {
+        return rc;
+    }
+
+    free(local->method);
+    local->method = cmd_copy(line, strlen(line));
+
+    if (strcmp(line, "CONNECT") == 0) {
+        return cmd_local_refuse(local, 405, "CONNECT is for proxies");
+    }
+
+    return cmd_local_target(local, target);
+}
+
+
+static int
+cmd_local_version(cmd_local_t *local, const char *version)
+{
+    if (strncmp(version, "HTTP/", 5) != 0
+        || version[5] < '0' || version[5] > '9' || version[6] != '.'
+        || version[7] < '0' || version[7] > '9' || version[8] != '\0')
+    {
+        return cmd_local_refuse(local, 400, "a bad request line");
+    }
+
+    if (version[5] != '1' || version[7] > '1') {
+        return cmd_local_refuse(local, 505, "a version other than 1.0 and 1.1");
+    }
+
+    local->minor = version[7] - '0';
+
+    return 1;
+}
+
+
+static int
+cmd_local_target(cmd_local_t *local, const char *target)
+{
+    const char  *p;
+
+    for (p = target; *p; p++) {
+        if (*p == '\t' || *p == '#') {
+            return cmd_local_refuse(local, 400, "a bad request target");
+        }
+    }
+
+    if (*target == '/') {
+        free(local->path);
+        local->path = cmd_copy(target, strlen(target));
+        return 1;
+    }
+
+    if (strcmp(target, "*") == 0 && strcmp(local->method, "OPTIONS") == 0) {
+        free(local->path);
+        local->path = cmd_copy("*", 1);
+        return 1;
+    }
+
+    return cmd_local_absolute(local, target);
+}
+
+
+/* As for a proxy: the host counts, and not that of Host. */
+
+static int
+cmd_local_absolute(cmd_local_t *local, const char *target)
+{
+    size_t       n;
+    const char  *host, *path;
+
+    host = strncasecmp(target, "http://", 7) == 0 ? target + 7
+           : strncasecmp(target, "https://", 8) == 0 ? target + 8
+           : NULL;
+
+    n = host ? strcspn(host, "/?") : 0;
+
+    if (n == 0 || memchr(host, '@', n)) {
+        return cmd_local_refuse(local, 400, "a bad request target");
+    }
+
+    local->host = cmd_copy(host, n);
+    path = host + n;
+
+    free(local->path);
+    local->path = *path == '/' ? cmd_copy(path, strlen(path))
+                  : *path ? cmd_format("/%s", path)
+                  : cmd_copy(strcmp(local->method, "OPTIONS") ? "/" : "*", 1);
+    return 1;
+}
+
+
+static int
+cmd_local_field(cmd_local_t *local, char *line)
+{
+    char    *colon, *value;
+    size_t   len;
+
+    colon = strchr(line, ':');
+
+    /* a line that goes on with the one before has a space first */
+
+    if (colon == NULL || !atls_http_is_token(line, (size_t) (colon - line))) {
+        return cmd_local_refuse(local, 400, "a bad header line");
+    }
+
+    if (local->headers.n == CMD_LOCAL_HEADERS) {
+        return cmd_local_refuse(local, 431, "too many header lines");
+    }
+
+    *colon = '\0';
+    value = colon + 1;
+    value += strspn(value, " \t");
+    len = strlen(value);
+
+    while (len && (value[len - 1] == ' ' || value[len - 1] == '\t')) {
+        value[--len] = '\0';
+    }
+
+    cmd_headers_add(&local->headers, line, value);
+
+    return 1;
+}
+
+
+/* RFC 9112, section 3.2 */
+
+static int
+cmd_local_host(cmd_local_t *local)
+{
+    unsigned  n;
+
+    n = cmd_local_count(local, "Host");
+
+    if (n > 1 || (n == 0 && local->minor)) {
+        return cmd_local_refuse(local, 400, "not exactly one Host");
+    }
+
+    if (local->host == NULL) {
+        local->host = cmd_local_copy(local, "Host");
+    }
+
+    return 1;
+}
+
+
+/*
+ * RFC 9112, section 6: whatever might be understood in two ways is refused, for
+ * the next request begins where this one ends.
+ */
+
+static int
+cmd_local_framing(cmd_local_t *local)
+{
+    unsigned     lengths, codings;
+    const char  *coding;
+
+    lengths = cmd_local_count(local, "Content-Length");
+    codings = cmd_local_count(local, "Transfer-Encoding");
+
+    if (lengths + codings > 1) {
+        return cmd_local_refuse(local, 400, "more than one of Content-Length"
+                                " and Transfer-Encoding");
+    }
+
+    if (lengths) {
+        return cmd_local_length(local, cmd_headers_get(&local->headers,
+                                                       "Content-Length"));
+    }
+
+    if (codings) {
+        coding = cmd_headers_get(&local->headers, "Transfer-Encoding");
+
+        if (local->minor == 0) {
+            return cmd_local_refuse(local, 400, "a Transfer-Encoding with"
+                                    " HTTP/1.0");
+        }
+
+        if (strcasecmp(coding, "chunked") != 0) {
+            return cmd_local_refuse(local, 501, "a Transfer-Encoding besides"
+                                    " chunked");
+        }
+
+        local->length = ATLS_LENGTH_UNKNOWN;
+    }
+
+    return 1;
+}
+
+
+static int
+cmd_local_length(cmd_local_t *local, const char *value)
+{
+    int64_t  length;
+
+    length = 0;
+
+    do {
+        if (*value < '0' || *value > '9' || length > INT64_MAX / 100) {
+            return cmd_local_refuse(local, 400, "a bad Content-Length");
+        }
+
+        length = length * 10 + (*value++ - '0');
+
+    } while (*value != '\0');
+
+    local->length = length;
+
+    return 1;
+}
+
+
+static int
+cmd_local_connection(cmd_local_t *local)
+{
+    const char           *expect;
+    const cmd_headers_t  *headers = &local->headers;
+
+    local->keep = !cmd_headers_has(headers, "Connection", "close")
+                  && (local->minor
+                      || cmd_headers_has(headers, "Connection", "keep-alive"));
+
+    if (local->minor == 0) {
+        return 1;
+    }
+
+    expect = cmd_headers_get(headers, "Expect");
+
+    if (expect && strcasecmp(expect, "100-continue") != 0) {
+        return cmd_local_refuse(local, 417, "an Expect besides 100-continue");
+    }
+
+    local->expect = expect && local->length != 0;
+
+    /* to HTTP/2 programs change if they can; to others, if they must */
+
+    if (cmd_headers_get(headers, "Upgrade")
+        && !cmd_headers_has(headers, "Upgrade", "h2c"))
+    {
+        return cmd_local_refuse(local, 501, "there is no Upgrade");
+    }
+
+    return 1;
+}
+
+
+static unsigned
+cmd_local_count(const cmd_local_t *local, const char *name)
+{
+    size_t    i;
+    unsigned  n;
+
+    for (i = 0, n = 0; i < local->headers.n; i++) {
+        n += strcasecmp(local->headers.items[i].name, name) == 0;
+    }
+
+    return n;
+}
+
+
+static char *
+cmd_local_copy(const cmd_local_t *local, const char *name)
+{
+    const char  *value;
+
+    value = cmd_headers_get(&local->headers, name);
+
+    return value ? cmd_copy(value, strlen(value)) : NULL;
+}
+
+
+static int
+cmd_local_refuse(cmd_local_t *local, int status, const char *error)
+{
+    local->status = status;
+    local->error = error;
+    local->keep = 0;
+
+    return -1;
+}

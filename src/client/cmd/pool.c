@@ -1,0 +1,442 @@
+
+/*
+ * A pool of sessions, see pool.h.
+ */
+
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../client.h"
+#include "client.h"
+#include "exitcode.h"
+#include "pool.h"
+#include "sessions.h"
+#include "shared.h"
+#include "thread.h"
+#include "util.h"
+
+
+#define CMD_POOL_FAREWELL   5000        /* milliseconds for all of them */
+
+
+typedef struct cmd_slot_s    cmd_slot_t;
+typedef struct cmd_waiter_s  cmd_waiter_t;
+
+struct cmd_slot_s {
+    cmd_session_t         session;      /* is the first; no client: not yet,
+                                           or no longer */
+    char                  tag[16];      /* of its lines of -v */
+    int64_t               since;        /* when it became idle */
+    cmd_slot_t           *next;
+};
+
+
+struct cmd_waiter_s {
+    pthread_cond_t        cond;
+    cmd_slot_t           *slot;         /* what it has got */
+    cmd_waiter_t         *next;
+};
+
+
+struct cmd_pool_s {
+    const char           *origin;
+    const cmd_options_t  *options;
+    cmd_sessions_t       *sessions;
+    cmd_shared_t         *shared;
+
+    cmd_slot_t           *slots;
+
+    pthread_mutex_t       lock;
+    cmd_slot_t           *idle;         /* open ones first, the newest first */
+    cmd_waiter_t         *waiters;      /* the next is the first */
+
+    pthread_t             reaper;
+    pthread_cond_t        reap;
+    int                   started;
+    int                   sleeping;     /* until something becomes idle */
+    int                   ending;
+};
+
+
+static void cmd_pool_slots(cmd_pool_t *pool);
+static int cmd_pool_try(cmd_pool_t *pool);
+static void cmd_pool_cond(pthread_cond_t *cond);
+static int cmd_pool_wait(cmd_pool_t *pool, pthread_cond_t *cond,
+    int64_t deadline);
+static cmd_slot_t *cmd_pool_queue(cmd_pool_t *pool, int64_t deadline);
+static void cmd_pool_leave(cmd_pool_t *pool, cmd_waiter_t *waiter);
+static void cmd_pool_put(cmd_pool_t *pool, cmd_slot_t *slot, int open);
+static int cmd_pool_is_open(cmd_slot_t *slot);
+static void *cmd_pool_reap(void *data);
+static cmd_slot_t *cmd_pool_stale(cmd_pool_t *pool, int64_t *next);
+static void cmd_pool_close(cmd_slot_t *slot, int politely);
+
+
+int
+cmd_pool_create(cmd_pool_t **result, const char *origin,
+    const cmd_options_t *options)
+{
+    int          code;
+    cmd_pool_t  *pool;
+
+    pool = cmd_alloc(sizeof(cmd_pool_t));
+    pool->origin = origin;
+    pool->options = options;
+
+    pthread_mutex_init(&pool->lock, NULL);
+    cmd_pool_cond(&pool->reap);
+    cmd_pool_slots(pool);
+
+    code = options->session_file
+           ? cmd_sessions_open(&pool->sessions, options->session_file) : CMD_OK;
+
+    if (code == CMD_OK) {
+        pool->shared = cmd_shared_create(pool->sessions
+                                         ? cmd_sessions_store(pool->sessions)
+                                         : NULL);
+        code = cmd_pool_try(pool);
+    }
+
+    if (code == CMD_OK) {
+        pool->started = cmd_thread_start(&pool->reaper, cmd_pool_reap, pool)
+                        == 0;
+        code = pool->started ? CMD_OK
+                             : cmd_fail(CMD_MEMORY, "cannot start a thread");
+    }
+
+    if (code != CMD_OK) {
+        cmd_pool_free(pool);
+        pool = NULL;
+    }
+
+    *result = pool;
+
+    return code;
+}
+
+
+static void
+cmd_pool_slots(cmd_pool_t *pool)
+{
+    unsigned     i;
+    cmd_slot_t  *slot;
+
+    pool->slots = cmd_alloc(pool->options->sessions * sizeof(cmd_slot_t));
+
+    for (i = pool->options->sessions; i > 0; i--) {
+        slot = &pool->slots[i - 1];
+
+        slot->session.number = i;
+        snprintf(slot->tag, sizeof(slot->tag), "[%u] ", i);
+
+        slot->next = pool->idle;
+        pool->idle = slot;
+    }
+}
+
+
+/* What is wrong with options is better known before there is a request. */
+
+static int
+cmd_pool_try(cmd_pool_t *pool)
+{
+    int          code;
+    cmd_slot_t  *slot = pool->idle;
+
+    slot->since = cmd_clock();
+
+    code = cmd_client_create(&slot->session.client, pool->origin,
+                             pool->options, cmd_shared_store(pool->shared),
+                             slot->tag);
+
+    return code != CMD_OK
+           ? code : cmd_client_fail(slot->session.client,
+                                    atls_client_prepare(slot->session.client),
+                                    0);
+}
+
+
+static void
+cmd_pool_cond(pthread_cond_t *cond)
+{
+    pthread_condattr_t  attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+
+/* With a deadline, returns 0 when it is over. */
+
+static int
+cmd_pool_wait(cmd_pool_t *pool, pthread_cond_t *cond, int64_t deadline)
+{
+    struct timespec  ts;
+
+    if (deadline == 0) {
+        pthread_cond_wait(cond, &pool->lock);
+        return 1;
+    }
+
+    ts.tv_sec = (time_t) (deadline / 1000);
+    ts.tv_nsec = (long) (deadline % 1000) * 1000000;
+
+    return pthread_cond_timedwait(cond, &pool->lock, &ts) != ETIMEDOUT;
+}
+
+
+cmd_session_t *
+cmd_pool_take(cmd_pool_t *pool, int64_t deadline)
+{
+    cmd_slot_t  *slot;
+
+    pthread_mutex_lock(&pool->lock);
+
+    slot = pool->idle;
+
+    if (slot) {
+        pool->idle = slot->next;
+
+    } else {
+        slot = cmd_pool_queue(pool, deadline);
+    }
+
+    pthread_mutex_unlock(&pool->lock);
+
+    if (slot == NULL) {
+        return NULL;
+    }
+
+    if (slot->session.client == NULL
+        && cmd_client_create(&slot->session.client, pool->origin,
+                             pool->options, cmd_shared_store(pool->shared),
+                             slot->tag)
+           != CMD_OK)
+    {
+        cmd_pool_give(pool, &slot->session);
+        return NULL;
+    }
+
+    return &slot->session;
+}
+
+
+/* Waits for one at the end of the queue. */
+
+static cmd_slot_t *
+cmd_pool_queue(cmd_pool_t *pool, int64_t deadline)
+{
+    cmd_waiter_t   waiter, **last;
+
+    waiter.slot = NULL;
+    waiter.next = NULL;
+    cmd_pool_cond(&waiter.cond);
+
+    for (last = &pool->waiters; *last; last = &(*last)->next) { /* void */ }
+
+    *last = &waiter;
+
+    while (waiter.slot == NULL) {
+        if (!cmd_pool_wait(pool, &waiter.cond, deadline)
+            && waiter.slot == NULL)
+        {
+            cmd_pool_leave(pool, &waiter);
+            break;
+        }
+    }
+
+    pthread_cond_destroy(&waiter.cond);
+
+    return waiter.slot;
+}
+
+
+static void
+cmd_pool_leave(cmd_pool_t *pool, cmd_waiter_t *waiter)
+{
+    cmd_waiter_t  **link;
+
+    for (link = &pool->waiters; *link != waiter; link = &(*link)->next) {
+        /* void */
+    }
+
+    *link = waiter->next;
+}
+
+
+void
+cmd_pool_give(cmd_pool_t *pool, cmd_session_t *session)
+{
+    int          open;
+    cmd_slot_t  *slot = (cmd_slot_t *) session;
+
+    open = cmd_pool_is_open(slot);
+
+    pthread_mutex_lock(&pool->lock);
+    cmd_pool_put(pool, slot, open);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+
+static void
+cmd_pool_put(cmd_pool_t *pool, cmd_slot_t *slot, int open)
+{
+    cmd_slot_t    **link;
+    cmd_waiter_t   *waiter = pool->waiters;
+
+    if (waiter) {
+        pool->waiters = waiter->next;
+        waiter->slot = slot;
+        pthread_cond_signal(&waiter->cond);
+        return;
+    }
+
+    slot->since = cmd_clock();
+    link = &pool->idle;
+
+    /* one that would have to be opened is for when there is no other */
+
+    while (!open && *link) {
+        link = &(*link)->next;
+    }
+
+    slot->next = *link;
+    *link = slot;
+
+    if (pool->sleeping) {
+        pthread_cond_signal(&pool->reap);
+    }
+}
+
+
+static int
+cmd_pool_is_open(cmd_slot_t *slot)
+{
+    atls_session_info_t  info;
+
+    return slot->session.client
+           && atls_get_session(slot->session.client, &info) == ATLS_OK
+           && info.open;
+}
+
+
+/* Closes, in a thread of its own, what was idle for too long. */
+
+static void *
+cmd_pool_reap(void *data)
+{
+    cmd_pool_t  *pool = data;
+
+    int64_t      next;
+    cmd_slot_t  *slot;
+
+    pthread_mutex_lock(&pool->lock);
+
+    while (!pool->ending) {
+
+        slot = cmd_pool_stale(pool, &next);
+
+        if (slot) {
+            pthread_mutex_unlock(&pool->lock);
+            cmd_pool_close(slot, 1);
+            pthread_mutex_lock(&pool->lock);
+
+            cmd_pool_put(pool, slot, 0);
+            continue;
+        }
+
+        pool->sleeping = next == 0;
+        cmd_pool_wait(pool, &pool->reap, next);
+        pool->sleeping = 0;
+    }
+
+    pthread_mutex_unlock(&pool->lock);
+
+    return NULL;
+}
+
+
+/* Takes one out; if there is none yet: when there may be, 0 for never. */
+
+static cmd_slot_t *
+cmd_pool_stale(cmd_pool_t *pool, int64_t *next)
+{
+    int64_t       now, end;
+    cmd_slot_t   *slot, **link;
+
+    now = cmd_clock();
+    *next = 0;
+
+    for (link = &pool->idle; *link; link = &(*link)->next) {
+
+        slot = *link;
+
+        if (slot->session.client == NULL) {
+            continue;
+        }
+
+        end = slot->since + pool->options->idle;
+
+        if (end <= now) {
+            *link = slot->next;
+            return slot;
+        }
+
+        if (*next == 0 || end < *next) {
+            *next = end;
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+cmd_pool_close(cmd_slot_t *slot, int politely)
+{
+    if (politely) {
+        atls_close(slot->session.client);
+    }
+
+    atls_client_free(slot->session.client);
+    slot->session.client = NULL;
+}
+
+
+void
+cmd_pool_free(cmd_pool_t *pool)
+{
+    int64_t   until;
+    unsigned  i;
+
+    if (pool->started) {
+        pthread_mutex_lock(&pool->lock);
+        pool->ending = 1;
+        pthread_cond_signal(&pool->reap);
+        pthread_mutex_unlock(&pool->lock);
+
+        pthread_join(pool->reaper, NULL);
+    }
+
+    /* an endpoint that does not answer is not waited for again and again */
+
+    until = cmd_clock() + CMD_POOL_FAREWELL;
+
+    for (i = 0; i < pool->options->sessions; i++) {
+        cmd_pool_close(&pool->slots[i], cmd_clock() < until);
+    }
+
+    cmd_shared_free(pool->shared);
+    cmd_sessions_close(pool->sessions);
+    pthread_cond_destroy(&pool->reap);
+    pthread_mutex_destroy(&pool->lock);
+    free(pool->slots);
+    free(pool);
+}

@@ -1,0 +1,75 @@
+
+/*
+ * Signals that end the program, see stop.h.
+ */
+
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "exitcode.h"
+#include "stop.h"
+
+
+static void cmd_stop_signal(int signo);
+
+
+static int  cmd_stop_pipe[2] = { -1, -1 };
+
+
+int
+cmd_stop_init(void)
+{
+    struct sigaction  sa;
+
+    if (pipe2(cmd_stop_pipe, O_CLOEXEC | O_NONBLOCK) == -1) {
+        return cmd_fail(CMD_MEMORY, "cannot make a pipe: %s", strerror(errno));
+    }
+
+    memset(&sa, 0, sizeof(sa));
+    sa.sa_handler = cmd_stop_signal;
+
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+
+    return CMD_OK;
+}
+
+
+static void
+cmd_stop_signal(int signo)
+{
+    int  saved = errno;
+
+    (void) signo;
+
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+
+    (void) !write(cmd_stop_pipe[1], "", 1);
+
+    errno = saved;
+}
+
+
+int
+cmd_stopping(void)
+{
+    struct pollfd  pfd;
+
+    pfd.fd = cmd_stop_pipe[0];
+    pfd.events = POLLIN;
+
+    return poll(&pfd, 1, 0) == 1;
+}
+
+
+int
+cmd_stop_fd(void)
+{
+    return cmd_stop_pipe[0];
+}

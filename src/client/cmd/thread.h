@@ -1,0 +1,19 @@
+
+/*
+ * Threads that signals do not interrupt: those are the main thread's.
+ */
+
+
+#ifndef ATLS_CMD_THREAD_H_INCLUDED
+#define ATLS_CMD_THREAD_H_INCLUDED
+
+
+#include <pthread.h>
+
+
+/* Returns 0 or an errno; the thread is to be joined. */
+
+int cmd_thread_start(pthread_t *thread, void *(*run)(void *data), void *data);
+
+
+#endif /* ATLS_CMD_THREAD_H_INCLUDED */

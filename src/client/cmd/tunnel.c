@@ -1,0 +1,296 @@
+
+/*
+ * atls tunnel, see tunnel.h.
+ */
+
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../outer.h"
+#include "exitcode.h"
+#include "options.h"
+#include "serve.h"
+#include "service.h"
+#include "stop.h"
+#include "tunnel.h"
+#include "util.h"
+#include "verbose.h"
+
+
+#define CMD_TUNNEL_SIZE     (1024 * 1024)   /* of a POST's body, at most */
+
+/*
+ * Milliseconds to wait for more of the same flight, which a client may write
+ * record by record.
+ */
+
+#define CMD_TUNNEL_GATHER   2
+
+#define CMD_TUNNEL_CONNECT  30000           /* milliseconds, as in atls.h */
+#define CMD_TUNNEL_IDLE     300000
+#define CMD_TUNNEL_FAREWELL 3000            /* for what a client sent last */
+
+
+typedef struct {
+    cmd_options_t    options;
+    atls_target_t    service;
+    cmd_listen_t     listen;
+} cmd_tunnel_t;
+
+
+typedef struct {
+    cmd_stream_t    *stream;
+    unsigned         gone:1;                /* the local client has */
+    int64_t          left;                  /* when it seemed to be; 0: not */
+    unsigned         posts;
+    uint64_t         sent;
+    uint64_t         received;
+} cmd_pipe_t;
+
+
+static int cmd_tunnel_run(cmd_tunnel_t *tunnel);
+static int cmd_tunnel_try(const cmd_tunnel_t *tunnel);
+static void cmd_tunnel_serve(void *data, cmd_stream_t *stream);
+static atls_outer_t *cmd_tunnel_outer(const cmd_tunnel_t *tunnel,
+    char *tag, atls_failure_t *failure);
+static void cmd_tunnel_pipe(cmd_pipe_t *pipe, atls_outer_t *outer, char *buf);
+static size_t cmd_tunnel_gather(cmd_stream_t *stream, char *buf);
+static atls_error_e cmd_tunnel_sink(void *data, const unsigned char *bytes,
+    size_t n);
+static int cmd_tunnel_wait(void *data);
+
+
+int
+cmd_tunnel(int argc, char **argv)
+{
+    int           code;
+    cmd_tunnel_t  tunnel;
+
+    memset(&tunnel, 0, sizeof(cmd_tunnel_t));
+
+    code = cmd_options_parse(&tunnel.options, CMD_TUNNEL, argc, argv);
+
+    if (code == CMD_OK && !tunnel.options.done) {
+        code = cmd_tunnel_run(&tunnel);
+    }
+
+    cmd_listen_close(&tunnel.listen);
+    atls_target_free(&tunnel.service);
+    cmd_options_free(&tunnel.options);
+
+    return code;
+}
+
+
+static int
+cmd_tunnel_run(cmd_tunnel_t *tunnel)
+{
+    int             code;
+    cmd_options_t  *options = &tunnel->options;
+
+    code = cmd_service_parse(&tunnel->service, options->urls.items[0]);
+
+    if (code == CMD_OK) {
+        code = cmd_tunnel_try(tunnel);
+    }
+
+    if (code == CMD_OK) {
+        code = cmd_stop_init();
+    }
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+
+    if (code == CMD_OK) {
+        code = cmd_listen_open(&tunnel->listen, options->listen,
+                               options->silent);
+    }
+
+    return code == CMD_OK
+           ? cmd_serve(&tunnel->listen, cmd_tunnel_serve, tunnel) : code;
+}
+
+
+/* What is wrong with options is better known before there is a client. */
+
+static int
+cmd_tunnel_try(const cmd_tunnel_t *tunnel)
+{
+    atls_outer_t    *outer;
+    atls_failure_t   failure;
+
+    outer = cmd_tunnel_outer(tunnel, NULL, &failure);
+    atls_outer_free(outer);
+
+    return outer ? CMD_OK : cmd_fail(failure.error == ATLS_ERROR_MEMORY
+                                     ? CMD_MEMORY : CMD_USAGE, "%s",
+                                     failure.text);
+}
+
+
+static void
+cmd_tunnel_serve(void *data, cmd_stream_t *stream)
+{
+    cmd_tunnel_t  *tunnel = data;
+
+    char            *buf, tag[CMD_LISTEN_NAME + 1];
+    int64_t          began;
+    cmd_pipe_t       pipe;
+    atls_outer_t    *outer;
+    atls_failure_t   failure;
+
+    memset(&pipe, 0, sizeof(cmd_pipe_t));
+    pipe.stream = stream;
+    began = cmd_clock();
+
+    snprintf(tag, sizeof(tag), "%s ", stream->peer);
+
+    outer = cmd_tunnel_outer(tunnel, tag, &failure);
+
+    if (outer) {
+        atls_outer_set_wait(outer, cmd_tunnel_wait, &pipe);
+
+        buf = cmd_realloc(NULL, CMD_TUNNEL_SIZE);
+        cmd_tunnel_pipe(&pipe, outer, buf);
+        free(buf);
+    }
+
+    if (pipe.gone) {
+        snprintf(failure.text, sizeof(failure.text),
+                 "the local client has gone");
+    }
+
+    if (!tunnel->options.silent) {
+        printf("%s %u POSTs, %llu bytes there, %llu back, %.3f s%s%s\n",
+               stream->peer, pipe.posts, (unsigned long long) pipe.sent,
+               (unsigned long long) pipe.received,
+               (double) (cmd_clock() - began) / 1000,
+               *failure.text ? ": " : "", failure.text);
+    }
+
+    if (*failure.text) {
+        cmd_stream_reset(stream);
+
+    } else {
+        cmd_stream_end(stream);
+    }
+
+    atls_outer_free(outer);
+}
+
+
+static atls_outer_t *
+cmd_tunnel_outer(const cmd_tunnel_t *tunnel, char *tag,
+    atls_failure_t *failure)
+{
+    atls_outer_conf_t     conf;
+    const cmd_options_t  *options = &tunnel->options;
+
+    memset(&conf, 0, sizeof(atls_outer_conf_t));
+    atls_failure_clear(failure);
+
+    conf.url = options->via ? options->via : tunnel->service.endpoint;
+    conf.proxy = options->proxy;
+    conf.connect_timeout = options->connect_timeout != -1
+                           ? options->connect_timeout : CMD_TUNNEL_CONNECT;
+    conf.idle_timeout = CMD_TUNNEL_IDLE;
+
+    if (options->verbose) {
+        conf.debug.handler = cmd_verbose;
+        conf.debug.data = tag;
+    }
+
+    return atls_outer_create(&conf, failure);
+}
+
+
+/* Until either side has enough: the session is this connection's alone. */
+
+static void
+cmd_tunnel_pipe(cmd_pipe_t *pipe, atls_outer_t *outer, char *buf)
+{
+    size_t         n;
+    cmd_stream_t  *stream = pipe->stream;
+
+    while (cmd_stream_begins(stream, -1)) {
+
+        n = cmd_tunnel_gather(stream, buf);
+
+        if (n == 0) {
+            return;
+        }
+
+        pipe->posts++;
+        pipe->sent += n;
+
+        if (atls_outer_post(outer, buf, n, cmd_tunnel_sink, pipe) != ATLS_OK) {
+            return;
+        }
+    }
+}
+
+
+/* 0: the client has gone. */
+
+static size_t
+cmd_tunnel_gather(cmd_stream_t *stream, char *buf)
+{
+    size_t   n, piece;
+    ssize_t  got;
+
+    n = 0;
+
+    while (n < CMD_TUNNEL_SIZE
+           && (got = cmd_stream_fill(stream, CMD_TUNNEL_GATHER)) > 0)
+    {
+        piece = (size_t) got < CMD_TUNNEL_SIZE - n ? (size_t) got
+                                                   : CMD_TUNNEL_SIZE - n;
+        memcpy(buf + n, stream->buf + stream->pos, piece);
+
+        stream->pos += piece;
+        n += piece;
+    }
+
+    return n;
+}
+
+
+static atls_error_e
+cmd_tunnel_sink(void *data, const unsigned char *bytes, size_t n)
+{
+    cmd_pipe_t  *pipe = data;
+
+    struct iovec  piece;
+
+    piece.iov_base = (void *) bytes;
+    piece.iov_len = n;
+
+    if (cmd_stream_write(pipe->stream, &piece, 1) == -1) {
+        pipe->gone = 1;
+        return ATLS_ERROR_ABORTED;
+    }
+
+    pipe->received += n;
+
+    return ATLS_OK;
+}
+
+
+/* The last that a client sends is mostly its farewell, which may arrive. */
+
+static int
+cmd_tunnel_wait(void *data)
+{
+    cmd_pipe_t  *pipe = data;
+
+    if (pipe->left == 0 && cmd_stream_gone(pipe->stream)) {
+        pipe->left = cmd_clock();
+    }
+
+    if (pipe->left && cmd_clock() - pipe->left > CMD_TUNNEL_FAREWELL) {
+        pipe->gone = 1;
+    }
+
+    return pipe->gone;
+}

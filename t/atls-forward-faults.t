@@ -1,0 +1,611 @@
+#!/usr/bin/perl
+
+# atls forward with the module: requests that are refused, services that fail,
+# programs that leave, and what the command line does not allow.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use IO::Socket::INET;
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Backend;
+use Test::Atls::Command;
+use Test::Atls::Http qw( parse_responses readable send_all );
+use Test::Atls::LocalServer qw( connection_end message next_answer summary );
+use Test::Atls::Port qw( free_port );
+
+my $PATIENCE = 30 * ($ENV{TEST_NGINX_SLOW} || 1);
+
+my $t = Test::Atls->new(workers => 4);
+
+$t->make_cert('ca', is_ca => 1);
+$t->make_cert('other', is_ca => 1);
+$t->make_cert('localhost', ca => 'ca', san => 'DNS:localhost');
+$t->make_cert('wrong', ca => 'ca', san => 'DNS:example.com');
+
+my $backend = Test::Atls::Backend->start($t, $t->port(1));
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    client_max_body_size 0;
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        # a connection for each POST, so that each may be another worker's
+
+        location = /.well-known/atls {
+            atls on;
+            keepalive_timeout 0;
+        }
+
+        # with TLS, a service that does not know what HTTP is
+
+        location = /raw {
+            atls on;
+            atls_payload raw;
+            return 200 "no HTTP at all\r\n";
+        }
+
+        location = /wrong {
+            atls on;
+            atls_certificate %%TESTDIR%%/wrong.crt;
+            atls_certificate_key %%TESTDIR%%/wrong.key;
+        }
+
+        location = /busy {
+            add_header Retry-After 17 always;
+            return 503;
+        }
+
+        location = /moved {
+            return 302 http://127.0.0.1:%%PORT_0%%/.well-known/atls;
+        }
+
+        location = /json {
+            default_type application/json;
+            return 200 '{}';
+        }
+
+        location / {
+            proxy_pass http://127.0.0.1:%%PORT_1%%;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_request_buffering off;
+            proxy_buffering off;
+        }
+    }
+}
+EOC
+
+$t->run();
+
+my $atls = Test::Atls::Command->new($t);
+my @trust = ('--cacert', $t->path('ca.crt'));
+my $f = forward();
+
+subtest('bad requests' => \&bad_requests);
+subtest('large headers' => \&large_headers);
+subtest('bad bodies' => \&bad_bodies);
+subtest('hosts' => \&hosts);
+subtest('web pages' => \&pages);
+subtest('any host' => \&any_host);
+subtest('programs that leave' => \&leaving);
+subtest('failures of the endpoint' => \&endpoints);
+subtest('failures of the service' => \&services);
+subtest('a server that starts anew' => \&restart);
+subtest('command line' => \&command_line);
+
+$t->done_testing();
+
+
+sub endpoint { return 'http://127.0.0.1:' . $t->port(0) . $_[0] }
+
+
+# forward('/wrong', ...) for another endpoint than usual.
+
+sub forward {
+    my $via = @_ && $_[0] =~ m!^(?:/|http:)! ? shift : '/.well-known/atls';
+
+    $via = endpoint($via) if $via =~ m!^/!;
+
+    return Test::Atls::LocalServer->start($atls, 'forward', '--via', $via,
+                                          '--cacert', $t->path('ca.crt'), @_,
+                                          'https://localhost');
+}
+
+
+# What is answered to bytes, and nothing after it: "400 closed".
+
+sub refused {
+    my ($bytes) = @_;
+
+    my $s = $f->connect();
+
+    send_all($s, $bytes . message('GET /smuggled'));
+    my $r = next_answer($s);
+
+    return join ' ', $r->status() || 'none',
+           $r->header('Connection') || 'open', connection_end($s);
+}
+
+
+sub bad_requests {
+    my $h = "Host: localhost\r\n";
+
+    my @cases = (
+        [ 'no HTTP',                400, "hello\r\n\r\n" ],
+        [ 'HTTP/0.9',               400, "GET /\r\n\r\n" ],
+        [ 'HTTP/2',                 505, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" ],
+        [ 'HTTP/1.2',               505, "GET / HTTP/1.2\r\n$h\r\n" ],
+        [ 'a version',              400, "GET / HTTP/1.1x\r\n$h\r\n" ],
+        [ 'another',                400, "GET / http/1.1\r\n$h\r\n" ],
+        [ 'two spaces',             400, "GET  / HTTP/1.1\r\n$h\r\n" ],
+        [ 'and more',               400, "GET / a HTTP/1.1\r\n$h\r\n" ],
+        [ 'a space first',          400, " GET / HTTP/1.1\r\n$h\r\n" ],
+        [ 'many empty lines',       400, "\r\n" x 5 . "GET / HTTP/1.1\r\n" ],
+        [ 'no CR',                  400, "GET / HTTP/1.1\n$h\n" ],
+        [ 'no CR in a header',      400, "GET / HTTP/1.1\r\nHost: a\nB: c\r\n" ],
+        [ 'a CR alone',             400, "GET / HTTP/1.1\r\n${h}A: b\rC: d\r\n" ],
+        [ 'NUL',                    400, "GET / HTTP/1.1\r\n${h}A: b\0c\r\n\r\n" ],
+        [ 'a tab in the path',      400, "GET /\ta HTTP/1.1\r\n$h\r\n" ],
+        [ 'a control character',    400, "GET /\x01 HTTP/1.1\r\n$h\r\n" ],
+        [ 'a fragment',             400, "GET /#a HTTP/1.1\r\n$h\r\n" ],
+        [ 'a method',               400, "G(T / HTTP/1.1\r\n$h\r\n" ],
+        [ 'no slash',               400, "GET a HTTP/1.1\r\n$h\r\n" ],
+        [ 'an asterisk',            400, "GET * HTTP/1.1\r\n$h\r\n" ],
+        [ 'another scheme',         400, "GET ftp://localhost/ HTTP/1.1\r\n$h\r\n" ],
+        [ 'no host in it',          400, "GET http:///a HTTP/1.1\r\n$h\r\n" ],
+        [ 'a user in it',           400, "GET http://a\@localhost/ HTTP/1.1\r\n$h\r\n" ],
+        [ 'CONNECT',                405, "CONNECT localhost:443 HTTP/1.1\r\n$h\r\n" ],
+        [ 'no Host',                400, "GET / HTTP/1.1\r\n\r\n" ],
+        [ 'two of them',            400, "GET / HTTP/1.1\r\n$h$h\r\n" ],
+        [ 'two of them, HTTP/1.0',  400, "GET / HTTP/1.0\r\n$h$h\r\n" ],
+        [ 'no colon',               400, "GET / HTTP/1.1\r\n${h}A\r\n\r\n" ],
+        [ 'no name',                400, "GET / HTTP/1.1\r\n${h}: a\r\n\r\n" ],
+        [ 'a space before a colon', 400, "GET / HTTP/1.1\r\n${h}A : b\r\n\r\n" ],
+        [ 'a folded line',          400, "GET / HTTP/1.1\r\n${h}A: b\r\n c\r\n\r\n" ],
+        [ 'a folded line, a tab',   400, "GET / HTTP/1.1\r\n${h}A: b\r\n\tc: d\r\n\r\n" ],
+        [ 'a first line so',        400, "GET / HTTP/1.1\r\n A: b\r\n$h\r\n" ],
+        [ 'websocket',              501, "GET / HTTP/1.1\r\n${h}Connection: upgrade\r\n"
+                                         . "Upgrade: websocket\r\n\r\n" ],
+    );
+
+    my %framing = (
+        'length: -1'        => [ 400, 'Content-Length: -1' ],
+        'length: +1'        => [ 400, 'Content-Length: +1' ],
+        'length: 0x1'       => [ 400, 'Content-Length: 0x1' ],
+        'length: 1 1'       => [ 400, 'Content-Length: 1 1' ],
+        'length: 1, 1'      => [ 400, 'Content-Length: 1, 1' ],
+        'length: empty'     => [ 400, 'Content-Length:' ],
+        'length: much'      => [ 400, 'Content-Length: 99999999999999999999' ],
+        'two lengths'       => [ 400, 'Content-Length: 1', 'Content-Length: 1' ],
+        'both'              => [ 400, 'Content-Length: 1',
+                                 'Transfer-Encoding: chunked' ],
+        'the other way'     => [ 400, 'Transfer-Encoding: chunked',
+                                 'Content-Length: 1' ],
+        'two codings'       => [ 400, 'Transfer-Encoding: chunked',
+                                 'Transfer-Encoding: chunked' ],
+        'gzip, chunked'     => [ 501, 'Transfer-Encoding: gzip, chunked' ],
+        'chunked, chunked'  => [ 501, 'Transfer-Encoding: chunked, chunked' ],
+        'chunked, identity' => [ 501, 'Transfer-Encoding: chunked, identity' ],
+        'identity'          => [ 501, 'Transfer-Encoding: identity' ],
+        'xchunked'          => [ 501, 'Transfer-Encoding: xchunked' ],
+        'quoted'            => [ 501, 'Transfer-Encoding: "chunked"' ],
+    );
+
+    for (sort keys %framing) {
+        my ($status, @lines) = @{$framing{$_}};
+        push @cases, [ $_, $status, join "\r\n", 'POST / HTTP/1.1',
+                                         'Host: localhost', @lines, '', '' ];
+    }
+
+    push @cases, [ 'chunked, HTTP/1.0', 400,
+                   "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n" ];
+
+    for (@cases) {
+        my ($name, $status, $bytes) = @$_;
+        is(refused($bytes), "$status close closed", $name);
+    }
+
+    is($backend->requests() || 0, 0, 'none of them was sent');
+    is(scalar(grep { / \d+\.\d{3} -: / } $f->log()), @cases, 'all are logged');
+
+    my $r = $f->ask('CONNECT localhost:443');
+    like($r->header('Allow'), qr/^GET, /, 'what is allowed');
+    like($r->body(), qr/\Aatls: CONNECT [^\n]*\n\z/, 'in words');
+    is($r->header('Content-Type'), 'text/plain', 'of text');
+    is(join(' ', sort map { $_->[0] } @{$r->{headers}}),
+       'Allow Connection Content-Length Content-Type', 'and no more');
+
+    done_testing();
+}
+
+
+sub large_headers {
+    my $line = 'A: ' . 'b' x 60_000 . "\r\n";
+
+    is($f->ask('GET /status?code=201')->status(), 201, 'a small one');
+    is(refused("GET / HTTP/1.1\r\n$line$line\r\n"), '431 close closed',
+       'a large one');
+    is(refused('GET /' . 'a' x 70_000), '431 close closed', 'a large path');
+    is(refused("GET / HTTP/1.1\r\n" . "A: b\r\n" x 300), '431 close closed',
+       'many lines');
+
+    $backend->forget();
+    done_testing();
+}
+
+
+# A request goes out before all of its body is known to be good; there is no
+# answer to it, and nothing after it is a request.
+
+sub bad_bodies {
+    my $head = message("POST /body\nTransfer-Encoding: chunked");
+    my @bad = ("x\r\n", "\r\n", "-1\r\n", "0x1\r\na\r\n", "1\na\r\n",
+               "1\r\nab\r\n", "1\r\na\n0\r\n", "1 2\r\na\r\n0\r\n" x 0,
+               "ffffffffffffffff\r\n", "10000000000000000\r\n", " 1\r\na\r\n",
+               "1\r\na\r\n0\r\nA: b\n\r\n", "1\r\na\r\n0\r\n\0\r\n",
+               '1' . ';' x 20_000 . "\r\n", "0\r\n" . 'A: ' . 'b' x 20_000);
+
+    for my $bytes (grep { $_ ne '' } @bad) {
+        my $name = substr $bytes, 0, 20;
+        $name =~ s/([^ -~])/sprintf '\\x%02x', ord $1/ge;
+        is(refused($head . $bytes), '400 close closed', "chunks: $name");
+    }
+
+    is(scalar(grep { !$_->{aborted} } $backend->requests()), 0,
+       'none of them is taken for a whole one');
+    $backend->forget();
+
+    # who leaves in the middle of one
+
+    for my $framing ("Content-Length: 100\n\nhalf",
+                     "Transfer-Encoding: chunked\n\n4\r\nhalf\r\n")
+    {
+        my $s = $f->connect("POST /body\n$framing");
+        shutdown $s, 1;
+        like(connection_end($s), qr/^(?:closed|reset)$/, 'half a body');
+    }
+
+    is(scalar(grep { !$_->{aborted} } $backend->requests()), 0,
+       'neither are these');
+    is($f->ask('GET /status?code=201')->status(), 201, 'and all is well');
+
+    $backend->forget();
+    done_testing();
+}
+
+
+# DNS rebinding: a web page has its host's name resolve to this machine.
+
+sub hosts {
+    my $port = $f->port();
+    my %allowed = map { $_ => 201 }
+                  qw( localhost LocalHost my.localhost 127.0.0.1 [::1]
+                      10.1.2.3 [2001:db8::1] );
+    my %refused = map { $_ => 421 }
+                  qw( example.com xlocalhost localhost.example.com
+                      localhost. 127.0.0.1.example.com 127.1 0x7f000001
+                      [::1.example.com [x] a@localhost ), '';
+
+    for my $host (sort keys %allowed, sort keys %refused) {
+        my $status = $allowed{$host} || $refused{$host};
+
+        for ($host, "$host:$port") {
+            is($f->ask("GET /status?code=201\nHost: $_")->status(), $status,
+               "Host: $_");
+        }
+    }
+
+    # as for a proxy, the host is that of the URL
+
+    is($f->ask("GET http://$_/status?code=201")->status(), $refused{$_},
+       "http://$_/") for 'example.com', 'xlocalhost';
+    is($f->ask("GET http://localhost/status?code=201\nHost: a.b")->status(),
+       201, 'whatever Host says');
+    is($f->ask('GET /status?code=201 HTTP/1.0')->status(), 201, 'none');
+
+    my $s = $f->connect("POST /body\nHost: a.b\nContent-Length: 5\n\nbytes");
+    is(next_answer($s)->status() . connection_end($s), '421closed',
+       'a body is not read');
+    $s = $f->connect("GET /\nHost: a.b");
+    is(next_answer($s)->header('Connection'), undef, 'with none, it is kept');
+
+    is(scalar(grep { $_->{uri} !~ /status/ } $backend->requests()), 0,
+       'nothing of these was sent');
+    $backend->forget();
+    done_testing();
+}
+
+
+# What a browser would send for a page of somebody else.
+
+sub pages {
+    my $port = $f->port();
+
+    my @cases = (
+        [ 201, 'Origin: http://127.0.0.1:' . $port ],
+        [ 201, 'Origin: http://localhost:3000' ],
+        [ 201, 'Origin: http://[::1]' ],
+        [ 201, 'Origin: http://192.0.2.1:80', 'Host: 192.0.2.1:80' ],
+        [ 403, 'Origin: http://192.0.2.1:80', 'Host: 192.0.2.2:80' ],
+        [ 403, 'Origin: http://example.com' ],
+        [ 403, 'Origin: https://example.com', 'Sec-Fetch-Site: same-origin' ],
+        [ 403, 'Origin: https://localhost.example.com' ],
+        [ 403, 'Origin: null' ],
+        [ 403, 'Origin:' ],
+        [ 403, 'Origin: file://' ],
+        [ 403, 'Sec-Fetch-Site: cross-site' ],
+        [ 403, 'Sec-Fetch-Site: Cross-Site', 'Sec-Fetch-Mode: navigate' ],
+        [ 201, 'Sec-Fetch-Site: same-origin' ],
+        [ 201, 'Sec-Fetch-Site: none' ],
+        [ 201, 'Origin: http://localhost:3000', 'Sec-Fetch-Site: cross-site' ],
+    );
+
+    for (@cases) {
+        my ($status, @lines) = @$_;
+        my $request = join "\n", 'GET /status?code=201', @lines;
+        is($f->ask($request)->status(), $status, "@lines");
+    }
+
+    is(scalar $backend->requests(), scalar(grep { $_->[0] == 201 } @cases),
+       'nothing of these was sent');
+    is($f->stop()->{code}, 0, 'exit code');
+    $backend->forget();
+    done_testing();
+}
+
+
+sub any_host {
+    $f = forward('--any-host');
+
+    for ("Host: example.com", "Host:", "Origin: null",
+         "Sec-Fetch-Site: cross-site")
+    {
+        is($f->ask("GET /status?code=201\n$_")->status(), 201, $_);
+    }
+
+    is($f->stop()->{code}, 0, 'exit code');
+
+    # names that are given are known
+
+    my $port = free_port();
+    $f = forward('--listen', "localhost:$port");
+    is($f->ask('GET /status?code=201')->status(), 201, '--listen with a name');
+    is($f->stop()->{code}, 0, 'exit code');
+
+    $backend->forget();
+    done_testing();
+}
+
+
+sub leaving {
+    $f = forward('--sessions', 1);
+
+    # with one session: whoever comes next gets it
+
+    my $s = $f->connect('GET /big?size=100000000');
+    sysread $s, my $bytes, 10000;
+    close $s;
+    is($f->ask('GET /status?code=201')->status(), 201, 'within an answer');
+    $f->wait_for_log(qr/ 201 /);
+    like(($f->log())[0], qr/ GET \/big\S+ 200 \d+ [\d.]+ 1: .*gone$/,
+         'is logged');
+
+    $s = $f->connect('GET /hang');
+    ok($t->wait_for(sub { grep { $_->{uri} eq '/hang' } $backend->requests() },
+                    $PATIENCE), 'a request');
+    close $s;
+    is($f->ask('GET /status?code=201')->status(), 201, 'before an answer');
+
+    $s = $f->connect();
+    send_all($s, 'GET / HT');
+    close $s;
+    $s = $f->connect();
+    close $s;
+    is($f->ask('GET /status?code=201')->status(), 201, 'before a request');
+    is(scalar $f->log(), 5, 'no more lines than requests');
+
+    is($f->stop()->{code}, 0, 'exit code');
+    $backend->forget();
+    done_testing();
+}
+
+
+sub endpoints {
+    my $nobody = 'http://127.0.0.1:' . free_port() . '/';
+
+    my @cases = (
+        [ 502, 'cannot connect',            $nobody ],
+        [ 502, 'cannot resolve',            'http://no-such.invalid/' ],
+        [ 502, 'endpoint answers with 404', '/status?code=404' ],
+        [ 502, 'endpoint redirects',        '/moved' ],
+        [ 502, 'does not speak ATLS',       '/json' ],
+        [ 502, 'certificate not accepted',  '/wrong' ],
+        [ 502, 'certificate not accepted',  '/.well-known/atls', '--cacert',
+          $t->path('other.crt') ],
+        [ 502, 'not HTTP',                  '/raw' ],
+        [ 502, 'TLS failure',               '/.well-known/atls', '--tls12',
+          '--ciphers', 'ECDHE-RSA-AES256-GCM-SHA384' ],
+        [ 502, 'proxy failure',             '/.well-known/atls', '-x',
+          $nobody ],
+        [ 503, 'endpoint answers with 503', '/busy' ],
+        [ 504, 'timed out|longer',          '/hang', '-m', '0.3' ],
+    );
+
+    for (@cases) {
+        my ($status, $text, @args) = @$_;
+
+        $f = forward(@args);
+        my $r = $f->ask('GET /secret');
+        is($r->status(), $status, "@args");
+        like($r->body(), qr/\Aatls: [^\n]*(?:$text)[^\n]*\n\z/, $text);
+        is($r->header('Retry-After') || 0, $status == 503 ? 17 : 0,
+           'when to come back');
+
+        # all of the request was read, so the connection is kept
+
+        my $s = $f->connect("POST /body\nContent-Length: 2\n\nhi");
+        is(next_answer($s, 'HEAD')->status(), $status, 'a POST');
+        close $s;
+        like(($f->log())[0], qr/ GET \/secret $status \d+ .*(?:$text)/, 'the log');
+        is($f->stop()->{code}, 0, 'exit code');
+    }
+
+    ok(!(grep { $_->{uri} eq '/secret' } $backend->requests()),
+       'and nobody got the request');
+    $backend->forget();
+    done_testing();
+}
+
+
+sub services {
+    $f = forward('-m', '0.5');
+
+    my $r = $f->ask('GET /hang');
+    is($r->status(), 504, 'it takes too long');
+    is($r->header('Connection'), undef, 'the connection is kept');
+
+    for ("Content-Length: 9\n\nhalf",
+         "Transfer-Encoding: chunked\n\n4\r\nhalf\r\n")
+    {
+        my $s = $f->connect("POST /body\n$_");
+        is(next_answer($s)->status() . connection_end($s), '408closed',
+           'the body takes too long');
+    }
+
+    # the end of an answer that has begun is no good end
+
+    for my $request ('GET /die', "GET /die HTTP/1.0",
+                     'GET /slow?n=9&delay=0.2')
+    {
+        my $s = $f->connect($request);
+        is(connection_end($s), 'reset', $request);
+    }
+
+    is($f->ask('GET /status?code=201')->status(), 201, 'and all is well');
+    is($f->stop()->{code}, 0, 'exit code');
+
+    $backend->forget();
+    done_testing();
+}
+
+
+# The sessions of the old one are gone; clients find out with their next
+# request.
+
+sub restart {
+    $f = forward('--sessions', 1);
+    is($f->ask('GET /status?code=201')->status(), 201, 'before');
+
+    $t->stop()->run();
+    is($f->ask('GET /status?code=202')->status(), 202, 'a GET is repeated');
+
+    $t->stop()->run();
+    $backend->forget();
+    my $r = $f->ask("POST /body\nContent-Length: 2\n\nhi");
+    is($r->status(), 502, 'a POST is not');
+    like($r->body(), qr/may or may not have been processed/, 'and why');
+    is(scalar $backend->requests(), 0, 'this one was not');
+    $r = $f->ask("POST /body\nContent-Length: 2\n\nhi");
+    is(summary($r), '200 hi', 'the next one is');
+
+    $t->stop();
+    is($f->ask('GET /')->status(), 502, 'nobody there');
+    $t->run();
+    is($f->ask('GET /status?code=201')->status(), 201, 'there again');
+
+    $t->stop_daemon($backend->pid());
+    is($f->ask('GET /status')->status(), 502, 'a backend that is down');
+    ok($f->wait_for_log(qr! /status 502 \d+ \S+ 1$!), 'the service says so');
+    is($f->stop()->{code}, 0, 'exit code');
+
+    done_testing();
+}
+
+
+sub command_line {
+    my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1);
+    my $port = $taken->sockport();
+    my @l = ('-l', 0);
+    my $url = 'https://localhost';
+
+    my @cases = (
+        [ 2,  'no URL',                @l ],
+        [ 2,  'no --listen',           $url ],
+        [ 2,  'more than one URL',     @l, $url, $url ],
+        [ 2,  'no such option',        @l, '-d', 'x', $url ],
+        [ 2,  'no such option',        @l, '-T', 'x', $url ],
+        [ 2,  'no such option',        @l, '--fallback', $url ],
+        [ 2,  'see atls forward --h',  @l, '--output', 'x', $url ],
+        [ 2,  'value missing',         $url, '-l' ],
+        [ 2,  'from 1 to',             @l, '--sessions', 0, $url ],
+        [ 2,  'from 1 to',             @l, '--sessions', 'x', $url ],
+        [ 2,  'from 1 to',             @l, '--sessions', -1, $url ],
+        [ 2,  'from 1 to',             @l, '--sessions', 99999, $url ],
+        [ 2,  'number of seconds',     @l, '--idle', 'x', $url ],
+        [ 2,  'nothing without --cert', @l, '--key', 'x', $url ],
+        [ 1,  'https://',              @l, 'http://localhost' ],
+        [ 3,  'more than a host',      @l, "$url/path" ],
+        [ 3,  'more than a host',      @l, "$url/?query" ],
+        [ 3,  'more than a host',      @l, 'https://me:pw@localhost' ],
+        [ 3,  'is not a URL',          @l, 'https://local host' ],
+        [ 6,  'cannot find',           '-l', 'no-such.invalid:1', $url ],
+        [ 7,  'cannot listen',         '-l', $port, $url ],
+        [ 7,  'cannot listen',         '-l', '192.0.2.1:0', $url ],
+        [ 2,  '--cacert|trusted|certificate|file', @l, '--cacert', '/nonexistent', $url ],
+        [ 2,  'certificate|file|key',  @l, '--cert', '/nonexistent', $url ],
+        [ 2,  'endpoint',              @l, '--via', 'ftp://localhost/', $url ],
+        [ 2,  'session file',          @l, '--session-file', '/nonexistent/a', $url ],
+        map { [ 2, 'is no port', '-l', $_, $url ] }
+            ('', 'x', ':80', '65536', '127.0.0.1', '127.0.0.1:', '::1:80',
+             '[::1]', '[]:80', '127.0.0.1:-1', '1:2:3', '127.0.0.1:80a'),
+    );
+
+    for (@cases) {
+        my ($code, $text, @args) = @$_;
+
+        my $r = $atls->run('forward', @args);
+        is("$r->{code} $r->{out}", "$code ", "@args");
+        like($r->{err}, qr/^atls: \($code\) [^\n]*(?:$text)[^\n]*\n\z/m,
+             $text) or diag($r->{err});
+    }
+
+    my $r = $atls->run('forward', @l, '-k', $url);
+    like($r->{err}, qr/certificate is always verified/, 'no -k');
+
+    for my $address ('127.0.0.1', 'localhost', '[::1]') {
+        SKIP: {
+            skip 'no IPv6', 1 if $address =~ /::/
+                                 && !-e '/proc/net/if_inet6';
+            my $name = $address eq 'localhost' ? '(?:127.0.0.1|\[::1\])'
+                                               : quotemeta $address;
+            $f = forward('-l', "$address:0");
+            like($f->stderr(), qr/^atls: listening on $name:\d+$/m, $address);
+            is($f->stop()->{code}, 0, 'exit code');
+        }
+    }
+
+    $port = free_port();
+    my $s = $atls->start('forward', '-s', '-l', $port, $url);
+    $t->wait_for_port($port);
+    kill 'TERM', $s->{pid};
+    $r = $atls->finish($s);
+    is("$r->{code} $r->{out}$r->{err}", '0 ', 'a port; -s');
+
+    done_testing();
+}

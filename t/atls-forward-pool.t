@@ -1,0 +1,448 @@
+#!/usr/bin/perl
+
+# atls forward with the module: its sessions, and how it ends.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use IO::Socket::INET;
+use Test::More;
+use Time::HiRes qw( sleep );
+
+use Test::Atls;
+use Test::Atls::Backend;
+use Test::Atls::Command;
+use Test::Atls::Http qw( readable send_all );
+use Test::Atls::LocalServer qw( connection_end message next_answer summary );
+
+my $PATIENCE = 30 * ($ENV{TEST_NGINX_SLOW} || 1);
+my $CLIENTS = $ENV{TEST_VALGRIND} ? 25 : 100;
+
+my $t = Test::Atls->new(workers => 4);
+
+$t->make_cert('ca', is_ca => 1);
+$t->make_cert('localhost', ca => 'ca', san => 'DNS:localhost');
+$t->make_cert('client', ca => 'ca', subject => '/CN=me');
+
+my $backend = Test::Atls::Backend->start($t, $t->port(1));
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    log_format outer '$request_method $status';
+
+    client_max_body_size 0;
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+    atls_early_data on;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        # a connection for each POST, so that each may be another worker's
+
+        location = /.well-known/atls {
+            atls on;
+            keepalive_timeout 0;
+            access_log %%TESTDIR%%/outer.log outer;
+        }
+
+        location = /verify {
+            atls on;
+            atls_verify_client on;
+            atls_client_certificate %%TESTDIR%%/ca.crt;
+        }
+
+        location = /session {
+            return 200 "$atls_session_id $atls_session_reused\n";
+        }
+
+        location = /0rtt {
+            return 200 "$atls_session_id <$atls_early_data>\n";
+        }
+
+        location = /who {
+            return 200 "$atls_protocol $atls_client_s_dn\n";
+        }
+
+        location / {
+            proxy_pass http://127.0.0.1:%%PORT_1%%;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_request_buffering off;
+            proxy_buffering off;
+        }
+    }
+}
+EOC
+
+$t->run();
+
+my $atls = Test::Atls::Command->new($t);
+my @trust = ('--cacert', $t->path('ca.crt'));
+my $last = '';
+my $f;
+
+subtest('many at a time' => \&many);
+subtest('the limit' => \&limit);
+subtest('one after the other' => \&in_turn);
+subtest('idle sessions' => \&idle);
+subtest('resumption' => \&resumption);
+subtest('early data' => \&early_data);
+subtest('who the client is' => \&identity);
+subtest('graceful stop' => \&graceful_stop);
+subtest('graceful stop under load' => \&stop_under_load);
+subtest('an end at once' => \&hard_stop);
+
+$t->done_testing();
+
+
+# forward('/verify', ...) for another endpoint than usual.
+
+sub forward {
+    my $path = @_ && $_[0] =~ m!^/! ? shift : '/.well-known/atls';
+
+    return Test::Atls::LocalServer->start($atls, 'forward', '--via',
+        'http://127.0.0.1:' . $t->port(0) . $path, @trust, @_,
+        'https://localhost');
+}
+
+
+# How many POSTs the server has answered.
+
+sub posts {
+    my @posts = $t->read_file('outer.log') =~ /^POST 200$/mg;
+
+    return scalar @posts;
+}
+
+
+# A session's name, and whether it was resumed.
+
+sub session {
+    return $f->ask('GET /session')->body() =~ /^(\w+) (.)$/;
+}
+
+
+# Asks until it is another session than the last one, which is closed as soon as
+# it is idle; what the answer has besides the name.
+
+sub anew {
+    my ($request) = @_;
+
+    my ($name, $what);
+
+    $t->wait_for(sub {
+        ($name, $what) = $f->ask($request)->body() =~ /^(\w+) (\S*)$/;
+        return $name ne $last;
+    }, $PATIENCE) or return 'the same session';
+
+    $last = $name;
+
+    return $what;
+}
+
+
+sub many {
+    $f = forward('--sessions', 4);
+
+    my ($threads, $files) = ($f->threads(), $f->files());
+    my @paths = ('/session', '/slow?n=2&delay=0.02', '/big?size=100000',
+                 '/status?code=404');
+    my @open = map { $f->connect('GET ' . $paths[$_ % @paths]) } 1 .. $CLIENTS;
+    my @answers = map { next_answer($_) } @open;
+
+    is(scalar(grep { $_->done() } @answers), $CLIENTS, 'all are answered');
+
+    my %ids = map { $_->body() =~ /^(\w{20,}) / ? ($1 => 1) : () } @answers;
+    cmp_ok(scalar keys %ids, '<=', 4, 'by four sessions at most');
+    cmp_ok(scalar keys %ids, '>', 1, 'by more than one');
+
+    my %numbers = map { / (\S+)$/ => 1 } $f->log();
+    is(join(' ', sort keys %numbers), '1 2 3 4', 'in the log');
+    is(scalar $f->log(), $CLIENTS, 'a line each');
+
+    undef @open;
+    ok($t->wait_for(sub { $f->threads() == $threads }, $PATIENCE),
+       'no thread is left');
+    cmp_ok($f->files(), '<=', $files + 4 * 2, 'nor descriptors');
+    is($f->stop()->{code}, 0, 'exit code');
+
+    done_testing();
+}
+
+
+# Whoever comes when all sessions are in use is served in turn.
+
+sub limit {
+    $f = forward('--sessions', 2, '-m', 60);
+    $backend->forget();
+
+    my @hang = map { $f->connect('GET /hang') } 1, 2;
+    ok($t->wait_for(sub { $backend->requests() == 2 }, $PATIENCE), 'all busy');
+
+    my @waiting = map {
+        my $s = $f->connect("GET /echo?$_");
+        sleep 0.05;
+        $s;
+    } 1 .. 5;
+
+    ok(!readable($waiting[0], 0.3), 'one that waits');
+    close $waiting[2];                      # nobody is answered for it
+    close $hang[0];
+
+    is(summary(next_answer($waiting[$_])) =~ m!GET (/echo\?\d)! && $1,
+       '/echo?' . ($_ + 1), 'served') for 0, 1, 3, 4;
+
+    my @order = map { $_->{uri} } $backend->requests();
+    is("@order[0, 1]", '/hang /hang', 'first');
+    is("@order[2 .. 5]", '/echo?1 /echo?2 /echo?4 /echo?5', 'then, in order')
+        or diag("@order");
+
+    like((grep { /hang/ } $f->log())[0], qr/ 000 0 .* has gone$/,
+         'who does not wait is noted');
+    $f->stop('KILL');
+
+    # for as long as they are to wait
+
+    $f = forward('--sessions', 1, '-m', '0.5');
+    my $s = $f->connect('GET /hang');
+    ok($t->wait_for(sub { grep { /hang/ } map { $_->{uri} }
+                          $backend->requests() }, $PATIENCE), 'busy');
+    my $waiting = $f->connect('GET /hang');
+    is(next_answer($s)->status(), 504, '-m: the service is too slow');
+    like(next_answer($waiting)->status(), qr/^50[34]$/,
+         '-m: the time of waiting is part of it');
+    is(summary($f->ask('GET /status?code=201')), "201 status 201\n",
+       'and all is well');
+    is($f->stop()->{code}, 0, 'exit code');
+
+    $backend->forget();
+    done_testing();
+}
+
+
+sub in_turn {
+    my $before = posts();
+
+    $f = forward('--sessions', 1);
+    my %ids = map { (session())[0] => 1 } 1 .. 5;
+    is(scalar keys %ids, 1, 'one session');
+    is($f->stop()->{code}, 0, 'exit code');
+    is(posts() - $before, 7, 'a handshake, a POST for each, and a farewell');
+
+    # another one, if an answer ends its session
+
+    $f = forward('--sessions', 1);
+    my ($first) = session();
+    is($f->ask('GET /die')->done(), '', 'half an answer');
+    my ($second) = session();
+    isnt($second, $first, 'a new session');
+    is($f->stop()->{code}, 0, 'exit code');
+
+    done_testing();
+}
+
+
+sub idle {
+    my $before = posts();
+
+    $f = forward('--idle', '0.3');
+    my ($first) = session();
+    my $files = $f->files();
+
+    ok($t->wait_for(sub { posts() - $before == 3 }, $PATIENCE), 'a farewell');
+    ok($t->wait_for(sub { $f->files() <= $files }, $PATIENCE), 'and an end');
+
+    my ($second, $reused) = session();
+    isnt($second, $first, 'a new one');
+    is($reused, 'r', 'resumed');
+    is($f->stop()->{code}, 0, 'exit code');
+
+    done_testing();
+}
+
+
+sub resumption {
+    my @file = ('--session-file', $t->path('sessions'));
+
+    for my $tls ([ ], [ '--tls12' ]) {
+        $f = forward('--idle', '0', @$tls);
+        is(join('', map { anew('GET /session') } 1 .. 4), '.rrr',
+           "in memory @$tls");
+        is($f->stop()->{code}, 0, 'exit code');
+
+        unlink $file[1];
+        $f = forward('--idle', '0', @file, @$tls);
+        is(join('', map { anew('GET /session') } 1 .. 2), '.r', 'in a file');
+        $f->stop();
+        $f = forward(@file, @$tls);
+        is((session())[1], 'r', 'for the next time');
+        $f->stop();
+    }
+
+    # by several threads
+
+    $f = forward('--idle', 0, '--sessions', 8, @file);
+    my @open = map { $f->connect('GET /session') } 1 .. 16;
+    is(scalar(grep { next_answer($_)->status() == 200 } @open), 16, 'threads');
+    is($f->stop()->{code}, 0, 'exit code');
+
+    done_testing();
+}
+
+
+sub early_data {
+    $f = forward('--idle', 0, '--early-data');
+
+    is(anew('GET /0rtt'), '<>', 'no session yet');
+    is(anew('GET /0rtt'), '<1>', 'early data');
+    is(anew("POST /0rtt\nContent-Length: 1\n\nx"), '<>', 'not of a POST');
+    is($f->stop()->{code}, 0, 'exit code');
+
+    $f = forward('--idle', 0);
+    is(anew('GET /0rtt') . anew('GET /0rtt'), '<><>', 'not without the option');
+    is($f->stop()->{code}, 0, 'exit code');
+
+    done_testing();
+}
+
+
+sub identity {
+    $f = forward('/verify', '--cert', $t->path('client.crt'), '--key',
+                 $t->path('client.key'));
+    is($f->ask('GET /who')->body(), "TLSv1.3 CN=me\n", 'a certificate');
+    is($f->stop()->{code}, 0, 'exit code');
+
+    $f = forward('--tls12', '-v');
+    is($f->ask('GET /who')->body(), "TLSv1.2 \n", '--tls12');
+    my $r = $f->stop();
+    is($r->{code}, 0, 'exit code');
+    like($r->{err}, qr/^\[1\] > GET \/who HTTP/m, '-v: of which session');
+
+    done_testing();
+}
+
+
+sub graceful_stop {
+    my $before = posts();
+    my $from = length $t->read_file('outer.log');
+
+    $f = forward();
+    $backend->forget();
+
+    my $idle = $f->connect('GET /status?code=201');
+    is(next_answer($idle)->status(), 201, 'an idle connection');
+
+    my $busy = $f->connect('GET /slow?n=10&delay=0.1');
+    my $upload = $f->connect("POST /body\nContent-Length: 4\n\nha");
+    ok($t->wait_for(sub { $backend->requests() == 2 }, $PATIENCE), 'requests');
+
+    my $half = $f->connect();
+    send_all($half, "GET /status?code=203 HTTP/1.1\r\nHo");
+
+    # some that the program does not know of when the signal comes
+
+    $f->signal('STOP');
+    my @new = map { $f->connect('GET /echo') } 1 .. 5;
+    my $pipelined = $f->connect();
+    send_all($pipelined, message("GET /status?code=$_")) for 404, 405;
+    $f->signal('TERM');
+    $f->signal('CONT');
+
+    ok($t->wait_for(sub { refused($f->port()) }, $PATIENCE), 'nobody more');
+
+    my @answers = map { next_answer($_) } @new;
+    is(join(' ', map { $_->status() . $_->header('Connection') } @answers),
+       join(' ', ('200close') x 5), 'who has connected is served');
+    is(join(' ', map { next_answer($pipelined)->status() } 1, 2), '404 405',
+       'all that was asked');
+    is(connection_end($idle), 'closed', 'the idle one is closed');
+
+    send_all($half, "st: localhost\r\n\r\n");
+    is(next_answer($half)->status(), 203, 'half a request');
+    send_all($upload, 'lf');
+    is(summary(next_answer($upload)), '200 half', 'half a body');
+    like(next_answer($busy)->body(), qr/line 10\n/, 'half an answer');
+    close $_ for @new, $pipelined, $half, $upload, $busy;
+
+    my $r = $f->end();
+    is("$r->{code} " . scalar(split /\n/, $r->{out}), '0 11', 'the end');
+    unlike(substr($t->read_file('outer.log'), $from), qr/ [45]/, 'all went well');
+
+    # each session was ended
+
+    my %numbers = map { / (\d+)$/ => 1 } split /\n/, $r->{out};
+    my $others = () = $r->{out} =~ /^/mg;
+    cmp_ok(posts() - $before, '>=', 2 * keys(%numbers) + $others,
+           'farewells');
+
+    done_testing();
+}
+
+
+sub refused {
+    my ($port) = @_;
+
+    return !IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port);
+}
+
+
+# Clients that go on until they are told to, and for whom no request is lost.
+
+sub stop_under_load {
+    $f = forward('--sessions', 4);
+
+    my $port = $f->port();
+    my @pids = map { $t->run_daemon(sub { ask_on($port) }) } 1 .. 6;
+
+    ok($t->wait_for(sub { $f->log() > 100 }, $PATIENCE), 'load');
+    is($f->stop()->{code}, 0, 'a stop');
+    ok($t->wait_for(sub { -e $t->path("client.$_") }, $PATIENCE), 'client')
+        for @pids;
+    is(join(' ', map { $t->read_file("client.$_") } @pids),
+       join(' ', ('told') x 6), 'all were told to go');
+
+    done_testing();
+}
+
+
+sub ask_on {
+    my ($port) = @_;
+
+    my $s = Test::Atls::Http::http_connect($port);
+    my ($r, $n);
+
+    do {
+        send_all($s, message('GET /session'));
+        $r = next_answer($s);
+    } while ($r->done() && $r->keep_alive());
+
+    $t->write_file("client.$$", $r->done() ? 'told' : 'lost');
+}
+
+
+sub hard_stop {
+    for my $signals ([ qw( TERM INT ) ], [ qw( INT INT ) ]) {
+        $f = forward();
+        $backend->forget();
+        my $s = $f->connect('GET /hang');
+        ok($t->wait_for(sub { $backend->requests() }, $PATIENCE), 'a request');
+
+        $f->signal($signals->[0]);
+        ok($t->wait_for(sub { refused($f->port()) }, $PATIENCE), 'first');
+        ok(!readable($s, 0.7), 'is waited for');
+        $f->signal($signals->[1]);
+        is($f->end()->{code}, 'signal 2', 'second');
+    }
+
+    done_testing();
+}

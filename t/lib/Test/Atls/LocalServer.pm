@@ -1,0 +1,235 @@
+package Test::Atls::LocalServer;
+
+# atls forward and atls tunnel, as servers of a test.
+#
+#     my $s = Test::Atls::LocalServer->start($atls, 'forward', @args);
+#     my $r = $s->ask("POST /echo\nContent-Length: 2\n\nhi");
+#     is(summary($r), '200 ...', 'a request of a forwarder');
+#     my @lines = $s->log();
+#     $r = $s->stop();                        # { code, out, err }
+
+use strict;
+use warnings;
+
+use Exporter qw( import );
+use Socket qw( MSG_PEEK );
+
+use Test::Atls::Http qw( http_connect http_raw parse_responses readable
+                         send_all );
+use Test::Atls::Process qw( alive );
+
+our @EXPORT_OK = qw( connection_end message next_answer summary );
+
+my $PATIENCE = 30 * ($ENV{TEST_NGINX_SLOW} || 1);
+
+
+# With --listen in the arguments it is that one, else a free port.
+
+sub start {
+    my ($class, $atls, $command, @args) = @_;
+
+    my $self = bless { atls => $atls, t => $atls->{t}, owner => $$ }, $class;
+
+    unshift @args, '--listen', '127.0.0.1:0'
+        unless grep { /^(?:-l|--listen)/ } @args;
+
+    $self->{p} = $atls->start($command, @args);
+
+    $self->{t}->wait_for(sub { $self->_listens() || $self->_ended() },
+                         $PATIENCE);
+    die "atls $command does not listen: " . $self->stderr() . "\n"
+        unless $self->{port};
+
+    return $self;
+}
+
+
+sub _listens {
+    my ($self) = @_;
+
+    ($self->{port}) = $self->stderr() =~ /^atls: listening on \S+:(\d+)$/m;
+
+    return $self->{port};
+}
+
+
+# Without taking the exit status away.
+
+sub _ended {
+    my ($self) = @_;
+
+    return !alive($self->pid());
+}
+
+
+sub port { $_[0]{port} }
+sub pid { $_[0]{p}{pid} }
+sub stderr { $_[0]{t}->read_file($_[0]{p}{stderr}) }
+sub log { return split /\n/, $_[0]{t}->read_file($_[0]{p}{stdout}) }
+sub memory { return $_[0]{atls}->memory($_[0]{p}) }
+
+
+# What it has said besides where it listens.
+
+sub said { return $_[0]->stderr() =~ s/^atls: listening on .*\n//mr }
+
+
+# Waits for a line of the log.
+
+sub wait_for_log {
+    my ($self, $re) = @_;
+
+    return $self->{t}->wait_for(sub { grep { /$re/ } $self->log() }, $PATIENCE);
+}
+
+
+# requests
+
+# A connection, on which a request was sent, if there is one.
+
+sub connect {
+    my ($self, $request) = @_;
+
+    my $s = http_connect($self->{port});
+
+    send_all($s, message($request)) if defined $request;
+
+    return $s;
+}
+
+
+# The answer to a request, on a connection of its own.  Arguments are those of
+# http_raw().
+
+sub ask {
+    my ($self, $request, %args) = @_;
+
+    my ($method) = $request =~ /^(\S+)/;
+    my $bytes = http_raw($self->{port}, message($request),
+                         answers => [ $method ], timeout => $PATIENCE, %args);
+    my ($r) = parse_responses($bytes, $method);
+
+    return $r;
+}
+
+
+# Of "GET /" with lines of headers, and perhaps a body after an empty line.
+
+sub message {
+    my ($text) = @_;
+
+    my ($head, $body) = split /\n\n/, $text, 2;
+    my ($line, @lines) = split /\n/, $head;
+
+    $line .= ' HTTP/1.1' unless $line =~ m! HTTP/!;
+    unshift @lines, 'Host: localhost'
+        if $line =~ /1\.1$/ && !grep { /^Host:/i } @lines;
+
+    return join("\r\n", $line, @lines, '', '') . (defined $body ? $body : '');
+}
+
+
+# Status and body of an answer.
+
+sub summary {
+    my ($r) = @_;
+
+    return 'nothing' unless $r;
+    return 'half' unless $r->done();
+    return $r->status() . ' ' . $r->body();
+}
+
+
+# The next answer on a connection, and nothing after it.
+
+sub next_answer {
+    my ($s, $method) = @_;
+
+    my $r = Test::Atls::Response->new(method => $method || 'GET');
+
+    until ($r->done()) {
+        readable($s, $PATIENCE) && defined recv $s, my $seen, 1 << 18, MSG_PEEK
+            or last;
+        $r->feed($seen);
+        sysread $s, $seen, length($seen) - ($r->done() ? length $r->rest() : 0)
+            or last;
+    }
+
+    return $r;
+}
+
+
+# How a connection ends, after what it still has: 'closed', 'reset' or 'open'.
+
+sub connection_end {
+    my ($s) = @_;
+
+    while (readable($s, $PATIENCE)) {
+        my $n = $s->sysread(my $bytes, 1 << 18);
+        return 'reset' unless defined $n;
+        return 'closed' unless $n;
+    }
+
+    return 'open';
+}
+
+
+# How many there are now.
+
+sub threads { return $_[0]->_count('task') }
+sub files { return $_[0]->_count('fd') }
+
+
+sub _count {
+    my ($self, $what) = @_;
+
+    opendir my $dir, "/proc/" . $self->pid() . "/$what" or return 0;
+
+    return scalar grep { /^\d/ } readdir $dir;
+}
+
+
+sub signal {
+    my ($self, $signal) = @_;
+
+    kill $signal, $self->pid();
+}
+
+
+# Whether it ends by itself.
+
+sub wait_for_end {
+    my ($self) = @_;
+
+    return $self->{t}->wait_for(sub { $self->_ended() }, $PATIENCE);
+}
+
+
+sub stop {
+    my ($self, $signal) = @_;
+
+    $self->signal($signal || 'TERM');
+
+    return $self->end();
+}
+
+
+sub end {
+    my ($self) = @_;
+
+    return $self->{atls}->finish(delete $self->{p});
+}
+
+
+sub DESTROY {
+    my ($self) = @_;
+
+    return unless $self->{p} && $self->{owner} == $$;
+
+    local $?;
+    kill 'KILL', $self->pid();
+    waitpid $self->pid(), 0;
+}
+
+
+1;
