@@ -132,8 +132,12 @@ sub version {
 
 sub manual {
     my $line = qr/^  (-\w)?,? +(--[\w-]+)(?: (\S+))?  /;
-    my @help = map { join ' ', grep { defined } /$line/ }
-               grep { /^  +-/ } split /\n/, $help->{out};
+    my %help = map { $_ => 1 }
+               map { join ' ', grep { defined } /$line/ }
+               grep { /^  +-/ }
+               map { split /\n/, $atls->run($_, '--help')->{out} }
+               qw( fetch forward tunnel );
+    my @help = keys %help;
     my @manual = map { option($_) } $manual =~ /^\.It (Fl .*)$/mg;
 
     cmp_ok(scalar @help, '>', 30, 'options');
