@@ -70,9 +70,7 @@ cmd_relay_perform(cmd_relay_t *relay, atls_client_t *client)
 {
     atls_error_e  rc;
 
-    /* who had to wait for a session, however shortly, may have gone */
-
-    relay->looked -= CMD_RELAY_LOOK;
+    /* who had to wait for a session may have gone */
 
     rc = cmd_relay_wait(relay) == 0 ? cmd_relay_send(relay, client)
                                     : ATLS_ERROR_ABORTED;
