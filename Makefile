@@ -156,14 +156,24 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	@perl -I t/lib tools/demo.pl
 
-# the table of sessions is measured in a program that is linked with all of an
-# nginx
+# the table of sessions, and a reload with many, are measured in programs that
+# are linked with all of an nginx
+
+BENCH = $(addprefix $(BUILD)/bench/,load backend)
 
 bench: deps
-	@$(MAKE) --no-print-directory all static
-	@TREE=$(BUILD)/static/nginx OUT=$(BUILD)/bench/table t/bench/build.sh
+	@$(MAKE) --no-print-directory all static $(BENCH)
+	@for p in table fill; do \
+	    TREE=$(BUILD)/static/nginx OUT=$(BUILD)/bench/$$p t/bench/build.sh \
+	        || exit 1; \
+	done
 	@$(TESTED) BUILD=$(abspath $(BUILD)) QUICK=$(QUICK) \
 	    perl -I t/lib t/bench/run.pl
+
+$(BENCH): $(BUILD)/bench/%: t/bench/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=c99 -D_GNU_SOURCE $(CFLAGS) -Wall -Wextra -Werror $(LDFLAGS) \
+	    -o $@ $< -lssl -lcrypto
 
 clean:
 	rm -rf $(BUILD)

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 #
-# Links t/bench/table.c with an nginx that has the module inside, but for its
-# main(): what is measured is what nginx runs.
+# Links a program with an nginx that has the module inside: what is measured is
+# what nginx runs.
 #
 #     TREE        where that nginx was built      build/static/nginx
 #     OUT         the program                     build/bench/table
+#
+# table.c has a main() of its own, nginx's being renamed; fill.c wraps a function
+# of the module's.
 
 set -eu
 cd "$(dirname "$0")/../.."
@@ -15,7 +18,13 @@ OUT=${OUT:-build/bench/table}
 
 mkdir -p "$(dirname "$OUT")"
 dir=$(cd "$(dirname "$OUT")" && pwd)
-out=$dir/$(basename "$OUT")
+name=$(basename "$OUT")
+out=$dir/$name
+
+case $name in
+    table) main=-Dmain=ngx_main link= ;;
+    fill)  main= link=-Wl,--wrap=ngx_http_atls_inner_init_worker ;;
+esac
 
 cd "$TREE"
 
@@ -25,7 +34,7 @@ variables() {
     sed -n "/^$1 *=/,/[^\\\\]\$/p" objs/Makefile
 }
 
-cat >"$dir/Makefile" <<EOM
+cat >"$dir/$name.mk" <<EOM
 $(variables CC)
 $(variables CFLAGS)
 $(variables CORE_INCS)
@@ -34,13 +43,13 @@ LINKED = $(sed -n '/(LINK) -o objs\/nginx/,/[^\\]$/{
                    s|.*-o objs/nginx||; s|objs/src/core/nginx.o||; p }' \
                objs/Makefile)
 
-$out: $project/t/bench/table.c objs/nginx
-	\$(CC) -c \$(CFLAGS) -Dmain=ngx_main \$(CORE_INCS) \\
-	    -o $dir/nginx.o src/core/nginx.c
-	\$(CC) \$(CFLAGS) \$(CORE_INCS) \$(HTTP_INCS) -I $project/src \\
-	    -o \$@ $project/t/bench/table.c $dir/nginx.o \$(LINKED)
+$out: $project/t/bench/$name.c objs/nginx
+	\$(CC) -c \$(CFLAGS) $main \$(CORE_INCS) \\
+	    -o $dir/$name-nginx.o src/core/nginx.c
+	\$(CC) \$(CFLAGS) \$(CORE_INCS) \$(HTTP_INCS) -I $project/src $link \\
+	    -o \$@ $project/t/bench/$name.c $dir/$name-nginx.o \$(LINKED)
 EOM
 
 env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS \
-    make -f "$dir/Makefile" --no-print-directory >"$dir/make.log" 2>&1 \
-    || { cat "$dir/make.log" >&2; exit 1; }
+    make -f "$dir/$name.mk" --no-print-directory >"$dir/$name.log" 2>&1 \
+    || { cat "$dir/$name.log" >&2; exit 1; }

@@ -1,9 +1,10 @@
 #!/usr/bin/perl
 
-# What things cost, as a table and as build/bench.json.
+# What things cost, as a table, as build/bench.json, and the most important of
+# it as build/bench.svg.
 #
-#     make bench                  about two minutes, once nginx is built
-#     make bench QUICK=1          half a minute
+#     make bench                  about six minutes, once nginx is built
+#     make bench QUICK=1          less than one
 #
 # Programs in this directory measure and write lines of a name, a number and a
 # value; here they are put together.  Of several rounds, the median counts.
@@ -23,20 +24,49 @@ my @quick = $ENV{QUICK} ? '-q' : ();
 
 my @SIZES = (1000, 100_000, 1_000_000);
 my @PROCS = (1, 2, 4, 8);
+my $MB = 1024 * 1024;
+
+# What ATLS is to cost at most, by HTTPS; a row is a title, the name and number
+# of the measurement, what of it counts, and the limit.
+
+my @TARGETS = (
+    [ 'small request, 1 connection', 'small request', 1, 'cpu', 1.1 ],
+    [ 'small request, 32 connections', 'small request', 32, 'cpu', 1.1 ],
+    [ '99th percentile, 32 connections', 'small request', 32, 'p99', 1.2 ],
+    [ 'new session, P-256', 'new session, full', 256, 'cpu', 0.7 ],
+    [ 'new session, RSA-2048', 'new session, full', 2048, 'cpu', 0.7 ],
+    [ 'new session, resumed', 'new session, resumed', 256, 'cpu' ],
+    [ 'new session, 0-RTT', 'new session, 0-RTT', 256, 'cpu' ],
+    [ 'download, 16 KB', 'download', 16384, 'cpu', 1.05 ],
+    [ 'download, 1 MB', 'download', $MB, 'cpu' ],
+    [ 'download, 256 MB', 'download', 256 * $MB, 'cpu', 1.0 ],
+    [ 'upload, 64 MB', 'upload', 64 * $MB, 'cpu' ],
+);
 
 my %results;        # { name }{ number } = [ values ]
 
+my @perl = ($^X, '-I', "$root/t/lib");
+
+run('compare', @perl, "$root/t/bench/compare.pl", "$build/bench", @quick);
 run('table', "$build/bench/table", @quick);
-run('relay', $^X, '-I', "$root/t/lib", "$root/t/bench/relay.pl", @quick);
+run('relay', @perl, "$root/t/bench/relay.pl", @quick);
+run('reload', @perl, "$root/t/bench/reload.pl", "$build/bench/fill", @quick);
 
 my %machine = machine();
 
 print_machine();
+print_targets();
+print_requests();
+print_sessions();
+print_transfers();
+print_idle();
 print_table();
 print_zone();
 print_contention();
 print_relay();
+print_reload();
 write_json("$build/bench.json");
+write_svg("$build/bench.svg");
 
 
 sub run {
@@ -66,6 +96,42 @@ sub median {
 }
 
 
+# The median, and from where to where the values of all rounds are.
+
+sub spread {
+    my ($name, $number, $digits) = @_;
+
+    my @values = sort { $a <=> $b } @{$results{$name}{$number}};
+    my $format = "%.${digits}f";
+
+    return sprintf $format, $values[0] if @values == 1;
+    return sprintf "$format ($format - $format)", median($name, $number),
+                   @values[0, -1];
+}
+
+
+sub compare {
+    my ($name, $mode, $what, $number) = @_;
+
+    return median("compare: $name, $mode, $what", $number);
+}
+
+
+# By how much ATLS differs from HTTPS: of the rounds, the median counts, since
+# what disturbs the machine for a while disturbs both.
+
+sub ratio {
+    my ($name, $what, $number, $mode) = @_;
+
+    my ($atls, $https) = map { $results{"compare: $name, $_, $what"}{$number} }
+                         $mode || 'atls', 'https';
+    my @ratios = sort { $a <=> $b } map { $atls->[$_] / $https->[$_] }
+                                    0 .. $#$atls;
+
+    return $ratios[$#ratios / 2];
+}
+
+
 # output
 
 sub heading { print "\n$_[0]\n\n" }
@@ -80,6 +146,108 @@ sub rule { print '| ---', ' | ---:' x ($_[0] - 1), " |\n" }
 sub print_machine {
     print "$machine{cpu}, $machine{cores} cores, $machine{system}\n",
           "$machine{nginx}, $machine{openssl}, $machine{cc}\n";
+}
+
+
+sub print_targets {
+    heading('ATLS over HTTP by HTTPS: CPU time of nginx, or latency');
+    row('', 'ratio', 'target', '');
+    rule(4);
+
+    for my $target (@TARGETS) {
+        my ($title, $name, $number, $what, $limit) = @$target;
+        my $ratio = ratio($name, $what, $number);
+
+        row($title, sprintf('%.2f', $ratio),
+            $limit ? sprintf('%.2f', $limit) : '',
+            !$limit ? '' : sprintf('%.2f', $ratio) <= $limit ? 'met' : 'not met');
+    }
+}
+
+
+# Rows of one measurement, one for each mode.
+
+sub print_modes {
+    my ($title, $name, $number, @columns) = @_;
+
+    for my $mode (qw( http https atls atls-new atlss )) {
+        next unless $results{"compare: $name, $mode, cpu"}{$number};
+
+        row($title, {
+                http => 'HTTP', https => 'HTTPS', atls => 'ATLS',
+                'atls-new' => 'ATLS, new connection',
+                atlss => 'ATLS over HTTPS',
+            }->{$mode},
+            (map { spread("compare: $name, $mode, $_->[0]", $number, $_->[1]) }
+             @columns),
+            sprintf '%.2f', ratio($name, 'cpu', $number, $mode));
+    }
+}
+
+
+sub print_requests {
+    heading('Small requests, 200 bytes up and 100 down');
+    row('connections', '', 'nginx CPU, us a request', 'requests a second',
+        'median, us', '99 of 100, us', 'CPU by HTTPS');
+    rule(7);
+
+    print_modes($_, 'small request', $_, [ cpu => 1 ], [ rate => 0 ],
+                [ p50 => 0 ], [ p99 => 0 ]) for 1, 32;
+}
+
+
+sub print_sessions {
+    heading('New sessions, with one small request in each');
+    row('handshake', '', 'nginx CPU, us a session', 'sessions a second',
+        'CPU by HTTPS');
+    rule(5);
+
+    print_modes(@$_, [ cpu => 0 ], [ rate => 0 ])
+        for [ 'full, P-256', 'new session, full', 256 ],
+            [ 'full, RSA-2048', 'new session, full', 2048 ],
+            [ 'resumed', 'new session, resumed', 256 ],
+            [ '0-RTT', 'new session, 0-RTT', 256 ];
+}
+
+
+sub print_transfers {
+    heading('Long answers and requests');
+    row('', '', 'nginx CPU, us', 'MB a second', 'CPU by HTTPS');
+    rule(5);
+
+    print_modes(@$_, [ cpu => 0 ], [ mbytes => 0 ])
+        for [ 'download, 16 KB', 'download', 16384 ],
+            [ 'download, 1 MB', 'download', $MB ],
+            [ 'download, 256 MB', 'download', 256 * $MB ],
+            [ 'upload, 64 MB', 'upload', 64 * $MB ];
+}
+
+
+sub print_idle {
+    my ($size) = keys %{$results{'table: capacity'}};
+
+    heading('Memory of an idle session, bytes');
+    row('', 'bytes');
+    rule(2);
+    row('of the zone, ATLS', sprintf '%.0f', median('table: bytes', $size));
+    row('of workers, ATLS, no connection',
+        spread('compare: idle session, atls, bytes', 1, 0));
+    row('of workers, ATLS and its HTTP connection',
+        spread('compare: idle connection, atls, bytes', 1, 0));
+    row('of workers, HTTPS connection',
+        spread('compare: idle connection, https, bytes', 1, 0));
+}
+
+
+sub print_reload {
+    heading('Reload with so many sessions, milliseconds');
+    row('sessions', '1 thousand', '1 million');
+    rule(3);
+    my @names = ('until a new worker answers', 'longest request',
+                 'CPU time of the master');
+    for my $name (@names) {
+        row($name, map { spread("reload: $name", $_, 1) } 1000, 1_000_000);
+    }
 }
 
 
@@ -210,4 +378,54 @@ sub write_json {
     close $fh or die "$file: $!\n";
 
     print "\n", File::Spec->abs2rel($file), "\n";
+}
+
+
+# Bars: what ATLS costs by HTTPS, which is the line at 1; a mark is where the
+# target is.  The colours can be read on white and on black.
+
+sub write_svg {
+    my ($file) = @_;
+
+    my ($left, $scale, $step) = (230, 240, 28);
+    my $line = $left + $scale;
+    my $y = 40;
+    my $bars = '';
+
+    for my $target (@TARGETS) {
+        my ($title, $name, $number, $what, $limit) = @$target;
+        my $ratio = ratio($name, $what, $number);
+        my $width = $ratio * $scale;
+
+        $width = 1.6 * $scale if $width > 1.6 * $scale;
+
+        $bars .= sprintf qq{<text x="%d" y="%d" text-anchor="end">%s</text>\n},
+                         $left - 10, $y + 13, $title;
+        $bars .= sprintf qq{<rect x="%d" y="%d" width="%.0f" height="18" }
+                         . qq{fill="%s"/>\n}, $left, $y, $width,
+                         !$limit || sprintf('%.2f', $ratio) <= $limit
+                         ? '#2f8f6f' : '#c77d1e';
+        $bars .= sprintf qq{<text x="%.0f" y="%d">%.2f</text>\n},
+                         $left + $width + 6, $y + 13, $ratio;
+        $bars .= sprintf qq{<path d="M%.0f %dv22" stroke="#888" }
+                         . qq{stroke-width="3"/>\n},
+                         $left + $limit * $scale, $y - 2 if $limit;
+
+        $y += $step;
+    }
+
+    open my $fh, '>', $file or die "$file: $!\n";
+    print $fh <<"EOS";
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 @{[ $y + 16 ]}"
+     font-family="sans-serif" font-size="13" fill="#888">
+<title>What ATLS over HTTP costs nginx, by HTTPS</title>
+<text x="$line" y="18" text-anchor="middle">HTTPS = 1</text>
+<path d="M$line 26v@{[ $y - 26 ]}" stroke="#888" stroke-dasharray="4 3"/>
+$bars<text x="$left" y="@{[ $y + 10 ]}" font-size="11">CPU time of nginx, or
+latency for the percentile; a grey mark is a target</text>
+</svg>
+EOS
+    close $fh or die "$file: $!\n";
+
+    print File::Spec->abs2rel($file), "\n";
 }
