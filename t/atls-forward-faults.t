@@ -145,6 +145,7 @@ sub refused {
 
 sub bad_requests {
     my $h = "Host: localhost\r\n";
+    my $get = "GET / HTTP/1.1\r\n";
 
     my @cases = (
         [ 'no HTTP',                400, "hello\r\n\r\n" ],
@@ -158,29 +159,29 @@ sub bad_requests {
         [ 'a space first',          400, " GET / HTTP/1.1\r\n$h\r\n" ],
         [ 'many empty lines',       400, "\r\n" x 5 . "GET / HTTP/1.1\r\n" ],
         [ 'no CR',                  400, "GET / HTTP/1.1\n$h\n" ],
-        [ 'no CR in a header',      400, "GET / HTTP/1.1\r\nHost: a\nB: c\r\n" ],
-        [ 'a CR alone',             400, "GET / HTTP/1.1\r\n${h}A: b\rC: d\r\n" ],
-        [ 'NUL',                    400, "GET / HTTP/1.1\r\n${h}A: b\0c\r\n\r\n" ],
+        [ 'no CR in a header',      400, "${get}Host: a\nB: c\r\n" ],
+        [ 'a CR alone',             400, "$get${h}A: b\rC: d\r\n" ],
+        [ 'NUL',                    400, "$get${h}A: b\0c\r\n\r\n" ],
         [ 'a tab in the path',      400, "GET /\ta HTTP/1.1\r\n$h\r\n" ],
         [ 'a control character',    400, "GET /\x01 HTTP/1.1\r\n$h\r\n" ],
         [ 'a fragment',             400, "GET /#a HTTP/1.1\r\n$h\r\n" ],
         [ 'a method',               400, "G(T / HTTP/1.1\r\n$h\r\n" ],
         [ 'no slash',               400, "GET a HTTP/1.1\r\n$h\r\n" ],
         [ 'an asterisk',            400, "GET * HTTP/1.1\r\n$h\r\n" ],
-        [ 'another scheme',         400, "GET ftp://localhost/ HTTP/1.1\r\n$h\r\n" ],
+        [ 'another scheme',         400, "GET ftp://h/ HTTP/1.1\r\n$h\r\n" ],
         [ 'no host in it',          400, "GET http:///a HTTP/1.1\r\n$h\r\n" ],
-        [ 'a user in it',           400, "GET http://a\@localhost/ HTTP/1.1\r\n$h\r\n" ],
-        [ 'CONNECT',                405, "CONNECT localhost:443 HTTP/1.1\r\n$h\r\n" ],
-        [ 'no Host',                400, "GET / HTTP/1.1\r\n\r\n" ],
-        [ 'two of them',            400, "GET / HTTP/1.1\r\n$h$h\r\n" ],
+        [ 'a user in it',           400, "GET http://a\@h HTTP/1.1\r\n$h\r\n" ],
+        [ 'CONNECT',                405, "CONNECT h:443 HTTP/1.1\r\n$h\r\n" ],
+        [ 'no Host',                400, "$get\r\n" ],
+        [ 'two of them',            400, "$get$h$h\r\n" ],
         [ 'two of them, HTTP/1.0',  400, "GET / HTTP/1.0\r\n$h$h\r\n" ],
-        [ 'no colon',               400, "GET / HTTP/1.1\r\n${h}A\r\n\r\n" ],
-        [ 'no name',                400, "GET / HTTP/1.1\r\n${h}: a\r\n\r\n" ],
-        [ 'a space before a colon', 400, "GET / HTTP/1.1\r\n${h}A : b\r\n\r\n" ],
-        [ 'a folded line',          400, "GET / HTTP/1.1\r\n${h}A: b\r\n c\r\n\r\n" ],
-        [ 'a folded line, a tab',   400, "GET / HTTP/1.1\r\n${h}A: b\r\n\tc: d\r\n\r\n" ],
-        [ 'a first line so',        400, "GET / HTTP/1.1\r\n A: b\r\n$h\r\n" ],
-        [ 'websocket',              501, "GET / HTTP/1.1\r\n${h}Connection: upgrade\r\n"
+        [ 'no colon',               400, "$get${h}A\r\n\r\n" ],
+        [ 'no name',                400, "$get${h}: a\r\n\r\n" ],
+        [ 'a space before a colon', 400, "$get${h}A : b\r\n\r\n" ],
+        [ 'a folded line',          400, "$get${h}A: b\r\n c\r\n\r\n" ],
+        [ 'a folded line, a tab',   400, "$get${h}A: b\r\n\tc: d\r\n\r\n" ],
+        [ 'a first line so',        400, "$get A: b\r\n$h\r\n" ],
+        [ 'websocket',              501, "$get${h}Connection: upgrade\r\n"
                                          . "Upgrade: websocket\r\n\r\n" ],
     );
 
@@ -192,7 +193,8 @@ sub bad_requests {
         'length: 1, 1'      => [ 400, 'Content-Length: 1, 1' ],
         'length: empty'     => [ 400, 'Content-Length:' ],
         'length: much'      => [ 400, 'Content-Length: 99999999999999999999' ],
-        'two lengths'       => [ 400, 'Content-Length: 1', 'Content-Length: 1' ],
+        'two lengths'       => [ 400, 'Content-Length: 1',
+                                 'Content-Length: 1' ],
         'both'              => [ 400, 'Content-Length: 1',
                                  'Transfer-Encoding: chunked' ],
         'the other way'     => [ 400, 'Transfer-Encoding: chunked',
@@ -256,12 +258,12 @@ sub large_headers {
 sub bad_bodies {
     my $head = message("POST /body\nTransfer-Encoding: chunked");
     my @bad = ("x\r\n", "\r\n", "-1\r\n", "0x1\r\na\r\n", "1\na\r\n",
-               "1\r\nab\r\n", "1\r\na\n0\r\n", "1 2\r\na\r\n0\r\n" x 0,
+               "1\r\nab\r\n", "1\r\na\n0\r\n",
                "ffffffffffffffff\r\n", "10000000000000000\r\n", " 1\r\na\r\n",
                "1\r\na\r\n0\r\nA: b\n\r\n", "1\r\na\r\n0\r\n\0\r\n",
                '1' . ';' x 20_000 . "\r\n", "0\r\n" . 'A: ' . 'b' x 20_000);
 
-    for my $bytes (grep { $_ ne '' } @bad) {
+    for my $bytes (@bad) {
         my $name = substr $bytes, 0, 20;
         $name =~ s/([^ -~])/sprintf '\\x%02x', ord $1/ge;
         is(refused($head . $bytes), '400 close closed', "chunks: $name");
@@ -402,9 +404,8 @@ sub leaving {
     sysread $s, my $bytes, 10000;
     close $s;
     is($f->ask('GET /status?code=201')->status(), 201, 'within an answer');
-    $f->wait_for_log(qr/ 201 /);
-    like(($f->log())[0], qr/ GET \/big\S+ 200 \d+ [\d.]+ 1: .*gone$/,
-         'is logged');
+    ok($f->wait_for_log(qr/ GET \/big\S+ 200 \d+ [\d.]+ 1: .*gone$/),
+       'is logged');
 
     $s = $f->connect('GET /hang');
     ok($t->wait_for(sub { grep { $_->{uri} eq '/hang' } $backend->requests() },
@@ -418,9 +419,11 @@ sub leaving {
     $s = $f->connect();
     close $s;
     is($f->ask('GET /status?code=201')->status(), 201, 'before a request');
-    is(scalar $f->log(), 5, 'no more lines than requests');
 
-    is($f->stop()->{code}, 0, 'exit code');
+    my $end = $f->stop();
+    is($end->{code} . ' ' . ($end->{out} =~ tr/\n//), '0 5',
+       'no more lines than requests');
+
     $backend->forget();
     done_testing();
 }
@@ -462,7 +465,8 @@ sub endpoints {
         my $s = $f->connect("POST /body\nContent-Length: 2\n\nhi");
         is(next_answer($s, 'HEAD')->status(), $status, 'a POST');
         close $s;
-        like(($f->log())[0], qr/ GET \/secret $status \d+ .*(?:$text)/, 'the log');
+        ok($f->wait_for_log(qr! GET /secret $status \d+ .*(?:$text)!),
+           'the log');
         is($f->stop()->{code}, 0, 'exit code');
     }
 
@@ -567,10 +571,11 @@ sub command_line {
         [ 6,  'cannot find',           '-l', 'no-such.invalid:1', $url ],
         [ 7,  'cannot listen',         '-l', $port, $url ],
         [ 7,  'cannot listen',         '-l', '192.0.2.1:0', $url ],
-        [ 2,  '--cacert|trusted|certificate|file', @l, '--cacert', '/nonexistent', $url ],
-        [ 2,  'certificate|file|key',  @l, '--cert', '/nonexistent', $url ],
+        [ 2,  'nonexistent',           @l, '--cacert', '/nonexistent', $url ],
+        [ 2,  'nonexistent',           @l, '--cert', '/nonexistent', $url ],
         [ 2,  'endpoint',              @l, '--via', 'ftp://localhost/', $url ],
-        [ 2,  'session file',          @l, '--session-file', '/nonexistent/a', $url ],
+        [ 2,  'session file',          @l, '--session-file', '/nonexistent/a',
+          $url ],
         map { [ 2, 'is no port', '-l', $_, $url ] }
             ('', 'x', ':80', '65536', '127.0.0.1', '127.0.0.1:', '::1:80',
              '[::1]', '[]:80', '127.0.0.1:-1', '1:2:3', '127.0.0.1:80a'),

@@ -195,8 +195,11 @@ sub limit {
         $s;
     } 1 .. 5;
 
-    ok(!readable($waiting[0], 0.3), 'one that waits');
     close $waiting[2];                      # nobody is answered for it
+
+    # that it has gone is noticed once a second
+
+    ok(!readable($waiting[0], 1.5), 'one that waits');
     close $hang[0];
 
     is(summary(next_answer($waiting[$_])) =~ m!GET (/echo\?\d)! && $1,

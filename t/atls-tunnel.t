@@ -64,6 +64,13 @@ http {
             access_log %%TESTDIR%%/outer.log outer;
         }
 
+        # for handshakes that nobody ends, so that workers need not wait
+
+        location = /impatient {
+            atls on;
+            atls_handshake_timeout 1s;
+        }
+
         location = /busy {
             add_header Retry-After 17 always;
             return 503;
@@ -123,8 +130,8 @@ sub tunnel {
 }
 
 
-# What a program prints, and its exit status; stdin is a short string, and has no
-# end: gnutls-cli would not wait for an answer.
+# What a program prints, and its exit status.  Stdin is a short string, and has
+# no end: gnutls-cli would not wait for an answer.
 
 sub run_program {
     my ($stdin, @command) = @_;
@@ -355,15 +362,20 @@ sub leaving {
 
     # neither is a connection with nothing, or with less than a flight, a fault
 
+    my $impatient = tunnel('/impatient');
+
     for my $bytes ('', "\x16\x03\x01\x02\x00\x01") {
         $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-                                   PeerPort => $tunnel->port());
+                                   PeerPort => $impatient->port());
         $port = $s->sockport();
         send_all($s, $bytes);
         close $s;
-        ok($tunnel->wait_for_log(qr/:$port \d POSTs, ${\length $bytes} bytes /),
+        ok($impatient->wait_for_log(
+               qr/:$port \d POSTs, ${\length $bytes} bytes there, 0 [^:]*$/),
            length($bytes) . ' bytes');
     }
+
+    is($impatient->stop()->{code}, 0, 'exit code');
 
     is(summary(ask(tls_connect(), 'GET /status?code=201')),
        "201 status 201\n", 'and all is well');
@@ -436,12 +448,16 @@ sub logged {
 
     ok($tunnel->wait_for_log(qr/:$port /), 'a line');
     my @lines = $tunnel->log();
-    like($lines[-1], qr/^127\.0\.0\.1:$port\ [4-6]\ POSTs,\ \d{3,4}\ bytes\ there,
-                        \ 30\d{4}\ back,\ \d+\.\d{3}\ s$/x, 'of a connection');
+    like($lines[-1], qr/^127\.0\.0\.1:$port\ [4-6]\ POSTs,
+                        \ \d{3,4}\ bytes\ there,\ 30\d{4}\ back,
+                        \ \d+\.\d{3}\ s$/x, 'of a connection');
     is(@lines, $from + 1, 'one');
     is($tunnel->said(), '', 'nothing else');
 
-    # a client of one session
+    is(scalar(grep { / endpoint answers with 410/ } @lines), 1,
+       'one failure in all, and no more');
+
+    # who speaks to the server
 
     my $agents = $t->read_file('outer.log');
     like($agents, qr!^POST 200 libatls/!m, 'POSTs');

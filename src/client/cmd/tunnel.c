@@ -31,6 +31,7 @@
 #define CMD_TUNNEL_CONNECT  30000           /* milliseconds, as in atls.h */
 #define CMD_TUNNEL_IDLE     300000
 #define CMD_TUNNEL_FAREWELL 3000            /* for what a client sent last */
+#define CMD_TUNNEL_ALERT    32              /* no more than an alert */
 
 
 typedef struct {
@@ -55,7 +56,8 @@ static int cmd_tunnel_try(const cmd_tunnel_t *tunnel);
 static void cmd_tunnel_serve(void *data, cmd_stream_t *stream);
 static atls_outer_t *cmd_tunnel_outer(const cmd_tunnel_t *tunnel,
     char *tag, atls_failure_t *failure);
-static void cmd_tunnel_pipe(cmd_pipe_t *pipe, atls_outer_t *outer, char *buf);
+static void cmd_tunnel_pipe(cmd_pipe_t *pipe, atls_outer_t *outer, char *buf,
+    atls_failure_t *failure);
 static size_t cmd_tunnel_gather(cmd_stream_t *stream, char *buf);
 static atls_error_e cmd_tunnel_sink(void *data, const unsigned char *bytes,
     size_t n);
@@ -152,7 +154,7 @@ cmd_tunnel_serve(void *data, cmd_stream_t *stream)
         atls_outer_set_wait(outer, cmd_tunnel_wait, &pipe);
 
         buf = cmd_realloc(NULL, CMD_TUNNEL_SIZE);
-        cmd_tunnel_pipe(&pipe, outer, buf);
+        cmd_tunnel_pipe(&pipe, outer, buf, &failure);
         free(buf);
     }
 
@@ -208,7 +210,8 @@ cmd_tunnel_outer(const cmd_tunnel_t *tunnel, char *tag,
 /* Until either side has enough: the session is this connection's alone. */
 
 static void
-cmd_tunnel_pipe(cmd_pipe_t *pipe, atls_outer_t *outer, char *buf)
+cmd_tunnel_pipe(cmd_pipe_t *pipe, atls_outer_t *outer, char *buf,
+    atls_failure_t *failure)
 {
     size_t         n;
     cmd_stream_t  *stream = pipe->stream;
@@ -224,9 +227,17 @@ cmd_tunnel_pipe(cmd_pipe_t *pipe, atls_outer_t *outer, char *buf)
         pipe->posts++;
         pipe->sent += n;
 
-        if (atls_outer_post(outer, buf, n, cmd_tunnel_sink, pipe) != ATLS_OK) {
-            return;
+        if (atls_outer_post(outer, buf, n, cmd_tunnel_sink, pipe) == ATLS_OK) {
+            continue;
         }
+
+        /* a client may say farewell to a server who has done so before */
+
+        if (n < CMD_TUNNEL_ALERT && atls_outer_status(outer) == 410) {
+            atls_failure_clear(failure);
+        }
+
+        return;
     }
 }
 
