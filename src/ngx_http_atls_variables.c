@@ -13,6 +13,8 @@ typedef ngx_int_t (*ngx_http_atls_variable_pt)(ngx_http_request_t *r,
 
 static ngx_int_t ngx_http_atls_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static void ngx_http_atls_variable_set(ngx_http_variable_value_t *v,
+    ngx_str_t *value);
 static ngx_int_t ngx_http_atls_variable_on(ngx_http_request_t *r,
     ngx_http_atls_inner_t *inner, ngx_str_t *value);
 static ngx_int_t ngx_http_atls_variable_protocol(ngx_http_request_t *r,
@@ -240,13 +242,27 @@ ngx_http_atls_variable_secure(ngx_http_request_t *r,
         return wrapped->get_handler(r, v, wrapped->data);
     }
 
-    v->len = wrapped->value->len;
-    v->data = wrapped->value->data;
+    ngx_http_atls_variable_set(v, wrapped->value);
+
+    return NGX_OK;
+}
+
+
+/* An empty value is none. */
+
+static void
+ngx_http_atls_variable_set(ngx_http_variable_value_t *v, ngx_str_t *value)
+{
+    if (value->len == 0) {
+        v->not_found = 1;
+        return;
+    }
+
+    v->len = value->len;
+    v->data = value->data;
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;
-
-    return NGX_OK;
 }
 
 
@@ -267,16 +283,7 @@ ngx_http_atls_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         return NGX_ERROR;
     }
 
-    if (value.len == 0) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    v->len = value.len;
-    v->data = value.data;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
+    ngx_http_atls_variable_set(v, &value);
 
     return NGX_OK;
 }
@@ -497,16 +504,7 @@ ngx_http_atls_variable_identity(ngx_http_request_t *r,
         }
     }
 
-    if (value.len == 0) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    v->len = value.len;
-    v->data = value.data;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
+    ngx_http_atls_variable_set(v, &value);
 
     return NGX_OK;
 }
