@@ -845,7 +845,10 @@ sub killed {
 
     answers($_, $body) for @c;
 
-    my $victim = last_worker($c[0]);
+    # asked before: what a worker has answered, it logs a moment later
+
+    my @owners = map { last_worker($_) } @c;
+    my $victim = $owners[0];
     my %before = map { $_ => 1 } $t->workers();
 
     $t->allow_log(qr/exited on signal 9/);
@@ -858,7 +861,7 @@ sub killed {
     my $lost = 0;
 
     for my $c (@c) {
-        my $gone = last_worker($c) == $victim;
+        my $gone = shift @owners == $victim;
         my ($answer) = answers($c, '67890');
 
         $lost++ if $gone;
