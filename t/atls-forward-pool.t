@@ -216,6 +216,7 @@ sub limit {
 
     # for as long as they are to wait
 
+    $backend->forget();
     $f = forward('--sessions', 1, '-m', '0.5');
     my $s = $f->connect('GET /hang');
     ok($t->wait_for(sub { grep { /hang/ } map { $_->{uri} }
