@@ -933,5 +933,5 @@ ngx_http_atls_exit_process(ngx_cycle_t *cycle)
     ngx_http_atls_mailbox_exit_worker(cycle->log);
 
     atls_state_cleanup();
-    atls_record_cleanup();
+    atls_cipher_cleanup();
 }

@@ -67,7 +67,7 @@ atls_channel_init(atls_channel_t *ch, atls_state_t *state)
         atls_channel_done(ch);
 
         return atls_channel_error(ch, ATLS_INTERNAL_ERROR,
-                                  "cannot key the ciphers");
+                                  "cannot make the ciphers");
     }
 
     return ATLS_OK;
@@ -385,12 +385,12 @@ atls_channel_update_read(atls_channel_t *ch, unsigned request)
 
     state->key_updates++;
 
-    if (atls_state_update_read(state) == -1
-        || atls_cipher_rekey(&ch->read) == -1)
-    {
+    if (atls_state_update_read(state) == -1) {
         return atls_channel_error(ch, ATLS_INTERNAL_ERROR,
                                   "cannot update the read key");
     }
+
+    atls_cipher_rekey(&ch->read);
 
     if (request == ATLS_UPDATE_REQUESTED) {
         state->update_owed = 1;
@@ -490,11 +490,11 @@ atls_channel_update_write(atls_channel_t *ch, uint8_t *out)
 
     ch->state->update_owed = 0;
 
-    if (atls_state_update_write(ch->state) == -1
-        || atls_cipher_rekey(&ch->write) == -1)
-    {
+    if (atls_state_update_write(ch->state) == -1) {
         return atls_channel_broken(ch);
     }
+
+    atls_cipher_rekey(&ch->write);
 
     return n;
 }

@@ -19,226 +19,30 @@
 
 #define ATLS_TLS12_AAD              13
 
+/* Up to so many bytes, a copy takes less than another call of OpenSSL. */
 
-typedef struct {
-    const char         *name;
-    uint8_t             key_size;
-    uint8_t             tag_size;
-    uint8_t             salt_size;          /* of the IV in TLS 1.2 */
-    uint8_t             ccm;
-    uint64_t            limit;
-} atls_aead_t;
+#define ATLS_GATHERED               2048
 
 
-static const atls_aead_t *atls_aead(unsigned aead);
-static EVP_CIPHER *atls_aead_fetch(unsigned aead);
 static size_t atls_explicit_nonce(const atls_cipher_t *c);
 static size_t atls_inner_type(const atls_cipher_t *c);
 static void atls_seq_encode(uint8_t *p, uint64_t seq);
 static int atls_record_begin(atls_cipher_t *c, const uint8_t *record,
     size_t len);
-static int atls_record_encrypt(atls_cipher_t *c, unsigned type,
+static int atls_record_encrypt(atls_cipher_t *c, uint8_t type,
     const struct iovec *iov, size_t niov, uint8_t *p);
-static int atls_record_encrypt_ccm(atls_cipher_t *c, uint8_t inner,
+static int atls_record_encrypt_gathered(atls_cipher_t *c, uint8_t type,
     const struct iovec *iov, size_t niov, uint8_t *p);
 static int atls_record_finish(atls_cipher_t *c, uint8_t *tag);
 static int atls_record_decrypt(atls_cipher_t *c, uint8_t *record, uint8_t *p,
     size_t len);
 
 
-/* indexed by atls_aead_e */
-
-static const atls_aead_t  atls_aeads[] = {
-    { NULL,                 0,  0,  0, 0, 0 },
-    { "AES-128-GCM",       16, 16,  4, 0, (uint64_t) 1 << 23 },
-    { "AES-256-GCM",       32, 16,  4, 0, (uint64_t) 1 << 23 },
-    { "ChaCha20-Poly1305", 32, 16, 12, 0, UINT64_MAX },
-    { "AES-128-CCM",       16, 16,  4, 1, (uint64_t) 1 << 23 },
-    { "AES-256-CCM",       32, 16,  4, 1, (uint64_t) 1 << 23 },
-    { "AES-128-CCM",       16,  8,  4, 1, (uint64_t) 1 << 23 },
-    { "AES-256-CCM",       32,  8,  4, 1, (uint64_t) 1 << 23 }
-};
-
-
-#define ATLS_NAEADS  (sizeof(atls_aeads) / sizeof(atls_aeads[0]))
-
-
-size_t
-atls_aead_key_size(unsigned aead)
-{
-    return atls_aead(aead)->key_size;
-}
-
-
-size_t
-atls_aead_iv_size(unsigned aead, unsigned protocol)
-{
-    if (atls_aead(aead)->name == NULL) {
-        return 0;
-    }
-
-    if (protocol == ATLS_TLSv1_3) {
-        return ATLS_MAX_IV;
-    }
-
-    return atls_aead(aead)->salt_size;
-}
-
-
-size_t
-atls_aead_tag_size(unsigned aead)
-{
-    return atls_aead(aead)->tag_size;
-}
-
-
-uint64_t
-atls_aead_limit(unsigned aead)
-{
-#ifdef ATLS_AEAD_LIMIT
-    return (atls_aead(aead)->name != NULL) ? ATLS_AEAD_LIMIT : 0;
-#else
-    return atls_aead(aead)->limit;
-#endif
-}
-
-
-/* Fetched when first used, until atls_record_cleanup(). */
-
-static EVP_CIPHER  *atls_ciphers[ATLS_NAEADS];
-
-
-static const atls_aead_t *
-atls_aead(unsigned aead)
-{
-    return &atls_aeads[(aead < ATLS_NAEADS) ? aead : 0];
-}
-
-
-static EVP_CIPHER *
-atls_aead_fetch(unsigned aead)
-{
-    const char  *name;
-
-    /*
-     * Fetched once a process: the implicit fetch of EVP_aes_128_gcm() and the
-     * like takes longer than to protect a short record.
-     */
-
-    name = atls_aead(aead)->name;
-
-    if (name == NULL) {
-        return NULL;
-    }
-
-    if (atls_ciphers[aead] == NULL) {
-        atls_ciphers[aead] = EVP_CIPHER_fetch(NULL, name, NULL);
-    }
-
-    return atls_ciphers[aead];
-}
-
-
-void
-atls_record_cleanup(void)
-{
-    unsigned  i;
-
-    for (i = 0; i < ATLS_NAEADS; i++) {
-        EVP_CIPHER_free(atls_ciphers[i]);
-        atls_ciphers[i] = NULL;
-    }
-}
-
-
-int
-atls_cipher_init(atls_cipher_t *c, unsigned protocol, unsigned aead,
-    atls_key_t *key, int sealing)
-{
-    EVP_CIPHER         *cipher;
-    const atls_aead_t  *a;
-
-    memset(c, 0, sizeof(atls_cipher_t));
-
-    if (protocol != ATLS_TLSv1_2 && protocol != ATLS_TLSv1_3) {
-        return -1;
-    }
-
-    cipher = atls_aead_fetch(aead);
-    if (cipher == NULL) {
-        return -1;
-    }
-
-    c->key = key;
-    c->protocol = (uint16_t) protocol;
-    c->aead = (uint8_t) aead;
-    c->sealing = (sealing != 0);
-
-    c->ctx = EVP_CIPHER_CTX_new();
-    if (c->ctx == NULL) {
-        goto failed;
-    }
-
-    if (EVP_CipherInit_ex2(c->ctx, cipher, NULL, NULL, c->sealing, NULL) != 1
-        || EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_SET_IVLEN, ATLS_MAX_IV,
-                               NULL)
-           != 1)
-    {
-        goto failed;
-    }
-
-    a = atls_aead(aead);
-
-    /* CCM takes both lengths into its key setup */
-
-    if (a->ccm
-        && EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_SET_TAG, a->tag_size,
-                               NULL)
-           != 1)
-    {
-        goto failed;
-    }
-
-    if (atls_cipher_rekey(c) == -1) {
-        goto failed;
-    }
-
-    return 0;
-
-failed:
-
-    atls_cipher_done(c);
-
-    return -1;
-}
-
-
-int
-atls_cipher_rekey(atls_cipher_t *c)
-{
-    if (EVP_CipherInit_ex2(c->ctx, NULL, c->key->key, NULL, -1, NULL) != 1) {
-        return -1;
-    }
-
-    return 0;
-}
-
-
-void
-atls_cipher_done(atls_cipher_t *c)
-{
-    /* this wipes the key schedule, too */
-
-    EVP_CIPHER_CTX_free(c->ctx);
-
-    memset(c, 0, sizeof(atls_cipher_t));
-}
-
-
 ssize_t
 atls_record_seal(atls_cipher_t *c, unsigned type, const struct iovec *iov,
     size_t niov, uint8_t *out)
 {
+    int       rc;
     size_t    i, n, len;
     uint8_t  *p;
 
@@ -283,11 +87,14 @@ atls_record_seal(atls_cipher_t *c, unsigned type, const struct iovec *iov,
 
     c->key->seq++;
 
-    if (atls_record_encrypt(c, type, iov, niov, p) == -1) {
-        return -1;
+    if (n <= ATLS_GATHERED || atls_aead_ccm(c->aead)) {
+        rc = atls_record_encrypt_gathered(c, (uint8_t) type, iov, niov, p);
+
+    } else {
+        rc = atls_record_encrypt(c, (uint8_t) type, iov, niov, p);
     }
 
-    return (ssize_t) (ATLS_HEADER_SIZE + len);
+    return (rc == -1) ? -1 : (ssize_t) (ATLS_HEADER_SIZE + len);
 }
 
 
@@ -407,13 +214,13 @@ atls_record_begin(atls_cipher_t *c, const uint8_t *record, size_t len)
         }
     }
 
-    if (EVP_CipherInit_ex2(c->ctx, NULL, NULL, nonce, -1, NULL) != 1) {
+    if (atls_cipher_nonce(c, nonce) == -1) {
         return -1;
     }
 
     /* RFC 3610, section 2.2: the length is in CCM's first block */
 
-    if (atls_aead(c->aead)->ccm
+    if (atls_aead_ccm(c->aead)
         && EVP_CipherUpdate(c->ctx, NULL, &n, NULL, (int) len) != 1)
     {
         return -1;
@@ -441,18 +248,11 @@ atls_record_begin(atls_cipher_t *c, const uint8_t *record, size_t len)
 
 
 static int
-atls_record_encrypt(atls_cipher_t *c, unsigned type, const struct iovec *iov,
+atls_record_encrypt(atls_cipher_t *c, uint8_t type, const struct iovec *iov,
     size_t niov, uint8_t *p)
 {
-    int      n;
-    size_t   i;
-    uint8_t  inner;
-
-    inner = (uint8_t) type;
-
-    if (atls_aead(c->aead)->ccm) {
-        return atls_record_encrypt_ccm(c, inner, iov, niov, p);
-    }
+    int     n;
+    size_t  i;
 
     for (i = 0; i < niov; i++) {
 
@@ -473,7 +273,7 @@ atls_record_encrypt(atls_cipher_t *c, unsigned type, const struct iovec *iov,
     }
 
     if (c->protocol == ATLS_TLSv1_3) {
-        if (EVP_CipherUpdate(c->ctx, p, &n, &inner, 1) != 1) {
+        if (EVP_CipherUpdate(c->ctx, p, &n, &type, 1) != 1) {
             return -1;
         }
 
@@ -484,10 +284,8 @@ atls_record_encrypt(atls_cipher_t *c, unsigned type, const struct iovec *iov,
 }
 
 
-/* CCM takes its message at once, so it is gathered first. */
-
 static int
-atls_record_encrypt_ccm(atls_cipher_t *c, uint8_t inner,
+atls_record_encrypt_gathered(atls_cipher_t *c, uint8_t type,
     const struct iovec *iov, size_t niov, uint8_t *p)
 {
     int     n;
@@ -503,7 +301,7 @@ atls_record_encrypt_ccm(atls_cipher_t *c, uint8_t inner,
     }
 
     if (c->protocol == ATLS_TLSv1_3) {
-        p[len++] = inner;
+        p[len++] = type;
     }
 
     if (EVP_CipherUpdate(c->ctx, p, &n, p, (int) len) != 1) {

@@ -27,7 +27,8 @@
  *   ngx_http_atls_export       exported keying material
  *   ngx_http_atls_variables    $atls_*
  *
- * Under them, without nginx types: atls_channel, atls_state, atls_record.
+ * Under them, without nginx types: atls_channel, atls_state, atls_record,
+ * atls_cipher.
  */
 
 

@@ -264,7 +264,7 @@ ngx_http_atls_session_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log)
 }
 
 
-/* Expired keys are wiped also when nobody comes who needs their memory. */
+/* Keys are wiped also when nobody comes who needs their memory. */
 
 static void
 ngx_http_atls_session_sweep(ngx_event_t *ev)
@@ -290,6 +290,8 @@ ngx_http_atls_session_sweep(ngx_event_t *ev)
             break;
         }
     }
+
+    atls_cipher_trim();
 
     /* there may be more of them */
 

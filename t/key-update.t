@@ -282,15 +282,15 @@ sub limited_module {
 
     my $steps = `make -C '$tree' -n -B -f objs/Makefile modules 2>&1`
                 =~ s/\\\n//gr;
-    my ($compile) = $steps =~ /^(.* -c .*\batls_record\.c)\s*$/m;
+    my ($compile) = $steps =~ /^(.* -c .*\batls_cipher\.c)\s*$/m;
     my ($link) = $steps =~ /^(.* -o \s*objs\/ngx_http_atls_module\.so\s.*)$/m;
 
-    my $object = $t->path('atls_record.o');
+    my $object = $t->path('atls_cipher.o');
     my $limited = $t->path('ngx_http_atls_module.so');
 
     for ($compile, $link) {
         return undef unless defined;
-        s/\bobjs\S*\/atls_record\.o\b/$object/;
+        s/\bobjs\S*\/atls_cipher\.o\b/$object/;
         s/\bobjs\/ngx_http_atls_module\.so\b/$limited/;
     }
 

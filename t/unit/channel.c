@@ -47,7 +47,7 @@ static void
 peer_update(unit_pair_t *p)
 {
     must(atls_state_update_write(&p->peer) == 0);
-    must(atls_cipher_rekey(&p->write) == 0);
+    atls_cipher_rekey(&p->write);
 }
 
 
@@ -564,7 +564,7 @@ test_key_update(unsigned aead)
        unit_aead_name(aead));
 
     must(atls_state_update_read(&p.peer) == 0);
-    must(atls_cipher_rekey(&p.read) == 0);
+    atls_cipher_rekey(&p.read);
 
     iov.iov_base = "data";
     iov.iov_len = 4;
@@ -586,7 +586,7 @@ test_key_update(unsigned aead)
        && atls_record_open(&p.read, record, n, &type, &data) == 5
        && type == ATLS_HANDSHAKE
        && atls_state_update_read(&p.peer) == 0
-       && atls_cipher_rekey(&p.read) == 0
+       && (atls_cipher_rekey(&p.read), 1)
        && atls_record_open(&p.read, record + n, (size_t) len - n, &type,
                            &data)
           == ATLS_MAX_PLAINTEXT,

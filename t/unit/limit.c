@@ -34,7 +34,7 @@ peer_open(unit_pair_t *p, ssize_t len, int *updates)
         if (type == ATLS_HANDSHAKE) {
             must(rc == 5 && memcmp(data, "\30\0\0\1\0", 5) == 0);
             must(atls_state_update_read(&p->peer) == 0);
-            must(atls_cipher_rekey(&p->read) == 0);
+            atls_cipher_rekey(&p->read);
             (*updates)++;
             continue;
         }

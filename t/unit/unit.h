@@ -10,6 +10,7 @@
 #define _UNIT_H_INCLUDED_
 
 
+#include "../../src/atls_cipher.c"
 #include "../../src/atls_record.c"
 #include "../../src/atls_state.c"
 #include "../../src/atls_channel.c"
