@@ -294,6 +294,15 @@ atls_message(int write_p, int version, int type, const void *buf, size_t len,
         return;
     }
 
+    /*
+     * To log a secret takes OpenSSL longer than to derive it, and those of the
+     * handshake are of no use: the ones of application data are logged after
+     * either Finished, in the same call that has reported it.
+     */
+
+    SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl),
+                                p[0] == SSL3_MT_FINISHED ? atls_keylog : NULL);
+
     if (p[0] == SSL3_MT_FINISHED) {
 
         if (write_p) {

@@ -89,7 +89,8 @@ typedef struct {
  * Prepares a context: its key log and message callbacks, and read_ahead off
  * (what follows the handshake must stay in the BIO).  If SSL_set_SSL_CTX() is
  * to switch to another context, prepare that one, too: OpenSSL looks for the
- * key log callback in the current one.  Returns 0 or -1.
+ * key log callback in the current one.  It is there only while it is needed, so
+ * the SSLs of a context belong to one thread.  Returns 0 or -1.
  */
 
 int atls_watch_ctx(SSL_CTX *ctx);
