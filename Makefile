@@ -159,7 +159,7 @@ demo: deps
 # the table of sessions, and a reload with many, are measured in programs that
 # are linked with all of an nginx
 
-BENCH = $(addprefix $(BUILD)/bench/,load backend)
+BENCH = $(addprefix $(BUILD)/bench/,load backend handshake)
 
 bench: deps
 	@$(MAKE) --no-print-directory all static $(BENCH)

@@ -48,6 +48,7 @@ my %results;        # { name }{ number } = [ values ]
 my @perl = ($^X, '-I', "$root/t/lib");
 
 run('compare', @perl, "$root/t/bench/compare.pl", "$build/bench", @quick);
+run('handshake', "$build/bench/handshake", @quick);
 run('table', "$build/bench/table", @quick);
 run('relay', @perl, "$root/t/bench/relay.pl", @quick);
 run('reload', @perl, "$root/t/bench/reload.pl", "$build/bench/fill", @quick);
@@ -58,6 +59,7 @@ print_machine();
 print_targets();
 print_requests();
 print_sessions();
+print_handshakes();
 print_transfers();
 print_idle();
 print_table();
@@ -207,6 +209,23 @@ sub print_sessions {
             [ 'full, RSA-2048', 'new session, full', 2048 ],
             [ 'resumed', 'new session, resumed', 256 ],
             [ '0-RTT', 'new session, 0-RTT', 256 ];
+}
+
+
+sub print_handshakes {
+    heading('Of a full handshake, the server\'s part in OpenSSL alone, in memory');
+    row('', 'CPU, us', 'by all that nginx does for HTTPS');
+    rule(3);
+
+    for my $key ([ 256, 'P-256' ], [ 2048, 'RSA-2048' ]) {
+        my ($bits, $title) = @$key;
+        my $https = compare('new session, full', 'https', 'cpu', $bits);
+
+        row("$title, $_->[1]", spread("handshake: $_->[0]", $bits, 0),
+            sprintf '%.2f', median("handshake: $_->[0]", $bits) / $https)
+            for [ 'alone', 'as for HTTPS' ],
+                [ 'logged', 'with the secrets of ATLS' ];
+    }
 }
 
 
