@@ -449,6 +449,15 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
     }
 
     if (n > 0) {
+
+        /*
+         * Whoever sends a body on asks for more of it without being told that
+         * there is some, and may so come to the end of the POST, which nobody
+         * is told of then.
+         */
+
+        c->read->ready = 1;
+
         return ngx_http_atls_inner_http2(inner, buf, n) ? NGX_ERROR : n;
     }
 
