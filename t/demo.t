@@ -16,9 +16,13 @@ my $status = $?;
 my %part = map { /\A(.*?)\n(.*)\z/s ? ($1 => $2) : () }
            split /^== /m, $out;
 
-plan(tests => 16);
+plan(tests => 17);
 
 is($status, 0, 'exit status') or diag($out);
+
+like($part{'What the client says of both layers'} || '',
+     qr{^\ +atls\ -v\ .*^\ +transport:\ issued\ by\ CN=Middlebox\ CA\ of\ 
+        .*^\ +service:\ verified$}msx, 'atls and both certificates');
 
 # side by side: what the ends say, and what is seen between them
 
@@ -27,9 +31,10 @@ my ($said, $seen, $decrypted, $delivered) = columns('The request');
 like($said, qr{^POST /body/orders HTTP/1\.1\n.*^two pounds of tea}ms,
      'the request');
 like($seen, qr{^POST\ /.well-known/atls\ HTTP/1.1\n
-               .*^Content-Type:\ application/atls\+octet-stream\n
                .*^Cookie:\ atls=[\w-]{22}\n
-               .*^17\ 03\ 03\ }imsx, 'the outer request');
+               .*^Content-Type:\ application/atls\+octet-stream\n
+               .*^14\ 03\ 03\ 00\ 01\ 01\ 17\ 03\ 03\ }imsx,
+     'the outer request');
 unlike($seen, qr/tea|orders/, 'has nothing of the inner one');
 like($decrypted, qr{^POST /body/orders HTTP/1\.1\n.*^two pounds of tea}ms,
      'decrypted');

@@ -2,7 +2,7 @@
 
 # One request through ATLS, and what each hop saw of it.
 #
-#     client ---- mitmproxy ---- nginx with the module ---- backend
+#     atls ---- mitmproxy ---- nginx with the module ---- backend
 #
 #     make demo
 #
@@ -20,7 +20,7 @@ use IO::Socket::INET;
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Client;
+use Test::Atls::Command;
 use Test::Atls::Middlebox;
 use Test::Atls::Outer;
 
@@ -32,8 +32,6 @@ use constant {
 
 my $uri = '/body/orders';
 my $body = "two pounds of tea, card 4111 1111 1111 1111\n";
-my $request = Test::Atls::Client::format_request(
-    'POST', $uri, $body, 'Content-Type' => 'text/plain');
 my $failed = 0;
 
 # ports that the kernel has to give, so that not even a lock is left behind
@@ -102,7 +100,7 @@ my $middlebox = Test::Atls::Middlebox->start($t, $name, port => $ports{3},
 
 # all that happens
 
-my $client = client($middlebox, $request);
+my $client = client($middlebox);
 my ($delivered) = $backend->requests();
 my $decrypted = $t->read_file('inner.log');
 my $plain = plain_https($middlebox);
@@ -110,14 +108,14 @@ my $plain = plain_https($middlebox);
 $middlebox->stop();
 $t->stop();
 
-# what was seen of it: handshake, request, and the one by plain HTTPS
+# what was seen of it: POSTs, the second one with the request, and plain HTTPS
 
-my @handshake = $middlebox->exchanges();
-my $other = pop @handshake || [ '', '' ];
-my $seen = pop @handshake || [ '', '' ];
+my @posts = $middlebox->exchanges();
+my $other = pop @posts || [ '', '' ];
+my $seen = $posts[1] || [ '', '' ];
 
 show_hops();
-show_handshake();
+show_session();
 show_request();
 show_answer();
 show_other();
@@ -128,30 +126,36 @@ exit($failed ? 1 : 0);
 
 
 # The client: takes a request through the middlebox to the endpoint.  Returns
-# what it knows of it.
+# what it says.
 
 sub client {
-    my ($m, $what) = @_;
+    my ($m) = @_;
 
-    my $c = Test::Atls::Client->new($m->route($ports{0}), tls => 1,
-                                    host_header => "localhost:$ports{0}",
-                                    ca => $t->path('ca.crt'));
+    my %route = $m->route($ports{0});
+    my @route = $route{proxy}
+                ? ('-x', "http://127.0.0.1:$route{proxy}")
+                : ('--via', "https://localhost:$route{port}/.well-known/atls");
 
-    if (!$c->handshake()) {
-        print 'FAILED: ', $c->error(), "\n";
+    my @args = ('-v', '-i', @route, '--cacert', $t->path('ca.crt'),
+                '-H', 'Content-Type: text/plain', '-d', $body,
+                "https://localhost:$ports{0}$uri");
+
+    my $r = Test::Atls::Command->new($t)->run(@args);
+
+    if ($r->{code}) {
+        print "FAILED: atls says $r->{code}\n$r->{err}";
         exit 1;
     }
 
-    my $outer = $c->http_client()->{socket};
+    my @layers = $r->{err} =~ /^\* ((?:transport|service): .*)$/mg;
 
     return {
-        answer => $c->request($what),
-        inner => join(', ', $c->protocol(), $c->cipher()),
-        inner_cert => $c->server_cert(),
-        outer => join(', ', $outer->get_sslversion() =~ s/_/./r,
-                      $outer->get_cipher()),
-        outer_cert => $outer->peer_certificate('subject') . ' by '
-                      . $outer->peer_certificate('issuer'),
+        command => [ 'atls', map { / /  ? "'" . s/\n//r . "'" : $_ } @args ],
+        answer => $r->{out},
+        request => join("\n", $r->{err} =~ /^> (.*?)\r?$/mg, '', $body),
+        layers => \@layers,
+        transport => join('', map { "$_\n" } grep { /^transport/ } @layers),
+        service => join('', map { "$_\n" } grep { /^service/ } @layers),
     };
 }
 
@@ -172,7 +176,7 @@ sub plain_https {
 sub show_hops {
     heading('Who is who');
     say_lines(map { sprintf '%-10s %s', @$_ }
-        [ 'client', "the TLS of OpenSSL, inside of the outer one's POSTs" ],
+        [ 'atls', 'the client: TLS inside of the POSTs of another TLS' ],
         [ $name, "port $ports{3}, takes apart the outer TLS" ],
         [ 'nginx', "port $ports{0}, with ngx_http_atls_module" ],
         [ 'backend', "port $ports{2}, knows nothing of all that" ]);
@@ -183,18 +187,16 @@ sub show_hops {
 }
 
 
-sub show_handshake {
-    heading('The handshake');
+sub show_session {
+    heading("The session, as $name sees it");
 
-    for my $exchange (@handshake) {
+    for my $exchange (@posts) {
         say_lines(summary('', $exchange->[0]), summary('  ', $exchange->[1]));
     }
 
-    say_lines('', map { sprintf '%-12s %s', @$_ }
-        [ 'outer TLS', $client->{outer} ],
-        [ '', "$client->{outer_cert}: never mind" ],
-        [ 'inner TLS', $client->{inner} ],
-        [ '', "$client->{inner_cert}: verified" ]);
+    heading('What the client says of both layers');
+    say_lines(join(' ', @{$client->{command}}) =~ s/ (?=-H)/ \\\n        /r,
+              '', @{$client->{layers}});
 }
 
 
@@ -213,7 +215,7 @@ sub summary {
 
 sub show_request {
     heading('The request');
-    columns('the client says', [ split /\r?\n/, $request ],
+    columns('the client says', [ split /\n/, $client->{request} ],
             "$name sees", [ wire($seen->[0]) ]);
     print "\n";
     columns('nginx decrypts', [ split /\n/, $decrypted ],
@@ -230,14 +232,14 @@ sub show_answer {
 
 sub show_other {
     heading('The same by plain HTTPS');
-    columns('the client says', [ split /\r?\n/, $request ],
+    columns('the client says', [ split /\n/, $client->{request} ],
             "$name sees", [ split /\r?\n/, $other->[0] ]);
 }
 
 
 sub check_all {
-    my $wire = join '', map { @$_ } @handshake, $seen;
-    my @posts = map { $_->[0] } @handshake, $seen;
+    my $wire = join '', map { @$_ } @posts;
+    my $issuer = $middlebox->issuer();
 
     heading('Checks');
 
@@ -248,18 +250,37 @@ sub check_all {
           && $delivered->{first} eq $body);
     check('the backend was told of the session',
           grep { /^X-ATLS: TLSv1\.\d \S/ } delivered());
-    check("the outer certificate is ${name}'s, the inner one nginx's",
-          $client->{outer_cert} =~ / by \S*CN=\Q@{[$middlebox->issuer()]}\E$/
-          && $client->{inner_cert} =~ / by \S*CN=The CA that/);
+    check("the transport's certificate is ${name}'s, and atls knows it",
+          $client->{transport} =~ /issued by CN=\Q$issuer\E\n/
+          && $client->{transport} =~ /: unable to get local issuer/);
+    check("the service's certificate is nginx's, and verified",
+          $client->{service} =~ /issued by CN=The CA that/
+          && $client->{service} =~ /: verified$/m);
     check("$name saw POSTs to /.well-known/atls and nothing else",
-          @posts == 3 && !grep { !m{\APOST /.well-known/atls HTTP} } @posts);
+          @posts == 3
+          && !grep { $_->[0] !~ m{\APOST /.well-known/atls HTTP} } @posts);
     check('no word of the request or the answer went over the wire',
           index($wire, 'pounds of tea') < 0 && index($wire, $uri) < 0);
-    check('the bodies are TLS records of application data',
-          !grep { (parts($_))[1] !~ /\A\x17\x03\x03/ } @$seen);
+    check('the bodies are TLS records and nothing else',
+          !grep { !records((parts($_))[1]) } map { @$_ } @posts);
     check('by plain HTTPS, all of it is there to be read',
           $plain eq $body && $other->[0] =~ /\Q$body\E\z/);
     check("nginx: $_", 0) for $t->faults();
+}
+
+
+# Whole ones, from the first byte to the last.
+
+sub records {
+    my ($bytes) = @_;
+
+    while ($bytes =~ s/\A[\x14-\x17]\x03[\x01\x03](..)//s) {
+        my $len = unpack 'n', $1;
+        return 0 if $len > length $bytes;
+        substr($bytes, 0, $len) = '';
+    }
+
+    return $bytes eq '';
 }
 
 
