@@ -520,7 +520,7 @@ sub fallback_https {
     my $base = site(TRUSTED);
     my @args = (@trust, '--fallback');
 
-    my $from = length $t->read_file('seen.log');
+    my $from = length $t->read_log('seen.log');
 
     $r = $atls->run(@args, '-w', '%{http_code} %{atls}', "$base/info");
     like($r->{out}, qr/^atls=$/m, 'plain HTTPS') or diag($r->{err});
@@ -622,7 +622,7 @@ sub fallback_atls {
 
         # what was seen in the middle, besides what was inside
 
-        my $from = length $t->read_file('seen.log');
+        my $from = length $t->read_log('seen.log');
 
         $r = $atls->run(@args, '-w', '%{http_code} %{atls}', "$base/info");
         like($r->{out}, qr/^atls=on$/m, 'ATLS') or diag($r->{err});
@@ -644,7 +644,7 @@ sub fallback_atls {
              'report of the middlebox');
 
         my @seen = grep { !/ atls=on$/ }
-                   split /\n/, substr $t->read_file('seen.log'), $from;
+                   split /\n/, substr $t->read_log('seen.log'), $from;
         cmp_ok(scalar @seen, '>', 5, 'requests were seen');
         is(scalar(grep { !m!^POST /.well-known/atls ! } @seen), 0,
            'not one that is not ATLS\'s') or diag("@seen");

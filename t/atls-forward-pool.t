@@ -123,7 +123,7 @@ sub posts {
     my ($connection) = @_;
 
     return scalar grep { $_ > $connection }
-                       $t->read_file('outer.log') =~ /^(\d+) POST 200$/mg;
+                       $t->read_log('outer.log') =~ /^(\d+) POST 200$/mg;
 }
 
 
@@ -131,7 +131,7 @@ sub posts {
 
 sub connection {
     return (sort { $b <=> $a }
-                 $t->read_file('outer.log') =~ /^(\d+) /mg, 0)[0];
+                 $t->read_log('outer.log') =~ /^(\d+) /mg, 0)[0];
 }
 
 
@@ -349,7 +349,7 @@ sub identity {
 
 sub graceful_stop {
     my $before = connection();
-    my $from = length $t->read_file('outer.log');
+    my $from = length $t->read_log('outer.log');
 
     $f = forward();
     $backend->forget();
@@ -391,7 +391,7 @@ sub graceful_stop {
 
     my $r = $f->end();
     is("$r->{code} " . scalar(split /\n/, $r->{out}), '0 11', 'the end');
-    unlike(substr($t->read_file('outer.log'), $from), qr/ [45]/,
+    unlike(substr($t->read_log('outer.log'), $from), qr/ [45]/,
            'nothing odd');
 
     # each session was ended

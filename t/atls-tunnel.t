@@ -459,7 +459,7 @@ sub logged {
 
     # who speaks to the server
 
-    my $agents = $t->read_file('outer.log');
+    my $agents = $t->read_log('outer.log');
     like($agents, qr!^POST 200 libatls/!m, 'POSTs');
     unlike($agents, qr/curl/, 'by nobody else');
 

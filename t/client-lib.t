@@ -545,7 +545,7 @@ sub outer {
     $c->command('outer-header X-Outer: yes');
     $r = $c->go('GET', '/atls');
     is($r->{status}, 200, 'headers');
-    my $log = $t->read_file('outer.log');
+    my $log = $t->read_log('outer.log');
     like($log, qr/ua=tester\/1 x=yes type=application\/atls\+octet-stream/,
          'outer headers');
     unlike($r->{body}, qr/tester|X-Outer/, 'not inside');

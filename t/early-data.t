@@ -970,7 +970,7 @@ sub wait_until {
 # been at another worker.
 
 sub any_worker {
-    my @lines = $t->read_file('outer.log') =~ /^\d+ "(?:-|atls=.*)" .*$/mg;
+    my @lines = $t->read_log('outer.log') =~ /^\d+ "(?:-|atls=.*)" .*$/mg;
     my %pids = map { /^(\d+)/ ? ($1 => 1) : () } grep { /"-"/ } @lines;
     my @relayed = grep { /another worker/ } @lines;
 

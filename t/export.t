@@ -318,7 +318,7 @@ sub outside {
 
     # a POST has nothing of what is in it
 
-    my @posts = grep { /^POST/ } split /\n/, $t->read_file('access.log');
+    my @posts = grep { /^POST/ } split /\n/, $t->read_log('access.log');
 
     cmp_ok(scalar @posts, '>', 0, 'outer requests in the log');
     is(scalar(grep { !m!^POST \S+ \[-\] \[-\]$! } @posts), 0,

@@ -342,7 +342,7 @@ sub request {
 
     my ($id, $protocol) = @$client{qw( id protocol )};
     my $none = lacks($client, 'exporter');
-    my $before = $t->read_file('seen.log');
+    my $before = $t->read_log('seen.log');
 
     my $r = run_client($client, [ ('/small') x 3 ],
                        $none ? () : (export => LABEL));
@@ -397,7 +397,7 @@ sub resumption {
     my ($client) = @_;
 
     my $id = $client->{id};
-    my $before = $t->read_file('seen.log');
+    my $before = $t->read_log('seen.log');
 
     my $r = run_client($client, '/big?size=100000&chunked=1', resume => 1);
     my ($seen) = seen($before, 2);
@@ -416,7 +416,7 @@ sub psk {
 
     my $id = $client->{id};
     my @psk = (uri => '/psk', psk => 'device:' . KEY);
-    my $before = $t->read_file('seen.log');
+    my $before = $t->read_log('seen.log');
 
     my $r = run_client($client, '/small', @psk);
     my ($seen) = seen($before, 1);
@@ -436,7 +436,7 @@ sub refused {
     my ($client, $what, %args) = @_;
 
     my $id = $client->{id};
-    my $before = $t->read_file('seen.log');
+    my $before = $t->read_log('seen.log');
 
     my $r = run_client($client, '/small', %args);
 
@@ -444,7 +444,7 @@ sub refused {
     is($r->{out}, '', "$id: $what: no answer");
     like($r->{err}, $args{psk} ? qr/./ : qr/certif|verif|issuer|trust|name/i,
          "$id: $what: says why");
-    is($t->read_file('seen.log'), $before, "$id: $what: nothing was asked");
+    is($t->read_log('seen.log'), $before, "$id: $what: nothing was asked");
 }
 
 

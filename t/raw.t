@@ -199,7 +199,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
     is(scalar(grep { $_->{aborted} } $backend->requests()), 0, 'all whole');
 }
 
-like($t->read_file('inner.log'),
+like($t->read_log('inner.log'),
      qr!^on\|POST /raw/of\?a=b HTTP/1\.1\|200\|127\.0\.0\.1\|TLSv1\.3$!m,
      'its line in the log');
 

@@ -139,7 +139,7 @@ for my $mode (sort keys %modes) {
         @{[ $t->read_file('outer.log') =~ /^127\.0\.0\.2 /mg ]} >= 2 * $EACH
     }, 5);
 
-    my @lines = $t->read_file('outer.log') =~ /^(127\.0\.0\.2 .*)$/mg;
+    my @lines = $t->read_log('outer.log') =~ /^(127\.0\.0\.2 .*)$/mg;
     my %pids = map { /(\d+)$/ ? ($1 => 1) : () } @lines;
 
     is(scalar @lines, 2 * $EACH, 'a log line for each POST');

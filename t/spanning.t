@@ -442,11 +442,11 @@ sub logs {
         goes_on($c, $mode);
         last_worker($c);
 
-        my @outer = $t->read_file('outer.log') =~ /^$n (.*) \d+$/mg;
+        my @outer = $t->read_log('outer.log') =~ /^$n (.*) \d+$/mg;
         is(scalar @outer, $c->posts(), "$mode: one line a POST");
         is(scalar(grep { $_ ne 'POST 200' } @outer), 0, "$mode: all 200");
 
-        my @inner = $t->read_file('inner.log') =~ /^(.*) \Q$uri\E (.*) \d+$/mg;
+        my @inner = $t->read_log('inner.log') =~ /^(.*) \Q$uri\E (.*) \d+$/mg;
         is("@inner", 'on POST 200', "$mode: one line a request");
     }
 }

@@ -161,7 +161,7 @@ sub in_every_worker {
         is($reused, 'r' x $MANY, "$who: resumed again and again");
     }
 
-    my %pids = map { $_ => 1 } $t->read_file('outer.log') =~ /^(\d+) "-"$/mg;
+    my %pids = map { $_ => 1 } $t->read_log('outer.log') =~ /^(\d+) "-"$/mg;
 
     is(scalar keys %pids, $WORKERS, 'in all of the workers');
 }

@@ -102,7 +102,7 @@ my $middlebox = Test::Atls::Middlebox->start($t, $name, port => $ports{3},
 
 my $client = client($middlebox);
 my ($delivered) = $backend->requests();
-my $decrypted = $t->read_file('inner.log');
+my $decrypted = $t->read_log('inner.log');
 my $plain = plain_https($middlebox);
 
 $middlebox->stop();

@@ -43,7 +43,9 @@ use Time::HiRes qw( sleep time );
 use Test::Atls::Cert;
 use Test::Atls::Http qw( http_raw );
 use Test::Atls::Port qw( free_port );
-use Test::Atls::Process qw( alive group_alive spawn stop_process wait_exit );
+use Test::Atls::Process qw(
+    alive asleep group_alive spawn stop_process wait_exit
+);
 
 our @EXPORT = qw( http_raw );
 
@@ -184,6 +186,22 @@ sub read_file {
     my $content = <$fh>;
 
     return defined $content ? $content : '';
+}
+
+
+# Logs are written after answers: waits until no worker has anything to do.
+
+sub read_log {
+    my ($self, $name) = @_;
+
+    my @workers = grep { alive($_) }
+                  $self->read_file('error.log') =~ /start worker process (\d+)/g;
+
+    # twice, since one that is looked at first may be woken up by another one
+
+    $self->wait_for(sub { !grep { !asleep($_) } @workers, @workers });
+
+    return $self->read_file($name);
 }
 
 

@@ -10,7 +10,9 @@ use POSIX qw( WNOHANG );
 use Test::More ();
 use Time::HiRes qw( sleep time );
 
-our @EXPORT_OK = qw( alive group_alive spawn stop_process wait_exit );
+our @EXPORT_OK = qw(
+    alive asleep group_alive spawn stop_process wait_exit
+);
 
 
 # spawn({ stderr => file }, command ...) or spawn({ code => sub })
@@ -51,13 +53,23 @@ sub spawn {
 
 # A zombie has ended, whoever may be slow to notice.
 
-sub alive {
+sub alive { state($_[0]) =~ /[^ZX]/ }
+
+
+# Does it wait for something to happen, with all done that has happened?
+
+sub asleep { state($_[0]) eq 'S' }
+
+
+# Its letter in proc(5); '' if it is gone.
+
+sub state {
     my ($pid) = @_;
 
-    open my $fh, '<', "/proc/$pid/stat" or return 0;
+    open my $fh, '<', "/proc/$pid/stat" or return '';
     my $stat = <$fh>;
 
-    return defined $stat && $stat =~ /\) [^ZX] /;
+    return defined $stat && $stat =~ /\) (\w) / ? $1 : '';
 }
 
 
