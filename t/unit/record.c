@@ -404,6 +404,79 @@ test_sizes_of_aeads(void)
 }
 
 
+/*
+ * More sessions than there are contexts to be kept for, with a key each, by
+ * turns; contexts go from one to another, whether the last record was good or
+ * not, and also after the others have been freed.
+ */
+
+static void
+test_contexts(unsigned protocol, unsigned aead)
+{
+    int            bad, round;
+    size_t         i;
+    ssize_t        len;
+    uint8_t        record[64], *plain;
+    unsigned       type;
+    atls_key_t     sealing[40], opening[40];
+    struct iovec   iov;
+    atls_cipher_t  in[40], out[40];
+
+    bad = 0;
+
+    for (i = 0; i < 40; i++) {
+        unit_fill(&sealing[i], sizeof(atls_key_t), (unsigned) i);
+        sealing[i].seq = 0;
+        opening[i] = sealing[i];
+    }
+
+    for (round = 0; round < 4; round++) {
+
+        for (i = 0; i < 40; i++) {
+            must(atls_cipher_init(&out[i], protocol, aead, &sealing[i], 1)
+                 == 0);
+            must(atls_cipher_init(&in[i], protocol, aead, &opening[i], 0)
+                 == 0);
+        }
+
+        for (i = 0; i < 40; i++) {
+            iov.iov_base = &i;
+            iov.iov_len = sizeof(i);
+
+            len = atls_record_seal(&out[i], ATLS_APPLICATION_DATA, &iov, 1,
+                                   record);
+            must(len > 0);
+
+            bad += atls_record_open(&in[i], record, (size_t) len, &type,
+                                    &plain)
+                   != sizeof(i)
+                   || memcmp(plain, &i, sizeof(i)) != 0;
+
+            /* the one of the last session is none of this one's */
+
+            if (round == 1) {
+                bad += atls_record_open(&in[i], record, (size_t) len, &type,
+                                        &plain)
+                       != -1;
+            }
+        }
+
+        if (round == 2) {
+            atls_cipher_trim();
+        }
+
+        /* not in the order in which they were made */
+
+        for (i = 0; i < 40; i++) {
+            atls_cipher_done(&in[i * 7 % 40]);
+            atls_cipher_done(&out[i * 11 % 40]);
+        }
+    }
+
+    ok(bad == 0, "%s: contexts change hands", unit_aead_name(aead));
+}
+
+
 int
 main(void)
 {
@@ -419,6 +492,7 @@ main(void)
             test_sizes(protocol, aead);
             test_forgery(protocol, aead);
             test_sequence(protocol, aead);
+            test_contexts(protocol, aead);
         }
 
         test_raw(protocol, ATLS_AES_128_GCM);
