@@ -58,6 +58,7 @@ static void cmd_serve_join(cmd_server_t *server);
 int
 cmd_serve(cmd_listen_t *listen, cmd_serve_pt serve, void *data)
 {
+    int           stopping;
     size_t        i;
     cmd_server_t  server;
 
@@ -72,13 +73,18 @@ cmd_serve(cmd_listen_t *listen, cmd_serve_pt serve, void *data)
     pthread_mutex_init(&server.lock, NULL);
     cmd_serve_files();
 
-    while (!cmd_stopping()) {
+    do {
         cmd_serve_wait(&server, listen);
+
+        /* asked for first: who has connected before the signal is served */
+
+        stopping = cmd_stopping();
 
         for (i = 0; i < listen->n; i++) {
             cmd_serve_accept(&server, listen->fds[i]);
         }
-    }
+
+    } while (!stopping);
 
     cmd_listen_close(listen);
 
