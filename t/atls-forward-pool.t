@@ -18,7 +18,8 @@ use Test::Atls::Command;
 use Test::Atls::Http qw( readable send_all );
 use Test::Atls::LocalServer qw( connection_end message next_answer summary );
 
-my $PATIENCE = 30 * ($ENV{TEST_NGINX_SLOW} || 1);
+my $slow = $ENV{TEST_NGINX_SLOW} || 1;
+my $PATIENCE = 30 * $slow;
 my $CLIENTS = $ENV{TEST_VALGRIND} ? 25 : 100;
 
 my $t = Test::Atls->new(workers => 4);
@@ -227,7 +228,7 @@ sub limit {
     # for as long as they are to wait
 
     $backend->forget();
-    $f = forward('--sessions', 1, '-m', '0.5');
+    $f = forward('--sessions', 1, '-m', 0.5 * $slow);
     my $s = $f->connect('GET /hang');
     ok($t->wait_for(sub { grep { /hang/ } map { $_->{uri} }
                           $backend->requests() }, $PATIENCE), 'busy');
