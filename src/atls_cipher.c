@@ -116,21 +116,14 @@ atls_aead(unsigned aead)
 static EVP_CIPHER *
 atls_aead_fetch(unsigned aead)
 {
-    const char  *name;
-
     /*
      * Fetched once a process: the implicit fetch of EVP_aes_128_gcm() and the
      * like takes longer than to protect a short record.
      */
 
-    name = atls_aead(aead)->name;
-
-    if (name == NULL) {
-        return NULL;
-    }
-
     if (atls_ciphers[aead] == NULL) {
-        atls_ciphers[aead] = EVP_CIPHER_fetch(NULL, name, NULL);
+        atls_ciphers[aead] = EVP_CIPHER_fetch(NULL, atls_aead(aead)->name,
+                                              NULL);
     }
 
     return atls_ciphers[aead];

@@ -92,7 +92,8 @@ sub configure {
     $t->make_cert('rsa', type => 'rsa');
 
     $backend = free_port();
-    $backend_pid = $t->run_daemon(sub { exec "$dir/backend", $backend }, port => $backend);
+    $backend_pid = $t->run_daemon(sub { exec "$dir/backend", $backend },
+                                  port => $backend);
 
     $t->write_conf(<<'EOC' =~ s/%%BACKEND%%/$backend/r);
 %%GLOBALS%%
