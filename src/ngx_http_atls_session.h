@@ -111,6 +111,8 @@ void ngx_http_atls_session_init_module(ngx_shm_zone_t *zone);
 /*
  * Drops what a worker that died in this worker's slot has left: half-open and
  * busy sessions.  Nobody knows which sequence numbers of a busy one went out.
+ * From then on, keys are wiped once a second: those of expired sessions, and
+ * those in the worker's spare contexts of ciphers.
  */
 
 void ngx_http_atls_session_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log);
