@@ -40,7 +40,19 @@ ngx_http_atls_header_filter(ngx_http_request_t *r)
 
     inner = ngx_http_atls_inner_get(r->connection);
 
-    if (inner == NULL || r != r->main) {
+    if (inner == NULL) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    /*
+     * Records are made of what is in memory, as core knows of connections with
+     * TLS.  Here, as that is known of any response, also of one to a request
+     * that could not be parsed, before its body.
+     */
+
+    r->main_filter_need_in_memory = 1;
+
+    if (r != r->main) {
         return ngx_http_next_header_filter(r);
     }
 

@@ -25,8 +25,9 @@ static ssize_t ngx_http_atls_inner_send(ngx_connection_t *c, u_char *buf,
     size_t size);
 static ngx_chain_t *ngx_http_atls_inner_send_chain(ngx_connection_t *c,
     ngx_chain_t *in, off_t limit);
-static size_t ngx_http_atls_inner_gather(ngx_chain_t *in, size_t max,
-    struct iovec *iov, ngx_uint_t *niov);
+static ngx_chain_t *ngx_http_atls_inner_send_error(ngx_connection_t *c);
+static ssize_t ngx_http_atls_inner_gather(ngx_connection_t *c, ngx_chain_t *in,
+    size_t max, struct iovec *iov, ngx_uint_t *niov);
 static void ngx_http_atls_inner_closed(void *data);
 
 
@@ -602,7 +603,8 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
     off_t limit)
 {
     off_t                   send;
-    size_t                  n, max, record;
+    size_t                  max, record;
+    ssize_t                 n;
     ngx_int_t               rc;
     ngx_uint_t              niov;
     struct iovec            iov[NGX_HTTP_ATLS_IOVS];
@@ -617,9 +619,7 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
     }
 
     if (inner->post == NULL) {
-        c->error = 1;
-        c->write->error = 1;
-        return NGX_CHAIN_ERROR;
+        return ngx_http_atls_inner_send_error(c);
     }
 
     record = ngx_http_atls_post_record_max(inner->post);
@@ -632,7 +632,11 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
             max = (size_t) (limit - send);
         }
 
-        n = ngx_http_atls_inner_gather(in, max, iov, &niov);
+        n = ngx_http_atls_inner_gather(c, in, max, iov, &niov);
+
+        if (n == NGX_ERROR) {
+            return ngx_http_atls_inner_send_error(c);
+        }
 
         if (n == 0) {
             return ngx_chain_update_sent(in, 0);
@@ -646,9 +650,7 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
         }
 
         if (rc == NGX_ERROR) {
-            c->error = 1;
-            c->write->error = 1;
-            return NGX_CHAIN_ERROR;
+            return ngx_http_atls_inner_send_error(c);
         }
 
         c->sent += n;
@@ -663,9 +665,21 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
 }
 
 
-static size_t
-ngx_http_atls_inner_gather(ngx_chain_t *in, size_t max, struct iovec *iov,
-    ngx_uint_t *niov)
+static ngx_chain_t *
+ngx_http_atls_inner_send_error(ngx_connection_t *c)
+{
+    c->error = 1;
+    c->write->error = 1;
+
+    return NGX_CHAIN_ERROR;
+}
+
+
+/* The number of bytes, or NGX_ERROR for a buffer that can't be sent. */
+
+static ssize_t
+ngx_http_atls_inner_gather(ngx_connection_t *c, ngx_chain_t *in, size_t max,
+    struct iovec *iov, ngx_uint_t *niov)
 {
     size_t      n, size;
     ngx_buf_t  *b;
@@ -678,7 +692,21 @@ ngx_http_atls_inner_gather(ngx_chain_t *in, size_t max, struct iovec *iov,
     {
         b = in->buf;
 
-        if (ngx_buf_special(b) || b->pos == b->last) {
+        if (ngx_buf_special(b)) {
+            continue;
+        }
+
+        if (!ngx_buf_in_memory(b)) {
+            ngx_log_error(NGX_LOG_ALERT, c->log, 0,
+                          "file buf in atls writer "
+                          "t:%d r:%d f:%d %p %p-%p %p %O-%O",
+                          b->temporary, b->recycled, b->in_file, b->start,
+                          b->pos, b->last, b->file, b->file_pos,
+                          b->file_last);
+            return NGX_ERROR;
+        }
+
+        if (b->pos == b->last) {
             continue;
         }
 
