@@ -80,9 +80,20 @@ $(LIB_SO): $(LIB_OBJ)
 $(BUILD)/libatls.so: $(LIB_SO)
 	@ln -sf libatls.so.0 $@
 
-$(BUILD)/client/%.o: src/client/%.c Makefile
+$(BUILD)/client/%.o: src/client/%.c Makefile $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
+
+# times of files say nothing of other flags, nor in a copy of a built tree
+
+FLAGS = $(CURDIR) $(CC) $(CFLAGS) $(LIB_CFLAGS) $(LDFLAGS)
+
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(FLAGS))' >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+FORCE:
 
 $(BUILD)/atls.pc: tools/atls.pc.in src/client/atls.h Makefile
 	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
@@ -150,7 +161,7 @@ test-valgrind: deps
 
 test-matrix:
 	@tools/deps.sh debootstrap
-	tools/matrix.sh $(SUITES)
+	TESTS='$(TESTS)' JOBS=$(JOBS) tools/matrix.sh $(SUITES)
 
 demo: deps
 	@$(MAKE) --no-print-directory all
@@ -170,7 +181,7 @@ bench: deps
 	@$(TESTED) BUILD=$(abspath $(BUILD)) QUICK=$(QUICK) \
 	    perl -I t/lib t/bench/run.pl
 
-$(BENCH): $(BUILD)/bench/%: t/bench/%.c
+$(BENCH): $(BUILD)/bench/%: t/bench/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) -std=c99 -D_GNU_SOURCE $(CFLAGS) -Wall -Wextra -Werror $(LDFLAGS) \
 	    -o $@ $< -lssl -lcrypto

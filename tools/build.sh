@@ -65,10 +65,11 @@ options() {
 }
 
 
-# What the configuration depends on: if it is the same, so is the result.
+# What the configuration depends on: if it is the same, so is the result.  The
+# tree is configured with this directory's absolute path.
 
 fingerprint() {
-    printf '%s\n' "$src" "$STATIC" "$CC" "$CFLAGS" "$LDFLAGS" \
+    printf '%s\n' "$project" "$src" "$STATIC" "$CC" "$CFLAGS" "$LDFLAGS" \
         "$MODULE_CFLAGS" "${flags[@]}"
     "$CC" --version | head -n 1
     cksum <config

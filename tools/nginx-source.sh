@@ -2,6 +2,8 @@
 #
 # Gets the source of Debian's nginx into build/source, from the archives that
 # this machine installs from, and prints the directory.  /etc is not touched.
+# It is the newest version whose files are there: an archive may have listed a
+# newer one.
 
 set -eu
 cd "$(dirname "$0")/.."
@@ -32,6 +34,29 @@ sources() {
 }
 
 
+# The versions that the archives list, the newest one first.
+
+versions() {
+    apt-cache "${options[@]}" showsrc --only-source nginx \
+        | sed -n 's/^Version: //p' | sort -urV
+}
+
+
+# In a directory of its own: the files of two versions have names in common.
+
+get() {
+    rm -rf "$top/new"
+    mkdir -p "$top/new"
+
+    ( cd "$top/new" \
+          && apt-get "${options[@]}" source --only-source "nginx=$1" ) \
+        || return 1
+
+    mv "$top"/new/nginx-*/ "$top"
+    rm -rf "$top/new"
+}
+
+
 download() {
     options=( -qq -o Dir::Etc::sourcelist=/dev/null
               -o Dir::Etc::sourceparts="$apt/parts"
@@ -42,7 +67,19 @@ download() {
     tools/deps.sh dpkg-dev
     sources
     apt-get "${options[@]}" update
-    ( cd "$top" && apt-get "${options[@]}" source --only-source nginx )
+
+    for version in $(versions); do
+        if get "$version"; then
+            echo "nginx-source: nginx $version"
+            return
+        fi
+
+        echo "nginx-source: the archive does not have the source of" \
+             "nginx $version"
+    done
+
+    echo "nginx-source: no source of nginx"
+    return 1
 }
 
 

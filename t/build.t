@@ -1,0 +1,166 @@
+#!/usr/bin/perl
+
+# The build: a copy of a built tree builds itself and not the tree that it is a
+# copy of; the source of nginx is the newest one that there is.
+
+use strict;
+use warnings;
+
+use Cwd qw( abs_path );
+use File::Temp qw( tempdir );
+use FindBin;
+
+use Test::More;
+
+my $root = abs_path("$FindBin::Bin/..");
+my $dir = tempdir('atls-test-XXXXXXXX', TMPDIR => 1, CLEANUP => 1);
+
+# what a make that runs this test has set is not for other trees
+
+delete @ENV{qw( MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES BUILD OUT )};
+
+plan skip_all => 'nothing here depends on how nginx runs'
+    if $ENV{TEST_ASAN} || $ENV{TEST_VALGRIND};
+
+plan tests => 12;
+
+
+sub file {
+    my ($path, $content) = @_;
+
+    if (defined $content) {
+        open my $fh, '>', $path or die "$path: $!\n";
+        print $fh $content;
+        close $fh or die "$path: $!\n";
+    }
+
+    open my $fh, '<:raw', $path or return '';
+    local $/;
+    return scalar <$fh>;
+}
+
+
+# The exit status and what it says.
+
+sub run {
+    my ($command) = @_;
+
+    my $out = `( $command ) 2>&1`;
+
+    return ($? >> 8, $out);
+}
+
+
+# As cp -r does it: with the times of now.
+
+sub copy_tree {
+    my ($to, @without) = @_;
+
+    my $without = join ' ', map { "--exclude=./$_" } '.git', @without;
+
+    mkdir $to or die "$to: $!\n";
+    my ($status, $out) = run("tar -C $root $without -cf - ."
+                             . " | tar -C $to -xmf -");
+    die $out if $status;
+}
+
+
+# a copy of a built tree in which something is changed
+
+SKIP: {
+    skip 'another nginx was built, too', 6 if $ENV{NGINX_SRC};
+    skip 'build/ is not built', 6 unless -e "$root/build/fingerprint"
+                                         && -e "$root/build/atls";
+
+    my $copy = "$dir/copy";
+
+    copy_tree($copy, map { "build/$_" } qw( source matrix static asan bench ));
+
+    for my $name ('src/ngx_http_atls_handler.c', 'src/client/target.c') {
+        my $text = file("$copy/$name");
+        file("$copy/$name",
+             $text . "\nextern const char atls_copied[];\n"
+             . "const char atls_copied[] = \"built in the copy\";\n");
+
+        # nor do times tell
+
+        utime 1, 1, "$copy/$name";
+    }
+
+    my @built = qw( build/ngx_http_atls_module.so build/atls );
+    my ($status, $out) = run("make -C $copy all");
+
+    is($status, 0, 'a copy of a built tree builds') or diag($out);
+    ok(file("$copy/$_") =~ /built in the copy/, "$_ is that of the copy")
+        for @built;
+
+    unlike(file("$copy/build/nginx/objs/Makefile"), qr/\Q$root\E\//,
+           'nothing of the old tree is built');
+
+    ($status, $out) = run("make -C $copy all");
+    unlike($out, qr/configuring| -c /, 'once is enough');
+
+    # the client is told apart by its flags, too
+
+    ($status, $out) = run("make -C $copy -n CFLAGS='-O2 -DOTHER' build/atls");
+    like($out, qr/-DOTHER.* -c .*target\.c/, 'other flags build it again');
+}
+
+
+# tools/nginx-source.sh with archives that list what they don't have
+
+sub nginx_source {
+    my ($name, $listed, $there) = @_;
+
+    my $tree = "$dir/$name";
+    my %there = map { $_ => 1 } @$there;
+
+    mkdir $_ for $tree, "$tree/tools", "$tree/bin";
+    file("$tree/tools/$_", file("$root/tools/$_"))
+        for qw( nginx-source.sh deps.sh );
+
+    my %commands = (
+        'dpkg-query' => 'echo installed',
+        'apt-cache'  => join('; ', map { "echo Package: nginx; "
+                                         . "echo Version: $_" } @$listed),
+        'apt-get'    => join("\n", 'for last; do :; done', 'case $last in',
+                             'update) ;;',
+                             (map { "nginx=$_) mkdir nginx-$_ ;;" } @$there),
+                             'nginx=*) : >nginx_1.orig.tar.gz; exit 100 ;;',
+                             'esac'),
+    );
+
+    for my $command (keys %commands) {
+        file("$tree/bin/$command", "#!/bin/sh\n$commands{$command}\n");
+    }
+
+    chmod 0755, glob("$tree/bin/*"), glob("$tree/tools/*");
+
+    my ($status, $out) = run("cd $tree"
+                             . " && PATH=$tree/bin:\$PATH tools/nginx-source.sh"
+                             . ' 2>said');
+
+    return ($status, $out, file("$tree/said"));
+}
+
+
+{
+    my ($status, $out, $said) = nginx_source('newest', [ '1.9-1', '1.10-1' ],
+                                             [ '1.9-1', '1.10-1' ]);
+
+    like($out, qr!/nginx-1\.10-1\n\z!, 'the newest source');
+
+    ($status, $out, $said) = nginx_source('second',
+                                          [ '1.9-1', '1.10-10', '1.10-9' ],
+                                          [ '1.9-1', '1.10-9' ]);
+
+    is($status, 0, 'the newest source that is there');
+    like($out, qr!\A\S+/build/source/nginx-1\.10-9\n\z!, 'and nothing else');
+    like($said, qr/does not have the source of nginx 1\.10-10$/m,
+         'it says what is not there');
+    like($said, qr/^nginx-source: nginx 1\.10-9$/m, 'and what it takes');
+
+    ($status, $out) = nginx_source('none', [ '1.9-1' ], []);
+
+    isnt($status, 0, 'no source is a failure');
+}
