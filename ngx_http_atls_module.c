@@ -899,6 +899,10 @@ ngx_http_atls_init_module(ngx_cycle_t *cycle)
 
     ngx_http_atls_session_init_module(amcf->zone);
 
+    if (ngx_http_atls_worker_init_module(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_http_atls_mailbox_init_module(cycle);
 }
 
@@ -914,6 +918,7 @@ ngx_http_atls_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    ngx_http_atls_worker_init_worker(cycle);
     ngx_http_atls_session_init_worker(amcf->zone, cycle->log);
     ngx_http_atls_relayed_init_worker(cycle);
 

@@ -1,7 +1,7 @@
 
 /*
  * What differs between the versions of nginx that the module supports
- * (1.22.1 and later), in one place.
+ * (1.22.1 and later), and between systems, in one place.
  */
 
 
@@ -76,6 +76,15 @@
 
 #else
 #define ngx_http_atls_ssl_on(cf)  0
+#endif
+
+
+/* Linux 3.17, FreeBSD 13 */
+
+#ifdef MFD_CLOEXEC
+#define ngx_http_atls_memory_file(name)  memfd_create(name, MFD_CLOEXEC)
+#else
+#define ngx_http_atls_memory_file(name)  NGX_INVALID_FILE
 #endif
 
 

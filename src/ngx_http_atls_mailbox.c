@@ -214,7 +214,7 @@ ngx_http_atls_mailbox_read(ngx_event_t *rev)
             return;
         }
 
-        if (mail.owner != ngx_pid) {
+        if (mail.owner != ngx_http_atls_worker.id) {
 
             /* for a predecessor in this slot; closing says that it is gone */
 

@@ -16,7 +16,7 @@
 
 
 typedef struct {
-    ngx_pid_t                owner;         /* whom it is for */
+    uint32_t                 owner;         /* whom it is for */
     uint64_t                 endpoint;      /* where the POST has come to */
 
     socklen_t                socklen;       /* the client's address */

@@ -331,7 +331,7 @@ ngx_http_atls_relay_post(ngx_http_atls_relay_t *relay, ngx_socket_t fd)
 
     ngx_memzero(&mail, sizeof(ngx_http_atls_mail_t));
 
-    mail.owner = relay->owner.pid;
+    mail.owner = relay->owner.id;
     mail.endpoint = alcf->endpoint;
 
     mail.socklen = ngx_min(c->socklen, (socklen_t) sizeof(ngx_sockaddr_t));
@@ -367,7 +367,7 @@ ngx_http_atls_relay_check(ngx_event_t *ev)
     r = c->data;
     relay = ngx_http_get_module_ctx(r, ngx_http_atls_module);
 
-    if (kill(relay->owner.pid, 0) == -1 && ngx_errno == ESRCH) {
+    if (!ngx_http_atls_worker_alive(&relay->owner)) {
         relay->lost = 1;
 
         c->read->ready = 1;

@@ -11,7 +11,7 @@
 
 /* Of this file's structures; with ATLS_STATE_VERSION it names the layout. */
 
-#define NGX_HTTP_ATLS_LAYOUT  ((3 << 16) | ATLS_STATE_VERSION)
+#define NGX_HTTP_ATLS_LAYOUT  ((4 << 16) | ATLS_STATE_VERSION)
 
 #define NGX_HTTP_ATLS_SWEEP   1000      /* milliseconds between sweeps */
 
@@ -67,7 +67,8 @@ static void ngx_http_atls_session_free_pieces(ngx_http_atls_zone_t *z,
     ngx_http_atls_piece_t *piece);
 static void ngx_http_atls_session_free(ngx_http_atls_zone_t *z,
     ngx_http_atls_session_t *session);
-static void ngx_http_atls_session_orphans(ngx_http_atls_zone_t *z,
+static void ngx_http_atls_session_orphans(ngx_http_atls_zone_t *z);
+static void ngx_http_atls_session_free_orphans(ngx_http_atls_zone_t *z,
     ngx_queue_t *queue);
 static void ngx_http_atls_session_own(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session);
@@ -244,13 +245,7 @@ ngx_http_atls_session_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log)
 
     z = zone->data;
 
-    ngx_shmtx_lock(&z->shpool->mutex);
-
-    ngx_http_atls_session_orphans(z, &z->table->handshakes);
-    ngx_http_atls_session_orphans(z, &z->table->residents);
-    ngx_http_atls_session_orphans(z, &z->table->busy);
-
-    ngx_shmtx_unlock(&z->shpool->mutex);
+    ngx_http_atls_session_orphans(z);
 
     ngx_http_atls_sweeper_conn.fd = (ngx_socket_t) -1;
     ngx_http_atls_sweeper_conn.data = z;
@@ -278,6 +273,10 @@ ngx_http_atls_session_sweep(ngx_event_t *ev)
 
     n = 0;
 
+    if (ngx_http_atls_worker_bury()) {
+        ngx_http_atls_session_orphans(z);
+    }
+
     /* in small portions: others want the lock too */
 
     for (i = 0; i < 64; i++) {
@@ -299,15 +298,25 @@ ngx_http_atls_session_sweep(ngx_event_t *ev)
 }
 
 
-/*
- * A slot is given to a new process only when its last one is no more, so
- * whatever names the slot with another pid has lost its owner.
- */
+static void
+ngx_http_atls_session_orphans(ngx_http_atls_zone_t *z)
+{
+    ngx_shmtx_lock(&z->shpool->mutex);
+
+    ngx_http_atls_session_free_orphans(z, &z->table->handshakes);
+    ngx_http_atls_session_free_orphans(z, &z->table->residents);
+    ngx_http_atls_session_free_orphans(z, &z->table->busy);
+
+    ngx_shmtx_unlock(&z->shpool->mutex);
+}
+
 
 static void
-ngx_http_atls_session_orphans(ngx_http_atls_zone_t *z, ngx_queue_t *queue)
+ngx_http_atls_session_free_orphans(ngx_http_atls_zone_t *z,
+    ngx_queue_t *queue)
 {
     ngx_queue_t              *q, *next;
+    ngx_http_atls_owner_t     owner;
     ngx_http_atls_session_t  *session;
 
     for (q = ngx_queue_head(queue); q != ngx_queue_sentinel(queue); q = next) {
@@ -315,7 +324,10 @@ ngx_http_atls_session_orphans(ngx_http_atls_zone_t *z, ngx_queue_t *queue)
 
         session = ngx_queue_data(q, ngx_http_atls_session_t, queue);
 
-        if (session->slot == ngx_process_slot && session->owner != ngx_pid) {
+        owner.id = session->owner;
+        owner.slot = session->slot;
+
+        if (!ngx_http_atls_worker_known(&owner)) {
             ngx_http_atls_session_free(z, session);
         }
     }
@@ -411,9 +423,9 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id, uint64_t endpoint,
         rc = NGX_BUSY;
 
     } else if ((!session->established || session->inner)
-               && session->owner != ngx_pid)
+               && session->owner != ngx_http_atls_worker.id)
     {
-        owner->pid = session->owner;
+        owner->id = session->owner;
         owner->slot = session->slot;
         rc = NGX_ABORT;
 
@@ -588,7 +600,9 @@ ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
 
     session = ngx_http_atls_session_find(z->table, id);
 
-    if (session && session->owner == ngx_pid && session->inner == inner) {
+    if (session && session->owner == ngx_http_atls_worker.id
+        && session->inner == inner)
+    {
         session->inner = NULL;
         session->closing = 1;
 
@@ -634,7 +648,8 @@ ngx_http_atls_session_forget(ngx_shm_zone_t *zone, u_char *id,
     session = ngx_http_atls_session_find(z->table, id);
 
     if (session && !session->busy && !session->established
-        && session->owner == ngx_pid && session->handshake == handshake)
+        && session->owner == ngx_http_atls_worker.id
+        && session->handshake == handshake)
     {
         inner = session->inner;
         ngx_http_atls_session_free(z, session);
@@ -729,19 +744,23 @@ ngx_http_atls_session_expired(ngx_http_atls_session_t *session)
 
 
 /*
- * Does a session belong to a process that is no more?  A slot that no new
- * process has taken is not swept by ngx_http_atls_session_init_worker().
+ * Does a session belong to a process that is no more?  Who has just died is
+ * not swept yet.
  */
 
 static ngx_uint_t
 ngx_http_atls_session_orphan(ngx_http_atls_session_t *session)
 {
+    ngx_http_atls_owner_t  owner;
+
     if (session->established && !session->busy && session->inner == NULL) {
         return 0;
     }
 
-    return session->owner != ngx_pid
-           && kill(session->owner, 0) == -1 && ngx_errno == ESRCH;
+    owner.id = session->owner;
+    owner.slot = session->slot;
+
+    return !ngx_http_atls_worker_alive(&owner);
 }
 
 
@@ -896,6 +915,6 @@ ngx_http_atls_session_own(ngx_http_atls_table_t *table,
     ngx_queue_insert_head(&table->busy, &session->queue);
 
     session->busy = 1;
-    session->owner = ngx_pid;
-    session->slot = (uint16_t) ngx_process_slot;
+    session->owner = ngx_http_atls_worker.id;
+    session->slot = (uint16_t) ngx_http_atls_worker.slot;
 }

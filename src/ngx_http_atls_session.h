@@ -50,7 +50,7 @@ struct ngx_http_atls_session_s {
     time_t                      timeout;       /* idle, in seconds */
     time_t                      lifetime;      /* in all, in seconds */
 
-    ngx_pid_t                   owner;         /* of all but an idle one */
+    uint32_t                    owner;         /* of all but an idle one */
     uint16_t                    slot;          /* the owner's */
 
     uint16_t                    created_msec;  /* after the second */
@@ -84,14 +84,6 @@ struct ngx_http_atls_session_s {
 };
 
 
-/* The worker that a handshake or an unfinished inner request is in. */
-
-typedef struct {
-    ngx_pid_t                   pid;
-    ngx_uint_t                  slot;
-} ngx_http_atls_owner_t;
-
-
 /* Adds the zone; called once for each configuration.  NULL on errors. */
 
 ngx_shm_zone_t *ngx_http_atls_session_zone(ngx_conf_t *cf, ngx_str_t *name,
@@ -109,10 +101,10 @@ ngx_http_atls_tickets_t *ngx_http_atls_session_tickets(ngx_shm_zone_t *zone);
 void ngx_http_atls_session_init_module(ngx_shm_zone_t *zone);
 
 /*
- * Drops what a worker that died in this worker's slot has left: half-open and
- * busy sessions.  Nobody knows which sequence numbers of a busy one went out.
- * From then on, keys are wiped once a second: those of expired sessions, and
- * those in the worker's spare contexts of ciphers.
+ * Drops what workers that have died have left: half-open and busy sessions.
+ * Nobody knows which sequence numbers of a busy one went out.  From then on,
+ * this is done once a second, and keys are wiped: those of expired sessions,
+ * and those in the worker's spare contexts of ciphers.
  */
 
 void ngx_http_atls_session_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log);

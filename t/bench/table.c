@@ -202,6 +202,12 @@ bench_init(void)
     alcf.session_timeout = BENCH_TIMEOUT;
     alcf.session_lifetime = 24 * 3600;
 
+    if (ngx_http_atls_worker_init_module(&cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_atls_worker_init_worker(&cycle);
+
     return ngx_event_timer_init(&bench_log);
 }
 
@@ -714,7 +720,8 @@ bench_contender(bench_table_t *t, bench_shared_t *shared, ngx_uint_t proc,
     ngx_http_atls_session_t  *session;
 
     ngx_pid = getpid();
-    ngx_process_slot = proc;
+    ngx_process_slot = proc + 1;
+    ngx_http_atls_worker_init_worker(&cycle);
 
     /* so many turns of bench_work() are so many nanoseconds */
 

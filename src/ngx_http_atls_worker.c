@@ -1,0 +1,215 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+
+
+typedef struct {
+    ngx_atomic_t               id;          /* of who has the slot; 0: nobody */
+    ngx_pid_t                  pid;
+    ngx_uint_t                 locked;
+} ngx_http_atls_slot_t;
+
+
+typedef struct {
+    ngx_atomic_t               last;        /* the last number given out */
+    ngx_atomic_t               nslots;      /* in use so far */
+    ngx_http_atls_slot_t       slots[NGX_MAX_PROCESSES];
+} ngx_http_atls_slots_t;
+
+
+static ngx_int_t ngx_http_atls_worker_lock(ngx_uint_t slot);
+static ngx_uint_t ngx_http_atls_worker_locked(ngx_uint_t slot);
+
+
+ngx_http_atls_owner_t          ngx_http_atls_worker;
+
+/* The master's, for its whole life; workers inherit both. */
+
+static ngx_http_atls_slots_t  *ngx_http_atls_slots;
+static ngx_fd_t                ngx_http_atls_locks = NGX_INVALID_FILE;
+
+
+/*
+ * A process that is alive has the byte of its slot locked in a file without a
+ * name.  The kernel takes the lock off when the process ends, however it does;
+ * children do not inherit it.  A pid tells less: after its process it is given
+ * to any other one.
+ */
+
+ngx_int_t
+ngx_http_atls_worker_init_module(ngx_cycle_t *cycle)
+{
+    ngx_shm_t  shm;
+
+    if (ngx_http_atls_slots) {
+        return NGX_OK;
+    }
+
+    ngx_memzero(&shm, sizeof(ngx_shm_t));
+
+    shm.size = sizeof(ngx_http_atls_slots_t);
+    shm.log = cycle->log;
+    ngx_str_set(&shm.name, "atls_workers");
+
+    if (ngx_shm_alloc(&shm) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_atls_slots = (ngx_http_atls_slots_t *) shm.addr;
+    ngx_http_atls_locks = ngx_http_atls_memory_file("atls_workers");
+
+    if (ngx_http_atls_locks == NGX_INVALID_FILE) {
+        ngx_log_error(NGX_LOG_NOTICE, cycle->log, ngx_errno,
+                      "no file in memory for \"atls\", "
+                      "dead workers are told by their pids");
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_atls_worker_init_worker(ngx_cycle_t *cycle)
+{
+    ngx_atomic_uint_t      n;
+    ngx_http_atls_slot_t  *slot;
+
+    ngx_http_atls_worker.slot = ngx_process_slot;
+    ngx_http_atls_worker.id = 1 + (uint32_t) ngx_atomic_fetch_add(
+                                                &ngx_http_atls_slots->last, 1);
+
+    /* nothing has the new number yet, and the last one is out of date */
+
+    slot = &ngx_http_atls_slots->slots[ngx_process_slot];
+    slot->id = 0;
+
+    ngx_memory_barrier();
+
+    slot->pid = ngx_pid;
+    slot->locked = (ngx_http_atls_worker_lock(ngx_process_slot) == NGX_OK);
+
+    ngx_memory_barrier();
+
+    slot->id = ngx_http_atls_worker.id;
+
+    do {
+        n = ngx_http_atls_slots->nslots;
+
+    } while (n <= (ngx_atomic_uint_t) ngx_process_slot
+             && !ngx_atomic_cmp_set(&ngx_http_atls_slots->nslots, n,
+                                    ngx_process_slot + 1));
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, cycle->log, 0,
+                   "atls worker %uD in slot %uD", ngx_http_atls_worker.id,
+                   ngx_http_atls_worker.slot);
+}
+
+
+ngx_uint_t
+ngx_http_atls_worker_alive(ngx_http_atls_owner_t *owner)
+{
+    ngx_uint_t             alive;
+    ngx_http_atls_slot_t  *slot;
+
+    if (owner->id == ngx_http_atls_worker.id) {
+        return 1;
+    }
+
+    if (!ngx_http_atls_worker_known(owner)) {
+        return 0;
+    }
+
+    slot = &ngx_http_atls_slots->slots[owner->slot];
+
+    alive = slot->locked ? ngx_http_atls_worker_locked(owner->slot)
+                         : kill(slot->pid, 0) == 0 || ngx_errno != ESRCH;
+
+    /* unless a new process has just taken the slot, it has nobody now */
+
+    if (!alive) {
+        (void) ngx_atomic_cmp_set(&slot->id, owner->id, 0);
+    }
+
+    return alive;
+}
+
+
+ngx_uint_t
+ngx_http_atls_worker_known(ngx_http_atls_owner_t *owner)
+{
+    return owner->id == ngx_http_atls_worker.id
+           || (owner->slot < NGX_MAX_PROCESSES
+               && ngx_http_atls_slots->slots[owner->slot].id == owner->id);
+}
+
+
+ngx_uint_t
+ngx_http_atls_worker_bury(void)
+{
+    ngx_uint_t             n;
+    ngx_http_atls_owner_t  owner;
+
+    n = 0;
+
+    for (owner.slot = 0; owner.slot < ngx_http_atls_slots->nslots; owner.slot++)
+    {
+        owner.id = (uint32_t) ngx_http_atls_slots->slots[owner.slot].id;
+
+        if (owner.id && !ngx_http_atls_worker_alive(&owner)) {
+            n++;
+        }
+    }
+
+    return n;
+}
+
+
+/* The locks are POSIX ones, which belong to the process. */
+
+static ngx_int_t
+ngx_http_atls_worker_lock(ngx_uint_t slot)
+{
+    struct flock  lock;
+
+    if (ngx_http_atls_locks == NGX_INVALID_FILE) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memzero(&lock, sizeof(struct flock));
+
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = slot;
+    lock.l_len = 1;
+
+    if (fcntl(ngx_http_atls_locks, F_SETLK, &lock) == -1) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
+                      "fcntl(F_SETLK) for \"atls\" failed");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Whether another process has the lock. */
+
+static ngx_uint_t
+ngx_http_atls_worker_locked(ngx_uint_t slot)
+{
+    struct flock  lock;
+
+    ngx_memzero(&lock, sizeof(struct flock));
+
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = slot;
+    lock.l_len = 1;
+
+    return fcntl(ngx_http_atls_locks, F_GETLK, &lock) == -1
+           || lock.l_type != F_UNLCK;
+}

@@ -1,0 +1,239 @@
+# A worker that has died, and another process with its pid: the next worker in
+# its slot, or one that has nothing to do with nginx.  What the dead one has left
+# behind belongs to neither.
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Http qw( http_connect send_all );
+use Test::Atls::Process qw( alive asleep );
+
+
+my $LAST_PID = '/proc/sys/kernel/ns_last_pid';
+my $TRIES = 40;
+
+plan(skip_all => 'pids of new processes can be chosen on Linux, by root')
+    unless next_pid($$);
+
+my $t = Test::Atls->new(workers => 1);
+
+$t->make_cert('localhost', type => 'ec');
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events {
+}
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate      %%TESTDIR%%/localhost.crt;
+    atls_certificate_key  %%TESTDIR%%/localhost.key;
+
+    # a worker that is told to quit waits for handshakes
+
+    atls_handshake_timeout  10m;
+
+    server {
+        listen       127.0.0.1:%%PORT_0%%;
+        server_name  localhost;
+
+        location = /.well-known/atls {
+            atls on;
+        }
+
+        location / {
+            return 200 "inner $pid\n";
+        }
+    }
+}
+EOC
+
+$t->plan(10)->run();
+$t->allow_log(qr/worker process \d+ exited on signal 9/);
+
+
+# the next worker in the slot
+
+SKIP: {
+    my ($idle, $half, $busy) = (client(), client(), client());
+    my $reused;
+
+    for (1 .. $TRIES) {
+        $_ = client() for $idle, $half, $busy;
+        $idle->handshake();
+        half_open($half);
+        in_progress($busy);
+
+        my ($worker) = $t->workers();
+
+        kill 'STOP', $t->pid();
+        kill 'KILL', $worker;
+        next_pid($worker);
+        kill 'CONT', $t->pid();
+
+        $t->wait_for_log(qr/worker process $worker exited on signal 9/);
+        $t->wait_for(sub { $t->workers() == 1 });
+
+        last if $reused = grep { $_ == $worker } $t->workers();
+        $t->wait_for(sub { ($t->workers())[0] != $worker });
+    }
+
+    skip 'the pid was always taken', 6 unless $reused;
+
+    my $inner = 'inner ' . ($t->workers())[0] . "\n";
+
+    is(body($idle), $inner, 'a new worker with the pid: an idle session goes on');
+    is(finish($half), 410, 'a new worker with the pid: no handshake');
+    is($busy->post('')->status(), 410, 'a new worker with the pid: '
+       . 'a session in use is gone');
+
+    # and one that has been told apart keeps what is its own
+
+    my $c = client();
+
+    half_open($c);
+    is(finish($c), 200, 'a new worker with the pid: its own handshake');
+    is(body($c), $inner, 'a new worker with the pid: its own session');
+    unlike($t->read_file('error.log'), qr/exited on signal (?!9\b)/,
+           'a new worker with the pid: it goes on');
+}
+
+
+# a process that is no worker, after one that had been told to quit, whose slot
+# nobody takes
+
+SKIP: {
+    my ($half, $busy, $relayed) = (client(), client(), client());
+    my ($old) = $t->workers();
+
+    half_open($half);
+    half_open($relayed);
+    in_progress($busy);
+
+    $t->signal('HUP');
+    $t->wait_for(sub {
+        my @new = $t->workers();
+        return @new == 1 && $new[0] != $old;
+    }, 20);
+    my ($new) = $t->workers();
+
+    # what is relayed to a worker that does not read
+
+    kill 'STOP', $old;
+    $relayed->handshake_step();
+    $relayed->post_send($relayed->tls_out());
+    $t->wait_for(sub { asleep($new) });
+
+    my $pid = 0;
+
+    kill 'KILL', $old;
+    $t->wait_for_log(qr/worker process $old exited on signal 9/);
+    $t->wait_for(sub { $pid ||= take_pid($old) }, 10);
+
+    skip 'the pid was always taken', 4 unless $pid;
+
+    ok(alive($old), 'a foreign process has the pid');
+
+    my $r = $relayed->post_receive();
+    is($r && $r->status(), 410, 'a foreign process: what waits for it is told');
+    is(finish($half), 410, 'a foreign process: no handshake');
+    is($busy->post('')->status(), 410, 'a foreign process: '
+       . 'a session in use is gone');
+
+    $t->stop_daemon($pid);
+}
+
+
+sub body {
+    my ($c) = @_;
+
+    my $r = $c->get('/');
+
+    return $r ? $r->body() : 'no answer';
+}
+
+
+sub client {
+    return Test::Atls::Client->new(port => $t->port(0), keepalive => 0,
+                                   timeout => 20);
+}
+
+
+# The client's last flight is there to be sent.
+
+sub half_open {
+    my ($c) = @_;
+
+    $c->handshake_step();
+    $c->exchange($c->tls_out()) or die $c->error() . "\n";
+}
+
+
+sub finish {
+    my ($c) = @_;
+
+    $c->handshake_step();
+
+    my $r = $c->post($c->tls_out()) or return 'no answer';
+
+    $c->tls_in($r->body()) if $r->status() == 200;
+
+    return $r->status();
+}
+
+
+# A POST whose end does not come.
+
+sub in_progress {
+    my ($c) = @_;
+
+    $c->handshake() or die $c->error() . "\n";
+    $c->write_plain(Test::Atls::Client::format_request('GET', '/', ''));
+
+    my $body = $c->tls_out();
+    my $s = http_connect($t->port(0));
+
+    send_all($s, join "\r\n",
+        'POST /.well-known/atls HTTP/1.1', 'Host: localhost',
+        'Cookie: atls=' . $c->cookie(),
+        'Content-Type: application/atls+octet-stream',
+        'Content-Length: 1000', '', $body);
+
+    $c->{unfinished} = $s;
+
+    # another one is refused while it is read
+
+    $t->wait_for(sub { $c->post('')->status() == 409 });
+}
+
+
+sub next_pid {
+    my ($pid) = @_;
+
+    open my $fh, '>', $LAST_PID or return 0;
+
+    return syswrite($fh, $pid - 1) && close $fh;
+}
+
+
+# A child process with that pid; 0 if somebody was faster.
+
+sub take_pid {
+    my ($want) = @_;
+
+    next_pid($want);
+
+    my $pid = $t->run_daemon(sub { sleep 1000 });
+
+    return $pid if $pid == $want;
+
+    $t->stop_daemon($pid);
+
+    return 0;
+}
