@@ -248,8 +248,13 @@ ATLS_API atls_error_e atls_set_debug(atls_client_t *client,
  * store is used by several clients.
  *
  * Keys are printable ASCII of less than 128 bytes.  They depend on target,
- * endpoint, and the options of trust and identity (files by their names, not
- * by their contents).
+ * endpoint, and the options of trust and identity: on what is in files, not on
+ * their names.
+ *
+ * A session is resumed for 24 hours after its full handshake, however often,
+ * and only if the certificate of that handshake, which is in the bytes, still
+ * verifies.  Who can write to the store has sessions accepted whose secrets
+ * are known to him: it must be the user's alone.
  */
 
 typedef struct {
@@ -270,7 +275,9 @@ ATLS_API atls_error_e atls_set_store(atls_client_t *client,
  * A store of files, one a session, in a directory, which is made (not its
  * parents), with mode 0700, if it is not there.  Any number of threads and
  * processes may use it.  Failures to write are ignored, those of this function
- * leave errno as it was set.  NULL if it failed.
+ * leave errno as it was set.  NULL if it failed: with EPERM if the directory
+ * belongs to another user, EACCES if others may write to it, ELOOP or ENOTDIR
+ * if it is a symbolic link.
  */
 
 ATLS_API atls_store_t *atls_store_file(const char *directory);

@@ -15,6 +15,7 @@
 #include "cert.h"
 
 
+static void atls_hex(char *text, const unsigned char *bytes, size_t n);
 static char *atls_certificate_name(const X509_NAME *name);
 
 
@@ -68,6 +69,61 @@ failed:
 }
 
 
+/* Those of a directory are read when they are needed. */
+
+int
+atls_trust_digest(X509_STORE *trust, char digest[ATLS_TRUST_DIGEST])
+{
+    int              i, rc;
+    EVP_MD_CTX      *ctx;
+    unsigned char    md[EVP_MAX_MD_SIZE];
+    STACK_OF(X509)  *all;
+
+    all = X509_STORE_get1_all_certs(trust);
+    ctx = EVP_MD_CTX_new();
+
+    rc = all && ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
+
+    for (i = 0; rc && i < sk_X509_num(all); i++) {
+        rc = X509_digest(sk_X509_value(all, i), EVP_sha256(), md, NULL) == 1
+             && EVP_DigestUpdate(ctx, md, 32) == 1;
+    }
+
+    rc = rc && EVP_DigestFinal_ex(ctx, md, NULL) == 1;
+
+    if (rc) {
+        atls_hex(digest, md, 32);
+    }
+
+    EVP_MD_CTX_free(ctx);
+    sk_X509_pop_free(all, X509_free);
+    ERR_clear_error();
+
+    return rc ? 0 : -1;
+}
+
+
+int
+atls_certificate_digest(const X509 *x509, char digest[ATLS_TRUST_DIGEST])
+{
+    unsigned char  md[EVP_MAX_MD_SIZE];
+
+    if (x509 == NULL) {
+        *digest = '\0';
+        return 0;
+    }
+
+    if (X509_digest(x509, EVP_sha256(), md, NULL) != 1) {
+        ERR_clear_error();
+        return -1;
+    }
+
+    atls_hex(digest, md, 32);
+
+    return 0;
+}
+
+
 int
 atls_peer_expect(const atls_peer_t *peer, X509_VERIFY_PARAM *param)
 {
@@ -80,6 +136,48 @@ atls_peer_expect(const atls_peer_t *peer, X509_VERIFY_PARAM *param)
                   : X509_VERIFY_PARAM_set1_host(param, peer->host, 0);
 
     return rc == 1 ? 0 : -1;
+}
+
+
+/* As the library does it in a handshake. */
+
+long
+atls_peer_verify(const atls_peer_t *peer, X509_STORE *trust, int level,
+    X509 *x509, STACK_OF(X509) *chain)
+{
+    long                result;
+    X509_STORE_CTX     *ctx;
+    X509_VERIFY_PARAM  *param;
+
+    ctx = X509_STORE_CTX_new();
+
+    if (ctx == NULL || X509_STORE_CTX_init(ctx, trust, x509, chain) != 1
+        || X509_STORE_CTX_set_default(ctx, "ssl_server") != 1)
+    {
+        X509_STORE_CTX_free(ctx);
+        return X509_V_ERR_OUT_OF_MEM;
+    }
+
+    param = X509_STORE_CTX_get0_param(ctx);
+    X509_VERIFY_PARAM_set_auth_level(param, level);
+
+    if (peer->host && atls_peer_expect(peer, param) == -1) {
+        result = X509_V_ERR_OUT_OF_MEM;
+
+    } else if (X509_verify_cert(ctx) == 1) {
+        result = X509_V_OK;
+
+    } else {
+        result = X509_STORE_CTX_get_error(ctx);
+
+        if (result == X509_V_OK) {
+            result = X509_V_ERR_UNSPECIFIED;
+        }
+    }
+
+    X509_STORE_CTX_free(ctx);
+
+    return result;
 }
 
 
@@ -163,13 +261,21 @@ void
 atls_certificate_debug(const atls_certificate_t *certificate,
     const atls_debug_t *debug, atls_debug_e what, const char *name)
 {
-    char    hex[2 * sizeof(certificate->sha256) + 1];
-    size_t  i;
+    char  hex[2 * sizeof(certificate->sha256) + 1];
 
-    for (i = 0; i < sizeof(certificate->sha256); i++) {
-        snprintf(hex + 2 * i, 3, "%02x", certificate->sha256[i]);
-    }
+    atls_hex(hex, certificate->sha256, sizeof(certificate->sha256));
 
     atls_debug(debug, what, "%s: subject %s; issuer %s; SHA-256 %s", name,
                certificate->subject, certificate->issuer, hex);
+}
+
+
+static void
+atls_hex(char *text, const unsigned char *bytes, size_t n)
+{
+    size_t  i;
+
+    for (i = 0; i < n; i++) {
+        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    }
 }

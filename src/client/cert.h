@@ -30,9 +30,27 @@ typedef struct {
 X509_STORE *atls_trust_create(const char *file, const char *dir,
     atls_failure_t *failure);
 
+/* The digest, in hex, of those that were in a file.  Returns 0 or -1. */
+
+#define ATLS_TRUST_DIGEST   65
+
+int atls_trust_digest(X509_STORE *trust, char digest[ATLS_TRUST_DIGEST]);
+
+/* Likewise, of one certificate; NULL is one, too. */
+
+int atls_certificate_digest(const X509 *x509, char digest[ATLS_TRUST_DIGEST]);
+
 /* What is asked of a certificate's names.  Returns 0 or -1. */
 
 int atls_peer_expect(const atls_peer_t *peer, X509_VERIFY_PARAM *param);
+
+/*
+ * What is to be said of a server's certificate now: X509_V_OK, or what is
+ * wrong.  peer->host may be NULL: any name; level is OpenSSL's, of security.
+ */
+
+long atls_peer_verify(const atls_peer_t *peer, X509_STORE *trust, int level,
+    X509 *x509, STACK_OF(X509) *chain);
 
 /* Returns 0 or -1.  The old content must be empty or cleared. */
 

@@ -27,7 +27,8 @@ static atls_error_e atls_client_changeable(atls_client_t *client);
 static void atls_client_copy(char **to, const char *from);
 static atls_error_e atls_client_prepare_tls(atls_client_t *client);
 static atls_error_e atls_client_prepare_outer(atls_client_t *client);
-static void atls_client_ticket(void *data, SSL_SESSION *session);
+static atls_error_e atls_client_prepare_key(atls_client_t *client);
+static void atls_client_ticket(void *data, const atls_resume_t *resume);
 
 
 const char *
@@ -325,32 +326,7 @@ atls_client_prepare_tls(atls_client_t *client)
 {
     char             **strings = client->strings;
     atls_tls_conf_t    conf;
-
-    /* a session is not to be resumed by whoever would not have begun it */
-
-    const char *const  identity[] = {
-        client->target.origin,
-        strings[ATLS_ENDPOINT] ? strings[ATLS_ENDPOINT]
-                               : client->target.endpoint,
-        strings[ATLS_CA_FILE],
-        strings[ATLS_CA_DIR],
-        strings[ATLS_CERT_FILE],
-        strings[ATLS_KEY_FILE],
-        strings[ATLS_PSK_IDENTITY],
-        strings[ATLS_MIN_PROTOCOL],
-        strings[ATLS_MAX_PROTOCOL],
-        strings[ATLS_CIPHERS],
-        strings[ATLS_CIPHERSUITES],
-        strings[ATLS_GROUPS],
-        strings[ATLS_ALPN],
-    };
-
-    if (atls_resume_key(client->key, identity,
-                        sizeof(identity) / sizeof(identity[0]))
-        == -1)
-    {
-        return atls_fail_memory(&client->failure);
-    }
+    atls_error_e       rc;
 
     conf.peer = client->target.peer;
     conf.cert_file = strings[ATLS_CERT_FILE];
@@ -369,13 +345,59 @@ atls_client_prepare_tls(atls_client_t *client)
     client->tls.ticket = atls_client_ticket;
     client->tls.data = client;
 
-    return atls_tls_init(&client->tls, &conf, client->trust, &client->debug,
-                         &client->failure);
+    rc = atls_tls_init(&client->tls, &conf, client->trust, &client->debug,
+                       &client->failure);
+
+    return rc == ATLS_OK && (client->store.take || client->store.put)
+           ? atls_client_prepare_key(client) : rc;
+}
+
+
+/*
+ * A session is not to be resumed by whoever would not have begun it.  Names of
+ * files do not tell: what is in them does.
+ */
+
+static atls_error_e
+atls_client_prepare_key(atls_client_t *client)
+{
+    char             **strings = client->strings;
+    char               trust[ATLS_TRUST_DIGEST], own[ATLS_TRUST_DIGEST];
+
+    const char *const  identity[] = {
+        client->target.origin,
+        strings[ATLS_ENDPOINT] ? strings[ATLS_ENDPOINT]
+                               : client->target.endpoint,
+        trust,
+        strings[ATLS_CA_DIR],
+        own,
+        strings[ATLS_PSK_IDENTITY],
+        strings[ATLS_PSK_KEY],
+        strings[ATLS_MIN_PROTOCOL],
+        strings[ATLS_MAX_PROTOCOL],
+        strings[ATLS_CIPHERS],
+        strings[ATLS_CIPHERSUITES],
+        strings[ATLS_GROUPS],
+        strings[ATLS_ALPN],
+    };
+
+    if (atls_trust_digest(client->trust, trust) == -1
+        || atls_certificate_digest(SSL_CTX_get0_certificate(client->tls.ctx),
+                                   own)
+           == -1
+        || atls_resume_key(client->key, identity,
+                           sizeof(identity) / sizeof(identity[0]))
+           == -1)
+    {
+        return atls_fail_memory(&client->failure);
+    }
+
+    return ATLS_OK;
 }
 
 
 static void
-atls_client_ticket(void *data, SSL_SESSION *session)
+atls_client_ticket(void *data, const atls_resume_t *resume)
 {
     atls_client_t  *client = data;
 
@@ -383,7 +405,7 @@ atls_client_ticket(void *data, SSL_SESSION *session)
                "inner TLS: a session ticket%s",
                client->store.put ? ", stored" : "");
 
-    atls_resume_put(&client->store, client->key, session);
+    atls_resume_put(&client->store, client->key, resume);
 }
 
 

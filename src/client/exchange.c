@@ -11,6 +11,7 @@
 
 
 #define ATLS_MAX_FLIGHTS        10          /* POSTs of a handshake */
+#define ATLS_MAX_STORED         8           /* sessions that can't be resumed */
 #define ATLS_RECORD_EXPANSION   64          /* header, tag and then some */
 #define ATLS_RECORD_SIZE        SSL3_RT_MAX_PLAIN_LENGTH
 #define ATLS_FAREWELL_TIME      5000
@@ -31,6 +32,7 @@ static int atls_exchange_answered(const atls_client_t *client);
 static void atls_exchange_abandon(atls_client_t *client);
 static atls_error_e atls_exchange_end(atls_client_t *client, atls_error_e rc);
 static atls_error_e atls_session_open(atls_client_t *client, int early);
+static void atls_session_stored(atls_client_t *client, atls_resume_t *resume);
 static atls_error_e atls_session_early(atls_client_t *client);
 static atls_error_e atls_session_handshake(atls_client_t *client);
 static atls_error_e atls_session_post(atls_client_t *client);
@@ -453,8 +455,9 @@ atls_exchange_plain(void *data, const unsigned char *bytes, size_t n)
 static atls_error_e
 atls_session_open(atls_client_t *client, int early)
 {
-    atls_tls_t    *tls = &client->tls;
-    atls_error_e   rc;
+    atls_tls_t     *tls = &client->tls;
+    atls_error_e    rc;
+    atls_resume_t   resume;
 
     client->open = 0;
     client->used = 0;
@@ -462,7 +465,9 @@ atls_session_open(atls_client_t *client, int early)
 
     atls_outer_forget(client->outer);
 
-    rc = atls_tls_open(tls, atls_resume_take(&client->store, client->key));
+    atls_session_stored(client, &resume);
+
+    rc = atls_tls_open(tls, &resume);
 
     if (rc == ATLS_OK && early) {
         rc = atls_session_early(client);
@@ -481,12 +486,48 @@ atls_session_open(atls_client_t *client, int early)
     if (tls->resumed && tls->tickets == 0
         && SSL_version(tls->ssl) == TLS1_2_VERSION)
     {
-        atls_resume_put(&client->store, client->key, tls->offered);
+        tls->offered.chain = tls->chain;
+        atls_resume_put(&client->store, client->key, &tls->offered);
+        tls->offered.chain = NULL;
     }
 
     client->open = 1;
 
     return ATLS_OK;
+}
+
+
+/* The newest one that would be accepted today. */
+
+static void
+atls_session_stored(atls_client_t *client, atls_resume_t *resume)
+{
+    int   i, rc;
+    long  result;
+
+    for (i = 0; i < ATLS_MAX_STORED; i++) {
+
+        rc = atls_resume_take(&client->store, client->key, resume);
+
+        if (rc == -1) {
+            continue;
+        }
+
+        if (resume->session == NULL) {
+            return;
+        }
+
+        result = atls_tls_judge(&client->tls, resume);
+
+        if (result == X509_V_OK) {
+            return;
+        }
+
+        atls_debug(&client->debug, ATLS_DEBUG_INNER,
+                   "inner TLS: a stored session is not resumed: %s",
+                   X509_verify_cert_error_string(result));
+        atls_resume_free(resume);
+    }
 }
 
 

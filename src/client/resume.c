@@ -14,12 +14,41 @@
 #include "resume.h"
 
 
-#define ATLS_RESUME_TRIES   8               /* sessions that may be stale */
 #define ATLS_RESUME_NAME    80
 #define ATLS_RESUME_DIGEST  16
 
+/*
+ * Seconds since the full handshake: RFC 5246, section F.1.4.  Who has a
+ * session's secrets is the peer for as long.
+ */
 
-static int atls_resume_good(SSL_SESSION *session);
+#define ATLS_RESUME_LIMIT   (24 * 3600)
+
+/*
+ * What is stored: a mark, when the session began, the key's digest, how many
+ * certificates follow, these, with their lengths, and the session, in DER.
+ */
+
+#define ATLS_RESUME_MARK    "ATL1"
+#define ATLS_RESUME_TIME    8
+#define ATLS_RESUME_SHA256  32
+#define ATLS_RESUME_CHAIN   8               /* certificates */
+
+#define ATLS_RESUME_HEAD                                                      \
+    (sizeof(ATLS_RESUME_MARK) - 1 + ATLS_RESUME_TIME + ATLS_RESUME_SHA256 + 1)
+
+
+static int atls_resume_write(const atls_resume_t *resume, const char *key,
+    unsigned char *bytes);
+static int atls_resume_write_head(unsigned char *bytes, const char *key,
+    time_t began);
+static size_t atls_resume_write_chain(unsigned char *p, size_t size,
+    const atls_resume_t *resume, unsigned char *n);
+static int atls_resume_read(atls_resume_t *resume, const char *key,
+    const unsigned char *bytes, size_t size);
+static const unsigned char *atls_resume_read_chain(atls_resume_t *resume,
+    const unsigned char *p, const unsigned char *end, unsigned n);
+static int atls_resume_good(const atls_resume_t *resume);
 static time_t atls_resume_time(SSL_SESSION *session);
 
 
@@ -65,95 +94,260 @@ atls_resume_key(char key[ATLS_RESUME_KEY], const char *const *what, size_t n)
 
 void
 atls_resume_put(const atls_store_t *store, const char *key,
-    SSL_SESSION *session)
+    const atls_resume_t *resume)
 {
-    int             len;
-    unsigned char  *p, bytes[ATLS_SESSION_SIZE];
+    int            size;
+    unsigned char  bytes[ATLS_SESSION_SIZE];
 
     if (store->put == NULL) {
         return;
     }
 
-    len = i2d_SSL_SESSION(session, NULL);
+    size = atls_resume_write(resume, key, bytes);
 
-    if (len <= 0 || len > ATLS_SESSION_SIZE) {
-        ERR_clear_error();
-        return;
-    }
-
-    p = bytes;
-    len = i2d_SSL_SESSION(session, &p);
-
-    if (len > 0) {
-        store->put(store->data, key, bytes, (size_t) len);
+    if (size > 0) {
+        store->put(store->data, key, bytes, (size_t) size);
     }
 
     OPENSSL_cleanse(bytes, sizeof(bytes));
+    ERR_clear_error();
 }
 
 
-SSL_SESSION *
-atls_resume_take(const atls_store_t *store, const char *key)
+/* Returns how many bytes; 0 if it is too large. */
+
+static int
+atls_resume_write(const atls_resume_t *resume, const char *key,
+    unsigned char *bytes)
 {
-    int                   i;
-    size_t                len;
-    SSL_SESSION          *session;
-    unsigned char         bytes[ATLS_SESSION_SIZE];
-    const unsigned char  *p;
+    int             len;
+    size_t          used, chain;
+    unsigned char  *p, n;
 
-    session = NULL;
+    len = i2d_SSL_SESSION(resume->session, NULL);
 
-    for (i = 0; store->take && i < ATLS_RESUME_TRIES; i++) {
+    if (len <= 0 || (size_t) len + ATLS_RESUME_HEAD > ATLS_SESSION_SIZE
+        || atls_resume_write_head(bytes, key, resume->began) == -1)
+    {
+        return 0;
+    }
 
-        len = store->take(store->data, key, bytes, sizeof(bytes));
+    used = ATLS_RESUME_HEAD;
 
-        if (len == 0 || len > sizeof(bytes)) {
-            break;
+    chain = atls_resume_write_chain(bytes + used,
+                                    ATLS_SESSION_SIZE - used - (size_t) len,
+                                    resume, &n);
+    bytes[used - 1] = n;
+    used += chain;
+
+    p = bytes + used;
+    len = i2d_SSL_SESSION(resume->session, &p);
+
+    return len > 0 ? (int) used + len : 0;
+}
+
+
+static int
+atls_resume_write_head(unsigned char *bytes, const char *key, time_t began)
+{
+    int       i;
+    uint64_t  time;
+
+    bytes = (unsigned char *) mempcpy(bytes, ATLS_RESUME_MARK,
+                                      sizeof(ATLS_RESUME_MARK) - 1);
+    time = (uint64_t) began;
+
+    for (i = ATLS_RESUME_TIME - 1; i >= 0; i--) {
+        bytes[i] = (unsigned char) time;
+        time >>= 8;
+    }
+
+    return EVP_Digest(key, strlen(key), bytes + ATLS_RESUME_TIME, NULL,
+                      EVP_sha256(), NULL)
+           == 1 ? 0 : -1;
+}
+
+
+/* The session has the first one.  What there is no room for is left out. */
+
+static size_t
+atls_resume_write_chain(unsigned char *p, size_t size,
+    const atls_resume_t *resume, unsigned char *n)
+{
+    int             i, len;
+    X509           *x509, *peer;
+    size_t          used;
+    unsigned char  *der;
+
+    *n = 0;
+    used = 0;
+    peer = SSL_SESSION_get0_peer(resume->session);
+
+    for (i = 0; i < sk_X509_num(resume->chain) && *n < ATLS_RESUME_CHAIN; i++) {
+
+        x509 = sk_X509_value(resume->chain, i);
+        len = i2d_X509(x509, NULL);
+
+        if (len <= 0 || used + 2 + (size_t) len > size
+            || (peer && X509_cmp(x509, peer) == 0))
+        {
+            continue;
         }
 
-        p = bytes;
-        session = d2i_SSL_SESSION(NULL, &p, (long) len);
+        p[used++] = (unsigned char) (len >> 8);
+        p[used++] = (unsigned char) len;
 
-        if (session && atls_resume_good(session)) {
-            break;
-        }
+        der = p + used;
+        used += (size_t) i2d_X509(x509, &der);
+        (*n)++;
+    }
 
-        SSL_SESSION_free(session);
-        session = NULL;
+    return used;
+}
+
+
+int
+atls_resume_take(const atls_store_t *store, const char *key,
+    atls_resume_t *resume)
+{
+    int            rc;
+    size_t         size;
+    unsigned char  bytes[ATLS_SESSION_SIZE];
+
+    memset(resume, 0, sizeof(atls_resume_t));
+
+    size = store->take ? store->take(store->data, key, bytes, sizeof(bytes))
+                       : 0;
+
+    if (size == 0 || size > sizeof(bytes)) {
+        return 0;
+    }
+
+    rc = atls_resume_read(resume, key, bytes, size);
+
+    if (rc == 0 && !atls_resume_good(resume)) {
+        rc = -1;
+    }
+
+    if (rc == -1) {
+        atls_resume_free(resume);
     }
 
     OPENSSL_cleanse(bytes, sizeof(bytes));
     ERR_clear_error();
 
-    return session;
+    return rc;
 }
 
 
-/*
- * A certificate is verified when a session begins, not when it is resumed: it
- * must not live on in that way.
- */
+/* Who can rename a file must not make one key's session that of another. */
 
 static int
-atls_resume_good(SSL_SESSION *session)
+atls_resume_read(atls_resume_t *resume, const char *key,
+    const unsigned char *bytes, size_t size)
 {
-    X509       *x509;
-    time_t      now, made;
+    int                   i;
+    uint64_t              time;
+    unsigned char         head[ATLS_RESUME_HEAD];
+    const unsigned char  *p, *end;
 
-    now = time(NULL);
-    made = atls_resume_time(session);
-
-    if (now < made || now - made >= (time_t) SSL_SESSION_get_timeout(session)
-        || !SSL_SESSION_is_resumable(session))
+    if (size < ATLS_RESUME_HEAD
+        || atls_resume_write_head(head, key, 0) == -1)
     {
-        return 0;
+        return -1;
     }
 
-    x509 = SSL_SESSION_get0_peer(session);
+    p = bytes + sizeof(ATLS_RESUME_MARK) - 1;
+    end = bytes + size;
 
-    return x509 == NULL
-           || (X509_cmp_current_time(X509_get0_notAfter(x509)) > 0
-               && X509_cmp_current_time(X509_get0_notBefore(x509)) < 0);
+    for (i = 0, time = 0; i < ATLS_RESUME_TIME; i++) {
+        time = time << 8 | *p++;
+    }
+
+    if (memcmp(bytes, head, sizeof(ATLS_RESUME_MARK) - 1) != 0
+        || memcmp(p, head + (p - bytes), ATLS_RESUME_SHA256) != 0)
+    {
+        return -1;
+    }
+
+    resume->began = (time_t) time;
+
+    p = atls_resume_read_chain(resume, bytes + ATLS_RESUME_HEAD, end,
+                               bytes[ATLS_RESUME_HEAD - 1]);
+    if (p == NULL) {
+        return -1;
+    }
+
+    resume->session = d2i_SSL_SESSION(NULL, &p, (long) (end - p));
+
+    return resume->session && p == end ? 0 : -1;
+}
+
+
+static const unsigned char *
+atls_resume_read_chain(atls_resume_t *resume, const unsigned char *p,
+    const unsigned char *end, unsigned n)
+{
+    X509                 *x509;
+    size_t                len;
+    const unsigned char  *der;
+
+    resume->chain = sk_X509_new_null();
+
+    if (resume->chain == NULL) {
+        return NULL;
+    }
+
+    while (n--) {
+
+        if (end - p < 2) {
+            return NULL;
+        }
+
+        len = (size_t) (p[0] << 8 | p[1]);
+        p += 2;
+
+        if ((size_t) (end - p) < len) {
+            return NULL;
+        }
+
+        der = p;
+        x509 = d2i_X509(NULL, &der, (long) len);
+
+        if (x509 == NULL || sk_X509_push(resume->chain, x509) == 0) {
+            X509_free(x509);
+            return NULL;
+        }
+
+        p += len;
+    }
+
+    return p;
+}
+
+
+void
+atls_resume_free(atls_resume_t *resume)
+{
+    SSL_SESSION_free(resume->session);
+    sk_X509_pop_free(resume->chain, X509_free);
+
+    memset(resume, 0, sizeof(atls_resume_t));
+}
+
+
+static int
+atls_resume_good(const atls_resume_t *resume)
+{
+    time_t  now, made;
+
+    now = time(NULL);
+    made = atls_resume_time(resume->session);
+
+    return SSL_SESSION_is_resumable(resume->session)
+           && now >= made && made >= resume->began
+           && now - made < (time_t) SSL_SESSION_get_timeout(resume->session)
+           && now - resume->began < ATLS_RESUME_LIMIT;
 }
 
 

@@ -114,31 +114,9 @@ atls_seen_keep(atls_seen_t *seen, STACK_OF(X509) *chain)
 static long
 atls_seen_judge(atls_seen_t *seen, X509 *leaf, STACK_OF(X509) *chain)
 {
-    long             result;
-    X509_STORE_CTX  *ctx;
-
-    if (seen->trust == NULL || leaf == NULL) {
-        return X509_V_ERR_UNSPECIFIED;
-    }
-
-    ctx = X509_STORE_CTX_new();
-
-    if (ctx == NULL
-        || X509_STORE_CTX_init(ctx, seen->trust, leaf, chain) != 1
-        || X509_STORE_CTX_set_default(ctx, "ssl_server") != 1
-        || (seen->peer.host
-            && atls_peer_expect(&seen->peer, X509_STORE_CTX_get0_param(ctx))
-               == -1))
-    {
-        X509_STORE_CTX_free(ctx);
-        return X509_V_ERR_OUT_OF_MEM;
-    }
-
-    result = X509_verify_cert(ctx) == 1 ? X509_V_OK
-                                        : X509_STORE_CTX_get_error(ctx);
-    X509_STORE_CTX_free(ctx);
-
-    return result;
+    return seen->trust == NULL || leaf == NULL
+           ? X509_V_ERR_UNSPECIFIED
+           : atls_peer_verify(&seen->peer, seen->trust, -1, leaf, chain);
 }
 
 

@@ -5,6 +5,10 @@
  *
  * Names are "<digest of the key>-<time>-<random>": those of a key, sorted, are
  * in the order of their age.
+ *
+ * A session that somebody else has made would be one whose secrets somebody
+ * else has: directory and files must be the user's own, and nobody else's to
+ * write.  That is asked of what was opened, not of names.
  */
 
 
@@ -44,6 +48,7 @@ static void atls_store_file_put(void *data, const char *key,
     const void *session, size_t size);
 static size_t atls_store_file_take(void *data, const char *key, void *buf,
     size_t size);
+static int atls_store_refuse(int dir);
 static int atls_store_prefix(atls_store_name_t name, const char *key);
 static int atls_store_suffix(atls_store_name_t name);
 static int atls_store_write(int dir, const char *name, const void *session,
@@ -71,30 +76,61 @@ atls_store_file(const char *directory)
         return NULL;
     }
 
-    file->dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (file->dir == -1) {
-        free(file);
-        return NULL;
-    }
-
     file->store.put = atls_store_file_put;
     file->store.take = atls_store_file_take;
     file->store.data = file;
 
+    file->dir = open(directory,
+                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (file->dir == -1 || atls_store_refuse(file->dir)) {
+        atls_store_file_free(&file->store);
+        return NULL;
+    }
+
     return &file->store;
+}
+
+
+static int
+atls_store_refuse(int dir)
+{
+    struct stat  st;
+
+    if (fstat(dir, &st) == -1) {
+        return 1;
+    }
+
+    if (st.st_uid != geteuid()) {
+        errno = EPERM;
+        return 1;
+    }
+
+    if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+        errno = EACCES;
+        return 1;
+    }
+
+    return 0;
 }
 
 
 void
 atls_store_file_free(atls_store_t *store)
 {
+    int                 saved;
     atls_store_file_t  *file;
 
     if (store) {
+        saved = errno;
         file = store->data;
-        close(file->dir);
+
+        if (file->dir != -1) {
+            close(file->dir);
+        }
+
         free(file);
+        errno = saved;
     }
 }
 
@@ -224,15 +260,19 @@ atls_store_write(int dir, const char *name, const void *session, size_t size)
 static size_t
 atls_store_read(int dir, const char *name, void *buf, size_t size)
 {
-    int      fd;
-    ssize_t  n;
+    int          fd;
+    ssize_t      n;
+    struct stat  st;
 
-    fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd == -1) {
         return 0;
     }
 
-    n = read(fd, buf, size);
+    n = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1
+        && st.st_uid == geteuid() && !(st.st_mode & (S_IRWXG | S_IRWXO))
+        ? read(fd, buf, size) : 0;
+
     close(fd);
 
     return n > 0 ? (size_t) n : 0;

@@ -381,6 +381,9 @@ atls_tls_verify(X509_STORE_CTX *ctx, void *data)
         tls->certificate = x509;
     }
 
+    sk_X509_pop_free(tls->chain, X509_free);
+    tls->chain = X509_chain_up_ref(X509_STORE_CTX_get0_untrusted(ctx));
+
     return X509_verify_cert(ctx);
 }
 
@@ -390,10 +393,18 @@ atls_tls_new_session(SSL *ssl, SSL_SESSION *session)
 {
     atls_tls_t  *tls = SSL_get_app_data(ssl);
 
-    tls->tickets++;
+    atls_resume_t  resume;
+
+    if (++tls->tickets > ATLS_TLS_MAX_TICKETS) {
+        return 0;
+    }
 
     if (tls->ticket && SSL_SESSION_is_resumable(session)) {
-        tls->ticket(tls->data, session);
+        resume.session = session;
+        resume.chain = tls->chain;
+        resume.began = tls->began;
+
+        tls->ticket(tls->data, &resume);
     }
 
     return 0;
@@ -405,26 +416,54 @@ atls_tls_done(atls_tls_t *tls)
 {
     SSL_free(tls->ssl);
     SSL_CTX_free(tls->ctx);
-    SSL_SESSION_free(tls->offered);
+    atls_resume_free(&tls->offered);
     X509_free(tls->certificate);
+    sk_X509_pop_free(tls->chain, X509_free);
     OPENSSL_clear_free(tls->psk, tls->psk_size);
     OPENSSL_cleanse(tls->buf, sizeof(tls->buf));
 }
 
 
+/*
+ * A certificate is verified when a session begins, and not by the library when
+ * it is resumed: what is not trusted any more must not live on in that way.
+ */
+
+long
+atls_tls_judge(const atls_tls_t *tls, const atls_resume_t *resume)
+{
+    X509  *x509;
+
+    x509 = SSL_SESSION_get0_peer(resume->session);
+
+    if (x509 == NULL) {
+        return tls->psk ? X509_V_OK : X509_V_ERR_UNSPECIFIED;
+    }
+
+    return atls_peer_verify(&tls->peer, SSL_CTX_get_cert_store(tls->ctx),
+                            SSL_CTX_get_security_level(tls->ctx), x509,
+                            resume->chain);
+}
+
+
 atls_error_e
-atls_tls_open(atls_tls_t *tls, SSL_SESSION *offered)
+atls_tls_open(atls_tls_t *tls, atls_resume_t *offered)
 {
     SSL  *ssl;
 
     ERR_clear_error();
 
     SSL_free(tls->ssl);
-    SSL_SESSION_free(tls->offered);
+    atls_resume_free(&tls->offered);
     X509_free(tls->certificate);
+    sk_X509_pop_free(tls->chain, X509_free);
 
-    tls->offered = offered;
+    tls->offered = *offered;
+    memset(offered, 0, sizeof(atls_resume_t));
+
     tls->certificate = NULL;
+    tls->chain = NULL;
+    tls->began = time(NULL);
     tls->in = NULL;
     tls->out = NULL;
     tls->finished = 0;
@@ -458,7 +497,8 @@ atls_tls_open(atls_tls_t *tls, SSL_SESSION *offered)
 
     if (atls_peer_expect(&tls->peer, SSL_get0_param(ssl)) == -1
         || (!tls->peer.ip && SSL_set_tlsext_host_name(ssl, tls->peer.host) != 1)
-        || (offered && SSL_set_session(ssl, offered) != 1))
+        || (tls->offered.session
+            && SSL_set_session(ssl, tls->offered.session) != 1))
     {
         return atls_fail_openssl(tls->failure, ATLS_ERROR_TLS,
                                  "cannot prepare the handshake");
@@ -471,9 +511,11 @@ atls_tls_open(atls_tls_t *tls, SSL_SESSION *offered)
 size_t
 atls_tls_early_max(const atls_tls_t *tls)
 {
-    return tls->offered
-           && SSL_SESSION_get_protocol_version(tls->offered) == TLS1_3_VERSION
-           ? SSL_SESSION_get_max_early_data(tls->offered) : 0;
+    SSL_SESSION  *session = tls->offered.session;
+
+    return session
+           && SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION
+           ? SSL_SESSION_get_max_early_data(session) : 0;
 }
 
 
@@ -554,9 +596,15 @@ atls_tls_established(atls_tls_t *tls)
     /* OpenSSL calls an external pre-shared key a resumption, too */
 
     tls->finished = 1;
-    tls->resumed = SSL_session_reused(ssl) && tls->offered
-                   && SSL_get_session(ssl) == tls->offered;
+    tls->resumed = SSL_session_reused(ssl) && tls->offered.session
+                   && SSL_get_session(ssl) == tls->offered.session;
     tls->psk_used = x509 == NULL;
+
+    if (tls->resumed) {
+        tls->began = tls->offered.began;
+        tls->chain = tls->offered.chain;
+        tls->offered.chain = NULL;
+    }
 
     atls_debug(tls->debug, ATLS_DEBUG_INNER, "inner TLS: %s, %s%s%s%s",
                SSL_get_version(ssl), SSL_get_cipher_name(ssl),

@@ -12,6 +12,7 @@
 
 #include "buf.h"
 #include "cert.h"
+#include "resume.h"
 
 
 /* Plaintext that came.  Another result than ATLS_OK ends the reading. */
@@ -21,7 +22,7 @@ typedef atls_error_e (*atls_plain_pt)(void *data, const unsigned char *bytes,
 
 /* A session came that can be resumed. */
 
-typedef void (*atls_ticket_pt)(void *data, SSL_SESSION *session);
+typedef void (*atls_ticket_pt)(void *data, const atls_resume_t *resume);
 
 
 typedef struct {
@@ -58,8 +59,10 @@ typedef struct {
     atls_ticket_pt       ticket;
     void                *data;              /* of these two */
 
-    SSL_SESSION         *offered;           /* for resumption, or NULL */
+    atls_resume_t        offered;           /* for resumption */
     X509                *certificate;       /* the server's, accepted or not */
+    STACK_OF(X509)      *chain;             /* that it came with */
+    time_t               began;             /* the full handshake */
     unsigned             finished:1;        /* the handshake */
     unsigned             closed:1;          /* close_notify received */
     unsigned             alert:1;           /* a fatal alert received */
@@ -82,9 +85,16 @@ atls_error_e atls_tls_init(atls_tls_t *tls, const atls_tls_conf_t *conf,
 
 void atls_tls_done(atls_tls_t *tls);
 
-/* Begins a new session.  offered may be NULL, and is the callee's. */
+/*
+ * Whether a session that was stored would be accepted if it were to begin now:
+ * X509_V_OK, or what is wrong.
+ */
 
-atls_error_e atls_tls_open(atls_tls_t *tls, SSL_SESSION *offered);
+long atls_tls_judge(const atls_tls_t *tls, const atls_resume_t *resume);
+
+/* Begins a new session.  offered is emptied, or has none. */
+
+atls_error_e atls_tls_open(atls_tls_t *tls, atls_resume_t *offered);
 
 /* The largest early data that can be sent in place of a handshake's start. */
 

@@ -5,6 +5,10 @@
  * It has a line of its own, and then one for each session, the newest at the
  * end: the session in hex, a space, and the key of atls_store_t.  Whoever
  * changes it has it locked, so that no session is had twice.
+ *
+ * A session that somebody else has put there would be one whose secrets
+ * somebody else has.  So the file must be the user's own, and its directory
+ * nobody else's to change; that is asked of what was opened, not of names.
  */
 
 
@@ -35,7 +39,10 @@ struct cmd_sessions_s {
 };
 
 
+static int cmd_sessions_file(const char *path, int *fd);
+static int cmd_sessions_refuse_directory(const char *directory, int fd);
 static int cmd_sessions_refuse(const char *path, int fd);
+static int cmd_sessions_refuse_content(const char *path, int fd);
 static void cmd_sessions_put(void *data, const char *key, const void *session,
     size_t size);
 static size_t cmd_sessions_take(void *data, const char *key, void *buf,
@@ -58,17 +65,17 @@ cmd_sessions_open(cmd_sessions_t **result, const char *path)
     int              fd, code;
     cmd_sessions_t  *sessions;
 
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    code = cmd_sessions_file(path, &fd);
 
-    if (fd == -1) {
-        return cmd_fail(CMD_USAGE, "cannot open the session file \"%s\": %s",
-                        path, strerror(errno));
+    if (code == CMD_OK) {
+        code = cmd_sessions_refuse(path, fd);
     }
 
-    code = cmd_sessions_refuse(path, fd);
-
     if (code != CMD_OK) {
-        close(fd);
+        if (fd != -1) {
+            close(fd);
+        }
+
         return code;
     }
 
@@ -84,21 +91,106 @@ cmd_sessions_open(cmd_sessions_t **result, const char *path)
 }
 
 
+/* The last part of the path must not be a symbolic link. */
+
+static int
+cmd_sessions_file(const char *path, int *fd)
+{
+    int          dir, code;
+    char        *directory;
+    const char  *name;
+
+    name = strrchr(path, '/');
+    name = name ? name + 1 : path;
+
+    directory = name == path ? cmd_copy(".", 1)
+                             : cmd_copy(path, (size_t) (name - path));
+    *fd = -1;
+    dir = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    code = dir == -1 ? CMD_OK : cmd_sessions_refuse_directory(directory, dir);
+
+    if (dir != -1 && code == CMD_OK) {
+        *fd = openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK
+                                | O_CLOEXEC, 0600);
+    }
+
+    if (code == CMD_OK && *fd == -1) {
+        code = cmd_fail(CMD_USAGE, "cannot open the session file \"%s\": %s",
+                        path, errno == ELOOP ? "it is a symbolic link"
+                                             : strerror(errno));
+    }
+
+    if (dir != -1) {
+        close(dir);
+    }
+
+    free(directory);
+
+    return code;
+}
+
+
+/* In one with the sticky bit, others can't touch what is not theirs. */
+
+static int
+cmd_sessions_refuse_directory(const char *directory, int fd)
+{
+    struct stat  st;
+
+    if (fstat(fd, &st) == -1) {
+        return cmd_fail(CMD_USAGE, "cannot look at the directory \"%s\": %s",
+                        directory, strerror(errno));
+    }
+
+    if (st.st_uid != geteuid() && st.st_uid != 0) {
+        return cmd_fail(CMD_USAGE, "sessions are a secret, but the directory"
+                        " \"%s\" belongs to another user", directory);
+    }
+
+    if ((st.st_mode & (S_IWGRP | S_IWOTH)) && !(st.st_mode & S_ISVTX)) {
+        return cmd_fail(CMD_USAGE, "sessions are a secret, but others can"
+                        " write to the directory \"%s\": chmod go-w",
+                        directory);
+    }
+
+    return CMD_OK;
+}
+
+
 static int
 cmd_sessions_refuse(const char *path, int fd)
 {
-    char         first[sizeof(CMD_SESSIONS_FIRST) - 1];
-    ssize_t      n;
     struct stat  st;
 
     if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)) {
         return cmd_fail(CMD_USAGE, "\"%s\" is not a file", path);
     }
 
+    if (st.st_uid != geteuid()) {
+        return cmd_fail(CMD_USAGE, "sessions are a secret, but \"%s\" belongs"
+                        " to another user", path);
+    }
+
+    if (st.st_nlink != 1) {
+        return cmd_fail(CMD_USAGE, "sessions are a secret, but \"%s\" has"
+                        " another name, too", path);
+    }
+
     if (st.st_mode & (S_IRWXG | S_IRWXO)) {
         return cmd_fail(CMD_USAGE, "sessions are a secret, but others can read"
                         " or write \"%s\": chmod 600", path);
     }
+
+    return cmd_sessions_refuse_content(path, fd);
+}
+
+
+static int
+cmd_sessions_refuse_content(const char *path, int fd)
+{
+    char     first[sizeof(CMD_SESSIONS_FIRST) - 1];
+    ssize_t  n;
 
     n = pread(fd, first, sizeof(first), 0);
 
