@@ -19,9 +19,14 @@ static char *ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static void ngx_http_atls_merge_tls(ngx_http_atls_loc_conf_t *conf,
     ngx_http_atls_loc_conf_t *prev);
+static char *ngx_http_atls_merge_block(ngx_conf_t *cf,
+    ngx_http_core_loc_conf_t *clcf, ngx_http_atls_loc_conf_t *conf,
+    ngx_http_atls_loc_conf_t *prev);
+static void ngx_http_atls_take_blocks(ngx_conf_t *cf);
 static char *ngx_http_atls_enable(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *conf);
 static char *ngx_http_atls_default_zone(ngx_conf_t *cf);
+static ngx_uint_t ngx_http_atls_has_handler(ngx_http_core_loc_conf_t *clcf);
 static ngx_uint_t ngx_http_atls_has_return(ngx_conf_t *cf);
 static ngx_int_t ngx_http_atls_endpoint(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *conf);
@@ -356,6 +361,8 @@ ngx_http_atls_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_atls_postconfiguration(ngx_conf_t *cf)
 {
+    ngx_http_atls_take_blocks(cf);
+
     if (ngx_http_atls_filter_init(cf) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -379,6 +386,9 @@ ngx_http_atls_create_main_conf(ngx_conf_t *cf)
     if (ngx_array_init(&amcf->endpoints, cf->pool, 4,
                        sizeof(ngx_http_atls_endpoint_t))
         != NGX_OK
+        || ngx_array_init(&amcf->blocks, cf->temp_pool, 4,
+                          sizeof(ngx_http_core_loc_conf_t *))
+           != NGX_OK
         || ngx_array_init(&amcf->notes, cf->temp_pool, 16,
                           sizeof(ngx_http_atls_note_t))
            != NGX_OK)
@@ -425,6 +435,7 @@ ngx_http_atls_create_loc_conf(ngx_conf_t *cf)
      *     conf->stapling_responder = { 0, NULL };
      *     conf->cookie = { 0 };
      *     conf->ssl = NULL;
+     *     conf->loc_conf = NULL;
      *     conf->content_handler = NULL;
      *     conf->pinned = 0;
      *     conf->endpoint = 0;
@@ -467,6 +478,12 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_core_loc_conf_t  *clcf;
     ngx_http_core_srv_conf_t  *cscf;
 
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname) {
+        return ngx_http_atls_merge_block(cf, clcf, conf, prev);
+    }
+
     ngx_conf_merge_uint_value(conf->payload, prev->payload,
                               NGX_HTTP_ATLS_PAYLOAD_HTTP);
     ngx_conf_merge_size_value(conf->buffer_size, prev->buffer_size,
@@ -484,21 +501,7 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_http_atls_merge_tls(conf, prev);
 
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    /* not inherited, but "if" and "limit_except" are parts of a location */
-
-    if (conf->enable == NGX_CONF_UNSET && clcf->noname) {
-        conf->enable = prev->enable;
-        conf->ssl = prev->ssl;
-        conf->content_handler = prev->content_handler;
-        conf->pinned = prev->pinned;
-        conf->cookie = prev->cookie;
-        conf->endpoint = prev->endpoint;
-        conf->policy = prev->policy;
-
-        return NGX_CONF_OK;
-    }
+    /* not inherited */
 
     if (conf->enable == NGX_CONF_UNSET) {
         conf->enable = 0;
@@ -571,6 +574,68 @@ ngx_http_atls_merge_tls(ngx_http_atls_loc_conf_t *conf,
 }
 
 
+/*
+ * "if" and "limit_except" are parts of the location that they are in, and none
+ * of the directives can be set there: all is as in the location.
+ */
+
+static char *
+ngx_http_atls_merge_block(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
+    ngx_http_atls_loc_conf_t *conf, ngx_http_atls_loc_conf_t *prev)
+{
+    ngx_http_core_loc_conf_t   **block;
+    ngx_http_atls_main_conf_t   *amcf;
+
+    *conf = *prev;
+
+    if (!conf->enable) {
+        return NGX_CONF_OK;
+    }
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
+
+    block = ngx_array_push(&amcf->blocks);
+    if (block == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *block = clcf;
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * Modules give a block its content handler when they are merged, some of them
+ * after this one.  As in core, an "if" without a handler is served by the
+ * location's, and a "limit_except" without one by none.
+ */
+
+static void
+ngx_http_atls_take_blocks(ngx_conf_t *cf)
+{
+    ngx_uint_t                   i;
+    ngx_http_core_loc_conf_t   **block;
+    ngx_http_atls_loc_conf_t    *alcf;
+    ngx_http_atls_main_conf_t   *amcf;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
+
+    block = amcf->blocks.elts;
+
+    for (i = 0; i < amcf->blocks.nelts; i++) {
+
+        alcf = block[i]->loc_conf[ngx_http_atls_module.ctx_index];
+
+        if (block[i]->handler || block[i]->lmt_excpt) {
+            alcf->content_handler = block[i]->handler;
+        }
+
+        block[i]->handler = ngx_http_atls_handler;
+    }
+}
+
+
 static char *
 ngx_http_atls_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 {
@@ -589,10 +654,12 @@ ngx_http_atls_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
+    conf->loc_conf = clcf->loc_conf;
+    conf->pinned = ngx_http_atls_has_handler(clcf)
+                   || ngx_http_atls_has_return(cf);
+
     conf->content_handler = clcf->handler;
     clcf->handler = ngx_http_atls_handler;
-
-    conf->pinned = conf->content_handler || ngx_http_atls_has_return(cf);
 
     if (conf->payload == NGX_HTTP_ATLS_PAYLOAD_RAW && !conf->pinned) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -639,6 +706,39 @@ ngx_http_atls_default_zone(ngx_conf_t *cf)
                                             NGX_HTTP_ATLS_ZONE_SIZE);
 
     return amcf->zone ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* The location itself, or one of its blocks. */
+
+static ngx_uint_t
+ngx_http_atls_has_handler(ngx_http_core_loc_conf_t *clcf)
+{
+    ngx_queue_t                *q;
+    ngx_http_location_queue_t  *lq;
+
+    if (clcf->handler) {
+        return 1;
+    }
+
+    if (clcf->locations == NULL) {
+        return 0;
+    }
+
+    for (q = ngx_queue_head(clcf->locations);
+         q != ngx_queue_sentinel(clcf->locations);
+         q = ngx_queue_next(q))
+    {
+        lq = (ngx_http_location_queue_t *) q;
+
+        if (lq->exact && lq->exact->noname
+            && ngx_http_atls_has_handler(lq->exact))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

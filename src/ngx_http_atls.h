@@ -91,6 +91,7 @@ typedef struct {
     ngx_shm_zone_t            *zone;           /* NULL: no "atls on" at all */
     ngx_uint_t                 max_handshakes; /* in flight in each worker */
     ngx_array_t                endpoints;      /* ngx_http_atls_endpoint_t */
+    ngx_array_t                blocks;         /* in endpoints: "if" ... */
     ngx_array_t                notes;          /* lines of TLS directives */
     ngx_uint_t                 early_data;     /* 1: on, somewhere */
 } ngx_http_atls_main_conf_t;
@@ -140,6 +141,7 @@ typedef struct {
     /* derived, of a location with "atls on" */
 
     ngx_ssl_t                 *ssl;
+    void                     **loc_conf;       /* of the location, in blocks */
     ngx_http_handler_pt        content_handler; /* the location's own, if any */
     ngx_uint_t                 pinned;         /* it serves inner requests */
     uint64_t                   endpoint;       /* sessions belong to one */

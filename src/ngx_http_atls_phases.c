@@ -16,6 +16,7 @@ static ngx_int_t ngx_http_atls_phase_pin(ngx_http_request_t *r,
     ngx_http_atls_inner_t *inner);
 static void ngx_http_atls_phase_request_done(void *data);
 static ngx_int_t ngx_http_atls_phase_rewrite(ngx_http_request_t *r);
+static ngx_int_t ngx_http_atls_phase_precontent(ngx_http_request_t *r);
 
 
 ngx_int_t
@@ -41,6 +42,13 @@ ngx_http_atls_phases_init(ngx_conf_t *cf)
     }
 
     *h = ngx_http_atls_phase_rewrite;
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_atls_phase_precontent;
 
     return NGX_OK;
 }
@@ -303,6 +311,28 @@ ngx_http_atls_phase_rewrite(ngx_http_request_t *r)
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "access forbidden by \"atls_required\"");
         return NGX_HTTP_FORBIDDEN;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * Nor have outer requests anything to do with "try_files" and "mirror", by
+ * which they would get past the endpoint.
+ */
+
+static ngx_int_t
+ngx_http_atls_phase_precontent(ngx_http_request_t *r)
+{
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+
+    if (alcf->enable && r == r->main
+        && ngx_http_atls_inner_get(r->connection) == NULL)
+    {
+        return NGX_OK;
     }
 
     return NGX_DECLINED;

@@ -22,13 +22,19 @@ static ngx_http_atls_endpoint_t *ngx_http_atls_sni_endpoint(
 void
 ngx_http_atls_sni_target(ngx_http_request_t *r, ngx_http_atls_target_t *target)
 {
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    /* the POST may be in a block of the location, as "limit_except" */
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+
     target->server = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
     target->named = 0;
-    target->conf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+    target->conf = alcf->loc_conf[ngx_http_atls_module.ctx_index];
     target->tls = target->conf;
     target->lent = 0;
     target->srv_conf = r->srv_conf;
-    target->loc_conf = r->loc_conf;
+    target->loc_conf = alcf->loc_conf;
 }
 
 
