@@ -104,8 +104,8 @@ ngx_http_atls_relay_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
     relay = &conf->relay;
 
     /*
-     * zeroes are right for all others: no buffering, no cache, no other peer
-     * to try, no intercepted errors
+     * Zeroes are right for all others: no buffering, no cache, no other peer
+     * to try, no intercepted errors.
      */
 
     ngx_str_set(&relay->module, "atls");
@@ -116,6 +116,10 @@ ngx_http_atls_relay_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
     relay->read_timeout = NGX_HTTP_ATLS_RELAY_TIMEOUT;
     relay->buffer_size = 16384;
     relay->next_upstream = NGX_HTTP_UPSTREAM_FT_OFF;
+
+    /* the answer may begin, and go on for long, before the body is at its end */
+
+    relay->preserve_output = 1;
 
     relay->hide_headers = NGX_CONF_UNSET_PTR;
     relay->pass_headers = NGX_CONF_UNSET_PTR;

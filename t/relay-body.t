@@ -1,0 +1,314 @@
+# A POST that another worker has to serve is sent on to its end, whatever is
+# answered in the meantime: answers to requests that are pipelined in it, early
+# answers, 100 Continue.
+
+use strict;
+use warnings;
+
+use Digest::MD5 qw( md5_hex );
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Backend;
+use Test::Atls::Client;
+use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::OuterCurl;
+use Test::Atls::Pattern qw( pattern );
+use Test::Atls::Response qw( parse_responses );
+
+
+my $SIZE = 3 << 20;
+my $LARGE = ($ENV{TEST_NGINX_SLOW} || 1) > 1 ? 4 << 20 : 30 << 20;
+my $PATIENCE = 60 * ($ENV{TEST_NGINX_SLOW} || 1);
+
+my $t = Test::Atls->new(workers => 3);
+
+$t->make_cert('localhost', type => 'ec');
+
+Test::Atls::Backend->start($t, $t->port(3));
+
+my $h2 = $t->has_option('http_v2_module');
+my $listen_h2 = $h2 ? "listen 127.0.0.1:@{[ $t->port(2) ]} http2;" : '';
+
+# the outer response says who has served it, and whether there was a relay
+
+$t->write_conf(<<"EOC");
+%%GLOBALS%%
+
+events {
+}
+
+http {
+    %%GLOBALS_HTTP%%
+
+    client_max_body_size  64m;
+
+    atls_certificate      %%TESTDIR%%/localhost.crt;
+    atls_certificate_key  %%TESTDIR%%/localhost.key;
+
+    server {
+        listen       127.0.0.1:%%PORT_0%%;
+        listen       127.0.0.1:%%PORT_1%% ssl;
+        $listen_h2
+        server_name  localhost;
+
+        ssl_certificate      %%TESTDIR%%/localhost.crt;
+        ssl_certificate_key  %%TESTDIR%%/localhost.key;
+
+        location /.well-known/atls {
+            atls on;
+            add_header  X-Pid \$pid always;
+            add_header  X-Upstream \$upstream_addr always;
+        }
+
+        location / {
+            proxy_pass               http://127.0.0.1:%%PORT_3%%;
+            proxy_http_version       1.1;
+            proxy_set_header         Connection "";
+            proxy_request_buffering  off;
+        }
+
+        location = /refused {
+            return 403 "refused\\n";
+        }
+
+        location = /pid {
+            return 200 \$pid;
+        }
+    }
+}
+EOC
+
+my $body = pattern($SIZE);
+my $md5 = md5_hex($body);
+
+# requests, and what their answers have to be
+
+my $get = [ request('GET', '/echo', ''), qr/^GET .*\nlength 0\n/s ];
+my $put = [ request('PUT', '/put', $body), qr/^PUT .*\nmd5 $md5\n/s ];
+
+my %requests = (
+    'pipelined' => [ $get, $put, $get ],
+    'refused' => [ [ request('PUT', '/refused', $body), qr/^refused$/ ], $get ],
+    '100 Continue' => [
+        [ request('PUT', '/put', $body, 'Expect: 100-continue'),
+          qr/\nmd5 $md5\n/ ], $get ],
+    'the body only' => [ $put ],
+
+    # such a connection ends, as in HTTPS
+
+    'answered early' => [
+        [ request('PUT', '/early', $body), qr/^early$/ ] ],
+);
+
+my @outer = ('HTTP/1.0', 'HTTP/1.1', 'chunked', 'TLS', $h2 ? 'HTTP/2' : ());
+
+$t->plan(keys(%requests) + @outer + 1)->run();
+
+
+is(relayed('HTTP/1.1', $requests{$_}), '', $_) for sort keys %requests;
+is(relayed($_, $requests{pipelined}), '', "pipelined, $_") for @outer;
+is(large(), '', 'much, both ways');
+
+
+sub request {
+    my ($method, $uri, $body, @headers) = @_;
+
+    return join "\r\n", "$method $uri HTTP/1.1", 'Host: localhost', @headers,
+                $body ne '' ? 'Content-Length: ' . length $body : (), '', $body;
+}
+
+
+# A session in the middle of a request, the rest of which goes to a worker that
+# does not have it.  Returns what went wrong.
+
+sub relayed {
+    my ($outer, $requests) = @_;
+
+    my ($c, $owner) = parked() or return 'handshake';
+    my $bytes = rest($c, $requests);
+
+    my $o = $outer eq 'HTTP/2' ? post_http2($c, $owner, $bytes)
+                               : post($c, $owner, $outer, $bytes);
+
+    return 'no answer' unless $o && $o->done();
+    return $o->status() . ' ' . $o->body() unless $o->status() == 200;
+    return 'no relay' unless $o->header('X-Pid') != $owner
+                             && $o->header('X-Upstream') eq 'another worker';
+
+    return compare($c->read_plain(), $requests);
+}
+
+
+# The start of a request makes a session one of the worker that it is in.
+
+sub parked {
+    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0);
+
+    $c->handshake() or return ();
+    $c->request('GET /start HTTP/1.1');
+    diag($c->error()) if $c->error();
+
+    return ($c, $c->last_response()->header('X-Pid'));
+}
+
+
+sub rest {
+    my ($c, $requests) = @_;
+
+    $c->write_plain("\r\nHost: localhost\r\n\r\n"
+                    . join '', map { $_->[0] } @$requests);
+
+    return $c->tls_out();
+}
+
+
+sub compare {
+    my ($plain, $requests) = @_;
+
+    my ($first, @answers) = parse_responses($plain);
+
+    return 'the answer to what was begun'
+        unless $first && $first->body() =~ /^GET \/start /;
+    return @answers . ' answers' unless @answers == @$requests;
+
+    for my $i (0 .. $#answers) {
+        return "answer $i" unless $answers[$i]->done()
+                                  && $answers[$i]->body() =~ $requests->[$i][1];
+    }
+
+    return '';
+}
+
+
+# While the owner can't, another worker takes the connection.
+
+sub elsewhere {
+    my ($owner, $connect) = @_;
+
+    kill 'STOP', $owner;
+    $t->wait_for(sub { $t->read_file("/proc/$owner/stat") =~ /\) T / });
+
+    my $connected = $connect->();
+
+    kill 'CONT', $owner;
+
+    return $connected;
+}
+
+
+sub connection {
+    my ($owner, $tls) = @_;
+
+    my $s = elsewhere($owner, sub {
+        my $s = http_connect($t->port($tls ? 1 : 0), tls => $tls);
+        my $r = Test::Atls::Response->new();
+
+        send_all($s, "GET /pid HTTP/1.1\r\nHost: localhost\r\n\r\n");
+
+        until ($r->done()) {
+            readable($s, $PATIENCE) && $s->sysread(my $buf, 4096) or last;
+            $r->feed($buf);
+        }
+
+        return $s;
+    });
+
+    return $s;
+}
+
+
+# Large answers do not fit in the buffers on the way: they are read while the
+# POST is sent.
+
+sub post {
+    my ($c, $owner, $outer, $bytes) = @_;
+
+    my $s = connection($owner, $outer eq 'TLS');
+    my $o = Test::Atls::Response->new(on_body => sub { $c->tls_in($_[0]) });
+
+    my $version = $outer eq 'HTTP/1.0' ? '1.0' : '1.1';
+    my $length = 'Content-Length: ' . length $bytes;
+
+    if ($outer eq 'chunked') {
+        $length = 'Transfer-Encoding: chunked';
+        $bytes = join '', map { sprintf "%x\r\n%s\r\n", length, $_ }
+                              unpack('(a50000)*', $bytes), '';
+    }
+
+    my $out = join "\r\n", "POST /.well-known/atls HTTP/$version",
+                   'Host: localhost',
+                   'Content-Type: application/atls+octet-stream',
+                   'Cookie: atls=' . $c->cookie(), $length, '', $bytes;
+
+    if ($outer eq 'TLS') {
+        send_all($s, $out);
+        $out = '';
+    }
+
+    $s->blocking(0);
+    transfer($s, $out, $o);
+    $o->eof();
+
+    return $o;
+}
+
+
+sub transfer {
+    my ($s, $out, $o) = @_;
+
+    my $at = 0;
+
+    until ($o->done()) {
+        vec(my $set = '', fileno $s, 1) = 1;
+        my $write = $at < length $out ? $set : '';
+
+        unless ($s->can('pending') && $s->pending()) {
+            select(my $read = $set, $write, undef, $PATIENCE) or last;
+        }
+
+        $at += $s->syswrite($out, 1 << 18, $at) || 0 if $write =~ /[^\0]/;
+
+        my $n = $s->sysread(my $buf, 1 << 18);
+
+        $o->feed($buf) if $n;
+        last if defined $n && $n == 0;
+    }
+}
+
+
+# A connection for each POST, of curl: it is sent when a worker has begun to
+# relay it.
+
+sub post_http2 {
+    my ($c, $owner, $bytes) = @_;
+
+    my $h2 = Test::Atls::OuterCurl->new(port => $t->port(2), version => 'h2',
+                                        uri => '/.well-known/atls');
+
+    elsewhere($owner, sub {
+        my @others = grep { $_ != $owner } $t->workers();
+        my $sockets = sub { scalar map { glob "/proc/$_/fd/*" } @others };
+        my $before = $sockets->();
+
+        $h2->send($bytes, { 'Content-Type' => 'application/atls+octet-stream',
+                            Cookie => 'atls=' . $c->cookie() });
+
+        $t->wait_for(sub { $sockets->() >= $before + 2 });
+    });
+
+    return $h2->receive(on_body => sub { $c->tls_in($_[0]) });
+}
+
+
+sub large {
+    my $big = pattern($LARGE);
+    my $big_md5 = md5_hex($big);
+
+    return relayed('HTTP/1.1', [
+        [ request('GET', "/big?size=$LARGE", ''), qr/\A\Q$big\E\z/ ],
+        [ request('PUT', '/put', $big), qr/\nmd5 $big_md5\n/ ],
+        [ request('GET', "/big?size=$LARGE&chunked=1", ''), qr/\A\Q$big\E\z/ ],
+        $get,
+    ]);
+}
