@@ -11,7 +11,7 @@
 
 /* How many may follow each other with no application data between. */
 
-#define ATLS_MAX_KEY_UPDATES        32
+#define ATLS_MAX_MESSAGES           32
 #define ATLS_MAX_EMPTY_RECORDS      32
 
 #define ATLS_TLS13_EXPANSION        256     /* RFC 8446, section 5.2 */
@@ -22,6 +22,8 @@
 #define ATLS_KEY_UPDATE             24
 #define ATLS_UPDATE_NOT_REQUESTED   0
 #define ATLS_UPDATE_REQUESTED       1
+
+#define ATLS_MESSAGE_HEADER         4       /* RFC 5246, section 7.4 */
 
 /* of alerts */
 
@@ -35,10 +37,16 @@ static int atls_channel_data(atls_channel_t *ch, size_t n);
 static int atls_channel_empty(atls_channel_t *ch);
 static int atls_channel_read_alert(atls_channel_t *ch, const uint8_t *p,
     size_t n);
-static int atls_channel_handshake(atls_channel_t *ch, const uint8_t *p,
+static int atls_channel_key_update(atls_channel_t *ch, const uint8_t *p,
     size_t n);
 static int atls_channel_update_read(atls_channel_t *ch, unsigned request);
+static int atls_channel_client_hello(atls_channel_t *ch, const uint8_t *p,
+    size_t n);
+static int atls_channel_message(atls_channel_t *ch);
 static ssize_t atls_channel_update_write(atls_channel_t *ch, uint8_t *out);
+static ssize_t atls_channel_alert_write(atls_channel_t *ch, unsigned alert,
+    uint8_t *out);
+static ssize_t atls_channel_answer_write(atls_channel_t *ch, uint8_t *out);
 static int atls_channel_last(const atls_channel_t *ch);
 static int atls_channel_error(atls_channel_t *ch, unsigned alert,
     const char *error);
@@ -195,7 +203,19 @@ atls_channel_open(atls_channel_t *ch, uint8_t *record, size_t len,
         return atls_channel_read_alert(ch, plain, (size_t) size);
 
     case ATLS_HANDSHAKE:
-        return atls_channel_handshake(ch, plain, (size_t) size);
+
+        /* RFC 8446, section 5.1; RFC 5246, section 6.2.1 */
+
+        if (size == 0) {
+            return atls_channel_error(ch, ATLS_UNEXPECTED_MESSAGE,
+                                      "empty handshake record");
+        }
+
+        if (ch->state->protocol == ATLS_TLSv1_3) {
+            return atls_channel_key_update(ch, plain, (size_t) size);
+        }
+
+        return atls_channel_client_hello(ch, plain, (size_t) size);
 
     default:
         /* 0 if there was nothing but padding */
@@ -240,7 +260,7 @@ atls_channel_data(atls_channel_t *ch, size_t n)
     }
 
     ch->state->empty_records = 0;
-    ch->state->key_updates = 0;
+    ch->state->messages = 0;
 
     return ATLS_OK;
 }
@@ -308,7 +328,7 @@ atls_channel_read_alert(atls_channel_t *ch, const uint8_t *p, size_t n)
 
 
 static int
-atls_channel_handshake(atls_channel_t *ch, const uint8_t *p, size_t n)
+atls_channel_key_update(atls_channel_t *ch, const uint8_t *p, size_t n)
 {
     atls_state_t  *state;
 
@@ -317,18 +337,6 @@ atls_channel_handshake(atls_channel_t *ch, const uint8_t *p, size_t n)
     static const uint8_t  expected[] = { ATLS_KEY_UPDATE, 0, 0, 1 };
 
     state = ch->state;
-
-    /* RFC 8446, section 5.1 */
-
-    if (n == 0) {
-        return atls_channel_error(ch, ATLS_UNEXPECTED_MESSAGE,
-                                  "empty handshake record");
-    }
-
-    if (state->protocol != ATLS_TLSv1_3) {
-        return atls_channel_error(ch, ATLS_NO_RENEGOTIATION,
-                                  "renegotiation refused");
-    }
 
     for ( /* void */ ; n > 0; n--, p++) {
 
@@ -378,12 +386,9 @@ atls_channel_update_read(atls_channel_t *ch, unsigned request)
                                   "malformed KeyUpdate");
     }
 
-    if (state->key_updates >= ATLS_MAX_KEY_UPDATES) {
-        return atls_channel_error(ch, ATLS_UNEXPECTED_MESSAGE,
-                                  "too many KeyUpdates");
+    if (atls_channel_message(ch) == ATLS_ERROR) {
+        return ATLS_ERROR;
     }
-
-    state->key_updates++;
 
     if (atls_state_update_read(state) == -1) {
         return atls_channel_error(ch, ATLS_INTERNAL_ERROR,
@@ -393,8 +398,87 @@ atls_channel_update_read(atls_channel_t *ch, unsigned request)
     atls_cipher_rekey(&ch->read);
 
     if (request == ATLS_UPDATE_REQUESTED) {
-        state->update_owed = 1;
+        state->answer_owed = 1;
     }
+
+    return ATLS_OK;
+}
+
+
+/*
+ * TLS 1.2: the client wants to renegotiate, and is told that it can't; the
+ * session goes on (RFC 5246, section 7.2.2).  What the ClientHello says does
+ * not matter, and one answer does for several of them.
+ */
+
+static int
+atls_channel_client_hello(atls_channel_t *ch, const uint8_t *p, size_t n)
+{
+    uint32_t      *rest;
+    atls_state_t  *state;
+
+    state = ch->state;
+    rest = &state->u.tls12.message_rest;
+
+    for ( ;; ) {
+
+        if (state->message_len == ATLS_MESSAGE_HEADER) {
+
+            if (n < *rest) {
+                *rest -= (uint32_t) n;
+                return ATLS_OK;
+            }
+
+            p += *rest;
+            n -= *rest;
+
+            state->message_len = 0;
+            state->answer_owed = 1;
+
+            if (atls_channel_message(ch) == ATLS_ERROR) {
+                return ATLS_ERROR;
+            }
+        }
+
+        if (n == 0) {
+            return ATLS_OK;
+        }
+
+        if (state->message_len == 0) {
+
+            if (*p != ATLS_CLIENT_HELLO) {
+                return atls_channel_error(ch, ATLS_UNEXPECTED_MESSAGE,
+                                          "unexpected handshake message");
+            }
+
+            *rest = 0;
+
+        } else {
+            *rest = (*rest << 8) | *p;
+        }
+
+        p++;
+        n--;
+
+        if (++state->message_len == ATLS_MESSAGE_HEADER
+            && *rest > ATLS_MAX_CLIENT_HELLO)
+        {
+            return atls_channel_error(ch, ATLS_ILLEGAL_PARAMETER,
+                                      "ClientHello too long");
+        }
+    }
+}
+
+
+static int
+atls_channel_message(atls_channel_t *ch)
+{
+    if (ch->state->messages >= ATLS_MAX_MESSAGES) {
+        return atls_channel_error(ch, ATLS_UNEXPECTED_MESSAGE,
+                                  "too many messages without data");
+    }
+
+    ch->state->messages++;
 
     return ATLS_OK;
 }
@@ -412,7 +496,7 @@ atls_channel_seal(atls_channel_t *ch, const struct iovec *iov, size_t niov,
     uint8_t *out)
 {
     size_t    i, len;
-    ssize_t   n, updated;
+    ssize_t   n, answer;
 
     if (ch->state->write_closed) {
         return -1;
@@ -428,7 +512,7 @@ atls_channel_seal(atls_channel_t *ch, const struct iovec *iov, size_t niov,
         len += iov[i].iov_len;
     }
 
-    updated = 0;
+    answer = 0;
 
     if (atls_channel_last(ch)) {
 
@@ -436,34 +520,57 @@ atls_channel_seal(atls_channel_t *ch, const struct iovec *iov, size_t niov,
             return atls_channel_error(ch, ATLS_CLOSE_NOTIFY, "key used up");
         }
 
-        ch->state->update_owed = 1;
+        ch->state->answer_owed = 1;
     }
 
-    if (ch->state->update_owed) {
-        updated = atls_channel_update_write(ch, out);
-        if (updated == -1) {
+    if (ch->state->answer_owed) {
+        answer = atls_channel_answer_write(ch, out);
+        if (answer == -1) {
             return -1;
         }
     }
 
     n = atls_record_seal(&ch->write, ATLS_APPLICATION_DATA, iov, niov,
-                         out + updated);
+                         out + answer);
     if (n == -1) {
         return atls_channel_broken(ch);
     }
 
-    return updated + n;
+    return answer + n;
 }
 
 
 ssize_t
-atls_channel_update(atls_channel_t *ch, uint8_t *out)
+atls_channel_answer(atls_channel_t *ch, uint8_t *out)
 {
-    if (!ch->state->update_owed || ch->state->write_closed) {
+    if (!ch->state->answer_owed || ch->state->write_closed) {
         return 0;
     }
 
-    return atls_channel_update_write(ch, out);
+    /* what the key has left is for data, and for the end */
+
+    if (ch->state->protocol != ATLS_TLSv1_3 && atls_channel_last(ch)) {
+        return 0;
+    }
+
+    return atls_channel_answer_write(ch, out);
+}
+
+
+static ssize_t
+atls_channel_answer_write(atls_channel_t *ch, uint8_t *out)
+{
+    ssize_t  n;
+
+    if (ch->state->protocol == ATLS_TLSv1_3) {
+        return atls_channel_update_write(ch, out);
+    }
+
+    n = atls_channel_alert_write(ch, ATLS_NO_RENEGOTIATION, out);
+
+    ch->state->answer_owed = 0;
+
+    return n;
 }
 
 
@@ -488,7 +595,7 @@ atls_channel_update_write(atls_channel_t *ch, uint8_t *out)
         return atls_channel_broken(ch);
     }
 
-    ch->state->update_owed = 0;
+    ch->state->answer_owed = 0;
 
     if (atls_state_update_write(ch->state) == -1) {
         return atls_channel_broken(ch);
@@ -503,13 +610,26 @@ atls_channel_update_write(atls_channel_t *ch, uint8_t *out)
 ssize_t
 atls_channel_alert(atls_channel_t *ch, unsigned alert, uint8_t *out)
 {
-    ssize_t       n;
-    uint8_t       message[2];
-    struct iovec  iov;
+    ssize_t  n;
 
     if (ch->state->write_closed) {
         return 0;
     }
+
+    n = atls_channel_alert_write(ch, alert, out);
+
+    ch->state->write_closed = 1;
+
+    return n;
+}
+
+
+static ssize_t
+atls_channel_alert_write(atls_channel_t *ch, unsigned alert, uint8_t *out)
+{
+    ssize_t       n;
+    uint8_t       message[2];
+    struct iovec  iov;
 
     message[0] = ATLS_FATAL;
     message[1] = (uint8_t) alert;
@@ -526,8 +646,6 @@ atls_channel_alert(atls_channel_t *ch, unsigned alert, uint8_t *out)
         return atls_channel_broken(ch);
     }
 
-    ch->state->write_closed = 1;
-
     return n;
 }
 
@@ -540,7 +658,15 @@ atls_channel_alert(atls_channel_t *ch, unsigned alert, uint8_t *out)
 static int
 atls_channel_last(const atls_channel_t *ch)
 {
-    return ch->state->write.seq >= atls_aead_limit(ch->state->aead) - 1;
+    uint64_t  seq;
+
+    seq = ch->state->write.seq;
+
+    if (ch->state->protocol != ATLS_TLSv1_3) {
+        seq += ch->state->answer_owed;
+    }
+
+    return seq >= atls_aead_limit(ch->state->aead) - 1;
 }
 
 

@@ -2,7 +2,7 @@
 /*
  * The channel: an established TLS session in use.  Takes whole records and
  * gives plaintext, takes plaintext and gives records; KeyUpdate, alerts,
- * closure and the AEAD limits are handled here.
+ * closure, renegotiation and the AEAD limits are handled here.
  *
  * Plain C and OpenSSL's public API, no nginx types.  No I/O, no allocation
  * but OpenSSL's cipher contexts.
@@ -27,7 +27,7 @@
 
 #define ATLS_CHANNEL_OVERHEAD       (2 * ATLS_RECORD_OVERHEAD + 5)
 
-/* What an alert record takes, and so does atls_channel_update(). */
+/* What an alert record takes, and so does atls_channel_answer(). */
 
 #define ATLS_CHANNEL_SHORT_RECORD   (ATLS_RECORD_OVERHEAD + 5)
 
@@ -35,6 +35,11 @@
 
 #define ATLS_MAX_RECORD             (ATLS_HEADER_SIZE + ATLS_MAX_PLAINTEXT    \
                                      + 2048)
+
+/* A ClientHello, RFC 8446, section 4, and the longest one that OpenSSL takes */
+
+#define ATLS_CLIENT_HELLO           1
+#define ATLS_MAX_CLIENT_HELLO       131396
 
 /* alerts, RFC 8446, section 6 */
 
@@ -94,9 +99,9 @@ size_t atls_channel_max(const atls_channel_t *ch);
 
 /*
  * Seals application data, at most atls_channel_max() bytes gathered from iov,
- * into out, which has room for it and ATLS_CHANNEL_OVERHEAD.  An owed
- * KeyUpdate or one of our own before the AEAD limit goes first.  Returns the
- * length written, or -1, after which the session must end: at TLS 1.2's AEAD
+ * into out, which has room for it and ATLS_CHANNEL_OVERHEAD.  An answer that
+ * is owed, or a KeyUpdate of our own before the AEAD limit, goes first.  Returns
+ * the length written, or -1, after which the session must end: at TLS 1.2's AEAD
  * limit with the alert ch->alert (close_notify), for which room is kept; after
  * an error in OpenSSL with nothing more, atls_channel_alert() then returns 0.
  */
@@ -105,16 +110,17 @@ ssize_t atls_channel_seal(atls_channel_t *ch, const struct iovec *iov,
     size_t niov, uint8_t *out);
 
 /*
- * Writes an owed KeyUpdate to out (ATLS_CHANNEL_SHORT_RECORD bytes of room)
- * and returns its length, 0 if none is owed, -1 on error.
+ * Writes the answer that is owed to a KeyUpdate or, in TLS 1.2, to a
+ * ClientHello, which is the warning no_renegotiation, to out
+ * (ATLS_CHANNEL_SHORT_RECORD bytes of room).  Returns its length, 0 if none is
+ * owed, -1 on error.
  */
 
-ssize_t atls_channel_update(atls_channel_t *ch, uint8_t *out);
+ssize_t atls_channel_answer(atls_channel_t *ch, uint8_t *out);
 
 /*
  * Writes an alert record (ATLS_CHANNEL_SHORT_RECORD bytes of room): warning
- * level for close_notify and no_renegotiation, else fatal.  Nothing can be
- * sealed afterwards.  Returns its length, 0 if the channel's write side is
+ * level for close_notify, else fatal.  Nothing can be sealed afterwards.  Returns its length, 0 if the channel's write side is
  * closed already, -1 on error.
  */
 

@@ -246,19 +246,24 @@ atls_hex(const char *p, uint8_t *out, size_t size)
 
 
 /*
- * Counts the records of either direction since its Finished.
+ * Counts the records of either direction under its keys of application data.
  *
  * OpenSSL reports the header of a record when it is written or read, and a
- * handshake message after the headers of all records that carry it.  So a
- * count that starts when Finished is reported does not include its record,
- * and next come records under the application traffic keys: session tickets,
- * any number of records each, and data sent before the client's Finished.
+ * handshake message after the headers of all records that carry it.  In
+ * TLS 1.3, a count that starts when Finished is reported does not include its
+ * records, and next come session tickets, any number of records each, and data
+ * sent before the client's Finished.
+ *
+ * In TLS 1.2 the keys change with ChangeCipherSpec (RFC 5246, section 6.1):
+ * the records of Finished count, whose number is up to the peer, and so does
+ * what may come between, such as a warning alert.
  */
 
 static void
 atls_message(int write_p, int version, int type, const void *buf, size_t len,
     SSL *ssl, void *arg)
 {
+    uint64_t       *records;
     atls_watch_t   *watch;
     const uint8_t  *p;
 
@@ -271,23 +276,21 @@ atls_message(int write_p, int version, int type, const void *buf, size_t len,
         return;
     }
 
-    if (type == SSL3_RT_HEADER) {
-
-        if (write_p) {
-            watch->sent++;
-
-        } else {
-            watch->received++;
-        }
-
-        return;
-    }
-
-    if (type != SSL3_RT_HANDSHAKE || len == 0) {
+    if (len == 0) {
         return;
     }
 
     p = buf;
+
+    if (type == SSL3_RT_HEADER) {
+        records = write_p ? &watch->sent : &watch->received;
+        *records = (p[0] == SSL3_RT_CHANGE_CIPHER_SPEC) ? 0 : *records + 1;
+        return;
+    }
+
+    if (type != SSL3_RT_HANDSHAKE) {
+        return;
+    }
 
     if (p[0] == SSL3_MT_KEY_UPDATE) {
         watch->rekeyed = 1;
@@ -304,13 +307,17 @@ atls_message(int write_p, int version, int type, const void *buf, size_t len,
                                 p[0] == SSL3_MT_FINISHED ? atls_keylog : NULL);
 
     if (p[0] == SSL3_MT_FINISHED) {
+        records = write_p ? &watch->sent : &watch->received;
+
+        if (SSL_version(ssl) == ATLS_TLSv1_3) {
+            *records = 0;
+        }
 
         if (write_p) {
-            watch->sent = 0;
             watch->finished++;
 
         } else {
-            watch->received = 0;
+            watch->taken = watch->received;
         }
     }
 }
@@ -523,7 +530,9 @@ atls_freeze_check(SSL *ssl, const atls_watch_t *watch)
 
     /* a record, or the beginning of one, is inside the SSL or was there */
 
-    if (watch->received || SSL_pending(ssl) || SSL_has_pending(ssl)) {
+    if (watch->received != watch->taken || SSL_pending(ssl)
+        || SSL_has_pending(ssl))
+    {
         return "records were read after the handshake";
     }
 
@@ -618,10 +627,8 @@ atls_freeze_tls12(SSL *ssl, const atls_watch_t *watch, atls_state_t *state)
 
     OPENSSL_cleanse(block, sizeof(block));
 
-    /* the Finished messages were the first records under these keys */
-
-    state->read.seq = 1;
-    state->write.seq = 1 + watch->sent;
+    state->read.seq = watch->received;
+    state->write.seq = watch->sent;
 
     return NULL;
 }

@@ -19,7 +19,7 @@
 
 /* Of the structures below, to be raised with any change of them. */
 
-#define ATLS_STATE_VERSION          2
+#define ATLS_STATE_VERSION          3
 
 #define ATLS_MAX_LABEL              249     /* of exported keying material */
 #define ATLS_MAX_SECRET             48      /* SHA-384 */
@@ -40,10 +40,11 @@ typedef struct {
 
     /* what an established session may be in the middle of */
 
-    uint8_t             key_updates;        /* received without data between */
+    uint8_t             messages;           /* received without data between */
     uint8_t             empty_records;      /* likewise */
-    uint8_t             message_len;        /* of an unfinished KeyUpdate */
-    uint8_t             update_owed;        /* to a KeyUpdate received */
+    uint8_t             message_len;        /* of an unfinished message's
+                                               header */
+    uint8_t             answer_owed;        /* to a message received */
     uint8_t             read_closed;        /* close_notify received */
     uint8_t             write_closed;       /* close_notify or alert sent */
 
@@ -61,6 +62,7 @@ typedef struct {
             uint8_t     master_secret[ATLS_MASTER_SECRET];
             uint8_t     client_random[ATLS_RANDOM];
             uint8_t     server_random[ATLS_RANDOM];
+            uint32_t    message_rest;       /* after the header, to come */
         } tls12;
     } u;
 } atls_state_t;
@@ -80,8 +82,9 @@ typedef struct {
     uint8_t             exporter_len;
     uint8_t             rekeyed;            /* a KeyUpdate was seen */
     unsigned            finished;           /* Finished messages sent */
-    uint64_t            sent;               /* records since our Finished */
-    uint64_t            received;           /* likewise, since the peer's */
+    uint64_t            sent;               /* records under the last keys */
+    uint64_t            received;           /* likewise */
+    uint64_t            taken;              /* of these, by the handshake */
 } atls_watch_t;
 
 

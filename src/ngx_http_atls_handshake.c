@@ -366,13 +366,26 @@ static ngx_int_t
 ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs, int n,
     ngx_log_t *log)
 {
-    if (n == 1) {
+    u_char           byte;
+    ngx_ssl_conn_t  *ssl;
+
+    ssl = hs->connection.ssl->connection;
+
+    if (n == 1 && !SSL_has_pending(ssl)) {
         return NGX_OK;
     }
 
-    if (SSL_get_error(hs->connection.ssl->connection, n)
-        == SSL_ERROR_WANT_READ)
-    {
+    if (n == 1) {
+
+        /*
+         * TLS 1.2: there is more in the record of Finished, and no way to get
+         * it out.  OpenSSL knows the alert.
+         */
+
+        (void) SSL_read(ssl, &byte, 1);
+        (void) SSL_shutdown(ssl);
+
+    } else if (SSL_get_error(ssl, n) == SSL_ERROR_WANT_READ) {
         return NGX_AGAIN;
     }
 

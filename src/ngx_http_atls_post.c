@@ -1026,7 +1026,7 @@ ngx_http_atls_post_finish(ngx_http_atls_post_t *post)
 }
 
 
-/* The alert that ends a session, or a KeyUpdate that is still owed. */
+/* The alert that ends a session, or an answer that is still owed. */
 
 static ngx_int_t
 ngx_http_atls_post_last_record(ngx_http_atls_post_t *post)
@@ -1053,7 +1053,7 @@ ngx_http_atls_post_last_record(ngx_http_atls_post_t *post)
         return NGX_OK;
 
     } else {
-        n = atls_channel_update(&post->channel, p);
+        n = atls_channel_answer(&post->channel, p);
     }
 
     if (n < 0) {
@@ -1292,7 +1292,7 @@ ngx_http_atls_post_release(ngx_http_atls_post_t *post)
 
     } else if (post->stage == ngx_http_atls_post_established
         && !post->sealed && !post->closing && !post->refused
-        && !post->channel.state->update_owed
+        && !post->channel.state->answer_owed
         && ngx_http_atls_post_used_up(post))
     {
         (void) ngx_http_atls_post_give_back(post);

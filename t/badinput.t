@@ -25,7 +25,6 @@ use constant {
     DECODE_ERROR       => 50,
     PROTOCOL_VERSION   => 70,
     USER_CANCELED      => 90,
-    NO_RENEGOTIATION   => 100,
 };
 
 # record types
@@ -453,16 +452,6 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
     $c->exchange($c->tls_out());
     like($c->read_plain(), qr/inner/, "$protocol, a request and close_notify");
     ok($c->closed(), 'both are answered');
-}
-
-# renegotiation
-
-{
-    my $c = established(protocol => 'TLSv1.2');
-
-    Net::SSLeay::renegotiate($c->ssl());
-    Net::SSLeay::do_handshake($c->ssl());
-    is_refused($c, $c->tls_out(), NO_RENEGOTIATION, 'renegotiation');
 }
 
 others_go_on('established sessions');

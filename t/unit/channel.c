@@ -364,7 +364,7 @@ test_alerts(unsigned protocol)
     ok(atls_channel_seal(&p.ch, NULL, 0, record) > 0
        && atls_channel_alert(&p.ch, 0, record) > 0
        && atls_channel_seal(&p.ch, NULL, 0, record) == -1
-       && atls_channel_update(&p.ch, record) == 0
+       && atls_channel_answer(&p.ch, record) == 0
        && atls_channel_alert(&p.ch, 0, record) == 0,
        "%s: sealing until our close_notify", unit_protocol_name(protocol));
     unit_pair_done(&p);
@@ -511,17 +511,155 @@ test_tls12(void)
             "record version 3.2");
 
     unit_pair(&p, ATLS_TLSv1_2, ATLS_AES_128_GCM);
-    refused(&p, open_good(&p, ATLS_HANDSHAKE, "\1\0\0\4abcd", 8),
-            ATLS_NO_RENEGOTIATION, "ClientHello refused");
-
-    unit_pair(&p, ATLS_TLSv1_2, ATLS_AES_128_GCM);
-    refused(&p, open_good(&p, ATLS_HANDSHAKE, "\30\0\0\1\0", 5),
-            ATLS_NO_RENEGOTIATION, "KeyUpdate refused");
-
-    unit_pair(&p, ATLS_TLSv1_2, ATLS_AES_128_GCM);
     ok(atls_state_update_read(&p.state) == -1
        && atls_state_update_write(&p.state) == -1, "TLS 1.2: no key updates");
     unit_pair_done(&p);
+}
+
+
+/* The one answer that is owed is no_renegotiation, and then there is none. */
+
+static int
+answered(unit_pair_t *p)
+{
+    ssize_t    len;
+    uint8_t   *data;
+    unsigned   type;
+
+    len = atls_channel_answer(&p->ch, record);
+
+    return len > 0 && len <= ATLS_CHANNEL_SHORT_RECORD
+           && atls_record_open(&p->read, record, (size_t) len, &type, &data)
+              == 2
+           && type == ATLS_ALERT && data[0] == 1
+           && data[1] == ATLS_NO_RENEGOTIATION
+           && atls_channel_answer(&p->ch, record) == 0;
+}
+
+
+static void
+test_renegotiation(void)
+{
+    int           i, rc, type;
+    char          message[1];
+    size_t        n;
+    ssize_t       len;
+    uint8_t      *data;
+    unsigned      got;
+    unit_pair_t   p;
+    atls_state_t  moved;
+    struct iovec  iov;
+
+    static const char  hello[] = "\1\0\0\4abcd";
+
+    unit_pair(&p, ATLS_TLSv1_2, ATLS_AES_128_GCM);
+
+    ok(open_good(&p, ATLS_HANDSHAKE, hello, 8) == ATLS_OK && answered(&p),
+       "a ClientHello is answered with no_renegotiation");
+    ok(open_good(&p, ATLS_APPLICATION_DATA, "data", 4) == ATLS_OK,
+       "and the session goes on");
+    ok(open_good(&p, ATLS_HANDSHAKE, "\1\0\0\0", 4) == ATLS_OK
+       && answered(&p), "an empty one");
+
+    /* split at every place, state moved between */
+
+    for (i = 1, rc = 1; i < 8; i++) {
+        rc &= (open_good(&p, ATLS_HANDSHAKE, hello, (size_t) i) == ATLS_OK
+               && !p.ch.state->answer_owed);
+        unit_move(&p.ch, &moved);
+        rc &= (open_good(&p, ATLS_HANDSHAKE, hello + i, (size_t) (8 - i))
+               == ATLS_OK);
+        unit_move(&p.ch, &p.state);
+        rc &= answered(&p);
+    }
+
+    ok(rc, "one in two records");
+
+    must(open_good(&p, ATLS_APPLICATION_DATA, "data", 4) == ATLS_OK);
+
+    /* two in a record, and the start of a third */
+
+    ok(open_good(&p, ATLS_HANDSHAKE, "\1\0\0\1x\1\0\0\0\1\0", 11) == ATLS_OK
+       && answered(&p)
+       && open_good(&p, ATLS_HANDSHAKE, "\0\1x", 3) == ATLS_OK,
+       "several in a record");
+
+    /* the answer goes before data */
+
+    iov.iov_base = zeros;
+    iov.iov_len = ATLS_MAX_PLAINTEXT;
+    len = atls_channel_seal(&p.ch, &iov, 1, record);
+    n = 5 + ((size_t) record[3] << 8 | record[4]);
+
+    ok(len > 0 && len <= ATLS_MAX_PLAINTEXT + ATLS_CHANNEL_OVERHEAD
+       && n < (size_t) len
+       && atls_record_open(&p.read, record, n, &got, &data) == 2
+       && got == ATLS_ALERT
+       && atls_record_open(&p.read, record + n, (size_t) len - n, &got, &data)
+          == ATLS_MAX_PLAINTEXT
+       && got == ATLS_APPLICATION_DATA, "no_renegotiation before data");
+    unit_pair_done(&p);
+
+    /* a long one, and one that is too long */
+
+    unit_pair(&p, ATLS_TLSv1_2, ATLS_AES_128_GCM);
+    rc = open_good(&p, ATLS_HANDSHAKE, "\1\2\1\104", 4);
+
+    for (n = 131396; n > 0; n -= (size_t) len) {
+        len = (n < 10000) ? (ssize_t) n : 10000;
+        must(!p.state.answer_owed);
+        rc |= open_good(&p, ATLS_HANDSHAKE, zeros, (size_t) len);
+    }
+
+    ok(rc == ATLS_OK && answered(&p), "a ClientHello of 131396 bytes");
+    refused(&p, open_good(&p, ATLS_HANDSHAKE, "\1\2\1\105", 4),
+            ATLS_ILLEGAL_PARAMETER, "a longer ClientHello");
+
+    /* other messages, at their first byte */
+
+    for (type = 0, rc = 0; type < 256; type++) {
+        message[0] = (char) type;
+
+        unit_pair(&p, ATLS_TLSv1_2, ATLS_AES_128_GCM);
+
+        if (type != 1) {
+            rc += (open_good(&p, ATLS_HANDSHAKE, message, 1) != ATLS_ERROR
+                   || p.ch.alert != ATLS_UNEXPECTED_MESSAGE);
+        }
+
+        unit_pair_done(&p);
+    }
+
+    ok(rc == 0, "TLS 1.2: any other message is unexpected");
+
+    unit_pair(&p, ATLS_TLSv1_2, ATLS_AES_128_GCM);
+    refused(&p, open_good(&p, ATLS_HANDSHAKE, "\1\0\0\1x\20", 6),
+            ATLS_UNEXPECTED_MESSAGE, "another message behind a ClientHello");
+
+    /* nothing comes between the pieces */
+
+    for (type = ATLS_ALERT; type <= ATLS_APPLICATION_DATA; type += 2) {
+        unit_pair(&p, ATLS_TLSv1_2, ATLS_AES_128_GCM);
+        must(open_good(&p, ATLS_HANDSHAKE, hello, 7) == ATLS_OK);
+        refused(&p, open_good(&p, (unsigned) type, "\1\144", 2),
+                ATLS_UNEXPECTED_MESSAGE, "a record inside of a ClientHello");
+    }
+
+    /* many of them */
+
+    unit_pair(&p, ATLS_TLSv1_2, ATLS_AES_128_GCM);
+
+    for (i = 0, rc = ATLS_OK; i < 64; i++) {
+        if (i == 32) {
+            rc |= open_good(&p, ATLS_APPLICATION_DATA, "data", 4);
+        }
+
+        rc |= open_good(&p, ATLS_HANDSHAKE, hello, 8);
+    }
+
+    ok(rc == ATLS_OK && answered(&p), "32 ClientHellos, data, 32 ClientHellos");
+    refused(&p, open_good(&p, ATLS_HANDSHAKE, hello, 8),
+            ATLS_UNEXPECTED_MESSAGE, "33 ClientHellos refused");
 }
 
 
@@ -540,8 +678,8 @@ test_key_update(unsigned aead)
     unit_pair(&p, ATLS_TLSv1_3, aead);
 
     ok(open_update(&p, "\30\0\0\1\0") == ATLS_OK
-       && p.state.read.seq == 0 && !p.state.update_owed
-       && atls_channel_update(&p.ch, record) == 0,
+       && p.state.read.seq == 0 && !p.state.answer_owed
+       && atls_channel_answer(&p.ch, record) == 0,
        "%s: KeyUpdate", unit_aead_name(aead));
     ok(open_good(&p, ATLS_APPLICATION_DATA, "data", 4) == ATLS_OK,
        "%s: data after KeyUpdate", unit_aead_name(aead));
@@ -550,17 +688,17 @@ test_key_update(unsigned aead)
     rc |= open_update(&p, "\30\0\0\1\1");
     rc |= open_update(&p, "\30\0\0\1\0");
 
-    ok(rc == ATLS_OK && p.state.update_owed,
+    ok(rc == ATLS_OK && p.state.answer_owed,
        "%s: requests for KeyUpdate", unit_aead_name(aead));
 
     unit_move(&p.ch, &moved);
 
-    len = atls_channel_update(&p.ch, record);
+    len = atls_channel_answer(&p.ch, record);
     ok(len > 0 && len <= ATLS_CHANNEL_SHORT_RECORD
        && atls_record_open(&p.read, record, (size_t) len, &type, &data) == 5
        && type == ATLS_HANDSHAKE && memcmp(data, "\30\0\0\1\0", 5) == 0,
        "%s: one answer, after the state has moved", unit_aead_name(aead));
-    ok(atls_channel_update(&p.ch, record) == 0, "%s: and no other",
+    ok(atls_channel_answer(&p.ch, record) == 0, "%s: and no other",
        unit_aead_name(aead));
 
     must(atls_state_update_read(&p.peer) == 0);
@@ -612,7 +750,7 @@ test_key_update(unsigned aead)
     peer_update(&p);
     rc |= open_good(&p, ATLS_APPLICATION_DATA, "data", 4);
 
-    ok(rc == ATLS_OK && p.ch.state->update_owed,
+    ok(rc == ATLS_OK && p.ch.state->answer_owed,
        "%s: KeyUpdate byte by byte", unit_aead_name(aead));
 
     for (i = 0; i < 64 && rc == ATLS_OK; i++) {
@@ -800,6 +938,7 @@ main(void)
     test_bad_key_update();
     test_inner();
     test_tls12();
+    test_renegotiation();
 
     return tap_done();
 }

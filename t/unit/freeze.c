@@ -430,7 +430,7 @@ updates(conn_t *c)
         must(SSL_do_handshake(c->peer) == 1);
 
         if (channel_read(c) != 0
-            || c->ch.state->update_owed != (type == SSL_KEY_UPDATE_REQUESTED)
+            || c->ch.state->answer_owed != (type == SSL_KEY_UPDATE_REQUESTED)
             || c->ch.state->read.seq != 0)
         {
             return 0;
@@ -439,12 +439,12 @@ updates(conn_t *c)
         move(c);
 
         if (i == 2) {
-            len = atls_channel_update(&c->ch, record);
+            len = atls_channel_answer(&c->ch, record);
             must(len > 0);
             must(BIO_write(SSL_get_rbio(c->peer), record, (int) len) == len);
         }
 
-        if (!exchange(c) || c->ch.state->update_owed) {
+        if (!exchange(c) || c->ch.state->answer_owed) {
             return 0;
         }
     }
@@ -809,6 +809,137 @@ test_groups(void)
 }
 
 
+/*
+ * The peer's Finished in records of up to size bytes, behind some that are
+ * empty.  Returns the number of them all.
+ */
+
+static size_t
+recut(conn_t *c, size_t size, int empty)
+{
+    size_t         i, len, n;
+    ssize_t        plain;
+    uint8_t       *p;
+    unsigned       type;
+    atls_state_t   state;
+    atls_cipher_t  read, write;
+    atls_key_t     key;
+    struct iovec   iov;
+
+    memset(&state, 0, sizeof(atls_state_t));
+    state.protocol = ATLS_TLSv1_2;
+    state.aead = ATLS_CHACHA20_POLY1305;
+    must(atls_freeze_tls12(c->peer, &c->watch[c->peer == c->server], &state)
+         == NULL);
+
+    /* the keys are those that the peer writes with */
+
+    state.write.seq = 0;
+    key = state.write;
+    must(atls_cipher_init(&read, ATLS_TLSv1_2, state.aead, &state.write, 0)
+         == 0);
+    must(atls_cipher_init(&write, ATLS_TLSv1_2, state.aead, &key, 1) == 0);
+
+    collect(c, SSL_get_wbio(c->peer));
+    len = c->in_len;
+    c->in_len = 0;
+
+    /* the last record is Finished, behind ChangeCipherSpec */
+
+    for (i = 0; /* void */ ; i += n) {
+        n = 5 + ((size_t) c->in[i + 3] << 8 | c->in[i + 4]);
+
+        if (i + n == len) {
+            break;
+        }
+    }
+
+    must(BIO_write(SSL_get_rbio(c->frozen), c->in, (int) i) == (int) i);
+
+    plain = atls_record_open(&read, c->in + i, n, &type, &p);
+    must(plain == 16 && type == ATLS_HANDSHAKE && p[0] == SSL3_MT_FINISHED);
+
+    while (plain > 0) {
+        iov.iov_base = p;
+        iov.iov_len = ((size_t) plain < size) ? (size_t) plain : size;
+
+        if (empty) {
+            iov.iov_len = 0;
+            empty--;
+        }
+
+        p += iov.iov_len;
+        plain -= (ssize_t) iov.iov_len;
+
+        n = (size_t) atls_record_seal(&write, ATLS_HANDSHAKE, &iov, 1, got);
+        must(BIO_write(SSL_get_rbio(c->frozen), got, (int) n) == (int) n);
+    }
+
+    atls_cipher_done(&read);
+    atls_cipher_done(&write);
+
+    return (size_t) key.seq;
+}
+
+
+static void
+test_finished(int role, int resumed)
+{
+    int           empty;
+    size_t        size, n;
+    SSL_CTX      *server, *client;
+    SSL_SESSION  *session;
+
+    server = make_ctx(1, TLS1_2_VERSION, "ECDHE-RSA-CHACHA20-POLY1305");
+    client = make_ctx(0, TLS1_2_VERSION, "ECDHE-RSA-CHACHA20-POLY1305");
+    session = resumed ? first_session(server, client) : NULL;
+
+    for (size = 1; size <= 16; size += 5) {
+        for (empty = 0; empty < 3; empty += 2) {
+
+            conn_new(&conn, server, client, role);
+
+            if (session) {
+                must(SSL_set_session(conn.client, session) == 1);
+            }
+
+            /* until the peer's Finished is there */
+
+            must(SSL_do_handshake(conn.client) == -1);
+            transfer(conn.client, conn.server);
+            must(SSL_do_handshake(conn.server) == -1);
+
+            if (conn.peer == conn.client || !resumed) {
+                transfer(conn.server, conn.client);
+                (void) SSL_do_handshake(conn.client);
+            }
+
+            if (conn.peer == conn.server && !resumed) {
+                transfer(conn.client, conn.server);
+                must(SSL_do_handshake(conn.server) == 1);
+            }
+
+            n = recut(&conn, size, empty);
+
+            must(SSL_do_handshake(conn.frozen) == 1);
+            must(freeze(&conn) == 0);
+
+            ok(n == (15 + size) / size + (size_t) empty
+               && conn.ch.state->read.seq == n
+               && conn.ch.state->write.seq == 1,
+               "the %s's Finished%s in %zu records",
+               role ? "client" : "server", resumed ? ", resumed," : "", n);
+
+            conn_done(&conn);
+        }
+    }
+
+    SSL_SESSION_free(session);
+    SSL_CTX_free(server);
+    SSL_CTX_free(client);
+}
+
+
 /* RFC 7627, which either side of TLS 1.2 may do without. */
 
 static void
@@ -1031,6 +1162,10 @@ main(void)
     test_max_fragment(TLS1_2_VERSION, 1);
     test_early_data();
     test_groups();
+    test_finished(1, 0);
+    test_finished(1, 1);
+    test_finished(0, 0);
+    test_finished(0, 1);
     test_extended_master(TLS1_2_VERSION, 1);
     test_extended_master(TLS1_2_VERSION, 0);
     test_extended_master(TLS1_3_VERSION, 0);

@@ -149,7 +149,7 @@ operation(unit_pair_t *p, unsigned op, const uint8_t *input, size_t size)
         break;
 
     case 6:
-        len = atls_channel_update(&p->ch, record);
+        len = atls_channel_answer(&p->ch, record);
         must(len <= ATLS_CHANNEL_SHORT_RECORD);
         peer_open(p, len);
 

@@ -127,6 +127,43 @@ test_tls12(unsigned aead)
 }
 
 
+/* The last record is for the end, also if there is something to answer. */
+
+static void
+test_renegotiation(unsigned aead)
+{
+    int           updates;
+    size_t        n, size;
+    ssize_t       len;
+    uint8_t      *data;
+    unit_pair_t   p;
+    struct iovec  iov;
+
+    unit_pair(&p, ATLS_TLSv1_2, aead);
+
+    iov.iov_base = "data";
+    iov.iov_len = 4;
+    updates = 0;
+
+    len = atls_channel_seal(&p.ch, &iov, 1, record);
+    must(peer_open(&p, len, &updates) == 4);
+
+    size = unit_seal(&p, ATLS_HANDSHAKE, "\1\0\0\0", 4, record);
+    must(atls_channel_open(&p.ch, record, size, &data, &n) == ATLS_OK);
+
+    ok(p.state.answer_owed && atls_channel_answer(&p.ch, record) == 0
+       && atls_channel_seal(&p.ch, &iov, 1, record) == -1
+       && p.ch.alert == ATLS_CLOSE_NOTIFY,
+       "TLS 1.2 %s: the limit is near for an answer", unit_aead_name(aead));
+
+    len = atls_channel_alert(&p.ch, p.ch.alert, record);
+    ok(peer_open(&p, len, &updates) == 2 && p.state.write.seq == 3,
+       "TLS 1.2 %s: not for close_notify", unit_aead_name(aead));
+
+    unit_pair_done(&p);
+}
+
+
 int
 main(void)
 {
@@ -135,6 +172,7 @@ main(void)
     for (aead = ATLS_AES_128_GCM; aead <= ATLS_AES_256_CCM_8; aead++) {
         test_tls13(aead);
         test_tls12(aead);
+        test_renegotiation(aead);
     }
 
     return tap_done();
