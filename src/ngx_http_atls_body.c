@@ -138,23 +138,14 @@ ngx_int_t
 ngx_http_atls_body_prepend(ngx_http_atls_body_t *body, u_char *data,
     size_t len)
 {
-    size_t  held;
-
-    held = body->held - body->taken;
-
-    if (ngx_http_atls_body_alloc(body) != NGX_OK
-        || held + len > ATLS_MAX_RECORD)
-    {
+    if (ngx_http_atls_body_alloc(body) != NGX_OK || len > ATLS_MAX_RECORD) {
         return NGX_ERROR;
     }
 
-    /* a few bytes may have been peeked at before */
-
-    ngx_memmove(body->buffer + len, body->buffer + body->taken, held);
     ngx_memcpy(body->buffer, data, len);
 
     body->taken = 0;
-    body->held = held + len;
+    body->held = len;
 
     return NGX_OK;
 }

@@ -7,9 +7,12 @@
 #include "ngx_http_atls.h"
 
 
-/* The start of a ClientHello: a handshake record, its length, the message. */
+/*
+ * The start of a ClientHello: a record's header, the message's type, length and
+ * version.
+ */
 
-#define NGX_HTTP_ATLS_CLIENT_HELLO  (ATLS_HEADER_SIZE + 1)
+#define NGX_HTTP_ATLS_CLIENT_HELLO  (ATLS_HEADER_SIZE + 1 + 3 + 2)
 
 
 static void ngx_http_atls_post_read(ngx_http_request_t *r);
@@ -18,7 +21,8 @@ static void ngx_http_atls_post_event(ngx_event_t *ev);
 static void ngx_http_atls_post_run(ngx_http_atls_post_t *post);
 
 static ngx_int_t ngx_http_atls_post_begin(ngx_http_atls_post_t *post);
-static ngx_uint_t ngx_http_atls_post_client_hello(u_char *data, size_t len);
+static ngx_int_t ngx_http_atls_post_pending(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_post_client_hello(u_char *data, size_t len);
 static ngx_int_t ngx_http_atls_post_new_session(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_shake(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_flight(ngx_http_atls_post_t *post);
@@ -278,6 +282,10 @@ ngx_http_atls_post_begin(ngx_http_atls_post_t *post)
         return NGX_OK;
     }
 
+    if (ngx_http_atls_post_pending(post) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     rc = ngx_http_atls_body_peek(&post->body, NGX_HTTP_ATLS_CLIENT_HELLO,
                                  &data, &len);
 
@@ -293,37 +301,122 @@ ngx_http_atls_post_begin(ngx_http_atls_post_t *post)
         return rc;
     }
 
-    if (post->session) {
+    rc = ngx_http_atls_post_client_hello(data, len);
 
-        /* the rest of a record may begin with any byte */
+    if (post->session == NULL) {
 
-        if (post->session->pending.len
-            || !ngx_http_atls_post_client_hello(data, len))
-        {
-            return ngx_http_atls_post_open(post);
+        if (post->cookie && rc == NGX_DECLINED) {
+            return NGX_HTTP_ATLS_GONE;
         }
 
-        /* a client that has lost its session, but not its cookie */
-
-        ngx_http_atls_session_put(post->main_conf->zone, post->session);
-        post->session = NULL;
-
-    } else if (post->cookie && !ngx_http_atls_post_client_hello(data, len)) {
-        return NGX_HTTP_ATLS_GONE;
+        return ngx_http_atls_post_new_session(post);
     }
+
+    if (rc != NGX_OK) {
+
+        /* what may become a ClientHello is kept until it is known */
+
+        post->ended = (rc == NGX_AGAIN);
+
+        return ngx_http_atls_post_open(post);
+    }
+
+    /* a client that has lost its session, but not its cookie */
+
+    (void) ngx_http_atls_session_keep(post->main_conf->zone,
+                                      &post->session->pending, NULL, 0);
+
+    ngx_http_atls_session_put(post->main_conf->zone, post->session);
+    post->session = NULL;
 
     return ngx_http_atls_post_new_session(post);
 }
 
 
-/* As far as there are bytes, which may be fewer than it takes to be sure. */
+/* What the last POST has left of a record comes first. */
 
-static ngx_uint_t
+static ngx_int_t
+ngx_http_atls_post_pending(ngx_http_atls_post_t *post)
+{
+    u_char                   *pending;
+    ngx_http_atls_session_t  *session;
+
+    session = post->session;
+
+    if (session == NULL || session->pending.len == 0 || post->pending) {
+        return NGX_OK;
+    }
+
+    pending = ngx_pnalloc(post->request->pool, session->pending.len);
+    if (pending == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_atls_session_kept(&session->pending, pending);
+
+    if (ngx_http_atls_body_prepend(&post->body, pending, session->pending.len)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    post->pending = 1;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Does a ClientHello begin here, and not a record of the session's?  NGX_AGAIN:
+ * there are too few bytes to know.
+ *
+ * In TLS 1.3, a session has no records of this type.  In TLS 1.2 it may, of a
+ * client that wants to renegotiate, and what is in them may look like anything:
+ * that the type, the length and the version of a message should fit happens
+ * once in 2^29, and less often in a client that counts its nonces.  A record
+ * that is too short for all of them can't be a protected one.
+ */
+
+static ngx_int_t
 ngx_http_atls_post_client_hello(u_char *data, size_t len)
 {
-    return data[0] == ATLS_HANDSHAKE
-           && (len < 2 || data[1] == 3)
-           && (len < NGX_HTTP_ATLS_CLIENT_HELLO || data[5] == 1);
+    size_t  record, message;
+
+    if (data[0] != ATLS_HANDSHAKE || (len > 1 && data[1] != 3)) {
+        return NGX_DECLINED;
+    }
+
+    if (len < ATLS_HEADER_SIZE) {
+        return NGX_AGAIN;
+    }
+
+    record = (data[3] << 8) + data[4];
+
+    if (record == 0 || record > ATLS_MAX_PLAINTEXT
+        || (len > 5 && data[5] != ATLS_CLIENT_HELLO))
+    {
+        return NGX_DECLINED;
+    }
+
+    if (ATLS_HEADER_SIZE + record < NGX_HTTP_ATLS_CLIENT_HELLO) {
+        return (len < ATLS_HEADER_SIZE + record) ? NGX_AGAIN : NGX_OK;
+    }
+
+    if (len > 8) {
+        message = (data[6] << 16) + (data[7] << 8) + data[8];
+
+        /* maybe fragmented, but nothing comes behind it */
+
+        if (message > ATLS_MAX_CLIENT_HELLO || message + 4 < record) {
+            return NGX_DECLINED;
+        }
+    }
+
+    if ((len > 9 && data[9] != 3) || (len > 10 && data[10] > 4)) {
+        return NGX_DECLINED;
+    }
+
+    return (len < NGX_HTTP_ATLS_CLIENT_HELLO) ? NGX_AGAIN : NGX_OK;
 }
 
 
@@ -517,7 +610,6 @@ ngx_http_atls_post_target(ngx_http_atls_post_t *post)
 static ngx_int_t
 ngx_http_atls_post_open(ngx_http_atls_post_t *post)
 {
-    u_char                   *pending;
     ngx_http_atls_session_t  *session;
 
     session = post->session;
@@ -543,25 +635,8 @@ ngx_http_atls_post_open(ngx_http_atls_post_t *post)
 
     post->stage = ngx_http_atls_post_established;
 
-    if (session->pending.len) {
-
-        pending = ngx_pnalloc(post->request->pool, session->pending.len);
-        if (pending == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        ngx_http_atls_session_kept(&session->pending, pending);
-
-        if (ngx_http_atls_body_prepend(&post->body, pending,
-                                       session->pending.len)
-            != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        (void) ngx_http_atls_session_keep(post->main_conf->zone,
-                                          &session->pending, NULL, 0);
-    }
+    (void) ngx_http_atls_session_keep(post->main_conf->zone,
+                                      &session->pending, NULL, 0);
 
     ngx_http_atls_post_resume(post);
 

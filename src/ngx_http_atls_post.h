@@ -43,6 +43,7 @@ struct ngx_http_atls_post_s {
 
     unsigned                    cookie:1;      /* the client sent one */
     unsigned                    fresh:1;       /* the session is new */
+    unsigned                    pending:1;     /* the body has the session's */
     unsigned                    ended:1;       /* no more plaintext */
     unsigned                    sealed:1;      /* there are records of ours */
     unsigned                    refused:1;     /* a record was: see channel */

@@ -1,0 +1,214 @@
+#!/usr/bin/perl
+
+# What begins a session, and what is a part of the one that the cookie names:
+# a client that has lost its session, but not its cookie, gets another one;
+# what a session's client may send never begins one, however it is cut.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Forge12;
+
+use constant { HANDSHAKE => 22, DATA => 23 };
+
+my $t = Test::Atls->new();
+
+$t->make_cert('localhost');
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate localhost.crt;
+    atls_certificate_key localhost.key;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location /.well-known/atls {
+            atls on;
+            return 200 inner;
+        }
+    }
+}
+EOC
+
+$t->run();
+
+my $get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+
+sub client {
+    return Test::Atls::Client->new(port => $t->port(0), @_);
+}
+
+
+sub established {
+    my $c = client(@_);
+
+    $c->handshake() or diag($c->error());
+
+    return $c;
+}
+
+
+# A session from here on that is the forge's; what it sends.
+
+sub forged {
+    my $forge = Test::Atls::Forge12->new();
+    my $c = client($forge->client_args());
+
+    for (1 .. 2) {
+        $c->handshake_step();
+        $c->exchange($forge->recut($c, $c->tls_out()));
+    }
+
+    $c->handshake_step() or diag($c->error());
+
+    return ($c, $forge);
+}
+
+
+sub answer {
+    my ($c, $forge, $bytes) = @_;
+
+    my $r = $c->post($bytes);
+
+    return 'nothing' unless $r;
+    return $r->status() unless $r->status() == 200;
+    return 'another session' if $r->header('Set-Cookie');
+
+    return join ' ', map {
+        $_->[0] == DATA ? $_->[1] =~ /(inner)/ : unpack 'H*', $_->[1]
+    } $forge->answer($r->body());
+}
+
+
+# Cuts a ClientHello into records of its own choice.
+
+sub fragment {
+    my ($hello, $size, $version) = @_;
+
+    my $message = substr $hello, 5;
+
+    return join '', map { "\x16$version" . pack('n/a', $_) }
+                    unpack "(a$size)*", $message;
+}
+
+
+# The session is lost, the cookie is not.
+
+for my $protocol ('TLSv1.3', 'TLSv1.2') {
+    for my $version ("\3\1", "\3\3") {
+
+        my $first = established(protocol => $protocol);
+        my $name = "$protocol, records of "
+                   . ($version eq "\3\1" ? '3.1' : '3.3');
+
+        for my $args ([ 16384, 0 ], [ 16384, 1 ], [ 16384, 5 ], [ 1, 0 ],
+                      [ 1, 1 ], [ 2, 0 ], [ 3, 4 ], [ 4, 0 ], [ 5, 3 ],
+                      [ 6, 1 ], [ 7, 0 ], [ 40, 11 ])
+        {
+            my ($size, $split) = @$args;
+            my $c = client(protocol => $protocol);
+
+            $c->cookie($first->cookie());
+            $c->handshake_step();
+            $c->exchange(fragment($c->tls_out(), $size, $version),
+                         split => $split);
+            $c->handshake();
+
+            my $r = $c->get('/');
+
+            is($r && $r->body(), 'inner',
+               "$name: of $size bytes, POSTs of $split");
+            isnt($c->cookie(), $first->cookie(), 'another session');
+        }
+
+        is($first->get('/')->body(), 'inner', "$name: the first one goes on");
+    }
+}
+
+# A request to renegotiate is the session's, cut at any byte of its start.
+
+my $hello = "\1\0\0\x29\3\3" . 'r' x 32 . "\0\0\2\xcc\xa9\1\0";
+my ($c, $forge) = forged();
+
+for my $n (1 .. 12) {
+    my $record = $forge->record(HANDSHAKE, $hello);
+
+    is(answer($c, $forge, substr $record, 0, $n, ''), '', "$n bytes of it");
+    is(answer($c, $forge, $record), '0164', 'and the rest');
+    is(answer($c, $forge, $forge->record(DATA, $get)), 'inner',
+       'the session goes on');
+}
+
+# byte by byte, and a request behind it
+
+{
+    my $record = $forge->record(HANDSHAKE, $hello)
+                 . $forge->record(DATA, $get);
+    my @answers = map { answer($c, $forge, $_) } split //, $record;
+
+    is(join(',', grep { $_ ne '' } @answers), '0164,inner', 'byte by byte');
+}
+
+# encrypted, it may begin like one in the clear
+
+for (1 .. 3) {
+    my $n;
+
+    # the number of records before the one that does
+
+    do {
+        ($c, $forge) = forged();
+        ($n) = grep { substr($forge->encrypt($hello, $_), 0, 1) eq "\1" }
+               2 .. 1000;
+    } until $n;
+
+    is(answer($c, $forge, join '', map { $forge->record(DATA, $_) }
+              substr($get, 0, -2) . 'X: ', ('x') x ($n - 2), "\r\n\r\n"),
+       'inner', "$n records");
+
+    my $record = $forge->record(HANDSHAKE, $hello);
+
+    is(unpack('x5 C', $record), 1, 'and one with that byte');
+    is(answer($c, $forge, $record), '0164', 'is what it is');
+}
+
+# nor does a record begin a session whose message does not fit in it, or which
+# is of no version of TLS: they are the session's, and not authentic
+
+for my $record ("\x16\3\3\0\x40\1\0\0\x3b\3\3" . 'x' x 58,
+                "\x16\3\3\0\x40\1\2\1\x45\3\3" . 'x' x 58,
+                "\x16\3\3\0\x40\1\0\0\x3c\2\3" . 'x' x 58,
+                "\x16\3\3\0\x40\1\0\0\x3c\3\5" . 'x' x 58,
+                "\x16\3\3\0\x40\2\0\0\x3c\3\3" . 'x' x 58,
+                "\x16\3\3\0\0",
+                "\x16\3\3\x48\1\1\0\x4c\0\3\3" . 'x' x 58)
+{
+    for my $protocol ('TLSv1.3', 'TLSv1.2') {
+        my $c = established(protocol => $protocol);
+        my $r = $c->post($record);
+
+        is($r->status(), 200, "$protocol, no ClientHello");
+        like($r->header('Set-Cookie'), qr/^atls=; .*Max-Age=0/,
+             'ends the session');
+        $c->tls_in($r->body());
+        $c->read_plain();
+        is(scalar($c->alerts()), 1, 'with an alert in it');
+    }
+}
+
+$t->done_testing();
