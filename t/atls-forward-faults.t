@@ -100,9 +100,6 @@ my $f = forward();
 subtest('bad requests' => \&bad_requests);
 subtest('large headers' => \&large_headers);
 subtest('bad bodies' => \&bad_bodies);
-subtest('hosts' => \&hosts);
-subtest('web pages' => \&pages);
-subtest('any host' => \&any_host);
 subtest('programs that leave' => \&leaving);
 subtest('failures of the endpoint' => \&endpoints);
 subtest('failures of the service' => \&services);
@@ -286,109 +283,6 @@ sub bad_bodies {
     is(scalar(grep { !$_->{aborted} } $backend->requests()), 0,
        'neither are these');
     is($f->ask('GET /status?code=201')->status(), 201, 'and all is well');
-
-    $backend->forget();
-    done_testing();
-}
-
-
-# DNS rebinding: a web page has its host's name resolve to this machine.
-
-sub hosts {
-    my $port = $f->port();
-    my %allowed = map { $_ => 201 }
-                  qw( localhost LocalHost my.localhost 127.0.0.1 [::1]
-                      10.1.2.3 [2001:db8::1] );
-    my %refused = map { $_ => 421 }
-                  qw( example.com xlocalhost localhost.example.com
-                      localhost. 127.0.0.1.example.com 127.1 0x7f000001
-                      [::1.example.com [x] a@localhost ), '';
-
-    for my $host (sort keys %allowed, sort keys %refused) {
-        my $status = $allowed{$host} || $refused{$host};
-
-        for ($host, "$host:$port") {
-            is($f->ask("GET /status?code=201\nHost: $_")->status(), $status,
-               "Host: $_");
-        }
-    }
-
-    # as for a proxy, the host is that of the URL
-
-    is($f->ask("GET http://$_/status?code=201")->status(), $refused{$_},
-       "http://$_/") for 'example.com', 'xlocalhost';
-    is($f->ask("GET http://localhost/status?code=201\nHost: a.b")->status(),
-       201, 'whatever Host says');
-    is($f->ask('GET /status?code=201 HTTP/1.0')->status(), 201, 'none');
-
-    my $s = $f->connect("POST /body\nHost: a.b\nContent-Length: 5\n\nbytes");
-    is(next_answer($s)->status() . connection_end($s), '421closed',
-       'a body is not read');
-    $s = $f->connect("GET /\nHost: a.b");
-    is(next_answer($s)->header('Connection'), undef, 'with none, it is kept');
-
-    is(scalar(grep { $_->{uri} !~ /status/ } $backend->requests()), 0,
-       'nothing of these was sent');
-    $backend->forget();
-    done_testing();
-}
-
-
-# What a browser would send for a page of somebody else.
-
-sub pages {
-    my $port = $f->port();
-
-    my @cases = (
-        [ 201, 'Origin: http://127.0.0.1:' . $port ],
-        [ 201, 'Origin: http://localhost:3000' ],
-        [ 201, 'Origin: http://[::1]' ],
-        [ 201, 'Origin: http://192.0.2.1:80', 'Host: 192.0.2.1:80' ],
-        [ 403, 'Origin: http://192.0.2.1:80', 'Host: 192.0.2.2:80' ],
-        [ 403, 'Origin: http://example.com' ],
-        [ 403, 'Origin: https://example.com', 'Sec-Fetch-Site: same-origin' ],
-        [ 403, 'Origin: https://localhost.example.com' ],
-        [ 403, 'Origin: null' ],
-        [ 403, 'Origin:' ],
-        [ 403, 'Origin: file://' ],
-        [ 403, 'Sec-Fetch-Site: cross-site' ],
-        [ 403, 'Sec-Fetch-Site: Cross-Site', 'Sec-Fetch-Mode: navigate' ],
-        [ 201, 'Sec-Fetch-Site: same-origin' ],
-        [ 201, 'Sec-Fetch-Site: none' ],
-        [ 201, 'Origin: http://localhost:3000', 'Sec-Fetch-Site: cross-site' ],
-    );
-
-    for (@cases) {
-        my ($status, @lines) = @$_;
-        my $request = join "\n", 'GET /status?code=201', @lines;
-        is($f->ask($request)->status(), $status, "@lines");
-    }
-
-    is(scalar $backend->requests(), scalar(grep { $_->[0] == 201 } @cases),
-       'nothing of these was sent');
-    is($f->stop()->{code}, 0, 'exit code');
-    $backend->forget();
-    done_testing();
-}
-
-
-sub any_host {
-    $f = forward('--any-host');
-
-    for ("Host: example.com", "Host:", "Origin: null",
-         "Sec-Fetch-Site: cross-site")
-    {
-        is($f->ask("GET /status?code=201\n$_")->status(), 201, $_);
-    }
-
-    is($f->stop()->{code}, 0, 'exit code');
-
-    # names that are given are known
-
-    my $port = free_port();
-    $f = forward('--listen', "localhost:$port");
-    is($f->ask('GET /status?code=201')->status(), 201, '--listen with a name');
-    is($f->stop()->{code}, 0, 'exit code');
 
     $backend->forget();
     done_testing();

@@ -17,12 +17,12 @@
 
 #define ATLS_WELL_KNOWN     "/.well-known/atls"
 #define ATLS_HTTPS_PORT     443
+#define ATLS_PEER_LABEL     63              /* RFC 1035, section 2.3.4 */
 
 
 static int atls_target_is_bare(CURLU *url);
 static int atls_peer_fill(atls_peer_t *peer, CURLU *url);
 static int atls_peer_is_ip(const char *host);
-static int atls_peer_is_name(const char *host);
 static char *atls_print(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
 
@@ -206,14 +206,28 @@ atls_peer_is_ip(const char *host)
 }
 
 
-/* Others have to come in their ASCII form, xn--... */
+/*
+ * To OpenSSL, a name that begins with a dot is one of all that end with it:
+ * there are no empty labels.
+ */
 
-static int
+int
 atls_peer_is_name(const char *host)
 {
-    return *host != '\0'
-           && strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789-._")
-              == strlen(host);
+    size_t  n;
+
+    do {
+        n = strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789-_");
+
+        if (n == 0 || n > ATLS_PEER_LABEL) {
+            return 0;
+        }
+
+        host += n;
+
+    } while (*host++ == '.');
+
+    return host[-1] == '\0';
 }
 
 

@@ -32,5 +32,12 @@ void atls_target_free(atls_target_t *target);
 void atls_peer_parse(atls_peer_t *peer, const char *url);
 void atls_peer_free(atls_peer_t *peer);
 
+/*
+ * Labels with dots between, in lower case.  Others than ASCII ones have to come
+ * in the form that they have in it, xn--...
+ */
+
+int atls_peer_is_name(const char *host);
+
 
 #endif /* ATLS_CLIENT_TARGET_H_INCLUDED */

@@ -27,7 +27,6 @@ typedef struct {
     cmd_options_t    options;
     atls_target_t    service;
     cmd_listen_t     listen;
-    char            *host;              /* of --listen */
     cmd_guard_t      guard;
     cmd_pool_t      *pool;
 } cmd_forward_t;
@@ -61,7 +60,6 @@ cmd_forward(int argc, char **argv)
 
     cmd_listen_close(&forward.listen);
     atls_target_free(&forward.service);
-    free(forward.host);
     cmd_options_free(&forward.options);
 
     return code;
@@ -72,13 +70,14 @@ static int
 cmd_forward_run(cmd_forward_t *forward)
 {
     int             code;
-    char           *port;
+    char           *host, *port;
     cmd_options_t  *options = &forward->options;
 
     code = cmd_service_parse(&forward->service, options->urls.items[0]);
 
     if (code == CMD_OK) {
-        code = cmd_listen_split(options->listen, &forward->host, &port);
+        code = cmd_listen_split(options->listen, &host, &port);
+        free(host);
         free(port);
     }
 
@@ -95,8 +94,7 @@ cmd_forward_run(cmd_forward_t *forward)
         return code;
     }
 
-    forward->guard.service = forward->service.peer.host;
-    forward->guard.listen = forward->host;
+    forward->guard.hosts = &options->hosts;
     forward->guard.any = options->any_host;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -170,20 +168,23 @@ static void
 cmd_forward_answer(cmd_forward_t *forward, cmd_relay_t *relay,
     unsigned *session)
 {
+    int                 fd;
     const cmd_local_t  *local = relay->local;
+
+    fd = relay->stream->fd;
 
     if (local->status) {
         cmd_relay_refuse(relay, local->status, local->error);
 
-    } else if (!cmd_guard_host(&forward->guard, local->host)) {
+    } else if (!cmd_guard_host(&forward->guard, fd, local->host)) {
         cmd_relay_refuse(relay, 421, "the host is none that is served here,"
-                         " see --any-host");
+                         " see --allow-host");
 
-    } else if (!cmd_guard_page(&forward->guard, local->host, local->origin,
-                               local->site))
+    } else if (!cmd_guard_page(&forward->guard, fd, local->origin,
+                               local->referer, local->site))
     {
         cmd_relay_refuse(relay, 403, "a web page asks for this, see"
-                         " --any-host");
+                         " --allow-host");
 
     } else {
         cmd_forward_pass(forward, relay, session);

@@ -5,115 +5,282 @@
 
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
+#include "../target.h"
 #include "guard.h"
 
 
 #define CMD_GUARD_NAME      256
 #define CMD_GUARD_LOCAL     "localhost"
+#define CMD_GUARD_HTTP      80
+#define CMD_GUARD_HTTPS     443
 
 
-typedef enum {
-    CMD_HOST_NAME = 0,
-    CMD_HOST_LOOPBACK,              /* an address of it, or its name */
-    CMD_HOST_ADDRESS
-} cmd_host_e;
+typedef struct {
+    char             name[CMD_GUARD_NAME];  /* in the one form that it has */
+    int              port;                  /* -1: none */
+} cmd_host_t;
 
 
-static cmd_host_e cmd_guard_parse(const char *host, char name[CMD_GUARD_NAME]);
-static int cmd_guard_is_local(const char *name);
+static int cmd_guard_parse(cmd_host_t *host, const char *text, size_t n);
+static int cmd_guard_parse_port(cmd_host_t *host, const char *text, size_t n);
+static int cmd_guard_own(cmd_host_t *own, int fd);
+static int cmd_guard_address(cmd_host_t *own, int family, const void *address,
+    in_port_t port);
+static int cmd_guard_is_own(const cmd_host_t *host, int fd);
+static int cmd_guard_is_listed(const cmd_guard_t *guard,
+    const cmd_host_t *host);
+static int cmd_guard_url(const cmd_guard_t *guard, int fd, const char *url);
 
 
 int
-cmd_guard_host(const cmd_guard_t *guard, const char *host)
+cmd_guard_is_host(const char *text)
 {
-    char  name[CMD_GUARD_NAME];
+    cmd_host_t  host;
+
+    return cmd_guard_parse(&host, text, strlen(text)) == 0;
+}
+
+
+int
+cmd_guard_host(const cmd_guard_t *guard, int fd, const char *host)
+{
+    cmd_host_t  asked;
 
     /* HTTP/1.0 without it is no browser's */
 
     return guard->any || host == NULL
-           || cmd_guard_parse(host, name) != CMD_HOST_NAME
-           || strcasecmp(name, guard->service) == 0
-           || strcasecmp(name, guard->listen) == 0;
+           || (cmd_guard_parse(&asked, host, strlen(host)) == 0
+               && (cmd_guard_is_own(&asked, fd)
+                   || cmd_guard_is_listed(guard, &asked)));
 }
 
 
 int
-cmd_guard_page(const cmd_guard_t *guard, const char *host, const char *origin,
-    const char *site)
+cmd_guard_page(const cmd_guard_t *guard, int fd, const char *origin,
+    const char *referer, const char *site)
 {
-    char         name[CMD_GUARD_NAME];
-    const char  *authority;
-
     if (guard->any) {
         return 1;
     }
 
-    if (origin == NULL) {
-        return site == NULL || strcasecmp(site, "cross-site") != 0;
-    }
-
-    /* "null" is anybody's */
-
-    authority = strstr(origin, "://");
-
-    if (authority == NULL) {
+    if (site && strcasecmp(site, "same-origin") != 0
+        && strcasecmp(site, "none") != 0)
+    {
         return 0;
     }
 
-    authority += 3;
+    if (origin) {
+        return cmd_guard_url(guard, fd, origin);
+    }
 
-    return (host && strcasecmp(authority, host) == 0)
-           || cmd_guard_parse(authority, name) == CMD_HOST_LOOPBACK;
+    /* of browsers, those are left that do not know of Sec-Fetch-Site here */
+
+    return referer == NULL || site || cmd_guard_url(guard, fd, referer);
 }
 
 
-/* What kind of host "host[:port]" has, and its name, which may be empty. */
-
-static cmd_host_e
-cmd_guard_parse(const char *host, char name[CMD_GUARD_NAME])
-{
-    size_t           n;
-    struct in_addr   in;
-    struct in6_addr  in6;
-
-    n = strcspn(host, *host == '[' ? "]" : ":");
-    name[0] = '\0';
-
-    if (n >= CMD_GUARD_NAME) {
-        return CMD_HOST_NAME;
-    }
-
-    memcpy(name, host, n);
-    name[n] = '\0';
-
-    if (*host == '[') {
-        return inet_pton(AF_INET6, name + 1, &in6) != 1 ? CMD_HOST_NAME
-               : IN6_IS_ADDR_LOOPBACK(&in6) ? CMD_HOST_LOOPBACK
-               : CMD_HOST_ADDRESS;
-    }
-
-    if (inet_pton(AF_INET, name, &in) == 1) {
-        return ntohl(in.s_addr) >> 24 == 127 ? CMD_HOST_LOOPBACK
-                                             : CMD_HOST_ADDRESS;
-    }
-
-    return cmd_guard_is_local(name) ? CMD_HOST_LOOPBACK : CMD_HOST_NAME;
-}
-
-
-/* RFC 6761, section 6.3 */
+/*
+ * Names in lower case, addresses as they are printed: what is written in
+ * another way is another one.
+ */
 
 static int
-cmd_guard_is_local(const char *name)
+cmd_guard_parse(cmd_host_t *host, const char *text, size_t n)
 {
-    size_t  n, len;
+    char            *p, name[CMD_GUARD_NAME];
+    size_t           len;
+    const char      *end;
+    struct in6_addr  in6;
 
-    n = strlen(name);
-    len = sizeof(CMD_GUARD_LOCAL) - 1;
+    end = n && *text == '[' ? memchr(text, ']', n) : NULL;
 
-    return n >= len && strcasecmp(name + n - len, CMD_GUARD_LOCAL) == 0
-           && (n == len || name[n - len - 1] == '.');
+    if (end) {
+        text++;
+        n--;
+        len = (size_t) (end - text);
+
+    } else {
+        end = memchr(text, ':', n);
+        len = end ? (size_t) (end - text) : n;
+    }
+
+    if (len == 0 || len >= CMD_GUARD_NAME || memchr(text, '\0', len)) {
+        return -1;
+    }
+
+    memcpy(name, text, len);
+    name[len] = '\0';
+
+    if (end && *end == ']') {
+        len++;
+
+        if (inet_pton(AF_INET6, name, &in6) != 1
+            || inet_ntop(AF_INET6, &in6, host->name, CMD_GUARD_NAME) == NULL)
+        {
+            return -1;
+        }
+
+    } else {
+        for (p = name; *p; p++) {
+            *p = (char) (*p >= 'A' && *p <= 'Z' ? *p | 0x20 : *p);
+        }
+
+        if (!atls_peer_is_name(name)) {
+            return -1;
+        }
+
+        memcpy(host->name, name, len + 1);
+    }
+
+    return cmd_guard_parse_port(host, text + len, n - len);
+}
+
+
+static int
+cmd_guard_parse_port(cmd_host_t *host, const char *text, size_t n)
+{
+    size_t  i;
+
+    host->port = -1;
+
+    if (n == 0) {
+        return 0;
+    }
+
+    if (*text != ':' || n == 1 || n > sizeof(":65535") - 1) {
+        return -1;
+    }
+
+    host->port = 0;
+
+    for (i = 1; i < n; i++) {
+        if (text[i] < '0' || text[i] > '9') {
+            return -1;
+        }
+
+        host->port = host->port * 10 + (text[i] - '0');
+    }
+
+    return 0;
+}
+
+
+/* Of a listener on all addresses, it is the one that was connected to. */
+
+static int
+cmd_guard_own(cmd_host_t *own, int fd)
+{
+    socklen_t                len;
+    struct sockaddr_storage  ss;
+    struct sockaddr_in      *sin = (struct sockaddr_in *) &ss;
+    struct sockaddr_in6     *sin6 = (struct sockaddr_in6 *) &ss;
+
+    len = sizeof(ss);
+
+    if (getsockname(fd, (struct sockaddr *) &ss, &len) == -1) {
+        return -1;
+    }
+
+    switch (ss.ss_family) {
+
+    case AF_INET:
+        return cmd_guard_address(own, AF_INET, &sin->sin_addr, sin->sin_port);
+
+    case AF_INET6:
+        return cmd_guard_address(own, AF_INET6, &sin6->sin6_addr,
+                                 sin6->sin6_port);
+    }
+
+    return -1;
+}
+
+
+static int
+cmd_guard_address(cmd_host_t *own, int family, const void *address,
+    in_port_t port)
+{
+    own->port = ntohs(port);
+
+    return inet_ntop(family, address, own->name, CMD_GUARD_NAME) ? 0 : -1;
+}
+
+
+/* Without a port it is not a browser's, unless that is the default one. */
+
+static int
+cmd_guard_is_own(const cmd_host_t *host, int fd)
+{
+    int         loopback;
+    cmd_host_t  own;
+
+    if (cmd_guard_own(&own, fd) == -1
+        || (host->port != -1 && host->port != own.port))
+    {
+        return 0;
+    }
+
+    loopback = strncmp(own.name, "127.", 4) == 0
+               || strcmp(own.name, "::1") == 0;
+
+    return strcmp(host->name, own.name) == 0
+           || (loopback && strcmp(host->name, CMD_GUARD_LOCAL) == 0);
+}
+
+
+static int
+cmd_guard_is_listed(const cmd_guard_t *guard, const cmd_host_t *host)
+{
+    size_t       i;
+    const char  *text;
+    cmd_host_t   listed;
+
+    for (i = 0; i < guard->hosts->n; i++) {
+
+        text = guard->hosts->items[i];
+
+        if (cmd_guard_parse(&listed, text, strlen(text)) == 0
+            && strcmp(listed.name, host->name) == 0
+            && (listed.port == -1 || listed.port == host->port))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* An origin, or what else begins with one; "null" is anybody's. */
+
+static int
+cmd_guard_url(const cmd_guard_t *guard, int fd, const char *url)
+{
+    int          http;
+    cmd_host_t   host;
+    const char  *authority;
+
+    http = strncasecmp(url, "http://", 7) == 0;
+
+    if (!http && strncasecmp(url, "https://", 8) != 0) {
+        return 0;
+    }
+
+    authority = strstr(url, "://") + 3;
+
+    if (cmd_guard_parse(&host, authority, strcspn(authority, "/?#")) == -1) {
+        return 0;
+    }
+
+    if (host.port == -1) {
+        host.port = http ? CMD_GUARD_HTTP : CMD_GUARD_HTTPS;
+    }
+
+    return (http && cmd_guard_is_own(&host, fd))
+           || cmd_guard_is_listed(guard, &host);
 }

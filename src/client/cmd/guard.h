@@ -4,8 +4,10 @@
  * does what any web page wants, and one of these may not.
  *
  * A page can have the name of its own host resolve to this machine (DNS
- * rebinding): then Host tells.  It can send requests, without seeing the
- * answers, to other hosts than its own: then Origin and Sec-Fetch-Site do.
+ * rebinding): then Host tells.  The service's own name is no exception: whoever
+ * is on the way to the service can be that host, to a browser, without any key.
+ * A page can send requests, without seeing the answers, to other hosts than its
+ * own: then Origin, Referer and Sec-Fetch-Site tell.
  */
 
 
@@ -13,24 +15,31 @@
 #define ATLS_CMD_GUARD_H_INCLUDED
 
 
+#include "options.h"
+
+
 typedef struct {
-    const char  *service;           /* names of hosts that are asked for */
-    const char  *listen;
-    int          any;               /* everybody may ask for everything */
+    const cmd_list_t  *hosts;       /* "host[:port]", others than our own */
+    int                any;         /* everybody may ask for everything */
 } cmd_guard_t;
 
 
+/* Whether it is a "host[:port]"; an address of IPv6 is in brackets. */
+
+int cmd_guard_is_host(const char *text);
+
 /*
- * What is asked for is this machine, by a name that cannot be anybody's, or
- * the service.  host: of a Host header, NULL if there was none.
+ * What is asked for is what the connection is to: its address, and "localhost"
+ * if that is one of the loopback interface; or it is one of the hosts.  host:
+ * of a Host header, NULL if there was none.
  */
 
-int cmd_guard_host(const cmd_guard_t *guard, const char *host);
+int cmd_guard_host(const cmd_guard_t *guard, int fd, const char *host);
 
-/* The headers of these names; NULL: there was none. */
+/* The same of who asks.  The headers of these names; NULL: there was none. */
 
-int cmd_guard_page(const cmd_guard_t *guard, const char *host,
-    const char *origin, const char *site);
+int cmd_guard_page(const cmd_guard_t *guard, int fd, const char *origin,
+    const char *referer, const char *site);
 
 
 #endif /* ATLS_CMD_GUARD_H_INCLUDED */

@@ -65,6 +65,7 @@ cmd_local_read(cmd_local_t *local, cmd_stream_t *stream)
 
     if (rc == 1) {
         local->origin = cmd_local_copy(local, "Origin");
+        local->referer = cmd_local_copy(local, "Referer");
         local->site = cmd_local_copy(local, "Sec-Fetch-Site");
 
         cmd_headers_strip(&local->headers, own);
@@ -81,6 +82,7 @@ cmd_local_free(cmd_local_t *local)
     free(local->path);
     free(local->host);
     free(local->origin);
+    free(local->referer);
     free(local->site);
     cmd_headers_free(&local->headers);
     atls_buf_free(&local->line);
@@ -338,12 +340,23 @@ cmd_local_field(cmd_local_t *local, char *line)
 static int
 cmd_local_host(cmd_local_t *local)
 {
+    size_t    i;
     unsigned  n;
+
+    static const char *const  once[] = { "Origin", "Referer",
+                                         "Sec-Fetch-Site" };
 
     n = cmd_local_count(local, "Host");
 
     if (n > 1 || (n == 0 && local->minor)) {
         return cmd_local_refuse(local, 400, "not exactly one Host");
+    }
+
+    for (i = 0; i < sizeof(once) / sizeof(once[0]); i++) {
+        if (cmd_local_count(local, once[i]) > 1) {
+            return cmd_local_refuse(local, 400, "more than one Origin, Referer"
+                                    " or Sec-Fetch-Site");
+        }
     }
 
     if (local->host == NULL) {

@@ -23,6 +23,7 @@ typedef struct {
     int64_t          length;            /* of the body;
                                            ATLS_LENGTH_UNKNOWN: chunked */
     char            *origin;            /* NULL, or headers of a browser */
+    char            *referer;
     char            *site;
 
     unsigned         keep:1;            /* the connection may be kept */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "exitcode.h"
+#include "guard.h"
 #include "options.h"
 #include "util.h"
 #include "values.h"
@@ -61,6 +62,8 @@ static int cmd_set_time(cmd_options_t *options, const cmd_option_t *option,
     char *value);
 static int cmd_set_sessions(cmd_options_t *options, const cmd_option_t *option,
     char *value);
+static int cmd_set_host(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
 static int cmd_set_data(cmd_options_t *options, const cmd_option_t *option,
     char *value);
 static int cmd_set_data_binary(cmd_options_t *options,
@@ -101,8 +104,11 @@ static const cmd_option_t  cmd_options[] = {
     { CMD_FORWARD, 0, "idle", "SECONDS", CMD_FIELD(idle), cmd_set_time,
       "until an idle session is closed; default: 60" },
 
+    { CMD_FORWARD, 0, "allow-host", "HOST[:PORT]", 0, cmd_set_host,
+      "also for this name, and for its web pages" },
+
     { CMD_FORWARD, 0, "any-host", NULL, CMD_FIELD(any_host), cmd_set_flag,
-      "also for other names, and for web pages" },
+      "also for all names, and for all web pages" },
 
     { CMD_FETCH, 'X', "request", "METHOD", CMD_FIELD(method), cmd_set_text,
       "GET, or what -d, -T and -I make it" },
@@ -445,6 +451,7 @@ cmd_options_free(cmd_options_t *options)
 
     cmd_list_free(&options->urls);
     cmd_list_free(&options->outputs);
+    cmd_list_free(&options->hosts);
     free(options->headers);
     free(options->data);
     free(options->user);
@@ -510,6 +517,22 @@ cmd_set_sessions(cmd_options_t *options, const cmd_option_t *option,
     (void) option;
 
     return cmd_value_count(&options->sessions, value, CMD_SESSIONS_LIMIT);
+}
+
+
+static int
+cmd_set_host(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    (void) option;
+
+    if (!cmd_guard_is_host(value)) {
+        return cmd_fail(CMD_USAGE, "\"%s\" is not a host, perhaps with a port",
+                        value);
+    }
+
+    cmd_list_add(&options->hosts, value);
+
+    return CMD_OK;
 }
 
 

@@ -90,6 +90,7 @@ typedef struct {
     char            *listen;
     unsigned         sessions;          /* at a time */
     int64_t          idle;              /* milliseconds */
+    cmd_list_t       hosts;             /* of requests, besides our own */
     int              any_host;
 
     int              done;              /* nothing more is to be done */
