@@ -17,6 +17,7 @@ static ngx_http_core_srv_conf_t *ngx_http_atls_sni_server(
     ngx_http_virtual_names_t *names, ngx_str_t *host, ngx_log_t *log);
 static ngx_http_atls_endpoint_t *ngx_http_atls_sni_endpoint(
     ngx_http_core_srv_conf_t *server, ngx_http_core_loc_conf_t *clcf);
+static ngx_uint_t ngx_http_atls_sni_valid(const u_char *name, size_t len);
 
 
 void
@@ -214,9 +215,7 @@ ngx_http_atls_sni_client_hello(ngx_ssl_conn_t *ssl, ngx_str_t *name)
     p += NGX_HTTP_ATLS_SNI_HEADER;
     len -= NGX_HTTP_ATLS_SNI_HEADER;
 
-    if (len > TLSEXT_MAXLEN_host_name || ngx_strlchr((u_char *) p,
-                                                     (u_char *) p + len, '\0'))
-    {
+    if (len > TLSEXT_MAXLEN_host_name || !ngx_http_atls_sni_valid(p, len)) {
         return NGX_ERROR;
     }
 
@@ -224,4 +223,50 @@ ngx_http_atls_sni_client_hello(ngx_ssl_conn_t *ssl, ngx_str_t *name)
     name->data = (u_char *) p;
 
     return NGX_OK;
+}
+
+
+/*
+ * Variables take the name to headers, URLs and logs.  So it must be a host as
+ * RFC 3986 (section 3.2.2) and core's check of the Host header have it, in
+ * ASCII (RFC 6066, section 3) and without empty labels.  Colons and brackets
+ * are those of IPv6 addresses, which some clients send.
+ */
+
+static ngx_uint_t
+ngx_http_atls_sni_valid(const u_char *name, size_t len)
+{
+    u_char      ch, c;
+    size_t      i;
+    ngx_uint_t  dot;
+
+    dot = 1;
+
+    for (i = 0; i < len; i++) {
+        ch = name[i];
+
+        if (ch == '.') {
+
+            if (dot) {
+                return 0;
+            }
+
+            dot = 1;
+            continue;
+        }
+
+        dot = 0;
+
+        c = ch | 0x20;
+
+        if ((c >= 'a' && c <= 'z') || (ch >= '0' && ch <= '9')) {
+            continue;
+        }
+
+        if (ch == '\0' || ngx_strchr("-_~!$&'()*+,;=%:[]", ch) == NULL) {
+            return 0;
+        }
+    }
+
+    return len != 0;
 }

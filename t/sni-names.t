@@ -1,0 +1,170 @@
+# The name that a client asks for gets to headers by $atls_server_name: one that
+# is no host is refused in the handshake.
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+
+
+use constant DECODE_ERROR => 50;
+
+# printable ones that neither a host nor an address has, and all others
+
+my @BAD_BYTES = (map({ chr } 0 .. 0x20, 0x7f .. 0x80, 0xc3, 0xff),
+                 split //, q{"#/<>?@\^`{|}});
+
+my @BAD = (
+    (map { [ sprintf('byte %02x', ord), "b${_}d.example" ] } @BAD_BYTES),
+
+    [ 'a header', "a\r\nX-Admin: yes" ],
+    [ 'a request', "a\r\n\r\nGET /admin HTTP/1.1\r\nHost: a" ],
+    [ 'a line feed at the end', "localhost\n" ],
+    [ 'a null byte at the end', "localhost\0" ],
+    [ 'a space at the start', ' localhost' ],
+    [ 'a path', 'localhost/x' ],
+    [ 'a dot', '.' ],
+    [ 'a dot at the start', '.localhost' ],
+    [ 'two dots at the end', 'localhost..' ],
+    [ 'an empty label', 'a..example' ],
+    [ '256 bytes', 'x' x 256 ],
+);
+
+my @GOOD = (
+    'localhost', 'LocalHost', 'localhost.', 'a-b.example', '_srv.example',
+    'xn--bcher-kva.example', '1.example', '127.0.0.1', '::1', '[::1]',
+    'x' x 255, join('.', ('x' x 49) x 5), 'other',
+);
+
+my $t = Test::Atls->new();
+
+$t->make_cert('localhost', type => 'ec');
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events {
+}
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate      %%TESTDIR%%/localhost.crt;
+    atls_certificate_key  %%TESTDIR%%/localhost.key;
+
+    server {
+        listen       127.0.0.1:%%PORT_0%%;
+        server_name  localhost;
+
+        location /.well-known/atls {
+            atls on;
+
+            proxy_pass        http://127.0.0.1:%%PORT_1%%;
+            proxy_set_header  X-Name $atls_server_name;
+        }
+    }
+
+    server {
+        listen       127.0.0.1:%%PORT_1%%;
+
+        location / {
+            return 200 "$http_x_name, $http_x_admin";
+        }
+    }
+}
+EOC
+
+my @PROTOCOLS = ('TLSv1.2', 'TLSv1.3');
+
+$t->plan(@PROTOCOLS * (@BAD + @GOOD) + 3)->run();
+
+
+for my $protocol (@PROTOCOLS) {
+    bad($protocol, @$_) for @BAD;
+    good($protocol, $_) for @GOOD;
+}
+
+# nothing that can be seen of a name has an effect
+
+my $log = $t->read_log('error.log');
+my @refused = $log =~ /\[info\] .*atls client sent invalid server name/g;
+
+is(scalar @refused, @PROTOCOLS * @BAD, 'each is logged');
+unlike($log, qr/Admin/, 'and none of the names');
+
+
+# a ClientHello in pieces
+
+{
+    my $c = Test::Atls::Client->new(port => $t->port(0));
+
+    $c->handshake_step();
+    $c->exchange(forge($c->tls_out(), "a\r\nX-Admin: yes"), split => 40);
+
+    is(alert($c), DECODE_ERROR, 'a ClientHello in several POSTs');
+}
+
+
+sub bad {
+    my ($protocol, $what, $name) = @_;
+
+    my $c = Test::Atls::Client->new(port => $t->port(0),
+                                    protocol => $protocol);
+
+    $c->handshake_step();
+    $c->post(forge($c->tls_out(), $name));
+
+    ok(alert($c) == DECODE_ERROR && !defined $c->cookie(),
+       "$protocol, $what: refused");
+}
+
+
+sub good {
+    my ($protocol, $name) = @_;
+
+    my $c = Test::Atls::Client->new(port => $t->port(0), sni => $name,
+                                    protocol => $protocol);
+
+    $c->handshake();
+
+    my $r = $c->get('/');
+
+    is($r && $r->body(), "$name, ", "$protocol, '$name'");
+}
+
+
+sub alert {
+    my ($c) = @_;
+
+    my $r = $c->last_response() or return 0;
+
+    return 0 unless $r->status() == 200 && $r->body() =~ /^\x15..\x00\x02\x02(.)$/s;
+    return ord $1;
+}
+
+
+# A ClientHello with another name in its server_name extension.
+
+sub forge {
+    my ($hello, $name) = @_;
+
+    my ($extensions) = unpack 'x43 C/x n/x C/x n/a', $hello;
+    my $start = substr $hello, 9, length($hello) - 9 - 2 - length $extensions;
+    my $all = '';
+
+    while ($extensions ne '') {
+        my ($type, $data) = unpack 'n n/a', $extensions;
+
+        substr $extensions, 0, 4 + length $data, '';
+        $data = pack 'n C n/a', 3 + length $name, 0, $name if $type == 0;
+        $all .= pack 'n n/a', $type, $data;
+    }
+
+    $start .= pack 'n/a', $all;
+
+    return pack 'C n n/a', 22, 0x0301,
+                pack('C C n', 1, 0, length $start) . $start;
+}
