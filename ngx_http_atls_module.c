@@ -28,9 +28,6 @@ static char *ngx_http_atls_enable(ngx_conf_t *cf,
 static char *ngx_http_atls_default_zone(ngx_conf_t *cf);
 static ngx_uint_t ngx_http_atls_has_handler(ngx_http_core_loc_conf_t *clcf);
 static ngx_uint_t ngx_http_atls_has_return(ngx_conf_t *cf);
-static ngx_int_t ngx_http_atls_endpoint(ngx_conf_t *cf,
-    ngx_http_atls_loc_conf_t *conf);
-static ngx_int_t ngx_http_atls_endpoint_addrs(ngx_conf_t *cf, EVP_MD_CTX *md);
 static char *ngx_http_atls_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_atls_check_buffer_size(ngx_conf_t *cf, void *post,
@@ -435,9 +432,11 @@ ngx_http_atls_create_loc_conf(ngx_conf_t *cf)
      *     conf->stapling_responder = { 0, NULL };
      *     conf->cookie = { 0 };
      *     conf->ssl = NULL;
+     *     conf->outer = NULL;
      *     conf->loc_conf = NULL;
      *     conf->content_handler = NULL;
      *     conf->pinned = 0;
+     *     conf->location = 0;
      *     conf->endpoint = 0;
      *     conf->policy = 0;
      *     conf->endpoints = { 0 };
@@ -483,6 +482,9 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     if (clcf->noname) {
         return ngx_http_atls_merge_block(cf, clcf, conf, prev);
     }
+
+    conf->outer = prev;
+    conf->loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
 
     ngx_conf_merge_uint_value(conf->payload, prev->payload,
                               NGX_HTTP_ATLS_PAYLOAD_HTTP);
@@ -654,7 +656,6 @@ ngx_http_atls_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
-    conf->loc_conf = clcf->loc_conf;
     conf->pinned = ngx_http_atls_has_handler(clcf)
                    || ngx_http_atls_has_return(cf);
 
@@ -672,7 +673,7 @@ ngx_http_atls_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_atls_endpoint(cf, conf) != NGX_OK) {
+    if (ngx_http_atls_endpoint_add(cf, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -781,116 +782,6 @@ ngx_http_atls_has_return(ngx_conf_t *cf)
     }
 
     return 0;
-}
-
-
-/*
- * A session may be used at the endpoint it was made for and nowhere else.  The
- * endpoint is named by what stays when a configuration is reloaded: the
- * server's addresses and name, and the location's.
- */
-
-static ngx_int_t
-ngx_http_atls_endpoint(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
-{
-    u_char                     hash[EVP_MAX_MD_SIZE];
-    ngx_int_t                  rc;
-    EVP_MD_CTX                *md;
-    ngx_http_core_loc_conf_t   *clcf;
-    ngx_http_core_srv_conf_t   *cscf;
-    ngx_http_atls_endpoint_t   *endpoint, *same;
-    ngx_http_atls_loc_conf_t   *alcf;
-    ngx_http_atls_main_conf_t  *amcf;
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
-    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
-
-    alcf = cscf->ctx->loc_conf[ngx_http_atls_module.ctx_index];
-
-    if (alcf->endpoints.elts == NULL
-        && ngx_array_init(&alcf->endpoints, cf->pool, 1,
-                          sizeof(ngx_http_atls_endpoint_t))
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    endpoint = ngx_array_push(&amcf->endpoints);
-    same = ngx_array_push(&alcf->endpoints);
-
-    if (endpoint == NULL || same == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = NGX_ERROR;
-
-    md = EVP_MD_CTX_new();
-
-    if (md == NULL
-        || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1
-        || ngx_http_atls_endpoint_addrs(cf, md) != NGX_OK
-        || EVP_DigestUpdate(md, cscf->server_name.data, cscf->server_name.len)
-           != 1
-        || EVP_DigestUpdate(md, " ", 1) != 1
-        || EVP_DigestUpdate(md, clcf->name.data, clcf->name.len) != 1
-        || EVP_DigestFinal_ex(md, hash, NULL) != 1)
-    {
-        ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0, "SHA-256 failed");
-
-    } else {
-        ngx_memcpy(&conf->endpoint, hash, sizeof(uint64_t));
-        rc = NGX_OK;
-    }
-
-    EVP_MD_CTX_free(md);
-
-    endpoint->id = conf->endpoint;
-    endpoint->server = cscf;
-    endpoint->loc_conf = clcf->loc_conf;
-
-    *same = *endpoint;
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_http_atls_endpoint_addrs(ngx_conf_t *cf, EVP_MD_CTX *md)
-{
-    ngx_uint_t                   p, a, s;
-    ngx_http_conf_port_t        *port;
-    ngx_http_conf_addr_t        *addr;
-    ngx_http_core_srv_conf_t    *cscf, **servers;
-    ngx_http_core_main_conf_t   *cmcf;
-
-    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    port = cmcf->ports->elts;
-
-    for (p = 0; p < cmcf->ports->nelts; p++) {
-
-        addr = port[p].addrs.elts;
-
-        for (a = 0; a < port[p].addrs.nelts; a++) {
-
-            servers = addr[a].servers.elts;
-
-            for (s = 0; s < addr[a].servers.nelts; s++) {
-
-                if (servers[s] == cscf
-                    && EVP_DigestUpdate(md, addr[a].opt.sockaddr,
-                                        addr[a].opt.socklen)
-                       != 1)
-                {
-                    return NGX_ERROR;
-                }
-            }
-        }
-    }
-
-    return NGX_OK;
 }
 
 

@@ -21,6 +21,7 @@
  *   ngx_http_atls_filter       the headers of their responses
  *   ngx_http_atls_raw          atls_payload raw
  *   ngx_http_atls_ssl          certificates and all that is set in an SSL_CTX
+ *   ngx_http_atls_endpoint     what endpoints are known by
  *   ngx_http_atls_sni          the server that a ClientHello asks for
  *   ngx_http_atls_ticket       resumption and early data
  *   ngx_http_atls_psk          pre-shared keys
@@ -82,6 +83,7 @@ typedef struct {
 
 typedef struct {
     uint64_t                   id;             /* the same after a reload */
+    uint64_t                   location;       /* the same in any server */
     ngx_http_core_srv_conf_t  *server;
     void                     **loc_conf;
 } ngx_http_atls_endpoint_t;
@@ -97,7 +99,9 @@ typedef struct {
 } ngx_http_atls_main_conf_t;
 
 
-typedef struct {
+typedef struct ngx_http_atls_loc_conf_s  ngx_http_atls_loc_conf_t;
+
+struct ngx_http_atls_loc_conf_s {
     ngx_flag_t                 enable;
     ngx_uint_t                 payload;        /* NGX_HTTP_ATLS_PAYLOAD_* */
     size_t                     buffer_size;    /* plaintext of a record sent */
@@ -138,12 +142,17 @@ typedef struct {
 
     ngx_http_atls_psks_t      *psks;           /* NULL: none */
 
+    /* derived; in a block, they are those of the location it is in */
+
+    ngx_http_atls_loc_conf_t  *outer;          /* one level up */
+    void                     **loc_conf;
+
     /* derived, of a location with "atls on" */
 
     ngx_ssl_t                 *ssl;
-    void                     **loc_conf;       /* of the location, in blocks */
     ngx_http_handler_pt        content_handler; /* the location's own, if any */
     ngx_uint_t                 pinned;         /* it serves inner requests */
+    uint64_t                   location;       /* its name and the like */
     uint64_t                   endpoint;       /* sessions belong to one */
     uint64_t                   policy;         /* that lets clients in, see
                                                   ngx_http_atls_identity.h */
@@ -152,7 +161,7 @@ typedef struct {
     /* derived, of a server */
 
     ngx_array_t                endpoints;      /* in it, as above */
-} ngx_http_atls_loc_conf_t;
+};
 
 
 /*
@@ -174,6 +183,7 @@ extern ngx_module_t  ngx_http_atls_module;
 #include "ngx_http_atls_relay.h"
 #include "ngx_http_atls_relayed.h"
 #include "ngx_http_atls_ssl.h"
+#include "ngx_http_atls_endpoint.h"
 #include "ngx_http_atls_sni.h"
 #include "ngx_http_atls_psk.h"
 #include "ngx_http_atls_identity.h"

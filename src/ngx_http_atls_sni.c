@@ -15,8 +15,6 @@
 static ngx_int_t ngx_http_atls_sni_normalize(ngx_str_t *name, u_char *buf);
 static ngx_http_core_srv_conf_t *ngx_http_atls_sni_server(
     ngx_http_virtual_names_t *names, ngx_str_t *host, ngx_log_t *log);
-static ngx_http_atls_endpoint_t *ngx_http_atls_sni_endpoint(
-    ngx_http_core_srv_conf_t *server, ngx_http_core_loc_conf_t *clcf);
 static ngx_uint_t ngx_http_atls_sni_valid(const u_char *name, size_t len);
 
 
@@ -45,7 +43,6 @@ ngx_http_atls_sni_select(ngx_http_atls_target_t *target,
 {
     u_char                     buf[TLSEXT_MAXLEN_host_name];
     ngx_str_t                  host;
-    ngx_http_core_loc_conf_t  *clcf;
     ngx_http_core_srv_conf_t  *server;
     ngx_http_atls_endpoint_t  *endpoint;
     ngx_http_atls_loc_conf_t  *alcf;
@@ -70,8 +67,7 @@ ngx_http_atls_sni_select(ngx_http_atls_target_t *target,
 
     target->server = server;
 
-    clcf = target->loc_conf[ngx_http_core_module.ctx_index];
-    endpoint = ngx_http_atls_sni_endpoint(server, clcf);
+    endpoint = ngx_http_atls_endpoint_find(server, target->conf->location);
 
     if (endpoint) {
         target->conf = endpoint->loc_conf[ngx_http_atls_module.ctx_index];
@@ -153,38 +149,6 @@ ngx_http_atls_sni_server(ngx_http_virtual_names_t *names, ngx_str_t *host,
 #endif
 
     return server;
-}
-
-
-/* The location of the same name in another server. */
-
-static ngx_http_atls_endpoint_t *
-ngx_http_atls_sni_endpoint(ngx_http_core_srv_conf_t *server,
-    ngx_http_core_loc_conf_t *clcf)
-{
-    ngx_uint_t                  i;
-    ngx_http_atls_endpoint_t   *endpoint;
-    ngx_http_core_loc_conf_t   *location;
-    ngx_http_atls_loc_conf_t   *alcf;
-
-    alcf = server->ctx->loc_conf[ngx_http_atls_module.ctx_index];
-
-    endpoint = alcf->endpoints.elts;
-
-    for (i = 0; i < alcf->endpoints.nelts; i++) {
-
-        location = endpoint[i].loc_conf[ngx_http_core_module.ctx_index];
-
-        if (location->name.len == clcf->name.len
-            && ngx_strncmp(location->name.data, clcf->name.data,
-                           clcf->name.len)
-               == 0)
-        {
-            return &endpoint[i];
-        }
-    }
-
-    return NULL;
 }
 
 
