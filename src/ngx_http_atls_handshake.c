@@ -33,6 +33,8 @@ struct ngx_http_atls_handshake_s {
 
     time_t                      left;          /* of a ticket's lifetime */
 
+    unsigned                    begun:1;       /* by a record's header */
+    unsigned                    answered:1;    /* with records of TLS */
     unsigned                    reading_early:1;  /* there may be some */
     unsigned                    late:1;        /* our doing: early data */
     unsigned                    ticket:1;      /* one was accepted */
@@ -42,8 +44,10 @@ struct ngx_http_atls_handshake_s {
 static ngx_int_t ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
     ngx_uint_t early_data);
 static size_t ngx_http_atls_handshake_want(ngx_http_atls_handshake_t *hs);
-static ngx_uint_t ngx_http_atls_handshake_fed(ngx_http_atls_handshake_t *hs,
+static ngx_int_t ngx_http_atls_handshake_fed(ngx_http_atls_handshake_t *hs,
     u_char *data, size_t len);
+static ngx_int_t ngx_http_atls_handshake_header(
+    ngx_http_atls_handshake_t *hs);
 static ngx_int_t ngx_http_atls_handshake_step(ngx_http_atls_handshake_t *hs,
     ngx_log_t *log);
 static ngx_int_t ngx_http_atls_handshake_read_early(
@@ -201,7 +205,7 @@ ngx_http_atls_handshake_feed(ngx_http_atls_handshake_t *hs,
 {
     u_char     *data;
     size_t      len;
-    ngx_int_t   rc;
+    ngx_int_t   rc, fed;
 
     for ( ;; ) {
 
@@ -221,14 +225,33 @@ ngx_http_atls_handshake_feed(ngx_http_atls_handshake_t *hs,
             return NGX_DECLINED;
         }
 
-        if (!ngx_http_atls_handshake_fed(hs, data, len)) {
+        fed = ngx_http_atls_handshake_fed(hs, data, len);
+
+        if (fed == NGX_AGAIN) {
             continue;
+        }
+
+        /* there is no alert for what is no TLS at all */
+
+        if (fed == NGX_DECLINED && !hs->answered) {
+            ngx_log_error(NGX_LOG_INFO, log, 0,
+                          "atls client sent a first flight that is no TLS");
+            return NGX_DECLINED;
         }
 
         rc = ngx_http_atls_handshake_step(hs, log);
 
         if (rc != NGX_AGAIN) {
             return rc;
+        }
+
+        if (fed != NGX_OK) {
+
+            /* OpenSSL would wait for more of it */
+
+            ngx_log_error(NGX_LOG_INFO, log, 0,
+                          "atls client sent an invalid record");
+            return NGX_DECLINED;
         }
     }
 }
@@ -248,34 +271,70 @@ ngx_http_atls_handshake_want(ngx_http_atls_handshake_t *hs)
 
 
 /*
- * Follows the records' boundaries.  Returns 1 when OpenSSL should look: at the
- * end of a record, or at a header that it is not going to like.
+ * Follows the records' boundaries.  NGX_OK: a record is at its end, OpenSSL
+ * should look; NGX_AGAIN: there has to be more; NGX_DECLINED: this is no TLS,
+ * whatever comes next; NGX_ERROR: nor can it be a record.
  */
 
-static ngx_uint_t
+static ngx_int_t
 ngx_http_atls_handshake_fed(ngx_http_atls_handshake_t *hs, u_char *data,
     size_t len)
 {
     if (hs->rest) {
         hs->rest -= len;
-        return hs->rest == 0;
+        return hs->rest ? NGX_AGAIN : NGX_OK;
     }
 
     ngx_memcpy(&hs->header[hs->header_len], data, len);
     hs->header_len += len;
 
-    if (hs->header_len < ATLS_HEADER_SIZE) {
-        return 0;
+    return ngx_http_atls_handshake_header(hs);
+}
+
+
+/* As far as it is there. */
+
+static ngx_int_t
+ngx_http_atls_handshake_header(ngx_http_atls_handshake_t *hs)
+{
+    u_char      *p;
+    ngx_uint_t   first;
+
+    p = hs->header;
+
+    if (p[0] < ATLS_CHANGE_CIPHER_SPEC || p[0] > ATLS_APPLICATION_DATA
+        || (hs->header_len > 1 && p[1] != 3))
+    {
+        return NGX_DECLINED;
     }
 
-    hs->header_len = 0;
-    hs->rest = (hs->header[3] << 8) + hs->header[4];
+    /* nobody begins with an alert, and none answers it */
 
-    return hs->rest == 0
-           || hs->header[0] < ATLS_CHANGE_CIPHER_SPEC
-           || hs->header[0] > ATLS_APPLICATION_DATA
-           || hs->header[1] != 3
-           || ATLS_HEADER_SIZE + hs->rest > ATLS_MAX_RECORD;
+    if (p[0] == ATLS_ALERT && !hs->begun) {
+        return NGX_DECLINED;
+    }
+
+    if (hs->header_len < ATLS_HEADER_SIZE) {
+        return NGX_AGAIN;
+    }
+
+    hs->rest = (p[3] << 8) + p[4];
+    hs->header_len = 0;
+
+    first = !hs->begun;
+    hs->begun = 1;
+
+    /* the first record is in the clear: RFC 8446, section 5.1 */
+
+    if (first && (hs->rest == 0 || hs->rest > ATLS_MAX_PLAINTEXT)) {
+        return NGX_ERROR;
+    }
+
+    if (ATLS_HEADER_SIZE + hs->rest > ATLS_MAX_RECORD) {
+        return NGX_ERROR;
+    }
+
+    return hs->rest ? NGX_AGAIN : NGX_OK;
 }
 
 
@@ -469,7 +528,16 @@ ngx_http_atls_handshake_output(ngx_http_atls_handshake_t *hs)
 void
 ngx_http_atls_handshake_sent(ngx_http_atls_handshake_t *hs)
 {
+    hs->answered = 1;
+
     (void) BIO_reset(SSL_get_wbio(hs->connection.ssl->connection));
+}
+
+
+ngx_uint_t
+ngx_http_atls_handshake_answered(ngx_http_atls_handshake_t *hs)
+{
+    return hs->answered;
 }
 
 

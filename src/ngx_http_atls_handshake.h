@@ -70,6 +70,10 @@ size_t ngx_http_atls_handshake_max(ngx_http_atls_handshake_t *hs);
 ngx_str_t ngx_http_atls_handshake_output(ngx_http_atls_handshake_t *hs);
 void ngx_http_atls_handshake_sent(ngx_http_atls_handshake_t *hs);
 
+/* Whether there was any. */
+
+ngx_uint_t ngx_http_atls_handshake_answered(ngx_http_atls_handshake_t *hs);
+
 /*
  * Tells the session what is known of it and of its client: when there is early
  * data, or else when the handshake is finished.

@@ -488,7 +488,7 @@ ngx_http_atls_post_shake(ngx_http_atls_post_t *post)
 
         /* what is no TLS at all gets no alert from the TLS stack */
 
-        if (post->fresh && !post->sealed) {
+        if (!ngx_http_atls_handshake_answered(post->handshake)) {
             post->body.status = NGX_HTTP_BAD_REQUEST;
             return NGX_ERROR;
         }
