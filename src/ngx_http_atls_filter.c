@@ -60,6 +60,10 @@ ngx_http_atls_header_filter(ngx_http_request_t *r)
         ngx_http_atls_filter_raw(r, inner->post);
     }
 
+    if (ngx_http_atls_inner_ends(inner)) {
+        r->keepalive = 0;
+    }
+
     /*
      * Core would make an absolute redirect of the scheme and the port that the
      * outer connection has come to.  It leaves alone what it does not know to
@@ -107,25 +111,40 @@ ngx_http_atls_filter_raw(ngx_http_request_t *r, ngx_http_atls_post_t *post)
 }
 
 
-/*
- * The response to a raw payload has no length: nothing else tells a broken one
- * from a whole one.
- */
-
 static ngx_int_t
 ngx_http_atls_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
+    ngx_uint_t              last;
     ngx_chain_t            *cl;
     ngx_http_atls_inner_t  *inner;
 
     inner = ngx_http_atls_inner_get(r->connection);
 
-    if (inner && inner->raw && r == r->main) {
-        for (cl = in; cl; cl = cl->next) {
-            if (cl->buf->last_buf) {
-                inner->raw->answered = 1;
-            }
-        }
+    if (inner == NULL || r != r->main) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    last = 0;
+
+    for (cl = in; cl; cl = cl->next) {
+        last |= cl->buf->last_buf;
+    }
+
+    if (last && inner->raw) {
+
+        /*
+         * The response to a raw payload has no length: nothing else tells a
+         * broken one from a whole one.
+         */
+
+        inner->raw->answered = 1;
+    }
+
+    if (last && (!r->keepalive || ngx_exiting || ngx_terminate)) {
+
+        /* core may linger on the connection now, and is to see its end */
+
+        ngx_http_atls_inner_readable(inner);
     }
 
     return ngx_http_next_body_filter(r, in);

@@ -10,6 +10,8 @@
 static ngx_int_t ngx_http_atls_handler_media_type(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atls_handler_session(ngx_http_atls_post_t *post,
     ngx_str_t *cookie, ngx_http_atls_owner_t *owner);
+static void ngx_http_atls_handler_check(ngx_http_atls_post_t *post,
+    u_char *id);
 
 
 static ngx_str_t  ngx_http_atls_media_types[] = {
@@ -162,6 +164,7 @@ ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
     if (rc == NGX_ABORT) {
 
         if (!ngx_http_atls_relayed(r->connection)) {
+            ngx_http_atls_handler_check(post, id);
             return NGX_ABORT;
         }
 
@@ -181,4 +184,31 @@ ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Before a POST is relayed: the other worker may go by an older configuration,
+ * in which the session's client was still let in.
+ */
+
+static void
+ngx_http_atls_handler_check(ngx_http_atls_post_t *post, u_char *id)
+{
+    ngx_shm_zone_t        *zone;
+    ngx_http_atls_view_t   view;
+
+    zone = post->main_conf->zone;
+
+    if (ngx_http_atls_session_view(zone, id, &view) != NGX_OK) {
+        return;
+    }
+
+    ngx_http_atls_post_find_target(post, &view.sni);
+
+    if (view.expired
+        || !ngx_http_atls_identity_view_valid(&view, post->target.tls))
+    {
+        ngx_http_atls_session_end(zone, id);
+    }
 }

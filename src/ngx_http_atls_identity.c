@@ -30,6 +30,8 @@ static ngx_int_t ngx_http_atls_identity_store(ngx_shm_zone_t *zone,
     ngx_http_atls_identity_t *identity);
 static void ngx_http_atls_identity_fields(ngx_http_atls_identity_t *identity,
     u_char *p);
+static uint64_t ngx_http_atls_identity_psk_policy(
+    ngx_http_atls_loc_conf_t *alcf, u_char *kept);
 
 
 typedef ngx_int_t (*ngx_http_atls_identity_pt)(ngx_connection_t *c,
@@ -323,8 +325,7 @@ ngx_uint_t
 ngx_http_atls_identity_valid(ngx_http_atls_session_t *session,
     ngx_http_atls_loc_conf_t *alcf)
 {
-    u_char                    buf[NGX_HTTP_ATLS_IDENTITY_MAX_PSK];
-    ngx_http_atls_identity_t  identity;
+    u_char  buf[NGX_HTTP_ATLS_IDENTITY_MAX_PSK];
 
     if (!session->psk) {
         return session->policy == alcf->policy;
@@ -335,11 +336,33 @@ ngx_http_atls_identity_valid(ngx_http_atls_session_t *session,
     }
 
     ngx_http_atls_session_kept(&session->identity, buf);
-    ngx_http_atls_identity_fields(&identity, buf);
 
-    return session->policy
-           == ngx_http_atls_psk_policy(alcf->psks,
-                          &identity.fields[NGX_HTTP_ATLS_IDENTITY_PSK]);
+    return session->policy == ngx_http_atls_identity_psk_policy(alcf, buf);
+}
+
+
+ngx_uint_t
+ngx_http_atls_identity_view_valid(ngx_http_atls_view_t *view,
+    ngx_http_atls_loc_conf_t *alcf)
+{
+    if (view->psk.len == 0) {
+        return view->policy == alcf->policy;
+    }
+
+    return view->policy
+           == ngx_http_atls_identity_psk_policy(alcf, view->psk.data);
+}
+
+
+static uint64_t
+ngx_http_atls_identity_psk_policy(ngx_http_atls_loc_conf_t *alcf, u_char *kept)
+{
+    ngx_http_atls_identity_t  identity;
+
+    ngx_http_atls_identity_fields(&identity, kept);
+
+    return ngx_http_atls_psk_policy(alcf->psks,
+                           &identity.fields[NGX_HTTP_ATLS_IDENTITY_PSK]);
 }
 
 

@@ -68,6 +68,8 @@ ngx_int_t ngx_http_atls_identity_get(ngx_http_atls_session_t *session,
 
 ngx_uint_t ngx_http_atls_identity_valid(ngx_http_atls_session_t *session,
     ngx_http_atls_loc_conf_t *alcf);
+ngx_uint_t ngx_http_atls_identity_view_valid(ngx_http_atls_view_t *view,
+    ngx_http_atls_loc_conf_t *alcf);
 
 /*
  * Is the client let in?  NGX_OK, or the status that a request has to be

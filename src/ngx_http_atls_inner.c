@@ -7,7 +7,8 @@
 #include "ngx_http_atls.h"
 
 
-#define NGX_HTTP_ATLS_IOVS  64
+#define NGX_HTTP_ATLS_IOVS          64
+#define NGX_HTTP_ATLS_PARKED_SHARE  4       /* a quarter of all connections */
 
 
 static ngx_int_t ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner,
@@ -16,7 +17,9 @@ static ngx_int_t ngx_http_atls_inner_info(ngx_http_atls_inner_t *inner,
     ngx_http_atls_session_t *session);
 static ssize_t ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf,
     size_t size);
+static ngx_uint_t ngx_http_atls_inner_lingers(ngx_http_atls_inner_t *inner);
 static ssize_t ngx_http_atls_inner_recv_end(ngx_http_atls_inner_t *inner);
+static ssize_t ngx_http_atls_inner_recv_eof(ngx_connection_t *c);
 static ngx_uint_t ngx_http_atls_inner_http2(ngx_http_atls_inner_t *inner,
     u_char *buf, size_t n);
 static ssize_t ngx_http_atls_inner_recv_chain(ngx_connection_t *c,
@@ -28,7 +31,10 @@ static ngx_chain_t *ngx_http_atls_inner_send_chain(ngx_connection_t *c,
 static ngx_chain_t *ngx_http_atls_inner_send_error(ngx_connection_t *c);
 static ssize_t ngx_http_atls_inner_gather(ngx_connection_t *c, ngx_chain_t *in,
     size_t max, struct iovec *iov, ngx_uint_t *niov);
+static void ngx_http_atls_inner_unpark(ngx_http_atls_inner_t *inner);
+static void ngx_http_atls_inner_lost(ngx_http_atls_inner_t *inner);
 static void ngx_http_atls_inner_closed(void *data);
+static ngx_uint_t ngx_http_atls_inner_kept(ngx_http_atls_inner_t *inner);
 
 
 /*
@@ -40,6 +46,10 @@ static void ngx_http_atls_inner_closed(void *data);
 static ngx_socket_t  ngx_http_atls_inner_fds[2] = {
     (ngx_socket_t) -1, (ngx_socket_t) -1
 };
+
+static ngx_queue_t   ngx_http_atls_inner_parked;   /* the oldest last */
+static ngx_uint_t    ngx_http_atls_inner_nparked;
+static ngx_uint_t    ngx_http_atls_inner_max_parked;
 
 
 ngx_int_t
@@ -66,7 +76,51 @@ ngx_http_atls_inner_init_worker(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    ngx_queue_init(&ngx_http_atls_inner_parked);
+
+    ngx_http_atls_inner_max_parked = cycle->connection_n
+                                     / NGX_HTTP_ATLS_PARKED_SHARE;
+
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_atls_inner_reserve(ngx_http_atls_post_t *post)
+{
+    ngx_connection_t  *c;
+
+    if (post->reserved) {
+        return NGX_OK;
+    }
+
+    c = ngx_get_connection(ngx_http_atls_inner_fds[0],
+                           post->request->connection->log);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+
+    c->shared = 1;
+
+    post->reserved = c;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_atls_inner_release(ngx_http_atls_post_t *post)
+{
+    ngx_connection_t  *c;
+
+    c = post->reserved;
+
+    if (c) {
+        post->reserved = NULL;
+
+        ngx_free_connection(c);
+        c->fd = (ngx_socket_t) -1;
+    }
 }
 
 
@@ -100,13 +154,14 @@ ngx_http_atls_inner_create(ngx_http_atls_post_t *post)
     log->data = NULL;
     log->action = NULL;
 
-    c = ngx_get_connection(ngx_http_atls_inner_fds[0], oc->log);
-    if (c == NULL) {
+    if (ngx_http_atls_inner_reserve(post) != NGX_OK) {
         ngx_destroy_pool(pool);
         return NGX_ERROR;
     }
 
-    c->shared = 1;
+    c = post->reserved;
+    post->reserved = NULL;
+
     c->pool = pool;
     c->log = log;
     pool->log = log;
@@ -157,6 +212,7 @@ ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner, ngx_connection_t *c,
     inner->post = post;
     inner->target = post->target;
     inner->early = (post->stage == ngx_http_atls_post_handshake);
+    inner->late = (ngx_exiting || ngx_terminate);
     inner->zone = post->main_conf->zone;
 
     c->type = SOCK_STREAM;
@@ -281,11 +337,49 @@ ngx_http_atls_inner_writable(ngx_http_atls_inner_t *inner)
 }
 
 
+/*
+ * Parked inner connections are many that a client can have with one connection
+ * to nginx: they are bounded, and the one that waits the longest goes first.
+ */
+
 void
 ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
 {
+    ngx_queue_t            *q;
+    ngx_http_atls_inner_t  *oldest;
+
     inner->post = NULL;
     inner->parked = 1;
+
+    ngx_queue_insert_head(&ngx_http_atls_inner_parked, &inner->queue);
+    ngx_http_atls_inner_nparked++;
+
+    if (ngx_http_atls_inner_nparked <= ngx_http_atls_inner_max_parked) {
+        return;
+    }
+
+    q = ngx_queue_last(&ngx_http_atls_inner_parked);
+    oldest = ngx_queue_data(q, ngx_http_atls_inner_t, queue);
+
+    ngx_log_error(NGX_LOG_WARN, oldest->connection->log, 0,
+                  "atls session is closed: %ui sessions are in the middle of "
+                  "a request", ngx_http_atls_inner_nparked);
+
+    ngx_http_atls_inner_unpark(oldest);
+
+    oldest->dropped = 1;
+
+    ngx_http_atls_inner_lost(oldest);
+}
+
+
+static void
+ngx_http_atls_inner_unpark(ngx_http_atls_inner_t *inner)
+{
+    if (inner->parked && !inner->dropped) {
+        ngx_queue_remove(&inner->queue);
+        ngx_http_atls_inner_nparked--;
+    }
 }
 
 
@@ -293,6 +387,8 @@ void
 ngx_http_atls_inner_resume(ngx_http_atls_inner_t *inner,
     ngx_http_atls_post_t *post)
 {
+    ngx_http_atls_inner_unpark(inner);
+
     inner->post = post;
     inner->parked = 0;
 
@@ -305,19 +401,28 @@ ngx_http_atls_inner_resume(ngx_http_atls_inner_t *inner,
 }
 
 
-ngx_uint_t
-ngx_http_atls_inner_receiving(ngx_http_atls_inner_t *inner)
+void
+ngx_http_atls_inner_last(ngx_http_atls_inner_t *inner)
 {
     ngx_http_request_t  *r;
 
-    if (inner->connection->data == inner->hc) {
-        return 0;
+    inner->last = 1;
+
+    /* its header may have been sent */
+
+    if (inner->connection->data != inner->hc) {
+        r = inner->connection->data;
+        r->keepalive = 0;
     }
+}
 
-    r = inner->connection->data;
 
-    return r->reading_body || r->discard_body
-           || r->http_state == NGX_HTTP_READING_REQUEST_STATE;
+ngx_uint_t
+ngx_http_atls_inner_ends(ngx_http_atls_inner_t *inner)
+{
+    return inner->last
+           || (inner->post
+               && ngx_http_atls_session_outlived(inner->post->session));
 }
 
 
@@ -333,20 +438,29 @@ ngx_http_atls_inner_waiting(ngx_http_atls_inner_t *inner)
 void
 ngx_http_atls_inner_abort(ngx_http_atls_inner_t *inner)
 {
+    ngx_http_atls_inner_unpark(inner);
+
+    inner->post = NULL;
+    inner->parked = 0;
+
+    ngx_http_atls_inner_lost(inner);
+}
+
+
+/*
+ * What a lost client looks like: to core's tests for broken connections, and
+ * to what receives or sends.
+ */
+
+static void
+ngx_http_atls_inner_lost(ngx_http_atls_inner_t *inner)
+{
     ngx_event_t       *rev, *wev;
     ngx_connection_t  *c;
 
     c = inner->connection;
     rev = c->read;
     wev = c->write;
-
-    inner->post = NULL;
-    inner->parked = 0;
-
-    /*
-     * What a lost client looks like: to core's tests for broken connections,
-     * and to whoever receives or sends.
-     */
 
     c->error = 1;
     rev->pending_eof = 1;
@@ -399,34 +513,25 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
     size_t                  len;
     ssize_t                 n;
     ngx_int_t               rc;
-    ngx_http_request_t     *r;
     ngx_http_atls_inner_t  *inner;
 
     inner = ngx_http_atls_inner_get(c);
 
-    if (inner->parked) {
+    if (inner->parked && !inner->dropped) {
         c->read->ready = 0;
         return NGX_AGAIN;
     }
 
-    if (inner->post == NULL) {
-        return 0;
+    if (inner->post == NULL || ngx_http_atls_inner_lingers(inner)) {
+        return ngx_http_atls_inner_recv_eof(c);
     }
 
-    /*
-     * A worker that is told to quit closes connections it would have kept, and
-     * reads what is left in them to no purpose.  Here that is of use: to the
-     * next inner connection.
-     */
+    if (c->data == inner->hc && ngx_http_atls_inner_ends(inner)) {
+        /* no more requests: what is not read is not served */
 
-    if (c->data != inner->hc) {
-        r = c->data;
+        ngx_http_atls_post_end_session(inner->post);
 
-        if (r->lingering_time && r->keepalive
-            && (ngx_exiting || ngx_terminate))
-        {
-            return 0;
-        }
+        return ngx_http_atls_inner_recv_eof(c);
     }
 
     if (inner->raw) {
@@ -477,41 +582,63 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
 
 
 /*
+ * Core reads from a connection that it is about to close, lest the peer lose
+ * the end of the response.  Here it would wait in vain, or for bytes that are
+ * of use to the next inner connection.
+ */
+
+static ngx_uint_t
+ngx_http_atls_inner_lingers(ngx_http_atls_inner_t *inner)
+{
+    ngx_http_request_t  *r;
+
+    if (inner->connection->data == inner->hc) {
+        return 0;
+    }
+
+    r = inner->connection->data;
+
+    return r->lingering_time && !r->discard_body;
+}
+
+
+/*
  * The POST has no more.  An inner connection between requests closes, which
  * says nothing on the wire, and so does one that only waits for its end.  A
- * request that is not received to its end waits for the next POST.
+ * request that is not received to its end waits for the next POST; but not in a
+ * worker that is told to quit, unless it has waited there before: the session
+ * would keep the worker, and what the worker goes by, for as long as it likes.
  */
 
 static ssize_t
 ngx_http_atls_inner_recv_end(ngx_http_atls_inner_t *inner)
 {
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
+    ngx_connection_t  *c;
 
     c = inner->connection;
 
-    if (inner->raw || inner->post->closing) {
-        return 0;
-    }
-
-    if (c->data == inner->hc) {
-
-        if (inner->preface == 0 || c->requests) {
-            return 0;
-        }
-
-    } else {
-        r = c->data;
-
-        if (r->lingering_time && !r->discard_body) {
-            return 0;
-        }
+    if (inner->raw || inner->late || inner->post->closing
+        || (c->data == inner->hc && (inner->preface == 0 || c->requests)))
+    {
+        return ngx_http_atls_inner_recv_eof(c);
     }
 
     c->read->ready = 0;
     ngx_http_atls_post_park(inner->post);
 
     return NGX_AGAIN;
+}
+
+
+/* As ngx_unix_recv() does it: core looks at more than the result. */
+
+static ssize_t
+ngx_http_atls_inner_recv_eof(ngx_connection_t *c)
+{
+    c->read->ready = 0;
+    c->read->eof = 1;
+
+    return 0;
 }
 
 
@@ -612,7 +739,7 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
 
     inner = ngx_http_atls_inner_get(c);
 
-    if (inner->parked) {
+    if (inner->parked && !inner->dropped) {
         inner->blocked = 1;
         c->write->ready = 0;
         return in;
@@ -730,10 +857,8 @@ ngx_http_atls_inner_closed(void *data)
 {
     ngx_http_atls_inner_t *inner = data;
 
-    ngx_uint_t         kept;
-    ngx_connection_t  *c;
-
     if (inner->parked) {
+        ngx_http_atls_inner_unpark(inner);
         ngx_http_atls_session_abandon(inner->zone, inner->info.id, inner);
         return;
     }
@@ -742,12 +867,32 @@ ngx_http_atls_inner_closed(void *data)
         return;
     }
 
+    ngx_http_atls_post_inner_closed(inner->post,
+                                    ngx_http_atls_inner_kept(inner));
+}
+
+
+/*
+ * Is the session to go on?  Not if anything that the inner connection has
+ * received is left without an answer, or an answer without its end.
+ */
+
+static ngx_uint_t
+ngx_http_atls_inner_kept(ngx_http_atls_inner_t *inner)
+{
+    ngx_connection_t  *c;
+
     c = inner->connection;
 
-    kept = inner->kept || c->idle
-           || (inner->raw && inner->raw->ended
-               && (inner->raw->answered || inner->post->bad_gateway))
-           || (c->requests == 0 && inner->preface == 0);
+    if (inner->kept || c->idle || (c->requests == 0 && inner->preface == 0)) {
+        return 1;
+    }
 
-    ngx_http_atls_post_inner_closed(inner->post, kept);
+    if (inner->raw == NULL || !inner->raw->ended) {
+        return 0;
+    }
+
+    return inner->post->bad_gateway
+           || (inner->raw->answered && !c->buffered
+               && !c->error && !c->timedout);
 }

@@ -45,13 +45,20 @@ struct ngx_http_atls_inner_s {
 
     ngx_http_atls_listening_t  listening;
 
+    ngx_queue_t                queue;      /* of those that are parked */
+
     ngx_uint_t                 preface;    /* bytes of "PRI " received */
 
     unsigned                   early:1;    /* began with early data, and the
                                               handshake is not finished */
+    unsigned                   late:1;     /* began in a worker that had been
+                                              told to quit */
+    unsigned                   last:1;     /* its session ends with the request
+                                              in progress */
     unsigned                   kept:1;     /* nginx would have kept it alive */
     unsigned                   parked:1;   /* waits for its session's next POST;
                                               post is NULL */
+    unsigned                   dropped:1;  /* parked, and closed for others */
     unsigned                   blocked:1;  /* has something to send then */
 };
 
@@ -59,6 +66,15 @@ struct ngx_http_atls_inner_s {
 /* The sockets that inner connections seem to have; in each worker. */
 
 ngx_int_t ngx_http_atls_inner_init_worker(ngx_cycle_t *cycle);
+
+/*
+ * Sees to it that the POST can have an inner connection: to be called before
+ * anything is opened, as what is opened must be served.  NGX_ERROR, logged: no
+ * connections are left.  What is not used is given back by the second.
+ */
+
+ngx_int_t ngx_http_atls_inner_reserve(ngx_http_atls_post_t *post);
+void ngx_http_atls_inner_release(ngx_http_atls_post_t *post);
 
 /*
  * Makes the POST's inner connection and runs it.  NGX_ERROR, logged: there is
@@ -74,16 +90,22 @@ void ngx_http_atls_inner_writable(ngx_http_atls_inner_t *inner);
 
 /*
  * The POST is over and the request is not: it waits in this worker until the
- * session's next POST.
+ * session's next POST.  If too many wait, the one that has waited the longest
+ * is closed.
  */
 
 void ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner);
 void ngx_http_atls_inner_resume(ngx_http_atls_inner_t *inner,
     ngx_http_atls_post_t *post);
 
-/* Whether a request is in the middle of being received, as far as is known. */
+/*
+ * Its session ends with the request in progress: as it is past its time, or
+ * its client is not let in any more.  The second asks whether there is to be
+ * no other request.
+ */
 
-ngx_uint_t ngx_http_atls_inner_receiving(ngx_http_atls_inner_t *inner);
+void ngx_http_atls_inner_last(ngx_http_atls_inner_t *inner);
+ngx_uint_t ngx_http_atls_inner_ends(ngx_http_atls_inner_t *inner);
 
 /* Whether it is the client that has to go on: with a request, or its body. */
 

@@ -15,6 +15,7 @@ static ngx_uint_t ngx_http_atls_phase_allowed(ngx_http_atls_inner_t *inner,
 static ngx_int_t ngx_http_atls_phase_pin(ngx_http_request_t *r,
     ngx_http_atls_inner_t *inner);
 static void ngx_http_atls_phase_request_done(void *data);
+static ngx_uint_t ngx_http_atls_phase_received(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atls_phase_rewrite(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atls_phase_precontent(ngx_http_request_t *r);
 
@@ -240,9 +241,11 @@ ngx_http_atls_phase_request_done(void *data)
 
     inner = ngx_http_atls_inner_get(r->connection);
 
-    if (inner->post == NULL || !r->keepalive
+    if (inner->post == NULL || !(ngx_exiting || ngx_terminate)
+        || !r->keepalive || !r->done
         || r->connection->error || r->connection->timedout
-        || !(ngx_exiting || ngx_terminate))
+        || !ngx_http_atls_phase_received(r)
+        || ngx_http_atls_inner_ends(inner))
     {
         return;
     }
@@ -257,6 +260,32 @@ ngx_http_atls_phase_request_done(void *data)
     {
         inner->kept = 0;
     }
+}
+
+
+/*
+ * Has core read the request's body to its end, or discarded it?  What is left
+ * of it must not be taken for a request.
+ */
+
+static ngx_uint_t
+ngx_http_atls_phase_received(ngx_http_request_t *r)
+{
+    if (r->headers_in.content_length_n <= 0 && !r->headers_in.chunked) {
+        return 1;
+    }
+
+    if (r->reading_body || r->discard_body) {
+        return 0;
+    }
+
+    if (r->request_body && r->request_body->post_handler) {
+        return r->request_body->rest == 0;
+    }
+
+    /* counted down as it is discarded */
+
+    return r->headers_in.content_length_n == 0;
 }
 
 

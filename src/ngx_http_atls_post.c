@@ -51,7 +51,7 @@ static void ngx_http_atls_post_fail(ngx_http_atls_post_t *post,
 static void ngx_http_atls_post_abort_inner(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_drop_session(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_release(ngx_http_atls_post_t *post);
-static ngx_uint_t ngx_http_atls_post_used_up(ngx_http_atls_post_t *post);
+static ngx_uint_t ngx_http_atls_post_unused(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_cleanup(void *data);
 
 
@@ -587,20 +587,28 @@ ngx_http_atls_post_early(ngx_http_atls_post_t *post)
 static void
 ngx_http_atls_post_target(ngx_http_atls_post_t *post)
 {
-    ngx_str_t            name;
+    ngx_str_t  name;
+
+    name.len = post->session->sni_len;
+    name.data = post->session->sni;
+
+    ngx_http_atls_post_find_target(post, &name);
+}
+
+
+void
+ngx_http_atls_post_find_target(ngx_http_atls_post_t *post, ngx_str_t *name)
+{
     ngx_http_request_t  *r;
 
     r = post->request;
 
     ngx_http_atls_sni_target(r, &post->target);
 
-    if (post->session->sni_len) {
-        name.len = post->session->sni_len;
-        name.data = post->session->sni;
-
+    if (name->len) {
         ngx_http_atls_sni_select(&post->target,
                                  r->http_connection->addr_conf->virtual_names,
-                                 &name, r->connection->log);
+                                 name, r->connection->log);
     }
 }
 
@@ -610,21 +618,35 @@ ngx_http_atls_post_target(ngx_http_atls_post_t *post)
 static ngx_int_t
 ngx_http_atls_post_open(ngx_http_atls_post_t *post)
 {
+    ngx_uint_t                last;
     ngx_http_atls_session_t  *session;
 
     session = post->session;
 
     ngx_http_atls_post_target(post);
 
-    if (!ngx_http_atls_identity_valid(session, post->target.tls)) {
+    last = !ngx_http_atls_identity_valid(session, post->target.tls);
+
+    if (session->inner) {
+
+        /* a request that is in progress may end, its session then does */
+
+        last |= session->closing || ngx_http_atls_session_expired(session);
+
+    } else if (last) {
         ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
                       "atls session ends, as its client has to be verified "
-                      "anew");
+                      "again");
 
         ngx_http_atls_session_remove(post->main_conf->zone, session);
         post->session = NULL;
 
         return NGX_HTTP_ATLS_GONE;
+
+    } else if (post->inner == NULL
+               && ngx_http_atls_inner_reserve(post) != NGX_OK)
+    {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     if (atls_channel_init(&post->channel, &session->state) != ATLS_OK) {
@@ -642,9 +664,12 @@ ngx_http_atls_post_open(ngx_http_atls_post_t *post)
 
     if (post->inner) {
         post->inner->early = 0;
-    }
 
-    if (session->closing && post->inner == NULL) {
+        if (last) {
+            ngx_http_atls_inner_last(post->inner);
+        }
+
+    } else if (session->closing) {
         post->closing = 1;
         post->ended = 1;
     }
@@ -696,6 +721,15 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
 
     if (rc == NGX_ERROR) {
         return post->refused ? NGX_DONE : NGX_ERROR;
+    }
+
+    if (rc == NGX_AGAIN && post->taken && (ngx_exiting || ngx_terminate)) {
+
+        /* between requests: a worker that is told to quit waits for no more */
+
+        ngx_http_atls_post_end_session(post);
+
+        return post->closing ? NGX_DONE : NGX_AGAIN;
     }
 
     if (rc != NGX_OK) {
@@ -783,6 +817,7 @@ ngx_http_atls_post_take(ngx_http_atls_post_t *post, size_t len)
 {
     post->plain += len;
     post->plain_len -= len;
+    post->taken = 1;
 }
 
 
@@ -951,20 +986,26 @@ ngx_http_atls_post_park(ngx_http_atls_post_t *post)
 
 
 void
+ngx_http_atls_post_end_session(ngx_http_atls_post_t *post)
+{
+    /* while there is a handshake, the end has to wait for it */
+
+    if (post->stage == ngx_http_atls_post_handshake && !post->failed) {
+        post->session->closing = 1;
+
+    } else {
+        post->closing = 1;
+    }
+}
+
+
+void
 ngx_http_atls_post_inner_closed(ngx_http_atls_post_t *post, ngx_uint_t kept)
 {
     post->inner = NULL;
 
     if (!kept) {
-
-        /* while there is a handshake, the end has to wait for it */
-
-        if (post->stage == ngx_http_atls_post_handshake && !post->failed) {
-            post->session->closing = 1;
-
-        } else {
-            post->closing = 1;
-        }
+        ngx_http_atls_post_end_session(post);
     }
 
     if (post->event.posted) {
@@ -1087,6 +1128,8 @@ ngx_http_atls_post_finish(ngx_http_atls_post_t *post)
     if (post->event.posted) {
         ngx_delete_posted_event(&post->event);
     }
+
+    ngx_http_atls_inner_release(post);
 
     post->stage = ngx_http_atls_post_done;
 
@@ -1329,9 +1372,10 @@ ngx_http_atls_post_drop_session(ngx_http_atls_post_t *post)
 
 
 /*
- * Before its time: a session goes on only if both ends are sure to agree on
- * all sequence numbers, that is, if nothing of the body was used, or all of it
- * and nothing sealed.
+ * Before its time: a session goes on only if nothing of the body was used, or
+ * all of it, and nobody has taken plaintext of it.  Else bytes would be missing
+ * from the middle of the client's stream: who is on the path may tell the
+ * client that the POST was served.
  */
 
 static void
@@ -1341,19 +1385,11 @@ ngx_http_atls_post_release(ngx_http_atls_post_t *post)
         ngx_delete_posted_event(&post->event);
     }
 
+    ngx_http_atls_inner_release(post);
+
     if (post->stage == ngx_http_atls_post_done) {
         return;
     }
-
-    /* a request that is lost before its end takes the session with it */
-
-    if (post->inner
-        && (post->parking || ngx_http_atls_inner_receiving(post->inner)))
-    {
-        post->closing = 1;
-    }
-
-    ngx_http_atls_post_abort_inner(post);
 
     if (post->stage == ngx_http_atls_post_begins && post->session) {
 
@@ -1366,9 +1402,7 @@ ngx_http_atls_post_release(ngx_http_atls_post_t *post)
         post->session = NULL;
 
     } else if (post->stage == ngx_http_atls_post_established
-        && !post->sealed && !post->closing && !post->refused
-        && !post->channel.state->answer_owed
-        && ngx_http_atls_post_used_up(post))
+               && ngx_http_atls_post_unused(post))
     {
         (void) ngx_http_atls_post_give_back(post);
     }
@@ -1379,11 +1413,20 @@ ngx_http_atls_post_release(ngx_http_atls_post_t *post)
 }
 
 
-/* Is the whole body opened?  An inner request need not have asked for more. */
+/*
+ * Do both ends agree on all sequence numbers, and has no plaintext been taken?
+ * Then the whole body is opened, and there was nothing for an inner request.
+ */
 
 static ngx_uint_t
-ngx_http_atls_post_used_up(ngx_http_atls_post_t *post)
+ngx_http_atls_post_unused(ngx_http_atls_post_t *post)
 {
+    if (post->taken || post->sealed || post->closing || post->refused
+        || post->channel.state->answer_owed)
+    {
+        return 0;
+    }
+
     if (post->ended) {
         return 1;
     }

@@ -32,6 +32,7 @@ struct ngx_http_atls_post_s {
     ngx_http_atls_handshake_t  *handshake;
     atls_channel_t              channel;       /* of an established session */
     ngx_http_atls_inner_t      *inner;
+    ngx_connection_t           *reserved;      /* for an inner connection */
 
     ngx_http_atls_body_t        body;
     ngx_http_atls_answer_t      answer;
@@ -45,6 +46,7 @@ struct ngx_http_atls_post_s {
     unsigned                    fresh:1;       /* the session is new */
     unsigned                    pending:1;     /* the body has the session's */
     unsigned                    ended:1;       /* no more plaintext */
+    unsigned                    taken:1;       /* some plaintext was */
     unsigned                    sealed:1;      /* there are records of ours */
     unsigned                    refused:1;     /* a record was: see channel */
     unsigned                    failed:1;      /* the handshake has */
@@ -58,6 +60,11 @@ struct ngx_http_atls_post_s {
 /* NULL: no memory.  What it has is released with the request. */
 
 ngx_http_atls_post_t *ngx_http_atls_post_create(ngx_http_request_t *r);
+
+/* Sets post->target, of where it has come to and a name that was asked for. */
+
+void ngx_http_atls_post_find_target(ngx_http_atls_post_t *post,
+    ngx_str_t *name);
 
 /* The handler of the request's body, when its session, if any, is taken. */
 
@@ -90,6 +97,10 @@ ngx_int_t ngx_http_atls_post_seal(ngx_http_atls_post_t *post,
 /* The largest plaintext of one record. */
 
 size_t ngx_http_atls_post_record_max(ngx_http_atls_post_t *post);
+
+/* The session ends with this POST. */
+
+void ngx_http_atls_post_end_session(ngx_http_atls_post_t *post);
 
 /*
  * The inner connection was closed; kept: it was idle, its session goes on.

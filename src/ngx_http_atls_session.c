@@ -53,8 +53,6 @@ static ngx_http_atls_session_t **ngx_http_atls_session_bucket(
     ngx_http_atls_table_t *table, u_char *id);
 static ngx_http_atls_session_t *ngx_http_atls_session_find(
     ngx_http_atls_table_t *table, u_char *id);
-static ngx_uint_t ngx_http_atls_session_expired(
-    ngx_http_atls_session_t *session);
 static ngx_uint_t ngx_http_atls_session_orphan(
     ngx_http_atls_session_t *session);
 static void ngx_http_atls_session_sweep(ngx_event_t *ev);
@@ -447,6 +445,84 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id, uint64_t endpoint,
 }
 
 
+ngx_uint_t
+ngx_http_atls_session_outlived(ngx_http_atls_session_t *session)
+{
+    return ngx_time() - session->created >= session->lifetime;
+}
+
+
+ngx_uint_t
+ngx_http_atls_session_expired(ngx_http_atls_session_t *session)
+{
+    return ngx_time() - session->used >= session->timeout
+           || ngx_http_atls_session_outlived(session);
+}
+
+
+ngx_int_t
+ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
+    ngx_http_atls_view_t *view)
+{
+    ngx_int_t                 rc;
+    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_session_t  *session;
+
+    z = zone->data;
+    rc = NGX_DECLINED;
+
+    view->sni.data = view->data;
+    view->psk.data = view->data + NGX_HTTP_ATLS_VIEW_LEN;
+    view->psk.len = 0;
+
+    ngx_shmtx_lock(&z->shpool->mutex);
+
+    session = ngx_http_atls_session_find(z->table, id);
+
+    if (session && session->established && !session->busy
+        && session->sni_len <= NGX_HTTP_ATLS_VIEW_LEN
+        && (!session->psk || session->identity.len <= NGX_HTTP_ATLS_VIEW_LEN))
+    {
+        rc = NGX_OK;
+
+        view->policy = session->policy;
+        view->expired = ngx_http_atls_session_expired(session);
+
+        view->sni.len = session->sni_len;
+        ngx_memcpy(view->sni.data, session->sni, session->sni_len);
+
+        if (session->psk) {
+            view->psk.len = session->identity.len;
+            ngx_http_atls_session_kept(&session->identity, view->psk.data);
+        }
+    }
+
+    ngx_shmtx_unlock(&z->shpool->mutex);
+
+    return rc;
+}
+
+
+void
+ngx_http_atls_session_end(ngx_shm_zone_t *zone, u_char *id)
+{
+    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_session_t  *session;
+
+    z = zone->data;
+
+    ngx_shmtx_lock(&z->shpool->mutex);
+
+    session = ngx_http_atls_session_find(z->table, id);
+
+    if (session && !session->busy) {
+        session->closing = 1;
+    }
+
+    ngx_shmtx_unlock(&z->shpool->mutex);
+}
+
+
 void
 ngx_http_atls_session_put(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session)
@@ -728,18 +804,6 @@ ngx_http_atls_session_find(ngx_http_atls_table_t *table, u_char *id)
     }
 
     return NULL;
-}
-
-
-static ngx_uint_t
-ngx_http_atls_session_expired(ngx_http_atls_session_t *session)
-{
-    time_t  now;
-
-    now = ngx_time();
-
-    return now - session->used >= session->timeout
-           || now - session->created >= session->lifetime;
 }
 
 

@@ -22,6 +22,7 @@
 #define NGX_HTTP_ATLS_ID_LEN        16      /* random bytes */
 #define NGX_HTTP_ATLS_COOKIE_LEN    22      /* the same in base64url */
 #define NGX_HTTP_ATLS_SNI_LEN       64      /* longer names are kept apart */
+#define NGX_HTTP_ATLS_VIEW_LEN      256     /* of a name in a view */
 
 
 /*
@@ -60,7 +61,8 @@ struct ngx_http_atls_session_s {
     unsigned                    busy:1;
     unsigned                    established:1;
     unsigned                    closing:1;     /* its inner connection closed
-                                                  while no POST was there */
+                                                  while no POST was there; of a
+                                                  resident: ends with it */
     unsigned                    reused:1;      /* resumed from a ticket */
     unsigned                    psk:1;         /* of a pre-shared key */
     unsigned                    alpn:2;        /* see ngx_http_atls_ssl.h */
@@ -128,6 +130,35 @@ ngx_http_atls_session_t *ngx_http_atls_session_create(
 ngx_int_t ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
     uint64_t endpoint, ngx_http_atls_session_t **session,
     ngx_http_atls_owner_t *owner);
+
+/*
+ * Whether a session of the caller's is past its lifetime; and whether it is
+ * that, or has been idle for too long when it was taken.
+ */
+
+ngx_uint_t ngx_http_atls_session_outlived(ngx_http_atls_session_t *session);
+ngx_uint_t ngx_http_atls_session_expired(ngx_http_atls_session_t *session);
+
+/*
+ * What is to be known of a session that another worker serves: is it to go on?
+ * NGX_DECLINED: it is gone, or its handshake is not finished.
+ */
+
+typedef struct {
+    uint64_t                    policy;
+    ngx_str_t                   sni;
+    ngx_str_t                   psk;           /* kept identity; empty: none */
+    ngx_uint_t                  expired;
+
+    u_char                      data[2 * NGX_HTTP_ATLS_VIEW_LEN];
+} ngx_http_atls_view_t;
+
+ngx_int_t ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
+    ngx_http_atls_view_t *view);
+
+/* It is to end with the request that it is in the middle of. */
+
+void ngx_http_atls_session_end(ngx_shm_zone_t *zone, u_char *id);
 
 /* Gives a session back. */
 
