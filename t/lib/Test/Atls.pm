@@ -64,6 +64,7 @@ sub new {
         ports   => {},
         daemons => [],
         allowed => [],
+        conf    => 'nginx.conf',
         pid     => undef,
         %args,
     }, $class;
@@ -324,14 +325,14 @@ sub run {
     my $from = length $self->read_file('error.log');
     unlink $self->path('nginx.pid');
 
-    $self->{pid} = $self->_start_nginx('-c', $self->path('nginx.conf'),
+    $self->{pid} = $self->_start_nginx('-c', $self->path($self->{conf}),
+                                       $self->_options(),
                                        { stderr => $self->path('stderr') });
 
     $self->wait_for(sub {
         $self->_died() and return 1;
-        my $log = substr($self->read_file('error.log'), $from);
-        my $started = () = $log =~ /start worker process \d+/g;
-        return -s $self->path('nginx.pid') && $started >= $self->{workers};
+        return -s $self->path('nginx.pid')
+               && $self->_started($from) >= $self->{workers};
     }, 20);
 
     if (!$self->{pid} || !-s $self->path('nginx.pid')) {
@@ -341,6 +342,20 @@ sub run {
     }
 
     return $self;
+}
+
+
+sub _options { }
+
+
+# How many workers the log tells of, from there on.
+
+sub _started {
+    my ($self, $from) = @_;
+
+    my $log = substr($self->read_file('error.log'), $from);
+
+    return scalar(() = $log =~ /start worker process \d+/g);
 }
 
 
