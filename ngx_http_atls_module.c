@@ -30,6 +30,10 @@ static ngx_uint_t ngx_http_atls_has_handler(ngx_http_core_loc_conf_t *clcf);
 static ngx_uint_t ngx_http_atls_has_return(ngx_conf_t *cf);
 static char *ngx_http_atls_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_atls_set_enum(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_atls_set_bitmask(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_atls_check_buffer_size(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_atls_check_seconds(ngx_conf_t *cf, void *post,
@@ -67,7 +71,7 @@ static ngx_conf_post_t  ngx_http_atls_buffer_size_post =
     { ngx_http_atls_check_buffer_size };
 
 static ngx_conf_post_t  ngx_http_atls_note_post =
-    { ngx_http_atls_ssl_note };
+    { ngx_http_atls_note };
 
 static ngx_conf_post_t  ngx_http_atls_seconds_post =
     { ngx_http_atls_check_seconds };
@@ -83,7 +87,7 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, enable),
-      NULL },
+      &ngx_http_atls_note_post },
 
     { ngx_string("atls_zone"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -122,7 +126,7 @@ static ngx_command_t  ngx_http_atls_commands[] = {
 
     { ngx_string("atls_protocols"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_conf_set_bitmask_slot,
+      ngx_http_atls_set_bitmask,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, protocols),
       &ngx_http_atls_protocols },
@@ -139,7 +143,7 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, prefer_server_ciphers),
-      NULL },
+      &ngx_http_atls_note_post },
 
     { ngx_string("atls_ecdh_curve"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -164,7 +168,7 @@ static ngx_command_t  ngx_http_atls_commands[] = {
 
     { ngx_string("atls_verify_client"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_atls_set_enum,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, verify),
       &ngx_http_atls_verify },
@@ -174,7 +178,7 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       ngx_conf_set_num_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, verify_depth),
-      NULL },
+      &ngx_http_atls_note_post },
 
     { ngx_string("atls_client_certificate"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -209,7 +213,7 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, stapling),
-      NULL },
+      &ngx_http_atls_note_post },
 
     { ngx_string("atls_stapling_file"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -223,21 +227,21 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, stapling_responder),
-      NULL },
+      &ngx_http_atls_note_post },
 
     { ngx_string("atls_stapling_verify"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, stapling_verify),
-      NULL },
+      &ngx_http_atls_note_post },
 
     { ngx_string("atls_session_tickets"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, session_tickets),
-      NULL },
+      &ngx_http_atls_note_post },
 
     { ngx_string("atls_session_ticket_key"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -251,7 +255,7 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, early_data),
-      NULL },
+      &ngx_http_atls_note_post },
 
     { ngx_string("atls_cookie"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
@@ -290,7 +294,7 @@ static ngx_command_t  ngx_http_atls_commands[] = {
 
     { ngx_string("atls_payload"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_atls_set_enum,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, payload),
       &ngx_http_atls_payloads },
@@ -358,6 +362,10 @@ ngx_http_atls_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_atls_postconfiguration(ngx_conf_t *cf)
 {
+    if (ngx_http_atls_note_unused(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_http_atls_take_blocks(cf);
 
     if (ngx_http_atls_filter_init(cf) != NGX_OK) {
@@ -434,6 +442,7 @@ ngx_http_atls_create_loc_conf(ngx_conf_t *cf)
      *     conf->ssl = NULL;
      *     conf->outer = NULL;
      *     conf->loc_conf = NULL;
+     *     conf->used = 0;
      *     conf->content_handler = NULL;
      *     conf->pinned = 0;
      *     conf->location = 0;
@@ -504,6 +513,8 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_atls_merge_tls(conf, prev);
 
     /* not inherited */
+
+    conf->used = (conf->enable != NGX_CONF_UNSET);
 
     if (conf->enable == NGX_CONF_UNSET) {
         conf->enable = 0;
@@ -641,15 +652,24 @@ ngx_http_atls_take_blocks(ngx_conf_t *cf)
 static char *
 ngx_http_atls_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 {
+    ngx_http_atls_note_t      *note;
     ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_atls_loc_conf_t  *outer;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (ngx_http_atls_ssl_on(cf)) {
+        note = ngx_http_atls_note_name(cf, conf, "atls");
+
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"atls\" of the location \"%V\" can't be used with "
-                      "\"ssl on\", use \"listen ... ssl\"", &clcf->name);
+                      "\"ssl on\", use \"listen ... ssl\" in %V:%ui",
+                      &clcf->name, &note->file, note->line);
         return NGX_CONF_ERROR;
+    }
+
+    for (outer = conf->outer; outer; outer = outer->outer) {
+        outer->used = 1;
     }
 
     if (ngx_http_atls_default_zone(cf) != NGX_CONF_OK) {
@@ -663,9 +683,12 @@ ngx_http_atls_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
     clcf->handler = ngx_http_atls_handler;
 
     if (conf->payload == NGX_HTTP_ATLS_PAYLOAD_RAW && !conf->pinned) {
+        note = ngx_http_atls_note_name(cf, conf, "atls_payload");
+
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"atls_payload raw\" needs a content handler, such as "
-                      "\"proxy_pass\", in the location \"%V\"", &clcf->name);
+                      "\"proxy_pass\", in the location \"%V\" in %V:%ui",
+                      &clcf->name, &note->file, note->line);
         return NGX_CONF_ERROR;
     }
 
@@ -835,6 +858,30 @@ ngx_http_atls_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* These have no post handlers. */
+
+static char *
+ngx_http_atls_set_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *rv;
+
+    rv = ngx_conf_set_enum_slot(cf, cmd, conf);
+
+    return rv == NGX_CONF_OK ? ngx_http_atls_note(cf, NULL, NULL) : rv;
+}
+
+
+static char *
+ngx_http_atls_set_bitmask(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *rv;
+
+    rv = ngx_conf_set_bitmask_slot(cf, cmd, conf);
+
+    return rv == NGX_CONF_OK ? ngx_http_atls_note(cf, NULL, NULL) : rv;
+}
+
+
 static char *
 ngx_http_atls_check_buffer_size(ngx_conf_t *cf, void *post, void *data)
 {
@@ -847,7 +894,7 @@ ngx_http_atls_check_buffer_size(ngx_conf_t *cf, void *post, void *data)
         return NGX_CONF_ERROR;
     }
 
-    return NGX_CONF_OK;
+    return ngx_http_atls_note(cf, post, data);
 }
 
 
@@ -860,7 +907,7 @@ ngx_http_atls_check_seconds(ngx_conf_t *cf, void *post, void *data)
         return "must be at least a second";
     }
 
-    return NGX_CONF_OK;
+    return ngx_http_atls_note(cf, post, data);
 }
 
 
@@ -873,7 +920,7 @@ ngx_http_atls_check_msec(ngx_conf_t *cf, void *post, void *data)
         return "must be at least a millisecond";
     }
 
-    return NGX_CONF_OK;
+    return ngx_http_atls_note(cf, post, data);
 }
 
 

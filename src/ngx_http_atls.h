@@ -20,6 +20,7 @@
  *   ngx_http_atls_phases       what inner requests and outer ones go through
  *   ngx_http_atls_filter       the headers of their responses
  *   ngx_http_atls_raw          atls_payload raw
+ *   ngx_http_atls_note         where directives are
  *   ngx_http_atls_ssl          certificates and all that is set in an SSL_CTX
  *   ngx_http_atls_endpoint     what endpoints are known by
  *   ngx_http_atls_sni          the server that a ClientHello asks for
@@ -69,16 +70,6 @@ typedef struct ngx_http_atls_psks_s       ngx_http_atls_psks_t;
 typedef struct ngx_http_atls_tickets_s    ngx_http_atls_tickets_t;
 
 
-/* Where a TLS directive is, for errors found after all is read. */
-
-typedef struct {
-    u_char                    *value;          /* identifies it */
-    ngx_str_t                  name;
-    ngx_str_t                  file;
-    ngx_uint_t                 line;
-} ngx_http_atls_note_t;
-
-
 /* A location with "atls on", as it is known to other workers. */
 
 typedef struct {
@@ -89,17 +80,30 @@ typedef struct {
 } ngx_http_atls_endpoint_t;
 
 
+typedef struct ngx_http_atls_loc_conf_s  ngx_http_atls_loc_conf_t;
+
+
+/* Where a directive is. */
+
+typedef struct {
+    ngx_http_atls_loc_conf_t  *conf;           /* the level */
+    ngx_uint_t                 in_location;    /* 1: that is a location */
+    u_char                    *value;          /* the first one */
+    ngx_str_t                  name;
+    ngx_str_t                  file;
+    ngx_uint_t                 line;
+} ngx_http_atls_note_t;
+
+
 typedef struct {
     ngx_shm_zone_t            *zone;           /* NULL: no "atls on" at all */
     ngx_uint_t                 max_handshakes; /* in flight in each worker */
     ngx_array_t                endpoints;      /* ngx_http_atls_endpoint_t */
     ngx_array_t                blocks;         /* in endpoints: "if" ... */
-    ngx_array_t                notes;          /* lines of TLS directives */
+    ngx_array_t                notes;          /* ngx_http_atls_note_t */
     ngx_uint_t                 early_data;     /* 1: on, somewhere */
 } ngx_http_atls_main_conf_t;
 
-
-typedef struct ngx_http_atls_loc_conf_s  ngx_http_atls_loc_conf_t;
 
 struct ngx_http_atls_loc_conf_s {
     ngx_flag_t                 enable;
@@ -146,6 +150,7 @@ struct ngx_http_atls_loc_conf_s {
 
     ngx_http_atls_loc_conf_t  *outer;          /* one level up */
     void                     **loc_conf;
+    ngx_uint_t                 used;           /* 1: "atls" is in it */
 
     /* derived, of a location with "atls on" */
 
@@ -182,6 +187,7 @@ extern ngx_module_t  ngx_http_atls_module;
 #include "ngx_http_atls_mailbox.h"
 #include "ngx_http_atls_relay.h"
 #include "ngx_http_atls_relayed.h"
+#include "ngx_http_atls_note.h"
 #include "ngx_http_atls_ssl.h"
 #include "ngx_http_atls_endpoint.h"
 #include "ngx_http_atls_sni.h"

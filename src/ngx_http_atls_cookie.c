@@ -47,7 +47,7 @@ ngx_http_atls_cookie(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    return NGX_CONF_OK;
+    return ngx_http_atls_note(cf, NULL, NULL);
 }
 
 

@@ -11,6 +11,8 @@ static ngx_int_t ngx_http_atls_phase_post_read(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atls_phase_check(ngx_http_request_t *r,
     ngx_http_atls_inner_t *inner);
 static ngx_uint_t ngx_http_atls_phase_allowed(ngx_http_atls_inner_t *inner,
+    ngx_http_core_srv_conf_t *cscf);
+static ngx_uint_t ngx_http_atls_phase_met(ngx_http_atls_inner_t *inner,
     ngx_http_atls_loc_conf_t *alcf);
 static ngx_int_t ngx_http_atls_phase_pin(ngx_http_request_t *r,
     ngx_http_atls_inner_t *inner);
@@ -112,7 +114,6 @@ ngx_http_atls_phase_check(ngx_http_request_t *r, ngx_http_atls_inner_t *inner)
 {
     ngx_int_t                  rc;
     ngx_http_core_srv_conf_t  *cscf;
-    ngx_http_atls_loc_conf_t  *alcf;
 
     rc = ngx_http_atls_identity_check(inner->target.tls, &inner->info.identity,
                                       inner->info.verify_error,
@@ -123,16 +124,12 @@ ngx_http_atls_phase_check(ngx_http_request_t *r, ngx_http_atls_inner_t *inner)
 
     cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
 
-    if (inner->raw
-        || (cscf == inner->target.server && !inner->target.lent))
-    {
+    if (inner->raw) {
         return NGX_OK;
     }
 
-    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
-
     if ((inner->target.named && cscf != inner->target.server)
-        || !ngx_http_atls_phase_allowed(inner, alcf))
+        || !ngx_http_atls_phase_allowed(inner, cscf))
     {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "atls client attempted to request the server name "
@@ -145,12 +142,53 @@ ngx_http_atls_phase_check(ngx_http_request_t *r, ngx_http_atls_inner_t *inner)
 
 
 /*
- * Does what has let the client in do for a server whose directives were not
- * those of the handshake?
+ * The session may have been made at an endpoint of another server.  Then the
+ * client has to be one that this server's directives would let in, and those
+ * of all of its endpoints: who comes by them could be asked for more.
  */
 
 static ngx_uint_t
 ngx_http_atls_phase_allowed(ngx_http_atls_inner_t *inner,
+    ngx_http_core_srv_conf_t *cscf)
+{
+    ngx_uint_t                 i;
+    ngx_array_t               *endpoints;
+    ngx_http_atls_endpoint_t  *endpoint;
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    if (inner->target.srv_conf == cscf->ctx->srv_conf) {
+        return 1;
+    }
+
+    alcf = cscf->ctx->loc_conf[ngx_http_atls_module.ctx_index];
+
+    if (!ngx_http_atls_phase_met(inner, alcf)) {
+        return 0;
+    }
+
+    endpoints = &alcf->endpoints;
+    endpoint = endpoints->elts;
+
+    for (i = 0; i < endpoints->nelts; i++) {
+
+        alcf = endpoint[i].loc_conf[ngx_http_atls_module.ctx_index];
+
+        if (!ngx_http_atls_phase_met(inner, alcf)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/*
+ * Does what has let the client in do for directives that were not those of the
+ * handshake?
+ */
+
+static ngx_uint_t
+ngx_http_atls_phase_met(ngx_http_atls_inner_t *inner,
     ngx_http_atls_loc_conf_t *alcf)
 {
     ngx_str_t                 *psk;

@@ -117,7 +117,7 @@ ngx_http_atls_psk_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     alcf->psks = psks;
 
-    return NGX_CONF_OK;
+    return ngx_http_atls_note(cf, NULL, NULL);
 }
 
 

@@ -31,7 +31,6 @@ ngx_http_atls_sni_target(ngx_http_request_t *r, ngx_http_atls_target_t *target)
     target->named = 0;
     target->conf = alcf->loc_conf[ngx_http_atls_module.ctx_index];
     target->tls = target->conf;
-    target->lent = 0;
     target->srv_conf = r->srv_conf;
     target->loc_conf = alcf->loc_conf;
 }
@@ -82,9 +81,6 @@ ngx_http_atls_sni_select(ngx_http_atls_target_t *target,
 
     if (alcf->ssl) {
         target->tls = alcf;
-
-    } else {
-        target->lent = 1;
     }
 }
 

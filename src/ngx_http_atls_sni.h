@@ -24,7 +24,6 @@ typedef struct {
     ngx_uint_t                 named;          /* 1: found by its name */
     ngx_http_atls_loc_conf_t  *conf;           /* of the endpoint */
     ngx_http_atls_loc_conf_t  *tls;            /* TLS and verify directives */
-    ngx_uint_t                 lent;           /* 1: tls is not the server's */
 
     /* of the endpoint's location, for requests that are pinned to it */
     void                     **srv_conf;

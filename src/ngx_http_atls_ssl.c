@@ -33,10 +33,6 @@ static int ngx_http_atls_ssl_alpn_select(ngx_ssl_conn_t *ssl,
     unsigned int inlen, void *arg);
 static int ngx_http_atls_ssl_servername(ngx_ssl_conn_t *ssl, int *ad,
     void *arg);
-static ngx_http_atls_note_t *ngx_http_atls_ssl_noted(ngx_conf_t *cf,
-    ngx_str_t *value);
-static ngx_int_t ngx_http_atls_ssl_refuse(ngx_conf_t *cf,
-    ngx_http_atls_note_t *note);
 
 
 static ngx_str_t  ngx_http_atls_ssl_sess_ctx = ngx_string("ATLS");
@@ -197,9 +193,12 @@ ngx_http_atls_ssl_certificates(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
             return NGX_OK;
         }
 
+        note = ngx_http_atls_note_name(cf, alcf, "atls");
+
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "no \"atls_certificate\" is defined for the location "
-                      "\"%V\" with \"atls on\"", &clcf->name);
+                      "\"%V\" with \"atls on\" in %V:%ui",
+                      &clcf->name, &note->file, note->line);
         return NGX_ERROR;
     }
 
@@ -211,7 +210,7 @@ ngx_http_atls_ssl_certificates(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "no \"atls_certificate_key\" is defined for certificate "
                       "\"%V\" of the location \"%V\"", cert, &clcf->name);
-        return ngx_http_atls_ssl_refuse(cf, ngx_http_atls_ssl_noted(cf, cert));
+        return ngx_http_atls_note_refuse(cf, ngx_http_atls_note_value(cf, cert));
     }
 
     key = alcf->certificate_keys->elts;
@@ -220,13 +219,13 @@ ngx_http_atls_ssl_certificates(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 
         /* the value becomes the file's full name */
 
-        note = ngx_http_atls_ssl_noted(cf, &cert[i]);
+        note = ngx_http_atls_note_value(cf, &cert[i]);
 
         if (ngx_ssl_certificate(cf, alcf->ssl, &cert[i], &key[i],
                                 alcf->passwords)
             != NGX_OK)
         {
-            return ngx_http_atls_ssl_refuse(cf, note);
+            return ngx_http_atls_note_refuse(cf, note);
         }
 
         /* which finds no fault with a key of another type */
@@ -235,7 +234,7 @@ ngx_http_atls_ssl_certificates(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
             ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0,
                           "\"%V\" is not the key of \"%V\"",
                           &key[i], &cert[i]);
-            return ngx_http_atls_ssl_refuse(cf, note);
+            return ngx_http_atls_note_refuse(cf, note);
         }
 
         /* other locations may have another key for it */
@@ -262,37 +261,40 @@ ngx_http_atls_ssl_clients(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
             && alcf->client_certificate.len == 0
             && alcf->trusted_certificate.len == 0)
         {
+            note = ngx_http_atls_note_name(cf, alcf, "atls_verify_client");
+
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "no \"atls_client_certificate\" or "
                           "\"atls_trusted_certificate\" for "
-                          "\"atls_verify_client\"");
+                          "\"atls_verify_client\" in %V:%ui",
+                          &note->file, note->line);
             return NGX_ERROR;
         }
 
-        note = ngx_http_atls_ssl_noted(cf, &alcf->client_certificate);
+        note = ngx_http_atls_note_value(cf, &alcf->client_certificate);
 
         if (ngx_ssl_client_certificate(cf, alcf->ssl,
                                        &alcf->client_certificate,
                                        alcf->verify_depth)
             != NGX_OK)
         {
-            return ngx_http_atls_ssl_refuse(cf, note);
+            return ngx_http_atls_note_refuse(cf, note);
         }
     }
 
-    note = ngx_http_atls_ssl_noted(cf, &alcf->trusted_certificate);
+    note = ngx_http_atls_note_value(cf, &alcf->trusted_certificate);
 
     if (ngx_ssl_trusted_certificate(cf, alcf->ssl, &alcf->trusted_certificate,
                                     alcf->verify_depth)
         != NGX_OK)
     {
-        return ngx_http_atls_ssl_refuse(cf, note);
+        return ngx_http_atls_note_refuse(cf, note);
     }
 
-    note = ngx_http_atls_ssl_noted(cf, &alcf->crl);
+    note = ngx_http_atls_note_value(cf, &alcf->crl);
 
     if (ngx_ssl_crl(cf, alcf->ssl, &alcf->crl) != NGX_OK) {
-        return ngx_http_atls_ssl_refuse(cf, note);
+        return ngx_http_atls_note_refuse(cf, note);
     }
 
     if (ngx_http_atls_psk_conf(cf, alcf) != NGX_OK) {
@@ -315,11 +317,11 @@ ngx_http_atls_ssl_tickets(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 
     if (alcf->session_ticket_keys) {
         file = alcf->session_ticket_keys->elts;
-        note = ngx_http_atls_ssl_noted(cf, file);
+        note = ngx_http_atls_note_value(cf, file);
     }
 
     if (ngx_http_atls_ticket_conf(cf, alcf) != NGX_OK) {
-        return ngx_http_atls_ssl_refuse(cf, note);
+        return ngx_http_atls_note_refuse(cf, note);
     }
 
     return NGX_OK;
@@ -346,19 +348,19 @@ ngx_http_atls_ssl_crypto(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
     if (ngx_ssl_ciphers(cf, alcf->ssl, &ciphers, alcf->prefer_server_ciphers)
         != NGX_OK)
     {
-        note = ngx_http_atls_ssl_noted(cf, &alcf->ciphers);
-        return ngx_http_atls_ssl_refuse(cf, note);
+        note = ngx_http_atls_note_value(cf, &alcf->ciphers);
+        return ngx_http_atls_note_refuse(cf, note);
     }
 
-    note = ngx_http_atls_ssl_noted(cf, &alcf->dhparam);
+    note = ngx_http_atls_note_value(cf, &alcf->dhparam);
 
     if (ngx_ssl_dhparam(cf, alcf->ssl, &alcf->dhparam) != NGX_OK) {
-        return ngx_http_atls_ssl_refuse(cf, note);
+        return ngx_http_atls_note_refuse(cf, note);
     }
 
     if (ngx_ssl_ecdh_curve(cf, alcf->ssl, &alcf->ecdh_curve) != NGX_OK) {
-        note = ngx_http_atls_ssl_noted(cf, &alcf->ecdh_curve);
-        return ngx_http_atls_ssl_refuse(cf, note);
+        note = ngx_http_atls_note_value(cf, &alcf->ecdh_curve);
+        return ngx_http_atls_note_refuse(cf, note);
     }
 
     if (ngx_http_atls_ssl_commands(cf, alcf) != NGX_OK) {
@@ -395,8 +397,8 @@ ngx_http_atls_ssl_commands(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         one.elts = &command[i];
 
         if (ngx_ssl_conf_commands(cf, alcf->ssl, &one) != NGX_OK) {
-            note = ngx_http_atls_ssl_noted(cf, &command[i].key);
-            return ngx_http_atls_ssl_refuse(cf, note);
+            note = ngx_http_atls_note_value(cf, &command[i].key);
+            return ngx_http_atls_note_refuse(cf, note);
         }
     }
 
@@ -426,8 +428,8 @@ ngx_http_atls_ssl_check_ciphers(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
                           "and ChaCha20-Poly1305 are",
                           SSL_CIPHER_get_name(cipher));
 
-            note = ngx_http_atls_ssl_noted(cf, &alcf->ciphers);
-            return ngx_http_atls_ssl_refuse(cf, note);
+            note = ngx_http_atls_note_value(cf, &alcf->ciphers);
+            return ngx_http_atls_note_refuse(cf, note);
         }
     }
 
@@ -447,13 +449,13 @@ ngx_http_atls_ssl_stapling(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    note = ngx_http_atls_ssl_noted(cf, &alcf->stapling_file);
+    note = ngx_http_atls_note_value(cf, &alcf->stapling_file);
 
     if (ngx_ssl_stapling(cf, alcf->ssl, &alcf->stapling_file,
                          &alcf->stapling_responder, alcf->stapling_verify)
         != NGX_OK)
     {
-        return ngx_http_atls_ssl_refuse(cf, note);
+        return ngx_http_atls_note_refuse(cf, note);
     }
 
     return ngx_ssl_stapling_resolver(cf, alcf->ssl, clcf->resolver,
@@ -562,69 +564,6 @@ ngx_http_atls_ssl_servername(ngx_ssl_conn_t *ssl, int *ad, void *arg)
 
 
 char *
-ngx_http_atls_ssl_note(ngx_conf_t *cf, void *post, void *data)
-{
-    ngx_str_t  *value = data;
-
-    ngx_str_t                  *args;
-    ngx_http_atls_note_t       *note;
-    ngx_http_atls_main_conf_t  *amcf;
-
-    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
-
-    note = ngx_array_push(&amcf->notes);
-    if (note == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    args = cf->args->elts;
-
-    note->value = value->data;
-    note->name = args[0];
-    note->file = cf->conf_file->file.name;
-    note->line = cf->conf_file->line;
-
-    return NGX_CONF_OK;
-}
-
-
-/* NULL for a default. */
-
-static ngx_http_atls_note_t *
-ngx_http_atls_ssl_noted(ngx_conf_t *cf, ngx_str_t *value)
-{
-    ngx_uint_t                  i;
-    ngx_http_atls_note_t       *note;
-    ngx_http_atls_main_conf_t  *amcf;
-
-    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
-
-    note = amcf->notes.elts;
-
-    for (i = 0; i < amcf->notes.nelts; i++) {
-        if (note[i].value == value->data) {
-            return &note[i];
-        }
-    }
-
-    return NULL;
-}
-
-
-static ngx_int_t
-ngx_http_atls_ssl_refuse(ngx_conf_t *cf, ngx_http_atls_note_t *note)
-{
-    if (note) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "invalid \"%V\" directive in %V:%ui",
-                      &note->name, &note->file, note->line);
-    }
-
-    return NGX_ERROR;
-}
-
-
-char *
 ngx_http_atls_ssl_password_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_atls_loc_conf_t *alcf = conf;
@@ -643,7 +582,7 @@ ngx_http_atls_ssl_password_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    return NGX_CONF_OK;
+    return ngx_http_atls_note(cf, NULL, NULL);
 }
 
 

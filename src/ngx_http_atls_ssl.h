@@ -58,13 +58,6 @@ ngx_int_t ngx_http_atls_ssl_switch(ngx_ssl_conn_t *ssl,
 ngx_uint_t ngx_http_atls_ssl_alpn(ngx_ssl_conn_t *ssl);
 ngx_str_t *ngx_http_atls_ssl_alpn_name(ngx_uint_t alpn);
 
-/*
- * To be the post handler of directives whose value is a string or strings:
- * remembers the line, for errors found after all is read.
- */
-
-char *ngx_http_atls_ssl_note(ngx_conf_t *cf, void *post, void *data);
-
 /* The handler of the "atls_password_file" directive. */
 
 char *ngx_http_atls_ssl_password_file(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -121,7 +121,8 @@ ngx_http_atls_ticket_init_zone(ngx_slab_pool_t *shpool, size_t size)
 ngx_int_t
 ngx_http_atls_ticket_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 {
-    SSL_CTX  *ctx;
+    SSL_CTX               *ctx;
+    ngx_http_atls_note_t  *note;
 
     ctx = alcf->ssl->ctx;
 
@@ -166,9 +167,12 @@ ngx_http_atls_ticket_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
     SSL_CTX_set_num_tickets(ctx, 0);
 
     if (alcf->early_data) {
+        note = ngx_http_atls_note_name(cf, alcf, "atls_early_data");
+
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "\"atls_early_data\" ignored, it needs "
-                      "\"atls_session_tickets\"");
+                      "\"atls_session_tickets\" in %V:%ui",
+                      &note->file, note->line);
     }
 
     return NGX_OK;

@@ -1,0 +1,179 @@
+#!/usr/bin/perl
+
+# What nginx says when it starts names the directive, its file and its line,
+# also in files that are included, and for values of another level.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+
+my $t = Test::Atls->new();
+
+$t->make_cert('localhost');
+$t->write_file('psk', "device:ff112233445566778899aabbccddeeff\n");
+$t->write_file('ticket', 'k' x 80);
+
+my $CERT = 'atls_certificate localhost.crt;'
+           . 'atls_certificate_key localhost.key;';
+
+# What has no effect without an endpoint.
+
+my @UNUSED = (
+    'atls_certificate localhost.crt', 'atls_certificate_key localhost.key',
+    'atls_password_file psk', 'atls_protocols TLSv1.3',
+    'atls_ciphers ECDHE+AESGCM', 'atls_prefer_server_ciphers on',
+    'atls_ecdh_curve auto', 'atls_dhparam none',
+    'atls_conf_command Options PrioritizeChaCha', 'atls_verify_client on',
+    'atls_verify_client off', 'atls_verify_depth 2',
+    'atls_client_certificate localhost.crt',
+    'atls_trusted_certificate localhost.crt', 'atls_crl none',
+    'atls_psk_file psk', 'atls_stapling on', 'atls_stapling_file none',
+    'atls_stapling_responder http://127.0.0.1/', 'atls_stapling_verify on',
+    'atls_session_tickets off', 'atls_session_ticket_key ticket',
+    'atls_early_data on', 'atls_cookie other path=/', 'atls_session_timeout 1m',
+    'atls_session_lifetime 1h', 'atls_handshake_timeout 5s',
+    'atls_payload http', 'atls_buffer_size 4k',
+);
+
+for my $directive (@UNUSED) {
+    my ($name) = $directive =~ /(\S+)/;
+    my $message = qr/"$name" has no effect in the location "\/a" without/;
+
+    refused("$directive in a location", qr/$message "atls on"/,
+            http => $CERT, server => "location /a {\n# HERE\n$directive; }");
+    refused("$directive in a nested one",
+            qr/"$name" has no effect in the location "\/e\/a" without/,
+            endpoint => "$CERT location /e/a {\n# HERE\n$directive; }");
+}
+
+# where they have one
+
+said('', 'in a location around an endpoint', http => $CERT,
+     server => 'location /a { atls_session_timeout 1m; location /a/b {'
+               . ' location /a/b/c { atls on; } } }');
+said('', 'in a location with "atls off"', http => $CERT,
+     server => 'location /a { atls off; atls_session_timeout 1m; }');
+said('', 'atls_required', http => $CERT,
+     server => 'location /a { atls_required on; }');
+said('', 'in a server without an endpoint', http => $CERT,
+     server => 'atls_session_timeout 1m;', none => 1);
+refused('beside a location around an endpoint', qr/"atls_crl" has no effect/,
+        http => $CERT,
+        server => "location /a { location /a/b { atls on; } location /a/c {\n"
+                  . "# HERE\natls_crl none; } }");
+refused('in a location without a name', qr/"atls_crl" directive is not allowed/,
+        http => $CERT, server => "location /a { limit_except GET {\n# HERE\n"
+                                 . 'atls_crl none; } }');
+refused('in a named location', qr/no effect in the location "\@a"/,
+        http => $CERT, server => "location \@a {\n# HERE\natls_crl none; }");
+
+
+# what an endpoint lacks
+
+my $NO_CA = qr/no "atls_client_certificate" or .* "atls_verify_client"/;
+my $RAW = qr/"atls_payload raw" needs a content handler.*"\/e"/;
+
+refused('no certificate', qr/no "atls_certificate" is .*"\/e" with "atls on"/,
+        none => 1, server => "location /e {\n# HERE\natls on; }");
+refused('no key', qr/invalid "atls_certificate" directive/,
+        endpoint => "# HERE\natls_certificate localhost.crt;");
+
+for my $level (qw( http server endpoint )) {
+    refused("no authority, $level", $NO_CA, http => $CERT,
+            $level => "$CERT\n# HERE\natls_verify_client on;");
+    refused("raw without a handler, $level", $RAW, http => $CERT,
+            $level => "$CERT\n# HERE\natls_payload raw;");
+    said(qr/\[warn\].*"atls_early_data" ignored.* LINE$/m,
+         "early data without tickets, $level", http => $CERT,
+         $level => "$CERT atls_session_tickets off;\n# HERE\n"
+                   . 'atls_early_data on;');
+}
+
+refused('no authority, of a server without an endpoint', $NO_CA,
+        server => "$CERT\n# HERE\natls_verify_client on;", none => 1);
+
+refused('"ssl on"', qr/"atls" of the location "\/e" can't be used with "ssl on"/,
+        none => 1, http => $CERT, server => 'ssl on; ssl_certificate '
+        . "localhost.crt; ssl_certificate_key localhost.key;\nlocation /e {\n"
+        . "# HERE\natls on; }")
+    unless $t->has_version('1.25.1');
+
+
+# in a file that is included
+
+$t->write_file('included.conf', "\n\natls_verify_client on;\n");
+like(config_error(http => $CERT, endpoint => 'include included.conf;'),
+     qr/$NO_CA in \S+included\.conf:3$/m, 'an included file');
+
+$t->done_testing();
+
+
+sub conf {
+    my (%args) = (http => '', server => '', endpoint => '', @_);
+
+    my $endpoint = $args{none} ? ''
+                   : "location /e { atls on;\n$args{endpoint}\n }";
+
+    return <<"EOC";
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+    $args{http}
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+        $args{server}
+
+        $endpoint
+    }
+}
+EOC
+}
+
+
+sub config_error { return $t->config_error(conf(@_)) }
+
+
+# A message that names the line after "# HERE".
+
+sub refused {
+    my ($name, $re, @blocks) = @_;
+
+    like(config_error(@blocks), qr/\[emerg\].*?$re.* in \S+\.conf:@{[
+         line_of(@blocks) ]}$/m, $name);
+}
+
+
+# What is said of a good configuration; LINE stands for the end of a message.
+
+sub said {
+    my ($re, $name, @blocks) = @_;
+
+    my $line = line_of(@blocks);
+
+    is(config_error(@blocks), '', "$name: is good");
+
+    my $said = $t->read_file('config-test.out')
+               . $t->read_file('config-test.log');
+
+    return unlike($said, qr/\[warn\]/, "$name: no warning") if $re eq '';
+
+    $re =~ s/LINE/in \\S+\\.conf:$line/;
+    like($said, qr/$re/, "$name: is warned of");
+}
+
+
+sub line_of {
+    my $text = $t->expand(conf(@_));
+
+    return $text =~ /# HERE/ ? 2 + ($` =~ tr/\n//) : 0;
+}
