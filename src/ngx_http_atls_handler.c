@@ -62,7 +62,11 @@ ngx_http_atls_handler(ngx_http_request_t *r)
     rc = ngx_http_atls_handler_session(post, &cookie, &owner);
 
     if (rc == NGX_ABORT) {
-        return ngx_http_atls_relay(r, &owner, &cookie);
+        rc = ngx_http_atls_relay(r, &owner, &cookie);
+
+        if (rc != NGX_HTTP_SERVICE_UNAVAILABLE) {
+            return rc;
+        }
     }
 
     if (rc != NGX_OK) {

@@ -25,6 +25,8 @@ typedef union {
 static ngx_int_t ngx_http_atls_mailbox_create(ngx_http_atls_mailbox_t *box,
     ngx_log_t *log);
 static void ngx_http_atls_mailbox_read(ngx_event_t *rev);
+static void ngx_http_atls_mailbox_reserve(void);
+static void ngx_http_atls_mailbox_unreserve(void);
 static ngx_int_t ngx_http_atls_mailbox_receive(ngx_socket_t s,
     ngx_http_atls_mail_t *mail, ngx_socket_t *fd, ngx_log_t *log);
 
@@ -35,6 +37,14 @@ static ngx_http_atls_mailbox_t  ngx_http_atls_mailboxes[NGX_MAX_PROCESSES];
 static ngx_uint_t               ngx_http_atls_nmailboxes;
 
 static ngx_http_atls_mail_pt    ngx_http_atls_mail_handler;
+
+/*
+ * A message for which a worker has no descriptor is lost, and with it the way
+ * to answer.  So there is always a number kept free.
+ */
+
+static ngx_socket_t             ngx_http_atls_mailbox_reserved =
+                                                             (ngx_socket_t) -1;
 
 
 /*
@@ -114,6 +124,8 @@ ngx_http_atls_mailbox_init_worker(ngx_cycle_t *cycle,
         return NGX_OK;
     }
 
+    ngx_http_atls_mailbox_reserve();
+
     /* a channel: not a connection that would be left open at the end */
 
     return ngx_add_channel_event(cycle,
@@ -134,6 +146,8 @@ ngx_http_atls_mailbox_exit_worker(ngx_log_t *log)
     if ((ngx_uint_t) ngx_process_slot >= ngx_http_atls_nmailboxes) {
         return;
     }
+
+    ngx_http_atls_mailbox_unreserve();
 
     do {
         rc = ngx_http_atls_mailbox_receive(
@@ -204,7 +218,11 @@ ngx_http_atls_mailbox_read(ngx_event_t *rev)
     c = rev->data;
 
     for ( ;; ) {
+        ngx_http_atls_mailbox_unreserve();
+
         rc = ngx_http_atls_mailbox_receive(c->fd, &mail, &fd, rev->log);
+
+        ngx_http_atls_mailbox_reserve();
 
         if (rc == NGX_DECLINED) {
             continue;
@@ -219,10 +237,34 @@ ngx_http_atls_mailbox_read(ngx_event_t *rev)
             /* for a predecessor in this slot; closing says that it is gone */
 
             (void) ngx_close_socket(fd);
-            continue;
-        }
 
-        ngx_http_atls_mail_handler(&mail, fd, rev->log);
+        } else {
+            ngx_http_atls_mail_handler(&mail, fd,
+                                       ngx_http_atls_mailbox_reserved
+                                       == (ngx_socket_t) -1,
+                                       rev->log);
+        }
+    }
+}
+
+
+static void
+ngx_http_atls_mailbox_reserve(void)
+{
+    if (ngx_http_atls_mailbox_reserved == (ngx_socket_t) -1) {
+        ngx_http_atls_mailbox_reserved =
+                    fcntl(ngx_http_atls_mailboxes[ngx_process_slot].fd[1],
+                          F_DUPFD_CLOEXEC, 0);
+    }
+}
+
+
+static void
+ngx_http_atls_mailbox_unreserve(void)
+{
+    if (ngx_http_atls_mailbox_reserved != (ngx_socket_t) -1) {
+        (void) ngx_close_socket(ngx_http_atls_mailbox_reserved);
+        ngx_http_atls_mailbox_reserved = (ngx_socket_t) -1;
     }
 }
 

@@ -29,10 +29,13 @@ typedef struct {
 } ngx_http_atls_mail_t;
 
 
-/* Takes the descriptor over. */
+/*
+ * Takes the descriptor over.  One that is full has no descriptor left for
+ * anything but to say so.
+ */
 
 typedef void (*ngx_http_atls_mail_pt)(ngx_http_atls_mail_t *mail,
-    ngx_socket_t fd, ngx_log_t *log);
+    ngx_socket_t fd, ngx_uint_t full, ngx_log_t *log);
 
 
 /* In the master, for each configuration. */

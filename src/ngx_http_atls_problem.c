@@ -18,6 +18,9 @@ typedef struct {
     ",\"detail\":\"" detail "\"}" CRLF
 
 
+static void ngx_http_atls_problem_text(ngx_uint_t status, ngx_str_t *text);
+
+
 static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
 
     { 400, ngx_http_atls_problem_body(400, "Bad Request",
@@ -42,13 +45,13 @@ static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
                "The service did not take the payload.") },
 
     { 503, ngx_http_atls_problem_body(503, "Service Unavailable",
-               "There is no room for a new session now.") },
+               "There is not enough room now: try again later.") },
 
     { 0, NULL }
 };
 
 
-void
+static void
 ngx_http_atls_problem_text(ngx_uint_t status, ngx_str_t *text)
 {
     ngx_http_atls_problem_t  *problem;
@@ -62,6 +65,33 @@ ngx_http_atls_problem_text(ngx_uint_t status, ngx_str_t *text)
             text->len = ngx_strlen(problem->body);
         }
     }
+}
+
+
+u_char *
+ngx_http_atls_problem_write(ngx_uint_t status, ngx_str_t *cookie, u_char *buf,
+    size_t size)
+{
+    u_char     *p, *last;
+    ngx_str_t   text;
+
+    last = buf + size;
+
+    ngx_http_atls_problem_text(status, &text);
+
+    p = ngx_slprintf(buf, last, "HTTP/1.1 %ui Problem" CRLF
+                     "Content-Type: application/problem+json" CRLF
+                     "Content-Length: %uz" CRLF, status, text.len);
+
+    if (cookie) {
+        p = ngx_slprintf(p, last, "Set-Cookie: %V" CRLF, cookie);
+    }
+
+    if (status == NGX_HTTP_SERVICE_UNAVAILABLE) {
+        p = ngx_slprintf(p, last, "Retry-After: 1" CRLF);
+    }
+
+    return ngx_slprintf(p, last, CRLF "%V", &text);
 }
 
 

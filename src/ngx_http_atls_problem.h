@@ -19,9 +19,13 @@
 
 ngx_int_t ngx_http_atls_problem(ngx_http_request_t *r, ngx_uint_t status);
 
-/* The body of such a response. */
+/*
+ * The whole response, as it goes from worker to worker: its end.  The cookie
+ * may be NULL.
+ */
 
-void ngx_http_atls_problem_text(ngx_uint_t status, ngx_str_t *text);
+u_char *ngx_http_atls_problem_write(ngx_uint_t status, ngx_str_t *cookie,
+    u_char *buf, size_t size);
 
 /* Adds a header to a response. */
 

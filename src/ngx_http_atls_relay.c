@@ -20,14 +20,13 @@
 typedef struct {
     ngx_http_request_t        *request;
     ngx_http_atls_owner_t      owner;
+    ngx_connection_t          *connection;     /* until upstream has it */
     ngx_str_t                  cookie;
     ngx_http_status_t          status;
     ngx_http_chunked_t         chunked;
 
     ngx_chain_t               *free;           /* framing of the body sent */
     ngx_chain_t               *busy;
-
-    ngx_uint_t                 problem;        /* if there is no answer */
 
     ngx_event_t                timer;
 
@@ -37,14 +36,19 @@ typedef struct {
 } ngx_http_atls_relay_t;
 
 
+static ngx_int_t ngx_http_atls_relay_connect(ngx_http_atls_relay_t *relay);
+static ngx_int_t ngx_http_atls_relay_connection(ngx_http_atls_relay_t *relay,
+    ngx_socket_t fd);
+static ngx_int_t ngx_http_atls_relay_post(ngx_http_atls_relay_t *relay,
+    ngx_socket_t fd);
+static void ngx_http_atls_relay_cleanup(void *data);
+
 static ngx_int_t ngx_http_atls_relay_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *uscf);
 static ngx_int_t ngx_http_atls_relay_get_peer(ngx_peer_connection_t *pc,
     void *data);
 static void ngx_http_atls_relay_free_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t state);
-static ngx_int_t ngx_http_atls_relay_post(ngx_http_atls_relay_t *relay,
-    ngx_socket_t fd);
 static void ngx_http_atls_relay_check(ngx_event_t *ev);
 static ssize_t ngx_http_atls_relay_recv(ngx_connection_t *c, u_char *buf,
     size_t size);
@@ -137,28 +141,43 @@ ngx_http_atls_relay_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 }
 
 
+/*
+ * All that can be short is got before anything of the request is touched: then
+ * it can be answered, and the session is as it was.
+ */
+
 ngx_int_t
 ngx_http_atls_relay(ngx_http_request_t *r, ngx_http_atls_owner_t *owner,
     ngx_str_t *cookie)
 {
     ngx_int_t                  rc;
+    ngx_http_cleanup_t        *cln;
     ngx_http_upstream_t       *u;
     ngx_http_atls_relay_t     *relay;
     ngx_http_atls_loc_conf_t  *alcf;
 
-    if (ngx_http_upstream_create(r) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
     relay = ngx_pcalloc(r->pool, sizeof(ngx_http_atls_relay_t));
     if (relay == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
     relay->request = r;
     relay->owner = *owner;
     relay->cookie = *cookie;
-    relay->problem = NGX_HTTP_ATLS_GONE;
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    cln->handler = ngx_http_atls_relay_cleanup;
+    cln->data = relay;
+
+    if (ngx_http_atls_relay_connect(relay) != NGX_OK
+        || ngx_http_upstream_create(r) != NGX_OK)
+    {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
 
     ngx_http_set_ctx(r, relay, ngx_http_atls_module);
 
@@ -197,62 +216,62 @@ ngx_http_atls_relay(ngx_http_request_t *r, ngx_http_atls_owner_t *owner,
 }
 
 
-/* the peer */
+/* the connection */
 
 
 static ngx_int_t
-ngx_http_atls_relay_init_peer(ngx_http_request_t *r,
-    ngx_http_upstream_srv_conf_t *uscf)
+ngx_http_atls_relay_connect(ngx_http_atls_relay_t *relay)
 {
-    ngx_http_upstream_t  *u;
+    ngx_int_t      rc;
+    ngx_log_t     *log;
+    ngx_socket_t   fd[2];
 
-    u = r->upstream;
-
-    u->peer.data = ngx_http_get_module_ctx(r, ngx_http_atls_module);
-    u->peer.get = ngx_http_atls_relay_get_peer;
-    u->peer.free = ngx_http_atls_relay_free_peer;
-    u->peer.name = &ngx_http_atls_relay_name;
-    u->peer.tries = 1;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_atls_relay_get_peer(ngx_peer_connection_t *pc, void *data)
-{
-    ngx_http_atls_relay_t  *relay = data;
-
-    ngx_socket_t       fd[2];
-    ngx_connection_t  *c;
+    log = relay->request->connection->log;
 
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == -1) {
-        ngx_log_error(NGX_LOG_ALERT, pc->log, ngx_errno,
+        ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
                       "socketpair() for \"atls\" failed");
         return NGX_ERROR;
     }
 
     if (ngx_nonblocking(fd[0]) == -1 || ngx_nonblocking(fd[1]) == -1) {
-        ngx_log_error(NGX_LOG_ALERT, pc->log, ngx_errno,
+        ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
                       ngx_nonblocking_n " for \"atls\" failed");
         goto failed;
     }
 
-    c = ngx_get_connection(fd[0], pc->log);
-    if (c == NULL) {
+    if (ngx_http_atls_relay_connection(relay, fd[0]) != NGX_OK) {
         goto failed;
     }
 
-    /*
-     * When there is nobody to send it to, the socket's other end is closed
-     * below all the same, which reads as any other end of a worker.
-     */
-
-    if (ngx_http_atls_relay_post(relay, fd[1]) != NGX_OK) {
-        relay->problem = NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
+    rc = ngx_http_atls_relay_post(relay, fd[1]);
 
     (void) ngx_close_socket(fd[1]);
+
+    return rc;
+
+failed:
+
+    (void) ngx_close_socket(fd[0]);
+    (void) ngx_close_socket(fd[1]);
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_atls_relay_connection(ngx_http_atls_relay_t *relay, ngx_socket_t fd)
+{
+    ngx_int_t          rc;
+    ngx_log_t         *log;
+    ngx_connection_t  *c;
+
+    log = relay->request->connection->log;
+
+    c = ngx_get_connection(fd, log);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
 
     c->type = SOCK_STREAM;
     c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
@@ -266,54 +285,31 @@ ngx_http_atls_relay_get_peer(ngx_peer_connection_t *pc, void *data)
     c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
     c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
 
-    c->log_error = pc->log_error;
-    c->read->log = pc->log;
-    c->write->log = pc->log;
+    c->log = log;
+    c->read->log = log;
+    c->write->log = log;
 
-    pc->connection = c;
-
-    if (ngx_add_conn) {
-        if (ngx_add_conn(c) == NGX_ERROR) {
-            goto close;
-        }
-
-    } else if (ngx_add_event(c->read, NGX_READ_EVENT, NGX_CLEAR_EVENT)
-               != NGX_OK)
-    {
-        goto close;
-    }
-
+    c->read->handler = ngx_http_empty_handler;
+    c->write->handler = ngx_http_empty_handler;
     c->write->ready = 1;
 
-    relay->timer.handler = ngx_http_atls_relay_check;
-    relay->timer.data = c;
-    relay->timer.log = pc->log;
+    if (ngx_add_conn) {
+        rc = ngx_add_conn(c);
 
-    ngx_add_timer(&relay->timer, NGX_HTTP_ATLS_RELAY_CHECK);
+    } else {
+        rc = ngx_add_event(c->read, NGX_READ_EVENT, NGX_CLEAR_EVENT);
+    }
 
-    return NGX_DONE;
+    if (rc == NGX_ERROR) {
+        ngx_free_connection(c);
+        c->fd = (ngx_socket_t) -1;
 
-close:
+        return NGX_ERROR;
+    }
 
-    pc->connection = NULL;
-    ngx_close_connection(c);
+    relay->connection = c;
 
-    return NGX_ERROR;
-
-failed:
-
-    (void) ngx_close_socket(fd[0]);
-    (void) ngx_close_socket(fd[1]);
-
-    return NGX_ERROR;
-}
-
-
-static void
-ngx_http_atls_relay_free_peer(ngx_peer_connection_t *pc, void *data,
-    ngx_uint_t state)
-{
-    pc->tries = 0;
+    return NGX_OK;
 }
 
 
@@ -351,6 +347,71 @@ ngx_http_atls_relay_post(ngx_http_atls_relay_t *relay, ngx_socket_t fd)
                mail.listen_socklen);
 
     return ngx_http_atls_mailbox_send(relay->owner.slot, &mail, fd, c->log);
+}
+
+
+static void
+ngx_http_atls_relay_cleanup(void *data)
+{
+    ngx_http_atls_relay_t *relay = data;
+
+    if (relay->connection) {
+        ngx_close_connection(relay->connection);
+        relay->connection = NULL;
+    }
+}
+
+
+/* the peer */
+
+
+static ngx_int_t
+ngx_http_atls_relay_init_peer(ngx_http_request_t *r,
+    ngx_http_upstream_srv_conf_t *uscf)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    u->peer.data = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+    u->peer.get = ngx_http_atls_relay_get_peer;
+    u->peer.free = ngx_http_atls_relay_free_peer;
+    u->peer.name = &ngx_http_atls_relay_name;
+    u->peer.tries = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_relay_get_peer(ngx_peer_connection_t *pc, void *data)
+{
+    ngx_http_atls_relay_t  *relay = data;
+
+    ngx_connection_t  *c;
+
+    c = relay->connection;
+    relay->connection = NULL;
+
+    c->log_error = pc->log_error;
+
+    pc->connection = c;
+
+    relay->timer.handler = ngx_http_atls_relay_check;
+    relay->timer.data = c;
+    relay->timer.log = pc->log;
+
+    ngx_add_timer(&relay->timer, NGX_HTTP_ATLS_RELAY_CHECK);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_atls_relay_free_peer(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t state)
+{
+    pc->tries = 0;
 }
 
 
@@ -431,8 +492,7 @@ static ssize_t
 ngx_http_atls_relay_lost(ngx_http_atls_relay_t *relay, u_char *buf,
     size_t size)
 {
-    u_char                    *p;
-    ngx_str_t                  body, cookie;
+    ngx_str_t                  cookie;
     ngx_http_atls_loc_conf_t  *alcf;
 
     alcf = ngx_http_get_module_loc_conf(relay->request, ngx_http_atls_module);
@@ -444,21 +504,8 @@ ngx_http_atls_relay_lost(ngx_http_atls_relay_t *relay, u_char *buf,
         return NGX_ERROR;
     }
 
-    ngx_http_atls_problem_text(relay->problem, &body);
-
-    p = ngx_snprintf(buf, size, "HTTP/1.1 %ui Lost" CRLF
-                     "Content-Type: application/problem+json" CRLF
-                     "Content-Length: %uz" CRLF,
-                     relay->problem, body.len);
-
-    if (relay->problem == NGX_HTTP_ATLS_GONE) {
-        p = ngx_snprintf(p, buf + size - p,
-                         "Set-Cookie: %V" CRLF, &cookie);
-    } else {
-        p = ngx_snprintf(p, buf + size - p, "Retry-After: 1" CRLF);
-    }
-
-    return ngx_snprintf(p, buf + size - p, CRLF "%V", &body) - buf;
+    return ngx_http_atls_problem_write(NGX_HTTP_ATLS_GONE, &cookie, buf, size)
+           - buf;
 }
 
 

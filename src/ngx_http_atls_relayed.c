@@ -7,6 +7,9 @@
 #include "ngx_http_atls.h"
 
 
+#define NGX_HTTP_ATLS_RELAYED_REFUSAL  512
+
+
 typedef struct {
     ngx_http_atls_listening_t  listening;      /* first: c->listening */
     ngx_http_atls_endpoint_t  *endpoint;
@@ -15,8 +18,11 @@ typedef struct {
 
 static ngx_http_atls_endpoint_t *ngx_http_atls_relayed_endpoint(
     uint64_t id);
-static ngx_int_t ngx_http_atls_relayed_init(ngx_http_atls_relayed_t *relayed,
-    ngx_connection_t *c, ngx_http_atls_mail_t *mail);
+static void ngx_http_atls_relayed_refuse(ngx_socket_t fd, ngx_log_t *log);
+static ngx_http_atls_relayed_t *ngx_http_atls_relayed_create(
+    ngx_connection_t *c, ngx_http_atls_mail_t *mail, ngx_log_t *log);
+static ngx_int_t ngx_http_atls_relayed_init(ngx_connection_t *c,
+    ngx_http_atls_mail_t *mail);
 static ngx_listening_t *ngx_http_atls_relayed_listening(
     struct sockaddr *sockaddr, socklen_t socklen);
 static ngx_http_addr_conf_t *ngx_http_atls_relayed_addr(ngx_listening_t *ls,
@@ -41,47 +47,114 @@ ngx_http_atls_relayed_init_worker(ngx_cycle_t *cycle)
 
 void
 ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
-    ngx_log_t *log)
+    ngx_uint_t full, ngx_log_t *log)
 {
-    ngx_log_t                 *l;
     ngx_pool_t                *pool;
+    ngx_listening_t           *ls;
     ngx_connection_t          *c;
     ngx_http_atls_relayed_t   *relayed;
     ngx_http_atls_endpoint_t  *endpoint;
 
-    /* closing is an answer: the session is lost */
-
     endpoint = ngx_http_atls_relayed_endpoint(mail->endpoint);
+    ls = ngx_http_atls_relayed_listening(&mail->listen_sockaddr.sockaddr,
+                                         mail->listen_socklen);
 
-    if (endpoint == NULL) {
+    if (endpoint == NULL || ls == NULL) {
+
+        /* closing is an answer: the session is lost */
+
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
                       "atls POST relayed to a worker process that does not "
-                      "have its location");
+                      "have its %s", endpoint ? "listening socket" : "location");
         (void) ngx_close_socket(fd);
         return;
     }
 
-    c = ngx_get_connection(fd, log);
+    c = full ? NULL : ngx_get_connection(fd, log);
+
     if (c == NULL) {
+        ngx_http_atls_relayed_refuse(fd, log);
         (void) ngx_close_socket(fd);
         return;
     }
 
-    pool = ngx_create_pool(512, log);
-    if (pool == NULL) {
+    relayed = ngx_http_atls_relayed_create(c, mail, log);
+
+    if (relayed == NULL) {
+        ngx_http_atls_relayed_refuse(fd, log);
+
+        pool = c->pool;
         ngx_close_connection(c);
+
+        if (pool) {
+            ngx_destroy_pool(pool);
+        }
+
         return;
     }
 
-    c->pool = pool;
+    relayed->endpoint = endpoint;
 
-    relayed = ngx_pcalloc(pool, sizeof(ngx_http_atls_relayed_t));
-    l = ngx_palloc(pool, sizeof(ngx_log_t));
+    ngx_http_atls_listening_init(&relayed->listening, c, ls,
+                                 ngx_http_atls_relayed_addr(ls,
+                                                           c->local_sockaddr),
+                                 endpoint->server);
+
+    /* what such a connection is known by */
+
+    c->listening->handler = ngx_http_atls_relayed_handler;
+
+#if (NGX_STAT_STUB)
+    (void) ngx_atomic_fetch_add(ngx_stat_active, 1);
+#endif
+
+    ngx_http_init_connection(c);
+
+    /* not one that can be closed to make room: the request is about to come */
+
+    ngx_reusable_connection(c, 0);
+}
+
+
+/*
+ * The session is here and stays here, but the POST can't be served for now.
+ * There is room for a few bytes in a socket that nobody has written to.
+ */
+
+static void
+ngx_http_atls_relayed_refuse(ngx_socket_t fd, ngx_log_t *log)
+{
+    u_char  *p, buf[NGX_HTTP_ATLS_RELAYED_REFUSAL];
+
+    ngx_log_error(NGX_LOG_ERR, log, 0, "atls relayed POST can't be taken");
+
+    p = ngx_http_atls_problem_write(NGX_HTTP_SERVICE_UNAVAILABLE, NULL, buf,
+                                    sizeof(buf));
+
+    if (send(fd, buf, p - buf, 0) == -1) {
+        ngx_log_error(NGX_LOG_INFO, log, ngx_socket_errno,
+                      "send() to an atls relay failed");
+    }
+}
+
+
+static ngx_http_atls_relayed_t *
+ngx_http_atls_relayed_create(ngx_connection_t *c, ngx_http_atls_mail_t *mail,
+    ngx_log_t *log)
+{
+    ngx_log_t                *l;
+    ngx_http_atls_relayed_t  *relayed;
+
+    c->pool = ngx_create_pool(512, log);
+    if (c->pool == NULL) {
+        return NULL;
+    }
+
+    relayed = ngx_pcalloc(c->pool, sizeof(ngx_http_atls_relayed_t));
+    l = ngx_palloc(c->pool, sizeof(ngx_log_t));
 
     if (relayed == NULL || l == NULL) {
-        ngx_close_connection(c);
-        ngx_destroy_pool(pool);
-        return;
+        return NULL;
     }
 
     *l = *log;
@@ -89,22 +162,10 @@ ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
     l->data = NULL;
     l->action = NULL;
 
-    pool->log = l;
+    c->pool->log = l;
     c->log = l;
 
-    relayed->endpoint = endpoint;
-
-    if (ngx_http_atls_relayed_init(relayed, c, mail) != NGX_OK) {
-        ngx_close_connection(c);
-        ngx_destroy_pool(pool);
-        return;
-    }
-
-#if (NGX_STAT_STUB)
-    (void) ngx_atomic_fetch_add(ngx_stat_active, 1);
-#endif
-
-    ngx_http_init_connection(c);
+    return ngx_http_atls_relayed_init(c, mail) == NGX_OK ? relayed : NULL;
 }
 
 
@@ -131,13 +192,10 @@ ngx_http_atls_relayed_endpoint(uint64_t id)
 
 
 static ngx_int_t
-ngx_http_atls_relayed_init(ngx_http_atls_relayed_t *relayed,
-    ngx_connection_t *c, ngx_http_atls_mail_t *mail)
+ngx_http_atls_relayed_init(ngx_connection_t *c, ngx_http_atls_mail_t *mail)
 {
-    u_char                 buf[NGX_SOCKADDR_STRLEN];
-    ngx_str_t              text;
-    ngx_listening_t       *ls;
-    ngx_http_addr_conf_t  *conf;
+    u_char     buf[NGX_SOCKADDR_STRLEN];
+    ngx_str_t  text;
 
     c->type = SOCK_STREAM;
     c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
@@ -159,34 +217,10 @@ ngx_http_atls_relayed_init(ngx_http_atls_relayed_t *relayed,
     text.len = ngx_sock_ntop(&mail->sockaddr.sockaddr, mail->socklen, buf,
                              NGX_SOCKADDR_STRLEN, 0);
 
-    if (ngx_http_atls_listening_addrs(c, &mail->sockaddr.sockaddr,
-                                      mail->socklen,
-                                      &mail->local_sockaddr.sockaddr,
-                                      mail->local_socklen, &text)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ls = ngx_http_atls_relayed_listening(&mail->listen_sockaddr.sockaddr,
-                                         mail->listen_socklen);
-    if (ls == NULL) {
-        ngx_log_error(NGX_LOG_NOTICE, c->log, 0,
-                      "atls POST relayed to a worker process that does not "
-                      "listen where it has come to");
-        return NGX_ERROR;
-    }
-
-    conf = ngx_http_atls_relayed_addr(ls, c->local_sockaddr);
-
-    ngx_http_atls_listening_init(&relayed->listening, c, ls, conf,
-                                 relayed->endpoint->server);
-
-    /* what such a connection is known by */
-
-    c->listening->handler = ngx_http_atls_relayed_handler;
-
-    return NGX_OK;
+    return ngx_http_atls_listening_addrs(c, &mail->sockaddr.sockaddr,
+                                         mail->socklen,
+                                         &mail->local_sockaddr.sockaddr,
+                                         mail->local_socklen, &text);
 }
 
 

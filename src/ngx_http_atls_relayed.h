@@ -17,10 +17,10 @@
 
 void ngx_http_atls_relayed_init_worker(ngx_cycle_t *cycle);
 
-/* Takes a connection; ngx_http_atls_mail_pt. */
+/* Takes a connection, or answers 503; ngx_http_atls_mail_pt. */
 
 void ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
-    ngx_log_t *log);
+    ngx_uint_t full, ngx_log_t *log);
 
 /* 1 for a connection of such requests. */
 

@@ -11,7 +11,8 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Backend;
 use Test::Atls::Client;
-use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Elsewhere qw( connect_to descriptors with_only );
+use Test::Atls::Http qw( send_all );
 use Test::Atls::OuterCurl;
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Response qw( parse_responses );
@@ -70,10 +71,6 @@ http {
 
         location = /refused {
             return 403 "refused\\n";
-        }
-
-        location = /pid {
-            return 200 \$pid;
         }
     }
 }
@@ -153,6 +150,13 @@ sub parked {
 }
 
 
+sub other {
+    my ($owner) = @_;
+
+    return (grep { $_ != $owner } $t->workers())[0];
+}
+
+
 sub rest {
     my ($c, $requests) = @_;
 
@@ -181,53 +185,19 @@ sub compare {
 }
 
 
-# While the owner can't, another worker takes the connection.
-
-sub elsewhere {
-    my ($owner, $connect) = @_;
-
-    kill 'STOP', $owner;
-    $t->wait_for(sub { $t->read_file("/proc/$owner/stat") =~ /\) T / });
-
-    my $connected = $connect->();
-
-    kill 'CONT', $owner;
-
-    return $connected;
-}
-
-
-sub connection {
-    my ($owner, $tls) = @_;
-
-    my $s = elsewhere($owner, sub {
-        my $s = http_connect($t->port($tls ? 1 : 0), tls => $tls);
-        my $r = Test::Atls::Response->new();
-
-        send_all($s, "GET /pid HTTP/1.1\r\nHost: localhost\r\n\r\n");
-
-        until ($r->done()) {
-            readable($s, $PATIENCE) && $s->sysread(my $buf, 4096) or last;
-            $r->feed($buf);
-        }
-
-        return $s;
-    });
-
-    return $s;
-}
-
-
 # Large answers do not fit in the buffers on the way: they are read while the
 # POST is sent.
 
 sub post {
     my ($c, $owner, $outer, $bytes) = @_;
 
-    my $s = connection($owner, $outer eq 'TLS');
+    my $tls = $outer eq 'TLS';
+    my $version = $outer eq 'HTTP/1.0' ? '1.0' : '1.1';
+    my $s = connect_to($t, other($owner),
+                       "POST /.well-known/atls HTTP/$version\r\n",
+                       port => $t->port($tls ? 1 : 0), tls => $tls);
     my $o = Test::Atls::Response->new(on_body => sub { $c->tls_in($_[0]) });
 
-    my $version = $outer eq 'HTTP/1.0' ? '1.0' : '1.1';
     my $length = 'Content-Length: ' . length $bytes;
 
     if ($outer eq 'chunked') {
@@ -236,12 +206,11 @@ sub post {
                               unpack('(a50000)*', $bytes), '';
     }
 
-    my $out = join "\r\n", "POST /.well-known/atls HTTP/$version",
-                   'Host: localhost',
+    my $out = join "\r\n", 'Host: localhost',
                    'Content-Type: application/atls+octet-stream',
                    'Cookie: atls=' . $c->cookie(), $length, '', $bytes;
 
-    if ($outer eq 'TLS') {
+    if ($tls) {
         send_all($s, $out);
         $out = '';
     }
@@ -286,15 +255,15 @@ sub post_http2 {
     my $h2 = Test::Atls::OuterCurl->new(port => $t->port(2), version => 'h2',
                                         uri => '/.well-known/atls');
 
-    elsewhere($owner, sub {
-        my @others = grep { $_ != $owner } $t->workers();
-        my $sockets = sub { scalar map { glob "/proc/$_/fd/*" } @others };
-        my $before = $sockets->();
+    my $other = other($owner);
+
+    with_only($t, $other, sub {
+        my $before = descriptors($other);
 
         $h2->send($bytes, { 'Content-Type' => 'application/atls+octet-stream',
                             Cookie => 'atls=' . $c->cookie() });
 
-        $t->wait_for(sub { $sockets->() >= $before + 2 });
+        $t->wait_for(sub { descriptors($other) >= $before + 2 });
     });
 
     return $h2->receive(on_body => sub { $c->tls_in($_[0]) });

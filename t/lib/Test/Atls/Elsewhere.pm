@@ -1,0 +1,66 @@
+package Test::Atls::Elsewhere;
+
+# Connections to a worker of one's choice: while the others are stopped, there
+# is nobody else to take them.
+#
+#     my $s = connect_to($t, $pid, 'GET / HTTP/1.1', port => ..., tls => 1);
+#
+# Returns a socket with some bytes sent, all of which that worker has.
+
+use strict;
+use warnings;
+
+use Exporter qw( import );
+
+use Test::Atls::Http qw( http_connect send_all );
+use Test::Atls::Process qw( asleep );
+
+our @EXPORT_OK = qw( connect_to descriptors with_only );
+
+
+sub connect_to {
+    my ($t, $pid, $bytes, %args) = @_;
+
+    my $s;
+
+    with_only($t, $pid, sub {
+        my $before = descriptors($pid);
+
+        $s = http_connect($args{port}, %args);
+        send_all($s, $bytes);
+
+        $t->wait_for(sub { descriptors($pid) > $before && asleep($pid) }, 30);
+    });
+
+    return $s;
+}
+
+
+# Runs code while all workers but one are stopped.
+
+sub with_only {
+    my ($t, $pid, $code) = @_;
+
+    my @others = grep { $_ != $pid } $t->workers();
+
+    kill 'STOP', @others;
+    $t->wait_for(sub { !grep { Test::Atls::Process::state($_) ne 'T' } @others }, 30);
+
+    $code->();
+
+    kill 'CONT', @others;
+}
+
+
+# The numbers of the descriptors of a process.
+
+sub descriptors {
+    my ($pid) = @_;
+
+    opendir my $dir, "/proc/$pid/fd" or return;
+
+    return grep { /^\d+$/ } readdir $dir;
+}
+
+
+1;

@@ -1,0 +1,265 @@
+# A POST that can't be relayed, for want of a connection or a descriptor at one
+# of the workers, or because its mailbox is full, gets 503; the session is as it
+# was, and the same POST does later.
+
+use strict;
+use warnings;
+
+use IO::Select;
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Elsewhere qw( connect_to descriptors with_only );
+use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Process qw( asleep );
+use Test::Atls::Response qw( parse_responses );
+
+
+my $PATIENCE = 30 * ($ENV{TEST_NGINX_SLOW} || 1);
+
+my $t = Test::Atls->new(workers => 2);
+
+$t->make_cert('localhost', type => 'ec');
+
+configure(64);
+
+my @WHAT = ('connections', 'descriptors');
+
+$t->plan(2 * 4 * @WHAT + 5)->run();
+
+# nginx itself says so, at this level
+
+$t->allow_log(qr/worker_connections are not enough/);
+
+for my $what (@WHAT) {
+    short($what, 'the one that serves', sub { $_[0] });
+    short($what, 'the one that relays', sub { $_[1] });
+}
+
+configure(4096);
+$t->reload();
+
+full();
+
+
+sub configure {
+    my ($connections) = @_;
+
+    $t->write_conf(<<"EOC");
+%%GLOBALS%%
+
+events {
+    worker_connections  $connections;
+}
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate      %%TESTDIR%%/localhost.crt;
+    atls_certificate_key  %%TESTDIR%%/localhost.key;
+
+    server {
+        listen       127.0.0.1:%%PORT_0%%;
+        server_name  localhost;
+
+        location /.well-known/atls {
+            atls on;
+            add_header  X-Pid \$pid always;
+        }
+
+        location / {
+            return 200 "\$uri \$pid";
+        }
+    }
+}
+EOC
+}
+
+
+# A session in the middle of a request is its worker's; the rest of it comes to
+# the other one, while one of them is short of something.
+
+sub short {
+    my ($what, $whose, $which) = @_;
+
+    my ($c, $owner) = parked();
+    my ($other) = grep { $_ != $owner } $t->workers();
+    my ($begin, $end) = rest($c);
+
+    my $s = connect_to($t, $other, $begin, port => $t->port(0));
+    my $worker = $which->($owner, $other);
+    my $give_back = $what eq 'connections' ? take_connections($worker)
+                                           : take_descriptors($worker);
+
+    refused(answer($s, $end), "$what, $whose");
+    $give_back->();
+
+    $s = connect_to($t, $other, $begin, port => $t->port(0));
+    served($c, answer($s, $end), $owner, "$what, $whose");
+}
+
+
+sub refused {
+    my ($o, $name) = @_;
+
+    is($o && $o->status(), 503, "$name: status");
+    is($o && $o->header('Retry-After'), 1, "$name: to be tried again");
+    is($o && $o->header('Set-Cookie'), undef, "$name: the cookie is not");
+}
+
+
+sub served {
+    my ($c, $o, $owner, $name) = @_;
+
+    my $r;
+
+    if ($o && $o->status() == 200) {
+        $c->tls_in($o->body());
+        ($r) = parse_responses($c->read_plain());
+    }
+
+    is($r && $r->body(), "/start $owner", "$name: later");
+}
+
+
+sub parked {
+    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0);
+
+    $c->handshake() or diag($c->error());
+    $c->request('GET /start HTTP/1.1');
+
+    return ($c, $c->last_response()->header('X-Pid'));
+}
+
+
+# The POST for the rest, in two parts: one in its header is not closed to make
+# room for others.
+
+sub rest {
+    my ($c) = @_;
+
+    $c->write_plain("\r\nHost: localhost\r\n\r\n");
+
+    my $bytes = $c->tls_out();
+
+    return "POST /.well-known/atls HTTP/1.1\r\nHost: localhost\r\n",
+           join "\r\n", 'Content-Type: application/atls+octet-stream',
+                'Connection: close', 'Cookie: atls=' . $c->cookie(),
+                'Content-Length: ' . length $bytes, '', $bytes;
+}
+
+
+sub answer {
+    my ($s, $bytes) = @_;
+
+    my $r = Test::Atls::Response->new();
+
+    send_all($s, $bytes);
+
+    until ($r->done()) {
+        readable($s, $PATIENCE) && $s->sysread(my $buf, 65536) or return undef;
+        $r->feed($buf);
+    }
+
+    return $r;
+}
+
+
+# Unfinished requests, until one is turned away.
+
+sub take_connections {
+    my ($pid) = @_;
+
+    return take($pid, 1000);
+}
+
+
+# The same until all numbers are used.
+
+sub take_descriptors {
+    my ($pid) = @_;
+
+    my ($limit) = $t->read_file("/proc/$pid/limits")
+                  =~ /^Max open files\s+(\d+)/m;
+    my ($last) = sort { $b <=> $a } descriptors($pid);
+
+    set_limit($pid, $last + 3);
+    my $give_back = take($pid, $last + 3);
+
+    return sub {
+        set_limit($pid, $limit);
+        $give_back->();
+    };
+}
+
+
+sub take {
+    my ($pid, $limit) = @_;
+
+    my @taken;
+    my $before = descriptors($pid);
+
+    with_only($t, $pid, sub {
+        while (descriptors($pid) < $limit) {
+            my $n = descriptors($pid);
+            my $s = http_connect($t->port(0));
+
+            send_all($s, "GET / HTTP/1.1\r\nHost: localhost\r\n");
+            $t->wait_for(sub { readable($s, 0)
+                               || descriptors($pid) > $n && asleep($pid) }, 30);
+
+            last if readable($s, 0);
+            push @taken, $s;
+        }
+    });
+
+    return sub {
+        @taken = ();
+        $t->wait_for(sub { descriptors($pid) <= $before && asleep($pid) }, 30);
+    };
+}
+
+
+sub set_limit {
+    my ($pid, $limit) = @_;
+
+    system('prlimit', '--pid', $pid, "--nofile=$limit:") == 0
+        or die "prlimit failed\n";
+}
+
+
+# While the one that serves does not read its mail, as many as a mailbox takes
+# wait for it.  They are the same, so that one is served.
+
+sub full {
+    my ($c, $owner) = parked();
+    my ($other) = grep { $_ != $owner } $t->workers();
+    my $post = join '', rest($c);
+
+    my $waiting = IO::Select->new();
+    my $o;
+
+    with_only($t, $other, sub {
+        for (1 .. 4000) {
+            my $s = http_connect($t->port(0));
+
+            send_all($s, $post);
+            $waiting->add($s);
+
+            my ($refused) = $waiting->can_read(0) or next;
+
+            $waiting->remove($refused);
+            $o = answer($refused, '');
+            last;
+        }
+    });
+
+    refused($o, 'mailbox');
+
+    my @answers = map { answer($_, '') } $waiting->handles();
+    my ($served) = grep { $_ && $_->status() == 200 } @answers;
+
+    is(scalar(grep { $_ } @answers), $waiting->count(), 'mailbox: the others');
+    served($c, $served, $owner, 'mailbox');
+}
