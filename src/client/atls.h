@@ -40,8 +40,9 @@
  * the outer connection, as by curl; SSL_CERT_FILE and SSL_CERT_DIR for the
  * system's trust, as by OpenSSL.
  *
- * Texts of errors and debug lines that quote a server have control characters
- * replaced by "?".
+ * Texts of errors, debug lines and names of certificates, which quote a server,
+ * are UTF-8, with "?" for control characters and others that are not to get to
+ * a terminal.
  */
 
 

@@ -6,9 +6,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
@@ -129,8 +131,11 @@ atls_peer_expect(const atls_peer_t *peer, X509_VERIFY_PARAM *param)
 {
     int  rc;
 
+    /* RFC 9110, section 4.3.4: the subject's CN is no name of a host */
+
     X509_VERIFY_PARAM_set_hostflags(param,
-                                    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+                                    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS
+                                    | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
 
     rc = peer->ip ? X509_VERIFY_PARAM_set1_ip_asc(param, peer->host)
                   : X509_VERIFY_PARAM_set1_host(param, peer->host, 0);
@@ -161,7 +166,7 @@ atls_peer_verify(const atls_peer_t *peer, X509_STORE *trust, int level,
     param = X509_STORE_CTX_get0_param(ctx);
     X509_VERIFY_PARAM_set_auth_level(param, level);
 
-    if (peer->host && atls_peer_expect(peer, param) == -1) {
+    if (atls_peer_expect(peer, param) == -1) {
         result = X509_V_ERR_OUT_OF_MEM;
 
     } else if (X509_verify_cert(ctx) == 1) {
@@ -178,6 +183,28 @@ atls_peer_verify(const atls_peer_t *peer, X509_STORE *trust, int level,
     X509_STORE_CTX_free(ctx);
 
     return result;
+}
+
+
+int
+atls_peer_is_asked(const atls_peer_t *peer, X509_STORE_CTX *ctx)
+{
+    SSL         *ssl;
+    size_t       n;
+    const char  *name;
+
+    ssl = X509_STORE_CTX_get_ex_data(ctx,
+                                     SSL_get_ex_data_X509_STORE_CTX_idx());
+    name = ssl ? SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) : NULL;
+
+    if (peer->ip || name == NULL) {
+        return peer->ip && name == NULL;
+    }
+
+    n = strlen(peer->host);
+
+    return strncasecmp(name, peer->host, n) == 0
+           && (name[n] == '\0' || strcmp(name + n, ".") == 0);
 }
 
 

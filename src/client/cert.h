@@ -46,11 +46,19 @@ int atls_peer_expect(const atls_peer_t *peer, X509_VERIFY_PARAM *param);
 
 /*
  * What is to be said of a server's certificate now: X509_V_OK, or what is
- * wrong.  peer->host may be NULL: any name; level is OpenSSL's, of security.
+ * wrong.  level is OpenSSL's, of security.
  */
 
 long atls_peer_verify(const atls_peer_t *peer, X509_STORE *trust, int level,
     X509 *x509, STACK_OF(X509) *chain);
+
+/*
+ * Whether a context of verification is of a connection with the peer.  It does
+ * not tell if it is of one with a proxy, but the name that is asked for does,
+ * mostly.
+ */
+
+int atls_peer_is_asked(const atls_peer_t *peer, X509_STORE_CTX *ctx);
 
 /* Returns 0 or -1.  The old content must be empty or cleared. */
 

@@ -14,6 +14,7 @@
 
 static void atls_fail_format(atls_failure_t *failure, atls_error_e error,
     const char *format, va_list args) __attribute__((format(printf, 3, 0)));
+static size_t atls_utf8(const unsigned char *p, uint32_t *code);
 
 
 static const struct {
@@ -132,16 +133,50 @@ atls_failure_clear(atls_failure_t *failure)
 void
 atls_printable(char *text)
 {
+    size_t          n;
+    uint32_t        code;
     unsigned char  *p;
 
-    for (p = (unsigned char *) text; *p; p++) {
+    for (p = (unsigned char *) text; *p; p += n) {
 
-        if (*p < ' ' || *p == 0x7f) {
+        n = atls_utf8(p, &code);
+
+        if (n == 0) {
             *p = '?';
+            n = 1;
 
-        } else if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) {
-            p[0] = '?';
-            p[1] = '?';
+        } else if (code < ' ' || (code >= 0x7f && code < 0xa0)
+                   || (code >= 0x2028 && code <= 0x202e)
+                   || (code >= 0x2066 && code <= 0x2069))
+        {
+            memset(p, '?', n);
         }
     }
+}
+
+
+/* The length of a character, RFC 3629; 0: it is none. */
+
+static size_t
+atls_utf8(const unsigned char *p, uint32_t *code)
+{
+    size_t                 i, n;
+    static const uint32_t  least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+
+    n = *p < 0x80 ? 1 : *p < 0xc0 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3
+        : *p < 0xf8 ? 4 : 0;
+
+    *code = n > 1 ? *p & (0x7fU >> n) : *p;
+
+    for (i = 1; i < n; i++) {
+
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+
+        *code = *code << 6 | (p[i] & 0x3f);
+    }
+
+    return n && (*code < least[n] || *code > 0x10ffff
+                 || (*code >= 0xd800 && *code < 0xe000)) ? 0 : n;
 }

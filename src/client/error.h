@@ -34,7 +34,11 @@ atls_error_e atls_fail_openssl(atls_failure_t *failure, atls_error_e error,
 
 void atls_failure_clear(atls_failure_t *failure);
 
-/* Replaces control characters: C0, DEL, and C1 in UTF-8. */
+/*
+ * Makes a text one that a terminal prints, and in the order that it is in:
+ * replaces control characters, those of C1 and of line and direction, too, and
+ * what is not UTF-8.
+ */
 
 void atls_printable(char *text);
 

@@ -14,6 +14,7 @@
 
 #include "buf.h"
 #include "clock.h"
+#include "http.h"
 #include "outer.h"
 #include "problem.h"
 #include "seen.h"
@@ -65,6 +66,8 @@ struct atls_outer_s {
 };
 
 
+static int atls_outer_check(atls_outer_t *outer,
+    const atls_outer_conf_t *conf);
 static int atls_outer_setup(atls_outer_t *outer, const atls_outer_conf_t *conf);
 static int atls_outer_is_url(const char *text);
 static int atls_outer_headers(atls_outer_t *outer,
@@ -72,7 +75,6 @@ static int atls_outer_headers(atls_outer_t *outer,
 static int atls_outer_proxy(atls_outer_t *outer, const atls_outer_conf_t *conf);
 static int atls_outer_http(atls_outer_t *outer, const atls_outer_conf_t *conf);
 static void atls_outer_tls(atls_outer_t *outer);
-static int atls_outer_same_openssl(void);
 static CURLcode atls_outer_ssl_ctx(CURL *curl, void *ssl_ctx, void *data);
 static int atls_outer_debug(CURL *curl, curl_infotype type, char *text,
     size_t n, void *data);
@@ -115,7 +117,9 @@ atls_outer_create(const atls_outer_conf_t *conf, atls_failure_t *failure)
 
     outer->curl = curl_easy_init();
 
-    if (outer->curl == NULL || atls_outer_setup(outer, conf) == -1) {
+    if (outer->curl == NULL || atls_outer_check(outer, conf) == -1
+        || atls_outer_setup(outer, conf) == -1)
+    {
 
         if (failure->error == ATLS_OK) {
             atls_fail_memory(failure);
@@ -126,6 +130,30 @@ atls_outer_create(const atls_outer_conf_t *conf, atls_failure_t *failure)
     }
 
     return outer;
+}
+
+
+/* What libcurl would take. */
+
+static int
+atls_outer_check(atls_outer_t *outer, const atls_outer_conf_t *conf)
+{
+    if (outer->seen.peer.host == NULL) {
+        atls_fail(outer->failure, ATLS_ERROR_USAGE,
+                  "the endpoint \"%s\" has no host", conf->url);
+        return -1;
+    }
+
+    if (conf->user_agent
+        && !atls_http_is_value(conf->user_agent, strlen(conf->user_agent)))
+    {
+        atls_fail(outer->failure, ATLS_ERROR_USAGE,
+                  "the outer User-Agent \"%s\" can't be sent",
+                  conf->user_agent);
+        return -1;
+    }
+
+    return 0;
 }
 
 
@@ -371,7 +399,7 @@ atls_outer_tls(atls_outer_t *outer)
 
 /* Whether an SSL_CTX of libcurl's is one of ours. */
 
-static int
+int
 atls_outer_same_openssl(void)
 {
     char                    ours[sizeof("OpenSSL/00.")];

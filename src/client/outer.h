@@ -92,6 +92,10 @@ int atls_outer_is_reused(const atls_outer_t *outer);
 
 int atls_outer_status(const atls_outer_t *outer);
 
+/* Whether libcurl's contexts are those of the OpenSSL that is used here. */
+
+int atls_outer_same_openssl(void);
+
 void atls_outer_info(const atls_outer_t *outer, atls_outer_info_t *info);
 
 

@@ -20,11 +20,10 @@
 #define ATLS_CHUNK_LAST     "0\r\n\r\n"
 
 
-static atls_error_e atls_message_check(atls_message_t *message);
-static atls_error_e atls_message_check_header(atls_message_t *message,
-    const atls_header_t *header);
-static int atls_message_is_path(const atls_message_t *message,
-    const char *path);
+static const char *atls_request_method(const atls_request_t *request);
+static atls_error_e atls_request_check_header(const atls_header_t *header,
+    atls_failure_t *failure);
+static int atls_request_is_path(const char *method, const char *path);
 static atls_error_e atls_message_measure(atls_message_t *message);
 static atls_error_e atls_message_measure_file(atls_message_t *message, int fd,
     off_t position);
@@ -53,10 +52,9 @@ atls_message_open(atls_message_t *message, const atls_request_t *request,
     message->request = request;
     message->failure = failure;
     message->start = -1;
-    message->method = request->method ? request->method
-                      : request->body == ATLS_BODY_NONE ? "GET" : "POST";
+    message->method = atls_request_method(request);
 
-    rc = atls_message_check(message);
+    rc = atls_request_check(request, failure);
 
     if (rc == ATLS_OK) {
         rc = atls_message_measure(message);
@@ -75,31 +73,37 @@ atls_message_open(atls_message_t *message, const atls_request_t *request,
 }
 
 
-static atls_error_e
-atls_message_check(atls_message_t *message)
+static const char *
+atls_request_method(const atls_request_t *request)
 {
-    size_t                 i;
-    const char            *method;
-    atls_error_e           rc;
-    const atls_request_t  *request;
+    return request->method ? request->method
+           : request->body == ATLS_BODY_NONE ? "GET" : "POST";
+}
 
-    request = message->request;
-    method = message->method;
+
+atls_error_e
+atls_request_check(const atls_request_t *request, atls_failure_t *failure)
+{
+    size_t         i;
+    const char    *method;
+    atls_error_e   rc;
+
+    method = atls_request_method(request);
 
     if (!atls_http_is_token(method, strlen(method))
         || strcmp(method, "CONNECT") == 0)
     {
-        return atls_fail(message->failure, ATLS_ERROR_USAGE,
+        return atls_fail(failure, ATLS_ERROR_USAGE,
                          "the method \"%s\" can't be sent", method);
     }
 
-    if (request->path && !atls_message_is_path(message, request->path)) {
-        return atls_fail(message->failure, ATLS_ERROR_USAGE,
+    if (request->path && !atls_request_is_path(method, request->path)) {
+        return atls_fail(failure, ATLS_ERROR_USAGE,
                          "the path \"%s\" can't be sent", request->path);
     }
 
     for (i = 0; i < request->nheaders; i++) {
-        rc = atls_message_check_header(message, &request->headers[i]);
+        rc = atls_request_check_header(&request->headers[i], failure);
         if (rc != ATLS_OK) {
             return rc;
         }
@@ -110,13 +114,13 @@ atls_message_check(atls_message_t *message)
 
 
 static atls_error_e
-atls_message_check_header(atls_message_t *message, const atls_header_t *header)
+atls_request_check_header(const atls_header_t *header, atls_failure_t *failure)
 {
     if (header->name == NULL || header->value == NULL
         || !atls_http_is_token(header->name, strlen(header->name))
         || !atls_http_is_value(header->value, strlen(header->value)))
     {
-        return atls_fail(message->failure, ATLS_ERROR_USAGE,
+        return atls_fail(failure, ATLS_ERROR_USAGE,
                          "the header \"%s\" can't be sent",
                          header->name ? header->name : "");
     }
@@ -124,7 +128,7 @@ atls_message_check_header(atls_message_t *message, const atls_header_t *header)
     if (strcasecmp(header->name, "Content-Length") == 0
         || strcasecmp(header->name, "Transfer-Encoding") == 0)
     {
-        return atls_fail(message->failure, ATLS_ERROR_USAGE,
+        return atls_fail(failure, ATLS_ERROR_USAGE,
                          "the header \"%s\" is made by the library",
                          header->name);
     }
@@ -134,12 +138,12 @@ atls_message_check_header(atls_message_t *message, const atls_header_t *header)
 
 
 static int
-atls_message_is_path(const atls_message_t *message, const char *path)
+atls_request_is_path(const char *method, const char *path)
 {
     const unsigned char  *p;
 
     if (path[0] != '/'
-        && !(strcmp(path, "*") == 0 && strcmp(message->method, "OPTIONS") == 0))
+        && !(strcmp(path, "*") == 0 && strcmp(method, "OPTIONS") == 0))
     {
         return 0;
     }

@@ -30,6 +30,14 @@ typedef struct {
 } atls_message_t;
 
 
+/*
+ * Whether method, path and headers are such that can be sent.  It is the same
+ * for all ways that a request may go.
+ */
+
+atls_error_e atls_request_check(const atls_request_t *request,
+    atls_failure_t *failure);
+
 /* Checks the request, and makes its header. */
 
 atls_error_e atls_message_open(atls_message_t *message,

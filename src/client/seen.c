@@ -4,15 +4,12 @@
  */
 
 
-#include <strings.h>
-
 #include <openssl/err.h>
 
 #include "seen.h"
 
 
 static int atls_seen_verify(X509_STORE_CTX *ctx, void *data);
-static int atls_seen_is_peer(const atls_seen_t *seen, X509_STORE_CTX *ctx);
 static void atls_seen_keep(atls_seen_t *seen, STACK_OF(X509) *chain);
 static long atls_seen_judge(atls_seen_t *seen, X509 *leaf,
     STACK_OF(X509) *chain);
@@ -41,7 +38,7 @@ atls_seen_verify(X509_STORE_CTX *ctx, void *data)
     rc = X509_verify_cert(ctx);
     error = X509_STORE_CTX_get_error(ctx);
 
-    if (!atls_seen_is_peer(seen, ctx)) {
+    if (!atls_peer_is_asked(&seen->peer, ctx)) {
         return rc;
     }
 
@@ -60,30 +57,6 @@ atls_seen_verify(X509_STORE_CTX *ctx, void *data)
     X509_STORE_CTX_set_error(ctx, error);
 
     return rc;
-}
-
-
-/*
- * A context does not tell if it is for a proxy, but the name that is asked for
- * does, mostly.
- */
-
-static int
-atls_seen_is_peer(const atls_seen_t *seen, X509_STORE_CTX *ctx)
-{
-    SSL         *ssl;
-    const char  *name;
-
-    ssl = X509_STORE_CTX_get_ex_data(ctx,
-                                     SSL_get_ex_data_X509_STORE_CTX_idx());
-    name = ssl ? SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) : NULL;
-
-    if (seen->peer.host == NULL) {
-        return 1;
-    }
-
-    return seen->peer.ip ? name == NULL
-                         : name && strcasecmp(name, seen->peer.host) == 0;
 }
 
 

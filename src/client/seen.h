@@ -17,7 +17,7 @@
 
 
 typedef struct {
-    atls_peer_t          peer;              /* host may be NULL: any name */
+    atls_peer_t          peer;
     X509_STORE          *trust;             /* may be NULL */
     atls_debug_t         debug;
 

@@ -17,6 +17,10 @@
 #define ATLS_TLS_MAX_TICKETS    64          /* in a session */
 #define ATLS_TLS_MAX_ALPN       256
 
+/* what the library answers by itself during one POST: KeyUpdates, alerts */
+
+#define ATLS_TLS_MAX_ANSWERS    16384
+
 /* of a key, half of what is safe with AES-GCM: RFC 8446, section 5.5 */
 
 #define ATLS_TLS_MAX_RECORDS    (1 << 23)
@@ -474,6 +478,7 @@ atls_tls_open(atls_tls_t *tls, atls_resume_t *offered)
     tls->early = 0;
     tls->tickets = 0;
     tls->records = 0;
+    tls->flight = 0;
 
     ssl = tls->ssl = SSL_new(tls->ctx);
     if (ssl == NULL) {
@@ -599,6 +604,7 @@ atls_tls_established(atls_tls_t *tls)
     tls->resumed = SSL_session_reused(ssl) && tls->offered.session
                    && SSL_get_session(ssl) == tls->offered.session;
     tls->psk_used = x509 == NULL;
+    tls->flight = BIO_ctrl_pending(tls->out);
 
     if (tls->resumed) {
         tls->began = tls->offered.began;
@@ -702,6 +708,11 @@ atls_tls_read(atls_tls_t *tls)
                              "the server sends too many session tickets");
         }
 
+        if (BIO_ctrl_pending(tls->out) > tls->flight + ATLS_TLS_MAX_ANSWERS) {
+            return atls_fail(tls->failure, ATLS_ERROR_TLS,
+                             "the server asks for too many answers");
+        }
+
         if (ret != 1) {
             break;
         }
@@ -776,6 +787,7 @@ atls_tls_drain(atls_tls_t *tls, atls_buf_t *out)
     }
 
     (void) BIO_reset(tls->out);
+    tls->flight = 0;
 
     return ATLS_OK;
 }

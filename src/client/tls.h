@@ -71,6 +71,8 @@ typedef struct {
     unsigned             early:1;           /* early data were sent */
     unsigned             tickets;           /* received in this session */
     unsigned             records;           /* sent with this key */
+    size_t               flight;            /* of what is to be sent, the end
+                                               of the handshake */
     unsigned char        buf[SSL3_RT_MAX_PLAIN_LENGTH];
 } atls_tls_t;
 

@@ -74,6 +74,10 @@ INNER = {
     "cr-in-header": [OK + b"A: b\rC: d\r\n\r\n"],
     "nul-in-header": [OK + b"A: b\0\r\n\r\n"],
     "control": [OK + b"A: b\x1b[2J\r\n\r\n"],
+    "c1": [b"HTTP/1.1 200 O\x9b1K \xc2\x9bK\r\nContent-Length: 5\r\n"
+           b"X-One: \x9b2J\x9d0;title\x9c\r\n"
+           b"X-Two: \xc2\x9b2J \xe2\x80\xaertl \xe2\x80\xa8 \xf5\xc0\xaf\r\n"
+           b"X-Good: \xe2\x80\x9cgood\xe2\x80\x9d\r\n\r\nhello"],
     "control-in-reason": [b"HTTP/1.1 200 O\x07K\r\n\r\n"],
     "fold": [OK + b"A: b\r\n c\r\n\r\n"],
     "no-colon": [OK + b"Header\r\n\r\n"],
@@ -183,6 +187,22 @@ class Evil(socketserver.BaseRequestHandler):
         more = [b"Retry-After: 7"] if status == 503 else []
         return self.answer(status, problem, b"application/problem+json",
                            *more)
+
+    # what a terminal takes for an order, in all that is quoted
+
+    def do_c1(self, argument, body):
+        c1 = b"\x9b2J \xc2\x9b2J \xe2\x80\xae \xe2\x80\x9cgood\xe2\x80\x9d"
+        if argument == "detail":
+            return self.answer(400, b'{"detail":"%s"}' % c1,
+                               b"application/problem+json")
+        if argument == "type":
+            return self.answer(200, b"", b"text/" + c1)
+        if argument == "redirect":
+            return self.answer(302, b"", b"text/html",
+                               b"Location: https://elsewhere.example/" + c1)
+        self.send(b"HTTP/1.1 400 " + c1 + b"\r\nX: " + c1
+                  + b"\r\nContent-Length: 0\r\n\r\n")
+        return False
 
     def do_html(self, argument, body):
         return self.answer(int(argument), b"<html>" * 100, b"text/html")

@@ -10,8 +10,8 @@
 
 #include <curl/curl.h>
 
+#include "../error.h"
 #include "exitcode.h"
-#include "util.h"
 
 
 static int cmd_code_outer(atls_client_t *client, atls_error_e error);
@@ -34,7 +34,7 @@ cmd_fail(int code, const char *format, ...)
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
 
-    cmd_printable(text);
+    atls_printable(text);
     fprintf(stderr, "atls: (%d) %s\n", code, text);
 
     return code;

@@ -10,6 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/ssl.h>
+
+#include "../outer.h"
+#include "../target.h"
 #include "exitcode.h"
 #include "fallback.h"
 #include "util.h"
@@ -20,6 +24,7 @@ typedef struct {
     cmd_transfer_t      *transfer;
     CURL                *curl;
     struct curl_slist   *headers;
+    atls_peer_t          peer;
     int                  status;            /* of the header in progress */
     int                  ended;             /* the final one has */
     char                 error[CURL_ERROR_SIZE];
@@ -28,6 +33,8 @@ typedef struct {
 
 static void cmd_https_setup(cmd_https_t *https);
 static void cmd_https_tls(CURL *curl, const cmd_options_t *options);
+static CURLcode cmd_https_ctx(CURL *curl, void *ctx, void *data);
+static int cmd_https_verify(X509_STORE_CTX *ctx, void *data);
 static void cmd_https_body(CURL *curl, cmd_transfer_t *transfer);
 static void cmd_https_headers(cmd_https_t *https);
 static void cmd_https_header_add(cmd_https_t *https, const char *name,
@@ -51,6 +58,12 @@ cmd_fallback_perform(cmd_fallback_t *fallback, cmd_transfer_t *transfer)
     int          code;
     cmd_https_t  https;
 
+    /* else nobody could look at names as strictly as inside of ATLS */
+
+    if (!atls_outer_same_openssl()) {
+        return CMD_FALLBACK_UNTRUSTED;
+    }
+
     if (fallback->curl == NULL) {
         fallback->curl = curl_easy_init();
     }
@@ -63,12 +76,19 @@ cmd_fallback_perform(cmd_fallback_t *fallback, cmd_transfer_t *transfer)
     https.transfer = transfer;
     https.curl = fallback->curl;
 
+    atls_peer_parse(&https.peer, transfer->url.origin);
+
+    if (https.peer.host == NULL) {
+        return cmd_fail(CMD_MEMORY, "out of memory");
+    }
+
     cmd_https_setup(&https);
 
     code = cmd_https_result(&https, curl_easy_perform(https.curl));
 
     curl_easy_reset(https.curl);
     curl_slist_free_all(https.headers);
+    atls_peer_free(&https.peer);
 
     return code;
 }
@@ -116,6 +136,9 @@ cmd_https_setup(cmd_https_t *https)
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, cmd_https_progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, transfer);
+
+    curl_easy_setopt(curl, CURLOPT_SSL_CTX_FUNCTION, cmd_https_ctx);
+    curl_easy_setopt(curl, CURLOPT_SSL_CTX_DATA, https);
 
     cmd_https_tls(curl, options);
     cmd_https_body(curl, transfer);
@@ -166,6 +189,39 @@ cmd_https_tls(CURL *curl, const cmd_options_t *options)
     if (options->ciphersuites) {
         curl_easy_setopt(curl, CURLOPT_TLS13_CIPHERS, options->ciphersuites);
     }
+}
+
+
+/* libcurl takes a subject's CN for a name if there is no other: not here. */
+
+static CURLcode
+cmd_https_ctx(CURL *curl, void *ctx, void *data)
+{
+    (void) curl;
+
+    SSL_CTX_set_cert_verify_callback(ctx, cmd_https_verify, data);
+
+    return CURLE_OK;
+}
+
+
+static int
+cmd_https_verify(X509_STORE_CTX *ctx, void *data)
+{
+    cmd_https_t  *https = data;
+
+    X509_VERIFY_PARAM  *param;
+
+    param = X509_STORE_CTX_get0_param(ctx);
+
+    if (atls_peer_is_asked(&https->peer, ctx)
+        && atls_peer_expect(&https->peer, param) == -1)
+    {
+        X509_STORE_CTX_set_error(ctx, X509_V_ERR_OUT_OF_MEM);
+        return 0;
+    }
+
+    return X509_verify_cert(ctx);
 }
 
 

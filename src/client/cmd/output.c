@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../error.h"
 #include "exitcode.h"
 #include "output.h"
 #include "util.h"
@@ -81,10 +82,10 @@ cmd_output_write(cmd_output_t *output, const void *bytes, size_t n)
 
 
 int
-cmd_output_print(cmd_output_t *output, const char *format, ...)
+cmd_output_line(cmd_output_t *output, const char *format, ...)
 {
     int       code;
-    char     *text;
+    char     *text, *line;
     va_list   args;
 
     va_start(args, format);
@@ -95,8 +96,20 @@ cmd_output_print(cmd_output_t *output, const char *format, ...)
 
     va_end(args);
 
-    code = cmd_output_write(output, text, strlen(text));
+    code = cmd_output_open(output);
+
+    if (code == CMD_OK && isatty(output->fd)) {
+        atls_printable(text);
+    }
+
+    line = cmd_format("%s\r\n", text);
     free(text);
+
+    if (code == CMD_OK) {
+        code = cmd_output_write(output, line, strlen(line));
+    }
+
+    free(line);
 
     return code;
 }

@@ -25,7 +25,10 @@ void cmd_output_init(cmd_output_t *output, const char *path);
 /* These return an exit code; nothing is said of a pipe that was closed. */
 
 int cmd_output_write(cmd_output_t *output, const void *bytes, size_t n);
-int cmd_output_print(cmd_output_t *output, const char *format, ...)
+
+/* A line of a header, with CRLF; on a terminal, without control characters. */
+
+int cmd_output_line(cmd_output_t *output, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Makes a file, too, to which nothing was written. */

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../request.h"
+#include "exitcode.h"
 #include "request.h"
 #include "util.h"
 
@@ -93,6 +95,23 @@ cmd_request_add(cmd_request_t *request, const char *name, const char *value)
 
     header->name = cmd_copy(name, strlen(name));
     header->value = cmd_copy(value, strlen(value));
+}
+
+
+int
+cmd_request_check(const cmd_request_t *request, const cmd_url_t *url)
+{
+    atls_request_t  sent;
+    atls_failure_t  failure;
+
+    memset(&sent, 0, sizeof(atls_request_t));
+    sent.method = request->method;
+    sent.path = url->path;
+    sent.headers = request->headers;
+    sent.nheaders = request->nheaders;
+
+    return atls_request_check(&sent, &failure) == ATLS_OK
+           ? CMD_OK : cmd_fail(CMD_USAGE, "%s", failure.text);
 }
 
 

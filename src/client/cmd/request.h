@@ -27,6 +27,10 @@ void cmd_request_make(cmd_request_t *request, const cmd_options_t *options,
 void cmd_request_add(cmd_request_t *request, const char *name,
     const char *value);
 
+/* Returns an exit code: whether it can be sent, by whatever way. */
+
+int cmd_request_check(const cmd_request_t *request, const cmd_url_t *url);
+
 int cmd_request_has(const cmd_request_t *request, const char *name);
 
 void cmd_request_free(cmd_request_t *request);

@@ -49,6 +49,11 @@ cmd_transfer_begin(cmd_transfer_t *transfer, const cmd_options_t *options,
 
     cmd_request_make(&transfer->request, options, &transfer->url);
 
+    code = cmd_request_check(&transfer->request, &transfer->url);
+    if (code != CMD_OK) {
+        return code;
+    }
+
     cmd_output_init(&transfer->output,
                     cmd_transfer_output(options, n, &transfer->url));
 
@@ -131,9 +136,9 @@ cmd_transfer_status(void *data, int status, const char *reason)
                           && !cmd_transfer_failed(transfer);
 
     if (transfer->in_header) {
-        transfer->code = cmd_output_print(&transfer->output,
-                                          "HTTP/1.1 %d%s%s\r\n", status,
-                                          *reason ? " " : "", reason);
+        transfer->code = cmd_output_line(&transfer->output,
+                                         "HTTP/1.1 %d%s%s", status,
+                                         *reason ? " " : "", reason);
     }
 
     return transfer->code != CMD_OK;
@@ -150,8 +155,8 @@ cmd_transfer_header(void *data, const char *name, const char *value)
     }
 
     if (transfer->in_header) {
-        transfer->code = cmd_output_print(&transfer->output, "%s: %s\r\n",
-                                          name, value);
+        transfer->code = cmd_output_line(&transfer->output, "%s: %s", name,
+                                         value);
     }
 
     return transfer->code != CMD_OK;

@@ -9,6 +9,7 @@
 
 #include <curl/curl.h>
 
+#include "../target.h"
 #include "exitcode.h"
 #include "url.h"
 #include "util.h"
@@ -125,8 +126,9 @@ cmd_url_path(cmd_url_t *url, CURLU *parsed, const char *upload)
 static int
 cmd_url_origin(cmd_url_t *url, CURLU *parsed)
 {
-    char    *host;
-    size_t   i;
+    char         *host;
+    size_t        i;
+    atls_peer_t   peer;
 
     static const CURLUPart  rest[] = { CURLUPART_USER, CURLUPART_PASSWORD,
                                        CURLUPART_OPTIONS, CURLUPART_PATH,
@@ -144,6 +146,16 @@ cmd_url_origin(cmd_url_t *url, CURLU *parsed)
 
     host = url->origin + sizeof("https://") - 1;
     host[strcspn(host, "/")] = '\0';
+
+    /* to libcurl, more are hosts than can be verified */
+
+    atls_peer_parse(&peer, url->origin);
+
+    if (peer.host == NULL) {
+        return -1;
+    }
+
+    atls_peer_free(&peer);
 
     return 0;
 }

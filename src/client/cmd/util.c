@@ -105,21 +105,3 @@ cmd_clock(void)
 
     return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
-
-
-void
-cmd_printable(char *text)
-{
-    unsigned char  *p;
-
-    for (p = (unsigned char *) text; *p; p++) {
-
-        if (*p < ' ' || *p == 0x7f) {
-            *p = '?';
-
-        } else if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) {
-            p[0] = '?';
-            p[1] = '?';
-        }
-    }
-}

@@ -29,9 +29,5 @@ int cmd_is_token(const char *text, size_t n);
 
 int64_t cmd_clock(void);
 
-/* Replaces control characters: C0, DEL, and C1 in UTF-8. */
-
-void cmd_printable(char *text);
-
 
 #endif /* ATLS_CMD_UTIL_H_INCLUDED */

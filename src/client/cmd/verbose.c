@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../error.h"
 #include "util.h"
 #include "verbose.h"
 
@@ -41,7 +42,7 @@ cmd_verbose_print(const char *format, ...)
     vsnprintf(line, sizeof(line), format, args);
     va_end(args);
 
-    cmd_printable(line);
+    atls_printable(line);
     cmd_verbose(NULL, ATLS_DEBUG_INNER, line);
 }
 
@@ -61,7 +62,7 @@ cmd_verbose_lines(atls_debug_e what, const char *text, size_t n)
             line[strcspn(line, ":")] = '\0';
         }
 
-        cmd_printable(line);
+        atls_printable(line);
         cmd_verbose(NULL, what, line);
     }
 

@@ -1,0 +1,67 @@
+#!/usr/bin/perl
+
+# A service that has its clients answer without an end (t/bin/flood_server.c):
+# what the command keeps for the next POST is bounded.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Command;
+
+use constant TIMES => 20_000;           # as in the server
+
+my $t = Test::Atls->new();
+
+$t->make_cert('localhost');
+
+my $atls = Test::Atls::Command->new($t);
+my $server = $atls->lib()->compile('flood_server');
+my $port = $t->port(0);
+
+$t->run_daemon(sub {
+    exec $server, $port, $t->path('localhost.crt'), $t->path('localhost.key'),
+         $t->path('posts') or die "$server: $!\n";
+}, port => $port);
+
+my @cases = (
+    [ 'nothing',          0 ],
+    [ 'few-updates',      0 ],
+    [ 'updates',          35, qr/asks for too many answers/ ],
+    [ 'requests',         35, qr/asks for too many answers/ ],
+    [ 'updates-in-a-row', 35, qr/asks for too many answers/ ],
+    [ 'tickets',          35, qr/too many session tickets/ ],
+);
+
+for (@cases) {
+    my ($kind, $code, $text) = @$_;
+
+    my $r = $atls->run('--cacert', $t->path('localhost.crt'), '--via',
+                       "http://127.0.0.1:$port/$kind", 'https://localhost/');
+
+    is($r->{code}, $code, $kind) or diag($r->{err});
+    like($r->{err}, $text, 'it is said') if $text;
+    is($r->{out}, 'x' x TIMES, 'the answer') unless $code;
+
+    # the last POST has what was kept
+
+    my @posts;
+    $t->wait_for(sub { (@posts = posts($kind)) >= 3 });
+    my ($largest) = sort { $b <=> $a } @posts;
+    cmp_ok($largest, '<', 65536, 'no large POST');
+}
+
+$t->done_testing();
+
+
+sub posts {
+    my ($kind) = @_;
+
+    return () unless -e $t->path('posts');
+    return $t->read_file('posts') =~ m!^/$kind (\d+)!mg;
+}
