@@ -176,6 +176,10 @@ struct ngx_http_atls_loc_conf_s {
 
 ngx_int_t ngx_http_atls_handler(ngx_http_request_t *r);
 
+/* That of a request's body, if it is one of those for ATLS; else NULL. */
+
+ngx_str_t *ngx_http_atls_media_type(ngx_http_request_t *r);
+
 
 extern ngx_module_t  ngx_http_atls_module;
 

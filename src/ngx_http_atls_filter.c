@@ -8,6 +8,9 @@
 
 
 static ngx_int_t ngx_http_atls_header_filter(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_atls_filter_outer(ngx_http_request_t *r);
+static ngx_int_t ngx_http_atls_filter_set_no_store(ngx_http_request_t *r);
+static void ngx_http_atls_filter_marked(void *data);
 static void ngx_http_atls_filter_raw(ngx_http_request_t *r,
     ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_body_filter(ngx_http_request_t *r,
@@ -41,6 +44,13 @@ ngx_http_atls_header_filter(ngx_http_request_t *r)
     inner = ngx_http_atls_inner_get(r->connection);
 
     if (inner == NULL) {
+
+        if (ngx_http_atls_filter_outer(r)
+            && ngx_http_atls_filter_set_no_store(r) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
         return ngx_http_next_header_filter(r);
     }
 
@@ -89,6 +99,111 @@ ngx_http_atls_header_filter(ngx_http_request_t *r)
     ngx_exiting = exiting;
 
     return rc;
+}
+
+
+/*
+ * Is it an answer of an endpoint?  Core's own are, from wherever they come: a
+ * cache on the path could give them to other clients.  A request that is
+ * refused before its location is known, or has been taken to another one by
+ * "error_page", is told by its type or by a mark.
+ */
+
+static ngx_uint_t
+ngx_http_atls_filter_outer(ngx_http_request_t *r)
+{
+    ngx_http_cleanup_t         *cln;
+    ngx_http_atls_loc_conf_t   *alcf;
+    ngx_http_atls_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_atls_module);
+
+    if (r != r->main || amcf->zone == NULL) {
+        return 0;
+    }
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+
+    if (alcf->enable || ngx_http_atls_media_type(r)) {
+        return 1;
+    }
+
+    for (cln = r->cleanup; cln; cln = cln->next) {
+        if (cln->handler == ngx_http_atls_filter_marked) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* And nothing else, whatever "expires" and "add_header" say of responses. */
+
+static ngx_int_t
+ngx_http_atls_filter_set_no_store(ngx_http_request_t *r)
+{
+    ngx_str_t         value;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    part = &r->headers_out.headers.part;
+    header = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            header = part->elts;
+            i = 0;
+        }
+
+        if ((header[i].key.len == sizeof("Cache-Control") - 1
+             && ngx_strncasecmp(header[i].key.data, (u_char *) "Cache-Control",
+                                header[i].key.len)
+                == 0)
+            || (header[i].key.len == sizeof("Expires") - 1
+                && ngx_strncasecmp(header[i].key.data, (u_char *) "Expires",
+                                   header[i].key.len)
+                   == 0))
+        {
+            header[i].hash = 0;
+        }
+    }
+
+    ngx_str_set(&value, "no-store");
+
+    return ngx_http_atls_add_header(r, "Cache-Control", &value);
+}
+
+
+ngx_int_t
+ngx_http_atls_filter_no_store(ngx_http_request_t *r)
+{
+    ngx_http_cleanup_t  *cln;
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_atls_filter_marked;
+
+    return NGX_OK;
+}
+
+
+/* Only to be found: it lasts as long as the request, unlike its context. */
+
+static void
+ngx_http_atls_filter_marked(void *data)
+{
+    /* void */
 }
 
 

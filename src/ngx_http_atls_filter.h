@@ -1,6 +1,7 @@
 
 /*
- * The header filter of responses to inner requests.
+ * The header filter of responses to inner requests, and of what outer ones are
+ * answered at endpoints.
  */
 
 
@@ -12,6 +13,10 @@
 
 
 ngx_int_t ngx_http_atls_filter_init(ngx_conf_t *cf);
+
+/* Of an outer request that has come to an endpoint: its answer is not stored. */
+
+ngx_int_t ngx_http_atls_filter_no_store(ngx_http_request_t *r);
 
 
 #endif /* _NGX_HTTP_ATLS_FILTER_H_INCLUDED_ */

@@ -7,7 +7,6 @@
 #include "ngx_http_atls.h"
 
 
-static ngx_int_t ngx_http_atls_handler_media_type(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atls_handler_session(ngx_http_atls_post_t *post,
     ngx_str_t *cookie, ngx_http_atls_owner_t *owner);
 static void ngx_http_atls_handler_check(ngx_http_atls_post_t *post,
@@ -25,7 +24,7 @@ ngx_int_t
 ngx_http_atls_handler(ngx_http_request_t *r)
 {
     ngx_int_t                  rc;
-    ngx_str_t                  cookie;
+    ngx_str_t                  cookie, *type;
     ngx_http_atls_post_t      *post;
     ngx_http_atls_owner_t      owner;
     ngx_http_atls_loc_conf_t  *alcf;
@@ -49,10 +48,15 @@ ngx_http_atls_handler(ngx_http_request_t *r)
         goto problem;
     }
 
-    if (ngx_http_atls_handler_media_type(r) != NGX_OK) {
+    type = ngx_http_atls_media_type(r);
+
+    if (type == NULL) {
         rc = NGX_HTTP_UNSUPPORTED_MEDIA_TYPE;
         goto problem;
     }
+
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = type->len;
 
     post = ngx_http_atls_post_create(r);
     if (post == NULL) {
@@ -95,14 +99,14 @@ problem:
 
 /* The type and subtype, in any case, with or without parameters. */
 
-static ngx_int_t
-ngx_http_atls_handler_media_type(ngx_http_request_t *r)
+ngx_str_t *
+ngx_http_atls_media_type(ngx_http_request_t *r)
 {
     u_char     *p, *last;
     ngx_str_t   type, *known;
 
     if (r->headers_in.content_type == NULL) {
-        return NGX_DECLINED;
+        return NULL;
     }
 
     type = r->headers_in.content_type->value;
@@ -121,14 +125,11 @@ ngx_http_atls_handler_media_type(ngx_http_request_t *r)
         if (type.len == known->len
             && ngx_strncasecmp(type.data, known->data, known->len) == 0)
         {
-            r->headers_out.content_type = *known;
-            r->headers_out.content_type_len = known->len;
-
-            return NGX_OK;
+            return known;
         }
     }
 
-    return NGX_DECLINED;
+    return NULL;
 }
 
 

@@ -363,6 +363,10 @@ ngx_http_atls_phase_rewrite(ngx_http_request_t *r)
 
     if (alcf->enable) {
 
+        if (ngx_http_atls_filter_no_store(r) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
         /* the location's rewrite directives are for the inner requests */
 
         cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);

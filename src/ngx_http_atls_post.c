@@ -1241,7 +1241,6 @@ ngx_http_atls_post_give_back(ngx_http_atls_post_t *post)
 static ngx_int_t
 ngx_http_atls_post_headers(ngx_http_atls_post_t *post)
 {
-    ngx_str_t            value;
     ngx_http_request_t  *r;
 
     r = post->request;
@@ -1253,12 +1252,6 @@ ngx_http_atls_post_headers(ngx_http_atls_post_t *post)
 
     r->headers_out.status = (post->bad_gateway && !post->closing)
                             ? NGX_HTTP_BAD_GATEWAY : NGX_HTTP_OK;
-
-    ngx_str_set(&value, "no-store");
-
-    if (ngx_http_atls_add_header(r, "Cache-Control", &value) != NGX_OK) {
-        return NGX_ERROR;
-    }
 
     if (post->closing) {
         return ngx_http_atls_post_cookie(post, 1);

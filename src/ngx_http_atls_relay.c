@@ -802,7 +802,6 @@ static ngx_int_t
 ngx_http_atls_relay_process_header(ngx_http_request_t *r)
 {
     ngx_int_t             rc;
-    ngx_str_t             no_store;
     ngx_http_upstream_t  *u;
 
     u = r->upstream;
@@ -827,9 +826,7 @@ ngx_http_atls_relay_process_header(ngx_http_request_t *r)
             return NGX_HTTP_UPSTREAM_INVALID_HEADER;
         }
 
-        ngx_str_set(&no_store, "no-store");
-
-        return ngx_http_atls_add_header(r, "Cache-Control", &no_store);
+        return NGX_OK;
     }
 }
 
