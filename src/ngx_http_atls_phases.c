@@ -20,6 +20,9 @@ static void ngx_http_atls_phase_request_done(void *data);
 static ngx_uint_t ngx_http_atls_phase_received(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atls_phase_rewrite(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atls_phase_precontent(ngx_http_request_t *r);
+#if (NGX_HTTP_DAV)
+static ngx_int_t ngx_http_atls_phase_content(ngx_http_request_t *r);
+#endif
 
 
 ngx_int_t
@@ -52,6 +55,17 @@ ngx_http_atls_phases_init(ngx_conf_t *cf)
     }
 
     *h = ngx_http_atls_phase_precontent;
+
+#if (NGX_HTTP_DAV)
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_CONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_atls_phase_content;
+
+#endif
 
     return NGX_OK;
 }
@@ -408,3 +422,66 @@ ngx_http_atls_phase_precontent(ngx_http_request_t *r)
 
     return NGX_DECLINED;
 }
+
+
+#if (NGX_HTTP_DAV)
+
+/*
+ * The dav module takes destinations of the scheme that it thinks requests are
+ * of: "http", as there is no c->ssl.  So it gets to see the other scheme, and
+ * $http_destination remains as it is.
+ */
+
+static ngx_int_t
+ngx_http_atls_phase_content(ngx_http_request_t *r)
+{
+    ngx_str_t        *value;
+    ngx_uint_t        https;
+    ngx_table_elt_t  *destination;
+
+    if (!(r->method & (NGX_HTTP_COPY|NGX_HTTP_MOVE))
+        || r->headers_in.destination == NULL
+        || ngx_http_atls_inner_get(r->connection) == NULL)
+    {
+        return NGX_DECLINED;
+    }
+
+    value = &r->headers_in.destination->value;
+
+    if (ngx_strncmp(value->data, "https://", sizeof("https://") - 1) == 0) {
+        https = 1;
+
+    } else if (ngx_strncmp(value->data, "http://", sizeof("http://") - 1)
+               == 0)
+    {
+        https = 0;
+
+    } else {
+        return NGX_DECLINED;
+    }
+
+    destination = ngx_palloc(r->pool, sizeof(ngx_table_elt_t));
+    if (destination == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    *destination = *r->headers_in.destination;
+
+    value = &destination->value;
+
+    value->data = ngx_pnalloc(r->pool, value->len + sizeof("s"));
+    if (value->data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    value->len = ngx_sprintf(value->data, "%s%s%Z", https ? "http" : "https",
+                             r->headers_in.destination->value.data
+                             + (https ? sizeof("https") : sizeof("http")) - 1)
+                 - value->data - 1;
+
+    r->headers_in.destination = destination;
+
+    return NGX_DECLINED;
+}
+
+#endif
