@@ -12,6 +12,7 @@ struct ngx_http_atls_handshake_s {
                                                   no socket, own pool, log */
     atls_watch_t                watch;
     ngx_event_t                 timer;
+    ngx_queue_t                 queue;         /* of the worker's */
 
     ngx_shm_zone_t             *zone;
     u_char                      id[NGX_HTTP_ATLS_ID_LEN];
@@ -41,6 +42,8 @@ struct ngx_http_atls_handshake_s {
 };
 
 
+static ngx_int_t ngx_http_atls_handshake_enter(ngx_http_atls_handshake_t *hs);
+static void ngx_http_atls_handshake_leave(ngx_http_atls_handshake_t *hs);
 static ngx_int_t ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
     ngx_uint_t early_data);
 static size_t ngx_http_atls_handshake_want(ngx_http_atls_handshake_t *hs);
@@ -57,14 +60,25 @@ static ngx_int_t ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs,
 static ngx_http_atls_handshake_t *ngx_http_atls_handshake_get(
     ngx_ssl_conn_t *ssl);
 static void ngx_http_atls_handshake_timeout(ngx_event_t *ev);
+static void ngx_http_atls_handshake_shutdown(ngx_event_t *rev);
+static void ngx_http_atls_handshake_end(ngx_http_atls_handshake_t *hs);
 
 
-static ngx_uint_t  ngx_http_atls_handshakes_n;
+static ngx_uint_t         ngx_http_atls_handshakes_n;
+static ngx_queue_t        ngx_http_atls_handshakes_queue;
+
+/*
+ * Core ends a worker at worker_shutdown_timeout by closing its connections.
+ * There is one as long as there are handshakes, in place of them all.
+ */
+
+static ngx_connection_t  *ngx_http_atls_handshakes_conn;
 
 
-ngx_http_atls_handshake_t *
+ngx_int_t
 ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
-    ngx_http_request_t *r, ngx_http_atls_session_t *session, ngx_log_t *log)
+    ngx_http_request_t *r, ngx_http_atls_session_t *session, ngx_log_t *log,
+    ngx_http_atls_handshake_t **hsp)
 {
     ngx_log_t                  *l;
     ngx_pool_t                 *pool;
@@ -73,19 +87,15 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
 
     pool = ngx_create_pool(2048, log);
     if (pool == NULL) {
-        return NULL;
+        return NGX_ERROR;
     }
 
     hs = ngx_pcalloc(pool, sizeof(ngx_http_atls_handshake_t));
-    if (hs == NULL) {
-        ngx_destroy_pool(pool);
-        return NULL;
-    }
-
     l = ngx_palloc(pool, sizeof(ngx_log_t));
-    if (l == NULL) {
+
+    if (hs == NULL || l == NULL) {
         ngx_destroy_pool(pool);
-        return NULL;
+        return NGX_ERROR;
     }
 
     *l = *log;
@@ -108,11 +118,14 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
     ngx_http_atls_sni_target(r, &hs->target);
     hs->names = r->http_connection->addr_conf->virtual_names;
 
-    ngx_http_atls_handshakes_n++;
+    if (ngx_http_atls_handshake_enter(hs) != NGX_OK) {
+        ngx_destroy_pool(pool);
+        return NGX_BUSY;
+    }
 
     if (ngx_http_atls_handshake_ssl(hs, amcf->early_data) != NGX_OK) {
         ngx_http_atls_handshake_free(hs);
-        return NULL;
+        return NGX_ERROR;
     }
 
     hs->timer.handler = ngx_http_atls_handshake_timeout;
@@ -121,14 +134,54 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
 
     /*
      * Not cancelable: a worker that is told to quit finishes its handshakes
-     * first, for at most this long.
+     * first, for at most this long or until worker_shutdown_timeout.
      */
 
     ngx_add_timer(&hs->timer, hs->target.conf->handshake_timeout);
 
     session->handshake = hs;
+    *hsp = hs;
 
-    return hs;
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_handshake_enter(ngx_http_atls_handshake_t *hs)
+{
+    ngx_connection_t  *c;
+
+    if (ngx_http_atls_handshakes_n == 0) {
+
+        c = ngx_http_atls_inner_connection(ngx_cycle->log);
+        if (c == NULL) {
+            return NGX_ERROR;
+        }
+
+        c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
+        c->read->handler = ngx_http_atls_handshake_shutdown;
+
+        ngx_http_atls_handshakes_conn = c;
+        ngx_queue_init(&ngx_http_atls_handshakes_queue);
+    }
+
+    ngx_http_atls_handshakes_n++;
+    ngx_queue_insert_tail(&ngx_http_atls_handshakes_queue, &hs->queue);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_atls_handshake_leave(ngx_http_atls_handshake_t *hs)
+{
+    ngx_queue_remove(&hs->queue);
+    ngx_http_atls_handshakes_n--;
+
+    if (ngx_http_atls_handshakes_n == 0) {
+        ngx_close_connection(ngx_http_atls_handshakes_conn);
+        ngx_http_atls_handshakes_conn = NULL;
+    }
 }
 
 
@@ -195,6 +248,10 @@ ngx_http_atls_handshake_attach(ngx_http_atls_handshake_t *hs,
     if (post == NULL && hs->late) {
         hs->late = 0;
         ngx_add_timer(&hs->timer, hs->target.conf->handshake_timeout);
+    }
+
+    if (post == NULL && ngx_http_atls_handshakes_conn->close) {
+        ngx_add_timer(&hs->timer, 0);
     }
 }
 
@@ -616,7 +673,7 @@ ngx_http_atls_handshake_freeze(ngx_http_atls_handshake_t *hs,
 void
 ngx_http_atls_handshake_free(ngx_http_atls_handshake_t *hs)
 {
-    ngx_http_atls_handshakes_n--;
+    ngx_http_atls_handshake_leave(hs);
 
     if (hs->timer.timer_set) {
         ngx_del_timer(&hs->timer);
@@ -644,7 +701,6 @@ static void
 ngx_http_atls_handshake_timeout(ngx_event_t *ev)
 {
     ngx_connection_t           *c;
-    ngx_http_atls_inner_t      *inner;
     ngx_http_atls_handshake_t  *hs;
 
     c = ev->data;
@@ -666,6 +722,46 @@ ngx_http_atls_handshake_timeout(ngx_event_t *ev)
         ngx_http_atls_post_timeout(hs->post);
         return;
     }
+
+    ngx_http_atls_handshake_end(hs);
+}
+
+
+/* Those that are served end with their POSTs, which core closes as well. */
+
+static void
+ngx_http_atls_handshake_shutdown(ngx_event_t *rev)
+{
+    ngx_queue_t                *q, *next, *queue;
+    ngx_connection_t           *c;
+    ngx_http_atls_handshake_t  *hs;
+
+    c = rev->data;
+
+    if (!c->close) {
+        return;
+    }
+
+    queue = &ngx_http_atls_handshakes_queue;
+
+    for (q = ngx_queue_head(queue); q != ngx_queue_sentinel(queue); q = next) {
+        next = ngx_queue_next(q);
+
+        hs = ngx_queue_data(q, ngx_http_atls_handshake_t, queue);
+
+        if (hs->post == NULL) {
+            ngx_log_error(NGX_LOG_INFO, hs->connection.log, 0,
+                          "atls handshake ends with its worker process");
+            ngx_http_atls_handshake_end(hs);
+        }
+    }
+}
+
+
+static void
+ngx_http_atls_handshake_end(ngx_http_atls_handshake_t *hs)
+{
+    ngx_http_atls_inner_t  *inner;
 
     inner = ngx_http_atls_session_forget(hs->zone, hs->id, hs);
 

@@ -17,14 +17,14 @@
 
 
 /*
- * Begins a handshake for a session just made, for a POST.  NULL on errors,
- * logged.  The log is the worker's: a handshake outlives the connection of its
- * POST.
+ * Begins a handshake for a session just made, for a POST.  NGX_BUSY: the worker
+ * has no connection left for it; NGX_ERROR; both logged.  The log is the
+ * worker's: a handshake outlives the connection of its POST.
  */
 
-ngx_http_atls_handshake_t *ngx_http_atls_handshake_create(
-    ngx_http_atls_main_conf_t *amcf, ngx_http_request_t *r,
-    ngx_http_atls_session_t *session, ngx_log_t *log);
+ngx_int_t ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
+    ngx_http_request_t *r, ngx_http_atls_session_t *session, ngx_log_t *log,
+    ngx_http_atls_handshake_t **hs);
 
 /* The number in flight in this worker. */
 

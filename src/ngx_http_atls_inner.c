@@ -85,6 +85,29 @@ ngx_http_atls_inner_init_worker(ngx_cycle_t *cycle)
 }
 
 
+ngx_connection_t *
+ngx_http_atls_inner_connection(ngx_log_t *log)
+{
+    ngx_connection_t  *c;
+
+    c = ngx_get_connection(ngx_http_atls_inner_fds[0], log);
+    if (c == NULL) {
+        return NULL;
+    }
+
+    c->shared = 1;
+    c->log = log;
+
+    /* at worker_shutdown_timeout, core calls this one for all connections */
+
+    c->read->handler = ngx_http_empty_handler;
+    c->read->log = log;
+    c->write->log = log;
+
+    return c;
+}
+
+
 ngx_int_t
 ngx_http_atls_inner_reserve(ngx_http_atls_post_t *post)
 {
@@ -94,13 +117,10 @@ ngx_http_atls_inner_reserve(ngx_http_atls_post_t *post)
         return NGX_OK;
     }
 
-    c = ngx_get_connection(ngx_http_atls_inner_fds[0],
-                           post->request->connection->log);
+    c = ngx_http_atls_inner_connection(post->request->connection->log);
     if (c == NULL) {
         return NGX_ERROR;
     }
-
-    c->shared = 1;
 
     post->reserved = c;
 
@@ -351,6 +371,10 @@ ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
     inner->post = NULL;
     inner->parked = 1;
 
+    /* else the one that reads a header would not see that it is closed */
+
+    inner->connection->read->ready = 1;
+
     ngx_queue_insert_head(&ngx_http_atls_inner_parked, &inner->queue);
     ngx_http_atls_inner_nparked++;
 
@@ -518,6 +542,11 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
     inner = ngx_http_atls_inner_get(c);
 
     if (inner->parked && !inner->dropped) {
+
+        if (c->close) {
+            return ngx_http_atls_inner_recv_eof(c);
+        }
+
         c->read->ready = 0;
         return NGX_AGAIN;
     }

@@ -68,6 +68,13 @@ struct ngx_http_atls_inner_s {
 ngx_int_t ngx_http_atls_inner_init_worker(ngx_cycle_t *cycle);
 
 /*
+ * A connection of nginx's own that has no socket behind it: nothing happens
+ * there but what core does with all connections.  NULL: there is none.
+ */
+
+ngx_connection_t *ngx_http_atls_inner_connection(ngx_log_t *log);
+
+/*
  * Sees to it that the POST can have an inner connection: to be called before
  * anything is opened, as what is opened must be served.  NGX_ERROR, logged: no
  * connections are left.  What is not used is given back by the second.

@@ -423,6 +423,7 @@ ngx_http_atls_post_client_hello(u_char *data, size_t len)
 static ngx_int_t
 ngx_http_atls_post_new_session(ngx_http_atls_post_t *post)
 {
+    ngx_int_t                   rc;
     ngx_http_request_t         *r;
     ngx_http_core_loc_conf_t   *clcf;
     ngx_http_atls_main_conf_t  *amcf;
@@ -450,10 +451,11 @@ ngx_http_atls_post_new_session(ngx_http_atls_post_t *post)
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-    post->handshake = ngx_http_atls_handshake_create(amcf, r, post->session,
-                                                     clcf->error_log);
-    if (post->handshake == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    rc = ngx_http_atls_handshake_create(amcf, r, post->session,
+                                        clcf->error_log, &post->handshake);
+    if (rc != NGX_OK) {
+        return (rc == NGX_BUSY) ? NGX_HTTP_SERVICE_UNAVAILABLE
+                                : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ngx_http_atls_handshake_attach(post->handshake, post);

@@ -1,0 +1,187 @@
+#!/usr/bin/perl
+
+# Handshakes take a connection of their worker, all together.  If there is none
+# to be had, a client is told to come again, and those that are in progress go
+# on.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Elsewhere qw( descriptors );
+use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Process qw( asleep );
+
+my $t = Test::Atls->new(workers => 1);
+
+$t->make_cert('localhost');
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events {
+    worker_connections 32;
+}
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate localhost.crt;
+    atls_certificate_key localhost.key;
+    atls_handshake_timeout 300s;
+    client_header_timeout 300s;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location /.well-known/atls {
+            atls on;
+            return 200 inner;
+        }
+    }
+}
+EOC
+
+$t->plan(13)->run();
+
+# nginx itself says so, at this level
+
+$t->allow_log(qr/worker_connections are not enough/);
+
+my ($worker) = $t->workers();
+
+
+# A client whose connection is there, and in the middle of a POST: one that is
+# idle would be closed to make room for others.
+
+sub waiting {
+    my $c = Test::Atls::Client->new(port => $t->port(0));
+    my $s = $c->http_client()->{socket} = http_connect($t->port(0));
+
+    send_all($s, "POST /.well-known/atls HTTP/1.1\r\nHost: localhost\r\n");
+
+    return $c;
+}
+
+
+sub answer {
+    my ($c, $bytes, $cookie) = @_;
+
+    send_all($c->http_client()->{socket},
+             join "\r\n", 'Content-Type: application/atls+octet-stream',
+                  'Content-Length: ' . length $bytes,
+                  $cookie ? "Cookie: atls=$cookie" : 'X: x', '', $bytes);
+
+    return $c->post_receive(timeout => 30);
+}
+
+
+sub hello {
+    my ($c) = @_;
+
+    $c->handshake_step();
+
+    return $c->tls_out();
+}
+
+
+# Connections until one is turned away.
+
+sub take {
+    my @taken;
+
+    for ( ;; ) {
+        my $n = descriptors($worker);
+        my $s = http_connect($t->port(0));
+
+        send_all($s, "GET / HTTP/1.1\r\nHost: localhost\r\n");
+        $t->wait_for(sub { readable($s, 0)
+                           || descriptors($worker) > $n && asleep($worker) },
+                     30);
+
+        last if readable($s, 0);
+        push @taken, $s;
+    }
+
+    return \@taken;
+}
+
+
+sub give_back {
+    my ($taken) = @_;
+
+    my $n = descriptors($worker) - @$taken;
+
+    @$taken = ();
+    $t->wait_for(sub { descriptors($worker) <= $n && asleep($worker) }, 30);
+}
+
+
+# no handshake in progress, and no connection
+
+{
+    my $c = waiting();
+    my $taken = take();
+
+    my $r = answer($c, hello($c));
+
+    is($r && $r->status(), 503, 'no connection');
+    is($r && $r->header('Retry-After'), 1, 'to be tried again');
+    is($r && $r->header('Set-Cookie'), undef, 'no session');
+
+    give_back($taken);
+
+    $c = Test::Atls::Client->new(port => $t->port(0));
+    ok($c->handshake(), 'later there is one') or diag($c->error());
+    is($c->get('/')->body(), 'inner', 'and a session');
+}
+
+# one for all of them
+
+{
+    my $first = Test::Atls::Client->new(port => $t->port(0), keepalive => 0);
+    my $flight = hello($first);
+
+    $first->exchange($flight) or diag($first->error());
+    $first->handshake_step();
+
+    my ($second, $again) = (waiting(), waiting());
+    my $taken = take();
+
+    my $r = answer($second, hello($second));
+
+    is($r && $r->status(), 200, 'another one, with none left');
+    like($r && $r->body(), qr/^\x16/, 'goes on');
+
+    # the first one ends: there is still the second one
+
+    $r = answer($again, $first->tls_out(), $first->cookie());
+    is($r && $r->status(), 200, 'the first one ends');
+
+    give_back($taken);
+
+    $first->tls_in($r->body());
+    is($first->get('/')->body(), 'inner', 'and is served');
+
+    $second->tls_in($second->last_response()->body());
+    ok($second->handshake(), 'the second one ends') or diag($second->error());
+    is($second->get('/')->body(), 'inner', 'and is served');
+}
+
+# all have ended: the worker does not wait for anything
+
+{
+    my $c = Test::Atls::Client->new(port => $t->port(0));
+
+    $c->handshake();
+    is($c->get('/')->body(), 'inner', 'another session');
+    $t->signal('QUIT');
+    ok($t->wait_for(sub { !Test::Atls::Process::alive($worker) }, 20),
+       'the worker ends');
+}

@@ -1,0 +1,207 @@
+#!/usr/bin/perl
+
+# worker_shutdown_timeout ends a worker whatever it waits for: handshakes,
+# POSTs, requests, wherever they have come from.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Backend;
+use Test::Atls::Client;
+use Test::Atls::Http qw( send_all );
+use Test::Atls::Process qw( alive );
+use Test::Atls::Stack;
+
+my $CLIENTS = 6;
+
+my $t = Test::Atls->new(workers => 3);
+
+$t->make_cert('localhost');
+$t->write_file('ticket.key', 'k' x 80);
+Test::Atls::Backend->start($t, $t->port(1));
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+worker_shutdown_timeout 1s;
+
+events {
+    worker_connections 64;
+}
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate localhost.crt;
+    atls_certificate_key localhost.key;
+    atls_handshake_timeout 3600s;
+    atls_session_ticket_key ticket.key;
+    atls_early_data on;
+
+    client_header_timeout 3600s;
+    client_body_timeout 3600s;
+    keepalive_timeout 3600s;
+    proxy_read_timeout 3600s;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%% reuseport;
+
+        location /.well-known/atls {
+            atls on;
+        }
+
+        location / {
+            proxy_pass http://127.0.0.1:%%PORT_1%%;
+        }
+
+        location = /here {
+            return 200 here;
+        }
+    }
+}
+EOC
+
+$t->run();
+
+
+sub client { return Test::Atls::Client->new(port => $t->port(0), @_) }
+
+
+# Half of a handshake.
+
+sub begun {
+    my $c = client(@_);
+
+    $c->handshake_step();
+    $c->exchange($c->tls_out()) or diag($c->error());
+
+    return $c;
+}
+
+
+# A POST of which there is a byte, as part of a client's session: on a new
+# connection it is relayed, or not.
+
+sub open_post {
+    my ($c) = @_;
+
+    my $head = "POST /.well-known/atls HTTP/1.1\r\nHost: localhost\r\n"
+               . 'Cookie: atls=' . $c->cookie() . "\r\n"
+               . "Content-Type: application/atls+octet-stream\r\n"
+               . "Content-Length: 100\r\n\r\n\x17";
+    my $other = client();
+
+    $other->{keep} = $c;
+    $other->http_client()->{socket} = Test::Atls::Http::http_connect(
+                                          $t->port(0));
+    send_all($other->http_client()->{socket}, $head);
+
+    return $other;
+}
+
+
+sub established {
+    my $c = client(@_);
+
+    $c->handshake() or diag($c->error());
+
+    return $c;
+}
+
+
+my $ticket;
+
+
+# A client in each of the states that a worker may wait in.
+
+my %states = (
+    'a handshake' => sub { begun() },
+    'a handshake of TLS 1.2' => sub { begun(protocol => 'TLSv1.2') },
+    'a POST of a handshake' => sub { open_post(begun()) },
+    'half a request' => sub {
+        my $c = established();
+        $c->request("GET / HTTP/1.1\r\n");
+        return $c;
+    },
+    'a POST of half a request' => sub {
+        my $c = established();
+        $c->request("GET / HTTP/1.1\r\n");
+        return open_post($c);
+    },
+    'a POST' => sub { open_post(established()) },
+    'a request that the backend does not answer' => sub {
+        my $c = established();
+        $c->write_plain("GET /hang HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        $c->post_send($c->tls_out());
+        return $c;
+    },
+    'half a request in early data' => sub {
+        my $c = Test::Atls::Stack->new('openssl', port => $t->port(0),
+                                       session => $ticket,
+                                       early => "GET / HTTP/1.1\r\n");
+        $c->handshake_step();
+        $c->exchange($c->tls_out()) or diag($c->error());
+        return $c;
+    },
+    'a POST of early data' => sub {
+        my $c = Test::Atls::Stack->new('openssl', port => $t->port(0),
+                                       session => $ticket,
+                                       early => "GET /hang HTTP/1.1\r\n"
+                                                . "Host: localhost\r\n\r\n");
+        $c->handshake_step();
+        $c->post_send($c->tls_out());
+        return $c;
+    },
+);
+
+
+sub ticket {
+    my $c = Test::Atls::Stack->new('openssl', port => $t->port(0));
+
+    $c->handshake() && $c->get('/here') or diag($c->error());
+
+    return $c->session();
+}
+
+
+# Several of a kind, to be in all workers, and to be relayed between them.
+
+for my $name (sort(keys %states), 'all of them') {
+    $ticket = ticket();
+
+    my @states = $states{$name} || map { $states{$_} } sort keys %states;
+    my @clients = map { my $state = $_; map { $state->() } 1 .. $CLIENTS }
+                  @states;
+
+    my @old = $t->workers();
+
+    ok($t->reload(), "$name: a reload");
+    ok($t->wait_for(sub { !grep { alive($_) } @old }, 20),
+       "$name: the old workers end");
+
+    # nothing is left of them: a new session in each of the new ones
+
+    my @answers = map { my $c = established(); $c->get('/here')->body() }
+                  1 .. $CLIENTS;
+    is("@answers", join(' ', ('here') x $CLIENTS), "$name: new sessions");
+}
+
+# the same with what ends nginx as a whole, at last
+
+$ticket = ticket();
+
+my @clients = map { my $state = $states{$_}; map { $state->() } 1 .. 3 }
+              sort keys %states;
+my $pid = $t->pid();
+my @workers = $t->workers();
+
+$t->signal('QUIT');
+ok($t->wait_for(sub { !grep { alive($_) } $pid, @workers }, 20), 'nginx ends');
+
+$t->done_testing();
