@@ -235,11 +235,9 @@ ngx_http_atls_cookie_header(ngx_http_request_t *r,
     p = ngx_sprintf(value->data, "%V=%V%V%s", &cookie->name, &text,
                     &cookie->attributes, id ? "" : "; Max-Age=0");
 
-#if (NGX_HTTP_SSL)
-    if (r->connection->ssl && !cookie->secure) {
+    if (ngx_http_atls_relayed_secure(r->connection) && !cookie->secure) {
         p = ngx_cpymem(p, "; Secure", sizeof("; Secure") - 1);
     }
-#endif
 
     value->len = p - value->data;
 

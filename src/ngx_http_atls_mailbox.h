@@ -18,6 +18,9 @@
 typedef struct {
     uint32_t                 owner;         /* whom it is for */
     uint64_t                 endpoint;      /* where the POST has come to */
+    ngx_uint_t               secure;        /* over TLS */
+    size_t                   limit_rate;    /* of the response */
+    size_t                   limit_rate_after;
 
     socklen_t                socklen;       /* the client's address */
     socklen_t                local_socklen;

@@ -10,22 +10,16 @@
 ngx_http_atls_raw_t *
 ngx_http_atls_raw_create(ngx_pool_t *pool, ngx_http_request_t *outer)
 {
-    u_char                    *p;
-    ngx_str_t                  host;
-    ngx_http_atls_raw_t       *raw;
-    ngx_http_core_srv_conf_t  *cscf;
+    u_char               *p;
+    ngx_str_t             host;
+    ngx_http_atls_raw_t  *raw;
 
     raw = ngx_pcalloc(pool, sizeof(ngx_http_atls_raw_t));
     if (raw == NULL) {
         return NULL;
     }
 
-    host = outer->headers_in.server;
-
-    if (host.len == 0) {
-        cscf = ngx_http_get_module_srv_conf(outer, ngx_http_core_module);
-        host = cscf->server_name;
-    }
+    ngx_http_atls_raw_host(outer, &host);
 
     raw->head.data = ngx_pnalloc(pool,
                                  sizeof("POST  HTTP/1.1" CRLF
@@ -48,6 +42,26 @@ ngx_http_atls_raw_create(ngx_pool_t *pool, ngx_http_request_t *outer)
     raw->head.len = p - raw->head.data;
 
     return raw;
+}
+
+
+void
+ngx_http_atls_raw_host(ngx_http_request_t *outer, ngx_str_t *host)
+{
+    ngx_http_core_srv_conf_t  *cscf;
+
+    *host = outer->headers_in.server;
+
+    if (host->len) {
+        return;
+    }
+
+    cscf = ngx_http_get_module_srv_conf(outer, ngx_http_core_module);
+    *host = cscf->server_name;
+
+    if (host->len == 0 || host->data[0] == '~') {
+        ngx_str_set(host, "localhost");
+    }
 }
 
 

@@ -28,6 +28,10 @@ struct ngx_http_atls_raw_s {
 ngx_http_atls_raw_t *ngx_http_atls_raw_create(ngx_pool_t *pool,
     ngx_http_request_t *outer);
 
+/* The host that an outer request is for, if only that of its server. */
+
+void ngx_http_atls_raw_host(ngx_http_request_t *outer, ngx_str_t *host);
+
 /*
  * Like c->recv(): the request's header, then the plaintext of the POST in
  * chunks.

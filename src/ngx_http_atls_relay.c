@@ -121,7 +121,7 @@ ngx_http_atls_relay_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
     relay->buffer_size = 16384;
     relay->next_upstream = NGX_HTTP_UPSTREAM_FT_OFF;
 
-    /* the answer may begin, and go on for long, before the body is at its end */
+    /* the answer may begin before the body is at its end */
 
     relay->preserve_output = 1;
 
@@ -319,11 +319,16 @@ static ngx_int_t
 ngx_http_atls_relay_post(ngx_http_atls_relay_t *relay, ngx_socket_t fd)
 {
     ngx_connection_t          *c;
+    ngx_http_request_t        *r;
     ngx_http_atls_mail_t       mail;
+    ngx_http_core_loc_conf_t  *clcf;
     ngx_http_atls_loc_conf_t  *alcf;
 
-    c = relay->request->connection;
-    alcf = ngx_http_get_module_loc_conf(relay->request, ngx_http_atls_module);
+    r = relay->request;
+    c = r->connection;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     if (ngx_connection_local_sockaddr(c, NULL, 0) != NGX_OK) {
         return NGX_ERROR;
@@ -333,6 +338,17 @@ ngx_http_atls_relay_post(ngx_http_atls_relay_t *relay, ngx_socket_t fd)
 
     mail.owner = relay->owner.id;
     mail.endpoint = alcf->endpoint;
+
+#if (NGX_HTTP_SSL)
+    mail.secure = (c->ssl != NULL);
+#endif
+
+    /* upstream limits no rate of what it does not buffer */
+
+    mail.limit_rate = r->limit_rate_set ? r->limit_rate
+                      : ngx_http_complex_value_size(r, clcf->limit_rate, 0);
+    mail.limit_rate_after = r->limit_rate_after_set ? r->limit_rate_after
+                  : ngx_http_complex_value_size(r, clcf->limit_rate_after, 0);
 
     mail.socklen = ngx_min(c->socklen, (socklen_t) sizeof(ngx_sockaddr_t));
     ngx_memcpy(&mail.sockaddr, c->sockaddr, mail.socklen);
@@ -546,7 +562,7 @@ ngx_http_atls_relay_create_request(ngx_http_request_t *r)
 {
     off_t                      length;
     ngx_buf_t                 *b;
-    ngx_str_t                 *type;
+    ngx_str_t                 *type, host;
     ngx_chain_t               *cl;
     ngx_http_upstream_t       *u;
     ngx_http_atls_relay_t     *relay;
@@ -558,6 +574,8 @@ ngx_http_atls_relay_create_request(ngx_http_request_t *r)
 
     type = &r->headers_in.content_type->value;
 
+    ngx_http_atls_raw_host(r, &host);
+
     b = ngx_create_temp_buf(r->pool,
                             sizeof("POST  HTTP/1.1" CRLF
                                    "Host: " CRLF
@@ -565,7 +583,7 @@ ngx_http_atls_relay_create_request(ngx_http_request_t *r)
                                    "Content-Type: " CRLF
                                    "Cookie: =" CRLF
                                    "Transfer-Encoding: chunked" CRLF CRLF)
-                            + r->unparsed_uri.len + r->headers_in.server.len
+                            + r->unparsed_uri.len + host.len
                             + type->len + alcf->cookie.name.len
                             + relay->cookie.len + NGX_OFF_T_LEN);
     if (b == NULL) {
@@ -589,7 +607,7 @@ ngx_http_atls_relay_create_request(ngx_http_request_t *r)
                           "Connection: close" CRLF
                           "Content-Type: %V" CRLF
                           "Cookie: %V=%V" CRLF,
-                          &r->unparsed_uri, &r->headers_in.server, type,
+                          &r->unparsed_uri, &host, type,
                           &alcf->cookie.name, &relay->cookie);
 
     length = ngx_http_atls_relay_body_length(r);
@@ -840,9 +858,10 @@ static ngx_int_t
 ngx_http_atls_relay_header(ngx_http_request_t *r)
 {
     u_char                         *p;
-    ngx_str_t                      *name, value;
+    ngx_str_t                      *name, *cookie, value;
     ngx_table_elt_t                *h;
     ngx_http_upstream_t            *u;
+    ngx_http_atls_loc_conf_t       *alcf;
     ngx_http_upstream_header_t     *hh;
     ngx_http_upstream_main_conf_t  *umcf;
 
@@ -864,10 +883,18 @@ ngx_http_atls_relay_header(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    if (name->data[0] == 's'
-        && ngx_strncmp(value.data, "atls=", ngx_min(value.len, 5)) != 0)
-    {
-        return NGX_OK;
+    if (name->data[0] == 's') {
+
+        /* of cookies, the session's */
+
+        alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+        cookie = &alcf->cookie.name;
+
+        if (value.len <= cookie->len || value.data[cookie->len] != '='
+            || ngx_strncmp(value.data, cookie->data, cookie->len) != 0)
+        {
+            return NGX_OK;
+        }
     }
 
     h = ngx_list_push(&u->headers_in.headers);
@@ -918,15 +945,13 @@ ngx_http_atls_relay_filter_init(void *data)
 
     u = relay->request->upstream;
 
-    /* chunked: until the last chunk there is always more */
+    /*
+     * Chunked: until the last chunk there is always more.  With -1 the end of
+     * the connection is the response's, as the location has it for the client
+     * too: "chunked_transfer_encoding off".
+     */
 
     u->length = u->headers_in.chunked ? 1 : u->headers_in.content_length_n;
-
-    if (u->length < 0) {
-        ngx_log_error(NGX_LOG_ALERT, relay->request->connection->log, 0,
-                      "atls relayed response has no length");
-        return NGX_ERROR;
-    }
 
     return NGX_OK;
 }
@@ -956,8 +981,12 @@ ngx_http_atls_relay_filter(void *data, ssize_t bytes)
     for ( ;; ) {
 
         if (!u->headers_in.chunked) {
-            size = (size_t) ngx_min(u->length, (off_t) (buf->last - buf->pos));
-            u->length -= size;
+            size = buf->last - buf->pos;
+
+            if (u->length != -1) {
+                size = (size_t) ngx_min(u->length, (off_t) size);
+                u->length -= size;
+            }
 
             if (size == 0) {
                 return NGX_OK;

@@ -13,6 +13,9 @@
 typedef struct {
     ngx_http_atls_listening_t  listening;      /* first: c->listening */
     ngx_http_atls_endpoint_t  *endpoint;
+    ngx_uint_t                 secure;
+    size_t                     limit_rate;
+    size_t                     limit_rate_after;
 } ngx_http_atls_relayed_t;
 
 
@@ -65,7 +68,8 @@ ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
 
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
                       "atls POST relayed to a worker process that does not "
-                      "have its %s", endpoint ? "listening socket" : "location");
+                      "have its %s",
+                      endpoint ? "listening socket" : "location");
         (void) ngx_close_socket(fd);
         return;
     }
@@ -94,6 +98,9 @@ ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
     }
 
     relayed->endpoint = endpoint;
+    relayed->secure = mail->secure;
+    relayed->limit_rate = mail->limit_rate;
+    relayed->limit_rate_after = mail->limit_rate_after;
 
     ngx_http_atls_listening_init(&relayed->listening, c, ls,
                                  ngx_http_atls_relayed_addr(ls,
@@ -302,6 +309,21 @@ ngx_http_atls_relayed(ngx_connection_t *c)
 }
 
 
+ngx_uint_t
+ngx_http_atls_relayed_secure(ngx_connection_t *c)
+{
+    if (ngx_http_atls_relayed(c)) {
+        return ((ngx_http_atls_relayed_t *) c->listening)->secure;
+    }
+
+#if (NGX_HTTP_SSL)
+    return c->ssl != NULL;
+#else
+    return 0;
+#endif
+}
+
+
 /* Of a listening socket that does not exist. */
 
 static void
@@ -318,10 +340,13 @@ ngx_http_atls_relayed_serve(ngx_http_request_t *r)
 
     relayed = (ngx_http_atls_relayed_t *) r->connection->listening;
 
-    /* the worker that relays it logs the request, and limits its rate */
+    /* the worker that relays it logs the request */
 
     r->logged = 1;
+
+    r->limit_rate = relayed->limit_rate;
     r->limit_rate_set = 1;
+    r->limit_rate_after = relayed->limit_rate_after;
     r->limit_rate_after_set = 1;
 
     r->srv_conf = relayed->endpoint->server->ctx->srv_conf;

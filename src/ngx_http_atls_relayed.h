@@ -26,6 +26,10 @@ void ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
 
 ngx_uint_t ngx_http_atls_relayed(ngx_connection_t *c);
 
+/* 1 if the client's connection is one over TLS, whether relayed or not. */
+
+ngx_uint_t ngx_http_atls_relayed_secure(ngx_connection_t *c);
+
 /* In the post read phase: goes to the content handler.  Returns NGX_DONE. */
 
 ngx_int_t ngx_http_atls_relayed_serve(ngx_http_request_t *r);

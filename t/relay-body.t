@@ -11,7 +11,7 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Backend;
 use Test::Atls::Client;
-use Test::Atls::Elsewhere qw( connect_to descriptors with_only );
+use Test::Atls::Elsewhere qw( connect_to more_sockets sockets with_only );
 use Test::Atls::Http qw( send_all );
 use Test::Atls::OuterCurl;
 use Test::Atls::Pattern qw( pattern );
@@ -258,12 +258,12 @@ sub post_http2 {
     my $other = other($owner);
 
     with_only($t, $other, sub {
-        my $before = descriptors($other);
+        my @before = sockets($other);
 
         $h2->send($bytes, { 'Content-Type' => 'application/atls+octet-stream',
                             Cookie => 'atls=' . $c->cookie() });
 
-        $t->wait_for(sub { descriptors($other) >= $before + 2 });
+        $t->wait_for(sub { more_sockets($other, \@before) >= 2 });
     });
 
     return $h2->receive(on_body => sub { $c->tls_in($_[0]) });

@@ -10,7 +10,9 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Client;
-use Test::Atls::Elsewhere qw( connect_to descriptors with_only );
+use Test::Atls::Elsewhere qw(
+    connect_to descriptors more_sockets sockets with_only
+);
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Process qw( asleep );
 use Test::Atls::Response qw( parse_responses );
@@ -202,12 +204,13 @@ sub take {
 
     with_only($t, $pid, sub {
         while (descriptors($pid) < $limit) {
-            my $n = descriptors($pid);
+            my @before = sockets($pid);
             my $s = http_connect($t->port(0));
 
             send_all($s, "GET / HTTP/1.1\r\nHost: localhost\r\n");
             $t->wait_for(sub { readable($s, 0)
-                               || descriptors($pid) > $n && asleep($pid) }, 30);
+                               || more_sockets($pid, \@before)
+                                  && asleep($pid) }, 30);
 
             last if readable($s, 0);
             push @taken, $s;

@@ -15,7 +15,7 @@ use Exporter qw( import );
 use Test::Atls::Http qw( http_connect send_all );
 use Test::Atls::Process qw( asleep );
 
-our @EXPORT_OK = qw( connect_to descriptors with_only );
+our @EXPORT_OK = qw( connect_to descriptors more_sockets sockets with_only );
 
 
 sub connect_to {
@@ -24,12 +24,12 @@ sub connect_to {
     my $s;
 
     with_only($t, $pid, sub {
-        my $before = descriptors($pid);
+        my @before = sockets($pid);
 
         $s = http_connect($args{port}, %args);
         send_all($s, $bytes);
 
-        $t->wait_for(sub { descriptors($pid) > $before && asleep($pid) }, 30);
+        $t->wait_for(sub { more_sockets($pid, \@before) && asleep($pid) }, 30);
     });
 
     return $s;
@@ -49,6 +49,25 @@ sub with_only {
     $code->();
 
     kill 'CONT', @others;
+}
+
+
+# How many sockets a process has that are none of some.
+
+sub more_sockets {
+    my ($pid, $sockets) = @_;
+
+    my %known = map { $_ => 1 } @$sockets;
+
+    return scalar grep { !$known{$_} } sockets($pid);
+}
+
+
+sub sockets {
+    my ($pid) = @_;
+
+    return grep { defined && /^socket:/ }
+           map { readlink "/proc/$pid/fd/$_" } descriptors($pid);
 }
 
 

@@ -1,0 +1,280 @@
+# What is answered to a POST is the same whether the worker that has taken it has
+# served it or another one has.
+
+use strict;
+use warnings;
+
+use Compress::Zlib ();
+use Test::More;
+use Time::HiRes qw( time );
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Elsewhere qw( connect_to );
+use Test::Atls::Http qw( readable send_all );
+use Test::Atls::Pattern qw( pattern );
+use Test::Atls::Response;
+
+
+my $PATIENCE = 30 * ($ENV{TEST_NGINX_SLOW} || 1);
+
+# locations: what is in them
+
+my %LOCATIONS = (
+    'nothing'       => '',
+    'cookie'        => 'atls_cookie device;',
+    'longer'        => 'atls_cookie atls2;',
+    'attributes'    => 'atls_cookie a path=/ domain=localhost samesite=lax;',
+    'secure'        => 'atls_cookie __Secure-a secure;',
+    'others'        => 'add_header Set-Cookie "other=1; Path=/" always;
+                        add_header X-Other 1; userid on;
+                        userid_name device;',
+    'unchunked'     => 'chunked_transfer_encoding off;',
+    'expires'       => 'expires 1h;',
+    'gzip'          => 'gzip on; gzip_types *; gzip_min_length 1;
+                        gzip_http_version 1.0;',
+    'pages'         => 'error_page 400 405 410 415 /page;',
+    'timeout'       => 'keepalive_timeout 0;',
+    'raw'           => 'atls_payload raw;
+                        return 200 "$host $request_uri $server_name";',
+    'rate'          => 'limit_rate 100k; limit_rate_after 50k;',
+);
+
+# how the POSTs come: the start of the request, and whether over TLS
+
+my @HOST = ('Host: localhost');
+
+my %OUTER = (
+    'HTTP/1.1'      => [ '1.1', 0, @HOST ],
+    'TLS'           => [ '1.1', 1, @HOST ],
+    'HTTP/1.0'      => [ '1.0', 0, @HOST ],
+    'no Host'       => [ '1.0', 0 ],
+    'Host and port' => [ '1.1', 0, 'Host: LocalHost.:8080' ],
+    'close'         => [ '1.1', 0, @HOST, 'Connection: close' ],
+    'conditions'    => [ '1.1', 0, @HOST, 'Range: bytes=1-2',
+                         'If-Modified-Since: Thu, 01 Jan 2099 00:00:00 GMT',
+                         'If-None-Match: *' ],
+    'encodings'     => [ '1.1', 0, @HOST, 'Accept-Encoding: gzip, br',
+                         'TE: trailers', 'Connection: TE' ],
+    'continue'      => [ '1.1', 0, @HOST, 'Expect: 100-continue' ],
+);
+
+# what is POSTed, in which state of a session
+
+my %CASES = (
+    'alert'         => \&alert,
+    'new session'   => \&new_session,
+    'short answer'  => sub { answered($_[0], '/short') },
+    'long answer'   => sub { answered($_[0], '/long') },
+    'empty'         => sub { part($_[0], '') },
+    'half a record' => sub { part($_[0], "\x17\x03\x03\0") },
+    'last flight'   => \&last_flight,
+);
+
+my $t = Test::Atls->new(workers => 2);
+
+$t->make_cert('localhost', type => 'rsa');
+
+$t->write_file('html/short', 'x');
+$t->write_file('html/long', pattern(300_000));
+
+my $locations = join '', map { <<"EOC" } sort keys %LOCATIONS;
+        location = /$_ {
+            atls on;
+            add_header  X-Pid \$pid always;
+            $LOCATIONS{$_}
+        }
+
+EOC
+
+$t->write_conf(<<"EOC");
+%%GLOBALS%%
+
+events {
+}
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate      %%TESTDIR%%/localhost.crt;
+    atls_certificate_key  %%TESTDIR%%/localhost.key;
+    atls_session_tickets  off;
+
+    server {
+        listen       127.0.0.1:%%PORT_0%%;
+        listen       127.0.0.1:%%PORT_1%% ssl;
+        server_name  localhost;
+
+        ssl_certificate      %%TESTDIR%%/localhost.crt;
+        ssl_certificate_key  %%TESTDIR%%/localhost.key;
+
+$locations
+        location / {
+            root html;
+        }
+    }
+}
+EOC
+
+$t->plan(keys(%CASES) * (keys(%LOCATIONS) - 2 + keys(%OUTER) - 1 + 2)
+         + 3 + 2)->run();
+
+
+for my $case (sort keys %CASES) {
+    same($case, $_, 'HTTP/1.1') for grep { !/^ra/ } sort keys %LOCATIONS;
+    same($case, 'nothing', $_) for grep { $_ ne 'HTTP/1.1' } sort keys %OUTER;
+    same($case, 'cookie', 'TLS');
+    same($case, 'gzip', 'encodings');
+}
+
+same('last flight', 'raw', $_) for 'HTTP/1.1', 'no Host', 'Host and port';
+
+for my $elsewhere (0, 1) {
+    my $began = time;
+
+    said('long answer', 'rate', 'HTTP/1.1', $elsewhere);
+
+    cmp_ok(time - $began, '>', 1, 'limit_rate, ' . ($elsewhere ? 'relayed'
+                                                               : 'local'));
+}
+
+
+sub same {
+    my ($case, $location, $outer) = @_;
+
+    my ($local, $relayed) = map { said($case, $location, $outer, $_) } 0, 1;
+
+    is($relayed, $local, "$case, $location, $outer");
+}
+
+
+# The answer, without what is another one each time.
+
+sub said {
+    my ($case, $location, $outer, $elsewhere) = @_;
+
+    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0,
+                                    uri => "/$location");
+    my ($owner, $bytes) = $CASES{$case}->($c);
+    my ($pid) = grep { $elsewhere xor $_ == $owner } $t->workers();
+    my ($version, $tls, @headers) = @{$OUTER{$outer}};
+    my ($cookie) = map { "$_=$c->{cookies}{$_}" } grep { $_ ne 'other' }
+                   sort keys %{$c->{cookies}};
+
+    my $s = connect_to($t, $pid, "POST /$location HTTP/$version\r\n",
+                       port => $t->port($tls ? 1 : 0), tls => $tls);
+
+    send_all($s, join "\r\n", @headers, "Cookie: $cookie",
+                 'Content-Type: application/atls+octet-stream',
+                 'Content-Length: ' . length $bytes, '', $bytes);
+
+    my $r = Test::Atls::Response->new();
+
+    until ($r->done()) {
+        my $n;
+
+        $n = $s->sysread(my $buf, 65536) if readable($s, $PATIENCE);
+        $n ? $r->feed($buf) : last;
+    }
+
+    $r->eof();
+
+    return 'nothing' unless $r->done();
+    return 'not by that worker' unless $r->header('X-Pid') == $pid;
+
+    end_of($c, $cookie, map { /^([^;]+)/ } $r->header('Set-Cookie'));
+
+    my $head = $r->head();
+    my $body = $r->body();
+
+    ($body) = map { Compress::Zlib::memGunzip($_) } $body
+        if $r->header('Content-Encoding');
+
+    $head =~ s/^(X-Pid|Date|Expires|Set-Cookie: uid).*\n//mg;
+    $head =~ s/^(Set-Cookie: [\w-]+)=[\w-]{20,}=*;/$1=...;/mg;
+
+    return join '', sort(split /^/, $head), "\n", length $body, "\n",
+                    @{$r->interim()};
+}
+
+
+# What is left of sessions would keep the workers.
+
+sub end_of {
+    my ($c, @cookies) = @_;
+
+    $c->post("\x17\x03\x03\x00\x20" . 'x' x 32, cookie => $_) for @cookies;
+}
+
+
+# A record that can't be one of a handshake: it ends.
+
+sub alert {
+    my ($c) = @_;
+
+    $c->handshake_step();
+    $c->exchange($c->tls_out());
+
+    return (owner($c), "\x17\x03\x03\x00\x20" . 'x' x 32);
+}
+
+
+# A client that has a session in the middle of a request, and starts another.
+
+sub new_session {
+    my ($c) = @_;
+
+    parked($c, '/short');
+
+    my $d = Test::Atls::Client->new(port => $t->port(0));
+
+    $d->handshake_step();
+
+    return (owner($c), $d->tls_out());
+}
+
+
+sub answered {
+    my ($c, $uri) = @_;
+
+    parked($c, $uri);
+    $c->write_plain("\r\nHost: localhost\r\n\r\n");
+
+    return (owner($c), $c->tls_out());
+}
+
+
+# The handshake ends, and the first request begins.
+
+sub last_flight {
+    my ($c) = @_;
+
+    $c->handshake(hold => 1);
+    $c->write_plain("GET /short HTTP/1.1\r\nHost: localhost\r\n\r\n");
+
+    return (owner($c), $c->tls_out());
+}
+
+
+sub part {
+    my ($c, $bytes) = @_;
+
+    parked($c, '/short');
+
+    return (owner($c), $bytes);
+}
+
+
+sub parked {
+    my ($c, $uri) = @_;
+
+    $c->handshake() or diag($c->error());
+    $c->request("GET $uri HTTP/1.1");
+}
+
+
+sub owner {
+    my ($c) = @_;
+
+    return $c->last_response()->header('X-Pid');
+}
