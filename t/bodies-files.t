@@ -80,11 +80,11 @@ my %outer = (
     'http10' => {}, 'http11-chunked' => {}, 'h2' => { tls => 1 },
 );
 
-@reading = grep { !$_->[2] || $t->has_option("with-$_->[2]") } @reading;
-@compressing = grep { !$_->[2] || $t->has_option("with-$_->[2]") }
+@reading = grep { !$_->[2] || $t->has_option($_->[2]) } @reading;
+@compressing = grep { !$_->[2] || $t->has_option($_->[2]) }
                @compressing;
 
-my %has = map { $_ => $t->has_option("with-http_${_}_module") } qw( flv mp4 );
+my %has = map { $_ => $t->has_option("http_${_}_module") } qw( flv mp4 );
 
 $t->make_cert('localhost', type => 'ec');
 
@@ -106,7 +106,7 @@ EOC
 $locations .= <<"EOC" if $has{flv};
         location /flv/ {
             alias %%TESTDIR%%/media/;
-            flv on;
+            flv;
             sendfile on;
         }
 EOC
@@ -114,13 +114,13 @@ EOC
 $locations .= <<"EOC" if $has{mp4};
         location /mp4/ {
             alias %%TESTDIR%%/media/;
-            mp4 on;
+            mp4;
             sendfile on;
         }
 
         location /mp4-directio/ {
             alias %%TESTDIR%%/media/;
-            mp4 on;
+            mp4;
             directio 512;
             mp4_buffer_size 4k;
         }

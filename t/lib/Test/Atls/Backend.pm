@@ -16,6 +16,7 @@ package Test::Atls::Backend;
 #     /status?code=N            that status; a 3xx has a Location
 #     /headers?n=N&size=N       many or long headers
 #     /cookie       two Set-Cookie headers
+#     /accel?to=URI an X-Accel-Redirect to there
 #     /eof          HTTP/1.0-like: a body that ends with the connection
 #     /die          half of what Content-Length promises, then an abort
 #     /hang         no answer until the client leaves
@@ -34,8 +35,8 @@ use Time::HiRes qw( sleep time );
 use Test::Atls::Pattern qw( pattern );
 
 my %ROUTES = map { $_ => __PACKAGE__->can("_answer_$_") }
-             qw( body chunked big slow etag status headers cookie eof die
-                 hang );
+             qw( body chunked big slow etag status headers cookie accel eof
+                 die hang );
 
 $ROUTES{early} = sub { 1 };         # by then, it is answered
 
@@ -410,6 +411,14 @@ sub _answer_cookie {
 
     return _reply($s, $request, '200 OK', "cookies\n",
                   'Set-Cookie: a=1; Path=/', 'Set-Cookie: b=2; Path=/');
+}
+
+
+sub _answer_accel {
+    my ($s, $request, $args) = @_;
+
+    return _reply($s, $request, '200 OK', "redirected\n",
+                  "X-Accel-Redirect: $args->{to}");
 }
 
 

@@ -49,7 +49,8 @@ sub request {
     my %headers = (Host => 'localhost', %{$headers || {}});
 
     $headers{'Content-Length'} = length $body
-        if defined $body && !$headers{'Transfer-Encoding'};
+        if defined $body && !$headers{'Transfer-Encoding'}
+           && !defined $headers{'Content-Length'};
 
     return "$method $uri HTTP/1.1\r\n"
            . join('', map { "$_: $headers{$_}\r\n" } sort keys %headers)
