@@ -1,0 +1,190 @@
+#!/usr/bin/perl
+
+# Requests that wait for their rest take connections of the worker: those of
+# one client do not take them all, and a worker that has none left refuses a
+# POST without harm to its session.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Http qw( http_connect send_all );
+use Test::Atls::Response qw( parse_responses );
+
+use constant {
+    CONNECTIONS => 128,
+    PARKED      => 32,          # a quarter
+};
+
+my $t = Test::Atls->new(workers => 1);
+
+$t->make_cert('localhost', type => 'ec');
+
+$t->write_conf(<<"EOC");
+%%GLOBALS%%
+
+events {
+    worker_connections @{[ CONNECTIONS ]};
+}
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+        server_name localhost;
+
+        location = /.well-known/atls {
+            atls on;
+        }
+
+        location / {
+            return 200 "answered \$uri\\n";
+        }
+    }
+}
+EOC
+
+$t->plan(6 + 6)->run();
+
+bounded();
+exhausted();
+
+
+sub client {
+    my (%args) = @_;
+
+    my $c = Test::Atls::Client->new(port => $t->port(0), %args);
+    $c->handshake() or die $c->error() . "\n";
+
+    return $c;
+}
+
+
+sub answer {
+    my ($c) = @_;
+
+    my ($r) = parse_responses($c->request("st: localhost\r\n\r\n"), 'GET');
+
+    return $r ? $r->body() : $c->closed() ? 'closed' : $c->error();
+}
+
+
+# Twice as many as may wait, by one TCP connection at a time.
+
+sub bounded {
+    my $idle = client(keepalive => 0);
+    my @c;
+
+    for my $n (1 .. 2 * PARKED) {
+        push @c, client(keepalive => 0);
+        $c[-1]->request("GET /$n HTTP/1.1\r\nHo");
+    }
+
+    my $plain = http_raw($t->port(0), "GET /x HTTP/1.0\r\n\r\n");
+    like($plain, qr/answered/, 'others are served over plain HTTP');
+
+    my $r = $idle->get('/idle');
+    is($r && $r->body(), "answered /idle\n", 'and in their sessions');
+
+    my %oldest = map { $_ => 1 } map { answer($_) } @c[0 .. PARKED - 1];
+    is(join(' ', keys %oldest), 'closed',
+       'the oldest have ended, with close_notify');
+
+    is(join('', map { answer($_) } @c[PARKED .. 2 * PARKED - 1]),
+       join('', map { "answered /$_\n" } PARKED + 1 .. 2 * PARKED),
+       'the others go on');
+
+    like($t->read_log('error.log'),
+         qr/\[warn\] .*atls session is closed: \d+ sessions are in the middle/,
+         'the log tells of it');
+
+    $r = $c[-1]->get('/last');
+    is($r && $r->body(), "answered /last\n", 'also with another request');
+}
+
+
+# All connections are taken by clients that send half of a header.  Two POSTs
+# have come before, but nothing of their bodies.
+
+sub exhausted {
+    my @c = map { client(keepalive => 0) } 1 .. 3;
+    my @s;
+
+    $c[1]->request("GET /parked HTTP/1.1\r\nHo");
+
+    my @bytes = map { $_->tls_out() }
+                map { $c[$_->[0]]->write_plain($_->[1]); $c[$_->[0]] }
+                [ 0, Test::Atls::Client::format_request('GET', '/first', '') ],
+                [ 1, "st: localhost\r\n\r\n" ];
+    my @posts = map { head($c[$_], length $bytes[$_]) } 0, 1;
+
+    $t->read_log('error.log');
+    $t->allow_log(qr/\[alert\] .* worker_connections are not enough/);
+
+    for (1 .. CONNECTIONS) {
+        push @s, http_connect($t->port(0));
+        send_all($s[-1], "GET / HTTP/1.1\r\nHo");
+    }
+
+    $t->wait_for_log(qr/worker_connections are not enough/, 20);
+    $t->read_log('error.log');
+
+    my $r = body($posts[0], $bytes[0]);
+    is($r && $r->status(), 503, 'no connection is left: 503');
+    is($r && $r->header('Retry-After'), 1, 'to be sent again');
+    is($r && $r->header('Set-Cookie'), undef, 'the cookie stays');
+
+    $r = body($posts[1], $bytes[1]);
+    $c[1]->tls_in($r->body());
+    like($c[1]->read_plain(), qr!answered /parked\n!,
+         'one that has its connection is served');
+
+    close $_ for @s;
+    $t->read_log('error.log');
+
+    $c[0]->exchange($bytes[0]);
+    ($r) = parse_responses($c[0]->read_plain(), 'GET');
+    is($r && $r->body(), "answered /first\n", 'the same POST, later');
+
+    $r = $c[2]->get('/third');
+    is($r && $r->body(), "answered /third\n", 'another session goes on');
+}
+
+
+sub head {
+    my ($c, $length) = @_;
+
+    my $s = http_connect($t->port(0));
+
+    send_all($s, "POST /.well-known/atls HTTP/1.1\r\nHost: localhost\r\n"
+                 . "Content-Type: application/atls+octet-stream\r\n"
+                 . 'Cookie: atls=' . $c->cookie() . "\r\n"
+                 . "Connection: close\r\n"
+                 . "Content-Length: $length\r\n\r\n");
+
+    return $s;
+}
+
+
+sub body {
+    my ($s, $bytes) = @_;
+
+    send_all($s, $bytes);
+
+    my $got = '';
+    1 while sysread $s, $got, 65536, length $got;
+
+    my ($r) = parse_responses($got, 'POST');
+
+    return $r;
+}

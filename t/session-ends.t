@@ -1,0 +1,281 @@
+#!/usr/bin/perl
+
+# No session outlives its end: its time is up, or its client is not let in any
+# more.  A request in progress may end, also in a worker of an earlier
+# configuration; the session then does.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+use Time::HiRes qw( sleep time );
+
+use Test::Atls;
+use Test::Atls::Authority;
+use Test::Atls::Client;
+use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Response qw( parse_responses );
+
+my $t = Test::Atls->new(workers => 2);
+
+my $ca = Test::Atls::Authority->new($t, 'ca');
+$ca->issue('alice', subject => '/CN=Alice');
+$ca->issue('bob', subject => '/CN=Bob');
+$ca->crl('ca.crl');
+
+$t->make_cert('localhost', type => 'ec');
+
+my %keys = (alice => '11' x 32, bob => '22' x 32);
+
+sub conf {
+    my ($verify) = @_;
+
+    $t->write_conf(<<"EOC");
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+        server_name localhost;
+
+        atls_certificate %%TESTDIR%%/localhost.crt;
+        atls_certificate_key %%TESTDIR%%/localhost.key;
+
+        add_header X-Pid \$pid always;
+
+        location = /short {
+            atls on;
+            atls_session_lifetime 3s;
+        }
+
+        location = /idle {
+            atls on;
+            atls_session_timeout 1s;
+        }
+
+        location = /psk {
+            atls on;
+            atls_psk_file %%TESTDIR%%/psk;
+        }
+
+        location = /cert {
+            atls on;
+            atls_verify_client on;
+            atls_client_certificate %%TESTDIR%%/ca.crt;
+            atls_crl %%TESTDIR%%/ca.crl;
+        }
+
+        location = /changed {
+            atls on;
+            $verify
+        }
+
+        location / {
+            return 200 "answered \$uri\\n";
+        }
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+        server_name other.example;
+
+        atls_certificate %%TESTDIR%%/localhost.crt;
+        atls_certificate_key %%TESTDIR%%/localhost.key;
+
+        location = /changed {
+            atls on;
+            $verify
+        }
+
+        location / {
+            return 200 "other \$uri\\n";
+        }
+    }
+}
+EOC
+}
+
+psks('alice', 'bob');
+conf('');
+
+$t->plan(5 + 2 + 2 + 4 * 4 + 2)->run();
+
+lifetime();
+idle();
+open_post();
+policies();
+
+
+sub psks {
+    $t->write_file('psk', join '', map { "$_:$keys{$_}\n" } @_);
+}
+
+
+sub client {
+    my ($uri, %args) = @_;
+
+    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0,
+                                    uri => $uri, %args);
+    $c->handshake() or die "$uri: " . $c->error() . "\n";
+
+    return $c;
+}
+
+
+sub psk_client {
+    my ($name) = @_;
+
+    return client('/psk', protocol => 'TLSv1.2', psk => [ $name, $keys{$name} ]);
+}
+
+
+sub cert_client {
+    my ($name) = @_;
+
+    return client('/cert', cert => $t->path("$name.crt"),
+                  key => $t->path("$name.key"));
+}
+
+
+# Ends a request and begins another one: the uri that was answered, or ''.
+
+sub step {
+    my ($c, $n, $host) = @_;
+
+    $host ||= 'localhost';
+
+    my $plain = $c->request($n ? "st: $host\r\n\r\nGET /$n HTTP/1.1\r\nHo"
+                               : "GET /0 HTTP/1.1\r\nHo");
+    my ($r) = parse_responses($plain, 'GET');
+
+    return $r ? $r->body() =~ s/\n//r : '';
+}
+
+
+# always in the middle of a request
+
+sub lifetime {
+    my $c = client('/short');
+    my $cookie = $c->cookie();
+    my $began = time;
+    my ($n, $last) = (0, '');
+
+    step($c, $n++);
+
+    until ($c->closed() || $c->error() || time - $began > 60) {
+        sleep 0.2;
+        $last = step($c, $n++) || $last;
+    }
+
+    like($last, qr/answered/, 'lifetime: requests are answered');
+    ok($c->closed(), 'lifetime: the session ends');
+    is($c->error(), '', 'lifetime: in order');
+    cmp_ok(time - $began, '>', 1.9, 'lifetime: not before');
+
+    my $r = $c->post("\x17\x03\x03\x00\x20" . 'x' x 32,
+                     cookie => "atls=$cookie");
+    is($r->status(), 410, 'lifetime: it is not known any more');
+}
+
+
+sub idle {
+    my $c = client('/idle');
+
+    step($c, 0);
+    sleep 2;
+
+    is(step($c, 1), 'answered /0', 'idle: the request in progress ends');
+    ok($c->closed(), 'idle: the session does');
+}
+
+
+# a POST without an end, in which requests follow each other
+
+sub open_post {
+    my $c = client('/short');
+    my $s = http_connect($t->port(0));
+    my $r = Test::Atls::Response->new(method => 'POST',
+                                      on_body => sub { $c->tls_in($_[0]) });
+    my $began = time;
+    my ($sent, $got, $ended) = (0, '', 0);
+
+    send_all($s, "POST /short HTTP/1.1\r\nHost: localhost\r\n"
+                 . "Content-Type: application/atls+octet-stream\r\n"
+                 . 'Cookie: atls=' . $c->cookie() . "\r\n"
+                 . "Transfer-Encoding: chunked\r\n\r\n");
+
+    until ($ended || time - $began > 60) {
+        $c->write_plain('GET /' . $sent++ . " HTTP/1.1\r\n"
+                        . "Host: localhost\r\n\r\n");
+        my $bytes = $c->tls_out();
+        send_all($s, sprintf("%x\r\n%s\r\n", length $bytes, $bytes));
+
+        sleep 0.2;
+
+        while (readable($s, 0)) {
+            $ended = 1, last unless sysread $s, my $buf, 65536;
+            $r->feed($buf);
+        }
+
+        $got .= $c->read_plain();
+        $ended ||= $c->closed();
+    }
+
+    my @r = parse_responses($got, 'GET');
+    cmp_ok(scalar @r, '>', 1, 'open POST: requests are answered');
+    ok($c->closed(), 'open POST: until the time of the session is up');
+}
+
+
+# What changes with a reload is to be gone by by those who are in the middle of
+# a request, too, which is in a worker of the old configuration.
+
+sub policies {
+    my %c = (
+        'a key is withdrawn' => psk_client('alice'),
+        'a certificate is revoked' => cert_client('alice'),
+        'certificates are asked for' => client('/changed'),
+        'certificates are asked for by name' =>
+            client('/changed', sni => 'other.example'),
+    );
+    my %host = ('certificates are asked for by name' => 'other.example');
+    my $bob = psk_client('bob');
+
+    step($_, 0) for values %c, $bob;
+
+    psks('bob');
+    $ca->revoke('alice');
+    $ca->crl('ca.crl');
+    conf('atls_verify_client on;'
+         . ' atls_client_certificate %%TESTDIR%%/ca.crt;');
+    $t->reload() or die "reload refused\n";
+
+    for my $name (sort keys %c) {
+        my ($c, $cookie) = ($c{$name}, $c{$name}->cookie());
+
+        like(step($c, 1, $host{$name}), qr!^(?:answered|other) /0$!,
+             "$name: the request in progress ends");
+        ok($c->closed(), "$name: the session does");
+        is($c->error(), '', "$name: in order");
+
+        my $r = $c->post("\x17\x03\x03\x00\x20" . 'x' x 32,
+                         cookie => "atls=$cookie");
+        is($r && $r->status(), 410, "$name: it is not known any more");
+    }
+
+    # one whose key is still there, and whose request ends with the POST
+
+    my ($r) = parse_responses($bob->request("st: localhost\r\n\r\n"), 'GET');
+    my $next = $bob->get('/next');
+
+    is($r && $r->body(), "answered /0\n", 'a key stays: the request ends');
+    is($next && $next->body(), "answered /next\n",
+       'a key stays: the session goes on');
+}
