@@ -232,7 +232,7 @@ ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner, ngx_connection_t *c,
     inner->post = post;
     inner->target = post->target;
     inner->early = (post->stage == ngx_http_atls_post_handshake);
-    inner->late = (ngx_exiting || ngx_terminate);
+    inner->late = post->late;
     inner->zone = post->main_conf->zone;
 
     c->type = SOCK_STREAM;
@@ -634,9 +634,9 @@ ngx_http_atls_inner_lingers(ngx_http_atls_inner_t *inner)
 /*
  * The POST has no more.  An inner connection between requests closes, which
  * says nothing on the wire, and so does one that only waits for its end.  A
- * request that is not received to its end waits for the next POST; but not in a
- * worker that is told to quit, unless it has waited there before: the session
- * would keep the worker, and what the worker goes by, for as long as it likes.
+ * request that is not received to its end waits for the next POST; but not one
+ * that has begun in a POST to a worker that had been told to quit before: the
+ * session would keep the worker, and what it goes by, for as long as it likes.
  */
 
 static ssize_t

@@ -51,8 +51,7 @@ struct ngx_http_atls_inner_s {
 
     unsigned                   early:1;    /* began with early data, and the
                                               handshake is not finished */
-    unsigned                   late:1;     /* began in a worker that had been
-                                              told to quit */
+    unsigned                   late:1;     /* as the POST that it began in */
     unsigned                   last:1;     /* its session ends with the request
                                               in progress */
     unsigned                   kept:1;     /* nginx would have kept it alive */

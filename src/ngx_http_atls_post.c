@@ -31,6 +31,7 @@ static void ngx_http_atls_post_target(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_open(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_resume(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_serve(ngx_http_atls_post_t *post);
+static ngx_uint_t ngx_http_atls_post_overstays(ngx_http_atls_post_t *post);
 
 static ngx_int_t ngx_http_atls_post_seal_early(ngx_http_atls_post_t *post,
     struct iovec *iov, ngx_uint_t niov, size_t len, u_char *p);
@@ -69,6 +70,8 @@ ngx_http_atls_post_create(ngx_http_request_t *r)
     post->request = r;
     post->main_conf = ngx_http_get_module_main_conf(r, ngx_http_atls_module);
     post->conf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+
+    post->late = (ngx_exiting || ngx_terminate);
 
     post->body.request = r;
     ngx_http_atls_answer_init(&post->answer, r, post->conf->buffer_size);
@@ -725,13 +728,9 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
         return post->refused ? NGX_DONE : NGX_ERROR;
     }
 
-    if (rc == NGX_AGAIN && post->taken && (ngx_exiting || ngx_terminate)) {
-
-        /* between requests: a worker that is told to quit waits for no more */
-
-        ngx_http_atls_post_end_session(post);
-
-        return post->closing ? NGX_DONE : NGX_AGAIN;
+    if (rc == NGX_AGAIN && ngx_http_atls_post_overstays(post)) {
+        post->closing = 1;
+        return NGX_DONE;
     }
 
     if (rc != NGX_OK) {
@@ -744,6 +743,20 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
     }
 
     return NGX_AGAIN;
+}
+
+
+/*
+ * Between requests, a worker that is told to quit waits for the rest of a POST
+ * of known length only: else its client could go on for as long as it likes.
+ */
+
+static ngx_uint_t
+ngx_http_atls_post_overstays(ngx_http_atls_post_t *post)
+{
+    return (ngx_exiting || ngx_terminate)
+           && post->stage == ngx_http_atls_post_established && post->taken
+           && post->request->headers_in.content_length_n == -1;
 }
 
 

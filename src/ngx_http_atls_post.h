@@ -42,6 +42,8 @@ struct ngx_http_atls_post_s {
 
     ngx_event_t                 event;         /* posted: go on, or send */
 
+    unsigned                    late:1;        /* came to a worker that had
+                                                  been told to quit */
     unsigned                    cookie:1;      /* the client sent one */
     unsigned                    fresh:1;       /* the session is new */
     unsigned                    pending:1;     /* the body has the session's */

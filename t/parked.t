@@ -131,13 +131,18 @@ sub exhausted {
     $t->read_log('error.log');
     $t->allow_log(qr/\[alert\] .* worker_connections are not enough/);
 
-    for (1 .. CONNECTIONS) {
-        push @s, http_connect($t->port(0));
-        send_all($s[-1], "GET / HTTP/1.1\r\nHo");
-    }
+    # those whose first bytes have not come make room for others
 
-    $t->wait_for_log(qr/worker_connections are not enough/, 20);
-    $t->read_log('error.log');
+    $t->wait_for(sub {
+        my $refused = refused();
+
+        for (1 .. 16) {
+            push @s, http_connect($t->port(0));
+            send_all($s[-1], "GET / HTTP/1.1\r\nHo");
+        }
+
+        return refused() == $refused + 16;
+    }, 60);
 
     my $r = body($posts[0], $bytes[0]);
     is($r && $r->status(), 503, 'no connection is left: 503');
@@ -158,6 +163,12 @@ sub exhausted {
 
     $r = $c[2]->get('/third');
     is($r && $r->body(), "answered /third\n", 'another session goes on');
+}
+
+
+sub refused {
+    return scalar(() = $t->read_log('error.log')
+                       =~ /worker_connections are not enough/g);
 }
 
 
