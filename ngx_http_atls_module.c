@@ -23,11 +23,10 @@ static char *ngx_http_atls_merge_block(ngx_conf_t *cf,
     ngx_http_core_loc_conf_t *clcf, ngx_http_atls_loc_conf_t *conf,
     ngx_http_atls_loc_conf_t *prev);
 static void ngx_http_atls_take_blocks(ngx_conf_t *cf);
+static ngx_int_t ngx_http_atls_check_events(ngx_conf_t *cf);
 static char *ngx_http_atls_enable(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *conf);
 static char *ngx_http_atls_default_zone(ngx_conf_t *cf);
-static ngx_uint_t ngx_http_atls_has_handler(ngx_http_core_loc_conf_t *clcf);
-static ngx_uint_t ngx_http_atls_has_return(ngx_conf_t *cf);
 static char *ngx_http_atls_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_atls_set_enum(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -362,7 +361,9 @@ ngx_http_atls_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_atls_postconfiguration(ngx_conf_t *cf)
 {
-    if (ngx_http_atls_note_unused(cf) != NGX_OK) {
+    if (ngx_http_atls_note_unused(cf) != NGX_OK
+        || ngx_http_atls_check_events(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -649,6 +650,49 @@ ngx_http_atls_take_blocks(ngx_conf_t *cf)
 }
 
 
+/*
+ * If "events" comes before "http", it can be said now, and not in each worker
+ * process only.
+ */
+
+static ngx_int_t
+ngx_http_atls_check_events(ngx_conf_t *cf)
+{
+    ngx_event_conf_t           *ecf;
+    ngx_http_atls_note_t       *note;
+    ngx_http_atls_endpoint_t   *endpoint;
+    ngx_http_atls_main_conf_t  *amcf;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
+
+    if (amcf->endpoints.nelts == 0
+        || ngx_get_conf(cf->cycle->conf_ctx, ngx_events_module) == NULL)
+    {
+        return NGX_OK;
+    }
+
+    ecf = ngx_event_get_conf(cf->cycle->conf_ctx, ngx_event_core_module);
+
+    if (ngx_strcmp(ecf->name, "epoll") == 0
+        || ngx_strcmp(ecf->name, "kqueue") == 0)
+    {
+        return NGX_OK;
+    }
+
+    endpoint = amcf->endpoints.elts;
+
+    note = ngx_http_atls_note_name(cf,
+               endpoint->loc_conf[ngx_http_atls_module.ctx_index], "atls");
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "\"atls\" needs the \"epoll\" or \"kqueue\" event method, "
+                  "not \"%s\", in %V:%ui",
+                  ecf->name, &note->file, note->line);
+
+    return NGX_ERROR;
+}
+
+
 static char *
 ngx_http_atls_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 {
@@ -676,8 +720,7 @@ ngx_http_atls_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
-    conf->pinned = ngx_http_atls_has_handler(clcf)
-                   || ngx_http_atls_has_return(cf);
+    conf->pinned = ngx_http_atls_pinned(cf);
 
     conf->content_handler = clcf->handler;
     clcf->handler = ngx_http_atls_handler;
@@ -690,6 +733,10 @@ ngx_http_atls_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
                       "\"proxy_pass\", in the location \"%V\" in %V:%ui",
                       &clcf->name, &note->file, note->line);
         return NGX_CONF_ERROR;
+    }
+
+    if (!conf->pinned) {
+        ngx_http_atls_pinned_warn(cf, conf);
     }
 
     if (ngx_http_atls_cookie_conf(cf, &conf->cookie) != NGX_OK) {
@@ -730,81 +777,6 @@ ngx_http_atls_default_zone(ngx_conf_t *cf)
                                             NGX_HTTP_ATLS_ZONE_SIZE);
 
     return amcf->zone ? NGX_CONF_OK : NGX_CONF_ERROR;
-}
-
-
-/* The location itself, or one of its blocks. */
-
-static ngx_uint_t
-ngx_http_atls_has_handler(ngx_http_core_loc_conf_t *clcf)
-{
-    ngx_queue_t                *q;
-    ngx_http_location_queue_t  *lq;
-
-    if (clcf->handler) {
-        return 1;
-    }
-
-    if (clcf->locations == NULL) {
-        return 0;
-    }
-
-    for (q = ngx_queue_head(clcf->locations);
-         q != ngx_queue_sentinel(clcf->locations);
-         q = ngx_queue_next(q))
-    {
-        lq = (ngx_http_location_queue_t *) q;
-
-        if (lq->exact && lq->exact->noname
-            && ngx_http_atls_has_handler(lq->exact))
-        {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-/*
- * "return" answers as a content handler does, but is none: its code is among
- * those of the rewrite module, whose configuration begins with their array.
- */
-
-static ngx_uint_t
-ngx_http_atls_has_return(ngx_conf_t *cf)
-{
-    ngx_uint_t            i;
-    uintptr_t            *code;
-    ngx_array_t         **codes;
-    ngx_module_t        **modules;
-    ngx_http_conf_ctx_t  *ctx;
-
-    ctx = cf->ctx;
-    codes = NULL;
-
-    /* nginx may have been built without it */
-
-    for (modules = cf->cycle->modules; *modules; modules++) {
-        if (ngx_strcmp((*modules)->name, "ngx_http_rewrite_module") == 0) {
-            codes = ctx->loc_conf[(*modules)->ctx_index];
-            break;
-        }
-    }
-
-    if (codes == NULL || *codes == NULL) {
-        return 0;
-    }
-
-    code = (*codes)->elts;
-
-    for (i = 0; i < (*codes)->nelts / sizeof(uintptr_t); i++) {
-        if (code[i] == (uintptr_t) ngx_http_script_return_code) {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 

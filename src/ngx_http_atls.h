@@ -23,6 +23,7 @@
  *   ngx_http_atls_note         where directives are
  *   ngx_http_atls_ssl          certificates and all that is set in an SSL_CTX
  *   ngx_http_atls_endpoint     what endpoints are known by
+ *   ngx_http_atls_pinned       endpoints that serve inner requests themselves
  *   ngx_http_atls_sni          the server that a ClientHello asks for
  *   ngx_http_atls_ticket       resumption and early data
  *   ngx_http_atls_psk          pre-shared keys
@@ -194,6 +195,7 @@ extern ngx_module_t  ngx_http_atls_module;
 #include "ngx_http_atls_note.h"
 #include "ngx_http_atls_ssl.h"
 #include "ngx_http_atls_endpoint.h"
+#include "ngx_http_atls_pinned.h"
 #include "ngx_http_atls_sni.h"
 #include "ngx_http_atls_psk.h"
 #include "ngx_http_atls_identity.h"

@@ -105,6 +105,74 @@ refused('"ssl on"', qr/"atls" of the location "\/e" can't be used with "ssl on"/
     unless $t->has_version('1.25.1');
 
 
+# inner requests that nothing takes
+
+my $ROUTED = 'all inner requests for the server are answered 404, as there is '
+             . 'only the location "/" with "atls on" .* LINE$';
+
+for my $case (
+    [ 'alone', $ROUTED, '' ],
+    [ 'with files of the server', $ROUTED, 'root html; index a.html;' ],
+    [ '^~', $ROUTED, '', '', '^~ /' ],
+    [ 'beside a named location', $ROUTED,
+      'location @a { proxy_pass http://127.0.0.1:1; }' ],
+    [ 'with try_files', $ROUTED, 'location @a { return 204; }',
+      'try_files $uri @a;' ],
+    [ 'with rewrites', $ROUTED, '', 'rewrite ^/a /b last;' ],
+    [ 'with a block', $ROUTED, '', 'limit_except GET { deny all; }' ],
+    [ 'beside other endpoints', $ROUTED, 'location = /a { atls on; }'
+      . 'location /b { atls on; return 204; }' ],
+    [ 'with "root"', '"root" has no effect in the location "/" .* LINE$', '',
+      'root html;' ],
+    [ 'with "root", beside others', '"root" has no effect .* LINE$',
+      'location /a { }', 'root html;' ],
+    [ 'with "alias"', '"alias" has no effect in the location "/files/" .* LINE$',
+      '', 'alias html;', '/files/' ],
+    [ 'with "root", exact', '"root" has no effect .* LINE$', '', 'root html;',
+      '= /atls' ],
+
+    # and those that something does take
+
+    [ 'beside another location', '', 'location /a { }' ],
+    [ 'beside one in another endpoint', '',
+      'location /a { atls on; location /a/b { } }' ],
+    [ 'around one', '', '', 'location ~ \.php$ { }' ],
+    [ 'beside an expression', '', 'location ~ \.php$ { }' ],
+    [ 'exact', '', '', '', '= /' ],
+    [ 'another prefix', '', '', '', '/a' ],
+    [ 'with files of the server, exact', '', 'root html;', '', '= /atls' ],
+    [ 'an expression', '', '', '', '~ /' ],
+    [ 'pinned', '', '', 'proxy_pass http://127.0.0.1:1;' ],
+    [ 'pinned, with "root"', '', '', 'return 204; root html;' ],
+    [ 'pinned by a block', '', '',
+      'if ($arg_a) { proxy_pass http://127.0.0.1:1; }' ],
+    [ 'where the server answers', '', 'if ($atls) { return 204; }' ],
+)
+{
+    my ($name, $re, $server, $location, $uri) = @$case;
+
+    $_ ||= '' for $location;
+    $uri ||= '/';
+    $re = qr/\[warn\] \d+#\d+: $re/m if $re ne '';
+
+    said($re, "routed, $name", none => 1, http => $CERT,
+         server => "$server location $uri {\n# HERE\natls on; $location }");
+}
+
+
+# the event method, where there is another one
+
+SKIP: {
+    skip 'no "poll" in this nginx', 2 unless $t->has_option('poll_module');
+
+    refused('event method', qr/"atls" needs the "epoll" or .*, not "poll",/,
+            events => 'use poll;', none => 1, http => $CERT,
+            server => "location /e {\n# HERE\natls on; }");
+    said('', 'event method, no endpoint', events => 'use poll;', none => 1,
+         http => 'atls_zone a:1m;');
+}
+
+
 # in a file that is included
 
 $t->write_file('included.conf', "\n\natls_verify_client on;\n");
@@ -115,7 +183,8 @@ $t->done_testing();
 
 
 sub conf {
-    my (%args) = (http => '', server => '', endpoint => '', @_);
+    my (%args) = (events => '', http => '', server => '', endpoint => '',
+                  @_);
 
     my $endpoint = $args{none} ? ''
                    : "location /e { atls on;\n$args{endpoint}\n }";
@@ -123,7 +192,7 @@ sub conf {
     return <<"EOC";
 %%GLOBALS%%
 
-events { }
+events { $args{events} }
 
 http {
     %%GLOBALS_HTTP%%

@@ -1,0 +1,202 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+
+
+static ngx_uint_t ngx_http_atls_pinned_handler(ngx_http_core_loc_conf_t *clcf);
+static ngx_uint_t ngx_http_atls_pinned_return(ngx_conf_t *cf,
+    void **loc_conf);
+static ngx_uint_t ngx_http_atls_pinned_shadows(ngx_conf_t *cf,
+    ngx_http_core_loc_conf_t *clcf);
+static ngx_uint_t ngx_http_atls_pinned_others(ngx_queue_t *locations);
+
+
+ngx_uint_t
+ngx_http_atls_pinned(ngx_conf_t *cf)
+{
+    ngx_http_conf_ctx_t       *ctx;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    ctx = cf->ctx;
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    return ngx_http_atls_pinned_handler(clcf)
+           || ngx_http_atls_pinned_return(cf, ctx->loc_conf);
+}
+
+
+/* The location itself, or one of its blocks. */
+
+static ngx_uint_t
+ngx_http_atls_pinned_handler(ngx_http_core_loc_conf_t *clcf)
+{
+    ngx_queue_t                *q;
+    ngx_http_location_queue_t  *lq;
+
+    if (clcf->handler) {
+        return 1;
+    }
+
+    if (clcf->locations == NULL) {
+        return 0;
+    }
+
+    for (q = ngx_queue_head(clcf->locations);
+         q != ngx_queue_sentinel(clcf->locations);
+         q = ngx_queue_next(q))
+    {
+        lq = (ngx_http_location_queue_t *) q;
+
+        if (lq->exact && lq->exact->noname
+            && ngx_http_atls_pinned_handler(lq->exact))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * "return" answers as a content handler does, but is none: its code is among
+ * those of the rewrite module, whose configuration begins with their array.
+ */
+
+static ngx_uint_t
+ngx_http_atls_pinned_return(ngx_conf_t *cf, void **loc_conf)
+{
+    ngx_uint_t      i;
+    uintptr_t      *code;
+    ngx_array_t   **codes;
+    ngx_module_t  **modules;
+
+    codes = NULL;
+
+    /* nginx may have been built without it */
+
+    for (modules = cf->cycle->modules; *modules; modules++) {
+        if (ngx_strcmp((*modules)->name, "ngx_http_rewrite_module") == 0) {
+            codes = loc_conf[(*modules)->ctx_index];
+            break;
+        }
+    }
+
+    if (codes == NULL || *codes == NULL) {
+        return 0;
+    }
+
+    code = (*codes)->elts;
+
+    for (i = 0; i < (*codes)->nelts / sizeof(uintptr_t); i++) {
+        if (code[i] == (uintptr_t) ngx_http_script_return_code) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+ngx_http_atls_pinned_warn(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
+{
+    ngx_http_atls_note_t      *note;
+    ngx_http_core_loc_conf_t  *clcf, *outer;
+
+    note = ngx_http_atls_note_name(cf, conf, "atls");
+
+    clcf = conf->loc_conf[ngx_http_core_module.ctx_index];
+    outer = conf->outer->loc_conf[ngx_http_core_module.ctx_index];
+
+    /* core has merged its directives: what is not inherited is its own */
+
+    if (clcf->root.data != outer->root.data) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "\"%s\" has no effect in the location \"%V\" with "
+                      "\"atls on\" and without a content handler: inner "
+                      "requests for it are answered 404 in %V:%ui",
+                      clcf->alias ? "alias" : "root", &clcf->name,
+                      &note->file, note->line);
+        return;
+    }
+
+    if (ngx_http_atls_pinned_shadows(cf, clcf)) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "all inner requests for the server are answered 404, as "
+                      "there is only the location \"%V\" with \"atls on\" and "
+                      "without a content handler, such as \"proxy_pass\", in "
+                      "%V:%ui",
+                      &clcf->name, &note->file, note->line);
+    }
+}
+
+
+/* Is there nothing in the server that an inner request could come to? */
+
+static ngx_uint_t
+ngx_http_atls_pinned_shadows(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf)
+{
+    ngx_http_core_loc_conf_t  *pclcf;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    if (clcf->name.len != 1 || clcf->name.data[0] != '/'
+        || clcf->exact_match)
+    {
+        return 0;
+    }
+
+#if (NGX_PCRE)
+    if (clcf->regex) {
+        return 0;
+    }
+#endif
+
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+    pclcf = cscf->ctx->loc_conf[ngx_http_core_module.ctx_index];
+
+    return !ngx_http_atls_pinned_return(cf, cscf->ctx->loc_conf)
+           && !ngx_http_atls_pinned_others(pclcf->locations);
+}
+
+
+/* Those that have not been merged have what is written in them. */
+
+static ngx_uint_t
+ngx_http_atls_pinned_others(ngx_queue_t *locations)
+{
+    ngx_queue_t                *q;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_location_queue_t  *lq;
+    ngx_http_atls_loc_conf_t   *alcf;
+
+    if (locations == NULL) {
+        return 0;
+    }
+
+    for (q = ngx_queue_head(locations);
+         q != ngx_queue_sentinel(locations);
+         q = ngx_queue_next(q))
+    {
+        lq = (ngx_http_location_queue_t *) q;
+
+        clcf = lq->exact ? lq->exact : lq->inclusive;
+
+        if (clcf->named || clcf->noname) {
+            continue;
+        }
+
+        alcf = clcf->loc_conf[ngx_http_atls_module.ctx_index];
+
+        if (alcf->enable != 1 || ngx_http_atls_pinned_others(clcf->locations))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
