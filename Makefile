@@ -6,6 +6,8 @@
 #     make NGINX_SRC=dir          for, and with, the nginx of a source tree
 #     make CC=clang CFLAGS=-O0
 #     make test TESTS=t/handshake.t           some tests only
+#     make chaos TIME=1800 SEED=7             sessions and an adversary, while
+#     make chaos-asan                         nginx is reloaded and killed
 #
 # Parallel: make test JOBS=4.  Short: make bench QUICK=1.
 
@@ -40,6 +42,11 @@ CMD_OBJ      = $(CMD_SRC:src/client/%.c=$(BUILD)/client/%.o)
 SANITIZE    := -O1 -g -fno-omit-frame-pointer -fsanitize=address
 
 PROVE       := prove -I t/lib -j $(JOBS) -r $(TESTS)
+TIME        ?= 60
+SEED        ?= $(shell date +%s)
+CHAOS        = CHAOS_TIME=$(TIME) CHAOS_SEED=$(SEED) CHAOS_VERBOSE=1 \
+               prove -v -I t/lib t/chaos.t
+
 VALGRIND    := valgrind --quiet --trace-children=yes --leak-check=full \
                --errors-for-leak-kinds=definite --show-leak-kinds=definite \
                --suppressions=$(CURDIR)/t/valgrind.supp \
@@ -56,7 +63,7 @@ export CC CFLAGS LDFLAGS NGINX_SRC NGINX_OPTIONS
 .PHONY: all static lib install install-module install-client install-command
 .PHONY: deps test demo
 .PHONY: bench clean
-.PHONY: test-asan test-valgrind test-matrix
+.PHONY: asan chaos chaos-asan test-asan test-valgrind test-matrix
 
 all: $(BUILD)/atls
 	@OUT=$(BUILD) tools/build.sh
@@ -142,16 +149,30 @@ test: deps
 # pointers and unaligned reads that harm nobody.  A dynamic module repeats some
 # globals of nginx by design, hence detect_odr_violation.
 
-test-asan: deps
+TESTED_ASAN = TEST_NGINX_BINARY=$$(cat $(BUILD)/asan/nginx-binary) \
+	TEST_NGINX_MODULE=$(abspath $(BUILD))/asan/ngx_http_atls_module.so \
+	ASAN_OPTIONS=detect_odr_violation=0:detect_stack_use_after_return=1 \
+	LSAN_OPTIONS=suppressions=$(CURDIR)/t/lsan.supp:print_suppressions=0 \
+	TEST_ASAN=1 TEST_NGINX_SLOW=3
+
+asan: deps
 	@OUT=$(BUILD)/asan NGINX_SRC=$${NGINX_SRC:-$$(tools/nginx-source.sh)} \
 	    CFLAGS='$(SANITIZE)' LDFLAGS='-fsanitize=address,undefined' \
 	    MODULE_CFLAGS='-fsanitize=undefined -fno-sanitize-recover=undefined' \
 	    tools/build.sh
-	TEST_NGINX_BINARY=$$(cat $(BUILD)/asan/nginx-binary) \
-	TEST_NGINX_MODULE=$(abspath $(BUILD))/asan/ngx_http_atls_module.so \
-	ASAN_OPTIONS=detect_odr_violation=0:detect_stack_use_after_return=1 \
-	LSAN_OPTIONS=suppressions=$(CURDIR)/t/lsan.supp:print_suppressions=0 \
-	TEST_ASAN=1 TEST_NGINX_SLOW=3 $(PROVE)
+
+test-asan: asan
+	$(TESTED_ASAN) $(PROVE)
+
+# sessions of all kinds and an adversary, while nginx is reloaded and killed:
+# t/chaos.t, for longer, and each time with another seed
+
+chaos: deps
+	@$(MAKE) --no-print-directory all
+	@$(TESTED) $(CHAOS)
+
+chaos-asan: asan
+	@$(TESTED_ASAN) $(CHAOS)
 
 test-valgrind: deps
 	@tools/deps.sh valgrind

@@ -25,7 +25,6 @@ typedef struct {
     socklen_t                socklen;       /* the client's address */
     socklen_t                local_socklen;
     socklen_t                listen_socklen;
-    int                      listen_type;   /* HTTP/3: of datagrams */
 
     ngx_sockaddr_t           sockaddr;
     ngx_sockaddr_t           local_sockaddr;

@@ -160,17 +160,6 @@ ngx_http_atls_post_write(ngx_http_request_t *r)
     post = ngx_http_get_module_ctx(r, ngx_http_atls_module);
     wev = r->connection->write;
 
-    if (wev->error) {
-
-        /* HTTP/3: the client wants no response, and may say nothing else */
-
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "client does not want the response");
-
-        ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
-        return;
-    }
-
     if (!post->answer.started) {
         return;
     }

@@ -361,7 +361,6 @@ ngx_http_atls_relay_post(ngx_http_atls_relay_t *relay, ngx_socket_t fd)
                                   (socklen_t) sizeof(ngx_sockaddr_t));
     ngx_memcpy(&mail.listen_sockaddr, c->listening->sockaddr,
                mail.listen_socklen);
-    mail.listen_type = c->listening->type;
 
     return ngx_http_atls_mailbox_send(relay->owner.slot, &mail, fd, c->log);
 }

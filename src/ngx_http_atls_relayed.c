@@ -27,7 +27,7 @@ static ngx_http_atls_relayed_t *ngx_http_atls_relayed_create(
 static ngx_int_t ngx_http_atls_relayed_init(ngx_connection_t *c,
     ngx_http_atls_mail_t *mail);
 static ngx_listening_t *ngx_http_atls_relayed_listening(
-    ngx_http_atls_mail_t *mail);
+    struct sockaddr *sockaddr, socklen_t socklen);
 static ngx_http_addr_conf_t *ngx_http_atls_relayed_addr(ngx_listening_t *ls,
     struct sockaddr *local);
 static void ngx_http_atls_relayed_handler(ngx_connection_t *c);
@@ -59,7 +59,8 @@ ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
     ngx_http_atls_endpoint_t  *endpoint;
 
     endpoint = ngx_http_atls_relayed_endpoint(mail->endpoint);
-    ls = ngx_http_atls_relayed_listening(mail);
+    ls = ngx_http_atls_relayed_listening(&mail->listen_sockaddr.sockaddr,
+                                         mail->listen_socklen);
 
     if (endpoint == NULL || ls == NULL) {
 
@@ -230,10 +231,8 @@ ngx_http_atls_relayed_init(ngx_connection_t *c, ngx_http_atls_mail_t *mail)
 }
 
 
-/* Servers of a port of TCP need not be those of the same port of UDP. */
-
 static ngx_listening_t *
-ngx_http_atls_relayed_listening(ngx_http_atls_mail_t *mail)
+ngx_http_atls_relayed_listening(struct sockaddr *sockaddr, socklen_t socklen)
 {
     ngx_uint_t        i;
     ngx_listening_t  *ls;
@@ -243,10 +242,8 @@ ngx_http_atls_relayed_listening(ngx_http_atls_mail_t *mail)
     for (i = 0; i < ngx_http_atls_relayed_nlistening; i++) {
 
         if (ls[i].handler == ngx_http_init_connection
-            && ls[i].type == mail->listen_type
-            && ngx_cmp_sockaddr(ls[i].sockaddr, ls[i].socklen,
-                                &mail->listen_sockaddr.sockaddr,
-                                mail->listen_socklen, 1)
+            && ngx_cmp_sockaddr(ls[i].sockaddr, ls[i].socklen, sockaddr,
+                                socklen, 1)
                == NGX_OK)
         {
             return &ls[i];

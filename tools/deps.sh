@@ -26,11 +26,6 @@ packages=(
 
 grep -q '^VERSION_CODENAME=trixie$' /etc/os-release || packages+=( mitmproxy )
 
-# HTTP/3, which Debian 12 has neither of
-
-grep -q '^VERSION_CODENAME=bookworm$' /etc/os-release \
-    || packages+=( python3-aioquic )
-
 missing=()
 
 for package in "${packages[@]}"; do

@@ -1,0 +1,43 @@
+"""Tokens, and the bodies that go with them: both ends can make each of them.
+
+A token is "SESSION.N": the N-th request of a session.  All bodies are made of
+the seed and a token, so that a byte that is missing, shifted or somebody
+else's is seen at once.
+"""
+
+import random
+import zlib
+
+LARGEST = 1 << 21
+SPREAD = 1 << 20
+
+
+class Content:
+    def __init__(self, seed):
+        self.seed = seed
+        self.bytes = random.Random(f"{seed}/content").randbytes(LARGEST
+                                                                + SPREAD)
+
+    def random(self, *names):
+        """A source of random numbers for a purpose."""
+        return random.Random("/".join(map(str, (self.seed, *names))))
+
+    def body(self, token, size):
+        start = zlib.crc32(token.encode()) % SPREAD
+        return self.bytes[start:start + size]
+
+    def requests(self, token, size):
+        """A body of requests: if bytes of it are taken for one, it is seen.
+        Most of it is line ends, which a parser skips before a request."""
+        pieces, length = [], 0
+        while length < size:
+            piece = (b"\r\n" * 150
+                     + f"DELETE /smuggled?t={token}&at={length} HTTP/1.1\r\n"
+                       f"Host: localhost\r\n\r\n".encode())
+            pieces.append(piece)
+            length += len(piece)
+        return b"".join(pieces)[:size]
+
+
+def digest(data):
+    return f"{zlib.crc32(data):08x}"

@@ -1,0 +1,261 @@
+"""Runs it all against an nginx that chaos.t has started: first with everything
+that may happen to nginx, then, in workers that are left alone, to see whether
+they give back what they take."""
+
+import argparse
+import asyncio
+import collections
+import os
+import re
+import signal
+import sys
+import time
+import traceback
+
+import inner
+from adversary import Adversary
+from backend import Backend
+from content import Content
+from hostile import Hostile
+from ledger import Ledger
+from nginx import Nginx
+from plan import Planner
+from special import KINDS
+
+SESSIONS, HOSTILES = 28, 4
+
+
+class Limits:
+    def __init__(self, options):
+        self.idle, self.lifetime = options.idle, options.lifetime
+        self.slack = 2.5 * options.slow
+
+
+class World:
+    workers = 4
+
+    def __init__(self, options):
+        self.options = options
+        self.content = Content(options.seed)
+        self.ledger = Ledger(options.dir + "/chaos.log")
+        self.limits = Limits(options)
+        self.patience = 60 * options.slow
+        self.running = {}
+        self.nginx = Nginx(self, options)
+        self.backend = Backend(self.ledger, self.content)
+        self.adversary = Adversary(self, options.port)
+        self.hostile = Hostile(self, options.port, options.h2_port)
+        self.planner = Planner(self, options)
+        self.number = 0
+
+    async def one(self):
+        self.number += 1
+        sid = f"s{self.number}"
+        plan = self.planner.make(sid)
+        session = KINDS[plan.kind](self, sid, plan)
+        session.record.log(
+            f"{plan.kind}: {plan.uri}, {plan.name or 'no certificate'}, outer"
+            f" {plan.version}{' kept alive' if plan.keepalive else ''},"
+            f" {plan.path}{', split' if plan.splits else ''}")
+        self.running[sid] = session
+        self.ledger.count["sessions"] += 1
+        self.ledger.count[f"sessions: {plan.kind}"] += 1
+        try:
+            await session.run()
+        except Exception:
+            self.ledger.violation(f"the harness: {traceback.format_exc()}",
+                                  sid)
+        finally:
+            if not session.record.disturbed:
+                del self.running[sid]
+
+    async def load(self, until):
+        """Sessions and hostile clients, until a time."""
+        async def client(n):
+            await asyncio.sleep(n * .05)
+            while time.time() < until and not self.enough():
+                await self.one()
+
+        tasks = [client(n) for n in range(SESSIONS)]
+        tasks += [self.hostile.run(f"{n} {until}", until)
+                  for n in range(HOSTILES)]
+        await asyncio.gather(*tasks)
+
+    def enough(self):
+        return len(self.ledger.violations) >= self.options.most
+
+    async def run(self):
+        options, began = self.options, time.time()
+        steady = max(5, options.time / 5)
+
+        await self.backend.start(options.backend_port)
+        await self.adversary.start(options.adversary_port)
+        watch = asyncio.ensure_future(self.nginx.watch())
+        zone = self.nginx.zone(options.zone)
+
+        until = began + options.time - steady
+        chaos = asyncio.ensure_future(self.nginx.chaos(until))
+        await self.load(until)
+        await chaos
+        self.say("chaos is over")
+
+        if not self.enough():
+            await self.settle()
+            await self.steadily(steady, zone)
+        self.adversary.stop()
+        watch.cancel()
+        self.nginx.read_log()
+        self.ledger.check_order()
+        self.check_access_log()
+
+    async def settle(self):
+        """New workers, and no others."""
+        await self.nginx.reload("A")
+        until = time.time() + self.limits.lifetime + self.patience
+        workers = self.nginx.workers()
+        while any(self.nginx.alive(p) for p in self.nginx.started
+                  if p not in workers):
+            if time.time() > until:
+                left = [p for p in self.nginx.started
+                        if p not in workers and self.nginx.alive(p)]
+                for pid in left:
+                    self.ledger.violation(
+                        f"old worker {pid} does not end, it is"
+                        f" {self.nginx.state(pid)}")
+                    self.nginx.killed.add(pid)
+                    os.kill(pid, signal.SIGKILL)
+                return
+            await asyncio.sleep(.1)
+        self.say("old workers have ended")
+
+    async def steadily(self, seconds, zone):
+        """What workers have more of when all is quiet again, they leak."""
+        nginx = self.nginx
+        # each has had something to do
+        await self.load(time.time() + seconds / 3)
+        memory = nginx.memory()
+        await self.quiet()
+        files = nginx.descriptors()
+        await self.load(time.time() + seconds * 2 / 3)
+        await self.quiet()
+
+        until = time.time() + self.limits.idle + self.patience
+        while True:
+            more = {pid: [x for x in links]
+                    for pid, links in nginx.descriptors().items()
+                    if len(links) > len(files.get(pid, links)) + 1}
+            now = nginx.zone(self.options.zone)
+            used = {s: (zone[s], now[s]) for s in now or {}
+                    if s != "free" and now[s] > zone[s] + 1}
+            if not more and not used:
+                break
+            if time.time() > until:
+                for pid, links in more.items():
+                    self.ledger.violation(
+                        f"worker {pid} has {len(links)} descriptors, had"
+                        f" {len(files[pid])}")
+                    self.ledger.log(f"{sorted(files[pid])}\n{sorted(links)}")
+                if used:
+                    self.ledger.violation(f"the zone is not given back: {used}")
+                break
+            await asyncio.sleep(.2)
+
+        self.say(f"memory: {memory}, now {nginx.memory()};"
+                 f" zone: {zone}, now {nginx.zone(self.options.zone)};"
+                 f" descriptors: { {p: len(x) for p, x in files.items()} }, now"
+                 f" { {p: len(x) for p, x in nginx.descriptors().items()} }")
+        for pid, size in nginx.memory().items():
+            if pid in memory and size > memory[pid] + self.options.growth:
+                self.ledger.violation(f"worker {pid} has grown from"
+                                      f" {memory[pid]} to {size} kB")
+
+    async def quiet(self):
+        """Until nobody has anything in flight."""
+        until = time.time() + self.patience
+        while self.adversary.tasks and time.time() < until:
+            await asyncio.sleep(.1)
+
+    def check_access_log(self):
+        """What nginx has answered, by itself or not: each request once."""
+        line = re.compile(r'on (\S+) (\d+) "(.*)"$')
+        with open(self.options.dir + "/access.log", encoding="latin-1") as f:
+            for text in f:
+                match = line.match(text)
+                if not match:
+                    continue
+                identifier, status, request = match.groups()
+                words = request.split(" ")
+                token = inner.token_of(words[1]) if len(words) == 3 else ""
+                known = self.ledger.requests.get(token)
+                sid = self.ledger.hashes.get(identifier)
+                if "/cache/" in request or words[-1] == "HTTP/0.9":
+                    continue
+                if known is None:
+                    if status not in ("408", "400") or len(words) == 3:
+                        self.ledger.violation("access log: nobody has sent"
+                                              f" {text[:200]}", sid)
+                    elif status == "400" and request:
+                        self.ledger.violation(f"access log: {text[:200]}", sid)
+                    continue
+                known.logged += 1
+                if known.logged > known.most:
+                    self.ledger.violation(f"access log: {token} was answered"
+                                          f" {known.logged} times",
+                                          known.record.sid)
+                if words[:2] != [known.method, known.uri]:
+                    self.ledger.violation(f"access log: {token} was {request}",
+                                          known.record.sid)
+
+    def say(self, what):
+        self.ledger.log(what)
+        if self.options.verbose:
+            print(f"# {time.time():.1f} {what}", flush=True)
+
+    # the verdict
+
+    def report(self):
+        ledger = self.ledger
+        for name in sorted(ledger.count):
+            self.say(f"{ledger.count[name]:8} {name}")
+        for what, sid in ledger.violations[:20]:
+            print(f"VIOLATION {sid or '-'}: {what}")
+        if len(ledger.violations) > 20:
+            print(f"and {len(ledger.violations) - 20} more")
+        kinds = collections.Counter(re.sub(r"\b\S*\d\S*", "N", what)[:100]
+                                    for what, _ in ledger.violations)
+        for what, n in kinds.most_common():
+            self.say(f"{n:8} of {what}")
+        sids = dict.fromkeys(sid for _, sid in ledger.violations if sid)
+        for sid in list(sids)[:5]:
+            print(f"{sid}:")
+            for line in ledger.report(sid)[-40:]:
+                print(f"    {line[:300]}")
+        for sid, record in ledger.sessions.items():
+            if any(s == sid for _, s in ledger.violations):
+                ledger.log(f"session {sid}:\n    " + "\n    ".join(record.lines))
+        return 1 if ledger.violations else 0
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name, kind in (("dir", str), ("seed", str), ("time", float),
+                       ("port", int), ("h2-port", int), ("backend-port", int),
+                       ("adversary-port", int), ("master", int),
+                       ("program", str), ("slow", float), ("idle", float),
+                       ("lifetime", float), ("zone", int), ("growth", int),
+                       ("most", int)):
+        parser.add_argument(f"--{name}", type=kind)
+    parser.add_argument("--verbose", action="store_true")
+    world = World(parser.parse_args())
+    try:
+        asyncio.run(world.run())
+    finally:
+        world.nginx.resume()
+    sys.stdout.flush()
+    status = world.report()
+    sys.stdout.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""nginx as a set of processes: what it logs, what is done to it, and what it
+holds on to."""
+
+import asyncio
+import os
+import re
+import signal
+import struct
+import time
+
+FAULT = re.compile(r"\[(?:alert|emerg|crit)\]|open socket|Sanitizer"
+                   r"|runtime error|exited with code [1-9]")
+STARTED = re.compile(r"start worker process (\d+)")
+LEAVES = re.compile(r"\[notice\] (\d+)#\d+: (?:gracefully shutting|exiting)")
+GONE = re.compile(r"process (\d+) exited")
+
+FLOOD = 20 << 20        # bytes a second
+
+
+class Change:
+    """Of the configuration."""
+
+    def __init__(self, variant):
+        self.variant = variant
+        self.began, self.done = time.time(), None
+
+
+class Nginx:
+    def __init__(self, world, options):
+        self.world, self.ledger = world, world.ledger
+        self.dir, self.master = options.dir, options.master
+        self.started, self.leaving = [], set()
+        self.offset, self.killed = 0, set()
+        self.changes = [Change("A")]
+        self.changes[0].done = 0
+        self.random = world.content.random("nginx")
+        self.stopped = set()
+
+    # its log
+
+    def read_log(self):
+        with open(self.dir + "/error.log", "rb") as file:
+            file.seek(self.offset)
+            data = file.read()
+        end = data.rfind(b"\n") + 1
+        self.offset += end
+        for line in data[:end].split(b"\n"):
+            if b" [debug] " in line or b" [info] " in line:
+                continue
+            line = line.decode("latin-1")
+            if match := STARTED.search(line):
+                self.started.append(int(match[1]))
+            elif match := LEAVES.search(line):
+                self.leaving.add(int(match[1]))
+            if match := GONE.search(line):
+                self.leaving.add(int(match[1]))
+                if "on signal 9" in line and int(match[1]) in self.killed:
+                    continue
+            if FAULT.search(line):
+                self.ledger.violation(f"error log: {line[:300]}")
+
+    def alive(self, pid):
+        return self.state(pid) not in ("", "Z")
+
+    def state(self, pid):
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                return file.read().rpartition(")")[2].split()[0]
+        except OSError:
+            return ""
+
+    def workers(self):
+        """Those that take connections."""
+        self.read_log()
+        return [pid for pid in self.started
+                if pid not in self.leaving and self.alive(pid)]
+
+    async def watch(self):
+        """All the time.  What logs without end, goes on without end."""
+        size, seconds = 0, .2
+        while True:
+            last, size = size, os.stat(self.dir + "/error.log").st_size
+            if size - last > FLOOD * seconds:
+                await self.runs_away(size - last)
+            self.read_log()
+            await asyncio.sleep(seconds)
+
+    async def runs_away(self, more):
+        busy = {pid: self.ticks(pid) for pid in self.started
+                if self.alive(pid)}
+        await asyncio.sleep(1)
+        busy = {pid: self.ticks(pid) - n for pid, n in busy.items()
+                if self.alive(pid)}
+        pid = max(busy, key=busy.get)
+        self.ledger.violation(f"error log: {more} bytes at once, worker {pid}"
+                              " is busiest and is killed")
+        self.killed.add(pid)
+        os.kill(pid, signal.SIGKILL)
+
+    def ticks(self, pid):
+        """Of the processor."""
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                return sum(map(int, file.read().rpartition(")")[2]
+                               .split()[11:13]))
+        except OSError:
+            return 0
+
+    # what is done to it
+
+    async def chaos(self, until):
+        deeds = (("reload", 7), ("kill", 4), ("quit", 4), ("stop", 6))
+        r = self.random
+        while time.time() < until:
+            await asyncio.sleep(r.uniform(.3, 2.5))
+            name = r.choices([n for n, _ in deeds], [w for _, w in deeds])[0]
+            self.ledger.count[f"nginx: {name}"] += 1
+            await getattr(self, name)()
+
+    async def reload(self, variant=None):
+        variant = variant or self.random.choice("AB")
+        old = set(self.workers())
+        self.ledger.log(f"nginx: reload, {variant}")
+        with open(f"{self.dir}/nginx-{variant}.conf") as file:
+            text = file.read()
+        with open(self.dir + "/nginx.conf", "w") as file:
+            file.write(text)
+        change = Change(variant)
+        self.changes.append(change)
+        self.ledger.changes.append(time.time())
+        os.kill(self.master, signal.SIGHUP)
+
+        until = time.time() + self.world.patience
+        while True:
+            now = self.workers()
+            if now and not old & set(now):
+                break
+            if time.time() > until:
+                self.ledger.violation("reload: old workers do not leave")
+                break
+            await asyncio.sleep(.02)
+        change.done = time.time()
+        self.ledger.changes.append(time.time())
+        self.ledger.log(f"nginx: reloaded, {now}")
+
+    async def kill(self):
+        workers = self.workers()
+        if not workers:
+            return
+        # old ones as well
+        if self.random.random() < .2:
+            workers = [p for p in self.started if self.alive(p)] or workers
+        pid = self.random.choice(workers)
+        self.ledger.log(f"nginx: kill {pid}")
+        self.killed.add(pid)
+        self.ledger.kills.append(time.time())
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        await self.respawned()
+        self.ledger.kills.append(time.time())
+
+    async def respawned(self):
+        until = time.time() + self.world.patience
+        while len(self.workers()) < self.world.workers:
+            if time.time() > until:
+                self.ledger.log("nginx: too few workers")
+                return
+            await asyncio.sleep(.02)
+
+    async def quit(self):
+        workers = self.workers()
+        if len(workers) < self.world.workers:
+            return
+        pid = self.random.choice(workers)
+        self.ledger.log(f"nginx: quit {pid}")
+        self.ledger.changes.append(time.time())
+        os.kill(pid, signal.SIGQUIT)
+        while pid in self.workers():
+            await asyncio.sleep(.02)
+        self.ledger.changes.append(time.time())
+
+    async def stop(self):
+        pids = [pid for pid in self.started if self.alive(pid)]
+        pid = self.random.choice(pids)
+        self.ledger.log(f"nginx: stop {pid}")
+        self.stopped.add(pid)
+        try:
+            os.kill(pid, signal.SIGSTOP)
+            await asyncio.sleep(self.random.uniform(.05, 1.5))
+        except ProcessLookupError:
+            pass
+        finally:
+            self.resume()
+
+    def resume(self):
+        while self.stopped:
+            try:
+                os.kill(self.stopped.pop(), signal.SIGCONT)
+            except ProcessLookupError:
+                pass
+
+    # which configuration it has
+
+    @property
+    def variant(self):
+        return self.changes[-1].variant
+
+    def allowed_since(self, variant, when):
+        """Whether it has had no other one since, nor is just changing."""
+        for change in reversed(self.changes):
+            if change.variant != variant:
+                return False
+            if change.done is not None and change.done < when:
+                return True
+        return False
+
+    def revoked(self, variant, when):
+        """For how long the variant had been another one then, if it still
+        is."""
+        since = None
+        for change in reversed(self.changes):
+            if change.variant == variant:
+                break
+            since = change.done
+        return when - since if since is not None and since < when else None
+
+    # what it holds on to
+
+    def descriptors(self):
+        counts = {}
+        for pid in self.workers():
+            links = []
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                try:
+                    links.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+                except OSError:
+                    pass
+            counts[pid] = links
+        return counts
+
+    def memory(self):
+        """Kilobytes that are each worker's own."""
+        sizes = {}
+        for pid in self.workers():
+            with open(f"/proc/{pid}/status") as file:
+                match = re.search(r"RssAnon:\s+(\d+) kB", file.read())
+            sizes[pid] = int(match[1])
+        return sizes
+
+    def zone(self, size):
+        """Objects in use, by slots, and free pages: ngx_slab_pool_t."""
+        pid = self.workers()[0]
+        with open(f"/proc/{pid}/maps") as file:
+            for line in file:
+                first, last = (int(x, 16)
+                               for x in line.split()[0].split("-"))
+                if last - first == size and "/dev/zero" in line:
+                    break
+            else:
+                return None
+        with open(f"/proc/{pid}/mem", "rb", 0) as file:
+            file.seek(first)
+            words = struct.unpack("14Q", file.read(14 * 8))
+            for at in range(1, 4):
+                if words[at:at + 2] == (8, 3):      # min_size, min_shift
+                    stats, free = words[at + 7:at + 9]
+                    break
+            else:
+                return None
+            file.seek(stats)
+            slots = struct.unpack("36Q", file.read(36 * 8))
+        return {8 << i: slots[4 * i + 1] for i in range(9)} | {"free": free}

@@ -1,0 +1,326 @@
+"""A well-behaved client: one session, from handshake to end.
+
+It keeps to the protocol, whatever it is answered.  If nobody has meddled with
+its POSTs, all must be answered as they should be; if somebody has, the session
+may be lost, but what does come must be right all the same.
+"""
+
+import asyncio
+import time
+
+import http1
+from inner import Kinds
+from outer import Lost, Outer
+
+
+class Ended(Exception):
+    """The session is over: an excuse, or a fault."""
+
+
+class Session:
+    def __init__(self, world, sid, plan):
+        self.world, self.ledger = world, world.ledger
+        self.sid, self.plan = sid, plan
+        self.random = world.content.random("session", sid)
+        self.record = self.ledger.session(sid, plan.endpoint)
+        self.record.name = plan.name
+        self.outer = Outer(plan.port, plan.version, plan.keepalive,
+                           world.patience, sid)
+        self.kinds = Kinds(world.content, self.random, self.record,
+                           plan.routed, plan.small)
+        self.cookie = None
+        self.waiting = []           # requests that are not answered yet
+        self.parser = None
+        self.ended = False
+        self.plain = b""
+        self.began = self.alive = self.previous = None
+        self.sure = None            # when the session was there at the latest
+
+    # time
+
+    def excuse(self):
+        """Why a session that nobody has meddled with may have been lost."""
+        now, limits = time.time(), self.world.limits
+        since = self.previous or self.began or now
+        if self.ledger.killed_since(since - 1):
+            return "a worker was killed"
+        if now - since > limits.idle - 1:
+            return "the client was late"
+        if not self.shaken and now - self.began > limits.idle - 1:
+            return "the handshake was late"
+        if now - self.start() > limits.lifetime - 1:
+            return "its time was over"
+        if self.plan.rotates and not self.allowed():
+            return "its authority was changed"
+        return None
+
+    def start(self):
+        """No later than the session's."""
+        return self.plan.original[0] if self.plan.original else self.began
+
+    def certain(self):
+        """No earlier than it."""
+        if self.plan.original:
+            return self.plan.original[1]
+        return self.sure or time.time()
+
+    def allowed(self):
+        return self.world.nginx.allowed_since(self.plan.rotates, self.began)
+
+    def ends(self, what, excuse=None):
+        """The session is over before its client wanted that."""
+        self.record.log(f"ends: {what}")
+        if self.record.disturbed:
+            self.ledger.count["sessions lost to the adversary"] += 1
+        elif excuse or self.excuse():
+            self.ledger.count["sessions lost: "
+                              + (excuse or self.excuse())] += 1
+        else:
+            self.ledger.violation(
+                f"{what}; {time.time() - self.start():.1f} s after the first"
+                " handshake", self.sid)
+        raise Ended(what)
+
+    # one POST
+
+    async def post(self, body, pieces=None):
+        now = time.time()
+        self.previous, self.alive = self.alive or now, now
+        self.answers = 0
+        try:
+            answer = await self.outer.post(self.plan.uri, body, self.cookie,
+                                           pieces)
+        except Lost as error:
+            excuse = None
+            if error.reused and self.ledger.changed_since(self.previous - 1):
+                excuse = "a connection was closed"
+            self.ends(f"POST {self.outer.posts}: {error}", excuse)
+
+        self.ledger.count["POSTs"] += 1
+        self.record.log(f"POST {self.outer.posts}: {len(body)} bytes, answered"
+                        f" {answer.status}, {len(answer.body)} bytes")
+        self.cookies(answer)
+        if answer.status != 200:
+            self.ends(f"POST {self.outer.posts}: status {answer.status}:"
+                      f" {answer.body[-120:]!r}")
+        self.took(answer.body)
+
+    def cookies(self, answer):
+        for field in answer.all("set-cookie"):
+            name, _, value = field.partition(";")[0].partition("=")
+            if name == "atls" and value:
+                self.cookie = self.record.cookie = value
+            elif name == "atls":
+                self.record.log("the cookie is expired")
+                self.ended = True
+
+    def took(self, data):
+        plain = self.tls.feed(data)
+        if self.tls.error:
+            self.ends(f"TLS: {self.tls.error}")
+        if self.tls.established and self.sure is None:
+            self.sure = time.time()
+        self.answered(plain)
+
+    async def send(self):
+        """What TLS has to send, in as many POSTs as it comes to."""
+        data = self.tls.out()
+        finished = self.tls.established
+        for piece in self.cut(data):
+            pieces = None
+            if self.plan.version == "chunked":
+                pieces = [self.random.randrange(1, len(piece) + 1)
+                          for _ in range(self.random.randrange(4))]
+            await self.post(piece, pieces)
+            if self.ended and not self.record.disturbed:
+                break
+        self.shaken = self.shaken or finished
+
+    def cut(self, data):
+        r = self.random
+        if not self.plan.splits or len(data) < 2 or r.random() < .4:
+            return [data] if data else []
+        cuts = {r.randrange(1, len(data)) for _ in range(r.randrange(1, 5))}
+        if r.random() < .3:             # near a record's border
+            cuts.add(min(len(data) - 1, r.randrange(1, 7)))
+        cuts = sorted(cuts)
+        return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)])]
+
+    # HTTP
+
+    def answered(self, plain):
+        while plain:
+            if not self.waiting:
+                self.violation(f"an answer to nothing: {plain[:100]!r}")
+            request = self.waiting[0]
+            if self.parser is None:
+                self.parser = http1.Parser(method=request.method)
+            try:
+                plain = self.parser.feed(plain)
+            except http1.Malformed as error:
+                self.violation(f"the answer to {request.token}: {error}")
+            if self.parser.done:
+                self.complete(request)
+        if self.tls.closed:
+            if self.waiting and self.parser and self.parser.eof():
+                self.complete(self.waiting[0])
+            self.ended = True
+
+    def complete(self, request):
+        parser, self.parser = self.parser, None
+        head = parser.head
+        if head.status == 100:
+            return
+        self.waiting.pop(0)
+        refused = (self.plan.rotates and head.status == 400
+                   and not self.allowed())
+        wrong = request.wrong(head, bytes(parser.body))
+        if refused:
+            self.ended = True
+            self.ledger.count["sessions refused after a change"] += 1
+            return
+        if wrong:
+            self.violation(f"{request.method} {request.uri}: {wrong}")
+        self.ledger.count["answers"] += 1
+        self.answers += 1
+        self.in_time(request)
+        if request.closes or (head.get("connection") or "") == "close":
+            self.may_close = True
+
+    def violation(self, what):
+        self.ledger.violation(what, self.sid)
+        raise Ended(what)
+
+    def in_time(self, request):
+        """No session outlives its end."""
+        limits = self.world.limits
+        late = request.sent - self.certain() - limits.lifetime
+        if late > limits.slack:
+            self.violation(f"{request.token} was sent {late:.1f} s after the"
+                           f" session's end, and answered")
+        if self.plan.rotates:
+            late = self.world.nginx.revoked(self.plan.rotates, request.sent)
+            if late and late > limits.slack:
+                self.violation(f"{request.token} was sent {late:.1f} s after"
+                               f" its authority was taken away, and answered")
+
+    # the whole of it
+
+    async def run(self):
+        world = self.world
+        try:
+            self.began = time.time()
+            self.tls = self.plan.tls()
+            await self.handshake()
+            await self.rounds()
+            await self.end()
+            self.ledger.count["sessions complete"] += 1
+        except Ended:
+            pass
+        except asyncio.CancelledError:
+            self.record.log("cancelled")
+            raise
+        finally:
+            self.record.over = True
+            self.outer.close()
+            if self.tls:
+                self.world.planner.keep(self)
+                self.tls.free()
+
+    tls = None
+    may_close = False
+    answers = 0                 # that the last POST has brought
+    shaken = False              # hands, and the server knows
+
+    async def handshake(self):
+        early = self.plan.early
+        if early:
+            requests = [self.kinds.make("get")]
+            self.expect(requests)
+            self.tls.early = requests[0].wire
+        self.tls.start()
+        turns = 0
+        while not self.tls.established:
+            if self.tls.error:
+                self.ends(f"TLS: {self.tls.error}")
+            turns += 1
+            if turns > 20 or self.ended:
+                self.ends("the handshake does not end")
+            await self.send()
+        self.plan.established(self)
+        if early:
+            if self.tls.early_status() != "accepted":
+                self.tls.write(self.waiting[0].wire)
+                self.record.log("early data: refused")
+                if self.record.disturbed:
+                    # the one in between may have had it accepted, elsewhere:
+                    # RFC 8446, section 8
+                    self.waiting[0].most = 2
+            else:
+                self.ledger.count["early data accepted"] += 1
+        # what is sent with the first request, or by itself
+        if self.random.random() < .5:
+            await self.send()
+
+    def expect(self, requests):
+        for request in requests:
+            request.sent = time.time()
+            self.ledger.sends(self.record, request)
+            self.waiting.append(request)
+
+    async def rounds(self):
+        for _ in range(self.plan.rounds):
+            if self.ended or self.may_close:
+                return
+            await self.round()
+            if self.plan.pause:
+                await asyncio.sleep(self.random.random() * self.plan.pause)
+
+    async def round(self):
+        r = self.random
+        n = 1 if r.random() < .6 else r.randrange(2, 6)
+        requests = [self.kinds.make() for _ in range(n)]
+        # nothing is pipelined behind what may close
+        for i, request in enumerate(requests):
+            if request.closes:
+                del requests[i + 1:]
+        self.expect(requests)
+        data = b"".join(request.wire for request in requests)
+        self.record.log("round: " + ", ".join(
+            f"{q.method} {q.uri} {len(q.body)}" for q in requests))
+
+        # as records of any size
+        while data:
+            n = r.choice((16384, 16384, 5000, r.randrange(1, 400)))
+            self.tls.write(data[:n])
+            data = data[n:]
+        await self.send()
+        self.all_answered()
+
+    def all_answered(self):
+        if self.waiting and not self.record.disturbed:
+            if self.ended and self.may_close:
+                return
+            self.ends(f"{self.waiting[0].token} is not answered",
+                      self.left_behind())
+
+    def left_behind(self):
+        """A worker that is told to quit serves the request that waits in it,
+        and no other one: whoever sends the half of another one behind it, in
+        a POST that begins after that, has to begin a new session."""
+        if not self.tls.closed or not self.answers:
+            return None
+        since = self.previous or self.began
+        if any(since - 1 < t < self.alive for t in self.ledger.changes):
+            return "a worker did not wait"
+        return None
+
+    async def end(self):
+        if self.plan.ending == "leave" or self.ended:
+            return
+        self.tls.end()
+        await self.send()
+        if not self.tls.closed and not self.record.disturbed:
+            self.tls.feed(b"")
+            if not self.tls.closed:
+                self.ends("close_notify is not answered")
