@@ -1,0 +1,145 @@
+package Test::Atls::Echo;
+
+# A backend of upgraded connections: HTTP/1.1 101, and then it gives back what
+# it gets.
+#
+#     my $echo = Test::Atls::Echo->start($t, $t->port(1));
+#     ... $echo->ended('/echo?1') ...
+#
+# GET /echo         gives back all that comes, until the client ends that
+#     /hello        the same, after a "hello\n" that comes with the 101
+#     /last?size=N  closes once it has given back N bytes
+#     /refuse       403, no upgrade
+#
+# Whatever else is in the URI tells connections apart.
+
+use strict;
+use warnings;
+
+use Digest::MD5;
+use Fcntl qw( :flock );
+use IO::Socket::INET;
+use JSON::PP qw( decode_json encode_json );
+use Test::Atls::Http qw( send_all );
+
+
+sub start {
+    my ($class, $t, $port) = @_;
+
+    my $self = bless { t => $t, log => $t->path("echo-$port.log") }, $class;
+
+    $t->run_daemon(sub { $self->_serve($port) }, port => $port);
+
+    return $self;
+}
+
+
+# How the connection of that URI has ended: { length, md5, how => 'closed' by
+# nginx, 'done' or 'reset' }.  Nothing, if it has not within these seconds.
+
+sub ended {
+    my ($self, $uri, $seconds) = @_;
+
+    my $found;
+
+    $self->{t}->wait_for(sub {
+        ($found) = grep { $_->{uri} eq $uri } $self->_records();
+        return $found;
+    }, $seconds);
+
+    return $found;
+}
+
+
+sub _records {
+    my ($self) = @_;
+
+    open my $fh, '<:raw', $self->{log} or return ();
+
+    return map { decode_json($_) } grep { /\n\z/ } <$fh>;
+}
+
+
+sub _serve {
+    my ($self, $port) = @_;
+
+    local $SIG{CHLD} = 'IGNORE';
+    local $SIG{PIPE} = 'IGNORE';
+
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+                                       LocalPort => $port, Listen => 128,
+                                       ReuseAddr => 1)
+        or die "echo: $!\n";
+
+    for ( ;; ) {
+        my $s = $listen->accept() or next;
+
+        next if fork();
+        close $listen;
+        eval { $self->_connection($s); 1 } or print STDERR $@;
+        close $s;
+        POSIX::_exit(0);
+    }
+}
+
+
+sub _connection {
+    my ($self, $s) = @_;
+
+    my $head = '';
+
+    until ($head =~ s/\r\n\r\n//) {
+        sysread $s, $head, 65536, length $head or return;
+    }
+
+    my ($uri) = $head =~ /^\S+ (\S+)/;
+
+    if ($uri =~ m!^/refuse! || $head !~ /^Upgrade: echo\r?$/m) {
+        send_all($s, "HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n"
+                     . "Connection: close\r\n\r\nno!\n");
+        return;
+    }
+
+    send_all($s, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\n"
+                 . "Connection: upgrade\r\n\r\n"
+                 . ($uri =~ m!^/hello! ? "hello\n" : ''));
+
+    $self->_echo($s, $uri);
+}
+
+
+sub _echo {
+    my ($self, $s, $uri) = @_;
+
+    my ($left) = $uri =~ m!^/last\?size=(\d+)!;
+    my $md5 = Digest::MD5->new();
+    my ($length, $how) = (0, 'done');
+
+    while (!defined $left || $length < $left) {
+        my $n = sysread $s, my $bytes, 65536;
+
+        if (!$n) {
+            $how = defined $n ? 'closed' : 'reset';
+            last;
+        }
+
+        $length += $n;
+        $md5->add($bytes);
+        send_all($s, $bytes);
+    }
+
+    $self->_record(uri => $uri, length => $length, md5 => $md5->hexdigest(),
+                   how => $how);
+}
+
+
+sub _record {
+    my ($self, %what) = @_;
+
+    open my $fh, '>>:raw', $self->{log} or die "$self->{log}: $!\n";
+    flock $fh, LOCK_EX;
+    syswrite $fh, encode_json(\%what) . "\n";
+}
+
+
+1;
