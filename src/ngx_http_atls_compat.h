@@ -54,6 +54,22 @@
 #endif
 
 
+/* a stream of HTTP/2, or, since 1.25.0, of HTTP/3: no socket belongs to it */
+
+#if (NGX_HTTP_V3)
+#define ngx_http_atls_is_quic(r)  ((r)->connection->quic != NULL)
+#else
+#define ngx_http_atls_is_quic(r)  0
+#endif
+
+#if (NGX_HTTP_V2)
+#define ngx_http_atls_is_stream(r)                                            \
+    ((r)->stream != NULL || ngx_http_atls_is_quic(r))
+#else
+#define ngx_http_atls_is_stream(r)  ngx_http_atls_is_quic(r)
+#endif
+
+
 /* 1.27.2: whether trailers are kept */
 
 #if (nginx_version >= 1027002)

@@ -346,6 +346,15 @@ ngx_http_atls_inner_readable(ngx_http_atls_inner_t *inner)
 
 
 void
+ngx_http_atls_inner_half_closed(ngx_http_atls_inner_t *inner)
+{
+    inner->connection->read->pending_eof = 1;
+
+    ngx_http_atls_inner_readable(inner);
+}
+
+
+void
 ngx_http_atls_inner_writable(ngx_http_atls_inner_t *inner)
 {
     ngx_event_t  *wev;
@@ -416,6 +425,7 @@ ngx_http_atls_inner_resume(ngx_http_atls_inner_t *inner,
     inner->post = post;
     inner->parked = 0;
 
+    inner->connection->read->pending_eof = 0;
     ngx_http_atls_inner_readable(inner);
 
     if (inner->blocked) {

@@ -94,6 +94,10 @@ ngx_int_t ngx_http_atls_inner_create(ngx_http_atls_post_t *post);
 void ngx_http_atls_inner_readable(ngx_http_atls_inner_t *inner);
 void ngx_http_atls_inner_writable(ngx_http_atls_inner_t *inner);
 
+/* The client has closed its side of the outer connection. */
+
+void ngx_http_atls_inner_half_closed(ngx_http_atls_inner_t *inner);
+
 /*
  * The POST is over and the request is not: it waits in this worker until the
  * session's next POST.  If too many wait, the one that has waited the longest

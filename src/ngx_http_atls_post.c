@@ -16,6 +16,7 @@
 
 
 static void ngx_http_atls_post_read(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_atls_post_half_closed(ngx_http_request_t *r);
 static void ngx_http_atls_post_write(ngx_http_request_t *r);
 static void ngx_http_atls_post_event(ngx_event_t *ev);
 static void ngx_http_atls_post_run(ngx_http_atls_post_t *post);
@@ -122,6 +123,18 @@ ngx_http_atls_post_read(ngx_http_request_t *r)
     rev = r->connection->read;
 
     if (!r->reading_body || r->connection->error) {
+
+        if (post->inner && ngx_http_atls_post_half_closed(r)) {
+
+            /* if there is room, it is something else that it waits for */
+
+            if (!post->blocked) {
+                ngx_http_atls_inner_half_closed(post->inner);
+            }
+
+            return;
+        }
+
         ngx_http_test_reading(r);
         return;
     }
@@ -147,6 +160,43 @@ ngx_http_atls_post_read(ngx_http_request_t *r)
     }
 
     ngx_http_atls_inner_readable(post->inner);
+}
+
+
+/*
+ * Has the client closed its side of the connection, and nothing else?  It may
+ * have left, or wait for the answer: core answers requests which it does not
+ * have to wait for, and so does the inner connection.
+ */
+
+static ngx_uint_t
+ngx_http_atls_post_half_closed(ngx_http_request_t *r)
+{
+#if (NGX_HAVE_EPOLLRDHUP)
+
+    socklen_t          len;
+    ngx_err_t          err;
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    if (c->error || !c->read->pending_eof || !ngx_use_epoll_rdhup
+        || ngx_http_atls_is_stream(r))
+    {
+        return 0;
+    }
+
+    err = 0;
+    len = sizeof(ngx_err_t);
+
+    return getsockopt(c->fd, SOL_SOCKET, SO_ERROR, (void *) &err, &len) == 0
+           && err == 0;
+
+#else
+
+    return 0;
+
+#endif
 }
 
 

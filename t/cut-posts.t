@@ -185,7 +185,15 @@ sub whole_request {
 
     client();
     cut(get($uri), sub { backend_has(qr!^GET /hang !) });
-    refused($c->http(get('/served')), $name);
+
+    my $r = $c->http(get('/served'));
+    ok(!$r, "$protocol, $name: no answer")
+        or diag($r->status() . ' ' . $r->body());
+
+    # what was answered to nobody is missing
+
+    like($c->error(), $uri eq '/hang' ? qr/^HTTP 410$/ : qr/record mac/,
+         "$protocol, $name: the client knows");
 }
 
 
