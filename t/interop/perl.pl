@@ -107,11 +107,14 @@ sub new {
     Net::SSLeay::set_bio($ssl, $self->{received}, $self->{to_send});
     Net::SSLeay::set_connect_state($ssl);
 
-    # the name to ask for, and the one to verify: two calls
+    # the name to ask for, and the one to verify, which no subject has
+
+    my $param = Net::SSLeay::get0_param($ssl);
 
     Net::SSLeay::set_tlsext_host_name($ssl, $name);
-    Net::SSLeay::X509_VERIFY_PARAM_set1_host(Net::SSLeay::get0_param($ssl),
-                                             $name);
+    Net::SSLeay::X509_VERIFY_PARAM_set_hostflags($param,
+        Net::SSLeay::X509_CHECK_FLAG_NEVER_CHECK_SUBJECT());
+    Net::SSLeay::X509_VERIFY_PARAM_set1_host($param, $name);
     Net::SSLeay::set_session($ssl, $session) if $session;
 
     return $self;
