@@ -48,7 +48,7 @@ static void atls_message(int write_p, int version, int type, const void *buf,
     size_t len, SSL *ssl, void *arg);
 
 static unsigned atls_cipher_aead(const SSL_CIPHER *cipher);
-static unsigned atls_group(SSL *ssl);
+static unsigned atls_group(int nid);
 static const char *atls_freeze_check(SSL *ssl, const atls_watch_t *watch);
 static const char *atls_freeze_tls13(SSL *ssl, const atls_watch_t *watch,
     atls_state_t *state);
@@ -79,6 +79,28 @@ static int atls_kdf(EVP_KDF **kdf, const char *name, const OSSL_PARAM *params,
 /* OpenSSL has no public function from its numbers to those of TLS */
 
 static const atls_group_t  atls_groups[] = {
+    {      1, NID_sect163k1, NULL },
+    {      2, NID_sect163r1, NULL },
+    {      3, NID_sect163r2, NULL },
+    {      4, NID_sect193r1, NULL },
+    {      5, NID_sect193r2, NULL },
+    {      6, NID_sect233k1, NULL },
+    {      7, NID_sect233r1, NULL },
+    {      8, NID_sect239k1, NULL },
+    {      9, NID_sect283k1, NULL },
+    {     10, NID_sect283r1, NULL },
+    {     11, NID_sect409k1, NULL },
+    {     12, NID_sect409r1, NULL },
+    {     13, NID_sect571k1, NULL },
+    {     14, NID_sect571r1, NULL },
+    {     15, NID_secp160k1, NULL },
+    {     16, NID_secp160r1, NULL },
+    {     17, NID_secp160r2, NULL },
+    {     18, NID_secp192k1, NULL },
+    {     19, NID_X9_62_prime192v1, NULL },
+    {     20, NID_secp224k1, NULL },
+    {     21, NID_secp224r1, NULL },
+    {     22, NID_secp256k1, NULL },
     {     23, NID_X9_62_prime256v1, NULL },
     {     24, NID_secp384r1, NULL },
     {     25, NID_secp521r1, NULL },
@@ -369,12 +391,9 @@ atls_cipher_aead(const SSL_CIPHER *cipher)
 
 
 static unsigned
-atls_group(SSL *ssl)
+atls_group(int nid)
 {
-    int     nid;
     size_t  i;
-
-    nid = (int) SSL_get_negotiated_group(ssl);
 
     if (nid == NID_undef) {
         return 0;
@@ -432,7 +451,40 @@ atls_state_describe(SSL *ssl, atls_state_t *state)
 
     state->protocol = (uint16_t) SSL_version(ssl);
     state->suite = cipher ? SSL_CIPHER_get_protocol_id(cipher) : 0;
-    state->group = (uint16_t) atls_group(ssl);
+    state->group = (uint16_t) atls_group((int) SSL_get_negotiated_group(ssl));
+}
+
+
+const char *
+atls_unsupported(SSL *ssl)
+{
+    int                nid;
+    const char        *name;
+    const SSL_CIPHER  *cipher;
+
+    /* in TLS 1.2, the suite is in use after ChangeCipherSpec only */
+
+    cipher = SSL_get_pending_cipher(ssl);
+
+    if (cipher != NULL && !atls_cipher_supported(cipher)) {
+        return SSL_CIPHER_get_name(cipher);
+    }
+
+    /* before there is a session, OpenSSL looks for the group in it */
+
+    if (SSL_get_session(ssl) == NULL) {
+        return NULL;
+    }
+
+    nid = (int) SSL_get_negotiated_group(ssl);
+
+    if (nid == NID_undef || atls_group(nid) != 0) {
+        return NULL;
+    }
+
+    name = SSL_group_to_name(ssl, nid);
+
+    return (name != NULL) ? name : OBJ_nid2sn(nid);
 }
 
 

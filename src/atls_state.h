@@ -125,6 +125,14 @@ size_t atls_max_fragment(const SSL_SESSION *session);
 void atls_state_describe(SSL *ssl, atls_state_t *state);
 
 /*
+ * The name of a suite or group that has been negotiated and can't be frozen;
+ * NULL if there is none.  To be asked before the server's first flight is sent,
+ * so that the handshake fails and not what comes after it.
+ */
+
+const char *atls_unsupported(SSL *ssl);
+
+/*
  * Takes the state out of an SSL of either role (read and write are its own)
  * whose handshake is finished, with nothing read from it since.  Afterwards
  * the SSL may only be freed (it is marked as shut down, so that a cached

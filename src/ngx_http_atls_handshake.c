@@ -53,6 +53,8 @@ static ngx_int_t ngx_http_atls_handshake_header(
     ngx_http_atls_handshake_t *hs);
 static ngx_int_t ngx_http_atls_handshake_step(ngx_http_atls_handshake_t *hs,
     ngx_log_t *log);
+static ngx_int_t ngx_http_atls_handshake_check(ngx_http_atls_handshake_t *hs,
+    ngx_log_t *log);
 static ngx_int_t ngx_http_atls_handshake_read_early(
     ngx_http_atls_handshake_t *hs);
 static ngx_int_t ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs,
@@ -298,6 +300,12 @@ ngx_http_atls_handshake_feed(ngx_http_atls_handshake_t *hs,
 
         rc = ngx_http_atls_handshake_step(hs, log);
 
+        if (rc != NGX_DECLINED
+            && ngx_http_atls_handshake_check(hs, log) != NGX_OK)
+        {
+            return NGX_DECLINED;
+        }
+
         if (rc != NGX_AGAIN) {
             return rc;
         }
@@ -475,6 +483,42 @@ ngx_http_atls_handshake_read_early(ngx_http_atls_handshake_t *hs)
     }
 
     return NGX_ERROR;
+}
+
+
+/*
+ * What has been agreed on must be something that a session can go on with,
+ * without the SSL: it is looked at before ServerHello is sent, which gives way
+ * to an alert.
+ */
+
+static ngx_int_t
+ngx_http_atls_handshake_check(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
+{
+    BIO            *wbio;
+    const char     *name;
+    static u_char   alert[] = { ATLS_ALERT, 3, 3, 0, 2, 2,
+                                SSL_AD_HANDSHAKE_FAILURE };
+
+    wbio = SSL_get_wbio(hs->connection.ssl->connection);
+
+    if (BIO_pending(wbio) == 0) {
+        return NGX_OK;
+    }
+
+    name = atls_unsupported(hs->connection.ssl->connection);
+
+    if (name == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "atls handshake failed: \"%s\" is not supported", name);
+
+    (void) BIO_reset(wbio);
+    (void) BIO_write(wbio, alert, sizeof(alert));
+
+    return NGX_DECLINED;
 }
 
 

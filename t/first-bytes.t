@@ -60,6 +60,10 @@ my $random = join '', map { chr($_ * 7 % 256) } 1 .. 500;
 my $sslv2 = "\x80\x2e\1\3\1\0\x15\0\0\0\x10\0\0\x2f\0\0\x35\0\0\x0a\0\0\x05\0"
             . "\0\x04\0\0\xff" . 'c' x 16;
 
+# Until 3.2, OpenSSL looks at the limit when the record is there.
+
+my $limit = $t->has_openssl('3.2') ? RECORD_OVERFLOW : 400;
+
 # What comes first, after how many bytes it is known, and what it is answered
 # with: a status, or an alert.
 
@@ -84,7 +88,8 @@ my %flights = (
     'no length'         => [ "\x16\3\1\0\0", 5, 400 ],
     'no length, twice'  => [ "\x16\3\1\0\0\x16\3\1\0\0", 5, 400 ],
     'data, no length'   => [ "\x17\3\3\0\0", 5, UNEXPECTED_MESSAGE ],
-    '2^14 + 1 bytes'    => [ "\x16\3\1\x40\1\1\0\x3f\xfd\3\3", 5, 400 ],
+    '2^14 + 1 bytes'    => [ "\x16\3\1\x40\1\1\0\x3f\xfd\3\3", 5,
+                             $limit ],
     '65535 bytes'       => [ "\x16\3\1\xff\xff\1\0\0\x29\3\3", 5,
                              RECORD_OVERFLOW ],
     'a warning'         => [ "\x15\3\1\0\2\1\x5a", 1, 400 ],

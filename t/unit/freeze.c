@@ -770,6 +770,9 @@ test_groups(void)
         { "MLKEM768", 0x0201, TLS1_3_VERSION, "MLKEM768" },
         { "SecP256r1MLKEM768", 0x11eb, TLS1_3_VERSION, "SecP256r1MLKEM768" },
         { "X25519MLKEM768", 0x11ec, TLS1_3_VERSION, "X25519MLKEM768" },
+        { "secp224r1", 21, TLS1_2_VERSION, "secp224r1" },
+        { "secp256k1", 22, TLS1_2_VERSION, "secp256k1" },
+        { "sect571r1", 14, TLS1_2_VERSION, "sect571r1" },
         { "P-384", 24, TLS1_2_VERSION, "secp384r1" },
         { "brainpoolP256r1", 26, TLS1_2_VERSION, "brainpoolP256r1" },
         { "X25519", 29, TLS1_2_VERSION, "X25519" }

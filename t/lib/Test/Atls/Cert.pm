@@ -9,6 +9,7 @@ my %KEYS = (
     ec      => [ qw( -newkey ec -pkeyopt ec_paramgen_curve:P-256 ) ],
     rsa     => [ qw( -newkey rsa:2048 ) ],
     ed25519 => [ qw( -newkey ed25519 ) ],
+    map { $_ => [ '-newkey', $_ ] } qw( ML-DSA-44 ML-DSA-65 ML-DSA-87 ),
 );
 
 
