@@ -10,6 +10,7 @@
  *   ngx_http_atls_problem      its error responses
  *   ngx_http_atls_cookie       what a session is known by
  *   ngx_http_atls_session      the table of sessions in shared memory
+ *   ngx_http_atls_table        what it is made of
  *   ngx_http_atls_handshake    handshakes in flight in this worker
  *   ngx_http_atls_relay        POSTs that another worker has to serve
  *   ngx_http_atls_relayed      those that another worker has relayed

@@ -646,6 +646,7 @@ ngx_int_t
 ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,
     ngx_http_atls_session_t *session)
 {
+    ngx_int_t          rc;
     ngx_str_t          psk;
     ngx_connection_t  *c;
 
@@ -669,18 +670,21 @@ ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,
 
     psk = ngx_http_atls_handshake_psk(c->ssl->connection);
 
-    if (ngx_http_atls_identity_keep(hs->zone, session, c, &psk) != NGX_OK) {
-        return NGX_ERROR;
+    rc = ngx_http_atls_identity_keep(hs->zone, session, c, &psk);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    if (ngx_http_atls_session_name(hs->zone, session, &hs->sni) != NGX_OK) {
+    rc = ngx_http_atls_session_name(hs->zone, session, &hs->sni);
+
+    if (rc != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, c->log, 0,
                       "atls_zone \"%V\" has no memory for a server name",
                       &hs->zone->shm.name);
-        return NGX_ERROR;
     }
 
-    return NGX_OK;
+    return rc;
 }
 
 
@@ -688,8 +692,11 @@ ngx_int_t
 ngx_http_atls_handshake_freeze(ngx_http_atls_handshake_t *hs,
     ngx_http_atls_session_t *session, ngx_log_t *log)
 {
-    ngx_int_t    rc;
-    const char  *reason;
+    ngx_int_t        rc;
+    const char      *reason;
+    ngx_shm_zone_t  *zone;
+
+    zone = hs->zone;
 
     rc = ngx_http_atls_handshake_describe(hs, session);
 
@@ -706,11 +713,11 @@ ngx_http_atls_handshake_freeze(ngx_http_atls_handshake_t *hs,
     ngx_http_atls_handshake_free(hs);
     session->handshake = NULL;
 
-    if (rc == NGX_OK) {
-        session->established = 1;
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    return rc;
+    return ngx_http_atls_session_establish(zone, session, log);
 }
 
 

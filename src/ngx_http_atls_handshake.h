@@ -76,13 +76,17 @@ ngx_uint_t ngx_http_atls_handshake_answered(ngx_http_atls_handshake_t *hs);
 
 /*
  * Tells the session what is known of it and of its client: when there is early
- * data, or else when the handshake is finished.
+ * data, or else when the handshake is finished.  NGX_BUSY: there is no room for
+ * that in the zone; NGX_ERROR.  Both are logged.
  */
 
 ngx_int_t ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,
     ngx_http_atls_session_t *session);
 
-/* Freezes a finished handshake into its session, then frees the handshake. */
+/*
+ * Freezes a finished handshake into its session, then frees the handshake.
+ * NGX_BUSY, NGX_ERROR: as above.
+ */
 
 ngx_int_t ngx_http_atls_handshake_freeze(ngx_http_atls_handshake_t *hs,
     ngx_http_atls_session_t *session, ngx_log_t *log);

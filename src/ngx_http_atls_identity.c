@@ -269,13 +269,19 @@ ngx_http_atls_identity_store(ngx_shm_zone_t *zone,
         }
     }
 
+    /* anybody can have one that nobody has verified: see its share */
+
+    if (session->verify_error != X509_V_OK) {
+        session->identity.kind = ngx_http_atls_stranger;
+    }
+
     if (ngx_http_atls_session_keep(zone, &session->identity, data, len)
         != NGX_OK)
     {
         ngx_log_error(NGX_LOG_ERR, c->log, 0,
                       "atls_zone \"%V\" has no memory for a certificate",
                       &zone->shm.name);
-        return NGX_ERROR;
+        return NGX_BUSY;
     }
 
     return NGX_OK;

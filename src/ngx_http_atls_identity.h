@@ -50,7 +50,8 @@ ngx_int_t ngx_http_atls_identity_policy(ngx_conf_t *cf,
 /*
  * Keeps in a session of the caller's who the client of a connection's
  * handshake is.  psk: the identity of the pre-shared key in use, if any.
- * NGX_ERROR, logged: the session must not be used.
+ * NGX_BUSY: there is no room for that; NGX_ERROR: the session must not be used.
+ * Both are logged.
  */
 
 ngx_int_t ngx_http_atls_identity_keep(ngx_shm_zone_t *zone,

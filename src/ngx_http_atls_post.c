@@ -564,6 +564,12 @@ ngx_http_atls_post_shake(ngx_http_atls_post_t *post)
 
     post->handshake = NULL;
 
+    if (rc == NGX_BUSY) {
+        post->failed = 1;
+        post->body.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        return NGX_ERROR;
+    }
+
     if (rc == NGX_OK && ngx_http_atls_post_open(post) == NGX_OK) {
         return NGX_OK;
     }
@@ -613,16 +619,18 @@ ngx_http_atls_post_flight(ngx_http_atls_post_t *post)
 static ngx_int_t
 ngx_http_atls_post_early(ngx_http_atls_post_t *post)
 {
+    ngx_int_t  rc;
     ngx_str_t  data;
 
     if (post->session->closing && post->inner == NULL) {
         return NGX_OK;
     }
 
-    if (ngx_http_atls_handshake_describe(post->handshake, post->session)
-        != NGX_OK)
-    {
-        post->body.status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+    rc = ngx_http_atls_handshake_describe(post->handshake, post->session);
+
+    if (rc != NGX_OK) {
+        post->body.status = (rc == NGX_BUSY) ? NGX_HTTP_SERVICE_UNAVAILABLE
+                                             : NGX_HTTP_INTERNAL_SERVER_ERROR;
         return NGX_ERROR;
     }
 
@@ -1186,7 +1194,7 @@ ngx_http_atls_post_finish(ngx_http_atls_post_t *post)
     }
 
     if (ngx_http_atls_post_give_back(post) != NGX_OK) {
-        ngx_http_atls_post_fail(post, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_atls_post_fail(post, NGX_HTTP_SERVICE_UNAVAILABLE);
         return;
     }
 

@@ -5,71 +5,32 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_table.h"
 
 #include <openssl/rand.h>
 
 
-/* Of this file's structures; with ATLS_STATE_VERSION it names the layout. */
-
-#define NGX_HTTP_ATLS_LAYOUT  ((4 << 16) | ATLS_STATE_VERSION)
-
 #define NGX_HTTP_ATLS_SWEEP   1000      /* milliseconds between sweeps */
-
-
-struct ngx_http_atls_piece_s {
-    ngx_http_atls_piece_t       *next;
-    u_char                       data[sizeof(ngx_http_atls_session_t)
-                                      - sizeof(ngx_http_atls_piece_t *)];
-};
-
-
-typedef struct {
-    ngx_uint_t                   layout;
-    size_t                       session_size;
-
-    ngx_queue_t                  handshakes;    /* the oldest last */
-    ngx_queue_t                  idle;          /* the longest idle last */
-    ngx_queue_t                  residents;     /* likewise */
-    ngx_queue_t                  busy;
-
-    time_t                       full;          /* last said in the log */
-
-    ngx_http_atls_tickets_t     *tickets;
-
-    ngx_uint_t                   mask;          /* number of buckets less 1 */
-    ngx_http_atls_session_t     *buckets[1];
-} ngx_http_atls_table_t;
-
-
-typedef struct {
-    ngx_http_atls_table_t       *table;
-    ngx_slab_pool_t             *shpool;
-} ngx_http_atls_zone_t;
 
 
 static ngx_int_t ngx_http_atls_session_init_zone(ngx_shm_zone_t *zone,
     void *data);
-static ngx_http_atls_session_t **ngx_http_atls_session_bucket(
-    ngx_http_atls_table_t *table, u_char *id);
-static ngx_http_atls_session_t *ngx_http_atls_session_find(
-    ngx_http_atls_table_t *table, u_char *id);
+static void ngx_http_atls_session_sweep(ngx_event_t *ev);
+static void ngx_http_atls_session_orphans(ngx_http_atls_zone_t *z);
+static void ngx_http_atls_session_report(ngx_http_atls_zone_t *z,
+    ngx_log_t *log);
+static void ngx_http_atls_session_full(ngx_http_atls_zone_t *z,
+    ngx_log_t *log);
+static ngx_http_atls_kind_e ngx_http_atls_session_kind(
+    ngx_http_atls_session_t *session);
+static ngx_uint_t ngx_http_atls_session_is_busy(
+    ngx_http_atls_session_t *session);
 static ngx_uint_t ngx_http_atls_session_orphan(
     ngx_http_atls_session_t *session);
-static void ngx_http_atls_session_sweep(ngx_event_t *ev);
-static ngx_uint_t ngx_http_atls_session_expire(ngx_http_atls_zone_t *z,
+static ngx_uint_t ngx_http_atls_session_expire(ngx_http_atls_table_t *table,
     ngx_uint_t n);
-static ngx_uint_t ngx_http_atls_session_evict(ngx_http_atls_zone_t *z);
-static void *ngx_http_atls_session_alloc(ngx_http_atls_zone_t *z);
-static void ngx_http_atls_session_wipe_pieces(ngx_http_atls_pieces_t *pieces);
-static void ngx_http_atls_session_free_pieces(ngx_http_atls_zone_t *z,
-    ngx_http_atls_piece_t *piece);
-static void ngx_http_atls_session_free(ngx_http_atls_zone_t *z,
-    ngx_http_atls_session_t *session);
-static void ngx_http_atls_session_orphans(ngx_http_atls_zone_t *z);
-static void ngx_http_atls_session_free_orphans(ngx_http_atls_zone_t *z,
-    ngx_queue_t *queue);
 static void ngx_http_atls_session_own(ngx_http_atls_table_t *table,
-    ngx_http_atls_session_t *session);
+    ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind);
 
 
 static ngx_event_t       ngx_http_atls_sweeper;
@@ -104,79 +65,29 @@ ngx_http_atls_session_init_zone(ngx_shm_zone_t *zone, void *data)
 {
     ngx_http_atls_zone_t  *old = data;
 
-    size_t                  len;
-    ngx_uint_t              n;
-    ngx_http_atls_zone_t   *z;
-    ngx_http_atls_table_t  *table;
+    ngx_http_atls_zone_t  *z;
 
     z = zone->data;
+    z->zone = zone;
 
-    if (old) {
-
-        /*
-         * The zone's tag is this module, so its memory is of the same code,
-         * unless somebody has changed that behind nginx's back.
-         */
-
-        if (old->table->layout != NGX_HTTP_ATLS_LAYOUT
-            || old->table->session_size != sizeof(ngx_http_atls_session_t))
-        {
-            ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
-                          "atls_zone \"%V\" has another layout",
-                          &zone->shm.name);
-            return NGX_ERROR;
-        }
-
-        *z = *old;
-        return NGX_OK;
+    if (old == NULL) {
+        return ngx_http_atls_table_create(z);
     }
 
-    z->shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    /*
+     * The zone's tag is this module, so its memory is of the same code, unless
+     * somebody has changed that behind nginx's back.
+     */
 
-    /* about one bucket for each session that the zone can hold */
-
-    for (n = 64; n < zone->shm.size / sizeof(ngx_http_atls_session_t) / 2;
-         n <<= 1)
-    {
-        /* void */
-    }
-
-    table = ngx_slab_calloc(z->shpool, sizeof(ngx_http_atls_table_t)
-                                   + n * sizeof(ngx_http_atls_session_t *));
-    if (table == NULL) {
+    if (!ngx_http_atls_table_known(old->table)) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "atls_zone \"%V\" has another layout",
+                      &zone->shm.name);
         return NGX_ERROR;
     }
 
-    table->layout = NGX_HTTP_ATLS_LAYOUT;
-    table->session_size = sizeof(ngx_http_atls_session_t);
-    table->mask = n - 1;
-
-    ngx_queue_init(&table->handshakes);
-    ngx_queue_init(&table->idle);
-    ngx_queue_init(&table->residents);
-    ngx_queue_init(&table->busy);
-
-    table->tickets = ngx_http_atls_ticket_init_zone(z->shpool,
-                                                    zone->shm.size);
-    if (table->tickets == NULL) {
-        return NGX_ERROR;
-    }
-
-    z->table = table;
-    z->shpool->data = table;
-
-    len = sizeof(" in atls_zone \"\"") + zone->shm.name.len;
-
-    z->shpool->log_ctx = ngx_slab_alloc(z->shpool, len);
-    if (z->shpool->log_ctx == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_sprintf(z->shpool->log_ctx, " in atls_zone \"%V\"%Z",
-                &zone->shm.name);
-
-    /* said here, at most once a second */
-    z->shpool->log_nomem = 0;
+    z->table = old->table;
+    z->shpool = old->shpool;
 
     return NGX_OK;
 }
@@ -279,14 +190,16 @@ ngx_http_atls_session_sweep(ngx_event_t *ev)
 
     for (i = 0; i < 64; i++) {
 
-        ngx_shmtx_lock(&z->shpool->mutex);
-        n = ngx_http_atls_session_expire(z, 32);
-        ngx_shmtx_unlock(&z->shpool->mutex);
+        ngx_http_atls_table_lock(z);
+        n = ngx_http_atls_session_expire(z->table, 32);
+        ngx_http_atls_table_unlock(z);
 
         if (n < 32) {
             break;
         }
     }
+
+    ngx_http_atls_session_report(z, ev->log);
 
     atls_cipher_trim();
 
@@ -299,36 +212,84 @@ ngx_http_atls_session_sweep(ngx_event_t *ev)
 static void
 ngx_http_atls_session_orphans(ngx_http_atls_zone_t *z)
 {
-    ngx_shmtx_lock(&z->shpool->mutex);
-
-    ngx_http_atls_session_free_orphans(z, &z->table->handshakes);
-    ngx_http_atls_session_free_orphans(z, &z->table->residents);
-    ngx_http_atls_session_free_orphans(z, &z->table->busy);
-
-    ngx_shmtx_unlock(&z->shpool->mutex);
-}
-
-
-static void
-ngx_http_atls_session_free_orphans(ngx_http_atls_zone_t *z,
-    ngx_queue_t *queue)
-{
-    ngx_queue_t              *q, *next;
+    ngx_uint_t                kind;
+    ngx_queue_t              *q, *next, *queue;
     ngx_http_atls_owner_t     owner;
     ngx_http_atls_session_t  *session;
 
-    for (q = ngx_queue_head(queue); q != ngx_queue_sentinel(queue); q = next) {
-        next = ngx_queue_next(q);
+    ngx_http_atls_table_lock(z);
 
-        session = ngx_queue_data(q, ngx_http_atls_session_t, queue);
+    for (kind = 0; kind < ngx_http_atls_kinds; kind++) {
 
-        owner.id = session->owner;
-        owner.slot = session->slot;
+        if (!ngx_http_atls_is_owned(kind)) {
+            continue;
+        }
 
-        if (!ngx_http_atls_worker_known(&owner)) {
-            ngx_http_atls_session_free(z, session);
+        queue = &z->table->queues[kind];
+
+        for (q = ngx_queue_head(queue); q != queue; q = next) {
+            next = ngx_queue_next(q);
+
+            session = ngx_queue_data(q, ngx_http_atls_session_t, queue);
+
+            owner.id = session->owner;
+            owner.slot = session->slot;
+
+            if (!ngx_http_atls_worker_known(&owner)) {
+                ngx_http_atls_table_remove(z->table, session);
+            }
         }
     }
+
+    ngx_http_atls_table_unlock(z);
+}
+
+
+/* Once a second, and by one process, whichever comes first. */
+
+static void
+ngx_http_atls_session_report(ngx_http_atls_zone_t *z, ngx_log_t *log)
+{
+    uint64_t                n[ngx_http_atls_kinds];
+    ngx_uint_t              i, any;
+    ngx_http_atls_table_t  *table;
+
+    any = 0;
+    table = z->table;
+
+    ngx_http_atls_table_lock(z);
+
+    if (table->report != ngx_time()) {
+
+        for (i = 0; i < ngx_http_atls_kinds; i++) {
+            n[i] = table->evicted[i] - table->reported[i];
+            table->reported[i] = table->evicted[i];
+
+            any |= (n[i] != 0);
+        }
+
+        if (any) {
+            table->report = ngx_time();
+        }
+    }
+
+    ngx_http_atls_table_unlock(z);
+
+    if (!any) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, log, 0,
+                  "atls_zone \"%V\" is too small, sessions were pushed out: "
+                  "%uL half-open, %uL idle, %uL of clients not verified, "
+                  "%uL in a record, %uL in a request",
+                  &z->zone->shm.name,
+                  n[ngx_http_atls_half_open],
+                  n[ngx_http_atls_idle],
+                  n[ngx_http_atls_idle_stranger],
+                  n[ngx_http_atls_idle_record],
+                  n[ngx_http_atls_resident]
+                  + n[ngx_http_atls_resident_record]);
 }
 
 
@@ -338,9 +299,8 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
 {
     u_char                    id[NGX_HTTP_ATLS_ID_LEN];
     ngx_time_t               *tp;
-    ngx_uint_t                full;
     ngx_http_atls_zone_t     *z;
-    ngx_http_atls_session_t  *session, **bucket;
+    ngx_http_atls_session_t  *session;
 
     z = amcf->zone->data;
 
@@ -349,16 +309,19 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
         return NULL;
     }
 
-    full = 0;
+    session = NULL;
 
-    ngx_shmtx_lock(&z->shpool->mutex);
+    ngx_http_atls_table_lock(z);
 
-    ngx_http_atls_session_expire(z, 2);
+    ngx_http_atls_session_expire(z->table, 2);
 
-    session = ngx_http_atls_session_alloc(z);
+    if (ngx_http_atls_table_room(z->table, ngx_http_atls_shaking) == NGX_OK) {
+        session = ngx_http_atls_table_alloc(z->table);
+    }
 
     if (session) {
-        ngx_memzero(session, sizeof(ngx_http_atls_session_t));
+        ngx_memzero(&session->next, sizeof(ngx_http_atls_session_t)
+                                    - offsetof(ngx_http_atls_session_t, next));
 
         ngx_memcpy(session->id, id, NGX_HTTP_ATLS_ID_LEN);
 
@@ -371,28 +334,44 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
         session->timeout = alcf->session_timeout;
         session->lifetime = alcf->session_lifetime;
 
-        bucket = ngx_http_atls_session_bucket(z->table, id);
+        session->owner = ngx_http_atls_worker.id;
+        session->slot = (uint16_t) ngx_http_atls_worker.slot;
 
-        session->next = *bucket;
-        *bucket = session;
+        session->pending.kind = ngx_http_atls_record;
+        session->identity.kind = ngx_http_atls_identity;
 
-        ngx_queue_init(&session->queue);
-        ngx_http_atls_session_own(z->table, session);
-
-    } else if (z->table->full != ngx_time()) {
-        z->table->full = ngx_time();
-        full = 1;
+        ngx_http_atls_table_add(z->table, session, ngx_http_atls_shaking);
     }
 
-    ngx_shmtx_unlock(&z->shpool->mutex);
+    ngx_http_atls_table_unlock(z);
 
-    if (full) {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "atls_zone \"%V\" is full of sessions in use",
-                      &amcf->zone->shm.name);
+    if (session == NULL) {
+        ngx_http_atls_session_full(z, log);
     }
 
     return session;
+}
+
+
+/* At most once a second. */
+
+static void
+ngx_http_atls_session_full(ngx_http_atls_zone_t *z, ngx_log_t *log)
+{
+    ngx_uint_t  said;
+
+    ngx_http_atls_table_lock(z);
+
+    said = (z->table->full == ngx_time());
+    z->table->full = ngx_time();
+
+    ngx_http_atls_table_unlock(z);
+
+    if (!said) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "atls_zone \"%V\" is full of sessions in use",
+                      &z->zone->shm.name);
+    }
 }
 
 
@@ -406,18 +385,18 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id, uint64_t endpoint,
 
     z = zone->data;
 
-    ngx_shmtx_lock(&z->shpool->mutex);
+    ngx_http_atls_table_lock(z);
 
-    session = ngx_http_atls_session_find(z->table, id);
+    session = ngx_http_atls_table_find(z->table, id);
 
     if (session == NULL || session->endpoint != endpoint) {
         rc = NGX_DECLINED;
 
     } else if (ngx_http_atls_session_orphan(session)) {
-        ngx_http_atls_session_free(z, session);
+        ngx_http_atls_table_remove(z->table, session);
         rc = NGX_DECLINED;
 
-    } else if (session->busy) {
+    } else if (ngx_http_atls_session_is_busy(session)) {
         rc = NGX_BUSY;
 
     } else if ((!session->established || session->inner)
@@ -430,16 +409,46 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id, uint64_t endpoint,
     } else if (session->established && session->inner == NULL
                && ngx_http_atls_session_expired(session))
     {
-        ngx_http_atls_session_free(z, session);
+        ngx_http_atls_table_remove(z->table, session);
         rc = NGX_DECLINED;
 
     } else {
-        ngx_http_atls_session_own(z->table, session);
+        ngx_http_atls_session_own(z->table, session,
+                                  session->established
+                                  ? ngx_http_atls_busy : ngx_http_atls_shaking);
         *sessionp = session;
         rc = NGX_OK;
     }
 
-    ngx_shmtx_unlock(&z->shpool->mutex);
+    ngx_http_atls_table_unlock(z);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, ngx_log_t *log)
+{
+    ngx_int_t              rc;
+    ngx_http_atls_zone_t  *z;
+
+    z = zone->data;
+
+    ngx_http_atls_table_lock(z);
+
+    rc = ngx_http_atls_table_room(z->table, ngx_http_atls_busy);
+
+    if (rc == NGX_OK) {
+        session->established = 1;
+        ngx_http_atls_table_move(z->table, session, ngx_http_atls_busy);
+    }
+
+    ngx_http_atls_table_unlock(z);
+
+    if (rc != NGX_OK) {
+        ngx_http_atls_session_full(z, log);
+    }
 
     return rc;
 }
@@ -475,11 +484,12 @@ ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
     view->psk.data = view->data + NGX_HTTP_ATLS_VIEW_LEN;
     view->psk.len = 0;
 
-    ngx_shmtx_lock(&z->shpool->mutex);
+    ngx_http_atls_table_lock(z);
 
-    session = ngx_http_atls_session_find(z->table, id);
+    session = ngx_http_atls_table_find(z->table, id);
 
-    if (session && session->established && !session->busy
+    if (session && session->established
+        && !ngx_http_atls_session_is_busy(session)
         && session->sni_len <= NGX_HTTP_ATLS_VIEW_LEN
         && (!session->psk || session->identity.len <= NGX_HTTP_ATLS_VIEW_LEN))
     {
@@ -497,7 +507,7 @@ ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
         }
     }
 
-    ngx_shmtx_unlock(&z->shpool->mutex);
+    ngx_http_atls_table_unlock(z);
 
     return rc;
 }
@@ -511,15 +521,15 @@ ngx_http_atls_session_end(ngx_shm_zone_t *zone, u_char *id)
 
     z = zone->data;
 
-    ngx_shmtx_lock(&z->shpool->mutex);
+    ngx_http_atls_table_lock(z);
 
-    session = ngx_http_atls_session_find(z->table, id);
+    session = ngx_http_atls_table_find(z->table, id);
 
-    if (session && !session->busy) {
+    if (session && !ngx_http_atls_session_is_busy(session)) {
         session->closing = 1;
     }
 
-    ngx_shmtx_unlock(&z->shpool->mutex);
+    ngx_http_atls_table_unlock(z);
 }
 
 
@@ -527,30 +537,16 @@ void
 ngx_http_atls_session_put(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session)
 {
-    ngx_queue_t           *queue;
     ngx_http_atls_zone_t  *z;
 
     z = zone->data;
 
-    ngx_shmtx_lock(&z->shpool->mutex);
-
-    if (!session->established) {
-        queue = &z->table->handshakes;
-
-    } else if (session->inner) {
-        queue = &z->table->residents;
-
-    } else {
-        queue = &z->table->idle;
-    }
-
-    ngx_queue_remove(&session->queue);
-    ngx_queue_insert_head(queue, &session->queue);
-
-    session->busy = 0;
     session->used = ngx_time();
 
-    ngx_shmtx_unlock(&z->shpool->mutex);
+    ngx_http_atls_table_lock(z);
+    ngx_http_atls_table_move(z->table, session,
+                             ngx_http_atls_session_kind(session));
+    ngx_http_atls_table_unlock(z);
 }
 
 
@@ -558,55 +554,48 @@ ngx_int_t
 ngx_http_atls_session_keep(ngx_shm_zone_t *zone,
     ngx_http_atls_pieces_t *pieces, u_char *data, size_t len)
 {
-    size_t                   n, left;
-    ngx_http_atls_zone_t    *z;
-    ngx_http_atls_piece_t   *piece, *first, *old, **next;
+    size_t                  n;
+    ngx_int_t               rc;
+    ngx_http_atls_zone_t   *z;
+    ngx_http_atls_piece_t  *piece;
 
     if (len == 0 && pieces->first == NULL) {
         return NGX_OK;
     }
 
     z = zone->data;
+    rc = NGX_OK;
 
-    /* they are the caller's until they are given back */
+    ngx_http_atls_table_lock(z);
 
-    ngx_http_atls_session_wipe_pieces(pieces);
+    piece = pieces->first;
 
-    old = pieces->first;
     pieces->first = NULL;
     pieces->len = 0;
 
-    first = NULL;
-    next = &first;
+    ngx_memory_barrier();
 
-    ngx_shmtx_lock(&z->shpool->mutex);
+    ngx_http_atls_table_free_pieces(z->table, piece);
 
-    ngx_http_atls_session_free_pieces(z, old);
-
-    for (left = len; left; left -= n) {
-        n = ngx_min(left, sizeof(piece->data));
-
-        piece = ngx_http_atls_session_alloc(z);
-        if (piece == NULL) {
-            ngx_http_atls_session_free_pieces(z, first);
-            break;
+    if (len) {
+        pieces->first = ngx_http_atls_table_pieces(z->table, pieces->kind,
+                                                   len);
+        if (pieces->first == NULL) {
+            rc = NGX_BUSY;
         }
-
-        piece->next = NULL;
-        *next = piece;
-        next = &piece->next;
     }
 
-    ngx_shmtx_unlock(&z->shpool->mutex);
+    ngx_http_atls_table_unlock(z);
 
-    if (left) {
-        return NGX_ERROR;
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    pieces->first = first;
+    /* they are the caller's until they are given back */
+
     pieces->len = len;
 
-    for (piece = first; piece; piece = piece->next) {
+    for (piece = pieces->first; piece; piece = piece->next) {
         n = ngx_min(len, sizeof(piece->data));
         ngx_memcpy(piece->data, data, n);
         data += n;
@@ -637,20 +626,29 @@ ngx_int_t
 ngx_http_atls_session_name(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_str_t *sni)
 {
-    ngx_http_atls_zone_t  *z;
+    ngx_http_atls_zone_t   *z;
+    ngx_http_atls_piece_t  *piece;
 
     z = zone->data;
 
-    session->sni = session->sni_data;
-
     if (sni->len > NGX_HTTP_ATLS_SNI_LEN) {
-        ngx_shmtx_lock(&z->shpool->mutex);
-        session->sni = ngx_http_atls_session_alloc(z);
-        ngx_shmtx_unlock(&z->shpool->mutex);
 
-        if (session->sni == NULL) {
-            return NGX_ERROR;
+        ngx_http_atls_table_lock(z);
+
+        piece = ngx_http_atls_table_pieces(z->table, ngx_http_atls_name,
+                                           sni->len);
+        if (piece) {
+            session->sni = piece->data;
         }
+
+        ngx_http_atls_table_unlock(z);
+
+        if (piece == NULL) {
+            return NGX_BUSY;
+        }
+
+    } else {
+        session->sni = session->sni_data;
     }
 
     if (sni->len) {
@@ -672,9 +670,9 @@ ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
 
     z = zone->data;
 
-    ngx_shmtx_lock(&z->shpool->mutex);
+    ngx_http_atls_table_lock(z);
 
-    session = ngx_http_atls_session_find(z->table, id);
+    session = ngx_http_atls_table_find(z->table, id);
 
     if (session && session->owner == ngx_http_atls_worker.id
         && session->inner == inner)
@@ -684,13 +682,13 @@ ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
 
         /* busy: with a POST that has not come as far as to resume it */
 
-        if (!session->busy && session->established) {
-            ngx_queue_remove(&session->queue);
-            ngx_queue_insert_head(&z->table->idle, &session->queue);
+        if (session->established && !ngx_http_atls_session_is_busy(session)) {
+            ngx_http_atls_table_move(z->table, session,
+                                     ngx_http_atls_session_kind(session));
         }
     }
 
-    ngx_shmtx_unlock(&z->shpool->mutex);
+    ngx_http_atls_table_unlock(z);
 }
 
 
@@ -702,9 +700,9 @@ ngx_http_atls_session_remove(ngx_shm_zone_t *zone,
 
     z = zone->data;
 
-    ngx_shmtx_lock(&z->shpool->mutex);
-    ngx_http_atls_session_free(z, session);
-    ngx_shmtx_unlock(&z->shpool->mutex);
+    ngx_http_atls_table_lock(z);
+    ngx_http_atls_table_remove(z->table, session);
+    ngx_http_atls_table_unlock(z);
 }
 
 
@@ -719,19 +717,19 @@ ngx_http_atls_session_forget(ngx_shm_zone_t *zone, u_char *id,
     z = zone->data;
     inner = NULL;
 
-    ngx_shmtx_lock(&z->shpool->mutex);
+    ngx_http_atls_table_lock(z);
 
-    session = ngx_http_atls_session_find(z->table, id);
+    session = ngx_http_atls_table_find(z->table, id);
 
-    if (session && !session->busy && !session->established
+    if (session && session->kind == ngx_http_atls_half_open
         && session->owner == ngx_http_atls_worker.id
         && session->handshake == handshake)
     {
         inner = session->inner;
-        ngx_http_atls_session_free(z, session);
+        ngx_http_atls_table_remove(z->table, session);
     }
 
-    ngx_shmtx_unlock(&z->shpool->mutex);
+    ngx_http_atls_table_unlock(z);
 
     return inner;
 }
@@ -776,34 +774,34 @@ ngx_http_atls_session_id(ngx_str_t *value, u_char *id)
 /* the functions below are called with the lock held */
 
 
-/* An id is random as it is: any part of it is as good as a hash of it. */
+/* Of one without a POST. */
 
-static ngx_http_atls_session_t **
-ngx_http_atls_session_bucket(ngx_http_atls_table_t *table, u_char *id)
+static ngx_http_atls_kind_e
+ngx_http_atls_session_kind(ngx_http_atls_session_t *session)
 {
-    uint32_t  n;
+    if (!session->established) {
+        return ngx_http_atls_half_open;
+    }
 
-    ngx_memcpy(&n, id, sizeof(uint32_t));
+    if (session->inner) {
+        return session->pending.len ? ngx_http_atls_resident_record
+                                    : ngx_http_atls_resident;
+    }
 
-    return &table->buckets[n & table->mask];
+    if (session->pending.len) {
+        return ngx_http_atls_idle_record;
+    }
+
+    return session->identity.kind == ngx_http_atls_stranger
+           ? ngx_http_atls_idle_stranger : ngx_http_atls_idle;
 }
 
 
-static ngx_http_atls_session_t *
-ngx_http_atls_session_find(ngx_http_atls_table_t *table, u_char *id)
+static ngx_uint_t
+ngx_http_atls_session_is_busy(ngx_http_atls_session_t *session)
 {
-    ngx_http_atls_session_t  *session;
-
-    for (session = *ngx_http_atls_session_bucket(table, id);
-         session;
-         session = session->next)
-    {
-        if (CRYPTO_memcmp(session->id, id, NGX_HTTP_ATLS_ID_LEN) == 0) {
-            return session;
-        }
-    }
-
-    return NULL;
+    return session->kind == ngx_http_atls_shaking
+           || session->kind == ngx_http_atls_busy;
 }
 
 
@@ -817,7 +815,7 @@ ngx_http_atls_session_orphan(ngx_http_atls_session_t *session)
 {
     ngx_http_atls_owner_t  owner;
 
-    if (session->established && !session->busy && session->inner == NULL) {
+    if (!ngx_http_atls_is_owned(session->kind)) {
         return 0;
     }
 
@@ -829,156 +827,43 @@ ngx_http_atls_session_orphan(ngx_http_atls_session_t *session)
 
 
 /*
- * Frees up to n of the longest idle sessions, if expired, and returns their
- * number.  Half-open ones end by their owner's timer.
+ * Frees up to n of the longest idle sessions of each kind, if expired, and
+ * returns the largest number.  Half-open ones end by their owner's timer.
  */
 
 static ngx_uint_t
-ngx_http_atls_session_expire(ngx_http_atls_zone_t *z, ngx_uint_t n)
+ngx_http_atls_session_expire(ngx_http_atls_table_t *table, ngx_uint_t n)
 {
-    ngx_uint_t                i;
-    ngx_queue_t              *q;
+    ngx_uint_t                i, kind, most;
     ngx_http_atls_session_t  *session;
 
-    for (i = 0; i < n && !ngx_queue_empty(&z->table->idle); i++) {
-        q = ngx_queue_last(&z->table->idle);
+    most = 0;
 
-        session = ngx_queue_data(q, ngx_http_atls_session_t, queue);
+    for (kind = ngx_http_atls_idle; kind <= ngx_http_atls_idle_record; kind++) {
 
-        if (!ngx_http_atls_session_expired(session)) {
-            break;
+        for (i = 0; i < n; i++) {
+            session = ngx_http_atls_table_last(table, kind);
+
+            if (session == NULL || !ngx_http_atls_session_expired(session)) {
+                break;
+            }
+
+            ngx_http_atls_table_remove(table, session);
         }
 
-        ngx_http_atls_session_free(z, session);
+        most = ngx_max(most, i);
     }
 
-    return i;
-}
-
-
-/*
- * A flood of ClientHellos must not push out established sessions: half-open
- * ones go first, then the longest idle, then those in the middle of a request;
- * busy ones never.
- */
-
-static ngx_uint_t
-ngx_http_atls_session_evict(ngx_http_atls_zone_t *z)
-{
-    ngx_queue_t              *queue;
-    ngx_http_atls_session_t  *session;
-
-    if (!ngx_queue_empty(&z->table->handshakes)) {
-        queue = &z->table->handshakes;
-
-    } else if (!ngx_queue_empty(&z->table->idle)) {
-        queue = &z->table->idle;
-
-    } else if (!ngx_queue_empty(&z->table->residents)) {
-        queue = &z->table->residents;
-
-    } else {
-        queue = &z->table->busy;
-
-        if (ngx_queue_empty(queue)) {
-            return 0;
-        }
-    }
-
-    session = ngx_queue_data(ngx_queue_last(queue), ngx_http_atls_session_t,
-                             queue);
-
-    if (session->busy && !ngx_http_atls_session_orphan(session)) {
-        return 0;
-    }
-
-    ngx_http_atls_session_free(z, session);
-
-    return 1;
-}
-
-
-/* All pieces are of one size: see ngx_http_atls_piece_t. */
-
-static void *
-ngx_http_atls_session_alloc(ngx_http_atls_zone_t *z)
-{
-    void  *p;
-
-    p = ngx_slab_alloc_locked(z->shpool, sizeof(ngx_http_atls_session_t));
-
-    if (p || !ngx_http_atls_session_evict(z)) {
-        return p;
-    }
-
-    return ngx_slab_alloc_locked(z->shpool, sizeof(ngx_http_atls_session_t));
-}
-
-
-static void
-ngx_http_atls_session_wipe_pieces(ngx_http_atls_pieces_t *pieces)
-{
-    ngx_http_atls_piece_t  *piece;
-
-    for (piece = pieces->first; piece; piece = piece->next) {
-        ngx_explicit_memzero(piece->data, sizeof(piece->data));
-    }
-}
-
-
-static void
-ngx_http_atls_session_free_pieces(ngx_http_atls_zone_t *z,
-    ngx_http_atls_piece_t *piece)
-{
-    ngx_http_atls_piece_t  *next;
-
-    for ( /* void */ ; piece; piece = next) {
-        next = piece->next;
-        ngx_slab_free_locked(z->shpool, piece);
-    }
-}
-
-
-static void
-ngx_http_atls_session_free(ngx_http_atls_zone_t *z,
-    ngx_http_atls_session_t *session)
-{
-    ngx_http_atls_session_t  **p;
-
-    for (p = ngx_http_atls_session_bucket(z->table, session->id);
-         *p != session;
-         p = &(*p)->next)
-    {
-        /* void */
-    }
-
-    *p = session->next;
-
-    ngx_queue_remove(&session->queue);
-
-    ngx_http_atls_session_wipe_pieces(&session->pending);
-    ngx_http_atls_session_free_pieces(z, session->pending.first);
-
-    ngx_http_atls_session_wipe_pieces(&session->identity);
-    ngx_http_atls_session_free_pieces(z, session->identity.first);
-
-    if (session->sni_len > NGX_HTTP_ATLS_SNI_LEN) {
-        ngx_slab_free_locked(z->shpool, session->sni);
-    }
-
-    ngx_explicit_memzero(session, sizeof(ngx_http_atls_session_t));
-    ngx_slab_free_locked(z->shpool, session);
+    return most;
 }
 
 
 static void
 ngx_http_atls_session_own(ngx_http_atls_table_t *table,
-    ngx_http_atls_session_t *session)
+    ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind)
 {
-    ngx_queue_remove(&session->queue);
-    ngx_queue_insert_head(&table->busy, &session->queue);
-
-    session->busy = 1;
     session->owner = ngx_http_atls_worker.id;
     session->slot = (uint16_t) ngx_http_atls_worker.slot;
+
+    ngx_http_atls_table_move(table, session, kind);
 }

@@ -2,13 +2,12 @@
 /*
  * The table of sessions in shared memory (atls_zone).
  *
- * A session is in one of four queues: handshakes (half-open, waiting for the
- * client's next flight), idle (established), residents (established, with an
- * inner request that waits for its rest in a worker) and busy (a POST is in
- * progress, of any kind).  A busy session belongs to the worker that took it,
- * which may use it without the lock until it gives it back; nobody else touches
- * or frees it.  All other sessions may be freed at any time: only their id may
- * be kept.
+ * A session is half-open (waiting for the client's next flight), idle
+ * (established), a resident (established, with an inner request that waits for
+ * its rest in a worker) or busy (a POST is in progress, whatever it is
+ * otherwise).  A busy session belongs to the worker that took it, which may use
+ * it without the lock until it gives it back; nobody else touches or frees it.
+ * All other sessions may be freed at any time: only their id may be kept.
  */
 
 
@@ -25,6 +24,34 @@
 #define NGX_HTTP_ATLS_VIEW_LEN      256     /* of a name in a view */
 
 
+/* What an entry of the table is; see ngx_http_atls_table.h. */
+
+typedef enum {
+    ngx_http_atls_free = 0,
+    ngx_http_atls_raw,                         /* being made, or wiped */
+
+    /* pieces */
+
+    ngx_http_atls_record,                      /* the start of a record */
+    ngx_http_atls_name,                        /* of a server */
+    ngx_http_atls_identity,                    /* the client's */
+    ngx_http_atls_stranger,                    /* that of one not verified */
+
+    /* sessions; there is a queue of each */
+
+    ngx_http_atls_shaking,                     /* half-open, with a POST */
+    ngx_http_atls_half_open,                   /* between two POSTs */
+    ngx_http_atls_busy,                        /* established, with a POST */
+    ngx_http_atls_idle,
+    ngx_http_atls_idle_stranger,               /* the client not verified */
+    ngx_http_atls_idle_record,                 /* a record unfinished */
+    ngx_http_atls_resident,
+    ngx_http_atls_resident_record,             /* likewise */
+
+    ngx_http_atls_kinds
+} ngx_http_atls_kind_e;
+
+
 /*
  * What varies in size is kept in pieces as large as a session: one that is
  * evicted makes room for one of them, whatever its neighbours are.
@@ -34,13 +61,15 @@ typedef struct ngx_http_atls_piece_s  ngx_http_atls_piece_t;
 
 typedef struct {
     ngx_http_atls_piece_t      *first;
-    size_t                      len;           /* bytes in all; 0: none */
+    uint32_t                    len;           /* bytes in all; 0: none */
+    uint32_t                    kind;          /* ngx_http_atls_kind_e */
 } ngx_http_atls_pieces_t;
 
 
 struct ngx_http_atls_session_s {
-    ngx_queue_t                 queue;
-    ngx_http_atls_session_t    *next;          /* in its bucket */
+    uint32_t                    kind;          /* ngx_http_atls_kind_e */
+    uint32_t                    next;          /* in its bucket */
+    ngx_queue_t                 queue;         /* of its kind */
 
     u_char                      id[NGX_HTTP_ATLS_ID_LEN];
     uint64_t                    endpoint;      /* the location it is for */
@@ -58,7 +87,6 @@ struct ngx_http_atls_session_s {
     uint16_t                    sni_len;
     uint16_t                    verify_error;  /* X509_V_ERR_*, or X509_V_OK */
 
-    unsigned                    busy:1;
     unsigned                    established:1;
     unsigned                    closing:1;     /* its inner connection closed
                                                   while no POST was there; of a
@@ -112,8 +140,8 @@ void ngx_http_atls_session_init_module(ngx_shm_zone_t *zone);
 void ngx_http_atls_session_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log);
 
 /*
- * Makes a half-open session with a new random id, busy.  NULL: no memory that
- * may be taken from other sessions, or no random numbers; logged.
+ * Makes a half-open session with a new random id, busy.  NULL: no room that may
+ * be taken from other half-open ones, or no random numbers; logged.
  */
 
 ngx_http_atls_session_t *ngx_http_atls_session_create(
@@ -160,6 +188,14 @@ ngx_int_t ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
 
 void ngx_http_atls_session_end(ngx_shm_zone_t *zone, u_char *id);
 
+/*
+ * The handshake of a session of the caller's is finished.  NGX_BUSY: the zone
+ * is full of sessions in use, logged.
+ */
+
+ngx_int_t ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, ngx_log_t *log);
+
 /* Gives a session back. */
 
 void ngx_http_atls_session_put(ngx_shm_zone_t *zone,
@@ -167,8 +203,8 @@ void ngx_http_atls_session_put(ngx_shm_zone_t *zone,
 
 /*
  * Makes pieces of a session of the caller's hold a copy of the bytes, in place
- * of what they held, which is wiped; len 0 frees them.  NGX_ERROR: there is no
- * memory for it in the zone, and they hold nothing.
+ * of what they held, which is wiped; len 0 frees them.  NGX_BUSY: there is no
+ * room for it in the zone, and they hold nothing.
  */
 
 ngx_int_t ngx_http_atls_session_keep(ngx_shm_zone_t *zone,
@@ -178,7 +214,7 @@ ngx_int_t ngx_http_atls_session_keep(ngx_shm_zone_t *zone,
 
 void ngx_http_atls_session_kept(ngx_http_atls_pieces_t *pieces, u_char *dst);
 
-/* Sets the name that the client asked for.  NGX_ERROR: no memory for it. */
+/* Sets the name that the client asked for.  NGX_BUSY: no room for it. */
 
 ngx_int_t ngx_http_atls_session_name(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_str_t *sni);

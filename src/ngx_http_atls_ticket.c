@@ -343,9 +343,17 @@ ngx_http_atls_ticket_sync_keys(ngx_shm_zone_t *zone, time_t expire,
     keys = &tickets->keys;
 
     if (keys->previous.expire < ngx_time()) {
+
+        /*
+         * The number first: if this process dies in between, all the others
+         * have the same keys afterwards, which are random in any case.
+         */
+
+        keys->generation++;
+        ngx_memory_barrier();
+
         keys->previous = keys->current;
         keys->current = fresh;
-        keys->generation++;
     }
 
     keys->current.expire = ngx_max(keys->current.expire, expire);

@@ -455,7 +455,7 @@ sub lasting {
 sub kill_workers {
     my %before = map { $_ => 1 } $t->workers();
 
-    $t->allow_log(qr/exited on signal 9/);
+    $t->allow_kills();
     kill 'KILL', keys %before;
 
     $t->wait_for(sub { $WORKERS == grep { !$before{$_} } $t->workers() }, 10);

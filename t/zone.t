@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# A zone that is full: half-open sessions go first, then the one that has been
-# idle for the longest time; busy ones never do.
+# A zone that is full: half-open sessions make room for half-open ones, the one
+# that has been idle for the longest time for established ones; busy ones never
+# do.
 
 use strict;
 use warnings;
@@ -51,7 +52,7 @@ http {
 }
 EOC
 
-$t->plan(22);
+$t->plan(26);
 
 like($t->config_error($conf =~ s/%%SIZE%%/16k/r), qr/zone "small:16k" is too small/,
      'a zone that is too small');
@@ -89,30 +90,31 @@ ok(alive($new), 'the new one is there');
 $alive[1] = $new;
 
 
-# a half-open one goes before any of them, and the older one first
+# half-open ones take no place of theirs, and the other way round
 
-my @half = map { half_open() } 1 .. 2;
-my @dead = grep { !alive($alive[$_]) } 0 .. $#alive;
+my @half = map { half_open() } 1 .. 3;
 
-is(scalar @dead, 1, 'two half-open sessions take the place of one');
-splice @alive, $dead[0], 1;
+is(dead(@alive), '', 'half-open sessions have room of their own');
 
 $new = client();
+is(dead(@alive), '0', 'a new one takes the place of the longest idle');
 push @alive, $new;
+shift @alive;
+alive($new);
 
-is(dead(@alive), '', 'a new one takes the place of a half-open one');
+is(scalar(grep { $_->handshake() } @half), 3, 'not that of half-open ones');
+is(dead(@alive), '0 1 2', 'until they are established');
+splice @alive, 0, 3, @half;
 
-# the handshakes of both are in some worker: a POST on the same connection
+# no matter how many there are
 
-is(scalar(grep { $_->handshake() } @half), 0, 'which can be finished no more');
-is(join(' ', map { $_->last_response()->status() } @half), '410 410',
-   'it is gone');
+@half = map { half_open() } 1 .. 3 * $n;
+is(dead(@alive), '', 'a flood of half-open sessions');
 
-# no matter how many there are: the first one takes a place, the others have
-# to do with that
-
-half_open() for 1 .. 3 * $n;
-is(dead(@alive), '0', 'a flood of half-open sessions');
+ok(!$half[0]->handshake(), 'the first one of it');
+is($half[0]->last_response()->status(), 410, 'it is gone');
+ok($half[-1]->handshake(), 'the last one of it');
+is(dead(@alive), '0', 'takes the place of the longest idle');
 
 
 # when all are busy there is no room
@@ -131,16 +133,16 @@ ok($t->wait_for(sub { $n == (() = $backend->requests()) }), "$n busy sessions");
 my @status;
 
 for (1 .. 20) {
-    $c = Test::Atls::Client->new(port => $t->port(0));
-    $c->handshake_step();
-    $r = $c->post($c->tls_out());
+    $c = half_open();
+    $c->handshake();
+    $r = $c->last_response();
     push @status, $r->status();
 }
 
 is(join(' ', @status), join(' ', (503) x 20), 'no room for more');
 like($r->header('Retry-After') || '', qr/^[1-9]\d*$/, 'Retry-After');
 is($r->header('Content-Type'), 'application/problem+json', 'problem+json');
-is($r->header('Set-Cookie'), undef, 'no cookie');
+like($r->header('Set-Cookie'), qr/Max-Age=0/, 'the cookie expires');
 
 my @lines = $t->read_file('error.log')
     =~ /^(\S+ \S+) \[error\].*atls_zone "small" is full/mg;

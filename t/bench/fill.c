@@ -81,7 +81,12 @@ fill(ngx_cycle_t *cycle, ngx_uint_t n)
         }
 
         ngx_memset(&session->state, 1, sizeof(atls_state_t));
-        session->established = 1;
+
+        if (ngx_http_atls_session_establish(amcf->zone, session, cycle->log)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
 
         ngx_http_atls_session_put(amcf->zone, session);
     }

@@ -20,6 +20,7 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_table.h"
 
 #include <openssl/rand.h>
 #include <sys/wait.h>
@@ -794,7 +795,11 @@ bench_add(bench_table_t *t)
         bench_die("no name for a session");
     }
 
-    session->established = 1;
+    if (ngx_http_atls_session_establish(t->zone, session, &bench_log)
+        != NGX_OK)
+    {
+        bench_die("no room for a session");
+    }
 
     ngx_memcpy(t->ids[t->n++].id, session->id, NGX_HTTP_ATLS_ID_LEN);
 
@@ -847,24 +852,22 @@ bench_shuffle(bench_table_t *t, ngx_uint_t n, ngx_uint_t of)
 }
 
 
-/* Sessions in the zone: nothing else there is as large. */
+/* Sessions in the zone, and their pieces. */
 
 static ngx_uint_t
 bench_used(bench_table_t *t)
 {
-    ngx_uint_t        shift;
-    ngx_slab_pool_t  *sp;
+    ngx_uint_t             i, n;
+    ngx_http_atls_zone_t  *z;
 
-    sp = (ngx_slab_pool_t *) t->zone->shm.addr;
+    z = t->zone->data;
+    n = 0;
 
-    for (shift = sp->min_shift;
-         (size_t) 1 << shift < sizeof(ngx_http_atls_session_t);
-         shift++)
-    {
-        /* void */
+    for (i = 0; i < ngx_http_atls_kinds; i++) {
+        n += z->table->count[i];
     }
 
-    return sp->stats[shift - sp->min_shift].used;
+    return n;
 }
 
 

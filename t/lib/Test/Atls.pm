@@ -44,7 +44,7 @@ use Test::Atls::Cert;
 use Test::Atls::Http qw( http_raw );
 use Test::Atls::Port qw( free_port );
 use Test::Atls::Process qw(
-    alive asleep group_alive spawn stop_process wait_exit
+    alive asleep group group_alive spawn stop_process wait_exit
 );
 
 our @EXPORT = qw( http_raw );
@@ -404,7 +404,8 @@ sub signal {
 }
 
 
-# The pids of the workers that take requests.
+# The pids of the workers that take requests; one that has ended may have left
+# its pid to any process.
 
 sub workers {
     my ($self) = @_;
@@ -414,7 +415,8 @@ sub workers {
     my %leaving = map { $_ => 1 } $log =~ /$leaves/g;
     my %seen;
 
-    return grep { !$leaving{$_} && !$seen{$_}++ && alive($_) }
+    return grep { !$leaving{$_} && !$seen{$_}++ && alive($_)
+                  && (!$self->{pid} || group($_) == $self->{pid}) }
            $log =~ /start worker process (\d+)/g;
 }
 
@@ -537,6 +539,16 @@ sub allow_log {
     push @{$self->{allowed}}, @res;
 
     return $self;
+}
+
+
+# Workers are killed: what nginx says of that, wherever they were.
+
+sub allow_kills {
+    my ($self) = @_;
+
+    return $self->allow_log(qr/worker process \d+ exited on signal 9/,
+                            qr/shared memory zone "\S+" was locked by \d+/);
 }
 
 

@@ -11,7 +11,7 @@ use Test::More ();
 use Time::HiRes qw( sleep time );
 
 our @EXPORT_OK = qw(
-    alive asleep group_alive spawn stop_process wait_exit
+    alive asleep group group_alive spawn stop_process wait_exit
 );
 
 
@@ -70,6 +70,18 @@ sub state {
     my $stat = <$fh>;
 
     return defined $stat && $stat =~ /\) (\w) / ? $1 : '';
+}
+
+
+# The process group that it belongs to; 0 if it is gone.
+
+sub group {
+    my ($pid) = @_;
+
+    open my $fh, '<', "/proc/$pid/stat" or return 0;
+    my $stat = <$fh>;
+
+    return defined $stat && $stat =~ /\) \w \d+ (\d+) / ? $1 : 0;
 }
 
 

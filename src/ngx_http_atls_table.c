@@ -1,0 +1,845 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+#include "ngx_http_atls_table.h"
+
+
+/* Of the structures; with ATLS_STATE_VERSION it names the layout. */
+
+#define NGX_HTTP_ATLS_LAYOUT  ((5 << 16) | ATLS_STATE_VERSION)
+
+/* Of a large zone, an eighth would be more than it takes. */
+
+#define NGX_HTTP_ATLS_MAX_SHARE  8192
+
+#define NGX_HTTP_ATLS_MIN_HALF_OPEN  8
+
+/* the longest record */
+
+#define NGX_HTTP_ATLS_RECORD_PIECES                                           \
+    ((ATLS_MAX_RECORD + NGX_HTTP_ATLS_PIECE - 1) / NGX_HTTP_ATLS_PIECE)
+
+#define ngx_http_atls_is_piece(kind)                                          \
+    ((kind) >= ngx_http_atls_record && (kind) <= ngx_http_atls_stranger)
+
+#define ngx_http_atls_is_session(kind)                                        \
+    ((kind) >= ngx_http_atls_shaking && (kind) < ngx_http_atls_kinds)
+
+/* from 1, as in buckets */
+
+#define ngx_http_atls_table_index(table, session)                             \
+    ((uint32_t) ((ngx_http_atls_entry_t *) (session) - (table)->entries + 1))
+
+#define ngx_http_atls_table_session(table, index)                             \
+    (&(table)->entries[(index) - 1].session)
+
+
+static ngx_int_t ngx_http_atls_table_create_entries(
+    ngx_http_atls_table_t *table, ngx_slab_pool_t *shpool);
+static void ngx_http_atls_table_init(ngx_http_atls_table_t *table);
+static void ngx_http_atls_table_set_free(ngx_http_atls_table_t *table,
+    uint32_t i);
+static void ngx_http_atls_table_set_used(ngx_http_atls_table_t *table,
+    uint32_t i);
+static ngx_uint_t ngx_http_atls_table_half_open(ngx_http_atls_table_t *table);
+static ngx_uint_t ngx_http_atls_table_established(
+    ngx_http_atls_table_t *table);
+static ngx_int_t ngx_http_atls_table_evict(ngx_http_atls_table_t *table,
+    const ngx_http_atls_kind_e *kinds);
+static uint32_t *ngx_http_atls_table_bucket(ngx_http_atls_table_t *table,
+    u_char *id);
+static void ngx_http_atls_table_free(ngx_http_atls_table_t *table, void *p);
+static void ngx_http_atls_table_repair(ngx_http_atls_zone_t *z);
+static ngx_uint_t ngx_http_atls_table_mark(ngx_http_atls_table_t *table);
+static void ngx_http_atls_table_mark_pieces(ngx_http_atls_table_t *table,
+    ngx_http_atls_piece_t *piece);
+static uint32_t ngx_http_atls_table_collect(ngx_http_atls_table_t *table,
+    time_t *oldest, time_t *newest);
+static uint32_t ngx_http_atls_table_sort(ngx_http_atls_table_t *table,
+    uint32_t list, time_t oldest, time_t newest);
+
+
+/* Which sessions go first; the longest unused of several kinds. */
+
+static const ngx_http_atls_kind_e  ngx_http_atls_evict_half_open[] = {
+    ngx_http_atls_half_open, ngx_http_atls_free
+};
+
+static const ngx_http_atls_kind_e  ngx_http_atls_evict_record[] = {
+    ngx_http_atls_idle_record, ngx_http_atls_resident_record,
+    ngx_http_atls_free
+};
+
+static const ngx_http_atls_kind_e  ngx_http_atls_evict_stranger[] = {
+    ngx_http_atls_idle_stranger, ngx_http_atls_free
+};
+
+static const ngx_http_atls_kind_e  ngx_http_atls_evict_idle[] = {
+    ngx_http_atls_idle, ngx_http_atls_idle_stranger, ngx_http_atls_idle_record,
+    ngx_http_atls_free
+};
+
+static const ngx_http_atls_kind_e  ngx_http_atls_evict_resident[] = {
+    ngx_http_atls_resident, ngx_http_atls_resident_record, ngx_http_atls_free
+};
+
+
+ngx_int_t
+ngx_http_atls_table_create(ngx_http_atls_zone_t *z)
+{
+    size_t                  len;
+    uint32_t               *map;
+    ngx_uint_t              n, max, size;
+    ngx_shm_zone_t         *zone;
+    ngx_slab_pool_t        *shpool;
+    ngx_http_atls_table_t  *table;
+
+    zone = z->zone;
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    /* there will be fewer entries; and about one bucket for each */
+
+    max = zone->shm.size / sizeof(ngx_http_atls_entry_t);
+
+    for (n = 64; n < max / 2; n <<= 1) { /* void */ }
+
+    size = 0;
+    len = max;
+
+    do {
+        len = (len + 31) / 32;
+        size += len;
+
+    } while (len > 1);
+
+    table = ngx_slab_calloc(shpool, sizeof(ngx_http_atls_table_t)
+                                    + (n + size) * sizeof(uint32_t));
+    if (table == NULL) {
+        return NGX_ERROR;
+    }
+
+    table->layout = NGX_HTTP_ATLS_LAYOUT;
+    table->entry_size = sizeof(ngx_http_atls_entry_t);
+    table->mask = n - 1;
+
+    map = &table->buckets[n];
+    len = max;
+
+    do {
+        len = (len + 31) / 32;
+
+        table->map[table->levels++] = map;
+        map += len;
+
+    } while (len > 1);
+
+    table->map_size = size;
+
+    table->tickets = ngx_http_atls_ticket_init_zone(shpool, zone->shm.size);
+    if (table->tickets == NULL) {
+        return NGX_ERROR;
+    }
+
+    len = sizeof(" in atls_zone \"\"") + zone->shm.name.len;
+
+    shpool->log_ctx = ngx_slab_alloc(shpool, len);
+    if (shpool->log_ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_sprintf(shpool->log_ctx, " in atls_zone \"%V\"%Z", &zone->shm.name);
+
+    if (ngx_http_atls_table_create_entries(table, shpool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_atls_table_init(table);
+
+    z->table = table;
+    z->shpool = shpool;
+    shpool->data = table;
+
+    return NGX_OK;
+}
+
+
+/*
+ * All that is left of the zone, as one block.  From then on the slab allocator
+ * is not used any more: a process that died in it would leave it broken.  None
+ * of the memory is written to before it is needed.
+ */
+
+static ngx_int_t
+ngx_http_atls_table_create_entries(ngx_http_atls_table_t *table,
+    ngx_slab_pool_t *shpool)
+{
+    ngx_uint_t  n;
+
+    shpool->log_nomem = 0;
+
+    for (n = shpool->pfree; n && table->entries == NULL; n--) {
+        table->entries = ngx_slab_alloc(shpool, n * ngx_pagesize);
+        table->nentries = n * ngx_pagesize / sizeof(ngx_http_atls_entry_t);
+    }
+
+    if (table->entries == NULL) {
+        return NGX_ERROR;
+    }
+
+    n = table->nentries;
+
+    table->half_open_share = ngx_min(n / 8, NGX_HTTP_ATLS_MAX_SHARE);
+    table->half_open_share = ngx_max(table->half_open_share,
+                                     ngx_min(n / 4,
+                                             NGX_HTTP_ATLS_MIN_HALF_OPEN));
+
+    table->record_share = ngx_min(n / 16, NGX_HTTP_ATLS_MAX_SHARE);
+    table->record_share = ngx_max(table->record_share,
+                                  ngx_min(n / 8, NGX_HTTP_ATLS_RECORD_PIECES));
+
+    table->stranger_share = n / 4;
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_atls_table_known(ngx_http_atls_table_t *table)
+{
+    return table->layout == NGX_HTTP_ATLS_LAYOUT
+           && table->entry_size == sizeof(ngx_http_atls_entry_t);
+}
+
+
+/* All that follows from the entries, but for those that have been in use. */
+
+static void
+ngx_http_atls_table_init(ngx_http_atls_table_t *table)
+{
+    uint32_t    n;
+    ngx_uint_t  i;
+
+    ngx_memzero(table->count, sizeof(table->count));
+    ngx_memzero(table->buckets, (table->mask + 1) * sizeof(uint32_t));
+    ngx_memzero(table->map[0], table->map_size * sizeof(uint32_t));
+
+    for (i = 0; i < ngx_http_atls_kinds; i++) {
+        ngx_queue_init(&table->queues[i]);
+    }
+
+    for (n = table->touched; n < table->nentries; n++) {
+        ngx_http_atls_table_set_free(table, n);
+    }
+}
+
+
+static void
+ngx_http_atls_table_set_free(ngx_http_atls_table_t *table, uint32_t i)
+{
+    uint32_t    *word, last;
+    ngx_uint_t   level;
+
+    for (level = 0; level < table->levels; level++) {
+        word = &table->map[level][i / 32];
+        last = *word;
+
+        *word |= (uint32_t) 1 << i % 32;
+
+        if (last) {
+            return;
+        }
+
+        i /= 32;
+    }
+}
+
+
+static void
+ngx_http_atls_table_set_used(ngx_http_atls_table_t *table, uint32_t i)
+{
+    uint32_t    *word;
+    ngx_uint_t   level;
+
+    for (level = 0; level < table->levels; level++) {
+        word = &table->map[level][i / 32];
+
+        *word &= ~((uint32_t) 1 << i % 32);
+
+        if (*word) {
+            return;
+        }
+
+        i /= 32;
+    }
+}
+
+
+void
+ngx_http_atls_table_lock(ngx_http_atls_zone_t *z)
+{
+    ngx_shmtx_lock(&z->shpool->mutex);
+
+    if (z->table->changing) {
+        ngx_http_atls_table_repair(z);
+    }
+
+    z->table->changing = ngx_pid;
+    ngx_memory_barrier();
+}
+
+
+void
+ngx_http_atls_table_unlock(ngx_http_atls_zone_t *z)
+{
+    ngx_memory_barrier();
+    z->table->changing = 0;
+
+    ngx_shmtx_unlock(&z->shpool->mutex);
+}
+
+
+/*
+ * Shares.  Half-open sessions have one that nobody else can take and that they
+ * can't exceed.  Pieces of records have one that nobody else can take; they may
+ * have more, as long as nobody else wants it.  Pieces about clients that are not
+ * verified can't exceed theirs, of what is left for established sessions and all
+ * that belongs to them.
+ */
+
+ngx_int_t
+ngx_http_atls_table_room(ngx_http_atls_table_t *table,
+    ngx_http_atls_kind_e kind)
+{
+    ngx_uint_t  all, share;
+
+    if (kind == ngx_http_atls_shaking) {
+        share = table->half_open_share;
+
+        return ngx_http_atls_table_half_open(table) < share
+               ? NGX_OK
+               : ngx_http_atls_table_evict(table,
+                                           ngx_http_atls_evict_half_open);
+    }
+
+    all = table->nentries - table->half_open_share;
+    share = table->record_share;
+
+    if (kind == ngx_http_atls_record) {
+
+        while (table->count[ngx_http_atls_record] >= share
+               && table->count[ngx_http_atls_record]
+                  + ngx_http_atls_table_established(table) >= all)
+        {
+            if (ngx_http_atls_table_evict(table, ngx_http_atls_evict_record)
+                != NGX_OK)
+            {
+                return NGX_BUSY;
+            }
+        }
+
+        return NGX_OK;
+    }
+
+    while (kind == ngx_http_atls_stranger
+           && table->count[kind] >= table->stranger_share)
+    {
+        if (ngx_http_atls_table_evict(table, ngx_http_atls_evict_stranger)
+            != NGX_OK)
+        {
+            return NGX_BUSY;
+        }
+    }
+
+    while (ngx_http_atls_table_established(table) >= all - share) {
+
+        if (ngx_http_atls_table_evict(table, ngx_http_atls_evict_idle)
+            != NGX_OK
+            && ngx_http_atls_table_evict(table, ngx_http_atls_evict_resident)
+               != NGX_OK)
+        {
+            return NGX_BUSY;
+        }
+    }
+
+    while (ngx_http_atls_table_established(table)
+           + table->count[ngx_http_atls_record] >= all)
+    {
+        if (ngx_http_atls_table_evict(table, ngx_http_atls_evict_record)
+            != NGX_OK)
+        {
+            return NGX_BUSY;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_atls_table_half_open(ngx_http_atls_table_t *table)
+{
+    return table->count[ngx_http_atls_shaking]
+           + table->count[ngx_http_atls_half_open];
+}
+
+
+/* Sessions and what is kept with them, but for records. */
+
+static ngx_uint_t
+ngx_http_atls_table_established(ngx_http_atls_table_t *table)
+{
+    ngx_uint_t  i, n;
+
+    n = 0;
+
+    for (i = ngx_http_atls_name; i <= ngx_http_atls_stranger; i++) {
+        n += table->count[i];
+    }
+
+    for (i = ngx_http_atls_busy; i < ngx_http_atls_kinds; i++) {
+        n += table->count[i];
+    }
+
+    return n;
+}
+
+
+static ngx_int_t
+ngx_http_atls_table_evict(ngx_http_atls_table_t *table,
+    const ngx_http_atls_kind_e *kinds)
+{
+    ngx_http_atls_session_t  *session, *victim;
+
+    victim = NULL;
+
+    for ( /* void */ ; *kinds != ngx_http_atls_free; kinds++) {
+        session = ngx_http_atls_table_last(table, *kinds);
+
+        if (session && (victim == NULL || session->used < victim->used)) {
+            victim = session;
+        }
+    }
+
+    if (victim == NULL) {
+        return NGX_BUSY;
+    }
+
+    table->evicted[victim->kind]++;
+
+    ngx_http_atls_table_remove(table, victim);
+
+    return NGX_OK;
+}
+
+
+/* An id is random as it is: any part of it is as good as a hash of it. */
+
+static uint32_t *
+ngx_http_atls_table_bucket(ngx_http_atls_table_t *table, u_char *id)
+{
+    uint32_t  n;
+
+    ngx_memcpy(&n, id, sizeof(uint32_t));
+
+    return &table->buckets[n & table->mask];
+}
+
+
+ngx_http_atls_session_t *
+ngx_http_atls_table_find(ngx_http_atls_table_t *table, u_char *id)
+{
+    uint32_t                  i;
+    ngx_http_atls_session_t  *session;
+
+    for (i = *ngx_http_atls_table_bucket(table, id); i; i = session->next) {
+        session = ngx_http_atls_table_session(table, i);
+
+        if (CRYPTO_memcmp(session->id, id, NGX_HTTP_ATLS_ID_LEN) == 0) {
+            return session;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* The first free entry: those in use are close to each other. */
+
+void *
+ngx_http_atls_table_alloc(ngx_http_atls_table_t *table)
+{
+    uint32_t                i, word;
+    ngx_uint_t              level;
+    ngx_http_atls_entry_t  *entry;
+
+    i = 0;
+
+    for (level = table->levels; level--; /* void */ ) {
+        word = table->map[level][i];
+
+        if (word == 0) {
+            return NULL;
+        }
+
+        i = i * 32 + ffs((int) word) - 1;
+    }
+
+    entry = &table->entries[i];
+
+    ngx_http_atls_table_set_used(table, i);
+
+    entry->kind = ngx_http_atls_raw;
+    ngx_memory_barrier();
+
+    if (i >= table->touched) {
+        table->touched = i + 1;
+    }
+
+    return entry;
+}
+
+
+/* The kind is the last that is written, after all is wiped. */
+
+static void
+ngx_http_atls_table_free(ngx_http_atls_table_t *table, void *p)
+{
+    ngx_http_atls_entry_t  *entry = p;
+
+    entry->kind = ngx_http_atls_raw;
+    ngx_memory_barrier();
+
+    ngx_explicit_memzero((u_char *) p + sizeof(uint32_t),
+                         sizeof(ngx_http_atls_entry_t) - sizeof(uint32_t));
+
+    ngx_memory_barrier();
+    entry->kind = ngx_http_atls_free;
+
+    ngx_http_atls_table_set_free(table, entry - table->entries);
+}
+
+
+void
+ngx_http_atls_table_add(ngx_http_atls_table_t *table,
+    ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind)
+{
+    uint32_t  *bucket;
+
+    bucket = ngx_http_atls_table_bucket(table, session->id);
+
+    session->next = *bucket;
+    *bucket = ngx_http_atls_table_index(table, session);
+
+    ngx_queue_insert_head(&table->queues[kind], &session->queue);
+    table->count[kind]++;
+
+    ngx_memory_barrier();
+    session->kind = kind;
+}
+
+
+void
+ngx_http_atls_table_move(ngx_http_atls_table_t *table,
+    ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind)
+{
+    ngx_queue_remove(&session->queue);
+    ngx_queue_insert_head(&table->queues[kind], &session->queue);
+
+    table->count[session->kind]--;
+    table->count[kind]++;
+
+    /* what the session is now has been written before */
+
+    ngx_memory_barrier();
+    session->kind = kind;
+}
+
+
+void
+ngx_http_atls_table_remove(ngx_http_atls_table_t *table,
+    ngx_http_atls_session_t *session)
+{
+    uint32_t                i, *p;
+    ngx_http_atls_piece_t  *name;
+
+    i = ngx_http_atls_table_index(table, session);
+
+    for (p = ngx_http_atls_table_bucket(table, session->id);
+         *p != i;
+         p = &ngx_http_atls_table_session(table, *p)->next)
+    {
+        /* void */
+    }
+
+    *p = session->next;
+
+    ngx_queue_remove(&session->queue);
+    table->count[session->kind]--;
+
+    /* its pieces are nobody's then */
+
+    session->kind = ngx_http_atls_raw;
+    ngx_memory_barrier();
+
+    ngx_http_atls_table_free_pieces(table, session->pending.first);
+    ngx_http_atls_table_free_pieces(table, session->identity.first);
+
+    if (session->sni && session->sni != session->sni_data) {
+        name = (ngx_http_atls_piece_t *)
+               (session->sni - offsetof(ngx_http_atls_piece_t, data));
+        ngx_http_atls_table_free_pieces(table, name);
+    }
+
+    ngx_http_atls_table_free(table, session);
+}
+
+
+ngx_http_atls_piece_t *
+ngx_http_atls_table_pieces(ngx_http_atls_table_t *table,
+    ngx_http_atls_kind_e kind, size_t len)
+{
+    size_t                  n;
+    ngx_http_atls_piece_t  *piece, *first, **next;
+
+    first = NULL;
+    next = &first;
+
+    for (n = 0; n < len; n += NGX_HTTP_ATLS_PIECE) {
+
+        piece = NULL;
+
+        if (ngx_http_atls_table_room(table, kind) == NGX_OK) {
+            piece = ngx_http_atls_table_alloc(table);
+        }
+
+        if (piece == NULL) {
+            ngx_http_atls_table_free_pieces(table, first);
+            return NULL;
+        }
+
+        piece->next = NULL;
+
+        *next = piece;
+        next = &piece->next;
+
+        table->count[kind]++;
+
+        ngx_memory_barrier();
+        piece->kind = kind;
+    }
+
+    return first;
+}
+
+
+void
+ngx_http_atls_table_free_pieces(ngx_http_atls_table_t *table,
+    ngx_http_atls_piece_t *piece)
+{
+    ngx_http_atls_piece_t  *next;
+
+    for ( /* void */ ; piece; piece = next) {
+        next = piece->next;
+
+        table->count[piece->kind]--;
+        ngx_http_atls_table_free(table, piece);
+    }
+}
+
+
+/*
+ * A process has died with the lock, and between any two instructions.  What is
+ * raw goes; so do pieces that no session refers to.  All else is made of what
+ * the entries say, and a process that dies here leaves it to the next one.
+ *
+ * The queues are in the order of the last use, as far as seconds tell.
+ */
+
+static void
+ngx_http_atls_table_repair(ngx_http_atls_zone_t *z)
+{
+    time_t                    oldest, newest;
+    uint32_t                  i, next, *bucket;
+    ngx_uint_t                sessions, dropped;
+    ngx_http_atls_table_t    *table;
+    ngx_http_atls_session_t  *session;
+
+    table = z->table;
+
+    ngx_http_atls_table_init(table);
+
+    dropped = ngx_http_atls_table_mark(table);
+
+    i = ngx_http_atls_table_collect(table, &oldest, &newest);
+    i = ngx_http_atls_table_sort(table, i, oldest, newest);
+
+    sessions = 0;
+
+    for ( /* void */ ; i; i = next) {
+        session = ngx_http_atls_table_session(table, i);
+        next = session->next;
+
+        bucket = ngx_http_atls_table_bucket(table, session->id);
+        session->next = *bucket;
+        *bucket = i;
+
+        ngx_queue_insert_head(&table->queues[session->kind], &session->queue);
+        table->count[session->kind]++;
+
+        sessions++;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "atls_zone \"%V\" was repaired, as process %P died while it "
+                  "changed it: %ui sessions, %ui entries dropped",
+                  &z->zone->shm.name, table->changing, sessions, dropped);
+}
+
+
+/* Marks the pieces that sessions have, and frees what is nobody's. */
+
+static ngx_uint_t
+ngx_http_atls_table_mark(ngx_http_atls_table_t *table)
+{
+    uint32_t                  i;
+    ngx_uint_t                n;
+    ngx_http_atls_entry_t    *entry;
+    ngx_http_atls_session_t  *session;
+
+    for (i = 0; i < table->touched; i++) {
+        entry = &table->entries[i];
+
+        if (ngx_http_atls_is_piece(entry->kind)) {
+            entry->piece.marked = 0;
+        }
+    }
+
+    for (i = 0; i < table->touched; i++) {
+        session = &table->entries[i].session;
+
+        if (!ngx_http_atls_is_session(session->kind)) {
+            continue;
+        }
+
+        ngx_http_atls_table_mark_pieces(table, session->pending.first);
+        ngx_http_atls_table_mark_pieces(table, session->identity.first);
+
+        if (session->sni && session->sni != session->sni_data) {
+            ngx_http_atls_table_mark_pieces(table,
+                        (ngx_http_atls_piece_t *)
+                        (session->sni - offsetof(ngx_http_atls_piece_t, data)));
+        }
+    }
+
+    n = 0;
+
+    for (i = 0; i < table->touched; i++) {
+        entry = &table->entries[i];
+
+        if (ngx_http_atls_is_session(entry->kind)) {
+            continue;
+        }
+
+        if (entry->kind == ngx_http_atls_free) {
+            ngx_http_atls_table_set_free(table, i);
+
+        } else if (entry->kind == ngx_http_atls_raw || !entry->piece.marked) {
+            ngx_http_atls_table_free(table, entry);
+            n++;
+        }
+    }
+
+    return n;
+}
+
+
+static void
+ngx_http_atls_table_mark_pieces(ngx_http_atls_table_t *table,
+    ngx_http_atls_piece_t *piece)
+{
+    for ( /* void */ ; piece; piece = piece->next) {
+        piece->marked = 1;
+        table->count[piece->kind]++;
+    }
+}
+
+
+/* A list of all sessions, and when they were last used. */
+
+static uint32_t
+ngx_http_atls_table_collect(ngx_http_atls_table_t *table, time_t *oldest,
+    time_t *newest)
+{
+    uint32_t                  i, list;
+    ngx_http_atls_session_t  *session;
+
+    list = 0;
+    *oldest = NGX_MAX_TIME_T_VALUE;
+    *newest = 0;
+
+    for (i = 1; i <= table->touched; i++) {
+        session = ngx_http_atls_table_session(table, i);
+
+        if (ngx_http_atls_is_session(session->kind)) {
+            *oldest = ngx_min(*oldest, session->used);
+            *newest = ngx_max(*newest, session->used);
+
+            session->next = list;
+            list = i;
+        }
+    }
+
+    return list;
+}
+
+
+/*
+ * A radix sort, the longest unused first: by as many bits at a time as there
+ * are buckets, which are not in use yet.  What is put in front of a list, and
+ * taken from there to be put in front of another one, has kept its order.
+ */
+
+static uint32_t
+ngx_http_atls_table_sort(ngx_http_atls_table_t *table, uint32_t list,
+    time_t oldest, time_t newest)
+{
+    uint32_t                  i, n, next, *bucket;
+    ngx_uint_t                bits, shift;
+    ngx_http_atls_session_t  *session;
+
+    for (bits = 0; table->mask >> bits; bits++) { /* void */ }
+
+    for (shift = 0; list && (newest - oldest) >> shift; shift += bits) {
+
+        for (i = list; i; i = next) {
+            session = ngx_http_atls_table_session(table, i);
+            next = session->next;
+
+            bucket = &table->buckets[((session->used - oldest) >> shift)
+                                     & table->mask];
+            session->next = *bucket;
+            *bucket = i;
+        }
+
+        list = 0;
+
+        for (n = table->mask + 1; n--; /* void */ ) {
+
+            for (i = table->buckets[n]; i; i = next) {
+                session = ngx_http_atls_table_session(table, i);
+                next = session->next;
+
+                session->next = list;
+                list = i;
+            }
+
+            table->buckets[n] = 0;
+        }
+    }
+
+    return list;
+}

@@ -1,0 +1,168 @@
+
+/*
+ * What the table of sessions is made of: entries of one size, that are sessions
+ * or pieces of what a session keeps apart.  For ngx_http_atls_session.c alone.
+ *
+ * A process may die at any instruction, and the others go on.  So all that
+ * counts is said by words in the entries, each of which is right at any time:
+ * the kind of an entry, who owns a session, where its pieces begin.  Buckets,
+ * queues, numbers and the map of free entries follow from them, and are made
+ * once more when a process has died while it changed them.
+ *
+ * Each function is to be called with the lock held, but for the one that takes
+ * it and the one that makes the table.
+ */
+
+
+#ifndef _NGX_HTTP_ATLS_TABLE_H_INCLUDED_
+#define _NGX_HTTP_ATLS_TABLE_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+
+
+#define NGX_HTTP_ATLS_ENTRY     512
+#define NGX_HTTP_ATLS_LEVELS    7              /* 32 entries or words each */
+#define NGX_HTTP_ATLS_PIECE     (NGX_HTTP_ATLS_ENTRY - 2 * sizeof(uint32_t)   \
+                                 - sizeof(void *))
+
+
+/* Those that only their owner can go on with. */
+
+#define ngx_http_atls_is_owned(kind)                                          \
+    ((kind) >= ngx_http_atls_shaking && (kind) < ngx_http_atls_kinds          \
+     && ((kind) < ngx_http_atls_idle || (kind) > ngx_http_atls_idle_record))
+
+
+struct ngx_http_atls_piece_s {
+    uint32_t                    kind;
+    uint32_t                    marked;        /* by a repair */
+    ngx_http_atls_piece_t      *next;
+    u_char                      data[NGX_HTTP_ATLS_PIECE];
+};
+
+
+typedef union {
+    uint32_t                    kind;          /* the first of each of them */
+    ngx_http_atls_session_t     session;
+    ngx_http_atls_piece_t       piece;
+} ngx_http_atls_entry_t;
+
+
+typedef struct {
+    ngx_uint_t                  layout;
+    size_t                      entry_size;
+
+    ngx_pid_t                   changing;      /* who changes it; 0: nobody */
+
+    ngx_http_atls_entry_t      *entries;
+    uint32_t                    nentries;
+    uint32_t                    touched;       /* others are free, and have
+                                                  never been written to */
+
+    /* a bit for each free entry, one for each word that has one, and so on */
+
+    uint32_t                   *map[NGX_HTTP_ATLS_LEVELS];
+    ngx_uint_t                  levels;
+    ngx_uint_t                  map_size;      /* of all levels, in words */
+
+    ngx_uint_t                  count[ngx_http_atls_kinds];
+    ngx_queue_t                 queues[ngx_http_atls_kinds];
+
+    /* shares, in entries: see ngx_http_atls_table_room() */
+
+    ngx_uint_t                  half_open_share;
+    ngx_uint_t                  record_share;
+    ngx_uint_t                  stranger_share;
+
+    uint64_t                    evicted[ngx_http_atls_kinds];
+    uint64_t                    reported[ngx_http_atls_kinds];
+    time_t                      report;        /* last in the log */
+    time_t                      full;          /* likewise */
+
+    ngx_http_atls_tickets_t    *tickets;
+
+    uint32_t                    mask;          /* number of buckets less 1 */
+    uint32_t                    buckets[1];    /* of entries, from 1; 0: none */
+} ngx_http_atls_table_t;
+
+
+/* What a process knows of a zone. */
+
+typedef struct {
+    ngx_http_atls_table_t      *table;
+    ngx_slab_pool_t            *shpool;
+    ngx_shm_zone_t             *zone;
+} ngx_http_atls_zone_t;
+
+
+/*
+ * Makes the table of a new zone, of all the memory that there is in it.
+ * NGX_ERROR: it is too little, or there are no random numbers; logged.
+ */
+
+ngx_int_t ngx_http_atls_table_create(ngx_http_atls_zone_t *z);
+
+/* Whether this code can go on with the table of another one. */
+
+ngx_uint_t ngx_http_atls_table_known(ngx_http_atls_table_t *table);
+
+/* The lock; the table is repaired if the last process that had it has died. */
+
+void ngx_http_atls_table_lock(ngx_http_atls_zone_t *z);
+void ngx_http_atls_table_unlock(ngx_http_atls_zone_t *z);
+
+/*
+ * Sees to it that there is room for one more entry of that kind, which may take
+ * the place of sessions.  NGX_BUSY: there is none.
+ */
+
+ngx_int_t ngx_http_atls_table_room(ngx_http_atls_table_t *table,
+    ngx_http_atls_kind_e kind);
+
+/*
+ * An entry that is raw until its kind is set, which is what makes it a session
+ * or, once it is a session's, a piece.  NULL: there is none.
+ */
+
+void *ngx_http_atls_table_alloc(ngx_http_atls_table_t *table);
+
+/* A raw entry becomes a session. */
+
+void ngx_http_atls_table_add(ngx_http_atls_table_t *table,
+    ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind);
+
+/* A session becomes one of another kind. */
+
+void ngx_http_atls_table_move(ngx_http_atls_table_t *table,
+    ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind);
+
+/* Wipes a session and all its pieces, and frees them. */
+
+void ngx_http_atls_table_remove(ngx_http_atls_table_t *table,
+    ngx_http_atls_session_t *session);
+
+/*
+ * Makes a list of pieces, of len bytes in all; NULL: there is no room.  Nothing
+ * refers to it yet: that has to be done before the lock is given back.
+ */
+
+ngx_http_atls_piece_t *ngx_http_atls_table_pieces(ngx_http_atls_table_t *table,
+    ngx_http_atls_kind_e kind, size_t len);
+
+/* Wipes and frees a list of pieces that nothing refers to any more. */
+
+void ngx_http_atls_table_free_pieces(ngx_http_atls_table_t *table,
+    ngx_http_atls_piece_t *piece);
+
+ngx_http_atls_session_t *ngx_http_atls_table_find(ngx_http_atls_table_t *table,
+    u_char *id);
+
+
+#define ngx_http_atls_table_last(table, kind)                                 \
+    (ngx_queue_empty(&(table)->queues[kind])                                  \
+     ? NULL : ngx_queue_data(ngx_queue_last(&(table)->queues[kind]),          \
+                             ngx_http_atls_session_t, queue))
+
+
+#endif /* _NGX_HTTP_ATLS_TABLE_H_INCLUDED_ */
