@@ -1,0 +1,417 @@
+# Workers that are killed while they change the table of sessions: at each line
+# of code that they come to with the lock.  The other worker goes on, and so
+# does the one that takes the place of the dead one; sessions are there or gone,
+# no memory is lost, and of those that are gone no key is left.
+#
+#   TEST_NGINX_KILLS    also at each so many'th instruction: 1 takes hours
+
+use strict;
+use warnings;
+
+use Config;
+use Cwd qw( abs_path );
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Process qw( spawn wait_exit );
+
+
+my $KILLS = $ENV{TEST_NGINX_KILLS};
+my $LONG = join '.', ('a' x 30) x 3, 'test';
+
+plan(skip_all => 'the program that kills is for Linux on x86-64')
+    unless $^O eq 'linux' && $Config{archname} =~ /^x86_64/;
+plan(skip_all => 'valgrind runs other instructions than ours')
+    if $ENV{TEST_NGINX_WRAPPER};
+
+my $t = Test::Atls->new(workers => 2);
+
+my $program = $t->path('kill_at');
+my $source = $t->root() . '/t/bin/kill_at.c';
+
+system($ENV{CC} || 'cc', '-O1', '-o', $program, $source) == 0
+    or die "$source does not compile\n";
+
+my %function = symbols($t->binary());
+
+plan(skip_all => 'this nginx has no symbols')
+    unless $function{ngx_shmtx_lock} && $function{ngx_shmtx_unlock};
+
+$t->make_cert('localhost', type => 'ec');
+$t->make_cert('client', type => 'ec');
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events {
+}
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_zone  small:32k;
+
+    atls_certificate      %%TESTDIR%%/localhost.crt;
+    atls_certificate_key  %%TESTDIR%%/localhost.key;
+
+    atls_client_certificate  %%TESTDIR%%/localhost.crt;
+    atls_verify_client       optional_no_ca;
+    atls_early_data          on;
+    atls_handshake_timeout   10m;
+
+    server {
+        listen       127.0.0.1:%%PORT_0%%;
+        server_name  localhost;
+
+        location = /.well-known/atls {
+            atls on;
+            add_header X-Worker $pid always;
+        }
+
+        location / {
+            return 200 "inner\n";
+        }
+    }
+}
+EOC
+
+# A name, and what is done before the POST during which the worker is killed:
+# a client and what it sends.
+
+my @THIS = (keepalive => 1);
+my @WITH = (@THIS, sni => $LONG, cert => $t->path('client.crt'),
+            key => $t->path('client.key'));
+
+my @cases = (
+    [ 'a handshake begins' => sub { flight(client(@THIS)) } ],
+    [ 'a handshake begins, the share is full' => sub {
+          half_open() for 1 .. $_[0]{half_open};
+          flight(client(@THIS));
+      } ],
+    [ 'a handshake ends' => sub { flight(half_open(@WITH)) } ],
+    [ 'a handshake ends, the zone is full' => sub {
+          established() for 1 .. 2 * $_[0]{sessions};
+          $_[0]{witnesses} = [ witnesses() ];
+          flight(half_open(@WITH));
+      } ],
+    [ 'a request' => sub { request(established(@THIS)) } ],
+    [ 'a record begins' => sub {
+          my ($c, $record) = request(established(@THIS), 1500);
+          ($c, substr $record, 0, 1200);
+      } ],
+    [ 'a record ends' => sub {
+          my ($c, $record) = request(established(@THIS), 1500);
+          $c->post(substr $record, 0, 1200);
+          ($c, substr $record, 1200);
+      } ],
+    [ 'a session ends' => sub {
+          my ($c, $record) = request(established(@WITH), 1500);
+          $c->post(substr $record, 0, 1200);
+          ($c, "\0" x 1000);
+      } ],
+);
+
+$t->run();
+$t->allow_kills();
+
+my %zone = capacity();
+my %seen;
+
+cmp_ok($zone{sessions}, '>', 10, "room for $zone{sessions} sessions");
+cmp_ok($zone{half_open}, '>', 3, "and $zone{half_open} half-open ones");
+
+$zone{witnesses} = [ witnesses() ];
+
+for my $case (@cases) {
+    my ($name, $before) = @$case;
+
+    # the steps that the worker makes, and where each line of them begins
+
+    my @steps = killed($before, 1_000_000);
+
+    my @kills = first_of_lines(@steps);
+    my @failed;
+
+    push @kills, map { $KILLS * $_ } 0 .. @steps / $KILLS if $KILLS;
+    diag(sprintf '%s: %d instructions, %d times killed', $name, scalar @steps,
+         scalar @kills) if $ENV{TEST_VERBOSE};
+
+    for my $n (@kills) {
+        killed($before, $n);
+        my $error = error() or next;
+
+        push @failed, "after $n steps (" . line($steps[$n]) . "): $error";
+        last;
+    }
+
+    is(join("\n", @failed), '', $name);
+    last if @failed;
+
+    my %now = capacity();
+
+    is("$now{sessions} $now{half_open}", "$zone{sessions} $zone{half_open}",
+       "$name: no memory is lost");
+
+    $zone{witnesses} = [ witnesses() ];
+}
+
+like($t->read_file('error.log'), qr/\[warn\] .*atls_zone "small" was repaired/,
+     'the log says so');
+unlike($t->read_file('error.log'), qr/exited on signal (?!9\b)/,
+       'nobody else has died');
+
+# at once: there are handshakes that nobody goes on with
+
+$t->stop(signal => 'TERM');
+$t->done_testing();
+
+
+# One worker is killed after so many steps, or when the POST is answered.  The
+# addresses of the steps, as in the module's file.
+
+sub killed {
+    my ($before, $n) = @_;
+
+    my ($c, $bytes) = $before->(\%zone);
+
+    # the worker that has the client's connection
+
+    my $r = $c->last_response() || $c->post('', cookie => '');
+    my $worker = $r->header('X-Worker');
+    my $base = (mapped($worker, $t->binary()))[0];
+    my $out = $t->path('steps');
+
+    unlink $out;
+
+    my $tracer = spawn({ stderr => $out }, $program, $worker,
+        (map { $function{$_} < $base ? $function{$_} + $base : $function{$_} }
+             qw( ngx_shmtx_lock ngx_shmtx_unlock )), $n);
+
+    $t->wait_for(sub { $t->read_file('steps') =~ /ready/ }, 20)
+        or die $t->read_file('steps');
+
+    my ($from, $to) = mapped($worker, $t->module() || $t->binary());
+
+    $c->post_send($bytes);
+    $c->post_receive();
+
+    kill 'KILL', $worker;
+    wait_exit($tracer, 20);
+
+    $t->wait_for_log(qr/worker process $worker exited on signal 9/, 20);
+    $t->wait_for(sub { $t->workers() == 2 }, 20);
+
+    $zone{victim} = $c;
+
+    no warnings 'portable';
+
+    return map { hex($_) >= $from && hex($_) < $to
+                 ? sprintf('%x', hex($_) - $from) : '' }
+           $t->read_file('steps') =~ /^([0-9a-f]+)$/mg;
+}
+
+
+# What is wrong afterwards.
+
+sub error {
+    my $c = $zone{victim};
+
+    return 'there are not two workers' unless $t->workers() == 2;
+
+    for my $witness (@{$zone{witnesses}}) {
+        return 'another session: ' . ($witness->error() || 'not served')
+            unless served($witness);
+    }
+
+    my $new = client();
+
+    return 'a new session: ' . $new->error()
+        unless $new->handshake() && served($new);
+    $new->close_notify();
+
+    my $r = $c->post('') or return 'no answer';
+
+    return '' if $r->status() =~ /^(?:200|400)$/;
+    return 'its session is answered ' . $r->status() unless $r->status() == 410;
+
+    return left($c) ? 'its session is gone, but not its key' : '';
+}
+
+
+# How many sessions there can be of each kind, all of them new.
+
+sub capacity {
+    my @idle = map { established() } 1 .. 60;
+    my @half = map { half_open() } 1 .. 60;
+
+    my $sessions = grep { served($_) } @idle;
+    my $half_open = grep { $_->post('')->status() == 200 } @half;
+
+    $_->close_notify() for @idle;
+
+    return (sessions => $sessions, half_open => $half_open);
+}
+
+
+# clients
+
+sub client {
+    my ($secret, $c);
+
+    $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0,
+        timeout => 20, @_, setup => sub {
+            Net::SSLeay::CTX_set_keylog_callback($_[0], sub {
+                $secret = pack 'H*', $1
+                    if $_[1] =~ /^CLIENT_TRAFFIC_SECRET_0 \S+ (\S+)/;
+            });
+        });
+
+    $c->{secret} = \$secret;
+
+    return $c;
+}
+
+
+sub established {
+    my $c = client(@_);
+
+    $c->handshake() or die 'no handshake: ' . $c->error() . "\n";
+
+    return $c;
+}
+
+
+sub witnesses {
+    return map { established(protocol => $_) } 'TLSv1.3', 'TLSv1.2';
+}
+
+
+sub half_open {
+    my $c = client(@_);
+
+    $c->handshake_step();
+    $c->exchange($c->tls_out()) or die $c->error() . "\n";
+
+    return $c;
+}
+
+
+sub flight {
+    my ($c) = @_;
+
+    $c->handshake_step();
+
+    return ($c, $c->tls_out());
+}
+
+
+sub request {
+    my ($c, $pad) = @_;
+
+    $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\nX: "
+                    . 'x' x ($pad || 1) . "\r\n\r\n");
+
+    return ($c, $c->tls_out());
+}
+
+
+sub served {
+    my ($c) = @_;
+
+    my $r = $c->get('/');
+
+    return $r && $r->body() eq "inner\n";
+}
+
+
+# Whether a worker's shared memory still has something of the session.
+
+sub left {
+    my ($c) = @_;
+
+    my $memory = '';
+
+    no warnings 'portable';
+
+    for my $pid ($t->workers()) {
+        open my $fh, '<:raw', "/proc/$pid/mem" or next;
+
+        for (lines("/proc/$pid/maps")) {
+            my ($from, $to) = /^([0-9a-f]+)-([0-9a-f]+) rw-s .*zero/ or next;
+            sysseek $fh, hex $from, 0;
+            sysread $fh, $memory, hex($to) - hex($from), length $memory;
+        }
+
+        last;
+    }
+
+    return grep { defined && index($memory, $_) >= 0 } ${$c->{secret}};
+}
+
+
+# files and addresses
+
+sub lines {
+    my ($path) = @_;
+
+    open my $fh, '<', $path or return ();
+
+    return <$fh>;
+}
+
+
+sub symbols {
+    my ($binary) = @_;
+
+    no warnings 'portable';
+
+    return map { /^([0-9a-f]+) [Tt] (ngx_shmtx_(?:un)?lock)$/
+                 ? ($2 => hex $1) : () }
+           map { `nm $_ $binary 2>/dev/null` =~ /.+/g } '', '-D';
+}
+
+
+# Where a file is in the memory of a process.
+
+sub mapped {
+    my ($pid, $file) = @_;
+
+    no warnings 'portable';
+
+    my $path = abs_path($file);
+    my @ranges = map { /^([0-9a-f]+)-([0-9a-f]+) .*\s\Q$path\E$/
+                       ? [ hex $1, hex $2 ] : () } lines("/proc/$pid/maps");
+
+    return ($ranges[0][0], $ranges[-1][1]);
+}
+
+
+# The numbers of the steps that begin a line of the module that nobody has been
+# killed at.
+
+sub first_of_lines {
+    my (@steps) = @_;
+
+    learn(@steps);
+
+    return grep { $steps[$_] ne '' && !$seen{line($steps[$_])}++ } 0 .. $#steps;
+}
+
+
+{
+    my %lines;
+
+    sub line { $lines{$_[0]} || 'elsewhere' }
+
+    sub learn {
+        my %new = map { $_ => 1 } grep { $_ ne '' && !$lines{$_} } @_;
+        my @new = keys %new;
+
+        my $file = $t->module() || $t->binary();
+        my $list = $t->write_file('addresses', join '', map { "0x$_\n" } @new);
+
+        @lines{@new} = map { s!.*/(?=src/)!!r } split /\n/,
+                       `addr2line -e $file <$list`;
+    }
+}
