@@ -301,6 +301,12 @@ ngx_http_atls_post_run(ngx_http_atls_post_t *post)
         }
 
         if (rc == NGX_AGAIN) {
+
+            if (post->unsent) {
+                post->unsent = 0;
+                ngx_http_atls_post_send(post);
+            }
+
             return;
         }
 
@@ -1081,7 +1087,13 @@ ngx_http_atls_post_inner_closed(ngx_http_atls_post_t *post, ngx_uint_t kept)
         ngx_http_atls_post_end_session(post);
     }
 
+    /*
+     * What was to be sent is, also if the POST goes on and nobody else has
+     * anything to send: a worker that quits keeps no inner connection.
+     */
+
     if (post->event.posted) {
+        post->unsent = 1;
         ngx_delete_posted_event(&post->event);
     }
 

@@ -55,6 +55,7 @@ struct ngx_http_atls_post_s {
     unsigned                    closing:1;     /* the session ends with this */
     unsigned                    blocked:1;     /* inner waits for room */
     unsigned                    parking:1;     /* inner is to wait for more */
+    unsigned                    unsent:1;      /* sealed, but nobody sends it */
     unsigned                    bad_gateway:1; /* of a raw payload */
 };
 

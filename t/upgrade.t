@@ -162,8 +162,10 @@ sub backend_ended {
 
     my $end = $echo->ended($uri, $patience);
 
-    is($end && "$end->{how} after $end->{length}",
-       ($how || 'closed') . " after $length", "$name, $what: at the backend");
+    $how ||= 'closed';
+
+    like($end && "$end->{how} after $end->{length}",
+         qr/^(?:$how) after $length$/, "$name, $what: at the backend");
 }
 
 
@@ -197,7 +199,10 @@ sub open_post {
     $d->close_notify();
     $d->finish();
     session_ended('client closes all');
-    backend_ended('client closes all', 10);
+
+    # what comes back may be too late, to a connection that is closed
+
+    backend_ended('client closes all', 10, 'closed|reset');
 
     # the backend does
 

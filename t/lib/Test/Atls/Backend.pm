@@ -17,6 +17,7 @@ package Test::Atls::Backend;
 #     /headers?n=N&size=N       many or long headers
 #     /cookie       two Set-Cookie headers
 #     /accel?to=URI an X-Accel-Redirect to there
+#     /location?to=URI          a 302 to there
 #     /eof          HTTP/1.0-like: a body that ends with the connection
 #     /die          half of what Content-Length promises, then an abort
 #     /hang         no answer until the client leaves
@@ -35,8 +36,8 @@ use Time::HiRes qw( sleep time );
 use Test::Atls::Pattern qw( pattern );
 
 my %ROUTES = map { $_ => __PACKAGE__->can("_answer_$_") }
-             qw( body chunked big slow etag status headers cookie accel eof
-                 die hang );
+             qw( body chunked big slow etag status headers cookie accel
+                 location eof die hang );
 
 $ROUTES{early} = sub { 1 };         # by then, it is answered
 
@@ -419,6 +420,14 @@ sub _answer_accel {
 
     return _reply($s, $request, '200 OK', "redirected\n",
                   "X-Accel-Redirect: $args->{to}");
+}
+
+
+sub _answer_location {
+    my ($s, $request, $args) = @_;
+
+    return _reply($s, $request, '302 Found', "there\n",
+                  "Location: $args->{to}");
 }
 
 
