@@ -1071,6 +1071,7 @@ ngx_http_atls_post_end_session(ngx_http_atls_post_t *post)
 
     if (post->stage == ngx_http_atls_post_handshake && !post->failed) {
         post->session->closing = 1;
+        post->plain_len = 0;
 
     } else {
         post->closing = 1;

@@ -407,14 +407,16 @@ ngx_http_atls_ticket_make(ngx_ssl_conn_t *ssl, void *arg)
 
     /*
      * The client is told this, and OpenSSL sees to it.  In TLS 1.2 a resumed
-     * session keeps the time that it began at, and its timeout.
+     * session keeps the time that it began at, and its timeout.  Without time,
+     * OpenSSL would fail: a second does no harm, as it is looked at again when
+     * the ticket is opened.
      */
 
     if (SSL_version(ssl) == TLS1_3_VERSION || !SSL_session_reused(ssl)) {
         left = ngx_http_atls_ticket_left(alcf, &ticket);
         left = ngx_min(left, NGX_HTTP_ATLS_TICKET_LIFETIME);
 
-        (void) SSL_SESSION_set_timeout(session, ngx_max(left, 0));
+        (void) SSL_SESSION_set_timeout(session, ngx_max(left, 1));
     }
 
     return 1;

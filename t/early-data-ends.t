@@ -1,0 +1,102 @@
+#!/usr/bin/perl
+
+# Early data of a session whose time is up before all of it has come: it is not
+# served, the handshake goes on to its end, and the worker to other things.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+use Time::HiRes qw( sleep time );
+
+use Test::Atls;
+use Test::Atls::Stack;
+
+use constant LIFETIME => 3;
+
+my $t = Test::Atls->new(workers => 1);
+
+$t->make_cert('localhost', type => 'ec');
+
+$t->write_conf(<<"EOC");
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+    atls_session_lifetime @{[ LIFETIME ]}s;
+    atls_early_data on;
+
+    log_format inner "\$atls \$request_uri";
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+        server_name localhost;
+
+        access_log %%TESTDIR%%/access.log inner;
+
+        location = /.well-known/atls {
+            atls on;
+        }
+
+        location / {
+            return 200 "answered\\n";
+        }
+    }
+}
+EOC
+
+$t->plan(5)->run();
+
+my $first = client();
+
+$first->handshake() or die $first->error() . "\n";
+$first->get('/first');
+
+my $began = time;
+
+# the ClientHello, and the half of a record
+
+my $c = client(session => $first->session(),
+               early => Test::Atls::Client::format_request('GET', '/early', ''));
+$c->handshake_step();
+
+my $flight = $c->tls_out();
+my $half = length($flight) - 40;
+my $r = $c->post(substr $flight, 0, $half);
+
+is($r && $r->status(), 200, 'the first half');
+$c->tls_in($r->body());
+
+sleep 0.1 while time - $began < LIFETIME + 1;
+
+$r = $c->post(substr $flight, $half);
+is($r && $r->status(), 200, 'the second half, later');
+$c->tls_in($r->body());
+
+# the end of the handshake, behind which the session ends
+
+$c->handshake(hold => 0);
+$c->read_plain();
+
+is($c->state(), 'closed', 'close_notify')
+    or diag($c->state(), ' ', $c->error(), ' ', $c->posts());
+
+$t->read_log('access.log');
+unlike($t->read_file('access.log'), qr!/early!, 'it was not served');
+
+my $other = client();
+ok($other->handshake() && $other->get('/other'), 'others are served');
+
+
+sub client {
+    return Test::Atls::Stack->new('openssl', port => $t->port(0),
+                                  protocol => 'TLSv1.3', keepalive => 0, @_);
+}
