@@ -60,6 +60,11 @@ http {
             client_max_body_size 0;
         }
 
+        location /impatient {
+            atls on;
+            client_body_timeout 1s;
+        }
+
         location / {
             proxy_pass http://127.0.0.1:%%PORT_1%%;
             proxy_http_version 1.1;
@@ -79,7 +84,7 @@ EOC
 my @protocols = qw( TLSv1.3 TLSv1.2 );
 my @outer = qw( http11 h2 );
 
-$t->plan(@protocols * (44 * @outer + 20) + 46)->run();
+$t->plan(@protocols * (44 * @outer + 20) + 48)->run();
 
 my $echo = Test::Atls::Echo->start($t, $t->port(1));
 my ($protocol, $outer, $name, $c, $d, $uri);
@@ -103,6 +108,7 @@ for (@protocols) {
 
 $protocol = 'TLSv1.3';
 $outer = 'http11';
+silent();
 relayed();
 reloaded();
 worker_dies();
@@ -378,6 +384,17 @@ sub polled {
     }
 
     return $got;
+}
+
+
+# A client that says nothing, for longer than it may.
+
+sub silent {
+    client(uri => '/impatient');
+    $d = Test::Atls::Duplex->new($c);
+    $d->send(upgrade('/echo'));
+    ok($d->expect(qr/\r\n\r\n/), 'silent: 101');
+    backend_ended('silent', 0);
 }
 
 
