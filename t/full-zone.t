@@ -1,0 +1,219 @@
+# A zone that is full of idle sessions, as that of a busy server is: handshakes go
+# on, as many at a time as there is a share for; and neither ClientHellos, nor
+# records that do not end, nor certificates that nobody has verified push out
+# anything else than their own kind.
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+
+
+my $MAX = 20;                       # handshakes at once
+my $FLOOD = 400;
+my $RECORD = 16_000;
+
+my $t = Test::Atls->new(workers => 2);
+
+$t->make_cert('localhost', type => 'ec');
+
+# of no authority that the server knows, and large
+
+$t->make_cert('stranger', type => 'ec',
+              san => join ',', map { "DNS:host$_." . 'x' x 50 . '.test' }
+                               1 .. 100);
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events {
+}
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_zone  full:256k;
+
+    atls_certificate      %%TESTDIR%%/localhost.crt;
+    atls_certificate_key  %%TESTDIR%%/localhost.key;
+
+    atls_client_certificate  %%TESTDIR%%/localhost.crt;
+    atls_verify_client       optional_no_ca;
+
+    server {
+        listen       127.0.0.1:%%PORT_0%%;
+        server_name  localhost;
+
+        location = /.well-known/atls {
+            atls on;
+        }
+
+        location / {
+            return 200 "inner\n";
+        }
+    }
+}
+EOC
+
+$t->plan(17)->run();
+
+
+# all of it is for idle sessions, but for what nobody has pushed out
+
+my @idle = map { established() } 1 .. 500;
+
+@idle = reverse grep { served($_) } reverse @idle;
+
+my $n = @idle;
+
+cmp_ok($n, '<', 450, "the zone is full with $n sessions");
+cmp_ok($n, '>', 300, 'which is most of it');
+
+served($_) for @idle;               # in their order
+
+
+# handshakes
+
+is(at_once($MAX), $MAX, 'handshakes at the same time');
+is(lost($MAX), 0, 'each takes the place of the longest idle');
+is(at_once($MAX), $MAX, 'and more of them');
+is(lost($MAX), 0, 'likewise');
+
+my $slow = half_open();
+
+half_open() for 1 .. $MAX;
+ok($slow->handshake(), 'a slow one, with others between');
+is(lost(1), 0, 'it goes on');
+
+
+# a flood of ClientHellos
+
+half_open() for 1 .. $FLOOD;
+is(lost(0), 0, 'ClientHellos push out no session');
+
+
+# Records that do not end, 34 times as large as a session.  The oldest of them
+# makes room for the next; what they began in takes the usual place.
+
+my @cut = map { cut() } 1 .. 6;
+
+is(lost(6), 0, 'records that do not end push out no session');
+
+my $last = $cut[-1];
+
+ok(finish($last), 'the last of them goes on');
+ok(!finish($cut[0]), 'the first one does not');
+is($cut[0]->last_response()->status(), 410, 'its session is gone');
+
+
+# certificates
+
+my @strangers = map {
+    established(cert => $t->path('stranger.crt'),
+                key  => $t->path('stranger.key'))
+} 1 .. 30;
+
+my $left = grep { served($_) } @idle;
+
+cmp_ok($left, '>=', int($n / 2), 'certificates that nobody has verified');
+cmp_ok(scalar(grep { served($_) } @strangers), '<', 30,
+       'make room for each other');
+
+
+# what has happened
+
+$t->wait_for_log(qr/pushed out: .* [1-9]\d* of clients not verified/);
+
+my @lines = $t->read_file('error.log')
+    =~ /^(\S+ \S+) \[warn\] .*atls_zone "full" is too small.* pushed out: /mg;
+my %seconds = map { $_ => 1 } @lines;
+
+cmp_ok(scalar @lines, '>', 0, 'the log says what was pushed out');
+is(scalar @lines, scalar keys %seconds, 'at most once a second');
+
+
+# So many handshakes, all of them begun before the first one ends.
+
+sub at_once {
+    my ($count) = @_;
+
+    my @c = map { half_open() } 1 .. $count;
+
+    return scalar grep { $_->handshake() } @c;
+}
+
+
+# So many of the longest idle were to go: how many others are gone?
+
+sub lost {
+    my ($count) = @_;
+
+    splice @idle, 0, $count;
+
+    return scalar grep { !served($_) } @idle;
+}
+
+
+sub client {
+    return Test::Atls::Client->new(port => $t->port(0), @_);
+}
+
+
+sub established {
+    my $c = client(@_);
+
+    $c->handshake() or die 'no handshake: ' . $c->error() . "\n";
+
+    return $c;
+}
+
+
+sub half_open {
+    my $c = client();
+
+    $c->handshake_step();
+    $c->exchange($c->tls_out()) or die $c->error() . "\n";
+
+    return $c;
+}
+
+
+sub served {
+    my ($c) = @_;
+
+    my $r = $c->get('/');
+
+    return $r && $r->body() eq "inner\n";
+}
+
+
+# One that has sent most of a record.
+
+sub cut {
+    my $c = established();
+
+    $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                    . ("X: " . 'x' x 1000 . "\r\n") x ($RECORD / 1005)
+                    . "\r\n");
+    $c->{rest} = $c->tls_out();
+
+    my $r = $c->post(substr $c->{rest}, 0, -10, '');
+
+    $r && $r->status() == 200 or die "a part of a record is refused\n";
+
+    return $c;
+}
+
+
+sub finish {
+    my ($c) = @_;
+
+    my $r = $c->post($c->{rest}) or return 0;
+
+    $c->tls_in($r->body()) if $r->status() == 200;
+
+    return $r->status() == 200 && $c->read_plain() ne '';
+}
