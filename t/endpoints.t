@@ -53,7 +53,7 @@ EOC
 
 $t->make_cert('localhost');
 $t->write_conf(conf());
-$t->plan(7 * @PAIRS + 13 + 16 + 4)->run();
+$t->plan(9 * @PAIRS + 1 + 13 + 16 + 4)->run();
 
 
 # sessions are good at their own location only, and found by other workers
@@ -74,6 +74,20 @@ for my $pair (@PAIRS) {
        "$name: relayed POSTs");
 }
 
+
+# inner requests do not get from one to another, either
+
+for my $pair (@PAIRS) {
+    my ($name, $uri, undef, $other) = @$pair;
+
+    my $c = client('/routed');
+
+    is($c->get($_)->status(), 404, "$name: not by the way of a routed one, $_")
+        for $uri, $other;
+}
+
+is(client('/routed')->get('/routed/x')->status(), 404,
+   'nor to a pinned one of the same name');
 
 # and at their own server
 
@@ -208,6 +222,9 @@ http {
     server {
         $listen $args{listen}
         server_name $args{names};
+
+        location = /routed { atls on; }
+        location /routed { atls on; return 200 "routed\\n"; }
 
         location = /s { atls on; return 200 "s=\\n"; }
         location /s { atls on; return 200 "s\\n"; }

@@ -67,7 +67,7 @@ $t->write_file('passwords', "user:{PLAIN}secret\n");
 
 $t->write_conf(conf());
 
-$t->plan(4 * @cases + 26)->run();
+$t->plan(4 * @cases + 30)->run();
 
 my $backend = Test::Atls::Backend->start($t, $t->port(2));
 
@@ -145,6 +145,20 @@ is(join(' ', map { outside($_, '/required') } @METHODS),
    '405 405 415 405 405 405 405', 'atls_required: outside');
 is(client('/required')->http(format_request('PUT', '/', 'b'))->status(), 200,
    'atls_required: inside');
+
+# a routed one
+
+is(outside('POST', '/routed'), 415, 'routed: outside');
+
+{
+    my $c = client('/routed');
+
+    is($c->get('/routed')->status(), 404, 'routed: not to itself, GET');
+    is($c->http(format_request('PUT', '/routed', 'b'))->status(), 404,
+       'routed: not to itself, PUT');
+    is($c->http(format_request('PUT', '/plain', 'b'))->body(), "plain PUT\n",
+       'routed: to another location');
+}
 
 # the phase before content
 
@@ -226,6 +240,14 @@ http {
             proxy_pass http://127.0.0.1:%%PORT_2%%;
             limit_except GET $LOCAL
         }
+
+        location /routed {
+            atls on;
+            limit_except GET $LOCAL
+            if (\$request_method = PUT) { add_header X-Block if; }
+        }
+
+        location /plain { return 200 "plain \$request_method\\n"; }
 
         location /try {
             atls on;
