@@ -15,6 +15,7 @@ use Test::Atls::Client;
 use Test::Atls::Elsewhere qw( connect_to more_sockets sockets );
 use Test::Atls::Http qw( readable send_all );
 use Test::Atls::Pattern qw( pattern );
+use Test::Atls::Process qw( asleep );
 use Test::Atls::Response;
 
 
@@ -225,12 +226,17 @@ sub post {
 }
 
 
-# What becomes of the session, asked when the POST is over; then it ends.
+# What becomes of the session, asked when the POST is over, that is, when no
+# worker has anything to do; then it ends.
 
 sub later {
     my ($c) = @_;
 
-    my $o;
+    my ($o, @workers) = (undef, $t->workers());
+
+    # twice, since one that is looked at first may be woken up by another one
+
+    $t->wait_for(sub { !grep { !asleep($_) } @workers, @workers }, 30);
 
     $t->wait_for(sub {
         $o = $c->post('');
@@ -238,6 +244,8 @@ sub later {
     }, 30);
 
     my $then = $o ? $o->status() : 0;
+
+    return 410 if $then == 200 && $c->{expired};
 
     $c->post("\x17\x03\x03\x00\x20" . 'x' x 32) if $then == 200;
 

@@ -191,7 +191,7 @@ sub said {
         if $r->header('Content-Encoding');
 
     $head =~ s/^(X-Pid|Date|Expires|Set-Cookie: uid).*\n//mg;
-    $head =~ s/^(Set-Cookie: [\w-]+)=[\w-]{20,}=*;/$1=...;/mg;
+    $head =~ s/^(Set-Cookie: [\w-]+)=[\w+\/-]{20,}=*;/$1=...;/mg;
 
     return join '', sort(split /^/, $head), "\n", length $body, "\n",
                     @{$r->interim()};
