@@ -14,7 +14,7 @@
 
 ngx_int_t ngx_http_atls_filter_init(ngx_conf_t *cf);
 
-/* Of an outer request that has come to an endpoint: its answer is not stored. */
+/* Of an outer request at an endpoint: no answer to it is to be stored. */
 
 ngx_int_t ngx_http_atls_filter_no_store(ngx_http_request_t *r);
 

@@ -210,7 +210,8 @@ ngx_http_atls_ssl_certificates(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "no \"atls_certificate_key\" is defined for certificate "
                       "\"%V\" of the location \"%V\"", cert, &clcf->name);
-        return ngx_http_atls_note_refuse(cf, ngx_http_atls_note_value(cf, cert));
+        return ngx_http_atls_note_refuse(cf,
+                                         ngx_http_atls_note_value(cf, cert));
     }
 
     key = alcf->certificate_keys->elts;
