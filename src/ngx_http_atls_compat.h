@@ -104,4 +104,18 @@
 #endif
 
 
+/* processes that wait for a lock of core's sleep where there are semaphores */
+
+#if (NGX_HAVE_ATOMIC_OPS && NGX_HAVE_POSIX_SEM)
+
+#define ngx_http_atls_shmtx_wake(mtx)                                         \
+    if ((mtx)->semaphore) {                                                   \
+        (void) sem_post(&(mtx)->sem);                                         \
+    }
+
+#else
+#define ngx_http_atls_shmtx_wake(mtx)
+#endif
+
+
 #endif /* _NGX_HTTP_ATLS_COMPAT_H_INCLUDED_ */

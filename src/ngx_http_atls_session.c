@@ -156,6 +156,13 @@ ngx_http_atls_session_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log)
 
     ngx_http_atls_session_orphans(z);
 
+    /*
+     * The process that this one replaces may have died in core, when it had
+     * given back the lock and was about to wake up one that sleeps for it.
+     */
+
+    ngx_http_atls_shmtx_wake(&z->shpool->mutex);
+
     ngx_http_atls_sweeper_conn.fd = (ngx_socket_t) -1;
     ngx_http_atls_sweeper_conn.data = z;
 
