@@ -1226,6 +1226,8 @@ ngx_http_atls_post_finish(ngx_http_atls_post_t *post)
         rc = ngx_http_atls_answer_finish(&post->answer);
     }
 
+    r->read_event_handler = ngx_http_block_reading;
+
     ngx_http_finalize_request(r, rc);
 }
 
@@ -1379,6 +1381,10 @@ ngx_http_atls_post_fail(ngx_http_atls_post_t *post, ngx_int_t status)
     started = post->answer.started;
 
     ngx_http_atls_post_release(post);
+
+    /* "error_page" may go on with the request, but not with the POST */
+
+    r->read_event_handler = ngx_http_block_reading;
 
     if (started) {
         ngx_http_finalize_request(r, NGX_ERROR);
