@@ -32,7 +32,7 @@ $t->write_conf(<<'EOC');
 worker_shutdown_timeout 1s;
 
 events {
-    worker_connections 64;
+    worker_connections 512;
 }
 
 http {
