@@ -100,10 +100,11 @@ size_t atls_channel_max(const atls_channel_t *ch);
 /*
  * Seals application data, at most atls_channel_max() bytes gathered from iov,
  * into out, which has room for it and ATLS_CHANNEL_OVERHEAD.  An answer that
- * is owed, or a KeyUpdate of our own before the AEAD limit, goes first.  Returns
- * the length written, or -1, after which the session must end: at TLS 1.2's AEAD
- * limit with the alert ch->alert (close_notify), for which room is kept; after
- * an error in OpenSSL with nothing more, atls_channel_alert() then returns 0.
+ * is owed, or a KeyUpdate of our own before the AEAD limit, goes first.
+ * Returns the length written, or -1, after which the session must end: at
+ * TLS 1.2's AEAD limit with the alert ch->alert (close_notify), for which room
+ * is kept; after an error in OpenSSL with nothing more, atls_channel_alert()
+ * then returns 0.
  */
 
 ssize_t atls_channel_seal(atls_channel_t *ch, const struct iovec *iov,
@@ -120,8 +121,9 @@ ssize_t atls_channel_answer(atls_channel_t *ch, uint8_t *out);
 
 /*
  * Writes an alert record (ATLS_CHANNEL_SHORT_RECORD bytes of room): warning
- * level for close_notify, else fatal.  Nothing can be sealed afterwards.  Returns its length, 0 if the channel's write side is
- * closed already, -1 on error.
+ * level for close_notify, else fatal.  Nothing can be sealed afterwards.
+ * Returns its length, 0 if the channel's write side is closed already, -1 on
+ * error.
  */
 
 ssize_t atls_channel_alert(atls_channel_t *ch, unsigned alert, uint8_t *out);
