@@ -191,11 +191,9 @@ class World:
                 if "/cache/" in request or words[-1] == "HTTP/0.9":
                     continue
                 if known is None:
-                    if status not in ("408", "400") or len(words) == 3:
+                    if not self.cut_short(sid, status, request):
                         self.ledger.violation("access log: nobody has sent"
                                               f" {text[:200]}", sid)
-                    elif status == "400" and request:
-                        self.ledger.violation(f"access log: {text[:200]}", sid)
                     continue
                 known.logged += 1
                 if known.logged > known.most:
@@ -205,6 +203,15 @@ class World:
                 if words[:2] != [known.method, known.uri]:
                     self.ledger.violation(f"access log: {token} was {request}",
                                           known.record.sid)
+
+    def cut_short(self, sid, status, request):
+        """One that nginx has read the beginning of, and then no more."""
+        if not request:
+            return True
+        record = self.ledger.sessions.get(sid)
+        return status in ("400", "408", "499") and (
+            record is None or any(r.wire.startswith(request.encode())
+                                  for r in record.requests))
 
     def say(self, what):
         self.ledger.log(what)
