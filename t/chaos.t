@@ -234,8 +234,9 @@ diag($replay) if $ENV{CHAOS_VERBOSE};
 
 my @command = ('python3', '-B', "$FindBin::Bin/chaos/main.py",
                '--seed', $SEED, '--time', $TIME, '--dir', $t->dir(),
-               '--port', $t->port(0), '--h2-port', $t->port($has_h2 ? 1 : 0),
+               '--port', $t->port(0), '--h2-port', $has_h2 ? $t->port(1) : 0,
                '--backend-port', $t->port(2), '--adversary-port', $t->port(3),
+               '--cutter', $t->port(4), '--h2-cutter', $t->port(5),
                '--master', $t->pid(), '--slow', $SLOW,
                '--program', Test::Atls::Stack::program('openssl'),
                '--idle', $IDLE, '--lifetime', $LIFETIME, '--zone', $ZONE,
@@ -246,7 +247,10 @@ my @command = ('python3', '-B', "$FindBin::Bin/chaos/main.py",
 my $pid = spawn({ stderr => $t->path('chaos.out') }, @command);
 my $status = wait_exit($pid, $TIME + 300 * $SLOW);
 
-kill 'KILL', -$pid unless defined $status;
+unless (defined $status) {
+    kill 'KILL', -$pid;
+    kill 'CONT', -$t->pid();
+}
 
 is($status, 0, 'nothing happened that must not');
 

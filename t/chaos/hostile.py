@@ -18,7 +18,7 @@ class Hostile:
 
     def __init__(self, world, port, h2_port):
         self.world, self.ledger = world, world.ledger
-        self.port, self.h2_port = port, h2_port
+        self.port, self.h2_port = port, h2_port or port
 
     async def run(self, name, until):
         """One of them, with one deed after the other."""

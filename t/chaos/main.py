@@ -16,6 +16,7 @@ import inner
 from adversary import Adversary
 from backend import Backend
 from content import Content
+from cutter import Cutter
 from hostile import Hostile
 from ledger import Ledger
 from nginx import Nginx
@@ -39,11 +40,14 @@ class World:
         self.content = Content(options.seed)
         self.ledger = Ledger(options.dir + "/chaos.log")
         self.limits = Limits(options)
+        self.slow = options.slow
         self.patience = 60 * options.slow
         self.running = {}
         self.nginx = Nginx(self, options)
         self.backend = Backend(self.ledger, self.content)
         self.adversary = Adversary(self, options.port)
+        self.cutter = Cutter(self, options.port)
+        self.h2_cutter = Cutter(self, options.h2_port)
         self.hostile = Hostile(self, options.port, options.h2_port)
         self.planner = Planner(self, options)
         self.number = 0
@@ -90,6 +94,8 @@ class World:
 
         await self.backend.start(options.backend_port)
         await self.adversary.start(options.adversary_port)
+        await self.cutter.start(options.cutter)
+        await self.h2_cutter.start(options.h2_cutter)
         watch = asyncio.ensure_future(self.nginx.watch())
         zone = self.nginx.zone(options.zone)
 
@@ -247,7 +253,8 @@ def main():
     parser = argparse.ArgumentParser()
     for name, kind in (("dir", str), ("seed", str), ("time", float),
                        ("port", int), ("h2-port", int), ("backend-port", int),
-                       ("adversary-port", int), ("master", int),
+                       ("adversary-port", int), ("cutter", int),
+                       ("h2-cutter", int), ("master", int),
                        ("program", str), ("slow", float), ("idle", float),
                        ("lifetime", float), ("zone", int), ("growth", int),
                        ("most", int)):

@@ -112,7 +112,7 @@ class Nginx:
         deeds = (("reload", 7), ("kill", 4), ("quit", 4), ("stop", 6))
         r = self.random
         while time.time() < until:
-            await asyncio.sleep(r.uniform(.3, 2.5))
+            await asyncio.sleep(r.uniform(.3, 2.5) * self.world.slow)
             name = r.choices([n for n, _ in deeds], [w for _, w in deeds])[0]
             self.ledger.count[f"nginx: {name}"] += 1
             await getattr(self, name)()

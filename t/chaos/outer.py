@@ -44,9 +44,9 @@ def abort(writer):
 
 
 class Outer:
-    def __init__(self, port, version, keepalive, patience, name):
+    def __init__(self, port, version, keepalive, patience, name, opened):
         self.port, self.version, self.keepalive = port, version, keepalive
-        self.patience, self.name = patience, name
+        self.patience, self.name, self.opened = patience, name, opened
         self.reader = self.writer = self.h2 = None
         self.used = 0
         self.posts = 0
@@ -56,6 +56,7 @@ class Outer:
             return
         self.reader, self.writer = await asyncio.open_connection(
             "127.0.0.1", self.port, limit=1 << 18)
+        self.opened(self.writer)
         self.used = 0
         if self.version == "h2":
             self.h2 = http2.Connection(self.reader, self.writer)

@@ -14,6 +14,7 @@ class Plan:
     original = None         # when the session that is resumed began: no
                             # earlier, no later
     pause = 0
+    cutter = None           # who passes bytes on
     small = False
 
 
@@ -75,28 +76,36 @@ class Planner:
         # who is between: nobody, somebody who does no harm, or the adversary
         plan.path = r.choices(("direct", "harmless", "meddling"),
                               (5, 2, 4))[0]
-        if plan.path == "direct":
-            plan.port = (self.options.h2_port if plan.version == "h2"
-                         else self.options.port)
-        else:
-            plan.port = self.options.adversary_port
-            if plan.version == "h2":
-                plan.version = "http11"
         plan.violence = r.choice((.1, .3, .6))
 
         self.tls(plan, r, version, certificate)
         self.kind(plan, r)
+        self.route(plan)
         return plan
+
+    def route(self, plan):
+        options = self.options
+        if plan.kind == "tunnel":
+            plan.version = "http11"
+        if plan.version == "h2" and not options.h2_port:
+            plan.version = "http11"
+        h2 = plan.version == "h2"
+        if plan.path == "direct":
+            plan.port = options.h2_port if h2 else options.port
+        elif h2:
+            plan.port, plan.cutter = options.h2_cutter, self.world.h2_cutter
+        elif plan.kind == "tunnel":
+            plan.port, plan.cutter = options.cutter, self.world.cutter
+        else:
+            plan.port = options.adversary_port
 
     def kind(self, plan, r):
         plan.kind = r.choices(("session", "sleeper", "endless", "replayer",
                                "tunnel"), (20, 2, 2, 2, 3))[0]
         if plan.endpoint == "raw":
             plan.kind = "raw"
-        elif plan.kind == "tunnel" and (plan.path != "direct" or plan.early):
+        elif plan.kind == "tunnel" and plan.early:
             plan.kind = "session"
-        if plan.kind == "tunnel":
-            plan.version, plan.port = "http11", self.options.port
         if plan.kind in ("sleeper", "endless", "replayer"):
             plan.ending = "close"
 

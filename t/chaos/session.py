@@ -25,7 +25,7 @@ class Session:
         self.record = self.ledger.session(sid, plan.endpoint)
         self.record.name = plan.name
         self.outer = Outer(plan.port, plan.version, plan.keepalive,
-                           world.patience, sid)
+                           world.patience, sid, self.opened)
         self.kinds = Kinds(world.content, self.random, self.record,
                            plan.routed, plan.small)
         self.cookie = None
@@ -35,6 +35,12 @@ class Session:
         self.plain = b""
         self.began = self.alive = self.previous = None
         self.sure = None            # when the session was there at the latest
+
+    def opened(self, writer):
+        """Who is between has to know whose connection this is."""
+        if self.plan.cutter:
+            port = writer.get_extra_info("sockname")[1]
+            self.plan.cutter.owners[port] = self.sid
 
     # time
 

@@ -174,7 +174,8 @@ class Tunnel(Session):
     async def tunnel(self):
         r = self.random
         self.reader, self.writer = await asyncio.open_connection(
-            "127.0.0.1", self.world.options.port, limit=1 << 18)
+            "127.0.0.1", self.plan.port, limit=1 << 18)
+        self.opened(self.writer)
         try:
             self.writer.write(
                 f"POST {self.plan.uri}?{self.sid}/tunnel HTTP/1.1\r\n"

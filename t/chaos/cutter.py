@@ -1,0 +1,82 @@
+"""Who is on the path of what the adversary does not understand, HTTP/2 and
+POSTs that are kept open: bytes are passed on as they come, in other pieces and
+late, and at times a connection is cut."""
+
+import asyncio
+
+from outer import abort
+
+
+class Cutter:
+    def __init__(self, world, port):
+        self.world, self.port = world, port
+        self.owners = {}                # ports of clients: sessions
+
+    async def start(self, port):
+        self.server = await asyncio.start_server(
+            self.connection, "127.0.0.1", port, backlog=512, limit=1 << 18)
+
+    async def connection(self, reader, writer):
+        sid = self.owners.pop(writer.get_extra_info("peername")[1], None)
+        session = self.world.running.get(sid)
+        if session is None:
+            writer.close()
+            return
+        try:
+            await self.between(session, reader, writer)
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+
+    async def between(self, session, reader, writer):
+        number = getattr(session, "connections", 0)
+        session.connections = number + 1
+        random = self.world.content.random("cutter", session.sid, number)
+        plan, record = session.plan, session.record
+
+        # how many bytes pass, each way
+        limits = [None, None]
+        if plan.path == "meddling" and random.random() < plan.violence:
+            way = random.randrange(2)
+            limits[way] = int(2 ** random.uniform(5, 18))
+            record.log(f"adversary: cuts after {limits[way]} bytes"
+                       f" {('to nginx', 'from nginx')[way]}")
+
+        there_reader, there_writer = await asyncio.open_connection(
+            "127.0.0.1", self.port, limit=1 << 18)
+        ways = [asyncio.ensure_future(self.way(random, limit, *pair))
+                for limit, pair in zip(limits, ((reader, there_writer),
+                                                (there_reader, writer)))]
+        try:
+            for way in asyncio.as_completed(ways):
+                if await way:
+                    record.disturbed = True
+                    self.world.ledger.count["adversary: cut of bytes"] += 1
+                    break
+        finally:
+            for way in ways:
+                way.cancel()
+            if record.disturbed and random.random() < .5:
+                abort(there_writer)
+                abort(writer)
+            there_writer.close()
+
+    async def way(self, random, limit, reader, writer):
+        """Whether it was cut."""
+        while True:
+            data = await reader.read(random.choice((100, 5000, 65536)))
+            if not data:
+                if writer.can_write_eof():
+                    writer.write_eof()
+                return False
+            if limit is not None and len(data) >= limit:
+                writer.write(data[:limit])
+                await asyncio.sleep(random.random() * .1)
+                return True
+            if limit is not None:
+                limit -= len(data)
+            writer.write(data)
+            await writer.drain()
+            if random.random() < .05:
+                await asyncio.sleep(random.random() * .2)
