@@ -145,10 +145,9 @@ class Adversary:
                 if pieces > 1:
                     await asyncio.sleep(mind.random.random() * .05)
 
-            if cut is None:
-                if chunked:
-                    writer.write(b"0\r\n\r\n")
-            else:
+            if chunked and len(body) == len(post.body):
+                writer.write(b"0\r\n\r\n")
+            if cut is not None:
                 await asyncio.sleep(linger)
                 if reset:
                     abort(writer)
@@ -256,11 +255,14 @@ class Adversary:
     async def cut(self, mind, post):
         """Delivers a part, and the rest another time or never."""
         r, n = mind.random, len(post.body)
-        at = r.randrange(n + 1)
-        if r.random() < .3:
-            at = max(0, n - r.randrange(40))
-        await self.send(mind, post, r.random() < .5, r.randrange(1, 4), at,
-                        r.choice((0, .01, .1, .4)), r.random() < .5)
+        at = r.choice((r.randrange(n + 1), max(0, n - r.randrange(40)),
+                       r.choice(records(post.body)), n))
+        part = post
+        if r.random() < .6:
+            # what is delivered seems to be all there is
+            part = Post(post.uri, post.cookie, post.body[:at])
+        await self.send(mind, part, r.random() < .3, r.randrange(1, 4), at,
+                        r.choice((0, .01, .05, .1, .3)), r.random() < .5)
         rest = Post(post.uri, mind.cookie, post.body[at:])
         what = r.choice(("never", "later", "later", "now"))
         mind.record.log(f"adversary: cut at {at} of {n}, the rest {what}")
@@ -403,6 +405,15 @@ class Adversary:
             await self.send(mind, post)
         except OSError:
             pass
+
+
+def records(body):
+    """Where records end, if the first one begins at the beginning."""
+    ends, at = [], 0
+    while at + 5 <= len(body):
+        at += 5 + int.from_bytes(body[at + 3:at + 5], "big")
+        ends.append(min(at, len(body)))
+    return ends or [len(body)]
 
 
 class Post:

@@ -1,7 +1,7 @@
 """The service behind nginx.  It asks the ledger about all that it sees.
 
-    GET  ?t=TOKEN&n=SIZE&how=length|chunked|slow    the body of the token
-    POST ?t=TOKEN                                   "TOKEN METHOD SIZE DIGEST"
+    GET  ?t=TOKEN&n=SIZE&how=length|chunked|slow|late       its body
+    POST ?t=TOKEN&how=late                          "TOKEN METHOD SIZE DIGEST"
     POST .../early?t=TOKEN                          an answer at once
     GET  /cache/NAME?n=SIZE                         the body of the name
     POST /raw                                       "AT SIZE DIGEST"
@@ -85,6 +85,8 @@ class Backend:
             self.ledger.ends(request, bytes(parser.body), False)
             raise
         self.ledger.ends(request, bytes(parser.body), True)
+        if query.get("how") == "late":
+            await asyncio.sleep(.2)
 
         if url.path.endswith("/early"):
             return None
@@ -109,7 +111,7 @@ class Backend:
         lines = ["HTTP/1.1 200 OK", f"X-Token: {token}"]
         if close:
             lines.append("Connection: close")
-        if how in ("length", None):
+        if how in ("length", "late", None):
             lines.append(f"Content-Length: {len(body)}")
         else:
             lines.append("Transfer-Encoding: chunked")
@@ -117,7 +119,7 @@ class Backend:
 
         if head:
             pass
-        elif how in ("length", None):
+        elif how in ("length", "late", None):
             writer.write(body)
         else:
             size = max(1, len(body) // 5)

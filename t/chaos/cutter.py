@@ -17,12 +17,12 @@ class Cutter:
             self.connection, "127.0.0.1", port, backlog=512, limit=1 << 18)
 
     async def connection(self, reader, writer):
-        sid = self.owners.pop(writer.get_extra_info("peername")[1], None)
-        session = self.world.running.get(sid)
-        if session is None:
-            writer.close()
-            return
+        port = writer.get_extra_info("peername")[1]
         try:
+            # it may be accepted before its client knows that it is there
+            while port not in self.owners:
+                await asyncio.sleep(.01)
+            session = self.world.running[self.owners.pop(port)]
             await self.between(session, reader, writer)
         except (OSError, asyncio.CancelledError):
             pass

@@ -106,11 +106,12 @@ class Kinds:
 
     def get(self, token, path="/b/get", method="GET"):
         size = self.size()
-        how = self.random.choice(("length", "length", "chunked", "slow"))
+        how = self.random.choice(("length", "length", "chunked", "slow",
+                                  "late"))
         request = Request(self.record, token, method,
                           f"{path}?t={token}&n={size}&how={how}")
         request.expected = self.content.body(token, size)
-        if method == "HEAD" and how != "length":
+        if method == "HEAD" and how in ("chunked", "slow"):
             request.expected = None
         return request
 
@@ -132,8 +133,10 @@ class Kinds:
         body = self.body(token)
         fields = ([("Expect", "100-continue")] if self.random.random() < .15
                   else [])
-        request = Request(self.record, token, "POST", f"{path}?t={token}",
-                          body, self.chunks(), fields, **args)
+        late = "&how=late" if self.random.random() < .2 else ""
+        request = Request(self.record, token, "POST",
+                          f"{path}?t={token}{late}", body, self.chunks(),
+                          fields, **args)
         request.expected = (f"{token} POST {len(body)} {digest(body)}\n"
                             .encode())
         return request
