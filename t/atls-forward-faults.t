@@ -18,8 +18,9 @@ use Test::Atls::Command;
 use Test::Atls::Http qw( parse_responses readable send_all );
 use Test::Atls::LocalServer qw( connection_end message next_answer summary );
 use Test::Atls::Port qw( free_port );
+use Test::Atls::Slow qw( patience );
 
-my $PATIENCE = 30 * ($ENV{TEST_NGINX_SLOW} || 1);
+my $PATIENCE = patience();
 
 my $t = Test::Atls->new(workers => 4);
 

@@ -21,12 +21,13 @@ use Test::Atls::LocalServer qw( connection_end message next_answer summary );
 use Test::Atls::Pattern qw( pattern pattern_md5 );
 use Test::Atls::Port qw( free_port );
 use Test::Atls::Process qw( spawn wait_exit );
+use Test::Atls::Slow qw( patience );
 
 use constant MB => 1 << 20;
 
 my $slow = $ENV{TEST_ASAN} || $ENV{TEST_VALGRIND} || $ENV{TEST_NGINX_SLOW};
 my $LARGE = MB * ($slow ? 10 : 50);
-my $PATIENCE = 30 * ($ENV{TEST_NGINX_SLOW} || 1);
+my $PATIENCE = patience();
 
 my $t = Test::Atls->new(workers => 4);
 

@@ -18,8 +18,9 @@ use Test::Atls::Client;
 use Test::Atls::Http qw( readable send_all );
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Slow qw( patience slow );
 
-my $slow = $ENV{TEST_NGINX_SLOW} || 1;
+my $slow = slow();
 
 my $t = Test::Atls->new();
 
@@ -225,7 +226,7 @@ for my $uri ('/big', '/unbuffered/big') {
 
     my $socket = $c->http_client()->{socket};
 
-    ok(readable($socket, 10), "$uri: the answer has begun");
+    ok(readable($socket, patience()), "$uri: the answer has begun");
     sysread $socket, my $buf, 10_000;
     like($buf, qr/^HTTP\/1\.1 200 /, 'well');
     $c->http_client()->close();
@@ -354,7 +355,8 @@ for my $n (1 .. 8) {
     $c->write_plain(request('GET', '/return', '')
                     . request('GET', '/hang', '', Test => 'second'));
     $c->post_send($c->tls_out());
-    ok(readable($c->http_client()->{socket}, 10), 'the first of two answers');
+    ok(readable($c->http_client()->{socket},
+                patience()), 'the first of two answers');
     $c->http_client()->close();
 
     is(logged('second'), 499, 'the second one is given up');

@@ -18,9 +18,10 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Process qw( spawn wait_exit );
+use Test::Atls::Slow qw( slow );
 use Test::Atls::Stack;
 
-my $SLOW = $ENV{TEST_NGINX_SLOW} || 1;
+my $SLOW = slow();
 my $TIME = $ENV{CHAOS_TIME} || 60;
 my $SEED = defined $ENV{CHAOS_SEED} ? $ENV{CHAOS_SEED} : 1;
 

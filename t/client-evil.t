@@ -15,6 +15,7 @@ use Time::HiRes qw( time );
 
 use Test::Atls;
 use Test::Atls::Lib;
+use Test::Atls::Slow qw( slow );
 
 my $t = Test::Atls->new();
 my $lib = Test::Atls::Lib->new($t);
@@ -113,7 +114,7 @@ sub garbage {
     {
         is(request($path), 'TLS', $path) or diag($r->{text});
         note($r->{text});
-        cmp_ok($r->{time}, '<', $slow ? 30 : 3, 'soon');
+        cmp_ok($r->{time}, '<', $slow ? 30 : 3 * slow(), 'soon');
         cmp_ok($c->command('outer')->{posts}, '<=', 3, 'few POSTs');
     }
 
@@ -136,7 +137,7 @@ sub none {
     for my $path (qw( slow hang )) {
         is(request($path, TIMEOUT => 1000), 'TIMEOUT', $path)
             or diag($r->{text});
-        cmp_ok($r->{time}, '<', $slow ? 30 : 5, 'in time');
+        cmp_ok($r->{time}, '<', $slow ? 30 : 5 * slow(), 'in time');
     }
 
     is(request('hang', IDLE_TIMEOUT => 1000), 'TIMEOUT', 'hang, idle');
@@ -279,7 +280,7 @@ sub fuzz {
 
     for my $seed (1 .. $runs) {
         $names{request("fuzz/$seed", TIMEOUT => 3000)}++;
-        $late++ if $r->{time} > ($slow ? 30 : 4);
+        $late++ if $r->{time} > ($slow ? 30 : 4 * slow());
         last if $r->{name} eq 'gone';
     }
 

@@ -22,10 +22,11 @@ use Test::Atls::Backend;
 use Test::Atls::Http qw( readable send_all );
 use Test::Atls::Outer;
 use Test::Atls::Pattern qw( pattern pattern_md5 );
+use Test::Atls::Slow qw( patience slow );
 use Test::Atls::Stack qw( @STACKS );
 
 my $TYPE = 'application/atls+octet-stream';
-my $SLOW = $ENV{TEST_NGINX_SLOW} || 1;
+my $SLOW = slow();
 
 my $WORKERS = 4;
 my $PARALLEL = 8;
@@ -219,7 +220,7 @@ my $backend = Test::Atls::Backend->start($t, $t->port(1));
 
 my $gate = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 128,
                                  LocalPort => $t->port(5), ReuseAddr => 1,
-                                 Timeout => 10 * $SLOW)
+                                 Timeout => patience())
     or die "gate: $!\n";
 
 for my $stack (@STACKS) {
@@ -1076,7 +1077,7 @@ sub crowded {
     my @port = (port => $small->port(0));
 
     $small->{ports}{$_} = $t->port($_) for 1, 5;
-    configure($small, HANDSHAKE => $SHORT, HTTP => "atls_zone small:32k;
+    configure($small, HANDSHAKE => 5 * $SLOW, HTTP => "atls_zone small:32k;
                                client_header_timeout ${SHORT}s;
                                client_body_timeout ${SHORT}s;");
     $small->run();

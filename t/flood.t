@@ -13,9 +13,10 @@ use Test::Atls;
 use Test::Atls::Client;
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Response;
+use Test::Atls::Slow qw( patience slow );
 
 
-my $slow = $ENV{TEST_NGINX_SLOW} || 1;
+my $slow = $ENV{TEST_NGINX_SLOW} || 1;      # with valgrind: less of all
 
 my $HELLOS = $slow > 1 ? 600 : 10_000;
 my $FEWER = $slow > 1 ? 600 : 2000;
@@ -24,9 +25,8 @@ my $MAX = 50;                       # handshakes in each of them
 my $DRIPS = $slow > 1 ? 40 : 200;
 my $IDLE = 60;
 
-my $HANDSHAKE_TIMEOUT = 4 * $slow;
-my $BODY_TIMEOUT = 2 * $slow;
-my $SESSION_TIMEOUT = 2 * $slow;
+my $HANDSHAKE_TIMEOUT = 4 * slow();
+my $BODY_TIMEOUT = 2 * slow();
 
 my $AT_ONCE = 25;                   # connections, with so many POSTs each
 my $PIPELINED = 20;
@@ -178,6 +178,7 @@ for my $n (1, 2) {
 
     my @owners = map { established(port => $t->port(1), keepalive => 0) }
                  1 .. $DRIPS / 2;
+    my $began = time;
     my @shaking = map { half_open(port => $t->port(1), keepalive => 0) }
                   1 .. $DRIPS / 10;
     my @little = splice @owners, @owners / 2;
@@ -194,17 +195,39 @@ for my $n (1, 2) {
     );
 
     my $failed = '';
+    my $pause = 0;
 
     for (1 .. 5) {
-        sleep 0.2 * $slow;
+        my $from = time;
+
+        sleep 0.2 * slow();
         send_all($_->{socket}, substr $_->{rest}, 0, 1, '') for @drips;
         $failed .= unserved();
+        $pause = time - $from if $pause < time - $from;
     }
 
     is($failed, '', 'slow POSTs: other sessions go on');
-    is(statuses(@owners, @little, @shaking),
-       '409 x ' . (@owners + @little + @shaking),
-       'slow POSTs: their own sessions are in use');
+
+    # unless all that has taken too long
+
+    my ($from, @in_use) = (time, statuses(@shaking), statuses(@owners, @little));
+
+    my $late = time - $began >= $HANDSHAKE_TIMEOUT - 1;
+    my $paused = $pause + time - $from >= $BODY_TIMEOUT - 0.5;
+
+    SKIP: {
+        skip 'some handshakes were given up', 1 if $late || $paused;
+
+        is($in_use[0], '409 x ' . @shaking,
+           'slow POSTs: their own handshakes are in use');
+    }
+
+    SKIP: {
+        skip 'some bodies were given up', 1 if $paused;
+
+        is($in_use[1], '409 x ' . (@owners + @little),
+           'slow POSTs: their own sessions, too');
+    }
 
     my @open = grep { !readable($_->{socket}, 3 * $BODY_TIMEOUT) } @drips;
 
@@ -214,10 +237,17 @@ for my $n (1, 2) {
 
     my $flood = flood($FEWER);
 
-    is($flood->{status}{200}, $WORKERS * $MAX,
-       'slow POSTs: none of their handshakes is left');
+    SKIP: {
+        skip 'some were given up in time for others', 1
+            if $flood->{seconds} >= $HANDSHAKE_TIMEOUT;
 
-    is(statuses(@owners, @shaking), '410 x ' . (@owners + @shaking),
+        is($flood->{status}{200}, $WORKERS * $MAX,
+           'slow POSTs: none of their handshakes is left');
+    }
+
+    push @owners, @shaking unless $late || $paused;
+
+    is(statuses(@owners), '410 x ' . @owners,
        'slow POSTs: a session that has lost bytes is gone');
 
     my @good = grep {
@@ -233,16 +263,24 @@ for my $n (1, 2) {
 
 is(unserved(), '', 'the sessions in use have seen all of it');
 
+# how long it takes to make as many sessions as there will be idle ones
+
+my $began = time;
+
+established() for 1 .. $IDLE;
+
+my $SESSION_TIMEOUT = int(2 * slow() + 2 * (time - $began));
+
 undef @witnesses;
 $t->finish();
 
 
 # another one, whose zone is small
 
-$t = start(SIZE => '64k', MAX => 20_000);
+$t = start(SIZE => '64k', MAX => 20_000, SESSION_TIMEOUT => $SESSION_TIMEOUT);
 
 # Sessions that never send again: a sweep wipes them, though nobody asks for
-# them or for their memory.
+# them or for their memory.  All of them have to be made, and found, before.
 
 SKIP: {
     my ($pid) = $t->workers();
@@ -252,14 +290,13 @@ SKIP: {
     # and one that may be idle for longer
 
     my @idle = map { established(port => $t->port(2)) } 1 .. $IDLE;
+    my $began = time;
     my $patient = established();
 
     is(found($pid, @idle), 2 * $IDLE, 'idle sessions: ids and keys are there');
     is(found($pid, $patient), 2, 'idle sessions: those of another one');
 
-    my $began = time;
-
-    ok($t->wait_for(sub { !found($pid, @idle) }, 3 * $SESSION_TIMEOUT / $slow),
+    ok($t->wait_for(sub { !found($pid, @idle) }, 3 * $SESSION_TIMEOUT),
        'idle sessions: wiped')
         or diag(found($pid, @idle) . ' left');
     cmp_ok(time - $began, '>', $SESSION_TIMEOUT - 1.5,
@@ -322,7 +359,7 @@ sub start {
 
     %set = (HANDSHAKE_TIMEOUT => $HANDSHAKE_TIMEOUT,
             BODY_TIMEOUT => $BODY_TIMEOUT,
-            SESSION_TIMEOUT => $SESSION_TIMEOUT, %set);
+            SESSION_TIMEOUT => 10, %set);
 
     my $text = $conf;
 
@@ -342,7 +379,7 @@ sub client {
 
     # the secret of what the client sends
 
-    $c = Test::Atls::Client->new(port => $t->port(0), timeout => 20, @_,
+    $c = Test::Atls::Client->new(port => $t->port(0), @_,
         setup => sub {
             my ($ctx) = @_;
 
@@ -500,7 +537,7 @@ sub answers {
     while (@answers < $n) {
 
         if (!$r->done()) {
-            readable($s, 20 * $slow) && sysread $s, my $bytes, 65536 or last;
+            readable($s, patience()) && sysread $s, my $bytes, 65536 or last;
             $r->feed($bytes);
             next;
         }
@@ -563,7 +600,7 @@ sub forgotten {
     return $t->wait_for(sub {
         sleep 0.2;
         waiting($t->{flood}) =~ /^410 expired x \d+$/;
-    }, 3 * $HANDSHAKE_TIMEOUT / $slow);
+    }, 3 * $HANDSHAKE_TIMEOUT);
 }
 
 

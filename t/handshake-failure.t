@@ -15,9 +15,10 @@ use Time::HiRes qw( sleep );
 use Test::Atls;
 use Test::Atls::Client;
 use Test::Atls::Http qw( send_all );
+use Test::Atls::Slow qw( slow );
 
 my $t = Test::Atls->new();
-my $short = 0.3 * ($ENV{TEST_NGINX_SLOW} || 1);
+my $short = 0.3 * slow();
 
 $t->make_cert('localhost');
 $t->make_cert('ca', is_ca => 1);

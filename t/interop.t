@@ -16,6 +16,7 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Backend;
 use Test::Atls::Pattern qw( pattern pattern_md5 );
+use Test::Atls::Slow qw( patience );
 
 use constant {
     LARGE => 10_000_000,
@@ -264,7 +265,7 @@ sub execute {
     my (@command) = @_;
 
     my ($out, $err) = map { $t->path($_) } 'interop.out', 'interop.err';
-    my $limit = 60 * ($ENV{TEST_NGINX_SLOW} || 1);
+    my $limit = patience();
     my $line = join ' ', map { "'" . s/'/'\\''/gr . "'" } 'timeout', $limit,
                                                           @command;
 

@@ -18,6 +18,7 @@ use Test::Atls::Backend;
 use Test::Atls::Client;
 use Test::Atls::Http qw( http_connect parse_responses readable send_all );
 use Test::Atls::Pattern qw( pattern pattern_md5 );
+use Test::Atls::Slow qw( patience );
 
 my $type = 'application/atls+octet-stream';
 my $large = 1 << 20;
@@ -255,14 +256,14 @@ for my $sent ("$type; charset=utf-8", "$type;a=\"b; c\"", "$type ;x=1",
                  'Cookie: atls=' . $c->cookie(), 'Expect: 100-continue',
                  'Content-Length: ' . length $record, '', '');
 
-    ok(readable($s, 10), 'an interim answer');
+    ok(readable($s, patience()), 'an interim answer');
     sysread $s, my $interim, 4096;
     is($interim, "HTTP/1.1 100 Continue\r\n\r\n", 'which asks to go on');
 
     send_all($s, $record);
 
     my $r = Test::Atls::Response->new();
-    while (readable($s, 10) && sysread $s, my $buf, 65536) {
+    while (readable($s, patience()) && sysread $s, my $buf, 65536) {
         last if $r->feed($buf);
     }
 

@@ -16,11 +16,12 @@ use Test::Atls::Http qw( send_all );
 use Test::Atls::OuterCurl;
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Slow qw( patience );
 
 
 my $SIZE = 3 << 20;
 my $LARGE = ($ENV{TEST_NGINX_SLOW} || 1) > 1 ? 4 << 20 : 30 << 20;
-my $PATIENCE = 60 * ($ENV{TEST_NGINX_SLOW} || 1);
+my $PATIENCE = patience();
 
 my $t = Test::Atls->new(workers => 3);
 

@@ -17,9 +17,10 @@ use Test::Atls::Http qw( readable send_all );
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Process qw( asleep );
 use Test::Atls::Response;
+use Test::Atls::Slow qw( patience );
 
 
-my $PATIENCE = 30 * ($ENV{TEST_NGINX_SLOW} || 1);
+my $PATIENCE = patience();
 my $SIZE = 200_000;
 my $MAX = 400_000;
 

@@ -14,10 +14,11 @@ use Test::Atls::Elsewhere qw( connect_to );
 use Test::Atls::Http qw( readable send_all );
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Slow qw( patience );
 
 
 my $SIZE = 8 << 20;
-my $PATIENCE = 60 * ($ENV{TEST_NGINX_SLOW} || 1);
+my $PATIENCE = patience();
 
 my $t = Test::Atls->new(workers => 2);
 

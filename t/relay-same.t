@@ -14,9 +14,10 @@ use Test::Atls::Elsewhere qw( connect_to );
 use Test::Atls::Http qw( readable send_all );
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Response;
+use Test::Atls::Slow qw( patience );
 
 
-my $PATIENCE = 30 * ($ENV{TEST_NGINX_SLOW} || 1);
+my $PATIENCE = patience();
 
 # locations: what is in them
 

@@ -16,9 +16,10 @@ use Test::Atls::Elsewhere qw(
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Process qw( asleep );
 use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Slow qw( patience );
 
 
-my $PATIENCE = 30 * ($ENV{TEST_NGINX_SLOW} || 1);
+my $PATIENCE = patience();
 
 my $t = Test::Atls->new(workers => 2);
 

@@ -11,6 +11,7 @@ use Test::Atls::Backend;
 use Test::Atls::Client;
 use Test::Atls::Process qw( alive wait_exit );
 use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Slow qw( patience );
 
 
 my $CLIENTS = 6;
@@ -78,7 +79,7 @@ $t->plan(2 + 3 + 2)->run();
 
     $t->write_file('stop', '');
 
-    my @failed = grep { wait_exit($_, 60) != 0 } @pids;
+    my @failed = grep { wait_exit($_, 5 * patience()) != 0 } @pids;
 
     is(scalar @failed, 0, 'no request failed')
         or diag(map { $t->read_file($_) } map { "failed-$_" } 1 .. $CLIENTS);

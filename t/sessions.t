@@ -18,9 +18,10 @@ use Test::Atls::Backend;
 use Test::Atls::Client;
 use Test::Atls::Outer;
 use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Slow qw( slow );
 
 my $t = Test::Atls->new();
-my $timeout = ($ENV{TEST_NGINX_SLOW} || 1) > 1 ? 6 : 2;
+my $timeout = 2 * slow();
 
 $t->make_cert('localhost');
 

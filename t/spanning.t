@@ -16,12 +16,13 @@ use Test::Atls::Pattern qw( pattern pattern_md5 );
 use Test::Atls::Process qw( alive );
 use Test::Atls::Relay;
 use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Slow qw( patience slow );
 
 
 my $MB = 1 << 20;
 
-my $slow = $ENV{TEST_NGINX_SLOW} || 1;
-my $upload = $slow > 1 ? 16 : 256;
+my $slow = slow();
+my $upload = ($ENV{TEST_NGINX_SLOW} || 1) > 1 ? 16 : 256;
 
 my $t = Test::Atls->new(workers => 4);
 
@@ -511,7 +512,7 @@ sub slow_post {
     send_all($s, $record);
 
     my $r = Test::Atls::Response->new(method => 'POST');
-    while (!$r->done() && readable($s, 10 * $slow)) {
+    while (!$r->done() && readable($s, patience())) {
         sysread $s, my $bytes, 65536 or last;
         $r->feed($bytes);
     }

@@ -16,6 +16,7 @@ use Test::Atls;
 use Test::Atls::Client;
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Outer;
+use Test::Atls::Slow qw( patience );
 
 my $type = 'application/atls+octet-stream';
 my $unknown = 'A' x 22;
@@ -241,7 +242,7 @@ for my $name (sort keys %flights) {
 
     send_all($other, substr $record, $half);
     $r = Test::Atls::Response->new();
-    while (readable($other, 10) && sysread $other, my $buf, 4096) {
+    while (readable($other, patience()) && sysread $other, my $buf, 4096) {
         last if $r->feed($buf);
     }
     is($r->status(), 200, 'the first one is answered');

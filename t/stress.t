@@ -11,6 +11,7 @@ use Time::HiRes qw( sleep time );
 use Test::Atls;
 use Test::Atls::Client;
 use Test::Atls::Process qw( alive wait_exit );
+use Test::Atls::Slow qw( patience slow );
 
 
 my $slow = $ENV{TEST_NGINX_SLOW} || 1;
@@ -43,8 +44,8 @@ http {
 EOC
 
 my $port = $backend->port(0);
-my $timeout = 5 * $slow;
-my $patience = 10 * $slow;
+my $timeout = 5 * slow();
+my $patience = 10 * slow();
 
 my $t = Test::Atls->new(workers => 8);
 
@@ -150,7 +151,7 @@ $t->plan(2 + 3 + 6)->run();
         or diag($kills . ' kills, ' . @failed . ' failures');
     is(join("\n", grep { !/^(?:handshake|request): (?:lost|410) / } @failed),
        '', 'kills: each is told, or its connection is lost');
-    is(join("\n", grep { / (\d+\.\d+) s$/ && $1 > 5 * $slow } @failed), '',
+    is(join("\n", grep { / (\d+\.\d+) s$/ && $1 > 5 * slow() } @failed), '',
        'kills: quickly');
 
     diag(scalar(@failed) . " sessions of $SESSIONS lost with $kills workers")
@@ -267,7 +268,7 @@ sub results {
     my ($part, @pids) = @_;
 
     for my $pid (@pids) {
-        wait_exit($pid, 300 * $slow);
+        wait_exit($pid, 5 * patience());
         $t->stop_daemon($pid);
     }
 

@@ -14,6 +14,7 @@ use Test::More;
 use Time::HiRes qw( sleep time );
 
 use Test::Atls;
+use Test::Atls::Slow qw( slow );
 use Test::Atls::Stack qw( @STACKS );
 
 my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
@@ -21,7 +22,7 @@ my @CLIENTS = map { my $stack = $_; map { "$stack, $_" } @PROTOCOLS } @STACKS;
 
 my $WORKERS = 4;
 my $MANY = 16;                      # resumptions of each client
-my $SHORT = 2 * ($ENV{TEST_NGINX_SLOW} || 1);   # lifetimes, in seconds
+my $SHORT = 2 * slow();             # lifetimes, in seconds
 my $REST = 2 * $SHORT;
 
 # "reuseport": so that each worker has its share of the connections.  The first
@@ -352,7 +353,12 @@ sub rotation {
     my $r = Test::Atls->new(workers => $WORKERS);
     my (%names, %sessions, %before);
 
-    configure($r, HTTP => "atls_session_lifetime ${SHORT}s;");
+    # for as long as it takes to do all that is to be done with one, twice
+
+    my $lasts = $SHORT + int(2 * seconds(sub { all_reused($t, {}, sessions($t))
+                                               for 1 .. 4 }));
+
+    configure($r, HTTP => "atls_session_lifetime ${lasts}s;");
     $r->run();
 
     # the first two come and go at once
@@ -363,7 +369,7 @@ sub rotation {
 
         $names{substr ticket($_, $sessions{$_}), 0, 16} = 1 for @CLIENTS;
         return keys %names > 2;
-    }, 4 * $SHORT);
+    }, 4 * $lasts);
 
     cmp_ok(scalar keys %names, '>', 2, 'keys change by themselves');
     is(join('', map { all_reused($r, {}, %sessions) } 1 .. 3),
@@ -374,6 +380,16 @@ sub rotation {
        'for another ticket, too');
 
     $r->finish();
+}
+
+
+sub seconds {
+    my ($code) = @_;
+
+    my $began = time;
+    $code->();
+
+    return time - $began;
 }
 
 

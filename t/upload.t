@@ -13,9 +13,10 @@ use Test::Atls;
 use Test::Atls::Client;
 use Test::Atls::Http qw( readable send_all );
 use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Slow qw( patience );
 
 
-my $PATIENCE = 10 * ($ENV{TEST_NGINX_SLOW} || 1);
+my $PATIENCE = patience();
 
 my $t = Test::Atls->new(workers => 1);
 

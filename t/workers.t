@@ -13,6 +13,7 @@ use Test::Atls::Backend;
 use Test::Atls::Client;
 use Test::Atls::Process qw( alive wait_exit );
 use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Slow qw( patience slow );
 
 
 my $slow = $ENV{TEST_NGINX_SLOW} || 1;
@@ -20,7 +21,7 @@ my $slow = $ENV{TEST_NGINX_SLOW} || 1;
 my @WORKERS = $slow > 1 ? (2, 6) : (2, 6, 1, 4);    # after 4 of them
 my $CLIENTS = 4;
 my $EACH = 6;
-my $TIMEOUT = 3 * $slow;
+my $TIMEOUT = 3 * slow();
 
 my $location = <<'EOC';
         location /.well-known/atls {
@@ -106,7 +107,7 @@ Test::Atls::Backend->start($t, $t->port(1));
 
     $t->write_file('stop', '');
 
-    my @failed = grep { wait_exit($_, 60 * $slow) != 0 } @pids;
+    my @failed = grep { wait_exit($_, 5 * patience()) != 0 } @pids;
 
     is(scalar @failed, 0, 'workers come and go: nothing fails')
         or diag(map { $t->read_file("failed-$_") } 1 .. $CLIENTS);

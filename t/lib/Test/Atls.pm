@@ -25,7 +25,8 @@ package Test::Atls;
 #                         stands for the directory of reports
 #     TEST_NGINX_DEBUG    error_log at level debug
 #     TEST_NGINX_LEAVE    keep the directory, and say where it is
-#     TEST_NGINX_SLOW     how much slower than usual nginx runs (valgrind)
+#     TEST_NGINX_SLOW     how much slower than usual nginx runs (valgrind), at
+#                         least: see Test::Atls::Slow
 
 use strict;
 use warnings;
@@ -46,11 +47,12 @@ use Test::Atls::Port qw( free_port );
 use Test::Atls::Process qw(
     alive asleep group group_alive spawn stop_process wait_exit
 );
+use Test::Atls::Slow qw( patience slow );
 
 our @EXPORT = qw( http_raw );
 
 my $ROOT = abs_path(dirname(__FILE__) . '/../../..');
-my $SLOW = $ENV{TEST_NGINX_SLOW} || 1;
+my $SLOW = slow();
 
 my @instances;
 
@@ -281,7 +283,7 @@ sub config_error {
                                   { stderr => $self->path('config-test.out'),
                                     error_log => 'config-test.log',
                                     leaks => 1 });
-    my $status = wait_exit($pid, 30 * $SLOW);
+    my $status = wait_exit($pid, patience());
 
     return '' if defined $status && $status == 0;
     return $self->read_file('config-test.out')
@@ -377,18 +379,18 @@ sub stop {
 
     if ($self->{pid}) {
         my $pid = delete $self->{pid};
-        my $how = stop_process($pid, $args{signal} || 'QUIT', 10 * $SLOW);
+        my $how = stop_process($pid, $args{signal} || 'QUIT', 20 * $SLOW);
 
         $self->_fault("nginx had to be stopped by SIG$how") if $how;
         push @{$self->{groups}}, $pid;
     }
 
     for my $group (splice @{$self->{groups} || []}) {
-        next unless group_alive($group, 1 * $SLOW);
+        next unless group_alive($group, 5 * $SLOW);
 
         $self->_fault("processes of nginx $group were left");
         kill 'KILL', -$group;
-        group_alive($group, 5);
+        group_alive($group, patience());
     }
 
     return $self;
@@ -460,10 +462,10 @@ sub run_daemon {
 sub stop_daemon {
     my ($self, $pid) = @_;
 
-    stop_process($pid, 'TERM', 5);
+    stop_process($pid, 'TERM', 5 * $SLOW);
     if (group_alive($pid, 0)) {
         kill 'KILL', -$pid;
-        group_alive($pid, 5);
+        group_alive($pid, patience());
     }
     @{$self->{daemons}} = grep { $_ != $pid } @{$self->{daemons}};
 }
@@ -478,12 +480,14 @@ sub stop_daemons {
 }
 
 
-# waiting
+# Waits for a condition, which the test has failed without: for as long as it
+# may take on the slowest machine, or longer.
 
 sub wait_for {
     my ($self, $condition, $seconds) = @_;
 
-    my $until = time + ($seconds || 5) * $SLOW;
+    my $limit = ($seconds || 0) * $SLOW;
+    my $until = time + ($limit > patience() ? $limit : patience());
 
     until ($condition->()) {
         return 0 if time > $until;

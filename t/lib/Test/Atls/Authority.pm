@@ -12,6 +12,7 @@ use strict;
 use warnings;
 
 use Test::Atls::Process qw( spawn wait_exit );
+use Test::Atls::Slow qw( patience );
 
 
 # The arguments are those of Test::Atls::Cert; ca => another one's name makes
@@ -120,7 +121,7 @@ sub _openssl {
 
     my $out = $self->_file('openssl.out');
     my $pid = spawn({ stderr => $out }, 'openssl', @args);
-    my $status = wait_exit($pid, 30);
+    my $status = wait_exit($pid, patience());
     my $text = $self->{t}->read_file($out);
 
     die "openssl @args:\n$text" if !defined $status || $status;

@@ -40,7 +40,7 @@ Net::SSLeay::randomize();
 # outer:  uri => '/.well-known/atls', outer => 'http11' | 'http10' |
 #         'http11-chunked' | 'h2' | 'h3', tls => 1, keepalive => 0 for a TCP
 #         connection for each POST, type => media type, headers => { ... },
-#         host_header => 'localhost', local => source address, timeout => 10,
+#         host_header => 'localhost', local => source address, timeout => 60,
 #         proxy => port of one that speaks CONNECT
 # inner:  protocol => 'TLSv1.3' (both bounds; or min => , max => ),
 #         ciphers => TLS 1.2 list, ciphersuites => TLS 1.3 list, groups => ,

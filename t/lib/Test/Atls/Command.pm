@@ -23,8 +23,9 @@ use Test::More ();
 
 use Test::Atls::Lib;
 use Test::Atls::Process qw( wait_exit );
+use Test::Atls::Slow qw( patience );
 
-my $PATIENCE = 120 * ($ENV{TEST_NGINX_SLOW} || 1);
+my $PATIENCE = 2 * patience();
 my $FAULT = 99;                 # exit status of sanitizers and valgrind
 
 

@@ -22,12 +22,13 @@ use Time::HiRes qw( time );
 use Test::Atls::Client;
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Response;
+use Test::Atls::Slow qw( slow );
 
 our @EXPORT_OK = qw( request );
 
 use constant PATIENCE => 3;     # requests without an answer
 
-my $SLOW = $ENV{TEST_NGINX_SLOW} || 1;
+my $SLOW = slow();
 
 
 # atls =>, tls => ports; client => { } for Test::Atls::Client; timeout =>

@@ -20,8 +20,9 @@ use Time::HiRes qw( time );
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Http2Stream;
 use Test::Atls::Response;
+use Test::Atls::Slow qw( patience );
 
-my $PATIENCE = 20 * ($ENV{TEST_NGINX_SLOW} || 1);
+my $PATIENCE = patience();
 
 
 sub new {

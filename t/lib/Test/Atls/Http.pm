@@ -12,6 +12,7 @@ use Socket qw( IPPROTO_TCP TCP_NODELAY );
 use Time::HiRes qw( time );
 
 use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Slow qw( patience slow );
 
 our @EXPORT_OK = qw( http_connect http_raw parse_responses readable
                      send_all );
@@ -58,7 +59,7 @@ sub _connect {
 
     $port = $args{proxy} if $args{proxy};
     my $s = IO::Socket::IP->new(PeerAddr => $host, PeerPort => $port,
-                                Timeout => 10, @local)
+                                Timeout => patience(), @local)
         or die "can't connect to port $port: $!\n";
 
     setsockopt $s, IPPROTO_TCP, TCP_NODELAY, 1;
@@ -77,7 +78,7 @@ sub _tunnel {
     send_all($s, "CONNECT $host:$port HTTP/1.1\r\nHost: $host:$port\r\n\r\n");
 
     until ($answer =~ /\r\n\r\n/) {
-        readable($s, 10) && $s->sysread($answer, 4096, length $answer)
+        readable($s, patience()) && $s->sysread($answer, 4096, length $answer)
             or die "no answer to CONNECT\n";
     }
 
@@ -127,7 +128,7 @@ sub http_raw {
     my ($port, $bytes, %args) = @_;
 
     my $s = http_connect($port, %args);
-    my $until = time + ($args{timeout} || 10) * ($ENV{TEST_NGINX_SLOW} || 1);
+    my $until = time + ($args{timeout} || 20) * slow();
     my $got = '';
 
     send_all($s, $bytes);

@@ -17,10 +17,11 @@ use Socket qw( MSG_PEEK );
 use Test::Atls::Http qw( http_connect http_raw parse_responses readable
                          send_all );
 use Test::Atls::Process qw( alive );
+use Test::Atls::Slow qw( patience );
 
 our @EXPORT_OK = qw( connection_end message next_answer summary );
 
-my $PATIENCE = 30 * ($ENV{TEST_NGINX_SLOW} || 1);
+my $PATIENCE = patience();
 
 
 # With --listen in the arguments it is that one, else a free port.

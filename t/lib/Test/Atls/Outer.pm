@@ -11,15 +11,16 @@ use warnings;
 
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Response;
+use Test::Atls::Slow qw( slow );
 
 
 # new(port =>, uri =>, version => 'http10' | 'http11' | 'http11-chunked',
-#     tls =>, keepalive => 1, timeout => 10, ... for http_connect())
+#     tls =>, keepalive => 1, timeout => 60, ... for http_connect())
 
 sub new {
     my ($class, %args) = @_;
 
-    return bless { version => 'http11', keepalive => 1, timeout => 10,
+    return bless { version => 'http11', keepalive => 1, timeout => 60,
                    method => 'POST', host_header => 'localhost', %args },
                  $class;
 }
@@ -116,8 +117,7 @@ sub receive {
 
     my $r = Test::Atls::Response->new(method => $self->{method},
                                       on_body => $options{on_body});
-    my $timeout = ($options{timeout} || $self->{timeout})
-                  * ($ENV{TEST_NGINX_SLOW} || 1);
+    my $timeout = ($options{timeout} || $self->{timeout}) * slow();
     my $s = $self->{socket};
 
     until ($r->done()) {

@@ -9,6 +9,7 @@ use warnings;
 use File::Temp qw( tempdir );
 
 use Test::Atls::Response;
+use Test::Atls::Slow qw( slow );
 
 my %VERSIONS = (
     h2 => [ '--http2-prior-knowledge' ],
@@ -47,7 +48,7 @@ sub send {
         qw( curl --silent --no-buffer --insecure ), @$version,
         $self->_proxy(),
         '-X', $self->{method}, '--max-time',
-        $self->{timeout} * ($ENV{TEST_NGINX_SLOW} || 1),
+        $self->{timeout} * slow(),
         '--data-binary', '@' . $self->_body_file($body),
         '--dump-header', "$self->{dir}/head", '--output', '-',
         ($self->{local} ? ('--interface', $self->{local}) : ()),
