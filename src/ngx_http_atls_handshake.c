@@ -555,6 +555,13 @@ ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs, int n,
 }
 
 
+ngx_http_atls_target_t *
+ngx_http_atls_handshake_target(ngx_http_atls_handshake_t *hs)
+{
+    return &hs->target;
+}
+
+
 ngx_str_t
 ngx_http_atls_handshake_early_data(ngx_http_atls_handshake_t *hs)
 {

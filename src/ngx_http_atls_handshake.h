@@ -48,6 +48,14 @@ void ngx_http_atls_handshake_attach(ngx_http_atls_handshake_t *hs,
 ngx_int_t ngx_http_atls_handshake_feed(ngx_http_atls_handshake_t *hs,
     ngx_http_atls_body_t *body, ngx_log_t *log);
 
+/*
+ * What the session of early data goes by, wherever it comes to: its client has
+ * been let in there.
+ */
+
+ngx_http_atls_target_t *ngx_http_atls_handshake_target(
+    ngx_http_atls_handshake_t *hs);
+
 /* The early data, in the handshake's memory. */
 
 ngx_str_t ngx_http_atls_handshake_early_data(ngx_http_atls_handshake_t *hs);

@@ -640,7 +640,7 @@ ngx_http_atls_post_early(ngx_http_atls_post_t *post)
         return NGX_ERROR;
     }
 
-    ngx_http_atls_post_target(post);
+    post->target = *ngx_http_atls_handshake_target(post->handshake);
 
     data = ngx_http_atls_handshake_early_data(post->handshake);
 
@@ -696,7 +696,7 @@ ngx_http_atls_post_open(ngx_http_atls_post_t *post)
 
     last = !ngx_http_atls_identity_valid(session, post->target.tls);
 
-    if (session->inner) {
+    if (session->inner || post->inner) {
 
         /* a request that is in progress may end, its session then does */
 
@@ -712,9 +712,7 @@ ngx_http_atls_post_open(ngx_http_atls_post_t *post)
 
         return NGX_HTTP_ATLS_GONE;
 
-    } else if (post->inner == NULL
-               && ngx_http_atls_inner_reserve(post) != NGX_OK)
-    {
+    } else if (ngx_http_atls_inner_reserve(post) != NGX_OK) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 

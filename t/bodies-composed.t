@@ -46,6 +46,8 @@ $t->write_file('files/page', join "\n", map { qq(<!--# $_ -->) }
 $t->write_file('files/nested-page',
                '(<!--# include virtual="/plain/some" -->)' x 3);
 
+my $app = 'http://127.0.0.1:%%PORT_2%%';
+
 # name => directives; each is asked for /NAME, or for what it says
 
 my %locations = (
@@ -65,16 +67,17 @@ my %locations = (
     'rewritten'      => 'rewrite ^ /plain/large last;',
     'broken'         => 'rewrite ^ /some break;',
     'if'             => 'if ($request_method = GET) { rewrite ^ /some break; }',
-    'recursive'      => 'recursive_error_pages on; error_page 404 = /not-found;',
+    'recursive'      => 'recursive_error_pages on;
+                         error_page 404 = /not-found;',
     'gateway'        => 'proxy_pass http://127.0.0.1:%%PORT_3%%;
                          error_page 502 /error;',
     'gateway-name'   => 'proxy_pass http://127.0.0.1:%%PORT_3%%;
                          error_page 502 = @file;',
     'intercepted'    => 'proxy_pass http://127.0.0.1:%%PORT_2%%/status?code=404;
                          proxy_intercept_errors on; error_page 404 /error;',
-    'accel'          => 'proxy_pass http://127.0.0.1:%%PORT_2%%/accel?to=/secret/large;',
-    'accel-range'    => 'proxy_pass http://127.0.0.1:%%PORT_2%%/accel?to=/secret/large;',
-    'accel-name'     => 'proxy_pass http://127.0.0.1:%%PORT_2%%/accel?to=@file;',
+    'accel'          => "proxy_pass $app/accel?to=/secret/large;",
+    'accel-range'    => "proxy_pass $app/accel?to=/secret/large;",
+    'accel-name'     => "proxy_pass $app/accel?to=\@file;",
     'mirrored'       => 'mirror /proxied/echo; try_files /large =404;',
     'mapped'         => 'charset koi8-r; source_charset windows-1251;
                          override_charset on; charset_types *;

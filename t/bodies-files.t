@@ -57,7 +57,8 @@ my @reading = (
     [ 'aio',                'aio on; directio 512;', 'file-aio' ],
     [ 'sendfile-aio',       'aio on; directio 512; sendfile on;', 'file-aio' ],
     [ 'slice',              'slice 32k; sendfile on;', 'http_slice_module' ],
-    [ 'not-modified',       'if_modified_since before; etag off; sendfile on;' ],
+    [ 'not-modified',       'if_modified_since before; etag off;
+                             sendfile on;' ],
     [ 'trailer',            'add_trailer X-End $status; sendfile on;' ],
 );
 

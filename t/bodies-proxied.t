@@ -348,7 +348,8 @@ sub fastcgi {
 
     same('FastCGI, late', $uri, {}, md5 => pattern_md5($late),
          late => spooled($uri));
-    same('FastCGI', '/fastcgi/?size=1000000', {}, md5 => pattern_md5(1_000_000));
+    same('FastCGI', '/fastcgi/?size=1000000', {},
+         md5 => pattern_md5(1_000_000));
 
     for my $what (qw( MISS HIT )) {
         same("FastCGI, $what", '/fastcgi-cache/?size=1000000', {},

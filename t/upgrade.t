@@ -85,7 +85,7 @@ EOC
 my @protocols = qw( TLSv1.3 TLSv1.2 );
 my @outer = qw( http11 h2 );
 
-$t->plan(@protocols * (44 * @outer + 20) + 48)->run();
+$t->plan(@protocols * (44 * @outer + 20) + 54)->run();
 
 my $echo = Test::Atls::Echo->start($t, $t->port(1));
 my ($protocol, $outer, $name, $c, $d, $uri);
@@ -333,14 +333,12 @@ sub whole_posts {
     # a tunnel over several: by turns
 
     client();
-    $got = $c->request(upgrade('/echo'));
-    $got .= polled(sub { $_[0] =~ /\r\n\r\n/ }) unless $got =~ /\r\n\r\n/;
-    like($got, qr!^HTTP/1\.1 101 .*\r\n\r\n\z!s, "$name, several: 101");
+    like(by_turns(upgrade('/echo')), qr!^HTTP/1\.1 101 .*\r\n\r\n\z!s,
+         "$name, several: 101");
 
     for my $turn (1 .. 3) {
-        $got = $c->request("turn $turn\n");
-        $got .= polled(sub { "$got$_[0]" =~ /\n/ });
-        is($got, "turn $turn\n", "$name, several: turn $turn");
+        is(by_turns("turn $turn\n"), "turn $turn\n",
+           "$name, several: turn $turn");
     }
 
     ok($c->close_notify(), "$name, several: an answer to close_notify");
@@ -448,6 +446,7 @@ sub reloaded {
 
     %workers = map { $_ => 1 } $t->workers();
     $t->reload();
+    $workers{$_} = 1 for $t->workers();
 
     echoed('after', 'after');
     $d->close_notify();
@@ -455,14 +454,50 @@ sub reloaded {
     backend_ended('open POST', 11);
     $d->cut();
 
+    # by turns: who waits between two POSTs is found where it was
+
+    client();
+    by_turns(upgrade('/echo'));
+    $t->reload();
+    is(by_turns("after\n"), "after\n", 'reload, several POSTs: echo');
+    $c->close_notify();
+    $c->read_plain();
+    ok($c->closed(), 'reload, several POSTs: close_notify');
+    backend_ended('several POSTs', 6);
+
     ok($t->wait_for(sub { !grep { alive($_) } keys %workers }, 20),
        'reload: old workers end');
+}
+
+
+# A POST, and such as ask for what comes later: up to an empty line, or a line.
+
+sub by_turns {
+    my ($bytes) = @_;
+
+    my $got = $c->request($bytes);
+    my $enough = $bytes =~ /\r\n\r\n\z/ ? qr/\r\n\r\n/ : qr/\n/;
+
+    return $got . ($got =~ $enough ? ''
+                                   : polled(sub { "$got$_[0]" =~ $enough }));
 }
 
 
 sub worker_dies {
     $t->allow_log(qr/exited on signal 9/);
     $name = 'death';
+
+    # one that waits between two POSTs
+
+    client();
+    by_turns(upgrade('/echo'));
+    kill 'KILL', $_ for $t->workers();
+    backend_ended('several POSTs', 0);
+    ok($t->wait_for(sub { $t->workers() == 4 }, 20), 'death: new workers');
+    is($c->post('')->status(), 410, 'death, several POSTs: no session');
+
+    # one in a POST
+
     connected('/echo', 'open POST');
     echoed('before', 'before');
 

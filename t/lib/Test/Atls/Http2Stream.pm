@@ -120,9 +120,11 @@ sub _read_frame {
 
     if ($type == DATA) {
         $cb->($payload);
-        send_all($self->{socket},
-                 join '', map { _frame(UPDATE, 0, $_, pack 'N', length $payload) }
-                          0, 1) if $payload ne '';
+        my $more = pack 'N', length $payload;
+
+        send_all($self->{socket}, _frame(UPDATE, 0, 0, $more)
+                                  . _frame(UPDATE, 0, 1, $more))
+            if $payload ne '';
 
     } elsif ($type == HEADERS) {
 
