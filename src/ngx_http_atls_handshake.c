@@ -908,6 +908,13 @@ ngx_http_atls_handshake_raw(ngx_ssl_conn_t *ssl)
 }
 
 
+ngx_log_t *
+ngx_http_atls_handshake_log(ngx_ssl_conn_t *ssl)
+{
+    return ngx_http_atls_handshake_get(ssl)->connection.log;
+}
+
+
 ngx_shm_zone_t *
 ngx_http_atls_handshake_zone(ngx_ssl_conn_t *ssl)
 {

@@ -111,6 +111,10 @@ void ngx_http_atls_handshake_free(ngx_http_atls_handshake_t *hs);
 int ngx_http_atls_handshake_client_hello(ngx_ssl_conn_t *ssl, int *ad,
     void *arg);
 
+/* The log of the handshake of an SSL. */
+
+ngx_log_t *ngx_http_atls_handshake_log(ngx_ssl_conn_t *ssl);
+
 /*
  * The configuration that the handshake of an SSL goes by, which is another one
  * as soon as its ClientHello asks for another server; its zone; and the policy

@@ -440,13 +440,10 @@ ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl, SSL_SESSION *session,
     const unsigned char *name, size_t len, SSL_TICKET_STATUS status, void *arg)
 {
     time_t                     left;
-    ngx_connection_t          *c;
     ngx_http_atls_ticket_t     ticket;
     ngx_http_atls_loc_conf_t  *alcf;
 
-    c = ngx_ssl_get_connection(ssl);
-
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_http_atls_handshake_log(ssl), 0,
                    "atls ticket opened: %d", (int) status);
 
     /* in TLS 1.3 an empty one is an error, which this does not hide */
@@ -465,7 +462,7 @@ ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl, SSL_SESSION *session,
     }
 
     if (left <= 0) {
-        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0,
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ngx_http_atls_handshake_log(ssl), 0,
                        "atls ticket is of another policy, or too old");
 
         return SSL_TICKET_RETURN_IGNORE_RENEW;
@@ -533,7 +530,6 @@ ngx_http_atls_ticket_left(ngx_http_atls_loc_conf_t *alcf,
 static int
 ngx_http_atls_ticket_early_data(ngx_ssl_conn_t *ssl, void *arg)
 {
-    ngx_connection_t          *c;
     ngx_http_atls_ticket_t     ticket;
     ngx_http_atls_loc_conf_t  *alcf;
 
@@ -547,9 +543,8 @@ ngx_http_atls_ticket_early_data(ngx_ssl_conn_t *ssl, void *arg)
         return 1;
     }
 
-    c = ngx_ssl_get_connection(ssl);
-
-    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "atls early data refused");
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ngx_http_atls_handshake_log(ssl), 0,
+                   "atls early data refused");
 
     return 0;
 }

@@ -1,0 +1,67 @@
+#!/usr/bin/perl
+
+# The module compiles, without warnings, for an nginx that is built without some
+# of the things that the one here has.
+
+use strict;
+use warnings;
+
+use Cwd qw( abs_path );
+use FindBin;
+
+use Test::More;
+
+my $root = abs_path("$FindBin::Bin/..");
+my $tree = "$root/build/nginx";
+
+plan skip_all => 'nothing here depends on how nginx runs'
+    if $ENV{TEST_ASAN} || $ENV{TEST_VALGRIND};
+
+plan skip_all => 'build/ is not built' unless -e "$tree/objs/Makefile";
+
+# nginx's own headers take these from the command line
+
+my @options = (
+    [ 'NGX_DEBUG' ],
+    [ 'NGX_PCRE' ],
+    [ 'NGX_HAVE_INET6', 'NGX_STAT_STUB', 'NGX_THREADS' ],
+    [ 'NGX_HTTP_V2', 'NGX_HTTP_V3', 'NGX_HTTP_DAV', 'NGX_HTTP_CACHE' ],
+);
+
+plan tests => @options + 1;
+
+
+# A variable of nginx's Makefile, which may be of several lines.
+
+my $makefile = do {
+    open my $fh, '<', "$tree/objs/Makefile" or die "objs/Makefile: $!\n";
+    local $/;
+    <$fh>;
+};
+
+sub variable {
+    my ($name) = @_;
+
+    my ($value) = $makefile =~ /^\Q$name\E\s*=\s*((?:.*\\\n)*.*)$/m
+        or die "no $name in objs/Makefile\n";
+
+    return $value =~ s/\\\n//gr;
+}
+
+
+sub compile {
+    my (@without) = @_;
+
+    my $command = join ' ', "cd $tree &&", variable('CC'), variable('CFLAGS'),
+                  '-fsyntax-only', variable('ALL_INCS'),
+                  map({ "-D$_=0" } @without), "$root/*.c", "$root/src/*.c";
+
+    my $out = `$command 2>&1`;
+    my $name = @without ? 'without ' . join(', ', @without) : 'as it is';
+
+    is($?, 0, $name) or diag($out);
+}
+
+
+compile();
+compile(@$_) for @options;
