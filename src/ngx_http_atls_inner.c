@@ -647,6 +647,7 @@ ngx_http_atls_inner_lingers(ngx_http_atls_inner_t *inner)
  * request that is not received to its end waits for the next POST; but not one
  * that has begun in a POST to a worker that had been told to quit before: the
  * session would keep the worker, and what it goes by, for as long as it likes.
+ * A POST of a handshake is another thing, since there is an end to these.
  */
 
 static ssize_t

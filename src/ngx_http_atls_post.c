@@ -336,6 +336,11 @@ ngx_http_atls_post_begin(ngx_http_atls_post_t *post)
     ngx_int_t   rc;
 
     if (post->handshake) {
+
+        /* this worker has the session, and cannot pass it on before the end */
+
+        post->late = 0;
+
         post->stage = ngx_http_atls_post_handshake;
         ngx_http_atls_post_resume(post);
         return NGX_OK;
