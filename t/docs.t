@@ -182,7 +182,7 @@ sub commands {
             if ($ELSEWHERE{$command}) {
                 target_exists($command, $where);
 
-            } elsif ($command =~ /^(?:openssl|echo) /) {
+            } elsif ($command =~ /^(?:\(umask 077; )?(?:openssl|echo) /) {
                 my $run = localized($command);
                 is(system("cd $dir && { $run; } >command.out 2>&1"), 0, $where)
                     or diag($t->read_file('command.out'));
@@ -194,6 +194,11 @@ sub commands {
                 fail("$where: nobody checks it");
             }
         }
+    }
+
+    for my $secret (qw( psk ticket.key )) {
+        my $mode = (stat $t->path("certs/$secret"))[2] & 0777;
+        is(sprintf('%04o', $mode), '0600', "$secret is for its owner only");
     }
 
     install();
