@@ -77,6 +77,10 @@ ngx_http_atls_post_create(ngx_http_request_t *r)
     post->body.request = r;
     ngx_http_atls_answer_init(&post->answer, r, post->conf->buffer_size);
 
+    /* RFC 9110, section 13: conditions would be about records */
+
+    r->disable_not_modified = 1;
+
     post->event.data = post;
     post->event.handler = ngx_http_atls_post_event;
     post->event.log = r->connection->log;

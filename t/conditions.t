@@ -1,0 +1,80 @@
+#!/usr/bin/perl
+
+# Conditions in outer requests (RFC 9110, section 13) are about nothing that an
+# endpoint has: POSTs are served as if there were none.  Those in inner requests
+# are about what is asked for.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+
+my $t = Test::Atls->new();
+
+$t->make_cert('localhost', type => 'ec');
+$t->write_file('html/small', "small\n");
+$t->write_file('html/large', join '', map { "line $_\n" } 1 .. 30_000);
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate localhost.crt;
+    atls_certificate_key localhost.key;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+        root html;
+
+        location = /.well-known/atls {
+            atls on;
+        }
+    }
+}
+EOC
+
+my $date = 'Sat, 29 Oct 1994 19:43:31 GMT';
+
+my %conditions = (
+    'If-Match'            => '"a"',
+    'If-None-Match'       => '*',
+    'If-Modified-Since'   => $date,
+    'If-Unmodified-Since' => $date,
+);
+
+$t->plan(4 * keys(%conditions) + 2)->run();
+
+my $large = $t->read_file('html/large');
+
+for my $name (sort keys %conditions) {
+    my $c = Test::Atls::Client->new(port => $t->port(0),
+                                    headers => { $name => $conditions{$name} });
+
+    ok($c->handshake(), "$name: handshake") or diag($c->error());
+
+    my $r = $c->get('/small');
+    is($r && $r->body(), "small\n", "$name: an answer in one piece");
+
+    $r = $c->get('/large');
+    ok($r && $r->body() eq $large, "$name: one in many");
+
+    is($c->last_response()->status(), 200, "$name: always 200");
+}
+
+# inside of the session
+
+my $c = Test::Atls::Client->new(port => $t->port(0));
+
+$c->handshake() or diag($c->error());
+is($c->get('/small', 'If-None-Match' => '*')->status(), 304, 'inner: 304');
+is($c->get('/small', 'If-Match' => '"a"')->status(), 412, 'inner: 412');
