@@ -548,6 +548,7 @@ ngx_http_atls_post_shake(ngx_http_atls_post_t *post)
     rc = ngx_http_atls_handshake_feed(post->handshake, &post->body, log);
 
     if (ngx_http_atls_post_flight(post) != NGX_OK) {
+        rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
         goto failed;
     }
 
@@ -579,20 +580,22 @@ ngx_http_atls_post_shake(ngx_http_atls_post_t *post)
 
     post->handshake = NULL;
 
-    if (rc == NGX_BUSY) {
-        post->failed = 1;
-        post->body.status = NGX_HTTP_SERVICE_UNAVAILABLE;
-        return NGX_ERROR;
+    if (rc != NGX_OK) {
+        rc = (rc == NGX_BUSY) ? NGX_HTTP_SERVICE_UNAVAILABLE
+                              : NGX_HTTP_INTERNAL_SERVER_ERROR;
+        goto failed;
     }
 
-    if (rc == NGX_OK && ngx_http_atls_post_open(post) == NGX_OK) {
+    rc = ngx_http_atls_post_open(post);
+
+    if (rc == NGX_OK) {
         return NGX_OK;
     }
 
 failed:
 
     post->failed = 1;
-    post->body.status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+    post->body.status = rc;
 
     return NGX_ERROR;
 }
@@ -842,6 +845,8 @@ ngx_http_atls_post_plaintext(ngx_http_atls_post_t *post, u_char **data,
 
     while (post->plain_len == 0) {
 
+        post->plain_taken = 0;
+
         if (post->refused || post->body.status) {
             return NGX_ERROR;
         }
@@ -903,6 +908,7 @@ ngx_http_atls_post_take(ngx_http_atls_post_t *post, size_t len)
 {
     post->plain += len;
     post->plain_len -= len;
+    post->plain_taken += len;
     post->taken = 1;
 }
 
@@ -911,6 +917,18 @@ ngx_int_t
 ngx_http_atls_post_untake(ngx_http_atls_post_t *post, u_char *data, size_t len)
 {
     u_char  *p;
+
+    /* most often they are still there; a record may have many requests */
+
+    if (len <= post->plain_taken
+        && ngx_memcmp(post->plain - len, data, len) == 0)
+    {
+        post->plain -= len;
+        post->plain_len += len;
+        post->plain_taken -= len;
+
+        return NGX_OK;
+    }
 
     p = ngx_pnalloc(post->request->pool, len + post->plain_len);
     if (p == NULL) {
@@ -922,6 +940,7 @@ ngx_http_atls_post_untake(ngx_http_atls_post_t *post, u_char *data, size_t len)
 
     post->plain = p;
     post->plain_len += len;
+    post->plain_taken = 0;
 
     return NGX_OK;
 }
@@ -1278,6 +1297,8 @@ ngx_http_atls_post_last_record(ngx_http_atls_post_t *post)
     if (n == 0) {
         return NGX_OK;
     }
+
+    post->sealed = 1;
 
     return ngx_http_atls_answer_copy(&post->answer, p, n);
 }

@@ -39,6 +39,7 @@ struct ngx_http_atls_post_s {
 
     u_char                     *plain;         /* opened and not read yet */
     size_t                      plain_len;
+    size_t                      plain_taken;   /* in front of it */
 
     ngx_event_t                 event;         /* posted: go on, or send */
 
@@ -84,7 +85,7 @@ ngx_int_t ngx_http_atls_post_plaintext(ngx_http_atls_post_t *post,
     u_char **data, size_t *len);
 void ngx_http_atls_post_take(ngx_http_atls_post_t *post, size_t len);
 
-/* Puts bytes taken before back in front; copied.  NGX_ERROR: no memory. */
+/* Puts the last bytes taken back in front.  NGX_ERROR: no memory. */
 
 ngx_int_t ngx_http_atls_post_untake(ngx_http_atls_post_t *post, u_char *data,
     size_t len);

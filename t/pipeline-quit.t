@@ -1,0 +1,102 @@
+#!/usr/bin/perl
+
+# Many requests in one POST, whose worker is told to quit: all of them are
+# answered, and what is put back for the next request takes no memory.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Process qw( spawn wait_exit );
+
+use constant { REQUESTS => 5_000, KILOBYTES => 16_384 };
+
+my $t = Test::Atls->new(workers => 1);
+
+$t->make_cert('localhost', type => 'ec');
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate localhost.crt;
+    atls_certificate_key localhost.key;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location /.well-known/atls {
+            atls on;
+            return 200 x;
+        }
+    }
+}
+EOC
+
+$t->plan(4)->run();
+
+my $request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+my ($worker) = $t->workers();
+
+
+# the most memory that the worker has had, in kilobytes
+
+sub peak { return $t->read_file("/proc/$worker/status") =~ /^VmHWM:\s+(\d+)/m }
+
+
+my $c = Test::Atls::Client->new(port => $t->port(0));
+
+$c->handshake() or die $c->error() . "\n";
+
+$c->write_plain($request);
+my $first = $c->tls_out();
+
+$c->write_plain($request x REQUESTS);
+my $rest = $c->tls_out();
+
+my $s = $c->http_client()->{socket} = http_connect($t->port(0));
+
+send_all($s, join "\r\n", 'POST /.well-known/atls HTTP/1.1',
+             'Host: localhost',
+             'Content-Type: application/atls+octet-stream',
+             'Cookie: atls=' . $c->cookie(),
+             'Content-Length: ' . length($first . $rest), '', $first);
+
+ok(readable($s, 30), 'the first request is answered');
+
+my ($before) = peak();
+
+ok($t->reload(), 'reload');
+$t->wait_for(sub { $t->read_file("/proc/$worker/cmdline") =~ /shutting down/ },
+             30);
+
+# one that does not read is not answered
+
+my $sender = spawn({ code => sub { send_all($s, $rest) } });
+
+my $after = $before;
+my $body = '';
+
+$c->post_receive(timeout => 60, on_body => sub {
+    $body .= $_[0];
+    ($after) = peak();
+});
+
+wait_exit($sender, 30);
+
+$c->tls_in($body);
+my $answered = () = $c->read_plain() =~ m!HTTP/1.1 200!g;
+
+is($answered, REQUESTS + 1, 'so are all others');
+cmp_ok($after - $before, '<', KILOBYTES, 'without more memory');
