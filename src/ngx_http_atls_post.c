@@ -893,6 +893,9 @@ ngx_http_atls_post_plaintext(ngx_http_atls_post_t *post, u_char **data,
 
             ngx_ssl_error(NGX_LOG_INFO, post->request->connection->log, 0,
                           "atls record refused: %s", post->channel.error);
+
+        } else {
+            post->opened = 1;
         }
     }
 
@@ -1319,6 +1322,12 @@ ngx_http_atls_post_give_back(ngx_http_atls_post_t *post)
     }
 
     inner = post->inner;
+
+    /* a POST without a record of the client's keeps no session alive */
+
+    if (post->opened) {
+        post->session->used = ngx_time();
+    }
 
     if (post->stage == ngx_http_atls_post_established) {
 

@@ -49,6 +49,7 @@ struct ngx_http_atls_post_s {
     unsigned                    fresh:1;       /* the session is new */
     unsigned                    pending:1;     /* the body has the session's */
     unsigned                    ended:1;       /* no more plaintext */
+    unsigned                    opened:1;      /* a record of the client's */
     unsigned                    taken:1;       /* some plaintext was */
     unsigned                    sealed:1;      /* there are records of ours */
     unsigned                    refused:1;     /* a record was: see channel */

@@ -448,6 +448,7 @@ ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
 
     if (rc == NGX_OK) {
         session->established = 1;
+        session->used = ngx_time();
         ngx_http_atls_table_move(z->table, session, ngx_http_atls_busy);
     }
 
@@ -547,8 +548,6 @@ ngx_http_atls_session_put(ngx_shm_zone_t *zone,
     ngx_http_atls_zone_t  *z;
 
     z = zone->data;
-
-    session->used = ngx_time();
 
     ngx_http_atls_table_lock(z);
     ngx_http_atls_table_move(z->table, session,

@@ -76,7 +76,7 @@ struct ngx_http_atls_session_s {
     uint64_t                    policy;        /* that let its client in */
 
     time_t                      created;
-    time_t                      used;          /* last put back */
+    time_t                      used;          /* by who has its keys */
     time_t                      timeout;       /* idle, in seconds */
     time_t                      lifetime;      /* in all, in seconds */
 
@@ -196,7 +196,7 @@ void ngx_http_atls_session_end(ngx_shm_zone_t *zone, u_char *id);
 ngx_int_t ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_log_t *log);
 
-/* Gives a session back. */
+/* Gives a session back; session->used is the caller's to set. */
 
 void ngx_http_atls_session_put(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session);

@@ -60,6 +60,11 @@ http {
             atls_session_timeout 1s;
         }
 
+        location = /kept {
+            atls on;
+            atls_session_timeout 2s;
+        }
+
         location = /psk {
             atls on;
             atls_psk_file %%TESTDIR%%/psk;
@@ -105,10 +110,11 @@ EOC
 psks('alice', 'bob');
 conf('');
 
-$t->plan(5 + 2 + 2 + 4 * 4 + 2)->run();
+$t->plan(5 + 2 + 3 + 2 + 4 * 4 + 2)->run();
 
 lifetime();
 idle();
+kept_alive();
 open_post();
 policies();
 
@@ -193,6 +199,36 @@ sub idle {
 
     is(step($c, 1), 'answered /0', 'idle: the request in progress ends');
     ok($c->closed(), 'idle: the session does');
+}
+
+
+# Who is on the path has the cookie, but no keys: POSTs of nothing, of the start
+# of a record, and of a ClientHello are no use of the session.
+
+sub kept_alive {
+    my %posts = (
+        'nothing' => sub { '' },
+        'a byte' => sub { "\x17" },
+        'a ClientHello' => sub {
+            my $c = Test::Atls::Client->new(port => $t->port(0));
+            $c->handshake_step();
+            return $c->tls_out();
+        },
+    );
+
+    for my $name (sort keys %posts) {
+        my $c = client('/kept');
+        my $cookie = $c->cookie();
+        my $began = time;
+
+        do {
+            sleep 0.2;
+            $c->post($posts{$name}->(), cookie => "atls=$cookie");
+        } until time - $began > 3.5;
+
+        my $r = $c->post('', cookie => "atls=$cookie");
+        is($r && $r->status(), 410, "idle: not kept alive by $name");
+    }
 }
 
 
