@@ -32,7 +32,8 @@ static void ngx_http_atls_post_target(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_open(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_resume(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_serve(ngx_http_atls_post_t *post);
-static ngx_uint_t ngx_http_atls_post_overstays(ngx_http_atls_post_t *post);
+static ngx_uint_t ngx_http_atls_post_overstays(ngx_http_atls_post_t *post,
+    ngx_int_t rc);
 
 static ngx_int_t ngx_http_atls_post_seal_early(ngx_http_atls_post_t *post,
     struct iovec *iov, ngx_uint_t niov, size_t len, u_char *p);
@@ -802,7 +803,7 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
         return post->refused ? NGX_DONE : NGX_ERROR;
     }
 
-    if (rc == NGX_AGAIN && ngx_http_atls_post_overstays(post)) {
+    if (ngx_http_atls_post_overstays(post, rc)) {
         post->closing = 1;
         return NGX_DONE;
     }
@@ -822,15 +823,37 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
 
 /*
  * Between requests, a worker that is told to quit waits for the rest of a POST
- * of known length only: else its client could go on for as long as it likes.
+ * of known length only, and not for longer than for a part of it: else its
+ * client could go on for as long as it likes.
  */
 
 static ngx_uint_t
-ngx_http_atls_post_overstays(ngx_http_atls_post_t *post)
+ngx_http_atls_post_overstays(ngx_http_atls_post_t *post, ngx_int_t rc)
 {
-    return (ngx_exiting || ngx_terminate)
-           && post->stage == ngx_http_atls_post_established && post->taken
-           && post->request->headers_in.content_length_n == -1;
+    ngx_http_request_t        *r;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (!(ngx_exiting || ngx_terminate)
+        || post->stage != ngx_http_atls_post_established || !post->taken
+        || rc == NGX_DONE)
+    {
+        return 0;
+    }
+
+    r = post->request;
+
+    if (!post->leaving) {
+        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+        post->leave = ngx_current_msec + clcf->client_body_timeout;
+        post->leaving = 1;
+    }
+
+    if ((ngx_msec_int_t) (ngx_current_msec - post->leave) >= 0) {
+        return 1;
+    }
+
+    return rc == NGX_AGAIN && r->headers_in.content_length_n == -1;
 }
 
 

@@ -42,9 +42,11 @@ struct ngx_http_atls_post_s {
     size_t                      plain_taken;   /* in front of it */
 
     ngx_event_t                 event;         /* posted: go on, or send */
+    ngx_msec_t                  leave;         /* no requests then */
 
     unsigned                    late:1;        /* came to a worker that had
                                                   been told to quit */
+    unsigned                    leaving:1;     /* post->leave is set */
     unsigned                    cookie:1;      /* the client sent one */
     unsigned                    fresh:1;       /* the session is new */
     unsigned                    pending:1;     /* the body has the session's */

@@ -1,0 +1,104 @@
+#!/usr/bin/perl
+
+# A POST of a length that its client never comes to, in which requests follow
+# each other, in a worker that is told to quit: the client is let go on for a
+# while, and not by the old configuration for as long as it likes.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+use Time::HiRes qw( sleep time );
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Response;
+use Test::Atls::Slow qw( patience );
+
+use constant TIMEOUT => 5;
+
+my $t = Test::Atls->new();
+
+$t->make_cert('localhost', type => 'ec');
+
+$t->write_conf(<<"EOC");
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+
+    client_body_timeout @{[ TIMEOUT ]}s;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location = /.well-known/atls {
+            atls on;
+        }
+
+        location / {
+            return 200 "answered\\n";
+        }
+    }
+}
+EOC
+
+$t->plan(4)->run();
+
+my $c = Test::Atls::Client->new(port => $t->port(0));
+my $plain = '';
+
+$c->handshake() or die $c->error() . "\n";
+
+my $answer = Test::Atls::Response->new(method => 'POST', on_body => sub {
+    $c->tls_in($_[0]);
+    $plain .= $c->read_plain();
+});
+
+my $s = http_connect($t->port(0));
+
+send_all($s, "POST /.well-known/atls HTTP/1.1\r\nHost: localhost\r\n"
+             . 'Content-Type: ' . Test::Atls::Client::MEDIA_TYPE . "\r\n"
+             . 'Cookie: atls=' . $c->cookie() . "\r\n"
+             . "Content-Length: 1000000\r\n\r\n");
+
+ok(get(), 'a request');
+
+$t->reload() or die "reload refused\n";
+
+ok(get(), 'one after the reload');
+
+my $until = time + 10 * TIMEOUT;
+
+sleep 0.2 while time < $until && get();
+
+ok($c->closed(), 'then the session ends');
+like($plain, qr!answered\n\z!, 'requests are answered whole');
+
+
+# Another request; false if there is nobody any more, or no answer.
+
+sub get {
+    my $have = length $plain;
+    my $until = time + patience();
+
+    $c->write_plain(Test::Atls::Client::format_request('GET', '/', ''));
+    send_all($s, $c->tls_out()) or return 0;
+
+    until (length $plain > $have || $c->closed() || time > $until) {
+        next unless readable($s, 0.1);
+        sysread $s, my $bytes, 65536 or last;
+        $answer->feed($bytes);
+    }
+
+    return length $plain > $have && !$c->closed();
+}
