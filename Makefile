@@ -19,7 +19,7 @@ CFLAGS      ?= -g -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Wformat \
                -Werror=format-security
 LDFLAGS     ?= -Wl,-z,relro -Wl,-z,now
 
-# libatls: client programs of the project link the .a, others either
+# libatls: the project's client programs link the .a, others may link the .so
 
 PREFIX      ?= /usr/local
 LIBDIR      ?= $(PREFIX)/lib
@@ -117,7 +117,7 @@ install: install-module install-client install-command
 install-module: all
 	@OUT=$(BUILD) tools/install.sh
 
-# the .pc is made anew: PREFIX may be another one now
+# the .pc is made once more: PREFIX may be another one now
 
 install-client: lib
 	@rm -f $(BUILD)/atls.pc

@@ -46,8 +46,8 @@ typedef struct {
 ngx_int_t ngx_http_atls_body_fill(ngx_http_atls_body_t *body);
 
 /*
- * The body is read to its end: nobody is going to see the client leave, if it
- * has said so together with its last bytes.
+ * The body is read to its end.  If the client's end has come together with its
+ * last bytes, there is no other event for it: one is posted.
  */
 
 void ngx_http_atls_body_ended(ngx_http_request_t *r);

@@ -17,8 +17,8 @@
 ngx_uint_t ngx_http_atls_pinned(ngx_conf_t *cf);
 
 /*
- * Of a location that has not: says so in the log if it looks as if it should
- * have, since inner requests that come back to it are answered 404.
+ * Of a location that has not: warns if it looks as if it should have, since
+ * inner requests that come back to it are answered 404.
  */
 
 void ngx_http_atls_pinned_warn(ngx_conf_t *cf,

@@ -812,8 +812,8 @@ ngx_http_atls_session_is_busy(ngx_http_atls_session_t *session)
 
 
 /*
- * Does a session belong to a process that is no more?  Who has just died is
- * not swept yet.
+ * Does a session belong to a process that has ended?  One that has just ended
+ * is not swept yet.
  */
 
 static ngx_uint_t

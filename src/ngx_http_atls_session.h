@@ -124,7 +124,7 @@ ngx_shm_zone_t *ngx_http_atls_session_zone(ngx_conf_t *cf, ngx_str_t *name,
 ngx_http_atls_tickets_t *ngx_http_atls_session_tickets(ngx_shm_zone_t *zone);
 
 /*
- * Says so if a reload, which can't fail any more, has lost the sessions of a
+ * Logs that a reload, which can't fail any more, has lost the sessions of a
  * zone because it was resized.
  */
 

@@ -14,8 +14,8 @@
 
 /*
  * What a session goes by.  If the server that the client asks for has the same
- * location, and it is an endpoint, it is as if the POST had come to that one; if
- * not, its TLS directives count at least, if it has a certificate, and it is
+ * location, and it is an endpoint, it is as if the POST had come to that one;
+ * if not, its TLS directives count at least, if it has a certificate, and it is
  * the server that inner requests are for.
  */
 

@@ -305,9 +305,9 @@ ngx_http_atls_table_unlock(ngx_http_atls_zone_t *z)
 /*
  * Shares.  Half-open sessions have one that nobody else can take and that they
  * can't exceed.  Pieces of records have one that nobody else can take; they may
- * have more, as long as nobody else wants it.  Pieces about clients that are not
- * verified can't exceed theirs, of what is left for established sessions and all
- * that belongs to them.
+ * have more, as long as nobody else wants it.  Pieces about clients that are
+ * not verified can't exceed theirs, of what is left for established sessions
+ * and all that belongs to them.
  */
 
 ngx_int_t

@@ -8,7 +8,7 @@
 
 
 typedef struct {
-    ngx_atomic_t               id;          /* of who has the slot; 0: nobody */
+    ngx_atomic_t               id;          /* of the process in it; 0: none */
     ngx_pid_t                  pid;
     ngx_uint_t                 locked;
 } ngx_http_atls_slot_t;
