@@ -99,4 +99,10 @@ $c->tls_in($body);
 my $answered = () = $c->read_plain() =~ m!HTTP/1.1 200!g;
 
 is($answered, REQUESTS + 1, 'so are all others');
-cmp_ok($after - $before, '<', KILOBYTES, 'without more memory');
+
+SKIP: {
+    skip 'memory that is given back is kept', 1
+        if $ENV{TEST_ASAN} || $ENV{TEST_VALGRIND};
+
+    cmp_ok($after - $before, '<', KILOBYTES, 'without more memory');
+}
