@@ -162,6 +162,9 @@ ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
                                     post->conf->endpoint, &post->session,
                                     owner);
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls session taken: %i, %p", rc, post->session);
+
     if (rc == NGX_BUSY) {
         return NGX_HTTP_CONFLICT;
     }

@@ -170,6 +170,10 @@ ngx_http_atls_handshake_enter(ngx_http_atls_handshake_t *hs)
     ngx_http_atls_handshakes_n++;
     ngx_queue_insert_tail(&ngx_http_atls_handshakes_queue, &hs->queue);
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, hs->connection.log, 0,
+                   "atls handshake begins: %p, %ui", hs,
+                   ngx_http_atls_handshakes_n);
+
     return NGX_OK;
 }
 
@@ -179,6 +183,10 @@ ngx_http_atls_handshake_leave(ngx_http_atls_handshake_t *hs)
 {
     ngx_queue_remove(&hs->queue);
     ngx_http_atls_handshakes_n--;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, hs->connection.log, 0,
+                   "atls handshake ends: %p, %ui", hs,
+                   ngx_http_atls_handshakes_n);
 
     if (ngx_http_atls_handshakes_n == 0) {
         ngx_close_connection(ngx_http_atls_handshakes_conn);
@@ -669,7 +677,7 @@ ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,
     session->alpn = ngx_http_atls_ssl_alpn(c->ssl->connection);
     session->reused = hs->ticket && SSL_session_reused(c->ssl->connection);
 
-    /* resumption is not authentication: it does not begin anew */
+    /* resumption is not authentication: the lifetime goes on */
 
     if (session->reused) {
         session->lifetime = ngx_min(session->lifetime, hs->left);

@@ -192,6 +192,9 @@ ngx_http_atls_inner_create(ngx_http_atls_post_t *post)
         return NGX_ERROR;
     }
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, oc->log, 0,
+                   "atls inner connection: *%uA", c->number);
+
     cln->handler = ngx_http_atls_inner_closed;
     cln->data = inner;
 
@@ -387,6 +390,10 @@ ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
     ngx_queue_insert_head(&ngx_http_atls_inner_parked, &inner->queue);
     ngx_http_atls_inner_nparked++;
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
+                   "atls inner connection parked: %ui",
+                   ngx_http_atls_inner_nparked);
+
     if (ngx_http_atls_inner_nparked <= ngx_http_atls_inner_max_parked) {
         return;
     }
@@ -420,6 +427,10 @@ void
 ngx_http_atls_inner_resume(ngx_http_atls_inner_t *inner,
     ngx_http_atls_post_t *post)
 {
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
+                   "atls inner connection resumed by *%uA, blocked:%d",
+                   post->request->connection->number, inner->blocked);
+
     ngx_http_atls_inner_unpark(inner);
 
     inner->post = post;
@@ -495,6 +506,9 @@ ngx_http_atls_inner_lost(ngx_http_atls_inner_t *inner)
     c = inner->connection;
     rev = c->read;
     wev = c->write;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls inner connection lost");
 
     c->error = 1;
     rev->pending_eof = 1;
@@ -593,12 +607,14 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
         }
     }
 
+    ngx_log_debug2(NGX_LOG_DEBUG_EVENT, c->log, 0,
+                   "atls recv: %z of %uz", n, size);
+
     if (n > 0) {
 
         /*
-         * Whoever sends a body on asks for more of it without being told that
-         * there is some, and may so come to the end of the POST, which nobody
-         * is told of then.
+         * Code that sends a body on asks for more of it without an event, and
+         * may so come to the end of the POST, for which there is none then.
          */
 
         c->read->ready = 1;
@@ -898,6 +914,9 @@ ngx_http_atls_inner_closed(void *data)
     ngx_http_atls_inner_t *inner = data;
 
     if (inner->parked) {
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
+                       "atls parked inner connection closed");
+
         ngx_http_atls_inner_unpark(inner);
         ngx_http_atls_session_abandon(inner->zone, inner->info.id, inner);
         return;

@@ -134,7 +134,7 @@ ngx_http_atls_mailbox_init_worker(ngx_cycle_t *cycle,
 }
 
 
-/* Whoever waits for an answer is to know that there will be none. */
+/* Closing a descriptor says that there will be no answer. */
 
 void
 ngx_http_atls_mailbox_exit_worker(ngx_log_t *log)
@@ -192,6 +192,10 @@ ngx_http_atls_mailbox_send(ngx_uint_t slot, ngx_http_atls_mail_t *mail,
 
     ngx_memcpy(CMSG_DATA(&control.cmsg), &fd, sizeof(int));
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, log, 0,
+                   "atls mail for worker %uD to slot %ui, fd:%d",
+                   mail->owner, slot, fd);
+
     if (sendmsg(ngx_http_atls_mailboxes[slot].fd[0], &msg, 0) == -1) {
         ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
                       "sendmsg() to an atls mailbox failed");
@@ -231,6 +235,9 @@ ngx_http_atls_mailbox_read(ngx_event_t *rev)
         if (rc != NGX_OK) {
             return;
         }
+
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, rev->log, 0,
+                       "atls mail for worker %uD, fd:%d", mail.owner, fd);
 
         if (mail.owner != ngx_http_atls_worker.id) {
 

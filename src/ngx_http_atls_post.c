@@ -286,6 +286,10 @@ ngx_http_atls_post_run(ngx_http_atls_post_t *post)
 
     for ( ;; ) {
 
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                       "atls post stage:%d, inner:%p",
+                       (int) post->stage, post->inner);
+
         switch (post->stage) {
 
         case ngx_http_atls_post_begins:
@@ -512,6 +516,9 @@ ngx_http_atls_post_new_session(ngx_http_atls_post_t *post)
     if (post->session == NULL) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls session made: %p", post->session);
 
     /* from here on a failure removes the session */
 
@@ -905,6 +912,10 @@ ngx_http_atls_post_plaintext(ngx_http_atls_post_t *post, u_char **data,
                                                &post->plain, &post->plain_len)
                            : ATLS_ERROR;
 
+        ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                       "atls record opened: %d, %uz of %uz",
+                       n, post->plain_len, size);
+
         if (n == ATLS_CLOSED) {
             post->plain_len = 0;
             post->ended = 1;
@@ -1024,6 +1035,9 @@ ngx_http_atls_post_seal(ngx_http_atls_post_t *post, struct iovec *iov,
         return NGX_ERROR;
     }
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls record sealed: %uz of %z", len, n);
+
     post->sealed = 1;
     ngx_http_atls_answer_commit(&post->answer, n);
 
@@ -1134,6 +1148,9 @@ ngx_http_atls_post_end_session(ngx_http_atls_post_t *post)
 void
 ngx_http_atls_post_inner_closed(ngx_http_atls_post_t *post, ngx_uint_t kept)
 {
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls inner connection closed, session kept:%ui", kept);
+
     post->inner = NULL;
 
     if (!kept) {
@@ -1245,6 +1262,10 @@ ngx_http_atls_post_finish(ngx_http_atls_post_t *post)
     ngx_http_request_t  *r;
 
     r = post->request;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls post finish, closing:%d refused:%d",
+                   post->closing, post->refused);
 
     if (post->stage == ngx_http_atls_post_established
         && ngx_http_atls_post_last_record(post) != NGX_OK)
@@ -1379,6 +1400,9 @@ ngx_http_atls_post_give_back(ngx_http_atls_post_t *post)
         ngx_http_atls_inner_park(inner);
     }
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls session put: %p, inner:%p", post->session, inner);
+
     ngx_http_atls_session_put(zone, post->session);
     post->session = NULL;
 
@@ -1439,6 +1463,9 @@ ngx_http_atls_post_fail(ngx_http_atls_post_t *post, ngx_int_t status)
 
     r = post->request;
     started = post->answer.started;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls post fail: %i, started:%ui", status, started);
 
     ngx_http_atls_post_release(post);
 
@@ -1506,6 +1533,9 @@ ngx_http_atls_post_drop_session(ngx_http_atls_post_t *post)
     }
 
     if (post->session) {
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                       "atls session removed: %p", post->session);
+
         ngx_http_atls_session_remove(post->main_conf->zone, post->session);
         post->session = NULL;
 

@@ -156,6 +156,10 @@ ngx_http_atls_relay(ngx_http_request_t *r, ngx_http_atls_owner_t *owner,
     ngx_http_atls_relay_t     *relay;
     ngx_http_atls_loc_conf_t  *alcf;
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls relay to worker %uD in slot %uD",
+                   owner->id, owner->slot);
+
     relay = ngx_pcalloc(r->pool, sizeof(ngx_http_atls_relay_t));
     if (relay == NULL) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
