@@ -23,7 +23,7 @@ static ngx_str_t  ngx_http_atls_media_types[] = {
 ngx_int_t
 ngx_http_atls_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                  rc;
+    ngx_int_t                  rc, status;
     ngx_str_t                  cookie, *type;
     ngx_http_atls_post_t      *post;
     ngx_http_atls_owner_t      owner;
@@ -44,14 +44,14 @@ ngx_http_atls_handler(ngx_http_request_t *r)
     }
 
     if (r->method != NGX_HTTP_POST) {
-        rc = NGX_HTTP_NOT_ALLOWED;
+        status = NGX_HTTP_NOT_ALLOWED;
         goto problem;
     }
 
     type = ngx_http_atls_media_type(r);
 
     if (type == NULL) {
-        rc = NGX_HTTP_UNSUPPORTED_MEDIA_TYPE;
+        status = NGX_HTTP_UNSUPPORTED_MEDIA_TYPE;
         goto problem;
     }
 
@@ -74,6 +74,7 @@ ngx_http_atls_handler(ngx_http_request_t *r)
     }
 
     if (rc != NGX_OK) {
+        status = rc;
         goto problem;
     }
 
@@ -89,11 +90,13 @@ ngx_http_atls_handler(ngx_http_request_t *r)
 
 problem:
 
-    if (ngx_http_discard_request_body(r) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    return ngx_http_atls_problem(r, rc);
+    return ngx_http_atls_problem(r, status);
 }
 
 

@@ -115,7 +115,23 @@ ngx_int_t
 ngx_http_atls_mailbox_init_worker(ngx_cycle_t *cycle,
     ngx_http_atls_mail_pt handler)
 {
+    ngx_uint_t  n;
+
     ngx_http_atls_mail_handler = handler;
+
+    /* what others read; the master keeps it for new processes in their slots */
+
+    for (n = 0; n < ngx_http_atls_nmailboxes; n++) {
+
+        if (n == (ngx_uint_t) ngx_process_slot) {
+            continue;
+        }
+
+        if (ngx_close_socket(ngx_http_atls_mailboxes[n].fd[1]) == -1) {
+            ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_socket_errno,
+                          ngx_close_socket_n " of an atls mailbox failed");
+        }
+    }
 
     if ((ngx_uint_t) ngx_process_slot >= ngx_http_atls_nmailboxes) {
         ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,

@@ -155,6 +155,14 @@ for my $name (sort keys %types) {
     is_kept($name);
 }
 
+# and a body that can't be thrown away: nginx's own answer
+
+like(http_raw($t->port(0), "PUT /.well-known/atls HTTP/1.1\r\n"
+                           . "Host: localhost\r\n"
+                           . "Transfer-Encoding: chunked\r\n\r\n"
+                           . "no chunk\r\n"),
+     qr!^HTTP/1.1 400 !, 'PUT, with malformed chunks');
+
 # 400
 
 my %bodies = (
