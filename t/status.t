@@ -14,7 +14,7 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Client;
-use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Http qw( http_connect http_raw readable send_all );
 use Test::Atls::Outer;
 use Test::Atls::Slow qw( patience );
 
