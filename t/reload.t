@@ -110,6 +110,12 @@ $t->plan(2 + 3 + 2)->run();
         $ok++ if $pid;
     }
 
+    # a busy machine may leave all of them to one
+
+    for (my $n = 0; keys %served < 2 && $n < 2000; $n++) {
+        $served{pid($c)}++;
+    }
+
     is($ok, 40, 'the session goes on');
     ok(!$served{$victim}, 'not in the worker that died');
     cmp_ok(scalar keys %served, '>', 1, 'in several others');
