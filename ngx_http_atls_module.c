@@ -66,6 +66,9 @@ static ngx_conf_enum_t  ngx_http_atls_payloads[] = {
 };
 
 
+static ngx_conf_num_bounds_t  ngx_http_atls_max_handshakes_bounds =
+    { ngx_conf_check_num_bounds, 1, -1 };
+
 static ngx_conf_post_t  ngx_http_atls_buffer_size_post =
     { ngx_http_atls_check_buffer_size };
 
@@ -100,7 +103,7 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       ngx_conf_set_num_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_atls_main_conf_t, max_handshakes),
-      NULL },
+      &ngx_http_atls_max_handshakes_bounds },
 
     { ngx_string("atls_certificate"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,

@@ -213,6 +213,9 @@ for my $name (qw( atls_session_timeout atls_session_lifetime
 good('atls_handshake_timeout 500ms', $cert . 'atls_handshake_timeout 500ms;');
 bad('atls_max_handshakes many', qr/invalid number/,
     $cert . 'atls_max_handshakes many;');
+bad('atls_max_handshakes 0', qr/must be equal to or greater than 1/,
+    $cert . 'atls_max_handshakes 0;');
+good('atls_max_handshakes 1', $cert . 'atls_max_handshakes 1;');
 
 # what TLS is made of
 
