@@ -127,6 +127,10 @@ sub elsewhere {
     is($r->{code}, 2, '--via');
     like($r->{err}, qr/has no host/, 'which is said');
 
+    $r = $atls->run(@trust, '--via', "localhost:$port", 'https://localhost/');
+    is($r->{code}, 2, '--via without a scheme');
+    like($r->{err}, qr/is no http or https URL/, 'which is another message');
+
     my $c = $atls->lib()->start($atls->lib()->compile('client_lib'));
 
     is($c->name($c->client($_)), 'USAGE', "the library's target: $_")

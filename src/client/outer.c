@@ -138,6 +138,12 @@ atls_outer_create(const atls_outer_conf_t *conf, atls_failure_t *failure)
 static int
 atls_outer_check(atls_outer_t *outer, const atls_outer_conf_t *conf)
 {
+    if (!atls_outer_is_url(conf->url)) {
+        atls_fail(outer->failure, ATLS_ERROR_USAGE,
+                  "the endpoint \"%s\" is no http or https URL", conf->url);
+        return -1;
+    }
+
     if (outer->seen.peer.host == NULL) {
         atls_fail(outer->failure, ATLS_ERROR_USAGE,
                   "the endpoint \"%s\" has no host", conf->url);
@@ -161,12 +167,6 @@ static int
 atls_outer_setup(atls_outer_t *outer, const atls_outer_conf_t *conf)
 {
     CURL  *curl = outer->curl;
-
-    if (!atls_outer_is_url(conf->url)) {
-        atls_fail(outer->failure, ATLS_ERROR_USAGE,
-                  "the endpoint \"%s\" is no http or https URL", conf->url);
-        return -1;
-    }
 
     if (curl_easy_setopt(curl, CURLOPT_URL, conf->url) != CURLE_OK
         || curl_easy_setopt(curl, CURLOPT_USERAGENT,

@@ -177,14 +177,14 @@ cmd_forward_answer(cmd_forward_t *forward, cmd_relay_t *relay,
         cmd_relay_refuse(relay, local->status, local->error);
 
     } else if (!cmd_guard_host(&forward->guard, fd, local->host)) {
-        cmd_relay_refuse(relay, 421, "the host is none that is served here,"
+        cmd_relay_refuse(relay, 421, "the Host is not one that is served here,"
                          " see --allow-host");
 
     } else if (!cmd_guard_page(&forward->guard, fd, local->origin,
                                local->referer, local->site))
     {
-        cmd_relay_refuse(relay, 403, "a web page asks for this, see"
-                         " --allow-host");
+        cmd_relay_refuse(relay, 403, "the request comes from a web page,"
+                         " see --allow-host");
 
     } else {
         cmd_forward_pass(forward, relay, session);
