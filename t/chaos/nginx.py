@@ -2,6 +2,7 @@
 holds on to."""
 
 import asyncio
+import collections
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ STARTED = re.compile(r"start worker process (\d+)")
 LEAVES = re.compile(r"\[notice\] (\d+)#\d+: (?:gracefully shutting|exiting)")
 GONE = re.compile(r"process (\d+) exited")
 
+ENTRY = 512
 FLOOD = 20 << 20        # bytes a second
 
 
@@ -250,7 +252,8 @@ class Nginx:
         return sizes
 
     def zone(self, size):
-        """Objects in use, by slots, and free pages: ngx_slab_pool_t."""
+        """How many entries of the table of sessions are in use, by kind: see
+        ngx_http_atls_table.h.  None: there is no such table."""
         pid = self.workers()[0]
         with open(f"/proc/{pid}/maps") as file:
             for line in file:
@@ -262,13 +265,20 @@ class Nginx:
                 return None
         with open(f"/proc/{pid}/mem", "rb", 0) as file:
             file.seek(first)
-            words = struct.unpack("14Q", file.read(14 * 8))
-            for at in range(1, 4):
-                if words[at:at + 2] == (8, 3):      # min_size, min_shift
-                    stats, free = words[at + 7:at + 9]
-                    break
-            else:
-                return None
-            file.seek(stats)
-            slots = struct.unpack("36Q", file.read(36 * 8))
-        return {8 << i: slots[4 * i + 1] for i in range(9)} | {"free": free}
+            memory = file.read(size)
+
+        # layout, size of an entry, who changes it, entries, and how many
+        for at in range(0, 1 << 16, 8):
+            _, entry, _, entries, number, touched = struct.unpack_from(
+                "QQQQII", memory, at)
+            if (entry == ENTRY and first < entries < last
+                    and touched <= number <= size // ENTRY):
+                break
+        else:
+            return None
+        kinds = collections.Counter()
+        for n in range(touched):
+            kinds[struct.unpack_from("I", memory,
+                                     entries - first + n * ENTRY)[0]] += 1
+        del kinds[0]
+        return kinds
