@@ -28,7 +28,7 @@ class Mind:
 class Adversary:
     HARMLESS = (("deliver", 4), ("delay", 2), ("resplit", 3), ("reframe", 3),
                 ("dribble", 1))
-    HARMFUL = (("cut", 8), ("drop", 2), ("lose", 4), ("repeat", 3),
+    HARMFUL = (("cut", 10), ("drop", 2), ("lose", 7), ("repeat", 3),
                ("twice_at_once", 2), ("reorder", 3), ("inject", 3),
                ("precede", 3), ("truncate", 3), ("pretend", 3), ("cookie", 2),
                ("misdirect", 3), ("swallow", 3))
@@ -227,7 +227,7 @@ class Adversary:
     def tell(self, mind):
         r = mind.random
         kind = r.choices(("empty", "nothing", "410", "503", "409", "old",
-                          "other's"), (10, 1, 1, 1, 1, 2, 1))[0]
+                          "other's"), (16, 1, 1, 1, 1, 2, 1))[0]
         mind.record.log(f"adversary: tells {kind}")
         fields = [("content-type", MEDIA_TYPE)]
         if kind == "empty":
@@ -280,7 +280,7 @@ class Adversary:
         r = mind.random
         if r.random() < .5:
             await self.send(mind, post, r.random() < .5, 1, len(post.body),
-                            r.choice((0, 0, .02, .3)), r.random() < .7)
+                            r.choice((0, .02, .05, .1)), r.random() < .7)
         else:
             await self.send(mind, post)
         return self.tell(mind)

@@ -80,9 +80,9 @@ class Kinds:
               ("unbuffered", 3), ("early", 1)]
     PINNED = [("get", 8), ("head", 2), ("upload", 6)]
 
-    def __init__(self, content, random, record, routed, small):
+    def __init__(self, content, random, record, routed, small, late):
         self.content, self.random, self.record = content, random, record
-        self.small = small
+        self.small, self.late = small, late     # late: how many are, of 1
         self.kinds = self.ROUTED if routed else self.PINNED
         self.n = 0
 
@@ -106,8 +106,9 @@ class Kinds:
 
     def get(self, token, path="/b/get", method="GET"):
         size = self.size()
-        how = self.random.choice(("length", "length", "chunked", "slow",
-                                  "late"))
+        how = self.random.choice(("length", "length", "chunked", "slow"))
+        if self.random.random() < self.late:
+            how = "late"
         request = Request(self.record, token, method,
                           f"{path}?t={token}&n={size}&how={how}")
         request.expected = self.content.body(token, size)
@@ -133,7 +134,7 @@ class Kinds:
         body = self.body(token)
         fields = ([("Expect", "100-continue")] if self.random.random() < .15
                   else [])
-        late = "&how=late" if self.random.random() < .2 else ""
+        late = "&how=late" if self.random.random() < self.late else ""
         request = Request(self.record, token, "POST",
                           f"{path}?t={token}{late}", body, self.chunks(),
                           fields, **args)

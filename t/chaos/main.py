@@ -138,9 +138,11 @@ class World:
         """What workers have more of when all is quiet again, they leak."""
         nginx = self.nginx
         # each has had something to do
-        await self.load(time.time() + seconds / 3)
-        memory = nginx.memory()
+        load = asyncio.ensure_future(self.load(time.time() + seconds / 3))
+        await asyncio.sleep(seconds / 4)
         self.say(f"zone under load: {nginx.zone(self.options.zone)}")
+        await load
+        memory = nginx.memory()
         await self.quiet()
         files = nginx.descriptors()
         await self.load(time.time() + seconds * 2 / 3)

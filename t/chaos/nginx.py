@@ -272,7 +272,8 @@ class Nginx:
             _, entry, _, entries, number, touched = struct.unpack_from(
                 "QQQQII", memory, at)
             if (entry == ENTRY and first < entries < last
-                    and touched <= number <= size // ENTRY):
+                    and touched <= number
+                    and size // 2 < number * ENTRY < size):
                 break
         else:
             return None

@@ -75,7 +75,7 @@ class Planner:
 
         # who is between: nobody, somebody who does no harm, or the adversary
         plan.path = r.choices(("direct", "harmless", "meddling"),
-                              (5, 2, 4))[0]
+                              (5, 2, 5))[0]
         plan.violence = r.choice((.1, .3, .6))
 
         self.tls(plan, r, version, certificate)

@@ -27,7 +27,8 @@ class Session:
         self.outer = Outer(plan.port, plan.version, plan.keepalive,
                            world.patience, sid, self.opened)
         self.kinds = Kinds(world.content, self.random, self.record,
-                           plan.routed, plan.small)
+                           plan.routed, plan.small,
+                           .5 if plan.path == "meddling" else .1)
         self.cookie = None
         self.waiting = []           # requests that are not answered yet
         self.parser = None
