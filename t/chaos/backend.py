@@ -87,6 +87,7 @@ class Backend:
         self.ledger.ends(request, bytes(parser.body), True)
         if query.get("how") == "late":
             await asyncio.sleep(.2)
+            request.abandoned = reader.at_eof()
 
         if url.path.endswith("/early"):
             return None

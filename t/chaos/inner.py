@@ -27,6 +27,7 @@ class Request:
         self.expected = None
         self.arrived, self.complete = 0, False
         self.most = 1
+        self.abandoned = False      # nginx did not wait for its answer
         self.logged = 0
         self.tunnelled, self.closed_at_backend = None, False
         self.sent = None

@@ -127,18 +127,22 @@ class Ledger:
     # at the end
 
     def check_order(self):
-        """What was seen of a stream is a prefix of it."""
+        """What was seen of a stream is a prefix of it, and what was seen is
+        answered, or the last of it."""
         for record in self.sessions.values():
             hole = None
             for request in record.requests:
                 if request.arrived and hole:
                     self.violation(f"request {request.token} was seen,"
-                                   f" {hole} was not", record.sid)
+                                   f" {hole}", record.sid)
                     break
-                if request.visible and (not request.arrived
-                                        or (not request.complete
-                                            and not request.early)):
-                    hole = hole or request.token
+                if not request.visible:
+                    continue
+                if (not request.arrived
+                        or not request.complete and not request.early):
+                    hole = f"{request.token} was not"
+                elif request.abandoned:
+                    hole = f"and {request.token} was left without an answer"
 
     def report(self, sid):
         record = self.sessions.get(sid)
