@@ -57,7 +57,7 @@ install "${missing[@]}" 2>/dev/null && exit
 
 $sudo apt-get update -qq
 
-# not every release has all of them: who needs one says so
+# not every release has all of them
 
 there=()
 

@@ -4,9 +4,8 @@
  *
  * A client speaks HTTP/1.1 with one target inside of a TLS session of its
  * own (the inner one), whose records travel in the bodies of POSTs to an
- * endpoint (the outer connection, libcurl's).  Whoever is between, and whoever
- * has the outer connection's certificate, sees the POSTs and nothing of what
- * is in them.
+ * endpoint (the outer connection, libcurl's).  A party between, which may end
+ * the outer TLS, sees the POSTs and nothing of what is in them.
  *
  *     atls_client_t   *client;
  *     atls_request_t   request = { .path = "/", .on_body = print };
@@ -199,8 +198,8 @@ typedef enum {
                                65536 */
     ATLS_EARLY_DATA         /* 1: GET, HEAD and OPTIONS without a body go out
                                with the first flight if the session is one
-                               resumed and the server allows it.  Whoever sees
-                               the POST can send it again, once or more;
+                               resumed and the server allows it.  Anybody who
+                               sees the POST can send it again, once or more;
                                default 0 */
 } atls_number_e;
 
@@ -443,7 +442,7 @@ typedef struct {
     unsigned              posts;        /* since the client was made */
 
     /*
-     * The certificate of whoever ended the outer TLS, and whether it is, for
+     * The certificate of the outer TLS, and whether it is, for
      * the endpoint's name, trusted by ATLS_CA_FILE and ATLS_CA_DIR, or by the
      * system.  It makes no difference to the client.  Of the last full
      * handshake; no certificates: no TLS, or a libcurl that does not tell.

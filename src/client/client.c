@@ -354,7 +354,7 @@ atls_client_prepare_tls(atls_client_t *client)
 
 
 /*
- * A session is not to be resumed by whoever would not have begun it.  Names of
+ * A client resumes only a session that it might have begun itself.  Names of
  * files do not tell: what is in them does.
  */
 

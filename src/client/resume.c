@@ -18,7 +18,7 @@
 #define ATLS_RESUME_DIGEST  16
 
 /*
- * Seconds since the full handshake: RFC 5246, section F.1.4.  Who has a
+ * Seconds since the full handshake: RFC 5246, section F.1.4.  Anybody with a
  * session's secrets is the peer for as long.
  */
 

@@ -1,7 +1,7 @@
 
 /*
  * The store of files, atls_store_file(): a file for each session, which is
- * made under another name, and taken by whoever manages to unlink it.
+ * made under another name, and taken by the process that manages to unlink it.
  *
  * Names are "<digest of the key>-<time>-<random>": those of a key, sorted, are
  * in the order of their age.

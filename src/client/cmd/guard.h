@@ -4,8 +4,8 @@
  * does what any web page wants, and one of these may not.
  *
  * A page can have the name of its own host resolve to this machine (DNS
- * rebinding): then Host tells.  The service's own name is no exception: whoever
- * is on the way to the service can be that host, to a browser, without any key.
+ * rebinding): then Host tells.  The service's own name is no exception: to a
+ * browser, a middlebox can be that host, without any key.
  * A page can send requests, without seeing the answers, to other hosts than its
  * own: then Origin, Referer and Sec-Fetch-Site tell.
  */

@@ -40,7 +40,7 @@ cmd_local_read(cmd_local_t *local, cmd_stream_t *stream)
 {
     int  rc;
 
-    /* the service's is that of the session; the others are made anew */
+    /* the service's is that of the session; the others are made again */
 
     static const char *const  own[] = { "Host", "Content-Length", "Expect",
                                         NULL };

@@ -709,7 +709,7 @@ cmd_about(cmd_command_e command)
 }
 
 
-/* From whoever lists processes. */
+/* From lists of processes. */
 
 static void
 cmd_hide(char *value)

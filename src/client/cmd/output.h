@@ -35,7 +35,7 @@ int cmd_output_line(cmd_output_t *output, const char *format, ...)
 
 int cmd_output_finish(cmd_output_t *output);
 
-/* For whoever does not finish it. */
+/* For a caller that does not finish it. */
 
 void cmd_output_close(cmd_output_t *output);
 

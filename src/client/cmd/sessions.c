@@ -3,8 +3,8 @@
  * The file of sessions, see sessions.h.
  *
  * It has a line of its own, and then one for each session, the newest at the
- * end: the session in hex, a space, and the key of atls_store_t.  Whoever
- * changes it has it locked, so that no session is had twice.
+ * end: the session in hex, a space, and the key of atls_store_t.  The file is
+ * locked while it is changed, so that no session is taken twice.
  *
  * A session that somebody else has put there would be one whose secrets
  * somebody else has.  So the file must be the user's own, and its directory
