@@ -44,8 +44,8 @@ struct ngx_http_atls_post_s {
     ngx_event_t                 event;         /* posted: go on, or send */
     ngx_msec_t                  leave;         /* no requests then */
 
-    unsigned                    late:1;        /* came to a worker that had
-                                                  been told to quit */
+    unsigned                    late:1;        /* was relayed to a worker that
+                                                  had been told to quit */
     unsigned                    leaving:1;     /* post->leave is set */
     unsigned                    cookie:1;      /* the client sent one */
     unsigned                    fresh:1;       /* the session is new */
