@@ -37,7 +37,8 @@ struct ngx_http_atls_handshake_s {
     unsigned                    begun:1;       /* by a record's header */
     unsigned                    answered:1;    /* with records of TLS */
     unsigned                    reading_early:1;  /* there may be some */
-    unsigned                    late:1;        /* our doing: early data */
+    unsigned                    late:1;        /* our doing: early data; takes
+                                                  no place from others */
     unsigned                    ticket:1;      /* one was accepted */
 };
 
@@ -62,11 +63,15 @@ static ngx_int_t ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs,
 static ngx_http_atls_handshake_t *ngx_http_atls_handshake_get(
     ngx_ssl_conn_t *ssl);
 static void ngx_http_atls_handshake_timeout(ngx_event_t *ev);
+static ngx_int_t ngx_http_atls_handshake_is_late(
+    ngx_http_atls_handshake_t *hs);
+static void ngx_http_atls_handshake_not_late(ngx_http_atls_handshake_t *hs);
 static void ngx_http_atls_handshake_shutdown(ngx_event_t *rev);
 static void ngx_http_atls_handshake_end(ngx_http_atls_handshake_t *hs);
 
 
 static ngx_uint_t         ngx_http_atls_handshakes_n;
+static ngx_uint_t         ngx_http_atls_handshakes_late;
 static ngx_queue_t        ngx_http_atls_handshakes_queue;
 
 /*
@@ -181,6 +186,8 @@ ngx_http_atls_handshake_enter(ngx_http_atls_handshake_t *hs)
 static void
 ngx_http_atls_handshake_leave(ngx_http_atls_handshake_t *hs)
 {
+    ngx_http_atls_handshake_not_late(hs);
+
     ngx_queue_remove(&hs->queue);
     ngx_http_atls_handshakes_n--;
 
@@ -243,7 +250,7 @@ ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
 ngx_uint_t
 ngx_http_atls_handshakes(void)
 {
-    return ngx_http_atls_handshakes_n;
+    return ngx_http_atls_handshakes_n - ngx_http_atls_handshakes_late;
 }
 
 
@@ -256,7 +263,7 @@ ngx_http_atls_handshake_attach(ngx_http_atls_handshake_t *hs,
     /* the time that it took to answer early data was not the client's */
 
     if (post == NULL && hs->late) {
-        hs->late = 0;
+        ngx_http_atls_handshake_not_late(hs);
         ngx_add_timer(&hs->timer, hs->target.conf->handshake_timeout);
     }
 
@@ -774,8 +781,9 @@ ngx_http_atls_handshake_timeout(ngx_event_t *ev)
 
     /* a client that waits for the answer to its early data can't go on */
 
-    if (hs->post && ngx_http_atls_post_working(hs->post)) {
-        hs->late = 1;
+    if (hs->post && ngx_http_atls_post_working(hs->post)
+        && ngx_http_atls_handshake_is_late(hs) == NGX_OK)
+    {
         ngx_add_timer(ev, hs->target.conf->handshake_timeout);
         return;
     }
@@ -790,6 +798,39 @@ ngx_http_atls_handshake_timeout(ngx_event_t *ev)
     }
 
     ngx_http_atls_handshake_end(hs);
+}
+
+
+/*
+ * A client may read the answer to its early data as slowly as that of any other
+ * request.  By then, it is not a handshake that is waited for.
+ */
+
+static ngx_int_t
+ngx_http_atls_handshake_is_late(ngx_http_atls_handshake_t *hs)
+{
+    if (hs->late) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_atls_session_serve(hs->zone, hs->post->session) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    hs->late = 1;
+    ngx_http_atls_handshakes_late++;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_atls_handshake_not_late(ngx_http_atls_handshake_t *hs)
+{
+    if (hs->late) {
+        hs->late = 0;
+        ngx_http_atls_handshakes_late--;
+    }
 }
 
 

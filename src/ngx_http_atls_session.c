@@ -434,6 +434,29 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id, uint64_t endpoint,
 
 
 ngx_int_t
+ngx_http_atls_session_serve(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session)
+{
+    ngx_int_t              rc;
+    ngx_http_atls_zone_t  *z;
+
+    z = zone->data;
+
+    ngx_http_atls_table_lock(z);
+
+    rc = ngx_http_atls_table_room(z->table, ngx_http_atls_busy);
+
+    if (rc == NGX_OK) {
+        ngx_http_atls_table_move(z->table, session, ngx_http_atls_busy);
+    }
+
+    ngx_http_atls_table_unlock(z);
+
+    return rc;
+}
+
+
+ngx_int_t
 ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_log_t *log)
 {

@@ -41,7 +41,8 @@ typedef enum {
 
     ngx_http_atls_shaking,                     /* half-open, with a POST */
     ngx_http_atls_half_open,                   /* between two POSTs */
-    ngx_http_atls_busy,                        /* established, with a POST */
+    ngx_http_atls_busy,                        /* established, with a POST; or
+                                                  as good as that */
     ngx_http_atls_idle,
     ngx_http_atls_idle_stranger,               /* the client not verified */
     ngx_http_atls_idle_record,                 /* a record unfinished */
@@ -187,6 +188,15 @@ ngx_int_t ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
 /* It is to end with the request that it is in the middle of. */
 
 void ngx_http_atls_session_end(ngx_shm_zone_t *zone, u_char *id);
+
+/*
+ * A half-open session of the caller's is one of the established ones until it
+ * is given back: it takes long to answer its early data, and others need the
+ * room for handshakes.  NGX_BUSY: there is none.
+ */
+
+ngx_int_t ngx_http_atls_session_serve(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session);
 
 /*
  * The handshake of a session of the caller's is finished.  NGX_BUSY: the zone

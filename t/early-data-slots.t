@@ -1,0 +1,143 @@
+#!/usr/bin/perl
+
+# Early data whose answer is read slowly: the handshake can't go on before its
+# end, for as long as the client likes, and takes no place from others then,
+# neither among atls_max_handshakes nor in the zone.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Http qw( http_connect send_all );
+use Test::Atls::Response;
+use Test::Atls::Slow qw( patience );
+use Test::Atls::Stack;
+
+use constant {
+    MAX  => 3,
+    SIZE => 16 << 20,           # more than sockets have room for
+};
+
+my $t = Test::Atls->new(workers => 1);
+
+$t->make_cert('localhost', type => 'ec');
+$t->write_file('big', 'x' x SIZE);
+
+$t->write_conf(<<"EOC");
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+    atls_early_data on;
+    atls_handshake_timeout 3s;
+    atls_max_handshakes @{[ MAX ]};
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+        server_name localhost;
+
+        location = /.well-known/atls {
+            atls on;
+        }
+
+        location = /big {
+            alias %%TESTDIR%%/big;
+        }
+
+        location / {
+            return 200 "answered\\n";
+        }
+    }
+}
+EOC
+
+$t->plan(4)->run();
+
+my @sessions = map { session() } 1 .. MAX;
+my @slow = map { slow($_) } @sessions;
+
+# there is no place for any other, until the time is up
+
+ok($t->wait_for(sub { client()->handshake() }, patience()),
+   'others are served');
+
+is(scalar(grep { finish($_) } @slow), MAX, 'the answers come to their ends');
+
+ok($slow[0]{c}->handshake(hold => 0), 'and so does a handshake');
+
+my $r = $slow[0]{c}->get('/');
+
+is($r && $r->body(), "answered\n", 'its session goes on');
+
+
+sub client {
+    return Test::Atls::Client->new(port => $t->port(0));
+}
+
+
+sub stack {
+    return Test::Atls::Stack->new('openssl', port => $t->port(0),
+                                  protocol => 'TLSv1.3', @_);
+}
+
+
+sub session {
+    my $c = stack();
+
+    $c->handshake() or die $c->error() . "\n";
+    $c->get('/');
+
+    return $c->session();
+}
+
+
+sub slow {
+    my ($session) = @_;
+
+    my $request = Test::Atls::Client::format_request('GET', '/big', '');
+    my $c = stack(session => $session, early => $request);
+
+    $c->handshake_step();
+
+    my $flight = $c->tls_out();
+    my $s = http_connect($t->port(0));
+
+    send_all($s, "POST /.well-known/atls HTTP/1.1\r\nHost: localhost\r\n"
+                 . 'Content-Type: ' . Test::Atls::Client::MEDIA_TYPE . "\r\n"
+                 . 'Content-Length: ' . length($flight) . "\r\n\r\n$flight");
+
+    return { c => $c, s => $s };
+}
+
+
+sub finish {
+    my ($slow) = @_;
+
+    my $c = $slow->{c};
+    my $plain = 0;
+    my $r = Test::Atls::Response->new(method => 'POST', on_body => sub {
+        $c->tls_in($_[0]);
+        $c->handshake_step() unless $plain;
+        $plain += length $c->read_plain();
+    });
+
+    until ($r->done()) {
+        sysread $slow->{s}, my $bytes, 65536 or last;
+        $r->feed($bytes);
+    }
+
+    $c->_store_cookie($_) for $r->header('Set-Cookie');
+
+    return $r->done() && $plain > SIZE;
+}
