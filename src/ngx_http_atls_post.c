@@ -1385,6 +1385,8 @@ ngx_http_atls_post_give_back(ngx_http_atls_post_t *post)
             ngx_log_error(NGX_LOG_ERR, post->request->connection->log, 0,
                           "atls_zone \"%V\" has no memory for a record",
                           &zone->shm.name);
+
+            post->closing = 1;
             return NGX_ERROR;
         }
 
