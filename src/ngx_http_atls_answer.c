@@ -20,6 +20,7 @@ static ngx_chain_t *ngx_http_atls_answer_alloc(ngx_http_atls_answer_t *answer,
 static void ngx_http_atls_answer_append(ngx_http_atls_answer_t *answer,
     ngx_chain_t *cl);
 static ngx_int_t ngx_http_atls_answer_pass(ngx_http_atls_answer_t *answer);
+static void ngx_http_atls_answer_drop_small(ngx_http_atls_answer_t *answer);
 
 
 void
@@ -175,10 +176,40 @@ ngx_http_atls_answer_pass(ngx_http_atls_answer_t *answer)
                             &answer->out,
                             (ngx_buf_tag_t) &ngx_http_atls_module);
 
+    ngx_http_atls_answer_drop_small(answer);
+
     answer->tail = NULL;
     answer->length = 0;
 
     return answer->busy || r->connection->buffered ? NGX_AGAIN : NGX_OK;
+}
+
+
+/*
+ * Buffers that are not of the full size are used once: else there would be a
+ * free one, and no room for the record that waits for it.
+ */
+
+static void
+ngx_http_atls_answer_drop_small(ngx_http_atls_answer_t *answer)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl, **ll;
+
+    ll = &answer->free;
+
+    while (*ll) {
+        cl = *ll;
+        b = cl->buf;
+
+        if ((size_t) (b->end - b->start) >= answer->size) {
+            ll = &cl->next;
+            continue;
+        }
+
+        *ll = cl->next;
+        ngx_free_chain(answer->request->pool, cl);
+    }
 }
 
 

@@ -20,7 +20,7 @@ typedef struct {
     ngx_chain_t          *tail;         /* the last of out */
     ngx_chain_t          *room;         /* tail, or what may become it */
     ngx_chain_t          *busy;         /* passed on, not sent yet */
-    ngx_chain_t          *free;
+    ngx_chain_t          *free;         /* each has room for any record */
 
     size_t                size;         /* of a buffer, for a full record */
     size_t                length;       /* in out */

@@ -1,0 +1,110 @@
+#!/usr/bin/perl
+
+# A client that does not read its response: the worker waits for it, and does
+# nothing else, until send_timeout.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Backend;
+use Test::Atls::Client;
+use Test::Atls::Http qw( http_connect send_all );
+use Test::Atls::Process qw( asleep );
+
+my $t = Test::Atls->new(workers => 1);
+
+$t->make_cert('localhost', type => 'ec');
+
+Test::Atls::Backend->start($t, $t->port(1));
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate localhost.crt;
+    atls_certificate_key localhost.key;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location / {
+            proxy_pass http://127.0.0.1:%%PORT_1%%;
+            proxy_buffering off;
+        }
+
+        location = /.well-known/atls {
+            atls on;
+            send_timeout 2s;
+        }
+
+        location = /limited {
+            atls on;
+            limit_rate 1k;
+        }
+    }
+}
+EOC
+
+$t->plan(3)->run();
+
+my ($worker) = $t->workers();
+
+
+# In clock ticks.
+
+sub cpu {
+    my @fields = split ' ', $t->read_file("/proc/$worker/stat") =~ s/.*\) //r;
+
+    return $fields[11] + $fields[12];
+}
+
+
+# A client that asks for a large file, and is not interested in it.
+
+sub ask {
+    my ($uri, $what) = @_;
+
+    my $c = Test::Atls::Client->new(port => $t->port(0), uri => $uri);
+
+    $c->handshake() or die $c->error() . "\n";
+    $c->write_plain(Test::Atls::Client::format_request('GET', $what, ''));
+
+    my $record = $c->tls_out();
+    my $s = http_connect($t->port(0));
+
+    send_all($s, join "\r\n", "POST $uri HTTP/1.1", 'Host: localhost',
+                 'Content-Type: application/atls+octet-stream',
+                 'Cookie: atls=' . $c->cookie(),
+                 'Content-Length: ' . length $record, '', $record);
+
+    return $s;
+}
+
+
+{
+    my $s = ask('/.well-known/atls', '/big?size=16000000');
+
+    ok($t->wait_for_log(qr/client timed out/), 'send_timeout');
+}
+
+{
+    my $s = ask('/limited', '/big?size=16000000');
+
+    ok($t->wait_for(sub { asleep($worker) }, 30), 'limit_rate: waits');
+
+    # there is a timer every second, for other things
+
+    my $before = cpu();
+    select undef, undef, undef, 2;
+    cmp_ok(cpu() - $before, '<', 50, 'and does not work');
+}
