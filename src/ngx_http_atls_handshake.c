@@ -701,9 +701,8 @@ ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,
     rc = ngx_http_atls_session_name(hs->zone, session, &hs->sni);
 
     if (rc != NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, c->log, 0,
-                      "atls_zone \"%V\" has no memory for a server name",
-                      &hs->zone->shm.name);
+        ngx_http_atls_session_full(hs->zone, "has no memory for a server name",
+                                   c->log);
     }
 
     return rc;

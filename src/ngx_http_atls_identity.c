@@ -278,9 +278,8 @@ ngx_http_atls_identity_store(ngx_shm_zone_t *zone,
     if (ngx_http_atls_session_keep(zone, &session->identity, data, len)
         != NGX_OK)
     {
-        ngx_log_error(NGX_LOG_ERR, c->log, 0,
-                      "atls_zone \"%V\" has no memory for a certificate",
-                      &zone->shm.name);
+        ngx_http_atls_session_full(zone, "has no memory for a certificate",
+                                   c->log);
         return NGX_BUSY;
     }
 

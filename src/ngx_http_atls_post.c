@@ -1382,9 +1382,8 @@ ngx_http_atls_post_give_back(ngx_http_atls_post_t *post)
                                        rest.data, rest.len)
             != NGX_OK)
         {
-            ngx_log_error(NGX_LOG_ERR, post->request->connection->log, 0,
-                          "atls_zone \"%V\" has no memory for a record",
-                          &zone->shm.name);
+            ngx_http_atls_session_full(zone, "has no memory for a record",
+                                       post->request->connection->log);
 
             post->closing = 1;
             return NGX_ERROR;

@@ -19,8 +19,6 @@ static void ngx_http_atls_session_sweep(ngx_event_t *ev);
 static void ngx_http_atls_session_orphans(ngx_http_atls_zone_t *z);
 static void ngx_http_atls_session_report(ngx_http_atls_zone_t *z,
     ngx_log_t *log);
-static void ngx_http_atls_session_full(ngx_http_atls_zone_t *z,
-    ngx_log_t *log);
 static ngx_http_atls_kind_e ngx_http_atls_session_kind(
     ngx_http_atls_session_t *session);
 static ngx_uint_t ngx_http_atls_session_is_busy(
@@ -353,19 +351,22 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
     ngx_http_atls_table_unlock(z);
 
     if (session == NULL) {
-        ngx_http_atls_session_full(z, log);
+        ngx_http_atls_session_full(amcf->zone, "is full of sessions in use",
+                                   log);
     }
 
     return session;
 }
 
 
-/* At most once a second. */
-
-static void
-ngx_http_atls_session_full(ngx_http_atls_zone_t *z, ngx_log_t *log)
+void
+ngx_http_atls_session_full(ngx_shm_zone_t *zone, const char *what,
+    ngx_log_t *log)
 {
-    ngx_uint_t  said;
+    ngx_uint_t             said;
+    ngx_http_atls_zone_t  *z;
+
+    z = zone->data;
 
     ngx_http_atls_table_lock(z);
 
@@ -376,8 +377,7 @@ ngx_http_atls_session_full(ngx_http_atls_zone_t *z, ngx_log_t *log)
 
     if (!said) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "atls_zone \"%V\" is full of sessions in use",
-                      &z->zone->shm.name);
+                      "atls_zone \"%V\" %s", &zone->shm.name, what);
     }
 }
 
@@ -478,7 +478,7 @@ ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
     ngx_http_atls_table_unlock(z);
 
     if (rc != NGX_OK) {
-        ngx_http_atls_session_full(z, log);
+        ngx_http_atls_session_full(zone, "is full of sessions in use", log);
     }
 
     return rc;

@@ -77,7 +77,7 @@ struct ngx_http_atls_session_s {
     uint64_t                    policy;        /* that let its client in */
 
     time_t                      created;
-    time_t                      used;          /* by who has its keys */
+    time_t                      used;          /* by the client */
     time_t                      timeout;       /* idle, in seconds */
     time_t                      lifetime;      /* in all, in seconds */
 
@@ -147,6 +147,11 @@ void ngx_http_atls_session_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log);
 
 ngx_http_atls_session_t *ngx_http_atls_session_create(
     ngx_http_atls_main_conf_t *amcf, ngx_http_atls_loc_conf_t *alcf,
+    ngx_log_t *log);
+
+/* Logs what the zone has no room for, at most once a second. */
+
+void ngx_http_atls_session_full(ngx_shm_zone_t *zone, const char *what,
     ngx_log_t *log);
 
 /*
