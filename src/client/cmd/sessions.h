@@ -15,8 +15,8 @@ typedef struct cmd_sessions_s  cmd_sessions_t;
 
 /*
  * Returns an exit code.  A file that has something else in it, that others may
- * read, or that is not the user's own, is refused; so is a directory that others
- * may write to.
+ * read, or that is not the user's own, is refused; so is a directory that
+ * others may write to.
  */
 
 int cmd_sessions_open(cmd_sessions_t **sessions, const char *path);
