@@ -943,8 +943,15 @@ ngx_http_atls_inner_kept(ngx_http_atls_inner_t *inner)
 
     c = inner->connection;
 
-    if (inner->kept || c->idle || (c->requests == 0 && inner->preface == 0)) {
+    if (inner->kept || c->idle) {
         return 1;
+    }
+
+    if (c->requests == 0 && inner->preface == 0) {
+
+        /* core had no memory to read what there was */
+
+        return inner->post->plain_len == 0;
     }
 
     if (inner->raw == NULL || !inner->raw->ended) {
