@@ -58,7 +58,10 @@ options() {
                 --with-http_ssl_module --with-http_v2_module
                 --with-http_realip_module --with-http_auth_request_module
                 --with-http_slice_module --with-http_stub_status_module
-                --with-http_gunzip_module --with-http_sub_module )
+                --with-http_gunzip_module --with-http_gzip_static_module
+                --with-http_sub_module --with-http_addition_module
+                --with-http_dav_module --with-http_mp4_module
+                --with-http_flv_module )
 
         [ ! -d "$src/src/http/v3" ] || flags+=( --with-http_v3_module )
     fi
