@@ -36,6 +36,7 @@ class Ledger:
         self.count = collections.Counter()
         self.kills = []             # when workers were killed
         self.changes = []           # when workers came or went in order
+        self.reloading = False      # a busy machine takes seconds for it
 
     def log(self, what):
         self.file.write(f"{time.time():.3f} {what}\n")
@@ -61,7 +62,8 @@ class Ledger:
         return any(t >= when for t in self.kills)
 
     def changed_since(self, when):
-        return any(t >= when for t in self.changes) or self.killed_since(when)
+        return (self.reloading or any(t >= when for t in self.changes)
+                or self.killed_since(when))
 
     # what a backend sees
 

@@ -130,6 +130,7 @@ class Nginx:
         change = Change(variant)
         self.changes.append(change)
         self.ledger.changes.append(time.time())
+        self.ledger.reloading = True
         os.kill(self.master, signal.SIGHUP)
 
         until = time.time() + self.world.patience
@@ -142,6 +143,7 @@ class Nginx:
                 break
             await asyncio.sleep(.02)
         change.done = time.time()
+        self.ledger.reloading = False
         self.ledger.changes.append(time.time())
         self.ledger.log(f"nginx: reloaded, {now}")
 

@@ -88,6 +88,8 @@ class Replayer(Session):
             except Lost:
                 continue
             first = body[:1]
+            if self.record.disturbed:
+                return              # the adversary may have answered
             if answer.status == 200 and first != b"\x16":
                 self.violation("a POST after close_notify was answered 200,"
                                f" {len(answer.body)} bytes")
