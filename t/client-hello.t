@@ -33,6 +33,10 @@ http {
     atls_certificate localhost.crt;
     atls_certificate_key localhost.key;
 
+    # a ClientHello of a byte a POST takes thousands of them
+
+    atls_handshake_timeout 10m;
+
     server {
         listen 127.0.0.1:%%PORT_0%%;
 
