@@ -1550,8 +1550,8 @@ ngx_http_atls_post_drop_session(ngx_http_atls_post_t *post)
 
 /*
  * Before its time: a session goes on only if nothing of the body was used, or
- * all of it, and nobody has taken plaintext of it.  Else bytes would be missing
- * from the middle of the client's stream: who is on the path may tell the
+ * all of it, and no plaintext of it was taken.  Else bytes would be missing
+ * from the middle of the client's stream: someone on the path may tell the
  * client that the POST was served.
  */
 
