@@ -16,6 +16,7 @@
  *   ngx_http_atls_relayed      those that another worker has relayed
  *   ngx_http_atls_mailbox      how they get from one to the other
  *   ngx_http_atls_worker       which worker process something belongs to
+ *   ngx_http_atls_clock        how long things last
  *   ngx_http_atls_inner        inner connections: decrypted requests
  *   ngx_http_atls_listening    the socket that such a connection came to
  *   ngx_http_atls_phases       what inner requests and outer ones go through
@@ -187,6 +188,7 @@ extern ngx_module_t  ngx_http_atls_module;
 
 
 #include "ngx_http_atls_compat.h"
+#include "ngx_http_atls_clock.h"
 #include "ngx_http_atls_ticket.h"
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_session.h"

@@ -308,7 +308,6 @@ ngx_http_atls_inner_info(ngx_http_atls_inner_t *inner,
     info->suite = session->state.suite;
     info->group = session->state.group;
     info->created = session->created;
-    info->created_msec = session->created_msec;
     info->verify_error = session->verify_error;
     info->reused = session->reused;
     info->alpn = session->alpn;

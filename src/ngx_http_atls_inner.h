@@ -23,8 +23,7 @@ typedef struct {
     uint16_t                   protocol;
     uint16_t                   suite;
     uint16_t                   group;
-    uint16_t                   created_msec;
-    time_t                     created;
+    int64_t                    created;    /* as the session's */
     uint64_t                   requests;
     ngx_str_t                  sni;
     ngx_http_atls_identity_t   identity;

@@ -1371,7 +1371,7 @@ ngx_http_atls_post_give_back(ngx_http_atls_post_t *post)
     /* a POST without a record of the client's keeps no session alive */
 
     if (post->opened) {
-        post->session->used = ngx_time();
+        post->session->used = ngx_http_atls_clock();
     }
 
     if (post->stage == ngx_http_atls_post_established) {

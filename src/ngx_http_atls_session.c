@@ -264,7 +264,7 @@ ngx_http_atls_session_report(ngx_http_atls_zone_t *z, ngx_log_t *log)
 
     ngx_http_atls_table_lock(z);
 
-    if (table->report != ngx_time()) {
+    if (ngx_http_atls_clock_since(table->report) >= 1) {
 
         for (i = 0; i < ngx_http_atls_kinds; i++) {
             n[i] = table->evicted[i] - table->reported[i];
@@ -274,7 +274,7 @@ ngx_http_atls_session_report(ngx_http_atls_zone_t *z, ngx_log_t *log)
         }
 
         if (any) {
-            table->report = ngx_time();
+            table->report = ngx_http_atls_clock();
         }
     }
 
@@ -303,7 +303,6 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
     ngx_http_atls_loc_conf_t *alcf, ngx_log_t *log)
 {
     u_char                    id[NGX_HTTP_ATLS_ID_LEN];
-    ngx_time_t               *tp;
     ngx_http_atls_zone_t     *z;
     ngx_http_atls_session_t  *session;
 
@@ -331,10 +330,8 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
         ngx_memcpy(session->id, id, NGX_HTTP_ATLS_ID_LEN);
 
         session->endpoint = alcf->endpoint;
-        tp = ngx_timeofday();
 
-        session->created = tp->sec;
-        session->created_msec = (uint16_t) tp->msec;
+        session->created = ngx_http_atls_clock();
         session->used = session->created;
         session->timeout = alcf->session_timeout;
         session->lifetime = alcf->session_lifetime;
@@ -370,8 +367,11 @@ ngx_http_atls_session_full(ngx_shm_zone_t *zone, const char *what,
 
     ngx_http_atls_table_lock(z);
 
-    said = (z->table->full == ngx_time());
-    z->table->full = ngx_time();
+    said = (ngx_http_atls_clock_since(z->table->full) < 1);
+
+    if (!said) {
+        z->table->full = ngx_http_atls_clock();
+    }
 
     ngx_http_atls_table_unlock(z);
 
@@ -471,7 +471,7 @@ ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
 
     if (rc == NGX_OK) {
         session->established = 1;
-        session->used = ngx_time();
+        session->used = ngx_http_atls_clock();
         ngx_http_atls_table_move(z->table, session, ngx_http_atls_busy);
     }
 
@@ -488,14 +488,14 @@ ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
 ngx_uint_t
 ngx_http_atls_session_outlived(ngx_http_atls_session_t *session)
 {
-    return ngx_time() - session->created >= session->lifetime;
+    return ngx_http_atls_clock_since(session->created) >= session->lifetime;
 }
 
 
 ngx_uint_t
 ngx_http_atls_session_expired(ngx_http_atls_session_t *session)
 {
-    return ngx_time() - session->used >= session->timeout
+    return ngx_http_atls_clock_since(session->used) >= session->timeout
            || ngx_http_atls_session_outlived(session);
 }
 

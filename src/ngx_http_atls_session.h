@@ -76,15 +76,13 @@ struct ngx_http_atls_session_s {
     uint64_t                    endpoint;      /* the location it is for */
     uint64_t                    policy;        /* that let its client in */
 
-    time_t                      created;
-    time_t                      used;          /* by the client */
+    int64_t                     created;       /* by ngx_http_atls_clock() */
+    int64_t                     used;          /* likewise; by the client */
     time_t                      timeout;       /* idle, in seconds */
     time_t                      lifetime;      /* in all, in seconds */
 
     uint32_t                    owner;         /* of all but an idle one */
     uint16_t                    slot;          /* the owner's */
-
-    uint16_t                    created_msec;  /* after the second */
     uint16_t                    sni_len;
     uint16_t                    verify_error;  /* X509_V_ERR_*, or X509_V_OK */
 

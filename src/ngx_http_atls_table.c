@@ -10,13 +10,17 @@
 
 /* Of the structures; with ATLS_STATE_VERSION it names the layout. */
 
-#define NGX_HTTP_ATLS_LAYOUT  ((5 << 16) | ATLS_STATE_VERSION)
+#define NGX_HTTP_ATLS_LAYOUT  ((6 << 16) | ATLS_STATE_VERSION)
 
 /* Of a large zone, an eighth would be more than it takes. */
 
 #define NGX_HTTP_ATLS_MAX_SHARE  8192
 
 #define NGX_HTTP_ATLS_MIN_HALF_OPEN  8
+
+/* 1024 milliseconds: each pass of a sort takes its time */
+
+#define NGX_HTTP_ATLS_SORT_SHIFT  10
 
 /* the longest record */
 
@@ -58,9 +62,9 @@ static ngx_uint_t ngx_http_atls_table_mark(ngx_http_atls_table_t *table);
 static void ngx_http_atls_table_mark_pieces(ngx_http_atls_table_t *table,
     ngx_http_atls_piece_t *piece);
 static uint32_t ngx_http_atls_table_collect(ngx_http_atls_table_t *table,
-    time_t *oldest, time_t *newest);
+    int64_t *oldest, int64_t *newest);
 static uint32_t ngx_http_atls_table_sort(ngx_http_atls_table_t *table,
-    uint32_t list, time_t oldest, time_t newest);
+    uint32_t list, int64_t oldest, int64_t newest);
 
 
 /* Which sessions go first; the longest unused of several kinds. */
@@ -656,13 +660,13 @@ ngx_http_atls_table_free_pieces(ngx_http_atls_table_t *table,
  * raw goes; so do pieces that no session refers to.  All else is made of what
  * the entries say, and a process that dies here leaves it to the next one.
  *
- * The queues are in the order of the last use, as far as seconds tell.
+ * The queues are in the order of the last use, to about a second.
  */
 
 static void
 ngx_http_atls_table_repair(ngx_http_atls_zone_t *z)
 {
-    time_t                    oldest, newest;
+    int64_t                   oldest, newest;
     uint32_t                  i, next, *bucket;
     ngx_uint_t                sessions, dropped;
     ngx_http_atls_table_t    *table;
@@ -771,14 +775,14 @@ ngx_http_atls_table_mark_pieces(ngx_http_atls_table_t *table,
 /* A list of all sessions, and when they were last used. */
 
 static uint32_t
-ngx_http_atls_table_collect(ngx_http_atls_table_t *table, time_t *oldest,
-    time_t *newest)
+ngx_http_atls_table_collect(ngx_http_atls_table_t *table, int64_t *oldest,
+    int64_t *newest)
 {
     uint32_t                  i, list;
     ngx_http_atls_session_t  *session;
 
     list = 0;
-    *oldest = NGX_MAX_TIME_T_VALUE;
+    *oldest = INT64_MAX;
     *newest = 0;
 
     for (i = 1; i <= table->touched; i++) {
@@ -805,7 +809,7 @@ ngx_http_atls_table_collect(ngx_http_atls_table_t *table, time_t *oldest,
 
 static uint32_t
 ngx_http_atls_table_sort(ngx_http_atls_table_t *table, uint32_t list,
-    time_t oldest, time_t newest)
+    int64_t oldest, int64_t newest)
 {
     uint32_t                  i, n, next, *bucket;
     ngx_uint_t                bits, shift;
@@ -813,7 +817,9 @@ ngx_http_atls_table_sort(ngx_http_atls_table_t *table, uint32_t list,
 
     for (bits = 0; table->mask >> bits; bits++) { /* void */ }
 
-    for (shift = 0; list && (newest - oldest) >> shift; shift += bits) {
+    shift = NGX_HTTP_ATLS_SORT_SHIFT;
+
+    for ( /* void */ ; list && (newest - oldest) >> shift; shift += bits) {
 
         for (i = list; i; i = next) {
             session = ngx_http_atls_table_session(table, i);

@@ -77,8 +77,8 @@ typedef struct {
 
     uint64_t                    evicted[ngx_http_atls_kinds];
     uint64_t                    reported[ngx_http_atls_kinds];
-    time_t                      report;        /* last in the log */
-    time_t                      full;          /* likewise */
+    int64_t                     report;        /* last in the log */
+    int64_t                     full;          /* likewise */
 
     ngx_http_atls_tickets_t    *tickets;
 

@@ -18,12 +18,17 @@
 
 #define NGX_HTTP_ATLS_TICKET_NAME_LEN  16
 
+/* What clocks of servers with the same key files may differ by, in seconds. */
+
+#define NGX_HTTP_ATLS_TICKET_SKEW      60
+
 
 typedef struct {
     u_char                       name[NGX_HTTP_ATLS_TICKET_NAME_LEN];
     u_char                       aes_key[32];
     u_char                       hmac_key[32];
-    time_t                       expire;        /* of its last ticket */
+    time_t                       expire;        /* of its last ticket, by
+                                                   ngx_http_atls_clock() */
 } ngx_http_atls_ticket_key_t;
 
 
@@ -253,7 +258,7 @@ ngx_http_atls_ticket_current_key(ngx_ssl_conn_t *ssl, ngx_log_t *log)
     alcf = ngx_http_atls_handshake_conf(ssl);
     keys = &ngx_http_atls_ticket_keys;
 
-    now = ngx_time();
+    now = ngx_http_atls_clock_since(0);
     expire = now + ngx_min(alcf->session_lifetime,
                            NGX_HTTP_ATLS_TICKET_LIFETIME);
 
@@ -342,7 +347,7 @@ ngx_http_atls_ticket_sync_keys(ngx_shm_zone_t *zone, time_t expire,
 
     keys = &tickets->keys;
 
-    if (keys->previous.expire < ngx_time()) {
+    if (keys->previous.expire < ngx_http_atls_clock_since(0)) {
 
         /*
          * The number first: if this process dies in between, all the others
@@ -502,13 +507,27 @@ ngx_http_atls_ticket_read(SSL_SESSION *session, ngx_http_atls_ticket_t *ticket)
 }
 
 
-/* The seconds that the client may go on for without a full handshake. */
+/*
+ * The seconds that the client may go on for without a full handshake.
+ *
+ * By the time of day: with key files, tickets go from machine to machine, and
+ * through restarts.  If that has been set back since, or was wrong then, nobody
+ * knows how old a ticket is: there is nothing to lose but a round trip.
+ */
 
 static time_t
 ngx_http_atls_ticket_left(ngx_http_atls_loc_conf_t *alcf,
     ngx_http_atls_ticket_t *ticket)
 {
-    return alcf->session_lifetime - (ngx_time() - (time_t) ticket->since);
+    time_t  age;
+
+    age = ngx_time() - (time_t) ticket->since;
+
+    if (age < -NGX_HTTP_ATLS_TICKET_SKEW) {
+        return 0;
+    }
+
+    return alcf->session_lifetime - ngx_max(age, 0);
 }
 
 

@@ -451,22 +451,17 @@ static ngx_int_t
 ngx_http_atls_variable_session_time(ngx_http_request_t *r,
     ngx_http_atls_inner_t *inner, ngx_str_t *value)
 {
-    ngx_time_t      *tp;
-    ngx_msec_int_t   ms;
+    int64_t  ms;
 
     value->data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN + 4);
     if (value->data == NULL) {
         return NGX_ERROR;
     }
 
-    tp = ngx_timeofday();
+    ms = ngx_http_atls_clock() - inner->info.created;
 
-    ms = (ngx_msec_int_t) ((tp->sec - inner->info.created) * 1000)
-         + (ngx_msec_int_t) tp->msec - inner->info.created_msec;
-    ms = ngx_max(ms, 0);
-
-    value->len = ngx_sprintf(value->data, "%T.%03M", (time_t) ms / 1000,
-                             ms % 1000)
+    value->len = ngx_sprintf(value->data, "%T.%03M", (time_t) (ms / 1000),
+                             (ngx_msec_t) (ms % 1000))
                  - value->data;
 
     return NGX_OK;

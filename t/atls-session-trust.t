@@ -13,6 +13,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
+use Test::Atls::Clock;
 use Test::Atls::Command;
 
 my $t = Test::Atls->new(workers => 2);
@@ -152,15 +153,15 @@ sub identity {
 # Each resumption has new tickets, of a new time.
 
 sub lifetime {
-    my $shift = $t->path('shift_time.so');
-
-    system($ENV{CC} || 'cc', '-shared', '-fPIC', '-D_GNU_SOURCE', '-o', $shift,
-           "$FindBin::Bin/bin/shift_time.c") == 0 or die "cc: $?\n";
+    my $clock = Test::Atls::Clock->new($t);
 
     my $at = sub {
-        return get(@_[1 .. $#_], @file, '--cacert', $t->path('ca.crt'),
-                   { LD_PRELOAD => $shift, SHIFT_TIME => int($_[0] * 3600),
-                     ASAN_OPTIONS => 'exitcode=99:verify_asan_link_order=0' });
+        my ($hours, @args) = @_;
+
+        $clock->set($hours * 3600);
+
+        return get(@args, @file, '--cacert', $t->path('ca.crt'),
+                   { $clock->env() });
     };
 
     for my $protocol ([], [ '--tls12' ]) {

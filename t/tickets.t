@@ -692,24 +692,12 @@ sub all_reused {
 }
 
 
-# The ticket that a session consists of, as it is sent: RFC 8446, section 4.1.2.
+# The ticket that a session consists of.
 
 sub ticket {
     my ($who, $session) = @_;
 
-    my $c = client($who, session => $session);
-    $c->handshake_step();
-
-    # past the record's header, the message's, version, random; then the
-    # session's id, suites, compression methods
-
-    my (undef, undef, undef, $extensions) =
-        unpack 'x5 x4 x2 x32 C/a n/a C/a n/a', $c->tls_out();
-
-    my %extensions = unpack '(n n/a)*', $extensions;
-
-    return $who =~ /TLSv1.3/ ? unpack 'x2 n/a', $extensions{41}
-                             : $extensions{35};
+    return client($who, session => $session)->offered_ticket();
 }
 
 

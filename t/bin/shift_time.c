@@ -1,25 +1,48 @@
 
 /*
- * Another time of day for a program: SHIFT_TIME seconds from now, by
- * LD_PRELOAD.
+ * Another time of day for a program, by LD_PRELOAD: by as many seconds from now
+ * as the file SHIFT_TIME says, eight bytes in the machine's order, which may
+ * change while the program runs.
  */
 
 
+#include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 
-static long
-shift(void)
+static const volatile int64_t  *shift;
+
+
+/* Before main(), which may have another environment for its children. */
+
+__attribute__((constructor)) static void
+map(void)
 {
-    const char  *value;
+    int          fd;
+    void        *p;
+    const char  *name;
 
-    value = getenv("SHIFT_TIME");
+    name = getenv("SHIFT_TIME");
 
-    return value ? atol(value) : 0;
+    fd = name ? open(name, O_RDONLY) : -1;
+
+    if (fd == -1) {
+        return;
+    }
+
+    p = mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, fd, 0);
+
+    if (p != MAP_FAILED) {
+        shift = p;
+    }
+
+    close(fd);
 }
 
 
@@ -34,7 +57,7 @@ gettimeofday(struct timeval *restrict tv, void *restrict tz)
         return -1;
     }
 
-    tv->tv_sec = ts.tv_sec + shift();
+    tv->tv_sec = ts.tv_sec + (shift ? *shift : 0);
     tv->tv_usec = ts.tv_nsec / 1000;
 
     return 0;

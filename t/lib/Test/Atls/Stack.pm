@@ -323,6 +323,26 @@ sub handshake_step {
 }
 
 
+# The ticket in a ClientHello that is not sent: RFC 8446, section 4.1.2.
+
+sub offered_ticket {
+    my ($self) = @_;
+
+    $self->handshake_step();
+
+    # past the record's header, the message's, version, random; then the
+    # session's id, suites, compression methods
+
+    my (undef, undef, undef, $extensions) =
+        unpack 'x5 x4 x2 x32 C/a n/a C/a n/a', $self->tls_out();
+
+    my %extensions = unpack '(n n/a)*', $extensions;
+
+    return $extensions{41} ? unpack 'x2 n/a', $extensions{41}
+                           : $extensions{35};
+}
+
+
 sub write_early {
     my ($self, $plain) = @_;
 

@@ -1,0 +1,272 @@
+#!/usr/bin/perl
+
+# The time of day is set an hour forward, and back: sessions have the time that
+# they have, no more and no less.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+use Time::HiRes qw( sleep time );
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Clock;
+use Test::Atls::Slow qw( slow );
+use Test::Atls::Stack;
+
+my $HOUR = 3600;
+my $SHORT = 2 * slow();
+my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
+
+my $conf = <<'EOC';
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_zone small:32k;
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+    atls_session_lifetime %%LIFETIME%%s;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%% reuseport;
+
+        location /.well-known/atls {
+            atls on;
+        }
+
+        location /idle {
+            atls on;
+            atls_session_timeout %%SHORT%%s;
+        }
+
+        location /lifetime {
+            atls on;
+            atls_session_lifetime %%SHORT%%s;
+        }
+
+        location / {
+            return 200 "$atls_session_time $atls_session_reused $time_local";
+        }
+    }
+}
+EOC
+
+my $t = Test::Atls->new();
+my $short = Test::Atls->new();      # with a short lifetime everywhere
+my $clock = Test::Atls::Clock->new($t);
+
+configure($t, 86400);
+configure($short, 2 * $SHORT);
+
+$t->plan(3 + 7 + 5 * @PROTOCOLS + 3 + 1);
+
+$clock->with(sub { $_->run() for $t, $short });
+
+forward();
+back();
+tickets($_) for @PROTOCOLS;
+sweep();
+rotation();
+
+$short->finish();
+
+
+sub configure {
+    my ($instance, $lifetime) = @_;
+
+    my %values = (LIFETIME => $lifetime, SHORT => $SHORT);
+
+    $instance->make_cert('localhost');
+    $instance->write_conf($conf =~ s/%%(\w+)%%/$values{$1} \/\/ "%%$1%%"/egr);
+}
+
+
+# Nobody has been idle for an hour.
+
+sub forward {
+    my @clients = map { client() } 1 .. 4;
+    my ($day) = seen($clients[0]);
+
+    $clock->set($HOUR);
+
+    my @seen = map { [ seen($_) ] } @clients;
+
+    is(scalar(grep { @$_ } @seen), 4, 'forward: sessions go on');
+    is(scalar(grep { @$_ && $_->[1] < $HOUR } @seen), 4,
+       'forward: $atls_session_time is how old they are');
+    isnt($seen[0][0], $day, 'forward: another time of day');
+}
+
+
+# What is over does not begin again, and what goes on has an end.
+
+sub back {
+    my $began = time;
+    my ($c, $idle, $lifetime) =
+        map { client(uri => $_) } '/.well-known/atls', '/idle', '/lifetime';
+    my $made = time;
+
+    $clock->set(0);
+
+    ok(seen($idle), 'back: a session goes on');
+
+    # the time of the last use has been before this one
+
+    sleep 0.1 until time >= $made + $SHORT + 1;
+    my $least = time - $made;
+    my @seen = seen($c);
+
+    cmp_ok(@seen && $seen[1], '>=', $least - 0.01,
+           'back: $atls_session_time is how old it is');
+    cmp_ok(@seen && $seen[1], '<=', time - $began + 0.01, 'to the fraction');
+    ok($seen[0], 'back: others have more time');
+
+    over($lifetime, 'back: atls_session_lifetime');
+
+    # one that was used at the earlier time of day only
+
+    my $forward = client(uri => '/idle');
+    seen($forward);
+    $clock->set(-$HOUR);
+    $made = time;
+    sleep 0.1 until time >= $made + $SHORT + 1;
+    over($forward, 'back: atls_session_timeout');
+
+    seen($c);
+    $clock->set(0);
+    ok(seen($c), 'and forward again: it goes on');
+}
+
+
+sub over {
+    my ($c, $name) = @_;
+
+    $c->get('/');
+    is($c->last_response()->status(), 410, $name);
+}
+
+
+# They go by the time of day, as they may be from elsewhere.  One that seems to
+# be made in an hour from now is not trusted; that costs a round trip.
+
+sub tickets {
+    my ($protocol) = @_;
+
+    my $c = stack($protocol);
+    is(reused($c), '.', "$protocol: a full handshake");
+    my $session = $c->session();
+
+    $clock->set($HOUR);
+    is(reused(stack($protocol, session => $session)), 'r',
+       "$protocol, forward: resumed");
+
+    $c = stack($protocol);
+    is(reused($c), '.', "$protocol, forward: a full handshake");
+    my $future = $c->session();
+
+    $clock->set(0);
+    is(reused(stack($protocol, session => $future)), '.',
+       "$protocol, back: a full handshake");
+    is(reused(stack($protocol, session => $session)), 'r',
+       "$protocol, back: one of before is resumed");
+}
+
+
+# Those whose time is over make room, by themselves.
+
+sub sweep {
+    my $full = qr/atls_zone "small" is too small, sessions were pushed out/;
+    my $before;
+
+    $clock->set($HOUR);
+    ok($short->wait_for(sub {
+        client(port => $short->port(0));
+        $short->read_file('error.log') =~ $full;
+    }), 'a zone that is full');
+
+    $clock->set(0);
+
+    for (1 .. 10) {
+        $before = () = $short->read_file('error.log') =~ /$full/g;
+
+        client(port => $short->port(0));
+
+        # it is said within about a second
+
+        sleep 2 * slow();
+        last if $before == (() = $short->read_file('error.log') =~ /$full/g);
+    }
+
+    is(scalar(() = $short->read_file('error.log') =~ /$full/g), $before,
+       'back: sessions are swept');
+}
+
+
+# Keys of tickets change, for which there is no time of day.
+
+sub rotation {
+    my (%names, %later);
+
+    my $name = sub {
+        my $c = stack('TLSv1.3', port => $short->port(0));
+        reused($c);
+
+        return substr stack('TLSv1.3', session => $c->session())
+                      ->offered_ticket(), 0, 16;
+    };
+
+    $clock->set($HOUR);
+    $names{$name->()} = 1;
+    $clock->set(0);
+
+    ok($short->wait_for(sub { $names{$name->()} = 1; keys %names > 2 }),
+       'back: keys change by themselves');
+}
+
+
+# An established client; the time of day, how old its session is, and whether it
+# was resumed.
+
+sub client {
+    my $c = Test::Atls::Client->new(port => $t->port(0), @_);
+
+    $c->handshake() or die 'no handshake: ' . $c->error() . "\n";
+
+    return $c;
+}
+
+
+sub seen {
+    my ($c) = @_;
+
+    my $r = $c->get('/');
+
+    return $r ? (split ' ', $r->body(), 3)[2, 0, 1] : ();
+}
+
+
+sub stack {
+    my ($protocol, %args) = @_;
+
+    return Test::Atls::Stack->new('openssl', port => $t->port(0),
+                                  protocol => $protocol, keepalive => 0, %args);
+}
+
+
+# Whether a session was resumed, or what went wrong.
+
+sub reused {
+    my ($c) = @_;
+
+    return $c->error() unless $c->handshake();
+
+    return (seen($c))[2];
+}
