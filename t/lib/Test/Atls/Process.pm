@@ -107,8 +107,8 @@ sub _members {
     return () unless kill 0, -$group;
 
     return grep {
-        open my $fh, '<', $_ or next;
-        my $stat = <$fh>;
+        my $stat = open(my $fh, '<', $_) ? <$fh> : undef;
+
         defined $stat && $stat =~ /\) (\S) \d+ (\d+) / && $1 !~ /[ZX]/
         && $2 == $group
     } glob '/proc/[0-9]*/stat';
