@@ -107,7 +107,8 @@ sub _members {
     return () unless kill 0, -$group;
 
     return grep {
-        my $stat = open(my $fh, '<', $_) ? <$fh> : undef;
+        my ($fh, $stat);
+        $stat = <$fh> if open $fh, '<', $_;
 
         defined $stat && $stat =~ /\) (\S) \d+ (\d+) / && $1 !~ /[ZX]/
         && $2 == $group

@@ -1,0 +1,441 @@
+#!/usr/bin/perl
+
+# Sentences of docs/protocol.md that no other test is about: what a client may
+# rely on.  Each name is what the page says.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Backend;
+use Test::Atls::Client;
+use Test::Atls::Forge;
+use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Outer;
+use Test::Atls::Response;
+use Test::Atls::Slow qw( patience );
+use Test::Atls::Stack;
+
+my $type = 'application/atls+octet-stream';
+my $get = "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+my $t = Test::Atls->new();
+my $backend = Test::Atls::Backend->start($t, $t->port(1));
+
+$t->make_cert('localhost', type => 'ec');
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+
+    client_max_body_size 50k;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location = /.well-known/atls {
+            atls on;
+        }
+
+        location = /x25519 {
+            atls on;
+            atls_ecdh_curve X25519;
+        }
+
+        location = /raw {
+            atls on;
+            atls_payload raw;
+            proxy_pass http://127.0.0.1:%%PORT_1%%;
+            proxy_http_version 1.1;
+        }
+
+        location = /forbidden {
+            atls on;
+            deny all;
+        }
+
+        location / {
+            return 200 "hello\n";
+        }
+
+        location /service/ {
+            proxy_pass http://127.0.0.1:%%PORT_1%%;
+        }
+    }
+}
+EOC
+
+$t->run();
+
+empty_posts();
+first_bytes();
+hello_retry();
+order();
+same_bytes();
+headers();
+both_ways();
+whole_records();
+no_half_closing();
+alpn();
+suites();
+after_the_handshake();
+session_ids();
+raw_messages();
+
+$t->done_testing();
+
+
+sub established {
+    my (%args) = @_;
+
+    my $c = Test::Atls::Client->new(port => $t->port(0), %args);
+
+    $c->handshake() or die 'no handshake: ', $c->error(), "\n";
+
+    return $c;
+}
+
+
+sub is_hello {
+    my ($c, $name) = @_;
+
+    is($c->get('/')->body(), "hello\n", $name);
+}
+
+
+# With the cookie that it had.
+
+sub gone {
+    my ($c, $cookie, $name, $bytes) = @_;
+
+    my $r = $c->post($bytes || '', cookie => "atls=$cookie");
+
+    is($r->status(), 410, $name);
+}
+
+
+sub empty_posts {
+    my $c = established();
+
+    for my $n (1, 2) {
+        my $r = $c->post('');
+
+        is($r->status(), 200, "an empty POST is answered 200 ($n)");
+        is($r->body(), '', "mostly with an empty body ($n)");
+        is($r->header('Content-Type'), $type, "of the usual type ($n)");
+    }
+
+    # within a request; there is a 100 Continue first
+
+    my $r = $c->request("POST /service/ HTTP/1.1\r\nHost: localhost\r\n"
+                        . "Expect: 100-continue\r\n"
+                        . "Content-Length: 4\r\n\r\n");
+
+    like($r, qr{\AHTTP/1.1 100 .*\r\n\r\n\z}, 'a 100 Continue');
+    is($c->post('')->status(), 200, 'an empty POST within a request');
+    like($c->request('body'), qr{^HTTP/1.1 200 }, 'which goes on');
+
+    # a half-open session
+
+    $c = Test::Atls::Client->new(port => $t->port(0));
+
+    $c->handshake_step();
+    $c->exchange($c->tls_out());
+    is($c->post('')->status(), 200, 'an empty POST of a half-open session');
+    ok($c->handshake(), 'which goes on');
+    is_hello($c, 'and is established');
+}
+
+
+sub first_bytes {
+    my $c = Test::Atls::Client->new(port => $t->port(0));
+
+    $c->handshake_step();
+
+    my $hello = $c->tls_out();
+    my $r = $c->post(substr $hello, 0, 1, '');
+
+    is($r->status(), 200, 'one byte of a ClientHello');
+    is($r->body(), '', 'is answered with an empty body');
+    ok(defined $r->header('Set-Cookie'), 'and names the session');
+
+    $r = $c->post(substr $hello, 0, 11, '');
+    is($r->header('Set-Cookie'), undef, 'once');
+
+    ok($c->exchange($hello), 'the rest of it') or diag($c->error());
+    ok($c->handshake(), 'belongs to the session') or diag($c->error());
+
+    # a POST that begins in the middle of a record
+
+    $c->write_plain($get);
+
+    my $record = $c->tls_out();
+
+    is($c->post(substr $record, 0, 20, '')->body(), '', 'a part of a record');
+    $c->exchange($record);
+    like($c->read_plain(), qr/hello\n\z/, 'and the rest of it');
+}
+
+
+sub hello_retry {
+    my $c = Test::Atls::Client->new(port => $t->port(0), uri => '/x25519',
+                                    protocol => 'TLSv1.3',
+                                    groups => 'P-256:X25519');
+
+    ok($c->handshake(), 'the second ClientHello belongs to the session')
+        or diag($c->error());
+    is($c->posts(), 3, 'after a HelloRetryRequest');
+    is_hello($c, 'and it is established');
+}
+
+
+# Each request has all that is looked at later, too.
+
+sub order {
+    my $outer = Test::Atls::Outer->new(port => $t->port(0));
+    my %cookie = (Cookie => 'atls=' . 'A' x 22);
+
+    my $status = sub {
+        my ($uri, $method, $body, %headers) = @_;
+
+        local @$outer{qw( uri method )} = ($uri, $method);
+
+        return $outer->post($body, \%headers)->status();
+    };
+
+    is($status->('/forbidden', 'PUT', 'x' x 60_000, %cookie), 413,
+       'order: Content-Length');
+    is($status->('/forbidden', 'PUT', 'x', %cookie), 403,
+       'order: the location');
+    is($status->('/x25519', 'PUT', 'x', %cookie), 405, 'order: the method');
+    is($status->('/x25519', 'POST', 'x', %cookie), 415,
+       'order: the media type');
+    is($status->('/x25519', 'POST', 'x', %cookie, 'Content-Type' => $type),
+       410, 'order: the cookie');
+    is($status->('/x25519', 'POST', 'x', 'Content-Type' => $type), 400,
+       'order: the body');
+}
+
+
+sub same_bytes {
+    my $c = established();
+
+    $c->write_plain("POST / HTTP/1.1\r\nHost: localhost\r\n"
+                    . "Content-Length: 60000\r\n\r\n" . 'x' x 60_000);
+
+    my $bytes = $c->tls_out();
+    my $r = $c->post($bytes);
+
+    is($r->status(), 413, 'a POST that is too long');
+    is($r->header('Set-Cookie'), undef, 'expires nothing');
+    is($c->post($bytes, type => 'text/plain')->status(), 413,
+       'whatever its type');
+    is($c->post($get, type => 'text/plain')->status(), 415, 'another type');
+
+    # the inner limit is the same
+
+    $c->exchange($bytes, split => 20_000);
+    like($c->read_plain(), qr{^HTTP/1.1 413 },
+         'the same bytes in smaller POSTs');
+}
+
+
+# Requests with headers that are for other responses than ours.
+
+sub headers {
+    my %headers = (
+        'a content coding'   => { 'Content-Encoding' => 'gzip' },
+        'a range'            => { Range => 'bytes=0-1' },
+        'conditions'         => { 'If-Match' => '"x"', 'If-None-Match' => '*' },
+        'Accept'             => { Accept => 'text/html' },
+    );
+
+    for my $name (sort keys %headers) {
+        my $c = established(headers => $headers{$name});
+
+        is_hello($c, "$name: is not looked at");
+        is($c->last_response()->status(), 200, "$name: 200");
+    }
+
+    my $c = established(type => 'Application/ATLS; charset=x');
+
+    is_hello($c, 'case and parameters of the type are ignored');
+    is($c->last_response()->header('Content-Type'), 'application/atls',
+       'the response has the type of the request');
+}
+
+
+# Two requests in one POST, whose end is sent when the first one is answered.
+
+sub both_ways {
+    my $c = established();
+    my $s = http_connect($t->port(0));
+
+    $c->write_plain($get);
+    my $first = $c->tls_out();
+    $c->write_plain($get);
+    my $second = $c->tls_out();
+
+    send_all($s, join "\r\n", 'POST /.well-known/atls HTTP/1.1',
+                 'Host: localhost', "Content-Type: $type",
+                 'Cookie: atls=' . $c->cookie(),
+                 'Content-Length: ' . length "$first$second", '', $first);
+
+    ok(readable($s, patience()), 'a response begins before the request ends');
+    send_all($s, $second);
+
+    my $r = Test::Atls::Response->new();
+
+    while (!$r->done() && readable($s, patience())) {
+        sysread($s, my $buf, 4096) or last;
+        $r->feed($buf);
+    }
+
+    $c->tls_in($r->body());
+    is(() = $c->read_plain() =~ /hello\n/g, 2, 'and has both answers');
+}
+
+
+sub whole_records {
+    my $c = established();
+
+    $c->write_plain("GET /service/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
+
+    my $body = $c->post($c->tls_out())->body();
+
+    while (length $body >= 5) {
+        my $length = 5 + unpack 'x3 n', $body;
+        last if $length > length $body;
+        substr $body, 0, $length, '';
+    }
+
+    is($body, '', 'a response ends with the end of a record');
+}
+
+
+sub no_half_closing {
+    my $c = established();
+    my $cookie = $c->cookie();
+
+    $c->write_plain($get);
+    $c->tls_shutdown();
+    $c->exchange($c->tls_out());
+
+    like($c->read_plain(), qr/hello\n\z/, 'close_notify behind a request');
+    ok($c->closed(), 'ends both directions');
+    gone($c, $cookie, 'and the session');
+
+    # a close_notify from the server
+
+    $c = established();
+    $cookie = $c->cookie();
+
+    like($c->request("GET / HTTP/1.0\r\n\r\n"), qr/hello\n\z/, 'HTTP/1.0');
+    ok($c->closed(), 'the session ends with it');
+    $c->tls_shutdown();
+    gone($c, $cookie, 'an answer to close_notify is answered 410',
+         $c->tls_out());
+}
+
+
+sub alpn {
+    my %chosen = (
+        'http/1.1'            => [ qw( http/0.9 http/1.0 http/1.1 ) ],
+        'http/1.0'            => [ qw( h2 http/0.9 http/1.0 ) ],
+    );
+
+    for my $name (sort keys %chosen) {
+        my $c = established(alpn => $chosen{$name});
+
+        is($c->alpn(), $name, "ALPN: $name");
+    }
+
+    my $c = Test::Atls::Client->new(port => $t->port(0), alpn => [ 'h2' ]);
+
+    ok(!$c->handshake(), 'ALPN: none of them');
+    is(($c->alerts())[0], 120, 'no_application_protocol');
+}
+
+
+sub suites {
+    my $c = Test::Atls::Client->new(port => $t->port(0), protocol => 'TLSv1.2',
+                                    ciphers => 'ECDHE-ECDSA-AES128-SHA256');
+
+    ok(!$c->handshake(), 'no AEAD suite');
+    is(($c->alerts())[0], 40, 'handshake_failure');
+
+    $c = Test::Atls::Client->new(port => $t->port(0), protocol => 'TLSv1.1',
+                                 ciphers => 'ALL:@SECLEVEL=0');
+
+    ok(!$c->handshake(), 'TLS 1.1');
+    is(($c->alerts())[0], 70, 'protocol_version');
+}
+
+
+sub after_the_handshake {
+    my %records = (
+        'change_cipher_spec'    => sub { "\x14\x03\x03\x00\x01\x01" },
+        'a Finished'            => sub { $_[0]->record(22, "\x14\0\0\0") },
+        '33 empty records'      => sub { join '', map { $_[0]->record(23, '') }
+                                                  1 .. 33 },
+    );
+
+    for my $name (sort keys %records) {
+        my $forge = Test::Atls::Forge->new();
+        my $c = established($forge->client_args());
+        my $cookie = $c->cookie();
+
+        $c->exchange($records{$name}->($forge));
+        $c->read_plain();
+        is(($c->alerts())[0], 10, "$name: unexpected_message");
+        gone($c, $cookie, "$name: the session is gone");
+    }
+
+    my $forge = Test::Atls::Forge->new();
+    my $c = established($forge->client_args());
+
+    $c->exchange(join '', map { $forge->record(23, '') } 1 .. 32);
+    $c->exchange($forge->record(23, $get));
+    like($c->read_plain(), qr/hello\n\z/, '32 empty records');
+}
+
+
+sub session_ids {
+    my $c = Test::Atls::Stack->new('openssl', port => $t->port(0),
+                                   protocol => 'TLSv1.2', tickets => 0);
+
+    ok($c->handshake(), 'TLS 1.2 without tickets');
+    is($c->get('/')->body(), "hello\n", 'is served');
+
+    $c = Test::Atls::Stack->new('openssl', port => $t->port(0), tickets => 0,
+                                protocol => 'TLSv1.2',
+                                session => $c->session());
+
+    ok($c->handshake(), 'and comes back');
+    ok(!$c->resumed(), 'session ids resume nothing');
+}
+
+
+sub raw_messages {
+    my $c = established(uri => '/raw');
+
+    $backend->forget();
+
+    like($c->request('a message'), qr/^length 9$/m, 'raw: a message');
+    like($c->request('another'), qr/^length 7$/m, 'raw: another one');
+    is($c->post('')->status(), 200, 'raw: an empty POST');
+
+    is(scalar(my @requests = $backend->requests()), 2, 'raw: is no message');
+}
