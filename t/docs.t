@@ -650,7 +650,8 @@ sub flights {
         is($?, 0, 'docs/flights.pl') or diag($now);
 
         if (same_versions()) {
-            is($now, "$doc\n", 'the sessions are the same today');
+            ok($now eq "$doc\n", 'the sessions are the same today')
+                or diag('docs/flights.pl --update makes the page anew');
         } else {
             is(outline($now), outline($doc), 'those of today are of the kinds');
         }
