@@ -61,6 +61,12 @@ http {
             proxy_http_version 1.1;
         }
 
+        location = /down {
+            atls on;
+            atls_payload raw;
+            return 500;
+        }
+
         location = /forbidden {
             atls on;
             deny all;
@@ -438,4 +444,23 @@ sub raw_messages {
     is($c->post('')->status(), 200, 'raw: an empty POST');
 
     is(scalar(my @requests = $backend->requests()), 2, 'raw: is no message');
+
+    # with the end of the handshake in the same POST, and without
+
+    $c = Test::Atls::Client->new(port => $t->port(0), uri => '/down',
+                                 protocol => 'TLSv1.3');
+    $c->handshake(hold => 1);
+
+    for my $expected ($type, 'application/problem+json') {
+        $c->write_plain('x');
+
+        my $r = $c->post($c->tls_out());
+
+        is($r->status(), 502, 'raw: 502');
+        is($r->header('Content-Type'), $expected, "raw: $expected");
+        $c->tls_in($r->body()) if $expected eq $type;
+    }
+
+    is($c->read_plain(), '', 'raw: records that TLS can read');
+    is($c->error(), '', 'raw: without an error');
 }

@@ -22,6 +22,13 @@
 #include <openssl/sha.h>
 
 
+/* The OpenSSL is the program's own.  One without it has no random bytes. */
+
+#pragma weak RAND_set_rand_method
+#pragma weak SHA256
+#pragma weak EVP_PKEY_get_raw_private_key
+
+
 static char    file[1024];
 static time_t  now;
 
@@ -79,7 +86,10 @@ fixed_init(void)
     }
 
     snprintf(file, sizeof(file), "%s", value);
-    RAND_set_rand_method(&fixed_method);
+
+    if (RAND_set_rand_method) {
+        RAND_set_rand_method(&fixed_method);
+    }
 
     value = getenv("FIXED_TIME");
     now = value ? atol(value) : 0;
