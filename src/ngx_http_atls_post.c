@@ -24,6 +24,7 @@ static void ngx_http_atls_post_run(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_begin(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_pending(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_client_hello(u_char *data, size_t len);
+static ngx_uint_t ngx_http_atls_post_goes_on(u_char *data, size_t len);
 static ngx_int_t ngx_http_atls_post_new_session(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_shake(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_flight(ngx_http_atls_post_t *post);
@@ -379,7 +380,9 @@ ngx_http_atls_post_begin(ngx_http_atls_post_t *post)
 
     if (post->session == NULL) {
 
-        if (post->cookie && rc == NGX_DECLINED) {
+        if (rc == NGX_DECLINED
+            && (post->cookie || ngx_http_atls_post_goes_on(data, len)))
+        {
             return NGX_HTTP_ATLS_GONE;
         }
 
@@ -491,6 +494,44 @@ ngx_http_atls_post_client_hello(u_char *data, size_t len)
     }
 
     return (len < NGX_HTTP_ATLS_CLIENT_HELLO) ? NGX_AGAIN : NGX_OK;
+}
+
+
+/*
+ * What begins no session: is it TLS of one that goes on?  Its client has lost
+ * the cookie, or sends one that had another name before a reload.
+ */
+
+static ngx_uint_t
+ngx_http_atls_post_goes_on(u_char *data, size_t len)
+{
+    size_t  record;
+
+    if (len > 1 && data[1] != 3) {
+        return 0;
+    }
+
+    switch (data[0]) {
+
+    case ATLS_CHANGE_CIPHER_SPEC:
+    case ATLS_ALERT:
+    case ATLS_APPLICATION_DATA:
+        return 1;
+
+    case ATLS_HANDSHAKE:
+
+        if (len <= ATLS_HEADER_SIZE) {
+            return 0;
+        }
+
+        record = (data[3] << 8) + data[4];
+
+        return record && record <= ATLS_MAX_PLAINTEXT
+               && data[5] != ATLS_CLIENT_HELLO;
+
+    default:
+        return 0;
+    }
 }
 
 
