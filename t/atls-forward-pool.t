@@ -422,6 +422,10 @@ sub stop_under_load {
     my $port = $f->port();
     my @pids = map { $t->run_daemon(sub { ask_on($port) }) } 1 .. 6;
 
+    # a client that comes after the stop is refused
+
+    ok($t->wait_for(sub { -e $t->path("served.$_") }, $PATIENCE), 'served')
+        for @pids;
     ok($t->wait_for(sub { $f->log() > 100 }, $PATIENCE), 'load');
     is($f->stop()->{code}, 0, 'a stop');
     ok($t->wait_for(sub { -e $t->path("client.$_") }, $PATIENCE), 'client')
@@ -442,6 +446,7 @@ sub ask_on {
     do {
         send_all($s, message('GET /session'));
         $r = next_answer($s);
+        $t->write_file("served.$$", '') if !$n++;
     } while ($r->done() && $r->keep_alive());
 
     $t->write_file("client.$$", $r->done() ? 'told' : 'lost');
