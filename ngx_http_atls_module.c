@@ -29,6 +29,8 @@ static char *ngx_http_atls_enable(ngx_conf_t *cf,
 static char *ngx_http_atls_default_zone(ngx_conf_t *cf);
 static char *ngx_http_atls_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_atls_add_zones(ngx_conf_t *cf, ngx_str_t *name,
+    size_t size);
 static char *ngx_http_atls_set_enum(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_atls_set_bitmask(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -38,9 +40,14 @@ static char *ngx_http_atls_check_buffer_size(ngx_conf_t *cf, void *post,
 static char *ngx_http_atls_check_seconds(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_atls_check_msec(ngx_conf_t *cf, void *post, void *data);
+static ngx_int_t ngx_http_atls_add_cleanup(ngx_conf_t *cf);
+static void ngx_http_atls_cleanup(void *data);
 static ngx_int_t ngx_http_atls_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_atls_init_process(ngx_cycle_t *cycle);
 static void ngx_http_atls_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_uint_t  ngx_http_atls_nrunning;      /* configurations */
 
 
 static ngx_conf_bitmask_t  ngx_http_atls_protocols[] = {
@@ -365,7 +372,8 @@ static ngx_int_t
 ngx_http_atls_postconfiguration(ngx_conf_t *cf)
 {
     if (ngx_http_atls_note_unused(cf) != NGX_OK
-        || ngx_http_atls_check_events(cf) != NGX_OK)
+        || ngx_http_atls_check_events(cf) != NGX_OK
+        || ngx_http_atls_add_cleanup(cf) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -776,10 +784,7 @@ ngx_http_atls_default_zone(ngx_conf_t *cf)
 
     ngx_str_set(&name, "atls");
 
-    amcf->zone = ngx_http_atls_session_zone(cf, &name,
-                                            NGX_HTTP_ATLS_ZONE_SIZE);
-
-    return amcf->zone ? NGX_CONF_OK : NGX_CONF_ERROR;
+    return ngx_http_atls_add_zones(cf, &name, NGX_HTTP_ATLS_ZONE_SIZE);
 }
 
 
@@ -827,9 +832,21 @@ ngx_http_atls_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    amcf->zone = ngx_http_atls_session_zone(cf, &name, size);
+    return ngx_http_atls_add_zones(cf, &name, size);
+}
 
-    return amcf->zone ? NGX_CONF_OK : NGX_CONF_ERROR;
+
+static char *
+ngx_http_atls_add_zones(ngx_conf_t *cf, ngx_str_t *name, size_t size)
+{
+    ngx_http_atls_main_conf_t  *amcf;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
+
+    amcf->zone = ngx_http_atls_session_zone(cf, name, size);
+    amcf->workers = ngx_http_atls_worker_zone(cf);
+
+    return amcf->zone && amcf->workers ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
@@ -899,6 +916,42 @@ ngx_http_atls_check_msec(ngx_conf_t *cf, void *post, void *data)
 }
 
 
+/*
+ * What the master has beyond configurations must be given back by the last one
+ * that uses it: after that, this module may be unloaded.
+ */
+
+static ngx_int_t
+ngx_http_atls_add_cleanup(ngx_conf_t *cf)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_atls_cleanup;
+    cln->data = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_atls_cleanup(void *data)
+{
+    ngx_http_atls_main_conf_t *amcf = data;
+
+    if (amcf->running && --ngx_http_atls_nrunning == 0) {
+        ngx_http_atls_mailbox_exit_module();
+        ngx_http_atls_worker_exit_module();
+    }
+}
+
+
+/* In a reload, to fail here would be the end of the master. */
+
 static ngx_int_t
 ngx_http_atls_init_module(ngx_cycle_t *cycle)
 {
@@ -910,13 +963,14 @@ ngx_http_atls_init_module(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    amcf->running = 1;
+    ngx_http_atls_nrunning++;
+
     ngx_http_atls_session_init_module(amcf->zone);
+    ngx_http_atls_worker_init_module(amcf->workers);
+    ngx_http_atls_mailbox_init_module(cycle);
 
-    if (ngx_http_atls_worker_init_module(cycle) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_atls_mailbox_init_module(cycle);
+    return NGX_OK;
 }
 
 
@@ -931,7 +985,8 @@ ngx_http_atls_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    ngx_http_atls_worker_init_worker(cycle);
+    ngx_http_atls_worker_init_worker(cycle,
+                               ngx_http_atls_mailbox_serial(ngx_process_slot));
     ngx_http_atls_session_init_worker(amcf->zone, cycle->log);
     ngx_http_atls_relayed_init_worker(cycle);
 

@@ -100,11 +100,13 @@ typedef struct {
 
 typedef struct {
     ngx_shm_zone_t            *zone;           /* NULL: no "atls on" at all */
+    ngx_shm_zone_t            *workers;        /* with it: their numbers */
     ngx_uint_t                 max_handshakes; /* in flight in each worker */
     ngx_array_t                endpoints;      /* ngx_http_atls_endpoint_t */
     ngx_array_t                blocks;         /* in endpoints: "if" ... */
     ngx_array_t                notes;          /* ngx_http_atls_note_t */
     ngx_uint_t                 early_data;     /* 1: on, somewhere */
+    ngx_uint_t                 running;        /* 1: not a refused one */
 } ngx_http_atls_main_conf_t;
 
 

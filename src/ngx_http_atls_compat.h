@@ -104,6 +104,15 @@
 #endif
 
 
+/* Linux: the kernel finds a name for a local socket, outside of file systems */
+
+#if (NGX_LINUX)
+#define ngx_http_atls_has_autobind  1
+#else
+#define ngx_http_atls_has_autobind  0
+#endif
+
+
 /* processes that wait for a lock of core's sleep where there are semaphores */
 
 #if (NGX_HAVE_ATOMIC_OPS && NGX_HAVE_POSIX_SEM)

@@ -68,7 +68,13 @@ ngx_http_atls_handler(ngx_http_request_t *r)
     if (rc == NGX_ABORT) {
         rc = ngx_http_atls_relay(r, &owner, &cookie);
 
-        if (rc != NGX_HTTP_SERVICE_UNAVAILABLE) {
+        if (rc == NGX_DECLINED) {
+
+            /* to the client, its session is gone */
+
+            rc = NGX_OK;
+
+        } else if (rc != NGX_HTTP_SERVICE_UNAVAILABLE) {
             return rc;
         }
     }

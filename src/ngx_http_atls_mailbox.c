@@ -9,10 +9,19 @@
 #include <ngx_channel.h>
 
 
-/* One end to send to, the other to be read by the worker in the slot. */
+#define NGX_HTTP_ATLS_MAILBOX_SPARE  64      /* descriptors for all else */
+
+
+/*
+ * What is sent to fd is read from "in" by the worker in the slot.  Both are the
+ * same descriptor if the socket is its own peer.
+ */
 
 typedef struct {
-    ngx_socket_t             fd[2];
+    ngx_socket_t             fd;
+    ngx_socket_t             in;
+    uint32_t                 serial;        /* 0: there is none */
+    ngx_uint_t               wanted;
 } ngx_http_atls_mailbox_t;
 
 
@@ -22,8 +31,15 @@ typedef union {
 } ngx_http_atls_control_t;
 
 
-static ngx_int_t ngx_http_atls_mailbox_create(ngx_http_atls_mailbox_t *box,
-    ngx_log_t *log);
+static void ngx_http_atls_mailbox_choose(ngx_uint_t nfree);
+static ngx_uint_t ngx_http_atls_mailbox_take_room(ngx_socket_t *fd,
+    ngx_uint_t n);
+static ngx_int_t ngx_http_atls_mailbox_give_up(void);
+static void ngx_http_atls_mailbox_fill(ngx_log_t *log);
+static ngx_int_t ngx_http_atls_mailbox_create(ngx_http_atls_mailbox_t *box);
+static ngx_int_t ngx_http_atls_mailbox_socket(ngx_socket_t *fd);
+static ngx_int_t ngx_http_atls_mailbox_connect(ngx_socket_t s);
+static void ngx_http_atls_mailbox_close(ngx_http_atls_mailbox_t *box);
 static void ngx_http_atls_mailbox_read(ngx_event_t *rev);
 static void ngx_http_atls_mailbox_reserve(void);
 static void ngx_http_atls_mailbox_unreserve(void);
@@ -31,10 +47,10 @@ static ngx_int_t ngx_http_atls_mailbox_receive(ngx_socket_t s,
     ngx_http_atls_mail_t *mail, ngx_socket_t *fd, ngx_log_t *log);
 
 
-/* The master's, for its whole life; workers have a copy. */
+/* The master's, by slot; workers have a copy. */
 
 static ngx_http_atls_mailbox_t  ngx_http_atls_mailboxes[NGX_MAX_PROCESSES];
-static ngx_uint_t               ngx_http_atls_nmailboxes;
+static uint32_t                 ngx_http_atls_mailbox_last;
 
 static ngx_http_atls_mail_pt    ngx_http_atls_mail_handler;
 
@@ -48,34 +64,190 @@ static ngx_socket_t             ngx_http_atls_mailbox_reserved =
 
 
 /*
- * Enough for the workers of this configuration, of the last one and of the
- * next, whose mailboxes this one's workers should know too; and for all new
- * workers, however many old ones take long to quit.
+ * The processes that are there now keep theirs.  New workers, and the two
+ * processes of a cache, come into the first free slots; those of the next
+ * configuration into the ones after that, and this one's workers should know
+ * their mailboxes too.
  */
 
-ngx_int_t
+void
 ngx_http_atls_mailbox_init_module(ngx_cycle_t *cycle)
 {
-    ngx_uint_t        n;
+    ngx_uint_t        i, n, room;
+    ngx_socket_t     *fd;
     ngx_core_conf_t  *ccf;
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
 
-    n = ngx_max(4 * ccf->worker_processes + 8,
-                ngx_last_process + ccf->worker_processes + 2);
-    n = ngx_min(n, NGX_MAX_PROCESSES);
+    if (ngx_test_config || !ccf->master) {
+        return;
+    }
 
-    while (ngx_http_atls_nmailboxes < n) {
+    n = 2 * (ngx_min(ccf->worker_processes, NGX_MAX_PROCESSES) + 2);
 
-        if (ngx_http_atls_mailbox_create(
-                &ngx_http_atls_mailboxes[ngx_http_atls_nmailboxes],
-                cycle->log)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
+    ngx_http_atls_mailbox_choose(n);
+
+    /* core is about to make a channel of two descriptors for each of them */
+
+    room = n + NGX_HTTP_ATLS_MAILBOX_SPARE;
+
+    fd = ngx_alloc(room * sizeof(ngx_socket_t), cycle->log);
+
+    if (fd) {
+        room = ngx_http_atls_mailbox_take_room(fd, room);
+
+        ngx_http_atls_mailbox_fill(cycle->log);
+
+        for (i = 0; i < room; i++) {
+            (void) ngx_close_socket(fd[i]);
         }
 
-        ngx_http_atls_nmailboxes++;
+        ngx_free(fd);
+    }
+}
+
+
+/* Closes all mailboxes but those of processes and of the first free slots. */
+
+static void
+ngx_http_atls_mailbox_choose(ngx_uint_t nfree)
+{
+    ngx_int_t                 s;
+    ngx_http_atls_mailbox_t  *box;
+
+    for (s = 0; s < NGX_MAX_PROCESSES; s++) {
+        box = &ngx_http_atls_mailboxes[s];
+
+        if (s < ngx_last_process && ngx_processes[s].pid != -1) {
+            box->wanted = 1;
+
+        } else if (nfree) {
+            nfree--;
+            box->wanted = 1;
+
+        } else {
+            box->wanted = 0;
+            ngx_http_atls_mailbox_close(box);
+        }
+    }
+}
+
+
+/*
+ * Without a mailbox, some POSTs get no answer; without a channel, there is no
+ * worker, and one without descriptors takes no connections.  So what these need
+ * is taken while mailboxes are made.  Returns how many there were.
+ */
+
+static ngx_uint_t
+ngx_http_atls_mailbox_take_room(ngx_socket_t *fd, ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+
+        do {
+            fd[i] = ngx_socket(AF_UNIX, SOCK_DGRAM, 0);
+
+        } while (fd[i] == (ngx_socket_t) -1
+                 && ngx_http_atls_mailbox_give_up() == NGX_OK);
+
+        if (fd[i] == (ngx_socket_t) -1) {
+            break;
+        }
+    }
+
+    return i;
+}
+
+
+static ngx_int_t
+ngx_http_atls_mailbox_give_up(void)
+{
+    ngx_int_t  s;
+
+    for (s = NGX_MAX_PROCESSES - 1; s >= 0; s--) {
+
+        if (ngx_http_atls_mailboxes[s].serial) {
+            ngx_http_atls_mailbox_close(&ngx_http_atls_mailboxes[s]);
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_atls_mailbox_fill(ngx_log_t *log)
+{
+    ngx_int_t                 s;
+    ngx_err_t                 err;
+    ngx_uint_t                wanted, missing;
+    ngx_http_atls_mailbox_t  *box;
+
+    err = 0;
+    wanted = 0;
+    missing = 0;
+
+    for (s = 0; s < NGX_MAX_PROCESSES; s++) {
+        box = &ngx_http_atls_mailboxes[s];
+
+        if (!box->wanted) {
+            continue;
+        }
+
+        wanted++;
+
+        if (box->serial == 0 && err == 0
+            && ngx_http_atls_mailbox_create(box) != NGX_OK)
+        {
+            err = ngx_errno;
+        }
+
+        if (box->serial == 0) {
+            missing++;
+        }
+    }
+
+    if (missing) {
+        ngx_log_error(NGX_LOG_ALERT, log, err,
+                      "%ui of %ui atls mailboxes can't be made, POSTs for "
+                      "handshakes and unfinished requests in worker processes "
+                      "without one will be answered 410",
+                      missing, wanted);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_atls_mailbox_create(ngx_http_atls_mailbox_t *box)
+{
+    ngx_err_t     err;
+    ngx_uint_t    i;
+    ngx_socket_t  fd[2];
+
+    if (ngx_http_atls_mailbox_socket(fd) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    box->fd = fd[0];
+    box->in = fd[1];
+    box->serial = ++ngx_http_atls_mailbox_last;
+
+    for (i = 0; i < 2; i++) {
+
+        /* not for the new binary of an upgrade */
+
+        if (ngx_nonblocking(fd[i]) == -1
+            || fcntl(fd[i], F_SETFD, FD_CLOEXEC) == -1)
+        {
+            err = ngx_errno;
+            ngx_http_atls_mailbox_close(box);
+            ngx_set_errno(err);
+
+            return NGX_ERROR;
+        }
     }
 
     return NGX_OK;
@@ -83,31 +255,94 @@ ngx_http_atls_mailbox_init_module(ngx_cycle_t *cycle)
 
 
 static ngx_int_t
-ngx_http_atls_mailbox_create(ngx_http_atls_mailbox_t *box, ngx_log_t *log)
+ngx_http_atls_mailbox_socket(ngx_socket_t *fd)
 {
-    ngx_uint_t  i;
+    if (ngx_http_atls_has_autobind) {
+        fd[0] = ngx_socket(AF_UNIX, SOCK_DGRAM, 0);
 
-    if (socketpair(AF_UNIX, SOCK_DGRAM, 0, box->fd) == -1) {
-        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
-                      "socketpair() for \"atls\" failed");
+        if (fd[0] == (ngx_socket_t) -1) {
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_atls_mailbox_connect(fd[0]) == NGX_OK) {
+            fd[1] = fd[0];
+            return NGX_OK;
+        }
+
+        (void) ngx_close_socket(fd[0]);
+    }
+
+    return socketpair(AF_UNIX, SOCK_DGRAM, 0, fd) == -1 ? NGX_ERROR : NGX_OK;
+}
+
+
+/*
+ * Makes a socket its own peer, for which it needs a name: one that the kernel
+ * makes up, and that is in no file system.  From then on, the kernel refuses
+ * all that comes from other sockets; what has come before is thrown away.
+ */
+
+static ngx_int_t
+ngx_http_atls_mailbox_connect(ngx_socket_t s)
+{
+    u_char              byte;
+    socklen_t           len;
+    struct sockaddr_un  name;
+
+    ngx_memzero(&name, sizeof(struct sockaddr_un));
+
+    name.sun_family = AF_UNIX;
+
+    if (bind(s, (struct sockaddr *) &name, sizeof(sa_family_t)) == -1) {
         return NGX_ERROR;
     }
 
-    for (i = 0; i < 2; i++) {
+    len = sizeof(struct sockaddr_un);
 
-        /* not for the new binary of an upgrade */
-
-        if (ngx_nonblocking(box->fd[i]) == -1
-            || fcntl(box->fd[i], F_SETFD, FD_CLOEXEC) == -1)
-        {
-            ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
-                          "fcntl() for \"atls\" failed");
-            ngx_close_channel(box->fd, log);
-            return NGX_ERROR;
-        }
+    if (getsockname(s, (struct sockaddr *) &name, &len) == -1
+        || connect(s, (struct sockaddr *) &name, len) == -1)
+    {
+        return NGX_ERROR;
     }
 
+    while (recv(s, &byte, 1, MSG_DONTWAIT) != -1) { /* void */ }
+
     return NGX_OK;
+}
+
+
+static void
+ngx_http_atls_mailbox_close(ngx_http_atls_mailbox_t *box)
+{
+    if (box->serial == 0) {
+        return;
+    }
+
+    (void) ngx_close_socket(box->fd);
+
+    if (box->in != box->fd && box->in != (ngx_socket_t) -1) {
+        (void) ngx_close_socket(box->in);
+    }
+
+    box->serial = 0;
+}
+
+
+void
+ngx_http_atls_mailbox_exit_module(void)
+{
+    ngx_uint_t  s;
+
+    for (s = 0; s < NGX_MAX_PROCESSES; s++) {
+        ngx_http_atls_mailbox_close(&ngx_http_atls_mailboxes[s]);
+    }
+}
+
+
+uint32_t
+ngx_http_atls_mailbox_serial(ngx_uint_t slot)
+{
+    return slot < NGX_MAX_PROCESSES ? ngx_http_atls_mailboxes[slot].serial : 0;
 }
 
 
@@ -115,28 +350,31 @@ ngx_int_t
 ngx_http_atls_mailbox_init_worker(ngx_cycle_t *cycle,
     ngx_http_atls_mail_pt handler)
 {
-    ngx_uint_t  n;
+    ngx_int_t                 s;
+    ngx_http_atls_mailbox_t  *box;
 
     ngx_http_atls_mail_handler = handler;
 
     /* what others read; the master keeps it for new processes in their slots */
 
-    for (n = 0; n < ngx_http_atls_nmailboxes; n++) {
+    for (s = 0; s < NGX_MAX_PROCESSES; s++) {
+        box = &ngx_http_atls_mailboxes[s];
 
-        if (n == (ngx_uint_t) ngx_process_slot) {
+        if (box->serial == 0 || box->in == box->fd || s == ngx_process_slot) {
             continue;
         }
 
-        if (ngx_close_socket(ngx_http_atls_mailboxes[n].fd[1]) == -1) {
+        if (ngx_close_socket(box->in) == -1) {
             ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_socket_errno,
                           ngx_close_socket_n " of an atls mailbox failed");
         }
+
+        box->in = (ngx_socket_t) -1;
     }
 
-    if ((ngx_uint_t) ngx_process_slot >= ngx_http_atls_nmailboxes) {
-        ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
-                      "no atls mailbox for the process slot %i",
-                      ngx_process_slot);
+    box = &ngx_http_atls_mailboxes[ngx_process_slot];
+
+    if (box->serial == 0) {
         return NGX_OK;
     }
 
@@ -144,9 +382,8 @@ ngx_http_atls_mailbox_init_worker(ngx_cycle_t *cycle,
 
     /* a channel: not a connection that would be left open at the end */
 
-    return ngx_add_channel_event(cycle,
-                            ngx_http_atls_mailboxes[ngx_process_slot].fd[1],
-                            NGX_READ_EVENT, ngx_http_atls_mailbox_read);
+    return ngx_add_channel_event(cycle, box->in, NGX_READ_EVENT,
+                                 ngx_http_atls_mailbox_read);
 }
 
 
@@ -159,7 +396,7 @@ ngx_http_atls_mailbox_exit_worker(ngx_log_t *log)
     ngx_socket_t          fd;
     ngx_http_atls_mail_t  mail;
 
-    if ((ngx_uint_t) ngx_process_slot >= ngx_http_atls_nmailboxes) {
+    if (ngx_http_atls_mailboxes[ngx_process_slot].serial == 0) {
         return;
     }
 
@@ -167,7 +404,7 @@ ngx_http_atls_mailbox_exit_worker(ngx_log_t *log)
 
     do {
         rc = ngx_http_atls_mailbox_receive(
-                            ngx_http_atls_mailboxes[ngx_process_slot].fd[1],
+                            ngx_http_atls_mailboxes[ngx_process_slot].in,
                             &mail, &fd, log);
         if (rc == NGX_OK) {
             (void) ngx_close_socket(fd);
@@ -177,19 +414,26 @@ ngx_http_atls_mailbox_exit_worker(ngx_log_t *log)
 }
 
 
+/* After a mailbox was closed, there may be another one for the same slot. */
+
+ngx_uint_t
+ngx_http_atls_mailbox_known(ngx_http_atls_owner_t *owner)
+{
+    uint32_t  serial;
+
+    serial = ngx_http_atls_mailbox_serial(owner->slot);
+
+    return serial != 0 && serial == ngx_http_atls_worker_mailbox(owner);
+}
+
+
 ngx_int_t
-ngx_http_atls_mailbox_send(ngx_uint_t slot, ngx_http_atls_mail_t *mail,
-    ngx_socket_t fd, ngx_log_t *log)
+ngx_http_atls_mailbox_send(ngx_http_atls_owner_t *owner,
+    ngx_http_atls_mail_t *mail, ngx_socket_t fd, ngx_log_t *log)
 {
     struct iovec             iov;
     struct msghdr            msg;
     ngx_http_atls_control_t  control;
-
-    if (slot >= ngx_http_atls_nmailboxes) {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "no atls mailbox for the process slot %ui", slot);
-        return NGX_ERROR;
-    }
 
     ngx_memzero(&msg, sizeof(struct msghdr));
     ngx_memzero(&control, sizeof(ngx_http_atls_control_t));
@@ -209,10 +453,12 @@ ngx_http_atls_mailbox_send(ngx_uint_t slot, ngx_http_atls_mail_t *mail,
     ngx_memcpy(CMSG_DATA(&control.cmsg), &fd, sizeof(int));
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, log, 0,
-                   "atls mail for worker %uD to slot %ui, fd:%d",
-                   mail->owner, slot, fd);
+                   "atls mail for worker %uD to slot %uD, fd:%d",
+                   owner->id, owner->slot, fd);
 
-    if (sendmsg(ngx_http_atls_mailboxes[slot].fd[0], &msg, 0) == -1) {
+    mail->owner = owner->id;
+
+    if (sendmsg(ngx_http_atls_mailboxes[owner->slot].fd, &msg, 0) == -1) {
         ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
                       "sendmsg() to an atls mailbox failed");
         return NGX_ERROR;
@@ -276,7 +522,7 @@ ngx_http_atls_mailbox_reserve(void)
 {
     if (ngx_http_atls_mailbox_reserved == (ngx_socket_t) -1) {
         ngx_http_atls_mailbox_reserved =
-                    fcntl(ngx_http_atls_mailboxes[ngx_process_slot].fd[1],
+                    fcntl(ngx_http_atls_mailboxes[ngx_process_slot].in,
                           F_DUPFD_CLOEXEC, 0);
     }
 }

@@ -2,9 +2,11 @@
 /*
  * Mail between workers: a message with a descriptor, for the worker in a slot.
  *
- * The mailboxes are datagram socket pairs, made by the master before it forks,
- * so they need no name anywhere, and a worker that comes into the slot of one
- * that has died has its mailbox too.  A message therefore says whom it is for.
+ * A mailbox is a datagram socket that is its own peer, or a pair of sockets
+ * where there is no such thing: nobody can send to it but who has inherited it
+ * from the master, which makes it before it forks.  A worker that comes into
+ * the slot of one that has died has its mailbox too.  A message therefore says
+ * whom it is for.
  */
 
 
@@ -41,9 +43,17 @@ typedef void (*ngx_http_atls_mail_pt)(ngx_http_atls_mail_t *mail,
     ngx_socket_t fd, ngx_uint_t full, ngx_log_t *log);
 
 
-/* In the master, for each configuration. */
+/*
+ * In the master: makes mailboxes for the workers of a configuration, logs if
+ * there are not enough descriptors; and closes all.
+ */
 
-ngx_int_t ngx_http_atls_mailbox_init_module(ngx_cycle_t *cycle);
+void ngx_http_atls_mailbox_init_module(ngx_cycle_t *cycle);
+void ngx_http_atls_mailbox_exit_module(void);
+
+/* A number of the mailbox of a slot that no other one has had; 0: none. */
+
+uint32_t ngx_http_atls_mailbox_serial(ngx_uint_t slot);
 
 /* In a worker: opens its own mailbox; and empties it at the worker's end. */
 
@@ -51,12 +61,16 @@ ngx_int_t ngx_http_atls_mailbox_init_worker(ngx_cycle_t *cycle,
     ngx_http_atls_mail_pt handler);
 void ngx_http_atls_mailbox_exit_worker(ngx_log_t *log);
 
+/* Whether this process can send to the one that a worker reads. */
+
+ngx_uint_t ngx_http_atls_mailbox_known(ngx_http_atls_owner_t *owner);
+
 /*
- * Sends a message to the worker in a slot; the descriptor stays the caller's.
- * NGX_ERROR: it can't be sent, logged.
+ * Sends a message to a worker whose mailbox is known; the descriptor stays the
+ * caller's.  NGX_ERROR: it can't be sent, logged.
  */
 
-ngx_int_t ngx_http_atls_mailbox_send(ngx_uint_t slot,
+ngx_int_t ngx_http_atls_mailbox_send(ngx_http_atls_owner_t *owner,
     ngx_http_atls_mail_t *mail, ngx_socket_t fd, ngx_log_t *log);
 
 

@@ -160,6 +160,13 @@ ngx_http_atls_relay(ngx_http_request_t *r, ngx_http_atls_owner_t *owner,
                    "atls relay to worker %uD in slot %uD",
                    owner->id, owner->slot);
 
+    if (!ngx_http_atls_mailbox_known(owner)) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "atls POST can't be relayed: there is no mailbox "
+                      "for the process in slot %uD", owner->slot);
+        return NGX_DECLINED;
+    }
+
     relay = ngx_pcalloc(r->pool, sizeof(ngx_http_atls_relay_t));
     if (relay == NULL) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
@@ -340,7 +347,6 @@ ngx_http_atls_relay_post(ngx_http_atls_relay_t *relay, ngx_socket_t fd)
 
     ngx_memzero(&mail, sizeof(ngx_http_atls_mail_t));
 
-    mail.owner = relay->owner.id;
     mail.endpoint = alcf->endpoint;
 
 #if (NGX_HTTP_SSL)
@@ -366,7 +372,7 @@ ngx_http_atls_relay_post(ngx_http_atls_relay_t *relay, ngx_socket_t fd)
     ngx_memcpy(&mail.listen_sockaddr, c->listening->sockaddr,
                mail.listen_socklen);
 
-    return ngx_http_atls_mailbox_send(relay->owner.slot, &mail, fd, c->log);
+    return ngx_http_atls_mailbox_send(&relay->owner, &mail, fd, c->log);
 }
 
 

@@ -21,7 +21,8 @@ ngx_int_t ngx_http_atls_relay_conf(ngx_conf_t *cf,
 
 /*
  * Relays a request whose body is not read yet; the cookie is the session's.
- * Returns what a content handler does.
+ * Returns what a content handler does, or NGX_DECLINED if there is no way to
+ * the other worker, logged: then nothing has been done.
  */
 
 ngx_int_t ngx_http_atls_relay(ngx_http_request_t *r,

@@ -10,6 +10,7 @@
 typedef struct {
     ngx_atomic_t               id;          /* of the process in it; 0: none */
     ngx_pid_t                  pid;
+    uint32_t                   mailbox;     /* its serial number */
     ngx_uint_t                 locked;
 } ngx_http_atls_slot_t;
 
@@ -21,16 +22,59 @@ typedef struct {
 } ngx_http_atls_slots_t;
 
 
+static ngx_int_t ngx_http_atls_worker_init_zone(ngx_shm_zone_t *zone,
+    void *data);
 static ngx_int_t ngx_http_atls_worker_lock(ngx_uint_t slot);
 static ngx_uint_t ngx_http_atls_worker_locked(ngx_uint_t slot);
 
 
 ngx_http_atls_owner_t          ngx_http_atls_worker;
 
-/* The master's, for its whole life; workers inherit both. */
+/* The master's; workers inherit both. */
 
 static ngx_http_atls_slots_t  *ngx_http_atls_slots;
 static ngx_fd_t                ngx_http_atls_locks = NGX_INVALID_FILE;
+
+
+ngx_shm_zone_t *
+ngx_http_atls_worker_zone(ngx_conf_t *cf)
+{
+    size_t           size;
+    ngx_shm_zone_t  *zone;
+
+    static ngx_str_t  name = ngx_string("atls_workers");
+
+    /* what the allocator needs besides */
+
+    size = ngx_align(sizeof(ngx_http_atls_slots_t), ngx_pagesize)
+           + 8 * ngx_pagesize;
+
+    zone = ngx_shared_memory_add(cf, &name, size, &ngx_http_atls_module);
+    if (zone == NULL) {
+        return NULL;
+    }
+
+    zone->init = ngx_http_atls_worker_init_zone;
+
+    return zone;
+}
+
+
+static ngx_int_t
+ngx_http_atls_worker_init_zone(ngx_shm_zone_t *zone, void *data)
+{
+    if (data == NULL) {
+        data = ngx_slab_calloc((ngx_slab_pool_t *) zone->shm.addr,
+                               sizeof(ngx_http_atls_slots_t));
+        if (data == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    zone->data = data;
+
+    return NGX_OK;
+}
 
 
 /*
@@ -40,40 +84,37 @@ static ngx_fd_t                ngx_http_atls_locks = NGX_INVALID_FILE;
  * to any other one.
  */
 
-ngx_int_t
-ngx_http_atls_worker_init_module(ngx_cycle_t *cycle)
+void
+ngx_http_atls_worker_init_module(ngx_shm_zone_t *zone)
 {
-    ngx_shm_t  shm;
+    ngx_http_atls_slots = zone->data;
 
-    if (ngx_http_atls_slots) {
-        return NGX_OK;
+    if (ngx_http_atls_locks != NGX_INVALID_FILE) {
+        return;
     }
 
-    ngx_memzero(&shm, sizeof(ngx_shm_t));
-
-    shm.size = sizeof(ngx_http_atls_slots_t);
-    shm.log = cycle->log;
-    ngx_str_set(&shm.name, "atls_workers");
-
-    if (ngx_shm_alloc(&shm) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_atls_slots = (ngx_http_atls_slots_t *) shm.addr;
     ngx_http_atls_locks = ngx_http_atls_memory_file("atls_workers");
 
     if (ngx_http_atls_locks == NGX_INVALID_FILE) {
-        ngx_log_error(NGX_LOG_NOTICE, cycle->log, ngx_errno,
+        ngx_log_error(NGX_LOG_NOTICE, zone->shm.log, ngx_errno,
                       "no file in memory for \"atls\", "
                       "dead workers are told by their pids");
     }
-
-    return NGX_OK;
 }
 
 
 void
-ngx_http_atls_worker_init_worker(ngx_cycle_t *cycle)
+ngx_http_atls_worker_exit_module(void)
+{
+    if (ngx_http_atls_locks != NGX_INVALID_FILE) {
+        (void) ngx_close_file(ngx_http_atls_locks);
+        ngx_http_atls_locks = NGX_INVALID_FILE;
+    }
+}
+
+
+void
+ngx_http_atls_worker_init_worker(ngx_cycle_t *cycle, uint32_t mailbox)
 {
     ngx_atomic_uint_t      n;
     ngx_http_atls_slot_t  *slot;
@@ -90,6 +131,7 @@ ngx_http_atls_worker_init_worker(ngx_cycle_t *cycle)
     ngx_memory_barrier();
 
     slot->pid = ngx_pid;
+    slot->mailbox = mailbox;
     slot->locked = (ngx_http_atls_worker_lock(ngx_process_slot) == NGX_OK);
 
     ngx_memory_barrier();
@@ -144,6 +186,13 @@ ngx_http_atls_worker_known(ngx_http_atls_owner_t *owner)
     return owner->id == ngx_http_atls_worker.id
            || (owner->slot < NGX_MAX_PROCESSES
                && ngx_http_atls_slots->slots[owner->slot].id == owner->id);
+}
+
+
+uint32_t
+ngx_http_atls_worker_mailbox(ngx_http_atls_owner_t *owner)
+{
+    return ngx_http_atls_slots->slots[owner->slot].mailbox;
 }
 
 

@@ -3,8 +3,8 @@
  * Which process something belongs to: each worker process gets a number that
  * no other one has had, neither before it in its slot nor with its pid.
  *
- * The numbers and the slots are in memory that the master makes once for its
- * whole life, so they survive reloads.
+ * The numbers and the slots are in a shared memory zone of their own, so they
+ * survive reloads.
  */
 
 
@@ -21,13 +21,22 @@ typedef struct {
 } ngx_http_atls_owner_t;
 
 
-/* In the master, for each configuration. */
+/* Adds the zone; called once for each configuration.  NULL on errors. */
 
-ngx_int_t ngx_http_atls_worker_init_module(ngx_cycle_t *cycle);
+ngx_shm_zone_t *ngx_http_atls_worker_zone(ngx_conf_t *cf);
 
-/* In a worker: takes a number and the slot. */
+/* In the master, for each configuration; and when there is none any more. */
 
-void ngx_http_atls_worker_init_worker(ngx_cycle_t *cycle);
+void ngx_http_atls_worker_init_module(ngx_shm_zone_t *zone);
+void ngx_http_atls_worker_exit_module(void);
+
+/* In a worker: takes a number and the slot; see ngx_http_atls_mailbox.h. */
+
+void ngx_http_atls_worker_init_worker(ngx_cycle_t *cycle, uint32_t mailbox);
+
+/* The serial number of the mailbox that a process reads. */
+
+uint32_t ngx_http_atls_worker_mailbox(ngx_http_atls_owner_t *owner);
 
 /* Whether a process is still there.  Makes a system call. */
 
