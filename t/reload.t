@@ -140,8 +140,7 @@ $t->plan(2 + 3 + 2)->run();
 }
 
 
-# The more old workers there are besides, the more mailboxes the master makes,
-# for good.
+# As long as there are old workers, the master has mailboxes for them.
 
 sub reload_fully {
     my @old = $t->workers();

@@ -6,16 +6,26 @@ package Test::Atls::Elsewhere;
 #     my $s = connect_to($t, $pid, 'GET / HTTP/1.1', port => ..., tls => 1);
 #
 # Returns a socket with some bytes sent, all of which that worker has.
+#
+#     my $s = post_to($t, $pid, $client);
+#     my $r = answer($s);
+#
+# The same for a POST of all that the client has to send, or of some bytes; its
+# response, or undef.
 
 use strict;
 use warnings;
 
 use Exporter qw( import );
 
-use Test::Atls::Http qw( http_connect send_all );
+use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Process qw( asleep );
+use Test::Atls::Response;
+use Test::Atls::Slow qw( patience );
 
-our @EXPORT_OK = qw( connect_to descriptors more_sockets sockets with_only );
+our @EXPORT_OK = qw(
+    answer connect_to descriptors more_sockets post_to sockets with_only
+);
 
 
 sub connect_to {
@@ -33,6 +43,37 @@ sub connect_to {
     });
 
     return $s;
+}
+
+
+sub post_to {
+    my ($t, $pid, $c, $bytes) = @_;
+
+    $bytes //= $c->tls_out();
+
+    my $s = connect_to($t, $pid, "POST /.well-known/atls HTTP/1.1\r\n",
+                       port => $t->port(0));
+
+    send_all($s, join "\r\n", 'Host: localhost', 'Connection: close',
+                 'Content-Type: application/atls+octet-stream',
+                 'Cookie: atls=' . $c->cookie(),
+                 'Content-Length: ' . length $bytes, '', $bytes);
+
+    return $s;
+}
+
+
+sub answer {
+    my ($s) = @_;
+
+    my $r = Test::Atls::Response->new();
+
+    until ($r->done()) {
+        readable($s, patience()) && $s->sysread(my $buf, 65536) or return undef;
+        $r->feed($buf);
+    }
+
+    return $r;
 }
 
 
