@@ -418,8 +418,15 @@ sub workers {
     my %seen;
 
     return grep { !$leaving{$_} && !$seen{$_}++ && alive($_)
-                  && (!$self->{pid} || group($_) == $self->{pid}) }
+                  && (!$self->{pid} || $self->_is_ours($_)) }
            $log =~ /start worker process (\d+)/g;
+}
+
+
+sub _is_ours {
+    my ($self, $pid) = @_;
+
+    return group($pid) == $self->{pid};
 }
 
 

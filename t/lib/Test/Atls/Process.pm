@@ -11,7 +11,7 @@ use Test::More ();
 use Time::HiRes qw( sleep time );
 
 our @EXPORT_OK = qw(
-    alive asleep group group_alive spawn stop_process wait_exit
+    alive asleep group group_alive parent_of spawn stop_process wait_exit
 );
 
 
@@ -82,6 +82,18 @@ sub group {
     my $stat = <$fh>;
 
     return defined $stat && $stat =~ /\) \w \d+ (\d+) / ? $1 : 0;
+}
+
+
+# The process that has started it, or has inherited it; 0 if it is gone.
+
+sub parent_of {
+    my ($pid) = @_;
+
+    open my $fh, '<', "/proc/$pid/stat" or return 0;
+    my $stat = <$fh>;
+
+    return defined $stat && $stat =~ /\) \w (\d+) / ? $1 : 0;
 }
 
 

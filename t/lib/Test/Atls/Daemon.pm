@@ -1,0 +1,146 @@
+package Test::Atls::Daemon;
+
+# An nginx in the background, whose binary can be upgraded:
+#
+#     my $t = Test::Atls::Daemon->new(workers => 4);
+#     ... as with Test::Atls ...
+#     $t->run();
+#     $t->signal('USR2');
+#     $t->wait_for(sub { $t->upgraded() });
+#     kill 'QUIT', $t->old_pid();
+#
+# pid() and all that is said of "the" workers are those of the master that
+# nginx.pid is of; old_pid() is that of nginx.pid.oldbin, 0 if there is none.
+# None of these processes are children of the test.
+
+use strict;
+use warnings;
+
+use parent 'Test::Atls';
+
+use Test::Atls::Process qw( alive parent_of wait_exit );
+use Test::Atls::Slow qw( patience );
+
+
+sub _globals {
+    my ($self, %args) = @_;
+
+    # the new binary gets no other variables than these
+
+    my $env = join '', map { "env $_;\n" }
+              qw( ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS );
+
+    return $self->SUPER::_globals(%args)
+           =~ s/^daemon off;\n/daemon on;\n$env/mr;
+}
+
+
+# What is started ends when the daemon has begun.
+
+sub _start_nginx {
+    my ($self, @args) = @_;
+
+    my $pid = $self->SUPER::_start_nginx(@args);
+
+    return $pid if $args[0] eq '-t';
+
+    push @{$self->{groups}}, $pid;
+    wait_exit($pid, patience());
+    $self->wait_for(sub { $self->_read_pid('nginx.pid') });
+
+    my $master = $self->_read_pid('nginx.pid') || undef;
+
+    push @{$self->{groups}}, $master if $master;
+
+    return $master;
+}
+
+
+sub _read_pid {
+    my ($self, $name) = @_;
+
+    my ($pid) = $self->read_file($name) =~ /^(\d+)$/m;
+
+    return $pid || 0;
+}
+
+
+sub _died {
+    my ($self) = @_;
+
+    return !$self->{pid} || !alive($self->{pid});
+}
+
+
+sub pid {
+    my ($self) = @_;
+
+    my $pid = $self->_read_pid('nginx.pid');
+
+    $self->{pid} = $pid if $pid;
+
+    return $self->{pid};
+}
+
+
+sub old_pid { $_[0]->_read_pid('nginx.pid.oldbin') }
+
+
+sub signal {
+    my ($self, $signal) = @_;
+
+    $self->pid();
+
+    return $self->SUPER::signal($signal);
+}
+
+
+sub workers {
+    my ($self, $master) = @_;
+
+    $self->pid() unless $master;
+    local $self->{pid} = $master if $master;
+
+    return $self->SUPER::workers();
+}
+
+
+sub _is_ours {
+    my ($self, $pid) = @_;
+
+    return parent_of($pid) == $self->{pid};
+}
+
+
+# Whether there is a new master, with all of its workers.
+
+sub upgraded {
+    my ($self) = @_;
+
+    my ($old, $new) = ($self->old_pid(), $self->_read_pid('nginx.pid'));
+
+    return $old && $new && $new != $old
+           && $self->workers($new) == $self->{workers};
+}
+
+
+sub stop {
+    my ($self, %args) = @_;
+
+    for my $pid ($self->old_pid(), $self->{pid} ? $self->pid() : ()) {
+        next unless $pid && alive($pid);
+
+        kill $args{signal} || 'QUIT', $pid;
+        next if $self->wait_for(sub { !alive($pid) });
+
+        $self->_fault("nginx $pid had to be killed");
+        kill 'KILL', $pid;
+    }
+
+    delete $self->{pid};
+
+    return $self->SUPER::stop(%args);
+}
+
+
+1;
