@@ -214,15 +214,20 @@ ngx_int_t
 ngx_http_atls_cookie_header(ngx_http_request_t *r,
     ngx_http_atls_cookie_t *cookie, u_char *id, ngx_str_t *value)
 {
-    u_char     *p;
-    ngx_str_t   text;
-    u_char      buf[NGX_HTTP_ATLS_COOKIE_LEN];
+    u_char                      buf[NGX_HTTP_ATLS_COOKIE_LEN], *p;
+    ngx_str_t                   text;
+    ngx_http_atls_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_atls_module);
 
     text.len = 0;
     text.data = buf;
 
-    if (id) {
-        ngx_http_atls_session_cookie(id, &text);
+    if (id && ngx_http_atls_session_cookie(amcf->zone, id, &text,
+                                           r->connection->log)
+              != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     value->data = ngx_pnalloc(r->pool, cookie->name.len + text.len

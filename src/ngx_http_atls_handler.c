@@ -189,8 +189,8 @@ ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
     }
 
     if (rc == NGX_DECLINED) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "atls session is not known");
+        ngx_http_atls_session_unknown(post->main_conf->zone, cookie,
+                                      r->connection->log);
         return NGX_OK;
     }
 

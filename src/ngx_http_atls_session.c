@@ -7,6 +7,7 @@
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_table.h"
 
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 
@@ -19,6 +20,11 @@ static void ngx_http_atls_session_sweep(ngx_event_t *ev);
 static void ngx_http_atls_session_orphans(ngx_http_atls_zone_t *z);
 static void ngx_http_atls_session_report(ngx_http_atls_zone_t *z,
     ngx_log_t *log);
+static void ngx_http_atls_session_report_foreign(ngx_http_atls_zone_t *z,
+    ngx_log_t *log);
+static ngx_int_t ngx_http_atls_session_decode(ngx_str_t *value, u_char *buf);
+static ngx_int_t ngx_http_atls_session_tag(ngx_shm_zone_t *zone, u_char *id,
+    u_char *tag, ngx_log_t *log);
 static ngx_http_atls_kind_e ngx_http_atls_session_kind(
     ngx_http_atls_session_t *session);
 static ngx_uint_t ngx_http_atls_session_is_busy(
@@ -205,6 +211,7 @@ ngx_http_atls_session_sweep(ngx_event_t *ev)
     }
 
     ngx_http_atls_session_report(z, ev->log);
+    ngx_http_atls_session_report_foreign(z, ev->log);
 
     atls_cipher_trim();
 
@@ -295,6 +302,41 @@ ngx_http_atls_session_report(ngx_http_atls_zone_t *z, ngx_log_t *log)
                   n[ngx_http_atls_idle_record],
                   n[ngx_http_atls_resident]
                   + n[ngx_http_atls_resident_record]);
+}
+
+
+/* Clients can make up such sessions: a notice, as an upgrade's other lines. */
+
+static void
+ngx_http_atls_session_report_foreign(ngx_http_atls_zone_t *z, ngx_log_t *log)
+{
+    ngx_atomic_uint_t       n;
+    ngx_http_atls_table_t  *table;
+
+    n = 0;
+    table = z->table;
+
+    ngx_http_atls_table_lock(z);
+
+    if (ngx_http_atls_clock_since(table->foreign_report) >= 1) {
+        n = table->foreign - table->foreign_reported;
+    }
+
+    if (n) {
+        table->foreign_reported += n;
+        table->foreign_report = ngx_http_atls_clock();
+    }
+
+    ngx_http_atls_table_unlock(z);
+
+    if (n == 0) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "atls_zone \"%V\": %uA POSTs came with sessions of another "
+                  "zone, of another master process or machine, or from before "
+                  "a restart", &z->zone->shm.name, n);
 }
 
 
@@ -764,22 +806,74 @@ ngx_http_atls_session_forget(ngx_shm_zone_t *zone, u_char *id,
 }
 
 
-void
-ngx_http_atls_session_cookie(u_char *id, ngx_str_t *value)
+ngx_int_t
+ngx_http_atls_session_cookie(ngx_shm_zone_t *zone, u_char *id, ngx_str_t *value,
+    ngx_log_t *log)
 {
+    u_char     buf[NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN], *tag;
     ngx_str_t  src;
 
-    src.data = id;
-    src.len = NGX_HTTP_ATLS_ID_LEN;
+    tag = ngx_cpymem(buf, id, NGX_HTTP_ATLS_ID_LEN);
+
+    if (ngx_http_atls_session_tag(zone, id, tag, log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    src.data = buf;
+    src.len = sizeof(buf);
 
     ngx_encode_base64url(value, &src);
+
+    return NGX_OK;
 }
 
+
+/* The tag does not count: the id has all the bits that can't be guessed. */
 
 ngx_int_t
 ngx_http_atls_session_id(ngx_str_t *value, u_char *id)
 {
-    u_char     buf[NGX_HTTP_ATLS_COOKIE_LEN + 3];
+    u_char  buf[NGX_HTTP_ATLS_COOKIE_LEN];
+
+    if (ngx_http_atls_session_decode(value, buf) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(id, buf, NGX_HTTP_ATLS_ID_LEN);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_atls_session_unknown(ngx_shm_zone_t *zone, ngx_str_t *value,
+    ngx_log_t *log)
+{
+    u_char                 buf[NGX_HTTP_ATLS_COOKIE_LEN],
+                           tag[NGX_HTTP_ATLS_TAG_LEN];
+    ngx_http_atls_zone_t  *z;
+
+    z = zone->data;
+
+    if (ngx_http_atls_session_decode(value, buf) != NGX_OK
+        || ngx_http_atls_session_tag(zone, buf, tag, log) != NGX_OK
+        || CRYPTO_memcmp(buf + NGX_HTTP_ATLS_ID_LEN, tag,
+                         NGX_HTTP_ATLS_TAG_LEN)
+           == 0)
+    {
+        ngx_log_error(NGX_LOG_INFO, log, 0, "atls session is not known");
+        return;
+    }
+
+    (void) ngx_atomic_fetch_add(&z->table->foreign, 1);
+
+    ngx_log_error(NGX_LOG_INFO, log, 0, "atls session is of another zone");
+}
+
+
+static ngx_int_t
+ngx_http_atls_session_decode(ngx_str_t *value, u_char *buf)
+{
     ngx_str_t  dst;
 
     if (value->len != NGX_HTTP_ATLS_COOKIE_LEN) {
@@ -789,12 +883,35 @@ ngx_http_atls_session_id(ngx_str_t *value, u_char *id)
     dst.data = buf;
 
     if (ngx_decode_base64url(&dst, value) != NGX_OK
-        || dst.len != NGX_HTTP_ATLS_ID_LEN)
+        || dst.len != NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN)
     {
         return NGX_DECLINED;
     }
 
-    ngx_memcpy(id, buf, NGX_HTTP_ATLS_ID_LEN);
+    return NGX_OK;
+}
+
+
+/* It tells nothing to those that do not have the zone's key. */
+
+static ngx_int_t
+ngx_http_atls_session_tag(ngx_shm_zone_t *zone, u_char *id, u_char *tag,
+    ngx_log_t *log)
+{
+    u_char                 md[EVP_MAX_MD_SIZE];
+    ngx_http_atls_zone_t  *z;
+
+    z = zone->data;
+
+    if (HMAC(EVP_sha256(), z->table->key, NGX_HTTP_ATLS_KEY_LEN, id,
+             NGX_HTTP_ATLS_ID_LEN, md, NULL)
+        == NULL)
+    {
+        ngx_ssl_error(NGX_LOG_ALERT, log, 0, "HMAC() failed");
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(tag, md, NGX_HTTP_ATLS_TAG_LEN);
 
     return NGX_OK;
 }

@@ -19,7 +19,8 @@
 
 
 #define NGX_HTTP_ATLS_ID_LEN        16      /* random bytes */
-#define NGX_HTTP_ATLS_COOKIE_LEN    22      /* the same in base64url */
+#define NGX_HTTP_ATLS_TAG_LEN       2       /* says whose they are */
+#define NGX_HTTP_ATLS_COOKIE_LEN    24      /* both, in base64url */
 #define NGX_HTTP_ATLS_SNI_LEN       64      /* longer names are kept apart */
 #define NGX_HTTP_ATLS_VIEW_LEN      256     /* of a name in a view */
 
@@ -256,8 +257,18 @@ ngx_http_atls_inner_t *ngx_http_atls_session_forget(ngx_shm_zone_t *zone,
 
 /* The cookie's value for an id and back; NGX_DECLINED if it can't be one. */
 
-void ngx_http_atls_session_cookie(u_char *id, ngx_str_t *value);
+ngx_int_t ngx_http_atls_session_cookie(ngx_shm_zone_t *zone, u_char *id,
+    ngx_str_t *value, ngx_log_t *log);
 ngx_int_t ngx_http_atls_session_id(ngx_str_t *value, u_char *id);
+
+/*
+ * A POST has come with a value whose session there is none of.  Logs that, and
+ * counts it if it is not a value of this zone: that of another master process,
+ * of another machine, or from before a restart.
+ */
+
+void ngx_http_atls_session_unknown(ngx_shm_zone_t *zone, ngx_str_t *value,
+    ngx_log_t *log);
 
 
 #endif /* _NGX_HTTP_ATLS_SESSION_H_INCLUDED_ */

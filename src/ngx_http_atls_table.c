@@ -7,10 +7,12 @@
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_table.h"
 
+#include <openssl/rand.h>
+
 
 /* Of the structures; with ATLS_STATE_VERSION it names the layout. */
 
-#define NGX_HTTP_ATLS_LAYOUT  ((6 << 16) | ATLS_STATE_VERSION)
+#define NGX_HTTP_ATLS_LAYOUT  ((7 << 16) | ATLS_STATE_VERSION)
 
 /* Of a large zone, an eighth would be more than it takes. */
 
@@ -129,6 +131,11 @@ ngx_http_atls_table_create(ngx_http_atls_zone_t *z)
     table->layout = NGX_HTTP_ATLS_LAYOUT;
     table->entry_size = sizeof(ngx_http_atls_entry_t);
     table->mask = n - 1;
+
+    if (RAND_bytes(table->key, NGX_HTTP_ATLS_KEY_LEN) != 1) {
+        ngx_ssl_error(NGX_LOG_EMERG, zone->shm.log, 0, "RAND_bytes() failed");
+        return NGX_ERROR;
+    }
 
     map = &table->buckets[n];
     len = max;

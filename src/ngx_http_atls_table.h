@@ -22,6 +22,7 @@
 
 
 #define NGX_HTTP_ATLS_ENTRY     512
+#define NGX_HTTP_ATLS_KEY_LEN   32
 #define NGX_HTTP_ATLS_LEVELS    7              /* 32 entries or words each */
 #define NGX_HTTP_ATLS_PIECE     (NGX_HTTP_ATLS_ENTRY - 2 * sizeof(uint32_t)   \
                                  - sizeof(void *))
@@ -79,6 +80,11 @@ typedef struct {
     uint64_t                    reported[ngx_http_atls_kinds];
     int64_t                     report;        /* last in the log */
     int64_t                     full;          /* likewise */
+
+    u_char                      key[NGX_HTTP_ATLS_KEY_LEN];   /* of tags */
+    ngx_atomic_t                foreign;       /* POSTs with another's tag */
+    ngx_atomic_uint_t           foreign_reported;
+    int64_t                     foreign_report;
 
     ngx_http_atls_tickets_t    *tickets;
 

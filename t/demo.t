@@ -31,7 +31,7 @@ my ($said, $seen, $decrypted, $delivered) = columns('The request');
 like($said, qr{^POST /body/orders HTTP/1\.1\n.*^two pounds of tea}ms,
      'the request');
 like($seen, qr{^POST\ /.well-known/atls\ HTTP/1.1\n
-               (?=.*^Cookie:\ atls=[\w-]{22}\n)
+               (?=.*^Cookie:\ atls=[\w-]{24}\n)
                (?=.*^Content-Type:\ application/atls\+octet-stream\n)
                .*^14\ 03\ 03\ 00\ 01\ 01\ 17\ 03\ 03\ }imsx,
      'the outer request');

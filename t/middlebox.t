@@ -275,7 +275,7 @@ sub refused {
 
     my $c = client($STACKS[0], %outer);
     my $r = $c->post("\x17\x03\x03\x00\x20" . 'x' x 32,
-                     cookie => 'atls=' . 'x' x 22);
+                     cookie => 'atls=' . 'x' x 24);
 
     is($r && $r->status(), 410, 'a session that is not known');
     is($r && $r->header('Content-Type'), 'application/problem+json',

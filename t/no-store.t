@@ -107,7 +107,7 @@ my @CASES = (
     [ 'no TLS', 'POST', '/atls', $TYPE, "GET / HTTP/1.1\r\n\r\n",
       400 ],
     [ 'no session', 'POST', '/atls', $TYPE, "\x17\x03\x03\0\1x", 410,
-      'Cookie: atls=' . 'A' x 22 ],
+      'Cookie: atls=' . 'A' x 24 ],
     [ 'a broken body', 'POST', '/atls', $TYPE, undef, 400 ],
     [ 'a lack of slash', 'POST', '/slash', $TYPE, '', 301 ],
     [ 'deny', 'POST', '/denied', $TYPE, 'x', 403 ],

@@ -170,7 +170,7 @@ sub unknown {
     my $c = client(handshake => 0);
     my $r;
 
-    for my $value ('AAAAAAAAAAAAAAAAAAAAAA', 'x', 'A' x 500, '!!', '""') {
+    for my $value ('AAAAAAAAAAAAAAAAAAAAAAAA', 'x', 'A' x 500, '!!', '""') {
         $r = $c->post($garbage, cookie => "atls=$value");
         is($r->status(), 410, "unknown cookie '$value'");
     }
@@ -178,15 +178,15 @@ sub unknown {
     is($r->header('Content-Type'), 'application/problem+json', 'problem+json');
     like($r->header('Set-Cookie'), qr/^atls=;.*; Max-Age=0/, 'expired cookie');
 
-    $r = $c->post('', cookie => 'atls=AAAAAAAAAAAAAAAAAAAAAA');
+    $r = $c->post('', cookie => 'atls=AAAAAAAAAAAAAAAAAAAAAAAA');
     is($r->status(), 410, 'unknown cookie, empty body');
 
     # a client that begins anew is welcome
 
-    $c->{cookies}{atls} = 'AAAAAAAAAAAAAAAAAAAAAA';
+    $c->{cookies}{atls} = 'AAAAAAAAAAAAAAAAAAAAAAAA';
     $c->http_client()->{keepalive} = 1;
     ok($c->handshake(), 'unknown cookie, ClientHello') or diag($c->error());
-    isnt($c->cookie(), 'AAAAAAAAAAAAAAAAAAAAAA', 'a new cookie');
+    isnt($c->cookie(), 'AAAAAAAAAAAAAAAAAAAAAAAA', 'a new cookie');
     like($c->get('/')->body(), qr/ 1$/, 'a new session');
 
     # so is one that has a session, but lost its keys

@@ -375,7 +375,7 @@ class Adversary:
             other.record.disturbed = True
             cookie = other.cookie
         else:
-            cookie = None if kind == "none" else "A" * 22
+            cookie = None if kind == "none" else "A" * 24
         mind.record.log(f"adversary: cookie: {kind}")
         answer = await self.send(mind, Post(post.uri, cookie, post.body))
         return answer if r.random() < .5 else await self.send(mind, post)

@@ -113,7 +113,7 @@ class Hostile:
         """Sessions that are guessed."""
         body = r.choice((b"", b"\x17\x03\x03\x00\x20" + r.randbytes(32),
                          b"\x15\x03\x03\x00\x02\x02\x00", b"\x17"))
-        cookie = r.choice(("A" * 22, "", "%00", "x" * 500, "A" * 21 + "="))
+        cookie = r.choice(("A" * 24, "", "%00", "x" * 500, "A" * 23 + "="))
         await self.post(r.choice(URIS), body, cookie)
 
     async def leaver(self, r):
