@@ -179,7 +179,10 @@ sub commands {
         for my $command (split /\n/, $block->{text}) {
             my $where = "$block->{file}:$block->{line}: $command";
 
-            if ($ELSEWHERE{$command}) {
+            if ($block->{heading} eq 'Binary upgrades') {
+                ok(-e "$root/t/binary-upgrade.t", "$where: tested there");
+
+            } elsif ($ELSEWHERE{$command}) {
                 target_exists($command, $where);
 
             } elsif ($command =~ /^(?:\(umask 077; )?(?:openssl|echo) /) {
