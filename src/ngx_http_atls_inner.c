@@ -404,18 +404,18 @@ ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
                   "atls session is closed: %ui sessions are in the middle of "
                   "a request", ngx_http_atls_inner_nparked);
 
-    ngx_http_atls_inner_unpark(oldest);
+    /* at once: its session's next POST may be served before its events */
 
-    oldest->dropped = 1;
+    ngx_http_atls_session_abandon(oldest->zone, oldest->info.id, oldest);
 
-    ngx_http_atls_inner_lost(oldest);
+    ngx_http_atls_inner_abort(oldest);
 }
 
 
 static void
 ngx_http_atls_inner_unpark(ngx_http_atls_inner_t *inner)
 {
-    if (inner->parked && !inner->dropped) {
+    if (inner->parked) {
         ngx_queue_remove(&inner->queue);
         ngx_http_atls_inner_nparked--;
     }
@@ -564,7 +564,7 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
 
     inner = ngx_http_atls_inner_get(c);
 
-    if (inner->parked && !inner->dropped) {
+    if (inner->parked) {
 
         if (c->close) {
             return ngx_http_atls_inner_recv_eof(c);
@@ -794,7 +794,7 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
 
     inner = ngx_http_atls_inner_get(c);
 
-    if (inner->parked && !inner->dropped) {
+    if (inner->parked) {
         inner->blocked = 1;
         c->write->ready = 0;
         return in;

@@ -56,7 +56,6 @@ struct ngx_http_atls_inner_s {
     unsigned                   kept:1;     /* nginx would have kept it alive */
     unsigned                   parked:1;   /* waits for its session's next POST;
                                               post is NULL */
-    unsigned                   dropped:1;  /* parked, and closed for others */
     unsigned                   blocked:1;  /* has something to send then */
 };
 

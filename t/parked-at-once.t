@@ -1,0 +1,170 @@
+# A session whose request is closed for a newer one, and whose next POST comes
+# before the worker has got round to it: it ends, and nothing is left of it.
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Http qw( http_connect send_all );
+use Test::Atls::Process ();
+use Test::Atls::Response qw( parse_responses );
+
+use constant {
+    CONNECTIONS => 128,
+    PARKED      => 32,          # a quarter
+};
+
+my $t = Test::Atls->new(workers => 1);
+
+$t->make_cert('localhost', type => 'ec');
+
+$t->write_conf(<<"EOC");
+%%GLOBALS%%
+
+events {
+    worker_connections @{[ CONNECTIONS ]};
+}
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate      %%TESTDIR%%/localhost.crt;
+    atls_certificate_key  %%TESTDIR%%/localhost.key;
+
+    # for two POSTs at once
+
+    client_header_buffer_size  16k;
+
+    server {
+        listen       127.0.0.1:%%PORT_0%%;
+        server_name  localhost;
+
+        location = /.well-known/atls {
+            atls on;
+        }
+
+        location / {
+            return 200 "answered \$uri\\n";
+        }
+    }
+}
+EOC
+
+$t->plan(5)->run();
+
+my ($worker) = $t->workers();
+my ($pair, $single) = map { kept_alive() } 1 .. 2;
+my ($first, $second) = map { client() } 1 .. 2;
+my @waiting = map { client() } 1 .. PARKED;
+
+$_->exchange(part($_)) for @waiting;
+
+# In one turn of its loop, the worker comes to two requests that are to wait.
+# The first one closes $waiting[0]; behind it, on the same connection, is the
+# next part of $waiting[1], which the second one closes.
+
+my $posts = post($first, part($first)) . post($waiting[1], rest($waiting[1]));
+
+kill 'STOP', $worker;
+$t->wait_for(sub { Test::Atls::Process::state($worker) eq 'T' });
+send_all($pair, $posts);
+send_all($single, post($second, part($second)));
+kill 'CONT', $worker;
+
+my @r = answers($pair, 2);
+
+is($r[0] && $r[0]->status(), 200, 'a request that is to wait');
+is($r[1] && $r[1]->status(), 200, 'the rest of one that is closed');
+
+$waiting[1]->tls_in($r[1]->body()) if $r[1];
+$waiting[1]->read_plain();
+ok($waiting[1]->closed(), 'its session ends');
+
+# others take the places of all that have waited
+
+my @next = map { client() } 1 .. 2 * PARKED;
+
+$_->exchange(part($_)) for @next;
+
+is(join('', map { answer($_) } @next[PARKED .. $#next]),
+   "answered /\n" x PARKED, 'others go on');
+is(($t->workers())[0], $worker, 'and so does the worker');
+
+
+sub client {
+    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0);
+
+    $c->handshake() or die $c->error() . "\n";
+
+    return $c;
+}
+
+
+# The parts of a request, a record each.
+
+sub part {
+    my ($c) = @_;
+
+    $c->write_plain("GET / HTTP/1.1\r\nHost: local");
+
+    return $c->tls_out();
+}
+
+
+sub rest {
+    my ($c) = @_;
+
+    $c->write_plain("host\r\nX-Unfinished: yes\r\n");
+
+    return $c->tls_out();
+}
+
+
+sub answer {
+    my ($c) = @_;
+
+    my ($r) = parse_responses($c->request("host\r\n\r\n"), 'GET');
+
+    return $r ? $r->body() : 'no answer';
+}
+
+
+# A connection that the worker has, and that is free for a request.
+
+sub kept_alive {
+    my $s = http_connect($t->port(0));
+
+    send_all($s, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    answers($s, 1);
+
+    return $s;
+}
+
+
+sub post {
+    my ($c, $bytes) = @_;
+
+    return join "\r\n",
+        'POST /.well-known/atls HTTP/1.1', 'Host: localhost',
+        'Cookie: atls=' . $c->cookie(),
+        'Content-Type: application/atls+octet-stream',
+        'Content-Length: ' . length $bytes, '', $bytes;
+}
+
+
+sub answers {
+    my ($s, $n) = @_;
+
+    my $got = '';
+    my @r;
+
+    while (@r < $n || !$r[-1]->done()) {
+        sysread $s, $got, 65536, length $got or last;
+        @r = parse_responses($got, ('POST') x $n);
+    }
+
+    return @r;
+}
