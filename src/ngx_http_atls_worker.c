@@ -154,7 +154,6 @@ ngx_http_atls_worker_init_worker(ngx_cycle_t *cycle, uint32_t mailbox)
 ngx_uint_t
 ngx_http_atls_worker_alive(ngx_http_atls_owner_t *owner)
 {
-    ngx_uint_t             alive;
     ngx_http_atls_slot_t  *slot;
 
     if (owner->id == ngx_http_atls_worker.id) {
@@ -167,16 +166,8 @@ ngx_http_atls_worker_alive(ngx_http_atls_owner_t *owner)
 
     slot = &ngx_http_atls_slots->slots[owner->slot];
 
-    alive = slot->locked ? ngx_http_atls_worker_locked(owner->slot)
-                         : kill(slot->pid, 0) == 0 || ngx_errno != ESRCH;
-
-    /* unless a new process has just taken the slot, it has nobody now */
-
-    if (!alive) {
-        (void) ngx_atomic_cmp_set(&slot->id, owner->id, 0);
-    }
-
-    return alive;
+    return slot->locked ? ngx_http_atls_worker_locked(owner->slot)
+                        : kill(slot->pid, 0) == 0 || ngx_errno != ESRCH;
 }
 
 
@@ -200,15 +191,24 @@ ngx_uint_t
 ngx_http_atls_worker_bury(void)
 {
     ngx_uint_t             n;
+    ngx_http_atls_slot_t  *slot;
     ngx_http_atls_owner_t  owner;
 
     n = 0;
 
     for (owner.slot = 0; owner.slot < ngx_http_atls_slots->nslots; owner.slot++)
     {
-        owner.id = (uint32_t) ngx_http_atls_slots->slots[owner.slot].id;
+        slot = &ngx_http_atls_slots->slots[owner.slot];
 
-        if (owner.id && !ngx_http_atls_worker_alive(&owner)) {
+        owner.id = (uint32_t) slot->id;
+
+        if (owner.id == 0 || ngx_http_atls_worker_alive(&owner)) {
+            continue;
+        }
+
+        /* unless a new process has just taken the slot, it has nobody now */
+
+        if (ngx_atomic_cmp_set(&slot->id, owner.id, 0)) {
             n++;
         }
     }

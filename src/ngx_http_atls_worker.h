@@ -42,11 +42,14 @@ uint32_t ngx_http_atls_worker_mailbox(ngx_http_atls_owner_t *owner);
 
 ngx_uint_t ngx_http_atls_worker_alive(ngx_http_atls_owner_t *owner);
 
-/* The same without one: as of the last time that anybody looked. */
+/* The same without one: false if the process is replaced, or buried. */
 
 ngx_uint_t ngx_http_atls_worker_known(ngx_http_atls_owner_t *owner);
 
-/* Looks after all of them.  The number of those found dead by this call. */
+/*
+ * Looks after all of them.  The number of those found dead by this call: the
+ * caller has to remove what they have left, as no other one is told.
+ */
 
 ngx_uint_t ngx_http_atls_worker_bury(void);
 

@@ -1,0 +1,117 @@
+# A worker that has been told to quit is killed: no process takes its place.
+# What it leaves behind is found, also if a client asks for one of its sessions
+# before anybody has noticed.
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Http qw( http_connect send_all );
+use Test::Atls::Process qw( alive );
+
+
+my $t = Test::Atls->new(workers => 1);
+
+$t->make_cert('localhost', type => 'ec');
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events {
+}
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_zone  small:32k;
+
+    atls_certificate      %%TESTDIR%%/localhost.crt;
+    atls_certificate_key  %%TESTDIR%%/localhost.key;
+
+    # a worker that is told to quit waits for handshakes
+
+    atls_handshake_timeout  10m;
+    client_body_timeout     10m;
+
+    server {
+        listen       127.0.0.1:%%PORT_0%%;
+        server_name  localhost;
+
+        location = /.well-known/atls {
+            atls on;
+        }
+    }
+}
+EOC
+
+$t->plan(3)->run();
+$t->allow_kills();
+
+# all places that there are for handshakes, with a POST in each of them
+
+my $all = room();
+my ($old) = $t->workers();
+my @c = map { half_open() } 1 .. $all;
+
+$_->{unfinished} = unfinished($_) for @c;
+$t->wait_for(sub { !grep { $_->post('')->status() != 409 } @c });
+
+is(room(), 0, 'a worker has all handshakes');
+
+$t->signal('HUP');
+$t->wait_for(sub {
+    my @new = $t->workers();
+    return @new == 1 && $new[0] != $old;
+}, 20);
+
+kill 'KILL', $old;
+$t->wait_for(sub { !alive($old) });
+
+is($c[0]->post('')->status(), 410, 'it is killed: one of them is gone');
+
+my $now;
+
+$t->wait_for(sub { ($now = room()) == $all }, 20);
+is($now, $all, 'and so are the others');
+
+# at once: there are handshakes that nobody goes on with
+
+$t->stop(signal => 'TERM');
+
+
+sub half_open {
+    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0);
+
+    $c->handshake_step();
+
+    return $c->exchange($c->tls_out()) ? $c : undef;
+}
+
+
+# How many handshakes there can be at a time.
+
+sub room {
+    my @half_open = grep { defined } map { half_open() } 1 .. 20;
+
+    return scalar grep { $_->post('')->status() == 200 } @half_open;
+}
+
+
+# A POST whose end does not come.
+
+sub unfinished {
+    my ($c) = @_;
+
+    my $s = http_connect($t->port(0));
+
+    send_all($s, join "\r\n",
+        'POST /.well-known/atls HTTP/1.1', 'Host: localhost',
+        'Cookie: atls=' . $c->cookie(),
+        'Content-Type: application/atls+octet-stream',
+        'Content-Length: 1000', '', '');
+
+    return $s;
+}
