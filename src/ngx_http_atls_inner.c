@@ -35,6 +35,7 @@ static void ngx_http_atls_inner_unpark(ngx_http_atls_inner_t *inner);
 static void ngx_http_atls_inner_lost(ngx_http_atls_inner_t *inner);
 static void ngx_http_atls_inner_closed(void *data);
 static ngx_uint_t ngx_http_atls_inner_kept(ngx_http_atls_inner_t *inner);
+static ngx_uint_t ngx_http_atls_inner_cut(ngx_http_atls_inner_t *inner);
 
 
 /*
@@ -581,7 +582,7 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
     if (c->data == inner->hc && ngx_http_atls_inner_ends(inner)) {
         /* no more requests: what is not read is not served */
 
-        ngx_http_atls_post_end_session(inner->post);
+        ngx_http_atls_post_end_session(inner->post, 0);
 
         return ngx_http_atls_inner_recv_eof(c);
     }
@@ -917,7 +918,8 @@ ngx_http_atls_inner_closed(void *data)
                        "atls parked inner connection closed");
 
         ngx_http_atls_inner_unpark(inner);
-        ngx_http_atls_session_abandon(inner->zone, inner->info.id, inner);
+        ngx_http_atls_session_abandon(inner->zone, inner->info.id, inner,
+                                      ngx_http_atls_inner_cut(inner));
         return;
     }
 
@@ -926,7 +928,8 @@ ngx_http_atls_inner_closed(void *data)
     }
 
     ngx_http_atls_post_inner_closed(inner->post,
-                                    ngx_http_atls_inner_kept(inner));
+                                    ngx_http_atls_inner_kept(inner),
+                                    ngx_http_atls_inner_cut(inner));
 }
 
 
@@ -960,4 +963,21 @@ ngx_http_atls_inner_kept(ngx_http_atls_inner_t *inner)
     return inner->post->bad_gateway
            || (inner->raw->answered && !c->buffered
                && !c->error && !c->timedout);
+}
+
+
+/*
+ * Has it been closed in the middle of a response?  To these connections, core
+ * sends no close_notify with TLS, either.  A raw one goes on if it is whole.
+ */
+
+static ngx_uint_t
+ngx_http_atls_inner_cut(ngx_http_atls_inner_t *inner)
+{
+    ngx_connection_t  *c;
+
+    c = inner->connection;
+
+    return inner->answering
+           && (inner->raw || c->error || c->timedout || c->buffered);
 }

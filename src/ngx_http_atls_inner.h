@@ -54,6 +54,7 @@ struct ngx_http_atls_inner_s {
     unsigned                   last:1;     /* its session ends with the request
                                               in progress */
     unsigned                   kept:1;     /* nginx would have kept it alive */
+    unsigned                   answering:1;   /* a response may lack its end */
     unsigned                   parked:1;   /* waits for its session's next POST;
                                               post is NULL */
     unsigned                   blocked:1;  /* has something to send then */

@@ -98,6 +98,10 @@ ngx_http_atls_phase_post_read(ngx_http_request_t *r)
     cln->handler = ngx_http_atls_phase_request_done;
     cln->data = r;
 
+    /* HTTP/0.9 has responses that are empty */
+
+    inner->answering = (r->http_version < NGX_HTTP_VERSION_10);
+
     if (inner->post) {
         inner->info.requests = ++inner->post->session->requests;
     }
@@ -289,13 +293,18 @@ ngx_http_atls_phase_request_done(void *data)
     ngx_http_request_t  *r = data;
 
     ngx_buf_t              *b;
+    ngx_connection_t       *c;
     ngx_http_atls_inner_t  *inner;
 
-    inner = ngx_http_atls_inner_get(r->connection);
+    c = r->connection;
+    inner = ngx_http_atls_inner_get(c);
+
+    if (!c->error && !c->timedout && !c->buffered && inner->raw == NULL) {
+        inner->answering = 0;
+    }
 
     if (inner->post == NULL || !(ngx_exiting || ngx_terminate)
-        || !r->keepalive || !r->done
-        || r->connection->error || r->connection->timedout
+        || !r->keepalive || !r->done || c->error || c->timedout
         || !ngx_http_atls_phase_received(r)
         || ngx_http_atls_inner_ends(inner))
     {

@@ -800,6 +800,7 @@ ngx_http_atls_post_open(ngx_http_atls_post_t *post)
 
     } else if (session->closing) {
         post->closing = 1;
+        post->cut = session->cut;
         post->ended = 1;
     }
 
@@ -1173,30 +1174,34 @@ ngx_http_atls_post_park(ngx_http_atls_post_t *post)
 
 
 void
-ngx_http_atls_post_end_session(ngx_http_atls_post_t *post)
+ngx_http_atls_post_end_session(ngx_http_atls_post_t *post, ngx_uint_t cut)
 {
     /* while there is a handshake, the end has to wait for it */
 
     if (post->stage == ngx_http_atls_post_handshake && !post->failed) {
         post->session->closing = 1;
+        post->session->cut = cut;
         post->plain_len = 0;
 
     } else {
         post->closing = 1;
+        post->cut = cut;
     }
 }
 
 
 void
-ngx_http_atls_post_inner_closed(ngx_http_atls_post_t *post, ngx_uint_t kept)
+ngx_http_atls_post_inner_closed(ngx_http_atls_post_t *post, ngx_uint_t kept,
+    ngx_uint_t cut)
 {
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls inner connection closed, session kept:%ui", kept);
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls inner connection closed, session kept:%ui, cut:%ui",
+                   kept, cut);
 
     post->inner = NULL;
 
     if (!kept) {
-        ngx_http_atls_post_end_session(post);
+        ngx_http_atls_post_end_session(post, cut);
     }
 
     /*
@@ -1347,13 +1352,20 @@ ngx_http_atls_post_finish(ngx_http_atls_post_t *post)
 }
 
 
-/* The alert that ends a session, or an answer that is still owed. */
+/*
+ * The alert that ends a session, or an answer that is still owed.
+ *
+ * close_notify says that nothing is missing.  Someone on the path can bring
+ * about that a response is cut, by closing its side of the connection or by
+ * making others wait, and must not get that said.
+ */
 
 static ngx_int_t
 ngx_http_atls_post_last_record(ngx_http_atls_post_t *post)
 {
     u_char   *p, record[ATLS_CHANNEL_SHORT_RECORD];
     ssize_t   n;
+    unsigned  alert;
 
     p = record;
 
@@ -1368,7 +1380,10 @@ ngx_http_atls_post_last_record(ngx_http_atls_post_t *post)
         n = atls_channel_alert(&post->channel, post->channel.alert, p);
 
     } else if (post->closing) {
-        n = atls_channel_alert(&post->channel, ATLS_CLOSE_NOTIFY, p);
+        alert = (post->cut && !post->channel.state->read_closed)
+                ? ATLS_INTERNAL_ERROR : ATLS_CLOSE_NOTIFY;
+
+        n = atls_channel_alert(&post->channel, alert, p);
 
     } else if (post->bad_gateway) {
         return NGX_OK;

@@ -57,6 +57,7 @@ struct ngx_http_atls_post_s {
     unsigned                    refused:1;     /* a record was: see channel */
     unsigned                    failed:1;      /* the handshake has */
     unsigned                    closing:1;     /* the session ends with this */
+    unsigned                    cut:1;         /* and in mid-response, maybe */
     unsigned                    blocked:1;     /* inner waits for room */
     unsigned                    parking:1;     /* inner is to wait for more */
     unsigned                    unsent:1;      /* sealed, but nobody sends it */
@@ -105,16 +106,18 @@ ngx_int_t ngx_http_atls_post_seal(ngx_http_atls_post_t *post,
 
 size_t ngx_http_atls_post_record_max(ngx_http_atls_post_t *post);
 
-/* The session ends with this POST. */
+/* The session ends with this POST; cut: something is missing before that. */
 
-void ngx_http_atls_post_end_session(ngx_http_atls_post_t *post);
+void ngx_http_atls_post_end_session(ngx_http_atls_post_t *post,
+    ngx_uint_t cut);
 
 /*
- * The inner connection was closed; kept: it was idle, its session goes on.
+ * The inner connection was closed; kept: it was idle, its session goes on; cut:
+ * if not, something may be missing from what it has sent.
  */
 
 void ngx_http_atls_post_inner_closed(ngx_http_atls_post_t *post,
-    ngx_uint_t kept);
+    ngx_uint_t kept, ngx_uint_t cut);
 
 /*
  * The inner connection wants more than the POST has: the POST is answered with

@@ -734,7 +734,7 @@ ngx_http_atls_session_name(ngx_shm_zone_t *zone,
 
 void
 ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
-    ngx_http_atls_inner_t *inner)
+    ngx_http_atls_inner_t *inner, ngx_uint_t cut)
 {
     ngx_http_atls_zone_t     *z;
     ngx_http_atls_session_t  *session;
@@ -750,6 +750,7 @@ ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
     {
         session->inner = NULL;
         session->closing = 1;
+        session->cut = (cut != 0);
 
         /* busy: with a POST that has not come as far as to resume it */
 

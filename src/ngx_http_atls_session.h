@@ -91,6 +91,7 @@ struct ngx_http_atls_session_s {
     unsigned                    closing:1;     /* its inner connection closed
                                                   while no POST was there; of a
                                                   resident: ends with it */
+    unsigned                    cut:1;         /* that was before its end */
     unsigned                    reused:1;      /* resumed from a ticket */
     unsigned                    psk:1;         /* of a pre-shared key */
     unsigned                    alpn:2;        /* see ngx_http_atls_ssl.h */
@@ -235,11 +236,11 @@ ngx_int_t ngx_http_atls_session_name(ngx_shm_zone_t *zone,
 
 /*
  * The inner connection of a resident, which may be gone already, has closed:
- * the session ends with its next POST.
+ * the session ends with its next POST.  cut: maybe in mid-response.
  */
 
 void ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
-    ngx_http_atls_inner_t *inner);
+    ngx_http_atls_inner_t *inner, ngx_uint_t cut);
 
 /* Wipes and frees a session of the caller's. */
 

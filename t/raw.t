@@ -428,7 +428,7 @@ for my $code (204, 301, 302, 400, 401, 404, 500, 503) {
     ok($r, 'a broken answer') or last;
     $c->tls_in($r->body());
     is($c->read_plain(), pattern(50000), 'as much as there was');
-    ok($c->closed(), 'and the session is closed');
+    is_deeply([ $c->alerts() ], [ 80 ], 'the session ends by an error');
 }
 
 # the limit is on what is inside, too

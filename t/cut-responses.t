@@ -1,0 +1,148 @@
+#!/usr/bin/perl
+
+# close_notify says that a response is whole which has no length.  So it is not
+# said behind one that was cut: someone on the path can bring that about without
+# a key, by closing one side of a connection or by making others wait.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Socket qw( SHUT_WR );
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Backend;
+use Test::Atls::Client;
+use Test::Atls::Http qw( http_connect send_all );
+use Test::Atls::Response qw( parse_responses );
+
+use constant INTERNAL_ERROR => 80;
+
+my $t = Test::Atls->new(workers => 2);
+
+$t->make_cert('localhost', type => 'ec');
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+
+    proxy_buffering off;
+    proxy_http_version 1.1;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+        server_name localhost;
+
+        location = /.well-known/atls {
+            atls on;
+        }
+
+        location /early {
+            proxy_pass http://127.0.0.1:%%PORT_1%%;
+            proxy_request_buffering off;
+            send_timeout 1s;
+        }
+
+        location / {
+            proxy_pass http://127.0.0.1:%%PORT_1%%;
+        }
+    }
+}
+EOC
+
+$t->plan(2 * 3 + 2 + 1)->run();
+
+Test::Atls::Backend->start($t, $t->port(1));
+
+for my $protocol ('TLSv1.2', 'TLSv1.3') {
+    half_closed($protocol);
+}
+
+parked();
+whole();
+
+
+sub client {
+    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0, @_);
+    $c->handshake() or die $c->error() . "\n";
+
+    return $c;
+}
+
+
+sub ended {
+    my ($c, $name) = @_;
+
+    ok(!$c->closed(), "$name: no close_notify");
+    is_deeply([ $c->alerts() ], [ INTERNAL_ERROR ], "$name: an alert");
+}
+
+
+# The side that the client sends by is closed in the middle of a response.
+
+sub half_closed {
+    my ($protocol) = @_;
+
+    my $c = client(protocol => $protocol);
+
+    $c->write_plain("GET /slow?n=1000 HTTP/1.0\r\nHost: localhost\r\n\r\n");
+
+    my $bytes = $c->tls_out();
+    my $s = http_connect($t->port(0));
+
+    send_all($s, join "\r\n", 'POST /.well-known/atls HTTP/1.1',
+             'Host: localhost', 'Cookie: atls=' . $c->cookie(),
+             'Content-Type: application/atls+octet-stream',
+             'Content-Length: ' . length($bytes), '', $bytes);
+
+    my $got = '';
+
+    # more than the header: a record
+
+    while ($got !~ /\r\n\r\n.{100}/s) {
+        sysread $s, $got, 65536, length $got or last;
+    }
+
+    shutdown $s, SHUT_WR;
+    1 while sysread $s, $got, 65536, length $got;
+
+    my ($r) = parse_responses($got, 'POST');
+
+    $c->tls_in($r->body());
+    like($c->read_plain(), qr!^HTTP/1\.1 200 .*Connection: close\r\n!s,
+         "$protocol: the response began");
+    ended($c, $protocol);
+}
+
+
+# The rest of a request is late, and by then there is a response.
+
+sub parked {
+    my $c = client();
+
+    $c->request("PUT /early HTTP/1.0\r\nHost: localhost\r\n"
+                . "Content-Length: 10\r\n\r\n12345");
+
+    $t->wait_for_log(qr/timed out.*PUT \/early/);
+
+    $c->request('67890');
+    ended($c, 'parked');
+}
+
+
+sub whole {
+    my $c = client();
+
+    $c->request("GET /slow?n=1 HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    ok($c->closed(), 'a whole response: close_notify');
+}
