@@ -378,6 +378,13 @@ ngx_http_atls_post_begin(ngx_http_atls_post_t *post)
 
     rc = ngx_http_atls_post_client_hello(data, len);
 
+    if (post->late && rc == NGX_OK) {
+
+        /* the configuration that it would begin with has been replaced */
+
+        return NGX_HTTP_ATLS_GONE;
+    }
+
     if (post->session == NULL) {
 
         if (rc == NGX_DECLINED

@@ -1,0 +1,102 @@
+#!/usr/bin/perl
+
+# A worker that is told to quit, and still has a session in the middle of a
+# request, begins no other one for a POST that is relayed to it: its
+# configuration has been replaced.  Else a client that is not let in any more
+# could go on for ever, from each of its sessions to the next one.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Response qw( parse_responses );
+
+my $t = Test::Atls->new(workers => 1);
+
+my %keys = (alice => '11' x 32, bob => '22' x 32);
+
+$t->make_cert('localhost', type => 'ec');
+psks('alice', 'bob');
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+    atls_psk_file %%TESTDIR%%/psk;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+        server_name localhost;
+
+        location = /.well-known/atls {
+            atls on;
+        }
+
+        location / {
+            return 200 "$pid $atls_client_verify\n";
+        }
+    }
+}
+EOC
+
+$t->plan(2 * 5)->run();
+
+reloaded('withdrawn', 'bob');
+psks('alice', 'bob');
+$t->reload();
+reloaded('still known', 'alice', 'bob');
+
+
+sub psks {
+    $t->write_file('psk', join '', map { "$_:$keys{$_}\n" } @_);
+}
+
+
+sub client {
+    return Test::Atls::Client->new(port => $t->port(0), keepalive => 0,
+                                   psk => [ 'alice', $keys{alice} ]);
+}
+
+
+sub reloaded {
+    my ($name, @psks) = @_;
+
+    my ($old) = $t->workers();
+    my $c = client();
+
+    $c->handshake() or die $c->error() . "\n";
+    is($c->request("GET / HTTP/1.1\r\nHost:"), '',
+       "$name: in the middle of a request");
+
+    psks(@psks);
+    $t->signal('HUP');
+    $t->wait_for_log(qr/ $old#\d+: gracefully shutting down/, 60)
+        or die "reload: the worker is not told to quit\n";
+
+    my $next = client();
+    $next->handshake_step();
+
+    my $r = $next->post($next->tls_out(), cookie => 'atls=' . $c->cookie());
+    is($r->status(), 410, "$name: a ClientHello to the earlier worker");
+    like($r->header('Set-Cookie'), qr/^atls=;.* Max-Age=0/,
+         "$name: the next one comes without the cookie");
+
+    # whoever sent it, the session is as it was
+
+    ($r) = parse_responses($c->request(" localhost\r\n\r\n"));
+    is($r && $r->body(), "$old PSK\n", "$name: the rest of the request");
+
+    ok($t->wait_for(sub { !kill 0, $old }, 60), "$name: the worker ends");
+}
