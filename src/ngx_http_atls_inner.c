@@ -407,7 +407,8 @@ ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
 
     /* at once: its session's next POST may be served before its events */
 
-    ngx_http_atls_session_abandon(oldest->zone, oldest->info.id, oldest);
+    ngx_http_atls_session_abandon(oldest->zone, oldest->info.id, oldest,
+                                  oldest->answering);
 
     ngx_http_atls_inner_abort(oldest);
 }
