@@ -211,7 +211,7 @@ sub hello_retry {
 
 sub order {
     my $outer = Test::Atls::Outer->new(port => $t->port(0));
-    my %cookie = (Cookie => 'atls=' . 'A' x 22);
+    my %cookie = (Cookie => 'atls=' . 'A' x 24);
 
     my $status = sub {
         my ($uri, $method, $body, %headers) = @_;

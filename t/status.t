@@ -19,7 +19,7 @@ use Test::Atls::Outer;
 use Test::Atls::Slow qw( patience );
 
 my $type = 'application/atls+octet-stream';
-my $unknown = 'A' x 22;
+my $unknown = 'A' x 24;
 
 my %titles = (
     400 => 'Bad Request',
