@@ -967,6 +967,7 @@ ngx_http_atls_init_module(ngx_cycle_t *cycle)
     ngx_http_atls_nrunning++;
 
     ngx_http_atls_session_init_module(amcf->zone);
+    ngx_http_atls_endpoint_init_module(cycle);
     ngx_http_atls_worker_init_module(amcf->workers);
     ngx_http_atls_mailbox_init_module(cycle);
 

@@ -400,3 +400,82 @@ ngx_http_atls_endpoint_find(ngx_http_core_srv_conf_t *server,
 
     return NULL;
 }
+
+
+ngx_http_atls_endpoint_t *
+ngx_http_atls_endpoint_get(volatile ngx_cycle_t *cycle, uint64_t id)
+{
+    ngx_uint_t                  i;
+    ngx_http_atls_endpoint_t   *endpoint;
+    ngx_http_atls_main_conf_t  *amcf;
+
+    amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_atls_module);
+
+    if (amcf == NULL) {
+        return NULL;
+    }
+
+    endpoint = amcf->endpoints.elts;
+
+    for (i = 0; i < amcf->endpoints.nelts; i++) {
+        if (endpoint[i].id == id) {
+            return &endpoint[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_http_atls_endpoint_init_module(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                  i;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_atls_endpoint_t   *endpoint, *old;
+    ngx_http_atls_loc_conf_t   *alcf, *prev;
+    ngx_http_atls_main_conf_t  *amcf;
+
+    /* the configuration that is being replaced: there may be none of ours */
+
+    if (ngx_is_init_cycle(ngx_cycle)) {
+        return;
+    }
+
+    for (i = 0; ngx_cycle->modules[i] != &ngx_http_atls_module; i++) {
+        if (ngx_cycle->modules[i] == NULL) {
+            return;
+        }
+    }
+
+    amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_atls_module);
+
+    endpoint = amcf->endpoints.elts;
+
+    for (i = 0; i < amcf->endpoints.nelts; i++) {
+
+        old = ngx_http_atls_endpoint_get(ngx_cycle, endpoint[i].id);
+        if (old == NULL) {
+            continue;
+        }
+
+        alcf = endpoint[i].loc_conf[ngx_http_atls_module.ctx_index];
+        prev = old->loc_conf[ngx_http_atls_module.ctx_index];
+
+        if (alcf->cookie.name.len == prev->cookie.name.len
+            && ngx_strncmp(alcf->cookie.name.data, prev->cookie.name.data,
+                           alcf->cookie.name.len)
+               == 0)
+        {
+            continue;
+        }
+
+        clcf = endpoint[i].loc_conf[ngx_http_core_module.ctx_index];
+
+        ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
+                      "atls_cookie \"%V\" of location \"%V\" in server \"%V\" "
+                      "is renamed to \"%V\", its sessions are lost",
+                      &prev->cookie.name, &clcf->name,
+                      &endpoint[i].server->server_name, &alcf->cookie.name);
+    }
+}

@@ -25,5 +25,14 @@ ngx_int_t ngx_http_atls_endpoint_add(ngx_conf_t *cf,
 ngx_http_atls_endpoint_t *ngx_http_atls_endpoint_find(
     ngx_http_core_srv_conf_t *server, uint64_t location);
 
+/* The location of an id in a configuration that has the module. */
+
+ngx_http_atls_endpoint_t *ngx_http_atls_endpoint_get(
+    volatile ngx_cycle_t *cycle, uint64_t id);
+
+/* Logs that a reload has lost sessions, as their cookie has another name. */
+
+void ngx_http_atls_endpoint_init_module(ngx_cycle_t *cycle);
+
 
 #endif /* _NGX_HTTP_ATLS_ENDPOINT_H_INCLUDED_ */

@@ -167,9 +167,8 @@ ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
         return NGX_OK;
     }
 
-    rc = ngx_http_atls_session_take(post->main_conf->zone, id,
-                                    post->conf->endpoint, &post->session,
-                                    owner);
+    rc = ngx_http_atls_session_take(post->main_conf->zone, id, post->conf,
+                                    &post->session, owner);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "atls session taken: %i, %p", rc, post->session);
@@ -217,7 +216,7 @@ ngx_http_atls_handler_check(ngx_http_atls_post_t *post, u_char *id)
 
     zone = post->main_conf->zone;
 
-    if (ngx_http_atls_session_view(zone, id, &view) != NGX_OK) {
+    if (ngx_http_atls_session_view(zone, id, post->conf, &view) != NGX_OK) {
         return;
     }
 

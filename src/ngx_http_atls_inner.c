@@ -468,7 +468,8 @@ ngx_http_atls_inner_ends(ngx_http_atls_inner_t *inner)
 {
     return inner->last
            || (inner->post
-               && ngx_http_atls_session_outlived(inner->post->session));
+               && ngx_http_atls_session_outlived(inner->post->session,
+                                                 inner->post->conf));
 }
 
 

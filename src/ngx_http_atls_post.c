@@ -769,7 +769,8 @@ ngx_http_atls_post_open(ngx_http_atls_post_t *post)
 
         /* a request that is in progress may end, its session then does */
 
-        last |= session->closing || ngx_http_atls_session_expired(session);
+        last |= session->closing
+                || ngx_http_atls_session_expired(session, post->conf);
 
     } else if (last) {
         ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,

@@ -19,8 +19,6 @@ typedef struct {
 } ngx_http_atls_relayed_t;
 
 
-static ngx_http_atls_endpoint_t *ngx_http_atls_relayed_endpoint(
-    uint64_t id);
 static void ngx_http_atls_relayed_refuse(ngx_socket_t fd, ngx_log_t *log);
 static ngx_http_atls_relayed_t *ngx_http_atls_relayed_create(
     ngx_connection_t *c, ngx_http_atls_mail_t *mail, ngx_log_t *log);
@@ -58,7 +56,7 @@ ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
     ngx_http_atls_relayed_t   *relayed;
     ngx_http_atls_endpoint_t  *endpoint;
 
-    endpoint = ngx_http_atls_relayed_endpoint(mail->endpoint);
+    endpoint = ngx_http_atls_endpoint_get(ngx_cycle, mail->endpoint);
     ls = ngx_http_atls_relayed_listening(&mail->listen_sockaddr.sockaddr,
                                          mail->listen_socklen);
 
@@ -176,28 +174,6 @@ ngx_http_atls_relayed_create(ngx_connection_t *c, ngx_http_atls_mail_t *mail,
     c->log = l;
 
     return ngx_http_atls_relayed_init(c, mail) == NGX_OK ? relayed : NULL;
-}
-
-
-static ngx_http_atls_endpoint_t *
-ngx_http_atls_relayed_endpoint(uint64_t id)
-{
-    ngx_uint_t                  i;
-    ngx_http_atls_endpoint_t   *endpoint;
-    ngx_http_atls_main_conf_t  *amcf;
-
-    amcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                               ngx_http_atls_module);
-
-    endpoint = amcf->endpoints.elts;
-
-    for (i = 0; i < amcf->endpoints.nelts; i++) {
-        if (endpoint[i].id == id) {
-            return &endpoint[i];
-        }
-    }
-
-    return NULL;
 }
 
 

@@ -33,6 +33,8 @@ static ngx_uint_t ngx_http_atls_session_orphan(
     ngx_http_atls_session_t *session);
 static ngx_uint_t ngx_http_atls_session_expire(ngx_http_atls_table_t *table,
     ngx_uint_t n);
+static ngx_http_atls_loc_conf_t *ngx_http_atls_session_conf(
+    ngx_http_atls_session_t *session);
 static void ngx_http_atls_session_own(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind);
 
@@ -113,7 +115,9 @@ ngx_http_atls_session_init_module(ngx_shm_zone_t *zone)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
-    ngx_shm_zone_t   *old;
+    ngx_shm_zone_t   *old, *renamed;
+
+    renamed = NULL;
 
     /* of the configuration that is being replaced, if any */
 
@@ -124,7 +128,7 @@ ngx_http_atls_session_init_module(ngx_shm_zone_t *zone)
 
         if (i >= part->nelts) {
             if (part->next == NULL) {
-                return;
+                break;
             }
 
             part = part->next;
@@ -132,8 +136,13 @@ ngx_http_atls_session_init_module(ngx_shm_zone_t *zone)
             i = 0;
         }
 
-        if (old[i].tag == zone->tag
-            && old[i].shm.name.len == zone->shm.name.len
+        if (old[i].init != zone->init) {
+            continue;
+        }
+
+        renamed = &old[i];
+
+        if (old[i].shm.name.len == zone->shm.name.len
             && ngx_strncmp(old[i].shm.name.data, zone->shm.name.data,
                            zone->shm.name.len)
                == 0)
@@ -147,6 +156,13 @@ ngx_http_atls_session_init_module(ngx_shm_zone_t *zone)
                           &zone->shm.name);
             return;
         }
+    }
+
+    if (renamed) {
+        ngx_log_error(NGX_LOG_NOTICE, zone->shm.log, 0,
+                      "atls_zone \"%V\" is renamed to \"%V\", "
+                      "its sessions are lost",
+                      &renamed->shm.name, &zone->shm.name);
     }
 }
 
@@ -377,6 +393,8 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
         session->used = session->created;
         session->timeout = alcf->session_timeout;
         session->lifetime = alcf->session_lifetime;
+        session->whole = (int32_t) ngx_min(alcf->session_lifetime,
+                                           (time_t) NGX_MAX_INT32_VALUE);
 
         session->owner = ngx_http_atls_worker.id;
         session->slot = (uint16_t) ngx_http_atls_worker.slot;
@@ -425,8 +443,9 @@ ngx_http_atls_session_full(ngx_shm_zone_t *zone, const char *what,
 
 
 ngx_int_t
-ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id, uint64_t endpoint,
-    ngx_http_atls_session_t **sessionp, ngx_http_atls_owner_t *owner)
+ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
+    ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_session_t **sessionp,
+    ngx_http_atls_owner_t *owner)
 {
     ngx_int_t                 rc;
     ngx_http_atls_zone_t     *z;
@@ -438,7 +457,7 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id, uint64_t endpoint,
 
     session = ngx_http_atls_table_find(z->table, id);
 
-    if (session == NULL || session->endpoint != endpoint) {
+    if (session == NULL || session->endpoint != alcf->endpoint) {
         rc = NGX_DECLINED;
 
     } else if (ngx_http_atls_session_orphan(session)) {
@@ -456,7 +475,7 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id, uint64_t endpoint,
         rc = NGX_ABORT;
 
     } else if (session->established && session->inner == NULL
-               && ngx_http_atls_session_expired(session))
+               && ngx_http_atls_session_expired(session, alcf))
     {
         ngx_http_atls_table_remove(z->table, session);
         rc = NGX_DECLINED;
@@ -527,24 +546,48 @@ ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
 }
 
 
+/*
+ * What a reload has taken off the lifetime is taken off what was left of it.  A
+ * process that is told to quit goes by an older configuration, maybe, than the
+ * session was made with.
+ */
+
 ngx_uint_t
-ngx_http_atls_session_outlived(ngx_http_atls_session_t *session)
+ngx_http_atls_session_outlived(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf)
 {
-    return ngx_http_atls_clock_since(session->created) >= session->lifetime;
+    time_t  lifetime;
+
+    lifetime = session->lifetime;
+
+    if (alcf && !ngx_exiting && alcf->session_lifetime < session->whole) {
+        lifetime -= session->whole - alcf->session_lifetime;
+    }
+
+    return ngx_http_atls_clock_since(session->created) >= lifetime;
 }
 
 
 ngx_uint_t
-ngx_http_atls_session_expired(ngx_http_atls_session_t *session)
+ngx_http_atls_session_expired(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf)
 {
-    return ngx_http_atls_clock_since(session->used) >= session->timeout
-           || ngx_http_atls_session_outlived(session);
+    time_t  timeout;
+
+    timeout = session->timeout;
+
+    if (alcf && !ngx_exiting) {
+        timeout = ngx_min(timeout, alcf->session_timeout);
+    }
+
+    return ngx_http_atls_clock_since(session->used) >= timeout
+           || ngx_http_atls_session_outlived(session, alcf);
 }
 
 
 ngx_int_t
 ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
-    ngx_http_atls_view_t *view)
+    ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_view_t *view)
 {
     ngx_int_t                 rc;
     ngx_http_atls_zone_t     *z;
@@ -569,7 +612,7 @@ ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
         rc = NGX_OK;
 
         view->policy = session->policy;
-        view->expired = ngx_http_atls_session_expired(session);
+        view->expired = ngx_http_atls_session_expired(session, alcf);
 
         view->sni.len = session->sni_len;
         ngx_memcpy(view->sni.data, session->sni, session->sni_len);
@@ -991,7 +1034,10 @@ ngx_http_atls_session_expire(ngx_http_atls_table_t *table, ngx_uint_t n)
         for (i = 0; i < n; i++) {
             session = ngx_http_atls_table_last(table, kind);
 
-            if (session == NULL || !ngx_http_atls_session_expired(session)) {
+            if (session == NULL
+                || !ngx_http_atls_session_expired(session,
+                                          ngx_http_atls_session_conf(session)))
+            {
                 break;
             }
 
@@ -1002,6 +1048,19 @@ ngx_http_atls_session_expire(ngx_http_atls_table_t *table, ngx_uint_t n)
     }
 
     return most;
+}
+
+
+/* Of its location, NULL if that is no more. */
+
+static ngx_http_atls_loc_conf_t *
+ngx_http_atls_session_conf(ngx_http_atls_session_t *session)
+{
+    ngx_http_atls_endpoint_t  *endpoint;
+
+    endpoint = ngx_http_atls_endpoint_get(ngx_cycle, session->endpoint);
+
+    return endpoint ? endpoint->loc_conf[ngx_http_atls_module.ctx_index] : NULL;
 }
 
 

@@ -80,7 +80,8 @@ struct ngx_http_atls_session_s {
     int64_t                     created;       /* by ngx_http_atls_clock() */
     int64_t                     used;          /* likewise; by the client */
     time_t                      timeout;       /* idle, in seconds */
-    time_t                      lifetime;      /* in all, in seconds */
+    time_t                      lifetime;      /* in all; what is left of it,
+                                                  if resumed */
 
     uint32_t                    owner;         /* of all but an idle one */
     uint16_t                    slot;          /* the owner's */
@@ -95,6 +96,8 @@ struct ngx_http_atls_session_s {
     unsigned                    reused:1;      /* resumed from a ticket */
     unsigned                    psk:1;         /* of a pre-shared key */
     unsigned                    alpn:2;        /* see ngx_http_atls_ssl.h */
+
+    int32_t                     whole;         /* lifetime as configured */
 
     /* the start of a record whose rest is still to come */
     ngx_http_atls_pieces_t      pending;
@@ -126,7 +129,7 @@ ngx_http_atls_tickets_t *ngx_http_atls_session_tickets(ngx_shm_zone_t *zone);
 
 /*
  * Logs that a reload, which can't fail any more, has lost the sessions of a
- * zone because it was resized.
+ * zone because it was resized or renamed.
  */
 
 void ngx_http_atls_session_init_module(ngx_shm_zone_t *zone);
@@ -157,21 +160,24 @@ void ngx_http_atls_session_full(ngx_shm_zone_t *zone, const char *what,
 /*
  * Takes a session for a POST.  NGX_OK: *session is the caller's until put or
  * removed.  NGX_BUSY: another POST has it.  NGX_DECLINED: there is none of
- * this id and endpoint, or it has expired.  NGX_ABORT: its handshake or its
+ * this id and location, or it has expired.  NGX_ABORT: its handshake or its
  * inner request is in another worker, *owner.
  */
 
 ngx_int_t ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
-    uint64_t endpoint, ngx_http_atls_session_t **session,
+    ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_session_t **session,
     ngx_http_atls_owner_t *owner);
 
 /*
  * Whether a session of the caller's is past its lifetime; and whether it is
- * that, or has been idle for too long when it was taken.
+ * that, or has been idle for too long when it was taken.  By what it was made
+ * with, or what the configuration of its location says now, if that is less.
  */
 
-ngx_uint_t ngx_http_atls_session_outlived(ngx_http_atls_session_t *session);
-ngx_uint_t ngx_http_atls_session_expired(ngx_http_atls_session_t *session);
+ngx_uint_t ngx_http_atls_session_outlived(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf);
+ngx_uint_t ngx_http_atls_session_expired(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf);
 
 /*
  * What is to be known of a session that another worker serves: is it to go on?
@@ -188,7 +194,7 @@ typedef struct {
 } ngx_http_atls_view_t;
 
 ngx_int_t ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
-    ngx_http_atls_view_t *view);
+    ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_view_t *view);
 
 /* It is to end with the request that it is in the middle of. */
 

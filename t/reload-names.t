@@ -1,0 +1,176 @@
+#!/usr/bin/perl
+
+# A reload that gives the zone or the cookie another name has lost sessions,
+# which the log says.  Their clients are told by 410, and begin anew.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+
+my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
+
+my $conf = <<'EOC';
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_zone %%ZONE%%;
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+        server_name localhost;
+
+        location /.well-known/atls {
+            atls on;
+            atls_cookie %%COOKIE%%;
+        }
+
+        location /other {
+            atls on;
+            atls_cookie other;
+        }
+
+        location / {
+            return 200 ok;
+        }
+    }
+}
+EOC
+
+my $LOST = qr/\[notice\].*its sessions are lost/;
+
+my $t = Test::Atls->new();
+
+$t->make_cert('localhost');
+configure();
+
+$t->plan(3 + 2 + (1 + 6 + 4) * @PROTOCOLS + 4)->run();
+
+# nothing is lost when nginx starts, or when all is as it was
+
+my $c = client();
+
+unlike($t->read_file('error.log'), $LOST, 'start');
+$t->reload();
+unlike($t->read_file('error.log'), $LOST, 'the same names');
+is($c->get('/')->body(), 'ok', 'the same names: a session goes on');
+
+
+cookies();
+zones();
+
+
+sub cookies {
+    my %clients = map { $_ => client(protocol => $_) } @PROTOCOLS;
+    my %half = map { $_ => half_open(protocol => $_) } @PROTOCOLS;
+    my $other = client(uri => '/other');
+
+    configure(COOKIE => 'new');
+    is(lost(),
+       'atls_cookie "atls" of location "/.well-known/atls" in server '
+       . '"localhost" is renamed to "new", its sessions are lost', 'cookie');
+    is($other->get('/')->body(), 'ok', 'cookie: another location');
+
+    for my $protocol (@PROTOCOLS) {
+        $c = $clients{$protocol};
+
+        is($c->get('/'), undef, "cookie, $protocol: a record");
+        begins_anew($c, "cookie, $protocol");
+
+        $c = $half{$protocol};
+
+        $c->handshake_step();
+        is($c->post($c->tls_out())->status(), 410,
+           "cookie, $protocol: the end of a handshake");
+        is($c->last_response()->header('Content-Type'),
+           'application/problem+json', "cookie, $protocol: it is told");
+
+        $c = client(protocol => $protocol);
+        ok($c->set_cookie() =~ /^new=/, "cookie, $protocol: the new one");
+        is($c->get('/')->body(), 'ok', "cookie, $protocol: a new session");
+    }
+}
+
+
+# Old sessions have the cookie of one that is not known.
+
+sub begins_anew {
+    my ($c, $name) = @_;
+
+    my $r = $c->last_response();
+
+    is($r->status(), 410, "$name: 410");
+    is($r->header('Content-Type'), 'application/problem+json',
+       "$name: it is told");
+    like($r->header('Set-Cookie'), qr/^\w+=;.*Max-Age=0/,
+         "$name: an expired cookie");
+    unlike($r->body(), qr/^\x15/, "$name: no alert");
+
+    my $again = client(cookies => $c->{cookies},
+                       protocol => $c->{protocol});
+
+    ok($again->cookie(), "$name: a new session");
+    is($again->get('/')->body(), 'ok', "$name: goes on");
+}
+
+
+sub zones {
+    my $before = client();
+
+    configure(COOKIE => 'new', ZONE => 'another:1m');
+    is(lost(), 'atls_zone "small" is renamed to "another", its sessions are lost',
+       'zone');
+    is($before->get('/'), undef, 'zone: a session');
+    is($before->last_response()->status(), 410, 'zone: 410');
+    is(client()->get('/')->body(), 'ok', 'zone: a new session');
+}
+
+
+sub configure {
+    my %values = (ZONE => 'small:1m', COOKIE => 'atls', @_);
+
+    $t->write_conf($conf =~ s/%%(ZONE|COOKIE)%%/$values{$1}/gr);
+}
+
+
+# What the log of a reload says.
+
+sub lost {
+    my $from = length $t->read_file('error.log');
+
+    $t->reload();
+
+    return join '; ', substr($t->read_file('error.log'), $from)
+                      =~ /\[notice\] \S+ (.*its sessions are lost)$/mg;
+}
+
+
+sub client {
+    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0, @_);
+
+    $c->handshake() or die 'no handshake: ' . $c->error() . "\n";
+
+    return $c;
+}
+
+
+sub half_open {
+    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0, @_);
+
+    $c->handshake_step();
+    $c->exchange($c->tls_out()) or die $c->error() . "\n";
+
+    return $c;
+}

@@ -1,0 +1,280 @@
+#!/usr/bin/perl
+
+# A reload that shortens the times of sessions shortens those of the sessions
+# that are there; one that makes them longer is for new ones.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+use Time::HiRes qw( sleep time );
+
+use Test::Atls;
+use Test::Atls::Backend;
+use Test::Atls::Client;
+use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Slow qw( slow );
+use Test::Atls::Stack;
+
+my $SHORT = 2 * slow();
+my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
+
+my $conf = <<'EOC';
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_zone small:32k;
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%% reuseport;
+
+        location /.well-known/atls {
+            atls on;
+            atls_session_timeout %%TIMEOUT%%;
+            atls_session_lifetime %%LIFETIME%%;
+        }
+
+        location /other {
+            atls on;
+        }
+
+        location / {
+            return 200 "$atls_session_reused";
+        }
+
+        location /echo {
+            proxy_pass http://127.0.0.1:%%PORT_1%%;
+        }
+    }
+}
+EOC
+
+my $t = Test::Atls->new();
+
+$t->make_cert('localhost');
+Test::Atls::Backend->start($t, $t->port(1));
+
+configure();
+$t->plan(3 + 2 * @PROTOCOLS + 2 + 2 + 4)->run();
+
+timeout();
+lifetime();
+request();
+swept();
+longer();
+
+
+# Of sessions that have been idle for too long already, and are going to be.
+
+sub timeout {
+    my ($before, $then, $other) = (client(), client(), client(uri => '/other'));
+
+    rest($SHORT);
+    $then->get('/');
+    configure(TIMEOUT => "${SHORT}s");
+    $t->reload();
+
+    over($before, 'timeout: before the reload');
+    rest($SHORT);
+    over($then, 'timeout: after the reload');
+    is($other->get('/')->body(), '.', 'timeout: elsewhere');
+
+    configure();
+    $t->reload();
+}
+
+
+# It is counted from the full handshake, whether it was resumed since or not.
+
+sub lifetime {
+    my %sessions = map { $_ => stack($_)->session() } @PROTOCOLS;
+    my %full = map { $_ => client(protocol => $_) } @PROTOCOLS;
+
+    rest($SHORT);
+
+    my %resumed = map { $_ => stack($_, session => $sessions{$_}) } @PROTOCOLS;
+
+    configure(LIFETIME => "${SHORT}s");
+    $t->reload();
+
+    for my $protocol (@PROTOCOLS) {
+        over($full{$protocol}, "lifetime, $protocol: over");
+        over($resumed{$protocol}, "lifetime, $protocol: as that of a ticket");
+    }
+
+    configure();
+    $t->reload();
+}
+
+
+# One that is in progress has its answer, from the worker that has the request,
+# and goes by the configuration of before.
+
+sub request {
+    my $c = half_sent();
+
+    rest($SHORT);
+    configure(LIFETIME => "${SHORT}s");
+    $t->reload();
+
+    is(sent($c), 200, 'a request in progress is answered');
+    ok($c->closed(), 'and is the last one');
+
+    configure();
+    $t->reload();
+}
+
+
+# What is over makes room, by itself.
+
+sub swept {
+    my $full = qr/atls_zone "small" is too small, sessions were pushed out/;
+    my $before;
+
+    ok($t->wait_for(sub { client(); $t->read_file('error.log') =~ $full }),
+       'a zone that is full');
+
+    configure(TIMEOUT => "${SHORT}s");
+    $t->reload();
+
+    for (1 .. 10) {
+        $before = () = $t->read_file('error.log') =~ /$full/g;
+
+        client();
+
+        # it is said within about a second
+
+        sleep 2 * slow();
+        last if $before == (() = $t->read_file('error.log') =~ /$full/g);
+    }
+
+    is(scalar(() = $t->read_file('error.log') =~ /$full/g), $before,
+       'sessions are swept');
+}
+
+
+sub longer {
+    my $long = 3 * $SHORT;
+
+    configure(TIMEOUT => "${SHORT}s");
+    $t->reload();
+
+    my $before = client();
+
+    configure(TIMEOUT => "${long}s");
+    $t->reload();
+
+    my $after = client();
+
+    rest($SHORT);
+    over($before, 'longer: those of before');
+
+    SKIP: {
+        my $r = $after->get('/');
+
+        skip 'it has taken too long', 1 if !$r && time > $after->{made} + $long;
+
+        is($r && $r->body(), '.', 'longer: others');
+    }
+
+    # workers that stay for what they have go by an old configuration: not for
+    # sessions that were made by the new one
+
+    my $stays = half_sent();
+
+    configure();
+    $t->reload();
+    $after = client();
+
+    rest($long);
+    is($after->get('/')->body(), '.', 'longer: with a worker that quits');
+    is(sent($stays), 200, 'which ends what it has begun');
+}
+
+
+# The first half of a request, and its rest.
+
+sub half_sent {
+    my $c = client();
+
+    $c->write_plain("POST /echo HTTP/1.1\r\nHost: localhost\r\n"
+                    . "Content-Length: 10\r\n\r\nhello");
+    $c->exchange($c->tls_out());
+
+    return $c;
+}
+
+
+sub sent {
+    my ($c) = @_;
+
+    $c->write_plain('world');
+    $c->exchange($c->tls_out());
+
+    my ($r) = parse_responses($c->read_plain(), 'POST');
+
+    return $r && $r->status();
+}
+
+
+sub rest {
+    my ($seconds) = @_;
+
+    my $until = time + $seconds + 1;
+
+    sleep 0.1 while time < $until;
+}
+
+
+sub over {
+    my ($c, $name) = @_;
+
+    $c->get('/');
+    is($c->last_response()->status(), 410, $name);
+}
+
+
+sub configure {
+    my %values = (TIMEOUT => '10m', LIFETIME => '24h', @_);
+
+    $t->write_conf($conf =~ s/%%(TIMEOUT|LIFETIME)%%/$values{$1}/gr);
+}
+
+
+sub client {
+    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0, @_);
+
+    $c->handshake() or die 'no handshake: ' . $c->error() . "\n";
+    $c->{made} = time;
+
+    return $c;
+}
+
+
+# One that has its ticket, if it is to be.
+
+sub stack {
+    my ($protocol, %args) = @_;
+
+    my $c = Test::Atls::Stack->new('openssl', port => $t->port(0),
+                                   protocol => $protocol, keepalive => 0,
+                                   %args);
+
+    $c->handshake() or die 'no handshake: ' . $c->error() . "\n";
+
+    my $r = $c->get('/');
+    my $reused = $r ? $r->body() : $c->error();
+
+    die "reused: $reused\n" if $reused ne ($args{session} ? 'r' : '.');
+
+    return $c;
+}
