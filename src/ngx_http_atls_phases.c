@@ -438,7 +438,8 @@ ngx_http_atls_phase_precontent(ngx_http_request_t *r)
 /*
  * The dav module takes destinations of the scheme that it thinks requests are
  * of: "http", as there is no c->ssl.  So it gets to see the other scheme, and
- * $http_destination remains as it is.
+ * $http_destination remains as it is.  A copy without a hash is ours, from a
+ * location that the request was in before.
  */
 
 static ngx_int_t
@@ -450,6 +451,7 @@ ngx_http_atls_phase_content(ngx_http_request_t *r)
 
     if (!(r->method & (NGX_HTTP_COPY|NGX_HTTP_MOVE))
         || r->headers_in.destination == NULL
+        || r->headers_in.destination->hash == 0
         || ngx_http_atls_inner_get(r->connection) == NULL)
     {
         return NGX_DECLINED;
@@ -475,6 +477,8 @@ ngx_http_atls_phase_content(ngx_http_request_t *r)
     }
 
     *destination = *r->headers_in.destination;
+
+    destination->hash = 0;
 
     value = &destination->value;
 

@@ -67,12 +67,22 @@ http {
 
         location /dav/ { dav_methods PUT DELETE COPY MOVE; }
 
+        location /first/ {
+            dav_methods COPY;
+            error_page 404 = @second;
+        }
+
+        location @second {
+            root %%TESTDIR%%/second;
+            dav_methods COPY;
+        }
+
         location /proxy/ { proxy_pass http://127.0.0.1:%%PORT_2%%; }
     }
 }
 EOC
 
-$t->plan(4 * @DESTINATIONS + 12)->run();
+$t->plan(4 * @DESTINATIONS + 14)->run();
 
 my $backend = Test::Atls::Backend->start($t, $t->port(2));
 my $c = client('/atls');
@@ -116,6 +126,18 @@ for my $destination ('https://localhost/dav/NEW', 'http://localhost/dav/NEW') {
     is(join(' ', map { $_->[1] } grep { $_->[0] eq 'Destination' }
                  @{$request->{headers}}),
        $destination, "$destination: at a backend");
+}
+
+# a request that goes on in another location, whose turn it is then
+
+$t->write_file('second/first/file', 'content');
+
+for my $how (\&https, \&inside) {
+    my $r = $how->('COPY', '/first/file', 'https://localhost/first/NEW');
+
+    is($r->status() . ' ' . $t->read_file('second/first/NEW'), '204 content',
+       'in two locations');
+    unlink $t->path('second/first/NEW');
 }
 
 # a session goes on
