@@ -43,10 +43,10 @@ static int atls_channel_update_read(atls_channel_t *ch, unsigned request);
 static int atls_channel_client_hello(atls_channel_t *ch, const uint8_t *p,
     size_t n);
 static int atls_channel_message(atls_channel_t *ch);
+static ssize_t atls_channel_answer_write(atls_channel_t *ch, uint8_t *out);
 static ssize_t atls_channel_update_write(atls_channel_t *ch, uint8_t *out);
 static ssize_t atls_channel_alert_write(atls_channel_t *ch, unsigned alert,
     uint8_t *out);
-static ssize_t atls_channel_answer_write(atls_channel_t *ch, uint8_t *out);
 static int atls_channel_last(const atls_channel_t *ch);
 static int atls_channel_error(atls_channel_t *ch, unsigned alert,
     const char *error);

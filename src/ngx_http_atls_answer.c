@@ -11,6 +11,8 @@
 #define NGX_HTTP_ATLS_BUFFERS       4
 
 
+static ngx_int_t ngx_http_atls_answer_pass(ngx_http_atls_answer_t *answer);
+static void ngx_http_atls_answer_drop_small(ngx_http_atls_answer_t *answer);
 static ngx_int_t ngx_http_atls_answer_get(ngx_http_atls_answer_t *answer,
     size_t size);
 static ngx_chain_t *ngx_http_atls_answer_free(ngx_http_atls_answer_t *answer,
@@ -19,8 +21,6 @@ static ngx_chain_t *ngx_http_atls_answer_alloc(ngx_http_atls_answer_t *answer,
     size_t size);
 static void ngx_http_atls_answer_append(ngx_http_atls_answer_t *answer,
     ngx_chain_t *cl);
-static ngx_int_t ngx_http_atls_answer_pass(ngx_http_atls_answer_t *answer);
-static void ngx_http_atls_answer_drop_small(ngx_http_atls_answer_t *answer);
 
 
 void

@@ -15,6 +15,8 @@ static ngx_int_t ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner,
     ngx_connection_t *c, ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_inner_info(ngx_http_atls_inner_t *inner,
     ngx_http_atls_session_t *session);
+static void ngx_http_atls_inner_unpark(ngx_http_atls_inner_t *inner);
+static void ngx_http_atls_inner_lost(ngx_http_atls_inner_t *inner);
 static ssize_t ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf,
     size_t size);
 static ngx_uint_t ngx_http_atls_inner_lingers(ngx_http_atls_inner_t *inner);
@@ -31,8 +33,6 @@ static ngx_chain_t *ngx_http_atls_inner_send_chain(ngx_connection_t *c,
 static ngx_chain_t *ngx_http_atls_inner_send_error(ngx_connection_t *c);
 static ssize_t ngx_http_atls_inner_gather(ngx_connection_t *c, ngx_chain_t *in,
     size_t max, struct iovec *iov, ngx_uint_t *niov);
-static void ngx_http_atls_inner_unpark(ngx_http_atls_inner_t *inner);
-static void ngx_http_atls_inner_lost(ngx_http_atls_inner_t *inner);
 static void ngx_http_atls_inner_closed(void *data);
 static ngx_uint_t ngx_http_atls_inner_kept(ngx_http_atls_inner_t *inner);
 static ngx_uint_t ngx_http_atls_inner_cut(ngx_http_atls_inner_t *inner);
