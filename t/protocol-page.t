@@ -232,6 +232,19 @@ sub order {
        410, 'order: the cookie');
     is($status->('/x25519', 'POST', 'x', 'Content-Type' => $type), 400,
        'order: the body');
+
+    for ([ '/x25519', 60_000, '' ], [ '/forbidden', 1, '' ],
+         [ '/x25519', 1, '100' ])
+    {
+        my ($uri, $n, $interim) = @$_;
+
+        $outer->{uri} = $uri;
+
+        my $r = $outer->post('x' x $n, { Expect => '100-continue' });
+
+        is("@{$r->interim()}", $interim,
+           "Expect, answered " . $r->status() . ": '$interim'");
+    }
 }
 
 
