@@ -35,6 +35,8 @@ static char *ngx_http_atls_set_enum(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_atls_set_bitmask(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_atls_check_certificate(ngx_conf_t *cf, void *post,
+    void *data);
 static char *ngx_http_atls_check_buffer_size(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_atls_check_seconds(ngx_conf_t *cf, void *post,
@@ -82,6 +84,9 @@ static ngx_conf_post_t  ngx_http_atls_buffer_size_post =
 static ngx_conf_post_t  ngx_http_atls_note_post =
     { ngx_http_atls_note };
 
+static ngx_conf_post_t  ngx_http_atls_certificate_post =
+    { ngx_http_atls_check_certificate };
+
 static ngx_conf_post_t  ngx_http_atls_seconds_post =
     { ngx_http_atls_check_seconds };
 
@@ -117,14 +122,14 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       ngx_conf_set_str_array_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, certificates),
-      &ngx_http_atls_note_post },
+      &ngx_http_atls_certificate_post },
 
     { ngx_string("atls_certificate_key"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_str_array_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, certificate_keys),
-      &ngx_http_atls_note_post },
+      &ngx_http_atls_certificate_post },
 
     { ngx_string("atls_password_file"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -871,6 +876,21 @@ ngx_http_atls_set_bitmask(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     rv = ngx_conf_set_bitmask_slot(cf, cmd, conf);
 
     return rv == NGX_CONF_OK ? ngx_http_atls_note(cf, NULL, NULL) : rv;
+}
+
+
+/* With variables, core loads them in the handshake: ours are there before. */
+
+static char *
+ngx_http_atls_check_certificate(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_str_t *value = data;
+
+    if (ngx_http_script_variables_count(value)) {
+        return "does not support variables";
+    }
+
+    return ngx_http_atls_note(cf, post, data);
 }
 
 

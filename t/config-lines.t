@@ -84,6 +84,12 @@ refused('no certificate', qr/no "atls_certificate" is .*"\/e" with "atls on"/,
 refused('no key', qr/invalid "atls_certificate" directive/,
         endpoint => "# HERE\natls_certificate localhost.crt;");
 
+for my $name (qw( atls_certificate atls_certificate_key )) {
+    refused("$name with a variable",
+            qr/"$name" directive does not support variables/,
+            endpoint => "# HERE\n$name \$ssl_server_name.pem;");
+}
+
 for my $level (qw( http server endpoint )) {
     refused("no authority, $level", $NO_CA, http => $CERT,
             $level => "$CERT\n# HERE\natls_verify_client on;");
