@@ -1011,6 +1011,10 @@ ngx_http_atls_init_process(ngx_cycle_t *cycle)
     ngx_http_atls_session_init_worker(amcf->zone, cycle->log);
     ngx_http_atls_relayed_init_worker(cycle);
 
+    if (ngx_http_atls_ticket_init_worker(cycle->log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (ngx_http_atls_mailbox_init_worker(cycle, ngx_http_atls_relayed_accept)
         != NGX_OK)
     {

@@ -104,6 +104,17 @@
 #endif
 
 
+/* Linux 3.4; FreeBSD */
+
+#if defined(MADV_DONTDUMP)
+#define ngx_http_atls_no_dump(p, size)  madvise(p, size, MADV_DONTDUMP)
+#elif defined(MADV_NOCORE)
+#define ngx_http_atls_no_dump(p, size)  madvise(p, size, MADV_NOCORE)
+#else
+#define ngx_http_atls_no_dump(p, size)  0
+#endif
+
+
 /* Linux: the kernel finds a name for a local socket, outside of file systems */
 
 #if (NGX_LINUX)

@@ -85,9 +85,9 @@ static ngx_uint_t ngx_http_atls_ticket_claim(ngx_shm_zone_t *zone,
     ngx_http_atls_ticket_t *ticket);
 
 
-/* This worker's copy of the zone's. */
+/* This worker's copy of the zone's, in a page of its own. */
 
-static ngx_http_atls_ticket_keys_t  ngx_http_atls_ticket_keys;
+static ngx_http_atls_ticket_keys_t  *ngx_http_atls_ticket_keys;
 
 
 ngx_http_atls_tickets_t *
@@ -120,6 +120,32 @@ ngx_http_atls_ticket_init_zone(ngx_slab_pool_t *shpool, size_t size)
     tickets->window = n * 8;
 
     return tickets;
+}
+
+
+/* Without worker processes, a reload comes here again. */
+
+ngx_int_t
+ngx_http_atls_ticket_init_worker(ngx_log_t *log)
+{
+    if (ngx_http_atls_ticket_keys) {
+        return NGX_OK;
+    }
+
+    ngx_http_atls_ticket_keys = ngx_memalign(ngx_pagesize, ngx_pagesize, log);
+    if (ngx_http_atls_ticket_keys == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(ngx_http_atls_ticket_keys, ngx_pagesize);
+
+    if (ngx_http_atls_no_dump(ngx_http_atls_ticket_keys, ngx_pagesize) == -1) {
+        ngx_log_error(NGX_LOG_NOTICE, log, ngx_errno,
+                      "core dumps will have atls ticket keys in them, "
+                      "madvise() failed");
+    }
+
+    return NGX_OK;
 }
 
 
@@ -244,7 +270,7 @@ ngx_http_atls_ticket_key(ngx_ssl_conn_t *ssl, unsigned char *name,
 
     /* 2: TLS 1.2 gives the client another ticket, with the current key */
 
-    return (enc || key == &ngx_http_atls_ticket_keys.current) ? 1 : 2;
+    return (enc || key == &ngx_http_atls_ticket_keys->current) ? 1 : 2;
 }
 
 
@@ -256,7 +282,7 @@ ngx_http_atls_ticket_current_key(ngx_ssl_conn_t *ssl, ngx_log_t *log)
     ngx_http_atls_ticket_keys_t  *keys;
 
     alcf = ngx_http_atls_handshake_conf(ssl);
-    keys = &ngx_http_atls_ticket_keys;
+    keys = ngx_http_atls_ticket_keys;
 
     now = ngx_http_atls_clock_since(0);
     expire = now + ngx_min(alcf->session_lifetime,
@@ -289,7 +315,7 @@ ngx_http_atls_ticket_find_key(ngx_ssl_conn_t *ssl, u_char *name,
     zone = ngx_http_atls_handshake_zone(ssl);
     tickets = ngx_http_atls_session_tickets(zone);
 
-    keys = &ngx_http_atls_ticket_keys;
+    keys = ngx_http_atls_ticket_keys;
 
     if (keys->generation != tickets->keys.generation
         && ngx_http_atls_ticket_sync_keys(zone, 0, log) != NGX_OK)
@@ -363,7 +389,7 @@ ngx_http_atls_ticket_sync_keys(ngx_shm_zone_t *zone, time_t expire,
 
     keys->current.expire = ngx_max(keys->current.expire, expire);
 
-    ngx_http_atls_ticket_keys = *keys;
+    *ngx_http_atls_ticket_keys = *keys;
 
     ngx_shmtx_unlock(&shpool->mutex);
 
