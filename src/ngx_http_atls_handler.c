@@ -65,8 +65,8 @@ ngx_http_atls_handler(ngx_http_request_t *r)
 
     rc = ngx_http_atls_handler_session(post, &cookie, &owner);
 
-    if (rc == NGX_ABORT) {
-        rc = ngx_http_atls_relay(r, &owner, &cookie);
+    if (rc == NGX_ABORT || rc == NGX_DONE) {
+        rc = ngx_http_atls_relay(r, &owner, rc == NGX_ABORT, &cookie);
 
         if (rc == NGX_DECLINED) {
 
@@ -143,8 +143,8 @@ ngx_http_atls_media_type(ngx_http_request_t *r)
 
 
 /*
- * A status if the POST can't be served at all, NGX_ABORT if another worker has
- * to serve it.
+ * A status if the POST can't be served at all, NGX_ABORT or NGX_DONE if another
+ * worker has to serve it.
  */
 
 static ngx_int_t
@@ -177,11 +177,11 @@ ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
         return NGX_HTTP_CONFLICT;
     }
 
-    if (rc == NGX_ABORT) {
+    if (rc == NGX_ABORT || rc == NGX_DONE) {
 
         if (!ngx_http_atls_relayed(r->connection)) {
             ngx_http_atls_handler_check(post, id);
-            return NGX_ABORT;
+            return rc;
         }
 
         rc = NGX_DECLINED;

@@ -8,13 +8,17 @@
 
 
 /*
- * The other worker has all the timeouts that matter, and its end is known at
- * once: this is for what nobody has thought of.
+ * The other worker has all the timeouts that matter, and it is known at once if
+ * it ends, and soon if it is stuck: this is for what nobody has thought of.
  */
 
 #define NGX_HTTP_ATLS_RELAY_TIMEOUT  (24 * 60 * 60 * 1000)
 
 #define NGX_HTTP_ATLS_RELAY_CHECK    1000      /* is the other worker alive? */
+
+/* it may have much to do for a moment, whatever the time-out is */
+
+#define NGX_HTTP_ATLS_RELAY_SILENCE  5000
 
 
 typedef struct {
@@ -29,13 +33,19 @@ typedef struct {
     ngx_chain_t               *busy;
 
     ngx_event_t                timer;
+    ngx_msec_t                 timeout;        /* of an owner that is stuck */
 
     unsigned                   lost:1;         /* the owner is no more */
+    unsigned                   stuck:1;        /* or does nothing */
     unsigned                   head_sent:1;
     unsigned                   answered:1;     /* at least a byte has come */
 } ngx_http_atls_relay_t;
 
 
+static ngx_msec_t ngx_http_atls_relay_timeout(ngx_http_request_t *r,
+    ngx_uint_t half_open);
+static ngx_uint_t ngx_http_atls_relay_stuck(ngx_http_atls_owner_t *owner,
+    ngx_msec_t timeout, ngx_log_t *log);
 static ngx_int_t ngx_http_atls_relay_connect(ngx_http_atls_relay_t *relay);
 static ngx_int_t ngx_http_atls_relay_connection(ngx_http_atls_relay_t *relay,
     ngx_socket_t fd);
@@ -148,9 +158,10 @@ ngx_http_atls_relay_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 
 ngx_int_t
 ngx_http_atls_relay(ngx_http_request_t *r, ngx_http_atls_owner_t *owner,
-    ngx_str_t *cookie)
+    ngx_uint_t half_open, ngx_str_t *cookie)
 {
     ngx_int_t                  rc;
+    ngx_msec_t                 timeout;
     ngx_http_cleanup_t        *cln;
     ngx_http_upstream_t       *u;
     ngx_http_atls_relay_t     *relay;
@@ -167,6 +178,12 @@ ngx_http_atls_relay(ngx_http_request_t *r, ngx_http_atls_owner_t *owner,
         return NGX_DECLINED;
     }
 
+    timeout = ngx_http_atls_relay_timeout(r, half_open);
+
+    if (ngx_http_atls_relay_stuck(owner, timeout, r->connection->log)) {
+        return NGX_DECLINED;
+    }
+
     relay = ngx_pcalloc(r->pool, sizeof(ngx_http_atls_relay_t));
     if (relay == NULL) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
@@ -175,6 +192,7 @@ ngx_http_atls_relay(ngx_http_request_t *r, ngx_http_atls_owner_t *owner,
     relay->request = r;
     relay->owner = *owner;
     relay->cookie = *cookie;
+    relay->timeout = timeout;
 
     cln = ngx_http_cleanup_add(r, 0);
     if (cln == NULL) {
@@ -224,6 +242,52 @@ ngx_http_atls_relay(ngx_http_request_t *r, ngx_http_atls_owner_t *owner,
     }
 
     return NGX_DONE;
+}
+
+
+/*
+ * Of an answer that does not come, as for a client that does not take it.  The
+ * other worker would give up a handshake after its own time.
+ */
+
+static ngx_msec_t
+ngx_http_atls_relay_timeout(ngx_http_request_t *r, ngx_uint_t half_open)
+{
+    ngx_msec_t                 timeout;
+    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+
+    timeout = clcf->send_timeout;
+
+    if (half_open) {
+        timeout = ngx_min(timeout, alcf->handshake_timeout);
+    }
+
+    return ngx_max(timeout, NGX_HTTP_ATLS_RELAY_SILENCE);
+}
+
+
+static ngx_uint_t
+ngx_http_atls_relay_stuck(ngx_http_atls_owner_t *owner, ngx_msec_t timeout,
+    ngx_log_t *log)
+{
+    ngx_msec_t  silence;
+
+    silence = ngx_http_atls_worker_silence(owner);
+
+    if (silence < timeout) {
+        return 0;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "atls POST is given up: worker process %P has been stuck "
+                  "for %M milliseconds",
+                  ngx_http_atls_worker_pid(owner), silence);
+
+    return 1;
 }
 
 
@@ -444,7 +508,8 @@ ngx_http_atls_relay_free_peer(ngx_peer_connection_t *pc, void *data,
 /*
  * The end of a worker closes its end of the connection, if that has reached it:
  * what is sent to one that has just ended stays in its mailbox until there is a
- * new process in its slot, which may be never.
+ * new process in its slot, which may be never.  One that is stuck closes nothing
+ * at all.
  */
 
 static void
@@ -452,15 +517,27 @@ ngx_http_atls_relay_check(ngx_event_t *ev)
 {
     ngx_connection_t       *c;
     ngx_http_request_t     *r;
+    ngx_http_upstream_t    *u;
     ngx_http_atls_relay_t  *relay;
 
     c = ev->data;
     r = c->data;
+    u = r->upstream;
     relay = ngx_http_get_module_ctx(r, ngx_http_atls_module);
 
     if (!ngx_http_atls_worker_alive(&relay->owner)) {
         relay->lost = 1;
 
+    } else if (!u->header_sent || u->length != 0) {
+
+        /* something of the response is still to come */
+
+        relay->stuck = ngx_http_atls_relay_stuck(&relay->owner, relay->timeout,
+                                                 c->log);
+        relay->lost = relay->stuck;
+    }
+
+    if (relay->lost) {
         c->read->ready = 1;
         ngx_post_event(c->read, &ngx_posted_events);
 
@@ -489,7 +566,8 @@ ngx_http_atls_relay_recv(ngx_connection_t *c, u_char *buf, size_t size)
     relay = ngx_http_get_module_ctx(r, ngx_http_atls_module);
 
     if (n == NGX_AGAIN && relay->lost) {
-        n = 0;
+        c->read->error = 1;
+        n = NGX_ERROR;
     }
 
     if (n == NGX_AGAIN || relay->answered) {
@@ -502,8 +580,10 @@ ngx_http_atls_relay_recv(ngx_connection_t *c, u_char *buf, size_t size)
         return n;
     }
 
-    ngx_log_error(NGX_LOG_INFO, c->log, 0,
-                  "atls session was lost with its worker process");
+    if (!relay->stuck) {
+        ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                      "atls session was lost with its worker process");
+    }
 
     c->read->error = 0;
     c->read->eof = 0;

@@ -26,7 +26,7 @@ ngx_int_t ngx_http_atls_relay_conf(ngx_conf_t *cf,
  */
 
 ngx_int_t ngx_http_atls_relay(ngx_http_request_t *r,
-    ngx_http_atls_owner_t *owner, ngx_str_t *cookie);
+    ngx_http_atls_owner_t *owner, ngx_uint_t half_open, ngx_str_t *cookie);
 
 
 #endif /* _NGX_HTTP_ATLS_RELAY_H_INCLUDED_ */

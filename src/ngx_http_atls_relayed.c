@@ -6,6 +6,8 @@
 
 #include "ngx_http_atls.h"
 
+#include <poll.h>
+
 
 #define NGX_HTTP_ATLS_RELAYED_REFUSAL  512
 
@@ -29,6 +31,7 @@ static ngx_listening_t *ngx_http_atls_relayed_listening(
 static ngx_http_addr_conf_t *ngx_http_atls_relayed_addr(ngx_listening_t *ls,
     struct sockaddr *local);
 static void ngx_http_atls_relayed_handler(ngx_connection_t *c);
+static ngx_uint_t ngx_http_atls_relayed_given_up(ngx_connection_t *c);
 
 
 /*
@@ -323,6 +326,15 @@ ngx_http_atls_relayed_serve(ngx_http_request_t *r)
 
     r->logged = 1;
 
+    if (ngx_http_atls_relayed_given_up(r->connection)) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "atls relayed POST was given up before it was served");
+
+        ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+
+        return NGX_DONE;
+    }
+
     r->limit_rate = relayed->limit_rate;
     r->limit_rate_set = 1;
     r->limit_rate_after = relayed->limit_rate_after;
@@ -338,4 +350,23 @@ ngx_http_atls_relayed_serve(ngx_http_request_t *r)
     ngx_http_finalize_request(r, ngx_http_atls_handler(r));
 
     return NGX_DONE;
+}
+
+
+/*
+ * If this process was stuck, the client has been told that its session is gone.
+ * What is left in the socket is all that there is of the POST, and was not asked
+ * for any more.
+ */
+
+static ngx_uint_t
+ngx_http_atls_relayed_given_up(ngx_connection_t *c)
+{
+    struct pollfd  pfd;
+
+    ngx_memzero(&pfd, sizeof(struct pollfd));
+
+    pfd.fd = c->fd;
+
+    return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLHUP);
 }

@@ -217,7 +217,7 @@ ngx_http_atls_session_sweep(ngx_event_t *ev)
 
     n = 0;
 
-    if (ngx_http_atls_worker_bury()) {
+    if (ngx_http_atls_worker_tick()) {
         ngx_http_atls_session_orphans(z);
     }
 
@@ -480,7 +480,7 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
     {
         owner->id = session->owner;
         owner->slot = session->slot;
-        rc = NGX_ABORT;
+        rc = session->established ? NGX_DONE : NGX_ABORT;
 
     } else if (session->established && session->inner == NULL
                && ngx_http_atls_session_expired(session, alcf))

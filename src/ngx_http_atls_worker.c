@@ -7,8 +7,12 @@
 #include "ngx_http_atls.h"
 
 
+#define NGX_HTTP_ATLS_WORKER_STEP  2000     /* milliseconds */
+
+
 typedef struct {
     ngx_atomic_t               id;          /* of the process in it; 0: none */
+    ngx_atomic_t               beats;       /* it goes on */
     ngx_pid_t                  pid;
     uint32_t                   mailbox;     /* its serial number */
     ngx_uint_t                 locked;
@@ -22,8 +26,19 @@ typedef struct {
 } ngx_http_atls_slots_t;
 
 
+/* What this process knows of the one in a slot. */
+
+typedef struct {
+    uint32_t                   id;
+    ngx_atomic_uint_t          beats;
+    ngx_msec_t                 silence;
+} ngx_http_atls_heard_t;
+
+
 static ngx_int_t ngx_http_atls_worker_init_zone(ngx_shm_zone_t *zone,
     void *data);
+static void ngx_http_atls_worker_listen(ngx_http_atls_owner_t *owner,
+    ngx_msec_t passed);
 static ngx_int_t ngx_http_atls_worker_lock(ngx_uint_t slot);
 static ngx_uint_t ngx_http_atls_worker_locked(ngx_uint_t slot);
 
@@ -34,6 +49,9 @@ ngx_http_atls_owner_t          ngx_http_atls_worker;
 
 static ngx_http_atls_slots_t  *ngx_http_atls_slots;
 static ngx_fd_t                ngx_http_atls_locks = NGX_INVALID_FILE;
+
+static ngx_http_atls_heard_t   ngx_http_atls_heard[NGX_MAX_PROCESSES];
+static ngx_msec_t              ngx_http_atls_ticked;
 
 
 ngx_shm_zone_t *
@@ -119,6 +137,8 @@ ngx_http_atls_worker_init_worker(ngx_cycle_t *cycle, uint32_t mailbox)
     ngx_atomic_uint_t      n;
     ngx_http_atls_slot_t  *slot;
 
+    ngx_http_atls_ticked = ngx_current_msec;
+
     ngx_http_atls_worker.slot = ngx_process_slot;
     ngx_http_atls_worker.id = 1 + (uint32_t) ngx_atomic_fetch_add(
                                                 &ngx_http_atls_slots->last, 1);
@@ -187,14 +207,38 @@ ngx_http_atls_worker_mailbox(ngx_http_atls_owner_t *owner)
 }
 
 
-ngx_uint_t
-ngx_http_atls_worker_bury(void)
+ngx_pid_t
+ngx_http_atls_worker_pid(ngx_http_atls_owner_t *owner)
 {
+    return ngx_http_atls_slots->slots[owner->slot].pid;
+}
+
+
+/*
+ * A process that is stopped, or stuck in a system call, is not dead, and what
+ * it has to do may come to an end in a moment.  So there is a count that goes
+ * up in each process once a second, and the others see if it does not.
+ *
+ * There are no times in shared memory: if this process was stopped itself, or
+ * the whole machine, it can't tell what the others would have done in that
+ * time.  So no more than a step is counted between two looks.
+ */
+
+ngx_uint_t
+ngx_http_atls_worker_tick(void)
+{
+    ngx_msec_t             passed;
     ngx_uint_t             n;
     ngx_http_atls_slot_t  *slot;
     ngx_http_atls_owner_t  owner;
 
     n = 0;
+
+    ngx_http_atls_slots->slots[ngx_http_atls_worker.slot].beats++;
+
+    passed = ngx_min(ngx_current_msec - ngx_http_atls_ticked,
+                     NGX_HTTP_ATLS_WORKER_STEP);
+    ngx_http_atls_ticked = ngx_current_msec;
 
     for (owner.slot = 0; owner.slot < ngx_http_atls_slots->nslots; owner.slot++)
     {
@@ -202,7 +246,12 @@ ngx_http_atls_worker_bury(void)
 
         owner.id = (uint32_t) slot->id;
 
-        if (owner.id == 0 || ngx_http_atls_worker_alive(&owner)) {
+        if (owner.id == 0) {
+            continue;
+        }
+
+        if (ngx_http_atls_worker_alive(&owner)) {
+            ngx_http_atls_worker_listen(&owner, passed);
             continue;
         }
 
@@ -214,6 +263,45 @@ ngx_http_atls_worker_bury(void)
     }
 
     return n;
+}
+
+
+static void
+ngx_http_atls_worker_listen(ngx_http_atls_owner_t *owner, ngx_msec_t passed)
+{
+    ngx_atomic_uint_t       beats;
+    ngx_http_atls_heard_t  *heard;
+
+    heard = &ngx_http_atls_heard[owner->slot];
+    beats = ngx_http_atls_slots->slots[owner->slot].beats;
+
+    if (heard->id == owner->id && heard->beats == beats) {
+        heard->silence += passed;
+        return;
+    }
+
+    heard->id = owner->id;
+    heard->beats = beats;
+    heard->silence = 0;
+}
+
+
+/* It may have gone on since this process has looked. */
+
+ngx_msec_t
+ngx_http_atls_worker_silence(ngx_http_atls_owner_t *owner)
+{
+    ngx_http_atls_heard_t  *heard;
+
+    heard = &ngx_http_atls_heard[owner->slot];
+
+    if (heard->id != owner->id
+        || heard->beats != ngx_http_atls_slots->slots[owner->slot].beats)
+    {
+        return 0;
+    }
+
+    return heard->silence;
 }
 
 

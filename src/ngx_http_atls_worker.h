@@ -47,11 +47,18 @@ ngx_uint_t ngx_http_atls_worker_alive(ngx_http_atls_owner_t *owner);
 ngx_uint_t ngx_http_atls_worker_known(ngx_http_atls_owner_t *owner);
 
 /*
- * Looks after all of them.  The number of those found dead by this call: the
- * caller has to remove what they have left, as no other one is told.
+ * Once a second: says that this process goes on, and looks after the others.
+ * Returns the number of those found dead by this call: the caller has to remove
+ * what they have left, as no other one is told.
  */
 
-ngx_uint_t ngx_http_atls_worker_bury(void);
+ngx_uint_t ngx_http_atls_worker_tick(void);
+
+/* For how long a process has not said so, in the time that this one has run. */
+
+ngx_msec_t ngx_http_atls_worker_silence(ngx_http_atls_owner_t *owner);
+
+ngx_pid_t ngx_http_atls_worker_pid(ngx_http_atls_owner_t *owner);
 
 
 /* this process */

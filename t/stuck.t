@@ -1,0 +1,360 @@
+# A worker that is stopped, or stuck, does not answer the POSTs that are relayed
+# to it, and closes nothing.  They end by the time-outs of their endpoint, and
+# are not served when it goes on.
+
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes qw( sleep time );
+
+use Test::Atls;
+use Test::Atls::Backend;
+use Test::Atls::Client;
+use Test::Atls::Elsewhere qw( answer post_to with_only );
+use Test::Atls::Http qw( readable );
+use Test::Atls::Process qw( asleep );
+use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Slow qw( patience slow );
+
+
+my $LARGE = 4 << 20;
+my $TIMEOUT = 6 * (slow() > 4 ? 4 : slow());
+my $LATER = $TIMEOUT + 2;
+
+my $t = Test::Atls->new(workers => 2);
+
+$t->make_cert('localhost', type => 'ec');
+
+my $backend = Test::Atls::Backend->start($t, $t->port(1));
+
+$t->write_conf(<<"EOC");
+%%GLOBALS%%
+
+events {
+}
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate        %%TESTDIR%%/localhost.crt;
+    atls_certificate_key    %%TESTDIR%%/localhost.key;
+    atls_handshake_timeout  ${TIMEOUT}s;
+
+    client_max_body_size    64m;
+
+    server {
+        listen       127.0.0.1:%%PORT_0%%;
+        server_name  localhost;
+
+        location /.well-known/atls {
+            atls on;
+            add_header           X-Pid \$pid always;
+            send_timeout         ${LATER}s;
+            client_body_timeout  10m;
+        }
+
+        location / {
+            proxy_pass          http://127.0.0.1:%%PORT_1%%;
+            proxy_http_version  1.1;
+            proxy_set_header    Connection "";
+        }
+    }
+}
+EOC
+
+$t->plan(15 + 1 + 1 + 3 + 1 + 2 + 2)->run();
+$t->allow_kills();
+
+stopped();
+for_a_moment();
+the_other_one();
+in_a_response();
+killed('killed');
+
+is(scalar(grep { $_->{uri} =~ /never/ } $backend->requests()), 0,
+   'nothing was served behind the back of its client');
+unlike($t->read_file('error.log'), qr/exited on signal (?!9\b)/, 'no crash');
+
+$t->stop();
+without_locks();
+
+
+sub stopped {
+    my ($owner, $other) = $t->workers();
+    my ($idle, $half, $again, $short, $long);
+
+    with_only($t, $owner, sub {
+        $idle = established();
+        ($half, $again) = (half_open(), half_open());
+        $short = unfinished('/never-short', 10);
+        $long = unfinished('/never-long', $LARGE);
+    });
+
+    stop_worker($owner);
+
+    $_->handshake_step() for $half, $again;
+    $half->write_plain("GET /never-half HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    $short->write_plain('x' x 10);
+    $long->write_plain('x' x $LARGE);
+
+    # the last one waits, when all buffers are full
+
+    my $idles = get($idle);
+
+    $_->post_send($_->tls_out()) for $half, $short, $long;
+
+    my %r = (half => $half->post_receive(), short => $short->post_receive(),
+             long => $long->post_receive());
+    my %what = (half => 'a handshake', short => 'a request',
+                long => 'a large body');
+
+    for my $which (sort keys %r) {
+        my $r = $r{$which};
+
+        is($r && $r->status(), 410, "stopped: $what{$which}");
+        like($r && $r->header('Set-Cookie'), qr/^atls=;.*Max-Age=0/,
+             "stopped: $what{$which}: the cookie expires");
+    }
+
+    is($idles, 200, 'stopped: another session goes on');
+
+    my @lines = $t->read_file('error.log')
+        =~ /\[error\] .* process $owner has been stuck for (\d+) milliseconds/g;
+
+    is(scalar @lines, 3, 'stopped: a line for each POST');
+    is(scalar(grep { $_ < 1000 * $TIMEOUT || $_ > 3000 * $LATER } @lines), 0,
+       'stopped: with the time');
+
+    # by then, everybody knows
+
+    my $began = time;
+    my $r = $again->post($again->tls_out());
+
+    is($r && $r->status(), 410, 'stopped: another POST');
+    cmp_ok(time - $began, '<', $TIMEOUT, 'stopped: at once');
+    is(get($idle), 200, 'stopped: the session still goes on');
+
+    kill 'CONT', $owner;
+    $t->wait_for(sub { asleep($owner) });
+
+    with_only($t, $owner, sub {
+        is(get($idle), 200, 'it goes on: a session from before');
+        is(get(established()), 200, 'it goes on: a new one');
+    });
+
+    $t->wait_for_log(qr/relayed POST was given up before it was served/);
+    is(scalar(grep { $_->{uri} =~ /never/ } $backend->requests()), 0,
+       'it goes on: with nothing that was given up');
+}
+
+
+# Not for long enough.
+
+sub for_a_moment {
+    my ($owner) = $t->workers();
+    my $c;
+
+    with_only($t, $owner, sub { $c = unfinished('/body', 10) });
+
+    stop_worker($owner);
+    $c->write_plain('x' x 10);
+    $c->post_send($c->tls_out());
+    sleep 2;
+    kill 'CONT', $owner;
+
+    is(said($c, $c->post_receive()), '200 xxxxxxxxxx', 'for a moment');
+}
+
+
+# The one that relays has not seen the other one for a while.
+
+sub the_other_one {
+    my ($owner, $other) = $t->workers();
+    my $c;
+
+    with_only($t, $owner, sub {
+        $c = unfinished('/slow?n=1&delay=' . 2 * $LATER, 10);
+    });
+
+    $c->write_plain('x' x 10);
+    my $s = post_to($t, $other, $c);
+
+    $t->wait_for(sub { asleep($other) && asleep($owner) });
+    stop_worker($other);
+    sleep $LATER + 2;
+    kill 'CONT', $other;
+
+    is(said($c, answer($s)), "200 line 1\n", 'the one that relays');
+}
+
+
+# What has begun can't be called off.
+
+sub in_a_response {
+    my ($owner, $other) = $t->workers();
+    my $c;
+
+    with_only($t, $owner, sub { $c = unfinished('/big?size=50000000', 10) });
+
+    $c->write_plain('x' x 10);
+    my $s = post_to($t, $other, $c);
+    my $r = Test::Atls::Response->new(on_body => sub { });
+
+    $r->feed(some($s)) until $r->length();
+    stop_worker($owner);
+
+    # what was on its way
+
+    my $end;
+
+    until (defined $end) {
+        my $bytes = some($s);
+        defined $bytes && $bytes ne '' ? $r->feed($bytes) : ($end = $bytes // 0);
+    }
+
+    is($end, '', 'in a response: it ends');
+    ok(!$r->done(), 'in a response: not as if it were whole');
+    like($t->read_file('error.log'),
+         qr/(?:process $owner has been stuck .*\n[^\0]*){4}/,
+         'in a response: the log says why');
+
+    kill 'CONT', $owner;
+    $t->wait_for(sub { asleep($owner) });
+}
+
+
+# The master does not know yet that it is dead.
+
+sub killed {
+    my ($name) = @_;
+
+    my ($owner, $other) = $t->workers();
+    my $c;
+
+    with_only($t, $owner, sub { $c = unfinished('/never', 10) });
+
+    kill 'STOP', $t->pid();
+    kill 'KILL', $owner;
+    $t->wait_for(sub { Test::Atls::Process::state($owner) eq 'Z' });
+
+    my $began = time;
+
+    $c->write_plain('x' x 10);
+    $c->post_send($c->tls_out());
+
+    my $r = $c->post_receive();
+    my $took = time - $began;
+
+    kill 'CONT', $t->pid();
+    $t->wait_for(sub { grep { $_ != $owner && $_ != $other } $t->workers() });
+
+    is($r && $r->status(), 410, $name);
+
+    return $took;
+}
+
+
+# Its pid is there as long as nobody has asked how it ended.
+
+sub without_locks {
+    my $library = $t->path('no_memfd.so');
+    my @cc = (split(' ', $ENV{CC} || 'cc'), qw( -shared -fPIC -O1 ),
+              $t->root() . '/t/bin/no_memfd.c', '-o', $library);
+
+    system(@cc) == 0 or die "@cc failed\n";
+
+    {
+        local $ENV{LD_PRELOAD} = $library;
+        local $ENV{ASAN_OPTIONS} = join ':', $ENV{ASAN_OPTIONS} || (),
+                                             'verify_asan_link_order=0';
+        $t->run();
+    }
+
+    like($t->read_file('error.log'), qr/no file in memory/, 'without locks');
+    killed('without locks: killed');
+}
+
+
+sub stop_worker {
+    my ($pid) = @_;
+
+    kill 'STOP', $pid;
+    $t->wait_for(sub { Test::Atls::Process::state($pid) eq 'T' });
+}
+
+
+sub client {
+    return Test::Atls::Client->new(port => $t->port(0), keepalive => 0,
+                                   timeout => patience());
+}
+
+
+sub established {
+    my $c = client();
+
+    $c->handshake() or die $c->error() . "\n";
+
+    return $c;
+}
+
+
+# The client's last flight is still to be made.
+
+sub half_open {
+    my $c = client();
+
+    $c->handshake_step();
+    $c->exchange($c->tls_out()) or die $c->error() . "\n";
+
+    return $c;
+}
+
+
+# The header of a request, without its body.
+
+sub unfinished {
+    my ($uri, $size) = @_;
+
+    my $c = established();
+
+    $c->request("PUT $uri HTTP/1.1\r\nHost: localhost\r\n"
+                . "Content-Length: $size\r\n\r\n");
+
+    return $c;
+}
+
+
+sub get {
+    my ($c) = @_;
+
+    my $r = $c->get('/echo');
+
+    return $r ? $r->status() : $c->error();
+}
+
+
+sub said {
+    my ($c, $r) = @_;
+
+    return 'nothing' unless $r;
+    return $r->status() if $r->status() != 200;
+
+    $c->tls_in($r->body());
+    ($r) = parse_responses($c->read_plain());
+
+    return $r ? $r->status() . ' ' . $r->body() : 'nothing inside';
+}
+
+
+# What comes next: '' at the end, undef if nothing comes.
+
+sub some {
+    my ($s) = @_;
+
+    return undef unless readable($s, patience());
+
+    my $n = $s->sysread(my $bytes, 65536);
+
+    return $n ? $bytes : '';
+}
