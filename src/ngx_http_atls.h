@@ -19,6 +19,7 @@
  *   ngx_http_atls_clock        how long things last
  *   ngx_http_atls_inner        inner connections: decrypted requests
  *   ngx_http_atls_listening    the socket that such a connection came to
+ *   ngx_http_atls_proxy        what a proxy has said of a connection
  *   ngx_http_atls_phases       what inner requests and outer ones go through
  *   ngx_http_atls_filter       the headers of their responses
  *   ngx_http_atls_raw          atls_payload raw
@@ -194,6 +195,7 @@ extern ngx_module_t  ngx_http_atls_module;
 #include "ngx_http_atls_ticket.h"
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_proxy.h"
 #include "ngx_http_atls_mailbox.h"
 #include "ngx_http_atls_relay.h"
 #include "ngx_http_atls_relayed.h"

@@ -45,6 +45,15 @@
 #endif
 
 
+/* 1.23.2: the TLVs of the PROXY protocol are kept */
+
+#if (nginx_version >= 1023002)
+#define ngx_http_atls_proxy_tlvs(pp)  (&(pp)->tlvs)
+#else
+#define ngx_http_atls_proxy_tlvs(pp)  NULL
+#endif
+
+
 /* 1.25.0: QUIC */
 
 #if (nginx_version >= 1025000)

@@ -17,6 +17,7 @@ static ngx_int_t ngx_http_atls_inner_info(ngx_http_atls_inner_t *inner,
     ngx_http_atls_session_t *session);
 static void ngx_http_atls_inner_unpark(ngx_http_atls_inner_t *inner);
 static void ngx_http_atls_inner_lost(ngx_http_atls_inner_t *inner);
+static void ngx_http_atls_inner_proxy_restore(void *data);
 static ssize_t ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf,
     size_t size);
 static ngx_uint_t ngx_http_atls_inner_lingers(ngx_http_atls_inner_t *inner);
@@ -271,10 +272,15 @@ ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner, ngx_connection_t *c,
         || ngx_http_atls_listening_addrs(c, oc->sockaddr, oc->socklen,
                                          oc->local_sockaddr, oc->local_socklen,
                                          &oc->addr_text)
+           != NGX_OK
+        || ngx_http_atls_proxy_copy(c->pool, &inner->proxy, oc->proxy_protocol)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
+
+    c->proxy_protocol = inner->proxy;
+    inner->outer = oc->number;
 
     ngx_http_atls_listening_init(&inner->listening, c, oc->listening,
                                  r->http_connection->addr_conf,
@@ -333,6 +339,59 @@ ngx_http_atls_inner_info(ngx_http_atls_inner_t *inner,
     ngx_memcpy(info->sni.data, session->sni, info->sni.len);
 
     return NGX_OK;
+}
+
+
+/*
+ * Variables refer to it until the request is logged, and may be looked at
+ * between requests, when one could not be parsed: so it has the lifetime of
+ * the request, and that of the connection is there before and after.
+ */
+
+ngx_int_t
+ngx_http_atls_inner_proxy(ngx_http_atls_inner_t *inner, ngx_http_request_t *r)
+{
+    ngx_connection_t    *c, *oc;
+    ngx_pool_cleanup_t  *cln;
+
+    if (inner->post == NULL) {
+        return NGX_OK;
+    }
+
+    c = inner->connection;
+    oc = inner->post->request->connection;
+
+    if (oc->number == inner->outer
+        || (oc->proxy_protocol == NULL && inner->proxy == NULL))
+    {
+        return NGX_OK;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_atls_proxy_copy(r->pool, &c->proxy_protocol,
+                                 oc->proxy_protocol)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_atls_inner_proxy_restore;
+    cln->data = inner;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_atls_inner_proxy_restore(void *data)
+{
+    ngx_http_atls_inner_t *inner = data;
+
+    inner->connection->proxy_protocol = inner->proxy;
 }
 
 

@@ -44,6 +44,10 @@ struct ngx_http_atls_inner_s {
 
     ngx_http_atls_listening_t  listening;
 
+    ngx_proxy_protocol_t      *proxy;      /* of the outer connection that it
+                                              has begun with */
+    ngx_atomic_uint_t          outer;      /* number of that */
+
     ngx_queue_t                queue;      /* of those that are parked */
 
     ngx_uint_t                 preface;    /* bytes of "PRI " received */
@@ -87,6 +91,14 @@ void ngx_http_atls_inner_release(ngx_http_atls_post_t *post);
  */
 
 ngx_int_t ngx_http_atls_inner_create(ngx_http_atls_post_t *post);
+
+/*
+ * What the PROXY protocol says to a request is what it says of the POST that
+ * the request's header has ended in.  NGX_ERROR: no memory.
+ */
+
+ngx_int_t ngx_http_atls_inner_proxy(ngx_http_atls_inner_t *inner,
+    ngx_http_request_t *r);
 
 /* There may be something to receive; there is room to send. */
 

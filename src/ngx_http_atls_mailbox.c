@@ -439,7 +439,7 @@ ngx_http_atls_mailbox_send(ngx_http_atls_owner_t *owner,
     ngx_memzero(&control, sizeof(ngx_http_atls_control_t));
 
     iov.iov_base = mail;
-    iov.iov_len = sizeof(ngx_http_atls_mail_t);
+    iov.iov_len = ngx_http_atls_mail_size(mail);
 
     msg.msg_iov = &iov;
     msg.msg_iovlen = 1;
@@ -587,7 +587,9 @@ ngx_http_atls_mailbox_receive(ngx_socket_t s, ngx_http_atls_mail_t *mail,
 
     ngx_memcpy(fd, CMSG_DATA(&control.cmsg), sizeof(int));
 
-    if ((size_t) n != sizeof(ngx_http_atls_mail_t)) {
+    if ((size_t) n < offsetof(ngx_http_atls_mail_t, proxy)
+        || (size_t) n != ngx_http_atls_mail_size(mail))
+    {
         ngx_log_error(NGX_LOG_ALERT, log, 0,
                       "atls mail of %z bytes", n);
         (void) ngx_close_socket(*fd);

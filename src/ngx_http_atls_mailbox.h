@@ -31,7 +31,20 @@ typedef struct {
     ngx_sockaddr_t           sockaddr;
     ngx_sockaddr_t           local_sockaddr;
     ngx_sockaddr_t           listen_sockaddr;
+
+    size_t                   proxy_size;    /* of what follows; 0: nothing */
+
+    union {
+        ngx_proxy_protocol_t protocol;
+        u_char               data[NGX_HTTP_ATLS_PROXY_SIZE];
+    } proxy;
 } ngx_http_atls_mail_t;
+
+
+/* All that there is of one. */
+
+#define ngx_http_atls_mail_size(mail)                                         \
+    (offsetof(ngx_http_atls_mail_t, proxy) + (mail)->proxy_size)
 
 
 /*

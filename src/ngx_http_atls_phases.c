@@ -98,6 +98,10 @@ ngx_http_atls_phase_post_read(ngx_http_request_t *r)
     cln->handler = ngx_http_atls_phase_request_done;
     cln->data = r;
 
+    if (ngx_http_atls_inner_proxy(inner, r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     /* HTTP/0.9 has responses that are empty */
 
     inner->answering = (r->http_version < NGX_HTTP_VERSION_10);

@@ -409,7 +409,7 @@ ngx_http_atls_relay_post(ngx_http_atls_relay_t *relay, ngx_socket_t fd)
         return NGX_ERROR;
     }
 
-    ngx_memzero(&mail, sizeof(ngx_http_atls_mail_t));
+    ngx_memzero(&mail, offsetof(ngx_http_atls_mail_t, proxy));
 
     mail.endpoint = alcf->endpoint;
 
@@ -435,6 +435,19 @@ ngx_http_atls_relay_post(ngx_http_atls_relay_t *relay, ngx_socket_t fd)
                                   (socklen_t) sizeof(ngx_sockaddr_t));
     ngx_memcpy(&mail.listen_sockaddr, c->listening->sockaddr,
                mail.listen_socklen);
+
+    if (c->proxy_protocol) {
+        mail.proxy_size = ngx_http_atls_proxy_size(c->proxy_protocol);
+
+        if (mail.proxy_size > NGX_HTTP_ATLS_PROXY_SIZE) {
+            ngx_log_error(NGX_LOG_ALERT, c->log, 0,
+                          "atls PROXY protocol header of %uz bytes",
+                          mail.proxy_size);
+            return NGX_ERROR;
+        }
+
+        ngx_http_atls_proxy_write(&mail.proxy.protocol, c->proxy_protocol);
+    }
 
     return ngx_http_atls_mailbox_send(&relay->owner, &mail, fd, c->log);
 }

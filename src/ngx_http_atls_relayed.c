@@ -202,6 +202,16 @@ ngx_http_atls_relayed_init(ngx_connection_t *c, ngx_http_atls_mail_t *mail)
     c->write->log = c->log;
     c->write->ready = 1;
 
+    if (mail->proxy_size
+        && (ngx_http_atls_proxy_moved(&mail->proxy.protocol, mail->proxy_size)
+            != NGX_OK
+            || ngx_http_atls_proxy_copy(c->pool, &c->proxy_protocol,
+                                        &mail->proxy.protocol)
+               != NGX_OK))
+    {
+        return NGX_ERROR;
+    }
+
     text.data = buf;
     text.len = ngx_sock_ntop(&mail->sockaddr.sockaddr, mail->socklen, buf,
                              NGX_SOCKADDR_STRLEN, 0);

@@ -28,7 +28,7 @@ my %PROTOCOLS = ('TLSv1' => 0x0301, 'TLSv1.1' => 0x0302, 'TLSv1.2' => 0x0303,
                  'TLSv1.3' => 0x0304);
 
 my @OUTER = qw( port host uri tls keepalive timeout host_header method local
-                proxy );
+                proxy first );
 
 Net::SSLeay::load_error_strings();
 Net::SSLeay::SSLeay_add_ssl_algorithms();
@@ -41,7 +41,8 @@ Net::SSLeay::randomize();
 #         'http11-chunked' | 'h2' | 'h3', tls => 1, keepalive => 0 for a TCP
 #         connection for each POST, type => media type, headers => { ... },
 #         host_header => 'localhost', local => source address, timeout => 60,
-#         proxy => port of one that speaks CONNECT
+#         proxy => port of one that speaks CONNECT, first => bytes before all
+#         others; over HTTP/2, a PROXY protocol header whatever they are
 # inner:  protocol => 'TLSv1.3' (both bounds; or min => , max => ),
 #         ciphers => TLS 1.2 list, ciphersuites => TLS 1.3 list, groups => ,
 #         sni => 'localhost' ('' for none), alpn => [ ... ], cert => , key => ,

@@ -20,7 +20,8 @@ our @EXPORT_OK = qw( http_connect http_raw parse_responses readable
 
 # http_connect($port, tls => 0, host => '127.0.0.1', local => address,
 #              proxy => port of a proxy that speaks CONNECT,
-#              sni => 'localhost', alpn => [...], cert => , key => )
+#              sni => 'localhost', alpn => [...], cert => , key => ,
+#              first => bytes before all others)
 #
 # A host that is a path is a Unix-domain socket.
 
@@ -31,6 +32,7 @@ sub http_connect {
 
     $s->blocking(1);
     _tunnel($s, $args{host} || '127.0.0.1', $port) if $args{proxy};
+    send_all($s, $args{first}) if defined $args{first};
     return $s unless $args{tls};
 
     require IO::Socket::SSL;

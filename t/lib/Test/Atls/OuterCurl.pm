@@ -52,6 +52,7 @@ sub send {
         '--data-binary', '@' . $self->_body_file($body),
         '--dump-header', "$self->{dir}/head", '--output', '-',
         ($self->{local} ? ('--interface', $self->{local}) : ()),
+        ($self->{first} ? '--haproxy-protocol' : ()),
         (map { ('-H', defined $headers{$_} ? "$_: $headers{$_}" : "$_:") }
          sort keys %headers),
         "$scheme://127.0.0.1:$self->{port}$self->{uri}"
