@@ -15,6 +15,7 @@ static ngx_int_t ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner,
     ngx_connection_t *c, ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_inner_info(ngx_http_atls_inner_t *inner,
     ngx_http_atls_session_t *session);
+static void ngx_http_atls_inner_time(ngx_http_atls_inner_t *inner);
 static void ngx_http_atls_inner_unpark(ngx_http_atls_inner_t *inner);
 static void ngx_http_atls_inner_lost(ngx_http_atls_inner_t *inner);
 static void ngx_http_atls_inner_proxy_restore(void *data);
@@ -442,6 +443,8 @@ ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
     inner->post = NULL;
     inner->parked = 1;
 
+    ngx_http_atls_inner_time(inner);
+
     /* else the one that reads a header would not see that it is closed */
 
     inner->connection->read->ready = 1;
@@ -470,6 +473,40 @@ ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
                                   oldest->answering);
 
     ngx_http_atls_inner_abort(oldest);
+}
+
+
+/*
+ * Core begins to count the time for the rest of a body again whenever there is
+ * nothing to read.  But a POST that has brought nothing gives no more of it:
+ * anybody who has the cookie can send one.
+ */
+
+static void
+ngx_http_atls_inner_time(ngx_http_atls_inner_t *inner)
+{
+    ngx_event_t     *rev;
+    ngx_msec_int_t   left;
+
+    rev = inner->connection->read;
+
+    if (!rev->timer_set) {
+        inner->timed = 0;
+        return;
+    }
+
+    if (inner->timed && !inner->received) {
+        left = (ngx_msec_int_t) (inner->deadline - ngx_current_msec);
+
+        ngx_del_timer(rev);
+        ngx_add_timer(rev, (ngx_msec_t) ngx_max(left, 1));
+
+        return;
+    }
+
+    inner->deadline = rev->timer.key;
+    inner->timed = 1;
+    inner->received = 0;
 }
 
 
@@ -679,6 +716,8 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
          */
 
         c->read->ready = 1;
+
+        inner->received = 1;
 
         return ngx_http_atls_inner_http2(inner, buf, n) ? NGX_ERROR : n;
     }

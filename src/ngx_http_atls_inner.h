@@ -51,6 +51,7 @@ struct ngx_http_atls_inner_s {
     ngx_queue_t                queue;      /* of those that are parked */
 
     ngx_uint_t                 preface;    /* bytes of "PRI " received */
+    ngx_msec_t                 deadline;   /* for the rest of a request */
 
     unsigned                   early:1;    /* began with early data, and the
                                               handshake is not finished */
@@ -62,6 +63,8 @@ struct ngx_http_atls_inner_s {
     unsigned                   parked:1;   /* waits for its session's next POST;
                                               post is NULL */
     unsigned                   blocked:1;  /* has something to send then */
+    unsigned                   timed:1;    /* there is a deadline */
+    unsigned                   received:1;    /* something since it was set */
 };
 
 

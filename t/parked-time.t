@@ -1,0 +1,95 @@
+#!/usr/bin/perl
+
+# The time for the rest of a request runs also while POSTs come that bring
+# nothing of it, for which it takes a cookie but no key: else a request that
+# waits would be there for ever, and with it its session and, after a reload,
+# its worker.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+use Time::HiRes qw( sleep );
+
+use Test::Atls;
+use Test::Atls::Client;
+
+my $t = Test::Atls->new(workers => 2);
+
+$t->make_cert('localhost', type => 'ec');
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+
+    client_header_timeout 2s;
+    client_body_timeout 2s;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+        server_name localhost;
+
+        location = /.well-known/atls {
+            atls on;
+        }
+
+        location / {
+            proxy_pass http://127.0.0.1:%%PORT_1%%;
+        }
+    }
+}
+EOC
+
+$t->plan(2 * 3)->run();
+
+my $header = "PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n";
+
+for (['header', 'PUT / HTTP/1.1'], ['body', "${header}12345"],
+     ['no body yet', $header])
+{
+    my ($name, $part) = @$_;
+
+    ok(ends($part, sub { '' }), "$name: empty POSTs");
+
+    # of a record that is not the client's
+
+    my @bytes = ("\x17", "\x03", "\x03", "\x01", "\x00");
+
+    ok(ends($part, sub { @bytes ? shift @bytes : "\x00" }),
+       "$name: a byte of a record");
+}
+
+
+# Whether the session ends while such POSTs are sent.
+
+sub ends {
+    my ($part, $next) = @_;
+
+    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0);
+
+    $c->handshake() or die $c->error() . "\n";
+    $c->request($part);
+
+    return $t->wait_for(sub {
+        sleep 0.5;
+
+        my $r = $c->post($next->());
+
+        return 1 if $r->status() != 200;
+
+        $c->tls_in($r->body());
+        $c->read_plain();
+
+        return $c->closed() || $c->alerts();
+    }, 30);
+}
