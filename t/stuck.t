@@ -58,12 +58,16 @@ http {
             proxy_pass          http://127.0.0.1:%%PORT_1%%;
             proxy_http_version  1.1;
             proxy_set_header    Connection "";
+
+            # so nobody else notices that it was given up
+
+            proxy_ignore_client_abort  on;
         }
     }
 }
 EOC
 
-$t->plan(15 + 1 + 1 + 3 + 1 + 2 + 2)->run();
+$t->plan(16 + 1 + 1 + 3 + 1 + 2 + 2)->run();
 $t->allow_kills();
 
 stopped();
@@ -143,7 +147,8 @@ sub stopped {
         is(get(established()), 200, 'it goes on: a new one');
     });
 
-    $t->wait_for_log(qr/relayed POST was given up before it was served/);
+    ok($t->wait_for_log(qr/relayed POST was given up before it was served/),
+       'it goes on: POSTs are there');
     is(scalar(grep { $_->{uri} =~ /never/ } $backend->requests()), 0,
        'it goes on: with nothing that was given up');
 }
