@@ -1029,6 +1029,7 @@ static void
 ngx_http_atls_exit_process(ngx_cycle_t *cycle)
 {
     ngx_http_atls_mailbox_exit_worker(cycle->log);
+    ngx_http_atls_ticket_exit_worker();
 
     atls_state_cleanup();
     atls_cipher_cleanup();

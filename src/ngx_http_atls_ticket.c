@@ -149,6 +149,18 @@ ngx_http_atls_ticket_init_worker(ngx_log_t *log)
 }
 
 
+void
+ngx_http_atls_ticket_exit_worker(void)
+{
+    if (ngx_http_atls_ticket_keys) {
+        ngx_explicit_memzero(ngx_http_atls_ticket_keys,
+                             sizeof(ngx_http_atls_ticket_keys_t));
+        ngx_free(ngx_http_atls_ticket_keys);
+        ngx_http_atls_ticket_keys = NULL;
+    }
+}
+
+
 ngx_int_t
 ngx_http_atls_ticket_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 {

@@ -30,9 +30,10 @@
 ngx_http_atls_tickets_t *ngx_http_atls_ticket_init_zone(
     ngx_slab_pool_t *shpool, size_t size);
 
-/* Makes room for this worker's copy of the zone's keys. */
+/* Makes room for this worker's copy of the zone's keys; and wipes it. */
 
 ngx_int_t ngx_http_atls_ticket_init_worker(ngx_log_t *log);
+void ngx_http_atls_ticket_exit_worker(void);
 
 /*
  * Sets up the SSL_CTX of alcf->ssl, which has to be done for each one that a
