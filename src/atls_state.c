@@ -319,6 +319,10 @@ atls_message(int write_p, int version, int type, const void *buf, size_t len,
         return;
     }
 
+    if (write_p && p[0] != SSL3_MT_SERVER_HELLO) {
+        watch->past_hello = 1;
+    }
+
     /*
      * To log a secret takes OpenSSL longer than to derive it, and those of the
      * handshake are of no use: the ones of application data are logged after

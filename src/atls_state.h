@@ -81,6 +81,8 @@ typedef struct {
     uint8_t             server_len;
     uint8_t             exporter_len;
     uint8_t             rekeyed;            /* a KeyUpdate was seen */
+    uint8_t             past_hello;         /* more than a ServerHello, or a
+                                               HelloRetryRequest, was sent */
     unsigned            finished;           /* Finished messages sent */
     uint64_t            sent;               /* records under the last keys */
     uint64_t            received;           /* likewise */

@@ -138,14 +138,21 @@ ngx_int_t
 ngx_http_atls_body_prepend(ngx_http_atls_body_t *body, u_char *data,
     size_t len)
 {
-    if (ngx_http_atls_body_alloc(body) != NGX_OK || len > ATLS_MAX_RECORD) {
+    size_t  held;
+
+    held = body->held - body->taken;
+
+    if (ngx_http_atls_body_alloc(body) != NGX_OK
+        || len > ATLS_MAX_RECORD || held > NGX_HTTP_ATLS_BODY_PEEK)
+    {
         return NGX_ERROR;
     }
 
+    ngx_memmove(body->buffer + len, body->buffer + body->taken, held);
     ngx_memcpy(body->buffer, data, len);
 
     body->taken = 0;
-    body->held = len;
+    body->held = len + held;
 
     return NGX_OK;
 }
@@ -207,7 +214,8 @@ ngx_http_atls_body_alloc(ngx_http_atls_body_t *body)
         return NGX_OK;
     }
 
-    body->buffer = ngx_palloc(body->request->pool, ATLS_MAX_RECORD);
+    body->buffer = ngx_palloc(body->request->pool,
+                              ATLS_MAX_RECORD + NGX_HTTP_ATLS_BODY_PEEK);
 
     if (body->buffer == NULL) {
         body->status = NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -13,6 +13,9 @@
 #include "ngx_http_atls.h"
 
 
+#define NGX_HTTP_ATLS_BODY_PEEK  16     /* the most that is looked ahead for */
+
+
 typedef struct {
     ngx_http_request_t   *request;
 
@@ -21,8 +24,8 @@ typedef struct {
 
     /*
      * What comes before it: the start of a record, from an earlier POST or
-     * put together of several buffers.  ATLS_MAX_RECORD bytes, allocated when
-     * first needed; those from taken to held are not taken yet.
+     * put together of several buffers, and a few bytes after it.  Allocated
+     * when first needed; those from taken to held are not taken yet.
      */
 
     u_char               *buffer;
@@ -73,7 +76,7 @@ ngx_int_t ngx_http_atls_body_read(ngx_http_atls_body_t *body, size_t n,
 ngx_int_t ngx_http_atls_body_record(ngx_http_atls_body_t *body,
     atls_channel_t *channel, u_char **record, size_t *len);
 
-/* Begins with bytes that an earlier POST has left. */
+/* Begins with bytes that an earlier POST has left, before those peeked at. */
 
 ngx_int_t ngx_http_atls_body_prepend(ngx_http_atls_body_t *body, u_char *data,
     size_t len);

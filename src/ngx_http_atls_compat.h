@@ -12,36 +12,12 @@
 #include "ngx_http_atls.h"
 
 
-/*
- * 1.23.0: request headers with many values are lists, not arrays;
- * 1.29.6: only this function splits at semicolons
- */
+/* 1.23.0: headers of a name are linked */
 
-#if (nginx_version >= 1029006)
-
-#define ngx_http_atls_find_cookie(r, name, value)                             \
-    (ngx_http_parse_cookie_lines(r, (r)->headers_in.cookie, name, value)      \
-     != NULL)
-
+#if (nginx_version >= 1023000)
 #define ngx_http_atls_link_header(h)  (h)->next = NULL
-
-#elif (nginx_version >= 1023000)
-
-#define ngx_http_atls_find_cookie(r, name, value)                             \
-    (ngx_http_parse_multi_header_lines(r, (r)->headers_in.cookie, name,       \
-                                       value)                                 \
-     != NULL)
-
-#define ngx_http_atls_link_header(h)  (h)->next = NULL
-
 #else
-
-#define ngx_http_atls_find_cookie(r, name, value)                             \
-    (ngx_http_parse_multi_header_lines(&(r)->headers_in.cookies, name, value) \
-     != NGX_DECLINED)
-
 #define ngx_http_atls_link_header(h)
-
 #endif
 
 

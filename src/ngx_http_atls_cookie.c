@@ -11,6 +11,7 @@ static ngx_uint_t ngx_http_atls_cookie_token(ngx_str_t *name);
 static ngx_uint_t ngx_http_atls_cookie_text(ngx_str_t *value);
 static ngx_int_t ngx_http_atls_cookie_parameter(ngx_str_t *arg,
     ngx_http_atls_cookie_t *cookie);
+static ngx_uint_t ngx_http_atls_cookie_line(ngx_http_atls_cookies_t *cookies);
 
 
 char *
@@ -207,6 +208,94 @@ ngx_http_atls_cookie_conf(ngx_conf_t *cf, ngx_http_atls_cookie_t *cookie)
     cookie->attributes.len = p - cookie->attributes.data;
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_atls_cookies(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_http_atls_cookies_t *cookies)
+{
+    cookies->name = name;
+    cookies->part = &r->headers_in.headers.part;
+    cookies->next = 0;
+    cookies->pos = NULL;
+    cookies->last = NULL;
+}
+
+
+ngx_uint_t
+ngx_http_atls_cookie_next(ngx_http_atls_cookies_t *cookies, ngx_str_t *value)
+{
+    u_char     *p, *last;
+    ngx_str_t  *name;
+
+    name = cookies->name;
+
+    for ( ;; ) {
+
+        while (cookies->pos < cookies->last) {
+            p = cookies->pos;
+
+            last = ngx_strlchr(p, cookies->last, ';');
+            if (last == NULL) {
+                last = cookies->last;
+            }
+
+            cookies->pos = last + 1;
+
+            while (p < last && (*p == ' ' || *p == '\t')) { p++; }
+
+            while (p < last && (last[-1] == ' ' || last[-1] == '\t')) {
+                last--;
+            }
+
+            if ((size_t) (last - p) > name->len && p[name->len] == '='
+                && ngx_strncmp(p, name->data, name->len) == 0)
+            {
+                value->data = p + name->len + 1;
+                value->len = last - value->data;
+
+                return 1;
+            }
+        }
+
+        if (!ngx_http_atls_cookie_line(cookies)) {
+            return 0;
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_atls_cookie_line(ngx_http_atls_cookies_t *cookies)
+{
+    ngx_table_elt_t  *header;
+
+    for ( ;; ) {
+
+        if (cookies->next == cookies->part->nelts) {
+            if (cookies->part->next == NULL) {
+                return 0;
+            }
+
+            cookies->part = cookies->part->next;
+            cookies->next = 0;
+            continue;
+        }
+
+        header = (ngx_table_elt_t *) cookies->part->elts + cookies->next++;
+
+        if (header->key.len == sizeof("Cookie") - 1
+            && ngx_strncasecmp(header->key.data, (u_char *) "Cookie",
+                               sizeof("Cookie") - 1)
+               == 0)
+        {
+            cookies->pos = header->value.data;
+            cookies->last = header->value.data + header->value.len;
+
+            return 1;
+        }
+    }
 }
 
 

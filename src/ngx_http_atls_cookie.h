@@ -23,6 +23,15 @@ typedef struct {
 } ngx_http_atls_cookie_t;
 
 
+typedef struct {
+    ngx_str_t                 *name;
+    ngx_list_part_t           *part;           /* of the request's headers */
+    ngx_uint_t                 next;           /* header in it */
+    u_char                    *pos;            /* in a Cookie header */
+    u_char                    *last;
+} ngx_http_atls_cookies_t;
+
+
 /* The handler of the "atls_cookie" directive. */
 
 char *ngx_http_atls_cookie(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
@@ -33,6 +42,16 @@ void ngx_http_atls_cookie_merge(ngx_http_atls_cookie_t *conf,
     ngx_http_atls_cookie_t *prev);
 ngx_int_t ngx_http_atls_cookie_conf(ngx_conf_t *cf,
     ngx_http_atls_cookie_t *cookie);
+
+/*
+ * A request's cookies of a name, in whatever headers, and the next one's value;
+ * 0 if there is none.  Unlike core, this takes names by case (RFC 6265).
+ */
+
+void ngx_http_atls_cookies(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_http_atls_cookies_t *cookies);
+ngx_uint_t ngx_http_atls_cookie_next(ngx_http_atls_cookies_t *cookies,
+    ngx_str_t *value);
 
 /*
  * The value of the Set-Cookie header for a session's id, or the one that makes

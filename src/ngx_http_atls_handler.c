@@ -7,8 +7,15 @@
 #include "ngx_http_atls.h"
 
 
+/* More cookies of the name are not looked up, whoever has set them. */
+
+#define NGX_HTTP_ATLS_MAX_COOKIES  16
+
+
 static ngx_int_t ngx_http_atls_handler_session(ngx_http_atls_post_t *post,
     ngx_str_t *cookie, ngx_http_atls_owner_t *owner);
+static ngx_int_t ngx_http_atls_handler_take(ngx_http_atls_post_t *post,
+    u_char *id, ngx_http_atls_owner_t *owner);
 static void ngx_http_atls_handler_check(ngx_http_atls_post_t *post,
     u_char *id);
 
@@ -23,7 +30,7 @@ static ngx_str_t  ngx_http_atls_media_types[] = {
 ngx_int_t
 ngx_http_atls_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                  rc, status;
+    ngx_int_t                  rc, problem;
     ngx_str_t                  cookie, *type;
     ngx_http_atls_post_t      *post;
     ngx_http_atls_owner_t      owner;
@@ -44,14 +51,14 @@ ngx_http_atls_handler(ngx_http_request_t *r)
     }
 
     if (r->method != NGX_HTTP_POST) {
-        status = NGX_HTTP_NOT_ALLOWED;
+        problem = NGX_HTTP_ATLS_METHOD;
         goto problem;
     }
 
     type = ngx_http_atls_media_type(r);
 
     if (type == NULL) {
-        status = NGX_HTTP_UNSUPPORTED_MEDIA_TYPE;
+        problem = NGX_HTTP_ATLS_MEDIA_TYPE;
         goto problem;
     }
 
@@ -68,20 +75,16 @@ ngx_http_atls_handler(ngx_http_request_t *r)
     if (rc == NGX_ABORT || rc == NGX_DONE) {
         rc = ngx_http_atls_relay(r, &owner, rc == NGX_ABORT, &cookie);
 
-        if (rc == NGX_DECLINED) {
+        if (rc == NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS) {
+            problem = rc;
+            goto problem;
+        }
 
-            /* to the client, its session is gone */
-
-            rc = NGX_OK;
-
-        } else if (rc != NGX_HTTP_SERVICE_UNAVAILABLE) {
+        if (rc != NGX_DECLINED) {
             return rc;
         }
-    }
 
-    if (rc != NGX_OK) {
-        status = rc;
-        goto problem;
+        /* to the client, its session is gone */
     }
 
     r->request_body_no_buffering = 1;
@@ -89,7 +92,13 @@ ngx_http_atls_handler(ngx_http_request_t *r)
     rc = ngx_http_read_client_request_body(r, ngx_http_atls_post_start);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        return rc;
+
+        /* nobody knows where the next request would begin */
+
+        r->keepalive = 0;
+
+        r->main->count++;
+        ngx_http_atls_post_fail(post, rc);
     }
 
     return NGX_DONE;
@@ -102,7 +111,7 @@ problem:
         return rc;
     }
 
-    return ngx_http_atls_problem(r, status);
+    return ngx_http_atls_problem(r, problem);
 }
 
 
@@ -143,63 +152,108 @@ ngx_http_atls_media_type(ngx_http_request_t *r)
 
 
 /*
- * A status if the POST can't be served at all, NGX_ABORT or NGX_DONE if another
- * worker has to serve it.
+ * The first session of this endpoint that the client has a cookie of.  NGX_OK;
+ * NGX_ABORT or NGX_DONE if another worker has to serve it.  Cookies may be
+ * others', which have come from another path or domain: they are passed over.
  */
 
 static ngx_int_t
 ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
     ngx_http_atls_owner_t *owner)
 {
-    u_char               id[NGX_HTTP_ATLS_ID_LEN];
-    ngx_int_t            rc;
-    ngx_http_request_t  *r;
+    u_char                   id[NGX_HTTP_ATLS_ID_LEN];
+    ngx_int_t                rc;
+    ngx_str_t                unknown;
+    ngx_uint_t               n;
+    ngx_http_request_t      *r;
+    ngx_http_atls_cookies_t  cookies;
 
     r = post->request;
+    n = 0;
 
-    if (!ngx_http_atls_find_cookie(r, &post->conf->cookie.name, cookie)) {
-        return NGX_OK;
+    ngx_str_null(&unknown);
+
+    ngx_http_atls_cookies(r, &post->conf->cookie.name, &cookies);
+
+    while (n < NGX_HTTP_ATLS_MAX_COOKIES
+           && ngx_http_atls_cookie_next(&cookies, cookie))
+    {
+        post->cookie = 1;
+
+        if (ngx_http_atls_session_id(cookie, id) != NGX_OK) {
+            continue;
+        }
+
+        n++;
+
+        rc = ngx_http_atls_handler_take(post, id, owner);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+
+        unknown = *cookie;
     }
 
-    post->cookie = 1;
+    if (post->elsewhere) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "atls session is of another location");
 
-    if (ngx_http_atls_session_id(cookie, id) != NGX_OK) {
-        return NGX_OK;
+    } else if (unknown.len) {
+        ngx_http_atls_session_unknown(post->main_conf->zone, &unknown,
+                                      r->connection->log);
     }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_handler_take(ngx_http_atls_post_t *post, u_char *id,
+    ngx_http_atls_owner_t *owner)
+{
+    ngx_int_t  rc;
 
     rc = ngx_http_atls_session_take(post->main_conf->zone, id, post->conf,
                                     &post->session, owner);
 
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
                    "atls session taken: %i, %p", rc, post->session);
 
-    if (rc == NGX_BUSY) {
-        return NGX_HTTP_CONFLICT;
-    }
+    switch (rc) {
 
-    if (rc == NGX_ABORT || rc == NGX_DONE) {
+    case NGX_HTTP_ATLS_SESSION_ELSEWHERE:
+        post->elsewhere = 1;
+        return NGX_DECLINED;
 
-        if (!ngx_http_atls_relayed(r->connection)) {
+    case NGX_ABORT:
+    case NGX_DONE:
+
+        if (!ngx_http_atls_relayed(post->request->connection)) {
             ngx_http_atls_handler_check(post, id);
             return rc;
         }
 
-        rc = NGX_DECLINED;
-    }
+        /* another POST has come between, and has taken it elsewhere */
 
-    if (rc == NGX_DECLINED) {
-        ngx_http_atls_session_unknown(post->main_conf->zone, cookie,
-                                      r->connection->log);
+        /* fall through */
+
+    case NGX_BUSY:
+        post->busy = 1;
         return NGX_OK;
+
+    case NGX_OK:
+        post->handshake = post->session->handshake;
+
+        if (post->handshake) {
+            ngx_http_atls_handshake_attach(post->handshake, post);
+        }
+
+        return NGX_OK;
+
+    default: /* NGX_DECLINED */
+        return NGX_DECLINED;
     }
-
-    post->handshake = post->session->handshake;
-
-    if (post->handshake) {
-        ngx_http_atls_handshake_attach(post->handshake, post);
-    }
-
-    return NGX_OK;
 }
 
 

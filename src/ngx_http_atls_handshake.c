@@ -664,6 +664,13 @@ ngx_http_atls_handshake_answered(ngx_http_atls_handshake_t *hs)
 }
 
 
+ngx_uint_t
+ngx_http_atls_handshake_past_hello(ngx_http_atls_handshake_t *hs)
+{
+    return hs->watch.past_hello;
+}
+
+
 ngx_int_t
 ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,
     ngx_http_atls_session_t *session)

@@ -82,6 +82,10 @@ void ngx_http_atls_handshake_sent(ngx_http_atls_handshake_t *hs);
 
 ngx_uint_t ngx_http_atls_handshake_answered(ngx_http_atls_handshake_t *hs);
 
+/* Whether more was sent than asks for a ClientHello, or for another one. */
+
+ngx_uint_t ngx_http_atls_handshake_past_hello(ngx_http_atls_handshake_t *hs);
+
 /*
  * Tells the session what is known of it and of its client: when there is early
  * data, or else when the handshake is finished.  NGX_BUSY: there is no room for

@@ -22,9 +22,14 @@ static void ngx_http_atls_post_event(ngx_event_t *ev);
 static void ngx_http_atls_post_run(ngx_http_atls_post_t *post);
 
 static ngx_int_t ngx_http_atls_post_begin(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_post_half_open(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_post_anew(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_pending(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_client_hello(u_char *data, size_t len);
+static ngx_int_t ngx_http_atls_post_unknown(ngx_http_atls_post_t *post,
+    u_char *data, size_t len);
 static ngx_uint_t ngx_http_atls_post_goes_on(u_char *data, size_t len);
+static ngx_int_t ngx_http_atls_post_another(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_new_session(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_shake(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_flight(ngx_http_atls_post_t *post);
@@ -50,8 +55,9 @@ static ngx_int_t ngx_http_atls_post_give_back(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_headers(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_cookie(ngx_http_atls_post_t *post,
     ngx_uint_t expired);
-static void ngx_http_atls_post_fail(ngx_http_atls_post_t *post,
+static ngx_uint_t ngx_http_atls_post_expires(ngx_http_atls_post_t *post,
     ngx_int_t status);
+static ngx_uint_t ngx_http_atls_post_cut_short(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_abort_inner(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_drop_session(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_release(ngx_http_atls_post_t *post);
@@ -347,18 +353,19 @@ ngx_http_atls_post_begin(ngx_http_atls_post_t *post)
     ngx_int_t   rc;
 
     if (post->handshake) {
-
-        /* this worker has the session, and cannot pass it on before the end */
-
-        post->late = 0;
-
-        post->stage = ngx_http_atls_post_handshake;
-        ngx_http_atls_post_resume(post);
-        return NGX_OK;
+        return ngx_http_atls_post_half_open(post);
     }
 
-    if (ngx_http_atls_post_pending(post) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (post->session && post->session->pending.len && !post->pending) {
+
+        rc = ngx_http_atls_post_anew(post);
+        if (rc != NGX_DECLINED) {
+            return rc == NGX_OK ? ngx_http_atls_post_another(post) : rc;
+        }
+
+        if (ngx_http_atls_post_pending(post) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
 
     rc = ngx_http_atls_body_peek(&post->body, NGX_HTTP_ATLS_CLIENT_HELLO,
@@ -369,7 +376,9 @@ ngx_http_atls_post_begin(ngx_http_atls_post_t *post)
             return ngx_http_atls_post_open(post);
         }
 
-        return post->cookie ? NGX_HTTP_ATLS_GONE : NGX_HTTP_BAD_REQUEST;
+        rc = ngx_http_atls_post_unknown(post, NULL, 0);
+
+        return rc == NGX_OK ? NGX_HTTP_ATLS_EMPTY_BODY : rc;
     }
 
     if (rc != NGX_OK) {
@@ -378,19 +387,14 @@ ngx_http_atls_post_begin(ngx_http_atls_post_t *post)
 
     rc = ngx_http_atls_post_client_hello(data, len);
 
-    if (post->late && rc == NGX_OK) {
-
-        /* the configuration that it would begin with has been replaced */
-
-        return NGX_HTTP_ATLS_GONE;
-    }
-
     if (post->session == NULL) {
 
-        if (rc == NGX_DECLINED
-            && (post->cookie || ngx_http_atls_post_goes_on(data, len)))
-        {
-            return NGX_HTTP_ATLS_GONE;
+        if (rc == NGX_DECLINED || (rc == NGX_AGAIN && post->busy)) {
+
+            rc = ngx_http_atls_post_unknown(post, data, len);
+            if (rc != NGX_OK) {
+                return rc;
+            }
         }
 
         return ngx_http_atls_post_new_session(post);
@@ -405,15 +409,70 @@ ngx_http_atls_post_begin(ngx_http_atls_post_t *post)
         return ngx_http_atls_post_open(post);
     }
 
-    /* a client that has lost its session, but not its cookie */
-
     (void) ngx_http_atls_session_keep(post->main_conf->zone,
                                       &post->session->pending, NULL, 0);
 
-    ngx_http_atls_session_put(post->main_conf->zone, post->session);
-    post->session = NULL;
+    return ngx_http_atls_post_another(post);
+}
 
-    return ngx_http_atls_post_new_session(post);
+
+/* Whatever comes is the handshake's, as long as it waits for a ClientHello. */
+
+static ngx_int_t
+ngx_http_atls_post_half_open(ngx_http_atls_post_t *post)
+{
+    ngx_int_t  rc;
+
+    if (ngx_http_atls_handshake_past_hello(post->handshake)) {
+
+        rc = ngx_http_atls_post_anew(post);
+        if (rc != NGX_DECLINED) {
+            return rc == NGX_OK ? ngx_http_atls_post_another(post) : rc;
+        }
+    }
+
+    /* this worker has the session, and cannot pass it on before the end */
+
+    post->late = 0;
+
+    post->stage = ngx_http_atls_post_handshake;
+    ngx_http_atls_post_resume(post);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Does the body begin with a ClientHello, although the session is in the middle
+ * of something?  What that goes on with does not look like one: it would have
+ * to have eleven bytes in common with it.  What is shorter goes on with it.
+ */
+
+static ngx_int_t
+ngx_http_atls_post_anew(ngx_http_atls_post_t *post)
+{
+    u_char     *data;
+    size_t      len;
+    ngx_int_t   rc;
+
+    rc = ngx_http_atls_body_peek(&post->body, 1, &data, &len);
+
+    if (rc == NGX_OK && data[0] == ATLS_HANDSHAKE) {
+        rc = ngx_http_atls_body_peek(&post->body, NGX_HTTP_ATLS_CLIENT_HELLO,
+                                     &data, &len);
+    }
+
+    if (rc == NGX_AGAIN || rc == NGX_ERROR) {
+        return rc;
+    }
+
+    if (rc == NGX_DONE || len < NGX_HTTP_ATLS_CLIENT_HELLO
+        || ATLS_HEADER_SIZE + (size_t) (data[3] << 8) + data[4] < len)
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_atls_post_client_hello(data, len);
 }
 
 
@@ -426,10 +485,6 @@ ngx_http_atls_post_pending(ngx_http_atls_post_t *post)
     ngx_http_atls_session_t  *session;
 
     session = post->session;
-
-    if (session == NULL || session->pending.len == 0 || post->pending) {
-        return NGX_OK;
-    }
 
     pending = ngx_pnalloc(post->request->pool, session->pending.len);
     if (pending == NULL) {
@@ -504,6 +559,28 @@ ngx_http_atls_post_client_hello(u_char *data, size_t len)
 }
 
 
+/* NGX_OK: the client has not named a session, nor sent a part of one. */
+
+static ngx_int_t
+ngx_http_atls_post_unknown(ngx_http_atls_post_t *post, u_char *data,
+    size_t len)
+{
+    if (post->busy) {
+        return NGX_HTTP_ATLS_SESSION_BUSY;
+    }
+
+    if (post->elsewhere) {
+        return NGX_HTTP_ATLS_SESSION_ELSEWHERE;
+    }
+
+    if (post->cookie || (len && ngx_http_atls_post_goes_on(data, len))) {
+        return NGX_HTTP_ATLS_SESSION_UNKNOWN;
+    }
+
+    return NGX_OK;
+}
+
+
 /*
  * What begins no session: is it TLS of one that goes on?  Its client has lost
  * the cookie, or sends one that had another name before a reload.
@@ -542,6 +619,26 @@ ngx_http_atls_post_goes_on(u_char *data, size_t len)
 }
 
 
+/*
+ * A client that has lost its session, but not its cookie; or somebody who has
+ * no more of the session than that: it is left as it is.
+ */
+
+static ngx_int_t
+ngx_http_atls_post_another(ngx_http_atls_post_t *post)
+{
+    if (post->handshake) {
+        ngx_http_atls_handshake_attach(post->handshake, NULL);
+        post->handshake = NULL;
+    }
+
+    ngx_http_atls_session_put(post->main_conf->zone, post->session);
+    post->session = NULL;
+
+    return ngx_http_atls_post_new_session(post);
+}
+
+
 static ngx_int_t
 ngx_http_atls_post_new_session(ngx_http_atls_post_t *post)
 {
@@ -553,17 +650,27 @@ ngx_http_atls_post_new_session(ngx_http_atls_post_t *post)
     r = post->request;
     amcf = post->main_conf;
 
+    if (post->late) {
+
+        /*
+         * The configuration that it would begin with has been replaced, and it
+         * is the cookie that has brought it here.
+         */
+
+        return NGX_HTTP_ATLS_SESSION_UNKNOWN;
+    }
+
     if (ngx_http_atls_handshakes() >= amcf->max_handshakes) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "atls too many handshakes: %ui",
                       ngx_http_atls_handshakes());
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+        return NGX_HTTP_ATLS_TOO_MANY_HANDSHAKES;
     }
 
     post->session = ngx_http_atls_session_create(amcf, post->conf,
                                                  r->connection->log);
     if (post->session == NULL) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+        return NGX_HTTP_ATLS_ZONE_FULL;
     }
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
@@ -579,7 +686,7 @@ ngx_http_atls_post_new_session(ngx_http_atls_post_t *post)
     rc = ngx_http_atls_handshake_create(amcf, r, post->session,
                                         clcf->error_log, &post->handshake);
     if (rc != NGX_OK) {
-        return (rc == NGX_BUSY) ? NGX_HTTP_SERVICE_UNAVAILABLE
+        return (rc == NGX_BUSY) ? NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS
                                 : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -617,7 +724,7 @@ ngx_http_atls_post_shake(ngx_http_atls_post_t *post)
         /* what is no TLS at all gets no alert from the TLS stack */
 
         if (!ngx_http_atls_handshake_answered(post->handshake)) {
-            post->body.status = NGX_HTTP_BAD_REQUEST;
+            post->body.status = NGX_HTTP_ATLS_NOT_TLS;
             return NGX_ERROR;
         }
 
@@ -638,7 +745,7 @@ ngx_http_atls_post_shake(ngx_http_atls_post_t *post)
     post->handshake = NULL;
 
     if (rc != NGX_OK) {
-        rc = (rc == NGX_BUSY) ? NGX_HTTP_SERVICE_UNAVAILABLE
+        rc = (rc == NGX_BUSY) ? NGX_HTTP_ATLS_ZONE_FULL
                               : NGX_HTTP_INTERNAL_SERVER_ERROR;
         goto failed;
     }
@@ -704,7 +811,7 @@ ngx_http_atls_post_early(ngx_http_atls_post_t *post)
     rc = ngx_http_atls_handshake_describe(post->handshake, post->session);
 
     if (rc != NGX_OK) {
-        post->body.status = (rc == NGX_BUSY) ? NGX_HTTP_SERVICE_UNAVAILABLE
+        post->body.status = (rc == NGX_BUSY) ? NGX_HTTP_ATLS_ZONE_FULL
                                              : NGX_HTTP_INTERNAL_SERVER_ERROR;
         return NGX_ERROR;
     }
@@ -780,10 +887,10 @@ ngx_http_atls_post_open(ngx_http_atls_post_t *post)
         ngx_http_atls_session_remove(post->main_conf->zone, session);
         post->session = NULL;
 
-        return NGX_HTTP_ATLS_GONE;
+        return NGX_HTTP_ATLS_SESSION_REFUSED;
 
     } else if (ngx_http_atls_inner_reserve(post) != NGX_OK) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+        return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
     }
 
     if (atls_channel_init(&post->channel, &session->state) != ATLS_OK) {
@@ -847,6 +954,10 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
         return NGX_HTTP_CLIENT_CLOSED_REQUEST;
     }
 
+    if (post->body.status && !post->failed) {
+        return NGX_ERROR;
+    }
+
     /* what is left of a handshake is needed also by a session that ends */
 
     if (post->closing
@@ -872,7 +983,7 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
 
     if (ngx_http_atls_inner_create(post) != NGX_OK) {
         post->closing = 1;
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+        return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
     }
 
     return NGX_AGAIN;
@@ -1240,7 +1351,15 @@ ngx_http_atls_post_timeout(ngx_http_atls_post_t *post)
 
     c = post->request->connection;
 
-    ngx_http_atls_post_fail(post, NGX_HTTP_ATLS_GONE);
+    if (post->stage == ngx_http_atls_post_begins) {
+
+        /* it is not to be given back */
+
+        post->stage = ngx_http_atls_post_handshake;
+        ngx_http_atls_post_resume(post);
+    }
+
+    ngx_http_atls_post_fail(post, NGX_HTTP_ATLS_HANDSHAKE_TIMEOUT);
     ngx_http_run_posted_requests(c);
 }
 
@@ -1335,7 +1454,7 @@ ngx_http_atls_post_finish(ngx_http_atls_post_t *post)
     }
 
     if (ngx_http_atls_post_give_back(post) != NGX_OK) {
-        ngx_http_atls_post_fail(post, NGX_HTTP_SERVICE_UNAVAILABLE);
+        ngx_http_atls_post_fail(post, NGX_HTTP_ATLS_ZONE_FULL);
         return;
     }
 
@@ -1348,7 +1467,7 @@ ngx_http_atls_post_finish(ngx_http_atls_post_t *post)
     post->stage = ngx_http_atls_post_done;
 
     if (post->bad_gateway && !post->closing && post->answer.length == 0) {
-        rc = ngx_http_atls_problem(r, NGX_HTTP_BAD_GATEWAY);
+        rc = ngx_http_atls_problem(r, NGX_HTTP_ATLS_PAYLOAD_REFUSED);
 
     } else {
         rc = ngx_http_atls_answer_finish(&post->answer);
@@ -1492,14 +1611,10 @@ ngx_http_atls_post_headers(ngx_http_atls_post_t *post)
                             ? NGX_HTTP_BAD_GATEWAY : NGX_HTTP_OK;
 
     if (post->closing) {
-        return ngx_http_atls_post_cookie(post, 1);
+        return post->fresh ? NGX_OK : ngx_http_atls_post_cookie(post, 1);
     }
 
-    if (post->fresh) {
-        return ngx_http_atls_post_cookie(post, 0);
-    }
-
-    return NGX_OK;
+    return post->fresh ? ngx_http_atls_post_cookie(post, 0) : NGX_OK;
 }
 
 
@@ -1519,9 +1634,7 @@ ngx_http_atls_post_cookie(ngx_http_atls_post_t *post, ngx_uint_t expired)
 }
 
 
-/* The POST can't go on: a status, or NGX_ERROR when there is nobody to tell. */
-
-static void
+void
 ngx_http_atls_post_fail(ngx_http_atls_post_t *post, ngx_int_t status)
 {
     ngx_uint_t           started;
@@ -1532,6 +1645,21 @@ ngx_http_atls_post_fail(ngx_http_atls_post_t *post, ngx_int_t status)
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "atls post fail: %i, started:%ui", status, started);
+
+    if (started && ngx_http_atls_post_cut_short(post)) {
+        return;
+    }
+
+    if (status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+
+        /* how much of it was used depends on how it came: it is all the same */
+
+        if (post->stage == ngx_http_atls_post_begins && post->session) {
+            ngx_http_atls_post_resume(post);
+        }
+
+        ngx_http_atls_post_drop_session(post);
+    }
 
     ngx_http_atls_post_release(post);
 
@@ -1544,7 +1672,7 @@ ngx_http_atls_post_fail(ngx_http_atls_post_t *post, ngx_int_t status)
         return;
     }
 
-    if ((status == NGX_HTTP_ATLS_GONE || post->closing)
+    if (ngx_http_atls_post_expires(post, status)
         && ngx_http_atls_post_cookie(post, 1) != NGX_OK)
     {
         status = NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -1553,20 +1681,76 @@ ngx_http_atls_post_fail(ngx_http_atls_post_t *post, ngx_int_t status)
     switch (status) {
 
     case NGX_HTTP_BAD_REQUEST:
-        if (r->connection->error) {
-            break;
+        if (!r->connection->error) {
+            status = NGX_HTTP_ATLS_UNREADABLE_BODY;
         }
 
-        /* fall through */
+        break;
 
-    case NGX_HTTP_ATLS_GONE:
+    case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
+        status = NGX_HTTP_ATLS_TOO_LARGE;
+        break;
+
     case NGX_HTTP_INTERNAL_SERVER_ERROR:
-    case NGX_HTTP_SERVICE_UNAVAILABLE:
-        status = ngx_http_atls_problem(r, status);
+        status = NGX_HTTP_ATLS_INTERNAL_ERROR;
         break;
     }
 
+    if (status > NGX_HTTP_ATLS_PROBLEM) {
+        status = ngx_http_atls_problem(r, status);
+    }
+
     ngx_http_finalize_request(r, status);
+}
+
+
+/*
+ * Is the client to forget its cookie?  Not that of a session which it has not
+ * heard of, or which goes on elsewhere.
+ */
+
+static ngx_uint_t
+ngx_http_atls_post_expires(ngx_http_atls_post_t *post, ngx_int_t status)
+{
+    if (post->fresh) {
+        return 0;
+    }
+
+    return post->closing
+           || (ngx_http_atls_problem_status(status) == NGX_HTTP_ATLS_GONE
+               && post->cookie && !post->elsewhere);
+}
+
+
+/*
+ * The rest of the body can't be had, a part of the response is sent, and the
+ * client is still there: the response ends as if it were whole, and only the
+ * session does not.
+ */
+
+static ngx_uint_t
+ngx_http_atls_post_cut_short(ngx_http_atls_post_t *post)
+{
+    ngx_connection_t  *c;
+
+    c = post->request->connection;
+
+    if (post->cut_short || post->body.status == 0 || post->failed
+        || post->answer.error || c->error || c->timedout)
+    {
+        return 0;
+    }
+
+    post->cut_short = 1;
+
+    ngx_http_atls_post_abort_inner(post);
+
+    post->closing = 1;
+    post->cut = 1;
+
+    ngx_http_atls_post_finish(post);
+
+    return 1;
 }
 
 

@@ -48,6 +48,8 @@ struct ngx_http_atls_post_s {
                                                   had been told to quit */
     unsigned                    leaving:1;     /* post->leave is set */
     unsigned                    cookie:1;      /* the client sent one */
+    unsigned                    busy:1;        /* another POST has the session */
+    unsigned                    elsewhere:1;   /* it is another endpoint's */
     unsigned                    fresh:1;       /* the session is new */
     unsigned                    pending:1;     /* the body has the session's */
     unsigned                    ended:1;       /* no more plaintext */
@@ -56,6 +58,7 @@ struct ngx_http_atls_post_s {
     unsigned                    sealed:1;      /* there are records of ours */
     unsigned                    refused:1;     /* a record was: see channel */
     unsigned                    failed:1;      /* the handshake has */
+    unsigned                    cut_short:1;   /* the body, in its middle */
     unsigned                    closing:1;     /* the session ends with this */
     unsigned                    cut:1;         /* and in mid-response, maybe */
     unsigned                    blocked:1;     /* inner waits for room */
@@ -77,6 +80,13 @@ void ngx_http_atls_post_find_target(ngx_http_atls_post_t *post,
 /* The handler of the request's body, when its session, if any, is taken. */
 
 void ngx_http_atls_post_start(ngx_http_request_t *r);
+
+/*
+ * The POST can't go on: a status or a problem, or NGX_ERROR when there is
+ * nobody to tell.
+ */
+
+void ngx_http_atls_post_fail(ngx_http_atls_post_t *post, ngx_int_t status);
 
 /*
  * The plaintext that is to be read next.  NGX_OK: at *data, to be taken with

@@ -8,108 +8,188 @@
 
 
 typedef struct {
+    ngx_uint_t   problem;
     ngx_uint_t   status;
     const char  *body;
 } ngx_http_atls_problem_t;
 
 
-#define ngx_http_atls_problem_body(status, title, detail)                     \
-    "{\"type\":\"about:blank\",\"title\":\"" title "\",\"status\":" #status   \
-    ",\"detail\":\"" detail "\"}" CRLF
+/* what the types are called is for clients to compare: they never change */
+
+#define ngx_http_atls_problem_type(name)  "tag:atls,2026:" name
+
+#define ngx_http_atls_problem_body(type, title, status, detail)               \
+    status, "{\"type\":\"" type "\",\"title\":\"" title "\",\"status\":"      \
+    #status ",\"detail\":\"" detail "\"}" CRLF
 
 
-static void ngx_http_atls_problem_text(ngx_uint_t status, ngx_str_t *text);
+static ngx_http_atls_problem_t *ngx_http_atls_problem_get(ngx_uint_t problem);
 
 
 static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
 
-    { 400, ngx_http_atls_problem_body(400, "Bad Request",
-               "The body is no TLS, or could not be read.") },
+    { NGX_HTTP_ATLS_EMPTY_BODY,
+      ngx_http_atls_problem_body(ngx_http_atls_problem_type("empty-body"),
+          "Empty Body", 400,
+          "There is no session, and nothing that could begin one.") },
 
-    { 405, ngx_http_atls_problem_body(405, "Method Not Allowed",
-               "ATLS records are sent with POST.") },
+    { NGX_HTTP_ATLS_NOT_TLS,
+      ngx_http_atls_problem_body(ngx_http_atls_problem_type("not-tls"),
+          "Not TLS", 400,
+          "The body does not begin with a ClientHello.") },
 
-    { 409, ngx_http_atls_problem_body(409, "Conflict",
-               "Another POST of this session is in progress.") },
+    { NGX_HTTP_ATLS_UNREADABLE_BODY,
+      ngx_http_atls_problem_body(ngx_http_atls_problem_type("unreadable-body"),
+          "Unreadable Body", 400,
+          "The body could not be read to its end.") },
 
-    { 410, ngx_http_atls_problem_body(410, "Gone",
-               "The session is not known any more: begin a new one.") },
+    { NGX_HTTP_ATLS_METHOD,
+      ngx_http_atls_problem_body(ngx_http_atls_problem_type("method"),
+          "Method Not Allowed", 405,
+          "ATLS records are sent with POST.") },
 
-    { 415, ngx_http_atls_problem_body(415, "Unsupported Media Type",
-               "The media type is application/atls+octet-stream.") },
+    { NGX_HTTP_ATLS_SESSION_BUSY,
+      ngx_http_atls_problem_body(ngx_http_atls_problem_type("session-busy"),
+          "Session Busy", 409,
+          "Another POST of this session is in progress.") },
 
-    { 500, ngx_http_atls_problem_body(500, "Internal Server Error",
-               "The server failed to serve the session.") },
+    { NGX_HTTP_ATLS_SESSION_UNKNOWN,
+      ngx_http_atls_problem_body(ngx_http_atls_problem_type("session-unknown"),
+          "Session Unknown", 410,
+          "The session is not known, or not any more: begin a new one.") },
 
-    { 502, ngx_http_atls_problem_body(502, "Bad Gateway",
-               "The service did not take the payload.") },
+    { NGX_HTTP_ATLS_SESSION_ELSEWHERE,
+      ngx_http_atls_problem_body(
+          ngx_http_atls_problem_type("session-elsewhere"),
+          "Session of Another Endpoint", 410,
+          "The session belongs to another endpoint: begin a new one here.") },
 
-    { 503, ngx_http_atls_problem_body(503, "Service Unavailable",
-               "There is not enough room now: try again later.") },
+    { NGX_HTTP_ATLS_SESSION_REFUSED,
+      ngx_http_atls_problem_body(ngx_http_atls_problem_type("session-refused"),
+          "Session Refused", 410,
+          "The client has to be verified again: begin a new session.") },
 
-    { 0, NULL }
+    { NGX_HTTP_ATLS_HANDSHAKE_TIMEOUT,
+      ngx_http_atls_problem_body(
+          ngx_http_atls_problem_type("handshake-timeout"),
+          "Handshake Timeout", 410,
+          "The handshake took too long: begin a new one.") },
+
+    { NGX_HTTP_ATLS_SESSION_LOST,
+      ngx_http_atls_problem_body(ngx_http_atls_problem_type("session-lost"),
+          "Session Lost", 410,
+          "The session was lost with its process: begin a new one.") },
+
+    { NGX_HTTP_ATLS_TOO_LARGE,
+      ngx_http_atls_problem_body(ngx_http_atls_problem_type("too-large"),
+          "Body Too Large", 413,
+          "The body is too large, and a session has ended with it.") },
+
+    { NGX_HTTP_ATLS_MEDIA_TYPE,
+      ngx_http_atls_problem_body(ngx_http_atls_problem_type("media-type"),
+          "Unsupported Media Type", 415,
+          "The media type is application/atls+octet-stream.") },
+
+    /* RFC 9457, section 4.2.1: there is no more to it than the status */
+
+    { NGX_HTTP_ATLS_INTERNAL_ERROR,
+      ngx_http_atls_problem_body("about:blank",
+          "Internal Server Error", 500,
+          "The server failed to serve the session.") },
+
+    { NGX_HTTP_ATLS_PAYLOAD_REFUSED,
+      ngx_http_atls_problem_body(ngx_http_atls_problem_type("payload-refused"),
+          "Payload Refused", 502,
+          "The service did not take the payload.") },
+
+    { NGX_HTTP_ATLS_ZONE_FULL,
+      ngx_http_atls_problem_body(ngx_http_atls_problem_type("zone-full"),
+          "Zone Full", 503,
+          "There is no room for a session now: try again later.") },
+
+    { NGX_HTTP_ATLS_TOO_MANY_HANDSHAKES,
+      ngx_http_atls_problem_body(
+          ngx_http_atls_problem_type("too-many-handshakes"),
+          "Too Many Handshakes", 503,
+          "There are too many handshakes now: try again later.") },
+
+    { NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS,
+      ngx_http_atls_problem_body(
+          ngx_http_atls_problem_type("too-few-connections"),
+          "Too Few Connections", 503,
+          "The server has no connection left now: try again later.") },
+
+    { 0, 0, NULL }
 };
 
 
-static void
-ngx_http_atls_problem_text(ngx_uint_t status, ngx_str_t *text)
+ngx_uint_t
+ngx_http_atls_problem_status(ngx_uint_t problem)
 {
-    ngx_http_atls_problem_t  *problem;
+    return ngx_http_atls_problem_get(problem)->status;
+}
 
-    ngx_str_null(text);
 
-    for (problem = ngx_http_atls_problems; problem->status; problem++) {
+/* The last one, which has no status, for what is no problem. */
 
-        if (problem->status == status) {
-            text->data = (u_char *) problem->body;
-            text->len = ngx_strlen(problem->body);
+static ngx_http_atls_problem_t *
+ngx_http_atls_problem_get(ngx_uint_t problem)
+{
+    ngx_http_atls_problem_t  *p;
+
+    for (p = ngx_http_atls_problems; p->status; p++) {
+        if (p->problem == problem) {
+            break;
         }
     }
+
+    return p;
 }
 
 
 u_char *
-ngx_http_atls_problem_write(ngx_uint_t status, ngx_str_t *cookie, u_char *buf,
+ngx_http_atls_problem_write(ngx_uint_t problem, ngx_str_t *cookie, u_char *buf,
     size_t size)
 {
-    u_char     *p, *last;
-    ngx_str_t   text;
+    u_char                   *p, *last;
+    ngx_http_atls_problem_t  *known;
 
     last = buf + size;
-
-    ngx_http_atls_problem_text(status, &text);
+    known = ngx_http_atls_problem_get(problem);
 
     p = ngx_slprintf(buf, last, "HTTP/1.1 %ui Problem" CRLF
                      "Content-Type: application/problem+json" CRLF
-                     "Content-Length: %uz" CRLF, status, text.len);
+                     "Content-Length: %uz" CRLF,
+                     known->status, ngx_strlen(known->body));
 
     if (cookie) {
         p = ngx_slprintf(p, last, "Set-Cookie: %V" CRLF, cookie);
     }
 
-    if (status == NGX_HTTP_SERVICE_UNAVAILABLE) {
+    if (known->status == NGX_HTTP_SERVICE_UNAVAILABLE) {
         p = ngx_slprintf(p, last, "Retry-After: 1" CRLF);
     }
 
-    return ngx_slprintf(p, last, CRLF "%V", &text);
+    return ngx_slprintf(p, last, CRLF "%s", known->body);
 }
 
 
 ngx_int_t
-ngx_http_atls_problem(ngx_http_request_t *r, ngx_uint_t status)
+ngx_http_atls_problem(ngx_http_request_t *r, ngx_uint_t problem)
 {
-    ngx_int_t     rc;
-    ngx_buf_t    *b;
-    ngx_str_t     value, text;
-    ngx_chain_t   out;
+    ngx_int_t                 rc;
+    ngx_buf_t                *b;
+    ngx_str_t                 value;
+    ngx_chain_t               out;
+    ngx_http_atls_problem_t  *known;
 
-    ngx_http_atls_problem_text(status, &text);
+    known = ngx_http_atls_problem_get(problem);
 
-    if (status == NGX_HTTP_NOT_ALLOWED) {
+    if (known->status == NGX_HTTP_NOT_ALLOWED) {
         ngx_str_set(&value, "POST");
         rc = ngx_http_atls_add_header(r, "Allow", &value);
 
-    } else if (status == NGX_HTTP_SERVICE_UNAVAILABLE) {
+    } else if (known->status == NGX_HTTP_SERVICE_UNAVAILABLE) {
         ngx_str_set(&value, "1");
         rc = ngx_http_atls_add_header(r, "Retry-After", &value);
 
@@ -126,13 +206,13 @@ ngx_http_atls_problem(ngx_http_request_t *r, ngx_uint_t status)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    b->pos = text.data;
-    b->last = b->pos + text.len;
+    b->pos = (u_char *) known->body;
+    b->last = b->pos + ngx_strlen(known->body);
     b->memory = 1;
     b->last_buf = 1;
     b->last_in_chain = 1;
 
-    r->headers_out.status = status;
+    r->headers_out.status = known->status;
     r->headers_out.content_length_n = b->last - b->pos;
     ngx_str_set(&r->headers_out.content_type, "application/problem+json");
     r->headers_out.content_type_len = r->headers_out.content_type.len;

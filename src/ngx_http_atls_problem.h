@@ -12,19 +12,50 @@
 
 
 /*
- * Sends the response of one of the statuses of the protocol (400, 405, 409,
- * 410, 415, 502, 503) with the headers that belong to it.  Returns what
+ * What is returned in the place of a status, each a cause of one.  They are
+ * larger than statuses are.
+ */
+
+typedef enum {
+    NGX_HTTP_ATLS_PROBLEM = 1000,
+
+    NGX_HTTP_ATLS_EMPTY_BODY,                  /* 400 */
+    NGX_HTTP_ATLS_NOT_TLS,
+    NGX_HTTP_ATLS_UNREADABLE_BODY,
+    NGX_HTTP_ATLS_METHOD,                      /* 405 */
+    NGX_HTTP_ATLS_SESSION_BUSY,                /* 409 */
+    NGX_HTTP_ATLS_SESSION_UNKNOWN,             /* 410 */
+    NGX_HTTP_ATLS_SESSION_ELSEWHERE,
+    NGX_HTTP_ATLS_SESSION_REFUSED,
+    NGX_HTTP_ATLS_HANDSHAKE_TIMEOUT,
+    NGX_HTTP_ATLS_SESSION_LOST,
+    NGX_HTTP_ATLS_TOO_LARGE,                   /* 413, without a length */
+    NGX_HTTP_ATLS_MEDIA_TYPE,                  /* 415 */
+    NGX_HTTP_ATLS_INTERNAL_ERROR,              /* 500 */
+    NGX_HTTP_ATLS_PAYLOAD_REFUSED,             /* 502 */
+    NGX_HTTP_ATLS_ZONE_FULL,                   /* 503 */
+    NGX_HTTP_ATLS_TOO_MANY_HANDSHAKES,
+    NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS
+} ngx_http_atls_problem_e;
+
+
+/* The status of a problem; 0 if it is none. */
+
+ngx_uint_t ngx_http_atls_problem_status(ngx_uint_t problem);
+
+/*
+ * Sends the response, with the headers that belong to it.  Returns what
  * ngx_http_finalize_request() wants.
  */
 
-ngx_int_t ngx_http_atls_problem(ngx_http_request_t *r, ngx_uint_t status);
+ngx_int_t ngx_http_atls_problem(ngx_http_request_t *r, ngx_uint_t problem);
 
 /*
  * The whole response, as it goes from worker to worker: its end.  The cookie
  * may be NULL.
  */
 
-u_char *ngx_http_atls_problem_write(ngx_uint_t status, ngx_str_t *cookie,
+u_char *ngx_http_atls_problem_write(ngx_uint_t problem, ngx_str_t *cookie,
     u_char *buf, size_t size);
 
 /* Adds a header to a response. */

@@ -46,6 +46,7 @@ static ngx_msec_t ngx_http_atls_relay_timeout(ngx_http_request_t *r,
     ngx_uint_t half_open);
 static ngx_uint_t ngx_http_atls_relay_stuck(ngx_http_atls_owner_t *owner,
     ngx_msec_t timeout, ngx_log_t *log);
+static ngx_int_t ngx_http_atls_relay_unlimited(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atls_relay_connect(ngx_http_atls_relay_t *relay);
 static ngx_int_t ngx_http_atls_relay_connection(ngx_http_atls_relay_t *relay,
     ngx_socket_t fd);
@@ -186,7 +187,7 @@ ngx_http_atls_relay(ngx_http_request_t *r, ngx_http_atls_owner_t *owner,
 
     relay = ngx_pcalloc(r->pool, sizeof(ngx_http_atls_relay_t));
     if (relay == NULL) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+        return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
     }
 
     relay->request = r;
@@ -196,16 +197,17 @@ ngx_http_atls_relay(ngx_http_request_t *r, ngx_http_atls_owner_t *owner,
 
     cln = ngx_http_cleanup_add(r, 0);
     if (cln == NULL) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+        return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
     }
 
     cln->handler = ngx_http_atls_relay_cleanup;
     cln->data = relay;
 
-    if (ngx_http_atls_relay_connect(relay) != NGX_OK
+    if (ngx_http_atls_relay_unlimited(r) != NGX_OK
+        || ngx_http_atls_relay_connect(relay) != NGX_OK
         || ngx_http_upstream_create(r) != NGX_OK)
     {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+        return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
     }
 
     ngx_http_set_ctx(r, relay, ngx_http_atls_module);
@@ -288,6 +290,37 @@ ngx_http_atls_relay_stuck(ngx_http_atls_owner_t *owner, ngx_msec_t timeout,
                   ngx_http_atls_worker_pid(owner), silence);
 
     return 1;
+}
+
+
+/*
+ * The other worker has the same limit, and can do what is to be done when a
+ * body without a length turns out to be too large.
+ */
+
+static ngx_int_t
+ngx_http_atls_relay_unlimited(ngx_http_request_t *r)
+{
+    void                      **loc_conf;
+    ngx_http_core_loc_conf_t   *clcf;
+
+    loc_conf = ngx_palloc(r->pool, sizeof(void *) * ngx_http_max_module);
+    clcf = ngx_palloc(r->pool, sizeof(ngx_http_core_loc_conf_t));
+
+    if (loc_conf == NULL || clcf == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(loc_conf, r->loc_conf, sizeof(void *) * ngx_http_max_module);
+
+    *clcf = *(ngx_http_core_loc_conf_t *)
+                                   loc_conf[ngx_http_core_module.ctx_index];
+    clcf->client_max_body_size = 0;
+
+    loc_conf[ngx_http_core_module.ctx_index] = clcf;
+    r->loc_conf = loc_conf;
+
+    return NGX_OK;
 }
 
 
@@ -623,7 +656,8 @@ ngx_http_atls_relay_lost(ngx_http_atls_relay_t *relay, u_char *buf,
         return NGX_ERROR;
     }
 
-    return ngx_http_atls_problem_write(NGX_HTTP_ATLS_GONE, &cookie, buf, size)
+    return ngx_http_atls_problem_write(NGX_HTTP_ATLS_SESSION_LOST, &cookie, buf,
+                                       size)
            - buf;
 }
 

@@ -139,8 +139,8 @@ ngx_http_atls_relayed_refuse(ngx_socket_t fd, ngx_log_t *log)
 
     ngx_log_error(NGX_LOG_ERR, log, 0, "atls relayed POST can't be taken");
 
-    p = ngx_http_atls_problem_write(NGX_HTTP_SERVICE_UNAVAILABLE, NULL, buf,
-                                    sizeof(buf));
+    p = ngx_http_atls_problem_write(NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS, NULL,
+                                    buf, sizeof(buf));
 
     if (send(fd, buf, p - buf, 0) == -1) {
         ngx_log_error(NGX_LOG_INFO, log, ngx_socket_errno,

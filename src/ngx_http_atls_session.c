@@ -465,12 +465,15 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
 
     session = ngx_http_atls_table_find(z->table, id);
 
-    if (session == NULL || session->endpoint != alcf->endpoint) {
+    if (session == NULL) {
         rc = NGX_DECLINED;
 
     } else if (ngx_http_atls_session_orphan(session)) {
         ngx_http_atls_table_remove(z->table, session);
         rc = NGX_DECLINED;
+
+    } else if (session->endpoint != alcf->endpoint) {
+        rc = NGX_HTTP_ATLS_SESSION_ELSEWHERE;
 
     } else if (ngx_http_atls_session_is_busy(session)) {
         rc = NGX_BUSY;

@@ -160,8 +160,9 @@ void ngx_http_atls_session_full(ngx_shm_zone_t *zone, const char *what,
 /*
  * Takes a session for a POST.  NGX_OK: *session is the caller's until put or
  * removed.  NGX_BUSY: another POST has it.  NGX_DECLINED: there is none of
- * this id and location, or it has expired.  NGX_ABORT: its handshake is in
- * another worker, *owner; NGX_DONE: its inner request is.
+ * this id, or it has expired.  NGX_HTTP_ATLS_SESSION_ELSEWHERE: it is another
+ * location's.  NGX_ABORT: its handshake is in another worker, *owner; NGX_DONE:
+ * its inner request is.
  */
 
 ngx_int_t ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,

@@ -238,7 +238,7 @@ sub one_at_a_time {
     my $outer = Test::Atls::Outer->new(port => $t->port(0),
                                        uri => '/.well-known/atls');
 
-    for my $bytes ($garbage, '', "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00") {
+    for my $bytes ($garbage, '', "\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00") {
         my $r = $outer->post($bytes, { 'Content-Type' => $media,
                                        Cookie => 'atls=' . $c->cookie() });
 

@@ -21,15 +21,6 @@ use Test::Atls::Slow qw( patience );
 my $type = 'application/atls+octet-stream';
 my $unknown = 'A' x 24;
 
-my %titles = (
-    400 => 'Bad Request',
-    405 => 'Method Not Allowed',
-    409 => 'Conflict',
-    410 => 'Gone',
-    415 => 'Unsupported Media Type',
-    503 => 'Service Unavailable',
-);
-
 my $t = Test::Atls->new();
 
 $t->make_cert('localhost');
@@ -80,7 +71,7 @@ sub answer {
 # Seven tests.
 
 sub is_problem {
-    my ($r, $status, $name) = @_;
+    my ($r, $status, $type, $name) = @_;
 
     is($r && $r->status(), $status, $name) or return fail("$name: no answer");
 
@@ -91,8 +82,8 @@ sub is_problem {
     my $problem = eval { decode_json($r->body()) } || {};
 
     is($problem->{status}, $status, "$name: status in the body");
-    is($problem->{type}, 'about:blank', "$name: type");
-    is($problem->{title}, $titles{$status}, "$name: title");
+    is($problem->{type}, "tag:atls,2026:$type", "$name: type");
+    like($problem->{title}, qr/^[A-Z][A-Za-z ]+$/, "$name: title");
     like($problem->{detail}, qr/^[A-Z].{10,}\.$/, "$name: detail");
 }
 
@@ -122,7 +113,7 @@ for my $method (qw( GET PUT DELETE OPTIONS )) {
     my $r = answer($method, $method eq 'PUT' ? 'body' : '',
                    'Content-Type' => $type);
 
-    is_problem($r, 405, $method);
+    is_problem($r, 405, 'method', $method);
     is($r->header('Allow'), 'POST', "$method: Allow");
     is_kept($method);
 }
@@ -151,7 +142,7 @@ my %types = (
 for my $name (sort keys %types) {
     my $r = answer('POST', 'a body', 'Content-Type' => $types{$name});
 
-    is_problem($r, 415, $name);
+    is_problem($r, 415, 'media-type', $name);
     is_kept($name);
 }
 
@@ -162,6 +153,21 @@ like(http_raw($t->port(0), "PUT /.well-known/atls HTTP/1.1\r\n"
                            . "Transfer-Encoding: chunked\r\n\r\n"
                            . "no chunk\r\n"),
      qr!^HTTP/1.1 400 !, 'PUT, with malformed chunks');
+
+# ours, if it was to be read
+
+{
+    my $r = Test::Atls::Response->new(method => 'POST');
+
+    $r->feed(http_raw($t->port(0), "POST /.well-known/atls HTTP/1.1\r\n"
+                                   . "Host: localhost\r\n"
+                                   . "Content-Type: $type\r\n"
+                                   . "Transfer-Encoding: chunked\r\n\r\n"
+                                   . "no chunk\r\n"
+                                   . "GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+    is_problem($r, 400, 'unreadable-body', 'malformed chunks');
+    is($r->rest(), '', 'malformed chunks: the connection ends');
+}
 
 # 400
 
@@ -180,7 +186,7 @@ substr($bodies{'random bytes'}, 0, 3) = "\xff\xfe\xfd";
 for my $name (sort keys %bodies) {
     my $r = answer('POST', $bodies{$name}, 'Content-Type' => $type);
 
-    is_problem($r, 400, $name);
+    is_problem($r, 400, $name eq 'no body' ? 'empty-body' : 'not-tls', $name);
     is($r->header('Set-Cookie'), undef, "$name: no cookie");
     is_kept($name);
 }
@@ -199,7 +205,7 @@ for my $name (sort keys %flights) {
     my $r = answer('POST', $flights{$name}, 'Content-Type' => $type,
                    Cookie => "atls=$unknown");
 
-    is_problem($r, 410, "unknown session, $name");
+    is_problem($r, 410, 'session-unknown', "unknown session, $name");
     is($r->header('Set-Cookie'),
        'atls=; Path=/.well-known/atls; HttpOnly; Max-Age=0',
        "unknown session, $name: the cookie expires");
@@ -244,7 +250,7 @@ for my $name (sort keys %flights) {
     my $r;
     ok($t->wait_for(sub { ($r = $c->post(''))->status() != 200 }),
        'a POST while another is in progress');
-    is_problem($r, 409, 'while another POST is in progress');
+    is_problem($r, 409, 'session-busy', 'while another POST is in progress');
     is($r->header('Set-Cookie'), undef, 'and the cookie stays');
     ok($c->http_client()->{socket}, 'and the connection is kept');
 
@@ -260,7 +266,7 @@ for my $name (sort keys %flights) {
     is($c->get('/')->status(), 200, 'and the session goes on');
 }
 
-# 413: nginx's own
+# 413: nginx's own, if there is a Content-Length
 
 {
     my $r = answer('POST', 'x' x 10241, 'Content-Type' => $type);
@@ -276,7 +282,8 @@ for my $name (sort keys %flights) {
 
     $r = $chunked->post("\x16\x03\x01\x40\x00\x01" . 'x' x 30000,
                         { 'Content-Type' => $type });
-    is($r && $r->status(), 413, 'too long a chunked body');
+    is_problem($r, 413, 'too-large', 'too long a chunked body');
+    is($r->header('Set-Cookie'), undef, 'no cookie');
 }
 
 {
@@ -335,7 +342,7 @@ $few->run();
     push @cookies, $c->cookie();
     my $r = $c->post($hello, cookie => '');
 
-    is_problem($r, 503, 'a third one');
+    is_problem($r, 503, 'too-many-handshakes', 'a third one');
     like($r->header('Retry-After'), qr/^[1-9]\d*$/, 'Retry-After');
     is($r->header('Set-Cookie'), undef, 'no cookie');
 
@@ -406,7 +413,7 @@ $small->run();
     }
 
     cmp_ok(scalar @held, '>', 5, 'sessions in use');
-    is_problem($r, 503, 'a zone full of them');
+    is_problem($r, 503, 'zone-full', 'a zone full of them');
     like($r->header('Retry-After'), qr/^[1-9]\d*$/, 'Retry-After');
 
     @held = ();

@@ -1,0 +1,282 @@
+#!/usr/bin/perl
+
+# What is looked at first; and which answers leave the records of a POST alone,
+# so that the same ones can be sent again: whatever the session is in the middle
+# of, by a relay or not, and whether the client waits for "100 Continue" or not.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Slow qw( patience );
+
+my $TYPE = 'application/atls+octet-stream';
+my $UNKNOWN = 'A' x 24;
+my $ROUNDS = 3;         # as many as find another worker, some of them
+
+my $t = Test::Atls->new(workers => 3);
+
+$t->make_cert('localhost', type => 'ec');
+$t->write_file('passwords', "user:{PLAIN}secret\n");
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location = /atls {
+            atls on;
+            client_max_body_size 10k;
+            add_header X-Upstream $upstream_addr always;
+        }
+
+        location = /other {
+            atls on;
+        }
+
+        location = /closed {
+            atls on;
+            client_max_body_size 10k;
+            auth_basic closed;
+            auth_basic_user_file %%TESTDIR%%/passwords;
+        }
+
+        location / {
+            return 200 "inner\n";
+        }
+    }
+}
+EOC
+
+# the records, and how they are sent in vain; the status
+
+my %VAIN = (
+    'another method' => [ 405, method => 'PUT' ],
+    'another media type' => [ 415, type => 'text/plain' ],
+    'too much' => [ 413, more => 'x' x 10240 ],
+    "another endpoint" => [ 410, uri => '/other' ],
+    'another POST' => [ 409, busy => 1 ],
+    'another POST, relayed or not' => [ 409, busy => 1, begun => 1 ],
+);
+
+# of two things that are wrong, which is said
+
+my @ORDER = (
+    [ 'length, method, type'    => 413, method => 'PUT', type => 'text/plain',
+                                   body => 'x' x 10241 ],
+    [ 'length, access'          => 413, uri => '/closed', body => 'x' x 10241 ],
+    [ 'access, method'          => 401, uri => '/closed', method => 'PUT' ],
+    [ 'method, type, cookie'    => 405, method => 'PUT', type => 'text/plain',
+                                   cookie => $UNKNOWN ],
+    [ 'type, cookie'            => 415, type => 'text/plain',
+                                   cookie => $UNKNOWN ],
+    [ 'type, body'              => 415, type => 'text/plain',
+                                   body => "no TLS\r\n" ],
+    [ 'cookie, body'            => 410, cookie => $UNKNOWN,
+                                   body => "no TLS\r\n" ],
+    [ 'body'                    => 400, body => "no TLS\r\n" ],
+);
+
+my %SESSIONS = (
+    'half-open' => \&half_open,
+    'idle' => \&idle,
+    'in a request' => \&resident,
+);
+
+$t->plan(2 * $ROUNDS * 2 * (keys %VAIN) * keys(%SESSIONS) + 2 * @ORDER
+         + 1)->run();
+
+my $relayed = 0;
+
+for my $expect (0, 1) {
+    order($expect, @$_) for @ORDER;
+
+    for my $session (sort keys %SESSIONS) {
+        for my $vain (sort keys %VAIN) {
+            again($expect, $session, $vain) for 1 .. $ROUNDS;
+        }
+    }
+}
+
+cmp_ok($relayed, '>', 0, 'some of them were relayed');
+
+
+# Sends a request and returns the answer; the connection stays, if wanted.
+
+sub request {
+    my (%args) = @_;
+
+    my $s = http_connect($t->port(0));
+    my $body = $args{body};
+    my $wait = $args{expect} && $body ne '';
+
+    send_all($s, join "\r\n",
+        ($args{method} || 'POST') . ' ' . ($args{uri} || '/atls')
+        . ' HTTP/1.1', 'Host: localhost',
+        'Content-Type: ' . ($args{type} || $TYPE),
+        $args{cookie} ? "Cookie: atls=$args{cookie}" : 'X: y',
+        $wait ? 'Expect: 100-continue' : 'X: y',
+        'Content-Length: ' . length $body, '', $wait ? '' : $body);
+
+    return answer($s, $wait ? $body : '');
+}
+
+
+sub answer {
+    my ($s, $body) = @_;
+
+    my $got = '';
+    my $r = Test::Atls::Response->new(method => 'POST');
+
+    while (!$r->done() && readable($s, patience())
+           && $s->sysread($got, 65536, length $got))
+    {
+        if ($body ne '' && $got =~ s!^HTTP/1.1 100 [^\r]*\r\n\r\n!!) {
+            send_all($s, $body);
+            $body = '';
+        }
+
+        next if $got eq '';
+        $r->feed($got);
+        $got = '';
+    }
+
+    return $r;
+}
+
+
+sub order {
+    my ($expect, $name, $status, %args) = @_;
+
+    my $r = request(body => 'a body', expect => $expect, %args);
+
+    is($r->status(), $status, "$name, expect:$expect");
+}
+
+
+sub client {
+    return Test::Atls::Client->new(port => $t->port(0), uri => '/atls',
+                                   keepalive => 0, @_);
+}
+
+
+# Sessions, and the bytes that they go on with.
+
+sub half_open {
+    my $c = client();
+
+    $c->handshake_step();
+    $c->exchange($c->tls_out());
+    $c->handshake_step();
+    $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+
+    return ($c, $c->tls_out());
+}
+
+
+sub idle {
+    my $c = client();
+
+    $c->handshake() or die $c->error() . "\n";
+    $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+
+    return ($c, $c->tls_out());
+}
+
+
+sub resident {
+    my $c = client();
+
+    $c->handshake() or die $c->error() . "\n";
+    $c->request("GET / HTTP/1.1\r\n");
+    $c->write_plain("Host: localhost\r\n\r\n");
+
+    return ($c, $c->tls_out());
+}
+
+
+# Two tests: the POST is refused, and then served.
+
+sub again {
+    my ($expect, $session, $vain) = @_;
+
+    my ($c, $bytes) = $SESSIONS{$session}->();
+    my ($status, %args) = @{$VAIN{$vain}};
+    my $name = "$session, $vain, expect:$expect";
+    my $cookie = $c->cookie();
+    my $other = $args{busy} ? hold($c, $args{begun}) : undef;
+
+    my $r = request(%args, body => $bytes . ($args{more} || ''),
+                    expect => $expect, cookie => $cookie);
+
+    is($r->status() . ' ' . ($r->header('Set-Cookie') || ''), "$status ",
+       "$name: in vain");
+
+    give_back($c, $other) if $other;
+
+    $r = request(body => $bytes, expect => $expect, cookie => $cookie);
+    $relayed++ if $r->header('X-Upstream');
+    $c->tls_in($r->body());
+
+    my ($inner) = parse_responses($c->read_plain());
+
+    is($r->status() == 200 && $inner ? $inner->body() : $r->status(),
+       "inner\n", "$name: and again");
+}
+
+
+# A POST of the session that has begun and of which nothing has come, or next to
+# nothing.
+
+sub hold {
+    my ($c, $begun) = @_;
+
+    my $head = join "\r\n", 'POST /atls HTTP/1.1', 'Host: localhost',
+                    "Content-Type: $TYPE", 'Cookie: atls=' . $c->cookie(),
+                    'Content-Length: 100', '', $begun ? "\x16" : '';
+    my $s;
+
+    # the one that looks whether it is there may have come between
+
+    $t->wait_for(sub {
+        $s = undef if $s && readable($s, 0);
+
+        if (!$s) {
+            $s = http_connect($t->port(0));
+            send_all($s, $head);
+        }
+
+        return request(body => '', cookie => $c->cookie())->status() == 409
+               && !readable($s, 0);
+    }) or die "the session is not busy\n";
+
+    return $s;
+}
+
+
+sub give_back {
+    my ($c, $s) = @_;
+
+    close $s;
+
+    $t->wait_for(sub {
+        request(body => '', cookie => $c->cookie())->status() != 409
+    }) or die "the session is busy\n";
+}

@@ -1,0 +1,453 @@
+#!/usr/bin/perl
+
+# A ClientHello that comes with the cookie of a session which is still there,
+# of a client that has lost it, or of somebody on the path who has the cookie
+# and no keys: it begins a session of its own, and does the other one no harm,
+# whatever that one is in the middle of.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Response;
+use Test::Atls::Slow qw( patience );
+
+my $TYPE = 'application/atls+octet-stream';
+my $GET = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+# so that handshakes, and what is in the middle of a request, are elsewhere
+
+my $t = Test::Atls->new(workers => 3);
+
+$t->make_cert('localhost', type => 'ec');
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+    atls_ecdh_curve prime256v1;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location = /atls {
+            atls on;
+        }
+
+        location = /other {
+            atls on;
+        }
+
+        location = /short {
+            atls on;
+            atls_session_timeout 1s;
+        }
+
+        location / {
+            return 200 "inner\n";
+        }
+    }
+}
+EOC
+
+# name => what brings a session there, and how it goes on
+
+my @STATES = (
+    [ 'half-open' => \&half_open, \&handshakes ],
+    [ 'half-open, in a record' => \&half_open_in_record, \&rest ],
+    [ 'half-open, busy' => \&busy_half_open, \&busy_ends ],
+    [ 'idle' => \&idle, \&requests ],
+    [ 'idle, in a record' => \&idle_in_record, \&rest ],
+    [ 'idle, a byte of a record' => \&idle_byte, \&rest ],
+    [ 'in a request' => \&resident, \&rest_of_request ],
+    [ 'in a record and a request' => \&resident_in_record, \&rest ],
+    [ 'busy' => \&busy, \&busy_ends ],
+    [ 'busy, in a request' => \&busy_resident, \&busy_ends ],
+    [ "another endpoint's" => \&of_another, \&requests ],
+);
+
+my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
+my $ROUNDS = 3;         # as many as find another worker, some of them
+
+$t->plan(2 * $ROUNDS * @STATES * 5 + 2 * 3 + 2 * 5 + 5 + 4)->run();
+
+my $protocol;
+
+for (@PROTOCOLS) {
+    $protocol = $_;
+
+    for (1 .. $ROUNDS) {
+        state(@$_) for @STATES;
+    }
+
+    unfinished();
+    expired();
+}
+
+retried();
+quitting();
+
+
+sub client {
+    my (%args) = @_;
+
+    return Test::Atls::Client->new(port => $t->port(0), uri => '/atls',
+                                   groups => 'P-256', keepalive => 0,
+                                   $protocol ? (protocol => $protocol) : (),
+                                   %args);
+}
+
+
+sub established {
+    my $c = client(@_);
+
+    $c->handshake() or die $c->error() . "\n";
+
+    return $c;
+}
+
+
+# Somebody else with the cookie: five tests.
+
+sub state {
+    my ($name, $begin, $go_on) = @_;
+
+    my $c = $begin->();
+    my $cookie = $c->cookie();
+    my $other = client();
+
+    $name = "$protocol, $name";
+
+    $other->cookie($cookie);
+    $other->handshake_step();
+
+    my $r = $other->exchange($other->tls_out());
+
+    ok($r, "$name: a ClientHello") or diag($other->error());
+    like(join(' ', $r ? $r->header('Set-Cookie') : ()),
+         qr/^atls=(?!\Q$cookie\E)[\w-]{22,};(?!.*Max-Age)/,
+         "$name: another session");
+    ok($other->handshake(), "$name: its handshake") or diag($other->error());
+    is(body($other->get('/')), "inner\n", "$name: its request");
+
+    is($go_on->($c), "inner\n", "$name: the first session goes on");
+}
+
+
+sub body {
+    my ($r) = @_;
+
+    return $r ? $r->body() : 'nothing';
+}
+
+
+# states, and how a session goes on in them: what it is answered
+
+
+sub half_open {
+    my $c = client();
+
+    $c->handshake_step();
+    $c->exchange($c->tls_out());
+
+    return $c;
+}
+
+
+sub handshakes {
+    my ($c) = @_;
+
+    $c->handshake() or return $c->error();
+
+    return body($c->get('/'));
+}
+
+
+# The second flight, with a request, of which a part is sent.
+
+sub half_open_in_record {
+    my $c = half_open();
+
+    $c->handshake_step();
+    $c->{rest} = $c->tls_out();
+    $c->exchange(substr $c->{rest}, 0, 20, '');
+    $c->{get} = 1;
+
+    return $c;
+}
+
+
+sub idle { established() }
+
+
+sub requests {
+    my ($c) = @_;
+
+    return body($c->get('/'));
+}
+
+
+sub idle_in_record {
+    my $c = established();
+
+    $c->write_plain($GET);
+    $c->{rest} = $c->tls_out();
+    $c->exchange(substr $c->{rest}, 0, 20, '');
+
+    return $c;
+}
+
+
+sub idle_byte {
+    my $c = established();
+
+    $c->write_plain($GET);
+    $c->{rest} = $c->tls_out();
+    $c->exchange(substr $c->{rest}, 0, 1, '');
+
+    return $c;
+}
+
+
+sub rest {
+    my ($c) = @_;
+
+    $c->exchange(delete $c->{rest});
+
+    if ($c->{get}) {
+        $c->handshake_step();
+        return body($c->get('/'));
+    }
+
+    return answer($c);
+}
+
+
+sub answer {
+    my ($c) = @_;
+
+    my ($r) = Test::Atls::Response::parse_responses($c->read_plain());
+
+    return body($r);
+}
+
+
+sub resident {
+    my $c = established();
+
+    $c->request(substr $GET, 0, 20);
+
+    return $c;
+}
+
+
+sub rest_of_request {
+    my ($c) = @_;
+
+    $c->write_plain(substr $GET, 20);
+    $c->exchange($c->tls_out());
+
+    return answer($c);
+}
+
+
+sub resident_in_record {
+    my $c = resident();
+
+    $c->write_plain(substr $GET, 20);
+    $c->{rest} = $c->tls_out();
+    $c->exchange(substr $c->{rest}, 0, 20, '');
+
+    return $c;
+}
+
+
+# A POST that is begun, of whose bytes some are there.
+
+sub begin_post {
+    my ($c, $bytes) = @_;
+
+    my $begin = join "\r\n", 'POST /atls HTTP/1.1', 'Host: localhost',
+                     "Content-Type: $TYPE", 'Cookie: atls=' . $c->cookie(),
+                     'Content-Length: ' . length $bytes, '',
+                     substr $bytes, 0, 20;
+    my $s;
+
+    # the one that looks whether it is there may have come between
+
+    $t->wait_for(sub {
+        $s = undef if $s && readable($s, 0);
+
+        if (!$s) {
+            $s = http_connect($t->port(0));
+            send_all($s, $begin);
+        }
+
+        my $r = client()->post('', cookie => 'atls=' . $c->cookie());
+
+        return $r && $r->status() == 409 && !readable($s, 0);
+    }) or die "the session is not busy\n";
+
+    $c->{socket} = $s;
+    $c->{rest} = substr $bytes, 20;
+
+    return $c;
+}
+
+
+sub busy {
+    my $c = established();
+
+    $c->write_plain($GET);
+
+    return begin_post($c, $c->tls_out());
+}
+
+
+sub busy_resident {
+    my $c = resident();
+
+    $c->write_plain(substr $GET, 20);
+
+    return begin_post($c, $c->tls_out());
+}
+
+
+sub busy_half_open {
+    my $c = half_open();
+
+    $c->handshake_step();
+    $c->{get} = 1;
+
+    return begin_post($c, $c->tls_out());
+}
+
+
+sub busy_ends {
+    my ($c) = @_;
+
+    my $s = delete $c->{socket};
+    my $r = Test::Atls::Response->new(method => 'POST');
+
+    send_all($s, delete $c->{rest});
+
+    while (!$r->done() && readable($s, patience())
+           && $s->sysread(my $buf, 65536))
+    {
+        $r->feed($buf);
+    }
+
+    return $r->status() . $r->body() if $r->status() != 200;
+
+    $c->tls_in($r->body());
+
+    if ($c->{get}) {
+        $c->handshake_step();
+        return body($c->get('/'));
+    }
+
+    return answer($c);
+}
+
+
+sub of_another { established(uri => '/other') }
+
+
+# a ClientHello that is not there yet is the session's
+
+sub unfinished {
+    my $c = client();
+
+    $c->handshake_step();
+
+    my $hello = $c->tls_out();
+
+    ok($c->exchange(substr $hello, 0, 100), "$protocol: a part of one");
+
+    my $cookie = $c->cookie();
+
+    ok($c->exchange(substr $hello, 100), "$protocol: the rest");
+    is($c->cookie() . handshakes($c), "${cookie}inner\n",
+       "$protocol: are one session");
+}
+
+
+sub expired {
+    my $c = established(uri => '/short');
+    my $cookie = $c->cookie();
+
+    ok($t->wait_for(sub {
+           client(uri => '/short')->post('', cookie => "atls=$cookie")
+                                  ->status() == 410
+       }), "$protocol: a session expires");
+
+    my $other = client(uri => '/short');
+
+    $other->cookie($cookie);
+    ok($other->handshake(), "$protocol, expired: a ClientHello")
+        or diag($other->error());
+    isnt($other->cookie(), $cookie, "$protocol, expired: another session");
+    is(requests($other), "inner\n", "$protocol, expired: its request");
+    is($c->post('')->status(), 410, "$protocol, expired: it is no more");
+}
+
+
+# The second ClientHello, after a HelloRetryRequest, is the session's.
+
+sub retried {
+    undef $protocol;
+
+    my $c = client(groups => 'X25519:P-256', protocol => 'TLSv1.3');
+
+    $c->handshake_step();
+
+    my $r = $c->exchange($c->tls_out());
+    my $cookie = $c->cookie();
+
+    like($r->body(), qr/\A\x16\x03\x03..\x02...\x03\x03\xcf\x21\xad\x74/s,
+         'HelloRetryRequest');
+
+    ok(!$c->handshake_step(), 'not finished');
+    my $hello = $c->tls_out();
+    like($hello, qr/\x16\x03\x03..\x01/s, 'another ClientHello');
+
+    $c->exchange($hello, split => 50);
+    is($c->cookie(), $cookie, 'is the same session');
+    is(handshakes($c), "inner\n", 'which goes on');
+}
+
+
+# A worker that is told to quit, and keeps what is in the middle of a request,
+# begins nothing new: else it could be kept for ever.
+
+sub quitting {
+    my $c = resident();
+    my $cookie = $c->cookie();
+
+    $t->reload() or die "reload refused\n";
+
+    my $other = client();
+
+    $other->cookie($cookie);
+    $other->handshake_step();
+
+    my $r = $other->post($other->tls_out());
+
+    is($r && $r->status(), 410, 'a worker that quits begins no session');
+    is($other->cookie(), undef, 'and the cookie does not lead there any more');
+    ok(client()->handshake(), 'without the cookie there is one');
+    is(rest_of_request($c), "inner\n", 'what was there goes on');
+}
