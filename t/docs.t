@@ -62,6 +62,7 @@ early_data();
 directives();
 variables();
 https();
+problems();
 flights();
 links();
 client_commands();
@@ -628,6 +629,30 @@ sub sections {
 
     return map { /\A### (\S+)\n(.*)\z/s ? ($1 => $2) : () }
            split /^(?=#+ )/m, slurp("$root/docs/$file");
+}
+
+
+# The types of problem documents: "STATUS NAME".
+
+sub problems {
+    my %sections = map { /\A#+ ([^\n]*)\n(.*)\z/s ? ($1 => $2) : () }
+                   split /^(?=#+ )/m, slurp("$root/docs/protocol.md");
+    my @said;
+
+    for ($sections{'Problem documents'} =~ /^\| `(\d+`.*) \|$/mg) {
+        my ($status, @names) = /(\w[\w-]*)(?=`)/g;
+        push @said, map { "$status $_" } @names;
+    }
+
+    my @made = slurp("$root/src/ngx_http_atls_problem.c")
+               =~ /problem_type\("([\w-]+)"\),\s+"[^"]+", (\d+),/g;
+    my @pairs;
+
+    push @pairs, join ' ', reverse splice @made, 0, 2 while @made;
+
+    cmp_ok(scalar @pairs, '>', 10, 'types of problems');
+    is(join("\n", sort @said), join("\n", sort @pairs),
+       'protocol.md: types of problems');
 }
 
 

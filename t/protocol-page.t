@@ -385,6 +385,8 @@ sub alpn {
 
     ok(!$c->handshake(), 'ALPN: none of them');
     is(($c->alerts())[0], 120, 'no_application_protocol');
+    is($c->last_response()->header('Set-Cookie'), undef,
+       'a first POST that fails has no Set-Cookie');
 }
 
 
