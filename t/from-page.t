@@ -1,0 +1,188 @@
+#!/usr/bin/perl
+
+# A client that was written from docs/protocol.md alone, interop/from_page.py,
+# against the module: the page is enough to write one.  The checks are those of
+# interop/from_page_cases.py.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Backend;
+use Test::Atls::Slow qw( patience );
+
+# nobody's proxies
+
+delete $ENV{$_} for grep { /_proxy$/i } keys %ENV;
+
+my @ca = (is_ca => 1, ext => [ 'keyUsage=critical,keyCertSign,cRLSign' ]);
+
+my $t = Test::Atls->new();
+my $busy = Test::Atls->new(workers => 1);
+
+$t->make_cert('ca', @ca);
+$t->make_cert('service', ca => 'ca', subject => '/CN=service',
+              san => 'DNS:localhost');
+
+server($t, <<'EOC');
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+        listen 127.0.0.1:%%PORT_2%% ssl;
+        server_name localhost;
+
+        ssl_certificate service.crt;
+        ssl_certificate_key service.key;
+
+        client_max_body_size 100k;
+
+        location = /.well-known/atls {
+            atls on;
+        }
+
+        location = /other {
+            atls on;
+        }
+
+        # Python offers a share of another group
+
+        location = /p384 {
+            atls on;
+            atls_ecdh_curve secp384r1;
+        }
+
+        location = /short {
+            atls on;
+            atls_session_timeout 1s;
+        }
+
+        location = /hurry {
+            atls on;
+            atls_handshake_timeout 1s;
+        }
+
+        location = /verified {
+            atls on;
+            atls_verify_client on;
+            atls_client_certificate ca.crt;
+        }
+
+        location = /raw {
+            atls on;
+            atls_payload raw;
+            proxy_pass http://127.0.0.1:%%PORT_1%%/body;
+        }
+
+        location = /refused {
+            atls on;
+            atls_payload raw;
+            return 500;
+        }
+
+        location = /forbidden {
+            atls on;
+            deny all;
+        }
+
+        location = / {
+            return 200 "hello\n";
+        }
+
+        location = /last {
+            keepalive_timeout 0;
+            return 200 "last\n";
+        }
+
+        location = /limited {
+            client_max_body_size 1k;
+            proxy_pass http://127.0.0.1:%%PORT_1%%;
+        }
+
+        location /early/ {
+            client_max_body_size 1m;
+            proxy_pass http://127.0.0.1:%%PORT_1%%;
+            proxy_request_buffering off;
+            proxy_http_version 1.1;
+        }
+
+        location /service/ {
+            client_max_body_size 1m;
+            proxy_pass http://127.0.0.1:%%PORT_1%%/;
+            proxy_http_version 1.1;
+        }
+    }
+EOC
+
+server($busy, <<'EOC');
+
+    atls_max_handshakes 1;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+        server_name localhost;
+
+        location = /.well-known/atls {
+            atls on;
+        }
+
+        location = / {
+            return 200 "hello\n";
+        }
+    }
+EOC
+
+Test::Atls::Backend->start($t, $t->port(1));
+
+cases();
+
+$busy->finish();
+$t->done_testing();
+
+
+sub server {
+    my ($self, $servers) = @_;
+
+    my $certs = $t->dir();
+
+    $self->write_conf(<<"EOC");
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate $certs/service.crt;
+    atls_certificate_key $certs/service.key;
+$servers}
+EOC
+
+    $self->run();
+}
+
+
+# A line of the program's output is a check.
+
+sub cases {
+    my @command = ('timeout', 20 * patience(), 'python3',
+                   "$FindBin::Bin/interop/from_page_cases.py", $t->port(0),
+                   $busy->port(0), $t->port(2), $t->path('ca.crt'), patience());
+
+    local $ENV{PYTHONDONTWRITEBYTECODE} = 1;
+
+    open my $fh, '-|', @command or die "python3: $!\n";
+
+    while (<$fh>) {
+        chomp;
+        my ($not, $name) = /^(not )?ok (.*?)\s*$/ or next;
+        ok(!$not, $name);
+    }
+
+    close $fh;
+    is($?, 0, 'all cases were run');
+}
