@@ -89,14 +89,19 @@ class Outer:
         self.jar = {}
         self.statuses = []          # of all responses
         self.connection = None
+        self.sender = None          # a thread that sends a long body
+
+    def reusable(self):
+        """Is the connection still there, with nothing left to send?  What can
+        be read before a POST is the connection's end."""
+        sock = self.connection and self.connection.sock
+        sending = self.sender and self.sender.is_alive()
+        return (sock and not sending and not self.fresh
+                and not select.select([sock], [], [], 0)[0])
 
     def connect(self):
-        """Any connection will do, also one that is still there."""
-        old = self.connection
-        if old and old.sock and not self.fresh:
-            # what can be read before a POST is the end of the connection
-            if not select.select([old.sock], [], [], 0)[0]:
-                return old
+        if self.reusable():
+            return self.connection
         self.drop()
         where = self.url.hostname, self.url.port
         if self.url.scheme == "https":
@@ -139,8 +144,7 @@ class Outer:
         self.statuses.append(response.status)
         return response
 
-    @staticmethod
-    def send(sock, body):
+    def send(self, sock, body):
         """While a long body is sent, the response is read (§Both ways)."""
 
         def send():
@@ -150,7 +154,8 @@ class Outer:
                 pass                # the response says what it means
 
         if len(body) > SMALL_POST:
-            threading.Thread(target=send, daemon=True).start()
+            self.sender = threading.Thread(target=send, daemon=True)
+            self.sender.start()
         else:
             sock.sendall(body)
 
