@@ -51,10 +51,10 @@ $t->plan(4)->run();
 my $c = Test::Atls::Client->new(port => $t->port(0));
 
 $c->handshake() && $c->get('/') or die $c->error() . "\n";
-$c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\nX: " . 'x' x 15_000);
+$c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\nX: " . 'x' x 16_300);
 
 my $record = $c->tls_out();
-my $r = $c->post(substr $record, 0, 12_000);
+my $r = $c->post(substr $record, 0, 16_000);
 
 is($r && $r->status(), 503, 'there is no room');
 like($r && $r->header('Set-Cookie') || '', qr/Max-Age=0/, 'the session ends');
