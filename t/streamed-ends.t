@@ -1,0 +1,168 @@
+#!/usr/bin/perl
+
+# A response that has begun before the session ends can't expire the cookie.
+# Whatever ends the session, TLS says so in it, and the next POST is answered
+# 410, by which the cookie expires.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Backend;
+use Test::Atls::Client;
+use Test::Atls::Forge;
+
+my $SLOW = '/slow?n=3&delay=0.2';
+
+my $t = Test::Atls->new(workers => 2);
+
+$t->make_cert('localhost', type => 'ec');
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events { }
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate %%TESTDIR%%/localhost.crt;
+    atls_certificate_key %%TESTDIR%%/localhost.key;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        client_max_body_size 1k;
+
+        location = /atls {
+            atls on;
+            client_max_body_size 100k;
+        }
+
+        location = /short {
+            atls on;
+            atls_session_lifetime 2s;
+        }
+
+        location / {
+            proxy_pass http://127.0.0.1:%%PORT_1%%;
+            proxy_http_version 1.1;
+            proxy_buffering off;
+        }
+
+        location /last/ {
+            keepalive_requests 1;
+            proxy_pass http://127.0.0.1:%%PORT_1%%/;
+            proxy_http_version 1.1;
+            proxy_buffering off;
+        }
+
+        location /silent/ {
+            proxy_read_timeout 1s;
+            proxy_pass http://127.0.0.1:%%PORT_1%%/;
+            proxy_http_version 1.1;
+            proxy_buffering off;
+        }
+    }
+}
+EOC
+
+# name => what is asked for, what the response says in TLS
+
+my %ENDS = (
+    'close_notify' => [ get($SLOW), 'close_notify',
+                        behind => sub { $_[0]->tls_shutdown() } ],
+    'a forged record' => [ get($SLOW), 20,
+                           bytes => "\x17\3\3\0\x30" . 'x' x 48 ],
+    'a header that is none' => [ get($SLOW), 10,
+                                 bytes => "\x14\3\3\0\x20" . 'x' x 32 ],
+    'Connection: close' => [ get($SLOW, 'Connection: close'),
+                             'close_notify' ],
+    'HTTP/1.0' => [ "GET $SLOW HTTP/1.0\r\nHost: localhost\r\n\r\n",
+                    'close_notify' ],
+    'the last request' => [ get("/last$SLOW"), 'close_notify' ],
+    'no request' => [ get($SLOW) . "no request\r\n\r\n", 'close_notify' ],
+    'a request that is too large'
+        => [ get($SLOW) . "PUT /x HTTP/1.1\r\nHost: localhost\r\n"
+             . "Content-Length: 5000\r\n\r\n" . 'x' x 5000, 'close_notify' ],
+    'a response that is cut' => [ get($SLOW) . get('/die'), 'close_notify' ],
+    'a service that is silent'
+        => [ get('/silent/slow?n=2&delay=5'), 'close_notify' ],
+    'the lifetime' => [ get('/slow?n=8&delay=0.5'), 'close_notify',
+                        uri => '/short' ],
+);
+
+my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
+
+$t->plan((@PROTOCOLS * keys(%ENDS) + 1) * 7)->run();
+
+Test::Atls::Backend->start($t, $t->port(1));
+
+for my $protocol (@PROTOCOLS) {
+    ends("$protocol, $_", $protocol, @{$ENDS{$_}}) for sort keys %ENDS;
+}
+
+ends('a fatal alert', 'TLSv1.3', get($SLOW), 'nothing',
+     forge => Test::Atls::Forge->new());
+
+
+sub get {
+    my ($uri, @headers) = @_;
+
+    return join "\r\n", "GET $uri HTTP/1.1", 'Host: localhost', @headers, '',
+                        '';
+}
+
+
+# Seven tests.
+
+sub ends {
+    my ($name, $protocol, $plain, $said, %args) = @_;
+
+    my $forge = $args{forge};
+    my $c = Test::Atls::Client->new(port => $t->port(0), protocol => $protocol,
+                                    uri => $args{uri} || '/atls',
+                                    keepalive => 0,
+                                    $forge ? $forge->client_args() : ());
+
+    $c->handshake() or die $c->error() . "\n";
+
+    my $cookie = $c->cookie();
+
+    if ($forge) {
+        $args{bytes} = $forge->record(23, $plain)
+                       . $forge->record(21, "\2\x50");
+
+    } else {
+        $c->write_plain($plain);
+        $args{behind}->($c) if $args{behind};
+    }
+
+    my $r = $c->post($c->tls_out() . ($args{bytes} || ''));
+    my $got = '';
+
+    is($r && $r->status(), 200, "$name: the response");
+    is($r->header('Content-Length'), undef, "$name: begins early");
+    is($r->header('Set-Cookie'), undef, "$name: and expires no cookie");
+
+    $c->tls_in($r->body());
+    $got .= $c->read_plain();
+    like($got, qr/line 1/, "$name: has what was asked for");
+
+    is(join(' ', $c->alerts()) || ($c->closed() ? 'close_notify' : 'nothing'),
+       $said, "$name: what TLS says");
+
+    # the answer to close_notify comes too late
+
+    $c->tls_shutdown() if $c->closed();
+    $r = $c->post($c->tls_out() || '', cookie => "atls=$cookie");
+
+    is($r->status(), 410, "$name: the next POST");
+    like($r->header('Set-Cookie'), qr/^atls=;.*Max-Age=0/,
+         "$name: expires the cookie");
+}
