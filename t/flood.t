@@ -656,6 +656,6 @@ sub found {
     my $memory = shared_memory($pid);
 
     return scalar grep { index($memory, $_) >= 0 }
-                  map { (decode_base64url($_->{cookies}{atls}),
+                  map { (substr(decode_base64url($_->{cookies}{atls}), 0, 16),
                          ${$_->{secret}}) } @clients;
 }
