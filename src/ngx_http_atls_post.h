@@ -48,7 +48,7 @@ struct ngx_http_atls_post_s {
                                                   had been told to quit */
     unsigned                    leaving:1;     /* post->leave is set */
     unsigned                    cookie:1;      /* the client sent one */
-    unsigned                    busy:1;        /* another POST has the session */
+    unsigned                    busy:1;        /* the session has a POST */
     unsigned                    elsewhere:1;   /* it is another endpoint's */
     unsigned                    fresh:1;       /* the session is new */
     unsigned                    pending:1;     /* the body has the session's */

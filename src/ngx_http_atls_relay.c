@@ -554,8 +554,8 @@ ngx_http_atls_relay_free_peer(ngx_peer_connection_t *pc, void *data,
 /*
  * The end of a worker closes its end of the connection, if that has reached it:
  * what is sent to one that has just ended stays in its mailbox until there is a
- * new process in its slot, which may be never.  One that is stuck closes nothing
- * at all.
+ * new process in its slot, which may be never.  One that is stuck closes
+ * nothing at all.
  */
 
 static void

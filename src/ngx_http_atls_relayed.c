@@ -365,8 +365,8 @@ ngx_http_atls_relayed_serve(ngx_http_request_t *r)
 
 /*
  * If this process was stuck, the client has been told that its session is gone.
- * What is left in the socket is all that there is of the POST, and was not asked
- * for any more.
+ * What is left in the socket is all that there is of the POST, and nobody waits
+ * for it any more.
  */
 
 static ngx_uint_t

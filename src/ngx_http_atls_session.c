@@ -76,7 +76,7 @@ ngx_http_atls_session_init_zone(ngx_shm_zone_t *zone, void *data)
     z = zone->data;
     z->zone = zone;
 
-    /* any worker process has all of it: its core dump is not to have the keys */
+    /* any worker process has it all: its core dump is not to have the keys */
 
     if (ngx_http_atls_no_dump(zone->shm.addr, zone->shm.size) == -1) {
         ngx_log_error(NGX_LOG_NOTICE, zone->shm.log, ngx_errno,
