@@ -72,6 +72,12 @@ ngx_http_atls_worker_zone(ngx_conf_t *cf)
         return NULL;
     }
 
+    if (zone->init) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "zone \"%V\" can't be used for sessions", &name);
+        return NULL;
+    }
+
     zone->init = ngx_http_atls_worker_init_zone;
 
     return zone;

@@ -169,6 +169,18 @@ bad("a zone of another module's", qr/zone "shared"/,
     $cert . 'atls_zone shared:1m; '
           . 'limit_req_zone $remote_addr zone=shared:1m rate=1r/s;');
 
+# the module's own zone has a name and a size, too
+
+{
+    my $own = 'atls_zone atls_workers';
+    my ($size) = $t->config_error(conf("$cert$own:1m;", '', ''))
+                 =~ /the size (\d+) of shared memory zone "atls_workers"/;
+
+    bad("the module's own zone",
+        qr/zone "atls_workers" can't be used for sessions in \S+:\d+$/m,
+        "$cert$own:" . ($size // '1m') . ';');
+}
+
 # a zone after the servers that use it
 
 is($t->config_error(<<"EOC"), '', 'atls_zone after the servers');
