@@ -123,15 +123,9 @@ ngx_http_atls_ticket_init_zone(ngx_slab_pool_t *shpool, size_t size)
 }
 
 
-/* Without worker processes, a reload comes here again. */
-
 ngx_int_t
 ngx_http_atls_ticket_init_worker(ngx_log_t *log)
 {
-    if (ngx_http_atls_ticket_keys) {
-        return NGX_OK;
-    }
-
     ngx_http_atls_ticket_keys = ngx_memalign(ngx_pagesize, ngx_pagesize, log);
     if (ngx_http_atls_ticket_keys == NULL) {
         return NGX_ERROR;
