@@ -66,9 +66,8 @@ ngx_http_atls_header_filter(ngx_http_request_t *r)
         return ngx_http_next_header_filter(r);
     }
 
-    inner->answering = 1;
-
     if (inner->raw) {
+        inner->answering = 1;
         ngx_http_atls_filter_raw(r, inner->post);
     }
 

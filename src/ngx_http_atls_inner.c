@@ -896,6 +896,7 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
     inner = ngx_http_atls_inner_get(c);
 
     if (inner->parked) {
+        inner->answering = 1;
         inner->blocked = 1;
         c->write->ready = 0;
         return in;
@@ -935,6 +936,8 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
         if (rc == NGX_ERROR) {
             return ngx_http_atls_inner_send_error(c);
         }
+
+        inner->answering = 1;
 
         c->sent += n;
         send += n;
