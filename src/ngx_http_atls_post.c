@@ -1650,8 +1650,11 @@ ngx_http_atls_post_fail(ngx_http_atls_post_t *post, ngx_int_t status)
         return;
     }
 
-    if (status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+    /* without an error of the connection, a 400 is for what chunks are not */
 
+    if (status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE
+        || (status == NGX_HTTP_BAD_REQUEST && !r->connection->error))
+    {
         /* how much of it was used depends on how it came: it is all the same */
 
         if (post->stage == ngx_http_atls_post_begins && post->session) {

@@ -239,6 +239,11 @@ ngx_http_atls_relay(ngx_http_request_t *r, ngx_http_atls_owner_t *owner,
 
     rc = ngx_http_read_client_request_body(r, ngx_http_upstream_init);
 
+    if (rc == NGX_HTTP_BAD_REQUEST && !r->connection->error) {
+        r->keepalive = 0;
+        return ngx_http_atls_problem(r, NGX_HTTP_ATLS_UNREADABLE_BODY);
+    }
+
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         return rc;
     }
