@@ -15,6 +15,7 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Backend;
 use Test::Atls::Slow qw( patience );
+use Test::Atls::Validator;
 
 # nobody's proxies
 
@@ -138,7 +139,18 @@ EOC
 
 Test::Atls::Backend->start($t, $t->port(1));
 
+# what is between holds the responses against the same page
+
+my $v = validator($t, $t->port(3),
+    '/short' => { session_timeout => 1 }, '/hurry' => { handshake_timeout => 1 },
+    '/raw' => { raw => 1 }, '/refused' => { raw => 1 },
+    map { $_ => {} } qw( /other /p384 /verified /forbidden ));
+my $busy_v = validator($busy, $t->port(4));
+
 cases();
+
+is($v->report(), '', 'by the page');
+is($busy_v->report(), '', 'by the page, with no room');
 
 $busy->finish();
 $t->done_testing();
@@ -166,12 +178,26 @@ EOC
 }
 
 
+sub validator {
+    my ($self, $port, %endpoints) = @_;
+
+    my $uri = '/.well-known/atls';
+
+    %endpoints = map { $_ => { limit => 100 * 1024, %{$endpoints{$_}} } }
+                 keys %endpoints;
+    $endpoints{$uri} = { limit => $self == $t ? 100 * 1024 : 1024 * 1024 };
+
+    return Test::Atls::Validator->start($self, $port, $self->port(0),
+                                        endpoints => \%endpoints);
+}
+
+
 # A line of the program's output is a check.
 
 sub cases {
     my @command = ('timeout', 20 * patience(), 'python3',
-                   "$FindBin::Bin/interop/from_page_cases.py", $t->port(0),
-                   $busy->port(0), $t->port(2), $t->path('ca.crt'), patience());
+                   "$FindBin::Bin/interop/from_page_cases.py", $v->port(),
+                   $busy_v->port(), $t->port(2), $t->path('ca.crt'), patience());
 
     local $ENV{PYTHONDONTWRITEBYTECODE} = 1;
 

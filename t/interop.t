@@ -17,6 +17,7 @@ use Test::Atls;
 use Test::Atls::Backend;
 use Test::Atls::Pattern qw( pattern pattern_md5 );
 use Test::Atls::Slow qw( patience );
+use Test::Atls::Validator;
 
 use constant {
     LARGE => 10_000_000,
@@ -145,6 +146,11 @@ $t->run();
 
 Test::Atls::Backend->start($t, $t->port(1));
 
+# it sees what all of them send and get
+
+my $v = Test::Atls::Validator->start($t, $t->port(2), $t->port(0),
+    endpoints => { '/.well-known/atls' => {}, '/psk' => { psk => 1 } });
+
 for my $stack (@STACKS) {
     is(missing($stack), undef, "$stack->{name}: there") or next;
 
@@ -161,6 +167,7 @@ for my $stack (@STACKS) {
         if lacks($stack, 'psk');
 
     documented($stack);
+    is($v->report(), '', "$stack->{name}: by docs/protocol.md");
 }
 
 $t->done_testing();
@@ -206,7 +213,7 @@ sub documented {
 
     my $name = $stack->{name};
     my $copy = $t->path('copy');
-    my $port = $t->port(0);
+    my $port = $v->port();
     my $commands = ($documented{$name} || 'false') =~ s/:8080\b/:$port/gr;
 
     execute('sh', '-ec', "mkdir -p $copy; cp $dir/* $copy; cp @{[
@@ -289,7 +296,7 @@ sub run_client {
                    qw( export psk );
 
     my $r = execute(@{$client->{command}}, @options,
-                    'http://127.0.0.1:' . $t->port(0) . $uri,
+                    'http://127.0.0.1:' . $v->port() . $uri,
                     ref $paths ? @$paths : $paths);
 
     @$r{qw( protocol resumed exporter posts )} = $r->{err} =~
