@@ -142,7 +142,8 @@ Test::Atls::Backend->start($t, $t->port(1));
 # what is between holds the responses against the same page
 
 my $v = validator($t, $t->port(3),
-    '/short' => { session_timeout => 1 }, '/hurry' => { handshake_timeout => 1 },
+    '/short' => { session_timeout => 1 },
+    '/hurry' => { handshake_timeout => 1 },
     '/raw' => { raw => 1 }, '/refused' => { raw => 1 },
     map { $_ => {} } qw( /other /p384 /verified /forbidden ));
 my $busy_v = validator($busy, $t->port(4));
@@ -197,7 +198,8 @@ sub validator {
 sub cases {
     my @command = ('timeout', 20 * patience(), 'python3',
                    "$FindBin::Bin/interop/from_page_cases.py", $v->port(),
-                   $busy_v->port(), $t->port(2), $t->path('ca.crt'), patience());
+                   $busy_v->port(), $t->port(2), $t->path('ca.crt'),
+                   patience());
 
     local $ENV{PYTHONDONTWRITEBYTECODE} = 1;
 

@@ -772,7 +772,8 @@ sub _judge_later {
         return $self->_end($ex);
     }
 
-    $self->check($ex, 'hello-second', $status == 200, 'a second ClientHello, or a part')
+    $self->check($ex, 'hello-second', $status == 200,
+                 'a second ClientHello, or a part')
         if $ex->{phase} eq 'retry' && $ex->{body} ne '';
     $self->check($ex, 'empty', $status == 200, 'an empty POST')
         if $ex->{body} eq '';

@@ -1,16 +1,16 @@
 package Test::Atls::Validator::Rules;
 
 # What docs/protocol.md says of outer responses, as far as somebody without
-# keys can see it: the name of a rule, and the page's words for it.  t/validate.t
-# looks for the words on the page: where they have changed, the rule has to be
-# looked at.
+# keys can see it: the name of a rule, and the page's words for it.
+# t/validate.t looks for the words on the page: where they have changed, the
+# rule has to be looked at.
 
-use warnings;
 use strict;
+use warnings;
 
-use Exporter qw(import);
+use Exporter qw( import );
 
-our @EXPORT_OK = qw(%RULES);
+our @EXPORT_OK = qw( %RULES );
 
 our %RULES = (
 
@@ -108,8 +108,8 @@ our %RULES = (
         '| `502` | `atls_payload raw`: the inner response is not 2xx | goes on'
         . ' |',
     'status-503' =>
-        '| `503`, with `Retry-After` in seconds | no room for a session, a handshake or a'
-        . ' connection |',
+        '| `503`, with `Retry-After` in seconds | no room for a session, a'
+        . ' handshake or a connection |',
     'status-own' =>
         'They have no problem document of the endpoint.',
     'order-body' =>
