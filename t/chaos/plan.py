@@ -157,5 +157,4 @@ class Planner:
         if session.tls.established and len(tickets) < 20:
             ticket = session.tls.session()
             if ticket:
-                tickets.append((ticket, session.plan.original
-                                or (session.began, session.sure)))
+                tickets.append((ticket, (session.start(), session.certain())))
