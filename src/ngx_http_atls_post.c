@@ -1666,7 +1666,7 @@ ngx_http_atls_post_fail(ngx_http_atls_post_t *post, ngx_int_t status)
 
     ngx_http_atls_post_release(post);
 
-    /* "error_page" may go on with the request, but not with the POST */
+    /* the request may go on for a while, but not the POST */
 
     r->read_event_handler = ngx_http_block_reading;
 

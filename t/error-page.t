@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# A POST whose body turns out to be too large, and "error_page" that takes it to
-# a location that answers late: what comes of the body by then is nobody's.
+# A POST whose body is too large, and "error_page" that takes it to a location
+# which answers late: what comes of the body by then is nobody's.  It does not
+# if that turns out when a part of the body has been read.
 
 use strict;
 use warnings;
@@ -9,6 +10,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Select;
 use IO::Socket::INET;
 use Test::More;
 
@@ -56,53 +58,82 @@ my $backend = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5,
                                     LocalPort => $t->port(1), ReuseAddr => 1)
     or die "backend: $!\n";
 
-$t->plan(5)->run();
+$t->plan(4 + 4)->run();
 
-my $c = client();
+known();
+found_out();
 
-$c->handshake() or die $c->error() . "\n";
-$c->write_plain(Test::Atls::Client::format_request('POST', '/', 'x' x LIMIT));
 
-my $body = $c->tls_out();
-my $cookie = join '; ', map { "$_=$c->{cookies}{$_}" } keys %{$c->{cookies}};
+# A Content-Length: nginx looks at it before anything is read.
 
-my $outer = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-                                  PeerPort => $t->port(0))
-    or die "connect: $!\n";
+sub known {
+    my $outer = post('Content-Length: ' . 2 * LIMIT, 'x' x 100);
+    my $upstream = $backend->accept();
 
-$outer->autoflush(1);
+    ok($upstream, 'known: the location of the error is asked');
+    print $outer 'x' x 1000;
 
-print $outer "POST /.well-known/atls HTTP/1.1\r\n"
-             . "Host: localhost\r\n"
-             . 'Content-Type: ' . Test::Atls::Client::MEDIA_TYPE . "\r\n"
-             . "Cookie: $cookie\r\n"
-             . "Transfer-Encoding: chunked\r\n\r\n";
+    ok(client()->handshake(), 'known: others are served');
 
-# the endpoint reads it, and has asked for more before there is too much
+    # whatever came is of no use
 
-chunk(substr $body, 0, 100, '');
-$t->read_log('error.log');
-chunk($body);
+    like(head($upstream), qr!^GET /too-large HTTP!,
+         'known: it is another request');
+    print $upstream "HTTP/1.0 200 OK\r\nX-From: backend\r\n\r\n";
+    close $upstream;
 
-my $upstream = $backend->accept();
-ok($upstream, 'the location of the error is asked');
+    like(head($outer), qr!^HTTP/1.1 413 .*^X-From: backend\r$!ms,
+         'known: the answer is that of the location');
+}
 
-chunk('more') for 1 .. 3;
 
-ok(client()->handshake(), 'others are served');
+# None: the session has to be told of, and "error_page" has no say in that.
 
-# whatever came is of no use
+sub found_out {
+    my $c = client();
 
-like(head($upstream), qr!^GET /too-large HTTP!, 'it is another request');
-print $upstream "HTTP/1.0 200 OK\r\nX-From: backend\r\n\r\n";
-close $upstream;
+    $c->handshake() or die $c->error() . "\n";
+    $c->write_plain(Test::Atls::Client::format_request('POST', '/',
+                                                       'x' x LIMIT));
 
-my $head = head($outer);
+    my $body = $c->tls_out();
+    my $outer = post('Transfer-Encoding: chunked',
+                     chunk(substr $body, 0, 100, ''),
+                     'Cookie: atls=' . $c->cookie());
 
-like($head, qr!^HTTP/1.1 413 !, 'the answer is 413');
-like($head, qr!^X-From: backend\r$!m, 'it is that of the location');
+    # the endpoint reads it, and has asked for more before there is too much
 
-close $outer;
+    $t->read_log('error.log');
+    print $outer chunk($body);
+
+    my $head = head($outer);
+
+    like($head, qr!^HTTP/1.1 413 !, 'found out: the answer is 413');
+    like($head, qr!^Content-Type: application/problem\+json\r$!m,
+         'found out: a problem document');
+    like($head, qr!^Set-Cookie: atls=;.*Max-Age=0!m,
+         'found out: the cookie expires');
+    ok(!IO::Select->new($backend)->can_read(0),
+       'found out: the location of the error is not asked');
+}
+
+
+sub post {
+    my ($length, $body, @headers) = @_;
+
+    my $outer = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                                      PeerPort => $t->port(0))
+        or die "connect: $!\n";
+
+    $outer->autoflush(1);
+
+    print $outer join "\r\n", 'POST /.well-known/atls HTTP/1.1',
+                      'Host: localhost', $length,
+                      'Content-Type: ' . Test::Atls::Client::MEDIA_TYPE,
+                      @headers, '', $body;
+
+    return $outer;
+}
 
 
 sub client {
@@ -113,7 +144,7 @@ sub client {
 sub chunk {
     my ($bytes) = @_;
 
-    printf $outer "%x\r\n%s\r\n", length $bytes, $bytes;
+    return sprintf "%x\r\n%s\r\n", length $bytes, $bytes;
 }
 
 
