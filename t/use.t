@@ -288,9 +288,17 @@ sub uses {
 
     my ($line) = log_lines(1);
     my @log = $line =~ /\[(.*?)\](?:\||$)/g;
-    is(join('|', @log), join('|', map { $seen{"atls_$_"} eq '' ? '-'
-                                        : $seen{"atls_$_"} } @NAMES),
-       "$name: log_format");
+    my %logged = map { $NAMES[$_] => $log[$_] } 0 .. $#log;
+
+    # it is logged a moment later
+
+    cmp_ok($logged{session_time}, '>=', $seen{atls_session_time},
+           "$name: log_format: the time");
+    $logged{session_time} = $seen{atls_session_time};
+
+    is_deeply(\%logged, { map { $_ => $seen{"atls_$_"} eq '' ? '-'
+                                      : $seen{"atls_$_"} } @NAMES },
+              "$name: log_format");
 
     my %mapped = seen($c, '/map', '\|');
     is_deeply({ map { $_ => $mapped{$_} } @same },
