@@ -168,6 +168,9 @@ struct ngx_http_atls_loc_conf_s {
     uint64_t                   policy;         /* that lets clients in, see
                                                   ngx_http_atls_identity.h */
     ngx_http_upstream_conf_t   relay;          /* to another worker */
+    void                     **unlimited;      /* the location's loc_conf, but
+                                                  for client_max_body_size;
+                                                  made when it is needed */
 
     /* derived, of a server */
 

@@ -300,7 +300,9 @@ ngx_http_atls_relay_stuck(ngx_http_atls_owner_t *owner, ngx_msec_t timeout,
 
 /*
  * The other worker has the same limit, and can do what is to be done when a
- * body without a length turns out to be too large.
+ * body without a length turns out to be too large.  The configuration without
+ * one is made once for a location: core still uses that of a request when the
+ * request's pool is gone.
  */
 
 static ngx_int_t
@@ -308,22 +310,30 @@ ngx_http_atls_relay_unlimited(ngx_http_request_t *r)
 {
     void                      **loc_conf;
     ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_atls_loc_conf_t   *alcf;
 
-    loc_conf = ngx_palloc(r->pool, sizeof(void *) * ngx_http_max_module);
-    clcf = ngx_palloc(r->pool, sizeof(ngx_http_core_loc_conf_t));
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
 
-    if (loc_conf == NULL || clcf == NULL) {
-        return NGX_ERROR;
+    if (alcf->unlimited == NULL) {
+        loc_conf = ngx_palloc(ngx_cycle->pool,
+                              sizeof(void *) * ngx_http_max_module);
+        clcf = ngx_palloc(ngx_cycle->pool, sizeof(ngx_http_core_loc_conf_t));
+
+        if (loc_conf == NULL || clcf == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(loc_conf, r->loc_conf, sizeof(void *) * ngx_http_max_module);
+
+        *clcf = *(ngx_http_core_loc_conf_t *)
+                                   loc_conf[ngx_http_core_module.ctx_index];
+        clcf->client_max_body_size = 0;
+
+        loc_conf[ngx_http_core_module.ctx_index] = clcf;
+        alcf->unlimited = loc_conf;
     }
 
-    ngx_memcpy(loc_conf, r->loc_conf, sizeof(void *) * ngx_http_max_module);
-
-    *clcf = *(ngx_http_core_loc_conf_t *)
-                                   loc_conf[ngx_http_core_module.ctx_index];
-    clcf->client_max_body_size = 0;
-
-    loc_conf[ngx_http_core_module.ctx_index] = clcf;
-    r->loc_conf = loc_conf;
+    r->loc_conf = alcf->unlimited;
 
     return NGX_OK;
 }

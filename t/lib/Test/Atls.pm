@@ -313,6 +313,11 @@ sub _start_nginx {
                                $ENV{UBSAN_OPTIONS} || (),
                                "log_path=$self->{dir}/reports/ubsan";
 
+    # memory that was freed, and what nobody has written to, holds no values
+    # that happen to be right (glibc)
+
+    local $ENV{MALLOC_PERTURB_} = 0xa5;
+
     return spawn($options, @wrapper, $self->binary(),
                  '-p', "$self->{dir}/",
                  '-e', $options->{error_log} || 'error.log', @args);

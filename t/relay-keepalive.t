@@ -1,0 +1,94 @@
+#!/usr/bin/perl
+
+# A connection whose POST was relayed to another worker is kept alive as any
+# other: core looks at the location's configuration after the request is gone.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Elsewhere qw( answer connect_to );
+use Test::Atls::Http qw( readable send_all );
+use Test::Atls::Slow qw( patience );
+
+
+my $t = Test::Atls->new(workers => 2);
+
+$t->make_cert('localhost', type => 'ec');
+
+$t->write_conf(<<'EOC');
+%%GLOBALS%%
+
+events {
+}
+
+http {
+    %%GLOBALS_HTTP%%
+
+    atls_certificate      %%TESTDIR%%/localhost.crt;
+    atls_certificate_key  %%TESTDIR%%/localhost.key;
+
+    server {
+        listen             127.0.0.1:%%PORT_0%%;
+        keepalive_timeout  3s;
+
+        location / {
+            atls on;
+            add_header  X-Pid $pid always;
+            add_header  X-Upstream $upstream_addr always;
+            return 200 "answered\n";
+        }
+    }
+}
+EOC
+
+$t->plan(2 * 5)->run();
+
+kept($_) for 'counted', 'chunked';
+
+
+sub kept {
+    my ($name) = @_;
+
+    my $c = Test::Atls::Client->new(port => $t->port(0));
+    $c->handshake_step();
+    $c->exchange($c->tls_out()) or die $c->error() . "\n";
+
+    my $owner = $c->last_response()->header('X-Pid');
+    my ($other) = grep { $_ != $owner } $t->workers();
+
+    my $s = connect_to($t, $other, "POST / HTTP/1.1\r\n", port => $t->port(0));
+
+    $c->handshake_step();
+
+    my $flight = $c->tls_out();
+
+    send_all($s, join "\r\n", 'Host: localhost',
+                 'Content-Type: application/atls+octet-stream',
+                 'Cookie: atls=' . $c->cookie(),
+                 $name eq 'counted'
+                 ? ('Content-Length: ' . length $flight, '', $flight)
+                 : ('Transfer-Encoding: chunked', '',
+                    sprintf('%x', length $flight), $flight, 0, '', ''));
+
+    my $r = answer($s);
+
+    is($r && $r->status(), 200, "$name: a response");
+    is($r && $r->header('X-Upstream'), 'another worker', "$name: relayed");
+
+    ok(!readable($s, 0.5), "$name: the connection is not closed");
+
+    send_all($s, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    is(eval { answer($s)->status() }, 405, "$name: nor with another request");
+
+    # and is when its time is over
+
+    ok(readable($s, patience()) && !$s->sysread(my $buf, 1),
+       "$name: closed in the end");
+}
