@@ -49,8 +49,11 @@ class Cutter:
                 for limit, pair in zip(limits, ((reader, there_writer),
                                                 (there_reader, writer)))]
         try:
-            for way in asyncio.as_completed(ways):
-                if await way:
+            left = set(ways)
+            while left:
+                done, left = await asyncio.wait(
+                    left, return_when=asyncio.FIRST_COMPLETED)
+                if any([way.result() for way in done]):
                     record.disturbed = True
                     self.world.ledger.count["adversary: cut of bytes"] += 1
                     break

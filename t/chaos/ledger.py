@@ -5,6 +5,8 @@ they see can be.  What can't is a violation.
 """
 
 import collections
+import contextlib
+import math
 import time
 
 
@@ -35,8 +37,8 @@ class Ledger:
         self.violations = []
         self.count = collections.Counter()
         self.kills = []             # when workers were killed
-        self.changes = []           # when workers came or went in order
-        self.reloading = False      # a busy machine takes seconds for it
+        self.changes = []           # when workers came or went in order: start
+                                    # and end; a busy machine takes seconds
 
     def log(self, what):
         self.file.write(f"{time.time():.3f} {what}\n")
@@ -62,8 +64,20 @@ class Ledger:
         return any(t >= when for t in self.kills)
 
     def changed_since(self, when):
-        return (self.reloading or any(t >= when for t in self.changes)
-                or self.killed_since(when))
+        return self.changed(when, time.time()) or self.killed_since(when)
+
+    def changed(self, since, until):
+        return any(start < until and end >= since
+                   for start, end in self.changes)
+
+    @contextlib.contextmanager
+    def changing(self):
+        change = [time.time(), math.inf]
+        self.changes.append(change)
+        try:
+            yield
+        finally:
+            change[1] = time.time()
 
     # what a backend sees
 

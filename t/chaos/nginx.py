@@ -129,22 +129,20 @@ class Nginx:
             file.write(text)
         change = Change(variant)
         self.changes.append(change)
-        self.ledger.changes.append(time.time())
-        self.ledger.reloading = True
-        os.kill(self.master, signal.SIGHUP)
 
-        until = time.time() + self.world.patience
-        while True:
-            now = self.workers()
-            if now and not old & set(now):
-                break
-            if time.time() > until:
-                self.ledger.violation("reload: old workers do not leave")
-                break
-            await asyncio.sleep(.02)
+        with self.ledger.changing():
+            os.kill(self.master, signal.SIGHUP)
+            until = time.time() + self.world.patience
+            while True:
+                now = self.workers()
+                if now and not old & set(now):
+                    break
+                if time.time() > until:
+                    self.ledger.violation("reload: old workers do not leave")
+                    break
+                await asyncio.sleep(.02)
+
         change.done = time.time()
-        self.ledger.reloading = False
-        self.ledger.changes.append(time.time())
         self.ledger.log(f"nginx: reloaded, {now}")
 
     async def kill(self):
@@ -179,11 +177,10 @@ class Nginx:
             return
         pid = self.random.choice(workers)
         self.ledger.log(f"nginx: quit {pid}")
-        self.ledger.changes.append(time.time())
-        os.kill(pid, signal.SIGQUIT)
-        while pid in self.workers():
-            await asyncio.sleep(.02)
-        self.ledger.changes.append(time.time())
+        with self.ledger.changing():
+            os.kill(pid, signal.SIGQUIT)
+            while pid in self.workers():
+                await asyncio.sleep(.02)
 
     async def stop(self):
         pids = [pid for pid in self.started if self.alive(pid)]

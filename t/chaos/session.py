@@ -323,7 +323,7 @@ class Session:
         if not self.tls.closed or not self.answers:
             return None
         since = self.previous or self.began
-        if any(since - 1 < t < self.alive for t in self.ledger.changes):
+        if self.ledger.changed(since - 1, self.alive):
             return "a worker did not wait"
         return None
 
