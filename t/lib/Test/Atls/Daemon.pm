@@ -35,12 +35,14 @@ sub _globals {
 }
 
 
-# What is started ends when the daemon has begun.
+# What is started ends when the daemon has begun; and a binary that can't start
+# does not give its configuration back.
 
 sub _start_nginx {
     my ($self, @args) = @_;
 
-    my $pid = $self->SUPER::_start_nginx(@args);
+    my $options = ref $args[-1] ? pop @args : {};
+    my $pid = $self->SUPER::_start_nginx(@args, { %$options, leaks => 1 });
 
     return $pid if $args[0] eq '-t';
 
