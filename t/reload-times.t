@@ -34,6 +34,8 @@ http {
     atls_certificate %%TESTDIR%%/localhost.crt;
     atls_certificate_key %%TESTDIR%%/localhost.key;
 
+    client_body_timeout 10m;
+
     server {
         listen 127.0.0.1:%%PORT_0%% reuseport;
 
