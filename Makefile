@@ -25,12 +25,12 @@ PREFIX      ?= /usr/local
 LIBDIR      ?= $(PREFIX)/lib
 MANDIR      ?= $(PREFIX)/share/man
 
-LIB_SRC     := $(wildcard src/client/*.c)
+LIB_SRC     := $(wildcard src/client/lib/*.c)
 LIB_OBJ      = $(LIB_SRC:src/client/%.c=$(BUILD)/client/%.o)
 LIB_SO       = $(BUILD)/libatls.so.0
 LIB_PACKAGES = libcurl libssl libcrypto
 LIB_VERSION  = $(shell awk '/define ATLS_VERSION/ { gsub("\"", "", $$3); \
-                   print $$3 }' src/client/atls.h)
+                   print $$3 }' src/client/lib/atls.h)
 LIB_CFLAGS   = -std=c99 -D_GNU_SOURCE -Wall -Wextra -Werror -fPIC \
                -fvisibility=hidden $(shell pkg-config --cflags $(LIB_PACKAGES))
 
@@ -102,7 +102,7 @@ $(BUILD)/flags: FORCE
 
 FORCE:
 
-$(BUILD)/atls.pc: tools/atls.pc.in src/client/atls.h Makefile
+$(BUILD)/atls.pc: tools/atls.pc.in src/client/lib/atls.h Makefile
 	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 	    -e 's|@VERSION@|$(LIB_VERSION)|' $< >$@
 
@@ -123,7 +123,7 @@ install-client: lib
 	@rm -f $(BUILD)/atls.pc
 	@$(MAKE) --no-print-directory $(BUILD)/atls.pc
 	@install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig
-	@install -m 644 src/client/atls.h $(DESTDIR)$(PREFIX)/include
+	@install -m 644 src/client/lib/atls.h $(DESTDIR)$(PREFIX)/include
 	@install -m 644 $(BUILD)/libatls.a $(DESTDIR)$(LIBDIR)
 	@install -m 755 $(LIB_SO) $(DESTDIR)$(LIBDIR)
 	@ln -sf libatls.so.0 $(DESTDIR)$(LIBDIR)/libatls.so

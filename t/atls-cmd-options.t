@@ -116,7 +116,7 @@ sub full {
 
 
 sub version {
-    my ($version) = slurp("$root/src/client/atls.h")
+    my ($version) = slurp("$root/src/client/lib/atls.h")
                     =~ /define ATLS_VERSION\s+"(.*)"/;
 
     for ('-V', '--version') {

@@ -316,7 +316,7 @@ sub run_example {
     my $cc = $ENV{CC} || 'cc';
     my $asan = $ENV{TEST_ASAN} ? '-fsanitize=address,undefined' : '';
 
-    is(system("$cc -std=c99 -Wall -Wextra -Werror $asan -I$root/src/client"
+    is(system("$cc -std=c99 -Wall -Wextra -Werror $asan -I$root/src/client/lib"
               . " -o $program $source $build/libatls.a"
               . ' $(pkg-config --libs libcurl libssl libcrypto)'
               . " >$program.err 2>&1"), 0, 'the example is compiled')

@@ -8,8 +8,8 @@
 #define ATLS_CMD_ANSWER_H_INCLUDED
 
 
-#include "../buf.h"
-#include "../target.h"
+#include "../lib/buf.h"
+#include "../lib/target.h"
 #include "headers.h"
 #include "local.h"
 

@@ -8,7 +8,7 @@
 #define ATLS_CMD_BODY_H_INCLUDED
 
 
-#include "../http.h"
+#include "../lib/http.h"
 #include "local.h"
 
 

@@ -10,7 +10,7 @@
 
 #include <curl/curl.h>
 
-#include "../error.h"
+#include "../lib/error.h"
 #include "exitcode.h"
 
 

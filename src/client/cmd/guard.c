@@ -11,7 +11,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#include "../target.h"
+#include "../lib/target.h"
 #include "guard.h"
 
 

@@ -8,7 +8,7 @@
 #define ATLS_CMD_HEADERS_H_INCLUDED
 
 
-#include "../atls.h"
+#include "../lib/atls.h"
 
 
 typedef struct {

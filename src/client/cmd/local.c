@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "../http.h"
+#include "../lib/http.h"
 #include "local.h"
 #include "util.h"
 

@@ -9,7 +9,7 @@
 #define ATLS_CMD_LOCAL_H_INCLUDED
 
 
-#include "../buf.h"
+#include "../lib/buf.h"
 #include "headers.h"
 #include "stream.h"
 

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../atls.h"
+#include "../lib/atls.h"
 
 
 /* Commands, as bits: most options are for some of them only. */

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../error.h"
+#include "../lib/error.h"
 #include "exitcode.h"
 #include "output.h"
 #include "util.h"

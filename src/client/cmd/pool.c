@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../client.h"
+#include "../lib/client.h"
 #include "client.h"
 #include "exitcode.h"
 #include "pool.h"

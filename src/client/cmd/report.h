@@ -8,7 +8,7 @@
 #define ATLS_CMD_REPORT_H_INCLUDED
 
 
-#include "../atls.h"
+#include "../lib/atls.h"
 
 
 #define CMD_REPORT_HEADER   "ATLS-Outer-Certificate"

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "../request.h"
+#include "../lib/request.h"
 #include "exitcode.h"
 #include "request.h"
 #include "util.h"

@@ -8,7 +8,7 @@
 #define ATLS_CMD_SERVICE_H_INCLUDED
 
 
-#include "../target.h"
+#include "../lib/target.h"
 
 
 /*

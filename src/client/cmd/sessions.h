@@ -8,7 +8,7 @@
 #define ATLS_CMD_SESSIONS_H_INCLUDED
 
 
-#include "../atls.h"
+#include "../lib/atls.h"
 
 
 typedef struct cmd_sessions_s  cmd_sessions_t;

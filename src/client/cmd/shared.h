@@ -9,7 +9,7 @@
 #define ATLS_CMD_SHARED_H_INCLUDED
 
 
-#include "../atls.h"
+#include "../lib/atls.h"
 
 
 typedef struct cmd_shared_s  cmd_shared_t;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../outer.h"
+#include "../lib/outer.h"
 #include "exitcode.h"
 #include "options.h"
 #include "serve.h"

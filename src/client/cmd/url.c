@@ -9,7 +9,7 @@
 
 #include <curl/curl.h>
 
-#include "../target.h"
+#include "../lib/target.h"
 #include "exitcode.h"
 #include "url.h"
 #include "util.h"

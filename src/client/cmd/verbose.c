@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "../error.h"
+#include "../lib/error.h"
 #include "util.h"
 #include "verbose.h"
 

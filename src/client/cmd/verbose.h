@@ -11,7 +11,7 @@
 
 #include <stddef.h>
 
-#include "../atls.h"
+#include "../lib/atls.h"
 
 
 /* An atls_debug_pt; data is NULL, or a text for the beginning of each line. */

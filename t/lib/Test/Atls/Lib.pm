@@ -96,7 +96,7 @@ sub compile {
         @flags = (split(' ', `pkg-config --cflags --libs atls`), '-lcrypto');
 
     } else {
-        @flags = ("-I$self->{root}/src/client", "$self->{build}/libatls.a",
+        @flags = ("-I$self->{root}/src/client/lib", "$self->{build}/libatls.a",
                   split ' ', `pkg-config --cflags --libs @PACKAGES`);
     }
 
@@ -162,7 +162,8 @@ sub start {
 sub _options {
     my ($self) = @_;
 
-    open my $fh, '<', "$self->{root}/src/client/atls.h" or die "atls.h: $!\n";
+    open my $fh, '<', "$self->{root}/src/client/lib/atls.h"
+        or die "atls.h: $!\n";
     my $header = join '', <$fh>;
     my %numbers;
 
