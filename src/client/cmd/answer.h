@@ -8,7 +8,6 @@
 #define ATLS_CMD_ANSWER_H_INCLUDED
 
 
-#include "../lib/buf.h"
 #include "../lib/target.h"
 #include "headers.h"
 #include "local.h"

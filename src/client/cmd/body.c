@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "../lib/clock.h"
 #include "body.h"
 #include "util.h"
 
@@ -91,7 +92,7 @@ cmd_body_timeout(const cmd_body_t *body)
 {
     int64_t  left;
 
-    left = body->deadline ? body->deadline - cmd_clock() : CMD_STREAM_TIMEOUT;
+    left = body->deadline ? body->deadline - atls_clock() : CMD_STREAM_TIMEOUT;
 
     return left < 0 ? 0 : left < CMD_STREAM_TIMEOUT ? (int) left
                                                     : CMD_STREAM_TIMEOUT;

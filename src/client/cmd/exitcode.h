@@ -8,9 +8,6 @@
 #define ATLS_CMD_EXITCODE_H_INCLUDED
 
 
-#include "../lib/atls.h"
-
-
 /*
  * The manual explains them.  Plain HTTPS and the outer connection may end with
  * others of curl's.
@@ -45,10 +42,5 @@ int cmd_fail(int code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 void cmd_fail_silently(int silent);
-
-/* Of an error of the library; answered: some of the answer was there. */
-
-int cmd_code(atls_client_t *client, atls_error_e error, int answered);
-
 
 #endif /* ATLS_CMD_EXITCODE_H_INCLUDED */

@@ -12,8 +12,8 @@
 
 #include <openssl/ssl.h>
 
+#include "../lib/cert.h"
 #include "../lib/outer.h"
-#include "../lib/target.h"
 #include "exitcode.h"
 #include "fallback.h"
 #include "util.h"

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/clock.h"
 #include "exitcode.h"
 #include "forward.h"
 #include "guard.h"
@@ -135,7 +136,7 @@ cmd_forward_request(cmd_forward_t *forward, cmd_stream_t *stream)
 
     keep = 0;
     session = 0;
-    began = cmd_clock();
+    began = atls_clock();
 
     rc = cmd_local_read(&local, stream);
 
@@ -222,7 +223,7 @@ cmd_forward_log(const cmd_relay_t *relay, int64_t began, unsigned session)
     const cmd_answer_t  *answer = &relay->answer;
 
     path = cmd_forward_escape(relay->local->path);
-    seconds = (double) (cmd_clock() - began) / 1000;
+    seconds = (double) (atls_clock() - began) / 1000;
     snprintf(number, sizeof(number), session ? "%u" : "-", session);
 
     printf("%s %s %s %03d %lld %.3f %s%s%s\n", relay->stream->peer,

@@ -11,7 +11,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#include "../lib/target.h"
+#include "../lib/peer.h"
 #include "guard.h"
 
 

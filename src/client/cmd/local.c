@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../lib/clock.h"
 #include "../lib/http.h"
 #include "local.h"
 #include "util.h"
@@ -98,7 +99,7 @@ cmd_local_header(cmd_local_t *local, cmd_stream_t *stream)
     char    *line;
     int64_t  until;
 
-    until = cmd_clock() + CMD_STREAM_TIMEOUT;
+    until = atls_clock() + CMD_STREAM_TIMEOUT;
 
     do {
         rc = cmd_local_line(local, stream, until);
@@ -137,7 +138,7 @@ cmd_local_line(cmd_local_t *local, cmd_stream_t *stream, int64_t until)
     local->line.len = 0;
 
     do {
-        left = until - cmd_clock();
+        left = until - atls_clock();
         got = cmd_stream_fill(stream, left > 0 ? (int) left : 0);
 
         if (got <= 0) {

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "../lib/client.h"
+#include "../lib/clock.h"
 #include "client.h"
 #include "exitcode.h"
 #include "pool.h"
@@ -148,7 +149,7 @@ cmd_pool_try(cmd_pool_t *pool)
     int          code;
     cmd_slot_t  *slot = pool->idle;
 
-    slot->since = cmd_clock();
+    slot->since = atls_clock();
 
     code = cmd_client_create(&slot->session.client, pool->origin,
                              pool->options, cmd_shared_store(pool->shared),
@@ -298,7 +299,7 @@ cmd_pool_put(cmd_pool_t *pool, cmd_slot_t *slot, int open)
         return;
     }
 
-    slot->since = cmd_clock();
+    slot->since = atls_clock();
     link = &pool->idle;
 
     /* one that would have to be opened is for when there is no other */
@@ -371,7 +372,7 @@ cmd_pool_stale(cmd_pool_t *pool, int64_t *next)
     int64_t       now, end;
     cmd_slot_t   *slot, **link;
 
-    now = cmd_clock();
+    now = atls_clock();
     *next = 0;
 
     for (link = &pool->idle; *link; link = &(*link)->next) {
@@ -427,10 +428,10 @@ cmd_pool_free(cmd_pool_t *pool)
 
     /* an endpoint that does not answer is not waited for again and again */
 
-    until = cmd_clock() + CMD_POOL_FAREWELL;
+    until = atls_clock() + CMD_POOL_FAREWELL;
 
     for (i = 0; i < pool->options->sessions; i++) {
-        cmd_pool_close(&pool->slots[i], cmd_clock() < until);
+        cmd_pool_close(&pool->slots[i], atls_clock() < until);
     }
 
     cmd_shared_free(pool->shared);

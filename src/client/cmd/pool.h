@@ -32,7 +32,7 @@ int cmd_pool_create(cmd_pool_t **pool, const char *origin,
     const cmd_options_t *options);
 
 /*
- * A session that may be open or not.  deadline: as cmd_clock() tells it; 0 for
+ * A session that may be open or not.  deadline: as atls_clock() tells it; 0 for
  * none.  NULL: there was none in time, or memory is short.
  */
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../lib/clock.h"
 #include "progress.h"
 #include "util.h"
 
@@ -34,7 +35,7 @@ cmd_progress_begin(cmd_progress_t *progress, int enabled)
 
     progress->enabled = enabled;
     progress->total = -1;
-    progress->began = cmd_clock();
+    progress->began = atls_clock();
 }
 
 
@@ -73,7 +74,7 @@ cmd_progress_wait(cmd_progress_t *progress)
         return;
     }
 
-    now = cmd_clock();
+    now = atls_clock();
 
     if (now - progress->began >= CMD_PROGRESS_DELAY
         && now - progress->last >= CMD_PROGRESS_INTERVAL)
@@ -91,7 +92,7 @@ cmd_progress_show(cmd_progress_t *progress)
     char     done[CMD_PROGRESS_SIZE], speed[CMD_PROGRESS_SIZE];
     int64_t  elapsed;
 
-    elapsed = cmd_clock() - progress->began;
+    elapsed = atls_clock() - progress->began;
 
     cmd_progress_bar(progress, bar);
     cmd_progress_size(done, (double) progress->bytes);

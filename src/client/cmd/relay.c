@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/clock.h"
 #include "relay.h"
 #include "stop.h"
 #include "util.h"
@@ -47,7 +48,7 @@ cmd_relay_init(cmd_relay_t *relay, const cmd_local_t *local,
     relay->local = local;
     relay->stream = stream;
     relay->deadline = deadline;
-    relay->looked = cmd_clock();
+    relay->looked = atls_clock();
 
     cmd_body_init(&relay->body, local, stream);
     relay->body.deadline = deadline;
@@ -111,7 +112,7 @@ cmd_relay_send(cmd_relay_t *relay, atls_client_t *client)
         request.read = cmd_relay_read;
         request.length = local->length;
 
-        relay->unsent = cmd_clock();
+        relay->unsent = atls_clock();
     }
 
     return atls_perform(client, &request);
@@ -137,7 +138,7 @@ cmd_relay_read(void *data, void *buf, size_t size)
     }
 
     if (n > 0 && relay->unsent == 0) {
-        relay->unsent = cmd_clock();
+        relay->unsent = atls_clock();
     }
 
     return n;
@@ -149,7 +150,7 @@ cmd_relay_is_slow(cmd_relay_t *relay)
 {
     return relay->unsent
            && (!cmd_stream_wait(relay->stream, CMD_RELAY_MOMENT)
-               || cmd_clock() - relay->unsent > CMD_RELAY_SLOW);
+               || atls_clock() - relay->unsent > CMD_RELAY_SLOW);
 }
 
 
@@ -195,7 +196,7 @@ cmd_relay_wait(void *data)
 
     int64_t  now;
 
-    now = cmd_clock();
+    now = atls_clock();
     relay->unsent = 0;                  /* this is during a POST */
 
     if (relay->deadline && now > relay->deadline) {

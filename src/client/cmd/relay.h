@@ -18,7 +18,7 @@ typedef struct {
     cmd_stream_t         *stream;
     cmd_body_t            body;
     cmd_answer_t          answer;
-    int64_t               deadline;     /* of cmd_clock(); 0: none */
+    int64_t               deadline;     /* of atls_clock(); 0: none */
 
     int64_t               unsent;       /* since when there is something that
                                            was not sent; 0: there is nothing */

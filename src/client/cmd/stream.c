@@ -13,6 +13,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "stop.h"
 #include "stream.h"
 #include "util.h"
@@ -87,7 +88,7 @@ cmd_stream_poll(const cmd_stream_t *stream, int stop, int timeout)
     int64_t        until;
     struct pollfd  fds[2];
 
-    until = cmd_clock() + timeout;
+    until = atls_clock() + timeout;
 
     fds[0].fd = stream->fd;
     fds[0].events = POLLIN;
@@ -102,7 +103,7 @@ cmd_stream_poll(const cmd_stream_t *stream, int stop, int timeout)
         }
 
         if (timeout > 0) {
-            timeout = (int) (until - cmd_clock());
+            timeout = (int) (until - atls_clock());
             timeout = timeout > 0 ? timeout : 0;
         }
     }
@@ -213,11 +214,11 @@ cmd_stream_end(cmd_stream_t *stream)
 
     shutdown(stream->fd, SHUT_WR);
 
-    until = cmd_clock() + CMD_STREAM_LINGER;
+    until = atls_clock() + CMD_STREAM_LINGER;
 
     do {
         stream->pos = stream->len;
-        left = until - cmd_clock();
+        left = until - atls_clock();
     } while (left > 0 && cmd_stream_fill(stream, (int) left) > 0);
 }
 

@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "exitcode.h"
 #include "transfer.h"
 #include "util.h"
@@ -37,7 +38,7 @@ cmd_transfer_begin(cmd_transfer_t *transfer, const cmd_options_t *options,
     transfer->total = -1;
     transfer->upload.fd = -1;
     transfer->output.fd = -1;
-    transfer->began = cmd_clock();
+    transfer->began = atls_clock();
     transfer->deadline = options->max_time
                          ? transfer->began + options->max_time : 0;
 
@@ -213,7 +214,7 @@ cmd_transfer_wait(void *data)
 
     cmd_progress_wait(&transfer->progress);
 
-    if (transfer->deadline && cmd_clock() > transfer->deadline) {
+    if (transfer->deadline && atls_clock() > transfer->deadline) {
         transfer->code = cmd_fail(CMD_TIMEOUT, "it takes longer than it may");
     }
 

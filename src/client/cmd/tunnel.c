@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/clock.h"
 #include "../lib/outer.h"
 #include "exitcode.h"
 #include "options.h"
@@ -144,7 +145,7 @@ cmd_tunnel_serve(void *data, cmd_stream_t *stream)
 
     memset(&pipe, 0, sizeof(cmd_pipe_t));
     pipe.stream = stream;
-    began = cmd_clock();
+    began = atls_clock();
 
     snprintf(tag, sizeof(tag), "%s ", stream->peer);
 
@@ -167,7 +168,7 @@ cmd_tunnel_serve(void *data, cmd_stream_t *stream)
         printf("%s %u POSTs, %llu bytes there, %llu back, %.3f s%s%s\n",
                stream->peer, pipe.posts, (unsigned long long) pipe.sent,
                (unsigned long long) pipe.received,
-               (double) (cmd_clock() - began) / 1000,
+               (double) (atls_clock() - began) / 1000,
                *failure.text ? ": " : "", failure.text);
     }
 
@@ -296,10 +297,10 @@ cmd_tunnel_wait(void *data)
     cmd_pipe_t  *pipe = data;
 
     if (pipe->left == 0 && cmd_stream_gone(pipe->stream)) {
-        pipe->left = cmd_clock();
+        pipe->left = atls_clock();
     }
 
-    if (pipe->left && cmd_clock() - pipe->left > CMD_TUNNEL_FAREWELL) {
+    if (pipe->left && atls_clock() - pipe->left > CMD_TUNNEL_FAREWELL) {
         pipe->gone = 1;
     }
 

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../lib/atls.h"
+#include "../lib/clock.h"
 #include "exitcode.h"
 #include "upload.h"
 #include "util.h"
@@ -105,7 +107,7 @@ cmd_upload_wait(cmd_upload_t *upload, int64_t deadline)
     pfd.events = POLLIN;
 
     do {
-        left = deadline ? deadline - cmd_clock() : -1;
+        left = deadline ? deadline - atls_clock() : -1;
 
         if (deadline && left < 0) {
             return 0;

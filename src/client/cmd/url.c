@@ -9,7 +9,7 @@
 
 #include <curl/curl.h>
 
-#include "../lib/target.h"
+#include "../lib/peer.h"
 #include "exitcode.h"
 #include "url.h"
 #include "util.h"

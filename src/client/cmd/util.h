@@ -9,7 +9,6 @@
 
 
 #include <stddef.h>
-#include <stdint.h>
 
 
 /* These end the program if memory is short. */
@@ -24,10 +23,6 @@ char *cmd_base64(const void *bytes, size_t n);
 /* RFC 9110, section 5.6.2: what methods and names of headers are. */
 
 int cmd_is_token(const char *text, size_t n);
-
-/* Milliseconds since whenever. */
-
-int64_t cmd_clock(void);
 
 
 #endif /* ATLS_CMD_UTIL_H_INCLUDED */

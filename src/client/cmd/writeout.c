@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../lib/clock.h"
 #include "util.h"
 #include "writeout.h"
 
@@ -85,7 +86,7 @@ cmd_writeout_variable(const cmd_transfer_t *transfer, const char *format)
         printf("%lld", (long long) transfer->received);
 
     } else if (strncmp(name, "time_total}", n - 2) == 0) {
-        printf("%.3f", (double) (cmd_clock() - transfer->began) / 1000);
+        printf("%.3f", (double) (atls_clock() - transfer->began) / 1000);
 
     } else if (strncmp(name, "atls}", n - 2) == 0) {
         fputs(transfer->client ? "on" : "off", stdout);

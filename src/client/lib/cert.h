@@ -12,14 +12,7 @@
 
 #include "debug.h"
 #include "error.h"
-
-
-/* A name to verify, or an IP address. */
-
-typedef struct {
-    const char      *host;                  /* no brackets */
-    int              ip;
-} atls_peer_t;
+#include "peer.h"
 
 
 /*

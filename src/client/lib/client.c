@@ -10,8 +10,8 @@
 
 #include <openssl/err.h>
 
+#include "cert.h"
 #include "client.h"
-#include "exchange.h"
 
 
 #define ATLS_DEFAULT_CONNECT_TIMEOUT    30000
@@ -341,7 +341,6 @@ atls_client_prepare_tls(atls_client_t *client)
     conf.groups = strings[ATLS_GROUPS];
     conf.alpn = strings[ATLS_ALPN];
 
-    client->tls.plain = atls_exchange_plain;
     client->tls.ticket = atls_client_ticket;
     client->tls.data = client;
 

@@ -6,8 +6,8 @@
 
 #include <string.h>
 
+#include "client.h"
 #include "clock.h"
-#include "exchange.h"
 
 
 #define ATLS_MAX_FLIGHTS        10          /* POSTs of a handshake */
@@ -31,6 +31,8 @@ static size_t atls_exchange_room(const atls_client_t *client);
 static int atls_exchange_answered(const atls_client_t *client);
 static void atls_exchange_abandon(atls_client_t *client);
 static atls_error_e atls_exchange_end(atls_client_t *client, atls_error_e rc);
+static atls_error_e atls_exchange_plain(void *data, const unsigned char *bytes,
+    size_t n);
 static atls_error_e atls_session_open(atls_client_t *client, int early);
 static void atls_session_stored(atls_client_t *client, atls_resume_t *resume);
 static atls_error_e atls_session_early(atls_client_t *client);
@@ -160,6 +162,7 @@ atls_exchange_enter(atls_client_t *client)
 
     if (rc == ATLS_OK) {
         client->busy = 1;
+        client->tls.plain = atls_exchange_plain;
 
         timeout = client->numbers[ATLS_TIMEOUT];
         client->deadline = timeout ? atls_clock() + timeout : 0;
@@ -436,7 +439,9 @@ atls_exchange_end(atls_client_t *client, atls_error_e rc)
 }
 
 
-atls_error_e
+/* Plaintext of the session. */
+
+static atls_error_e
 atls_exchange_plain(void *data, const unsigned char *bytes, size_t n)
 {
     atls_client_t  *client = data;

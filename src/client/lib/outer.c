@@ -16,9 +16,9 @@
 #include "clock.h"
 #include "http.h"
 #include "outer.h"
+#include "peer.h"
 #include "problem.h"
 #include "seen.h"
-#include "target.h"
 
 
 #define ATLS_OUTER_BUFFER       (128 * 1024)

@@ -16,7 +16,10 @@
 #define ATLS_CLIENT_OUTER_H_INCLUDED
 
 
-#include "cert.h"
+#include <openssl/types.h>
+
+#include "debug.h"
+#include "error.h"
 
 
 #define ATLS_MEDIA_TYPE     "application/atls+octet-stream"

@@ -11,7 +11,6 @@
 #include <sys/types.h>
 
 #include "buf.h"
-#include "debug.h"
 #include "error.h"
 
 

@@ -6,6 +6,7 @@
 
 #include <openssl/err.h>
 
+#include "cert.h"
 #include "seen.h"
 
 

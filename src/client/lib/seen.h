@@ -10,7 +10,8 @@
 
 #include <openssl/ssl.h>
 
-#include "cert.h"
+#include "debug.h"
+#include "peer.h"
 
 
 #define ATLS_SEEN_MAX       8               /* certificates that are kept */

@@ -11,7 +11,9 @@
 #include <openssl/ssl.h>
 
 #include "buf.h"
-#include "cert.h"
+#include "debug.h"
+#include "error.h"
+#include "peer.h"
 #include "resume.h"
 
 
