@@ -9,6 +9,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include <openssl/crypto.h>
+
+#include "../lib/hex.h"
 #include "client.h"
 #include "exitcode.h"
 #include "inner.h"
@@ -176,7 +179,8 @@ cmd_inner_status(void *data, int status, const char *reason)
 static void
 cmd_inner_export(cmd_transfer_t *transfer)
 {
-    size_t                i;
+    char                 *hex;
+    size_t                size;
     unsigned char        *key;
     const cmd_options_t  *options = transfer->options;
 
@@ -184,23 +188,23 @@ cmd_inner_export(cmd_transfer_t *transfer)
         return;
     }
 
-    key = cmd_alloc(options->export_size);
+    size = options->export_size;
+    key = cmd_alloc(size);
+    hex = cmd_alloc(2 * size + 1);
 
     if (atls_exporter(transfer->client, options->export_label, "", 0, key,
-                      options->export_size)
+                      size)
         == ATLS_OK)
     {
-        fprintf(stderr, "%s ", options->export_label);
-
-        for (i = 0; i < options->export_size; i++) {
-            fprintf(stderr, "%02x", key[i]);
-        }
-
-        fputc('\n', stderr);
+        atls_hex(hex, key, size);
+        fprintf(stderr, "%s %s\n", options->export_label, hex);
         transfer->exported = 1;
     }
 
+    OPENSSL_cleanse(key, size);
+    OPENSSL_cleanse(hex, 2 * size);
     free(key);
+    free(hex);
 }
 
 

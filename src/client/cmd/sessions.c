@@ -21,7 +21,9 @@
 #include <unistd.h>
 
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 
+#include "../lib/hex.h"
 #include "exitcode.h"
 #include "sessions.h"
 #include "util.h"
@@ -54,9 +56,7 @@ static void cmd_sessions_cut(char *line);
 static char *cmd_sessions_begin(char *text);
 static char *cmd_sessions_next(char *line);
 static int cmd_sessions_is(const char *line, const char *key);
-static size_t cmd_sessions_decode(const char *line, unsigned char *buf,
-    size_t size);
-static int cmd_hex(char ch);
+static size_t cmd_sessions_decode(char *line, unsigned char *buf, size_t size);
 
 
 int
@@ -229,9 +229,8 @@ cmd_sessions_put(void *data, const char *key, const void *session,
 {
     cmd_sessions_t  *sessions = data;
 
-    char                 *text, *p;
-    size_t                i, used;
-    const unsigned char  *bytes = session;
+    char    *text, *p;
+    size_t   used;
 
     text = cmd_sessions_read(sessions);
 
@@ -244,12 +243,9 @@ cmd_sessions_put(void *data, const char *key, const void *session,
     used = strlen(text);
     text = cmd_realloc(text, used + 2 * size + strlen(key) + 3);
 
-    for (i = 0, p = text + used; i < size; i++, p += 2) {
-        p[0] = "0123456789abcdef"[bytes[i] >> 4];
-        p[1] = "0123456789abcdef"[bytes[i] & 0xf];
-    }
+    atls_hex(text + used, session, size);
 
-    *p++ = ' ';
+    p = stpcpy(text + used + 2 * size, " ");
     p = stpcpy(p, key);
     stpcpy(p, "\n");
 
@@ -425,31 +421,20 @@ cmd_sessions_is(const char *line, const char *key)
 
 
 static size_t
-cmd_sessions_decode(const char *line, unsigned char *buf, size_t size)
+cmd_sessions_decode(char *line, unsigned char *buf, size_t size)
 {
-    size_t  n;
+    char    *end;
+    size_t   n;
 
-    for (n = 0; n < size && cmd_hex(line[2 * n]) != -1; n++) {
+    end = strchr(line, ' ');
+    *end = '\0';
 
-        if (cmd_hex(line[2 * n + 1]) == -1) {
-            return 0;
-        }
-
-        buf[n] = (unsigned char) (cmd_hex(line[2 * n]) << 4
-                                  | cmd_hex(line[2 * n + 1]));
+    if (OPENSSL_hexstr2buf_ex(buf, size, &n, line, '\0') != 1) {
+        ERR_clear_error();
+        n = 0;
     }
 
-    return line[2 * n] == ' ' ? n : 0;
-}
+    *end = ' ';
 
-
-static int
-cmd_hex(char ch)
-{
-    static const char  digits[] = "0123456789abcdef";
-    const char        *p;
-
-    p = ch ? strchr(digits, ch) : NULL;
-
-    return p ? (int) (p - digits) : -1;
+    return n;
 }

@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "../lib/error.h"
+#include "../lib/hex.h"
 #include "util.h"
 #include "verbose.h"
 
@@ -125,12 +126,9 @@ static void
 cmd_verbose_certificate(const char *layer,
     const atls_certificate_t *certificate, const char *verdict)
 {
-    char    hex[2 * sizeof(certificate->sha256) + 1];
-    size_t  i;
+    char  hex[2 * sizeof(certificate->sha256) + 1];
 
-    for (i = 0; i < sizeof(certificate->sha256); i++) {
-        snprintf(hex + 2 * i, 3, "%02x", certificate->sha256[i]);
-    }
+    atls_hex(hex, certificate->sha256, sizeof(certificate->sha256));
 
     cmd_verbose_print("%s: certificate of %s", layer, certificate->subject);
     cmd_verbose_print("%s: issued by %s", layer, certificate->issuer);

@@ -15,9 +15,9 @@
 #include <openssl/x509v3.h>
 
 #include "cert.h"
+#include "hex.h"
 
 
-static void atls_hex(char *text, const unsigned char *bytes, size_t n);
 static char *atls_certificate_name(const X509_NAME *name);
 
 
@@ -294,15 +294,4 @@ atls_certificate_debug(const atls_certificate_t *certificate,
 
     atls_debug(debug, what, "%s: subject %s; issuer %s; SHA-256 %s", name,
                certificate->subject, certificate->issuer, hex);
-}
-
-
-static void
-atls_hex(char *text, const unsigned char *bytes, size_t n)
-{
-    size_t  i;
-
-    for (i = 0; i < n; i++) {
-        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
-    }
 }

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include <openssl/crypto.h>
+
 #include "http.h"
 
 
@@ -30,7 +32,6 @@ static atls_error_e atls_http_body(atls_http_t *http,
 static atls_error_e atls_http_chunk_line(atls_http_t *http, unsigned char ch);
 static atls_error_e atls_http_chunk_size(atls_http_t *http, unsigned char ch);
 static atls_error_e atls_http_wrong(atls_http_t *http, const char *what);
-static int atls_hex(unsigned char ch);
 
 
 void
@@ -534,7 +535,7 @@ atls_http_chunk_size(atls_http_t *http, unsigned char ch)
 {
     int  digit;
 
-    digit = atls_hex(ch);
+    digit = OPENSSL_hexchar2int(ch);
 
     if (digit != -1) {
 
@@ -582,19 +583,6 @@ atls_http_wrong(atls_http_t *http, const char *what)
 {
     return atls_fail(http->failure, ATLS_ERROR_HTTP,
                      "the answer is not HTTP as it should be: %s", what);
-}
-
-
-static int
-atls_hex(unsigned char ch)
-{
-    if (ch >= '0' && ch <= '9') {
-        return ch - '0';
-    }
-
-    ch |= 0x20;
-
-    return ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
 }
 
 

@@ -11,6 +11,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "hex.h"
 #include "resume.h"
 
 
@@ -84,9 +85,7 @@ atls_resume_key(char key[ATLS_RESUME_KEY], const char *const *what, size_t n)
 
     key[used++] = ' ';
 
-    for (i = 0; i < ATLS_RESUME_DIGEST; i++) {
-        used += (size_t) snprintf(key + used, 3, "%02x", digest[i]);
-    }
+    atls_hex(key + used, digest, ATLS_RESUME_DIGEST);
 
     return rc == 1 ? 0 : -1;
 }

@@ -26,6 +26,7 @@
 #include <openssl/rand.h>
 
 #include "atls.h"
+#include "hex.h"
 
 
 #define ATLS_STORE_KEEP     4               /* sessions of a key */
@@ -59,7 +60,6 @@ static size_t atls_store_list(int dir, const char *prefix,
     atls_store_name_t *names);
 static void atls_store_list_stale(int dir, const char *name);
 static int atls_store_compare(const void *a, const void *b);
-static void atls_hex_print(char *text, const unsigned char *bytes, size_t n);
 
 
 atls_store_t *
@@ -197,7 +197,7 @@ atls_store_prefix(atls_store_name_t name, const char *key)
         return -1;
     }
 
-    atls_hex_print(name, digest, ATLS_STORE_DIGEST);
+    atls_hex(name, digest, ATLS_STORE_DIGEST);
     name[ATLS_STORE_PREFIX - 1] = '-';
     name[ATLS_STORE_PREFIX] = '\0';
 
@@ -224,7 +224,7 @@ atls_store_suffix(atls_store_name_t name)
           + (unsigned long long) ts.tv_nsec;
 
     snprintf(name + ATLS_STORE_PREFIX, 18, "%016llx-", now);
-    atls_hex_print(name + ATLS_STORE_PREFIX + 17, bytes, sizeof(bytes));
+    atls_hex(name + ATLS_STORE_PREFIX + 17, bytes, sizeof(bytes));
 
     return 0;
 }
@@ -343,15 +343,4 @@ static int
 atls_store_compare(const void *a, const void *b)
 {
     return memcmp(a, b, ATLS_STORE_NAME);
-}
-
-
-static void
-atls_hex_print(char *text, const unsigned char *bytes, size_t n)
-{
-    size_t  i;
-
-    for (i = 0; i < n; i++) {
-        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
-    }
 }

@@ -1,0 +1,26 @@
+
+/*
+ * Bytes in hex, see hex.h.
+ */
+
+
+#include <openssl/crypto.h>
+
+#include "hex.h"
+
+
+/* OpenSSL's digits are upper case, those that people compare are not. */
+
+void
+atls_hex(char *text, const unsigned char *bytes, size_t n)
+{
+    *text = '\0';
+
+    OPENSSL_buf2hexstr_ex(text, 2 * n + 1, NULL, bytes, n, '\0');
+
+    for ( /* void */ ; *text; text++) {
+        if (*text >= 'A' && *text <= 'F') {
+            *text |= 0x20;
+        }
+    }
+}

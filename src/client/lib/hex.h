@@ -1,0 +1,19 @@
+
+/*
+ * Bytes in hex.
+ */
+
+
+#ifndef ATLS_CLIENT_HEX_H_INCLUDED
+#define ATLS_CLIENT_HEX_H_INCLUDED
+
+
+#include <stddef.h>
+
+
+/* Writes 2 * n digits, a to f in lower case, and the string's end. */
+
+void atls_hex(char *text, const unsigned char *bytes, size_t n);
+
+
+#endif /* ATLS_CLIENT_HEX_H_INCLUDED */
