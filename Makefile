@@ -28,7 +28,7 @@ MANDIR      ?= $(PREFIX)/share/man
 LIB_SRC     := $(wildcard src/client/lib/*.c)
 LIB_OBJ      = $(LIB_SRC:src/client/%.c=$(BUILD)/client/%.o)
 LIB_SO       = $(BUILD)/libatls.so.0
-LIB_PACKAGES = libcurl libssl libcrypto
+LIB_PACKAGES = libcurl libssl libcrypto libcjson
 LIB_VERSION  = $(shell awk '/define ATLS_VERSION/ { gsub("\"", "", $$3); \
                    print $$3 }' src/client/lib/atls.h)
 LIB_CFLAGS   = -std=c99 -D_GNU_SOURCE -Wall -Wextra -Werror -fPIC \

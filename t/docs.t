@@ -318,7 +318,7 @@ sub run_example {
 
     is(system("$cc -std=c99 -Wall -Wextra -Werror $asan -I$root/src/client/lib"
               . " -o $program $source $build/libatls.a"
-              . ' $(pkg-config --libs libcurl libssl libcrypto)'
+              . ' $(pkg-config --libs libcurl libssl libcrypto libcjson)'
               . " >$program.err 2>&1"), 0, 'the example is compiled')
         or diag($t->read_file('example.err'));
 

@@ -14,7 +14,7 @@ stacks=( libmbedtls-dev libwolfssl-dev default-jdk-headless nodejs )
 packages=(
     gcc libc6-dev make
     nginx nginx-dev libssl-dev libpcre2-dev zlib1g-dev      # to build
-    libcurl4-openssl-dev pkg-config                         # the client, too
+    libcurl4-openssl-dev libcjson-dev pkg-config            # the client, too
     perl openssl curl libgnutls28-dev libnet-ssleay-perl libio-socket-ssl-perl
     libfcgi-perl python3 mandoc gnutls-bin                  # to test
     squid-openssl haproxy                                   # between the ends

@@ -297,6 +297,15 @@ details(int runs)
                              strlen(problems[0]), detail, 8);
     ok(rc == 0 && strcmp(detail, "The ses") == 0, "a long detail is cut");
 
+    memset(bytes, '[', sizeof(bytes));
+    n = strlen(problems[3]);
+    memcpy(bytes, problems[3], n);
+    bytes[n - 1] = ',';
+    memcpy(bytes + n, "\"a\":", 4);
+
+    ok(atls_problem_detail(bytes, sizeof(bytes), detail, sizeof(detail)) == -1,
+       "no detail of what is nested too deeply");
+
     wrong = 0;
 
     for (i = 0; i < runs; i++) {

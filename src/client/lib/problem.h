@@ -14,7 +14,7 @@
 /*
  * Copies the string member "detail" of the outermost object, cut to the size,
  * or its "title" if there is none.  Returns 0; -1 if there is neither, or the
- * text is no JSON as far as read.
+ * text is no JSON, or has too many objects and arrays in it.
  */
 
 int atls_problem_detail(const unsigned char *json, size_t n, char *detail,

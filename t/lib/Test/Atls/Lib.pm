@@ -28,7 +28,7 @@ my $CC = $ENV{CC} || 'cc';
 my @ASAN = split ' ', '-fsanitize=address,undefined -fno-sanitize-recover=all'
                       . ' -fno-omit-frame-pointer';
 my @FLAGS = (qw( -g -O1 ), $ENV{TEST_ASAN} ? @ASAN : ());
-my @PACKAGES = qw( libcurl libssl libcrypto );
+my @PACKAGES = qw( libcurl libssl libcrypto libcjson );
 
 
 # Builds the library, in a place that is shared by all tests.
