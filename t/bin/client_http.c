@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http.h"
 #include "problem.h"
+#include "response.h"
 
 
 #define LIMIT       1024
@@ -25,7 +25,8 @@
 
 typedef struct {
     atls_error_e     error;
-    atls_http_e      state;
+    atls_response_e  state;
+    atls_chunk_e     chunk;
     int              status;
     unsigned         headers;
     unsigned         delivered;
@@ -123,7 +124,7 @@ on_body(void *data, const void *bytes, size_t size)
 /* cut: 0 for all at once, else pieces of so many bytes, or any (-1). */
 
 static result_t
-run(atls_http_t *http, const unsigned char *bytes, size_t n, int cut)
+run(atls_response_t *response, const unsigned char *bytes, size_t n, int cut)
 {
     size_t           piece;
     result_t         result;
@@ -141,7 +142,7 @@ run(atls_http_t *http, const unsigned char *bytes, size_t n, int cut)
     request.on_body = on_body;
     request.data = &result;
 
-    atls_http_begin(http, &request, &debug, LIMIT, &failure);
+    atls_response_begin(response, &request, &debug, LIMIT, &failure);
 
     while (n && result.error == ATLS_OK) {
         piece = cut == 0 ? n : cut == -1 ? 1 + any(40) : (size_t) cut;
@@ -151,16 +152,17 @@ run(atls_http_t *http, const unsigned char *bytes, size_t n, int cut)
 
         copy = malloc(piece);
         memcpy(copy, bytes, piece);
-        result.error = atls_http_feed(http, copy, piece);
+        result.error = atls_response_feed(response, copy, piece);
         free(copy);
 
         bytes += piece;
         n -= piece;
     }
 
-    result.state = http->state;
-    result.delivered = http->delivered;
-    result.extra = http->extra;
+    result.state = response->state;
+    result.chunk = response->chunks.state;
+    result.delivered = response->delivered;
+    result.extra = response->extra;
 
     return result;
 }
@@ -227,14 +229,14 @@ mutate(unsigned char *bytes, size_t n)
 static void
 answers(int runs)
 {
-    int            i;
-    size_t         n;
-    unsigned       different, unbounded, good;
-    result_t       whole, cut;
-    atls_http_t    http;
-    unsigned char  bytes[MAX];
+    int              i;
+    size_t           n;
+    unsigned         different, unbounded, good;
+    result_t         whole, cut;
+    unsigned char    bytes[MAX];
+    atls_response_t  response;
 
-    memset(&http, 0, sizeof(http));
+    memset(&response, 0, sizeof(response));
     different = unbounded = good = 0;
 
     for (i = 0; i < runs; i++) {
@@ -245,20 +247,20 @@ answers(int runs)
             n = mutate(bytes, n);
         }
 
-        whole = run(&http, bytes, n, 0);
-        unbounded += http.header.size > 4 * LIMIT;
+        whole = run(&response, bytes, n, 0);
+        unbounded += response.lines.text.size > 4 * LIMIT;
         good += whole.error == ATLS_OK;
 
-        cut = run(&http, bytes, n, 1);
+        cut = run(&response, bytes, n, 1);
         different += !same(&whole, &cut);
 
-        cut = run(&http, bytes, n, -1);
+        cut = run(&response, bytes, n, -1);
         different += !same(&whole, &cut);
 
         different += whole.error != ATLS_OK && whole.error != ATLS_ERROR_HTTP;
     }
 
-    atls_http_free(&http);
+    atls_response_free(&response);
 
     printf("# %u of %d were acceptable\n", good, runs);
     ok(different == 0, "answers: cuts do not matter");

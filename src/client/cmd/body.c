@@ -18,7 +18,6 @@ static int cmd_body_timeout(const cmd_body_t *body);
 static int cmd_body_continue(cmd_body_t *body);
 static long cmd_body_counted(cmd_body_t *body, char *buf, size_t n);
 static long cmd_body_chunked(cmd_body_t *body, char *buf, size_t n);
-static int cmd_body_chunk(void *data, const void *bytes, size_t n);
 
 
 void
@@ -30,22 +29,7 @@ cmd_body_init(cmd_body_t *body, const cmd_local_t *local, cmd_stream_t *stream)
     body->left = local->length;
     body->expect = local->expect;
     body->ended = body->left == 0;
-
-    /* the library's reader of chunks is for answers, but chunks are chunks */
-
-    body->sink.on_body = cmd_body_chunk;
-    body->sink.data = body;
-
-    atls_http_begin(&body->chunks, &body->sink, NULL, CMD_BODY_LINES,
-                    &body->failure);
-    body->chunks.state = ATLS_HTTP_CHUNK_SIZE;
-}
-
-
-void
-cmd_body_free(cmd_body_t *body)
-{
-    atls_http_free(&body->chunks);
+    body->chunks.limit = CMD_BODY_LINES;
 }
 
 
@@ -143,51 +127,35 @@ cmd_body_counted(cmd_body_t *body, char *buf, size_t n)
 }
 
 
-/*
- * Of n bytes that are there; what is not in a chunk goes byte by byte, for it
- * ends nobody knows where, and what follows is the next request's.
- */
+/* Of n bytes that are there; what follows the body is the next request's. */
 
 static long
 cmd_body_chunked(cmd_body_t *body, char *buf, size_t n)
 {
-    size_t         piece;
-    atls_http_t   *chunks = &body->chunks;
-    cmd_stream_t  *stream = body->stream;
+    char                 *to;
+    size_t                piece;
+    atls_chunks_t        *chunks = &body->chunks;
+    cmd_stream_t         *stream = body->stream;
+    const unsigned char  *bytes, *pos, *end;
 
-    body->to = buf;
+    bytes = (unsigned char *) stream->buf + stream->pos;
+    pos = bytes;
+    end = bytes + n;
+    to = buf;
 
-    while (n && chunks->state != ATLS_HTTP_COMPLETE) {
+    while (pos < end && chunks->state != ATLS_CHUNK_COMPLETE) {
 
-        piece = chunks->state != ATLS_HTTP_CHUNK ? 1
-                : n < chunks->left ? n : (size_t) chunks->left;
-
-        if (atls_http_feed(chunks,
-                           (unsigned char *) stream->buf + stream->pos, piece)
-            != ATLS_OK)
-        {
+        if (atls_chunks_read(chunks, &pos, end, &piece)) {
             body->status = 400;
             body->error = "the chunks of the body are wrong";
             return -1;
         }
 
-        stream->pos += piece;
-        n -= piece;
+        to = mempcpy(to, pos - piece, piece);
     }
 
-    body->ended = chunks->state == ATLS_HTTP_COMPLETE;
+    stream->pos += (size_t) (pos - bytes);
+    body->ended = chunks->state == ATLS_CHUNK_COMPLETE;
 
-    return (long) (body->to - buf);
-}
-
-
-static int
-cmd_body_chunk(void *data, const void *bytes, size_t n)
-{
-    cmd_body_t  *body = data;
-
-    memcpy(body->to, bytes, n);
-    body->to += n;
-
-    return 0;
+    return (long) (to - buf);
 }

@@ -23,17 +23,12 @@ typedef struct {
                                        peer has gone */
     const char      *error;
 
-    atls_http_t      chunks;
-    atls_request_t   sink;          /* where they go */
-    atls_failure_t   failure;
-    char            *to;
+    atls_chunks_t    chunks;
 } cmd_body_t;
 
 
 void cmd_body_init(cmd_body_t *body, const cmd_local_t *local,
     cmd_stream_t *stream);
-
-void cmd_body_free(cmd_body_t *body);
 
 /* The next bytes, at least one: how many, 0 at the end, -1 if it failed. */
 

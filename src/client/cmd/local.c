@@ -21,7 +21,6 @@
 static int cmd_local_header(cmd_local_t *local, cmd_stream_t *stream);
 static int cmd_local_line(cmd_local_t *local, cmd_stream_t *stream,
     int64_t until);
-static int cmd_local_line_end(cmd_local_t *local);
 static int cmd_local_request(cmd_local_t *local, char *line);
 static int cmd_local_version(cmd_local_t *local, const char *version);
 static int cmd_local_target(cmd_local_t *local, const char *target);
@@ -49,6 +48,7 @@ cmd_local_read(cmd_local_t *local, cmd_stream_t *stream)
     memset(local, 0, sizeof(cmd_local_t));
     local->method = cmd_copy("-", 1);
     local->path = cmd_copy("-", 1);
+    local->lines.limit = CMD_LOCAL_SIZE;
 
     rc = cmd_local_header(local, stream);
 
@@ -86,7 +86,7 @@ cmd_local_free(cmd_local_t *local)
     free(local->referer);
     free(local->site);
     cmd_headers_free(&local->headers);
-    atls_buf_free(&local->line);
+    atls_buf_free(&local->lines.text);
 }
 
 
@@ -103,8 +103,8 @@ cmd_local_header(cmd_local_t *local, cmd_stream_t *stream)
 
     do {
         rc = cmd_local_line(local, stream, until);
-        line = (char *) local->line.data;
-    } while (rc == 1 && *line == '\0' && local->read <= 4);
+        line = atls_lines_last(&local->lines);
+    } while (rc == 1 && *line == '\0' && local->lines.read <= 4);
 
     if (rc == 1) {
         rc = cmd_local_request(local, line);
@@ -112,7 +112,7 @@ cmd_local_header(cmd_local_t *local, cmd_stream_t *stream)
 
     while (rc == 1) {
         rc = cmd_local_line(local, stream, until);
-        line = (char *) local->line.data;
+        line = atls_lines_last(&local->lines);
 
         if (rc == 1 && *line == '\0') {
             break;
@@ -130,67 +130,49 @@ cmd_local_header(cmd_local_t *local, cmd_stream_t *stream)
 static int
 cmd_local_line(cmd_local_t *local, cmd_stream_t *stream, int64_t until)
 {
-    size_t       n;
-    int64_t      left;
-    ssize_t      got;
-    const char  *bytes, *eol;
+    int64_t               left;
+    ssize_t               got;
+    atls_line_e           rc;
+    const unsigned char  *bytes, *pos;
 
-    local->line.len = 0;
+    atls_lines_clear(&local->lines);
 
     do {
         left = until - atls_clock();
         got = cmd_stream_fill(stream, left > 0 ? (int) left : 0);
 
         if (got <= 0) {
-            return got == -1 && local->read && !cmd_stream_gone(stream)
+            return got == -1 && local->lines.read && !cmd_stream_gone(stream)
                    ? cmd_local_refuse(local, 408, "the request takes too long")
                    : 0;
         }
 
-        bytes = stream->buf + stream->pos;
-        eol = memchr(bytes, '\n', (size_t) got);
-        n = eol ? (size_t) (eol - bytes) + 1 : (size_t) got;
+        bytes = (unsigned char *) stream->buf + stream->pos;
+        pos = bytes;
 
-        local->read += n;
+        rc = atls_lines_read(&local->lines, &pos, bytes + got);
 
-        if (local->read > CMD_LOCAL_SIZE) {
-            return cmd_local_refuse(local, 431, "the header is too large");
-        }
+        stream->pos += (size_t) (pos - bytes);
 
-        if (atls_buf_add(&local->line, bytes, n) == -1) {
-            return cmd_local_refuse(local, 500, "out of memory");
-        }
+    } while (rc == ATLS_LINE_MORE);
 
-        stream->pos += n;
+    switch (rc) {
 
-    } while (eol == NULL);
+    case ATLS_LINE_READY:
+        return 1;
 
-    return cmd_local_line_end(local);
-}
+    case ATLS_LINE_TOO_LARGE:
+        return cmd_local_refuse(local, 431, "the header is too large");
 
-
-/* Makes a string of it. */
-
-static int
-cmd_local_line_end(cmd_local_t *local)
-{
-    size_t          len;
-    unsigned char  *line;
-
-    line = local->line.data;
-    len = local->line.len;
-
-    if (len < 2 || line[len - 2] != '\r') {
+    case ATLS_LINE_NO_CRLF:
         return cmd_local_refuse(local, 400, "a line has no CRLF");
-    }
 
-    line[len - 2] = '\0';
-
-    if (!atls_http_is_value((char *) line, len - 2)) {
+    case ATLS_LINE_CONTROL:
         return cmd_local_refuse(local, 400, "a control character");
-    }
 
-    return 1;
+    default: /* ATLS_LINE_MEMORY */
+        return cmd_local_refuse(local, 500, "out of memory");
+    }
 }
 
 
@@ -306,28 +288,18 @@ cmd_local_absolute(cmd_local_t *local, const char *target)
 static int
 cmd_local_field(cmd_local_t *local, char *line)
 {
-    char    *colon, *value;
-    size_t   len;
+    const char  *value;
 
-    colon = strchr(line, ':');
+    value = atls_http_field(line);
 
     /* a line that goes on with the one before has a space first */
 
-    if (colon == NULL || !atls_http_is_token(line, (size_t) (colon - line))) {
+    if (value == NULL) {
         return cmd_local_refuse(local, 400, "a bad header line");
     }
 
     if (local->headers.n == CMD_LOCAL_HEADERS) {
         return cmd_local_refuse(local, 431, "too many header lines");
-    }
-
-    *colon = '\0';
-    value = colon + 1;
-    value += strspn(value, " \t");
-    len = strlen(value);
-
-    while (len && (value[len - 1] == ' ' || value[len - 1] == '\t')) {
-        value[--len] = '\0';
     }
 
     cmd_headers_add(&local->headers, line, value);
@@ -415,20 +387,13 @@ cmd_local_framing(cmd_local_t *local)
 static int
 cmd_local_length(cmd_local_t *local, const char *value)
 {
-    int64_t  length;
+    uint64_t  length;
 
-    length = 0;
+    if (atls_http_length(value, &length) == -1) {
+        return cmd_local_refuse(local, 400, "a bad Content-Length");
+    }
 
-    do {
-        if (*value < '0' || *value > '9' || length > INT64_MAX / 100) {
-            return cmd_local_refuse(local, 400, "a bad Content-Length");
-        }
-
-        length = length * 10 + (*value++ - '0');
-
-    } while (*value != '\0');
-
-    local->length = length;
+    local->length = (int64_t) length;
 
     return 1;
 }

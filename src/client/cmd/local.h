@@ -9,7 +9,7 @@
 #define ATLS_CMD_LOCAL_H_INCLUDED
 
 
-#include "../lib/buf.h"
+#include "../lib/http.h"
 #include "headers.h"
 #include "stream.h"
 
@@ -32,8 +32,7 @@ typedef struct {
     int              status;            /* why it is refused; 0: it is not */
     const char      *error;
 
-    atls_buf_t       line;
-    size_t           read;
+    atls_lines_t     lines;
 } cmd_local_t;
 
 

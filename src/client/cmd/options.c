@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/http.h"
 #include "exitcode.h"
 #include "guard.h"
 #include "options.h"
@@ -398,7 +399,7 @@ cmd_options_check_fetch(const cmd_options_t *options)
 
     method = options->method ? options->method : "GET";
 
-    return !cmd_is_token(method, strlen(method))
+    return !atls_http_is_token(method, strlen(method))
            || strcmp(method, "CONNECT") == 0
            ? "-X has no method of HTTP for a resource"
            : options->outputs.n > options->urls.n

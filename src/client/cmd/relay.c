@@ -60,7 +60,6 @@ cmd_relay_init(cmd_relay_t *relay, const cmd_local_t *local,
 void
 cmd_relay_free(cmd_relay_t *relay)
 {
-    cmd_body_free(&relay->body);
     cmd_answer_free(&relay->answer);
     free(relay->error);
 }

@@ -82,14 +82,3 @@ cmd_base64(const void *bytes, size_t n)
 
     return text;
 }
-
-
-int
-cmd_is_token(const char *text, size_t n)
-{
-    return n != 0
-           && strspn(text, "!#$%&'*+-.^_`|~0123456789"
-                           "abcdefghijklmnopqrstuvwxyz"
-                           "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-              >= n;
-}

@@ -20,9 +20,5 @@ char *cmd_format(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
 char *cmd_base64(const void *bytes, size_t n);
 
-/* RFC 9110, section 5.6.2: what methods and names of headers are. */
-
-int cmd_is_token(const char *text, size_t n);
-
 
 #endif /* ATLS_CMD_UTIL_H_INCLUDED */

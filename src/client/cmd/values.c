@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../lib/http.h"
 #include "exitcode.h"
 #include "util.h"
 #include "values.h"
@@ -228,7 +229,7 @@ cmd_value_header_line(cmd_options_t *options, const char *line)
         }
     }
 
-    if (!cmd_is_token(line, n) || line[n] == '\0' || *p
+    if (!atls_http_is_token(line, n) || line[n] == '\0' || *p
         || (line[n] == ';' && *value))
     {
         return cmd_fail(CMD_USAGE, "\"%s\" is not a header", line);

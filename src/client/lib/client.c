@@ -12,6 +12,7 @@
 
 #include "cert.h"
 #include "client.h"
+#include "http.h"
 
 
 #define ATLS_DEFAULT_CONNECT_TIMEOUT    30000
@@ -83,7 +84,7 @@ atls_client_free(atls_client_t *client)
     X509_STORE_free(client->trust);
 
     atls_message_close(&client->message);
-    atls_http_free(&client->http);
+    atls_response_free(&client->response);
     atls_buf_free(&client->out);
     atls_certificate_clear(&client->certificate);
     atls_target_free(&client->target);
@@ -438,7 +439,7 @@ atls_client_prepare_outer(atls_client_t *client)
 int
 atls_status(const atls_client_t *client)
 {
-    return client->http.status;
+    return client->response.status;
 }
 
 

@@ -11,9 +11,9 @@
 #include "buf.h"
 #include "debug.h"
 #include "error.h"
-#include "http.h"
 #include "outer.h"
 #include "request.h"
+#include "response.h"
 #include "resume.h"
 #include "target.h"
 #include "tls.h"
@@ -46,7 +46,7 @@ struct atls_client_s {
     /* of the request in progress, or the last one */
 
     atls_message_t           message;
-    atls_http_t              http;
+    atls_response_t          response;
     atls_buf_t               out;           /* records for the next POST */
     unsigned                 sending:1;     /* some of it may have been seen by
                                                the server */

@@ -56,7 +56,7 @@ atls_perform(atls_client_t *client, const atls_request_t *request)
         return rc;
     }
 
-    client->http.status = 0;
+    client->response.status = 0;
 
     rc = atls_message_open(&client->message, request,
                            client->target.authority, &client->failure);
@@ -186,7 +186,7 @@ atls_exchange_repeatable(atls_client_t *client)
 {
     return !client->sending
            || (atls_message_idempotent(&client->message)
-               && !client->http.delivered
+               && !client->response.delivered
                && atls_message_rewind(&client->message) == 0);
 }
 
@@ -220,11 +220,12 @@ atls_exchange_try(atls_client_t *client)
 static void
 atls_exchange_begin(atls_client_t *client)
 {
-    atls_http_begin(&client->http, client->message.request, &client->debug,
-                    (size_t) client->numbers[ATLS_HEADER_SIZE],
-                    &client->failure);
+    atls_response_begin(&client->response, client->message.request,
+                        &client->debug,
+                        (size_t) client->numbers[ATLS_HEADER_SIZE],
+                        &client->failure);
 
-    client->http.head = strcmp(client->message.method, "HEAD") == 0;
+    client->response.head = strcmp(client->message.method, "HEAD") == 0;
     client->sent = 0;
 }
 
@@ -237,27 +238,28 @@ atls_exchange_begin(atls_client_t *client)
 static atls_error_e
 atls_exchange_early(atls_client_t *client)
 {
-    atls_error_e  rc;
+    atls_error_e      rc;
+    atls_response_t  *response = &client->response;
 
     rc = atls_session_post(client);
 
-    if (client->http.state == ATLS_HTTP_COMPLETE && !client->http.hidden) {
+    if (response->state == ATLS_RESPONSE_COMPLETE && !response->hidden) {
 
         if (rc != ATLS_OK) {
-            client->http.close = 1;
+            response->close = 1;
             atls_failure_clear(&client->failure);
         }
 
         return ATLS_OK;
     }
 
-    if (rc != ATLS_OK || !client->http.hidden) {
+    if (rc != ATLS_OK || !response->hidden) {
         return rc;
     }
 
     /* RFC 8470, section 5.2: 425 asks for it to be repeated */
 
-    if (!atls_http_reusable(&client->http) || client->tls.closed) {
+    if (!atls_response_reusable(response) || client->tls.closed) {
         rc = atls_session_open(client, 0);
     }
 
@@ -281,7 +283,7 @@ atls_exchange_send(atls_client_t *client)
 
     client->sending = 1;
     client->sent = 0;
-    client->http.too_early = 0;
+    client->response.too_early = 0;
 
     atls_debug_lines(&client->debug, ATLS_DEBUG_INNER_SENT,
                      message->header.data, message->header.len);
@@ -370,8 +372,8 @@ static int
 atls_exchange_answered(const atls_client_t *client)
 {
     return client->tls.closed
-           || (client->http.state == ATLS_HTTP_COMPLETE
-               && (client->http.status >= 300 || client->http.close));
+           || (client->response.state == ATLS_RESPONSE_COMPLETE
+               && (client->response.status >= 300 || client->response.close));
 }
 
 
@@ -394,13 +396,13 @@ atls_exchange_abandon(atls_client_t *client)
 static atls_error_e
 atls_exchange_end(atls_client_t *client, atls_error_e rc)
 {
-    atls_http_t  *http = &client->http;
+    atls_response_t  *response = &client->response;
 
     client->open = 0;
 
     if (rc != ATLS_OK
-        && !(rc == ATLS_ERROR_NETWORK && http->state == ATLS_HTTP_COMPLETE
-             && client->sent))
+        && !(rc == ATLS_ERROR_NETWORK && client->sent
+             && response->state == ATLS_RESPONSE_COMPLETE))
     {
         if (rc == ATLS_ERROR_TLS || rc == ATLS_ERROR_CERTIFICATE) {
             atls_session_farewell(client, atls_session_patience(client));
@@ -418,15 +420,17 @@ atls_exchange_end(atls_client_t *client, atls_error_e rc)
     }
 
     if (client->tls.closed) {
-        atls_http_end(http);
+        atls_response_end(response);
     }
 
-    if (http->state == ATLS_HTTP_COMPLETE) {
-        client->open = client->sent && atls_http_reusable(http);
+    if (response->state == ATLS_RESPONSE_COMPLETE) {
+        client->open = client->sent && atls_response_reusable(response);
         return ATLS_OK;
     }
 
-    if (http->status == 0 && http->header.len == 0 && client->tls.closed) {
+    if (response->status == 0 && response->lines.text.len == 0
+        && client->tls.closed)
+    {
         client->lost = 1;
         return atls_fail(&client->failure, ATLS_ERROR_TRUNCATED,
                          "the server closed the session without an answer");
@@ -435,7 +439,7 @@ atls_exchange_end(atls_client_t *client, atls_error_e rc)
     return atls_fail(&client->failure, ATLS_ERROR_TRUNCATED,
                      "%s ended within the %s of the answer",
                      client->tls.closed ? "the session" : "the last POST",
-                     http->status == 0 ? "header" : "body");
+                     response->status == 0 ? "header" : "body");
 }
 
 
@@ -451,7 +455,7 @@ atls_exchange_plain(void *data, const unsigned char *bytes, size_t n)
                          "the server answers before it is asked");
     }
 
-    return atls_http_feed(&client->http, bytes, n);
+    return atls_response_feed(&client->response, bytes, n);
 }
 
 
@@ -554,7 +558,7 @@ atls_session_early(atls_client_t *client)
     atls_debug_lines(&client->debug, ATLS_DEBUG_INNER_SENT, header->data,
                      header->len);
 
-    client->http.too_early = 1;
+    client->response.too_early = 1;
     client->sending = 1;
     client->sent = 1;
 

@@ -1,11 +1,10 @@
 
 /*
- * The answer to one inner request, see http.h.
+ * HTTP/1.x: lines, fields, lengths and chunks, see http.h.
  */
 
 
 #include <string.h>
-#include <strings.h>
 
 #include <openssl/crypto.h>
 
@@ -15,92 +14,13 @@
 #define ATLS_HTTP_MAX_LENGTH    ((uint64_t) 1 << 62)
 
 
-static atls_error_e atls_http_header(atls_http_t *http,
-    const unsigned char **pos, const unsigned char *end);
-static atls_error_e atls_http_header_line(atls_http_t *http);
-static atls_error_e atls_http_header_end(atls_http_t *http);
-static atls_error_e atls_http_status_line(atls_http_t *http, char **reason);
-static atls_error_e atls_http_field(atls_http_t *http, char *line);
-static char *atls_http_next(char *line, const char *end);
-static atls_error_e atls_http_length(atls_http_t *http, const char *value);
-static atls_error_e atls_http_coding(atls_http_t *http, const char *value);
-static void atls_http_connection(atls_http_t *http, const char *value);
-static atls_error_e atls_http_framing(atls_http_t *http);
-static atls_error_e atls_http_deliver(atls_http_t *http, const char *reason);
-static atls_error_e atls_http_body(atls_http_t *http,
-    const unsigned char **pos, const unsigned char *end);
-static atls_error_e atls_http_chunk_line(atls_http_t *http, unsigned char ch);
-static atls_error_e atls_http_chunk_size(atls_http_t *http, unsigned char ch);
-static atls_error_e atls_http_wrong(atls_http_t *http, const char *what);
+static atls_line_e atls_lines_end(atls_lines_t *lines);
+static const char *atls_chunks_line(atls_chunks_t *chunks, unsigned char ch);
+static const char *atls_chunks_size(atls_chunks_t *chunks, unsigned char ch);
 
 
-void
-atls_http_begin(atls_http_t *http, const atls_request_t *request,
-    const atls_debug_t *debug, size_t limit, atls_failure_t *failure)
-{
-    atls_buf_t  header;
-
-    header = http->header;
-    header.len = 0;
-
-    memset(http, 0, sizeof(atls_http_t));
-
-    http->header = header;
-    http->request = request;
-    http->debug = debug;
-    http->limit = limit;
-    http->failure = failure;
-}
-
-
-void
-atls_http_free(atls_http_t *http)
-{
-    atls_buf_free(&http->header);
-}
-
-
-atls_error_e
-atls_http_feed(atls_http_t *http, const unsigned char *bytes, size_t n)
-{
-    atls_error_e          rc;
-    const unsigned char  *pos, *end;
-
-    pos = bytes;
-    end = bytes + n;
-    rc = ATLS_OK;
-
-    while (pos < end && rc == ATLS_OK) {
-
-        switch (http->state) {
-
-        case ATLS_HTTP_HEADER:
-            rc = atls_http_header(http, &pos, end);
-            break;
-
-        case ATLS_HTTP_COUNTED:
-        case ATLS_HTTP_EOF:
-        case ATLS_HTTP_CHUNK:
-            rc = atls_http_body(http, &pos, end);
-            break;
-
-        case ATLS_HTTP_COMPLETE:
-            http->extra = 1;
-            return ATLS_OK;
-
-        default:
-            rc = atls_http_chunk_line(http, *pos++);
-        }
-    }
-
-    return rc;
-}
-
-
-/* Takes bytes up to the end of the header, which is read as a whole. */
-
-static atls_error_e
-atls_http_header(atls_http_t *http, const unsigned char **pos,
+atls_line_e
+atls_lines_read(atls_lines_t *lines, const unsigned char **pos,
     const unsigned char *end)
 {
     size_t                n;
@@ -109,153 +29,85 @@ atls_http_header(atls_http_t *http, const unsigned char **pos,
     eol = memchr(*pos, '\n', (size_t) (end - *pos));
     n = (size_t) ((eol ? eol + 1 : end) - *pos);
 
-    http->read += n;
+    lines->read += n;
 
-    if (http->read > http->limit) {
-        return atls_http_wrong(http, "its header is too large");
+    if (lines->read > lines->limit) {
+        return ATLS_LINE_TOO_LARGE;
     }
 
-    if (atls_buf_add(&http->header, *pos, n) == -1) {
-        return atls_fail_memory(http->failure);
+    if (atls_buf_add(&lines->text, *pos, n) == -1) {
+        return ATLS_LINE_MEMORY;
     }
 
     *pos += n;
 
-    return eol ? atls_http_header_line(http) : ATLS_OK;
+    return eol ? atls_lines_end(lines) : ATLS_LINE_MORE;
 }
 
 
-/* A line is there: ends the header, if it is empty. */
+/* Makes a string of the line that is there. */
 
-static atls_error_e
-atls_http_header_line(atls_http_t *http)
+static atls_line_e
+atls_lines_end(atls_lines_t *lines)
 {
-    size_t           len;
-    unsigned char   *line;
+    char    *line;
+    size_t   len;
 
-    line = http->header.data + http->line;
-    len = http->header.len - http->line;
+    line = (char *) lines->text.data + lines->next;
+    len = lines->text.len - lines->next;
 
     if (len < 2 || line[len - 2] != '\r') {
-        return atls_http_wrong(http, "a line of its header has no CRLF");
+        return ATLS_LINE_NO_CRLF;
     }
 
-    if (memchr(line, '\0', len) || memchr(line, '\r', len - 2)) {
-        return atls_http_wrong(http, "a control character in its header");
+    line[len - 2] = '\0';
+
+    if (!atls_http_is_value(line, len - 2)) {
+        return ATLS_LINE_CONTROL;
     }
 
-    /* anything that is no HTTP is better noticed at its first line */
+    lines->line = lines->next;
+    lines->next = lines->text.len;
 
-    if (http->line == 0
-        && (len < 5 || memcmp(line, "HTTP/", 5) != 0))
-    {
-        return atls_http_wrong(http, "it does not begin with a status line");
-    }
-
-    http->line = http->header.len;
-
-    if (len > 2) {
-        line[len - 2] = '\0';
-        return ATLS_OK;
-    }
-
-    return atls_http_header_end(http);
+    return ATLS_LINE_READY;
 }
 
 
-/* All of it is there, line after line, each ending with "\0\n". */
-
-static atls_error_e
-atls_http_header_end(atls_http_t *http)
+void
+atls_lines_clear(atls_lines_t *lines)
 {
-    char          *reason, *line, *end;
-    atls_error_e   rc;
-
-    reason = NULL;
-    rc = atls_http_status_line(http, &reason);
-
-    end = (char *) http->header.data + http->header.len - 2;
-
-    for (line = atls_http_next((char *) http->header.data, end);
-         rc == ATLS_OK && line < end;
-         line = atls_http_next(line, end))
-    {
-        rc = atls_http_field(http, line);
-    }
-
-    if (rc != ATLS_OK) {
-        return rc;
-    }
-
-    if (http->status == 101) {
-        return atls_http_wrong(http, "101 was not asked for");
-    }
-
-    if (http->status < 200) {
-        http->status = 0;
-        http->header.len = 0;
-        http->line = 0;
-        http->chunked = 0;
-        http->counted = 0;
-        http->close = 0;
-        http->keep = 0;
-        return ATLS_OK;
-    }
-
-    rc = atls_http_framing(http);
-
-    return rc == ATLS_OK ? atls_http_deliver(http, reason) : rc;
+    lines->text.len = 0;
+    lines->line = 0;
+    lines->next = 0;
 }
 
 
-static atls_error_e
-atls_http_status_line(atls_http_t *http, char **reason)
+char *
+atls_lines_last(const atls_lines_t *lines)
 {
-    char  *line;
-
-    line = (char *) http->header.data;
-
-    if (strncmp(line, "HTTP/1.", 7) != 0 || (line[7] != '0' && line[7] != '1')
-        || line[8] != ' '
-        || line[9] < '1' || line[9] > '9'
-        || line[10] < '0' || line[10] > '9'
-        || line[11] < '0' || line[11] > '9'
-        || (line[12] != ' ' && line[12] != '\0'))
-    {
-        return atls_http_wrong(http, "a bad status line");
-    }
-
-    http->minor = line[7] == '1';
-    http->status = (line[9] - '0') * 100 + (line[10] - '0') * 10
-                   + (line[11] - '0');
-    *reason = line[12] == ' ' ? line + 13 : line + 12;
-
-    atls_debug_lines(http->debug, ATLS_DEBUG_INNER_RECEIVED, line,
-                     strlen(line));
-
-    if (!atls_http_is_value(*reason, strlen(*reason))) {
-        return atls_http_wrong(http, "a control character in its header");
-    }
-
-    return ATLS_OK;
+    return (char *) lines->text.data + lines->line;
 }
 
 
-/* Cuts a line, in place: a name and a value, of which each ends with \0. */
+/* There are ends of strings in a line that was cut. */
 
-static atls_error_e
-atls_http_field(atls_http_t *http, char *line)
+char *
+atls_lines_next(const char *line)
+{
+    return (char *) rawmemchr(line, '\n') + 1;
+}
+
+
+char *
+atls_http_field(char *line)
 {
     char    *colon, *value;
     size_t   len;
 
-    atls_debug_lines(http->debug, ATLS_DEBUG_INNER_RECEIVED, line,
-                     strlen(line));
-
     colon = strchr(line, ':');
 
     if (colon == NULL || !atls_http_is_token(line, (size_t) (colon - line))) {
-        return atls_http_wrong(http, "a bad header line");
+        return NULL;
     }
 
     *colon = '\0';
@@ -263,275 +115,143 @@ atls_http_field(atls_http_t *http, char *line)
     value += strspn(value, " \t");
     len = strlen(value);
 
-    if (!atls_http_is_value(value, len)) {
-        return atls_http_wrong(http, "a control character in its header");
-    }
-
     while (len && (value[len - 1] == ' ' || value[len - 1] == '\t')) {
         value[--len] = '\0';
     }
 
-    if (strcasecmp(line, "Content-Length") == 0) {
-        return atls_http_length(http, value);
-    }
-
-    if (strcasecmp(line, "Transfer-Encoding") == 0) {
-        return atls_http_coding(http, value);
-    }
-
-    if (strcasecmp(line, "Connection") == 0) {
-        atls_http_connection(http, value);
-    }
-
-    return ATLS_OK;
+    return value;
 }
 
 
-static char *
-atls_http_next(char *line, const char *end)
+int
+atls_http_length(const char *value, uint64_t *length)
 {
-    return (char *) memchr(line, '\n', (size_t) (end - line)) + 1;
-}
+    uint64_t  n;
 
-
-static atls_error_e
-atls_http_length(atls_http_t *http, const char *value)
-{
-    uint64_t  length;
-
-    if (http->counted) {
-        return atls_http_wrong(http, "more than one Content-Length");
-    }
-
-    length = 0;
+    n = 0;
 
     do {
-        if (*value < '0' || *value > '9' || length > ATLS_HTTP_MAX_LENGTH / 10)
-        {
-            return atls_http_wrong(http, "a bad Content-Length");
+        if (*value < '0' || *value > '9' || n > ATLS_HTTP_MAX_LENGTH / 10) {
+            return -1;
         }
 
-        length = length * 10 + (uint64_t) (*value++ - '0');
+        n = n * 10 + (uint64_t) (*value++ - '0');
 
     } while (*value != '\0');
 
-    http->counted = 1;
-    http->left = length;
+    *length = n;
 
-    return ATLS_OK;
+    return 0;
 }
 
 
-static atls_error_e
-atls_http_coding(atls_http_t *http, const char *value)
+/* RFC 9112, section 7.1 */
+
+const char *
+atls_chunks_read(atls_chunks_t *chunks, const unsigned char **pos,
+    const unsigned char *end, size_t *n)
 {
-    if (http->chunked || strcasecmp(value, "chunked") != 0) {
-        return atls_http_wrong(http, "a Transfer-Encoding besides chunked");
-    }
+    const char  *error;
 
-    http->chunked = 1;
+    *n = 0;
 
-    return ATLS_OK;
-}
+    while (*pos < end && chunks->state != ATLS_CHUNK_COMPLETE) {
 
+        if (chunks->state == ATLS_CHUNK_DATA) {
 
-static void
-atls_http_connection(atls_http_t *http, const char *value)
-{
-    size_t  n;
+            *n = (size_t) (end - *pos);
 
-    for ( /* void */ ; *value; value += n) {
+            if (*n > chunks->left) {
+                *n = (size_t) chunks->left;
+            }
 
-        value += strspn(value, ", \t");
-        n = strcspn(value, ", \t");
+            *pos += *n;
+            chunks->left -= *n;
 
-        if (n == 5 && strncasecmp(value, "close", n) == 0) {
-            http->close = 1;
+            if (chunks->left == 0) {
+                chunks->state = ATLS_CHUNK_END;
+            }
+
+            return NULL;
         }
 
-        if (n == 10 && strncasecmp(value, "keep-alive", n) == 0) {
-            http->keep = 1;
-        }
-    }
-}
+        error = atls_chunks_line(chunks, *(*pos)++);
 
-
-/* RFC 9112, section 6.3 */
-
-static atls_error_e
-atls_http_framing(atls_http_t *http)
-{
-    if (http->chunked && (http->counted || !http->minor)) {
-        return atls_http_wrong(http, "both Transfer-Encoding and Content-Length"
-                                     " or HTTP/1.0");
-    }
-
-    if (http->head || http->status == 204 || http->status == 304) {
-        http->state = ATLS_HTTP_COMPLETE;
-
-    } else if (http->chunked) {
-        http->state = ATLS_HTTP_CHUNK_SIZE;
-        http->left = 0;
-
-    } else if (http->counted) {
-        http->state = http->left ? ATLS_HTTP_COUNTED : ATLS_HTTP_COMPLETE;
-
-    } else {
-        http->state = ATLS_HTTP_EOF;
-    }
-
-    return ATLS_OK;
-}
-
-
-static atls_error_e
-atls_http_deliver(atls_http_t *http, const char *reason)
-{
-    int                    rc;
-    char                  *line, *end;
-    const char            *value;
-    const atls_request_t  *request;
-
-    request = http->request;
-
-    if (http->too_early && http->status == 425) {
-        http->hidden = 1;
-        return ATLS_OK;
-    }
-
-    http->delivered = 1;
-    rc = request->on_status
-         ? request->on_status(request->data, http->status, reason) : 0;
-
-    end = (char *) http->header.data + http->header.len - 2;
-
-    for (line = atls_http_next((char *) http->header.data, end);
-         rc == 0 && line < end && request->on_header;
-         line = atls_http_next(line, end))
-    {
-        value = line + strlen(line) + 1;
-        value += strspn(value, " \t");
-
-        rc = request->on_header(request->data, line, value);
-    }
-
-    http->header.len = 0;
-    http->read = 0;
-
-    return rc == 0 ? ATLS_OK
-                   : atls_fail(http->failure, ATLS_ERROR_ABORTED,
-                               "a callback does not want the header");
-}
-
-
-static atls_error_e
-atls_http_body(atls_http_t *http, const unsigned char **pos,
-    const unsigned char *end)
-{
-    size_t                 n;
-    const unsigned char   *bytes;
-    const atls_request_t  *request;
-
-    bytes = *pos;
-    n = (size_t) (end - bytes);
-
-    if (http->state != ATLS_HTTP_EOF) {
-
-        if (n > http->left) {
-            n = (size_t) http->left;
-        }
-
-        http->left -= n;
-
-        if (http->left == 0) {
-            http->state = http->state == ATLS_HTTP_COUNTED
-                          ? ATLS_HTTP_COMPLETE : ATLS_HTTP_CHUNK_END;
+        if (error) {
+            return error;
         }
     }
 
-    *pos += n;
-    request = http->request;
-
-    if (http->hidden || request->on_body == NULL
-        || request->on_body(request->data, bytes, n) == 0)
-    {
-        return ATLS_OK;
-    }
-
-    return atls_fail(http->failure, ATLS_ERROR_ABORTED,
-                     "a callback does not want the body");
+    return NULL;
 }
 
 
-/* What is between chunks, byte by byte: RFC 9112, section 7.1. */
+/* What is between chunks, byte by byte. */
 
-static atls_error_e
-atls_http_chunk_line(atls_http_t *http, unsigned char ch)
+static const char *
+atls_chunks_line(atls_chunks_t *chunks, unsigned char ch)
 {
-    if (ch == '\0' || ++http->read > http->limit) {
-        return atls_http_wrong(http, "bad or too long chunk lines");
+    if (ch == '\0' || ++chunks->read > chunks->limit) {
+        return "bad or too long chunk lines";
     }
 
-    switch (http->state) {
+    switch (chunks->state) {
 
-    case ATLS_HTTP_CHUNK_SIZE:
-        return atls_http_chunk_size(http, ch);
+    case ATLS_CHUNK_SIZE:
+        return atls_chunks_size(chunks, ch);
 
-    case ATLS_HTTP_CHUNK_EXTENSION:
+    case ATLS_CHUNK_EXTENSION:
         if (ch == '\r') {
-            http->state = ATLS_HTTP_CHUNK_START;
+            chunks->state = ATLS_CHUNK_START;
         }
 
-        return ch == '\n' ? atls_http_wrong(http, "a bad chunk extension")
-                          : ATLS_OK;
+        return ch == '\n' ? "a bad chunk extension" : NULL;
 
-    case ATLS_HTTP_CHUNK_START:
-        if (http->left == 0) {
-            http->state = ATLS_HTTP_TRAILER;
+    case ATLS_CHUNK_START:
+        if (chunks->left == 0) {
+            chunks->state = ATLS_CHUNK_TRAILER;
 
         } else {
-            http->state = ATLS_HTTP_CHUNK;
-            http->digits = 0;
-            http->read = 0;
+            chunks->state = ATLS_CHUNK_DATA;
+            chunks->digits = 0;
+            chunks->read = 0;
         }
 
         break;
 
-    case ATLS_HTTP_CHUNK_END:
-        http->state = ATLS_HTTP_CHUNK_NEXT;
-        return ch == '\r' ? ATLS_OK
-                          : atls_http_wrong(http, "a chunk is too long");
+    case ATLS_CHUNK_END:
+        chunks->state = ATLS_CHUNK_NEXT;
+        return ch == '\r' ? NULL : "a chunk is too long";
 
-    case ATLS_HTTP_CHUNK_NEXT:
-        http->state = ATLS_HTTP_CHUNK_SIZE;
+    case ATLS_CHUNK_NEXT:
+        chunks->state = ATLS_CHUNK_SIZE;
         break;
 
-    case ATLS_HTTP_TRAILER:
-    case ATLS_HTTP_TRAILER_LINE:
+    case ATLS_CHUNK_TRAILER:
+    case ATLS_CHUNK_TRAILER_LINE:
         if (ch == '\r') {
-            http->state = http->state == ATLS_HTTP_TRAILER
-                          ? ATLS_HTTP_LAST : ATLS_HTTP_TRAILER_NEXT;
-            return ATLS_OK;
+            chunks->state = chunks->state == ATLS_CHUNK_TRAILER
+                            ? ATLS_CHUNK_LAST : ATLS_CHUNK_TRAILER_NEXT;
+            return NULL;
         }
 
-        http->state = ATLS_HTTP_TRAILER_LINE;
-        return ch == '\n' ? atls_http_wrong(http, "a bad trailer") : ATLS_OK;
+        chunks->state = ATLS_CHUNK_TRAILER_LINE;
+        return ch == '\n' ? "a bad trailer" : NULL;
 
-    case ATLS_HTTP_TRAILER_NEXT:
-        http->state = ATLS_HTTP_TRAILER;
+    case ATLS_CHUNK_TRAILER_NEXT:
+        chunks->state = ATLS_CHUNK_TRAILER;
         break;
 
-    default: /* ATLS_HTTP_LAST */
-        http->state = ATLS_HTTP_COMPLETE;
+    default: /* ATLS_CHUNK_LAST */
+        chunks->state = ATLS_CHUNK_COMPLETE;
     }
 
-    return ch == '\n' ? ATLS_OK
-                      : atls_http_wrong(http, "a line of a chunk has no CRLF");
+    return ch == '\n' ? NULL : "a line of a chunk has no CRLF";
 }
 
 
-static atls_error_e
-atls_http_chunk_size(atls_http_t *http, unsigned char ch)
+static const char *
+atls_chunks_size(atls_chunks_t *chunks, unsigned char ch)
 {
     int  digit;
 
@@ -539,50 +259,23 @@ atls_http_chunk_size(atls_http_t *http, unsigned char ch)
 
     if (digit != -1) {
 
-        if (http->left >= ATLS_HTTP_MAX_LENGTH / 16) {
-            return atls_http_wrong(http, "a chunk is too large");
+        if (chunks->left >= ATLS_HTTP_MAX_LENGTH / 16) {
+            return "a chunk is too large";
         }
 
-        http->left = http->left * 16 + (uint64_t) digit;
-        http->digits = 1;
+        chunks->left = chunks->left * 16 + (uint64_t) digit;
+        chunks->digits = 1;
 
-        return ATLS_OK;
+        return NULL;
     }
 
-    if (http->digits == 0 || !strchr(" \t;\r", ch)) {
-        return atls_http_wrong(http, "a bad chunk size");
+    if (chunks->digits == 0 || !strchr(" \t;\r", ch)) {
+        return "a bad chunk size";
     }
 
-    http->state = ch == '\r' ? ATLS_HTTP_CHUNK_START
-                             : ATLS_HTTP_CHUNK_EXTENSION;
-    return ATLS_OK;
-}
+    chunks->state = ch == '\r' ? ATLS_CHUNK_START : ATLS_CHUNK_EXTENSION;
 
-
-void
-atls_http_end(atls_http_t *http)
-{
-    http->close = 1;
-
-    if (http->state == ATLS_HTTP_EOF) {
-        http->state = ATLS_HTTP_COMPLETE;
-    }
-}
-
-
-int
-atls_http_reusable(const atls_http_t *http)
-{
-    return http->state == ATLS_HTTP_COMPLETE && !http->extra && !http->close
-           && (http->minor || http->keep);
-}
-
-
-static atls_error_e
-atls_http_wrong(atls_http_t *http, const char *what)
-{
-    return atls_fail(http->failure, ATLS_ERROR_HTTP,
-                     "the answer is not HTTP as it should be: %s", what);
+    return NULL;
 }
 
 

@@ -1,7 +1,7 @@
 
 /*
- * The answer to one inner request, HTTP/1.x (RFC 9112), as strictly as it can
- * be read.
+ * HTTP/1.x as it comes over a connection (RFC 9112): lines, fields, lengths and
+ * chunks, the same for requests and responses, as strictly as it can be read.
  */
 
 
@@ -9,76 +9,85 @@
 #define ATLS_CLIENT_HTTP_H_INCLUDED
 
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "buf.h"
-#include "debug.h"
-#include "error.h"
 
 
 typedef enum {
-    ATLS_HTTP_HEADER = 0,
-    ATLS_HTTP_COUNTED,                      /* body with a Content-Length */
-    ATLS_HTTP_EOF,                          /* body until the end */
-    ATLS_HTTP_CHUNK_SIZE,
-    ATLS_HTTP_CHUNK_EXTENSION,
-    ATLS_HTTP_CHUNK_START,                  /* LF */
-    ATLS_HTTP_CHUNK,
-    ATLS_HTTP_CHUNK_END,                    /* CR */
-    ATLS_HTTP_CHUNK_NEXT,                   /* LF */
-    ATLS_HTTP_TRAILER,                      /* at a line's beginning */
-    ATLS_HTTP_TRAILER_LINE,
-    ATLS_HTTP_TRAILER_NEXT,                 /* LF */
-    ATLS_HTTP_LAST,                         /* LF */
-    ATLS_HTTP_COMPLETE
-} atls_http_e;
+    ATLS_LINE_READY = 0,
+    ATLS_LINE_MORE,                         /* bytes are needed */
+    ATLS_LINE_TOO_LARGE,
+    ATLS_LINE_NO_CRLF,
+    ATLS_LINE_CONTROL,                      /* has a control character */
+    ATLS_LINE_MEMORY
+} atls_line_e;
 
 
 typedef struct {
-    const atls_request_t    *request;       /* its callbacks */
-    atls_failure_t          *failure;
-    const atls_debug_t      *debug;
-    size_t                   limit;         /* of all headers together */
-
-    unsigned                 head:1;        /* to a HEAD: no body */
-    unsigned                 too_early:1;   /* a 425 is not to be shown */
-
-    atls_http_e              state;
-    atls_buf_t               header;
-    size_t                   line;          /* where its last line begins */
-    size_t                   read;          /* of headers, chunk lines */
-    uint64_t                 left;          /* of the body or the chunk */
-    unsigned                 digits;        /* of the chunk's size */
-
-    int                      status;        /* 0: there is none yet */
-    unsigned                 minor:1;       /* HTTP/1.1 */
-    unsigned                 close:1;       /* says Connection: close */
-    unsigned                 keep:1;        /* says keep-alive */
-    unsigned                 chunked:1;
-    unsigned                 counted:1;
-    unsigned                 delivered:1;   /* a callback was called */
-    unsigned                 hidden:1;      /* by too_early */
-    unsigned                 extra:1;       /* there is something after it */
-} atls_http_t;
+    atls_buf_t           text;              /* lines that end with "\0\n" */
+    size_t               line;              /* where the last one begins */
+    size_t               next;              /* where the next one begins */
+    size_t               read;              /* bytes of all lines */
+    size_t               limit;             /* of these */
+} atls_lines_t;
 
 
-/* Prepares for an answer.  The structure is zero, or was used before. */
+typedef enum {
+    ATLS_CHUNK_SIZE = 0,
+    ATLS_CHUNK_EXTENSION,
+    ATLS_CHUNK_START,                       /* LF */
+    ATLS_CHUNK_DATA,
+    ATLS_CHUNK_END,                         /* CR */
+    ATLS_CHUNK_NEXT,                        /* LF */
+    ATLS_CHUNK_TRAILER,                     /* at a line's beginning */
+    ATLS_CHUNK_TRAILER_LINE,
+    ATLS_CHUNK_TRAILER_NEXT,                /* LF */
+    ATLS_CHUNK_LAST,                        /* LF */
+    ATLS_CHUNK_COMPLETE
+} atls_chunk_e;
 
-void atls_http_begin(atls_http_t *http, const atls_request_t *request,
-    const atls_debug_t *debug, size_t limit, atls_failure_t *failure);
 
-void atls_http_free(atls_http_t *http);
+typedef struct {
+    atls_chunk_e         state;
+    uint64_t             left;              /* of the chunk */
+    size_t               read;              /* of lines around a chunk */
+    size_t               limit;             /* of these */
+    unsigned             digits:1;          /* of the size: there were some */
+} atls_chunks_t;
 
-/* A piece of the answer.  What comes after it is noted, and left. */
 
-atls_error_e atls_http_feed(atls_http_t *http, const unsigned char *bytes,
-    size_t n);
+/* Takes bytes up to the end of a line, which is added to the text. */
 
-/* The connection was closed, in the way that TLS does it. */
+atls_line_e atls_lines_read(atls_lines_t *lines, const unsigned char **pos,
+    const unsigned char *end);
 
-void atls_http_end(atls_http_t *http);
+/* Empties the text. */
 
-/* The answer leaves the connection open and clean. */
+void atls_lines_clear(atls_lines_t *lines);
 
-int atls_http_reusable(const atls_http_t *http);
+/* The last line, and the one after a line, as strings. */
+
+char *atls_lines_last(const atls_lines_t *lines);
+char *atls_lines_next(const char *line);
+
+/* Ends the name with \0.  Returns the value; NULL: it is no field. */
+
+char *atls_http_field(char *line);
+
+/* The value of Content-Length.  Returns 0 or -1. */
+
+int atls_http_length(const char *value, uint64_t *length);
+
+/*
+ * Takes bytes up to the next piece of a chunk, and that; none is taken after
+ * the last chunk and its trailer.  Returns NULL, or what is wrong.  n: how long
+ * the piece is, which ends at pos; 0: bytes are needed, or it is complete.
+ */
+
+const char *atls_chunks_read(atls_chunks_t *chunks, const unsigned char **pos,
+    const unsigned char *end, size_t *n);
 
 /* Tokens, field values: RFC 9110, section 5.6.2 and 5.5. */
 

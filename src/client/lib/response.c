@@ -1,0 +1,469 @@
+
+/*
+ * The response to one inner request, see response.h.
+ */
+
+
+#include <string.h>
+#include <strings.h>
+
+#include "response.h"
+
+
+static atls_error_e atls_response_header(atls_response_t *response,
+    const unsigned char **pos, const unsigned char *end);
+static atls_error_e atls_response_header_line(atls_response_t *response);
+static atls_error_e atls_response_header_end(atls_response_t *response);
+static atls_error_e atls_response_status_line(atls_response_t *response,
+    char **reason);
+static atls_error_e atls_response_field(atls_response_t *response, char *line);
+static atls_error_e atls_response_length(atls_response_t *response,
+    const char *value);
+static atls_error_e atls_response_coding(atls_response_t *response,
+    const char *value);
+static void atls_response_connection(atls_response_t *response,
+    const char *value);
+static atls_error_e atls_response_framing(atls_response_t *response);
+static atls_error_e atls_response_deliver(atls_response_t *response,
+    const char *reason);
+static atls_error_e atls_response_body(atls_response_t *response,
+    const unsigned char **pos, const unsigned char *end);
+static atls_error_e atls_response_chunks(atls_response_t *response,
+    const unsigned char **pos, const unsigned char *end);
+static atls_error_e atls_response_piece(atls_response_t *response,
+    const unsigned char *bytes, size_t n);
+static atls_error_e atls_response_wrong(atls_response_t *response,
+    const char *what);
+
+
+void
+atls_response_begin(atls_response_t *response, const atls_request_t *request,
+    const atls_debug_t *debug, size_t limit, atls_failure_t *failure)
+{
+    atls_buf_t  text;
+
+    text = response->lines.text;
+    text.len = 0;
+
+    memset(response, 0, sizeof(atls_response_t));
+
+    response->lines.text = text;
+    response->lines.limit = limit;
+    response->chunks.limit = limit;
+    response->request = request;
+    response->debug = debug;
+    response->failure = failure;
+}
+
+
+void
+atls_response_free(atls_response_t *response)
+{
+    atls_buf_free(&response->lines.text);
+}
+
+
+atls_error_e
+atls_response_feed(atls_response_t *response, const unsigned char *bytes,
+    size_t n)
+{
+    atls_error_e          rc;
+    const unsigned char  *pos, *end;
+
+    pos = bytes;
+    end = bytes + n;
+    rc = ATLS_OK;
+
+    while (pos < end && rc == ATLS_OK) {
+
+        switch (response->state) {
+
+        case ATLS_RESPONSE_HEADER:
+            rc = atls_response_header(response, &pos, end);
+            break;
+
+        case ATLS_RESPONSE_COUNTED:
+        case ATLS_RESPONSE_EOF:
+            rc = atls_response_body(response, &pos, end);
+            break;
+
+        case ATLS_RESPONSE_CHUNKED:
+            rc = atls_response_chunks(response, &pos, end);
+            break;
+
+        case ATLS_RESPONSE_COMPLETE:
+            response->extra = 1;
+            return ATLS_OK;
+        }
+    }
+
+    return rc;
+}
+
+
+/* Takes bytes up to the end of a line; the header is read as a whole. */
+
+static atls_error_e
+atls_response_header(atls_response_t *response, const unsigned char **pos,
+    const unsigned char *end)
+{
+    switch (atls_lines_read(&response->lines, pos, end)) {
+
+    case ATLS_LINE_READY:
+        return atls_response_header_line(response);
+
+    case ATLS_LINE_MORE:
+        return ATLS_OK;
+
+    case ATLS_LINE_TOO_LARGE:
+        return atls_response_wrong(response, "its header is too large");
+
+    case ATLS_LINE_NO_CRLF:
+        return atls_response_wrong(response,
+                                   "a line of its header has no CRLF");
+
+    case ATLS_LINE_CONTROL:
+        return atls_response_wrong(response,
+                                   "a control character in its header");
+
+    default: /* ATLS_LINE_MEMORY */
+        return atls_fail_memory(response->failure);
+    }
+}
+
+
+/* A line is there: ends the header, if it is empty. */
+
+static atls_error_e
+atls_response_header_line(atls_response_t *response)
+{
+    const char  *line;
+
+    line = atls_lines_last(&response->lines);
+
+    /* anything that is no HTTP is better noticed at its first line */
+
+    if (response->lines.line == 0 && strncmp(line, "HTTP/", 5) != 0) {
+        return atls_response_wrong(response,
+                                   "it does not begin with a status line");
+    }
+
+    return *line == '\0' ? atls_response_header_end(response) : ATLS_OK;
+}
+
+
+/* All of it is there. */
+
+static atls_error_e
+atls_response_header_end(atls_response_t *response)
+{
+    char          *reason, *line;
+    atls_error_e   rc;
+
+    reason = NULL;
+    rc = atls_response_status_line(response, &reason);
+
+    for (line = atls_lines_next((char *) response->lines.text.data);
+         rc == ATLS_OK && *line;
+         line = atls_lines_next(line))
+    {
+        rc = atls_response_field(response, line);
+    }
+
+    if (rc != ATLS_OK) {
+        return rc;
+    }
+
+    if (response->status == 101) {
+        return atls_response_wrong(response, "101 was not asked for");
+    }
+
+    if (response->status < 200) {
+        atls_lines_clear(&response->lines);
+
+        response->status = 0;
+        response->chunked = 0;
+        response->counted = 0;
+        response->close = 0;
+        response->keep = 0;
+        return ATLS_OK;
+    }
+
+    rc = atls_response_framing(response);
+
+    return rc == ATLS_OK ? atls_response_deliver(response, reason) : rc;
+}
+
+
+static atls_error_e
+atls_response_status_line(atls_response_t *response, char **reason)
+{
+    char  *line;
+
+    line = (char *) response->lines.text.data;
+
+    if (strncmp(line, "HTTP/1.", 7) != 0 || (line[7] != '0' && line[7] != '1')
+        || line[8] != ' '
+        || line[9] < '1' || line[9] > '9'
+        || line[10] < '0' || line[10] > '9'
+        || line[11] < '0' || line[11] > '9'
+        || (line[12] != ' ' && line[12] != '\0'))
+    {
+        return atls_response_wrong(response, "a bad status line");
+    }
+
+    response->minor = line[7] == '1';
+    response->status = (line[9] - '0') * 100 + (line[10] - '0') * 10
+                   + (line[11] - '0');
+    *reason = line[12] == ' ' ? line + 13 : line + 12;
+
+    atls_debug_lines(response->debug, ATLS_DEBUG_INNER_RECEIVED, line,
+                     strlen(line));
+
+    return ATLS_OK;
+}
+
+
+/* Cuts a line, in place: a name and a value, of which each ends with \0. */
+
+static atls_error_e
+atls_response_field(atls_response_t *response, char *line)
+{
+    const char  *value;
+
+    atls_debug_lines(response->debug, ATLS_DEBUG_INNER_RECEIVED, line,
+                     strlen(line));
+
+    value = atls_http_field(line);
+
+    if (value == NULL) {
+        return atls_response_wrong(response, "a bad header line");
+    }
+
+    if (strcasecmp(line, "Content-Length") == 0) {
+        return atls_response_length(response, value);
+    }
+
+    if (strcasecmp(line, "Transfer-Encoding") == 0) {
+        return atls_response_coding(response, value);
+    }
+
+    if (strcasecmp(line, "Connection") == 0) {
+        atls_response_connection(response, value);
+    }
+
+    return ATLS_OK;
+}
+
+
+static atls_error_e
+atls_response_length(atls_response_t *response, const char *value)
+{
+    if (response->counted) {
+        return atls_response_wrong(response, "more than one Content-Length");
+    }
+
+    if (atls_http_length(value, &response->left) == -1) {
+        return atls_response_wrong(response, "a bad Content-Length");
+    }
+
+    response->counted = 1;
+
+    return ATLS_OK;
+}
+
+
+static atls_error_e
+atls_response_coding(atls_response_t *response, const char *value)
+{
+    if (response->chunked || strcasecmp(value, "chunked") != 0) {
+        return atls_response_wrong(response,
+                                   "a Transfer-Encoding besides chunked");
+    }
+
+    response->chunked = 1;
+
+    return ATLS_OK;
+}
+
+
+static void
+atls_response_connection(atls_response_t *response, const char *value)
+{
+    size_t  n;
+
+    for ( /* void */ ; *value; value += n) {
+
+        value += strspn(value, ", \t");
+        n = strcspn(value, ", \t");
+
+        if (n == 5 && strncasecmp(value, "close", n) == 0) {
+            response->close = 1;
+        }
+
+        if (n == 10 && strncasecmp(value, "keep-alive", n) == 0) {
+            response->keep = 1;
+        }
+    }
+}
+
+
+/* RFC 9112, section 6.3 */
+
+static atls_error_e
+atls_response_framing(atls_response_t *response)
+{
+    if (response->chunked && (response->counted || !response->minor)) {
+        return atls_response_wrong(response, "both Transfer-Encoding and"
+                                   " Content-Length or HTTP/1.0");
+    }
+
+    if (response->head || response->status == 204 || response->status == 304) {
+        response->state = ATLS_RESPONSE_COMPLETE;
+
+    } else if (response->chunked) {
+        response->state = ATLS_RESPONSE_CHUNKED;
+
+    } else if (response->counted) {
+        response->state = response->left ? ATLS_RESPONSE_COUNTED
+                                         : ATLS_RESPONSE_COMPLETE;
+
+    } else {
+        response->state = ATLS_RESPONSE_EOF;
+    }
+
+    return ATLS_OK;
+}
+
+
+static atls_error_e
+atls_response_deliver(atls_response_t *response, const char *reason)
+{
+    int                    rc;
+    const char            *line, *value;
+    const atls_request_t  *request;
+
+    request = response->request;
+
+    if (response->too_early && response->status == 425) {
+        response->hidden = 1;
+        return ATLS_OK;
+    }
+
+    response->delivered = 1;
+    rc = request->on_status
+         ? request->on_status(request->data, response->status, reason) : 0;
+
+    for (line = atls_lines_next((char *) response->lines.text.data);
+         rc == 0 && *line && request->on_header;
+         line = atls_lines_next(line))
+    {
+        value = line + strlen(line) + 1;
+        value += strspn(value, " \t");
+
+        rc = request->on_header(request->data, line, value);
+    }
+
+    atls_lines_clear(&response->lines);
+
+    return rc == 0 ? ATLS_OK
+                   : atls_fail(response->failure, ATLS_ERROR_ABORTED,
+                               "a callback does not want the header");
+}
+
+
+/* One with a length, or up to the end. */
+
+static atls_error_e
+atls_response_body(atls_response_t *response, const unsigned char **pos,
+    const unsigned char *end)
+{
+    size_t                n;
+    const unsigned char  *bytes;
+
+    bytes = *pos;
+    n = (size_t) (end - bytes);
+
+    if (response->state == ATLS_RESPONSE_COUNTED) {
+
+        if (n > response->left) {
+            n = (size_t) response->left;
+        }
+
+        response->left -= n;
+
+        if (response->left == 0) {
+            response->state = ATLS_RESPONSE_COMPLETE;
+        }
+    }
+
+    *pos += n;
+
+    return atls_response_piece(response, bytes, n);
+}
+
+
+static atls_error_e
+atls_response_chunks(atls_response_t *response, const unsigned char **pos,
+    const unsigned char *end)
+{
+    size_t       n;
+    const char  *error;
+
+    error = atls_chunks_read(&response->chunks, pos, end, &n);
+
+    if (error) {
+        return atls_response_wrong(response, error);
+    }
+
+    if (response->chunks.state == ATLS_CHUNK_COMPLETE) {
+        response->state = ATLS_RESPONSE_COMPLETE;
+    }
+
+    return n ? atls_response_piece(response, *pos - n, n) : ATLS_OK;
+}
+
+
+static atls_error_e
+atls_response_piece(atls_response_t *response, const unsigned char *bytes,
+    size_t n)
+{
+    const atls_request_t  *request = response->request;
+
+    if (response->hidden || request->on_body == NULL
+        || request->on_body(request->data, bytes, n) == 0)
+    {
+        return ATLS_OK;
+    }
+
+    return atls_fail(response->failure, ATLS_ERROR_ABORTED,
+                     "a callback does not want the body");
+}
+
+
+void
+atls_response_end(atls_response_t *response)
+{
+    response->close = 1;
+
+    if (response->state == ATLS_RESPONSE_EOF) {
+        response->state = ATLS_RESPONSE_COMPLETE;
+    }
+}
+
+
+int
+atls_response_reusable(const atls_response_t *response)
+{
+    return response->state == ATLS_RESPONSE_COMPLETE
+           && !response->extra && !response->close
+           && (response->minor || response->keep);
+}
+
+
+static atls_error_e
+atls_response_wrong(atls_response_t *response, const char *what)
+{
+    return atls_fail(response->failure, ATLS_ERROR_HTTP,
+                     "the answer is not HTTP as it should be: %s", what);
+}

@@ -1,0 +1,72 @@
+
+/*
+ * The response to one inner request.
+ */
+
+
+#ifndef ATLS_CLIENT_RESPONSE_H_INCLUDED
+#define ATLS_CLIENT_RESPONSE_H_INCLUDED
+
+
+#include "debug.h"
+#include "error.h"
+#include "http.h"
+
+
+typedef enum {
+    ATLS_RESPONSE_HEADER = 0,
+    ATLS_RESPONSE_COUNTED,                  /* body with a Content-Length */
+    ATLS_RESPONSE_EOF,                      /* body until the end */
+    ATLS_RESPONSE_CHUNKED,
+    ATLS_RESPONSE_COMPLETE
+} atls_response_e;
+
+
+typedef struct {
+    const atls_request_t    *request;       /* its callbacks */
+    atls_failure_t          *failure;
+    const atls_debug_t      *debug;
+
+    unsigned                 head:1;        /* to a HEAD: no body */
+    unsigned                 too_early:1;   /* a 425 is not to be shown */
+
+    atls_response_e          state;
+    atls_lines_t             lines;         /* of all headers together */
+    atls_chunks_t            chunks;
+    uint64_t                 left;          /* of a body with a length */
+
+    int                      status;        /* 0: there is none yet */
+    unsigned                 minor:1;       /* HTTP/1.1 */
+    unsigned                 close:1;       /* says Connection: close */
+    unsigned                 keep:1;        /* says keep-alive */
+    unsigned                 chunked:1;
+    unsigned                 counted:1;
+    unsigned                 delivered:1;   /* a callback was called */
+    unsigned                 hidden:1;      /* by too_early */
+    unsigned                 extra:1;       /* there is something after it */
+} atls_response_t;
+
+
+/* Prepares for a response.  The structure is zero, or was used before. */
+
+void atls_response_begin(atls_response_t *response,
+    const atls_request_t *request, const atls_debug_t *debug, size_t limit,
+    atls_failure_t *failure);
+
+void atls_response_free(atls_response_t *response);
+
+/* A piece of the response.  What comes after it is noted, and left. */
+
+atls_error_e atls_response_feed(atls_response_t *response,
+    const unsigned char *bytes, size_t n);
+
+/* The connection was closed, in the way that TLS does it. */
+
+void atls_response_end(atls_response_t *response);
+
+/* The response leaves the connection open and clean. */
+
+int atls_response_reusable(const atls_response_t *response);
+
+
+#endif /* ATLS_CLIENT_RESPONSE_H_INCLUDED */
