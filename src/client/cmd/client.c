@@ -9,6 +9,7 @@
 
 #include <curl/curl.h>
 
+#include "../lib/store.h"
 #include "client.h"
 #include "exitcode.h"
 #include "util.h"
@@ -119,6 +120,24 @@ cmd_client_numbers(atls_client_t *client, const cmd_options_t *options)
     }
 
     return rc;
+}
+
+
+int
+cmd_client_store(atls_store_t **store, const char *path)
+{
+    atls_failure_t  failure;
+
+    failure.error = ATLS_ERROR_MEMORY;
+    *store = path ? atls_store_open(path, &failure) : atls_store_memory();
+
+    if (*store) {
+        return CMD_OK;
+    }
+
+    return failure.error == ATLS_ERROR_MEMORY
+           ? cmd_fail(CMD_MEMORY, "out of memory")
+           : cmd_fail(CMD_USAGE, "%s", failure.text);
 }
 
 

@@ -12,6 +12,7 @@
 #include <openssl/crypto.h>
 
 #include "../lib/hex.h"
+#include "../lib/store.h"
 #include "client.h"
 #include "exitcode.h"
 #include "inner.h"
@@ -37,7 +38,7 @@ cmd_inner_init(cmd_inner_t *inner, const cmd_options_t *options)
     inner->options = options;
 
     return options->session_file
-           ? cmd_sessions_open(&inner->sessions, options->session_file)
+           ? cmd_client_store(&inner->store, options->session_file)
            : CMD_OK;
 }
 
@@ -96,9 +97,7 @@ cmd_inner_client(cmd_inner_t *inner, const char *origin)
     inner->origin = cmd_copy(origin, strlen(origin));
 
     return cmd_client_create(&inner->client, origin, inner->options,
-                             inner->sessions
-                             ? cmd_sessions_store(inner->sessions) : NULL,
-                             NULL);
+                             inner->store, NULL);
 }
 
 
@@ -224,5 +223,5 @@ void
 cmd_inner_done(cmd_inner_t *inner)
 {
     cmd_inner_close(inner);
-    cmd_sessions_close(inner->sessions);
+    atls_store_close(inner->store);
 }

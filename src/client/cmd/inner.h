@@ -9,13 +9,13 @@
 #define ATLS_CMD_INNER_H_INCLUDED
 
 
-#include "sessions.h"
+#include "../lib/atls.h"
 #include "transfer.h"
 
 
 typedef struct {
     const cmd_options_t  *options;
-    cmd_sessions_t       *sessions;
+    atls_store_t         *store;        /* NULL: sessions are not kept */
     atls_client_t        *client;
     char                 *origin;       /* of the client */
 } cmd_inner_t;

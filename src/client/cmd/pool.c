@@ -13,11 +13,10 @@
 
 #include "../lib/client.h"
 #include "../lib/clock.h"
+#include "../lib/store.h"
 #include "client.h"
 #include "exitcode.h"
 #include "pool.h"
-#include "sessions.h"
-#include "shared.h"
 #include "thread.h"
 #include "util.h"
 
@@ -47,8 +46,7 @@ struct cmd_waiter_s {
 struct cmd_pool_s {
     const char           *origin;
     const cmd_options_t  *options;
-    cmd_sessions_t       *sessions;
-    cmd_shared_t         *shared;
+    atls_store_t         *store;
 
     cmd_slot_t           *slots;
 
@@ -93,13 +91,9 @@ cmd_pool_create(cmd_pool_t **result, const char *origin,
     cmd_pool_cond(&pool->reap);
     cmd_pool_slots(pool);
 
-    code = options->session_file
-           ? cmd_sessions_open(&pool->sessions, options->session_file) : CMD_OK;
+    code = cmd_client_store(&pool->store, options->session_file);
 
     if (code == CMD_OK) {
-        pool->shared = cmd_shared_create(pool->sessions
-                                         ? cmd_sessions_store(pool->sessions)
-                                         : NULL);
         code = cmd_pool_try(pool);
     }
 
@@ -152,8 +146,7 @@ cmd_pool_try(cmd_pool_t *pool)
     slot->since = atls_clock();
 
     code = cmd_client_create(&slot->session.client, pool->origin,
-                             pool->options, cmd_shared_store(pool->shared),
-                             slot->tag);
+                             pool->options, pool->store, slot->tag);
 
     return code != CMD_OK
            ? code : cmd_client_fail(slot->session.client,
@@ -217,8 +210,7 @@ cmd_pool_take(cmd_pool_t *pool, int64_t deadline)
 
     if (slot->session.client == NULL
         && cmd_client_create(&slot->session.client, pool->origin,
-                             pool->options, cmd_shared_store(pool->shared),
-                             slot->tag)
+                             pool->options, pool->store, slot->tag)
            != CMD_OK)
     {
         cmd_pool_give(pool, &slot->session);
@@ -434,8 +426,7 @@ cmd_pool_free(cmd_pool_t *pool)
         cmd_pool_close(&pool->slots[i], atls_clock() < until);
     }
 
-    cmd_shared_free(pool->shared);
-    cmd_sessions_close(pool->sessions);
+    atls_store_close(pool->store);
     pthread_cond_destroy(&pool->reap);
     pthread_mutex_destroy(&pool->lock);
     free(pool->slots);

@@ -272,8 +272,8 @@ ATLS_API atls_error_e atls_set_store(atls_client_t *client,
     const atls_store_t *store);
 
 /*
- * A store of files, one a session, in a directory, which is made (not its
- * parents), with mode 0700, if it is not there.  Any number of threads and
+ * A store in a directory, which is made (not its parents), with mode 0700, if
+ * it is not there, and has nothing else in it.  Any number of threads and
  * processes may use it.  Failures to write are ignored, those of this function
  * leave errno as it was set.  NULL if it failed: with EPERM if the directory
  * belongs to another user, EACCES if others may write to it, ELOOP or ENOTDIR

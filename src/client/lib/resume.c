@@ -239,7 +239,7 @@ atls_resume_take(const atls_store_t *store, const char *key,
 }
 
 
-/* Who can rename a file must not make one key's session that of another. */
+/* A session of one key can't be made one of another in the store. */
 
 static int
 atls_resume_read(atls_resume_t *resume, const char *key,

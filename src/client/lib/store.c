@@ -1,94 +1,232 @@
 
 /*
- * The store of files, atls_store_file(): a file for each session, which is
- * made under another name, and taken by the process that manages to unlink it.
+ * Stores of sessions, see store.h and atls_store_file().
  *
- * Names are "<digest of the key>-<time>-<random>": those of a key, sorted, are
- * in the order of their age.
+ * A store is a text: a line of its own, and then one for each session, the
+ * newest at the end: the session in hex, a space, and the key of atls_store_t.
+ * If it is in a file, that is opened and locked for each change, so that no
+ * session is taken twice.
  *
- * A session that somebody else has made would be one whose secrets somebody
- * else has: directory and files must be the user's own, and nobody else's to
- * write.  That is asked of what was opened, not of names.
+ * A session that somebody else has put there would be one whose secrets
+ * somebody else has.  So the file must be the user's own, and its directory
+ * nobody else's to change; that is asked of what was opened, not of names.
  */
 
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/rand.h>
 
-#include "atls.h"
 #include "hex.h"
+#include "store.h"
 
 
-#define ATLS_STORE_KEEP     4               /* sessions of a key */
-#define ATLS_STORE_LOOK     64              /* files of a key */
-#define ATLS_STORE_DIGEST   16
-#define ATLS_STORE_PREFIX   (2 * ATLS_STORE_DIGEST + 1)
-#define ATLS_STORE_NAME     (ATLS_STORE_PREFIX + 16 + 1 + 16 + 1)
-#define ATLS_STORE_STALE    600             /* seconds of an unfinished file */
+#define ATLS_STORE_FIRST    "# sessions of atls: a secret\n"
+#define ATLS_STORE_NAME     "sessions"      /* of the file in a directory */
+#define ATLS_STORE_KEEP     4               /* of a key, in a file */
+#define ATLS_STORE_MAX      64
+#define ATLS_STORE_SIZE     (4 * 1024 * 1024)
 
 
 typedef struct {
     atls_store_t     store;
-    int              dir;
-} atls_store_file_t;
+    pthread_mutex_t  lock;
+    size_t           keep;                  /* sessions of a key */
+    int              own;                   /* the directory has nothing else */
+    int              dir;                   /* -1: the text is in memory */
+    char            *name;                  /* of the file */
+    char            *text;                  /* NULL: there is none yet */
+} atls_sessions_t;
 
-typedef char  atls_store_name_t[ATLS_STORE_NAME];
 
-
-static void atls_store_file_put(void *data, const char *key,
-    const void *session, size_t size);
-static size_t atls_store_file_take(void *data, const char *key, void *buf,
-    size_t size);
+static atls_sessions_t *atls_store_create(const char *name, size_t keep);
 static int atls_store_refuse(int dir);
-static int atls_store_prefix(atls_store_name_t name, const char *key);
-static int atls_store_suffix(atls_store_name_t name);
-static int atls_store_write(int dir, const char *name, const void *session,
+static atls_error_e atls_store_check_directory(int dir, const char *directory,
+    atls_failure_t *failure);
+static int atls_store_lock(const atls_sessions_t *sessions, const char *path,
+    atls_failure_t *failure);
+static atls_error_e atls_store_check(int fd, const char *path,
+    atls_failure_t *failure);
+static atls_error_e atls_store_check_content(int fd, const char *path,
+    atls_failure_t *failure);
+static void atls_store_put(void *data, const char *key, const void *session,
     size_t size);
-static size_t atls_store_read(int dir, const char *name, void *buf,
+static size_t atls_store_take(void *data, const char *key, void *buf,
     size_t size);
-static size_t atls_store_list(int dir, const char *prefix,
-    atls_store_name_t *names);
-static void atls_store_list_stale(int dir, const char *name);
-static int atls_store_compare(const void *a, const void *b);
+static char *atls_store_load(atls_sessions_t *sessions, size_t room, int *fd);
+static int atls_store_lock_again(const atls_sessions_t *sessions);
+static void atls_store_read(int fd, char *text, size_t size);
+static void atls_store_save(atls_sessions_t *sessions, char *text, int fd);
+static void atls_store_write(int fd, const char *text);
+static void atls_store_clear(char *text);
+static void atls_store_drop(const atls_sessions_t *sessions, char *text,
+    const char *key);
+static void atls_store_cut(char *line);
+static char *atls_store_next(char *line);
+static int atls_store_is(const char *line, const char *key);
+static size_t atls_store_decode(char *line, unsigned char *buf, size_t size);
 
 
 atls_store_t *
 atls_store_file(const char *directory)
 {
-    atls_store_file_t  *file;
+    atls_sessions_t  *sessions;
 
     if (mkdir(directory, 0700) == -1 && errno != EEXIST) {
         return NULL;
     }
 
-    file = calloc(1, sizeof(atls_store_file_t));
-    if (file == NULL) {
+    sessions = atls_store_create(ATLS_STORE_NAME, ATLS_STORE_KEEP);
+    if (sessions == NULL) {
         return NULL;
     }
 
-    file->store.put = atls_store_file_put;
-    file->store.take = atls_store_file_take;
-    file->store.data = file;
+    sessions->own = 1;
+    sessions->dir = open(directory,
+                         O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    file->dir = open(directory,
-                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-    if (file->dir == -1 || atls_store_refuse(file->dir)) {
-        atls_store_file_free(&file->store);
+    if (sessions->dir == -1 || atls_store_refuse(sessions->dir)) {
+        atls_store_close(&sessions->store);
         return NULL;
     }
 
-    return &file->store;
+    return &sessions->store;
+}
+
+
+void
+atls_store_file_free(atls_store_t *store)
+{
+    atls_store_close(store);
+}
+
+
+atls_store_t *
+atls_store_memory(void)
+{
+    atls_sessions_t  *sessions;
+
+    sessions = atls_store_create("", ATLS_STORE_MAX);
+
+    return sessions ? &sessions->store : NULL;
+}
+
+
+atls_store_t *
+atls_store_open(const char *path, atls_failure_t *failure)
+{
+    int               fd;
+    char             *directory;
+    const char       *name;
+    atls_error_e      rc;
+    atls_sessions_t  *sessions;
+
+    name = strrchr(path, '/');
+    name = name ? name + 1 : path;
+
+    directory = name == path ? strdup(".")
+                             : strndup(path, (size_t) (name - path));
+    sessions = atls_store_create(name, ATLS_STORE_KEEP);
+
+    if (directory == NULL || sessions == NULL) {
+        rc = atls_fail_memory(failure);
+        goto done;
+    }
+
+    sessions->dir = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (sessions->dir == -1) {
+        rc = atls_fail(failure, ATLS_ERROR_USAGE,
+                       "cannot open the session file \"%s\": %s", path,
+                       strerror(errno));
+        goto done;
+    }
+
+    rc = atls_store_check_directory(sessions->dir, directory, failure);
+
+    if (rc == ATLS_OK) {
+        fd = atls_store_lock(sessions, path, failure);
+
+        if (fd == -1) {
+            rc = failure->error;
+
+        } else {
+            close(fd);
+        }
+    }
+
+done:
+
+    free(directory);
+
+    if (rc != ATLS_OK) {
+        atls_store_close(sessions ? &sessions->store : NULL);
+        return NULL;
+    }
+
+    return &sessions->store;
+}
+
+
+static atls_sessions_t *
+atls_store_create(const char *name, size_t keep)
+{
+    atls_sessions_t  *sessions;
+
+    sessions = calloc(1, sizeof(atls_sessions_t));
+    if (sessions == NULL) {
+        return NULL;
+    }
+
+    sessions->name = strdup(name);
+
+    if (sessions->name == NULL) {
+        free(sessions);
+        return NULL;
+    }
+
+    sessions->store.put = atls_store_put;
+    sessions->store.take = atls_store_take;
+    sessions->store.data = sessions;
+    sessions->keep = keep;
+    sessions->dir = -1;
+
+    pthread_mutex_init(&sessions->lock, NULL);
+
+    return sessions;
+}
+
+
+/* Leaves errno as it was. */
+
+void
+atls_store_close(atls_store_t *store)
+{
+    int               saved;
+    atls_sessions_t  *sessions;
+
+    if (store) {
+        saved = errno;
+        sessions = store->data;
+
+        if (sessions->dir != -1) {
+            close(sessions->dir);
+        }
+
+        atls_store_clear(sessions->text);
+        pthread_mutex_destroy(&sessions->lock);
+        free(sessions->name);
+        free(sessions);
+        errno = saved;
+    }
 }
 
 
@@ -115,232 +253,426 @@ atls_store_refuse(int dir)
 }
 
 
-void
-atls_store_file_free(atls_store_t *store)
+/* In one with the sticky bit, others can't touch what is not theirs. */
+
+static atls_error_e
+atls_store_check_directory(int dir, const char *directory,
+    atls_failure_t *failure)
 {
-    int                 saved;
-    atls_store_file_t  *file;
+    struct stat  st;
 
-    if (store) {
-        saved = errno;
-        file = store->data;
+    if (fstat(dir, &st) == -1) {
+        return atls_fail(failure, ATLS_ERROR_USAGE,
+                         "cannot look at the directory \"%s\": %s", directory,
+                         strerror(errno));
+    }
 
-        if (file->dir != -1) {
-            close(file->dir);
+    if (st.st_uid != geteuid() && st.st_uid != 0) {
+        return atls_fail(failure, ATLS_ERROR_USAGE,
+                         "sessions are a secret, but the directory \"%s\""
+                         " belongs to another user", directory);
+    }
+
+    if ((st.st_mode & (S_IWGRP | S_IWOTH)) && !(st.st_mode & S_ISVTX)) {
+        return atls_fail(failure, ATLS_ERROR_USAGE,
+                         "sessions are a secret, but others can write to the"
+                         " directory \"%s\": chmod go-w", directory);
+    }
+
+    return ATLS_OK;
+}
+
+
+/*
+ * Opens the file, which must not be a symbolic link, and locks it.  path: what
+ * it is called in errors.  errno is EPERM if the file is not as it should be.
+ */
+
+static int
+atls_store_lock(const atls_sessions_t *sessions, const char *path,
+    atls_failure_t *failure)
+{
+    int  fd;
+
+    fd = openat(sessions->dir, sessions->name,
+                O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+
+    if (fd == -1) {
+        atls_fail(failure, ATLS_ERROR_USAGE,
+                  "cannot open the session file \"%s\": %s", path,
+                  errno == ELOOP ? "it is a symbolic link" : strerror(errno));
+        return -1;
+    }
+
+    if (atls_store_check(fd, path, failure) == ATLS_OK) {
+
+        while (flock(fd, LOCK_EX) == -1) {
+            if (errno != EINTR) {
+                atls_fail(failure, ATLS_ERROR_USAGE,
+                          "cannot lock the session file \"%s\": %s", path,
+                          strerror(errno));
+                close(fd);
+                return -1;
+            }
         }
 
-        free(file);
-        errno = saved;
+        if (atls_store_check_content(fd, path, failure) == ATLS_OK) {
+            return fd;
+        }
     }
+
+    close(fd);
+    errno = EPERM;
+
+    return -1;
+}
+
+
+static atls_error_e
+atls_store_check(int fd, const char *path, atls_failure_t *failure)
+{
+    struct stat  st;
+
+    if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)) {
+        return atls_fail(failure, ATLS_ERROR_USAGE, "\"%s\" is not a file",
+                         path);
+    }
+
+    if (st.st_uid != geteuid()) {
+        return atls_fail(failure, ATLS_ERROR_USAGE,
+                         "sessions are a secret, but \"%s\" belongs to another"
+                         " user", path);
+    }
+
+    if (st.st_nlink > 1) {
+        return atls_fail(failure, ATLS_ERROR_USAGE,
+                         "sessions are a secret, but \"%s\" has another name,"
+                         " too", path);
+    }
+
+    if (st.st_mode & (S_IRWXG | S_IRWXO)) {
+        return atls_fail(failure, ATLS_ERROR_USAGE,
+                         "sessions are a secret, but others can read or write"
+                         " \"%s\": chmod 600", path);
+    }
+
+    return ATLS_OK;
+}
+
+
+static atls_error_e
+atls_store_check_content(int fd, const char *path, atls_failure_t *failure)
+{
+    char     first[sizeof(ATLS_STORE_FIRST) - 1];
+    ssize_t  n;
+
+    n = pread(fd, first, sizeof(first), 0);
+
+    if (n != 0
+        && (n != sizeof(first)
+            || memcmp(first, ATLS_STORE_FIRST, sizeof(first)) != 0))
+    {
+        return atls_fail(failure, ATLS_ERROR_USAGE,
+                         "\"%s\" has no sessions in it, but something else",
+                         path);
+    }
+
+    return ATLS_OK;
 }
 
 
 static void
-atls_store_file_put(void *data, const char *key, const void *session,
-    size_t size)
+atls_store_put(void *data, const char *key, const void *session, size_t size)
 {
-    atls_store_file_t  *file = data;
+    atls_sessions_t  *sessions = data;
 
-    size_t             i, n;
-    atls_store_name_t  name, names[ATLS_STORE_LOOK];
+    int    fd;
+    char  *text, *p;
 
-    if (atls_store_prefix(name, key) == -1 || atls_store_suffix(name) == -1
-        || atls_store_write(file->dir, name, session, size) == -1)
-    {
+    text = atls_store_load(sessions, 2 * size + strlen(key) + 2, &fd);
+    if (text == NULL) {
         return;
     }
 
-    name[ATLS_STORE_PREFIX] = '\0';
-    n = atls_store_list(file->dir, name, names);
+    atls_store_drop(sessions, text, key);
 
-    for (i = 0; n - i > ATLS_STORE_KEEP; i++) {
-        (void) unlinkat(file->dir, names[i], 0);
-    }
+    p = text + strlen(text);
+    atls_hex(p, session, size);
+
+    p = stpcpy(p + 2 * size, " ");
+    p = stpcpy(p, key);
+    stpcpy(p, "\n");
+
+    atls_store_save(sessions, text, fd);
 }
 
+
+/* The newest one is the last. */
 
 static size_t
-atls_store_file_take(void *data, const char *key, void *buf, size_t size)
+atls_store_take(void *data, const char *key, void *buf, size_t size)
 {
-    atls_store_file_t  *file = data;
+    atls_sessions_t  *sessions = data;
 
-    size_t             n, len;
-    atls_store_name_t  name, names[ATLS_STORE_LOOK];
+    int      fd;
+    char    *text, *line, *newest;
+    size_t   n;
 
-    if (atls_store_prefix(name, key) == -1) {
-        return 0;
-    }
-
-    n = atls_store_list(file->dir, name, names);
-
-    while (n--) {
-        len = atls_store_read(file->dir, names[n], buf, size);
-
-        /* who unlinks it owns it */
-
-        if (unlinkat(file->dir, names[n], 0) == 0 && len) {
-            return len;
-        }
-    }
-
-    return 0;
-}
-
-
-static int
-atls_store_prefix(atls_store_name_t name, const char *key)
-{
-    unsigned char  digest[EVP_MAX_MD_SIZE];
-
-    if (EVP_Digest(key, strlen(key), digest, NULL, EVP_sha256(), NULL) != 1) {
-        ERR_clear_error();
-        return -1;
-    }
-
-    atls_hex(name, digest, ATLS_STORE_DIGEST);
-    name[ATLS_STORE_PREFIX - 1] = '-';
-    name[ATLS_STORE_PREFIX] = '\0';
-
-    return 0;
-}
-
-
-/* Names have to sort by age, so it is a time of the whole machine. */
-
-static int
-atls_store_suffix(atls_store_name_t name)
-{
-    unsigned char       bytes[8];
-    struct timespec     ts;
-    unsigned long long  now;
-
-    if (RAND_bytes(bytes, sizeof(bytes)) != 1) {
-        ERR_clear_error();
-        return -1;
-    }
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    now = (unsigned long long) ts.tv_sec * 1000000000ULL
-          + (unsigned long long) ts.tv_nsec;
-
-    snprintf(name + ATLS_STORE_PREFIX, 18, "%016llx-", now);
-    atls_hex(name + ATLS_STORE_PREFIX + 17, bytes, sizeof(bytes));
-
-    return 0;
-}
-
-
-static int
-atls_store_write(int dir, const char *name, const void *session, size_t size)
-{
-    int      fd, rc;
-    char     temporary[ATLS_STORE_NAME + 4];
-    ssize_t  n;
-
-    snprintf(temporary, sizeof(temporary), "%s.new", name);
-
-    fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd == -1) {
-        return -1;
-    }
-
-    n = write(fd, session, size);
-
-    rc = close(fd) == 0 && n == (ssize_t) size
-         && renameat(dir, temporary, dir, name) == 0 ? 0 : -1;
-
-    if (rc == -1) {
-        (void) unlinkat(dir, temporary, 0);
-    }
-
-    return rc;
-}
-
-
-static size_t
-atls_store_read(int dir, const char *name, void *buf, size_t size)
-{
-    int          fd;
-    ssize_t      n;
-    struct stat  st;
-
-    fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd == -1) {
-        return 0;
-    }
-
-    n = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1
-        && st.st_uid == geteuid() && !(st.st_mode & (S_IRWXG | S_IRWXO))
-        ? read(fd, buf, size) : 0;
-
-    close(fd);
-
-    return n > 0 ? (size_t) n : 0;
-}
-
-
-/* The sessions of a key, the oldest first. */
-
-static size_t
-atls_store_list(int dir, const char *prefix, atls_store_name_t *names)
-{
-    int             fd;
-    DIR            *d;
-    size_t          n;
-    struct dirent  *entry;
-
-    fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    d = fd == -1 ? NULL : fdopendir(fd);
-
-    if (d == NULL) {
-        if (fd != -1) {
-            close(fd);
-        }
-
+    text = atls_store_load(sessions, 0, &fd);
+    if (text == NULL) {
         return 0;
     }
 
     n = 0;
+    newest = NULL;
 
-    while (n < ATLS_STORE_LOOK && (entry = readdir(d)) != NULL) {
-
-        if (strncmp(entry->d_name, prefix, ATLS_STORE_PREFIX) != 0) {
-            continue;
-        }
-
-        if (strlen(entry->d_name) == ATLS_STORE_NAME - 1) {
-            memcpy(names[n++], entry->d_name, ATLS_STORE_NAME);
-
-        } else {
-            atls_store_list_stale(dir, entry->d_name);
+    for (line = atls_store_next(text); *line; line = atls_store_next(line)) {
+        if (atls_store_is(line, key)) {
+            newest = line;
         }
     }
 
-    closedir(d);
+    if (newest) {
+        n = atls_store_decode(newest, buf, size);
+        atls_store_cut(newest);
+    }
 
-    qsort(names, n, sizeof(atls_store_name_t), atls_store_compare);
+    atls_store_save(sessions, text, fd);
 
     return n;
 }
 
 
-/* What is left of a process that ended while it wrote. */
+/*
+ * The text, in memory that has room for more, and for this thread alone until
+ * it is saved.  NULL: it can't be had.
+ */
+
+static char *
+atls_store_load(atls_sessions_t *sessions, size_t room, int *fd)
+{
+    char         *text;
+    size_t        size;
+    struct stat   st;
+
+    pthread_mutex_lock(&sessions->lock);
+
+    *fd = -1;
+    size = sessions->text ? strlen(sessions->text) : 0;
+
+    if (sessions->dir != -1) {
+
+        *fd = atls_store_lock_again(sessions);
+
+        if (*fd == -1 || fstat(*fd, &st) == -1) {
+            goto failed;
+        }
+
+        size = st.st_size < ATLS_STORE_SIZE ? (size_t) st.st_size
+                                            : ATLS_STORE_SIZE;
+    }
+
+    text = calloc(1, sizeof(ATLS_STORE_FIRST) + size + room);
+    if (text == NULL) {
+        goto failed;
+    }
+
+    if (*fd != -1) {
+        atls_store_read(*fd, text, size);
+
+    } else if (sessions->text) {
+        stpcpy(text, sessions->text);
+    }
+
+    if (*text == '\0') {
+        stpcpy(text, ATLS_STORE_FIRST);
+    }
+
+    return text;
+
+failed:
+
+    if (*fd != -1) {
+        close(*fd);
+    }
+
+    pthread_mutex_unlock(&sessions->lock);
+
+    return NULL;
+}
+
+
+/* In a directory of our own, a file that is not as it should be is removed. */
+
+static int
+atls_store_lock_again(const atls_sessions_t *sessions)
+{
+    int             fd;
+    atls_failure_t  failure;
+
+    fd = atls_store_lock(sessions, sessions->name, &failure);
+
+    if (fd == -1 && sessions->own
+        && (errno == EPERM || errno == EACCES || errno == ELOOP
+            || errno == ENXIO)
+        && unlinkat(sessions->dir, sessions->name, 0) == 0)
+    {
+        fd = atls_store_lock(sessions, sessions->name, &failure);
+    }
+
+    return fd;
+}
+
 
 static void
-atls_store_list_stale(int dir, const char *name)
+atls_store_read(int fd, char *text, size_t size)
 {
-    struct stat  st;
+    size_t   used;
+    ssize_t  n;
 
-    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0
-        && time(NULL) - st.st_mtime > ATLS_STORE_STALE)
+    used = 0;
+
+    do {
+        n = pread(fd, text + used, size - used, (off_t) used);
+        used += n > 0 ? (size_t) n : 0;
+    } while (n > 0);
+
+    text[used] = '\0';
+}
+
+
+/* Frees the text, unless it stays in memory. */
+
+static void
+atls_store_save(atls_sessions_t *sessions, char *text, int fd)
+{
+    if (fd == -1) {
+        atls_store_clear(sessions->text);
+        sessions->text = text;
+
+    } else {
+        atls_store_write(fd, text);
+        atls_store_clear(text);
+        close(fd);
+    }
+
+    pthread_mutex_unlock(&sessions->lock);
+}
+
+
+/* If that fails, there is nothing to resume the next time. */
+
+static void
+atls_store_write(int fd, const char *text)
+{
+    size_t  n;
+
+    n = strlen(text);
+
+    if (pwrite(fd, text, n, 0) != (ssize_t) n || ftruncate(fd, (off_t) n) == -1)
     {
-        (void) unlinkat(dir, name, 0);
+        (void) !ftruncate(fd, 0);
     }
 }
 
 
-static int
-atls_store_compare(const void *a, const void *b)
+static void
+atls_store_clear(char *text)
 {
-    return memcmp(a, b, ATLS_STORE_NAME);
+    if (text) {
+        OPENSSL_cleanse(text, strlen(text));
+        free(text);
+    }
+}
+
+
+/* Makes room for one more of a key, the oldest go first. */
+
+static void
+atls_store_drop(const atls_sessions_t *sessions, char *text, const char *key)
+{
+    char    *line, *oldest;
+    size_t   n, all;
+
+    do {
+        n = 0;
+        all = 0;
+        oldest = NULL;
+
+        for (line = atls_store_next(text); *line; line = atls_store_next(line))
+        {
+            all++;
+
+            if (atls_store_is(line, key)) {
+                n++;
+                oldest = oldest ? oldest : line;
+            }
+        }
+
+        if (n >= sessions->keep) {
+            atls_store_cut(oldest);
+
+        } else if (all >= ATLS_STORE_MAX) {
+            atls_store_cut(atls_store_next(text));
+        }
+
+    } while (n >= sessions->keep || all >= ATLS_STORE_MAX);
+}
+
+
+/* What is left behind the text's end is part of a session, too. */
+
+static void
+atls_store_cut(char *line)
+{
+    char    *next;
+    size_t   n;
+
+    next = atls_store_next(line);
+    n = strlen(next);
+
+    memmove(line, next, n + 1);
+    OPENSSL_cleanse(line + n + 1, (size_t) (next - line));
+}
+
+
+static char *
+atls_store_next(char *line)
+{
+    line += strcspn(line, "\n");
+
+    return *line ? line + 1 : line;
+}
+
+
+static int
+atls_store_is(const char *line, const char *key)
+{
+    size_t  n;
+
+    n = strlen(key);
+    line += strspn(line, "0123456789abcdef");
+
+    return *line == ' ' && strncmp(line + 1, key, n) == 0
+           && line[1 + n] == '\n';
+}
+
+
+static size_t
+atls_store_decode(char *line, unsigned char *buf, size_t size)
+{
+    char    *end;
+    size_t   n;
+
+    end = strchr(line, ' ');
+    *end = '\0';
+
+    if (OPENSSL_hexstr2buf_ex(buf, size, &n, line, '\0') != 1) {
+        ERR_clear_error();
+        n = 0;
+    }
+
+    *end = ' ';
+
+    return n;
 }
