@@ -8,7 +8,6 @@
 
 #include "../lib/clock.h"
 #include "body.h"
-#include "util.h"
 
 
 #define CMD_BODY_LINES      16384       /* of chunk sizes, or of a trailer */

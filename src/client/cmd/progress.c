@@ -9,7 +9,6 @@
 
 #include "../lib/clock.h"
 #include "progress.h"
-#include "util.h"
 
 
 #define CMD_PROGRESS_DELAY      1000        /* milliseconds */

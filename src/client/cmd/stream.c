@@ -16,7 +16,6 @@
 #include "../lib/clock.h"
 #include "stop.h"
 #include "stream.h"
-#include "util.h"
 
 
 #define CMD_STREAM_MOMENT   500             /* milliseconds */

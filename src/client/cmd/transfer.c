@@ -12,7 +12,6 @@
 #include "../lib/clock.h"
 #include "exitcode.h"
 #include "transfer.h"
-#include "util.h"
 #include "writeout.h"
 
 

@@ -16,7 +16,6 @@
 #include "../lib/clock.h"
 #include "exitcode.h"
 #include "upload.h"
-#include "util.h"
 
 
 static int cmd_upload_wait(cmd_upload_t *upload, int64_t deadline);

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "../lib/clock.h"
-#include "util.h"
 #include "writeout.h"
 
 
