@@ -231,7 +231,7 @@ atls_chunks_line(atls_chunks_t *chunks, unsigned char ch)
     case ATLS_CHUNK_TRAILER_LINE:
         if (ch == '\r') {
             chunks->state = chunks->state == ATLS_CHUNK_TRAILER
-                            ? ATLS_CHUNK_LAST : ATLS_CHUNK_TRAILER_NEXT;
+                            ? ATLS_CHUNK_TRAILER_END : ATLS_CHUNK_TRAILER_NEXT;
             return NULL;
         }
 
@@ -242,7 +242,7 @@ atls_chunks_line(atls_chunks_t *chunks, unsigned char ch)
         chunks->state = ATLS_CHUNK_TRAILER;
         break;
 
-    default: /* ATLS_CHUNK_LAST */
+    default: /* ATLS_CHUNK_TRAILER_END */
         chunks->state = ATLS_CHUNK_COMPLETE;
     }
 

@@ -44,7 +44,7 @@ typedef enum {
     ATLS_CHUNK_TRAILER,                     /* at a line's beginning */
     ATLS_CHUNK_TRAILER_LINE,
     ATLS_CHUNK_TRAILER_NEXT,                /* LF */
-    ATLS_CHUNK_LAST,                        /* LF */
+    ATLS_CHUNK_TRAILER_END,                 /* LF */
     ATLS_CHUNK_COMPLETE
 } atls_chunk_e;
 

@@ -31,10 +31,10 @@ static int atls_message_format(atls_message_t *message, const char *authority);
 static int atls_message_has_body(const atls_message_t *message);
 static const char *atls_message_header(const atls_message_t *message,
     const char *name);
-static atls_error_e atls_message_chunk(atls_message_t *message,
-    unsigned char *buf, size_t size, size_t *n);
-static atls_error_e atls_message_raw(atls_message_t *message,
-    unsigned char *buf, size_t size, size_t *n);
+static size_t atls_message_chunk(atls_message_t *message, unsigned char *buf,
+    size_t got);
+static atls_error_e atls_message_raw(atls_message_t *message, long got,
+    size_t *n);
 static long atls_message_source(atls_message_t *message, unsigned char *buf,
     size_t size);
 static int atls_message_among(const atls_message_t *message,
@@ -317,24 +317,22 @@ atls_error_e
 atls_message_read(atls_message_t *message, unsigned char *buf, size_t size,
     size_t *n)
 {
-    return message->length == ATLS_LENGTH_UNKNOWN
-           ? atls_message_chunk(message, buf, size, n)
-           : atls_message_raw(message, buf, size, n);
-}
+    int       chunked;
+    long      got;
+    uint64_t  left;
 
+    chunked = message->length == ATLS_LENGTH_UNKNOWN;
 
-static atls_error_e
-atls_message_chunk(atls_message_t *message, unsigned char *buf, size_t size,
-    size_t *n)
-{
-    long           got;
-    char           head[ATLS_CHUNK_HEAD + 1];
-    unsigned char  *data;
+    if (chunked) {
+        got = atls_message_source(message, buf + ATLS_CHUNK_HEAD,
+                                  size - ATLS_CHUNK_HEAD - ATLS_CHUNK_TAIL);
 
-    data = buf + ATLS_CHUNK_HEAD;
+    } else {
+        left = (uint64_t) (message->length - message->sent);
+        got = atls_message_source(message, buf,
+                                  left < size ? (size_t) left : size);
+    }
 
-    got = atls_message_source(message, data,
-                              size - ATLS_CHUNK_HEAD - ATLS_CHUNK_TAIL);
     if (got == ATLS_READ_FLUSH) {
         *n = 0;
         return ATLS_OK;
@@ -343,49 +341,47 @@ atls_message_chunk(atls_message_t *message, unsigned char *buf, size_t size,
     if (got < 0) {
         return message->failure->error;
     }
+
+    if (chunked) {
+        *n = atls_message_chunk(message, buf, (size_t) got);
+        return ATLS_OK;
+    }
+
+    return atls_message_raw(message, got, n);
+}
+
+
+/* Makes a chunk of the bytes that are there; returns its length. */
+
+static size_t
+atls_message_chunk(atls_message_t *message, unsigned char *buf, size_t got)
+{
+    char  head[ATLS_CHUNK_HEAD + 1];
 
     if (got == 0) {
         message->ended = 1;
-        *n = sizeof(ATLS_CHUNK_LAST) - 1;
-        memcpy(buf, ATLS_CHUNK_LAST, *n);
-        return ATLS_OK;
+        memcpy(buf, ATLS_CHUNK_LAST, sizeof(ATLS_CHUNK_LAST) - 1);
+
+        return sizeof(ATLS_CHUNK_LAST) - 1;
     }
 
-    message->sent += got;
+    message->sent += (int64_t) got;
 
-    snprintf(head, sizeof(head), "%08lx\r\n", got & 0xffffffffL);
+    snprintf(head, sizeof(head), "%08lx\r\n", got & 0xffffffffUL);
     memcpy(buf, head, ATLS_CHUNK_HEAD);
-    memcpy(data + got, "\r\n", ATLS_CHUNK_TAIL);
-    *n = ATLS_CHUNK_HEAD + (size_t) got + ATLS_CHUNK_TAIL;
+    memcpy(buf + ATLS_CHUNK_HEAD + got, "\r\n", ATLS_CHUNK_TAIL);
 
-    return ATLS_OK;
+    return ATLS_CHUNK_HEAD + got + ATLS_CHUNK_TAIL;
 }
 
 
 static atls_error_e
-atls_message_raw(atls_message_t *message, unsigned char *buf, size_t size,
-    size_t *n)
+atls_message_raw(atls_message_t *message, long got, size_t *n)
 {
-    long     got;
-    int64_t  left;
-
-    left = message->length - message->sent;
-
-    got = atls_message_source(message, buf,
-                              (uint64_t) left < size ? (size_t) left : size);
-    if (got == ATLS_READ_FLUSH) {
-        *n = 0;
-        return ATLS_OK;
-    }
-
-    if (got < 0) {
-        return message->failure->error;
-    }
-
     if (got == 0) {
         return atls_fail(message->failure, ATLS_ERROR_READ,
                          "the request's body ended %lld bytes early",
-                         (long long) left);
+                         (long long) (message->length - message->sent));
     }
 
     message->sent += got;
