@@ -20,7 +20,7 @@
 
 static int cmd_local_header(cmd_local_t *local, cmd_stream_t *stream);
 static int cmd_local_line(cmd_local_t *local, cmd_stream_t *stream,
-    int64_t until);
+    int64_t until, char **line);
 static int cmd_local_request(cmd_local_t *local, char *line);
 static int cmd_local_version(cmd_local_t *local, const char *version);
 static int cmd_local_target(cmd_local_t *local, const char *target);
@@ -102,8 +102,7 @@ cmd_local_header(cmd_local_t *local, cmd_stream_t *stream)
     until = atls_clock() + CMD_STREAM_TIMEOUT;
 
     do {
-        rc = cmd_local_line(local, stream, until);
-        line = atls_lines_last(&local->lines);
+        rc = cmd_local_line(local, stream, until, &line);
     } while (rc == 1 && *line == '\0' && local->lines.read <= 4);
 
     if (rc == 1) {
@@ -111,8 +110,7 @@ cmd_local_header(cmd_local_t *local, cmd_stream_t *stream)
     }
 
     while (rc == 1) {
-        rc = cmd_local_line(local, stream, until);
-        line = atls_lines_last(&local->lines);
+        rc = cmd_local_line(local, stream, until, &line);
 
         if (rc == 1 && *line == '\0') {
             break;
@@ -128,7 +126,8 @@ cmd_local_header(cmd_local_t *local, cmd_stream_t *stream)
 
 
 static int
-cmd_local_line(cmd_local_t *local, cmd_stream_t *stream, int64_t until)
+cmd_local_line(cmd_local_t *local, cmd_stream_t *stream, int64_t until,
+    char **line)
 {
     int64_t               left;
     ssize_t               got;
@@ -159,6 +158,7 @@ cmd_local_line(cmd_local_t *local, cmd_stream_t *stream, int64_t until)
     switch (rc) {
 
     case ATLS_LINE_READY:
+        *line = atls_lines_last(&local->lines);
         return 1;
 
     case ATLS_LINE_TOO_LARGE:
