@@ -214,7 +214,7 @@ atls_response_status_line(atls_response_t *response, char **reason)
 
     response->minor = line[7] == '1';
     response->status = (line[9] - '0') * 100 + (line[10] - '0') * 10
-                   + (line[11] - '0');
+                       + (line[11] - '0');
     *reason = line[12] == ' ' ? line + 13 : line + 12;
 
     atls_debug_lines(response->debug, ATLS_DEBUG_INNER_RECEIVED, line,
