@@ -31,13 +31,20 @@ my @options = (
 plan tests => @options + 1;
 
 
-# A variable of nginx's Makefile, which may be of several lines.
+my $makefile = slurp("$tree/objs/Makefile");
+my @sources = slurp("$root/config") =~ m!\$ngx_addon_dir/(\S+\.c)\b!g;
 
-my $makefile = do {
-    open my $fh, '<', "$tree/objs/Makefile" or die "objs/Makefile: $!\n";
+
+sub slurp {
+    my ($path) = @_;
+
+    open my $fh, '<', $path or die "$path: $!\n";
     local $/;
-    <$fh>;
-};
+    return <$fh>;
+}
+
+
+# A variable of nginx's Makefile, which may be of several lines.
 
 sub variable {
     my ($name) = @_;
@@ -54,7 +61,7 @@ sub compile {
 
     my $command = join ' ', "cd $tree &&", variable('CC'), variable('CFLAGS'),
                   '-fsyntax-only', variable('ALL_INCS'),
-                  map({ "-D$_=0" } @without), "$root/*.c", "$root/src/*.c";
+                  map({ "-D$_=0" } @without), map { "$root/$_" } @sources;
 
     my $out = `$command 2>&1`;
     my $name = @without ? 'without ' . join(', ', @without) : 'as it is';

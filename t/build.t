@@ -76,7 +76,9 @@ SKIP: {
 
     copy_tree($copy, map { "build/$_" } qw( source matrix static asan bench ));
 
-    for my $name ('src/ngx_http_atls_handler.c', 'src/client/lib/target.c') {
+    for my $name ('src/outer/ngx_http_atls_handler.c',
+                  'src/client/lib/target.c')
+    {
         my $text = file("$copy/$name");
         file("$copy/$name",
              $text . "\nextern const char atls_copied[];\n"

@@ -561,9 +561,9 @@ sub variables {
 
 
 sub our_variables {
-    my ($table) = slurp("$root/src/ngx_http_atls_variables.c")
+    my ($table) = slurp("$root/src/inner/ngx_http_atls_variables.c")
                   =~ /^(static ngx_http_variable_t .*?^\};)/ms;
-    my ($exporter) = slurp("$root/src/ngx_http_atls_export.c")
+    my ($exporter) = slurp("$root/src/inner/ngx_http_atls_export.c")
                      =~ /exporter_name = (.*);/;
 
     return map { "\$$_" } "$table$exporter" =~ /ngx_string\("(\w+)"\)/g;
@@ -644,7 +644,7 @@ sub problems {
         push @said, map { "$status $_" } @names;
     }
 
-    my @made = slurp("$root/src/ngx_http_atls_problem.c")
+    my @made = slurp("$root/src/stream/ngx_http_atls_problem.c")
                =~ /problem_type\("([\w-]+)"\),\s+"[^"]+", (\d+),/g;
     my @pairs;
 

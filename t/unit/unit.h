@@ -10,10 +10,10 @@
 #define _UNIT_H_INCLUDED_
 
 
-#include "../../src/atls_cipher.c"
-#include "../../src/atls_record.c"
-#include "../../src/atls_state.c"
-#include "../../src/atls_channel.c"
+#include "../../src/core/atls_cipher.c"
+#include "../../src/core/atls_record.c"
+#include "../../src/core/atls_state.c"
+#include "../../src/core/atls_channel.c"
 
 #include "tap.h"
 
