@@ -5,6 +5,27 @@
 
 
 #include "ngx_http_atls.h"
+#include "atls_state.h"
+#include "ngx_http_atls_compat.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_endpoint.h"
+#include "ngx_http_atls_note.h"
+#include "ngx_http_atls_pinned.h"
+#include "ngx_http_atls_mailbox.h"
+#include "ngx_http_atls_worker.h"
+#include "ngx_http_atls_cookie.h"
+#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_psk.h"
+#include "ngx_http_atls_ssl.h"
+#include "ngx_http_atls_ticket.h"
+#include "ngx_http_atls_export.h"
+#include "ngx_http_atls_inner.h"
+#include "ngx_http_atls_variables.h"
+#include "ngx_http_atls_filter.h"
+#include "ngx_http_atls_handler.h"
+#include "ngx_http_atls_phases.h"
+#include "ngx_http_atls_relay.h"
+#include "ngx_http_atls_relayed.h"
 
 
 #define NGX_HTTP_ATLS_ZONE_SIZE  (10 * 1024 * 1024)

@@ -5,6 +5,8 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_endpoint.h"
 
 
 static ngx_int_t ngx_http_atls_endpoint_hash(ngx_conf_t *cf,

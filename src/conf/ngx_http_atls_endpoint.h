@@ -12,6 +12,16 @@
 #include "ngx_http_atls.h"
 
 
+/* A location with "atls on", as it is known to other workers. */
+
+typedef struct {
+    uint64_t                   id;             /* the same after a reload */
+    uint64_t                   location;       /* the same in any server */
+    ngx_http_core_srv_conf_t  *server;
+    void                     **loc_conf;
+} ngx_http_atls_endpoint_t;
+
+
 /*
  * Makes conf->location and conf->endpoint, and puts the location among those
  * of its server and of all servers.

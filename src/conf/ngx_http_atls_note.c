@@ -5,6 +5,8 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_note.h"
 
 
 char *

@@ -12,6 +12,18 @@
 #include "ngx_http_atls.h"
 
 
+/* Where a directive is. */
+
+typedef struct {
+    ngx_http_atls_loc_conf_t  *conf;           /* the level */
+    ngx_uint_t                 in_location;    /* 1: that is a location */
+    u_char                    *value;          /* the first one */
+    ngx_str_t                  name;
+    ngx_str_t                  file;
+    ngx_uint_t                 line;
+} ngx_http_atls_note_t;
+
+
 /*
  * Remembers the directive that is being read.  To be called by its handler, or
  * to be its post handler.

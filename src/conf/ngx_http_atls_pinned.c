@@ -5,6 +5,9 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_note.h"
+#include "ngx_http_atls_pinned.h"
 
 
 static ngx_uint_t ngx_http_atls_pinned_handler(ngx_http_core_loc_conf_t *clcf);

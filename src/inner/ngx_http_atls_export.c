@@ -5,6 +5,9 @@
 
 
 #include "ngx_http_atls.h"
+#include "atls_state.h"
+#include "ngx_http_atls_export.h"
+#include "ngx_http_atls_inner.h"
 
 
 /* Some keys fit.  TLS 1.3 itself allows for 255 hashes, TLS 1.2 for any. */

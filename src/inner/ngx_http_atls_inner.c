@@ -5,6 +5,15 @@
 
 
 #include "ngx_http_atls.h"
+#include "atls_state.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_listening.h"
+#include "ngx_http_atls_proxy.h"
+#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_identity.h"
+#include "ngx_http_atls_inner.h"
+#include "ngx_http_atls_raw.h"
+#include "ngx_http_atls_post.h"
 
 
 #define NGX_HTTP_ATLS_IOVS          64

@@ -14,6 +14,11 @@
 
 
 #include "ngx_http_atls.h"
+#include "atls_state.h"
+#include "ngx_http_atls_identity.h"
+#include "ngx_http_atls_listening.h"
+#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_sni.h"
 
 
 /* What inner requests may know of their session, also when it is gone. */

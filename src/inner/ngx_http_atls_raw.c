@@ -5,6 +5,8 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_raw.h"
+#include "ngx_http_atls_post.h"
 
 
 ngx_http_atls_raw_t *

@@ -5,6 +5,14 @@
 
 
 #include "ngx_http_atls.h"
+#include "atls_state.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_clock.h"
+#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_identity.h"
+#include "ngx_http_atls_ssl.h"
+#include "ngx_http_atls_inner.h"
+#include "ngx_http_atls_variables.h"
 
 
 typedef ngx_int_t (*ngx_http_atls_variable_pt)(ngx_http_request_t *r,

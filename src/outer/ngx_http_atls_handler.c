@@ -5,6 +5,17 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_worker.h"
+#include "ngx_http_atls_cookie.h"
+#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_handshake.h"
+#include "ngx_http_atls_identity.h"
+#include "ngx_http_atls_problem.h"
+#include "ngx_http_atls_inner.h"
+#include "ngx_http_atls_handler.h"
+#include "ngx_http_atls_post.h"
+#include "ngx_http_atls_relay.h"
+#include "ngx_http_atls_relayed.h"
 
 
 /* More cookies of the name are not looked up, whoever has set them. */
@@ -212,37 +223,38 @@ static ngx_int_t
 ngx_http_atls_handler_take(ngx_http_atls_post_t *post, u_char *id,
     ngx_http_atls_owner_t *owner)
 {
-    ngx_int_t  rc;
+    ngx_http_atls_take_e  rc;
 
     rc = ngx_http_atls_session_take(post->main_conf->zone, id, post->conf,
                                     &post->session, owner);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls session taken: %i, %p", rc, post->session);
+                   "atls session taken: %d, %p", (int) rc, post->session);
 
     switch (rc) {
 
-    case NGX_HTTP_ATLS_SESSION_ELSEWHERE:
+    case ngx_http_atls_take_elsewhere:
         post->elsewhere = 1;
         return NGX_DECLINED;
 
-    case NGX_ABORT:
-    case NGX_DONE:
+    case ngx_http_atls_take_handshake:
+    case ngx_http_atls_take_inner:
 
         if (!ngx_http_atls_relayed(post->request->connection)) {
             ngx_http_atls_handler_check(post, id);
-            return rc;
+
+            return rc == ngx_http_atls_take_handshake ? NGX_ABORT : NGX_DONE;
         }
 
         /* another POST has come between, and has taken it elsewhere */
 
         /* fall through */
 
-    case NGX_BUSY:
+    case ngx_http_atls_take_busy:
         post->busy = 1;
         return NGX_OK;
 
-    case NGX_OK:
+    case ngx_http_atls_take_ok:
         post->handshake = post->session->handshake;
 
         if (post->handshake) {
@@ -251,7 +263,7 @@ ngx_http_atls_handler_take(ngx_http_atls_post_t *post, u_char *id,
 
         return NGX_OK;
 
-    default: /* NGX_DECLINED */
+    default: /* ngx_http_atls_take_unknown */
         return NGX_DECLINED;
     }
 }

@@ -5,6 +5,15 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_endpoint.h"
+#include "ngx_http_atls_identity.h"
+#include "ngx_http_atls_psk.h"
+#include "ngx_http_atls_inner.h"
+#include "ngx_http_atls_filter.h"
+#include "ngx_http_atls_phases.h"
+#include "ngx_http_atls_post.h"
+#include "ngx_http_atls_relayed.h"
 
 
 static ngx_int_t ngx_http_atls_phase_post_read(ngx_http_request_t *r);

@@ -5,6 +5,20 @@
 
 
 #include "ngx_http_atls.h"
+#include "atls_channel.h"
+#include "ngx_http_atls_compat.h"
+#include "ngx_http_atls_clock.h"
+#include "ngx_http_atls_cookie.h"
+#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_handshake.h"
+#include "ngx_http_atls_identity.h"
+#include "ngx_http_atls_sni.h"
+#include "ngx_http_atls_answer.h"
+#include "ngx_http_atls_body.h"
+#include "ngx_http_atls_problem.h"
+#include "ngx_http_atls_inner.h"
+#include "ngx_http_atls_post.h"
+#include "ngx_http_atls_relayed.h"
 
 
 /*

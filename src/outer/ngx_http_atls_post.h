@@ -11,6 +11,10 @@
 
 
 #include "ngx_http_atls.h"
+#include "atls_channel.h"
+#include "ngx_http_atls_answer.h"
+#include "ngx_http_atls_body.h"
+#include "ngx_http_atls_sni.h"
 
 
 typedef enum {

@@ -5,6 +5,15 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_compat.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_mailbox.h"
+#include "ngx_http_atls_proxy.h"
+#include "ngx_http_atls_worker.h"
+#include "ngx_http_atls_cookie.h"
+#include "ngx_http_atls_problem.h"
+#include "ngx_http_atls_raw.h"
+#include "ngx_http_atls_relay.h"
 
 
 /*

@@ -12,6 +12,7 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_worker.h"
 
 
 /* Sets conf->relay up, of a location with "atls on". */

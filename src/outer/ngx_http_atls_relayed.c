@@ -5,6 +5,13 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_endpoint.h"
+#include "ngx_http_atls_listening.h"
+#include "ngx_http_atls_mailbox.h"
+#include "ngx_http_atls_proxy.h"
+#include "ngx_http_atls_problem.h"
+#include "ngx_http_atls_handler.h"
+#include "ngx_http_atls_relayed.h"
 
 #include <poll.h>
 

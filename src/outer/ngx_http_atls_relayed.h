@@ -11,6 +11,7 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_mailbox.h"
 
 
 /* In each worker, before it takes any. */

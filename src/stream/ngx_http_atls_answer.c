@@ -5,6 +5,8 @@
 
 
 #include "ngx_http_atls.h"
+#include "atls_channel.h"
+#include "ngx_http_atls_answer.h"
 
 
 #define NGX_HTTP_ATLS_SMALL_BUFFER  2048

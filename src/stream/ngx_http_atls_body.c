@@ -5,6 +5,8 @@
 
 
 #include "ngx_http_atls.h"
+#include "atls_channel.h"
+#include "ngx_http_atls_body.h"
 
 
 static ngx_int_t ngx_http_atls_body_next(ngx_http_atls_body_t *body);

@@ -11,6 +11,7 @@
 
 
 #include "ngx_http_atls.h"
+#include "atls_channel.h"
 
 
 #define NGX_HTTP_ATLS_BODY_PEEK  16     /* the most that is looked ahead for */

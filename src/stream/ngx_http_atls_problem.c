@@ -5,6 +5,8 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_compat.h"
+#include "ngx_http_atls_problem.h"
 
 
 typedef struct {

@@ -11,6 +11,9 @@
 #include "ngx_http_atls.h"
 
 
+#define NGX_HTTP_ATLS_GONE  410                /* core has no name for it */
+
+
 /*
  * What is returned in the place of a status, each a cause of one.  They are
  * larger than statuses are.

@@ -5,6 +5,11 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_note.h"
+#include "ngx_http_atls_cookie.h"
+#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_relayed.h"
 
 
 static ngx_uint_t ngx_http_atls_cookie_token(ngx_str_t *name);

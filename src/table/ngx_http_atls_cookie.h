@@ -9,18 +9,7 @@
 
 
 #include "ngx_http_atls.h"
-
-
-typedef struct {
-    ngx_str_t                  name;           /* NULL data: not set */
-    ngx_str_t                  path;           /* empty: the location's */
-    ngx_str_t                  domain;
-    ngx_str_t                  samesite;
-    ngx_uint_t                 secure;         /* even if the POST is not */
-
-    /* of a location with "atls on": "; Path=...; HttpOnly" and the like */
-    ngx_str_t                  attributes;
-} ngx_http_atls_cookie_t;
+#include "ngx_http_atls_conf.h"
 
 
 typedef struct {

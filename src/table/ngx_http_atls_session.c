@@ -5,6 +5,13 @@
 
 
 #include "ngx_http_atls.h"
+#include "atls_cipher.h"
+#include "ngx_http_atls_compat.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_endpoint.h"
+#include "ngx_http_atls_clock.h"
+#include "ngx_http_atls_worker.h"
+#include "ngx_http_atls_session.h"
 #include "ngx_http_atls_table.h"
 
 #include <openssl/hmac.h>
@@ -450,13 +457,13 @@ ngx_http_atls_session_full(ngx_shm_zone_t *zone, const char *what,
 }
 
 
-ngx_int_t
+ngx_http_atls_take_e
 ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_session_t **sessionp,
     ngx_http_atls_owner_t *owner)
 {
-    ngx_int_t                 rc;
     ngx_http_atls_zone_t     *z;
+    ngx_http_atls_take_e      rc;
     ngx_http_atls_session_t  *session;
 
     z = zone->data;
@@ -466,37 +473,38 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
     session = ngx_http_atls_table_find(z->table, id);
 
     if (session == NULL) {
-        rc = NGX_DECLINED;
+        rc = ngx_http_atls_take_unknown;
 
     } else if (ngx_http_atls_session_orphan(session)) {
         ngx_http_atls_table_remove(z->table, session);
-        rc = NGX_DECLINED;
+        rc = ngx_http_atls_take_unknown;
 
     } else if (session->endpoint != alcf->endpoint) {
-        rc = NGX_HTTP_ATLS_SESSION_ELSEWHERE;
+        rc = ngx_http_atls_take_elsewhere;
 
     } else if (ngx_http_atls_session_is_busy(session)) {
-        rc = NGX_BUSY;
+        rc = ngx_http_atls_take_busy;
 
     } else if ((!session->established || session->inner)
                && session->owner != ngx_http_atls_worker.id)
     {
         owner->id = session->owner;
         owner->slot = session->slot;
-        rc = session->established ? NGX_DONE : NGX_ABORT;
+        rc = session->established ? ngx_http_atls_take_inner
+                                  : ngx_http_atls_take_handshake;
 
     } else if (session->established && session->inner == NULL
                && ngx_http_atls_session_expired(session, alcf))
     {
         ngx_http_atls_table_remove(z->table, session);
-        rc = NGX_DECLINED;
+        rc = ngx_http_atls_take_unknown;
 
     } else {
         ngx_http_atls_session_own(z->table, session,
                                   session->established
                                   ? ngx_http_atls_busy : ngx_http_atls_shaking);
         *sessionp = session;
-        rc = NGX_OK;
+        rc = ngx_http_atls_take_ok;
     }
 
     ngx_http_atls_table_unlock(z);

@@ -16,6 +16,8 @@
 
 
 #include "ngx_http_atls.h"
+#include "atls_state.h"
+#include "ngx_http_atls_worker.h"
 
 
 #define NGX_HTTP_ATLS_ID_LEN        16      /* random bytes */
@@ -118,6 +120,19 @@ struct ngx_http_atls_session_s {
 };
 
 
+/* What ngx_http_atls_session_take() returns. */
+
+typedef enum {
+    ngx_http_atls_take_ok = 0,                 /* the caller's until put or
+                                                  removed */
+    ngx_http_atls_take_busy,                   /* another POST has it */
+    ngx_http_atls_take_unknown,                /* no such id, or expired */
+    ngx_http_atls_take_elsewhere,              /* it is another location's */
+    ngx_http_atls_take_handshake,              /* in another worker, *owner */
+    ngx_http_atls_take_inner                   /* an inner request, likewise */
+} ngx_http_atls_take_e;
+
+
 /* Adds the zone; called once for each configuration.  NULL on errors. */
 
 ngx_shm_zone_t *ngx_http_atls_session_zone(ngx_conf_t *cf, ngx_str_t *name,
@@ -157,17 +172,11 @@ ngx_http_atls_session_t *ngx_http_atls_session_create(
 void ngx_http_atls_session_full(ngx_shm_zone_t *zone, const char *what,
     ngx_log_t *log);
 
-/*
- * Takes a session for a POST.  NGX_OK: *session is the caller's until put or
- * removed.  NGX_BUSY: another POST has it.  NGX_DECLINED: there is none of
- * this id, or it has expired.  NGX_HTTP_ATLS_SESSION_ELSEWHERE: it is another
- * location's.  NGX_ABORT: its handshake is in another worker, *owner; NGX_DONE:
- * its inner request is.
- */
+/* Takes a session for a POST. */
 
-ngx_int_t ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
-    ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_session_t **session,
-    ngx_http_atls_owner_t *owner);
+ngx_http_atls_take_e ngx_http_atls_session_take(ngx_shm_zone_t *zone,
+    u_char *id, ngx_http_atls_loc_conf_t *alcf,
+    ngx_http_atls_session_t **session, ngx_http_atls_owner_t *owner);
 
 /*
  * Whether a session of the caller's is past its lifetime; and whether it is

@@ -5,7 +5,10 @@
 
 
 #include "ngx_http_atls.h"
+#include "atls_channel.h"
+#include "ngx_http_atls_session.h"
 #include "ngx_http_atls_table.h"
+#include "ngx_http_atls_ticket.h"
 
 #include <openssl/rand.h>
 

@@ -19,6 +19,7 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_session.h"
 
 
 #define NGX_HTTP_ATLS_ENTRY     512

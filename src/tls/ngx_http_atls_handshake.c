@@ -5,6 +5,17 @@
 
 
 #include "ngx_http_atls.h"
+#include "atls_channel.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_handshake.h"
+#include "ngx_http_atls_identity.h"
+#include "ngx_http_atls_psk.h"
+#include "ngx_http_atls_sni.h"
+#include "ngx_http_atls_ssl.h"
+#include "ngx_http_atls_body.h"
+#include "ngx_http_atls_inner.h"
+#include "ngx_http_atls_post.h"
 
 
 struct ngx_http_atls_handshake_s {

@@ -14,6 +14,8 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_body.h"
+#include "ngx_http_atls_sni.h"
 
 
 /*

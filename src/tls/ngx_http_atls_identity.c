@@ -5,6 +5,10 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_identity.h"
+#include "ngx_http_atls_psk.h"
 
 
 /* A field is its length and its bytes. */

@@ -14,6 +14,7 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_session.h"
 
 
 typedef enum {

@@ -5,6 +5,10 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_note.h"
+#include "ngx_http_atls_handshake.h"
+#include "ngx_http_atls_psk.h"
 
 
 #define NGX_HTTP_ATLS_PSK_WEAK_KEY      16      /* RFC 9257, section 6 */

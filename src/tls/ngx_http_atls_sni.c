@@ -5,6 +5,9 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_endpoint.h"
+#include "ngx_http_atls_sni.h"
 
 
 /* As in the extension: the lists's length, a type, the name's length. */

@@ -5,6 +5,14 @@
 
 
 #include "ngx_http_atls.h"
+#include "atls_state.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_note.h"
+#include "ngx_http_atls_handshake.h"
+#include "ngx_http_atls_identity.h"
+#include "ngx_http_atls_psk.h"
+#include "ngx_http_atls_ssl.h"
+#include "ngx_http_atls_ticket.h"
 
 
 /* What ngx_http_ssl_module offers where there is no HTTP/2. */

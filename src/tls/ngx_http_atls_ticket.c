@@ -5,6 +5,13 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_compat.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_note.h"
+#include "ngx_http_atls_clock.h"
+#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_handshake.h"
+#include "ngx_http_atls_ticket.h"
 
 #include <openssl/core_names.h>
 #include <openssl/rand.h>

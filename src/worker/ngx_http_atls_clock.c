@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_clock.h"
 
 
 /*

@@ -5,6 +5,9 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_compat.h"
+#include "ngx_http_atls_mailbox.h"
+#include "ngx_http_atls_worker.h"
 
 #include <ngx_channel.h>
 

@@ -15,6 +15,8 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_proxy.h"
+#include "ngx_http_atls_worker.h"
 
 
 typedef struct {

@@ -5,6 +5,8 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_compat.h"
+#include "ngx_http_atls_worker.h"
 
 
 #define NGX_HTTP_ATLS_WORKER_STEP  2000     /* milliseconds */

@@ -16,6 +16,8 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_session.h"
 
 
 #define FILL_TIMEOUT  3600

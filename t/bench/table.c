@@ -20,6 +20,11 @@
 
 
 #include "ngx_http_atls.h"
+#include "atls_channel.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_clock.h"
+#include "ngx_http_atls_worker.h"
+#include "ngx_http_atls_session.h"
 #include "ngx_http_atls_table.h"
 
 #include <openssl/rand.h>

@@ -1,0 +1,122 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+/*
+ * The configuration, as the directives and what is derived from them.
+ */
+
+
+#ifndef _NGX_HTTP_ATLS_CONF_H_INCLUDED_
+#define _NGX_HTTP_ATLS_CONF_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+
+
+#define NGX_HTTP_ATLS_PAYLOAD_HTTP  0
+#define NGX_HTTP_ATLS_PAYLOAD_RAW   1
+
+/* atls_verify_client */
+
+#define NGX_HTTP_ATLS_VERIFY_OFF            0
+#define NGX_HTTP_ATLS_VERIFY_ON             1
+#define NGX_HTTP_ATLS_VERIFY_OPTIONAL       2
+#define NGX_HTTP_ATLS_VERIFY_OPTIONAL_NO_CA 3
+
+
+/* atls_cookie */
+
+typedef struct {
+    ngx_str_t                  name;           /* NULL data: not set */
+    ngx_str_t                  path;           /* empty: the location's */
+    ngx_str_t                  domain;
+    ngx_str_t                  samesite;
+    ngx_uint_t                 secure;         /* even if the POST is not */
+
+    /* of a location with "atls on": "; Path=...; HttpOnly" and the like */
+    ngx_str_t                  attributes;
+} ngx_http_atls_cookie_t;
+
+
+struct ngx_http_atls_main_conf_s {
+    ngx_shm_zone_t            *zone;           /* NULL: no "atls on" at all */
+    ngx_shm_zone_t            *workers;        /* with it: their numbers */
+    ngx_uint_t                 max_handshakes; /* in flight in each worker */
+    ngx_array_t                endpoints;      /* ngx_http_atls_endpoint_t */
+    ngx_array_t                blocks;         /* in endpoints: "if" ... */
+    ngx_array_t                notes;          /* ngx_http_atls_note_t */
+    ngx_uint_t                 early_data;     /* 1: on, somewhere */
+    ngx_uint_t                 running;        /* 1: not a refused one */
+};
+
+
+struct ngx_http_atls_loc_conf_s {
+    ngx_flag_t                 enable;
+    ngx_uint_t                 payload;        /* NGX_HTTP_ATLS_PAYLOAD_* */
+    size_t                     buffer_size;    /* plaintext of a record sent */
+    ngx_flag_t                 required;
+
+    ngx_http_atls_cookie_t     cookie;
+
+    time_t                     session_timeout;
+    time_t                     session_lifetime;
+    ngx_msec_t                 handshake_timeout;
+
+    /* of an SSL_CTX */
+
+    ngx_array_t               *certificates;
+    ngx_array_t               *certificate_keys;
+    ngx_array_t               *passwords;
+    ngx_uint_t                 protocols;
+    ngx_str_t                  ciphers;
+    ngx_flag_t                 prefer_server_ciphers;
+    ngx_str_t                  ecdh_curve;
+    ngx_str_t                  dhparam;
+    ngx_array_t               *conf_commands;
+
+    ngx_uint_t                 verify;         /* NGX_HTTP_ATLS_VERIFY_* */
+    ngx_uint_t                 verify_depth;
+    ngx_str_t                  client_certificate;
+    ngx_str_t                  trusted_certificate;
+    ngx_str_t                  crl;
+
+    ngx_flag_t                 stapling;
+    ngx_flag_t                 stapling_verify;
+    ngx_str_t                  stapling_file;
+    ngx_str_t                  stapling_responder;
+
+    ngx_flag_t                 session_tickets;
+    ngx_array_t               *session_ticket_keys;
+    ngx_flag_t                 early_data;
+
+    ngx_http_atls_psks_t      *psks;           /* NULL: none */
+
+    /* derived; in a block, they are those of the location it is in */
+
+    ngx_http_atls_loc_conf_t  *outer;          /* one level up */
+    void                     **loc_conf;
+    ngx_uint_t                 used;           /* 1: "atls" is in it */
+
+    /* derived, of a location with "atls on" */
+
+    ngx_ssl_t                 *ssl;
+    ngx_http_handler_pt        content_handler; /* the location's own, if any */
+    ngx_uint_t                 pinned;         /* it serves inner requests */
+    uint64_t                   location;       /* its name and the like */
+    uint64_t                   endpoint;       /* sessions belong to one */
+    uint64_t                   policy;         /* that lets clients in, see
+                                                  ngx_http_atls_identity.h */
+    ngx_http_upstream_conf_t   relay;          /* to another worker */
+    void                     **unlimited;      /* the location's loc_conf, but
+                                                  for client_max_body_size;
+                                                  made when it is needed */
+
+    /* derived, of a server */
+
+    ngx_array_t                endpoints;      /* in it, as above */
+};
+
+
+#endif /* _NGX_HTTP_ATLS_CONF_H_INCLUDED_ */
