@@ -5,6 +5,7 @@
 #     make lib        build/libatls.a, build/libatls.so.0: the client's library
 #     make NGINX_SRC=dir          for, and with, the nginx of a source tree
 #     make CC=clang CFLAGS=-O0
+#     make check      what the layers of src promise
 #     make test TESTS=t/handshake.t           some tests only
 #     make chaos TIME=1800 SEED=7             sessions and an adversary, while
 #     make chaos-asan                         nginx is reloaded and killed
@@ -61,7 +62,7 @@ export CC CFLAGS LDFLAGS NGINX_SRC NGINX_OPTIONS
 
 
 .PHONY: all static lib install install-module install-client install-command
-.PHONY: deps test demo
+.PHONY: check deps test demo
 .PHONY: bench clean
 .PHONY: asan chaos chaos-asan test-asan test-valgrind test-matrix
 
@@ -141,8 +142,14 @@ install-command: $(BUILD)/atls
 deps:
 	@tools/deps.sh
 
+# the layers of src, and that the lists of files agree
+
+check:
+	@OUT=$(BUILD) tools/build.sh >/dev/null
+	@tools/check.pl $(BUILD)/nginx
+
 test: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all check
 	$(TESTED) $(PROVE)
 
 # UBSan is for the module's files only: nginx itself does arithmetic on null
