@@ -10,7 +10,6 @@
 #include "ngx_http_atls_mailbox.h"
 #include "ngx_http_atls_proxy.h"
 #include "ngx_http_atls_problem.h"
-#include "ngx_http_atls_handler.h"
 #include "ngx_http_atls_relayed.h"
 
 #include <poll.h>
@@ -364,7 +363,7 @@ ngx_http_atls_relayed_serve(ngx_http_request_t *r)
 
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    ngx_http_finalize_request(r, ngx_http_atls_handler(r));
+    ngx_http_finalize_request(r, r->content_handler(r));
 
     return NGX_DONE;
 }
