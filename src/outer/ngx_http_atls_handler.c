@@ -172,17 +172,14 @@ static ngx_int_t
 ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
     ngx_http_atls_owner_t *owner)
 {
-    u_char                   id[NGX_HTTP_ATLS_ID_LEN];
+    u_char                   id[NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN];
     ngx_int_t                rc;
-    ngx_str_t                unknown;
     ngx_uint_t               n;
     ngx_http_request_t      *r;
     ngx_http_atls_cookies_t  cookies;
 
     r = post->request;
     n = 0;
-
-    ngx_str_null(&unknown);
 
     ngx_http_atls_cookies(r, &post->conf->cookie.name, &cookies);
 
@@ -191,7 +188,7 @@ ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
     {
         post->cookie = 1;
 
-        if (ngx_http_atls_session_id(cookie, id) != NGX_OK) {
+        if (ngx_http_atls_cookie_id(cookie, id) != NGX_OK) {
             continue;
         }
 
@@ -202,16 +199,14 @@ ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
         if (rc != NGX_DECLINED) {
             return rc;
         }
-
-        unknown = *cookie;
     }
 
     if (post->elsewhere) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "atls session is of another location");
 
-    } else if (unknown.len) {
-        ngx_http_atls_session_unknown(post->main_conf->zone, &unknown,
+    } else if (n) {
+        ngx_http_atls_session_unknown(post->main_conf->zone, id,
                                       r->connection->log);
     }
 

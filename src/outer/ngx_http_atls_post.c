@@ -1635,16 +1635,21 @@ ngx_http_atls_post_headers(ngx_http_atls_post_t *post)
 static ngx_int_t
 ngx_http_atls_post_cookie(ngx_http_atls_post_t *post, ngx_uint_t expired)
 {
-    ngx_str_t  value;
+    ngx_str_t            value;
+    ngx_http_request_t  *r;
 
-    if (ngx_http_atls_cookie_header(post->request, &post->conf->cookie,
-                                    expired ? NULL : post->session->id, &value)
+    r = post->request;
+
+    if (ngx_http_atls_cookie_header(r, &post->conf->cookie,
+                                    expired ? NULL : post->session->id,
+                                    ngx_http_atls_relayed_secure(r->connection),
+                                    &value)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_http_atls_add_header(post->request, "Set-Cookie", &value);
+    return ngx_http_atls_add_header(r, "Set-Cookie", &value);
 }
 
 

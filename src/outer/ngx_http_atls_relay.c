@@ -14,6 +14,7 @@
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_raw.h"
 #include "ngx_http_atls_relay.h"
+#include "ngx_http_atls_relayed.h"
 
 
 /*
@@ -669,11 +670,14 @@ ngx_http_atls_relay_lost(ngx_http_atls_relay_t *relay, u_char *buf,
     size_t size)
 {
     ngx_str_t                  cookie;
+    ngx_http_request_t        *r;
     ngx_http_atls_loc_conf_t  *alcf;
 
-    alcf = ngx_http_get_module_loc_conf(relay->request, ngx_http_atls_module);
+    r = relay->request;
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
 
-    if (ngx_http_atls_cookie_header(relay->request, &alcf->cookie, NULL,
+    if (ngx_http_atls_cookie_header(r, &alcf->cookie, NULL,
+                                    ngx_http_atls_relayed_secure(r->connection),
                                     &cookie)
         != NGX_OK)
     {

@@ -9,7 +9,6 @@
 #include "ngx_http_atls_note.h"
 #include "ngx_http_atls_cookie.h"
 #include "ngx_http_atls_session.h"
-#include "ngx_http_atls_relayed.h"
 
 
 static ngx_uint_t ngx_http_atls_cookie_token(ngx_str_t *name);
@@ -17,6 +16,8 @@ static ngx_uint_t ngx_http_atls_cookie_text(ngx_str_t *value);
 static ngx_int_t ngx_http_atls_cookie_parameter(ngx_str_t *arg,
     ngx_http_atls_cookie_t *cookie);
 static ngx_uint_t ngx_http_atls_cookie_line(ngx_http_atls_cookies_t *cookies);
+static ngx_int_t ngx_http_atls_cookie_value(ngx_shm_zone_t *zone, u_char *id,
+    ngx_str_t *value, ngx_log_t *log);
 
 
 char *
@@ -304,9 +305,36 @@ ngx_http_atls_cookie_line(ngx_http_atls_cookies_t *cookies)
 }
 
 
+/* The tag does not count: the id has all the bits that can't be guessed. */
+
+ngx_int_t
+ngx_http_atls_cookie_id(ngx_str_t *value, u_char *id)
+{
+    u_char     buf[NGX_HTTP_ATLS_COOKIE_LEN];
+    ngx_str_t  dst;
+
+    if (value->len != NGX_HTTP_ATLS_COOKIE_LEN) {
+        return NGX_DECLINED;
+    }
+
+    dst.data = buf;
+
+    if (ngx_decode_base64url(&dst, value) != NGX_OK
+        || dst.len != NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(id, buf, NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN);
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_atls_cookie_header(ngx_http_request_t *r,
-    ngx_http_atls_cookie_t *cookie, u_char *id, ngx_str_t *value)
+    ngx_http_atls_cookie_t *cookie, u_char *id, ngx_uint_t secure,
+    ngx_str_t *value)
 {
     u_char                      buf[NGX_HTTP_ATLS_COOKIE_LEN], *p;
     ngx_str_t                   text;
@@ -317,8 +345,8 @@ ngx_http_atls_cookie_header(ngx_http_request_t *r,
     text.len = 0;
     text.data = buf;
 
-    if (id && ngx_http_atls_session_cookie(amcf->zone, id, &text,
-                                           r->connection->log)
+    if (id && ngx_http_atls_cookie_value(amcf->zone, id, &text,
+                                         r->connection->log)
               != NGX_OK)
     {
         return NGX_ERROR;
@@ -334,11 +362,33 @@ ngx_http_atls_cookie_header(ngx_http_request_t *r,
     p = ngx_sprintf(value->data, "%V=%V%V%s", &cookie->name, &text,
                     &cookie->attributes, id ? "" : "; Max-Age=0");
 
-    if (ngx_http_atls_relayed_secure(r->connection) && !cookie->secure) {
+    if (secure && !cookie->secure) {
         p = ngx_cpymem(p, "; Secure", sizeof("; Secure") - 1);
     }
 
     value->len = p - value->data;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_cookie_value(ngx_shm_zone_t *zone, u_char *id, ngx_str_t *value,
+    ngx_log_t *log)
+{
+    u_char     buf[NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN], *tag;
+    ngx_str_t  src;
+
+    tag = ngx_cpymem(buf, id, NGX_HTTP_ATLS_ID_LEN);
+
+    if (ngx_http_atls_session_tag(zone, id, tag, log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    src.data = buf;
+    src.len = sizeof(buf);
+
+    ngx_encode_base64url(value, &src);
 
     return NGX_OK;
 }

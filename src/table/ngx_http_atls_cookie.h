@@ -12,6 +12,9 @@
 #include "ngx_http_atls_conf.h"
 
 
+#define NGX_HTTP_ATLS_COOKIE_LEN  24           /* id and tag, in base64url */
+
+
 typedef struct {
     ngx_str_t                 *name;
     ngx_list_part_t           *part;           /* of the request's headers */
@@ -43,12 +46,21 @@ ngx_uint_t ngx_http_atls_cookie_next(ngx_http_atls_cookies_t *cookies,
     ngx_str_t *value);
 
 /*
+ * The id of a session and the tag behind it, of a cookie's value; NGX_DECLINED
+ * if it can't be one.
+ */
+
+ngx_int_t ngx_http_atls_cookie_id(ngx_str_t *value, u_char *id);
+
+/*
  * The value of the Set-Cookie header for a session's id, or the one that makes
- * the client forget it, if NULL; from the request's pool.
+ * the client forget it, if NULL; from the request's pool.  secure: the client's
+ * connection is one over TLS.
  */
 
 ngx_int_t ngx_http_atls_cookie_header(ngx_http_request_t *r,
-    ngx_http_atls_cookie_t *cookie, u_char *id, ngx_str_t *value);
+    ngx_http_atls_cookie_t *cookie, u_char *id, ngx_uint_t secure,
+    ngx_str_t *value);
 
 
 #endif /* _NGX_HTTP_ATLS_COOKIE_H_INCLUDED_ */

@@ -29,9 +29,6 @@ static void ngx_http_atls_session_report(ngx_http_atls_zone_t *z,
     ngx_log_t *log);
 static void ngx_http_atls_session_report_foreign(ngx_http_atls_zone_t *z,
     ngx_log_t *log);
-static ngx_int_t ngx_http_atls_session_decode(ngx_str_t *value, u_char *buf);
-static ngx_int_t ngx_http_atls_session_tag(ngx_shm_zone_t *zone, u_char *id,
-    u_char *tag, ngx_log_t *log);
 static ngx_http_atls_kind_e ngx_http_atls_session_kind(
     ngx_http_atls_session_t *session);
 static ngx_uint_t ngx_http_atls_session_is_busy(
@@ -869,95 +866,9 @@ ngx_http_atls_session_forget(ngx_shm_zone_t *zone, u_char *id,
 }
 
 
-ngx_int_t
-ngx_http_atls_session_cookie(ngx_shm_zone_t *zone, u_char *id, ngx_str_t *value,
-    ngx_log_t *log)
-{
-    u_char     buf[NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN], *tag;
-    ngx_str_t  src;
-
-    tag = ngx_cpymem(buf, id, NGX_HTTP_ATLS_ID_LEN);
-
-    if (ngx_http_atls_session_tag(zone, id, tag, log) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    src.data = buf;
-    src.len = sizeof(buf);
-
-    ngx_encode_base64url(value, &src);
-
-    return NGX_OK;
-}
-
-
-/* The tag does not count: the id has all the bits that can't be guessed. */
-
-ngx_int_t
-ngx_http_atls_session_id(ngx_str_t *value, u_char *id)
-{
-    u_char  buf[NGX_HTTP_ATLS_COOKIE_LEN];
-
-    if (ngx_http_atls_session_decode(value, buf) != NGX_OK) {
-        return NGX_DECLINED;
-    }
-
-    ngx_memcpy(id, buf, NGX_HTTP_ATLS_ID_LEN);
-
-    return NGX_OK;
-}
-
-
-void
-ngx_http_atls_session_unknown(ngx_shm_zone_t *zone, ngx_str_t *value,
-    ngx_log_t *log)
-{
-    u_char                 buf[NGX_HTTP_ATLS_COOKIE_LEN],
-                           tag[NGX_HTTP_ATLS_TAG_LEN];
-    ngx_http_atls_zone_t  *z;
-
-    z = zone->data;
-
-    if (ngx_http_atls_session_decode(value, buf) != NGX_OK
-        || ngx_http_atls_session_tag(zone, buf, tag, log) != NGX_OK
-        || CRYPTO_memcmp(buf + NGX_HTTP_ATLS_ID_LEN, tag,
-                         NGX_HTTP_ATLS_TAG_LEN)
-           == 0)
-    {
-        ngx_log_error(NGX_LOG_INFO, log, 0, "atls session is not known");
-        return;
-    }
-
-    (void) ngx_atomic_fetch_add(&z->table->foreign, 1);
-
-    ngx_log_error(NGX_LOG_INFO, log, 0, "atls session is of another zone");
-}
-
-
-static ngx_int_t
-ngx_http_atls_session_decode(ngx_str_t *value, u_char *buf)
-{
-    ngx_str_t  dst;
-
-    if (value->len != NGX_HTTP_ATLS_COOKIE_LEN) {
-        return NGX_DECLINED;
-    }
-
-    dst.data = buf;
-
-    if (ngx_decode_base64url(&dst, value) != NGX_OK
-        || dst.len != NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN)
-    {
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
-}
-
-
 /* It tells nothing to those that do not have the zone's key. */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_atls_session_tag(ngx_shm_zone_t *zone, u_char *id, u_char *tag,
     ngx_log_t *log)
 {
@@ -977,6 +888,28 @@ ngx_http_atls_session_tag(ngx_shm_zone_t *zone, u_char *id, u_char *tag,
     ngx_memcpy(tag, md, NGX_HTTP_ATLS_TAG_LEN);
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_atls_session_unknown(ngx_shm_zone_t *zone, u_char *id, ngx_log_t *log)
+{
+    u_char                 tag[NGX_HTTP_ATLS_TAG_LEN];
+    ngx_http_atls_zone_t  *z;
+
+    z = zone->data;
+
+    if (ngx_http_atls_session_tag(zone, id, tag, log) != NGX_OK
+        || CRYPTO_memcmp(id + NGX_HTTP_ATLS_ID_LEN, tag, NGX_HTTP_ATLS_TAG_LEN)
+           == 0)
+    {
+        ngx_log_error(NGX_LOG_INFO, log, 0, "atls session is not known");
+        return;
+    }
+
+    (void) ngx_atomic_fetch_add(&z->table->foreign, 1);
+
+    ngx_log_error(NGX_LOG_INFO, log, 0, "atls session is of another zone");
 }
 
 

@@ -22,7 +22,6 @@
 
 #define NGX_HTTP_ATLS_ID_LEN        16      /* random bytes */
 #define NGX_HTTP_ATLS_TAG_LEN       2       /* says whose they are */
-#define NGX_HTTP_ATLS_COOKIE_LEN    24      /* both, in base64url */
 #define NGX_HTTP_ATLS_SNI_LEN       64      /* longer names are kept apart */
 #define NGX_HTTP_ATLS_VIEW_LEN      256     /* of a name in a view */
 
@@ -272,19 +271,18 @@ void ngx_http_atls_session_remove(ngx_shm_zone_t *zone,
 ngx_http_atls_inner_t *ngx_http_atls_session_forget(ngx_shm_zone_t *zone,
     u_char *id, ngx_http_atls_handshake_t *handshake);
 
-/* The cookie's value for an id and back; NGX_DECLINED if it can't be one. */
+/* The tag of an id: its zone can tell that the id is one of its own. */
 
-ngx_int_t ngx_http_atls_session_cookie(ngx_shm_zone_t *zone, u_char *id,
-    ngx_str_t *value, ngx_log_t *log);
-ngx_int_t ngx_http_atls_session_id(ngx_str_t *value, u_char *id);
+ngx_int_t ngx_http_atls_session_tag(ngx_shm_zone_t *zone, u_char *id,
+    u_char *tag, ngx_log_t *log);
 
 /*
- * A POST has come with a value whose session there is none of.  Logs that, and
- * counts it if it is not a value of this zone: that of another master process,
- * of another machine, or from before a restart.
+ * A POST has come with an id, and a tag behind it, whose session there is none
+ * of.  Logs that, and counts it if the tag is not this zone's: it is that of
+ * another master process, of another machine, or from before a restart.
  */
 
-void ngx_http_atls_session_unknown(ngx_shm_zone_t *zone, ngx_str_t *value,
+void ngx_http_atls_session_unknown(ngx_shm_zone_t *zone, u_char *id,
     ngx_log_t *log);
 
 
