@@ -15,6 +15,7 @@
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_cookie.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_zone.h"
 #include "ngx_http_atls_psk.h"
 #include "ngx_http_atls_ssl.h"
 #include "ngx_http_atls_ticket.h"
@@ -26,9 +27,6 @@
 #include "ngx_http_atls_phases.h"
 #include "ngx_http_atls_relay.h"
 #include "ngx_http_atls_relayed.h"
-
-
-#define NGX_HTTP_ATLS_ZONE_SIZE  (10 * 1024 * 1024)
 
 
 static ngx_int_t ngx_http_atls_preconfiguration(ngx_conf_t *cf);
@@ -47,11 +45,6 @@ static void ngx_http_atls_take_blocks(ngx_conf_t *cf);
 static ngx_int_t ngx_http_atls_check_events(ngx_conf_t *cf);
 static char *ngx_http_atls_enable(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *conf);
-static char *ngx_http_atls_default_zone(ngx_conf_t *cf);
-static char *ngx_http_atls_zone(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_atls_add_zones(ngx_conf_t *cf, ngx_str_t *name,
-    size_t size);
 static char *ngx_http_atls_set_enum(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_atls_set_bitmask(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -753,7 +746,7 @@ ngx_http_atls_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
         outer->used = 1;
     }
 
-    if (ngx_http_atls_default_zone(cf) != NGX_CONF_OK) {
+    if (ngx_http_atls_zone_default(cf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -793,86 +786,6 @@ ngx_http_atls_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
     }
 
     return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_atls_default_zone(ngx_conf_t *cf)
-{
-    ngx_str_t                   name;
-    ngx_http_atls_main_conf_t  *amcf;
-
-    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
-
-    if (amcf->zone) {
-        return NGX_CONF_OK;
-    }
-
-    ngx_str_set(&name, "atls");
-
-    return ngx_http_atls_add_zones(cf, &name, NGX_HTTP_ATLS_ZONE_SIZE);
-}
-
-
-static char *
-ngx_http_atls_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_atls_main_conf_t *amcf = conf;
-
-    u_char     *p;
-    ssize_t     size;
-    ngx_str_t  *value, name, s;
-
-    if (amcf->zone) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    p = ngx_strlchr(value[1].data, value[1].data + value[1].len, ':');
-
-    if (p == NULL || p == value[1].data) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid zone \"%V\", use \"name:size\"",
-                           &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    name.data = value[1].data;
-    name.len = p - value[1].data;
-
-    s.data = p + 1;
-    s.len = value[1].data + value[1].len - s.data;
-
-    size = ngx_parse_size(&s);
-
-    if (size == NGX_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid zone size \"%V\"", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    if (size < (ssize_t) (8 * ngx_pagesize)) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "zone \"%V\" is too small", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    return ngx_http_atls_add_zones(cf, &name, size);
-}
-
-
-static char *
-ngx_http_atls_add_zones(ngx_conf_t *cf, ngx_str_t *name, size_t size)
-{
-    ngx_http_atls_main_conf_t  *amcf;
-
-    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
-
-    amcf->zone = ngx_http_atls_session_zone(cf, name, size);
-    amcf->workers = ngx_http_atls_worker_zone(cf);
-
-    return amcf->zone && amcf->workers ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
@@ -1007,7 +920,7 @@ ngx_http_atls_init_module(ngx_cycle_t *cycle)
     amcf->running = 1;
     ngx_http_atls_nrunning++;
 
-    ngx_http_atls_session_init_module(amcf->zone);
+    ngx_http_atls_zone_init_module(amcf->zone);
     ngx_http_atls_endpoint_init_module(cycle);
     ngx_http_atls_worker_init_module(amcf->workers);
     ngx_http_atls_mailbox_init_module(cycle);

@@ -132,22 +132,6 @@ typedef enum {
 } ngx_http_atls_take_e;
 
 
-/* Adds the zone; called once for each configuration.  NULL on errors. */
-
-ngx_shm_zone_t *ngx_http_atls_session_zone(ngx_conf_t *cf, ngx_str_t *name,
-    size_t size);
-
-/* What the zone has for tickets. */
-
-ngx_http_atls_tickets_t *ngx_http_atls_session_tickets(ngx_shm_zone_t *zone);
-
-/*
- * Logs that a reload, which can't fail any more, has lost the sessions of a
- * zone because it was resized or renamed.
- */
-
-void ngx_http_atls_session_init_module(ngx_shm_zone_t *zone);
-
 /*
  * Drops what workers that have died have left: half-open and busy sessions.
  * Nobody knows which sequence numbers of a busy one went out.  From then on,

@@ -8,7 +8,6 @@
 #include "atls_channel.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_table.h"
-#include "ngx_http_atls_ticket.h"
 
 #include <openssl/rand.h>
 
@@ -108,7 +107,7 @@ ngx_http_atls_table_create(ngx_http_atls_zone_t *z)
     ngx_http_atls_table_t  *table;
 
     zone = z->zone;
-    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    shpool = z->shpool;
 
     /* there will be fewer entries; and about one bucket for each */
 
@@ -153,20 +152,6 @@ ngx_http_atls_table_create(ngx_http_atls_zone_t *z)
 
     table->map_size = size;
 
-    table->tickets = ngx_http_atls_ticket_init_zone(shpool, zone->shm.size);
-    if (table->tickets == NULL) {
-        return NGX_ERROR;
-    }
-
-    len = sizeof(" in atls_zone \"\"") + zone->shm.name.len;
-
-    shpool->log_ctx = ngx_slab_alloc(shpool, len);
-    if (shpool->log_ctx == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_sprintf(shpool->log_ctx, " in atls_zone \"%V\"%Z", &zone->shm.name);
-
     if (ngx_http_atls_table_create_entries(table, shpool) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -174,7 +159,6 @@ ngx_http_atls_table_create(ngx_http_atls_zone_t *z)
     ngx_http_atls_table_init(table);
 
     z->table = table;
-    z->shpool = shpool;
     shpool->data = table;
 
     return NGX_OK;

@@ -104,7 +104,7 @@ typedef struct {
 
 
 /*
- * Makes the table of a new zone, of all the memory that there is in it.
+ * Makes the table of a new zone, of all the memory that is left in z->shpool.
  * NGX_ERROR: it is too little, or there are no random numbers; logged.
  */
 

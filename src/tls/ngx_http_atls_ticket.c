@@ -9,7 +9,7 @@
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_note.h"
 #include "ngx_http_atls_clock.h"
-#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_zone.h"
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_ticket.h"
 
@@ -21,39 +21,9 @@
 
 #define NGX_HTTP_ATLS_TICKET_LAYOUT    1
 
-/* As OpenSSL has it. */
-
-#define NGX_HTTP_ATLS_TICKET_NAME_LEN  16
-
 /* What clocks of servers with the same key files may differ by, in seconds. */
 
 #define NGX_HTTP_ATLS_TICKET_SKEW      60
-
-
-typedef struct {
-    u_char                       name[NGX_HTTP_ATLS_TICKET_NAME_LEN];
-    u_char                       aes_key[32];
-    u_char                       hmac_key[32];
-    time_t                       expire;        /* of its last ticket, by
-                                                   ngx_http_atls_clock() */
-} ngx_http_atls_ticket_key_t;
-
-
-typedef struct {
-    ngx_http_atls_ticket_key_t   current;
-    ngx_http_atls_ticket_key_t   previous;
-    ngx_atomic_t                 generation;    /* 0: no keys yet */
-} ngx_http_atls_ticket_keys_t;
-
-
-struct ngx_http_atls_tickets_s {
-    ngx_http_atls_ticket_keys_t  keys;
-
-    uint64_t                     zone;          /* random: this one's name */
-    uint64_t                     issued;        /* the last number given out */
-    uint64_t                     window;        /* bits in used */
-    u_char                       used[1];
-};
 
 
 /*
@@ -95,39 +65,6 @@ static ngx_uint_t ngx_http_atls_ticket_claim(ngx_shm_zone_t *zone,
 /* This worker's copy of the zone's, in a page of its own. */
 
 static ngx_http_atls_ticket_keys_t  *ngx_http_atls_ticket_keys;
-
-
-ngx_http_atls_tickets_t *
-ngx_http_atls_ticket_init_zone(ngx_slab_pool_t *shpool, size_t size)
-{
-    size_t                    n;
-    ngx_http_atls_tickets_t  *tickets;
-
-    n = ngx_max(size / 64, 1024);
-
-    tickets = ngx_slab_calloc(shpool, sizeof(ngx_http_atls_tickets_t) + n);
-    if (tickets == NULL) {
-        return NULL;
-    }
-
-    /* the keys and the zone's name */
-
-    if (RAND_bytes((u_char *) tickets,
-                   offsetof(ngx_http_atls_tickets_t, issued))
-        != 1)
-    {
-        ngx_ssl_error(NGX_LOG_EMERG, ngx_cycle->log, 0, "RAND_bytes() failed");
-        return NULL;
-    }
-
-    tickets->keys.current.expire = 0;
-    tickets->keys.previous.expire = 0;
-    tickets->keys.generation = 1;
-
-    tickets->window = n * 8;
-
-    return tickets;
-}
 
 
 ngx_int_t
@@ -326,7 +263,7 @@ ngx_http_atls_ticket_find_key(ngx_ssl_conn_t *ssl, u_char *name,
     ngx_http_atls_ticket_keys_t  *keys;
 
     zone = ngx_http_atls_handshake_zone(ssl);
-    tickets = ngx_http_atls_session_tickets(zone);
+    tickets = ngx_http_atls_zone_tickets(zone);
 
     keys = ngx_http_atls_ticket_keys;
 
@@ -369,7 +306,7 @@ ngx_http_atls_ticket_sync_keys(ngx_shm_zone_t *zone, time_t expire,
     ngx_http_atls_ticket_keys_t  *keys;
 
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
-    tickets = ngx_http_atls_session_tickets(zone);
+    tickets = ngx_http_atls_zone_tickets(zone);
 
     /* most often in vain, but not under the lock */
 
@@ -435,7 +372,7 @@ ngx_http_atls_ticket_make(ngx_ssl_conn_t *ssl, void *arg)
     }
 
     ticket.policy = ngx_http_atls_handshake_policy(ssl);
-    ticket.zone = ngx_http_atls_session_tickets(zone)->zone;
+    ticket.zone = ngx_http_atls_zone_tickets(zone)->zone;
     ticket.number = 0;
 
     if (alcf->early_data && SSL_version(ssl) == TLS1_3_VERSION) {
@@ -616,7 +553,7 @@ ngx_http_atls_ticket_issue(ngx_shm_zone_t *zone)
     ngx_http_atls_tickets_t  *tickets;
 
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
-    tickets = ngx_http_atls_session_tickets(zone);
+    tickets = ngx_http_atls_zone_tickets(zone);
 
     ngx_shmtx_lock(&shpool->mutex);
 
@@ -641,7 +578,7 @@ ngx_http_atls_ticket_claim(ngx_shm_zone_t *zone, ngx_http_atls_ticket_t *ticket)
     ngx_http_atls_tickets_t  *tickets;
 
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
-    tickets = ngx_http_atls_session_tickets(zone);
+    tickets = ngx_http_atls_zone_tickets(zone);
 
     if (ticket->zone != tickets->zone || ticket->number == 0) {
         return 0;

@@ -21,15 +21,6 @@
 #define NGX_HTTP_ATLS_TICKET_LIFETIME  604800
 
 
-/*
- * The part of a new zone that is shared by all workers: ticket keys, and which
- * tickets have been used for early data.  size: of the zone.  NULL: no memory
- * or no random numbers; logged.
- */
-
-ngx_http_atls_tickets_t *ngx_http_atls_ticket_init_zone(
-    ngx_slab_pool_t *shpool, size_t size);
-
 /* Makes room for this worker's copy of the zone's keys; and wipes it. */
 
 ngx_int_t ngx_http_atls_ticket_init_worker(ngx_log_t *log);

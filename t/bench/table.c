@@ -26,6 +26,7 @@
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_table.h"
+#include "ngx_http_atls_zone.h"
 
 #include <openssl/rand.h>
 #include <sys/wait.h>
@@ -239,7 +240,7 @@ bench_zone(bench_table_t *t, char *name, size_t size)
     s.data = (u_char *) name;
     s.len = ngx_strlen(name);
 
-    zone = ngx_http_atls_session_zone(&conf, &s, size);
+    zone = ngx_http_atls_zone_add(&conf, &s, size);
     if (zone == NULL) {
         bench_die("no zone");
     }
