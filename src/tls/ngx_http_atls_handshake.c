@@ -10,7 +10,7 @@
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_identity.h"
-#include "ngx_http_atls_psk.h"
+#include "ngx_http_atls_peer.h"
 #include "ngx_http_atls_sni.h"
 #include "ngx_http_atls_ssl.h"
 #include "ngx_http_atls_body.h"
@@ -19,22 +19,14 @@
 
 
 struct ngx_http_atls_handshake_s {
-    ngx_connection_t            connection;    /* what ngx_ssl_* want to see:
-                                                  no socket, own pool, log */
+    ngx_http_atls_peer_t        peer;
     atls_watch_t                watch;
     ngx_event_t                 timer;
     ngx_queue_t                 queue;         /* of the worker's */
 
-    ngx_shm_zone_t             *zone;
     u_char                      id[NGX_HTTP_ATLS_ID_LEN];
 
     ngx_http_atls_post_t       *post;          /* being served, or NULL */
-
-    ngx_http_atls_target_t      target;        /* what the client asks for */
-    ngx_http_virtual_names_t   *names;         /* among these, or NULL */
-
-    ngx_str_t                   sni;
-    ngx_str_t                   psk;           /* identity proposed */
 
     u_char                      header[ATLS_HEADER_SIZE];
     size_t                      header_len;    /* of the record being fed */
@@ -43,14 +35,11 @@ struct ngx_http_atls_handshake_s {
     ngx_str_t                   early;         /* early data */
     u_char                     *gathered;      /* what answers it */
 
-    time_t                      left;          /* of a ticket's lifetime */
-
     unsigned                    begun:1;       /* by a record's header */
     unsigned                    answered:1;    /* with records of TLS */
     unsigned                    reading_early:1;  /* there may be some */
     unsigned                    late:1;        /* our doing: early data; takes
                                                   no place from others */
-    unsigned                    ticket:1;      /* one was accepted */
 };
 
 
@@ -71,8 +60,6 @@ static ngx_int_t ngx_http_atls_handshake_read_early(
     ngx_http_atls_handshake_t *hs);
 static ngx_int_t ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs,
     int n, ngx_log_t *log);
-static ngx_http_atls_handshake_t *ngx_http_atls_handshake_get(
-    ngx_ssl_conn_t *ssl);
 static void ngx_http_atls_handshake_timeout(ngx_event_t *ev);
 static ngx_int_t ngx_http_atls_handshake_is_late(
     ngx_http_atls_handshake_t *hs);
@@ -124,17 +111,17 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
 
     pool->log = l;
 
-    c = &hs->connection;
+    c = &hs->peer.connection;
     c->fd = (ngx_socket_t) -1;
     c->pool = pool;
     c->log = l;
     c->data = hs;
 
-    hs->zone = amcf->zone;
+    hs->peer.zone = amcf->zone;
     ngx_memcpy(hs->id, session->id, NGX_HTTP_ATLS_ID_LEN);
 
-    ngx_http_atls_sni_target(r, &hs->target);
-    hs->names = r->http_connection->addr_conf->virtual_names;
+    ngx_http_atls_sni_target(r, &hs->peer.target);
+    hs->peer.names = r->http_connection->addr_conf->virtual_names;
 
     if (ngx_http_atls_handshake_enter(hs) != NGX_OK) {
         ngx_destroy_pool(pool);
@@ -155,7 +142,7 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
      * first, for at most this long or until worker_shutdown_timeout.
      */
 
-    ngx_add_timer(&hs->timer, hs->target.conf->handshake_timeout);
+    ngx_add_timer(&hs->timer, hs->peer.target.conf->handshake_timeout);
 
     session->handshake = hs;
     *hsp = hs;
@@ -186,7 +173,7 @@ ngx_http_atls_handshake_enter(ngx_http_atls_handshake_t *hs)
     ngx_http_atls_handshakes_n++;
     ngx_queue_insert_tail(&ngx_http_atls_handshakes_queue, &hs->queue);
 
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, hs->connection.log, 0,
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, hs->peer.connection.log, 0,
                    "atls handshake begins: %p, %ui", hs,
                    ngx_http_atls_handshakes_n);
 
@@ -202,7 +189,7 @@ ngx_http_atls_handshake_leave(ngx_http_atls_handshake_t *hs)
     ngx_queue_remove(&hs->queue);
     ngx_http_atls_handshakes_n--;
 
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, hs->connection.log, 0,
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, hs->peer.connection.log, 0,
                    "atls handshake ends: %p, %ui", hs,
                    ngx_http_atls_handshakes_n);
 
@@ -220,9 +207,9 @@ ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
     BIO               *rbio, *wbio;
     ngx_connection_t  *c;
 
-    c = &hs->connection;
+    c = &hs->peer.connection;
 
-    if (ngx_ssl_create_connection(hs->target.tls->ssl, c, 0) != NGX_OK) {
+    if (ngx_ssl_create_connection(hs->peer.target.tls->ssl, c, 0) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -275,7 +262,7 @@ ngx_http_atls_handshake_attach(ngx_http_atls_handshake_t *hs,
 
     if (post == NULL && hs->late) {
         ngx_http_atls_handshake_not_late(hs);
-        ngx_add_timer(&hs->timer, hs->target.conf->handshake_timeout);
+        ngx_add_timer(&hs->timer, hs->peer.target.conf->handshake_timeout);
     }
 
     if (post == NULL && ngx_http_atls_handshakes_conn->close) {
@@ -302,7 +289,7 @@ ngx_http_atls_handshake_feed(ngx_http_atls_handshake_t *hs,
 
         /* a memory BIO takes all or nothing */
 
-        if (BIO_write(SSL_get_rbio(hs->connection.ssl->connection), data,
+        if (BIO_write(SSL_get_rbio(hs->peer.connection.ssl->connection), data,
                       (int) len)
             != (int) len)
         {
@@ -437,7 +424,7 @@ ngx_http_atls_handshake_step(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
     ngx_log_t         *saved;
     ngx_connection_t  *c;
 
-    c = &hs->connection;
+    c = &hs->peer.connection;
 
     /* callbacks of nginx's log to the connection's log */
 
@@ -481,7 +468,7 @@ ngx_http_atls_handshake_read_early(ngx_http_atls_handshake_t *hs)
     int                n;
     ngx_connection_t  *c;
 
-    c = &hs->connection;
+    c = &hs->peer.connection;
 
     if (hs->early.data == NULL) {
         hs->early.data = ngx_palloc(c->pool, ATLS_MAX_PLAINTEXT);
@@ -526,13 +513,13 @@ ngx_http_atls_handshake_check(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
     static u_char   alert[] = { ATLS_ALERT, 3, 3, 0, 2, 2,
                                 SSL_AD_HANDSHAKE_FAILURE };
 
-    wbio = SSL_get_wbio(hs->connection.ssl->connection);
+    wbio = SSL_get_wbio(hs->peer.connection.ssl->connection);
 
     if (BIO_pending(wbio) == 0) {
         return NGX_OK;
     }
 
-    name = atls_unsupported(hs->connection.ssl->connection);
+    name = atls_unsupported(hs->peer.connection.ssl->connection);
 
     if (name == NULL) {
         return NGX_OK;
@@ -555,7 +542,7 @@ ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs, int n,
     u_char           byte;
     ngx_ssl_conn_t  *ssl;
 
-    ssl = hs->connection.ssl->connection;
+    ssl = hs->peer.connection.ssl->connection;
 
     if (n == 1 && !SSL_has_pending(ssl)) {
         return NGX_OK;
@@ -584,7 +571,7 @@ ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs, int n,
 ngx_http_atls_target_t *
 ngx_http_atls_handshake_target(ngx_http_atls_handshake_t *hs)
 {
-    return &hs->target;
+    return &hs->peer.target;
 }
 
 
@@ -604,7 +591,7 @@ ngx_http_atls_handshake_seal(ngx_http_atls_handshake_t *hs, struct iovec *iov,
     ngx_uint_t         i;
     ngx_connection_t  *c;
 
-    c = &hs->connection;
+    c = &hs->peer.connection;
 
     if (hs->gathered == NULL) {
         hs->gathered = ngx_palloc(c->pool, ATLS_MAX_PLAINTEXT);
@@ -639,7 +626,7 @@ ngx_http_atls_handshake_max(ngx_http_atls_handshake_t *hs)
 {
     SSL_SESSION  *session;
 
-    session = SSL_get_session(hs->connection.ssl->connection);
+    session = SSL_get_session(hs->peer.connection.ssl->connection);
 
     return atls_max_fragment(session);
 }
@@ -651,7 +638,7 @@ ngx_http_atls_handshake_output(ngx_http_atls_handshake_t *hs)
     BIO        *wbio;
     ngx_str_t   output;
 
-    wbio = SSL_get_wbio(hs->connection.ssl->connection);
+    wbio = SSL_get_wbio(hs->peer.connection.ssl->connection);
 
     output.len = BIO_get_mem_data(wbio, &output.data);
 
@@ -664,7 +651,7 @@ ngx_http_atls_handshake_sent(ngx_http_atls_handshake_t *hs)
 {
     hs->answered = 1;
 
-    (void) BIO_reset(SSL_get_wbio(hs->connection.ssl->connection));
+    (void) BIO_reset(SSL_get_wbio(hs->peer.connection.ssl->connection));
 }
 
 
@@ -694,33 +681,33 @@ ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,
         return NGX_OK;
     }
 
-    c = &hs->connection;
+    c = &hs->peer.connection;
 
     atls_state_describe(c->ssl->connection, &session->state);
 
-    session->policy = ngx_http_atls_handshake_policy(c->ssl->connection);
+    session->policy = ngx_http_atls_identity_peer_policy(&hs->peer);
     session->alpn = ngx_http_atls_ssl_alpn(c->ssl->connection);
-    session->reused = hs->ticket && SSL_session_reused(c->ssl->connection);
+    session->reused = hs->peer.ticket && SSL_session_reused(c->ssl->connection);
 
     /* resumption is not authentication: the lifetime goes on */
 
     if (session->reused) {
-        session->lifetime = ngx_min(session->lifetime, hs->left);
+        session->lifetime = ngx_min(session->lifetime, hs->peer.left);
     }
 
-    psk = ngx_http_atls_handshake_psk(c->ssl->connection);
+    psk = ngx_http_atls_peer_psk(&hs->peer);
 
-    rc = ngx_http_atls_identity_keep(hs->zone, session, c, &psk);
+    rc = ngx_http_atls_identity_keep(hs->peer.zone, session, c, &psk);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    rc = ngx_http_atls_session_name(hs->zone, session, &hs->sni);
+    rc = ngx_http_atls_session_name(hs->peer.zone, session, &hs->peer.sni);
 
     if (rc != NGX_OK) {
-        ngx_http_atls_session_full(hs->zone, "has no memory for a server name",
-                                   c->log);
+        ngx_http_atls_session_full(hs->peer.zone,
+                                   "has no memory for a server name", c->log);
     }
 
     return rc;
@@ -735,12 +722,12 @@ ngx_http_atls_handshake_freeze(ngx_http_atls_handshake_t *hs,
     const char      *reason;
     ngx_shm_zone_t  *zone;
 
-    zone = hs->zone;
+    zone = hs->peer.zone;
 
     rc = ngx_http_atls_handshake_describe(hs, session);
 
     if (rc == NGX_OK
-        && atls_freeze(hs->connection.ssl->connection, &hs->watch,
+        && atls_freeze(hs->peer.connection.ssl->connection, &hs->watch,
                        &session->state, &reason)
            != 0)
     {
@@ -769,8 +756,8 @@ ngx_http_atls_handshake_free(ngx_http_atls_handshake_t *hs)
         ngx_del_timer(&hs->timer);
     }
 
-    if (hs->connection.ssl && hs->connection.ssl->connection) {
-        SSL_free(hs->connection.ssl->connection);
+    if (hs->peer.connection.ssl && hs->peer.connection.ssl->connection) {
+        SSL_free(hs->peer.connection.ssl->connection);
     }
 
     ngx_explicit_memzero(&hs->watch, sizeof(atls_watch_t));
@@ -783,7 +770,7 @@ ngx_http_atls_handshake_free(ngx_http_atls_handshake_t *hs)
         ngx_explicit_memzero(hs->gathered, ATLS_MAX_PLAINTEXT);
     }
 
-    ngx_destroy_pool(hs->connection.pool);
+    ngx_destroy_pool(hs->peer.connection.pool);
 }
 
 
@@ -801,7 +788,7 @@ ngx_http_atls_handshake_timeout(ngx_event_t *ev)
     if (hs->post && ngx_http_atls_post_working(hs->post)
         && ngx_http_atls_handshake_is_late(hs) == NGX_OK)
     {
-        ngx_add_timer(ev, hs->target.conf->handshake_timeout);
+        ngx_add_timer(ev, hs->peer.target.conf->handshake_timeout);
         return;
     }
 
@@ -830,7 +817,9 @@ ngx_http_atls_handshake_is_late(ngx_http_atls_handshake_t *hs)
         return NGX_OK;
     }
 
-    if (ngx_http_atls_session_serve(hs->zone, hs->post->session) != NGX_OK) {
+    if (ngx_http_atls_session_serve(hs->peer.zone, hs->post->session)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -874,7 +863,7 @@ ngx_http_atls_handshake_shutdown(ngx_event_t *rev)
         hs = ngx_queue_data(q, ngx_http_atls_handshake_t, queue);
 
         if (hs->post == NULL) {
-            ngx_log_error(NGX_LOG_INFO, hs->connection.log, 0,
+            ngx_log_error(NGX_LOG_INFO, hs->peer.connection.log, 0,
                           "atls handshake ends with its worker process");
             ngx_http_atls_handshake_end(hs);
         }
@@ -887,184 +876,11 @@ ngx_http_atls_handshake_end(ngx_http_atls_handshake_t *hs)
 {
     ngx_http_atls_inner_t  *inner;
 
-    inner = ngx_http_atls_session_forget(hs->zone, hs->id, hs);
+    inner = ngx_http_atls_session_forget(hs->peer.zone, hs->id, hs);
 
     if (inner) {
         ngx_http_atls_inner_abort(inner);
     }
 
     ngx_http_atls_handshake_free(hs);
-}
-
-
-static ngx_http_atls_handshake_t *
-ngx_http_atls_handshake_get(ngx_ssl_conn_t *ssl)
-{
-    ngx_connection_t  *c;
-
-    c = ngx_ssl_get_connection(ssl);
-
-    return c->data;
-}
-
-
-/*
- * Called before anything of the ClientHello counts, unlike the callback for
- * server names: a ticket must be looked at by the server that is asked for.
- */
-
-int
-ngx_http_atls_handshake_client_hello(ngx_ssl_conn_t *ssl, int *ad, void *arg)
-{
-    ngx_str_t                   name;
-    ngx_connection_t           *c;
-    ngx_http_atls_handshake_t  *hs;
-
-    hs = ngx_http_atls_handshake_get(ssl);
-    c = &hs->connection;
-
-    if (ngx_http_atls_sni_client_hello(ssl, &name) != NGX_OK) {
-        ngx_log_error(NGX_LOG_INFO, c->log, 0,
-                      "atls client sent invalid server name");
-        *ad = SSL_AD_DECODE_ERROR;
-        return SSL_CLIENT_HELLO_ERROR;
-    }
-
-    *ad = SSL_AD_INTERNAL_ERROR;
-
-    if (name.len) {
-
-        /* maybe once more, after a HelloRetryRequest */
-
-        hs->sni.len = name.len;
-        hs->sni.data = ngx_pstrdup(c->pool, &name);
-        if (hs->sni.data == NULL) {
-            return SSL_CLIENT_HELLO_ERROR;
-        }
-
-        ngx_http_atls_sni_select(&hs->target, hs->names, &hs->sni, c->log);
-
-        if (ngx_http_atls_ssl_switch(ssl, hs->target.tls) != NGX_OK) {
-            ngx_ssl_error(NGX_LOG_ALERT, c->log, 0,
-                          "SSL_set_SSL_CTX() failed");
-            return SSL_CLIENT_HELLO_ERROR;
-        }
-    }
-
-    if (ngx_http_atls_psk_client_hello(ssl, hs->target.tls->psks) != NGX_OK) {
-        return SSL_CLIENT_HELLO_ERROR;
-    }
-
-    return SSL_CLIENT_HELLO_SUCCESS;
-}
-
-
-ngx_http_atls_loc_conf_t *
-ngx_http_atls_handshake_conf(ngx_ssl_conn_t *ssl)
-{
-    return ngx_http_atls_handshake_get(ssl)->target.tls;
-}
-
-
-ngx_uint_t
-ngx_http_atls_handshake_raw(ngx_ssl_conn_t *ssl)
-{
-    return ngx_http_atls_handshake_get(ssl)->target.conf->payload
-           == NGX_HTTP_ATLS_PAYLOAD_RAW;
-}
-
-
-ngx_log_t *
-ngx_http_atls_handshake_log(ngx_ssl_conn_t *ssl)
-{
-    return ngx_http_atls_handshake_get(ssl)->connection.log;
-}
-
-
-ngx_shm_zone_t *
-ngx_http_atls_handshake_zone(ngx_ssl_conn_t *ssl)
-{
-    return ngx_http_atls_handshake_get(ssl)->zone;
-}
-
-
-uint64_t
-ngx_http_atls_handshake_policy(ngx_ssl_conn_t *ssl)
-{
-    ngx_str_t                  psk;
-    ngx_http_atls_loc_conf_t  *alcf;
-
-    alcf = ngx_http_atls_handshake_conf(ssl);
-    psk = ngx_http_atls_handshake_psk(ssl);
-
-    return psk.len ? ngx_http_atls_psk_policy(alcf->psks, &psk) : alcf->policy;
-}
-
-
-ngx_int_t
-ngx_http_atls_handshake_set_psk(ngx_ssl_conn_t *ssl, const u_char *identity,
-    size_t len)
-{
-    ngx_http_atls_handshake_t  *hs;
-
-    hs = ngx_http_atls_handshake_get(ssl);
-
-    hs->ticket = 0;
-
-    hs->psk.len = len;
-    hs->psk.data = ngx_pnalloc(hs->connection.pool, len ? len : 1);
-    if (hs->psk.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(hs->psk.data, identity, len);
-
-    return NGX_OK;
-}
-
-
-/*
- * TLS 1.3 resumes with external pre-shared keys as it does with tickets; in
- * TLS 1.2 they belong to the suite.
- */
-
-ngx_str_t
-ngx_http_atls_handshake_psk(ngx_ssl_conn_t *ssl)
-{
-    ngx_str_t                   none = ngx_null_string;
-    const SSL_CIPHER           *cipher;
-    ngx_http_atls_handshake_t  *hs;
-
-    hs = ngx_http_atls_handshake_get(ssl);
-    cipher = SSL_get_current_cipher(ssl);
-
-    if (hs->psk.len == 0 || hs->ticket || cipher == NULL) {
-        return none;
-    }
-
-    if (SSL_version(ssl) == TLS1_3_VERSION) {
-        return SSL_session_reused(ssl) ? hs->psk : none;
-    }
-
-    /* the server's certificate is what RSA_PSK has besides */
-
-    if (SSL_CIPHER_get_auth_nid(cipher) == NID_auth_psk
-        || SSL_CIPHER_get_kx_nid(cipher) == NID_kx_rsa_psk)
-    {
-        return hs->psk;
-    }
-
-    return none;
-}
-
-
-void
-ngx_http_atls_handshake_set_ticket(ngx_ssl_conn_t *ssl, time_t left)
-{
-    ngx_http_atls_handshake_t  *hs;
-
-    hs = ngx_http_atls_handshake_get(ssl);
-
-    hs->ticket = 1;
-    hs->left = left;
 }

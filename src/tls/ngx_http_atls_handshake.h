@@ -110,46 +110,4 @@ ngx_int_t ngx_http_atls_handshake_freeze(ngx_http_atls_handshake_t *hs,
 void ngx_http_atls_handshake_free(ngx_http_atls_handshake_t *hs);
 
 
-/* for OpenSSL's callbacks */
-
-/* The ClientHello callback: finds the server that is asked for. */
-
-int ngx_http_atls_handshake_client_hello(ngx_ssl_conn_t *ssl, int *ad,
-    void *arg);
-
-/* The log of the handshake of an SSL. */
-
-ngx_log_t *ngx_http_atls_handshake_log(ngx_ssl_conn_t *ssl);
-
-/*
- * The configuration that the handshake of an SSL goes by, which is another one
- * as soon as its ClientHello asks for another server; its zone; and the policy
- * that lets its client in, which is the pre-shared key's, if one is in use.
- */
-
-ngx_http_atls_loc_conf_t *ngx_http_atls_handshake_conf(ngx_ssl_conn_t *ssl);
-ngx_shm_zone_t *ngx_http_atls_handshake_zone(ngx_ssl_conn_t *ssl);
-uint64_t ngx_http_atls_handshake_policy(ngx_ssl_conn_t *ssl);
-
-/* Whether what is to come is a raw payload. */
-
-ngx_uint_t ngx_http_atls_handshake_raw(ngx_ssl_conn_t *ssl);
-
-/*
- * The identity of a pre-shared key that the client has proposed, which may be
- * in use; and that of the one in use, empty if none is.
- */
-
-ngx_int_t ngx_http_atls_handshake_set_psk(ngx_ssl_conn_t *ssl,
-    const u_char *identity, size_t len);
-ngx_str_t ngx_http_atls_handshake_psk(ngx_ssl_conn_t *ssl);
-
-/*
- * A ticket was accepted: what is resumed is no external pre-shared key.  left:
- * the seconds that its client may go on for without a full handshake.
- */
-
-void ngx_http_atls_handshake_set_ticket(ngx_ssl_conn_t *ssl, time_t left);
-
-
 #endif /* _NGX_HTTP_ATLS_HANDSHAKE_H_INCLUDED_ */

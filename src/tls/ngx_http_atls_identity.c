@@ -8,6 +8,7 @@
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_identity.h"
+#include "ngx_http_atls_peer.h"
 #include "ngx_http_atls_psk.h"
 
 
@@ -138,6 +139,19 @@ ngx_http_atls_identity_digest(EVP_MD_CTX *md, ngx_http_atls_loc_conf_t *alcf)
     }
 
     return NGX_OK;
+}
+
+
+uint64_t
+ngx_http_atls_identity_peer_policy(ngx_http_atls_peer_t *peer)
+{
+    ngx_str_t                  psk;
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    alcf = peer->target.tls;
+    psk = ngx_http_atls_peer_psk(peer);
+
+    return psk.len ? ngx_http_atls_psk_policy(alcf->psks, &psk) : alcf->policy;
 }
 
 

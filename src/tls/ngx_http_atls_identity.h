@@ -15,6 +15,7 @@
 
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_peer.h"
 
 
 typedef enum {
@@ -47,6 +48,13 @@ typedef struct {
 
 ngx_int_t ngx_http_atls_identity_policy(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
+
+/*
+ * The policy that lets the client of a handshake in, which is the pre-shared
+ * key's, if one is in use.
+ */
+
+uint64_t ngx_http_atls_identity_peer_policy(ngx_http_atls_peer_t *peer);
 
 /*
  * Keeps in a session of the caller's who the client of a connection's

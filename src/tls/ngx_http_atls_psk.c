@@ -7,7 +7,7 @@
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_note.h"
-#include "ngx_http_atls_handshake.h"
+#include "ngx_http_atls_peer.h"
 #include "ngx_http_atls_psk.h"
 
 
@@ -510,15 +510,15 @@ static int
 ngx_http_atls_psk_find_session(ngx_ssl_conn_t *ssl, const u_char *identity,
     size_t len, SSL_SESSION **session)
 {
-    const SSL_CIPHER          *cipher;
-    ngx_http_atls_psk_t       *psk;
-    ngx_http_atls_loc_conf_t  *alcf;
+    const SSL_CIPHER      *cipher;
+    ngx_http_atls_psk_t   *psk;
+    ngx_http_atls_peer_t  *peer;
 
     *session = NULL;
 
-    alcf = ngx_http_atls_handshake_conf(ssl);
+    peer = ngx_http_atls_peer_get(ssl);
 
-    psk = ngx_http_atls_psk_find(alcf->psks, identity, len);
+    psk = ngx_http_atls_psk_find(peer->target.tls->psks, identity, len);
     if (psk == NULL) {
         return 1;
     }
@@ -537,7 +537,7 @@ ngx_http_atls_psk_find_session(ngx_ssl_conn_t *ssl, const u_char *identity,
         return 0;
     }
 
-    if (ngx_http_atls_handshake_set_psk(ssl, identity, len) != NGX_OK) {
+    if (ngx_http_atls_peer_set_psk(peer, identity, len) != NGX_OK) {
         SSL_SESSION_free(*session);
         *session = NULL;
         return 0;
@@ -579,9 +579,9 @@ static unsigned int
 ngx_http_atls_psk_server(ngx_ssl_conn_t *ssl, const char *identity,
     u_char *key, unsigned int max)
 {
-    size_t                     len;
-    ngx_http_atls_psk_t       *psk;
-    ngx_http_atls_loc_conf_t  *alcf;
+    size_t                 len;
+    ngx_http_atls_psk_t   *psk;
+    ngx_http_atls_peer_t  *peer;
 
     /* in TLS 1.3 asked after the other callback, for the same identity */
 
@@ -589,14 +589,15 @@ ngx_http_atls_psk_server(ngx_ssl_conn_t *ssl, const char *identity,
         return 0;
     }
 
-    alcf = ngx_http_atls_handshake_conf(ssl);
+    peer = ngx_http_atls_peer_get(ssl);
 
     len = ngx_strlen(identity);
 
-    psk = ngx_http_atls_psk_find(alcf->psks, (const u_char *) identity, len);
+    psk = ngx_http_atls_psk_find(peer->target.tls->psks,
+                                 (const u_char *) identity, len);
 
     if (psk == NULL || psk->key.len > max
-        || ngx_http_atls_handshake_set_psk(ssl, (const u_char *) identity, len)
+        || ngx_http_atls_peer_set_psk(peer, (const u_char *) identity, len)
            != NGX_OK)
     {
         return 0;

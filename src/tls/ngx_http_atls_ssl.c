@@ -8,9 +8,10 @@
 #include "atls_state.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_note.h"
-#include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_identity.h"
+#include "ngx_http_atls_peer.h"
 #include "ngx_http_atls_psk.h"
+#include "ngx_http_atls_sni.h"
 #include "ngx_http_atls_ssl.h"
 #include "ngx_http_atls_ticket.h"
 
@@ -35,6 +36,10 @@ static ngx_int_t ngx_http_atls_ssl_commands(ngx_conf_t *cf,
 static ngx_int_t ngx_http_atls_ssl_check_ciphers(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
 static ngx_int_t ngx_http_atls_ssl_stapling(ngx_conf_t *cf,
+    ngx_http_atls_loc_conf_t *alcf);
+static int ngx_http_atls_ssl_client_hello(ngx_ssl_conn_t *ssl, int *ad,
+    void *arg);
+static ngx_int_t ngx_http_atls_ssl_switch(ngx_ssl_conn_t *ssl,
     ngx_http_atls_loc_conf_t *alcf);
 static int ngx_http_atls_ssl_alpn_select(ngx_ssl_conn_t *ssl,
     const unsigned char **out, unsigned char *outlen, const unsigned char *in,
@@ -164,7 +169,7 @@ ngx_http_atls_ssl_context(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
     }
 
     SSL_CTX_set_client_hello_cb(ssl->ctx,
-                                ngx_http_atls_handshake_client_hello, NULL);
+                                ngx_http_atls_ssl_client_hello, NULL);
     SSL_CTX_set_tlsext_servername_callback(ssl->ctx,
                                            ngx_http_atls_ssl_servername);
     SSL_CTX_set_alpn_select_cb(ssl->ctx, ngx_http_atls_ssl_alpn_select, NULL);
@@ -472,7 +477,65 @@ ngx_http_atls_ssl_stapling(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 }
 
 
-ngx_int_t
+/*
+ * Called before anything of the ClientHello counts, unlike the callback for
+ * server names: a ticket must be looked at by the server that is asked for.
+ */
+
+static int
+ngx_http_atls_ssl_client_hello(ngx_ssl_conn_t *ssl, int *ad, void *arg)
+{
+    ngx_str_t              name;
+    ngx_connection_t      *c;
+    ngx_http_atls_peer_t  *peer;
+
+    peer = ngx_http_atls_peer_get(ssl);
+    c = &peer->connection;
+
+    if (ngx_http_atls_sni_client_hello(ssl, &name) != NGX_OK) {
+        ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                      "atls client sent invalid server name");
+        *ad = SSL_AD_DECODE_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+
+    *ad = SSL_AD_INTERNAL_ERROR;
+
+    if (name.len) {
+
+        /* maybe once more, after a HelloRetryRequest */
+
+        peer->sni.len = name.len;
+        peer->sni.data = ngx_pstrdup(c->pool, &name);
+        if (peer->sni.data == NULL) {
+            return SSL_CLIENT_HELLO_ERROR;
+        }
+
+        ngx_http_atls_sni_select(&peer->target, peer->names, &peer->sni,
+                                 c->log);
+
+        if (ngx_http_atls_ssl_switch(ssl, peer->target.tls) != NGX_OK) {
+            ngx_ssl_error(NGX_LOG_ALERT, c->log, 0,
+                          "SSL_set_SSL_CTX() failed");
+            return SSL_CLIENT_HELLO_ERROR;
+        }
+    }
+
+    if (ngx_http_atls_psk_client_hello(ssl, peer->target.tls->psks) != NGX_OK) {
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+
+/*
+ * Makes the handshake of an SSL go on with the certificate, the protocols, the
+ * ciphers and the client verification of another configuration; not with its
+ * groups, which an SSL has from the SSL_CTX that it was made of.
+ */
+
+static ngx_int_t
 ngx_http_atls_ssl_switch(ngx_ssl_conn_t *ssl, ngx_http_atls_loc_conf_t *alcf)
 {
     SSL_CTX  *ctx;
@@ -514,7 +577,9 @@ ngx_http_atls_ssl_alpn_select(ngx_ssl_conn_t *ssl, const unsigned char **out,
     unsigned char *outlen, const unsigned char *in, unsigned int inlen,
     void *arg)
 {
-    if (ngx_http_atls_handshake_raw(ssl)) {
+    if (ngx_http_atls_peer_get(ssl)->target.conf->payload
+        == NGX_HTTP_ATLS_PAYLOAD_RAW)
+    {
         return SSL_TLSEXT_ERR_NOACK;
     }
 

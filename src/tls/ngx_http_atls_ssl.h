@@ -42,15 +42,6 @@ ngx_int_t ngx_http_atls_ssl_policy(ngx_conf_t *cf,
 ngx_uint_t ngx_http_atls_ssl_complete(ngx_http_atls_loc_conf_t *alcf);
 
 /*
- * Makes the handshake of an SSL go on with the certificate, the protocols, the
- * ciphers and the client verification of another configuration; not with its
- * groups, which an SSL has from the SSL_CTX that it was made of.
- */
-
-ngx_int_t ngx_http_atls_ssl_switch(ngx_ssl_conn_t *ssl,
-    ngx_http_atls_loc_conf_t *alcf);
-
-/*
  * The protocol that was negotiated by ALPN (RFC 7301), as a number of two
  * bits, 0 for none; and its name, empty for none.
  */

@@ -10,7 +10,8 @@
 #include "ngx_http_atls_note.h"
 #include "ngx_http_atls_clock.h"
 #include "ngx_http_atls_zone.h"
-#include "ngx_http_atls_handshake.h"
+#include "ngx_http_atls_identity.h"
+#include "ngx_http_atls_peer.h"
 #include "ngx_http_atls_ticket.h"
 
 #include <openssl/core_names.h>
@@ -228,22 +229,20 @@ static ngx_http_atls_ticket_key_t *
 ngx_http_atls_ticket_current_key(ngx_ssl_conn_t *ssl, ngx_log_t *log)
 {
     time_t                        now, expire;
-    ngx_http_atls_loc_conf_t     *alcf;
+    ngx_http_atls_peer_t         *peer;
     ngx_http_atls_ticket_keys_t  *keys;
 
-    alcf = ngx_http_atls_handshake_conf(ssl);
+    peer = ngx_http_atls_peer_get(ssl);
     keys = ngx_http_atls_ticket_keys;
 
     now = ngx_http_atls_clock_since(0);
-    expire = now + ngx_min(alcf->session_lifetime,
+    expire = now + ngx_min(peer->target.tls->session_lifetime,
                            NGX_HTTP_ATLS_TICKET_LIFETIME);
 
     /* with one lifetime for all locations: once a second */
 
     if ((keys->current.expire < expire || keys->previous.expire < now)
-        && ngx_http_atls_ticket_sync_keys(ngx_http_atls_handshake_zone(ssl),
-                                          expire, log)
-           != NGX_OK)
+        && ngx_http_atls_ticket_sync_keys(peer->zone, expire, log) != NGX_OK)
     {
         return NULL;
     }
@@ -262,7 +261,7 @@ ngx_http_atls_ticket_find_key(ngx_ssl_conn_t *ssl, u_char *name,
     ngx_http_atls_tickets_t      *tickets;
     ngx_http_atls_ticket_keys_t  *keys;
 
-    zone = ngx_http_atls_handshake_zone(ssl);
+    zone = ngx_http_atls_peer_get(ssl)->zone;
     tickets = ngx_http_atls_zone_tickets(zone);
 
     keys = ngx_http_atls_ticket_keys;
@@ -357,11 +356,14 @@ ngx_http_atls_ticket_make(ngx_ssl_conn_t *ssl, void *arg)
     time_t                     left;
     SSL_SESSION               *session;
     ngx_shm_zone_t            *zone;
+    ngx_http_atls_peer_t      *peer;
     ngx_http_atls_ticket_t     ticket;
     ngx_http_atls_loc_conf_t  *alcf;
 
-    alcf = ngx_http_atls_handshake_conf(ssl);
-    zone = ngx_http_atls_handshake_zone(ssl);
+    peer = ngx_http_atls_peer_get(ssl);
+
+    alcf = peer->target.tls;
+    zone = peer->zone;
     session = SSL_get_session(ssl);
 
     /* a resumed session still has what its ticket said */
@@ -371,7 +373,7 @@ ngx_http_atls_ticket_make(ngx_ssl_conn_t *ssl, void *arg)
         ticket.since = ngx_time();
     }
 
-    ticket.policy = ngx_http_atls_handshake_policy(ssl);
+    ticket.policy = ngx_http_atls_identity_peer_policy(peer);
     ticket.zone = ngx_http_atls_zone_tickets(zone)->zone;
     ticket.number = 0;
 
@@ -421,10 +423,14 @@ ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl, SSL_SESSION *session,
     const unsigned char *name, size_t len, SSL_TICKET_STATUS status, void *arg)
 {
     time_t                     left;
+    ngx_http_atls_peer_t      *peer;
     ngx_http_atls_ticket_t     ticket;
     ngx_http_atls_loc_conf_t  *alcf;
 
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_http_atls_handshake_log(ssl), 0,
+    peer = ngx_http_atls_peer_get(ssl);
+    alcf = peer->target.tls;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, peer->connection.log, 0,
                    "atls ticket opened: %d", (int) status);
 
     /* in TLS 1.3 an empty one is an error, which this does not hide */
@@ -434,7 +440,6 @@ ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl, SSL_SESSION *session,
     }
 
     left = 0;
-    alcf = ngx_http_atls_handshake_conf(ssl);
 
     if (ngx_http_atls_ticket_read(session, &ticket) == NGX_OK
         && ticket.policy == alcf->policy)
@@ -443,13 +448,13 @@ ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl, SSL_SESSION *session,
     }
 
     if (left <= 0) {
-        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ngx_http_atls_handshake_log(ssl), 0,
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, peer->connection.log, 0,
                        "atls ticket is of another policy, or too old");
 
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     }
 
-    ngx_http_atls_handshake_set_ticket(ssl, left);
+    ngx_http_atls_peer_set_ticket(peer, left);
 
     /* tickets of TLS 1.3 are for one resumption: RFC 8446, appendix C.4 */
 
@@ -525,20 +530,19 @@ ngx_http_atls_ticket_left(ngx_http_atls_loc_conf_t *alcf,
 static int
 ngx_http_atls_ticket_early_data(ngx_ssl_conn_t *ssl, void *arg)
 {
-    ngx_http_atls_ticket_t     ticket;
-    ngx_http_atls_loc_conf_t  *alcf;
+    ngx_http_atls_peer_t    *peer;
+    ngx_http_atls_ticket_t   ticket;
 
-    alcf = ngx_http_atls_handshake_conf(ssl);
+    peer = ngx_http_atls_peer_get(ssl);
 
-    if (alcf->early_data
+    if (peer->target.tls->early_data
         && ngx_http_atls_ticket_read(SSL_get_session(ssl), &ticket) == NGX_OK
-        && ngx_http_atls_ticket_claim(ngx_http_atls_handshake_zone(ssl),
-                                      &ticket))
+        && ngx_http_atls_ticket_claim(peer->zone, &ticket))
     {
         return 1;
     }
 
-    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ngx_http_atls_handshake_log(ssl), 0,
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, peer->connection.log, 0,
                    "atls early data refused");
 
     return 0;

@@ -1,0 +1,55 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+/*
+ * What OpenSSL's callbacks know of the client that an SSL is for, and what they
+ * find out.
+ */
+
+
+#ifndef _NGX_HTTP_ATLS_PEER_H_INCLUDED_
+#define _NGX_HTTP_ATLS_PEER_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+#include "ngx_http_atls_sni.h"
+
+
+typedef struct {
+    ngx_connection_t           connection;     /* first: the SSL's; no socket,
+                                                  own pool and log */
+    ngx_shm_zone_t            *zone;
+
+    ngx_http_atls_target_t     target;         /* what the client asks for */
+    ngx_http_virtual_names_t  *names;          /* among these, or NULL */
+
+    ngx_str_t                  sni;
+    ngx_str_t                  psk;            /* identity proposed */
+
+    time_t                     left;           /* of a ticket's lifetime */
+    unsigned                   ticket:1;       /* one was accepted */
+} ngx_http_atls_peer_t;
+
+
+ngx_http_atls_peer_t *ngx_http_atls_peer_get(ngx_ssl_conn_t *ssl);
+
+/*
+ * The identity of a pre-shared key that the client has proposed, which may be
+ * in use; and that of the one in use, empty if none is.
+ */
+
+ngx_int_t ngx_http_atls_peer_set_psk(ngx_http_atls_peer_t *peer,
+    const u_char *identity, size_t len);
+ngx_str_t ngx_http_atls_peer_psk(ngx_http_atls_peer_t *peer);
+
+/*
+ * A ticket was accepted: what is resumed is no external pre-shared key.  left:
+ * the seconds that its client may go on for without a full handshake.
+ */
+
+void ngx_http_atls_peer_set_ticket(ngx_http_atls_peer_t *peer, time_t left);
+
+
+#endif /* _NGX_HTTP_ATLS_PEER_H_INCLUDED_ */
