@@ -12,6 +12,7 @@
 #include "ngx_http_atls_note.h"
 #include "ngx_http_atls_pinned.h"
 #include "ngx_http_atls_mailbox.h"
+#include "ngx_http_atls_socket.h"
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_cookie.h"
 #include "ngx_http_atls_session.h"
@@ -955,7 +956,9 @@ ngx_http_atls_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    return ngx_http_atls_inner_init_worker(cycle);
+    ngx_http_atls_inner_init_worker(cycle);
+
+    return ngx_http_atls_socket_init_worker(cycle);
 }
 
 

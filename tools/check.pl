@@ -33,10 +33,6 @@ my %rank = map { $layers[$_] => $_ } 0 .. $#layers;
 # still to be mended
 
 my %known = map { $_ => 1 } (
-    'src/tls/ngx_http_atls_handshake.c body',
-    'src/tls/ngx_http_atls_handshake.c inner',
-    'src/tls/ngx_http_atls_handshake.c post',
-    'src/tls/ngx_http_atls_handshake.h body',
     'src/inner/ngx_http_atls_inner.c post',
     'src/inner/ngx_http_atls_raw.c post',
 );

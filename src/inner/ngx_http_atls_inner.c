@@ -9,6 +9,7 @@
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_listening.h"
 #include "ngx_http_atls_proxy.h"
+#include "ngx_http_atls_socket.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_inner.h"
@@ -49,74 +50,18 @@ static ngx_uint_t ngx_http_atls_inner_kept(ngx_http_atls_inner_t *inner);
 static ngx_uint_t ngx_http_atls_inner_cut(ngx_http_atls_inner_t *inner);
 
 
-/*
- * Core looks at a connection's socket behind its back: recv(MSG_PEEK) must
- * answer EAGAIN, shutdown() and the like must do no harm.  So all inner
- * connections have one end of a pair on which nothing is ever sent.
- */
-
-static ngx_socket_t  ngx_http_atls_inner_fds[2] = {
-    (ngx_socket_t) -1, (ngx_socket_t) -1
-};
-
 static ngx_queue_t   ngx_http_atls_inner_parked;   /* the oldest last */
 static ngx_uint_t    ngx_http_atls_inner_nparked;
 static ngx_uint_t    ngx_http_atls_inner_max_parked;
 
 
-ngx_int_t
+void
 ngx_http_atls_inner_init_worker(ngx_cycle_t *cycle)
 {
-    if (!(ngx_event_flags & NGX_USE_CLEAR_EVENT)) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
-                      "\"atls\" needs the \"epoll\" or \"kqueue\" "
-                      "event method");
-        return NGX_ERROR;
-    }
-
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ngx_http_atls_inner_fds) == -1) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
-                      "socketpair() for \"atls\" failed");
-        return NGX_ERROR;
-    }
-
-    if (ngx_nonblocking(ngx_http_atls_inner_fds[0]) == -1
-        || ngx_nonblocking(ngx_http_atls_inner_fds[1]) == -1)
-    {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
-                      ngx_nonblocking_n " for \"atls\" failed");
-        return NGX_ERROR;
-    }
-
     ngx_queue_init(&ngx_http_atls_inner_parked);
 
     ngx_http_atls_inner_max_parked = cycle->connection_n
                                      / NGX_HTTP_ATLS_PARKED_SHARE;
-
-    return NGX_OK;
-}
-
-
-ngx_connection_t *
-ngx_http_atls_inner_connection(ngx_log_t *log)
-{
-    ngx_connection_t  *c;
-
-    c = ngx_get_connection(ngx_http_atls_inner_fds[0], log);
-    if (c == NULL) {
-        return NULL;
-    }
-
-    c->shared = 1;
-    c->log = log;
-
-    /* at worker_shutdown_timeout, core calls this one for all connections */
-
-    c->read->handler = ngx_http_empty_handler;
-    c->read->log = log;
-    c->write->log = log;
-
-    return c;
 }
 
 
@@ -129,7 +74,7 @@ ngx_http_atls_inner_reserve(ngx_http_atls_post_t *post)
         return NGX_OK;
     }
 
-    c = ngx_http_atls_inner_connection(post->request->connection->log);
+    c = ngx_http_atls_socket_connection(post->request->connection->log);
     if (c == NULL) {
         return NGX_ERROR;
     }

@@ -73,16 +73,9 @@ struct ngx_http_atls_inner_s {
 };
 
 
-/* The sockets that inner connections seem to have; in each worker. */
+/* In each worker, before it has any. */
 
-ngx_int_t ngx_http_atls_inner_init_worker(ngx_cycle_t *cycle);
-
-/*
- * A connection of nginx's own that has no socket behind it: nothing happens
- * there but what core does with all connections.  NULL: there is none.
- */
-
-ngx_connection_t *ngx_http_atls_inner_connection(ngx_log_t *log);
+void ngx_http_atls_inner_init_worker(ngx_cycle_t *cycle);
 
 /*
  * Sees to it that the POST can have an inner connection: to be called before

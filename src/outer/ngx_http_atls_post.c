@@ -45,7 +45,11 @@ static ngx_int_t ngx_http_atls_post_unknown(ngx_http_atls_post_t *post,
 static ngx_uint_t ngx_http_atls_post_goes_on(u_char *data, size_t len);
 static ngx_int_t ngx_http_atls_post_another(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_new_session(ngx_http_atls_post_t *post);
+static void ngx_http_atls_post_expire(ngx_http_atls_post_t *post,
+    ngx_http_atls_inner_t *inner);
 static ngx_int_t ngx_http_atls_post_shake(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_post_feed(ngx_http_atls_post_t *post,
+    ngx_log_t *log);
 static ngx_int_t ngx_http_atls_post_flight(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_early(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_target(ngx_http_atls_post_t *post);
@@ -698,7 +702,9 @@ ngx_http_atls_post_new_session(ngx_http_atls_post_t *post)
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     rc = ngx_http_atls_handshake_create(amcf, r, post->session,
-                                        clcf->error_log, &post->handshake);
+                                        clcf->error_log,
+                                        ngx_http_atls_post_expire,
+                                        &post->handshake);
     if (rc != NGX_OK) {
         return (rc == NGX_BUSY) ? NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS
                                 : NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -707,6 +713,43 @@ ngx_http_atls_post_new_session(ngx_http_atls_post_t *post)
     ngx_http_atls_handshake_attach(post->handshake, post);
 
     return NGX_OK;
+}
+
+
+/* Early data is answered, and the client can but wait: it gets more time. */
+
+static void
+ngx_http_atls_post_expire(ngx_http_atls_post_t *post,
+    ngx_http_atls_inner_t *inner)
+{
+    ngx_uint_t         working;
+    ngx_connection_t  *c;
+
+    if (post == NULL) {
+        ngx_http_atls_inner_abort(inner);
+        return;
+    }
+
+    working = post->inner && !ngx_http_atls_inner_waiting(post->inner);
+
+    if (ngx_http_atls_handshake_prolong(post->handshake, post->session, working)
+        == NGX_OK)
+    {
+        return;
+    }
+
+    c = post->request->connection;
+
+    if (post->stage == ngx_http_atls_post_begins) {
+
+        /* it is not to be given back */
+
+        post->stage = ngx_http_atls_post_handshake;
+        ngx_http_atls_post_resume(post);
+    }
+
+    ngx_http_atls_post_fail(post, NGX_HTTP_ATLS_HANDSHAKE_TIMEOUT);
+    ngx_http_run_posted_requests(c);
 }
 
 
@@ -723,7 +766,7 @@ ngx_http_atls_post_shake(ngx_http_atls_post_t *post)
 
     log = post->request->connection->log;
 
-    rc = ngx_http_atls_handshake_feed(post->handshake, &post->body, log);
+    rc = ngx_http_atls_post_feed(post, log);
 
     if (ngx_http_atls_post_flight(post) != NGX_OK) {
         rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -776,6 +819,31 @@ failed:
     post->body.status = rc;
 
     return NGX_ERROR;
+}
+
+
+/* What there is of the body, record by record. */
+
+static ngx_int_t
+ngx_http_atls_post_feed(ngx_http_atls_post_t *post, ngx_log_t *log)
+{
+    size_t      len;
+    u_char     *data;
+    ngx_int_t   rc;
+
+    do {
+        rc = ngx_http_atls_body_read(&post->body,
+                                 ngx_http_atls_handshake_want(post->handshake),
+                                 &data, &len);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        rc = ngx_http_atls_handshake_feed(post->handshake, data, len, log);
+
+    } while (rc == NGX_AGAIN);
+
+    return rc;
 }
 
 
@@ -1348,33 +1416,6 @@ ngx_http_atls_post_inner_closed(ngx_http_atls_post_t *post, ngx_uint_t kept,
     }
 
     ngx_post_event(&post->event, &ngx_posted_events);
-}
-
-
-ngx_uint_t
-ngx_http_atls_post_working(ngx_http_atls_post_t *post)
-{
-    return post->inner && !ngx_http_atls_inner_waiting(post->inner);
-}
-
-
-void
-ngx_http_atls_post_timeout(ngx_http_atls_post_t *post)
-{
-    ngx_connection_t  *c;
-
-    c = post->request->connection;
-
-    if (post->stage == ngx_http_atls_post_begins) {
-
-        /* it is not to be given back */
-
-        post->stage = ngx_http_atls_post_handshake;
-        ngx_http_atls_post_resume(post);
-    }
-
-    ngx_http_atls_post_fail(post, NGX_HTTP_ATLS_HANDSHAKE_TIMEOUT);
-    ngx_http_run_posted_requests(c);
 }
 
 

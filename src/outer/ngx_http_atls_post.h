@@ -140,13 +140,5 @@ void ngx_http_atls_post_inner_closed(ngx_http_atls_post_t *post,
 
 void ngx_http_atls_post_park(ngx_http_atls_post_t *post);
 
-/* Whether early data is being answered, and the client can but wait. */
-
-ngx_uint_t ngx_http_atls_post_working(ngx_http_atls_post_t *post);
-
-/* The time for the handshake is up. */
-
-void ngx_http_atls_post_timeout(ngx_http_atls_post_t *post);
-
 
 #endif /* _NGX_HTTP_ATLS_POST_H_INCLUDED_ */

@@ -7,15 +7,13 @@
 #include "ngx_http_atls.h"
 #include "atls_channel.h"
 #include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_socket.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_peer.h"
 #include "ngx_http_atls_sni.h"
 #include "ngx_http_atls_ssl.h"
-#include "ngx_http_atls_body.h"
-#include "ngx_http_atls_inner.h"
-#include "ngx_http_atls_post.h"
 
 
 struct ngx_http_atls_handshake_s {
@@ -27,6 +25,7 @@ struct ngx_http_atls_handshake_s {
     u_char                      id[NGX_HTTP_ATLS_ID_LEN];
 
     ngx_http_atls_post_t       *post;          /* being served, or NULL */
+    ngx_http_atls_expire_pt     expire;
 
     u_char                      header[ATLS_HEADER_SIZE];
     size_t                      header_len;    /* of the record being fed */
@@ -47,7 +46,6 @@ static ngx_int_t ngx_http_atls_handshake_enter(ngx_http_atls_handshake_t *hs);
 static void ngx_http_atls_handshake_leave(ngx_http_atls_handshake_t *hs);
 static ngx_int_t ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
     ngx_uint_t early_data);
-static size_t ngx_http_atls_handshake_want(ngx_http_atls_handshake_t *hs);
 static ngx_int_t ngx_http_atls_handshake_fed(ngx_http_atls_handshake_t *hs,
     u_char *data, size_t len);
 static ngx_int_t ngx_http_atls_handshake_header(
@@ -61,8 +59,6 @@ static ngx_int_t ngx_http_atls_handshake_read_early(
 static ngx_int_t ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs,
     int n, ngx_log_t *log);
 static void ngx_http_atls_handshake_timeout(ngx_event_t *ev);
-static ngx_int_t ngx_http_atls_handshake_is_late(
-    ngx_http_atls_handshake_t *hs);
 static void ngx_http_atls_handshake_not_late(ngx_http_atls_handshake_t *hs);
 static void ngx_http_atls_handshake_shutdown(ngx_event_t *rev);
 static void ngx_http_atls_handshake_end(ngx_http_atls_handshake_t *hs);
@@ -83,7 +79,7 @@ static ngx_connection_t  *ngx_http_atls_handshakes_conn;
 ngx_int_t
 ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
     ngx_http_request_t *r, ngx_http_atls_session_t *session, ngx_log_t *log,
-    ngx_http_atls_handshake_t **hsp)
+    ngx_http_atls_expire_pt expire, ngx_http_atls_handshake_t **hsp)
 {
     ngx_log_t                  *l;
     ngx_pool_t                 *pool;
@@ -117,6 +113,7 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
     c->log = l;
     c->data = hs;
 
+    hs->expire = expire;
     hs->peer.zone = amcf->zone;
     ngx_memcpy(hs->id, session->id, NGX_HTTP_ATLS_ID_LEN);
 
@@ -158,7 +155,7 @@ ngx_http_atls_handshake_enter(ngx_http_atls_handshake_t *hs)
 
     if (ngx_http_atls_handshakes_n == 0) {
 
-        c = ngx_http_atls_inner_connection(ngx_cycle->log);
+        c = ngx_http_atls_socket_connection(ngx_cycle->log);
         if (c == NULL) {
             return NGX_ERROR;
         }
@@ -271,73 +268,40 @@ ngx_http_atls_handshake_attach(ngx_http_atls_handshake_t *hs,
 }
 
 
+/*
+ * A client may read the answer to its early data as slowly as that of any other
+ * request.  By then, it is not a handshake that is waited for.
+ */
+
 ngx_int_t
-ngx_http_atls_handshake_feed(ngx_http_atls_handshake_t *hs,
-    ngx_http_atls_body_t *body, ngx_log_t *log)
+ngx_http_atls_handshake_prolong(ngx_http_atls_handshake_t *hs,
+    ngx_http_atls_session_t *session, ngx_uint_t working)
 {
-    u_char     *data;
-    size_t      len;
-    ngx_int_t   rc, fed;
+    ngx_connection_t  *c;
 
-    for ( ;; ) {
+    c = &hs->peer.connection;
 
-        rc = ngx_http_atls_body_read(body, ngx_http_atls_handshake_want(hs),
-                                     &data, &len);
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        /* a memory BIO takes all or nothing */
-
-        if (BIO_write(SSL_get_rbio(hs->peer.connection.ssl->connection), data,
-                      (int) len)
-            != (int) len)
-        {
-            ngx_ssl_error(NGX_LOG_ALERT, log, 0, "BIO_write() failed");
-            return NGX_DECLINED;
-        }
-
-        fed = ngx_http_atls_handshake_fed(hs, data, len);
-
-        if (fed == NGX_AGAIN) {
-            continue;
-        }
-
-        /* there is no alert for what is no TLS at all */
-
-        if (fed == NGX_DECLINED && !hs->answered) {
-            ngx_log_error(NGX_LOG_INFO, log, 0,
-                          "atls client sent a first flight that is no TLS");
-            return NGX_DECLINED;
-        }
-
-        rc = ngx_http_atls_handshake_step(hs, log);
-
-        if (rc != NGX_DECLINED
-            && ngx_http_atls_handshake_check(hs, log) != NGX_OK)
-        {
-            return NGX_DECLINED;
-        }
-
-        if (rc != NGX_AGAIN) {
-            return rc;
-        }
-
-        if (fed != NGX_OK) {
-
-            /* OpenSSL would wait for more of it */
-
-            ngx_log_error(NGX_LOG_INFO, log, 0,
-                          "atls client sent an invalid record");
-            return NGX_DECLINED;
-        }
+    if (!working
+        || (!hs->late
+            && ngx_http_atls_session_serve(hs->peer.zone, session) != NGX_OK))
+    {
+        ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
+                      "atls handshake timed out");
+        return NGX_DECLINED;
     }
+
+    if (!hs->late) {
+        hs->late = 1;
+        ngx_http_atls_handshakes_late++;
+    }
+
+    ngx_add_timer(&hs->timer, hs->peer.target.conf->handshake_timeout);
+
+    return NGX_OK;
 }
 
 
-/* The bytes up to the end of the record's header, or of the record. */
-
-static size_t
+size_t
 ngx_http_atls_handshake_want(ngx_http_atls_handshake_t *hs)
 {
     if (hs->rest) {
@@ -345,6 +309,56 @@ ngx_http_atls_handshake_want(ngx_http_atls_handshake_t *hs)
     }
 
     return ATLS_HEADER_SIZE - hs->header_len;
+}
+
+
+ngx_int_t
+ngx_http_atls_handshake_feed(ngx_http_atls_handshake_t *hs, u_char *data,
+    size_t len, ngx_log_t *log)
+{
+    ngx_int_t  rc, fed;
+
+    /* a memory BIO takes all or nothing */
+
+    if (BIO_write(SSL_get_rbio(hs->peer.connection.ssl->connection), data,
+                  (int) len)
+        != (int) len)
+    {
+        ngx_ssl_error(NGX_LOG_ALERT, log, 0, "BIO_write() failed");
+        return NGX_DECLINED;
+    }
+
+    fed = ngx_http_atls_handshake_fed(hs, data, len);
+
+    if (fed == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    /* there is no alert for what is no TLS at all */
+
+    if (fed == NGX_DECLINED && !hs->answered) {
+        ngx_log_error(NGX_LOG_INFO, log, 0,
+                      "atls client sent a first flight that is no TLS");
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_atls_handshake_step(hs, log);
+
+    if (rc != NGX_DECLINED && ngx_http_atls_handshake_check(hs, log) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (rc == NGX_AGAIN && fed != NGX_OK) {
+
+        /* OpenSSL would wait for more of it */
+
+        ngx_log_error(NGX_LOG_INFO, log, 0,
+                      "atls client sent an invalid record");
+        return NGX_DECLINED;
+    }
+
+    return rc;
 }
 
 
@@ -783,50 +797,16 @@ ngx_http_atls_handshake_timeout(ngx_event_t *ev)
     c = ev->data;
     hs = c->data;
 
-    /* a client that waits for the answer to its early data can't go on */
-
-    if (hs->post && ngx_http_atls_post_working(hs->post)
-        && ngx_http_atls_handshake_is_late(hs) == NGX_OK)
-    {
-        ngx_add_timer(ev, hs->peer.target.conf->handshake_timeout);
+    if (hs->post) {
+        /* the POST prolongs it, or frees it and its session */
+        hs->expire(hs->post, NULL);
         return;
     }
 
     ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
                   "atls handshake timed out");
 
-    if (hs->post) {
-        /* the POST frees the handshake and its session */
-        ngx_http_atls_post_timeout(hs->post);
-        return;
-    }
-
     ngx_http_atls_handshake_end(hs);
-}
-
-
-/*
- * A client may read the answer to its early data as slowly as that of any other
- * request.  By then, it is not a handshake that is waited for.
- */
-
-static ngx_int_t
-ngx_http_atls_handshake_is_late(ngx_http_atls_handshake_t *hs)
-{
-    if (hs->late) {
-        return NGX_OK;
-    }
-
-    if (ngx_http_atls_session_serve(hs->peer.zone, hs->post->session)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    hs->late = 1;
-    ngx_http_atls_handshakes_late++;
-
-    return NGX_OK;
 }
 
 
@@ -879,7 +859,7 @@ ngx_http_atls_handshake_end(ngx_http_atls_handshake_t *hs)
     inner = ngx_http_atls_session_forget(hs->peer.zone, hs->id, hs);
 
     if (inner) {
-        ngx_http_atls_inner_abort(inner);
+        hs->expire(NULL, inner);
     }
 
     ngx_http_atls_handshake_free(hs);

@@ -14,8 +14,16 @@
 
 
 #include "ngx_http_atls.h"
-#include "ngx_http_atls_body.h"
 #include "ngx_http_atls_sni.h"
+
+
+/*
+ * The time of a handshake is up: of the POST that it is served by now, or else
+ * of the inner connection that waits in its session.  The other one is NULL.
+ */
+
+typedef void (*ngx_http_atls_expire_pt)(ngx_http_atls_post_t *post,
+    ngx_http_atls_inner_t *inner);
 
 
 /*
@@ -26,7 +34,7 @@
 
 ngx_int_t ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
     ngx_http_request_t *r, ngx_http_atls_session_t *session, ngx_log_t *log,
-    ngx_http_atls_handshake_t **hs);
+    ngx_http_atls_expire_pt expire, ngx_http_atls_handshake_t **hs);
 
 /* The number in flight in this worker. */
 
@@ -41,14 +49,28 @@ void ngx_http_atls_handshake_attach(ngx_http_atls_handshake_t *hs,
     ngx_http_atls_post_t *post);
 
 /*
- * Feeds what there is of the POST's body, one record at a time so that no
- * byte after the handshake gets into OpenSSL.  NGX_OK: finished; NGX_BUSY:
- * there is early data, to be taken before the next call; NGX_DECLINED: failed,
- * an alert may be in the output; else as the body's reading.
+ * When it has expired: goes on, if it is not the client that is waited for
+ * (working).  NGX_DECLINED: it does not, logged.
+ */
+
+ngx_int_t ngx_http_atls_handshake_prolong(ngx_http_atls_handshake_t *hs,
+    ngx_http_atls_session_t *session, ngx_uint_t working);
+
+/*
+ * The most bytes that are to be fed next: up to the end of a record's header,
+ * or of the record, so that none after the handshake gets into OpenSSL.
+ */
+
+size_t ngx_http_atls_handshake_want(ngx_http_atls_handshake_t *hs);
+
+/*
+ * Feeds these or fewer.  NGX_AGAIN: there have to be more; NGX_OK: finished;
+ * NGX_BUSY: there is early data, to be taken before the next call;
+ * NGX_DECLINED: failed, an alert may be in the output.
  */
 
 ngx_int_t ngx_http_atls_handshake_feed(ngx_http_atls_handshake_t *hs,
-    ngx_http_atls_body_t *body, ngx_log_t *log);
+    u_char *data, size_t len, ngx_log_t *log);
 
 /*
  * What the session of early data goes by, wherever it comes to: its client has

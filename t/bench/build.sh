@@ -23,7 +23,7 @@ out=$dir/$name
 
 case $name in
     table) main=-Dmain=ngx_main link= ;;
-    fill)  main= link=-Wl,--wrap=ngx_http_atls_inner_init_worker ;;
+    fill)  main= link=-Wl,--wrap=ngx_http_atls_socket_init_worker ;;
 esac
 
 cd "$TREE"

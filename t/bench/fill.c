@@ -23,14 +23,14 @@
 #define FILL_TIMEOUT  3600
 
 
-ngx_int_t __real_ngx_http_atls_inner_init_worker(ngx_cycle_t *cycle);
-ngx_int_t __wrap_ngx_http_atls_inner_init_worker(ngx_cycle_t *cycle);
+ngx_int_t __real_ngx_http_atls_socket_init_worker(ngx_cycle_t *cycle);
+ngx_int_t __wrap_ngx_http_atls_socket_init_worker(ngx_cycle_t *cycle);
 
 static ngx_int_t fill(ngx_cycle_t *cycle, ngx_uint_t n);
 
 
 ngx_int_t
-__wrap_ngx_http_atls_inner_init_worker(ngx_cycle_t *cycle)
+__wrap_ngx_http_atls_socket_init_worker(ngx_cycle_t *cycle)
 {
     int         n;
     FILE       *f;
@@ -51,7 +51,7 @@ __wrap_ngx_http_atls_inner_init_worker(ngx_cycle_t *cycle)
         fclose(f);
     }
 
-    return __real_ngx_http_atls_inner_init_worker(cycle);
+    return __real_ngx_http_atls_socket_init_worker(cycle);
 }
 
 

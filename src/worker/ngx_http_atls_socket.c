@@ -1,0 +1,70 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+#include "ngx_http_atls_socket.h"
+
+
+/*
+ * Core looks at a connection's socket behind its back: recv(MSG_PEEK) must
+ * answer EAGAIN, shutdown() and the like must do no harm.  So these
+ * connections have one end of a pair on which nothing is ever sent.
+ */
+
+static ngx_socket_t  ngx_http_atls_socket_fds[2] = {
+    (ngx_socket_t) -1, (ngx_socket_t) -1
+};
+
+
+ngx_int_t
+ngx_http_atls_socket_init_worker(ngx_cycle_t *cycle)
+{
+    if (!(ngx_event_flags & NGX_USE_CLEAR_EVENT)) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "\"atls\" needs the \"epoll\" or \"kqueue\" "
+                      "event method");
+        return NGX_ERROR;
+    }
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ngx_http_atls_socket_fds) == -1) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      "socketpair() for \"atls\" failed");
+        return NGX_ERROR;
+    }
+
+    if (ngx_nonblocking(ngx_http_atls_socket_fds[0]) == -1
+        || ngx_nonblocking(ngx_http_atls_socket_fds[1]) == -1)
+    {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      ngx_nonblocking_n " for \"atls\" failed");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_connection_t *
+ngx_http_atls_socket_connection(ngx_log_t *log)
+{
+    ngx_connection_t  *c;
+
+    c = ngx_get_connection(ngx_http_atls_socket_fds[0], log);
+    if (c == NULL) {
+        return NULL;
+    }
+
+    c->shared = 1;
+    c->log = log;
+
+    /* at worker_shutdown_timeout, core calls this one for all connections */
+
+    c->read->handler = ngx_http_empty_handler;
+    c->read->log = log;
+    c->write->log = log;
+
+    return c;
+}
