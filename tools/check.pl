@@ -33,8 +33,6 @@ my %rank = map { $layers[$_] => $_ } 0 .. $#layers;
 # still to be mended
 
 my %known = map { $_ => 1 } (
-    'src/inner/ngx_http_atls_inner.c post',
-    'src/inner/ngx_http_atls_raw.c post',
 );
 
 my %path = map { m!([^/]+)$! => $_ } @headers;

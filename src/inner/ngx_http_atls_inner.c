@@ -12,9 +12,9 @@
 #include "ngx_http_atls_socket.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_identity.h"
+#include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_raw.h"
-#include "ngx_http_atls_post.h"
 
 
 #define NGX_HTTP_ATLS_IOVS          64
@@ -634,7 +634,7 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
     if (c->data == inner->hc && ngx_http_atls_inner_ends(inner)) {
         /* no more requests: what is not read is not served */
 
-        ngx_http_atls_post_end_session(inner->post, 0);
+        ngx_http_atls_stream_end_session(inner->post, 0);
 
         return ngx_http_atls_inner_recv_eof(c);
     }
@@ -644,12 +644,12 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
 
     } else {
 
-        rc = ngx_http_atls_post_plaintext(inner->post, &data, &len);
+        rc = ngx_http_atls_stream_plaintext(inner->post, &data, &len);
 
         if (rc == NGX_OK) {
             n = ngx_min(size, len);
             ngx_memcpy(buf, data, n);
-            ngx_http_atls_post_take(inner->post, n);
+            ngx_http_atls_stream_take(inner->post, n);
 
         } else if (rc == NGX_DONE) {
             n = 0;
@@ -734,7 +734,7 @@ ngx_http_atls_inner_recv_end(ngx_http_atls_inner_t *inner)
     }
 
     c->read->ready = 0;
-    ngx_http_atls_post_park(inner->post);
+    ngx_http_atls_stream_park(inner->post);
 
     return NGX_AGAIN;
 }
@@ -860,7 +860,7 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
         return ngx_http_atls_inner_send_error(c);
     }
 
-    record = ngx_http_atls_post_record_max(inner->post);
+    record = ngx_http_atls_stream_max(inner->post);
     send = 0;
 
     for ( ;; ) {
@@ -880,7 +880,7 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
             return ngx_chain_update_sent(in, 0);
         }
 
-        rc = ngx_http_atls_post_seal(inner->post, iov, niov, n);
+        rc = ngx_http_atls_stream_seal(inner->post, iov, niov, n);
 
         if (rc == NGX_AGAIN) {
             c->write->ready = 0;
@@ -984,9 +984,9 @@ ngx_http_atls_inner_closed(void *data)
         return;
     }
 
-    ngx_http_atls_post_inner_closed(inner->post,
-                                    ngx_http_atls_inner_kept(inner),
-                                    ngx_http_atls_inner_cut(inner));
+    ngx_http_atls_stream_inner_closed(inner->post,
+                                      ngx_http_atls_inner_kept(inner),
+                                      ngx_http_atls_inner_cut(inner));
 }
 
 

@@ -88,7 +88,7 @@ void ngx_http_atls_inner_release(ngx_http_atls_post_t *post);
 
 /*
  * Makes the POST's inner connection and runs it.  NGX_ERROR, logged: there is
- * none.  When it closes, ngx_http_atls_post_inner_closed() is called.
+ * none.  When it closes, ngx_http_atls_stream_inner_closed() is called.
  */
 
 ngx_int_t ngx_http_atls_inner_create(ngx_http_atls_post_t *post);

@@ -5,8 +5,8 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_raw.h"
-#include "ngx_http_atls_post.h"
 
 
 ngx_http_atls_raw_t *
@@ -91,7 +91,7 @@ ngx_http_atls_raw_recv(ngx_http_atls_raw_t *raw, ngx_http_atls_post_t *post,
             return 0;
         }
 
-        rc = ngx_http_atls_post_plaintext(post, &data, &len);
+        rc = ngx_http_atls_stream_plaintext(post, &data, &len);
 
         if (rc == NGX_AGAIN || rc == NGX_ERROR) {
             return rc;
@@ -101,7 +101,7 @@ ngx_http_atls_raw_recv(ngx_http_atls_raw_t *raw, ngx_http_atls_post_t *post,
             len = ngx_min(size, raw->chunk);
 
             ngx_memcpy(buf, data, len);
-            ngx_http_atls_post_take(post, len);
+            ngx_http_atls_stream_take(post, len);
 
             raw->chunk -= len;
 

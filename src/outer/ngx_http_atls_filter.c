@@ -7,11 +7,11 @@
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_problem.h"
+#include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_raw.h"
 #include "ngx_http_atls_filter.h"
 #include "ngx_http_atls_handler.h"
-#include "ngx_http_atls_post.h"
 
 
 static ngx_int_t ngx_http_atls_header_filter(ngx_http_request_t *r);

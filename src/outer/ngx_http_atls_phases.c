@@ -9,10 +9,10 @@
 #include "ngx_http_atls_endpoint.h"
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_psk.h"
+#include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_filter.h"
 #include "ngx_http_atls_phases.h"
-#include "ngx_http_atls_post.h"
 #include "ngx_http_atls_relayed.h"
 
 
@@ -329,7 +329,7 @@ ngx_http_atls_phase_request_done(void *data)
     b = r->header_in;
 
     if (b->pos < b->last
-        && ngx_http_atls_post_untake(inner->post, b->pos, b->last - b->pos)
+        && ngx_http_atls_stream_untake(inner->post, b->pos, b->last - b->pos)
            != NGX_OK)
     {
         inner->kept = 0;

@@ -16,6 +16,7 @@
 #include "ngx_http_atls_answer.h"
 #include "ngx_http_atls_body.h"
 #include "ngx_http_atls_problem.h"
+#include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_post.h"
 #include "ngx_http_atls_relayed.h"
@@ -47,11 +48,6 @@ static ngx_int_t ngx_http_atls_post_another(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_new_session(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_expire(ngx_http_atls_post_t *post,
     ngx_http_atls_inner_t *inner);
-static ngx_int_t ngx_http_atls_post_shake(ngx_http_atls_post_t *post);
-static ngx_int_t ngx_http_atls_post_feed(ngx_http_atls_post_t *post,
-    ngx_log_t *log);
-static ngx_int_t ngx_http_atls_post_flight(ngx_http_atls_post_t *post);
-static ngx_int_t ngx_http_atls_post_early(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_target(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_open(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_resume(ngx_http_atls_post_t *post);
@@ -59,13 +55,7 @@ static ngx_int_t ngx_http_atls_post_serve(ngx_http_atls_post_t *post);
 static ngx_uint_t ngx_http_atls_post_overstays(ngx_http_atls_post_t *post,
     ngx_int_t rc);
 
-static ngx_int_t ngx_http_atls_post_seal_early(ngx_http_atls_post_t *post,
-    struct iovec *iov, ngx_uint_t niov, size_t len, u_char *p);
-static u_char *ngx_http_atls_post_room(ngx_http_atls_post_t *post,
-    size_t size);
-static void ngx_http_atls_post_send_later(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_send(ngx_http_atls_post_t *post);
-static ngx_int_t ngx_http_atls_post_flush(ngx_http_atls_post_t *post);
 
 static void ngx_http_atls_post_finish(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_post_last_record(ngx_http_atls_post_t *post);
@@ -111,6 +101,9 @@ ngx_http_atls_post_create(ngx_http_request_t *r)
     post->event.data = post;
     post->event.handler = ngx_http_atls_post_event;
     post->event.log = r->connection->log;
+
+    post->open = ngx_http_atls_post_open;
+    post->headers = ngx_http_atls_post_headers;
 
     cln = ngx_http_cleanup_add(r, 0);
     if (cln == NULL) {
@@ -753,162 +746,6 @@ ngx_http_atls_post_expire(ngx_http_atls_post_t *post,
 }
 
 
-/*
- * Goes on with the handshake.  NGX_OK: it is finished, or there is early data;
- * NGX_AGAIN, NGX_DONE: the body ends, for now or at all; NGX_ERROR.
- */
-
-static ngx_int_t
-ngx_http_atls_post_shake(ngx_http_atls_post_t *post)
-{
-    ngx_int_t   rc;
-    ngx_log_t  *log;
-
-    log = post->request->connection->log;
-
-    rc = ngx_http_atls_post_feed(post, log);
-
-    if (ngx_http_atls_post_flight(post) != NGX_OK) {
-        rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
-        goto failed;
-    }
-
-    if (rc == NGX_DECLINED) {
-
-        post->failed = 1;
-        post->ended = 1;
-
-        /* what is no TLS at all gets no alert from the TLS stack */
-
-        if (!ngx_http_atls_handshake_answered(post->handshake)) {
-            post->body.status = NGX_HTTP_ATLS_NOT_TLS;
-            return NGX_ERROR;
-        }
-
-        post->closing = 1;
-        return NGX_DONE;
-    }
-
-    if (rc == NGX_BUSY) {
-        return ngx_http_atls_post_early(post);
-    }
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    rc = ngx_http_atls_handshake_freeze(post->handshake, post->session, log);
-
-    post->handshake = NULL;
-
-    if (rc != NGX_OK) {
-        rc = (rc == NGX_BUSY) ? NGX_HTTP_ATLS_ZONE_FULL
-                              : NGX_HTTP_INTERNAL_SERVER_ERROR;
-        goto failed;
-    }
-
-    rc = ngx_http_atls_post_open(post);
-
-    if (rc == NGX_OK) {
-        return NGX_OK;
-    }
-
-failed:
-
-    post->failed = 1;
-    post->body.status = rc;
-
-    return NGX_ERROR;
-}
-
-
-/* What there is of the body, record by record. */
-
-static ngx_int_t
-ngx_http_atls_post_feed(ngx_http_atls_post_t *post, ngx_log_t *log)
-{
-    size_t      len;
-    u_char     *data;
-    ngx_int_t   rc;
-
-    do {
-        rc = ngx_http_atls_body_read(&post->body,
-                                 ngx_http_atls_handshake_want(post->handshake),
-                                 &data, &len);
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        rc = ngx_http_atls_handshake_feed(post->handshake, data, len, log);
-
-    } while (rc == NGX_AGAIN);
-
-    return rc;
-}
-
-
-/* What OpenSSL wants to be sent. */
-
-static ngx_int_t
-ngx_http_atls_post_flight(ngx_http_atls_post_t *post)
-{
-    ngx_str_t  flight;
-
-    flight = ngx_http_atls_handshake_output(post->handshake);
-
-    if (flight.len == 0) {
-        return NGX_OK;
-    }
-
-    post->sealed = 1;
-
-    if (ngx_http_atls_answer_copy(&post->answer, flight.data, flight.len)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ngx_http_atls_handshake_sent(post->handshake);
-
-    return NGX_OK;
-}
-
-
-/*
- * Early data: requests are served while the handshake goes on, which it may do
- * over several POSTs.  Behind the last one that the session is for there is
- * nothing but the handshake.
- */
-
-static ngx_int_t
-ngx_http_atls_post_early(ngx_http_atls_post_t *post)
-{
-    ngx_int_t  rc;
-    ngx_str_t  data;
-
-    if (post->session->closing && post->inner == NULL) {
-        return NGX_OK;
-    }
-
-    rc = ngx_http_atls_handshake_describe(post->handshake, post->session);
-
-    if (rc != NGX_OK) {
-        post->body.status = (rc == NGX_BUSY) ? NGX_HTTP_ATLS_ZONE_FULL
-                                             : NGX_HTTP_INTERNAL_SERVER_ERROR;
-        return NGX_ERROR;
-    }
-
-    post->target = *ngx_http_atls_handshake_target(post->handshake);
-
-    data = ngx_http_atls_handshake_early_data(post->handshake);
-
-    post->plain = data.data;
-    post->plain_len = data.len;
-
-    return NGX_OK;
-}
-
-
 /* What the session's client has asked for. */
 
 static void
@@ -1048,7 +885,7 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
         return NGX_DONE;
     }
 
-    rc = ngx_http_atls_post_plaintext(post, &data, &len);
+    rc = ngx_http_atls_stream_plaintext(post, &data, &len);
 
     if (rc == NGX_ERROR) {
         return post->refused ? NGX_DONE : NGX_ERROR;
@@ -1108,317 +945,6 @@ ngx_http_atls_post_overstays(ngx_http_atls_post_t *post, ngx_int_t rc)
 }
 
 
-ngx_int_t
-ngx_http_atls_post_plaintext(ngx_http_atls_post_t *post, u_char **data,
-    size_t *len)
-{
-    int         n;
-    u_char     *record;
-    size_t      size;
-    ngx_int_t   rc;
-
-    while (post->plain_len == 0) {
-
-        post->plain_taken = 0;
-
-        if (post->refused || post->body.status) {
-            return NGX_ERROR;
-        }
-
-        if (post->ended) {
-            return NGX_DONE;
-        }
-
-        if (post->stage == ngx_http_atls_post_handshake) {
-
-            rc = ngx_http_atls_post_shake(post);
-
-            if (rc != NGX_OK) {
-                return rc;
-            }
-
-            continue;
-        }
-
-        rc = ngx_http_atls_body_record(&post->body, &post->channel, &record,
-                                       &size);
-
-        if (rc == NGX_DONE) {
-            post->ended = 1;
-            return NGX_DONE;
-        }
-
-        if (rc == NGX_AGAIN || rc == NGX_ERROR) {
-            return rc;
-        }
-
-        n = (rc == NGX_OK) ? atls_channel_open(&post->channel, record, size,
-                                               &post->plain, &post->plain_len)
-                           : ATLS_ERROR;
-
-        ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                       "atls record opened: %d, %uz of %uz",
-                       n, post->plain_len, size);
-
-        if (n == ATLS_CLOSED) {
-            post->plain_len = 0;
-            post->ended = 1;
-            post->closing = 1;
-
-        } else if (n == ATLS_ERROR) {
-            post->plain_len = 0;
-            post->refused = 1;
-
-            ngx_ssl_error(NGX_LOG_INFO, post->request->connection->log, 0,
-                          "atls record refused: %s", post->channel.error);
-
-        } else {
-            post->opened = 1;
-        }
-    }
-
-    *data = post->plain;
-    *len = post->plain_len;
-
-    return NGX_OK;
-}
-
-
-void
-ngx_http_atls_post_take(ngx_http_atls_post_t *post, size_t len)
-{
-    post->plain += len;
-    post->plain_len -= len;
-    post->plain_taken += len;
-    post->taken = 1;
-}
-
-
-ngx_int_t
-ngx_http_atls_post_untake(ngx_http_atls_post_t *post, u_char *data, size_t len)
-{
-    u_char  *p;
-
-    /* most often they are still there; a record may have many requests */
-
-    if (len <= post->plain_taken
-        && ngx_memcmp(post->plain - len, data, len) == 0)
-    {
-        post->plain -= len;
-        post->plain_len += len;
-        post->plain_taken -= len;
-
-        return NGX_OK;
-    }
-
-    p = ngx_pnalloc(post->request->pool, len + post->plain_len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(p, data, len);
-    ngx_memcpy(p + len, post->plain, post->plain_len);
-
-    post->plain = p;
-    post->plain_len += len;
-    post->plain_taken = 0;
-
-    return NGX_OK;
-}
-
-
-size_t
-ngx_http_atls_post_record_max(ngx_http_atls_post_t *post)
-{
-    if (post->stage == ngx_http_atls_post_handshake) {
-
-        if (post->failed) {
-            /* there may be no handshake any more, and nothing is sealed */
-            return post->conf->buffer_size;
-        }
-
-        return ngx_min(ngx_http_atls_handshake_max(post->handshake),
-                       post->conf->buffer_size);
-    }
-
-    return ngx_min(atls_channel_max(&post->channel), post->conf->buffer_size);
-}
-
-
-ngx_int_t
-ngx_http_atls_post_seal(ngx_http_atls_post_t *post, struct iovec *iov,
-    ngx_uint_t niov, size_t len)
-{
-    u_char   *p;
-    ssize_t   n;
-
-    if (post->bad_gateway) {
-        return NGX_OK;
-    }
-
-    p = ngx_http_atls_post_room(post, len + ATLS_CHANNEL_OVERHEAD);
-
-    if (p == NULL) {
-        return post->answer.error ? NGX_ERROR : NGX_AGAIN;
-    }
-
-    if (post->stage == ngx_http_atls_post_handshake) {
-        return ngx_http_atls_post_seal_early(post, iov, niov, len, p);
-    }
-
-    n = atls_channel_seal(&post->channel, iov, niov, p);
-
-    if (n < 0) {
-        /* in TLS 1.2 this is how a session ends before the AEAD's limit */
-
-        ngx_ssl_error(post->channel.alert == ATLS_CLOSE_NOTIFY
-                      ? NGX_LOG_INFO : NGX_LOG_ALERT,
-                      post->request->connection->log, 0,
-                      "atls record can't be sealed: %s", post->channel.error);
-        post->closing = 1;
-        return NGX_ERROR;
-    }
-
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls record sealed: %uz of %z", len, n);
-
-    post->sealed = 1;
-    ngx_http_atls_answer_commit(&post->answer, n);
-
-    ngx_http_atls_post_send_later(post);
-
-    return NGX_OK;
-}
-
-
-/* A record that OpenSSL seals, as the client's Finished is still to come. */
-
-static ngx_int_t
-ngx_http_atls_post_seal_early(ngx_http_atls_post_t *post, struct iovec *iov,
-    ngx_uint_t niov, size_t len, u_char *p)
-{
-    ngx_str_t  record;
-
-    if (post->failed) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_http_atls_handshake_seal(post->handshake, iov, niov, len,
-                                     post->request->connection->log)
-        != NGX_OK)
-    {
-        post->failed = 1;
-        post->closing = 1;
-        return NGX_ERROR;
-    }
-
-    record = ngx_http_atls_handshake_output(post->handshake);
-
-    ngx_memcpy(p, record.data, record.len);
-    ngx_http_atls_handshake_sent(post->handshake);
-
-    post->sealed = 1;
-    ngx_http_atls_answer_commit(&post->answer, record.len);
-
-    ngx_http_atls_post_send_later(post);
-
-    return NGX_OK;
-}
-
-
-static u_char *
-ngx_http_atls_post_room(ngx_http_atls_post_t *post, size_t size)
-{
-    u_char  *p;
-
-    p = ngx_http_atls_answer_room(&post->answer, size);
-
-    if (p || post->answer.error) {
-        return p;
-    }
-
-    /* all buffers are full: the time to send */
-
-    if (ngx_http_atls_post_flush(post) == NGX_ERROR) {
-        return NULL;
-    }
-
-    p = ngx_http_atls_answer_room(&post->answer, size);
-
-    if (p == NULL) {
-        post->blocked = 1;
-        ngx_http_atls_post_send_later(post);
-    }
-
-    return p;
-}
-
-
-/* All that this turn of the event loop brings goes out together. */
-
-static void
-ngx_http_atls_post_send_later(ngx_http_atls_post_t *post)
-{
-    if (!post->event.posted) {
-        ngx_post_event(&post->event, &ngx_posted_next_events);
-    }
-}
-
-
-void
-ngx_http_atls_post_park(ngx_http_atls_post_t *post)
-{
-    post->parking = 1;
-
-    ngx_http_atls_post_send_later(post);
-}
-
-
-void
-ngx_http_atls_post_end_session(ngx_http_atls_post_t *post, ngx_uint_t cut)
-{
-    /* while there is a handshake, the end has to wait for it */
-
-    if (post->stage == ngx_http_atls_post_handshake && !post->failed) {
-        post->session->closing = 1;
-        post->session->cut = cut;
-        post->plain_len = 0;
-
-    } else {
-        post->closing = 1;
-        post->cut = cut;
-    }
-}
-
-
-void
-ngx_http_atls_post_inner_closed(ngx_http_atls_post_t *post, ngx_uint_t kept,
-    ngx_uint_t cut)
-{
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls inner connection closed, session kept:%ui, cut:%ui",
-                   kept, cut);
-
-    post->inner = NULL;
-
-    if (!kept) {
-        ngx_http_atls_post_end_session(post, cut);
-    }
-
-    /*
-     * What was to be sent is, also if the POST goes on and nobody else has
-     * anything to send: a worker that quits keeps no inner connection.
-     */
-
-    if (post->event.posted) {
-        post->unsent = 1;
-        ngx_delete_posted_event(&post->event);
-    }
-
-    ngx_post_event(&post->event, &ngx_posted_events);
-}
-
-
 static void
 ngx_http_atls_post_send(ngx_http_atls_post_t *post)
 {
@@ -1430,7 +956,7 @@ ngx_http_atls_post_send(ngx_http_atls_post_t *post)
     r = post->request;
     wev = r->connection->write;
 
-    rc = ngx_http_atls_post_flush(post);
+    rc = ngx_http_atls_stream_flush(post);
 
     if (rc == NGX_ERROR) {
         ngx_http_atls_post_fail(post, NGX_ERROR);
@@ -1460,21 +986,9 @@ ngx_http_atls_post_send(ngx_http_atls_post_t *post)
         ngx_http_atls_inner_writable(post->inner);
 
         if (post->parking) {
-            ngx_http_atls_post_send_later(post);
+            ngx_http_atls_stream_send_later(post);
         }
     }
-}
-
-
-static ngx_int_t
-ngx_http_atls_post_flush(ngx_http_atls_post_t *post)
-{
-    if (!post->answer.started && ngx_http_atls_post_headers(post) != NGX_OK) {
-        post->answer.error = 1;
-        return NGX_ERROR;
-    }
-
-    return ngx_http_atls_answer_flush(&post->answer);
 }
 
 

@@ -11,65 +11,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_channel.h"
-#include "ngx_http_atls_answer.h"
-#include "ngx_http_atls_body.h"
-#include "ngx_http_atls_sni.h"
-
-
-typedef enum {
-    ngx_http_atls_post_begins = 0,
-    ngx_http_atls_post_handshake,
-    ngx_http_atls_post_established,
-    ngx_http_atls_post_done
-} ngx_http_atls_post_e;
-
-
-struct ngx_http_atls_post_s {
-    ngx_http_request_t         *request;
-    ngx_http_atls_main_conf_t  *main_conf;
-    ngx_http_atls_loc_conf_t   *conf;
-    ngx_http_atls_target_t      target;        /* when the session is known */
-    ngx_http_atls_post_e        stage;
-
-    ngx_http_atls_session_t    *session;       /* taken, or NULL */
-    ngx_http_atls_handshake_t  *handshake;
-    atls_channel_t              channel;       /* of an established session */
-    ngx_http_atls_inner_t      *inner;
-    ngx_connection_t           *reserved;      /* for an inner connection */
-
-    ngx_http_atls_body_t        body;
-    ngx_http_atls_answer_t      answer;
-
-    u_char                     *plain;         /* opened and not read yet */
-    size_t                      plain_len;
-    size_t                      plain_taken;   /* in front of it */
-
-    ngx_event_t                 event;         /* posted: go on, or send */
-    ngx_msec_t                  leave;         /* no requests then */
-
-    unsigned                    late:1;        /* was relayed to a worker that
-                                                  had been told to quit */
-    unsigned                    leaving:1;     /* post->leave is set */
-    unsigned                    cookie:1;      /* the client sent one */
-    unsigned                    busy:1;        /* the session has a POST */
-    unsigned                    elsewhere:1;   /* it is another endpoint's */
-    unsigned                    fresh:1;       /* the session is new */
-    unsigned                    pending:1;     /* the body has the session's */
-    unsigned                    ended:1;       /* no more plaintext */
-    unsigned                    opened:1;      /* a record of the client's */
-    unsigned                    taken:1;       /* some plaintext was */
-    unsigned                    sealed:1;      /* there are records of ours */
-    unsigned                    refused:1;     /* a record was: see channel */
-    unsigned                    failed:1;      /* the handshake has */
-    unsigned                    cut_short:1;   /* the body, in its middle */
-    unsigned                    closing:1;     /* the session ends with this */
-    unsigned                    cut:1;         /* and in mid-response, maybe */
-    unsigned                    blocked:1;     /* inner waits for room */
-    unsigned                    parking:1;     /* inner is to wait for more */
-    unsigned                    unsent:1;      /* sealed, but nobody sends it */
-    unsigned                    bad_gateway:1; /* of a raw payload */
-};
+#include "ngx_http_atls_stream.h"
 
 
 /* NULL: no memory.  What it has is released with the request. */
@@ -91,54 +33,6 @@ void ngx_http_atls_post_start(ngx_http_request_t *r);
  */
 
 void ngx_http_atls_post_fail(ngx_http_atls_post_t *post, ngx_int_t status);
-
-/*
- * The plaintext that is to be read next.  NGX_OK: at *data, to be taken with
- * ngx_http_atls_post_take().  NGX_AGAIN: more of the body has to come;
- * NGX_DONE: there is no more; NGX_ERROR: a record was refused, or the body
- * could not be read.
- */
-
-ngx_int_t ngx_http_atls_post_plaintext(ngx_http_atls_post_t *post,
-    u_char **data, size_t *len);
-void ngx_http_atls_post_take(ngx_http_atls_post_t *post, size_t len);
-
-/* Puts the last bytes taken back in front.  NGX_ERROR: no memory. */
-
-ngx_int_t ngx_http_atls_post_untake(ngx_http_atls_post_t *post, u_char *data,
-    size_t len);
-
-/*
- * Seals a record of the plaintext gathered.  NGX_OK; NGX_AGAIN: the answer is
- * full, the inner connection will be told when it is not; NGX_ERROR.
- */
-
-ngx_int_t ngx_http_atls_post_seal(ngx_http_atls_post_t *post,
-    struct iovec *iov, ngx_uint_t niov, size_t len);
-
-/* The largest plaintext of one record. */
-
-size_t ngx_http_atls_post_record_max(ngx_http_atls_post_t *post);
-
-/* The session ends with this POST; cut: something is missing before that. */
-
-void ngx_http_atls_post_end_session(ngx_http_atls_post_t *post,
-    ngx_uint_t cut);
-
-/*
- * The inner connection was closed; kept: it was idle, its session goes on; cut:
- * if not, something may be missing from what it has sent.
- */
-
-void ngx_http_atls_post_inner_closed(ngx_http_atls_post_t *post,
-    ngx_uint_t kept, ngx_uint_t cut);
-
-/*
- * The inner connection wants more than the POST has: the POST is answered with
- * what there is.
- */
-
-void ngx_http_atls_post_park(ngx_http_atls_post_t *post);
 
 
 #endif /* _NGX_HTTP_ATLS_POST_H_INCLUDED_ */
