@@ -39,6 +39,16 @@ finds('src/worker/ngx_http_atls_proxy.h', sub { include('mailbox') },
       qr/ring: .*mailbox\.h -> .*proxy\.h -> .*mailbox\.h/, $dir,
       'headers that include each other');
 
+finds('src/table/ngx_http_atls_session.c',
+      sub { s/\n\}\n\z/\n    ngx_http_atls_finish(NULL);\n}\n/ },
+      qr/session\.c calls ngx_http_atls_finish\(\) of a higher layer/, $dir,
+      'a function of a higher layer');
+
+finds('src/table/ngx_http_atls_table.c',
+      sub { s/\n\}\n\z/\n    ngx_http_atls_session_tag();\n}\n/ },
+      qr/calls in a ring: .*session\.c -> .*table\.c -> .*session\.c/, $dir,
+      'files that call each other');
+
 finds('src/outer/ngx_http_atls_new.c', sub { $_ = "\n" },
       qr/config does not have src\/outer\/ngx_http_atls_new\.c/, $dir,
       'a file that is not in config');

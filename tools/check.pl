@@ -5,7 +5,8 @@
 #   - config lists all files, and docs/design.md has them, too;
 #   - each header compiles alone;
 #   - src/core knows nothing of nginx;
-#   - no file includes a header of a higher layer, no header includes itself.
+#   - no file includes a header of a higher layer, no header includes itself;
+#   - no file calls a higher layer, and none is called by those that it calls.
 #
 #     check.pl [TREE]    a configured nginx: build/nginx
 #
@@ -30,17 +31,13 @@ my @headers = $config =~ m!\$ngx_addon_dir/(\S+\.h) \\!g;
 my @sources = $config =~ m!\$ngx_addon_dir/(\S+\.c) \\!g;
 
 my %rank = map { $layers[$_] => $_ } 0 .. $#layers;
-# still to be mended
-
-my %known = map { $_ => 1 } (
-);
-
 my %path = map { m!([^/]+)$! => $_ } @headers;
 
 check_files();
 check_headers() if $tree && -e "$tree/objs/Makefile";
 check_core();
 check_includes();
+check_calls();
 
 exit $failed;
 
@@ -138,14 +135,47 @@ sub check_includes {
             }
 
             fail("$file includes $name of a higher layer")
-                if layer($to) > layer($file)
-                   && !$known{"$file " . $name =~ s/ngx_http_atls_|\.h//gr};
+                if layer($to) > layer($file);
 
             $graph{$file}{$to} = 1;
         }
     }
 
     check_cycles('includes', \%graph);
+}
+
+
+# A function has its name at the start of a line, and is known to other files if
+# the line before does not begin with "static".  To name one is to call it, but
+# for the module's file: nothing is below it that could call it.
+
+sub check_calls {
+    my (%defined, %graph);
+
+    my %text = map { $_ => slurp($_) =~ s!/\*.*?\*/|"(?:\\.|[^"\\])*"!!grs }
+                   @sources;
+
+    for my $file (@sources) {
+        while ($text{$file} =~ /^(?!static )\w[\w *]*\n(\w+)\(/mg) {
+            $defined{$1} = $file;
+        }
+    }
+
+    for my $file (@sources) {
+
+        for my $name ($text{$file} =~ /\b(\w+)\b/g) {
+            my $to = $defined{$name};
+
+            next if !$to || $to eq $file;
+
+            fail("$file calls $name() of a higher layer")
+                if layer($to) > layer($file) && !$graph{$file}{$to};
+
+            $graph{$file}{$to} = 1;
+        }
+    }
+
+    check_cycles('calls', \%graph);
 }
 
 

@@ -475,9 +475,19 @@ ngx_http_atls_inner_unpark(ngx_http_atls_inner_t *inner)
 
 
 void
-ngx_http_atls_inner_resume(ngx_http_atls_inner_t *inner,
-    ngx_http_atls_post_t *post)
+ngx_http_atls_inner_resume(ngx_http_atls_post_t *post)
 {
+    ngx_http_atls_inner_t  *inner;
+
+    inner = post->session->inner;
+
+    if (inner == NULL) {
+        return;
+    }
+
+    post->session->inner = NULL;
+    post->inner = inner;
+
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
                    "atls inner connection resumed by *%uA, blocked:%d",
                    post->request->connection->number, inner->blocked);

@@ -112,13 +112,12 @@ void ngx_http_atls_inner_half_closed(ngx_http_atls_inner_t *inner);
 
 /*
  * The POST is over and the request is not: it waits in this worker until the
- * session's next POST.  If too many wait, the one that has waited the longest
- * is closed.
+ * session's next POST, which has it go on.  If too many wait, the one that has
+ * waited the longest is closed.
  */
 
 void ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner);
-void ngx_http_atls_inner_resume(ngx_http_atls_inner_t *inner,
-    ngx_http_atls_post_t *post);
+void ngx_http_atls_inner_resume(ngx_http_atls_post_t *post);
 
 /*
  * Its session ends with the request in progress: as it is past its time, or

@@ -11,7 +11,10 @@
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_problem.h"
+#include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner.h"
+#include "ngx_http_atls_begin.h"
+#include "ngx_http_atls_finish.h"
 #include "ngx_http_atls_handler.h"
 #include "ngx_http_atls_post.h"
 #include "ngx_http_atls_relay.h"
@@ -109,7 +112,7 @@ ngx_http_atls_handler(ngx_http_request_t *r)
         r->keepalive = 0;
 
         r->main->count++;
-        ngx_http_atls_post_fail(post, rc);
+        ngx_http_atls_finish_error(post, rc);
     }
 
     return NGX_DONE;
@@ -281,7 +284,7 @@ ngx_http_atls_handler_check(ngx_http_atls_post_t *post, u_char *id)
         return;
     }
 
-    ngx_http_atls_post_find_target(post, &view.sni);
+    ngx_http_atls_begin_target(post, &view.sni);
 
     if (view.expired
         || !ngx_http_atls_identity_view_valid(&view, post->target.tls))

@@ -1,0 +1,527 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+#include "atls_channel.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_handshake.h"
+#include "ngx_http_atls_identity.h"
+#include "ngx_http_atls_sni.h"
+#include "ngx_http_atls_body.h"
+#include "ngx_http_atls_problem.h"
+#include "ngx_http_atls_stream.h"
+#include "ngx_http_atls_inner.h"
+#include "ngx_http_atls_begin.h"
+#include "ngx_http_atls_finish.h"
+
+
+/*
+ * The start of a ClientHello: a record's header, the message's type, length and
+ * version.
+ */
+
+#define NGX_HTTP_ATLS_CLIENT_HELLO  (ATLS_HEADER_SIZE + 1 + 3 + 2)
+
+
+static ngx_int_t ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_begin_anew(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_begin_pending(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_begin_client_hello(u_char *data, size_t len);
+static ngx_int_t ngx_http_atls_begin_unknown(ngx_http_atls_post_t *post,
+    u_char *data, size_t len);
+static ngx_uint_t ngx_http_atls_begin_goes_on(u_char *data, size_t len);
+static ngx_int_t ngx_http_atls_begin_another(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_begin_new_session(ngx_http_atls_post_t *post);
+static void ngx_http_atls_begin_expire(ngx_http_atls_post_t *post,
+    ngx_http_atls_inner_t *inner);
+static void ngx_http_atls_begin_session_target(ngx_http_atls_post_t *post);
+
+
+ngx_int_t
+ngx_http_atls_begin(ngx_http_atls_post_t *post)
+{
+    u_char     *data;
+    size_t      len;
+    ngx_int_t   rc;
+
+    if (post->handshake) {
+        return ngx_http_atls_begin_half_open(post);
+    }
+
+    if (post->session && post->session->pending.len && !post->pending) {
+
+        rc = ngx_http_atls_begin_anew(post);
+        if (rc != NGX_DECLINED) {
+            return rc == NGX_OK ? ngx_http_atls_begin_another(post) : rc;
+        }
+
+        if (ngx_http_atls_begin_pending(post) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    rc = ngx_http_atls_body_peek(&post->body, NGX_HTTP_ATLS_CLIENT_HELLO,
+                                 &data, &len);
+
+    if (rc == NGX_DONE) {
+        if (post->session) {
+            return ngx_http_atls_begin_open(post);
+        }
+
+        rc = ngx_http_atls_begin_unknown(post, NULL, 0);
+
+        return rc == NGX_OK ? NGX_HTTP_ATLS_EMPTY_BODY : rc;
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_atls_begin_client_hello(data, len);
+
+    if (post->session == NULL) {
+
+        if (rc == NGX_DECLINED || (rc == NGX_AGAIN && post->busy)) {
+
+            rc = ngx_http_atls_begin_unknown(post, data, len);
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
+
+        return ngx_http_atls_begin_new_session(post);
+    }
+
+    if (rc != NGX_OK) {
+
+        /* what may become a ClientHello is kept until it is known */
+
+        post->ended = (rc == NGX_AGAIN);
+
+        return ngx_http_atls_begin_open(post);
+    }
+
+    (void) ngx_http_atls_session_keep(post->main_conf->zone,
+                                      &post->session->pending, NULL, 0);
+
+    return ngx_http_atls_begin_another(post);
+}
+
+
+/* Whatever comes is the handshake's, as long as it waits for a ClientHello. */
+
+static ngx_int_t
+ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post)
+{
+    ngx_int_t  rc;
+
+    if (ngx_http_atls_handshake_past_hello(post->handshake)) {
+
+        rc = ngx_http_atls_begin_anew(post);
+        if (rc != NGX_DECLINED) {
+            return rc == NGX_OK ? ngx_http_atls_begin_another(post) : rc;
+        }
+    }
+
+    /* this worker has the session, and cannot pass it on before the end */
+
+    post->late = 0;
+
+    post->stage = ngx_http_atls_post_handshake;
+    ngx_http_atls_inner_resume(post);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Does the body begin with a ClientHello, although the session is in the middle
+ * of something?  What that goes on with does not look like one: it would have
+ * to have eleven bytes in common with it.  What is shorter goes on with it.
+ */
+
+static ngx_int_t
+ngx_http_atls_begin_anew(ngx_http_atls_post_t *post)
+{
+    u_char     *data;
+    size_t      len;
+    ngx_int_t   rc;
+
+    rc = ngx_http_atls_body_peek(&post->body, 1, &data, &len);
+
+    if (rc == NGX_OK && data[0] == ATLS_HANDSHAKE) {
+        rc = ngx_http_atls_body_peek(&post->body, NGX_HTTP_ATLS_CLIENT_HELLO,
+                                     &data, &len);
+    }
+
+    if (rc == NGX_AGAIN || rc == NGX_ERROR) {
+        return rc;
+    }
+
+    if (rc == NGX_DONE || len < NGX_HTTP_ATLS_CLIENT_HELLO
+        || ATLS_HEADER_SIZE + (size_t) (data[3] << 8) + data[4] < len)
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_atls_begin_client_hello(data, len);
+}
+
+
+/* What the last POST has left of a record comes first. */
+
+static ngx_int_t
+ngx_http_atls_begin_pending(ngx_http_atls_post_t *post)
+{
+    u_char                   *pending;
+    ngx_http_atls_session_t  *session;
+
+    session = post->session;
+
+    pending = ngx_pnalloc(post->request->pool, session->pending.len);
+    if (pending == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_atls_session_kept(&session->pending, pending);
+
+    if (ngx_http_atls_body_prepend(&post->body, pending, session->pending.len)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    post->pending = 1;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Does a ClientHello begin here, and not a record of the session's?  NGX_AGAIN:
+ * there are too few bytes to know.
+ *
+ * In TLS 1.3, a session has no records of this type.  In TLS 1.2 it may, of a
+ * client that wants to renegotiate, and what is in them may look like anything:
+ * that the type, the length and the version of a message should fit happens
+ * once in 2^29, and less often in a client that counts its nonces.  A record
+ * that is too short for all of them can't be a protected one.
+ */
+
+static ngx_int_t
+ngx_http_atls_begin_client_hello(u_char *data, size_t len)
+{
+    size_t  record, message;
+
+    if (data[0] != ATLS_HANDSHAKE || (len > 1 && data[1] != 3)) {
+        return NGX_DECLINED;
+    }
+
+    if (len < ATLS_HEADER_SIZE) {
+        return NGX_AGAIN;
+    }
+
+    record = (data[3] << 8) + data[4];
+
+    if (record == 0 || record > ATLS_MAX_PLAINTEXT
+        || (len > 5 && data[5] != ATLS_CLIENT_HELLO))
+    {
+        return NGX_DECLINED;
+    }
+
+    if (ATLS_HEADER_SIZE + record < NGX_HTTP_ATLS_CLIENT_HELLO) {
+        return (len < ATLS_HEADER_SIZE + record) ? NGX_AGAIN : NGX_OK;
+    }
+
+    if (len > 8) {
+        message = (data[6] << 16) + (data[7] << 8) + data[8];
+
+        /* maybe fragmented, but nothing comes behind it */
+
+        if (message > ATLS_MAX_CLIENT_HELLO || message + 4 < record) {
+            return NGX_DECLINED;
+        }
+    }
+
+    if ((len > 9 && data[9] != 3) || (len > 10 && data[10] > 4)) {
+        return NGX_DECLINED;
+    }
+
+    return (len < NGX_HTTP_ATLS_CLIENT_HELLO) ? NGX_AGAIN : NGX_OK;
+}
+
+
+/* NGX_OK: the client has not named a session, nor sent a part of one. */
+
+static ngx_int_t
+ngx_http_atls_begin_unknown(ngx_http_atls_post_t *post, u_char *data,
+    size_t len)
+{
+    if (post->busy) {
+        return NGX_HTTP_ATLS_SESSION_BUSY;
+    }
+
+    if (post->elsewhere) {
+        return NGX_HTTP_ATLS_SESSION_ELSEWHERE;
+    }
+
+    if (post->cookie || (len && ngx_http_atls_begin_goes_on(data, len))) {
+        return NGX_HTTP_ATLS_SESSION_UNKNOWN;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * What begins no session: is it TLS of one that goes on?  Its client has lost
+ * the cookie, or sends one that had another name before a reload.
+ */
+
+static ngx_uint_t
+ngx_http_atls_begin_goes_on(u_char *data, size_t len)
+{
+    size_t  record;
+
+    if (len > 1 && data[1] != 3) {
+        return 0;
+    }
+
+    switch (data[0]) {
+
+    case ATLS_CHANGE_CIPHER_SPEC:
+    case ATLS_ALERT:
+    case ATLS_APPLICATION_DATA:
+        return 1;
+
+    case ATLS_HANDSHAKE:
+
+        if (len <= ATLS_HEADER_SIZE) {
+            return 0;
+        }
+
+        record = (data[3] << 8) + data[4];
+
+        return record && record <= ATLS_MAX_PLAINTEXT
+               && data[5] != ATLS_CLIENT_HELLO;
+
+    default:
+        return 0;
+    }
+}
+
+
+/*
+ * A client that has lost its session, but not its cookie; or somebody who has
+ * no more of the session than that: it is left as it is.
+ */
+
+static ngx_int_t
+ngx_http_atls_begin_another(ngx_http_atls_post_t *post)
+{
+    if (post->handshake) {
+        ngx_http_atls_handshake_attach(post->handshake, NULL);
+        post->handshake = NULL;
+    }
+
+    ngx_http_atls_session_put(post->main_conf->zone, post->session);
+    post->session = NULL;
+
+    return ngx_http_atls_begin_new_session(post);
+}
+
+
+static ngx_int_t
+ngx_http_atls_begin_new_session(ngx_http_atls_post_t *post)
+{
+    ngx_int_t                   rc;
+    ngx_http_request_t         *r;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_atls_main_conf_t  *amcf;
+
+    r = post->request;
+    amcf = post->main_conf;
+
+    if (post->late) {
+
+        /*
+         * The configuration that it would begin with has been replaced, and it
+         * is the cookie that has brought it here.
+         */
+
+        return NGX_HTTP_ATLS_SESSION_UNKNOWN;
+    }
+
+    if (ngx_http_atls_handshakes() >= amcf->max_handshakes) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "atls too many handshakes: %ui",
+                      ngx_http_atls_handshakes());
+        return NGX_HTTP_ATLS_TOO_MANY_HANDSHAKES;
+    }
+
+    post->session = ngx_http_atls_session_create(amcf, post->conf,
+                                                 r->connection->log);
+    if (post->session == NULL) {
+        return NGX_HTTP_ATLS_ZONE_FULL;
+    }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls session made: %p", post->session);
+
+    /* from here on a failure removes the session */
+
+    post->fresh = 1;
+    post->stage = ngx_http_atls_post_handshake;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    rc = ngx_http_atls_handshake_create(amcf, r, post->session,
+                                        clcf->error_log,
+                                        ngx_http_atls_begin_expire,
+                                        &post->handshake);
+    if (rc != NGX_OK) {
+        return (rc == NGX_BUSY) ? NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS
+                                : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_atls_handshake_attach(post->handshake, post);
+
+    return NGX_OK;
+}
+
+
+/* Early data is answered, and the client can but wait: it gets more time. */
+
+static void
+ngx_http_atls_begin_expire(ngx_http_atls_post_t *post,
+    ngx_http_atls_inner_t *inner)
+{
+    ngx_uint_t         working;
+    ngx_connection_t  *c;
+
+    if (post == NULL) {
+        ngx_http_atls_inner_abort(inner);
+        return;
+    }
+
+    working = post->inner && !ngx_http_atls_inner_waiting(post->inner);
+
+    if (ngx_http_atls_handshake_prolong(post->handshake, post->session, working)
+        == NGX_OK)
+    {
+        return;
+    }
+
+    c = post->request->connection;
+
+    if (post->stage == ngx_http_atls_post_begins) {
+
+        /* it is not to be given back */
+
+        post->stage = ngx_http_atls_post_handshake;
+        ngx_http_atls_inner_resume(post);
+    }
+
+    ngx_http_atls_finish_error(post, NGX_HTTP_ATLS_HANDSHAKE_TIMEOUT);
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* What the session's client has asked for. */
+
+static void
+ngx_http_atls_begin_session_target(ngx_http_atls_post_t *post)
+{
+    ngx_str_t  name;
+
+    name.len = post->session->sni_len;
+    name.data = post->session->sni;
+
+    ngx_http_atls_begin_target(post, &name);
+}
+
+
+void
+ngx_http_atls_begin_target(ngx_http_atls_post_t *post, ngx_str_t *name)
+{
+    ngx_http_request_t  *r;
+
+    r = post->request;
+
+    ngx_http_atls_sni_target(r, &post->target);
+
+    if (name->len) {
+        ngx_http_atls_sni_select(&post->target,
+                                 r->http_connection->addr_conf->virtual_names,
+                                 name, r->connection->log);
+    }
+}
+
+
+/* The session is an established one: begins to use its state. */
+
+ngx_int_t
+ngx_http_atls_begin_open(ngx_http_atls_post_t *post)
+{
+    ngx_uint_t                last;
+    ngx_http_atls_session_t  *session;
+
+    session = post->session;
+
+    ngx_http_atls_begin_session_target(post);
+
+    last = !ngx_http_atls_identity_valid(session, post->target.tls);
+
+    if (session->inner || post->inner) {
+
+        /* a request that is in progress may end, its session then does */
+
+        last |= session->closing
+                || ngx_http_atls_session_expired(session, post->conf);
+
+    } else if (last) {
+        ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
+                      "atls session ends, as its client has to be verified "
+                      "again");
+
+        ngx_http_atls_session_remove(post->main_conf->zone, session);
+        post->session = NULL;
+
+        return NGX_HTTP_ATLS_SESSION_REFUSED;
+
+    } else if (ngx_http_atls_inner_reserve(post) != NGX_OK) {
+        return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
+    }
+
+    if (atls_channel_init(&post->channel, &session->state) != ATLS_OK) {
+        ngx_ssl_error(NGX_LOG_ALERT, post->request->connection->log, 0,
+                      "atls session can't be opened");
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    post->stage = ngx_http_atls_post_established;
+
+    (void) ngx_http_atls_session_keep(post->main_conf->zone,
+                                      &session->pending, NULL, 0);
+
+    ngx_http_atls_inner_resume(post);
+
+    if (post->inner) {
+        post->inner->early = 0;
+
+        if (last) {
+            ngx_http_atls_inner_last(post->inner);
+        }
+
+    } else if (session->closing) {
+        post->closing = 1;
+        post->cut = session->cut;
+        post->ended = 1;
+    }
+
+    return NGX_OK;
+}
