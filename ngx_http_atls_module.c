@@ -6,11 +6,9 @@
 
 #include "ngx_http_atls.h"
 #include "atls_state.h"
-#include "ngx_http_atls_compat.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_endpoint.h"
 #include "ngx_http_atls_note.h"
-#include "ngx_http_atls_pinned.h"
 #include "ngx_http_atls_mailbox.h"
 #include "ngx_http_atls_socket.h"
 #include "ngx_http_atls_worker.h"
@@ -24,32 +22,16 @@
 #include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_variables.h"
 #include "ngx_http_atls_filter.h"
-#include "ngx_http_atls_handler.h"
+#include "ngx_http_atls_location.h"
 #include "ngx_http_atls_phases.h"
-#include "ngx_http_atls_relay.h"
 #include "ngx_http_atls_relayed.h"
 
 
 static ngx_int_t ngx_http_atls_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_atls_postconfiguration(ngx_conf_t *cf);
-static void *ngx_http_atls_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_atls_init_main_conf(ngx_conf_t *cf, void *conf);
-static void *ngx_http_atls_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
-static void ngx_http_atls_merge_tls(ngx_http_atls_loc_conf_t *conf,
-    ngx_http_atls_loc_conf_t *prev);
-static char *ngx_http_atls_merge_block(ngx_conf_t *cf,
-    ngx_http_core_loc_conf_t *clcf, ngx_http_atls_loc_conf_t *conf,
-    ngx_http_atls_loc_conf_t *prev);
-static void ngx_http_atls_take_blocks(ngx_conf_t *cf);
-static ngx_int_t ngx_http_atls_check_events(ngx_conf_t *cf);
-static char *ngx_http_atls_enable(ngx_conf_t *cf,
-    ngx_http_atls_loc_conf_t *conf);
-static char *ngx_http_atls_set_enum(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_atls_set_bitmask(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 static char *ngx_http_atls_check_certificate(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_atls_check_buffer_size(ngx_conf_t *cf, void *post,
@@ -155,7 +137,7 @@ static ngx_command_t  ngx_http_atls_commands[] = {
 
     { ngx_string("atls_protocols"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_http_atls_set_bitmask,
+      ngx_http_atls_note_bitmask_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, protocols),
       &ngx_http_atls_protocols },
@@ -197,7 +179,7 @@ static ngx_command_t  ngx_http_atls_commands[] = {
 
     { ngx_string("atls_verify_client"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_atls_set_enum,
+      ngx_http_atls_note_enum_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, verify),
       &ngx_http_atls_verify },
@@ -323,7 +305,7 @@ static ngx_command_t  ngx_http_atls_commands[] = {
 
     { ngx_string("atls_payload"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_atls_set_enum,
+      ngx_http_atls_note_enum_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, payload),
       &ngx_http_atls_payloads },
@@ -350,13 +332,13 @@ static ngx_http_module_t  ngx_http_atls_module_ctx = {
     ngx_http_atls_preconfiguration,        /* preconfiguration */
     ngx_http_atls_postconfiguration,       /* postconfiguration */
 
-    ngx_http_atls_create_main_conf,        /* create main configuration */
+    ngx_http_atls_conf_create_main,        /* create main configuration */
     ngx_http_atls_init_main_conf,          /* init main configuration */
 
     NULL,                                  /* create server configuration */
     NULL,                                  /* merge server configuration */
 
-    ngx_http_atls_create_loc_conf,         /* create location configuration */
+    ngx_http_atls_conf_create_loc,         /* create location configuration */
     ngx_http_atls_merge_loc_conf           /* merge location configuration */
 };
 
@@ -392,48 +374,19 @@ static ngx_int_t
 ngx_http_atls_postconfiguration(ngx_conf_t *cf)
 {
     if (ngx_http_atls_note_unused(cf) != NGX_OK
-        || ngx_http_atls_check_events(cf) != NGX_OK
+        || ngx_http_atls_location_check_events(cf) != NGX_OK
         || ngx_http_atls_add_cleanup(cf) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    ngx_http_atls_take_blocks(cf);
+    ngx_http_atls_location_take_blocks(cf);
 
     if (ngx_http_atls_filter_init(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 
     return ngx_http_atls_phases_init(cf);
-}
-
-
-static void *
-ngx_http_atls_create_main_conf(ngx_conf_t *cf)
-{
-    ngx_http_atls_main_conf_t  *amcf;
-
-    amcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_atls_main_conf_t));
-    if (amcf == NULL) {
-        return NULL;
-    }
-
-    amcf->max_handshakes = NGX_CONF_UNSET_UINT;
-
-    if (ngx_array_init(&amcf->endpoints, cf->pool, 4,
-                       sizeof(ngx_http_atls_endpoint_t))
-        != NGX_OK
-        || ngx_array_init(&amcf->blocks, cf->temp_pool, 4,
-                          sizeof(ngx_http_core_loc_conf_t *))
-           != NGX_OK
-        || ngx_array_init(&amcf->notes, cf->temp_pool, 16,
-                          sizeof(ngx_http_atls_note_t))
-           != NGX_OK)
-    {
-        return NULL;
-    }
-
-    return amcf;
 }
 
 
@@ -445,66 +398,6 @@ ngx_http_atls_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_uint_value(amcf->max_handshakes, 1024);
 
     return NGX_CONF_OK;
-}
-
-
-static void *
-ngx_http_atls_create_loc_conf(ngx_conf_t *cf)
-{
-    ngx_http_atls_loc_conf_t  *conf;
-
-    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_atls_loc_conf_t));
-    if (conf == NULL) {
-        return NULL;
-    }
-
-    /*
-     * set by ngx_pcalloc():
-     *
-     *     conf->protocols = 0;
-     *     conf->ciphers = { 0, NULL };
-     *     conf->ecdh_curve = { 0, NULL };
-     *     conf->dhparam = { 0, NULL };
-     *     conf->client_certificate = { 0, NULL };
-     *     conf->trusted_certificate = { 0, NULL };
-     *     conf->crl = { 0, NULL };
-     *     conf->stapling_file = { 0, NULL };
-     *     conf->stapling_responder = { 0, NULL };
-     *     conf->cookie = { 0 };
-     *     conf->ssl = NULL;
-     *     conf->outer = NULL;
-     *     conf->loc_conf = NULL;
-     *     conf->used = 0;
-     *     conf->content_handler = NULL;
-     *     conf->pinned = 0;
-     *     conf->location = 0;
-     *     conf->endpoint = 0;
-     *     conf->policy = 0;
-     *     conf->endpoints = { 0 };
-     */
-
-    conf->enable = NGX_CONF_UNSET;
-    conf->payload = NGX_CONF_UNSET_UINT;
-    conf->buffer_size = NGX_CONF_UNSET_SIZE;
-    conf->required = NGX_CONF_UNSET;
-    conf->session_timeout = NGX_CONF_UNSET;
-    conf->session_lifetime = NGX_CONF_UNSET;
-    conf->handshake_timeout = NGX_CONF_UNSET_MSEC;
-    conf->certificates = NGX_CONF_UNSET_PTR;
-    conf->certificate_keys = NGX_CONF_UNSET_PTR;
-    conf->passwords = NGX_CONF_UNSET_PTR;
-    conf->prefer_server_ciphers = NGX_CONF_UNSET;
-    conf->conf_commands = NGX_CONF_UNSET_PTR;
-    conf->verify = NGX_CONF_UNSET_UINT;
-    conf->verify_depth = NGX_CONF_UNSET_UINT;
-    conf->psks = NGX_CONF_UNSET_PTR;
-    conf->stapling = NGX_CONF_UNSET;
-    conf->stapling_verify = NGX_CONF_UNSET;
-    conf->session_tickets = NGX_CONF_UNSET;
-    conf->session_ticket_keys = NGX_CONF_UNSET_PTR;
-    conf->early_data = NGX_CONF_UNSET;
-
-    return conf;
 }
 
 
@@ -521,7 +414,7 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (clcf->noname) {
-        return ngx_http_atls_merge_block(cf, clcf, conf, prev);
+        return ngx_http_atls_location_block(cf, clcf, conf, prev);
     }
 
     conf->outer = prev;
@@ -542,7 +435,7 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_http_atls_cookie_merge(&conf->cookie, &prev->cookie);
 
-    ngx_http_atls_merge_tls(conf, prev);
+    ngx_http_atls_conf_merge_tls(conf, prev);
 
     /* not inherited */
 
@@ -553,7 +446,7 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     if (conf->enable) {
-        return ngx_http_atls_enable(cf, conf);
+        return ngx_http_atls_location_enable(cf, conf);
     }
 
     /* clients may ask for a server by SNI, at another one's endpoint */
@@ -568,249 +461,6 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                                           : ngx_http_atls_ssl_policy(cf, conf);
 
     return rc == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
-}
-
-
-static void
-ngx_http_atls_merge_tls(ngx_http_atls_loc_conf_t *conf,
-    ngx_http_atls_loc_conf_t *prev)
-{
-    ngx_conf_merge_ptr_value(conf->certificates, prev->certificates, NULL);
-    ngx_conf_merge_ptr_value(conf->certificate_keys, prev->certificate_keys,
-                             NULL);
-    ngx_conf_merge_ptr_value(conf->passwords, prev->passwords, NULL);
-
-    ngx_conf_merge_bitmask_value(conf->protocols, prev->protocols,
-                                 (NGX_CONF_BITMASK_SET
-                                  |NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3));
-
-    ngx_conf_merge_uint_value(conf->verify, prev->verify,
-                              NGX_HTTP_ATLS_VERIFY_OFF);
-    ngx_conf_merge_uint_value(conf->verify_depth, prev->verify_depth, 1);
-    ngx_conf_merge_str_value(conf->client_certificate,
-                             prev->client_certificate, "");
-    ngx_conf_merge_str_value(conf->trusted_certificate,
-                             prev->trusted_certificate, "");
-    ngx_conf_merge_str_value(conf->crl, prev->crl, "");
-    ngx_conf_merge_ptr_value(conf->psks, prev->psks, NULL);
-
-    /* a default is not inherited: it depends on pre-shared keys */
-
-    if (conf->ciphers.data == NULL) {
-        conf->ciphers = prev->ciphers;
-    }
-    ngx_conf_merge_value(conf->prefer_server_ciphers,
-                         prev->prefer_server_ciphers, 0);
-    ngx_conf_merge_str_value(conf->ecdh_curve, prev->ecdh_curve,
-                             "auto");
-    ngx_conf_merge_str_value(conf->dhparam, prev->dhparam, "");
-    ngx_conf_merge_ptr_value(conf->conf_commands, prev->conf_commands, NULL);
-
-    ngx_conf_merge_value(conf->stapling, prev->stapling, 0);
-    ngx_conf_merge_value(conf->stapling_verify, prev->stapling_verify, 0);
-    ngx_conf_merge_str_value(conf->stapling_file, prev->stapling_file, "");
-    ngx_conf_merge_str_value(conf->stapling_responder,
-                             prev->stapling_responder, "");
-
-    ngx_conf_merge_value(conf->session_tickets, prev->session_tickets, 1);
-    ngx_conf_merge_ptr_value(conf->session_ticket_keys,
-                             prev->session_ticket_keys, NULL);
-    ngx_conf_merge_value(conf->early_data, prev->early_data, 0);
-}
-
-
-/*
- * "if" and "limit_except" are parts of the location that they are in, and none
- * of the directives can be set there: all is as in the location.
- */
-
-static char *
-ngx_http_atls_merge_block(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
-    ngx_http_atls_loc_conf_t *conf, ngx_http_atls_loc_conf_t *prev)
-{
-    ngx_http_core_loc_conf_t   **block;
-    ngx_http_atls_main_conf_t   *amcf;
-
-    *conf = *prev;
-
-    if (!conf->enable) {
-        return NGX_CONF_OK;
-    }
-
-    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
-
-    block = ngx_array_push(&amcf->blocks);
-    if (block == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    *block = clcf;
-
-    return NGX_CONF_OK;
-}
-
-
-/*
- * Modules give a block its content handler when they are merged, some of them
- * after this one.  As in core, an "if" without a handler is served by the
- * location's, and a "limit_except" without one by none.
- */
-
-static void
-ngx_http_atls_take_blocks(ngx_conf_t *cf)
-{
-    ngx_uint_t                   i;
-    ngx_http_core_loc_conf_t   **block;
-    ngx_http_atls_loc_conf_t    *alcf;
-    ngx_http_atls_main_conf_t   *amcf;
-
-    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
-
-    block = amcf->blocks.elts;
-
-    for (i = 0; i < amcf->blocks.nelts; i++) {
-
-        alcf = block[i]->loc_conf[ngx_http_atls_module.ctx_index];
-
-        if (block[i]->handler || block[i]->lmt_excpt) {
-            alcf->content_handler = block[i]->handler;
-        }
-
-        block[i]->handler = ngx_http_atls_handler;
-    }
-}
-
-
-/*
- * If "events" comes before "http", it can be said now, and not in each worker
- * process only.
- */
-
-static ngx_int_t
-ngx_http_atls_check_events(ngx_conf_t *cf)
-{
-    ngx_event_conf_t           *ecf;
-    ngx_http_atls_note_t       *note;
-    ngx_http_atls_endpoint_t   *endpoint;
-    ngx_http_atls_main_conf_t  *amcf;
-
-    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
-
-    if (amcf->endpoints.nelts == 0
-        || ngx_get_conf(cf->cycle->conf_ctx, ngx_events_module) == NULL)
-    {
-        return NGX_OK;
-    }
-
-    ecf = ngx_event_get_conf(cf->cycle->conf_ctx, ngx_event_core_module);
-
-    if (ngx_strcmp(ecf->name, "epoll") == 0
-        || ngx_strcmp(ecf->name, "kqueue") == 0)
-    {
-        return NGX_OK;
-    }
-
-    endpoint = amcf->endpoints.elts;
-
-    note = ngx_http_atls_note_name(cf,
-               endpoint->loc_conf[ngx_http_atls_module.ctx_index], "atls");
-
-    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "\"atls\" needs the \"epoll\" or \"kqueue\" event method, "
-                  "not \"%s\", in %V:%ui",
-                  ecf->name, &note->file, note->line);
-
-    return NGX_ERROR;
-}
-
-
-static char *
-ngx_http_atls_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
-{
-    ngx_http_atls_note_t      *note;
-    ngx_http_core_loc_conf_t  *clcf;
-    ngx_http_atls_loc_conf_t  *outer;
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    if (ngx_http_atls_ssl_on(cf)) {
-        note = ngx_http_atls_note_name(cf, conf, "atls");
-
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"atls\" of the location \"%V\" can't be used with "
-                      "\"ssl on\", use \"listen ... ssl\" in %V:%ui",
-                      &clcf->name, &note->file, note->line);
-        return NGX_CONF_ERROR;
-    }
-
-    for (outer = conf->outer; outer; outer = outer->outer) {
-        outer->used = 1;
-    }
-
-    if (ngx_http_atls_zone_default(cf) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    conf->pinned = ngx_http_atls_pinned(cf);
-
-    conf->content_handler = clcf->handler;
-    clcf->handler = ngx_http_atls_handler;
-
-    if (conf->payload == NGX_HTTP_ATLS_PAYLOAD_RAW && !conf->pinned) {
-        note = ngx_http_atls_note_name(cf, conf, "atls_payload");
-
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"atls_payload raw\" needs a content handler, such as "
-                      "\"proxy_pass\", in the location \"%V\" in %V:%ui",
-                      &clcf->name, &note->file, note->line);
-        return NGX_CONF_ERROR;
-    }
-
-    if (!conf->pinned) {
-        ngx_http_atls_pinned_warn(cf, conf);
-    }
-
-    if (ngx_http_atls_cookie_conf(cf, &conf->cookie) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_http_atls_endpoint_add(cf, conf) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_http_atls_ssl_create(cf, conf) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_http_atls_relay_conf(cf, conf) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-/* These have no post handlers. */
-
-static char *
-ngx_http_atls_set_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    char  *rv;
-
-    rv = ngx_conf_set_enum_slot(cf, cmd, conf);
-
-    return rv == NGX_CONF_OK ? ngx_http_atls_note(cf, NULL, NULL) : rv;
-}
-
-
-static char *
-ngx_http_atls_set_bitmask(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    char  *rv;
-
-    rv = ngx_conf_set_bitmask_slot(cf, cmd, conf);
-
-    return rv == NGX_CONF_OK ? ngx_http_atls_note(cf, NULL, NULL) : rv;
 }
 
 

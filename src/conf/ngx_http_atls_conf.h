@@ -119,4 +119,15 @@ struct ngx_http_atls_loc_conf_s {
 };
 
 
+/* Of the module's context: nothing is set. */
+
+void *ngx_http_atls_conf_create_main(ngx_conf_t *cf);
+void *ngx_http_atls_conf_create_loc(ngx_conf_t *cf);
+
+/* The directives of TLS are inherited. */
+
+void ngx_http_atls_conf_merge_tls(ngx_http_atls_loc_conf_t *conf,
+    ngx_http_atls_loc_conf_t *prev);
+
+
 #endif /* _NGX_HTTP_ATLS_CONF_H_INCLUDED_ */

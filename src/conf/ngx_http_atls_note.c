@@ -36,6 +36,28 @@ ngx_http_atls_note(ngx_conf_t *cf, void *post, void *data)
 }
 
 
+char *
+ngx_http_atls_note_enum_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *rv;
+
+    rv = ngx_conf_set_enum_slot(cf, cmd, conf);
+
+    return rv == NGX_CONF_OK ? ngx_http_atls_note(cf, NULL, NULL) : rv;
+}
+
+
+char *
+ngx_http_atls_note_bitmask_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *rv;
+
+    rv = ngx_conf_set_bitmask_slot(cf, cmd, conf);
+
+    return rv == NGX_CONF_OK ? ngx_http_atls_note(cf, NULL, NULL) : rv;
+}
+
+
 ngx_http_atls_note_t *
 ngx_http_atls_note_value(ngx_conf_t *cf, ngx_str_t *value)
 {

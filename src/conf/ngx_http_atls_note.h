@@ -31,6 +31,16 @@ typedef struct {
 
 char *ngx_http_atls_note(ngx_conf_t *cf, void *post, void *data);
 
+/*
+ * Handlers as those of core, for directives that can't have a post handler: the
+ * directive is remembered.
+ */
+
+char *ngx_http_atls_note_enum_slot(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_atls_note_bitmask_slot(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
 /* By one of its values, as a string is kept; NULL for a default. */
 
 ngx_http_atls_note_t *ngx_http_atls_note_value(ngx_conf_t *cf,

@@ -1,0 +1,189 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+#include "ngx_http_atls_compat.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_endpoint.h"
+#include "ngx_http_atls_note.h"
+#include "ngx_http_atls_pinned.h"
+#include "ngx_http_atls_cookie.h"
+#include "ngx_http_atls_zone.h"
+#include "ngx_http_atls_ssl.h"
+#include "ngx_http_atls_handler.h"
+#include "ngx_http_atls_location.h"
+#include "ngx_http_atls_relay.h"
+
+
+char *
+ngx_http_atls_location_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
+{
+    ngx_http_atls_note_t      *note;
+    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_atls_loc_conf_t  *outer;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (ngx_http_atls_ssl_on(cf)) {
+        note = ngx_http_atls_note_name(cf, conf, "atls");
+
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"atls\" of the location \"%V\" can't be used with "
+                      "\"ssl on\", use \"listen ... ssl\" in %V:%ui",
+                      &clcf->name, &note->file, note->line);
+        return NGX_CONF_ERROR;
+    }
+
+    for (outer = conf->outer; outer; outer = outer->outer) {
+        outer->used = 1;
+    }
+
+    if (ngx_http_atls_zone_default(cf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    conf->pinned = ngx_http_atls_pinned(cf);
+
+    conf->content_handler = clcf->handler;
+    clcf->handler = ngx_http_atls_handler;
+
+    if (conf->payload == NGX_HTTP_ATLS_PAYLOAD_RAW && !conf->pinned) {
+        note = ngx_http_atls_note_name(cf, conf, "atls_payload");
+
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"atls_payload raw\" needs a content handler, such as "
+                      "\"proxy_pass\", in the location \"%V\" in %V:%ui",
+                      &clcf->name, &note->file, note->line);
+        return NGX_CONF_ERROR;
+    }
+
+    if (!conf->pinned) {
+        ngx_http_atls_pinned_warn(cf, conf);
+    }
+
+    if (ngx_http_atls_cookie_conf(cf, &conf->cookie) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_atls_endpoint_add(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_atls_ssl_create(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_atls_relay_conf(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * "if" and "limit_except" are parts of the location that they are in, and none
+ * of the directives can be set there: all is as in the location.
+ */
+
+char *
+ngx_http_atls_location_block(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
+    ngx_http_atls_loc_conf_t *conf, ngx_http_atls_loc_conf_t *prev)
+{
+    ngx_http_core_loc_conf_t   **block;
+    ngx_http_atls_main_conf_t   *amcf;
+
+    *conf = *prev;
+
+    if (!conf->enable) {
+        return NGX_CONF_OK;
+    }
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
+
+    block = ngx_array_push(&amcf->blocks);
+    if (block == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *block = clcf;
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * Modules give a block its content handler when they are merged, some of them
+ * after this one.  As in core, an "if" without a handler is served by the
+ * location's, and a "limit_except" without one by none.
+ */
+
+void
+ngx_http_atls_location_take_blocks(ngx_conf_t *cf)
+{
+    ngx_uint_t                   i;
+    ngx_http_core_loc_conf_t   **block;
+    ngx_http_atls_loc_conf_t    *alcf;
+    ngx_http_atls_main_conf_t   *amcf;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
+
+    block = amcf->blocks.elts;
+
+    for (i = 0; i < amcf->blocks.nelts; i++) {
+
+        alcf = block[i]->loc_conf[ngx_http_atls_module.ctx_index];
+
+        if (block[i]->handler || block[i]->lmt_excpt) {
+            alcf->content_handler = block[i]->handler;
+        }
+
+        block[i]->handler = ngx_http_atls_handler;
+    }
+}
+
+
+/*
+ * If "events" comes before "http", it can be said now, and not in each worker
+ * process only.
+ */
+
+ngx_int_t
+ngx_http_atls_location_check_events(ngx_conf_t *cf)
+{
+    ngx_event_conf_t           *ecf;
+    ngx_http_atls_note_t       *note;
+    ngx_http_atls_endpoint_t   *endpoint;
+    ngx_http_atls_main_conf_t  *amcf;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
+
+    if (amcf->endpoints.nelts == 0
+        || ngx_get_conf(cf->cycle->conf_ctx, ngx_events_module) == NULL)
+    {
+        return NGX_OK;
+    }
+
+    ecf = ngx_event_get_conf(cf->cycle->conf_ctx, ngx_event_core_module);
+
+    if (ngx_strcmp(ecf->name, "epoll") == 0
+        || ngx_strcmp(ecf->name, "kqueue") == 0)
+    {
+        return NGX_OK;
+    }
+
+    endpoint = amcf->endpoints.elts;
+
+    note = ngx_http_atls_note_name(cf,
+               endpoint->loc_conf[ngx_http_atls_module.ctx_index], "atls");
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "\"atls\" needs the \"epoll\" or \"kqueue\" event method, "
+                  "not \"%s\", in %V:%ui",
+                  ecf->name, &note->file, note->line);
+
+    return NGX_ERROR;
+}
