@@ -1,0 +1,530 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+#include "ngx_http_atls_compat.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_raw.h"
+#include "ngx_http_atls_relay_http.h"
+#include "ngx_http_atls_relay_peer.h"
+
+
+static off_t ngx_http_atls_relay_http_body_length(ngx_http_request_t *r);
+static ngx_int_t ngx_http_atls_relay_http_body_filter(void *data,
+    ngx_chain_t *in);
+static ngx_chain_t *ngx_http_atls_relay_http_framing(
+    ngx_http_atls_relay_t *relay, ngx_chain_t ***ll, const char *fmt,
+    off_t size);
+static ngx_int_t ngx_http_atls_relay_http_process_header(ngx_http_request_t *r);
+static ngx_int_t ngx_http_atls_relay_http_header(ngx_http_request_t *r);
+
+
+/* What the other worker says of the session; all else is said here. */
+
+static ngx_str_t  ngx_http_atls_relay_headers[] = {
+    ngx_string("content-type"),
+    ngx_string("content-length"),
+    ngx_string("transfer-encoding"),
+    ngx_string("set-cookie"),
+    ngx_string("allow"),
+    ngx_string("retry-after"),
+    ngx_null_string
+};
+
+
+ngx_int_t
+ngx_http_atls_relay_http_create_request(ngx_http_request_t *r)
+{
+    off_t                      length;
+    ngx_buf_t                 *b;
+    ngx_str_t                 *type, host;
+    ngx_chain_t               *cl;
+    ngx_http_upstream_t       *u;
+    ngx_http_atls_relay_t     *relay;
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    u = r->upstream;
+    relay = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+
+    type = &r->headers_in.content_type->value;
+
+    ngx_http_atls_raw_host(r, &host);
+
+    b = ngx_create_temp_buf(r->pool,
+                            sizeof("POST  HTTP/1.1" CRLF
+                                   "Host: " CRLF
+                                   "Connection: close" CRLF
+                                   "Content-Type: " CRLF
+                                   "Cookie: =" CRLF
+                                   "Transfer-Encoding: chunked" CRLF CRLF)
+                            + r->unparsed_uri.len + host.len
+                            + type->len + alcf->cookie.name.len
+                            + relay->cookie.len + NGX_OFF_T_LEN);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    cl = ngx_alloc_chain_link(r->pool);
+    if (cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* of a body that is being read upstream adds what there is itself */
+
+    cl->buf = b;
+    cl->next = r->request_body_no_buffering ? NULL : u->request_bufs;
+    u->request_bufs = cl;
+
+    b->flush = 1;
+    b->last = ngx_sprintf(b->last, "POST %V HTTP/1.1" CRLF
+                          "Host: %V" CRLF
+                          "Connection: close" CRLF
+                          "Content-Type: %V" CRLF
+                          "Cookie: %V=%V" CRLF,
+                          &r->unparsed_uri, &host, type,
+                          &alcf->cookie.name, &relay->cookie);
+
+    length = ngx_http_atls_relay_http_body_length(r);
+
+    if (length >= 0) {
+        b->last = ngx_sprintf(b->last, "Content-Length: %O" CRLF CRLF, length);
+
+    } else {
+        b->last = ngx_cpymem(b->last,
+                             "Transfer-Encoding: chunked" CRLF CRLF,
+                             sizeof("Transfer-Encoding: chunked" CRLF CRLF)
+                             - 1);
+
+        u->output.output_filter = ngx_http_atls_relay_http_body_filter;
+        u->output.filter_ctx = relay;
+    }
+
+    return NGX_OK;
+}
+
+
+/* -1: not known yet. */
+
+static off_t
+ngx_http_atls_relay_http_body_length(ngx_http_request_t *r)
+{
+    off_t         length;
+    ngx_chain_t  *cl;
+
+    if (r->reading_body) {
+        return r->headers_in.chunked ? -1 : r->headers_in.content_length_n;
+    }
+
+    length = 0;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        length += ngx_buf_size(cl->buf);
+    }
+
+    return length;
+}
+
+
+ngx_int_t
+ngx_http_atls_relay_http_reinit_request(ngx_http_request_t *r)
+{
+    /* there is one peer and one try */
+
+    return NGX_ERROR;
+}
+
+
+/* Puts the body into chunks, RFC 9112, section 7.1. */
+
+static ngx_int_t
+ngx_http_atls_relay_http_body_filter(void *data, ngx_chain_t *in)
+{
+    ngx_http_atls_relay_t *relay = data;
+
+    off_t                 size;
+    ngx_int_t             rc;
+    ngx_uint_t            last;
+    ngx_chain_t          *cl, *out, **ll;
+    ngx_http_upstream_t  *u;
+
+    u = relay->request->upstream;
+
+    out = NULL;
+    ll = &out;
+
+    if (in && !relay->head_sent) {
+        relay->head_sent = 1;
+
+        cl = ngx_alloc_chain_link(relay->request->pool);
+        if (cl == NULL) {
+            return NGX_ERROR;
+        }
+
+        cl->buf = in->buf;
+        cl->next = NULL;
+        *ll = cl;
+        ll = &cl->next;
+
+        in = in->next;
+    }
+
+    size = 0;
+    last = 0;
+
+    for (cl = in; cl; cl = cl->next) {
+        size += ngx_buf_size(cl->buf);
+        last |= cl->buf->last_buf;
+    }
+
+    if (size && ngx_http_atls_relay_http_framing(relay, &ll, "%xO" CRLF, size)
+                     == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    for ( /* void */; in; in = in->next) {
+
+        if (ngx_buf_size(in->buf) == 0) {
+            continue;
+        }
+
+        cl = ngx_alloc_chain_link(relay->request->pool);
+        if (cl == NULL) {
+            return NGX_ERROR;
+        }
+
+        cl->buf = in->buf;
+        cl->next = NULL;
+        *ll = cl;
+        ll = &cl->next;
+    }
+
+    if (size && ngx_http_atls_relay_http_framing(relay, &ll, CRLF, 0) == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (last && ngx_http_atls_relay_http_framing(relay, &ll, "0" CRLF CRLF, 0)
+                     == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_chain_writer(&u->writer, out);
+
+    ngx_chain_update_chains(relay->request->pool, &relay->free, &relay->busy,
+                            &out,
+                            (ngx_buf_tag_t) &ngx_http_atls_relay_http_filter);
+
+    return rc;
+}
+
+
+static ngx_chain_t *
+ngx_http_atls_relay_http_framing(ngx_http_atls_relay_t *relay,
+    ngx_chain_t ***ll, const char *fmt, off_t size)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    cl = ngx_chain_get_free_buf(relay->request->pool, &relay->free);
+    if (cl == NULL) {
+        return NULL;
+    }
+
+    b = cl->buf;
+
+    if (b->start == NULL) {
+        b->start = ngx_palloc(relay->request->pool,
+                              NGX_OFF_T_LEN + sizeof(CRLF));
+        if (b->start == NULL) {
+            return NULL;
+        }
+
+        b->end = b->start + NGX_OFF_T_LEN + sizeof(CRLF);
+        b->temporary = 1;
+        b->tag = (ngx_buf_tag_t) &ngx_http_atls_relay_http_filter;
+    }
+
+    b->flush = 1;
+    b->pos = b->start;
+    b->last = ngx_sprintf(b->start, fmt, size);
+
+    **ll = cl;
+    *ll = &cl->next;
+
+    return cl;
+}
+
+
+ngx_int_t
+ngx_http_atls_relay_http_process_status(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_http_upstream_t    *u;
+    ngx_http_atls_relay_t  *relay;
+
+    u = r->upstream;
+    relay = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+
+    rc = ngx_http_parse_status_line(r, &u->buffer, &relay->status);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_HTTP_UPSTREAM_INVALID_HEADER;
+    }
+
+    u->headers_in.status_n = relay->status.code;
+
+    if (u->state) {
+        u->state->status = relay->status.code;
+    }
+
+    u->process_header = ngx_http_atls_relay_http_process_header;
+
+    return ngx_http_atls_relay_http_process_header(r);
+}
+
+
+static ngx_int_t
+ngx_http_atls_relay_http_process_header(ngx_http_request_t *r)
+{
+    ngx_int_t             rc;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    for ( ;; ) {
+
+        rc = ngx_http_parse_header_line(r, &u->buffer, 1);
+
+        if (rc == NGX_OK) {
+            if (ngx_http_atls_relay_http_header(r) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
+            continue;
+        }
+
+        if (rc == NGX_AGAIN) {
+            return NGX_AGAIN;
+        }
+
+        if (rc != NGX_HTTP_PARSE_HEADER_DONE) {
+            return NGX_HTTP_UPSTREAM_INVALID_HEADER;
+        }
+
+        return NGX_OK;
+    }
+}
+
+
+/*
+ * Headers that the location adds to all its responses are added here: those
+ * that the other worker has added are left out.
+ */
+
+static ngx_int_t
+ngx_http_atls_relay_http_header(ngx_http_request_t *r)
+{
+    u_char                         *p;
+    ngx_str_t                      *name, *cookie, value;
+    ngx_table_elt_t                *h;
+    ngx_http_upstream_t            *u;
+    ngx_http_atls_loc_conf_t       *alcf;
+    ngx_http_upstream_header_t     *hh;
+    ngx_http_upstream_main_conf_t  *umcf;
+
+    u = r->upstream;
+
+    value.data = r->header_start;
+    value.len = r->header_end - r->header_start;
+
+    for (name = ngx_http_atls_relay_headers; name->len; name++) {
+        if (name->len == (size_t) (r->header_name_end - r->header_name_start)
+            && ngx_strncasecmp(name->data, r->header_name_start, name->len)
+               == 0)
+        {
+            break;
+        }
+    }
+
+    if (name->len == 0) {
+        return NGX_OK;
+    }
+
+    if (name->data[0] == 's') {
+
+        /* of cookies, the session's */
+
+        alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+        cookie = &alcf->cookie.name;
+
+        if (value.len <= cookie->len || value.data[cookie->len] != '='
+            || ngx_strncmp(value.data, cookie->data, cookie->len) != 0)
+        {
+            return NGX_OK;
+        }
+    }
+
+    h = ngx_list_push(&u->headers_in.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    /* the buffer is used for the body later */
+
+    p = ngx_pnalloc(r->pool, name->len + 1 + value.len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = ngx_hash_key(name->data, name->len);
+    h->lowcase_key = name->data;
+    h->key.len = name->len;
+    h->key.data = p;
+    p = ngx_cpymem(p, r->header_name_start, name->len);
+    *p++ = '\0';
+
+    h->value.len = value.len;
+    h->value.data = p;
+    p = ngx_cpymem(p, value.data, value.len);
+    *p = '\0';
+
+    umcf = ngx_http_get_module_main_conf(r, ngx_http_upstream_module);
+
+    hh = ngx_hash_find(&umcf->headers_in_hash, h->hash, h->lowcase_key,
+                       h->key.len);
+
+    if (hh && hh->handler(r, h, hh->offset) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_atls_relay_http_filter_init(void *data)
+{
+    ngx_http_atls_relay_t *relay = data;
+
+    ngx_http_upstream_t  *u;
+
+    u = relay->request->upstream;
+
+    /*
+     * Chunked: until the last chunk there is always more.  With -1 the end of
+     * the connection is the response's, as the location has it for the client
+     * too: "chunked_transfer_encoding off".
+     */
+
+    u->length = u->headers_in.chunked ? 1 : u->headers_in.content_length_n;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_atls_relay_http_filter(void *data, ssize_t bytes)
+{
+    ngx_http_atls_relay_t *relay = data;
+
+    size_t                size;
+    ngx_int_t             rc;
+    ngx_buf_t            *b, *buf;
+    ngx_chain_t          *cl, **ll;
+    ngx_http_request_t   *r;
+    ngx_http_upstream_t  *u;
+
+    r = relay->request;
+    u = r->upstream;
+    buf = &u->buffer;
+
+    buf->pos = buf->last;
+    buf->last += bytes;
+
+    for (ll = &u->out_bufs; *ll; ll = &(*ll)->next) { /* void */ }
+
+    for ( ;; ) {
+
+        if (!u->headers_in.chunked) {
+            size = buf->last - buf->pos;
+
+            if (u->length != -1) {
+                size = (size_t) ngx_min(u->length, (off_t) size);
+                u->length -= size;
+            }
+
+            if (size == 0) {
+                return NGX_OK;
+            }
+
+        } else {
+            rc = ngx_http_atls_parse_chunked(r, buf, &relay->chunked);
+
+            if (rc == NGX_DONE) {
+                u->length = 0;
+                return NGX_OK;
+            }
+
+            if (rc != NGX_OK) {
+                return rc == NGX_AGAIN ? NGX_OK : NGX_ERROR;
+            }
+
+            size = (size_t) ngx_min(relay->chunked.size,
+                                    (off_t) (buf->last - buf->pos));
+            relay->chunked.size -= size;
+        }
+
+        cl = ngx_chain_get_free_buf(r->pool, &u->free_bufs);
+        if (cl == NULL) {
+            return NGX_ERROR;
+        }
+
+        *ll = cl;
+        ll = &cl->next;
+
+        b = cl->buf;
+
+        b->flush = 1;
+        b->memory = 1;
+        b->tag = u->output.tag;
+        b->pos = buf->pos;
+        b->last = buf->pos + size;
+
+        buf->pos += size;
+    }
+}
+
+
+void
+ngx_http_atls_relay_http_abort_request(ngx_http_request_t *r)
+{
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "abort atls relay");
+}
+
+
+void
+ngx_http_atls_relay_http_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_atls_relay_t  *relay;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "finalize atls relay: %i", rc);
+
+    relay = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+
+    if (relay->timer.timer_set) {
+        ngx_del_timer(&relay->timer);
+    }
+}

@@ -1,0 +1,441 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_mailbox.h"
+#include "ngx_http_atls_proxy.h"
+#include "ngx_http_atls_worker.h"
+#include "ngx_http_atls_cookie.h"
+#include "ngx_http_atls_problem.h"
+#include "ngx_http_atls_relay_peer.h"
+#include "ngx_http_atls_relayed.h"
+
+
+#define NGX_HTTP_ATLS_RELAY_CHECK    1000      /* is the other worker alive? */
+
+
+static ngx_int_t ngx_http_atls_relay_peer_connection(
+    ngx_http_atls_relay_t *relay, ngx_socket_t fd);
+static ngx_int_t ngx_http_atls_relay_peer_post(ngx_http_atls_relay_t *relay,
+    ngx_socket_t fd);
+static ngx_int_t ngx_http_atls_relay_peer_init(ngx_http_request_t *r,
+    ngx_http_upstream_srv_conf_t *uscf);
+static ngx_int_t ngx_http_atls_relay_peer_get(ngx_peer_connection_t *pc,
+    void *data);
+static void ngx_http_atls_relay_peer_free(ngx_peer_connection_t *pc,
+    void *data, ngx_uint_t state);
+static void ngx_http_atls_relay_peer_check(ngx_event_t *ev);
+static ssize_t ngx_http_atls_relay_peer_recv(ngx_connection_t *c, u_char *buf,
+    size_t size);
+static ssize_t ngx_http_atls_relay_peer_lost(ngx_http_atls_relay_t *relay,
+    u_char *buf, size_t size);
+static ngx_chain_t *ngx_http_atls_relay_peer_send_chain(ngx_connection_t *c,
+    ngx_chain_t *in, off_t limit);
+
+
+static ngx_http_upstream_srv_conf_t  ngx_http_atls_relay_upstream;
+
+
+static ngx_str_t  ngx_http_atls_relay_name = ngx_string("another worker");
+
+
+/* Only ever read: the same for all configurations. */
+
+ngx_http_upstream_srv_conf_t *
+ngx_http_atls_relay_peer_upstream(void)
+{
+    ngx_http_atls_relay_upstream.peer.init = ngx_http_atls_relay_peer_init;
+    ngx_http_atls_relay_upstream.host = ngx_http_atls_relay_name;
+
+    return &ngx_http_atls_relay_upstream;
+}
+
+
+ngx_uint_t
+ngx_http_atls_relay_peer_stuck(ngx_http_atls_owner_t *owner, ngx_msec_t timeout,
+    ngx_log_t *log)
+{
+    ngx_msec_t  silence;
+
+    silence = ngx_http_atls_worker_silence(owner);
+
+    if (silence < timeout) {
+        return 0;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "atls POST is given up: worker process %P has been stuck "
+                  "for %M milliseconds",
+                  ngx_http_atls_worker_pid(owner), silence);
+
+    return 1;
+}
+
+
+ngx_int_t
+ngx_http_atls_relay_peer_connect(ngx_http_atls_relay_t *relay)
+{
+    ngx_int_t      rc;
+    ngx_log_t     *log;
+    ngx_socket_t   fd[2];
+
+    log = relay->request->connection->log;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == -1) {
+        ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
+                      "socketpair() for \"atls\" failed");
+        return NGX_ERROR;
+    }
+
+    if (ngx_nonblocking(fd[0]) == -1 || ngx_nonblocking(fd[1]) == -1) {
+        ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
+                      ngx_nonblocking_n " for \"atls\" failed");
+        goto failed;
+    }
+
+    if (ngx_http_atls_relay_peer_connection(relay, fd[0]) != NGX_OK) {
+        goto failed;
+    }
+
+    rc = ngx_http_atls_relay_peer_post(relay, fd[1]);
+
+    (void) ngx_close_socket(fd[1]);
+
+    return rc;
+
+failed:
+
+    (void) ngx_close_socket(fd[0]);
+    (void) ngx_close_socket(fd[1]);
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_atls_relay_peer_connection(ngx_http_atls_relay_t *relay,
+    ngx_socket_t fd)
+{
+    ngx_int_t          rc;
+    ngx_log_t         *log;
+    ngx_connection_t  *c;
+
+    log = relay->request->connection->log;
+
+    c = ngx_get_connection(fd, log);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+
+    c->type = SOCK_STREAM;
+    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
+    c->start_time = ngx_current_msec;
+
+    c->recv = ngx_http_atls_relay_peer_recv;
+    c->recv_chain = ngx_recv_chain;
+    c->send = ngx_send;
+    c->send_chain = ngx_http_atls_relay_peer_send_chain;
+
+    c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
+    c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
+
+    c->log = log;
+    c->read->log = log;
+    c->write->log = log;
+
+    c->read->handler = ngx_http_empty_handler;
+    c->write->handler = ngx_http_empty_handler;
+    c->write->ready = 1;
+
+    if (ngx_add_conn) {
+        rc = ngx_add_conn(c);
+
+    } else {
+        rc = ngx_add_event(c->read, NGX_READ_EVENT, NGX_CLEAR_EVENT);
+    }
+
+    if (rc == NGX_ERROR) {
+        ngx_free_connection(c);
+        c->fd = (ngx_socket_t) -1;
+
+        return NGX_ERROR;
+    }
+
+    relay->connection = c;
+
+    return NGX_OK;
+}
+
+
+/* Sends the other worker its end of the connection, with what it can't see. */
+
+static ngx_int_t
+ngx_http_atls_relay_peer_post(ngx_http_atls_relay_t *relay, ngx_socket_t fd)
+{
+    ngx_connection_t          *c;
+    ngx_http_request_t        *r;
+    ngx_http_atls_mail_t       mail;
+    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    r = relay->request;
+    c = r->connection;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (ngx_connection_local_sockaddr(c, NULL, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&mail, offsetof(ngx_http_atls_mail_t, proxy));
+
+    mail.endpoint = alcf->endpoint;
+
+#if (NGX_HTTP_SSL)
+    mail.secure = (c->ssl != NULL);
+#endif
+
+    /* upstream limits no rate of what it does not buffer */
+
+    mail.limit_rate = r->limit_rate_set ? r->limit_rate
+                      : ngx_http_complex_value_size(r, clcf->limit_rate, 0);
+    mail.limit_rate_after = r->limit_rate_after_set ? r->limit_rate_after
+                  : ngx_http_complex_value_size(r, clcf->limit_rate_after, 0);
+
+    mail.socklen = ngx_min(c->socklen, (socklen_t) sizeof(ngx_sockaddr_t));
+    ngx_memcpy(&mail.sockaddr, c->sockaddr, mail.socklen);
+
+    mail.local_socklen = ngx_min(c->local_socklen,
+                                 (socklen_t) sizeof(ngx_sockaddr_t));
+    ngx_memcpy(&mail.local_sockaddr, c->local_sockaddr, mail.local_socklen);
+
+    mail.listen_socklen = ngx_min(c->listening->socklen,
+                                  (socklen_t) sizeof(ngx_sockaddr_t));
+    ngx_memcpy(&mail.listen_sockaddr, c->listening->sockaddr,
+               mail.listen_socklen);
+
+    if (c->proxy_protocol) {
+        mail.proxy_size = ngx_http_atls_proxy_size(c->proxy_protocol);
+
+        if (mail.proxy_size > NGX_HTTP_ATLS_PROXY_SIZE) {
+            ngx_log_error(NGX_LOG_ALERT, c->log, 0,
+                          "atls PROXY protocol header of %uz bytes",
+                          mail.proxy_size);
+            return NGX_ERROR;
+        }
+
+        ngx_http_atls_proxy_write(&mail.proxy.protocol, c->proxy_protocol);
+    }
+
+    return ngx_http_atls_mailbox_send(&relay->owner, &mail, fd, c->log);
+}
+
+
+void
+ngx_http_atls_relay_peer_cleanup(void *data)
+{
+    ngx_http_atls_relay_t *relay = data;
+
+    if (relay->connection) {
+        ngx_close_connection(relay->connection);
+        relay->connection = NULL;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_atls_relay_peer_init(ngx_http_request_t *r,
+    ngx_http_upstream_srv_conf_t *uscf)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    u->peer.data = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+    u->peer.get = ngx_http_atls_relay_peer_get;
+    u->peer.free = ngx_http_atls_relay_peer_free;
+    u->peer.name = &ngx_http_atls_relay_name;
+    u->peer.tries = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_relay_peer_get(ngx_peer_connection_t *pc, void *data)
+{
+    ngx_http_atls_relay_t  *relay = data;
+
+    ngx_connection_t  *c;
+
+    c = relay->connection;
+    relay->connection = NULL;
+
+    c->log_error = pc->log_error;
+
+    pc->connection = c;
+
+    relay->timer.handler = ngx_http_atls_relay_peer_check;
+    relay->timer.data = c;
+    relay->timer.log = pc->log;
+
+    ngx_add_timer(&relay->timer, NGX_HTTP_ATLS_RELAY_CHECK);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_atls_relay_peer_free(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t state)
+{
+    pc->tries = 0;
+}
+
+
+/*
+ * The end of a worker closes its end of the connection, if that has reached it:
+ * what is sent to one that has just ended stays in its mailbox until there is a
+ * new process in its slot, which may be never.  One that is stuck closes
+ * nothing at all.
+ */
+
+static void
+ngx_http_atls_relay_peer_check(ngx_event_t *ev)
+{
+    ngx_connection_t       *c;
+    ngx_http_request_t     *r;
+    ngx_http_upstream_t    *u;
+    ngx_http_atls_relay_t  *relay;
+
+    c = ev->data;
+    r = c->data;
+    u = r->upstream;
+    relay = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+
+    if (!ngx_http_atls_worker_alive(&relay->owner)) {
+        relay->lost = 1;
+
+    } else if (!u->header_sent || u->length != 0) {
+
+        /* something of the response is still to come */
+
+        relay->stuck = ngx_http_atls_relay_peer_stuck(&relay->owner,
+                                                      relay->timeout, c->log);
+        relay->lost = relay->stuck;
+    }
+
+    if (relay->lost) {
+        c->read->ready = 1;
+        ngx_post_event(c->read, &ngx_posted_events);
+
+        return;
+    }
+
+    ngx_add_timer(ev, NGX_HTTP_ATLS_RELAY_CHECK);
+}
+
+
+/*
+ * A worker that ends without an answer has taken the handshake with it: to the
+ * client, its session is gone.
+ */
+
+static ssize_t
+ngx_http_atls_relay_peer_recv(ngx_connection_t *c, u_char *buf, size_t size)
+{
+    ssize_t                 n;
+    ngx_http_request_t     *r;
+    ngx_http_atls_relay_t  *relay;
+
+    n = ngx_recv(c, buf, size);
+
+    r = c->data;
+    relay = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+
+    if (n == NGX_AGAIN && relay->lost) {
+        c->read->error = 1;
+        n = NGX_ERROR;
+    }
+
+    if (n == NGX_AGAIN || relay->answered) {
+        return n;
+    }
+
+    relay->answered = 1;
+
+    if (n > 0) {
+        return n;
+    }
+
+    if (!relay->stuck) {
+        ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                      "atls session was lost with its worker process");
+    }
+
+    c->read->error = 0;
+    c->read->eof = 0;
+
+    return ngx_http_atls_relay_peer_lost(relay, buf, size);
+}
+
+
+/* A response as the other worker would have made it. */
+
+static ssize_t
+ngx_http_atls_relay_peer_lost(ngx_http_atls_relay_t *relay, u_char *buf,
+    size_t size)
+{
+    ngx_str_t                  cookie;
+    ngx_http_request_t        *r;
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    r = relay->request;
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+
+    if (ngx_http_atls_cookie_header(r, &alcf->cookie, NULL,
+                                    ngx_http_atls_relayed_secure(r->connection),
+                                    &cookie)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_atls_problem_write(NGX_HTTP_ATLS_SESSION_LOST, &cookie, buf,
+                                       size)
+           - buf;
+}
+
+
+/* What can't be sent is not the end: the answer, above, has to be read. */
+
+static ngx_chain_t *
+ngx_http_atls_relay_peer_send_chain(ngx_connection_t *c, ngx_chain_t *in,
+    off_t limit)
+{
+    ngx_chain_t  *cl;
+
+    cl = ngx_send_chain(c, in, limit);
+
+    if (cl != NGX_CHAIN_ERROR) {
+        return cl;
+    }
+
+    c->write->error = 0;
+    c->error = 0;
+
+    for (cl = in; cl; cl = cl->next) {
+        cl->buf->pos = cl->buf->last;
+        cl->buf->file_pos = cl->buf->file_last;
+    }
+
+    c->read->ready = 1;
+    ngx_post_event(c->read, &ngx_posted_events);
+
+    return NULL;
+}

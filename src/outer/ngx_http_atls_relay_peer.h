@@ -1,0 +1,56 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+/*
+ * The other worker, as the peer of an upstream: a connection that it is sent by
+ * mail.
+ */
+
+
+#ifndef _NGX_HTTP_ATLS_RELAY_PEER_H_INCLUDED_
+#define _NGX_HTTP_ATLS_RELAY_PEER_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+#include "ngx_http_atls_worker.h"
+
+
+typedef struct {
+    ngx_http_request_t        *request;
+    ngx_http_atls_owner_t      owner;
+    ngx_connection_t          *connection;     /* until upstream has it */
+    ngx_str_t                  cookie;
+    ngx_http_status_t          status;
+    ngx_http_chunked_t         chunked;
+
+    ngx_chain_t               *free;           /* framing of the body sent */
+    ngx_chain_t               *busy;
+
+    ngx_event_t                timer;
+    ngx_msec_t                 timeout;        /* of an owner that is stuck */
+
+    unsigned                   lost:1;         /* the owner is no more */
+    unsigned                   stuck:1;        /* or does nothing */
+    unsigned                   head_sent:1;
+    unsigned                   answered:1;     /* at least a byte has come */
+} ngx_http_atls_relay_t;
+
+
+/* What a location's upstream is to be. */
+
+ngx_http_upstream_srv_conf_t *ngx_http_atls_relay_peer_upstream(void);
+
+/* Is nothing to be expected of it?  Logged. */
+
+ngx_uint_t ngx_http_atls_relay_peer_stuck(ngx_http_atls_owner_t *owner,
+    ngx_msec_t timeout, ngx_log_t *log);
+
+/* Sends the connection.  NGX_ERROR: there is none, or it can't be sent. */
+
+ngx_int_t ngx_http_atls_relay_peer_connect(ngx_http_atls_relay_t *relay);
+void ngx_http_atls_relay_peer_cleanup(void *data);
+
+
+#endif /* _NGX_HTTP_ATLS_RELAY_PEER_H_INCLUDED_ */
