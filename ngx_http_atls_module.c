@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_state.h"
+#include "atls_derive.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_endpoint.h"
 #include "ngx_http_atls_note.h"
@@ -618,6 +618,6 @@ ngx_http_atls_exit_process(ngx_cycle_t *cycle)
     ngx_http_atls_mailbox_exit_worker(cycle->log);
     ngx_http_atls_ticket_exit_worker();
 
-    atls_state_cleanup();
+    atls_derive_cleanup();
     atls_cipher_cleanup();
 }

@@ -21,7 +21,6 @@
 
 #define ATLS_STATE_VERSION          3
 
-#define ATLS_MAX_LABEL              249     /* of exported keying material */
 #define ATLS_MAX_SECRET             48      /* SHA-384 */
 #define ATLS_MASTER_SECRET          48
 #define ATLS_RANDOM                 32
@@ -152,25 +151,6 @@ int atls_freeze(SSL *ssl, atls_watch_t *watch, atls_state_t *state,
 
 int atls_state_update_read(atls_state_t *state);
 int atls_state_update_write(atls_state_t *state);
-
-/*
- * Keying material exporter, RFC 5705 and RFC 8446, section 7.5.  In TLS 1.2
- * context == NULL differs from an empty one.  Reserved labels are refused, as
- * by OpenSSL, and in TLS 1.3 those longer than ATLS_MAX_LABEL.  The caller is
- * to look at extended_master before (RFC 7627, section 5.4): without it, other
- * sessions may have the same keying material.  Returns 0 or -1.
- */
-
-int atls_export(const atls_state_t *state, const char *label, size_t label_len,
-    const uint8_t *context, size_t context_len, uint8_t *out, size_t out_len);
-
-/* 1 if the label begins as one of those that the handshake uses, else 0. */
-
-int atls_label_reserved(const char *label, size_t len);
-
-/* Frees what a process has fetched from OpenSSL, at its end. */
-
-void atls_state_cleanup(void);
 
 
 #endif /* _ATLS_STATE_H_INCLUDED_ */

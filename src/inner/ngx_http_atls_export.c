@@ -5,7 +5,8 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_state.h"
+#include "atls_derive.h"
+#include "atls_export.h"
 #include "ngx_http_atls_export.h"
 #include "ngx_http_atls_inner.h"
 

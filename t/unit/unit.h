@@ -12,7 +12,9 @@
 
 #include "../../src/core/atls_cipher.c"
 #include "../../src/core/atls_record.c"
+#include "../../src/core/atls_derive.c"
 #include "../../src/core/atls_state.c"
+#include "../../src/core/atls_export.c"
 #include "../../src/core/atls_channel.c"
 
 #include "tap.h"

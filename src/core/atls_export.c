@@ -1,0 +1,152 @@
+
+/*
+ * Exported keying material, see atls_export.h.
+ */
+
+
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "atls_derive.h"
+#include "atls_export.h"
+
+
+static int atls_export_tls13(const atls_state_t *state,
+    const atls_label_t *label, const atls_seed_t *context, uint8_t *out,
+    size_t out_len);
+static int atls_export_tls12(const atls_state_t *state,
+    const atls_label_t *label, const atls_seed_t *context, uint8_t *out,
+    size_t out_len);
+
+
+int
+atls_export(const atls_state_t *state, const char *label, size_t label_len,
+    const uint8_t *context, size_t context_len, uint8_t *out, size_t out_len)
+{
+    atls_seed_t   seed;
+    atls_label_t  l;
+
+    if (atls_label_reserved(label, label_len)) {
+        return -1;
+    }
+
+    l.data = label;
+    l.len = label_len;
+    seed.data = context;
+    seed.len = (context != NULL) ? context_len : 0;
+
+    if (state->protocol == ATLS_TLSv1_3) {
+        return atls_export_tls13(state, &l, &seed, out, out_len);
+    }
+
+    return atls_export_tls12(state, &l, &seed, out, out_len);
+}
+
+
+/* RFC 5705, section 4, and RFC 7627: what the handshake itself uses */
+
+int
+atls_label_reserved(const char *label, size_t len)
+{
+    size_t  i, n;
+
+    static const char  *reserved[] = {
+        "client finished", "server finished", "master secret",
+        "extended master secret", "key expansion"
+    };
+
+    for (i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
+        n = strlen(reserved[i]);
+
+        if (len >= n && memcmp(label, reserved[i], n) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* RFC 8446, section 7.5 */
+
+static int
+atls_export_tls13(const atls_state_t *state, const atls_label_t *label,
+    const atls_seed_t *context, uint8_t *out, size_t out_len)
+{
+    int           rc;
+    uint8_t       secret[ATLS_MAX_SECRET], hash[ATLS_MAX_SECRET];
+    atls_seed_t   seed;
+    const char   *md;
+
+    static const atls_label_t  exporter = atls_label("exporter");
+
+    rc = -1;
+
+    md = atls_hash_name(state);
+    seed.data = hash;
+    seed.len = atls_hash_size(state);
+
+    if (EVP_Q_digest(NULL, md, NULL, "", 0, hash, NULL) != 1) {
+        goto failed;
+    }
+
+    if (atls_hkdf_expand_label(state, state->u.tls13.exporter_secret, label,
+                               &seed, secret, atls_hash_size(state))
+        == -1)
+    {
+        goto failed;
+    }
+
+    if (context->len
+        && EVP_Q_digest(NULL, md, NULL, context->data, context->len, hash,
+                        NULL)
+           != 1)
+    {
+        goto failed;
+    }
+
+    rc = atls_hkdf_expand_label(state, secret, &exporter, &seed, out, out_len);
+
+failed:
+
+    OPENSSL_cleanse(secret, sizeof(secret));
+
+    return rc;
+}
+
+
+/* RFC 5705, section 4 */
+
+static int
+atls_export_tls12(const atls_state_t *state, const atls_label_t *label,
+    const atls_seed_t *context, uint8_t *out, size_t out_len)
+{
+    size_t       n;
+    uint8_t      len[2];
+    atls_seed_t  seeds[5];
+
+    if (context->len > 0xffff) {
+        return -1;
+    }
+
+    n = 3;
+    seeds[0].data = (const uint8_t *) label->data;
+    seeds[0].len = label->len;
+    seeds[1].data = state->u.tls12.client_random;
+    seeds[1].len = ATLS_RANDOM;
+    seeds[2].data = state->u.tls12.server_random;
+    seeds[2].len = ATLS_RANDOM;
+
+    if (context->data != NULL) {
+        len[0] = (uint8_t) (context->len >> 8);
+        len[1] = (uint8_t) context->len;
+
+        n = 5;
+        seeds[3].data = len;
+        seeds[3].len = 2;
+        seeds[4] = *context;
+    }
+
+    return atls_tls12_prf(state, seeds, n, out, out_len);
+}
