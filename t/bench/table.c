@@ -72,6 +72,8 @@ typedef struct {
 
 
 static ngx_int_t bench_init(void);
+static void bench_zones(void);
+static void bench_memory(ngx_shm_zone_t *zone);
 static void bench_zone(bench_table_t *t, char *name, size_t size);
 static void bench_sizes(bench_table_t *t);
 static void bench_round(bench_table_t *t, ngx_uint_t n);
@@ -166,7 +168,8 @@ main(int argc, char **argv)
 static ngx_int_t
 bench_init(void)
 {
-    ngx_uint_t  n;
+    ngx_uint_t       n;
+    ngx_shm_zone_t  *workers;
 
     bench_log_file.fd = STDERR_FILENO;
     bench_log.file = &bench_log_file;
@@ -196,8 +199,20 @@ bench_init(void)
         return NGX_ERROR;
     }
 
+    if (ngx_preinit_modules() != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     cycle.pool = pool;
     cycle.log = &bench_log;
+
+    /* a configuration that has no endpoints */
+
+    cycle.conf_ctx = ngx_pcalloc(pool, ngx_max_module * sizeof(void *));
+    if (cycle.conf_ctx == NULL) {
+        return NGX_ERROR;
+    }
+
     empty = cycle;
     ngx_cycle = &empty;
 
@@ -209,26 +224,25 @@ bench_init(void)
     alcf.session_timeout = BENCH_TIMEOUT;
     alcf.session_lifetime = 24 * 3600;
 
-    if (ngx_http_atls_worker_init_module(&cycle) != NGX_OK) {
+    bench_zones();
+
+    workers = ngx_http_atls_worker_zone(&conf);
+    if (workers == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_http_atls_worker_init_worker(&cycle);
+    bench_memory(workers);
+
+    ngx_http_atls_worker_init_module(workers);
+    ngx_http_atls_worker_init_worker(&cycle, 0);
 
     return ngx_event_timer_init(&bench_log);
 }
 
 
-/* ngx_init_cycle() does the same */
-
 static void
-bench_zone(bench_table_t *t, char *name, size_t size)
+bench_zones(void)
 {
-    ngx_str_t         s;
-    ngx_shm_zone_t   *zone;
-    ngx_slab_pool_t  *sp;
-
-    ngx_memzero(t, sizeof(bench_table_t));
     ngx_memzero(&cycle.shared_memory, sizeof(ngx_list_t));
 
     if (ngx_list_init(&cycle.shared_memory, pool, 1, sizeof(ngx_shm_zone_t))
@@ -236,14 +250,15 @@ bench_zone(bench_table_t *t, char *name, size_t size)
     {
         bench_die("no memory");
     }
+}
 
-    s.data = (u_char *) name;
-    s.len = ngx_strlen(name);
 
-    zone = ngx_http_atls_zone_add(&conf, &s, size);
-    if (zone == NULL) {
-        bench_die("no zone");
-    }
+/* ngx_init_cycle() does the same */
+
+static void
+bench_memory(ngx_shm_zone_t *zone)
+{
+    ngx_slab_pool_t  *sp;
 
     zone->shm.log = &bench_log;
 
@@ -264,8 +279,30 @@ bench_zone(bench_table_t *t, char *name, size_t size)
     ngx_slab_init(sp);
 
     if (zone->init(zone, NULL) != NGX_OK) {
-        bench_die("no table");
+        bench_die("no zone");
     }
+}
+
+
+static void
+bench_zone(bench_table_t *t, char *name, size_t size)
+{
+    ngx_str_t        s;
+    ngx_shm_zone_t  *zone;
+
+    ngx_memzero(t, sizeof(bench_table_t));
+
+    bench_zones();
+
+    s.data = (u_char *) name;
+    s.len = ngx_strlen(name);
+
+    zone = ngx_http_atls_zone_add(&conf, &s, size);
+    if (zone == NULL) {
+        bench_die("no zone");
+    }
+
+    bench_memory(zone);
 
     t->zone = zone;
     t->amcf.zone = zone;
@@ -404,8 +441,9 @@ bench_unknown(bench_table_t *t)
     began = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
 
     for (i = 0; i < n; i++) {
-        if (ngx_http_atls_session_take(t->zone, ids[i].id, 1, &session, &owner)
-            != NGX_DECLINED)
+        if (ngx_http_atls_session_take(t->zone, ids[i].id, &alcf, &session,
+                                       &owner)
+            != ngx_http_atls_take_unknown)
         {
             bench_die("an unknown session is known");
         }
@@ -728,7 +766,7 @@ bench_contender(bench_table_t *t, bench_shared_t *shared, ngx_uint_t proc,
 
     ngx_pid = getpid();
     ngx_process_slot = proc + 1;
-    ngx_http_atls_worker_init_worker(&cycle);
+    ngx_http_atls_worker_init_worker(&cycle, 0);
 
     /* so many turns of bench_work() are so many nanoseconds */
 
@@ -830,8 +868,8 @@ bench_session(bench_table_t *t, u_char *id)
     ngx_http_atls_owner_t     owner;
     ngx_http_atls_session_t  *session;
 
-    if (ngx_http_atls_session_take(t->zone, id, 1, &session, &owner)
-        != NGX_OK)
+    if (ngx_http_atls_session_take(t->zone, id, &alcf, &session, &owner)
+        != ngx_http_atls_take_ok)
     {
         bench_die("a session is lost");
     }
