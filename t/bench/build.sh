@@ -6,8 +6,8 @@
 #     TREE        where that nginx was built      build/static/nginx
 #     OUT         the program                     build/bench/table
 #
-# table.c has a main() of its own, nginx's being renamed; fill.c wraps a function
-# of the module's.
+# table.c has a main() of its own, nginx's being renamed; both wrap functions of
+# the module's.
 
 set -eu
 cd "$(dirname "$0")/../.."
@@ -22,7 +22,9 @@ name=$(basename "$OUT")
 out=$dir/$name
 
 case $name in
-    table) main=-Dmain=ngx_main link= ;;
+    table) main=-Dmain=ngx_main
+           link=-Wl,--wrap=ngx_http_atls_clock
+           link="$link -Wl,--wrap=ngx_http_atls_clock_since" ;;
     fill)  main= link=-Wl,--wrap=ngx_http_atls_socket_init_worker ;;
 esac
 
