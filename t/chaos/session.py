@@ -128,11 +128,11 @@ class Session:
 
     def took(self, data):
         plain = self.tls.feed(data)
+        if self.tls.error:
+            self.ends(f"TLS: {self.tls.error}")
         if self.tls.established and self.sure is None:
             self.sure = time.time()
         self.answered(plain)
-        if self.tls.error:
-            self.ends(f"TLS: {self.tls.error}", self.left_behind())
 
     async def send(self):
         """What TLS has to send, in as many POSTs as it comes to."""
@@ -319,9 +319,8 @@ class Session:
     def left_behind(self):
         """A worker that is told to quit serves the request that waits in it,
         and no other one: whoever sends the half of another one behind it, in
-        a POST that begins after that, has to begin a new session.  The alert
-        is a fatal one if the rest of the POST is not waited for, either."""
-        if not (self.tls.closed or self.tls.error) or not self.answers:
+        a POST that begins after that, has to begin a new session."""
+        if not self.tls.closed or not self.answers:
             return None
         since = self.previous or self.began
         if self.ledger.changed(since - 1, self.alive):
