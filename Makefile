@@ -5,7 +5,7 @@
 #     make lib        build/libatls.a, build/libatls.so.0: the client's library
 #     make NGINX_SRC=dir          for, and with, the nginx of a source tree
 #     make CC=clang CFLAGS=-O0
-#     make check      what the layers of src promise
+#     make check      the structure of the sources
 #     make test TESTS=t/handshake.t           some tests only
 #     make chaos TIME=1800 SEED=7             sessions and an adversary, while
 #     make chaos-asan                         nginx is reloaded and killed
@@ -142,11 +142,11 @@ install-command: $(BUILD)/atls
 deps:
 	@tools/deps.sh
 
-# the layers of src, and that the lists of files agree
+# the structure of the sources, and that the lists of files agree
 
-check:
+check: $(LIB_OBJ) $(CMD_OBJ)
 	@OUT=$(BUILD) tools/build.sh >/dev/null
-	@tools/check.pl $(BUILD)/nginx
+	@CLIENT_CC='$(CC) $(LIB_CFLAGS)' tools/check.pl -b $(BUILD)
 
 test: deps
 	@$(MAKE) --no-print-directory all check
@@ -198,11 +198,14 @@ demo: deps
 # the table of sessions, and a reload with many, are measured in programs that
 # are linked with all of an nginx
 
-BENCH = $(addprefix $(BUILD)/bench/,load backend handshake)
+BENCH_LINKED := table fill
+BENCH_SRC    := $(filter-out $(BENCH_LINKED:%=t/bench/%.c),\
+                    $(wildcard t/bench/*.c))
+BENCH         = $(BENCH_SRC:t/bench/%.c=$(BUILD)/bench/%)
 
 bench: deps
 	@$(MAKE) --no-print-directory all static $(BENCH)
-	@for p in table fill; do \
+	@for p in $(BENCH_LINKED); do \
 	    TREE=$(BUILD)/static/nginx OUT=$(BUILD)/bench/$$p t/bench/build.sh \
 	        || exit 1; \
 	done

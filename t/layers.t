@@ -6,70 +6,111 @@ use strict;
 use warnings;
 
 use Cwd qw( abs_path );
+use File::Basename qw( basename dirname );
 use File::Temp qw( tempdir );
 use FindBin;
 
 use Test::More;
 
 my $root = abs_path("$FindBin::Bin/..");
-my $tree = "$root/build/nginx";
+my $build = dirname($ENV{TEST_NGINX_MODULE} || "$root/build/none");
 my $dir = tempdir('atls-test-XXXXXXXX', TMPDIR => 1, CLEANUP => 1);
+
+# objects of the module's file are in a folder that is named like its own
+
+$dir .= '/' . basename($root);
 
 plan skip_all => 'nothing here depends on how nginx runs'
     if $ENV{TEST_ASAN} || $ENV{TEST_VALGRIND};
 
-system("cd $root && tar -cf - config *.c src docs/design.md t/unit tools"
-       . " | tar -C $dir -xf -") == 0 or die "cannot copy $root\n";
+system("mkdir -p $dir/build && cd $root && tar -cf - config *.c src"
+       . " docs/design.md t/unit t/chaos tools | tar -C $dir -xf -") == 0
+    or die "cannot copy $root\n";
 
 
-is(check($dir), '', 'the tree as it is');
+is(check(qw( files core includes )), '', 'the tree as it is');
 
-finds('src/worker/ngx_http_atls_clock.h', sub { s/^#include.*\n//m },
-      qr/clock\.h does not compile alone/, $tree, 'a header without another')
-    if -e "$tree/objs/Makefile";
+SKIP: {
+    skip "$build is not built", 7
+        unless -e "$build/nginx/objs/Makefile" && -d "$build/client";
+
+    system("cp -r $build/client $build/nginx $dir/build") == 0
+        or die "cannot copy $build\n";
+
+    finds('src/worker/ngx_http_atls_clock.h', sub { s/^#include.*\n//m },
+          qr/clock\.h does not compile alone/, 'headers',
+          'a header without another');
+
+    is(check('calls'), '', 'calls as they are');
+
+    calls('table/ngx_http_atls_session', 'ngx_http_atls_finish',
+          qr/session\.c calls ngx_http_atls_finish\(\) of a higher layer/,
+          'a function of a higher layer');
+
+    calls('table/ngx_http_atls_table', 'ngx_http_atls_session_tag',
+          qr/calls in a ring: .*session\.c -> .*table\.c -> .*session\.c/,
+          'files that call each other');
+
+    calls('client/lib/tls', 'atls_perform',
+          qr/calls in a ring: .*tls\.c/, 'files of the library that do');
+
+    calls('client/lib/outer', 'cmd_fail',
+          qr/outer\.c calls cmd_fail\(\) of a higher layer/,
+          'a function of the command in the library');
+
+    calls('client/cmd/util', 'cmd_forward', qr/calls in a ring: .*util\.c/,
+          'files of the command that do');
+}
 
 finds('src/core/atls_record.c', sub { s/^#/#include <ngx_core.h>\n#/m },
-      qr/atls_record\.c names ngx_core/, $dir, 'nginx in the core');
+      qr/atls_record\.c names ngx_core/, 'core', 'nginx in the core');
 
-finds('src/table/ngx_http_atls_table.c', sub { include('post') },
-      qr/table\.c includes ngx_http_atls_post\.h of a higher layer/, $dir,
+finds('src/table/ngx_http_atls_table.c', sub { include('ngx_http_atls_post') },
+      qr/table\.c includes ngx_http_atls_post\.h of a higher layer/, 'includes',
       'a header of a higher layer');
 
-finds('src/worker/ngx_http_atls_proxy.h', sub { include('mailbox') },
-      qr/ring: .*mailbox\.h -> .*proxy\.h -> .*mailbox\.h/, $dir,
+finds('src/worker/ngx_http_atls_proxy.h',
+      sub { include('ngx_http_atls_mailbox') },
+      qr/ring: .*mailbox\.h -> .*proxy\.h -> .*mailbox\.h/, 'includes',
       'headers that include each other');
 
-finds('src/table/ngx_http_atls_session.c',
-      sub { s/\n\}\n\z/\n    ngx_http_atls_finish(NULL);\n}\n/ },
-      qr/session\.c calls ngx_http_atls_finish\(\) of a higher layer/, $dir,
-      'a function of a higher layer');
+finds('src/client/lib/cert.c', sub { include('../cmd/util') },
+      qr/cert\.c includes \S*util\.h of a higher layer/, 'includes',
+      'a header of the command in the library');
 
-finds('src/table/ngx_http_atls_table.c',
-      sub { s/\n\}\n\z/\n    ngx_http_atls_session_tag();\n}\n/ },
-      qr/calls in a ring: .*session\.c -> .*table\.c -> .*session\.c/, $dir,
-      'files that call each other');
+finds('src/client/lib/buf.c', sub { include('../../core/atls_record') },
+      qr/buf\.c includes \S*atls_record\.h, which is not one of its headers/,
+      'includes', 'a header of the module in the client');
 
 finds('src/outer/ngx_http_atls_new.c', sub { $_ = "\n" },
-      qr/config does not have src\/outer\/ngx_http_atls_new\.c/, $dir,
+      qr/config does not have src\/outer\/ngx_http_atls_new\.c/, 'files',
       'a file that is not in config');
 
 finds('docs/design.md', sub { s/^.*ngx_http_atls_mailbox .*\n//m },
-      qr/design\.md does not have .*mailbox\.c/, $dir,
+      qr/design\.md does not have .*mailbox\.c/, 'files',
       'a file that is not in the documentation');
 
+finds('docs/design.md', sub { s/^    exitcode .*\n//m },
+      qr!design\.md does not have src/client/cmd/exitcode\.h!, 'files',
+      'one of the client');
+
+finds('docs/design.md', sub { s/^    (ledger )/    former      \n    $1/m },
+      qr!design\.md has t/chaos/former, which is not there!, 'files',
+      'one that is only in the documentation');
+
 finds('t/unit/unit.h', sub { s/^.*atls_state.*\n//m },
-      qr/unit\.h does not have .*atls_state\.c/, $dir,
+      qr/unit\.h does not have .*atls_state\.c/, 'files',
       'a file that is not in the unit tests');
 
 done_testing();
 
 
-# Whatever it says; nothing is compiled for a directory that is no tree.
+# Whatever it says.
 
 sub check {
-    my ($with) = @_;
+    my @checks = @_;
 
-    my $out = `$dir/tools/check.pl $with 2>&1`;
+    my $out = `$dir/tools/check.pl -b $dir/build @checks 2>&1`;
 
     return $? && $out eq '' ? "exit status $?" : $out;
 }
@@ -78,12 +119,34 @@ sub check {
 sub include {
     my ($name) = @_;
 
-    s/^(#include.*\n)/$1#include "ngx_http_atls_$name.h"\n/m;
+    s/^(#include.*\n)/$1#include "$name.h"\n/m;
+}
+
+
+# The object of a file gets another function, which calls one.
+
+sub calls {
+    my ($file, $name, $expected, $test) = @_;
+
+    my $object = $file =~ /^client/ ? "$dir/build/$file.o"
+                                    : "$dir/build/nginx/objs/addon/$file.o";
+    my $cc = $ENV{CC} || 'cc';
+
+    rename $object, "$object.old" or die "$object: $!\n";
+
+    system("echo 'void $name(void); void added(void); void added(void)"
+           . " { $name(); }' | $cc -c -x c -o $dir/added.o -"
+           . " && ld -r -o $object $object.old $dir/added.o") == 0
+        or die "cannot change $object\n";
+
+    like(check('calls'), $expected, $test);
+
+    rename "$object.old", $object or die "$object: $!\n";
 }
 
 
 sub finds {
-    my ($file, $change, $expected, $with, $name) = @_;
+    my ($file, $change, $expected, $check, $name) = @_;
 
     my $path = "$dir/$file";
     my $old = -e $path ? slurp($path) : undef;
@@ -93,7 +156,7 @@ sub finds {
         spew($path, $_);
     }
 
-    like(check($with), $expected, $name);
+    like(check($check), $expected, $name);
 
     defined $old ? spew($path, $old) : unlink $path;
 }

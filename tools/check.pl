@@ -1,43 +1,65 @@
 #!/usr/bin/perl
 
-# Checks what the layers of src promise, see docs/design.md:
+# Checks the structure of the sources, see docs/design.md:
 #
-#   - config lists all files, and docs/design.md has them, too;
-#   - each header compiles alone;
-#   - src/core knows nothing of nginx;
-#   - no file includes a header of a higher layer, no header includes itself;
-#   - no file calls a higher layer, and none is called by those that it calls.
+#   files       config lists all files of the module; docs/design.md lists
+#               these, those of the client and those of t/chaos;
+#   headers     each header compiles alone;
+#   core        src/core does not name anything of nginx;
+#   includes    no file includes a header of a higher layer, or one of the other
+#               program; headers do not include each other in a ring;
+#   calls       no file calls a higher layer; files do not call each other in a
+#               ring.
 #
-#     check.pl [TREE]    a configured nginx: build/nginx
+#     check.pl [-b BUILD] [CHECK ...]     some of them; default: all
 #
-# Without one, nothing is compiled.
+# BUILD is where make has built: build.  The checks of headers and calls need
+# it.  CLIENT_CC is the compiler of the client, with its options.
 
 use strict;
 use warnings;
 
 use Cwd qw( abs_path );
+use File::Basename qw( basename dirname );
 use FindBin;
+use Getopt::Std;
 
-my $tree = abs_path(shift // 'build/nginx');
+my @CHECKS = qw( files headers core includes calls );
+
+# Data of the module's file that lower layers refer to: nginx looks up the
+# configuration and the context of a module by it.
+
+my $MODULE = 'ngx_http_atls_module';
+
+getopts('b:', \my %option) or die "usage: check.pl [-b BUILD] [CHECK ...]\n";
+
+my $build = $option{b} // 'build';
 my $root = abs_path("$FindBin::Bin/..");
 
+$build = abs_path($build) // die "$build: $!\n";
 chdir $root or die "$root: $!\n";
 
 my $failed = 0;
 
 my $config = slurp('config');
 my @layers = $config =~ m!\$ngx_addon_dir/src/(\w+) \\!g;
-my @headers = $config =~ m!\$ngx_addon_dir/(\S+\.h) \\!g;
-my @sources = $config =~ m!\$ngx_addon_dir/(\S+\.c) \\!g;
+my @listed = $config =~ m!\$ngx_addon_dir/(\S+\.[ch]) \\!g;
 
-my %rank = map { $layers[$_] => $_ } 0 .. $#layers;
-my %path = map { m!([^/]+)$! => $_ } @headers;
+# Two programs, each with its layers from the lowest to the highest.  The
+# module's file is above all, and what is in src itself is below.
 
-check_files();
-check_headers() if $tree && -e "$tree/objs/Makefile";
-check_core();
-check_includes();
-check_calls();
+my @programs = (
+    { dirs => [ 'src', (map { "src/$_" } @layers), '.' ], files => \@listed,
+      headers => \&module_compiler, object => \&module_object },
+    { dirs => [ 'src/client/lib', 'src/client/cmd' ],
+      files => [ sources('src/client/lib'), sources('src/client/cmd') ],
+      headers => \&client_compiler, object => \&client_object },
+);
+
+for my $check (@ARGV ? @ARGV : @CHECKS) {
+    my $code = main->can("check_$check") or die "check.pl: no check $check\n";
+    $code->();
+}
 
 exit $failed;
 
@@ -57,131 +79,218 @@ sub slurp {
 }
 
 
-# Of a file, as a number; the module's own file is above all, and what is in src
-# itself is below.
+sub sources {
+    my ($dir) = @_;
+
+    return map { s!^\./!!r } glob "$dir/*.[ch]";
+}
+
+
+# The layer of a file, as a number.
 
 sub layer {
-    my ($file) = @_;
+    my ($program, $file) = @_;
 
-    return $file =~ m!^src/(\w+)/! ? $rank{$1}
-         : $file =~ m!^src/!       ? -1
-         :                           scalar @layers;
+    my $dirs = $program->{dirs};
+    my ($n) = grep { $dirs->[$_] eq dirname($file) } 0 .. $#$dirs;
+
+    return $n;
 }
 
 
 sub check_files {
-    my %there = map { $_ => 1 } glob('*.c'), glob('src/*.[ch]'),
-                map { glob("src/$_/*.[ch]") } @layers;
-    my $design = slurp('docs/design.md');
-    my $unit = slurp('t/unit/unit.h');
+    my %there = map { $_ => 1 } map { sources($_) } @{ $programs[0]{dirs} };
 
-    for my $file (@headers, @sources) {
+    for my $file (@listed) {
         fail("$file is not there") unless delete $there{$file};
-
-        my ($dir, $name) = $file =~ m!^(.*?)/?([^/]+)\.[ch]$!;
-
-        fail("docs/design.md does not have $file")
-            unless $design =~ m!^\s*(?:\Q$dir\E/)?\Q$name\E(?:\.[ch])? !m;
-
-        fail("t/unit/unit.h does not have $file")
-            if $file =~ m!^src/core/.*\.c$! && $unit !~ m!/\Q$file\E"!;
     }
 
     fail("config does not have $_") for sort keys %there;
+
+    my $unit = slurp('t/unit/unit.h');
+
+    for my $file (grep { m!^src/core/.*\.c$! } @listed) {
+        fail("t/unit/unit.h does not have $file") unless $unit =~ m!/\Q$file"!;
+    }
+
+    check_design();
+}
+
+
+# In the lists of docs/design.md, what is indented is in the folder of the line
+# before that is not.  A name without an ending is that of a .c and its .h.
+
+sub check_design {
+    my (%there, %design, $dir);
+
+    for my $file ((map { @{ $_->{files} } } @programs), glob 't/chaos/*.py') {
+        $there{$file =~ s!\.\w+$!!r} = $file;
+    }
+
+    for my $block (slurp('docs/design.md') =~ /^```\n(.*?)^```$/msg) {
+        next unless $block =~ m!^(?:src|t)/!m;
+
+        for (split /\n/, $block) {
+            if (m!^(\S+?)(?:\.[ch])?  !) {
+                $dir = $1;
+                $design{$1} = 1 if -f "$1.h" || -f "$1.c";
+
+            } elsif (m!^    ([\w]+)(?:\.[ch])?  !) {
+                $design{"$dir/$1"} = 1;
+
+            } elsif (m!^(\S+/\S+)$!) {
+                $dir = $1;
+            }
+        }
+    }
+
+    for my $name (sort keys %there) {
+        fail("docs/design.md does not have $there{$name}")
+            unless delete $design{$name};
+    }
+
+    fail("docs/design.md has $_, which is not there") for sort keys %design;
 }
 
 
 sub check_headers {
-    my $makefile = slurp("$tree/objs/Makefile");
-    my %set = map { $_ => '' } qw( CC CFLAGS ALL_INCS );
+    for my $program (@programs) {
+        my ($dir, $compiler) = $program->{headers}->();
 
-    for my $name (keys %set) {
-        my ($value) = $makefile =~ /^$name\s*=\s*((?:.*\\\n)*.*)$/m;
-        $set{$name} = $value =~ s/\\\n//gr;
-    }
+        for my $header (grep { /\.h$/ } @{ $program->{files} }) {
+            my $out = `cd $dir && echo '#include "$root/$header"' \\
+                       | $compiler -fsyntax-only -x c - 2>&1`;
 
-    my $incs = join ' ', map { "-I $root/$_" } 'src', map { "src/$_" } @layers;
-
-    for my $header (@headers) {
-        my ($name) = $header =~ m!([^/]+)$!;
-
-        my $out = `cd $tree && echo '#include "$name"' \\
-                   | $set{CC} $set{CFLAGS} $incs $set{ALL_INCS} \\
-                     -fsyntax-only -x c - 2>&1`;
-
-        fail("$header does not compile alone:\n$out") if $?;
+            fail("$header does not compile alone:\n$out") if $?;
+        }
     }
 }
 
 
+# What a compiler is called with, and in which directory: as nginx's Makefile
+# does it.
+
+sub module_compiler {
+    my $makefile = slurp("$build/nginx/objs/Makefile");
+
+    my @words = map { $makefile =~ /^$_\s*=\s*((?:.*\\\n)*.*)$/m
+                      ? $1 =~ s/\\\n//gr : '' }
+                qw( CC CFLAGS ALL_INCS );
+
+    return ("$build/nginx",
+            join ' ', @words, map { "-I $root/$_" } @{ $programs[0]{dirs} });
+}
+
+
+sub client_compiler {
+    return ($root, $ENV{CLIENT_CC} || 'cc -std=c99 -D_GNU_SOURCE');
+}
+
+
 sub check_core {
-    for my $file (grep { m!^src/core/! } @headers, @sources) {
+    for my $file (grep { m!^src/core/! } @listed) {
         fail("$file names $1") if slurp($file) =~ /(\w*ngx_\w*)/;
     }
 }
 
 
+# The client's files have paths in their #include lines, the module's do not.
+
 sub check_includes {
-    my %graph;
+    for my $program (@programs) {
+        my %known = map { $_ => $_, basename($_) => $_ }
+                    grep { /\.h$/ } @{ $program->{files} };
+        my %graph;
 
-    for my $file (@headers, @sources) {
+        for my $file (@{ $program->{files} }) {
+            for my $name (slurp($file) =~ /^#include "(.*)"$/mg) {
+                my $path = dirname($file) . "/$name";
+                1 while $path =~ s!\w+/\.\./!!;
 
-        for my $name (slurp($file) =~ /^#include "(.*)"$/mg) {
-            my $to = $path{$name};
+                my $to = $known{$path} // $known{$name};
 
-            if (!$to) {
-                fail("$file includes $name, which config does not have");
-                next;
+                if (!$to) {
+                    fail("$file includes $name, which is not one of its"
+                         . ' headers');
+                    next;
+                }
+
+                fail("$file includes $name of a higher layer")
+                    if layer($program, $to) > layer($program, $file);
+
+                $graph{$file}{$to} = 1;
             }
-
-            fail("$file includes $name of a higher layer")
-                if layer($to) > layer($file);
-
-            $graph{$file}{$to} = 1;
         }
-    }
 
-    check_cycles('includes', \%graph);
+        check_rings('includes', \%graph);
+    }
 }
 
 
-# A function has its name at the start of a line, and is known to other files if
-# the line before does not begin with "static".  To name one is to call it, but
-# for the module's file: nothing is below it that could call it.
+# A file calls another one if its object has a symbol undefined that the other's
+# object defines.  So pointers to functions and variables count, too: to set a
+# pointer, one has to know what it points to.  A layer that is called through a
+# pointer is not known to the caller, and need not be.
 
 sub check_calls {
-    my (%defined, %graph);
+    for my $program (@programs) {
+        my (%defined, %undefined, %graph);
 
-    my %text = map { $_ => slurp($_) =~ s!/\*.*?\*/|"(?:\\.|[^"\\])*"!!grs }
-                   @sources;
+        my %file = map { $program->{object}->($_) => $_ }
+                   grep { /\.c$/ } @{ $program->{files} };
 
-    for my $file (@sources) {
-        while ($text{$file} =~ /^(?!static )\w[\w *]*\n(\w+)\(/mg) {
-            $defined{$1} = $file;
+        for my $object (grep { !-e } sort keys %file) {
+            fail("$object is not there, make builds it");
+            delete $file{$object};
         }
-    }
 
-    for my $file (@sources) {
+        for (`nm -A -P @{[ sort keys %file ]}`) {
+            my ($object, $name, $type) = /^(.*): (\S+) (\w)/ or next;
+            my $file = $file{$object};
 
-        for my $name ($text{$file} =~ /\b(\w+)\b/g) {
-            my $to = $defined{$name};
+            next if $name eq $MODULE;
 
-            next if !$to || $to eq $file;
-
-            fail("$file calls $name() of a higher layer")
-                if layer($to) > layer($file) && !$graph{$file}{$to};
-
-            $graph{$file}{$to} = 1;
+            $undefined{$file}{$name} = 1 if $type eq 'U';
+            $defined{$name} = $file if $type =~ /[A-TX-Z]/;
         }
-    }
 
-    check_cycles('calls', \%graph);
+        for my $file (sort keys %undefined) {
+            for my $name (sort keys %{ $undefined{$file} }) {
+                my $to = $defined{$name} or next;
+
+                fail("$file calls $name() of a higher layer")
+                    if layer($program, $to) > layer($program, $file);
+
+                $graph{$file}{$to} = 1;
+            }
+        }
+
+        check_rings('calls', \%graph);
+    }
 }
 
 
-# Goes along all arrows; those of a cycle come back to where they have begun.
+# nginx's Makefile puts objects into a folder that is named like the last one of
+# the source's path.
 
-sub check_cycles {
+sub module_object {
+    my ($file) = @_;
+
+    return "$build/nginx/objs/addon/" . basename(dirname("$root/$file")) . '/'
+           . basename($file, '.c') . '.o';
+}
+
+
+sub client_object {
+    my ($file) = @_;
+
+    return $file =~ s!^src/(.*)\.c$!$build/$1.o!r;
+}
+
+
+# Goes along all arrows; those of a ring come back to where they have begun.
+
+sub check_rings {
     my ($what, $graph) = @_;
 
     my %done;

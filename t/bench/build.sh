@@ -26,6 +26,7 @@ case $name in
            link=-Wl,--wrap=ngx_http_atls_clock
            link="$link -Wl,--wrap=ngx_http_atls_clock_since" ;;
     fill)  main= link=-Wl,--wrap=ngx_http_atls_socket_init_worker ;;
+    *)     echo "bench: no program $name" >&2; exit 1 ;;
 esac
 
 cd "$TREE"
