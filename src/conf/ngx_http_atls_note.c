@@ -9,6 +9,10 @@
 #include "ngx_http_atls_note.h"
 
 
+static ngx_http_atls_note_t *ngx_http_atls_note_find(ngx_conf_t *cf,
+    ngx_http_atls_loc_conf_t *conf, const char *name, ngx_uint_t n);
+
+
 char *
 ngx_http_atls_note(ngx_conf_t *cf, void *post, void *data)
 {
@@ -27,7 +31,6 @@ ngx_http_atls_note(ngx_conf_t *cf, void *post, void *data)
 
     note->conf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_atls_module);
     note->in_location = (cf->cmd_type == NGX_HTTP_LOC_CONF);
-    note->value = args[1].data;
     note->name = args[0];
     note->file = cf->conf_file->file.name;
     note->line = cf->conf_file->line;
@@ -58,30 +61,53 @@ ngx_http_atls_note_bitmask_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-ngx_http_atls_note_t *
-ngx_http_atls_note_value(ngx_conf_t *cf, ngx_str_t *value)
+void
+ngx_http_atls_note_log(ngx_uint_t level, ngx_conf_t *cf,
+    ngx_http_atls_loc_conf_t *conf, const char *name, const char *fmt, ...)
 {
-    ngx_uint_t                  i;
-    ngx_http_atls_note_t       *note;
-    ngx_http_atls_main_conf_t  *amcf;
+    u_char                 errstr[NGX_MAX_CONF_ERRSTR], *p;
+    va_list                args;
+    ngx_http_atls_note_t  *note;
 
-    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
+    va_start(args, fmt);
+    p = ngx_vslprintf(errstr, errstr + NGX_MAX_CONF_ERRSTR, fmt, args);
+    va_end(args);
 
-    note = amcf->notes.elts;
+    note = ngx_http_atls_note_find(cf, conf, name, 0);
 
-    for (i = 0; i < amcf->notes.nelts; i++) {
-        if (note[i].value == value->data) {
-            return &note[i];
-        }
+    if (note == NULL) {
+        ngx_log_error(level, cf->log, 0, "%*s", p - errstr, errstr);
+        return;
     }
 
-    return NULL;
+    ngx_log_error(level, cf->log, 0, "%*s in %V:%ui",
+                  p - errstr, errstr, &note->file, note->line);
 }
 
 
-ngx_http_atls_note_t *
-ngx_http_atls_note_name(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf,
-    const char *name)
+ngx_int_t
+ngx_http_atls_note_refuse(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf,
+    const char *name, ngx_uint_t n)
+{
+    ngx_http_atls_note_t  *note;
+
+    note = ngx_http_atls_note_find(cf, conf, name, n);
+
+    if (note) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "invalid \"%V\" directive in %V:%ui",
+                      &note->name, &note->file, note->line);
+    }
+
+    return NGX_ERROR;
+}
+
+
+/* Directives of a name are inherited together, or not at all. */
+
+static ngx_http_atls_note_t *
+ngx_http_atls_note_find(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf,
+    const char *name, ngx_uint_t n)
 {
     ngx_uint_t                  i;
     ngx_http_atls_note_t       *note;
@@ -96,7 +122,8 @@ ngx_http_atls_note_name(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf,
         for (i = 0; i < amcf->notes.nelts; i++) {
 
             if (note[i].conf == conf
-                && ngx_strcmp(note[i].name.data, name) == 0)
+                && ngx_strcmp(note[i].name.data, name) == 0
+                && n-- == 0)
             {
                 return &note[i];
             }
@@ -104,19 +131,6 @@ ngx_http_atls_note_name(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf,
     }
 
     return NULL;
-}
-
-
-ngx_int_t
-ngx_http_atls_note_refuse(ngx_conf_t *cf, ngx_http_atls_note_t *note)
-{
-    if (note) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "invalid \"%V\" directive in %V:%ui",
-                      &note->name, &note->file, note->line);
-    }
-
-    return NGX_ERROR;
 }
 
 

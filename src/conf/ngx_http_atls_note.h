@@ -17,7 +17,6 @@
 typedef struct {
     ngx_http_atls_loc_conf_t  *conf;           /* the level */
     ngx_uint_t                 in_location;    /* 1: that is a location */
-    u_char                    *value;          /* the first one */
     ngx_str_t                  name;
     ngx_str_t                  file;
     ngx_uint_t                 line;
@@ -41,23 +40,21 @@ char *ngx_http_atls_note_enum_slot(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_atls_note_bitmask_slot(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* By one of its values, as a string is kept; NULL for a default. */
-
-ngx_http_atls_note_t *ngx_http_atls_note_value(ngx_conf_t *cf,
-    ngx_str_t *value);
-
 /*
- * By its name: the one that counts on a level, which may be of a level around
- * that; NULL for a default.
+ * Logs an error or a warning with the file and the line of a directive: the
+ * first one of the name that applies to a level.
  */
 
-ngx_http_atls_note_t *ngx_http_atls_note_name(ngx_conf_t *cf,
-    ngx_http_atls_loc_conf_t *conf, const char *name);
+void ngx_http_atls_note_log(ngx_uint_t level, ngx_conf_t *cf,
+    ngx_http_atls_loc_conf_t *conf, const char *name, const char *fmt, ...);
 
-/* Says in the log that a directive, if there is one, is wrong: NGX_ERROR. */
+/*
+ * Logs that the directive, the n-th one of the name that applies to a level, is
+ * invalid; does not log a default.  Returns NGX_ERROR.
+ */
 
 ngx_int_t ngx_http_atls_note_refuse(ngx_conf_t *cf,
-    ngx_http_atls_note_t *note);
+    ngx_http_atls_loc_conf_t *conf, const char *name, ngx_uint_t n);
 
 /* Refuses directives in locations that are no endpoints, nor around one. */
 

@@ -108,10 +108,7 @@ ngx_http_atls_pinned_return(ngx_conf_t *cf, void **loc_conf)
 void
 ngx_http_atls_pinned_warn(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 {
-    ngx_http_atls_note_t      *note;
     ngx_http_core_loc_conf_t  *clcf, *outer;
-
-    note = ngx_http_atls_note_name(cf, conf, "atls");
 
     clcf = conf->loc_conf[ngx_http_core_module.ctx_index];
     outer = conf->outer->loc_conf[ngx_http_core_module.ctx_index];
@@ -119,22 +116,21 @@ ngx_http_atls_pinned_warn(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
     /* core has merged its directives: what is not inherited is its own */
 
     if (clcf->root.data != outer->root.data) {
-        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "\"%s\" has no effect in the location \"%V\" with "
-                      "\"atls on\" and without a content handler: inner "
-                      "requests for it are answered 404 in %V:%ui",
-                      clcf->alias ? "alias" : "root", &clcf->name,
-                      &note->file, note->line);
+        ngx_http_atls_note_log(NGX_LOG_WARN, cf, conf, "atls",
+                               "\"%s\" has no effect in the location \"%V\" "
+                               "with \"atls on\" and without a content "
+                               "handler: inner requests for it are answered "
+                               "404",
+                               clcf->alias ? "alias" : "root", &clcf->name);
         return;
     }
 
     if (ngx_http_atls_pinned_shadows(cf, clcf)) {
-        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "all inner requests for the server are answered 404, as "
-                      "there is only the location \"%V\" with \"atls on\" and "
-                      "without a content handler, such as \"proxy_pass\", in "
-                      "%V:%ui",
-                      &clcf->name, &note->file, note->line);
+        ngx_http_atls_note_log(NGX_LOG_WARN, cf, conf, "atls",
+                               "all inner requests for the server are "
+                               "answered 404, as there is only the location "
+                               "\"%V\" with \"atls on\" and without a content "
+                               "handler, such as \"proxy_pass\",", &clcf->name);
     }
 }
 

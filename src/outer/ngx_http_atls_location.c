@@ -21,19 +21,16 @@
 char *
 ngx_http_atls_location_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 {
-    ngx_http_atls_note_t      *note;
     ngx_http_core_loc_conf_t  *clcf;
     ngx_http_atls_loc_conf_t  *outer;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (ngx_http_atls_ssl_on(cf)) {
-        note = ngx_http_atls_note_name(cf, conf, "atls");
-
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"atls\" of the location \"%V\" can't be used with "
-                      "\"ssl on\", use \"listen ... ssl\" in %V:%ui",
-                      &clcf->name, &note->file, note->line);
+        ngx_http_atls_note_log(NGX_LOG_EMERG, cf, conf, "atls",
+                               "\"atls\" of the location \"%V\" can't be used "
+                               "with \"ssl on\", use \"listen ... ssl\"",
+                               &clcf->name);
         return NGX_CONF_ERROR;
     }
 
@@ -51,12 +48,10 @@ ngx_http_atls_location_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
     clcf->handler = ngx_http_atls_handler;
 
     if (conf->payload == NGX_HTTP_ATLS_PAYLOAD_RAW && !conf->pinned) {
-        note = ngx_http_atls_note_name(cf, conf, "atls_payload");
-
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"atls_payload raw\" needs a content handler, such as "
-                      "\"proxy_pass\", in the location \"%V\" in %V:%ui",
-                      &clcf->name, &note->file, note->line);
+        ngx_http_atls_note_log(NGX_LOG_EMERG, cf, conf, "atls_payload",
+                               "\"atls_payload raw\" needs a content handler, "
+                               "such as \"proxy_pass\", in the location \"%V\"",
+                               &clcf->name);
         return NGX_CONF_ERROR;
     }
 
@@ -155,7 +150,6 @@ ngx_int_t
 ngx_http_atls_location_check_events(ngx_conf_t *cf)
 {
     ngx_event_conf_t           *ecf;
-    ngx_http_atls_note_t       *note;
     ngx_http_atls_endpoint_t   *endpoint;
     ngx_http_atls_main_conf_t  *amcf;
 
@@ -177,13 +171,11 @@ ngx_http_atls_location_check_events(ngx_conf_t *cf)
 
     endpoint = amcf->endpoints.elts;
 
-    note = ngx_http_atls_note_name(cf,
-               endpoint->loc_conf[ngx_http_atls_module.ctx_index], "atls");
-
-    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "\"atls\" needs the \"epoll\" or \"kqueue\" event method, "
-                  "not \"%s\", in %V:%ui",
-                  ecf->name, &note->file, note->line);
+    ngx_http_atls_note_log(NGX_LOG_EMERG, cf,
+                           endpoint->loc_conf[ngx_http_atls_module.ctx_index],
+                           "atls",
+                           "\"atls\" needs the \"epoll\" or \"kqueue\" event "
+                           "method, not \"%s\",", ecf->name);
 
     return NGX_ERROR;
 }

@@ -27,8 +27,6 @@ static ngx_int_t ngx_http_atls_ssl_certificates(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
 static ngx_int_t ngx_http_atls_ssl_clients(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
-static ngx_int_t ngx_http_atls_ssl_tickets(ngx_conf_t *cf,
-    ngx_http_atls_loc_conf_t *alcf);
 static ngx_int_t ngx_http_atls_ssl_crypto(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
 static ngx_int_t ngx_http_atls_ssl_commands(ngx_conf_t *cf,
@@ -90,7 +88,7 @@ ngx_http_atls_ssl_create(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         return NGX_ERROR;
     }
 
-    if (ngx_http_atls_ssl_tickets(cf, alcf) != NGX_OK) {
+    if (ngx_http_atls_ticket_conf(cf, alcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -195,7 +193,6 @@ ngx_http_atls_ssl_certificates(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 {
     ngx_str_t                 *cert, *key;
     ngx_uint_t                 i;
-    ngx_http_atls_note_t      *note;
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
@@ -206,40 +203,33 @@ ngx_http_atls_ssl_certificates(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
             return NGX_OK;
         }
 
-        note = ngx_http_atls_note_name(cf, alcf, "atls");
-
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "no \"atls_certificate\" is defined for the location "
-                      "\"%V\" with \"atls on\" in %V:%ui",
-                      &clcf->name, &note->file, note->line);
+        ngx_http_atls_note_log(NGX_LOG_EMERG, cf, alcf, "atls",
+                               "no \"atls_certificate\" is defined for the "
+                               "location \"%V\" with \"atls on\"",
+                               &clcf->name);
         return NGX_ERROR;
     }
 
     cert = alcf->certificates->elts;
 
     if (!ngx_http_atls_ssl_complete(alcf)) {
-        cert += alcf->certificates->nelts - 1;
+        i = alcf->certificates->nelts - 1;
 
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "no \"atls_certificate_key\" is defined for certificate "
-                      "\"%V\" of the location \"%V\"", cert, &clcf->name);
-        return ngx_http_atls_note_refuse(cf,
-                                         ngx_http_atls_note_value(cf, cert));
+                      "\"%V\" of the location \"%V\"", &cert[i], &clcf->name);
+        return ngx_http_atls_note_refuse(cf, alcf, "atls_certificate", i);
     }
 
     key = alcf->certificate_keys->elts;
 
     for (i = 0; i < alcf->certificates->nelts; i++) {
 
-        /* the value becomes the file's full name */
-
-        note = ngx_http_atls_note_value(cf, &cert[i]);
-
         if (ngx_ssl_certificate(cf, alcf->ssl, &cert[i], &key[i],
                                 alcf->passwords)
             != NGX_OK)
         {
-            return ngx_http_atls_note_refuse(cf, note);
+            return ngx_http_atls_note_refuse(cf, alcf, "atls_certificate", i);
         }
 
         /* which finds no fault with a key of another type */
@@ -248,13 +238,7 @@ ngx_http_atls_ssl_certificates(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
             ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0,
                           "\"%V\" is not the key of \"%V\"",
                           &key[i], &cert[i]);
-            return ngx_http_atls_note_refuse(cf, note);
-        }
-
-        /* other locations may have another key for it */
-
-        if (note) {
-            note->value = cert[i].data;
+            return ngx_http_atls_note_refuse(cf, alcf, "atls_certificate", i);
         }
     }
 
@@ -267,48 +251,40 @@ ngx_http_atls_ssl_certificates(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 static ngx_int_t
 ngx_http_atls_ssl_clients(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 {
-    ngx_http_atls_note_t  *note;
-
     if (alcf->verify) {
 
         if (alcf->verify != NGX_HTTP_ATLS_VERIFY_OPTIONAL_NO_CA
             && alcf->client_certificate.len == 0
             && alcf->trusted_certificate.len == 0)
         {
-            note = ngx_http_atls_note_name(cf, alcf, "atls_verify_client");
-
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "no \"atls_client_certificate\" or "
-                          "\"atls_trusted_certificate\" for "
-                          "\"atls_verify_client\" in %V:%ui",
-                          &note->file, note->line);
+            ngx_http_atls_note_log(NGX_LOG_EMERG, cf, alcf,
+                                   "atls_verify_client",
+                                   "no \"atls_client_certificate\" or "
+                                   "\"atls_trusted_certificate\" for "
+                                   "\"atls_verify_client\"");
             return NGX_ERROR;
         }
-
-        note = ngx_http_atls_note_value(cf, &alcf->client_certificate);
 
         if (ngx_ssl_client_certificate(cf, alcf->ssl,
                                        &alcf->client_certificate,
                                        alcf->verify_depth)
             != NGX_OK)
         {
-            return ngx_http_atls_note_refuse(cf, note);
+            return ngx_http_atls_note_refuse(cf, alcf,
+                                             "atls_client_certificate", 0);
         }
     }
-
-    note = ngx_http_atls_note_value(cf, &alcf->trusted_certificate);
 
     if (ngx_ssl_trusted_certificate(cf, alcf->ssl, &alcf->trusted_certificate,
                                     alcf->verify_depth)
         != NGX_OK)
     {
-        return ngx_http_atls_note_refuse(cf, note);
+        return ngx_http_atls_note_refuse(cf, alcf, "atls_trusted_certificate",
+                                         0);
     }
 
-    note = ngx_http_atls_note_value(cf, &alcf->crl);
-
     if (ngx_ssl_crl(cf, alcf->ssl, &alcf->crl) != NGX_OK) {
-        return ngx_http_atls_note_refuse(cf, note);
+        return ngx_http_atls_note_refuse(cf, alcf, "atls_crl", 0);
     }
 
     if (ngx_http_atls_psk_conf(cf, alcf) != NGX_OK) {
@@ -320,33 +296,9 @@ ngx_http_atls_ssl_clients(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 
 
 static ngx_int_t
-ngx_http_atls_ssl_tickets(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
-{
-    ngx_str_t             *file;
-    ngx_http_atls_note_t  *note;
-
-    note = NULL;
-
-    /* the file that is wrong is named by the error, this by the first one */
-
-    if (alcf->session_ticket_keys) {
-        file = alcf->session_ticket_keys->elts;
-        note = ngx_http_atls_note_value(cf, file);
-    }
-
-    if (ngx_http_atls_ticket_conf(cf, alcf) != NGX_OK) {
-        return ngx_http_atls_note_refuse(cf, note);
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
 ngx_http_atls_ssl_crypto(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 {
-    ngx_str_t              ciphers;
-    ngx_http_atls_note_t  *note;
+    ngx_str_t  ciphers;
 
     ciphers = alcf->ciphers;
 
@@ -362,19 +314,15 @@ ngx_http_atls_ssl_crypto(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
     if (ngx_ssl_ciphers(cf, alcf->ssl, &ciphers, alcf->prefer_server_ciphers)
         != NGX_OK)
     {
-        note = ngx_http_atls_note_value(cf, &alcf->ciphers);
-        return ngx_http_atls_note_refuse(cf, note);
+        return ngx_http_atls_note_refuse(cf, alcf, "atls_ciphers", 0);
     }
 
-    note = ngx_http_atls_note_value(cf, &alcf->dhparam);
-
     if (ngx_ssl_dhparam(cf, alcf->ssl, &alcf->dhparam) != NGX_OK) {
-        return ngx_http_atls_note_refuse(cf, note);
+        return ngx_http_atls_note_refuse(cf, alcf, "atls_dhparam", 0);
     }
 
     if (ngx_ssl_ecdh_curve(cf, alcf->ssl, &alcf->ecdh_curve) != NGX_OK) {
-        note = ngx_http_atls_note_value(cf, &alcf->ecdh_curve);
-        return ngx_http_atls_note_refuse(cf, note);
+        return ngx_http_atls_note_refuse(cf, alcf, "atls_ecdh_curve", 0);
     }
 
     if (ngx_http_atls_ssl_commands(cf, alcf) != NGX_OK) {
@@ -392,10 +340,9 @@ ngx_http_atls_ssl_crypto(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 static ngx_int_t
 ngx_http_atls_ssl_commands(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 {
-    ngx_uint_t             i;
-    ngx_array_t            one;
-    ngx_keyval_t          *command;
-    ngx_http_atls_note_t  *note;
+    ngx_uint_t     i;
+    ngx_array_t    one;
+    ngx_keyval_t  *command;
 
     if (alcf->conf_commands == NULL) {
         return NGX_OK;
@@ -411,8 +358,7 @@ ngx_http_atls_ssl_commands(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         one.elts = &command[i];
 
         if (ngx_ssl_conf_commands(cf, alcf->ssl, &one) != NGX_OK) {
-            note = ngx_http_atls_note_value(cf, &command[i].key);
-            return ngx_http_atls_note_refuse(cf, note);
+            return ngx_http_atls_note_refuse(cf, alcf, "atls_conf_command", i);
         }
     }
 
@@ -425,10 +371,9 @@ ngx_http_atls_ssl_commands(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 static ngx_int_t
 ngx_http_atls_ssl_check_ciphers(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 {
-    int                         i;
-    const SSL_CIPHER           *cipher;
-    ngx_http_atls_note_t       *note;
-    STACK_OF(SSL_CIPHER)       *ciphers;
+    int                    i;
+    const SSL_CIPHER      *cipher;
+    STACK_OF(SSL_CIPHER)  *ciphers;
 
     ciphers = SSL_CTX_get_ciphers(alcf->ssl->ctx);
 
@@ -441,9 +386,7 @@ ngx_http_atls_ssl_check_ciphers(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
                           "cipher \"%s\" is not supported: AES-GCM, AES-CCM "
                           "and ChaCha20-Poly1305 are",
                           SSL_CIPHER_get_name(cipher));
-
-            note = ngx_http_atls_note_value(cf, &alcf->ciphers);
-            return ngx_http_atls_note_refuse(cf, note);
+            return ngx_http_atls_note_refuse(cf, alcf, "atls_ciphers", 0);
         }
     }
 
@@ -454,7 +397,6 @@ ngx_http_atls_ssl_check_ciphers(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 static ngx_int_t
 ngx_http_atls_ssl_stapling(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 {
-    ngx_http_atls_note_t      *note;
     ngx_http_core_loc_conf_t  *clcf;
 
     if (!alcf->stapling) {
@@ -463,13 +405,11 @@ ngx_http_atls_ssl_stapling(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    note = ngx_http_atls_note_value(cf, &alcf->stapling_file);
-
     if (ngx_ssl_stapling(cf, alcf->ssl, &alcf->stapling_file,
                          &alcf->stapling_responder, alcf->stapling_verify)
         != NGX_OK)
     {
-        return ngx_http_atls_note_refuse(cf, note);
+        return ngx_http_atls_note_refuse(cf, alcf, "atls_stapling_file", 0);
     }
 
     return ngx_ssl_stapling_resolver(cf, alcf->ssl, clcf->resolver,

@@ -103,8 +103,7 @@ ngx_http_atls_ticket_exit_worker(void)
 ngx_int_t
 ngx_http_atls_ticket_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 {
-    SSL_CTX               *ctx;
-    ngx_http_atls_note_t  *note;
+    SSL_CTX  *ctx;
 
     ctx = alcf->ssl->ctx;
 
@@ -119,7 +118,10 @@ ngx_http_atls_ticket_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
                                         alcf->session_ticket_keys)
             != NGX_OK)
         {
-            return NGX_ERROR;
+            /* the error names the file; this is the first one */
+
+            return ngx_http_atls_note_refuse(cf, alcf,
+                                             "atls_session_ticket_key", 0);
         }
 
     } else {
@@ -149,12 +151,9 @@ ngx_http_atls_ticket_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
     SSL_CTX_set_num_tickets(ctx, 0);
 
     if (alcf->early_data) {
-        note = ngx_http_atls_note_name(cf, alcf, "atls_early_data");
-
-        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "\"atls_early_data\" ignored, it needs "
-                      "\"atls_session_tickets\" in %V:%ui",
-                      &note->file, note->line);
+        ngx_http_atls_note_log(NGX_LOG_WARN, cf, alcf, "atls_early_data",
+                               "\"atls_early_data\" ignored, it needs "
+                               "\"atls_session_tickets\"");
     }
 
     return NGX_OK;
