@@ -28,7 +28,7 @@ system("mkdir -p $dir/build && cd $root && tar -cf - config *.c src"
     or die "cannot copy $root\n";
 
 
-is(check(qw( files core includes )), '', 'the tree as it is');
+is(check(qw( files core includes lines )), '', 'the tree as it is');
 
 SKIP: {
     skip "$build is not built", 7
@@ -81,6 +81,15 @@ finds('src/client/lib/cert.c', sub { include('../cmd/util') },
 finds('src/client/lib/buf.c', sub { include('../../core/atls_record') },
       qr/buf\.c includes \S*atls_record\.h, which is not one of its headers/,
       'includes', 'a header of the module in the client');
+
+my @six = map { "    lines[$_] = $_;\n" } 1 .. 6;
+
+finds('src/client/lib/buf.c', sub { $_ .= "{\n@six}\n\n{\n@six}\n" },
+      qr!the same lines: src/client/lib/buf\.c:\d+, src/client/lib/buf\.c:!,
+      'lines', 'lines that are there twice');
+
+finds('src/client/lib/buf.c', sub { $_ .= "{\n@six}\n{\n@six[0 .. 4]}\n" },
+      qr/\A\z/, 'lines', 'five lines that are');
 
 finds('src/outer/ngx_http_atls_new.c', sub { $_ = "\n" },
       qr/config does not have src\/outer\/ngx_http_atls_new\.c/, 'files',

@@ -9,7 +9,8 @@
 #   includes    no file includes a header of a higher layer, or one of the other
 #               program; headers do not include each other in a ring;
 #   calls       no file calls a higher layer; files do not call each other in a
-#               ring.
+#               ring;
+#   lines       no six lines in a row are in two places of a program.
 #
 #     check.pl [-b BUILD] [CHECK ...]     some of them; default: all
 #
@@ -24,7 +25,9 @@ use File::Basename qw( basename dirname );
 use FindBin;
 use Getopt::Std;
 
-my @CHECKS = qw( files headers core includes calls );
+my @CHECKS = qw( files headers core includes calls lines );
+
+my $LINES = 6;
 
 # Data of the module's file that lower layers refer to: nginx looks up the
 # configuration and the context of a module by it.
@@ -312,4 +315,37 @@ sub check_rings {
     };
 
     $visit->($_) for sort keys %$graph;
+}
+
+
+# Lines that count have a word: blank lines, braces, comments and preprocessor
+# directives do not.  The client may have what the module has, as they share no
+# code by design.
+
+sub check_lines {
+    for my $program (@programs) {
+        my %runs;
+
+        for my $file (@{ $program->{files} }) {
+            my $text = slurp($file) =~ s!/\*.*?\*/!$& =~ s/[^\n]//gr!egsr;
+            my ($n, @lines) = (0);
+
+            for my $line (split /\n/, $text) {
+                $n++;
+                push @lines, [ $n, $line =~ s/^\s+//r ]
+                    if $line =~ /\w/ && $line !~ /^#/;
+            }
+
+            for my $i (0 .. @lines - $LINES) {
+                my $run = join "\n", map { $_->[1] }
+                                     @lines[$i .. $i + $LINES - 1];
+
+                push @{ $runs{$run} }, "$file:$lines[$i][0]";
+            }
+        }
+
+        for my $places (grep { @$_ > 1 } values %runs) {
+            fail('the same lines: ' . join ', ', @$places);
+        }
+    }
 }

@@ -15,6 +15,8 @@
 static off_t ngx_http_atls_relay_http_body_length(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atls_relay_http_body_filter(void *data,
     ngx_chain_t *in);
+static ngx_int_t ngx_http_atls_relay_http_copy(ngx_http_atls_relay_t *relay,
+    ngx_chain_t ***ll, ngx_buf_t *b);
 static ngx_chain_t *ngx_http_atls_relay_http_framing(
     ngx_http_atls_relay_t *relay, ngx_chain_t ***ll, const char *fmt,
     off_t size);
@@ -159,15 +161,9 @@ ngx_http_atls_relay_http_body_filter(void *data, ngx_chain_t *in)
     if (in && !relay->head_sent) {
         relay->head_sent = 1;
 
-        cl = ngx_alloc_chain_link(relay->request->pool);
-        if (cl == NULL) {
+        if (ngx_http_atls_relay_http_copy(relay, &ll, in->buf) != NGX_OK) {
             return NGX_ERROR;
         }
-
-        cl->buf = in->buf;
-        cl->next = NULL;
-        *ll = cl;
-        ll = &cl->next;
 
         in = in->next;
     }
@@ -192,15 +188,9 @@ ngx_http_atls_relay_http_body_filter(void *data, ngx_chain_t *in)
             continue;
         }
 
-        cl = ngx_alloc_chain_link(relay->request->pool);
-        if (cl == NULL) {
+        if (ngx_http_atls_relay_http_copy(relay, &ll, in->buf) != NGX_OK) {
             return NGX_ERROR;
         }
-
-        cl->buf = in->buf;
-        cl->next = NULL;
-        *ll = cl;
-        ll = &cl->next;
     }
 
     if (size && ngx_http_atls_relay_http_framing(relay, &ll, CRLF, 0) == NULL) {
@@ -220,6 +210,27 @@ ngx_http_atls_relay_http_body_filter(void *data, ngx_chain_t *in)
                             (ngx_buf_tag_t) &ngx_http_atls_relay_http_filter);
 
     return rc;
+}
+
+
+static ngx_int_t
+ngx_http_atls_relay_http_copy(ngx_http_atls_relay_t *relay, ngx_chain_t ***ll,
+    ngx_buf_t *b)
+{
+    ngx_chain_t  *cl;
+
+    cl = ngx_alloc_chain_link(relay->request->pool);
+    if (cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    **ll = cl;
+    *ll = &cl->next;
+
+    return NGX_OK;
 }
 
 

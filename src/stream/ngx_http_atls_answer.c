@@ -13,6 +13,7 @@
 #define NGX_HTTP_ATLS_BUFFERS       4
 
 
+static ngx_int_t ngx_http_atls_answer_header(ngx_http_atls_answer_t *answer);
 static ngx_int_t ngx_http_atls_answer_pass(ngx_http_atls_answer_t *answer);
 static void ngx_http_atls_answer_drop_small(ngx_http_atls_answer_t *answer);
 static ngx_int_t ngx_http_atls_answer_get(ngx_http_atls_answer_t *answer,
@@ -101,19 +102,11 @@ ngx_http_atls_answer_flush(ngx_http_atls_answer_t *answer)
 
     r = answer->request;
 
-    if (answer->error) {
+    rc = ngx_http_atls_answer_header(answer);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        answer->error = 1;
         return NGX_ERROR;
-    }
-
-    if (!answer->started) {
-        answer->started = 1;
-
-        rc = ngx_http_send_header(r);
-
-        if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-            answer->error = 1;
-            return NGX_ERROR;
-        }
     }
 
     if (answer->tail) {
@@ -132,20 +125,14 @@ ngx_http_atls_answer_finish(ngx_http_atls_answer_t *answer)
 
     r = answer->request;
 
-    if (answer->error) {
-        return NGX_ERROR;
+    if (!answer->started) {
+        r->headers_out.content_length_n = answer->length;
     }
 
-    if (!answer->started) {
-        answer->started = 1;
+    rc = ngx_http_atls_answer_header(answer);
 
-        r->headers_out.content_length_n = answer->length;
-
-        rc = ngx_http_send_header(r);
-
-        if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-            return rc;
-        }
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
     }
 
     if (answer->tail == NULL) {
@@ -156,6 +143,23 @@ ngx_http_atls_answer_finish(ngx_http_atls_answer_t *answer)
     answer->tail->buf->last_in_chain = 1;
 
     return ngx_http_output_filter(r, answer->out);
+}
+
+
+static ngx_int_t
+ngx_http_atls_answer_header(ngx_http_atls_answer_t *answer)
+{
+    if (answer->error) {
+        return NGX_ERROR;
+    }
+
+    if (answer->started) {
+        return NGX_OK;
+    }
+
+    answer->started = 1;
+
+    return ngx_http_send_header(answer->request);
 }
 
 

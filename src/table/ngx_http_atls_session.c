@@ -27,6 +27,8 @@ static void ngx_http_atls_session_report(ngx_http_atls_zone_t *z,
     ngx_log_t *log);
 static void ngx_http_atls_session_report_foreign(ngx_http_atls_zone_t *z,
     ngx_log_t *log);
+static ngx_int_t ngx_http_atls_session_make_busy(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, ngx_uint_t established);
 static ngx_http_atls_kind_e ngx_http_atls_session_kind(
     ngx_http_atls_session_t *session);
 static ngx_uint_t ngx_http_atls_session_is_busy(
@@ -380,28 +382,29 @@ ngx_int_t
 ngx_http_atls_session_serve(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session)
 {
-    ngx_int_t              rc;
-    ngx_http_atls_zone_t  *z;
-
-    z = zone->data;
-
-    ngx_http_atls_table_lock(z);
-
-    rc = ngx_http_atls_table_room(z->table, ngx_http_atls_busy);
-
-    if (rc == NGX_OK) {
-        ngx_http_atls_table_move(z->table, session, ngx_http_atls_busy);
-    }
-
-    ngx_http_atls_table_unlock(z);
-
-    return rc;
+    return ngx_http_atls_session_make_busy(zone, session, 0);
 }
 
 
 ngx_int_t
 ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_log_t *log)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_atls_session_make_busy(zone, session, 1);
+
+    if (rc != NGX_OK) {
+        ngx_http_atls_session_full(zone, "is full of sessions in use", log);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_atls_session_make_busy(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, ngx_uint_t established)
 {
     ngx_int_t              rc;
     ngx_http_atls_zone_t  *z;
@@ -413,16 +416,16 @@ ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
     rc = ngx_http_atls_table_room(z->table, ngx_http_atls_busy);
 
     if (rc == NGX_OK) {
-        session->established = 1;
-        session->used = ngx_http_atls_clock();
+
+        if (established) {
+            session->established = 1;
+            session->used = ngx_http_atls_clock();
+        }
+
         ngx_http_atls_table_move(z->table, session, ngx_http_atls_busy);
     }
 
     ngx_http_atls_table_unlock(z);
-
-    if (rc != NGX_OK) {
-        ngx_http_atls_session_full(zone, "is full of sessions in use", log);
-    }
 
     return rc;
 }
