@@ -580,6 +580,10 @@ sub fallback_https {
     is($r->{code}, 28, '-m');
     $r = $atls->run(@args, "$base/die");
     is($r->{code}, 18, 'half an answer');
+    $r = $atls->run(@args, "$base/bad-header");
+    is($r->{code}, 8, 'a bad header line');
+    $r = $atls->run(@trust, "$base/bad-header");
+    is($r->{code}, 8, 'the same by ATLS');
     $r = $atls->run(@args, '-o', '/dev/full', "$base/exact");
     is($r->{code}, 23, 'nowhere to write');
     $r = $atls->run(@args, '-T', '/nonexistent', "$base/exact");
@@ -711,6 +715,11 @@ ssl_dn=\$ssl_client_s_dn
         location = /exact {
             add_header X-One 1;
             default_type text/plain;
+            return 200 "exactly\\n";
+        }
+
+        location = /bad-header {
+            add_header "No Token" 1;
             return 200 "exactly\\n";
         }
 

@@ -13,6 +13,7 @@
 #include <openssl/ssl.h>
 
 #include "../lib/cert.h"
+#include "../lib/http.h"
 #include "../lib/outer.h"
 #include "exitcode.h"
 #include "fallback.h"
@@ -43,6 +44,7 @@ static int cmd_https_result(cmd_https_t *https, CURLcode rc);
 static size_t cmd_https_header(char *bytes, size_t size, size_t n,
     void *data);
 static int cmd_https_header_line(cmd_https_t *https, char *line);
+static int cmd_https_wrong(cmd_https_t *https, const char *what);
 static size_t cmd_https_write(char *bytes, size_t size, size_t n, void *data);
 static size_t cmd_https_read(char *bytes, size_t size, size_t n, void *data);
 static int cmd_https_seek(void *data, curl_off_t offset, int origin);
@@ -356,16 +358,19 @@ cmd_https_header(char *bytes, size_t size, size_t n, void *data)
 static int
 cmd_https_header_line(cmd_https_t *https, char *line)
 {
-    char    *value;
-    size_t   n;
+    unsigned     minor;
+    const char  *reason, *value;
 
     if (strncmp(line, "HTTP/", 5) == 0) {
-        line += strcspn(line, " ");
-        https->status = (int) strtol(line, &line, 10);
+        reason = atls_http_status(line, &minor, &https->status);
+
+        if (reason == NULL) {
+            return cmd_https_wrong(https, "a bad status line");
+        }
 
         return https->status < 200
                ? 0 : cmd_transfer_status(https->transfer, https->status,
-                                         line + strspn(line, " "));
+                                         reason);
     }
 
     if (https->status < 200) {
@@ -377,16 +382,24 @@ cmd_https_header_line(cmd_https_t *https, char *line)
         return 0;
     }
 
-    n = strcspn(line, ":");
-    value = line + n + (line[n] != '\0');
-    value += strspn(value, " \t");
-    line[n] = '\0';
+    value = atls_http_field(line);
 
-    for (n = strlen(value); n && strchr(" \t", value[n - 1]); n--) {
-        value[n - 1] = '\0';
+    if (value == NULL) {
+        return cmd_https_wrong(https, "a bad header line");
     }
 
     return cmd_transfer_header(https->transfer, line, value);
+}
+
+
+/* As in a response that comes by ATLS. */
+
+static int
+cmd_https_wrong(cmd_https_t *https, const char *what)
+{
+    https->transfer->code = cmd_fail(CMD_REPLY, "the answer is not HTTP as it"
+                                     " should be: %s", what);
+    return -1;
 }
 
 

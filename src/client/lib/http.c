@@ -98,6 +98,26 @@ atls_lines_next(const char *line)
 }
 
 
+const char *
+atls_http_status(const char *line, unsigned *minor, int *status)
+{
+    if (strncmp(line, "HTTP/1.", 7) != 0 || (line[7] != '0' && line[7] != '1')
+        || line[8] != ' '
+        || line[9] < '1' || line[9] > '9'
+        || line[10] < '0' || line[10] > '9'
+        || line[11] < '0' || line[11] > '9'
+        || (line[12] != ' ' && line[12] != '\0'))
+    {
+        return NULL;
+    }
+
+    *minor = line[7] == '1';
+    *status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
+
+    return line[12] == ' ' ? &line[13] : &line[12];
+}
+
+
 char *
 atls_http_field(char *line)
 {

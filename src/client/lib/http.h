@@ -72,6 +72,10 @@ void atls_lines_clear(atls_lines_t *lines);
 char *atls_lines_last(const atls_lines_t *lines);
 char *atls_lines_next(const char *line);
 
+/* The status line.  Returns the reason phrase; NULL: it is no status line. */
+
+const char *atls_http_status(const char *line, unsigned *minor, int *status);
+
 /* Ends the name with \0.  Returns the value; NULL: it is no field. */
 
 char *atls_http_field(char *line);

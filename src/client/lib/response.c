@@ -15,7 +15,7 @@ static atls_error_e atls_response_header(atls_response_t *response,
 static atls_error_e atls_response_header_line(atls_response_t *response);
 static atls_error_e atls_response_header_end(atls_response_t *response);
 static atls_error_e atls_response_status_line(atls_response_t *response,
-    char **reason);
+    const char **reason);
 static atls_error_e atls_response_field(atls_response_t *response, char *line);
 static atls_error_e atls_response_length(atls_response_t *response,
     const char *value);
@@ -157,7 +157,8 @@ atls_response_header_line(atls_response_t *response)
 static atls_error_e
 atls_response_header_end(atls_response_t *response)
 {
-    char          *reason, *line;
+    char          *line;
+    const char    *reason;
     atls_error_e   rc;
 
     reason = NULL;
@@ -196,26 +197,20 @@ atls_response_header_end(atls_response_t *response)
 
 
 static atls_error_e
-atls_response_status_line(atls_response_t *response, char **reason)
+atls_response_status_line(atls_response_t *response, const char **reason)
 {
-    char  *line;
+    unsigned     minor;
+    const char  *line;
 
     line = (char *) response->lines.text.data;
 
-    if (strncmp(line, "HTTP/1.", 7) != 0 || (line[7] != '0' && line[7] != '1')
-        || line[8] != ' '
-        || line[9] < '1' || line[9] > '9'
-        || line[10] < '0' || line[10] > '9'
-        || line[11] < '0' || line[11] > '9'
-        || (line[12] != ' ' && line[12] != '\0'))
-    {
+    *reason = atls_http_status(line, &minor, &response->status);
+
+    if (*reason == NULL) {
         return atls_response_wrong(response, "a bad status line");
     }
 
-    response->minor = line[7] == '1';
-    response->status = (line[9] - '0') * 100 + (line[10] - '0') * 10
-                       + (line[11] - '0');
-    *reason = line[12] == ' ' ? line + 13 : line + 12;
+    response->minor = (minor != 0);
 
     atls_debug_lines(response->debug, ATLS_DEBUG_INNER_RECEIVED, line,
                      strlen(line));
