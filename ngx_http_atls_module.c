@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_derive.h"
+#include "trl_derive.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_endpoint.h"
 #include "ngx_http_atls_note.h"
@@ -423,7 +423,7 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->payload, prev->payload,
                               NGX_HTTP_ATLS_PAYLOAD_HTTP);
     ngx_conf_merge_size_value(conf->buffer_size, prev->buffer_size,
-                              ATLS_MAX_PLAINTEXT);
+                              TRL_MAX_PLAINTEXT);
     ngx_conf_merge_value(conf->required, prev->required, 0);
 
     ngx_conf_merge_sec_value(conf->session_timeout, prev->session_timeout,
@@ -484,10 +484,10 @@ ngx_http_atls_check_buffer_size(ngx_conf_t *cf, void *post, void *data)
 {
     size_t *sp = data;
 
-    if (*sp < 512 || *sp > ATLS_MAX_PLAINTEXT) {
+    if (*sp < 512 || *sp > TRL_MAX_PLAINTEXT) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "a record holds 512 to %d bytes",
-                           ATLS_MAX_PLAINTEXT);
+                           TRL_MAX_PLAINTEXT);
         return NGX_CONF_ERROR;
     }
 
@@ -618,6 +618,6 @@ ngx_http_atls_exit_process(ngx_cycle_t *cycle)
     ngx_http_atls_mailbox_exit_worker(cycle->log);
     ngx_http_atls_ticket_exit_worker();
 
-    atls_derive_cleanup();
-    atls_cipher_cleanup();
+    trl_derive_cleanup();
+    trl_cipher_cleanup();
 }

@@ -62,8 +62,8 @@ SKIP: {
           'files of the command that do');
 }
 
-finds('src/core/atls_record.c', sub { s/^#/#include <ngx_core.h>\n#/m },
-      qr/atls_record\.c names ngx_core/, 'core', 'nginx in the core');
+finds('src/core/trl_record.c', sub { s/^#/#include <ngx_core.h>\n#/m },
+      qr/trl_record\.c names ngx_core/, 'core', 'nginx in the core');
 
 finds('src/table/ngx_http_atls_table.c', sub { include('ngx_http_atls_post') },
       qr/table\.c includes ngx_http_atls_post\.h of a higher layer/, 'includes',
@@ -78,8 +78,8 @@ finds('src/client/lib/cert.c', sub { include('../cmd/util') },
       qr/cert\.c includes \S*util\.h of a higher layer/, 'includes',
       'a header of the command in the library');
 
-finds('src/client/lib/buf.c', sub { include('../../core/atls_record') },
-      qr/buf\.c includes \S*atls_record\.h, which is not one of its headers/,
+finds('src/client/lib/buf.c', sub { include('../../core/trl_record') },
+      qr/buf\.c includes \S*trl_record\.h, which is not one of its headers/,
       'includes', 'a header of the module in the client');
 
 my @six = map { "    lines[$_] = $_;\n" } 1 .. 6;
@@ -107,8 +107,8 @@ finds('docs/design.md', sub { s/^    (ledger )/    former      \n    $1/m },
       qr!design\.md has t/chaos/former, which is not there!, 'files',
       'one that is only in the documentation');
 
-finds('t/unit/unit.h', sub { s/^.*atls_state.*\n//m },
-      qr/unit\.h does not have .*atls_state\.c/, 'files',
+finds('t/unit/unit.h', sub { s/^.*trl_state.*\n//m },
+      qr/unit\.h does not have .*trl_state\.c/, 'files',
       'a file that is not in the unit tests');
 
 done_testing();

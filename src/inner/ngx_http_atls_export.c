@@ -5,8 +5,8 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_derive.h"
-#include "atls_export.h"
+#include "trl_derive.h"
+#include "trl_export.h"
 #include "ngx_http_atls_export.h"
 #include "ngx_http_atls_inner.h"
 
@@ -115,8 +115,8 @@ ngx_http_atls_export(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_str_set(&export->label, NGX_HTTP_ATLS_EXPORT_LABEL);
     }
 
-    if (export->label.len == 0 || export->label.len > ATLS_MAX_LABEL
-        || atls_label_reserved((char *) export->label.data, export->label.len))
+    if (export->label.len == 0 || export->label.len > TRL_MAX_LABEL
+        || trl_label_reserved((char *) export->label.data, export->label.len))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid label \"%V\": it is empty, too long, or "
@@ -188,7 +188,7 @@ ngx_http_atls_export_variable(ngx_http_request_t *r,
 
     u_char                  material[NGX_HTTP_ATLS_EXPORT_MAX];
     ngx_int_t               rc;
-    const atls_state_t     *state;
+    const trl_state_t      *state;
     ngx_http_atls_inner_t  *inner;
 
     inner = ngx_http_atls_inner_get(r->connection);
@@ -212,8 +212,8 @@ ngx_http_atls_export_variable(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    if (atls_export(state, (char *) export->label.data, export->label.len,
-                    export->context, 0, material, export->length)
+    if (trl_export(state, (char *) export->label.data, export->label.len,
+                   export->context, 0, material, export->length)
         == 0)
     {
         rc = ngx_http_atls_export_encode(r, v, export, material);

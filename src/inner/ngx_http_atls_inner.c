@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_state.h"
+#include "trl_state.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_listening.h"
 #include "ngx_http_atls_proxy.h"
@@ -46,7 +46,7 @@ static ngx_chain_t *ngx_http_atls_inner_send_error(ngx_connection_t *c);
 static ssize_t ngx_http_atls_inner_gather(ngx_connection_t *c, ngx_chain_t *in,
     size_t max, struct iovec *iov, ngx_uint_t *niov);
 static void ngx_http_atls_inner_closed(void *data);
-static ngx_uint_t ngx_http_atls_inner_kept(ngx_http_atls_inner_t *inner);
+static ngx_uint_t ngx_http_atls_inner_keepalive(ngx_http_atls_inner_t *inner);
 static ngx_uint_t ngx_http_atls_inner_cut(ngx_http_atls_inner_t *inner);
 
 
@@ -192,7 +192,7 @@ ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner, ngx_connection_t *c,
     inner->post = post;
     inner->target = post->target;
     inner->early = (post->stage == ngx_http_atls_post_handshake);
-    inner->late = post->late;
+    inner->draining = post->draining;
     inner->zone = post->main_conf->zone;
 
     c->type = SOCK_STREAM;
@@ -440,7 +440,7 @@ static void
 ngx_http_atls_inner_time(ngx_http_atls_inner_t *inner)
 {
     ngx_event_t     *rev;
-    ngx_msec_int_t   left;
+    ngx_msec_int_t   remaining;
 
     rev = inner->connection->read;
 
@@ -450,10 +450,10 @@ ngx_http_atls_inner_time(ngx_http_atls_inner_t *inner)
     }
 
     if (inner->timed && !inner->received) {
-        left = (ngx_msec_int_t) (inner->deadline - ngx_current_msec);
+        remaining = (ngx_msec_int_t) (inner->deadline - ngx_current_msec);
 
         ngx_del_timer(rev);
-        ngx_add_timer(rev, (ngx_msec_t) ngx_max(left, 1));
+        ngx_add_timer(rev, (ngx_msec_t) ngx_max(remaining, 1));
 
         return;
     }
@@ -582,7 +582,7 @@ ngx_http_atls_inner_lost(ngx_http_atls_inner_t *inner)
 }
 
 
-const atls_state_t *
+const trl_state_t *
 ngx_http_atls_inner_state(ngx_http_atls_inner_t *inner)
 {
     ngx_http_atls_post_t  *post;
@@ -737,7 +737,7 @@ ngx_http_atls_inner_recv_end(ngx_http_atls_inner_t *inner)
 
     c = inner->connection;
 
-    if (inner->raw || inner->late || inner->post->closing
+    if (inner->raw || inner->draining || inner->post->closing
         || (c->data == inner->hc && (inner->preface == 0 || c->requests)))
     {
         return ngx_http_atls_inner_recv_eof(c);
@@ -995,7 +995,7 @@ ngx_http_atls_inner_closed(void *data)
     }
 
     ngx_http_atls_stream_inner_closed(inner->post,
-                                      ngx_http_atls_inner_kept(inner),
+                                      ngx_http_atls_inner_keepalive(inner),
                                       ngx_http_atls_inner_cut(inner));
 }
 
@@ -1006,13 +1006,13 @@ ngx_http_atls_inner_closed(void *data)
  */
 
 static ngx_uint_t
-ngx_http_atls_inner_kept(ngx_http_atls_inner_t *inner)
+ngx_http_atls_inner_keepalive(ngx_http_atls_inner_t *inner)
 {
     ngx_connection_t  *c;
 
     c = inner->connection;
 
-    if (inner->kept || c->idle) {
+    if (inner->keepalive || c->idle) {
         return 1;
     }
 

@@ -14,7 +14,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_state.h"
+#include "trl_state.h"
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_listening.h"
 #include "ngx_http_atls_session.h"
@@ -60,10 +60,10 @@ struct ngx_http_atls_inner_s {
 
     unsigned                   early:1;    /* began with early data, and the
                                               handshake is not finished */
-    unsigned                   late:1;     /* as the POST that it began in */
+    unsigned                   draining:1; /* as the POST that it began in */
     unsigned                   last:1;     /* its session ends with the request
                                               in progress */
-    unsigned                   kept:1;     /* nginx would have kept it alive */
+    unsigned                   keepalive:1;  /* core would have kept it */
     unsigned                   answering:1;   /* a response may lack its end */
     unsigned                   parked:1;   /* waits for its session's next POST;
                                               post is NULL */
@@ -149,7 +149,7 @@ ngx_http_atls_inner_t *ngx_http_atls_inner_get(ngx_connection_t *c);
  * when the session is not this worker's any more.
  */
 
-const atls_state_t *ngx_http_atls_inner_state(ngx_http_atls_inner_t *inner);
+const trl_state_t *ngx_http_atls_inner_state(ngx_http_atls_inner_t *inner);
 
 
 #endif /* _NGX_HTTP_ATLS_INNER_H_INCLUDED_ */

@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_state.h"
+#include "trl_state.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_clock.h"
 #include "ngx_http_atls_session.h"
@@ -258,7 +258,7 @@ ngx_http_atls_text_on(ngx_http_atls_inner_t *inner)
 static const char *
 ngx_http_atls_text_protocol(ngx_http_atls_inner_t *inner)
 {
-    return inner->info.protocol == ATLS_TLSv1_3 ? "TLSv1.3" : "TLSv1.2";
+    return inner->info.protocol == TRL_TLSv1_3 ? "TLSv1.3" : "TLSv1.2";
 }
 
 
@@ -371,7 +371,7 @@ ngx_http_atls_print_curve(ngx_http_atls_inner_t *inner, u_char *p,
         return p;
     }
 
-    name = atls_group_name(inner->info.group);
+    name = trl_group_name(inner->info.group);
 
     return name ? ngx_slprintf(p, last, "%s", name)
                 : ngx_slprintf(p, last, "0x%04xd", inner->info.group);

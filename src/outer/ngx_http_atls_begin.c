@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_channel.h"
+#include "trl_channel.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_handshake.h"
@@ -24,11 +24,11 @@
  * version.
  */
 
-#define NGX_HTTP_ATLS_CLIENT_HELLO  (ATLS_HEADER_SIZE + 1 + 3 + 2)
+#define NGX_HTTP_ATLS_CLIENT_HELLO  (TRL_HEADER_SIZE + 1 + 3 + 2)
 
 
 static ngx_int_t ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post);
-static ngx_int_t ngx_http_atls_begin_anew(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_begin_peek_hello(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_begin_pending(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_begin_client_hello(u_char *data, size_t len);
 static ngx_int_t ngx_http_atls_begin_unknown(ngx_http_atls_post_t *post,
@@ -54,7 +54,7 @@ ngx_http_atls_begin(ngx_http_atls_post_t *post)
 
     if (post->session && post->session->pending.len && !post->pending) {
 
-        rc = ngx_http_atls_begin_anew(post);
+        rc = ngx_http_atls_begin_peek_hello(post);
         if (rc != NGX_DECLINED) {
             return rc == NGX_OK ? ngx_http_atls_begin_another(post) : rc;
         }
@@ -105,8 +105,8 @@ ngx_http_atls_begin(ngx_http_atls_post_t *post)
         return ngx_http_atls_begin_open(post);
     }
 
-    (void) ngx_http_atls_session_keep(post->main_conf->zone,
-                                      &post->session->pending, NULL, 0);
+    (void) ngx_http_atls_session_store(post->main_conf->zone,
+                                       &post->session->pending, NULL, 0);
 
     return ngx_http_atls_begin_another(post);
 }
@@ -121,7 +121,7 @@ ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post)
 
     if (ngx_http_atls_handshake_past_hello(post->handshake)) {
 
-        rc = ngx_http_atls_begin_anew(post);
+        rc = ngx_http_atls_begin_peek_hello(post);
         if (rc != NGX_DECLINED) {
             return rc == NGX_OK ? ngx_http_atls_begin_another(post) : rc;
         }
@@ -129,7 +129,7 @@ ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post)
 
     /* this worker has the session, and cannot pass it on before the end */
 
-    post->late = 0;
+    post->draining = 0;
 
     post->stage = ngx_http_atls_post_handshake;
     ngx_http_atls_inner_resume(post);
@@ -145,7 +145,7 @@ ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post)
  */
 
 static ngx_int_t
-ngx_http_atls_begin_anew(ngx_http_atls_post_t *post)
+ngx_http_atls_begin_peek_hello(ngx_http_atls_post_t *post)
 {
     u_char     *data;
     size_t      len;
@@ -153,7 +153,7 @@ ngx_http_atls_begin_anew(ngx_http_atls_post_t *post)
 
     rc = ngx_http_atls_body_peek(&post->body, 1, &data, &len);
 
-    if (rc == NGX_OK && data[0] == ATLS_HANDSHAKE) {
+    if (rc == NGX_OK && data[0] == TRL_HANDSHAKE) {
         rc = ngx_http_atls_body_peek(&post->body, NGX_HTTP_ATLS_CLIENT_HELLO,
                                      &data, &len);
     }
@@ -163,7 +163,7 @@ ngx_http_atls_begin_anew(ngx_http_atls_post_t *post)
     }
 
     if (rc == NGX_DONE || len < NGX_HTTP_ATLS_CLIENT_HELLO
-        || ATLS_HEADER_SIZE + (size_t) (data[3] << 8) + data[4] < len)
+        || TRL_HEADER_SIZE + (size_t) (data[3] << 8) + data[4] < len)
     {
         return NGX_DECLINED;
     }
@@ -187,7 +187,7 @@ ngx_http_atls_begin_pending(ngx_http_atls_post_t *post)
         return NGX_ERROR;
     }
 
-    ngx_http_atls_session_kept(&session->pending, pending);
+    ngx_http_atls_session_load(&session->pending, pending);
 
     if (ngx_http_atls_body_prepend(&post->body, pending, session->pending.len)
         != NGX_OK)
@@ -217,24 +217,24 @@ ngx_http_atls_begin_client_hello(u_char *data, size_t len)
 {
     size_t  record, message;
 
-    if (data[0] != ATLS_HANDSHAKE || (len > 1 && data[1] != 3)) {
+    if (data[0] != TRL_HANDSHAKE || (len > 1 && data[1] != 3)) {
         return NGX_DECLINED;
     }
 
-    if (len < ATLS_HEADER_SIZE) {
+    if (len < TRL_HEADER_SIZE) {
         return NGX_AGAIN;
     }
 
     record = (data[3] << 8) + data[4];
 
-    if (record == 0 || record > ATLS_MAX_PLAINTEXT
-        || (len > 5 && data[5] != ATLS_CLIENT_HELLO))
+    if (record == 0 || record > TRL_MAX_PLAINTEXT
+        || (len > 5 && data[5] != TRL_CLIENT_HELLO))
     {
         return NGX_DECLINED;
     }
 
-    if (ATLS_HEADER_SIZE + record < NGX_HTTP_ATLS_CLIENT_HELLO) {
-        return (len < ATLS_HEADER_SIZE + record) ? NGX_AGAIN : NGX_OK;
+    if (TRL_HEADER_SIZE + record < NGX_HTTP_ATLS_CLIENT_HELLO) {
+        return (len < TRL_HEADER_SIZE + record) ? NGX_AGAIN : NGX_OK;
     }
 
     if (len > 8) {
@@ -242,7 +242,7 @@ ngx_http_atls_begin_client_hello(u_char *data, size_t len)
 
         /* maybe fragmented, but nothing comes behind it */
 
-        if (message > ATLS_MAX_CLIENT_HELLO || message + 4 < record) {
+        if (message > TRL_MAX_CLIENT_HELLO || message + 4 < record) {
             return NGX_DECLINED;
         }
     }
@@ -293,21 +293,21 @@ ngx_http_atls_begin_goes_on(u_char *data, size_t len)
 
     switch (data[0]) {
 
-    case ATLS_CHANGE_CIPHER_SPEC:
-    case ATLS_ALERT:
-    case ATLS_APPLICATION_DATA:
+    case TRL_CHANGE_CIPHER_SPEC:
+    case TRL_ALERT:
+    case TRL_APPLICATION_DATA:
         return 1;
 
-    case ATLS_HANDSHAKE:
+    case TRL_HANDSHAKE:
 
-        if (len <= ATLS_HEADER_SIZE) {
+        if (len <= TRL_HEADER_SIZE) {
             return 0;
         }
 
         record = (data[3] << 8) + data[4];
 
-        return record && record <= ATLS_MAX_PLAINTEXT
-               && data[5] != ATLS_CLIENT_HELLO;
+        return record && record <= TRL_MAX_PLAINTEXT
+               && data[5] != TRL_CLIENT_HELLO;
 
     default:
         return 0;
@@ -346,7 +346,7 @@ ngx_http_atls_begin_new_session(ngx_http_atls_post_t *post)
     r = post->request;
     amcf = post->main_conf;
 
-    if (post->late) {
+    if (post->draining) {
 
         /*
          * The configuration that it would begin with has been replaced, and it
@@ -497,7 +497,7 @@ ngx_http_atls_begin_open(ngx_http_atls_post_t *post)
         return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
     }
 
-    if (atls_channel_init(&post->channel, &session->state) != ATLS_OK) {
+    if (trl_channel_init(&post->channel, &session->state) != TRL_OK) {
         ngx_ssl_error(NGX_LOG_ALERT, post->request->connection->log, 0,
                       "atls session can't be opened");
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -505,8 +505,8 @@ ngx_http_atls_begin_open(ngx_http_atls_post_t *post)
 
     post->stage = ngx_http_atls_post_established;
 
-    (void) ngx_http_atls_session_keep(post->main_conf->zone,
-                                      &session->pending, NULL, 0);
+    (void) ngx_http_atls_session_store(post->main_conf->zone,
+                                       &session->pending, NULL, 0);
 
     ngx_http_atls_inner_resume(post);
 

@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_channel.h"
+#include "trl_channel.h"
 #include "ngx_http_atls_clock.h"
 #include "ngx_http_atls_cookie.h"
 #include "ngx_http_atls_session.h"
@@ -98,7 +98,7 @@ ngx_http_atls_finish(ngx_http_atls_post_t *post)
 static ngx_int_t
 ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post)
 {
-    u_char   *p, record[ATLS_CHANNEL_SHORT_RECORD];
+    u_char   *p, record[TRL_CHANNEL_SHORT_RECORD];
     ssize_t   n;
     unsigned  alert;
 
@@ -112,19 +112,19 @@ ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post)
             return NGX_OK;
         }
 
-        n = atls_channel_alert(&post->channel, post->channel.alert, p);
+        n = trl_channel_alert(&post->channel, post->channel.alert, p);
 
     } else if (post->closing) {
         alert = (post->cut && !post->channel.state->read_closed)
-                ? ATLS_INTERNAL_ERROR : ATLS_CLOSE_NOTIFY;
+                ? TRL_INTERNAL_ERROR : TRL_CLOSE_NOTIFY;
 
-        n = atls_channel_alert(&post->channel, alert, p);
+        n = trl_channel_alert(&post->channel, alert, p);
 
     } else if (post->bad_gateway) {
         return NGX_OK;
 
     } else {
-        n = atls_channel_answer(&post->channel, p);
+        n = trl_channel_answer(&post->channel, p);
     }
 
     if (n < 0) {
@@ -169,8 +169,8 @@ ngx_http_atls_finish_give_back(ngx_http_atls_post_t *post)
 
         ngx_http_atls_body_rest(&post->body, &rest);
 
-        if (ngx_http_atls_session_keep(zone, &post->session->pending,
-                                       rest.data, rest.len)
+        if (ngx_http_atls_session_store(zone, &post->session->pending,
+                                        rest.data, rest.len)
             != NGX_OK)
         {
             ngx_http_atls_session_full(zone, "has no memory for a record",
@@ -180,7 +180,7 @@ ngx_http_atls_finish_give_back(ngx_http_atls_post_t *post)
             return NGX_ERROR;
         }
 
-        atls_channel_done(&post->channel);
+        trl_channel_done(&post->channel);
 
     } else {
         ngx_http_atls_handshake_attach(post->handshake, NULL);
@@ -390,7 +390,7 @@ ngx_http_atls_finish_drop_session(ngx_http_atls_post_t *post)
     ngx_http_atls_finish_abort_inner(post);
 
     if (post->stage == ngx_http_atls_post_established) {
-        atls_channel_done(&post->channel);
+        trl_channel_done(&post->channel);
     }
 
     if (post->handshake) {

@@ -324,15 +324,15 @@ ngx_http_atls_phase_request_done(void *data)
         return;
     }
 
-    inner->kept = 1;
+    inner->keepalive = 1;
 
     b = r->header_in;
 
     if (b->pos < b->last
-        && ngx_http_atls_stream_untake(inner->post, b->pos, b->last - b->pos)
+        && ngx_http_atls_stream_push_back(inner->post, b->pos, b->last - b->pos)
            != NGX_OK)
     {
-        inner->kept = 0;
+        inner->keepalive = 0;
     }
 }
 

@@ -48,7 +48,7 @@ ngx_http_atls_post_create(ngx_http_request_t *r)
     post->main_conf = ngx_http_get_module_main_conf(r, ngx_http_atls_module);
     post->conf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
 
-    post->late = (ngx_exiting || ngx_terminate)
+    post->draining = (ngx_exiting || ngx_terminate)
                  && ngx_http_atls_relayed(r->connection);
 
     post->body.request = r;

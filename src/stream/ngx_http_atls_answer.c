@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_channel.h"
+#include "trl_channel.h"
 #include "ngx_http_atls_answer.h"
 
 
@@ -31,7 +31,7 @@ ngx_http_atls_answer_init(ngx_http_atls_answer_t *answer,
     ngx_http_request_t *r, size_t plaintext)
 {
     answer->request = r;
-    answer->size = plaintext + ATLS_CHANNEL_OVERHEAD;
+    answer->size = plaintext + TRL_CHANNEL_OVERHEAD;
 }
 
 

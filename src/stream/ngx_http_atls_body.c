@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_channel.h"
+#include "trl_channel.h"
 #include "ngx_http_atls_body.h"
 
 
@@ -79,7 +79,7 @@ ngx_http_atls_body_read(ngx_http_atls_body_t *body, size_t n, u_char **data,
 
 
 ngx_int_t
-ngx_http_atls_body_record(ngx_http_atls_body_t *body, atls_channel_t *channel,
+ngx_http_atls_body_record(ngx_http_atls_body_t *body, trl_channel_t *channel,
     u_char **record, size_t *len)
 {
     ssize_t    n;
@@ -94,9 +94,9 @@ ngx_http_atls_body_record(ngx_http_atls_body_t *body, atls_channel_t *channel,
 
         /* a record that sits in one buffer is opened where it is */
 
-        if (body->last - body->pos >= ATLS_HEADER_SIZE) {
+        if (body->last - body->pos >= TRL_HEADER_SIZE) {
 
-            n = atls_channel_header(channel, body->pos);
+            n = trl_channel_header(channel, body->pos);
             if (n < 0) {
                 return NGX_DECLINED;
             }
@@ -112,12 +112,12 @@ ngx_http_atls_body_record(ngx_http_atls_body_t *body, atls_channel_t *channel,
         }
     }
 
-    rc = ngx_http_atls_body_gather(body, ATLS_HEADER_SIZE);
+    rc = ngx_http_atls_body_gather(body, TRL_HEADER_SIZE);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    n = atls_channel_header(channel, body->buffer + body->taken);
+    n = trl_channel_header(channel, body->buffer + body->taken);
     if (n < 0) {
         return NGX_DECLINED;
     }
@@ -145,7 +145,7 @@ ngx_http_atls_body_prepend(ngx_http_atls_body_t *body, u_char *data,
     held = body->held - body->taken;
 
     if (ngx_http_atls_body_alloc(body) != NGX_OK
-        || len > ATLS_MAX_RECORD || held > NGX_HTTP_ATLS_BODY_PEEK)
+        || len > TRL_MAX_RECORD || held > NGX_HTTP_ATLS_BODY_PEEK)
     {
         return NGX_ERROR;
     }
@@ -217,7 +217,7 @@ ngx_http_atls_body_alloc(ngx_http_atls_body_t *body)
     }
 
     body->buffer = ngx_palloc(body->request->pool,
-                              ATLS_MAX_RECORD + NGX_HTTP_ATLS_BODY_PEEK);
+                              TRL_MAX_RECORD + NGX_HTTP_ATLS_BODY_PEEK);
 
     if (body->buffer == NULL) {
         body->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -334,14 +334,14 @@ ngx_http_atls_body_read_file(ngx_http_atls_body_t *body, ngx_buf_t *b)
     ssize_t  n;
 
     if (body->file == NULL) {
-        body->file = ngx_palloc(body->request->pool, ATLS_MAX_RECORD);
+        body->file = ngx_palloc(body->request->pool, TRL_MAX_RECORD);
         if (body->file == NULL) {
             body->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
             return NGX_ERROR;
         }
     }
 
-    size = (size_t) ngx_min(b->file_last - b->file_pos, ATLS_MAX_RECORD);
+    size = (size_t) ngx_min(b->file_last - b->file_pos, TRL_MAX_RECORD);
 
     n = ngx_read_file(b->file, body->file, size, b->file_pos);
 

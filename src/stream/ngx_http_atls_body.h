@@ -11,7 +11,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_channel.h"
+#include "trl_channel.h"
 
 
 #define NGX_HTTP_ATLS_BODY_PEEK  16     /* the most that is looked ahead for */
@@ -75,7 +75,7 @@ ngx_int_t ngx_http_atls_body_read(ngx_http_atls_body_t *body, size_t n,
  */
 
 ngx_int_t ngx_http_atls_body_record(ngx_http_atls_body_t *body,
-    atls_channel_t *channel, u_char **record, size_t *len);
+    trl_channel_t *channel, u_char **record, size_t *len);
 
 /* Begins with bytes that an earlier POST has left, before those peeked at. */
 

@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_channel.h"
+#include "trl_channel.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_handshake.h"
@@ -15,8 +15,8 @@
 #include "ngx_http_atls_stream.h"
 
 
-static ngx_int_t ngx_http_atls_stream_shake(ngx_http_atls_post_t *post);
-static ngx_int_t ngx_http_atls_stream_feed(ngx_http_atls_post_t *post,
+static ngx_int_t ngx_http_atls_stream_handshake(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_stream_input(ngx_http_atls_post_t *post,
     ngx_log_t *log);
 static ngx_int_t ngx_http_atls_stream_flight(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_early(ngx_http_atls_post_t *post);
@@ -49,7 +49,7 @@ ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post, u_char **data,
 
         if (post->stage == ngx_http_atls_post_handshake) {
 
-            rc = ngx_http_atls_stream_shake(post);
+            rc = ngx_http_atls_stream_handshake(post);
 
             if (rc != NGX_OK) {
                 return rc;
@@ -70,20 +70,20 @@ ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post, u_char **data,
             return rc;
         }
 
-        n = (rc == NGX_OK) ? atls_channel_open(&post->channel, record, size,
-                                               &post->plain, &post->plain_len)
-                           : ATLS_ERROR;
+        n = (rc == NGX_OK) ? trl_channel_open(&post->channel, record, size,
+                                              &post->plain, &post->plain_len)
+                           : TRL_ERROR;
 
         ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
                        "atls record opened: %d, %uz of %uz",
                        n, post->plain_len, size);
 
-        if (n == ATLS_CLOSED) {
+        if (n == TRL_CLOSED) {
             post->plain_len = 0;
             post->ended = 1;
             post->closing = 1;
 
-        } else if (n == ATLS_ERROR) {
+        } else if (n == TRL_ERROR) {
             post->plain_len = 0;
             post->refused = 1;
 
@@ -108,14 +108,14 @@ ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post, u_char **data,
  */
 
 static ngx_int_t
-ngx_http_atls_stream_shake(ngx_http_atls_post_t *post)
+ngx_http_atls_stream_handshake(ngx_http_atls_post_t *post)
 {
     ngx_int_t   rc;
     ngx_log_t  *log;
 
     log = post->request->connection->log;
 
-    rc = ngx_http_atls_stream_feed(post, log);
+    rc = ngx_http_atls_stream_input(post, log);
 
     if (ngx_http_atls_stream_flight(post) != NGX_OK) {
         rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -174,7 +174,7 @@ failed:
 /* What there is of the body, record by record. */
 
 static ngx_int_t
-ngx_http_atls_stream_feed(ngx_http_atls_post_t *post, ngx_log_t *log)
+ngx_http_atls_stream_input(ngx_http_atls_post_t *post, ngx_log_t *log)
 {
     size_t      len;
     u_char     *data;
@@ -188,7 +188,7 @@ ngx_http_atls_stream_feed(ngx_http_atls_post_t *post, ngx_log_t *log)
             return rc;
         }
 
-        rc = ngx_http_atls_handshake_feed(post->handshake, data, len, log);
+        rc = ngx_http_atls_handshake_input(post->handshake, data, len, log);
 
     } while (rc == NGX_AGAIN);
 
@@ -269,7 +269,7 @@ ngx_http_atls_stream_take(ngx_http_atls_post_t *post, size_t len)
 
 
 ngx_int_t
-ngx_http_atls_stream_untake(ngx_http_atls_post_t *post, u_char *data,
+ngx_http_atls_stream_push_back(ngx_http_atls_post_t *post, u_char *data,
     size_t len)
 {
     u_char  *p;
@@ -316,7 +316,7 @@ ngx_http_atls_stream_max(ngx_http_atls_post_t *post)
                        post->conf->buffer_size);
     }
 
-    return ngx_min(atls_channel_max(&post->channel), post->conf->buffer_size);
+    return ngx_min(trl_channel_max(&post->channel), post->conf->buffer_size);
 }
 
 
@@ -331,7 +331,7 @@ ngx_http_atls_stream_seal(ngx_http_atls_post_t *post, struct iovec *iov,
         return NGX_OK;
     }
 
-    p = ngx_http_atls_stream_room(post, len + ATLS_CHANNEL_OVERHEAD);
+    p = ngx_http_atls_stream_room(post, len + TRL_CHANNEL_OVERHEAD);
 
     if (p == NULL) {
         return post->answer.error ? NGX_ERROR : NGX_AGAIN;
@@ -341,12 +341,12 @@ ngx_http_atls_stream_seal(ngx_http_atls_post_t *post, struct iovec *iov,
         return ngx_http_atls_stream_seal_early(post, iov, niov, len, p);
     }
 
-    n = atls_channel_seal(&post->channel, iov, niov, p);
+    n = trl_channel_seal(&post->channel, iov, niov, p);
 
     if (n < 0) {
         /* in TLS 1.2 this is how a session ends before the AEAD's limit */
 
-        ngx_ssl_error(post->channel.alert == ATLS_CLOSE_NOTIFY
+        ngx_ssl_error(post->channel.alert == TRL_CLOSE_NOTIFY
                       ? NGX_LOG_INFO : NGX_LOG_ALERT,
                       post->request->connection->log, 0,
                       "atls record can't be sealed: %s", post->channel.error);
@@ -479,16 +479,16 @@ ngx_http_atls_stream_end_session(ngx_http_atls_post_t *post, ngx_uint_t cut)
 
 
 void
-ngx_http_atls_stream_inner_closed(ngx_http_atls_post_t *post, ngx_uint_t kept,
-    ngx_uint_t cut)
+ngx_http_atls_stream_inner_closed(ngx_http_atls_post_t *post,
+    ngx_uint_t keepalive, ngx_uint_t cut)
 {
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls inner connection closed, session kept:%ui, cut:%ui",
-                   kept, cut);
+                   "atls inner connection closed, keepalive:%ui, cut:%ui",
+                   keepalive, cut);
 
     post->inner = NULL;
 
-    if (!kept) {
+    if (!keepalive) {
         ngx_http_atls_stream_end_session(post, cut);
     }
 

@@ -15,7 +15,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_channel.h"
+#include "trl_channel.h"
 #include "ngx_http_atls_sni.h"
 #include "ngx_http_atls_answer.h"
 #include "ngx_http_atls_body.h"
@@ -43,7 +43,7 @@ struct ngx_http_atls_post_s {
 
     ngx_http_atls_session_t    *session;       /* taken, or NULL */
     ngx_http_atls_handshake_t  *handshake;
-    atls_channel_t              channel;       /* of an established session */
+    trl_channel_t               channel;       /* of an established session */
     ngx_http_atls_inner_t      *inner;
     ngx_connection_t           *reserved;      /* for an inner connection */
 
@@ -63,7 +63,7 @@ struct ngx_http_atls_post_s {
 
     ngx_msec_t                  leave;         /* no requests then */
 
-    unsigned                    late:1;        /* was relayed to a worker that
+    unsigned                    draining:1;    /* was relayed to a worker that
                                                   had been told to quit */
     unsigned                    leaving:1;     /* post->leave is set */
     unsigned                    cookie:1;      /* the client sent one */
@@ -100,8 +100,8 @@ void ngx_http_atls_stream_take(ngx_http_atls_post_t *post, size_t len);
 
 /* Puts the last bytes taken back in front.  NGX_ERROR: no memory. */
 
-ngx_int_t ngx_http_atls_stream_untake(ngx_http_atls_post_t *post, u_char *data,
-    size_t len);
+ngx_int_t ngx_http_atls_stream_push_back(ngx_http_atls_post_t *post,
+    u_char *data, size_t len);
 
 /*
  * Seals a record of the plaintext gathered.  NGX_OK; NGX_AGAIN: the answer is
@@ -121,12 +121,12 @@ void ngx_http_atls_stream_end_session(ngx_http_atls_post_t *post,
     ngx_uint_t cut);
 
 /*
- * The inner connection was closed; kept: it was idle, its session goes on; cut:
- * if not, something may be missing from what it has sent.
+ * The inner connection was closed; keepalive: it was idle, its session goes
+ * on; cut: if not, something may be missing from what it has sent.
  */
 
 void ngx_http_atls_stream_inner_closed(ngx_http_atls_post_t *post,
-    ngx_uint_t kept, ngx_uint_t cut);
+    ngx_uint_t keepalive, ngx_uint_t cut);
 
 /*
  * The inner connection wants more than the POST has: the POST is answered with

@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_cipher.h"
+#include "trl_cipher.h"
 #include "ngx_http_atls_compat.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_endpoint.h"
@@ -22,7 +22,7 @@
 
 
 static void ngx_http_atls_session_sweep(ngx_event_t *ev);
-static void ngx_http_atls_session_orphans(ngx_http_atls_zone_t *z);
+static void ngx_http_atls_session_reap(ngx_http_atls_zone_t *z);
 static void ngx_http_atls_session_report(ngx_http_atls_zone_t *z,
     ngx_log_t *log);
 static void ngx_http_atls_session_report_foreign(ngx_http_atls_zone_t *z,
@@ -33,13 +33,13 @@ static ngx_http_atls_kind_e ngx_http_atls_session_kind(
     ngx_http_atls_session_t *session);
 static ngx_uint_t ngx_http_atls_session_is_busy(
     ngx_http_atls_session_t *session);
-static ngx_uint_t ngx_http_atls_session_orphan(
+static ngx_uint_t ngx_http_atls_session_abandoned(
     ngx_http_atls_session_t *session);
 static ngx_uint_t ngx_http_atls_session_expire(ngx_http_atls_table_t *table,
     ngx_uint_t n);
 static ngx_http_atls_loc_conf_t *ngx_http_atls_session_conf(
     ngx_http_atls_session_t *session);
-static void ngx_http_atls_session_own(ngx_http_atls_table_t *table,
+static void ngx_http_atls_session_set_owner(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind);
 
 
@@ -54,7 +54,7 @@ ngx_http_atls_session_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log)
 
     z = zone->data;
 
-    ngx_http_atls_session_orphans(z);
+    ngx_http_atls_session_reap(z);
 
     /*
      * The process that this one replaces may have died in core, when it had
@@ -90,7 +90,7 @@ ngx_http_atls_session_sweep(ngx_event_t *ev)
     n = 0;
 
     if (ngx_http_atls_worker_tick()) {
-        ngx_http_atls_session_orphans(z);
+        ngx_http_atls_session_reap(z);
     }
 
     /* in small portions: others want the lock too */
@@ -109,7 +109,7 @@ ngx_http_atls_session_sweep(ngx_event_t *ev)
     ngx_http_atls_session_report(z, ev->log);
     ngx_http_atls_session_report_foreign(z, ev->log);
 
-    atls_cipher_trim();
+    trl_cipher_trim();
 
     /* there may be more of them */
 
@@ -118,7 +118,7 @@ ngx_http_atls_session_sweep(ngx_event_t *ev)
 
 
 static void
-ngx_http_atls_session_orphans(ngx_http_atls_zone_t *z)
+ngx_http_atls_session_reap(ngx_http_atls_zone_t *z)
 {
     ngx_uint_t                kind;
     ngx_queue_t              *q, *next, *queue;
@@ -257,7 +257,9 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
 
     ngx_http_atls_session_expire(z->table, 2);
 
-    if (ngx_http_atls_table_room(z->table, ngx_http_atls_shaking) == NGX_OK) {
+    if (ngx_http_atls_table_room(z->table, ngx_http_atls_handshaking)
+        == NGX_OK)
+    {
         session = ngx_http_atls_table_alloc(z->table);
     }
 
@@ -282,7 +284,7 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
         session->pending.kind = ngx_http_atls_record;
         session->identity.kind = ngx_http_atls_identity;
 
-        ngx_http_atls_table_add(z->table, session, ngx_http_atls_shaking);
+        ngx_http_atls_table_add(z->table, session, ngx_http_atls_handshaking);
     }
 
     ngx_http_atls_table_unlock(z);
@@ -300,22 +302,22 @@ void
 ngx_http_atls_session_full(ngx_shm_zone_t *zone, const char *what,
     ngx_log_t *log)
 {
-    ngx_uint_t             said;
+    ngx_uint_t             logged;
     ngx_http_atls_zone_t  *z;
 
     z = zone->data;
 
     ngx_http_atls_table_lock(z);
 
-    said = (ngx_http_atls_clock_since(z->table->full) < 1);
+    logged = (ngx_http_atls_clock_since(z->table->full) < 1);
 
-    if (!said) {
+    if (!logged) {
         z->table->full = ngx_http_atls_clock();
     }
 
     ngx_http_atls_table_unlock(z);
 
-    if (!said) {
+    if (!logged) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "atls_zone \"%V\" %s", &zone->shm.name, what);
     }
@@ -340,7 +342,7 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
     if (session == NULL) {
         rc = ngx_http_atls_take_unknown;
 
-    } else if (ngx_http_atls_session_orphan(session)) {
+    } else if (ngx_http_atls_session_abandoned(session)) {
         ngx_http_atls_table_remove(z->table, session);
         rc = ngx_http_atls_take_unknown;
 
@@ -365,9 +367,10 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
         rc = ngx_http_atls_take_unknown;
 
     } else {
-        ngx_http_atls_session_own(z->table, session,
-                                  session->established
-                                  ? ngx_http_atls_busy : ngx_http_atls_shaking);
+        ngx_http_atls_session_set_owner(z->table, session,
+                                        session->established
+                                        ? ngx_http_atls_busy
+                                        : ngx_http_atls_handshaking);
         *sessionp = session;
         rc = ngx_http_atls_take_ok;
     }
@@ -504,7 +507,7 @@ ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
 
         if (session->psk) {
             view->psk.len = session->identity.len;
-            ngx_http_atls_session_kept(&session->identity, view->psk.data);
+            ngx_http_atls_session_load(&session->identity, view->psk.data);
         }
     }
 
@@ -550,7 +553,7 @@ ngx_http_atls_session_put(ngx_shm_zone_t *zone,
 
 
 ngx_int_t
-ngx_http_atls_session_keep(ngx_shm_zone_t *zone,
+ngx_http_atls_session_store(ngx_shm_zone_t *zone,
     ngx_http_atls_pieces_t *pieces, u_char *data, size_t len)
 {
     size_t                  n;
@@ -606,17 +609,17 @@ ngx_http_atls_session_keep(ngx_shm_zone_t *zone,
 
 
 void
-ngx_http_atls_session_kept(ngx_http_atls_pieces_t *pieces, u_char *dst)
+ngx_http_atls_session_load(ngx_http_atls_pieces_t *pieces, u_char *dst)
 {
-    size_t                  n, left;
+    size_t                  n, rest;
     ngx_http_atls_piece_t  *piece;
 
-    left = pieces->len;
+    rest = pieces->len;
 
     for (piece = pieces->first; piece; piece = piece->next) {
-        n = ngx_min(left, sizeof(piece->data));
+        n = ngx_min(rest, sizeof(piece->data));
         dst = ngx_cpymem(dst, piece->data, n);
-        left -= n;
+        rest -= n;
     }
 }
 
@@ -811,7 +814,7 @@ ngx_http_atls_session_kind(ngx_http_atls_session_t *session)
 static ngx_uint_t
 ngx_http_atls_session_is_busy(ngx_http_atls_session_t *session)
 {
-    return session->kind == ngx_http_atls_shaking
+    return session->kind == ngx_http_atls_handshaking
            || session->kind == ngx_http_atls_busy;
 }
 
@@ -822,7 +825,7 @@ ngx_http_atls_session_is_busy(ngx_http_atls_session_t *session)
  */
 
 static ngx_uint_t
-ngx_http_atls_session_orphan(ngx_http_atls_session_t *session)
+ngx_http_atls_session_abandoned(ngx_http_atls_session_t *session)
 {
     ngx_http_atls_owner_t  owner;
 
@@ -886,7 +889,7 @@ ngx_http_atls_session_conf(ngx_http_atls_session_t *session)
 
 
 static void
-ngx_http_atls_session_own(ngx_http_atls_table_t *table,
+ngx_http_atls_session_set_owner(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind)
 {
     session->owner = ngx_http_atls_worker.id;

@@ -16,7 +16,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_state.h"
+#include "trl_state.h"
 #include "ngx_http_atls_worker.h"
 
 
@@ -41,7 +41,7 @@ typedef enum {
 
     /* sessions; there is a queue of each */
 
-    ngx_http_atls_shaking,                     /* half-open, with a POST */
+    ngx_http_atls_handshaking,                 /* half-open, with a POST */
     ngx_http_atls_half_open,                   /* between two POSTs */
     ngx_http_atls_busy,                        /* established, with a POST; or
                                                   as good as that */
@@ -112,7 +112,7 @@ struct ngx_http_atls_session_s {
 
     uint64_t                    requests;      /* inner ones */
 
-    atls_state_t                state;         /* of an established one */
+    trl_state_t                state;         /* of an established one */
 
     u_char                     *sni;           /* sni_data or in the zone */
     u_char                      sni_data[NGX_HTTP_ATLS_SNI_LEN];
@@ -221,12 +221,12 @@ void ngx_http_atls_session_put(ngx_shm_zone_t *zone,
  * room for it in the zone, and they hold nothing.
  */
 
-ngx_int_t ngx_http_atls_session_keep(ngx_shm_zone_t *zone,
+ngx_int_t ngx_http_atls_session_store(ngx_shm_zone_t *zone,
     ngx_http_atls_pieces_t *pieces, u_char *data, size_t len);
 
 /* Copies what was kept, pieces->len bytes. */
 
-void ngx_http_atls_session_kept(ngx_http_atls_pieces_t *pieces, u_char *dst);
+void ngx_http_atls_session_load(ngx_http_atls_pieces_t *pieces, u_char *dst);
 
 /* Sets the name that the client asked for.  NGX_BUSY: no room for it. */
 

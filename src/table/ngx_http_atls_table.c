@@ -5,16 +5,16 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_channel.h"
+#include "trl_channel.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_table.h"
 
 #include <openssl/rand.h>
 
 
-/* Of the structures; with ATLS_STATE_VERSION it names the layout. */
+/* Of the structures; with TRL_STATE_VERSION it names the layout. */
 
-#define NGX_HTTP_ATLS_LAYOUT  ((7 << 16) | ATLS_STATE_VERSION)
+#define NGX_HTTP_ATLS_LAYOUT  ((7 << 16) | TRL_STATE_VERSION)
 
 /* Of a large zone, an eighth would be more than it takes. */
 
@@ -29,13 +29,13 @@
 /* the longest record */
 
 #define NGX_HTTP_ATLS_RECORD_PIECES                                           \
-    ((ATLS_MAX_RECORD + NGX_HTTP_ATLS_PIECE - 1) / NGX_HTTP_ATLS_PIECE)
+    ((TRL_MAX_RECORD + NGX_HTTP_ATLS_PIECE - 1) / NGX_HTTP_ATLS_PIECE)
 
 #define ngx_http_atls_is_piece(kind)                                          \
     ((kind) >= ngx_http_atls_record && (kind) <= ngx_http_atls_stranger)
 
 #define ngx_http_atls_is_session(kind)                                        \
-    ((kind) >= ngx_http_atls_shaking && (kind) < ngx_http_atls_kinds)
+    ((kind) >= ngx_http_atls_handshaking && (kind) < ngx_http_atls_kinds)
 
 /* from 1, as in buckets */
 
@@ -314,7 +314,7 @@ ngx_http_atls_table_room(ngx_http_atls_table_t *table,
 {
     ngx_uint_t  all, share;
 
-    if (kind == ngx_http_atls_shaking) {
+    if (kind == ngx_http_atls_handshaking) {
         share = table->half_open_share;
 
         return ngx_http_atls_table_half_open(table) < share
@@ -380,7 +380,7 @@ ngx_http_atls_table_room(ngx_http_atls_table_t *table,
 static ngx_uint_t
 ngx_http_atls_table_half_open(ngx_http_atls_table_t *table)
 {
-    return table->count[ngx_http_atls_shaking]
+    return table->count[ngx_http_atls_handshaking]
            + table->count[ngx_http_atls_half_open];
 }
 

@@ -32,7 +32,7 @@
 /* Those that only their owner can go on with. */
 
 #define ngx_http_atls_is_owned(kind)                                          \
-    ((kind) >= ngx_http_atls_shaking && (kind) < ngx_http_atls_kinds          \
+    ((kind) >= ngx_http_atls_handshaking && (kind) < ngx_http_atls_kinds      \
      && ((kind) < ngx_http_atls_idle || (kind) > ngx_http_atls_idle_record))
 
 

@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_channel.h"
+#include "trl_channel.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_socket.h"
 #include "ngx_http_atls_session.h"
@@ -18,7 +18,7 @@
 
 struct ngx_http_atls_handshake_s {
     ngx_http_atls_peer_t        peer;
-    atls_watch_t                watch;
+    trl_watch_t                 watch;
     ngx_event_t                 timer;
     ngx_queue_t                 queue;         /* of the worker's */
 
@@ -27,7 +27,7 @@ struct ngx_http_atls_handshake_s {
     ngx_http_atls_post_t       *post;          /* being served, or NULL */
     ngx_http_atls_expire_pt     expire;
 
-    u_char                      header[ATLS_HEADER_SIZE];
+    u_char                      header[TRL_HEADER_SIZE];
     size_t                      header_len;    /* of the record being fed */
     size_t                      rest;          /* of it, after the header */
 
@@ -37,7 +37,7 @@ struct ngx_http_atls_handshake_s {
     unsigned                    begun:1;       /* by a record's header */
     unsigned                    answered:1;    /* with records of TLS */
     unsigned                    reading_early:1;  /* there may be some */
-    unsigned                    late:1;        /* our doing: early data; takes
+    unsigned                    serving:1;     /* our doing: early data; takes
                                                   no place from others */
 };
 
@@ -46,7 +46,7 @@ static ngx_int_t ngx_http_atls_handshake_enter(ngx_http_atls_handshake_t *hs);
 static void ngx_http_atls_handshake_leave(ngx_http_atls_handshake_t *hs);
 static ngx_int_t ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
     ngx_uint_t early_data);
-static ngx_int_t ngx_http_atls_handshake_fed(ngx_http_atls_handshake_t *hs,
+static ngx_int_t ngx_http_atls_handshake_boundary(ngx_http_atls_handshake_t *hs,
     u_char *data, size_t len);
 static ngx_int_t ngx_http_atls_handshake_header(
     ngx_http_atls_handshake_t *hs);
@@ -59,13 +59,13 @@ static ngx_int_t ngx_http_atls_handshake_read_early(
 static ngx_int_t ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs,
     int n, ngx_log_t *log);
 static void ngx_http_atls_handshake_timeout(ngx_event_t *ev);
-static void ngx_http_atls_handshake_not_late(ngx_http_atls_handshake_t *hs);
+static void ngx_http_atls_handshake_served(ngx_http_atls_handshake_t *hs);
 static void ngx_http_atls_handshake_shutdown(ngx_event_t *rev);
 static void ngx_http_atls_handshake_end(ngx_http_atls_handshake_t *hs);
 
 
 static ngx_uint_t         ngx_http_atls_handshakes_n;
-static ngx_uint_t         ngx_http_atls_handshakes_late;
+static ngx_uint_t         ngx_http_atls_handshakes_serving;
 static ngx_queue_t        ngx_http_atls_handshakes_queue;
 
 /*
@@ -181,7 +181,7 @@ ngx_http_atls_handshake_enter(ngx_http_atls_handshake_t *hs)
 static void
 ngx_http_atls_handshake_leave(ngx_http_atls_handshake_t *hs)
 {
-    ngx_http_atls_handshake_not_late(hs);
+    ngx_http_atls_handshake_served(hs);
 
     ngx_queue_remove(&hs->queue);
     ngx_http_atls_handshakes_n--;
@@ -233,7 +233,7 @@ ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
 
     (void) SSL_set_block_padding(c->ssl->connection, 0);
 
-    if (atls_watch(c->ssl->connection, &hs->watch) != 0) {
+    if (trl_watch(c->ssl->connection, &hs->watch) != 0) {
         ngx_ssl_error(NGX_LOG_ALERT, c->log, 0, "SSL_set_ex_data() failed");
         return NGX_ERROR;
     }
@@ -245,7 +245,7 @@ ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
 ngx_uint_t
 ngx_http_atls_handshakes(void)
 {
-    return ngx_http_atls_handshakes_n - ngx_http_atls_handshakes_late;
+    return ngx_http_atls_handshakes_n - ngx_http_atls_handshakes_serving;
 }
 
 
@@ -257,8 +257,8 @@ ngx_http_atls_handshake_attach(ngx_http_atls_handshake_t *hs,
 
     /* the time that it took to answer early data was not the client's */
 
-    if (post == NULL && hs->late) {
-        ngx_http_atls_handshake_not_late(hs);
+    if (post == NULL && hs->serving) {
+        ngx_http_atls_handshake_served(hs);
         ngx_add_timer(&hs->timer, hs->peer.target.conf->handshake_timeout);
     }
 
@@ -282,7 +282,7 @@ ngx_http_atls_handshake_prolong(ngx_http_atls_handshake_t *hs,
     c = &hs->peer.connection;
 
     if (!working
-        || (!hs->late
+        || (!hs->serving
             && ngx_http_atls_session_serve(hs->peer.zone, session) != NGX_OK))
     {
         ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
@@ -290,9 +290,9 @@ ngx_http_atls_handshake_prolong(ngx_http_atls_handshake_t *hs,
         return NGX_DECLINED;
     }
 
-    if (!hs->late) {
-        hs->late = 1;
-        ngx_http_atls_handshakes_late++;
+    if (!hs->serving) {
+        hs->serving = 1;
+        ngx_http_atls_handshakes_serving++;
     }
 
     ngx_add_timer(&hs->timer, hs->peer.target.conf->handshake_timeout);
@@ -308,15 +308,15 @@ ngx_http_atls_handshake_want(ngx_http_atls_handshake_t *hs)
         return hs->rest;
     }
 
-    return ATLS_HEADER_SIZE - hs->header_len;
+    return TRL_HEADER_SIZE - hs->header_len;
 }
 
 
 ngx_int_t
-ngx_http_atls_handshake_feed(ngx_http_atls_handshake_t *hs, u_char *data,
+ngx_http_atls_handshake_input(ngx_http_atls_handshake_t *hs, u_char *data,
     size_t len, ngx_log_t *log)
 {
-    ngx_int_t  rc, fed;
+    ngx_int_t  rc, boundary;
 
     /* a memory BIO takes all or nothing */
 
@@ -328,15 +328,15 @@ ngx_http_atls_handshake_feed(ngx_http_atls_handshake_t *hs, u_char *data,
         return NGX_DECLINED;
     }
 
-    fed = ngx_http_atls_handshake_fed(hs, data, len);
+    boundary = ngx_http_atls_handshake_boundary(hs, data, len);
 
-    if (fed == NGX_AGAIN) {
+    if (boundary == NGX_AGAIN) {
         return NGX_AGAIN;
     }
 
     /* there is no alert for what is no TLS at all */
 
-    if (fed == NGX_DECLINED && !hs->answered) {
+    if (boundary == NGX_DECLINED && !hs->answered) {
         ngx_log_error(NGX_LOG_INFO, log, 0,
                       "atls client sent a first flight that is no TLS");
         return NGX_DECLINED;
@@ -349,7 +349,7 @@ ngx_http_atls_handshake_feed(ngx_http_atls_handshake_t *hs, u_char *data,
         return NGX_DECLINED;
     }
 
-    if (rc == NGX_AGAIN && fed != NGX_OK) {
+    if (rc == NGX_AGAIN && boundary != NGX_OK) {
 
         /* OpenSSL would wait for more of it */
 
@@ -369,7 +369,7 @@ ngx_http_atls_handshake_feed(ngx_http_atls_handshake_t *hs, u_char *data,
  */
 
 static ngx_int_t
-ngx_http_atls_handshake_fed(ngx_http_atls_handshake_t *hs, u_char *data,
+ngx_http_atls_handshake_boundary(ngx_http_atls_handshake_t *hs, u_char *data,
     size_t len)
 {
     if (hs->rest) {
@@ -394,7 +394,7 @@ ngx_http_atls_handshake_header(ngx_http_atls_handshake_t *hs)
 
     p = hs->header;
 
-    if (p[0] < ATLS_CHANGE_CIPHER_SPEC || p[0] > ATLS_APPLICATION_DATA
+    if (p[0] < TRL_CHANGE_CIPHER_SPEC || p[0] > TRL_APPLICATION_DATA
         || (hs->header_len > 1 && p[1] != 3))
     {
         return NGX_DECLINED;
@@ -402,11 +402,11 @@ ngx_http_atls_handshake_header(ngx_http_atls_handshake_t *hs)
 
     /* nobody begins with an alert, and none answers it */
 
-    if (p[0] == ATLS_ALERT && !hs->begun) {
+    if (p[0] == TRL_ALERT && !hs->begun) {
         return NGX_DECLINED;
     }
 
-    if (hs->header_len < ATLS_HEADER_SIZE) {
+    if (hs->header_len < TRL_HEADER_SIZE) {
         return NGX_AGAIN;
     }
 
@@ -418,11 +418,11 @@ ngx_http_atls_handshake_header(ngx_http_atls_handshake_t *hs)
 
     /* the first record is in the clear: RFC 8446, section 5.1 */
 
-    if (first && (hs->rest == 0 || hs->rest > ATLS_MAX_PLAINTEXT)) {
+    if (first && (hs->rest == 0 || hs->rest > TRL_MAX_PLAINTEXT)) {
         return NGX_ERROR;
     }
 
-    if (ATLS_HEADER_SIZE + hs->rest > ATLS_MAX_RECORD) {
+    if (TRL_HEADER_SIZE + hs->rest > TRL_MAX_RECORD) {
         return NGX_ERROR;
     }
 
@@ -485,7 +485,7 @@ ngx_http_atls_handshake_read_early(ngx_http_atls_handshake_t *hs)
     c = &hs->peer.connection;
 
     if (hs->early.data == NULL) {
-        hs->early.data = ngx_palloc(c->pool, ATLS_MAX_PLAINTEXT);
+        hs->early.data = ngx_palloc(c->pool, TRL_MAX_PLAINTEXT);
         if (hs->early.data == NULL) {
             return NGX_ERROR;
         }
@@ -493,7 +493,7 @@ ngx_http_atls_handshake_read_early(ngx_http_atls_handshake_t *hs)
 
     do {
         n = SSL_read_early_data(c->ssl->connection, hs->early.data,
-                                ATLS_MAX_PLAINTEXT, &hs->early.len);
+                                TRL_MAX_PLAINTEXT, &hs->early.len);
 
         ngx_log_debug2(NGX_LOG_DEBUG_HTTP, c->log, 0,
                        "atls SSL_read_early_data: %d, %uz", n, hs->early.len);
@@ -524,7 +524,7 @@ ngx_http_atls_handshake_check(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
 {
     BIO            *wbio;
     const char     *name;
-    static u_char   alert[] = { ATLS_ALERT, 3, 3, 0, 2, 2,
+    static u_char   alert[] = { TRL_ALERT, 3, 3, 0, 2, 2,
                                 SSL_AD_HANDSHAKE_FAILURE };
 
     wbio = SSL_get_wbio(hs->peer.connection.ssl->connection);
@@ -533,7 +533,7 @@ ngx_http_atls_handshake_check(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
         return NGX_OK;
     }
 
-    name = atls_unsupported(hs->peer.connection.ssl->connection);
+    name = trl_unsupported(hs->peer.connection.ssl->connection);
 
     if (name == NULL) {
         return NGX_OK;
@@ -608,7 +608,7 @@ ngx_http_atls_handshake_seal(ngx_http_atls_handshake_t *hs, struct iovec *iov,
     c = &hs->peer.connection;
 
     if (hs->gathered == NULL) {
-        hs->gathered = ngx_palloc(c->pool, ATLS_MAX_PLAINTEXT);
+        hs->gathered = ngx_palloc(c->pool, TRL_MAX_PLAINTEXT);
         if (hs->gathered == NULL) {
             return NGX_ERROR;
         }
@@ -625,7 +625,7 @@ ngx_http_atls_handshake_seal(ngx_http_atls_handshake_t *hs, struct iovec *iov,
     if (SSL_write_early_data(c->ssl->connection, hs->gathered, len, &written)
         != 1
         || written != len
-        || ngx_http_atls_handshake_output(hs).len > len + ATLS_CHANNEL_OVERHEAD)
+        || ngx_http_atls_handshake_output(hs).len > len + TRL_CHANNEL_OVERHEAD)
     {
         ngx_ssl_error(NGX_LOG_ALERT, log, 0, "SSL_write_early_data() failed");
         return NGX_ERROR;
@@ -642,7 +642,7 @@ ngx_http_atls_handshake_max(ngx_http_atls_handshake_t *hs)
 
     session = SSL_get_session(hs->peer.connection.ssl->connection);
 
-    return atls_max_fragment(session);
+    return trl_max_fragment(session);
 }
 
 
@@ -697,7 +697,7 @@ ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,
 
     c = &hs->peer.connection;
 
-    atls_state_describe(c->ssl->connection, &session->state);
+    trl_state_describe(c->ssl->connection, &session->state);
 
     session->policy = ngx_http_atls_identity_peer_policy(&hs->peer);
     session->alpn = ngx_http_atls_ssl_alpn(c->ssl->connection);
@@ -706,12 +706,12 @@ ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,
     /* resumption is not authentication: the lifetime goes on */
 
     if (session->reused) {
-        session->lifetime = ngx_min(session->lifetime, hs->peer.left);
+        session->lifetime = ngx_min(session->lifetime, hs->peer.remaining);
     }
 
     psk = ngx_http_atls_peer_psk(&hs->peer);
 
-    rc = ngx_http_atls_identity_keep(hs->peer.zone, session, c, &psk);
+    rc = ngx_http_atls_identity_set(hs->peer.zone, session, c, &psk);
 
     if (rc != NGX_OK) {
         return rc;
@@ -741,8 +741,8 @@ ngx_http_atls_handshake_freeze(ngx_http_atls_handshake_t *hs,
     rc = ngx_http_atls_handshake_describe(hs, session);
 
     if (rc == NGX_OK
-        && atls_freeze(hs->peer.connection.ssl->connection, &hs->watch,
-                       &session->state, &reason)
+        && trl_freeze(hs->peer.connection.ssl->connection, &hs->watch,
+                      &session->state, &reason)
            != 0)
     {
         ngx_ssl_error(NGX_LOG_ALERT, log, 0,
@@ -774,14 +774,14 @@ ngx_http_atls_handshake_free(ngx_http_atls_handshake_t *hs)
         SSL_free(hs->peer.connection.ssl->connection);
     }
 
-    ngx_explicit_memzero(&hs->watch, sizeof(atls_watch_t));
+    ngx_explicit_memzero(&hs->watch, sizeof(trl_watch_t));
 
     if (hs->early.data) {
-        ngx_explicit_memzero(hs->early.data, ATLS_MAX_PLAINTEXT);
+        ngx_explicit_memzero(hs->early.data, TRL_MAX_PLAINTEXT);
     }
 
     if (hs->gathered) {
-        ngx_explicit_memzero(hs->gathered, ATLS_MAX_PLAINTEXT);
+        ngx_explicit_memzero(hs->gathered, TRL_MAX_PLAINTEXT);
     }
 
     ngx_destroy_pool(hs->peer.connection.pool);
@@ -811,11 +811,11 @@ ngx_http_atls_handshake_timeout(ngx_event_t *ev)
 
 
 static void
-ngx_http_atls_handshake_not_late(ngx_http_atls_handshake_t *hs)
+ngx_http_atls_handshake_served(ngx_http_atls_handshake_t *hs)
 {
-    if (hs->late) {
-        hs->late = 0;
-        ngx_http_atls_handshakes_late--;
+    if (hs->serving) {
+        hs->serving = 0;
+        ngx_http_atls_handshakes_serving--;
     }
 }
 

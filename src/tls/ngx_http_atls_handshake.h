@@ -69,7 +69,7 @@ size_t ngx_http_atls_handshake_want(ngx_http_atls_handshake_t *hs);
  * NGX_DECLINED: failed, an alert may be in the output.
  */
 
-ngx_int_t ngx_http_atls_handshake_feed(ngx_http_atls_handshake_t *hs,
+ngx_int_t ngx_http_atls_handshake_input(ngx_http_atls_handshake_t *hs,
     u_char *data, size_t len, ngx_log_t *log);
 
 /*
@@ -87,7 +87,7 @@ ngx_str_t ngx_http_atls_handshake_early_data(ngx_http_atls_handshake_t *hs);
 /*
  * Answers early data before the client's Finished (RFC 8446, section 4.4.4):
  * seals len bytes, gathered, as one record that is all of the output, and at
- * most ATLS_CHANNEL_OVERHEAD longer.  NGX_ERROR, logged.
+ * most TRL_CHANNEL_OVERHEAD longer.  NGX_ERROR, logged.
  */
 
 ngx_int_t ngx_http_atls_handshake_seal(ngx_http_atls_handshake_t *hs,

@@ -36,7 +36,7 @@ static ngx_int_t ngx_http_atls_identity_store(ngx_shm_zone_t *zone,
 static void ngx_http_atls_identity_fields(ngx_http_atls_identity_t *identity,
     u_char *p);
 static uint64_t ngx_http_atls_identity_psk_policy(
-    ngx_http_atls_loc_conf_t *alcf, u_char *kept);
+    ngx_http_atls_loc_conf_t *alcf, u_char *stored);
 
 
 typedef ngx_int_t (*ngx_http_atls_identity_pt)(ngx_connection_t *c,
@@ -156,7 +156,7 @@ ngx_http_atls_identity_peer_policy(ngx_http_atls_peer_t *peer)
 
 
 ngx_int_t
-ngx_http_atls_identity_keep(ngx_shm_zone_t *zone,
+ngx_http_atls_identity_set(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_connection_t *c, ngx_str_t *psk)
 {
     X509                      *cert;
@@ -293,7 +293,7 @@ ngx_http_atls_identity_store(ngx_shm_zone_t *zone,
         session->identity.kind = ngx_http_atls_stranger;
     }
 
-    if (ngx_http_atls_session_keep(zone, &session->identity, data, len)
+    if (ngx_http_atls_session_store(zone, &session->identity, data, len)
         != NGX_OK)
     {
         ngx_http_atls_session_full(zone, "has no memory for a certificate",
@@ -320,7 +320,7 @@ ngx_http_atls_identity_get(ngx_http_atls_session_t *session,
         return NGX_ERROR;
     }
 
-    ngx_http_atls_session_kept(&session->identity, p);
+    ngx_http_atls_session_load(&session->identity, p);
     ngx_http_atls_identity_fields(identity, p);
 
     return NGX_OK;
@@ -358,7 +358,7 @@ ngx_http_atls_identity_valid(ngx_http_atls_session_t *session,
         return 0;
     }
 
-    ngx_http_atls_session_kept(&session->identity, buf);
+    ngx_http_atls_session_load(&session->identity, buf);
 
     return session->policy == ngx_http_atls_identity_psk_policy(alcf, buf);
 }
@@ -378,11 +378,12 @@ ngx_http_atls_identity_view_valid(ngx_http_atls_view_t *view,
 
 
 static uint64_t
-ngx_http_atls_identity_psk_policy(ngx_http_atls_loc_conf_t *alcf, u_char *kept)
+ngx_http_atls_identity_psk_policy(ngx_http_atls_loc_conf_t *alcf,
+    u_char *stored)
 {
     ngx_http_atls_identity_t  identity;
 
-    ngx_http_atls_identity_fields(&identity, kept);
+    ngx_http_atls_identity_fields(&identity, stored);
 
     return ngx_http_atls_psk_policy(alcf->psks,
                            &identity.fields[NGX_HTTP_ATLS_IDENTITY_PSK]);

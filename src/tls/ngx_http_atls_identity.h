@@ -63,7 +63,7 @@ uint64_t ngx_http_atls_identity_peer_policy(ngx_http_atls_peer_t *peer);
  * Both are logged.
  */
 
-ngx_int_t ngx_http_atls_identity_keep(ngx_shm_zone_t *zone,
+ngx_int_t ngx_http_atls_identity_set(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_connection_t *c, ngx_str_t *psk);
 
 /* What was kept; copied to the pool. */

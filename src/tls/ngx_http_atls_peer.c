@@ -69,8 +69,8 @@ ngx_http_atls_peer_psk(ngx_http_atls_peer_t *peer)
 
 
 void
-ngx_http_atls_peer_set_ticket(ngx_http_atls_peer_t *peer, time_t left)
+ngx_http_atls_peer_set_ticket(ngx_http_atls_peer_t *peer, time_t remaining)
 {
     peer->ticket = 1;
-    peer->left = left;
+    peer->remaining = remaining;
 }

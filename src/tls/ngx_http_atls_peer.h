@@ -28,7 +28,7 @@ typedef struct {
     ngx_str_t                  sni;
     ngx_str_t                  psk;            /* identity proposed */
 
-    time_t                     left;           /* of a ticket's lifetime */
+    time_t                     remaining;      /* of a ticket's lifetime */
     unsigned                   ticket:1;       /* one was accepted */
 } ngx_http_atls_peer_t;
 
@@ -45,11 +45,13 @@ ngx_int_t ngx_http_atls_peer_set_psk(ngx_http_atls_peer_t *peer,
 ngx_str_t ngx_http_atls_peer_psk(ngx_http_atls_peer_t *peer);
 
 /*
- * A ticket was accepted: what is resumed is no external pre-shared key.  left:
- * the seconds that its client may go on for without a full handshake.
+ * A ticket was accepted: what is resumed is no external pre-shared key.
+ * remaining: the seconds that its client may go on for without a full
+ * handshake.
  */
 
-void ngx_http_atls_peer_set_ticket(ngx_http_atls_peer_t *peer, time_t left);
+void ngx_http_atls_peer_set_ticket(ngx_http_atls_peer_t *peer,
+    time_t remaining);
 
 
 #endif /* _NGX_HTTP_ATLS_PEER_H_INCLUDED_ */

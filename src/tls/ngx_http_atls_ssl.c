@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_state.h"
+#include "trl_state.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_note.h"
 #include "ngx_http_atls_identity.h"
@@ -161,7 +161,7 @@ ngx_http_atls_ssl_context(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 
     /* ngx_ssl_create() turns read ahead on: this turns it off again */
 
-    if (atls_watch_ctx(ssl->ctx) != 0) {
+    if (trl_watch_ctx(ssl->ctx) != 0) {
         ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0, "SSL_CTX set-up failed");
         return NGX_ERROR;
     }
@@ -381,7 +381,7 @@ ngx_http_atls_ssl_check_ciphers(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 
         cipher = sk_SSL_CIPHER_value(ciphers, i);
 
-        if (!atls_cipher_supported(cipher)) {
+        if (!trl_cipher_supported(cipher)) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "cipher \"%s\" is not supported: AES-GCM, AES-CCM "
                           "and ChaCha20-Poly1305 are",

@@ -55,7 +55,7 @@ static SSL_TICKET_RETURN ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl,
     SSL_TICKET_STATUS status, void *arg);
 static ngx_int_t ngx_http_atls_ticket_read(SSL_SESSION *session,
     ngx_http_atls_ticket_t *ticket);
-static time_t ngx_http_atls_ticket_left(ngx_http_atls_loc_conf_t *alcf,
+static time_t ngx_http_atls_ticket_remaining(ngx_http_atls_loc_conf_t *alcf,
     ngx_http_atls_ticket_t *ticket);
 static int ngx_http_atls_ticket_early_data(ngx_ssl_conn_t *ssl, void *arg);
 static uint64_t ngx_http_atls_ticket_issue(ngx_shm_zone_t *zone);
@@ -352,7 +352,7 @@ ngx_http_atls_ticket_sync_keys(ngx_shm_zone_t *zone, time_t expire,
 static int
 ngx_http_atls_ticket_make(ngx_ssl_conn_t *ssl, void *arg)
 {
-    time_t                     left;
+    time_t                     remaining;
     SSL_SESSION               *session;
     ngx_shm_zone_t            *zone;
     ngx_http_atls_peer_t      *peer;
@@ -395,10 +395,10 @@ ngx_http_atls_ticket_make(ngx_ssl_conn_t *ssl, void *arg)
      */
 
     if (SSL_version(ssl) == TLS1_3_VERSION || !SSL_session_reused(ssl)) {
-        left = ngx_http_atls_ticket_left(alcf, &ticket);
-        left = ngx_min(left, NGX_HTTP_ATLS_TICKET_LIFETIME);
+        remaining = ngx_http_atls_ticket_remaining(alcf, &ticket);
+        remaining = ngx_min(remaining, NGX_HTTP_ATLS_TICKET_LIFETIME);
 
-        (void) SSL_SESSION_set_timeout(session, ngx_max(left, 1));
+        (void) SSL_SESSION_set_timeout(session, ngx_max(remaining, 1));
     }
 
     return 1;
@@ -421,7 +421,7 @@ static SSL_TICKET_RETURN
 ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl, SSL_SESSION *session,
     const unsigned char *name, size_t len, SSL_TICKET_STATUS status, void *arg)
 {
-    time_t                     left;
+    time_t                     remaining;
     ngx_http_atls_peer_t      *peer;
     ngx_http_atls_ticket_t     ticket;
     ngx_http_atls_loc_conf_t  *alcf;
@@ -438,22 +438,22 @@ ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl, SSL_SESSION *session,
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     }
 
-    left = 0;
+    remaining = 0;
 
     if (ngx_http_atls_ticket_read(session, &ticket) == NGX_OK
         && ticket.policy == alcf->policy)
     {
-        left = ngx_http_atls_ticket_left(alcf, &ticket);
+        remaining = ngx_http_atls_ticket_remaining(alcf, &ticket);
     }
 
-    if (left <= 0) {
+    if (remaining <= 0) {
         ngx_log_debug0(NGX_LOG_DEBUG_HTTP, peer->connection.log, 0,
                        "atls ticket is of another policy, or too old");
 
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     }
 
-    ngx_http_atls_peer_set_ticket(peer, left);
+    ngx_http_atls_peer_set_ticket(peer, remaining);
 
     /* tickets of TLS 1.3 are for one resumption: RFC 8446, appendix C.4 */
 
@@ -496,7 +496,7 @@ ngx_http_atls_ticket_read(SSL_SESSION *session, ngx_http_atls_ticket_t *ticket)
  */
 
 static time_t
-ngx_http_atls_ticket_left(ngx_http_atls_loc_conf_t *alcf,
+ngx_http_atls_ticket_remaining(ngx_http_atls_loc_conf_t *alcf,
     ngx_http_atls_ticket_t *ticket)
 {
     time_t  age;

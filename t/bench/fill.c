@@ -82,7 +82,7 @@ fill(ngx_cycle_t *cycle, ngx_uint_t n)
             return NGX_ERROR;
         }
 
-        ngx_memset(&session->state, 1, sizeof(atls_state_t));
+        ngx_memset(&session->state, 1, sizeof(trl_state_t));
 
         if (ngx_http_atls_session_establish(amcf->zone, session, cycle->log)
             != NGX_OK)

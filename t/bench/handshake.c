@@ -237,7 +237,7 @@ carry(SSL *from, SSL *to)
 }
 
 
-/* As src/core/atls_state.c has it. */
+/* As src/core/trl_state.c has it. */
 
 static void
 message(int write_p, int version, int type, const void *buf, size_t len,

@@ -20,7 +20,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "atls_channel.h"
+#include "trl_channel.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_clock.h"
 #include "ngx_http_atls_worker.h"
@@ -560,8 +560,8 @@ bench_record(bench_table_t *t, char *name)
         began = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
 
         for (i = 0; i < BENCH_RECORDS; i++) {
-            if (ngx_http_atls_session_keep(t->zone, &sessions[i]->pending,
-                                           record, BENCH_RECORD)
+            if (ngx_http_atls_session_store(t->zone, &sessions[i]->pending,
+                                            record, BENCH_RECORD)
                 != NGX_OK)
             {
                 bench_die("no room for a record");
@@ -569,8 +569,8 @@ bench_record(bench_table_t *t, char *name)
         }
 
         for (i = 0; i < BENCH_RECORDS; i++) {
-            (void) ngx_http_atls_session_keep(t->zone, &sessions[i]->pending,
-                                              NULL, 0);
+            (void) ngx_http_atls_session_store(t->zone, &sessions[i]->pending,
+                                               NULL, 0);
         }
 
         spent += bench_clock(CLOCK_PROCESS_CPUTIME_ID) - began;
@@ -683,8 +683,8 @@ bench_full(char *name, size_t size, ngx_uint_t n)
     for (i = 0; i < BENCH_TRIES; i++) {
         sessions[i] = bench_session(&t, t.ids[(ops - 1 - i) % t.n].id);
 
-        if (ngx_http_atls_session_keep(t.zone, &sessions[i]->pending,
-                                       record, BENCH_RECORD)
+        if (ngx_http_atls_session_store(t.zone, &sessions[i]->pending,
+                                        record, BENCH_RECORD)
             == NGX_OK)
         {
             kept++;
@@ -696,8 +696,8 @@ bench_full(char *name, size_t size, ngx_uint_t n)
               / BENCH_TRIES);
 
     for (i = 0; i < BENCH_TRIES; i++) {
-        (void) ngx_http_atls_session_keep(t.zone, &sessions[i]->pending,
-                                          NULL, 0);
+        (void) ngx_http_atls_session_store(t.zone, &sessions[i]->pending,
+                                           NULL, 0);
         ngx_http_atls_session_put(t.zone, sessions[i]);
     }
 
@@ -852,7 +852,7 @@ bench_add(bench_table_t *t)
         bench_die("no session");
     }
 
-    ngx_memset(&session->state, 1, sizeof(atls_state_t));
+    ngx_memset(&session->state, 1, sizeof(trl_state_t));
 
     if (ngx_http_atls_session_name(t->zone, session, &sni) != NGX_OK) {
         bench_die("no name for a session");

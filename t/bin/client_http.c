@@ -152,7 +152,7 @@ run(atls_response_t *response, const unsigned char *bytes, size_t n, int cut)
 
         copy = malloc(piece);
         memcpy(copy, bytes, piece);
-        result.error = atls_response_feed(response, copy, piece);
+        result.error = atls_response_parse(response, copy, piece);
         free(copy);
 
         bytes += piece;

@@ -8,7 +8,7 @@
 
 
 static uint8_t  record[2 * UNIT_BUFFER];
-static uint8_t  zeros[ATLS_MAX_PLAINTEXT + 300];
+static uint8_t  zeros[TRL_MAX_PLAINTEXT + 300];
 
 
 static int
@@ -16,7 +16,7 @@ open_record(unit_pair_t *p, size_t len, size_t *n)
 {
     uint8_t  *data;
 
-    return atls_channel_open(&p->ch, record, len, &data, n);
+    return trl_channel_open(&p->ch, record, len, &data, n);
 }
 
 
@@ -30,9 +30,9 @@ open_good(unit_pair_t *p, unsigned type, const void *data, size_t len)
     uint8_t  *plain;
 
     size = unit_seal(p, type, data, len, record);
-    rc = atls_channel_open(&p->ch, record, size, &plain, &n);
+    rc = trl_channel_open(&p->ch, record, size, &plain, &n);
 
-    if (rc == ATLS_OK && type == ATLS_APPLICATION_DATA) {
+    if (rc == TRL_OK && type == TRL_APPLICATION_DATA) {
         must(n == len && memcmp(plain, data, len) == 0);
 
     } else {
@@ -46,8 +46,8 @@ open_good(unit_pair_t *p, unsigned type, const void *data, size_t len)
 static void
 peer_update(unit_pair_t *p)
 {
-    must(atls_state_update_write(&p->peer) == 0);
-    atls_cipher_rekey(&p->write);
+    must(trl_state_update_write(&p->peer) == 0);
+    trl_cipher_rekey(&p->write);
 }
 
 
@@ -56,7 +56,7 @@ open_update(unit_pair_t *p, const char *message)
 {
     int  rc;
 
-    rc = open_good(p, ATLS_HANDSHAKE, message, 5);
+    rc = open_good(p, TRL_HANDSHAKE, message, 5);
     peer_update(p);
 
     return rc;
@@ -77,7 +77,7 @@ refused(unit_pair_t *p, int rc, unsigned alert, const char *name)
     protocol = p->state.protocol;
     error = p->ch.error;
 
-    pass = (rc == ATLS_ERROR && p->ch.alert == alert && error != NULL
+    pass = (rc == TRL_ERROR && p->ch.alert == alert && error != NULL
             && p->ch.peer_alert == 0);
 
     if (!pass) {
@@ -87,20 +87,20 @@ refused(unit_pair_t *p, int rc, unsigned alert, const char *name)
 
     ok(pass, "%s: %s", unit_protocol_name(protocol), name);
 
-    pass = (open_good(p, ATLS_APPLICATION_DATA, "more", 4) == ATLS_ERROR
+    pass = (open_good(p, TRL_APPLICATION_DATA, "more", 4) == TRL_ERROR
             && p->ch.alert == alert);
 
     /* and the alert arrives at the peer */
 
-    len = (size_t) atls_channel_alert(&p->ch, alert, record);
+    len = (size_t) trl_channel_alert(&p->ch, alert, record);
 
-    pass = (pass && len <= ATLS_CHANNEL_SHORT_RECORD
-            && atls_record_open(&p->read, record, len, &type, &plain) == 2
-            && type == ATLS_ALERT
-            && plain[0] == ((alert == ATLS_NO_RENEGOTIATION) ? 1 : 2)
+    pass = (pass && len <= TRL_CHANNEL_SHORT_RECORD
+            && trl_record_open(&p->read, record, len, &type, &plain) == 2
+            && type == TRL_ALERT
+            && plain[0] == ((alert == TRL_NO_RENEGOTIATION) ? 1 : 2)
             && plain[1] == alert
-            && atls_channel_alert(&p->ch, alert, record) == 0
-            && atls_channel_seal(&p->ch, NULL, 0, record) == -1);
+            && trl_channel_alert(&p->ch, alert, record) == 0
+            && trl_channel_seal(&p->ch, NULL, 0, record) == -1);
 
     ok(pass, "%s: %s, and that is the end", unit_protocol_name(protocol),
        name);
@@ -117,9 +117,9 @@ test_headers(unsigned protocol)
     unit_pair_t  p;
     unsigned     type, max, good, version, wrong;
 
-    max = ATLS_MAX_PLAINTEXT + ((protocol == ATLS_TLSv1_3) ? 256 : 2048);
+    max = TRL_MAX_PLAINTEXT + ((protocol == TRL_TLSv1_3) ? 256 : 2048);
 
-    unit_pair(&p, protocol, ATLS_AES_128_GCM);
+    unit_pair(&p, protocol, TRL_AES_128_GCM);
     wrong = 0;
 
     header[1] = 3;
@@ -131,15 +131,15 @@ test_headers(unsigned protocol)
         header[0] = (uint8_t) type;
         p.ch.alert = 0;
 
-        good = (protocol == ATLS_TLSv1_3) ? (type == 23)
+        good = (protocol == TRL_TLSv1_3) ? (type == 23)
                                           : (type >= 21 && type <= 23);
 
         if (good) {
-            wrong += (atls_channel_header(&p.ch, header) != 105);
+            wrong += (trl_channel_header(&p.ch, header) != 105);
 
         } else {
-            wrong += (atls_channel_header(&p.ch, header) != ATLS_ERROR
-                      || p.ch.alert != ATLS_UNEXPECTED_MESSAGE);
+            wrong += (trl_channel_header(&p.ch, header) != TRL_ERROR
+                      || p.ch.alert != TRL_UNEXPECTED_MESSAGE);
         }
     }
 
@@ -153,15 +153,15 @@ test_headers(unsigned protocol)
         header[2] = (uint8_t) version;
         p.ch.alert = 0;
 
-        good = (protocol == ATLS_TLSv1_3) ? (version >> 8 == 3)
+        good = (protocol == TRL_TLSv1_3) ? (version >> 8 == 3)
                                           : (version == 0x0303);
 
         if (good) {
-            wrong += (atls_channel_header(&p.ch, header) != 105);
+            wrong += (trl_channel_header(&p.ch, header) != 105);
 
         } else {
-            wrong += (atls_channel_header(&p.ch, header) != ATLS_ERROR
-                      || p.ch.alert != ATLS_PROTOCOL_VERSION);
+            wrong += (trl_channel_header(&p.ch, header) != TRL_ERROR
+                      || p.ch.alert != TRL_PROTOCOL_VERSION);
         }
     }
 
@@ -177,48 +177,48 @@ test_headers(unsigned protocol)
         p.ch.alert = 0;
 
         if (i <= max) {
-            wrong += (atls_channel_header(&p.ch, header) != (ssize_t) i + 5);
+            wrong += (trl_channel_header(&p.ch, header) != (ssize_t) i + 5);
 
         } else {
-            wrong += (atls_channel_header(&p.ch, header) != ATLS_ERROR
-                      || p.ch.alert != ATLS_RECORD_OVERFLOW);
+            wrong += (trl_channel_header(&p.ch, header) != TRL_ERROR
+                      || p.ch.alert != TRL_RECORD_OVERFLOW);
         }
     }
 
-    ok(wrong == 0 && max + 5 <= ATLS_MAX_RECORD, "%s: lengths",
+    ok(wrong == 0 && max + 5 <= TRL_MAX_RECORD, "%s: lengths",
        unit_protocol_name(protocol));
 
     unit_pair_done(&p);
 
     /* the same rules on opening */
 
-    unit_pair(&p, protocol, ATLS_AES_128_GCM);
-    n = unit_seal(&p, ATLS_APPLICATION_DATA, "data", 4, record);
-    record[0] = ATLS_CHANGE_CIPHER_SPEC;
-    refused(&p, open_record(&p, n, &n), ATLS_UNEXPECTED_MESSAGE,
+    unit_pair(&p, protocol, TRL_AES_128_GCM);
+    n = unit_seal(&p, TRL_APPLICATION_DATA, "data", 4, record);
+    record[0] = TRL_CHANGE_CIPHER_SPEC;
+    refused(&p, open_record(&p, n, &n), TRL_UNEXPECTED_MESSAGE,
             "ChangeCipherSpec refused");
 
-    unit_pair(&p, protocol, ATLS_AES_128_GCM);
+    unit_pair(&p, protocol, TRL_AES_128_GCM);
     memcpy(record, "\24\3\3\0\1\1", 6);
-    refused(&p, open_record(&p, 6, &n), ATLS_UNEXPECTED_MESSAGE,
+    refused(&p, open_record(&p, 6, &n), TRL_UNEXPECTED_MESSAGE,
             "plaintext ChangeCipherSpec refused");
 
-    unit_pair(&p, protocol, ATLS_AES_128_GCM);
+    unit_pair(&p, protocol, TRL_AES_128_GCM);
     memcpy(record, "\25\3\3\0\2\1\0", 7);
     refused(&p, open_record(&p, 7, &n),
-            (protocol == ATLS_TLSv1_3) ? ATLS_UNEXPECTED_MESSAGE
-                                       : ATLS_BAD_RECORD_MAC,
+            (protocol == TRL_TLSv1_3) ? TRL_UNEXPECTED_MESSAGE
+                                       : TRL_BAD_RECORD_MAC,
             "plaintext alert refused");
 
-    unit_pair(&p, protocol, ATLS_AES_128_GCM);
-    n = unit_seal(&p, ATLS_APPLICATION_DATA, "data", 4, record);
+    unit_pair(&p, protocol, TRL_AES_128_GCM);
+    n = unit_seal(&p, TRL_APPLICATION_DATA, "data", 4, record);
     record[1] = 2;
-    refused(&p, open_record(&p, n, &n), ATLS_PROTOCOL_VERSION,
+    refused(&p, open_record(&p, n, &n), TRL_PROTOCOL_VERSION,
             "wrong version refused");
 
-    unit_pair(&p, protocol, ATLS_AES_128_GCM);
+    unit_pair(&p, protocol, TRL_AES_128_GCM);
     memcpy(record, "\27\3\3\110\1", 5);
-    refused(&p, open_record(&p, 0x4806, &n), ATLS_RECORD_OVERFLOW,
+    refused(&p, open_record(&p, 0x4806, &n), TRL_RECORD_OVERFLOW,
             "2^14 + 2049 bytes refused");
 }
 
@@ -237,7 +237,7 @@ test_forgery(unsigned protocol, unsigned aead)
 
     for (i = 0; ; i++) {
         unit_pair(&p, protocol, aead);
-        len = unit_seal(&p, ATLS_APPLICATION_DATA, "data", 4, good);
+        len = unit_seal(&p, TRL_APPLICATION_DATA, "data", 4, good);
 
         if (i == len) {
             break;
@@ -245,15 +245,15 @@ test_forgery(unsigned protocol, unsigned aead)
 
         good[i] ^= 0x40;
 
-        alert = (i == 0) ? ATLS_UNEXPECTED_MESSAGE
-                : (i == 1) ? ATLS_PROTOCOL_VERSION
-                : (i == 2) ? ((protocol == ATLS_TLSv1_3)
-                              ? ATLS_BAD_RECORD_MAC : ATLS_PROTOCOL_VERSION)
-                : (i <= 4) ? ATLS_DECODE_ERROR : ATLS_BAD_RECORD_MAC;
+        alert = (i == 0) ? TRL_UNEXPECTED_MESSAGE
+                : (i == 1) ? TRL_PROTOCOL_VERSION
+                : (i == 2) ? ((protocol == TRL_TLSv1_3)
+                              ? TRL_BAD_RECORD_MAC : TRL_PROTOCOL_VERSION)
+                : (i <= 4) ? TRL_DECODE_ERROR : TRL_BAD_RECORD_MAC;
 
-        rc = atls_channel_open(&p.ch, good, len, &data, &n);
+        rc = trl_channel_open(&p.ch, good, len, &data, &n);
 
-        taken += (rc != ATLS_ERROR || n != 0);
+        taken += (rc != TRL_ERROR || n != 0);
         wrong += (p.ch.alert != alert);
 
         unit_pair_done(&p);
@@ -273,21 +273,21 @@ test_forgery(unsigned protocol, unsigned aead)
 
     for (i = 0; i < 2 * len; i++) {
         unit_pair(&p, protocol, aead);
-        n = unit_seal(&p, ATLS_APPLICATION_DATA, "data", 4, good);
+        n = unit_seal(&p, TRL_APPLICATION_DATA, "data", 4, good);
         must(n == len);
 
         if (i >= len && i - len >= 5) {
             good[3] = 0;
             good[4] = (uint8_t) (i - len - 5);
-            alert = ATLS_BAD_RECORD_MAC;
+            alert = TRL_BAD_RECORD_MAC;
 
         } else {
-            alert = ATLS_DECODE_ERROR;
+            alert = TRL_DECODE_ERROR;
         }
 
-        rc = atls_channel_open(&p.ch, good, i % len, &data, &n);
+        rc = trl_channel_open(&p.ch, good, i % len, &data, &n);
 
-        taken += (rc != ATLS_ERROR || n != 0);
+        taken += (rc != TRL_ERROR || n != 0);
         wrong += (p.ch.alert != alert);
 
         unit_pair_done(&p);
@@ -297,18 +297,18 @@ test_forgery(unsigned protocol, unsigned aead)
        unit_protocol_name(protocol), unit_aead_name(aead));
 
     unit_pair(&p, protocol, aead);
-    n = unit_seal(&p, ATLS_APPLICATION_DATA, "data", 4, record);
+    n = unit_seal(&p, TRL_APPLICATION_DATA, "data", 4, record);
     memcpy(good, record, n);
-    ok(open_record(&p, n, &n) == ATLS_OK, "%s: a record",
+    ok(open_record(&p, n, &n) == TRL_OK, "%s: a record",
        unit_protocol_name(protocol));
     memcpy(record, good, len);
-    refused(&p, open_record(&p, len, &n), ATLS_BAD_RECORD_MAC,
+    refused(&p, open_record(&p, len, &n), TRL_BAD_RECORD_MAC,
             "and its replay");
 
     unit_pair(&p, protocol, aead);
-    unit_seal(&p, ATLS_APPLICATION_DATA, "one", 3, record);
-    refused(&p, open_good(&p, ATLS_APPLICATION_DATA, "two", 3),
-            ATLS_BAD_RECORD_MAC, "a record is missing");
+    unit_seal(&p, TRL_APPLICATION_DATA, "one", 3, record);
+    refused(&p, open_good(&p, TRL_APPLICATION_DATA, "two", 3),
+            TRL_BAD_RECORD_MAC, "a record is missing");
 }
 
 
@@ -318,30 +318,30 @@ test_empty(unsigned protocol)
     int          i, rc;
     unit_pair_t  p;
 
-    unit_pair(&p, protocol, ATLS_CHACHA20_POLY1305);
-    rc = ATLS_OK;
+    unit_pair(&p, protocol, TRL_CHACHA20_POLY1305);
+    rc = TRL_OK;
 
-    for (i = 0; i < 64 && rc == ATLS_OK; i++) {
+    for (i = 0; i < 64 && rc == TRL_OK; i++) {
         if (i == 32) {
-            rc = open_good(&p, ATLS_APPLICATION_DATA, "data", 4);
+            rc = open_good(&p, TRL_APPLICATION_DATA, "data", 4);
         }
 
-        rc |= open_good(&p, ATLS_APPLICATION_DATA, "", 0);
+        rc |= open_good(&p, TRL_APPLICATION_DATA, "", 0);
     }
 
-    ok(rc == ATLS_OK, "%s: 32 empty records, data, 32 empty records",
+    ok(rc == TRL_OK, "%s: 32 empty records, data, 32 empty records",
        unit_protocol_name(protocol));
 
-    refused(&p, open_good(&p, ATLS_APPLICATION_DATA, "", 0),
-            ATLS_UNEXPECTED_MESSAGE, "33 empty records refused");
+    refused(&p, open_good(&p, TRL_APPLICATION_DATA, "", 0),
+            TRL_UNEXPECTED_MESSAGE, "33 empty records refused");
 
-    unit_pair(&p, protocol, ATLS_CHACHA20_POLY1305);
-    refused(&p, open_good(&p, ATLS_HANDSHAKE, "", 0),
-            ATLS_UNEXPECTED_MESSAGE, "empty handshake record refused");
+    unit_pair(&p, protocol, TRL_CHACHA20_POLY1305);
+    refused(&p, open_good(&p, TRL_HANDSHAKE, "", 0),
+            TRL_UNEXPECTED_MESSAGE, "empty handshake record refused");
 
-    unit_pair(&p, protocol, ATLS_CHACHA20_POLY1305);
-    refused(&p, open_good(&p, ATLS_ALERT, "", 0),
-            ATLS_UNEXPECTED_MESSAGE, "empty alert record refused");
+    unit_pair(&p, protocol, TRL_CHACHA20_POLY1305);
+    refused(&p, open_good(&p, TRL_ALERT, "", 0),
+            TRL_UNEXPECTED_MESSAGE, "empty alert record refused");
 }
 
 
@@ -352,37 +352,37 @@ test_alerts(unsigned protocol)
     char         message[3];
     unit_pair_t  p;
 
-    unit_pair(&p, protocol, ATLS_AES_128_GCM);
-    ok(open_good(&p, ATLS_ALERT, "\1\0", 2) == ATLS_CLOSED
+    unit_pair(&p, protocol, TRL_AES_128_GCM);
+    ok(open_good(&p, TRL_ALERT, "\1\0", 2) == TRL_CLOSED
        && p.state.read_closed && p.ch.error == NULL,
        "%s: close_notify", unit_protocol_name(protocol));
-    ok(open_good(&p, ATLS_APPLICATION_DATA, "data", 4) == ATLS_CLOSED,
+    ok(open_good(&p, TRL_APPLICATION_DATA, "data", 4) == TRL_CLOSED,
        "%s: data after close_notify ignored", unit_protocol_name(protocol));
-    ok(open_good(&p, ATLS_ALERT, "\2\24", 2) == ATLS_CLOSED
+    ok(open_good(&p, TRL_ALERT, "\2\24", 2) == TRL_CLOSED
        && p.ch.peer_alert == 0,
        "%s: alert after close_notify ignored", unit_protocol_name(protocol));
-    ok(atls_channel_seal(&p.ch, NULL, 0, record) > 0
-       && atls_channel_alert(&p.ch, 0, record) > 0
-       && atls_channel_seal(&p.ch, NULL, 0, record) == -1
-       && atls_channel_answer(&p.ch, record) == 0
-       && atls_channel_alert(&p.ch, 0, record) == 0,
+    ok(trl_channel_seal(&p.ch, NULL, 0, record) > 0
+       && trl_channel_alert(&p.ch, 0, record) > 0
+       && trl_channel_seal(&p.ch, NULL, 0, record) == -1
+       && trl_channel_answer(&p.ch, record) == 0
+       && trl_channel_alert(&p.ch, 0, record) == 0,
        "%s: sealing until our close_notify", unit_protocol_name(protocol));
     unit_pair_done(&p);
 
     for (alert = 1, rc = 0; alert < 256; alert++) {
-        if (alert == 90 && protocol == ATLS_TLSv1_3) {
+        if (alert == 90 && protocol == TRL_TLSv1_3) {
             continue;
         }
 
         message[0] = 2;
         message[1] = (char) alert;
 
-        unit_pair(&p, protocol, ATLS_AES_128_GCM);
+        unit_pair(&p, protocol, TRL_AES_128_GCM);
 
-        rc += (open_good(&p, ATLS_ALERT, message, 2) != ATLS_ERROR
+        rc += (open_good(&p, TRL_ALERT, message, 2) != TRL_ERROR
                || p.ch.peer_alert != alert || p.ch.error == NULL
-               || atls_channel_alert(&p.ch, p.ch.alert, record) != 0
-               || atls_channel_seal(&p.ch, NULL, 0, record) != -1);
+               || trl_channel_alert(&p.ch, p.ch.alert, record) != 0
+               || trl_channel_seal(&p.ch, NULL, 0, record) != -1);
 
         unit_pair_done(&p);
     }
@@ -390,36 +390,36 @@ test_alerts(unsigned protocol)
     ok(rc == 0, "%s: fatal alerts, with no answer",
        unit_protocol_name(protocol));
 
-    unit_pair(&p, protocol, ATLS_AES_128_GCM);
+    unit_pair(&p, protocol, TRL_AES_128_GCM);
 
-    for (i = 0, rc = ATLS_OK; i < 32; i++) {
-        rc |= open_good(&p, ATLS_ALERT, "\1\132", 2);
+    for (i = 0, rc = TRL_OK; i < 32; i++) {
+        rc |= open_good(&p, TRL_ALERT, "\1\132", 2);
     }
 
-    ok(rc == ATLS_OK, "%s: user_canceled ignored",
+    ok(rc == TRL_OK, "%s: user_canceled ignored",
        unit_protocol_name(protocol));
-    refused(&p, open_good(&p, ATLS_ALERT, "\1\132", 2),
-            ATLS_UNEXPECTED_MESSAGE, "33 ignored alerts refused");
+    refused(&p, open_good(&p, TRL_ALERT, "\1\132", 2),
+            TRL_UNEXPECTED_MESSAGE, "33 ignored alerts refused");
 
-    unit_pair(&p, protocol, ATLS_AES_128_GCM);
-    refused(&p, open_good(&p, ATLS_ALERT, "\1", 1), ATLS_DECODE_ERROR,
+    unit_pair(&p, protocol, TRL_AES_128_GCM);
+    refused(&p, open_good(&p, TRL_ALERT, "\1", 1), TRL_DECODE_ERROR,
             "half an alert refused");
 
-    unit_pair(&p, protocol, ATLS_AES_128_GCM);
-    refused(&p, open_good(&p, ATLS_ALERT, "\1\0\1\0", 4), ATLS_DECODE_ERROR,
+    unit_pair(&p, protocol, TRL_AES_128_GCM);
+    refused(&p, open_good(&p, TRL_ALERT, "\1\0\1\0", 4), TRL_DECODE_ERROR,
             "two alerts in a record refused");
 
-    unit_pair(&p, protocol, ATLS_AES_128_GCM);
-    rc = open_good(&p, ATLS_ALERT, "\1\144", 2);
+    unit_pair(&p, protocol, TRL_AES_128_GCM);
+    rc = open_good(&p, TRL_ALERT, "\1\144", 2);
 
-    if (protocol == ATLS_TLSv1_3) {
-        ok(rc == ATLS_ERROR && p.ch.peer_alert == 100,
+    if (protocol == TRL_TLSv1_3) {
+        ok(rc == TRL_ERROR && p.ch.peer_alert == 100,
            "TLS 1.3: an alert is fatal whatever its level");
 
     } else {
-        ok(rc == ATLS_OK, "TLS 1.2: a warning is ignored");
-        ok(open_good(&p, ATLS_ALERT, "\3\144", 2) == ATLS_ERROR
-           && p.ch.alert == ATLS_ILLEGAL_PARAMETER && !p.ch.peer_alert,
+        ok(rc == TRL_OK, "TLS 1.2: a warning is ignored");
+        ok(open_good(&p, TRL_ALERT, "\3\144", 2) == TRL_ERROR
+           && p.ch.alert == TRL_ILLEGAL_PARAMETER && !p.ch.peer_alert,
            "TLS 1.2: unknown level of alert");
     }
 
@@ -435,55 +435,55 @@ test_inner(void)
     size_t       n;
     unit_pair_t  p;
 
-    unit_pair(&p, ATLS_TLSv1_3, ATLS_AES_128_CCM);
-    refused(&p, open_good(&p, 0, "", 0), ATLS_UNEXPECTED_MESSAGE,
+    unit_pair(&p, TRL_TLSv1_3, TRL_AES_128_CCM);
+    refused(&p, open_good(&p, 0, "", 0), TRL_UNEXPECTED_MESSAGE,
             "only a zero");
 
-    unit_pair(&p, ATLS_TLSv1_3, ATLS_AES_128_GCM);
-    refused(&p, open_good(&p, 0, zeros, ATLS_MAX_PLAINTEXT),
-            ATLS_UNEXPECTED_MESSAGE, "only padding");
+    unit_pair(&p, TRL_TLSv1_3, TRL_AES_128_GCM);
+    refused(&p, open_good(&p, 0, zeros, TRL_MAX_PLAINTEXT),
+            TRL_UNEXPECTED_MESSAGE, "only padding");
 
-    unit_pair(&p, ATLS_TLSv1_3, ATLS_AES_128_GCM);
-    refused(&p, open_good(&p, ATLS_CHANGE_CIPHER_SPEC, "\1", 1),
-            ATLS_UNEXPECTED_MESSAGE, "protected ChangeCipherSpec");
+    unit_pair(&p, TRL_TLSv1_3, TRL_AES_128_GCM);
+    refused(&p, open_good(&p, TRL_CHANGE_CIPHER_SPEC, "\1", 1),
+            TRL_UNEXPECTED_MESSAGE, "protected ChangeCipherSpec");
 
-    unit_pair(&p, ATLS_TLSv1_3, ATLS_AES_128_GCM);
-    refused(&p, open_good(&p, 24, "\1\0", 2), ATLS_UNEXPECTED_MESSAGE,
+    unit_pair(&p, TRL_TLSv1_3, TRL_AES_128_GCM);
+    refused(&p, open_good(&p, 24, "\1\0", 2), TRL_UNEXPECTED_MESSAGE,
             "heartbeat");
 
-    unit_pair(&p, ATLS_TLSv1_3, ATLS_AES_128_GCM);
+    unit_pair(&p, TRL_TLSv1_3, TRL_AES_128_GCM);
     n = unit_seal(&p, 0, "data\27\0\0\0\0", 9, record);
-    ok(open_record(&p, n, &n) == ATLS_OK && n == 4, "TLS 1.3: padding");
+    ok(open_record(&p, n, &n) == TRL_OK && n == 4, "TLS 1.3: padding");
 
     memset(zeros, 0, sizeof(zeros));
-    zeros[0] = ATLS_APPLICATION_DATA;
-    n = unit_seal(&p, 0, zeros, ATLS_MAX_PLAINTEXT, record);
-    ok(open_record(&p, n, &n) == ATLS_OK && n == 0,
+    zeros[0] = TRL_APPLICATION_DATA;
+    n = unit_seal(&p, 0, zeros, TRL_MAX_PLAINTEXT, record);
+    ok(open_record(&p, n, &n) == TRL_OK && n == 0,
        "TLS 1.3: as much padding as may be");
 
-    n = unit_raw_seal(&p.peer.write, ATLS_TLSv1_3, 16, 23, 0x0303, zeros,
-                      ATLS_MAX_PLAINTEXT + 2, record);
-    refused(&p, open_record(&p, n, &n), ATLS_RECORD_OVERFLOW,
+    n = unit_raw_seal(&p.peer.write, TRL_TLSv1_3, 16, 23, 0x0303, zeros,
+                      TRL_MAX_PLAINTEXT + 2, record);
+    refused(&p, open_record(&p, n, &n), TRL_RECORD_OVERFLOW,
             "more padding than may be");
 
     zeros[0] = 0;
-    zeros[ATLS_MAX_PLAINTEXT + 1] = ATLS_APPLICATION_DATA;
-    unit_pair(&p, ATLS_TLSv1_3, ATLS_AES_128_GCM);
-    n = unit_raw_seal(&p.peer.write, ATLS_TLSv1_3, 16, 23, 0x0303, zeros,
-                      ATLS_MAX_PLAINTEXT + 2, record);
-    refused(&p, open_record(&p, n, &n), ATLS_RECORD_OVERFLOW,
+    zeros[TRL_MAX_PLAINTEXT + 1] = TRL_APPLICATION_DATA;
+    unit_pair(&p, TRL_TLSv1_3, TRL_AES_128_GCM);
+    n = unit_raw_seal(&p.peer.write, TRL_TLSv1_3, 16, 23, 0x0303, zeros,
+                      TRL_MAX_PLAINTEXT + 2, record);
+    refused(&p, open_record(&p, n, &n), TRL_RECORD_OVERFLOW,
             "2^14 + 1 bytes of data");
-    zeros[ATLS_MAX_PLAINTEXT + 1] = 0;
+    zeros[TRL_MAX_PLAINTEXT + 1] = 0;
 
-    unit_pair(&p, ATLS_TLSv1_3, ATLS_AES_128_GCM);
-    n = unit_raw_seal(&p.peer.write, ATLS_TLSv1_3, 16, 23, 0x0301, "data\27",
+    unit_pair(&p, TRL_TLSv1_3, TRL_AES_128_GCM);
+    n = unit_raw_seal(&p.peer.write, TRL_TLSv1_3, 16, 23, 0x0301, "data\27",
                       5, record);
-    ok(open_record(&p, n, &n) == ATLS_OK && n == 4,
+    ok(open_record(&p, n, &n) == TRL_OK && n == 4,
        "TLS 1.3: record version 3.1");
 
-    n = unit_raw_seal(&p.peer.write, ATLS_TLSv1_3, 16, 22, 0x0303, "data\27",
+    n = unit_raw_seal(&p.peer.write, TRL_TLSv1_3, 16, 22, 0x0303, "data\27",
                       5, record);
-    refused(&p, open_record(&p, n, &n), ATLS_UNEXPECTED_MESSAGE,
+    refused(&p, open_record(&p, n, &n), TRL_UNEXPECTED_MESSAGE,
             "good record of outer type handshake");
 }
 
@@ -494,25 +494,25 @@ test_tls12(void)
     size_t       n;
     unit_pair_t  p;
 
-    unit_pair(&p, ATLS_TLSv1_2, ATLS_AES_128_GCM);
-    n = unit_raw_seal(&p.peer.write, ATLS_TLSv1_2, 16, 23, 0x0303, zeros,
-                      ATLS_MAX_PLAINTEXT, record);
-    ok(open_record(&p, n, &n) == ATLS_OK && n == ATLS_MAX_PLAINTEXT,
+    unit_pair(&p, TRL_TLSv1_2, TRL_AES_128_GCM);
+    n = unit_raw_seal(&p.peer.write, TRL_TLSv1_2, 16, 23, 0x0303, zeros,
+                      TRL_MAX_PLAINTEXT, record);
+    ok(open_record(&p, n, &n) == TRL_OK && n == TRL_MAX_PLAINTEXT,
        "TLS 1.2: 2^14 bytes of data");
-    n = unit_raw_seal(&p.peer.write, ATLS_TLSv1_2, 16, 23, 0x0303, zeros,
-                      ATLS_MAX_PLAINTEXT + 1, record);
-    refused(&p, open_record(&p, n, &n), ATLS_RECORD_OVERFLOW,
+    n = unit_raw_seal(&p.peer.write, TRL_TLSv1_2, 16, 23, 0x0303, zeros,
+                      TRL_MAX_PLAINTEXT + 1, record);
+    refused(&p, open_record(&p, n, &n), TRL_RECORD_OVERFLOW,
             "2^14 + 1 bytes of data");
 
-    unit_pair(&p, ATLS_TLSv1_2, ATLS_AES_128_GCM);
-    n = unit_raw_seal(&p.peer.write, ATLS_TLSv1_2, 16, 23, 0x0302, "data", 4,
+    unit_pair(&p, TRL_TLSv1_2, TRL_AES_128_GCM);
+    n = unit_raw_seal(&p.peer.write, TRL_TLSv1_2, 16, 23, 0x0302, "data", 4,
                       record);
-    refused(&p, open_record(&p, n, &n), ATLS_PROTOCOL_VERSION,
+    refused(&p, open_record(&p, n, &n), TRL_PROTOCOL_VERSION,
             "record version 3.2");
 
-    unit_pair(&p, ATLS_TLSv1_2, ATLS_AES_128_GCM);
-    ok(atls_state_update_read(&p.state) == -1
-       && atls_state_update_write(&p.state) == -1, "TLS 1.2: no key updates");
+    unit_pair(&p, TRL_TLSv1_2, TRL_AES_128_GCM);
+    ok(trl_state_update_read(&p.state) == -1
+       && trl_state_update_write(&p.state) == -1, "TLS 1.2: no key updates");
     unit_pair_done(&p);
 }
 
@@ -526,14 +526,14 @@ answered(unit_pair_t *p)
     uint8_t   *data;
     unsigned   type;
 
-    len = atls_channel_answer(&p->ch, record);
+    len = trl_channel_answer(&p->ch, record);
 
-    return len > 0 && len <= ATLS_CHANNEL_SHORT_RECORD
-           && atls_record_open(&p->read, record, (size_t) len, &type, &data)
+    return len > 0 && len <= TRL_CHANNEL_SHORT_RECORD
+           && trl_record_open(&p->read, record, (size_t) len, &type, &data)
               == 2
-           && type == ATLS_ALERT && data[0] == 1
-           && data[1] == ATLS_NO_RENEGOTIATION
-           && atls_channel_answer(&p->ch, record) == 0;
+           && type == TRL_ALERT && data[0] == 1
+           && data[1] == TRL_NO_RENEGOTIATION
+           && trl_channel_answer(&p->ch, record) == 0;
 }
 
 
@@ -547,84 +547,84 @@ test_renegotiation(void)
     uint8_t      *data;
     unsigned      got;
     unit_pair_t   p;
-    atls_state_t  moved;
+    trl_state_t   moved;
     struct iovec  iov;
 
     static const char  hello[] = "\1\0\0\4abcd";
 
-    unit_pair(&p, ATLS_TLSv1_2, ATLS_AES_128_GCM);
+    unit_pair(&p, TRL_TLSv1_2, TRL_AES_128_GCM);
 
-    ok(open_good(&p, ATLS_HANDSHAKE, hello, 8) == ATLS_OK && answered(&p),
+    ok(open_good(&p, TRL_HANDSHAKE, hello, 8) == TRL_OK && answered(&p),
        "a ClientHello is answered with no_renegotiation");
-    ok(open_good(&p, ATLS_APPLICATION_DATA, "data", 4) == ATLS_OK,
+    ok(open_good(&p, TRL_APPLICATION_DATA, "data", 4) == TRL_OK,
        "and the session goes on");
-    ok(open_good(&p, ATLS_HANDSHAKE, "\1\0\0\0", 4) == ATLS_OK
+    ok(open_good(&p, TRL_HANDSHAKE, "\1\0\0\0", 4) == TRL_OK
        && answered(&p), "an empty one");
 
     /* split at every place, state moved between */
 
     for (i = 1, rc = 1; i < 8; i++) {
-        rc &= (open_good(&p, ATLS_HANDSHAKE, hello, (size_t) i) == ATLS_OK
+        rc &= (open_good(&p, TRL_HANDSHAKE, hello, (size_t) i) == TRL_OK
                && !p.ch.state->answer_owed);
         unit_move(&p.ch, &moved);
-        rc &= (open_good(&p, ATLS_HANDSHAKE, hello + i, (size_t) (8 - i))
-               == ATLS_OK);
+        rc &= (open_good(&p, TRL_HANDSHAKE, hello + i, (size_t) (8 - i))
+               == TRL_OK);
         unit_move(&p.ch, &p.state);
         rc &= answered(&p);
     }
 
     ok(rc, "one in two records");
 
-    must(open_good(&p, ATLS_APPLICATION_DATA, "data", 4) == ATLS_OK);
+    must(open_good(&p, TRL_APPLICATION_DATA, "data", 4) == TRL_OK);
 
     /* two in a record, and the start of a third */
 
-    ok(open_good(&p, ATLS_HANDSHAKE, "\1\0\0\1x\1\0\0\0\1\0", 11) == ATLS_OK
+    ok(open_good(&p, TRL_HANDSHAKE, "\1\0\0\1x\1\0\0\0\1\0", 11) == TRL_OK
        && answered(&p)
-       && open_good(&p, ATLS_HANDSHAKE, "\0\1x", 3) == ATLS_OK,
+       && open_good(&p, TRL_HANDSHAKE, "\0\1x", 3) == TRL_OK,
        "several in a record");
 
     /* the answer goes before data */
 
     iov.iov_base = zeros;
-    iov.iov_len = ATLS_MAX_PLAINTEXT;
-    len = atls_channel_seal(&p.ch, &iov, 1, record);
+    iov.iov_len = TRL_MAX_PLAINTEXT;
+    len = trl_channel_seal(&p.ch, &iov, 1, record);
     n = 5 + ((size_t) record[3] << 8 | record[4]);
 
-    ok(len > 0 && len <= ATLS_MAX_PLAINTEXT + ATLS_CHANNEL_OVERHEAD
+    ok(len > 0 && len <= TRL_MAX_PLAINTEXT + TRL_CHANNEL_OVERHEAD
        && n < (size_t) len
-       && atls_record_open(&p.read, record, n, &got, &data) == 2
-       && got == ATLS_ALERT
-       && atls_record_open(&p.read, record + n, (size_t) len - n, &got, &data)
-          == ATLS_MAX_PLAINTEXT
-       && got == ATLS_APPLICATION_DATA, "no_renegotiation before data");
+       && trl_record_open(&p.read, record, n, &got, &data) == 2
+       && got == TRL_ALERT
+       && trl_record_open(&p.read, record + n, (size_t) len - n, &got, &data)
+          == TRL_MAX_PLAINTEXT
+       && got == TRL_APPLICATION_DATA, "no_renegotiation before data");
     unit_pair_done(&p);
 
     /* a long one, and one that is too long */
 
-    unit_pair(&p, ATLS_TLSv1_2, ATLS_AES_128_GCM);
-    rc = open_good(&p, ATLS_HANDSHAKE, "\1\2\1\104", 4);
+    unit_pair(&p, TRL_TLSv1_2, TRL_AES_128_GCM);
+    rc = open_good(&p, TRL_HANDSHAKE, "\1\2\1\104", 4);
 
     for (n = 131396; n > 0; n -= (size_t) len) {
         len = (n < 10000) ? (ssize_t) n : 10000;
         must(!p.state.answer_owed);
-        rc |= open_good(&p, ATLS_HANDSHAKE, zeros, (size_t) len);
+        rc |= open_good(&p, TRL_HANDSHAKE, zeros, (size_t) len);
     }
 
-    ok(rc == ATLS_OK && answered(&p), "a ClientHello of 131396 bytes");
-    refused(&p, open_good(&p, ATLS_HANDSHAKE, "\1\2\1\105", 4),
-            ATLS_ILLEGAL_PARAMETER, "a longer ClientHello");
+    ok(rc == TRL_OK && answered(&p), "a ClientHello of 131396 bytes");
+    refused(&p, open_good(&p, TRL_HANDSHAKE, "\1\2\1\105", 4),
+            TRL_ILLEGAL_PARAMETER, "a longer ClientHello");
 
     /* other messages, at their first byte */
 
     for (type = 0, rc = 0; type < 256; type++) {
         message[0] = (char) type;
 
-        unit_pair(&p, ATLS_TLSv1_2, ATLS_AES_128_GCM);
+        unit_pair(&p, TRL_TLSv1_2, TRL_AES_128_GCM);
 
         if (type != 1) {
-            rc += (open_good(&p, ATLS_HANDSHAKE, message, 1) != ATLS_ERROR
-                   || p.ch.alert != ATLS_UNEXPECTED_MESSAGE);
+            rc += (open_good(&p, TRL_HANDSHAKE, message, 1) != TRL_ERROR
+                   || p.ch.alert != TRL_UNEXPECTED_MESSAGE);
         }
 
         unit_pair_done(&p);
@@ -632,34 +632,34 @@ test_renegotiation(void)
 
     ok(rc == 0, "TLS 1.2: any other message is unexpected");
 
-    unit_pair(&p, ATLS_TLSv1_2, ATLS_AES_128_GCM);
-    refused(&p, open_good(&p, ATLS_HANDSHAKE, "\1\0\0\1x\20", 6),
-            ATLS_UNEXPECTED_MESSAGE, "another message behind a ClientHello");
+    unit_pair(&p, TRL_TLSv1_2, TRL_AES_128_GCM);
+    refused(&p, open_good(&p, TRL_HANDSHAKE, "\1\0\0\1x\20", 6),
+            TRL_UNEXPECTED_MESSAGE, "another message behind a ClientHello");
 
     /* nothing comes between the pieces */
 
-    for (type = ATLS_ALERT; type <= ATLS_APPLICATION_DATA; type += 2) {
-        unit_pair(&p, ATLS_TLSv1_2, ATLS_AES_128_GCM);
-        must(open_good(&p, ATLS_HANDSHAKE, hello, 7) == ATLS_OK);
+    for (type = TRL_ALERT; type <= TRL_APPLICATION_DATA; type += 2) {
+        unit_pair(&p, TRL_TLSv1_2, TRL_AES_128_GCM);
+        must(open_good(&p, TRL_HANDSHAKE, hello, 7) == TRL_OK);
         refused(&p, open_good(&p, (unsigned) type, "\1\144", 2),
-                ATLS_UNEXPECTED_MESSAGE, "a record inside of a ClientHello");
+                TRL_UNEXPECTED_MESSAGE, "a record inside of a ClientHello");
     }
 
     /* many of them */
 
-    unit_pair(&p, ATLS_TLSv1_2, ATLS_AES_128_GCM);
+    unit_pair(&p, TRL_TLSv1_2, TRL_AES_128_GCM);
 
-    for (i = 0, rc = ATLS_OK; i < 64; i++) {
+    for (i = 0, rc = TRL_OK; i < 64; i++) {
         if (i == 32) {
-            rc |= open_good(&p, ATLS_APPLICATION_DATA, "data", 4);
+            rc |= open_good(&p, TRL_APPLICATION_DATA, "data", 4);
         }
 
-        rc |= open_good(&p, ATLS_HANDSHAKE, hello, 8);
+        rc |= open_good(&p, TRL_HANDSHAKE, hello, 8);
     }
 
-    ok(rc == ATLS_OK && answered(&p), "32 ClientHellos, data, 32 ClientHellos");
-    refused(&p, open_good(&p, ATLS_HANDSHAKE, hello, 8),
-            ATLS_UNEXPECTED_MESSAGE, "33 ClientHellos refused");
+    ok(rc == TRL_OK && answered(&p), "32 ClientHellos, data, 32 ClientHellos");
+    refused(&p, open_good(&p, TRL_HANDSHAKE, hello, 8),
+            TRL_UNEXPECTED_MESSAGE, "33 ClientHellos refused");
 }
 
 
@@ -672,108 +672,108 @@ test_key_update(unsigned aead)
     uint8_t      *data;
     unsigned      type;
     unit_pair_t   p;
-    atls_state_t  moved;
+    trl_state_t   moved;
     struct iovec  iov;
 
-    unit_pair(&p, ATLS_TLSv1_3, aead);
+    unit_pair(&p, TRL_TLSv1_3, aead);
 
-    ok(open_update(&p, "\30\0\0\1\0") == ATLS_OK
+    ok(open_update(&p, "\30\0\0\1\0") == TRL_OK
        && p.state.read.seq == 0 && !p.state.answer_owed
-       && atls_channel_answer(&p.ch, record) == 0,
+       && trl_channel_answer(&p.ch, record) == 0,
        "%s: KeyUpdate", unit_aead_name(aead));
-    ok(open_good(&p, ATLS_APPLICATION_DATA, "data", 4) == ATLS_OK,
+    ok(open_good(&p, TRL_APPLICATION_DATA, "data", 4) == TRL_OK,
        "%s: data after KeyUpdate", unit_aead_name(aead));
 
     rc = open_update(&p, "\30\0\0\1\1");
     rc |= open_update(&p, "\30\0\0\1\1");
     rc |= open_update(&p, "\30\0\0\1\0");
 
-    ok(rc == ATLS_OK && p.state.answer_owed,
+    ok(rc == TRL_OK && p.state.answer_owed,
        "%s: requests for KeyUpdate", unit_aead_name(aead));
 
     unit_move(&p.ch, &moved);
 
-    len = atls_channel_answer(&p.ch, record);
-    ok(len > 0 && len <= ATLS_CHANNEL_SHORT_RECORD
-       && atls_record_open(&p.read, record, (size_t) len, &type, &data) == 5
-       && type == ATLS_HANDSHAKE && memcmp(data, "\30\0\0\1\0", 5) == 0,
+    len = trl_channel_answer(&p.ch, record);
+    ok(len > 0 && len <= TRL_CHANNEL_SHORT_RECORD
+       && trl_record_open(&p.read, record, (size_t) len, &type, &data) == 5
+       && type == TRL_HANDSHAKE && memcmp(data, "\30\0\0\1\0", 5) == 0,
        "%s: one answer, after the state has moved", unit_aead_name(aead));
-    ok(atls_channel_answer(&p.ch, record) == 0, "%s: and no other",
+    ok(trl_channel_answer(&p.ch, record) == 0, "%s: and no other",
        unit_aead_name(aead));
 
-    must(atls_state_update_read(&p.peer) == 0);
-    atls_cipher_rekey(&p.read);
+    must(trl_state_update_read(&p.peer) == 0);
+    trl_cipher_rekey(&p.read);
 
     iov.iov_base = "data";
     iov.iov_len = 4;
-    len = atls_channel_seal(&p.ch, &iov, 1, record);
+    len = trl_channel_seal(&p.ch, &iov, 1, record);
     ok(len > 0
-       && atls_record_open(&p.read, record, (size_t) len, &type, &data) == 4
-       && type == ATLS_APPLICATION_DATA && memcmp(data, "data", 4) == 0,
+       && trl_record_open(&p.read, record, (size_t) len, &type, &data) == 4
+       && type == TRL_APPLICATION_DATA && memcmp(data, "data", 4) == 0,
        "%s: the new key is in use", unit_aead_name(aead));
 
     /* an owed answer goes before data */
 
-    must(open_update(&p, "\30\0\0\1\1") == ATLS_OK);
+    must(open_update(&p, "\30\0\0\1\1") == TRL_OK);
     iov.iov_base = zeros;
-    iov.iov_len = ATLS_MAX_PLAINTEXT;
-    len = atls_channel_seal(&p.ch, &iov, 1, record);
+    iov.iov_len = TRL_MAX_PLAINTEXT;
+    len = trl_channel_seal(&p.ch, &iov, 1, record);
     n = 5 + ((size_t) record[3] << 8 | record[4]);
-    ok(len > 0 && len <= ATLS_MAX_PLAINTEXT + ATLS_CHANNEL_OVERHEAD
+    ok(len > 0 && len <= TRL_MAX_PLAINTEXT + TRL_CHANNEL_OVERHEAD
        && n < (size_t) len
-       && atls_record_open(&p.read, record, n, &type, &data) == 5
-       && type == ATLS_HANDSHAKE
-       && atls_state_update_read(&p.peer) == 0
-       && (atls_cipher_rekey(&p.read), 1)
-       && atls_record_open(&p.read, record + n, (size_t) len - n, &type,
-                           &data)
-          == ATLS_MAX_PLAINTEXT,
+       && trl_record_open(&p.read, record, n, &type, &data) == 5
+       && type == TRL_HANDSHAKE
+       && trl_state_update_read(&p.peer) == 0
+       && (trl_cipher_rekey(&p.read), 1)
+       && trl_record_open(&p.read, record + n, (size_t) len - n, &type,
+                          &data)
+          == TRL_MAX_PLAINTEXT,
        "%s: KeyUpdate before data", unit_aead_name(aead));
 
     /* split at every place, state moved between */
 
-    for (step = 1, rc = ATLS_OK; step < 5; step++) {
-        rc |= open_good(&p, ATLS_HANDSHAKE, "\30\0\0\1\0", (size_t) step);
+    for (step = 1, rc = TRL_OK; step < 5; step++) {
+        rc |= open_good(&p, TRL_HANDSHAKE, "\30\0\0\1\0", (size_t) step);
         unit_move(&p.ch, (p.ch.state == &moved) ? &p.state : &moved);
-        rc |= open_good(&p, ATLS_HANDSHAKE, &"\30\0\0\1\0"[step],
+        rc |= open_good(&p, TRL_HANDSHAKE, &"\30\0\0\1\0"[step],
                         (size_t) (5 - step));
         peer_update(&p);
-        rc |= open_good(&p, ATLS_APPLICATION_DATA, "data", 4);
+        rc |= open_good(&p, TRL_APPLICATION_DATA, "data", 4);
     }
 
-    ok(rc == ATLS_OK, "%s: split KeyUpdates", unit_aead_name(aead));
+    ok(rc == TRL_OK, "%s: split KeyUpdates", unit_aead_name(aead));
 
     for (i = 0; i < 5; i++) {
-        rc |= open_good(&p, ATLS_HANDSHAKE, &"\30\0\0\1\1"[i], 1);
+        rc |= open_good(&p, TRL_HANDSHAKE, &"\30\0\0\1\1"[i], 1);
     }
 
     peer_update(&p);
-    rc |= open_good(&p, ATLS_APPLICATION_DATA, "data", 4);
+    rc |= open_good(&p, TRL_APPLICATION_DATA, "data", 4);
 
-    ok(rc == ATLS_OK && p.ch.state->answer_owed,
+    ok(rc == TRL_OK && p.ch.state->answer_owed,
        "%s: KeyUpdate byte by byte", unit_aead_name(aead));
 
-    for (i = 0; i < 64 && rc == ATLS_OK; i++) {
+    for (i = 0; i < 64 && rc == TRL_OK; i++) {
         if (i == 32) {
-            rc |= open_good(&p, ATLS_APPLICATION_DATA, "data", 4);
+            rc |= open_good(&p, TRL_APPLICATION_DATA, "data", 4);
         }
 
         rc |= open_update(&p, "\30\0\0\1\0");
     }
 
-    ok(rc == ATLS_OK, "%s: 32 KeyUpdates, data, 32 KeyUpdates",
+    ok(rc == TRL_OK, "%s: 32 KeyUpdates, data, 32 KeyUpdates",
        unit_aead_name(aead));
 
-    rc = open_good(&p, ATLS_APPLICATION_DATA, "", 0);
-    ok(rc == ATLS_OK, "%s: an empty record does not count",
+    rc = open_good(&p, TRL_APPLICATION_DATA, "", 0);
+    ok(rc == TRL_OK, "%s: an empty record does not count",
        unit_aead_name(aead));
 
     if (p.ch.state == &moved) {
         unit_move(&p.ch, &p.state);
     }
 
-    refused(&p, open_good(&p, ATLS_HANDSHAKE, "\30\0\0\1\0", 5),
-            ATLS_UNEXPECTED_MESSAGE, "33 KeyUpdates refused");
+    refused(&p, open_good(&p, TRL_HANDSHAKE, "\30\0\0\1\0", 5),
+            TRL_UNEXPECTED_MESSAGE, "33 KeyUpdates refused");
 }
 
 
@@ -789,57 +789,57 @@ test_bad_key_update(void)
         unsigned     len;
         const char  *message;
     } bad[] = {
-        { "value 2", ATLS_ILLEGAL_PARAMETER, 5, "\30\0\0\1\2" },
-        { "value 255", ATLS_ILLEGAL_PARAMETER, 5, "\30\0\0\1\377" },
-        { "length 0", ATLS_DECODE_ERROR, 4, "\30\0\0\0" },
-        { "length 2", ATLS_DECODE_ERROR, 6, "\30\0\0\2\0\0" },
-        { "length 257", ATLS_DECODE_ERROR, 5, "\30\0\1\1\0" },
-        { "length 65537", ATLS_DECODE_ERROR, 5, "\30\1\0\1\0" },
-        { "byte after", ATLS_UNEXPECTED_MESSAGE, 6, "\30\0\0\1\0\30" },
-        { "two in a record", ATLS_UNEXPECTED_MESSAGE, 10,
+        { "value 2", TRL_ILLEGAL_PARAMETER, 5, "\30\0\0\1\2" },
+        { "value 255", TRL_ILLEGAL_PARAMETER, 5, "\30\0\0\1\377" },
+        { "length 0", TRL_DECODE_ERROR, 4, "\30\0\0\0" },
+        { "length 2", TRL_DECODE_ERROR, 6, "\30\0\0\2\0\0" },
+        { "length 257", TRL_DECODE_ERROR, 5, "\30\0\1\1\0" },
+        { "length 65537", TRL_DECODE_ERROR, 5, "\30\1\0\1\0" },
+        { "byte after", TRL_UNEXPECTED_MESSAGE, 6, "\30\0\0\1\0\30" },
+        { "two in a record", TRL_UNEXPECTED_MESSAGE, 10,
           "\30\0\0\1\0\30\0\0\1\0" },
-        { "ClientHello", ATLS_UNEXPECTED_MESSAGE, 4, "\1\0\0\0" },
-        { "NewSessionTicket", ATLS_UNEXPECTED_MESSAGE, 4, "\4\0\0\0" },
-        { "EndOfEarlyData", ATLS_UNEXPECTED_MESSAGE, 4, "\5\0\0\0" },
-        { "Certificate", ATLS_UNEXPECTED_MESSAGE, 4, "\13\0\0\0" },
-        { "Finished", ATLS_UNEXPECTED_MESSAGE, 4, "\24\0\0\40" },
-        { "HelloRequest", ATLS_UNEXPECTED_MESSAGE, 4, "\0\0\0\0" }
+        { "ClientHello", TRL_UNEXPECTED_MESSAGE, 4, "\1\0\0\0" },
+        { "NewSessionTicket", TRL_UNEXPECTED_MESSAGE, 4, "\4\0\0\0" },
+        { "EndOfEarlyData", TRL_UNEXPECTED_MESSAGE, 4, "\5\0\0\0" },
+        { "Certificate", TRL_UNEXPECTED_MESSAGE, 4, "\13\0\0\0" },
+        { "Finished", TRL_UNEXPECTED_MESSAGE, 4, "\24\0\0\40" },
+        { "HelloRequest", TRL_UNEXPECTED_MESSAGE, 4, "\0\0\0\0" }
     };
 
     for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        unit_pair(&p, ATLS_TLSv1_3, ATLS_AES_256_GCM);
+        unit_pair(&p, TRL_TLSv1_3, TRL_AES_256_GCM);
         n = p.state.read.seq;
-        refused(&p, open_good(&p, ATLS_HANDSHAKE, bad[i].message, bad[i].len),
+        refused(&p, open_good(&p, TRL_HANDSHAKE, bad[i].message, bad[i].len),
                 bad[i].alert, bad[i].name);
         must(p.state.read.seq == n + 1);
     }
 
-    unit_pair(&p, ATLS_TLSv1_3, ATLS_AES_256_GCM);
-    must(open_good(&p, ATLS_HANDSHAKE, "\30\0", 2) == ATLS_OK);
-    refused(&p, open_good(&p, ATLS_APPLICATION_DATA, "data", 4),
-            ATLS_UNEXPECTED_MESSAGE, "data inside KeyUpdate");
+    unit_pair(&p, TRL_TLSv1_3, TRL_AES_256_GCM);
+    must(open_good(&p, TRL_HANDSHAKE, "\30\0", 2) == TRL_OK);
+    refused(&p, open_good(&p, TRL_APPLICATION_DATA, "data", 4),
+            TRL_UNEXPECTED_MESSAGE, "data inside KeyUpdate");
 
-    unit_pair(&p, ATLS_TLSv1_3, ATLS_AES_256_GCM);
-    must(open_good(&p, ATLS_HANDSHAKE, "\30\0\0\1", 4) == ATLS_OK);
-    refused(&p, open_good(&p, ATLS_ALERT, "\1\0", 2),
-            ATLS_UNEXPECTED_MESSAGE, "close_notify inside KeyUpdate");
+    unit_pair(&p, TRL_TLSv1_3, TRL_AES_256_GCM);
+    must(open_good(&p, TRL_HANDSHAKE, "\30\0\0\1", 4) == TRL_OK);
+    refused(&p, open_good(&p, TRL_ALERT, "\1\0", 2),
+            TRL_UNEXPECTED_MESSAGE, "close_notify inside KeyUpdate");
 
-    unit_pair(&p, ATLS_TLSv1_3, ATLS_AES_256_GCM);
-    must(open_good(&p, ATLS_HANDSHAKE, "\30\0\0\1", 4) == ATLS_OK);
-    refused(&p, open_good(&p, ATLS_HANDSHAKE, "", 0),
-            ATLS_UNEXPECTED_MESSAGE, "empty record inside KeyUpdate");
+    unit_pair(&p, TRL_TLSv1_3, TRL_AES_256_GCM);
+    must(open_good(&p, TRL_HANDSHAKE, "\30\0\0\1", 4) == TRL_OK);
+    refused(&p, open_good(&p, TRL_HANDSHAKE, "", 0),
+            TRL_UNEXPECTED_MESSAGE, "empty record inside KeyUpdate");
 
-    unit_pair(&p, ATLS_TLSv1_3, ATLS_AES_256_GCM);
-    must(open_good(&p, ATLS_HANDSHAKE, "\30\0\0\1", 4) == ATLS_OK);
-    refused(&p, open_good(&p, ATLS_HANDSHAKE, "\0\30", 2),
-            ATLS_UNEXPECTED_MESSAGE, "byte after a split KeyUpdate");
+    unit_pair(&p, TRL_TLSv1_3, TRL_AES_256_GCM);
+    must(open_good(&p, TRL_HANDSHAKE, "\30\0\0\1", 4) == TRL_OK);
+    refused(&p, open_good(&p, TRL_HANDSHAKE, "\0\30", 2),
+            TRL_UNEXPECTED_MESSAGE, "byte after a split KeyUpdate");
 
     /* the old key is gone */
 
-    unit_pair(&p, ATLS_TLSv1_3, ATLS_AES_256_GCM);
-    must(open_good(&p, ATLS_HANDSHAKE, "\30\0\0\1\0", 5) == ATLS_OK);
-    refused(&p, open_good(&p, ATLS_APPLICATION_DATA, "data", 4),
-            ATLS_BAD_RECORD_MAC, "data under the old key");
+    unit_pair(&p, TRL_TLSv1_3, TRL_AES_256_GCM);
+    must(open_good(&p, TRL_HANDSHAKE, "\30\0\0\1\0", 5) == TRL_OK);
+    refused(&p, open_good(&p, TRL_APPLICATION_DATA, "data", 4),
+            TRL_BAD_RECORD_MAC, "data under the old key");
 }
 
 
@@ -851,7 +851,7 @@ test_max_fragment(unsigned protocol)
     unit_pair_t   p;
     struct iovec  iov[2];
 
-    unit_pair(&p, protocol, ATLS_AES_128_CCM_8);
+    unit_pair(&p, protocol, TRL_AES_128_CCM_8);
     p.state.max_fragment = 512;
 
     iov[0].iov_base = zeros;
@@ -859,55 +859,55 @@ test_max_fragment(unsigned protocol)
     iov[1].iov_base = zeros;
     iov[1].iov_len = 1;
 
-    ok(atls_channel_max(&p.ch) == 512
-       && atls_channel_seal(&p.ch, iov, 1, record) > 512
-       && atls_channel_seal(&p.ch, iov, 2, record) == -1
-       && atls_channel_seal(&p.ch, iov, 1, record) == -1,
+    ok(trl_channel_max(&p.ch) == 512
+       && trl_channel_seal(&p.ch, iov, 1, record) > 512
+       && trl_channel_seal(&p.ch, iov, 2, record) == -1
+       && trl_channel_seal(&p.ch, iov, 1, record) == -1,
        "%s: max_fragment_length, sealing", unit_protocol_name(protocol));
     unit_pair_done(&p);
 
-    unit_pair(&p, protocol, ATLS_AES_128_CCM_8);
+    unit_pair(&p, protocol, TRL_AES_128_CCM_8);
     p.state.max_fragment = 512;
 
-    ok(open_good(&p, ATLS_APPLICATION_DATA, zeros, 512) == ATLS_OK,
+    ok(open_good(&p, TRL_APPLICATION_DATA, zeros, 512) == TRL_OK,
        "%s: max_fragment_length, opening", unit_protocol_name(protocol));
-    refused(&p, open_good(&p, ATLS_APPLICATION_DATA, zeros, 513),
-            ATLS_RECORD_OVERFLOW, "more than max_fragment_length");
+    refused(&p, open_good(&p, TRL_APPLICATION_DATA, zeros, 513),
+            TRL_RECORD_OVERFLOW, "more than max_fragment_length");
 }
 
 
 static void
 test_init(void)
 {
-    atls_state_t    state;
-    atls_channel_t  ch;
+    trl_state_t    state;
+    trl_channel_t  ch;
 
     memset(&state, 0, sizeof(state));
 
-    state.version = ATLS_STATE_VERSION + 1;
-    state.protocol = ATLS_TLSv1_3;
-    state.aead = ATLS_AES_128_GCM;
+    state.version = TRL_STATE_VERSION + 1;
+    state.protocol = TRL_TLSv1_3;
+    state.aead = TRL_AES_128_GCM;
 
-    ok(atls_channel_init(&ch, &state) == ATLS_ERROR && ch.error != NULL,
+    ok(trl_channel_init(&ch, &state) == TRL_ERROR && ch.error != NULL,
        "another layout refused");
-    atls_channel_done(&ch);
+    trl_channel_done(&ch);
 
-    state.version = ATLS_STATE_VERSION;
+    state.version = TRL_STATE_VERSION;
     state.aead = 0;
 
-    ok(atls_channel_init(&ch, &state) == ATLS_ERROR && ch.error != NULL,
+    ok(trl_channel_init(&ch, &state) == TRL_ERROR && ch.error != NULL,
        "no AEAD refused");
-    atls_channel_done(&ch);
+    trl_channel_done(&ch);
 
-    state.aead = ATLS_AES_128_GCM;
+    state.aead = TRL_AES_128_GCM;
     state.protocol = 0;
 
-    ok(atls_channel_init(&ch, &state) == ATLS_ERROR && ch.error != NULL,
+    ok(trl_channel_init(&ch, &state) == TRL_ERROR && ch.error != NULL,
        "no protocol refused");
-    atls_channel_done(&ch);
+    trl_channel_done(&ch);
 
-    ok(sizeof(atls_state_t) <= 288, "the state has %u bytes",
-       (unsigned) sizeof(atls_state_t));
+    ok(sizeof(trl_state_t) <= 288, "the state has %u bytes",
+       (unsigned) sizeof(trl_state_t));
 }
 
 
@@ -919,19 +919,19 @@ main(void)
     test_init();
 
     for (i = 0; i < 2; i++) {
-        protocol = i ? ATLS_TLSv1_2 : ATLS_TLSv1_3;
+        protocol = i ? TRL_TLSv1_2 : TRL_TLSv1_3;
 
         test_headers(protocol);
         test_empty(protocol);
         test_alerts(protocol);
         test_max_fragment(protocol);
 
-        for (aead = ATLS_AES_128_GCM; aead <= ATLS_AES_256_CCM_8; aead++) {
+        for (aead = TRL_AES_128_GCM; aead <= TRL_AES_256_CCM_8; aead++) {
             test_forgery(protocol, aead);
         }
     }
 
-    for (aead = ATLS_AES_128_GCM; aead <= ATLS_AES_256_CCM_8; aead++) {
+    for (aead = TRL_AES_128_GCM; aead <= TRL_AES_256_CCM_8; aead++) {
         test_key_update(aead);
     }
 

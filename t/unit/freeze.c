@@ -23,9 +23,9 @@ typedef struct {
     SSL                *client;
     SSL                *peer;               /* server or client */
     SSL                *frozen;             /* the other, until it is freed */
-    atls_watch_t        watch[2];           /* of the client, the server */
-    atls_state_t        states[2];          /* one in use, one for moving */
-    atls_channel_t      ch;
+    trl_watch_t         watch[2];           /* of the client, the server */
+    trl_state_t         states[2];          /* one in use, one for moving */
+    trl_channel_t       ch;
     const char         *reason;
 
     uint8_t             in[BUFFER];         /* records for the channel */
@@ -101,7 +101,7 @@ make_ctx(int server, int version, const char *ciphers)
     }
 
     SSL_CTX_set_read_ahead(ctx, 1);             /* which watching undoes */
-    must(atls_watch_ctx(ctx) == 0);
+    must(trl_watch_ctx(ctx) == 0);
     must(SSL_CTX_get_read_ahead(ctx) == 0);
 
     return ctx;
@@ -128,7 +128,7 @@ conn_new(conn_t *c, SSL_CTX *server, SSL_CTX *client, int freeze_server)
         BIO_set_mem_eof_return(in, -1);
         BIO_set_mem_eof_return(out, -1);
         SSL_set_bio(ssl, in, out);
-        must(atls_watch(ssl, &c->watch[i]) == 0);
+        must(trl_watch(ssl, &c->watch[i]) == 0);
 
         if (i) {
             SSL_set_accept_state(ssl);
@@ -195,14 +195,14 @@ collect(conn_t *c, BIO *bio)
 static int
 freeze(conn_t *c)
 {
-    int            rc;
-    SSL           *ssl;
-    atls_watch_t  *watch;
+    int           rc;
+    SSL          *ssl;
+    trl_watch_t  *watch;
 
     ssl = c->frozen;
     watch = &c->watch[ssl == c->server];
 
-    rc = atls_freeze(ssl, watch, &c->states[0], &c->reason);
+    rc = trl_freeze(ssl, watch, &c->states[0], &c->reason);
 
     if (rc == -1) {
         return -1;
@@ -211,11 +211,11 @@ freeze(conn_t *c)
     transfer(ssl, c->peer);
     collect(c, SSL_get_rbio(ssl));
 
-    OPENSSL_cleanse(watch, sizeof(atls_watch_t));
+    OPENSSL_cleanse(watch, sizeof(trl_watch_t));
     SSL_free(ssl);
     c->frozen = NULL;
 
-    must(atls_channel_init(&c->ch, &c->states[0]) == ATLS_OK);
+    must(trl_channel_init(&c->ch, &c->states[0]) == TRL_OK);
 
     return 0;
 }
@@ -243,16 +243,16 @@ channel_read(conn_t *c)
 
     total = 0;
     pos = 0;
-    rc = ATLS_OK;
+    rc = TRL_OK;
 
-    while (rc == ATLS_OK && c->in_len - pos >= ATLS_HEADER_SIZE) {
-        len = atls_channel_header(&c->ch, c->in + pos);
+    while (rc == TRL_OK && c->in_len - pos >= TRL_HEADER_SIZE) {
+        len = trl_channel_header(&c->ch, c->in + pos);
         if (len == -1 || (size_t) len > c->in_len - pos) {
             break;
         }
 
-        rc = atls_channel_open(&c->ch, c->in + pos, (size_t) len, &p, &n);
-        if (rc == ATLS_ERROR) {
+        rc = trl_channel_open(&c->ch, c->in + pos, (size_t) len, &p, &n);
+        if (rc == TRL_ERROR) {
             printf("# %s\n", c->ch.error);
             break;
         }
@@ -281,15 +281,15 @@ channel_write(conn_t *c, size_t n)
 
     do {
         part = n - pos;
-        if (part > atls_channel_max(&c->ch)) {
-            part = atls_channel_max(&c->ch);
+        if (part > trl_channel_max(&c->ch)) {
+            part = trl_channel_max(&c->ch);
         }
 
         iov.iov_base = data + pos;
         iov.iov_len = part;
         pos += part;
 
-        len = atls_channel_seal(&c->ch, &iov, 1, record);
+        len = trl_channel_seal(&c->ch, &iov, 1, record);
         must(len > 0);
         must(BIO_write(SSL_get_rbio(c->peer), record, (int) len) == len);
 
@@ -385,28 +385,28 @@ same_exports(conn_t *c)
 
             must(SSL_export_keying_material(ssl, theirs, sizes[j], label,
                                             strlen(label), NULL, 0, 0));
-            same &= (atls_export(c->ch.state, label, strlen(label), NULL, 0,
-                                 ours, sizes[j]) == 0
+            same &= (trl_export(c->ch.state, label, strlen(label), NULL, 0,
+                                ours, sizes[j]) == 0
                      && memcmp(ours, theirs, sizes[j]) == 0);
 
             must(SSL_export_keying_material(ssl, theirs, sizes[j], label,
                                             strlen(label), context, 0, 1));
-            same &= (atls_export(c->ch.state, label, strlen(label), context,
-                                 0, ours, sizes[j]) == 0
+            same &= (trl_export(c->ch.state, label, strlen(label), context,
+                                0, ours, sizes[j]) == 0
                      && memcmp(ours, theirs, sizes[j]) == 0);
 
             must(SSL_export_keying_material(ssl, theirs, sizes[j], label,
                                             strlen(label), context, 100, 1));
-            same &= (atls_export(c->ch.state, label, strlen(label), context,
-                                 100, ours, sizes[j]) == 0
+            same &= (trl_export(c->ch.state, label, strlen(label), context,
+                                100, ours, sizes[j]) == 0
                      && memcmp(ours, theirs, sizes[j]) == 0);
         }
     }
 
-    same &= (atls_export(c->ch.state, "key expansion", 13, NULL, 0, ours, 32)
+    same &= (trl_export(c->ch.state, "key expansion", 13, NULL, 0, ours, 32)
              == -1);
-    same &= (atls_export(c->ch.state, "client finished and more", 24, NULL, 0,
-                         ours, 32)
+    same &= (trl_export(c->ch.state, "client finished and more", 24, NULL, 0,
+                        ours, 32)
              == -1);
 
     return same;
@@ -419,7 +419,7 @@ static int
 updates(conn_t *c)
 {
     int      i, type;
-    uint8_t  record[ATLS_CHANNEL_SHORT_RECORD];
+    uint8_t  record[TRL_CHANNEL_SHORT_RECORD];
     ssize_t  len;
 
     for (i = 0; i < 6; i++) {
@@ -439,7 +439,7 @@ updates(conn_t *c)
         move(c);
 
         if (i == 2) {
-            len = atls_channel_answer(&c->ch, record);
+            len = trl_channel_answer(&c->ch, record);
             must(len > 0);
             must(BIO_write(SSL_get_rbio(c->peer), record, (int) len) == len);
         }
@@ -456,7 +456,7 @@ updates(conn_t *c)
 static int
 closes(conn_t *c)
 {
-    uint8_t  record[ATLS_CHANNEL_SHORT_RECORD];
+    uint8_t  record[TRL_CHANNEL_SHORT_RECORD];
     ssize_t  len;
 
     must(SSL_shutdown(c->peer) == 0);
@@ -465,7 +465,7 @@ closes(conn_t *c)
         return 0;
     }
 
-    len = atls_channel_alert(&c->ch, ATLS_CLOSE_NOTIFY, record);
+    len = trl_channel_alert(&c->ch, TRL_CLOSE_NOTIFY, record);
     must(len > 0);
     must(BIO_write(SSL_get_rbio(c->peer), record, (int) len) == len);
 
@@ -476,7 +476,7 @@ closes(conn_t *c)
 static void
 conn_done(conn_t *c)
 {
-    atls_channel_done(&c->ch);
+    trl_channel_done(&c->ch);
 
     SSL_free(c->frozen);
     SSL_free(c->peer);
@@ -516,7 +516,7 @@ conversation(conn_t *c, const char *name)
     ok(same_exports(c), "%s: exporter", name);
     ok(exchange(c), "%s: data both ways", name);
 
-    if (c->ch.state->protocol == ATLS_TLSv1_3) {
+    if (c->ch.state->protocol == TRL_TLSv1_3) {
         ok(updates(c), "%s: KeyUpdate", name);
     }
 
@@ -684,7 +684,7 @@ test_max_fragment(int version, int verify)
     }
 
     must(freeze(&conn) == 0);
-    ok(atls_channel_max(&conn.ch) == 512, "%s: negotiated", name);
+    ok(trl_channel_max(&conn.ch) == 512, "%s: negotiated", name);
     ok(exchange(&conn), "%s: data both ways", name);
     ok(closes(&conn), "%s: closed", name);
     conn_done(&conn);
@@ -792,7 +792,7 @@ test_groups(void)
             must(handshake(&conn));
             must(freeze(&conn) == 0);
 
-            name = atls_group_name(conn.ch.state->group);
+            name = trl_group_name(conn.ch.state->group);
 
             ok(conn.ch.state->group == groups[i].group, "group %s, %s",
                groups[i].name, SSL_get_version(conn.peer));
@@ -807,8 +807,8 @@ test_groups(void)
         SSL_CTX_free(client);
     }
 
-    ok(atls_group_name(0) == NULL, "no group has no name");
-    ok(atls_group_name(0xffff) == NULL, "nor has an unknown one");
+    ok(trl_group_name(0) == NULL, "no group has no name");
+    ok(trl_group_name(0xffff) == NULL, "nor has an unknown one");
 }
 
 
@@ -820,28 +820,28 @@ test_groups(void)
 static size_t
 recut(conn_t *c, size_t size, int empty)
 {
-    size_t         i, len, n;
-    ssize_t        plain;
-    uint8_t       *p;
-    unsigned       type;
-    atls_state_t   state;
-    atls_cipher_t  read, write;
-    atls_key_t     key;
-    struct iovec   iov;
+    size_t        i, len, n;
+    ssize_t       plain;
+    uint8_t      *p;
+    unsigned      type;
+    trl_state_t   state;
+    trl_cipher_t  read, write;
+    trl_key_t     key;
+    struct iovec  iov;
 
-    memset(&state, 0, sizeof(atls_state_t));
-    state.protocol = ATLS_TLSv1_2;
-    state.aead = ATLS_CHACHA20_POLY1305;
-    must(atls_freeze_tls12(c->peer, &c->watch[c->peer == c->server], &state)
+    memset(&state, 0, sizeof(trl_state_t));
+    state.protocol = TRL_TLSv1_2;
+    state.aead = TRL_CHACHA20_POLY1305;
+    must(trl_freeze_tls12(c->peer, &c->watch[c->peer == c->server], &state)
          == NULL);
 
     /* the keys are those that the peer writes with */
 
     state.write.seq = 0;
     key = state.write;
-    must(atls_cipher_init(&read, ATLS_TLSv1_2, state.aead, &state.write, 0)
+    must(trl_cipher_init(&read, TRL_TLSv1_2, state.aead, &state.write, 0)
          == 0);
-    must(atls_cipher_init(&write, ATLS_TLSv1_2, state.aead, &key, 1) == 0);
+    must(trl_cipher_init(&write, TRL_TLSv1_2, state.aead, &key, 1) == 0);
 
     collect(c, SSL_get_wbio(c->peer));
     len = c->in_len;
@@ -859,8 +859,8 @@ recut(conn_t *c, size_t size, int empty)
 
     must(BIO_write(SSL_get_rbio(c->frozen), c->in, (int) i) == (int) i);
 
-    plain = atls_record_open(&read, c->in + i, n, &type, &p);
-    must(plain == 16 && type == ATLS_HANDSHAKE && p[0] == SSL3_MT_FINISHED);
+    plain = trl_record_open(&read, c->in + i, n, &type, &p);
+    must(plain == 16 && type == TRL_HANDSHAKE && p[0] == SSL3_MT_FINISHED);
 
     while (plain > 0) {
         iov.iov_base = p;
@@ -874,12 +874,12 @@ recut(conn_t *c, size_t size, int empty)
         p += iov.iov_len;
         plain -= (ssize_t) iov.iov_len;
 
-        n = (size_t) atls_record_seal(&write, ATLS_HANDSHAKE, &iov, 1, got);
+        n = (size_t) trl_record_seal(&write, TRL_HANDSHAKE, &iov, 1, got);
         must(BIO_write(SSL_get_rbio(c->frozen), got, (int) n) == (int) n);
     }
 
-    atls_cipher_done(&read);
-    atls_cipher_done(&write);
+    trl_cipher_done(&read);
+    trl_cipher_done(&write);
 
     return (size_t) key.seq;
 }
@@ -981,21 +981,21 @@ test_extended_master(int version, int with)
 static void
 test_labels(void)
 {
-    char          label[ATLS_MAX_LABEL + 1];
+    char          label[TRL_MAX_LABEL + 1];
     uint8_t       out[32];
     unit_pair_t   pair;
 
-    ok(atls_label_reserved("master secret", 13), "a reserved label");
-    ok(atls_label_reserved("key expansion 2", 15), "one that begins so");
-    ok(!atls_label_reserved("key expansio", 12), "one that does not quite");
-    ok(!atls_label_reserved("", 0), "an empty one");
+    ok(trl_label_reserved("master secret", 13), "a reserved label");
+    ok(trl_label_reserved("key expansion 2", 15), "one that begins so");
+    ok(!trl_label_reserved("key expansio", 12), "one that does not quite");
+    ok(!trl_label_reserved("", 0), "an empty one");
 
     memset(label, 'x', sizeof(label));
-    unit_pair(&pair, ATLS_TLSv1_3, ATLS_AES_128_GCM);
+    unit_pair(&pair, TRL_TLSv1_3, TRL_AES_128_GCM);
 
-    ok(atls_export(&pair.state, label, ATLS_MAX_LABEL, NULL, 0, out, 32) == 0,
+    ok(trl_export(&pair.state, label, TRL_MAX_LABEL, NULL, 0, out, 32) == 0,
        "the longest label");
-    ok(atls_export(&pair.state, label, ATLS_MAX_LABEL + 1, NULL, 0, out, 32)
+    ok(trl_export(&pair.state, label, TRL_MAX_LABEL + 1, NULL, 0, out, 32)
        == -1, "one that is too long");
 
     unit_pair_done(&pair);
@@ -1019,7 +1019,7 @@ not_frozen(conn_t *c, const char *reason)
 
     p = (const uint8_t *) &c->states[0];
 
-    for (i = 0, sum = 0; i < sizeof(atls_state_t); i++) {
+    for (i = 0, sum = 0; i < sizeof(trl_state_t); i++) {
         sum += p[i];
     }
 
@@ -1053,7 +1053,7 @@ test_refusals(void)
 
     conn_new(&conn, server, client, 1);
     must(handshake(&conn));
-    must(SSL_set_ex_data(conn.server, atls_watch_index(), NULL));
+    must(SSL_set_ex_data(conn.server, trl_watch_index(), NULL));
     not_frozen(&conn, "the connection is not watched");
 
     conn_new(&conn, server, client, 1);

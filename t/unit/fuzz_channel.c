@@ -12,7 +12,7 @@
  */
 
 
-#define ATLS_AEAD_LIMIT  8
+#define TRL_AEAD_LIMIT   8
 
 #include "unit.h"
 
@@ -39,14 +39,14 @@ channel_open(unit_pair_t *p, size_t len, const uint8_t *expected, size_t size)
     size_t    n;
     uint8_t  *data;
 
-    rc = atls_channel_open(&p->ch, record, len, &data, &n);
+    rc = trl_channel_open(&p->ch, record, len, &data, &n);
 
-    must(rc == ATLS_OK || rc == ATLS_CLOSED || rc == ATLS_ERROR);
-    must((rc == ATLS_ERROR) == (p->ch.error != NULL));
-    must(rc == ATLS_OK || n == 0);
+    must(rc == TRL_OK || rc == TRL_CLOSED || rc == TRL_ERROR);
+    must((rc == TRL_ERROR) == (p->ch.error != NULL));
+    must(rc == TRL_OK || n == 0);
     must(data >= record && data + n <= record + len);
-    must(n <= ATLS_MAX_PLAINTEXT);
-    must(rc != ATLS_CLOSED || p->state.read_closed);
+    must(n <= TRL_MAX_PLAINTEXT);
+    must(rc != TRL_CLOSED || p->state.read_closed);
 
     if (n) {
         /* nobody but the peer makes data */
@@ -58,9 +58,9 @@ channel_open(unit_pair_t *p, size_t len, const uint8_t *expected, size_t size)
 static void
 peer_update_write(unit_pair_t *p)
 {
-    if (p->state.protocol == ATLS_TLSv1_3) {
-        must(atls_state_update_write(&p->peer) == 0);
-        atls_cipher_rekey(&p->write);
+    if (p->state.protocol == TRL_TLSv1_3) {
+        must(trl_state_update_write(&p->peer) == 0);
+        trl_cipher_rekey(&p->write);
     }
 }
 
@@ -76,19 +76,19 @@ peer_open(unit_pair_t *p, ssize_t len)
     unsigned   type;
 
     for (pos = record; len > 0; pos += n, len -= (ssize_t) n) {
-        must(len >= ATLS_HEADER_SIZE);
+        must(len >= TRL_HEADER_SIZE);
 
-        n = ATLS_HEADER_SIZE + ((size_t) pos[3] << 8 | pos[4]);
+        n = TRL_HEADER_SIZE + ((size_t) pos[3] << 8 | pos[4]);
         must(n <= (size_t) len);
 
-        rc = atls_record_open(&p->read, pos, n, &type, &data);
+        rc = trl_record_open(&p->read, pos, n, &type, &data);
         must(rc >= 0);
-        must(p->peer.read.seq <= ATLS_AEAD_LIMIT);
+        must(p->peer.read.seq <= TRL_AEAD_LIMIT);
 
-        if (type == ATLS_HANDSHAKE) {
+        if (type == TRL_HANDSHAKE) {
             must(rc == 5);
-            must(atls_state_update_read(&p->peer) == 0);
-            atls_cipher_rekey(&p->read);
+            must(trl_state_update_read(&p->peer) == 0);
+            trl_cipher_rekey(&p->read);
         }
     }
 }
@@ -100,7 +100,7 @@ operation(unit_pair_t *p, unsigned op, const uint8_t *input, size_t size)
     size_t        n;
     ssize_t       len;
     unsigned      type;
-    atls_state_t  moved;
+    trl_state_t   moved;
     struct iovec  iov;
 
     switch (op % OPS) {
@@ -122,7 +122,7 @@ operation(unit_pair_t *p, unsigned op, const uint8_t *input, size_t size)
         break;
 
     case 3:         /* the same with a byte changed */
-        n = unit_seal(p, ATLS_APPLICATION_DATA, input, size, record);
+        n = unit_seal(p, TRL_APPLICATION_DATA, input, size, record);
 
         if (size) {
             record[input[0] % n] ^= input[size - 1];
@@ -134,7 +134,7 @@ operation(unit_pair_t *p, unsigned op, const uint8_t *input, size_t size)
         break;
 
     case 4:         /* a KeyUpdate */
-        n = unit_seal(p, ATLS_HANDSHAKE, "\30\0\0\1\1", 5, record);
+        n = unit_seal(p, TRL_HANDSHAKE, "\30\0\0\1\1", 5, record);
         channel_open(p, n, NULL, 0);
         peer_update_write(p);
         break;
@@ -142,20 +142,20 @@ operation(unit_pair_t *p, unsigned op, const uint8_t *input, size_t size)
     case 5:
         iov.iov_base = (void *) input;
         iov.iov_len = size;
-        len = atls_channel_seal(&p->ch, &iov, 1, record);
-        must(len <= (ssize_t) (size + ATLS_CHANNEL_OVERHEAD));
+        len = trl_channel_seal(&p->ch, &iov, 1, record);
+        must(len <= (ssize_t) (size + TRL_CHANNEL_OVERHEAD));
         must(len != -1 || p->ch.error != NULL || p->state.write_closed);
         peer_open(p, len);
         break;
 
     case 6:
-        len = atls_channel_answer(&p->ch, record);
-        must(len <= ATLS_CHANNEL_SHORT_RECORD);
+        len = trl_channel_answer(&p->ch, record);
+        must(len <= TRL_CHANNEL_SHORT_RECORD);
         peer_open(p, len);
 
         if (size && input[0] == 0) {
-            len = atls_channel_alert(&p->ch, p->ch.alert, record);
-            must(len <= ATLS_CHANNEL_SHORT_RECORD);
+            len = trl_channel_alert(&p->ch, p->ch.alert, record);
+            must(len <= TRL_CHANNEL_SHORT_RECORD);
             must(p->state.write_closed);
             peer_open(p, len);
         }
@@ -184,8 +184,8 @@ LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
         return 0;
     }
 
-    protocol = (input[0] & 0x80) ? ATLS_TLSv1_2 : ATLS_TLSv1_3;
-    aead = ATLS_AES_128_GCM + (input[0] & 0x7f) % ATLS_AES_256_CCM_8;
+    protocol = (input[0] & 0x80) ? TRL_TLSv1_2 : TRL_TLSv1_3;
+    aead = TRL_AES_128_GCM + (input[0] & 0x7f) % TRL_AES_256_CCM_8;
 
     unit_pair(&p, protocol, aead);
 
@@ -194,7 +194,7 @@ LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 
     while (size >= 3) {
         op = input[0];
-        n = ((size_t) input[1] << 8 | input[2]) % (ATLS_MAX_PLAINTEXT + 1);
+        n = ((size_t) input[1] << 8 | input[2]) % (TRL_MAX_PLAINTEXT + 1);
 
         input += 3;
         size -= 3;

@@ -4,7 +4,7 @@
  */
 
 
-#define ATLS_AEAD_LIMIT  4
+#define TRL_AEAD_LIMIT   4
 
 #include "unit.h"
 
@@ -28,13 +28,13 @@ peer_open(unit_pair_t *p, ssize_t len, int *updates)
         n = 5 + ((size_t) pos[3] << 8 | pos[4]);
         must(n <= (size_t) len);
 
-        rc = atls_record_open(&p->read, pos, n, &type, &data);
+        rc = trl_record_open(&p->read, pos, n, &type, &data);
         must(rc >= 0);
 
-        if (type == ATLS_HANDSHAKE) {
+        if (type == TRL_HANDSHAKE) {
             must(rc == 5 && memcmp(data, "\30\0\0\1\0", 5) == 0);
-            must(atls_state_update_read(&p->peer) == 0);
-            atls_cipher_rekey(&p->read);
+            must(trl_state_update_read(&p->peer) == 0);
+            trl_cipher_rekey(&p->read);
             (*updates)++;
             continue;
         }
@@ -55,7 +55,7 @@ test_tls13(unsigned aead)
     unit_pair_t   p;
     struct iovec  iov;
 
-    unit_pair(&p, ATLS_TLSv1_3, aead);
+    unit_pair(&p, TRL_TLSv1_3, aead);
 
     iov.iov_base = "data";
     iov.iov_len = 4;
@@ -63,7 +63,7 @@ test_tls13(unsigned aead)
     wrong = 0;
 
     for (i = 0; i < 31; i++) {
-        len = atls_channel_seal(&p.ch, &iov, 1, record);
+        len = trl_channel_seal(&p.ch, &iov, 1, record);
         wrong += (peer_open(&p, len, &updates) != 4
                   || p.state.write.seq > 3 || updates != i / 3);
     }
@@ -72,11 +72,11 @@ test_tls13(unsigned aead)
        unit_aead_name(aead));
 
     while (p.state.write.seq < 3) {
-        len = atls_channel_seal(&p.ch, &iov, 1, record);
+        len = trl_channel_seal(&p.ch, &iov, 1, record);
         must(peer_open(&p, len, &updates) == 4);
     }
 
-    len = atls_channel_alert(&p.ch, ATLS_CLOSE_NOTIFY, record);
+    len = trl_channel_alert(&p.ch, TRL_CLOSE_NOTIFY, record);
 
     ok(peer_open(&p, len, &updates) == 2, "TLS 1.3 %s: or an alert",
        unit_aead_name(aead));
@@ -93,7 +93,7 @@ test_tls12(unsigned aead)
     unit_pair_t   p;
     struct iovec  iov;
 
-    unit_pair(&p, ATLS_TLSv1_2, aead);
+    unit_pair(&p, TRL_TLSv1_2, aead);
 
     iov.iov_base = "data";
     iov.iov_len = 4;
@@ -101,25 +101,25 @@ test_tls12(unsigned aead)
 
     /* the first record was Finished */
 
-    len = atls_channel_seal(&p.ch, &iov, 1, record);
+    len = trl_channel_seal(&p.ch, &iov, 1, record);
     ok(peer_open(&p, len, &updates) == 4, "TLS 1.2 %s: a record",
        unit_aead_name(aead));
 
-    len = atls_channel_seal(&p.ch, &iov, 1, record);
+    len = trl_channel_seal(&p.ch, &iov, 1, record);
     ok(peer_open(&p, len, &updates) == 4, "TLS 1.2 %s: another",
        unit_aead_name(aead));
 
-    ok(atls_channel_seal(&p.ch, &iov, 1, record) == -1
-       && p.ch.error != NULL && p.ch.alert == ATLS_CLOSE_NOTIFY
-       && atls_channel_seal(&p.ch, &iov, 1, record) == -1,
+    ok(trl_channel_seal(&p.ch, &iov, 1, record) == -1
+       && p.ch.error != NULL && p.ch.alert == TRL_CLOSE_NOTIFY
+       && trl_channel_seal(&p.ch, &iov, 1, record) == -1,
        "TLS 1.2 %s: the limit", unit_aead_name(aead));
 
-    len = atls_channel_alert(&p.ch, p.ch.alert, record);
+    len = trl_channel_alert(&p.ch, p.ch.alert, record);
     ok(peer_open(&p, len, &updates) == 2,
        "TLS 1.2 %s: the last record is close_notify", unit_aead_name(aead));
 
-    ok(atls_channel_alert(&p.ch, 0, record) == 0
-       && atls_channel_seal(&p.ch, &iov, 1, record) == -1
+    ok(trl_channel_alert(&p.ch, 0, record) == 0
+       && trl_channel_seal(&p.ch, &iov, 1, record) == -1
        && p.state.write.seq == 4,
        "TLS 1.2 %s: nothing after it", unit_aead_name(aead));
 
@@ -139,24 +139,24 @@ test_renegotiation(unsigned aead)
     unit_pair_t   p;
     struct iovec  iov;
 
-    unit_pair(&p, ATLS_TLSv1_2, aead);
+    unit_pair(&p, TRL_TLSv1_2, aead);
 
     iov.iov_base = "data";
     iov.iov_len = 4;
     updates = 0;
 
-    len = atls_channel_seal(&p.ch, &iov, 1, record);
+    len = trl_channel_seal(&p.ch, &iov, 1, record);
     must(peer_open(&p, len, &updates) == 4);
 
-    size = unit_seal(&p, ATLS_HANDSHAKE, "\1\0\0\0", 4, record);
-    must(atls_channel_open(&p.ch, record, size, &data, &n) == ATLS_OK);
+    size = unit_seal(&p, TRL_HANDSHAKE, "\1\0\0\0", 4, record);
+    must(trl_channel_open(&p.ch, record, size, &data, &n) == TRL_OK);
 
-    ok(p.state.answer_owed && atls_channel_answer(&p.ch, record) == 0
-       && atls_channel_seal(&p.ch, &iov, 1, record) == -1
-       && p.ch.alert == ATLS_CLOSE_NOTIFY,
+    ok(p.state.answer_owed && trl_channel_answer(&p.ch, record) == 0
+       && trl_channel_seal(&p.ch, &iov, 1, record) == -1
+       && p.ch.alert == TRL_CLOSE_NOTIFY,
        "TLS 1.2 %s: the limit is near for an answer", unit_aead_name(aead));
 
-    len = atls_channel_alert(&p.ch, p.ch.alert, record);
+    len = trl_channel_alert(&p.ch, p.ch.alert, record);
     ok(peer_open(&p, len, &updates) == 2 && p.state.write.seq == 3,
        "TLS 1.2 %s: not for close_notify", unit_aead_name(aead));
 
@@ -169,7 +169,7 @@ main(void)
 {
     unsigned  aead;
 
-    for (aead = ATLS_AES_128_GCM; aead <= ATLS_AES_256_CCM_8; aead++) {
+    for (aead = TRL_AES_128_GCM; aead <= TRL_AES_256_CCM_8; aead++) {
         test_tls13(aead);
         test_tls12(aead);
         test_renegotiation(aead);

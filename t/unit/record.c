@@ -33,15 +33,15 @@ unhex(const char *hex, uint8_t *out)
 static void
 test_rfc8448(void)
 {
-    size_t         i, j, len;
-    ssize_t        n;
-    uint8_t        expected[256], record[256], wire[256], *plain;
-    uint8_t        data[50];
-    unsigned       type;
-    const char    *who;
-    atls_state_t   state;
-    atls_cipher_t  c;
-    struct iovec   iov;
+    size_t        i, j, len;
+    ssize_t       n;
+    uint8_t       expected[256], record[256], wire[256], *plain;
+    uint8_t       data[50];
+    unsigned      type;
+    const char   *who;
+    trl_state_t   state;
+    trl_cipher_t  c;
+    struct iovec  iov;
 
     static const struct {
         const char  *secret;
@@ -86,11 +86,11 @@ test_rfc8448(void)
         who = i ? "server" : "client";
 
         memset(&state, 0, sizeof(state));
-        state.protocol = ATLS_TLSv1_3;
-        state.aead = ATLS_AES_128_GCM;
+        state.protocol = TRL_TLSv1_3;
+        state.aead = TRL_AES_128_GCM;
 
         unhex(traces[i].secret, state.u.tls13.read_secret);
-        must(atls_traffic_key(&state, state.u.tls13.read_secret, &state.read)
+        must(trl_traffic_key(&state, state.u.tls13.read_secret, &state.read)
              == 0);
 
         len = unhex(traces[i].key, expected);
@@ -105,27 +105,27 @@ test_rfc8448(void)
             len = unhex(j ? traces[i].alert : traces[i].data, wire);
             memcpy(record, wire, len);
 
-            must(atls_cipher_init(&c, ATLS_TLSv1_3, ATLS_AES_128_GCM,
-                                  &state.read, 0)
+            must(trl_cipher_init(&c, TRL_TLSv1_3, TRL_AES_128_GCM,
+                                 &state.read, 0)
                  == 0);
 
             state.read.seq = traces[i].seq + j;
 
-            n = atls_record_open(&c, record, len, &type, &plain);
-            atls_cipher_done(&c);
+            n = trl_record_open(&c, record, len, &type, &plain);
+            trl_cipher_done(&c);
 
             if (j == 0) {
-                ok(n == 50 && type == ATLS_APPLICATION_DATA
+                ok(n == 50 && type == TRL_APPLICATION_DATA
                    && memcmp(plain, data, 50) == 0,
                    "RFC 8448: %s's data opened", who);
             } else {
-                ok(n == 2 && type == ATLS_ALERT
+                ok(n == 2 && type == TRL_ALERT
                    && memcmp(plain, "\1\0", 2) == 0,
                    "RFC 8448: %s's alert opened", who);
             }
 
-            must(atls_cipher_init(&c, ATLS_TLSv1_3, ATLS_AES_128_GCM,
-                                  &state.read, 1)
+            must(trl_cipher_init(&c, TRL_TLSv1_3, TRL_AES_128_GCM,
+                                 &state.read, 1)
                  == 0);
 
             state.read.seq = traces[i].seq + j;
@@ -133,9 +133,9 @@ test_rfc8448(void)
             iov.iov_base = j ? (void *) "\1\0" : data;
             iov.iov_len = j ? 2 : 50;
 
-            n = atls_record_seal(&c, j ? ATLS_ALERT : ATLS_APPLICATION_DATA,
-                                 &iov, 1, record);
-            atls_cipher_done(&c);
+            n = trl_record_seal(&c, j ? TRL_ALERT : TRL_APPLICATION_DATA,
+                                &iov, 1, record);
+            trl_cipher_done(&c);
 
             ok((size_t) n == len && memcmp(record, wire, len) == 0,
                "RFC 8448: %s's %s sealed", who, j ? "alert" : "data");
@@ -157,9 +157,9 @@ test_sizes(unsigned protocol, unsigned aead)
     unit_pair_t    p;
     struct iovec   iov[4];
 
-    static uint8_t       data[ATLS_MAX_PLAINTEXT], out[UNIT_BUFFER];
+    static uint8_t       data[TRL_MAX_PLAINTEXT], out[UNIT_BUFFER];
     static const size_t  sizes[] = { 0, 1, 2, 15, 16, 17, 255, 4096, 16383,
-                                     ATLS_MAX_PLAINTEXT };
+                                     TRL_MAX_PLAINTEXT };
 
     unit_fill(data, sizeof(data), 7);
     unit_pair(&p, protocol, aead);
@@ -179,17 +179,17 @@ test_sizes(unsigned protocol, unsigned aead)
 
         memset(out, 0xee, sizeof(out));
 
-        rc = atls_record_seal(&p.write, ATLS_APPLICATION_DATA, iov, 4, out);
-        len = 5 + n + atls_aead_tag_size(aead)
-              + ((protocol == ATLS_TLSv1_3) ? 1
-                 : (aead == ATLS_CHACHA20_POLY1305) ? 0 : 8);
+        rc = trl_record_seal(&p.write, TRL_APPLICATION_DATA, iov, 4, out);
+        len = 5 + n + trl_aead_tag_size(aead)
+              + ((protocol == TRL_TLSv1_3) ? 1
+                 : (aead == TRL_CHACHA20_POLY1305) ? 0 : 8);
 
         failed |= (rc != (ssize_t) len || out[len] != 0xee
-                   || len > n + ATLS_RECORD_OVERHEAD);
+                   || len > n + TRL_RECORD_OVERHEAD);
 
-        rc = atls_record_open(&p.ch.read, out, len, &type, &plain);
+        rc = trl_record_open(&p.ch.read, out, len, &type, &plain);
 
-        failed |= (rc != (ssize_t) n || type != ATLS_APPLICATION_DATA
+        failed |= (rc != (ssize_t) n || type != TRL_APPLICATION_DATA
                    || memcmp(plain, data, n) != 0);
     }
 
@@ -197,16 +197,16 @@ test_sizes(unsigned protocol, unsigned aead)
        unit_aead_name(aead));
 
     iov[0].iov_base = data;
-    iov[0].iov_len = ATLS_MAX_PLAINTEXT;
+    iov[0].iov_len = TRL_MAX_PLAINTEXT;
     iov[1].iov_len = 1;
 
-    ok(atls_record_seal(&p.write, ATLS_APPLICATION_DATA, iov, 2, out) == -1,
+    ok(trl_record_seal(&p.write, TRL_APPLICATION_DATA, iov, 2, out) == -1,
        "%s %s: too much refused", unit_protocol_name(protocol),
        unit_aead_name(aead));
 
     iov[1].iov_len = SIZE_MAX;
 
-    ok(atls_record_seal(&p.write, ATLS_APPLICATION_DATA, iov, 2, out) == -1,
+    ok(trl_record_seal(&p.write, TRL_APPLICATION_DATA, iov, 2, out) == -1,
        "%s %s: overflow of lengths refused", unit_protocol_name(protocol),
        unit_aead_name(aead));
 
@@ -227,7 +227,7 @@ test_forgery(unsigned protocol, unsigned aead)
 
     unit_pair(&p, protocol, aead);
 
-    len = unit_seal(&p, ATLS_APPLICATION_DATA, "some plaintext", 14, record);
+    len = unit_seal(&p, TRL_APPLICATION_DATA, "some plaintext", 14, record);
     opened = 0;
 
     for (i = 0; i < len; i++) {
@@ -238,9 +238,9 @@ test_forgery(unsigned protocol, unsigned aead)
 
             /* in TLS 1.2 the length is that of what is being opened */
 
-            header = (protocol == ATLS_TLSv1_2 && (i == 3 || i == 4));
+            header = (protocol == TRL_TLSv1_2 && (i == 3 || i == 4));
 
-            if (atls_record_open(&p.ch.read, copy, len, &type, &plain) != -1) {
+            if (trl_record_open(&p.ch.read, copy, len, &type, &plain) != -1) {
                 opened += header ? 0 : 1;
                 p.state.read.seq--;
             }
@@ -253,7 +253,7 @@ test_forgery(unsigned protocol, unsigned aead)
     for (i = 0; i < len; i++) {
         memcpy(copy, record, len);
 
-        if (atls_record_open(&p.ch.read, copy, i, &type, &plain) != -1) {
+        if (trl_record_open(&p.ch.read, copy, i, &type, &plain) != -1) {
             opened++;
         }
     }
@@ -264,7 +264,7 @@ test_forgery(unsigned protocol, unsigned aead)
     p.state.read.seq++;
     memcpy(copy, record, len);
 
-    ok(atls_record_open(&p.ch.read, copy, len, &type, &plain) == -1,
+    ok(trl_record_open(&p.ch.read, copy, len, &type, &plain) == -1,
        "%s %s: another sequence number", unit_protocol_name(protocol),
        unit_aead_name(aead));
 
@@ -274,7 +274,7 @@ test_forgery(unsigned protocol, unsigned aead)
     p.state.read.seq--;
     memcpy(copy, record, len);
 
-    ok(atls_record_open(&p.ch.read, copy, len, &type, &plain) == 14,
+    ok(trl_record_open(&p.ch.read, copy, len, &type, &plain) == 14,
        "%s %s: and it is good", unit_protocol_name(protocol),
        unit_aead_name(aead));
 
@@ -304,8 +304,8 @@ test_sequence(unsigned protocol, unsigned aead)
         p.state.read.seq = seqs[i];
         p.peer.write.seq = seqs[i];
 
-        len = unit_seal(&p, ATLS_APPLICATION_DATA, "text", 4, record);
-        n = atls_record_open(&p.ch.read, record, len, &type, &plain);
+        len = unit_seal(&p, TRL_APPLICATION_DATA, "text", 4, record);
+        n = trl_record_open(&p.ch.read, record, len, &type, &plain);
 
         ok(n == 4 && p.state.read.seq == seqs[i] + 1
            && p.peer.write.seq == seqs[i] + 1,
@@ -316,19 +316,19 @@ test_sequence(unsigned protocol, unsigned aead)
     iov.iov_base = record;
     iov.iov_len = 1;
 
-    ok(atls_record_seal(&p.write, ATLS_APPLICATION_DATA, &iov, 1, record) == -1
+    ok(trl_record_seal(&p.write, TRL_APPLICATION_DATA, &iov, 1, record) == -1
        && p.peer.write.seq == UINT64_MAX,
        "%s %s: sealing does not wrap", unit_protocol_name(protocol),
        unit_aead_name(aead));
 
     /* a record that would be good but for its number */
 
-    if (aead == ATLS_AES_128_GCM) {
+    if (aead == TRL_AES_128_GCM) {
         len = unit_raw_seal(&p.peer.write, protocol, 16,
-                            ATLS_APPLICATION_DATA, 0x0303, "text\x17", 5,
+                            TRL_APPLICATION_DATA, 0x0303, "text\x17", 5,
                             record);
 
-        ok(atls_record_open(&p.ch.read, record, len, &type, &plain) == -1
+        ok(trl_record_open(&p.ch.read, record, len, &type, &plain) == -1
            && p.state.read.seq == UINT64_MAX,
            "%s: opening does not wrap", unit_protocol_name(protocol));
     }
@@ -345,7 +345,7 @@ test_raw(unsigned protocol, unsigned aead)
     size_t       i, n, m, inner;
     uint8_t      data[100], ours[200], theirs[200];
     unit_pair_t  p;
-    atls_key_t   key;
+    trl_key_t    key;
 
     unit_pair(&p, protocol, aead);
     unit_fill(data, sizeof(data), 8);
@@ -353,13 +353,13 @@ test_raw(unsigned protocol, unsigned aead)
     for (i = 0; i < 3; i++) {
         key = p.peer.write;
 
-        n = unit_seal(&p, ATLS_APPLICATION_DATA, data, 99, ours);
+        n = unit_seal(&p, TRL_APPLICATION_DATA, data, 99, ours);
 
-        inner = (protocol == ATLS_TLSv1_3) ? 100 : 99;
-        data[99] = ATLS_APPLICATION_DATA;
+        inner = (protocol == TRL_TLSv1_3) ? 100 : 99;
+        data[99] = TRL_APPLICATION_DATA;
 
-        m = unit_raw_seal(&key, protocol, atls_aead_key_size(aead),
-                          ATLS_APPLICATION_DATA, 0x0303, data, inner, theirs);
+        m = unit_raw_seal(&key, protocol, trl_aead_key_size(aead),
+                          TRL_APPLICATION_DATA, 0x0303, data, inner, theirs);
 
         ok(n == m && memcmp(ours, theirs, n) == 0,
            "%s %s: the same as spelled out", unit_protocol_name(protocol),
@@ -373,34 +373,34 @@ test_raw(unsigned protocol, unsigned aead)
 static void
 test_sizes_of_aeads(void)
 {
-    atls_key_t     key;
-    atls_cipher_t  c;
+    trl_key_t     key;
+    trl_cipher_t  c;
 
     memset(&key, 0, sizeof(key));
 
-    ok(atls_aead_key_size(0) == 0 && atls_aead_key_size(8) == 0
-       && atls_aead_tag_size(99) == 0 && atls_aead_limit(8) == 0
-       && atls_aead_iv_size(0, ATLS_TLSv1_3) == 0,
+    ok(trl_aead_key_size(0) == 0 && trl_aead_key_size(8) == 0
+       && trl_aead_tag_size(99) == 0 && trl_aead_limit(8) == 0
+       && trl_aead_iv_size(0, TRL_TLSv1_3) == 0,
        "no AEAD has no sizes");
 
-    ok(atls_aead_iv_size(ATLS_AES_128_CCM_8, ATLS_TLSv1_2) == 4
-       && atls_aead_iv_size(ATLS_CHACHA20_POLY1305, ATLS_TLSv1_2) == 12
-       && atls_aead_iv_size(ATLS_AES_128_GCM, ATLS_TLSv1_3) == 12,
+    ok(trl_aead_iv_size(TRL_AES_128_CCM_8, TRL_TLSv1_2) == 4
+       && trl_aead_iv_size(TRL_CHACHA20_POLY1305, TRL_TLSv1_2) == 12
+       && trl_aead_iv_size(TRL_AES_128_GCM, TRL_TLSv1_3) == 12,
        "sizes of IVs");
 
-    ok(atls_aead_limit(ATLS_AES_256_GCM) == 1 << 23
-       && atls_aead_limit(ATLS_CHACHA20_POLY1305) > (uint64_t) 1 << 62,
+    ok(trl_aead_limit(TRL_AES_256_GCM) == 1 << 23
+       && trl_aead_limit(TRL_CHACHA20_POLY1305) > (uint64_t) 1 << 62,
        "limits");
 
-    ok(atls_cipher_init(&c, ATLS_TLSv1_3, 0, &key, 1) == -1
-       && atls_cipher_init(&c, ATLS_TLSv1_3, 8, &key, 1) == -1
-       && atls_cipher_init(&c, 0x0302, ATLS_AES_128_GCM, &key, 1) == -1,
+    ok(trl_cipher_init(&c, TRL_TLSv1_3, 0, &key, 1) == -1
+       && trl_cipher_init(&c, TRL_TLSv1_3, 8, &key, 1) == -1
+       && trl_cipher_init(&c, 0x0302, TRL_AES_128_GCM, &key, 1) == -1,
        "no cipher without an AEAD or for another protocol");
 
-    atls_cipher_done(&c);
+    trl_cipher_done(&c);
 
     memset(&c, 0, sizeof(c));
-    atls_cipher_done(&c);
+    trl_cipher_done(&c);
 }
 
 
@@ -413,19 +413,19 @@ test_sizes_of_aeads(void)
 static void
 test_contexts(unsigned protocol, unsigned aead)
 {
-    int            bad, round;
-    size_t         i;
-    ssize_t        len;
-    uint8_t        record[64], *plain;
-    unsigned       type;
-    atls_key_t     sealing[40], opening[40];
-    struct iovec   iov;
-    atls_cipher_t  in[40], out[40];
+    int           bad, round;
+    size_t        i;
+    ssize_t       len;
+    uint8_t       record[64], *plain;
+    unsigned      type;
+    trl_key_t     sealing[40], opening[40];
+    struct iovec  iov;
+    trl_cipher_t  in[40], out[40];
 
     bad = 0;
 
     for (i = 0; i < 40; i++) {
-        unit_fill(&sealing[i], sizeof(atls_key_t), (unsigned) i);
+        unit_fill(&sealing[i], sizeof(trl_key_t), (unsigned) i);
         sealing[i].seq = 0;
         opening[i] = sealing[i];
     }
@@ -433,9 +433,9 @@ test_contexts(unsigned protocol, unsigned aead)
     for (round = 0; round < 4; round++) {
 
         for (i = 0; i < 40; i++) {
-            must(atls_cipher_init(&out[i], protocol, aead, &sealing[i], 1)
+            must(trl_cipher_init(&out[i], protocol, aead, &sealing[i], 1)
                  == 0);
-            must(atls_cipher_init(&in[i], protocol, aead, &opening[i], 0)
+            must(trl_cipher_init(&in[i], protocol, aead, &opening[i], 0)
                  == 0);
         }
 
@@ -443,33 +443,33 @@ test_contexts(unsigned protocol, unsigned aead)
             iov.iov_base = &i;
             iov.iov_len = sizeof(i);
 
-            len = atls_record_seal(&out[i], ATLS_APPLICATION_DATA, &iov, 1,
-                                   record);
+            len = trl_record_seal(&out[i], TRL_APPLICATION_DATA, &iov, 1,
+                                  record);
             must(len > 0);
 
-            bad += atls_record_open(&in[i], record, (size_t) len, &type,
-                                    &plain)
+            bad += trl_record_open(&in[i], record, (size_t) len, &type,
+                                   &plain)
                    != sizeof(i)
                    || memcmp(plain, &i, sizeof(i)) != 0;
 
             /* the one of the last session is none of this one's */
 
             if (round == 1) {
-                bad += atls_record_open(&in[i], record, (size_t) len, &type,
-                                        &plain)
+                bad += trl_record_open(&in[i], record, (size_t) len, &type,
+                                       &plain)
                        != -1;
             }
         }
 
         if (round == 2) {
-            atls_cipher_trim();
+            trl_cipher_trim();
         }
 
         /* not in the order in which they were made */
 
         for (i = 0; i < 40; i++) {
-            atls_cipher_done(&in[i * 7 % 40]);
-            atls_cipher_done(&out[i * 11 % 40]);
+            trl_cipher_done(&in[i * 7 % 40]);
+            trl_cipher_done(&out[i * 11 % 40]);
         }
     }
 
@@ -486,17 +486,17 @@ main(void)
     test_sizes_of_aeads();
 
     for (i = 0; i < 2; i++) {
-        protocol = i ? ATLS_TLSv1_2 : ATLS_TLSv1_3;
+        protocol = i ? TRL_TLSv1_2 : TRL_TLSv1_3;
 
-        for (aead = ATLS_AES_128_GCM; aead <= ATLS_AES_256_CCM_8; aead++) {
+        for (aead = TRL_AES_128_GCM; aead <= TRL_AES_256_CCM_8; aead++) {
             test_sizes(protocol, aead);
             test_forgery(protocol, aead);
             test_sequence(protocol, aead);
             test_contexts(protocol, aead);
         }
 
-        test_raw(protocol, ATLS_AES_128_GCM);
-        test_raw(protocol, ATLS_AES_256_GCM);
+        test_raw(protocol, TRL_AES_128_GCM);
+        test_raw(protocol, TRL_AES_256_GCM);
     }
 
     return tap_done();

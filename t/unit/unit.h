@@ -2,7 +2,7 @@
 /*
  * What the unit tests of records and channels share.  The code under test is
  * included, so that a test may look at its static functions and set
- * ATLS_AEAD_LIMIT.
+ * TRL_AEAD_LIMIT.
  */
 
 
@@ -10,27 +10,27 @@
 #define _UNIT_H_INCLUDED_
 
 
-#include "../../src/core/atls_cipher.c"
-#include "../../src/core/atls_record.c"
-#include "../../src/core/atls_derive.c"
-#include "../../src/core/atls_state.c"
-#include "../../src/core/atls_export.c"
-#include "../../src/core/atls_channel.c"
+#include "../../src/core/trl_cipher.c"
+#include "../../src/core/trl_record.c"
+#include "../../src/core/trl_derive.c"
+#include "../../src/core/trl_state.c"
+#include "../../src/core/trl_export.c"
+#include "../../src/core/trl_channel.c"
 
 #include "tap.h"
 
 
-#define UNIT_BUFFER  (ATLS_MAX_RECORD + ATLS_CHANNEL_OVERHEAD)
+#define UNIT_BUFFER  (TRL_MAX_RECORD + TRL_CHANNEL_OVERHEAD)
 
 
 /* A channel under test and the ciphers of its peer. */
 
 typedef struct {
-    atls_state_t        state;
-    atls_state_t        peer;
-    atls_channel_t      ch;
-    atls_cipher_t       read;
-    atls_cipher_t       write;
+    trl_state_t         state;
+    trl_state_t         peer;
+    trl_channel_t       ch;
+    trl_cipher_t        read;
+    trl_cipher_t        write;
 } unit_pair_t;
 
 
@@ -52,25 +52,25 @@ unit_fill(void *p, size_t n, unsigned seed)
 static inline void
 unit_pair(unit_pair_t *p, unsigned protocol, unsigned aead)
 {
-    atls_state_t  *s;
+    trl_state_t  *s;
 
     memset(p, 0, sizeof(unit_pair_t));
 
     s = &p->state;
-    s->version = ATLS_STATE_VERSION;
+    s->version = TRL_STATE_VERSION;
     s->protocol = (uint16_t) protocol;
     s->aead = (uint8_t) aead;
-    s->sha384 = (aead == ATLS_AES_256_GCM);
-    s->max_fragment = ATLS_MAX_PLAINTEXT;
+    s->sha384 = (aead == TRL_AES_256_GCM);
+    s->max_fragment = TRL_MAX_PLAINTEXT;
 
-    if (protocol == ATLS_TLSv1_3) {
+    if (protocol == TRL_TLSv1_3) {
         unit_fill(&s->u, sizeof(s->u), 1);
-        must(atls_traffic_key(s, s->u.tls13.read_secret, &s->read) == 0);
-        must(atls_traffic_key(s, s->u.tls13.write_secret, &s->write) == 0);
+        must(trl_traffic_key(s, s->u.tls13.read_secret, &s->read) == 0);
+        must(trl_traffic_key(s, s->u.tls13.write_secret, &s->write) == 0);
 
     } else {
-        unit_fill(&s->read, sizeof(atls_key_t), 2);
-        unit_fill(&s->write, sizeof(atls_key_t), 3);
+        unit_fill(&s->read, sizeof(trl_key_t), 2);
+        unit_fill(&s->write, sizeof(trl_key_t), 3);
         s->read.seq = 1;
         s->write.seq = 1;
     }
@@ -79,39 +79,39 @@ unit_pair(unit_pair_t *p, unsigned protocol, unsigned aead)
     p->peer.read = s->write;
     p->peer.write = s->read;
     memcpy(p->peer.u.tls13.read_secret, s->u.tls13.write_secret,
-           ATLS_MAX_SECRET);
+           TRL_MAX_SECRET);
     memcpy(p->peer.u.tls13.write_secret, s->u.tls13.read_secret,
-           ATLS_MAX_SECRET);
+           TRL_MAX_SECRET);
 
-    must(atls_cipher_init(&p->read, protocol, aead, &p->peer.read, 0) == 0);
-    must(atls_cipher_init(&p->write, protocol, aead, &p->peer.write, 1) == 0);
-    must(atls_channel_init(&p->ch, &p->state) == ATLS_OK);
+    must(trl_cipher_init(&p->read, protocol, aead, &p->peer.read, 0) == 0);
+    must(trl_cipher_init(&p->write, protocol, aead, &p->peer.write, 1) == 0);
+    must(trl_channel_init(&p->ch, &p->state) == TRL_OK);
 }
 
 
 static inline void
 unit_pair_done(unit_pair_t *p)
 {
-    atls_channel_done(&p->ch);
-    atls_cipher_done(&p->read);
-    atls_cipher_done(&p->write);
+    trl_channel_done(&p->ch);
+    trl_cipher_done(&p->read);
+    trl_cipher_done(&p->write);
 }
 
 
 /* The channel's state goes elsewhere, as if to another process. */
 
 static inline void
-unit_move(atls_channel_t *ch, atls_state_t *to)
+unit_move(trl_channel_t *ch, trl_state_t *to)
 {
-    atls_state_t  *from;
+    trl_state_t  *from;
 
     from = ch->state;
 
-    atls_channel_done(ch);
-    memcpy(to, from, sizeof(atls_state_t));
-    memset(from, 0xa5, sizeof(atls_state_t));
+    trl_channel_done(ch);
+    memcpy(to, from, sizeof(trl_state_t));
+    memset(from, 0xa5, sizeof(trl_state_t));
 
-    must(atls_channel_init(ch, to) == ATLS_OK);
+    must(trl_channel_init(ch, to) == TRL_OK);
 }
 
 
@@ -127,7 +127,7 @@ unit_seal(unit_pair_t *p, unsigned type, const void *data, size_t len,
     iov.iov_base = (void *) data;
     iov.iov_len = len;
 
-    n = atls_record_seal(&p->write, type, &iov, 1, record);
+    n = trl_record_seal(&p->write, type, &iov, 1, record);
     must(n > 0);
 
     return (size_t) n;
@@ -140,7 +140,7 @@ unit_seal(unit_pair_t *p, unsigned type, const void *data, size_t len,
  */
 
 static inline size_t
-unit_raw_seal(atls_key_t *key, unsigned protocol, size_t key_size,
+unit_raw_seal(trl_key_t *key, unsigned protocol, size_t key_size,
     unsigned type, unsigned version, const void *data, size_t len,
     uint8_t *record)
 {
@@ -151,7 +151,7 @@ unit_raw_seal(atls_key_t *key, unsigned protocol, size_t key_size,
     const EVP_CIPHER  *cipher;
 
     cipher = (key_size == 16) ? EVP_aes_128_gcm() : EVP_aes_256_gcm();
-    size = len + 16 + (protocol == ATLS_TLSv1_2 ? 8 : 0);
+    size = len + 16 + (protocol == TRL_TLSv1_2 ? 8 : 0);
 
     record[0] = (uint8_t) type;
     record[1] = (uint8_t) (version >> 8);
@@ -165,7 +165,7 @@ unit_raw_seal(atls_key_t *key, unsigned protocol, size_t key_size,
     for (i = 0; i < 8; i++) {
         aad[i] = (uint8_t) (key->seq >> (56 - 8 * i));
 
-        if (protocol == ATLS_TLSv1_2) {
+        if (protocol == TRL_TLSv1_2) {
             nonce[4 + i] = aad[i];
             *p++ = aad[i];
 
@@ -184,7 +184,7 @@ unit_raw_seal(atls_key_t *key, unsigned protocol, size_t key_size,
     must(ctx != NULL);
     must(EVP_EncryptInit_ex(ctx, cipher, NULL, key->key, nonce) == 1);
 
-    if (protocol == ATLS_TLSv1_2) {
+    if (protocol == TRL_TLSv1_2) {
         must(EVP_EncryptUpdate(ctx, NULL, &n, aad, 13) == 1);
 
     } else {
@@ -221,7 +221,7 @@ unit_aead_name(unsigned aead)
 static inline const char *
 unit_protocol_name(unsigned protocol)
 {
-    return (protocol == ATLS_TLSv1_3) ? "TLS 1.3" : "TLS 1.2";
+    return (protocol == TRL_TLSv1_3) ? "TLS 1.3" : "TLS 1.2";
 }
 
 

@@ -33,7 +33,7 @@ cmd_answer_init(cmd_answer_t *answer, const cmd_local_t *local,
     answer->local = local;
     answer->stream = stream;
     answer->service = service;
-    answer->close = !local->keep;
+    answer->close = !local->keepalive;
 }
 
 

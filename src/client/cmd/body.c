@@ -25,9 +25,9 @@ cmd_body_init(cmd_body_t *body, const cmd_local_t *local, cmd_stream_t *stream)
     memset(body, 0, sizeof(cmd_body_t));
 
     body->stream = stream;
-    body->left = local->length;
+    body->rest = local->length;
     body->expect = local->expect;
-    body->ended = body->left == 0;
+    body->ended = body->rest == 0;
     body->chunks.limit = CMD_BODY_LINES;
 }
 
@@ -61,7 +61,7 @@ cmd_body_read(cmd_body_t *body, void *buf, size_t size)
             got = (ssize_t) size;
         }
 
-        n = body->left == ATLS_LENGTH_UNKNOWN
+        n = body->rest == ATLS_LENGTH_UNKNOWN
             ? cmd_body_chunked(body, buf, (size_t) got)
             : cmd_body_counted(body, buf, (size_t) got);
     }
@@ -73,12 +73,15 @@ cmd_body_read(cmd_body_t *body, void *buf, size_t size)
 static int
 cmd_body_timeout(const cmd_body_t *body)
 {
-    int64_t  left;
+    int64_t  timeout;
 
-    left = body->deadline ? body->deadline - atls_clock() : CMD_STREAM_TIMEOUT;
+    timeout = CMD_STREAM_TIMEOUT;
 
-    return left < 0 ? 0 : left < CMD_STREAM_TIMEOUT ? (int) left
-                                                    : CMD_STREAM_TIMEOUT;
+    if (body->deadline && body->deadline - atls_clock() < timeout) {
+        timeout = body->deadline - atls_clock();
+    }
+
+    return timeout < 0 ? 0 : (int) timeout;
 }
 
 
@@ -112,15 +115,15 @@ cmd_body_counted(cmd_body_t *body, char *buf, size_t n)
 {
     cmd_stream_t  *stream = body->stream;
 
-    if (n > (uint64_t) body->left) {
-        n = (size_t) body->left;
+    if (n > (uint64_t) body->rest) {
+        n = (size_t) body->rest;
     }
 
     memcpy(buf, stream->buf + stream->pos, n);
 
     stream->pos += n;
-    body->left -= (int64_t) n;
-    body->ended = body->left == 0;
+    body->rest -= (int64_t) n;
+    body->ended = body->rest == 0;
 
     return (long) n;
 }

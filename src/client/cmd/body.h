@@ -14,7 +14,7 @@
 
 typedef struct {
     cmd_stream_t    *stream;
-    int64_t          left;          /* ATLS_LENGTH_UNKNOWN: chunked */
+    int64_t          rest;          /* ATLS_LENGTH_UNKNOWN: chunked */
     int64_t          deadline;      /* of atls_clock(); 0: none */
     unsigned         expect:1;      /* 100 (Continue) is to be sent */
     unsigned         ended:1;       /* all of it was read */

@@ -264,16 +264,16 @@ cmd_https_headers(cmd_https_t *https)
     size_t          i;
     cmd_request_t  *request = &https->transfer->request;
 
-    static const char *const  own[] = { "Accept", "Content-Type", "Expect" };
+    static const char *const  fields[] = { "Accept", "Content-Type", "Expect" };
 
     for (i = 0; i < request->nheaders; i++) {
         cmd_https_header_add(https, request->headers[i].name,
                              request->headers[i].value);
     }
 
-    for (i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
-        if (!cmd_request_has(request, own[i])) {
-            cmd_https_header_add(https, own[i], NULL);
+    for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        if (!cmd_request_has(request, fields[i])) {
+            cmd_https_header_add(https, fields[i], NULL);
         }
     }
 

@@ -21,7 +21,7 @@
 #include "util.h"
 
 
-#define CMD_FORWARD_KEEP    75000       /* milliseconds: of idle connections */
+#define CMD_FORWARD_IDLE    75000       /* milliseconds: of idle connections */
 
 
 typedef struct {
@@ -115,7 +115,7 @@ cmd_forward_run(cmd_forward_t *forward)
 static void
 cmd_forward_serve(void *data, cmd_stream_t *stream)
 {
-    while (cmd_stream_begins(stream, CMD_FORWARD_KEEP)
+    while (cmd_stream_begins(stream, CMD_FORWARD_IDLE)
            && cmd_forward_request(data, stream))
     {
         /* void */
@@ -128,13 +128,13 @@ cmd_forward_serve(void *data, cmd_stream_t *stream)
 static int
 cmd_forward_request(cmd_forward_t *forward, cmd_stream_t *stream)
 {
-    int          rc, keep;
+    int          rc, keepalive;
     int64_t      began;
     unsigned     session;
     cmd_relay_t  relay;
     cmd_local_t  local;
 
-    keep = 0;
+    keepalive = 0;
     session = 0;
     began = atls_clock();
 
@@ -146,13 +146,13 @@ cmd_forward_request(cmd_forward_t *forward, cmd_stream_t *stream)
                        ? began + forward->options.max_time : 0);
 
         cmd_forward_answer(forward, &relay, &session);
-        keep = cmd_relay_keep(&relay);
+        keepalive = cmd_relay_reusable(&relay);
 
         if (!forward->options.silent) {
             cmd_forward_log(&relay, began, session);
         }
 
-        if (!keep && !relay.gone && !relay.broken) {
+        if (!keepalive && !relay.gone && !relay.broken) {
             cmd_stream_end(stream);
         }
 
@@ -161,7 +161,7 @@ cmd_forward_request(cmd_forward_t *forward, cmd_stream_t *stream)
 
     cmd_local_free(&local);
 
-    return keep;
+    return keepalive;
 }
 
 

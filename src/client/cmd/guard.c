@@ -29,10 +29,10 @@ typedef struct {
 
 static int cmd_guard_parse(cmd_host_t *host, const char *text, size_t n);
 static int cmd_guard_parse_port(cmd_host_t *host, const char *text, size_t n);
-static int cmd_guard_own(cmd_host_t *own, int fd);
-static int cmd_guard_address(cmd_host_t *own, int family, const void *address,
+static int cmd_guard_local(cmd_host_t *local, int fd);
+static int cmd_guard_address(cmd_host_t *local, int family, const void *address,
     in_port_t port);
-static int cmd_guard_is_own(const cmd_host_t *host, int fd);
+static int cmd_guard_is_local(const cmd_host_t *host, int fd);
 static int cmd_guard_is_listed(const cmd_guard_t *guard,
     const cmd_host_t *host);
 static int cmd_guard_url(const cmd_guard_t *guard, int fd, const char *url);
@@ -56,7 +56,7 @@ cmd_guard_host(const cmd_guard_t *guard, int fd, const char *host)
 
     return guard->any || host == NULL
            || (cmd_guard_parse(&asked, host, strlen(host)) == 0
-               && (cmd_guard_is_own(&asked, fd)
+               && (cmd_guard_is_local(&asked, fd)
                    || cmd_guard_is_listed(guard, &asked)));
 }
 
@@ -174,7 +174,7 @@ cmd_guard_parse_port(cmd_host_t *host, const char *text, size_t n)
 /* Of a listener on all addresses, it is the one that was connected to. */
 
 static int
-cmd_guard_own(cmd_host_t *own, int fd)
+cmd_guard_local(cmd_host_t *local, int fd)
 {
     socklen_t                len;
     struct sockaddr_storage  ss;
@@ -190,10 +190,10 @@ cmd_guard_own(cmd_host_t *own, int fd)
     switch (ss.ss_family) {
 
     case AF_INET:
-        return cmd_guard_address(own, AF_INET, &sin->sin_addr, sin->sin_port);
+        return cmd_guard_address(local, AF_INET, &sin->sin_addr, sin->sin_port);
 
     case AF_INET6:
-        return cmd_guard_address(own, AF_INET6, &sin6->sin6_addr,
+        return cmd_guard_address(local, AF_INET6, &sin6->sin6_addr,
                                  sin6->sin6_port);
     }
 
@@ -202,33 +202,33 @@ cmd_guard_own(cmd_host_t *own, int fd)
 
 
 static int
-cmd_guard_address(cmd_host_t *own, int family, const void *address,
+cmd_guard_address(cmd_host_t *local, int family, const void *address,
     in_port_t port)
 {
-    own->port = ntohs(port);
+    local->port = ntohs(port);
 
-    return inet_ntop(family, address, own->name, CMD_GUARD_NAME) ? 0 : -1;
+    return inet_ntop(family, address, local->name, CMD_GUARD_NAME) ? 0 : -1;
 }
 
 
 /* Without a port it is not a browser's, unless that is the default one. */
 
 static int
-cmd_guard_is_own(const cmd_host_t *host, int fd)
+cmd_guard_is_local(const cmd_host_t *host, int fd)
 {
     int         loopback;
-    cmd_host_t  own;
+    cmd_host_t  local;
 
-    if (cmd_guard_own(&own, fd) == -1
-        || (host->port != -1 && host->port != own.port))
+    if (cmd_guard_local(&local, fd) == -1
+        || (host->port != -1 && host->port != local.port))
     {
         return 0;
     }
 
-    loopback = strncmp(own.name, "127.", 4) == 0
-               || strcmp(own.name, "::1") == 0;
+    loopback = strncmp(local.name, "127.", 4) == 0
+               || strcmp(local.name, "::1") == 0;
 
-    return strcmp(host->name, own.name) == 0
+    return strcmp(host->name, local.name) == 0
            || (loopback && strcmp(host->name, CMD_GUARD_LOCAL) == 0);
 }
 
@@ -281,6 +281,6 @@ cmd_guard_url(const cmd_guard_t *guard, int fd, const char *url)
         host.port = http ? CMD_GUARD_HTTP : CMD_GUARD_HTTPS;
     }
 
-    return (http && cmd_guard_is_own(&host, fd))
+    return (http && cmd_guard_is_local(&host, fd))
            || cmd_guard_is_listed(guard, &host);
 }

@@ -93,7 +93,7 @@ cmd_headers_has_item(const char *list, const char *item)
 void
 cmd_headers_strip(cmd_headers_t *headers, const char *const *names)
 {
-    size_t       i, kept;
+    size_t       i, j;
     const char  *name;
     char        *drop;
 
@@ -109,16 +109,16 @@ cmd_headers_strip(cmd_headers_t *headers, const char *const *names)
                   || cmd_headers_has(headers, "Connection", name);
     }
 
-    for (i = 0, kept = 0; i < headers->n; i++) {
+    for (i = 0, j = 0; i < headers->n; i++) {
         if (drop[i]) {
             cmd_headers_free_item(&headers->items[i]);
 
         } else {
-            headers->items[kept++] = headers->items[i];
+            headers->items[j++] = headers->items[i];
         }
     }
 
-    headers->n = kept;
+    headers->n = j;
     free(drop);
 }
 

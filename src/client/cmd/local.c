@@ -42,8 +42,8 @@ cmd_local_read(cmd_local_t *local, cmd_stream_t *stream)
 
     /* the service's is that of the session; the others are made again */
 
-    static const char *const  own[] = { "Host", "Content-Length", "Expect",
-                                        NULL };
+    static const char *const  replaced[] = { "Host", "Content-Length",
+                                             "Expect", NULL };
 
     memset(local, 0, sizeof(cmd_local_t));
     local->method = cmd_copy("-", 1);
@@ -69,7 +69,7 @@ cmd_local_read(cmd_local_t *local, cmd_stream_t *stream)
         local->referer = cmd_local_copy(local, "Referer");
         local->site = cmd_local_copy(local, "Sec-Fetch-Site");
 
-        cmd_headers_strip(&local->headers, own);
+        cmd_headers_strip(&local->headers, replaced);
     }
 
     return rc;
@@ -129,7 +129,7 @@ static int
 cmd_local_line(cmd_local_t *local, cmd_stream_t *stream, int64_t until,
     char **line)
 {
-    int64_t               left;
+    int64_t               timeout;
     ssize_t               got;
     atls_line_e           rc;
     const unsigned char  *bytes, *pos;
@@ -137,8 +137,8 @@ cmd_local_line(cmd_local_t *local, cmd_stream_t *stream, int64_t until,
     atls_lines_clear(&local->lines);
 
     do {
-        left = until - atls_clock();
-        got = cmd_stream_fill(stream, left > 0 ? (int) left : 0);
+        timeout = until - atls_clock();
+        got = cmd_stream_fill(stream, timeout > 0 ? (int) timeout : 0);
 
         if (got <= 0) {
             return got == -1 && local->lines.read && !cmd_stream_gone(stream)
@@ -405,9 +405,10 @@ cmd_local_connection(cmd_local_t *local)
     const char           *expect;
     const cmd_headers_t  *headers = &local->headers;
 
-    local->keep = !cmd_headers_has(headers, "Connection", "close")
-                  && (local->minor
-                      || cmd_headers_has(headers, "Connection", "keep-alive"));
+    local->keepalive = !cmd_headers_has(headers, "Connection", "close")
+                       && (local->minor
+                           || cmd_headers_has(headers, "Connection",
+                                              "keep-alive"));
 
     if (local->minor == 0) {
         return 1;
@@ -463,7 +464,7 @@ cmd_local_refuse(cmd_local_t *local, int status, const char *error)
 {
     local->status = status;
     local->error = error;
-    local->keep = 0;
+    local->keepalive = 0;
 
     return -1;
 }

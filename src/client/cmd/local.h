@@ -26,7 +26,7 @@ typedef struct {
     char            *referer;
     char            *site;
 
-    unsigned         keep:1;            /* the connection may be kept */
+    unsigned         keepalive:1;       /* the connection may be kept */
     unsigned         expect:1;          /* 100 (Continue) is waited for */
 
     int              status;            /* why it is refused; 0: it is not */

@@ -199,7 +199,7 @@ cmd_relay_wait(void *data)
     relay->unsent = 0;                  /* this is during a POST */
 
     if (relay->deadline && now > relay->deadline) {
-        relay->late = 1;
+        relay->timed_out = 1;
         return 1;
     }
 
@@ -270,7 +270,7 @@ cmd_relay_fail(cmd_relay_t *relay, atls_client_t *client, atls_error_e error)
 
     text = atls_error_text(client);
 
-    relay->error = relay->late
+    relay->error = relay->timed_out
                    ? cmd_copy("it takes longer than it may", 27)
                    : relay->body.status
                    ? cmd_copy(relay->body.error, strlen(relay->body.error))
@@ -303,7 +303,7 @@ cmd_relay_blame(const cmd_relay_t *relay, atls_error_e error,
         return relay->body.status;
     }
 
-    if (relay->late) {
+    if (relay->timed_out) {
         return 504;
     }
 
@@ -336,7 +336,7 @@ cmd_relay_refuse(cmd_relay_t *relay, int status, const char *text)
 
 
 int
-cmd_relay_keep(const cmd_relay_t *relay)
+cmd_relay_reusable(const cmd_relay_t *relay)
 {
     return !relay->gone && !relay->broken && !relay->answer.close;
 }

@@ -24,7 +24,7 @@ typedef struct {
                                            was not sent; 0: there is nothing */
     int64_t               looked;       /* for the peer, the last time */
     unsigned              gone:1;       /* the peer has */
-    unsigned              late:1;
+    unsigned              timed_out:1;
     unsigned              broken:1;     /* the answer ends early */
 
     char                 *error;        /* what has failed; NULL: nothing */
@@ -46,7 +46,7 @@ void cmd_relay_refuse(cmd_relay_t *relay, int status, const char *text);
 
 /* Whether the connection can be used for the next request. */
 
-int cmd_relay_keep(const cmd_relay_t *relay);
+int cmd_relay_reusable(const cmd_relay_t *relay);
 
 
 #endif /* ATLS_CMD_RELAY_H_INCLUDED */

@@ -209,7 +209,7 @@ cmd_stream_write(const cmd_stream_t *stream, struct iovec *pieces, size_t n)
 void
 cmd_stream_end(cmd_stream_t *stream)
 {
-    int64_t  until, left;
+    int64_t  until, timeout;
 
     shutdown(stream->fd, SHUT_WR);
 
@@ -217,8 +217,8 @@ cmd_stream_end(cmd_stream_t *stream)
 
     do {
         stream->pos = stream->len;
-        left = until - atls_clock();
-    } while (left > 0 && cmd_stream_fill(stream, (int) left) > 0);
+        timeout = until - atls_clock();
+    } while (timeout > 0 && cmd_stream_fill(stream, (int) timeout) > 0);
 }
 
 

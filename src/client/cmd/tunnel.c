@@ -45,7 +45,7 @@ typedef struct {
 typedef struct {
     cmd_stream_t    *stream;
     unsigned         gone:1;                /* the local client has */
-    int64_t          left;                  /* when it seemed to be; 0: not */
+    int64_t          closed;                /* when it seemed to be; 0: not */
     unsigned         posts;
     uint64_t         sent;
     uint64_t         received;
@@ -296,11 +296,11 @@ cmd_tunnel_wait(void *data)
 {
     cmd_pipe_t  *pipe = data;
 
-    if (pipe->left == 0 && cmd_stream_gone(pipe->stream)) {
-        pipe->left = atls_clock();
+    if (pipe->closed == 0 && cmd_stream_gone(pipe->stream)) {
+        pipe->closed = atls_clock();
     }
 
-    if (pipe->left && atls_clock() - pipe->left > CMD_TUNNEL_FAREWELL) {
+    if (pipe->closed && atls_clock() - pipe->closed > CMD_TUNNEL_FAREWELL) {
         pipe->gone = 1;
     }
 

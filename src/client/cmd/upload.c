@@ -99,20 +99,20 @@ static int
 cmd_upload_wait(cmd_upload_t *upload, int64_t deadline)
 {
     int            n;
-    int64_t        left;
+    int64_t        timeout;
     struct pollfd  pfd;
 
     pfd.fd = upload->fd;
     pfd.events = POLLIN;
 
     do {
-        left = deadline ? deadline - atls_clock() : -1;
+        timeout = deadline ? deadline - atls_clock() : -1;
 
-        if (deadline && left < 0) {
+        if (deadline && timeout < 0) {
             return 0;
         }
 
-        n = poll(&pfd, 1, left > INT_MAX ? INT_MAX : (int) left);
+        n = poll(&pfd, 1, timeout > INT_MAX ? INT_MAX : (int) timeout);
 
     } while (n == 0 || (n == -1 && (errno == EINTR || errno == EAGAIN)));
 

@@ -164,15 +164,15 @@ cmd_value_file(const char *name, char **content, size_t *size)
 static size_t
 cmd_value_strip(char *text, size_t n)
 {
-    size_t  i, kept;
+    size_t  i, j;
 
-    for (i = 0, kept = 0; i < n; i++) {
+    for (i = 0, j = 0; i < n; i++) {
         if (text[i] != '\r' && text[i] != '\n' && text[i] != '\0') {
-            text[kept++] = text[i];
+            text[j++] = text[i];
         }
     }
 
-    return kept;
+    return j;
 }
 
 

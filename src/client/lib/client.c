@@ -362,7 +362,7 @@ static atls_error_e
 atls_client_prepare_key(atls_client_t *client)
 {
     char             **strings = client->strings;
-    char               trust[ATLS_TRUST_DIGEST], own[ATLS_TRUST_DIGEST];
+    char               trust[ATLS_TRUST_DIGEST], cert[ATLS_TRUST_DIGEST];
 
     const char *const  identity[] = {
         client->target.origin,
@@ -370,7 +370,7 @@ atls_client_prepare_key(atls_client_t *client)
                                : client->target.endpoint,
         trust,
         strings[ATLS_CA_DIR],
-        own,
+        cert,
         strings[ATLS_PSK_IDENTITY],
         strings[ATLS_PSK_KEY],
         strings[ATLS_MIN_PROTOCOL],
@@ -383,7 +383,7 @@ atls_client_prepare_key(atls_client_t *client)
 
     if (atls_trust_digest(client->trust, trust) == -1
         || atls_certificate_digest(SSL_CTX_get0_certificate(client->tls.ctx),
-                                   own)
+                                   cert)
            == -1
         || atls_resume_key(client->key, identity,
                            sizeof(identity) / sizeof(identity[0]))

@@ -455,7 +455,7 @@ atls_exchange_plain(void *data, const unsigned char *bytes, size_t n)
                          "the server answers before it is asked");
     }
 
-    return atls_response_feed(&client->response, bytes, n);
+    return atls_response_parse(&client->response, bytes, n);
 }
 
 
@@ -640,7 +640,7 @@ atls_session_sink(void *data, const unsigned char *bytes, size_t n)
 {
     atls_client_t  *client = data;
 
-    return atls_tls_feed(&client->tls, bytes, n);
+    return atls_tls_receive(&client->tls, bytes, n);
 }
 
 

@@ -181,14 +181,14 @@ atls_chunks_read(atls_chunks_t *chunks, const unsigned char **pos,
 
             *n = (size_t) (end - *pos);
 
-            if (*n > chunks->left) {
-                *n = (size_t) chunks->left;
+            if (*n > chunks->rest) {
+                *n = (size_t) chunks->rest;
             }
 
             *pos += *n;
-            chunks->left -= *n;
+            chunks->rest -= *n;
 
-            if (chunks->left == 0) {
+            if (chunks->rest == 0) {
                 chunks->state = ATLS_CHUNK_END;
             }
 
@@ -228,7 +228,7 @@ atls_chunks_line(atls_chunks_t *chunks, unsigned char ch)
         return ch == '\n' ? "a bad chunk extension" : NULL;
 
     case ATLS_CHUNK_START:
-        if (chunks->left == 0) {
+        if (chunks->rest == 0) {
             chunks->state = ATLS_CHUNK_TRAILER;
 
         } else {
@@ -279,11 +279,11 @@ atls_chunks_size(atls_chunks_t *chunks, unsigned char ch)
 
     if (digit != -1) {
 
-        if (chunks->left >= ATLS_HTTP_MAX_LENGTH / 16) {
+        if (chunks->rest >= ATLS_HTTP_MAX_LENGTH / 16) {
             return "a chunk is too large";
         }
 
-        chunks->left = chunks->left * 16 + (uint64_t) digit;
+        chunks->rest = chunks->rest * 16 + (uint64_t) digit;
         chunks->digits = 1;
 
         return NULL;

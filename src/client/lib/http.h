@@ -51,7 +51,7 @@ typedef enum {
 
 typedef struct {
     atls_chunk_e         state;
-    uint64_t             left;              /* of the chunk */
+    uint64_t             rest;              /* of the chunk */
     size_t               read;              /* of lines around a chunk */
     size_t               limit;             /* of these */
     unsigned             digits:1;          /* of the size: there were some */

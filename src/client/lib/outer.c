@@ -261,15 +261,15 @@ atls_outer_headers(atls_outer_t *outer, const atls_outer_conf_t *conf)
 
     /* an Expect would cost a round trip with each large POST */
 
-    static const char *const  own[] = {
+    static const char *const  fields[] = {
         "Content-Type: " ATLS_MEDIA_TYPE,
         "Accept: " ATLS_MEDIA_TYPE,
         "Expect:",
         NULL
     };
 
-    for (i = 0; own[i]; i++) {
-        list = curl_slist_append(outer->headers, own[i]);
+    for (i = 0; fields[i]; i++) {
+        list = curl_slist_append(outer->headers, fields[i]);
         if (list == NULL) {
             return -1;
         }
@@ -501,20 +501,20 @@ atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
     atls_sink_pt sink, void *data)
 {
     CURLcode  code;
-    int64_t   left;
+    int64_t   timeout;
 
-    left = 0;
+    timeout = 0;
 
     if (outer->deadline) {
-        left = outer->deadline - atls_clock();
+        timeout = outer->deadline - atls_clock();
 
-        if (left <= 0) {
+        if (timeout <= 0) {
             return atls_fail(outer->failure, ATLS_ERROR_TIMEOUT,
                              "there is no time left for a POST");
         }
 
-        if (left > INT_MAX) {
-            left = INT_MAX;
+        if (timeout > INT_MAX) {
+            timeout = INT_MAX;
         }
     }
 
@@ -528,7 +528,7 @@ atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
     outer->error[0] = '\0';
     outer->posts++;
 
-    curl_easy_setopt(outer->curl, CURLOPT_TIMEOUT_MS, (long) left);
+    curl_easy_setopt(outer->curl, CURLOPT_TIMEOUT_MS, (long) timeout);
     curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDS, bytes ? bytes : "");
     curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) n);
 

@@ -319,7 +319,7 @@ atls_message_read(atls_message_t *message, unsigned char *buf, size_t size,
 {
     int       chunked;
     long      got;
-    uint64_t  left;
+    uint64_t  rest;
 
     chunked = message->length == ATLS_LENGTH_UNKNOWN;
 
@@ -328,9 +328,9 @@ atls_message_read(atls_message_t *message, unsigned char *buf, size_t size,
                                   size - ATLS_CHUNK_HEAD - ATLS_CHUNK_TAIL);
 
     } else {
-        left = (uint64_t) (message->length - message->sent);
+        rest = (uint64_t) (message->length - message->sent);
         got = atls_message_source(message, buf,
-                                  left < size ? (size_t) left : size);
+                                  rest < size ? (size_t) rest : size);
     }
 
     if (got == ATLS_READ_FLUSH) {

@@ -64,7 +64,7 @@ atls_response_free(atls_response_t *response)
 
 
 atls_error_e
-atls_response_feed(atls_response_t *response, const unsigned char *bytes,
+atls_response_parse(atls_response_t *response, const unsigned char *bytes,
     size_t n)
 {
     atls_error_e          rc;
@@ -186,7 +186,7 @@ atls_response_header_end(atls_response_t *response)
         response->chunked = 0;
         response->counted = 0;
         response->close = 0;
-        response->keep = 0;
+        response->keepalive = 0;
         return ATLS_OK;
     }
 
@@ -258,7 +258,7 @@ atls_response_length(atls_response_t *response, const char *value)
         return atls_response_wrong(response, "more than one Content-Length");
     }
 
-    if (atls_http_length(value, &response->left) == -1) {
+    if (atls_http_length(value, &response->rest) == -1) {
         return atls_response_wrong(response, "a bad Content-Length");
     }
 
@@ -297,7 +297,7 @@ atls_response_connection(atls_response_t *response, const char *value)
         }
 
         if (n == 10 && strncasecmp(value, "keep-alive", n) == 0) {
-            response->keep = 1;
+            response->keepalive = 1;
         }
     }
 }
@@ -320,7 +320,7 @@ atls_response_framing(atls_response_t *response)
         response->state = ATLS_RESPONSE_CHUNKED;
 
     } else if (response->counted) {
-        response->state = response->left ? ATLS_RESPONSE_COUNTED
+        response->state = response->rest ? ATLS_RESPONSE_COUNTED
                                          : ATLS_RESPONSE_COMPLETE;
 
     } else {
@@ -381,13 +381,13 @@ atls_response_body(atls_response_t *response, const unsigned char **pos,
 
     if (response->state == ATLS_RESPONSE_COUNTED) {
 
-        if (n > response->left) {
-            n = (size_t) response->left;
+        if (n > response->rest) {
+            n = (size_t) response->rest;
         }
 
-        response->left -= n;
+        response->rest -= n;
 
-        if (response->left == 0) {
+        if (response->rest == 0) {
             response->state = ATLS_RESPONSE_COMPLETE;
         }
     }
@@ -452,7 +452,7 @@ atls_response_reusable(const atls_response_t *response)
 {
     return response->state == ATLS_RESPONSE_COMPLETE
            && !response->extra && !response->close
-           && (response->minor || response->keep);
+           && (response->minor || response->keepalive);
 }
 
 

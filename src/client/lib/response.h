@@ -33,12 +33,12 @@ typedef struct {
     atls_response_e          state;
     atls_lines_t             lines;         /* of all headers together */
     atls_chunks_t            chunks;
-    uint64_t                 left;          /* of a body with a length */
+    uint64_t                 rest;          /* of a body with a length */
 
     int                      status;        /* 0: there is none yet */
     unsigned                 minor:1;       /* HTTP/1.1 */
     unsigned                 close:1;       /* says Connection: close */
-    unsigned                 keep:1;        /* says keep-alive */
+    unsigned                 keepalive:1;   /* says keep-alive */
     unsigned                 chunked:1;
     unsigned                 counted:1;
     unsigned                 delivered:1;   /* a callback was called */
@@ -57,7 +57,7 @@ void atls_response_free(atls_response_t *response);
 
 /* A piece of the response.  What comes after it is noted, and left. */
 
-atls_error_e atls_response_feed(atls_response_t *response,
+atls_error_e atls_response_parse(atls_response_t *response,
     const unsigned char *bytes, size_t n);
 
 /* The connection was closed, in the way that TLS does it. */

@@ -11,7 +11,7 @@
 
 
 static int atls_seen_verify(X509_STORE_CTX *ctx, void *data);
-static void atls_seen_keep(atls_seen_t *seen, STACK_OF(X509) *chain);
+static void atls_seen_record(atls_seen_t *seen, STACK_OF(X509) *chain);
 static long atls_seen_judge(atls_seen_t *seen, X509 *leaf,
     STACK_OF(X509) *chain);
 
@@ -46,7 +46,7 @@ atls_seen_verify(X509_STORE_CTX *ctx, void *data)
     chain = X509_STORE_CTX_get0_untrusted(ctx);
 
     atls_seen_clear(seen);
-    atls_seen_keep(seen, chain);
+    atls_seen_record(seen, chain);
 
     seen->result = atls_seen_judge(seen, X509_STORE_CTX_get0_cert(ctx), chain);
     seen->text = X509_verify_cert_error_string(seen->result);
@@ -62,7 +62,7 @@ atls_seen_verify(X509_STORE_CTX *ctx, void *data)
 
 
 static void
-atls_seen_keep(atls_seen_t *seen, STACK_OF(X509) *chain)
+atls_seen_record(atls_seen_t *seen, STACK_OF(X509) *chain)
 {
     int   i;
     char  name[sizeof("outer certificate 00")];

@@ -31,7 +31,7 @@
 
 #define ATLS_STORE_FIRST    "# sessions of atls: a secret\n"
 #define ATLS_STORE_NAME     "sessions"      /* of the file in a directory */
-#define ATLS_STORE_KEEP     4               /* of a key, in a file */
+#define ATLS_STORE_PER_KEY  4               /* of a key, in a file */
 #define ATLS_STORE_MAX      64
 #define ATLS_STORE_SIZE     (4 * 1024 * 1024)
 
@@ -39,15 +39,15 @@
 typedef struct {
     atls_store_t     store;
     pthread_mutex_t  lock;
-    size_t           keep;                  /* sessions of a key */
-    int              own;                   /* the directory has nothing else */
+    size_t           per_key;               /* sessions of a key */
+    int              private;               /* the directory has nothing else */
     int              dir;                   /* -1: the text is in memory */
     char            *name;                  /* of the file */
     char            *text;                  /* NULL: there is none yet */
 } atls_sessions_t;
 
 
-static atls_sessions_t *atls_store_create(const char *name, size_t keep);
+static atls_sessions_t *atls_store_create(const char *name, size_t per_key);
 static int atls_store_refuse(int dir);
 static atls_error_e atls_store_check_directory(int dir, const char *directory,
     atls_failure_t *failure);
@@ -84,12 +84,12 @@ atls_store_file(const char *directory)
         return NULL;
     }
 
-    sessions = atls_store_create(ATLS_STORE_NAME, ATLS_STORE_KEEP);
+    sessions = atls_store_create(ATLS_STORE_NAME, ATLS_STORE_PER_KEY);
     if (sessions == NULL) {
         return NULL;
     }
 
-    sessions->own = 1;
+    sessions->private = 1;
     sessions->dir = open(directory,
                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
@@ -134,7 +134,7 @@ atls_store_open(const char *path, atls_failure_t *failure)
 
     directory = name == path ? strdup(".")
                              : strndup(path, (size_t) (name - path));
-    sessions = atls_store_create(name, ATLS_STORE_KEEP);
+    sessions = atls_store_create(name, ATLS_STORE_PER_KEY);
 
     if (directory == NULL || sessions == NULL) {
         rc = atls_fail_memory(failure);
@@ -177,7 +177,7 @@ done:
 
 
 static atls_sessions_t *
-atls_store_create(const char *name, size_t keep)
+atls_store_create(const char *name, size_t per_key)
 {
     atls_sessions_t  *sessions;
 
@@ -196,7 +196,7 @@ atls_store_create(const char *name, size_t keep)
     sessions->store.put = atls_store_put;
     sessions->store.take = atls_store_take;
     sessions->store.data = sessions;
-    sessions->keep = keep;
+    sessions->per_key = per_key;
     sessions->dir = -1;
 
     pthread_mutex_init(&sessions->lock, NULL);
@@ -512,7 +512,7 @@ atls_store_lock_again(const atls_sessions_t *sessions)
 
     fd = atls_store_lock(sessions, sessions->name, &failure);
 
-    if (fd == -1 && sessions->own
+    if (fd == -1 && sessions->private
         && (errno == EPERM || errno == EACCES || errno == ELOOP
             || errno == ENXIO)
         && unlinkat(sessions->dir, sessions->name, 0) == 0)
@@ -609,14 +609,14 @@ atls_store_drop(const atls_sessions_t *sessions, char *text, const char *key)
             }
         }
 
-        if (n >= sessions->keep) {
+        if (n >= sessions->per_key) {
             atls_store_cut(oldest);
 
         } else if (all >= ATLS_STORE_MAX) {
             atls_store_cut(atls_store_next(text));
         }
 
-    } while (n >= sessions->keep || all >= ATLS_STORE_MAX);
+    } while (n >= sessions->per_key || all >= ATLS_STORE_MAX);
 }
 
 

@@ -662,7 +662,7 @@ atls_tls_debug_certificate(atls_tls_t *tls)
 /* Whatever comes after a close_notify is not looked at. */
 
 atls_error_e
-atls_tls_feed(atls_tls_t *tls, const unsigned char *bytes, size_t n)
+atls_tls_receive(atls_tls_t *tls, const unsigned char *bytes, size_t n)
 {
     int           written;
     size_t        piece;

@@ -113,7 +113,7 @@ atls_error_e atls_tls_handshake(atls_tls_t *tls);
 
 /* Takes in records: handshake first, then plaintext, which plain() gets. */
 
-atls_error_e atls_tls_feed(atls_tls_t *tls, const unsigned char *bytes,
+atls_error_e atls_tls_receive(atls_tls_t *tls, const unsigned char *bytes,
     size_t n);
 
 /* Makes a record of plaintext. */

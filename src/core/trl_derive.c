@@ -1,6 +1,6 @@
 
 /*
- * Key derivation, see atls_derive.h.
+ * Key derivation, see trl_derive.h.
  */
 
 
@@ -10,34 +10,34 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 
-#include "atls_derive.h"
+#include "trl_derive.h"
 
 
 /* HkdfLabel, RFC 8446, section 7.1: length, "tls13 " label, context */
 
-#define ATLS_MAX_HKDF_LABEL         (2 + 1 + 6 + ATLS_MAX_LABEL               \
-                                     + 1 + ATLS_MAX_SECRET)
+#define TRL_MAX_HKDF_LABEL          (2 + 1 + 6 + TRL_MAX_LABEL                \
+                                     + 1 + TRL_MAX_SECRET)
 
 
-static int atls_kdf(EVP_KDF **kdf, const char *name, const OSSL_PARAM *params,
+static int trl_kdf(EVP_KDF **kdf, const char *name, const OSSL_PARAM *params,
     uint8_t *out, size_t out_len);
 
 
-/* Fetched when first used, until atls_derive_cleanup(). */
+/* Fetched when first used, until trl_derive_cleanup(). */
 
-static EVP_KDF  *atls_hkdf;
-static EVP_KDF  *atls_prf;
+static EVP_KDF  *trl_hkdf;
+static EVP_KDF  *trl_prf;
 
 
 size_t
-atls_hash_size(const atls_state_t *state)
+trl_hash_size(const trl_state_t *state)
 {
     return state->sha384 ? 48 : 32;
 }
 
 
 const char *
-atls_hash_name(const atls_state_t *state)
+trl_hash_name(const trl_state_t *state)
 {
     return state->sha384 ? "SHA384" : "SHA256";
 }
@@ -46,15 +46,15 @@ atls_hash_name(const atls_state_t *state)
 /* RFC 8446, section 7.1 */
 
 int
-atls_hkdf_expand_label(const atls_state_t *state, const uint8_t *secret,
-    const atls_label_t *label, const atls_seed_t *context, uint8_t *out,
+trl_hkdf_expand_label(const trl_state_t *state, const uint8_t *secret,
+    const trl_label_t *label, const trl_seed_t *context, uint8_t *out,
     size_t out_len)
 {
     int         mode;
-    uint8_t    *p, info[ATLS_MAX_HKDF_LABEL];
+    uint8_t    *p, info[TRL_MAX_HKDF_LABEL];
     OSSL_PARAM  params[5];
 
-    if (label->len > ATLS_MAX_LABEL || out_len > 0xffff) {
+    if (label->len > TRL_MAX_LABEL || out_len > 0xffff) {
         return -1;
     }
 
@@ -79,21 +79,21 @@ atls_hkdf_expand_label(const atls_state_t *state, const uint8_t *secret,
 
     params[0] = OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode);
     params[1] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
-                                           (char *) atls_hash_name(state), 0);
+                                           (char *) trl_hash_name(state), 0);
     params[2] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY,
-                                    (void *) secret, atls_hash_size(state));
+                                    (void *) secret, trl_hash_size(state));
     params[3] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info,
                                                   (size_t) (p - info));
     params[4] = OSSL_PARAM_construct_end();
 
-    return atls_kdf(&atls_hkdf, "HKDF", params, out, out_len);
+    return trl_kdf(&trl_hkdf, "HKDF", params, out, out_len);
 }
 
 
 /* RFC 5246, section 5 */
 
 int
-atls_tls12_prf(const atls_state_t *state, const atls_seed_t *seeds,
+trl_tls12_prf(const trl_state_t *state, const trl_seed_t *seeds,
     size_t nseeds, uint8_t *out, size_t out_len)
 {
     size_t       i;
@@ -102,10 +102,10 @@ atls_tls12_prf(const atls_state_t *state, const atls_seed_t *seeds,
     p = params;
 
     *p++ = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
-                                           (char *) atls_hash_name(state), 0);
+                                           (char *) trl_hash_name(state), 0);
     *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SECRET,
                                     (void *) state->u.tls12.master_secret,
-                                    ATLS_MASTER_SECRET);
+                                    TRL_MASTER_SECRET);
 
     for (i = 0; i < nseeds; i++) {
         if (seeds[i].len) {
@@ -116,12 +116,12 @@ atls_tls12_prf(const atls_state_t *state, const atls_seed_t *seeds,
 
     *p = OSSL_PARAM_construct_end();
 
-    return atls_kdf(&atls_prf, "TLS1-PRF", params, out, out_len);
+    return trl_kdf(&trl_prf, "TLS1-PRF", params, out, out_len);
 }
 
 
 static int
-atls_kdf(EVP_KDF **kdf, const char *name, const OSSL_PARAM *params,
+trl_kdf(EVP_KDF **kdf, const char *name, const OSSL_PARAM *params,
     uint8_t *out, size_t out_len)
 {
     int           rc;
@@ -150,11 +150,11 @@ atls_kdf(EVP_KDF **kdf, const char *name, const OSSL_PARAM *params,
 
 
 void
-atls_derive_cleanup(void)
+trl_derive_cleanup(void)
 {
-    EVP_KDF_free(atls_hkdf);
-    EVP_KDF_free(atls_prf);
+    EVP_KDF_free(trl_hkdf);
+    EVP_KDF_free(trl_prf);
 
-    atls_hkdf = NULL;
-    atls_prf = NULL;
+    trl_hkdf = NULL;
+    trl_prf = NULL;
 }

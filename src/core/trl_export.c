@@ -1,6 +1,6 @@
 
 /*
- * Exported keying material, see atls_export.h.
+ * Exported keying material, see trl_export.h.
  */
 
 
@@ -8,26 +8,26 @@
 
 #include <openssl/crypto.h>
 
-#include "atls_derive.h"
-#include "atls_export.h"
+#include "trl_derive.h"
+#include "trl_export.h"
 
 
-static int atls_export_tls13(const atls_state_t *state,
-    const atls_label_t *label, const atls_seed_t *context, uint8_t *out,
+static int trl_export_tls13(const trl_state_t *state,
+    const trl_label_t *label, const trl_seed_t *context, uint8_t *out,
     size_t out_len);
-static int atls_export_tls12(const atls_state_t *state,
-    const atls_label_t *label, const atls_seed_t *context, uint8_t *out,
+static int trl_export_tls12(const trl_state_t *state,
+    const trl_label_t *label, const trl_seed_t *context, uint8_t *out,
     size_t out_len);
 
 
 int
-atls_export(const atls_state_t *state, const char *label, size_t label_len,
+trl_export(const trl_state_t *state, const char *label, size_t label_len,
     const uint8_t *context, size_t context_len, uint8_t *out, size_t out_len)
 {
-    atls_seed_t   seed;
-    atls_label_t  l;
+    trl_seed_t   seed;
+    trl_label_t  l;
 
-    if (atls_label_reserved(label, label_len)) {
+    if (trl_label_reserved(label, label_len)) {
         return -1;
     }
 
@@ -36,18 +36,18 @@ atls_export(const atls_state_t *state, const char *label, size_t label_len,
     seed.data = context;
     seed.len = (context != NULL) ? context_len : 0;
 
-    if (state->protocol == ATLS_TLSv1_3) {
-        return atls_export_tls13(state, &l, &seed, out, out_len);
+    if (state->protocol == TRL_TLSv1_3) {
+        return trl_export_tls13(state, &l, &seed, out, out_len);
     }
 
-    return atls_export_tls12(state, &l, &seed, out, out_len);
+    return trl_export_tls12(state, &l, &seed, out, out_len);
 }
 
 
 /* RFC 5705, section 4, and RFC 7627: what the handshake itself uses */
 
 int
-atls_label_reserved(const char *label, size_t len)
+trl_label_reserved(const char *label, size_t len)
 {
     size_t  i, n;
 
@@ -71,28 +71,28 @@ atls_label_reserved(const char *label, size_t len)
 /* RFC 8446, section 7.5 */
 
 static int
-atls_export_tls13(const atls_state_t *state, const atls_label_t *label,
-    const atls_seed_t *context, uint8_t *out, size_t out_len)
+trl_export_tls13(const trl_state_t *state, const trl_label_t *label,
+    const trl_seed_t *context, uint8_t *out, size_t out_len)
 {
     int           rc;
-    uint8_t       secret[ATLS_MAX_SECRET], hash[ATLS_MAX_SECRET];
-    atls_seed_t   seed;
+    uint8_t       secret[TRL_MAX_SECRET], hash[TRL_MAX_SECRET];
+    trl_seed_t    seed;
     const char   *md;
 
-    static const atls_label_t  exporter = atls_label("exporter");
+    static const trl_label_t  exporter = trl_label("exporter");
 
     rc = -1;
 
-    md = atls_hash_name(state);
+    md = trl_hash_name(state);
     seed.data = hash;
-    seed.len = atls_hash_size(state);
+    seed.len = trl_hash_size(state);
 
     if (EVP_Q_digest(NULL, md, NULL, "", 0, hash, NULL) != 1) {
         goto failed;
     }
 
-    if (atls_hkdf_expand_label(state, state->u.tls13.exporter_secret, label,
-                               &seed, secret, atls_hash_size(state))
+    if (trl_hkdf_expand_label(state, state->u.tls13.exporter_secret, label,
+                              &seed, secret, trl_hash_size(state))
         == -1)
     {
         goto failed;
@@ -106,7 +106,7 @@ atls_export_tls13(const atls_state_t *state, const atls_label_t *label,
         goto failed;
     }
 
-    rc = atls_hkdf_expand_label(state, secret, &exporter, &seed, out, out_len);
+    rc = trl_hkdf_expand_label(state, secret, &exporter, &seed, out, out_len);
 
 failed:
 
@@ -119,12 +119,12 @@ failed:
 /* RFC 5705, section 4 */
 
 static int
-atls_export_tls12(const atls_state_t *state, const atls_label_t *label,
-    const atls_seed_t *context, uint8_t *out, size_t out_len)
+trl_export_tls12(const trl_state_t *state, const trl_label_t *label,
+    const trl_seed_t *context, uint8_t *out, size_t out_len)
 {
-    size_t       n;
-    uint8_t      len[2];
-    atls_seed_t  seeds[5];
+    size_t      n;
+    uint8_t     len[2];
+    trl_seed_t  seeds[5];
 
     if (context->len > 0xffff) {
         return -1;
@@ -134,9 +134,9 @@ atls_export_tls12(const atls_state_t *state, const atls_label_t *label,
     seeds[0].data = (const uint8_t *) label->data;
     seeds[0].len = label->len;
     seeds[1].data = state->u.tls12.client_random;
-    seeds[1].len = ATLS_RANDOM;
+    seeds[1].len = TRL_RANDOM;
     seeds[2].data = state->u.tls12.server_random;
-    seeds[2].len = ATLS_RANDOM;
+    seeds[2].len = TRL_RANDOM;
 
     if (context->data != NULL) {
         len[0] = (uint8_t) (context->len >> 8);
@@ -148,5 +148,5 @@ atls_export_tls12(const atls_state_t *state, const atls_label_t *label,
         seeds[4] = *context;
     }
 
-    return atls_tls12_prf(state, seeds, n, out, out_len);
+    return trl_tls12_prf(state, seeds, n, out, out_len);
 }

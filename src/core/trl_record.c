@@ -1,6 +1,6 @@
 
 /*
- * Record protection, see atls_record.h.
+ * Record protection, see trl_record.h.
  */
 
 
@@ -9,37 +9,37 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 
-#include "atls_record.h"
+#include "trl_record.h"
 
 
-#define ATLS_EXPLICIT_NONCE         8
-#define ATLS_SALT                   4
+#define TRL_EXPLICIT_NONCE          8
+#define TRL_SALT                    4
 
 /* RFC 5246, section 6.2.3.3: seq_num, type, version, length */
 
-#define ATLS_TLS12_AAD              13
+#define TRL_TLS12_AAD               13
 
 /* Up to so many bytes, a copy takes less than another call of OpenSSL. */
 
-#define ATLS_GATHERED               2048
+#define TRL_GATHERED                2048
 
 
-static size_t atls_explicit_nonce(const atls_cipher_t *c);
-static size_t atls_inner_type(const atls_cipher_t *c);
-static void atls_seq_encode(uint8_t *p, uint64_t seq);
-static int atls_record_begin(atls_cipher_t *c, const uint8_t *record,
+static size_t trl_explicit_nonce(const trl_cipher_t *c);
+static size_t trl_inner_type(const trl_cipher_t *c);
+static void trl_seq_encode(uint8_t *p, uint64_t seq);
+static int trl_record_begin(trl_cipher_t *c, const uint8_t *record,
     size_t len);
-static int atls_record_encrypt(atls_cipher_t *c, uint8_t type,
+static int trl_record_encrypt(trl_cipher_t *c, uint8_t type,
     const struct iovec *iov, size_t niov, uint8_t *p);
-static int atls_record_encrypt_gathered(atls_cipher_t *c, uint8_t type,
+static int trl_record_encrypt_gathered(trl_cipher_t *c, uint8_t type,
     const struct iovec *iov, size_t niov, uint8_t *p);
-static int atls_record_finish(atls_cipher_t *c, uint8_t *tag);
-static int atls_record_decrypt(atls_cipher_t *c, uint8_t *record, uint8_t *p,
+static int trl_record_finish(trl_cipher_t *c, uint8_t *tag);
+static int trl_record_decrypt(trl_cipher_t *c, uint8_t *record, uint8_t *p,
     size_t len);
 
 
 ssize_t
-atls_record_seal(atls_cipher_t *c, unsigned type, const struct iovec *iov,
+trl_record_seal(trl_cipher_t *c, unsigned type, const struct iovec *iov,
     size_t niov, uint8_t *out)
 {
     int       rc;
@@ -49,7 +49,7 @@ atls_record_seal(atls_cipher_t *c, unsigned type, const struct iovec *iov,
     n = 0;
 
     for (i = 0; i < niov; i++) {
-        if (iov[i].iov_len > ATLS_MAX_PLAINTEXT - n) {
+        if (iov[i].iov_len > TRL_MAX_PLAINTEXT - n) {
             return -1;
         }
 
@@ -62,24 +62,24 @@ atls_record_seal(atls_cipher_t *c, unsigned type, const struct iovec *iov,
         return -1;
     }
 
-    len = atls_explicit_nonce(c) + n + atls_inner_type(c)
-          + atls_aead_tag_size(c->aead);
+    len = trl_explicit_nonce(c) + n + trl_inner_type(c)
+          + trl_aead_tag_size(c->aead);
 
-    out[0] = (c->protocol == ATLS_TLSv1_3) ? ATLS_APPLICATION_DATA
+    out[0] = (c->protocol == TRL_TLSv1_3) ? TRL_APPLICATION_DATA
                                            : (uint8_t) type;
-    out[1] = ATLS_TLSv1_2 >> 8;
-    out[2] = ATLS_TLSv1_2 & 0xff;
+    out[1] = TRL_TLSv1_2 >> 8;
+    out[2] = TRL_TLSv1_2 & 0xff;
     out[3] = (uint8_t) (len >> 8);
     out[4] = (uint8_t) len;
 
-    p = out + ATLS_HEADER_SIZE;
+    p = out + TRL_HEADER_SIZE;
 
-    if (atls_explicit_nonce(c)) {
-        atls_seq_encode(p, c->key->seq);
-        p += ATLS_EXPLICIT_NONCE;
+    if (trl_explicit_nonce(c)) {
+        trl_seq_encode(p, c->key->seq);
+        p += TRL_EXPLICIT_NONCE;
     }
 
-    if (atls_record_begin(c, out, n + atls_inner_type(c)) == -1) {
+    if (trl_record_begin(c, out, n + trl_inner_type(c)) == -1) {
         return -1;
     }
 
@@ -87,39 +87,39 @@ atls_record_seal(atls_cipher_t *c, unsigned type, const struct iovec *iov,
 
     c->key->seq++;
 
-    if (n <= ATLS_GATHERED || atls_aead_ccm(c->aead)) {
-        rc = atls_record_encrypt_gathered(c, (uint8_t) type, iov, niov, p);
+    if (n <= TRL_GATHERED || trl_aead_ccm(c->aead)) {
+        rc = trl_record_encrypt_gathered(c, (uint8_t) type, iov, niov, p);
 
     } else {
-        rc = atls_record_encrypt(c, (uint8_t) type, iov, niov, p);
+        rc = trl_record_encrypt(c, (uint8_t) type, iov, niov, p);
     }
 
-    return (rc == -1) ? -1 : (ssize_t) (ATLS_HEADER_SIZE + len);
+    return (rc == -1) ? -1 : (ssize_t) (TRL_HEADER_SIZE + len);
 }
 
 
 ssize_t
-atls_record_open(atls_cipher_t *c, uint8_t *record, size_t len,
+trl_record_open(trl_cipher_t *c, uint8_t *record, size_t len,
     unsigned *type, uint8_t **plain)
 {
     size_t    n, tag, overhead;
     uint8_t  *p;
 
-    tag = atls_aead_tag_size(c->aead);
-    overhead = ATLS_HEADER_SIZE + atls_explicit_nonce(c) + tag;
+    tag = trl_aead_tag_size(c->aead);
+    overhead = TRL_HEADER_SIZE + trl_explicit_nonce(c) + tag;
 
-    if (len < overhead + atls_inner_type(c) || c->key->seq == UINT64_MAX) {
+    if (len < overhead + trl_inner_type(c) || c->key->seq == UINT64_MAX) {
         return -1;
     }
 
     n = len - overhead;
-    p = record + ATLS_HEADER_SIZE + atls_explicit_nonce(c);
+    p = record + TRL_HEADER_SIZE + trl_explicit_nonce(c);
 
     /* a forged record leaves nothing behind in OpenSSL's error queue */
 
     ERR_set_mark();
 
-    if (atls_record_decrypt(c, record, p, n) == -1) {
+    if (trl_record_decrypt(c, record, p, n) == -1) {
         ERR_pop_to_mark();
         OPENSSL_cleanse(p, n);
         return -1;
@@ -131,7 +131,7 @@ atls_record_open(atls_cipher_t *c, uint8_t *record, size_t len,
 
     *plain = p;
 
-    if (c->protocol != ATLS_TLSv1_3) {
+    if (c->protocol != TRL_TLSv1_3) {
         *type = record[0];
         return (ssize_t) n;
     }
@@ -154,12 +154,12 @@ atls_record_open(atls_cipher_t *c, uint8_t *record, size_t len,
 
 
 static size_t
-atls_explicit_nonce(const atls_cipher_t *c)
+trl_explicit_nonce(const trl_cipher_t *c)
 {
     /* RFC 5288, section 3; RFC 6655, section 3; not in RFC 7905 */
 
-    if (atls_aead_iv_size(c->aead, c->protocol) == ATLS_SALT) {
-        return ATLS_EXPLICIT_NONCE;
+    if (trl_aead_iv_size(c->aead, c->protocol) == TRL_SALT) {
+        return TRL_EXPLICIT_NONCE;
     }
 
     return 0;
@@ -167,14 +167,14 @@ atls_explicit_nonce(const atls_cipher_t *c)
 
 
 static size_t
-atls_inner_type(const atls_cipher_t *c)
+trl_inner_type(const trl_cipher_t *c)
 {
-    return (c->protocol == ATLS_TLSv1_3) ? 1 : 0;
+    return (c->protocol == TRL_TLSv1_3) ? 1 : 0;
 }
 
 
 static void
-atls_seq_encode(uint8_t *p, uint64_t seq)
+trl_seq_encode(uint8_t *p, uint64_t seq)
 {
     int  i;
 
@@ -191,44 +191,44 @@ atls_seq_encode(uint8_t *p, uint64_t seq)
  */
 
 static int
-atls_record_begin(atls_cipher_t *c, const uint8_t *record, size_t len)
+trl_record_begin(trl_cipher_t *c, const uint8_t *record, size_t len)
 {
     int             i, n;
     size_t          aad_len;
-    uint8_t         nonce[ATLS_MAX_IV], aad[ATLS_TLS12_AAD];
+    uint8_t         nonce[TRL_MAX_IV], aad[TRL_TLS12_AAD];
     const uint8_t  *p;
 
-    atls_seq_encode(aad, c->key->seq);
+    trl_seq_encode(aad, c->key->seq);
 
-    memcpy(nonce, c->key->iv, ATLS_MAX_IV);
+    memcpy(nonce, c->key->iv, TRL_MAX_IV);
 
-    if (atls_explicit_nonce(c)) {
-        memcpy(nonce + ATLS_SALT, record + ATLS_HEADER_SIZE,
-               ATLS_EXPLICIT_NONCE);
+    if (trl_explicit_nonce(c)) {
+        memcpy(nonce + TRL_SALT, record + TRL_HEADER_SIZE,
+               TRL_EXPLICIT_NONCE);
 
     } else {
         /* RFC 8446, section 5.3; RFC 7905, section 2 */
 
         for (i = 0; i < 8; i++) {
-            nonce[ATLS_MAX_IV - 8 + i] ^= aad[i];
+            nonce[TRL_MAX_IV - 8 + i] ^= aad[i];
         }
     }
 
-    if (atls_cipher_nonce(c, nonce) == -1) {
+    if (trl_cipher_nonce(c, nonce) == -1) {
         return -1;
     }
 
     /* RFC 3610, section 2.2: the length is in CCM's first block */
 
-    if (atls_aead_ccm(c->aead)
+    if (trl_aead_ccm(c->aead)
         && EVP_CipherUpdate(c->ctx, NULL, &n, NULL, (int) len) != 1)
     {
         return -1;
     }
 
-    if (c->protocol == ATLS_TLSv1_3) {
+    if (c->protocol == TRL_TLSv1_3) {
         p = record;
-        aad_len = ATLS_HEADER_SIZE;
+        aad_len = TRL_HEADER_SIZE;
 
     } else {
         memcpy(aad + 8, record, 3);
@@ -236,7 +236,7 @@ atls_record_begin(atls_cipher_t *c, const uint8_t *record, size_t len)
         aad[12] = (uint8_t) len;
 
         p = aad;
-        aad_len = ATLS_TLS12_AAD;
+        aad_len = TRL_TLS12_AAD;
     }
 
     if (EVP_CipherUpdate(c->ctx, NULL, &n, p, (int) aad_len) != 1) {
@@ -248,7 +248,7 @@ atls_record_begin(atls_cipher_t *c, const uint8_t *record, size_t len)
 
 
 static int
-atls_record_encrypt(atls_cipher_t *c, uint8_t type, const struct iovec *iov,
+trl_record_encrypt(trl_cipher_t *c, uint8_t type, const struct iovec *iov,
     size_t niov, uint8_t *p)
 {
     int     n;
@@ -272,7 +272,7 @@ atls_record_encrypt(atls_cipher_t *c, uint8_t type, const struct iovec *iov,
         p += n;
     }
 
-    if (c->protocol == ATLS_TLSv1_3) {
+    if (c->protocol == TRL_TLSv1_3) {
         if (EVP_CipherUpdate(c->ctx, p, &n, &type, 1) != 1) {
             return -1;
         }
@@ -280,12 +280,12 @@ atls_record_encrypt(atls_cipher_t *c, uint8_t type, const struct iovec *iov,
         p += n;
     }
 
-    return atls_record_finish(c, p);
+    return trl_record_finish(c, p);
 }
 
 
 static int
-atls_record_encrypt_gathered(atls_cipher_t *c, uint8_t type,
+trl_record_encrypt_gathered(trl_cipher_t *c, uint8_t type,
     const struct iovec *iov, size_t niov, uint8_t *p)
 {
     int     n;
@@ -300,7 +300,7 @@ atls_record_encrypt_gathered(atls_cipher_t *c, uint8_t type,
         }
     }
 
-    if (c->protocol == ATLS_TLSv1_3) {
+    if (c->protocol == TRL_TLSv1_3) {
         p[len++] = type;
     }
 
@@ -308,12 +308,12 @@ atls_record_encrypt_gathered(atls_cipher_t *c, uint8_t type,
         return -1;
     }
 
-    return atls_record_finish(c, p + len);
+    return trl_record_finish(c, p + len);
 }
 
 
 static int
-atls_record_finish(atls_cipher_t *c, uint8_t *tag)
+trl_record_finish(trl_cipher_t *c, uint8_t *tag)
 {
     int  n;
 
@@ -322,7 +322,7 @@ atls_record_finish(atls_cipher_t *c, uint8_t *tag)
     }
 
     if (EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_GET_TAG,
-                            (int) atls_aead_tag_size(c->aead), tag)
+                            (int) trl_aead_tag_size(c->aead), tag)
         != 1)
     {
         return -1;
@@ -333,16 +333,16 @@ atls_record_finish(atls_cipher_t *c, uint8_t *tag)
 
 
 static int
-atls_record_decrypt(atls_cipher_t *c, uint8_t *record, uint8_t *p, size_t len)
+trl_record_decrypt(trl_cipher_t *c, uint8_t *record, uint8_t *p, size_t len)
 {
     int  n;
 
-    if (atls_record_begin(c, record, len) == -1) {
+    if (trl_record_begin(c, record, len) == -1) {
         return -1;
     }
 
     if (EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_SET_TAG,
-                            (int) atls_aead_tag_size(c->aead), p + len)
+                            (int) trl_aead_tag_size(c->aead), p + len)
         != 1)
     {
         return -1;

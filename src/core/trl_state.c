@@ -1,6 +1,6 @@
 
 /*
- * The portable state, see atls_state.h.
+ * The portable state, see trl_state.h.
  */
 
 
@@ -8,40 +8,40 @@
 
 #include <openssl/crypto.h>
 
-#include "atls_derive.h"
-#include "atls_state.h"
+#include "trl_derive.h"
+#include "trl_state.h"
 
 
 typedef struct {
     unsigned            group;
     int                 nid;
     const char         *name;               /* NULL: that of the NID */
-} atls_group_t;
+} trl_group_t;
 
 
-static int atls_watch_index(void);
-static void atls_keylog(const SSL *ssl, const char *line);
-static int atls_hex(const char *p, uint8_t *out, size_t size);
-static void atls_message(int write_p, int version, int type, const void *buf,
+static int trl_watch_index(void);
+static void trl_keylog(const SSL *ssl, const char *line);
+static int trl_hex(const char *p, uint8_t *out, size_t size);
+static void trl_message(int write_p, int version, int type, const void *buf,
     size_t len, SSL *ssl, void *arg);
 
-static unsigned atls_cipher_aead(const SSL_CIPHER *cipher);
-static unsigned atls_group(int nid);
-static const char *atls_freeze_check(SSL *ssl, const atls_watch_t *watch);
-static const char *atls_freeze_tls13(SSL *ssl, const atls_watch_t *watch,
-    atls_state_t *state);
-static const char *atls_freeze_tls12(SSL *ssl, const atls_watch_t *watch,
-    atls_state_t *state);
+static unsigned trl_cipher_aead(const SSL_CIPHER *cipher);
+static unsigned trl_group(int nid);
+static const char *trl_freeze_check(SSL *ssl, const trl_watch_t *watch);
+static const char *trl_freeze_tls13(SSL *ssl, const trl_watch_t *watch,
+    trl_state_t *state);
+static const char *trl_freeze_tls12(SSL *ssl, const trl_watch_t *watch,
+    trl_state_t *state);
 
-static int atls_traffic_key(const atls_state_t *state, const uint8_t *secret,
-    atls_key_t *key);
-static int atls_state_update(const atls_state_t *state, uint8_t *secret,
-    atls_key_t *key);
+static int trl_traffic_key(const trl_state_t *state, const uint8_t *secret,
+    trl_key_t *key);
+static int trl_state_update(const trl_state_t *state, uint8_t *secret,
+    trl_key_t *key);
 
 
 /* OpenSSL has no public function from its numbers to those of TLS */
 
-static const atls_group_t  atls_groups[] = {
+static const trl_group_t   trl_groups[] = {
     {      1, NID_sect163k1, NULL },
     {      2, NID_sect163r1, NULL },
     {      3, NID_sect163r2, NULL },
@@ -90,18 +90,18 @@ static const atls_group_t  atls_groups[] = {
     { 0x11ed, NID_undef, "SecP384r1MLKEM1024" }
 };
 
-#define ATLS_GROUPS  (sizeof(atls_groups) / sizeof(atls_groups[0]))
+#define TRL_GROUPS   (sizeof(trl_groups) / sizeof(trl_groups[0]))
 
 
 int
-atls_watch_ctx(SSL_CTX *ctx)
+trl_watch_ctx(SSL_CTX *ctx)
 {
-    if (atls_watch_index() == -1) {
+    if (trl_watch_index() == -1) {
         return -1;
     }
 
-    SSL_CTX_set_keylog_callback(ctx, atls_keylog);
-    SSL_CTX_set_msg_callback(ctx, atls_message);
+    SSL_CTX_set_keylog_callback(ctx, trl_keylog);
+    SSL_CTX_set_msg_callback(ctx, trl_message);
 
     /* else OpenSSL may swallow application data that follows the handshake */
 
@@ -112,15 +112,15 @@ atls_watch_ctx(SSL_CTX *ctx)
 
 
 int
-atls_watch(SSL *ssl, atls_watch_t *watch)
+trl_watch(SSL *ssl, trl_watch_t *watch)
 {
-    if (atls_watch_index() == -1) {
+    if (trl_watch_index() == -1) {
         return -1;
     }
 
-    memset(watch, 0, sizeof(atls_watch_t));
+    memset(watch, 0, sizeof(trl_watch_t));
 
-    if (SSL_set_ex_data(ssl, atls_watch_index(), watch) != 1) {
+    if (SSL_set_ex_data(ssl, trl_watch_index(), watch) != 1) {
         return -1;
     }
 
@@ -129,7 +129,7 @@ atls_watch(SSL *ssl, atls_watch_t *watch)
 
 
 static int
-atls_watch_index(void)
+trl_watch_index(void)
 {
     static int  index = -1;
 
@@ -144,15 +144,15 @@ atls_watch_index(void)
 /* A line is "LABEL client_random secret", the last two in hexadecimal. */
 
 static void
-atls_keylog(const SSL *ssl, const char *line)
+trl_keylog(const SSL *ssl, const char *line)
 {
-    int            n;
-    size_t         len;
-    uint8_t       *secret, *secret_len;
-    const char    *p;
-    atls_watch_t  *watch;
+    int           n;
+    size_t        len;
+    uint8_t      *secret, *secret_len;
+    const char   *p;
+    trl_watch_t  *watch;
 
-    watch = SSL_get_ex_data(ssl, atls_watch_index());
+    watch = SSL_get_ex_data(ssl, trl_watch_index());
     p = strchr(line, ' ');
 
     if (watch == NULL || p == NULL) {
@@ -182,16 +182,16 @@ atls_keylog(const SSL *ssl, const char *line)
         return;
     }
 
-    n = atls_hex(p + 1, secret, ATLS_MAX_SECRET);
+    n = trl_hex(p + 1, secret, TRL_MAX_SECRET);
 
-    /* a length that is wrong makes atls_freeze() fail */
+    /* a length that is wrong makes trl_freeze() fail */
 
     *secret_len = (n == -1) ? 0 : (uint8_t) n;
 }
 
 
 static int
-atls_hex(const char *p, uint8_t *out, size_t size)
+trl_hex(const char *p, uint8_t *out, size_t size)
 {
     int          i;
     size_t       n;
@@ -239,17 +239,17 @@ atls_hex(const char *p, uint8_t *out, size_t size)
  */
 
 static void
-atls_message(int write_p, int version, int type, const void *buf, size_t len,
+trl_message(int write_p, int version, int type, const void *buf, size_t len,
     SSL *ssl, void *arg)
 {
     uint64_t       *records;
-    atls_watch_t   *watch;
+    trl_watch_t    *watch;
     const uint8_t  *p;
 
     (void) version;
     (void) arg;
 
-    watch = SSL_get_ex_data(ssl, atls_watch_index());
+    watch = SSL_get_ex_data(ssl, trl_watch_index());
 
     if (watch == NULL) {
         return;
@@ -287,12 +287,12 @@ atls_message(int write_p, int version, int type, const void *buf, size_t len,
      */
 
     SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl),
-                                p[0] == SSL3_MT_FINISHED ? atls_keylog : NULL);
+                                p[0] == SSL3_MT_FINISHED ? trl_keylog : NULL);
 
     if (p[0] == SSL3_MT_FINISHED) {
         records = write_p ? &watch->sent : &watch->received;
 
-        if (SSL_version(ssl) == ATLS_TLSv1_3) {
+        if (SSL_version(ssl) == TRL_TLSv1_3) {
             *records = 0;
         }
 
@@ -307,14 +307,14 @@ atls_message(int write_p, int version, int type, const void *buf, size_t len,
 
 
 int
-atls_cipher_supported(const SSL_CIPHER *cipher)
+trl_cipher_supported(const SSL_CIPHER *cipher)
 {
-    return atls_cipher_aead(cipher) != 0;
+    return trl_cipher_aead(cipher) != 0;
 }
 
 
 static unsigned
-atls_cipher_aead(const SSL_CIPHER *cipher)
+trl_cipher_aead(const SSL_CIPHER *cipher)
 {
     int          ccm_8;
     const char  *name;
@@ -331,19 +331,19 @@ atls_cipher_aead(const SSL_CIPHER *cipher)
     switch (SSL_CIPHER_get_cipher_nid(cipher)) {
 
     case NID_aes_128_gcm:
-        return ATLS_AES_128_GCM;
+        return TRL_AES_128_GCM;
 
     case NID_aes_256_gcm:
-        return ATLS_AES_256_GCM;
+        return TRL_AES_256_GCM;
 
     case NID_chacha20_poly1305:
-        return ATLS_CHACHA20_POLY1305;
+        return TRL_CHACHA20_POLY1305;
 
     case NID_aes_128_ccm:
-        return ccm_8 ? ATLS_AES_128_CCM_8 : ATLS_AES_128_CCM;
+        return ccm_8 ? TRL_AES_128_CCM_8 : TRL_AES_128_CCM;
 
     case NID_aes_256_ccm:
-        return ccm_8 ? ATLS_AES_256_CCM_8 : ATLS_AES_256_CCM;
+        return ccm_8 ? TRL_AES_256_CCM_8 : TRL_AES_256_CCM;
 
     default:
         return 0;
@@ -352,7 +352,7 @@ atls_cipher_aead(const SSL_CIPHER *cipher)
 
 
 static unsigned
-atls_group(int nid)
+trl_group(int nid)
 {
     size_t  i;
 
@@ -366,9 +366,9 @@ atls_group(int nid)
         return (unsigned) nid & 0xffff;
     }
 
-    for (i = 0; i < ATLS_GROUPS; i++) {
-        if (atls_groups[i].nid == nid) {
-            return atls_groups[i].group;
+    for (i = 0; i < TRL_GROUPS; i++) {
+        if (trl_groups[i].nid == nid) {
+            return trl_groups[i].group;
         }
     }
 
@@ -377,14 +377,14 @@ atls_group(int nid)
 
 
 const char *
-atls_group_name(unsigned group)
+trl_group_name(unsigned group)
 {
     size_t  i;
 
-    for (i = 0; i < ATLS_GROUPS; i++) {
-        if (atls_groups[i].group == group) {
-            return atls_groups[i].name ? atls_groups[i].name
-                                       : OBJ_nid2sn(atls_groups[i].nid);
+    for (i = 0; i < TRL_GROUPS; i++) {
+        if (trl_groups[i].group == group) {
+            return trl_groups[i].name ? trl_groups[i].name
+                                       : OBJ_nid2sn(trl_groups[i].nid);
         }
     }
 
@@ -393,18 +393,18 @@ atls_group_name(unsigned group)
 
 
 size_t
-atls_max_fragment(const SSL_SESSION *session)
+trl_max_fragment(const SSL_SESSION *session)
 {
     unsigned  mode;
 
     mode = SSL_SESSION_get_max_fragment_length(session);
 
-    return mode ? (size_t) 256 << mode : ATLS_MAX_PLAINTEXT;
+    return mode ? (size_t) 256 << mode : TRL_MAX_PLAINTEXT;
 }
 
 
 void
-atls_state_describe(SSL *ssl, atls_state_t *state)
+trl_state_describe(SSL *ssl, trl_state_t *state)
 {
     const SSL_CIPHER  *cipher;
 
@@ -412,12 +412,12 @@ atls_state_describe(SSL *ssl, atls_state_t *state)
 
     state->protocol = (uint16_t) SSL_version(ssl);
     state->suite = cipher ? SSL_CIPHER_get_protocol_id(cipher) : 0;
-    state->group = (uint16_t) atls_group((int) SSL_get_negotiated_group(ssl));
+    state->group = (uint16_t) trl_group((int) SSL_get_negotiated_group(ssl));
 }
 
 
 const char *
-atls_unsupported(SSL *ssl)
+trl_unsupported(SSL *ssl)
 {
     int                nid;
     const char        *name;
@@ -427,7 +427,7 @@ atls_unsupported(SSL *ssl)
 
     cipher = SSL_get_pending_cipher(ssl);
 
-    if (cipher != NULL && !atls_cipher_supported(cipher)) {
+    if (cipher != NULL && !trl_cipher_supported(cipher)) {
         return SSL_CIPHER_get_name(cipher);
     }
 
@@ -439,7 +439,7 @@ atls_unsupported(SSL *ssl)
 
     nid = (int) SSL_get_negotiated_group(ssl);
 
-    if (nid == NID_undef || atls_group(nid) != 0) {
+    if (nid == NID_undef || trl_group(nid) != 0) {
         return NULL;
     }
 
@@ -450,41 +450,41 @@ atls_unsupported(SSL *ssl)
 
 
 int
-atls_freeze(SSL *ssl, atls_watch_t *watch, atls_state_t *state,
+trl_freeze(SSL *ssl, trl_watch_t *watch, trl_state_t *state,
     const char **reason)
 {
     const EVP_MD      *md;
     const SSL_CIPHER  *cipher;
 
-    memset(state, 0, sizeof(atls_state_t));
+    memset(state, 0, sizeof(trl_state_t));
 
-    *reason = atls_freeze_check(ssl, watch);
+    *reason = trl_freeze_check(ssl, watch);
     if (*reason != NULL) {
         return -1;
     }
 
-    atls_state_describe(ssl, state);
+    trl_state_describe(ssl, state);
 
     cipher = SSL_get_current_cipher(ssl);
     md = SSL_CIPHER_get_handshake_digest(cipher);
 
-    state->version = ATLS_STATE_VERSION;
-    state->aead = (uint8_t) atls_cipher_aead(cipher);
+    state->version = TRL_STATE_VERSION;
+    state->aead = (uint8_t) trl_cipher_aead(cipher);
     state->sha384 = (md != NULL && EVP_MD_get_type(md) == NID_sha384);
 
-    state->max_fragment = (uint16_t) atls_max_fragment(SSL_get_session(ssl));
+    state->max_fragment = (uint16_t) trl_max_fragment(SSL_get_session(ssl));
 
-    if (state->protocol == ATLS_TLSv1_3) {
+    if (state->protocol == TRL_TLSv1_3) {
         state->extended_master = 1;
-        *reason = atls_freeze_tls13(ssl, watch, state);
+        *reason = trl_freeze_tls13(ssl, watch, state);
 
     } else {
         state->extended_master = (SSL_get_extms_support(ssl) == 1);
-        *reason = atls_freeze_tls12(ssl, watch, state);
+        *reason = trl_freeze_tls12(ssl, watch, state);
     }
 
     if (*reason != NULL) {
-        OPENSSL_cleanse(state, sizeof(atls_state_t));
+        OPENSSL_cleanse(state, sizeof(trl_state_t));
         return -1;
     }
 
@@ -497,11 +497,11 @@ atls_freeze(SSL *ssl, atls_watch_t *watch, atls_state_t *state,
 
 
 static const char *
-atls_freeze_check(SSL *ssl, const atls_watch_t *watch)
+trl_freeze_check(SSL *ssl, const trl_watch_t *watch)
 {
     const SSL_CIPHER  *cipher;
 
-    if (SSL_get_ex_data(ssl, atls_watch_index()) != watch) {
+    if (SSL_get_ex_data(ssl, trl_watch_index()) != watch) {
         return "the connection is not watched";
     }
 
@@ -509,13 +509,13 @@ atls_freeze_check(SSL *ssl, const atls_watch_t *watch)
         return "the handshake is not finished";
     }
 
-    if (SSL_version(ssl) != ATLS_TLSv1_2 && SSL_version(ssl) != ATLS_TLSv1_3) {
+    if (SSL_version(ssl) != TRL_TLSv1_2 && SSL_version(ssl) != TRL_TLSv1_3) {
         return "unsupported protocol version";
     }
 
     cipher = SSL_get_current_cipher(ssl);
 
-    if (cipher == NULL || !atls_cipher_supported(cipher)) {
+    if (cipher == NULL || !trl_cipher_supported(cipher)) {
         return "unsupported cipher suite";
     }
 
@@ -554,12 +554,12 @@ atls_freeze_check(SSL *ssl, const atls_watch_t *watch)
 
 
 static const char *
-atls_freeze_tls13(SSL *ssl, const atls_watch_t *watch, atls_state_t *state)
+trl_freeze_tls13(SSL *ssl, const trl_watch_t *watch, trl_state_t *state)
 {
     size_t          size;
     const uint8_t  *read_secret, *write_secret;
 
-    size = atls_hash_size(state);
+    size = trl_hash_size(state);
 
     if (watch->client_len != size || watch->server_len != size
         || watch->exporter_len != size)
@@ -580,8 +580,8 @@ atls_freeze_tls13(SSL *ssl, const atls_watch_t *watch, atls_state_t *state)
     memcpy(state->u.tls13.write_secret, write_secret, size);
     memcpy(state->u.tls13.exporter_secret, watch->exporter_secret, size);
 
-    if (atls_traffic_key(state, read_secret, &state->read) == -1
-        || atls_traffic_key(state, write_secret, &state->write) == -1)
+    if (trl_traffic_key(state, read_secret, &state->read) == -1
+        || trl_traffic_key(state, write_secret, &state->write) == -1)
     {
         return "cannot derive traffic keys";
     }
@@ -595,37 +595,37 @@ atls_freeze_tls13(SSL *ssl, const atls_watch_t *watch, atls_state_t *state)
 /* RFC 5246, section 6.3 */
 
 static const char *
-atls_freeze_tls12(SSL *ssl, const atls_watch_t *watch, atls_state_t *state)
+trl_freeze_tls12(SSL *ssl, const trl_watch_t *watch, trl_state_t *state)
 {
-    size_t        key, iv;
-    uint8_t       block[2 * (ATLS_MAX_KEY + ATLS_MAX_IV)];
-    uint8_t      *master;
-    atls_key_t   *client, *server;
-    atls_seed_t   seeds[3];
+    size_t       key, iv;
+    uint8_t      block[2 * (TRL_MAX_KEY + TRL_MAX_IV)];
+    uint8_t     *master;
+    trl_key_t   *client, *server;
+    trl_seed_t   seeds[3];
 
     master = state->u.tls12.master_secret;
 
     if (SSL_SESSION_get_master_key(SSL_get_session(ssl), master,
-                                   ATLS_MASTER_SECRET)
-        != ATLS_MASTER_SECRET)
+                                   TRL_MASTER_SECRET)
+        != TRL_MASTER_SECRET)
     {
         return "no master secret";
     }
 
-    SSL_get_client_random(ssl, state->u.tls12.client_random, ATLS_RANDOM);
-    SSL_get_server_random(ssl, state->u.tls12.server_random, ATLS_RANDOM);
+    SSL_get_client_random(ssl, state->u.tls12.client_random, TRL_RANDOM);
+    SSL_get_server_random(ssl, state->u.tls12.server_random, TRL_RANDOM);
 
     seeds[0].data = (const uint8_t *) "key expansion";
     seeds[0].len = sizeof("key expansion") - 1;
     seeds[1].data = state->u.tls12.server_random;
-    seeds[1].len = ATLS_RANDOM;
+    seeds[1].len = TRL_RANDOM;
     seeds[2].data = state->u.tls12.client_random;
-    seeds[2].len = ATLS_RANDOM;
+    seeds[2].len = TRL_RANDOM;
 
-    key = atls_aead_key_size(state->aead);
-    iv = atls_aead_iv_size(state->aead, state->protocol);
+    key = trl_aead_key_size(state->aead);
+    iv = trl_aead_iv_size(state->aead, state->protocol);
 
-    if (atls_tls12_prf(state, seeds, 3, block, 2 * (key + iv)) == -1) {
+    if (trl_tls12_prf(state, seeds, 3, block, 2 * (key + iv)) == -1) {
         OPENSSL_cleanse(block, sizeof(block));
         return "cannot derive traffic keys";
     }
@@ -648,48 +648,48 @@ atls_freeze_tls12(SSL *ssl, const atls_watch_t *watch, atls_state_t *state)
 
 
 int
-atls_state_update_read(atls_state_t *state)
+trl_state_update_read(trl_state_t *state)
 {
-    return atls_state_update(state, state->u.tls13.read_secret, &state->read);
+    return trl_state_update(state, state->u.tls13.read_secret, &state->read);
 }
 
 
 int
-atls_state_update_write(atls_state_t *state)
+trl_state_update_write(trl_state_t *state)
 {
-    return atls_state_update(state, state->u.tls13.write_secret,
-                             &state->write);
+    return trl_state_update(state, state->u.tls13.write_secret,
+                            &state->write);
 }
 
 
 static int
-atls_state_update(const atls_state_t *state, uint8_t *secret, atls_key_t *key)
+trl_state_update(const trl_state_t *state, uint8_t *secret, trl_key_t *key)
 {
-    int         rc;
-    uint8_t     next[ATLS_MAX_SECRET];
-    atls_key_t  next_key;
+    int        rc;
+    uint8_t    next[TRL_MAX_SECRET];
+    trl_key_t  next_key;
 
-    static const atls_label_t  label = atls_label("traffic upd");
+    static const trl_label_t  label = trl_label("traffic upd");
 
-    if (state->protocol != ATLS_TLSv1_3) {
+    if (state->protocol != TRL_TLSv1_3) {
         return -1;
     }
 
     rc = -1;
 
-    if (atls_hkdf_expand_label(state, secret, &label, NULL, next,
-                               atls_hash_size(state))
+    if (trl_hkdf_expand_label(state, secret, &label, NULL, next,
+                              trl_hash_size(state))
         == -1)
     {
         goto failed;
     }
 
-    if (atls_traffic_key(state, next, &next_key) == -1) {
+    if (trl_traffic_key(state, next, &next_key) == -1) {
         goto failed;
     }
 
-    memcpy(secret, next, atls_hash_size(state));
-    memcpy(key, &next_key, sizeof(atls_key_t));
+    memcpy(secret, next, trl_hash_size(state));
+    memcpy(key, &next_key, sizeof(trl_key_t));
 
     rc = 0;
 
@@ -705,21 +705,21 @@ failed:
 /* RFC 8446, section 7.3 */
 
 static int
-atls_traffic_key(const atls_state_t *state, const uint8_t *secret,
-    atls_key_t *key)
+trl_traffic_key(const trl_state_t *state, const uint8_t *secret,
+    trl_key_t *key)
 {
-    static const atls_label_t  key_label = atls_label("key");
-    static const atls_label_t  iv_label = atls_label("iv");
+    static const trl_label_t  key_label = trl_label("key");
+    static const trl_label_t  iv_label = trl_label("iv");
 
-    memset(key, 0, sizeof(atls_key_t));
+    memset(key, 0, sizeof(trl_key_t));
 
-    if (atls_hkdf_expand_label(state, secret, &key_label, NULL, key->key,
-                               atls_aead_key_size(state->aead))
+    if (trl_hkdf_expand_label(state, secret, &key_label, NULL, key->key,
+                              trl_aead_key_size(state->aead))
         == -1)
     {
         return -1;
     }
 
-    return atls_hkdf_expand_label(state, secret, &iv_label, NULL, key->iv,
-                                  ATLS_MAX_IV);
+    return trl_hkdf_expand_label(state, secret, &iv_label, NULL, key->iv,
+                                 TRL_MAX_IV);
 }

@@ -8,32 +8,32 @@
  */
 
 
-#ifndef _ATLS_STATE_H_INCLUDED_
-#define _ATLS_STATE_H_INCLUDED_
+#ifndef _TRL_STATE_H_INCLUDED_
+#define _TRL_STATE_H_INCLUDED_
 
 
 #include <openssl/ssl.h>
 
-#include "atls_record.h"
+#include "trl_record.h"
 
 
 /* Of the structures below, to be raised with any change of them. */
 
-#define ATLS_STATE_VERSION          3
+#define TRL_STATE_VERSION           3
 
-#define ATLS_MAX_SECRET             48      /* SHA-384 */
-#define ATLS_MASTER_SECRET          48
-#define ATLS_RANDOM                 32
+#define TRL_MAX_SECRET              48      /* SHA-384 */
+#define TRL_MASTER_SECRET           48
+#define TRL_RANDOM                  32
 
 
 typedef struct {
-    uint16_t            version;            /* ATLS_STATE_VERSION */
-    uint16_t            protocol;           /* ATLS_TLSv1_* */
+    uint16_t            version;            /* TRL_STATE_VERSION */
+    uint16_t            protocol;           /* TRL_TLSv1_* */
     uint16_t            suite;              /* IANA number */
     uint16_t            group;              /* TLS group number, or 0 */
     uint16_t            max_fragment;       /* largest plaintext either way,
                                                RFC 6066, section 4 */
-    uint8_t             aead;               /* atls_aead_e */
+    uint8_t             aead;               /* trl_aead_e */
     uint8_t             sha384;             /* 1: SHA-384, 0: SHA-256 */
     uint8_t             extended_master;    /* RFC 7627; always 1 in TLS 1.3 */
 
@@ -47,24 +47,24 @@ typedef struct {
     uint8_t             read_closed;        /* close_notify received */
     uint8_t             write_closed;       /* close_notify or alert sent */
 
-    atls_key_t          read;
-    atls_key_t          write;
+    trl_key_t          read;
+    trl_key_t          write;
 
     union {
         struct {
-            uint8_t     read_secret[ATLS_MAX_SECRET];
-            uint8_t     write_secret[ATLS_MAX_SECRET];
-            uint8_t     exporter_secret[ATLS_MAX_SECRET];
+            uint8_t     read_secret[TRL_MAX_SECRET];
+            uint8_t     write_secret[TRL_MAX_SECRET];
+            uint8_t     exporter_secret[TRL_MAX_SECRET];
         } tls13;
 
         struct {
-            uint8_t     master_secret[ATLS_MASTER_SECRET];
-            uint8_t     client_random[ATLS_RANDOM];
-            uint8_t     server_random[ATLS_RANDOM];
+            uint8_t     master_secret[TRL_MASTER_SECRET];
+            uint8_t     client_random[TRL_RANDOM];
+            uint8_t     server_random[TRL_RANDOM];
             uint32_t    message_rest;       /* after the header, to come */
         } tls12;
     } u;
-} atls_state_t;
+} trl_state_t;
 
 
 /*
@@ -73,9 +73,9 @@ typedef struct {
  */
 
 typedef struct {
-    uint8_t             client_secret[ATLS_MAX_SECRET];
-    uint8_t             server_secret[ATLS_MAX_SECRET];
-    uint8_t             exporter_secret[ATLS_MAX_SECRET];
+    uint8_t             client_secret[TRL_MAX_SECRET];
+    uint8_t             server_secret[TRL_MAX_SECRET];
+    uint8_t             exporter_secret[TRL_MAX_SECRET];
     uint8_t             client_len;
     uint8_t             server_len;
     uint8_t             exporter_len;
@@ -86,7 +86,7 @@ typedef struct {
     uint64_t            sent;               /* records under the last keys */
     uint64_t            received;           /* likewise */
     uint64_t            taken;              /* of these, by the handshake */
-} atls_watch_t;
+} trl_watch_t;
 
 
 /*
@@ -97,33 +97,33 @@ typedef struct {
  * the SSLs of a context belong to one thread.  Returns 0 or -1.
  */
 
-int atls_watch_ctx(SSL_CTX *ctx);
+int trl_watch_ctx(SSL_CTX *ctx);
 
 /* Watches a new SSL of such a context.  Returns 0 or -1. */
 
-int atls_watch(SSL *ssl, atls_watch_t *watch);
+int trl_watch(SSL *ssl, trl_watch_t *watch);
 
 /* 1 if the cipher is one whose records this code protects, else 0. */
 
-int atls_cipher_supported(const SSL_CIPHER *cipher);
+int trl_cipher_supported(const SSL_CIPHER *cipher);
 
 /*
  * The name of a TLS group as OpenSSL prints it ("prime256v1", "X25519"), or
  * TLS does if there is no such name ("X25519MLKEM768"); NULL if it is unknown.
  */
 
-const char *atls_group_name(unsigned group);
+const char *trl_group_name(unsigned group);
 
 /* The largest plaintext of a record, RFC 6066, section 4. */
 
-size_t atls_max_fragment(const SSL_SESSION *session);
+size_t trl_max_fragment(const SSL_SESSION *session);
 
 /*
  * Sets what has been negotiated, protocol, suite and group, and nothing else:
  * for who wants to know before the handshake is finished.
  */
 
-void atls_state_describe(SSL *ssl, atls_state_t *state);
+void trl_state_describe(SSL *ssl, trl_state_t *state);
 
 /*
  * The name of a suite or group that has been negotiated and can't be frozen;
@@ -131,7 +131,7 @@ void atls_state_describe(SSL *ssl, atls_state_t *state);
  * so that the handshake fails and not what comes after it.
  */
 
-const char *atls_unsupported(SSL *ssl);
+const char *trl_unsupported(SSL *ssl);
 
 /*
  * Takes the state out of an SSL of either role (read and write are its own)
@@ -141,7 +141,7 @@ const char *atls_unsupported(SSL *ssl);
  * *reason set to a static string.
  */
 
-int atls_freeze(SSL *ssl, atls_watch_t *watch, atls_state_t *state,
+int trl_freeze(SSL *ssl, trl_watch_t *watch, trl_state_t *state,
     const char **reason);
 
 /*
@@ -149,8 +149,8 @@ int atls_freeze(SSL *ssl, atls_watch_t *watch, atls_state_t *state,
  * direction; seq starts again at 0.  Returns 0 or -1.
  */
 
-int atls_state_update_read(atls_state_t *state);
-int atls_state_update_write(atls_state_t *state);
+int trl_state_update_read(trl_state_t *state);
+int trl_state_update_write(trl_state_t *state);
 
 
-#endif /* _ATLS_STATE_H_INCLUDED_ */
+#endif /* _TRL_STATE_H_INCLUDED_ */

@@ -1,0 +1,692 @@
+
+/*
+ * An established session in use, see trl_channel.h.
+ */
+
+
+#include <string.h>
+
+#include "trl_channel.h"
+
+
+/* How many may follow each other with no application data between. */
+
+#define TRL_MAX_MESSAGES            32
+#define TRL_MAX_EMPTY_RECORDS       32
+
+#define TRL_TLS13_EXPANSION         256     /* RFC 8446, section 5.2 */
+#define TRL_TLS12_EXPANSION         2048    /* RFC 5246, section 6.2.3 */
+
+/* KeyUpdate, RFC 8446, section 4.6.3 */
+
+#define TRL_KEY_UPDATE              24
+#define TRL_UPDATE_NOT_REQUESTED    0
+#define TRL_UPDATE_REQUESTED        1
+
+#define TRL_MESSAGE_HEADER          4       /* RFC 5246, section 7.4 */
+
+/* of alerts */
+
+#define TRL_WARNING                 1
+#define TRL_FATAL                   2
+#define TRL_USER_CANCELED           90
+
+
+static int trl_channel_check_size(trl_channel_t *ch, size_t len, size_t n);
+static int trl_channel_data(trl_channel_t *ch, size_t n);
+static int trl_channel_empty(trl_channel_t *ch);
+static int trl_channel_read_alert(trl_channel_t *ch, const uint8_t *p,
+    size_t n);
+static int trl_channel_key_update(trl_channel_t *ch, const uint8_t *p,
+    size_t n);
+static int trl_channel_update_read(trl_channel_t *ch, unsigned request);
+static int trl_channel_client_hello(trl_channel_t *ch, const uint8_t *p,
+    size_t n);
+static int trl_channel_message(trl_channel_t *ch);
+static ssize_t trl_channel_answer_write(trl_channel_t *ch, uint8_t *out);
+static ssize_t trl_channel_update_write(trl_channel_t *ch, uint8_t *out);
+static ssize_t trl_channel_alert_write(trl_channel_t *ch, unsigned alert,
+    uint8_t *out);
+static int trl_channel_last(const trl_channel_t *ch);
+static int trl_channel_error(trl_channel_t *ch, unsigned alert,
+    const char *error);
+static ssize_t trl_channel_broken(trl_channel_t *ch);
+
+
+int
+trl_channel_init(trl_channel_t *ch, trl_state_t *state)
+{
+    memset(ch, 0, sizeof(trl_channel_t));
+
+    ch->state = state;
+
+    if (state->version != TRL_STATE_VERSION) {
+        return trl_channel_error(ch, TRL_INTERNAL_ERROR,
+                                 "unknown layout of the session state");
+    }
+
+    if (trl_cipher_init(&ch->read, state->protocol, state->aead,
+                        &state->read, 0)
+        == -1
+        || trl_cipher_init(&ch->write, state->protocol, state->aead,
+                           &state->write, 1)
+           == -1)
+    {
+        trl_channel_done(ch);
+
+        return trl_channel_error(ch, TRL_INTERNAL_ERROR,
+                                 "cannot make the ciphers");
+    }
+
+    return TRL_OK;
+}
+
+
+void
+trl_channel_done(trl_channel_t *ch)
+{
+    trl_cipher_done(&ch->read);
+    trl_cipher_done(&ch->write);
+}
+
+
+ssize_t
+trl_channel_header(trl_channel_t *ch, const uint8_t *header)
+{
+    size_t  len, max;
+
+    len = ((size_t) header[3] << 8) | header[4];
+
+    if (ch->state->protocol == TRL_TLSv1_3) {
+
+        /* RFC 8446, section 5: nothing goes unprotected any more */
+
+        if (header[0] != TRL_APPLICATION_DATA) {
+            return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
+                                     "unexpected type of record");
+        }
+
+        /* section 5.1: the version means nothing, if it is one of TLS */
+
+        if (header[1] != TRL_TLSv1_2 >> 8) {
+            return trl_channel_error(ch, TRL_PROTOCOL_VERSION,
+                                     "wrong version of record");
+        }
+
+        max = TRL_MAX_PLAINTEXT + TRL_TLS13_EXPANSION;
+
+    } else {
+
+        if (header[0] < TRL_ALERT || header[0] > TRL_APPLICATION_DATA) {
+            return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
+                                     "unexpected type of record");
+        }
+
+        if (header[1] != TRL_TLSv1_2 >> 8
+            || header[2] != (TRL_TLSv1_2 & 0xff))
+        {
+            return trl_channel_error(ch, TRL_PROTOCOL_VERSION,
+                                     "wrong version of record");
+        }
+
+        max = TRL_MAX_PLAINTEXT + TRL_TLS12_EXPANSION;
+    }
+
+    if (len > max) {
+        return trl_channel_error(ch, TRL_RECORD_OVERFLOW, "record too long");
+    }
+
+    return (ssize_t) (TRL_HEADER_SIZE + len);
+}
+
+
+int
+trl_channel_open(trl_channel_t *ch, uint8_t *record, size_t len,
+    uint8_t **data, size_t *n)
+{
+    ssize_t    size;
+    uint8_t   *plain;
+    unsigned   type;
+
+    *data = record;
+    *n = 0;
+
+    if (ch->error != NULL) {
+        return TRL_ERROR;
+    }
+
+    /* RFC 8446, section 6.1: what follows close_notify is ignored */
+
+    if (ch->state->read_closed) {
+        return TRL_CLOSED;
+    }
+
+    if (len < TRL_HEADER_SIZE) {
+        return trl_channel_error(ch, TRL_DECODE_ERROR, "incomplete record");
+    }
+
+    size = trl_channel_header(ch, record);
+
+    if (size == TRL_ERROR) {
+        return TRL_ERROR;
+    }
+
+    if ((size_t) size != len) {
+        return trl_channel_error(ch, TRL_DECODE_ERROR, "incomplete record");
+    }
+
+    size = trl_record_open(&ch->read, record, len, &type, &plain);
+
+    if (size == -1) {
+        return trl_channel_error(ch, TRL_BAD_RECORD_MAC, "bad record MAC");
+    }
+
+    if (trl_channel_check_size(ch, len, (size_t) size) == TRL_ERROR) {
+        return TRL_ERROR;
+    }
+
+    /* RFC 8446, section 5.1: nothing comes between a message's pieces */
+
+    if (ch->state->message_len && type != TRL_HANDSHAKE) {
+        return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
+                                 "record inside a handshake message");
+    }
+
+    switch (type) {
+
+    case TRL_APPLICATION_DATA:
+        *data = plain;
+        *n = (size_t) size;
+        return trl_channel_data(ch, *n);
+
+    case TRL_ALERT:
+        return trl_channel_read_alert(ch, plain, (size_t) size);
+
+    case TRL_HANDSHAKE:
+
+        /* RFC 8446, section 5.1; RFC 5246, section 6.2.1 */
+
+        if (size == 0) {
+            return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
+                                     "empty handshake record");
+        }
+
+        if (ch->state->protocol == TRL_TLSv1_3) {
+            return trl_channel_key_update(ch, plain, (size_t) size);
+        }
+
+        return trl_channel_client_hello(ch, plain, (size_t) size);
+
+    default:
+        /* 0 if there was nothing but padding */
+        return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
+                                 "unexpected type of record content");
+    }
+}
+
+
+/* Of a record of len bytes with n of content. */
+
+static int
+trl_channel_check_size(trl_channel_t *ch, size_t len, size_t n)
+{
+    size_t  overhead;
+
+    /* RFC 8446, section 5.4: the padding counts, as does the type */
+
+    overhead = TRL_HEADER_SIZE + trl_aead_tag_size(ch->state->aead);
+
+    if (ch->state->protocol == TRL_TLSv1_3
+        && len - overhead > TRL_MAX_PLAINTEXT + 1)
+    {
+        return trl_channel_error(ch, TRL_RECORD_OVERFLOW,
+                                 "plaintext too long");
+    }
+
+    if (n > trl_channel_max(ch)) {
+        return trl_channel_error(ch, TRL_RECORD_OVERFLOW,
+                                 "plaintext too long");
+    }
+
+    return TRL_OK;
+}
+
+
+static int
+trl_channel_data(trl_channel_t *ch, size_t n)
+{
+    if (n == 0) {
+        return trl_channel_empty(ch);
+    }
+
+    ch->state->empty_records = 0;
+    ch->state->messages = 0;
+
+    return TRL_OK;
+}
+
+
+/* Empty records, and ignored ones, cost us and bring nothing. */
+
+static int
+trl_channel_empty(trl_channel_t *ch)
+{
+    if (ch->state->empty_records >= TRL_MAX_EMPTY_RECORDS) {
+        return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
+                                 "too many records without data");
+    }
+
+    ch->state->empty_records++;
+
+    return TRL_OK;
+}
+
+
+static int
+trl_channel_read_alert(trl_channel_t *ch, const uint8_t *p, size_t n)
+{
+    /* RFC 8446, section 5.4 */
+
+    if (n == 0) {
+        return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE, "empty alert");
+    }
+
+    /* section 5.1: neither fragmented nor coalesced; OpenSSL wants it so */
+
+    if (n != 2) {
+        return trl_channel_error(ch, TRL_DECODE_ERROR, "malformed alert");
+    }
+
+    if (p[1] == TRL_CLOSE_NOTIFY) {
+        ch->state->read_closed = 1;
+        return TRL_CLOSED;
+    }
+
+    if (ch->state->protocol == TRL_TLSv1_3) {
+
+        /* section 6: the level means nothing; 6.1: close_notify follows */
+
+        if (p[1] == TRL_USER_CANCELED) {
+            return trl_channel_empty(ch);
+        }
+
+    } else if (p[0] == TRL_WARNING) {
+        return trl_channel_empty(ch);
+
+    } else if (p[0] != TRL_FATAL) {
+        return trl_channel_error(ch, TRL_ILLEGAL_PARAMETER,
+                                 "unknown level of alert");
+    }
+
+    /* section 6.2: the connection is over, without an answer */
+
+    ch->peer_alert = p[1];
+    ch->state->write_closed = 1;
+
+    return trl_channel_error(ch, 0, "fatal alert received");
+}
+
+
+static int
+trl_channel_key_update(trl_channel_t *ch, const uint8_t *p, size_t n)
+{
+    trl_state_t  *state;
+
+    /* type, length, request_update */
+
+    static const uint8_t  expected[] = { TRL_KEY_UPDATE, 0, 0, 1 };
+
+    state = ch->state;
+
+    for ( /* void */ ; n > 0; n--, p++) {
+
+        if (state->message_len == sizeof(expected)) {
+
+            /* RFC 8446, section 5.1: new keys begin with a new record */
+
+            if (n != 1) {
+                return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
+                                         "data after KeyUpdate");
+            }
+
+            return trl_channel_update_read(ch, *p);
+        }
+
+        if (*p != expected[state->message_len]) {
+
+            if (state->message_len == 0) {
+                return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
+                                         "unexpected handshake message");
+            }
+
+            return trl_channel_error(ch, TRL_DECODE_ERROR,
+                                     "malformed KeyUpdate");
+        }
+
+        state->message_len++;
+    }
+
+    return TRL_OK;
+}
+
+
+static int
+trl_channel_update_read(trl_channel_t *ch, unsigned request)
+{
+    trl_state_t  *state;
+
+    state = ch->state;
+
+    state->message_len = 0;
+
+    if (request != TRL_UPDATE_NOT_REQUESTED
+        && request != TRL_UPDATE_REQUESTED)
+    {
+        return trl_channel_error(ch, TRL_ILLEGAL_PARAMETER,
+                                 "malformed KeyUpdate");
+    }
+
+    if (trl_channel_message(ch) == TRL_ERROR) {
+        return TRL_ERROR;
+    }
+
+    if (trl_state_update_read(state) == -1) {
+        return trl_channel_error(ch, TRL_INTERNAL_ERROR,
+                                 "cannot update the read key");
+    }
+
+    trl_cipher_rekey(&ch->read);
+
+    if (request == TRL_UPDATE_REQUESTED) {
+        state->answer_owed = 1;
+    }
+
+    return TRL_OK;
+}
+
+
+/*
+ * TLS 1.2: the client wants to renegotiate, and is told that it can't; the
+ * session goes on (RFC 5246, section 7.2.2).  What the ClientHello says does
+ * not matter, and one answer does for several of them.
+ */
+
+static int
+trl_channel_client_hello(trl_channel_t *ch, const uint8_t *p, size_t n)
+{
+    uint32_t     *rest;
+    trl_state_t  *state;
+
+    state = ch->state;
+    rest = &state->u.tls12.message_rest;
+
+    for ( ;; ) {
+
+        if (state->message_len == TRL_MESSAGE_HEADER) {
+
+            if (n < *rest) {
+                *rest -= (uint32_t) n;
+                return TRL_OK;
+            }
+
+            p += *rest;
+            n -= *rest;
+
+            state->message_len = 0;
+            state->answer_owed = 1;
+
+            if (trl_channel_message(ch) == TRL_ERROR) {
+                return TRL_ERROR;
+            }
+        }
+
+        if (n == 0) {
+            return TRL_OK;
+        }
+
+        if (state->message_len == 0) {
+
+            if (*p != TRL_CLIENT_HELLO) {
+                return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
+                                         "unexpected handshake message");
+            }
+
+            *rest = 0;
+
+        } else {
+            *rest = (*rest << 8) | *p;
+        }
+
+        p++;
+        n--;
+
+        if (++state->message_len == TRL_MESSAGE_HEADER
+            && *rest > TRL_MAX_CLIENT_HELLO)
+        {
+            return trl_channel_error(ch, TRL_ILLEGAL_PARAMETER,
+                                     "ClientHello too long");
+        }
+    }
+}
+
+
+static int
+trl_channel_message(trl_channel_t *ch)
+{
+    if (ch->state->messages >= TRL_MAX_MESSAGES) {
+        return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
+                                 "too many messages without data");
+    }
+
+    ch->state->messages++;
+
+    return TRL_OK;
+}
+
+
+size_t
+trl_channel_max(const trl_channel_t *ch)
+{
+    return ch->state->max_fragment;
+}
+
+
+ssize_t
+trl_channel_seal(trl_channel_t *ch, const struct iovec *iov, size_t niov,
+    uint8_t *out)
+{
+    size_t    i, len;
+    ssize_t   n, answer;
+
+    if (ch->state->write_closed) {
+        return -1;
+    }
+
+    len = 0;
+
+    for (i = 0; i < niov; i++) {
+        if (iov[i].iov_len > trl_channel_max(ch) - len) {
+            return trl_channel_broken(ch);
+        }
+
+        len += iov[i].iov_len;
+    }
+
+    answer = 0;
+
+    if (trl_channel_last(ch)) {
+
+        if (ch->state->protocol != TRL_TLSv1_3) {
+            return trl_channel_error(ch, TRL_CLOSE_NOTIFY, "key used up");
+        }
+
+        ch->state->answer_owed = 1;
+    }
+
+    if (ch->state->answer_owed) {
+        answer = trl_channel_answer_write(ch, out);
+        if (answer == -1) {
+            return -1;
+        }
+    }
+
+    n = trl_record_seal(&ch->write, TRL_APPLICATION_DATA, iov, niov,
+                        out + answer);
+    if (n == -1) {
+        return trl_channel_broken(ch);
+    }
+
+    return answer + n;
+}
+
+
+ssize_t
+trl_channel_answer(trl_channel_t *ch, uint8_t *out)
+{
+    if (!ch->state->answer_owed || ch->state->write_closed) {
+        return 0;
+    }
+
+    /* what the key has left is for data, and for the end */
+
+    if (ch->state->protocol != TRL_TLSv1_3 && trl_channel_last(ch)) {
+        return 0;
+    }
+
+    return trl_channel_answer_write(ch, out);
+}
+
+
+static ssize_t
+trl_channel_answer_write(trl_channel_t *ch, uint8_t *out)
+{
+    ssize_t  n;
+
+    if (ch->state->protocol == TRL_TLSv1_3) {
+        return trl_channel_update_write(ch, out);
+    }
+
+    n = trl_channel_alert_write(ch, TRL_NO_RENEGOTIATION, out);
+
+    ch->state->answer_owed = 0;
+
+    return n;
+}
+
+
+static ssize_t
+trl_channel_update_write(trl_channel_t *ch, uint8_t *out)
+{
+    ssize_t       n;
+    uint8_t       message[5];
+    struct iovec  iov;
+
+    message[0] = TRL_KEY_UPDATE;
+    message[1] = 0;
+    message[2] = 0;
+    message[3] = 1;
+    message[4] = TRL_UPDATE_NOT_REQUESTED;
+
+    iov.iov_base = message;
+    iov.iov_len = sizeof(message);
+
+    n = trl_record_seal(&ch->write, TRL_HANDSHAKE, &iov, 1, out);
+    if (n == -1) {
+        return trl_channel_broken(ch);
+    }
+
+    ch->state->answer_owed = 0;
+
+    if (trl_state_update_write(ch->state) == -1) {
+        return trl_channel_broken(ch);
+    }
+
+    trl_cipher_rekey(&ch->write);
+
+    return n;
+}
+
+
+ssize_t
+trl_channel_alert(trl_channel_t *ch, unsigned alert, uint8_t *out)
+{
+    ssize_t  n;
+
+    if (ch->state->write_closed) {
+        return 0;
+    }
+
+    n = trl_channel_alert_write(ch, alert, out);
+
+    ch->state->write_closed = 1;
+
+    return n;
+}
+
+
+static ssize_t
+trl_channel_alert_write(trl_channel_t *ch, unsigned alert, uint8_t *out)
+{
+    ssize_t       n;
+    uint8_t       message[2];
+    struct iovec  iov;
+
+    message[0] = TRL_FATAL;
+    message[1] = (uint8_t) alert;
+
+    if (alert == TRL_CLOSE_NOTIFY || alert == TRL_NO_RENEGOTIATION) {
+        message[0] = TRL_WARNING;
+    }
+
+    iov.iov_base = message;
+    iov.iov_len = sizeof(message);
+
+    n = trl_record_seal(&ch->write, TRL_ALERT, &iov, 1, out);
+    if (n == -1) {
+        return trl_channel_broken(ch);
+    }
+
+    return n;
+}
+
+
+/*
+ * The last record that the key may seal, RFC 8446, section 5.5.  It is kept
+ * for the KeyUpdate or, as TLS 1.2 has none, for the alert at the end.
+ */
+
+static int
+trl_channel_last(const trl_channel_t *ch)
+{
+    uint64_t  seq;
+
+    seq = ch->state->write.seq;
+
+    if (ch->state->protocol != TRL_TLSv1_3) {
+        seq += ch->state->answer_owed;
+    }
+
+    return seq >= trl_aead_limit(ch->state->aead) - 1;
+}
+
+
+static int
+trl_channel_error(trl_channel_t *ch, unsigned alert, const char *error)
+{
+    ch->alert = (uint8_t) alert;
+    ch->error = error;
+
+    return TRL_ERROR;
+}
+
+
+/* Nobody knows how much was sealed: never use the write key again. */
+
+static ssize_t
+trl_channel_broken(trl_channel_t *ch)
+{
+    ch->state->write_closed = 1;
+
+    return trl_channel_error(ch, TRL_INTERNAL_ERROR,
+                             "cannot seal a record");
+}

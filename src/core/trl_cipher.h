@@ -1,0 +1,111 @@
+
+/*
+ * AEADs, and one direction's cipher, keyed.
+ *
+ * Plain C and OpenSSL's public API, no nginx types.  AES-GCM (RFC 5288,
+ * RFC 8446), AES-CCM and CCM-8 (RFC 6655), ChaCha20-Poly1305 (RFC 7905).
+ */
+
+
+#ifndef _TRL_CIPHER_H_INCLUDED_
+#define _TRL_CIPHER_H_INCLUDED_
+
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <openssl/evp.h>
+
+
+#define TRL_TLSv1_2                 0x0303
+#define TRL_TLSv1_3                 0x0304
+
+#define TRL_MAX_KEY                 32
+#define TRL_MAX_IV                  12
+
+
+typedef enum {
+    TRL_AES_128_GCM = 1,
+    TRL_AES_256_GCM,
+    TRL_CHACHA20_POLY1305,
+    TRL_AES_128_CCM,
+    TRL_AES_256_CCM,
+    TRL_AES_128_CCM_8,
+    TRL_AES_256_CCM_8
+} trl_aead_e;
+
+
+/* One direction's traffic key; lives inside trl_state_t in shared memory. */
+
+typedef struct {
+    uint64_t            seq;                   /* of the next record */
+    uint8_t             key[TRL_MAX_KEY];
+    uint8_t             iv[TRL_MAX_IV];        /* TLS 1.2 GCM, CCM: 4 used */
+} trl_key_t;
+
+
+/*
+ * One direction's cipher in this process, made from an trl_key_t and useless
+ * without it: the sequence number stays there.
+ */
+
+typedef struct {
+    EVP_CIPHER_CTX     *ctx;
+    trl_key_t          *key;                   /* the caller's, seq advances */
+    uint16_t            protocol;              /* TRL_TLSv1_* */
+    uint8_t             aead;                  /* trl_aead_e */
+    uint8_t             sealing;
+    uint8_t             keyed;                 /* ctx has key->key */
+} trl_cipher_t;
+
+
+/* Sizes of an AEAD, in bytes; 0 for a number that is none. */
+
+size_t trl_aead_key_size(unsigned aead);
+size_t trl_aead_iv_size(unsigned aead, unsigned protocol);
+size_t trl_aead_tag_size(unsigned aead);
+
+/* CCM wants to know all lengths first, and its message in one piece. */
+
+int trl_aead_ccm(unsigned aead);
+
+/*
+ * The AEAD's limit on records under one key, RFC 8446, section 5.5: 2^23 for
+ * AES-GCM as a round number below 2^24.5; RFC 9147, section 4.5.3 for AES-CCM;
+ * none for ChaCha20-Poly1305.  TRL_AEAD_LIMIT, when defined, replaces all
+ * (test builds).
+ */
+
+uint64_t trl_aead_limit(unsigned aead);
+
+/*
+ * Makes a cipher.  Returns 0, or -1 with the reason in OpenSSL's error queue.
+ * trl_cipher_done() gives back what init has made and may be called for a
+ * zeroed structure.
+ */
+
+int trl_cipher_init(trl_cipher_t *c, unsigned protocol, unsigned aead,
+    trl_key_t *key, int sealing);
+void trl_cipher_done(trl_cipher_t *c);
+
+/* Has to follow a change of key->key. */
+
+void trl_cipher_rekey(trl_cipher_t *c);
+
+/* Begins with another record, and with its key.  Returns 0 or -1. */
+
+int trl_cipher_nonce(trl_cipher_t *c, const uint8_t *nonce);
+
+/*
+ * Contexts are kept for the next ciphers, with the keys that they had last:
+ * those of sessions whose keys are in this process anyway, as long as they
+ * live.  trl_cipher_trim() wipes and frees what is not in use, and is to be
+ * called now and then; trl_cipher_cleanup(), at the end of a process, frees
+ * also what was fetched from OpenSSL.
+ */
+
+void trl_cipher_trim(void);
+void trl_cipher_cleanup(void);
+
+
+#endif /* _TRL_CIPHER_H_INCLUDED_ */
