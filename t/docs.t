@@ -562,7 +562,7 @@ sub variables {
 
 sub our_variables {
     my ($table) = slurp("$root/src/inner/ngx_http_atls_variables.c")
-                  =~ /^(static ngx_http_variable_t .*?^\};)/ms;
+                  =~ /^(static ngx_http_atls_variable_t .*?^\};)/ms;
     my ($exporter) = slurp("$root/src/inner/ngx_http_atls_export.c")
                      =~ /exporter_name = (.*);/;
 

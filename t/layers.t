@@ -28,7 +28,7 @@ system("mkdir -p $dir/build && cd $root && tar -cf - config *.c src"
     or die "cannot copy $root\n";
 
 
-is(check(qw( files core includes lines )), '', 'the tree as it is');
+is(check(qw( files core includes lines style )), '', 'the tree as it is');
 
 SKIP: {
     skip "$build is not built", 7
@@ -90,6 +90,21 @@ finds('src/client/lib/buf.c', sub { $_ .= "{\n@six}\n\n{\n@six}\n" },
 
 finds('src/client/lib/buf.c', sub { $_ .= "{\n@six}\n{\n@six[0 .. 4]}\n" },
       qr/\A\z/, 'lines', 'five lines that are');
+
+finds('src/client/lib/buf.c', sub { $_ .= '/* ' . 'x' x 76 . " */\n" },
+      qr/buf\.c:\d+ is longer than 80 columns/, 'style', 'a long line');
+
+finds('src/client/lib/buf.c',
+      sub { $_ .= "int\nlong_one(void)\n{\n" . "    x();\n" x 99 . "}\n" },
+      qr/buf\.c: long_one\(\) has more than 100 lines/, 'style',
+      'a long function');
+
+finds('src/client/lib/buf.c',
+      sub { $_ .= "static int b(int i);\nstatic int a(int i);\n\n\n"
+                  . join "\n\n", map { "static int\n$_(int i)\n{\n}\n" }
+                                  qw( a b ) },
+      qr/prototype of b\(\) is where a\(\) is defined/, 'style',
+      'functions in another order than their prototypes');
 
 finds('src/outer/ngx_http_atls_new.c', sub { $_ = "\n" },
       qr/config does not have src\/outer\/ngx_http_atls_new\.c/, 'files',

@@ -10,7 +10,9 @@
 #               program; headers do not include each other in a ring;
 #   calls       no file calls a higher layer; files do not call each other in a
 #               ring;
-#   lines       no six lines in a row are in two places of a program.
+#   lines       no six lines in a row are in two places of a program;
+#   style       80 columns, no tabs, 100 lines a function, and functions in the
+#               order of their prototypes.
 #
 #     check.pl [-b BUILD] [CHECK ...]     some of them; default: all
 #
@@ -25,9 +27,11 @@ use File::Basename qw( basename dirname );
 use FindBin;
 use Getopt::Std;
 
-my @CHECKS = qw( files headers core includes calls lines );
+my @CHECKS = qw( files headers core includes calls lines style );
 
 my $LINES = 6;
+my $COLUMNS = 80;
+my $FUNCTION = 100;
 
 # Data of the module's file that lower layers refer to: nginx looks up the
 # configuration and the context of a module by it.
@@ -346,6 +350,46 @@ sub check_lines {
 
         for my $places (grep { @$_ > 1 } values %runs) {
             fail('the same lines: ' . join ', ', @$places);
+        }
+    }
+}
+
+
+# A function has its name at the start of a line.
+
+sub check_style {
+    for my $file (map { @{ $_->{files} } } @programs) {
+        my $text = slurp($file);
+        my $n = 0;
+
+        for my $line (split /\n/, $text) {
+            $n++;
+            fail("$file:$n is longer than $COLUMNS columns")
+                if length $line > $COLUMNS;
+            fail("$file:$n has a tab or a space at its end")
+                if $line =~ /\t|\s$/;
+            fail("$file:$n has a comment with //") if $line =~ m!^\s*//!;
+        }
+
+        $text =~ s!/\*.*?\*/!$& =~ s/[^\n]//gr!egs;
+
+        while ($text =~ /^(\w+)\([^;{]*\)\n\{\n(.*?)^\}$/msg) {
+            fail("$file: $1() has more than $FUNCTION lines")
+                if ($2 =~ tr/\n//) + 2 > $FUNCTION;
+        }
+
+        my @prototypes = $text =~ /^static\ [^\n=]*? \b(\w+)
+                                   \( (?: [^;{)] | \([^)]*\) )* \);/xmg;
+        my %prototype = map { $_ => 1 } @prototypes;
+        my @defined = grep { $prototype{$_} }
+                      $text =~ /^(?:static )?\w[\w *]*\n(\w+)\(/mg;
+
+        for my $name (@prototypes) {
+            my $next = shift @defined // 'nothing';
+            next if $next eq $name;
+
+            fail("$file: the prototype of $name() is where $next() is defined");
+            last;
         }
     }
 }

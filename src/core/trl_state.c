@@ -33,9 +33,9 @@ static const char *trl_freeze_tls13(SSL *ssl, const trl_watch_t *watch,
 static const char *trl_freeze_tls12(SSL *ssl, const trl_watch_t *watch,
     trl_state_t *state);
 
-static int trl_traffic_key(const trl_state_t *state, const uint8_t *secret,
-    trl_key_t *key);
 static int trl_state_update(const trl_state_t *state, uint8_t *secret,
+    trl_key_t *key);
+static int trl_traffic_key(const trl_state_t *state, const uint8_t *secret,
     trl_key_t *key);
 
 

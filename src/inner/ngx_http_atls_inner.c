@@ -25,10 +25,10 @@ static ngx_int_t ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner,
     ngx_connection_t *c, ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_inner_info(ngx_http_atls_inner_t *inner,
     ngx_http_atls_session_t *session);
+static void ngx_http_atls_inner_proxy_restore(void *data);
 static void ngx_http_atls_inner_time(ngx_http_atls_inner_t *inner);
 static void ngx_http_atls_inner_unpark(ngx_http_atls_inner_t *inner);
 static void ngx_http_atls_inner_lost(ngx_http_atls_inner_t *inner);
-static void ngx_http_atls_inner_proxy_restore(void *data);
 static ssize_t ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf,
     size_t size);
 static ngx_uint_t ngx_http_atls_inner_lingers(ngx_http_atls_inner_t *inner);

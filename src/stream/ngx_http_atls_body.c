@@ -9,12 +9,12 @@
 #include "ngx_http_atls_body.h"
 
 
-static ngx_int_t ngx_http_atls_body_next(ngx_http_atls_body_t *body);
-static ngx_int_t ngx_http_atls_body_read_file(ngx_http_atls_body_t *body,
-    ngx_buf_t *b);
 static ngx_int_t ngx_http_atls_body_gather(ngx_http_atls_body_t *body,
     size_t n);
 static ngx_int_t ngx_http_atls_body_alloc(ngx_http_atls_body_t *body);
+static ngx_int_t ngx_http_atls_body_next(ngx_http_atls_body_t *body);
+static ngx_int_t ngx_http_atls_body_read_file(ngx_http_atls_body_t *body,
+    ngx_buf_t *b);
 
 
 ngx_int_t

@@ -52,10 +52,10 @@ static ngx_int_t ngx_http_atls_handshake_header(
     ngx_http_atls_handshake_t *hs);
 static ngx_int_t ngx_http_atls_handshake_step(ngx_http_atls_handshake_t *hs,
     ngx_log_t *log);
-static ngx_int_t ngx_http_atls_handshake_check(ngx_http_atls_handshake_t *hs,
-    ngx_log_t *log);
 static ngx_int_t ngx_http_atls_handshake_read_early(
     ngx_http_atls_handshake_t *hs);
+static ngx_int_t ngx_http_atls_handshake_check(ngx_http_atls_handshake_t *hs,
+    ngx_log_t *log);
 static ngx_int_t ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs,
     int n, ngx_log_t *log);
 static void ngx_http_atls_handshake_timeout(ngx_event_t *ev);

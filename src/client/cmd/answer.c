@@ -16,11 +16,11 @@
 #define CMD_ANSWER_CHUNK    20          /* of a chunk's line */
 
 
+static const char *cmd_answer_location(const cmd_answer_t *answer,
+    const char *value);
 static int cmd_answer_write(cmd_answer_t *answer, const void *bytes, size_t n);
 static int cmd_answer_format(cmd_answer_t *answer, atls_buf_t *header);
 static int cmd_answer_framing(cmd_answer_t *answer, atls_buf_t *header);
-static const char *cmd_answer_location(const cmd_answer_t *answer,
-    const char *value);
 static const char *cmd_answer_reason(int status);
 
 

@@ -22,13 +22,13 @@
 
 
 static int cmd_inner_client(cmd_inner_t *inner, const char *origin);
-static void cmd_inner_close(cmd_inner_t *inner);
 static atls_error_e cmd_inner_report(cmd_inner_t *inner,
     cmd_transfer_t *transfer);
 static atls_error_e cmd_inner_send(cmd_inner_t *inner,
     cmd_transfer_t *transfer);
 static int cmd_inner_status(void *data, int status, const char *reason);
 static void cmd_inner_export(cmd_transfer_t *transfer);
+static void cmd_inner_close(cmd_inner_t *inner);
 
 
 int

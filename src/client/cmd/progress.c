@@ -23,8 +23,8 @@
 static void cmd_progress_update(cmd_progress_t *progress, int sending,
     int64_t bytes, int64_t total);
 static void cmd_progress_show(cmd_progress_t *progress);
-static void cmd_progress_size(char *text, double size);
 static void cmd_progress_bar(const cmd_progress_t *progress, char *text);
+static void cmd_progress_size(char *text, double size);
 
 
 void

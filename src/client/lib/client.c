@@ -27,9 +27,9 @@
 static atls_error_e atls_client_changeable(atls_client_t *client);
 static void atls_client_copy(char **to, const char *from);
 static atls_error_e atls_client_prepare_tls(atls_client_t *client);
-static atls_error_e atls_client_prepare_outer(atls_client_t *client);
 static atls_error_e atls_client_prepare_key(atls_client_t *client);
 static void atls_client_ticket(void *data, const atls_resume_t *resume);
+static atls_error_e atls_client_prepare_outer(atls_client_t *client);
 
 
 const char *
