@@ -13,7 +13,7 @@
 #include "ngx_http_atls_socket.h"
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_cookie.h"
-#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_sweep.h"
 #include "ngx_http_atls_zone.h"
 #include "ngx_http_atls_psk.h"
 #include "ngx_http_atls_ssl.h"
@@ -593,7 +593,7 @@ ngx_http_atls_init_process(ngx_cycle_t *cycle)
 
     ngx_http_atls_worker_init_worker(cycle,
                                ngx_http_atls_mailbox_serial(ngx_process_slot));
-    ngx_http_atls_session_init_worker(amcf->zone, cycle->log);
+    ngx_http_atls_sweep_init_worker(amcf->zone, cycle->log);
     ngx_http_atls_relayed_init_worker(cycle);
 
     if (ngx_http_atls_ticket_init_worker(cycle->log) != NGX_OK) {

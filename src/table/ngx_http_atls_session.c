@@ -5,8 +5,6 @@
 
 
 #include "ngx_http_atls.h"
-#include "trl_cipher.h"
-#include "ngx_http_atls_compat.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_endpoint.h"
 #include "ngx_http_atls_clock.h"
@@ -18,222 +16,20 @@
 #include <openssl/rand.h>
 
 
-#define NGX_HTTP_ATLS_SWEEP   1000      /* milliseconds between sweeps */
-
-
-static void ngx_http_atls_session_sweep(ngx_event_t *ev);
-static void ngx_http_atls_session_reap(ngx_http_atls_zone_t *z);
-static void ngx_http_atls_session_report(ngx_http_atls_zone_t *z,
-    ngx_log_t *log);
-static void ngx_http_atls_session_report_foreign(ngx_http_atls_zone_t *z,
-    ngx_log_t *log);
 static ngx_int_t ngx_http_atls_session_make_busy(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_uint_t established);
+static ngx_uint_t ngx_http_atls_session_expire_locked(
+    ngx_http_atls_table_t *table, ngx_uint_t n);
+static ngx_http_atls_loc_conf_t *ngx_http_atls_session_conf(
+    ngx_http_atls_session_t *session);
 static ngx_http_atls_kind_e ngx_http_atls_session_kind(
     ngx_http_atls_session_t *session);
 static ngx_uint_t ngx_http_atls_session_is_busy(
     ngx_http_atls_session_t *session);
 static ngx_uint_t ngx_http_atls_session_abandoned(
     ngx_http_atls_session_t *session);
-static ngx_uint_t ngx_http_atls_session_expire(ngx_http_atls_table_t *table,
-    ngx_uint_t n);
-static ngx_http_atls_loc_conf_t *ngx_http_atls_session_conf(
-    ngx_http_atls_session_t *session);
 static void ngx_http_atls_session_set_owner(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind);
-
-
-static ngx_event_t       ngx_http_atls_sweeper;
-static ngx_connection_t  ngx_http_atls_sweeper_conn;    /* for its log */
-
-
-void
-ngx_http_atls_session_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log)
-{
-    ngx_http_atls_zone_t  *z;
-
-    z = zone->data;
-
-    ngx_http_atls_session_reap(z);
-
-    /*
-     * The process that this one replaces may have died in core, when it had
-     * given back the lock and was about to wake up one that sleeps for it.
-     */
-
-    ngx_http_atls_shmtx_wake(&z->shpool->mutex);
-
-    ngx_http_atls_sweeper_conn.fd = (ngx_socket_t) -1;
-    ngx_http_atls_sweeper_conn.data = z;
-
-    ngx_http_atls_sweeper.handler = ngx_http_atls_session_sweep;
-    ngx_http_atls_sweeper.data = &ngx_http_atls_sweeper_conn;
-    ngx_http_atls_sweeper.log = log;
-    ngx_http_atls_sweeper.cancelable = 1;
-
-    ngx_add_timer(&ngx_http_atls_sweeper, NGX_HTTP_ATLS_SWEEP);
-}
-
-
-/* Keys are wiped also when nobody comes who needs their memory. */
-
-static void
-ngx_http_atls_session_sweep(ngx_event_t *ev)
-{
-    ngx_uint_t             i, n;
-    ngx_connection_t      *c;
-    ngx_http_atls_zone_t  *z;
-
-    c = ev->data;
-    z = c->data;
-
-    n = 0;
-
-    if (ngx_http_atls_worker_tick()) {
-        ngx_http_atls_session_reap(z);
-    }
-
-    /* in small portions: others want the lock too */
-
-    for (i = 0; i < 64; i++) {
-
-        ngx_http_atls_table_lock(z);
-        n = ngx_http_atls_session_expire(z->table, 32);
-        ngx_http_atls_table_unlock(z);
-
-        if (n < 32) {
-            break;
-        }
-    }
-
-    ngx_http_atls_session_report(z, ev->log);
-    ngx_http_atls_session_report_foreign(z, ev->log);
-
-    trl_cipher_trim();
-
-    /* there may be more of them */
-
-    ngx_add_timer(ev, n < 32 ? NGX_HTTP_ATLS_SWEEP : 10);
-}
-
-
-static void
-ngx_http_atls_session_reap(ngx_http_atls_zone_t *z)
-{
-    ngx_uint_t                kind;
-    ngx_queue_t              *q, *next, *queue;
-    ngx_http_atls_owner_t     owner;
-    ngx_http_atls_session_t  *session;
-
-    ngx_http_atls_table_lock(z);
-
-    for (kind = 0; kind < ngx_http_atls_kinds; kind++) {
-
-        if (!ngx_http_atls_is_owned(kind)) {
-            continue;
-        }
-
-        queue = &z->table->queues[kind];
-
-        for (q = ngx_queue_head(queue); q != queue; q = next) {
-            next = ngx_queue_next(q);
-
-            session = ngx_queue_data(q, ngx_http_atls_session_t, queue);
-
-            owner.id = session->owner;
-            owner.slot = session->slot;
-
-            if (!ngx_http_atls_worker_known(&owner)) {
-                ngx_http_atls_table_remove(z->table, session);
-            }
-        }
-    }
-
-    ngx_http_atls_table_unlock(z);
-}
-
-
-/* Once a second, and by one process, whichever comes first. */
-
-static void
-ngx_http_atls_session_report(ngx_http_atls_zone_t *z, ngx_log_t *log)
-{
-    uint64_t                n[ngx_http_atls_kinds];
-    ngx_uint_t              i, any;
-    ngx_http_atls_table_t  *table;
-
-    any = 0;
-    table = z->table;
-
-    ngx_http_atls_table_lock(z);
-
-    if (ngx_http_atls_clock_since(table->report) >= 1) {
-
-        for (i = 0; i < ngx_http_atls_kinds; i++) {
-            n[i] = table->evicted[i] - table->reported[i];
-            table->reported[i] = table->evicted[i];
-
-            any |= (n[i] != 0);
-        }
-
-        if (any) {
-            table->report = ngx_http_atls_clock();
-        }
-    }
-
-    ngx_http_atls_table_unlock(z);
-
-    if (!any) {
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_WARN, log, 0,
-                  "atls_zone \"%V\" is too small, sessions were pushed out: "
-                  "%uL half-open, %uL idle, %uL of clients not verified, "
-                  "%uL in a record, %uL in a request",
-                  &z->zone->shm.name,
-                  n[ngx_http_atls_half_open],
-                  n[ngx_http_atls_idle],
-                  n[ngx_http_atls_idle_stranger],
-                  n[ngx_http_atls_idle_record],
-                  n[ngx_http_atls_resident]
-                  + n[ngx_http_atls_resident_record]);
-}
-
-
-/* Clients can make up such sessions: a notice, as an upgrade's other lines. */
-
-static void
-ngx_http_atls_session_report_foreign(ngx_http_atls_zone_t *z, ngx_log_t *log)
-{
-    ngx_atomic_uint_t       n;
-    ngx_http_atls_table_t  *table;
-
-    n = 0;
-    table = z->table;
-
-    ngx_http_atls_table_lock(z);
-
-    if (ngx_http_atls_clock_since(table->foreign_report) >= 1) {
-        n = table->foreign - table->foreign_reported;
-    }
-
-    if (n) {
-        table->foreign_reported += n;
-        table->foreign_report = ngx_http_atls_clock();
-    }
-
-    ngx_http_atls_table_unlock(z);
-
-    if (n == 0) {
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                  "atls_zone \"%V\": %uA POSTs came with sessions of another "
-                  "zone, of another master process or machine, or from before "
-                  "a restart", &z->zone->shm.name, n);
-}
 
 
 ngx_http_atls_session_t *
@@ -255,7 +51,7 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
 
     ngx_http_atls_table_lock(z);
 
-    ngx_http_atls_session_expire(z->table, 2);
+    ngx_http_atls_session_expire_locked(z->table, 2);
 
     if (ngx_http_atls_table_room(z->table, ngx_http_atls_handshaking)
         == NGX_OK)
@@ -321,6 +117,21 @@ ngx_http_atls_session_full(ngx_shm_zone_t *zone, const char *what,
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "atls_zone \"%V\" %s", &zone->shm.name, what);
     }
+}
+
+
+ngx_uint_t
+ngx_http_atls_session_expire(ngx_shm_zone_t *zone, ngx_uint_t n)
+{
+    ngx_http_atls_zone_t  *z;
+
+    z = zone->data;
+
+    ngx_http_atls_table_lock(z);
+    n = ngx_http_atls_session_expire_locked(z->table, n);
+    ngx_http_atls_table_unlock(z);
+
+    return n;
 }
 
 
@@ -788,6 +599,51 @@ ngx_http_atls_session_unknown(ngx_shm_zone_t *zone, u_char *id, ngx_log_t *log)
 /* the functions below are called with the lock held */
 
 
+/* Half-open sessions end by their owner's timer. */
+
+static ngx_uint_t
+ngx_http_atls_session_expire_locked(ngx_http_atls_table_t *table, ngx_uint_t n)
+{
+    ngx_uint_t                i, kind, most;
+    ngx_http_atls_session_t  *session;
+
+    most = 0;
+
+    for (kind = ngx_http_atls_idle; kind <= ngx_http_atls_idle_record; kind++) {
+
+        for (i = 0; i < n; i++) {
+            session = ngx_http_atls_table_last(table, kind);
+
+            if (session == NULL
+                || !ngx_http_atls_session_expired(session,
+                                          ngx_http_atls_session_conf(session)))
+            {
+                break;
+            }
+
+            ngx_http_atls_table_remove(table, session);
+        }
+
+        most = ngx_max(most, i);
+    }
+
+    return most;
+}
+
+
+/* Of its location, NULL if that is no more. */
+
+static ngx_http_atls_loc_conf_t *
+ngx_http_atls_session_conf(ngx_http_atls_session_t *session)
+{
+    ngx_http_atls_endpoint_t  *endpoint;
+
+    endpoint = ngx_http_atls_endpoint_get(ngx_cycle, session->endpoint);
+
+    return endpoint ? endpoint->loc_conf[ngx_http_atls_module.ctx_index] : NULL;
+}
+
+
 /* Of one without a POST. */
 
 static ngx_http_atls_kind_e
@@ -837,54 +693,6 @@ ngx_http_atls_session_abandoned(ngx_http_atls_session_t *session)
     owner.slot = session->slot;
 
     return !ngx_http_atls_worker_alive(&owner);
-}
-
-
-/*
- * Frees up to n of the longest idle sessions of each kind, if expired, and
- * returns the largest number.  Half-open ones end by their owner's timer.
- */
-
-static ngx_uint_t
-ngx_http_atls_session_expire(ngx_http_atls_table_t *table, ngx_uint_t n)
-{
-    ngx_uint_t                i, kind, most;
-    ngx_http_atls_session_t  *session;
-
-    most = 0;
-
-    for (kind = ngx_http_atls_idle; kind <= ngx_http_atls_idle_record; kind++) {
-
-        for (i = 0; i < n; i++) {
-            session = ngx_http_atls_table_last(table, kind);
-
-            if (session == NULL
-                || !ngx_http_atls_session_expired(session,
-                                          ngx_http_atls_session_conf(session)))
-            {
-                break;
-            }
-
-            ngx_http_atls_table_remove(table, session);
-        }
-
-        most = ngx_max(most, i);
-    }
-
-    return most;
-}
-
-
-/* Of its location, NULL if that is no more. */
-
-static ngx_http_atls_loc_conf_t *
-ngx_http_atls_session_conf(ngx_http_atls_session_t *session)
-{
-    ngx_http_atls_endpoint_t  *endpoint;
-
-    endpoint = ngx_http_atls_endpoint_get(ngx_cycle, session->endpoint);
-
-    return endpoint ? endpoint->loc_conf[ngx_http_atls_module.ctx_index] : NULL;
 }
 
 

@@ -133,15 +133,6 @@ typedef enum {
 
 
 /*
- * Drops what workers that have died have left: half-open and busy sessions.
- * Nobody knows which sequence numbers of a busy one went out.  From then on,
- * this is done once a second, and keys are wiped: those of expired sessions,
- * and those in the worker's spare contexts of ciphers.
- */
-
-void ngx_http_atls_session_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log);
-
-/*
  * Makes a half-open session with a new random id, busy.  NULL: no room that may
  * be taken from other half-open ones, or no random numbers; logged.
  */
@@ -154,6 +145,13 @@ ngx_http_atls_session_t *ngx_http_atls_session_create(
 
 void ngx_http_atls_session_full(ngx_shm_zone_t *zone, const char *what,
     ngx_log_t *log);
+
+/*
+ * Removes up to n of the sessions of each kind that have been idle for longest,
+ * if they have expired.  Returns the largest number of a kind.
+ */
+
+ngx_uint_t ngx_http_atls_session_expire(ngx_shm_zone_t *zone, ngx_uint_t n);
 
 /* Takes a session for a POST. */
 

@@ -1,7 +1,7 @@
 
 /*
  * What the table of sessions is made of: entries of one size, that are sessions
- * or pieces of what a session keeps apart.  For ngx_http_atls_session.c alone.
+ * or pieces of what a session keeps apart.  For the files of src/table alone.
  *
  * A process may die at any instruction, and the others go on.  So all that
  * counts is said by words in the entries, each of which is right at any time:

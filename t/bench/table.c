@@ -25,6 +25,7 @@
 #include "ngx_http_atls_clock.h"
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_sweep.h"
 #include "ngx_http_atls_table.h"
 #include "ngx_http_atls_zone.h"
 
@@ -612,7 +613,7 @@ bench_expire(bench_table_t *t)
             bench_take(t, NULL, all);
         }
 
-        ngx_http_atls_session_init_worker(t->zone, &bench_log);
+        ngx_http_atls_sweep_init_worker(t->zone, &bench_log);
         now.sec += BENCH_TIMEOUT;
 
         began = bench_clock(CLOCK_PROCESS_CPUTIME_ID);

@@ -1,0 +1,235 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+#include "trl_cipher.h"
+#include "ngx_http_atls_compat.h"
+#include "ngx_http_atls_clock.h"
+#include "ngx_http_atls_worker.h"
+#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_sweep.h"
+#include "ngx_http_atls_table.h"
+
+
+/* milliseconds to the next sweep; and if there is more to do */
+
+#define NGX_HTTP_ATLS_SWEEP           1000
+#define NGX_HTTP_ATLS_SWEEP_MORE      10
+
+/* expired sessions of a kind that are removed at a time, and how many times */
+
+#define NGX_HTTP_ATLS_SWEEP_PORTION   32
+#define NGX_HTTP_ATLS_SWEEP_PORTIONS  64
+
+
+static void ngx_http_atls_sweep(ngx_event_t *ev);
+static void ngx_http_atls_sweep_owned(ngx_http_atls_zone_t *z);
+static ngx_int_t ngx_http_atls_sweep_expired(ngx_shm_zone_t *zone);
+static void ngx_http_atls_sweep_report(ngx_http_atls_zone_t *z,
+    ngx_log_t *log);
+static void ngx_http_atls_sweep_report_foreign(ngx_http_atls_zone_t *z,
+    ngx_log_t *log);
+
+
+static ngx_event_t       ngx_http_atls_sweeper;
+static ngx_connection_t  ngx_http_atls_sweeper_conn;    /* for its log */
+
+
+void
+ngx_http_atls_sweep_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log)
+{
+    ngx_http_atls_zone_t  *z;
+
+    z = zone->data;
+
+    ngx_http_atls_sweep_owned(z);
+
+    /*
+     * The process that this one replaces may have died in core, when it had
+     * given back the lock and was about to wake up one that sleeps for it.
+     */
+
+    ngx_http_atls_shmtx_wake(&z->shpool->mutex);
+
+    ngx_http_atls_sweeper_conn.fd = (ngx_socket_t) -1;
+    ngx_http_atls_sweeper_conn.data = z;
+
+    ngx_http_atls_sweeper.handler = ngx_http_atls_sweep;
+    ngx_http_atls_sweeper.data = &ngx_http_atls_sweeper_conn;
+    ngx_http_atls_sweeper.log = log;
+    ngx_http_atls_sweeper.cancelable = 1;
+
+    ngx_add_timer(&ngx_http_atls_sweeper, NGX_HTTP_ATLS_SWEEP);
+}
+
+
+static void
+ngx_http_atls_sweep(ngx_event_t *ev)
+{
+    ngx_int_t              rc;
+    ngx_connection_t      *c;
+    ngx_http_atls_zone_t  *z;
+
+    c = ev->data;
+    z = c->data;
+
+    if (ngx_http_atls_worker_tick()) {
+        ngx_http_atls_sweep_owned(z);
+    }
+
+    rc = ngx_http_atls_sweep_expired(z->zone);
+
+    ngx_http_atls_sweep_report(z, ev->log);
+    ngx_http_atls_sweep_report_foreign(z, ev->log);
+
+    trl_cipher_trim();
+
+    ngx_add_timer(ev, rc == NGX_OK ? NGX_HTTP_ATLS_SWEEP
+                                   : NGX_HTTP_ATLS_SWEEP_MORE);
+}
+
+
+/* Sessions of worker processes that have ended. */
+
+static void
+ngx_http_atls_sweep_owned(ngx_http_atls_zone_t *z)
+{
+    ngx_uint_t                kind;
+    ngx_queue_t              *q, *next, *queue;
+    ngx_http_atls_owner_t     owner;
+    ngx_http_atls_session_t  *session;
+
+    ngx_http_atls_table_lock(z);
+
+    for (kind = 0; kind < ngx_http_atls_kinds; kind++) {
+
+        if (!ngx_http_atls_is_owned(kind)) {
+            continue;
+        }
+
+        queue = &z->table->queues[kind];
+
+        for (q = ngx_queue_head(queue); q != queue; q = next) {
+            next = ngx_queue_next(q);
+
+            session = ngx_queue_data(q, ngx_http_atls_session_t, queue);
+
+            owner.id = session->owner;
+            owner.slot = session->slot;
+
+            if (!ngx_http_atls_worker_known(&owner)) {
+                ngx_http_atls_table_remove(z->table, session);
+            }
+        }
+    }
+
+    ngx_http_atls_table_unlock(z);
+}
+
+
+/*
+ * In small portions: other processes need the lock as well.  NGX_AGAIN: there
+ * may be more.
+ */
+
+static ngx_int_t
+ngx_http_atls_sweep_expired(ngx_shm_zone_t *zone)
+{
+    ngx_uint_t  i, n;
+
+    for (i = 0; i < NGX_HTTP_ATLS_SWEEP_PORTIONS; i++) {
+        n = ngx_http_atls_session_expire(zone, NGX_HTTP_ATLS_SWEEP_PORTION);
+
+        if (n < NGX_HTTP_ATLS_SWEEP_PORTION) {
+            return NGX_OK;
+        }
+    }
+
+    return NGX_AGAIN;
+}
+
+
+/* At most once a second, and by one process, whichever comes first. */
+
+static void
+ngx_http_atls_sweep_report(ngx_http_atls_zone_t *z, ngx_log_t *log)
+{
+    uint64_t                n[ngx_http_atls_kinds];
+    ngx_uint_t              i, any;
+    ngx_http_atls_table_t  *table;
+
+    any = 0;
+    table = z->table;
+
+    ngx_http_atls_table_lock(z);
+
+    if (ngx_http_atls_clock_since(table->report) >= 1) {
+
+        for (i = 0; i < ngx_http_atls_kinds; i++) {
+            n[i] = table->evicted[i] - table->reported[i];
+            table->reported[i] = table->evicted[i];
+
+            any |= (n[i] != 0);
+        }
+
+        if (any) {
+            table->report = ngx_http_atls_clock();
+        }
+    }
+
+    ngx_http_atls_table_unlock(z);
+
+    if (!any) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, log, 0,
+                  "atls_zone \"%V\" is too small, sessions were pushed out: "
+                  "%uL half-open, %uL idle, %uL of clients not verified, "
+                  "%uL in a record, %uL in a request",
+                  &z->zone->shm.name,
+                  n[ngx_http_atls_half_open],
+                  n[ngx_http_atls_idle],
+                  n[ngx_http_atls_idle_stranger],
+                  n[ngx_http_atls_idle_record],
+                  n[ngx_http_atls_resident]
+                  + n[ngx_http_atls_resident_record]);
+}
+
+
+/* Clients can make up such sessions: a notice, as an upgrade's other lines. */
+
+static void
+ngx_http_atls_sweep_report_foreign(ngx_http_atls_zone_t *z, ngx_log_t *log)
+{
+    ngx_atomic_uint_t       n;
+    ngx_http_atls_table_t  *table;
+
+    n = 0;
+    table = z->table;
+
+    ngx_http_atls_table_lock(z);
+
+    if (ngx_http_atls_clock_since(table->foreign_report) >= 1) {
+        n = table->foreign - table->foreign_reported;
+    }
+
+    if (n) {
+        table->foreign_reported += n;
+        table->foreign_report = ngx_http_atls_clock();
+    }
+
+    ngx_http_atls_table_unlock(z);
+
+    if (n == 0) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "atls_zone \"%V\": %uA POSTs came with sessions of another "
+                  "zone, of another master process or machine, or from before "
+                  "a restart", &z->zone->shm.name, n);
+}
