@@ -11,34 +11,22 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 use Test::Atls;
 
-my $conf = <<'EOC';
-%%GLOBALS%%
+my $conf = http_conf(<<'EOC');
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-events { }
+    location / {
+        return 200 "plain\n";
+    }
 
-http {
-    %%GLOBALS_HTTP%%
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location / {
-            return 200 "plain\n";
-        }
-
-        location /.well-known/atls {
-            atls on;
-            atls_certificate localhost.crt;
-            atls_certificate_key localhost.key;
-        }
+    location /.well-known/atls {
+        atls on;
+        %%CERTIFICATE%%
     }
 }
 EOC
 
 my $t = Test::Atls->new();
-
-$t->make_cert('localhost');
-$t->plan(5);
 
 is($t->config_error($conf), '', 'nginx -t');
 
@@ -51,3 +39,5 @@ like(http_raw($t->port(0), "GET / HTTP/1.0\r\n\r\n"), qr/^plain$/m,
 ok($t->reload(), 'reload');
 like(http_raw($t->port(0), "GET / HTTP/1.0\r\n\r\n"), qr/^plain$/m,
      'a request after it');
+
+$t->done_testing();

@@ -12,91 +12,52 @@ use lib "$FindBin::Bin/lib";
 use IO::Socket::INET;
 use Test::More;
 
-use Test::Atls;
-use Test::Atls::Backend;
-use Test::Atls::Command;
 use Test::Atls::Http qw( parse_responses readable send_all );
 use Test::Atls::LocalServer qw( connection_end message next_answer summary );
 use Test::Atls::Port qw( free_port );
+use Test::Atls::Site;
 use Test::Atls::Slow qw( patience );
 
 my $PATIENCE = patience();
 
-my $t = Test::Atls->new(workers => 4);
+my $t = Test::Atls::Site->new();
+my $backend = $t->backend();
 
-$t->make_cert('ca', is_ca => 1);
 $t->make_cert('other', is_ca => 1);
-$t->make_cert('localhost', ca => 'ca', san => 'DNS:localhost');
 $t->make_cert('wrong', ca => 'ca', san => 'DNS:example.com');
 
-my $backend = Test::Atls::Backend->start($t, $t->port(1));
+$t->serve(<<'EOC', http => 'client_max_body_size 0;');
+# with TLS, a service that does not know what HTTP is
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+location = /raw {
+    atls on;
+    atls_payload raw;
+    return 200 "no HTTP at all\r\n";
+}
 
-events { }
+location = /wrong {
+    atls on;
+    %%CERTIFICATE_wrong%%
+}
 
-http {
-    %%GLOBALS_HTTP%%
+location = /busy {
+    add_header Retry-After 17 always;
+    return 503;
+}
 
-    client_max_body_size 0;
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
+location = /moved {
+    return 302 http://127.0.0.1:%%PORT_0%%/.well-known/atls;
+}
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        # a connection for each POST, so that each may be another worker's
-
-        location = /.well-known/atls {
-            atls on;
-            keepalive_timeout 0;
-        }
-
-        # with TLS, a service that does not know what HTTP is
-
-        location = /raw {
-            atls on;
-            atls_payload raw;
-            return 200 "no HTTP at all\r\n";
-        }
-
-        location = /wrong {
-            atls on;
-            atls_certificate %%TESTDIR%%/wrong.crt;
-            atls_certificate_key %%TESTDIR%%/wrong.key;
-        }
-
-        location = /busy {
-            add_header Retry-After 17 always;
-            return 503;
-        }
-
-        location = /moved {
-            return 302 http://127.0.0.1:%%PORT_0%%/.well-known/atls;
-        }
-
-        location = /json {
-            default_type application/json;
-            return 200 '{}';
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_request_buffering off;
-            proxy_buffering off;
-        }
-    }
+location = /json {
+    default_type application/json;
+    return 200 '{}';
 }
 EOC
 
-$t->run();
-
-my $atls = Test::Atls::Command->new($t);
+my $atls = $t->command();
 my @trust = ('--cacert', $t->path('ca.crt'));
-my $f = forward();
+my $f = $t->forward();
 
 subtest('bad requests' => \&bad_requests);
 subtest('large headers' => \&large_headers);
@@ -108,22 +69,6 @@ subtest('a server that starts anew' => \&restart);
 subtest('command line' => \&command_line);
 
 $t->done_testing();
-
-
-sub endpoint { return 'http://127.0.0.1:' . $t->port(0) . $_[0] }
-
-
-# forward('/wrong', ...) for another endpoint than usual.
-
-sub forward {
-    my $via = @_ && $_[0] =~ m!^(?:/|http:)! ? shift : '/.well-known/atls';
-
-    $via = endpoint($via) if $via =~ m!^/!;
-
-    return Test::Atls::LocalServer->start($atls, 'forward', '--via', $via,
-                                          '--cacert', $t->path('ca.crt'), @_,
-                                          'https://localhost');
-}
 
 
 # What is answered to bytes, and nothing after it: "400 closed".
@@ -291,7 +236,7 @@ sub bad_bodies {
 
 
 sub leaving {
-    $f = forward('--sessions', 1);
+    $f = $t->forward('--sessions', 1);
 
     # with one session: whoever comes next gets it
 
@@ -348,7 +293,7 @@ sub endpoints {
     for (@cases) {
         my ($status, $text, @args) = @$_;
 
-        $f = forward(@args);
+        $f = $t->forward(@args);
         my $r = $f->ask('GET /secret');
         is($r->status(), $status, "@args");
         like($r->body(), qr/\Aatls: [^\n]*(?:$text)[^\n]*\n\z/, $text);
@@ -373,7 +318,7 @@ sub endpoints {
 
 
 sub services {
-    $f = forward('-m', '0.5');
+    $f = $t->forward('-m', '0.5');
 
     my $r = $f->ask('GET /hang');
     is($r->status(), 504, 'it takes too long');
@@ -408,7 +353,7 @@ sub services {
 # request.
 
 sub restart {
-    $f = forward('--sessions', 1);
+    $f = $t->forward('--sessions', 1);
     is($f->ask('GET /status?code=201')->status(), 201, 'before');
 
     $t->stop()->run();
@@ -494,7 +439,7 @@ sub command_line {
                                  && !-e '/proc/net/if_inet6';
             my $name = $address eq 'localhost' ? '(?:127.0.0.1|\[::1\])'
                                                : quotemeta $address;
-            $f = forward('-l', "$address:0");
+            $f = $t->forward('-l', "$address:0");
             like($f->stderr(), qr/^atls: listening on $name:\d+$/m, $address);
             is($f->stop()->{code}, 0, 'exit code');
         }

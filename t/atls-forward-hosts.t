@@ -26,27 +26,18 @@ $t->make_cert('service', san => 'DNS:service.example');
 
 my $backend = Test::Atls::Backend->start($t, $t->port(1));
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE_service%%
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /.well-known/atls {
+        atls on;
+    }
 
-    atls_certificate %%TESTDIR%%/service.crt;
-    atls_certificate_key %%TESTDIR%%/service.key;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
     }
 }
 EOC

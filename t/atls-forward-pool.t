@@ -12,82 +12,45 @@ use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw( sleep );
 
-use Test::Atls;
-use Test::Atls::Backend;
-use Test::Atls::Command;
 use Test::Atls::Http qw( readable send_all );
 use Test::Atls::LocalServer qw( connection_end message next_answer summary );
+use Test::Atls::Site;
 
 my $slow = $ENV{TEST_NGINX_SLOW} || 1;
 my $PATIENCE = 30 * $slow;
 my $CLIENTS = $ENV{TEST_VALGRIND} ? 25 : 100;
 
-my $t = Test::Atls->new(workers => 4);
+my $t = Test::Atls::Site->new();
+my $backend = $t->backend();
 
-$t->make_cert('ca', is_ca => 1);
-$t->make_cert('localhost', ca => 'ca', san => 'DNS:localhost');
 $t->make_cert('client', ca => 'ca', subject => '/CN=me');
 
-my $backend = Test::Atls::Backend->start($t, $t->port(1));
+my %more = (http     => q{ log_format outer
+                           '$connection $request_method $status';
+                           client_max_body_size 0; atls_early_data on; },
+            endpoint => 'access_log %%TESTDIR%%/outer.log outer;');
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->serve(<<'EOC', %more);
+location = /verify {
+    atls on;
+    atls_verify_client on;
+    atls_client_certificate %%TESTDIR%%/ca.crt;
+}
 
-events { }
+location = /session {
+    return 200 "$atls_session_id $atls_session_reused\n";
+}
 
-http {
-    %%GLOBALS_HTTP%%
+location = /0rtt {
+    return 200 "$atls_session_id <$atls_early_data>\n";
+}
 
-    log_format outer '$connection $request_method $status';
-
-    client_max_body_size 0;
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    atls_early_data on;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        # a connection for each POST, so that each may be another worker's
-
-        location = /.well-known/atls {
-            atls on;
-            keepalive_timeout 0;
-            access_log %%TESTDIR%%/outer.log outer;
-        }
-
-        location = /verify {
-            atls on;
-            atls_verify_client on;
-            atls_client_certificate %%TESTDIR%%/ca.crt;
-        }
-
-        location = /session {
-            return 200 "$atls_session_id $atls_session_reused\n";
-        }
-
-        location = /0rtt {
-            return 200 "$atls_session_id <$atls_early_data>\n";
-        }
-
-        location = /who {
-            return 200 "$atls_protocol $atls_client_s_dn\n";
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_request_buffering off;
-            proxy_buffering off;
-        }
-    }
+location = /who {
+    return 200 "$atls_protocol $atls_client_s_dn\n";
 }
 EOC
 
-$t->run();
-
-my $atls = Test::Atls::Command->new($t);
+my $atls = $t->command();
 my @trust = ('--cacert', $t->path('ca.crt'));
 my $last = '';
 my $f;
@@ -104,17 +67,6 @@ subtest('graceful stop under load' => \&stop_under_load);
 subtest('an end at once' => \&hard_stop);
 
 $t->done_testing();
-
-
-# forward('/verify', ...) for another endpoint than usual.
-
-sub forward {
-    my $path = @_ && $_[0] =~ m!^/! ? shift : '/.well-known/atls';
-
-    return Test::Atls::LocalServer->start($atls, 'forward', '--via',
-        'http://127.0.0.1:' . $t->port(0) . $path, @trust, @_,
-        'https://localhost');
-}
 
 
 # How many POSTs the server has answered on connections after the given one.
@@ -163,7 +115,7 @@ sub anew {
 
 
 sub many {
-    $f = forward('--sessions', 4);
+    $f = $t->forward('--sessions', 4);
 
     my ($threads, $files) = ($f->threads(), $f->files());
     my @paths = ('/session', '/slow?n=2&delay=0.02', '/big?size=100000',
@@ -194,7 +146,7 @@ sub many {
 # Whoever comes when all sessions are in use is served in turn.
 
 sub limit {
-    $f = forward('--sessions', 2, '-m', 60);
+    $f = $t->forward('--sessions', 2, '-m', 60);
     $backend->forget();
 
     my @hang = map { $f->connect('GET /hang') } 1, 2;
@@ -228,7 +180,7 @@ sub limit {
     # for as long as they are to wait
 
     $backend->forget();
-    $f = forward('--sessions', 1, '-m', 0.5 * $slow);
+    $f = $t->forward('--sessions', 1, '-m', 0.5 * $slow);
     my $s = $f->connect('GET /hang');
     ok($t->wait_for(sub { grep { /hang/ } map { $_->{uri} }
                           $backend->requests() }, $PATIENCE), 'busy');
@@ -248,7 +200,7 @@ sub limit {
 sub in_turn {
     my $before = connection();
 
-    $f = forward('--sessions', 1);
+    $f = $t->forward('--sessions', 1);
     my %ids = map { (session())[0] => 1 } 1 .. 5;
     is(scalar keys %ids, 1, 'one session');
     is($f->stop()->{code}, 0, 'exit code');
@@ -257,7 +209,7 @@ sub in_turn {
 
     # another one, if an answer ends its session
 
-    $f = forward('--sessions', 1);
+    $f = $t->forward('--sessions', 1);
     my ($first) = session();
     is($f->ask('GET /die')->done(), '', 'half an answer');
     my ($second) = session();
@@ -271,7 +223,7 @@ sub in_turn {
 sub idle {
     my $before = connection();
 
-    $f = forward('--idle', '0.3');
+    $f = $t->forward('--idle', '0.3');
     my ($first) = session();
     my $files = $f->files();
 
@@ -291,23 +243,23 @@ sub resumption {
     my @file = ('--session-file', $t->path('sessions'));
 
     for my $tls ([ ], [ '--tls12' ]) {
-        $f = forward('--idle', '0', @$tls);
+        $f = $t->forward('--idle', '0', @$tls);
         is(join('', map { anew('GET /session') } 1 .. 4), '.rrr',
            "in memory @$tls");
         is($f->stop()->{code}, 0, 'exit code');
 
         unlink $file[1];
-        $f = forward('--idle', '0', @file, @$tls);
+        $f = $t->forward('--idle', '0', @file, @$tls);
         is(join('', map { anew('GET /session') } 1 .. 2), '.r', 'in a file');
         $f->stop();
-        $f = forward(@file, @$tls);
+        $f = $t->forward(@file, @$tls);
         is((session())[1], 'r', 'for the next time');
         $f->stop();
     }
 
     # by several threads
 
-    $f = forward('--idle', 0, '--sessions', 8, @file);
+    $f = $t->forward('--idle', 0, '--sessions', 8, @file);
     my @open = map { $f->connect('GET /session') } 1 .. 16;
     is(scalar(grep { next_answer($_)->status() == 200 } @open), 16, 'threads');
     is($f->stop()->{code}, 0, 'exit code');
@@ -317,14 +269,14 @@ sub resumption {
 
 
 sub early_data {
-    $f = forward('--idle', 0, '--early-data');
+    $f = $t->forward('--idle', 0, '--early-data');
 
     is(anew('GET /0rtt'), '<>', 'no session yet');
     is(anew('GET /0rtt'), '<1>', 'early data');
     is(anew("POST /0rtt\nContent-Length: 1\n\nx"), '<>', 'not of a POST');
     is($f->stop()->{code}, 0, 'exit code');
 
-    $f = forward('--idle', 0);
+    $f = $t->forward('--idle', 0);
     is(anew('GET /0rtt') . anew('GET /0rtt'), '<><>', 'not without the option');
     is($f->stop()->{code}, 0, 'exit code');
 
@@ -333,12 +285,12 @@ sub early_data {
 
 
 sub identity {
-    $f = forward('/verify', '--cert', $t->path('client.crt'), '--key',
-                 $t->path('client.key'));
+    $f = $t->forward('/verify', '--cert', $t->path('client.crt'), '--key',
+                     $t->path('client.key'));
     is($f->ask('GET /who')->body(), "TLSv1.3 CN=me\n", 'a certificate');
     is($f->stop()->{code}, 0, 'exit code');
 
-    $f = forward('--tls12', '-v');
+    $f = $t->forward('--tls12', '-v');
     is($f->ask('GET /who')->body(), "TLSv1.2 \n", '--tls12');
     my $r = $f->stop();
     is($r->{code}, 0, 'exit code');
@@ -352,7 +304,7 @@ sub graceful_stop {
     my $before = connection();
     my $from = length $t->read_log('outer.log');
 
-    $f = forward();
+    $f = $t->forward();
     $backend->forget();
 
     my $idle = $f->connect('GET /status?code=201');
@@ -417,7 +369,7 @@ sub refused {
 # Clients that go on until they are told to, and for whom no request is lost.
 
 sub stop_under_load {
-    $f = forward('--sessions', 4);
+    $f = $t->forward('--sessions', 4);
 
     my $port = $f->port();
     my @pids = map { $t->run_daemon(sub { ask_on($port) }) } 1 .. 6;
@@ -455,7 +407,7 @@ sub ask_on {
 
 sub hard_stop {
     for my $signals ([ qw( TERM INT ) ], [ qw( INT INT ) ]) {
-        $f = forward();
+        $f = $t->forward();
         $backend->forget();
         my $s = $f->connect('GET /hang');
         ok($t->wait_for(sub { $backend->requests() }, $PATIENCE), 'a request');

@@ -14,12 +14,10 @@ use Digest::MD5 qw( md5_hex );
 use IO::Socket::INET;
 use Test::More;
 
-use Test::Atls;
-use Test::Atls::Backend;
-use Test::Atls::Command;
-use Test::Atls::Http qw( parse_responses readable send_all );
+use Test::Atls::Http qw( http_raw parse_responses readable send_all );
 use Test::Atls::LocalServer qw( message next_answer summary );
 use Test::Atls::Pattern qw( pattern pattern_md5 );
+use Test::Atls::Site;
 use Test::Atls::Slow qw( patience );
 
 use constant MB => 1 << 20;
@@ -28,76 +26,39 @@ my $slow = $ENV{TEST_ASAN} || $ENV{TEST_VALGRIND} || $ENV{TEST_NGINX_SLOW};
 my $LARGE = MB * ($slow ? 10 : 100);
 my $PATIENCE = patience();
 
-my $t = Test::Atls->new(workers => 4);
-
-$t->make_cert('ca', is_ca => 1);
-$t->make_cert('localhost', ca => 'ca', san => 'DNS:localhost');
-
-my $backend = Test::Atls::Backend->start($t, $t->port(1));
+my $t = Test::Atls::Site->new();
+my $backend = $t->backend();
 
 $t->run_daemon(\&gate, port => $t->port(2));
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+my $headers = 'proxy_set_header Host $http_host;'
+              . 'proxy_buffer_size 64k; proxy_buffers 8 64k;';
 
-events { }
+$t->serve(<<'EOC', http => 'client_max_body_size 0;', backend => $headers);
+# Location: https://localhost/dir/, as a browser would have it
 
-http {
-    %%GLOBALS_HTTP%%
+location = /dir {
+    return 301 https://LOCALHOST:443/dir/?a;
+}
 
-    client_max_body_size 0;
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
+location = /there {
+    return 302 https://localhost.example.com/;
+}
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        # a connection for each POST, so that each may be another worker's
-
-        location = /.well-known/atls {
-            atls on;
-            keepalive_timeout 0;
-        }
-
-        # Location: https://localhost/dir/, as a browser would have it
-
-        location = /dir {
-            return 301 https://LOCALHOST:443/dir/?a;
-        }
-
-        location = /there {
-            return 302 https://localhost.example.com/;
-        }
-
-        location = /gate {
-            proxy_pass http://127.0.0.1:%%PORT_2%%;
-            proxy_http_version 1.1;
-            proxy_request_buffering off;
-            proxy_buffering off;
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            proxy_http_version 1.1;
-            proxy_set_header Host $http_host;
-            proxy_set_header Connection "";
-            proxy_request_buffering off;
-            proxy_buffering off;
-            proxy_buffer_size 64k;
-            proxy_buffers 8 64k;
-        }
-    }
+location = /gate {
+    proxy_pass http://127.0.0.1:%%PORT_2%%;
+    proxy_http_version 1.1;
+    proxy_request_buffering off;
+    proxy_buffering off;
 }
 EOC
 
-$t->run();
-
-my $atls = Test::Atls::Command->new($t);
+my $atls = $t->command();
 my $site = 'https://localhost';
-my @common = ('--via', endpoint('/.well-known/atls'),
+my @common = ('--via', $t->endpoint('/.well-known/atls'),
               '--cacert', $t->path('ca.crt'));
 
-my $forward = forward('--idle', '0.2');
+my $forward = $t->forward('--idle', '0.2');
 my $port = $forward->port();
 my ($threads, $files) = ($forward->threads(), $forward->files());
 
@@ -116,66 +77,42 @@ subtest('log' => \&logged);
 $t->done_testing();
 
 
-sub endpoint { return 'http://127.0.0.1:' . $t->port(0) . $_[0] }
-
-
-sub forward {
-    my (@args) = @_;
-
-    return Test::Atls::LocalServer->start($atls, 'forward', @common, @args,
-                                          $site);
-}
-
-
 sub ask { return $forward->ask(@_) }
-
-
-# The only request that the backend got, as in t/atls-cmd.t.
-
-sub request {
-    my ($request, @more) = $backend->requests();
-
-    fail('there is more than one request') if @more;
-    $backend->forget();
-    $request ||= { headers => [], method => 'none', uri => '' };
-    $request->{h} = { map { lc $_->[0] => $_->[1] } @{$request->{headers}} };
-
-    return $request;
-}
 
 
 sub requests {
     for (qw( GET DELETE OPTIONS PATCH POST PUT REPORT )) {
         my $r = ask("$_ /echo?a=b%20c");
-        my $q = request();
+        my $q = $backend->request();
         is($r->status() . " $q->{method} $q->{uri} $q->{version}",
            "200 $_ /echo?a=b%20c HTTP/1.1", $_);
     }
 
     my $r = ask('HEAD /echo');
     cmp_ok($r->header('Content-Length'), '>', 10, 'HEAD');
-    is(request()->{method}, 'HEAD', 'the request');
+    is($backend->request()->{method}, 'HEAD', 'the request');
 
     for (qw( POST PUT DELETE GET )) {
         $r = ask("$_ /body\nContent-Length: 5\nContent-Type: a/b\n\nbytes");
         is(summary($r), '200 bytes', "$_ with a body");
         is($r->header('Content-Type'), 'a/b', 'its type');
-        is(request()->{h}{'content-length'}, 5, 'its length');
+        is($backend->request()->{h}{'content-length'}, 5, 'its length');
     }
 
     $r = ask("POST /body\nContent-Length: 0");
-    is(summary($r) . request()->{h}{'content-length'}, '200 0', 'empty body');
+    is(summary($r) . $backend->request()->{h}{'content-length'}, '200 0',
+       'empty body');
 
     for ('http://localhost/echo?a', "http://LOCALHOST:$port/echo?a",
          "https://127.0.0.1/echo?a")
     {
         ask("GET $_");
-        my $q = request();
+        my $q = $backend->request();
         is("$q->{uri} $q->{h}{host}", '/echo?a localhost', $_);
     }
 
     ask("GET http://localhost?a");
-    is(request()->{uri}, '/?a', 'no path, a query');
+    is($backend->request()->{uri}, '/?a', 'no path, a query');
     ask("OPTIONS http://localhost");
     ok($t->wait_for_log(qr!"OPTIONS \* HTTP/1.1"!), 'neither, and OPTIONS');
 
@@ -211,7 +148,7 @@ Cookie: a=1
 Cookie: b=2
 EOR
 
-    my $q = request();
+    my $q = $backend->request();
     my $got = join "\n", sort map { lc($_->[0]) . ":$_->[1]" } @{$q->{headers}};
     is($got, <<"EOH" =~ s/\n\z//r, 'what the service gets');
 accept:a/b
@@ -367,7 +304,7 @@ sub expectations {
     is($line, "HTTP/1.1 100 Continue\r\n\r\n", 'status 100');
     send_all($s, 'bytes');
     like(next_answer($s)->body(), qr/bytes\z/, 'and then the answer');
-    is(request()->{h}{expect}, undef, 'between the two of us only');
+    is($backend->request()->{h}{expect}, undef, 'between the two of us only');
 
     # the body is here anyway
 

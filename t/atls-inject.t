@@ -17,29 +17,17 @@ use Test::Atls::Command;
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
-
 my $backend = Test::Atls::Backend->start($t, $t->port(1));
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
+%%SSL_CERTIFICATE%%
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%% ssl;
 
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    ssl_certificate %%TESTDIR%%/localhost.crt;
-    ssl_certificate_key %%TESTDIR%%/localhost.key;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%% ssl;
-
-        location = /.well-known/atls { atls on; }
-        location / { proxy_pass http://127.0.0.1:%%PORT_1%%; }
-    }
+    location = /.well-known/atls { atls on; }
+    location / { proxy_pass http://127.0.0.1:%%PORT_1%%; }
 }
 EOC
 

@@ -28,30 +28,22 @@ my ($ca, $other) = map { $t->read_file("$_.crt") } qw( ca other );
 
 $t->write_file('chain.crt', $t->read_file('localhost.crt')
                             . $t->read_file('intermediate.crt'));
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+atls_certificate %%TESTDIR%%/chain.crt;
+atls_certificate_key %%TESTDIR%%/localhost.key;
+atls_verify_client optional;
+atls_client_certificate %%TESTDIR%%/ca.crt;
+atls_session_lifetime 3d;
 
-events { }
+server {
+    listen %%PORT_0%%;
+    server_name localhost;
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /.well-known/atls { atls on; }
+    location = /second { atls on; }
 
-    atls_certificate %%TESTDIR%%/chain.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    atls_verify_client optional;
-    atls_client_certificate %%TESTDIR%%/ca.crt;
-    atls_session_lifetime 3d;
-
-    server {
-        listen %%PORT_0%%;
-        server_name localhost;
-
-        location = /.well-known/atls { atls on; }
-        location = /second { atls on; }
-
-        location / {
-            return 200 "$atls_session_reused $atls_client_s_dn\n";
-        }
+    location / {
+        return 200 "$atls_session_reused $atls_client_s_dn\n";
     }
 }
 EOC

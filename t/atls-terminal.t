@@ -23,27 +23,17 @@ my $GOOD = "\xe2\x80\x9cgood\xe2\x80\x9d";
 my $t = Test::Atls->new();
 
 $t->make_cert('localhost', subject => '/CN=localhost/O=' . "\x9b2J\xfc");
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+%%CERTIFICATE%%
+%%SSL_CERTIFICATE%%
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%% ssl;
 
-http {
-    %%GLOBALS_HTTP%%
+    add_header X-Evil "$EVIL $GOOD";
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    ssl_certificate %%TESTDIR%%/localhost.crt;
-    ssl_certificate_key %%TESTDIR%%/localhost.key;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%% ssl;
-
-        add_header X-Evil "$EVIL $GOOD";
-
-        location = /.well-known/atls { atls on; }
-        location / { return 200 "\$http_atls_outer_certificate\\n"; }
-    }
+    location = /.well-known/atls { atls on; }
+    location / { return 200 "\$http_atls_outer_certificate\\n"; }
 }
 EOC
 

@@ -13,14 +13,12 @@ use IO::Socket::INET;
 use IO::Socket::SSL;
 use Test::More;
 
-use Test::Atls;
-use Test::Atls::Backend;
-use Test::Atls::Command;
 use Test::Atls::Http qw( readable send_all );
 use Test::Atls::LocalServer qw( connection_end message next_answer summary );
 use Test::Atls::Pattern qw( pattern pattern_md5 );
 use Test::Atls::Port qw( free_port );
 use Test::Atls::Process qw( spawn wait_exit );
+use Test::Atls::Site;
 use Test::Atls::Slow qw( patience );
 
 use constant MB => 1 << 20;
@@ -29,74 +27,39 @@ my $slow = $ENV{TEST_ASAN} || $ENV{TEST_VALGRIND} || $ENV{TEST_NGINX_SLOW};
 my $LARGE = MB * ($slow ? 10 : 50);
 my $PATIENCE = patience();
 
-my $t = Test::Atls->new(workers => 4);
+my $t = Test::Atls::Site->new();
+my $backend = $t->backend();
 
-$t->make_cert('ca', is_ca => 1);
 $t->make_cert('other', is_ca => 1);
-$t->make_cert('localhost', ca => 'ca', san => 'DNS:localhost');
 $t->make_cert('client', ca => 'ca', subject => '/CN=me');
 
-my $backend = Test::Atls::Backend->start($t, $t->port(1));
+my %more = (http     => q{ log_format outer
+                           '$request_method $status $http_user_agent'; },
+            endpoint => 'atls_verify_client optional;
+                         atls_client_certificate %%TESTDIR%%/ca.crt;
+                         access_log %%TESTDIR%%/outer.log outer;',
+            backend  => 'client_max_body_size 0;');
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->serve(<<'EOC', %more);
+# for handshakes that nobody ends, so that workers need not wait
 
-events { }
+location = /impatient {
+    atls on;
+    atls_handshake_timeout 1s;
+}
 
-http {
-    %%GLOBALS_HTTP%%
+location = /busy {
+    add_header Retry-After 17 always;
+    return 503;
+}
 
-    log_format outer '$request_method $status $http_user_agent';
-
-    client_max_body_size 1m;
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        # a connection for each POST, so that each may be another worker's
-
-        location = /.well-known/atls {
-            atls on;
-            atls_verify_client optional;
-            atls_client_certificate %%TESTDIR%%/ca.crt;
-            keepalive_timeout 0;
-            access_log %%TESTDIR%%/outer.log outer;
-        }
-
-        # for handshakes that nobody ends, so that workers need not wait
-
-        location = /impatient {
-            atls on;
-            atls_handshake_timeout 1s;
-        }
-
-        location = /busy {
-            add_header Retry-After 17 always;
-            return 503;
-        }
-
-        location = /info {
-            return 200 "$atls_session_id $atls_protocol $atls_client_s_dn\n";
-        }
-
-        location / {
-            client_max_body_size 0;
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_request_buffering off;
-            proxy_buffering off;
-        }
-    }
+location = /info {
+    return 200 "$atls_session_id $atls_protocol $atls_client_s_dn\n";
 }
 EOC
 
-$t->run();
-
-my $atls = Test::Atls::Command->new($t);
-my $tunnel = tunnel();
+my $atls = $t->command();
+my $tunnel = $t->tunnel();
 my ($threads, $files) = ($tunnel->threads(), $tunnel->files());
 my $tls;
 
@@ -117,18 +80,6 @@ subtest('graceful stop' => \&graceful_stop);
 subtest('command line' => \&command_line);
 
 $t->done_testing();
-
-
-# tunnel('/busy', ...) for another endpoint than usual.
-
-sub tunnel {
-    my $via = @_ && $_[0] =~ m!^(?:/|http:)! ? shift : '/.well-known/atls';
-
-    $via = 'http://127.0.0.1:' . $t->port(0) . $via if $via =~ m!^/!;
-
-    return Test::Atls::LocalServer->start($atls, 'tunnel', '--via', $via, @_,
-                                          'https://localhost');
-}
 
 
 # What a program prints, and its exit status.  Stdin is a short string, and has
@@ -363,7 +314,7 @@ sub leaving {
 
     # neither is a connection with nothing, or with less than a flight, a fault
 
-    my $impatient = tunnel('/impatient');
+    my $impatient = $t->tunnel('/impatient');
 
     for my $bytes ('', "\x16\x03\x01\x02\x00\x01") {
         $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
@@ -414,7 +365,7 @@ sub failures {
          [ '/echo',                                 'not application/atls' ])
     {
         my ($via, $text) = @$_;
-        my $broken = tunnel($via);
+        my $broken = $t->tunnel($via);
 
         $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
                                    PeerPort => $broken->port());
@@ -507,7 +458,7 @@ sub graceful_stop {
 
     # a second signal
 
-    $tunnel = tunnel();
+    $tunnel = $t->tunnel();
     $backend->forget();
     my $s = tls_connect();
     ask($s, 'GET /info');
@@ -558,7 +509,7 @@ sub command_line {
     my $r = $atls->finish($s);
     is("$r->{code} $r->{out}$r->{err}", '0 ', '-s');
 
-    $tunnel = tunnel('-v');
+    $tunnel = $t->tunnel('-v');
     my $mine = tls_connect();
     is(summary(ask($mine, 'GET /status?code=201')), "201 status 201\n", '-v');
     my $name = '127.0.0.1:' . $mine->sockport();

@@ -13,7 +13,6 @@ use Net::SSLeay;
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Forge;
 
 use constant {
@@ -38,31 +37,21 @@ use constant {
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
+atls_handshake_timeout 5s;
 
-events { }
+large_client_header_buffers 4 16k;
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
-    atls_handshake_timeout 5s;
+    location /.well-known/atls {
+        atls on;
+    }
 
-    large_client_header_buffers 4 16k;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "inner\n";
-        }
+    location / {
+        return 200 "inner\n";
     }
 }
 EOC
@@ -73,23 +62,9 @@ my @workers = $t->workers();
 my $get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 
-sub client {
-    return Test::Atls::Client->new(port => $t->port(0), @_);
-}
-
-
-sub established {
-    my $c = client(@_);
-
-    $c->handshake() or diag($c->error());
-
-    return $c;
-}
-
-
 # Sessions that have to outlive it all.
 
-my @witnesses = map { established(protocol => $_) } 'TLSv1.3', 'TLSv1.2';
+my @witnesses = map { $t->established(protocol => $_) } 'TLSv1.3', 'TLSv1.2';
 
 
 sub others_go_on {
@@ -139,7 +114,7 @@ sub is_refused {
 # The first flight
 
 {
-    my $c = client();
+    my $c = $t->client();
 
     $c->handshake_step();
     my $hello = $c->tls_out();
@@ -158,7 +133,7 @@ sub is_refused {
     for my $name (sort keys %flights) {
         my ($bytes, $alert) = @{$flights{$name}};
 
-        $c = client();
+        $c = $t->client();
         $c->handshake_step();
         $c->tls_out();
 
@@ -179,7 +154,7 @@ sub is_refused {
     my %seen;
 
     for (my $at = 0; $at < length $hello; $at += 5) {
-        $c = client();
+        $c = $t->client();
 
         my $r = $c->post(flip($hello, $at, $at % 8));
         my $what = $r ? $r->status() : 'nothing';
@@ -204,7 +179,7 @@ sub is_refused {
 
     # half of it, and then something else
 
-    $c = client();
+    $c = $t->client();
     is($c->post(substr $hello, 0, 100)->status(), 200, 'half a ClientHello');
     is($c->last_response()->body(), '', 'is answered with nothing');
     is($c->post('x' x (length($hello) - 100))->status(), 200,
@@ -236,7 +211,7 @@ my %second = (
 for my $protocol ('TLSv1.3', 'TLSv1.2') {
     for my $name (sort keys %second) {
         my ($change, $alert) = @{$second{$name}};
-        my $c = client(protocol => $protocol);
+        my $c = $t->client(protocol => $protocol);
 
         $c->handshake_step();
         $c->exchange($c->tls_out());
@@ -264,7 +239,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
     my ($ended, $refused) = (0, 0);
 
     for my $n (0 .. 24) {
-        my $c = client(protocol => $protocol);
+        my $c = $t->client(protocol => $protocol);
 
         $c->handshake_step();
         $c->exchange($c->tls_out());
@@ -286,7 +261,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
 # the start of the second flight, and then garbage
 
 for my $protocol ('TLSv1.3', 'TLSv1.2') {
-    my $c = client(protocol => $protocol);
+    my $c = $t->client(protocol => $protocol);
 
     $c->handshake_step();
     $c->exchange($c->tls_out());
@@ -350,7 +325,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
 
     for my $name (sort keys %records) {
         my ($change, $alert) = @{$records{$name}};
-        my $c = established(@args);
+        my $c = $t->established(@args);
 
         $c->write_plain($get);
         is_refused($c, $change->($c->tls_out()), $alert,
@@ -359,7 +334,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
 
     # a flipped bit in the last of several records: what came before is served
 
-    my $c = established(@args);
+    my $c = $t->established(@args);
 
     $c->write_plain($get);
     my $good = $c->tls_out();
@@ -376,7 +351,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
 
     # a request that the bad record is a part of
 
-    $c = established(@args);
+    $c = $t->established(@args);
     $c->write_plain(substr $get, 0, 10);
     $good = $c->tls_out();
     $c->write_plain(substr $get, 10);
@@ -385,7 +360,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
 
     # truncated: the rest may come; something else may not
 
-    $c = established(@args);
+    $c = $t->established(@args);
     $c->write_plain($get);
     my $record = $c->tls_out();
 
@@ -402,7 +377,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
 
     # replayed in a POST of its own
 
-    $c = established(@args);
+    $c = $t->established(@args);
     $c->write_plain($get);
     $record = $c->tls_out();
     $c->exchange($record);
@@ -411,7 +386,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
 
     # out of order
 
-    $c = established(@args);
+    $c = $t->established(@args);
     $c->write_plain($get);
     $c->tls_out();
     $c->write_plain($get);
@@ -420,8 +395,8 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
 
     # another session's
 
-    $c = established(@args);
-    my $other = established(@args);
+    $c = $t->established(@args);
+    my $other = $t->established(@args);
     $other->write_plain($get);
     $record = $other->tls_out();
     is_refused($c, $record, BAD_RECORD_MAC, "$protocol, of another session");
@@ -430,7 +405,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
 
     # close_notify
 
-    $c = established(@args);
+    $c = $t->established(@args);
     $cookie = $c->cookie();
     ok($c->close_notify(), "$protocol, close_notify");
     $c->read_plain();
@@ -441,7 +416,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
 
     # behind a request
 
-    $c = established(@args);
+    $c = $t->established(@args);
     $c->write_plain($get);
     Net::SSLeay::shutdown($c->ssl());
     $c->exchange($c->tls_out());
@@ -487,7 +462,7 @@ my %forged = (
 for my $name (sort keys %forged) {
     my ($record, $alert) = @{$forged{$name}};
     my $forge = Test::Atls::Forge->new();
-    my $c = established($forge->client_args());
+    my $c = $t->established($forge->client_args());
 
     is_refused($c, $forge->record(@$record), $alert, "forged, $name");
 }
@@ -496,7 +471,7 @@ for my $name (sort keys %forged) {
 
 {
     my $forge = Test::Atls::Forge->new();
-    my $c = established($forge->client_args());
+    my $c = $t->established($forge->client_args());
 
     my $answer = sub { $c->exchange(join '', @_); $c->read_plain() };
 
@@ -535,7 +510,7 @@ for my $name (sort keys %forged) {
 
 {
     my $forge = Test::Atls::Forge->new();
-    my $c = established($forge->client_args());
+    my $c = $t->established($forge->client_args());
 
     is_refused($c, join('', map { $forge->record(DATA, '') } 1 .. 200),
                UNEXPECTED_MESSAGE, 'many empty records');
@@ -543,7 +518,7 @@ for my $name (sort keys %forged) {
     # in as many POSTs
 
     $forge = Test::Atls::Forge->new();
-    $c = established($forge->client_args());
+    $c = $t->established($forge->client_args());
 
     my $n = 0;
     for (1 .. 200) {
@@ -557,7 +532,7 @@ for my $name (sort keys %forged) {
     is(join(' ', $c->alerts()), UNEXPECTED_MESSAGE, 'alert');
 
     $forge = Test::Atls::Forge->new();
-    $c = established($forge->client_args());
+    $c = $t->established($forge->client_args());
 
     my $updates = '';
     for (1 .. 100) {
@@ -571,7 +546,7 @@ for my $name (sort keys %forged) {
 
 {
     my $forge = Test::Atls::Forge->new();
-    my $c = established($forge->client_args());
+    my $c = $t->established($forge->client_args());
 
     $c->exchange($forge->record(HANDSHAKE, substr $update, 0, 3));
     is_refused($c, $forge->record(DATA, $get), UNEXPECTED_MESSAGE,
@@ -582,7 +557,7 @@ for my $name (sort keys %forged) {
 
 {
     my $forge = Test::Atls::Forge->new();
-    my $c = established($forge->client_args());
+    my $c = $t->established($forge->client_args());
     my $cookie = $c->cookie();
 
     $c->exchange($forge->record(ALERT, pack 'CC', 1, CLOSE_NOTIFY)
@@ -599,7 +574,7 @@ others_go_on('forged records');
 # Cookies
 
 {
-    my $c = established();
+    my $c = $t->established();
     my $cookie = $c->cookie();
 
     $c->write_plain($get);

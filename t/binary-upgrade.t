@@ -27,39 +27,28 @@ my $t = Test::Atls::Daemon->new(workers => 3);
 
 my %commands = commands('docs/deployment.md', 'Binary upgrades');
 
-$t->make_cert('localhost', type => 'ec');
 $t->write_file('ticket.key', join '', map { chr } 1 .. 80);
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
+atls_session_ticket_key  %%TESTDIR%%/ticket.key;
 
-events {
-}
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    listen       127.0.0.1:%%PORT_1%% reuseport;
+    server_name  localhost;
 
-http {
-    %%GLOBALS_HTTP%%
+    location /.well-known/atls {
+        atls on;
+    }
 
-    atls_certificate         %%TESTDIR%%/localhost.crt;
-    atls_certificate_key     %%TESTDIR%%/localhost.key;
-    atls_session_ticket_key  %%TESTDIR%%/ticket.key;
-
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        listen       127.0.0.1:%%PORT_1%% reuseport;
-        server_name  localhost;
-
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 $pid;
-        }
+    location / {
+        return 200 $pid;
     }
 }
 EOC
 
-$t->plan(2 + 3 + 3 + 7 + 4 + 6 + 4 + 1)->run();
+$t->run();
 
 my $first = $t->pid();
 my %descriptors = descriptors($first);
@@ -202,6 +191,8 @@ all_have(requests => 1, 'all clients have sessions');
     is(join('', map { $t->read_file("failed-$_") } 1 .. $CLIENTS), '',
        'nothing else has failed');
 }
+
+$t->done_testing();
 
 
 # What the page says to do: three blocks of commands.

@@ -27,7 +27,6 @@ my %has = map { $_ => $t->has_option($_) }
               http_dav_module http_random_index_module http_slice_module
               threads );
 
-$t->make_cert('localhost', type => 'ec');
 
 $t->write_file("files/$_->[0]", pattern($_->[1]))
     for [ 'small', 100 ], [ 'some', 70_000 ], [ 'large', 5 * $MB ];
@@ -137,80 +136,70 @@ my $locations = join '', map { <<"EOC" } sort keys %locations;
         }
 EOC
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+%%CERTIFICATE%%
+%%SSL_CERTIFICATE%%
 
-events { }
+sendfile on;
+tcp_nopush on;
+charset_map windows-1251 koi8-r { 30 31; }
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    listen 127.0.0.1:%%PORT_1%% ssl;
+    root %%TESTDIR%%/files;
+    error_page 400 405 413 414 497 501 505 /error;
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    ssl_certificate %%TESTDIR%%/localhost.crt;
-    ssl_certificate_key %%TESTDIR%%/localhost.key;
+    location /.well-known/atls {
+        atls on;
+        client_max_body_size 10m;
+    }
 
-    sendfile on;
-    tcp_nopush on;
-    charset_map windows-1251 koi8-r { 30 31; }
+    location / { }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        listen 127.0.0.1:%%PORT_1%% ssl;
+    location = /error {
+        internal;
+    }
+
+    location /plain/ {
+        alias %%TESTDIR%%/files/;
+    }
+
+    location /secret/ {
+        internal;
+        alias %%TESTDIR%%/files/;
+    }
+
+    location /random/ {
+        @{[ $has{http_random_index_module} ? 'random_index on;' : '' ]}
+    }
+
+    location /listed/ {
+        alias %%TESTDIR%%/files/random/;
+        autoindex on;
+    }
+
+    location /written/ {
+        alias %%TESTDIR%%/written\$atls/;
+        client_max_body_size 2m;
+        @{[ $has{http_dav_module} ? 'dav_methods PUT DELETE;' : '' ]}
+    }
+
+    location \@file {
         root %%TESTDIR%%/files;
-        error_page 400 405 413 414 497 501 505 /error;
+        rewrite ^ /large break;
+    }
 
-        location /.well-known/atls {
-            atls on;
-            client_max_body_size 10m;
-        }
-
-        location / { }
-
-        location = /error {
-            internal;
-        }
-
-        location /plain/ {
-            alias %%TESTDIR%%/files/;
-        }
-
-        location /secret/ {
-            internal;
-            alias %%TESTDIR%%/files/;
-        }
-
-        location /random/ {
-            @{[ $has{http_random_index_module} ? 'random_index on;' : '' ]}
-        }
-
-        location /listed/ {
-            alias %%TESTDIR%%/files/random/;
-            autoindex on;
-        }
-
-        location /written/ {
-            alias %%TESTDIR%%/written\$atls/;
-            client_max_body_size 2m;
-            @{[ $has{http_dav_module} ? 'dav_methods PUT DELETE;' : '' ]}
-        }
-
-        location \@file {
-            root %%TESTDIR%%/files;
-            rewrite ^ /large break;
-        }
-
-        location /proxied/ {
-            proxy_pass http://127.0.0.1:%%PORT_2%%/;
-        }
+    location /proxied/ {
+        proxy_pass http://127.0.0.1:%%PORT_2%%/;
+    }
 
 $locations
-    }
 }
 EOC
 
 my $tests = 2 * keys(%locations) + @malformed + 6;
-$t->plan($tests)->run();
+$t->run();
 
 my $backend = Test::Atls::Backend->start($t, $t->port(2));
 my $compare = Test::Atls::Compare->new($t, atls => $t->port(0),
@@ -240,6 +229,8 @@ SKIP: {
 }
 
 ok(idle(), 'no worker is busy');
+
+$t->done_testing();
 
 
 sub idle { $t->wait_for(sub { !grep { !asleep($_) } $t->workers() }) }

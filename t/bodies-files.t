@@ -87,7 +87,6 @@ my %outer = (
 
 my %has = map { $_ => $t->has_option("http_${_}_module") } qw( flv mp4 );
 
-$t->make_cert('localhost', type => 'ec');
 
 for my $name (sort keys %sizes) {
     $t->write_file("files/$name", pattern($sizes{$name}));
@@ -127,37 +126,26 @@ $locations .= <<"EOC" if $has{mp4};
         }
 EOC
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+%%CERTIFICATE%%
+%%SSL_CERTIFICATE%%
 
-events { }
+sendfile on;
+tcp_nopush on;
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    listen 127.0.0.1:%%PORT_1%% ssl http2;
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    ssl_certificate %%TESTDIR%%/localhost.crt;
-    ssl_certificate_key %%TESTDIR%%/localhost.key;
-
-    sendfile on;
-    tcp_nopush on;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        listen 127.0.0.1:%%PORT_1%% ssl http2;
-
-        location /.well-known/atls {
-            atls on;
-        }
+    location /.well-known/atls {
+        atls on;
+    }
 
 $locations
-    }
 }
 EOC
 
-$t->plan(16 * @reading + 8 * @compressing + 5 * keys(%outer)
-         + 3 * $has{flv} + 6 * $has{mp4} + 1)->run();
+$t->run();
 
 my $compare = Test::Atls::Compare->new($t, atls => $t->port(0),
                                            tls => $t->port(1));
@@ -168,6 +156,8 @@ carried($_) for sort keys %outer;
 media();
 
 ok(late(), 'no worker is busy');
+
+$t->done_testing();
 
 
 # Whether nginx has the modules that a row needs.

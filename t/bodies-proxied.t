@@ -100,8 +100,6 @@ for my $rows (\@buffering, \@caching, \@uploading) {
              @$rows;
 }
 
-$t->make_cert('localhost', type => 'ec');
-
 my $key = '$atls$request_uri'
           . ($t->has_option('http_slice_module') ? '$slice_range' : '');
 
@@ -123,73 +121,63 @@ EOC
 }
 
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+%%CERTIFICATE%%
+%%SSL_CERTIFICATE%%
 
-events { }
+client_max_body_size 0;
 
-http {
-    %%GLOBALS_HTTP%%
+proxy_cache_path %%TESTDIR%%/near keys_zone=near:1m use_temp_path=off;
+proxy_cache_path %%TESTDIR%%/far keys_zone=far:1m use_temp_path=on;
+fastcgi_cache_path %%TESTDIR%%/fast keys_zone=fast:1m;
+proxy_cache_key "$key";
+proxy_cache_valid 200 1h;
+proxy_cache_use_stale error timeout invalid_header updating;
+add_header X-Cache \$upstream_cache_status;
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    ssl_certificate %%TESTDIR%%/localhost.crt;
-    ssl_certificate_key %%TESTDIR%%/localhost.key;
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    listen 127.0.0.1:%%PORT_1%% ssl;
 
-    client_max_body_size 0;
-
-    proxy_cache_path %%TESTDIR%%/near keys_zone=near:1m use_temp_path=off;
-    proxy_cache_path %%TESTDIR%%/far keys_zone=far:1m use_temp_path=on;
-    fastcgi_cache_path %%TESTDIR%%/fast keys_zone=fast:1m;
-    proxy_cache_key "$key";
-    proxy_cache_valid 200 1h;
-    proxy_cache_use_stale error timeout invalid_header updating;
-    add_header X-Cache \$upstream_cache_status;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        listen 127.0.0.1:%%PORT_1%% ssl;
-
-        location /.well-known/atls {
-            atls on;
-        }
+    location /.well-known/atls {
+        atls on;
+    }
 
 $locations
-        location /revalidate/ {
-            sendfile on;
-            proxy_cache near;
-            proxy_cache_revalidate on;
-            proxy_cache_valid 200 1s;
-            proxy_pass http://127.0.0.1:%%PORT_2%%/;
-        }
+    location /revalidate/ {
+        sendfile on;
+        proxy_cache near;
+        proxy_cache_revalidate on;
+        proxy_cache_valid 200 1s;
+        proxy_pass http://127.0.0.1:%%PORT_2%%/;
+    }
 
-        location /stale/ {
-            sendfile on;
-            proxy_cache far;
-            proxy_cache_valid 200 1s;
-            proxy_pass http://127.0.0.1:%%PORT_4%%/;
-        }
+    location /stale/ {
+        sendfile on;
+        proxy_cache far;
+        proxy_cache_valid 200 1s;
+        proxy_pass http://127.0.0.1:%%PORT_4%%/;
+    }
 
-        location /fastcgi/ {
-            sendfile on;
-            tcp_nopush on;
-            fastcgi_pass 127.0.0.1:%%PORT_3%%;
-            fastcgi_param QUERY_STRING \$query_string;
-        }
+    location /fastcgi/ {
+        sendfile on;
+        tcp_nopush on;
+        fastcgi_pass 127.0.0.1:%%PORT_3%%;
+        fastcgi_param QUERY_STRING \$query_string;
+    }
 
-        location /fastcgi-cache/ {
-            sendfile on;
-            fastcgi_pass 127.0.0.1:%%PORT_3%%;
-            fastcgi_param QUERY_STRING \$query_string;
-            fastcgi_cache fast;
-            fastcgi_cache_key "\$atls\$request_uri";
-            fastcgi_cache_valid 200 1h;
-        }
+    location /fastcgi-cache/ {
+        sendfile on;
+        fastcgi_pass 127.0.0.1:%%PORT_3%%;
+        fastcgi_param QUERY_STRING \$query_string;
+        fastcgi_cache fast;
+        fastcgi_cache_key "\$atls\$request_uri";
+        fastcgi_cache_valid 200 1h;
     }
 }
 EOC
 
-$t->plan(8 * @buffering + 9 * @caching + 7 * @uploading + 12)->run();
+$t->run();
 
 my $backend = Test::Atls::Backend->start($t, $t->port(2));
 my $mortal = Test::Atls::Backend->start($t, $t->port(4));
@@ -205,6 +193,8 @@ fresh_and_stale();
 fastcgi();
 
 ok(idle(), 'no worker is busy');
+
+$t->done_testing();
 
 
 sub same {

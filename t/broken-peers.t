@@ -24,73 +24,63 @@ my $slow = slow();
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-events { }
+log_format status '$atls|$request_method|$uri|$status|$http_test';
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
+    access_log access.log status;
 
-    log_format status '$atls|$request_method|$uri|$status|$http_test';
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        access_log access.log status;
-
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_9%%;
-        }
-
-        location /unbuffered/ {
-            proxy_pass http://127.0.0.1:%%PORT_9%%/;
-            proxy_buffering off;
-            proxy_request_buffering off;
-            proxy_http_version 1.1;
-        }
-
-        location /refused {
-            proxy_pass http://127.0.0.1:%%PORT_8%%;
-        }
-
-        location /impatient {
-            client_body_timeout 300ms;
-            proxy_pass http://127.0.0.1:%%PORT_9%%;
-        }
-
-        location /read-timeout/ {
-            proxy_read_timeout 300ms;
-            proxy_pass http://127.0.0.1:%%PORT_9%%/;
-        }
-
-        location /return {
-            return 200 "inner\n";
-        }
+    location /.well-known/atls {
+        atls on;
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_1%%;
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_9%%;
+    }
 
-        access_log access.log status;
+    location /unbuffered/ {
+        proxy_pass http://127.0.0.1:%%PORT_9%%/;
+        proxy_buffering off;
+        proxy_request_buffering off;
+        proxy_http_version 1.1;
+    }
+
+    location /refused {
+        proxy_pass http://127.0.0.1:%%PORT_8%%;
+    }
+
+    location /impatient {
         client_body_timeout 300ms;
+        proxy_pass http://127.0.0.1:%%PORT_9%%;
+    }
 
-        location /.well-known/atls {
-            atls on;
-        }
+    location /read-timeout/ {
+        proxy_read_timeout 300ms;
+        proxy_pass http://127.0.0.1:%%PORT_9%%/;
+    }
 
-        location / {
-            client_body_timeout 60s;
-            proxy_pass http://127.0.0.1:%%PORT_9%%;
-        }
+    location /return {
+        return 200 "inner\n";
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_1%%;
+
+    access_log access.log status;
+    client_body_timeout 300ms;
+
+    location /.well-known/atls {
+        atls on;
+    }
+
+    location / {
+        client_body_timeout 60s;
+        proxy_pass http://127.0.0.1:%%PORT_9%%;
     }
 }
 EOC
@@ -103,7 +93,7 @@ my @workers = $t->workers();
 
 
 sub established {
-    my $c = Test::Atls::Client->new(port => $t->port(0), @_);
+    my $c = $t->client(@_);
 
     $c->handshake() or diag($c->error());
 
@@ -299,7 +289,7 @@ for my $uri ('/body', '/unbuffered/body') {
 # in mid-handshake
 
 for my $n (1, 6, 100) {
-    my $c = Test::Atls::Client->new(port => $t->port(0));
+    my $c = $t->client();
 
     $c->handshake_step();
 
@@ -369,8 +359,7 @@ others_go_on('clients that do not wait');
 # slow ones
 
 for my $protocol ('TLSv1.3', 'TLSv1.2') {
-    my $c = Test::Atls::Client->new(port => $t->port(0), timeout => 30,
-                                    protocol => $protocol);
+    my $c = $t->client(timeout => 30, protocol => $protocol);
 
     # all flights and a request, in small pieces
 

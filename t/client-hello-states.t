@@ -14,7 +14,6 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Response;
 use Test::Atls::Slow qw( patience );
@@ -26,39 +25,28 @@ my $GET = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 my $t = Test::Atls->new(workers => 3);
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
+atls_ecdh_curve prime256v1;
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-events { }
+    location = /atls {
+        atls on;
+    }
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /other {
+        atls on;
+    }
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    atls_ecdh_curve prime256v1;
+    location = /short {
+        atls on;
+        atls_session_timeout 1s;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location = /atls {
-            atls on;
-        }
-
-        location = /other {
-            atls on;
-        }
-
-        location = /short {
-            atls on;
-            atls_session_timeout 1s;
-        }
-
-        location / {
-            return 200 "inner\n";
-        }
+    location / {
+        return 200 "inner\n";
     }
 }
 EOC
@@ -82,7 +70,7 @@ my @STATES = (
 my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
 my $ROUNDS = 3;         # as many as find another worker, some of them
 
-$t->plan(2 * $ROUNDS * @STATES * 5 + 2 * 3 + 2 * 5 + 5 + 4)->run();
+$t->run();
 
 my $protocol;
 
@@ -100,14 +88,14 @@ for (@PROTOCOLS) {
 retried();
 quitting();
 
+$t->done_testing();
+
 
 sub client {
     my (%args) = @_;
 
-    return Test::Atls::Client->new(port => $t->port(0), uri => '/atls',
-                                   groups => 'P-256', keepalive => 0,
-                                   $protocol ? (protocol => $protocol) : (),
-                                   %args);
+    return $t->client(uri => '/atls', groups => 'P-256', keepalive => 0,
+                      $protocol ? (protocol => $protocol) : (), %args);
 }
 
 

@@ -13,37 +13,25 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Forge12;
 
 use constant { HANDSHAKE => 22, DATA => 23 };
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+# a ClientHello of a byte a POST takes thousands of them
 
-events { }
+atls_handshake_timeout 10m;
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
-
-    # a ClientHello of a byte a POST takes thousands of them
-
-    atls_handshake_timeout 10m;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location /.well-known/atls {
-            atls on;
-            return 200 inner;
-        }
+    location /.well-known/atls {
+        atls on;
+        return 200 inner;
     }
 }
 EOC
@@ -53,25 +41,11 @@ $t->run();
 my $get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 
-sub client {
-    return Test::Atls::Client->new(port => $t->port(0), @_);
-}
-
-
-sub established {
-    my $c = client(@_);
-
-    $c->handshake() or diag($c->error());
-
-    return $c;
-}
-
-
 # A session from here on that is the forge's; what it sends.
 
 sub forged {
     my $forge = Test::Atls::Forge12->new();
-    my $c = client($forge->client_args());
+    my $c = $t->client($forge->client_args());
 
     for (1 .. 2) {
         $c->handshake_step();
@@ -116,7 +90,7 @@ sub fragment {
 for my $protocol ('TLSv1.3', 'TLSv1.2') {
     for my $version ("\3\1", "\3\3") {
 
-        my $first = established(protocol => $protocol);
+        my $first = $t->established(protocol => $protocol);
         my $name = "$protocol, records of "
                    . ($version eq "\3\1" ? '3.1' : '3.3');
 
@@ -125,7 +99,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
                       [ 6, 1 ], [ 7, 0 ], [ 40, 11 ])
         {
             my ($size, $split) = @$args;
-            my $c = client(protocol => $protocol);
+            my $c = $t->client(protocol => $protocol);
 
             $c->cookie($first->cookie());
             $c->handshake_step();
@@ -203,7 +177,7 @@ for my $record ("\x16\3\3\0\x40\1\0\0\x3b\3\3" . 'x' x 58,
                 "\x16\3\3\x48\1\1\0\x4c\0\3\3" . 'x' x 58)
 {
     for my $protocol ('TLSv1.3', 'TLSv1.2') {
-        my $c = established(protocol => $protocol);
+        my $c = $t->established(protocol => $protocol);
         my $r = $c->post($record);
 
         is($r->status(), 200, "$protocol, no ClientHello");

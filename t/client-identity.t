@@ -26,52 +26,43 @@ my $key = '000102030405060708090a0b0c0d0e0f';
 
 $t->write_file('keys', "me:$key\n");
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-events { }
+map "$atls_early_data $request_uri" $too_early {
+    "1 /too-early" 1;
+}
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-
-    map "$atls_early_data $request_uri" $too_early {
-        "1 /too-early" 1;
+    location /certificate {
+        atls on;
+        atls_client_certificate %%TESTDIR%%/ca.crt;
+        atls_verify_client on;
+        return 200 "$atls_client_verify $atls_client_s_dn";
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
+    location /psk {
+        atls on;
+        atls_psk_file %%TESTDIR%%/keys;
+        return 200 "$atls_protocol";
+    }
 
-        location /certificate {
-            atls on;
-            atls_client_certificate %%TESTDIR%%/ca.crt;
-            atls_verify_client on;
-            return 200 "$atls_client_verify $atls_client_s_dn";
+    location /early {
+        atls on;
+        atls_early_data on;
+
+        if ($too_early) {
+            return 425;
         }
 
-        location /psk {
-            atls on;
-            atls_psk_file %%TESTDIR%%/keys;
-            return 200 "$atls_protocol";
-        }
+        return 200 "early=$atls_early_data reused=$atls_session_reused";
+    }
 
-        location /early {
-            atls on;
-            atls_early_data on;
-
-            if ($too_early) {
-                return 425;
-            }
-
-            return 200 "early=$atls_early_data reused=$atls_session_reused";
-        }
-
-        location /exporter {
-            atls on;
-            return 200 $atls_exporter;
-        }
+    location /exporter {
+        atls on;
+        return 200 $atls_exporter;
     }
 }
 EOC

@@ -57,16 +57,8 @@ $locations
     }
 EOC
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
-
-events { }
-
-http {
-    %%GLOBALS_HTTP%%
-
+$t->write_http(<<"EOC");
 $servers
-}
 EOC
 
 $t->run();

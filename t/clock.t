@@ -13,48 +13,37 @@ use Test::More;
 use Time::HiRes qw( sleep time );
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Clock;
 use Test::Atls::Slow qw( slow );
-use Test::Atls::Stack;
 
 my $HOUR = 3600;
 my $SHORT = 2 * slow();
 my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
 
-my $conf = <<'EOC';
-%%GLOBALS%%
+my $conf = http_conf(<<'EOC');
+atls_zone small:32k;
+%%CERTIFICATE%%
+atls_session_lifetime %%LIFETIME%%s;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%% reuseport;
 
-http {
-    %%GLOBALS_HTTP%%
+    location /.well-known/atls {
+        atls on;
+    }
 
-    atls_zone small:32k;
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    atls_session_lifetime %%LIFETIME%%s;
+    location /idle {
+        atls on;
+        atls_session_timeout %%SHORT%%s;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%% reuseport;
+    location /lifetime {
+        atls on;
+        atls_session_lifetime %%SHORT%%s;
+    }
 
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location /idle {
-            atls on;
-            atls_session_timeout %%SHORT%%s;
-        }
-
-        location /lifetime {
-            atls on;
-            atls_session_lifetime %%SHORT%%s;
-        }
-
-        location / {
-            return 200 "$atls_session_time $atls_session_reused $time_local";
-        }
+    location / {
+        return 200 "$atls_session_time $atls_session_reused $time_local";
     }
 }
 EOC
@@ -66,8 +55,6 @@ my $clock = Test::Atls::Clock->new($t);
 configure($t, 86400);
 configure($short, 2 * $SHORT);
 
-$t->plan(3 + 7 + 5 * @PROTOCOLS + 3 + 1);
-
 $clock->with(sub { $_->run() for $t, $short });
 
 forward();
@@ -77,6 +64,8 @@ sweep();
 rotation();
 
 $short->finish();
+
+$t->done_testing();
 
 
 sub configure {
@@ -92,7 +81,7 @@ sub configure {
 # Nobody has been idle for an hour.
 
 sub forward {
-    my @clients = map { client() } 1 .. 4;
+    my @clients = map { $t->established() } 1 .. 4;
     my ($day) = seen($clients[0]);
 
     $clock->set($HOUR);
@@ -110,8 +99,8 @@ sub forward {
 
 sub back {
     my $began = time;
-    my ($c, $idle, $lifetime) =
-        map { client(uri => $_) } '/.well-known/atls', '/idle', '/lifetime';
+    my ($c, $idle, $lifetime) = map { $t->established(uri => $_) }
+                                '/.well-known/atls', '/idle', '/lifetime';
     my $made = time;
 
     $clock->set(0);
@@ -133,7 +122,7 @@ sub back {
 
     # one that was used at the earlier time of day only
 
-    my $forward = client(uri => '/idle');
+    my $forward = $t->established(uri => '/idle');
     seen($forward);
     $clock->set(-$HOUR);
     $made = time;
@@ -188,7 +177,7 @@ sub sweep {
 
     $clock->set($HOUR);
     ok($short->wait_for(sub {
-        client(port => $short->port(0));
+        $t->established(port => $short->port(0));
         $short->read_file('error.log') =~ $full;
     }), 'a zone that is full');
 
@@ -197,7 +186,7 @@ sub sweep {
     for (1 .. 10) {
         $before = () = $short->read_file('error.log') =~ /$full/g;
 
-        client(port => $short->port(0));
+        $t->established(port => $short->port(0));
 
         # it is said within about a second
 
@@ -232,18 +221,6 @@ sub rotation {
 }
 
 
-# An established client; the time of day, how old its session is, and whether it
-# was resumed.
-
-sub client {
-    my $c = Test::Atls::Client->new(port => $t->port(0), @_);
-
-    $c->handshake() or die 'no handshake: ' . $c->error() . "\n";
-
-    return $c;
-}
-
-
 sub seen {
     my ($c) = @_;
 
@@ -256,8 +233,7 @@ sub seen {
 sub stack {
     my ($protocol, %args) = @_;
 
-    return Test::Atls::Stack->new('openssl', port => $t->port(0),
-                                  protocol => $protocol, keepalive => 0, %args);
+    return $t->stack('openssl', protocol => $protocol, keepalive => 0, %args);
 }
 
 

@@ -13,32 +13,21 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost', type => 'ec');
 $t->write_file('html/small', "small\n");
 $t->write_file('html/large', join '', map { "line $_\n" } 1 .. 30_000);
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    root html;
 
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        root html;
-
-        location = /.well-known/atls {
-            atls on;
-        }
+    location = /.well-known/atls {
+        atls on;
     }
 }
 EOC
@@ -52,13 +41,12 @@ my %conditions = (
     'If-Unmodified-Since' => $date,
 );
 
-$t->plan(4 * keys(%conditions) + 2)->run();
+$t->run();
 
 my $large = $t->read_file('html/large');
 
 for my $name (sort keys %conditions) {
-    my $c = Test::Atls::Client->new(port => $t->port(0),
-                                    headers => { $name => $conditions{$name} });
+    my $c = $t->client(headers => { $name => $conditions{$name} });
 
     ok($c->handshake(), "$name: handshake") or diag($c->error());
 
@@ -73,8 +61,10 @@ for my $name (sort keys %conditions) {
 
 # inside of the session
 
-my $c = Test::Atls::Client->new(port => $t->port(0));
+my $c = $t->client();
 
 $c->handshake() or diag($c->error());
 is($c->get('/small', 'If-None-Match' => '*')->status(), 304, 'inner: 304');
 is($c->get('/small', 'If-Match' => '"a"')->status(), 412, 'inner: 412');
+
+$t->done_testing();

@@ -13,108 +13,95 @@ use MIME::Base64 qw( decode_base64url );
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
+atls_handshake_timeout 2s;      # some are left unfinished
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    listen 127.0.0.1:%%PORT_1%% ssl;
 
-events { }
+    %%SSL_CERTIFICATE%%
 
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    atls_handshake_timeout 2s;      # some are left unfinished
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        listen 127.0.0.1:%%PORT_1%% ssl;
-
-        ssl_certificate %%TESTDIR%%/localhost.crt;
-        ssl_certificate_key %%TESTDIR%%/localhost.key;
-
-        location /.well-known/atls {
-            atls on;
-            return 200 ok;
-        }
-
-        location = /exact {
-            atls on;
-            return 200 ok;
-        }
-
-        location ~ ^/regex/\d {
-            atls on;
-            return 200 ok;
-        }
-
-        location /named {
-            atls on;
-            atls_cookie device;
-            return 200 ok;
-        }
-
-        location /all {
-            atls on;
-            atls_cookie __Host-all path=/ domain=example.com samesite=strict secure;
-            return 200 ok;
-        }
-
-        location /order {
-            atls on;
-            atls_cookie order secure samesite=lax path=/elsewhere/;
-            return 200 ok;
-        }
-
-        location /none {
-            atls on;
-            atls_cookie !#$%&'*+-.^_`|~09aZ samesite=none;
-            return 200 ok;
-        }
-
-        location ~ ^/pattern/\d {
-            atls on;
-            atls_cookie pattern path=/pattern;
-            return 200 ok;
-        }
-
-        # one is found under the other's path
-
-        location /outer {
-            atls on;
-            atls_cookie outer;
-            return 200 outer;
-        }
-
-        location /outer/inner {
-            atls on;
-            atls_cookie outer2;
-            return 200 inner;
-        }
+    location /.well-known/atls {
+        atls on;
+        return 200 ok;
     }
 
-    # what is not given is not another level's
+    location = /exact {
+        atls on;
+        return 200 ok;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_2%%;
+    location ~ ^/regex/\d {
+        atls on;
+        return 200 ok;
+    }
 
-        atls_cookie server path=/server domain=example.com secure;
+    location /named {
+        atls on;
+        atls_cookie device;
+        return 200 ok;
+    }
 
-        location /inherits {
-            atls on;
-            return 200 ok;
-        }
+    location /all {
+        atls on;
+        atls_cookie __Host-all path=/ domain=example.com samesite=strict secure;
+        return 200 ok;
+    }
 
-        location /own {
-            atls on;
-            atls_cookie own;
-            return 200 ok;
-        }
+    location /order {
+        atls on;
+        atls_cookie order secure samesite=lax path=/elsewhere/;
+        return 200 ok;
+    }
+
+    location /none {
+        atls on;
+        atls_cookie !#$%&'*+-.^_`|~09aZ samesite=none;
+        return 200 ok;
+    }
+
+    location ~ ^/pattern/\d {
+        atls on;
+        atls_cookie pattern path=/pattern;
+        return 200 ok;
+    }
+
+    # one is found under the other's path
+
+    location /outer {
+        atls on;
+        atls_cookie outer;
+        return 200 outer;
+    }
+
+    location /outer/inner {
+        atls on;
+        atls_cookie outer2;
+        return 200 inner;
+    }
+}
+
+# what is not given is not another level's
+
+server {
+    listen 127.0.0.1:%%PORT_2%%;
+
+    atls_cookie server path=/server domain=example.com secure;
+
+    location /inherits {
+        atls on;
+        return 200 ok;
+    }
+
+    location /own {
+        atls on;
+        atls_cookie own;
+        return 200 ok;
     }
 }
 EOC
@@ -149,14 +136,14 @@ my @BAD = (
     'name samesite',
 );
 
-$t->plan(40 + @NAMED * 13 + 6 + @BAD + 2)->run();
+$t->run();
 
 my ($c, $r);
 
 
 # attributes
 
-$c = client();
+$c = $t->client();
 $c->handshake_step();
 $r = $c->exchange($c->tls_out());
 
@@ -164,7 +151,7 @@ is_deeply([ $r->header('Set-Cookie') ],
           [ 'atls=' . $c->cookie() . '; Path=/.well-known/atls; HttpOnly' ],
           'plain: one cookie with its attributes');
 
-$c = client(port => $t->port(1), tls => 1);
+$c = $t->client(port => $t->port(1), tls => 1);
 $c->handshake();
 
 is($c->set_cookie(), 'atls=' . $c->cookie()
@@ -172,12 +159,12 @@ is($c->set_cookie(), 'atls=' . $c->cookie()
    'TLS: Secure');
 is($c->get('/')->body(), 'ok', 'TLS: a request');
 
-$c = client(uri => '/exact');
+$c = $t->client(uri => '/exact');
 $c->handshake();
 like($c->set_cookie(), qr!; Path=/exact; HttpOnly$!, 'exact location');
 is($c->get('/')->body(), 'ok', 'exact location: a request');
 
-$c = client(uri => '/regex/7');
+$c = $t->client(uri => '/regex/7');
 $c->handshake();
 like($c->set_cookie(), qr!; Path=/; HttpOnly$!, 'regex location');
 is($c->get('/')->body(), 'ok', 'regex location: a request');
@@ -185,7 +172,7 @@ is($c->get('/')->body(), 'ok', 'regex location: a request');
 
 # when it is sent: with the first flight, and at the end
 
-$c = client();
+$c = $t->client();
 my @lines;
 
 $c->handshake_step();
@@ -220,7 +207,7 @@ my (%seen, %ones);
 my $n = 64;
 
 for (1 .. $n) {
-    my $c = client();
+    my $c = $t->client();
 
     $c->handshake_step();
     $c->exchange($c->tls_out());
@@ -248,7 +235,7 @@ is(scalar(grep { $ones{$_} == 0 || $ones{$_} == $n } keys %ones), 0,
 
 # among other cookies, as a client of a larger site has them
 
-$c = client();
+$c = $t->client();
 $c->handshake();
 $cookie = $c->cookie();
 
@@ -265,7 +252,7 @@ for my $line ("a=1; atls=$cookie; b=2", "xatls=1; atls=$cookie",
 # the answer's headers
 
 for my $type ('application/atls+octet-stream', 'application/atls') {
-    $c = client(type => $type);
+    $c = $t->client(type => $type);
     ok($c->handshake(), "$type: handshake") or diag($c->error());
     is($c->last_response()->header('Content-Type'), $type,
        "$type: mirrored in a handshake");
@@ -279,7 +266,7 @@ for my $type ('Application/ATLS+Octet-Stream', 'application/atls ; a=b',
 {
     my ($plain) = lc($type) =~ /^([^\s;]+)/;
 
-    $c = client(type => $type);
+    $c = $t->client(type => $type);
     $c->handshake_step();
     $r = $c->post($c->tls_out());
     is($r->status(), 200, "$type: taken");
@@ -288,13 +275,13 @@ for my $type ('Application/ATLS+Octet-Stream', 'application/atls ; a=b',
 
 # the next POST of a session may have the other one
 
-$c = client();
+$c = $t->client();
 $c->handshake();
 $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
 $r = $c->post($c->tls_out(), type => 'application/atls');
 is($r->header('Content-Type'), 'application/atls', 'each POST has its own');
 
-$c = client();
+$c = $t->client();
 $c->handshake_step();
 is($c->exchange($c->tls_out())->header('Cache-Control'), 'no-store',
    'no-store: first flight');
@@ -319,11 +306,13 @@ like($t->config_error(conf('atls_cookie name; atls_cookie name;')),
 is($t->config_error(conf('atls_cookie name path=/a domain=b samesite=none'
                          . ' secure;')), '', 'all parameters');
 
+$t->done_testing();
+
 
 sub named {
     my ($port, $uri, $name, $attributes) = @_;
 
-    my $c = client(port => $t->port($port), uri => $uri, keepalive => 0);
+    my $c = $t->client(port => $t->port($port), uri => $uri, keepalive => 0);
 
     $c->handshake_step();
     my $r = $c->exchange($c->tls_out());
@@ -361,10 +350,10 @@ sub named {
     # with the outer TLS it is Secure, once
 
     if ($port == 0) {
-        $c = client(port => $t->port(1), uri => $uri, tls => 1);
+        $c = $t->client(port => $t->port(1), uri => $uri, tls => 1);
         $attributes .= '; Secure' unless $attributes =~ /Secure/;
     } else {
-        $c = client(port => $t->port($port), uri => $uri);
+        $c = $t->client(port => $t->port($port), uri => $uri);
     }
 
     ok($c->handshake(), "$name: another handshake") or diag($c->error());
@@ -380,8 +369,8 @@ sub named {
 # A browser sends both cookies to the inner path, and either may come first.
 
 sub two_at_once {
-    my $outer = client(uri => '/outer', keepalive => 0);
-    my $inner = client(uri => '/outer/inner', keepalive => 0);
+    my $outer = $t->client(uri => '/outer', keepalive => 0);
+    my $inner = $t->client(uri => '/outer/inner', keepalive => 0);
 
     ok($_->handshake(), 'one of two sessions') for $outer, $inner;
 
@@ -415,19 +404,7 @@ sub refused {
 sub conf {
     my ($directives) = @_;
 
-    return <<"EOC";
-%%GLOBALS%%
-
-events { }
-
-http {
-    %%GLOBALS_HTTP%%
-    $directives
-}
+    return http_conf(<<"EOC");
+$directives
 EOC
-}
-
-
-sub client {
-    return Test::Atls::Client->new(port => $t->port(0), @_);
 }

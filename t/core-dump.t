@@ -13,40 +13,27 @@ use POSIX qw( _SC_PAGESIZE sysconf );
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 
 plan(skip_all => 'MADV_DONTDUMP is seen in /proc of Linux')
     unless -r '/proc/self/smaps';
 
 my $page = sysconf(_SC_PAGESIZE) / 1024;
 
-my $conf = <<'EOC';
-%%GLOBALS%%
+my $conf = http_conf(<<'EOC');
+atls_zone zone:%%SIZE%%k;
+%%CERTIFICATE%%
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_zone zone:%%SIZE%%k;
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location / {
-            atls on;
-            return 200 inner;
-        }
+    location / {
+        atls on;
+        return 200 inner;
     }
 }
 EOC
 
 my $t = Test::Atls->new(workers => 2);
-
-$t->make_cert('localhost');
-$t->plan(4 * 3);
 
 # sizes that nothing else has
 
@@ -67,6 +54,8 @@ $t->wait_for(sub { my %old = map { $_ => 1 } @old;
                    2 == grep { !$old{$_} } $t->workers() });
 is_left_out(3072, 'other processes');
 
+$t->done_testing();
+
 
 sub zone {
     my ($size) = @_;
@@ -78,7 +67,7 @@ sub zone {
 sub is_left_out {
     my ($size, $name) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), uri => '/');
+    my $c = $t->client(uri => '/');
     ok($c->handshake(), "$name: a session") or diag($c->error());
 
     my @maps = map { [ maps($_) ] } $t->workers();

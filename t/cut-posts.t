@@ -20,61 +20,50 @@ use constant ROUNDS => 6;       # as many as find another worker, some of them
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+log_format both "$atls $request_method $request_uri $status";
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name localhost;
 
-http {
-    %%GLOBALS_HTTP%%
+    access_log %%TESTDIR%%/access.log both;
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
+    location = /.well-known/atls {
+        atls on;
+    }
 
-    log_format both "$atls $request_method $request_uri $status";
+    location = /raw {
+        atls on;
+        atls_payload raw;
+        proxy_pass http://127.0.0.1:%%PORT_1%%/hang;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name localhost;
+    location = /unbuffered {
+        proxy_pass http://127.0.0.1:%%PORT_1%%/hang;
+        proxy_request_buffering off;
+        proxy_http_version 1.1;
+    }
 
-        access_log %%TESTDIR%%/access.log both;
+    location = /patient {
+        proxy_pass http://127.0.0.1:%%PORT_1%%/hang;
+        proxy_ignore_client_abort on;
+        proxy_read_timeout 1s;
+    }
 
-        location = /.well-known/atls {
-            atls on;
-        }
+    location /served {
+        return 200 "served\n";
+    }
 
-        location = /raw {
-            atls on;
-            atls_payload raw;
-            proxy_pass http://127.0.0.1:%%PORT_1%%/hang;
-        }
-
-        location = /unbuffered {
-            proxy_pass http://127.0.0.1:%%PORT_1%%/hang;
-            proxy_request_buffering off;
-            proxy_http_version 1.1;
-        }
-
-        location = /patient {
-            proxy_pass http://127.0.0.1:%%PORT_1%%/hang;
-            proxy_ignore_client_abort on;
-            proxy_read_timeout 1s;
-        }
-
-        location /served {
-            return 200 "served\n";
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
     }
 }
 EOC
 
-$t->plan(2 * (ROUNDS * 4 + 2 + 2 + 2 + 3 + 2))->run();
+$t->run();
 
 my $backend = Test::Atls::Backend->start($t, $t->port(1));
 
@@ -91,15 +80,15 @@ for (qw( TLSv1.3 TLSv1.2 )) {
     in_a_record();
 }
 
+$t->done_testing();
+
 
 sub client {
     my ($uri) = @_;
 
     $backend->forget();
-    $c = Test::Atls::Client->new(port => $t->port(0), protocol => $protocol,
-                                 keepalive => 0,
-                                 uri => $uri || '/.well-known/atls');
-    $c->handshake() or die $c->error() . "\n";
+    $c = $t->established(protocol => $protocol, keepalive => 0,
+                         uri => $uri || '/.well-known/atls');
 }
 
 

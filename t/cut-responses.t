@@ -15,52 +15,40 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Client;
 use Test::Atls::Http qw( http_connect send_all );
 use Test::Atls::Response qw( parse_responses );
 
 use constant INTERNAL_ERROR => 80;
 
-my $t = Test::Atls->new(workers => 2);
+my $t = Test::Atls->new(workers => 2, client => { keepalive => 0 });
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+proxy_buffering off;
+proxy_http_version 1.1;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name localhost;
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /.well-known/atls {
+        atls on;
+    }
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
+    location /early {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+        proxy_request_buffering off;
+        send_timeout 1s;
+    }
 
-    proxy_buffering off;
-    proxy_http_version 1.1;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name localhost;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        location /early {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            proxy_request_buffering off;
-            send_timeout 1s;
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
     }
 }
 EOC
 
-$t->plan(2 * 3 + 2 + 1)->run();
+$t->run();
 
 Test::Atls::Backend->start($t, $t->port(1));
 
@@ -71,13 +59,7 @@ for my $protocol ('TLSv1.2', 'TLSv1.3') {
 parked();
 whole();
 
-
-sub client {
-    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0, @_);
-    $c->handshake() or die $c->error() . "\n";
-
-    return $c;
-}
+$t->done_testing();
 
 
 sub ended {
@@ -93,7 +75,7 @@ sub ended {
 sub half_closed {
     my ($protocol) = @_;
 
-    my $c = client(protocol => $protocol);
+    my $c = $t->established(protocol => $protocol);
 
     $c->write_plain("GET /slow?n=1000 HTTP/1.0\r\nHost: localhost\r\n\r\n");
 
@@ -128,7 +110,7 @@ sub half_closed {
 # The rest of a request is late, and by then there is a response.
 
 sub parked {
-    my $c = client();
+    my $c = $t->established();
 
     $c->request("PUT /early HTTP/1.0\r\nHost: localhost\r\n"
                 . "Content-Length: 10\r\n\r\n12345");
@@ -141,7 +123,7 @@ sub parked {
 
 
 sub whole {
-    my $c = client();
+    my $c = $t->established();
 
     $c->request("GET /slow?n=1 HTTP/1.0\r\nHost: localhost\r\n\r\n");
     ok($c->closed(), 'a whole response: close_notify');

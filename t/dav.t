@@ -12,7 +12,6 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Client;
 use Test::Atls::Http qw( http_raw parse_responses );
 
 my $t = Test::Atls->new(workers => 4);
@@ -31,58 +30,47 @@ my @DESTINATIONS = (
     'https://localhost/' . 'x' x 300, undef,
 );
 
-$t->make_cert('localhost');
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
+%%SSL_CERTIFICATE%%
 
-events { }
+log_format destination "$request_method $scheme $http_destination";
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    access_log %%TESTDIR%%/access.log destination;
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    ssl_certificate %%TESTDIR%%/localhost.crt;
-    ssl_certificate_key %%TESTDIR%%/localhost.key;
+    listen 127.0.0.1:%%PORT_0%%;
+    listen 127.0.0.1:%%PORT_1%% ssl;
+    server_name localhost;
 
-    log_format destination "$request_method $scheme $http_destination";
+    location = /atls { atls on; access_log off; }
 
-    server {
-        access_log %%TESTDIR%%/access.log destination;
+    # pinned by what it does not return
 
-        listen 127.0.0.1:%%PORT_0%%;
-        listen 127.0.0.1:%%PORT_1%% ssl;
-        server_name localhost;
-
-        location = /atls { atls on; access_log off; }
-
-        # pinned by what it does not return
-
-        location = /pinned {
-            atls on;
-            access_log off;
-            if ($arg_none) { return 204; }
-            dav_methods PUT COPY MOVE;
-        }
-
-        location /dav/ { dav_methods PUT DELETE COPY MOVE; }
-
-        location /first/ {
-            dav_methods COPY;
-            error_page 404 = @second;
-        }
-
-        location @second {
-            root %%TESTDIR%%/second;
-            dav_methods COPY;
-        }
-
-        location /proxy/ { proxy_pass http://127.0.0.1:%%PORT_2%%; }
+    location = /pinned {
+        atls on;
+        access_log off;
+        if ($arg_none) { return 204; }
+        dav_methods PUT COPY MOVE;
     }
+
+    location /dav/ { dav_methods PUT DELETE COPY MOVE; }
+
+    location /first/ {
+        dav_methods COPY;
+        error_page 404 = @second;
+    }
+
+    location @second {
+        root %%TESTDIR%%/second;
+        dav_methods COPY;
+    }
+
+    location /proxy/ { proxy_pass http://127.0.0.1:%%PORT_2%%; }
 }
 EOC
 
-$t->plan(4 * @DESTINATIONS + 14)->run();
+$t->run();
 
 my $backend = Test::Atls::Backend->start($t, $t->port(2));
 my $c = client('/atls');
@@ -174,15 +162,13 @@ $t->write_file('dav/file', 'content');
 is(outside('http://localhost/dav/NEW'), 204, 'plain HTTP: http');
 is(outside('https://localhost/dav/NEW'), 400, 'plain HTTP: https');
 
+$t->done_testing();
+
 
 sub client {
     my ($uri) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), uri => $uri);
-
-    $c->handshake() or die 'no handshake: ' . $c->error() . "\n";
-
-    return $c;
+    return $t->established(uri => $uri);
 }
 
 

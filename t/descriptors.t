@@ -10,7 +10,6 @@ use Socket qw( AF_UNIX SOCK_DGRAM pack_sockaddr_un );
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Elsewhere qw( answer connect_to descriptors post_to sockets );
 use Test::Atls::Process qw( alive asleep );
 
@@ -27,45 +26,35 @@ plan(skip_all => 'valgrind has a limit of its own')
     if ($ENV{TEST_NGINX_WRAPPER} || '') =~ /valgrind/;
 plan(skip_all => 'prlimit is needed') if system('prlimit >/dev/null 2>&1');
 
-my $CONF = <<'EOC';
-%%GLOBALS%%
+my $CONF = http_conf(<<'EOC');
+%%CERTIFICATE%%
+atls_handshake_timeout  10m;
 
-events {
-}
+send_timeout            1h;
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    server_name  localhost;
 
-    atls_certificate        %%TESTDIR%%/localhost.crt;
-    atls_certificate_key    %%TESTDIR%%/localhost.key;
-    atls_handshake_timeout  10m;
+    location /.well-known/atls {
+        atls on;
+        add_header  X-Pid $pid always;
+    }
 
-    send_timeout            1h;
+    location = /large {
+    }
 
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        server_name  localhost;
-
-        location /.well-known/atls {
-            atls on;
-            add_header  X-Pid $pid always;
-        }
-
-        location = /large {
-        }
-
-        location / {
-            return 200 "$uri $pid";
-        }
+    location / {
+        return 200 "$uri $pid";
     }
 }
 EOC
 
-my $WITHOUT = $CONF =~ s/^ +atls.*\n//mgr =~ s/^%%GLOBALS%%$/%%BARE%%/mr;
+my $WITHOUT = $CONF =~ s/^ *(?:atls|%%CERTIFICATE).*\n//mgr
+              =~ s/^%%GLOBALS%%$/%%BARE%%/mr;
 
-my $t = Test::Atls->new(workers => $MANY);
+my $t = Test::Atls->new(workers => $MANY, client => { keepalive => 0 });
 
-$t->make_cert('localhost', type => 'ec');
 $t->write_file('large', 'x' x (16 << 20));
 $t->write_conf($CONF);
 
@@ -154,7 +143,7 @@ sub nobody_else {
 # There are descriptors for workers and connections, and no more.
 
 sub in_want {
-    my $c = client();
+    my $c = $t->client();
 
     $c->handshake() or diag($c->error());
 
@@ -179,7 +168,7 @@ sub in_want {
 
     my ($begun, $owner) = half_open();
     my ($other) = grep { $_ != $owner } $t->workers();
-    my $new = client();
+    my $new = $t->client();
 
     $new->handshake_step();
     $new->{cookies}{atls} = $begun->cookie();
@@ -325,15 +314,10 @@ sub give_up {
 # Its last flight is still to be made; and whose it is.
 
 sub half_open {
-    my $c = client();
+    my $c = $t->client();
 
     $c->handshake_step();
     $c->exchange($c->tls_out()) or die $c->error() . "\n";
 
     return ($c, $c->last_response()->header('X-Pid'));
-}
-
-
-sub client {
-    return Test::Atls::Client->new(port => $t->port(0), keepalive => 0);
 }

@@ -15,64 +15,52 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Authority;
 use Test::Atls::Outer;
-use Test::Atls::Stack;
 
 my $t = Test::Atls->new(workers => 1);
-
-$t->make_cert('localhost', type => 'ec');
 
 my $ours = Test::Atls::Authority->new($t, 'ours');
 my $theirs = Test::Atls::Authority->new($t, 'theirs');
 
 $ours->issue('client');
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
+atls_early_data on;
+atls_verify_client on;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    listen 127.0.0.1:%%PORT_1%%;
+    server_name a.example;
 
-http {
-    %%GLOBALS_HTTP%%
+    atls_client_certificate %%TESTDIR%%/ours.crt;
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    atls_early_data on;
-    atls_verify_client on;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        listen 127.0.0.1:%%PORT_1%%;
-        server_name a.example;
-
-        atls_client_certificate %%TESTDIR%%/ours.crt;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 404;
-        }
+    location = /.well-known/atls {
+        atls on;
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_1%%;
-        server_name b.example;
+    location / {
+        return 404;
+    }
+}
 
-        atls_client_certificate %%TESTDIR%%/theirs.crt;
+server {
+    listen 127.0.0.1:%%PORT_1%%;
+    server_name b.example;
 
-        location = /.well-known/atls {
-            atls on;
-        }
+    atls_client_certificate %%TESTDIR%%/theirs.crt;
 
-        location / {
-            return 200 "for theirs";
-        }
+    location = /.well-known/atls {
+        atls on;
+    }
+
+    location / {
+        return 200 "for theirs";
     }
 }
 EOC
 
-$t->plan(7)->run();
+$t->run();
 
 
 # all of it comes there
@@ -119,13 +107,13 @@ my $plain = $c->read_plain();
 
 like($plain, qr!^HTTP/1.1 404 !, 'the request is served where it began');
 
+$t->done_testing();
+
 
 sub client {
-    return Test::Atls::Stack->new('openssl', port => $t->port(0),
-                                  protocol => 'TLSv1.3', sni => 'b.example',
-                                  host_header => 'a.example',
-                                  cert => $t->path('client.crt'),
-                                  key => $t->path('client.key'), @_);
+    return $t->stack('openssl', protocol => 'TLSv1.3', sni => 'b.example',
+                     host_header => 'a.example', cert => $t->path('client.crt'),
+                     key => $t->path('client.key'), @_);
 }
 
 

@@ -13,47 +13,35 @@ use Test::More;
 use Time::HiRes qw( sleep time );
 
 use Test::Atls;
-use Test::Atls::Stack;
 
 use constant LIFETIME => 3;
 
 my $t = Test::Atls->new(workers => 1);
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<"EOC");
+%%CERTIFICATE%%
+atls_session_lifetime @{[ LIFETIME ]}s;
+atls_early_data on;
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+log_format inner "\$atls \$request_uri";
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name localhost;
 
-http {
-    %%GLOBALS_HTTP%%
+    access_log %%TESTDIR%%/access.log inner;
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    atls_session_lifetime @{[ LIFETIME ]}s;
-    atls_early_data on;
+    location = /.well-known/atls {
+        atls on;
+    }
 
-    log_format inner "\$atls \$request_uri";
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name localhost;
-
-        access_log %%TESTDIR%%/access.log inner;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "answered\\n";
-        }
+    location / {
+        return 200 "answered\\n";
     }
 }
 EOC
 
-$t->plan(5)->run();
+$t->run();
 
 my $first = client();
 
@@ -95,8 +83,9 @@ unlike($t->read_file('access.log'), qr!/early!, 'it was not served');
 my $other = client();
 ok($other->handshake() && $other->get('/other'), 'others are served');
 
+$t->done_testing();
+
 
 sub client {
-    return Test::Atls::Stack->new('openssl', port => $t->port(0),
-                                  protocol => 'TLSv1.3', keepalive => 0, @_);
+    return $t->stack('openssl', protocol => 'TLSv1.3', keepalive => 0, @_);
 }

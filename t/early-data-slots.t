@@ -17,7 +17,6 @@ use Test::Atls::Client;
 use Test::Atls::Http qw( http_connect send_all );
 use Test::Atls::Response;
 use Test::Atls::Slow qw( patience );
-use Test::Atls::Stack;
 
 use constant {
     MAX  => 3,
@@ -26,50 +25,40 @@ use constant {
 
 my $t = Test::Atls->new(workers => 1);
 
-$t->make_cert('localhost', type => 'ec');
 $t->write_file('big', 'x' x SIZE);
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+%%CERTIFICATE%%
+atls_early_data on;
+atls_handshake_timeout 3s;
+atls_max_handshakes @{[ MAX ]};
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name localhost;
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /.well-known/atls {
+        atls on;
+    }
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    atls_early_data on;
-    atls_handshake_timeout 3s;
-    atls_max_handshakes @{[ MAX ]};
+    location = /big {
+        alias %%TESTDIR%%/big;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name localhost;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        location = /big {
-            alias %%TESTDIR%%/big;
-        }
-
-        location / {
-            return 200 "answered\\n";
-        }
+    location / {
+        return 200 "answered\\n";
     }
 }
 EOC
 
-$t->plan(4)->run();
+$t->run();
 
 my @sessions = map { session() } 1 .. MAX;
 my @slow = map { slow($_) } @sessions;
 
 # there is no place for any other, until the time is up
 
-ok($t->wait_for(sub { client()->handshake() }, patience()),
+ok($t->wait_for(sub { $t->client()->handshake() }, patience()),
    'others are served');
 
 is(scalar(grep { finish($_) } @slow), MAX, 'the answers come to their ends');
@@ -80,15 +69,11 @@ my $r = $slow[0]{c}->get('/');
 
 is($r && $r->body(), "answered\n", 'its session goes on');
 
-
-sub client {
-    return Test::Atls::Client->new(port => $t->port(0));
-}
+$t->done_testing();
 
 
 sub stack {
-    return Test::Atls::Stack->new('openssl', port => $t->port(0),
-                                  protocol => 'TLSv1.3', @_);
+    return $t->stack('openssl', protocol => 'TLSv1.3', @_);
 }
 
 

@@ -13,7 +13,6 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 
 my $t = Test::Atls->new(workers => 4);
 
@@ -51,9 +50,8 @@ my $LOCATIONS = <<'EOC';
         location @n { atls on; return 200 "n@\n"; }
 EOC
 
-$t->make_cert('localhost');
 $t->write_conf(conf());
-$t->plan(9 * @PAIRS + 1 + 13 + 16 + 4)->run();
+$t->run();
 
 
 # sessions are good at their own location only, and found by other workers
@@ -188,6 +186,8 @@ ok($t->reload(), 'a server of the same names that is the default');
     is(served($d), 410, 'sessions of the one are not of the other one');
 }
 
+$t->done_testing();
+
 
 sub conf {
     my (%args) = (before => '', after => '', listen => '',
@@ -206,42 +206,33 @@ sub conf {
                  [ one => 'same.example one.example' ],
                  [ two => 'same.example two.example' ];
 
-    return <<"EOC";
-%%GLOBALS%%
+    return http_conf(<<"EOC");
+%%CERTIFICATE%%
 
-events { }
+$args{before}
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    $listen $args{listen}
+    server_name $args{names};
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
+    location = /routed { atls on; }
+    location /routed { atls on; return 200 "routed\\n"; }
 
-    $args{before}
-
-    server {
-        $listen $args{listen}
-        server_name $args{names};
-
-        location = /routed { atls on; }
-        location /routed { atls on; return 200 "routed\\n"; }
-
-        location = /s { atls on; return 200 "s=\\n"; }
-        location /s { atls on; return 200 "s\\n"; }
+    location = /s { atls on; return 200 "s=\\n"; }
+    location /s { atls on; return 200 "s\\n"; }
 
 $locations
-    }
+}
 
 $others
 
-    server {
-        $listen
-        server_name three.example;
-        location /s { atls on; return 200 "three\\n"; }
-    }
+server {
+    $listen
+    server_name three.example;
+    location /s { atls on; return 200 "three\\n"; }
+}
 
 $args{after}
-}
 EOC
 }
 
@@ -264,8 +255,7 @@ EOC
 sub client {
     my ($uri, %args) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), uri => $uri,
-                                    keepalive => 0, %args);
+    my $c = $t->client(uri => $uri, keepalive => 0, %args);
 
     $c->handshake(hold => 1) or die "$uri: no handshake: " . $c->error() . "\n";
 

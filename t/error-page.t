@@ -21,35 +21,24 @@ use constant LIMIT => 2048;
 
 my $t = Test::Atls->new(workers => 1);
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<"EOC");
+%%CERTIFICATE%%
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+proxy_ignore_client_abort on;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-http {
-    %%GLOBALS_HTTP%%
+    client_max_body_size @{[ LIMIT ]};
+    error_page 413 /too-large;
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
+    location = /.well-known/atls {
+        atls on;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
 
-    proxy_ignore_client_abort on;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        client_max_body_size @{[ LIMIT ]};
-        error_page 413 /too-large;
-
-        location = /.well-known/atls {
-            atls on;
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
-
-        location = /too-large {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location = /too-large {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
     }
 }
 EOC
@@ -58,10 +47,12 @@ my $backend = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5,
                                     LocalPort => $t->port(1), ReuseAddr => 1)
     or die "backend: $!\n";
 
-$t->plan(4 + 4)->run();
+$t->run();
 
 known();
 found_out();
+
+$t->done_testing();
 
 
 # A Content-Length: nginx looks at it before anything is read.
@@ -73,7 +64,7 @@ sub known {
     ok($upstream, 'known: the location of the error is asked');
     print $outer 'x' x 1000;
 
-    ok(client()->handshake(), 'known: others are served');
+    ok($t->client()->handshake(), 'known: others are served');
 
     # whatever came is of no use
 
@@ -90,7 +81,7 @@ sub known {
 # None: the session has to be told of, and "error_page" has no say in that.
 
 sub found_out {
-    my $c = client();
+    my $c = $t->client();
 
     $c->handshake() or die $c->error() . "\n";
     $c->write_plain(Test::Atls::Client::format_request('POST', '/',
@@ -133,11 +124,6 @@ sub post {
                       @headers, '', $body;
 
     return $outer;
-}
-
-
-sub client {
-    return Test::Atls::Client->new(port => $t->port(0));
 }
 
 

@@ -55,60 +55,49 @@ my @EXPORTS = (
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
+my $conf = http_conf(<<'EOC');
+%%CERTIFICATE%%
+atls_early_data on;
 
-my $conf = <<'EOC';
-%%GLOBALS%%
+%%EXPORTS%%
 
-events { }
+log_format export "$request_method $request_uri [$atls_exporter] [$plain]";
 
-http {
-    %%GLOBALS_HTTP%%
+map $plain $has_key {
+    ""      none;
+    default some;
+}
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    atls_early_data on;
+server {
+    listen 127.0.0.1:%%PORT_0%% reuseport;
 
-    %%EXPORTS%%
+    access_log %%TESTDIR%%/access.log export;
 
-    log_format export "$request_method $request_uri [$atls_exporter] [$plain]";
-
-    map $plain $has_key {
-        ""      none;
-        default some;
+    location = /.well-known/atls {
+        atls on;
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%% reuseport;
+    location = /pinned {
+        atls on;
+        return 200 "$atls_exporter|$plain";
+    }
 
-        access_log %%TESTDIR%%/access.log export;
+    location = /exporter {
+        return 200 "$atls_exporter|$plain|$has_key|$pid";
+    }
 
-        location = /.well-known/atls {
-            atls on;
-        }
+    location = /all {
+        return 200 "%%ALL%%";
+    }
 
-        location = /pinned {
-            atls on;
-            return 200 "$atls_exporter|$plain";
-        }
+    location = /early {
+        return 200 "[$atls_exporter][$plain][$atls_early_data]";
+    }
 
-        location = /exporter {
-            return 200 "$atls_exporter|$plain|$has_key|$pid";
-        }
-
-        location = /all {
-            return 200 "%%ALL%%";
-        }
-
-        location = /early {
-            return 200 "[$atls_exporter][$plain][$atls_early_data]";
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            proxy_set_header X-Exporter $atls_exporter;
-            proxy_set_header X-Key $plain_hex;
-        }
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+        proxy_set_header X-Exporter $atls_exporter;
+        proxy_set_header X-Key $plain_hex;
     }
 }
 EOC
@@ -261,10 +250,8 @@ sub early_data {
     my $c = client($stack, protocol => 'TLSv1.3');
     seen($c, '/early');
 
-    $c = Test::Atls::Stack->new($stack, port => $t->port(0), keepalive => 0,
-                                protocol => 'TLSv1.3',
-                                session => $c->session(),
-                                early => $c->format_get('/early'));
+    $c = $t->stack($stack, keepalive => 0, protocol => 'TLSv1.3',
+                   session => $c->session(), early => $c->format_get('/early'));
     ok($c->handshake(), "$stack: early data") or diag($c->error());
     is($c->early_status(), 'accepted', "$stack: accepted");
 
@@ -277,10 +264,9 @@ sub early_data {
 
     # nor does a backend get an empty one
 
-    $c = Test::Atls::Stack->new($stack, port => $t->port(0), keepalive => 0,
-                                protocol => 'TLSv1.3',
-                                session => $c->session(),
-                                early => $c->format_get('/headers'));
+    $c = $t->stack($stack, keepalive => 0, protocol => 'TLSv1.3',
+                   session => $c->session(),
+                   early => $c->format_get('/headers'));
     $c->handshake();
     is($c->early_status(), 'accepted', "$stack: accepted again");
     $r = $c->early_response();
@@ -401,26 +387,19 @@ sub conf {
 
     $behind ||= '';
 
-    return <<"EOC";
-%%GLOBALS%%
+    return http_conf(<<"EOC");
+$http
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    $server
 
-http {
-    %%GLOBALS_HTTP%%
-    $http
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        $server
-
-        location / {
-            $location
-        }
+    location / {
+        $location
     }
-
-    $behind
 }
+
+$behind
 EOC
 }
 
@@ -498,8 +477,7 @@ sub seen {
 sub client {
     my ($stack, @args) = @_;
 
-    my $c = Test::Atls::Stack->new($stack, port => $t->port(0),
-                                   keepalive => 0, @args);
+    my $c = $t->stack($stack, keepalive => 0, @args);
 
     $c->handshake() or die "no handshake with $stack: " . $c->error() . "\n";
 

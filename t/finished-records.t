@@ -12,7 +12,6 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Forge12;
 
 use constant {
@@ -23,26 +22,15 @@ use constant {
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-events { }
-
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location /.well-known/atls {
-            atls on;
-            return 200 "inner $request_uri $atls_session_reused";
-        }
+    location /.well-known/atls {
+        atls on;
+        return 200 "inner $request_uri $atls_session_reused";
     }
 }
 EOC
@@ -56,8 +44,7 @@ sub handshake {
     my ($size, %args) = @_;
 
     my $forge = Test::Atls::Forge12->new();
-    my $c = Test::Atls::Client->new(port => $t->port(0),
-                                    $forge->client_args(), %args);
+    my $c = $t->client($forge->client_args(), %args);
 
     for (1 .. 3) {
         my $done = $c->handshake_step();
@@ -122,8 +109,7 @@ my $hello = "\1\0\0\x29\3\3" . 'r' x 32 . "\0\0\2\xcc\xa9\1\0";
 for ([ "\x0b\0\0\1x", UNEXPECTED_MESSAGE ], [ $hello, NO_RENEGOTIATION ]) {
     my ($message, $alert) = @$_;
     my $forge = Test::Atls::Forge12->new();
-    my $c = Test::Atls::Client->new(port => $t->port(0),
-                                    $forge->client_args());
+    my $c = $t->client($forge->client_args());
 
     $c->handshake_step();
     $c->exchange($forge->recut($c, $c->tls_out()));

@@ -15,7 +15,6 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 
 use constant {
     UNEXPECTED_MESSAGE => 10,
@@ -25,36 +24,22 @@ use constant {
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
+atls_handshake_timeout 300s;
+atls_max_handshakes 1;
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-events { }
-
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
-    atls_handshake_timeout 300s;
-    atls_max_handshakes 1;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location /.well-known/atls {
-            atls on;
-            return 200 inner;
-        }
+    location /.well-known/atls {
+        atls on;
+        return 200 inner;
     }
 }
 EOC
 
 $t->run();
-
-
-sub client { return Test::Atls::Client->new(port => $t->port(0), @_) }
 
 
 my $random = join '', map { chr($_ * 7 % 256) } 1 .. 500;
@@ -110,14 +95,14 @@ my %flights = (
 for my $name (sort keys %flights) {
     my ($bytes, $known, $what, $split) = @{$flights{$name}};
 
-    my $c = client();
+    my $c = $t->client();
 
     is_refused($c, $bytes, $what, "$name, whole");
     is($c->cookie(), undef, "$name, whole: no cookie to keep");
 
     # and byte by byte
 
-    $c = client();
+    $c = $t->client();
 
     my @waits = grep {
         $c->exchange(substr $bytes, $_, 1) && $c->last_response()->body() eq ''
@@ -153,7 +138,7 @@ sub is_refused {
 # there is room for one handshake in each worker, and none is taken
 
 for (1 .. 8) {
-    my $c = client();
+    my $c = $t->client();
 
     ok($c->handshake(), 'there is room') or diag($c->error());
     is($c->get('/')->body(), 'inner', 'for others');

@@ -14,63 +14,51 @@ use JSON::PP qw( decode_json );
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 
 my $RECORD = "\x17\x03\x03\x00\x20" . 'x' x 32;
 
 my $t = Test::Atls->new(workers => 2);
 
-$t->make_cert('localhost', type => 'ec');
-
 my $listen = $t->has_option('http_v2_module')
              ? "listen 127.0.0.1:@{[ $t->port(1) ]} http2;" : '';
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+%%CERTIFICATE%%
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    $listen
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /one {
+        atls on;
+        atls_cookie atls path=/;
+    }
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
+    location = /two {
+        atls on;
+        atls_cookie atls path=/;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        $listen
+    location /nest {
+        atls on;
+    }
 
-        location = /one {
-            atls on;
-            atls_cookie atls path=/;
-        }
+    location /nest/inner {
+        atls on;
+    }
 
-        location = /two {
-            atls on;
-            atls_cookie atls path=/;
-        }
+    location = /tls12 {
+        atls on;
+        atls_protocols TLSv1.2;
+    }
 
-        location /nest {
-            atls on;
-        }
-
-        location /nest/inner {
-            atls on;
-        }
-
-        location = /tls12 {
-            atls on;
-            atls_protocols TLSv1.2;
-        }
-
-        location / {
-            return 200 "inner\\n";
-        }
+    location / {
+        return 200 "inner\\n";
     }
 }
 EOC
 
-$t->plan(9 * 2 + 4 + 6 + 15 + 5 * 2 + 2 + ($listen ? 3 : 0))->run();
+$t->run();
 
 among();
 several_headers();
@@ -79,12 +67,13 @@ nested();
 first_posts();
 http2() if $listen;
 
+$t->done_testing();
+
 
 sub client {
     my ($uri, %args) = @_;
 
-    return Test::Atls::Client->new(port => $t->port(0), uri => $uri,
-                                   keepalive => 0, %args);
+    return $t->client(uri => $uri, keepalive => 0, %args);
 }
 
 

@@ -9,7 +9,6 @@ use warnings;
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 
 
 my $MAX = 20;                       # handshakes at once
@@ -18,7 +17,6 @@ my $RECORD = 16_000;
 
 my $t = Test::Atls->new(workers => 2);
 
-$t->make_cert('localhost', type => 'ec');
 
 # of no authority that the server knows, and large
 
@@ -26,44 +24,34 @@ $t->make_cert('stranger', type => 'ec',
               san => join ',', map { "DNS:host$_." . 'x' x 50 . '.test' }
                                1 .. 100);
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+atls_zone  full:256k;
 
-events {
-}
+%%CERTIFICATE%%
 
-http {
-    %%GLOBALS_HTTP%%
+atls_client_certificate  %%TESTDIR%%/localhost.crt;
+atls_verify_client       optional_no_ca;
 
-    atls_zone  full:256k;
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    server_name  localhost;
 
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
+    location = /.well-known/atls {
+        atls on;
+    }
 
-    atls_client_certificate  %%TESTDIR%%/localhost.crt;
-    atls_verify_client       optional_no_ca;
-
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        server_name  localhost;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "inner\n";
-        }
+    location / {
+        return 200 "inner\n";
     }
 }
 EOC
 
-$t->plan(17)->run();
+$t->run();
 
 
 # all of it is for idle sessions, but for what nobody has pushed out
 
-my @idle = map { established() } 1 .. 500;
+my @idle = map { $t->established() } 1 .. 500;
 
 @idle = reverse grep { served($_) } reverse @idle;
 
@@ -82,16 +70,16 @@ is(lost($MAX), 0, 'each takes the place of the longest idle');
 is(at_once($MAX), $MAX, 'and more of them');
 is(lost($MAX), 0, 'likewise');
 
-my $slow = half_open();
+my $slow = $t->half_open();
 
-half_open() for 1 .. $MAX;
+$t->half_open() for 1 .. $MAX;
 ok($slow->handshake(), 'a slow one, with others between');
 is(lost(1), 0, 'it goes on');
 
 
 # a flood of ClientHellos
 
-half_open() for 1 .. $FLOOD;
+$t->half_open() for 1 .. $FLOOD;
 is(lost(0), 0, 'ClientHellos push out no session');
 
 
@@ -112,8 +100,8 @@ is($cut[0]->last_response()->status(), 410, 'its session is gone');
 # certificates
 
 my @strangers = map {
-    established(cert => $t->path('stranger.crt'),
-                key  => $t->path('stranger.key'))
+    $t->established(cert => $t->path('stranger.crt'),
+                    key  => $t->path('stranger.key'))
 } 1 .. 30;
 
 my $left = grep { served($_) } @idle;
@@ -134,13 +122,15 @@ my %seconds = map { $_ => 1 } @lines;
 cmp_ok(scalar @lines, '>', 0, 'the log says what was pushed out');
 is(scalar @lines, scalar keys %seconds, 'at most once a second');
 
+$t->done_testing();
+
 
 # So many handshakes, all of them begun before the first one ends.
 
 sub at_once {
     my ($count) = @_;
 
-    my @c = map { half_open() } 1 .. $count;
+    my @c = map { $t->half_open() } 1 .. $count;
 
     return scalar grep { $_->handshake() } @c;
 }
@@ -157,30 +147,6 @@ sub lost {
 }
 
 
-sub client {
-    return Test::Atls::Client->new(port => $t->port(0), @_);
-}
-
-
-sub established {
-    my $c = client(@_);
-
-    $c->handshake() or die 'no handshake: ' . $c->error() . "\n";
-
-    return $c;
-}
-
-
-sub half_open {
-    my $c = client();
-
-    $c->handshake_step();
-    $c->exchange($c->tls_out()) or die $c->error() . "\n";
-
-    return $c;
-}
-
-
 sub served {
     my ($c) = @_;
 
@@ -193,7 +159,7 @@ sub served {
 # One that has sent most of a record.
 
 sub cut {
-    my $c = established();
+    my $c = $t->established();
 
     $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
                     . ("X: " . 'x' x 1000 . "\r\n") x ($RECORD / 1005)

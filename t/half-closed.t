@@ -23,48 +23,38 @@ use Test::Atls::Response qw( parse_responses );
 
 my $t = Test::Atls->new(workers => 2);
 
-$t->make_cert('localhost', type => 'ec');
 $t->write_file('small', pattern(1000));
 $t->write_file('large', pattern(5_000_000));
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name localhost;
 
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name localhost;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        location = /return {
-            return 200 "returned\n";
-        }
-
-        location /hang {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
-
-        location /patient {
-            proxy_pass http://127.0.0.1:%%PORT_1%%/slow;
-            proxy_ignore_client_abort on;
-        }
-
-        location / { }
+    location = /.well-known/atls {
+        atls on;
     }
+
+    location = /return {
+        return 200 "returned\n";
+    }
+
+    location /hang {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
+
+    location /patient {
+        proxy_pass http://127.0.0.1:%%PORT_1%%/slow;
+        proxy_ignore_client_abort on;
+    }
+
+    location / { }
 }
 EOC
 
-$t->plan(2 * (2 * 4) + 2 * 2)->run();
+$t->run();
 
 my $backend = Test::Atls::Backend->start($t, $t->port(1));
 
@@ -91,6 +81,8 @@ for my $how ('with the POST', 'later') {
        "$how: it is given up");
 }
 
+$t->done_testing();
+
 
 sub gave_up {
     return scalar(() = $t->read_file('error.log')
@@ -103,8 +95,7 @@ sub gave_up {
 sub answer {
     my ($uri, $at_once, $status) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0);
-    $c->handshake() or die $c->error() . "\n";
+    my $c = $t->established(keepalive => 0);
 
     $c->write_plain(Test::Atls::Client::format_request('GET', $uri, ''));
     my $bytes = $c->tls_out();

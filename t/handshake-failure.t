@@ -13,53 +13,42 @@ use Test::More;
 use Time::HiRes qw( sleep );
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Http qw( send_all );
 use Test::Atls::Slow qw( slow );
 
 my $t = Test::Atls->new();
 my $short = 0.3 * slow();
 
-$t->make_cert('localhost');
 $t->make_cert('ca', is_ca => 1);
 
-$t->write_conf(<<'EOC' =~ s/%%SHORT%%/1000 * $short/er);
-%%GLOBALS%%
+$t->write_http(<<'EOC' =~ s/%%SHORT%%/1000 * $short/er);
+%%CERTIFICATE%%
+atls_max_handshakes 1;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-http {
-    %%GLOBALS_HTTP%%
+    location /atls {
+        atls on;
+        return 200 ok;
+    }
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    atls_max_handshakes 1;
+    location /tls12 {
+        atls on;
+        atls_protocols TLSv1.2;
+        atls_ciphers ECDHE-ECDSA-AES256-GCM-SHA384;
+        return 200 ok;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location /atls {
-            atls on;
-            return 200 ok;
-        }
-
-        location /tls12 {
-            atls on;
-            atls_protocols TLSv1.2;
-            atls_ciphers ECDHE-ECDSA-AES256-GCM-SHA384;
-            return 200 ok;
-        }
-
-        location /short {
-            atls on;
-            atls_handshake_timeout %%SHORT%%ms;
-            return 200 ok;
-        }
+    location /short {
+        atls on;
+        atls_handshake_timeout %%SHORT%%ms;
+        return 200 ok;
     }
 }
 EOC
 
-$t->plan(46)->run();
+$t->run();
 
 # every client below takes one connection for all its POSTs, and so has one
 # worker, which has room for one handshake
@@ -170,11 +159,13 @@ is($c->get('/')->body(), 'ok', 'an established session needs none');
 ok($other->handshake(), 'the second handshake') or diag($other->error());
 is($other->get('/')->body(), 'ok', 'and served');
 
+$t->done_testing();
+
 
 sub client {
     my ($uri, %args) = @_;
 
-    return Test::Atls::Client->new(port => $t->port(0), uri => $uri, %args);
+    return $t->client(uri => $uri, %args);
 }
 
 

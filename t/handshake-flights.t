@@ -17,34 +17,23 @@ use Test::Atls::Response qw( parse_responses );
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-events { }
+    location /.well-known/atls {
+        atls on;
+    }
 
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "$request_uri $atls_session_requests";
-        }
+    location / {
+        return 200 "$request_uri $atls_session_requests";
     }
 }
 EOC
 
-$t->plan(53)->run();
+$t->run();
 
 
 for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
@@ -144,6 +133,8 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
              "Finished with a request but for $left bytes");
     }
 }
+
+$t->done_testing();
 
 
 sub requests {

@@ -13,42 +13,28 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Elsewhere qw( descriptors );
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Process qw( asleep );
 
 my $t = Test::Atls->new(workers => 1);
 
-$t->make_cert('localhost');
+$t->write_http(<<'EOC', events => 'worker_connections 32;');
+%%CERTIFICATE%%
+atls_handshake_timeout 300s;
+client_header_timeout 300s;
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-events {
-    worker_connections 32;
-}
-
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
-    atls_handshake_timeout 300s;
-    client_header_timeout 300s;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location /.well-known/atls {
-            atls on;
-            return 200 inner;
-        }
+    location /.well-known/atls {
+        atls on;
+        return 200 inner;
     }
 }
 EOC
 
-$t->plan(13)->run();
+$t->run();
 
 # nginx itself says so, at this level
 
@@ -61,7 +47,7 @@ my ($worker) = $t->workers();
 # idle would be closed to make room for others.
 
 sub waiting {
-    my $c = Test::Atls::Client->new(port => $t->port(0));
+    my $c = $t->client();
     my $s = $c->http_client()->{socket} = http_connect($t->port(0));
 
     send_all($s, "POST /.well-known/atls HTTP/1.1\r\nHost: localhost\r\n");
@@ -137,7 +123,7 @@ sub give_back {
 
     give_back($taken);
 
-    $c = Test::Atls::Client->new(port => $t->port(0));
+    $c = $t->client();
     ok($c->handshake(), 'later there is one') or diag($c->error());
     is($c->get('/')->body(), 'inner', 'and a session');
 }
@@ -145,7 +131,7 @@ sub give_back {
 # one for all of them
 
 {
-    my $first = Test::Atls::Client->new(port => $t->port(0), keepalive => 0);
+    my $first = $t->client(keepalive => 0);
     my $flight = hello($first);
 
     $first->exchange($flight) or diag($first->error());
@@ -177,7 +163,7 @@ sub give_back {
 # all have ended: the worker does not wait for anything
 
 {
-    my $c = Test::Atls::Client->new(port => $t->port(0));
+    my $c = $t->client();
 
     $c->handshake();
     is($c->get('/')->body(), 'inner', 'another session');
@@ -185,3 +171,5 @@ sub give_back {
     ok($t->wait_for(sub { !Test::Atls::Process::alive($worker) }, 20),
        'the worker ends');
 }
+
+$t->done_testing();

@@ -14,7 +14,6 @@ use Net::SSLeay;
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 
 use constant SET_SIGALGS_LIST => 98;    # SSL_CTRL_SET_SIGALGS_LIST
 
@@ -26,65 +25,52 @@ $t->make_cert('rsa', type => 'rsa', ca => 'ca', san => 'DNS:localhost');
 $t->make_cert('secret', type => 'rsa', ca => 'ca', password => 'open sesame');
 $t->write_file('passwords', "not this one\nopen sesame\n");
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-events { }
+    %%CERTIFICATE_ec%%
 
-http {
-    %%GLOBALS_HTTP%%
+    location /ec {
+        atls on;
+        return 200 "$atls_protocol $atls_cipher";
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
+    location /rsa {
+        atls on;
+        %%CERTIFICATE_rsa%%
+        return 200 "$atls_protocol $atls_cipher";
+    }
 
-        atls_certificate %%TESTDIR%%/ec.crt;
-        atls_certificate_key %%TESTDIR%%/ec.key;
+    location /both {
+        atls on;
+        %%CERTIFICATE_ec%%
+        %%CERTIFICATE_rsa%%
+        return 200 "$atls_protocol $atls_cipher";
+    }
 
-        location /ec {
-            atls on;
-            return 200 "$atls_protocol $atls_cipher";
-        }
+    location /secret {
+        atls on;
+        %%CERTIFICATE_secret%%
+        atls_password_file %%TESTDIR%%/passwords;
+        return 200 "$atls_protocol $atls_cipher";
+    }
 
-        location /rsa {
-            atls on;
-            atls_certificate %%TESTDIR%%/rsa.crt;
-            atls_certificate_key %%TESTDIR%%/rsa.key;
-            return 200 "$atls_protocol $atls_cipher";
-        }
+    location /curve {
+        atls on;
+        atls_ecdh_curve secp384r1;
+        return 200 "$atls_protocol $atls_cipher";
+    }
 
-        location /both {
-            atls on;
-            atls_certificate %%TESTDIR%%/ec.crt;
-            atls_certificate_key %%TESTDIR%%/ec.key;
-            atls_certificate %%TESTDIR%%/rsa.crt;
-            atls_certificate_key %%TESTDIR%%/rsa.key;
-            return 200 "$atls_protocol $atls_cipher";
-        }
-
-        location /secret {
-            atls on;
-            atls_certificate %%TESTDIR%%/secret.crt;
-            atls_certificate_key %%TESTDIR%%/secret.key;
-            atls_password_file %%TESTDIR%%/passwords;
-            return 200 "$atls_protocol $atls_cipher";
-        }
-
-        location /curve {
-            atls on;
-            atls_ecdh_curve secp384r1;
-            return 200 "$atls_protocol $atls_cipher";
-        }
-
-        location /tls12 {
-            atls on;
-            atls_protocols TLSv1.2;
-            return 200 "$atls_protocol $atls_cipher";
-        }
+    location /tls12 {
+        atls on;
+        atls_protocols TLSv1.2;
+        return 200 "$atls_protocol $atls_cipher";
     }
 }
 EOC
 
-$t->plan(55)->run();
+$t->run();
 
 
 # every version with every certificate, which the client checks
@@ -128,9 +114,8 @@ served('encrypted key', 'secret', uri => '/secret');
 # the server's curve is not the one that the client has sent a share of
 
 my $retry = sha256('HelloRetryRequest');
-my $c = Test::Atls::Client->new(port => $t->port(0), uri => '/curve',
-                                protocol => 'TLSv1.3',
-                                groups => 'X25519:P-384');
+my $c = $t->client(uri => '/curve', protocol => 'TLSv1.3',
+                   groups => 'X25519:P-384');
 
 $c->handshake_step();
 my $r = $c->exchange($c->tls_out());
@@ -154,6 +139,8 @@ is($c->posts(), 3, 'no flight more, and a request');
 served('curve with TLS 1.2', 'ec', uri => '/curve', protocol => 'TLSv1.2',
        groups => 'X25519:P-256:P-384');
 
+$t->done_testing();
+
 
 sub sigalgs {
     my ($list) = @_;
@@ -171,7 +158,7 @@ sub sigalgs {
 sub served {
     my ($name, $cert, %args) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), %args);
+    my $c = $t->client(%args);
 
     ok($c->handshake(), $name) or diag($c->error());
     is($c->server_cert(), "/CN=$cert by /CN=ca", "$name: certificate");

@@ -22,102 +22,92 @@ use Test::Atls::Response qw( parse_responses );
 
 # one worker, so that it can be seen what it does
 
-my $t = Test::Atls->new(workers => 1);
+my $t = Test::Atls->new(workers => 1, client => { timeout => 20 });
 my $slow = $ENV{TEST_NGINX_SLOW} || 1;
 my $short = 2 * $slow;                          # seconds
 
-$t->make_cert('localhost', type => 'ec');
 $t->write_file('dir/index.html', 'directory');
 $t->write_file('short/dir/index.html', 'directory');
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+%%CERTIFICATE%%
 
-events { }
+port_in_redirect on;
+server_name_in_redirect on;
+absolute_redirect on;
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name localhost canonical;
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-
-    port_in_redirect on;
-    server_name_in_redirect on;
-    absolute_redirect on;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name localhost canonical;
-
-        location /.well-known/atls {
-            atls on;
-            client_body_timeout 300s;
-        }
-
-        location /short/endpoint {
-            atls on;
-            client_body_timeout ${short}s;
-        }
-
-        location / { }
-
-        location /requests {
-            return 200 \$connection_requests;
-        }
-
-        location /time {
-            return 200 "\$connection_time \$atls_session_time";
-        }
-
-        location /connection {
-            return 200 "\$connection";
-        }
-
-        location /long-kept {
-            keepalive_time ${short}s;
-            return 200 "kept";
-        }
-
-        location /short-kept {
-            keepalive_time 50ms;
-            return 200 "kept";
-        }
-
-        location /status {
-            stub_status;
-        }
-
-        location /app/ {
-            proxy_pass http://127.0.0.1:%%PORT_1%%/;
-        }
-
-        location /renamed/ {
-            proxy_pass http://127.0.0.1:%%PORT_1%%/;
-            proxy_redirect http://localhost/ /other/;
-        }
-
-        location /to/path { return 302 /path; }
-        location /to/site { return 302 http://elsewhere/; }
-        location /rewritten { rewrite ^ /path redirect; }
+    location /.well-known/atls {
+        atls on;
+        client_body_timeout 300s;
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name impatient;
-
-        client_header_timeout ${short}s;
+    location /short/endpoint {
+        atls on;
         client_body_timeout ${short}s;
+    }
 
-        atls_certificate %%TESTDIR%%/localhost.crt;
+    location / { }
 
-        location /app/ {
-            proxy_pass http://127.0.0.1:%%PORT_1%%/;
-        }
+    location /requests {
+        return 200 \$connection_requests;
+    }
+
+    location /time {
+        return 200 "\$connection_time \$atls_session_time";
+    }
+
+    location /connection {
+        return 200 "\$connection";
+    }
+
+    location /long-kept {
+        keepalive_time ${short}s;
+        return 200 "kept";
+    }
+
+    location /short-kept {
+        keepalive_time 50ms;
+        return 200 "kept";
+    }
+
+    location /status {
+        stub_status;
+    }
+
+    location /app/ {
+        proxy_pass http://127.0.0.1:%%PORT_1%%/;
+    }
+
+    location /renamed/ {
+        proxy_pass http://127.0.0.1:%%PORT_1%%/;
+        proxy_redirect http://localhost/ /other/;
+    }
+
+    location /to/path { return 302 /path; }
+    location /to/site { return 302 http://elsewhere/; }
+    location /rewritten { rewrite ^ /path redirect; }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name impatient;
+
+    client_header_timeout ${short}s;
+    client_body_timeout ${short}s;
+
+    atls_certificate %%TESTDIR%%/localhost.crt;
+
+    location /app/ {
+        proxy_pass http://127.0.0.1:%%PORT_1%%/;
     }
 }
 EOC
 
-$t->plan(34)->run();
+$t->run();
 
 my $backend = Test::Atls::Backend->start($t, $t->port(1));
 my ($c, $r);
@@ -129,22 +119,14 @@ redirects();
 parked();
 quitting();
 
-
-sub client {
-    my $client = Test::Atls::Client->new(port => $t->port(0), timeout => 20,
-                                         @_);
-
-    $client->handshake() or die $client->error() . "\n";
-
-    return $client;
-}
+$t->done_testing();
 
 
 sub get { Test::Atls::Client::format_request('GET', $_[0], '') }
 
 
 sub connections {
-    $c = client();
+    $c = $t->established();
 
     for my $post (1, 2) {
         my @r = parse_responses($c->request(get('/requests') x 3));
@@ -203,7 +185,7 @@ sub counted {
     my @before = status();
     is("@before[0, 4 .. 6]", '1 0 1 0', 'stub_status: over HTTP');
 
-    $c = client();
+    $c = $t->established();
     my $posts = $c->posts();
     my @now = status($c);
 
@@ -251,7 +233,7 @@ sub redirects {
 
 sub parked {
     for my $what ('header', 'body') {
-        $c = client(sni => 'impatient');
+        $c = $t->established(sni => 'impatient');
 
         my $cookie = $c->cookie();
 
@@ -275,7 +257,7 @@ sub parked {
 # long as client_body_timeout.
 
 sub quitting {
-    $c = client(uri => '/short/endpoint');
+    $c = $t->established(uri => '/short/endpoint');
 
     my $d = Test::Atls::Duplex->new($c);
     my ($worker) = $t->workers();

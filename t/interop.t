@@ -84,60 +84,51 @@ $t->make_cert('imposter', @ca, subject => '/CN=ca');
 $t->write_file('psk', 'device:' . KEY . "\n");
 $t->write_file('large', pattern(LARGE));
 
-$t->write_conf($t->expand(<<'EOC') =~ s/%%LABEL%%/@{[ LABEL ]}/r);
-%%GLOBALS%%
+$t->write_conf($t->expand(http_conf(<<'EOC')) =~ s/%%LABEL%%/@{[ LABEL ]}/r);
+atls_export $exported %%LABEL%% 32 hex;
 
-events { }
+log_format seen '$uri $atls_protocol $atls_server_name $host '
+                '$atls_session_reused $atls_psk_identity|$exported';
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name localhost;
+    access_log seen.log seen;
 
-    atls_export $exported %%LABEL%% 32 hex;
+    location = /.well-known/atls {
+        atls on;
+        access_log off;
+        %%CERTIFICATE_service%%
+    }
 
-    log_format seen '$uri $atls_protocol $atls_server_name $host '
-                    '$atls_session_reused $atls_psk_identity|$exported';
+    # without a certificate, keys are all there is
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name localhost;
-        access_log seen.log seen;
+    location = /psk {
+        atls on;
+        atls_psk_file psk;
+        access_log off;
+    }
 
-        location = /.well-known/atls {
-            atls on;
-            access_log off;
-            atls_certificate service.crt;
-            atls_certificate_key service.key;
-        }
+    location = / {
+        return 200 "hello";
+    }
 
-        # without a certificate, keys are all there is
+    location = /small {
+        return 200 "a small answer";
+    }
 
-        location = /psk {
-            atls on;
-            atls_psk_file psk;
-            access_log off;
-        }
+    location = /last {
+        keepalive_timeout 0;
+        return 200 "the server ends the session";
+    }
 
-        location = / {
-            return 200 "hello";
-        }
+    location = /large {
+        keepalive_timeout 0;
+    }
 
-        location = /small {
-            return 200 "a small answer";
-        }
-
-        location = /last {
-            keepalive_timeout 0;
-            return 200 "the server ends the session";
-        }
-
-        location = /large {
-            keepalive_timeout 0;
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            proxy_http_version 1.1;
-        }
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+        proxy_http_version 1.1;
     }
 }
 EOC

@@ -31,32 +31,23 @@ my $t = Test::Atls->new();
 
 $t->make_cert('localhost');
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
+atls_conf_command Ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_CCM_SHA256;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-http {
-    %%GLOBALS_HTTP%%
+    location /.well-known/atls {
+        atls on;
+    }
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    atls_conf_command Ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_CCM_SHA256;
+    location /body {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location /body {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
-
-        location / {
-            return 200 "$uri $atls_cipher";
-        }
+    location / {
+        return 200 "$uri $atls_cipher";
     }
 }
 EOC
@@ -67,8 +58,7 @@ my @suites = qw( TLS_AES_128_GCM_SHA256 TLS_AES_256_GCM_SHA384
 my @tls12 = qw( ECDHE-ECDSA-AES128-GCM-SHA256 ECDHE-ECDSA-CHACHA20-POLY1305
                 ECDHE-ECDSA-AES128-CCM );
 
-$t->plan(20 * @suites + 9 + 4 * 3 + 6 + 1
-         + @STACKS * (5 * @suites + 12 * @tls12))->run();
+$t->run();
 
 Test::Atls::Backend->start($t, $t->port(1));
 
@@ -205,6 +195,8 @@ SKIP: {
     $limited->finish();
 }
 
+$t->done_testing();
+
 
 # A hundred records in a POST, or in two, are a request and its body.
 
@@ -309,33 +301,24 @@ sub limited_server {
     my $limited = Test::Atls->new();
 
     $limited->make_cert('localhost');
-    $limited->write_conf(<<"EOC")->run();
-%%GLOBALS%%
+    $limited->write_http(<<"EOC")->run();
+%%CERTIFICATE%%
+atls_conf_command Ciphersuites @{[ join ':', @suites ]};
+atls_buffer_size $RECORD;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-http {
-    %%GLOBALS_HTTP%%
+    location /.well-known/atls {
+        atls on;
+    }
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    atls_conf_command Ciphersuites @{[ join ':', @suites ]};
-    atls_buffer_size $RECORD;
+    location /big {
+        proxy_pass http://127.0.0.1:@{[ $t->port(1) ]};
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location /big {
-            proxy_pass http://127.0.0.1:@{[ $t->port(1) ]};
-        }
-
-        location / {
-            return 200 "\$uri";
-        }
+    location / {
+        return 200 "\$uri";
     }
 }
 EOC
@@ -448,10 +431,11 @@ sub tls12 {
         'AES128-CCM'        => 'AES-128-CCM',
     );
 
-    return Test::Atls::Stack->new($stack, port => $limited->port(0),
-        keepalive => 0, protocol => 'TLSv1.2', @args,
-        $stack eq 'openssl' ? (ciphers => $suite)
-        : (priority => "NORMAL:-CIPHER-ALL:+$priorities{$cipher}"));
+    return $limited->stack($stack, keepalive => 0, protocol => 'TLSv1.2', @args,
+                           $stack eq 'openssl'
+                           ? (ciphers => $suite)
+                           : (priority => "NORMAL:-CIPHER-ALL:"
+                                          . "+$priorities{$cipher}"));
 }
 
 

@@ -8,46 +8,33 @@ use warnings;
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Http qw( http_connect send_all );
 use Test::Atls::Process qw( alive );
 
 
 my $t = Test::Atls->new(workers => 1);
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<'EOC');
+atls_zone  small:32k;
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+%%CERTIFICATE%%
 
-events {
-}
+# a worker that is told to quit waits for handshakes
 
-http {
-    %%GLOBALS_HTTP%%
+atls_handshake_timeout  10m;
+client_body_timeout     10m;
 
-    atls_zone  small:32k;
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    server_name  localhost;
 
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
-
-    # a worker that is told to quit waits for handshakes
-
-    atls_handshake_timeout  10m;
-    client_body_timeout     10m;
-
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        server_name  localhost;
-
-        location = /.well-known/atls {
-            atls on;
-        }
+    location = /.well-known/atls {
+        atls on;
     }
 }
 EOC
 
-$t->plan(3)->run();
+$t->run();
 $t->allow_kills();
 
 # all places that there are for handshakes, with a POST in each of them
@@ -81,9 +68,11 @@ is($now, $all, 'and so are the others');
 
 $t->stop(signal => 'TERM');
 
+$t->done_testing();
+
 
 sub half_open {
-    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0);
+    my $c = $t->client(keepalive => 0);
 
     $c->handshake_step();
 

@@ -61,13 +61,12 @@ my @cases = ((map { [ proxy => $_ ] } sort keys %blocks),
               qw( memcached return static )),
              [ static => 'passed' ]);
 
-$t->make_cert('localhost');
 $t->write_file("$_->[0]-$_->[1]/file", "static\n") for @cases;
 $t->write_file('passwords', "user:{PLAIN}secret\n");
 
 $t->write_conf(conf());
 
-$t->plan(4 * @cases + 30)->run();
+$t->run();
 
 my $backend = Test::Atls::Backend->start($t, $t->port(2));
 
@@ -175,6 +174,8 @@ client('/mirror')->get('/any');
 ok($t->wait_for(sub { scalar(() = $backend->requests()) == 1 }),
    'mirror: the inner request only');
 
+$t->done_testing();
+
 
 sub conf {
     my ($atls, $https) = ('', '');
@@ -187,94 +188,84 @@ sub conf {
         $https .= "location /$handler-$block { $body }\n";
     }
 
-    return <<"EOC";
-%%GLOBALS%%
+    return http_conf(<<"EOC");
+%%CERTIFICATE%%
+%%SSL_CERTIFICATE%%
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-http {
-    %%GLOBALS_HTTP%%
+    $atls
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    ssl_certificate %%TESTDIR%%/localhost.crt;
-    ssl_certificate_key %%TESTDIR%%/localhost.key;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        $atls
-
-        location /auth {
-            atls on;
-            return 200 "passed\\n";
-            limit_except GET {
-                auth_basic block;
-                auth_basic_user_file %%TESTDIR%%/passwords;
-            }
-        }
-
-        location /denied {
-            atls on;
-            return 200 "passed\\n";
-            limit_except GET { deny all; }
-        }
-
-        location /closed {
-            atls on;
-            proxy_pass http://127.0.0.1:%%PORT_2%%;
-            limit_except POST { deny all; }
-        }
-
-        location /verify {
-            atls on;
-            atls_verify_client on;
-            atls_client_certificate %%TESTDIR%%/localhost.crt;
-            proxy_pass http://127.0.0.1:%%PORT_2%%;
-            limit_except GET $LOCAL
-        }
-
-        location /required {
-            atls on;
-            atls_required on;
-            proxy_pass http://127.0.0.1:%%PORT_2%%;
-            limit_except GET $LOCAL
-        }
-
-        location /routed {
-            atls on;
-            limit_except GET $LOCAL
-            if (\$request_method = PUT) { add_header X-Block if; }
-        }
-
-        location /plain { return 200 "plain \$request_method\\n"; }
-
-        location /try {
-            atls on;
-            try_files /none \@proxy;
-        }
-
-        location \@proxy {
-            proxy_pass http://127.0.0.1:%%PORT_2%%;
-        }
-
-        location /mirror {
-            atls on;
-            mirror /copy;
-            empty_gif;
-        }
-
-        location = /copy {
-            internal;
-            proxy_pass http://127.0.0.1:%%PORT_2%%;
+    location /auth {
+        atls on;
+        return 200 "passed\\n";
+        limit_except GET {
+            auth_basic block;
+            auth_basic_user_file %%TESTDIR%%/passwords;
         }
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_1%% ssl;
-
-        $https
+    location /denied {
+        atls on;
+        return 200 "passed\\n";
+        limit_except GET { deny all; }
     }
+
+    location /closed {
+        atls on;
+        proxy_pass http://127.0.0.1:%%PORT_2%%;
+        limit_except POST { deny all; }
+    }
+
+    location /verify {
+        atls on;
+        atls_verify_client on;
+        atls_client_certificate %%TESTDIR%%/localhost.crt;
+        proxy_pass http://127.0.0.1:%%PORT_2%%;
+        limit_except GET $LOCAL
+    }
+
+    location /required {
+        atls on;
+        atls_required on;
+        proxy_pass http://127.0.0.1:%%PORT_2%%;
+        limit_except GET $LOCAL
+    }
+
+    location /routed {
+        atls on;
+        limit_except GET $LOCAL
+        if (\$request_method = PUT) { add_header X-Block if; }
+    }
+
+    location /plain { return 200 "plain \$request_method\\n"; }
+
+    location /try {
+        atls on;
+        try_files /none \@proxy;
+    }
+
+    location \@proxy {
+        proxy_pass http://127.0.0.1:%%PORT_2%%;
+    }
+
+    location /mirror {
+        atls on;
+        mirror /copy;
+        empty_gif;
+    }
+
+    location = /copy {
+        internal;
+        proxy_pass http://127.0.0.1:%%PORT_2%%;
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_1%% ssl;
+
+    $https
 }
 EOC
 }
@@ -283,7 +274,7 @@ EOC
 sub client {
     my ($uri, %args) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), uri => $uri, %args);
+    my $c = $t->client(uri => $uri, %args);
 
     $c->handshake(hold => 1) or die "$uri: no handshake: " . $c->error() . "\n";
 

@@ -23,38 +23,27 @@ use constant TIMEOUT => 5;
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<"EOC");
+%%CERTIFICATE%%
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+client_body_timeout @{[ TIMEOUT ]}s;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /.well-known/atls {
+        atls on;
+    }
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-
-    client_body_timeout @{[ TIMEOUT ]}s;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "answered\\n";
-        }
+    location / {
+        return 200 "answered\\n";
     }
 }
 EOC
 
-$t->plan(4)->run();
+$t->run();
 
-my $c = Test::Atls::Client->new(port => $t->port(0));
+my $c = $t->client();
 my $plain = '';
 
 $c->handshake() or die $c->error() . "\n";
@@ -83,6 +72,8 @@ sleep 0.2 while time < $until && get();
 
 ok($c->closed(), 'then the session ends');
 like($plain, qr!answered\n\z!, 'requests are answered whole');
+
+$t->done_testing();
 
 
 # Another request; false if there is nobody any more, or no answer.

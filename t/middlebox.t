@@ -44,36 +44,26 @@ $t->make_cert('localhost', ca => 'ca');
 $t->make_cert('outer-ca', is_ca => 1, subject => '/CN=Outer CA');
 $t->make_cert('outer', ca => 'outer-ca', san => 'DNS:localhost,IP:127.0.0.1');
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+log_format posts '\$connection \$cookie_atls \$status';
 
-events { }
+%%SSL_CERTIFICATE_outer%%
+%%CERTIFICATE%%
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen 127.0.0.1:%%PORT_0%% ssl $listen_h2;
+    listen 127.0.0.1:%%PORT_1%%;
+    $http2
+    server_name localhost;
 
-    log_format posts '\$connection \$cookie_atls \$status';
+    location = $ENDPOINT {
+        atls on;
+        access_log %%TESTDIR%%/posts.log posts;
+    }
 
-    ssl_certificate outer.crt;
-    ssl_certificate_key outer.key;
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%% ssl $listen_h2;
-        listen 127.0.0.1:%%PORT_1%%;
-        $http2
-        server_name localhost;
-
-        location = $ENDPOINT {
-            atls on;
-            access_log %%TESTDIR%%/posts.log posts;
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_2%%;
-            add_header X-Answer answer-to-\$http_x_marker;
-        }
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_2%%;
+        add_header X-Answer answer-to-\$http_x_marker;
     }
 }
 EOC
@@ -82,7 +72,7 @@ my $https = $t->port(0);
 my $http = $t->port(1);
 my $trust = $t->path('outer-ca.crt');
 
-$t->plan(6)->run();
+$t->run();
 
 my $backend = Test::Atls::Backend->start($t, $t->port(2));
 
@@ -99,6 +89,8 @@ subtest('haproxy', \&terminating, 'haproxy', to => $http, tap => $t->port(11));
 subtest('nginx', \&terminating, 'nginx', to => $http, tap => $t->port(12));
 subtest('forward proxy, CONNECT', \&tunnel);
 subtest('forward proxy, HTTP', \&forward);
+
+$t->done_testing();
 
 
 sub marks {

@@ -12,14 +12,12 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Http qw( http_raw parse_responses );
 
 my $TYPE = 'application/atls+octet-stream';
 
 my $t = Test::Atls->new(workers => 4);
 
-$t->make_cert('localhost');
 $t->write_file('passwords', "user:{PLAIN}secret\n");
 $t->write_file('error.html', "an error page\n");
 
@@ -28,70 +26,60 @@ my $listen = $t->has_option('http_v2_module') && !$t->has_version('1.25.1')
 my $http2 = $t->has_option('http_v2_module') && $t->has_version('1.25.1')
             ? 'http2 on;' : '';
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+%%CERTIFICATE%%
+%%SSL_CERTIFICATE%%
 
-events { }
+limit_req_zone \$uri\$server_port zone=limit:1m rate=1r/m;
+limit_req_status 429;
+expires 1h;
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    listen 127.0.0.1:%%PORT_1%% ssl $listen;
+    $http2
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    ssl_certificate %%TESTDIR%%/localhost.crt;
-    ssl_certificate_key %%TESTDIR%%/localhost.key;
+    location = /atls { atls on; }
 
-    limit_req_zone \$uri\$server_port zone=limit:1m rate=1r/m;
-    limit_req_status 429;
-    expires 1h;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        listen 127.0.0.1:%%PORT_1%% ssl $listen;
-        $http2
-
-        location = /atls { atls on; }
-
-        location /add {
-            atls on;
-            expires max;
-            add_header Cache-Control "public, max-age=60" always;
-            add_header Expires "Thu, 31 Dec 2037 23:55:55 GMT" always;
-            add_header X-Other yes always;
-            return 200 "inner\\n";
-        }
-
-        location /slash/ { atls on; proxy_pass http://127.0.0.1:1; }
-        location /denied { atls on; deny all; }
-        location /auth {
-            atls on;
-            auth_basic closed;
-            auth_basic_user_file %%TESTDIR%%/passwords;
-        }
-        location /limited { atls on; limit_req zone=limit; }
-        location /small { atls on; client_max_body_size 1k; }
-        location /internal { atls on; internal; }
-        location /page {
-            atls on;
-            deny all;
-            error_page 403 /error.html;
-        }
-        location /page-small {
-            atls on;
-            client_max_body_size 1k;
-            error_page 413 =400 /error.html;
-        }
-        location /named {
-            atls on;
-            deny all;
-            error_page 403 = \@named;
-        }
-        location \@named { return 404; }
-        location /fail { atls on; auth_request /none; }
-        location = /none { proxy_pass http://127.0.0.1:1; }
-
-        location /open { return 200 "open\\n"; }
+    location /add {
+        atls on;
+        expires max;
+        add_header Cache-Control "public, max-age=60" always;
+        add_header Expires "Thu, 31 Dec 2037 23:55:55 GMT" always;
+        add_header X-Other yes always;
+        return 200 "inner\\n";
     }
+
+    location /slash/ { atls on; proxy_pass http://127.0.0.1:1; }
+    location /denied { atls on; deny all; }
+    location /auth {
+        atls on;
+        auth_basic closed;
+        auth_basic_user_file %%TESTDIR%%/passwords;
+    }
+    location /limited { atls on; limit_req zone=limit; }
+    location /small { atls on; client_max_body_size 1k; }
+    location /internal { atls on; internal; }
+    location /page {
+        atls on;
+        deny all;
+        error_page 403 /error.html;
+    }
+    location /page-small {
+        atls on;
+        client_max_body_size 1k;
+        error_page 413 =400 /error.html;
+    }
+    location /named {
+        atls on;
+        deny all;
+        error_page 403 = \@named;
+    }
+    location \@named { return 404; }
+    location /fail { atls on; auth_request /none; }
+    location = /none { proxy_pass http://127.0.0.1:1; }
+
+    location /open { return 200 "open\\n"; }
 }
 EOC
 
@@ -129,7 +117,7 @@ my @CASES = (
     [ 'add_header', 'GET', '/add', '', '', 405 ],
 );
 
-$t->plan(4 * @CASES + 12 + 24 + 5 + ($http2 || $listen ? 2 : 0))->run();
+$t->run();
 
 for my $tls (0, 1) {
     for my $case (@CASES) {
@@ -190,11 +178,13 @@ if ($http2 || $listen) {
                    ->header('Expires')), 1, 'no endpoint: POST');
 }
 
+$t->done_testing();
+
 
 sub client {
     my ($uri, %args) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), uri => $uri, %args);
+    my $c = $t->client(uri => $uri, %args);
 
     $c->handshake(hold => $args{keepalive} ? 0 : 1)
         or die "$uri: no handshake: " . $c->error() . "\n";

@@ -36,36 +36,25 @@ my $ipv6 = $has_ipv6 ? 'listen [::1]:%%PORT_4%%;' : '';
 
 ($listen_h2, $http2) = ('', '') unless $has_h2;
 
-$t->make_cert('localhost');
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+%%SSL_CERTIFICATE%%
+%%CERTIFICATE%%
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    listen 127.0.0.1:%%PORT_1%% ssl;
+    $ipv6
+    listen unix:$unix;
 
-http {
-    %%GLOBALS_HTTP%%
+    include locations.conf;
+}
 
-    ssl_certificate localhost.crt;
-    ssl_certificate_key localhost.key;
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
+server {
+    listen 127.0.0.1:%%PORT_2%% $listen_h2;
+    listen 127.0.0.1:%%PORT_3%% ssl $listen_h2;
+    $http2
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        listen 127.0.0.1:%%PORT_1%% ssl;
-        $ipv6
-        listen unix:$unix;
-
-        include locations.conf;
-    }
-
-    server {
-        listen 127.0.0.1:%%PORT_2%% $listen_h2;
-        listen 127.0.0.1:%%PORT_3%% ssl $listen_h2;
-        $http2
-
-        include locations.conf;
-    }
+    include locations.conf;
 }
 EOC
 

@@ -7,7 +7,6 @@ use warnings;
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Http qw( http_connect send_all );
 use Test::Atls::Process ();
 use Test::Atls::Response qw( parse_responses );
@@ -17,48 +16,35 @@ use constant {
     PARKED      => 32,          # a quarter
 };
 
-my $t = Test::Atls->new(workers => 1);
+my $t = Test::Atls->new(workers => 1, client => { keepalive => 0 });
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<"EOC", events => "worker_connections @{[ CONNECTIONS ]};");
+%%CERTIFICATE%%
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+# for two POSTs at once
 
-events {
-    worker_connections @{[ CONNECTIONS ]};
-}
+client_header_buffer_size  16k;
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    server_name  localhost;
 
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
+    location = /.well-known/atls {
+        atls on;
+    }
 
-    # for two POSTs at once
-
-    client_header_buffer_size  16k;
-
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        server_name  localhost;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "answered \$uri\\n";
-        }
+    location / {
+        return 200 "answered \$uri\\n";
     }
 }
 EOC
 
-$t->plan(5)->run();
+$t->run();
 
 my ($worker) = $t->workers();
 my ($pair, $single) = map { kept_alive() } 1 .. 2;
-my ($first, $second) = map { client() } 1 .. 2;
-my @waiting = map { client() } 1 .. PARKED;
+my ($first, $second) = map { $t->established() } 1 .. 2;
+my @waiting = map { $t->established() } 1 .. PARKED;
 
 $_->exchange(part($_)) for @waiting;
 
@@ -85,7 +71,7 @@ ok($waiting[1]->closed(), 'its session ends');
 
 # others take the places of all that have waited
 
-my @next = map { client() } 1 .. 2 * PARKED;
+my @next = map { $t->established() } 1 .. 2 * PARKED;
 
 $_->exchange(part($_)) for @next;
 
@@ -93,14 +79,7 @@ is(join('', map { answer($_) } @next[PARKED .. $#next]),
    "answered /\n" x PARKED, 'others go on');
 is(($t->workers())[0], $worker, 'and so does the worker');
 
-
-sub client {
-    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0);
-
-    $c->handshake() or die $c->error() . "\n";
-
-    return $c;
-}
+$t->done_testing();
 
 
 # The parts of a request, a record each.

@@ -15,42 +15,30 @@ use Test::More;
 use Time::HiRes qw( sleep );
 
 use Test::Atls;
-use Test::Atls::Client;
 
 my $t = Test::Atls->new(workers => 2);
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+client_header_timeout 2s;
+client_body_timeout 2s;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name localhost;
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /.well-known/atls {
+        atls on;
+    }
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-
-    client_header_timeout 2s;
-    client_body_timeout 2s;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name localhost;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
     }
 }
 EOC
 
-$t->plan(2 * 3)->run();
+$t->run();
 
 my $header = "PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n";
 
@@ -69,15 +57,15 @@ for (['header', 'PUT / HTTP/1.1'], ['body', "${header}12345"],
        "$name: a byte of a record");
 }
 
+$t->done_testing();
+
 
 # Whether the session ends while such POSTs are sent.
 
 sub ends {
     my ($part, $next) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0);
-
-    $c->handshake() or die $c->error() . "\n";
+    my $c = $t->established(keepalive => 0);
     $c->request($part);
 
     return $t->wait_for(sub {

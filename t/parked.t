@@ -24,50 +24,29 @@ use constant {
 
 my $t = Test::Atls->new(workers => 1);
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<"EOC", events => "worker_connections @{[ CONNECTIONS ]};");
+%%CERTIFICATE%%
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name localhost;
 
-events {
-    worker_connections @{[ CONNECTIONS ]};
-}
+    location = /.well-known/atls {
+        atls on;
+    }
 
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name localhost;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "answered \$uri\\n";
-        }
+    location / {
+        return 200 "answered \$uri\\n";
     }
 }
 EOC
 
-$t->plan(6 + 6)->run();
+$t->run();
 
 bounded();
 exhausted();
 
-
-sub client {
-    my (%args) = @_;
-
-    my $c = Test::Atls::Client->new(port => $t->port(0), %args);
-    $c->handshake() or die $c->error() . "\n";
-
-    return $c;
-}
+$t->done_testing();
 
 
 sub answer {
@@ -82,11 +61,11 @@ sub answer {
 # Twice as many as may wait, by one TCP connection at a time.
 
 sub bounded {
-    my $idle = client(keepalive => 0);
+    my $idle = $t->established(keepalive => 0);
     my @c;
 
     for my $n (1 .. 2 * PARKED) {
-        push @c, client(keepalive => 0);
+        push @c, $t->established(keepalive => 0);
         $c[-1]->request("GET /$n HTTP/1.1\r\nHo");
     }
 
@@ -117,7 +96,7 @@ sub bounded {
 # have come before, but nothing of their bodies.
 
 sub exhausted {
-    my @c = map { client(keepalive => 0) } 1 .. 3;
+    my @c = map { $t->established(keepalive => 0) } 1 .. 3;
     my @s;
 
     $c[1]->request("GET /parked HTTP/1.1\r\nHo");

@@ -19,53 +19,42 @@ my $TRIES = 40;
 plan(skip_all => 'pids of new processes can be chosen on Linux, by root')
     unless next_pid($$);
 
-my $t = Test::Atls->new(workers => 1);
+my $t = Test::Atls->new(workers => 1,
+                        client => { keepalive => 0, timeout => 20 });
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+# a worker that is told to quit waits for handshakes
 
-events {
-}
+atls_handshake_timeout  10m;
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    server_name  localhost;
 
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
+    location = /.well-known/atls {
+        atls on;
+    }
 
-    # a worker that is told to quit waits for handshakes
-
-    atls_handshake_timeout  10m;
-
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        server_name  localhost;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "inner $pid\n";
-        }
+    location / {
+        return 200 "inner $pid\n";
     }
 }
 EOC
 
-$t->plan(10)->run();
+$t->run();
 $t->allow_kills();
 
 
 # the next worker in the slot
 
 SKIP: {
-    my ($idle, $half, $busy) = (client(), client(), client());
+    my ($idle, $half, $busy) = ($t->client(), $t->client(), $t->client());
     my $reused;
 
     for (1 .. $TRIES) {
-        $_ = client() for $idle, $half, $busy;
+        $_ = $t->client() for $idle, $half, $busy;
         $idle->handshake();
         half_open($half);
         in_progress($busy);
@@ -95,7 +84,7 @@ SKIP: {
 
     # and one that has been told apart keeps what is its own
 
-    my $c = client();
+    my $c = $t->client();
 
     half_open($c);
     is(finish($c), 200, 'a new worker with the pid: its own handshake');
@@ -109,7 +98,7 @@ SKIP: {
 # nobody takes
 
 SKIP: {
-    my ($half, $busy, $relayed) = (client(), client(), client());
+    my ($half, $busy, $relayed) = ($t->client(), $t->client(), $t->client());
     my ($old) = $t->workers();
 
     half_open($half);
@@ -149,6 +138,8 @@ SKIP: {
     $t->stop_daemon($pid);
 }
 
+$t->done_testing();
+
 
 sub body {
     my ($c) = @_;
@@ -156,12 +147,6 @@ sub body {
     my $r = $c->get('/');
 
     return $r ? $r->body() : 'no answer';
-}
-
-
-sub client {
-    return Test::Atls::Client->new(port => $t->port(0), keepalive => 0,
-                                   timeout => 20);
 }
 
 

@@ -12,7 +12,6 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Process qw( spawn wait_exit );
 
@@ -20,31 +19,20 @@ use constant { REQUESTS => 5_000, KILOBYTES => 16_384 };
 
 my $t = Test::Atls->new(workers => 1);
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-events { }
-
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location /.well-known/atls {
-            atls on;
-            return 200 x;
-        }
+    location /.well-known/atls {
+        atls on;
+        return 200 x;
     }
 }
 EOC
 
-$t->plan(4)->run();
+$t->run();
 
 my $request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 my ($worker) = $t->workers();
@@ -55,9 +43,7 @@ my ($worker) = $t->workers();
 sub peak { return $t->read_file("/proc/$worker/status") =~ /^VmHWM:\s+(\d+)/m }
 
 
-my $c = Test::Atls::Client->new(port => $t->port(0));
-
-$c->handshake() or die $c->error() . "\n";
+my $c = $t->established();
 
 $c->write_plain($request);
 my $first = $c->tls_out();
@@ -106,3 +92,5 @@ SKIP: {
 
     cmp_ok($after - $before, '<', KILOBYTES, 'without more memory');
 }
+
+$t->done_testing();

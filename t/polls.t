@@ -14,7 +14,6 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Client;
 use Test::Atls::Http qw( http_raw );
 use Test::Atls::Response qw( parse_responses );
 
@@ -23,53 +22,42 @@ my $TYPE = 'application/atls+octet-stream';
 
 my $t = Test::Atls->new(workers => 3);
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-events { }
+    location = /atls {
+        atls on;
+    }
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /raw {
+        atls on;
+        atls_payload raw;
+        proxy_pass http://127.0.0.1:%%PORT_1%%/body;
+    }
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
+    location / {
+        return 200 "inner\n";
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
+    location = /early {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+        proxy_http_version 1.1;
+        proxy_request_buffering off;
+    }
 
-        location = /atls {
-            atls on;
-        }
-
-        location = /raw {
-            atls on;
-            atls_payload raw;
-            proxy_pass http://127.0.0.1:%%PORT_1%%/body;
-        }
-
-        location / {
-            return 200 "inner\n";
-        }
-
-        location = /early {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            proxy_http_version 1.1;
-            proxy_request_buffering off;
-        }
-
-        location = /timed {
-            client_body_timeout 1s;
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location = /timed {
+        client_body_timeout 1s;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
     }
 }
 EOC
 
 my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
 
-$t->plan(@PROTOCOLS * ($ROUNDS * (6 * 2 + 3 + 3)) + 6)->run();
+$t->run();
 
 Test::Atls::Backend->start($t, $t->port(1));
 
@@ -92,10 +80,12 @@ for (@PROTOCOLS) {
 
 without_session();
 
+$t->done_testing();
+
 
 sub client {
-    return Test::Atls::Client->new(port => $t->port(0), uri => '/atls',
-                                   keepalive => 0, protocol => $protocol, @_);
+    return $t->client(uri => '/atls', keepalive => 0, protocol => $protocol,
+                      @_);
 }
 
 

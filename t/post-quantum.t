@@ -12,7 +12,6 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Command;
 use Test::Atls::Stack;
 
@@ -26,7 +25,6 @@ my $t = Test::Atls->new(workers => 4);
 plan(skip_all => 'OpenSSL has no ML-KEM before 3.5')
     unless $t->has_openssl('3.5');
 
-$t->make_cert('localhost');
 $t->make_cert("ca-$_", is_ca => 1, type => $_) for @SIGNATURES;
 $t->make_cert($_, type => $_, ca => "ca-$_", san => 'DNS:localhost')
     for @SIGNATURES;
@@ -69,42 +67,30 @@ EOC
         }
 EOC
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+%%CERTIFICATE%%
+atls_session_ticket_key ticket.key;
+atls_early_data on;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%% reuseport;
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /.well-known/atls {
+        atls on;
+        return 200 "$info";
+    }
 
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
-    atls_session_ticket_key ticket.key;
-    atls_early_data on;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%% reuseport;
-
-        location = /.well-known/atls {
-            atls on;
-            return 200 "$info";
-        }
-
-        location = /classic {
-            atls on;
-            atls_ecdh_curve X25519:prime256v1;
-            return 200 "$info";
-        }
+    location = /classic {
+        atls on;
+        atls_ecdh_curve X25519:prime256v1;
+        return 200 "$info";
+    }
 
 $locations
-    }
 }
 EOC
 
 $t->run();
-
-
-sub client { return Test::Atls::Client->new(port => $t->port(0), @_) }
 
 
 # What the server knows of a client's session, or why there is none.
@@ -142,30 +128,31 @@ sub is_curve {
 # groups
 
 {
-    is_curve(client(), $HYBRID, 'by default');
-    is_curve(client(uri => '/classic'), 'X25519', 'the server has others only');
-    is_curve(client(groups => 'X25519'), 'X25519', 'the client has');
-    is_curve(client(protocol => 'TLSv1.2'), 'X25519', 'TLS 1.2');
+    is_curve($t->client(), $HYBRID, 'by default');
+    is_curve($t->client(uri => '/classic'), 'X25519',
+             'the server has others only');
+    is_curve($t->client(groups => 'X25519'), 'X25519', 'the client has');
+    is_curve($t->client(protocol => 'TLSv1.2'), 'X25519', 'TLS 1.2');
 
     for my $group (@HYBRIDS, @KEMS) {
-        my $c = client(uri => "/$group", groups => $group);
+        my $c = $t->client(uri => "/$group", groups => $group);
 
         is_curve($c, $group, $group);
         is($c->posts(), 3, "$group: two POSTs for the handshake");
 
         # its key share comes with the second ClientHello
 
-        $c = client(uri => "/$group", groups => "P-521:$group");
+        $c = $t->client(uri => "/$group", groups => "P-521:$group");
         is_curve($c, $group, "$group, HelloRetryRequest");
         is($c->posts(), 4, "$group: three POSTs for the handshake");
 
         for my $split (1000, 100) {
-            $c = client(uri => "/$group", groups => "P-521:$group");
+            $c = $t->client(uri => "/$group", groups => "P-521:$group");
             $c->handshake(split => $split);
             is_curve($c, $group, "$group, HelloRetryRequest, POSTs of $split");
         }
 
-        my $refused = client(uri => "/$group", groups => 'X25519');
+        my $refused = $t->client(uri => "/$group", groups => 'X25519');
         ok(!$refused->handshake(), "$group: a client without it");
         is(join(' ', $refused->alerts()), 40, "$group: gets an alert");
     }
@@ -174,7 +161,7 @@ sub is_curve {
 # the session belongs to no worker
 
 for my $group (@HYBRIDS, @KEMS) {
-    my $c = client(uri => "/$group", groups => $group);
+    my $c = $t->client(uri => "/$group", groups => $group);
     my %pids;
 
     $c->handshake() or diag($c->error());
@@ -229,28 +216,29 @@ for my $group ($HYBRID, 'MLKEM1024') {
 for my $type (@SIGNATURES) {
     my $ca = $t->path("ca-$type.crt");
 
-    is_curve(client(uri => "/$type", ca => $ca), $HYBRID, $type);
+    is_curve($t->client(uri => "/$type", ca => $ca), $HYBRID, $type);
 
-    my $c = client(uri => "/$type", ca => $ca);
+    my $c = $t->client(uri => "/$type", ca => $ca);
     $c->handshake(split => 1000) or diag($c->error());
     is(told($c->get('/'))->{error}, '', "$type: POSTs of 1000");
 
-    $c = client(uri => "/both-$type", ca => $ca);
+    $c = $t->client(uri => "/both-$type", ca => $ca);
     is(info($c)->{error}, '', "$type or ECDSA: the first one");
     like($c->server_cert(), qr/$type/, "$type or ECDSA: is in use");
 
-    $c = client(uri => "/both-$type", protocol => 'TLSv1.2',
-                ca => $t->path('localhost.crt'));
+    $c = $t->client(uri => "/both-$type", protocol => 'TLSv1.2',
+                    ca => $t->path('localhost.crt'));
     is(info($c)->{atls_protocol}, 'TLSv1.2', "$type or ECDSA: TLS 1.2");
     like($c->server_cert(), qr/localhost/, "$type or ECDSA: is the other");
 
-    $c = client(uri => "/$type", protocol => 'TLSv1.2');
+    $c = $t->client(uri => "/$type", protocol => 'TLSv1.2');
     ok(!$c->handshake(), "$type alone: no TLS 1.2");
 
     # clients, whose certificates stay with the session
 
-    $c = client(uri => "/client-$type", cert => $t->path("client-$type.crt"),
-                key => $t->path("client-$type.key"));
+    $c = $t->client(uri => "/client-$type",
+                    cert => $t->path("client-$type.crt"),
+                    key => $t->path("client-$type.key"));
 
     my $info = info($c);
     my $sha1 = `openssl x509 -noout -fingerprint -sha1 -in @{[

@@ -6,47 +6,34 @@ use warnings;
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 
 
 my $t = Test::Atls->new(workers => 1);
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
+atls_protocols        TLSv1.2;
+atls_ciphers          ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE+AESGCM;
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    server_name  localhost;
 
-events {
-}
+    location /client {
+        atls on;
+        return 200 $atls_cipher;
+    }
 
-http {
-    %%GLOBALS_HTTP%%
+    location /server {
+        atls on;
+        atls_prefer_server_ciphers on;
+        return 200 $atls_cipher;
+    }
 
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
-    atls_protocols        TLSv1.2;
-    atls_ciphers          ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE+AESGCM;
-
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        server_name  localhost;
-
-        location /client {
-            atls on;
-            return 200 $atls_cipher;
-        }
-
-        location /server {
-            atls on;
-            atls_prefer_server_ciphers on;
-            return 200 $atls_cipher;
-        }
-
-        location /command {
-            atls on;
-            atls_conf_command Options ServerPreference;
-            return 200 $atls_cipher;
-        }
+    location /command {
+        atls on;
+        atls_conf_command Options ServerPreference;
+        return 200 $atls_cipher;
     }
 }
 EOC
@@ -54,18 +41,19 @@ EOC
 my $GCM = 'ECDHE-ECDSA-AES128-GCM-SHA256';
 my $CHACHA = 'ECDHE-ECDSA-CHACHA20-POLY1305';
 
-$t->plan(3)->run();
+$t->run();
 
 is(cipher('/client'), $GCM, 'the client\'s, by default');
 is(cipher('/server'), $CHACHA, 'the server\'s, if it says so');
 is(cipher('/command'), $CHACHA, 'the server\'s, by a command');
 
+$t->done_testing();
+
 
 sub cipher {
     my ($uri) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), uri => $uri,
-                                    ciphers => "$GCM:$CHACHA");
+    my $c = $t->client(uri => $uri, ciphers => "$GCM:$CHACHA");
     $c->handshake() or diag($c->error());
 
     my $r = $c->get('/');

@@ -13,13 +13,11 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Client;
 use Test::Atls::Forge;
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Outer;
 use Test::Atls::Response;
 use Test::Atls::Slow qw( patience );
-use Test::Atls::Stack;
 
 my $type = 'application/atls+octet-stream';
 my $get = "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -27,58 +25,47 @@ my $get = "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n";
 my $t = Test::Atls->new();
 my $backend = Test::Atls::Backend->start($t, $t->port(1));
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+client_max_body_size 50k;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /.well-known/atls {
+        atls on;
+    }
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
+    location = /x25519 {
+        atls on;
+        atls_ecdh_curve X25519;
+    }
 
-    client_max_body_size 50k;
+    location = /raw {
+        atls on;
+        atls_payload raw;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+        proxy_http_version 1.1;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
+    location = /down {
+        atls on;
+        atls_payload raw;
+        return 500;
+    }
 
-        location = /.well-known/atls {
-            atls on;
-        }
+    location = /forbidden {
+        atls on;
+        deny all;
+    }
 
-        location = /x25519 {
-            atls on;
-            atls_ecdh_curve X25519;
-        }
+    location / {
+        return 200 "hello\n";
+    }
 
-        location = /raw {
-            atls on;
-            atls_payload raw;
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            proxy_http_version 1.1;
-        }
-
-        location = /down {
-            atls on;
-            atls_payload raw;
-            return 500;
-        }
-
-        location = /forbidden {
-            atls on;
-            deny all;
-        }
-
-        location / {
-            return 200 "hello\n";
-        }
-
-        location /service/ {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location /service/ {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
     }
 }
 EOC
@@ -103,17 +90,6 @@ raw_messages();
 $t->done_testing();
 
 
-sub established {
-    my (%args) = @_;
-
-    my $c = Test::Atls::Client->new(port => $t->port(0), %args);
-
-    $c->handshake() or die 'no handshake: ', $c->error(), "\n";
-
-    return $c;
-}
-
-
 sub is_hello {
     my ($c, $name) = @_;
 
@@ -133,7 +109,7 @@ sub gone {
 
 
 sub empty_posts {
-    my $c = established();
+    my $c = $t->established();
 
     for my $n (1, 2) {
         my $r = $c->post('');
@@ -155,7 +131,7 @@ sub empty_posts {
 
     # a half-open session
 
-    $c = Test::Atls::Client->new(port => $t->port(0));
+    $c = $t->client();
 
     $c->handshake_step();
     $c->exchange($c->tls_out());
@@ -166,7 +142,7 @@ sub empty_posts {
 
 
 sub first_bytes {
-    my $c = Test::Atls::Client->new(port => $t->port(0));
+    my $c = $t->client();
 
     $c->handshake_step();
 
@@ -196,9 +172,8 @@ sub first_bytes {
 
 
 sub hello_retry {
-    my $c = Test::Atls::Client->new(port => $t->port(0), uri => '/x25519',
-                                    protocol => 'TLSv1.3',
-                                    groups => 'P-256:X25519');
+    my $c = $t->client(uri => '/x25519', protocol => 'TLSv1.3',
+                       groups => 'P-256:X25519');
 
     ok($c->handshake(), 'the second ClientHello belongs to the session')
         or diag($c->error());
@@ -249,7 +224,7 @@ sub order {
 
 
 sub same_bytes {
-    my $c = established();
+    my $c = $t->established();
 
     $c->write_plain("POST / HTTP/1.1\r\nHost: localhost\r\n"
                     . "Content-Length: 60000\r\n\r\n" . 'x' x 60_000);
@@ -282,13 +257,13 @@ sub headers {
     );
 
     for my $name (sort keys %headers) {
-        my $c = established(headers => $headers{$name});
+        my $c = $t->established(headers => $headers{$name});
 
         is_hello($c, "$name: is not looked at");
         is($c->last_response()->status(), 200, "$name: 200");
     }
 
-    my $c = established(type => 'Application/ATLS; charset=x');
+    my $c = $t->established(type => 'Application/ATLS; charset=x');
 
     is_hello($c, 'case and parameters of the type are ignored');
     is($c->last_response()->header('Content-Type'), 'application/atls',
@@ -299,7 +274,7 @@ sub headers {
 # Two requests in one POST, whose end is sent when the first one is answered.
 
 sub both_ways {
-    my $c = established();
+    my $c = $t->established();
     my $s = http_connect($t->port(0));
 
     $c->write_plain($get);
@@ -328,7 +303,7 @@ sub both_ways {
 
 
 sub whole_records {
-    my $c = established();
+    my $c = $t->established();
 
     $c->write_plain("GET /service/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
 
@@ -345,7 +320,7 @@ sub whole_records {
 
 
 sub no_half_closing {
-    my $c = established();
+    my $c = $t->established();
     my $cookie = $c->cookie();
 
     $c->write_plain($get);
@@ -358,7 +333,7 @@ sub no_half_closing {
 
     # a close_notify from the server
 
-    $c = established();
+    $c = $t->established();
     $cookie = $c->cookie();
 
     like($c->request("GET / HTTP/1.0\r\n\r\n"), qr/hello\n\z/, 'HTTP/1.0');
@@ -376,12 +351,12 @@ sub alpn {
     );
 
     for my $name (sort keys %chosen) {
-        my $c = established(alpn => $chosen{$name});
+        my $c = $t->established(alpn => $chosen{$name});
 
         is($c->alpn(), $name, "ALPN: $name");
     }
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), alpn => [ 'h2' ]);
+    my $c = $t->client(alpn => [ 'h2' ]);
 
     ok(!$c->handshake(), 'ALPN: none of them');
     is(($c->alerts())[0], 120, 'no_application_protocol');
@@ -391,14 +366,13 @@ sub alpn {
 
 
 sub suites {
-    my $c = Test::Atls::Client->new(port => $t->port(0), protocol => 'TLSv1.2',
-                                    ciphers => 'ECDHE-ECDSA-AES128-SHA256');
+    my $c = $t->client(protocol => 'TLSv1.2',
+                       ciphers => 'ECDHE-ECDSA-AES128-SHA256');
 
     ok(!$c->handshake(), 'no AEAD suite');
     is(($c->alerts())[0], 40, 'handshake_failure');
 
-    $c = Test::Atls::Client->new(port => $t->port(0), protocol => 'TLSv1.1',
-                                 ciphers => 'ALL:@SECLEVEL=0');
+    $c = $t->client(protocol => 'TLSv1.1', ciphers => 'ALL:@SECLEVEL=0');
 
     ok(!$c->handshake(), 'TLS 1.1');
     is(($c->alerts())[0], 70, 'protocol_version');
@@ -415,7 +389,7 @@ sub after_the_handshake {
 
     for my $name (sort keys %records) {
         my $forge = Test::Atls::Forge->new();
-        my $c = established($forge->client_args());
+        my $c = $t->established($forge->client_args());
         my $cookie = $c->cookie();
 
         $c->exchange($records{$name}->($forge));
@@ -425,7 +399,7 @@ sub after_the_handshake {
     }
 
     my $forge = Test::Atls::Forge->new();
-    my $c = established($forge->client_args());
+    my $c = $t->established($forge->client_args());
 
     $c->exchange(join '', map { $forge->record(23, '') } 1 .. 32);
     $c->exchange($forge->record(23, $get));
@@ -434,15 +408,13 @@ sub after_the_handshake {
 
 
 sub session_ids {
-    my $c = Test::Atls::Stack->new('openssl', port => $t->port(0),
-                                   protocol => 'TLSv1.2', tickets => 0);
+    my $c = $t->stack('openssl', protocol => 'TLSv1.2', tickets => 0);
 
     ok($c->handshake(), 'TLS 1.2 without tickets');
     is($c->get('/')->body(), "hello\n", 'is served');
 
-    $c = Test::Atls::Stack->new('openssl', port => $t->port(0), tickets => 0,
-                                protocol => 'TLSv1.2',
-                                session => $c->session());
+    $c = $t->stack('openssl', tickets => 0, protocol => 'TLSv1.2',
+                   session => $c->session());
 
     ok($c->handshake(), 'and comes back');
     ok(!$c->resumed(), 'session ids resume nothing');
@@ -450,7 +422,7 @@ sub session_ids {
 
 
 sub raw_messages {
-    my $c = established(uri => '/raw');
+    my $c = $t->established(uri => '/raw');
 
     $backend->forget();
 
@@ -462,8 +434,7 @@ sub raw_messages {
 
     # with the end of the handshake in the same POST, and without
 
-    $c = Test::Atls::Client->new(port => $t->port(0), uri => '/down',
-                                 protocol => 'TLSv1.3');
+    $c = $t->client(uri => '/down', protocol => 'TLSv1.3');
     $c->handshake(hold => 1);
 
     for my $expected ($type, 'application/problem+json') {

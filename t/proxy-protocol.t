@@ -13,7 +13,6 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Client;
 use Test::Atls::Response qw( parse_responses );
 
 my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
@@ -25,8 +24,6 @@ my $h2 = $t->has_option('http_v2_module');
 my $realip = $t->has_option('http_realip_module');
 my $tlvs = $t->has_version('1.23.2');
 
-$t->make_cert('localhost');
-
 my %conf = (
     HTTP2  => !$h2 ? '' : $t->has_version('1.25.1') ? 'http2 on;' : '',
     H2     => $h2 && !$t->has_version('1.25.1') ? 'http2' : '',
@@ -35,64 +32,54 @@ my %conf = (
                               . 'real_ip_header proxy_protocol;',
 );
 
-$t->write_conf(<<'EOC' =~ s/%%(HTTP2|H2|TLV|REALIP)%%/$conf{$1}/gr);
-%%GLOBALS%%
+$t->write_http(<<'EOC' =~ s/%%(HTTP2|H2|TLV|REALIP)%%/$conf{$1}/gr);
+log_format outer '$proxy_protocol_addr $proxy_protocol_port '
+                 '$proxy_protocol_server_addr $proxy_protocol_server_port '
+                 '$upstream_addr';
+log_format inner '$status $proxy_protocol_addr $proxy_protocol_port';
 
-events { }
+%%CERTIFICATE%%
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen 127.0.0.1:%%PORT_0%% proxy_protocol reuseport;
+    listen 127.0.0.1:%%PORT_1%% proxy_protocol ssl;
+    listen 127.0.0.1:%%PORT_2%% proxy_protocol %%H2%%;
+    listen 127.0.0.1:%%PORT_3%%;
+    server_name localhost;
+    %%HTTP2%%
 
-    log_format outer '$proxy_protocol_addr $proxy_protocol_port '
-                     '$proxy_protocol_server_addr $proxy_protocol_server_port '
-                     '$upstream_addr';
-    log_format inner '$status $proxy_protocol_addr $proxy_protocol_port';
+    %%SSL_CERTIFICATE%%
 
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
+    access_log %%TESTDIR%%/inner.log inner;
 
-    server {
-        listen 127.0.0.1:%%PORT_0%% proxy_protocol reuseport;
-        listen 127.0.0.1:%%PORT_1%% proxy_protocol ssl;
-        listen 127.0.0.1:%%PORT_2%% proxy_protocol %%H2%%;
-        listen 127.0.0.1:%%PORT_3%%;
-        server_name localhost;
-        %%HTTP2%%
-
-        ssl_certificate localhost.crt;
-        ssl_certificate_key localhost.key;
-
-        access_log %%TESTDIR%%/inner.log inner;
-
-        location /.well-known/atls {
-            atls on;
-            access_log %%TESTDIR%%/outer.log outer;
-        }
-
-        location / {
-            return 200 "$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port %%TLV%%";
-        }
-
-        location /echo {
-            add_header X-Proxied "$proxy_protocol_addr $proxy_protocol_port";
-            proxy_pass http://127.0.0.1:%%PORT_4%%;
-            proxy_request_buffering off;
-        }
+    location /.well-known/atls {
+        atls on;
+        access_log %%TESTDIR%%/outer.log outer;
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name real.test;
-        %%REALIP%%
+    location / {
+        return 200 "$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port %%TLV%%";
+    }
 
-        location / {
-            return 200 "$remote_addr $remote_port";
-        }
+    location /echo {
+        add_header X-Proxied "$proxy_protocol_addr $proxy_protocol_port";
+        proxy_pass http://127.0.0.1:%%PORT_4%%;
+        proxy_request_buffering off;
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name real.test;
+    %%REALIP%%
+
+    location / {
+        return 200 "$remote_addr $remote_port";
     }
 }
 EOC
 
-$t->plan(7 * @PROTOCOLS + 4 + 4 + 3)->run();
+$t->run();
 
 Test::Atls::Backend->start($t, $t->port(4));
 
@@ -109,6 +96,8 @@ for my $protocol (@PROTOCOLS) {
 other_outers();
 relayed();
 real_ip();
+
+$t->done_testing();
 
 
 sub values_of {
@@ -269,12 +258,7 @@ sub real_ip {
 
 
 sub client {
-    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0,
-                                    first => $ONE, @_);
-
-    $c->handshake() or die 'no handshake: ' . $c->error() . "\n";
-
-    return $c;
+    return $t->established(keepalive => 0, first => $ONE, @_);
 }
 
 

@@ -15,7 +15,6 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Client;
 use Test::Atls::FastCgi;
 use Test::Atls::Pattern qw( pattern pattern_md5 );
 
@@ -23,97 +22,87 @@ my $large = 2 << 20;
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
+atls_payload raw;
 
-events { }
+client_max_body_size 5m;
 
-http {
-    %%GLOBALS_HTTP%%
+log_format inner '$atls|$request|$status|$remote_addr|$atls_protocol';
 
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
-    atls_payload raw;
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-    client_max_body_size 5m;
+    location /raw {
+        atls on;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+        access_log inner.log inner;
+    }
 
-    log_format inner '$atls|$request|$status|$remote_addr|$atls_protocol';
+    location /body {
+        atls on;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+        proxy_set_header Host $host;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
+    location /streamed {
+        atls on;
+        proxy_pass http://127.0.0.1:%%PORT_1%%/body;
+        proxy_http_version 1.1;
+        proxy_request_buffering off;
+    }
 
-        location /raw {
-            atls on;
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            access_log inner.log inner;
-        }
+    location /big {
+        atls on;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
 
-        location /body {
-            atls on;
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            proxy_set_header Host $host;
-        }
+    location /chunked {
+        atls on;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+        proxy_http_version 1.1;
+    }
 
-        location /streamed {
-            atls on;
-            proxy_pass http://127.0.0.1:%%PORT_1%%/body;
-            proxy_http_version 1.1;
-            proxy_request_buffering off;
-        }
+    location /status {
+        atls on;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
 
-        location /big {
-            atls on;
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location /die {
+        atls on;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
 
-        location /chunked {
-            atls on;
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            proxy_http_version 1.1;
-        }
+    location /mixed {
+        atls on;
+        proxy_pass http://127.0.0.1:%%PORT_1%%/status?code=$arg_code;
+    }
 
-        location /status {
-            atls on;
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location /fcgi {
+        atls on;
+        fastcgi_pass 127.0.0.1:%%PORT_2%%;
+        fastcgi_param REQUEST_METHOD $request_method;
+        fastcgi_param REQUEST_URI $request_uri;
+        fastcgi_param CONTENT_TYPE $content_type;
+        fastcgi_param CONTENT_LENGTH $content_length;
+        fastcgi_param QUERY_STRING $query_string;
+        fastcgi_param ATLS $atls_protocol;
+    }
 
-        location /die {
-            atls on;
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location /down {
+        atls on;
+        proxy_pass http://127.0.0.1:%%PORT_3%%;
+    }
 
-        location /mixed {
-            atls on;
-            proxy_pass http://127.0.0.1:%%PORT_1%%/status?code=$arg_code;
-        }
+    location /return {
+        atls on;
+        return 200 "returned\n";
+    }
 
-        location /fcgi {
-            atls on;
-            fastcgi_pass 127.0.0.1:%%PORT_2%%;
-            fastcgi_param REQUEST_METHOD $request_method;
-            fastcgi_param REQUEST_URI $request_uri;
-            fastcgi_param CONTENT_TYPE $content_type;
-            fastcgi_param CONTENT_LENGTH $content_length;
-            fastcgi_param QUERY_STRING $query_string;
-            fastcgi_param ATLS $atls_protocol;
-        }
-
-        location /down {
-            atls on;
-            proxy_pass http://127.0.0.1:%%PORT_3%%;
-        }
-
-        location /return {
-            atls on;
-            return 200 "returned\n";
-        }
-
-        location /small {
-            atls on;
-            client_max_body_size 4k;
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location /small {
+        atls on;
+        client_max_body_size 4k;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
     }
 }
 EOC
@@ -128,7 +117,7 @@ $t->run();
 sub client {
     my ($uri, %args) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), uri => $uri, %args);
+    my $c = $t->client(uri => $uri, %args);
 
     ok($c->handshake(), "$uri: handshake") or diag($c->error());
     $backend->forget();
@@ -274,8 +263,7 @@ for my $outer (qw( http10 http11-chunked )) {
 # the first payload in the POST of the client's Finished
 
 for my $protocol ('TLSv1.3') {
-    my $c = Test::Atls::Client->new(port => $t->port(0), uri => '/body',
-                                    protocol => $protocol);
+    my $c = $t->client(uri => '/body', protocol => $protocol);
 
     $c->handshake(hold => 1);
     $backend->forget();
@@ -407,8 +395,7 @@ for my $code (204, 301, 302, 400, 401, 404, 500, 503) {
     # also with the first payload, whose POST has TLS of its own to answer
 
     for my $protocol ('TLSv1.3', 'TLSv1.2') {
-        $c = Test::Atls::Client->new(port => $t->port(0), uri => '/down',
-                                     protocol => $protocol);
+        $c = $t->client(uri => '/down', protocol => $protocol);
         $c->handshake(hold => $protocol eq 'TLSv1.3');
         $c->write_plain('x');
         is($c->post($c->tls_out())->status(), 502,

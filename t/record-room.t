@@ -12,43 +12,30 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 
 my $t = Test::Atls->new(workers => 1);
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<'EOC');
+atls_zone             atls:32k;
+%%CERTIFICATE%%
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    server_name  localhost;
 
-events {
-}
+    location = /.well-known/atls {
+        atls on;
+    }
 
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_zone             atls:32k;
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
-
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        server_name  localhost;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "answered\n";
-        }
+    location / {
+        return 200 "answered\n";
     }
 }
 EOC
 
-$t->plan(4)->run();
+$t->run();
 
-my $c = Test::Atls::Client->new(port => $t->port(0));
+my $c = $t->client();
 
 $c->handshake() && $c->get('/') or die $c->error() . "\n";
 $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\nX: " . 'x' x 16_300);
@@ -59,9 +46,11 @@ my $r = $c->post(substr $record, 0, 16_000);
 is($r && $r->status(), 503, 'there is no room');
 like($r && $r->header('Set-Cookie') || '', qr/Max-Age=0/, 'the session ends');
 
-$c = Test::Atls::Client->new(port => $t->port(0));
+$c = $t->client();
 $r = $c->handshake() && $c->get('/');
 is($r && $r->body(), "answered\n", 'another one begins');
 
 my $lines = () = $t->read_log('error.log') =~ /has no memory for a record/g;
 is($lines, 1, 'lines in the log');
+
+$t->done_testing();

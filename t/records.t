@@ -20,47 +20,36 @@ use Test::Atls::Response qw( parse_responses );
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-events { }
+    location /.well-known/atls {
+        atls on;
+    }
 
-http {
-    %%GLOBALS_HTTP%%
+    location /small {
+        atls on;
+        atls_buffer_size 512;
+    }
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
+    location / {
+        return 200 "$uri";
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
+    location /echo {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
 
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location /small {
-            atls on;
-            atls_buffer_size 512;
-        }
-
-        location / {
-            return 200 "$uri";
-        }
-
-        location /echo {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
-
-        location /big {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location /big {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
     }
 }
 EOC
 
-$t->plan(2 * 23)->run();
+$t->run();
 
 Test::Atls::Backend->start($t, $t->port(1));
 
@@ -197,16 +186,13 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
     is(md5_hex($r->body()), md5_hex(pattern(100_000)), "$protocol: is whole");
 }
 
+$t->done_testing();
+
 
 sub client {
     my ($protocol, %args) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0),
-                                    protocol => $protocol, %args);
-
-    $c->handshake() or die $c->error() . "\n";
-
-    return $c;
+    return $t->established(protocol => $protocol, %args);
 }
 
 

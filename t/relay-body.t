@@ -10,7 +10,6 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Client;
 use Test::Atls::Elsewhere qw( connect_to more_sockets sockets with_only );
 use Test::Atls::Http qw( send_all );
 use Test::Atls::OuterCurl;
@@ -25,7 +24,6 @@ my $PATIENCE = patience();
 
 my $t = Test::Atls->new(workers => 3);
 
-$t->make_cert('localhost', type => 'ec');
 
 Test::Atls::Backend->start($t, $t->port(3));
 
@@ -34,45 +32,34 @@ my $listen_h2 = $h2 ? "listen 127.0.0.1:@{[ $t->port(2) ]} http2;" : '';
 
 # the outer response says who has served it, and whether there was a relay
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+client_max_body_size  64m;
 
-events {
-}
+%%CERTIFICATE%%
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    listen       127.0.0.1:%%PORT_1%% ssl;
+    $listen_h2
+    server_name  localhost;
 
-    client_max_body_size  64m;
+    %%SSL_CERTIFICATE%%
 
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
+    location /.well-known/atls {
+        atls on;
+        add_header  X-Pid \$pid always;
+        add_header  X-Upstream \$upstream_addr always;
+    }
 
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        listen       127.0.0.1:%%PORT_1%% ssl;
-        $listen_h2
-        server_name  localhost;
+    location / {
+        proxy_pass               http://127.0.0.1:%%PORT_3%%;
+        proxy_http_version       1.1;
+        proxy_set_header         Connection "";
+        proxy_request_buffering  off;
+    }
 
-        ssl_certificate      %%TESTDIR%%/localhost.crt;
-        ssl_certificate_key  %%TESTDIR%%/localhost.key;
-
-        location /.well-known/atls {
-            atls on;
-            add_header  X-Pid \$pid always;
-            add_header  X-Upstream \$upstream_addr always;
-        }
-
-        location / {
-            proxy_pass               http://127.0.0.1:%%PORT_3%%;
-            proxy_http_version       1.1;
-            proxy_set_header         Connection "";
-            proxy_request_buffering  off;
-        }
-
-        location = /refused {
-            return 403 "refused\\n";
-        }
+    location = /refused {
+        return 403 "refused\\n";
     }
 }
 EOC
@@ -101,12 +88,14 @@ my %requests = (
 
 my @outer = ('HTTP/1.0', 'HTTP/1.1', 'chunked', 'TLS', $h2 ? 'HTTP/2' : ());
 
-$t->plan(keys(%requests) + @outer + 1)->run();
+$t->run();
 
 
 is(relayed('HTTP/1.1', $requests{$_}), '', $_) for sort keys %requests;
 is(relayed($_, $requests{pipelined}), '', "pipelined, $_") for @outer;
 is(large(), '', 'much, both ways');
+
+$t->done_testing();
 
 
 sub request {
@@ -141,7 +130,7 @@ sub relayed {
 # The start of a request makes a session one of the worker that it is in.
 
 sub parked {
-    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0);
+    my $c = $t->client(keepalive => 0);
 
     $c->handshake() or return ();
     $c->request('GET /start HTTP/1.1');

@@ -11,7 +11,6 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Client;
 use Test::Atls::Elsewhere qw( connect_to more_sockets sockets );
 use Test::Atls::Http qw( readable send_all );
 use Test::Atls::Pattern qw( pattern );
@@ -26,41 +25,29 @@ my $MAX = 400_000;
 
 my $t = Test::Atls->new(workers => 2);
 
-$t->make_cert('localhost', type => 'ec');
-
 my $backend = Test::Atls::Backend->start($t, $t->port(1));
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+client_max_body_size  $MAX;
 
-events {
-}
+%%CERTIFICATE%%
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    server_name  localhost;
 
-    client_max_body_size  $MAX;
+    location /.well-known/atls {
+        atls on;
+        add_header  X-Pid \$pid always;
+    }
 
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
+    location / {
+        client_max_body_size     0;
 
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        server_name  localhost;
-
-        location /.well-known/atls {
-            atls on;
-            add_header  X-Pid \$pid always;
-        }
-
-        location / {
-            client_max_body_size     0;
-
-            proxy_pass               http://127.0.0.1:%%PORT_1%%;
-            proxy_http_version       1.1;
-            proxy_set_header         Connection "";
-            proxy_request_buffering  off;
-        }
+        proxy_pass               http://127.0.0.1:%%PORT_1%%;
+        proxy_http_version       1.1;
+        proxy_set_header         Connection "";
+        proxy_request_buffering  off;
     }
 }
 EOC
@@ -117,7 +104,7 @@ my %HOW = (
     'shut down' => sub { shutdown $_[0], 1 },
 );
 
-$t->plan(keys(%WHAT) * keys(%HOW) * 2 + 2 + 1)->run();
+$t->run();
 
 my %sockets = map { $_ => [ sockets($_) ] } $t->workers();
 my $sent = pattern($SIZE);
@@ -143,6 +130,8 @@ for my $elsewhere (0, 1) {
 }
 
 is(tidy(), '', 'nothing is left behind');
+
+$t->done_testing();
 
 
 # What the client and the session saw of it.
@@ -201,7 +190,7 @@ sub answer {
 sub parked {
     my ($uri, $size) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0);
+    my $c = $t->client(keepalive => 0);
 
     $c->handshake() or diag($c->error());
     $c->request("PUT $uri HTTP/1.1\r\nHost: localhost\r\n"

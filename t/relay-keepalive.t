@@ -12,7 +12,6 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Elsewhere qw( answer connect_to );
 use Test::Atls::Http qw( readable send_all );
 use Test::Atls::Slow qw( patience );
@@ -20,43 +19,33 @@ use Test::Atls::Slow qw( patience );
 
 my $t = Test::Atls->new(workers => 2);
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+server {
+    listen             127.0.0.1:%%PORT_0%%;
+    keepalive_timeout  3s;
 
-events {
-}
-
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
-
-    server {
-        listen             127.0.0.1:%%PORT_0%%;
-        keepalive_timeout  3s;
-
-        location / {
-            atls on;
-            add_header  X-Pid $pid always;
-            add_header  X-Upstream $upstream_addr always;
-            return 200 "answered\n";
-        }
+    location / {
+        atls on;
+        add_header  X-Pid $pid always;
+        add_header  X-Upstream $upstream_addr always;
+        return 200 "answered\n";
     }
 }
 EOC
 
-$t->plan(2 * 5)->run();
+$t->run();
 
 kept($_) for 'counted', 'chunked';
+
+$t->done_testing();
 
 
 sub kept {
     my ($name) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0));
+    my $c = $t->client();
     $c->handshake_step();
     $c->exchange($c->tls_out()) or die $c->error() . "\n";
 

@@ -9,7 +9,6 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Client;
 use Test::Atls::Elsewhere qw( connect_to );
 use Test::Atls::Http qw( readable send_all );
 use Test::Atls::Pattern qw( pattern );
@@ -22,39 +21,28 @@ my $PATIENCE = patience();
 
 my $t = Test::Atls->new(workers => 2);
 
-$t->make_cert('localhost', type => 'ec');
 
 Test::Atls::Backend->start($t, $t->port(1));
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+client_max_body_size  64m;
 
-events {
-}
+%%CERTIFICATE%%
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    server_name  localhost;
 
-    client_max_body_size  64m;
+    location /.well-known/atls {
+        atls on;
+        add_header  X-Pid $pid always;
+    }
 
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
-
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        server_name  localhost;
-
-        location /.well-known/atls {
-            atls on;
-            add_header  X-Pid $pid always;
-        }
-
-        location / {
-            proxy_pass               http://127.0.0.1:%%PORT_1%%;
-            proxy_http_version       1.1;
-            proxy_set_header         Connection "";
-            proxy_request_buffering  off;
-        }
+    location / {
+        proxy_pass               http://127.0.0.1:%%PORT_1%%;
+        proxy_http_version       1.1;
+        proxy_set_header         Connection "";
+        proxy_request_buffering  off;
     }
 }
 EOC
@@ -73,7 +61,7 @@ my %DEATHS = (
     'the relay dies'    => sub { leaves('KILL', $_[1]) },
 );
 
-$t->plan(2 * 3 * keys(%EVENTS) + keys %DEATHS)->run();
+$t->run();
 
 $t->allow_log(qr/exited on signal 9/);
 
@@ -102,6 +90,8 @@ for my $what (sort keys %DEATHS) {
 
     is(scalar(grep { $_->done() } @answers), 0, $what);
 }
+
+$t->done_testing();
 
 
 # One that is told to quit has a successor only when it has ended.
@@ -151,7 +141,7 @@ sub relayed {
 
     $t->wait_for(sub { $t->workers() == 2 }, 30);
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0);
+    my $c = $t->client(keepalive => 0);
 
     $c->handshake() or diag($c->error());
     $c->request('GET /start HTTP/1.1');

@@ -9,7 +9,6 @@ use Test::More;
 use Time::HiRes qw( time );
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Elsewhere qw( connect_to );
 use Test::Atls::Http qw( readable send_all );
 use Test::Atls::Pattern qw( pattern );
@@ -88,37 +87,25 @@ my $locations = join '', map { <<"EOC" } sort keys %LOCATIONS;
 
 EOC
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+%%CERTIFICATE%%
+atls_session_tickets  off;
 
-events {
-}
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    listen       127.0.0.1:%%PORT_1%% ssl;
+    server_name  localhost;
 
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
-    atls_session_tickets  off;
-
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        listen       127.0.0.1:%%PORT_1%% ssl;
-        server_name  localhost;
-
-        ssl_certificate      %%TESTDIR%%/localhost.crt;
-        ssl_certificate_key  %%TESTDIR%%/localhost.key;
+    %%SSL_CERTIFICATE%%
 
 $locations
-        location / {
-            root html;
-        }
+    location / {
+        root html;
     }
 }
 EOC
 
-$t->plan(keys(%CASES) * (keys(%LOCATIONS) - 2 + keys(%OUTER) - 1 + 2)
-         + 3 + 2)->run();
+$t->run();
 
 
 for my $case (sort keys %CASES) {
@@ -139,6 +126,8 @@ for my $elsewhere (0, 1) {
                                                                : 'local'));
 }
 
+$t->done_testing();
+
 
 sub same {
     my ($case, $location, $outer) = @_;
@@ -154,8 +143,7 @@ sub same {
 sub said {
     my ($case, $location, $outer, $elsewhere) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0,
-                                    uri => "/$location");
+    my $c = $t->client(keepalive => 0, uri => "/$location");
     my ($owner, $bytes) = $CASES{$case}->($c);
     my ($pid) = grep { $elsewhere xor $_ == $owner } $t->workers();
     my ($version, $tls, @headers) = @{$OUTER{$outer}};
@@ -227,7 +215,7 @@ sub new_session {
 
     parked($c, '/short');
 
-    my $d = Test::Atls::Client->new(port => $t->port(0));
+    my $d = $t->client();
 
     $d->handshake_step();
 

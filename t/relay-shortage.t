@@ -9,7 +9,6 @@ use IO::Select;
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Elsewhere qw(
     connect_to descriptors more_sockets sockets with_only
 );
@@ -23,13 +22,12 @@ my $PATIENCE = patience();
 
 my $t = Test::Atls->new(workers => 2);
 
-$t->make_cert('localhost', type => 'ec');
 
 configure(64);
 
 my @WHAT = ('connections', 'descriptors');
 
-$t->plan(2 * 4 * @WHAT + 5)->run();
+$t->run();
 
 # nginx itself says so, at this level
 
@@ -45,35 +43,26 @@ $t->reload();
 
 full();
 
+$t->done_testing();
+
 
 sub configure {
     my ($connections) = @_;
 
-    $t->write_conf(<<"EOC");
-%%GLOBALS%%
+    $t->write_http(<<"EOC", events => "worker_connections $connections;");
+%%CERTIFICATE%%
 
-events {
-    worker_connections  $connections;
-}
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    server_name  localhost;
 
-http {
-    %%GLOBALS_HTTP%%
+    location /.well-known/atls {
+        atls on;
+        add_header  X-Pid \$pid always;
+    }
 
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
-
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        server_name  localhost;
-
-        location /.well-known/atls {
-            atls on;
-            add_header  X-Pid \$pid always;
-        }
-
-        location / {
-            return 200 "\$uri \$pid";
-        }
+    location / {
+        return 200 "\$uri \$pid";
     }
 }
 EOC
@@ -127,7 +116,7 @@ sub served {
 
 
 sub parked {
-    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0);
+    my $c = $t->client(keepalive => 0);
 
     $c->handshake() or diag($c->error());
     $c->request('GET /start HTTP/1.1');

@@ -7,66 +7,52 @@ use warnings;
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 
 
-my $t = Test::Atls->new(workers => 4);
+my $t = Test::Atls->new(workers => 4, client => { keepalive => 0 });
 
-$t->make_cert('localhost', type => 'ec');
 $t->make_cert('rsa', type => 'rsa');
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-events {
+log_format  outer  '$remote_addr $request_method $uri $status '
+                   '$http_x_number $pid';
+log_format  inner  '$remote_addr $request_method $uri $status '
+                   '$http_x_number';
+
+map $request_method $counted {
+    POST  $binary_remote_addr;
 }
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    listen       127.0.0.1:%%PORT_1%% ssl;
+    server_name  localhost;
 
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
+    %%SSL_CERTIFICATE_rsa%%
 
-    log_format  outer  '$remote_addr $request_method $uri $status '
-                       '$http_x_number $pid';
-    log_format  inner  '$remote_addr $request_method $uri $status '
-                       '$http_x_number';
-
-    map $request_method $counted {
-        POST  $binary_remote_addr;
+    location /.well-known/atls {
+        atls on;
+        access_log  %%TESTDIR%%/outer.log outer;
+        add_header  X-Added yes always;
     }
 
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        listen       127.0.0.1:%%PORT_1%% ssl;
-        server_name  localhost;
-
-        ssl_certificate      %%TESTDIR%%/rsa.crt;
-        ssl_certificate_key  %%TESTDIR%%/rsa.key;
-
-        location /.well-known/atls {
-            atls on;
-            access_log  %%TESTDIR%%/outer.log outer;
-            add_header  X-Added yes always;
-        }
-
-        location / {
-            access_log  %%TESTDIR%%/inner.log inner;
-            return 200 "$remote_addr $server_name $pid";
-        }
+    location / {
+        access_log  %%TESTDIR%%/inner.log inner;
+        return 200 "$remote_addr $server_name $pid";
     }
+}
 
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        listen       127.0.0.1:%%PORT_1%% ssl;
-        server_name  other.example;
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    listen       127.0.0.1:%%PORT_1%% ssl;
+    server_name  other.example;
 
-        ssl_certificate      %%TESTDIR%%/rsa.crt;
-        ssl_certificate_key  %%TESTDIR%%/rsa.key;
+    %%SSL_CERTIFICATE_rsa%%
 
-        location / {
-            return 200 "$remote_addr $server_name $pid";
-        }
+    location / {
+        return 200 "$remote_addr $server_name $pid";
     }
 }
 EOC
@@ -74,7 +60,7 @@ EOC
 my $MODES = 5;
 my $EACH = 30;
 
-$t->plan($MODES + 5 + 2)->run();
+$t->run();
 
 
 # every POST by a connection of its own
@@ -91,7 +77,7 @@ for my $mode (sort keys %modes) {
     my $failed = '';
 
     for my $n (1 .. $EACH) {
-        my $c = client(%{$modes{$mode}});
+        my $c = $t->client(%{$modes{$mode}});
 
         if (!$c->handshake()) {
             $failed .= "$n: handshake: " . $c->error() . "\n";
@@ -114,8 +100,8 @@ for my $mode (sort keys %modes) {
     my (%hosts, %seen, @bad);
 
     for my $n (1 .. $EACH) {
-        my $c = client(local => '127.0.0.2', sni => 'other.example',
-                       headers => { 'X-Number' => $n });
+        my $c = $t->client(local => '127.0.0.2', sni => 'other.example',
+                           headers => { 'X-Number' => $n });
 
         $c->handshake(hold => 1);
 
@@ -153,7 +139,7 @@ for my $mode (sort keys %modes) {
     my $failed = 0;
 
     for (1 .. $EACH) {
-        my $c = client();
+        my $c = $t->client();
 
         $c->handshake_step();
         $c->exchange($c->tls_out());
@@ -171,7 +157,7 @@ for my $mode (sort keys %modes) {
 # the worker that a handshake is in dies: the client is told at once
 
 {
-    my $c = client();
+    my $c = $t->client();
 
     $c->handshake_step();
     $c->exchange($c->tls_out());
@@ -191,7 +177,4 @@ for my $mode (sort keys %modes) {
     ok($c->{expired}, 'the cookie is expired');
 }
 
-
-sub client {
-    return Test::Atls::Client->new(port => $t->port(0), keepalive => 0, @_);
-}
+$t->done_testing();

@@ -14,42 +14,29 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Response qw( parse_responses );
-use Test::Atls::Stack;
 
 my $t = Test::Atls->new(workers => 1);
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
+atls_handshake_timeout  2m;
+atls_early_data         on;
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    server_name  localhost;
 
-events {
-}
+    location = /.well-known/atls {
+        atls on;
+    }
 
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_certificate        %%TESTDIR%%/localhost.crt;
-    atls_certificate_key    %%TESTDIR%%/localhost.key;
-    atls_handshake_timeout  2m;
-    atls_early_data         on;
-
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        server_name  localhost;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "$request_method $pid\n";
-        }
+    location / {
+        return 200 "$request_method $pid\n";
     }
 }
 EOC
 
-$t->plan(2 * 5)->run();
+$t->run();
 
 my $first = client();
 $first->handshake() && $first->get('/') or die $first->error() . "\n";
@@ -59,10 +46,11 @@ reloaded('early data',
          client(session => $first->session(),
                 early => "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"));
 
+$t->done_testing();
+
 
 sub client {
-    return Test::Atls::Stack->new('openssl', port => $t->port(0), keepalive => 0,
-                                   protocol => 'TLSv1.3', @_);
+    return $t->stack('openssl', keepalive => 0, protocol => 'TLSv1.3', @_);
 }
 
 

@@ -14,49 +14,40 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Response qw( parse_responses );
 
 my $t = Test::Atls->new(workers => 1);
 
 my %keys = (alice => '11' x 32, bob => '22' x 32);
 
-$t->make_cert('localhost', type => 'ec');
 psks('alice', 'bob');
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
+atls_psk_file %%TESTDIR%%/psk;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name localhost;
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /.well-known/atls {
+        atls on;
+    }
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    atls_psk_file %%TESTDIR%%/psk;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name localhost;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "$pid $atls_client_verify\n";
-        }
+    location / {
+        return 200 "$pid $atls_client_verify\n";
     }
 }
 EOC
 
-$t->plan(2 * 5)->run();
+$t->run();
 
 reloaded('withdrawn', 'bob');
 psks('alice', 'bob');
 $t->reload();
 reloaded('still known', 'alice', 'bob');
+
+$t->done_testing();
 
 
 sub psks {
@@ -65,8 +56,7 @@ sub psks {
 
 
 sub client {
-    return Test::Atls::Client->new(port => $t->port(0), keepalive => 0,
-                                   psk => [ 'alice', $keys{alice} ]);
+    return $t->client(keepalive => 0, psk => [ 'alice', $keys{alice} ]);
 }
 
 

@@ -12,55 +12,44 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 
 my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
 
-my $conf = <<'EOC';
-%%GLOBALS%%
+my $conf = http_conf(<<'EOC');
+atls_zone %%ZONE%%;
+%%CERTIFICATE%%
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name localhost;
 
-http {
-    %%GLOBALS_HTTP%%
+    location /.well-known/atls {
+        atls on;
+        atls_cookie %%COOKIE%%;
+    }
 
-    atls_zone %%ZONE%%;
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
+    location /other {
+        atls on;
+        atls_cookie other;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name localhost;
-
-        location /.well-known/atls {
-            atls on;
-            atls_cookie %%COOKIE%%;
-        }
-
-        location /other {
-            atls on;
-            atls_cookie other;
-        }
-
-        location / {
-            return 200 ok;
-        }
+    location / {
+        return 200 ok;
     }
 }
 EOC
 
 my $LOST = qr/\[notice\].*its sessions are lost/;
 
-my $t = Test::Atls->new();
+my $t = Test::Atls->new(client => { keepalive => 0 });
 
-$t->make_cert('localhost');
 configure();
 
-$t->plan(3 + 2 + (1 + 6 + 4) * @PROTOCOLS + 4)->run();
+$t->run();
 
 # nothing is lost when nginx starts, or when all is as it was
 
-my $c = client();
+my $c = $t->established();
 
 unlike($t->read_file('error.log'), $LOST, 'start');
 $t->reload();
@@ -71,11 +60,13 @@ is($c->get('/')->body(), 'ok', 'the same names: a session goes on');
 cookies();
 zones();
 
+$t->done_testing();
+
 
 sub cookies {
-    my %clients = map { $_ => client(protocol => $_) } @PROTOCOLS;
-    my %half = map { $_ => half_open(protocol => $_) } @PROTOCOLS;
-    my $other = client(uri => '/other');
+    my %clients = map { $_ => $t->established(protocol => $_) } @PROTOCOLS;
+    my %half = map { $_ => $t->half_open(protocol => $_) } @PROTOCOLS;
+    my $other = $t->established(uri => '/other');
 
     configure(COOKIE => 'new');
     is(lost(),
@@ -97,7 +88,7 @@ sub cookies {
         is($c->last_response()->header('Content-Type'),
            'application/problem+json', "cookie, $protocol: it is told");
 
-        $c = client(protocol => $protocol);
+        $c = $t->established(protocol => $protocol);
         ok($c->set_cookie() =~ /^new=/, "cookie, $protocol: the new one");
         is($c->get('/')->body(), 'ok', "cookie, $protocol: a new session");
     }
@@ -118,8 +109,8 @@ sub begins_anew {
          ? qr/^$expired$/ : qr/^\w+=;.*Max-Age=0/, "$name: an expired cookie");
     unlike($r->body(), qr/^\x15/, "$name: no alert");
 
-    my $again = client(cookies => $c->{cookies},
-                       protocol => $c->{protocol});
+    my $again = $t->established(cookies => $c->{cookies},
+                                protocol => $c->{protocol});
 
     ok($again->cookie(), "$name: a new session");
     is($again->get('/')->body(), 'ok', "$name: goes on");
@@ -127,14 +118,14 @@ sub begins_anew {
 
 
 sub zones {
-    my $before = client();
+    my $before = $t->established();
 
     configure(COOKIE => 'new', ZONE => 'another:1m');
     is(lost(), 'atls_zone "small" is renamed to "another", its sessions are lost',
        'zone');
     is($before->get('/'), undef, 'zone: a session');
     is($before->last_response()->status(), 410, 'zone: 410');
-    is(client()->get('/')->body(), 'ok', 'zone: a new session');
+    is($t->established()->get('/')->body(), 'ok', 'zone: a new session');
 }
 
 
@@ -154,23 +145,4 @@ sub lost {
 
     return join '; ', substr($t->read_file('error.log'), $from)
                       =~ /\[notice\] \S+ (.*its sessions are lost)$/mg;
-}
-
-
-sub client {
-    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0, @_);
-
-    $c->handshake() or die 'no handshake: ' . $c->error() . "\n";
-
-    return $c;
-}
-
-
-sub half_open {
-    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0, @_);
-
-    $c->handshake_step();
-    $c->exchange($c->tls_out()) or die $c->error() . "\n";
-
-    return $c;
 }

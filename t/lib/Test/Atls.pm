@@ -3,19 +3,24 @@ package Test::Atls;
 # The test harness: an nginx with the module in a directory of its own.
 #
 #     my $t = Test::Atls->new();
-#     $t->write_conf(<<'EOC');
-#     %%GLOBALS%%
-#     events { }
-#     http {
-#         %%GLOBALS_HTTP%%
-#         server { listen 127.0.0.1:%%PORT_0%%; }
+#     $t->write_http(<<'EOC');                # see Test::Atls::Conf
+#     %%CERTIFICATE%%
+#
+#     server {
+#         listen 127.0.0.1:%%PORT_0%%;
+#         location /.well-known/atls { atls on; }
 #     }
 #     EOC
-#     $t->plan(2)->run();
+#     $t->run();
 #
-# Every plan has one test more than asked for: at the end, nginx is stopped, no
-# process may be left, and neither the error log nor a sanitizer or valgrind
-# may have anything to say.
+#     my $c = $t->established();              # a Test::Atls::Client
+#     is($c->get('/')->status(), 404, 'a request');
+#
+#     $t->done_testing();
+#
+# done_testing() is a test, too: nginx is stopped, no process may be left, and
+# neither the error log nor a sanitizer or valgrind may have anything to say.
+# plan($n) instead, before run(), has this as the one test more.
 #
 # Environment:
 #     TEST_NGINX_BINARY   the nginx to test; default: the one that the module
@@ -41,15 +46,16 @@ use POSIX qw( WNOHANG );
 use Test::More ();
 use Time::HiRes qw( sleep time );
 
-use Test::Atls::Cert;
+use Test::Atls::Conf qw( http_conf );
 use Test::Atls::Http qw( http_raw );
-use Test::Atls::Port qw( free_port );
 use Test::Atls::Process qw(
     alive asleep group group_alive spawn stop_process wait_exit
 );
 use Test::Atls::Slow qw( patience slow );
 
-our @EXPORT = qw( http_raw );
+use parent -norequire, 'Test::Atls::Conf';
+
+our @EXPORT = qw( http_conf http_raw );
 
 my $ROOT = abs_path(dirname(__FILE__) . '/../../..');
 my $SLOW = slow();
@@ -84,7 +90,6 @@ sub new {
 # where things are
 
 sub root { $ROOT }
-sub dir { $_[0]{dir} }
 sub pid { $_[0]{pid} }
 
 
@@ -105,15 +110,6 @@ sub module {
 
     my $module = "$ROOT/build/ngx_http_atls_module.so";
     return -e $module ? $module : '';
-}
-
-
-# The n-th port of this test, the same one each time.
-
-sub port {
-    my ($self, $n) = @_;
-
-    return $self->{ports}{$n || 0} ||= free_port();
 }
 
 
@@ -158,40 +154,6 @@ sub _version {
 }
 
 
-# files, relative to the test's directory
-
-sub path {
-    my ($self, $name) = @_;
-
-    return $name =~ m!^/! ? $name : "$self->{dir}/$name";
-}
-
-
-sub write_file {
-    my ($self, $name, $content) = @_;
-
-    my $path = $self->path($name);
-    make_path(dirname($path));
-
-    open my $fh, '>:raw', $path or die "$path: $!\n";
-    print $fh $content;
-    close $fh or die "$path: $!\n";
-
-    return $path;
-}
-
-
-sub read_file {
-    my ($self, $name) = @_;
-
-    open my $fh, '<:raw', $self->path($name) or return '';
-    local $/;
-    my $content = <$fh>;
-
-    return defined $content ? $content : '';
-}
-
-
 # Logs are written after answers: waits until no worker has anything to do.
 
 sub read_log {
@@ -205,67 +167,6 @@ sub read_log {
     $self->wait_for(sub { !grep { !asleep($_) } @workers, @workers });
 
     return $self->read_file($name);
-}
-
-
-sub make_cert {
-    my ($self, $name, %args) = @_;
-
-    return Test::Atls::Cert::make($self->{dir}, $name, %args);
-}
-
-
-# configuration
-
-sub expand {
-    my ($self, $text, %args) = @_;
-
-    $text =~ s/%%GLOBALS%%/$self->_globals(%args)/eg;
-    $text =~ s/%%GLOBALS_HTTP%%/$self->_globals_http()/eg;
-    $text =~ s/%%TESTDIR%%/$self->{dir}/g;
-    $text =~ s/%%PORT_(\d+)%%/$self->port($1)/eg;
-
-    return $text;
-}
-
-
-sub write_conf {
-    my ($self, $text) = @_;
-
-    $self->write_file('nginx.conf', $self->expand($text));
-
-    return $self;
-}
-
-
-sub _globals {
-    my ($self, %args) = @_;
-
-    my $log = $args{error_log} || 'error.log';
-    my $level = $ENV{TEST_NGINX_DEBUG} ? 'debug' : $self->{log_level} || 'info';
-    my $module = $self->module();
-
-    my $globals = $module ? "load_module $module;\n" : '';
-
-    return $globals . <<"EOC";
-daemon off;
-user root;
-worker_processes $self->{workers};
-pid $self->{dir}/nginx.pid;
-error_log $self->{dir}/$log $level;
-EOC
-}
-
-
-sub _globals_http {
-    my ($self) = @_;
-
-    my $dir = $self->{dir};
-
-    my @temp = map { "    ${_}_temp_path $dir/temp_$_;\n" }
-               qw( client_body proxy fastcgi uwsgi scgi );
-
-    return "root $dir;\n    access_log off;\n" . join('', @temp);
 }
 
 
@@ -454,6 +355,57 @@ sub reload {
     }, 20) or die "reload: the old workers do not leave\n";
 
     return !$refused;
+}
+
+
+# clients of port 0; the arguments are those of Test::Atls::Client, after those
+# of new(client => { ... })
+
+sub client {
+    my ($self, %args) = @_;
+
+    require Test::Atls::Client;
+
+    return Test::Atls::Client->new(port => $self->port(0),
+                                   %{$self->{client} || {}}, %args);
+}
+
+
+# The same with the TLS of a program: stack('gnutls', ...)
+
+sub stack {
+    my ($self, $stack, %args) = @_;
+
+    require Test::Atls::Stack;
+
+    return Test::Atls::Stack->new($stack, port => $self->port(0), %args);
+}
+
+
+# One whose handshake is done.
+
+sub established {
+    my ($self, %args) = @_;
+
+    my $c = $self->client(%args);
+
+    $c->handshake() or die 'no handshake: ' . $c->error() . "\n";
+
+    return $c;
+}
+
+
+# One whose ClientHello is answered.
+
+sub half_open {
+    my ($self, %args) = @_;
+
+    my $c = $self->client(%args);
+
+    $c->handshake_step();
+    $c->exchange($c->tls_out()) or die $c->error() . "\n";
+
+    return $c;
 }
 
 

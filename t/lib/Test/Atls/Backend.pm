@@ -31,6 +31,7 @@ use Fcntl qw( :flock );
 use IO::Socket::INET;
 use JSON::PP qw( decode_json encode_json );
 use Socket qw( IPPROTO_TCP TCP_NODELAY );
+use Test::More ();
 use Time::HiRes qw( sleep time );
 
 use Test::Atls::Pattern qw( pattern );
@@ -66,6 +67,22 @@ sub requests {
     open my $fh, '<:raw', $self->{log} or return ();
 
     return map { decode_json($_) } <$fh>;
+}
+
+
+# The only one since the last time; its headers as a hash, too.
+
+sub request {
+    my ($self) = @_;
+
+    my ($request, @more) = $self->requests();
+
+    Test::More::fail('there is more than one request') if @more;
+    $self->forget();
+    $request ||= { headers => [], method => 'none', uri => '' };
+    $request->{h} = { map { lc $_->[0] => $_->[1] } @{$request->{headers}} };
+
+    return $request;
 }
 
 

@@ -1,0 +1,211 @@
+package Test::Atls::Conf;
+
+# The directory of a test: its files, certificates, ports, and the configuration
+# of nginx.  A Test::Atls is one.
+#
+#     $t->write_http(<<'EOC');
+#     %%CERTIFICATE%%
+#
+#     server {
+#         listen 127.0.0.1:%%PORT_0%%;
+#         ...
+#     }
+#     EOC
+#
+# is short for
+#
+#     $t->make_cert('localhost');
+#     $t->write_conf(<<'EOC');
+#     %%GLOBALS%%
+#
+#     events { }
+#
+#     http {
+#         %%GLOBALS_HTTP%%
+#
+#         atls_certificate %%TESTDIR%%/localhost.crt;
+#         atls_certificate_key %%TESTDIR%%/localhost.key;
+#
+#         server {
+#             listen 127.0.0.1:%%PORT_0%%;
+#             ...
+#         }
+#     }
+#     EOC
+#
+# http_conf() is the text that write_http() writes, for tests that change it.
+#
+# In a configuration there may be:
+#
+#     %%GLOBALS%%             the module, the error log, ...
+#     %%GLOBALS_HTTP%%        paths
+#     %%TESTDIR%%             the directory
+#     %%PORT_n%%              a free port
+#     %%CERTIFICATE%%         atls_certificate and atls_certificate_key; the
+#                             certificate is made unless it is there
+#     %%CERTIFICATE_name%%    the same for another name than localhost
+#     %%SSL_CERTIFICATE%%     ssl_certificate and ssl_certificate_key
+#     %%SSL_CERTIFICATE_name%%
+
+use strict;
+use warnings;
+
+use Exporter qw( import );
+use File::Basename qw( dirname );
+use File::Path qw( make_path );
+
+use Test::Atls::Cert;
+use Test::Atls::Port qw( free_port );
+
+our @EXPORT_OK = qw( http_conf );
+
+
+# The n-th port of this test, the same one each time.
+
+sub port {
+    my ($self, $n) = @_;
+
+    return $self->{ports}{$n || 0} ||= free_port();
+}
+
+
+# files, relative to the test's directory
+
+sub dir { $_[0]{dir} }
+
+
+sub path {
+    my ($self, $name) = @_;
+
+    return $name =~ m!^/! ? $name : "$self->{dir}/$name";
+}
+
+
+sub write_file {
+    my ($self, $name, $content) = @_;
+
+    my $path = $self->path($name);
+    make_path(dirname($path));
+
+    open my $fh, '>:raw', $path or die "$path: $!\n";
+    print $fh $content;
+    close $fh or die "$path: $!\n";
+
+    return $path;
+}
+
+
+sub read_file {
+    my ($self, $name) = @_;
+
+    open my $fh, '<:raw', $self->path($name) or return '';
+    local $/;
+    my $content = <$fh>;
+
+    return defined $content ? $content : '';
+}
+
+
+sub make_cert {
+    my ($self, $name, %args) = @_;
+
+    return Test::Atls::Cert::make($self->{dir}, $name, %args);
+}
+
+
+# configuration
+
+# http_conf($text, events => '...', main => '...'): what is inside of http { },
+# and of events { }, and before both.
+
+sub http_conf {
+    my ($text, %args) = @_;
+
+    my ($main, $events) = map { defined $_ ? $_ : '' } @args{qw( main events )};
+
+    return <<"EOC";
+%%GLOBALS%%
+$main
+
+events { $events }
+
+http {
+    %%GLOBALS_HTTP%%
+
+$text}
+EOC
+}
+
+
+sub write_http {
+    my ($self, @args) = @_;
+
+    return $self->write_conf(http_conf(@args));
+}
+
+
+sub write_conf {
+    my ($self, $text) = @_;
+
+    $self->write_file('nginx.conf', $self->expand($text));
+
+    return $self;
+}
+
+
+sub expand {
+    my ($self, $text, %args) = @_;
+
+    $text =~ s/%%GLOBALS%%/$self->_globals(%args)/eg;
+    $text =~ s/%%GLOBALS_HTTP%%/$self->_globals_http()/eg;
+    $text =~ s/%%(SSL_|)CERTIFICATE(?:_(\w+))?%%/
+               $self->_certificate(lc $1 || 'atls_', $2 || 'localhost')/egx;
+    $text =~ s/%%TESTDIR%%/$self->{dir}/g;
+    $text =~ s/%%PORT_(\d+)%%/$self->port($1)/eg;
+
+    return $text;
+}
+
+
+sub _globals {
+    my ($self, %args) = @_;
+
+    my $log = $args{error_log} || 'error.log';
+    my $level = $ENV{TEST_NGINX_DEBUG} ? 'debug' : $self->{log_level} || 'info';
+    my $module = $self->module();
+
+    my $globals = $module ? "load_module $module;\n" : '';
+
+    return $globals . <<"EOC";
+daemon off;
+user root;
+worker_processes $self->{workers};
+pid $self->{dir}/nginx.pid;
+error_log $self->{dir}/$log $level;
+EOC
+}
+
+
+sub _globals_http {
+    my ($self) = @_;
+
+    my $dir = $self->{dir};
+
+    my @temp = map { "    ${_}_temp_path $dir/temp_$_;\n" }
+               qw( client_body proxy fastcgi uwsgi scgi );
+
+    return "root $dir;\n    access_log off;\n" . join('', @temp);
+}
+
+
+sub _certificate {
+    my ($self, $prefix, $name) = @_;
+
+    $self->make_cert($name) unless -e $self->path("$name.crt");
+
+    return "${prefix}certificate $self->{dir}/$name.crt;\n"
+           . "${prefix}certificate_key $self->{dir}/$name.key;";
+}
+
+
+1;

@@ -1,0 +1,152 @@
+package Test::Atls::Site;
+
+# A service behind ATLS, for tests of the command: a Test::Atls with an
+# authority, a certificate of it for localhost, a backend at port 1, and an
+# endpoint at port 0.
+#
+#     my $t = Test::Atls::Site->new(workers => 4);
+#     $t->serve(<<'EOC', http => 'client_max_body_size 0;');
+#     location = /busy {
+#         return 503;
+#     }
+#     EOC
+#     my $r = $t->atls('-i', 'https://localhost/');   # { code, out, err }
+#     my $f = $t->forward('--idle', 0);       # a Test::Atls::LocalServer
+#     $f = $t->forward('/busy');              # by another endpoint
+
+use strict;
+use warnings;
+
+use Test::Atls::Backend;
+use Test::Atls::Command;
+use Test::Atls::LocalServer;
+
+use parent 'Test::Atls';
+
+
+# san => that of the certificate
+
+sub new {
+    my ($class, %args) = @_;
+
+    my $self = $class->SUPER::new(%args);
+
+    $self->make_cert('ca', is_ca => 1);
+    $self->make_cert('localhost', ca => 'ca',
+                     san => $args{san} || 'DNS:localhost');
+
+    $self->{backend} = Test::Atls::Backend->start($self, $self->port(1));
+
+    return $self;
+}
+
+
+sub backend { $_[0]{backend} }
+
+
+# The command, built when it is asked for.
+
+sub command {
+    my ($self) = @_;
+
+    return $self->{command} ||= Test::Atls::Command->new($self);
+}
+
+
+# serve($locations, http => , endpoint => , backend => , servers => ): runs
+# nginx with these locations, and with more directives on each level.
+
+sub serve {
+    my ($self, $locations, %args) = @_;
+
+    my ($http, $endpoint, $backend, $servers) =
+        map { defined $_ ? $_ : '' } @args{qw( http endpoint backend servers )};
+
+    # a connection for each POST, so that each may be another worker's
+
+    $self->write_http(<<"EOC");
+$http
+%%CERTIFICATE%%
+
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+
+    location = /.well-known/atls {
+        atls on;
+        keepalive_timeout 0;
+        $endpoint
+    }
+
+    $locations
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_request_buffering off;
+        proxy_buffering off;
+        $backend
+    }
+}
+
+$servers
+EOC
+
+    return $self->run();
+}
+
+
+# arguments of the command
+
+sub endpoint {
+    my ($self, $path) = @_;
+
+    return 'http://127.0.0.1:' . $self->port(0) . ($path || '/.well-known/atls');
+}
+
+
+sub via { return ('--via', $_[0]->endpoint($_[1])) }
+sub trust { return ('--cacert', $_[0]->path('ca.crt')) }
+
+
+# The command, run to its end.  The first argument may be the path of another
+# endpoint than usual.
+
+sub atls {
+    my ($self, @args) = @_;
+
+    my $path = @args && $args[0] =~ m!^/! ? shift @args : undef;
+
+    return $self->command()->run($self->via($path), $self->trust(), @args);
+}
+
+
+# Servers.  The first argument may be such a path, or a URL.
+
+sub forward {
+    my ($self, @args) = @_;
+
+    return $self->_start('forward', [ $self->trust() ], @args);
+}
+
+
+sub tunnel {
+    my ($self, @args) = @_;
+
+    return $self->_start('tunnel', [ ], @args);
+}
+
+
+sub _start {
+    my ($self, $command, $trust, @args) = @_;
+
+    my $path = @args && $args[0] =~ m!^/! ? shift @args : undef;
+    my @via = @args && $args[0] =~ m!^http:! ? ('--via', shift @args)
+                                             : $self->via($path);
+
+    return Test::Atls::LocalServer->start($self->command(), $command,
+                                          @via, @$trust, @args,
+                                          'https://localhost');
+}
+
+
+1;
