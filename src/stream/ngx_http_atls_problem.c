@@ -33,93 +33,93 @@ static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
     { NGX_HTTP_ATLS_EMPTY_BODY,
       ngx_http_atls_problem_body(ngx_http_atls_problem_type("empty-body"),
           "Empty Body", 400,
-          "There is no session, and nothing that could begin one.") },
+          "The body is empty and there is no session.") },
 
     { NGX_HTTP_ATLS_NOT_TLS,
       ngx_http_atls_problem_body(ngx_http_atls_problem_type("not-tls"),
           "Not TLS", 400,
-          "The body does not begin with a ClientHello.") },
+          "The body does not start with a ClientHello.") },
 
     { NGX_HTTP_ATLS_UNREADABLE_BODY,
       ngx_http_atls_problem_body(ngx_http_atls_problem_type("unreadable-body"),
           "Unreadable Body", 400,
-          "The body could not be read to its end.") },
+          "The request body could not be read.") },
 
     { NGX_HTTP_ATLS_METHOD,
       ngx_http_atls_problem_body(ngx_http_atls_problem_type("method"),
           "Method Not Allowed", 405,
-          "ATLS records are sent with POST.") },
+          "TLS records must be sent with POST.") },
 
     { NGX_HTTP_ATLS_SESSION_BUSY,
       ngx_http_atls_problem_body(ngx_http_atls_problem_type("session-busy"),
           "Session Busy", 409,
-          "Another POST of this session is in progress.") },
+          "Another POST for this session is in progress.") },
 
     { NGX_HTTP_ATLS_SESSION_UNKNOWN,
       ngx_http_atls_problem_body(ngx_http_atls_problem_type("session-unknown"),
           "Session Unknown", 410,
-          "The session is not known, or not any more: begin a new one.") },
+          "Unknown or expired session; start a new one.") },
 
     { NGX_HTTP_ATLS_SESSION_ELSEWHERE,
       ngx_http_atls_problem_body(
           ngx_http_atls_problem_type("session-elsewhere"),
           "Session of Another Endpoint", 410,
-          "The session belongs to another endpoint: begin a new one here.") },
+          "The session belongs to another endpoint; start a new one.") },
 
     { NGX_HTTP_ATLS_SESSION_REFUSED,
       ngx_http_atls_problem_body(ngx_http_atls_problem_type("session-refused"),
           "Session Refused", 410,
-          "The client has to be verified again: begin a new session.") },
+          "The client must be verified again; start a new session.") },
 
     { NGX_HTTP_ATLS_HANDSHAKE_TIMEOUT,
       ngx_http_atls_problem_body(
           ngx_http_atls_problem_type("handshake-timeout"),
           "Handshake Timeout", 410,
-          "The handshake took too long: begin a new one.") },
+          "The handshake timed out; start a new one.") },
 
     { NGX_HTTP_ATLS_SESSION_LOST,
       ngx_http_atls_problem_body(ngx_http_atls_problem_type("session-lost"),
           "Session Lost", 410,
-          "The session was lost with its process: begin a new one.") },
+          "The session was lost with its worker process; start a new one.") },
 
     { NGX_HTTP_ATLS_TOO_LARGE,
       ngx_http_atls_problem_body(ngx_http_atls_problem_type("too-large"),
           "Body Too Large", 413,
-          "The body is too large, and a session has ended with it.") },
+          "The request body is too large; the session is closed.") },
 
     { NGX_HTTP_ATLS_MEDIA_TYPE,
       ngx_http_atls_problem_body(ngx_http_atls_problem_type("media-type"),
           "Unsupported Media Type", 415,
-          "The media type is application/atls+octet-stream.") },
+          "The media type must be application/atls+octet-stream.") },
 
     /* RFC 9457, section 4.2.1: there is no more to it than the status */
 
     { NGX_HTTP_ATLS_INTERNAL_ERROR,
       ngx_http_atls_problem_body("about:blank",
           "Internal Server Error", 500,
-          "The server failed to serve the session.") },
+          "The server could not process the session.") },
 
     { NGX_HTTP_ATLS_PAYLOAD_REFUSED,
       ngx_http_atls_problem_body(ngx_http_atls_problem_type("payload-refused"),
           "Payload Refused", 502,
-          "The service did not take the payload.") },
+          "The service rejected the payload.") },
 
     { NGX_HTTP_ATLS_ZONE_FULL,
       ngx_http_atls_problem_body(ngx_http_atls_problem_type("zone-full"),
           "Zone Full", 503,
-          "There is no room for a session now: try again later.") },
+          "No room for a new session; try again later.") },
 
     { NGX_HTTP_ATLS_TOO_MANY_HANDSHAKES,
       ngx_http_atls_problem_body(
           ngx_http_atls_problem_type("too-many-handshakes"),
           "Too Many Handshakes", 503,
-          "There are too many handshakes now: try again later.") },
+          "Too many handshakes in progress; try again later.") },
 
     { NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS,
       ngx_http_atls_problem_body(
           ngx_http_atls_problem_type("too-few-connections"),
           "Too Few Connections", 503,
-          "The server has no connection left now: try again later.") },
+          "No free connections; try again later.") },
 
     { 0, 0, NULL }
 };
