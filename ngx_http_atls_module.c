@@ -486,7 +486,7 @@ ngx_http_atls_check_buffer_size(ngx_conf_t *cf, void *post, void *data)
 
     if (*sp < 512 || *sp > TRL_MAX_PLAINTEXT) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "a record holds 512 to %d bytes",
+                           "value must be between 512 and %d",
                            TRL_MAX_PLAINTEXT);
         return NGX_CONF_ERROR;
     }
@@ -501,7 +501,7 @@ ngx_http_atls_check_seconds(ngx_conf_t *cf, void *post, void *data)
     time_t *tp = data;
 
     if (*tp == 0) {
-        return "must be at least a second";
+        return "must be at least 1 second";
     }
 
     return ngx_http_atls_note(cf, post, data);
@@ -514,7 +514,7 @@ ngx_http_atls_check_msec(ngx_conf_t *cf, void *post, void *data)
     ngx_msec_t *mp = data;
 
     if (*mp == 0) {
-        return "must be at least a millisecond";
+        return "must be at least 1 millisecond";
     }
 
     return ngx_http_atls_note(cf, post, data);

@@ -71,7 +71,7 @@ all_have(requests => 1, 'all clients have sessions');
 
     is($c->post('x' x 32, cookie => "atls=$cookie")->status(), 410,
        'a session that has ended');
-    ok($t->wait_for_log(qr/atls session is not known/), 'is not known');
+    ok($t->wait_for_log(qr/atls unknown session/), 'is not known');
     unlike($t->read_file('error.log'), qr/of another zone/, 'and that is all');
 }
 
@@ -357,7 +357,7 @@ sub logged {
 # The numbers in such lines, by the second.
 
 sub lines {
-    my $re = qr/^\S+ (\S+) \[notice\] .*: (\d+) POSTs came with sessions of /m;
+    my $re = qr/^\S+ (\S+) \[notice\] .*: (\d+) POSTs for sessions of /m;
     my $log = $t->read_file('error.log');
     my %lines;
 

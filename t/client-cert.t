@@ -708,9 +708,9 @@ sub reloaded {
 
     after_change($_) for @kept;
 
-    $t->wait_for_log(qr/has to be verified again/);
+    $t->wait_for_log(qr/must be verified again/);
     like($t->read_file('error.log'),
-         qr/\[info\] .*session ends, as its client has to be verified again/,
+         qr/\[info\] .*session closed: the client must be verified again/,
          'the log says why sessions end');
 }
 

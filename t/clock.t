@@ -172,7 +172,7 @@ sub tickets {
 # Those whose time is over make room, by themselves.
 
 sub sweep {
-    my $full = qr/atls_zone "small" is too small, sessions were pushed out/;
+    my $full = qr/atls_zone "small" is too small, sessions evicted/;
     my $before;
 
     $clock->set($HOUR);

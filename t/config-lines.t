@@ -43,12 +43,12 @@ my @UNUSED = (
 
 for my $directive (@UNUSED) {
     my ($name) = $directive =~ /(\S+)/;
-    my $message = qr/"$name" has no effect in the location "\/a" without/;
+    my $message = qr/"$name" has no effect in location "\/a" without/;
 
     refused("$directive in a location", qr/$message "atls on"/,
             http => $CERT, server => "location /a {\n# HERE\n$directive; }");
     refused("$directive in a nested one",
-            qr/"$name" has no effect in the location "\/e\/a" without/,
+            qr/"$name" has no effect in location "\/e\/a" without/,
             endpoint => "$CERT location /e/a {\n# HERE\n$directive; }");
 }
 
@@ -70,14 +70,14 @@ refused('beside a location around an endpoint', qr/"atls_crl" has no effect/,
 refused('in a location without a name', qr/"atls_crl" directive is not allowed/,
         http => $CERT, server => "location /a { limit_except GET {\n# HERE\n"
                                  . 'atls_crl none; } }');
-refused('in a named location', qr/no effect in the location "\@a"/,
+refused('in a named location', qr/no effect in location "\@a"/,
         http => $CERT, server => "location \@a {\n# HERE\natls_crl none; }");
 
 
 # what an endpoint lacks
 
 my $NO_CA = qr/no "atls_client_certificate" or .* "atls_verify_client"/;
-my $RAW = qr/"atls_payload raw" needs a content handler.*"\/e"/;
+my $RAW = qr/"atls_payload raw" requires a content handler.*"\/e"/;
 
 refused('no certificate', qr/no "atls_certificate" is .*"\/e" with "atls on"/,
         none => 1, server => "location /e {\n# HERE\natls on; }");
@@ -104,7 +104,7 @@ for my $level (qw( http server endpoint )) {
 refused('no authority, of a server without an endpoint', $NO_CA,
         server => "$CERT\n# HERE\natls_verify_client on;", none => 1);
 
-refused('"ssl on"', qr/"atls" of the location "\/e" can't be used with "ssl on"/,
+refused('"ssl on"', qr/"atls" in location "\/e" cannot be used with "ssl on"/,
         none => 1, http => $CERT, server => 'ssl on; ssl_certificate '
         . "localhost.crt; ssl_certificate_key localhost.key;\nlocation /e {\n"
         . "# HERE\natls on; }")
@@ -113,8 +113,8 @@ refused('"ssl on"', qr/"atls" of the location "\/e" can't be used with "ssl on"/
 
 # inner requests that nothing takes
 
-my $ROUTED = 'all inner requests for the server are answered 404, as there is '
-             . 'only the location "/" with "atls on" .* LINE$';
+my $ROUTED = 'all inner requests for the server get 404: its only location '
+             . '"/" has "atls on" .* LINE$';
 
 for my $case (
     [ 'alone', $ROUTED, '' ],
@@ -128,11 +128,11 @@ for my $case (
     [ 'with a block', $ROUTED, '', 'limit_except GET { deny all; }' ],
     [ 'beside other endpoints', $ROUTED, 'location = /a { atls on; }'
       . 'location /b { atls on; return 204; }' ],
-    [ 'with "root"', '"root" has no effect in the location "/" .* LINE$', '',
+    [ 'with "root"', '"root" has no effect in location "/" .* LINE$', '',
       'root html;' ],
     [ 'with "root", beside others', '"root" has no effect .* LINE$',
       'location /a { }', 'root html;' ],
-    [ 'with "alias"', '"alias" has no effect in the location "/files/" .* LINE$',
+    [ 'with "alias"', '"alias" has no effect in location "/files/" .* LINE$',
       '', 'alias html;', '/files/' ],
     [ 'with "root", exact', '"root" has no effect .* LINE$', '', 'root html;',
       '= /atls' ],
@@ -171,7 +171,7 @@ for my $case (
 SKIP: {
     skip 'no "poll" in this nginx', 2 unless $t->has_option('poll_module');
 
-    refused('event method', qr/"atls" needs the "epoll" or .*, not "poll",/,
+    refused('event method', qr/"atls" requires the "epoll" or .*, not "poll",/,
             events => 'use poll;', none => 1, http => $CERT,
             server => "location /e {\n# HERE\natls on; }");
     said('', 'event method, no endpoint', events => 'use poll;', none => 1,

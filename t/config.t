@@ -177,7 +177,7 @@ bad("a zone of another module's", qr/zone "shared"/,
                  =~ /the size (\d+) of shared memory zone "atls_workers"/;
 
     bad("the module's own zone",
-        qr/zone "atls_workers" can't be used for sessions in \S+:\d+$/m,
+        qr/zone "atls_workers" cannot be used for sessions in \S+:\d+$/m,
         "$cert$own:" . ($size // '1m') . ';');
 }
 
@@ -204,7 +204,7 @@ EOC
 # numbers
 
 for my $size (qw( 511 17k 16385 0 )) {
-    bad("atls_buffer_size $size", qr/a record holds 512 to 16384 bytes/,
+    bad("atls_buffer_size $size", qr/value must be between 512 and 16384/,
         $cert . "atls_buffer_size $size;");
 }
 
@@ -356,7 +356,7 @@ for my $case (
     [ atls_certificate          => 'missing',  $MISSING ],
     [ atls_certificate          => 'garbage',  qr/garbage/ ],
     [ atls_certificate          => '.',        qr/\[emerg\]/ ],
-    [ atls_certificate          => 'rsa.crt',  qr/is not the key of/ ],
+    [ atls_certificate          => 'rsa.crt',  qr/does not match certificate/ ],
     [ atls_certificate          => 'issued.crt', qr/key values mismatch/ ],
     [ atls_client_certificate   => 'missing',  $MISSING ],
     [ atls_client_certificate   => 'garbage',  qr/garbage/ ],

@@ -148,12 +148,12 @@ sub in_want {
     $c->handshake() or diag($c->error());
 
     leave(60);
-    $t->allow_log(qr/atls mailboxes can't be made/);
+    $t->allow_log(qr/atls mailboxes could not be created/);
 
     ok(configured(8), 'no descriptors: the configuration is reloaded');
     is(scalar($t->workers()), 8, 'no descriptors: all workers are there');
     like($t->read_file('error.log'),
-         qr/\[alert\] .* \d+ of 24 atls mailboxes can't be made, .*410 \(\d+:/,
+         qr/\[alert\] .* \d+ of 24 atls mailboxes could not be created, .*410 \(\d+:/,
          'no descriptors: the log says so');
 
     is($c->get('/')->status(), 200, 'no descriptors: sessions go on');

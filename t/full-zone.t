@@ -113,10 +113,10 @@ cmp_ok(scalar(grep { served($_) } @strangers), '<', 30,
 
 # what has happened
 
-$t->wait_for_log(qr/pushed out: .* [1-9]\d* of clients not verified/);
+$t->wait_for_log(qr/evicted: .* [1-9]\d* of unverified clients/);
 
 my @lines = $t->read_file('error.log')
-    =~ /^(\S+ \S+) \[warn\] .*atls_zone "full" is too small.* pushed out: /mg;
+    =~ /^(\S+ \S+) \[warn\] .*atls_zone "full" is too small.* evicted: /mg;
 my %seconds = map { $_ => 1 } @lines;
 
 cmp_ok(scalar @lines, '>', 0, 'the log says what was pushed out');

@@ -84,7 +84,7 @@ sub bounded {
        'the others go on');
 
     like($t->read_log('error.log'),
-         qr/\[warn\] .*atls session is closed: \d+ sessions are in the middle/,
+         qr/\[warn\] .*atls too many parked requests: \d+, closing/,
          'the log tells of it');
 
     $r = $c[-1]->get('/last');

@@ -617,20 +617,20 @@ sub bad_files {
 
     my @bad = (
         [ 'no colon',          "$good$MARK$KEY\n", 2, 'no colon' ],
-        [ 'no identity',       "$good\n:$KEY\n", 3, 'an identity has' ],
-        [ 'a long identity',   'i' x 129 . ":$KEY", 1, 'an identity has' ],
+        [ 'no identity',       "$good\n:$KEY\n", 3, 'identity must be' ],
+        [ 'a long identity',   'i' x 129 . ":$KEY", 1, 'identity must be' ],
         [ 'a null byte',       "a\0b:$KEY", 1, 'null byte' ],
-        [ 'no key',            "$good#\nx:\n", 3, 'a key has' ],
-        [ 'half a byte',       "$good\r\nx:${KEY}0\n", 3, 'a key has' ],
-        [ 'a long key',        "x:$MARK" . '00' x 254 . "\n", 1, 'a key has' ],
+        [ 'no key',            "$good#\nx:\n", 3, 'key must be' ],
+        [ 'half a byte',       "$good\r\nx:${KEY}0\n", 3, 'key must be' ],
+        [ 'a long key',        "x:$MARK" . '00' x 254 . "\n", 1, 'key must be' ],
         [ 'no digits',         "x:${KEY}0g\n", 1, 'not hexadecimal' ],
         [ 'a space before',    "x: 0$KEY\n", 1, 'not hexadecimal' ],
         [ 'a space behind',    "x:${KEY}0 \n", 1, 'not hexadecimal' ],
         [ 'a prefix',          "x:0x$KEY\n", 1, 'not hexadecimal' ],
         [ 'key and identity',  "$KEY:device\n", 1, 'not hexadecimal' ],
         [ 'an identity twice', "${good}x:$KEY\ngood:${KEY}00\n", 3,
-                               'the identity of line 1' ],
-        [ 'a line twice',      $good x 2, 2, 'the identity of line 1' ],
+                               'duplicate identity of line 1' ],
+        [ 'a line twice',      $good x 2, 2, 'duplicate identity of line 1' ],
     );
 
     for my $case (@bad) {

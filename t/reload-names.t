@@ -71,7 +71,7 @@ sub cookies {
     configure(COOKIE => 'new');
     is(lost(),
        'atls_cookie "atls" of location "/.well-known/atls" in server '
-       . '"localhost" is renamed to "new", its sessions are lost', 'cookie');
+       . '"localhost" renamed to "new", its sessions are lost', 'cookie');
     is($other->get('/')->body(), 'ok', 'cookie: another location');
 
     for my $protocol (@PROTOCOLS) {
@@ -121,7 +121,7 @@ sub zones {
     my $before = $t->established();
 
     configure(COOKIE => 'new', ZONE => 'another:1m');
-    is(lost(), 'atls_zone "small" is renamed to "another", its sessions are lost',
+    is(lost(), 'atls_zone "small" renamed to "another", its sessions are lost',
        'zone');
     is($before->get('/'), undef, 'zone: a session');
     is($before->last_response()->status(), 410, 'zone: 410');

@@ -139,7 +139,7 @@ sub request {
 # What is over makes room, by itself.
 
 sub swept {
-    my $full = qr/atls_zone "small" is too small, sessions were pushed out/;
+    my $full = qr/atls_zone "small" is too small, sessions evicted/;
     my $before;
 
     ok($t->wait_for(sub { client(); $t->read_file('error.log') =~ $full }),

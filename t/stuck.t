@@ -124,7 +124,7 @@ sub stopped {
     is($idles, 200, 'stopped: another session goes on');
 
     my @lines = $t->read_file('error.log')
-        =~ /\[error\] .* process $owner has been stuck for (\d+) milliseconds/g;
+        =~ /\[error\] .* no response from worker process $owner for (\d+) milliseconds/g;
 
     is(scalar @lines, 3, 'stopped: a line for each POST');
     is(scalar(grep { $_ < 1000 * $TIMEOUT || $_ > 3000 * $LATER } @lines), 0,
@@ -147,7 +147,7 @@ sub stopped {
         is(get(established()), 200, 'it goes on: a new one');
     });
 
-    ok($t->wait_for_log(qr/relayed POST was given up before it was served/),
+    ok($t->wait_for_log(qr/relayed POST was abandoned before being processed/),
        'it goes on: POSTs are there');
     is(scalar(grep { $_->{uri} =~ /never/ } $backend->requests()), 0,
        'it goes on: with nothing that was given up');
@@ -221,7 +221,7 @@ sub in_a_response {
     is($end, '', 'in a response: it ends');
     ok(!$r->done(), 'in a response: not as if it were whole');
     like($t->read_file('error.log'),
-         qr/(?:process $owner has been stuck .*\n[^\0]*){4}/,
+         qr/(?:from worker process $owner for .*\n[^\0]*){4}/,
          'in a response: the log says why');
 
     kill 'CONT', $owner;
@@ -276,7 +276,7 @@ sub without_locks {
         $t->run();
     }
 
-    like($t->read_file('error.log'), qr/no file in memory/, 'without locks');
+    like($t->read_file('error.log'), qr/memfd for "atls" failed/, 'without locks');
     killed('without locks: killed');
 }
 

@@ -476,7 +476,7 @@ ngx_http_atls_endpoint_init_module(ngx_cycle_t *cycle)
 
         ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
                       "atls_cookie \"%V\" of location \"%V\" in server \"%V\" "
-                      "is renamed to \"%V\", its sessions are lost",
+                      "renamed to \"%V\", its sessions are lost",
                       &prev->cookie.name, &clcf->name,
                       &endpoint[i].server->server_name, &alcf->cookie.name);
     }

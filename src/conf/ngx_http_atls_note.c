@@ -155,7 +155,7 @@ ngx_http_atls_note_unused(ngx_conf_t *cf)
         clcf = note[i].conf->loc_conf[ngx_http_core_module.ctx_index];
 
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"%V\" has no effect in the location \"%V\" without "
+                      "\"%V\" has no effect in location \"%V\" without "
                       "\"atls on\" in %V:%ui",
                       &note[i].name, &clcf->name, &note[i].file,
                       note[i].line);

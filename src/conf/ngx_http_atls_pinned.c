@@ -117,20 +117,19 @@ ngx_http_atls_pinned_warn(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 
     if (clcf->root.data != outer->root.data) {
         ngx_http_atls_note_log(NGX_LOG_WARN, cf, conf, "atls",
-                               "\"%s\" has no effect in the location \"%V\" "
-                               "with \"atls on\" and without a content "
-                               "handler: inner requests for it are answered "
-                               "404",
+                               "\"%s\" has no effect in location \"%V\" with "
+                               "\"atls on\" and no content handler: inner "
+                               "requests for it get 404",
                                clcf->alias ? "alias" : "root", &clcf->name);
         return;
     }
 
     if (ngx_http_atls_pinned_shadows(cf, clcf)) {
         ngx_http_atls_note_log(NGX_LOG_WARN, cf, conf, "atls",
-                               "all inner requests for the server are "
-                               "answered 404, as there is only the location "
-                               "\"%V\" with \"atls on\" and without a content "
-                               "handler, such as \"proxy_pass\",", &clcf->name);
+                               "all inner requests for the server get 404: its "
+                               "only location \"%V\" has \"atls on\" and no "
+                               "content handler, such as \"proxy_pass\",",
+                               &clcf->name);
     }
 }
 

@@ -62,7 +62,7 @@ trl_channel_init(trl_channel_t *ch, trl_state_t *state)
 
     if (state->version != TRL_STATE_VERSION) {
         return trl_channel_error(ch, TRL_INTERNAL_ERROR,
-                                 "unknown layout of the session state");
+                                 "unknown session state version");
     }
 
     if (trl_cipher_init(&ch->read, state->protocol, state->aead,
@@ -75,7 +75,7 @@ trl_channel_init(trl_channel_t *ch, trl_state_t *state)
         trl_channel_done(ch);
 
         return trl_channel_error(ch, TRL_INTERNAL_ERROR,
-                                 "cannot make the ciphers");
+                                 "cannot create the ciphers");
     }
 
     return TRL_OK;
@@ -103,14 +103,14 @@ trl_channel_header(trl_channel_t *ch, const uint8_t *header)
 
         if (header[0] != TRL_APPLICATION_DATA) {
             return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
-                                     "unexpected type of record");
+                                     "unexpected record type");
         }
 
         /* section 5.1: the version means nothing, if it is one of TLS */
 
         if (header[1] != TRL_TLSv1_2 >> 8) {
             return trl_channel_error(ch, TRL_PROTOCOL_VERSION,
-                                     "wrong version of record");
+                                     "invalid record version");
         }
 
         max = TRL_MAX_PLAINTEXT + TRL_TLS13_EXPANSION;
@@ -119,14 +119,14 @@ trl_channel_header(trl_channel_t *ch, const uint8_t *header)
 
         if (header[0] < TRL_ALERT || header[0] > TRL_APPLICATION_DATA) {
             return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
-                                     "unexpected type of record");
+                                     "unexpected record type");
         }
 
         if (header[1] != TRL_TLSv1_2 >> 8
             || header[2] != (TRL_TLSv1_2 & 0xff))
         {
             return trl_channel_error(ch, TRL_PROTOCOL_VERSION,
-                                     "wrong version of record");
+                                     "invalid record version");
         }
 
         max = TRL_MAX_PLAINTEXT + TRL_TLS12_EXPANSION;
@@ -220,7 +220,7 @@ trl_channel_open(trl_channel_t *ch, uint8_t *record, size_t len,
     default:
         /* 0 if there was nothing but padding */
         return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
-                                 "unexpected type of record content");
+                                 "unexpected inner content type");
     }
 }
 
@@ -315,7 +315,7 @@ trl_channel_read_alert(trl_channel_t *ch, const uint8_t *p, size_t n)
 
     } else if (p[0] != TRL_FATAL) {
         return trl_channel_error(ch, TRL_ILLEGAL_PARAMETER,
-                                 "unknown level of alert");
+                                 "unknown alert level");
     }
 
     /* section 6.2: the connection is over, without an answer */
@@ -517,7 +517,8 @@ trl_channel_seal(trl_channel_t *ch, const struct iovec *iov, size_t niov,
     if (trl_channel_last(ch)) {
 
         if (ch->state->protocol != TRL_TLSv1_3) {
-            return trl_channel_error(ch, TRL_CLOSE_NOTIFY, "key used up");
+            return trl_channel_error(ch, TRL_CLOSE_NOTIFY,
+                                     "key usage limit reached");
         }
 
         ch->state->answer_owed = 1;

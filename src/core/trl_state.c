@@ -502,7 +502,7 @@ trl_freeze_check(SSL *ssl, const trl_watch_t *watch)
     const SSL_CIPHER  *cipher;
 
     if (SSL_get_ex_data(ssl, trl_watch_index()) != watch) {
-        return "the connection is not watched";
+        return "no watch for the connection";
     }
 
     if (!SSL_is_init_finished(ssl)) {

@@ -101,7 +101,8 @@ ngx_http_atls_export(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (length < 1 || length > NGX_HTTP_ATLS_EXPORT_MAX) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid length \"%V\": it is from 1 to %d", last,
+                           "invalid length \"%V\", "
+                           "must be between 1 and %d", last,
                            NGX_HTTP_ATLS_EXPORT_MAX);
         return NGX_CONF_ERROR;
     }
@@ -119,8 +120,8 @@ ngx_http_atls_export(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         || trl_label_reserved((char *) export->label.data, export->label.len))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid label \"%V\": it is empty, too long, or "
-                           "reserved by TLS", &export->label);
+                           "invalid label \"%V\": empty, too long, or reserved "
+                           "by TLS", &export->label);
         return NGX_CONF_ERROR;
     }
 
@@ -206,8 +207,8 @@ ngx_http_atls_export_variable(ngx_http_request_t *r,
 
     if (!state->extended_master) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "atls exports no keying material of a TLS 1.2 session "
-                      "without extended master secret");
+                      "atls keying material is not exported from a TLS 1.2 "
+                      "session without extended master secret");
         v->not_found = 1;
         return NGX_OK;
     }
@@ -220,7 +221,7 @@ ngx_http_atls_export_variable(ngx_http_request_t *r,
 
     } else {
         ngx_ssl_error(NGX_LOG_ALERT, r->connection->log, 0,
-                      "atls cannot export keying material");
+                      "atls keying material export failed");
         rc = NGX_ERROR;
     }
 

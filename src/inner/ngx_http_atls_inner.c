@@ -418,8 +418,8 @@ ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
     oldest = ngx_queue_data(q, ngx_http_atls_inner_t, queue);
 
     ngx_log_error(NGX_LOG_WARN, oldest->connection->log, 0,
-                  "atls session is closed: %ui sessions are in the middle of "
-                  "a request", ngx_http_atls_inner_nparked);
+                  "atls too many parked requests: %ui, closing the oldest "
+                  "session", ngx_http_atls_inner_nparked);
 
     /* at once: its session's next POST may be served before its events */
 
@@ -787,7 +787,7 @@ ngx_http_atls_inner_http2(ngx_http_atls_inner_t *inner, u_char *buf, size_t n)
 
         if (inner->preface == sizeof(preface) - 1) {
             ngx_log_error(NGX_LOG_INFO, c->log, 0,
-                          "atls client sent HTTP/2 inside of the session");
+                          "atls client sent HTTP/2 inside the session");
             c->read->error = 1;
             return 1;
         }

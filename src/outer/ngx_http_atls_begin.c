@@ -485,8 +485,7 @@ ngx_http_atls_begin_open(ngx_http_atls_post_t *post)
 
     } else if (last) {
         ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
-                      "atls session ends, as its client has to be verified "
-                      "again");
+                      "atls session closed: the client must be verified again");
 
         ngx_http_atls_session_remove(post->main_conf->zone, session);
         post->session = NULL;
@@ -499,7 +498,7 @@ ngx_http_atls_begin_open(ngx_http_atls_post_t *post)
 
     if (trl_channel_init(&post->channel, &session->state) != TRL_OK) {
         ngx_ssl_error(NGX_LOG_ALERT, post->request->connection->log, 0,
-                      "atls session can't be opened");
+                      "atls session cannot be opened");
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

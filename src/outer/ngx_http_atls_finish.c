@@ -129,7 +129,7 @@ ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post)
 
     if (n < 0) {
         ngx_ssl_error(NGX_LOG_ALERT, post->request->connection->log, 0,
-                      "atls record can't be sealed");
+                      "atls record cannot be sealed");
         return NGX_ERROR;
     }
 

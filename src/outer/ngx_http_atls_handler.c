@@ -206,7 +206,7 @@ ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
 
     if (post->elsewhere) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "atls session is of another location");
+                      "atls session belongs to another location");
 
     } else if (n) {
         ngx_http_atls_session_unknown(post->main_conf->zone, id,

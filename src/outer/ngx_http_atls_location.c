@@ -28,7 +28,7 @@ ngx_http_atls_location_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 
     if (ngx_http_atls_ssl_on(cf)) {
         ngx_http_atls_note_log(NGX_LOG_EMERG, cf, conf, "atls",
-                               "\"atls\" of the location \"%V\" can't be used "
+                               "\"atls\" in location \"%V\" cannot be used "
                                "with \"ssl on\", use \"listen ... ssl\"",
                                &clcf->name);
         return NGX_CONF_ERROR;
@@ -49,8 +49,9 @@ ngx_http_atls_location_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 
     if (conf->payload == NGX_HTTP_ATLS_PAYLOAD_RAW && !conf->pinned) {
         ngx_http_atls_note_log(NGX_LOG_EMERG, cf, conf, "atls_payload",
-                               "\"atls_payload raw\" needs a content handler, "
-                               "such as \"proxy_pass\", in the location \"%V\"",
+                               "\"atls_payload raw\" requires a content "
+                               "handler, such as \"proxy_pass\", in location "
+                               "\"%V\"",
                                &clcf->name);
         return NGX_CONF_ERROR;
     }
@@ -174,8 +175,8 @@ ngx_http_atls_location_check_events(ngx_conf_t *cf)
     ngx_http_atls_note_log(NGX_LOG_EMERG, cf,
                            endpoint->loc_conf[ngx_http_atls_module.ctx_index],
                            "atls",
-                           "\"atls\" needs the \"epoll\" or \"kqueue\" event "
-                           "method, not \"%s\",", ecf->name);
+                           "\"atls\" requires the \"epoll\" or \"kqueue\" "
+                           "event method, not \"%s\",", ecf->name);
 
     return NGX_ERROR;
 }

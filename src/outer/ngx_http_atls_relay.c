@@ -97,8 +97,8 @@ ngx_http_atls_relay(ngx_http_request_t *r, ngx_http_atls_owner_t *owner,
 
     if (!ngx_http_atls_mailbox_known(owner)) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "atls POST can't be relayed: there is no mailbox "
-                      "for the process in slot %uD", owner->slot);
+                      "atls POST cannot be relayed: no mailbox for the process "
+                      "in slot %uD", owner->slot);
         return NGX_DECLINED;
     }
 

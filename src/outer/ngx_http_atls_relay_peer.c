@@ -68,7 +68,7 @@ ngx_http_atls_relay_peer_stuck(ngx_http_atls_owner_t *owner, ngx_msec_t timeout,
     }
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "atls POST is given up: worker process %P has been stuck "
+                  "atls POST abandoned: no response from worker process %P "
                   "for %M milliseconds",
                   ngx_http_atls_worker_pid(owner), silence);
 
@@ -375,7 +375,7 @@ ngx_http_atls_relay_peer_recv(ngx_connection_t *c, u_char *buf, size_t size)
 
     if (!relay->stuck) {
         ngx_log_error(NGX_LOG_INFO, c->log, 0,
-                      "atls session was lost with its worker process");
+                      "atls session lost with its worker process");
     }
 
     c->read->error = 0;

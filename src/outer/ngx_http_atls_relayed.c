@@ -74,8 +74,7 @@ ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
         /* closing is an answer: the session is lost */
 
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "atls POST relayed to a worker process that does not "
-                      "have its %s",
+                      "atls POST relayed to a worker process without its %s",
                       endpoint ? "listening socket" : "location");
         (void) ngx_close_socket(fd);
         return;
@@ -143,7 +142,7 @@ ngx_http_atls_relayed_refuse(ngx_socket_t fd, ngx_log_t *log)
 {
     u_char  *p, buf[NGX_HTTP_ATLS_RELAYED_REFUSAL];
 
-    ngx_log_error(NGX_LOG_ERR, log, 0, "atls relayed POST can't be taken");
+    ngx_log_error(NGX_LOG_ERR, log, 0, "atls relayed POST cannot be accepted");
 
     p = ngx_http_atls_problem_write(NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS, NULL,
                                     buf, sizeof(buf));
@@ -344,7 +343,7 @@ ngx_http_atls_relayed_serve(ngx_http_request_t *r)
 
     if (ngx_http_atls_relayed_given_up(r->connection)) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "atls relayed POST was given up before it was served");
+                      "atls relayed POST was abandoned before being processed");
 
         ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
 

@@ -349,7 +349,7 @@ ngx_http_atls_stream_seal(ngx_http_atls_post_t *post, struct iovec *iov,
         ngx_ssl_error(post->channel.alert == TRL_CLOSE_NOTIFY
                       ? NGX_LOG_INFO : NGX_LOG_ALERT,
                       post->request->connection->log, 0,
-                      "atls record can't be sealed: %s", post->channel.error);
+                      "atls record cannot be sealed: %s", post->channel.error);
         post->closing = 1;
         return NGX_ERROR;
     }

@@ -586,13 +586,13 @@ ngx_http_atls_session_unknown(ngx_shm_zone_t *zone, u_char *id, ngx_log_t *log)
         || CRYPTO_memcmp(id + NGX_HTTP_ATLS_ID_LEN, tag, NGX_HTTP_ATLS_TAG_LEN)
            == 0)
     {
-        ngx_log_error(NGX_LOG_INFO, log, 0, "atls session is not known");
+        ngx_log_error(NGX_LOG_INFO, log, 0, "atls unknown session");
         return;
     }
 
     (void) ngx_atomic_fetch_add(&z->table->foreign, 1);
 
-    ngx_log_error(NGX_LOG_INFO, log, 0, "atls session is of another zone");
+    ngx_log_error(NGX_LOG_INFO, log, 0, "atls session belongs to another zone");
 }
 
 

@@ -187,8 +187,8 @@ ngx_http_atls_sweep_report(ngx_http_atls_zone_t *z, ngx_log_t *log)
     }
 
     ngx_log_error(NGX_LOG_WARN, log, 0,
-                  "atls_zone \"%V\" is too small, sessions were pushed out: "
-                  "%uL half-open, %uL idle, %uL of clients not verified, "
+                  "atls_zone \"%V\" is too small, sessions evicted: "
+                  "%uL half-open, %uL idle, %uL of unverified clients, "
                   "%uL in a record, %uL in a request",
                   &z->zone->shm.name,
                   n[ngx_http_atls_half_open],
@@ -229,7 +229,7 @@ ngx_http_atls_sweep_report_foreign(ngx_http_atls_zone_t *z, ngx_log_t *log)
     }
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                  "atls_zone \"%V\": %uA POSTs came with sessions of another "
-                  "zone, of another master process or machine, or from before "
-                  "a restart", &z->zone->shm.name, n);
+                  "atls_zone \"%V\": %uA POSTs for sessions of another zone: "
+                  "of another master process or machine, or created before a "
+                  "restart", &z->zone->shm.name, n);
 }

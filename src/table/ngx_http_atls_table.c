@@ -692,8 +692,8 @@ ngx_http_atls_table_repair(ngx_http_atls_zone_t *z)
     }
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                  "atls_zone \"%V\" was repaired, as process %P died while it "
-                  "changed it: %ui sessions, %ui entries dropped",
+                  "atls_zone \"%V\" repaired after process %P died while "
+                  "updating it: %ui sessions, %ui entries dropped",
                   &z->zone->shm.name, table->changing, sessions, dropped);
 }
 

@@ -150,7 +150,7 @@ ngx_http_atls_zone_init(ngx_shm_zone_t *zone, void *data)
 
     if (ngx_http_atls_no_dump(zone->shm.addr, zone->shm.size) == -1) {
         ngx_log_error(NGX_LOG_NOTICE, zone->shm.log, ngx_errno,
-                      "core dumps will have atls_zone \"%V\" in them, "
+                      "core dumps will contain atls_zone \"%V\", "
                       "madvise() failed", &zone->shm.name);
     }
 
@@ -165,7 +165,7 @@ ngx_http_atls_zone_init(ngx_shm_zone_t *zone, void *data)
 
     if (!ngx_http_atls_table_known(old->table)) {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
-                      "atls_zone \"%V\" has another layout",
+                      "atls_zone \"%V\" has a different layout",
                       &zone->shm.name);
         return NGX_ERROR;
     }
@@ -300,7 +300,7 @@ ngx_http_atls_zone_init_module(ngx_shm_zone_t *zone)
             }
 
             ngx_log_error(NGX_LOG_NOTICE, zone->shm.log, 0,
-                          "atls_zone \"%V\" is resized, its sessions are lost",
+                          "atls_zone \"%V\" resized, its sessions are lost",
                           &zone->shm.name);
             return;
         }
@@ -308,7 +308,7 @@ ngx_http_atls_zone_init_module(ngx_shm_zone_t *zone)
 
     if (renamed) {
         ngx_log_error(NGX_LOG_NOTICE, zone->shm.log, 0,
-                      "atls_zone \"%V\" is renamed to \"%V\", "
+                      "atls_zone \"%V\" renamed to \"%V\", "
                       "its sessions are lost",
                       &renamed->shm.name, &zone->shm.name);
     }

@@ -338,7 +338,7 @@ ngx_http_atls_handshake_input(ngx_http_atls_handshake_t *hs, u_char *data,
 
     if (boundary == NGX_DECLINED && !hs->answered) {
         ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "atls client sent a first flight that is no TLS");
+                      "atls client sent a first flight that is not TLS");
         return NGX_DECLINED;
     }
 
@@ -746,7 +746,7 @@ ngx_http_atls_handshake_freeze(ngx_http_atls_handshake_t *hs,
            != 0)
     {
         ngx_ssl_error(NGX_LOG_ALERT, log, 0,
-                      "atls session can't be taken from OpenSSL: %s", reason);
+                      "atls session cannot be frozen: %s", reason);
         rc = NGX_ERROR;
     }
 
@@ -844,7 +844,8 @@ ngx_http_atls_handshake_shutdown(ngx_event_t *rev)
 
         if (hs->post == NULL) {
             ngx_log_error(NGX_LOG_INFO, hs->peer.connection.log, 0,
-                          "atls handshake ends with its worker process");
+                          "atls handshake aborted: "
+                          "worker process is shutting down");
             ngx_http_atls_handshake_end(hs);
         }
     }

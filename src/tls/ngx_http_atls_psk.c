@@ -197,7 +197,7 @@ ngx_http_atls_psk_read_fd(ngx_conf_t *cf, ngx_fd_t fd, ngx_str_t *name,
 
     if (text->len != size - 1) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" has changed while it was read", name);
+                           "\"%V\" changed while being read", name);
         goto failed;
     }
 
@@ -325,7 +325,7 @@ ngx_http_atls_psk_parse_line(ngx_http_atls_psk_t *psk, u_char *line,
     if (psk->identity.len == 0
         || psk->identity.len > NGX_HTTP_ATLS_PSK_MAX_IDENTITY)
     {
-        return "an identity has 1 to 128 bytes";
+        return "identity must be 1 to 128 bytes long";
     }
 
     if (ngx_strlchr(line, p, '\0')) {
@@ -340,14 +340,14 @@ ngx_http_atls_psk_parse_line(ngx_http_atls_psk_t *psk, u_char *line,
     if (psk->key.len == 0 || psk->key.len > NGX_HTTP_ATLS_PSK_MAX_KEY
         || (end - p) % 2)
     {
-        return "a key has 1 to 256 bytes, two digits each";
+        return "key must be 1 to 256 bytes long";
     }
 
     for ( /* void */ ; p < end; p += 2) {
 
         n = ngx_hextoi(p, 2);
         if (n == NGX_ERROR) {
-            return "the key is not hexadecimal";
+            return "key is not hexadecimal";
         }
 
         *dst++ = (u_char) n;
@@ -412,8 +412,8 @@ ngx_http_atls_psk_check(ngx_conf_t *cf, ngx_http_atls_psks_t *psks,
 
         if (i && ngx_http_atls_psk_cmp(&psk[i - 1], &psk[i]) == 0) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid line %ui in \"%V\": the identity of "
-                               "line %ui",
+                               "invalid line %ui in \"%V\": duplicate identity "
+                               "of line %ui",
                                ngx_max(psk[i - 1].line, psk[i].line), name,
                                ngx_min(psk[i - 1].line, psk[i].line));
             return NGX_ERROR;

@@ -204,7 +204,7 @@ ngx_http_atls_ssl_certificates(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         }
 
         ngx_http_atls_note_log(NGX_LOG_EMERG, cf, alcf, "atls",
-                               "no \"atls_certificate\" is defined for the "
+                               "no \"atls_certificate\" is defined for "
                                "location \"%V\" with \"atls on\"",
                                &clcf->name);
         return NGX_ERROR;
@@ -217,7 +217,7 @@ ngx_http_atls_ssl_certificates(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "no \"atls_certificate_key\" is defined for certificate "
-                      "\"%V\" of the location \"%V\"", &cert[i], &clcf->name);
+                      "\"%V\" in location \"%V\"", &cert[i], &clcf->name);
         return ngx_http_atls_note_refuse(cf, alcf, "atls_certificate", i);
     }
 
@@ -236,7 +236,7 @@ ngx_http_atls_ssl_certificates(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 
         if (SSL_CTX_check_private_key(alcf->ssl->ctx) != 1) {
             ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0,
-                          "\"%V\" is not the key of \"%V\"",
+                          "key \"%V\" does not match certificate \"%V\"",
                           &key[i], &cert[i]);
             return ngx_http_atls_note_refuse(cf, alcf, "atls_certificate", i);
         }
@@ -383,8 +383,8 @@ ngx_http_atls_ssl_check_ciphers(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 
         if (!trl_cipher_supported(cipher)) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "cipher \"%s\" is not supported: AES-GCM, AES-CCM "
-                          "and ChaCha20-Poly1305 are",
+                          "cipher \"%s\" is not supported, use AES-GCM, "
+                          "AES-CCM or ChaCha20-Poly1305",
                           SSL_CIPHER_get_name(cipher));
             return ngx_http_atls_note_refuse(cf, alcf, "atls_ciphers", 0);
         }

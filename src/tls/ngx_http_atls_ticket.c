@@ -80,7 +80,7 @@ ngx_http_atls_ticket_init_worker(ngx_log_t *log)
 
     if (ngx_http_atls_no_dump(ngx_http_atls_ticket_keys, ngx_pagesize) == -1) {
         ngx_log_error(NGX_LOG_NOTICE, log, ngx_errno,
-                      "core dumps will have atls ticket keys in them, "
+                      "core dumps will contain atls ticket keys, "
                       "madvise() failed");
     }
 
@@ -152,7 +152,7 @@ ngx_http_atls_ticket_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 
     if (alcf->early_data) {
         ngx_http_atls_note_log(NGX_LOG_WARN, cf, alcf, "atls_early_data",
-                               "\"atls_early_data\" ignored, it needs "
+                               "\"atls_early_data\" ignored, it requires "
                                "\"atls_session_tickets\"");
     }
 
@@ -214,7 +214,7 @@ ngx_http_atls_ticket_key(ngx_ssl_conn_t *ssl, unsigned char *name,
            != 1)
     {
         ngx_ssl_error(NGX_LOG_ALERT, c->log, 0,
-                      "atls ticket key can't be used");
+                      "atls ticket key cannot be used");
         return -1;
     }
 

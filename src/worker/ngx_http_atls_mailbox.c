@@ -215,9 +215,9 @@ ngx_http_atls_mailbox_fill(ngx_log_t *log)
 
     if (missing) {
         ngx_log_error(NGX_LOG_ALERT, log, err,
-                      "%ui of %ui atls mailboxes can't be made, POSTs for "
-                      "handshakes and unfinished requests in worker processes "
-                      "without one will be answered 410",
+                      "%ui of %ui atls mailboxes could not be created, POSTs "
+                      "for handshakes and unfinished requests in worker "
+                      "processes without one will get 410",
                       missing, wanted);
     }
 }
@@ -584,7 +584,7 @@ ngx_http_atls_mailbox_receive(ngx_socket_t s, ngx_http_atls_mail_t *mail,
         /* no descriptor was free */
 
         ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "atls mail came without a descriptor");
+                      "atls mail without a descriptor");
         return NGX_DECLINED;
     }
 

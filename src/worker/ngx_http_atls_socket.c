@@ -24,7 +24,7 @@ ngx_http_atls_socket_init_worker(ngx_cycle_t *cycle)
 {
     if (!(ngx_event_flags & NGX_USE_CLEAR_EVENT)) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
-                      "\"atls\" needs the \"epoll\" or \"kqueue\" "
+                      "\"atls\" requires the \"epoll\" or \"kqueue\" "
                       "event method");
         return NGX_ERROR;
     }

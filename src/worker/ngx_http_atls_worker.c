@@ -76,7 +76,7 @@ ngx_http_atls_worker_zone(ngx_conf_t *cf)
 
     if (zone->init) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "zone \"%V\" can't be used for sessions", &name);
+                           "zone \"%V\" cannot be used for sessions", &name);
         return NULL;
     }
 
@@ -123,8 +123,8 @@ ngx_http_atls_worker_init_module(ngx_shm_zone_t *zone)
 
     if (ngx_http_atls_locks == NGX_INVALID_FILE) {
         ngx_log_error(NGX_LOG_NOTICE, zone->shm.log, ngx_errno,
-                      "no file in memory for \"atls\", "
-                      "dead workers are told by their pids");
+                      "memfd for \"atls\" failed, "
+                      "dead workers are detected by pid");
     }
 }
 

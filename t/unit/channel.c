@@ -420,7 +420,7 @@ test_alerts(unsigned protocol)
         ok(rc == TRL_OK, "TLS 1.2: a warning is ignored");
         ok(open_good(&p, TRL_ALERT, "\3\144", 2) == TRL_ERROR
            && p.ch.alert == TRL_ILLEGAL_PARAMETER && !p.ch.peer_alert,
-           "TLS 1.2: unknown level of alert");
+           "TLS 1.2: unknown alert level");
     }
 
     unit_pair_done(&p);

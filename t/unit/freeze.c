@@ -1054,7 +1054,7 @@ test_refusals(void)
     conn_new(&conn, server, client, 1);
     must(handshake(&conn));
     must(SSL_set_ex_data(conn.server, trl_watch_index(), NULL));
-    not_frozen(&conn, "the connection is not watched");
+    not_frozen(&conn, "no watch for the connection");
 
     conn_new(&conn, server, client, 1);
     must(handshake(&conn));
