@@ -2,7 +2,8 @@
 
 # close_notify says that a response is whole which has no length.  So it is not
 # said behind one that was cut: someone on the path can bring that about without
-# a key, by closing one side of a connection or by making others wait.
+# a key, by closing one side of a connection or by making others wait.  And it
+# is said if there was nothing to be cut.
 
 use strict;
 use warnings;
@@ -18,13 +19,14 @@ use Test::Atls::Backend;
 use Test::Atls::Http qw( http_connect send_all );
 use Test::Atls::Response qw( parse_responses );
 
-use constant INTERNAL_ERROR => 80;
+use constant { CLOSE_NOTIFY => 0, INTERNAL_ERROR => 80 };
 
 my $t = Test::Atls->new(workers => 2, client => { keepalive => 0 });
 
 $t->write_http(<<'EOC');
 %%CERTIFICATE%%
 
+lingering_timeout 1s;
 proxy_buffering off;
 proxy_http_version 1.1;
 
@@ -40,6 +42,17 @@ server {
         proxy_pass http://127.0.0.1:%%PORT_1%%;
         proxy_request_buffering off;
         send_timeout 1s;
+    }
+
+    location /denied {
+        deny all;
+        access_log %%TESTDIR%%/access.log;
+    }
+
+    location /late {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+        client_body_timeout 1s;
+        access_log %%TESTDIR%%/access.log;
     }
 
     location / {
@@ -58,6 +71,12 @@ for my $protocol ('TLSv1.2', 'TLSv1.3') {
 
 parked();
 whole();
+
+late('a body to discard', '/denied', ' 403 Forbidden');
+late('100 Continue', '/late', ' 100 Continue', 'Expect: 100-continue');
+
+left_behind('the half of a body', ' 200 OK');
+left_behind('100 Continue', ' 200 OK, 100 Continue', 'Expect: 100-continue');
 
 $t->done_testing();
 
@@ -127,4 +146,55 @@ sub whole {
 
     $c->request("GET /slow?n=1 HTTP/1.0\r\nHost: localhost\r\n\r\n");
     ok($c->closed(), 'a whole response: close_notify');
+}
+
+
+# The rest of a request is late, and by then there is a whole response, or none.
+
+sub late {
+    my ($name, $uri, $said, @fields) = @_;
+
+    my $c = $t->established();
+
+    is(said($c->request(half($uri, @fields))), $said, "$name, late: what came");
+    $t->wait_for(sub { $t->read_file('access.log') =~ /PUT $uri / });
+    $c->request('67890');
+    close_notify($c, "$name, late");
+}
+
+
+# A worker that is told to quit answers the request that waits in it, and does
+# not wait for the rest of another one.
+
+sub left_behind {
+    my ($name, $said, @fields) = @_;
+
+    my $c = $t->established();
+
+    $c->request(half('/first'));
+    $t->reload();
+
+    is(said($c->request('67890' . half('/second', @fields))), $said,
+       "$name, left behind: what came");
+    close_notify($c, "$name, left behind");
+}
+
+
+sub half {
+    my ($uri, @fields) = @_;
+
+    return join "\r\n", "PUT $uri HTTP/1.1", 'Host: localhost',
+                        'Content-Length: 10', @fields, '', '12345';
+}
+
+
+# The status lines.
+
+sub said { return join ',', $_[0] =~ m!^HTTP/1\.1( .*)\r$!mg }
+
+
+sub close_notify {
+    my ($c, $name) = @_;
+
+    is_deeply([ $c->alerts() ], [ CLOSE_NOTIFY ], "$name: close_notify");
 }

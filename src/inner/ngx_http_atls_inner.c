@@ -26,6 +26,8 @@ static ngx_int_t ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner,
 static ngx_int_t ngx_http_atls_inner_info(ngx_http_atls_inner_t *inner,
     ngx_http_atls_session_t *session);
 static void ngx_http_atls_inner_proxy_restore(void *data);
+static ngx_uint_t ngx_http_atls_inner_half_answered(
+    ngx_http_atls_inner_t *inner);
 static void ngx_http_atls_inner_time(ngx_http_atls_inner_t *inner);
 static void ngx_http_atls_inner_unpark(ngx_http_atls_inner_t *inner);
 static void ngx_http_atls_inner_lost(ngx_http_atls_inner_t *inner);
@@ -42,6 +44,7 @@ static ssize_t ngx_http_atls_inner_send(ngx_connection_t *c, u_char *buf,
     size_t size);
 static ngx_chain_t *ngx_http_atls_inner_send_chain(ngx_connection_t *c,
     ngx_chain_t *in, off_t limit);
+static void ngx_http_atls_inner_set_answering(ngx_http_atls_inner_t *inner);
 static ngx_chain_t *ngx_http_atls_inner_send_error(ngx_connection_t *c);
 static ssize_t ngx_http_atls_inner_gather(ngx_connection_t *c, ngx_chain_t *in,
     size_t max, struct iovec *iov, ngx_uint_t *niov);
@@ -424,9 +427,26 @@ ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
     /* at once: its session's next POST may be served before its events */
 
     ngx_http_atls_session_abandon(oldest->zone, oldest->info.id, oldest,
-                                  oldest->answering);
+                                  ngx_http_atls_inner_half_answered(oldest));
 
     ngx_http_atls_inner_abort(oldest);
+}
+
+
+/* A request that is answered may wait for the rest of a body to discard. */
+
+static ngx_uint_t
+ngx_http_atls_inner_half_answered(ngx_http_atls_inner_t *inner)
+{
+    ngx_http_request_t  *r;
+
+    if (!inner->answering || inner->connection->data == inner->hc) {
+        return inner->answering;
+    }
+
+    r = inner->connection->data;
+
+    return !r->main->done;
 }
 
 
@@ -860,7 +880,7 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
     inner = ngx_http_atls_inner_get(c);
 
     if (inner->parked) {
-        inner->answering = 1;
+        ngx_http_atls_inner_set_answering(inner);
         inner->blocked = 1;
         c->write->ready = 0;
         return in;
@@ -901,7 +921,7 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
             return ngx_http_atls_inner_send_error(c);
         }
 
-        inner->answering = 1;
+        ngx_http_atls_inner_set_answering(inner);
 
         c->sent += n;
         send += n;
@@ -911,6 +931,28 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
         if (limit && send >= limit) {
             return in;
         }
+    }
+}
+
+
+/*
+ * RFC 9110, section 15.2: an interim response comes before the final one, which
+ * is what may be cut.
+ */
+
+static void
+ngx_http_atls_inner_set_answering(ngx_http_atls_inner_t *inner)
+{
+    ngx_http_request_t  *r;
+
+    if (inner->connection->data == inner->hc) {
+        return;
+    }
+
+    r = inner->connection->data;
+
+    if (r->main->header_sent) {
+        inner->answering = 1;
     }
 }
 

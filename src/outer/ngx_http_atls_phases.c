@@ -312,7 +312,11 @@ ngx_http_atls_phase_request_done(void *data)
     c = r->connection;
     inner = ngx_http_atls_inner_get(c);
 
-    if (!c->error && !c->timedout && !c->buffered && inner->raw == NULL) {
+    /* once it is done, it is only the request's body that may be missing */
+
+    if ((r->done || (!c->error && !c->timedout))
+        && !c->buffered && inner->raw == NULL)
+    {
         inner->answering = 0;
     }
 
