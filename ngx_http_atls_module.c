@@ -10,6 +10,7 @@
 #include "ngx_http_atls_endpoint.h"
 #include "ngx_http_atls_note.h"
 #include "ngx_http_atls_mailbox.h"
+#include "ngx_http_atls_process.h"
 #include "ngx_http_atls_socket.h"
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_cookie.h"
@@ -46,7 +47,9 @@ static ngx_int_t ngx_http_atls_init_process(ngx_cycle_t *cycle);
 static void ngx_http_atls_exit_process(ngx_cycle_t *cycle);
 
 
-static ngx_uint_t  ngx_http_atls_nrunning;      /* configurations */
+/* The master's: configurations in use. */
+
+static ngx_uint_t  ngx_http_atls_nrunning;
 
 
 static ngx_conf_bitmask_t  ngx_http_atls_protocols[] = {
@@ -591,10 +594,11 @@ ngx_http_atls_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    ngx_http_atls_process_init(cycle);
+
     ngx_http_atls_worker_init_worker(cycle,
                                ngx_http_atls_mailbox_serial(ngx_process_slot));
     ngx_http_atls_sweep_init_worker(amcf->zone, cycle->log);
-    ngx_http_atls_relayed_init_worker(cycle);
 
     if (ngx_http_atls_ticket_init_worker(cycle->log) != NGX_OK) {
         return NGX_ERROR;
@@ -615,6 +619,10 @@ ngx_http_atls_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_atls_exit_process(ngx_cycle_t *cycle)
 {
+    if (ngx_http_atls_process.owner.id == 0) {
+        return;
+    }
+
     ngx_http_atls_mailbox_exit_worker(cycle->log);
     ngx_http_atls_ticket_exit_worker();
 

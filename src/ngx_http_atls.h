@@ -20,15 +20,16 @@
 #include <ngx_http.h>
 
 
-typedef struct ngx_http_atls_main_conf_s  ngx_http_atls_main_conf_t;
-typedef struct ngx_http_atls_loc_conf_s   ngx_http_atls_loc_conf_t;
-typedef struct ngx_http_atls_post_s       ngx_http_atls_post_t;
-typedef struct ngx_http_atls_inner_s      ngx_http_atls_inner_t;
-typedef struct ngx_http_atls_session_s    ngx_http_atls_session_t;
-typedef struct ngx_http_atls_handshake_s  ngx_http_atls_handshake_t;
-typedef struct ngx_http_atls_raw_s        ngx_http_atls_raw_t;
-typedef struct ngx_http_atls_psks_s       ngx_http_atls_psks_t;
-typedef struct ngx_http_atls_tickets_s    ngx_http_atls_tickets_t;
+typedef struct ngx_http_atls_main_conf_s    ngx_http_atls_main_conf_t;
+typedef struct ngx_http_atls_loc_conf_s     ngx_http_atls_loc_conf_t;
+typedef struct ngx_http_atls_post_s         ngx_http_atls_post_t;
+typedef struct ngx_http_atls_inner_s        ngx_http_atls_inner_t;
+typedef struct ngx_http_atls_session_s      ngx_http_atls_session_t;
+typedef struct ngx_http_atls_handshake_s    ngx_http_atls_handshake_t;
+typedef struct ngx_http_atls_raw_s          ngx_http_atls_raw_t;
+typedef struct ngx_http_atls_psks_s         ngx_http_atls_psks_t;
+typedef struct ngx_http_atls_tickets_s      ngx_http_atls_tickets_t;
+typedef struct ngx_http_atls_ticket_keys_s  ngx_http_atls_ticket_keys_t;
 
 
 extern ngx_module_t  ngx_http_atls_module;

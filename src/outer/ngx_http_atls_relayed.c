@@ -8,6 +8,7 @@
 #include "ngx_http_atls_endpoint.h"
 #include "ngx_http_atls_listening.h"
 #include "ngx_http_atls_mailbox.h"
+#include "ngx_http_atls_process.h"
 #include "ngx_http_atls_proxy.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_relayed.h"
@@ -38,21 +39,6 @@ static ngx_http_addr_conf_t *ngx_http_atls_relayed_addr(ngx_listening_t *ls,
     struct sockaddr *local);
 static void ngx_http_atls_relayed_handler(ngx_connection_t *c);
 static ngx_uint_t ngx_http_atls_relayed_given_up(ngx_connection_t *c);
-
-
-/*
- * A worker that is told to quit closes its listening sockets and says that it
- * has none; but they are still there, and what it is to finish came to them.
- */
-
-static ngx_uint_t  ngx_http_atls_relayed_nlistening;
-
-
-void
-ngx_http_atls_relayed_init_worker(ngx_cycle_t *cycle)
-{
-    ngx_http_atls_relayed_nlistening = cycle->listening.nelts;
-}
 
 
 void
@@ -236,7 +222,7 @@ ngx_http_atls_relayed_listening(struct sockaddr *sockaddr, socklen_t socklen)
 
     ls = ngx_cycle->listening.elts;
 
-    for (i = 0; i < ngx_http_atls_relayed_nlistening; i++) {
+    for (i = 0; i < ngx_http_atls_process.nlistening; i++) {
 
         if (ls[i].handler == ngx_http_init_connection
             && ngx_cmp_sockaddr(ls[i].sockaddr, ls[i].socklen, sockaddr,

@@ -14,10 +14,6 @@
 #include "ngx_http_atls_mailbox.h"
 
 
-/* In each worker, before it takes any. */
-
-void ngx_http_atls_relayed_init_worker(ngx_cycle_t *cycle);
-
 /* Takes a connection, or answers 503; ngx_http_atls_mail_pt. */
 
 void ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,

@@ -8,6 +8,7 @@
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_endpoint.h"
 #include "ngx_http_atls_clock.h"
+#include "ngx_http_atls_process.h"
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_table.h"
@@ -74,8 +75,8 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
         session->whole = (int32_t) ngx_min(alcf->session_lifetime,
                                            (time_t) NGX_MAX_INT32_VALUE);
 
-        session->owner = ngx_http_atls_worker.id;
-        session->slot = (uint16_t) ngx_http_atls_worker.slot;
+        session->owner = ngx_http_atls_process.owner.id;
+        session->slot = (uint16_t) ngx_http_atls_process.owner.slot;
 
         session->pending.kind = ngx_http_atls_record;
         session->identity.kind = ngx_http_atls_identity;
@@ -164,7 +165,7 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
         rc = ngx_http_atls_take_busy;
 
     } else if ((!session->established || session->inner)
-               && session->owner != ngx_http_atls_worker.id)
+               && session->owner != ngx_http_atls_process.owner.id)
     {
         owner->id = session->owner;
         owner->slot = session->slot;
@@ -487,7 +488,7 @@ ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
 
     session = ngx_http_atls_table_find(z->table, id);
 
-    if (session && session->owner == ngx_http_atls_worker.id
+    if (session && session->owner == ngx_http_atls_process.owner.id
         && session->inner == inner)
     {
         session->inner = NULL;
@@ -536,7 +537,7 @@ ngx_http_atls_session_forget(ngx_shm_zone_t *zone, u_char *id,
     session = ngx_http_atls_table_find(z->table, id);
 
     if (session && session->kind == ngx_http_atls_half_open
-        && session->owner == ngx_http_atls_worker.id
+        && session->owner == ngx_http_atls_process.owner.id
         && session->handshake == handshake)
     {
         inner = session->inner;
@@ -700,8 +701,8 @@ static void
 ngx_http_atls_session_set_owner(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind)
 {
-    session->owner = ngx_http_atls_worker.id;
-    session->slot = (uint16_t) ngx_http_atls_worker.slot;
+    session->owner = ngx_http_atls_process.owner.id;
+    session->slot = (uint16_t) ngx_http_atls_process.owner.slot;
 
     ngx_http_atls_table_move(table, session, kind);
 }

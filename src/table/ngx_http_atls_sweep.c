@@ -8,6 +8,7 @@
 #include "trl_cipher.h"
 #include "ngx_http_atls_compat.h"
 #include "ngx_http_atls_clock.h"
+#include "ngx_http_atls_process.h"
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_sweep.h"
@@ -34,13 +35,11 @@ static void ngx_http_atls_sweep_report_foreign(ngx_http_atls_zone_t *z,
     ngx_log_t *log);
 
 
-static ngx_event_t       ngx_http_atls_sweeper;
-static ngx_connection_t  ngx_http_atls_sweeper_conn;    /* for its log */
-
-
 void
 ngx_http_atls_sweep_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log)
 {
+    ngx_event_t           *ev;
+    ngx_connection_t      *c;
     ngx_http_atls_zone_t  *z;
 
     z = zone->data;
@@ -54,15 +53,19 @@ ngx_http_atls_sweep_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log)
 
     ngx_http_atls_shmtx_wake(&z->shpool->mutex);
 
-    ngx_http_atls_sweeper_conn.fd = (ngx_socket_t) -1;
-    ngx_http_atls_sweeper_conn.data = z;
+    c = &ngx_http_atls_process.sweeper_connection;
 
-    ngx_http_atls_sweeper.handler = ngx_http_atls_sweep;
-    ngx_http_atls_sweeper.data = &ngx_http_atls_sweeper_conn;
-    ngx_http_atls_sweeper.log = log;
-    ngx_http_atls_sweeper.cancelable = 1;
+    c->fd = (ngx_socket_t) -1;
+    c->data = z;
 
-    ngx_add_timer(&ngx_http_atls_sweeper, NGX_HTTP_ATLS_SWEEP);
+    ev = &ngx_http_atls_process.sweeper;
+
+    ev->handler = ngx_http_atls_sweep;
+    ev->data = c;
+    ev->log = log;
+    ev->cancelable = 1;
+
+    ngx_add_timer(ev, NGX_HTTP_ATLS_SWEEP);
 }
 
 

@@ -30,11 +30,11 @@ typedef struct {
 } ngx_http_atls_ticket_key_t;
 
 
-typedef struct {
+struct ngx_http_atls_ticket_keys_s {
     ngx_http_atls_ticket_key_t   current;
     ngx_http_atls_ticket_key_t   previous;
     ngx_atomic_t                 generation;    /* 0: no keys yet */
-} ngx_http_atls_ticket_keys_t;
+};
 
 
 /* The keys of tickets, and which tickets have been used for early data. */

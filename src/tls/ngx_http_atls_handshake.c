@@ -7,6 +7,7 @@
 #include "ngx_http_atls.h"
 #include "trl_channel.h"
 #include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_process.h"
 #include "ngx_http_atls_socket.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_handshake.h"
@@ -62,18 +63,6 @@ static void ngx_http_atls_handshake_timeout(ngx_event_t *ev);
 static void ngx_http_atls_handshake_served(ngx_http_atls_handshake_t *hs);
 static void ngx_http_atls_handshake_shutdown(ngx_event_t *rev);
 static void ngx_http_atls_handshake_end(ngx_http_atls_handshake_t *hs);
-
-
-static ngx_uint_t         ngx_http_atls_handshakes_n;
-static ngx_uint_t         ngx_http_atls_handshakes_serving;
-static ngx_queue_t        ngx_http_atls_handshakes_queue;
-
-/*
- * Core ends a worker at worker_shutdown_timeout by closing its connections.
- * There is one as long as there are handshakes, in place of them all.
- */
-
-static ngx_connection_t  *ngx_http_atls_handshakes_conn;
 
 
 ngx_int_t
@@ -153,7 +142,7 @@ ngx_http_atls_handshake_enter(ngx_http_atls_handshake_t *hs)
 {
     ngx_connection_t  *c;
 
-    if (ngx_http_atls_handshakes_n == 0) {
+    if (ngx_http_atls_process.nhandshakes == 0) {
 
         c = ngx_http_atls_socket_connection(ngx_cycle->log);
         if (c == NULL) {
@@ -163,16 +152,15 @@ ngx_http_atls_handshake_enter(ngx_http_atls_handshake_t *hs)
         c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
         c->read->handler = ngx_http_atls_handshake_shutdown;
 
-        ngx_http_atls_handshakes_conn = c;
-        ngx_queue_init(&ngx_http_atls_handshakes_queue);
+        ngx_http_atls_process.handshakes_connection = c;
     }
 
-    ngx_http_atls_handshakes_n++;
-    ngx_queue_insert_tail(&ngx_http_atls_handshakes_queue, &hs->queue);
+    ngx_http_atls_process.nhandshakes++;
+    ngx_queue_insert_tail(&ngx_http_atls_process.handshakes, &hs->queue);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, hs->peer.connection.log, 0,
                    "atls handshake begins: %p, %ui", hs,
-                   ngx_http_atls_handshakes_n);
+                   ngx_http_atls_process.nhandshakes);
 
     return NGX_OK;
 }
@@ -184,15 +172,15 @@ ngx_http_atls_handshake_leave(ngx_http_atls_handshake_t *hs)
     ngx_http_atls_handshake_served(hs);
 
     ngx_queue_remove(&hs->queue);
-    ngx_http_atls_handshakes_n--;
+    ngx_http_atls_process.nhandshakes--;
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, hs->peer.connection.log, 0,
                    "atls handshake ends: %p, %ui", hs,
-                   ngx_http_atls_handshakes_n);
+                   ngx_http_atls_process.nhandshakes);
 
-    if (ngx_http_atls_handshakes_n == 0) {
-        ngx_close_connection(ngx_http_atls_handshakes_conn);
-        ngx_http_atls_handshakes_conn = NULL;
+    if (ngx_http_atls_process.nhandshakes == 0) {
+        ngx_close_connection(ngx_http_atls_process.handshakes_connection);
+        ngx_http_atls_process.handshakes_connection = NULL;
     }
 }
 
@@ -245,7 +233,7 @@ ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
 ngx_uint_t
 ngx_http_atls_handshakes(void)
 {
-    return ngx_http_atls_handshakes_n - ngx_http_atls_handshakes_serving;
+    return ngx_http_atls_process.nhandshakes - ngx_http_atls_process.nserving;
 }
 
 
@@ -262,7 +250,7 @@ ngx_http_atls_handshake_attach(ngx_http_atls_handshake_t *hs,
         ngx_add_timer(&hs->timer, hs->peer.target.conf->handshake_timeout);
     }
 
-    if (post == NULL && ngx_http_atls_handshakes_conn->close) {
+    if (post == NULL && ngx_http_atls_process.handshakes_connection->close) {
         ngx_add_timer(&hs->timer, 0);
     }
 }
@@ -292,7 +280,7 @@ ngx_http_atls_handshake_prolong(ngx_http_atls_handshake_t *hs,
 
     if (!hs->serving) {
         hs->serving = 1;
-        ngx_http_atls_handshakes_serving++;
+        ngx_http_atls_process.nserving++;
     }
 
     ngx_add_timer(&hs->timer, hs->peer.target.conf->handshake_timeout);
@@ -815,7 +803,7 @@ ngx_http_atls_handshake_served(ngx_http_atls_handshake_t *hs)
 {
     if (hs->serving) {
         hs->serving = 0;
-        ngx_http_atls_handshakes_serving--;
+        ngx_http_atls_process.nserving--;
     }
 }
 
@@ -835,7 +823,7 @@ ngx_http_atls_handshake_shutdown(ngx_event_t *rev)
         return;
     }
 
-    queue = &ngx_http_atls_handshakes_queue;
+    queue = &ngx_http_atls_process.handshakes;
 
     for (q = ngx_queue_head(queue); q != ngx_queue_sentinel(queue); q = next) {
         next = ngx_queue_next(q);

@@ -9,6 +9,7 @@
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_note.h"
 #include "ngx_http_atls_clock.h"
+#include "ngx_http_atls_process.h"
 #include "ngx_http_atls_zone.h"
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_peer.h"
@@ -63,22 +64,21 @@ static ngx_uint_t ngx_http_atls_ticket_claim(ngx_shm_zone_t *zone,
     ngx_http_atls_ticket_t *ticket);
 
 
-/* This worker's copy of the zone's, in a page of its own. */
-
-static ngx_http_atls_ticket_keys_t  *ngx_http_atls_ticket_keys;
-
-
 ngx_int_t
 ngx_http_atls_ticket_init_worker(ngx_log_t *log)
 {
-    ngx_http_atls_ticket_keys = ngx_memalign(ngx_pagesize, ngx_pagesize, log);
-    if (ngx_http_atls_ticket_keys == NULL) {
+    ngx_http_atls_ticket_keys_t  *keys;
+
+    keys = ngx_memalign(ngx_pagesize, ngx_pagesize, log);
+    if (keys == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memzero(ngx_http_atls_ticket_keys, ngx_pagesize);
+    ngx_memzero(keys, ngx_pagesize);
 
-    if (ngx_http_atls_no_dump(ngx_http_atls_ticket_keys, ngx_pagesize) == -1) {
+    ngx_http_atls_process.ticket_keys = keys;
+
+    if (ngx_http_atls_no_dump(keys, ngx_pagesize) == -1) {
         ngx_log_error(NGX_LOG_NOTICE, log, ngx_errno,
                       "core dumps will contain atls ticket keys, "
                       "madvise() failed");
@@ -91,11 +91,15 @@ ngx_http_atls_ticket_init_worker(ngx_log_t *log)
 void
 ngx_http_atls_ticket_exit_worker(void)
 {
-    if (ngx_http_atls_ticket_keys) {
-        ngx_explicit_memzero(ngx_http_atls_ticket_keys,
-                             sizeof(ngx_http_atls_ticket_keys_t));
-        ngx_free(ngx_http_atls_ticket_keys);
-        ngx_http_atls_ticket_keys = NULL;
+    ngx_http_atls_ticket_keys_t  *keys;
+
+    keys = ngx_http_atls_process.ticket_keys;
+
+    if (keys) {
+        ngx_explicit_memzero(keys, sizeof(ngx_http_atls_ticket_keys_t));
+        ngx_free(keys);
+
+        ngx_http_atls_process.ticket_keys = NULL;
     }
 }
 
@@ -220,7 +224,7 @@ ngx_http_atls_ticket_key(ngx_ssl_conn_t *ssl, unsigned char *name,
 
     /* 2: TLS 1.2 gives the client another ticket, with the current key */
 
-    return (enc || key == &ngx_http_atls_ticket_keys->current) ? 1 : 2;
+    return (enc || key == &ngx_http_atls_process.ticket_keys->current) ? 1 : 2;
 }
 
 
@@ -232,7 +236,7 @@ ngx_http_atls_ticket_current_key(ngx_ssl_conn_t *ssl, ngx_log_t *log)
     ngx_http_atls_ticket_keys_t  *keys;
 
     peer = ngx_http_atls_peer_get(ssl);
-    keys = ngx_http_atls_ticket_keys;
+    keys = ngx_http_atls_process.ticket_keys;
 
     now = ngx_http_atls_clock_since(0);
     expire = now + ngx_min(peer->target.tls->session_lifetime,
@@ -263,7 +267,7 @@ ngx_http_atls_ticket_find_key(ngx_ssl_conn_t *ssl, u_char *name,
     zone = ngx_http_atls_peer_get(ssl)->zone;
     tickets = ngx_http_atls_zone_tickets(zone);
 
-    keys = ngx_http_atls_ticket_keys;
+    keys = ngx_http_atls_process.ticket_keys;
 
     if (keys->generation != tickets->keys.generation
         && ngx_http_atls_ticket_sync_keys(zone, 0, log) != NGX_OK)
@@ -337,7 +341,7 @@ ngx_http_atls_ticket_sync_keys(ngx_shm_zone_t *zone, time_t expire,
 
     keys->current.expire = ngx_max(keys->current.expire, expire);
 
-    *ngx_http_atls_ticket_keys = *keys;
+    *ngx_http_atls_process.ticket_keys = *keys;
 
     ngx_shmtx_unlock(&shpool->mutex);
 

@@ -7,6 +7,7 @@
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_compat.h"
 #include "ngx_http_atls_mailbox.h"
+#include "ngx_http_atls_process.h"
 #include "ngx_http_atls_worker.h"
 
 #include <ngx_channel.h>
@@ -54,16 +55,6 @@ static ngx_int_t ngx_http_atls_mailbox_receive(ngx_socket_t s,
 
 static ngx_http_atls_mailbox_t  ngx_http_atls_mailboxes[NGX_MAX_PROCESSES];
 static uint32_t                 ngx_http_atls_mailbox_last;
-
-static ngx_http_atls_mail_pt    ngx_http_atls_mail_handler;
-
-/*
- * A message for which a worker has no descriptor is lost, and with it the way
- * to answer.  So there is always a number kept free.
- */
-
-static ngx_socket_t             ngx_http_atls_mailbox_reserved =
-                                                             (ngx_socket_t) -1;
 
 
 /*
@@ -356,7 +347,7 @@ ngx_http_atls_mailbox_init_worker(ngx_cycle_t *cycle,
     ngx_int_t                 s;
     ngx_http_atls_mailbox_t  *box;
 
-    ngx_http_atls_mail_handler = handler;
+    ngx_http_atls_process.mail_handler = handler;
 
     /* what others read; the master keeps it for new processes in their slots */
 
@@ -504,15 +495,15 @@ ngx_http_atls_mailbox_read(ngx_event_t *rev)
         ngx_log_debug2(NGX_LOG_DEBUG_HTTP, rev->log, 0,
                        "atls mail for worker %uD, fd:%d", mail.owner, fd);
 
-        if (mail.owner != ngx_http_atls_worker.id) {
+        if (mail.owner != ngx_http_atls_process.owner.id) {
 
             /* for a predecessor in this slot; closing says that it is gone */
 
             (void) ngx_close_socket(fd);
 
         } else {
-            ngx_http_atls_mail_handler(&mail, fd,
-                                       ngx_http_atls_mailbox_reserved
+            ngx_http_atls_process.mail_handler(&mail, fd,
+                                           ngx_http_atls_process.mail_reserved
                                        == (ngx_socket_t) -1,
                                        rev->log);
         }
@@ -523,8 +514,8 @@ ngx_http_atls_mailbox_read(ngx_event_t *rev)
 static void
 ngx_http_atls_mailbox_reserve(void)
 {
-    if (ngx_http_atls_mailbox_reserved == (ngx_socket_t) -1) {
-        ngx_http_atls_mailbox_reserved =
+    if (ngx_http_atls_process.mail_reserved == (ngx_socket_t) -1) {
+        ngx_http_atls_process.mail_reserved =
                     fcntl(ngx_http_atls_mailboxes[ngx_process_slot].in,
                           F_DUPFD_CLOEXEC, 0);
     }
@@ -534,9 +525,9 @@ ngx_http_atls_mailbox_reserve(void)
 static void
 ngx_http_atls_mailbox_unreserve(void)
 {
-    if (ngx_http_atls_mailbox_reserved != (ngx_socket_t) -1) {
-        (void) ngx_close_socket(ngx_http_atls_mailbox_reserved);
-        ngx_http_atls_mailbox_reserved = (ngx_socket_t) -1;
+    if (ngx_http_atls_process.mail_reserved != (ngx_socket_t) -1) {
+        (void) ngx_close_socket(ngx_http_atls_process.mail_reserved);
+        ngx_http_atls_process.mail_reserved = (ngx_socket_t) -1;
     }
 }
 

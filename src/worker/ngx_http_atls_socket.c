@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_process.h"
 #include "ngx_http_atls_socket.h"
 
 
@@ -14,14 +15,13 @@
  * connections have one end of a pair on which nothing is ever sent.
  */
 
-static ngx_socket_t  ngx_http_atls_socket_fds[2] = {
-    (ngx_socket_t) -1, (ngx_socket_t) -1
-};
-
-
 ngx_int_t
 ngx_http_atls_socket_init_worker(ngx_cycle_t *cycle)
 {
+    ngx_socket_t  *s;
+
+    s = ngx_http_atls_process.sockets;
+
     if (!(ngx_event_flags & NGX_USE_CLEAR_EVENT)) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
                       "\"atls\" requires the \"epoll\" or \"kqueue\" "
@@ -29,15 +29,13 @@ ngx_http_atls_socket_init_worker(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ngx_http_atls_socket_fds) == -1) {
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, s) == -1) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
                       "socketpair() for \"atls\" failed");
         return NGX_ERROR;
     }
 
-    if (ngx_nonblocking(ngx_http_atls_socket_fds[0]) == -1
-        || ngx_nonblocking(ngx_http_atls_socket_fds[1]) == -1)
-    {
+    if (ngx_nonblocking(s[0]) == -1 || ngx_nonblocking(s[1]) == -1) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
                       ngx_nonblocking_n " for \"atls\" failed");
         return NGX_ERROR;
@@ -52,7 +50,7 @@ ngx_http_atls_socket_connection(ngx_log_t *log)
 {
     ngx_connection_t  *c;
 
-    c = ngx_get_connection(ngx_http_atls_socket_fds[0], log);
+    c = ngx_get_connection(ngx_http_atls_process.sockets[0], log);
     if (c == NULL) {
         return NULL;
     }

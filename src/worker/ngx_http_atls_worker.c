@@ -6,6 +6,7 @@
 
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_compat.h"
+#include "ngx_http_atls_process.h"
 #include "ngx_http_atls_worker.h"
 
 
@@ -28,15 +29,6 @@ typedef struct {
 } ngx_http_atls_slots_t;
 
 
-/* What this process knows of the one in a slot. */
-
-typedef struct {
-    uint32_t                   id;
-    ngx_atomic_uint_t          beats;
-    ngx_msec_t                 silence;
-} ngx_http_atls_heard_t;
-
-
 static ngx_int_t ngx_http_atls_worker_init_zone(ngx_shm_zone_t *zone,
     void *data);
 static void ngx_http_atls_worker_listen(ngx_http_atls_owner_t *owner,
@@ -45,15 +37,10 @@ static ngx_int_t ngx_http_atls_worker_lock(ngx_uint_t slot);
 static ngx_uint_t ngx_http_atls_worker_locked(ngx_uint_t slot);
 
 
-ngx_http_atls_owner_t          ngx_http_atls_worker;
-
 /* The master's; workers inherit both. */
 
 static ngx_http_atls_slots_t  *ngx_http_atls_slots;
 static ngx_fd_t                ngx_http_atls_locks = NGX_INVALID_FILE;
-
-static ngx_http_atls_heard_t   ngx_http_atls_heard[NGX_MAX_PROCESSES];
-static ngx_msec_t              ngx_http_atls_ticked;
 
 
 ngx_shm_zone_t *
@@ -145,11 +132,11 @@ ngx_http_atls_worker_init_worker(ngx_cycle_t *cycle, uint32_t mailbox)
     ngx_atomic_uint_t      n;
     ngx_http_atls_slot_t  *slot;
 
-    ngx_http_atls_ticked = ngx_current_msec;
+    ngx_http_atls_process.ticked = ngx_current_msec;
 
-    ngx_http_atls_worker.slot = ngx_process_slot;
-    ngx_http_atls_worker.id = 1 + (uint32_t) ngx_atomic_fetch_add(
-                                                &ngx_http_atls_slots->last, 1);
+    ngx_http_atls_process.owner.slot = ngx_process_slot;
+    ngx_http_atls_process.owner.id = 1 + (uint32_t)
+                           ngx_atomic_fetch_add(&ngx_http_atls_slots->last, 1);
 
     /* nothing has the new number yet, and the last one is out of date */
 
@@ -164,7 +151,7 @@ ngx_http_atls_worker_init_worker(ngx_cycle_t *cycle, uint32_t mailbox)
 
     ngx_memory_barrier();
 
-    slot->id = ngx_http_atls_worker.id;
+    slot->id = ngx_http_atls_process.owner.id;
 
     do {
         n = ngx_http_atls_slots->nslots;
@@ -174,8 +161,9 @@ ngx_http_atls_worker_init_worker(ngx_cycle_t *cycle, uint32_t mailbox)
                                     ngx_process_slot + 1));
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, cycle->log, 0,
-                   "atls worker %uD in slot %uD", ngx_http_atls_worker.id,
-                   ngx_http_atls_worker.slot);
+                   "atls worker %uD in slot %uD",
+                   ngx_http_atls_process.owner.id,
+                   ngx_http_atls_process.owner.slot);
 }
 
 
@@ -184,7 +172,7 @@ ngx_http_atls_worker_alive(ngx_http_atls_owner_t *owner)
 {
     ngx_http_atls_slot_t  *slot;
 
-    if (owner->id == ngx_http_atls_worker.id) {
+    if (owner->id == ngx_http_atls_process.owner.id) {
         return 1;
     }
 
@@ -202,7 +190,7 @@ ngx_http_atls_worker_alive(ngx_http_atls_owner_t *owner)
 ngx_uint_t
 ngx_http_atls_worker_known(ngx_http_atls_owner_t *owner)
 {
-    return owner->id == ngx_http_atls_worker.id
+    return owner->id == ngx_http_atls_process.owner.id
            || (owner->slot < NGX_MAX_PROCESSES
                && ngx_http_atls_slots->slots[owner->slot].id == owner->id);
 }
@@ -242,11 +230,11 @@ ngx_http_atls_worker_tick(void)
 
     n = 0;
 
-    ngx_http_atls_slots->slots[ngx_http_atls_worker.slot].beats++;
+    ngx_http_atls_slots->slots[ngx_http_atls_process.owner.slot].beats++;
 
-    passed = ngx_min(ngx_current_msec - ngx_http_atls_ticked,
+    passed = ngx_min(ngx_current_msec - ngx_http_atls_process.ticked,
                      NGX_HTTP_ATLS_WORKER_STEP);
-    ngx_http_atls_ticked = ngx_current_msec;
+    ngx_http_atls_process.ticked = ngx_current_msec;
 
     for (owner.slot = 0; owner.slot < ngx_http_atls_slots->nslots; owner.slot++)
     {
@@ -280,7 +268,7 @@ ngx_http_atls_worker_listen(ngx_http_atls_owner_t *owner, ngx_msec_t passed)
     ngx_atomic_uint_t       beats;
     ngx_http_atls_heard_t  *heard;
 
-    heard = &ngx_http_atls_heard[owner->slot];
+    heard = &ngx_http_atls_process.heard[owner->slot];
     beats = ngx_http_atls_slots->slots[owner->slot].beats;
 
     if (heard->id == owner->id && heard->beats == beats) {
@@ -301,7 +289,7 @@ ngx_http_atls_worker_silence(ngx_http_atls_owner_t *owner)
 {
     ngx_http_atls_heard_t  *heard;
 
-    heard = &ngx_http_atls_heard[owner->slot];
+    heard = &ngx_http_atls_process.heard[owner->slot];
 
     if (heard->id != owner->id
         || heard->beats != ngx_http_atls_slots->slots[owner->slot].beats)

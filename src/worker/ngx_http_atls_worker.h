@@ -61,9 +61,4 @@ ngx_msec_t ngx_http_atls_worker_silence(ngx_http_atls_owner_t *owner);
 ngx_pid_t ngx_http_atls_worker_pid(ngx_http_atls_owner_t *owner);
 
 
-/* this process */
-
-extern ngx_http_atls_owner_t  ngx_http_atls_worker;
-
-
 #endif /* _NGX_HTTP_ATLS_WORKER_H_INCLUDED_ */

@@ -1,0 +1,91 @@
+
+/*
+ * What a worker process has in its memory besides its configuration, requests
+ * and connections.
+ *
+ * Not here, as no worker sets it: what the master makes and workers inherit
+ * (mailboxes, slots and locks of worker processes), and what is the same in all
+ * processes since the configuration was read (next filters, the upstream of
+ * relays, indexes of OpenSSL).  The contexts of src/core are there, as it knows
+ * nothing of nginx.
+ */
+
+
+#ifndef _NGX_HTTP_ATLS_PROCESS_H_INCLUDED_
+#define _NGX_HTTP_ATLS_PROCESS_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+#include "ngx_http_atls_mailbox.h"
+#include "ngx_http_atls_worker.h"
+
+
+/* What this process knows of the one in a slot. */
+
+typedef struct {
+    uint32_t                      id;
+    ngx_atomic_uint_t             beats;
+    ngx_msec_t                    silence;
+} ngx_http_atls_heard_t;
+
+
+typedef struct {
+
+    /* ngx_http_atls_worker: its number, and the others */
+
+    ngx_http_atls_owner_t         owner;
+    ngx_http_atls_heard_t         heard[NGX_MAX_PROCESSES];
+    ngx_msec_t                    ticked;
+
+    /*
+     * ngx_http_atls_mailbox.  A message for which a worker has no descriptor is
+     * lost, and with it the way to answer: one is kept reserved.
+     */
+
+    ngx_http_atls_mail_pt         mail_handler;
+    ngx_socket_t                  mail_reserved;
+
+    /* ngx_http_atls_socket: a pair on which nothing is ever sent */
+
+    ngx_socket_t                  sockets[2];
+
+    /* ngx_http_atls_sweep */
+
+    ngx_event_t                   sweeper;
+    ngx_connection_t              sweeper_connection;     /* for its log */
+
+    /* ngx_http_atls_ticket: a copy of the zone's, in a page of its own */
+
+    ngx_http_atls_ticket_keys_t  *ticket_keys;
+
+    /*
+     * ngx_http_atls_handshake: those in flight.  Core ends a worker at
+     * worker_shutdown_timeout by closing its connections: there is one as long
+     * as there are handshakes, in place of them all.
+     */
+
+    ngx_queue_t                   handshakes;
+    ngx_uint_t                    nhandshakes;
+    ngx_uint_t                    nserving;               /* of these */
+    ngx_connection_t             *handshakes_connection;
+
+    /*
+     * ngx_http_atls_relayed.  A worker that is told to quit closes its
+     * listening sockets and says that it has none; but they are still there,
+     * and what it is to finish came to them.
+     */
+
+    ngx_uint_t                    nlistening;
+
+} ngx_http_atls_process_t;
+
+
+/* In a worker, before anything else. */
+
+void ngx_http_atls_process_init(ngx_cycle_t *cycle);
+
+
+extern ngx_http_atls_process_t  ngx_http_atls_process;
+
+
+#endif /* _NGX_HTTP_ATLS_PROCESS_H_INCLUDED_ */
