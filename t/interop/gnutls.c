@@ -9,14 +9,13 @@
 #include <errno.h>
 #include <gnutls/gnutls.h>
 
-#include "http_post.h"
-#include "options.h"
+#include "session.h"
 
 
 static gnutls_session_t                  session;
 static gnutls_certificate_credentials_t  trust;
 static gnutls_psk_client_credentials_t   psk;
-static post_t                            post;
+static gnutls_datum_t                    ticket;
 static int                               dry;   /* the response was read */
 
 
@@ -95,12 +94,10 @@ pull_timeout(gnutls_transport_ptr_t ptr, unsigned int ms)
 
 
 static void
-begin(const gnutls_datum_t *ticket)
+begin(int resume)
 {
     char         priority[128];
     const char  *versions;
-
-    post_init(&post, options.url);
 
     versions = options.version == 13 ? "+VERS-TLS1.3"
                : options.version == 12 ? "+VERS-TLS1.2"
@@ -132,8 +129,8 @@ begin(const gnutls_datum_t *ticket)
     gnutls_transport_set_pull_function(session, pull);
     gnutls_transport_set_pull_timeout_function(session, pull_timeout);
 
-    if (ticket->data) {
-        must(gnutls_session_set_data(session, ticket->data, ticket->size),
+    if (resume) {
+        must(gnutls_session_set_data(session, ticket.data, ticket.size),
              "ticket");
     }
 }
@@ -180,8 +177,6 @@ handshake(void)
             failed("handshake", rc);
         }
     }
-
-    /* TLS 1.3: our last flight still waits in post, for the first request */
 }
 
 
@@ -212,112 +207,78 @@ read_plaintext(void *from, char *buf, size_t size)
 }
 
 
-static int
-request(const char *path, FILE *body)
+static void
+write_plaintext(const char *data, int len)
 {
-    int              n, closed;
-    char             buf[16384];
-    size_t           size;
-    ssize_t          sent;
-    http_response_t  response;
+    ssize_t  sent;
 
-    closed = 0;
+    sent = gnutls_record_send(session, data, (size_t) len);
 
-    n = snprintf(buf, sizeof(buf), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n",
-                 path, options.name);
-
-    sent = gnutls_record_send(session, buf, (size_t) n);
-
-    if (sent != n) {
+    if (sent != len) {
         failed("writing", (int) sent);
     }
 
     post_send(&post);
+}
 
-    http_read_header(&response, read_plaintext, &closed);
 
-    while ((size = http_read_body(&response, buf, sizeof(buf)))) {
-        if (body) {
-            fwrite(buf, 1, size, body);
-        }
-    }
+static void
+close_session(void)
+{
+    gnutls_bye(session, GNUTLS_SHUT_WR);        /* _RDWR would want to read */
+    post_send(&post);
+}
 
-    /* what comes after the body is for TLS: tickets, KeyUpdates, the end */
 
-    if (read_plaintext(&closed, buf, sizeof(buf)) != 0) {
-        die("HTTP: more than was asked for");
-    }
+/* RFC 5705: a context of NULL is none, in TLS 1.2 "" is another */
 
-    return closed;
+static void
+export_key(unsigned char *material)
+{
+    must(gnutls_prf_rfc5705(session, strlen(options.label), options.label, 0,
+                            NULL, EXPORTED, (char *) material),
+         "exporter");
+}
+
+
+static const char *
+version(void)
+{
+    return gnutls_protocol_get_version(session) == GNUTLS_TLS1_3 ? "TLSv1.3"
+                                                                 : "TLSv1.2";
+}
+
+
+static int
+resumed(void)
+{
+    return gnutls_session_is_resumed(session);
 }
 
 
 static void
 end(void)
 {
-    int   closed;
-    char  buf[1];
+    gnutls_free(ticket.data);
+    must(gnutls_session_get_data2(session, &ticket), "ticket");
 
-    closed = 0;
-
-    gnutls_bye(session, GNUTLS_SHUT_WR);        /* _RDWR would want to read */
-    post_send(&post);
-
-    if (read_plaintext(&closed, buf, sizeof(buf)) != 0 || !closed) {
-        die("TLS: no close_notify");
-    }
+    gnutls_deinit(session);
 }
+
+
+static const tls_t  tls = {
+    begin, handshake, write_plaintext, read_plaintext, close_session,
+    export_key, version, resumed, end
+};
 
 
 int
 main(int argc, char **argv)
 {
-    int             i, closed;
-    char          **path;
-    gnutls_datum_t  ticket = { NULL, 0 };
-    unsigned char   material[EXPORTED];
-
     options_read(argc, argv);
     make_credentials();
 
-    for (i = 0; i <= options.resume; i++) {
-        begin(&ticket);
-        handshake();
-
-        closed = 0;
-
-        for (path = options.paths; *path; path++) {
-            closed = request(*path, i == options.resume ? stdout : NULL);
-        }
-
-        if (!closed) {
-            end();
-        }
-
-        /* RFC 5705: a context of NULL is none, in TLS 1.2 "" is another */
-
-        if (options.label) {
-            must(gnutls_prf_rfc5705(session, strlen(options.label),
-                                    options.label, 0, NULL, EXPORTED,
-                                    (char *) material),
-                 "exporter");
-        }
-
-        if (i == options.resume) {
-            report(gnutls_protocol_get_version(session) == GNUTLS_TLS1_3
-                   ? "TLSv1.3" : "TLSv1.2",
-                   gnutls_session_is_resumed(session),
-                   options.label ? material : NULL, post.posts);
-        }
-
-        /* not before: the tickets of TLS 1.3 came with the response */
-
-        gnutls_free(ticket.data);
-        must(gnutls_session_get_data2(session, &ticket), "ticket");
-
-        gnutls_deinit(session);
-        post_free(&post);
-    }
+    session_run(&tls);
 
     gnutls_free(ticket.data);
     gnutls_certificate_free_credentials(trust);

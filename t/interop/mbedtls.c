@@ -17,8 +17,7 @@
 #include <psa/crypto.h>
 #endif
 
-#include "http_post.h"
-#include "options.h"
+#include "session.h"
 
 
 static mbedtls_entropy_context   entropy;
@@ -28,7 +27,7 @@ static mbedtls_ssl_config        config;
 static mbedtls_ssl_context       ssl;
 static mbedtls_ssl_session       ticket;
 static int                       verified;      /* a certificate was */
-static post_t                    post;
+static int                       resuming;
 static int                       dry;           /* the response was read */
 
 static unsigned char             exported[EXPORTED];
@@ -75,18 +74,6 @@ export_keys(void *data, const unsigned char *master, const unsigned char *block,
 }
 
 #endif
-
-
-static void
-export(void)
-{
-#if MBEDTLS_VERSION_MAJOR >= 3
-    must(mbedtls_ssl_export_keying_material(&ssl, exported, EXPORTED,
-                                            options.label,
-                                            strlen(options.label), NULL, 0, 0),
-         "exporter");
-#endif
-}
 
 
 /* Certificates are not verified if the session is resumed. */
@@ -200,9 +187,8 @@ read_records(void *p, unsigned char *buf, size_t size)
 static void
 begin(int resume)
 {
-    post_init(&post, options.url);
-
     verified = 0;
+    resuming = resume;
 
     mbedtls_ssl_init(&ssl);
     must(mbedtls_ssl_setup(&ssl, &config), "session");
@@ -265,8 +251,6 @@ handshake(void)
     if (strcmp(mbedtls_ssl_get_version(&ssl), "TLSv1.2") == 0) {
         keep_ticket();
     }
-
-    /* TLS 1.3: our last flight still waits in post, for the first request */
 }
 
 
@@ -308,65 +292,69 @@ read_plaintext(void *from, char *buf, size_t size)
 }
 
 
-static int
-request(const char *path, FILE *body)
+static void
+write_plaintext(const char *data, int len)
 {
-    int              n, closed;
-    char             buf[16384];
-    size_t           size;
-    http_response_t  response;
-
-    closed = 0;
-
-    n = snprintf(buf, sizeof(buf), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n",
-                 path, options.name);
-
     /* short of a record, all is written at once */
 
-    must(mbedtls_ssl_write(&ssl, (unsigned char *) buf, (size_t) n), "writing");
+    must(mbedtls_ssl_write(&ssl, (const unsigned char *) data, (size_t) len),
+         "writing");
     post_send(&post);
+}
 
-    http_read_header(&response, read_plaintext, &closed);
 
-    while ((size = http_read_body(&response, buf, sizeof(buf)))) {
-        if (body) {
-            fwrite(buf, 1, size, body);
-        }
-    }
+static void
+close_session(void)
+{
+    must(mbedtls_ssl_close_notify(&ssl), "close_notify");
+    post_send(&post);
+}
 
-    /* what comes after the body is for TLS: tickets, KeyUpdates, the end */
 
-    if (read_plaintext(&closed, buf, sizeof(buf)) != 0) {
-        die("HTTP: more than was asked for");
-    }
+static void
+export_key(unsigned char *material)
+{
+#if MBEDTLS_VERSION_MAJOR >= 3
+    must(mbedtls_ssl_export_keying_material(&ssl, exported, EXPORTED,
+                                            options.label,
+                                            strlen(options.label), NULL, 0, 0),
+         "exporter");
+#endif
 
-    return closed;
+    memcpy(material, exported, EXPORTED);
+}
+
+
+static const char *
+version(void)
+{
+    return mbedtls_ssl_get_version(&ssl);
+}
+
+
+static int
+resumed(void)
+{
+    return resuming && !verified;
 }
 
 
 static void
 end(void)
 {
-    int   closed;
-    char  buf[1];
-
-    closed = 0;
-
-    must(mbedtls_ssl_close_notify(&ssl), "close_notify");
-    post_send(&post);
-
-    if (read_plaintext(&closed, buf, sizeof(buf)) != 0 || !closed) {
-        die("TLS: no close_notify");
-    }
+    mbedtls_ssl_free(&ssl);
 }
+
+
+static const tls_t  tls = {
+    begin, handshake, write_plaintext, read_plaintext, close_session,
+    export_key, version, resumed, end
+};
 
 
 int
 main(int argc, char **argv)
 {
-    int     i, closed;
-    char  **path;
-
     options_read(argc, argv);
 
     if (options.version == 13 && MBEDTLS_VERSION_MAJOR < 3) {
@@ -376,32 +364,7 @@ main(int argc, char **argv)
 
     make_config();
 
-    for (i = 0; i <= options.resume; i++) {
-        begin(i);
-        handshake();
-
-        if (options.label) {
-            export();
-        }
-
-        closed = 0;
-
-        for (path = options.paths; *path; path++) {
-            closed = request(*path, i == options.resume ? stdout : NULL);
-        }
-
-        if (!closed) {
-            end();
-        }
-
-        if (i == options.resume) {
-            report(mbedtls_ssl_get_version(&ssl), i && !verified,
-                   options.label ? exported : NULL, post.posts);
-        }
-
-        mbedtls_ssl_free(&ssl);
-        post_free(&post);
-    }
+    session_run(&tls);
 
     mbedtls_ssl_session_free(&ticket);
     mbedtls_ssl_config_free(&config);

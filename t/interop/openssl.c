@@ -10,15 +10,14 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include "http_post.h"
-#include "options.h"
+#include "session.h"
 
 
-static SSL_CTX  *ctx;
-static SSL      *ssl;
-static BIO      *received;          /* what TLS reads */
-static BIO      *to_send;           /* what TLS has written */
-static post_t    post;
+static SSL_CTX      *ctx;
+static SSL          *ssl;
+static BIO          *received;      /* what TLS reads */
+static BIO          *to_send;       /* what TLS has written */
+static SSL_SESSION  *ticket;
 
 
 static unsigned int
@@ -66,10 +65,8 @@ make_context(void)
 
 
 static void
-begin(SSL_SESSION *session)
+begin(int resume)
 {
-    post_init(&post, options.url);
-
     ssl = SSL_new(ctx);
 
     received = BIO_new(BIO_s_mem());
@@ -81,8 +78,8 @@ begin(SSL_SESSION *session)
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     SSL_set1_host(ssl, options.name);
 
-    if (session) {
-        SSL_set_session(ssl, session);
+    if (resume) {
+        SSL_set_session(ssl, ticket);
     }
 }
 
@@ -166,9 +163,7 @@ handshake(void)
 static size_t
 read_plaintext(void *from, char *buf, size_t size)
 {
-    int  n;
-
-    (void) from;
+    int  n, *closed = from;
 
     while ((n = SSL_read(ssl, buf, (int) size)) <= 0) {
 
@@ -182,6 +177,7 @@ read_plaintext(void *from, char *buf, size_t size)
             return 0;
 
         case SSL_ERROR_ZERO_RETURN:             /* close_notify */
+            *closed = 1;
             return 0;
 
         default:
@@ -194,104 +190,75 @@ read_plaintext(void *from, char *buf, size_t size)
 
 
 static void
-request(const char *path, FILE *body)
+write_plaintext(const char *data, int len)
 {
-    int              n;
-    char             buf[16384];
-    size_t           size;
-    http_response_t  response;
-
-    n = snprintf(buf, sizeof(buf), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n",
-                 path, options.name);
-
-    if (SSL_write(ssl, buf, n) != n) {
+    if (SSL_write(ssl, data, len) != len) {
         failed("writing");
     }
 
     send_flight();
+}
 
-    http_read_header(&response, read_plaintext, NULL);
 
-    while ((size = http_read_body(&response, buf, sizeof(buf)))) {
-        if (body) {
-            fwrite(buf, 1, size, body);
-        }
+static void
+close_session(void)
+{
+    SSL_shutdown(ssl);
+    send_flight();
+}
+
+
+static void
+export_key(unsigned char *material)
+{
+    if (SSL_export_keying_material(ssl, material, EXPORTED, options.label,
+                                   strlen(options.label), NULL, 0, 0)
+        != 1)
+    {
+        failed("exporter");
     }
+}
 
-    /* what comes after the body is for TLS: tickets, KeyUpdates, the end */
 
-    if (read_plaintext(NULL, buf, sizeof(buf)) != 0) {
-        die("HTTP: more than was asked for");
-    }
+static const char *
+version(void)
+{
+    return SSL_get_version(ssl);
+}
+
+
+static int
+resumed(void)
+{
+    return SSL_session_reused(ssl);
 }
 
 
 static void
 end(void)
 {
-    char  buf[1];
+    SSL_SESSION_free(ticket);
+    ticket = SSL_get1_session(ssl);
 
-    if (SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) {
-        return;                                 /* the server was first */
-    }
-
-    SSL_shutdown(ssl);
-    send_flight();
-
-    if (read_plaintext(NULL, buf, sizeof(buf)) != 0
-        || !(SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN))
-    {
-        die("TLS: no close_notify");
-    }
+    SSL_free(ssl);
 }
+
+
+static const tls_t  tls = {
+    begin, handshake, write_plaintext, read_plaintext, close_session,
+    export_key, version, resumed, end
+};
 
 
 int
 main(int argc, char **argv)
 {
-    int             i;
-    char          **path;
-    SSL_SESSION    *session;
-    unsigned char   material[EXPORTED];
-
     options_read(argc, argv);
     make_context();
 
-    session = NULL;
+    session_run(&tls);
 
-    for (i = 0; i <= options.resume; i++) {
-        begin(session);
-        handshake();
-
-        for (path = options.paths; *path; path++) {
-            request(*path, i == options.resume ? stdout : NULL);
-        }
-
-        if (options.label
-            && SSL_export_keying_material(ssl, material, EXPORTED,
-                                          options.label, strlen(options.label),
-                                          NULL, 0, 0) != 1)
-        {
-            failed("exporter");
-        }
-
-        end();
-
-        if (i == options.resume) {
-            report(SSL_get_version(ssl), SSL_session_reused(ssl),
-                   options.label ? material : NULL, post.posts);
-        }
-
-        /* not before: the tickets of TLS 1.3 came with the response */
-
-        SSL_SESSION_free(session);
-        session = SSL_get1_session(ssl);
-
-        SSL_free(ssl);
-        post_free(&post);
-    }
-
-    SSL_SESSION_free(session);
+    SSL_SESSION_free(ticket);
     SSL_CTX_free(ctx);
 
     return 0;

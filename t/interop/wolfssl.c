@@ -11,14 +11,13 @@
 #include <wolfssl/options.h>        /* first, or structures don't match */
 #include <wolfssl/ssl.h>
 
-#include "http_post.h"
-#include "options.h"
+#include "session.h"
 
 
-static WOLFSSL_CTX  *ctx;
-static WOLFSSL      *ssl;
-static post_t        post;
-static int           dry;           /* the response was read */
+static WOLFSSL_CTX      *ctx;
+static WOLFSSL          *ssl;
+static WOLFSSL_SESSION  *ticket;
+static int               dry;       /* the response was read */
 
 
 static unsigned int
@@ -118,10 +117,8 @@ make_context(void)
 
 
 static void
-begin(WOLFSSL_SESSION *session)
+begin(int resume)
 {
-    post_init(&post, options.url);
-
     ssl = wolfSSL_new(ctx);
 
     wolfSSL_SetIOReadCtx(ssl, &post);
@@ -137,8 +134,8 @@ begin(WOLFSSL_SESSION *session)
         wolfSSL_KeepArrays(ssl);    /* else the secrets are gone by then */
     }
 
-    if (session) {
-        wolfSSL_set_session(ssl, session);
+    if (resume) {
+        wolfSSL_set_session(ssl, ticket);
     }
 }
 
@@ -176,8 +173,6 @@ handshake(void)
             die("TLS: the server's flight is not complete");
         }
     }
-
-    /* TLS 1.3: our last flight still waits in post, for the first request */
 }
 
 
@@ -212,111 +207,76 @@ read_plaintext(void *from, char *buf, size_t size)
 }
 
 
-static int
-request(const char *path, FILE *body)
+static void
+write_plaintext(const char *data, int len)
 {
-    int              n, closed;
-    char             buf[16384];
-    size_t           size;
-    http_response_t  response;
-
-    closed = 0;
-
-    n = snprintf(buf, sizeof(buf), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n",
-                 path, options.name);
-
-    if (wolfSSL_write(ssl, buf, n) != n) {
+    if (wolfSSL_write(ssl, data, len) != len) {
         failed("writing", -1);
     }
 
     post_send(&post);
+}
 
-    http_read_header(&response, read_plaintext, &closed);
 
-    while ((size = http_read_body(&response, buf, sizeof(buf)))) {
-        if (body) {
-            fwrite(buf, 1, size, body);
-        }
+static void
+close_session(void)
+{
+    wolfSSL_shutdown(ssl);
+    post_send(&post);
+}
+
+
+static void
+export_key(unsigned char *material)
+{
+    if (wolfSSL_export_keying_material(ssl, material, EXPORTED, options.label,
+                                       strlen(options.label), NULL, 0, 0)
+        != WOLFSSL_SUCCESS)
+    {
+        failed("exporter", -1);
     }
+}
 
-    /* what comes after the body is for TLS: tickets, KeyUpdates, the end */
 
-    if (read_plaintext(&closed, buf, sizeof(buf)) != 0) {
-        die("HTTP: more than was asked for");
-    }
+static const char *
+version(void)
+{
+    return wolfSSL_get_version(ssl);
+}
 
-    return closed;
+
+static int
+resumed(void)
+{
+    return wolfSSL_session_reused(ssl);
 }
 
 
 static void
 end(void)
 {
-    int   closed;
-    char  buf[1];
+    wolfSSL_SESSION_free(ticket);
+    ticket = wolfSSL_get1_session(ssl);
 
-    closed = 0;
-
-    wolfSSL_shutdown(ssl);
-    post_send(&post);
-
-    if (read_plaintext(&closed, buf, sizeof(buf)) != 0 || !closed) {
-        die("TLS: no close_notify");
-    }
+    wolfSSL_free(ssl);
 }
+
+
+static const tls_t  tls = {
+    begin, handshake, write_plaintext, read_plaintext, close_session,
+    export_key, version, resumed, end
+};
 
 
 int
 main(int argc, char **argv)
 {
-    int               i, closed;
-    char            **path;
-    unsigned char     material[EXPORTED];
-    WOLFSSL_SESSION  *session;
-
     options_read(argc, argv);
     make_context();
 
-    session = NULL;
+    session_run(&tls);
 
-    for (i = 0; i <= options.resume; i++) {
-        begin(session);
-        handshake();
-
-        if (options.label
-            && wolfSSL_export_keying_material(ssl, material, EXPORTED,
-                                              options.label,
-                                              strlen(options.label), NULL, 0, 0)
-               != WOLFSSL_SUCCESS)
-        {
-            failed("exporter", -1);
-        }
-
-        closed = 0;
-
-        for (path = options.paths; *path; path++) {
-            closed = request(*path, i == options.resume ? stdout : NULL);
-        }
-
-        if (!closed) {
-            end();
-        }
-
-        if (i == options.resume) {
-            report(wolfSSL_get_version(ssl), wolfSSL_session_reused(ssl),
-                   options.label ? material : NULL, post.posts);
-        }
-
-        /* not before: the tickets of TLS 1.3 came with the response */
-
-        wolfSSL_SESSION_free(session);
-        session = wolfSSL_get1_session(ssl);
-
-        wolfSSL_free(ssl);
-        post_free(&post);
-    }
-
-    wolfSSL_SESSION_free(session);
+    wolfSSL_SESSION_free(ticket);
     wolfSSL_CTX_free(ctx);
     wolfSSL_Cleanup();
 
