@@ -49,8 +49,10 @@ static ngx_chain_t *ngx_http_atls_inner_send_error(ngx_connection_t *c);
 static ssize_t ngx_http_atls_inner_gather(ngx_connection_t *c, ngx_chain_t *in,
     size_t max, struct iovec *iov, ngx_uint_t *niov);
 static void ngx_http_atls_inner_closed(void *data);
-static ngx_uint_t ngx_http_atls_inner_keepalive(ngx_http_atls_inner_t *inner);
-static ngx_uint_t ngx_http_atls_inner_cut(ngx_http_atls_inner_t *inner);
+static ngx_http_atls_end_e ngx_http_atls_inner_end(
+    const ngx_http_atls_inner_t *inner);
+static ngx_uint_t ngx_http_atls_inner_keepalive(
+    const ngx_http_atls_inner_t *inner);
 
 
 static ngx_queue_t   ngx_http_atls_inner_parked;   /* the oldest last */
@@ -424,12 +426,14 @@ ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
                   "atls too many parked requests: %ui, closing the oldest "
                   "session", ngx_http_atls_inner_nparked);
 
+    oldest->answering = ngx_http_atls_inner_half_answered(oldest);
+
+    ngx_http_atls_inner_abort(oldest);
+
     /* at once: its session's next POST may be served before its events */
 
     ngx_http_atls_session_abandon(oldest->zone, oldest->info.id, oldest,
-                                  ngx_http_atls_inner_half_answered(oldest));
-
-    ngx_http_atls_inner_abort(oldest);
+                                  ngx_http_atls_inner_end(oldest));
 }
 
 
@@ -664,7 +668,7 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
     if (c->data == inner->hc && ngx_http_atls_inner_ends(inner)) {
         /* no more requests: what is not read is not served */
 
-        ngx_http_atls_stream_end_session(inner->post, 0);
+        ngx_http_atls_stream_end_session(inner->post, ngx_http_atls_end_closed);
 
         return ngx_http_atls_inner_recv_eof(c);
     }
@@ -685,7 +689,7 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
             n = 0;
 
         } else {
-            n = rc;
+            n = (rc == NGX_AGAIN) ? NGX_AGAIN : NGX_ERROR;
         }
     }
 
@@ -757,7 +761,8 @@ ngx_http_atls_inner_recv_end(ngx_http_atls_inner_t *inner)
 
     c = inner->connection;
 
-    if (inner->raw || inner->draining || inner->post->closing
+    if (inner->raw || inner->draining
+        || inner->post->end != ngx_http_atls_end_none
         || (c->data == inner->hc && (inner->preface == 0 || c->requests)))
     {
         return ngx_http_atls_inner_recv_eof(c);
@@ -1028,7 +1033,7 @@ ngx_http_atls_inner_closed(void *data)
 
         ngx_http_atls_inner_unpark(inner);
         ngx_http_atls_session_abandon(inner->zone, inner->info.id, inner,
-                                      ngx_http_atls_inner_cut(inner));
+                                      ngx_http_atls_inner_end(inner));
         return;
     }
 
@@ -1037,18 +1042,52 @@ ngx_http_atls_inner_closed(void *data)
     }
 
     ngx_http_atls_stream_inner_closed(inner->post,
-                                      ngx_http_atls_inner_keepalive(inner),
-                                      ngx_http_atls_inner_cut(inner));
+                                      ngx_http_atls_inner_end(inner));
 }
 
 
 /*
- * Is the session to go on?  Not if anything that the inner connection has
- * received is left without an answer, or an answer without its end.
+ * What an inner connection that has closed means for its session, by the first
+ * line that applies:
+ *
+ *     nginx would have kept it alive                        goes on
+ *     it was between two requests                           goes on
+ *     it has received nothing of what there was to receive  goes on
+ *     raw, with a whole answer or with a 502                goes on
+ *     raw, with a part of an answer                         ends, cut
+ *     an error, a time-out or something left to send, in    ends, cut
+ *     a response
+ *     any other: no keep-alive, or a request without        ends
+ *     a response
+ *
+ * In the cases of "cut", core sends no close_notify with TLS, either.
  */
 
+static ngx_http_atls_end_e
+ngx_http_atls_inner_end(const ngx_http_atls_inner_t *inner)
+{
+    ngx_connection_t  *c;
+
+    c = inner->connection;
+
+    if (inner->post && ngx_http_atls_inner_keepalive(inner)) {
+        return ngx_http_atls_end_none;
+    }
+
+    if (inner->answering
+        && (inner->raw || c->error || c->timedout || c->buffered))
+    {
+        return ngx_http_atls_end_cut;
+    }
+
+    return ngx_http_atls_end_closed;
+}
+
+
+/* Not if it is parked: it is in the middle of a request. */
+
 static ngx_uint_t
-ngx_http_atls_inner_keepalive(ngx_http_atls_inner_t *inner)
+ngx_http_atls_inner_keepalive(const ngx_http_atls_inner_t *inner)
 {
     ngx_connection_t  *c;
 
@@ -1072,21 +1111,4 @@ ngx_http_atls_inner_keepalive(ngx_http_atls_inner_t *inner)
     return inner->post->bad_gateway
            || (inner->raw->answered && !c->buffered
                && !c->error && !c->timedout);
-}
-
-
-/*
- * Has it been closed in the middle of a response?  To these connections, core
- * sends no close_notify with TLS, either.  A raw one goes on if it is whole.
- */
-
-static ngx_uint_t
-ngx_http_atls_inner_cut(ngx_http_atls_inner_t *inner)
-{
-    ngx_connection_t  *c;
-
-    c = inner->connection;
-
-    return inner->answering
-           && (inner->raw || c->error || c->timedout || c->buffered);
 }

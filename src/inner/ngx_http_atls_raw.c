@@ -93,8 +93,12 @@ ngx_http_atls_raw_recv(ngx_http_atls_raw_t *raw, ngx_http_atls_post_t *post,
 
         rc = ngx_http_atls_stream_plaintext(post, &data, &len);
 
-        if (rc == NGX_AGAIN || rc == NGX_ERROR) {
-            return rc;
+        if (rc == NGX_AGAIN) {
+            return NGX_AGAIN;
+        }
+
+        if (rc != NGX_OK && rc != NGX_DONE) {
+            return NGX_ERROR;
         }
 
         if (raw->chunk) {

@@ -27,10 +27,19 @@
 #define NGX_HTTP_ATLS_CLIENT_HELLO  (TRL_HEADER_SIZE + 1 + 3 + 2)
 
 
+typedef enum {
+    ngx_http_atls_hello_no = 0,
+    ngx_http_atls_hello_maybe,                 /* too few bytes to know */
+    ngx_http_atls_hello_yes
+} ngx_http_atls_hello_e;
+
+
 static ngx_int_t ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post);
-static ngx_int_t ngx_http_atls_begin_peek_hello(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_begin_peek_hello(ngx_http_atls_post_t *post,
+    ngx_http_atls_hello_e *hello);
 static ngx_int_t ngx_http_atls_begin_pending(ngx_http_atls_post_t *post);
-static ngx_int_t ngx_http_atls_begin_client_hello(u_char *data, size_t len);
+static ngx_http_atls_hello_e ngx_http_atls_begin_client_hello(u_char *data,
+    size_t len);
 static ngx_int_t ngx_http_atls_begin_unknown(ngx_http_atls_post_t *post,
     u_char *data, size_t len);
 static ngx_uint_t ngx_http_atls_begin_goes_on(u_char *data, size_t len);
@@ -44,9 +53,10 @@ static void ngx_http_atls_begin_session_target(ngx_http_atls_post_t *post);
 ngx_int_t
 ngx_http_atls_begin(ngx_http_atls_post_t *post)
 {
-    u_char     *data;
-    size_t      len;
-    ngx_int_t   rc;
+    u_char                 *data;
+    size_t                  len;
+    ngx_int_t               rc;
+    ngx_http_atls_hello_e   hello;
 
     if (post->handshake) {
         return ngx_http_atls_begin_half_open(post);
@@ -54,13 +64,18 @@ ngx_http_atls_begin(ngx_http_atls_post_t *post)
 
     if (post->session && post->session->pending.len && !post->pending) {
 
-        rc = ngx_http_atls_begin_peek_hello(post);
-        if (rc != NGX_DECLINED) {
-            return rc == NGX_OK ? ngx_http_atls_begin_another(post) : rc;
+        rc = ngx_http_atls_begin_peek_hello(post, &hello);
+        if (rc != NGX_OK) {
+            return rc;
         }
 
-        if (ngx_http_atls_begin_pending(post) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        if (hello == ngx_http_atls_hello_yes) {
+            return ngx_http_atls_begin_another(post);
+        }
+
+        rc = ngx_http_atls_begin_pending(post);
+        if (rc != NGX_OK) {
+            return rc;
         }
     }
 
@@ -81,12 +96,13 @@ ngx_http_atls_begin(ngx_http_atls_post_t *post)
         return rc;
     }
 
-    rc = ngx_http_atls_begin_client_hello(data, len);
+    hello = ngx_http_atls_begin_client_hello(data, len);
 
     if (post->session == NULL) {
 
-        if (rc == NGX_DECLINED || (rc == NGX_AGAIN && post->busy)) {
-
+        if (hello == ngx_http_atls_hello_no
+            || (hello == ngx_http_atls_hello_maybe && post->busy))
+        {
             rc = ngx_http_atls_begin_unknown(post, data, len);
             if (rc != NGX_OK) {
                 return rc;
@@ -96,11 +112,11 @@ ngx_http_atls_begin(ngx_http_atls_post_t *post)
         return ngx_http_atls_begin_new_session(post);
     }
 
-    if (rc != NGX_OK) {
+    if (hello != ngx_http_atls_hello_yes) {
 
         /* what may become a ClientHello is kept until it is known */
 
-        post->ended = (rc == NGX_AGAIN);
+        post->ended = (hello == ngx_http_atls_hello_maybe);
 
         return ngx_http_atls_begin_open(post);
     }
@@ -117,13 +133,18 @@ ngx_http_atls_begin(ngx_http_atls_post_t *post)
 static ngx_int_t
 ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post)
 {
-    ngx_int_t  rc;
+    ngx_int_t              rc;
+    ngx_http_atls_hello_e  hello;
 
     if (ngx_http_atls_handshake_past_hello(post->handshake)) {
 
-        rc = ngx_http_atls_begin_peek_hello(post);
-        if (rc != NGX_DECLINED) {
-            return rc == NGX_OK ? ngx_http_atls_begin_another(post) : rc;
+        rc = ngx_http_atls_begin_peek_hello(post, &hello);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (hello == ngx_http_atls_hello_yes) {
+            return ngx_http_atls_begin_another(post);
         }
     }
 
@@ -145,7 +166,8 @@ ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post)
  */
 
 static ngx_int_t
-ngx_http_atls_begin_peek_hello(ngx_http_atls_post_t *post)
+ngx_http_atls_begin_peek_hello(ngx_http_atls_post_t *post,
+    ngx_http_atls_hello_e *hello)
 {
     u_char     *data;
     size_t      len;
@@ -158,17 +180,20 @@ ngx_http_atls_begin_peek_hello(ngx_http_atls_post_t *post)
                                      &data, &len);
     }
 
-    if (rc == NGX_AGAIN || rc == NGX_ERROR) {
+    if (rc != NGX_OK && rc != NGX_DONE) {
         return rc;
     }
 
     if (rc == NGX_DONE || len < NGX_HTTP_ATLS_CLIENT_HELLO
         || TRL_HEADER_SIZE + (size_t) (data[3] << 8) + data[4] < len)
     {
-        return NGX_DECLINED;
+        *hello = ngx_http_atls_hello_no;
+
+    } else {
+        *hello = ngx_http_atls_begin_client_hello(data, len);
     }
 
-    return ngx_http_atls_begin_client_hello(data, len);
+    return NGX_OK;
 }
 
 
@@ -178,21 +203,22 @@ static ngx_int_t
 ngx_http_atls_begin_pending(ngx_http_atls_post_t *post)
 {
     u_char                   *pending;
+    ngx_int_t                 rc;
     ngx_http_atls_session_t  *session;
 
     session = post->session;
 
     pending = ngx_pnalloc(post->request->pool, session->pending.len);
     if (pending == NULL) {
-        return NGX_ERROR;
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ngx_http_atls_session_load(&session->pending, pending);
 
-    if (ngx_http_atls_body_prepend(&post->body, pending, session->pending.len)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
+    rc = ngx_http_atls_body_prepend(&post->body, pending,
+                                    session->pending.len);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     post->pending = 1;
@@ -202,8 +228,7 @@ ngx_http_atls_begin_pending(ngx_http_atls_post_t *post)
 
 
 /*
- * Does a ClientHello begin here, and not a record of the session's?  NGX_AGAIN:
- * there are too few bytes to know.
+ * Does a ClientHello begin here, and not a record of the session's?
  *
  * In TLS 1.3, a session has no records of this type.  In TLS 1.2 it may, of a
  * client that wants to renegotiate, and what is in them may look like anything:
@@ -212,17 +237,17 @@ ngx_http_atls_begin_pending(ngx_http_atls_post_t *post)
  * that is too short for all of them can't be a protected one.
  */
 
-static ngx_int_t
+static ngx_http_atls_hello_e
 ngx_http_atls_begin_client_hello(u_char *data, size_t len)
 {
     size_t  record, message;
 
     if (data[0] != TRL_HANDSHAKE || (len > 1 && data[1] != 3)) {
-        return NGX_DECLINED;
+        return ngx_http_atls_hello_no;
     }
 
     if (len < TRL_HEADER_SIZE) {
-        return NGX_AGAIN;
+        return ngx_http_atls_hello_maybe;
     }
 
     record = (data[3] << 8) + data[4];
@@ -230,11 +255,12 @@ ngx_http_atls_begin_client_hello(u_char *data, size_t len)
     if (record == 0 || record > TRL_MAX_PLAINTEXT
         || (len > 5 && data[5] != TRL_CLIENT_HELLO))
     {
-        return NGX_DECLINED;
+        return ngx_http_atls_hello_no;
     }
 
     if (TRL_HEADER_SIZE + record < NGX_HTTP_ATLS_CLIENT_HELLO) {
-        return (len < TRL_HEADER_SIZE + record) ? NGX_AGAIN : NGX_OK;
+        return (len < TRL_HEADER_SIZE + record) ? ngx_http_atls_hello_maybe
+                                                 : ngx_http_atls_hello_yes;
     }
 
     if (len > 8) {
@@ -243,15 +269,16 @@ ngx_http_atls_begin_client_hello(u_char *data, size_t len)
         /* maybe fragmented, but nothing comes behind it */
 
         if (message > TRL_MAX_CLIENT_HELLO || message + 4 < record) {
-            return NGX_DECLINED;
+            return ngx_http_atls_hello_no;
         }
     }
 
     if ((len > 9 && data[9] != 3) || (len > 10 && data[10] > 4)) {
-        return NGX_DECLINED;
+        return ngx_http_atls_hello_no;
     }
 
-    return (len < NGX_HTTP_ATLS_CLIENT_HELLO) ? NGX_AGAIN : NGX_OK;
+    return (len < NGX_HTTP_ATLS_CLIENT_HELLO) ? ngx_http_atls_hello_maybe
+                                              : ngx_http_atls_hello_yes;
 }
 
 
@@ -418,14 +445,6 @@ ngx_http_atls_begin_expire(ngx_http_atls_post_t *post,
 
     c = post->request->connection;
 
-    if (post->stage == ngx_http_atls_post_begins) {
-
-        /* it is not to be given back */
-
-        post->stage = ngx_http_atls_post_handshake;
-        ngx_http_atls_inner_resume(post);
-    }
-
     ngx_http_atls_finish_error(post, NGX_HTTP_ATLS_HANDSHAKE_TIMEOUT);
     ngx_http_run_posted_requests(c);
 }
@@ -480,15 +499,12 @@ ngx_http_atls_begin_open(ngx_http_atls_post_t *post)
 
         /* a request that is in progress may end, its session then does */
 
-        last |= session->closing
+        last |= session->end != ngx_http_atls_end_none
                 || ngx_http_atls_session_expired(session, post->conf);
 
     } else if (last) {
         ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
                       "atls session closed: the client must be verified again");
-
-        ngx_http_atls_session_remove(post->main_conf->zone, session);
-        post->session = NULL;
 
         return NGX_HTTP_ATLS_SESSION_REFUSED;
 
@@ -516,9 +532,8 @@ ngx_http_atls_begin_open(ngx_http_atls_post_t *post)
             ngx_http_atls_inner_last(post->inner);
         }
 
-    } else if (session->closing) {
-        post->closing = 1;
-        post->cut = session->cut;
+    } else if (session->end != ngx_http_atls_end_none) {
+        post->end = session->end;
         post->ended = 1;
     }
 

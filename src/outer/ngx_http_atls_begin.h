@@ -18,7 +18,7 @@
 
 /*
  * The first stage of a POST.  NGX_OK: it is over; NGX_AGAIN: more of the body
- * has to come; NGX_ERROR: that can't be read; else a status or a problem.
+ * has to come; else a status or a problem.
  */
 
 ngx_int_t ngx_http_atls_begin(ngx_http_atls_post_t *post);

@@ -100,6 +100,7 @@ ngx_http_atls_post_start(ngx_http_request_t *r)
 static void
 ngx_http_atls_post_read(ngx_http_request_t *r)
 {
+    ngx_int_t              rc;
     ngx_event_t           *rev;
     ngx_http_atls_post_t  *post;
 
@@ -138,8 +139,11 @@ ngx_http_atls_post_read(ngx_http_request_t *r)
 
     /* so that the end of the body, or of the client, does not go unnoticed */
 
-    if (ngx_http_atls_body_fill(&post->body) == NGX_ERROR) {
-        ngx_http_atls_finish_error(post, post->body.status);
+    rc = ngx_http_atls_body_fill(&post->body);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        post->status = rc;
+        ngx_http_atls_finish_error(post, rc);
         return;
     }
 
@@ -260,8 +264,7 @@ ngx_http_atls_post_event(ngx_event_t *ev)
 
 /*
  * The stages' functions return NGX_OK to go on with another stage, NGX_AGAIN
- * to wait, NGX_DONE when the response can be ended, NGX_ERROR when the body
- * can't be read, or a status.
+ * to wait, NGX_DONE when the response can be ended, or a status or a problem.
  */
 
 static void
@@ -282,6 +285,7 @@ ngx_http_atls_post_run(ngx_http_atls_post_t *post)
             break;
 
         case ngx_http_atls_post_handshake:
+        case ngx_http_atls_post_failed:
         case ngx_http_atls_post_established:
             rc = ngx_http_atls_post_serve(post);
             break;
@@ -309,8 +313,7 @@ ngx_http_atls_post_run(ngx_http_atls_post_t *post)
             return;
         }
 
-        ngx_http_atls_finish_error(post,
-                                   rc == NGX_ERROR ? post->body.status : rc);
+        ngx_http_atls_finish_error(post, rc);
         return;
     }
 }
@@ -333,13 +336,13 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
         return NGX_HTTP_CLIENT_CLOSED_REQUEST;
     }
 
-    if (post->body.status && !post->failed) {
-        return NGX_ERROR;
+    if (post->status && post->stage != ngx_http_atls_post_failed) {
+        return post->status;
     }
 
     /* what is left of a handshake is needed also by a session that ends */
 
-    if (post->closing
+    if (post->end != ngx_http_atls_end_none
         || (post->bad_gateway && post->stage == ngx_http_atls_post_established))
     {
         return NGX_DONE;
@@ -348,11 +351,11 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
     rc = ngx_http_atls_stream_plaintext(post, &data, &len);
 
     if (rc == NGX_ERROR) {
-        return post->refused ? NGX_DONE : NGX_ERROR;
+        return NGX_DONE;
     }
 
     if (ngx_http_atls_post_overstays(post, rc)) {
-        post->closing = 1;
+        ngx_http_atls_stream_end_session(post, ngx_http_atls_end_closed);
         return NGX_DONE;
     }
 
@@ -361,7 +364,6 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
     }
 
     if (ngx_http_atls_inner_create(post) != NGX_OK) {
-        post->closing = 1;
         return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
     }
 

@@ -98,7 +98,7 @@ ngx_http_atls_body_record(ngx_http_atls_body_t *body, trl_channel_t *channel,
 
             n = trl_channel_header(channel, body->pos);
             if (n < 0) {
-                return NGX_DECLINED;
+                return NGX_ERROR;
             }
 
             if (body->last - body->pos >= n) {
@@ -119,7 +119,7 @@ ngx_http_atls_body_record(ngx_http_atls_body_t *body, trl_channel_t *channel,
 
     n = trl_channel_header(channel, body->buffer + body->taken);
     if (n < 0) {
-        return NGX_DECLINED;
+        return NGX_ERROR;
     }
 
     rc = ngx_http_atls_body_gather(body, n);
@@ -140,14 +140,18 @@ ngx_int_t
 ngx_http_atls_body_prepend(ngx_http_atls_body_t *body, u_char *data,
     size_t len)
 {
-    size_t  held;
+    size_t     held;
+    ngx_int_t  rc;
 
     held = body->held - body->taken;
 
-    if (ngx_http_atls_body_alloc(body) != NGX_OK
-        || len > TRL_MAX_RECORD || held > NGX_HTTP_ATLS_BODY_PEEK)
-    {
-        return NGX_ERROR;
+    rc = ngx_http_atls_body_alloc(body);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (len > TRL_MAX_RECORD || held > NGX_HTTP_ATLS_BODY_PEEK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ngx_memmove(body->buffer + len, body->buffer + body->taken, held);
@@ -179,8 +183,9 @@ ngx_http_atls_body_gather(ngx_http_atls_body_t *body, size_t n)
     size_t     size;
     ngx_int_t  rc;
 
-    if (ngx_http_atls_body_alloc(body) != NGX_OK) {
-        return NGX_ERROR;
+    rc = ngx_http_atls_body_alloc(body);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     if (body->taken) {
@@ -221,7 +226,7 @@ ngx_http_atls_body_alloc(ngx_http_atls_body_t *body)
 
     if (body->buffer == NULL) {
         body->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
-        return NGX_ERROR;
+        return body->status;
     }
 
     return NGX_OK;
@@ -239,7 +244,7 @@ ngx_http_atls_body_fill(ngx_http_atls_body_t *body)
     }
 
     if (body->status) {
-        return NGX_ERROR;
+        return body->status;
     }
 
     r = body->request;
@@ -259,7 +264,7 @@ ngx_http_atls_body_fill(ngx_http_atls_body_t *body)
 
         if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
             body->status = rc;
-            return NGX_ERROR;
+            return rc;
         }
 
         if (!r->reading_body) {
@@ -270,6 +275,25 @@ ngx_http_atls_body_fill(ngx_http_atls_body_t *body)
             return NGX_AGAIN;
         }
     }
+}
+
+
+ngx_uint_t
+ngx_http_atls_body_done(const ngx_http_atls_body_t *body)
+{
+    ngx_chain_t  *cl;
+
+    if (body->pos < body->last || body->status || body->request->reading_body) {
+        return 0;
+    }
+
+    for (cl = body->request->request_body->bufs; cl; cl = cl->next) {
+        if (ngx_buf_size(cl->buf)) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -337,7 +361,7 @@ ngx_http_atls_body_read_file(ngx_http_atls_body_t *body, ngx_buf_t *b)
         body->file = ngx_palloc(body->request->pool, TRL_MAX_RECORD);
         if (body->file == NULL) {
             body->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
-            return NGX_ERROR;
+            return body->status;
         }
     }
 
@@ -347,7 +371,7 @@ ngx_http_atls_body_read_file(ngx_http_atls_body_t *body, ngx_buf_t *b)
 
     if (n <= 0) {
         body->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
-        return NGX_ERROR;
+        return body->status;
     }
 
     b->file_pos += n;

@@ -35,26 +35,15 @@ typedef struct {
 
     u_char               *file;     /* read from a body in a file */
 
-    ngx_int_t             status;   /* of a failed read: an HTTP status */
+    ngx_int_t             status;   /* of a failed read; or 0 */
 } ngx_http_atls_body_t;
 
 
 /*
- * All return NGX_AGAIN when more of the body has to come first (the request's
- * read event tells), NGX_DONE when the body has ended, NGX_ERROR when it can't
- * be read: body->status says why.
+ * All that return ngx_int_t return NGX_AGAIN when more of the body has to come
+ * first (the request's read event tells), NGX_DONE when the body has ended, and
+ * a status when it can't be read.
  */
-
-/* NGX_OK: there is at least a byte that is read and not taken. */
-
-ngx_int_t ngx_http_atls_body_fill(ngx_http_atls_body_t *body);
-
-/*
- * The body is read to its end.  If the client's end has come together with its
- * last bytes, there is no other event for it: one is posted.
- */
-
-void ngx_http_atls_body_ended(ngx_http_request_t *r);
 
 /*
  * NGX_OK: the next n bytes at *data, not taken; fewer if the body ends before
@@ -71,13 +60,16 @@ ngx_int_t ngx_http_atls_body_read(ngx_http_atls_body_t *body, size_t n,
 
 /*
  * NGX_OK: a whole record at *record, taken; it stays until the next call.
- * NGX_DECLINED: the channel refuses its header.
+ * NGX_ERROR: the channel refuses its header.
  */
 
 ngx_int_t ngx_http_atls_body_record(ngx_http_atls_body_t *body,
     trl_channel_t *channel, u_char **record, size_t *len);
 
-/* Begins with bytes that an earlier POST has left, before those peeked at. */
+/*
+ * Begins with bytes that an earlier POST has left, before those peeked at.
+ * NGX_OK, or a status.
+ */
 
 ngx_int_t ngx_http_atls_body_prepend(ngx_http_atls_body_t *body, u_char *data,
     size_t len);
@@ -85,6 +77,21 @@ ngx_int_t ngx_http_atls_body_prepend(ngx_http_atls_body_t *body, u_char *data,
 /* After NGX_DONE: the start of an unfinished record, if there is one. */
 
 void ngx_http_atls_body_rest(ngx_http_atls_body_t *body, ngx_str_t *rest);
+
+/* NGX_OK: there is at least a byte that is read and not taken. */
+
+ngx_int_t ngx_http_atls_body_fill(ngx_http_atls_body_t *body);
+
+/* Whether the whole body is read and taken. */
+
+ngx_uint_t ngx_http_atls_body_done(const ngx_http_atls_body_t *body);
+
+/*
+ * The body is read to its end.  If the client's end has come together with its
+ * last bytes, there is no other event for it: one is posted.
+ */
+
+void ngx_http_atls_body_ended(ngx_http_request_t *r);
 
 
 #endif /* _NGX_HTTP_ATLS_BODY_H_INCLUDED_ */

@@ -39,8 +39,12 @@ ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post, u_char **data,
 
         post->plain_taken = 0;
 
-        if (post->refused || post->body.status) {
+        if (post->end == ngx_http_atls_end_refused) {
             return NGX_ERROR;
+        }
+
+        if (post->status) {
+            return post->status;
         }
 
         if (post->ended) {
@@ -66,8 +70,13 @@ ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post, u_char **data,
             return NGX_DONE;
         }
 
-        if (rc == NGX_AGAIN || rc == NGX_ERROR) {
+        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            post->status = rc;
             return rc;
+        }
+
+        if (rc == NGX_AGAIN) {
+            return NGX_AGAIN;
         }
 
         n = (rc == NGX_OK) ? trl_channel_open(&post->channel, record, size,
@@ -81,11 +90,13 @@ ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post, u_char **data,
         if (n == TRL_CLOSED) {
             post->plain_len = 0;
             post->ended = 1;
-            post->closing = 1;
+
+            ngx_http_atls_stream_end_session(post, ngx_http_atls_end_closed);
 
         } else if (n == TRL_ERROR) {
             post->plain_len = 0;
-            post->refused = 1;
+
+            ngx_http_atls_stream_end_session(post, ngx_http_atls_end_refused);
 
             ngx_ssl_error(NGX_LOG_INFO, post->request->connection->log, 0,
                           "atls record refused: %s", post->channel.error);
@@ -104,7 +115,7 @@ ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post, u_char **data,
 
 /*
  * Goes on with the handshake.  NGX_OK: it is finished, or there is early data;
- * NGX_AGAIN, NGX_DONE: the body ends, for now or at all; NGX_ERROR.
+ * NGX_AGAIN, NGX_DONE: the body ends, for now or at all; else post->status.
  */
 
 static ngx_int_t
@@ -124,22 +135,27 @@ ngx_http_atls_stream_handshake(ngx_http_atls_post_t *post)
 
     if (rc == NGX_DECLINED) {
 
-        post->failed = 1;
-        post->ended = 1;
-
         /* what is no TLS at all gets no alert from the TLS stack */
 
         if (!ngx_http_atls_handshake_answered(post->handshake)) {
-            post->body.status = NGX_HTTP_ATLS_NOT_TLS;
-            return NGX_ERROR;
+            rc = NGX_HTTP_ATLS_NOT_TLS;
+            goto failed;
         }
 
-        post->closing = 1;
+        post->stage = ngx_http_atls_post_failed;
+        post->ended = 1;
+
+        ngx_http_atls_stream_end_session(post, ngx_http_atls_end_closed);
+
         return NGX_DONE;
     }
 
     if (rc == NGX_BUSY) {
         return ngx_http_atls_stream_early(post);
+    }
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        post->status = rc;
     }
 
     if (rc != NGX_OK) {
@@ -164,10 +180,10 @@ ngx_http_atls_stream_handshake(ngx_http_atls_post_t *post)
 
 failed:
 
-    post->failed = 1;
-    post->body.status = rc;
+    post->stage = ngx_http_atls_post_failed;
+    post->status = rc;
 
-    return NGX_ERROR;
+    return rc;
 }
 
 
@@ -235,16 +251,16 @@ ngx_http_atls_stream_early(ngx_http_atls_post_t *post)
     ngx_int_t  rc;
     ngx_str_t  data;
 
-    if (post->session->closing && post->inner == NULL) {
+    if (post->session->end != ngx_http_atls_end_none && post->inner == NULL) {
         return NGX_OK;
     }
 
     rc = ngx_http_atls_handshake_describe(post->handshake, post->session);
 
     if (rc != NGX_OK) {
-        post->body.status = (rc == NGX_BUSY) ? NGX_HTTP_ATLS_ZONE_FULL
-                                             : NGX_HTTP_INTERNAL_SERVER_ERROR;
-        return NGX_ERROR;
+        post->status = (rc == NGX_BUSY) ? NGX_HTTP_ATLS_ZONE_FULL
+                                        : NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return post->status;
     }
 
     post->target = *ngx_http_atls_handshake_target(post->handshake);
@@ -305,13 +321,12 @@ ngx_http_atls_stream_push_back(ngx_http_atls_post_t *post, u_char *data,
 size_t
 ngx_http_atls_stream_max(ngx_http_atls_post_t *post)
 {
+    if (post->stage == ngx_http_atls_post_failed) {
+        /* nothing is sealed */
+        return post->conf->buffer_size;
+    }
+
     if (post->stage == ngx_http_atls_post_handshake) {
-
-        if (post->failed) {
-            /* there may be no handshake any more, and nothing is sealed */
-            return post->conf->buffer_size;
-        }
-
         return ngx_min(ngx_http_atls_handshake_max(post->handshake),
                        post->conf->buffer_size);
     }
@@ -329,6 +344,10 @@ ngx_http_atls_stream_seal(ngx_http_atls_post_t *post, struct iovec *iov,
 
     if (post->bad_gateway) {
         return NGX_OK;
+    }
+
+    if (post->stage == ngx_http_atls_post_failed) {
+        return NGX_ERROR;
     }
 
     p = ngx_http_atls_stream_room(post, len + TRL_CHANNEL_OVERHEAD);
@@ -350,7 +369,9 @@ ngx_http_atls_stream_seal(ngx_http_atls_post_t *post, struct iovec *iov,
                       ? NGX_LOG_INFO : NGX_LOG_ALERT,
                       post->request->connection->log, 0,
                       "atls record cannot be sealed: %s", post->channel.error);
-        post->closing = 1;
+
+        ngx_http_atls_stream_end_session(post, ngx_http_atls_end_closed);
+
         return NGX_ERROR;
     }
 
@@ -374,16 +395,14 @@ ngx_http_atls_stream_seal_early(ngx_http_atls_post_t *post, struct iovec *iov,
 {
     ngx_str_t  record;
 
-    if (post->failed) {
-        return NGX_ERROR;
-    }
-
     if (ngx_http_atls_handshake_seal(post->handshake, iov, niov, len,
                                      post->request->connection->log)
         != NGX_OK)
     {
-        post->failed = 1;
-        post->closing = 1;
+        post->stage = ngx_http_atls_post_failed;
+
+        ngx_http_atls_stream_end_session(post, ngx_http_atls_end_closed);
+
         return NGX_ERROR;
     }
 
@@ -462,34 +481,32 @@ ngx_http_atls_stream_park(ngx_http_atls_post_t *post)
 
 
 void
-ngx_http_atls_stream_end_session(ngx_http_atls_post_t *post, ngx_uint_t cut)
+ngx_http_atls_stream_end_session(ngx_http_atls_post_t *post,
+    ngx_http_atls_end_e end)
 {
     /* while there is a handshake, the end has to wait for it */
 
-    if (post->stage == ngx_http_atls_post_handshake && !post->failed) {
-        post->session->closing = 1;
-        post->session->cut = cut;
+    if (post->stage == ngx_http_atls_post_handshake) {
+        post->session->end = ngx_max(post->session->end, end);
         post->plain_len = 0;
 
     } else {
-        post->closing = 1;
-        post->cut = cut;
+        post->end = ngx_max(post->end, end);
     }
 }
 
 
 void
 ngx_http_atls_stream_inner_closed(ngx_http_atls_post_t *post,
-    ngx_uint_t keepalive, ngx_uint_t cut)
+    ngx_http_atls_end_e end)
 {
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls inner connection closed, keepalive:%ui, cut:%ui",
-                   keepalive, cut);
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls inner connection closed, session end:%d", (int) end);
 
     post->inner = NULL;
 
-    if (!keepalive) {
-        ngx_http_atls_stream_end_session(post, cut);
+    if (end != ngx_http_atls_end_none) {
+        ngx_http_atls_stream_end_session(post, end);
     }
 
     /*

@@ -16,6 +16,7 @@
 
 #include "ngx_http_atls.h"
 #include "trl_channel.h"
+#include "ngx_http_atls_session.h"
 #include "ngx_http_atls_sni.h"
 #include "ngx_http_atls_answer.h"
 #include "ngx_http_atls_body.h"
@@ -24,6 +25,7 @@
 typedef enum {
     ngx_http_atls_post_begins = 0,
     ngx_http_atls_post_handshake,
+    ngx_http_atls_post_failed,                 /* the handshake has */
     ngx_http_atls_post_established,
     ngx_http_atls_post_done
 } ngx_http_atls_post_e;
@@ -40,6 +42,9 @@ struct ngx_http_atls_post_s {
     ngx_http_atls_loc_conf_t   *conf;
     ngx_http_atls_target_t      target;        /* when the session is known */
     ngx_http_atls_post_e        stage;
+    ngx_http_atls_end_e         end;           /* of the session, with this */
+    ngx_int_t                   status;        /* why it can't be read to the
+                                                  end; or 0 */
 
     ngx_http_atls_session_t    *session;       /* taken, or NULL */
     ngx_http_atls_handshake_t  *handshake;
@@ -75,11 +80,6 @@ struct ngx_http_atls_post_s {
     unsigned                    opened:1;      /* a record of the client's */
     unsigned                    taken:1;       /* some plaintext was */
     unsigned                    sealed:1;      /* there are records of ours */
-    unsigned                    refused:1;     /* a record was: see channel */
-    unsigned                    failed:1;      /* the handshake has */
-    unsigned                    cut_short:1;   /* the body, in its middle */
-    unsigned                    closing:1;     /* the session ends with this */
-    unsigned                    cut:1;         /* and in mid-response, maybe */
     unsigned                    blocked:1;     /* inner waits for room */
     unsigned                    parking:1;     /* inner is to wait for more */
     unsigned                    unsent:1;      /* sealed, but nobody sends it */
@@ -90,8 +90,8 @@ struct ngx_http_atls_post_s {
 /*
  * The plaintext that is to be read next.  NGX_OK: at *data, to be taken with
  * ngx_http_atls_stream_take().  NGX_AGAIN: more of the body has to come;
- * NGX_DONE: there is no more; NGX_ERROR: a record was refused, or the body
- * could not be read.
+ * NGX_DONE: there is no more; NGX_ERROR: a record was refused; else a status or
+ * a problem, post->status.
  */
 
 ngx_int_t ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post,
@@ -115,18 +115,15 @@ ngx_int_t ngx_http_atls_stream_seal(ngx_http_atls_post_t *post,
 
 size_t ngx_http_atls_stream_max(ngx_http_atls_post_t *post);
 
-/* The session ends with this POST; cut: something is missing before that. */
+/* The session ends with this POST or, if half-open, after its handshake. */
 
 void ngx_http_atls_stream_end_session(ngx_http_atls_post_t *post,
-    ngx_uint_t cut);
+    ngx_http_atls_end_e end);
 
-/*
- * The inner connection was closed; keepalive: it was idle, its session goes
- * on; cut: if not, something may be missing from what it has sent.
- */
+/* The inner connection was closed. */
 
 void ngx_http_atls_stream_inner_closed(ngx_http_atls_post_t *post,
-    ngx_uint_t keepalive, ngx_uint_t cut);
+    ngx_http_atls_end_e end);
 
 /*
  * The inner connection wants more than the POST has: the POST is answered with

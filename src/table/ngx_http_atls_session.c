@@ -342,7 +342,7 @@ ngx_http_atls_session_end(ngx_shm_zone_t *zone, u_char *id)
     session = ngx_http_atls_table_find(z->table, id);
 
     if (session && !ngx_http_atls_session_is_busy(session)) {
-        session->closing = 1;
+        session->end = ngx_max(session->end, ngx_http_atls_end_closed);
     }
 
     ngx_http_atls_table_unlock(z);
@@ -477,7 +477,7 @@ ngx_http_atls_session_name(ngx_shm_zone_t *zone,
 
 void
 ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
-    ngx_http_atls_inner_t *inner, ngx_uint_t cut)
+    ngx_http_atls_inner_t *inner, ngx_http_atls_end_e end)
 {
     ngx_http_atls_zone_t     *z;
     ngx_http_atls_session_t  *session;
@@ -492,8 +492,7 @@ ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
         && session->inner == inner)
     {
         session->inner = NULL;
-        session->closing = 1;
-        session->cut = (cut != 0);
+        session->end = ngx_max(session->end, end);
 
         /* busy: with a POST that has not come as far as to resume it */
 

@@ -55,6 +55,16 @@ typedef enum {
 } ngx_http_atls_kind_e;
 
 
+/* How a session ends, if it does: the largest value that applies. */
+
+typedef enum {
+    ngx_http_atls_end_none = 0,                /* it goes on */
+    ngx_http_atls_end_closed,                  /* nothing is missing */
+    ngx_http_atls_end_cut,                     /* a response may be */
+    ngx_http_atls_end_refused                  /* a record of the client's is */
+} ngx_http_atls_end_e;
+
+
 /*
  * What varies in size is kept in pieces as large as a session: one that is
  * evicted makes room for one of them, whatever its neighbours are.
@@ -90,10 +100,10 @@ struct ngx_http_atls_session_s {
     uint16_t                    verify_error;  /* X509_V_ERR_*, or X509_V_OK */
 
     unsigned                    established:1;
-    unsigned                    closing:1;     /* its inner connection closed
-                                                  while no POST was there; of a
-                                                  resident: ends with it */
-    unsigned                    cut:1;         /* that was before its end */
+    unsigned                    end:2;         /* ngx_http_atls_end_e: with the
+                                                  next POST; half-open: after
+                                                  the handshake; resident: with
+                                                  the request */
     unsigned                    reused:1;      /* resumed from a ticket */
     unsigned                    psk:1;         /* of a pre-shared key */
     unsigned                    alpn:2;        /* see ngx_http_atls_ssl.h */
@@ -233,11 +243,11 @@ ngx_int_t ngx_http_atls_session_name(ngx_shm_zone_t *zone,
 
 /*
  * The inner connection of a resident, which may be gone already, has closed:
- * the session ends with its next POST.  cut: maybe in mid-response.
+ * the session ends with its next POST.
  */
 
 void ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
-    ngx_http_atls_inner_t *inner, ngx_uint_t cut);
+    ngx_http_atls_inner_t *inner, ngx_http_atls_end_e end);
 
 /* Wipes and frees a session of the caller's. */
 

@@ -1,0 +1,42 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+/*
+ * What becomes of a session when its POST ends.  This decides, and does
+ * nothing; ngx_http_atls_finish does it.
+ */
+
+
+#ifndef _NGX_HTTP_ATLS_FATE_H_INCLUDED_
+#define _NGX_HTTP_ATLS_FATE_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+
+
+typedef enum {
+    ngx_http_atls_fate_keep = 0,               /* back into the table */
+    ngx_http_atls_fate_close,                  /* the response ends, with an
+                                                  alert if there can be one */
+    ngx_http_atls_fate_drop                    /* removed without an alert */
+} ngx_http_atls_fate_e;
+
+
+/*
+ * status: NGX_OK: the POST is served; a status or a problem: why it is not;
+ * NGX_ERROR: there is no client to tell it to.
+ */
+
+ngx_http_atls_fate_e ngx_http_atls_fate(const ngx_http_atls_post_t *post,
+    ngx_int_t status);
+
+/* The alert that closes an established session. */
+
+#define NGX_HTTP_ATLS_NO_ALERT  (-1)
+
+ngx_int_t ngx_http_atls_fate_alert(const ngx_http_atls_post_t *post);
+
+
+#endif /* _NGX_HTTP_ATLS_FATE_H_INCLUDED_ */
