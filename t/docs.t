@@ -23,6 +23,7 @@ use Test::Atls::Stack;
 # commands that are not run here, and why
 
 my %ELSEWHERE = (
+    'make check'    => 'make test does it',
     'make demo'     => 't/demo.t runs its script',
     'make test'     => 'this is it',
     'make'          => 'what is tested was made by it',
@@ -39,7 +40,8 @@ my %ELSEWHERE = (
 my (@client_commands, %client_run);
 
 my $root = Test::Atls::root();
-my @files = ("$root/README.md", sort glob "$root/docs/*.md");
+my @files = ("$root/README.md", "$root/CONTRIBUTING.md",
+             sort glob "$root/docs/*.md");
 my @blocks = map { blocks($_) } @files;
 
 my $t = Test::Atls->new(workers => 1);
@@ -176,7 +178,9 @@ sub whole {
 sub commands {
     my $dir = $t->path('.');
 
-    for my $block (of_lang('sh')) {
+    # t/hacking.t has those of its page
+
+    for my $block (grep { $_->{file} ne 'hacking.md' } of_lang('sh')) {
         for my $command (split /\n/, $block->{text}) {
             my $where = "$block->{file}:$block->{line}: $command";
 
@@ -713,7 +717,9 @@ sub links {
     my @broken;
 
     for my $file (@files) {
-        for my $link (slurp($file) =~ /\]\(([^)\s]+)\)/g) {
+        my $text = slurp($file) =~ s/^```.*?^```$//msgr;
+
+        for my $link ($text =~ /\]\(([^)\s]+)\)/g) {
             next if $link =~ /^https?:/;
 
             my ($to, $anchor) = split /#/, $link;
@@ -725,6 +731,12 @@ sub links {
     }
 
     is(join("\n", @broken), '', 'links');
+
+    my $readme = slurp("$root/README.md");
+    my @unlisted = grep { $readme !~ /\(\Q$_\E\)/ }
+                   map { 'docs/' . basename($_) } glob "$root/docs/*.{md,1}";
+
+    is("@unlisted", '', 'README.md has all pages');
 }
 
 

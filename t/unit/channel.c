@@ -926,12 +926,12 @@ main(void)
         test_alerts(protocol);
         test_max_fragment(protocol);
 
-        for (aead = TRL_AES_128_GCM; aead <= TRL_AES_256_CCM_8; aead++) {
+        for (aead = TRL_AES_128_GCM; aead <= UNIT_LAST_AEAD; aead++) {
             test_forgery(protocol, aead);
         }
     }
 
-    for (aead = TRL_AES_128_GCM; aead <= TRL_AES_256_CCM_8; aead++) {
+    for (aead = TRL_AES_128_GCM; aead <= UNIT_LAST_AEAD; aead++) {
         test_key_update(aead);
     }
 

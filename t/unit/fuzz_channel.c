@@ -185,7 +185,7 @@ LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     }
 
     protocol = (input[0] & 0x80) ? TRL_TLSv1_2 : TRL_TLSv1_3;
-    aead = TRL_AES_128_GCM + (input[0] & 0x7f) % TRL_AES_256_CCM_8;
+    aead = TRL_AES_128_GCM + (input[0] & 0x7f) % UNIT_LAST_AEAD;
 
     unit_pair(&p, protocol, aead);
 

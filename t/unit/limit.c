@@ -169,7 +169,7 @@ main(void)
 {
     unsigned  aead;
 
-    for (aead = TRL_AES_128_GCM; aead <= TRL_AES_256_CCM_8; aead++) {
+    for (aead = TRL_AES_128_GCM; aead <= UNIT_LAST_AEAD; aead++) {
         test_tls13(aead);
         test_tls12(aead);
         test_renegotiation(aead);

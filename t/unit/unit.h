@@ -20,7 +20,8 @@
 #include "tap.h"
 
 
-#define UNIT_BUFFER  (TRL_MAX_RECORD + TRL_CHANNEL_OVERHEAD)
+#define UNIT_LAST_AEAD  TRL_AES_256_CCM_8
+#define UNIT_BUFFER     (TRL_MAX_RECORD + TRL_CHANNEL_OVERHEAD)
 
 
 /* A channel under test and the ciphers of its peer. */
