@@ -35,72 +35,64 @@ my $real_ip = $has_realip
               ? 'set_real_ip_from 127.0.0.0/8; real_ip_header X-Real-IP;' : '';
 
 $t->make_cert('localhost');
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+include main.conf;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name localhost;
 
-http {
-    %%GLOBALS_HTTP%%
+    include routed.conf;
 
-    include main.conf;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name localhost;
-
-        include routed.conf;
-
-        location /from {
-            return 200 "\$remote_addr\\n";
-        }
-
-        location /atls-real {
-            $real_ip
-            atls on;
-        }
+    location /from {
+        return 200 "\$remote_addr\\n";
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name other.example *.wild.example;
+    location /atls-real {
+        $real_ip
+        atls on;
+    }
+}
 
-        location / {
-            return 200 "other \$host \$uri\\n";
-        }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name other.example *.wild.example;
+
+    location / {
+        return 200 "other \$host \$uri\\n";
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name third.example;
+
+    location /atls {
+        atls on;
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name third.example;
+    location / {
+        return 200 "third \$host \$uri\\n";
+    }
+}
 
-        location /atls {
-            atls on;
-        }
+server {
+    listen 127.0.0.1:%%PORT_1%%;
 
-        location / {
-            return 200 "third \$host \$uri\\n";
-        }
+    include pinned.conf;
+}
+
+server {
+    listen 127.0.0.1:%%PORT_2%% $listen_h2;
+    listen 127.0.0.1:%%PORT_3%%;
+    $http2
+
+    location /atls {
+        atls on;
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_1%%;
-
-        include pinned.conf;
-    }
-
-    server {
-        listen 127.0.0.1:%%PORT_2%% $listen_h2;
-        listen 127.0.0.1:%%PORT_3%%;
-        $http2
-
-        location /atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "inner\\n";
-        }
+    location / {
+        return 200 "inner\\n";
     }
 }
 EOC

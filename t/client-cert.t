@@ -106,10 +106,7 @@ my $ca = make_certificates();
 
 configure();
 
-$t->plan(2 * @CASES
-         + @STACKS * @PROTOCOLS * (5 * @CASES + 4 * @NAMED + 3 + 4 + 5 + 19
-                                   + 12)
-         + 3 + 7)->run();
+$t->run();
 
 Test::Atls::Backend->start($t, $t->port(2));
 
@@ -135,6 +132,8 @@ for my $stack (@STACKS) {
 reloaded();
 small_zone();
 
+$t->done_testing();
+
 
 # Certificates of clients, and a list of those that are taken back.  "two" is a
 # chain of three certificates, "one" of two.
@@ -152,7 +151,6 @@ string_mask = utf8only
 [ dn ]
 EOC
 
-    $t->make_cert('localhost');
     $t->make_cert('stranger');
     $t->make_cert('other', is_ca => 1);
 
@@ -204,117 +202,106 @@ sub configure {
     my (%set) = (ZONE => '1m', CHANGING => 'off', @_);
 
     my $who = join '', map { "$_=\$%s_client_$_\\n" } @VARIABLES;
-    my $conf = <<'EOC';
-%%GLOBALS%%
+    my $conf = http_conf(<<'EOC');
+log_format atls '$http_x_case $status $atls_client_verify';
+log_format ssl '$http_x_case $status $ssl_client_verify';
 
-events {
-}
+atls_zone clients:%%ZONE%%;
 
-http {
-    %%GLOBALS_HTTP%%
+%%CERTIFICATE%%
+atls_client_certificate %%TESTDIR%%/ca.crt;
 
-    log_format atls '$http_x_case $status $atls_client_verify';
-    log_format ssl '$http_x_case $status $ssl_client_verify';
+%%SSL_CERTIFICATE%%
+ssl_client_certificate %%TESTDIR%%/ca.crt;
 
-    atls_zone clients:%%ZONE%%;
+server {
+    listen 127.0.0.1:%%PORT_0%% reuseport;
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    atls_client_certificate %%TESTDIR%%/ca.crt;
-
-    ssl_certificate %%TESTDIR%%/localhost.crt;
-    ssl_certificate_key %%TESTDIR%%/localhost.key;
-    ssl_client_certificate %%TESTDIR%%/ca.crt;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%% reuseport;
-
-        access_log %%TESTDIR%%/atls.log atls;
+    access_log %%TESTDIR%%/atls.log atls;
 
 %%ENDPOINTS%%
-        location = /trusted_only {
-            atls on;
-            atls_verify_client on;
-            atls_client_certificate "";
-            atls_trusted_certificate %%TESTDIR%%/ca.crt;
-        }
-
-        location = /changing {
-            atls on;
-            atls_verify_client %%CHANGING%%;
-        }
-
-        location = /brief {
-            atls on;
-            atls_verify_client on;
-            atls_session_lifetime 1s;
-        }
-
-        location = /who {
-            return 200 "%%WHO_ATLS%%";
-        }
-
-        location = /session {
-            return 200 "$pid $atls_session_reused $atls_client_verify
-                        $atls_client_s_dn";
-        }
-
-        location = /pid-and-who {
-            return 200 "$pid %%WHO_ATLS%%";
-        }
-
-        location = /rfc9440 {
-            return 200 $atls_client_cert_rfc9440;
-        }
-
-        location = /echo {
-            proxy_pass http://127.0.0.1:%%PORT_2%%;
-            proxy_set_header X-Verify $atls_client_verify;
-            proxy_set_header X-Subject $atls_client_s_dn;
-            proxy_set_header Client-Cert $atls_client_cert_rfc9440;
-        }
-    }
-
-    server {
-        listen 127.0.0.1:%%PORT_1%%;
-
+    location = /trusted_only {
+        atls on;
         atls_verify_client on;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        error_page 495 =403 /failed;
-        error_page 496 =401 /missing;
-
-        location = /failed {
-            return 200 "failed: $atls_client_verify";
-        }
-
-        location = /missing {
-            return 200 "missing: $atls_client_verify";
-        }
+        atls_client_certificate "";
+        atls_trusted_certificate %%TESTDIR%%/ca.crt;
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_3%% ssl;
-
-        ssl_verify_client on;
-
-        error_page 495 =403 /failed;
-        error_page 496 =401 /missing;
-
-        location = /failed {
-            return 200 "failed: $ssl_client_verify";
-        }
-
-        location = /missing {
-            return 200 "missing: $ssl_client_verify";
-        }
+    location = /changing {
+        atls on;
+        atls_verify_client %%CHANGING%%;
     }
+
+    location = /brief {
+        atls on;
+        atls_verify_client on;
+        atls_session_lifetime 1s;
+    }
+
+    location = /who {
+        return 200 "%%WHO_ATLS%%";
+    }
+
+    location = /session {
+        return 200 "$pid $atls_session_reused $atls_client_verify
+                    $atls_client_s_dn";
+    }
+
+    location = /pid-and-who {
+        return 200 "$pid %%WHO_ATLS%%";
+    }
+
+    location = /rfc9440 {
+        return 200 $atls_client_cert_rfc9440;
+    }
+
+    location = /echo {
+        proxy_pass http://127.0.0.1:%%PORT_2%%;
+        proxy_set_header X-Verify $atls_client_verify;
+        proxy_set_header X-Subject $atls_client_s_dn;
+        proxy_set_header Client-Cert $atls_client_cert_rfc9440;
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_1%%;
+
+    atls_verify_client on;
+
+    location = /.well-known/atls {
+        atls on;
+    }
+
+    error_page 495 =403 /failed;
+    error_page 496 =401 /missing;
+
+    location = /failed {
+        return 200 "failed: $atls_client_verify";
+    }
+
+    location = /missing {
+        return 200 "missing: $atls_client_verify";
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_3%% ssl;
+
+    ssl_verify_client on;
+
+    error_page 495 =403 /failed;
+    error_page 496 =401 /missing;
+
+    location = /failed {
+        return 200 "failed: $ssl_client_verify";
+    }
+
+    location = /missing {
+        return 200 "missing: $ssl_client_verify";
+    }
+}
 
 %%SERVERS%%
-}
 EOC
 
     $set{ENDPOINTS} = join '', map { endpoint($_) } @POLICIES;
@@ -397,10 +384,8 @@ sub identity {
 sub client {
     my ($on, $policy, $who, %args) = @_;
 
-    my $c = Test::Atls::Stack->new($on->{stack}, port => $t->port(0),
-                                   protocol => $on->{protocol},
-                                   uri => "/$policy", keepalive => 0,
-                                   identity($who), %args);
+    my $c = $t->stack($on->{stack}, protocol => $on->{protocol},
+                      uri => "/$policy", keepalive => 0, identity($who), %args);
 
     $c->handshake();
 
@@ -813,8 +798,7 @@ sub small_zone {
 sub small {
     my ($policy, $identity) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), uri => "/$policy",
-                                    %$identity);
+    my $c = $t->client(uri => "/$policy", %$identity);
     $c->handshake();
 
     return $c;

@@ -41,23 +41,16 @@ my $cert = "atls_certificate localhost.crt;\n"
 sub conf {
     my ($http, $server, $location) = @_;
 
-    return <<"EOC";
-%%GLOBALS%%
+    return http_conf(<<"EOC");
+$http
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    $server
 
-http {
-    %%GLOBALS_HTTP%%
-    $http
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        $server
-
-        location /endpoint {
-            atls on;
-            $location
-        }
+    location /endpoint {
+        atls on;
+        $location
     }
 }
 EOC
@@ -183,22 +176,15 @@ bad("a zone of another module's", qr/zone "shared"/,
 
 # a zone after the servers that use it
 
-is($t->config_error(<<"EOC"), '', 'atls_zone after the servers');
-%%GLOBALS%%
+is($t->config_error(http_conf(<<"EOC")), '', 'atls_zone after the servers');
+$cert
 
-events { }
-
-http {
-    %%GLOBALS_HTTP%%
-    $cert
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        location /endpoint { atls on; }
-    }
-
-    atls_zone sessions:1m;
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    location /endpoint { atls on; }
 }
+
+atls_zone sessions:1m;
 EOC
 
 # numbers
@@ -516,22 +502,14 @@ for my $name (sort keys %VALUES) {
 
 # a location that is off asks for nothing
 
-is($t->config_error(<<'EOC'), '', 'atls off, no certificate');
-%%GLOBALS%%
+is($t->config_error(http_conf(<<'EOC')), '', 'atls off, no certificate');
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-events { }
-
-http {
-    %%GLOBALS_HTTP%%
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location / {
-            atls off;
-            atls_payload raw;
-            atls_certificate missing.crt;
-        }
+    location / {
+        atls off;
+        atls_payload raw;
+        atls_certificate missing.crt;
     }
 }
 EOC
@@ -539,57 +517,46 @@ EOC
 
 # the closest value is the one
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE_rsa%%
+atls_protocols TLSv1.2;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-http {
-    %%GLOBALS_HTTP%%
+    location /http {
+        atls on;
+    }
 
-    atls_certificate rsa.crt;
-    atls_certificate_key rsa.key;
-    atls_protocols TLSv1.2;
+    location /location {
+        atls on;
+        %%CERTIFICATE%%
+        atls_protocols TLSv1.3;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
+    location / {
+        root plain;
+    }
+}
 
-        location /http {
-            atls on;
-        }
+server {
+    listen 127.0.0.1:%%PORT_1%%;
 
-        location /location {
-            atls on;
-            atls_certificate localhost.crt;
-            atls_certificate_key localhost.key;
-            atls_protocols TLSv1.3;
-        }
+    %%CERTIFICATE_locked%%
+    atls_password_file passwords;
+    atls_protocols TLSv1.2 TLSv1.3;
 
-        location / {
-            root plain;
+    location /server {
+        atls on;
+
+        location /server/nested {
+            return 200 "plain\n";
         }
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_1%%;
-
-        atls_certificate locked.crt;
-        atls_certificate_key locked.key;
-        atls_password_file passwords;
-        atls_protocols TLSv1.2 TLSv1.3;
-
-        location /server {
-            atls on;
-
-            location /server/nested {
-                return 200 "plain\n";
-            }
-        }
-
-        location / {
-            atls off;
-            return 200 "inner\n";
-        }
+    location / {
+        atls off;
+        return 200 "inner\n";
     }
 }
 EOC
@@ -615,55 +582,46 @@ like(http_raw($t->port(1), "GET /server/nested HTTP/1.0\r\n\r\n"),
 
 # so it is with what clients are asked for, and given
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
+atls_verify_client on;
+atls_client_certificate ca.crt;
+atls_session_tickets off;
+atls_early_data on;
+atls_psk_file psk;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
-    atls_verify_client on;
-    atls_client_certificate ca.crt;
-    atls_session_tickets off;
-    atls_early_data on;
-    atls_psk_file psk;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location /http {
-            atls on;
-            return 200 "$atls_client_verify";
-        }
-
-        location /off {
-            atls on;
-            atls_verify_client off;
-            return 200 "$atls_client_verify";
-        }
+    location /http {
+        atls on;
+        return 200 "$atls_client_verify";
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_1%%;
+    location /off {
+        atls on;
+        atls_verify_client off;
+        return 200 "$atls_client_verify";
+    }
+}
 
-        atls_verify_client optional;
-        atls_client_certificate rsa.crt;
-        atls_session_tickets on;
+server {
+    listen 127.0.0.1:%%PORT_1%%;
 
-        location /server {
-            atls on;
-            return 200 "$atls_client_verify";
-        }
+    atls_verify_client optional;
+    atls_client_certificate rsa.crt;
+    atls_session_tickets on;
 
-        location /location {
-            atls on;
-            atls_client_certificate ca.crt;
-            atls_early_data off;
-            return 200 "$atls_client_verify";
-        }
+    location /server {
+        atls on;
+        return 200 "$atls_client_verify";
+    }
+
+    location /location {
+        atls on;
+        atls_client_certificate ca.crt;
+        atls_early_data off;
+        return 200 "$atls_client_verify";
     }
 }
 EOC
@@ -715,20 +673,12 @@ for my $case ([ 0, '/http',     'SUCCESS', 400,    'PSK', 0, 0 ],
 
 my $unused = Test::Atls->new();
 
-$unused->write_conf(<<'EOC');
-%%GLOBALS%%
+$unused->write_http(<<'EOC');
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-events { }
-
-http {
-    %%GLOBALS_HTTP%%
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location / {
-            return 200 "[$atls$atls_protocol$atls_session_id]\n";
-        }
+    location / {
+        return 200 "[$atls$atls_protocol$atls_session_id]\n";
     }
 }
 EOC
@@ -746,8 +696,7 @@ $unused->write_conf(conf($cert, 'location / { return 200 "inner\n"; }', ''));
 ok($unused->reload(), 'a reload that begins to use it');
 
 {
-    my $c = Test::Atls::Client->new(port => $unused->port(0),
-                                    uri => '/endpoint');
+    my $c = $unused->client(uri => '/endpoint');
 
     ok($c->handshake(), 'handshake') or diag($c->error());
     is($c->get('/')->body(), "inner\n", 'request');

@@ -13,7 +13,6 @@ use Cwd qw( abs_path );
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Process qw( spawn wait_exit );
 
 
@@ -38,40 +37,29 @@ my %function = symbols($t->binary());
 plan(skip_all => 'this nginx has no symbols')
     unless $function{ngx_shmtx_lock} && $function{ngx_shmtx_unlock};
 
-$t->make_cert('localhost', type => 'ec');
 $t->make_cert('client', type => 'ec');
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+atls_zone  small:32k;
 
-events {
-}
+%%CERTIFICATE%%
 
-http {
-    %%GLOBALS_HTTP%%
+atls_client_certificate  %%TESTDIR%%/localhost.crt;
+atls_verify_client       optional_no_ca;
+atls_early_data          on;
+atls_handshake_timeout   10m;
 
-    atls_zone  small:32k;
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    server_name  localhost;
 
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
+    location = /.well-known/atls {
+        atls on;
+        add_header X-Worker $pid always;
+    }
 
-    atls_client_certificate  %%TESTDIR%%/localhost.crt;
-    atls_verify_client       optional_no_ca;
-    atls_early_data          on;
-    atls_handshake_timeout   10m;
-
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        server_name  localhost;
-
-        location = /.well-known/atls {
-            atls on;
-            add_header X-Worker $pid always;
-        }
-
-        location / {
-            return 200 "inner\n";
-        }
+    location / {
+        return 200 "inner\n";
     }
 }
 EOC
@@ -266,8 +254,8 @@ sub capacity {
 sub client {
     my ($secret, $c);
 
-    $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0,
-        timeout => 20, @_, setup => sub {
+    $c = $t->client(keepalive => 0, timeout => 20, @_,
+        setup => sub {
             Net::SSLeay::CTX_set_keylog_callback($_[0], sub {
                 $secret = pack 'H*', $1
                     if $_[1] =~ /^CLIENT_TRAFFIC_SECRET_0 \S+ (\S+)/;

@@ -15,7 +15,6 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Authority;
 use Test::Atls::Backend;
-use Test::Atls::Client;
 use Test::Atls::Command;
 use Test::Atls::Stack;
 
@@ -284,8 +283,7 @@ sub serve {
 sub client {
     my (%args) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), %args,
-                                    ca => $t->path('certs/localhost.crt'));
+    my $c = $t->client(%args, ca => $t->path('certs/localhost.crt'));
 
     ok($c->handshake(), 'handshake') or diag($c->error());
 
@@ -435,8 +433,7 @@ sub who_the_client_is {
         like($alice, qr/^X-Client-DN: CN=Alice\r?$/m, 'its name');
         like($alice, qr/^Client-Cert: :[\w+\/=]+:\r?$/m, 'its certificate');
 
-        my $c = Test::Atls::Stack->new('openssl', port => $t->port(0),
-                                       psk => [ 'device-1', $psk ]);
+        my $c = $t->stack('openssl', psk => [ 'device-1', $psk ]);
         $c->handshake();
         my $device = $c->get('/', %headers)->body();
 
@@ -475,21 +472,20 @@ sub alice {
 sub server_names {
     serve(block('nginx', 'directives.md', 'Server names'), sub {
         my @host = (Host => 'members.localhost');
-        my $c = Test::Atls::Client->new(port => $t->port(0));
+        my $c = $t->client();
 
         $c->handshake();
         is($c->get('/', @host)->status(), 421, 'another server than by SNI');
 
-        $c = Test::Atls::Client->new(port => $t->port(0), sni => '', alice());
+        $c = $t->client(sni => '', alice());
         $c->handshake();
         is($c->get('/', @host)->status(), 421, 'without SNI');
 
-        $c = Test::Atls::Client->new(port => $t->port(0), sni => $host[1]);
+        $c = $t->client(sni => $host[1]);
         $c->handshake();
         is($c->get('/', @host)->status(), 400, 'with SNI, no certificate');
 
-        $c = Test::Atls::Client->new(port => $t->port(0), sni => $host[1],
-                                     alice());
+        $c = $t->client(sni => $host[1], alice());
         $c->handshake();
         like($c->get('/', @host)->body(), qr/^X-Client: CN=Alice\r?$/m,
              'with both');

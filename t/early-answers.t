@@ -13,7 +13,6 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Client;
 use Test::Atls::Response qw( parse_responses );
 
 
@@ -22,94 +21,84 @@ my @URIS = qw( /return /forbidden /missing /file /auth /limited /redirect
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost', type => 'ec');
 $t->write_file('file', "file\n");
 $t->write_file('error.html', "error\n");
 $t->write_file('htpasswd', "user:x\n");
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-events { }
+log_format inner "$atls $request_uri $status";
 
-http {
-    %%GLOBALS_HTTP%%
+limit_req_zone $server_name zone=limited:32k rate=1r/m;
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
+client_max_body_size 100m;
 
-    log_format inner "$atls $request_uri $status";
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name localhost;
 
-    limit_req_zone $server_name zone=limited:32k rate=1r/m;
+    access_log %%TESTDIR%%/access.log inner;
+    add_header X-Pid $pid always;
 
-    client_max_body_size 100m;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name localhost;
-
-        access_log %%TESTDIR%%/access.log inner;
-        add_header X-Pid $pid always;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        location = /pinned {
-            atls on;
-            return 200 "pinned\n";
-        }
-
-        location = /return {
-            return 200 "early\n";
-        }
-
-        location = /forbidden {
-            deny all;
-        }
-
-        location = /file { }
-
-        location = /auth {
-            auth_basic users;
-            auth_basic_user_file %%TESTDIR%%/htpasswd;
-        }
-
-        location = /limited {
-            limit_req zone=limited;
-        }
-
-        location = /redirect {
-            return 301 /elsewhere;
-        }
-
-        location = /error-page {
-            deny all;
-            error_page 403 /error.html;
-        }
-
-        location = /error.html { }
-
-        location = /internal {
-            internal;
-        }
-
-        location = /proxied {
-            proxy_pass http://127.0.0.1:%%PORT_1%%/early;
-        }
-
-        location = /unbuffered {
-            proxy_pass http://127.0.0.1:%%PORT_1%%/early;
-            proxy_request_buffering off;
-            proxy_http_version 1.1;
-        }
-
-        location / { }
+    location = /.well-known/atls {
+        atls on;
     }
+
+    location = /pinned {
+        atls on;
+        return 200 "pinned\n";
+    }
+
+    location = /return {
+        return 200 "early\n";
+    }
+
+    location = /forbidden {
+        deny all;
+    }
+
+    location = /file { }
+
+    location = /auth {
+        auth_basic users;
+        auth_basic_user_file %%TESTDIR%%/htpasswd;
+    }
+
+    location = /limited {
+        limit_req zone=limited;
+    }
+
+    location = /redirect {
+        return 301 /elsewhere;
+    }
+
+    location = /error-page {
+        deny all;
+        error_page 403 /error.html;
+    }
+
+    location = /error.html { }
+
+    location = /internal {
+        internal;
+    }
+
+    location = /proxied {
+        proxy_pass http://127.0.0.1:%%PORT_1%%/early;
+    }
+
+    location = /unbuffered {
+        proxy_pass http://127.0.0.1:%%PORT_1%%/early;
+        proxy_request_buffering off;
+        proxy_http_version 1.1;
+    }
+
+    location / { }
 }
 EOC
 
-$t->plan(2 * 2 * (@URIS + 2) + 2 + 2)->run();
+$t->run();
 
 Test::Atls::Backend->start($t, $t->port(1));
 
@@ -132,16 +121,14 @@ unlike($t->read_file('access.log'), qr/smuggled/, 'nothing of a body is run');
 unlike($t->read_file('access.log'), qr/(?<!on )\/(?:return|file) 400/,
        'nor taken for a broken request');
 
+$t->done_testing();
+
 
 sub client {
     my ($uri, %args) = @_;
 
-    my $client = Test::Atls::Client->new(port => $t->port(0), keepalive => 0,
-                                         uri => $uri || '/.well-known/atls',
-                                         %args);
-    $client->handshake() or die $client->error() . "\n";
-
-    return $client;
+    return $t->established(keepalive => 0, uri => $uri || '/.well-known/atls',
+                           %args);
 }
 
 

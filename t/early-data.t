@@ -37,172 +37,164 @@ my $RECORD = 16384;                 # as much early data as there may be
 # "reuseport": so that each worker has its share of the connections.  The first
 # POST of a session has no cookie.
 
-my $conf = <<'EOC';
-%%GLOBALS%%
+my $conf = http_conf(<<'EOC');
+log_format outer '$pid "$http_cookie" $upstream_addr';
 
-events { }
+%%HTTP%%
 
-http {
-    %%GLOBALS_HTTP%%
+atls_certificate %%CERTIFICATES%%/localhost.crt;
+atls_certificate_key %%CERTIFICATES%%/localhost.key;
+atls_handshake_timeout %%HANDSHAKE%%s;
 
-    log_format outer '$pid "$http_cookie" $upstream_addr';
+atls_early_data on;
 
-    %%HTTP%%
+proxy_set_header Early-Data $atls_early_data;
 
-    atls_certificate %%CERTIFICATES%%/localhost.crt;
-    atls_certificate_key %%CERTIFICATES%%/localhost.key;
-    atls_handshake_timeout %%HANDSHAKE%%s;
+server {
+    listen 127.0.0.1:%%PORT_0%% reuseport;
+    server_name localhost;
 
-    atls_early_data on;
+    access_log %%TESTDIR%%/outer.log outer;
 
-    proxy_set_header Early-Data $atls_early_data;
+    location = /.well-known/atls {
+        atls on;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%% reuseport;
-        server_name localhost;
+    location = /pinned {
+        atls on;
+        atls_buffer_size 1k;
+        atls_conf_command RecordPadding 4096;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
 
-        access_log %%TESTDIR%%/outer.log outer;
+    location = /no-lingering {
+        atls on;
+        lingering_close off;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
 
-        location = /.well-known/atls {
-            atls on;
-        }
+    location = /raw {
+        atls on;
+        atls_payload raw;
+        proxy_pass http://127.0.0.1:%%PORT_1%%/body;
+    }
 
-        location = /pinned {
-            atls on;
-            atls_buffer_size 1k;
-            atls_conf_command RecordPadding 4096;
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location = /raw-refused {
+        atls on;
+        atls_payload raw;
+        proxy_pass http://127.0.0.1:%%PORT_1%%/status?code=403;
+    }
 
-        location = /no-lingering {
-            atls on;
-            lingering_close off;
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location = /off {
+        atls on;
+        atls_early_data off;
+    }
 
-        location = /raw {
-            atls on;
-            atls_payload raw;
-            proxy_pass http://127.0.0.1:%%PORT_1%%/body;
-        }
+    location = /short {
+        atls on;
+        atls_handshake_timeout %%SHORT%%s;
+        error_log %%TESTDIR%%/short.log info;
+    }
 
-        location = /raw-refused {
-            atls on;
-            atls_payload raw;
-            proxy_pass http://127.0.0.1:%%PORT_1%%/status?code=403;
-        }
+    location = /p384 {
+        atls on;
+        atls_ecdh_curve secp384r1;
+    }
 
-        location = /off {
-            atls on;
-            atls_early_data off;
-        }
+    location = /clients {
+        atls on;
+        atls_verify_client on;
+        atls_client_certificate %%CERTIFICATES%%/client.crt;
+    }
 
-        location = /short {
-            atls on;
-            atls_handshake_timeout %%SHORT%%s;
-            error_log %%TESTDIR%%/short.log info;
-        }
+    location / {
+        access_log off;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
 
-        location = /p384 {
-            atls on;
-            atls_ecdh_curve secp384r1;
-        }
+    location = /unbuffered {
+        access_log off;
+        proxy_request_buffering off;
+        proxy_http_version 1.1;
+        proxy_pass http://127.0.0.1:%%PORT_1%%/body;
+    }
 
-        location = /clients {
-            atls on;
-            atls_verify_client on;
-            atls_client_certificate %%CERTIFICATES%%/client.crt;
-        }
+    location = /careful {
+        access_log off;
+        proxy_pass http://127.0.0.1:%%PORT_2%%;
+    }
 
-        location / {
-            access_log off;
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location = /down {
+        access_log off;
+        proxy_pass http://127.0.0.1:%%PORT_3%%;
+    }
 
-        location = /unbuffered {
-            access_log off;
-            proxy_request_buffering off;
-            proxy_http_version 1.1;
-            proxy_pass http://127.0.0.1:%%PORT_1%%/body;
-        }
+    location = /gate {
+        access_log off;
+        proxy_pass http://127.0.0.1:%%PORT_5%%;
+    }
 
-        location = /careful {
-            access_log off;
-            proxy_pass http://127.0.0.1:%%PORT_2%%;
-        }
-
-        location = /down {
-            access_log off;
-            proxy_pass http://127.0.0.1:%%PORT_3%%;
-        }
-
-        location = /gate {
-            access_log off;
-            proxy_pass http://127.0.0.1:%%PORT_5%%;
-        }
-
-        location = /here {
-            access_log off;
-            return 200 "early $atls_early_data
+    location = /here {
+        access_log off;
+        return 200 "early $atls_early_data
 reused $atls_session_reused
 requests $atls_session_requests
 name $atls_server_name
 client $atls_client_verify $atls_client_s_dn
 ";
-        }
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name off.test;
+
+    atls_early_data off;
+
+    location = /.well-known/atls {
+        atls on;
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name off.test;
+    location / {
+        return 200 "early $atls_early_data\n";
+    }
+}
 
-        atls_early_data off;
+server {
+    listen 127.0.0.1:%%PORT_4%%;
+    server_name other.test;
 
-        location = /.well-known/atls {
-            atls on;
-        }
+    atls_early_data off;
 
-        location / {
-            return 200 "early $atls_early_data\n";
-        }
+    location = /.well-known/atls {
+        atls on;
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_4%%;
+    server_name on.test;
+
+    location = /.well-known/atls {
+        atls on;
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_4%%;
-        server_name other.test;
-
-        atls_early_data off;
-
-        location = /.well-known/atls {
-            atls on;
-        }
+    location / {
+        return 200 "early $atls_early_data\n";
     }
+}
 
-    server {
-        listen 127.0.0.1:%%PORT_4%%;
-        server_name on.test;
+# a backend that knows RFC 8470
 
-        location = /.well-known/atls {
-            atls on;
+server {
+    listen 127.0.0.1:%%PORT_2%%;
+
+    location / {
+        if ($http_early_data = 1) {
+            return 425 "too early\n";
         }
 
-        location / {
-            return 200 "early $atls_early_data\n";
-        }
-    }
-
-    # a backend that knows RFC 8470
-
-    server {
-        listen 127.0.0.1:%%PORT_2%%;
-
-        location / {
-            if ($http_early_data = 1) {
-                return 425 "too early\n";
-            }
-
-            return 200 "not too early\n";
-        }
+        return 200 "not too early\n";
     }
 }
 EOC
@@ -1192,9 +1184,7 @@ sub configure {
 sub client {
     my ($stack, %args) = @_;
 
-    return Test::Atls::Stack->new($stack, port => $t->port(0),
-                                  protocol => 'TLSv1.3', keepalive => 0,
-                                  %args);
+    return $t->stack($stack, protocol => 'TLSv1.3', keepalive => 0, %args);
 }
 
 

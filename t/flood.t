@@ -35,61 +35,50 @@ my $TYPE = 'application/atls+octet-stream';
 
 # "reuseport": so that each worker has its share of the connections
 
-my $conf = <<'EOC';
-%%GLOBALS%%
+my $conf = http_conf(<<'EOC', events => 'worker_connections 2048;');
+atls_zone             flooded:%%SIZE%%;
+atls_max_handshakes   %%MAX%%;
 
-events {
-    worker_connections  2048;
+%%CERTIFICATE%%
+
+atls_handshake_timeout  %%HANDSHAKE_TIMEOUT%%s;
+
+server {
+    listen       127.0.0.1:%%PORT_0%% reuseport;
+
+    location /.well-known/atls {
+        atls on;
+    }
+
+    location / {
+        return 200 "inner $pid";
+    }
 }
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen       127.0.0.1:%%PORT_1%% reuseport;
 
-    atls_zone             flooded:%%SIZE%%;
-    atls_max_handshakes   %%MAX%%;
+    client_body_timeout  %%BODY_TIMEOUT%%s;
 
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
-
-    atls_handshake_timeout  %%HANDSHAKE_TIMEOUT%%s;
-
-    server {
-        listen       127.0.0.1:%%PORT_0%% reuseport;
-
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "inner $pid";
-        }
+    location /.well-known/atls {
+        atls on;
     }
 
-    server {
-        listen       127.0.0.1:%%PORT_1%% reuseport;
+    location / {
+        return 200 "inner $pid";
+    }
+}
 
-        client_body_timeout  %%BODY_TIMEOUT%%s;
+server {
+    listen       127.0.0.1:%%PORT_2%% reuseport;
 
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "inner $pid";
-        }
+    location /.well-known/atls {
+        atls on;
+        atls_session_timeout  %%SESSION_TIMEOUT%%s;
     }
 
-    server {
-        listen       127.0.0.1:%%PORT_2%% reuseport;
-
-        location /.well-known/atls {
-            atls on;
-            atls_session_timeout  %%SESSION_TIMEOUT%%s;
-        }
-
-        location / {
-            return 200 "inner $pid";
-        }
+    location / {
+        return 200 "inner $pid";
     }
 }
 EOC
@@ -365,7 +354,6 @@ sub start {
 
     $text =~ s/%%$_%%/$set{$_}/g for keys %set;
 
-    $t->make_cert('localhost', type => 'ec');
     $t->write_conf($text)->run();
 
     return $t;
@@ -379,7 +367,7 @@ sub client {
 
     # the secret of what the client sends
 
-    $c = Test::Atls::Client->new(port => $t->port(0), @_,
+    $c = $t->client(@_,
         setup => sub {
             my ($ctx) = @_;
 

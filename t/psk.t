@@ -75,98 +75,86 @@ EOC
 
 # OpenSSL 3.2 has put the suites with a short tag on level 0
 
-my $conf = <<'EOC';
-%%GLOBALS%%
+my $conf = http_conf(<<'EOC');
+log_format psk '$atls_client_verify $atls_psk_identity';
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%% reuseport;
 
-http {
-    %%GLOBALS_HTTP%%
+    atls_psk_file psk;
+    atls_dhparam dhparam.pem;
+    atls_conf_command Ciphersuites TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_CCM_SHA256:TLS_AES_128_CCM_8_SHA256;
 
-    log_format psk '$atls_client_verify $atls_psk_identity';
-
-    server {
-        listen 127.0.0.1:%%PORT_0%% reuseport;
-
-        atls_psk_file psk;
-        atls_dhparam dhparam.pem;
-        atls_conf_command Ciphersuites TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_CCM_SHA256:TLS_AES_128_CCM_8_SHA256;
-
-        location = /both {
-            atls on;
-            atls_certificate localhost.crt;
-            atls_certificate_key localhost.key;
-            atls_ciphers ECDHE+AESGCM:PSK+AESGCM:PSK+CHACHA20:PSK+AESCCM:PSK+AESCCM8:@SECLEVEL=0;
-        }
-
-        location = /default {
-            atls on;
-            atls_certificate localhost.crt;
-            atls_certificate_key localhost.key;
-        }
-
-        location = /only {
-            atls on;
-        }
-
-        location = /verify {
-            atls on;
-            atls_certificate localhost.crt;
-            atls_certificate_key localhost.key;
-            atls_verify_client on;
-            atls_client_certificate client.crt;
-        }
-
-        location = /retry {
-            atls on;
-            atls_ecdh_curve secp384r1;
-        }
-
-        location = /many {
-            atls on;
-            atls_psk_file many;
-        }
-
-        location / {
-            access_log %%TESTDIR%%/access.log psk;
-            add_header X-Worker $pid;
-            return 200 "$atls_protocol|$atls_cipher|$atls_client_verify|$atls_psk_identity|$atls_session_reused";
-        }
+    location = /both {
+        atls on;
+        %%CERTIFICATE%%
+        atls_ciphers ECDHE+AESGCM:PSK+AESGCM:PSK+CHACHA20:PSK+AESCCM:PSK+AESCCM8:@SECLEVEL=0;
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_1%%;
-        server_name default.example;
-
-        atls_certificate localhost.crt;
-        atls_certificate_key localhost.key;
-
-        location = /.well-known/atls {
-            atls on;
-            return 200 "default|$atls_client_verify|$atls_psk_identity";
-        }
+    location = /default {
+        atls on;
+        %%CERTIFICATE%%
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_1%%;
-        server_name a.example;
-
-        atls_psk_file a;
-
-        location = /.well-known/atls {
-            atls on;
-            return 200 "a|$atls_client_verify|$atls_psk_identity";
-        }
+    location = /only {
+        atls on;
     }
 
-    # keys, and the endpoint of the default server
-
-    server {
-        listen 127.0.0.1:%%PORT_1%%;
-        server_name b.example;
-
-        atls_psk_file b;
+    location = /verify {
+        atls on;
+        %%CERTIFICATE%%
+        atls_verify_client on;
+        atls_client_certificate client.crt;
     }
+
+    location = /retry {
+        atls on;
+        atls_ecdh_curve secp384r1;
+    }
+
+    location = /many {
+        atls on;
+        atls_psk_file many;
+    }
+
+    location / {
+        access_log %%TESTDIR%%/access.log psk;
+        add_header X-Worker $pid;
+        return 200 "$atls_protocol|$atls_cipher|$atls_client_verify|$atls_psk_identity|$atls_session_reused";
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_1%%;
+    server_name default.example;
+
+    %%CERTIFICATE%%
+
+    location = /.well-known/atls {
+        atls on;
+        return 200 "default|$atls_client_verify|$atls_psk_identity";
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_1%%;
+    server_name a.example;
+
+    atls_psk_file a;
+
+    location = /.well-known/atls {
+        atls on;
+        return 200 "a|$atls_client_verify|$atls_psk_identity";
+    }
+}
+
+# keys, and the endpoint of the default server
+
+server {
+    listen 127.0.0.1:%%PORT_1%%;
+    server_name b.example;
+
+    atls_psk_file b;
 }
 EOC
 
@@ -675,18 +663,10 @@ sub bad_files {
 sub refused {
     my ($file) = @_;
 
-    my $error = $t->config_error(<<"EOC");
-%%GLOBALS%%
-
-events { }
-
-http {
-    %%GLOBALS_HTTP%%
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        atls_psk_file $file;
-    }
+    my $error = $t->config_error(http_conf(<<"EOC"));
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    atls_psk_file $file;
 }
 EOC
 
@@ -779,6 +759,5 @@ sub client {
     $args{$suites} ||= $stack eq 'openssl' ? 'PSK' : 'NORMAL:-KX-ALL'
         if $args{psk} && $args{protocol} eq 'TLSv1.2';
 
-    return Test::Atls::Stack->new($stack, port => $t->port(0), uri => $uri,
-                                  keepalive => 0, %args);
+    return $t->stack($stack, uri => $uri, keepalive => 0, %args);
 }

@@ -14,65 +14,55 @@ use Time::HiRes qw( sleep time );
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Client;
 use Test::Atls::Response qw( parse_responses );
 use Test::Atls::Slow qw( slow );
-use Test::Atls::Stack;
 
 my $SHORT = 2 * slow();
 my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
 
-my $conf = <<'EOC';
-%%GLOBALS%%
+my $conf = http_conf(<<'EOC');
+atls_zone small:32k;
+%%CERTIFICATE%%
 
-events { }
+client_body_timeout 10m;
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen 127.0.0.1:%%PORT_0%% reuseport;
 
-    atls_zone small:32k;
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
+    location /.well-known/atls {
+        atls on;
+        atls_session_timeout %%TIMEOUT%%;
+        atls_session_lifetime %%LIFETIME%%;
+    }
 
-    client_body_timeout 10m;
+    location /other {
+        atls on;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%% reuseport;
+    location / {
+        return 200 "$atls_session_reused";
+    }
 
-        location /.well-known/atls {
-            atls on;
-            atls_session_timeout %%TIMEOUT%%;
-            atls_session_lifetime %%LIFETIME%%;
-        }
-
-        location /other {
-            atls on;
-        }
-
-        location / {
-            return 200 "$atls_session_reused";
-        }
-
-        location /echo {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location /echo {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
     }
 }
 EOC
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
 Test::Atls::Backend->start($t, $t->port(1));
 
 configure();
-$t->plan(3 + 2 * @PROTOCOLS + 2 + 2 + 4)->run();
+$t->run();
 
 timeout();
 lifetime();
 request();
 swept();
 longer();
+
+$t->done_testing();
 
 
 # Of sessions that have been idle for too long already, and are going to be.
@@ -253,9 +243,7 @@ sub configure {
 
 
 sub client {
-    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0, @_);
-
-    $c->handshake() or die 'no handshake: ' . $c->error() . "\n";
+    my $c = $t->established(keepalive => 0, @_);
     $c->{made} = time;
 
     return $c;
@@ -267,9 +255,7 @@ sub client {
 sub stack {
     my ($protocol, %args) = @_;
 
-    my $c = Test::Atls::Stack->new('openssl', port => $t->port(0),
-                                   protocol => $protocol, keepalive => 0,
-                                   %args);
+    my $c = $t->stack('openssl', protocol => $protocol, keepalive => 0, %args);
 
     $c->handshake() or die 'no handshake: ' . $c->error() . "\n";
 

@@ -8,7 +8,6 @@ use Time::HiRes qw( sleep time );
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Client;
 use Test::Atls::Process qw( alive wait_exit );
 use Test::Atls::Response qw( parse_responses );
 use Test::Atls::Slow qw( patience );
@@ -20,50 +19,38 @@ my $RELOADS = ($ENV{TEST_NGINX_SLOW} || 1) > 1 ? 2 : 5;
 
 my $t = Test::Atls->new(workers => 4);
 
-$t->make_cert('localhost', type => 'ec');
-
 my $port = $t->port(1);
 Test::Atls::Backend->start($t, $port);
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+%%CERTIFICATE%%
 
-events {
+upstream backend {
+    server 127.0.0.1:$port;
+    keepalive 4;
 }
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    server_name  localhost;
 
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
-
-    upstream backend {
-        server 127.0.0.1:$port;
-        keepalive 4;
+    location /.well-known/atls {
+        atls on;
     }
 
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        server_name  localhost;
+    location = /pid {
+        return 200 \$pid;
+    }
 
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location = /pid {
-            return 200 \$pid;
-        }
-
-        location / {
-            proxy_pass          http://backend;
-            proxy_http_version  1.1;
-            proxy_set_header    Connection "";
-        }
+    location / {
+        proxy_pass          http://backend;
+        proxy_http_version  1.1;
+        proxy_set_header    Connection "";
     }
 }
 EOC
 
-$t->plan(2 + 3 + 2)->run();
+$t->run();
 
 
 # reloads under traffic: single requests, slow ones, pipelined ones
@@ -139,6 +126,8 @@ $t->plan(2 + 3 + 2)->run();
     ok(pid($c), 'the session goes on');
 }
 
+$t->done_testing();
+
 
 # As long as there are old workers, the master has mailboxes for them.
 
@@ -151,7 +140,7 @@ sub reload_fully {
 
 
 sub client {
-    my $c = Test::Atls::Client->new(port => $t->port(0), timeout => 30);
+    my $c = $t->client(timeout => 30);
 
     $c->handshake() or diag($c->error());
 

@@ -13,7 +13,6 @@ use Net::SSLeay;
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Forge12;
 
 use constant { ALERT => 21, HANDSHAKE => 22, DATA => 23 };
@@ -27,29 +26,18 @@ use constant {
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-events { }
+    location /.well-known/atls {
+        atls on;
+    }
 
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "inner $request_uri\n";
-        }
+    location / {
+        return 200 "inner $request_uri\n";
     }
 }
 EOC
@@ -63,8 +51,7 @@ my $hello = "\1\0\0\x29\3\3" . 'r' x 32 . "\0\0\2\xcc\xa9\1\0";
 
 sub session {
     my $forge = Test::Atls::Forge12->new();
-    my $c = Test::Atls::Client->new(port => $t->port(0),
-                                    $forge->client_args());
+    my $c = $t->client($forge->client_args());
 
     for (1 .. 2) {
         $c->handshake_step();
@@ -204,8 +191,7 @@ for my $name (sort keys %refused) {
 for my $cipher ('ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE-ECDSA-AES256-CCM',
                 'ECDHE-ECDSA-CHACHA20-POLY1305')
 {
-    my $c = Test::Atls::Client->new(port => $t->port(0), protocol => 'TLSv1.2',
-                                    ciphers => $cipher);
+    my $c = $t->client(protocol => 'TLSv1.2', ciphers => $cipher);
 
     $c->handshake() or diag($c->error());
     my $cookie = $c->cookie();

@@ -21,62 +21,52 @@ use Test::Atls::Response qw( parse_responses );
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
 $t->write_file('file', pattern(100_000));
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-events { }
+log_format inner "$atls $request_uri $status";
+access_log %%TESTDIR%%/access.log inner;
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
+    client_max_body_size 100k;
 
-    log_format inner "$atls $request_uri $status";
-    access_log %%TESTDIR%%/access.log inner;
+    location /.well-known/atls {
+        atls on;
+        client_max_body_size 10m;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
 
-        client_max_body_size 100k;
+    location /unbuffered/ {
+        proxy_pass http://127.0.0.1:%%PORT_1%%/;
+        proxy_request_buffering off;
+    }
 
-        location /.well-known/atls {
-            atls on;
-            client_max_body_size 10m;
-        }
+    location /file { }
 
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location /close {
+        keepalive_timeout 0;
+        return 200 "closed\n";
+    }
 
-        location /unbuffered/ {
-            proxy_pass http://127.0.0.1:%%PORT_1%%/;
-            proxy_request_buffering off;
-        }
+    location /early {
+        return 200 "early\n";
+    }
 
-        location /file { }
-
-        location /close {
-            keepalive_timeout 0;
-            return 200 "closed\n";
-        }
-
-        location /early {
-            return 200 "early\n";
-        }
-
-        location /last {
-            keepalive_requests 1;
-            return 200 "the last one\n";
-        }
+    location /last {
+        keepalive_requests 1;
+        return 200 "the last one\n";
     }
 }
 EOC
 
-$t->plan(2 * 138)->run();
+$t->run();
 
 my $backend = Test::Atls::Backend->start($t, $t->port(1));
 
@@ -90,10 +80,11 @@ for (qw( TLSv1.3 TLSv1.2 )) {
     unfinished();
 }
 
+$t->done_testing();
+
 
 sub client {
-    $c = Test::Atls::Client->new(port => $t->port(0), protocol => $protocol);
-    $c->handshake() or die $c->error() . "\n";
+    $c = $t->established(protocol => $protocol);
 }
 
 

@@ -24,49 +24,39 @@ $t->make_cert('ec', type => 'ec');
 $t->make_cert('rsa', type => 'rsa');
 $t->write_file('static/file', pattern(100_000));
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+proxy_http_version 1.1;
+proxy_set_header Connection "";
+proxy_buffer_size 64k;
+proxy_buffers 8 64k;
+keepalive_requests 10000;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /ec {
+        atls on;
+        %%CERTIFICATE_ec%%
+    }
 
-    proxy_http_version 1.1;
-    proxy_set_header Connection "";
-    proxy_buffer_size 64k;
-    proxy_buffers 8 64k;
-    keepalive_requests 10000;
+    location = /rsa {
+        atls on;
+        %%CERTIFICATE_rsa%%
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
+    location /static/ { }
 
-        location = /ec {
-            atls on;
-            atls_certificate %%TESTDIR%%/ec.crt;
-            atls_certificate_key %%TESTDIR%%/ec.key;
-        }
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
 
-        location = /rsa {
-            atls on;
-            atls_certificate %%TESTDIR%%/rsa.crt;
-            atls_certificate_key %%TESTDIR%%/rsa.key;
-        }
-
-        location /static/ { }
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
-
-        location /count {
-            return 200 "$atls_session_requests $connection_requests";
-        }
+    location /count {
+        return 200 "$atls_session_requests $connection_requests";
     }
 }
 EOC
 
-$t->plan(4 * 45 + 4)->run();
+$t->run();
 
 Test::Atls::Backend->start($t, $t->port(1));
 
@@ -78,13 +68,14 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
 
 many_posts();
 
+$t->done_testing();
+
 
 sub requests {
     my ($protocol, $cert) = @_;
 
     my $name = "$protocol, $cert";
-    my $c = Test::Atls::Client->new(port => $t->port(0), uri => "/$cert",
-                                    protocol => $protocol);
+    my $c = $t->client(uri => "/$cert", protocol => $protocol);
 
     ok($c->handshake(), "$name: handshake") or diag($c->error());
 
@@ -313,7 +304,7 @@ sub chunked {
 # A thousand POSTs, on a connection that is kept.
 
 sub many_posts {
-    my $c = Test::Atls::Client->new(port => $t->port(0), uri => '/ec');
+    my $c = $t->client(uri => '/ec');
 
     $c->handshake();
 

@@ -18,133 +18,123 @@ use Test::Atls::Response qw( parse_responses );
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
 $t->write_file('file', "a file\n");
 $t->write_file('sub/index.html', "an index\n");
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-events { }
+# for all of a server
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    atls_required on;
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-
-    # for all of a server
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        atls_required on;
-
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location /pinned {
-            atls on;
-            return 200 "pinned $uri\n";
-        }
-
-        location /return {
-            return 200 "returned\n";
-        }
-
-        location /rewritten {
-            rewrite ^ /open last;
-        }
-
-        location /if {
-            if ($request_method = GET) {
-                return 200 "if\n";
-            }
-        }
-
-        location /redirect {
-            return 301 /open;
-        }
-
-        location /file { }
-        location /sub/ { }
-
-        location /proxy {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
-
-        location /open {
-            atls_required off;
-            return 200 "open\n";
-        }
-
-        location /nested/ {
-            atls_required off;
-
-            location /nested/closed {
-                atls_required on;
-                return 200 "nested\n";
-            }
-
-            location /nested/open {
-                return 200 "nested\n";
-            }
-        }
-
-        error_page 403 /open/403;
+    location /.well-known/atls {
+        atls on;
     }
 
-    # for some locations
+    location /pinned {
+        atls on;
+        return 200 "pinned $uri\n";
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_2%%;
+    location /return {
+        return 200 "returned\n";
+    }
 
-        location /.well-known/atls {
-            atls on;
+    location /rewritten {
+        rewrite ^ /open last;
+    }
+
+    location /if {
+        if ($request_method = GET) {
+            return 200 "if\n";
         }
+    }
 
-        location / {
-            return 200 "open\n";
-        }
+    location /redirect {
+        return 301 /open;
+    }
 
-        location /closed {
+    location /file { }
+    location /sub/ { }
+
+    location /proxy {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
+
+    location /open {
+        atls_required off;
+        return 200 "open\n";
+    }
+
+    location /nested/ {
+        atls_required off;
+
+        location /nested/closed {
             atls_required on;
-            return 200 "closed\n";
+            return 200 "nested\n";
         }
 
-        location /secret {
-            atls_required on;
-            auth_basic "a secret";
-            auth_basic_user_file %%TESTDIR%%/none;
-            root %%TESTDIR%%;
+        location /nested/open {
+            return 200 "nested\n";
         }
+    }
 
-        location /jump {
-            rewrite ^ /closed last;
-        }
+    error_page 403 /open/403;
+}
 
-        location /internal {
-            error_page 404 = /closed;
-            root %%TESTDIR%%;
-        }
+# for some locations
 
-        location /try {
-            try_files /none /closed;
-        }
+server {
+    listen 127.0.0.1:%%PORT_2%%;
 
-        location /named {
-            try_files /none @closed;
-        }
+    location /.well-known/atls {
+        atls on;
+    }
 
-        location @closed {
-            atls_required on;
-            return 200 "named\n";
-        }
+    location / {
+        return 200 "open\n";
+    }
+
+    location /closed {
+        atls_required on;
+        return 200 "closed\n";
+    }
+
+    location /secret {
+        atls_required on;
+        auth_basic "a secret";
+        auth_basic_user_file %%TESTDIR%%/none;
+        root %%TESTDIR%%;
+    }
+
+    location /jump {
+        rewrite ^ /closed last;
+    }
+
+    location /internal {
+        error_page 404 = /closed;
+        root %%TESTDIR%%;
+    }
+
+    location /try {
+        try_files /none /closed;
+    }
+
+    location /named {
+        try_files /none @closed;
+    }
+
+    location @closed {
+        atls_required on;
+        return 200 "named\n";
     }
 }
 EOC
 
-$t->plan(61)->run();
+$t->run();
 
 my $backend = Test::Atls::Backend->start($t, $t->port(1));
 my $c;
@@ -226,6 +216,8 @@ $r = get(2, '/secret');
 is($r->status(), 403, 'outside: before auth_basic');
 is($r->header('WWW-Authenticate'), undef, 'outside: no challenge');
 is($c->get('/secret')->status(), 401, 'inside: auth_basic');
+
+$t->done_testing();
 
 
 sub get {

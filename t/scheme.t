@@ -7,34 +7,23 @@ use warnings;
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 
 
 my $t = Test::Atls->new();
 $t->write_file('sub/index.html', '');
-$t->make_cert('localhost', type => 'ec');
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
-
-events {
-}
-
-http {
-    %%GLOBALS_HTTP%%
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name localhost;
-        location /.well-known/atls { atls on; }
-        location /hello { return 200 "$scheme $https\n"; }
-        location /redir { return 302 /x; }
-    }
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name localhost;
+    location /.well-known/atls { atls on; }
+    location /hello { return 200 "$scheme $https\n"; }
+    location /redir { return 302 /x; }
 }
 EOC
-$t->plan(6)->run();
+$t->run();
 
-my $c = Test::Atls::Client->new(port => $t->port(0));
+my $c = $t->client();
 ok($c->handshake(), 'handshake') or diag($c->error());
 
 is($c->get('/hello')->body(), "https on\n", 'scheme');
@@ -49,3 +38,5 @@ like(http_raw($port, "GET /hello HTTP/1.0\r\n\r\n"), qr/\r\nhttp \n$/,
      'scheme outside');
 like(http_raw($port, "GET /redir HTTP/1.0\r\nHost: localhost\r\n\r\n"),
      qr{^Location: http://localhost:$port/x\r$}m, 'redirect outside');
+
+$t->done_testing();

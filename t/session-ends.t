@@ -15,7 +15,6 @@ use Time::HiRes qw( sleep time );
 
 use Test::Atls;
 use Test::Atls::Authority;
-use Test::Atls::Client;
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Response qw( parse_responses );
 
@@ -26,82 +25,70 @@ $ca->issue('alice', subject => '/CN=Alice');
 $ca->issue('bob', subject => '/CN=Bob');
 $ca->crl('ca.crl');
 
-$t->make_cert('localhost', type => 'ec');
-
 my %keys = (alice => '11' x 32, bob => '22' x 32);
 
 sub conf {
     my ($verify) = @_;
 
-    $t->write_conf(<<"EOC");
-%%GLOBALS%%
+    $t->write_http(<<"EOC");
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name localhost;
 
-events { }
+    %%CERTIFICATE%%
 
-http {
-    %%GLOBALS_HTTP%%
+    add_header X-Pid \$pid always;
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name localhost;
-
-        atls_certificate %%TESTDIR%%/localhost.crt;
-        atls_certificate_key %%TESTDIR%%/localhost.key;
-
-        add_header X-Pid \$pid always;
-
-        location = /short {
-            atls on;
-            atls_session_lifetime 3s;
-        }
-
-        location = /idle {
-            atls on;
-            atls_session_timeout 1s;
-        }
-
-        location = /kept {
-            atls on;
-            atls_session_timeout 2s;
-        }
-
-        location = /psk {
-            atls on;
-            atls_psk_file %%TESTDIR%%/psk;
-        }
-
-        location = /cert {
-            atls on;
-            atls_verify_client on;
-            atls_client_certificate %%TESTDIR%%/ca.crt;
-            atls_crl %%TESTDIR%%/ca.crl;
-        }
-
-        location = /changed {
-            atls on;
-            $verify
-        }
-
-        location / {
-            return 200 "answered \$uri\\n";
-        }
+    location = /short {
+        atls on;
+        atls_session_lifetime 3s;
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name other.example;
+    location = /idle {
+        atls on;
+        atls_session_timeout 1s;
+    }
 
-        atls_certificate %%TESTDIR%%/localhost.crt;
-        atls_certificate_key %%TESTDIR%%/localhost.key;
+    location = /kept {
+        atls on;
+        atls_session_timeout 2s;
+    }
 
-        location = /changed {
-            atls on;
-            $verify
-        }
+    location = /psk {
+        atls on;
+        atls_psk_file %%TESTDIR%%/psk;
+    }
 
-        location / {
-            return 200 "other \$uri\\n";
-        }
+    location = /cert {
+        atls on;
+        atls_verify_client on;
+        atls_client_certificate %%TESTDIR%%/ca.crt;
+        atls_crl %%TESTDIR%%/ca.crl;
+    }
+
+    location = /changed {
+        atls on;
+        $verify
+    }
+
+    location / {
+        return 200 "answered \$uri\\n";
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name other.example;
+
+    %%CERTIFICATE%%
+
+    location = /changed {
+        atls on;
+        $verify
+    }
+
+    location / {
+        return 200 "other \$uri\\n";
     }
 }
 EOC
@@ -110,13 +97,15 @@ EOC
 psks('alice', 'bob');
 conf('');
 
-$t->plan(5 + 2 + 3 + 2 + 4 * 4 + 2)->run();
+$t->run();
 
 lifetime();
 idle();
 kept_alive();
 open_post();
 policies();
+
+$t->done_testing();
 
 
 sub psks {
@@ -127,11 +116,7 @@ sub psks {
 sub client {
     my ($uri, %args) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0,
-                                    uri => $uri, %args);
-    $c->handshake() or die "$uri: " . $c->error() . "\n";
-
-    return $c;
+    return $t->established(keepalive => 0, uri => $uri, %args);
 }
 
 
@@ -210,7 +195,7 @@ sub kept_alive {
         'nothing' => sub { '' },
         'a byte' => sub { "\x17" },
         'a ClientHello' => sub {
-            my $c = Test::Atls::Client->new(port => $t->port(0));
+            my $c = $t->client();
             $c->handshake_step();
             return $c->tls_out();
         },

@@ -23,66 +23,56 @@ use Test::Atls::Slow qw( slow );
 my $t = Test::Atls->new();
 my $timeout = 2 * slow();
 
-$t->make_cert('localhost');
 
 # reuseport: connections go to workers by their ports, that is, to any
 
-$t->write_conf(<<'EOC' =~ s/%%TIMEOUT%%/$timeout/gr);
-%%GLOBALS%%
+$t->write_http(<<'EOC' =~ s/%%TIMEOUT%%/$timeout/gr);
+%%CERTIFICATE%%
+atls_handshake_timeout 2s;      # some are left unfinished
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%% reuseport;
 
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    atls_handshake_timeout 2s;      # some are left unfinished
-
-    server {
-        listen 127.0.0.1:%%PORT_0%% reuseport;
-
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location /other {
-            atls on;
-        }
-
-        location /idle {
-            atls on;
-            atls_session_timeout %%TIMEOUT%%s;
-        }
-
-        location /lifetime {
-            atls on;
-            atls_session_lifetime %%TIMEOUT%%s;
-        }
-
-        location / {
-            return 200 "$pid $atls_session_id $atls_session_requests";
-        }
-
-        location /slow {
-            proxy_pass http://127.0.0.1:%%PORT_2%%;
-        }
-
-        location /hang {
-            proxy_pass http://127.0.0.1:%%PORT_2%%;
-        }
+    location /.well-known/atls {
+        atls on;
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_1%%;
+    location /other {
+        atls on;
+    }
 
-        location /.well-known/atls {
-            atls on;
-        }
+    location /idle {
+        atls on;
+        atls_session_timeout %%TIMEOUT%%s;
+    }
 
-        location / {
-            return 200 "$pid $atls_session_id $atls_session_requests";
-        }
+    location /lifetime {
+        atls on;
+        atls_session_lifetime %%TIMEOUT%%s;
+    }
+
+    location / {
+        return 200 "$pid $atls_session_id $atls_session_requests";
+    }
+
+    location /slow {
+        proxy_pass http://127.0.0.1:%%PORT_2%%;
+    }
+
+    location /hang {
+        proxy_pass http://127.0.0.1:%%PORT_2%%;
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_1%%;
+
+    location /.well-known/atls {
+        atls on;
+    }
+
+    location / {
+        return 200 "$pid $atls_session_id $atls_session_requests";
     }
 }
 EOC
@@ -92,7 +82,7 @@ EOC
 $t->allow_kills();
 $t->allow_log(qr/\[alert\].* open socket #\d+ left in connection/);
 
-$t->plan(54)->run();
+$t->run();
 
 my $backend = Test::Atls::Backend->start($t, $t->port(2));
 my $media = 'application/atls+octet-stream';
@@ -106,6 +96,8 @@ one_at_a_time();
 reload();
 lost_worker();
 time_is_over();
+
+$t->done_testing();
 
 
 # Established sessions are at home with every worker, from the first POST on.

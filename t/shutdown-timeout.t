@@ -13,76 +13,48 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Client;
 use Test::Atls::Http qw( send_all );
 use Test::Atls::Process qw( alive );
-use Test::Atls::Stack;
 
 my $CLIENTS = 6;
 
 my $t = Test::Atls->new(workers => 3);
 
-$t->make_cert('localhost');
 $t->write_file('ticket.key', 'k' x 80);
 Test::Atls::Backend->start($t, $t->port(1));
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+my %outside = (main   => 'worker_shutdown_timeout 1s;',
+               events => 'worker_connections 512;');
 
-worker_shutdown_timeout 1s;
+$t->write_http(<<'EOC', %outside);
+%%CERTIFICATE%%
+atls_handshake_timeout 3600s;
+atls_session_ticket_key ticket.key;
+atls_early_data on;
 
-events {
-    worker_connections 512;
-}
+client_header_timeout 3600s;
+client_body_timeout 3600s;
+keepalive_timeout 3600s;
+proxy_read_timeout 3600s;
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen 127.0.0.1:%%PORT_0%% reuseport;
 
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
-    atls_handshake_timeout 3600s;
-    atls_session_ticket_key ticket.key;
-    atls_early_data on;
+    location /.well-known/atls {
+        atls on;
+    }
 
-    client_header_timeout 3600s;
-    client_body_timeout 3600s;
-    keepalive_timeout 3600s;
-    proxy_read_timeout 3600s;
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%% reuseport;
-
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
-
-        location = /here {
-            return 200 here;
-        }
+    location = /here {
+        return 200 here;
     }
 }
 EOC
 
 $t->run();
-
-
-sub client { return Test::Atls::Client->new(port => $t->port(0), @_) }
-
-
-# Half of a handshake.
-
-sub begun {
-    my $c = client(@_);
-
-    $c->handshake_step();
-    $c->exchange($c->tls_out()) or diag($c->error());
-
-    return $c;
-}
 
 
 # A POST of which there is a byte, as part of a client's session: on a new
@@ -95,7 +67,7 @@ sub open_post {
                . 'Cookie: atls=' . $c->cookie() . "\r\n"
                . "Content-Type: application/atls+octet-stream\r\n"
                . "Content-Length: 100\r\n\r\n\x17";
-    my $other = client();
+    my $other = $t->client();
 
     $other->{keep} = $c;
     $other->http_client()->{socket} = Test::Atls::Http::http_connect(
@@ -106,54 +78,43 @@ sub open_post {
 }
 
 
-sub established {
-    my $c = client(@_);
-
-    $c->handshake() or diag($c->error());
-
-    return $c;
-}
-
-
 my $ticket;
 
 
 # A client in each of the states that a worker may wait in.
 
 my %states = (
-    'a handshake' => sub { begun() },
-    'a handshake of TLS 1.2' => sub { begun(protocol => 'TLSv1.2') },
-    'a POST of a handshake' => sub { open_post(begun()) },
+    'a handshake' => sub { $t->half_open() },
+    'a handshake of TLS 1.2' => sub { $t->half_open(protocol => 'TLSv1.2') },
+    'a POST of a handshake' => sub { open_post($t->half_open()) },
     'half a request' => sub {
-        my $c = established();
+        my $c = $t->established();
         $c->request("GET / HTTP/1.1\r\n");
         return $c;
     },
     'a POST of half a request' => sub {
-        my $c = established();
+        my $c = $t->established();
         $c->request("GET / HTTP/1.1\r\n");
         return open_post($c);
     },
-    'a POST' => sub { open_post(established()) },
+    'a POST' => sub { open_post($t->established()) },
     'a request that the backend does not answer' => sub {
-        my $c = established();
+        my $c = $t->established();
         $c->write_plain("GET /hang HTTP/1.1\r\nHost: localhost\r\n\r\n");
         $c->post_send($c->tls_out());
         return $c;
     },
     'half a request in early data' => sub {
-        my $c = Test::Atls::Stack->new('openssl', port => $t->port(0),
-                                       session => $ticket,
-                                       early => "GET / HTTP/1.1\r\n");
+        my $c = $t->stack('openssl', session => $ticket,
+                          early => "GET / HTTP/1.1\r\n");
         $c->handshake_step();
         $c->exchange($c->tls_out()) or diag($c->error());
         return $c;
     },
     'a POST of early data' => sub {
-        my $c = Test::Atls::Stack->new('openssl', port => $t->port(0),
-                                       session => $ticket,
-                                       early => "GET /hang HTTP/1.1\r\n"
-                                                . "Host: localhost\r\n\r\n");
+        my $c = $t->stack('openssl', session => $ticket,
+                          early => "GET /hang HTTP/1.1\r\n"
+                                   . "Host: localhost\r\n\r\n");
         $c->handshake_step();
         $c->post_send($c->tls_out());
         return $c;
@@ -162,7 +123,7 @@ my %states = (
 
 
 sub ticket {
-    my $c = Test::Atls::Stack->new('openssl', port => $t->port(0));
+    my $c = $t->stack('openssl');
 
     $c->handshake() && $c->get('/here') or diag($c->error());
 
@@ -187,7 +148,7 @@ for my $name (sort(keys %states), 'all of them') {
 
     # nothing is left of them: a new session in each of the new ones
 
-    my @answers = map { my $c = established(); $c->get('/here')->body() }
+    my @answers = map { my $c = $t->established(); $c->get('/here')->body() }
                   1 .. $CLIENTS;
     is("@answers", join(' ', ('here') x $CLIENTS), "$name: new sessions");
 }

@@ -19,43 +19,33 @@ use Test::Atls::Process qw( asleep );
 
 my $t = Test::Atls->new(workers => 1);
 
-$t->make_cert('localhost', type => 'ec');
 
 Test::Atls::Backend->start($t, $t->port(1));
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-http {
-    %%GLOBALS_HTTP%%
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+        proxy_buffering off;
+    }
 
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
+    location = /.well-known/atls {
+        atls on;
+        send_timeout 2s;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            proxy_buffering off;
-        }
-
-        location = /.well-known/atls {
-            atls on;
-            send_timeout 2s;
-        }
-
-        location = /limited {
-            atls on;
-            limit_rate 1k;
-        }
+    location = /limited {
+        atls on;
+        limit_rate 1k;
     }
 }
 EOC
 
-$t->plan(3)->run();
+$t->run();
 
 my ($worker) = $t->workers();
 
@@ -74,9 +64,7 @@ sub cpu {
 sub ask {
     my ($uri, $what) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), uri => $uri);
-
-    $c->handshake() or die $c->error() . "\n";
+    my $c = $t->established(uri => $uri);
     $c->write_plain(Test::Atls::Client::format_request('GET', $what, ''));
 
     my $record = $c->tls_out();
@@ -108,3 +96,5 @@ sub ask {
     select undef, undef, undef, 2;
     cmp_ok(cpu() - $before, '<', 50, 'and does not work');
 }
+
+$t->done_testing();

@@ -7,7 +7,6 @@ use warnings;
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 
 
 use constant DECODE_ERROR => 50;
@@ -41,45 +40,33 @@ my @GOOD = (
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    server_name  localhost;
 
-events {
+    location /.well-known/atls {
+        atls on;
+
+        proxy_pass        http://127.0.0.1:%%PORT_1%%;
+        proxy_set_header  X-Name $atls_server_name;
+    }
 }
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen       127.0.0.1:%%PORT_1%%;
 
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
-
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        server_name  localhost;
-
-        location /.well-known/atls {
-            atls on;
-
-            proxy_pass        http://127.0.0.1:%%PORT_1%%;
-            proxy_set_header  X-Name $atls_server_name;
-        }
-    }
-
-    server {
-        listen       127.0.0.1:%%PORT_1%%;
-
-        location / {
-            return 200 "$http_x_name, $http_x_admin";
-        }
+    location / {
+        return 200 "$http_x_name, $http_x_admin";
     }
 }
 EOC
 
 my @PROTOCOLS = ('TLSv1.2', 'TLSv1.3');
 
-$t->plan(@PROTOCOLS * (@BAD + @GOOD) + 3)->run();
+$t->run();
 
 
 for my $protocol (@PROTOCOLS) {
@@ -99,7 +86,7 @@ unlike($log, qr/Admin/, 'and none of the names');
 # a ClientHello in pieces
 
 {
-    my $c = Test::Atls::Client->new(port => $t->port(0));
+    my $c = $t->client();
 
     $c->handshake_step();
     $c->exchange(forge($c->tls_out(), "a\r\nX-Admin: yes"), split => 40);
@@ -107,12 +94,13 @@ unlike($log, qr/Admin/, 'and none of the names');
     is(alert($c), DECODE_ERROR, 'a ClientHello in several POSTs');
 }
 
+$t->done_testing();
+
 
 sub bad {
     my ($protocol, $what, $name) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0),
-                                    protocol => $protocol);
+    my $c = $t->client(protocol => $protocol);
 
     $c->handshake_step();
     $c->post(forge($c->tls_out(), $name));
@@ -125,8 +113,7 @@ sub bad {
 sub good {
     my ($protocol, $name) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), sni => $name,
-                                    protocol => $protocol);
+    my $c = $t->client(sni => $name, protocol => $protocol);
 
     $c->handshake();
 

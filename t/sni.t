@@ -172,9 +172,7 @@ my ($listen_h2, $http2) = !$has_h2 ? ('', '')
 make_certificates();
 configure();
 
-$t->plan(@STACKS * @PROTOCOLS * (4 * @NAMES + 4 + @RULES + @INHERITED + 8
-                                 + @PINNED + 7 + 4 + 6 + 10)
-         + @STACKS * (6 + 4 + 3) + 3 * @MALFORMED + 2 + 1)->run();
+$t->run();
 
 Test::Atls::Backend->start($t, $t->port(2));
 
@@ -211,6 +209,8 @@ like($t->read_file('error.log'), qr/\[info\] .*client sent invalid server name/,
 
 reloaded();
 
+$t->done_testing();
+
 
 sub make_certificates {
     $t->make_cert($_) for qw( a b c c-endpoint wild re verify h1 h2 stranger );
@@ -230,185 +230,177 @@ sub configure {
 
     my %servers = servers();
     my %http2 = (LISTEN_H2 => $listen_h2, HTTP2 => $http2);
-    my $conf = <<'EOC';
-%%GLOBALS%%
+    my $conf = http_conf(<<'EOC');
+%%HTTP2%%
 
-events {
-}
-
-http {
-    %%GLOBALS_HTTP%%
-    %%HTTP2%%
-
-    server {
-        listen 127.0.0.1:%%PORT_0%% reuseport;
-        server_name a.example alias.example;
+server {
+    listen 127.0.0.1:%%PORT_0%% reuseport;
+    server_name a.example alias.example;
 
 %%CERT_a%%
 
-        location = /atls {
-            atls on;
-        }
-
-        location = /mixed {
-            atls on;
-        }
-
-        location = /pinned {
-            atls on;
-            return 200 "pinned a\n";
-        }
-
-        location = /raw {
-            atls on;
-            atls_payload raw;
-            proxy_pass http://127.0.0.1:%%PORT_2%%/body;
-        }
-
-        location / {
-            return 200 "%%WHO:a%%";
-        }
+    location = /atls {
+        atls on;
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name c.example;
+    location = /mixed {
+        atls on;
+    }
+
+    location = /pinned {
+        atls on;
+        return 200 "pinned a\n";
+    }
+
+    location = /raw {
+        atls on;
+        atls_payload raw;
+        proxy_pass http://127.0.0.1:%%PORT_2%%/body;
+    }
+
+    location / {
+        return 200 "%%WHO:a%%";
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name c.example;
 
 %%CERT_c%%
 
-        location = /atls {
-            atls on;
+    location = /atls {
+        atls on;
 %%CERT_c-endpoint%%
-        }
-
-        location = /mixed {
-            atls on;
-            return 200 "mixed c\n";
-        }
-
-        location = /pinned {
-            atls on;
-            return 200 "pinned c\n";
-        }
-
-        location / {
-            return 200 "%%WHO:c%%";
-        }
     }
 
+    location = /mixed {
+        atls on;
+        return 200 "mixed c\n";
+    }
+
+    location = /pinned {
+        atls on;
+        return 200 "pinned c\n";
+    }
+
+    location / {
+        return 200 "%%WHO:c%%";
+    }
+}
+
 %%SERVERS%%
-    server {
-        listen 127.0.0.1:%%PORT_1%%;
-        server_name old.example;
-        atls_protocols TLSv1.2;
+server {
+    listen 127.0.0.1:%%PORT_1%%;
+    server_name old.example;
+    atls_protocols TLSv1.2;
 
 %%CERT_a%%
 
-        location = /atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "$atls_protocol $atls_cipher";
-        }
+    location = /atls {
+        atls on;
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_1%%;
-        server_name new.example;
-        atls_protocols TLSv1.3;
+    location / {
+        return 200 "$atls_protocol $atls_cipher";
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_1%%;
+    server_name new.example;
+    atls_protocols TLSv1.3;
 
 %%CERT_b%%
 
-        location / {
-            return 200 "$atls_protocol";
-        }
+    location / {
+        return 200 "$atls_protocol";
     }
+}
 
-    server {
-        listen 127.0.0.1:%%PORT_1%%;
-        server_name both.example;
-        atls_ciphers ECDHE-ECDSA-CHACHA20-POLY1305;
+server {
+    listen 127.0.0.1:%%PORT_1%%;
+    server_name both.example;
+    atls_ciphers ECDHE-ECDSA-CHACHA20-POLY1305;
 
 %%CERT_c%%
 
-        location / {
-            return 200 "$atls_protocol $atls_cipher";
-        }
+    location / {
+        return 200 "$atls_protocol $atls_cipher";
     }
+}
 
-    server {
-        listen 127.0.0.1:%%PORT_4%%;
-        server_name strict.example;
+server {
+    listen 127.0.0.1:%%PORT_4%%;
+    server_name strict.example;
 
 %%CERT_verify%%
 %%VERIFY%%
 
-        location = /atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "%%WHO:strict%%";
-        }
+    location = /atls {
+        atls on;
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_4%%;
-        server_name same.example;
+    location / {
+        return 200 "%%WHO:strict%%";
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_4%%;
+    server_name same.example;
 
 %%VERIFY%%
 
-        location / {
-            return 200 "%%WHO:same%%";
-        }
+    location / {
+        return 200 "%%WHO:same%%";
     }
+}
 
-    server {
-        listen 127.0.0.1:%%PORT_4%%;
-        server_name stricter.example;
-        atls_crl %%TESTDIR%%/ca.crl;
+server {
+    listen 127.0.0.1:%%PORT_4%%;
+    server_name stricter.example;
+    atls_crl %%TESTDIR%%/ca.crl;
 
 %%VERIFY%%
 
-        location / {
-            return 200 "%%WHO:stricter%%";
-        }
+    location / {
+        return 200 "%%WHO:stricter%%";
     }
+}
 
-    server {
-        listen 127.0.0.1:%%PORT_4%%;
-        server_name nobody.example;
-        atls_verify_client on;
+server {
+    listen 127.0.0.1:%%PORT_4%%;
+    server_name nobody.example;
+    atls_verify_client on;
 
-        location / {
-            return 200 "%%WHO:nobody%%";
-        }
+    location / {
+        return 200 "%%WHO:nobody%%";
     }
+}
 
-    server {
-        listen 127.0.0.1:%%PORT_3%%;
-        listen 127.0.0.1:%%PORT_5%%%%LISTEN_H2%%;
-        server_name h1.example;
-        atls_ecdh_curve secp384r1;
+server {
+    listen 127.0.0.1:%%PORT_3%%;
+    listen 127.0.0.1:%%PORT_5%%%%LISTEN_H2%%;
+    server_name h1.example;
+    atls_ecdh_curve secp384r1;
 
 %%CERT_h1%%
 
-        location = /atls {
-            atls on;
-        }
+    location = /atls {
+        atls on;
     }
+}
 
-    server {
-        listen 127.0.0.1:%%PORT_3%%;
-        listen 127.0.0.1:%%PORT_5%%;
-        server_name h2.example;
+server {
+    listen 127.0.0.1:%%PORT_3%%;
+    listen 127.0.0.1:%%PORT_5%%;
+    server_name h2.example;
 
 %%CERT_h2%%
 
-        location / {
-            return 200 "h2 $atls_server_name $atls_curve";
-        }
+    location / {
+        return 200 "h2 $atls_server_name $atls_curve";
     }
 }
 EOC
@@ -501,9 +493,8 @@ sub client {
     @args{qw( cert key )} = ($t->path("$who.crt"), $t->path("$who.key"))
         if defined $who && $who ne '';
 
-    my $c = Test::Atls::Stack->new($on->{stack}, port => $t->port(0),
-                                   protocol => $on->{protocol},
-                                   uri => '/atls', keepalive => 0, %args);
+    my $c = $t->stack($on->{stack}, protocol => $on->{protocol}, uri => '/atls',
+                      keepalive => 0, %args);
 
     $c->handshake();
 
@@ -810,8 +801,7 @@ sub outer_http2 {
 sub malformed {
     my ($name, $body, $alert) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), uri => '/atls',
-                                    sni => 'b.example');
+    my $c = $t->client(uri => '/atls', sni => 'b.example');
 
     $c->handshake_step();
 

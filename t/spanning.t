@@ -26,95 +26,84 @@ my $upload = ($ENV{TEST_NGINX_SLOW} || 1) > 1 ? 16 : 256;
 
 my $t = Test::Atls->new(workers => 4);
 
-$t->make_cert('localhost', type => 'ec');
 
 # "reuseport": so that connections are spread over the workers however idle
 # they are
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-events {
+log_format  outer  '$http_x_number $request_method $status $pid';
+log_format  inner  '$atls $request_method $request_uri $status $pid';
+
+proxy_http_version  1.1;
+proxy_set_header    Connection "";
+proxy_set_header    Host       $host;
+
+client_max_body_size  0;
+
+server {
+    listen       127.0.0.1:%%PORT_0%% reuseport;
+    server_name  localhost;
+
+    access_log  %%TESTDIR%%/inner.log inner;
+
+    location /.well-known/atls {
+        atls on;
+        access_log  %%TESTDIR%%/outer.log outer;
+    }
+
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
+
+    location /unbuffered/ {
+        proxy_request_buffering  off;
+        proxy_buffering          off;
+        proxy_pass http://127.0.0.1:%%PORT_1%%/;
+    }
+
+    location /recorded/ {
+        proxy_pass http://127.0.0.1:%%PORT_2%%/;
+    }
+
+    location /return {
+        return 200 "returned\n";
+    }
+
+    location /missing {
+        root %%TESTDIR%%;
+    }
+
+    location /impatient {
+        client_body_timeout  1s;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
 }
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen       127.0.0.1:%%PORT_3%% reuseport;
+    server_name  localhost;
 
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
+    client_header_timeout  1s;
+    access_log             %%TESTDIR%%/inner.log inner;
 
-    log_format  outer  '$http_x_number $request_method $status $pid';
-    log_format  inner  '$atls $request_method $request_uri $status $pid';
-
-    proxy_http_version  1.1;
-    proxy_set_header    Connection "";
-    proxy_set_header    Host       $host;
-
-    client_max_body_size  0;
-
-    server {
-        listen       127.0.0.1:%%PORT_0%% reuseport;
-        server_name  localhost;
-
-        access_log  %%TESTDIR%%/inner.log inner;
-
-        location /.well-known/atls {
-            atls on;
-            access_log  %%TESTDIR%%/outer.log outer;
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
-
-        location /unbuffered/ {
-            proxy_request_buffering  off;
-            proxy_buffering          off;
-            proxy_pass http://127.0.0.1:%%PORT_1%%/;
-        }
-
-        location /recorded/ {
-            proxy_pass http://127.0.0.1:%%PORT_2%%/;
-        }
-
-        location /return {
-            return 200 "returned\n";
-        }
-
-        location /missing {
-            root %%TESTDIR%%;
-        }
-
-        location /impatient {
-            client_body_timeout  1s;
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location /.well-known/atls {
+        atls on;
+        access_log  %%TESTDIR%%/outer.log outer;
     }
 
-    server {
-        listen       127.0.0.1:%%PORT_3%% reuseport;
-        server_name  localhost;
-
-        client_header_timeout  1s;
-        access_log             %%TESTDIR%%/inner.log inner;
-
-        location /.well-known/atls {
-            atls on;
-            access_log  %%TESTDIR%%/outer.log outer;
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
     }
+}
 
-    server {
-        listen       127.0.0.1:%%PORT_4%%;
-        server_name  localhost;
+server {
+    listen       127.0.0.1:%%PORT_4%%;
+    server_name  localhost;
 
-        location / {
-            stub_status;
-        }
+    location / {
+        stub_status;
     }
 }
 EOC
@@ -172,10 +161,8 @@ $t->done_testing();
 sub client {
     my (%args) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), keepalive => 0,
-                                    timeout => 30,
-                                    headers => { 'X-Number' => ++$number },
-                                    %args);
+    my $c = $t->client(keepalive => 0, timeout => 30,
+                       headers => { 'X-Number' => ++$number }, %args);
 
     $c->handshake() or diag('handshake: ' . $c->error());
 
@@ -810,7 +797,7 @@ sub worker_numbers {
 
     for my $workers (2, 7, 4) {
         my $c = client();
-        my $hs = Test::Atls::Client->new(port => $t->port(0), keepalive => 0);
+        my $hs = $t->client(keepalive => 0);
 
         $hs->handshake_step();
         $hs->exchange($hs->tls_out());

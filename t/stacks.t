@@ -21,43 +21,33 @@ my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
 $t->make_cert('ca', is_ca => 1);
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /.well-known/atls {
+        atls on;
+    }
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
+    location = /tls12 {
+        atls on;
+        atls_protocols TLSv1.2;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        location = /tls12 {
-            atls on;
-            atls_protocols TLSv1.2;
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            proxy_set_header X-Protocol $atls_protocol;
-            proxy_set_header X-Cipher $atls_cipher;
-            proxy_set_header X-Name $atls_server_name;
-        }
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+        proxy_set_header X-Protocol $atls_protocol;
+        proxy_set_header X-Cipher $atls_cipher;
+        proxy_set_header X-Name $atls_server_name;
     }
 }
 EOC
 
-$t->plan(@STACKS * (@PROTOCOLS * 32 + 4))->run();
+$t->run();
 
 Test::Atls::Backend->start($t, $t->port(1));
 
@@ -74,6 +64,8 @@ for my $stack (@STACKS) {
 
     nothing_in_common($stack);
 }
+
+$t->done_testing();
 
 
 sub served {
@@ -242,6 +234,5 @@ sub gone {
 sub client {
     my ($stack, %args) = @_;
 
-    return Test::Atls::Stack->new($stack, port => $t->port(0), keepalive => 0,
-                                  %args);
+    return $t->stack($stack, keepalive => 0, %args);
 }

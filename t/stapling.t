@@ -47,8 +47,7 @@ my $t = Test::Atls->new();
 make_certificates();
 write_configuration();
 
-$t->plan(@STACKS * @PROTOCOLS * (3 * @STAPLED + 3 + 2 * 2)
-         + 2 + 1 + 3 * @REFUSED + 3 * 4)->run();
+$t->run();
 
 responder(2, 'fetched.ocsp');
 responder($_->[2], $_->[1]) for grep { $_->[1] ne '' } @REFUSED;
@@ -73,6 +72,8 @@ bad_file('missing', 'missing.ocsp', 'server');
 bad_file('empty', 'empty', 'server');
 bad_file('garbage', 'garbage', 'server');
 bad_file('garbage', 'garbage', 'location');
+
+$t->done_testing();
 
 
 sub make_certificates {
@@ -125,66 +126,57 @@ EOC
 
 
 sub write_configuration {
-    my $conf = <<'EOC';
-%%GLOBALS%%
+    my $conf = http_conf(<<'EOC');
+server {
+    listen 127.0.0.1:%%PORT_0%% reuseport;
+    server_name a.example;
 
-events {
-}
+    %%CERT_server%%
+    atls_stapling on;
+    atls_stapling_file %%TESTDIR%%/server.ocsp;
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /server {
+        atls on;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%% reuseport;
-        server_name a.example;
+    location = /endpoint {
+        atls on;
+        %%CERT_endpoint%%
+        atls_stapling_file %%TESTDIR%%/endpoint.ocsp;
+    }
 
-        %%CERT_server%%
-        atls_stapling on;
-        atls_stapling_file %%TESTDIR%%/server.ocsp;
-
-        location = /server {
-            atls on;
-        }
-
-        location = /endpoint {
-            atls on;
-            %%CERT_endpoint%%
-            atls_stapling_file %%TESTDIR%%/endpoint.ocsp;
-        }
-
-        location = /off {
-            atls on;
-            atls_stapling off;
-        }
+    location = /off {
+        atls on;
+        atls_stapling off;
+    }
 
 %%ASKING%%
-        location / {
-            return 200 "$atls_session_reused $pid";
-        }
+    location / {
+        return 200 "$atls_session_reused $pid";
     }
+}
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name b.example;
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name b.example;
 
-        %%CERT_other%%
-        atls_stapling on;
-        atls_stapling_file %%TESTDIR%%/other.ocsp;
+    %%CERT_other%%
+    atls_stapling on;
+    atls_stapling_file %%TESTDIR%%/other.ocsp;
 
-        location / {
-            return 200 "$atls_session_reused $pid";
-        }
+    location / {
+        return 200 "$atls_session_reused $pid";
     }
+}
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name c.example;
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name c.example;
 
-        %%CERT_other%%
+    %%CERT_other%%
 
-        location / {
-            return 200 "$atls_session_reused $pid";
-        }
+    location / {
+        return 200 "$atls_session_reused $pid";
     }
 }
 EOC
@@ -247,10 +239,8 @@ sub respond {
 sub client {
     my ($on, $location, %args) = @_;
 
-    my $c = Test::Atls::Stack->new($on->{stack}, port => $t->port(0),
-                                   protocol => $on->{protocol}, sni => '',
-                                   uri => "/$location", keepalive => 0,
-                                   ocsp => 1, %args);
+    my $c = $t->stack($on->{stack}, protocol => $on->{protocol}, sni => '',
+                      uri => "/$location", keepalive => 0, ocsp => 1, %args);
     $c->handshake();
 
     return $c;
@@ -367,25 +357,16 @@ EOC
     my ($server, $location) = $where eq 'server' ? ($directives, '')
                                                  : ('', $directives);
     my $certificate = certificate('server');
-    my $error = $t->config_error(<<"EOC");
-%%GLOBALS%%
+    my $error = $t->config_error(http_conf(<<"EOC"));
+$certificate
 
-events {
-}
-
-http {
-    %%GLOBALS_HTTP%%
-
-    $certificate
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
 $server
-        location /atls {
-            atls on;
+    location /atls {
+        atls on;
 $location
-        }
     }
 }
 EOC

@@ -13,7 +13,6 @@ use JSON::PP qw( decode_json );
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Http qw( http_connect http_raw readable send_all );
 use Test::Atls::Outer;
 use Test::Atls::Slow qw( patience );
@@ -24,29 +23,20 @@ my $unknown = 'A' x 24;
 my $t = Test::Atls->new();
 
 $t->make_cert('localhost');
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-events { }
+client_max_body_size 10k;
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
+    location /.well-known/atls {
+        atls on;
+    }
 
-    client_max_body_size 10k;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "inner\n";
-        }
+    location / {
+        return 200 "inner\n";
     }
 }
 EOC
@@ -215,7 +205,7 @@ for my $name (sort keys %flights) {
 # a ClientHello begins a session, whatever the cookie
 
 {
-    my $c = Test::Atls::Client->new(port => $t->port(0));
+    my $c = $t->client();
 
     $c->cookie($unknown);
     ok($c->handshake(), 'ClientHello with an unknown session')
@@ -230,7 +220,7 @@ for my $name (sort keys %flights) {
 # 409
 
 {
-    my $c = Test::Atls::Client->new(port => $t->port(0));
+    my $c = $t->client();
     my $other = http_connect($t->port(0));
 
     ok($c->handshake(), 'handshake') or diag($c->error());
@@ -287,7 +277,7 @@ for my $name (sort keys %flights) {
 }
 
 {
-    my $c = Test::Atls::Client->new(port => $t->port(0));
+    my $c = $t->client();
 
     ok($c->handshake(), 'handshake') or diag($c->error());
 
@@ -300,28 +290,19 @@ for my $name (sort keys %flights) {
 my $few = Test::Atls->new();
 
 $few->make_cert('localhost');
-$few->write_conf(<<'EOC');
-%%GLOBALS%%
+$few->write_http(<<'EOC');
+%%CERTIFICATE%%
+atls_max_handshakes 2;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-http {
-    %%GLOBALS_HTTP%%
+    location /.well-known/atls {
+        atls on;
+    }
 
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
-    atls_max_handshakes 2;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "inner\n";
-        }
+    location / {
+        return 200 "inner\n";
     }
 }
 EOC
@@ -329,7 +310,7 @@ EOC
 $few->run();
 
 {
-    my $c = Test::Atls::Client->new(port => $few->port(0));
+    my $c = $few->client();
 
     $c->handshake_step();
     my $hello = $c->tls_out();
@@ -360,29 +341,20 @@ $few->finish();
 my $small = Test::Atls->new();
 
 $small->make_cert('localhost');
-$small->write_conf(<<'EOC');
-%%GLOBALS%%
+$small->write_http(<<'EOC');
+%%CERTIFICATE%%
+atls_zone small:32k;
+atls_handshake_timeout 3s;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-http {
-    %%GLOBALS_HTTP%%
+    location /.well-known/atls {
+        atls on;
+    }
 
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
-    atls_zone small:32k;
-    atls_handshake_timeout 3s;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "inner\n";
-        }
+    location / {
+        return 200 "inner\n";
     }
 }
 EOC
@@ -390,7 +362,7 @@ EOC
 $small->run();
 
 {
-    my $c = Test::Atls::Client->new(port => $small->port(0));
+    my $c = $small->client();
 
     $c->handshake_step();
     my $hello = $c->tls_out();

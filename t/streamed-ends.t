@@ -14,60 +14,48 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Client;
 use Test::Atls::Forge;
 
 my $SLOW = '/slow?n=3&delay=0.2';
 
 my $t = Test::Atls->new(workers => 2);
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-events { }
+    client_max_body_size 1k;
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /atls {
+        atls on;
+        client_max_body_size 100k;
+    }
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
+    location = /short {
+        atls on;
+        atls_session_lifetime 2s;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+        proxy_http_version 1.1;
+        proxy_buffering off;
+    }
 
-        client_max_body_size 1k;
+    location /last/ {
+        keepalive_requests 1;
+        proxy_pass http://127.0.0.1:%%PORT_1%%/;
+        proxy_http_version 1.1;
+        proxy_buffering off;
+    }
 
-        location = /atls {
-            atls on;
-            client_max_body_size 100k;
-        }
-
-        location = /short {
-            atls on;
-            atls_session_lifetime 2s;
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            proxy_http_version 1.1;
-            proxy_buffering off;
-        }
-
-        location /last/ {
-            keepalive_requests 1;
-            proxy_pass http://127.0.0.1:%%PORT_1%%/;
-            proxy_http_version 1.1;
-            proxy_buffering off;
-        }
-
-        location /silent/ {
-            proxy_read_timeout 1s;
-            proxy_pass http://127.0.0.1:%%PORT_1%%/;
-            proxy_http_version 1.1;
-            proxy_buffering off;
-        }
+    location /silent/ {
+        proxy_read_timeout 1s;
+        proxy_pass http://127.0.0.1:%%PORT_1%%/;
+        proxy_http_version 1.1;
+        proxy_buffering off;
     }
 }
 EOC
@@ -99,7 +87,7 @@ my %ENDS = (
 
 my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
 
-$t->plan((@PROTOCOLS * keys(%ENDS) + 1) * 7)->run();
+$t->run();
 
 Test::Atls::Backend->start($t, $t->port(1));
 
@@ -109,6 +97,8 @@ for my $protocol (@PROTOCOLS) {
 
 ends('a fatal alert', 'TLSv1.3', get($SLOW), 'nothing',
      forge => Test::Atls::Forge->new());
+
+$t->done_testing();
 
 
 sub get {
@@ -125,12 +115,9 @@ sub ends {
     my ($name, $protocol, $plain, $said, %args) = @_;
 
     my $forge = $args{forge};
-    my $c = Test::Atls::Client->new(port => $t->port(0), protocol => $protocol,
-                                    uri => $args{uri} || '/atls',
-                                    keepalive => 0,
-                                    $forge ? $forge->client_args() : ());
-
-    $c->handshake() or die $c->error() . "\n";
+    my $c = $t->established(protocol => $protocol, uri => $args{uri} || '/atls',
+                            keepalive => 0,
+                            $forge ? $forge->client_args() : ());
 
     my $cookie = $c->cookie();
 

@@ -27,19 +27,10 @@ my $REQUESTS = 5;
 
 my $backend = Test::Atls->new(workers => 1);
 
-$backend->write_conf(<<'EOC');
-%%GLOBALS%%
-
-events {
-}
-
-http {
-    %%GLOBALS_HTTP%%
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        return 200 "$request_method $request_uri $content_length\n";
-    }
+$backend->write_http(<<'EOC');
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    return 200 "$request_method $request_uri $content_length\n";
 }
 EOC
 
@@ -49,44 +40,32 @@ my $patience = 10 * slow();
 
 my $t = Test::Atls->new(workers => 8);
 
-$t->make_cert('localhost', type => 'ec');
+$t->write_http(<<"EOC");
+%%CERTIFICATE%%
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    server_name  localhost;
 
-events {
-}
+    # for requests that a client has lost together with its connection
 
-http {
-    %%GLOBALS_HTTP%%
+    client_header_timeout  $timeout;
+    client_body_timeout    $timeout;
 
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
+    atls_handshake_timeout  $patience;
 
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        server_name  localhost;
+    location /.well-known/atls {
+        atls on;
+    }
 
-        # for requests that a client has lost together with its connection
-
-        client_header_timeout  $timeout;
-        client_body_timeout    $timeout;
-
-        atls_handshake_timeout  $patience;
-
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:$port;
-        }
+    location / {
+        proxy_pass http://127.0.0.1:$port;
     }
 }
 EOC
 
 $backend->run();
-$t->plan(2 + 3 + 6)->run();
+$t->run();
 
 
 # nothing happens
@@ -161,6 +140,8 @@ $t->plan(2 + 3 + 6)->run();
     is(session(Test::Atls::Client->new(client()), 0), '',
        'kills: all is well afterwards');
 }
+
+$t->done_testing();
 
 
 # The client processes of a part; each writes down how it went.

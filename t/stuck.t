@@ -10,7 +10,6 @@ use Time::HiRes qw( sleep time );
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Client;
 use Test::Atls::Elsewhere qw( answer post_to with_only );
 use Test::Atls::Http qw( readable );
 use Test::Atls::Process qw( asleep );
@@ -22,52 +21,41 @@ my $LARGE = 4 << 20;
 my $TIMEOUT = 6 * (slow() > 4 ? 4 : slow());
 my $LATER = $TIMEOUT + 2;
 
-my $t = Test::Atls->new(workers => 2);
-
-$t->make_cert('localhost', type => 'ec');
+my $t = Test::Atls->new(workers => 2,
+                        client => { keepalive => 0, timeout => patience() });
 
 my $backend = Test::Atls::Backend->start($t, $t->port(1));
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+%%CERTIFICATE%%
+atls_handshake_timeout  ${TIMEOUT}s;
 
-events {
-}
+client_max_body_size    64m;
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    server_name  localhost;
 
-    atls_certificate        %%TESTDIR%%/localhost.crt;
-    atls_certificate_key    %%TESTDIR%%/localhost.key;
-    atls_handshake_timeout  ${TIMEOUT}s;
+    location /.well-known/atls {
+        atls on;
+        add_header           X-Pid \$pid always;
+        send_timeout         ${LATER}s;
+        client_body_timeout  10m;
+    }
 
-    client_max_body_size    64m;
+    location / {
+        proxy_pass          http://127.0.0.1:%%PORT_1%%;
+        proxy_http_version  1.1;
+        proxy_set_header    Connection "";
 
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        server_name  localhost;
+        # so nobody else notices that it was given up
 
-        location /.well-known/atls {
-            atls on;
-            add_header           X-Pid \$pid always;
-            send_timeout         ${LATER}s;
-            client_body_timeout  10m;
-        }
-
-        location / {
-            proxy_pass          http://127.0.0.1:%%PORT_1%%;
-            proxy_http_version  1.1;
-            proxy_set_header    Connection "";
-
-            # so nobody else notices that it was given up
-
-            proxy_ignore_client_abort  on;
-        }
+        proxy_ignore_client_abort  on;
     }
 }
 EOC
 
-$t->plan(16 + 1 + 1 + 3 + 1 + 2 + 2)->run();
+$t->run();
 $t->allow_kills();
 
 stopped();
@@ -83,14 +71,16 @@ unlike($t->read_file('error.log'), qr/exited on signal (?!9\b)/, 'no crash');
 $t->stop();
 without_locks();
 
+$t->done_testing();
+
 
 sub stopped {
     my ($owner, $other) = $t->workers();
     my ($idle, $half, $again, $short, $long);
 
     with_only($t, $owner, sub {
-        $idle = established();
-        ($half, $again) = (half_open(), half_open());
+        $idle = $t->established();
+        ($half, $again) = ($t->half_open(), $t->half_open());
         $short = unfinished('/never-short', 10);
         $long = unfinished('/never-long', $LARGE);
     });
@@ -144,7 +134,7 @@ sub stopped {
 
     with_only($t, $owner, sub {
         is(get($idle), 200, 'it goes on: a session from before');
-        is(get(established()), 200, 'it goes on: a new one');
+        is(get($t->established()), 200, 'it goes on: a new one');
     });
 
     ok($t->wait_for_log(qr/relayed POST was abandoned before being processed/),
@@ -289,39 +279,12 @@ sub stop_worker {
 }
 
 
-sub client {
-    return Test::Atls::Client->new(port => $t->port(0), keepalive => 0,
-                                   timeout => patience());
-}
-
-
-sub established {
-    my $c = client();
-
-    $c->handshake() or die $c->error() . "\n";
-
-    return $c;
-}
-
-
-# The client's last flight is still to be made.
-
-sub half_open {
-    my $c = client();
-
-    $c->handshake_step();
-    $c->exchange($c->tls_out()) or die $c->error() . "\n";
-
-    return $c;
-}
-
-
 # The header of a request, without its body.
 
 sub unfinished {
     my ($uri, $size) = @_;
 
-    my $c = established();
+    my $c = $t->established();
 
     $c->request("PUT $uri HTTP/1.1\r\nHost: localhost\r\n"
                 . "Content-Length: $size\r\n\r\n");

@@ -48,38 +48,28 @@ EOC
 
 # OpenSSL 3.2 has put the suites with a short tag on level 0
 
-my $conf = <<'EOC';
-%%GLOBALS%%
+my $conf = http_conf(<<'EOC');
+atls_conf_command Ciphersuites %%TLS13%%;
+atls_ciphers AESGCM:AESCCM:AESCCM8:CHACHA20:!aNULL:!PSK:@SECLEVEL=0;
+atls_dhparam %%TESTDIR%%/dhparam.pem;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /ec {
+        atls on;
+        %%CERTIFICATE_ec%%
+    }
 
-    atls_conf_command Ciphersuites %%TLS13%%;
-    atls_ciphers AESGCM:AESCCM:AESCCM8:CHACHA20:!aNULL:!PSK:@SECLEVEL=0;
-    atls_dhparam %%TESTDIR%%/dhparam.pem;
+    location = /rsa {
+        atls on;
+        %%CERTIFICATE_rsa%%
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location = /ec {
-            atls on;
-            atls_certificate %%TESTDIR%%/ec.crt;
-            atls_certificate_key %%TESTDIR%%/ec.key;
-        }
-
-        location = /rsa {
-            atls on;
-            atls_certificate %%TESTDIR%%/rsa.crt;
-            atls_certificate_key %%TESTDIR%%/rsa.key;
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            proxy_set_header X-Protocol $atls_protocol;
-            proxy_set_header X-Cipher $atls_cipher;
-        }
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+        proxy_set_header X-Protocol $atls_protocol;
+        proxy_set_header X-Cipher $atls_cipher;
     }
 }
 EOC
@@ -90,7 +80,7 @@ $t->write_conf($conf);
 
 my $suites = 2 * @TLS13 + @{$TLS12{ec}} + @{$TLS12{rsa}};
 
-$t->plan(6 * $suites + 8)->run();
+$t->run();
 
 Test::Atls::Backend->start($t, $t->port(1));
 
@@ -130,13 +120,14 @@ like(config_error('atls_ciphers none;'), qr/\[emerg\].*"none"/,
 is(config_error('atls_ciphers ECDHE+AESGCM:!PSK;'), '', 'a good list');
 is(config_error(''), '', 'the list by default');
 
+$t->done_testing();
+
 
 sub served {
     my ($cert, $suite, %args) = @_;
 
     my $name = "$args{protocol}, $suite, $cert";
-    my $c = Test::Atls::Client->new(port => $t->port(0), uri => "/$cert",
-                                    keepalive => 1, %args);
+    my $c = $t->client(uri => "/$cert", keepalive => 1, %args);
 
     ok($c->handshake(), $name) or diag($c->error());
     is($c->cipher(), $suite, "$name: suite");
@@ -170,23 +161,14 @@ sub served {
 sub config_error {
     my ($line) = @_;
 
-    return $t->config_error(<<"EOC");
-%%GLOBALS%%
+    return $t->config_error(http_conf(<<"EOC"));
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-events { }
-
-http {
-    %%GLOBALS_HTTP%%
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location /atls {
-            atls on;
-            atls_certificate %%TESTDIR%%/ec.crt;
-            atls_certificate_key %%TESTDIR%%/ec.key;
-            $line
-        }
+    location /atls {
+        atls on;
+        %%CERTIFICATE_ec%%
+        $line
     }
 }
 EOC

@@ -28,63 +28,56 @@ my $REST = 2 * $SHORT;
 # "reuseport": so that each worker has its share of the connections.  The first
 # POST of a session has no cookie.
 
-my $conf = <<'EOC';
-%%GLOBALS%%
+my $conf = http_conf(<<'EOC');
+log_format first '$pid "$http_cookie"';
 
-events { }
+atls_certificate %%CERTIFICATE%%.crt;
+atls_certificate_key %%CERTIFICATE%%.key;
+%%HTTP%%
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen 127.0.0.1:%%PORT_0%% reuseport;
 
-    log_format first '$pid "$http_cookie"';
+    access_log %%TESTDIR%%/outer.log first;
 
-    atls_certificate %%CERTIFICATE%%.crt;
-    atls_certificate_key %%CERTIFICATE%%.key;
-    %%HTTP%%
+    location = /.well-known/atls {
+        atls on;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%% reuseport;
+    location = /again {
+        atls on;
+    }
 
-        access_log %%TESTDIR%%/outer.log first;
+    location = /off {
+        atls on;
+        atls_session_tickets off;
+    }
 
-        location = /.well-known/atls {
-            atls on;
-        }
+    location = /short {
+        atls on;
+        atls_session_lifetime %%SHORT%%s;
+    }
 
-        location = /again {
-            atls on;
-        }
+    location = /rest {
+        atls on;
+        atls_session_lifetime %%REST%%s;
+    }
 
-        location = /off {
-            atls on;
-            atls_session_tickets off;
-        }
+    location = /long {
+        atls on;
+        atls_session_lifetime 30d;
+    }
 
-        location = /short {
-            atls on;
-            atls_session_lifetime %%SHORT%%s;
-        }
+    location = /clients {
+        atls on;
+        atls_verify_client optional_no_ca;
+    }
 
-        location = /rest {
-            atls on;
-            atls_session_lifetime %%REST%%s;
-        }
+    %%LOCATIONS%%
 
-        location = /long {
-            atls on;
-            atls_session_lifetime 30d;
-        }
-
-        location = /clients {
-            atls on;
-            atls_verify_client optional_no_ca;
-        }
-
-        %%LOCATIONS%%
-
-        location / {
-            access_log off;
-            return 200 "reused $atls_session_reused
+    location / {
+        access_log off;
+        return 200 "reused $atls_session_reused
 protocol $atls_protocol
 cipher $atls_cipher
 curve $atls_curve
@@ -93,19 +86,18 @@ alpn $atls_alpn_protocol
 requests $atls_session_requests
 id $atls_session_id
 ";
-        }
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_1%%;
+
+    location = /.well-known/atls {
+        atls on;
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_1%%;
-
-        location = /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 "reused $atls_session_reused\n";
-        }
+    location / {
+        return 200 "reused $atls_session_reused\n";
     }
 }
 EOC
@@ -115,8 +107,7 @@ my $t = Test::Atls->new(workers => $WORKERS);
 $t->make_cert($_) for qw( localhost another client );
 configure($t);
 
-$t->plan(@CLIENTS * (1 + 6 + 7 + 4 + 5 + 4) + 1 + 4 * @STACKS + 3
-         + 5 + 1 + 8 + 13 + 7)->run();
+$t->run();
 
 # time goes by while others are at work
 
@@ -140,6 +131,8 @@ rest();
 lasting();
 key_files();
 bad_key_files();
+
+$t->done_testing();
 
 
 # Any worker opens the ticket of any other.
@@ -629,9 +622,7 @@ sub client {
 
     my ($stack, $protocol) = split /, /, $who;
 
-    return Test::Atls::Stack->new($stack, port => $t->port(0),
-                                  protocol => $protocol, keepalive => 0,
-                                  %args);
+    return $t->stack($stack, protocol => $protocol, keepalive => 0, %args);
 }
 
 

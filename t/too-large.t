@@ -16,7 +16,6 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Client;
 use Test::Atls::Elsewhere qw( connect_to );
 use Test::Atls::Http qw( readable send_all );
 use Test::Atls::Http2Stream;
@@ -29,46 +28,35 @@ my $LIMIT = 200_000;
 
 my $t = Test::Atls->new(workers => 2);
 
-$t->make_cert('localhost', type => 'ec');
-
 my $h2 = $t->has_option('http_v2_module');
 my $listen = $h2 ? "listen 127.0.0.1:@{[ $t->port(2) ]} http2;" : '';
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+%%CERTIFICATE%%
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    $listen
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /atls {
+        atls on;
+        client_max_body_size $LIMIT;
+        add_header X-Pid \$pid always;
+        add_header X-Upstream \$upstream_addr always;
+    }
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        $listen
-
-        location = /atls {
-            atls on;
-            client_max_body_size $LIMIT;
-            add_header X-Pid \$pid always;
-            add_header X-Upstream \$upstream_addr always;
-        }
-
-        location / {
-            client_max_body_size 0;
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            proxy_request_buffering off;
-            proxy_http_version 1.1;
-        }
+    location / {
+        client_max_body_size 0;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+        proxy_request_buffering off;
+        proxy_http_version 1.1;
     }
 }
 EOC
 
 my %STATES = ('idle' => \&idle, 'in a request' => \&resident);
 
-$t->plan(2 * 2 * (2 * 6 + 8) + 2 * 6 + 4 + ($h2 ? 2 * 8 : 0))->run();
+$t->run();
 
 Test::Atls::Backend->start($t, $t->port(1));
 
@@ -89,14 +77,11 @@ if ($h2) {
     over_http2($_) for sort keys %STATES;
 }
 
+$t->done_testing();
+
 
 sub idle {
-    my $c = Test::Atls::Client->new(port => $t->port(0), uri => '/atls',
-                                    keepalive => 0);
-
-    $c->handshake() or die $c->error() . "\n";
-
-    return $c;
+    return $t->established(uri => '/atls', keepalive => 0);
 }
 
 

@@ -9,7 +9,6 @@ use Time::HiRes qw( sleep time );
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Client;
 use Test::Atls::Pattern qw( pattern pattern_md5 );
 
 
@@ -23,44 +22,32 @@ my $upload = $slow > 1 ? 16 * $MB : 256 * $MB;
 
 my $t = Test::Atls->new(workers => 1);
 
-$t->make_cert('localhost', type => 'ec');
-
 my $port = $t->port(1);
 my $backend = Test::Atls::Backend->start($t, $port);
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+%%CERTIFICATE%%
 
-events {
-}
+client_max_body_size  0;
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    server_name  localhost;
 
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
+    location /.well-known/atls {
+        atls on;
+    }
 
-    client_max_body_size  0;
-
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        server_name  localhost;
-
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            proxy_pass               http://127.0.0.1:$port;
-            proxy_http_version       1.1;
-            proxy_request_buffering  off;
-            proxy_max_temp_file_size 0;
-        }
+    location / {
+        proxy_pass               http://127.0.0.1:$port;
+        proxy_http_version       1.1;
+        proxy_request_buffering  off;
+        proxy_max_temp_file_size 0;
     }
 }
 EOC
 
-$t->plan(18)->run();
+$t->run();
 
 
 # a download, by a client that is slower than the backend
@@ -158,12 +145,13 @@ for my $outer ('http11-chunked', 'http11') {
     $backend->forget();
 }
 
+$t->done_testing();
+
 
 sub client {
     my (%args) = @_;
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), timeout => 120,
-                                    %args);
+    my $c = $t->client(timeout => 120, %args);
     $c->handshake() or diag($c->error());
 
     return $c;

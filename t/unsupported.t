@@ -12,7 +12,6 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 
 use constant HANDSHAKE_FAILURE => 40;
 
@@ -27,35 +26,21 @@ my @cc = (split(' ', $ENV{CC} || 'cc'), qw( -shared -fPIC -O1 -Wall -Werror ),
 
 system(@cc) == 0 or die "@cc failed\n";
 
-$t->make_cert('localhost');
+$t->write_http(<<'EOC', main => 'env LD_PRELOAD; env ATLS_UNSUPPORTED;');
+%%CERTIFICATE%%
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-env LD_PRELOAD;
-env ATLS_UNSUPPORTED;
+    location /.well-known/atls {
+        atls on;
+        return 200 inner;
+    }
 
-events { }
-
-http {
-    %%GLOBALS_HTTP%%
-
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location /.well-known/atls {
-            atls on;
-            return 200 inner;
-        }
-
-        location /p384 {
-            atls on;
-            atls_ecdh_curve secp384r1;
-            return 200 inner;
-        }
+    location /p384 {
+        atls on;
+        atls_ecdh_curve secp384r1;
+        return 200 inner;
     }
 }
 EOC
@@ -74,13 +59,11 @@ my %what = (group => qr/"RC4" is not supported/,
                   => qr/"ECDHE-ECDSA-CHACHA20-POLY1305" is not supported/);
 
 for my $what (sort keys %what) {
-    my $c = Test::Atls::Client->new(
-        port => $t->port(0),
-        protocol => $what =~ /1\.2/ ? 'TLSv1.2' : 'TLSv1.3',
-        ciphers => 'ECDHE-ECDSA-CHACHA20-POLY1305',
-        ciphersuites => 'TLS_AES_256_GCM_SHA384',
-        $what =~ /retry/ ? (uri => '/p384', groups => 'P-256:P-384') : (),
-    );
+    my $c = $t->client(protocol => $what =~ /1\.2/ ? 'TLSv1.2' : 'TLSv1.3',
+                       ciphers => 'ECDHE-ECDSA-CHACHA20-POLY1305',
+                       ciphersuites => 'TLS_AES_256_GCM_SHA384',
+                       $what =~ /retry/
+                       ? (uri => '/p384', groups => 'P-256:P-384') : ());
 
     my $from = length $t->read_file('error.log');
 
@@ -94,7 +77,7 @@ for my $what (sort keys %what) {
     like(substr($t->read_log('error.log'), $from), $what{$what},
          "$what: the log names it");
 
-    $c = Test::Atls::Client->new(port => $t->port(0));
+    $c = $t->client();
     ok($c->handshake(), 'others go on') or diag($c->error());
     is($c->get('/')->body(), 'inner', 'with a session');
 }

@@ -10,7 +10,6 @@ use Socket qw( IPPROTO_TCP TCP_NODELAY );
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Http qw( readable send_all );
 use Test::Atls::Response qw( parse_responses );
 use Test::Atls::Slow qw( patience );
@@ -20,7 +19,6 @@ my $PATIENCE = patience();
 
 my $t = Test::Atls->new(workers => 1);
 
-$t->make_cert('localhost', type => 'ec');
 
 # the backend is this process: it does what it does between other things
 
@@ -30,37 +28,26 @@ my $port = $backend->sockport();
 
 # an end that is missed is noticed when an idle connection is closed
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
+$t->write_http(<<"EOC");
+keepalive_timeout     1h;
 
-events {
-}
+%%CERTIFICATE%%
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    listen       127.0.0.1:%%PORT_1%% ssl;
+    server_name  localhost;
 
-    keepalive_timeout     1h;
+    %%SSL_CERTIFICATE%%
 
-    atls_certificate      %%TESTDIR%%/localhost.crt;
-    atls_certificate_key  %%TESTDIR%%/localhost.key;
+    location /.well-known/atls {
+        atls on;
+    }
 
-    server {
-        listen       127.0.0.1:%%PORT_0%%;
-        listen       127.0.0.1:%%PORT_1%% ssl;
-        server_name  localhost;
-
-        ssl_certificate      %%TESTDIR%%/localhost.crt;
-        ssl_certificate_key  %%TESTDIR%%/localhost.key;
-
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            proxy_pass               http://127.0.0.1:$port;
-            proxy_http_version       1.1;
-            proxy_request_buffering  off;
-        }
+    location / {
+        proxy_pass               http://127.0.0.1:$port;
+        proxy_http_version       1.1;
+        proxy_request_buffering  off;
     }
 }
 EOC
@@ -87,7 +74,7 @@ sub upload {
     my ($outside, $rest) = @_;
 
     my $name = "$outside, $rest bytes are left";
-    my $c = Test::Atls::Client->new(port => $t->port(0));
+    my $c = $t->client();
 
     $c->handshake() or diag($c->error());
 

@@ -53,144 +53,135 @@ $t->write_file("limited/$_", "$_\n") for qw( session client );
 
 my %FINGERPRINTS = map { $_ => sha1_hex(der("$_.crt")) } 'ann', 'bob';
 
-my $conf = <<'EOC';
-%%GLOBALS%%
+my $conf = http_conf(<<'EOC');
+%%CERTIFICATE%%
+atls_verify_client optional;
+atls_client_certificate %%TESTDIR%%/ca.crt;
+atls_psk_file %%TESTDIR%%/psk;
+atls_early_data on;
 
-events { }
+log_format all %%LOG%%;
 
-http {
-    %%GLOBALS_HTTP%%
+%%MAPS%%
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    atls_verify_client optional;
-    atls_client_certificate %%TESTDIR%%/ca.crt;
-    atls_psk_file %%TESTDIR%%/psk;
-    atls_early_data on;
+map $atls_client_fingerprint $role {
+    %%ANN%%  admin;
+    %%BOB%%  user;
+    default  nobody;
+}
 
-    log_format all %%LOG%%;
+map "$atls_client_verify:$atls_psk_identity:$atls_protocol" $may {
+    "SUCCESS::TLSv1.3"     yes;
+    "PSK:device:TLSv1.3"   yes;
+    default                no;
+}
 
-    %%MAPS%%
+limit_req_zone $atls_session_id zone=session:1m rate=1r/m;
+limit_req_zone $atls_client_fingerprint zone=client:1m rate=1r/m;
+limit_req_zone $atls_session_id zone=pinned:1m rate=1r/m;
 
-    map $atls_client_fingerprint $role {
-        %%ANN%%  admin;
-        %%BOB%%  user;
-        default  nobody;
+server {
+    listen 127.0.0.1:%%PORT_0%% reuseport;
+
+    location /.well-known/atls {
+        atls on;
     }
 
-    map "$atls_client_verify:$atls_psk_identity:$atls_protocol" $may {
-        "SUCCESS::TLSv1.3"     yes;
-        "PSK:device:TLSv1.3"   yes;
-        default                no;
+    location = /return {
+        access_log %%TESTDIR%%/access.log all;
+        return 200 "%%RETURN%%";
     }
 
-    limit_req_zone $atls_session_id zone=session:1m rate=1r/m;
-    limit_req_zone $atls_client_fingerprint zone=client:1m rate=1r/m;
-    limit_req_zone $atls_session_id zone=pinned:1m rate=1r/m;
+    location = /map {
+        return 200 "%%MAPPED%%";
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%% reuseport;
+    location = /if {
+        %%IFS%%
+        return 200 "%%IFED%%";
+    }
 
-        location /.well-known/atls {
-            atls on;
+    location = /echo {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+        %%HEADERS%%
+    }
+
+    # logs of one kind only
+
+    location = /inside {
+        access_log %%TESTDIR%%/inside.log all if=$atls;
+        return 204;
+    }
+
+    # limits
+
+    location = /limited/session {
+        limit_req zone=session burst=1 nodelay;
+        limit_req_status 429;
+    }
+
+    location = /limited/client {
+        limit_req zone=client burst=1 nodelay;
+    }
+
+    location = /pinned {
+        atls on;
+        atls_cookie pinned;
+        limit_req zone=pinned burst=1 nodelay;
+        limit_req_status 429;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
+
+    # who may do what
+
+    location = /required {
+        atls_required on;
+        return 200 "inside";
+    }
+
+    location = /verified {
+        if ($atls_client_verify != SUCCESS) {
+            return 403;
         }
 
-        location = /return {
-            access_log %%TESTDIR%%/access.log all;
-            return 200 "%%RETURN%%";
+        return 200 $atls_client_s_dn;
+    }
+
+    location = /admin {
+        if ($role != admin) {
+            return 403;
         }
 
-        location = /map {
-            return 200 "%%MAPPED%%";
+        return 200 $role;
+    }
+
+    location = /may {
+        if ($may = no) {
+            return 403;
         }
 
-        location = /if {
-            %%IFS%%
-            return 200 "%%IFED%%";
+        return 200 $may;
+    }
+
+    location = /first {
+        if ($atls_early_data) {
+            return 425;
         }
 
-        location = /echo {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            %%HEADERS%%
+        if ($atls_session_reused = r) {
+            return 200 again;
         }
 
-        # logs of one kind only
+        return 200 first;
+    }
 
-        location = /inside {
-            access_log %%TESTDIR%%/inside.log all if=$atls;
-            return 204;
-        }
+    %%AUTH%%
 
-        # limits
-
-        location = /limited/session {
-            limit_req zone=session burst=1 nodelay;
-            limit_req_status 429;
-        }
-
-        location = /limited/client {
-            limit_req zone=client burst=1 nodelay;
-        }
-
-        location = /pinned {
-            atls on;
-            atls_cookie pinned;
-            limit_req zone=pinned burst=1 nodelay;
-            limit_req_status 429;
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
-
-        # who may do what
-
-        location = /required {
-            atls_required on;
-            return 200 "inside";
-        }
-
-        location = /verified {
-            if ($atls_client_verify != SUCCESS) {
-                return 403;
-            }
-
-            return 200 $atls_client_s_dn;
-        }
-
-        location = /admin {
-            if ($role != admin) {
-                return 403;
-            }
-
-            return 200 $role;
-        }
-
-        location = /may {
-            if ($may = no) {
-                return 403;
-            }
-
-            return 200 $may;
-        }
-
-        location = /first {
-            if ($atls_early_data) {
-                return 425;
-            }
-
-            if ($atls_session_reused = r) {
-                return 200 again;
-            }
-
-            return 200 first;
-        }
-
-        %%AUTH%%
-
-        location = /raw {
-            atls on;
-            atls_payload raw;
-            proxy_pass http://127.0.0.1:%%PORT_1%%/echo;
-            %%HEADERS%%
-        }
+    location = /raw {
+        atls on;
+        atls_payload raw;
+        proxy_pass http://127.0.0.1:%%PORT_1%%/echo;
+        %%HEADERS%%
     }
 }
 EOC
@@ -529,9 +520,9 @@ sub early {
     is($c->get('/first')->body(), 'first', "$stack: no early data");
 
     for my $uri ('/return', '/echo', '/first') {
-        my $next = Test::Atls::Stack->new($stack, port => $t->port(0),
-            keepalive => 0, protocol => 'TLSv1.3', session => $c->session(),
-            early => $c->format_get($uri));
+        my $next = $t->stack($stack, keepalive => 0, protocol => 'TLSv1.3',
+                             session => $c->session(),
+                             early => $c->format_get($uri));
 
         ok($next->handshake() && $next->early_status() eq 'accepted',
            "$stack: early data for $uri") or diag($next->error());
@@ -765,8 +756,7 @@ sub psk_of {
 sub client {
     my ($stack, @args) = @_;
 
-    my $c = Test::Atls::Stack->new($stack, port => $t->port(0),
-                                   keepalive => 0, @args);
+    my $c = $t->stack($stack, keepalive => 0, @args);
 
     $c->handshake() or die "no handshake with $stack: " . $c->error() . "\n";
 

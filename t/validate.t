@@ -47,91 +47,82 @@ $t->make_cert('other', is_ca => 1);
 $t->write_file('psk', 'device:' . KEY . "\n");
 $t->write_file('large', pattern(LARGE));
 
-my $conf = <<'EOC';
-%%GLOBALS%%
+my $conf = http_conf(<<'EOC');
+%%CERTIFICATE_service%%
+atls_early_data on;
+atls_max_handshakes %%HANDSHAKES%%;
 
-events { }
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name localhost;
 
-http {
-    %%GLOBALS_HTTP%%
+    location = /.well-known/atls {
+        atls on;
+    }
 
-    atls_certificate service.crt;
-    atls_certificate_key service.key;
-    atls_early_data on;
-    atls_max_handshakes %%HANDSHAKES%%;
+    location = /other {
+        atls on;
+    }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        server_name localhost;
+    location = /limited {
+        atls on;
+        client_max_body_size 20k;
+    }
 
-        location = /.well-known/atls {
-            atls on;
-        }
+    location = /hasty {
+        atls on;
+        atls_handshake_timeout %%TIMEOUT%%s;
+    }
 
-        location = /other {
-            atls on;
-        }
+    location = /psk {
+        atls on;
+        atls_psk_file psk;
+    }
 
-        location = /limited {
-            atls on;
-            client_max_body_size 20k;
-        }
+    location = /retry {
+        atls on;
+        atls_ecdh_curve secp384r1;
+    }
 
-        location = /hasty {
-            atls on;
-            atls_handshake_timeout %%TIMEOUT%%s;
-        }
+    location = /closed {
+        atls on;
+        deny all;
+    }
 
-        location = /psk {
-            atls on;
-            atls_psk_file psk;
-        }
+    location = /raw {
+        atls on;
+        atls_payload raw;
+        proxy_pass http://127.0.0.1:%%PORT_1%%/body;
+    }
 
-        location = /retry {
-            atls on;
-            atls_ecdh_curve secp384r1;
-        }
+    location = /raw-refused {
+        atls on;
+        atls_payload raw;
+        proxy_pass http://127.0.0.1:%%PORT_1%%/status?code=404;
+    }
 
-        location = /closed {
-            atls on;
-            deny all;
-        }
+    location = /ok {
+        return 200 "hello";
+    }
 
-        location = /raw {
-            atls on;
-            atls_payload raw;
-            proxy_pass http://127.0.0.1:%%PORT_1%%/body;
-        }
+    location = /last {
+        keepalive_timeout 0;
+        return 200 "the last one";
+    }
 
-        location = /raw-refused {
-            atls on;
-            atls_payload raw;
-            proxy_pass http://127.0.0.1:%%PORT_1%%/status?code=404;
-        }
+    location = /large {
+        keepalive_timeout 0;
+    }
 
-        location = /ok {
-            return 200 "hello";
-        }
+    location /refused {
+        return 404;
+    }
 
-        location = /last {
-            keepalive_timeout 0;
-            return 200 "the last one";
-        }
-
-        location = /large {
-            keepalive_timeout 0;
-        }
-
-        location /refused {
-            return 404;
-        }
-
-        location / {
-            client_max_body_size 0;
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            proxy_http_version 1.1;
-            proxy_request_buffering off;
-        }
+    location / {
+        client_max_body_size 0;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+        proxy_http_version 1.1;
+        proxy_request_buffering off;
     }
 }
 EOC

@@ -14,7 +14,6 @@ use POSIX ();
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Slow qw( patience );
 use Test::Atls::Validator;

@@ -19,104 +19,94 @@ use Test::Atls::Response qw( parse_responses );
 my $t = Test::Atls->new();
 my $seen = 0;         # of the access log
 
-$t->make_cert('localhost');
 $t->write_file('page.html', '<!--# echo var="atls_protocol" -->');
 
-$t->write_conf(<<'EOC');
-%%GLOBALS%%
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
 
-events { }
+log_format atls "$request_method $request_uri [$atls] [$atls_protocol]"
+                " [$atls_cipher] [$atls_session_id] [$atls_server_name]"
+                " [$atls_session_requests] $remote_addr";
 
-http {
-    %%GLOBALS_HTTP%%
+map $atls $how {
+    on       "inside";
+    ""       "outside";
+    default  "unknown";
+}
 
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
+map "$atls_protocol:$atls_server_name" $which {
+    "TLSv1.3:localhost"  "new";
+    "TLSv1.2:localhost"  "old";
+    default              "neither";
+}
 
-    log_format atls "$request_method $request_uri [$atls] [$atls_protocol]"
-                    " [$atls_cipher] [$atls_session_id] [$atls_server_name]"
-                    " [$atls_session_requests] $remote_addr";
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-    map $atls $how {
-        on       "inside";
-        ""       "outside";
-        default  "unknown";
+    access_log %%TESTDIR%%/access.log atls;
+
+    location /.well-known/atls {
+        atls on;
     }
 
-    map "$atls_protocol:$atls_server_name" $which {
-        "TLSv1.3:localhost"  "new";
-        "TLSv1.2:localhost"  "old";
-        default              "neither";
+    location /pinned {
+        atls on;
+        return 200 "$atls|$atls_protocol|$atls_cipher|$atls_session_id|$atls_server_name|$atls_session_requests|$uri";
     }
 
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
+    location /return {
+        return 200 "$atls|$atls_protocol|$atls_cipher|$atls_session_id|$atls_server_name|$atls_session_requests|$uri";
+    }
 
-        access_log %%TESTDIR%%/access.log atls;
+    location /map {
+        return 200 "$how $which";
+    }
 
-        location /.well-known/atls {
-            atls on;
+    location /if {
+        if ($atls) {
+            return 200 "if";
         }
 
-        location /pinned {
-            atls on;
-            return 200 "$atls|$atls_protocol|$atls_cipher|$atls_session_id|$atls_server_name|$atls_session_requests|$uri";
+        if ($atls = "") {
+            return 200 "if not";
         }
+    }
 
-        location /return {
-            return 200 "$atls|$atls_protocol|$atls_cipher|$atls_session_id|$atls_server_name|$atls_session_requests|$uri";
-        }
+    location /set {
+        set $copy "$atls_protocol";
+        return 200 "[$copy]";
+    }
 
-        location /map {
-            return 200 "$how $which";
-        }
+    location /header {
+        add_header X-Atls "$atls $atls_protocol" always;
+        return 204;
+    }
 
-        location /if {
-            if ($atls) {
-                return 200 "if";
-            }
+    location /page.html {
+        ssi on;
+    }
 
-            if ($atls = "") {
-                return 200 "if not";
-            }
-        }
+    location /proxy {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+        proxy_set_header X-Atls $atls;
+        proxy_set_header X-Protocol $atls_protocol;
+        proxy_set_header X-Cipher $atls_cipher;
+        proxy_set_header X-Session $atls_session_id;
+        proxy_set_header X-Name $atls_server_name;
+        proxy_set_header X-Requests $atls_session_requests;
+    }
 
-        location /set {
-            set $copy "$atls_protocol";
-            return 200 "[$copy]";
-        }
+    location /rewrite {
+        rewrite ^ /return last;
+    }
 
-        location /header {
-            add_header X-Atls "$atls $atls_protocol" always;
-            return 204;
-        }
-
-        location /page.html {
-            ssi on;
-        }
-
-        location /proxy {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-            proxy_set_header X-Atls $atls;
-            proxy_set_header X-Protocol $atls_protocol;
-            proxy_set_header X-Cipher $atls_cipher;
-            proxy_set_header X-Session $atls_session_id;
-            proxy_set_header X-Name $atls_server_name;
-            proxy_set_header X-Requests $atls_session_requests;
-        }
-
-        location /rewrite {
-            rewrite ^ /return last;
-        }
-
-        location /error {
-            error_page 404 /return;
-        }
+    location /error {
+        error_page 404 /return;
     }
 }
 EOC
 
-$t->plan(2 * 21 + 13)->run();
+$t->run();
 
 Test::Atls::Backend->start($t, $t->port(1));
 
@@ -124,11 +114,13 @@ inside($_) for qw( TLSv1.3 TLSv1.2 );
 outside();
 names();
 
+$t->done_testing();
+
 
 sub inside {
     my ($protocol) = @_;
 
-    my $c = client(protocol => $protocol);
+    my $c = $t->established(protocol => $protocol);
     my $cipher = $c->cipher();
     my ($first, $id) = values_of($c->get('/return'));
 
@@ -191,7 +183,7 @@ sub inside {
 
     # a location of its own
 
-    $c = client(protocol => $protocol, uri => '/pinned');
+    $c = $t->established(protocol => $protocol, uri => '/pinned');
     my ($pinned, $other) = values_of($c->get('/any'));
     is($pinned, "on|$protocol|$cipher|ID|localhost|1|/any",
        "$protocol: pinned");
@@ -237,15 +229,15 @@ sub outside {
 sub names {
     my $long = join '.', ('a' x 60) x 3, 'example';
 
-    is((split /\|/, client(sni => $long)->get('/return')->body())[4], $long,
-       'a long name');
-    is((split /\|/, client(sni => '')->get('/return')->body())[4], '',
+    is((split /\|/, $t->established(sni => $long)->get('/return')->body())[4],
+       $long, 'a long name');
+    is((split /\|/, $t->established(sni => '')->get('/return')->body())[4], '',
        'no name');
-    is((split /\|/, client(sni => 'a.example')
+    is((split /\|/, $t->established(sni => 'a.example')
         ->get('/return', Host => 'b.example')->body())[4], 'a.example',
        'not the Host');
 
-    my $c = client(sni => $long);
+    my $c = $t->established(sni => $long);
     is(join(' ', map { (split /\|/, $c->get('/return')->body())[5] } 1 .. 3),
        '1 2 3', 'requests of a session with a long name');
 }
@@ -289,13 +281,4 @@ sub get {
                                        "GET $_[0] HTTP/1.0\r\n\r\n"));
 
     return $r;
-}
-
-
-sub client {
-    my $c = Test::Atls::Client->new(port => $t->port(0), @_);
-
-    $c->handshake() or die 'no handshake: ' . $c->error() . "\n";
-
-    return $c;
 }

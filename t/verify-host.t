@@ -12,7 +12,6 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 
 my $KEY = 'ff112233445566778899aabbccddee00';
 
@@ -103,25 +102,17 @@ my @servers = (
                               . 'atls_psk_file %%TESTDIR%%/psk; }'),
 );
 
-$t->write_conf(<<"EOC");
-%%GLOBALS%%
-
-events { }
-
-http {
-    %%GLOBALS_HTTP%%
-
-    map \$atls_client_verify \$verified {
-        SUCCESS S;
-        PSK     P;
-        default \$atls_client_verify;
-    }
-
-    @servers
+$t->write_http(<<"EOC");
+map \$atls_client_verify \$verified {
+    SUCCESS S;
+    PSK     P;
+    default \$atls_client_verify;
 }
+
+@servers
 EOC
 
-$t->plan(2 * @RULES + 2)->run();
+$t->run();
 
 for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
     for my $rule (@RULES) {
@@ -143,6 +134,8 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
     is($c->get('/', Host => 'endpoint.example')->status(), 421, 'refused');
     is($c->get('/', Host => 'localhost')->status(), 200, 'and goes on');
 }
+
+$t->done_testing();
 
 
 sub server {
@@ -169,8 +162,7 @@ sub client {
         if $known eq 'alice';
     push @args, psk => [ 'device', $KEY ] if $known eq 'psk';
 
-    my $c = Test::Atls::Client->new(port => $t->port(0), uri => $uri,
-                                    sni => $sni, @args);
+    my $c = $t->client(uri => $uri, sni => $sni, @args);
 
     $c->handshake() or diag("$uri, $sni: " . $c->error());
 

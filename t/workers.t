@@ -29,51 +29,41 @@ my $location = <<'EOC';
         }
 EOC
 
-my $conf = <<'EOC';
-%%GLOBALS%%
+my $conf = http_conf(<<'EOC');
+atls_zone               changing:%%SIZE%%;
+atls_handshake_timeout  %%TIMEOUT%%s;
 
-events {
-}
+%%CERTIFICATE%%
 
-http {
-    %%GLOBALS_HTTP%%
+server {
+    listen  127.0.0.1:%%PORT_0%%;
+    %%LISTEN%%
 
-    atls_zone               changing:%%SIZE%%;
-    atls_handshake_timeout  %%TIMEOUT%%s;
-
-    atls_certificate        %%TESTDIR%%/localhost.crt;
-    atls_certificate_key    %%TESTDIR%%/localhost.key;
-
-    server {
-        listen  127.0.0.1:%%PORT_0%%;
-        %%LISTEN%%
-
-        client_body_timeout  %%TIMEOUT%%s;
+    client_body_timeout  %%TIMEOUT%%s;
 
 %%LOCATION%%
-        location = /inner {
-            return 200 "inner\n";
-        }
+    location = /inner {
+        return 200 "inner\n";
+    }
 
-        location = /body {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location = /body {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
 
-        location = /slow {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location = /slow {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
     }
 }
 EOC
 
-my $t = Test::Atls->new(workers => 4);
+my $t = Test::Atls->new(workers => 4,
+                        client => { keepalive => 0, timeout => 20 });
 my %set = (SIZE => '1m', LISTEN => '', LOCATION => $location,
            TIMEOUT => $TIMEOUT);
 
-$t->make_cert('localhost', type => 'ec');
 configure();
 
-$t->plan(4 * @WORKERS + 2 + 10 + 3 + 6 + 3 + 5)->run();
+$t->run();
 
 Test::Atls::Backend->start($t, $t->port(1));
 
@@ -88,8 +78,8 @@ Test::Atls::Backend->start($t, $t->port(1));
     $t->wait_for(sub { @{[ glob $t->path('ready-*') ]} == $CLIENTS }, 30);
 
     for my $workers (@WORKERS) {
-        my @established = map { established() } 1 .. $EACH;
-        my @shaking = map { half_open() } 1 .. $EACH;
+        my @established = map { $t->established() } 1 .. $EACH;
+        my @shaking = map { $t->half_open() } 1 .. $EACH;
         my @unfinished = map { unfinished() } 1 .. $EACH;
 
         ok(change(sub {
@@ -122,10 +112,10 @@ Test::Atls::Backend->start($t, $t->port(1));
 # a zone of another size is another zone
 
 {
-    my @established = map { established() } 1 .. $EACH;
-    my $shaking = half_open();
+    my @established = map { $t->established() } 1 .. $EACH;
+    my $shaking = $t->half_open();
     my $unfinished = unfinished();
-    my $busy = established();
+    my $busy = $t->established();
 
     # a request that ends with the worker it is in
 
@@ -165,7 +155,7 @@ Test::Atls::Backend->start($t, $t->port(1));
          qr/\[notice\] .*atls_zone "changing" .*lost/,
          'a larger zone: a notice');
 
-    my @new = map { established() } 1 .. $EACH;
+    my @new = map { $t->established() } 1 .. $EACH;
 
     is(good(@new), $EACH, 'a larger zone: new sessions');
     is(scalar(grep { my $c = $_; grep { $_ eq $c } @cookies }
@@ -182,12 +172,12 @@ Test::Atls::Backend->start($t, $t->port(1));
     is(join(' ', map { $_->last_response()->status() } @new),
        join(' ', (410) x @new), 'a smaller zone: sessions are lost');
     is(lost(), 2, 'a smaller zone: the log says so');
-    is(good(map { established() } 1 .. $EACH), $EACH,
+    is(good(map { $t->established() } 1 .. $EACH), $EACH,
        'a smaller zone: new sessions');
 
     # a configuration that is refused changes nothing
 
-    my $c = established();
+    my $c = $t->established();
 
     $t->allow_log(qr/zone "changing:1k" is too small/);
     configure(SIZE => '1k');
@@ -215,7 +205,7 @@ Test::Atls::Backend->start($t, $t->port(1));
 # a location that is not there for a while
 
 {
-    my @established = map { established() } 1 .. $EACH;
+    my @established = map { $t->established() } 1 .. $EACH;
 
     change(undef, LOCATION => '');
 
@@ -228,6 +218,8 @@ Test::Atls::Backend->start($t, $t->port(1));
     is(good(@established), $EACH, 'the location is back: the sessions go on');
     is(lost(), 2, 'the location is back: nothing is lost');
 }
+
+$t->done_testing();
 
 
 # configurations
@@ -275,33 +267,6 @@ sub lost {
 }
 
 
-# clients, each of their POSTs on a connection of its own
-
-sub client {
-    return Test::Atls::Client->new(port => $t->port(0), keepalive => 0,
-                                   timeout => 20);
-}
-
-
-sub established {
-    my $c = client();
-
-    $c->handshake() or die 'no handshake: ' . $c->error() . "\n";
-
-    return $c;
-}
-
-
-sub half_open {
-    my $c = client();
-
-    $c->handshake_step();
-    $c->exchange($c->tls_out()) or die $c->error() . "\n";
-
-    return $c;
-}
-
-
 sub finish_handshake {
     my ($c) = @_;
 
@@ -314,7 +279,7 @@ sub finish_handshake {
 # The request that it has sent the start of.
 
 sub unfinished {
-    my $c = established();
+    my $c = $t->established();
 
     $c->request("POST /body HTTP/1.1\r\nHost: localhost\r\n"
                 . "Content-Length: 10\r\n\r\n12345");
@@ -350,7 +315,7 @@ sub traffic {
     my ($n) = @_;
 
     my $sessions = 0;
-    my $kept = established();
+    my $kept = $t->established();
 
     until (-e $t->path('stop')) {
         my $error = eval { run_session($kept) } // $@;
@@ -371,7 +336,7 @@ sub traffic {
 sub run_session {
     my ($kept) = @_;
 
-    my $c = client();
+    my $c = $t->client();
 
     $c->handshake(split => 120) or return 'handshake: ' . $c->error();
 

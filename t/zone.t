@@ -21,40 +21,27 @@ my $delay = 3 * ($ENV{TEST_NGINX_SLOW} || 1);
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
+my $conf = http_conf(<<'EOC');
+atls_zone small:%%SIZE%%;
+%%CERTIFICATE%%
+atls_handshake_timeout 3s;      # some are left unfinished
 
-my $conf = <<'EOC';
-%%GLOBALS%%
+server {
+    listen 127.0.0.1:%%PORT_0%%;
 
-events { }
+    location /.well-known/atls {
+        atls on;
+    }
 
-http {
-    %%GLOBALS_HTTP%%
+    location / {
+        return 200 ok;
+    }
 
-    atls_zone small:%%SIZE%%;
-    atls_certificate %%TESTDIR%%/localhost.crt;
-    atls_certificate_key %%TESTDIR%%/localhost.key;
-    atls_handshake_timeout 3s;      # some are left unfinished
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location /.well-known/atls {
-            atls on;
-        }
-
-        location / {
-            return 200 ok;
-        }
-
-        location /slow {
-            proxy_pass http://127.0.0.1:%%PORT_1%%;
-        }
+    location /slow {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
     }
 }
 EOC
-
-$t->plan(26);
 
 like($t->config_error($conf =~ s/%%SIZE%%/16k/r), qr/zone "small:16k" is too small/,
      'a zone that is too small');
@@ -69,7 +56,7 @@ my ($c, $r);
 
 # how many there can be: of more sessions than that, the last ones are left
 
-my @all = map { client() } 1 .. 60;
+my @all = map { $t->established() } 1 .. 60;
 my @alive = reverse grep { alive($_) } reverse @all;
 my $n = @alive;
 
@@ -85,7 +72,7 @@ is($all[0]->last_response()->status(), 410, 'of the others there is nothing');
 alive($_) for @alive;
 alive($alive[0]);
 
-my $new = client();
+my $new = $t->established();
 is(dead(@alive), '1', 'the longest idle goes');
 ok(alive($new), 'the new one is there');
 
@@ -94,11 +81,11 @@ $alive[1] = $new;
 
 # half-open ones take no place of theirs, and the other way round
 
-my @half = map { half_open() } 1 .. 3;
+my @half = map { $t->half_open() } 1 .. 3;
 
 is(dead(@alive), '', 'half-open sessions have room of their own');
 
-$new = client();
+$new = $t->established();
 is(dead(@alive), '0', 'a new one takes the place of the longest idle');
 push @alive, $new;
 shift @alive;
@@ -110,7 +97,7 @@ splice @alive, 0, 3, @half;
 
 # no matter how many there are
 
-@half = map { half_open() } 1 .. 3 * $n;
+@half = map { $t->half_open() } 1 .. 3 * $n;
 is(dead(@alive), '', 'a flood of half-open sessions');
 
 ok(!$half[0]->handshake(), 'the first one of it');
@@ -121,7 +108,7 @@ is(dead(@alive), '0', 'takes the place of the longest idle');
 
 # when all are busy there is no room
 
-@alive = map { client() } 1 .. $n;
+@alive = map { $t->established() } 1 .. $n;
 $backend->forget();
 
 for my $c (@alive) {
@@ -135,7 +122,7 @@ ok($t->wait_for(sub { $n == (() = $backend->requests()) }), "$n busy sessions");
 my @status;
 
 for (1 .. 5) {
-    $c = half_open();
+    $c = $t->half_open();
     $c->handshake();
     $r = $c->last_response();
     push @status, $r->status();
@@ -163,26 +150,9 @@ for my $c (@alive) {
 }
 
 is($whole, $n, 'no busy session was lost');
-ok(client(), 'now there is room');
+ok($t->established(), 'now there is room');
 
-
-sub client {
-    my $c = Test::Atls::Client->new(port => $t->port(0));
-
-    $c->handshake() or die 'no handshake: ' . $c->error() . "\n";
-
-    return $c;
-}
-
-
-sub half_open {
-    my $c = Test::Atls::Client->new(port => $t->port(0));
-
-    $c->handshake_step();
-    $c->exchange($c->tls_out()) or die $c->error() . "\n";
-
-    return $c;
-}
+$t->done_testing();
 
 
 # Whether a session is there; it then is the last one used.
