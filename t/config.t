@@ -436,8 +436,8 @@ my %VALUES = (
     atls_verify_client        => 'optional_no_ca',
     atls_verify_depth         => '2',
     atls_client_certificate   => 'ca.crt',
-    atls_trusted_certificate  => 'ca.crt',
     atls_crl                  => 'ca.crl',
+    atls_trusted_certificate  => 'ca.crt',
     atls_session_tickets      => 'on',
     atls_session_ticket_key   => 'ticket80',
     atls_early_data           => 'on',
@@ -454,6 +454,9 @@ my %VALUES = (
     atls_buffer_size          => '4k',
     atls_required             => 'off',
 );
+
+is(join(' ', sort keys %VALUES), join(' ', sort { $a cmp $b } directives()),
+   'all directives of http, server and location');
 
 # those that may be there more than once
 
@@ -704,3 +707,15 @@ ok($unused->reload(), 'a reload that begins to use it');
 
 $unused->finish();
 $t->done_testing();
+
+
+sub directives {
+    open my $fh, '<', "$FindBin::Bin/../ngx_http_atls_module.c"
+        or die "ngx_http_atls_module.c: $!\n";
+    local $/;
+
+    my %contexts = <$fh> =~ /ngx_string\("(atls_\w+)"\),\s*([A-Z_|0-9]+),/g;
+
+    return grep { $contexts{$_} =~ /MAIN_CONF\|\w+SRV_CONF\|\w+LOC_CONF/ }
+           keys %contexts;
+}
