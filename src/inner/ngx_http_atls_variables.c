@@ -8,6 +8,7 @@
 #include "trl_state.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_clock.h"
+#include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_ssl.h"
@@ -316,22 +317,16 @@ ngx_http_atls_variable_print(ngx_http_request_t *r,
 }
 
 
-/*
- * Tells sessions apart in logs without giving away their cookies, which let
- * anybody end them.
- */
+/* Not the cookie, which lets anybody end the session. */
 
 static u_char *
 ngx_http_atls_print_id(ngx_http_atls_inner_t *inner, u_char *p, u_char *last)
 {
-    u_char  hash[EVP_MAX_MD_SIZE];
+    u_char  hash[NGX_HTTP_ATLS_ID_LEN];
 
-    if (EVP_Digest(inner->info.id, NGX_HTTP_ATLS_ID_LEN, hash, NULL,
-                   EVP_sha256(), NULL)
-        != 1)
+    if (ngx_http_atls_label_hash(inner->info.id, hash, inner->connection->log)
+        != NGX_OK)
     {
-        ngx_ssl_error(NGX_LOG_ALERT, inner->connection->log, 0,
-                      "EVP_Digest() failed");
         return NULL;
     }
 

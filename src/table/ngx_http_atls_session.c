@@ -10,6 +10,7 @@
 #include "ngx_http_atls_clock.h"
 #include "ngx_http_atls_process.h"
 #include "ngx_http_atls_worker.h"
+#include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_table.h"
 
@@ -89,7 +90,13 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
     if (session == NULL) {
         ngx_http_atls_session_full(amcf->zone, "is full of sessions in use",
                                    log);
+        return NULL;
     }
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, log, 0,
+                   "atls %08xD create, timeout:%T, lifetime:%T",
+                   ngx_http_atls_label(id, log), session->timeout,
+                   session->lifetime);
 
     return session;
 }
@@ -103,6 +110,9 @@ ngx_http_atls_session_full(ngx_shm_zone_t *zone, const char *what,
     ngx_http_atls_zone_t  *z;
 
     z = zone->data;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0,
+                   "atls zone \"%V\" %s", &zone->shm.name, what);
 
     ngx_http_atls_table_lock(z);
 
@@ -155,6 +165,11 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
         rc = ngx_http_atls_take_unknown;
 
     } else if (ngx_http_atls_session_abandoned(session)) {
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                       "atls %08xD lost with worker %uD",
+                       ngx_http_atls_label(id, ngx_cycle->log),
+                       session->owner);
+
         ngx_http_atls_table_remove(z->table, session);
         rc = ngx_http_atls_take_unknown;
 
@@ -175,6 +190,10 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
     } else if (session->established && session->inner == NULL
                && ngx_http_atls_session_expired(session, alcf))
     {
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                       "atls %08xD expired before it was taken",
+                       ngx_http_atls_label(id, ngx_cycle->log));
+
         ngx_http_atls_table_remove(z->table, session);
         rc = ngx_http_atls_take_unknown;
 
@@ -211,9 +230,14 @@ ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
 
     if (rc != NGX_OK) {
         ngx_http_atls_session_full(zone, "is full of sessions in use", log);
+        return rc;
     }
 
-    return rc;
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0,
+                   "atls %08xD establish, lifetime:%T",
+                   ngx_http_atls_label(session->id, log), session->lifetime);
+
+    return NGX_OK;
 }
 
 
@@ -343,6 +367,10 @@ ngx_http_atls_session_end(ngx_shm_zone_t *zone, u_char *id)
 
     if (session && !ngx_http_atls_session_is_busy(session)) {
         session->end = ngx_max(session->end, ngx_http_atls_end_closed);
+
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                       "atls %08xD ends with its request",
+                       ngx_http_atls_label(id, ngx_cycle->log));
     }
 
     ngx_http_atls_table_unlock(z);
@@ -494,6 +522,10 @@ ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
         session->inner = NULL;
         session->end = ngx_max(session->end, end);
 
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                       "atls %08xD ends with its next POST, end:%d",
+                       ngx_http_atls_label(id, ngx_cycle->log), (int) end);
+
         /* busy: with a POST that has not come as far as to resume it */
 
         if (session->established && !ngx_http_atls_session_is_busy(session)) {
@@ -620,6 +652,11 @@ ngx_http_atls_session_expire_locked(ngx_http_atls_table_t *table, ngx_uint_t n)
             {
                 break;
             }
+
+            ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                           "atls %08xD expired, kind:%ui",
+                           ngx_http_atls_label(session->id, ngx_cycle->log),
+                           kind);
 
             ngx_http_atls_table_remove(table, session);
         }

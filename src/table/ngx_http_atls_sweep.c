@@ -10,6 +10,7 @@
 #include "ngx_http_atls_clock.h"
 #include "ngx_http_atls_process.h"
 #include "ngx_http_atls_worker.h"
+#include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_sweep.h"
 #include "ngx_http_atls_table.h"
@@ -124,6 +125,13 @@ ngx_http_atls_sweep_owned(ngx_http_atls_zone_t *z)
             owner.slot = session->slot;
 
             if (!ngx_http_atls_worker_known(&owner)) {
+
+                ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                               "atls %08xD swept, worker %uD has ended",
+                               ngx_http_atls_label(session->id,
+                                                   ngx_cycle->log),
+                               owner.id);
+
                 ngx_http_atls_table_remove(z->table, session);
             }
         }
@@ -145,6 +153,11 @@ ngx_http_atls_sweep_expired(ngx_shm_zone_t *zone)
 
     for (i = 0; i < NGX_HTTP_ATLS_SWEEP_PORTIONS; i++) {
         n = ngx_http_atls_session_expire(zone, NGX_HTTP_ATLS_SWEEP_PORTION);
+
+        if (n) {
+            ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                           "atls sweep, expired:%ui", n);
+        }
 
         if (n < NGX_HTTP_ATLS_SWEEP_PORTION) {
             return NGX_OK;

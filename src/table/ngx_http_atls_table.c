@@ -6,6 +6,7 @@
 
 #include "ngx_http_atls.h"
 #include "trl_channel.h"
+#include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_table.h"
 
@@ -157,6 +158,12 @@ ngx_http_atls_table_create(ngx_http_atls_zone_t *z)
     }
 
     ngx_http_atls_table_init(table);
+
+    ngx_log_debug5(NGX_LOG_DEBUG_HTTP, zone->shm.log, 0,
+                   "atls zone \"%V\" entries:%uD, half-open:%ui, records:%ui, "
+                   "unverified:%ui", &zone->shm.name, table->nentries,
+                   table->half_open_share, table->record_share,
+                   table->stranger_share);
 
     z->table = table;
     shpool->data = table;
@@ -428,6 +435,11 @@ ngx_http_atls_table_evict(ngx_http_atls_table_t *table,
 
     table->evicted[victim->kind]++;
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "atls %08xD evict, kind:%uD",
+                   ngx_http_atls_label(victim->id, ngx_cycle->log),
+                   victim->kind);
+
     ngx_http_atls_table_remove(table, victim);
 
     return NGX_OK;
@@ -566,6 +578,11 @@ ngx_http_atls_table_remove(ngx_http_atls_table_t *table,
 
     i = ngx_http_atls_table_index(table, session);
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "atls %08xD remove, kind:%uD, requests:%uL",
+                   ngx_http_atls_label(session->id, ngx_cycle->log),
+                   session->kind, session->requests);
+
     for (p = ngx_http_atls_table_bucket(table, session->id);
          *p != i;
          p = &ngx_http_atls_table_session(table, *p)->next)
@@ -615,6 +632,10 @@ ngx_http_atls_table_pieces(ngx_http_atls_table_t *table,
         }
 
         if (piece == NULL) {
+            ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                           "atls no room for %uz bytes, kind:%ui",
+                           len, (ngx_uint_t) kind);
+
             ngx_http_atls_table_free_pieces(table, first);
             return NULL;
         }

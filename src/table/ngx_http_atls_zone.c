@@ -170,6 +170,10 @@ ngx_http_atls_zone_init(ngx_shm_zone_t *zone, void *data)
         return NGX_ERROR;
     }
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, zone->shm.log, 0,
+                   "atls zone \"%V\" reused, entries in use:%uD",
+                   &zone->shm.name, old->table->touched);
+
     z->table = old->table;
     z->shpool = old->shpool;
 

@@ -170,6 +170,9 @@ ngx_http_atls_identity_set(ngx_shm_zone_t *zone,
     if (psk->len) {
         session->psk = 1;
 
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                       "atls client has pre-shared key \"%V\"", psk);
+
         ngx_str_set(&identity.fields[NGX_HTTP_ATLS_IDENTITY_VERIFY], "PSK");
         identity.fields[NGX_HTTP_ATLS_IDENTITY_PSK] = *psk;
 
@@ -179,6 +182,8 @@ ngx_http_atls_identity_set(ngx_shm_zone_t *zone,
     cert = SSL_get1_peer_certificate(c->ssl->connection);
 
     if (cert == NULL) {
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                       "atls client has no certificate");
         return NGX_OK;
     }
 
@@ -187,6 +192,11 @@ ngx_http_atls_identity_set(ngx_shm_zone_t *zone,
     rc = ngx_http_atls_identity_certificate(c, cert, &identity);
 
     X509_free(cert);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls client has a certificate, subject:\"%V\", verify:%ud",
+                   &identity.fields[NGX_HTTP_ATLS_IDENTITY_S_DN],
+                   (unsigned) session->verify_error);
 
     if (rc != NGX_OK) {
         return NGX_ERROR;
@@ -301,6 +311,9 @@ ngx_http_atls_identity_store(ngx_shm_zone_t *zone,
         return NGX_BUSY;
     }
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls identity stored, %uz bytes", len);
+
     return NGX_OK;
 }
 
@@ -397,6 +410,12 @@ ngx_http_atls_identity_check(ngx_http_atls_loc_conf_t *alcf,
     ngx_http_atls_identity_t *identity, ngx_uint_t verify_error,
     ngx_log_t *log)
 {
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, log, 0,
+                   "atls policy check, verify client:%ui, result:\"%V\" %ui",
+                   alcf->verify,
+                   &identity->fields[NGX_HTTP_ATLS_IDENTITY_VERIFY],
+                   verify_error);
+
     if (alcf->verify == NGX_HTTP_ATLS_VERIFY_OFF
         || identity->fields[NGX_HTTP_ATLS_IDENTITY_PSK].len)
     {

@@ -520,12 +520,19 @@ ngx_http_atls_psk_find_session(ngx_ssl_conn_t *ssl, const u_char *identity,
 
     psk = ngx_http_atls_psk_find(peer->target.tls->psks, identity, len);
     if (psk == NULL) {
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, peer->connection.log, 0,
+                       "atls pre-shared key not found, identity of %uz bytes",
+                       len);
         return 1;
     }
 
     /* the handshake's suite, which OpenSSL has chosen before */
 
     cipher = SSL_get_pending_cipher(ssl);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, peer->connection.log, 0,
+                   "atls pre-shared key of line %ui, suite:%s", psk->line,
+                   cipher ? SSL_CIPHER_get_name(cipher) : "none");
 
     if (cipher == NULL || !ngx_http_atls_psk_suitable(cipher)) {
         return 1;
@@ -603,6 +610,9 @@ ngx_http_atls_psk_server(ngx_ssl_conn_t *ssl, const char *identity,
         return 0;
     }
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, peer->connection.log, 0,
+                   "atls pre-shared key of line %ui, TLS 1.2", psk->line);
+
     ngx_memcpy(key, psk->key.data, psk->key.len);
 
     return (unsigned int) psk->key.len;
@@ -630,6 +640,10 @@ ngx_http_atls_psk_client_hello(ngx_ssl_conn_t *ssl, ngx_http_atls_psks_t *psks)
     if (!ngx_http_atls_psk_suites(ssl, suites)) {
         return NGX_OK;
     }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP,
+                   ngx_http_atls_peer_get(ssl)->connection.log, 0,
+                   "atls pre-shared key offered, suites:\"%s\"", suites);
 
     if (SSL_set_ciphersuites(ssl, (char *) suites) != 1) {
         c = ngx_ssl_get_connection(ssl);

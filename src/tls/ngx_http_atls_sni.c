@@ -52,18 +52,27 @@ ngx_http_atls_sni_select(ngx_http_atls_target_t *target,
     host = *name;
 
     if (names == NULL || ngx_http_atls_sni_normalize(&host, buf) != NGX_OK) {
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, log, 0,
+                       "atls target: server of the POST, \"%V\" not looked up",
+                       name);
         return;
     }
 
     server = ngx_http_atls_sni_server(names, &host, log);
 
     if (server == NULL) {
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, log, 0,
+                       "atls target: server of the POST, no server \"%V\"",
+                       &host);
         return;
     }
 
     target->named = 1;
 
     if (server == target->server) {
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, log, 0,
+                       "atls target: server of the POST, named \"%V\"",
+                       &host);
         return;
     }
 
@@ -72,6 +81,10 @@ ngx_http_atls_sni_select(ngx_http_atls_target_t *target,
     endpoint = ngx_http_atls_endpoint_find(server, target->conf->location);
 
     if (endpoint) {
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, log, 0,
+                       "atls target: endpoint of server \"%V\"",
+                       &server->server_name);
+
         target->conf = endpoint->loc_conf[ngx_http_atls_module.ctx_index];
         target->tls = target->conf;
         target->srv_conf = server->ctx->srv_conf;
@@ -85,6 +98,10 @@ ngx_http_atls_sni_select(ngx_http_atls_target_t *target,
     if (alcf->ssl) {
         target->tls = alcf;
     }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0,
+                   "atls target: server \"%V\" without the endpoint, "
+                   "certificate:%d", &server->server_name, alcf->ssl != NULL);
 }
 
 

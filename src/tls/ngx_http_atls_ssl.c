@@ -441,6 +441,10 @@ ngx_http_atls_ssl_client_hello(ngx_ssl_conn_t *ssl, int *ad, void *arg)
 
     *ad = SSL_AD_INTERNAL_ERROR;
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls ClientHello, version:%04xd, server name:\"%V\"",
+                   (int) SSL_client_hello_get0_legacy_version(ssl), &name);
+
     if (name.len) {
 
         /* maybe once more, after a HelloRetryRequest */
@@ -486,6 +490,10 @@ ngx_http_atls_ssl_switch(ngx_ssl_conn_t *ssl, ngx_http_atls_loc_conf_t *alcf)
         return NGX_OK;
     }
 
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP,
+                   ngx_http_atls_peer_get(ssl)->connection.log, 0,
+                   "atls target has another SSL_CTX");
+
     if (SSL_set_SSL_CTX(ssl, ctx) == NULL) {
         return NGX_ERROR;
     }
@@ -517,9 +525,13 @@ ngx_http_atls_ssl_alpn_select(ngx_ssl_conn_t *ssl, const unsigned char **out,
     unsigned char *outlen, const unsigned char *in, unsigned int inlen,
     void *arg)
 {
-    if (ngx_http_atls_peer_get(ssl)->target.conf->payload
-        == NGX_HTTP_ATLS_PAYLOAD_RAW)
-    {
+    ngx_http_atls_peer_t  *peer;
+
+    peer = ngx_http_atls_peer_get(ssl);
+
+    if (peer->target.conf->payload == NGX_HTTP_ATLS_PAYLOAD_RAW) {
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, peer->connection.log, 0,
+                       "atls ALPN ignored, raw payload");
         return SSL_TLSEXT_ERR_NOACK;
     }
 
@@ -529,8 +541,13 @@ ngx_http_atls_ssl_alpn_select(ngx_ssl_conn_t *ssl, const unsigned char **out,
                               in, inlen)
         != OPENSSL_NPN_NEGOTIATED)
     {
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, peer->connection.log, 0,
+                       "atls ALPN without a protocol in common");
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, peer->connection.log, 0,
+                   "atls ALPN selected: \"%*s\"", (size_t) *outlen, *out);
 
     return SSL_TLSEXT_ERR_OK;
 }

@@ -194,6 +194,9 @@ ngx_http_atls_ticket_key(ngx_ssl_conn_t *ssl, unsigned char *name,
     key = enc ? ngx_http_atls_ticket_current_key(ssl, c->log)
               : ngx_http_atls_ticket_find_key(ssl, name, c->log);
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls ticket key, encrypt:%d, found:%d", enc, key != NULL);
+
     if (key == NULL) {
         return 0;
     }
@@ -345,6 +348,10 @@ ngx_http_atls_ticket_sync_keys(ngx_shm_zone_t *zone, time_t expire,
 
     ngx_shmtx_unlock(&shpool->mutex);
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, log, 0,
+                   "atls ticket keys, generation:%uA",
+                   ngx_http_atls_process.ticket_keys->generation);
+
     ngx_explicit_memzero(&fresh, sizeof(ngx_http_atls_ticket_key_t));
 
     return NGX_OK;
@@ -383,6 +390,10 @@ ngx_http_atls_ticket_make(ngx_ssl_conn_t *ssl, void *arg)
     if (alcf->early_data && SSL_version(ssl) == TLS1_3_VERSION) {
         ticket.number = ngx_http_atls_ticket_issue(zone);
     }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, peer->connection.log, 0,
+                   "atls ticket issued, number:%uL, age:%T", ticket.number,
+                   ngx_time() - (time_t) ticket.since);
 
     if (SSL_SESSION_set1_ticket_appdata(session, &ticket,
                                         sizeof(ngx_http_atls_ticket_t))
@@ -456,6 +467,10 @@ ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl, SSL_SESSION *session,
 
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, peer->connection.log, 0,
+                   "atls ticket accepted, number:%uL, remaining:%T",
+                   ticket.number, remaining);
 
     ngx_http_atls_peer_set_ticket(peer, remaining);
 
@@ -542,6 +557,8 @@ ngx_http_atls_ticket_early_data(ngx_ssl_conn_t *ssl, void *arg)
         && ngx_http_atls_ticket_read(SSL_get_session(ssl), &ticket) == NGX_OK
         && ngx_http_atls_ticket_claim(peer->zone, &ticket))
     {
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, peer->connection.log, 0,
+                       "atls early data accepted, ticket:%uL", ticket.number);
         return 1;
     }
 

@@ -1,0 +1,31 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+/*
+ * What sessions are called in logs: a hash of the id, which tells them apart
+ * without giving away their cookies.
+ */
+
+
+#ifndef _NGX_HTTP_ATLS_LABEL_H_INCLUDED_
+#define _NGX_HTTP_ATLS_LABEL_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+
+
+/* $atls_session_id, NGX_HTTP_ATLS_ID_LEN bytes.  NGX_ERROR: logged. */
+
+ngx_int_t ngx_http_atls_label_hash(u_char *id, u_char *hash, ngx_log_t *log);
+
+/*
+ * The first four bytes of that, for lines of the debug log ("%08xD"); 0 if
+ * there are none.
+ */
+
+uint32_t ngx_http_atls_label(u_char *id, ngx_log_t *log);
+
+
+#endif /* _NGX_HTTP_ATLS_LABEL_H_INCLUDED_ */
