@@ -13,6 +13,7 @@
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_peer.h"
+#include "ngx_http_atls_records.h"
 #include "ngx_http_atls_sni.h"
 #include "ngx_http_atls_ssl.h"
 
@@ -28,14 +29,11 @@ struct ngx_http_atls_handshake_s {
     ngx_http_atls_post_t       *post;          /* being served, or NULL */
     ngx_http_atls_expire_pt     expire;
 
-    u_char                      header[TRL_HEADER_SIZE];
-    size_t                      header_len;    /* of the record being fed */
-    size_t                      rest;          /* of it, after the header */
+    ngx_http_atls_records_t     records;       /* of the client */
 
     ngx_str_t                   early;         /* early data */
     u_char                     *gathered;      /* what answers it */
 
-    unsigned                    begun:1;       /* by a record's header */
     unsigned                    answered:1;    /* with records of TLS */
     unsigned                    reading_early:1;  /* there may be some */
     unsigned                    serving:1;     /* our doing: early data; takes
@@ -47,10 +45,6 @@ static ngx_int_t ngx_http_atls_handshake_enter(ngx_http_atls_handshake_t *hs);
 static void ngx_http_atls_handshake_leave(ngx_http_atls_handshake_t *hs);
 static ngx_int_t ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
     ngx_uint_t early_data);
-static ngx_int_t ngx_http_atls_handshake_boundary(ngx_http_atls_handshake_t *hs,
-    u_char *data, size_t len);
-static ngx_int_t ngx_http_atls_handshake_header(
-    ngx_http_atls_handshake_t *hs);
 static ngx_int_t ngx_http_atls_handshake_step(ngx_http_atls_handshake_t *hs,
     ngx_log_t *log);
 static ngx_int_t ngx_http_atls_handshake_read_early(
@@ -292,11 +286,7 @@ ngx_http_atls_handshake_prolong(ngx_http_atls_handshake_t *hs,
 size_t
 ngx_http_atls_handshake_want(ngx_http_atls_handshake_t *hs)
 {
-    if (hs->rest) {
-        return hs->rest;
-    }
-
-    return TRL_HEADER_SIZE - hs->header_len;
+    return ngx_http_atls_records_want(&hs->records);
 }
 
 
@@ -316,7 +306,7 @@ ngx_http_atls_handshake_input(ngx_http_atls_handshake_t *hs, u_char *data,
         return NGX_DECLINED;
     }
 
-    boundary = ngx_http_atls_handshake_boundary(hs, data, len);
+    boundary = ngx_http_atls_records_input(&hs->records, data, len);
 
     if (boundary == NGX_AGAIN) {
         return NGX_AGAIN;
@@ -347,74 +337,6 @@ ngx_http_atls_handshake_input(ngx_http_atls_handshake_t *hs, u_char *data,
     }
 
     return rc;
-}
-
-
-/*
- * Follows the records' boundaries.  NGX_OK: a record is at its end, OpenSSL
- * should look; NGX_AGAIN: there has to be more; NGX_DECLINED: this is no TLS,
- * whatever comes next; NGX_ERROR: nor can it be a record.
- */
-
-static ngx_int_t
-ngx_http_atls_handshake_boundary(ngx_http_atls_handshake_t *hs, u_char *data,
-    size_t len)
-{
-    if (hs->rest) {
-        hs->rest -= len;
-        return hs->rest ? NGX_AGAIN : NGX_OK;
-    }
-
-    ngx_memcpy(&hs->header[hs->header_len], data, len);
-    hs->header_len += len;
-
-    return ngx_http_atls_handshake_header(hs);
-}
-
-
-/* As far as it is there. */
-
-static ngx_int_t
-ngx_http_atls_handshake_header(ngx_http_atls_handshake_t *hs)
-{
-    u_char      *p;
-    ngx_uint_t   first;
-
-    p = hs->header;
-
-    if (p[0] < TRL_CHANGE_CIPHER_SPEC || p[0] > TRL_APPLICATION_DATA
-        || (hs->header_len > 1 && p[1] != 3))
-    {
-        return NGX_DECLINED;
-    }
-
-    /* nobody begins with an alert, and none answers it */
-
-    if (p[0] == TRL_ALERT && !hs->begun) {
-        return NGX_DECLINED;
-    }
-
-    if (hs->header_len < TRL_HEADER_SIZE) {
-        return NGX_AGAIN;
-    }
-
-    hs->rest = (p[3] << 8) + p[4];
-    hs->header_len = 0;
-
-    first = !hs->begun;
-    hs->begun = 1;
-
-    /* the first record is in the clear: RFC 8446, section 5.1 */
-
-    if (first && (hs->rest == 0 || hs->rest > TRL_MAX_PLAINTEXT)) {
-        return NGX_ERROR;
-    }
-
-    if (TRL_HEADER_SIZE + hs->rest > TRL_MAX_RECORD) {
-        return NGX_ERROR;
-    }
-
-    return hs->rest ? NGX_AGAIN : NGX_OK;
 }
 
 

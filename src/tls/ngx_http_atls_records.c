@@ -1,0 +1,83 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+#include "trl_channel.h"
+#include "ngx_http_atls_records.h"
+
+
+static ngx_int_t ngx_http_atls_records_header(
+    ngx_http_atls_records_t *records);
+
+
+size_t
+ngx_http_atls_records_want(ngx_http_atls_records_t *records)
+{
+    return records->rest ? records->rest
+                         : TRL_HEADER_SIZE - records->header_len;
+}
+
+
+ngx_int_t
+ngx_http_atls_records_input(ngx_http_atls_records_t *records, u_char *data,
+    size_t len)
+{
+    if (records->rest) {
+        records->rest -= len;
+        return records->rest ? NGX_AGAIN : NGX_OK;
+    }
+
+    ngx_memcpy(&records->header[records->header_len], data, len);
+    records->header_len += len;
+
+    return ngx_http_atls_records_header(records);
+}
+
+
+/* The header may be incomplete: what is wrong is found at its first byte. */
+
+static ngx_int_t
+ngx_http_atls_records_header(ngx_http_atls_records_t *records)
+{
+    u_char      *p;
+    ngx_uint_t   first;
+
+    p = records->header;
+
+    if (p[0] < TRL_CHANGE_CIPHER_SPEC || p[0] > TRL_APPLICATION_DATA
+        || (records->header_len > 1 && p[1] != 3))
+    {
+        return NGX_DECLINED;
+    }
+
+    /* nobody begins with an alert, and none answers it */
+
+    if (p[0] == TRL_ALERT && !records->begun) {
+        return NGX_DECLINED;
+    }
+
+    if (records->header_len < TRL_HEADER_SIZE) {
+        return NGX_AGAIN;
+    }
+
+    records->rest = (p[3] << 8) + p[4];
+    records->header_len = 0;
+
+    first = !records->begun;
+    records->begun = 1;
+
+    /* the first record is in the clear: RFC 8446, section 5.1 */
+
+    if (first && (records->rest == 0 || records->rest > TRL_MAX_PLAINTEXT)) {
+        return NGX_ERROR;
+    }
+
+    if (TRL_HEADER_SIZE + records->rest > TRL_MAX_RECORD) {
+        return NGX_ERROR;
+    }
+
+    return records->rest ? NGX_AGAIN : NGX_OK;
+}
