@@ -20,7 +20,6 @@
 #include "ngx_http_atls_ssl.h"
 #include "ngx_http_atls_ticket.h"
 #include "ngx_http_atls_export.h"
-#include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_variables.h"
 #include "ngx_http_atls_filter.h"
 #include "ngx_http_atls_location.h"
@@ -609,8 +608,6 @@ ngx_http_atls_init_process(ngx_cycle_t *cycle)
     {
         return NGX_ERROR;
     }
-
-    ngx_http_atls_inner_init_worker(cycle);
 
     return ngx_http_atls_socket_init_worker(cycle);
 }

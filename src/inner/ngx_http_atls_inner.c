@@ -8,6 +8,7 @@
 #include "trl_state.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_listening.h"
+#include "ngx_http_atls_process.h"
 #include "ngx_http_atls_proxy.h"
 #include "ngx_http_atls_socket.h"
 #include "ngx_http_atls_session.h"
@@ -53,21 +54,6 @@ static ngx_http_atls_end_e ngx_http_atls_inner_end(
     const ngx_http_atls_inner_t *inner);
 static ngx_uint_t ngx_http_atls_inner_keepalive(
     const ngx_http_atls_inner_t *inner);
-
-
-static ngx_queue_t   ngx_http_atls_inner_parked;   /* the oldest last */
-static ngx_uint_t    ngx_http_atls_inner_nparked;
-static ngx_uint_t    ngx_http_atls_inner_max_parked;
-
-
-void
-ngx_http_atls_inner_init_worker(ngx_cycle_t *cycle)
-{
-    ngx_queue_init(&ngx_http_atls_inner_parked);
-
-    ngx_http_atls_inner_max_parked = cycle->connection_n
-                                     / NGX_HTTP_ATLS_PARKED_SHARE;
-}
 
 
 ngx_int_t
@@ -408,23 +394,25 @@ ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
 
     inner->connection->read->ready = 1;
 
-    ngx_queue_insert_head(&ngx_http_atls_inner_parked, &inner->queue);
-    ngx_http_atls_inner_nparked++;
+    ngx_queue_insert_head(&ngx_http_atls_process.parked, &inner->queue);
+    ngx_http_atls_process.nparked++;
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
                    "atls inner connection parked: %ui",
-                   ngx_http_atls_inner_nparked);
+                   ngx_http_atls_process.nparked);
 
-    if (ngx_http_atls_inner_nparked <= ngx_http_atls_inner_max_parked) {
+    if (ngx_http_atls_process.nparked
+        <= ngx_cycle->connection_n / NGX_HTTP_ATLS_PARKED_SHARE)
+    {
         return;
     }
 
-    q = ngx_queue_last(&ngx_http_atls_inner_parked);
+    q = ngx_queue_last(&ngx_http_atls_process.parked);
     oldest = ngx_queue_data(q, ngx_http_atls_inner_t, queue);
 
     ngx_log_error(NGX_LOG_WARN, oldest->connection->log, 0,
                   "atls too many parked requests: %ui, closing the oldest "
-                  "session", ngx_http_atls_inner_nparked);
+                  "session", ngx_http_atls_process.nparked);
 
     oldest->answering = ngx_http_atls_inner_half_answered(oldest);
 
@@ -493,7 +481,7 @@ ngx_http_atls_inner_unpark(ngx_http_atls_inner_t *inner)
 {
     if (inner->parked) {
         ngx_queue_remove(&inner->queue);
-        ngx_http_atls_inner_nparked--;
+        ngx_http_atls_process.nparked--;
     }
 }
 

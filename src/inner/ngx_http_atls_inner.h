@@ -73,10 +73,6 @@ struct ngx_http_atls_inner_s {
 };
 
 
-/* In each worker, before it has any. */
-
-void ngx_http_atls_inner_init_worker(ngx_cycle_t *cycle);
-
 /*
  * Sees to it that the POST can have an inner connection: to be called before
  * anything is opened, as what is opened must be served.  NGX_ERROR, logged: no

@@ -21,6 +21,7 @@ ngx_http_atls_process_init(ngx_cycle_t *cycle)
     ngx_http_atls_process.sockets[1] = (ngx_socket_t) -1;
 
     ngx_queue_init(&ngx_http_atls_process.handshakes);
+    ngx_queue_init(&ngx_http_atls_process.parked);
 
     ngx_http_atls_process.nlistening = cycle->listening.nelts;
 }

@@ -69,6 +69,11 @@ typedef struct {
     ngx_uint_t                    nserving;               /* of these */
     ngx_connection_t             *handshakes_connection;
 
+    /* ngx_http_atls_inner: those that are parked, the oldest last */
+
+    ngx_queue_t                   parked;
+    ngx_uint_t                    nparked;
+
     /*
      * ngx_http_atls_relayed.  A worker that is told to quit closes its
      * listening sockets and says that it has none; but they are still there,
