@@ -207,6 +207,10 @@ ngx_http_atls_relay_peer_post(ngx_http_atls_relay_t *relay, ngx_socket_t fd)
     mail.limit_rate_after = r->limit_rate_after_set ? r->limit_rate_after
                   : ngx_http_complex_value_size(r, clcf->limit_rate_after, 0);
 
+    if (c->log->log_level & NGX_LOG_DEBUG_CONNECTION) {
+        mail.log_level = c->log->log_level;
+    }
+
     mail.socklen = ngx_min(c->socklen, (socklen_t) sizeof(ngx_sockaddr_t));
     ngx_memcpy(&mail.sockaddr, c->sockaddr, mail.socklen);
 

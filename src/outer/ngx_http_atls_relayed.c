@@ -164,6 +164,10 @@ ngx_http_atls_relayed_create(ngx_connection_t *c, ngx_http_atls_mail_t *mail,
     l->data = NULL;
     l->action = NULL;
 
+    if (mail->log_level) {
+        l->log_level = mail->log_level;
+    }
+
     c->pool->log = l;
     c->log = l;
 

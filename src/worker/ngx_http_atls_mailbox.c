@@ -204,6 +204,9 @@ ngx_http_atls_mailbox_fill(ngx_log_t *log)
         }
     }
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0,
+                   "atls mailboxes wanted:%ui, missing:%ui", wanted, missing);
+
     if (missing) {
         ngx_log_error(NGX_LOG_ALERT, log, err,
                       "%ui of %ui atls mailboxes could not be created, POSTs "
@@ -368,6 +371,10 @@ ngx_http_atls_mailbox_init_worker(ngx_cycle_t *cycle,
 
     box = &ngx_http_atls_mailboxes[ngx_process_slot];
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, cycle->log, 0,
+                   "atls mailbox of slot %i, serial:%uD, fd:%d",
+                   ngx_process_slot, box->serial, box->in);
+
     if (box->serial == 0) {
         return NGX_OK;
     }
@@ -401,6 +408,10 @@ ngx_http_atls_mailbox_exit_worker(ngx_log_t *log)
                             ngx_http_atls_mailboxes[ngx_process_slot].in,
                             &mail, &fd, log);
         if (rc == NGX_OK) {
+            ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0,
+                           "atls mail for worker %uD returned, fd:%d",
+                           mail.owner, fd);
+
             (void) ngx_close_socket(fd);
         }
 
@@ -498,6 +509,10 @@ ngx_http_atls_mailbox_read(ngx_event_t *rev)
         if (mail.owner != ngx_http_atls_process.owner.id) {
 
             /* for a predecessor in this slot; closing says that it is gone */
+
+            ngx_log_debug1(NGX_LOG_DEBUG_HTTP, rev->log, 0,
+                           "atls mail is not for this worker %uD",
+                           ngx_http_atls_process.owner.id);
 
             (void) ngx_close_socket(fd);
 

@@ -25,6 +25,7 @@ typedef struct {
     ngx_uint_t               secure;        /* over TLS */
     size_t                   limit_rate;    /* of the response */
     size_t                   limit_rate_after;
+    ngx_uint_t               log_level;     /* of "debug_connection"; or 0 */
 
     socklen_t                socklen;       /* the client's address */
     socklen_t                local_socklen;

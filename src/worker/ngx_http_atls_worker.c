@@ -254,6 +254,9 @@ ngx_http_atls_worker_tick(void)
         /* unless a new process has just taken the slot, it has nobody now */
 
         if (ngx_atomic_cmp_set(&slot->id, owner.id, 0)) {
+            ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                           "atls worker %uD in slot %uD has ended",
+                           owner.id, owner.slot);
             n++;
         }
     }
@@ -273,6 +276,10 @@ ngx_http_atls_worker_listen(ngx_http_atls_owner_t *owner, ngx_msec_t passed)
 
     if (heard->id == owner->id && heard->beats == beats) {
         heard->silence += passed;
+
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                       "atls worker %uD is silent:%M",
+                       owner->id, heard->silence);
         return;
     }
 
