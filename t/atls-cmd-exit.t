@@ -81,13 +81,13 @@ sub exit_codes {
     my $nobody = 'http://127.0.0.1:' . free_port() . '/';
 
     my @cases = (
-        [ 1,  [ 'http://localhost/' ],                  'does not begin with' ],
-        [ 1,  [ 'ftp://localhost/' ],                   'does not begin with' ],
+        [ 1,  [ 'http://localhost/' ],                  'must begin with' ],
+        [ 1,  [ 'ftp://localhost/' ],                   'must begin with' ],
         [ 2,  [ '--via', 'ftp://localhost/', $site ],   '' ],
         [ 2,  [ '--via', 'a b', $site ],                '' ],
-        [ 3,  [ 'https://' ],                           'not a URL' ],
-        [ 3,  [ 'https://local host/' ],                'not a URL' ],
-        [ 3,  [ 'https://localhost:99999/' ],           'not a URL' ],
+        [ 3,  [ 'https://' ],                           'invalid URL' ],
+        [ 3,  [ 'https://local host/' ],                'invalid URL' ],
+        [ 3,  [ 'https://localhost:99999/' ],           'invalid URL' ],
         [ 5,  [ '-x', 'http://no-such.invalid', $site ], 'no-such.invalid' ],
         [ 6,  [ '--via', 'http://no-such.invalid/', $site ],
                                                         'no-such.invalid' ],
@@ -95,10 +95,10 @@ sub exit_codes {
         [ 7,  [ '-x', $nobody, $site ],                 'connect' ],
         [ 8,  [ '--via', "$endpoint/json", $site ],     'application/json' ],
         [ 8,  [ '--via', "$endpoint/status?code=404", $site ],
-                                                        'answers with 404' ],
+                                                        'returned 404' ],
         [ 8,  [ '--via', "$endpoint/status?code=503", $site ],
-                                                        'answers with 503' ],
-        [ 8,  [ '--via', "$endpoint/moved", $site ],    'redirects' ],
+                                                        'returned 503' ],
+        [ 8,  [ '--via', "$endpoint/moved", $site ],    'redirected' ],
         [ 8,  [ '--via', 'http://127.0.0.1:' . $t->port(2)
                          . '/.well-known/atls', $site ], 'HTTP' ],
         [ 18, [ "$site/die" ],                          'ended within' ],

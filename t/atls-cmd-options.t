@@ -45,21 +45,21 @@ sub wrong_usage {
     my $url = 'https://localhost/';
 
     my @cases = (
-        [ [ ],                                 'there is no URL' ],
-        [ [ qw( -v ) ],                        'there is no URL' ],
-        [ [ '-?', $url ],                      'no such option.* -\?;' ],
-        [ [ '-z', $url ],                      'no such option.* -z;' ],
-        [ [ '-sz', $url ],                     'no such option.* -z;' ],
-        [ [ '--nonsense', $url ],              'no such option.* --nonsense;' ],
-        [ [ '--s', $url ],                     'no such option.* --s;' ],
-        [ [ '--fail=1', $url ],                'no such option.* --fail=1;' ],
-        [ [ $url, '-o' ],                      'value missing for -o;' ],
-        [ [ $url, '--output' ],                'value missing for --output;' ],
-        [ [ '-u', 'name', $url ],              '-u has a name' ],
-        [ [ '-X', 'A B', $url ],               '-X has no method' ],
-        [ [ '-X', '', $url ],                  '-X has no method' ],
-        [ [ '-X', 'CONNECT', $url ],           '-X has no method' ],
-        [ [ '-X', "GET / HTTP/1.1\r\nA:", $url ], '-X has no method' ],
+        [ [ ],                                 'no URL specified' ],
+        [ [ qw( -v ) ],                        'no URL specified' ],
+        [ [ '-?', $url ],                      'unknown option.* -\?;' ],
+        [ [ '-z', $url ],                      'unknown option.* -z;' ],
+        [ [ '-sz', $url ],                     'unknown option.* -z;' ],
+        [ [ '--nonsense', $url ],              'unknown option.* --nonsense;' ],
+        [ [ '--s', $url ],                     'unknown option.* --s;' ],
+        [ [ '--fail=1', $url ],                'unknown option.* --fail=1;' ],
+        [ [ $url, '-o' ],                      'missing value for -o;' ],
+        [ [ $url, '--output' ],                'missing value for --output;' ],
+        [ [ '-u', 'name', $url ],              '-u must be NAME' ],
+        [ [ '-X', 'A B', $url ],               'invalid method in -X' ],
+        [ [ '-X', '', $url ],                  'invalid method in -X' ],
+        [ [ '-X', 'CONNECT', $url ],           'invalid method in -X' ],
+        [ [ '-X', "GET / HTTP/1.1\r\nA:", $url ], 'invalid method in -X' ],
     );
 
     for (@cases) {
@@ -80,7 +80,7 @@ sub wrong_usage {
     # what begins like one is one
 
     is($atls->run('--connect-t', 'x', $url)->{err},
-       "atls: (2) \"x\" is not a number of seconds\n", 'an abbreviation');
+       "atls: (2) invalid number of seconds \"x\"\n", 'an abbreviation');
     is($atls->run('--', '-v')->{err} =~ /-v/, 1, 'after --, all are URLs');
 
     done_testing();

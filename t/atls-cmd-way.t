@@ -109,7 +109,8 @@ sub verbose {
     like($r->{err}, qr/^\* transport: no certificate$/m, 'none outside');
 
     $r = atls('/psk', '-v', '--psk', '@' . $t->path('psk'), $site);
-    like($r->{err}, qr/^\* service: .* known by the pre-shared key$/m, 'psk');
+    like($r->{err},
+         qr/^\* service: .* authenticated by the pre-shared key$/m, 'psk');
 
     $r = $atls->run('-v', site(MIDDLEBOX));
     is($r->{code}, 60, 'a service that is not trusted');
@@ -311,7 +312,7 @@ sub fallback_https {
     like($r->{out}, qr/^atls=$/m, 'through a proxy');
 
     $r = $atls->run(@args, '-v', '-u', 'name:sesame', "$base/info");
-    like($r->{err}, qr/^\* fallback: plain HTTPS, .* verifies$/m, '-v');
+    like($r->{err}, qr/^\* fallback: using plain HTTPS, .* is valid$/m, '-v');
     like($r->{err}, qr/^> Authorization$/m, 'no secrets');
 
     $r = $atls->run(@args, '-m', '0.3', "$base/hang");
@@ -393,7 +394,8 @@ sub fallback_atls {
     }
 
     $r = $atls->run(@args, '-v', site(MIDDLEBOX) . '/info');
-    like($r->{err}, qr/^\* fallback: ATLS, .*does not verify: .*self.signed/m,
+    like($r->{err},
+         qr/^\* fallback: using ATLS, .*is not valid: .*self.signed/m,
          '-v');
 
     done_testing();

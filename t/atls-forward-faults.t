@@ -244,7 +244,8 @@ sub leaving {
     sysread $s, my $bytes, 10000;
     close $s;
     is($f->ask('GET /status?code=201')->status(), 201, 'within an answer');
-    ok($f->wait_for_log(qr/ GET \/big\S+ 200 \d+ [\d.]+ 1: .*gone$/),
+    ok($f->wait_for_log(
+           qr/ GET \/big\S+ 200 \d+ [\d.]+ 1: .*closed the connection$/),
        'is logged');
 
     $s = $f->connect('GET /hang');
@@ -275,19 +276,19 @@ sub endpoints {
     my @cases = (
         [ 502, 'cannot connect',            $nobody ],
         [ 502, 'cannot resolve',            'http://no-such.invalid/' ],
-        [ 502, 'endpoint answers with 404', '/status?code=404' ],
-        [ 502, 'endpoint redirects',        '/moved' ],
-        [ 502, 'does not speak ATLS',       '/json' ],
-        [ 502, 'certificate not accepted',  '/wrong' ],
-        [ 502, 'certificate not accepted',  '/.well-known/atls', '--cacert',
+        [ 502, 'endpoint returned 404',     '/status?code=404' ],
+        [ 502, 'redirected by',             '/moved' ],
+        [ 502, 'does not support ATLS',     '/json' ],
+        [ 502, 'verification failed',       '/wrong' ],
+        [ 502, 'verification failed',       '/.well-known/atls', '--cacert',
           $t->path('other.crt') ],
-        [ 502, 'not HTTP',                  '/raw' ],
+        [ 502, 'invalid HTTP',              '/raw' ],
         [ 502, 'TLS failure',               '/.well-known/atls', '--tls12',
           '--ciphers', 'ECDHE-RSA-AES256-GCM-SHA384' ],
         [ 502, 'proxy failure',             '/.well-known/atls', '-x',
           $nobody ],
-        [ 503, 'endpoint answers with 503', '/busy' ],
-        [ 504, 'timed out|longer',          '/hang', '-m', '0.3' ],
+        [ 503, 'endpoint returned 503',     '/busy' ],
+        [ 504, 'timed out|exceeded',        '/hang', '-m', '0.3' ],
     );
 
     for (@cases) {
@@ -390,25 +391,25 @@ sub command_line {
 
     my @cases = (
         [ 2,  'no URL',                @l ],
-        [ 2,  'no --listen',           $url ],
-        [ 2,  'more than one URL',     @l, $url, $url ],
-        [ 2,  'no such option',        @l, '-d', 'x', $url ],
-        [ 2,  'no such option',        @l, '-T', 'x', $url ],
-        [ 2,  'no such option',        @l, '--fallback', $url ],
+        [ 2,  '--listen is required',  $url ],
+        [ 2,  'only one URL',          @l, $url, $url ],
+        [ 2,  'unknown option',        @l, '-d', 'x', $url ],
+        [ 2,  'unknown option',        @l, '-T', 'x', $url ],
+        [ 2,  'unknown option',        @l, '--fallback', $url ],
         [ 2,  'see atls forward --h',  @l, '--output', 'x', $url ],
-        [ 2,  'value missing',         $url, '-l' ],
+        [ 2,  'missing value',         $url, '-l' ],
         [ 2,  'from 1 to',             @l, '--sessions', 0, $url ],
         [ 2,  'from 1 to',             @l, '--sessions', 'x', $url ],
         [ 2,  'from 1 to',             @l, '--sessions', -1, $url ],
         [ 2,  'from 1 to',             @l, '--sessions', 99999, $url ],
         [ 2,  'number of seconds',     @l, '--idle', 'x', $url ],
-        [ 2,  'nothing without --cert', @l, '--key', 'x', $url ],
+        [ 2,  'requires --cert',       @l, '--key', 'x', $url ],
         [ 1,  'https://',              @l, 'http://localhost' ],
-        [ 3,  'more than a host',      @l, "$url/path" ],
-        [ 3,  'more than a host',      @l, "$url/?query" ],
-        [ 3,  'more than a host',      @l, 'https://me:pw@localhost' ],
-        [ 3,  'is not a URL',          @l, 'https://local host' ],
-        [ 6,  'cannot find',           '-l', 'no-such.invalid:1', $url ],
+        [ 3,  'only a host',           @l, "$url/path" ],
+        [ 3,  'only a host',           @l, "$url/?query" ],
+        [ 3,  'only a host',           @l, 'https://me:pw@localhost' ],
+        [ 3,  'invalid URL',           @l, 'https://local host' ],
+        [ 6,  'cannot resolve',        '-l', 'no-such.invalid:1', $url ],
         [ 7,  'cannot listen',         '-l', $port, $url ],
         [ 7,  'cannot listen',         '-l', '192.0.2.1:0', $url ],
         [ 2,  'nonexistent',           @l, '--cacert', '/nonexistent', $url ],
@@ -416,7 +417,7 @@ sub command_line {
         [ 2,  'endpoint',              @l, '--via', 'ftp://localhost/', $url ],
         [ 2,  'session file',          @l, '--session-file', '/nonexistent/a',
           $url ],
-        map { [ 2, 'is no port', '-l', $_, $url ] }
+        map { [ 2, 'must be PORT', '-l', $_, $url ] }
             ('', 'x', ':80', '65536', '127.0.0.1', '127.0.0.1:', '::1:80',
              '[::1]', '[]:80', '127.0.0.1:-1', '1:2:3', '127.0.0.1:80a'),
     );

@@ -325,7 +325,7 @@ sub command_line {
         my $r = $atls->run('forward', '--listen', '127.0.0.1:0',
                            '--allow-host', $_, 'https://service.example');
         is($r->{code}, 2, "--allow-host '$_'");
-        like($r->{err}, qr/is not a host/, 'which is said');
+        like($r->{err}, qr/must be HOST/, 'which is said');
     }
 
     done_testing();

@@ -173,7 +173,7 @@ sub limit {
     is("@order[2 .. 5]", '/echo?1 /echo?2 /echo?4 /echo?5', 'then, in order')
         or diag("@order");
 
-    ok($f->wait_for_log(qr! /hang 000 0 .* has gone$!),
+    ok($f->wait_for_log(qr! /hang 000 0 .* closed the connection$!),
        'who does not wait is noted');
     $f->stop('KILL');
 

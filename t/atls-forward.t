@@ -517,7 +517,7 @@ sub logged {
          'a request');
     like($new[1], qr/^$peer POST \/a\\xFFb 200 \d+ $session$/, 'odd bytes');
     like($new[2], qr/^$peer HEAD \/big\?size=5 200 0 $session$/, 'no body');
-    like($new[3], qr/^$peer - - 505 \d+ \d\.\d{3} -: a version other /,
+    like($new[3], qr/^$peer - - 505 \d+ \d\.\d{3} -: unsupported HTTP version/,
          'a bad one');
     is(@new, 4, 'a line each');
 

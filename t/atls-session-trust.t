@@ -123,7 +123,7 @@ sub directory {
     is(get(@args, { %env }), '0 r', 'resumed');
     unlink "$dir/$hash.0";
     is(get(@args, '-v', { %env }), 60, 'not without what was in it');
-    like($r->{err}, qr/stored session is not resumed/, 'which is said');
+    like($r->{err}, qr/stored session not resumed/, 'which is said');
 }
 
 

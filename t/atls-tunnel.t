@@ -302,7 +302,8 @@ sub leaving {
     send_all($s, message('GET /big?size=100000000'));
     $s->sysread(my $some, 1000);
     $s->close(SSL_no_shutdown => 1);
-    ok($tunnel->wait_for_log(qr/back, .* has gone$/), 'within an answer');
+    ok($tunnel->wait_for_log(qr/received, .* closed the connection$/),
+       'within an answer');
 
     $s = tls_connect();
     my $port = $s->sockport();
@@ -310,7 +311,8 @@ sub leaving {
     send_all($s, message('GET /hang'));
     ok($t->wait_for(sub { $backend->requests() }, $PATIENCE), 'a request');
     $s->close();
-    ok($tunnel->wait_for_log(qr/:$port .* has gone$/), 'before an answer');
+    ok($tunnel->wait_for_log(qr/:$port .* closed the connection$/),
+       'before an answer');
 
     # neither is a connection with nothing, or with less than a flight, a fault
 
@@ -323,7 +325,7 @@ sub leaving {
         send_all($s, $bytes);
         close $s;
         ok($impatient->wait_for_log(
-               qr/:$port \d POSTs, ${\length $bytes} bytes there, 0 [^:]*$/),
+               qr/:$port \d POSTs, ${\length $bytes} bytes sent, 0 [^:]*$/),
            length($bytes) . ' bytes');
     }
 
@@ -344,7 +346,7 @@ sub failures {
 
     $t->stop()->run();
     is(summary(ask($s, 'GET /status?code=202')), 'half', 'lost, and closed');
-    ok($tunnel->wait_for_log(qr/:$port .*: the endpoint answers with 410/),
+    ok($tunnel->wait_for_log(qr/:$port .*: the endpoint returned 410/),
        'and why');
     is(summary(ask(tls_connect(), 'GET /status?code=202')),
        "202 status 202\n", 'a new one');
@@ -361,7 +363,7 @@ sub failures {
 
     for ([ 'http://127.0.0.1:' . free_port() . '/', 'connect' ],
          [ 'http://no-such.invalid/',               'resolve' ],
-         [ '/busy',                                 'answers with 503' ],
+         [ '/busy',                                 'returned 503' ],
          [ '/echo',                                 'not application/atls' ])
     {
         my ($via, $text) = @$_;
@@ -371,7 +373,7 @@ sub failures {
                                    PeerPort => $broken->port());
         send_all($s, "\x16\x03\x01\x00\x01\x01");
         is(connection_end($s), 'reset', $text);
-        ok($broken->wait_for_log(qr/ 1 POSTs, 6 bytes there, 0 back, .*$text/),
+        ok($broken->wait_for_log(qr/ 1 POSTs, 6 bytes sent, 0 received, .*$text/),
            'is noted');
         is($broken->stop()->{code}, 0, 'exit code');
     }
@@ -401,12 +403,12 @@ sub logged {
     ok($tunnel->wait_for_log(qr/:$port /), 'a line');
     my @lines = $tunnel->log();
     like($lines[-1], qr/^127\.0\.0\.1:$port\ [4-6]\ POSTs,
-                        \ \d{3,4}\ bytes\ there,\ 30\d{4}\ back,
+                        \ \d{3,4}\ bytes\ sent,\ 30\d{4}\ received,
                         \ \d+\.\d{3}\ s$/x, 'of a connection');
     is(@lines, $from + 1, 'one');
     is($tunnel->said(), '', 'nothing else');
 
-    is(scalar(grep { / endpoint answers with 410/ } @lines), 1,
+    is(scalar(grep { / endpoint returned 410/ } @lines), 1,
        'one failure in all, and no more');
 
     # who speaks to the server
@@ -478,16 +480,16 @@ sub command_line {
 
     my @cases = (
         [ 2, 'no URL',                @l ],
-        [ 2, 'no --listen',           $url ],
-        [ 2, 'more than one URL',     @l, $url, $url ],
-        [ 2, 'no such option',        @l, '--cacert', 'x', $url ],
-        [ 2, 'no such option',        @l, '--sessions', '1', $url ],
-        [ 2, 'no such option',        @l, '-k', $url ],
+        [ 2, '--listen is required',  $url ],
+        [ 2, 'only one URL',          @l, $url, $url ],
+        [ 2, 'unknown option',        @l, '--cacert', 'x', $url ],
+        [ 2, 'unknown option',        @l, '--sessions', '1', $url ],
+        [ 2, 'unknown option',        @l, '-k', $url ],
         [ 2, 'see atls tunnel --h',   @l, '-d', 'x', $url ],
-        [ 2, 'is no port',            '-l', 'x', $url ],
+        [ 2, 'must be PORT',          '-l', 'x', $url ],
         [ 1, 'https://',              @l, 'http://localhost' ],
-        [ 3, 'more than a host',      @l, "$url/path" ],
-        [ 2, 'is no http or https',   @l, '--via', 'ftp://localhost', $url ],
+        [ 3, 'only a host',           @l, "$url/path" ],
+        [ 2, 'not an http or https',  @l, '--via', 'ftp://localhost', $url ],
     );
 
     for (@cases) {

@@ -67,12 +67,12 @@ sub outer {
     for my $status (400, 403, 404, 405, 413, 415, 500, 502, 503) {
         is(request("status/$status"), 'OUTER_STATUS', "status $status");
         is($c->command('outer')->{status}, $status, 'status known');
-        like($r->{text}, qr/answers with $status: the \xe2\x80\x9creason\S+/,
+        like($r->{text}, qr/returned $status: the \xe2\x80\x9creason\S+/,
              "problem: $r->{text}");
         unlike($r->{text}, qr/[\0-\x1f]/, 'no control characters');
 
         is(request("html/$status"), 'OUTER_STATUS', "status $status, HTML");
-        like($r->{text}, qr/answers with $status\b/, "text: $r->{text}");
+        like($r->{text}, qr/returned $status\b/, "text: $r->{text}");
     }
 
     is(request('status/503'), 'OUTER_STATUS', 'too many');
@@ -95,7 +95,7 @@ sub outer {
 
     for my $kind (qw( none open escape unicode deep other array random )) {
         is(request("problem/$kind"), 'OUTER_STATUS', "problem: $kind");
-        like($r->{text}, qr/answers with 400$/, 'nothing to quote');
+        like($r->{text}, qr/returned 400$/, 'nothing to quote');
     }
 
     request('problem/title');

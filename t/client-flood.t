@@ -32,9 +32,9 @@ $t->run_daemon(sub {
 my @cases = (
     [ 'nothing',          0 ],
     [ 'few-updates',      0 ],
-    [ 'updates',          35, qr/asks for too many answers/ ],
-    [ 'requests',         35, qr/asks for too many answers/ ],
-    [ 'updates-in-a-row', 35, qr/too many (?:answers|key updates)/ ],
+    [ 'updates',          35, qr/too many responses requested/ ],
+    [ 'requests',         35, qr/too many responses requested/ ],
+    [ 'updates-in-a-row', 35, qr/too many (?:responses|key updates)/ ],
     [ 'tickets',          35, qr/too many session tickets/ ],
 );
 

@@ -117,11 +117,11 @@ sub elsewhere {
     $r = $atls->run(@trust, '--via', "https://.localhost:$port/good",
                     'https://localhost/');
     is($r->{code}, 2, '--via');
-    like($r->{err}, qr/has no host/, 'which is said');
+    like($r->{err}, qr/no host in/, 'which is said');
 
     $r = $atls->run(@trust, '--via', "localhost:$port", 'https://localhost/');
     is($r->{code}, 2, '--via without a scheme');
-    like($r->{err}, qr/is no http or https URL/, 'which is another message');
+    like($r->{err}, qr/is not an http or https URL/, 'which is another message');
 
     my $c = $atls->lib()->start($atls->lib()->compile('client_lib'));
 

@@ -51,7 +51,7 @@ cmd_body_read(cmd_body_t *body, void *buf, size_t size)
         if (got <= 0) {
             if (got == -1 && !cmd_stream_gone(body->stream)) {
                 body->status = 408;
-                body->error = "the body takes too long";
+                body->error = "request body timed out";
             }
 
             return -1;
@@ -149,7 +149,7 @@ cmd_body_chunked(cmd_body_t *body, char *buf, size_t n)
 
         if (atls_chunks_read(chunks, &pos, end, &piece)) {
             body->status = 400;
-            body->error = "the chunks of the body are wrong";
+            body->error = "invalid chunked body";
             return -1;
         }
 

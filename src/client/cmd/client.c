@@ -37,7 +37,7 @@ cmd_client_create(atls_client_t **client, const char *origin,
     if (rc != ATLS_OK) {
         return rc == ATLS_ERROR_MEMORY
                ? cmd_fail(CMD_MEMORY, "out of memory")
-               : cmd_fail(CMD_URL, "\"%s\" has no host to ask for", origin);
+               : cmd_fail(CMD_URL, "no host in \"%s\"", origin);
     }
 
     rc = cmd_client_strings(*client, options);

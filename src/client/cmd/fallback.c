@@ -318,16 +318,16 @@ cmd_https_result(cmd_https_t *https, CURLcode rc)
     if (rc == CURLE_PEER_FAILED_VERIFICATION && transfer->status == 0) {
 
         if (transfer->options->verbose) {
-            cmd_verbose_print("fallback: ATLS, for the certificate of %s does"
-                              " not verify: %s", transfer->url.origin, text);
+            cmd_verbose_print("fallback: using ATLS, certificate of %s"
+                              " is not valid: %s", transfer->url.origin, text);
         }
 
         return CMD_FALLBACK_UNTRUSTED;
     }
 
     if (transfer->options->verbose && rc == CURLE_OK) {
-        cmd_verbose_print("fallback: plain HTTPS, for the certificate of %s"
-                          " verifies", transfer->url.origin);
+        cmd_verbose_print("fallback: using plain HTTPS, certificate of %s"
+                          " is valid", transfer->url.origin);
     }
 
     return rc == CURLE_OK || transfer->code != CMD_OK
@@ -365,7 +365,7 @@ cmd_https_header_line(cmd_https_t *https, char *line)
         reason = atls_http_status(line, &minor, &https->status);
 
         if (reason == NULL) {
-            return cmd_https_wrong(https, "a bad status line");
+            return cmd_https_wrong(https, "invalid status line");
         }
 
         return https->status < 200
@@ -385,7 +385,7 @@ cmd_https_header_line(cmd_https_t *https, char *line)
     value = atls_http_field(line);
 
     if (value == NULL) {
-        return cmd_https_wrong(https, "a bad header line");
+        return cmd_https_wrong(https, "invalid header line");
     }
 
     return cmd_transfer_header(https->transfer, line, value);
@@ -397,8 +397,8 @@ cmd_https_header_line(cmd_https_t *https, char *line)
 static int
 cmd_https_wrong(cmd_https_t *https, const char *what)
 {
-    https->transfer->code = cmd_fail(CMD_REPLY, "the answer is not HTTP as it"
-                                     " should be: %s", what);
+    https->transfer->code = cmd_fail(CMD_REPLY,
+                                     "invalid HTTP response: %s", what);
     return -1;
 }
 

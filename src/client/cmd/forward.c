@@ -178,14 +178,14 @@ cmd_forward_answer(cmd_forward_t *forward, cmd_relay_t *relay,
         cmd_relay_refuse(relay, local->status, local->error);
 
     } else if (!cmd_guard_host(&forward->guard, fd, local->host)) {
-        cmd_relay_refuse(relay, 421, "the Host is not one that is served here,"
-                         " see --allow-host");
+        cmd_relay_refuse(relay, 421, "this Host is not allowed, see "
+                                     "--allow-host");
 
     } else if (!cmd_guard_page(&forward->guard, fd, local->origin,
                                local->referer, local->site))
     {
-        cmd_relay_refuse(relay, 403, "the request comes from a web page,"
-                         " see --allow-host");
+        cmd_relay_refuse(relay, 403, "requests from web pages are not allowed, "
+                                     "see --allow-host");
 
     } else {
         cmd_forward_pass(forward, relay, session);
@@ -202,7 +202,7 @@ cmd_forward_pass(cmd_forward_t *forward, cmd_relay_t *relay,
     taken = cmd_pool_take(forward->pool, relay->deadline);
 
     if (taken == NULL) {
-        cmd_relay_refuse(relay, 503, "no session is free");
+        cmd_relay_refuse(relay, 503, "no free session");
         return;
     }
 

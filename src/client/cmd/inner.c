@@ -74,8 +74,8 @@ cmd_inner_perform(cmd_inner_t *inner, cmd_transfer_t *transfer)
         cmd_inner_export(transfer);
 
         if (!transfer->exported) {
-            code = cmd_fail(CMD_TLS, "there is no session any more to export"
-                            " keying material of");
+            code = cmd_fail(CMD_TLS, "session closed, cannot export keying "
+                                     "material");
         }
     }
 

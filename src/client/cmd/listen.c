@@ -50,8 +50,8 @@ cmd_listen_split(const char *text, char **host, char **port)
     if (n == 0 || (address == text && memchr(address, ':', n))
         || !cmd_listen_is_port(*port))
     {
-        return cmd_fail(CMD_USAGE, "\"%s\" is no port, and no address and port"
-                        " with a colon between", text);
+        return cmd_fail(CMD_USAGE, "invalid \"%s\", must be PORT or "
+                                   "ADDRESS:PORT", text);
     }
 
     return CMD_OK;
@@ -89,7 +89,7 @@ cmd_listen_open(cmd_listen_t *listen, const char *text, int silent)
         rc = getaddrinfo(host, port, &hints, &list);
 
         if (rc != 0) {
-            code = cmd_fail(CMD_RESOLVE, "cannot find the address \"%s\": %s",
+            code = cmd_fail(CMD_RESOLVE, "cannot resolve \"%s\": %s",
                             host, gai_strerror(rc));
 
         } else {

@@ -142,7 +142,7 @@ cmd_local_line(cmd_local_t *local, cmd_stream_t *stream, int64_t until,
 
         if (got <= 0) {
             return got == -1 && local->lines.read && !cmd_stream_gone(stream)
-                   ? cmd_local_refuse(local, 408, "the request takes too long")
+                   ? cmd_local_refuse(local, 408, "request timed out")
                    : 0;
         }
 
@@ -165,10 +165,11 @@ cmd_local_line(cmd_local_t *local, cmd_stream_t *stream, int64_t until,
         return cmd_local_refuse(local, 431, "the header is too large");
 
     case ATLS_LINE_NO_CRLF:
-        return cmd_local_refuse(local, 400, "a line has no CRLF");
+        return cmd_local_refuse(local, 400, "line without CRLF");
 
     case ATLS_LINE_CONTROL:
-        return cmd_local_refuse(local, 400, "a control character");
+        return cmd_local_refuse(local, 400,
+                                "control character in the header");
 
     default: /* ATLS_LINE_MEMORY */
         return cmd_local_refuse(local, 500, "out of memory");
@@ -187,7 +188,7 @@ cmd_local_request(cmd_local_t *local, char *line)
 
     if (version == NULL || !atls_http_is_token(line, (size_t) (target - line)))
     {
-        return cmd_local_refuse(local, 400, "a bad request line");
+        return cmd_local_refuse(local, 400, "invalid request line");
     }
 
     *target++ = '\0';
@@ -202,7 +203,7 @@ cmd_local_request(cmd_local_t *local, char *line)
     local->method = cmd_copy(line, strlen(line));
 
     if (strcmp(line, "CONNECT") == 0) {
-        return cmd_local_refuse(local, 405, "CONNECT is for proxies");
+        return cmd_local_refuse(local, 405, "CONNECT is not supported");
     }
 
     return cmd_local_target(local, target);
@@ -216,11 +217,11 @@ cmd_local_version(cmd_local_t *local, const char *version)
         || version[5] < '0' || version[5] > '9' || version[6] != '.'
         || version[7] < '0' || version[7] > '9' || version[8] != '\0')
     {
-        return cmd_local_refuse(local, 400, "a bad request line");
+        return cmd_local_refuse(local, 400, "invalid request line");
     }
 
     if (version[5] != '1' || version[7] > '1') {
-        return cmd_local_refuse(local, 505, "a version other than 1.0 and 1.1");
+        return cmd_local_refuse(local, 505, "unsupported HTTP version");
     }
 
     local->minor = version[7] - '0';
@@ -236,7 +237,7 @@ cmd_local_target(cmd_local_t *local, const char *target)
 
     for (p = target; *p; p++) {
         if (*p == '\t' || *p == '#') {
-            return cmd_local_refuse(local, 400, "a bad request target");
+            return cmd_local_refuse(local, 400, "invalid request target");
         }
     }
 
@@ -271,7 +272,7 @@ cmd_local_absolute(cmd_local_t *local, const char *target)
     n = host ? strcspn(host, "/?") : 0;
 
     if (n == 0 || memchr(host, '@', n)) {
-        return cmd_local_refuse(local, 400, "a bad request target");
+        return cmd_local_refuse(local, 400, "invalid request target");
     }
 
     local->host = cmd_copy(host, n);
@@ -295,7 +296,7 @@ cmd_local_field(cmd_local_t *local, char *line)
     /* a line that goes on with the one before has a space first */
 
     if (value == NULL) {
-        return cmd_local_refuse(local, 400, "a bad header line");
+        return cmd_local_refuse(local, 400, "invalid header line");
     }
 
     if (local->headers.n == CMD_LOCAL_HEADERS) {
@@ -322,13 +323,13 @@ cmd_local_host(cmd_local_t *local)
     n = cmd_local_count(local, "Host");
 
     if (n > 1 || (n == 0 && local->minor)) {
-        return cmd_local_refuse(local, 400, "not exactly one Host");
+        return cmd_local_refuse(local, 400, "exactly one Host is required");
     }
 
     for (i = 0; i < sizeof(once) / sizeof(once[0]); i++) {
         if (cmd_local_count(local, once[i]) > 1) {
-            return cmd_local_refuse(local, 400, "more than one Origin, Referer"
-                                    " or Sec-Fetch-Site");
+            return cmd_local_refuse(local, 400, "duplicate Origin, Referer or "
+                                                "Sec-Fetch-Site");
         }
     }
 
@@ -355,8 +356,8 @@ cmd_local_framing(cmd_local_t *local)
     codings = cmd_local_count(local, "Transfer-Encoding");
 
     if (lengths + codings > 1) {
-        return cmd_local_refuse(local, 400, "more than one of Content-Length"
-                                " and Transfer-Encoding");
+        return cmd_local_refuse(local, 400, "conflicting Content-Length and "
+                                            "Transfer-Encoding");
     }
 
     if (lengths) {
@@ -368,13 +369,13 @@ cmd_local_framing(cmd_local_t *local)
         coding = cmd_headers_get(&local->headers, "Transfer-Encoding");
 
         if (local->minor == 0) {
-            return cmd_local_refuse(local, 400, "a Transfer-Encoding with"
-                                    " HTTP/1.0");
+            return cmd_local_refuse(local, 400,
+                                    "Transfer-Encoding in HTTP/1.0");
         }
 
         if (strcasecmp(coding, "chunked") != 0) {
-            return cmd_local_refuse(local, 501, "a Transfer-Encoding besides"
-                                    " chunked");
+            return cmd_local_refuse(local, 501,
+                                    "unsupported Transfer-Encoding");
         }
 
         local->length = ATLS_LENGTH_UNKNOWN;
@@ -390,7 +391,7 @@ cmd_local_length(cmd_local_t *local, const char *value)
     uint64_t  length;
 
     if (atls_http_length(value, &length) == -1) {
-        return cmd_local_refuse(local, 400, "a bad Content-Length");
+        return cmd_local_refuse(local, 400, "invalid Content-Length");
     }
 
     local->length = (int64_t) length;
@@ -417,7 +418,7 @@ cmd_local_connection(cmd_local_t *local)
     expect = cmd_headers_get(headers, "Expect");
 
     if (expect && strcasecmp(expect, "100-continue") != 0) {
-        return cmd_local_refuse(local, 417, "an Expect besides 100-continue");
+        return cmd_local_refuse(local, 417, "unsupported Expect");
     }
 
     local->expect = expect && local->length != 0;
@@ -427,7 +428,7 @@ cmd_local_connection(cmd_local_t *local)
     if (cmd_headers_get(headers, "Upgrade")
         && !cmd_headers_has(headers, "Upgrade", "h2c"))
     {
-        return cmd_local_refuse(local, 501, "there is no Upgrade");
+        return cmd_local_refuse(local, 501, "Upgrade is not supported");
     }
 
     return 1;

@@ -97,34 +97,34 @@ static void cmd_list_free(cmd_list_t *list);
 static const cmd_option_t  cmd_options[] = {
 
     { CMD_SERVERS, 'l', "listen", "[ADDRESS:]PORT", CMD_FIELD(listen),
-      cmd_set_text, "where local programs connect to" },
+      cmd_set_text, "address to listen on" },
 
     { CMD_FORWARD, 0, "sessions", "N", 0, cmd_set_sessions,
-      "as many at a time; default: 16" },
+      "maximum number of sessions; default: 16" },
 
     { CMD_FORWARD, 0, "idle", "SECONDS", CMD_FIELD(idle), cmd_set_time,
-      "until an idle session is closed; default: 60" },
+      "idle timeout of sessions; default: 60" },
 
     { CMD_FORWARD, 0, "allow-host", "HOST[:PORT]", 0, cmd_set_host,
-      "also for this name, and for its web pages" },
+      "accept this Host and its web pages" },
 
     { CMD_FORWARD, 0, "any-host", NULL, CMD_FIELD(any_host), cmd_set_flag,
-      "also for all names, and for all web pages" },
+      "accept any Host and all web pages" },
 
     { CMD_FETCH, 'X', "request", "METHOD", CMD_FIELD(method), cmd_set_text,
-      "GET, or what -d, -T and -I make it" },
+      "request method; default: GET, see -d, -T, -I" },
 
     { CMD_FETCH, 'd', "data", "DATA", 0, cmd_set_data,
-      "send it; @FILE: a file's content, @-: stdin" },
+      "request body; @FILE: from a file, @-: stdin" },
 
     { CMD_FETCH, 0, "data-binary", "DATA", 0, cmd_set_data_binary,
-      "the same, but files keep their line ends" },
+      "as -d, but keep line ends of files" },
 
     { CMD_FETCH, 'T', "upload-file", "FILE", CMD_FIELD(upload), cmd_set_text,
-      "send a file of any size, by PUT; -: stdin" },
+      "upload a file with PUT; -: stdin" },
 
     { CMD_FETCH, 'H', "header", "LINE", 0, cmd_set_header,
-      "\"Name: value\"; @FILE: several of a file" },
+      "\"Name: value\"; @FILE: from a file" },
 
     { CMD_FETCH, 'A', "user-agent", "NAME", CMD_FIELD(agent), cmd_set_text,
       "User-Agent of the inner request" },
@@ -133,22 +133,22 @@ static const cmd_option_t  cmd_options[] = {
       "Basic authorization of the inner request" },
 
     { CMD_FETCH, 'I', "head", NULL, CMD_FIELD(head), cmd_set_flag,
-      "HEAD, and show the header" },
+      "send HEAD and print the header" },
 
     { CMD_FETCH, 'o', "output", "FILE", 0, cmd_set_output,
-      "where the answer goes; once for each URL" },
+      "output file; once for each URL" },
 
     { CMD_FETCH, 'O', "remote-name", NULL, 0, cmd_set_output,
-      "to a file named as the end of the URL's path" },
+      "name the output file after the URL's path" },
 
     { CMD_FETCH, 'i', "include", NULL, CMD_FIELD(include), cmd_set_flag,
-      "the answer's header, too" },
+      "print the response header" },
 
     { CMD_FETCH, 'f', "fail", NULL, CMD_FIELD(fail), cmd_set_flag,
       "no output and exit code 22 if status >= 400" },
 
     { CMD_FETCH, 'w', "write-out", "FORMAT", CMD_FIELD(write_out), cmd_set_text,
-      "print something at the end, see the manual" },
+      "print FORMAT at the end, see the manual" },
 
     { CMD_FETCH, 's', "silent", NULL, CMD_FIELD(silent), cmd_set_flag,
       "no progress, no error messages" },
@@ -157,25 +157,25 @@ static const cmd_option_t  cmd_options[] = {
       "no log, no error messages" },
 
     { CMD_ALL, 'S', "show-error", NULL, CMD_FIELD(show_error), cmd_set_flag,
-      "with -s: error messages" },
+      "print error messages despite -s" },
 
     { CMD_ALL, 'v', "verbose", NULL, CMD_FIELD(verbose), cmd_set_flag,
-      "what goes on, on both layers" },
+      "log both layers to stderr" },
 
     { CMD_FETCH, 'm', "max-time", "SECONDS", CMD_FIELD(max_time), cmd_set_time,
-      "for each URL" },
+      "time limit for each URL" },
 
     { CMD_FORWARD, 'm', "max-time", "SECONDS", CMD_FIELD(max_time),
-      cmd_set_time, "for each request" },
+      cmd_set_time, "time limit for each request" },
 
     { CMD_ALL, 0, "connect-timeout", "SECONDS", CMD_FIELD(connect_timeout),
-      cmd_set_time, "for each outer connection; default: 30" },
+      cmd_set_time, "outer connect timeout; default: 30" },
 
     { CMD_ALL, 0, "via", "URL", CMD_FIELD(via), cmd_set_text,
       "endpoint; default: /.well-known/atls of HOST" },
 
     { CMD_ALL, 'x', "proxy", "URL", CMD_FIELD(proxy), cmd_set_secret,
-      "of the outer connection; default: environment" },
+      "outer proxy; default: from the environment" },
 
     { CMD_CLIENTS, 0, "cacert", "FILE", CMD_FIELD(ca_file), cmd_set_text,
       "trusted certificates; default: the system's" },
@@ -184,47 +184,47 @@ static const cmd_option_t  cmd_options[] = {
       "client certificate and chain, PEM" },
 
     { CMD_CLIENTS, 0, "key", "FILE", CMD_FIELD(key_file), cmd_set_text,
-      "its key; default: in the same file" },
+      "private key; default: from the same file" },
 
     { CMD_CLIENTS, 0, "pass", "PHRASE", CMD_FIELD(passphrase), cmd_set_secret,
-      "of the key" },
+      "passphrase of the private key" },
 
     { CMD_CLIENTS, 0, "psk", "IDENTITY:KEY", 0, cmd_set_psk,
-      "pre-shared key in hex; @FILE: of a file" },
+      "pre-shared key in hex; @FILE: from a file" },
 
     { CMD_CLIENTS, 0, "tls12", NULL, CMD_FIELD(tls12), cmd_set_flag,
-      "TLS 1.2, not 1.3" },
+      "use TLS 1.2 instead of 1.3" },
 
     { CMD_CLIENTS, 0, "ciphers", "LIST", 0, cmd_set_ciphers,
-      "cipher suites, names of OpenSSL" },
+      "cipher suites, OpenSSL names" },
 
     { CMD_CLIENTS, 0, "session-file", "FILE", CMD_FIELD(session_file),
-      cmd_set_text, "keep sessions to resume them next time" },
+      cmd_set_text, "store sessions for resumption" },
 
     { CMD_CLIENTS, 0, "early-data", NULL, CMD_FIELD(early_data), cmd_set_flag,
-      "0-RTT for GET and HEAD, which can be replayed" },
+      "send GET and HEAD as 0-RTT; can be replayed" },
 
     { CMD_FETCH, 0, "export", "LABEL:LENGTH", 0, cmd_set_export,
       "print keying material on stderr, in hex" },
 
     { CMD_FETCH, 0, "fallback", NULL, CMD_FIELD(fallback), cmd_set_flag,
-      "plain HTTPS if the certificate verifies" },
+      "use plain HTTPS if the certificate is valid" },
 
     { CMD_FETCH, 0, "report-middlebox", NULL, CMD_FIELD(report), cmd_set_flag,
-      "tell the service of the outer certificate" },
+      "report the outer certificate to the service" },
 
-    { CMD_ALL, 'h', "help", NULL, 0, cmd_set_help, "this" },
+    { CMD_ALL, 'h', "help", NULL, 0, cmd_set_help, "print this help" },
 
-    { CMD_ALL, 'V', "version", NULL, 0, cmd_set_version, "of the program" },
+    { CMD_ALL, 'V', "version", NULL, 0, cmd_set_version, "print the version" },
 };
 
 #define CMD_OPTIONS     (sizeof(cmd_options) / sizeof(cmd_options[0]))
 
 
 static const char  cmd_insecure[] =
-    "The service's certificate is always verified, inside of ATLS, unless\n"
-    "a pre-shared key takes its place: there is no -k.  The outer certificate\n"
-    "is not relied upon.\n";
+    "The service's certificate is always verified, inside ATLS, unless a\n"
+    "pre-shared key is used; there is no -k.  The outer certificate is not\n"
+    "trusted.\n";
 
 
 int
@@ -373,8 +373,8 @@ cmd_options_unknown(const cmd_options_t *options, int missing,
     }
 
     return cmd_fail(CMD_USAGE, "%s %s; see atls%s --help",
-                    missing ? "there is a value missing for"
-                            : "there is no such option, or not with a value:",
+                    missing ? "missing value for"
+                            : "unknown option, or unexpected value:",
                     arg, cmd_name(options->command));
 }
 
@@ -385,9 +385,9 @@ static const char *
 cmd_options_check(const cmd_options_t *options)
 {
     return options->urls.n == 0
-           ? "there is no URL"
+           ? "no URL specified"
            : options->key_file && options->cert_file == NULL
-           ? "--key is nothing without --cert"
+           ? "--key requires --cert"
            : NULL;
 }
 
@@ -401,22 +401,22 @@ cmd_options_check_fetch(const cmd_options_t *options)
 
     return !atls_http_is_token(method, strlen(method))
            || strcmp(method, "CONNECT") == 0
-           ? "-X has no method of HTTP for a resource"
+           ? "invalid method in -X"
            : options->outputs.n > options->urls.n
-           ? "there are more -o and -O than URLs"
+           ? "more -o and -O than URLs"
            : (options->data != NULL) + (options->upload != NULL)
              + options->head > 1
-           ? "-d, -T and -I are one at a time"
+           ? "-d, -T and -I are mutually exclusive"
            : options->upload && strcmp(options->upload, "-") == 0
              && options->urls.n > 1
-           ? "-T - is for one URL"
+           ? "-T - requires a single URL"
            : options->early_data && options->session_file == NULL
-           ? "--early-data is nothing without --session-file"
+           ? "--early-data requires --session-file"
            : options->early_data && options->report
-           ? "--report-middlebox looks before it sends, --early-data does not"
+           ? "--report-middlebox and --early-data are mutually exclusive"
            : options->fallback
              && (options->psk_identity || options->export_label)
-           ? "--psk and --export need ATLS, --fallback may not use it"
+           ? "--psk and --export cannot be used with --fallback"
            : NULL;
 }
 
@@ -425,9 +425,9 @@ static const char *
 cmd_options_check_server(const cmd_options_t *options)
 {
     return options->urls.n > 1
-           ? "there is more than one URL"
+           ? "only one URL is allowed"
            : options->listen == NULL
-           ? "there is no --listen"
+           ? "--listen is required"
            : NULL;
 }
 
@@ -527,7 +527,7 @@ cmd_set_host(cmd_options_t *options, const cmd_option_t *option, char *value)
     (void) option;
 
     if (!cmd_guard_is_host(value)) {
-        return cmd_fail(CMD_USAGE, "\"%s\" is not a host, perhaps with a port",
+        return cmd_fail(CMD_USAGE, "invalid \"%s\", must be HOST or HOST:PORT",
                         value);
     }
 
@@ -690,22 +690,22 @@ cmd_about(cmd_command_e command)
     case CMD_FORWARD:
         return "Usage: atls forward --listen [ADDRESS:]PORT [option ...]"
                " https://HOST[:PORT]\n\n"
-               "An HTTP server for local programs; what they ask goes to HOST"
-               " inside of\nApplication-Layer TLS.\n\n";
+               "Runs a local HTTP server and forwards its requests to HOST"
+               " over\nApplication-Layer TLS.\n\n";
 
     case CMD_TUNNEL:
         return "Usage: atls tunnel --listen [ADDRESS:]PORT [option ...]"
                " https://HOST[:PORT]\n\n"
-               "A port for local TLS clients, whose bytes go to HOST in POSTs,"
-               " as they are:\nthe TLS, and what is verified in it, is the"
-               " client's own.\n\n";
+               "Listens for local TLS clients and passes their bytes to HOST"
+               " in POSTs,\nunchanged.  TLS and certificate verification are"
+               " up to the client.\n\n";
 
     default:
         return "Usage: atls [option ...] https://HOST[:PORT][/PATH] ...\n"
                "       atls forward --help\n"
                "       atls tunnel --help\n\n"
-               "Requests inside of Application-Layer TLS, with options as"
-               " those of curl:\n\n";
+               "Sends requests over Application-Layer TLS, with options as in"
+               " curl:\n\n";
     }
 }
 

@@ -261,7 +261,7 @@ cmd_relay_fail(cmd_relay_t *relay, atls_client_t *client, atls_error_e error)
     const char         *text;
 
     if (relay->gone) {
-        relay->error = cmd_copy("the local program has gone", 26);
+        relay->error = cmd_copy("local client closed the connection", 34);
         cmd_stream_reset(relay->stream);
         return;
     }
@@ -271,7 +271,7 @@ cmd_relay_fail(cmd_relay_t *relay, atls_client_t *client, atls_error_e error)
     text = atls_error_text(client);
 
     relay->error = relay->timed_out
-                   ? cmd_copy("it takes longer than it may", 27)
+                   ? cmd_copy("maximum time exceeded", 21)
                    : relay->body.status
                    ? cmd_copy(relay->body.error, strlen(relay->body.error))
                    : cmd_format("%s%s%s", atls_strerror(error),

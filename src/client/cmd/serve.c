@@ -67,7 +67,8 @@ cmd_serve(cmd_listen_t *listen, cmd_serve_pt serve, void *data)
     server.data = data;
 
     if (pipe2(server.pipe, O_CLOEXEC | O_NONBLOCK) == -1) {
-        return cmd_fail(CMD_MEMORY, "cannot make a pipe: %s", strerror(errno));
+        return cmd_fail(CMD_MEMORY, "cannot create a pipe: %s",
+                        strerror(errno));
     }
 
     pthread_mutex_init(&server.lock, NULL);

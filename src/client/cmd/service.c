@@ -24,7 +24,7 @@ cmd_service_parse(atls_target_t *service, const char *text)
     code = cmd_url_parse(&url, text, NULL);
 
     if (code == CMD_OK && (url.user || strcmp(url.path, "/") != 0)) {
-        code = cmd_fail(CMD_URL, "\"%s\" has more than a host and a port",
+        code = cmd_fail(CMD_URL, "\"%s\" must have only a host and a port",
                         text);
     }
 
@@ -33,7 +33,7 @@ cmd_service_parse(atls_target_t *service, const char *text)
     {
         code = failure.error == ATLS_ERROR_MEMORY
                ? cmd_fail(CMD_MEMORY, "out of memory")
-               : cmd_fail(CMD_URL, "\"%s\" has no host to ask for", text);
+               : cmd_fail(CMD_URL, "no host in \"%s\"", text);
     }
 
     cmd_url_free(&url);

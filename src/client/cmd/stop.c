@@ -27,7 +27,8 @@ cmd_stop_init(void)
     struct sigaction  sa;
 
     if (pipe2(cmd_stop_pipe, O_CLOEXEC | O_NONBLOCK) == -1) {
-        return cmd_fail(CMD_MEMORY, "cannot make a pipe: %s", strerror(errno));
+        return cmd_fail(CMD_MEMORY, "cannot create a pipe: %s",
+                        strerror(errno));
     }
 
     memset(&sa, 0, sizeof(sa));

@@ -58,7 +58,7 @@ cmd_transfer_begin(cmd_transfer_t *transfer, const cmd_options_t *options,
                     cmd_transfer_output(options, n, &transfer->url));
 
     if (transfer->output.path && *transfer->output.path == '\0') {
-        return cmd_fail(CMD_WRITE, "the URL has no name for a file");
+        return cmd_fail(CMD_WRITE, "no file name in the URL");
     }
 
     cmd_progress_begin(&transfer->progress,
@@ -88,7 +88,7 @@ cmd_transfer_end(cmd_transfer_t *transfer, int code)
     cmd_progress_end(&transfer->progress);
 
     if (code == CMD_OK && cmd_transfer_failed(transfer)) {
-        code = cmd_fail(CMD_STATUS, "the service answers with %d",
+        code = cmd_fail(CMD_STATUS, "the service returned %d",
                         transfer->status);
     }
 
@@ -186,8 +186,8 @@ cmd_transfer_body(void *data, const void *bytes, size_t size)
     if (cmd_transfer_failed(transfer)) {
 
         if (transfer->received > CMD_DISCARD) {
-            transfer->code = cmd_fail(CMD_STATUS, "the service answers with"
-                                      " %d", transfer->status);
+            transfer->code = cmd_fail(CMD_STATUS, "the service returned %d",
+                                      transfer->status);
         }
 
         return transfer->code != CMD_OK;
@@ -214,7 +214,7 @@ cmd_transfer_wait(void *data)
     cmd_progress_wait(&transfer->progress);
 
     if (transfer->deadline && atls_clock() > transfer->deadline) {
-        transfer->code = cmd_fail(CMD_TIMEOUT, "it takes longer than it may");
+        transfer->code = cmd_fail(CMD_TIMEOUT, "maximum time exceeded");
     }
 
     return transfer->code != CMD_OK;

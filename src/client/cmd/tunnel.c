@@ -161,11 +161,11 @@ cmd_tunnel_serve(void *data, cmd_stream_t *stream)
 
     if (pipe.gone) {
         snprintf(failure.text, sizeof(failure.text),
-                 "the local client has gone");
+                 "local client closed the connection");
     }
 
     if (!tunnel->options.silent) {
-        printf("%s %u POSTs, %llu bytes there, %llu back, %.3f s%s%s\n",
+        printf("%s %u POSTs, %llu bytes sent, %llu received, %.3f s%s%s\n",
                stream->peer, pipe.posts, (unsigned long long) pipe.sent,
                (unsigned long long) pipe.received,
                (double) (atls_clock() - began) / 1000,

@@ -69,7 +69,7 @@ cmd_upload_read(cmd_upload_t *upload, void *buf, size_t size,
     ssize_t  n;
 
     if (!cmd_upload_wait(upload, deadline)) {
-        *code = cmd_fail(CMD_TIMEOUT, "nothing to be sent came in time");
+        *code = cmd_fail(CMD_TIMEOUT, "timed out waiting for data to send");
         return -1;
     }
 
@@ -83,7 +83,8 @@ cmd_upload_read(cmd_upload_t *upload, void *buf, size_t size,
     }
 
     if (n == 0 && upload->sent < upload->length) {
-        *code = cmd_fail(CMD_READ, "\"%s\" has become shorter", upload->path);
+        *code = cmd_fail(CMD_READ, "\"%s\" was truncated while being read",
+                         upload->path);
         return -1;
     }
 

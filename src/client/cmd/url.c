@@ -40,7 +40,7 @@ cmd_url_parse(cmd_url_t *url, const char *text, const char *upload)
         != CURLUE_OK)
     {
         curl_url_cleanup(parsed);
-        return cmd_fail(CMD_URL, "\"%s\" is not a URL", text);
+        return cmd_fail(CMD_URL, "invalid URL \"%s\"", text);
     }
 
     code = cmd_url_scheme(parsed, text);
@@ -50,7 +50,7 @@ cmd_url_parse(cmd_url_t *url, const char *text, const char *upload)
         cmd_url_path(url, parsed, upload);
 
         if (cmd_url_origin(url, parsed) == -1) {
-            code = cmd_fail(CMD_URL, "\"%s\" is not a URL", text);
+            code = cmd_fail(CMD_URL, "invalid URL \"%s\"", text);
         }
     }
 
@@ -71,9 +71,8 @@ cmd_url_scheme(CURLU *parsed, const char *text)
     free(scheme);
 
     return https ? CMD_OK
-                 : cmd_fail(CMD_SCHEME, "\"%s\" does not begin with https://:"
-                            " that is what the service is inside of ATLS,"
-                            " see --via for what is outside", text);
+                 : cmd_fail(CMD_SCHEME, "\"%s\" must begin with https://, use "
+                                        "--via for the endpoint", text);
 }
 
 

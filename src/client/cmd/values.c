@@ -38,7 +38,7 @@ cmd_value_time(int64_t *milliseconds, const char *value)
     if (end == value || *end != '\0'
         || !(seconds >= 0 && seconds <= INT_MAX / 1000))
     {
-        return cmd_fail(CMD_USAGE, "\"%s\" is not a number of seconds", value);
+        return cmd_fail(CMD_USAGE, "invalid number of seconds \"%s\"", value);
     }
 
     *milliseconds = (int64_t) (seconds * 1000);
@@ -60,7 +60,7 @@ cmd_value_count(unsigned *count, const char *value, unsigned max)
     n = strtoul(value, &end, 10);
 
     if (*value < '0' || *value > '9' || *end != '\0' || n < 1 || n > max) {
-        return cmd_fail(CMD_USAGE, "\"%s\" is not a number from 1 to %u",
+        return cmd_fail(CMD_USAGE, "\"%s\" must be a number from 1 to %u",
                         value, max);
     }
 
@@ -232,13 +232,13 @@ cmd_value_header_line(cmd_options_t *options, const char *line)
     if (!atls_http_is_token(line, n) || line[n] == '\0' || *p
         || (line[n] == ';' && *value))
     {
-        return cmd_fail(CMD_USAGE, "\"%s\" is not a header", line);
+        return cmd_fail(CMD_USAGE, "invalid header \"%s\"", line);
     }
 
     if ((n == 14 && strncasecmp(line, "Content-Length", n) == 0)
         || (n == 17 && strncasecmp(line, "Transfer-Encoding", n) == 0))
     {
-        return cmd_fail(CMD_USAGE, "the header \"%.*s\" is not to be set",
+        return cmd_fail(CMD_USAGE, "header \"%.*s\" cannot be set",
                         (int) n, line);
     }
 
@@ -259,7 +259,7 @@ int
 cmd_value_user(cmd_options_t *options, const char *value)
 {
     if (strchr(value, ':') == NULL) {
-        return cmd_fail(CMD_USAGE, "-u has a name, a colon and a password");
+        return cmd_fail(CMD_USAGE, "-u must be NAME:PASSWORD");
     }
 
     free(options->user);
@@ -305,8 +305,8 @@ cmd_value_psk(cmd_options_t *options, const char *value)
 
     free(text);
 
-    return colon ? CMD_OK : cmd_fail(CMD_USAGE, "--psk has an identity, a"
-                                     " colon and a key in hex");
+    return colon ? CMD_OK : cmd_fail(CMD_USAGE, "--psk must be IDENTITY:KEY, "
+                                                "with the key in hex");
 }
 
 
@@ -364,8 +364,8 @@ cmd_value_export(cmd_options_t *options, const char *value)
     if (colon == NULL || colon == value || *end != '\0' || size < 1
         || size > CMD_MAX_EXPORT)
     {
-        return cmd_fail(CMD_USAGE, "--export has a label, a colon and a"
-                        " number of bytes from 1 to %d", CMD_MAX_EXPORT);
+        return cmd_fail(CMD_USAGE, "--export must be LABEL:LENGTH, with a "
+                                   "length from 1 to %d", CMD_MAX_EXPORT);
     }
 
     free(options->export_label);

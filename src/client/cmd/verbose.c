@@ -109,7 +109,8 @@ cmd_verbose_peers(atls_client_t *client)
         cmd_verbose_print("service: no session");
 
     } else if (inner.psk) {
-        cmd_verbose_print("service: %s, %s, known by the pre-shared key",
+        cmd_verbose_print("service: %s, %s, authenticated by the pre-shared "
+                          "key",
                           inner.protocol, inner.cipher);
 
     } else if (inner.certificate) {

@@ -117,7 +117,8 @@ atls_client_changeable(atls_client_t *client)
     atls_failure_clear(&client->failure);
 
     return client->ready ? atls_fail(&client->failure, ATLS_ERROR_USAGE,
-                                     "options can't be set any more")
+                                     "options cannot be changed after the "
+                                     "first request")
                          : ATLS_OK;
 }
 
@@ -148,7 +149,7 @@ atls_set_string(atls_client_t *client, atls_string_e option, const char *value)
 
     if ((unsigned) option >= ATLS_STRINGS) {
         return atls_fail(&client->failure, ATLS_ERROR_USAGE,
-                         "there is no such option");
+                         "unknown option");
     }
 
     atls_client_copy(&client->strings[option], value);
@@ -200,7 +201,7 @@ atls_set_number(atls_client_t *client, atls_number_e option, int64_t value)
 
     if (value < min || value > max) {
         return atls_fail(&client->failure, ATLS_ERROR_USAGE,
-                         "there is no such option, or not this value");
+                         "unknown option or invalid value");
     }
 
     client->numbers[option] = value;
@@ -228,7 +229,7 @@ atls_add_outer_header(atls_client_t *client, const char *header)
         || !atls_http_is_value(colon, strlen(colon)))
     {
         return atls_fail(&client->failure, ATLS_ERROR_USAGE,
-                         "the outer header \"%s\" can't be sent", header);
+                         "invalid outer header \"%s\"", header);
     }
 
     headers = realloc(client->headers,
@@ -455,7 +456,7 @@ atls_get_session(atls_client_t *client, atls_session_info_t *info)
 
     if (client->tls.ssl == NULL) {
         return atls_fail(&client->failure, ATLS_ERROR_USAGE,
-                         "there was no session yet");
+                         "no session yet");
     }
 
     SSL_get0_alpn_selected(client->tls.ssl, &alpn, &n);
@@ -519,7 +520,7 @@ atls_exporter(atls_client_t *client, const char *label, const void *context,
 
     if (!client->open) {
         return atls_fail(&client->failure, ATLS_ERROR_USAGE,
-                         "no session is open");
+                         "no open session");
     }
 
     ERR_clear_error();

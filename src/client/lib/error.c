@@ -22,7 +22,7 @@ static const struct {
     const char      *text;
 } atls_errors[] = {
     { ATLS_OK,                   "success" },
-    { ATLS_ERROR_USAGE,          "wrong usage" },
+    { ATLS_ERROR_USAGE,          "invalid usage" },
     { ATLS_ERROR_MEMORY,         "out of memory" },
     { ATLS_ERROR_ABORTED,        "aborted by a callback" },
     { ATLS_ERROR_READ,           "cannot read the request's body" },
@@ -32,13 +32,13 @@ static const struct {
     { ATLS_ERROR_OUTER_TLS,      "outer TLS failure" },
     { ATLS_ERROR_TIMEOUT,        "timed out" },
     { ATLS_ERROR_NETWORK,        "outer connection failed" },
-    { ATLS_ERROR_OUTER_STATUS,   "the endpoint refuses" },
-    { ATLS_ERROR_REDIRECT,       "the endpoint redirects" },
-    { ATLS_ERROR_MEDIA_TYPE,     "the endpoint does not speak ATLS" },
+    { ATLS_ERROR_OUTER_STATUS,   "rejected by the endpoint" },
+    { ATLS_ERROR_REDIRECT,       "redirected by the endpoint" },
+    { ATLS_ERROR_MEDIA_TYPE,     "the endpoint does not support ATLS" },
     { ATLS_ERROR_TLS,            "inner TLS failure" },
-    { ATLS_ERROR_CERTIFICATE,    "inner certificate not accepted" },
-    { ATLS_ERROR_HTTP,           "invalid HTTP answer" },
-    { ATLS_ERROR_TRUNCATED,      "answer truncated" },
+    { ATLS_ERROR_CERTIFICATE,    "inner certificate verification failed" },
+    { ATLS_ERROR_HTTP,           "invalid HTTP response" },
+    { ATLS_ERROR_TRUNCATED,      "response truncated" },
     { ATLS_ERROR_SESSION_LOST,   "session lost, the request may or may not"
                                  " have been processed" },
 };

@@ -68,7 +68,7 @@ atls_perform(atls_client_t *client, const atls_request_t *request)
 
         if (rc != ATLS_OK && client->lost && atls_exchange_repeatable(client)) {
             atls_debug(&client->debug, ATLS_DEBUG_INNER,
-                       "session lost, trying again: %s", client->failure.text);
+                       "session lost, retrying: %s", client->failure.text);
             atls_failure_clear(&client->failure);
 
             rc = atls_exchange_try(client);
@@ -433,11 +433,11 @@ atls_exchange_end(atls_client_t *client, atls_error_e rc)
     {
         client->lost = 1;
         return atls_fail(&client->failure, ATLS_ERROR_TRUNCATED,
-                         "the server closed the session without an answer");
+                         "the server closed the session without a response");
     }
 
     return atls_fail(&client->failure, ATLS_ERROR_TRUNCATED,
-                     "%s ended within the %s of the answer",
+                     "%s ended within the response %s",
                      client->tls.closed ? "the session" : "the last POST",
                      response->status == 0 ? "header" : "body");
 }
@@ -452,7 +452,7 @@ atls_exchange_plain(void *data, const unsigned char *bytes, size_t n)
 
     if (!client->sending) {
         return atls_fail(&client->failure, ATLS_ERROR_HTTP,
-                         "the server answers before it is asked");
+                         "unexpected response data before a request");
     }
 
     return atls_response_parse(&client->response, bytes, n);
@@ -533,7 +533,7 @@ atls_session_stored(atls_client_t *client, atls_resume_t *resume)
         }
 
         atls_debug(&client->debug, ATLS_DEBUG_INNER,
-                   "inner TLS: a stored session is not resumed: %s",
+                   "inner TLS: stored session not resumed: %s",
                    X509_verify_cert_error_string(result));
         atls_resume_free(resume);
     }
@@ -593,7 +593,7 @@ atls_session_handshake(atls_client_t *client)
     }
 
     return atls_fail(&client->failure, ATLS_ERROR_TLS,
-                     "the server does not go on with the handshake");
+                     "the server did not continue the handshake");
 }
 
 

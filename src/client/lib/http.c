@@ -212,7 +212,7 @@ static const char *
 atls_chunks_line(atls_chunks_t *chunks, unsigned char ch)
 {
     if (ch == '\0' || ++chunks->read > chunks->limit) {
-        return "bad or too long chunk lines";
+        return "invalid or too long chunk lines";
     }
 
     switch (chunks->state) {
@@ -225,7 +225,7 @@ atls_chunks_line(atls_chunks_t *chunks, unsigned char ch)
             chunks->state = ATLS_CHUNK_START;
         }
 
-        return ch == '\n' ? "a bad chunk extension" : NULL;
+        return ch == '\n' ? "invalid chunk extension" : NULL;
 
     case ATLS_CHUNK_START:
         if (chunks->rest == 0) {
@@ -241,7 +241,7 @@ atls_chunks_line(atls_chunks_t *chunks, unsigned char ch)
 
     case ATLS_CHUNK_END:
         chunks->state = ATLS_CHUNK_NEXT;
-        return ch == '\r' ? NULL : "a chunk is too long";
+        return ch == '\r' ? NULL : "chunk too long";
 
     case ATLS_CHUNK_NEXT:
         chunks->state = ATLS_CHUNK_SIZE;
@@ -256,7 +256,7 @@ atls_chunks_line(atls_chunks_t *chunks, unsigned char ch)
         }
 
         chunks->state = ATLS_CHUNK_TRAILER_LINE;
-        return ch == '\n' ? "a bad trailer" : NULL;
+        return ch == '\n' ? "invalid trailer" : NULL;
 
     case ATLS_CHUNK_TRAILER_NEXT:
         chunks->state = ATLS_CHUNK_TRAILER;
@@ -266,7 +266,7 @@ atls_chunks_line(atls_chunks_t *chunks, unsigned char ch)
         chunks->state = ATLS_CHUNK_COMPLETE;
     }
 
-    return ch == '\n' ? NULL : "a line of a chunk has no CRLF";
+    return ch == '\n' ? NULL : "chunk line without CRLF";
 }
 
 
@@ -280,7 +280,7 @@ atls_chunks_size(atls_chunks_t *chunks, unsigned char ch)
     if (digit != -1) {
 
         if (chunks->rest >= ATLS_HTTP_MAX_LENGTH / 16) {
-            return "a chunk is too large";
+            return "chunk too large";
         }
 
         chunks->rest = chunks->rest * 16 + (uint64_t) digit;
@@ -290,7 +290,7 @@ atls_chunks_size(atls_chunks_t *chunks, unsigned char ch)
     }
 
     if (chunks->digits == 0 || !strchr(" \t;\r", ch)) {
-        return "a bad chunk size";
+        return "invalid chunk size";
     }
 
     chunks->state = ch == '\r' ? ATLS_CHUNK_START : ATLS_CHUNK_EXTENSION;

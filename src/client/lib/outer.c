@@ -140,13 +140,13 @@ atls_outer_check(atls_outer_t *outer, const atls_outer_conf_t *conf)
 {
     if (!atls_outer_is_url(conf->url)) {
         atls_fail(outer->failure, ATLS_ERROR_USAGE,
-                  "the endpoint \"%s\" is no http or https URL", conf->url);
+                  "the endpoint \"%s\" is not an http or https URL", conf->url);
         return -1;
     }
 
     if (outer->seen.peer.host == NULL) {
         atls_fail(outer->failure, ATLS_ERROR_USAGE,
-                  "the endpoint \"%s\" has no host", conf->url);
+                  "no host in the endpoint \"%s\"", conf->url);
         return -1;
     }
 
@@ -154,7 +154,7 @@ atls_outer_check(atls_outer_t *outer, const atls_outer_conf_t *conf)
         && !atls_http_is_value(conf->user_agent, strlen(conf->user_agent)))
     {
         atls_fail(outer->failure, ATLS_ERROR_USAGE,
-                  "the outer User-Agent \"%s\" can't be sent",
+                  "invalid outer User-Agent \"%s\"",
                   conf->user_agent);
         return -1;
     }
@@ -369,7 +369,7 @@ atls_outer_http(atls_outer_t *outer, const atls_outer_conf_t *conf)
     }
 
     atls_fail(outer->failure, ATLS_ERROR_USAGE,
-              "this libcurl has no HTTP version \"%s\"", conf->http);
+              "HTTP version not supported by libcurl: \"%s\"", conf->http);
 
     return -1;
 }
@@ -510,7 +510,7 @@ atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
 
         if (timeout <= 0) {
             return atls_fail(outer->failure, ATLS_ERROR_TIMEOUT,
-                             "there is no time left for a POST");
+                             "no time left for a POST");
         }
 
         if (timeout > INT_MAX) {
@@ -745,18 +745,18 @@ atls_outer_refused(atls_outer_t *outer)
 
     if (location) {
         return atls_fail(outer->failure, ATLS_ERROR_REDIRECT,
-                         "the endpoint answers with %d and points to %.512s",
+                         "the endpoint returned %d with Location %.512s",
                          outer->status, location);
     }
 
     if (outer->status == 407) {
         return atls_fail(outer->failure, ATLS_ERROR_PROXY,
-                         "the proxy asks for other credentials (407)");
+                         "proxy authentication failed (407)");
     }
 
     if (outer->status == 200) {
         return atls_fail(outer->failure, ATLS_ERROR_MEDIA_TYPE,
-                         "the endpoint answers with %.256s, not "
+                         "the endpoint returned %.256s, not "
                          ATLS_MEDIA_TYPE, type ? type : "no media type");
     }
 
@@ -770,7 +770,7 @@ atls_outer_refused(atls_outer_t *outer)
     }
 
     return atls_fail(outer->failure, ATLS_ERROR_OUTER_STATUS,
-                     "the endpoint answers with %d%s%s%s", outer->status,
+                     "the endpoint returned %d%s%s%s", outer->status,
                      detail[0] ? ": " : "", detail,
                      outer->retry_after ? " (try again later)" : "");
 }

@@ -94,12 +94,12 @@ atls_request_check(const atls_request_t *request, atls_failure_t *failure)
         || strcmp(method, "CONNECT") == 0)
     {
         return atls_fail(failure, ATLS_ERROR_USAGE,
-                         "the method \"%s\" can't be sent", method);
+                         "invalid method \"%s\"", method);
     }
 
     if (request->path && !atls_request_is_path(method, request->path)) {
         return atls_fail(failure, ATLS_ERROR_USAGE,
-                         "the path \"%s\" can't be sent", request->path);
+                         "invalid path \"%s\"", request->path);
     }
 
     for (i = 0; i < request->nheaders; i++) {
@@ -121,7 +121,7 @@ atls_request_check_header(const atls_header_t *header, atls_failure_t *failure)
         || !atls_http_is_value(header->value, strlen(header->value)))
     {
         return atls_fail(failure, ATLS_ERROR_USAGE,
-                         "the header \"%s\" can't be sent",
+                         "invalid header \"%s\"",
                          header->name ? header->name : "");
     }
 
@@ -129,7 +129,7 @@ atls_request_check_header(const atls_header_t *header, atls_failure_t *failure)
         || strcasecmp(header->name, "Transfer-Encoding") == 0)
     {
         return atls_fail(failure, ATLS_ERROR_USAGE,
-                         "the header \"%s\" is made by the library",
+                         "header \"%s\" is set by the library",
                          header->name);
     }
 
@@ -203,7 +203,7 @@ atls_message_measure(atls_message_t *message)
     return request->body == ATLS_BODY_NONE
            ? ATLS_OK
            : atls_fail(message->failure, ATLS_ERROR_USAGE,
-                       "the request's body is not complete");
+                       "incomplete request body");
 }
 
 
@@ -380,7 +380,7 @@ atls_message_raw(atls_message_t *message, long got, size_t *n)
 {
     if (got == 0) {
         return atls_fail(message->failure, ATLS_ERROR_READ,
-                         "the request's body ended %lld bytes early",
+                         "request body is %lld bytes too short",
                          (long long) (message->length - message->sent));
     }
 
@@ -437,7 +437,7 @@ atls_message_source(atls_message_t *message, unsigned char *buf, size_t size)
 
         if (got < 0 || (size_t) got > size) {
             atls_fail(message->failure, ATLS_ERROR_ABORTED,
-                      "a callback does not give the request's body");
+                      "aborted by the request body callback");
             return -1;
         }
 

@@ -116,15 +116,15 @@ atls_response_header(atls_response_t *response, const unsigned char **pos,
         return ATLS_OK;
 
     case ATLS_LINE_TOO_LARGE:
-        return atls_response_wrong(response, "its header is too large");
+        return atls_response_wrong(response, "header too large");
 
     case ATLS_LINE_NO_CRLF:
         return atls_response_wrong(response,
-                                   "a line of its header has no CRLF");
+                                   "header line without CRLF");
 
     case ATLS_LINE_CONTROL:
         return atls_response_wrong(response,
-                                   "a control character in its header");
+                                   "control character in the header");
 
     default: /* ATLS_LINE_MEMORY */
         return atls_fail_memory(response->failure);
@@ -145,7 +145,7 @@ atls_response_header_line(atls_response_t *response)
 
     if (response->lines.line == 0 && strncmp(line, "HTTP/", 5) != 0) {
         return atls_response_wrong(response,
-                                   "it does not begin with a status line");
+                                   "no status line");
     }
 
     return *line == '\0' ? atls_response_header_end(response) : ATLS_OK;
@@ -176,7 +176,7 @@ atls_response_header_end(atls_response_t *response)
     }
 
     if (response->status == 101) {
-        return atls_response_wrong(response, "101 was not asked for");
+        return atls_response_wrong(response, "unexpected status 101");
     }
 
     if (response->status < 200) {
@@ -207,7 +207,7 @@ atls_response_status_line(atls_response_t *response, const char **reason)
     *reason = atls_http_status(line, &minor, &response->status);
 
     if (*reason == NULL) {
-        return atls_response_wrong(response, "a bad status line");
+        return atls_response_wrong(response, "invalid status line");
     }
 
     response->minor = (minor != 0);
@@ -232,7 +232,7 @@ atls_response_field(atls_response_t *response, char *line)
     value = atls_http_field(line);
 
     if (value == NULL) {
-        return atls_response_wrong(response, "a bad header line");
+        return atls_response_wrong(response, "invalid header line");
     }
 
     if (strcasecmp(line, "Content-Length") == 0) {
@@ -255,11 +255,11 @@ static atls_error_e
 atls_response_length(atls_response_t *response, const char *value)
 {
     if (response->counted) {
-        return atls_response_wrong(response, "more than one Content-Length");
+        return atls_response_wrong(response, "duplicate Content-Length");
     }
 
     if (atls_http_length(value, &response->rest) == -1) {
-        return atls_response_wrong(response, "a bad Content-Length");
+        return atls_response_wrong(response, "invalid Content-Length");
     }
 
     response->counted = 1;
@@ -273,7 +273,7 @@ atls_response_coding(atls_response_t *response, const char *value)
 {
     if (response->chunked || strcasecmp(value, "chunked") != 0) {
         return atls_response_wrong(response,
-                                   "a Transfer-Encoding besides chunked");
+                                   "unsupported Transfer-Encoding");
     }
 
     response->chunked = 1;
@@ -309,8 +309,8 @@ static atls_error_e
 atls_response_framing(atls_response_t *response)
 {
     if (response->chunked && (response->counted || !response->minor)) {
-        return atls_response_wrong(response, "both Transfer-Encoding and"
-                                   " Content-Length or HTTP/1.0");
+        return atls_response_wrong(response, "Transfer-Encoding with "
+                                             "Content-Length or HTTP/1.0");
     }
 
     if (response->head || response->status == 204 || response->status == 304) {
@@ -363,7 +363,7 @@ atls_response_deliver(atls_response_t *response, const char *reason)
 
     return rc == 0 ? ATLS_OK
                    : atls_fail(response->failure, ATLS_ERROR_ABORTED,
-                               "a callback does not want the header");
+                               "aborted by the header callback");
 }
 
 
@@ -432,7 +432,7 @@ atls_response_piece(atls_response_t *response, const unsigned char *bytes,
     }
 
     return atls_fail(response->failure, ATLS_ERROR_ABORTED,
-                     "a callback does not want the body");
+                     "aborted by the body callback");
 }
 
 
@@ -460,5 +460,5 @@ static atls_error_e
 atls_response_wrong(atls_response_t *response, const char *what)
 {
     return atls_fail(response->failure, ATLS_ERROR_HTTP,
-                     "the answer is not HTTP as it should be: %s", what);
+                     "invalid HTTP response: %s", what);
 }

@@ -263,20 +263,20 @@ atls_store_check_directory(int dir, const char *directory,
 
     if (fstat(dir, &st) == -1) {
         return atls_fail(failure, ATLS_ERROR_USAGE,
-                         "cannot look at the directory \"%s\": %s", directory,
+                         "cannot stat the directory \"%s\": %s", directory,
                          strerror(errno));
     }
 
     if (st.st_uid != geteuid() && st.st_uid != 0) {
         return atls_fail(failure, ATLS_ERROR_USAGE,
-                         "sessions are a secret, but the directory \"%s\""
-                         " belongs to another user", directory);
+                         "the session file's directory \"%s\" belongs to "
+                         "another user", directory);
     }
 
     if ((st.st_mode & (S_IWGRP | S_IWOTH)) && !(st.st_mode & S_ISVTX)) {
         return atls_fail(failure, ATLS_ERROR_USAGE,
-                         "sessions are a secret, but others can write to the"
-                         " directory \"%s\": chmod go-w", directory);
+                         "the session file's directory \"%s\" is writable by "
+                         "others: chmod go-w", directory);
     }
 
     return ATLS_OK;
@@ -334,26 +334,26 @@ atls_store_check(int fd, const char *path, atls_failure_t *failure)
     struct stat  st;
 
     if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)) {
-        return atls_fail(failure, ATLS_ERROR_USAGE, "\"%s\" is not a file",
-                         path);
+        return atls_fail(failure, ATLS_ERROR_USAGE,
+                         "\"%s\" is not a regular file", path);
     }
 
     if (st.st_uid != geteuid()) {
         return atls_fail(failure, ATLS_ERROR_USAGE,
-                         "sessions are a secret, but \"%s\" belongs to another"
-                         " user", path);
+                         "the session file \"%s\" belongs to another user",
+                         path);
     }
 
     if (st.st_nlink > 1) {
         return atls_fail(failure, ATLS_ERROR_USAGE,
-                         "sessions are a secret, but \"%s\" has another name,"
-                         " too", path);
+                         "the session file \"%s\" has more than one link",
+                         path);
     }
 
     if (st.st_mode & (S_IRWXG | S_IRWXO)) {
         return atls_fail(failure, ATLS_ERROR_USAGE,
-                         "sessions are a secret, but others can read or write"
-                         " \"%s\": chmod 600", path);
+                         "the session file \"%s\" is accessible by others: "
+                         "chmod 600", path);
     }
 
     return ATLS_OK;
@@ -373,7 +373,7 @@ atls_store_check_content(int fd, const char *path, atls_failure_t *failure)
             || memcmp(first, ATLS_STORE_FIRST, sizeof(first)) != 0))
     {
         return atls_fail(failure, ATLS_ERROR_USAGE,
-                         "\"%s\" has no sessions in it, but something else",
+                         "\"%s\" is not a session file",
                          path);
     }
 

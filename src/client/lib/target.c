@@ -51,7 +51,8 @@ atls_target_parse(atls_target_t *target, const char *text,
         curl_url_cleanup(url);
 
         return atls_fail(failure, ATLS_ERROR_USAGE,
-                         "the target \"%s\" is not https://host[:port]", text);
+                         "invalid target \"%s\", must be https://host[:port]",
+                         text);
     }
 
     n = strtoul(port, NULL, 10);

@@ -85,7 +85,7 @@ atls_tls_ctx(atls_tls_t *tls, const atls_tls_conf_t *conf, X509_STORE *trust)
     ctx = SSL_CTX_new(TLS_client_method());
     if (ctx == NULL) {
         atls_fail_openssl(tls->failure, ATLS_ERROR_MEMORY,
-                          "cannot make a TLS context");
+                          "cannot create a TLS context");
         return NULL;
     }
 
@@ -155,7 +155,7 @@ atls_tls_protocol(atls_tls_t *tls, const char *name, int *version)
     }
 
     atls_fail(tls->failure, ATLS_ERROR_USAGE,
-              "\"%s\" is neither TLSv1.2 nor TLSv1.3", name);
+              "invalid protocol \"%s\", must be TLSv1.2 or TLSv1.3", name);
 
     return -1;
 }
@@ -187,7 +187,7 @@ atls_tls_algorithms(atls_tls_t *tls, SSL_CTX *ctx, const atls_tls_conf_t *conf)
 
     if (wrong) {
         atls_fail_openssl(tls->failure, ATLS_ERROR_USAGE,
-                          "nothing in the list \"%s\" can be used", wrong);
+                          "nothing usable in the list \"%s\"", wrong);
         return -1;
     }
 
@@ -232,7 +232,7 @@ atls_tls_alpn(atls_tls_t *tls, SSL_CTX *ctx, const char *list)
 
         if (n == 0 || n > 255 || used + 1 + n > sizeof(wire)) {
             atls_fail(tls->failure, ATLS_ERROR_USAGE,
-                      "\"%s\" is no list of application protocols", list);
+                      "invalid list of application protocols \"%s\"", list);
             return -1;
         }
 
@@ -323,7 +323,8 @@ atls_tls_psk(atls_tls_t *tls, SSL_CTX *ctx, const atls_tls_conf_t *conf)
         || strlen(conf->psk_identity) > ATLS_TLS_MAX_IDENTITY)
     {
         atls_fail(tls->failure, ATLS_ERROR_USAGE,
-                  "a pre-shared key has a name of at most %d bytes, and a key",
+                  "a pre-shared key requires an identity of at most %d bytes "
+                  "and a key",
                   ATLS_TLS_MAX_IDENTITY);
         return -1;
     }
@@ -333,7 +334,7 @@ atls_tls_psk(atls_tls_t *tls, SSL_CTX *ctx, const atls_tls_conf_t *conf)
     if (tls->psk == NULL || size < 1 || size > ATLS_TLS_MAX_PSK) {
         ERR_clear_error();
         atls_fail(tls->failure, ATLS_ERROR_USAGE,
-                  "the pre-shared key is not 1 to %d bytes in hex",
+                  "the pre-shared key must be 1 to %d bytes in hex",
                   ATLS_TLS_MAX_PSK);
         return -1;
     }
@@ -595,8 +596,8 @@ atls_tls_established(atls_tls_t *tls)
         || SSL_CIPHER_get_cipher_nid(SSL_get_current_cipher(ssl)) == NID_undef)
     {
         return atls_fail(tls->failure, ATLS_ERROR_TLS,
-                         "the handshake failed: it ended without a certificate"
-                         " or without encryption");
+                         "the handshake failed: no certificate or no "
+                         "encryption");
     }
 
     /* OpenSSL calls an external pre-shared key a resumption, too */
@@ -706,12 +707,12 @@ atls_tls_read(atls_tls_t *tls)
 
         if (tls->tickets > ATLS_TLS_MAX_TICKETS) {
             return atls_fail(tls->failure, ATLS_ERROR_TLS,
-                             "the server sends too many session tickets");
+                             "too many session tickets");
         }
 
         if (BIO_ctrl_pending(tls->out) > tls->flight + ATLS_TLS_MAX_ANSWERS) {
             return atls_fail(tls->failure, ATLS_ERROR_TLS,
-                             "the server asks for too many answers");
+                             "too many responses requested by the server");
         }
 
         if (ret != 1) {
@@ -847,13 +848,13 @@ atls_tls_certificate_error(atls_tls_t *tls, long result)
 
     if (x509 == NULL || atls_certificate_fill(&certificate, x509) == -1) {
         return atls_fail(tls->failure, ATLS_ERROR_CERTIFICATE,
-                         "%s; asked for %s",
+                         "%s; requested %s",
                          X509_verify_cert_error_string(result),
                          tls->peer.host);
     }
 
     atls_fail(tls->failure, ATLS_ERROR_CERTIFICATE,
-              "%s; asked for %s, the certificate's subject is %.256s, its"
+              "%s; requested %s, certificate subject %.256s,"
               " issuer %.256s", X509_verify_cert_error_string(result),
               tls->peer.host, certificate.subject, certificate.issuer);
 
