@@ -17,9 +17,12 @@
 
 static ngx_int_t ngx_http_atls_stream_handshake(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_input(ngx_http_atls_post_t *post,
-    ngx_log_t *log);
+    ngx_http_atls_handshake_e *state);
 static ngx_int_t ngx_http_atls_stream_flight(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_early(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_stream_finished(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_stream_failed(ngx_http_atls_post_t *post,
+    ngx_int_t status);
 static ngx_int_t ngx_http_atls_stream_seal_early(ngx_http_atls_post_t *post,
     struct iovec *iov, ngx_uint_t niov, size_t len, u_char *p);
 static u_char *ngx_http_atls_stream_room(ngx_http_atls_post_t *post,
@@ -121,37 +124,14 @@ ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post, u_char **data,
 static ngx_int_t
 ngx_http_atls_stream_handshake(ngx_http_atls_post_t *post)
 {
-    ngx_int_t   rc;
-    ngx_log_t  *log;
+    ngx_int_t                  rc;
+    ngx_http_atls_handshake_e  state;
 
-    log = post->request->connection->log;
-
-    rc = ngx_http_atls_stream_input(post, log);
+    rc = ngx_http_atls_stream_input(post, &state);
 
     if (ngx_http_atls_stream_flight(post) != NGX_OK) {
-        rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
-        goto failed;
-    }
-
-    if (rc == NGX_DECLINED) {
-
-        /* what is no TLS at all gets no alert from the TLS stack */
-
-        if (!ngx_http_atls_handshake_answered(post->handshake)) {
-            rc = NGX_HTTP_ATLS_NOT_TLS;
-            goto failed;
-        }
-
-        post->stage = ngx_http_atls_post_failed;
-        post->ended = 1;
-
-        ngx_http_atls_stream_end_session(post, ngx_http_atls_end_closed);
-
-        return NGX_DONE;
-    }
-
-    if (rc == NGX_BUSY) {
-        return ngx_http_atls_stream_early(post);
+        return ngx_http_atls_stream_failed(post,
+                                           NGX_HTTP_INTERNAL_SERVER_ERROR);
     }
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
@@ -162,35 +142,38 @@ ngx_http_atls_stream_handshake(ngx_http_atls_post_t *post)
         return rc;
     }
 
-    rc = ngx_http_atls_handshake_freeze(post->handshake, post->session, log);
+    switch (state) {
 
-    post->handshake = NULL;
+    case ngx_http_atls_handshake_early:
+        return ngx_http_atls_stream_early(post);
 
-    if (rc != NGX_OK) {
-        rc = (rc == NGX_BUSY) ? NGX_HTTP_ATLS_ZONE_FULL
-                              : NGX_HTTP_INTERNAL_SERVER_ERROR;
-        goto failed;
+    case ngx_http_atls_handshake_finished:
+        return ngx_http_atls_stream_finished(post);
+
+    default: /* ngx_http_atls_handshake_failed */
+        break;
     }
 
-    rc = post->open(post);
+    /* what is no TLS at all gets no alert from the TLS stack */
 
-    if (rc == NGX_OK) {
-        return NGX_OK;
+    if (!ngx_http_atls_handshake_answered(post->handshake)) {
+        return ngx_http_atls_stream_failed(post, NGX_HTTP_ATLS_NOT_TLS);
     }
-
-failed:
 
     post->stage = ngx_http_atls_post_failed;
-    post->status = rc;
+    post->ended = 1;
 
-    return rc;
+    ngx_http_atls_stream_end_session(post, ngx_http_atls_end_closed);
+
+    return NGX_DONE;
 }
 
 
-/* What there is of the body, record by record. */
+/* What there is of the body, record by record; as body functions return. */
 
 static ngx_int_t
-ngx_http_atls_stream_input(ngx_http_atls_post_t *post, ngx_log_t *log)
+ngx_http_atls_stream_input(ngx_http_atls_post_t *post,
+    ngx_http_atls_handshake_e *state)
 {
     size_t      len;
     u_char     *data;
@@ -204,11 +187,12 @@ ngx_http_atls_stream_input(ngx_http_atls_post_t *post, ngx_log_t *log)
             return rc;
         }
 
-        rc = ngx_http_atls_handshake_input(post->handshake, data, len, log);
+        *state = ngx_http_atls_handshake_input(post->handshake, data, len,
+                                               post->request->connection->log);
 
-    } while (rc == NGX_AGAIN);
+    } while (*state == ngx_http_atls_handshake_again);
 
-    return rc;
+    return NGX_OK;
 }
 
 
@@ -271,6 +255,40 @@ ngx_http_atls_stream_early(ngx_http_atls_post_t *post)
     post->plain_len = data.len;
 
     return NGX_OK;
+}
+
+
+/* The session becomes an established one. */
+
+static ngx_int_t
+ngx_http_atls_stream_finished(ngx_http_atls_post_t *post)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_atls_handshake_freeze(post->handshake, post->session,
+                                        post->request->connection->log);
+    post->handshake = NULL;
+
+    if (rc != NGX_OK) {
+        return ngx_http_atls_stream_failed(post,
+                                           rc == NGX_BUSY
+                                           ? NGX_HTTP_ATLS_ZONE_FULL
+                                           : NGX_HTTP_INTERNAL_SERVER_ERROR);
+    }
+
+    rc = post->open(post);
+
+    return rc == NGX_OK ? NGX_OK : ngx_http_atls_stream_failed(post, rc);
+}
+
+
+static ngx_int_t
+ngx_http_atls_stream_failed(ngx_http_atls_post_t *post, ngx_int_t status)
+{
+    post->stage = ngx_http_atls_post_failed;
+    post->status = status;
+
+    return status;
 }
 
 

@@ -45,14 +45,13 @@ static ngx_int_t ngx_http_atls_handshake_enter(ngx_http_atls_handshake_t *hs);
 static void ngx_http_atls_handshake_leave(ngx_http_atls_handshake_t *hs);
 static ngx_int_t ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
     ngx_uint_t early_data);
-static ngx_int_t ngx_http_atls_handshake_step(ngx_http_atls_handshake_t *hs,
-    ngx_log_t *log);
-static ngx_int_t ngx_http_atls_handshake_read_early(
-    ngx_http_atls_handshake_t *hs);
+static ngx_http_atls_handshake_e ngx_http_atls_handshake_step(
+    ngx_http_atls_handshake_t *hs, ngx_log_t *log);
+static int ngx_http_atls_handshake_read_early(ngx_http_atls_handshake_t *hs);
 static ngx_int_t ngx_http_atls_handshake_check(ngx_http_atls_handshake_t *hs,
     ngx_log_t *log);
-static ngx_int_t ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs,
-    int n, ngx_log_t *log);
+static ngx_http_atls_handshake_e ngx_http_atls_handshake_result(
+    ngx_http_atls_handshake_t *hs, int n, ngx_log_t *log);
 static void ngx_http_atls_handshake_timeout(ngx_event_t *ev);
 static void ngx_http_atls_handshake_served(ngx_http_atls_handshake_t *hs);
 static void ngx_http_atls_handshake_shutdown(ngx_event_t *rev);
@@ -290,11 +289,12 @@ ngx_http_atls_handshake_want(ngx_http_atls_handshake_t *hs)
 }
 
 
-ngx_int_t
+ngx_http_atls_handshake_e
 ngx_http_atls_handshake_input(ngx_http_atls_handshake_t *hs, u_char *data,
     size_t len, ngx_log_t *log)
 {
-    ngx_int_t  rc, boundary;
+    ngx_http_atls_boundary_e   boundary;
+    ngx_http_atls_handshake_e  rc;
 
     /* a memory BIO takes all or nothing */
 
@@ -303,50 +303,52 @@ ngx_http_atls_handshake_input(ngx_http_atls_handshake_t *hs, u_char *data,
         != (int) len)
     {
         ngx_ssl_error(NGX_LOG_ALERT, log, 0, "BIO_write() failed");
-        return NGX_DECLINED;
+        return ngx_http_atls_handshake_failed;
     }
 
     boundary = ngx_http_atls_records_input(&hs->records, data, len);
 
-    if (boundary == NGX_AGAIN) {
-        return NGX_AGAIN;
+    if (boundary == ngx_http_atls_boundary_inside) {
+        return ngx_http_atls_handshake_again;
     }
 
     /* there is no alert for what is no TLS at all */
 
-    if (boundary == NGX_DECLINED && !hs->answered) {
+    if (boundary == ngx_http_atls_boundary_not_tls && !hs->answered) {
         ngx_log_error(NGX_LOG_INFO, log, 0,
                       "atls client sent a first flight that is not TLS");
-        return NGX_DECLINED;
+        return ngx_http_atls_handshake_failed;
     }
 
     rc = ngx_http_atls_handshake_step(hs, log);
 
-    if (rc != NGX_DECLINED && ngx_http_atls_handshake_check(hs, log) != NGX_OK)
+    if (rc != ngx_http_atls_handshake_failed
+        && ngx_http_atls_handshake_check(hs, log) != NGX_OK)
     {
-        return NGX_DECLINED;
+        return ngx_http_atls_handshake_failed;
     }
 
-    if (rc == NGX_AGAIN && boundary != NGX_OK) {
-
+    if (rc == ngx_http_atls_handshake_again
+        && boundary != ngx_http_atls_boundary_end)
+    {
         /* OpenSSL would wait for more of it */
 
         ngx_log_error(NGX_LOG_INFO, log, 0,
                       "atls client sent an invalid record");
-        return NGX_DECLINED;
+        return ngx_http_atls_handshake_failed;
     }
 
     return rc;
 }
 
 
-static ngx_int_t
+static ngx_http_atls_handshake_e
 ngx_http_atls_handshake_step(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
 {
-    int                n;
-    ngx_int_t          rc;
-    ngx_log_t         *saved;
-    ngx_connection_t  *c;
+    int                         n;
+    ngx_log_t                  *saved;
+    ngx_connection_t           *c;
+    ngx_http_atls_handshake_e   rc;
 
     c = &hs->peer.connection;
 
@@ -357,13 +359,13 @@ ngx_http_atls_handshake_step(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
 
     ERR_clear_error();
 
-    rc = NGX_DONE;
+    n = hs->reading_early ? ngx_http_atls_handshake_read_early(hs)
+                          : SSL_READ_EARLY_DATA_FINISH;
 
-    if (hs->reading_early) {
-        rc = ngx_http_atls_handshake_read_early(hs);
-    }
+    if (n == SSL_READ_EARLY_DATA_SUCCESS) {
+        rc = ngx_http_atls_handshake_early;
 
-    if (rc == NGX_DONE) {
+    } else if (n == SSL_READ_EARLY_DATA_FINISH) {
         n = SSL_do_handshake(c->ssl->connection);
 
         ngx_log_debug1(NGX_LOG_DEBUG_HTTP, log, 0,
@@ -371,7 +373,7 @@ ngx_http_atls_handshake_step(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
 
         rc = ngx_http_atls_handshake_result(hs, n, log);
 
-    } else if (rc == NGX_ERROR) {
+    } else {
         rc = ngx_http_atls_handshake_result(hs, -1, log);
     }
 
@@ -381,12 +383,9 @@ ngx_http_atls_handshake_step(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
 }
 
 
-/*
- * NGX_BUSY: there is early data; NGX_DONE: there is none, or no more;
- * NGX_ERROR: OpenSSL has to be asked.
- */
+/* As SSL_read_early_data(): "finish" if there is none, or no more. */
 
-static ngx_int_t
+static int
 ngx_http_atls_handshake_read_early(ngx_http_atls_handshake_t *hs)
 {
     int                n;
@@ -397,7 +396,7 @@ ngx_http_atls_handshake_read_early(ngx_http_atls_handshake_t *hs)
     if (hs->early.data == NULL) {
         hs->early.data = ngx_palloc(c->pool, TRL_MAX_PLAINTEXT);
         if (hs->early.data == NULL) {
-            return NGX_ERROR;
+            return SSL_READ_EARLY_DATA_ERROR;
         }
     }
 
@@ -410,16 +409,11 @@ ngx_http_atls_handshake_read_early(ngx_http_atls_handshake_t *hs)
 
     } while (n == SSL_READ_EARLY_DATA_SUCCESS && hs->early.len == 0);
 
-    if (n == SSL_READ_EARLY_DATA_SUCCESS) {
-        return NGX_BUSY;
-    }
-
     if (n == SSL_READ_EARLY_DATA_FINISH) {
         hs->reading_early = 0;
-        return NGX_DONE;
     }
 
-    return NGX_ERROR;
+    return n;
 }
 
 
@@ -455,11 +449,11 @@ ngx_http_atls_handshake_check(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
     (void) BIO_reset(wbio);
     (void) BIO_write(wbio, alert, sizeof(alert));
 
-    return NGX_DECLINED;
+    return NGX_ERROR;
 }
 
 
-static ngx_int_t
+static ngx_http_atls_handshake_e
 ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs, int n,
     ngx_log_t *log)
 {
@@ -469,7 +463,7 @@ ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs, int n,
     ssl = hs->peer.connection.ssl->connection;
 
     if (n == 1 && !SSL_has_pending(ssl)) {
-        return NGX_OK;
+        return ngx_http_atls_handshake_finished;
     }
 
     if (n == 1) {
@@ -483,12 +477,12 @@ ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs, int n,
         (void) SSL_shutdown(ssl);
 
     } else if (SSL_get_error(ssl, n) == SSL_ERROR_WANT_READ) {
-        return NGX_AGAIN;
+        return ngx_http_atls_handshake_again;
     }
 
     ngx_ssl_error(NGX_LOG_INFO, log, 0, "atls handshake failed");
 
-    return NGX_DECLINED;
+    return ngx_http_atls_handshake_failed;
 }
 
 

@@ -17,6 +17,18 @@
 #include "ngx_http_atls_sni.h"
 
 
+/* What input brings about. */
+
+typedef enum {
+    ngx_http_atls_handshake_again = 0,         /* more has to come */
+    ngx_http_atls_handshake_early,             /* early data, to be taken before
+                                                  the next input */
+    ngx_http_atls_handshake_finished,
+    ngx_http_atls_handshake_failed             /* with an alert in the output,
+                                                  or without */
+} ngx_http_atls_handshake_e;
+
+
 /*
  * The time of a handshake is up: of the POST that it is served by now, or else
  * of the inner connection that waits in its session.  The other one is NULL.
@@ -63,14 +75,10 @@ ngx_int_t ngx_http_atls_handshake_prolong(ngx_http_atls_handshake_t *hs,
 
 size_t ngx_http_atls_handshake_want(ngx_http_atls_handshake_t *hs);
 
-/*
- * Feeds these or fewer.  NGX_AGAIN: there have to be more; NGX_OK: finished;
- * NGX_BUSY: there is early data, to be taken before the next call;
- * NGX_DECLINED: failed, an alert may be in the output.
- */
+/* Feeds these or fewer. */
 
-ngx_int_t ngx_http_atls_handshake_input(ngx_http_atls_handshake_t *hs,
-    u_char *data, size_t len, ngx_log_t *log);
+ngx_http_atls_handshake_e ngx_http_atls_handshake_input(
+    ngx_http_atls_handshake_t *hs, u_char *data, size_t len, ngx_log_t *log);
 
 /*
  * What the session of early data goes by, wherever it comes to: its client has

@@ -9,7 +9,7 @@
 #include "ngx_http_atls_records.h"
 
 
-static ngx_int_t ngx_http_atls_records_header(
+static ngx_http_atls_boundary_e ngx_http_atls_records_header(
     ngx_http_atls_records_t *records);
 
 
@@ -21,13 +21,14 @@ ngx_http_atls_records_want(ngx_http_atls_records_t *records)
 }
 
 
-ngx_int_t
+ngx_http_atls_boundary_e
 ngx_http_atls_records_input(ngx_http_atls_records_t *records, u_char *data,
     size_t len)
 {
     if (records->rest) {
         records->rest -= len;
-        return records->rest ? NGX_AGAIN : NGX_OK;
+        return records->rest ? ngx_http_atls_boundary_inside
+                             : ngx_http_atls_boundary_end;
     }
 
     ngx_memcpy(&records->header[records->header_len], data, len);
@@ -39,7 +40,7 @@ ngx_http_atls_records_input(ngx_http_atls_records_t *records, u_char *data,
 
 /* The header may be incomplete: what is wrong is found at its first byte. */
 
-static ngx_int_t
+static ngx_http_atls_boundary_e
 ngx_http_atls_records_header(ngx_http_atls_records_t *records)
 {
     u_char      *p;
@@ -50,17 +51,17 @@ ngx_http_atls_records_header(ngx_http_atls_records_t *records)
     if (p[0] < TRL_CHANGE_CIPHER_SPEC || p[0] > TRL_APPLICATION_DATA
         || (records->header_len > 1 && p[1] != 3))
     {
-        return NGX_DECLINED;
+        return ngx_http_atls_boundary_not_tls;
     }
 
     /* nobody begins with an alert, and none answers it */
 
     if (p[0] == TRL_ALERT && !records->begun) {
-        return NGX_DECLINED;
+        return ngx_http_atls_boundary_not_tls;
     }
 
     if (records->header_len < TRL_HEADER_SIZE) {
-        return NGX_AGAIN;
+        return ngx_http_atls_boundary_inside;
     }
 
     records->rest = (p[3] << 8) + p[4];
@@ -72,12 +73,13 @@ ngx_http_atls_records_header(ngx_http_atls_records_t *records)
     /* the first record is in the clear: RFC 8446, section 5.1 */
 
     if (first && (records->rest == 0 || records->rest > TRL_MAX_PLAINTEXT)) {
-        return NGX_ERROR;
+        return ngx_http_atls_boundary_invalid;
     }
 
     if (TRL_HEADER_SIZE + records->rest > TRL_MAX_RECORD) {
-        return NGX_ERROR;
+        return ngx_http_atls_boundary_invalid;
     }
 
-    return records->rest ? NGX_AGAIN : NGX_OK;
+    return records->rest ? ngx_http_atls_boundary_inside
+                         : ngx_http_atls_boundary_end;
 }

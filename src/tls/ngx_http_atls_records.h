@@ -24,17 +24,24 @@ typedef struct {
 } ngx_http_atls_records_t;
 
 
+/* Where an input ends. */
+
+typedef enum {
+    ngx_http_atls_boundary_inside = 0,         /* of a record */
+    ngx_http_atls_boundary_end,                /* of a record */
+    ngx_http_atls_boundary_invalid,            /* not a valid record */
+    ngx_http_atls_boundary_not_tls             /* nor anything of TLS */
+} ngx_http_atls_boundary_e;
+
+
 /* The most bytes to be passed next: the rest of a header, or of a record. */
 
 size_t ngx_http_atls_records_want(ngx_http_atls_records_t *records);
 
-/*
- * Passes these or fewer.  NGX_OK: a record ends here; NGX_AGAIN: it does not;
- * NGX_DECLINED: this is not TLS; NGX_ERROR: it is not a valid record.
- */
+/* Passes these or fewer. */
 
-ngx_int_t ngx_http_atls_records_input(ngx_http_atls_records_t *records,
-    u_char *data, size_t len);
+ngx_http_atls_boundary_e ngx_http_atls_records_input(
+    ngx_http_atls_records_t *records, u_char *data, size_t len);
 
 
 #endif /* _NGX_HTTP_ATLS_RECORDS_H_INCLUDED_ */
