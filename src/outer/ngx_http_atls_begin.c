@@ -101,7 +101,8 @@ ngx_http_atls_begin(ngx_http_atls_post_t *post)
     if (post->session == NULL) {
 
         if (hello == ngx_http_atls_hello_no
-            || (hello == ngx_http_atls_hello_maybe && post->busy))
+            || (hello == ngx_http_atls_hello_maybe
+                && post->take == ngx_http_atls_take_busy))
         {
             rc = ngx_http_atls_begin_unknown(post, data, len);
             if (rc != NGX_OK) {
@@ -288,19 +289,21 @@ static ngx_int_t
 ngx_http_atls_begin_unknown(ngx_http_atls_post_t *post, u_char *data,
     size_t len)
 {
-    if (post->busy) {
+    switch (post->take) {
+
+    case ngx_http_atls_take_busy:
         return NGX_HTTP_ATLS_SESSION_BUSY;
-    }
 
-    if (post->elsewhere) {
+    case ngx_http_atls_take_elsewhere:
         return NGX_HTTP_ATLS_SESSION_ELSEWHERE;
-    }
 
-    if (post->cookie || (len && ngx_http_atls_begin_goes_on(data, len))) {
+    case ngx_http_atls_take_unknown:
         return NGX_HTTP_ATLS_SESSION_UNKNOWN;
-    }
 
-    return NGX_OK;
+    default: /* ngx_http_atls_take_none */
+        return (len && ngx_http_atls_begin_goes_on(data, len))
+               ? NGX_HTTP_ATLS_SESSION_UNKNOWN : NGX_OK;
+    }
 }
 
 

@@ -296,7 +296,8 @@ static ngx_uint_t
 ngx_http_atls_finish_expires(ngx_http_atls_post_t *post, ngx_int_t status)
 {
     return ngx_http_atls_problem_status(status) == NGX_HTTP_ATLS_GONE
-           && post->cookie && !post->elsewhere;
+           && post->take != ngx_http_atls_take_none
+           && post->take != ngx_http_atls_take_elsewhere;
 }
 
 

@@ -26,10 +26,10 @@
 #define NGX_HTTP_ATLS_MAX_COOKIES  16
 
 
-static ngx_int_t ngx_http_atls_handler_session(ngx_http_atls_post_t *post,
+static void ngx_http_atls_handler_session(ngx_http_atls_post_t *post,
     ngx_str_t *cookie, ngx_http_atls_owner_t *owner);
-static ngx_int_t ngx_http_atls_handler_take(ngx_http_atls_post_t *post,
-    u_char *id, ngx_http_atls_owner_t *owner);
+static ngx_http_atls_take_e ngx_http_atls_handler_take(
+    ngx_http_atls_post_t *post, u_char *id, ngx_http_atls_owner_t *owner);
 static void ngx_http_atls_handler_check(ngx_http_atls_post_t *post,
     u_char *id);
 
@@ -84,10 +84,12 @@ ngx_http_atls_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_http_atls_handler_session(post, &cookie, &owner);
+    ngx_http_atls_handler_session(post, &cookie, &owner);
 
-    if (rc == NGX_ABORT || rc == NGX_DONE) {
-        rc = ngx_http_atls_relay(r, &owner, rc == NGX_ABORT, &cookie);
+    if (post->take == ngx_http_atls_take_handshake
+        || post->take == ngx_http_atls_take_inner)
+    {
+        rc = ngx_http_atls_relay(post, &owner, &cookie);
 
         if (rc == NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS) {
             problem = rc;
@@ -99,6 +101,8 @@ ngx_http_atls_handler(ngx_http_request_t *r)
         }
 
         /* to the client, its session is gone */
+
+        post->take = ngx_http_atls_take_unknown;
     }
 
     r->request_body_no_buffering = 1;
@@ -166,19 +170,19 @@ ngx_http_atls_media_type(ngx_http_request_t *r)
 
 
 /*
- * The first session of this endpoint that the client has a cookie of.  NGX_OK;
- * NGX_ABORT or NGX_DONE if another worker has to serve it.  Cookies may be
- * others', which have come from another path or domain: they are passed over.
+ * Takes the first session of this endpoint that the client has a cookie of.
+ * Cookies may be others', which have come from another path or domain: they are
+ * passed over.
  */
 
-static ngx_int_t
+static void
 ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
     ngx_http_atls_owner_t *owner)
 {
     u_char                   id[NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN];
-    ngx_int_t                rc;
     ngx_uint_t               n;
     ngx_http_request_t      *r;
+    ngx_http_atls_take_e     take;
     ngx_http_atls_cookies_t  cookies;
 
     r = post->request;
@@ -189,22 +193,21 @@ ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
     while (n < NGX_HTTP_ATLS_MAX_COOKIES
            && ngx_http_atls_cookie_next(&cookies, cookie))
     {
-        post->cookie = 1;
+        take = ngx_http_atls_take_unknown;
 
-        if (ngx_http_atls_cookie_id(cookie, id) != NGX_OK) {
-            continue;
+        if (ngx_http_atls_cookie_id(cookie, id) == NGX_OK) {
+            take = ngx_http_atls_handler_take(post, id, owner);
+            n++;
         }
 
-        n++;
+        post->take = ngx_max(post->take, take);
 
-        rc = ngx_http_atls_handler_take(post, id, owner);
-
-        if (rc != NGX_DECLINED) {
-            return rc;
+        if (take > ngx_http_atls_take_elsewhere) {
+            return;
         }
     }
 
-    if (post->elsewhere) {
+    if (post->take == ngx_http_atls_take_elsewhere) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "atls session belongs to another location");
 
@@ -212,45 +215,36 @@ ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
         ngx_http_atls_session_unknown(post->main_conf->zone, id,
                                       r->connection->log);
     }
-
-    return NGX_OK;
 }
 
 
-static ngx_int_t
+static ngx_http_atls_take_e
 ngx_http_atls_handler_take(ngx_http_atls_post_t *post, u_char *id,
     ngx_http_atls_owner_t *owner)
 {
-    ngx_http_atls_take_e  rc;
+    ngx_http_atls_take_e  take;
 
-    rc = ngx_http_atls_session_take(post->main_conf->zone, id, post->conf,
-                                    &post->session, owner);
+    take = ngx_http_atls_session_take(post->main_conf->zone, id, post->conf,
+                                      &post->session, owner);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls session taken: %d, %p", (int) rc, post->session);
+                   "atls session taken: %d, %p", (int) take, post->session);
 
-    switch (rc) {
-
-    case ngx_http_atls_take_elsewhere:
-        post->elsewhere = 1;
-        return NGX_DECLINED;
+    switch (take) {
 
     case ngx_http_atls_take_handshake:
     case ngx_http_atls_take_inner:
 
-        if (!ngx_http_atls_relayed(post->request->connection)) {
-            ngx_http_atls_handler_check(post, id);
+        if (ngx_http_atls_relayed(post->request->connection)) {
 
-            return rc == ngx_http_atls_take_handshake ? NGX_ABORT : NGX_DONE;
+            /* another POST has come between, and has taken it elsewhere */
+
+            return ngx_http_atls_take_busy;
         }
 
-        /* another POST has come between, and has taken it elsewhere */
+        ngx_http_atls_handler_check(post, id);
 
-        /* fall through */
-
-    case ngx_http_atls_take_busy:
-        post->busy = 1;
-        return NGX_OK;
+        return take;
 
     case ngx_http_atls_take_ok:
         post->handshake = post->session->handshake;
@@ -259,10 +253,10 @@ ngx_http_atls_handler_take(ngx_http_atls_post_t *post, u_char *id,
             ngx_http_atls_handshake_attach(post->handshake, post);
         }
 
-        return NGX_OK;
+        return take;
 
-    default: /* ngx_http_atls_take_unknown */
-        return NGX_DECLINED;
+    default:
+        return take;
     }
 }
 

@@ -8,7 +8,9 @@
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_mailbox.h"
 #include "ngx_http_atls_worker.h"
+#include "ngx_http_atls_session.h"
 #include "ngx_http_atls_problem.h"
+#include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_relay.h"
 #include "ngx_http_atls_relay_http.h"
 #include "ngx_http_atls_relay_peer.h"
@@ -26,8 +28,7 @@
 #define NGX_HTTP_ATLS_RELAY_SILENCE  5000
 
 
-static ngx_msec_t ngx_http_atls_relay_timeout(ngx_http_request_t *r,
-    ngx_uint_t half_open);
+static ngx_msec_t ngx_http_atls_relay_timeout(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_relay_unlimited(ngx_http_request_t *r);
 
 
@@ -81,15 +82,17 @@ ngx_http_atls_relay_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
  */
 
 ngx_int_t
-ngx_http_atls_relay(ngx_http_request_t *r, ngx_http_atls_owner_t *owner,
-    ngx_uint_t half_open, ngx_str_t *cookie)
+ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
+    ngx_str_t *cookie)
 {
-    ngx_int_t                  rc;
-    ngx_msec_t                 timeout;
-    ngx_http_cleanup_t        *cln;
-    ngx_http_upstream_t       *u;
-    ngx_http_atls_relay_t     *relay;
-    ngx_http_atls_loc_conf_t  *alcf;
+    ngx_int_t               rc;
+    ngx_msec_t              timeout;
+    ngx_http_cleanup_t     *cln;
+    ngx_http_request_t     *r;
+    ngx_http_upstream_t    *u;
+    ngx_http_atls_relay_t  *relay;
+
+    r = post->request;
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "atls relay to worker %uD in slot %uD",
@@ -102,7 +105,7 @@ ngx_http_atls_relay(ngx_http_request_t *r, ngx_http_atls_owner_t *owner,
         return NGX_DECLINED;
     }
 
-    timeout = ngx_http_atls_relay_timeout(r, half_open);
+    timeout = ngx_http_atls_relay_timeout(post);
 
     if (ngx_http_atls_relay_peer_stuck(owner, timeout, r->connection->log)) {
         return NGX_DECLINED;
@@ -133,16 +136,14 @@ ngx_http_atls_relay(ngx_http_request_t *r, ngx_http_atls_owner_t *owner,
         return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
     }
 
-    ngx_http_set_ctx(r, relay, ngx_http_atls_module);
-
-    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+    post->relay = relay;
 
     u = r->upstream;
 
     ngx_str_set(&u->schema, "atls://");
 
     u->output.tag = (ngx_buf_tag_t) &ngx_http_atls_module;
-    u->conf = &alcf->relay;
+    u->conf = &post->conf->relay;
 
     u->create_request = ngx_http_atls_relay_http_create_request;
     u->reinit_request = ngx_http_atls_relay_http_reinit_request;
@@ -181,19 +182,17 @@ ngx_http_atls_relay(ngx_http_request_t *r, ngx_http_atls_owner_t *owner,
  */
 
 static ngx_msec_t
-ngx_http_atls_relay_timeout(ngx_http_request_t *r, ngx_uint_t half_open)
+ngx_http_atls_relay_timeout(ngx_http_atls_post_t *post)
 {
     ngx_msec_t                 timeout;
     ngx_http_core_loc_conf_t  *clcf;
-    ngx_http_atls_loc_conf_t  *alcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+    clcf = ngx_http_get_module_loc_conf(post->request, ngx_http_core_module);
 
     timeout = clcf->send_timeout;
 
-    if (half_open) {
-        timeout = ngx_min(timeout, alcf->handshake_timeout);
+    if (post->take == ngx_http_atls_take_handshake) {
+        timeout = ngx_min(timeout, post->conf->handshake_timeout);
     }
 
     return ngx_max(timeout, NGX_HTTP_ATLS_RELAY_SILENCE);

@@ -21,13 +21,13 @@ ngx_int_t ngx_http_atls_relay_conf(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *conf);
 
 /*
- * Relays a request whose body is not read yet; the cookie is the session's.
+ * Relays a POST whose body is not read yet; the cookie is the session's.
  * Returns what a content handler does, or NGX_DECLINED if there is no way to
  * the other worker, logged: then nothing has been done.
  */
 
-ngx_int_t ngx_http_atls_relay(ngx_http_request_t *r,
-    ngx_http_atls_owner_t *owner, ngx_uint_t half_open, ngx_str_t *cookie);
+ngx_int_t ngx_http_atls_relay(ngx_http_atls_post_t *post,
+    ngx_http_atls_owner_t *owner, ngx_str_t *cookie);
 
 
 #endif /* _NGX_HTTP_ATLS_RELAY_H_INCLUDED_ */

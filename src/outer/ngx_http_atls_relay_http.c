@@ -49,7 +49,7 @@ ngx_http_atls_relay_http_create_request(ngx_http_request_t *r)
     ngx_http_atls_loc_conf_t  *alcf;
 
     u = r->upstream;
-    relay = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+    relay = ngx_http_atls_relay_get(r);
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
 
     type = &r->headers_in.content_type->value;
@@ -279,7 +279,7 @@ ngx_http_atls_relay_http_process_status(ngx_http_request_t *r)
     ngx_http_atls_relay_t  *relay;
 
     u = r->upstream;
-    relay = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+    relay = ngx_http_atls_relay_get(r);
 
     rc = ngx_http_parse_status_line(r, &u->buffer, &relay->status);
 
@@ -533,7 +533,7 @@ ngx_http_atls_relay_http_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "finalize atls relay: %i", rc);
 
-    relay = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+    relay = ngx_http_atls_relay_get(r);
 
     if (relay->timer.timer_set) {
         ngx_del_timer(&relay->timer);

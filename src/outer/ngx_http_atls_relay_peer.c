@@ -11,6 +11,7 @@
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_cookie.h"
 #include "ngx_http_atls_problem.h"
+#include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_relay_peer.h"
 #include "ngx_http_atls_relayed.h"
 
@@ -41,6 +42,17 @@ static ngx_http_upstream_srv_conf_t  ngx_http_atls_relay_upstream;
 
 
 static ngx_str_t  ngx_http_atls_relay_name = ngx_string("another worker");
+
+
+ngx_http_atls_relay_t *
+ngx_http_atls_relay_get(ngx_http_request_t *r)
+{
+    ngx_http_atls_post_t  *post;
+
+    post = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+
+    return post->relay;
+}
 
 
 /* Only ever read: the same for all configurations. */
@@ -260,7 +272,7 @@ ngx_http_atls_relay_peer_init(ngx_http_request_t *r,
 
     u = r->upstream;
 
-    u->peer.data = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+    u->peer.data = ngx_http_atls_relay_get(r);
     u->peer.get = ngx_http_atls_relay_peer_get;
     u->peer.free = ngx_http_atls_relay_peer_free;
     u->peer.name = &ngx_http_atls_relay_name;
@@ -320,7 +332,7 @@ ngx_http_atls_relay_peer_check(ngx_event_t *ev)
     c = ev->data;
     r = c->data;
     u = r->upstream;
-    relay = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+    relay = ngx_http_atls_relay_get(r);
 
     if (!ngx_http_atls_worker_alive(&relay->owner)) {
         relay->lost = 1;
@@ -360,7 +372,7 @@ ngx_http_atls_relay_peer_recv(ngx_connection_t *c, u_char *buf, size_t size)
     n = ngx_recv(c, buf, size);
 
     r = c->data;
-    relay = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+    relay = ngx_http_atls_relay_get(r);
 
     if (n == NGX_AGAIN && relay->lost) {
         c->read->error = 1;

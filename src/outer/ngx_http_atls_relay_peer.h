@@ -17,7 +17,7 @@
 #include "ngx_http_atls_worker.h"
 
 
-typedef struct {
+struct ngx_http_atls_relay_s {
     ngx_http_request_t        *request;
     ngx_http_atls_owner_t      owner;
     ngx_connection_t          *connection;     /* until upstream has it */
@@ -35,8 +35,12 @@ typedef struct {
     unsigned                   stuck:1;        /* or does nothing */
     unsigned                   head_sent:1;
     unsigned                   answered:1;     /* at least a byte has come */
-} ngx_http_atls_relay_t;
+};
 
+
+/* Of a request that is relayed. */
+
+ngx_http_atls_relay_t *ngx_http_atls_relay_get(ngx_http_request_t *r);
 
 /* What a location's upstream is to be. */
 

@@ -46,6 +46,7 @@ struct ngx_http_atls_post_s {
     ngx_int_t                   status;        /* why it can't be read to the
                                                   end; or 0 */
 
+    ngx_http_atls_take_e        take;          /* of its cookies */
     ngx_http_atls_session_t    *session;       /* taken, or NULL */
     ngx_http_atls_handshake_t  *handshake;
     trl_channel_t               channel;       /* of an established session */
@@ -63,6 +64,7 @@ struct ngx_http_atls_post_s {
 
     /* of the layers above, which open sessions and make headers */
 
+    ngx_http_atls_relay_t      *relay;         /* to another worker, or NULL */
     ngx_http_atls_stream_pt     open;          /* the handshake is finished */
     ngx_http_atls_stream_pt     headers;       /* something is to be sent */
 
@@ -71,9 +73,6 @@ struct ngx_http_atls_post_s {
     unsigned                    draining:1;    /* was relayed to a worker that
                                                   had been told to quit */
     unsigned                    leaving:1;     /* post->leave is set */
-    unsigned                    cookie:1;      /* the client sent one */
-    unsigned                    busy:1;        /* the session has a POST */
-    unsigned                    elsewhere:1;   /* it is another endpoint's */
     unsigned                    fresh:1;       /* the session is new */
     unsigned                    pending:1;     /* the body has the session's */
     unsigned                    ended:1;       /* no more plaintext */

@@ -129,16 +129,20 @@ struct ngx_http_atls_session_s {
 };
 
 
-/* What ngx_http_atls_session_take() returns. */
+/*
+ * What ngx_http_atls_session_take() returns.  Of several cookies, the last one
+ * of these counts.
+ */
 
 typedef enum {
-    ngx_http_atls_take_ok = 0,                 /* the caller's until put or
-                                                  removed */
-    ngx_http_atls_take_busy,                   /* another POST has it */
+    ngx_http_atls_take_none = 0,               /* no cookie: not called */
     ngx_http_atls_take_unknown,                /* no such id, or expired */
     ngx_http_atls_take_elsewhere,              /* it is another location's */
+    ngx_http_atls_take_busy,                   /* another POST has it */
     ngx_http_atls_take_handshake,              /* in another worker, *owner */
-    ngx_http_atls_take_inner                   /* an inner request, likewise */
+    ngx_http_atls_take_inner,                  /* an inner request, likewise */
+    ngx_http_atls_take_ok                      /* the caller's until put or
+                                                  removed */
 } ngx_http_atls_take_e;
 
 
