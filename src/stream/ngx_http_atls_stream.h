@@ -41,12 +41,7 @@ struct ngx_http_atls_post_s {
     ngx_http_atls_main_conf_t  *main_conf;
     ngx_http_atls_loc_conf_t   *conf;
     ngx_http_atls_target_t      target;        /* when the session is known */
-    ngx_http_atls_post_e        stage;
-    ngx_http_atls_end_e         end;           /* of the session, with this */
-    ngx_int_t                   status;        /* why it can't be read to the
-                                                  end; or 0 */
 
-    ngx_http_atls_take_e        take;          /* of its cookies */
     ngx_http_atls_session_t    *session;       /* taken, or NULL */
     ngx_http_atls_handshake_t  *handshake;
     trl_channel_t               channel;       /* of an established session */
@@ -62,27 +57,36 @@ struct ngx_http_atls_post_s {
 
     ngx_event_t                 event;         /* posted: go on, or send */
 
-    /* of the layers above, which open sessions and make headers */
-
-    ngx_http_atls_relay_t      *relay;         /* to another worker, or NULL */
     ngx_http_atls_stream_pt     open;          /* the handshake is finished */
     ngx_http_atls_stream_pt     headers;       /* something is to be sent */
 
-    ngx_msec_t                  leave;         /* no requests then */
+    /* what becomes of the session: see ngx_http_atls_fate() */
 
-    unsigned                    draining:1;    /* was relayed to a worker that
-                                                  had been told to quit */
-    unsigned                    leaving:1;     /* post->leave is set */
-    unsigned                    fresh:1;       /* the session is new */
-    unsigned                    pending:1;     /* the body has the session's */
+    ngx_http_atls_post_e        stage;
+    ngx_http_atls_end_e         end;           /* of the session, with this */
+    ngx_int_t                   status;        /* why there is no plaintext any
+                                                  more; 0 if there is */
     unsigned                    ended:1;       /* no more plaintext */
     unsigned                    opened:1;      /* a record of the client's */
     unsigned                    taken:1;       /* some plaintext was */
     unsigned                    sealed:1;      /* there are records of ours */
+
+    unsigned                    draining:1;    /* was relayed to a worker that
+                                                  had been told to quit */
     unsigned                    blocked:1;     /* inner waits for room */
     unsigned                    parking:1;     /* inner is to wait for more */
     unsigned                    unsent:1;      /* sealed, but nobody sends it */
     unsigned                    bad_gateway:1; /* of a raw payload */
+
+    /* of src/outer alone */
+
+    ngx_http_atls_take_e        take;          /* of the client's cookies */
+    ngx_http_atls_relay_t      *relay;         /* to another worker, or NULL */
+    ngx_msec_t                  leave;         /* no requests then */
+
+    unsigned                    leaving:1;     /* post->leave is set */
+    unsigned                    fresh:1;       /* the session is new */
+    unsigned                    pending:1;     /* the body has the session's */
 };
 
 
