@@ -9,6 +9,7 @@
 #include "trl_export.h"
 #include "ngx_http_atls_export.h"
 #include "ngx_http_atls_inner.h"
+#include "ngx_http_atls_inner_io.h"
 
 
 /* Some keys fit.  TLS 1.3 itself allows for 255 hashes, TLS 1.2 for any. */

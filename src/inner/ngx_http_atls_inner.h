@@ -39,6 +39,7 @@ typedef struct {
 
 
 struct ngx_http_atls_inner_s {
+    ngx_http_atls_listening_t  listening;  /* first: c->listening */
     ngx_connection_t          *connection;
     ngx_http_atls_post_t      *post;       /* NULL: gone */
     ngx_http_atls_target_t     target;     /* of its session */
@@ -46,8 +47,6 @@ struct ngx_http_atls_inner_s {
     ngx_http_connection_t     *hc;         /* c->data between requests */
     ngx_http_atls_info_t       info;
     ngx_http_atls_raw_t       *raw;        /* NULL: atls_payload http */
-
-    ngx_http_atls_listening_t  listening;
 
     ngx_proxy_protocol_t      *proxy;      /* of the outer connection that it
                                               has begun with */
@@ -97,47 +96,9 @@ ngx_int_t ngx_http_atls_inner_create(ngx_http_atls_post_t *post);
 ngx_int_t ngx_http_atls_inner_proxy(ngx_http_atls_inner_t *inner,
     ngx_http_request_t *r);
 
-/* There may be something to receive; there is room to send. */
-
-void ngx_http_atls_inner_readable(ngx_http_atls_inner_t *inner);
-void ngx_http_atls_inner_writable(ngx_http_atls_inner_t *inner);
-
-/* The client has closed its side of the outer connection. */
-
-void ngx_http_atls_inner_half_closed(ngx_http_atls_inner_t *inner);
-
-/*
- * The POST is over and the request is not: it waits in this worker until the
- * session's next POST, which has it go on.  If too many wait, the one that has
- * waited the longest is closed.
- */
-
-void ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner);
-void ngx_http_atls_inner_resume(ngx_http_atls_post_t *post);
-
-/*
- * Its session ends with the request in progress: as it is past its time, or
- * its client is not let in any more.  The second asks whether there is to be
- * no other request.
- */
-
-void ngx_http_atls_inner_last(ngx_http_atls_inner_t *inner);
-ngx_uint_t ngx_http_atls_inner_ends(ngx_http_atls_inner_t *inner);
-
 /* Whether it is the client that has to go on: with a request, or its body. */
 
 ngx_uint_t ngx_http_atls_inner_waiting(ngx_http_atls_inner_t *inner);
-
-/*
- * The POST is over before the inner connection is, or there is not going to be
- * one any more: the client has gone.
- */
-
-void ngx_http_atls_inner_abort(ngx_http_atls_inner_t *inner);
-
-/* The inner connection that a connection is, or NULL. */
-
-ngx_http_atls_inner_t *ngx_http_atls_inner_get(ngx_connection_t *c);
 
 /*
  * The state of the session that an inner connection is in, to export keying

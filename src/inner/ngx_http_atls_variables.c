@@ -13,6 +13,7 @@
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_ssl.h"
 #include "ngx_http_atls_inner.h"
+#include "ngx_http_atls_inner_io.h"
 #include "ngx_http_atls_variables.h"
 
 

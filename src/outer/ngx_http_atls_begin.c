@@ -15,6 +15,8 @@
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner.h"
+#include "ngx_http_atls_inner_end.h"
+#include "ngx_http_atls_inner_park.h"
 #include "ngx_http_atls_begin.h"
 #include "ngx_http_atls_finish.h"
 

@@ -9,6 +9,8 @@
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner.h"
+#include "ngx_http_atls_inner_end.h"
+#include "ngx_http_atls_inner_io.h"
 #include "ngx_http_atls_raw.h"
 #include "ngx_http_atls_filter.h"
 #include "ngx_http_atls_handler.h"

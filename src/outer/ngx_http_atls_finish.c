@@ -15,6 +15,7 @@
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner.h"
+#include "ngx_http_atls_inner_park.h"
 #include "ngx_http_atls_fate.h"
 #include "ngx_http_atls_finish.h"
 #include "ngx_http_atls_relayed.h"

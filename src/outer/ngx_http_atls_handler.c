@@ -12,7 +12,7 @@
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
-#include "ngx_http_atls_inner.h"
+#include "ngx_http_atls_inner_io.h"
 #include "ngx_http_atls_begin.h"
 #include "ngx_http_atls_finish.h"
 #include "ngx_http_atls_handler.h"

@@ -11,6 +11,8 @@
 #include "ngx_http_atls_psk.h"
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner.h"
+#include "ngx_http_atls_inner_end.h"
+#include "ngx_http_atls_inner_io.h"
 #include "ngx_http_atls_filter.h"
 #include "ngx_http_atls_phases.h"
 #include "ngx_http_atls_relayed.h"

@@ -69,7 +69,7 @@ typedef struct {
     ngx_uint_t                    nserving;               /* of these */
     ngx_connection_t             *handshakes_connection;
 
-    /* ngx_http_atls_inner: those that are parked, the oldest last */
+    /* ngx_http_atls_inner_park: those that are parked, the oldest last */
 
     ngx_queue_t                   parked;
     ngx_uint_t                    nparked;

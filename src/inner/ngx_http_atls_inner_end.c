@@ -1,0 +1,127 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_stream.h"
+#include "ngx_http_atls_inner.h"
+#include "ngx_http_atls_inner_end.h"
+#include "ngx_http_atls_raw.h"
+
+
+static ngx_uint_t ngx_http_atls_inner_keepalive(
+    const ngx_http_atls_inner_t *inner);
+
+
+void
+ngx_http_atls_inner_last(ngx_http_atls_inner_t *inner)
+{
+    ngx_http_request_t  *r;
+
+    inner->last = 1;
+
+    /* its header may have been sent */
+
+    if (inner->connection->data != inner->hc) {
+        r = inner->connection->data;
+        r->keepalive = 0;
+    }
+}
+
+
+ngx_uint_t
+ngx_http_atls_inner_ends(ngx_http_atls_inner_t *inner)
+{
+    return inner->last
+           || (inner->post
+               && ngx_http_atls_session_outlived(inner->post->session,
+                                                 inner->post->conf));
+}
+
+
+/* A request that is answered may wait for the rest of a body to discard. */
+
+ngx_uint_t
+ngx_http_atls_inner_half_answered(ngx_http_atls_inner_t *inner)
+{
+    ngx_http_request_t  *r;
+
+    if (!inner->answering || inner->connection->data == inner->hc) {
+        return inner->answering;
+    }
+
+    r = inner->connection->data;
+
+    return !r->main->done;
+}
+
+
+/*
+ * What an inner connection that has closed means for its session, by the first
+ * line that applies:
+ *
+ *     nginx would have kept it alive                        goes on
+ *     it was between two requests                           goes on
+ *     it has received nothing of what there was to receive  goes on
+ *     raw, with a whole answer or with a 502                goes on
+ *     raw, with a part of an answer                         ends, cut
+ *     an error, a time-out or something left to send, in    ends, cut
+ *     a response
+ *     any other: no keep-alive, or a request without        ends
+ *     a response
+ *
+ * In the cases of "cut", core sends no close_notify with TLS, either.
+ */
+
+ngx_http_atls_end_e
+ngx_http_atls_inner_end(const ngx_http_atls_inner_t *inner)
+{
+    ngx_connection_t  *c;
+
+    c = inner->connection;
+
+    if (inner->post && ngx_http_atls_inner_keepalive(inner)) {
+        return ngx_http_atls_end_none;
+    }
+
+    if (inner->answering
+        && (inner->raw || c->error || c->timedout || c->buffered))
+    {
+        return ngx_http_atls_end_cut;
+    }
+
+    return ngx_http_atls_end_closed;
+}
+
+
+/* Not if it is parked: it is in the middle of a request. */
+
+static ngx_uint_t
+ngx_http_atls_inner_keepalive(const ngx_http_atls_inner_t *inner)
+{
+    ngx_connection_t  *c;
+
+    c = inner->connection;
+
+    if (inner->keepalive || c->idle) {
+        return 1;
+    }
+
+    if (c->requests == 0 && inner->preface == 0) {
+
+        /* core had no memory to read what there was */
+
+        return inner->post->plain_len == 0;
+    }
+
+    if (inner->raw == NULL || !inner->raw->ended) {
+        return 0;
+    }
+
+    return inner->post->bad_gateway
+           || (inner->raw->answered && !c->buffered
+               && !c->error && !c->timedout);
+}

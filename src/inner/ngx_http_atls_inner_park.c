@@ -1,0 +1,160 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+#include "ngx_http_atls_process.h"
+#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_stream.h"
+#include "ngx_http_atls_inner.h"
+#include "ngx_http_atls_inner_end.h"
+#include "ngx_http_atls_inner_io.h"
+#include "ngx_http_atls_inner_park.h"
+
+
+#define NGX_HTTP_ATLS_PARKED_SHARE  4       /* a quarter of all connections */
+
+
+static void ngx_http_atls_inner_time(ngx_http_atls_inner_t *inner);
+
+
+/*
+ * Parked inner connections are many that a client can have with one connection
+ * to nginx: they are bounded, and the one that waits the longest goes first.
+ */
+
+void
+ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
+{
+    ngx_queue_t            *q;
+    ngx_http_atls_inner_t  *oldest;
+
+    inner->post = NULL;
+    inner->parked = 1;
+
+    ngx_http_atls_inner_time(inner);
+
+    /* else the one that reads a header would not see that it is closed */
+
+    inner->connection->read->ready = 1;
+
+    ngx_queue_insert_head(&ngx_http_atls_process.parked, &inner->queue);
+    ngx_http_atls_process.nparked++;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
+                   "atls inner connection parked: %ui",
+                   ngx_http_atls_process.nparked);
+
+    if (ngx_http_atls_process.nparked
+        <= ngx_cycle->connection_n / NGX_HTTP_ATLS_PARKED_SHARE)
+    {
+        return;
+    }
+
+    q = ngx_queue_last(&ngx_http_atls_process.parked);
+    oldest = ngx_queue_data(q, ngx_http_atls_inner_t, queue);
+
+    ngx_log_error(NGX_LOG_WARN, oldest->connection->log, 0,
+                  "atls too many parked requests: %ui, closing the oldest "
+                  "session", ngx_http_atls_process.nparked);
+
+    oldest->answering = ngx_http_atls_inner_half_answered(oldest);
+
+    ngx_http_atls_inner_abort(oldest);
+
+    /* at once: its session's next POST may be served before its events */
+
+    ngx_http_atls_session_abandon(oldest->zone, oldest->info.id, oldest,
+                                  ngx_http_atls_inner_end(oldest));
+}
+
+
+/*
+ * Core begins to count the time for the rest of a body again whenever there is
+ * nothing to read.  But a POST that has brought nothing gives no more of it:
+ * anybody who has the cookie can send one.
+ */
+
+static void
+ngx_http_atls_inner_time(ngx_http_atls_inner_t *inner)
+{
+    ngx_event_t     *rev;
+    ngx_msec_int_t   remaining;
+
+    rev = inner->connection->read;
+
+    if (!rev->timer_set) {
+        inner->timed = 0;
+        return;
+    }
+
+    if (inner->timed && !inner->received) {
+        remaining = (ngx_msec_int_t) (inner->deadline - ngx_current_msec);
+
+        ngx_del_timer(rev);
+        ngx_add_timer(rev, (ngx_msec_t) ngx_max(remaining, 1));
+
+        return;
+    }
+
+    inner->deadline = rev->timer.key;
+    inner->timed = 1;
+    inner->received = 0;
+}
+
+
+void
+ngx_http_atls_inner_unpark(ngx_http_atls_inner_t *inner)
+{
+    if (inner->parked) {
+        ngx_queue_remove(&inner->queue);
+        ngx_http_atls_process.nparked--;
+    }
+}
+
+
+void
+ngx_http_atls_inner_resume(ngx_http_atls_post_t *post)
+{
+    ngx_http_atls_inner_t  *inner;
+
+    inner = post->session->inner;
+
+    if (inner == NULL) {
+        return;
+    }
+
+    post->session->inner = NULL;
+    post->inner = inner;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
+                   "atls inner connection resumed by *%uA, blocked:%d",
+                   post->request->connection->number, inner->blocked);
+
+    ngx_http_atls_inner_unpark(inner);
+
+    inner->post = post;
+    inner->parked = 0;
+
+    inner->connection->read->pending_eof = 0;
+    ngx_http_atls_inner_readable(inner);
+
+    if (inner->blocked) {
+        inner->blocked = 0;
+        ngx_http_atls_inner_writable(inner);
+    }
+}
+
+
+void
+ngx_http_atls_inner_abort(ngx_http_atls_inner_t *inner)
+{
+    ngx_http_atls_inner_unpark(inner);
+
+    inner->post = NULL;
+    inner->parked = 0;
+
+    ngx_http_atls_inner_lost(inner);
+}
