@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # The zone has no room for the first part of a record: the session ends, and the
-# log says so once.
+# log says so once.  If a response has begun, that ends in HTTP, and the session
+# by an alert.
 
 use strict;
 use warnings;
@@ -30,9 +31,14 @@ server {
     location / {
         return 200 "answered\n";
     }
+
+    location = /long {
+        alias %%TESTDIR%%/long;
+    }
 }
 EOC
 
+$t->write_file('long', 'x' x 300_000);
 $t->run();
 
 my $c = $t->client();
@@ -49,6 +55,23 @@ like($r && $r->header('Set-Cookie') || '', qr/Max-Age=0/, 'the session ends');
 $c = $t->client();
 $r = $c->handshake() && $c->get('/');
 is($r && $r->body(), "answered\n", 'another one begins');
+
+$c->write_plain("GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n");
+
+my $request = $c->tls_out();
+
+$c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\nX: " . 'x' x 16_300);
+$record = $c->tls_out();
+$r = $c->post($request . substr $record, 0, 16_000);
+
+is($r && $r->status(), 200, 'a response has begun');
+
+$c->tls_in($r ? $r->body() : '');
+
+my ($body) = $c->read_plain() =~ /\r\n\r\n(.*)/s;
+
+is(length($body // ''), 300_000, 'it is whole');
+is(join(' ', $c->alerts()), 80, 'an alert');
 
 my $lines = () = $t->read_log('error.log') =~ /has no memory for a record/g;
 is($lines, 1, 'lines in the log');

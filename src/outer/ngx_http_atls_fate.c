@@ -24,24 +24,24 @@ static ngx_uint_t ngx_http_atls_fate_unused(const ngx_http_atls_post_t *post);
 /*
  * The first line that applies:
  *
- *     status               stage        session             fate
- *     -------------------------------------------------------------
- *     NGX_OK               handshake    -                   keep
- *                          failed       -                   close
- *                          established  goes on             keep
- *                          established  ends, see alert     close
+ *     status                stage         session               fate
+ *     ---------------------------------------------------------------
+ *     NGX_OK                handshake     -                     keep
+ *                           failed        -                     close
+ *                           established   goes on               keep
+ *                           established   ends, see the alert   close
  *
- *     the body's, after    handshake    -                   close
- *     the response began   established  -                   close
+ *     any, if the response  handshake     body not readable     close
+ *     has begun             established   -                     close
  *
- *     413, 400, no room,   any          -                   drop
+ *     413, 400, no room,    any           -                     drop
  *     time-out, refused
  *
- *     any other            begins       -                   keep
- *                          handshake    -                   drop
- *                          failed       -                   drop
- *                          established  as before the POST  keep
- *                          established  used                drop
+ *     any other             begins        -                     keep
+ *                           handshake     -                     drop
+ *                           failed        -                     drop
+ *                           established   both ends agree       keep
+ *                           established   they may not          drop
  */
 
 ngx_http_atls_fate_e
@@ -116,9 +116,8 @@ ngx_http_atls_fate_served(const ngx_http_atls_post_t *post)
 
 
 /*
- * The rest of the body can't be had, a part of the response is sent, and the
- * client is still there: the response ends as if it were whole, and only the
- * session does not.
+ * A part of the response is sent, and the client is still there: the response
+ * ends as if it were whole, and only the session does not.
  */
 
 static ngx_uint_t
@@ -128,10 +127,14 @@ ngx_http_atls_fate_cut_short(const ngx_http_atls_post_t *post, ngx_int_t status)
 
     c = post->request->connection;
 
-    return status != NGX_ERROR
-           && post->status && post->stage != ngx_http_atls_post_failed
-           && post->answer.started && !post->answer.error
-           && !c->error && !c->timedout;
+    if (status == NGX_ERROR || !post->answer.started || post->answer.error
+        || c->error || c->timedout)
+    {
+        return 0;
+    }
+
+    return post->stage == ngx_http_atls_post_established
+           || (post->stage == ngx_http_atls_post_handshake && post->status);
 }
 
 
