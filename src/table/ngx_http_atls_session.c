@@ -28,7 +28,7 @@ static ngx_http_atls_kind_e ngx_http_atls_session_kind(
     ngx_http_atls_session_t *session);
 static ngx_uint_t ngx_http_atls_session_is_busy(
     ngx_http_atls_session_t *session);
-static ngx_uint_t ngx_http_atls_session_abandoned(
+static ngx_uint_t ngx_http_atls_session_owner_dead(
     ngx_http_atls_session_t *session);
 static void ngx_http_atls_session_set_owner(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind);
@@ -164,7 +164,7 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
     if (session == NULL) {
         rc = ngx_http_atls_take_unknown;
 
-    } else if (ngx_http_atls_session_abandoned(session)) {
+    } else if (ngx_http_atls_session_owner_dead(session)) {
         ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                        "atls %08xD lost with worker %uD",
                        ngx_http_atls_label(id, ngx_cycle->log),
@@ -718,7 +718,7 @@ ngx_http_atls_session_is_busy(ngx_http_atls_session_t *session)
  */
 
 static ngx_uint_t
-ngx_http_atls_session_abandoned(ngx_http_atls_session_t *session)
+ngx_http_atls_session_owner_dead(ngx_http_atls_session_t *session)
 {
     ngx_http_atls_owner_t  owner;
 
