@@ -196,6 +196,10 @@ ngx_http_atls_export_variable(ngx_http_request_t *r,
     inner = ngx_http_atls_inner_get(r->connection);
     state = inner ? ngx_http_atls_inner_state(inner) : NULL;
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls export, label:\"%V\", length:%uz, session:%d",
+                   &export->label, export->length, state != NULL);
+
     if (state == NULL) {
         v->not_found = 1;
         return NGX_OK;

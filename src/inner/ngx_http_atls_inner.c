@@ -44,6 +44,9 @@ ngx_http_atls_inner_reserve(ngx_http_atls_post_t *post)
 
     post->reserved = c;
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD connection reserved: %p", post->label, c);
+
     return NGX_OK;
 }
 
@@ -112,8 +115,9 @@ ngx_http_atls_inner_create(ngx_http_atls_post_t *post)
         return NGX_ERROR;
     }
 
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, oc->log, 0,
-                   "atls inner connection: *%uA", c->number);
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, oc->log, 0,
+                   "atls %08xD inner connection: *%uA, early:%d", inner->label,
+                   c->number, (int) inner->early);
 
     cln->handler = ngx_http_atls_inner_closed;
     cln->data = inner;
@@ -157,6 +161,7 @@ ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner, ngx_connection_t *c,
     inner->early = (post->stage == ngx_http_atls_post_handshake);
     inner->draining = post->draining;
     inner->zone = post->main_conf->zone;
+    inner->label = post->label;
 
     c->type = SOCK_STREAM;
     c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
@@ -265,8 +270,9 @@ ngx_http_atls_inner_closed(void *data)
     ngx_http_atls_inner_t *inner = data;
 
     if (inner->parked) {
-        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
-                       "atls parked inner connection closed");
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
+                       "atls %08xD parked inner connection closed",
+                       inner->label);
 
         ngx_http_atls_inner_unpark(inner);
         ngx_http_atls_session_abandon(inner->zone, inner->info.id, inner,

@@ -44,6 +44,7 @@ struct ngx_http_atls_inner_s {
     ngx_http_atls_post_t      *post;       /* NULL: gone */
     ngx_http_atls_target_t     target;     /* of its session */
     ngx_shm_zone_t            *zone;
+    uint32_t                   label;      /* of its session */
     ngx_http_connection_t     *hc;         /* c->data between requests */
     ngx_http_atls_info_t       info;
     ngx_http_atls_raw_t       *raw;        /* NULL: atls_payload http */

@@ -23,6 +23,9 @@ ngx_http_atls_inner_last(ngx_http_atls_inner_t *inner)
 
     inner->last = 1;
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
+                   "atls %08xD last request", inner->label);
+
     /* its header may have been sent */
 
     if (inner->connection->data != inner->hc) {

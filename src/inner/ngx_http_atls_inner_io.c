@@ -103,8 +103,8 @@ ngx_http_atls_inner_lost(ngx_http_atls_inner_t *inner)
     rev = c->read;
     wev = c->write;
 
-    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0,
-                   "atls inner connection lost");
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls %08xD inner connection lost", inner->label);
 
     c->error = 1;
     rev->pending_eof = 1;
@@ -169,8 +169,8 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
         }
     }
 
-    ngx_log_debug2(NGX_LOG_DEBUG_EVENT, c->log, 0,
-                   "atls recv: %z of %uz", n, size);
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls %08xD recv: %z of %uz", inner->label, n, size);
 
     if (n > 0) {
 
@@ -392,6 +392,9 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
         }
 
         rc = ngx_http_atls_stream_seal(inner->post, iov, niov, n);
+
+        ngx_log_debug3(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                       "atls %08xD send: %i, %z", inner->label, rc, n);
 
         if (rc == NGX_AGAIN) {
             c->write->ready = 0;

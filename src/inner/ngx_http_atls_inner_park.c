@@ -43,8 +43,8 @@ ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
     ngx_queue_insert_head(&ngx_http_atls_process.parked, &inner->queue);
     ngx_http_atls_process.nparked++;
 
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
-                   "atls inner connection parked: %ui",
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
+                   "atls %08xD park, parked:%ui", inner->label,
                    ngx_http_atls_process.nparked);
 
     if (ngx_http_atls_process.nparked
@@ -129,9 +129,9 @@ ngx_http_atls_inner_resume(ngx_http_atls_post_t *post)
     post->session->inner = NULL;
     post->inner = inner;
 
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
-                   "atls inner connection resumed by *%uA, blocked:%d",
-                   post->request->connection->number, inner->blocked);
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
+                   "atls %08xD resume by *%uA, blocked:%d", inner->label,
+                   post->request->connection->number, (int) inner->blocked);
 
     ngx_http_atls_inner_unpark(inner);
 

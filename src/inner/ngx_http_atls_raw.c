@@ -126,6 +126,10 @@ ngx_http_atls_raw_recv(ngx_http_atls_raw_t *raw, ngx_http_atls_post_t *post,
             p = ngx_sprintf(p, "%xz" CRLF, len);
             raw->chunk = len;
             raw->begun = 1;
+
+            ngx_log_debug2(NGX_LOG_DEBUG_HTTP,
+                           post->request->connection->log, 0,
+                           "atls %08xD raw chunk: %uz", post->label, len);
         }
 
         raw->head.data = raw->framing;

@@ -7,6 +7,7 @@
 #include "ngx_http_atls.h"
 #include "trl_channel.h"
 #include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_identity.h"
@@ -100,6 +101,10 @@ ngx_http_atls_begin(ngx_http_atls_post_t *post)
 
     hello = ngx_http_atls_begin_client_hello(data, len);
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD POST begins, ClientHello:%d", post->label,
+                   (int) hello);
+
     if (post->session == NULL) {
 
         if (hello == ngx_http_atls_hello_no
@@ -150,6 +155,10 @@ ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post)
             return ngx_http_atls_begin_another(post);
         }
     }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD handshake goes on, inner:%p", post->label,
+                   post->session->inner);
 
     /* this worker has the session, and cannot pass it on before the end */
 
@@ -217,6 +226,10 @@ ngx_http_atls_begin_pending(ngx_http_atls_post_t *post)
     }
 
     ngx_http_atls_session_load(&session->pending, pending);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD record goes on, %uD bytes before", post->label,
+                   session->pending.len);
 
     rc = ngx_http_atls_body_prepend(&post->body, pending,
                                     session->pending.len);
@@ -291,6 +304,9 @@ static ngx_int_t
 ngx_http_atls_begin_unknown(ngx_http_atls_post_t *post, u_char *data,
     size_t len)
 {
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls no session: %d", (int) post->take);
+
     switch (post->take) {
 
     case ngx_http_atls_take_busy:
@@ -360,6 +376,10 @@ ngx_http_atls_begin_another(ngx_http_atls_post_t *post)
         post->handshake = NULL;
     }
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD left alone, another session begins",
+                   post->label);
+
     ngx_http_atls_session_put(post->main_conf->zone, post->session);
     post->session = NULL;
 
@@ -401,8 +421,7 @@ ngx_http_atls_begin_new_session(ngx_http_atls_post_t *post)
         return NGX_HTTP_ATLS_ZONE_FULL;
     }
 
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "atls session made: %p", post->session);
+    post->label = ngx_http_atls_label(post->session->id, r->connection->log);
 
     /* from here on a failure removes the session */
 
@@ -441,6 +460,10 @@ ngx_http_atls_begin_expire(ngx_http_atls_post_t *post,
     }
 
     working = post->inner && !ngx_http_atls_inner_waiting(post->inner);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD handshake timer, working:%ui", post->label,
+                   working);
 
     if (ngx_http_atls_handshake_prolong(post->handshake, post->session, working)
         == NGX_OK)
@@ -516,6 +539,10 @@ ngx_http_atls_begin_open(ngx_http_atls_post_t *post)
     } else if (ngx_http_atls_inner_reserve(post) != NGX_OK) {
         return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
     }
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD open, in:%uL, out:%uL, last:%ui", post->label,
+                   session->state.read.seq, session->state.write.seq, last);
 
     if (trl_channel_init(&post->channel, &session->state) != TRL_OK) {
         ngx_ssl_error(NGX_LOG_ALERT, post->request->connection->log, 0,

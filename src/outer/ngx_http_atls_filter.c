@@ -75,6 +75,10 @@ ngx_http_atls_header_filter(ngx_http_request_t *r)
         return ngx_http_next_header_filter(r);
     }
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls %08xD response %ui, keepalive:%d", inner->label,
+                   r->headers_out.status, (int) r->keepalive);
+
     if (inner->raw) {
         inner->answering = 1;
         ngx_http_atls_filter_raw(r, inner->post);
@@ -228,6 +232,10 @@ ngx_http_atls_filter_raw(ngx_http_request_t *r, ngx_http_atls_post_t *post)
     if (post && (r->headers_out.status < NGX_HTTP_OK
                  || r->headers_out.status >= NGX_HTTP_SPECIAL_RESPONSE))
     {
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                       "atls %08xD raw payload refused: %ui", post->label,
+                       r->headers_out.status);
+
         post->bad_gateway = 1;
     }
 

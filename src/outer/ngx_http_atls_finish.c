@@ -69,8 +69,8 @@ ngx_http_atls_finish_response(ngx_http_atls_post_t *post,
 
     r = post->request;
 
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "atls post finish, fate:%d end:%d",
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls %08xD POST finish, fate:%d, end:%d", post->label,
                    (int) fate, (int) post->end);
 
     if (post->stage == ngx_http_atls_post_established
@@ -135,6 +135,9 @@ ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post,
 
         alert = ngx_http_atls_fate_alert(post);
 
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                       "atls %08xD alert out: %i", post->label, alert);
+
         if (alert == NGX_HTTP_ATLS_NO_ALERT) {
             return NGX_OK;
         }
@@ -157,6 +160,10 @@ ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post,
     if (n == 0) {
         return NGX_OK;
     }
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD record out: %ui, %z, number:%uL", post->label,
+                   (ngx_uint_t) p[0], n, post->channel.state->write.seq - 1);
 
     post->sealed = 1;
 
@@ -207,6 +214,9 @@ ngx_http_atls_finish_cookie(ngx_http_atls_post_t *post, ngx_uint_t expired)
         return NGX_ERROR;
     }
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls %08xD Set-Cookie, expired:%ui", post->label, expired);
+
     return ngx_http_atls_add_header(r, "Set-Cookie", &value);
 }
 
@@ -222,9 +232,9 @@ ngx_http_atls_finish_error(ngx_http_atls_post_t *post, ngx_int_t status)
     started = post->answer.started;
     fate = ngx_http_atls_fate(post, status);
 
-    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "atls post fail: %i, started:%ui fate:%d",
-                   status, started, (int) fate);
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls %08xD POST error: %i, started:%ui, fate:%d",
+                   post->label, status, started, (int) fate);
 
     if (fate == ngx_http_atls_fate_close) {
 
@@ -328,6 +338,10 @@ ngx_http_atls_finish_session(ngx_http_atls_post_t *post,
 
     removed = (post->session != NULL);
 
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD POST released, stage:%d, session:%ui, fate:%d",
+                   post->label, (int) post->stage, removed, (int) fate);
+
     if (removed && fate == ngx_http_atls_fate_keep
         && ngx_http_atls_finish_keep(post) == NGX_OK)
     {
@@ -387,8 +401,9 @@ ngx_http_atls_finish_keep(ngx_http_atls_post_t *post)
         ngx_http_atls_inner_park(inner);
     }
 
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls session put: %p, inner:%p", post->session, inner);
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD put, pending:%uD, inner:%p", post->label,
+                   post->session->pending.len, inner);
 
     ngx_http_atls_session_put(zone, post->session);
     post->session = NULL;
@@ -415,8 +430,9 @@ ngx_http_atls_finish_drop(ngx_http_atls_post_t *post)
         post->handshake = NULL;
     }
 
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls session removed: %p", post->session);
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD drop, requests:%uL", post->label,
+                   post->session->requests);
 
     ngx_http_atls_session_remove(post->main_conf->zone, post->session);
     post->session = NULL;
@@ -431,6 +447,9 @@ ngx_http_atls_finish_abort_inner(ngx_http_atls_post_t *post)
     inner = post->inner;
 
     if (inner) {
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                       "atls %08xD inner connection aborted", post->label);
+
         post->inner = NULL;
         ngx_http_atls_inner_abort(inner);
     }

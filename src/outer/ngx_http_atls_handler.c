@@ -5,8 +5,10 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_process.h"
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_cookie.h"
+#include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_identity.h"
@@ -224,11 +226,14 @@ ngx_http_atls_handler_take(ngx_http_atls_post_t *post, u_char *id,
 {
     ngx_http_atls_take_e  take;
 
+    post->label = ngx_http_atls_label(id, post->request->connection->log);
+
     take = ngx_http_atls_session_take(post->main_conf->zone, id, post->conf,
                                       &post->session, owner);
 
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls session taken: %d, %p", (int) take, post->session);
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD take: %d, worker:%uD", post->label, (int) take,
+                   ngx_http_atls_process.owner.id);
 
     switch (take) {
 
@@ -279,6 +284,11 @@ ngx_http_atls_handler_check(ngx_http_atls_post_t *post, u_char *id)
     }
 
     ngx_http_atls_begin_target(post, &view.sni);
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD checked before relay, expired:%ui, "
+                   "server:\"%V\"", post->label, view.expired,
+                   &post->target.server->server_name);
 
     if (view.expired
         || !ngx_http_atls_identity_view_valid(&view, post->target.tls))

@@ -121,6 +121,10 @@ ngx_http_atls_phase_post_read(ngx_http_request_t *r)
         inner->info.requests = ++inner->post->session->requests;
     }
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls %08xD request %uL, server:\"%V\"", inner->label,
+                   inner->info.requests, &inner->target.server->server_name);
+
     rc = ngx_http_atls_phase_check(r, inner);
 
     if (rc != NGX_OK) {
@@ -195,6 +199,10 @@ ngx_http_atls_phase_allowed(ngx_http_atls_inner_t *inner,
 
     alcf = cscf->ctx->loc_conf[ngx_http_atls_module.ctx_index];
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
+                   "atls %08xD policy of server \"%V\"", inner->label,
+                   &cscf->server_name);
+
     if (!ngx_http_atls_phase_met(inner, alcf)) {
         return 0;
     }
@@ -236,6 +244,10 @@ ngx_http_atls_phase_met(ngx_http_atls_inner_t *inner,
         return 1;
     }
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
+                   "atls %08xD policy, verify client:%ui, psk only:%ui",
+                   inner->label, alcf->verify, psk_only);
+
     if (psk->len) {
         return ngx_http_atls_psk_policy(alcf->psks, psk)
                == ngx_http_atls_psk_policy(tls->psks, psk);
@@ -259,6 +271,10 @@ ngx_http_atls_phase_pin(ngx_http_request_t *r, ngx_http_atls_inner_t *inner)
     ngx_http_update_location_config(r);
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls %08xD pinned to location \"%V\"", inner->label,
+                   &clcf->name);
 
     /*
      * proxy_pass with a URI part puts that in the place of the location's
@@ -313,6 +329,11 @@ ngx_http_atls_phase_request_done(void *data)
 
     c = r->connection;
     inner = ngx_http_atls_inner_get(c);
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls %08xD request done: %d, keepalive:%d, error:%d",
+                   inner->label, (int) r->done, (int) r->keepalive,
+                   (int) c->error);
 
     /* once it is done, it is only the request's body that may be missing */
 
@@ -510,6 +531,9 @@ ngx_http_atls_phase_content(ngx_http_request_t *r)
                              r->headers_in.destination->value.data
                              + (https ? sizeof("https") : sizeof("http")) - 1)
                  - value->data - 1;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls destination: \"%V\"", value);
 
     r->headers_in.destination = destination;
 

@@ -74,6 +74,10 @@ ngx_http_atls_post_create(ngx_http_request_t *r)
     cln->handler = ngx_http_atls_post_cleanup;
     cln->data = post;
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls POST, relayed:%ui, draining:%d",
+                   ngx_http_atls_relayed(r->connection), (int) post->draining);
+
     ngx_http_set_ctx(r, post, ngx_http_atls_module);
 
     return post;
@@ -108,9 +112,17 @@ ngx_http_atls_post_read(ngx_http_request_t *r)
     post = ngx_http_get_module_ctx(r, ngx_http_atls_module);
     rev = r->connection->read;
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls %08xD read handler, reading:%d, inner:%p", post->label,
+                   (int) r->reading_body, post->inner);
+
     if (!r->reading_body || r->connection->error) {
 
         if (post->inner && ngx_http_atls_post_half_closed(r)) {
+
+            ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                           "atls %08xD client has half-closed, blocked:%d",
+                           post->label, (int) post->blocked);
 
             /* if there is room, it is something else that it waits for */
 
@@ -199,6 +211,10 @@ ngx_http_atls_post_write(ngx_http_request_t *r)
     post = ngx_http_get_module_ctx(r, ngx_http_atls_module);
     wev = r->connection->write;
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls %08xD write handler, started:%d", post->label,
+                   (int) post->answer.started);
+
     if (!post->answer.started) {
         return;
     }
@@ -249,6 +265,10 @@ ngx_http_atls_post_event(ngx_event_t *ev)
 
     ngx_http_set_log_request(c->log, r);
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls %08xD POST event, inner:%p, parking:%d", post->label,
+                   post->inner, (int) post->parking);
+
     if (post->inner == NULL) {
         ngx_http_atls_post_run(post);
 
@@ -275,8 +295,8 @@ ngx_http_atls_post_run(ngx_http_atls_post_t *post)
 
     for ( ;; ) {
 
-        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                       "atls post stage:%d, inner:%p",
+        ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                       "atls %08xD stage: %d, inner:%p", post->label,
                        (int) post->stage, post->inner);
 
         switch (post->stage) {
@@ -398,6 +418,10 @@ ngx_http_atls_post_overstays(ngx_http_atls_post_t *post, ngx_int_t rc)
 
         post->leave = ngx_current_msec + clcf->client_body_timeout;
         post->leaving = 1;
+
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                       "atls %08xD worker quits, POST has %M", post->label,
+                       clcf->client_body_timeout);
     }
 
     if ((ngx_msec_int_t) (ngx_current_msec - post->leave) >= 0) {
@@ -425,6 +449,10 @@ ngx_http_atls_post_send(ngx_http_atls_post_t *post)
         ngx_http_atls_finish_error(post, NGX_ERROR);
         return;
     }
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls %08xD sent: %i, blocked:%d", post->label, rc,
+                   (int) post->blocked);
 
     if (rc == NGX_AGAIN) {
 
@@ -459,6 +487,10 @@ static void
 ngx_http_atls_post_cleanup(void *data)
 {
     ngx_http_atls_post_t *post = data;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD cleanup, stage:%d", post->label,
+                   (int) post->stage);
 
     ngx_http_atls_finish_release(post);
 }

@@ -94,8 +94,8 @@ ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
 
     r = post->request;
 
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "atls relay to worker %uD in slot %uD",
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls %08xD relay to worker %uD in slot %uD", post->label,
                    owner->id, owner->slot);
 
     if (!ngx_http_atls_mailbox_known(owner)) {
@@ -135,6 +135,10 @@ ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
     {
         return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
     }
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls %08xD relay connection *%uA, timeout:%M", post->label,
+                   relay->connection->number, timeout);
 
     post->relay = relay;
 

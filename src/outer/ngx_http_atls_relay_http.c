@@ -92,6 +92,9 @@ ngx_http_atls_relay_http_create_request(ngx_http_request_t *r)
 
     length = ngx_http_atls_relay_http_body_length(r);
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls relay request, length:%O", length);
+
     if (length >= 0) {
         b->last = ngx_sprintf(b->last, "Content-Length: %O" CRLF CRLF, length);
 
@@ -291,6 +294,9 @@ ngx_http_atls_relay_http_process_status(ngx_http_request_t *r)
         return NGX_HTTP_UPSTREAM_INVALID_HEADER;
     }
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls relay status: %ui", relay->status.code);
+
     u->headers_in.status_n = relay->status.code;
 
     if (u->state) {
@@ -369,6 +375,9 @@ ngx_http_atls_relay_http_header(ngx_http_request_t *r)
     if (name->len == 0) {
         return NGX_OK;
     }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls relay header: \"%V\"", name);
 
     if (name->data[0] == 's') {
 
@@ -460,6 +469,9 @@ ngx_http_atls_relay_http_filter(void *data, ssize_t bytes)
     u = r->upstream;
     buf = &u->buffer;
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls relay filter, bytes:%z, length:%O", bytes, u->length);
+
     buf->pos = buf->last;
     buf->last += bytes;
 
@@ -521,7 +533,7 @@ void
 ngx_http_atls_relay_http_abort_request(ngx_http_request_t *r)
 {
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "abort atls relay");
+                   "atls relay abort");
 }
 
 
@@ -531,7 +543,7 @@ ngx_http_atls_relay_http_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
     ngx_http_atls_relay_t  *relay;
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "finalize atls relay: %i", rc);
+                   "atls relay finalize: %i", rc);
 
     relay = ngx_http_atls_relay_get(r);
 

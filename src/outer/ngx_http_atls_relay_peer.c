@@ -292,6 +292,9 @@ ngx_http_atls_relay_peer_get(ngx_peer_connection_t *pc, void *data)
     c = relay->connection;
     relay->connection = NULL;
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, pc->log, 0,
+                   "atls relay get peer, fd:%d", c->fd);
+
     c->log_error = pc->log_error;
 
     pc->connection = c;
@@ -347,6 +350,10 @@ ngx_http_atls_relay_peer_check(ngx_event_t *ev)
     }
 
     if (relay->lost) {
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                       "atls relay lost worker %uD, stuck:%d", relay->owner.id,
+                       (int) relay->stuck);
+
         c->read->ready = 1;
         ngx_post_event(c->read, &ngx_posted_events);
 
@@ -378,6 +385,9 @@ ngx_http_atls_relay_peer_recv(ngx_connection_t *c, u_char *buf, size_t size)
         c->read->error = 1;
         n = NGX_ERROR;
     }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls relay recv: %z of %uz", n, size);
 
     if (n == NGX_AGAIN || relay->answered) {
         return n;
@@ -441,6 +451,9 @@ ngx_http_atls_relay_peer_send_chain(ngx_connection_t *c, ngx_chain_t *in,
     if (cl != NGX_CHAIN_ERROR) {
         return cl;
     }
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls relay send failed, reading the response");
 
     c->write->error = 0;
     c->error = 0;

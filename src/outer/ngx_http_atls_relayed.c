@@ -327,6 +327,10 @@ ngx_http_atls_relayed_serve(ngx_http_request_t *r)
 
     relayed = (ngx_http_atls_relayed_t *) r->connection->listening;
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls relayed POST, server:\"%V\", secure:%ui",
+                   &relayed->endpoint->server->server_name, relayed->secure);
+
     /* the worker that relays it logs the request */
 
     r->logged = 1;

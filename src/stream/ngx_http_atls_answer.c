@@ -157,6 +157,10 @@ ngx_http_atls_answer_header(ngx_http_atls_answer_t *answer)
         return NGX_OK;
     }
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, answer->request->connection->log, 0,
+                   "atls response header: %ui",
+                   answer->request->headers_out.status);
+
     answer->started = 1;
 
     return ngx_http_send_header(answer->request);
@@ -172,6 +176,9 @@ ngx_http_atls_answer_pass(ngx_http_atls_answer_t *answer)
     r = answer->request;
 
     rc = ngx_http_output_filter(r, answer->out);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls response sent: %i, %uz", rc, (size_t) answer->length);
 
     if (rc == NGX_ERROR) {
         answer->error = 1;
@@ -259,6 +266,10 @@ ngx_http_atls_answer_get(ngx_http_atls_answer_t *answer, size_t size)
         if (cl == NULL) {
             return NGX_ERROR;
         }
+
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, answer->request->connection->log, 0,
+                       "atls response buffer: %uz, n:%ui", size,
+                       answer->nbuffers);
     }
 
     answer->room = cl;

@@ -271,6 +271,10 @@ ngx_http_atls_body_fill(ngx_http_atls_body_t *body)
             ngx_http_atls_body_ended(r);
         }
 
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                       "atls body read: %i, reading:%d", rc,
+                       (int) r->reading_body);
+
         if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
             return NGX_AGAIN;
         }
@@ -368,6 +372,9 @@ ngx_http_atls_body_read_file(ngx_http_atls_body_t *body, ngx_buf_t *b)
     size = (size_t) ngx_min(b->file_last - b->file_pos, TRL_MAX_RECORD);
 
     n = ngx_read_file(b->file, body->file, size, b->file_pos);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, body->request->connection->log, 0,
+                   "atls body file: %z of %uz", n, size);
 
     if (n <= 0) {
         body->status = NGX_HTTP_INTERNAL_SERVER_ERROR;

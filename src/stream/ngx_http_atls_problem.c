@@ -187,6 +187,10 @@ ngx_http_atls_problem(ngx_http_request_t *r, ngx_uint_t problem)
 
     known = ngx_http_atls_problem_get(problem);
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls problem: %*s", ngx_strlen(known->body) - 2,
+                   known->body);
+
     if (known->status == NGX_HTTP_NOT_ALLOWED) {
         ngx_str_set(&value, "POST");
         rc = ngx_http_atls_add_header(r, "Allow", &value);

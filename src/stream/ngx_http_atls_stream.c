@@ -19,6 +19,8 @@ static ngx_int_t ngx_http_atls_stream_handshake(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_input(ngx_http_atls_post_t *post,
     ngx_http_atls_handshake_e *state);
 static ngx_int_t ngx_http_atls_stream_flight(ngx_http_atls_post_t *post);
+static void ngx_http_atls_stream_records(ngx_http_atls_post_t *post, u_char *p,
+    size_t len);
 static ngx_int_t ngx_http_atls_stream_early(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_finished(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_failed(ngx_http_atls_post_t *post,
@@ -82,13 +84,21 @@ ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post, u_char **data,
             return NGX_AGAIN;
         }
 
+        if (rc == NGX_OK) {
+            ngx_log_debug4(NGX_LOG_DEBUG_HTTP,
+                           post->request->connection->log, 0,
+                           "atls %08xD record in: %ui, %uz, number:%uL",
+                           post->label, (ngx_uint_t) record[0], size,
+                           post->channel.state->read.seq);
+        }
+
         n = (rc == NGX_OK) ? trl_channel_open(&post->channel, record, size,
                                               &post->plain, &post->plain_len)
                            : TRL_ERROR;
 
         ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                       "atls record opened: %d, %uz of %uz",
-                       n, post->plain_len, size);
+                       "atls %08xD record opened: %d, %uz", post->label, n,
+                       post->plain_len);
 
         if (n == TRL_CLOSED) {
             post->plain_len = 0;
@@ -128,6 +138,10 @@ ngx_http_atls_stream_handshake(ngx_http_atls_post_t *post)
     ngx_http_atls_handshake_e  state;
 
     rc = ngx_http_atls_stream_input(post, &state);
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD handshake input: %i, state:%d", post->label, rc,
+                   (int) state);
 
     if (ngx_http_atls_stream_flight(post) != NGX_OK) {
         return ngx_http_atls_stream_failed(post,
@@ -209,6 +223,8 @@ ngx_http_atls_stream_flight(ngx_http_atls_post_t *post)
         return NGX_OK;
     }
 
+    ngx_http_atls_stream_records(post, flight.data, flight.len);
+
     post->sealed = 1;
 
     if (ngx_http_atls_answer_copy(&post->answer, flight.data, flight.len)
@@ -220,6 +236,27 @@ ngx_http_atls_stream_flight(ngx_http_atls_post_t *post)
     ngx_http_atls_handshake_sent(post->handshake);
 
     return NGX_OK;
+}
+
+
+/* Logs the records of a flight, which are OpenSSL's. */
+
+static void
+ngx_http_atls_stream_records(ngx_http_atls_post_t *post, u_char *p, size_t len)
+{
+#if (NGX_DEBUG)
+
+    size_t  n;
+
+    for ( /* void */ ; len >= TRL_HEADER_SIZE; p += n, len -= n) {
+        n = ngx_min(len, TRL_HEADER_SIZE + (size_t) (p[3] << 8) + p[4]);
+
+        ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                       "atls %08xD handshake record out: %ui, %uz", post->label,
+                       (ngx_uint_t) p[0], n);
+    }
+
+#endif
 }
 
 
@@ -250,6 +287,9 @@ ngx_http_atls_stream_early(ngx_http_atls_post_t *post)
     post->target = *ngx_http_atls_handshake_target(post->handshake);
 
     data = ngx_http_atls_handshake_early_data(post->handshake);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD early data: %uz", post->label, data.len);
 
     post->plain = data.data;
     post->plain_len = data.len;
@@ -285,6 +325,9 @@ ngx_http_atls_stream_finished(ngx_http_atls_post_t *post)
 static ngx_int_t
 ngx_http_atls_stream_failed(ngx_http_atls_post_t *post, ngx_int_t status)
 {
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD handshake failed: %i", post->label, status);
+
     post->stage = ngx_http_atls_post_failed;
     post->status = status;
 
@@ -307,6 +350,9 @@ ngx_http_atls_stream_push_back(ngx_http_atls_post_t *post, u_char *data,
     size_t len)
 {
     u_char  *p;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD plaintext pushed back: %uz", post->label, len);
 
     /* most often they are still there; a record may have many requests */
 
@@ -393,8 +439,10 @@ ngx_http_atls_stream_seal(ngx_http_atls_post_t *post, struct iovec *iov,
         return NGX_ERROR;
     }
 
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls record sealed: %uz of %z", len, n);
+    ngx_log_debug5(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD record out: %d, %z, number:%uL, plaintext:%uz",
+                   post->label, TRL_APPLICATION_DATA, n,
+                   post->channel.state->write.seq - 1, len);
 
     post->sealed = 1;
     ngx_http_atls_answer_commit(&post->answer, n);
@@ -425,6 +473,8 @@ ngx_http_atls_stream_seal_early(ngx_http_atls_post_t *post, struct iovec *iov,
     }
 
     record = ngx_http_atls_handshake_output(post->handshake);
+
+    ngx_http_atls_stream_records(post, record.data, record.len);
 
     ngx_memcpy(p, record.data, record.len);
     ngx_http_atls_handshake_sent(post->handshake);
@@ -458,6 +508,9 @@ ngx_http_atls_stream_room(ngx_http_atls_post_t *post, size_t size)
     p = ngx_http_atls_answer_room(&post->answer, size);
 
     if (p == NULL) {
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                       "atls %08xD response buffers are full", post->label);
+
         post->blocked = 1;
         ngx_http_atls_stream_send_later(post);
     }
@@ -492,6 +545,9 @@ ngx_http_atls_stream_send_later(ngx_http_atls_post_t *post)
 void
 ngx_http_atls_stream_park(ngx_http_atls_post_t *post)
 {
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD is to be parked", post->label);
+
     post->parking = 1;
 
     ngx_http_atls_stream_send_later(post);
@@ -502,6 +558,10 @@ void
 ngx_http_atls_stream_end_session(ngx_http_atls_post_t *post,
     ngx_http_atls_end_e end)
 {
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD ends with this POST: %d", post->label,
+                   (int) end);
+
     /* while there is a handshake, the end has to wait for it */
 
     if (post->stage == ngx_http_atls_post_handshake) {
@@ -518,8 +578,9 @@ void
 ngx_http_atls_stream_inner_closed(ngx_http_atls_post_t *post,
     ngx_http_atls_end_e end)
 {
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls inner connection closed, session end:%d", (int) end);
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD inner connection closed, session end:%d",
+                   post->label, (int) end);
 
     post->inner = NULL;
 

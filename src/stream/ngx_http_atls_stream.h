@@ -43,6 +43,7 @@ struct ngx_http_atls_post_s {
     ngx_http_atls_target_t      target;        /* when the session is known */
 
     ngx_http_atls_session_t    *session;       /* taken, or NULL */
+    uint32_t                    label;         /* of it, in the debug log */
     ngx_http_atls_handshake_t  *handshake;
     trl_channel_t               channel;       /* of an established session */
     ngx_http_atls_inner_t      *inner;

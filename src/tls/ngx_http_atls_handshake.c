@@ -9,6 +9,7 @@
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_process.h"
 #include "ngx_http_atls_socket.h"
+#include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_identity.h"
@@ -25,6 +26,7 @@ struct ngx_http_atls_handshake_s {
     ngx_queue_t                 queue;         /* of the worker's */
 
     u_char                      id[NGX_HTTP_ATLS_ID_LEN];
+    uint32_t                    label;         /* of the session */
 
     ngx_http_atls_post_t       *post;          /* being served, or NULL */
     ngx_http_atls_expire_pt     expire;
@@ -87,6 +89,12 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
     l->data = NULL;
     l->action = NULL;
 
+    /* "debug_connection" */
+
+    if (r->connection->log->log_level & NGX_LOG_DEBUG_CONNECTION) {
+        l->log_level = r->connection->log->log_level;
+    }
+
     pool->log = l;
 
     c = &hs->peer.connection;
@@ -98,6 +106,7 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
     hs->expire = expire;
     hs->peer.zone = amcf->zone;
     ngx_memcpy(hs->id, session->id, NGX_HTTP_ATLS_ID_LEN);
+    hs->label = ngx_http_atls_label(session->id, l);
 
     ngx_http_atls_sni_target(r, &hs->peer.target);
     hs->peer.names = r->http_connection->addr_conf->virtual_names;
@@ -152,7 +161,7 @@ ngx_http_atls_handshake_enter(ngx_http_atls_handshake_t *hs)
     ngx_queue_insert_tail(&ngx_http_atls_process.handshakes, &hs->queue);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, hs->peer.connection.log, 0,
-                   "atls handshake begins: %p, %ui", hs,
+                   "atls %08xD handshake begins, in progress:%ui", hs->label,
                    ngx_http_atls_process.nhandshakes);
 
     return NGX_OK;
@@ -168,7 +177,7 @@ ngx_http_atls_handshake_leave(ngx_http_atls_handshake_t *hs)
     ngx_http_atls_process.nhandshakes--;
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, hs->peer.connection.log, 0,
-                   "atls handshake ends: %p, %ui", hs,
+                   "atls %08xD handshake ends, in progress:%ui", hs->label,
                    ngx_http_atls_process.nhandshakes);
 
     if (ngx_http_atls_process.nhandshakes == 0) {
@@ -236,6 +245,10 @@ ngx_http_atls_handshake_attach(ngx_http_atls_handshake_t *hs,
 {
     hs->post = post;
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, hs->peer.connection.log, 0,
+                   "atls %08xD handshake attach: %d, serving:%d", hs->label,
+                   post != NULL, (int) hs->serving);
+
     /* the time that it took to answer early data was not the client's */
 
     if (post == NULL && hs->serving) {
@@ -270,6 +283,9 @@ ngx_http_atls_handshake_prolong(ngx_http_atls_handshake_t *hs,
                       "atls handshake timed out");
         return NGX_DECLINED;
     }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls %08xD handshake prolonged", hs->label);
 
     if (!hs->serving) {
         hs->serving = 1;
@@ -311,6 +327,13 @@ ngx_http_atls_handshake_input(ngx_http_atls_handshake_t *hs, u_char *data,
     if (boundary == ngx_http_atls_boundary_inside) {
         return ngx_http_atls_handshake_again;
     }
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, log, 0,
+                   "atls %08xD handshake record in: %ui, %ui, boundary:%d",
+                   hs->label, (ngx_uint_t) hs->records.header[0],
+                   (ngx_uint_t) TRL_HEADER_SIZE
+                   + (hs->records.header[3] << 8) + hs->records.header[4],
+                   (int) boundary);
 
     /* there is no alert for what is no TLS at all */
 
@@ -368,8 +391,8 @@ ngx_http_atls_handshake_step(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
     } else if (n == SSL_READ_EARLY_DATA_FINISH) {
         n = SSL_do_handshake(c->ssl->connection);
 
-        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, log, 0,
-                       "atls SSL_do_handshake: %d", n);
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0,
+                       "atls %08xD SSL_do_handshake: %d", hs->label, n);
 
         rc = ngx_http_atls_handshake_result(hs, n, log);
 
@@ -404,8 +427,9 @@ ngx_http_atls_handshake_read_early(ngx_http_atls_handshake_t *hs)
         n = SSL_read_early_data(c->ssl->connection, hs->early.data,
                                 TRL_MAX_PLAINTEXT, &hs->early.len);
 
-        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, c->log, 0,
-                       "atls SSL_read_early_data: %d, %uz", n, hs->early.len);
+        ngx_log_debug3(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                       "atls %08xD SSL_read_early_data: %d, %uz", hs->label, n,
+                       hs->early.len);
 
     } while (n == SSL_READ_EARLY_DATA_SUCCESS && hs->early.len == 0);
 
@@ -607,6 +631,13 @@ ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,
     session->alpn = ngx_http_atls_ssl_alpn(c->ssl->connection);
     session->reused = hs->peer.ticket && SSL_session_reused(c->ssl->connection);
 
+    ngx_log_debug6(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls %08xD negotiated, protocol:%04xd, suite:%04xd, "
+                   "group:%04xd, alpn:%d, reused:%d", hs->label,
+                   (int) session->state.protocol, (int) session->state.suite,
+                   (int) session->state.group, (int) session->alpn,
+                   (int) session->reused);
+
     /* resumption is not authentication: the lifetime goes on */
 
     if (session->reused) {
@@ -654,6 +685,10 @@ ngx_http_atls_handshake_freeze(ngx_http_atls_handshake_t *hs,
         rc = NGX_ERROR;
     }
 
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, log, 0,
+                   "atls %08xD freeze: %i, in:%uL, out:%uL", hs->label, rc,
+                   session->state.read.seq, session->state.write.seq);
+
     ngx_http_atls_handshake_free(hs);
     session->handshake = NULL;
 
@@ -700,6 +735,9 @@ ngx_http_atls_handshake_timeout(ngx_event_t *ev)
 
     c = ev->data;
     hs = c->data;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls %08xD handshake timer, POST:%p", hs->label, hs->post);
 
     if (hs->post) {
         /* the POST prolongs it, or frees it and its session */
@@ -762,6 +800,10 @@ ngx_http_atls_handshake_end(ngx_http_atls_handshake_t *hs)
     ngx_http_atls_inner_t  *inner;
 
     inner = ngx_http_atls_session_forget(hs->peer.zone, hs->id, hs);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, hs->peer.connection.log, 0,
+                   "atls %08xD handshake is given up, inner:%p", hs->label,
+                   inner);
 
     if (inner) {
         hs->expire(NULL, inner);
