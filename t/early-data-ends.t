@@ -52,8 +52,8 @@ my $began = time;
 
 # the ClientHello, and the half of a record
 
-my $c = client(session => $first->session(),
-               early => Test::Atls::Client::format_request('GET', '/early', ''));
+my $early = Test::Atls::Client::format_request('GET', '/early', '');
+my $c = client(session => $first->session(), early => $early);
 $c->handshake_step();
 
 my $flight = $c->tls_out();

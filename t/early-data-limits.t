@@ -266,20 +266,16 @@ sub hello {
 
 
 sub bad_configuration {
-    my $conf = <<'EOC';
-%%GLOBALS%%
-events { }
-http {
-    %%GLOBALS_HTTP%%
-    atls_certificate localhost.crt;
-    atls_certificate_key localhost.key;
-    atls_early_data on;
-    atls_session_tickets off;
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-        location / {
-            atls on;
-        }
+    my $conf = http_conf(<<'EOC');
+%%CERTIFICATE%%
+atls_early_data on;
+atls_session_tickets off;
+
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+
+    location / {
+        atls on;
     }
 }
 EOC

@@ -12,7 +12,6 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls::EarlyData;
-use Test::Atls::Slow qw( slow );
 use Test::Atls::Stack qw( @STACKS );
 
 my $TYPE = 'application/atls+octet-stream';

@@ -22,7 +22,7 @@ use Test::Atls::Outer;
 use Test::Atls::Slow qw( patience slow );
 
 our @EXPORT = qw(
-    $WORKERS $SHORT $conf $t $backend $gate gate answer_gate ended gone
+    $WORKERS $SHORT $t $backend $gate gate answer_gate ended gone
     early_seen outer wait_until configure client early answered session here
     variables served request get status seen
 );
@@ -35,7 +35,7 @@ my $HANDSHAKE = 2 * slow();
 # "reuseport": so that each worker has its share of the connections.  The first
 # POST of a session has no cookie.
 
-our $conf = http_conf(<<'EOC');
+my $conf = http_conf(<<'EOC');
 log_format outer '$pid "$http_cookie" $upstream_addr';
 
 %%HTTP%%
