@@ -1,11 +1,11 @@
 
 /*
- * The channel: an established TLS session in use.  Takes whole records and
- * gives plaintext, takes plaintext and gives records; KeyUpdate, alerts,
- * closure, renegotiation and the AEAD limits are handled here.
+ * The channel: an established TLS session in use.  Converts whole records to
+ * plaintext and plaintext to records; handles KeyUpdate, alerts, closure,
+ * renegotiation and the AEAD limits.
  *
- * Plain C and OpenSSL's public API, no nginx types.  No I/O, no allocation
- * but OpenSSL's cipher contexts.
+ * Plain C and OpenSSL's public API, no nginx types.  No I/O, no allocations
+ * except OpenSSL's cipher contexts.
  */
 
 
@@ -21,22 +21,22 @@
 #define TRL_ERROR                   (-1)
 
 /*
- * The most that trl_channel_seal() adds to its plaintext: a KeyUpdate record
- * of our own may go first.
+ * The maximum overhead of trl_channel_seal(), with a preceding KeyUpdate
+ * record.
  */
 
 #define TRL_CHANNEL_OVERHEAD        (2 * TRL_RECORD_OVERHEAD + 5)
 
-/* What an alert record takes, and so does trl_channel_answer(). */
+/* The size of an alert record, and of a record by trl_channel_answer(). */
 
 #define TRL_CHANNEL_SHORT_RECORD    (TRL_RECORD_OVERHEAD + 5)
 
-/* The longest record that a header may announce. */
+/* The maximum size of a record, as allowed in its header. */
 
 #define TRL_MAX_RECORD              (TRL_HEADER_SIZE + TRL_MAX_PLAINTEXT      \
                                      + 2048)
 
-/* A ClientHello, RFC 8446, section 4, and the longest one that OpenSSL takes */
+/* ClientHello, RFC 8446, section 4, and its maximum size in OpenSSL */
 
 #define TRL_CLIENT_HELLO            1
 #define TRL_MAX_CLIENT_HELLO        131396
@@ -67,10 +67,10 @@ typedef struct {
 
 
 /*
- * Begins to use a state, which must stay in place until trl_channel_done()
- * and afterwards has everything to go on with.  Refuses another layout
- * version.  Returns TRL_OK or TRL_ERROR; trl_channel_done() is needed only
- * after TRL_OK and harmless after TRL_ERROR.
+ * Initializes a channel with a state, which must not be moved until
+ * trl_channel_done() and is complete afterwards.  A state with a different
+ * version is rejected.  Returns TRL_OK or TRL_ERROR; trl_channel_done() is only
+ * required after TRL_OK.
  */
 
 int trl_channel_init(trl_channel_t *ch, trl_state_t *state);
@@ -84,46 +84,44 @@ void trl_channel_done(trl_channel_t *ch);
 ssize_t trl_channel_header(trl_channel_t *ch, const uint8_t *header);
 
 /*
- * Opens a whole record in place.  TRL_OK: *n bytes of application data at
- * *data, inside the record; *n is 0 for all that is not application data,
- * which has then been dealt with.  TRL_CLOSED: close_notify, nothing more is
- * to be read.  TRL_ERROR: ch->error, ch->alert and ch->peer_alert say what.
+ * Decrypts a whole record in place.  TRL_OK: *n bytes of application data at
+ * *data, inside the record; for other records, which are processed here, *n is
+ * 0.  TRL_CLOSED: close_notify, there is no more data.  TRL_ERROR: see
+ * ch->error, ch->alert and ch->peer_alert.
  */
 
 int trl_channel_open(trl_channel_t *ch, uint8_t *record, size_t len,
     uint8_t **data, size_t *n);
 
-/* The largest plaintext that one trl_channel_seal() takes. */
+/* The maximum plaintext size for trl_channel_seal(). */
 
 size_t trl_channel_max(const trl_channel_t *ch);
 
 /*
- * Seals application data, at most trl_channel_max() bytes gathered from iov,
- * into out, which has room for it and TRL_CHANNEL_OVERHEAD.  An answer that
- * is owed, or a KeyUpdate of our own before the AEAD limit, goes first.
- * Returns the length written, or -1, after which the session must end: at
- * TLS 1.2's AEAD limit with the alert ch->alert (close_notify), for which room
- * is kept; after an error in OpenSSL with nothing more, trl_channel_alert()
- * then returns 0.
+ * Encrypts application data, at most trl_channel_max() bytes gathered from iov,
+ * to out, which must have room for it and TRL_CHANNEL_OVERHEAD. A pending
+ * answer, or a KeyUpdate before the AEAD limit, is written first.  Returns the
+ * length written, or -1, after which the session must be closed: at the AEAD
+ * limit of TLS 1.2 with the alert ch->alert (close_notify), for which one
+ * record is reserved; after an OpenSSL error without an alert,
+ * trl_channel_alert() returns 0.
  */
 
 ssize_t trl_channel_seal(trl_channel_t *ch, const struct iovec *iov,
     size_t niov, uint8_t *out);
 
 /*
- * Writes the answer that is owed to a KeyUpdate or, in TLS 1.2, to a
- * ClientHello, which is the warning no_renegotiation, to out
- * (TRL_CHANNEL_SHORT_RECORD bytes of room).  Returns its length, 0 if none is
- * owed, -1 on error.
+ * Writes a pending answer to out (at least TRL_CHANNEL_SHORT_RECORD bytes): to
+ * a KeyUpdate or, in TLS 1.2, the no_renegotiation warning to a ClientHello.
+ * Returns its length, 0 if there is none, or -1 on error.
  */
 
 ssize_t trl_channel_answer(trl_channel_t *ch, uint8_t *out);
 
 /*
- * Writes an alert record (TRL_CHANNEL_SHORT_RECORD bytes of room): warning
- * level for close_notify, else fatal.  Nothing can be sealed afterwards.
- * Returns its length, 0 if the channel's write side is closed already, -1 on
- * error.
+ * Writes an alert record to out (at least TRL_CHANNEL_SHORT_RECORD bytes): a
+ * warning for close_notify, otherwise fatal.  No data can be sealed afterwards.
+ * Returns its length, 0 if the write side is already closed, or -1 on error.
  */
 
 ssize_t trl_channel_alert(trl_channel_t *ch, unsigned alert, uint8_t *out);

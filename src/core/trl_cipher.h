@@ -1,9 +1,9 @@
 
 /*
- * AEADs, and one direction's cipher, keyed.
+ * AEADs, and keyed ciphers for one direction.
  *
- * Plain C and OpenSSL's public API, no nginx types.  AES-GCM (RFC 5288,
- * RFC 8446), AES-CCM and CCM-8 (RFC 6655), ChaCha20-Poly1305 (RFC 7905).
+ * Plain C and OpenSSL's public API, no nginx types.  AES-GCM (RFC 5288, RFC
+ * 8446), AES-CCM and CCM-8 (RFC 6655), ChaCha20-Poly1305 (RFC 7905).
  */
 
 
@@ -35,7 +35,7 @@ typedef enum {
 } trl_aead_e;
 
 
-/* One direction's traffic key; lives inside trl_state_t in shared memory. */
+/* The traffic key of one direction, a part of trl_state_t in shared memory. */
 
 typedef struct {
     uint64_t            seq;                   /* of the next record */
@@ -45,8 +45,8 @@ typedef struct {
 
 
 /*
- * One direction's cipher in this process, made from an trl_key_t and useless
- * without it: the sequence number stays there.
+ * The cipher of one direction in this process, for a trl_key_t, which has the
+ * sequence number.
  */
 
 typedef struct {
@@ -59,13 +59,13 @@ typedef struct {
 } trl_cipher_t;
 
 
-/* Sizes of an AEAD, in bytes; 0 for a number that is none. */
+/* Sizes of an AEAD in bytes; 0 for an unknown AEAD. */
 
 size_t trl_aead_key_size(unsigned aead);
 size_t trl_aead_iv_size(unsigned aead, unsigned protocol);
 size_t trl_aead_tag_size(unsigned aead);
 
-/* CCM wants to know all lengths first, and its message in one piece. */
+/* CCM requires all lengths in advance, and the message in one piece. */
 
 int trl_aead_ccm(unsigned aead);
 
@@ -79,29 +79,31 @@ int trl_aead_ccm(unsigned aead);
 uint64_t trl_aead_limit(unsigned aead);
 
 /*
- * Makes a cipher.  Returns 0, or -1 with the reason in OpenSSL's error queue.
- * trl_cipher_done() gives back what init has made and may be called for a
- * zeroed structure.
+ * Initializes a cipher.  Returns 0, or -1 with the reason in OpenSSL's error
+ * queue. trl_cipher_done() releases it and may be called for a zeroed
+ * structure.
  */
 
 int trl_cipher_init(trl_cipher_t *c, unsigned protocol, unsigned aead,
     trl_key_t *key, int sealing);
 void trl_cipher_done(trl_cipher_t *c);
 
-/* Has to follow a change of key->key. */
+/* Must be called after a change of key->key. */
 
 void trl_cipher_rekey(trl_cipher_t *c);
 
-/* Begins with another record, and with its key.  Returns 0 or -1. */
+/*
+ * Starts a record: sets the nonce, and the key if necessary.  Returns 0 or -1.
+ */
 
 int trl_cipher_nonce(trl_cipher_t *c, const uint8_t *nonce);
 
 /*
- * Contexts are kept for the next ciphers, with the keys that they had last:
- * those of sessions whose keys are in this process anyway, as long as they
- * live.  trl_cipher_trim() wipes and frees what is not in use, and is to be
- * called now and then; trl_cipher_cleanup(), at the end of a process, frees
- * also what was fetched from OpenSSL.
+ * Contexts are cached for reuse, with their last keys: these are keys of
+ * sessions that are in the memory of the process anyway. trl_cipher_trim()
+ * wipes and frees unused contexts and must be called periodically;
+ * trl_cipher_cleanup(), on exit of the process, also frees algorithms fetched
+ * from OpenSSL.
  */
 
 void trl_cipher_trim(void);

@@ -1,7 +1,7 @@
 
 /*
- * Key derivation of TLS, with the hash of a state's suite: RFC 8446, section
- * 7.1, and RFC 5246, section 5.
+ * TLS key derivation with the hash of the state's cipher suite: RFC 8446,
+ * section 7.1, and RFC 5246, section 5.
  */
 
 
@@ -43,7 +43,7 @@ int trl_hkdf_expand_label(const trl_state_t *state,
 int trl_tls12_prf(const trl_state_t *state, const trl_seed_t *seeds,
     size_t nseeds, uint8_t *out, size_t out_len);
 
-/* Frees what a process has fetched from OpenSSL, at its end. */
+/* Frees algorithms fetched from OpenSSL, on exit of the process. */
 
 void trl_derive_cleanup(void);
 

@@ -1,8 +1,8 @@
 
 /*
- * The portable state of an established TLS session: what is left to know of
- * an SSL object once its handshake is over.  Fixed size, no pointers: it lives
- * in shared memory and any process can go on with it.
+ * The portable state of an established TLS session, extracted from an SSL
+ * object after its handshake.  It has a fixed size and no pointers: it is
+ * stored in shared memory, and any process can continue the session.
  *
  * Plain C and OpenSSL's public API, no nginx types.
  */
@@ -17,7 +17,7 @@
 #include "trl_record.h"
 
 
-/* Of the structures below, to be raised with any change of them. */
+/* The version of the structures below, to be incremented with any change. */
 
 #define TRL_STATE_VERSION           3
 
@@ -68,8 +68,9 @@ typedef struct {
 
 
 /*
- * What is watched while an SSL does its handshake.  The caller owns it, keeps
- * it as long as the SSL, and wipes it (OPENSSL_cleanse) after freezing.
+ * Data collected by callbacks during a handshake.  It is owned by the caller,
+ * must exist as long as the SSL, and must be wiped (OPENSSL_cleanse) after
+ * freezing.
  */
 
 typedef struct {
@@ -90,63 +91,63 @@ typedef struct {
 
 
 /*
- * Prepares a context: its key log and message callbacks, and read_ahead off
- * (what follows the handshake must stay in the BIO).  If SSL_set_SSL_CTX() is
- * to switch to another context, prepare that one, too: OpenSSL looks for the
- * key log callback in the current one.  It is there only while it is needed, so
- * the SSLs of a context belong to one thread.  Returns 0 or -1.
+ * Prepares a context: sets its key log and message callbacks, and disables
+ * read_ahead, as data after the handshake must stay in the BIO. Contexts for
+ * SSL_set_SSL_CTX() must also be prepared: OpenSSL uses the key log callback of
+ * the current context.  The callback is only set while needed, so SSLs of a
+ * context must belong to one thread.  Returns 0 or -1.
  */
 
 int trl_watch_ctx(SSL_CTX *ctx);
 
-/* Watches a new SSL of such a context.  Returns 0 or -1. */
+/* Starts collecting data of a new SSL of such a context.  Returns 0 or -1. */
 
 int trl_watch(SSL *ssl, trl_watch_t *watch);
 
-/* 1 if the cipher is one whose records this code protects, else 0. */
+/* 1 if record protection with the cipher is supported, otherwise 0. */
 
 int trl_cipher_supported(const SSL_CIPHER *cipher);
 
 /*
- * The name of a TLS group as OpenSSL prints it ("prime256v1", "X25519"), or
- * TLS does if there is no such name ("X25519MLKEM768"); NULL if it is unknown.
+ * The OpenSSL name of a TLS group ("prime256v1", "X25519"), or the TLS name if
+ * there is none ("X25519MLKEM768"); NULL for an unknown group.
  */
 
 const char *trl_group_name(unsigned group);
 
-/* The largest plaintext of a record, RFC 6066, section 4. */
+/* The maximum plaintext size of a record, RFC 6066, section 4. */
 
 size_t trl_max_fragment(const SSL_SESSION *session);
 
 /*
- * Sets what has been negotiated, protocol, suite and group, and nothing else:
- * for who wants to know before the handshake is finished.
+ * Sets only the negotiated protocol, suite and group, for use before the
+ * handshake is finished.
  */
 
 void trl_state_describe(SSL *ssl, trl_state_t *state);
 
 /*
- * The name of a suite or group that has been negotiated and can't be frozen;
- * NULL if there is none.  To be asked before the server's first flight is sent,
- * so that the handshake fails and not what comes after it.
+ * The name of a negotiated suite or group that is not supported in a state;
+ * NULL if there is none.  It must be checked before the server's first flight
+ * is sent, so that the handshake fails.
  */
 
 const char *trl_unsupported(SSL *ssl);
 
 /*
- * Takes the state out of an SSL of either role (read and write are its own)
- * whose handshake is finished, with nothing read from it since.  Afterwards
- * the SSL may only be freed (it is marked as shut down, so that a cached
- * session outlives it); its output stays in its BIO.  Returns 0, or -1 with
- * *reason set to a static string.
+ * Extracts the state from a client or server SSL whose handshake is finished,
+ * and from which no data have been read since.  Afterwards, the SSL can only be
+ * freed; it is marked as shut down, so that its session stays in the cache.
+ * Its output stays in its BIO. Returns 0, or -1 with *reason set to a static
+ * string.
  */
 
 int trl_freeze(SSL *ssl, trl_watch_t *watch, trl_state_t *state,
     const char **reason);
 
 /*
- * TLS 1.3 KeyUpdate, RFC 8446, section 7.2: the next secret, key and iv of one
- * direction; seq starts again at 0.  Returns 0 or -1.
+ * TLS 1.3 KeyUpdate, RFC 8446, section 7.2: derives the next secret, key and iv
+ * of one direction and resets seq.  Returns 0 or -1.
  */
 
 int trl_state_update_read(trl_state_t *state);

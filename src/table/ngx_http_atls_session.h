@@ -66,8 +66,8 @@ typedef enum {
 
 
 /*
- * What varies in size is kept in pieces as large as a session: one that is
- * evicted makes room for one of them, whatever its neighbours are.
+ * Data of variable size are stored in pieces of the size of a session: an
+ * evicted session makes room for one piece, wherever it is.
  */
 
 typedef struct ngx_http_atls_piece_s  ngx_http_atls_piece_t;
@@ -147,22 +147,22 @@ typedef enum {
 
 
 /*
- * Makes a half-open session with a new random id, busy.  NULL: no room that may
- * be taken from other half-open ones, or no random numbers; logged.
+ * Creates a half-open session with a random id, busy.  NULL, logged: no room
+ * even by evicting other half-open sessions, or no random numbers.
  */
 
 ngx_http_atls_session_t *ngx_http_atls_session_create(
     ngx_http_atls_main_conf_t *amcf, ngx_http_atls_loc_conf_t *alcf,
     ngx_log_t *log);
 
-/* Logs what the zone has no room for, at most once a second. */
+/* Logs that the zone is full, at most once a second. */
 
 void ngx_http_atls_session_full(ngx_shm_zone_t *zone, const char *what,
     ngx_log_t *log);
 
 /*
- * Removes up to n of the sessions of each kind that have been idle for longest,
- * if they have expired.  Returns the largest number of a kind.
+ * Removes up to n expired sessions of each kind, starting with the least
+ * recently used.  Returns the largest number removed of a kind.
  */
 
 ngx_uint_t ngx_http_atls_session_expire(ngx_shm_zone_t *zone, ngx_uint_t n);
@@ -174,9 +174,9 @@ ngx_http_atls_take_e ngx_http_atls_session_take(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t **session, ngx_http_atls_owner_t *owner);
 
 /*
- * Whether a session of the caller's is past its lifetime; and whether it is
- * that, or has been idle for too long when it was taken.  By what it was made
- * with, or what the configuration of its location says now, if that is less.
+ * Whether a session of the caller has exceeded its lifetime; and whether it has
+ * exceeded its lifetime or its idle timeout when it was taken.  The limits are
+ * those it was created with, or those of its location now, if lower.
  */
 
 ngx_uint_t ngx_http_atls_session_outlived(ngx_http_atls_session_t *session,
@@ -185,8 +185,8 @@ ngx_uint_t ngx_http_atls_session_expired(ngx_http_atls_session_t *session,
     ngx_http_atls_loc_conf_t *alcf);
 
 /*
- * What is to be known of a session that another worker serves: is it to go on?
- * NGX_DECLINED: it is gone, or its handshake is not finished.
+ * Data of a session owned by another worker, to check whether it may continue.
+ * NGX_DECLINED: there is no such session, or its handshake is not finished.
  */
 
 typedef struct {
@@ -201,81 +201,81 @@ typedef struct {
 ngx_int_t ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_view_t *view);
 
-/* It is to end with the request that it is in the middle of. */
+/* Closes a session after the request in progress. */
 
 void ngx_http_atls_session_end(ngx_shm_zone_t *zone, u_char *id);
 
 /*
- * A half-open session of the caller's is one of the established ones until it
- * is given back: it takes long to answer its early data, and others need the
- * room for handshakes.  NGX_BUSY: there is none.
+ * Counts a half-open session of the caller as established until it is put back:
+ * the response to its early data takes long, and its place is needed for
+ * handshakes.  NGX_BUSY: no room.
  */
 
 ngx_int_t ngx_http_atls_session_serve(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session);
 
 /*
- * The handshake of a session of the caller's is finished.  NGX_BUSY: the zone
- * is full of sessions in use, logged.
+ * Marks a session of the caller as established.  NGX_BUSY, logged: the zone is
+ * full of sessions in use.
  */
 
 ngx_int_t ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_log_t *log);
 
-/* Gives a session back; session->used is the caller's to set. */
+/* Puts a session back; session->used must be set by the caller. */
 
 void ngx_http_atls_session_put(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session);
 
 /*
- * Makes pieces of a session of the caller's hold a copy of the bytes, in place
- * of what they held, which is wiped; len 0 frees them.  NGX_BUSY: there is no
- * room for it in the zone, and they hold nothing.
+ * Stores a copy of the bytes in the pieces of a session of the caller; the
+ * previous contents are wiped.  If len is 0, pieces are freed.  NGX_BUSY: no
+ * room in the zone; the pieces are empty then.
  */
 
 ngx_int_t ngx_http_atls_session_store(ngx_shm_zone_t *zone,
     ngx_http_atls_pieces_t *pieces, u_char *data, size_t len);
 
-/* Copies what was kept, pieces->len bytes. */
+/* Copies the stored bytes, pieces->len of them. */
 
 void ngx_http_atls_session_load(ngx_http_atls_pieces_t *pieces, u_char *dst);
 
-/* Sets the name that the client asked for.  NGX_BUSY: no room for it. */
+/* Stores the server name sent by the client.  NGX_BUSY: no room for it. */
 
 ngx_int_t ngx_http_atls_session_name(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_str_t *sni);
 
 /*
- * The inner connection of a resident, which may be gone already, has closed:
- * the session ends with its next POST.
+ * Called when the inner connection of a resident is closed: the session ends
+ * with its next POST. The session may no longer exist.
  */
 
 void ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_inner_t *inner, ngx_http_atls_end_e end);
 
-/* Wipes and frees a session of the caller's. */
+/* Wipes and frees a session of the caller. */
 
 void ngx_http_atls_session_remove(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session);
 
 /*
- * Likewise a half-open one that is not busy, which may be gone already:
- * the handshake is the one it must belong to.  Returns the inner connection
- * that has waited in it, or NULL.
+ * The same for a half-open session that is not busy, and may no longer exist:
+ * it must belong to the handshake.  Returns its parked inner connection, or
+ * NULL.
  */
 
 ngx_http_atls_inner_t *ngx_http_atls_session_forget(ngx_shm_zone_t *zone,
     u_char *id, ngx_http_atls_handshake_t *handshake);
 
-/* The tag of an id: its zone can tell that the id is one of its own. */
+/* The tag of an id, by which a zone recognizes its ids. */
 
 ngx_int_t ngx_http_atls_session_tag(ngx_shm_zone_t *zone, u_char *id,
     u_char *tag, ngx_log_t *log);
 
 /*
- * A POST has come with an id, and a tag behind it, whose session there is none
- * of.  Logs that, and counts it if the tag is not this zone's: it is that of
- * another master process, of another machine, or from before a restart.
+ * Logs a POST with an unknown id, followed by a tag, and counts it if the tag
+ * is of another zone: of another master process or machine, or created before a
+ * restart.
  */
 
 void ngx_http_atls_session_unknown(ngx_shm_zone_t *zone, u_char *id,

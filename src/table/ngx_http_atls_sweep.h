@@ -1,8 +1,8 @@
 
 /*
- * What each worker process does once a second: removes sessions that have
- * expired, or whose worker process has ended, reports sessions that have been
- * evicted, and frees contexts of ciphers, with the keys in them.
+ * Housekeeping of a worker process, once a second: removes sessions that have
+ * expired or whose owner has exited, logs evicted sessions, and frees unused
+ * cipher contexts with their keys.
  */
 
 
@@ -14,9 +14,9 @@
 
 
 /*
- * Removes what worker processes have left that have ended: half-open and busy
- * sessions.  It is not known which sequence numbers of a busy one were used.
- * Then starts the timer.
+ * Removes half-open and busy sessions of worker processes that have exited, as
+ * it is not known which sequence numbers of a busy session were used.  Then
+ * starts the timer.
  */
 
 void ngx_http_atls_sweep_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log);

@@ -1,16 +1,16 @@
 
 /*
- * What the table of sessions is made of: entries of one size, that are sessions
- * or pieces of what a session keeps apart.  For the files of src/table alone.
+ * The table of sessions: entries of the same size, which are sessions or pieces
+ * of their data.  For src/table only.
  *
- * A process may die at any instruction, and the others go on.  So all that
- * counts is said by words in the entries, each of which is right at any time:
- * the kind of an entry, who owns a session, where its pieces begin.  Buckets,
- * queues, numbers and the map of free entries follow from them, and are made
- * once more when a process has died while it changed them.
+ * A process may die at any instruction without affecting the others.  So the
+ * essential data are words in the entries, each valid at any time: the kind of
+ * an entry, the owner of a session, its first piece.  Buckets, queues, counters
+ * and the bitmap of free entries are derived from them, and rebuilt if a
+ * process died while updating them.
  *
- * Each function is to be called with the lock held, but for the one that takes
- * it and the one that makes the table.
+ * All functions except those which create and lock the table must be called
+ * with the lock held.
  */
 
 
@@ -94,7 +94,7 @@ typedef struct {
 } ngx_http_atls_table_t;
 
 
-/* What a process knows of a zone. */
+/* A zone in a process. */
 
 typedef struct {
     ngx_http_atls_table_t      *table;
@@ -104,32 +104,32 @@ typedef struct {
 
 
 /*
- * Makes the table of a new zone, of all the memory that is left in z->shpool.
- * NGX_ERROR: it is too little, or there are no random numbers; logged.
+ * Creates the table of a new zone in the remaining memory of z->shpool.
+ * NGX_ERROR, logged: not enough memory, or no random numbers.
  */
 
 ngx_int_t ngx_http_atls_table_create(ngx_http_atls_zone_t *z);
 
-/* Whether this code can go on with the table of another one. */
+/* Whether a table of another version of the module can be used. */
 
 ngx_uint_t ngx_http_atls_table_known(ngx_http_atls_table_t *table);
 
-/* The lock; the table is repaired if the last process that had it has died. */
+/* Locks the table, and repairs it if the last owner of the lock has died. */
 
 void ngx_http_atls_table_lock(ngx_http_atls_zone_t *z);
 void ngx_http_atls_table_unlock(ngx_http_atls_zone_t *z);
 
 /*
- * Sees to it that there is room for one more entry of that kind, which may take
- * the place of sessions.  NGX_BUSY: there is none.
+ * Makes room for one more entry of the kind, by evicting sessions if necessary.
+ * NGX_BUSY: no room.
  */
 
 ngx_int_t ngx_http_atls_table_room(ngx_http_atls_table_t *table,
     ngx_http_atls_kind_e kind);
 
 /*
- * An entry that is raw until its kind is set, which is what makes it a session
- * or, once it is a session's, a piece.  NULL: there is none.
+ * Allocates a raw entry; setting its kind makes it a session, or a piece once
+ * it belongs to a session.  NULL: there is none.
  */
 
 void *ngx_http_atls_table_alloc(ngx_http_atls_table_t *table);
@@ -139,7 +139,7 @@ void *ngx_http_atls_table_alloc(ngx_http_atls_table_t *table);
 void ngx_http_atls_table_add(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind);
 
-/* A session becomes one of another kind. */
+/* Changes the kind of a session. */
 
 void ngx_http_atls_table_move(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind);
@@ -150,14 +150,14 @@ void ngx_http_atls_table_remove(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session);
 
 /*
- * Makes a list of pieces, of len bytes in all; NULL: there is no room.  Nothing
- * refers to it yet: that has to be done before the lock is given back.
+ * Allocates a list of pieces for len bytes; NULL: no room.  The list must be
+ * assigned to a session before the lock is released.
  */
 
 ngx_http_atls_piece_t *ngx_http_atls_table_pieces(ngx_http_atls_table_t *table,
     ngx_http_atls_kind_e kind, size_t len);
 
-/* Wipes and frees a list of pieces that nothing refers to any more. */
+/* Wipes and frees a list of pieces that is no longer referenced. */
 
 void ngx_http_atls_table_free_pieces(ngx_http_atls_table_t *table,
     ngx_http_atls_piece_t *piece);

@@ -4,8 +4,8 @@
  */
 
 /*
- * The zone of shared memory (atls_zone): the table of sessions, and what all
- * workers have for tickets.
+ * The shared memory zone (atls_zone): the table of sessions, and ticket data of
+ * all workers.
  */
 
 
@@ -37,7 +37,7 @@ struct ngx_http_atls_ticket_keys_s {
 };
 
 
-/* The keys of tickets, and which tickets have been used for early data. */
+/* Ticket keys, and the tickets used for early data. */
 
 struct ngx_http_atls_tickets_s {
     ngx_http_atls_ticket_keys_t  keys;
@@ -60,8 +60,8 @@ ngx_shm_zone_t *ngx_http_atls_zone_add(ngx_conf_t *cf, ngx_str_t *name,
     size_t size);
 
 /*
- * Logs that a reload, which can't fail any more, has lost the sessions of a
- * zone because it was resized or renamed.
+ * Called when a reload can no longer fail: logs that sessions are lost, as the
+ * zone was resized or renamed.
  */
 
 void ngx_http_atls_zone_init_module(ngx_shm_zone_t *zone);

@@ -1,11 +1,11 @@
 
 /*
- * A handshake in flight in this worker: OpenSSL does it, between memory BIOs,
- * over as many POSTs as the client makes of it.  When it is finished, its
- * session becomes an established one and nothing of this is left.
+ * A handshake in progress in this worker, by OpenSSL with memory BIOs, over any
+ * number of POSTs.  When it is finished, the session is established and the
+ * handshake is freed.
  *
- * A handshake owns its SSL, its memory pool and a timer; it ends itself, and
- * its session, when the timer fires.
+ * A handshake owns its SSL, memory pool and timer; when the timer fires, the
+ * handshake and its session are removed.
  */
 
 
@@ -30,8 +30,8 @@ typedef enum {
 
 
 /*
- * The time of a handshake is up: of the POST that it is served by now, or else
- * of the inner connection that waits in its session.  The other one is NULL.
+ * Called when a handshake times out, with its POST, or else with the parked
+ * inner connection of its session.  The other one is NULL.
  */
 
 typedef void (*ngx_http_atls_expire_pt)(ngx_http_atls_post_t *post,
@@ -39,50 +39,50 @@ typedef void (*ngx_http_atls_expire_pt)(ngx_http_atls_post_t *post,
 
 
 /*
- * Begins a handshake for a session just made, for a POST.  NGX_BUSY: the worker
- * has no connection left for it; NGX_ERROR; both logged.  The log is the
- * worker's: a handshake outlives the connection of its POST.
+ * Starts a handshake for a new session and its POST. NGX_BUSY: no free
+ * connections in the worker; NGX_ERROR; both logged.  The log is that of the
+ * worker, since a handshake outlives the connection of its POST.
  */
 
 ngx_int_t ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
     ngx_http_request_t *r, ngx_http_atls_session_t *session, ngx_log_t *log,
     ngx_http_atls_expire_pt expire, ngx_http_atls_handshake_t **hs);
 
-/* The number in flight in this worker. */
+/* The number of handshakes in progress in this worker. */
 
 ngx_uint_t ngx_http_atls_handshakes(void);
 
 /*
- * The POST that a handshake is served by now, or NULL.  Called when a POST
- * takes or leaves the session.
+ * Sets the current POST of a handshake, or NULL. Called when a POST takes or
+ * puts the session.
  */
 
 void ngx_http_atls_handshake_attach(ngx_http_atls_handshake_t *hs,
     ngx_http_atls_post_t *post);
 
 /*
- * When it has expired: goes on, if it is not the client that is waited for
- * (working).  NGX_DECLINED: it does not, logged.
+ * Extends the timeout of an expired handshake, unless the client is awaited
+ * (!working).  NGX_DECLINED, logged: not extended.
  */
 
 ngx_int_t ngx_http_atls_handshake_prolong(ngx_http_atls_handshake_t *hs,
     ngx_http_atls_session_t *session, ngx_uint_t working);
 
 /*
- * The most bytes that are to be fed next: up to the end of a record's header,
- * or of the record, so that none after the handshake gets into OpenSSL.
+ * The maximum number of bytes for the next input: up to the end of a record
+ * header or a record, so that OpenSSL does not get data after the handshake.
  */
 
 size_t ngx_http_atls_handshake_want(ngx_http_atls_handshake_t *hs);
 
-/* Feeds these or fewer. */
+/* Passes at most that many bytes to OpenSSL. */
 
 ngx_http_atls_handshake_e ngx_http_atls_handshake_input(
     ngx_http_atls_handshake_t *hs, u_char *data, size_t len, ngx_log_t *log);
 
 /*
- * What the session of early data goes by, wherever it comes to: its client has
- * been let in there.
+ * The target of the session of early data, regardless of the POST: the client
+ * was accepted there.
  */
 
 ngx_http_atls_target_t *ngx_http_atls_handshake_target(
@@ -93,35 +93,38 @@ ngx_http_atls_target_t *ngx_http_atls_handshake_target(
 ngx_str_t ngx_http_atls_handshake_early_data(ngx_http_atls_handshake_t *hs);
 
 /*
- * Answers early data before the client's Finished (RFC 8446, section 4.4.4):
- * seals len bytes, gathered, as one record that is all of the output, and at
+ * Encrypts a response to early data before the client's Finished (RFC 8446,
+ * section 4.4.4): len bytes, gathered, to a single record in the output, at
  * most TRL_CHANNEL_OVERHEAD longer.  NGX_ERROR, logged.
  */
 
 ngx_int_t ngx_http_atls_handshake_seal(ngx_http_atls_handshake_t *hs,
     struct iovec *iov, ngx_uint_t niov, size_t len, ngx_log_t *log);
 
-/* The largest plaintext of such a record. */
+/* The maximum plaintext size of such a record. */
 
 size_t ngx_http_atls_handshake_max(ngx_http_atls_handshake_t *hs);
 
-/* The output so far, in OpenSSL's memory, until it is said to be sent. */
+/* The output, in OpenSSL's memory, until it is marked as sent. */
 
 ngx_str_t ngx_http_atls_handshake_output(ngx_http_atls_handshake_t *hs);
 void ngx_http_atls_handshake_sent(ngx_http_atls_handshake_t *hs);
 
-/* Whether there was any. */
+/* Whether there was any output. */
 
 ngx_uint_t ngx_http_atls_handshake_answered(ngx_http_atls_handshake_t *hs);
 
-/* Whether more was sent than asks for a ClientHello, or for another one. */
+/*
+ * Whether a ClientHello is no longer expected, neither the first nor the
+ * second.
+ */
 
 ngx_uint_t ngx_http_atls_handshake_past_hello(ngx_http_atls_handshake_t *hs);
 
 /*
- * Tells the session what is known of it and of its client: when there is early
- * data, or else when the handshake is finished.  NGX_BUSY: there is no room for
- * that in the zone; NGX_ERROR.  Both are logged.
+ * Stores negotiated parameters and the client's identity in the session: on
+ * early data, or else when the handshake is finished.  NGX_BUSY: no room in the
+ * zone; NGX_ERROR. Both are logged.
  */
 
 ngx_int_t ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,

@@ -1,11 +1,11 @@
 
 /*
- * Who the client is: its certificate or the identity of its pre-shared key, as
- * found in the handshake and kept with the session for all workers, and
- * whether that is enough for the location.
+ * The client's identity: its certificate or the identity of its pre-shared key,
+ * obtained in the handshake and stored with the session for all workers, and
+ * the check whether it is accepted in the location.
  *
- * What variables say of a certificate is what nginx says of one ($ssl_client_*)
- * and is made once, while there is an SSL object to ask.
+ * Variables of a certificate have the values of $ssl_client_*, and are
+ * evaluated once, while there is an SSL object.
  */
 
 
@@ -40,40 +40,40 @@ typedef struct {
 
 
 /*
- * Names what a location's clients are let in by: atls_verify_client, the
- * depth, certificate authorities and revocation lists, and whether it is by
- * pre-shared keys only.  A session lives, and a ticket is good, as long as this
- * is what it was when it was made.  Sets alcf->policy, from alcf->ssl.
+ * Sets alcf->policy from alcf->ssl: a hash of the client verification
+ * parameters of the location: atls_verify_client, the depth, CA certificates
+ * and revocation lists, and whether only pre-shared keys are accepted.
+ * Sessions and tickets are valid as long as the policy is the one they were
+ * created with.
  */
 
 ngx_int_t ngx_http_atls_identity_policy(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
 
 /*
- * The policy that lets the client of a handshake in, which is the pre-shared
- * key's, if one is in use.
+ * The policy by which the client of a handshake was accepted: that of the
+ * pre-shared key, if one is used.
  */
 
 uint64_t ngx_http_atls_identity_peer_policy(ngx_http_atls_peer_t *peer);
 
 /*
- * Keeps in a session of the caller's who the client of a connection's
- * handshake is.  psk: the identity of the pre-shared key in use, if any.
- * NGX_BUSY: there is no room for that; NGX_ERROR: the session must not be used.
- * Both are logged.
+ * Stores the identity of a connection's client in a session of the caller. psk:
+ * the identity of the pre-shared key used, if any.  NGX_BUSY: no room;
+ * NGX_ERROR: the session must not be used.  Both are logged.
  */
 
 ngx_int_t ngx_http_atls_identity_set(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_connection_t *c, ngx_str_t *psk);
 
-/* What was kept; copied to the pool. */
+/* The stored identity, copied to the pool. */
 
 ngx_int_t ngx_http_atls_identity_get(ngx_http_atls_session_t *session,
     ngx_http_atls_identity_t *identity, ngx_pool_t *pool);
 
 /*
- * Is a session still what the configuration lets in?  It may have changed in a
- * reload, or a pre-shared key may have been taken away.
+ * Whether a session is still accepted by the configuration, which may have been
+ * changed by a reload, or a pre-shared key removed.
  */
 
 ngx_uint_t ngx_http_atls_identity_valid(ngx_http_atls_session_t *session,
@@ -82,8 +82,7 @@ ngx_uint_t ngx_http_atls_identity_view_valid(ngx_http_atls_view_t *view,
     ngx_http_atls_loc_conf_t *alcf);
 
 /*
- * Is the client let in?  NGX_OK, or the status that a request has to be
- * answered with, logged.
+ * Checks the client.  Returns NGX_OK, or the status for its requests, logged.
  */
 
 ngx_int_t ngx_http_atls_identity_check(ngx_http_atls_loc_conf_t *alcf,

@@ -3,10 +3,7 @@
  * Copyright (C) The ngx_http_atls_module authors
  */
 
-/*
- * What OpenSSL's callbacks know of the client that an SSL is for, and what they
- * find out.
- */
+/* Input and results of OpenSSL's callbacks for one SSL. */
 
 
 #ifndef _NGX_HTTP_ATLS_PEER_H_INCLUDED_
@@ -36,8 +33,8 @@ typedef struct {
 ngx_http_atls_peer_t *ngx_http_atls_peer_get(ngx_ssl_conn_t *ssl);
 
 /*
- * The identity of a pre-shared key that the client has proposed, which may be
- * in use; and that of the one in use, empty if none is.
+ * The identity of a pre-shared key proposed by the client, which may be used;
+ * and the identity of the key used, empty if there is none.
  */
 
 ngx_int_t ngx_http_atls_peer_set_psk(ngx_http_atls_peer_t *peer,
@@ -45,9 +42,8 @@ ngx_int_t ngx_http_atls_peer_set_psk(ngx_http_atls_peer_t *peer,
 ngx_str_t ngx_http_atls_peer_psk(ngx_http_atls_peer_t *peer);
 
 /*
- * A ticket was accepted: what is resumed is no external pre-shared key.
- * remaining: the seconds that its client may go on for without a full
- * handshake.
+ * Called when a ticket was accepted: the session resumed is not an external
+ * pre-shared key. remaining: seconds until a full handshake is required.
  */
 
 void ngx_http_atls_peer_set_ticket(ngx_http_atls_peer_t *peer,

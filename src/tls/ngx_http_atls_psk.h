@@ -26,17 +26,17 @@ ngx_int_t ngx_http_atls_psk_conf(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
 
 /*
- * To be called from the ClientHello callback, when the handshake's server is
- * known: external pre-shared keys of TLS 1.3 are good for suites of SHA-256
- * only, so a client that offers one of ours gets such a suite.
+ * Called from the ClientHello callback when the server is known: external
+ * pre-shared keys of TLS 1.3 require suites with SHA-256, so such a suite is
+ * selected if the client offers a known key.
  */
 
 ngx_int_t ngx_http_atls_psk_client_hello(ngx_ssl_conn_t *ssl,
     ngx_http_atls_psks_t *psks);
 
 /*
- * Names an identity and its key in 64 bits: what a session that was made with
- * them has to have after a reload.  0: there is no such identity.
+ * A 64-bit hash of an identity and its key, compared with that of a session
+ * after a reload.  0: no such identity.
  */
 
 uint64_t ngx_http_atls_psk_policy(ngx_http_atls_psks_t *psks,

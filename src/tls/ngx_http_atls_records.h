@@ -1,8 +1,7 @@
 
 /*
- * Where the records of a handshake begin and end in what the client sends, so
- * that OpenSSL gets no byte behind the handshake: it could not be taken out
- * again.
+ * Tracks record boundaries in the client's input during a handshake, so that
+ * OpenSSL gets no data after the handshake, which could not be extracted.
  */
 
 
@@ -34,11 +33,14 @@ typedef enum {
 } ngx_http_atls_boundary_e;
 
 
-/* The most bytes to be passed next: the rest of a header, or of a record. */
+/*
+ * The maximum number of bytes for the next input: the rest of a header or
+ * record.
+ */
 
 size_t ngx_http_atls_records_want(ngx_http_atls_records_t *records);
 
-/* Passes these or fewer. */
+/* Processes at most that many bytes. */
 
 ngx_http_atls_boundary_e ngx_http_atls_records_input(
     ngx_http_atls_records_t *records, u_char *data, size_t len);

@@ -1,7 +1,7 @@
 
 /*
- * One endpoint serves many names: which server a client asks for by SNI
- * (RFC 6066, section 3), among those of the address that its POST came to.
+ * Server selection by SNI (RFC 6066, section 3), among the servers with the
+ * address on which the POST was received.
  */
 
 
@@ -13,10 +13,10 @@
 
 
 /*
- * What a session goes by.  If the server that the client asks for has the same
- * location, and it is an endpoint, it is as if the POST had come to that one;
- * if not, its TLS directives count at least, if it has a certificate, and it is
- * the server that inner requests are for.
+ * The configuration of a session.  If the server selected by the client has an
+ * identical location that is an endpoint, the POST is processed as if it was
+ * received there; otherwise, the server's TLS directives are used, if it has a
+ * certificate, and it is the default server for inner requests.
  */
 
 typedef struct {
@@ -31,19 +31,19 @@ typedef struct {
 } ngx_http_atls_target_t;
 
 
-/* The target of a POST without regard to any name. */
+/* The target of a POST without a server name. */
 
 void ngx_http_atls_sni_target(ngx_http_request_t *r,
     ngx_http_atls_target_t *target);
 
-/* Changes a target to what a name asks for, among virtual names or NULL. */
+/* Changes a target according to a server name, among virtual names or NULL. */
 
 void ngx_http_atls_sni_select(ngx_http_atls_target_t *target,
     ngx_http_virtual_names_t *names, ngx_str_t *name, ngx_log_t *log);
 
 /*
- * Inside of OpenSSL's ClientHello callback: the name that it asks for, empty
- * if none; it points into the ClientHello.  NGX_ERROR: a malformed extension.
+ * The server name in OpenSSL's ClientHello callback, empty if there is none; it
+ * points into the ClientHello.  NGX_ERROR: malformed extension.
  */
 
 ngx_int_t ngx_http_atls_sni_client_hello(ngx_ssl_conn_t *ssl, ngx_str_t *name);

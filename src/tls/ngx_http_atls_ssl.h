@@ -1,7 +1,5 @@
 
-/*
- * The TLS side of the configuration: everything that is set in an SSL_CTX.
- */
+/* The TLS configuration: all parameters of an SSL_CTX. */
 
 
 #ifndef _NGX_HTTP_ATLS_SSL_H_INCLUDED_
