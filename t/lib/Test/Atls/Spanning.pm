@@ -1,0 +1,179 @@
+package Test::Atls::Spanning;
+
+# Servers, and clients whose POSTs are numbered, for tests of requests that span
+# several POSTs.
+#
+#     use Test::Atls::Spanning;               # $t runs
+#     my $c = client();
+#     is(answers($c, "GET / HTTP/1.1\r\n..."), ..., 'an answer');
+
+use strict;
+use warnings;
+
+use Exporter qw( import );
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Backend;
+use Test::Atls::Client;
+
+our @EXPORT = qw(
+    $t $backend client answers request goes_on last_worker
+);
+
+our $t = Test::Atls->new(workers => 4);
+
+# "reuseport": so that connections are spread over the workers however idle
+# they are
+
+$t->write_http(<<'EOC');
+%%CERTIFICATE%%
+
+log_format  outer  '$http_x_number $request_method $status $pid';
+log_format  inner  '$atls $request_method $request_uri $status $pid';
+
+proxy_http_version  1.1;
+proxy_set_header    Connection "";
+proxy_set_header    Host       $host;
+
+client_max_body_size  0;
+
+server {
+    listen       127.0.0.1:%%PORT_0%% reuseport;
+    server_name  localhost;
+
+    access_log  %%TESTDIR%%/inner.log inner;
+
+    location /.well-known/atls {
+        atls on;
+        access_log  %%TESTDIR%%/outer.log outer;
+    }
+
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
+
+    location /unbuffered/ {
+        proxy_request_buffering  off;
+        proxy_buffering          off;
+        proxy_pass http://127.0.0.1:%%PORT_1%%/;
+    }
+
+    location /recorded/ {
+        proxy_pass http://127.0.0.1:%%PORT_2%%/;
+    }
+
+    location /return {
+        return 200 "returned\n";
+    }
+
+    location /missing {
+        root %%TESTDIR%%;
+    }
+
+    location /impatient {
+        client_body_timeout  1s;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
+}
+
+server {
+    listen       127.0.0.1:%%PORT_3%% reuseport;
+    server_name  localhost;
+
+    client_header_timeout  1s;
+    access_log             %%TESTDIR%%/inner.log inner;
+
+    location /.well-known/atls {
+        atls on;
+        access_log  %%TESTDIR%%/outer.log outer;
+    }
+
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
+}
+
+server {
+    listen       127.0.0.1:%%PORT_4%%;
+    server_name  localhost;
+
+    location / {
+        stub_status;
+    }
+}
+EOC
+
+our $backend = Test::Atls::Backend->start($t, $t->port(1));
+
+my $number = 0;
+
+$t->run();
+
+
+sub client {
+    my (%args) = @_;
+
+    my $c = $t->client(keepalive => 0, timeout => 30,
+                       headers => { 'X-Number' => ++$number }, %args);
+
+    $c->handshake() or diag('handshake: ' . $c->error());
+
+    return $c;
+}
+
+
+# Each piece of plaintext in a POST of its own: what is answered to each, or
+# its status if it is not 200.
+
+sub answers {
+    my ($c, @pieces) = @_;
+
+    my @answers;
+
+    for my $piece (@pieces) {
+        $c->write_plain($piece);
+        $c->exchange($c->tls_out());
+
+        my $r = $c->last_response();
+
+        push @answers, !$r ? 'none' : $r->status() != 200 ? $r->status()
+                       : $c->read_plain();
+    }
+
+    return @answers;
+}
+
+
+sub request {
+    return Test::Atls::Client::format_request(@_);
+}
+
+
+sub goes_on {
+    my ($c, $name) = @_;
+
+    my $r = $c->get('/return');
+
+    is($r && $r->body(), "returned\n", "$name: the session goes on");
+}
+
+
+# The worker that a client's last POST was accepted by.
+
+sub last_worker {
+    my ($c) = @_;
+
+    my $n = $c->{headers}{'X-Number'};
+    my @pids;
+
+    $t->wait_for(sub {
+        @pids = $t->read_file('outer.log') =~ /^$n POST \d+ (\d+)$/mg;
+        return @pids >= $c->posts();
+    });
+
+    return $pids[-1];
+}
+
+
+1;
