@@ -4,9 +4,9 @@
  */
 
 /*
- * What all of the module's files may name: types of nginx and of the system,
- * and the module's own as far as others only point to them.  Each file includes
- * what else it uses.
+ * Common to all files of the module: nginx and system headers, and forward
+ * declarations of the module's types.  Other headers are included by the files
+ * that use them.
  */
 
 

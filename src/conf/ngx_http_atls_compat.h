@@ -1,7 +1,7 @@
 
 /*
- * What differs between the versions of nginx that the module supports
- * (1.22.1 and later), and between systems, in one place.
+ * Differences between supported nginx versions (1.22.1 and later), and between
+ * systems.
  */
 
 

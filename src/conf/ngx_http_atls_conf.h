@@ -3,9 +3,7 @@
  * Copyright (C) The ngx_http_atls_module authors
  */
 
-/*
- * The configuration, as the directives and what is derived from them.
- */
+/* The configuration: directives and values derived from them. */
 
 
 #ifndef _NGX_HTTP_ATLS_CONF_H_INCLUDED_
@@ -119,7 +117,7 @@ struct ngx_http_atls_loc_conf_s {
 };
 
 
-/* Of the module's context: nothing is set. */
+/* Functions of the module's context. */
 
 void *ngx_http_atls_conf_create_main(ngx_conf_t *cf);
 void *ngx_http_atls_conf_create_loc(ngx_conf_t *cf);

@@ -1,6 +1,6 @@
 
 /*
- * What a location with "atls on" is known by, to sessions and to other worker
+ * Identification of locations with "atls on", for sessions and other worker
  * processes.
  */
 
@@ -12,7 +12,7 @@
 #include "ngx_http_atls.h"
 
 
-/* A location with "atls on", as it is known to other workers. */
+/* A location with "atls on", as identified by other workers. */
 
 typedef struct {
     uint64_t                   id;             /* the same after a reload */
@@ -23,24 +23,24 @@ typedef struct {
 
 
 /*
- * Makes conf->location and conf->endpoint, and puts the location among those
- * of its server and of all servers.
+ * Sets conf->location and conf->endpoint, and adds the location to the lists of
+ * its server and of all servers.
  */
 
 ngx_int_t ngx_http_atls_endpoint_add(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *conf);
 
-/* The location with "atls on" that is the same one in another server. */
+/* Finds the identical location with "atls on" in another server. */
 
 ngx_http_atls_endpoint_t *ngx_http_atls_endpoint_find(
     ngx_http_core_srv_conf_t *server, uint64_t location);
 
-/* The location of an id in a configuration that has the module. */
+/* Finds a location by its id in a configuration with the module. */
 
 ngx_http_atls_endpoint_t *ngx_http_atls_endpoint_get(
     volatile ngx_cycle_t *cycle, uint64_t id);
 
-/* Logs that a reload has lost sessions, as their cookie has another name. */
+/* Logs that sessions are lost by a reload, as their cookie was renamed. */
 
 void ngx_http_atls_endpoint_init_module(ngx_cycle_t *cycle);
 

@@ -1,7 +1,7 @@
 
 /*
- * Where directives are: for what is found wrong after all is read, and for
- * those that have no effect where they are.
+ * Positions of directives, for errors found after the configuration is parsed,
+ * and for directives without effect.
  */
 
 
@@ -12,7 +12,7 @@
 #include "ngx_http_atls.h"
 
 
-/* Where a directive is. */
+/* The position of a directive. */
 
 typedef struct {
     ngx_http_atls_loc_conf_t  *conf;           /* the level */
@@ -24,8 +24,8 @@ typedef struct {
 
 
 /*
- * Remembers the directive that is being read.  To be called by its handler, or
- * to be its post handler.
+ * Stores the position of the directive being parsed.  Called by its handler, or
+ * used as its post handler.
  */
 
 char *ngx_http_atls_note(ngx_conf_t *cf, void *post, void *data);
@@ -41,22 +41,22 @@ char *ngx_http_atls_note_bitmask_slot(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /*
- * Logs an error or a warning with the file and the line of a directive: the
- * first one of the name that applies to a level.
+ * Logs an error or a warning with the file and line of a directive: the first
+ * one with the name that applies to a level.
  */
 
 void ngx_http_atls_note_log(ngx_uint_t level, ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *conf, const char *name, const char *fmt, ...);
 
 /*
- * Logs that the directive, the n-th one of the name that applies to a level, is
- * invalid; does not log a default.  Returns NGX_ERROR.
+ * Logs that the directive, the n-th with the name that applies to a level, is
+ * invalid; defaults are not logged.  Returns NGX_ERROR.
  */
 
 ngx_int_t ngx_http_atls_note_refuse(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *conf, const char *name, ngx_uint_t n);
 
-/* Refuses directives in locations that are no endpoints, nor around one. */
+/* Rejects directives in locations which are not endpoints and contain none. */
 
 ngx_int_t ngx_http_atls_note_unused(ngx_conf_t *cf);
 

@@ -1,6 +1,6 @@
 
 /*
- * Whether a location with "atls on" serves inner requests itself, or they are
+ * Whether inner requests are processed in a location with "atls on" itself, or
  * routed to others.
  */
 
@@ -12,13 +12,13 @@
 #include "ngx_http_atls.h"
 
 
-/* Has the location that is being merged something that answers requests? */
+/* Whether the location being merged has a content handler or "return". */
 
 ngx_uint_t ngx_http_atls_pinned(ngx_conf_t *cf);
 
 /*
- * Of a location that has not: warns if it looks as if it should have, since
- * inner requests that come back to it are answered 404.
+ * For a location without one: logs a warning if one seems to be missing, since
+ * inner requests routed to the location get 404.
  */
 
 void ngx_http_atls_pinned_warn(ngx_conf_t *cf,

@@ -2,7 +2,7 @@
 /*
  * Exported keying material (RFC 5705; RFC 8446, section 7.5) of the session,
  * for backends that share keys with their clients: $atls_exporter, the channel
- * binding of RFC 9266, and the variables that atls_export defines.
+ * binding of RFC 9266, and variables defined by atls_export.
  */
 
 
@@ -17,7 +17,7 @@
 
 char *ngx_http_atls_export(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
-/* Adds $atls_exporter; before the configuration is read. */
+/* Adds $atls_exporter before the configuration is parsed. */
 
 ngx_int_t ngx_http_atls_export_init(ngx_conf_t *cf);
 

@@ -1,11 +1,10 @@
 
 /*
- * An inner connection: an ngx_connection_t over a POST instead of a socket.
- * What it receives is what the POST's records decrypt to, what it sends is
- * sealed into the POST's response; all between is nginx's HTTP engine.
- *
- * It lives in its own pool and belongs to nginx: it ends when nginx closes it.
- * The POST it serves may end before, if the client leaves.
+ * An inner connection: an ngx_connection_t over a POST instead of a socket.  It
+ * receives the plaintext of the POST's records; data sent are sealed and added
+ * to the POST's response.  Requests are processed by nginx's HTTP engine.  It
+ * has a separate pool and exists until nginx closes it.  The POST may end
+ * earlier, if the client closes its connection.
  */
 
 
@@ -21,7 +20,7 @@
 #include "ngx_http_atls_sni.h"
 
 
-/* What inner requests may know of their session, also when it is gone. */
+/* Session data for inner requests, available after its end as well. */
 
 typedef struct {
     u_char                     id[NGX_HTTP_ATLS_ID_LEN];
@@ -74,37 +73,37 @@ struct ngx_http_atls_inner_s {
 
 
 /*
- * Sees to it that the POST can have an inner connection: to be called before
- * anything is opened, as what is opened must be served.  NGX_ERROR, logged: no
- * connections are left.  What is not used is given back by the second.
+ * Reserves an inner connection for the POST; called before records are
+ * decrypted, as their plaintext must be processed.  NGX_ERROR, logged: no free
+ * connections.  The second function releases an unused one.
  */
 
 ngx_int_t ngx_http_atls_inner_reserve(ngx_http_atls_post_t *post);
 void ngx_http_atls_inner_release(ngx_http_atls_post_t *post);
 
 /*
- * Makes the POST's inner connection and runs it.  NGX_ERROR, logged: there is
- * none.  When it closes, ngx_http_atls_stream_inner_closed() is called.
+ * Creates and runs the inner connection of the POST.  NGX_ERROR, logged.  When
+ * it is closed, ngx_http_atls_stream_inner_closed() is called.
  */
 
 ngx_int_t ngx_http_atls_inner_create(ngx_http_atls_post_t *post);
 
 /*
- * What the PROXY protocol says to a request is what it says of the POST that
- * the request's header has ended in.  NGX_ERROR: no memory.
+ * Sets the PROXY protocol data of a request: those of the POST in which the
+ * request header was completed.  NGX_ERROR: no memory.
  */
 
 ngx_int_t ngx_http_atls_inner_proxy(ngx_http_atls_inner_t *inner,
     ngx_http_request_t *r);
 
-/* Whether it is the client that has to go on: with a request, or its body. */
+/* Whether data of the client are awaited: a request, or its body. */
 
 ngx_uint_t ngx_http_atls_inner_waiting(ngx_http_atls_inner_t *inner);
 
 /*
- * The state of the session that an inner connection is in, to export keying
- * material from; NULL while its handshake is not finished (early data), and
- * when the session is not this worker's any more.
+ * The session state of an inner connection, to export keying material; NULL
+ * until the handshake is finished (early data), and when the session no longer
+ * belongs to this worker.
  */
 
 const trl_state_t *ngx_http_atls_inner_state(ngx_http_atls_inner_t *inner);

@@ -3,9 +3,7 @@
  * Copyright (C) The ngx_http_atls_module authors
  */
 
-/*
- * How the session of an inner connection ends, if it does.
- */
+/* The end of a session, as caused by its inner connection. */
 
 
 #ifndef _NGX_HTTP_ATLS_INNER_END_H_INCLUDED_
@@ -16,22 +14,22 @@
 #include "ngx_http_atls_session.h"
 
 
-/* The session ends with the request in progress. */
+/* Closes the session after the request in progress. */
 
 void ngx_http_atls_inner_last(ngx_http_atls_inner_t *inner);
 
 /*
- * Whether there is to be no other request: as said by the function above, or as
- * the session is past its time.
+ * Whether no further request is allowed: after the function above, or when the
+ * session has exceeded its time.
  */
 
 ngx_uint_t ngx_http_atls_inner_ends(ngx_http_atls_inner_t *inner);
 
-/* Whether its response has begun, and lacks its end. */
+/* Whether a response is started and not complete. */
 
 ngx_uint_t ngx_http_atls_inner_half_answered(ngx_http_atls_inner_t *inner);
 
-/* What it means for the session that the connection is closed. */
+/* How the session ends when the connection is closed. */
 
 ngx_http_atls_end_e ngx_http_atls_inner_end(const ngx_http_atls_inner_t *inner);
 

@@ -3,10 +3,7 @@
  * Copyright (C) The ngx_http_atls_module authors
  */
 
-/*
- * What nginx receives from an inner connection and sends to it, and the events
- * of both.
- */
+/* Input and output of an inner connection, and their events. */
 
 
 #ifndef _NGX_HTTP_ATLS_INNER_IO_H_INCLUDED_
@@ -16,24 +13,24 @@
 #include "ngx_http_atls.h"
 
 
-/* Sets what receives and sends. */
+/* Sets the receive and send functions. */
 
 void ngx_http_atls_inner_io_init(ngx_connection_t *c);
 
-/* The inner connection that a connection is, or NULL. */
+/* The inner connection of a connection, or NULL. */
 
 ngx_http_atls_inner_t *ngx_http_atls_inner_get(ngx_connection_t *c);
 
-/* There may be something to receive; there is room to send. */
+/* Notifications that data may be received, and that data may be sent. */
 
 void ngx_http_atls_inner_readable(ngx_http_atls_inner_t *inner);
 void ngx_http_atls_inner_writable(ngx_http_atls_inner_t *inner);
 
-/* The client has closed its side of the outer connection. */
+/* Called when the client has closed its side of the outer connection. */
 
 void ngx_http_atls_inner_half_closed(ngx_http_atls_inner_t *inner);
 
-/* There is no client any more. */
+/* Called when the client is gone. */
 
 void ngx_http_atls_inner_lost(ngx_http_atls_inner_t *inner);
 

@@ -4,8 +4,8 @@
  */
 
 /*
- * Inner connections without a POST: a request that is not received to its end
- * waits in this worker until the session's next POST, which has it go on.
+ * Parked inner connections: an incomplete request waits in this worker for the
+ * next POST of the session.
  */
 
 
@@ -16,21 +16,27 @@
 #include "ngx_http_atls.h"
 
 
-/* The POST is over.  If too many wait, the one parked first is closed. */
+/*
+ * Parks an inner connection at the end of its POST.  If there are too many, the
+ * oldest one is closed.
+ */
 
 void ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner);
 
-/* It does not wait any more; of any inner connection. */
+/* Removes any inner connection from the parked ones. */
 
 void ngx_http_atls_inner_unpark(ngx_http_atls_inner_t *inner);
 
-/* The session's next POST goes on with what is parked, if there is anything. */
+/*
+ * Resumes the parked inner connection of the session, if any, with its next
+ * POST.
+ */
 
 void ngx_http_atls_inner_resume(ngx_http_atls_post_t *post);
 
 /*
- * The POST is over before the inner connection is, or there is not going to be
- * one any more: the client has gone.
+ * Called when the POST ends before the inner connection, or when no further
+ * POST will follow, as the client is gone.
  */
 
 void ngx_http_atls_inner_abort(ngx_http_atls_inner_t *inner);

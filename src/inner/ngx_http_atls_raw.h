@@ -1,7 +1,7 @@
 
 /*
- * atls_payload raw: what a POST decrypts to becomes the body of one request,
- * chunked because nobody knows its length before its end.
+ * atls_payload raw: the plaintext of a POST becomes the body of one request,
+ * chunked since its length is not known in advance.
  */
 
 
@@ -28,7 +28,7 @@ struct ngx_http_atls_raw_s {
 ngx_http_atls_raw_t *ngx_http_atls_raw_create(ngx_pool_t *pool,
     ngx_http_request_t *outer);
 
-/* The host that an outer request is for, if only that of its server. */
+/* The host of an outer request, or else of its server. */
 
 void ngx_http_atls_raw_host(ngx_http_request_t *outer, ngx_str_t *host);
 

@@ -1,7 +1,5 @@
 
-/*
- * The $atls_* variables of decrypted requests.
- */
+/* The $atls_* variables of inner requests. */
 
 
 #ifndef _NGX_HTTP_ATLS_VARIABLES_H_INCLUDED_

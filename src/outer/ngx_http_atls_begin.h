@@ -4,8 +4,8 @@
  */
 
 /*
- * What a POST begins with: a ClientHello, which makes a new session, or bytes
- * of the session that was taken for it.
+ * The start of a POST: a ClientHello, which creates a new session, or data of
+ * the session taken for it.
  */
 
 
@@ -17,17 +17,17 @@
 
 
 /*
- * The first stage of a POST.  NGX_OK: it is over; NGX_AGAIN: more of the body
- * has to come; else a status or a problem.
+ * The first stage of a POST.  NGX_OK: complete; NGX_AGAIN: more of the body is
+ * required; otherwise a status or a problem.
  */
 
 ngx_int_t ngx_http_atls_begin(ngx_http_atls_post_t *post);
 
-/* Sets post->target, of where it has come to and a name that was asked for. */
+/* Sets post->target from the location of the POST and the server name. */
 
 void ngx_http_atls_begin_target(ngx_http_atls_post_t *post, ngx_str_t *name);
 
-/* The session is an established one: begins to use its state. */
+/* Starts to use the state of an established session. */
 
 ngx_int_t ngx_http_atls_begin_open(ngx_http_atls_post_t *post);
 

@@ -4,8 +4,8 @@
  */
 
 /*
- * What becomes of a session when its POST ends.  This decides, and does
- * nothing; ngx_http_atls_finish does it.
+ * Decides whether a session is kept, closed or dropped at the end of its POST;
+ * for the actions, see ngx_http_atls_finish.
  */
 
 
@@ -25,8 +25,8 @@ typedef enum {
 
 
 /*
- * status: NGX_OK: the POST is served; a status or a problem: why it is not;
- * NGX_ERROR: there is no client to tell it to.
+ * status: NGX_OK: the POST was served; a status or a problem: the reason why
+ * not; NGX_ERROR: the client is gone.
  */
 
 ngx_http_atls_fate_e ngx_http_atls_fate(const ngx_http_atls_post_t *post,

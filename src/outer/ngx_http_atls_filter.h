@@ -1,7 +1,7 @@
 
 /*
- * The header filter of responses to inner requests, and of what outer ones are
- * answered at endpoints.
+ * The header filter of responses to inner requests, and to outer requests at
+ * endpoints.
  */
 
 
@@ -14,7 +14,7 @@
 
 ngx_int_t ngx_http_atls_filter_init(ngx_conf_t *cf);
 
-/* Of an outer request at an endpoint: no answer to it is to be stored. */
+/* Marks an outer request at an endpoint: its response must not be stored. */
 
 ngx_int_t ngx_http_atls_filter_no_store(ngx_http_request_t *r);
 

@@ -3,9 +3,7 @@
  * Copyright (C) The ngx_http_atls_module authors
  */
 
-/*
- * How a POST ends, and what becomes of its session.
- */
+/* The end of a POST and the actions on its session. */
 
 
 #ifndef _NGX_HTTP_ATLS_FINISH_H_INCLUDED_
@@ -15,22 +13,22 @@
 #include "ngx_http_atls.h"
 
 
-/* The response can be ended. */
+/* Ends the response. */
 
 void ngx_http_atls_finish(ngx_http_atls_post_t *post);
 
-/* Before anything is sent: the status, and the session's cookie. */
+/* Sets the status and the session cookie, before anything is sent. */
 
 ngx_int_t ngx_http_atls_finish_headers(ngx_http_atls_post_t *post);
 
 /*
- * The POST can't go on: a status or a problem, or NGX_ERROR when there is
- * nobody to tell.
+ * Ends a POST with a status or a problem, or with NGX_ERROR if the client is
+ * gone.
  */
 
 void ngx_http_atls_finish_error(ngx_http_atls_post_t *post, ngx_int_t status);
 
-/* The request ends, whatever the POST is in the middle of. */
+/* Called when the request ends, at any stage of the POST. */
 
 void ngx_http_atls_finish_release(ngx_http_atls_post_t *post);
 

@@ -12,13 +12,13 @@
 
 
 /*
- * The content handler of a location with "atls on": takes outer POSTs, and
- * passes inner requests that are pinned to the location to its own handler.
+ * The content handler of a location with "atls on": processes outer POSTs, and
+ * passes inner requests pinned to the location to its content handler.
  */
 
 ngx_int_t ngx_http_atls_handler(ngx_http_request_t *r);
 
-/* That of a request's body, if it is one of those for ATLS; else NULL. */
+/* The media type of the request body, if it is one of ATLS; otherwise NULL. */
 
 ngx_str_t *ngx_http_atls_media_type(ngx_http_request_t *r);
 

@@ -18,13 +18,16 @@
 char *ngx_http_atls_location_enable(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *conf);
 
-/* Of an "if" or "limit_except" block in whatever location. */
+/* For an "if" or "limit_except" block in any location. */
 
 char *ngx_http_atls_location_block(ngx_conf_t *cf,
     ngx_http_core_loc_conf_t *clcf, ngx_http_atls_loc_conf_t *conf,
     ngx_http_atls_loc_conf_t *prev);
 
-/* When all is merged: the blocks of endpoints, and what these all need. */
+/*
+ * After merging: initializes the blocks of endpoints, and common data of
+ * endpoints.
+ */
 
 void ngx_http_atls_location_take_blocks(ngx_conf_t *cf);
 ngx_int_t ngx_http_atls_location_check_events(ngx_conf_t *cf);

@@ -1,8 +1,7 @@
 
 /*
- * What the module does before the content phase: counts inner requests, takes
- * pinned ones to their location, keeps the location's rewrite directives from
- * outer POSTs, and atls_required.
+ * Phase handlers: count inner requests, set the location of pinned ones, skip
+ * rewrite directives for outer POSTs, and check atls_required.
  */
 
 

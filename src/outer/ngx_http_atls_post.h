@@ -1,8 +1,8 @@
 
 /*
- * One outer POST: takes its session, reads its body as far as there is use
- * for it, lets a handshake or an inner connection answer, gives the session
- * back, and ends the response.
+ * An outer POST: takes its session, reads the body on demand, passes it to a
+ * handshake or an inner connection, puts the session back, and ends the
+ * response.
  */
 
 
@@ -13,11 +13,13 @@
 #include "ngx_http_atls.h"
 
 
-/* NULL: no memory.  What it has is released with the request. */
+/* NULL: no memory.  The POST is released with the request. */
 
 ngx_http_atls_post_t *ngx_http_atls_post_create(ngx_http_request_t *r);
 
-/* The handler of the request's body, when its session, if any, is taken. */
+/*
+ * The handler of the request body, called when the session, if any, was taken.
+ */
 
 void ngx_http_atls_post_start(ngx_http_request_t *r);
 

@@ -1,9 +1,10 @@
 
 /*
- * A POST for a session that only another worker can serve is relayed to it:
- * its content handler is an upstream whose peer is that worker.  The request
- * goes there as HTTP/1.1 over one end of a socket pair; the other end goes by
- * mail.  Streaming both ways, timeouts and clients that leave are upstream's.
+ * Relays a POST to another worker if only this can serve its session: the
+ * content handler is an upstream with that worker as its peer.  The request is
+ * sent as HTTP/1.1 over one end of a socket pair; the other end is sent by
+ * mail.  Streaming in both directions, timeouts and closed client connections
+ * are handled by the upstream module.
  */
 
 
@@ -15,15 +16,15 @@
 #include "ngx_http_atls_worker.h"
 
 
-/* Sets conf->relay up, of a location with "atls on". */
+/* Initializes conf->relay of a location with "atls on". */
 
 ngx_int_t ngx_http_atls_relay_conf(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *conf);
 
 /*
- * Relays a POST whose body is not read yet; the cookie is the session's.
- * Returns what a content handler does, or NGX_DECLINED if there is no way to
- * the other worker, logged: then nothing has been done.
+ * Relays a POST with an unread body; the cookie is that of the session.
+ * Returns a content handler code, or NGX_DECLINED, logged, if the other worker
+ * cannot be reached: then nothing has been done.
  */
 
 ngx_int_t ngx_http_atls_relay(ngx_http_atls_post_t *post,

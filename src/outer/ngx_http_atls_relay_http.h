@@ -3,10 +3,7 @@
  * Copyright (C) The ngx_http_atls_module authors
  */
 
-/*
- * What is sent to the other worker, and what comes back: the callbacks of an
- * upstream.
- */
+/* The request to the other worker and its response: upstream callbacks. */
 
 
 #ifndef _NGX_HTTP_ATLS_RELAY_HTTP_H_INCLUDED_

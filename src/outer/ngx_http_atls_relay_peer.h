@@ -4,8 +4,7 @@
  */
 
 /*
- * The other worker, as the peer of an upstream: a connection that it is sent by
- * mail.
+ * The other worker as an upstream peer, to which a connection is sent by mail.
  */
 
 
@@ -38,20 +37,20 @@ struct ngx_http_atls_relay_s {
 };
 
 
-/* Of a request that is relayed. */
+/* The relay of a request. */
 
 ngx_http_atls_relay_t *ngx_http_atls_relay_get(ngx_http_request_t *r);
 
-/* What a location's upstream is to be. */
+/* The upstream of relayed requests. */
 
 ngx_http_upstream_srv_conf_t *ngx_http_atls_relay_peer_upstream(void);
 
-/* Is nothing to be expected of it?  Logged. */
+/* Whether the other worker does not respond any more; logged. */
 
 ngx_uint_t ngx_http_atls_relay_peer_stuck(ngx_http_atls_owner_t *owner,
     ngx_msec_t timeout, ngx_log_t *log);
 
-/* Sends the connection.  NGX_ERROR: there is none, or it can't be sent. */
+/* Sends the connection.  NGX_ERROR: there is none, or it cannot be sent. */
 
 ngx_int_t ngx_http_atls_relay_peer_connect(ngx_http_atls_relay_t *relay);
 void ngx_http_atls_relay_peer_cleanup(void *data);

@@ -1,8 +1,8 @@
 
 /*
- * A relayed POST at the worker that serves it: a connection that came by mail
- * instead of from a listening socket.  All phases but the content phase are
- * behind the POST, and its log line is another worker's.
+ * A relayed POST in the worker that serves it: a connection received by mail
+ * instead of a listening socket.  Of the phases, only the content phase is run;
+ * the others, and logging, are done by the other worker.
  */
 
 
@@ -14,20 +14,22 @@
 #include "ngx_http_atls_mailbox.h"
 
 
-/* Takes a connection, or answers 503; ngx_http_atls_mail_pt. */
+/* Accepts a connection, or responds with 503; ngx_http_atls_mail_pt. */
 
 void ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
     ngx_uint_t full, ngx_log_t *log);
 
-/* 1 for a connection of such requests. */
+/* 1 for connections of relayed POSTs. */
 
 ngx_uint_t ngx_http_atls_relayed(ngx_connection_t *c);
 
-/* 1 if the client's connection is one over TLS, whether relayed or not. */
+/* 1 if the client's connection uses TLS, whether relayed or not. */
 
 ngx_uint_t ngx_http_atls_relayed_secure(ngx_connection_t *c);
 
-/* In the post read phase: goes to the content handler.  Returns NGX_DONE. */
+/*
+ * In the post-read phase: proceeds to the content handler.  Returns NGX_DONE.
+ */
 
 ngx_int_t ngx_http_atls_relayed_serve(ngx_http_request_t *r);
 

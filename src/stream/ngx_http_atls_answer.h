@@ -1,8 +1,8 @@
 
 /*
- * The response to an outer POST: records, gathered in buffers and sent as one
- * piece with a Content-Length if that is all, else as a stream.  The number
- * of buffers is bounded: a client that does not read stops the sealing.
+ * The response to an outer POST: records are collected in buffers, and sent
+ * with a Content-Length if they are complete, otherwise as a stream.  The
+ * number of buffers is limited: if the client does not read, sealing stops.
  */
 
 
@@ -31,32 +31,32 @@ typedef struct {
 } ngx_http_atls_answer_t;
 
 
-/* plaintext: the largest that a record to be added will have. */
+/* plaintext: the maximum plaintext size of records to be added. */
 
 void ngx_http_atls_answer_init(ngx_http_atls_answer_t *answer,
     ngx_http_request_t *r, size_t plaintext);
 
 /*
- * Room for size bytes, to be committed with the number that was written.
- * NULL: there is none before more is flushed, or never if answer->error.
+ * Returns room for size bytes, to be committed with the number written.  NULL:
+ * no room until more is flushed, or an error if answer->error is set.
  */
 
 u_char *ngx_http_atls_answer_room(ngx_http_atls_answer_t *answer, size_t size);
 void ngx_http_atls_answer_commit(ngx_http_atls_answer_t *answer, size_t size);
 
-/* Adds a copy, whatever its length. */
+/* Adds a copy of any length. */
 
 ngx_int_t ngx_http_atls_answer_copy(ngx_http_atls_answer_t *answer,
     u_char *data, size_t len);
 
 /*
- * Passes on what there is, the header first; called again when the client's
+ * Sends buffered data, after the header; called again when the client's
  * connection is writable.  NGX_OK: all is sent; NGX_AGAIN; NGX_ERROR.
  */
 
 ngx_int_t ngx_http_atls_answer_flush(ngx_http_atls_answer_t *answer);
 
-/* Ends the response.  Returns what ngx_http_finalize_request() wants. */
+/* Ends the response.  Returns a code for ngx_http_finalize_request(). */
 
 ngx_int_t ngx_http_atls_answer_finish(ngx_http_atls_answer_t *answer);
 

@@ -1,8 +1,8 @@
 
 /*
  * The body of an outer POST, as bytes (for a handshake) and as whole records
- * (for a channel).  It is read unbuffered: what is not taken is not read, so
- * that a client can't send more than is used.
+ * (for a channel).  It is read unbuffered and on demand, so that a client
+ * cannot send more than is processed.
  */
 
 
@@ -40,9 +40,9 @@ typedef struct {
 
 
 /*
- * All that return ngx_int_t return NGX_AGAIN when more of the body has to come
- * first (the request's read event tells), NGX_DONE when the body has ended, and
- * a status when it can't be read.
+ * Functions of type ngx_int_t return NGX_AGAIN if more of the body is required
+ * (wait for the request's read event), NGX_DONE at the end of the body, and a
+ * status if it cannot be read.
  */
 
 /*
@@ -66,10 +66,7 @@ ngx_int_t ngx_http_atls_body_read(ngx_http_atls_body_t *body, size_t n,
 ngx_int_t ngx_http_atls_body_record(ngx_http_atls_body_t *body,
     trl_channel_t *channel, u_char **record, size_t *len);
 
-/*
- * Begins with bytes that an earlier POST has left, before those peeked at.
- * NGX_OK, or a status.
- */
+/* Prepends bytes of an earlier POST.  NGX_OK, or a status. */
 
 ngx_int_t ngx_http_atls_body_prepend(ngx_http_atls_body_t *body, u_char *data,
     size_t len);
@@ -78,7 +75,7 @@ ngx_int_t ngx_http_atls_body_prepend(ngx_http_atls_body_t *body, u_char *data,
 
 void ngx_http_atls_body_rest(ngx_http_atls_body_t *body, ngx_str_t *rest);
 
-/* NGX_OK: there is at least a byte that is read and not taken. */
+/* NGX_OK: at least one byte is read and not taken. */
 
 ngx_int_t ngx_http_atls_body_fill(ngx_http_atls_body_t *body);
 
@@ -87,8 +84,8 @@ ngx_int_t ngx_http_atls_body_fill(ngx_http_atls_body_t *body);
 ngx_uint_t ngx_http_atls_body_done(const ngx_http_atls_body_t *body);
 
 /*
- * The body is read to its end.  If the client's end has come together with its
- * last bytes, there is no other event for it: one is posted.
+ * Called when the body is read completely.  If the client's EOF was received
+ * with its last bytes, there is no further event: one is posted.
  */
 
 void ngx_http_atls_body_ended(ngx_http_request_t *r);

@@ -15,8 +15,8 @@
 
 
 /*
- * What is returned in the place of a status, each a cause of one.  They are
- * larger than statuses are.
+ * Codes returned instead of a status, each with a status of its own; they are
+ * larger than any status.
  */
 
 typedef enum {
@@ -42,19 +42,19 @@ typedef enum {
 } ngx_http_atls_problem_e;
 
 
-/* The status of a problem; 0 if it is none. */
+/* The status of a problem; 0 for other codes. */
 
 ngx_uint_t ngx_http_atls_problem_status(ngx_uint_t problem);
 
 /*
- * Sends the response, with the headers that belong to it.  Returns what
- * ngx_http_finalize_request() wants.
+ * Sends the response with its headers.  Returns a code for
+ * ngx_http_finalize_request().
  */
 
 ngx_int_t ngx_http_atls_problem(ngx_http_request_t *r, ngx_uint_t problem);
 
 /*
- * The whole response, as it goes from worker to worker: its end.  The cookie
+ * Writes the whole response, for another worker; returns its end.  The cookie
  * may be NULL.
  */
 

@@ -4,9 +4,8 @@
  */
 
 /*
- * A POST as a stream: plaintext of the records in its body, and records of
- * plaintext in its response, by an established session or by a handshake with
- * early data.
+ * A POST as a stream: decrypts records of its body and encrypts records of its
+ * response, with an established session or a handshake with early data.
  */
 
 
@@ -92,54 +91,54 @@ struct ngx_http_atls_post_s {
 
 
 /*
- * The plaintext that is to be read next.  NGX_OK: at *data, to be taken with
- * ngx_http_atls_stream_take().  NGX_AGAIN: more of the body has to come;
- * NGX_DONE: there is no more; NGX_ERROR: a record was refused; else a status or
- * a problem, post->status.
+ * Returns the next plaintext.  NGX_OK: at *data, to be taken with
+ * ngx_http_atls_stream_take().  NGX_AGAIN: more of the body is required;
+ * NGX_DONE: no more data; NGX_ERROR: a record was rejected; otherwise a status
+ * or a problem, post->status.
  */
 
 ngx_int_t ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post,
     u_char **data, size_t *len);
 void ngx_http_atls_stream_take(ngx_http_atls_post_t *post, size_t len);
 
-/* Puts the last bytes taken back in front.  NGX_ERROR: no memory. */
+/* Pushes back the last bytes taken.  NGX_ERROR: no memory. */
 
 ngx_int_t ngx_http_atls_stream_push_back(ngx_http_atls_post_t *post,
     u_char *data, size_t len);
 
 /*
- * Seals a record of the plaintext gathered.  NGX_OK; NGX_AGAIN: the answer is
- * full, the inner connection will be told when it is not; NGX_ERROR.
+ * Encrypts a record of the gathered plaintext.  NGX_OK; NGX_AGAIN: the answer
+ * is full, the inner connection will be notified; NGX_ERROR.
  */
 
 ngx_int_t ngx_http_atls_stream_seal(ngx_http_atls_post_t *post,
     struct iovec *iov, ngx_uint_t niov, size_t len);
 
-/* The largest plaintext of one record. */
+/* The maximum plaintext size of a record. */
 
 size_t ngx_http_atls_stream_max(ngx_http_atls_post_t *post);
 
-/* The session ends with this POST or, if half-open, after its handshake. */
+/* Closes the session with this POST or, if half-open, after its handshake. */
 
 void ngx_http_atls_stream_end_session(ngx_http_atls_post_t *post,
     ngx_http_atls_end_e end);
 
-/* The inner connection was closed. */
+/* Called when the inner connection is closed. */
 
 void ngx_http_atls_stream_inner_closed(ngx_http_atls_post_t *post,
     ngx_http_atls_end_e end);
 
 /*
- * The inner connection wants more than the POST has: the POST is answered with
- * what there is.
+ * Called when the inner connection needs more data than the POST has: the POST
+ * ends with the data sealed so far.
  */
 
 void ngx_http_atls_stream_park(ngx_http_atls_post_t *post);
 
 /*
- * Sends what there is, the header first.  NGX_OK: all is sent; NGX_AGAIN;
- * NGX_ERROR.  The second: together with all that this turn of the event loop
- * brings.
+ * Sends sealed data, after the header.  NGX_OK: all is sent; NGX_AGAIN;
+ * NGX_ERROR.  The second function sends them at the end of this event loop
+ * iteration.
  */
 
 ngx_int_t ngx_http_atls_stream_flush(ngx_http_atls_post_t *post);

@@ -1,7 +1,7 @@
 
 /*
- * Time that goes on at its own pace, whatever is done to the time of day: for
- * all that lasts no longer than the machine is up.
+ * Monotonic time, for everything that does not outlive the uptime of the
+ * machine.
  */
 
 
@@ -13,13 +13,13 @@
 
 
 /*
- * Milliseconds since some time in the past, the same for all processes.  They
- * don't wrap, as ngx_current_msec does after 49 days where it has 32 bits.
+ * Milliseconds since an unspecified time, the same in all processes.  Unlike a
+ * 32-bit ngx_current_msec, they do not wrap after 49 days.
  */
 
 int64_t ngx_http_atls_clock(void);
 
-/* The whole seconds since then. */
+/* Whole seconds since then. */
 
 time_t ngx_http_atls_clock_since(int64_t then);
 

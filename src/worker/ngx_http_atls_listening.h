@@ -1,7 +1,7 @@
 
 /*
- * The listening socket that a connection without one seems to have come to:
- * one address, with no protocol but plain HTTP/1.x.
+ * The listening structure of a connection without a listening socket: one
+ * address, with plain HTTP/1.x only.
  */
 
 
@@ -26,9 +26,9 @@ typedef struct {
 
 
 /*
- * Fills al, which is of the connection's lifetime, and makes it c->listening.
- * It is a copy of ls, whose memory is the cycle's, and of one of its
- * addresses; requests are for the server cscf unless their Host says another.
+ * Fills al, which must exist as long as the connection, and sets c->listening.
+ * It is a copy of ls, which is in the memory of the cycle, with one of its
+ * addresses; cscf is the default server of requests.
  */
 
 void ngx_http_atls_listening_init(ngx_http_atls_listening_t *al,
@@ -36,8 +36,8 @@ void ngx_http_atls_listening_init(ngx_http_atls_listening_t *al,
     ngx_http_core_srv_conf_t *cscf);
 
 /*
- * Gives a connection copies, from its pool, of addresses that it may outlive.
- * text: of sockaddr.
+ * Copies addresses to the pool of a connection, which may outlive them. text:
+ * the text of sockaddr.
  */
 
 ngx_int_t ngx_http_atls_listening_addrs(ngx_connection_t *c,

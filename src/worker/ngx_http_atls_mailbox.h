@@ -1,12 +1,11 @@
 
 /*
  * Mail between workers: a message with a descriptor, for the worker in a slot.
- *
- * A mailbox is a datagram socket that is its own peer, or a pair of sockets
- * where there is no such thing: nobody can send to it but who has inherited it
- * from the master, which makes it before it forks.  A worker that comes into
- * the slot of one that has died has its mailbox too.  A message therefore says
- * whom it is for.
+ * A mailbox is a datagram socket connected to itself, or a socket pair on
+ * systems where this is not possible.  The master creates it before it forks:
+ * only processes that have inherited it can send to it.  A worker started in
+ * the slot of a dead one gets the same mailbox; so messages include the id of
+ * the recipient.
  */
 
 
@@ -51,8 +50,8 @@ typedef struct {
 
 
 /*
- * Takes the descriptor over.  One that is full has no descriptor left for
- * anything but to say so.
+ * Takes over the descriptor.  If "full" is set, the process is out of
+ * descriptors and can only report this.
  */
 
 typedef void (*ngx_http_atls_mail_pt)(ngx_http_atls_mail_t *mail,
@@ -60,30 +59,30 @@ typedef void (*ngx_http_atls_mail_pt)(ngx_http_atls_mail_t *mail,
 
 
 /*
- * In the master: makes mailboxes for the workers of a configuration, logs if
- * there are not enough descriptors; and closes all.
+ * In the master: creates mailboxes for the workers of a configuration, and logs
+ * if there are not enough descriptors; closes all of them.
  */
 
 void ngx_http_atls_mailbox_init_module(ngx_cycle_t *cycle);
 void ngx_http_atls_mailbox_exit_module(void);
 
-/* A number of the mailbox of a slot that no other one has had; 0: none. */
+/* The unique serial number of the mailbox of a slot; 0: none. */
 
 uint32_t ngx_http_atls_mailbox_serial(ngx_uint_t slot);
 
-/* In a worker: opens its own mailbox; and empties it at the worker's end. */
+/* In a worker: opens its mailbox; empties it on exit. */
 
 ngx_int_t ngx_http_atls_mailbox_init_worker(ngx_cycle_t *cycle,
     ngx_http_atls_mail_pt handler);
 void ngx_http_atls_mailbox_exit_worker(ngx_log_t *log);
 
-/* Whether this process can send to the one that a worker reads. */
+/* Whether this process can send to the mailbox read by a worker. */
 
 ngx_uint_t ngx_http_atls_mailbox_known(ngx_http_atls_owner_t *owner);
 
 /*
- * Sends a message to a worker whose mailbox is known; the descriptor stays the
- * caller's.  NGX_ERROR: it can't be sent, logged.
+ * Sends a message to a worker whose mailbox is known; the descriptor is still
+ * owned by the caller.  NGX_ERROR, logged: it cannot be sent.
  */
 
 ngx_int_t ngx_http_atls_mailbox_send(ngx_http_atls_owner_t *owner,

@@ -1,13 +1,10 @@
 
 /*
- * What a worker process has in its memory besides its configuration, requests
- * and connections.
- *
- * Not here, as no worker sets it: what the master makes and workers inherit
- * (mailboxes, slots and locks of worker processes), and what is the same in all
- * processes since the configuration was read (next filters, the upstream of
- * relays, indexes of OpenSSL).  The contexts of src/core are there, as it knows
- * nothing of nginx.
+ * Global data of a worker process.  Data inherited from the master (mailboxes,
+ * slots and locks of worker processes), and data set with the configuration and
+ * the same in all processes (next filters, the upstream of relays, OpenSSL
+ * indexes) are elsewhere.  The cipher contexts are in src/core, which is
+ * independent of nginx.
  */
 
 
@@ -20,7 +17,7 @@
 #include "ngx_http_atls_worker.h"
 
 
-/* What this process knows of the one in a slot. */
+/* The process in a slot, as seen by this process. */
 
 typedef struct {
     uint32_t                      id;
@@ -85,7 +82,7 @@ typedef struct {
 } ngx_http_atls_process_t;
 
 
-/* In a worker, before anything else. */
+/* Called first when a worker starts. */
 
 void ngx_http_atls_process_init(ngx_cycle_t *cycle);
 

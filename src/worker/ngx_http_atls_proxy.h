@@ -1,10 +1,8 @@
 
 /*
- * What a proxy has said of the connection that POSTs come by ("listen" with
- * "proxy_protocol"), for what core knows of it in inner requests.
- *
- * A copy is one block: the structure and all that it refers to.  It may be
- * moved, also to another process.
+ * PROXY protocol data of the connection of a POST ("listen" with
+ * "proxy_protocol"), for inner requests.  A copy is a single block: the
+ * structure and all data it refers to, and can be moved to another process.
  */
 
 
@@ -15,7 +13,7 @@
 #include "ngx_http_atls.h"
 
 
-/* No copy takes more: addresses are text, the rest is as it has come. */
+/* The maximum size of a copy: addresses are text, the rest is unchanged. */
 
 #define NGX_HTTP_ATLS_PROXY_SIZE                                              \
     (sizeof(ngx_proxy_protocol_t) + NGX_PROXY_PROTOCOL_MAX_HEADER             \
@@ -26,16 +24,18 @@
 
 size_t ngx_http_atls_proxy_size(ngx_proxy_protocol_t *pp);
 
-/* Makes a copy at dst, where there is room for it. */
+/* Writes a copy to dst, which must have room for it. */
 
 void ngx_http_atls_proxy_write(ngx_proxy_protocol_t *dst,
     ngx_proxy_protocol_t *src);
 
-/* After a copy of that size was moved.  NGX_ERROR: it is none. */
+/*
+ * Relocates a copy of that size after it was moved.  NGX_ERROR: invalid copy.
+ */
 
 ngx_int_t ngx_http_atls_proxy_moved(ngx_proxy_protocol_t *pp, size_t size);
 
-/* Makes a copy in a pool; there is none of NULL.  NGX_ERROR: no memory. */
+/* Copies to a pool; the copy of NULL is NULL.  NGX_ERROR: no memory. */
 
 ngx_int_t ngx_http_atls_proxy_copy(ngx_pool_t *pool,
     ngx_proxy_protocol_t **dst, ngx_proxy_protocol_t *src);

@@ -3,10 +3,7 @@
  * Copyright (C) The ngx_http_atls_module authors
  */
 
-/*
- * The socket of connections that have none of their own: nothing ever comes
- * there.
- */
+/* The socket of connections without a socket: it never has any data. */
 
 
 #ifndef _NGX_HTTP_ATLS_SOCKET_H_INCLUDED_
@@ -21,8 +18,8 @@
 ngx_int_t ngx_http_atls_socket_init_worker(ngx_cycle_t *cycle);
 
 /*
- * A connection of nginx's own that has no socket behind it: nothing happens
- * there but what core does with all connections.  NULL: there is none.
+ * Allocates an nginx connection without a socket: it has no events except those
+ * which core creates for all connections.  NULL: no free connections.
  */
 
 ngx_connection_t *ngx_http_atls_socket_connection(ngx_log_t *log);

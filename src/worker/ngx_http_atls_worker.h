@@ -1,10 +1,8 @@
 
 /*
- * Which process something belongs to: each worker process gets a number that
- * no other one has had, neither before it in its slot nor with its pid.
- *
- * The numbers and the slots are in a shared memory zone of their own, so they
- * survive reloads.
+ * Ownership by worker processes: each worker process has a unique number, which
+ * is not reused with its slot or pid.  Numbers and slots are in a separate
+ * shared memory zone, so they are preserved on reload.
  */
 
 
@@ -25,7 +23,7 @@ typedef struct {
 
 ngx_shm_zone_t *ngx_http_atls_worker_zone(ngx_conf_t *cf);
 
-/* In the master, for each configuration; and when there is none any more. */
+/* Called in the master, for each configuration; and on its exit. */
 
 void ngx_http_atls_worker_init_module(ngx_shm_zone_t *zone);
 void ngx_http_atls_worker_exit_module(void);
@@ -38,23 +36,29 @@ void ngx_http_atls_worker_init_worker(ngx_cycle_t *cycle, uint32_t mailbox);
 
 uint32_t ngx_http_atls_worker_mailbox(ngx_http_atls_owner_t *owner);
 
-/* Whether a process is still there.  Makes a system call. */
+/* Whether a process exists.  Makes a system call. */
 
 ngx_uint_t ngx_http_atls_worker_alive(ngx_http_atls_owner_t *owner);
 
-/* The same without one: false if the process is replaced, or buried. */
+/*
+ * The same without a system call: false if the process was replaced or found
+ * dead.
+ */
 
 ngx_uint_t ngx_http_atls_worker_known(ngx_http_atls_owner_t *owner);
 
 /*
- * Once a second: says that this process goes on, and looks after the others.
- * Returns the number of those found dead by this call: the caller has to remove
- * what they have left, as no other one is told.
+ * Called once a second: updates the heartbeat of this process and checks the
+ * others.  Returns the number of those found dead by this call: the caller must
+ * remove their sessions, as they are not reported to other processes.
  */
 
 ngx_uint_t ngx_http_atls_worker_tick(void);
 
-/* For how long a process has not said so, in the time that this one has run. */
+/*
+ * The time since the last heartbeat of a process, while this process was
+ * running.
+ */
 
 ngx_msec_t ngx_http_atls_worker_silence(ngx_http_atls_owner_t *owner);
 

@@ -1,7 +1,5 @@
 
-/*
- * The answer to a request of a local program.
- */
+/* The response to a request of a local program. */
 
 
 #ifndef ATLS_CMD_ANSWER_H_INCLUDED

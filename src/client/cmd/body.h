@@ -1,7 +1,5 @@
 
-/*
- * The body of a request of a local program, as it comes.
- */
+/* The body of a request of a local program. */
 
 
 #ifndef ATLS_CMD_BODY_H_INCLUDED

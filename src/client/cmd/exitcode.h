@@ -1,7 +1,5 @@
 
-/*
- * How the program ends: with curl's exit codes, and a line on stderr.
- */
+/* Exit codes, as in curl, and error messages. */
 
 
 #ifndef ATLS_CMD_EXITCODE_H_INCLUDED
@@ -36,7 +34,7 @@ typedef enum {
 } cmd_code_e;
 
 
-/* Says why, unless it is to be silent; returns the code. */
+/* Prints an error message unless silent; returns the code. */
 
 int cmd_fail(int code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -1,7 +1,5 @@
 
-/*
- * Headers that are passed on.
- */
+/* Headers of forwarded messages. */
 
 
 #ifndef ATLS_CMD_HEADERS_H_INCLUDED

@@ -1,8 +1,5 @@
 
-/*
- * The way through ATLS: one client at a time, for all URLs of an origin in a
- * row.
- */
+/* Requests over ATLS: one client for consecutive URLs of an origin. */
 
 
 #ifndef ATLS_CMD_INNER_H_INCLUDED

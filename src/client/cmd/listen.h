@@ -1,7 +1,5 @@
 
-/*
- * Addresses of this machine to be listened on.
- */
+/* Listening sockets. */
 
 
 #ifndef ATLS_CMD_LISTEN_H_INCLUDED

@@ -1,7 +1,5 @@
 
-/*
- * The command line.
- */
+/* Command line options. */
 
 
 #ifndef ATLS_CMD_OPTIONS_H_INCLUDED
@@ -97,7 +95,7 @@ typedef struct {
 } cmd_options_t;
 
 
-/* Returns an exit code; whatever it is, the options are to be freed. */
+/* Returns an exit code; the options must be freed in any case. */
 
 int cmd_options_parse(cmd_options_t *options, cmd_command_e command, int argc,
     char **argv);

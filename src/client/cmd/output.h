@@ -1,7 +1,5 @@
 
-/*
- * Where an answer goes: stdout, or a file that is made when there is one.
- */
+/* Output of responses: stdout, or a file created on first output. */
 
 
 #ifndef ATLS_CMD_OUTPUT_H_INCLUDED

@@ -1,7 +1,5 @@
 
-/*
- * A request of a local program and its answer, by way of a session.
- */
+/* Forwards a request of a local program and its response. */
 
 
 #ifndef ATLS_CMD_RELAY_H_INCLUDED
@@ -36,7 +34,7 @@ void cmd_relay_init(cmd_relay_t *relay, const cmd_local_t *local,
 
 void cmd_relay_free(cmd_relay_t *relay);
 
-/* Answers in any case, if the peer is still there. */
+/* Always sends a response, unless the peer has closed the connection. */
 
 void cmd_relay_perform(cmd_relay_t *relay, atls_client_t *client);
 

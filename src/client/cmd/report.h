@@ -1,7 +1,5 @@
 
-/*
- * --report-middlebox: what was seen outside, in a header inside.
- */
+/* --report-middlebox: the outer certificate in an inner header. */
 
 
 #ifndef ATLS_CMD_REPORT_H_INCLUDED

@@ -1,7 +1,5 @@
 
-/*
- * What is asked of the service, by either way.
- */
+/* Requests to the service, with ATLS or without. */
 
 
 #ifndef ATLS_CMD_REQUEST_H_INCLUDED

@@ -13,7 +13,7 @@
 
 int cmd_stop_init(void);
 
-/* Has a signal come? */
+/* Whether a signal was received. */
 
 int cmd_stopping(void);
 

@@ -1,7 +1,5 @@
 
-/*
- * What every part of the command needs.
- */
+/* Common functions of the command. */
 
 
 #ifndef ATLS_CMD_UTIL_H_INCLUDED
@@ -11,7 +9,7 @@
 #include <stddef.h>
 
 
-/* These end the program if memory is short. */
+/* These exit the program if there is not enough memory. */
 
 void *cmd_alloc(size_t size);
 void *cmd_realloc(void *p, size_t size);

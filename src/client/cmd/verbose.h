@@ -25,7 +25,7 @@ void cmd_verbose_print(const char *format, ...)
 
 void cmd_verbose_lines(atls_debug_e what, const char *text, size_t n);
 
-/* Who has answered, outside and inside. */
+/* Logs the outer and inner certificates. */
 
 void cmd_verbose_peers(atls_client_t *client);
 

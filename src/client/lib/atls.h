@@ -108,7 +108,7 @@ typedef enum {
                                        processed */
 } atls_error_e;
 
-/* What an error code means, in a few words; never NULL. */
+/* A short description of an error code; never NULL. */
 
 ATLS_API const char *atls_strerror(atls_error_e error);
 
@@ -118,32 +118,33 @@ ATLS_API const char *atls_strerror(atls_error_e error);
 typedef struct atls_client_s  atls_client_t;
 
 /*
- * Makes a client of a target, "https://host" or "https://host:port".  Nothing
- * is sent yet.  On an error, *client is NULL.
+ * Creates a client for a target, "https://host" or "https://host:port".
+ * Nothing is sent.  On error, *client is NULL.
  */
 
 ATLS_API atls_error_e atls_client_create(atls_client_t **client,
     const char *target);
 
-/* Frees it; sends nothing.  NULL is fine. */
+/* Frees a client without sending anything; NULL is ignored. */
 
 ATLS_API void atls_client_free(atls_client_t *client);
 
 /*
- * What the last call with the client has to say about its error: one line,
- * without the words of atls_strerror(); "" if there was none.
+ * Details of the error of the client's last call: one line, without the text of
+ * atls_strerror(); "" if there was no error.
  */
 
 ATLS_API const char *atls_error_text(const atls_client_t *client);
 
-/* Of the library that is linked, such as ATLS_VERSION is of this header. */
+/* The version of the linked library; ATLS_VERSION is that of this header. */
 
 ATLS_API const char *atls_version(void);
 
 
 /*
- * Options, to be set before the first request or connection of a client, else
- * ATLS_ERROR_USAGE.  Values are mostly checked when they are used.
+ * Options must be set before the first request or connection of a client,
+ * otherwise ATLS_ERROR_USAGE is returned.  Most values are checked when they
+ * are used.
  */
 
 typedef enum {
@@ -203,7 +204,7 @@ typedef enum {
                                default 0 */
 } atls_number_e;
 
-/* NULL is the default. */
+/* NULL sets the default. */
 
 ATLS_API atls_error_e atls_set_string(atls_client_t *client,
     atls_string_e option, const char *value);
@@ -218,9 +219,9 @@ ATLS_API atls_error_e atls_add_outer_header(atls_client_t *client,
 
 
 /*
- * What happens, line by line, without line ends, for people to read: texts are
- * not an interface.  Values of headers with credentials or cookies are left
- * out, bodies too.
+ * Debug messages, one line each, without a line end, intended for people: their
+ * text is not an interface.  Values of headers with credentials or cookies, and
+ * bodies, are omitted.
  */
 
 typedef enum {
@@ -266,18 +267,17 @@ typedef struct {
 
 #define ATLS_SESSION_SIZE   16384   /* longer ones are not stored */
 
-/* The structure is copied; its data is not, and must outlive the client. */
+/* The structure is copied; its data are not, and must outlive the client. */
 
 ATLS_API atls_error_e atls_set_store(atls_client_t *client,
     const atls_store_t *store);
 
 /*
- * A store in a directory, which is made (not its parents), with mode 0700, if
- * it is not there, and has nothing else in it.  Any number of threads and
- * processes may use it.  Failures to write are ignored, those of this function
- * leave errno as it was set.  NULL if it failed: with EPERM if the directory
- * belongs to another user, EACCES if others may write to it, ELOOP or ENOTDIR
- * if it is a symbolic link.
+ * A store in a directory used for nothing else, which is created with mode 0700
+ * if it does not exist; its parents are not.  Any number of threads and
+ * processes can use it.  Failures to write are ignored.  Returns NULL on error,
+ * with errno set: EPERM if the directory belongs to another user, EACCES if it
+ * is writable by others, ELOOP or ENOTDIR if it is a symbolic link.
  */
 
 ATLS_API atls_store_t *atls_store_file(const char *directory);
@@ -303,29 +303,29 @@ typedef enum {
 #define ATLS_LENGTH_UNKNOWN     (-1)
 
 /*
- * The next bytes of a body: returns how many of the size, 0 at the end, -1 to
- * give up; or ATLS_READ_FLUSH if there are none yet: then it is called again
- * when what was read has been sent, which else waits until it fills a POST.
+ * Reads a body: returns the number of bytes, up to size, 0 at the end, or -1 to
+ * abort.  ATLS_READ_FLUSH means that no data are available yet: previous data
+ * are then sent at once, instead of waiting until they fill a POST, and the
+ * function is called again.
  */
 
 #define ATLS_READ_FLUSH         (-2)
 
 typedef long (*atls_read_pt)(void *data, void *buf, size_t size);
 
-/* Goes back to the body's beginning: returns 0, -1 if that can't be done. */
+/* Rewinds the body: returns 0, or -1 if this is not possible. */
 
 typedef int (*atls_rewind_pt)(void *data);
 
 /*
- * All zero is a GET of "/" that throws the answer away.
+ * A zeroed request is a GET of "/" that discards the response.  Callbacks
+ * return 0, or another value to abort; NULL is equivalent to a callback that
+ * returns 0.  Callbacks may only call functions that query the client.
  *
- * Callbacks return 0, or something else to abort; NULL is one that returns 0.
- * They must not use the client, except for asking.  A body's pieces are given
- * as they arrive.
- *
- * A header is given when it is there as a whole and all is right with it:
- * on_status, then on_header for each line, in order, with no spaces around
- * the value.  Informational answers (1xx) and trailers are left out.
+ * The body is passed in pieces as they arrive.  The header is passed when it is
+ * complete and valid: on_status, then on_header for each line, in order,
+ * without spaces around the value.  Informational responses (1xx) and trailers
+ * are not passed.
  */
 
 typedef struct {
@@ -362,38 +362,36 @@ typedef struct {
 } atls_request_t;
 
 /*
- * Sends a request and receives the answer to it, whatever its status: 404 is
- * ATLS_OK.  A session that is there is used, else one is opened.
+ * Sends a request and receives the response, with any status: 404 is ATLS_OK.
+ * An open session is used, or a new one is opened.
  *
- * If the server let go of the session, a new one is opened.  The request is
- * repeated in it, once, if nothing of it was sent yet, or if it is idempotent
- * (GET, HEAD, OPTIONS, PUT, DELETE), its body can be had again (memory, a
- * regular file, rewind()) and no callback for the answer was called; otherwise
- * it is ATLS_ERROR_SESSION_LOST.
- *
- * After an error the client can be used again.
+ * If the session is lost, a new one is opened.  The request is repeated once if
+ * nothing of it was sent yet, or if it is idempotent (GET, HEAD, OPTIONS, PUT,
+ * DELETE), its body can be read again (memory, a regular file, rewind()), and
+ * no callback for the response was called; otherwise, ATLS_ERROR_SESSION_LOST
+ * is returned.  After an error, the client can be used again.
  */
 
 ATLS_API atls_error_e atls_perform(atls_client_t *client,
     const atls_request_t *request);
 
-/* Opens a session, if there is none: the handshake, without a request. */
+/* Opens a session if there is none: a handshake without a request. */
 
 ATLS_API atls_error_e atls_connect(atls_client_t *client);
 
 /*
- * Ends the session, if there is one, and tells the server, in a POST that may
- * take five seconds.  The next request opens a new one.
+ * Closes the session, if any, and notifies the server, in a POST that may take
+ * five seconds.  The next request opens a new session.
  */
 
 ATLS_API void atls_close(atls_client_t *client);
 
-/* The status of the last request's answer; 0 if there was none. */
+/* The status of the last response; 0 if there was none. */
 
 ATLS_API int atls_status(const atls_client_t *client);
 
 
-/* What was found */
+/* Information */
 
 typedef struct {
     const char           *subject;      /* RFC 2253 */
@@ -425,8 +423,8 @@ typedef struct {
 } atls_session_info_t;
 
 /*
- * The inner session that is open, or was last.  A failed handshake has what
- * there was until then.  ATLS_ERROR_USAGE if there was none at all.
+ * The open inner session, or the last one, or what is known of a failed
+ * handshake.  ATLS_ERROR_USAGE if there was no session.
  */
 
 ATLS_API atls_error_e atls_get_session(atls_client_t *client,
@@ -459,9 +457,9 @@ ATLS_API atls_error_e atls_get_outer(atls_client_t *client,
     atls_outer_info_t *info);
 
 /*
- * Exported keying material (RFC 5705; RFC 8446, section 7.5) of the session
- * that is open, size bytes into out.  context may be NULL, for none.  With the
- * label "EXPORTER-Channel-Binding", an empty context and 32 bytes it is the
+ * Exports keying material (RFC 5705; RFC 8446, section 7.5) of the open
+ * session: size bytes to out. context may be NULL for no context.  With the
+ * label "EXPORTER-Channel-Binding", an empty context and 32 bytes, this is the
  * channel binding of RFC 9266.  ATLS_ERROR_USAGE if no session is open.
  */
 

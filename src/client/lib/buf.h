@@ -1,7 +1,5 @@
 
-/*
- * Bytes, as many as there are.
- */
+/* Growing buffers. */
 
 
 #ifndef ATLS_CLIENT_BUF_H_INCLUDED
@@ -18,11 +16,11 @@ typedef struct {
 } atls_buf_t;
 
 
-/* Makes room for n more bytes.  Returns 0 or -1. */
+/* Allocates room for n more bytes.  Returns 0 or -1. */
 
 int atls_buf_reserve(atls_buf_t *buf, size_t n);
 
-/* Appends.  Returns 0 or -1, then nothing is appended. */
+/* Appends bytes.  Returns 0, or -1 with nothing appended. */
 
 int atls_buf_add(atls_buf_t *buf, const void *data, size_t n);
 int atls_buf_print(atls_buf_t *buf, const char *format, ...)

@@ -1,7 +1,5 @@
 
-/*
- * Certificates: whom to trust, and what to tell of those that were seen.
- */
+/* Certificates: trust, verification, and data of certificates received. */
 
 
 #ifndef ATLS_CLIENT_CERT_H_INCLUDED
@@ -16,8 +14,8 @@
 
 
 /*
- * The certificates of a file and a directory; both NULL: what the system
- * trusts.  NULL: it failed.
+ * Trusted certificates of a file and a directory; both NULL: those of the
+ * system.  Returns NULL on error.
  */
 
 X509_STORE *atls_trust_create(const char *file, const char *dir,

@@ -61,7 +61,7 @@ struct atls_client_s {
 };
 
 
-/* Makes what the options ask for, once. */
+/* Creates what is required by the options, once. */
 
 atls_error_e atls_client_prepare(atls_client_t *client);
 

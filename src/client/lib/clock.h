@@ -1,7 +1,5 @@
 
-/*
- * Time that does not jump.
- */
+/* Monotonic time. */
 
 
 #ifndef ATLS_CLIENT_CLOCK_H_INCLUDED
@@ -11,7 +9,7 @@
 #include <stdint.h>
 
 
-/* Milliseconds since some moment. */
+/* Milliseconds since an unspecified time. */
 
 int64_t atls_clock(void);
 

@@ -1,7 +1,5 @@
 
-/*
- * The lines of the debug callback.
- */
+/* Lines for the debug callback. */
 
 
 #ifndef ATLS_CLIENT_DEBUG_H_INCLUDED

@@ -1,7 +1,5 @@
 
-/*
- * What went wrong, in words.
- */
+/* Error codes and texts. */
 
 
 #ifndef ATLS_CLIENT_ERROR_H_INCLUDED
@@ -27,7 +25,7 @@ atls_error_e atls_fail(atls_failure_t *failure, atls_error_e error,
 
 atls_error_e atls_fail_memory(atls_failure_t *failure);
 
-/* The text ends with OpenSSL's reason, if there is one; empties its queue. */
+/* Appends OpenSSL's reason, if any, to the text; clears its error queue. */
 
 atls_error_e atls_fail_openssl(atls_failure_t *failure, atls_error_e error,
     const char *format, ...) __attribute__((format(printf, 3, 4)));

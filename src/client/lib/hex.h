@@ -1,7 +1,5 @@
 
-/*
- * Bytes in hex.
- */
+/* Hexadecimal encoding. */
 
 
 #ifndef ATLS_CLIENT_HEX_H_INCLUDED
@@ -11,7 +9,7 @@
 #include <stddef.h>
 
 
-/* Writes 2 * n digits, a to f in lower case, and the string's end. */
+/* Writes 2 * n lower-case digits and a terminating null. */
 
 void atls_hex(char *text, const unsigned char *bytes, size_t n);
 

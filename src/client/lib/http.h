@@ -1,7 +1,7 @@
 
 /*
- * HTTP/1.x as it comes over a connection (RFC 9112): lines, fields, lengths and
- * chunks, the same for requests and responses, as strictly as it can be read.
+ * A strict HTTP/1.x parser (RFC 9112) for requests and responses: lines,
+ * fields, lengths and chunks.
  */
 
 

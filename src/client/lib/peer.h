@@ -1,7 +1,5 @@
 
-/*
- * The host at the other end of a connection.
- */
+/* The host of a connection's peer. */
 
 
 #ifndef ATLS_CLIENT_PEER_H_INCLUDED

@@ -1,7 +1,5 @@
 
-/*
- * What an answer that is none of ATLS has to say, RFC 9457.
- */
+/* Problem documents in error responses, RFC 9457. */
 
 
 #ifndef ATLS_CLIENT_PROBLEM_H_INCLUDED

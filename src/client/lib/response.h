@@ -55,16 +55,19 @@ void atls_response_begin(atls_response_t *response,
 
 void atls_response_free(atls_response_t *response);
 
-/* A piece of the response.  What comes after it is noted, and left. */
+/*
+ * Parses a piece of the response.  Data after its end are detected but not
+ * read.
+ */
 
 atls_error_e atls_response_parse(atls_response_t *response,
     const unsigned char *bytes, size_t n);
 
-/* The connection was closed, in the way that TLS does it. */
+/* Called when the connection is closed by close_notify. */
 
 void atls_response_end(atls_response_t *response);
 
-/* The response leaves the connection open and clean. */
+/* Whether the connection can be used for another request. */
 
 int atls_response_reusable(const atls_response_t *response);
 

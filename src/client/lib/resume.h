@@ -1,7 +1,5 @@
 
-/*
- * Resumption: sessions to and from the store of a client.
- */
+/* Session resumption with the client's store. */
 
 
 #ifndef ATLS_CLIENT_RESUME_H_INCLUDED
@@ -18,7 +16,7 @@
 #define ATLS_RESUME_KEY     128
 
 
-/* A session, and what it was verified by. */
+/* A session and its verification. */
 
 typedef struct {
     SSL_SESSION         *session;           /* NULL: there is none */

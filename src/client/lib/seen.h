@@ -1,7 +1,5 @@
 
-/*
- * The certificates of an outer connection: looked at, not decided upon.
- */
+/* The certificates of an outer connection: recorded but not trusted. */
 
 
 #ifndef ATLS_CLIENT_SEEN_H_INCLUDED
@@ -29,7 +27,7 @@ typedef struct {
 } atls_seen_t;
 
 
-/* Looks at the certificates of the peer's connections, changes nothing. */
+/* Records the certificates of the peer's connections; results are unchanged. */
 
 void atls_seen_watch(atls_seen_t *seen, SSL_CTX *ctx);
 

@@ -1,7 +1,5 @@
 
-/*
- * Whom the inner connection is to.
- */
+/* The target of the inner connection. */
 
 
 #ifndef ATLS_CLIENT_TARGET_H_INCLUDED

@@ -107,21 +107,24 @@ atls_error_e atls_tls_early(atls_tls_t *tls, const unsigned char *bytes,
     size_t n);
 int atls_tls_early_accepted(const atls_tls_t *tls);
 
-/* Goes on with the handshake as far as it goes. */
+/* Continues the handshake. */
 
 atls_error_e atls_tls_handshake(atls_tls_t *tls);
 
-/* Takes in records: handshake first, then plaintext, which plain() gets. */
+/*
+ * Processes records: of the handshake, then of application data, whose
+ * plaintext is passed to plain().
+ */
 
 atls_error_e atls_tls_receive(atls_tls_t *tls, const unsigned char *bytes,
     size_t n);
 
-/* Makes a record of plaintext. */
+/* Encrypts plaintext. */
 
 atls_error_e atls_tls_write(atls_tls_t *tls, const unsigned char *bytes,
     size_t n);
 
-/* Makes a close_notify, if one is due. */
+/* Writes a close_notify, if necessary. */
 
 void atls_tls_shutdown(atls_tls_t *tls);
 
