@@ -16,6 +16,18 @@ use Test::Atls::Process qw( alive asleep );
 my $LAST_PID = '/proc/sys/kernel/ns_last_pid';
 my $TRIES = 40;
 
+# In a namespace of pids: other tests must not get pids that were just in use.
+
+if (!$ENV{TEST_PID_NAMESPACE}) {
+    my @unshare = qw( unshare --pid --fork --kill-child --mount-proc );
+
+    plan(skip_all => 'pids of new processes can be chosen on Linux, by root')
+        if system "@unshare true 2>/dev/null";
+
+    $ENV{TEST_PID_NAMESPACE} = 1;
+    exec @unshare, $^X, map({ "-I$_" } @INC), $0;
+}
+
 plan(skip_all => 'pids of new processes can be chosen on Linux, by root')
     unless next_pid($$);
 

@@ -52,10 +52,11 @@ class Nginx:
             line = line.decode("latin-1")
             if match := STARTED.search(line):
                 self.started.append(int(match[1]))
+                self.leaving.discard(int(match[1]))
             elif match := LEAVES.search(line):
                 self.leaving.add(int(match[1]))
             if match := GONE.search(line):
-                self.leaving.add(int(match[1]))
+                self.started = [p for p in self.started if p != int(match[1])]
                 if "on signal 9" in line and int(match[1]) in self.killed:
                     continue
             if FAULT.search(line):
@@ -65,11 +66,14 @@ class Nginx:
         return self.state(pid) not in ("", "Z")
 
     def state(self, pid):
+        """Of a worker.  Its pid may be another process's by now, which must
+        not be signalled."""
         try:
             with open(f"/proc/{pid}/stat") as file:
-                return file.read().rpartition(")")[2].split()[0]
+                state, parent = file.read().rpartition(")")[2].split()[:2]
         except OSError:
             return ""
+        return state if int(parent) == self.master else ""
 
     def workers(self):
         """Those that take connections."""

@@ -319,13 +319,21 @@ sub workers {
     my ($self) = @_;
 
     my $log = $self->read_file('error.log');
+    my $starts = qr/start worker process (\d+)/;
     my $leaves = qr/\[notice\] (\d+)#\d+: (?:gracefully shutting|exiting)/;
-    my %leaving = map { $_ => 1 } $log =~ /$leaves/g;
-    my %seen;
+    my @workers;
 
-    return grep { !$leaving{$_} && !$seen{$_}++ && alive($_)
-                  && (!$self->{pid} || $self->_is_ours($_)) }
-           $log =~ /start worker process (\d+)/g;
+    # in the order of the log: a pid may come back
+
+    while ($log =~ /$starts|$leaves/g) {
+        my ($started, $pid) = ($1, $1 || $2);
+
+        @workers = grep { $_ != $pid } @workers;
+        push @workers, $pid if $started;
+    }
+
+    return grep { alive($_) && (!$self->{pid} || $self->_is_ours($_)) }
+           @workers;
 }
 
 
