@@ -1,11 +1,11 @@
 
 /*
- * libatls: a client of Application-Layer TLS, TLS inside of HTTP.
+ * libatls: a client of Application-Layer TLS, that is, TLS inside HTTP.
  *
- * A client speaks HTTP/1.1 with one target inside of a TLS session of its
- * own (the inner one), whose records travel in the bodies of POSTs to an
- * endpoint (the outer connection, libcurl's).  A party between, which may end
- * the outer TLS, sees the POSTs and nothing of what is in them.
+ * A client uses HTTP/1.1 with one target inside a TLS session (the inner one),
+ * whose records are carried in the bodies of POSTs to an endpoint (the outer
+ * connection, by libcurl).  A middlebox that terminates the outer TLS sees the
+ * POSTs but not their contents.
  *
  *     atls_client_t   *client;
  *     atls_request_t   request = { .path = "/", .on_body = print };
@@ -20,28 +20,26 @@
  *     atls_client_free(client);
  *
  * Trust.  The inner certificate is always verified against the target's name,
- * unless a pre-shared key takes its place; there is no way around it.  The
- * outer certificate is not: it is looked at, and what is found can be asked
- * for (atls_get_outer()).
+ * unless a pre-shared key is used; this cannot be disabled.  The outer
+ * certificate is not trusted: it is recorded, see atls_get_outer().
  *
- * Memory.  Strings and bytes given to a function are copied, or needed during
- * the call only.  What a function gives out is the client's, and good until
- * the next call with the same client; the latter frees it.  No function keeps
- * a pointer to a request.
+ * Memory.  Strings and bytes passed to a function are copied, or used during
+ * the call only.  Data returned by a function belong to the client, and are
+ * valid until the next call with the same client.  No function keeps a pointer
+ * to a request.
  *
  * Threads.  There is no global state.  A client may be used by one thread at a
- * time, any number of clients by any number of threads.  A program with
- * several threads should call curl_global_init(CURL_GLOBAL_DEFAULT) before it
- * starts them: libcurl before 7.84 does not do so safely by itself.  It should
- * ignore SIGPIPE, too: no signal handler is touched here.
+ * time, different clients by different threads.  A program with several threads
+ * should call curl_global_init(CURL_GLOBAL_DEFAULT) before starting them, as
+ * this is not thread-safe in libcurl before 7.84.  It should also ignore
+ * SIGPIPE: the library sets no signal handlers.
  *
- * Environment.  http_proxy, https_proxy, all_proxy and no_proxy are heeded for
- * the outer connection, as by curl; SSL_CERT_FILE and SSL_CERT_DIR for the
- * system's trust, as by OpenSSL.
+ * Environment.  http_proxy, https_proxy, all_proxy and no_proxy apply to the
+ * outer connection, as in curl; SSL_CERT_FILE and SSL_CERT_DIR to the system's
+ * trust store, as in OpenSSL.
  *
- * Texts of errors, debug lines and names of certificates, which quote a server,
- * are UTF-8, with "?" for control characters and others that are not to get to
- * a terminal.
+ * Error texts, debug messages and names of certificates may quote a server.
+ * They are UTF-8, with "?" instead of characters unsafe for a terminal.
  */
 
 

@@ -88,7 +88,7 @@ our %RULES = (
 
     'status-400' =>
         '| `400` | no cookie, and an empty body or one that is no TLS; or a'
-        . ' chunked body that can\'t be read |',
+        . ' chunked body that cannot be read |',
     'status-405' =>
         '| `405`, with `Allow: POST` | another method | goes on |',
     'status-409' =>
@@ -116,7 +116,7 @@ our %RULES = (
         'without a session, `410` if there was a cookie of the name or the body'
         . ' is TLS, else `400`',
     'too-large-begun' =>
-        'Where a body without a `Content-Length` becomes too large, or can\'t'
+        'Where a body without a `Content-Length` becomes too large, or cannot'
         . ' be read, after the response has begun, that one ends with a fatal'
         . ' alert',
 
@@ -172,7 +172,7 @@ our %RULES = (
     'alpn-none' =>
         'One that offers none of them gets a `no_application_protocol` alert.',
     'server-name' =>
-        'A name that can\'t be one of a host gets a `decode_error` alert.',
+        'A name that cannot be one of a host gets a `decode_error` alert.',
     'ticket' =>
         'With TLS 1.3, the response to the client\'s last flight has one ticket',
     'end-last' =>
