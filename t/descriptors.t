@@ -61,7 +61,7 @@ $t->write_conf($CONF);
 {
     local $ENV{TEST_NGINX_WRAPPER} = join ' ', "prlimit --nofile=$LIMIT",
                                           $ENV{TEST_NGINX_WRAPPER} || ();
-    $t->plan(1 + 4 + 4 + 3 + 8 + 3 + 3)->run();
+    $t->run();
 }
 
 is(relayed(3), 3, "$MANY workers");
@@ -78,6 +78,8 @@ nobody_else();
 in_want();
 refused();
 in_and_out();
+
+$t->done_testing();
 
 
 # Workers of many configurations that can't quit yet.

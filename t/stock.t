@@ -50,8 +50,6 @@ EOC
 my @stock = @Test::Atls::Stock::NAMES;
 my ($t, $compare, $name);
 
-plan(tests => 26 * @stock);
-
 for my $stock (@stock) {
     $name = $stock;
     $t = Test::Atls::Stock->new($stock, block => $block);
@@ -72,6 +70,8 @@ for my $stock (@stock) {
     undef $compare;
     $t->finish();
 }
+
+done_testing();
 
 
 sub content {
