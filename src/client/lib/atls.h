@@ -1,11 +1,14 @@
 
 /*
- * libatls: a client of Application-Layer TLS, that is, TLS inside HTTP.
+ * libatls: a client library for Application-Layer TLS (ATLS): a TLS session
+ * whose records are carried in the bodies of HTTP POST requests.
  *
- * A client uses HTTP/1.1 with one target inside a TLS session (the inner one),
- * whose records are carried in the bodies of POSTs to an endpoint (the outer
- * connection, by libcurl).  A middlebox that terminates the outer TLS sees the
- * POSTs but not their contents.
+ * A client has one target, for example a web service, and sends HTTP/1.1
+ * requests to it.  The requests are encrypted in a TLS session with the target:
+ * the inner session.  Its records are sent in POSTs to a URL, the endpoint,
+ * over the outer connection, which libcurl handles.  A middlebox that
+ * terminates the TLS of the outer connection sees the POSTs, but not the
+ * requests.
  *
  *     atls_client_t   *client;
  *     atls_request_t   request = { .path = "/", .on_body = print };
@@ -19,27 +22,29 @@
  *     atls_close(client);
  *     atls_client_free(client);
  *
- * Trust.  The inner certificate is always verified against the target's name,
- * unless a pre-shared key is used; this cannot be disabled.  The outer
- * certificate is not trusted: it is recorded, see atls_get_outer().
+ * Trust.  The certificate of the inner session is always verified against the
+ * target's name, unless a pre-shared key is used; this cannot be disabled.  The
+ * certificate of the outer connection is not trusted: it is recorded, see
+ * atls_get_outer(), and never rejected.
  *
- * Memory.  Strings and bytes passed to a function are copied, or used during
- * the call only.  Data returned by a function belong to the client, and are
+ * Memory.  Strings and buffers passed to a function are copied or used during
+ * the call only.  Pointers returned by a function belong to the client and are
  * valid until the next call with the same client.  No function keeps a pointer
  * to a request.
  *
- * Threads.  There is no global state.  A client may be used by one thread at a
- * time, different clients by different threads.  A program with several threads
- * should call curl_global_init(CURL_GLOBAL_DEFAULT) before starting them, as
- * this is not thread-safe in libcurl before 7.84.  It should also ignore
- * SIGPIPE: the library sets no signal handlers.
+ * Threads.  There is no global state.  A client must not be used by two threads
+ * at the same time; different clients can be.  A program with several threads
+ * should call curl_global_init(CURL_GLOBAL_DEFAULT) before it starts them,
+ * since libcurl before 7.84 does not initialize itself in a thread-safe way.
+ * It should also ignore SIGPIPE: the library does not change signal handlers.
  *
  * Environment.  http_proxy, https_proxy, all_proxy and no_proxy apply to the
- * outer connection, as in curl; SSL_CERT_FILE and SSL_CERT_DIR to the system's
- * trust store, as in OpenSSL.
+ * outer connection, as with curl.  SSL_CERT_FILE and SSL_CERT_DIR replace the
+ * system's trusted certificates, as with OpenSSL.
  *
- * Error texts, debug messages and names of certificates may quote a server.
- * They are UTF-8, with "?" instead of characters unsafe for a terminal.
+ * Error texts, debug messages and certificate names may contain data from a
+ * server.  They are valid UTF-8 and safe to print on a terminal: control
+ * characters and the like are replaced by "?".
  */
 
 
@@ -66,44 +71,46 @@ extern "C" {
 #endif
 
 
-/* Errors.  The numbers of these will not change. */
+/* Error codes; the numbers are part of the ABI. */
 
 typedef enum {
     ATLS_OK = 0,
 
-    /* of the caller's side */
+    /* errors of the application */
 
-    ATLS_ERROR_USAGE = 1,           /* wrong argument, option or file */
-    ATLS_ERROR_MEMORY = 2,
-    ATLS_ERROR_ABORTED = 3,         /* a callback said so */
-    ATLS_ERROR_READ = 4,            /* the request's body can't be read, or is
-                                       shorter than said */
+    ATLS_ERROR_USAGE = 1,           /* invalid argument, option or file */
+    ATLS_ERROR_MEMORY = 2,          /* out of memory */
+    ATLS_ERROR_ABORTED = 3,         /* aborted by a callback */
+    ATLS_ERROR_READ = 4,            /* the request body cannot be read, or is
+                                       shorter than the specified length */
 
-    /* of the outer connection */
+    /* errors of the outer connection */
 
-    ATLS_ERROR_RESOLVE = 10,        /* the endpoint's name */
-    ATLS_ERROR_CONNECT = 11,
-    ATLS_ERROR_PROXY = 12,          /* any trouble with the proxy */
-    ATLS_ERROR_OUTER_TLS = 13,
-    ATLS_ERROR_TIMEOUT = 14,
-    ATLS_ERROR_NETWORK = 15,        /* the connection failed later on */
+    ATLS_ERROR_RESOLVE = 10,        /* cannot resolve the endpoint's name */
+    ATLS_ERROR_CONNECT = 11,        /* cannot connect to the endpoint */
+    ATLS_ERROR_PROXY = 12,          /* any error of the proxy */
+    ATLS_ERROR_OUTER_TLS = 13,      /* TLS error of the outer connection */
+    ATLS_ERROR_TIMEOUT = 14,        /* a timeout has expired */
+    ATLS_ERROR_NETWORK = 15,        /* the established connection failed */
 
-    /* the outer answer is not one of ATLS */
+    /* the response to a POST is not an ATLS response */
 
-    ATLS_ERROR_OUTER_STATUS = 20,   /* not 200, see atls_outer_info_t */
-    ATLS_ERROR_REDIRECT = 21,       /* never followed */
-    ATLS_ERROR_MEDIA_TYPE = 22,
+    ATLS_ERROR_OUTER_STATUS = 20,   /* status is not 200, see
+                                       atls_outer_info_t */
+    ATLS_ERROR_REDIRECT = 21,       /* redirects are not followed */
+    ATLS_ERROR_MEDIA_TYPE = 22,     /* wrong Content-Type */
 
-    /* of the inner session */
+    /* errors of the inner session */
 
-    ATLS_ERROR_TLS = 30,            /* with the alert's name, if it is one */
-    ATLS_ERROR_CERTIFICATE = 31,    /* of the server, not trusted or not the
-                                       target's */
-    ATLS_ERROR_HTTP = 32,           /* the answer is no proper HTTP */
-    ATLS_ERROR_TRUNCATED = 33,      /* the answer ended early */
-    ATLS_ERROR_SESSION_LOST = 34    /* the server let go of the session: the
-                                       request may or may not have been
-                                       processed */
+    ATLS_ERROR_TLS = 30,            /* the error text has the name of the alert,
+                                       if one was received */
+    ATLS_ERROR_CERTIFICATE = 31,    /* the server certificate is not trusted or
+                                       does not match the target */
+    ATLS_ERROR_HTTP = 32,           /* invalid HTTP response */
+    ATLS_ERROR_TRUNCATED = 33,      /* the response is incomplete */
+    ATLS_ERROR_SESSION_LOST = 34    /* the session does not exist on the server
+                                       any more; the request may or may not have
+                                       been processed */
 } atls_error_e;
 
 /* A short description of an error code; never NULL. */
@@ -146,60 +153,62 @@ ATLS_API const char *atls_version(void);
  */
 
 typedef enum {
-    ATLS_ENDPOINT,          /* URL to send POSTs to, http or https; default:
+    ATLS_ENDPOINT,          /* http or https URL for POSTs; default:
                                <target>/.well-known/atls */
 
-    /* inner TLS.  Files are PEM */
+    /* inner session; files are in PEM format */
 
-    ATLS_CA_FILE,           /* trusted instead of what the system trusts */
-    ATLS_CA_DIR,            /* likewise, as made by openssl rehash */
+    ATLS_CA_FILE,           /* trusted CA certificates, instead of the
+                               system's */
+    ATLS_CA_DIR,            /* directory of these, prepared with
+                               "openssl rehash" */
     ATLS_CERT_FILE,         /* client certificate and its chain */
-    ATLS_KEY_FILE,          /* default: in ATLS_CERT_FILE */
-    ATLS_KEY_PASSPHRASE,    /* never asked for */
-    ATLS_PSK_IDENTITY,      /* pre-shared key of TLS 1.3 or 1.2: a name of 128
-                               bytes at most */
-    ATLS_PSK_KEY,           /* and 1 to 256 bytes in hex */
-    ATLS_MIN_PROTOCOL,      /* "TLSv1.2" or "TLSv1.3"; default: TLSv1.2 */
-    ATLS_MAX_PROTOCOL,      /* default: TLSv1.3 */
-    ATLS_CIPHERS,           /* of TLS 1.2, OpenSSL's syntax */
-    ATLS_CIPHERSUITES,      /* of TLS 1.3, likewise */
-    ATLS_GROUPS,            /* for the key exchange, likewise */
-    ATLS_ALPN,              /* comma-separated; default: "http/1.1"; "" for
-                               none */
+    ATLS_KEY_FILE,          /* private key; default: from ATLS_CERT_FILE */
+    ATLS_KEY_PASSPHRASE,    /* passphrase of the private key; there is no
+                               prompt */
+    ATLS_PSK_IDENTITY,      /* identity of a pre-shared key, for TLS 1.3 or 1.2:
+                               at most 128 bytes */
+    ATLS_PSK_KEY,           /* pre-shared key: 1 to 256 bytes, in hex */
+    ATLS_MIN_PROTOCOL,      /* "TLSv1.2" or "TLSv1.3"; default: "TLSv1.2" */
+    ATLS_MAX_PROTOCOL,      /* "TLSv1.2" or "TLSv1.3"; default: "TLSv1.3" */
+    ATLS_CIPHERS,           /* TLS 1.2 ciphers, in OpenSSL's format */
+    ATLS_CIPHERSUITES,      /* TLS 1.3 cipher suites, in OpenSSL's format */
+    ATLS_GROUPS,            /* key exchange groups, in OpenSSL's format */
+    ATLS_ALPN,              /* comma-separated list of protocols; "" disables
+                               ALPN; default: "http/1.1" */
 
     /* outer connection */
 
-    ATLS_PROXY,             /* as CURLOPT_PROXY: URL with any of libcurl's
-                               schemes; default: the environment's; "" for
-                               none */
-    ATLS_PROXY_USER,        /* "user:password" */
-    ATLS_PROXY_CA_FILE,     /* for a proxy spoken to over TLS, which is
-                               verified; default: libcurl's */
-    ATLS_OUTER_HTTP,        /* "1.0", "1.1", "2" (with TLS only), "2-direct"
-                               (without, too) or "3"; default: libcurl's */
+    ATLS_PROXY,             /* proxy URL, as CURLOPT_PROXY; "" disables proxies;
+                               default: from the environment */
+    ATLS_PROXY_USER,        /* proxy credentials, "user:password" */
+    ATLS_PROXY_CA_FILE,     /* trusted CA certificates for an https proxy, whose
+                               certificate is verified; default: libcurl's */
+    ATLS_OUTER_HTTP,        /* HTTP version: "1.0", "1.1", "2" (only over TLS),
+                               "2-direct" (also without TLS) or "3"; default:
+                               libcurl's */
     ATLS_USER_AGENT         /* default: "libatls/<version>" */
 } atls_string_e;
 
 typedef enum {
-    ATLS_CONNECT_TIMEOUT,   /* milliseconds, for each outer connection; 0 for
-                               none; default 30000 */
-    ATLS_TIMEOUT,           /* milliseconds, for a request, its handshake and
-                               its repetition together; 0, default, for none.
-                               Giving up within a request's body may take a
-                               second more, to tell the server */
-    ATLS_IDLE_TIMEOUT,      /* milliseconds, rounded up to seconds, in which
-                               the outer connection moves not one byte; 0 for
-                               none; default 300000 */
-    ATLS_POST_SIZE,         /* bytes of a POST's body, roughly; 1024 or more;
-                               default 1048576.  A larger request is sent in
-                               several POSTs */
-    ATLS_HEADER_SIZE,       /* bytes, the largest header of an answer; default
-                               65536 */
-    ATLS_EARLY_DATA         /* 1: GET, HEAD and OPTIONS without a body go out
-                               with the first flight if the session is one
-                               resumed and the server allows it.  Anybody who
-                               sees the POST can send it again, once or more;
-                               default 0 */
+    ATLS_CONNECT_TIMEOUT,   /* milliseconds, for each outer connection; 0: no
+                               timeout; default: 30000 */
+    ATLS_TIMEOUT,           /* milliseconds, for a request including a handshake
+                               and a repetition; 0: no timeout; default: 0.  If
+                               it expires within the request body, up to a
+                               second more is used to notify the server */
+    ATLS_IDLE_TIMEOUT,      /* milliseconds without a byte sent or received on
+                               the outer connection, rounded up to seconds; 0:
+                               no timeout; default: 300000 */
+    ATLS_POST_SIZE,         /* approximate maximum body size of a POST, in
+                               bytes; larger requests are sent in several POSTs;
+                               minimum: 1024, default: 1048576 */
+    ATLS_HEADER_SIZE,       /* maximum size of a response header, in bytes;
+                               default: 65536 */
+    ATLS_EARLY_DATA         /* 1: send GET, HEAD and OPTIONS requests without a
+                               body as early data, if a session is resumed and
+                               the server allows it.  An observer of the POST
+                               can replay it; default: 0 */
 } atls_number_e;
 
 /* NULL sets the default. */
@@ -223,12 +232,12 @@ ATLS_API atls_error_e atls_add_outer_header(atls_client_t *client,
  */
 
 typedef enum {
-    ATLS_DEBUG_OUTER,               /* the connection, certificates, POSTs */
-    ATLS_DEBUG_OUTER_SENT,          /* a line of a header */
-    ATLS_DEBUG_OUTER_RECEIVED,
+    ATLS_DEBUG_OUTER,               /* connection, certificates, POSTs */
+    ATLS_DEBUG_OUTER_SENT,          /* line of a POST's header */
+    ATLS_DEBUG_OUTER_RECEIVED,      /* header line of the response to a POST */
     ATLS_DEBUG_INNER,               /* TLS, certificates, sessions */
-    ATLS_DEBUG_INNER_SENT,
-    ATLS_DEBUG_INNER_RECEIVED
+    ATLS_DEBUG_INNER_SENT,          /* line of a request header */
+    ATLS_DEBUG_INNER_RECEIVED       /* line of a response header */
 } atls_debug_e;
 
 typedef void (*atls_debug_pt)(void *data, atls_debug_e what, const char *line);
@@ -238,22 +247,23 @@ ATLS_API atls_error_e atls_set_debug(atls_client_t *client,
 
 
 /*
- * Where sessions are kept for resumption; without a store there is none.
+ * A store of sessions.  Sessions are resumed only if a client has a store.
  *
- * put() keeps a session: bytes that are a secret.  Several may be kept of a
- * key, at least two should.  take() hands out the newest one and forgets it,
- * so that nobody gets it twice: at most size bytes into buf; it returns the
- * length, 0 if there is none.  Both may be called by several threads if the
- * store is used by several clients.
+ * put() stores a session under a key.  A session is a sequence of secret bytes.
+ * At least two sessions should be kept for a key.  take() copies the newest
+ * session of a key to buf, which has size bytes, and removes it from the store,
+ * so that a session is used once.  It returns the length, or 0 if there is no
+ * session.  If several clients share a store, its functions may be called by
+ * several threads.
  *
- * Keys are printable ASCII of less than 128 bytes.  They depend on target,
- * endpoint, and the options of trust and identity: on what is in files, not on
- * their names.
+ * Keys are printable ASCII strings, shorter than 128 bytes.  They depend on the
+ * target, the endpoint, trusted CAs, and the certificate or the pre-shared key.
+ * The content of files counts, not their names.
  *
- * A session is resumed for 24 hours after its full handshake, however often,
- * and only if the certificate of that handshake, which is in the bytes, still
- * verifies.  Who can write to the store has sessions accepted whose secrets
- * are known to him: it must be the user's alone.
+ * A session and the sessions resumed from it are valid for 24 hours after the
+ * full handshake, and only as long as the server certificate, which is a part
+ * of the stored session, can be verified.  Anyone with write access to the
+ * store can add sessions with known secrets, so only the user must have it.
  */
 
 typedef struct {
@@ -263,7 +273,7 @@ typedef struct {
     void      *data;
 } atls_store_t;
 
-#define ATLS_SESSION_SIZE   16384   /* longer ones are not stored */
+#define ATLS_SESSION_SIZE   16384   /* larger sessions are not stored */
 
 /* The structure is copied; its data are not, and must outlive the client. */
 
@@ -292,10 +302,10 @@ typedef struct {
 
 typedef enum {
     ATLS_BODY_NONE = 0,
-    ATLS_BODY_MEMORY,       /* bytes, length */
-    ATLS_BODY_FILE,         /* file, from its position to its end */
-    ATLS_BODY_FD,           /* fd, likewise */
-    ATLS_BODY_READ          /* read, rewind, length */
+    ATLS_BODY_MEMORY,       /* uses bytes and length */
+    ATLS_BODY_FILE,         /* uses file, from its position to its end */
+    ATLS_BODY_FD,           /* uses fd, from its position to its end */
+    ATLS_BODY_READ          /* uses read, rewind and length */
 } atls_body_e;
 
 #define ATLS_LENGTH_UNKNOWN     (-1)
@@ -327,13 +337,13 @@ typedef int (*atls_rewind_pt)(void *data);
  */
 
 typedef struct {
-    const char            *method;      /* NULL: GET, or POST with a body;
-                                           anything but CONNECT */
-    const char            *path;        /* with query; "*" for OPTIONS */
-    const atls_header_t   *headers;     /* besides Host, which is the target
-                                           unless it is here; not
-                                           Content-Length or
-                                           Transfer-Encoding */
+    const char            *method;      /* NULL: GET, or POST if there is a
+                                           body; CONNECT is invalid */
+    const char            *path;        /* with query string; NULL: "/"; "*" for
+                                           OPTIONS */
+    const atls_header_t   *headers;     /* Host is the target by default;
+                                           Content-Length and Transfer-Encoding
+                                           are set by the library */
     size_t                 nheaders;
 
     atls_body_e            body;
@@ -342,10 +352,10 @@ typedef struct {
     int                    fd;
     atls_read_pt           read;
     atls_rewind_pt         rewind;      /* may be NULL */
-    int64_t                length;      /* bytes; of read it may be
-                                           ATLS_LENGTH_UNKNOWN: then, and with
-                                           files that are not regular ones, the
-                                           body is sent chunked */
+    int64_t                length;      /* in bytes; with read, it may be
+                                           ATLS_LENGTH_UNKNOWN.  A body of
+                                           unknown length, as of a file that is
+                                           not a regular one, is sent chunked */
 
     int                  (*on_status)(void *data, int status,
                                       const char *reason);
@@ -353,10 +363,10 @@ typedef struct {
                                       const char *value);
     int                  (*on_body)(void *data, const void *bytes,
                                     size_t size);
-    int                  (*on_wait)(void *data);    /* about once a second, or
-                                           more often, during transfers */
+    int                  (*on_wait)(void *data);    /* called at least about
+                                           once a second during transfers */
 
-    void                  *data;        /* for all callbacks */
+    void                  *data;        /* passed to all callbacks */
 } atls_request_t;
 
 /*
@@ -402,53 +412,55 @@ typedef struct {
 typedef enum {
     ATLS_EARLY_DATA_NONE,               /* none was sent */
     ATLS_EARLY_DATA_ACCEPTED,
-    ATLS_EARLY_DATA_REJECTED            /* and sent again as usual */
+    ATLS_EARLY_DATA_REJECTED            /* and sent again after the handshake */
 } atls_early_data_e;
 
 typedef struct {
-    int                   open;         /* requests can be sent in it */
-    const char           *protocol;     /* "TLSv1.3" */
-    const char           *cipher;       /* OpenSSL's name */
-    const char           *alpn;         /* "" if the server chose none */
-    int                   resumed;
-    int                   psk;          /* known by the pre-shared key, not by
-                                           a certificate */
+    int                   open;         /* boolean */
+    const char           *protocol;     /* "TLSv1.2" or "TLSv1.3" */
+    const char           *cipher;       /* OpenSSL name */
+    const char           *alpn;         /* "" if no protocol was selected */
+    int                   resumed;      /* boolean */
+    int                   psk;          /* boolean: the server is authenticated
+                                           by the pre-shared key */
     atls_early_data_e     early_data;
-    long                  verify_result;    /* X509_V_..., 0 is good; -1 if
-                                               there was nothing to verify */
-    const char           *verify_text;
-    const atls_certificate_t  *certificate; /* the server's; NULL if none */
+    long                  verify_result;    /* X509_V_OK or X509_V_ERR_...; -1
+                                               if there is no certificate */
+    const char           *verify_text;      /* description of verify_result */
+    const atls_certificate_t  *certificate; /* server certificate or NULL */
 } atls_session_info_t;
 
 /*
  * The open inner session, or the last one, or what is known of a failed
- * handshake.  ATLS_ERROR_USAGE if there was no session.
+ * handshake.  Returns ATLS_ERROR_USAGE if there was no session.
  */
 
 ATLS_API atls_error_e atls_get_session(atls_client_t *client,
     atls_session_info_t *info);
 
 typedef struct {
-    int                   status;       /* of the last POST; 0 if none came */
-    int                   curl_error;   /* libcurl's CURLcode of it, which may
-                                           say more than an atls_error_e */
-    const char           *http;         /* "1.0", "1.1", "2", "3" or "" */
-    long                  retry_after;  /* seconds, as the last answer had it;
-                                           0 if it had none */
-    unsigned              posts;        /* since the client was made */
+    int                   status;       /* status of the last POST; 0 if there
+                                           was no response */
+    int                   curl_error;   /* CURLcode of the last POST */
+    const char           *http;         /* HTTP version: "1.0", "1.1", "2", "3",
+                                           or "" if unknown */
+    long                  retry_after;  /* Retry-After of the last response, in
+                                           seconds; 0 if there was none */
+    unsigned              posts;        /* number of POSTs of the client */
 
     /*
-     * The certificate of the outer TLS, and whether it is, for
-     * the endpoint's name, trusted by ATLS_CA_FILE and ATLS_CA_DIR, or by the
-     * system.  It makes no difference to the client.  Of the last full
-     * handshake; no certificates: no TLS, or a libcurl that does not tell.
+     * The certificates of the outer connection, from its last full handshake.
+     * They are verified against the endpoint's name with the same trusted CAs
+     * as the inner certificate; the result is for information only.  There are
+     * none without TLS, or if libcurl's TLS library does not support it.
      */
 
-    const atls_certificate_t  *chain;   /* as sent, the first is its own */
+    const atls_certificate_t  *chain;   /* as received: the server certificate
+                                           is the first */
     size_t                nchain;
-    long                  verify_result;    /* X509_V_..., 0 is good; -1 if
-                                               there was nothing to verify */
-    const char           *verify_text;
+    long                  verify_result;    /* X509_V_OK or X509_V_ERR_...; -1
+                                               if there is no certificate */
+    const char           *verify_text;      /* description of verify_result */
 } atls_outer_info_t;
 
 ATLS_API atls_error_e atls_get_outer(atls_client_t *client,
@@ -456,9 +468,9 @@ ATLS_API atls_error_e atls_get_outer(atls_client_t *client,
 
 /*
  * Exports keying material (RFC 5705; RFC 8446, section 7.5) of the open
- * session: size bytes to out. context may be NULL for no context.  With the
+ * session: size bytes to out.  context may be NULL for no context.  With the
  * label "EXPORTER-Channel-Binding", an empty context and 32 bytes, this is the
- * channel binding of RFC 9266.  ATLS_ERROR_USAGE if no session is open.
+ * channel binding of RFC 9266.  Returns ATLS_ERROR_USAGE if no session is open.
  */
 
 ATLS_API atls_error_e atls_exporter(atls_client_t *client, const char *label,
