@@ -21,37 +21,40 @@
 X509_STORE *atls_trust_create(const char *file, const char *dir,
     atls_failure_t *failure);
 
-/* The digest, in hex, of those that were in a file.  Returns 0 or -1. */
+/*
+ * Computes a digest, in hex, of the certificates loaded from the file; those of
+ * the directory are loaded on demand and are not included.  Returns 0 or -1.
+ */
 
 #define ATLS_TRUST_DIGEST   65
 
 int atls_trust_digest(X509_STORE *trust, char digest[ATLS_TRUST_DIGEST]);
 
-/* Likewise, of one certificate; NULL is one, too. */
+/* The same for one certificate, which may be NULL. */
 
 int atls_certificate_digest(const X509 *x509, char digest[ATLS_TRUST_DIGEST]);
 
-/* What is asked of a certificate's names.  Returns 0 or -1. */
+/* Sets the peer's name to be verified in a certificate.  Returns 0 or -1. */
 
 int atls_peer_expect(const atls_peer_t *peer, X509_VERIFY_PARAM *param);
 
 /*
- * What is to be said of a server's certificate now: X509_V_OK, or what is
- * wrong.  level is OpenSSL's, of security.
+ * Verifies the certificate of a server at the current time, with an OpenSSL
+ * security level, or -1 for the default.  Returns X509_V_OK or an
+ * X509_V_ERR_... code.
  */
 
 long atls_peer_verify(const atls_peer_t *peer, X509_STORE *trust, int level,
     X509 *x509, STACK_OF(X509) *chain);
 
 /*
- * Whether a context of verification is of a connection with the peer.  It does
- * not tell if it is of one with a proxy, but the name that is asked for does,
- * mostly.
+ * Whether a verification is for a connection to the peer, and not to a proxy.
+ * OpenSSL does not tell, so the names that are to be verified are compared.
  */
 
 int atls_peer_is_asked(const atls_peer_t *peer, X509_STORE_CTX *ctx);
 
-/* Returns 0 or -1.  The old content must be empty or cleared. */
+/* Returns 0 or -1.  The structure must be zeroed or cleared. */
 
 int atls_certificate_fill(atls_certificate_t *certificate, X509 *x509);
 void atls_certificate_clear(atls_certificate_t *certificate);

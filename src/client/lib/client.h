@@ -1,6 +1,6 @@
 
 /*
- * A client, as its parts see it.
+ * The client structure, for use within the library.
  */
 
 
@@ -27,32 +27,33 @@ struct atls_client_s {
     atls_target_t            target;
     char                    *strings[ATLS_STRINGS];
     int64_t                  numbers[ATLS_NUMBERS];
-    char                   **headers;       /* outer ones, NULL at the end */
+    char                   **headers;       /* of POSTs, terminated by NULL */
     size_t                   nheaders;
     atls_debug_t             debug;
     atls_store_t             store;
     char                     key[ATLS_RESUME_KEY];
 
     atls_failure_t           failure;
-    unsigned                 ready:1;       /* options are in use */
+    unsigned                 ready:1;       /* options cannot be changed */
     unsigned                 busy:1;        /* in a callback */
     unsigned                 open:1;        /* the session can be used */
-    int64_t                  deadline;      /* of the request; 0: none */
+    int64_t                  deadline;      /* of the request, by atls_clock();
+                                               0: none */
 
     X509_STORE              *trust;
     atls_outer_t            *outer;
     atls_tls_t               tls;
 
-    /* of the request in progress, or the last one */
+    /* the current or last request */
 
     atls_message_t           message;
     atls_response_t          response;
     atls_buf_t               out;           /* records for the next POST */
-    unsigned                 sending:1;     /* some of it may have been seen by
-                                               the server */
-    unsigned                 sent:1;        /* all of it */
-    unsigned                 used:1;        /* the session was there before */
-    unsigned                 lost:1;        /* the session is */
+    unsigned                 sending:1;     /* the server may have received a
+                                               part of the request */
+    unsigned                 sent:1;        /* the whole request */
+    unsigned                 used:1;        /* the session was already open */
+    unsigned                 lost:1;        /* the session was lost */
 
     /* for atls_get_session() */
 
@@ -61,7 +62,7 @@ struct atls_client_s {
 };
 
 
-/* Creates what is required by the options, once. */
+/* Creates the objects that depend on the options, once. */
 
 atls_error_e atls_client_prepare(atls_client_t *client);
 

@@ -12,7 +12,7 @@
 
 
 typedef struct {
-    atls_debug_pt    handler;               /* NULL: nobody listens */
+    atls_debug_pt    handler;               /* NULL: disabled */
     void            *data;
 } atls_debug_t;
 
@@ -21,8 +21,8 @@ void atls_debug(const atls_debug_t *debug, atls_debug_e what,
     const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /*
- * Any number of lines of a header, or of text.  What is said of credentials
- * and cookies in headers is left out.
+ * Logs any number of lines of a header or of libcurl's messages.  Values of
+ * headers with credentials or cookies are omitted.
  */
 
 void atls_debug_lines(const atls_debug_t *debug, atls_debug_e what,

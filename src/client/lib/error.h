@@ -18,7 +18,11 @@ typedef struct {
 } atls_failure_t;
 
 
-/* Returns error.  The text may quote the old one, or the network. */
+/*
+ * Sets the error and its text; returns the error.  Arguments may point to the
+ * previous text.  They may contain data from the network: the text is made
+ * printable.
+ */
 
 atls_error_e atls_fail(atls_failure_t *failure, atls_error_e error,
     const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -33,9 +37,9 @@ atls_error_e atls_fail_openssl(atls_failure_t *failure, atls_error_e error,
 void atls_failure_clear(atls_failure_t *failure);
 
 /*
- * Makes a text one that a terminal prints, and in the order that it is in:
- * replaces control characters, those of C1 and of line and direction, too, and
- * what is not UTF-8.
+ * Makes a text safe for a terminal: replaces control characters, line and
+ * paragraph separators, characters that change the text direction, and invalid
+ * UTF-8 by "?".
  */
 
 void atls_printable(char *text);

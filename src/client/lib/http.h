@@ -17,19 +17,20 @@
 
 typedef enum {
     ATLS_LINE_READY = 0,
-    ATLS_LINE_MORE,                         /* bytes are needed */
+    ATLS_LINE_MORE,                         /* the line is incomplete */
     ATLS_LINE_TOO_LARGE,
     ATLS_LINE_NO_CRLF,
-    ATLS_LINE_CONTROL,                      /* has a control character */
+    ATLS_LINE_CONTROL,                      /* the line has a control
+                                               character */
     ATLS_LINE_MEMORY
 } atls_line_e;
 
 
 typedef struct {
     atls_buf_t           text;              /* lines that end with "\0\n" */
-    size_t               line;              /* where the last one begins */
-    size_t               next;              /* where the next one begins */
-    size_t               read;              /* bytes of all lines */
+    size_t               line;              /* offset of the last line */
+    size_t               next;              /* offset of the next line */
+    size_t               read;              /* bytes of all lines read */
     size_t               limit;             /* of these */
 } atls_lines_t;
 
@@ -51,14 +52,14 @@ typedef enum {
 
 typedef struct {
     atls_chunk_e         state;
-    uint64_t             rest;              /* of the chunk */
-    size_t               read;              /* of lines around a chunk */
+    uint64_t             rest;              /* bytes left in the chunk */
+    size_t               read;              /* bytes of lines around a chunk */
     size_t               limit;             /* of these */
-    unsigned             digits:1;          /* of the size: there were some */
+    unsigned             digits:1;          /* the size has digits */
 } atls_chunks_t;
 
 
-/* Takes bytes up to the end of a line, which is added to the text. */
+/* Reads bytes up to the end of a line, and adds the line to the text. */
 
 atls_line_e atls_lines_read(atls_lines_t *lines, const unsigned char **pos,
     const unsigned char *end);
@@ -67,33 +68,42 @@ atls_line_e atls_lines_read(atls_lines_t *lines, const unsigned char **pos,
 
 void atls_lines_clear(atls_lines_t *lines);
 
-/* The last line, and the one after a line, as strings. */
+/* The last line, and the line after another one; null-terminated. */
 
 char *atls_lines_last(const atls_lines_t *lines);
 char *atls_lines_next(const char *line);
 
-/* The status line.  Returns the reason phrase; NULL: it is no status line. */
+/*
+ * Parses a status line.  Returns the reason phrase, or NULL if it is invalid.
+ */
 
 const char *atls_http_status(const char *line, unsigned *minor, int *status);
 
-/* Ends the name with \0.  Returns the value; NULL: it is no field. */
+/*
+ * Parses a field line and null-terminates the name.  Returns the value, or NULL
+ * if the line is invalid.
+ */
 
 char *atls_http_field(char *line);
 
-/* The value of Content-Length.  Returns 0 or -1. */
+/* Parses the value of Content-Length.  Returns 0 or -1. */
 
 int atls_http_length(const char *value, uint64_t *length);
 
 /*
- * Takes bytes up to the next piece of a chunk, and that; none is taken after
- * the last chunk and its trailer.  Returns NULL, or what is wrong.  n: how long
- * the piece is, which ends at pos; 0: bytes are needed, or it is complete.
+ * Reads a chunked body (RFC 9112, section 7.1), up to the end of the next piece
+ * of data.  The piece has n bytes and ends at pos; if n is 0, the body is
+ * complete or more bytes are needed.  Bytes after the last chunk and its
+ * trailer are not read.  Returns NULL or an error message.
  */
 
 const char *atls_chunks_read(atls_chunks_t *chunks, const unsigned char **pos,
     const unsigned char *end, size_t *n);
 
-/* Tokens, field values: RFC 9110, section 5.6.2 and 5.5. */
+/*
+ * Whether a text is a token or a field value (RFC 9110, sections 5.6.2 and
+ * 5.5).
+ */
 
 int atls_http_is_token(const char *text, size_t n);
 int atls_http_is_value(const char *text, size_t n);

@@ -1,14 +1,14 @@
 
 /*
- * The outer connection: bytes go out in the body of a POST, bytes come back in
- * that of its answer.  Cookies are kept and sent, connections kept alive.  It
- * knows nothing of what the bytes are.
+ * The outer connection: sends bytes in the body of a POST and receives bytes in
+ * the body of the response.  Cookies are stored and sent, connections are kept
+ * alive.  Bodies are not interpreted.
  *
  *     atls_outer_t *outer = atls_outer_create(&conf, &failure);
  *
  *     rc = atls_outer_post(outer, bytes, n, sink, data);
  *
- * One thread at a time, as with a client.
+ * Like a client, it must not be used by two threads at the same time.
  */
 
 
@@ -27,17 +27,17 @@
 
 typedef struct {
     const char          *url;
-    const char          *proxy;             /* these: NULL for the default, */
-    const char          *proxy_user;        /* as described in atls.h */
+    const char          *proxy;             /* strings are as in atls.h, */
+    const char          *proxy_user;        /* NULL is the default */
     const char          *proxy_ca_file;
     const char          *http;
     const char          *user_agent;
-    const char *const   *headers;           /* NULL, or ends with NULL */
-    int64_t              connect_timeout;   /* milliseconds, 0 for none */
+    const char *const   *headers;           /* NULL, or terminated by NULL */
+    int64_t              connect_timeout;   /* milliseconds; 0: none */
     int64_t              idle_timeout;
 
     X509_STORE          *trust;             /* for atls_outer_info_t; NULL:
-                                               nothing is verified */
+                                               certificates are not verified */
     atls_debug_t         debug;
 } atls_outer_conf_t;
 
@@ -45,8 +45,8 @@ typedef struct {
 typedef struct atls_outer_s  atls_outer_t;
 
 /*
- * A piece of the answer's body.  Another result than ATLS_OK ends the POST,
- * and becomes its own; the text is up to the sink.
+ * Receives a piece of the response body.  If it does not return ATLS_OK, the
+ * POST is aborted and returns the same error; the sink sets its text.
  */
 
 typedef atls_error_e (*atls_sink_pt)(void *data, const unsigned char *bytes,
@@ -54,8 +54,8 @@ typedef atls_error_e (*atls_sink_pt)(void *data, const unsigned char *bytes,
 
 
 /*
- * Strings are copied; the store is shared.  The failure is kept for whatever
- * goes wrong later.  NULL: it failed.
+ * Strings are copied, a reference to conf->trust is taken.  Errors of all calls
+ * are stored in failure, which must stay valid.  Returns NULL on error.
  */
 
 atls_outer_t *atls_outer_create(const atls_outer_conf_t *conf,
@@ -64,38 +64,43 @@ atls_outer_t *atls_outer_create(const atls_outer_conf_t *conf,
 void atls_outer_free(atls_outer_t *outer);
 
 /*
- * Sends n bytes, n may be 0.  The sink is called only if the answer is a 200
- * of the media type; for another one, the error and its text tell.
+ * Sends a POST with n bytes, which may be 0.  The sink is called only if the
+ * response has the status 200 and the media type of ATLS; otherwise, an error
+ * is returned.
  */
 
 atls_error_e atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
     atls_sink_pt sink, void *data);
 
-/* When all POSTs have to be over, as atls_clock() tells it; 0 for never. */
+/* Sets a deadline for POSTs, by atls_clock(); 0: none. */
 
 void atls_outer_set_deadline(atls_outer_t *outer, int64_t deadline);
 
-/* Called about once a second during a POST; other than 0 ends it. */
+/*
+ * Sets a function that is called about once a second during a POST; the POST is
+ * aborted if it does not return 0.
+ */
 
 void atls_outer_set_wait(atls_outer_t *outer, int (*wait)(void *data),
     void *data);
 
-/* Forgets the cookies: the next POST is the first one of a session. */
+/* Deletes the cookies: the next POST is the first of a session. */
 
 void atls_outer_forget(atls_outer_t *outer);
 
 /*
- * Whether the last POST went over a connection that was there before.  If not,
- * libcurl may have sent it twice: over that one, which was lost, and a new one.
+ * Whether the last POST was sent on an existing connection.  If not, libcurl
+ * may have sent it twice: on an existing connection, which failed, and on a new
+ * one.
  */
 
 int atls_outer_is_reused(const atls_outer_t *outer);
 
-/* The status of the last answer; 0 if there was none. */
+/* The status of the last response; 0 if there was none. */
 
 int atls_outer_status(const atls_outer_t *outer);
 
-/* Whether libcurl's contexts are those of the OpenSSL that is used here. */
+/* Whether libcurl uses the same OpenSSL library as libatls. */
 
 int atls_outer_same_openssl(void);
 

@@ -6,25 +6,25 @@
 #define ATLS_CLIENT_PEER_H_INCLUDED
 
 
-/* A name to verify, or an IP address. */
+/* A host name or an IP address. */
 
 typedef struct {
-    const char      *host;                  /* no brackets */
+    const char      *host;                  /* without brackets */
     int              ip;
 } atls_peer_t;
 
 
 /*
- * The host of any URL, without brackets, and whether it is an IP address.
- * peer->host is to be freed; NULL: it is no URL, or memory is short.
+ * Parses the host of a URL.  peer->host is allocated; it is NULL if the URL is
+ * invalid or there is not enough memory.
  */
 
 void atls_peer_parse(atls_peer_t *peer, const char *url);
 void atls_peer_free(atls_peer_t *peer);
 
 /*
- * Labels with dots between, in lower case.  Others than ASCII ones have to come
- * in the form that they have in it, xn--...
+ * Whether a host is a valid lower-case DNS name, without a trailing dot.
+ * Internationalized names must be in their ASCII form (xn--...).
  */
 
 int atls_peer_is_name(const char *host);

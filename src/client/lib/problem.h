@@ -10,9 +10,9 @@
 
 
 /*
- * Copies the string member "detail" of the outermost object, cut to the size,
- * or its "title" if there is none.  Returns 0; -1 if there is neither, or the
- * text is no JSON, or has too many objects and arrays in it.
+ * Copies the "detail" member of a JSON object, or its "title" if there is no
+ * detail, truncated to the size.  Returns 0, or -1 if there is neither, if the
+ * text is not valid JSON, or if it has too many objects and arrays.
  */
 
 int atls_problem_detail(const unsigned char *json, size_t n, char *detail,

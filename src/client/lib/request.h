@@ -1,6 +1,6 @@
 
 /*
- * An inner request: its header, and its body piece by piece.
+ * Inner requests: the header, and the body in pieces.
  */
 
 
@@ -23,30 +23,30 @@ typedef struct {
 
     int64_t                  length;        /* ATLS_LENGTH_UNKNOWN: chunked */
     int64_t                  sent;
-    off_t                    start;         /* of a file; -1: it can't be
-                                               rewound */
-    unsigned                 ended:1;       /* all of the body was read */
+    off_t                    start;         /* file offset of the body; -1: not
+                                               seekable */
+    unsigned                 ended:1;       /* the whole body was read */
 } atls_message_t;
 
 
 /*
- * Whether method, path and headers are such that can be sent.  It is the same
- * for all ways that a request may go.
+ * Checks the method, path and headers.  The check is the same for ATLS and for
+ * plain HTTPS.
  */
 
 atls_error_e atls_request_check(const atls_request_t *request,
     atls_failure_t *failure);
 
-/* Checks the request, and makes its header. */
+/* Checks the request and writes its header. */
 
 atls_error_e atls_message_open(atls_message_t *message,
     const atls_request_t *request, const char *authority,
     atls_failure_t *failure);
 
 /*
- * The next bytes of the body as it is to be sent, from 1 to size, which is
- * ATLS_MESSAGE_MIN or more; 0: there are none yet, what was read is to be sent.
- * Not to be called once it has ended.
+ * Reads the next 1 to size bytes of the body, encoded as they are sent; size is
+ * ATLS_MESSAGE_MIN or more.  If *n is 0, no data are available yet, and
+ * previous data should be sent.  Must not be called after the end of the body.
  */
 
 #define ATLS_MESSAGE_MIN    64
@@ -54,14 +54,14 @@ atls_error_e atls_message_open(atls_message_t *message,
 atls_error_e atls_message_read(atls_message_t *message, unsigned char *buf,
     size_t size, size_t *n);
 
-/*
- * Goes back to the body's beginning.  Returns 0; -1 if it can't be had again.
- * Nothing of it was read: nothing to go back.
- */
+/* Rewinds the body.  Returns 0, or -1 if this is not possible. */
 
 int atls_message_rewind(atls_message_t *message);
 
-/* RFC 9110, section 9.2.2 and 9.2.1; those of early data are safe, too. */
+/*
+ * Whether the request is idempotent (RFC 9110, section 9.2.2), and whether it
+ * can be sent as early data: it must be safe (section 9.2.1) and have no body.
+ */
 
 int atls_message_idempotent(const atls_message_t *message);
 int atls_message_early(const atls_message_t *message);

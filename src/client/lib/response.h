@@ -16,38 +16,41 @@
 typedef enum {
     ATLS_RESPONSE_HEADER = 0,
     ATLS_RESPONSE_COUNTED,                  /* body with a Content-Length */
-    ATLS_RESPONSE_EOF,                      /* body until the end */
+    ATLS_RESPONSE_EOF,                      /* body until the session ends */
     ATLS_RESPONSE_CHUNKED,
     ATLS_RESPONSE_COMPLETE
 } atls_response_e;
 
 
 typedef struct {
-    const atls_request_t    *request;       /* its callbacks */
+    const atls_request_t    *request;       /* for callbacks */
     atls_failure_t          *failure;
     const atls_debug_t      *debug;
 
-    unsigned                 head:1;        /* to a HEAD: no body */
-    unsigned                 too_early:1;   /* a 425 is not to be shown */
+    unsigned                 head:1;        /* response to HEAD, without a
+                                               body */
+    unsigned                 too_early:1;   /* do not pass a 425 to callbacks */
 
     atls_response_e          state;
-    atls_lines_t             lines;         /* of all headers together */
+    atls_lines_t             lines;         /* of all header blocks, including
+                                               1xx */
     atls_chunks_t            chunks;
-    uint64_t                 rest;          /* of a body with a length */
+    uint64_t                 rest;          /* bytes left of a body with
+                                               Content-Length */
 
-    int                      status;        /* 0: there is none yet */
+    int                      status;        /* 0: not received yet */
     unsigned                 minor:1;       /* HTTP/1.1 */
-    unsigned                 close:1;       /* says Connection: close */
-    unsigned                 keepalive:1;   /* says keep-alive */
+    unsigned                 close:1;       /* has Connection: close */
+    unsigned                 keepalive:1;   /* has Connection: keep-alive */
     unsigned                 chunked:1;
     unsigned                 counted:1;
     unsigned                 delivered:1;   /* a callback was called */
-    unsigned                 hidden:1;      /* by too_early */
-    unsigned                 extra:1;       /* there is something after it */
+    unsigned                 hidden:1;      /* because of too_early */
+    unsigned                 extra:1;       /* data follow the response */
 } atls_response_t;
 
 
-/* Prepares for a response.  The structure is zero, or was used before. */
+/* Prepares for a response.  The structure is zeroed or was used before. */
 
 void atls_response_begin(atls_response_t *response,
     const atls_request_t *request, const atls_debug_t *debug, size_t limit,

@@ -16,20 +16,21 @@
 #define ATLS_RESUME_KEY     128
 
 
-/* A session and its verification. */
+/* A session and the data for verifying it again. */
 
 typedef struct {
-    SSL_SESSION         *session;           /* NULL: there is none */
-    STACK_OF(X509)      *chain;             /* that came with the peer's
-                                               certificate; may be NULL */
-    time_t               began;             /* the full handshake; those that
-                                               resume it do not change it */
+    SSL_SESSION         *session;           /* NULL: no session */
+    STACK_OF(X509)      *chain;             /* intermediate certificates
+                                               received; may be NULL */
+    time_t               began;             /* time of the full handshake, not
+                                               changed by resumption */
 } atls_resume_t;
 
 
 /*
- * A key of what a session must not be resumed without: strings, of which the
- * first is readable in the key, or NULL each.  Returns 0 or -1.
+ * Makes a store's key from strings, each of which may be NULL: a session is
+ * resumed only if all of them are the same.  The first string is readable in
+ * the key.  Returns 0 or -1.
  */
 
 int atls_resume_key(char key[ATLS_RESUME_KEY], const char *const *what,
@@ -39,8 +40,9 @@ void atls_resume_put(const atls_store_t *store, const char *key,
     const atls_resume_t *resume);
 
 /*
- * Takes the newest one.  Returns 0; -1 if it is stale, or none of the key; and
- * with no session if there is no other one.  It is not verified here.
+ * Takes the newest session of a key.  Returns 0, with a NULL session if there
+ * is none, or -1 if the session is expired or invalid: another one may follow.
+ * The certificate is not verified.
  */
 
 int atls_resume_take(const atls_store_t *store, const char *key,

@@ -27,7 +27,10 @@ typedef struct {
 } atls_seen_t;
 
 
-/* Records the certificates of the peer's connections; results are unchanged. */
+/*
+ * Records and verifies the certificates of connections to the peer.  The
+ * results of handshakes do not change.
+ */
 
 void atls_seen_watch(atls_seen_t *seen, SSL_CTX *ctx);
 

@@ -1,7 +1,7 @@
 
 /*
- * Stores of sessions, in a file or in memory, for any number of threads and,
- * if it is a file, processes.
+ * Stores of sessions, in a file or in memory.  They can be used by any number
+ * of threads, a file also by any number of processes.
  */
 
 
@@ -13,14 +13,14 @@
 
 
 /*
- * A file, which is made if it is not there.  It is refused if something else
- * is in it, if others may read it, or if it is not the user's own; so is its
- * directory if others may write to it.  NULL: it failed.
+ * Opens a file, and creates it if it does not exist.  A file is rejected if it
+ * has other content, is accessible by others or belongs to another user, or if
+ * its directory is writable by others.  Returns NULL on error.
  */
 
 atls_store_t *atls_store_open(const char *path, atls_failure_t *failure);
 
-/* NULL: memory is short. */
+/* Returns NULL if there is not enough memory. */
 
 atls_store_t *atls_store_memory(void);
 

@@ -11,10 +11,12 @@
 
 
 typedef struct {
-    atls_peer_t      peer;                  /* lower case, no dot at the end */
-    char            *authority;             /* of Host: host[:port] */
+    atls_peer_t      peer;                  /* lower case, without a trailing
+                                               dot */
+    char            *authority;             /* host[:port], for the Host
+                                               header */
     char            *origin;                /* https://host:port */
-    char            *endpoint;              /* the default one */
+    char            *endpoint;              /* default endpoint */
 } atls_target_t;
 
 

@@ -1,6 +1,6 @@
 
 /*
- * The inner TLS: OpenSSL's, between two buffers.
+ * The inner TLS session: OpenSSL with memory BIOs.
  */
 
 
@@ -17,20 +17,20 @@
 #include "resume.h"
 
 
-/* Plaintext that came.  Another result than ATLS_OK ends the reading. */
+/* Receives plaintext.  If it does not return ATLS_OK, processing stops. */
 
 typedef atls_error_e (*atls_plain_pt)(void *data, const unsigned char *bytes,
     size_t n);
 
-/* A session came that can be resumed. */
+/* Receives a session that can be resumed. */
 
 typedef void (*atls_ticket_pt)(void *data, const atls_resume_t *resume);
 
 
 typedef struct {
     atls_peer_t          peer;
-    const char          *cert_file;         /* NULL is the default, as in */
-    const char          *key_file;          /* atls.h */
+    const char          *cert_file;         /* strings are as in atls.h, */
+    const char          *key_file;          /* NULL is the default */
     const char          *passphrase;
     const char          *psk_identity;
     const char          *psk_key;
@@ -46,7 +46,7 @@ typedef struct {
 typedef struct {
     SSL_CTX             *ctx;
     SSL                 *ssl;               /* NULL: no session yet */
-    BIO                 *in;                /* the SSL's */
+    BIO                 *in;                /* owned by ssl */
     BIO                 *out;
 
     atls_failure_t      *failure;
@@ -59,29 +59,28 @@ typedef struct {
 
     atls_plain_pt        plain;
     atls_ticket_pt       ticket;
-    void                *data;              /* of these two */
+    void                *data;              /* passed to plain() and ticket() */
 
-    atls_resume_t        offered;           /* for resumption */
-    X509                *certificate;       /* the server's, accepted or not */
-    STACK_OF(X509)      *chain;             /* that it came with */
-    time_t               began;             /* the full handshake */
-    unsigned             finished:1;        /* the handshake */
+    atls_resume_t        offered;           /* session to resume */
+    X509                *certificate;       /* of the server, valid or not */
+    STACK_OF(X509)      *chain;             /* received with the certificate */
+    time_t               began;             /* time of the full handshake */
+    unsigned             finished:1;        /* the handshake is complete */
     unsigned             closed:1;          /* close_notify received */
     unsigned             alert:1;           /* a fatal alert received */
     unsigned             resumed:1;
     unsigned             psk_used:1;
     unsigned             early:1;           /* early data were sent */
     unsigned             tickets;           /* received in this session */
-    unsigned             records;           /* sent with this key */
-    size_t               flight;            /* of what is to be sent, the end
-                                               of the handshake */
+    unsigned             records;           /* sent with the current key */
+    size_t               flight;            /* handshake bytes not sent yet */
     unsigned char        buf[SSL3_RT_MAX_PLAIN_LENGTH];
 } atls_tls_t;
 
 
 /*
- * Makes the context.  The structure is zero; strings of the configuration have
- * to stay.  trust is shared.
+ * Creates the SSL_CTX.  The structure must be zeroed; strings of the
+ * configuration must stay valid.  A reference to trust is taken.
  */
 
 atls_error_e atls_tls_init(atls_tls_t *tls, const atls_tls_conf_t *conf,
@@ -90,17 +89,20 @@ atls_error_e atls_tls_init(atls_tls_t *tls, const atls_tls_conf_t *conf,
 void atls_tls_done(atls_tls_t *tls);
 
 /*
- * Whether a session that was stored would be accepted if it were to begin now:
- * X509_V_OK, or what is wrong.
+ * Verifies the certificate of a stored session at the current time, with the
+ * current options.  Returns X509_V_OK or an X509_V_ERR_... code.
  */
 
 long atls_tls_judge(const atls_tls_t *tls, const atls_resume_t *resume);
 
-/* Begins a new session.  offered is emptied, or has none. */
+/*
+ * Starts a new session.  If offered has a session, it is used for resumption;
+ * it is moved, and the structure is zeroed.
+ */
 
 atls_error_e atls_tls_open(atls_tls_t *tls, atls_resume_t *offered);
 
-/* The largest early data that can be sent in place of a handshake's start. */
+/* The maximum size of early data of the offered session; 0: not allowed. */
 
 size_t atls_tls_early_max(const atls_tls_t *tls);
 atls_error_e atls_tls_early(atls_tls_t *tls, const unsigned char *bytes,
@@ -128,15 +130,15 @@ atls_error_e atls_tls_write(atls_tls_t *tls, const unsigned char *bytes,
 
 void atls_tls_shutdown(atls_tls_t *tls);
 
-/* The server's certificate, accepted or not, or NULL; not to be freed. */
+/* The server certificate, valid or not, or NULL; not to be freed. */
 
 X509 *atls_tls_certificate(const atls_tls_t *tls);
 
-/* Moves the records that are to be sent to a buffer. */
+/* Moves records to be sent to a buffer. */
 
 atls_error_e atls_tls_drain(atls_tls_t *tls, atls_buf_t *out);
 
-/* Whether there are any. */
+/* Whether there are records to be sent. */
 
 int atls_tls_pending(const atls_tls_t *tls);
 
