@@ -1,6 +1,6 @@
 
 /*
- * Bytes, see buf.h.
+ * Growing buffers, see buf.h.
  */
 
 

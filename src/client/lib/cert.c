@@ -53,11 +53,11 @@ atls_trust_create(const char *file, const char *dir, atls_failure_t *failure)
         goto failed;
     }
 
-    /* who is in the file is trusted, root or not */
+    /* certificates of the file are trusted, even if they are not root CAs */
 
     X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
 
-    /* absent files of the system leave errors behind */
+    /* missing files of the system's trust store leave errors in the queue */
 
     ERR_clear_error();
 
@@ -71,7 +71,9 @@ failed:
 }
 
 
-/* Those of a directory are read when they are needed. */
+/*
+ * Certificates of the directory are loaded on demand and are not in the store.
+ */
 
 int
 atls_trust_digest(X509_STORE *trust, char digest[ATLS_TRUST_DIGEST])
@@ -131,7 +133,7 @@ atls_peer_expect(const atls_peer_t *peer, X509_VERIFY_PARAM *param)
 {
     int  rc;
 
-    /* RFC 9110, section 4.3.4: the subject's CN is no name of a host */
+    /* RFC 9110, section 4.3.4: the subject's CN is not used */
 
     X509_VERIFY_PARAM_set_hostflags(param,
                                     X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS
@@ -144,7 +146,7 @@ atls_peer_expect(const atls_peer_t *peer, X509_VERIFY_PARAM *param)
 }
 
 
-/* As the library does it in a handshake. */
+/* The parameters are the same as in a handshake. */
 
 long
 atls_peer_verify(const atls_peer_t *peer, X509_STORE *trust, int level,

@@ -1,6 +1,6 @@
 
 /*
- * Clients: their options, and what can be asked of them.  See atls.h.
+ * Clients: creation, options and information, see atls.h.
  */
 
 
@@ -123,7 +123,7 @@ atls_client_changeable(atls_client_t *client)
 }
 
 
-/* Frees the old one, which may be a secret. */
+/* Frees the previous value and wipes it: it may be a secret. */
 
 static void
 atls_client_copy(char **to, const char *from)
@@ -298,7 +298,7 @@ atls_client_prepare(atls_client_t *client)
         return ATLS_OK;
     }
 
-    /* what was made before something else failed is made again */
+    /* objects of an earlier call that failed are created again */
 
     atls_tls_done(&client->tls);
     memset(&client->tls, 0, sizeof(atls_tls_t));
@@ -355,8 +355,9 @@ atls_client_prepare_tls(atls_client_t *client)
 
 
 /*
- * A client resumes only a session that it might have begun itself.  Names of
- * files do not tell: what is in them does.
+ * The key contains all options that a session depends on, so that a client only
+ * resumes sessions that it could have established itself.  For files, their
+ * content is used instead of their names.
  */
 
 static atls_error_e
@@ -435,7 +436,7 @@ atls_client_prepare_outer(atls_client_t *client)
 }
 
 
-/* questions */
+/* information */
 
 int
 atls_status(const atls_client_t *client)

@@ -1,6 +1,6 @@
 
 /*
- * Time that does not jump, see clock.h.
+ * Monotonic time, see clock.h.
  */
 
 

@@ -1,6 +1,6 @@
 
 /*
- * The lines of the debug callback, see debug.h.
+ * Lines for the debug callback, see debug.h.
  */
 
 
@@ -92,7 +92,7 @@ atls_debug_lines(const atls_debug_t *debug, atls_debug_e what,
 }
 
 
-/* libcurl's own lines tell of cookies and HTTP/2 headers anywhere in them. */
+/* libcurl's messages may have cookies and HTTP/2 headers anywhere in a line. */
 
 static void
 atls_debug_redact(atls_debug_e what, char *line)

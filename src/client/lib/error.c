@@ -1,6 +1,6 @@
 
 /*
- * What went wrong, in words, see error.h.
+ * Error codes and texts, see error.h.
  */
 
 
@@ -155,7 +155,7 @@ atls_printable(char *text)
 }
 
 
-/* The length of a character, RFC 3629; 0: it is none. */
+/* Returns the length of a UTF-8 character (RFC 3629), or 0 if it is invalid. */
 
 static size_t
 atls_utf8(const unsigned char *p, uint32_t *code)

@@ -1,6 +1,7 @@
 
 /*
- * A request and its answer, see atls_perform() in atls.h.
+ * Requests and sessions, see atls_perform(), atls_connect() and atls_close() in
+ * atls.h.
  */
 
 
@@ -10,9 +11,9 @@
 #include "clock.h"
 
 
-#define ATLS_MAX_FLIGHTS        10          /* POSTs of a handshake */
-#define ATLS_MAX_STORED         8           /* sessions that can't be resumed */
-#define ATLS_RECORD_EXPANSION   64          /* header, tag and then some */
+#define ATLS_MAX_FLIGHTS        10          /* POSTs in a handshake */
+#define ATLS_MAX_STORED         8           /* stored sessions to try */
+#define ATLS_RECORD_EXPANSION   64          /* header, tag and reserve */
 #define ATLS_RECORD_SIZE        SSL3_RT_MAX_PLAIN_LENGTH
 #define ATLS_FAREWELL_TIME      5000
 #define ATLS_ABANDON_TIME       1000
@@ -107,7 +108,7 @@ atls_connect(atls_client_t *client)
 
         rc = atls_session_open(client, 0);
 
-        /* with TLS 1.3, there is something of the handshake left to be sent */
+        /* with TLS 1.3, the last flight of the handshake is not sent yet */
 
         if (rc == ATLS_OK) {
             rc = atls_session_post(client);
@@ -144,7 +145,7 @@ atls_close(atls_client_t *client)
 }
 
 
-/* A callback might come back. */
+/* Rejects calls from within a callback. */
 
 static atls_error_e
 atls_exchange_enter(atls_client_t *client)
@@ -231,8 +232,9 @@ atls_exchange_begin(atls_client_t *client)
 
 
 /*
- * The request went out with the first flight.  Its answer may be here; the
- * handshake's last flight goes out anyway: the server waits for it.
+ * The request was sent as early data.  The response may already be received,
+ * but the last flight of the handshake must still be sent: the server waits for
+ * it.
  */
 
 static atls_error_e
@@ -257,7 +259,7 @@ atls_exchange_early(atls_client_t *client)
         return rc;
     }
 
-    /* RFC 8470, section 5.2: 425 asks for it to be repeated */
+    /* RFC 8470, section 5.2: after a 425, send it without early data */
 
     if (!atls_response_reusable(response) || client->tls.closed) {
         rc = atls_session_open(client, 0);
@@ -269,7 +271,10 @@ atls_exchange_early(atls_client_t *client)
 }
 
 
-/* In POSTs of limited size; what is answered meanwhile is taken in. */
+/*
+ * Sends the request in POSTs of limited size.  Responses are processed in
+ * between.
+ */
 
 static atls_error_e
 atls_exchange_send(atls_client_t *client)
@@ -309,7 +314,7 @@ atls_exchange_send(atls_client_t *client)
             }
         }
 
-        /* it is full, or there is nothing more for it yet */
+        /* the POST is full, or no more data are available yet */
 
         rc = atls_session_post(client);
 
@@ -348,7 +353,7 @@ atls_exchange_write(atls_client_t *client, const unsigned char *bytes,
 }
 
 
-/* How much of the body goes into the next record of this POST. */
+/* The maximum size of the next piece of the body in this POST. */
 
 static size_t
 atls_exchange_room(const atls_client_t *client)
@@ -366,7 +371,7 @@ atls_exchange_room(const atls_client_t *client)
 }
 
 
-/* The rest of the request would be for nothing. */
+/* Whether the response makes the rest of the request useless. */
 
 static int
 atls_exchange_answered(const atls_client_t *client)
@@ -378,8 +383,9 @@ atls_exchange_answered(const atls_client_t *client)
 
 
 /*
- * The request has no end: the server, which has some of it, would wait for the
- * rest.  Who does not want to wait any more has to, for a moment.
+ * The server has a part of the request and would wait for the rest until a
+ * timeout, so an alert is sent, for a limited time, even if a callback or a
+ * timeout aborted the request.
  */
 
 static void
@@ -413,7 +419,7 @@ atls_exchange_end(atls_client_t *client, atls_error_e rc)
 
     if (rc != ATLS_OK) {
 
-        /* nothing of the answer is missing, only of what it came in */
+        /* the inner response is complete, only the outer one is not */
 
         atls_failure_clear(&client->failure);
         return ATLS_OK;
@@ -443,7 +449,7 @@ atls_exchange_end(atls_client_t *client, atls_error_e rc)
 }
 
 
-/* Plaintext of the session. */
+/* An atls_plain_pt: receives the plaintext of the session. */
 
 static atls_error_e
 atls_exchange_plain(void *data, const unsigned char *bytes, size_t n)
@@ -490,7 +496,7 @@ atls_session_open(atls_client_t *client, int early)
         return rc;
     }
 
-    /* those of TLS 1.2 are good for more than one time */
+    /* in TLS 1.2, a session can be resumed several times */
 
     if (tls->resumed && tls->tickets == 0
         && SSL_version(tls->ssl) == TLS1_2_VERSION)
@@ -506,7 +512,7 @@ atls_session_open(atls_client_t *client, int early)
 }
 
 
-/* The newest one that would be accepted today. */
+/* Takes the newest stored session whose certificate is still trusted. */
 
 static void
 atls_session_stored(atls_client_t *client, atls_resume_t *resume)
@@ -540,7 +546,7 @@ atls_session_stored(atls_client_t *client, atls_resume_t *resume)
 }
 
 
-/* Sends the request with the first flight, if it may be. */
+/* Sends the request as early data, if allowed. */
 
 static atls_error_e
 atls_session_early(atls_client_t *client)
@@ -597,7 +603,7 @@ atls_session_handshake(atls_client_t *client)
 }
 
 
-/* Sends the records that are there, takes in those that are the answer. */
+/* Sends pending records in a POST and processes the response. */
 
 static atls_error_e
 atls_session_post(atls_client_t *client)
@@ -624,7 +630,7 @@ atls_session_post(atls_client_t *client)
 
     } else if (rc == ATLS_ERROR_TLS && client->tls.alert) {
 
-        /* records that are sent twice are refused, and rightly */
+        /* a POST that libcurl sent twice fails with an alert */
 
         client->lost = client->used
                        || (client->sending
@@ -644,10 +650,7 @@ atls_session_sink(void *data, const unsigned char *bytes, size_t n)
 }
 
 
-/*
- * What TLS has to say at the end, an alert.  Whether it arrives is of no
- * consequence.
- */
+/* Sends pending alerts, such as close_notify.  Errors are ignored. */
 
 static void
 atls_session_farewell(atls_client_t *client, int64_t deadline)

@@ -1,6 +1,6 @@
 
 /*
- * Bytes in hex, see hex.h.
+ * Hexadecimal encoding, see hex.h.
  */
 
 
@@ -9,7 +9,9 @@
 #include "hex.h"
 
 
-/* OpenSSL's digits are upper case, those that people compare are not. */
+/*
+ * OpenSSL writes upper-case digits; digests are usually compared in lower case.
+ */
 
 void
 atls_hex(char *text, const unsigned char *bytes, size_t n)

@@ -1,6 +1,6 @@
 
 /*
- * HTTP/1.x: lines, fields, lengths and chunks, see http.h.
+ * A parser for HTTP/1.x lines, fields, lengths and chunks, see http.h.
  */
 
 
@@ -45,7 +45,7 @@ atls_lines_read(atls_lines_t *lines, const unsigned char **pos,
 }
 
 
-/* Makes a string of the line that is there. */
+/* Null-terminates a complete line. */
 
 static atls_line_e
 atls_lines_end(atls_lines_t *lines)
@@ -89,7 +89,7 @@ atls_lines_last(const atls_lines_t *lines)
 }
 
 
-/* There are ends of strings in a line that was cut. */
+/* A parsed line may contain null characters. */
 
 char *
 atls_lines_next(const char *line)
@@ -165,8 +165,6 @@ atls_http_length(const char *value, uint64_t *length)
 }
 
 
-/* RFC 9112, section 7.1 */
-
 const char *
 atls_chunks_read(atls_chunks_t *chunks, const unsigned char **pos,
     const unsigned char *end, size_t *n)
@@ -206,7 +204,7 @@ atls_chunks_read(atls_chunks_t *chunks, const unsigned char **pos,
 }
 
 
-/* What is between chunks, byte by byte. */
+/* Parses a byte between the data of chunks. */
 
 static const char *
 atls_chunks_line(atls_chunks_t *chunks, unsigned char ch)

@@ -1,6 +1,7 @@
 
 /*
- * The outer connection, see outer.h: libcurl's, one easy handle for all POSTs.
+ * The outer connection, see outer.h.  One easy handle of libcurl is used for
+ * all POSTs.
  */
 
 
@@ -22,13 +23,13 @@
 
 
 #define ATLS_OUTER_BUFFER       (128 * 1024)
-#define ATLS_OUTER_REFUSAL      8192    /* kept of an answer not of ATLS */
+#define ATLS_OUTER_REFUSAL      8192    /* of an error response to keep */
 #define ATLS_OUTER_DETAIL       512
 
 #define ATLS_PROBLEM_TYPE       "application/problem+json"
 
 
-/* What the answer of a POST turned out to be. */
+/* The kind of response to a POST. */
 
 typedef enum {
     ATLS_ANSWER_UNKNOWN = 0,
@@ -43,7 +44,7 @@ struct atls_outer_s {
     atls_failure_t      *failure;
     atls_debug_t         debug;
     atls_seen_t          seen;
-    int                  proxied;           /* known to be */
+    int                  proxied;           /* a proxy is used */
 
     int64_t              deadline;          /* 0: none */
     int                (*wait)(void *data);
@@ -55,7 +56,7 @@ struct atls_outer_s {
     long                 retry_after;
     unsigned             posts;
 
-    /* of the POST in progress */
+    /* the current POST */
 
     atls_sink_pt         sink;
     void                *sink_data;
@@ -133,7 +134,7 @@ atls_outer_create(const atls_outer_conf_t *conf, atls_failure_t *failure)
 }
 
 
-/* What libcurl would take. */
+/* Rejects values that libcurl would accept. */
 
 static int
 atls_outer_check(atls_outer_t *outer, const atls_outer_conf_t *conf)
@@ -197,7 +198,7 @@ atls_outer_setup(atls_outer_t *outer, const atls_outer_conf_t *conf)
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, atls_outer_progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, outer);
 
-    /* libcurl's 0 is a default of its own */
+    /* 0 would be libcurl's default */
 
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
                      conf->connect_timeout ? (long) conf->connect_timeout
@@ -259,7 +260,7 @@ atls_outer_headers(atls_outer_t *outer, const atls_outer_conf_t *conf)
     size_t              i;
     struct curl_slist  *list;
 
-    /* an Expect would cost a round trip with each large POST */
+    /* Expect would cost a round trip for each large POST */
 
     static const char *const  fields[] = {
         "Content-Type: " ATLS_MEDIA_TYPE,
@@ -288,7 +289,7 @@ atls_outer_headers(atls_outer_t *outer, const atls_outer_conf_t *conf)
 
     curl_easy_setopt(outer->curl, CURLOPT_HTTPHEADER, outer->headers);
 
-    /* what is for the endpoint is not for a proxy that makes a tunnel */
+    /* do not send these headers to a proxy in CONNECT */
 
     curl_easy_setopt(outer->curl, CURLOPT_HEADEROPT,
                      (long) CURLHEADER_SEPARATE);
@@ -349,7 +350,7 @@ atls_outer_http(atls_outer_t *outer, const atls_outer_conf_t *conf)
         return 0;
     }
 
-    /* libcurl 7.88 fails with the second request, curl's pull request 10643 */
+    /* reuse fails in libcurl 7.88, curl's pull request 10643 */
 
     if (strcmp(conf->http, "2-direct") == 0
         && curl_version_info(CURLVERSION_NOW)->version_num >> 8 == 0x0758)
@@ -376,8 +377,8 @@ atls_outer_http(atls_outer_t *outer, const atls_outer_conf_t *conf)
 
 
 /*
- * Nothing is verified, so libcurl need not read its trusted certificates for
- * each connection.  For a proxy it still does.
+ * The endpoint is not verified, so libcurl does not have to load trusted
+ * certificates for each connection.  It still does so for a proxy.
  */
 
 static void
@@ -397,7 +398,7 @@ atls_outer_tls(atls_outer_t *outer)
 }
 
 
-/* Whether an SSL_CTX of libcurl's is one of ours. */
+/* If not, an SSL_CTX of libcurl cannot be used here. */
 
 int
 atls_outer_same_openssl(void)
@@ -481,7 +482,7 @@ atls_outer_free(atls_outer_t *outer)
         return;
     }
 
-    /* what it says when it closes connections is of no interest */
+    /* messages about closing connections are not useful */
 
     outer->debug.handler = NULL;
 
@@ -549,7 +550,7 @@ atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
     }
 
     if (outer->answer == ATLS_ANSWER_UNKNOWN) {
-        atls_outer_begin(outer);                /* its body is empty */
+        atls_outer_begin(outer);                /* the body was empty */
     }
 
     return outer->answer == ATLS_ANSWER_GOOD ? ATLS_OK
@@ -581,14 +582,14 @@ atls_outer_write(char *bytes, size_t size, size_t n, void *data)
 
     if (n > room) {
         (void) atls_buf_add(&outer->refusal, bytes, room);
-        return 0;                               /* enough */
+        return 0;                               /* the limit is reached */
     }
 
     return atls_buf_add(&outer->refusal, bytes, n) == 0 ? n : 0;
 }
 
 
-/* The answer's header is there. */
+/* Called when the response header is complete. */
 
 static void
 atls_outer_begin(atls_outer_t *outer)
@@ -627,8 +628,8 @@ atls_outer_look(atls_outer_t *outer)
 
 
 /*
- * A new connection that came to no TLS with the endpoint: what was seen was
- * that of a proxy.
+ * The new connection has no TLS session with the endpoint: recorded
+ * certificates are those of a proxy.
  */
 
 static void
@@ -663,7 +664,7 @@ atls_outer_code(atls_outer_t *outer, CURLcode code)
 
     if (connect && connect / 100 != 2 && code != CURLE_OPERATION_TIMEDOUT) {
 
-        /* some versions of libcurl say that there was no connection */
+        /* some versions of libcurl return another code */
 
         outer->code = CURLE_PROXY;
         return ATLS_ERROR_PROXY;
@@ -691,7 +692,7 @@ atls_outer_code(atls_outer_t *outer, CURLcode code)
     case CURLE_OPERATION_TIMEDOUT:
         return ATLS_ERROR_TIMEOUT;
 
-    /* nobody but a proxy is verified */
+    /* only a proxy is verified */
 
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -712,7 +713,9 @@ atls_outer_code(atls_outer_t *outer, CURLcode code)
 }
 
 
-/* Parameters and case are ignored. */
+/*
+ * Whether the media type is the one of ATLS.  Parameters and case are ignored.
+ */
 
 static int
 atls_outer_is_type(atls_outer_t *outer, const char *type)
@@ -730,7 +733,7 @@ atls_outer_is_type(atls_outer_t *outer, const char *type)
 }
 
 
-/* The answer is not one of ATLS: in what way? */
+/* Returns the error for a response that is not an ATLS response. */
 
 static atls_error_e
 atls_outer_refused(atls_outer_t *outer)

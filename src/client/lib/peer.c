@@ -1,6 +1,6 @@
 
 /*
- * Names of peers, see peer.h.
+ * The host of a connection's peer, see peer.h.
  */
 
 
@@ -101,8 +101,8 @@ atls_peer_is_ip(const char *host)
 
 
 /*
- * To OpenSSL, a name that begins with a dot is one of all that end with it:
- * there are no empty labels.
+ * Empty labels are rejected: for OpenSSL, a name that begins with a dot matches
+ * all its subdomains.
  */
 
 int

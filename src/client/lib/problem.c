@@ -1,6 +1,6 @@
 
 /*
- * What an answer that is none of ATLS has to say, see problem.h.
+ * Problem documents, see problem.h.
  */
 
 
@@ -13,7 +13,7 @@
 #include "problem.h"
 
 
-#define ATLS_PROBLEM_NESTED     64          /* objects and arrays, in all */
+#define ATLS_PROBLEM_NESTED     64          /* objects and arrays, in total */
 
 
 static int atls_problem_is_simple(const unsigned char *json, size_t n);
@@ -32,7 +32,7 @@ atls_problem_detail(const unsigned char *json, size_t n, char *detail,
         return -1;
     }
 
-    /* of text without its end, cJSON before 1.7.18 may read a byte too many */
+    /* cJSON before 1.7.18 may read beyond text without a null character */
 
     copy = strndup((const char *) json, n);
     problem = copy ? cJSON_ParseWithOpts(copy, &end, 0) : NULL;
@@ -47,7 +47,7 @@ atls_problem_detail(const unsigned char *json, size_t n, char *detail,
     if (text) {
         snprintf(detail, size, "%s", text);
 
-        /* it becomes part of one line */
+        /* the text is a part of one line */
 
         for (p = detail; *p; p++) {
             if (*p >= '\b' && *p <= '\r') {
@@ -63,8 +63,8 @@ atls_problem_detail(const unsigned char *json, size_t n, char *detail,
 
 
 /*
- * The parser calls itself for each level, and a program's threads may have
- * small stacks.
+ * The parser is recursive, and threads of the application may have small
+ * stacks.
  */
 
 static int

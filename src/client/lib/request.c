@@ -1,6 +1,6 @@
 
 /*
- * An inner request, see request.h.
+ * Inner requests, see request.h.
  */
 
 
@@ -158,7 +158,7 @@ atls_request_is_path(const char *method, const char *path)
 }
 
 
-/* How much is there to be sent, and can it be had again? */
+/* Determines the length of the body and whether it can be rewound. */
 
 static atls_error_e
 atls_message_measure(atls_message_t *message)
@@ -222,7 +222,7 @@ atls_message_measure_file(atls_message_t *message, int fd, off_t position)
     if (S_ISREG(st.st_mode) && position >= 0) {
         message->start = position;
 
-        /* files of /proc say 0 and are not */
+        /* files in /proc have data, but the size 0 */
 
         if (st.st_size > 0) {
             message->length = st.st_size > position ? st.st_size - position
@@ -283,7 +283,10 @@ atls_message_format(atls_message_t *message, const char *authority)
 }
 
 
-/* Methods that have one get a Content-Length of 0 if they do not. */
+/*
+ * Whether the method normally has a body: Content-Length is then sent even if
+ * it is 0.
+ */
 
 static int
 atls_message_has_body(const atls_message_t *message)
@@ -351,7 +354,7 @@ atls_message_read(atls_message_t *message, unsigned char *buf, size_t size,
 }
 
 
-/* Makes a chunk of the bytes that are there; returns its length. */
+/* Encodes the bytes read as a chunk; returns its length. */
 
 static size_t
 atls_message_chunk(atls_message_t *message, unsigned char *buf, size_t got)
@@ -393,7 +396,7 @@ atls_message_raw(atls_message_t *message, long got, size_t *n)
 
 
 /*
- * What is there of the body: how many bytes, 0 at its end, -1 on an error, or
+ * Reads the body.  Returns the number of bytes, 0 at its end, -1 on error, or
  * ATLS_READ_FLUSH.
  */
 

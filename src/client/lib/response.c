@@ -101,7 +101,7 @@ atls_response_parse(atls_response_t *response, const unsigned char *bytes,
 }
 
 
-/* Takes bytes up to the end of a line; the header is read as a whole. */
+/* Reads a line.  Header lines are parsed when the header is complete. */
 
 static atls_error_e
 atls_response_header(atls_response_t *response, const unsigned char **pos,
@@ -132,7 +132,7 @@ atls_response_header(atls_response_t *response, const unsigned char **pos,
 }
 
 
-/* A line is there: ends the header, if it is empty. */
+/* Processes a line; an empty line ends the header. */
 
 static atls_error_e
 atls_response_header_line(atls_response_t *response)
@@ -141,7 +141,7 @@ atls_response_header_line(atls_response_t *response)
 
     line = atls_lines_last(&response->lines);
 
-    /* anything that is no HTTP is better noticed at its first line */
+    /* data that are not HTTP are detected by the first line */
 
     if (response->lines.line == 0 && strncmp(line, "HTTP/", 5) != 0) {
         return atls_response_wrong(response,
@@ -152,7 +152,7 @@ atls_response_header_line(atls_response_t *response)
 }
 
 
-/* All of it is there. */
+/* Parses a complete header. */
 
 static atls_error_e
 atls_response_header_end(atls_response_t *response)
@@ -219,7 +219,7 @@ atls_response_status_line(atls_response_t *response, const char **reason)
 }
 
 
-/* Cuts a line, in place: a name and a value, of which each ends with \0. */
+/* Splits a line in place into a null-terminated name and value. */
 
 static atls_error_e
 atls_response_field(atls_response_t *response, char *line)
@@ -367,7 +367,7 @@ atls_response_deliver(atls_response_t *response, const char *reason)
 }
 
 
-/* One with a length, or up to the end. */
+/* Reads a body with a length, or until the session ends. */
 
 static atls_error_e
 atls_response_body(atls_response_t *response, const unsigned char **pos,

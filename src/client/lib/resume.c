@@ -1,6 +1,6 @@
 
 /*
- * Resumption, see resume.h.
+ * Session resumption, see resume.h.
  */
 
 
@@ -19,15 +19,16 @@
 #define ATLS_RESUME_DIGEST  16
 
 /*
- * Seconds since the full handshake: RFC 5246, section F.1.4.  Anybody with a
- * session's secrets is the peer for as long.
+ * Seconds since the full handshake, see RFC 5246, section F.1.4.  If a
+ * session's secrets are stolen, the server can be impersonated for this time.
  */
 
 #define ATLS_RESUME_LIMIT   (24 * 3600)
 
 /*
- * What is stored: a mark, when the session began, the key's digest, how many
- * certificates follow, these, with their lengths, and the session, in DER.
+ * The format of a stored session: a mark, the time of the full handshake, a
+ * SHA-256 digest of the key, the number of certificates, the certificates in
+ * DER, each after its length in two bytes, and the SSL_SESSION in DER.
  */
 
 #define ATLS_RESUME_MARK    "ATL1"
@@ -113,7 +114,7 @@ atls_resume_put(const atls_store_t *store, const char *key,
 }
 
 
-/* Returns how many bytes; 0 if it is too large. */
+/* Returns the number of bytes, or 0 if the session is too large. */
 
 static int
 atls_resume_write(const atls_resume_t *resume, const char *key,
@@ -167,7 +168,10 @@ atls_resume_write_head(unsigned char *bytes, const char *key, time_t began)
 }
 
 
-/* The session has the first one.  What there is no room for is left out. */
+/*
+ * Writes the certificates that fit.  The server certificate is a part of the
+ * SSL_SESSION.
+ */
 
 static size_t
 atls_resume_write_chain(unsigned char *p, size_t size,
@@ -239,7 +243,10 @@ atls_resume_take(const atls_store_t *store, const char *key,
 }
 
 
-/* A session of one key can't be made one of another in the store. */
+/*
+ * The key is verified, so that a session cannot be moved to another key in the
+ * store.
+ */
 
 static int
 atls_resume_read(atls_resume_t *resume, const char *key,

@@ -24,8 +24,8 @@ atls_seen_watch(atls_seen_t *seen, SSL_CTX *ctx)
 
 
 /*
- * The result is what it would be without us: an endpoint's is ignored by
- * libcurl, which was told so, a proxy's is not.
+ * The handshake continues as without this callback: libcurl is configured to
+ * ignore the result for an endpoint, but not for a proxy.
  */
 
 static int

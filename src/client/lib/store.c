@@ -2,14 +2,14 @@
 /*
  * Stores of sessions, see store.h and atls_store_file().
  *
- * A store is a text: a line of its own, and then one for each session, the
- * newest at the end: the session in hex, a space, and the key of atls_store_t.
- * If it is in a file, that is opened and locked for each change, so that no
- * session is taken twice.
+ * A store is a text.  After the first line, there is a line for each session,
+ * the newest at the end: the session in hex, a space, and the key of
+ * atls_store_t.  A file is opened and locked for each change, so that a session
+ * is taken once.
  *
- * A session that somebody else has put there would be one whose secrets
- * somebody else has.  So the file must be the user's own, and its directory
- * nobody else's to change; that is asked of what was opened, not of names.
+ * If other users could add a session, they would know its secrets.  Therefore,
+ * the file must belong to the user, and the directory must not be writable by
+ * others.  To prevent races, open descriptors are checked instead of names.
  */
 
 
@@ -30,8 +30,8 @@
 
 
 #define ATLS_STORE_FIRST    "# sessions of atls: a secret\n"
-#define ATLS_STORE_NAME     "sessions"      /* of the file in a directory */
-#define ATLS_STORE_PER_KEY  4               /* of a key, in a file */
+#define ATLS_STORE_NAME     "sessions"      /* file name in a directory */
+#define ATLS_STORE_PER_KEY  4               /* sessions of a key in a file */
 #define ATLS_STORE_MAX      64
 #define ATLS_STORE_SIZE     (4 * 1024 * 1024)
 
@@ -39,11 +39,11 @@
 typedef struct {
     atls_store_t     store;
     pthread_mutex_t  lock;
-    size_t           per_key;               /* sessions of a key */
-    int              private;               /* the directory has nothing else */
-    int              dir;                   /* -1: the text is in memory */
-    char            *name;                  /* of the file */
-    char            *text;                  /* NULL: there is none yet */
+    size_t           per_key;               /* limit of sessions of a key */
+    int              private;               /* atls_store_file() */
+    int              dir;                   /* -1: a store in memory */
+    char            *name;                  /* file name */
+    char            *text;                  /* NULL: empty */
 } atls_sessions_t;
 
 
@@ -205,7 +205,7 @@ atls_store_create(const char *name, size_t per_key)
 }
 
 
-/* Leaves errno as it was. */
+/* Preserves errno. */
 
 void
 atls_store_close(atls_store_t *store)
@@ -253,7 +253,7 @@ atls_store_refuse(int dir)
 }
 
 
-/* In one with the sticky bit, others can't touch what is not theirs. */
+/* In a directory with the sticky bit, others cannot change the user's files. */
 
 static atls_error_e
 atls_store_check_directory(int dir, const char *directory,
@@ -284,8 +284,8 @@ atls_store_check_directory(int dir, const char *directory,
 
 
 /*
- * Opens the file, which must not be a symbolic link, and locks it.  path: what
- * it is called in errors.  errno is EPERM if the file is not as it should be.
+ * Opens and locks the file, which must not be a symbolic link.  The path is for
+ * error messages.  Sets errno to EPERM if the file is rejected.
  */
 
 static int
@@ -407,7 +407,7 @@ atls_store_put(void *data, const char *key, const void *session, size_t size)
 }
 
 
-/* The newest one is the last. */
+/* The newest session of a key is the last one. */
 
 static size_t
 atls_store_take(void *data, const char *key, void *buf, size_t size)
@@ -444,8 +444,8 @@ atls_store_take(void *data, const char *key, void *buf, size_t size)
 
 
 /*
- * The text, in memory that has room for more, and for this thread alone until
- * it is saved.  NULL: it can't be had.
+ * Returns the text in a buffer with room for more bytes, for use by this thread
+ * until it is saved, or NULL on error.
  */
 
 static char *
@@ -502,7 +502,7 @@ failed:
 }
 
 
-/* In a directory of our own, a file that is not as it should be is removed. */
+/* In the directory of atls_store_file(), a file that is rejected is deleted. */
 
 static int
 atls_store_lock_again(const atls_sessions_t *sessions)
@@ -541,7 +541,7 @@ atls_store_read(int fd, char *text, size_t size)
 }
 
 
-/* Frees the text, unless it stays in memory. */
+/* Frees the text, except for a store in memory. */
 
 static void
 atls_store_save(atls_sessions_t *sessions, char *text, int fd)
@@ -560,7 +560,7 @@ atls_store_save(atls_sessions_t *sessions, char *text, int fd)
 }
 
 
-/* If that fails, there is nothing to resume the next time. */
+/* On error, the file is truncated: a partial session must not remain. */
 
 static void
 atls_store_write(int fd, const char *text)
@@ -586,7 +586,7 @@ atls_store_clear(char *text)
 }
 
 
-/* Makes room for one more of a key, the oldest go first. */
+/* Makes room for a session: deletes the oldest ones if there are too many. */
 
 static void
 atls_store_drop(const atls_sessions_t *sessions, char *text, const char *key)
@@ -620,7 +620,7 @@ atls_store_drop(const atls_sessions_t *sessions, char *text, const char *key)
 }
 
 
-/* What is left behind the text's end is part of a session, too. */
+/* The bytes after the new end of the text are wiped, too. */
 
 static void
 atls_store_cut(char *line)

@@ -1,6 +1,6 @@
 
 /*
- * Whom the inner connection is to, see target.h.
+ * The target of the inner connection, see target.h.
  */
 
 
@@ -83,7 +83,7 @@ atls_target_parse(atls_target_t *target, const char *text,
 }
 
 
-/* Nothing but scheme, host and port. */
+/* Whether a URL has only a scheme, a host and a port. */
 
 static int
 atls_target_is_bare(CURLU *url)

@@ -1,6 +1,6 @@
 
 /*
- * The inner TLS, see tls.h.
+ * The inner TLS session, see tls.h.
  */
 
 
@@ -13,24 +13,24 @@
 #include "tls.h"
 
 
-#define ATLS_TLS_MAX_IDENTITY   128         /* as OpenSSL's servers have it */
+#define ATLS_TLS_MAX_IDENTITY   128         /* limit of OpenSSL's servers */
 #define ATLS_TLS_MAX_PSK        256
-#define ATLS_TLS_MAX_TICKETS    64          /* in a session */
+#define ATLS_TLS_MAX_TICKETS    64          /* per session */
 #define ATLS_TLS_MAX_ALPN       256
 
-/* what the library answers by itself during one POST: KeyUpdates, alerts */
+/* bytes that OpenSSL may write during one POST: KeyUpdates, alerts */
 
 #define ATLS_TLS_MAX_ANSWERS    16384
 
-/* of a key, half of what is safe with AES-GCM: RFC 8446, section 5.5 */
+/* records per key: half of the limit of AES-GCM in RFC 8446, section 5.5 */
 
 #define ATLS_TLS_MAX_RECORDS    (1 << 23)
 
-/* by default, a pre-shared key comes before certificates in TLS 1.2, too */
+/* prefer suites with pre-shared keys in TLS 1.2, too */
 
 #define ATLS_TLS_PSK_CIPHERS    "kECDHEPSK:kDHEPSK:kPSK:DEFAULT"
 
-/* whatever is asked for, somebody is there, and reads it alone */
+/* suites without authentication or encryption are never allowed */
 
 #define ATLS_TLS_NEVER          ":!aNULL:!eNULL"
 
@@ -212,7 +212,7 @@ atls_tls_ciphers(SSL_CTX *ctx, const char *ciphers)
 }
 
 
-/* RFC 7301: each name after its length. */
+/* Converts a list to the format of RFC 7301: each name follows its length. */
 
 static int
 atls_tls_alpn(atls_tls_t *tls, SSL_CTX *ctx, const char *list)
@@ -259,7 +259,7 @@ atls_tls_identity(atls_tls_t *tls, SSL_CTX *ctx, const atls_tls_conf_t *conf)
 {
     const char  *key;
 
-    /* nobody is to be asked at a terminal */
+    /* the callback prevents a prompt on the terminal */
 
     SSL_CTX_set_default_passwd_cb(ctx, atls_tls_passphrase);
     SSL_CTX_set_default_passwd_cb_userdata(ctx, tls);
@@ -371,7 +371,10 @@ atls_tls_psk_client(SSL *ssl, const char *hint, char *identity,
 }
 
 
-/* As usual; OpenSSL keeps no certificate that it does not accept. */
+/*
+ * Verifies a certificate as usual, and saves it: OpenSSL does not keep a
+ * certificate that is not trusted.
+ */
 
 static int
 atls_tls_verify(X509_STORE_CTX *ctx, void *data)
@@ -431,8 +434,8 @@ atls_tls_done(atls_tls_t *tls)
 
 
 /*
- * A certificate is verified when a session begins, and not by the library when
- * it is resumed: what is not trusted any more must not live on in that way.
+ * OpenSSL verifies a certificate in the full handshake, but not on resumption.
+ * A session must not be resumed if its certificate is no longer trusted.
  */
 
 long
@@ -590,7 +593,7 @@ atls_tls_established(atls_tls_t *tls)
 
     x509 = SSL_get0_peer_certificate(ssl);
 
-    /* not to be relied upon is what options might do to OpenSSL's choices */
+    /* options could make OpenSSL select a suite without these */
 
     if ((x509 == NULL && tls->psk == NULL)
         || SSL_CIPHER_get_cipher_nid(SSL_get_current_cipher(ssl)) == NID_undef)
@@ -600,7 +603,7 @@ atls_tls_established(atls_tls_t *tls)
                          "encryption");
     }
 
-    /* OpenSSL calls an external pre-shared key a resumption, too */
+    /* OpenSSL reports external pre-shared keys as resumption, too */
 
     tls->finished = 1;
     tls->resumed = SSL_session_reused(ssl) && tls->offered.session
@@ -660,7 +663,7 @@ atls_tls_debug_certificate(atls_tls_t *tls)
 }
 
 
-/* Whatever comes after a close_notify is not looked at. */
+/* Data after a close_notify are ignored. */
 
 atls_error_e
 atls_tls_receive(atls_tls_t *tls, const unsigned char *bytes, size_t n)
@@ -802,7 +805,10 @@ atls_tls_pending(const atls_tls_t *tls)
 }
 
 
-/* OpenSSL's queue tells: an alert that came, a certificate, or our view. */
+/*
+ * Returns an error for an alert received, a certificate that is not trusted, or
+ * another error of OpenSSL.
+ */
 
 static atls_error_e
 atls_tls_error(atls_tls_t *tls, const char *what)
