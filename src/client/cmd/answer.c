@@ -1,6 +1,6 @@
 
 /*
- * Answers to local programs, see answer.h.
+ * Responses to local programs, see answer.h.
  */
 
 
@@ -13,7 +13,8 @@
 #include "util.h"
 
 
-#define CMD_ANSWER_CHUNK    20          /* of a chunk's line */
+#define CMD_ANSWER_CHUNK    20          /* maximum length of a chunk size
+                                           line */
 
 
 static const char *cmd_answer_location(const cmd_answer_t *answer,
@@ -65,8 +66,8 @@ cmd_answer_header(cmd_answer_t *answer, const char *name, const char *value)
 
 
 /*
- * Redirections to the service itself are to be followed here: without its name
- * they are of whatever host and scheme was asked.
+ * Makes a redirect to the service relative, so that the client follows it on
+ * its connection to atls forward.
  */
 
 static const char *
@@ -87,7 +88,7 @@ cmd_answer_location(const cmd_answer_t *answer, const char *value)
         n = strlen(names[i]);
         path = value + 8 + n;
 
-        /* "//" would be the name of another host */
+        /* a path with "//" would be parsed as a host */
 
         if (strncasecmp(value + 8, names[i], n) == 0
             && (path[0] == '\0' || (path[0] == '/' && path[1] != '/')))
@@ -141,7 +142,7 @@ cmd_answer_end(cmd_answer_t *answer)
 }
 
 
-/* The header, if it has to be sent yet, and a piece of the body. */
+/* Sends the header, unless it was sent before, and a piece of the body. */
 
 static int
 cmd_answer_write(cmd_answer_t *answer, const void *bytes, size_t n)
@@ -207,7 +208,7 @@ cmd_answer_format(cmd_answer_t *answer, atls_buf_t *header)
     for (i = 0; i < answer->headers.n; i++) {
         item = &answer->headers.items[i];
 
-        /* RFC 9110, section 8.6: not with this status */
+        /* RFC 9110, section 8.6: not allowed in a 204 */
 
         if (answer->status == 204
             && strcasecmp(item->name, "Content-Length") == 0)
@@ -226,7 +227,7 @@ cmd_answer_format(cmd_answer_t *answer, atls_buf_t *header)
 }
 
 
-/* How the body ends, and whether the connection goes on then. */
+/* Adds headers for the length of the body and for keep-alive. */
 
 static int
 cmd_answer_framing(cmd_answer_t *answer, atls_buf_t *header)

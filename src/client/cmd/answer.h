@@ -16,15 +16,15 @@ typedef struct {
     const cmd_stream_t   *stream;
     const atls_target_t  *service;
 
-    int                   status;       /* 0: there is none yet */
+    int                   status;       /* 0: not received yet */
     char                 *reason;
     cmd_headers_t         headers;
 
     unsigned              begun:1;      /* the header was sent */
-    unsigned              empty:1;      /* there is to be no body */
+    unsigned              empty:1;      /* the response has no body */
     unsigned              chunked:1;
-    unsigned              close:1;      /* the connection is not kept */
-    int64_t               sent;         /* of the body */
+    unsigned              close:1;      /* no keep-alive */
+    int64_t               sent;         /* bytes of the body */
 } cmd_answer_t;
 
 
@@ -34,21 +34,24 @@ void cmd_answer_init(cmd_answer_t *answer, const cmd_local_t *local,
 void cmd_answer_free(cmd_answer_t *answer);
 
 /*
- * What the service answers; nothing is sent before cmd_answer_begin(), or the
- * first bytes of the body.
+ * Sets the status and headers of the service's response.  They are sent by
+ * cmd_answer_begin() or with the first piece of the body.
  */
 
 void cmd_answer_status(cmd_answer_t *answer, int status, const char *reason);
 void cmd_answer_header(cmd_answer_t *answer, const char *name,
     const char *value);
 
-/* These return -1 if the peer has gone. */
+/* Return 0, or -1 if the client closed the connection. */
 
 int cmd_answer_begin(cmd_answer_t *answer);
 int cmd_answer_body(cmd_answer_t *answer, const void *bytes, size_t n);
 int cmd_answer_end(cmd_answer_t *answer);
 
-/* Or what it does not: a line of text.  retry_after: seconds, 0 for none. */
+/*
+ * Sends an error response with a line of text.  If retry_after is not 0, it is
+ * sent in Retry-After, in seconds.
+ */
 
 int cmd_answer_error(cmd_answer_t *answer, int status, const char *text,
     long retry_after);

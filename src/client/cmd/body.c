@@ -10,7 +10,8 @@
 #include "body.h"
 
 
-#define CMD_BODY_LINES      16384       /* of chunk sizes, or of a trailer */
+#define CMD_BODY_LINES      16384       /* total size of chunk lines, or of a
+                                           trailer */
 
 
 static int cmd_body_timeout(const cmd_body_t *body);
@@ -85,7 +86,7 @@ cmd_body_timeout(const cmd_body_t *body)
 }
 
 
-/* Unless it comes anyway. */
+/* Sends 100 (Continue), unless the client already sends the body. */
 
 static int
 cmd_body_continue(cmd_body_t *body)
@@ -129,7 +130,10 @@ cmd_body_counted(cmd_body_t *body, char *buf, size_t n)
 }
 
 
-/* Of n bytes that are there; what follows the body is the next request's. */
+/*
+ * Decodes n bytes in the buffer.  Data after the end of the body belong to the
+ * next request.
+ */
 
 static long
 cmd_body_chunked(cmd_body_t *body, char *buf, size_t n)

@@ -12,13 +12,15 @@
 
 typedef struct {
     cmd_stream_t    *stream;
-    int64_t          rest;          /* ATLS_LENGTH_UNKNOWN: chunked */
-    int64_t          deadline;      /* of atls_clock(); 0: none */
-    unsigned         expect:1;      /* 100 (Continue) is to be sent */
-    unsigned         ended:1;       /* all of it was read */
+    int64_t          rest;          /* bytes left; ATLS_LENGTH_UNKNOWN:
+                                       chunked */
+    int64_t          deadline;      /* by atls_clock(); 0: none */
+    unsigned         expect:1;      /* send 100 (Continue) */
+    unsigned         ended:1;       /* the whole body was read */
 
-    int              status;        /* why reading failed; 0: it did not, or the
-                                       peer has gone */
+    int              status;        /* status of the error response; 0: no
+                                       error, or the client closed the
+                                       connection */
     const char      *error;
 
     atls_chunks_t    chunks;
@@ -28,7 +30,9 @@ typedef struct {
 void cmd_body_init(cmd_body_t *body, const cmd_local_t *local,
     cmd_stream_t *stream);
 
-/* The next bytes, at least one: how many, 0 at the end, -1 if it failed. */
+/*
+ * Reads 1 to size bytes.  Returns their number, 0 at the end, or -1 on error.
+ */
 
 long cmd_body_read(cmd_body_t *body, void *buf, size_t size);
 

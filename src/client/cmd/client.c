@@ -1,6 +1,6 @@
 
 /*
- * A client as the command line wants it, see client.h.
+ * Creation of libatls clients, see client.h.
  */
 
 
@@ -151,7 +151,7 @@ cmd_client_fail(atls_client_t *client, atls_error_e error, int answered)
         return CMD_OK;
     }
 
-    /* asking for the code loses the text */
+    /* further calls clear the text */
 
     text = cmd_format("%s", atls_error_text(client));
     code = cmd_client_code(client, error, answered);
@@ -163,7 +163,7 @@ cmd_client_fail(atls_client_t *client, atls_error_e error, int answered)
 }
 
 
-/* answered: some of the answer was there. */
+/* Returns the exit code for an error of the library. */
 
 static int
 cmd_client_code(atls_client_t *client, atls_error_e error, int answered)
@@ -217,7 +217,7 @@ cmd_client_code(atls_client_t *client, atls_error_e error, int answered)
 }
 
 
-/* libcurl knows more about it. */
+/* Uses libcurl's error code, which is more specific. */
 
 static int
 cmd_client_code_outer(atls_client_t *client, atls_error_e error)

@@ -1,6 +1,6 @@
 
 /*
- * A client of the library as the command line wants it.
+ * Creation of libatls clients from command line options.
  */
 
 
@@ -12,21 +12,25 @@
 
 
 /*
- * Returns an exit code; on an error, *client is NULL.  store and tag may be
- * NULL; the latter is that of cmd_verbose().
+ * Creates a client from the options.  The store and the tag may be NULL; the
+ * tag is passed to cmd_verbose().  Returns an exit code; on error, *client is
+ * NULL.
  */
 
 int cmd_client_create(atls_client_t **client, const char *origin,
     const cmd_options_t *options, const atls_store_t *store, char *tag);
 
 /*
- * Where sessions are kept: a file, or NULL for memory.  Returns an exit code;
- * to be closed by atls_store_close().
+ * Opens a store of sessions: a file, or memory if path is NULL.  It must be
+ * closed by atls_store_close().  Returns an exit code.
  */
 
 int cmd_client_store(atls_store_t **store, const char *path);
 
-/* Says what the client has to say of its error; returns the exit code. */
+/*
+ * Prints an error message for the last call; returns the exit code, which may
+ * depend on whether a part of the response was received (answered).
+ */
 
 int cmd_client_fail(atls_client_t *client, atls_error_e error, int answered);
 

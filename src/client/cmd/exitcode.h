@@ -7,8 +7,8 @@
 
 
 /*
- * The manual explains them.  Plain HTTPS and the outer connection may end with
- * others of curl's.
+ * The codes are described in the manual page.  For the outer connection and for
+ * plain HTTPS, other codes of curl are returned, too.
  */
 
 typedef enum {

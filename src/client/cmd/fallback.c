@@ -2,8 +2,8 @@
 /*
  * Plain HTTPS, see fallback.h.
  *
- * It is libcurl that verifies, as a part of the TLS handshake: the request is
- * made, and sent, when that is over.
+ * libcurl verifies the certificate as a part of the TLS handshake.  The request
+ * is created and sent after that.
  */
 
 
@@ -26,8 +26,8 @@ typedef struct {
     CURL                *curl;
     struct curl_slist   *headers;
     atls_peer_t          peer;
-    int                  status;            /* of the header in progress */
-    int                  ended;             /* the final one has */
+    int                  status;            /* status of the current header */
+    int                  ended;             /* the final header is complete */
     char                 error[CURL_ERROR_SIZE];
 } cmd_https_t;
 
@@ -60,7 +60,7 @@ cmd_fallback_perform(cmd_fallback_t *fallback, cmd_transfer_t *transfer)
     int          code;
     cmd_https_t  https;
 
-    /* else nobody could look at names as strictly as inside of ATLS */
+    /* otherwise, names cannot be verified as strictly as with ATLS */
 
     if (!atls_outer_same_openssl()) {
         return CMD_FALLBACK_UNTRUSTED;
@@ -148,7 +148,7 @@ cmd_https_setup(cmd_https_t *https)
 }
 
 
-/* The same trust as inside of ATLS; OpenSSL heeds these two variables there. */
+/* Sets the same trusted CAs as for ATLS, where OpenSSL uses these variables. */
 
 static void
 cmd_https_tls(CURL *curl, const cmd_options_t *options)
@@ -194,7 +194,7 @@ cmd_https_tls(CURL *curl, const cmd_options_t *options)
 }
 
 
-/* libcurl takes a subject's CN for a name if there is no other: not here. */
+/* Prevents libcurl from accepting the CN of a subject. */
 
 static CURLcode
 cmd_https_ctx(CURL *curl, void *ctx, void *data)
@@ -256,7 +256,7 @@ cmd_https_body(CURL *curl, cmd_transfer_t *transfer)
 }
 
 
-/* Those of ATLS, and none that libcurl would add. */
+/* Sets the same headers as for ATLS, and removes libcurl's default headers. */
 
 static void
 cmd_https_headers(cmd_https_t *https)
@@ -283,7 +283,7 @@ cmd_https_headers(cmd_https_t *https)
 }
 
 
-/* In libcurl's own words for an empty one, and for none. */
+/* Adds a header in libcurl's syntax, which differs for empty values. */
 
 static void
 cmd_https_header_add(cmd_https_t *https, const char *name, const char *value)
@@ -305,7 +305,7 @@ cmd_https_header_add(cmd_https_t *https, const char *name, const char *value)
 }
 
 
-/* CURLcodes are curl's exit codes. */
+/* The exit codes of curl are CURLcodes. */
 
 static int
 cmd_https_result(cmd_https_t *https, CURLcode rc)
@@ -392,7 +392,7 @@ cmd_https_header_line(cmd_https_t *https, char *line)
 }
 
 
-/* As in a response that comes by ATLS. */
+/* The message is the same as for ATLS. */
 
 static int
 cmd_https_wrong(cmd_https_t *https, const char *what)

@@ -1,7 +1,6 @@
 
 /*
- * --fallback: plain HTTPS, with libcurl, to a service whose certificate
- * verifies.
+ * --fallback: plain HTTPS with libcurl if the service's certificate is trusted.
  */
 
 
@@ -18,7 +17,7 @@
 
 
 typedef struct {
-    CURL    *curl;                      /* NULL: not used yet */
+    CURL    *curl;                      /* created on first use */
 } cmd_fallback_t;
 
 

@@ -1,6 +1,6 @@
 
 /*
- * Requests, see fetch.h.
+ * The default command, see fetch.h.
  */
 
 
@@ -51,7 +51,7 @@ cmd_fetch(int argc, char **argv)
 }
 
 
-/* The exit code is that of the first one that fails. */
+/* Returns the exit code of the first request that fails. */
 
 static int
 cmd_fetch_all(cmd_fetch_t *fetch)

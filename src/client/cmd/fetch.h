@@ -1,6 +1,6 @@
 
 /*
- * Without a subcommand: requests, one for each URL.
+ * The default command: a request for each URL.
  */
 
 

@@ -21,7 +21,7 @@
 #include "util.h"
 
 
-#define CMD_FORWARD_IDLE    75000       /* milliseconds: of idle connections */
+#define CMD_FORWARD_IDLE    75000       /* milliseconds, for idle connections */
 
 
 typedef struct {
@@ -123,7 +123,7 @@ cmd_forward_serve(void *data, cmd_stream_t *stream)
 }
 
 
-/* Returns whether the connection goes on. */
+/* Returns whether the connection is kept alive. */
 
 static int
 cmd_forward_request(cmd_forward_t *forward, cmd_stream_t *stream)
@@ -213,7 +213,7 @@ cmd_forward_pass(cmd_forward_t *forward, cmd_relay_t *relay,
 }
 
 
-/* peer method path status bytes seconds session: error */
+/* The format: peer method path status bytes seconds session: error */
 
 static void
 cmd_forward_log(const cmd_relay_t *relay, int64_t began, unsigned session)
@@ -235,7 +235,7 @@ cmd_forward_log(const cmd_relay_t *relay, int64_t began, unsigned session)
 }
 
 
-/* A path may have bytes that a terminal takes for something else. */
+/* Escapes characters of the path that are unsafe for a terminal. */
 
 static char *
 cmd_forward_escape(const char *path)

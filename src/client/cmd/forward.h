@@ -1,7 +1,6 @@
 
 /*
- * atls forward: an HTTP server for local programs; their requests go to a
- * service by ATLS.
+ * atls forward: forwards plain HTTP requests of local programs over ATLS.
  */
 
 

@@ -1,6 +1,6 @@
 
 /*
- * Who may ask a forwarder, see guard.h.
+ * Access control of atls forward, see guard.h.
  */
 
 
@@ -22,7 +22,7 @@
 
 
 typedef struct {
-    char             name[CMD_GUARD_NAME];  /* in the one form that it has */
+    char             name[CMD_GUARD_NAME];  /* in canonical form */
     int              port;                  /* -1: none */
 } cmd_host_t;
 
@@ -52,7 +52,7 @@ cmd_guard_host(const cmd_guard_t *guard, int fd, const char *host)
 {
     cmd_host_t  asked;
 
-    /* HTTP/1.0 without it is no browser's */
+    /* browsers always send Host, other HTTP/1.0 clients may not */
 
     return guard->any || host == NULL
            || (cmd_guard_parse(&asked, host, strlen(host)) == 0
@@ -79,15 +79,15 @@ cmd_guard_page(const cmd_guard_t *guard, int fd, const char *origin,
         return cmd_guard_url(guard, fd, origin);
     }
 
-    /* of browsers, those are left that do not know of Sec-Fetch-Site here */
+    /* Referer is checked for browsers without Sec-Fetch-Site */
 
     return referer == NULL || site || cmd_guard_url(guard, fd, referer);
 }
 
 
 /*
- * Names in lower case, addresses as they are printed: what is written in
- * another way is another one.
+ * Parses a host into its canonical form: a name in lower case, or an address as
+ * printed by inet_ntop().  Addresses in other forms are not matched.
  */
 
 static int
@@ -171,7 +171,10 @@ cmd_guard_parse_port(cmd_host_t *host, const char *text, size_t n)
 }
 
 
-/* Of a listener on all addresses, it is the one that was connected to. */
+/*
+ * If the socket listens on all addresses, this is the address that the client
+ * connected to.
+ */
 
 static int
 cmd_guard_local(cmd_host_t *local, int fd)
@@ -211,7 +214,10 @@ cmd_guard_address(cmd_host_t *local, int family, const void *address,
 }
 
 
-/* Without a port it is not a browser's, unless that is the default one. */
+/*
+ * Whether a host is the local address of the connection.  It may have no port:
+ * browsers always send the port unless it is the default one.
+ */
 
 static int
 cmd_guard_is_local(const cmd_host_t *host, int fd)
@@ -256,7 +262,7 @@ cmd_guard_is_listed(const cmd_guard_t *guard, const cmd_host_t *host)
 }
 
 
-/* An origin, or what else begins with one; "null" is anybody's. */
+/* Whether the origin of a URL is allowed; "null" is not. */
 
 static int
 cmd_guard_url(const cmd_guard_t *guard, int fd, const char *url)

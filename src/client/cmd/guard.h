@@ -1,13 +1,15 @@
 
 /*
- * Who may ask a forwarder.  Whatever runs on this machine may; but a browser
- * does what any web page wants, and one of these may not.
+ * Access control of atls forward.  All local programs are allowed.  Web pages
+ * in a local browser are not:
  *
- * A page can have the name of its own host resolve to this machine (DNS
- * rebinding): then Host tells.  The service's own name is no exception: to a
- * browser, a middlebox can be that host, without any key.
- * A page can send requests, without seeing the answers, to other hosts than its
- * own: then Origin, Referer and Sec-Fetch-Site tell.
+ * - A page can let the name of its own host resolve to this machine (DNS
+ *   rebinding), so Host is checked.  The name of the service is not allowed by
+ *   default either: to a browser, a middlebox can impersonate an HTTP server
+ *   with this name.
+ *
+ * - A page can send requests to other origins, without reading the responses,
+ *   so Origin, Referer and Sec-Fetch-Site are checked.
  */
 
 
@@ -19,24 +21,27 @@
 
 
 typedef struct {
-    const cmd_list_t  *hosts;       /* "host[:port]", others than our own */
-    int                any;         /* everybody may ask for everything */
+    const cmd_list_t  *hosts;       /* --allow-host: "host[:port]" */
+    int                any;         /* --any-host */
 } cmd_guard_t;
 
 
-/* Whether it is a "host[:port]"; an address of IPv6 is in brackets. */
+/* Whether a text is a valid "host[:port]".  IPv6 addresses are in brackets. */
 
 int cmd_guard_is_host(const char *text);
 
 /*
- * What is asked for is what the connection is to: its address, and "localhost"
- * if that is one of the loopback interface; or it is one of the hosts.  host:
- * of a Host header, NULL if there was none.
+ * Whether a Host header is allowed: it must be the local address and port of
+ * the connection fd, or "localhost" if that is a loopback address, or one of
+ * the allowed hosts.  The host is NULL if there is no header.
  */
 
 int cmd_guard_host(const cmd_guard_t *guard, int fd, const char *host);
 
-/* The same of who asks.  The headers of these names; NULL: there was none. */
+/*
+ * Whether a request is allowed by Origin, Referer and Sec-Fetch-Site; each may
+ * be NULL.
+ */
 
 int cmd_guard_page(const cmd_guard_t *guard, int fd, const char *origin,
     const char *referer, const char *site);

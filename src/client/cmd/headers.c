@@ -1,6 +1,6 @@
 
 /*
- * Headers that are passed on, see headers.h.
+ * Headers of forwarded messages, see headers.h.
  */
 
 
@@ -97,7 +97,7 @@ cmd_headers_strip(cmd_headers_t *headers, const char *const *names)
     const char  *name;
     char        *drop;
 
-    /* Connection is to be there until all have been looked at */
+    /* headers are removed after the loop: it needs Connection */
 
     drop = cmd_alloc(headers->n + 1);
 

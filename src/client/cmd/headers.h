@@ -18,18 +18,20 @@ typedef struct {
 void cmd_headers_add(cmd_headers_t *headers, const char *name,
     const char *value);
 
-/* The first one of the name, or NULL. */
+/* The value of the first header with the name, or NULL. */
 
 const char *cmd_headers_get(const cmd_headers_t *headers, const char *name);
 
-/* Whether lists of the name have the item; case is ignored. */
+/*
+ * Whether the comma-separated values of a header have an item; case is ignored.
+ */
 
 int cmd_headers_has(const cmd_headers_t *headers, const char *name,
     const char *item);
 
 /*
- * Removes those that are for one connection only (RFC 9110, section 7.6.1), and
- * the names of a list that ends with NULL.
+ * Removes hop-by-hop headers (RFC 9110, section 7.6.1) and headers from a list
+ * of names, terminated by NULL.
  */
 
 void cmd_headers_strip(cmd_headers_t *headers, const char *const *names);

@@ -1,6 +1,6 @@
 
 /*
- * The way through ATLS, see inner.h.
+ * Requests over ATLS, see inner.h.
  */
 
 
@@ -83,7 +83,7 @@ cmd_inner_perform(cmd_inner_t *inner, cmd_transfer_t *transfer)
 }
 
 
-/* Makes one, if there is none of the origin. */
+/* Creates a client unless there is one with this origin. */
 
 static int
 cmd_inner_client(cmd_inner_t *inner, const char *origin)
@@ -101,7 +101,9 @@ cmd_inner_client(cmd_inner_t *inner, const char *origin)
 }
 
 
-/* What the outer certificate is has to be known before the request is made. */
+/*
+ * Opens the session before the request is sent, to know the outer certificate.
+ */
 
 static atls_error_e
 cmd_inner_report(cmd_inner_t *inner, cmd_transfer_t *transfer)
@@ -171,8 +173,9 @@ cmd_inner_status(void *data, int status, const char *reason)
 
 
 /*
- * At the first time that it can be done: an answer may be the end of its
- * session, one to early data comes before there is one.
+ * Exports keying material as soon as the session is open.  At the end of the
+ * response, the session may be closed; when the response to early data begins,
+ * the session may not be open yet.
  */
 
 static void

@@ -12,18 +12,18 @@
 
 typedef struct {
     const cmd_options_t  *options;
-    atls_store_t         *store;        /* NULL: sessions are not kept */
+    atls_store_t         *store;        /* NULL: sessions are not stored */
     atls_client_t        *client;
-    char                 *origin;       /* of the client */
+    char                 *origin;       /* origin of the client */
 } cmd_inner_t;
 
 
-/* Both return an exit code. */
+/* Return an exit code. */
 
 int cmd_inner_init(cmd_inner_t *inner, const cmd_options_t *options);
 int cmd_inner_perform(cmd_inner_t *inner, cmd_transfer_t *transfer);
 
-/* Ends the session, which takes a POST. */
+/* Closes the session, which takes a POST. */
 
 void cmd_inner_done(cmd_inner_t *inner);
 

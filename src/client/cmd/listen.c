@@ -1,6 +1,6 @@
 
 /*
- * Addresses to be listened on, see listen.h.
+ * Listening sockets, see listen.h.
  */
 
 
@@ -45,7 +45,7 @@ cmd_listen_split(const char *text, char **host, char **port)
     *host = cmd_copy(address, n);
     *port = cmd_format("%s", colon ? colon + 1 : text);
 
-    /* an address of IPv6 without brackets is not clear enough */
+    /* an IPv6 address without brackets is ambiguous */
 
     if (n == 0 || (address == text && memchr(address, ':', n))
         || !cmd_listen_is_port(*port))
@@ -114,8 +114,8 @@ cmd_listen_open(cmd_listen_t *listen, const char *text, int silent)
 
 
 /*
- * One that this machine has not is left out.  One that somebody else listens
- * on is not: clients would take that one for us.
+ * Ignores addresses that are not available on this machine.  An address in use
+ * is an error, since clients would connect to another server.
  */
 
 static int

@@ -16,28 +16,28 @@
 
 
 typedef struct {
-    int      fds[CMD_LISTEN_SOCKETS];       /* they do not block */
+    int      fds[CMD_LISTEN_SOCKETS];       /* non-blocking */
     size_t   n;
 } cmd_listen_t;
 
 
 /*
- * "port", "address:port" or "[address]:port": both parts are to be freed,
- * whatever the exit code is.  Without an address it is 127.0.0.1.
+ * Splits "port", "address:port" or "[address]:port".  The address is 127.0.0.1
+ * by default.  Both parts must be freed in any case.  Returns an exit code.
  */
 
 int cmd_listen_split(const char *text, char **host, char **port);
 
 /*
- * Listens on all addresses of a name, and says on stderr which these are,
- * unless it is to be silent.  Returns an exit code; they are to be closed.
+ * Listens on all addresses of a name and prints them on stderr unless silent.
+ * The sockets must be closed in any case.  Returns an exit code.
  */
 
 int cmd_listen_open(cmd_listen_t *listen, const char *text, int silent);
 
 void cmd_listen_close(cmd_listen_t *listen);
 
-/* "address:port" or "[address]:port" */
+/* Formats an address as "address:port" or "[address]:port". */
 
 void cmd_listen_name(const struct sockaddr *sa, socklen_t len,
     char name[CMD_LISTEN_NAME]);

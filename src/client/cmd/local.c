@@ -1,6 +1,6 @@
 
 /*
- * Requests of local programs, see local.h.
+ * Headers of local requests, see local.h.
  */
 
 
@@ -14,7 +14,7 @@
 #include "util.h"
 
 
-#define CMD_LOCAL_SIZE      65536           /* of the header */
+#define CMD_LOCAL_SIZE      65536           /* maximum size of the header */
 #define CMD_LOCAL_HEADERS   256
 
 
@@ -40,7 +40,7 @@ cmd_local_read(cmd_local_t *local, cmd_stream_t *stream)
 {
     int  rc;
 
-    /* the service's is that of the session; the others are made again */
+    /* the library sets these, except for Expect, see cmd_body_read() */
 
     static const char *const  replaced[] = { "Host", "Content-Length",
                                              "Expect", NULL };
@@ -90,7 +90,7 @@ cmd_local_free(cmd_local_t *local)
 }
 
 
-/* Line by line; an empty one may be left over from the request before. */
+/* Reads the header line by line.  An empty line before it is ignored. */
 
 static int
 cmd_local_header(cmd_local_t *local, cmd_stream_t *stream)
@@ -257,7 +257,7 @@ cmd_local_target(cmd_local_t *local, const char *target)
 }
 
 
-/* As for a proxy: the host counts, and not that of Host. */
+/* Parses the absolute form of a request target.  Its host replaces Host. */
 
 static int
 cmd_local_absolute(cmd_local_t *local, const char *target)
@@ -293,7 +293,7 @@ cmd_local_field(cmd_local_t *local, char *line)
 
     value = atls_http_field(line);
 
-    /* a line that goes on with the one before has a space first */
+    /* a continuation line is invalid, too */
 
     if (value == NULL) {
         return cmd_local_refuse(local, 400, "invalid header line");
@@ -342,8 +342,8 @@ cmd_local_host(cmd_local_t *local)
 
 
 /*
- * RFC 9112, section 6: whatever might be understood in two ways is refused, for
- * the next request begins where this one ends.
+ * RFC 9112, section 6.  Ambiguous requests are rejected, since the next request
+ * starts at the end of this one.
  */
 
 static int
@@ -423,7 +423,7 @@ cmd_local_connection(cmd_local_t *local)
 
     local->expect = expect && local->length != 0;
 
-    /* to HTTP/2 programs change if they can; to others, if they must */
+    /* an upgrade to HTTP/2 is optional, other upgrades may be required */
 
     if (cmd_headers_get(headers, "Upgrade")
         && !cmd_headers_has(headers, "Upgrade", "h2c"))

@@ -1,7 +1,7 @@
 
 /*
- * The header of a request of a local program: HTTP/1.x (RFC 9112), as strictly
- * as it can be read.
+ * The header of a request of a local program: HTTP/1.x (RFC 9112), parsed
+ * strictly.
  */
 
 
@@ -15,21 +15,24 @@
 
 
 typedef struct {
-    char            *method;            /* "-" until it is known */
-    char            *path;              /* likewise; with the query */
-    char            *host;              /* NULL: there is none */
-    int              minor;             /* of the version, 0 or 1 */
-    cmd_headers_t    headers;           /* when it is ready: to be passed on */
-    int64_t          length;            /* of the body;
-                                           ATLS_LENGTH_UNKNOWN: chunked */
-    char            *origin;            /* NULL, or headers of a browser */
+    char            *method;            /* "-" until parsed */
+    char            *path;              /* with query string; "-" until
+                                           parsed */
+    char            *host;              /* value of Host, or NULL */
+    int              minor;             /* minor HTTP version, 0 or 1 */
+    cmd_headers_t    headers;           /* to be forwarded */
+    int64_t          length;            /* of the body; ATLS_LENGTH_UNKNOWN:
+                                           chunked */
+    char            *origin;            /* Origin, Referer and Sec-Fetch-Site,
+                                           or NULL */
     char            *referer;
     char            *site;
 
-    unsigned         keepalive:1;       /* the connection may be kept */
-    unsigned         expect:1;          /* 100 (Continue) is waited for */
+    unsigned         keepalive:1;       /* keep-alive is allowed */
+    unsigned         expect:1;          /* Expect: 100-continue */
 
-    int              status;            /* why it is refused; 0: it is not */
+    int              status;            /* status of the error response; 0: no
+                                           error */
     const char      *error;
 
     atls_lines_t     lines;
@@ -37,8 +40,9 @@ typedef struct {
 
 
 /*
- * 1: it is ready; 0: the peer has gone, or said nothing in time; -1: it is
- * refused.  Whatever it is, it is to be freed.
+ * Returns 1 if the header is valid, -1 if the request must be rejected, and 0
+ * if the client closed the connection or sent nothing in time.  The structure
+ * must be freed in any case.
  */
 
 int cmd_local_read(cmd_local_t *local, cmd_stream_t *stream);

@@ -25,7 +25,7 @@ static int cmd_run(int argc, char **argv);
 
 
 static const cmd_command_t  cmd_commands[] = {
-    { "fetch", cmd_fetch },                 /* and whatever is none of these */
+    { "fetch", cmd_fetch },                 /* the default */
     { "forward", cmd_forward },
     { "tunnel", cmd_tunnel },
 };

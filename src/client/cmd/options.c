@@ -1,7 +1,7 @@
 
 /*
- * The command line, see options.h.  Each option has a line in one table, of
- * which --help is made, too.
+ * The command line, see options.h.  Options are defined in a table, which is
+ * also used for --help.
  */
 
 
@@ -18,7 +18,8 @@
 #include "values.h"
 
 
-#define CMD_LONG        256             /* of getopt: no character */
+#define CMD_LONG        256             /* getopt values of options without a
+                                           letter */
 
 #define CMD_SERVERS     (CMD_FORWARD | CMD_TUNNEL)
 #define CMD_CLIENTS     (CMD_FETCH | CMD_FORWARD)
@@ -26,16 +27,17 @@
 
 #define CMD_SESSIONS    16
 #define CMD_SESSIONS_LIMIT  1024
-#define CMD_IDLE        60000           /* milliseconds: servers wait longer */
+#define CMD_IDLE        60000           /* milliseconds, less than timeouts of
+                                           servers */
 
 
 typedef struct cmd_option_s  cmd_option_t;
 
 struct cmd_option_s {
     unsigned         commands;
-    int              ch;                /* 0: none */
+    int              ch;                /* 0: no letter */
     const char      *name;
-    const char      *arg;               /* NULL: none */
+    const char      *arg;               /* NULL: no argument */
     size_t           offset;
     int            (*set)(cmd_options_t *options, const cmd_option_t *option,
                           char *value);
@@ -353,7 +355,7 @@ cmd_options_find(const cmd_options_t *options, int ch)
 }
 
 
-/* Letters may be several in one argument; optopt is the one. */
+/* An argument may have several letters; optopt is the invalid one. */
 
 static int
 cmd_options_unknown(const cmd_options_t *options, int missing,
@@ -379,7 +381,7 @@ cmd_options_unknown(const cmd_options_t *options, int missing,
 }
 
 
-/* What can't be together. */
+/* Checks combinations of options.  Returns an error message or NULL. */
 
 static const char *
 cmd_options_check(const cmd_options_t *options)
@@ -464,7 +466,7 @@ cmd_options_free(cmd_options_t *options)
 }
 
 
-/* what options do */
+/* option handlers */
 
 static int
 cmd_set_flag(cmd_options_t *options, const cmd_option_t *option, char *value)
@@ -671,7 +673,7 @@ cmd_set_version(cmd_options_t *options, const cmd_option_t *option,
 }
 
 
-/* What follows "atls". */
+/* The name of a command, with a space. */
 
 static const char *
 cmd_name(cmd_command_e command)
@@ -710,7 +712,7 @@ cmd_about(cmd_command_e command)
 }
 
 
-/* From lists of processes. */
+/* Hides a secret from the process list. */
 
 static void
 cmd_hide(char *value)

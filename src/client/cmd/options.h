@@ -12,7 +12,7 @@
 #include "../lib/atls.h"
 
 
-/* Commands, as bits: most options are for some of them only. */
+/* Commands, as bits: an option may be valid for several of them. */
 
 typedef enum {
     CMD_FETCH = 1,
@@ -31,38 +31,38 @@ typedef struct {
     cmd_command_e    command;
 
     cmd_list_t       urls;
-    cmd_list_t       outputs;           /* NULL: the name is the URL's */
+    cmd_list_t       outputs;           /* NULL: -O */
 
     /* the request */
 
     char            *method;
-    char            *data;              /* NULL: none */
+    char            *data;              /* may be NULL */
     size_t           data_size;
     char            *upload;
-    atls_header_t   *headers;           /* no value: it is not to be sent */
+    atls_header_t   *headers;           /* NULL value: do not send */
     size_t           nheaders;
     char            *agent;
     char            *user;
     int              head;
 
-    /* the answer */
+    /* the response */
 
     int              include;
     int              fail;
     char            *write_out;
 
-    /* what is said of it */
+    /* messages */
 
     int              silent;
     int              show_error;
     int              verbose;
 
-    /* the way there */
+    /* the outer connection */
 
     char            *via;
     char            *proxy;
-    int64_t          connect_timeout;   /* milliseconds, -1: default */
-    int64_t          max_time;          /* 0: none */
+    int64_t          connect_timeout;   /* milliseconds; -1: default */
+    int64_t          max_time;          /* milliseconds; 0: none */
 
     /* inner TLS */
 
@@ -83,15 +83,15 @@ typedef struct {
     int              fallback;
     int              report;
 
-    /* the local side of a server */
+    /* atls forward and atls tunnel */
 
     char            *listen;
-    unsigned         sessions;          /* at a time */
+    unsigned         sessions;          /* maximum number */
     int64_t          idle;              /* milliseconds */
-    cmd_list_t       hosts;             /* of requests, besides our own */
+    cmd_list_t       hosts;             /* --allow-host */
     int              any_host;
 
-    int              done;              /* nothing more is to be done */
+    int              done;              /* exit after --help or --version */
 } cmd_options_t;
 
 

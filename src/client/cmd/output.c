@@ -1,6 +1,6 @@
 
 /*
- * Where an answer goes, see output.h.
+ * Output of responses, see output.h.
  */
 
 
@@ -66,7 +66,7 @@ cmd_output_write(cmd_output_t *output, const void *bytes, size_t n)
 
         } else if (errno == EAGAIN) {
 
-            /* somebody else's flag on a terminal or pipe that is shared */
+            /* another process set O_NONBLOCK on a shared terminal or pipe */
 
             pfd.fd = output->fd;
             pfd.events = POLLOUT;
@@ -143,7 +143,7 @@ cmd_output_finish(cmd_output_t *output)
     fd = output->fd;
     output->fd = -1;
 
-    /* that of stdout is not ours to be closed */
+    /* do not close stdout */
 
     return output->path && close(fd) == -1 ? cmd_output_failed(output)
                                            : CMD_OK;

@@ -16,24 +16,29 @@ typedef struct {
 } cmd_output_t;
 
 
-/* path: "-" is stdout, too. */
+/* If path is "-" or NULL, output is written to stdout. */
 
 void cmd_output_init(cmd_output_t *output, const char *path);
 
-/* These return an exit code; nothing is said of a pipe that was closed. */
+/*
+ * Return an exit code.  If the output is a closed pipe, no message is printed.
+ */
 
 int cmd_output_write(cmd_output_t *output, const void *bytes, size_t n);
 
-/* A line of a header, with CRLF; on a terminal, without control characters. */
+/*
+ * Writes a header line with CRLF.  On a terminal, control characters are
+ * replaced.
+ */
 
 int cmd_output_line(cmd_output_t *output, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Makes a file, too, to which nothing was written. */
+/* Closes the output; creates an empty file if nothing was written. */
 
 int cmd_output_finish(cmd_output_t *output);
 
-/* For a caller that does not finish it. */
+/* Closes the output on error. */
 
 void cmd_output_close(cmd_output_t *output);
 

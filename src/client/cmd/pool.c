@@ -21,24 +21,25 @@
 #include "util.h"
 
 
-#define CMD_POOL_FAREWELL   5000        /* milliseconds for all of them */
+#define CMD_POOL_FAREWELL   5000        /* milliseconds, for all sessions */
 
 
 typedef struct cmd_slot_s    cmd_slot_t;
 typedef struct cmd_waiter_s  cmd_waiter_t;
 
 struct cmd_slot_s {
-    cmd_session_t         session;      /* is the first; no client: not yet,
-                                           or no longer */
-    char                  tag[16];      /* of its lines of -v */
-    int64_t               since;        /* when it became idle */
+    cmd_session_t         session;      /* must be the first member; the
+                                           client is NULL if not created yet
+                                           or freed */
+    char                  tag[16];      /* prefix for -v */
+    int64_t               since;        /* start of the idle time */
     cmd_slot_t           *next;
 };
 
 
 struct cmd_waiter_s {
     pthread_cond_t        cond;
-    cmd_slot_t           *slot;         /* what it has got */
+    cmd_slot_t           *slot;         /* slot assigned to the waiter */
     cmd_waiter_t         *next;
 };
 
@@ -51,13 +52,14 @@ struct cmd_pool_s {
     cmd_slot_t           *slots;
 
     pthread_mutex_t       lock;
-    cmd_slot_t           *idle;         /* open ones first, the newest first */
-    cmd_waiter_t         *waiters;      /* the next is the first */
+    cmd_slot_t           *idle;         /* open sessions first, most recently
+                                           used first */
+    cmd_waiter_t         *waiters;      /* in the order of arrival */
 
     pthread_t             reaper;
     pthread_cond_t        reap;
     int                   started;
-    int                   sleeping;     /* until something becomes idle */
+    int                   sleeping;     /* the reaper waits without a timeout */
     int                   ending;
 };
 
@@ -135,7 +137,7 @@ cmd_pool_slots(cmd_pool_t *pool)
 }
 
 
-/* What is wrong with options is better known before there is a request. */
+/* Creates a client to detect invalid options before the first request. */
 
 static int
 cmd_pool_try(cmd_pool_t *pool)
@@ -167,7 +169,7 @@ cmd_pool_cond(pthread_cond_t *cond)
 }
 
 
-/* With a deadline, returns 0 when it is over. */
+/* Returns 0 if there is a deadline and it has expired. */
 
 static int
 cmd_pool_wait(cmd_pool_t *pool, pthread_cond_t *cond, int64_t deadline)
@@ -221,7 +223,7 @@ cmd_pool_take(cmd_pool_t *pool, int64_t deadline)
 }
 
 
-/* Waits for one at the end of the queue. */
+/* Waits in the queue for a slot. */
 
 static cmd_slot_t *
 cmd_pool_queue(cmd_pool_t *pool, int64_t deadline)
@@ -294,7 +296,7 @@ cmd_pool_put(cmd_pool_t *pool, cmd_slot_t *slot, int open)
     slot->since = atls_clock();
     link = &pool->idle;
 
-    /* one that would have to be opened is for when there is no other */
+    /* closed sessions are used only if there is no open one */
 
     while (!open && *link) {
         link = &(*link)->next;
@@ -320,7 +322,7 @@ cmd_pool_is_open(cmd_slot_t *slot)
 }
 
 
-/* Closes, in a thread of its own, what was idle for too long. */
+/* The reaper thread: closes sessions that reached the idle timeout. */
 
 static void *
 cmd_pool_reap(void *data)
@@ -356,7 +358,10 @@ cmd_pool_reap(void *data)
 }
 
 
-/* Takes one out; if there is none yet: when there may be, 0 for never. */
+/*
+ * Removes a slot that reached the idle timeout from the list.  If there is
+ * none, *next is the time when one may reach it; 0: never.
+ */
 
 static cmd_slot_t *
 cmd_pool_stale(cmd_pool_t *pool, int64_t *next)
@@ -418,7 +423,7 @@ cmd_pool_free(cmd_pool_t *pool)
         pthread_join(pool->reaper, NULL);
     }
 
-    /* an endpoint that does not answer is not waited for again and again */
+    /* if the endpoint does not respond, do not wait for it for each session */
 
     until = atls_clock() + CMD_POOL_FAREWELL;
 

@@ -1,9 +1,10 @@
 
 /*
- * Sessions with one service, for many threads.  Each is used by one at a time.
- * There is a limit of them: who comes when all are in use waits, and is served
- * in turn.  Of those that are idle, the one that was used last is the next, so
- * that the others can be closed after a while.
+ * A pool of sessions with one service, for many threads.
+ *
+ * A session is used by one thread at a time.  If the maximum number of sessions
+ * is in use, threads wait in a queue.  The most recently used idle session is
+ * used first, so that others reach the idle timeout and are closed.
  */
 
 
@@ -19,28 +20,28 @@ typedef struct cmd_pool_s  cmd_pool_t;
 
 typedef struct {
     atls_client_t   *client;
-    unsigned         number;            /* from 1 on */
+    unsigned         number;            /* 1 or above */
 } cmd_session_t;
 
 
 /*
- * Returns an exit code: what can be wrong with options is looked for.
- * Everything that is given must outlive the pool.
+ * Checks the options and creates the pool.  Arguments must stay valid as long
+ * as the pool.  Returns an exit code.
  */
 
 int cmd_pool_create(cmd_pool_t **pool, const char *origin,
     const cmd_options_t *options);
 
 /*
- * A session that may be open or not.  deadline: as atls_clock() tells it; 0 for
- * none.  NULL: there was none in time, or memory is short.
+ * Takes a session, open or not.  The deadline is by atls_clock(); 0: none.
+ * Returns NULL at the deadline, or if there is not enough memory.
  */
 
 cmd_session_t *cmd_pool_take(cmd_pool_t *pool, int64_t deadline);
 
 void cmd_pool_give(cmd_pool_t *pool, cmd_session_t *session);
 
-/* Ends all sessions, which takes a POST each.  None may be in use. */
+/* Closes all sessions, with a POST for each.  None may be in use. */
 
 void cmd_pool_free(cmd_pool_t *pool);
 

@@ -1,6 +1,6 @@
 
 /*
- * The bar, see progress.h.
+ * The progress bar, see progress.h.
  */
 
 
@@ -15,7 +15,7 @@
 #define CMD_PROGRESS_INTERVAL   200
 #define CMD_PROGRESS_WIDTH      30
 
-/* of a size: 1023M */
+/* buffer for a size like "1023M" */
 
 #define CMD_PROGRESS_SIZE       16
 
@@ -144,7 +144,7 @@ cmd_progress_size(char *text, double size)
 }
 
 
-/* As it is at the end. */
+/* Shows the final state. */
 
 void
 cmd_progress_end(cmd_progress_t *progress)

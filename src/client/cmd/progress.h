@@ -1,6 +1,6 @@
 
 /*
- * The bar of a transfer that takes longer than a moment, on a terminal.
+ * The progress bar of a transfer, shown on a terminal after a delay.
  */
 
 
@@ -14,10 +14,10 @@
 typedef struct {
     int          enabled;
     int          shown;
-    int          sending;               /* is what the bytes are of */
+    int          sending;               /* bytes are of the request */
     int64_t      began;
-    int64_t      last;                  /* when it was shown */
-    int64_t      total;                 /* -1: not known */
+    int64_t      last;                  /* time of the last output */
+    int64_t      total;                 /* -1: unknown */
     int64_t      bytes;
 } cmd_progress_t;
 
@@ -28,7 +28,7 @@ void cmd_progress_sent(cmd_progress_t *progress, int64_t bytes, int64_t total);
 void cmd_progress_received(cmd_progress_t *progress, int64_t bytes,
     int64_t total);
 
-/* For when there is nothing new. */
+/* Called periodically if no data are transferred. */
 
 void cmd_progress_wait(cmd_progress_t *progress);
 

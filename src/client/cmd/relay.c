@@ -1,6 +1,6 @@
 
 /*
- * A local request by way of a session, see relay.h.
+ * Forwarding of a request, see relay.h.
  */
 
 
@@ -16,8 +16,8 @@
 #define CMD_RELAY_LOOK      1000        /* milliseconds */
 
 /*
- * What a program sends is collected, for each POST is a round trip.  But what
- * it does not go on with for a moment, or slowly, is sent.
+ * Request data are collected to save POSTs.  They are sent if there are no more
+ * data for a moment, or if collecting takes too long.
  */
 
 #define CMD_RELAY_MOMENT    100
@@ -70,7 +70,7 @@ cmd_relay_perform(cmd_relay_t *relay, atls_client_t *client)
 {
     atls_error_e  rc;
 
-    /* who had to wait for a session may have gone */
+    /* the client may have closed the connection while waiting for a session */
 
     rc = cmd_relay_wait(relay) == 0 ? cmd_relay_send(relay, client)
                                     : ATLS_ERROR_ABORTED;
@@ -186,7 +186,10 @@ cmd_relay_body(void *data, const void *bytes, size_t n)
 }
 
 
-/* A header goes out even if no body comes with it. */
+/*
+ * Called during POSTs: checks the deadline and the connection, and sends the
+ * response header if there is no body yet.
+ */
 
 static int
 cmd_relay_wait(void *data)
@@ -196,14 +199,14 @@ cmd_relay_wait(void *data)
     int64_t  now;
 
     now = atls_clock();
-    relay->unsent = 0;                  /* this is during a POST */
+    relay->unsent = 0;                  /* a POST is in progress */
 
     if (relay->deadline && now > relay->deadline) {
         relay->timed_out = 1;
         return 1;
     }
 
-    /* what was sent before a half was closed is a request all the same */
+    /* a client may shut down its output after the request */
 
     if (now - relay->looked >= CMD_RELAY_LOOK) {
         relay->looked = now;
@@ -237,8 +240,9 @@ cmd_relay_sent(cmd_relay_t *relay, int rc)
 
 
 /*
- * Before the answer's header goes out: a body that was not read would be taken
- * for the next request.  At the end, only requests that are here are served.
+ * Disables keep-alive before the response header is sent if the request body
+ * was not read completely, or if the server is being stopped and no further
+ * request was received.
  */
 
 static void
@@ -266,7 +270,7 @@ cmd_relay_fail(cmd_relay_t *relay, atls_client_t *client, atls_error_e error)
         return;
     }
 
-    /* asking for the rest loses the text */
+    /* further calls clear the text */
 
     text = atls_error_text(client);
 

@@ -16,16 +16,17 @@ typedef struct {
     cmd_stream_t         *stream;
     cmd_body_t            body;
     cmd_answer_t          answer;
-    int64_t               deadline;     /* of atls_clock(); 0: none */
+    int64_t               deadline;     /* by atls_clock(); 0: none */
 
-    int64_t               unsent;       /* since when there is something that
-                                           was not sent; 0: there is nothing */
-    int64_t               looked;       /* for the peer, the last time */
-    unsigned              gone:1;       /* the peer has */
+    int64_t               unsent;       /* since when request data are not sent;
+                                           0: all are sent */
+    int64_t               looked;       /* time of the last check for a closed
+                                           connection */
+    unsigned              gone:1;       /* the client closed the connection */
     unsigned              timed_out:1;
-    unsigned              broken:1;     /* the answer ends early */
+    unsigned              broken:1;     /* the response was truncated */
 
-    char                 *error;        /* what has failed; NULL: nothing */
+    char                 *error;        /* NULL: no error */
 } cmd_relay_t;
 
 
@@ -34,11 +35,11 @@ void cmd_relay_init(cmd_relay_t *relay, const cmd_local_t *local,
 
 void cmd_relay_free(cmd_relay_t *relay);
 
-/* Always sends a response, unless the peer has closed the connection. */
+/* Always sends a response, unless the client closed the connection. */
 
 void cmd_relay_perform(cmd_relay_t *relay, atls_client_t *client);
 
-/* Without a client.  The text is kept as the error. */
+/* Sends an error response without forwarding the request. */
 
 void cmd_relay_refuse(cmd_relay_t *relay, int status, const char *text);
 

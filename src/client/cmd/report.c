@@ -1,6 +1,6 @@
 
 /*
- * What was seen outside, see report.h.
+ * The report of the outer certificate, see report.h.
  */
 
 
@@ -41,8 +41,8 @@ cmd_report(const atls_outer_info_t *info)
 
 
 /*
- * A string is ASCII; what is not has the form that names have for it, RFC
- * 4514, section 2.4, whose backslash is doubled.
+ * Strings of structured fields are ASCII.  Other bytes are escaped as in names,
+ * RFC 4514, section 2.4; the backslash is doubled by the string.
  */
 
 static char *

@@ -13,11 +13,10 @@
 
 
 /*
- * Its value, a dictionary of structured fields (RFC 9651):
+ * Returns the value of the header, a dictionary of structured fields (RFC
+ * 9651), which must be freed:
  *
  *     sha-256=:...:, subject="CN=...", issuer="CN=...", verified=?0
- *
- * To be freed.
  */
 
 char *cmd_report(const atls_outer_info_t *info);

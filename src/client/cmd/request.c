@@ -1,6 +1,6 @@
 
 /*
- * What is asked of the service, see request.h.
+ * Requests to the service, see request.h.
  */
 
 
@@ -63,7 +63,7 @@ cmd_request_make(cmd_request_t *request, const cmd_options_t *options,
 }
 
 
-/* Unless the user has one of that name, or wants none. */
+/* Adds a header unless it is set or removed by -H. */
 
 static void
 cmd_request_default(cmd_request_t *request, const cmd_options_t *options,

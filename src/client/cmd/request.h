@@ -1,5 +1,5 @@
 
-/* Requests to the service, with ATLS or without. */
+/* Requests to the service, for ATLS and for plain HTTPS. */
 
 
 #ifndef ATLS_CMD_REQUEST_H_INCLUDED
@@ -17,7 +17,7 @@ typedef struct {
 } cmd_request_t;
 
 
-/* The options and the URL must stay as long as the request. */
+/* The options and the URL must stay valid as long as the request. */
 
 void cmd_request_make(cmd_request_t *request, const cmd_options_t *options,
     const cmd_url_t *url);
@@ -25,7 +25,7 @@ void cmd_request_make(cmd_request_t *request, const cmd_options_t *options,
 void cmd_request_add(cmd_request_t *request, const char *name,
     const char *value);
 
-/* Returns an exit code: whether it can be sent, by whatever way. */
+/* Checks the method, path and headers.  Returns an exit code. */
 
 int cmd_request_check(const cmd_request_t *request, const cmd_url_t *url);
 

@@ -20,7 +20,7 @@
 #include "util.h"
 
 
-#define CMD_SERVE_MAX       1024            /* connections at a time */
+#define CMD_SERVE_MAX       1024            /* concurrent connections */
 #define CMD_SERVE_PAUSE     100             /* milliseconds */
 
 
@@ -38,10 +38,11 @@ struct cmd_served_s {
 struct cmd_server_s {
     cmd_serve_pt         serve;
     void                *data;
-    unsigned             running;           /* threads not yet joined */
-    int                  tired;             /* no connection can be taken */
+    unsigned             running;           /* threads not joined yet */
+    int                  tired;             /* accept() failed, pause */
 
-    int                  pipe[2];           /* a byte for each that has ended */
+    int                  pipe[2];           /* receives a byte when a thread
+                                               ends */
     pthread_mutex_t      lock;
     cmd_served_t        *ended;
 };
@@ -77,7 +78,7 @@ cmd_serve(cmd_listen_t *listen, cmd_serve_pt serve, void *data)
     do {
         cmd_serve_wait(&server, listen);
 
-        /* asked for first: who has connected before the signal is served */
+        /* checked before accept(), so that earlier connections are served */
 
         stopping = cmd_stopping();
 
@@ -101,7 +102,7 @@ cmd_serve(cmd_listen_t *listen, cmd_serve_pt serve, void *data)
 }
 
 
-/* As many as there may be: each connection needs some. */
+/* Raises the limit of open files: each connection needs some. */
 
 static void
 cmd_serve_files(void)
@@ -116,8 +117,8 @@ cmd_serve_files(void)
 
 
 /*
- * For threads that end, for a signal, and, if one more can be served, for
- * connections.  Without listen, it is for threads only.
+ * Waits for the end of a thread, for a signal, and for connections unless there
+ * are too many.  If listen is NULL, waits only for the end of a thread.
  */
 
 static void
@@ -149,7 +150,7 @@ cmd_serve_wait(cmd_server_t *server, cmd_listen_t *listen)
 }
 
 
-/* All that have connected by now. */
+/* Accepts all pending connections. */
 
 static void
 cmd_serve_accept(cmd_server_t *server, int fd)
@@ -169,7 +170,7 @@ cmd_serve_accept(cmd_server_t *server, int fd)
             return;
         }
 
-        /* without descriptors, trying again at once is of no use */
+        /* if there are no free descriptors, an immediate retry fails, too */
 
         server->tired = errno != EINTR && errno != ECONNABORTED;
     }
@@ -216,7 +217,7 @@ cmd_serve_thread(void *data)
     served->next = server->ended;
     server->ended = served;
 
-    /* a full pipe wakes as well as one byte */
+    /* if the pipe is full, poll() returns, too */
 
     (void) !write(server->pipe[1], "", 1);
 

@@ -1,7 +1,6 @@
 
 /*
- * A TCP server for local programs: a thread for each connection, until a
- * signal says that it is enough.
+ * A TCP server for local programs.  Each connection has a thread.
  */
 
 
@@ -13,15 +12,15 @@
 #include "stream.h"
 
 
-/* Serves a connection, in a thread of its own. */
+/* Serves a connection; called in its thread. */
 
 typedef void (*cmd_serve_pt)(void *data, cmd_stream_t *stream);
 
 
 /*
- * When a signal has come, those that have connected by then are served, and
- * the rest is refused.  Returns, with an exit code, when all threads have
- * ended; the addresses are closed by then.
+ * Runs until a signal is received.  Then closes the listening sockets, serves
+ * the connections accepted so far, and returns an exit code when all threads
+ * have ended.
  */
 
 int cmd_serve(cmd_listen_t *listen, cmd_serve_pt serve, void *data);

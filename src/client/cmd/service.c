@@ -1,6 +1,6 @@
 
 /*
- * The service of a server, see service.h.
+ * The service of atls forward and atls tunnel, see service.h.
  */
 
 

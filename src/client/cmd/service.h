@@ -1,6 +1,6 @@
 
 /*
- * The service that a server's URL is of.
+ * The service of atls forward and atls tunnel.
  */
 
 
@@ -12,8 +12,8 @@
 
 
 /*
- * A URL with a host, perhaps a port, and nothing else.  Returns an exit code;
- * whatever it is, the service is to be freed with atls_target_free().
+ * Parses a URL that has only a host and an optional port.  The service must be
+ * freed with atls_target_free() in any case.  Returns an exit code.
  */
 
 int cmd_service_parse(atls_target_t *service, const char *text);

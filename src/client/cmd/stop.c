@@ -1,6 +1,6 @@
 
 /*
- * Signals that end the program, see stop.h.
+ * Signals that stop the servers, see stop.h.
  */
 
 

@@ -1,7 +1,7 @@
 
 /*
- * Signals that end the program: the first SIGINT or SIGTERM asks it to, the
- * second one does.
+ * Signals that stop the servers.  After the first SIGINT or SIGTERM, the server
+ * completes requests and exits; the second one kills the process.
  */
 
 
@@ -17,7 +17,7 @@ int cmd_stop_init(void);
 
 int cmd_stopping(void);
 
-/* A descriptor that can be read from as soon as one has; nobody does. */
+/* A descriptor that is readable after a signal.  It must not be read. */
 
 int cmd_stop_fd(void);
 

@@ -20,7 +20,8 @@
 
 #define CMD_STREAM_MOMENT   500             /* milliseconds */
 #define CMD_STREAM_LINGER   2000
-#define CMD_STREAM_STALL    300             /* seconds: a reader that sleeps */
+#define CMD_STREAM_STALL    300             /* seconds without progress in a
+                                               write */
 
 
 static int cmd_stream_poll(const cmd_stream_t *stream, int stop, int timeout);
@@ -41,7 +42,8 @@ cmd_stream_init(cmd_stream_t *stream, int fd)
     len = sizeof(ss);
 
     if (getpeername(fd, (struct sockaddr *) &ss, &len) == -1) {
-        len = 0;                            /* it has gone already */
+        len = 0;                            /* the connection is already
+                                               closed */
     }
 
     cmd_listen_name((struct sockaddr *) &ss, len, stream->peer);
@@ -78,7 +80,7 @@ cmd_stream_begins(cmd_stream_t *stream, int timeout)
 }
 
 
-/* Whether there is something to be read, an end or an error included. */
+/* Waits until the connection is readable, which includes EOF and errors. */
 
 static int
 cmd_stream_poll(const cmd_stream_t *stream, int stop, int timeout)
@@ -92,7 +94,7 @@ cmd_stream_poll(const cmd_stream_t *stream, int stop, int timeout)
     fds[0].fd = stream->fd;
     fds[0].events = POLLIN;
     fds[0].revents = 0;
-    fds[1].fd = stop;                       /* -1: not looked at */
+    fds[1].fd = stop;                       /* -1: ignored */
     fds[1].events = POLLIN;
 
     while ((n = poll(fds, 2, timeout)) == -1) {
@@ -203,8 +205,10 @@ cmd_stream_write(const cmd_stream_t *stream, struct iovec *pieces, size_t n)
 }
 
 
-/* What comes after a close() would be answered with a reset, and that could
- * overtake what was written. */
+/*
+ * Without this, data received after close() would cause a reset, and the client
+ * could lose data already sent to it.
+ */
 
 void
 cmd_stream_end(cmd_stream_t *stream)

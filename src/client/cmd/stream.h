@@ -1,6 +1,6 @@
 
 /*
- * A connection of a local program: bytes in, through a buffer, and bytes out.
+ * A connection of a local program, with an input buffer.
  */
 
 
@@ -22,54 +22,56 @@
 typedef struct {
     int      fd;
     char     peer[CMD_LISTEN_NAME];
-    size_t   pos;                           /* what was taken of the buffer */
+    size_t   pos;                           /* start of unread data in buf */
     size_t   len;
     char     buf[CMD_STREAM_SIZE];
 } cmd_stream_t;
 
 
-/* The socket is the stream's to be closed. */
+/* The stream closes the socket. */
 
 void cmd_stream_init(cmd_stream_t *stream, int fd);
 void cmd_stream_close(cmd_stream_t *stream);
 
 /*
- * Waits for something new to begin: 1 if it does, or if the peer has gone; 0 if
- * nothing comes within the milliseconds, -1 for any time.  If the program is to
- * end, what is on its way will come within a moment, or not at all.
+ * Waits for a new request, for the timeout in milliseconds, or forever if it is
+ * -1.  Returns 1 if there are data or the connection is closed.  Once the
+ * server is being stopped, the function waits only for data in transit.
  */
 
 int cmd_stream_begins(cmd_stream_t *stream, int timeout);
 
 /*
- * Waits for bytes: how many there are in the buffer from pos; 0 if the peer
- * has closed, -1 if it failed or if the time is up.
+ * Waits for data in the buffer, which start at pos.  Returns their size, 0 at
+ * the end of the connection, or -1 on error or timeout.
  */
 
 ssize_t cmd_stream_fill(cmd_stream_t *stream, int timeout);
 
-/* Whether something has come that was not taken. */
+/* Whether there are unread data. */
 
 int cmd_stream_pending(const cmd_stream_t *stream);
 
-/* Waits for that, or for the end: 0 if the milliseconds are over. */
+/* Waits for unread data or the end of the connection; returns 0 on timeout. */
 
 int cmd_stream_wait(const cmd_stream_t *stream, int timeout);
 
-/* Whether the peer has closed, or its half, or has failed. */
+/*
+ * Whether the client closed its side of the connection, or there is an error.
+ */
 
 int cmd_stream_gone(const cmd_stream_t *stream);
 
-/* Writes all; the pieces are used up.  0, or -1 if the peer has gone. */
+/* Writes all pieces and modifies them.  Returns 0, or -1 on error. */
 
 int cmd_stream_write(const cmd_stream_t *stream, struct iovec *pieces,
     size_t n);
 
-/* Ends what is written; what the peer still sends is thrown away. */
+/* Closes the output, and discards input until its end or a timeout. */
 
 void cmd_stream_end(cmd_stream_t *stream);
 
-/* Ends it so that the peer sees a failure. */
+/* Makes the connection be reset when it is closed. */
 
 void cmd_stream_reset(const cmd_stream_t *stream);
 

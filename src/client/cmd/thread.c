@@ -9,7 +9,7 @@
 #include "thread.h"
 
 
-#define CMD_THREAD_STACK    (512 * 1024)    /* there may be many */
+#define CMD_THREAD_STACK    (512 * 1024)    /* for many threads */
 
 
 int

@@ -1,6 +1,6 @@
 
 /*
- * Threads that signals do not interrupt: those are the main thread's.
+ * Threads that block signals: the main thread handles these.
  */
 
 
@@ -11,7 +11,7 @@
 #include <pthread.h>
 
 
-/* Returns 0 or an errno; the thread is to be joined. */
+/* Returns 0 or an errno value; the thread must be joined. */
 
 int cmd_thread_start(pthread_t *thread, void *(*run)(void *data), void *data);
 

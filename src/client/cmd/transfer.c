@@ -1,6 +1,6 @@
 
 /*
- * A request and its answer, see transfer.h.
+ * A request and its response, see transfer.h.
  */
 
 
@@ -15,7 +15,7 @@
 #include "writeout.h"
 
 
-#define CMD_DISCARD     65536           /* of an answer that is a failure */
+#define CMD_DISCARD     65536           /* bytes of an error response to read */
 
 
 static const char *cmd_transfer_output(const cmd_options_t *options, size_t n,

@@ -1,6 +1,6 @@
 
 /*
- * A request and its answer: what both ways to the service have in common.
+ * A request and its response, for ATLS and for plain HTTPS.
  */
 
 
@@ -25,22 +25,23 @@ typedef struct {
     cmd_progress_t        progress;
 
     int64_t               began;
-    int64_t               deadline;     /* 0: none */
+    int64_t               deadline;     /* by atls_clock(); 0: none */
 
-    int                   code;         /* why a callback has ended it; it has
-                                           said so */
-    atls_client_t        *client;       /* NULL: it went by plain HTTPS */
-    int                   exported;     /* what --export asks for */
-    int                   status;       /* 0: none came yet */
-    int                   in_header;    /* that is shown */
-    int64_t               received;     /* of the body */
-    int64_t               total;        /* -1: not known */
+    int                   code;         /* exit code if a callback aborted the
+                                           transfer, after its message */
+    atls_client_t        *client;       /* NULL: plain HTTPS was used */
+    int                   exported;     /* --export is done */
+    int                   status;       /* 0: not received yet */
+    int                   in_header;    /* in a header that is printed */
+    int64_t               received;     /* bytes of the body */
+    int64_t               total;        /* -1: unknown */
 } cmd_transfer_t;
 
 
 /*
- * Both return an exit code; the transfer is to be freed.  code: how it went;
- * what was to be said of that has been said.
+ * Return an exit code; the transfer must be freed in any case.  The code passed
+ * to cmd_transfer_end() is the result of the request; if it is an error, its
+ * message was already printed.
  */
 
 int cmd_transfer_begin(cmd_transfer_t *transfer, const cmd_options_t *options,
@@ -50,7 +51,7 @@ int cmd_transfer_end(cmd_transfer_t *transfer, int code);
 void cmd_transfer_free(cmd_transfer_t *transfer);
 
 
-/* Callbacks of requests, as in atls.h. */
+/* Callbacks as in atls.h. */
 
 int cmd_transfer_status(void *data, int status, const char *reason);
 int cmd_transfer_header(void *data, const char *name, const char *value);

@@ -20,19 +20,20 @@
 #include "verbose.h"
 
 
-#define CMD_TUNNEL_SIZE     (1024 * 1024)   /* of a POST's body, at most */
+#define CMD_TUNNEL_SIZE     (1024 * 1024)   /* maximum size of a POST's body */
 
 /*
- * Milliseconds to wait for more of the same flight, which a client may write
- * record by record.
+ * Milliseconds to wait for more records of a flight: clients may write them one
+ * by one.
  */
 
 #define CMD_TUNNEL_GATHER   2
 
 #define CMD_TUNNEL_CONNECT  30000           /* milliseconds, as in atls.h */
 #define CMD_TUNNEL_IDLE     300000
-#define CMD_TUNNEL_FAREWELL 3000            /* for what a client sent last */
-#define CMD_TUNNEL_ALERT    32              /* no more than an alert */
+#define CMD_TUNNEL_FAREWELL 3000            /* timeout after the client
+                                               closed */
+#define CMD_TUNNEL_ALERT    32              /* maximum size of an alert */
 
 
 typedef struct {
@@ -44,8 +45,9 @@ typedef struct {
 
 typedef struct {
     cmd_stream_t    *stream;
-    unsigned         gone:1;                /* the local client has */
-    int64_t          closed;                /* when it seemed to be; 0: not */
+    unsigned         gone:1;                /* the session is aborted */
+    int64_t          closed;                /* when the client closed; 0:
+                                               open */
     unsigned         posts;
     uint64_t         sent;
     uint64_t         received;
@@ -115,7 +117,7 @@ cmd_tunnel_run(cmd_tunnel_t *tunnel)
 }
 
 
-/* What is wrong with options is better known before there is a client. */
+/* Creates an outer connection to detect invalid options at the start. */
 
 static int
 cmd_tunnel_try(const cmd_tunnel_t *tunnel)
@@ -208,7 +210,7 @@ cmd_tunnel_outer(const cmd_tunnel_t *tunnel, char *tag,
 }
 
 
-/* Until either side has enough: the session is this connection's alone. */
+/* Runs until the client closes the connection or a POST fails. */
 
 static void
 cmd_tunnel_pipe(cmd_pipe_t *pipe, atls_outer_t *outer, char *buf,
@@ -232,7 +234,7 @@ cmd_tunnel_pipe(cmd_pipe_t *pipe, atls_outer_t *outer, char *buf,
             continue;
         }
 
-        /* a client may say farewell to a server who has done so before */
+        /* after the server closed the session, close_notify gets 410 */
 
         if (n < CMD_TUNNEL_ALERT && atls_outer_status(outer) == 410) {
             atls_failure_clear(failure);
@@ -243,7 +245,7 @@ cmd_tunnel_pipe(cmd_pipe_t *pipe, atls_outer_t *outer, char *buf,
 }
 
 
-/* 0: the client has gone. */
+/* Returns 0 at the end of the connection. */
 
 static size_t
 cmd_tunnel_gather(cmd_stream_t *stream, char *buf)
@@ -289,7 +291,10 @@ cmd_tunnel_sink(void *data, const unsigned char *bytes, size_t n)
 }
 
 
-/* The last that a client sends is mostly its farewell, which may arrive. */
+/*
+ * After the client closed the connection, the POST in progress, usually with
+ * close_notify, may take a few seconds.
+ */
 
 static int
 cmd_tunnel_wait(void *data)

@@ -1,8 +1,7 @@
 
 /*
- * atls tunnel: a TCP port here for any TLS client.  Its bytes go into POSTs as
- * they come, what is answered goes back; the TLS, its verification included,
- * is the client's own.
+ * atls tunnel: carries the records of local TLS clients in POSTs.  TLS,
+ * including verification, is up to the clients.
  */
 
 

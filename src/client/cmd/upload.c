@@ -1,6 +1,6 @@
 
 /*
- * The file of -T, see upload.h.
+ * The input of -T, see upload.h.
  */
 
 
@@ -51,7 +51,7 @@ cmd_upload_open(cmd_upload_t *upload, const char *path)
     if (S_ISREG(st.st_mode)) {
         upload->start = lseek(upload->fd, 0, SEEK_CUR);
 
-        /* files of /proc say 0 and are not */
+        /* files in /proc have data, but the size 0 */
 
         if (upload->start != -1 && st.st_size > upload->start) {
             upload->length = st.st_size - upload->start;
@@ -94,7 +94,7 @@ cmd_upload_read(cmd_upload_t *upload, void *buf, size_t size,
 }
 
 
-/* Whether there is something to be read, an end or an error included. */
+/* Waits until the input is readable, which includes EOF and errors. */
 
 static int
 cmd_upload_wait(cmd_upload_t *upload, int64_t deadline)

@@ -1,6 +1,6 @@
 
 /*
- * The file of -T, or stdin.
+ * The input of -T: a file or stdin.
  */
 
 
@@ -15,9 +15,9 @@
 
 typedef struct {
     const char  *path;                  /* "-": stdin */
-    int          fd;                    /* -1: there is none */
-    off_t        start;                 /* -1: it can be read only once */
-    int64_t      length;                /* ATLS_LENGTH_UNKNOWN */
+    int          fd;                    /* -1: no input */
+    off_t        start;                 /* file offset; -1: not seekable */
+    int64_t      length;                /* may be ATLS_LENGTH_UNKNOWN */
     int64_t      sent;
 } cmd_upload_t;
 
@@ -27,14 +27,14 @@ typedef struct {
 int cmd_upload_open(cmd_upload_t *upload, const char *path);
 
 /*
- * Returns how many bytes there are, 0 at the end, -1 if it fails, or if
- * nothing comes until the deadline (0: none); *code has the exit code then.
+ * Returns the number of bytes, 0 at the end, or -1 on error or at the deadline
+ * (0: none), with an exit code in *code.
  */
 
 long cmd_upload_read(cmd_upload_t *upload, void *buf, size_t size,
     int64_t deadline, int *code);
 
-/* Goes back; returns 0 or -1. */
+/* Rewinds the input; returns 0 or -1. */
 
 int cmd_upload_rewind(cmd_upload_t *upload);
 

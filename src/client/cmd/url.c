@@ -120,7 +120,7 @@ cmd_url_path(cmd_url_t *url, CURLU *parsed, const char *upload)
 }
 
 
-/* What is left if all the rest is taken away. */
+/* Removes all parts of the URL except for the scheme, host and port. */
 
 static int
 cmd_url_origin(cmd_url_t *url, CURLU *parsed)
@@ -146,7 +146,7 @@ cmd_url_origin(cmd_url_t *url, CURLU *parsed)
     host = url->origin + sizeof("https://") - 1;
     host[strcspn(host, "/")] = '\0';
 
-    /* to libcurl, more are hosts than can be verified */
+    /* libcurl accepts hosts that cannot be verified */
 
     atls_peer_parse(&peer, url->origin);
 

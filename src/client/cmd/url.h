@@ -10,13 +10,16 @@
 
 typedef struct {
     char  *origin;                  /* https://host[:port] */
-    char  *path;                    /* with the query */
-    char  *name;                    /* the path's last part; may be empty */
+    char  *path;                    /* with query string */
+    char  *name;                    /* last part of the path; may be empty */
     char  *user;                    /* "user:password", or NULL */
 } cmd_url_t;
 
 
-/* upload: a file whose name is appended if the path has none, or NULL. */
+/*
+ * upload may be NULL, or a file whose name is appended to a path that ends with
+ * a slash.  Returns an exit code.
+ */
 
 int cmd_url_parse(cmd_url_t *url, const char *text, const char *upload);
 

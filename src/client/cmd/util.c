@@ -1,6 +1,6 @@
 
 /*
- * What every part of the command needs, see util.h.
+ * Common functions of the command, see util.h.
  */
 
 

@@ -1,6 +1,6 @@
 
 /*
- * Values of options, see values.h.
+ * Parsers for option values, see values.h.
  */
 
 
@@ -17,7 +17,8 @@
 #include "values.h"
 
 
-#define CMD_MAX_EXPORT      8160            /* RFC 5869: 255 of SHA-256 */
+#define CMD_MAX_EXPORT      8160            /* RFC 5869: 255 times the size of
+                                               SHA-256 */
 
 
 static int cmd_value_file(const char *name, char **content, size_t *size);
@@ -159,7 +160,7 @@ cmd_value_file(const char *name, char **content, size_t *size)
 }
 
 
-/* What ends lines, and what ends texts. */
+/* Removes line ends and null characters. */
 
 static size_t
 cmd_value_strip(char *text, size_t n)
@@ -269,7 +270,7 @@ cmd_value_user(cmd_options_t *options, const char *value)
 }
 
 
-/* The key is what follows the last colon, as in the server's files. */
+/* The key follows the last colon, as in the server's files. */
 
 int
 cmd_value_psk(cmd_options_t *options, const char *value)
@@ -310,7 +311,7 @@ cmd_value_psk(cmd_options_t *options, const char *value)
 }
 
 
-/* The suites of TLS 1.3 have a list of their own. */
+/* Cipher suites of TLS 1.3 have a separate list in OpenSSL. */
 
 int
 cmd_value_ciphers(cmd_options_t *options, const char *value)
@@ -348,7 +349,7 @@ cmd_value_append(char **list, const char *item, size_t n)
 }
 
 
-/* Labels may have colons. */
+/* The label may contain colons. */
 
 int
 cmd_value_export(cmd_options_t *options, const char *value)

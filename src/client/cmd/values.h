@@ -1,7 +1,6 @@
 
 /*
- * Values of options that are more than a text.  The functions return an exit
- * code.
+ * Parsers for option values.  They return an exit code.
  */
 
 
@@ -16,16 +15,21 @@
 
 int cmd_value_time(int64_t *milliseconds, const char *value);
 
-/* From 1 to max. */
+/* A number from 1 to max. */
 
 int cmd_value_count(unsigned *count, const char *value, unsigned max);
 
-/* A text, or "@" and a file, "-" for stdin; several are joined by "&". */
+/*
+ * A text, or "@" and a file name, or "@-" for stdin.  Several values are joined
+ * by "&".
+ */
 
 int cmd_value_data(cmd_options_t *options, const char *value, int binary);
 
-/* "Name: value", "Name;" for an empty one, "Name:" for none, or "@" and a file
- * of them. */
+/*
+ * "Name: value", "Name;" for an empty value, "Name:" to remove a header, or "@"
+ * and the name of a file with such lines.
+ */
 
 int cmd_value_header(cmd_options_t *options, const char *value);
 

@@ -1,6 +1,6 @@
 
 /*
- * The lines of -v, see verbose.h.
+ * Messages of -v, see verbose.h.
  */
 
 

@@ -1,7 +1,7 @@
 
 /*
- * The lines of -v: those of the inner layer as curl has them, those of the
- * outer one after "outer".
+ * Messages of -v.  Lines for the inner layer are as in curl; those for the
+ * outer one begin with "outer".
  */
 
 
@@ -14,14 +14,14 @@
 #include "../lib/atls.h"
 
 
-/* An atls_debug_pt; data is NULL, or a text for the beginning of each line. */
+/* An atls_debug_pt; data is NULL or a prefix for each line. */
 
 void cmd_verbose(void *data, atls_debug_e what, const char *line);
 
 void cmd_verbose_print(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
 
-/* Any number of lines; credentials are left out. */
+/* Prints any number of lines; credentials are omitted. */
 
 void cmd_verbose_lines(atls_debug_e what, const char *text, size_t n);
 

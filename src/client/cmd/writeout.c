@@ -1,6 +1,6 @@
 
 /*
- * The format of -w, see writeout.h.
+ * The output of -w, see writeout.h.
  */
 
 
@@ -42,7 +42,7 @@ cmd_writeout(const cmd_transfer_t *transfer)
 }
 
 
-/* What two characters stand for; 0 if they are themselves. */
+/* Returns the character of an escape sequence, or 0 if it is not one. */
 
 static int
 cmd_writeout_escape(const char *format)
@@ -62,7 +62,9 @@ cmd_writeout_escape(const char *format)
 }
 
 
-/* Returns how long it is; 0 if it is none. */
+/*
+ * Prints a variable.  Returns its length in the format, or 0 if it is unknown.
+ */
 
 static size_t
 cmd_writeout_variable(const cmd_transfer_t *transfer, const char *format)

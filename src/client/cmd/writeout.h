@@ -1,6 +1,6 @@
 
 /*
- * The format of -w.
+ * The output of -w.
  */
 
 
@@ -11,7 +11,7 @@
 #include "transfer.h"
 
 
-/* Prints it on stdout. */
+/* Prints the format of -w on stdout. */
 
 void cmd_writeout(const cmd_transfer_t *transfer);
 
