@@ -216,8 +216,8 @@ cmd_https_verify(X509_STORE_CTX *ctx, void *data)
 
     param = X509_STORE_CTX_get0_param(ctx);
 
-    if (atls_peer_is_asked(&https->peer, ctx)
-        && atls_peer_expect(&https->peer, param) == -1)
+    if (atls_peer_matches(&https->peer, ctx)
+        && atls_peer_set_param(&https->peer, param) == -1)
     {
         X509_STORE_CTX_set_error(ctx, X509_V_ERR_OUT_OF_MEM);
         return 0;

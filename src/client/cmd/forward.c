@@ -115,7 +115,7 @@ cmd_forward_run(cmd_forward_t *forward)
 static void
 cmd_forward_serve(void *data, cmd_stream_t *stream)
 {
-    while (cmd_stream_begins(stream, CMD_FORWARD_IDLE)
+    while (cmd_stream_wait_request(stream, CMD_FORWARD_IDLE)
            && cmd_forward_request(data, stream))
     {
         /* void */
@@ -175,16 +175,16 @@ cmd_forward_answer(cmd_forward_t *forward, cmd_relay_t *relay,
     fd = relay->stream->fd;
 
     if (local->status) {
-        cmd_relay_refuse(relay, local->status, local->error);
+        cmd_relay_reject(relay, local->status, local->error);
 
     } else if (!cmd_guard_host(&forward->guard, fd, local->host)) {
-        cmd_relay_refuse(relay, 421, "this Host is not allowed, see "
+        cmd_relay_reject(relay, 421, "this Host is not allowed, see "
                                      "--allow-host");
 
     } else if (!cmd_guard_page(&forward->guard, fd, local->origin,
                                local->referer, local->site))
     {
-        cmd_relay_refuse(relay, 403, "requests from web pages are not allowed, "
+        cmd_relay_reject(relay, 403, "requests from web pages are not allowed, "
                                      "see --allow-host");
 
     } else {
@@ -202,7 +202,7 @@ cmd_forward_pass(cmd_forward_t *forward, cmd_relay_t *relay,
     taken = cmd_pool_take(forward->pool, relay->deadline);
 
     if (taken == NULL) {
-        cmd_relay_refuse(relay, 503, "no free session");
+        cmd_relay_reject(relay, 503, "no free session");
         return;
     }
 

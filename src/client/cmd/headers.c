@@ -13,7 +13,7 @@
 
 
 static int cmd_headers_has_item(const char *list, const char *item);
-static int cmd_headers_among(const char *const *names, const char *name);
+static int cmd_headers_in_list(const char *const *names, const char *name);
 static void cmd_headers_free_item(atls_header_t *header);
 
 
@@ -104,8 +104,8 @@ cmd_headers_strip(cmd_headers_t *headers, const char *const *names)
     for (i = 0; i < headers->n; i++) {
         name = headers->items[i].name;
 
-        drop[i] = cmd_headers_among(cmd_headers_hop, name)
-                  || cmd_headers_among(names, name)
+        drop[i] = cmd_headers_in_list(cmd_headers_hop, name)
+                  || cmd_headers_in_list(names, name)
                   || cmd_headers_has(headers, "Connection", name);
     }
 
@@ -124,7 +124,7 @@ cmd_headers_strip(cmd_headers_t *headers, const char *const *names)
 
 
 static int
-cmd_headers_among(const char *const *names, const char *name)
+cmd_headers_in_list(const char *const *names, const char *name)
 {
     for ( /* void */ ; *names; names++) {
         if (strcasecmp(*names, name) == 0) {

@@ -32,7 +32,7 @@ static int cmd_local_length(cmd_local_t *local, const char *value);
 static int cmd_local_connection(cmd_local_t *local);
 static unsigned cmd_local_count(const cmd_local_t *local, const char *name);
 static char *cmd_local_copy(const cmd_local_t *local, const char *name);
-static int cmd_local_refuse(cmd_local_t *local, int status, const char *error);
+static int cmd_local_reject(cmd_local_t *local, int status, const char *error);
 
 
 int
@@ -142,7 +142,7 @@ cmd_local_line(cmd_local_t *local, cmd_stream_t *stream, int64_t until,
 
         if (got <= 0) {
             return got == -1 && local->lines.read && !cmd_stream_gone(stream)
-                   ? cmd_local_refuse(local, 408, "request timed out")
+                   ? cmd_local_reject(local, 408, "request timed out")
                    : 0;
         }
 
@@ -162,17 +162,17 @@ cmd_local_line(cmd_local_t *local, cmd_stream_t *stream, int64_t until,
         return 1;
 
     case ATLS_LINE_TOO_LARGE:
-        return cmd_local_refuse(local, 431, "the header is too large");
+        return cmd_local_reject(local, 431, "the header is too large");
 
     case ATLS_LINE_NO_CRLF:
-        return cmd_local_refuse(local, 400, "line without CRLF");
+        return cmd_local_reject(local, 400, "line without CRLF");
 
     case ATLS_LINE_CONTROL:
-        return cmd_local_refuse(local, 400,
+        return cmd_local_reject(local, 400,
                                 "control character in the header");
 
     default: /* ATLS_LINE_MEMORY */
-        return cmd_local_refuse(local, 500, "out of memory");
+        return cmd_local_reject(local, 500, "out of memory");
     }
 }
 
@@ -188,7 +188,7 @@ cmd_local_request(cmd_local_t *local, char *line)
 
     if (version == NULL || !atls_http_is_token(line, (size_t) (target - line)))
     {
-        return cmd_local_refuse(local, 400, "invalid request line");
+        return cmd_local_reject(local, 400, "invalid request line");
     }
 
     *target++ = '\0';
@@ -203,7 +203,7 @@ cmd_local_request(cmd_local_t *local, char *line)
     local->method = cmd_copy(line, strlen(line));
 
     if (strcmp(line, "CONNECT") == 0) {
-        return cmd_local_refuse(local, 405, "CONNECT is not supported");
+        return cmd_local_reject(local, 405, "CONNECT is not supported");
     }
 
     return cmd_local_target(local, target);
@@ -217,11 +217,11 @@ cmd_local_version(cmd_local_t *local, const char *version)
         || version[5] < '0' || version[5] > '9' || version[6] != '.'
         || version[7] < '0' || version[7] > '9' || version[8] != '\0')
     {
-        return cmd_local_refuse(local, 400, "invalid request line");
+        return cmd_local_reject(local, 400, "invalid request line");
     }
 
     if (version[5] != '1' || version[7] > '1') {
-        return cmd_local_refuse(local, 505, "unsupported HTTP version");
+        return cmd_local_reject(local, 505, "unsupported HTTP version");
     }
 
     local->minor = version[7] - '0';
@@ -237,7 +237,7 @@ cmd_local_target(cmd_local_t *local, const char *target)
 
     for (p = target; *p; p++) {
         if (*p == '\t' || *p == '#') {
-            return cmd_local_refuse(local, 400, "invalid request target");
+            return cmd_local_reject(local, 400, "invalid request target");
         }
     }
 
@@ -272,7 +272,7 @@ cmd_local_absolute(cmd_local_t *local, const char *target)
     n = host ? strcspn(host, "/?") : 0;
 
     if (n == 0 || memchr(host, '@', n)) {
-        return cmd_local_refuse(local, 400, "invalid request target");
+        return cmd_local_reject(local, 400, "invalid request target");
     }
 
     local->host = cmd_copy(host, n);
@@ -296,11 +296,11 @@ cmd_local_field(cmd_local_t *local, char *line)
     /* a continuation line is invalid, too */
 
     if (value == NULL) {
-        return cmd_local_refuse(local, 400, "invalid header line");
+        return cmd_local_reject(local, 400, "invalid header line");
     }
 
     if (local->headers.n == CMD_LOCAL_HEADERS) {
-        return cmd_local_refuse(local, 431, "too many header lines");
+        return cmd_local_reject(local, 431, "too many header lines");
     }
 
     cmd_headers_add(&local->headers, line, value);
@@ -323,12 +323,12 @@ cmd_local_host(cmd_local_t *local)
     n = cmd_local_count(local, "Host");
 
     if (n > 1 || (n == 0 && local->minor)) {
-        return cmd_local_refuse(local, 400, "exactly one Host is required");
+        return cmd_local_reject(local, 400, "exactly one Host is required");
     }
 
     for (i = 0; i < sizeof(once) / sizeof(once[0]); i++) {
         if (cmd_local_count(local, once[i]) > 1) {
-            return cmd_local_refuse(local, 400, "duplicate Origin, Referer or "
+            return cmd_local_reject(local, 400, "duplicate Origin, Referer or "
                                                 "Sec-Fetch-Site");
         }
     }
@@ -356,7 +356,7 @@ cmd_local_framing(cmd_local_t *local)
     codings = cmd_local_count(local, "Transfer-Encoding");
 
     if (lengths + codings > 1) {
-        return cmd_local_refuse(local, 400, "conflicting Content-Length and "
+        return cmd_local_reject(local, 400, "conflicting Content-Length and "
                                             "Transfer-Encoding");
     }
 
@@ -369,12 +369,12 @@ cmd_local_framing(cmd_local_t *local)
         coding = cmd_headers_get(&local->headers, "Transfer-Encoding");
 
         if (local->minor == 0) {
-            return cmd_local_refuse(local, 400,
+            return cmd_local_reject(local, 400,
                                     "Transfer-Encoding in HTTP/1.0");
         }
 
         if (strcasecmp(coding, "chunked") != 0) {
-            return cmd_local_refuse(local, 501,
+            return cmd_local_reject(local, 501,
                                     "unsupported Transfer-Encoding");
         }
 
@@ -391,7 +391,7 @@ cmd_local_length(cmd_local_t *local, const char *value)
     uint64_t  length;
 
     if (atls_http_length(value, &length) == -1) {
-        return cmd_local_refuse(local, 400, "invalid Content-Length");
+        return cmd_local_reject(local, 400, "invalid Content-Length");
     }
 
     local->length = (int64_t) length;
@@ -418,7 +418,7 @@ cmd_local_connection(cmd_local_t *local)
     expect = cmd_headers_get(headers, "Expect");
 
     if (expect && strcasecmp(expect, "100-continue") != 0) {
-        return cmd_local_refuse(local, 417, "unsupported Expect");
+        return cmd_local_reject(local, 417, "unsupported Expect");
     }
 
     local->expect = expect && local->length != 0;
@@ -428,7 +428,7 @@ cmd_local_connection(cmd_local_t *local)
     if (cmd_headers_get(headers, "Upgrade")
         && !cmd_headers_has(headers, "Upgrade", "h2c"))
     {
-        return cmd_local_refuse(local, 501, "Upgrade is not supported");
+        return cmd_local_reject(local, 501, "Upgrade is not supported");
     }
 
     return 1;
@@ -461,7 +461,7 @@ cmd_local_copy(const cmd_local_t *local, const char *name)
 
 
 static int
-cmd_local_refuse(cmd_local_t *local, int status, const char *error)
+cmd_local_reject(cmd_local_t *local, int status, const char *error)
 {
     local->status = status;
     local->error = error;

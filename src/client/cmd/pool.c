@@ -21,7 +21,7 @@
 #include "util.h"
 
 
-#define CMD_POOL_FAREWELL   5000        /* milliseconds, for all sessions */
+#define CMD_POOL_CLOSE_TIME     5000    /* milliseconds, for all sessions */
 
 
 typedef struct cmd_slot_s    cmd_slot_t;
@@ -74,8 +74,8 @@ static void cmd_pool_leave(cmd_pool_t *pool, cmd_waiter_t *waiter);
 static void cmd_pool_put(cmd_pool_t *pool, cmd_slot_t *slot, int open);
 static int cmd_pool_is_open(cmd_slot_t *slot);
 static void *cmd_pool_reap(void *data);
-static cmd_slot_t *cmd_pool_stale(cmd_pool_t *pool, int64_t *next);
-static void cmd_pool_close(cmd_slot_t *slot, int politely);
+static cmd_slot_t *cmd_pool_expired(cmd_pool_t *pool, int64_t *next);
+static void cmd_pool_close(cmd_slot_t *slot, int notify);
 
 
 int
@@ -336,7 +336,7 @@ cmd_pool_reap(void *data)
 
     while (!pool->ending) {
 
-        slot = cmd_pool_stale(pool, &next);
+        slot = cmd_pool_expired(pool, &next);
 
         if (slot) {
             pthread_mutex_unlock(&pool->lock);
@@ -364,7 +364,7 @@ cmd_pool_reap(void *data)
  */
 
 static cmd_slot_t *
-cmd_pool_stale(cmd_pool_t *pool, int64_t *next)
+cmd_pool_expired(cmd_pool_t *pool, int64_t *next)
 {
     int64_t       now, end;
     cmd_slot_t   *slot, **link;
@@ -397,9 +397,9 @@ cmd_pool_stale(cmd_pool_t *pool, int64_t *next)
 
 
 static void
-cmd_pool_close(cmd_slot_t *slot, int politely)
+cmd_pool_close(cmd_slot_t *slot, int notify)
 {
-    if (politely) {
+    if (notify) {
         atls_close(slot->session.client);
     }
 
@@ -425,7 +425,7 @@ cmd_pool_free(cmd_pool_t *pool)
 
     /* if the endpoint does not respond, do not wait for it for each session */
 
-    until = atls_clock() + CMD_POOL_FAREWELL;
+    until = atls_clock() + CMD_POOL_CLOSE_TIME;
 
     for (i = 0; i < pool->options->sessions; i++) {
         cmd_pool_close(&pool->slots[i], atls_clock() < until);

@@ -13,15 +13,15 @@
 #include "util.h"
 
 
-#define CMD_RELAY_LOOK      1000        /* milliseconds */
+#define CMD_RELAY_CHECK     1000        /* milliseconds */
 
 /*
  * Request data are collected to save POSTs.  They are sent if there are no more
  * data for a moment, or if collecting takes too long.
  */
 
-#define CMD_RELAY_MOMENT    100
-#define CMD_RELAY_SLOW      1000
+#define CMD_RELAY_PAUSE     100
+#define CMD_RELAY_DELAY     1000
 
 
 static atls_error_e cmd_relay_send(cmd_relay_t *relay, atls_client_t *client);
@@ -35,7 +35,7 @@ static int cmd_relay_sent(cmd_relay_t *relay, int rc);
 static void cmd_relay_close(cmd_relay_t *relay);
 static void cmd_relay_fail(cmd_relay_t *relay, atls_client_t *client,
     atls_error_e error);
-static int cmd_relay_blame(const cmd_relay_t *relay, atls_error_e error,
+static int cmd_relay_error_status(const cmd_relay_t *relay, atls_error_e error,
     const atls_outer_info_t *info);
 
 
@@ -48,7 +48,7 @@ cmd_relay_init(cmd_relay_t *relay, const cmd_local_t *local,
     relay->local = local;
     relay->stream = stream;
     relay->deadline = deadline;
-    relay->looked = atls_clock();
+    relay->checked = atls_clock();
 
     cmd_body_init(&relay->body, local, stream);
     relay->body.deadline = deadline;
@@ -148,8 +148,8 @@ static int
 cmd_relay_is_slow(cmd_relay_t *relay)
 {
     return relay->unsent
-           && (!cmd_stream_wait(relay->stream, CMD_RELAY_MOMENT)
-               || atls_clock() - relay->unsent > CMD_RELAY_SLOW);
+           && (!cmd_stream_wait(relay->stream, CMD_RELAY_PAUSE)
+               || atls_clock() - relay->unsent > CMD_RELAY_DELAY);
 }
 
 
@@ -208,8 +208,8 @@ cmd_relay_wait(void *data)
 
     /* a client may shut down its output after the request */
 
-    if (now - relay->looked >= CMD_RELAY_LOOK) {
-        relay->looked = now;
+    if (now - relay->checked >= CMD_RELAY_CHECK) {
+        relay->checked = now;
 
         if (cmd_stream_gone(relay->stream)
             && !cmd_stream_pending(relay->stream))
@@ -290,7 +290,7 @@ cmd_relay_fail(cmd_relay_t *relay, atls_client_t *client, atls_error_e error)
     memset(&info, 0, sizeof(atls_outer_info_t));
     (void) atls_get_outer(client, &info);
 
-    status = cmd_relay_blame(relay, error, &info);
+    status = cmd_relay_error_status(relay, error, &info);
 
     cmd_relay_close(relay);
     cmd_relay_sent(relay, cmd_answer_error(&relay->answer, status,
@@ -300,7 +300,7 @@ cmd_relay_fail(cmd_relay_t *relay, atls_client_t *client, atls_error_e error)
 
 
 static int
-cmd_relay_blame(const cmd_relay_t *relay, atls_error_e error,
+cmd_relay_error_status(const cmd_relay_t *relay, atls_error_e error,
     const atls_outer_info_t *info)
 {
     if (relay->body.status) {
@@ -330,7 +330,7 @@ cmd_relay_blame(const cmd_relay_t *relay, atls_error_e error,
 
 
 void
-cmd_relay_refuse(cmd_relay_t *relay, int status, const char *text)
+cmd_relay_reject(cmd_relay_t *relay, int status, const char *text)
 {
     relay->error = cmd_copy(text, strlen(text));
 

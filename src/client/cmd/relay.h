@@ -20,7 +20,7 @@ typedef struct {
 
     int64_t               unsent;       /* since when request data are not sent;
                                            0: all are sent */
-    int64_t               looked;       /* time of the last check for a closed
+    int64_t               checked;      /* time of the last check for a closed
                                            connection */
     unsigned              gone:1;       /* the client closed the connection */
     unsigned              timed_out:1;
@@ -41,7 +41,7 @@ void cmd_relay_perform(cmd_relay_t *relay, atls_client_t *client);
 
 /* Sends an error response without forwarding the request. */
 
-void cmd_relay_refuse(cmd_relay_t *relay, int status, const char *text);
+void cmd_relay_reject(cmd_relay_t *relay, int status, const char *text);
 
 /* Whether the connection can be used for the next request. */
 

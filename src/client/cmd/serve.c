@@ -39,7 +39,7 @@ struct cmd_server_s {
     cmd_serve_pt         serve;
     void                *data;
     unsigned             running;           /* threads not joined yet */
-    int                  tired;             /* accept() failed, pause */
+    int                  paused;            /* accept() failed, pause */
 
     int                  pipe[2];           /* receives a byte when a thread
                                                ends */
@@ -48,7 +48,7 @@ struct cmd_server_s {
 };
 
 
-static void cmd_serve_files(void);
+static void cmd_serve_raise_limit(void);
 static void cmd_serve_wait(cmd_server_t *server, cmd_listen_t *listen);
 static void cmd_serve_accept(cmd_server_t *server, int fd);
 static void cmd_serve_start(cmd_server_t *server, int fd);
@@ -73,7 +73,7 @@ cmd_serve(cmd_listen_t *listen, cmd_serve_pt serve, void *data)
     }
 
     pthread_mutex_init(&server.lock, NULL);
-    cmd_serve_files();
+    cmd_serve_raise_limit();
 
     do {
         cmd_serve_wait(&server, listen);
@@ -105,7 +105,7 @@ cmd_serve(cmd_listen_t *listen, cmd_serve_pt serve, void *data)
 /* Raises the limit of open files: each connection needs some. */
 
 static void
-cmd_serve_files(void)
+cmd_serve_raise_limit(void)
 {
     struct rlimit  limit;
 
@@ -136,16 +136,16 @@ cmd_serve_wait(cmd_server_t *server, cmd_listen_t *listen)
 
     for (i = 0;
          listen && i < listen->n && server->running < CMD_SERVE_MAX
-         && !server->tired;
+         && !server->paused;
          i++)
     {
         fds[n].fd = listen->fds[i];
         fds[n++].events = POLLIN;
     }
 
-    (void) poll(fds, n, server->tired ? CMD_SERVE_PAUSE : -1);
+    (void) poll(fds, n, server->paused ? CMD_SERVE_PAUSE : -1);
 
-    server->tired = 0;
+    server->paused = 0;
     cmd_serve_join(server);
 }
 
@@ -157,7 +157,7 @@ cmd_serve_accept(cmd_server_t *server, int fd)
 {
     int  connection;
 
-    while (server->running < CMD_SERVE_MAX && !server->tired) {
+    while (server->running < CMD_SERVE_MAX && !server->paused) {
 
         connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 
@@ -172,7 +172,7 @@ cmd_serve_accept(cmd_server_t *server, int fd)
 
         /* if there are no free descriptors, an immediate retry fails, too */
 
-        server->tired = errno != EINTR && errno != ECONNABORTED;
+        server->paused = errno != EINTR && errno != ECONNABORTED;
     }
 }
 

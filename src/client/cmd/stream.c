@@ -18,7 +18,7 @@
 #include "stream.h"
 
 
-#define CMD_STREAM_MOMENT   500             /* milliseconds */
+#define CMD_STREAM_GRACE    500             /* milliseconds */
 #define CMD_STREAM_LINGER   2000
 #define CMD_STREAM_STALL    300             /* seconds without progress in a
                                                write */
@@ -66,7 +66,7 @@ cmd_stream_close(cmd_stream_t *stream)
 
 
 int
-cmd_stream_begins(cmd_stream_t *stream, int timeout)
+cmd_stream_wait_request(cmd_stream_t *stream, int timeout)
 {
     if (stream->pos < stream->len) {
         return 1;
@@ -76,7 +76,7 @@ cmd_stream_begins(cmd_stream_t *stream, int timeout)
         return 1;
     }
 
-    return cmd_stopping() && cmd_stream_poll(stream, -1, CMD_STREAM_MOMENT);
+    return cmd_stopping() && cmd_stream_poll(stream, -1, CMD_STREAM_GRACE);
 }
 
 

@@ -39,7 +39,7 @@ void cmd_stream_close(cmd_stream_t *stream);
  * server is being stopped, the function waits only for data in transit.
  */
 
-int cmd_stream_begins(cmd_stream_t *stream, int timeout);
+int cmd_stream_wait_request(cmd_stream_t *stream, int timeout);
 
 /*
  * Waits for data in the buffer, which start at pos.  Returns their size, 0 at

@@ -31,7 +31,7 @@
 
 #define CMD_TUNNEL_CONNECT  30000           /* milliseconds, as in atls.h */
 #define CMD_TUNNEL_IDLE     300000
-#define CMD_TUNNEL_FAREWELL 3000            /* timeout after the client
+#define CMD_TUNNEL_CLOSED   3000            /* timeout after the client
                                                closed */
 #define CMD_TUNNEL_ALERT    32              /* maximum size of an alert */
 
@@ -219,7 +219,7 @@ cmd_tunnel_pipe(cmd_pipe_t *pipe, atls_outer_t *outer, char *buf,
     size_t         n;
     cmd_stream_t  *stream = pipe->stream;
 
-    while (cmd_stream_begins(stream, -1)) {
+    while (cmd_stream_wait_request(stream, -1)) {
 
         n = cmd_tunnel_gather(stream, buf);
 
@@ -305,7 +305,7 @@ cmd_tunnel_wait(void *data)
         pipe->closed = atls_clock();
     }
 
-    if (pipe->closed && atls_clock() - pipe->closed > CMD_TUNNEL_FAREWELL) {
+    if (pipe->closed && atls_clock() - pipe->closed > CMD_TUNNEL_CLOSED) {
         pipe->gone = 1;
     }
 

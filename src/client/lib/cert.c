@@ -129,7 +129,7 @@ atls_certificate_digest(const X509 *x509, char digest[ATLS_TRUST_DIGEST])
 
 
 int
-atls_peer_expect(const atls_peer_t *peer, X509_VERIFY_PARAM *param)
+atls_peer_set_param(const atls_peer_t *peer, X509_VERIFY_PARAM *param)
 {
     int  rc;
 
@@ -168,7 +168,7 @@ atls_peer_verify(const atls_peer_t *peer, X509_STORE *trust, int level,
     param = X509_STORE_CTX_get0_param(ctx);
     X509_VERIFY_PARAM_set_auth_level(param, level);
 
-    if (atls_peer_expect(peer, param) == -1) {
+    if (atls_peer_set_param(peer, param) == -1) {
         result = X509_V_ERR_OUT_OF_MEM;
 
     } else if (X509_verify_cert(ctx) == 1) {
@@ -189,7 +189,7 @@ atls_peer_verify(const atls_peer_t *peer, X509_STORE *trust, int level,
 
 
 int
-atls_peer_is_asked(const atls_peer_t *peer, X509_STORE_CTX *ctx)
+atls_peer_matches(const atls_peer_t *peer, X509_STORE_CTX *ctx)
 {
     SSL         *ssl;
     size_t       n;

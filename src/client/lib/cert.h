@@ -36,7 +36,7 @@ int atls_certificate_digest(const X509 *x509, char digest[ATLS_TRUST_DIGEST]);
 
 /* Sets the peer's name to be verified in a certificate.  Returns 0 or -1. */
 
-int atls_peer_expect(const atls_peer_t *peer, X509_VERIFY_PARAM *param);
+int atls_peer_set_param(const atls_peer_t *peer, X509_VERIFY_PARAM *param);
 
 /*
  * Verifies the certificate of a server at the current time, with an OpenSSL
@@ -52,7 +52,7 @@ long atls_peer_verify(const atls_peer_t *peer, X509_STORE *trust, int level,
  * OpenSSL does not tell, so the names that are to be verified are compared.
  */
 
-int atls_peer_is_asked(const atls_peer_t *peer, X509_STORE_CTX *ctx);
+int atls_peer_matches(const atls_peer_t *peer, X509_STORE_CTX *ctx);
 
 /* Returns 0 or -1.  The structure must be zeroed or cleared. */
 

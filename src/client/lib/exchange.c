@@ -15,8 +15,8 @@
 #define ATLS_MAX_STORED         8           /* stored sessions to try */
 #define ATLS_RECORD_EXPANSION   64          /* header, tag and reserve */
 #define ATLS_RECORD_SIZE        SSL3_RT_MAX_PLAIN_LENGTH
-#define ATLS_FAREWELL_TIME      5000
-#define ATLS_ABANDON_TIME       1000
+#define ATLS_CLOSE_TIME         5000        /* milliseconds */
+#define ATLS_ABORT_TIME         1000
 
 
 static atls_error_e atls_exchange_enter(atls_client_t *client);
@@ -30,19 +30,19 @@ static atls_error_e atls_exchange_write(atls_client_t *client,
     const unsigned char *bytes, size_t n);
 static size_t atls_exchange_room(const atls_client_t *client);
 static int atls_exchange_answered(const atls_client_t *client);
-static void atls_exchange_abandon(atls_client_t *client);
+static void atls_exchange_abort(atls_client_t *client);
 static atls_error_e atls_exchange_end(atls_client_t *client, atls_error_e rc);
 static atls_error_e atls_exchange_plain(void *data, const unsigned char *bytes,
     size_t n);
 static atls_error_e atls_session_open(atls_client_t *client, int early);
-static void atls_session_stored(atls_client_t *client, atls_resume_t *resume);
+static void atls_session_take(atls_client_t *client, atls_resume_t *resume);
 static atls_error_e atls_session_early(atls_client_t *client);
 static atls_error_e atls_session_handshake(atls_client_t *client);
 static atls_error_e atls_session_post(atls_client_t *client);
 static atls_error_e atls_session_sink(void *data, const unsigned char *bytes,
     size_t n);
-static void atls_session_farewell(atls_client_t *client, int64_t deadline);
-static int64_t atls_session_patience(const atls_client_t *client);
+static void atls_session_send_alert(atls_client_t *client, int64_t deadline);
+static int64_t atls_session_alert_deadline(const atls_client_t *client);
 static atls_error_e atls_session_ignore(void *data, const unsigned char *bytes,
     size_t n);
 
@@ -138,7 +138,7 @@ atls_close(atls_client_t *client)
         client->deadline = 0;
 
         atls_tls_shutdown(&client->tls);
-        atls_session_farewell(client, atls_session_patience(client));
+        atls_session_send_alert(client, atls_session_alert_deadline(client));
     }
 
     atls_failure_clear(&client->failure);
@@ -309,7 +309,7 @@ atls_exchange_send(atls_client_t *client)
             }
 
             if (rc != ATLS_OK) {
-                atls_exchange_abandon(client);
+                atls_exchange_abort(client);
                 break;
             }
         }
@@ -389,12 +389,12 @@ atls_exchange_answered(const atls_client_t *client)
  */
 
 static void
-atls_exchange_abandon(atls_client_t *client)
+atls_exchange_abort(atls_client_t *client)
 {
     if (!client->tls.closed) {
         atls_outer_set_wait(client->outer, NULL, NULL);
         atls_tls_shutdown(&client->tls);
-        atls_session_farewell(client, atls_clock() + ATLS_ABANDON_TIME);
+        atls_session_send_alert(client, atls_clock() + ATLS_ABORT_TIME);
     }
 }
 
@@ -411,7 +411,8 @@ atls_exchange_end(atls_client_t *client, atls_error_e rc)
              && response->state == ATLS_RESPONSE_COMPLETE))
     {
         if (rc == ATLS_ERROR_TLS || rc == ATLS_ERROR_CERTIFICATE) {
-            atls_session_farewell(client, atls_session_patience(client));
+            atls_session_send_alert(client,
+                                    atls_session_alert_deadline(client));
         }
 
         return rc;
@@ -480,7 +481,7 @@ atls_session_open(atls_client_t *client, int early)
 
     atls_outer_forget(client->outer);
 
-    atls_session_stored(client, &resume);
+    atls_session_take(client, &resume);
 
     rc = atls_tls_open(tls, &resume);
 
@@ -515,7 +516,7 @@ atls_session_open(atls_client_t *client, int early)
 /* Takes the newest stored session whose certificate is still trusted. */
 
 static void
-atls_session_stored(atls_client_t *client, atls_resume_t *resume)
+atls_session_take(atls_client_t *client, atls_resume_t *resume)
 {
     int   i, rc;
     long  result;
@@ -532,7 +533,7 @@ atls_session_stored(atls_client_t *client, atls_resume_t *resume)
             return;
         }
 
-        result = atls_tls_judge(&client->tls, resume);
+        result = atls_tls_verify_stored(&client->tls, resume);
 
         if (result == X509_V_OK) {
             return;
@@ -653,7 +654,7 @@ atls_session_sink(void *data, const unsigned char *bytes, size_t n)
 /* Sends pending alerts, such as close_notify.  Errors are ignored. */
 
 static void
-atls_session_farewell(atls_client_t *client, int64_t deadline)
+atls_session_send_alert(atls_client_t *client, int64_t deadline)
 {
     atls_failure_t  failure;
 
@@ -676,11 +677,11 @@ atls_session_farewell(atls_client_t *client, int64_t deadline)
 
 
 static int64_t
-atls_session_patience(const atls_client_t *client)
+atls_session_alert_deadline(const atls_client_t *client)
 {
     int64_t  deadline;
 
-    deadline = atls_clock() + ATLS_FAREWELL_TIME;
+    deadline = atls_clock() + ATLS_CLOSE_TIME;
 
     return client->deadline && client->deadline < deadline ? client->deadline
                                                            : deadline;

@@ -23,7 +23,7 @@
 
 
 #define ATLS_OUTER_BUFFER       (128 * 1024)
-#define ATLS_OUTER_REFUSAL      8192    /* of an error response to keep */
+#define ATLS_OUTER_ERROR_BODY   8192    /* of an error response to keep */
 #define ATLS_OUTER_DETAIL       512
 
 #define ATLS_PROBLEM_TYPE       "application/problem+json"
@@ -62,7 +62,7 @@ struct atls_outer_s {
     void                *sink_data;
     atls_error_e         sink_error;
     atls_answer_e        answer;
-    atls_buf_t           refusal;
+    atls_buf_t           error_body;
     char                 error[CURL_ERROR_SIZE];
 };
 
@@ -88,7 +88,7 @@ static void atls_outer_look_tls(atls_outer_t *outer);
 static atls_error_e atls_outer_curl_error(atls_outer_t *outer, CURLcode code);
 static atls_error_e atls_outer_code(atls_outer_t *outer, CURLcode code);
 static int atls_outer_is_type(atls_outer_t *outer, const char *type);
-static atls_error_e atls_outer_refused(atls_outer_t *outer);
+static atls_error_e atls_outer_rejected(atls_outer_t *outer);
 
 
 atls_outer_t *
@@ -492,7 +492,7 @@ atls_outer_free(atls_outer_t *outer)
     atls_seen_clear(&outer->seen);
     atls_peer_free(&outer->seen.peer);
     X509_STORE_free(outer->seen.trust);
-    atls_buf_free(&outer->refusal);
+    atls_buf_free(&outer->error_body);
     free(outer);
 }
 
@@ -523,7 +523,7 @@ atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
     outer->sink_data = data;
     outer->sink_error = ATLS_OK;
     outer->answer = ATLS_ANSWER_UNKNOWN;
-    outer->refusal.len = 0;
+    outer->error_body.len = 0;
     outer->status = 0;
     outer->retry_after = 0;
     outer->error[0] = '\0';
@@ -554,7 +554,7 @@ atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
     }
 
     return outer->answer == ATLS_ANSWER_GOOD ? ATLS_OK
-                                             : atls_outer_refused(outer);
+                                             : atls_outer_rejected(outer);
 }
 
 
@@ -578,14 +578,14 @@ atls_outer_write(char *bytes, size_t size, size_t n, void *data)
         return outer->sink_error == ATLS_OK ? n : 0;
     }
 
-    room = ATLS_OUTER_REFUSAL - outer->refusal.len;
+    room = ATLS_OUTER_ERROR_BODY - outer->error_body.len;
 
     if (n > room) {
-        (void) atls_buf_add(&outer->refusal, bytes, room);
+        (void) atls_buf_add(&outer->error_body, bytes, room);
         return 0;                               /* the limit is reached */
     }
 
-    return atls_buf_add(&outer->refusal, bytes, n) == 0 ? n : 0;
+    return atls_buf_add(&outer->error_body, bytes, n) == 0 ? n : 0;
 }
 
 
@@ -736,7 +736,7 @@ atls_outer_is_type(atls_outer_t *outer, const char *type)
 /* Returns the error for a response that is not an ATLS response. */
 
 static atls_error_e
-atls_outer_refused(atls_outer_t *outer)
+atls_outer_rejected(atls_outer_t *outer)
 {
     char  *type, *location, detail[ATLS_OUTER_DETAIL];
 
@@ -763,10 +763,10 @@ atls_outer_refused(atls_outer_t *outer)
                          ATLS_MEDIA_TYPE, type ? type : "no media type");
     }
 
-    if (outer->refusal.len == 0
+    if (outer->error_body.len == 0
         || !atls_outer_is_type(outer, ATLS_PROBLEM_TYPE)
-        || atls_problem_detail(outer->refusal.data, outer->refusal.len, detail,
-                               sizeof(detail))
+        || atls_problem_detail(outer->error_body.data, outer->error_body.len,
+                               detail, sizeof(detail))
            == -1)
     {
         detail[0] = '\0';

@@ -37,7 +37,7 @@ static atls_error_e atls_message_raw(atls_message_t *message, long got,
     size_t *n);
 static long atls_message_source(atls_message_t *message, unsigned char *buf,
     size_t size);
-static int atls_message_among(const atls_message_t *message,
+static int atls_message_method_in(const atls_message_t *message,
     const char *const *methods);
 
 
@@ -294,7 +294,7 @@ atls_message_has_body(const atls_message_t *message)
     static const char *const  methods[] = { "POST", "PUT", "PATCH", NULL };
 
     return message->request->body != ATLS_BODY_NONE
-           || atls_message_among(message, methods);
+           || atls_message_method_in(message, methods);
 }
 
 
@@ -512,7 +512,7 @@ atls_message_idempotent(const atls_message_t *message)
     static const char *const  methods[] = { "GET", "HEAD", "OPTIONS", "PUT",
                                             "DELETE", NULL };
 
-    return atls_message_among(message, methods);
+    return atls_message_method_in(message, methods);
 }
 
 
@@ -521,12 +521,13 @@ atls_message_early(const atls_message_t *message)
 {
     static const char *const  methods[] = { "GET", "HEAD", "OPTIONS", NULL };
 
-    return message->length == 0 && atls_message_among(message, methods);
+    return message->length == 0 && atls_message_method_in(message, methods);
 }
 
 
 static int
-atls_message_among(const atls_message_t *message, const char *const *methods)
+atls_message_method_in(const atls_message_t *message,
+    const char *const *methods)
 {
     size_t  i;
 

@@ -50,7 +50,7 @@ static int atls_resume_read(atls_resume_t *resume, const char *key,
     const unsigned char *bytes, size_t size);
 static const unsigned char *atls_resume_read_chain(atls_resume_t *resume,
     const unsigned char *p, const unsigned char *end, unsigned n);
-static int atls_resume_good(const atls_resume_t *resume);
+static int atls_resume_is_valid(const atls_resume_t *resume);
 static time_t atls_resume_time(SSL_SESSION *session);
 
 
@@ -228,7 +228,7 @@ atls_resume_take(const atls_store_t *store, const char *key,
 
     rc = atls_resume_read(resume, key, bytes, size);
 
-    if (rc == 0 && !atls_resume_good(resume)) {
+    if (rc == 0 && !atls_resume_is_valid(resume)) {
         rc = -1;
     }
 
@@ -343,7 +343,7 @@ atls_resume_free(atls_resume_t *resume)
 
 
 static int
-atls_resume_good(const atls_resume_t *resume)
+atls_resume_is_valid(const atls_resume_t *resume)
 {
     time_t  now, made;
 

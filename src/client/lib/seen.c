@@ -12,7 +12,7 @@
 
 static int atls_seen_verify(X509_STORE_CTX *ctx, void *data);
 static void atls_seen_record(atls_seen_t *seen, STACK_OF(X509) *chain);
-static long atls_seen_judge(atls_seen_t *seen, X509 *leaf,
+static long atls_seen_verify_chain(atls_seen_t *seen, X509 *leaf,
     STACK_OF(X509) *chain);
 
 
@@ -39,7 +39,7 @@ atls_seen_verify(X509_STORE_CTX *ctx, void *data)
     rc = X509_verify_cert(ctx);
     error = X509_STORE_CTX_get_error(ctx);
 
-    if (!atls_peer_is_asked(&seen->peer, ctx)) {
+    if (!atls_peer_matches(&seen->peer, ctx)) {
         return rc;
     }
 
@@ -48,7 +48,8 @@ atls_seen_verify(X509_STORE_CTX *ctx, void *data)
     atls_seen_clear(seen);
     atls_seen_record(seen, chain);
 
-    seen->result = atls_seen_judge(seen, X509_STORE_CTX_get0_cert(ctx), chain);
+    seen->result = atls_seen_verify_chain(seen, X509_STORE_CTX_get0_cert(ctx),
+                                          chain);
     seen->text = X509_verify_cert_error_string(seen->result);
 
     atls_debug(&seen->debug, ATLS_DEBUG_OUTER,
@@ -86,7 +87,7 @@ atls_seen_record(atls_seen_t *seen, STACK_OF(X509) *chain)
 
 
 static long
-atls_seen_judge(atls_seen_t *seen, X509 *leaf, STACK_OF(X509) *chain)
+atls_seen_verify_chain(atls_seen_t *seen, X509 *leaf, STACK_OF(X509) *chain)
 {
     return seen->trust == NULL || leaf == NULL
            ? X509_V_ERR_UNSPECIFIED

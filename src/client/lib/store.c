@@ -48,7 +48,7 @@ typedef struct {
 
 
 static atls_sessions_t *atls_store_create(const char *name, size_t per_key);
-static int atls_store_refuse(int dir);
+static int atls_store_reject(int dir);
 static atls_error_e atls_store_check_directory(int dir, const char *directory,
     atls_failure_t *failure);
 static int atls_store_lock(const atls_sessions_t *sessions, const char *path,
@@ -93,7 +93,7 @@ atls_store_file(const char *directory)
     sessions->dir = open(directory,
                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    if (sessions->dir == -1 || atls_store_refuse(sessions->dir)) {
+    if (sessions->dir == -1 || atls_store_reject(sessions->dir)) {
         atls_store_close(&sessions->store);
         return NULL;
     }
@@ -231,7 +231,7 @@ atls_store_close(atls_store_t *store)
 
 
 static int
-atls_store_refuse(int dir)
+atls_store_reject(int dir)
 {
     struct stat  st;
 

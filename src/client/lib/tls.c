@@ -439,7 +439,7 @@ atls_tls_done(atls_tls_t *tls)
  */
 
 long
-atls_tls_judge(const atls_tls_t *tls, const atls_resume_t *resume)
+atls_tls_verify_stored(const atls_tls_t *tls, const atls_resume_t *resume)
 {
     X509  *x509;
 
@@ -505,7 +505,7 @@ atls_tls_open(atls_tls_t *tls, atls_resume_t *offered)
     SSL_set_app_data(ssl, tls);
     SSL_set_connect_state(ssl);
 
-    if (atls_peer_expect(&tls->peer, SSL_get0_param(ssl)) == -1
+    if (atls_peer_set_param(&tls->peer, SSL_get0_param(ssl)) == -1
         || (!tls->peer.ip && SSL_set_tlsext_host_name(ssl, tls->peer.host) != 1)
         || (tls->offered.session
             && SSL_set_session(ssl, tls->offered.session) != 1))

@@ -93,7 +93,7 @@ void atls_tls_done(atls_tls_t *tls);
  * current options.  Returns X509_V_OK or an X509_V_ERR_... code.
  */
 
-long atls_tls_judge(const atls_tls_t *tls, const atls_resume_t *resume);
+long atls_tls_verify_stored(const atls_tls_t *tls, const atls_resume_t *resume);
 
 /*
  * Starts a new session.  If offered has a session, it is used for resumption;
