@@ -446,7 +446,7 @@ sub who_the_client_is {
 # What a client reports is taken from inside only.
 
 sub reported {
-    serve(block('nginx', 'security.md', 'The report of a middlebox'), sub {
+    serve(block('nginx', 'security.md', 'Middlebox reports'), sub {
         my $name = 'ATLS-Outer-Certificate';
 
         like(client()->get('/', $name => 'verified=?0')->body(),
