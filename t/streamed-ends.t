@@ -35,6 +35,7 @@ server {
 
     location = /short {
         atls on;
+        client_max_body_size 100k;
         atls_session_lifetime 2s;
     }
 
