@@ -1,6 +1,6 @@
 # A worker that has died, and another process with its pid: the next worker in
-# its slot, or one that has nothing to do with nginx.  What the dead one has left
-# behind belongs to neither.
+# its slot, or one that has nothing to do with nginx.  What the dead one has
+# left behind belongs to neither.
 
 use strict;
 use warnings;
@@ -17,12 +17,15 @@ my $LAST_PID = '/proc/sys/kernel/ns_last_pid';
 my $TRIES = 40;
 
 # In a namespace of pids: other tests must not get pids that were just in use.
+# The root of a chroot is not a mount and cannot be made private.  /proc is one:
+# unshare makes it private.  Nothing else is mounted here.
 
 if (!$ENV{TEST_PID_NAMESPACE}) {
-    my @unshare = qw( unshare --pid --fork --kill-child --mount-proc );
+    my @unshare = qw( unshare --pid --fork --kill-child
+                      --propagation unchanged --mount-proc );
 
     plan(skip_all => 'pids of new processes can be chosen on Linux, by root')
-        if system "@unshare true 2>/dev/null";
+        if !-e '/proc/self' || system "@unshare true 2>/dev/null";
 
     $ENV{TEST_PID_NAMESPACE} = 1;
     exec @unshare, $^X, map({ "-I$_" } @INC), $0;
@@ -89,7 +92,8 @@ SKIP: {
 
     my $inner = 'inner ' . ($t->workers())[0] . "\n";
 
-    is(body($idle), $inner, 'a new worker with the pid: an idle session goes on');
+    is(body($idle), $inner,
+       'a new worker with the pid: an idle session goes on');
     is(finish($half), 410, 'a new worker with the pid: no handshake');
     is($busy->post('')->status(), 410, 'a new worker with the pid: '
        . 'a session in use is gone');
