@@ -153,7 +153,8 @@ sub layers {
 }
 
 
-# Without what was compiled.  nginx was configured for the other directory.
+# Without what was compiled.  nginx was configured for the other directory.  One
+# at the root, as /project, is a part of other paths, too: objs/addon/project.
 
 sub copy_tree {
     make_path("$copy/build");
@@ -165,7 +166,7 @@ sub copy_tree {
         or die "cannot copy $root\n";
 
     my $makefile = "$copy/build/nginx/objs/Makefile";
-    spew($makefile, slurp($makefile) =~ s/\Q$root\E/$copy/gr);
+    spew($makefile, slurp($makefile) =~ s/(?<!\w)\Q$root\E\b/$copy/gr);
 }
 
 
