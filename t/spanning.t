@@ -232,7 +232,7 @@ sub logs {
     for my $keepalive (1, 0) {
         my $mode = $keepalive ? 'local' : 'relayed';
         my $c = client(keepalive => $keepalive);
-        my $n = $c->{headers}{'X-Number'};
+        my $n = $c->number();
         my $uri = "/body?$mode";
 
         answers($c, split //, "POST $uri HTTP/1.1\r\nHost: localhost\r\n"
@@ -240,7 +240,7 @@ sub logs {
         goes_on($c, $mode);
         last_worker($c);
 
-        my @outer = $t->read_log('outer.log') =~ /^$n (.*) \d+$/mg;
+        my @outer = $t->read_log('outer.log') =~ /^$n\.\d+ (.*) \d+$/mg;
         is(scalar @outer, $c->posts(), "$mode: one line a POST");
         is(scalar(grep { $_ ne 'POST 200' } @outer), 0, "$mode: all 200");
 

@@ -42,7 +42,8 @@ Net::SSLeay::randomize();
 #         connection for each POST, type => media type, headers => { ... },
 #         host_header => 'localhost', local => source address, timeout => 60,
 #         proxy => port of one that speaks CONNECT, first => bytes before all
-#         others; over HTTP/2, a PROXY protocol header whatever they are
+#         others; over HTTP/2, a PROXY protocol header whatever they are;
+#         number => 7 for a header with each POST: "X-Number: 7.1", then 7.2
 # inner:  protocol => 'TLSv1.3' (both bounds; or min => , max => ),
 #         ciphers => TLS 1.2 list, ciphersuites => TLS 1.3 list, groups => ,
 #         sni => 'localhost' ('' for none), alpn => [ ... ], cert => , key => ,
@@ -322,10 +323,13 @@ sub post_send {
     my $cookie = exists $args{cookie} ? $args{cookie}
                  : join '; ', map { "$_=$cookies{$_}" } sort keys %cookies;
 
-    $self->{posts}++;
+    my $n = ++$self->{posts};
+    my $number = $self->{number};
+
     $self->{http}->send($bytes, {
         'Content-Type' => exists $args{type} ? $args{type} : $self->{type},
         $cookie ne '' ? (Cookie => $cookie) : (),
+        defined $number ? ('X-Number' => "$number.$n") : (),
         %{$self->{headers}}, %{$args{headers} || {}},
     });
 }
@@ -591,6 +595,7 @@ sub closed { $_[0]{closed} }        # close_notify was received
 sub last_response { $_[0]{last} }   # the last outer response
 sub set_cookie { $_[0]{set_cookie} }    # the last Set-Cookie line
 sub posts { $_[0]{posts} || 0 }
+sub number { $_[0]{number} }        # the one before the dot in X-Number
 sub ssl { $_[0]{ssl} }
 sub http_client { $_[0]{http} }     # the Test::Atls::Outer
 sub protocol { Net::SSLeay::get_version($_[0]{ssl}) }

@@ -115,7 +115,7 @@ sub client {
     my (%args) = @_;
 
     my $c = $t->client(keepalive => 0, timeout => 30,
-                       headers => { 'X-Number' => ++$number }, %args);
+                       number => ++$number, %args);
 
     $c->handshake() or diag('handshake: ' . $c->error());
 
@@ -159,20 +159,22 @@ sub goes_on {
 }
 
 
-# The worker that a client's last POST was accepted by.
+# The worker that a client's last POST was accepted by.  Waits until all of its
+# POSTs are logged.  Their lines are in any order: a worker logs a POST after
+# its answer, and another worker may have logged the next one by then.
 
 sub last_worker {
     my ($c) = @_;
 
-    my $n = $c->{headers}{'X-Number'};
-    my @pids;
+    my $n = $c->number();
+    my %pids;
 
     $t->wait_for(sub {
-        @pids = $t->read_file('outer.log') =~ /^$n POST \d+ (\d+)$/mg;
-        return @pids >= $c->posts();
+        %pids = $t->read_file('outer.log') =~ /^$n\.(\d+) POST \d+ (\d+)$/mg;
+        return keys %pids >= $c->posts();
     });
 
-    return $pids[-1];
+    return $pids{$c->posts()};
 }
 
 
