@@ -416,7 +416,7 @@ sub real_addresses {
 # whether nginx has something to say there or not.
 
 sub who_the_client_is {
-    my $conf = block('nginx', 'deployment.md', 'Who the client is');
+    my $conf = block('nginx', 'deployment.md', 'Client identity');
     my @told = $conf =~ /proxy_set_header +(\S+) +\$atls_/g;
     my ($psk) = $t->read_file('certs/psk') =~ /^device-1:(\w+)$/m;
 
