@@ -404,7 +404,7 @@ atls_client_ticket(void *data, const atls_resume_t *resume)
     atls_client_t  *client = data;
 
     atls_debug(&client->debug, ATLS_DEBUG_INNER,
-               "inner TLS: a session ticket%s",
+               "inner TLS: session ticket received%s",
                client->store.put ? ", stored" : "");
 
     atls_resume_put(&client->store, client->key, resume);

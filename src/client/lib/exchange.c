@@ -561,7 +561,8 @@ atls_session_early(atls_client_t *client)
         return ATLS_OK;
     }
 
-    atls_debug(&client->debug, ATLS_DEBUG_INNER, "early data:");
+    atls_debug(&client->debug, ATLS_DEBUG_INNER,
+               "inner TLS: sending early data");
     atls_debug_lines(&client->debug, ATLS_DEBUG_INNER_SENT, header->data,
                      header->len);
 

@@ -53,7 +53,8 @@ atls_seen_verify(X509_STORE_CTX *ctx, void *data)
     seen->text = X509_verify_cert_error_string(seen->result);
 
     atls_debug(&seen->debug, ATLS_DEBUG_OUTER,
-               "outer certificate, not trusted: %s", seen->text);
+               "outer certificate verification, ignored: %s",
+               seen->text);
 
     ERR_clear_error();
     X509_STORE_CTX_set_error(ctx, error);
