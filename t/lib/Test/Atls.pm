@@ -1,6 +1,6 @@
 package Test::Atls;
 
-# The test harness: an nginx with the module in a directory of its own.
+# The test harness: runs nginx with the module in a temporary directory.
 #
 #     my $t = Test::Atls->new();
 #     $t->write_http(<<'EOC');                # see Test::Atls::Conf
@@ -18,20 +18,20 @@ package Test::Atls;
 #
 #     $t->done_testing();
 #
-# done_testing() is a test, too: nginx is stopped, no process may be left, and
-# neither the error log nor a sanitizer or valgrind may have anything to say.
-# plan($n) instead, before run(), has this as the one test more.
+# done_testing() stops nginx and adds a test: it fails if a process is left, or
+# if the error log, a sanitizer or valgrind has reported an error.  With
+# plan($n) before run(), this test is added to $n.
 #
 # Environment:
-#     TEST_NGINX_BINARY   the nginx to test; default: the one that the module
-#                         in build/ was built for
-#     TEST_NGINX_MODULE   the .so to load; empty: the binary has the module
-#     TEST_NGINX_WRAPPER  a command to run nginx with (valgrind ...); %d in it
-#                         stands for the directory of reports
-#     TEST_NGINX_DEBUG    error_log at level debug
-#     TEST_NGINX_LEAVE    keep the directory, and say where it is
-#     TEST_NGINX_SLOW     how much slower than usual nginx runs (valgrind), at
-#                         least: see Test::Atls::Slow
+#     TEST_NGINX_BINARY   nginx binary; default: the one that the module in
+#                         build/ was built for
+#     TEST_NGINX_MODULE   module to load; empty: it is compiled into the binary
+#     TEST_NGINX_WRAPPER  command to run nginx with (valgrind ...); %d is
+#                         replaced by the directory for reports
+#     TEST_NGINX_DEBUG    set the error_log level to debug
+#     TEST_NGINX_LEAVE    keep the directory and print its name
+#     TEST_NGINX_SLOW     minimum factor by which nginx is slower (valgrind),
+#                         see Test::Atls::Slow
 
 use strict;
 use warnings;

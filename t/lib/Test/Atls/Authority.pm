@@ -1,6 +1,6 @@
 package Test::Atls::Authority;
 
-# A certificate authority that can take certificates back.
+# A certificate authority with revocation.
 #
 #     my $ca = Test::Atls::Authority->new($t, 'ca');      # ca.crt, ca.key
 #     $ca->issue('alice', subject => '/CN=Alice');        # alice.crt, alice.key

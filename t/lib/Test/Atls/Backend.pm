@@ -1,27 +1,28 @@
 package Test::Atls::Backend;
 
-# A small HTTP/1.1 server to proxy to: keep-alive, a process a connection.
+# A backend: a small HTTP/1.1 server with keep-alive and a process for each
+# connection.
 #
 #     my $b = Test::Atls::Backend->start($t, $t->port(1));
 #     ... $b->requests() ...
 #
-# GET /echo (and any other URI)     the request as the backend saw it: request
-#                   line, headers, empty line, "length N", "md5 ..."
-#     /body         the request's body, with its content type
+# GET /echo (and any other URI)     the request received: request line, headers,
+#                   empty line, and "length N" and "md5 ..." of the body
+#     /body         the request body, with its Content-Type
 #     /chunked      three chunks: "one\n", "two\n", "three\n"
 #     /big?size=N   N bytes of Test::Atls::Pattern; ranges work;
 #                   &chunked=1 without a Content-Length
-#     /slow?n=3&delay=0.1       n lines "line i\n", chunked, with pauses
+#     /slow?n=3&delay=0.1       n lines "line i\n", chunked, with delays
 #     /etag         304 if If-None-Match is "v1", else 200
-#     /status?code=N            that status; a 3xx has a Location
+#     /status?code=N            this status; a 3xx has a Location
 #     /headers?n=N&size=N       many or long headers
 #     /cookie       two Set-Cookie headers
-#     /accel?to=URI an X-Accel-Redirect to there
-#     /location?to=URI          a 302 to there
-#     /eof          HTTP/1.0-like: a body that ends with the connection
-#     /die          half of what Content-Length promises, then an abort
-#     /hang         no answer until the client leaves
-#     /early        "early\n", before the request's body is there
+#     /accel?to=URI an X-Accel-Redirect to the URI
+#     /location?to=URI          a 302 to the URI
+#     /eof          a body without a length, ended by closing the connection
+#     /die          half of the Content-Length, then the connection is closed
+#     /hang         no response until the client closes the connection
+#     /early        "early\n", before the request body is received
 
 use strict;
 use warnings;

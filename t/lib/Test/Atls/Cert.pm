@@ -1,6 +1,6 @@
 package Test::Atls::Cert;
 
-# Certificates, made by the openssl command.
+# Creates certificates with the openssl command.
 
 use strict;
 use warnings;

@@ -1,13 +1,13 @@
 package Test::Atls::Client;
 
-# An ATLS client on Net::SSLeay: TLS with memory BIOs, whose bytes travel in
-# POSTs.  It shares no code with the module.
+# An ATLS client based on Net::SSLeay: TLS with memory BIOs, with records sent
+# in POSTs.  It shares no code with the module.
 #
 #     my $c = Test::Atls::Client->new(port => $t->port(0));
 #     $c->handshake() or diag($c->error());
 #     my $r = $c->get('/');                   # a Test::Atls::Response
 #
-# Test::Atls::Stack is the same with the TLS of other programs.
+# Test::Atls::Stack has the same interface and uses other TLS libraries.
 
 use strict;
 use warnings;

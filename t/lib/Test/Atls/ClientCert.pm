@@ -1,6 +1,6 @@
 package Test::Atls::ClientCert;
 
-# Servers that verify clients, each in one way, and the same over HTTPS.
+# Servers with client certificate verification, over ATLS and over HTTPS.
 #
 #     use Test::Atls::ClientCert;             # $t runs
 #     my $c = client({ stack => 'gnutls', protocol => 'TLSv1.3' }, 'on',

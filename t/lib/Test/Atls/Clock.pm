@@ -1,7 +1,7 @@
 package Test::Atls::Clock;
 
-# Another time of day for programs, also while they run; what only goes on, as
-# CLOCK_MONOTONIC, is left alone.
+# Changes the time of day for programs, also while they run.  Monotonic clocks
+# are not changed.
 #
 #     my $clock = Test::Atls::Clock->new($t);
 #     $clock->with(sub { $t->run() });        # or: env => { $clock->env() }

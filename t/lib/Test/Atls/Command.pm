@@ -1,13 +1,13 @@
 package Test::Atls::Command;
 
-# The command atls, built for tests.  TEST_ASAN and TEST_VALGRIND are those of
+# Builds and runs the atls command.  TEST_ASAN and TEST_VALGRIND apply, see
 # Test::Atls::Lib.
 #
 #     my $atls = Test::Atls::Command->new($t);
 #     my $r = $atls->run('--cacert', 'ca.crt', 'https://localhost/');
 #     is("$r->{code} $r->{out}", "0 hello\n", 'a request') or diag($r->{err});
 #
-# A last argument may be a hash: stdin => '...', env => { NAME => 'value' }.
+# The last argument may be a hash: stdin => '...', env => { NAME => 'value' }.
 #
 #     my $p = $atls->start(@args, { stdin => 'pipe', stdout => 'pipe' });
 #     print {$p->{in}} 'body';

@@ -1,14 +1,14 @@
 package Test::Atls::Compare;
 
-# The same requests through ATLS and over TLS, to the same nginx: what comes
-# back is the same, but for the date.
+# Sends the same request over ATLS and over TLS to the same nginx, and compares
+# the responses, except for Date.
 #
 #     my $compare = Test::Atls::Compare->new($t, atls => $t->port(0),
 #                                                tls => $t->port(1));
 #     $compare->same('a file', request('GET', '/file'), md5 => '...');
 #
-# That is one test.  Once several requests got no answer through ATLS, those
-# that follow fail without being sent: each one would take its time.
+# same() is one test.  After several requests over ATLS without a response,
+# further tests fail without sending a request, since each would time out.
 
 use strict;
 use warnings;

@@ -1,7 +1,7 @@
 package Test::Atls::Conf;
 
-# The directory of a test: its files, certificates, ports, and the configuration
-# of nginx.  A Test::Atls is one.
+# The directory of a test, with files, certificates, ports and the nginx
+# configuration.  The base class of Test::Atls.
 #
 #     $t->write_http(<<'EOC');
 #     %%CERTIFICATE%%
@@ -33,17 +33,18 @@ package Test::Atls::Conf;
 #     }
 #     EOC
 #
-# http_conf() is the text that write_http() writes, for tests that change it.
+# http_conf() returns the text that write_http() writes, for tests that modify
+# it.
 #
-# In a configuration there may be:
+# Placeholders in a configuration:
 #
 #     %%GLOBALS%%             the module, the error log, ...
 #     %%GLOBALS_HTTP%%        paths
 #     %%TESTDIR%%             the directory
 #     %%PORT_n%%              a free port
-#     %%CERTIFICATE%%         atls_certificate and atls_certificate_key; the
-#                             certificate is made unless it is there
-#     %%CERTIFICATE_name%%    the same for another name than localhost
+#     %%CERTIFICATE%%         atls_certificate and atls_certificate_key for
+#                             localhost; creates the certificate if necessary
+#     %%CERTIFICATE_name%%    the same for another name
 #     %%SSL_CERTIFICATE%%     ssl_certificate and ssl_certificate_key
 #     %%SSL_CERTIFICATE_name%%
 

@@ -1,6 +1,6 @@
 package Test::Atls::Daemon;
 
-# An nginx in the background, whose binary can be upgraded:
+# An nginx that runs as a daemon, for upgrades of the binary:
 #
 #     my $t = Test::Atls::Daemon->new(workers => 4);
 #     ... as with Test::Atls ...
@@ -9,9 +9,9 @@ package Test::Atls::Daemon;
 #     $t->wait_for(sub { $t->upgraded() });
 #     kill 'QUIT', $t->old_pid();
 #
-# pid() and all that is said of "the" workers are those of the master that
-# nginx.pid is of; old_pid() is that of nginx.pid.oldbin, 0 if there is none.
-# None of these processes are children of the test.
+# pid() and functions for workers refer to the master process of nginx.pid.
+# old_pid() is the master process of nginx.pid.oldbin, or 0.  None of the
+# processes are children of the test.
 
 use strict;
 use warnings;

@@ -1,15 +1,15 @@
 package Test::Atls::Duplex;
 
-# A POST that is kept open: both ways at once, for as long as both want.
+# A POST with a streamed request and response, in both directions at once.
 #
 #     my $d = Test::Atls::Duplex->new($client);       # a Test::Atls::Client,
 #                                                     # after its handshake
 #     $d->send("GET / HTTP/1.1\r\n...");
-#     $d->expect(qr/\r\n\r\n/) or die;                # of what is decrypted
+#     $d->expect(qr/\r\n\r\n/) or die;                # in decrypted data
 #     print $d->plain();
 #
-# With outer => 'h2' in the client it is a stream of HTTP/2, else a chunked POST
-# of HTTP/1.1.
+# If the client has outer => 'h2', the POST is an HTTP/2 stream, otherwise a
+# chunked HTTP/1.1 request.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 package Test::Atls::EarlyData;
 
-# Servers for tests of early data, and clients that send it.
+# Servers and clients for tests of early data.
 #
 #     use Test::Atls::EarlyData;              # $t runs
 #     my $c = early('gnutls', session('gnutls'), get('/echo'));

@@ -1,17 +1,16 @@
 package Test::Atls::Echo;
 
-# A backend of upgraded connections: HTTP/1.1 101, and then it gives back what
-# it gets.
+# A backend for upgraded connections: sends HTTP/1.1 101, and then echoes data.
 #
 #     my $echo = Test::Atls::Echo->start($t, $t->port(1));
 #     ... $echo->ended('/echo?1') ...
 #
-# GET /echo         gives back all that comes, until the client ends that
-#     /hello        the same, after a "hello\n" that comes with the 101
-#     /last?size=N  closes once it has given back N bytes
+# GET /echo         echoes data until the client closes its output
+#     /hello        the same, after "hello\n" in the same packet as the 101
+#     /last?size=N  closes the connection after N bytes
 #     /refuse       403, no upgrade
 #
-# Whatever else is in the URI tells connections apart.
+# The rest of the URI is used to identify connections.
 
 use strict;
 use warnings;

@@ -1,17 +1,17 @@
 package Test::Atls::Elsewhere;
 
-# Connections to a worker of one's choice: while the others are stopped, there
-# is nobody else to take them.
+# Connections to a specific worker process: the other workers are stopped until
+# it has accepted the connection.
 #
 #     my $s = connect_to($t, $pid, 'GET / HTTP/1.1', port => ..., tls => 1);
 #
-# Returns a socket with some bytes sent, all of which that worker has.
+# Sends bytes and returns the socket after the worker has received all of them.
 #
 #     my $s = post_to($t, $pid, $client);
 #     my $r = answer($s);
 #
-# The same for a POST of all that the client has to send, or of some bytes; its
-# response, or undef.
+# Sends a POST with the client's pending output, or with some bytes; answer()
+# returns its response, or undef.
 
 use strict;
 use warnings;

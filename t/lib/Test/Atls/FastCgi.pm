@@ -1,12 +1,12 @@
 package Test::Atls::FastCgi;
 
-# A FastCGI application, on Perl's FCGI module.
+# A FastCGI application, based on Perl's FCGI module.
 #
 #     Test::Atls::FastCgi::start($t, $t->port(2));
 #
-# It answers with its parameters, NAME=value lines in order, an empty line,
-# "length N" and "md5 ..." of the body; with QUERY_STRING size=N with that many
-# bytes of Test::Atls::Pattern.
+# The response has the parameters as sorted NAME=value lines, an empty line, and
+# "length N" and "md5 ..." of the body; with QUERY_STRING size=N, it has N bytes
+# of Test::Atls::Pattern.
 
 use strict;
 use warnings;

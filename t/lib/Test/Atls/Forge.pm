@@ -1,15 +1,15 @@
 package Test::Atls::Forge;
 
-# Records that no TLS stack would send: TLS 1.3 with ChaCha20-Poly1305, in
-# Perl alone.
+# Creates TLS 1.3 records that TLS libraries do not send, with
+# ChaCha20-Poly1305, in pure Perl.
 #
 #     my $forge = Test::Atls::Forge->new();
 #     my $c = Test::Atls::Client->new(..., $forge->client_args());
 #     $c->handshake();
 #     $c->exchange($forge->record(23, ''));   # empty application data
 #
-# From the first forged record on, the client can only read: the sequence
-# numbers are those of the forge.
+# After the first forged record, the client can only read, since its sequence
+# numbers differ.
 
 use strict;
 use warnings;

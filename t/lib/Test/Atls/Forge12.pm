@@ -1,7 +1,8 @@
 package Test::Atls::Forge12;
 
-# Records of TLS 1.2 as no TLS stack would cut them, with ChaCha20-Poly1305, in
-# Perl alone: those of a client are opened, and sealed again.
+# Splits TLS 1.2 records in ways that TLS libraries do not, with
+# ChaCha20-Poly1305, in pure Perl: records of a client are decrypted, split and
+# encrypted again.
 #
 #     my $forge = Test::Atls::Forge12->new();
 #     my $c = Test::Atls::Client->new(..., $forge->client_args());
@@ -10,8 +11,8 @@ package Test::Atls::Forge12;
 #     my $r = $c->post($forge->record(22, $hello));
 #     my @records = $forge->answer($r->body());           # [ type, content ]
 #
-# From the first record on that is cut, all of the client's have to be.  What
-# the client reads itself, answer() does not know.
+# After the first record, all further records of the client must be passed
+# through recut(), too.  answer() cannot decrypt records that the client reads.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 package Test::Atls::Http;
 
-# HTTP/1.x at its plainest: connections, and raw bytes for raw answers.
+# Plain HTTP/1.x connections, and requests and responses as raw bytes.
 
 use strict;
 use warnings;

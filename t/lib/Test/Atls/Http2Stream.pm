@@ -1,11 +1,11 @@
 package Test::Atls::Http2Stream;
 
-# One stream of HTTP/2 on a connection of its own, with prior knowledge: a POST
-# whose body and answer take as long as they want.
+# An HTTP/2 connection with prior knowledge and one stream: a POST with a
+# streamed request and response body.
 #
 #     my $s = Test::Atls::Http2Stream->new($port, $uri, %headers);
-#     $s->data($bytes); ... $s->data('', 1);          # with the end
-#     $s->feed($cb) while readable($s->socket(), 1);  # $cb gets the body
+#     $s->data($bytes); ... $s->data('', 1);          # END_STREAM
+#     $s->feed($cb) while readable($s->socket(), 1);  # $cb receives the body
 
 use strict;
 use warnings;

@@ -1,7 +1,7 @@
 package Test::Atls::Icap;
 
-# A scanner that a proxy asks about requests and responses (ICAP, RFC 3507).  It
-# keeps all of a message before it lets it pass, and a record of it.
+# A content scanner for a proxy (ICAP, RFC 3507).  It buffers each request and
+# response completely before it passes it, and records it.
 
 use strict;
 use warnings;

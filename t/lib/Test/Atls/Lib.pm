@@ -1,6 +1,6 @@
 package Test::Atls::Lib;
 
-# libatls, built for tests, and programs of t/bin that use it.
+# Builds libatls, and runs programs of t/bin that use it.
 #
 #     my $lib = Test::Atls::Lib->new($t);
 #     my $program = $lib->compile('client_lib');          # a path
@@ -8,11 +8,9 @@ package Test::Atls::Lib;
 #     $c->command('new https://localhost');               # a hash
 #     is($c->end(), 0, 'exit status');
 #
-#   CC              compiler, default cc
-#   TEST_ASAN       library and programs with AddressSanitizer and
-#                   UndefinedBehaviorSanitizer
-#   TEST_VALGRIND   programs under valgrind, which exits with 99 if it finds
-#                   fault
+#   CC              compiler; default: cc
+#   TEST_ASAN       build with AddressSanitizer and UndefinedBehaviorSanitizer
+#   TEST_VALGRIND   run programs under valgrind; on errors, it exits with 99
 
 use strict;
 use warnings;

@@ -1,20 +1,20 @@
 package Test::Atls::LibSite;
 
-# Servers for tests of libatls: a Test::Atls with an authority, a backend, and
-# endpoints at ports 0 to 6.
+# Servers for tests of libatls: a Test::Atls with a certificate authority, a
+# backend, and endpoints on ports 0 to 6.
 #
 #     my $t = Test::Atls::LibSite->new();
 #     $t->run();
 #     my @trust = (ENDPOINT => $t->endpoint(0), CA_FILE => $t->path('ca.crt'));
 #
-#     port    certificate    outside
+#     port    certificate    outer connection
 #     0       localhost
 #     1       wrong
 #     2       expired
-#     3       localhost      TLS, HTTP/2; a certificate that is not trusted
+#     3       localhost      TLS, HTTP/2; the certificate is not trusted
 #     4       localhost      TLS
 #     5       localhost      HTTP/2 without TLS
-#     6       localhost      sessions and connections end after a second
+#     6       localhost      timeouts of sessions and connections of 1 second
 
 use strict;
 use warnings;

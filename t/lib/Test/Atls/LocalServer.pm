@@ -1,10 +1,10 @@
 package Test::Atls::LocalServer;
 
-# atls forward and atls tunnel, as servers of a test.
+# Runs atls forward and atls tunnel.
 #
 #     my $s = Test::Atls::LocalServer->start($atls, 'forward', @args);
 #     my $r = $s->ask("POST /echo\nContent-Length: 2\n\nhi");
-#     is(summary($r), '200 ...', 'a request of a forwarder');
+#     is(summary($r), '200 ...', 'a request');
 #     my @lines = $s->log();
 #     $r = $s->stop();                        # { code, out, err }
 

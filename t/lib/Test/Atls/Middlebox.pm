@@ -1,31 +1,31 @@
 package Test::Atls::Middlebox;
 
-# Real programs between client and server: those that intercept TLS with an
-# authority of their own, and others.
+# Real middleboxes between the client and the server: some intercept TLS with
+# their own certificate authority, others do not.
 #
 #     my $m = Test::Atls::Middlebox->start($t, 'mitmproxy', port => $t->port(2),
 #                                          trust => $t->path('outer.crt'));
 #     ... a client whose proxy is $m->port() ...
-#     like($m->log(), qr/POST/);          # what the program itself writes
-#     like($m->dump(), qr/plaintext/);    # all that it has seen in clear
+#     like($m->log(), qr/POST/);          # log of the program
+#     like($m->dump(), qr/plaintext/);    # all plaintext that it received
 #     $m->stop();
 #
-# mitmproxy, squid          forward proxies that intercept what is inside of
-#                           CONNECT; trust => file of certificates, for servers
-# squid with bump => 0      one that does not
-# haproxy, nginx            terminators; to => port that they pass HTTP on to,
-#                           tap => a port between, where that is recorded
+# mitmproxy, squid          forward proxies that intercept TLS inside CONNECT;
+#                           trust => file with trusted CAs of servers
+# squid with bump => 0      does not intercept
+# haproxy, nginx            terminate TLS; to => port of the HTTP server,
+#                           tap => port of a relay that records the traffic
 #
 # Each is a subclass with
 #
-#     program()     what to run, and the Debian package that it is in
-#     prepare()     makes its files; returns the command
+#     program()     the program and its Debian package
+#     prepare()     creates its files; returns the command
 #     log(), dump()
-#     messages()    some have it: requests and responses in turn, as bytes
-#     unavailable() why this system may be without it; '' as a rule
+#     messages()    optional: requests and responses in turn, as bytes
+#     unavailable() why the program may be missing on this system; usually ''
 #
-# and has a directory of its own in that of the test, which is everything() it
-# wrote, and a certificate authority, ca(), named after it.
+# Each has a subdirectory in the directory of the test, whose content
+# everything() returns, and a certificate authority, ca(), with its name.
 
 use strict;
 use warnings;

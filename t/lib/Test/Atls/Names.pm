@@ -1,6 +1,6 @@
 package Test::Atls::Names;
 
-# Servers with names, for tests of the server name of a ClientHello.
+# Servers with several names, for tests of SNI.
 #
 #     use Test::Atls::Names;                  # $t runs
 #     my $c = client({ stack => 'gnutls', protocol => 'TLSv1.3' },

@@ -1,10 +1,10 @@
 package Test::Atls::Outer;
 
-# What carries the TLS records: POSTs over HTTP/1.0 or HTTP/1.1, plain or over
-# TLS, on one connection or on a new one each time.
+# The outer connection: POSTs over HTTP/1.0 or HTTP/1.1, plain or over TLS, on a
+# single connection or on a new one for each POST.
 #
-# A body is a string, or a coderef that gives pieces and at last undef; that
-# takes 'http11-chunked'.
+# A body is a string, or a coderef that returns pieces and finally undef, which
+# requires 'http11-chunked'.
 
 use strict;
 use warnings;

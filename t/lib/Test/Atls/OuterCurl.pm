@@ -1,7 +1,7 @@
 package Test::Atls::OuterCurl;
 
-# As Test::Atls::Outer, over HTTP/2 (or HTTP/3), by the curl command.  Each
-# POST is a connection of its own.
+# Like Test::Atls::Outer, over HTTP/2 or HTTP/3, with the curl command.  Each
+# POST uses a new connection.
 
 use strict;
 use warnings;

@@ -1,7 +1,7 @@
 package Test::Atls::Pattern;
 
-# Bodies of any size whose every byte is known: lines "0000000\n" to
-# "0131071\n" of eight bytes, over and over.
+# Bodies of any size with predictable content: the lines "0000000\n" to
+# "0131071\n", repeated.
 
 use strict;
 use warnings;

@@ -1,8 +1,7 @@
 package Test::Atls::Port;
 
-# Ports that no other test of this machine uses at the same time: below the
-# range that the kernel gives to clients, each with a lock that lasts as long
-# as the test.
+# Ports that are not used by concurrent tests on this machine.  They are below
+# the kernel's range of ephemeral ports, and are locked until the test ends.
 
 use strict;
 use warnings;

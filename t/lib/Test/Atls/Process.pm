@@ -1,6 +1,6 @@
 package Test::Atls::Process;
 
-# Processes in groups of their own, so that none can be left behind.
+# Runs processes in separate process groups, so that all of them can be killed.
 
 use strict;
 use warnings;

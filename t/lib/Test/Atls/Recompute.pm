@@ -1,19 +1,19 @@
 package Test::Atls::Recompute;
 
-# All that private keys tell of a TLS connection: what its records decrypt
-# to, its secrets, and whether the messages that prove something are right.  It
-# follows the RFCs and uses no TLS library.
+# Recomputes a TLS connection from its private keys: decrypts records, derives
+# secrets, and verifies signatures and Finished messages.  It follows the RFCs
+# and uses no TLS library.
 #
 #     my $tls = Test::Atls::Recompute->new(client => $key, server => $key,
 #                                          certificate => $key,
 #                                          psk => $other->psk());
-#     my @records = $tls->records('>', $bytes);     # '<': what the server sent
+#     my @records = $tls->records('>', $bytes);     # '<': from the server
 #     my @secrets = $tls->secrets();                # [ name, bytes ]
 #
-# A record is { type, header, content, plain => if it is protected, kind => of
-# what is in it, messages => [ ... ] }.  The group is X25519, the suite one of
-# ChaCha20-Poly1305, the certificate's key of Ed25519; messages are not
-# fragmented.  What is wrong is died of.
+# A record is { type, header, content, plain => decrypted content, kind => type
+# of the content, messages => [ ... ] }.  Supported are X25519, suites with
+# ChaCha20-Poly1305 and Ed25519 certificates; messages must not be fragmented.
+# Errors are fatal.
 
 use strict;
 use warnings;

@@ -1,7 +1,6 @@
 package Test::Atls::Relay;
 
-# A middlebox: passes TCP connections on to another port and records all that
-# goes through.
+# A relay: forwards TCP connections to another port and records the traffic.
 #
 #     my $relay = Test::Atls::Relay->start($t, $t->port(1), $t->port(0));
 #     ... a client of port 1 ...

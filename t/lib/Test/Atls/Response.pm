@@ -3,9 +3,9 @@ package Test::Atls::Response;
 # An HTTP/1.x response, parsed as it arrives.
 #
 #     my $r = Test::Atls::Response->new(method => 'GET', on_body => sub { });
-#     $r->feed($bytes) until $r->done();      # what follows is in $r->rest()
+#     $r->feed($bytes) until $r->done();      # further data: $r->rest()
 #
-# With on_body the body goes there piece by piece and is not kept.
+# With on_body, pieces of the body are passed to the callback and not stored.
 
 use strict;
 use warnings;

@@ -1,8 +1,8 @@
 package Test::Atls::Site;
 
-# A service behind ATLS, for tests of the command: a Test::Atls with an
-# authority, a certificate of it for localhost, a backend at port 1, and an
-# endpoint at port 0.
+# A service over ATLS, for tests of the command: a Test::Atls with a certificate
+# authority, a certificate for localhost, a backend on port 1, and an endpoint
+# on port 0.
 #
 #     my $t = Test::Atls::Site->new(workers => 4);
 #     $t->serve(<<'EOC', http => 'client_max_body_size 0;');
@@ -12,7 +12,7 @@ package Test::Atls::Site;
 #     EOC
 #     my $r = $t->atls('-i', 'https://localhost/');   # { code, out, err }
 #     my $f = $t->forward('--idle', 0);       # a Test::Atls::LocalServer
-#     $f = $t->forward('/busy');              # by another endpoint
+#     $f = $t->forward('/busy');              # with another endpoint
 
 use strict;
 use warnings;

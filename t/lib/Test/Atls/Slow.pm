@@ -1,15 +1,15 @@
 package Test::Atls::Slow;
 
-# How slow this machine is now.
+# Measures how slow this machine currently is.
 #
-#     my $SHORT = 2 * slow();             # a time that something has to take
-#     readable($s, patience());           # a limit: what works is never so late
+#     my $SHORT = 2 * slow();             # a minimum time
+#     readable($s, patience());           # a timeout, never reached on success
 #
-# slow() is a whole number, 1 on a machine that has nothing else to do.  It is
-# what TEST_NGINX_SLOW says (valgrind), or more: by how much longer a small work
-# takes than it should, or half of the number of processes that there are for a
-# processor.  It is measured once; the load may come later.  So tests wait for
-# what they want to see, and only what can't be seen is given a time.
+# slow() returns an integer, 1 on an idle machine.  It is the maximum of
+# TEST_NGINX_SLOW (valgrind), the slowdown of a small computation, and half of
+# the number of running processes per processor.  It is measured once, and the
+# load may increase later.  Therefore tests should wait for events, and use
+# fixed times only if there is no event.
 
 use strict;
 use warnings;

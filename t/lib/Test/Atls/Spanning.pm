@@ -1,6 +1,6 @@
 package Test::Atls::Spanning;
 
-# Servers, and clients whose POSTs are numbered, for tests of requests that span
+# Servers, and clients with numbered POSTs, for tests of requests that span
 # several POSTs.
 #
 #     use Test::Atls::Spanning;               # $t runs

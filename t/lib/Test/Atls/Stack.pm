@@ -1,14 +1,14 @@
 package Test::Atls::Stack;
 
-# Test::Atls::Client with the TLS of a program: t/bin/gnutls_client.c is
-# another stack, and t/bin/openssl_client.c does what Net::SSLeay can't: early
-# data, KeyUpdate, sessions as bytes.
+# A Test::Atls::Client that uses the TLS library of an external program.
+# t/bin/gnutls_client.c uses GnuTLS.  t/bin/openssl_client.c supports features
+# that Net::SSLeay does not have: early data, KeyUpdate, serialized sessions.
 #
 #     my $c = Test::Atls::Stack->new('gnutls', port => $t->port(0));
 #     $c->handshake() or diag($c->error());
 #     my $r = $c->get('/');                   # a Test::Atls::Response
 #
-#     # the next one resumes, and sends a request with its first flight
+#     # resumption, with a request in early data
 #
 #     $c = Test::Atls::Stack->new('gnutls', port => $t->port(0),
 #                                 session => $c->session(),

@@ -1,14 +1,15 @@
 package Test::Atls::Stock;
 
-# An nginx that runs a stock configuration, as a package brings it, but for
-# paths, user and ports:
+# An nginx that runs the stock configuration of a package, with changed paths,
+# user and ports:
 #
 #     my $t = Test::Atls::Stock->new('debian-12', block => 'location ...');
 #     ... files in $t->html() ...
 #     $t->run();
 #
-# The block goes to the end of its server, whose port is port(0).  All else is
-# as in Test::Atls; but plan() is the test's, with one test for each finish().
+# The block is added at the end of the server, which listens on port(0).  The
+# rest is as in Test::Atls, except that plan() must include one test for each
+# finish().
 
 use strict;
 use warnings;

@@ -1,24 +1,24 @@
 package Test::Atls::Validator;
 
-# A proxy between clients and an endpoint, over plain HTTP/1.x, that passes
-# everything on as it comes and holds each response against docs/protocol.md.
-# It has no keys: it sees what anybody on the way sees.
+# A plain HTTP/1.x proxy between clients and an endpoint.  It passes data
+# unchanged and checks that each response conforms to docs/protocol.md.  It has
+# no keys, and sees the same as a middlebox.
 #
 #     my $v = Test::Atls::Validator->start($t, $t->port(1), $t->port(0),
 #                 endpoints => { '/.well-known/atls' => {} });
 #     ... clients of port 1 ...
-#     is($v->report(), '', 'by the page');
+#     is($v->report(), '', 'conforms to the page');
 #
-# An endpoint may have path => (of the cookie, its URI by default), name =>
-# (of the cookie), limit => of bodies, raw => 1, psk => 1, handshake_timeout and
-# session_timeout => in seconds, tickets => 0.  violations() and report() say
-# what has been found since they were last called: the response that it is
-# about, and the sentence of the page.  applied() is how often each rule was
-# looked at.  The rules are in Test::Atls::Validator::Rules.
+# Options of an endpoint: path => cookie path (default: the URI), name => cookie
+# name, limit => maximum body size, raw => 1, psk => 1, handshake_timeout and
+# session_timeout => seconds, tickets => 0.  violations() and report() return
+# the violations found since the last call, with the response and the sentence
+# of the page.  applied() returns how often each rule was checked.  The rules
+# are in Test::Atls::Validator::Rules.
 #
-# A session may end without a word, if another one needs its memory, a worker
-# process dies, or a time is over.  The proxy knows of the times only: the rest
-# are violations.
+# A session may disappear if it is evicted, a worker process crashes, or a
+# timeout expires.  The proxy only knows the timeouts, and reports other cases
+# as violations.
 
 use strict;
 use warnings;

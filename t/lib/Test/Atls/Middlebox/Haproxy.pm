@@ -1,6 +1,6 @@
 package Test::Atls::Middlebox::Haproxy;
 
-# haproxy, as a terminator of TLS with a pool of connections to what is behind.
+# haproxy, which terminates TLS and has a pool of connections to the server.
 
 use strict;
 use warnings;

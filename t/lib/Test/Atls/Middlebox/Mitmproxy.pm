@@ -1,9 +1,9 @@
 package Test::Atls::Middlebox::Mitmproxy;
 
-# mitmdump, as a forward proxy.  Its log is the text that it prints of each
-# exchange; a script of its own makes the dump.
+# mitmdump, as a forward proxy.  log() is its output; a mitmproxy script writes
+# the dump.
 #
-#     lines => 4        how much of each body is printed
+#     lines => 4        lines of each body to print
 #     modify => [ '/filter/regex/replacement', ... ]    changes bodies
 
 use strict;

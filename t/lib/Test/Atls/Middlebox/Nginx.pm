@@ -1,7 +1,7 @@
 package Test::Atls::Middlebox::Nginx;
 
-# Another nginx, as a terminator of TLS with a pool of connections to what is
-# behind.  Bodies are buffered both ways, as is its default.
+# Another nginx, which terminates TLS and has a pool of connections to the
+# server.  Request and response bodies are buffered, as by default.
 
 use strict;
 use warnings;

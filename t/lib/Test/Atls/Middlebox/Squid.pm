@@ -1,11 +1,11 @@
 package Test::Atls::Middlebox::Squid;
 
-# squid, as a forward proxy that intercepts what is inside of CONNECT, by
-# ssl-bump; with bump => 0, as one that does not.  What it can read it has
-# scanned, but for answers of a length that is not said: some versions get stuck
-# with long ones (Squid's bug 5352).  The scanner's record is its dump.
+# squid, as a forward proxy that intercepts TLS inside CONNECT with ssl-bump;
+# with bump => 0, it does not intercept.  Decrypted messages are sent to a
+# scanner, except for responses without a length, since some versions hang with
+# long ones (Squid bug 5352).  The dump is the record of the scanner.
 #
-#     scanner => port       where the scanner listens
+#     scanner => port       port of the scanner
 
 use strict;
 use warnings;

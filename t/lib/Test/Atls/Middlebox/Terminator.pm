@@ -1,7 +1,7 @@
 package Test::Atls::Middlebox::Terminator;
 
-# A middlebox that clients take for the server.  What it passes on is plain HTTP
-# and goes through a tap: that is its dump.
+# A middlebox that clients connect to as a server.  It forwards plain HTTP
+# through a relay, which records the dump.
 
 use strict;
 use warnings;

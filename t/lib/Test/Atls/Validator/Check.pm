@@ -1,8 +1,8 @@
 package Test::Atls::Validator::Check;
 
-# What Test::Atls::Validator holds against the page: exchanges, each of them a
-# request and its response, in the order in which they go on.  Records are those
-# of Test::Atls::Validator::Session.
+# The checks of Test::Atls::Validator for requests and responses, which are
+# processed as they are received.  Records are checked by
+# Test::Atls::Validator::Session.
 
 use strict;
 use warnings;

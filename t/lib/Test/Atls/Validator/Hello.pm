@@ -1,6 +1,6 @@
 package Test::Atls::Validator::Hello;
 
-# ClientHello and ServerHello, as far as Test::Atls::Validator looks at them.
+# Parsers for ClientHello and ServerHello, for Test::Atls::Validator.
 
 use strict;
 use warnings;

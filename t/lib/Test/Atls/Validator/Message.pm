@@ -1,15 +1,15 @@
 package Test::Atls::Validator::Message;
 
-# HTTP/1.x messages of one direction of a connection, read as they come:
+# A parser for the HTTP/1.x messages of one direction of a connection:
 #
 #     my $m = Test::Atls::Validator::Message->new(
 #         head  => sub ($head) { ... },     # { first, headers, framing }
-#         body  => sub ($bytes) { ... },    # without the framing of chunks
-#         chunk => sub ($size) { ... },     # one begins; may be left out
+#         body  => sub ($bytes) { ... },    # without chunk framing
+#         chunk => sub ($size) { ... },     # start of a chunk; optional
 #         end   => sub { ... },
-#         bad   => sub ($why) { ... },      # nothing is read after that
-#         method => sub { ... },            # for responses: the request's, or
-#                                           # undef if there is none
+#         bad   => sub ($why) { ... },      # error: parsing stops
+#         method => sub { ... },            # for responses: the request method,
+#                                           # or undef if there is no request
 #     );
 #     $m->feed($bytes);
 #     $m->eof();

@@ -1,9 +1,9 @@
 package Test::Atls::Validator::Rules;
 
-# What docs/protocol.md says of outer responses, as far as somebody without
-# keys can see it: the name of a rule, and the page's words for it.
-# t/validate.t looks for the words on the page: where they have changed, the
-# rule has to be looked at.
+# The statements of docs/protocol.md about outer responses that can be checked
+# without keys: names of rules, and sentences of the page.  t/validate.t
+# verifies that the sentences are on the page.  If a sentence changes, review
+# its rule.
 
 use strict;
 use warnings;

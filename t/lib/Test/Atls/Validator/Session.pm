@@ -1,10 +1,11 @@
 package Test::Atls::Validator::Session;
 
-# A session as it is seen without keys: the records of both sides, the messages
-# that are in the clear, and what follows from types and lengths.
+# A session as seen without keys: the records of both sides, unencrypted
+# messages, and conclusions from record types and lengths.
 #
-#     $s->client($bytes);             # of a POST
-#     $s->server($bytes, $check);     # of the response: $check->(rule, ok, why)
+#     $s->client($bytes);             # body of a POST
+#     $s->server($bytes, $check);     # body of the response;
+#                                     # calls $check->(rule, ok, why)
 
 use strict;
 use warnings;
