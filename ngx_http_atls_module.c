@@ -46,7 +46,7 @@ static ngx_int_t ngx_http_atls_init_process(ngx_cycle_t *cycle);
 static void ngx_http_atls_exit_process(ngx_cycle_t *cycle);
 
 
-/* The master's: configurations in use. */
+/* Configurations in use, in the master. */
 
 static ngx_uint_t  ngx_http_atls_nrunning;
 
@@ -451,7 +451,7 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return ngx_http_atls_location_enable(cf, conf);
     }
 
-    /* clients may ask for a server by SNI, at another one's endpoint */
+    /* the server may be selected by SNI at an endpoint of another one */
 
     cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
 
@@ -466,7 +466,9 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 }
 
 
-/* With variables, core loads them in the handshake: ours are there before. */
+/*
+ * Certificates with variables are loaded during the handshake: not supported.
+ */
 
 static char *
 ngx_http_atls_check_certificate(ngx_conf_t *cf, void *post, void *data)
@@ -524,8 +526,8 @@ ngx_http_atls_check_msec(ngx_conf_t *cf, void *post, void *data)
 
 
 /*
- * What the master has beyond configurations must be given back by the last one
- * that uses it: after that, this module may be unloaded.
+ * Global data of the master are freed with the last configuration that uses
+ * them, as the module may be unloaded then.
  */
 
 static ngx_int_t
@@ -557,7 +559,7 @@ ngx_http_atls_cleanup(void *data)
 }
 
 
-/* In a reload, to fail here would be the end of the master. */
+/* On reload, an error returned here would terminate the master. */
 
 static ngx_int_t
 ngx_http_atls_init_module(ngx_cycle_t *cycle)

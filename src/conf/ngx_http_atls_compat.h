@@ -12,7 +12,7 @@
 #include "ngx_http_atls.h"
 
 
-/* 1.23.0: headers of a name are linked */
+/* 1.23.0: linked header lists */
 
 #if (nginx_version >= 1023000)
 #define ngx_http_atls_link_header(h)  (h)->next = NULL
@@ -21,7 +21,7 @@
 #endif
 
 
-/* 1.23.2: the TLVs of the PROXY protocol are kept */
+/* 1.23.2: TLVs of the PROXY protocol */
 
 #if (nginx_version >= 1023002)
 #define ngx_http_atls_proxy_tlvs(pp)  (&(pp)->tlvs)
@@ -39,7 +39,7 @@
 #endif
 
 
-/* a stream of HTTP/2, or, since 1.25.0, of HTTP/3: no socket belongs to it */
+/* a stream of HTTP/2 or, since 1.25.0, HTTP/3 has no socket */
 
 #if (NGX_HTTP_V3)
 #define ngx_http_atls_is_quic(r)  ((r)->connection->quic != NULL)
@@ -55,7 +55,7 @@
 #endif
 
 
-/* 1.27.2: whether trailers are kept */
+/* 1.27.2: an argument to keep trailers */
 
 #if (nginx_version >= 1027002)
 #define ngx_http_atls_parse_chunked(r, b, ctx)                                \
@@ -66,7 +66,7 @@
 #endif
 
 
-/* until 1.25.1: "ssl on", which would turn inner connections to TLS too */
+/* removed in 1.25.1: "ssl on" also enables TLS for inner connections */
 
 #if (nginx_version < 1025001)
 
@@ -100,7 +100,7 @@
 #endif
 
 
-/* Linux: the kernel finds a name for a local socket, outside of file systems */
+/* Linux: autobind to an abstract address */
 
 #if (NGX_LINUX)
 #define ngx_http_atls_has_autobind  1
@@ -109,7 +109,7 @@
 #endif
 
 
-/* processes that wait for a lock of core's sleep where there are semaphores */
+/* with semaphores, processes waiting for a mutex sleep */
 
 #if (NGX_HAVE_ATOMIC_OPS && NGX_HAVE_POSIX_SEM)
 

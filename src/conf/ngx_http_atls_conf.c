@@ -122,7 +122,7 @@ ngx_http_atls_conf_merge_tls(ngx_http_atls_loc_conf_t *conf,
     ngx_conf_merge_str_value(conf->crl, prev->crl, "");
     ngx_conf_merge_ptr_value(conf->psks, prev->psks, NULL);
 
-    /* a default is not inherited: it depends on pre-shared keys */
+    /* the default depends on pre-shared keys, so it is not inherited */
 
     if (conf->ciphers.data == NULL) {
         conf->ciphers = prev->ciphers;

@@ -28,32 +28,32 @@
 
 typedef struct {
     ngx_str_t                  name;           /* NULL data: not set */
-    ngx_str_t                  path;           /* empty: the location's */
+    ngx_str_t                  path;           /* empty: location name */
     ngx_str_t                  domain;
     ngx_str_t                  samesite;
-    ngx_uint_t                 secure;         /* even if the POST is not */
+    ngx_uint_t                 secure;         /* always "Secure" */
 
-    /* of a location with "atls on": "; Path=...; HttpOnly" and the like */
+    /* for "atls on": "; Path=...; HttpOnly" etc. */
     ngx_str_t                  attributes;
 } ngx_http_atls_cookie_t;
 
 
 struct ngx_http_atls_main_conf_s {
-    ngx_shm_zone_t            *zone;           /* NULL: no "atls on" at all */
-    ngx_shm_zone_t            *workers;        /* with it: their numbers */
-    ngx_uint_t                 max_handshakes; /* in flight in each worker */
+    ngx_shm_zone_t            *zone;           /* NULL: no "atls on" */
+    ngx_shm_zone_t            *workers;        /* set if zone is set */
+    ngx_uint_t                 max_handshakes; /* limit per worker */
     ngx_array_t                endpoints;      /* ngx_http_atls_endpoint_t */
-    ngx_array_t                blocks;         /* in endpoints: "if" ... */
+    ngx_array_t                blocks;         /* in endpoints: "if" etc. */
     ngx_array_t                notes;          /* ngx_http_atls_note_t */
-    ngx_uint_t                 early_data;     /* 1: on, somewhere */
-    ngx_uint_t                 running;        /* 1: not a refused one */
+    ngx_uint_t                 early_data;     /* 1: enabled anywhere */
+    ngx_uint_t                 running;        /* 1: successfully loaded */
 };
 
 
 struct ngx_http_atls_loc_conf_s {
     ngx_flag_t                 enable;
     ngx_uint_t                 payload;        /* NGX_HTTP_ATLS_PAYLOAD_* */
-    size_t                     buffer_size;    /* plaintext of a record sent */
+    size_t                     buffer_size;    /* of records, plaintext */
     ngx_flag_t                 required;
 
     ngx_http_atls_cookie_t     cookie;
@@ -62,7 +62,7 @@ struct ngx_http_atls_loc_conf_s {
     time_t                     session_lifetime;
     ngx_msec_t                 handshake_timeout;
 
-    /* of an SSL_CTX */
+    /* SSL_CTX parameters */
 
     ngx_array_t               *certificates;
     ngx_array_t               *certificate_keys;
@@ -91,29 +91,29 @@ struct ngx_http_atls_loc_conf_s {
 
     ngx_http_atls_psks_t      *psks;           /* NULL: none */
 
-    /* derived; in a block, they are those of the location it is in */
+    /* derived; a block has the values of its location */
 
-    ngx_http_atls_loc_conf_t  *outer;          /* one level up */
+    ngx_http_atls_loc_conf_t  *outer;          /* enclosing level */
     void                     **loc_conf;
-    ngx_uint_t                 used;           /* 1: "atls" is in it */
+    ngx_uint_t                 used;           /* 1: "atls" is set here */
 
-    /* derived, of a location with "atls on" */
+    /* derived, with "atls on" */
 
     ngx_ssl_t                 *ssl;
-    ngx_http_handler_pt        content_handler; /* the location's own, if any */
-    ngx_uint_t                 pinned;         /* it serves inner requests */
-    uint64_t                   location;       /* its name and the like */
-    uint64_t                   endpoint;       /* sessions belong to one */
-    uint64_t                   policy;         /* that lets clients in, see
+    ngx_http_handler_pt        content_handler; /* the handler of core */
+    ngx_uint_t                 pinned;         /* serves inner requests */
+    uint64_t                   location;       /* hash of the name */
+    uint64_t                   endpoint;       /* id, also in sessions */
+    uint64_t                   policy;         /* client verification, see
                                                   ngx_http_atls_identity.h */
-    ngx_http_upstream_conf_t   relay;          /* to another worker */
-    void                     **unlimited;      /* the location's loc_conf, but
-                                                  for client_max_body_size;
-                                                  made when it is needed */
+    ngx_http_upstream_conf_t   relay;          /* to other workers */
+    void                     **unlimited;      /* loc_conf of the location
+                                                  without client_max_body_size,
+                                                  created on first use */
 
-    /* derived, of a server */
+    /* derived, for a server */
 
-    ngx_array_t                endpoints;      /* in it, as above */
+    ngx_array_t                endpoints;      /* with "atls on" */
 };
 
 

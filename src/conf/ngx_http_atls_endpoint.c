@@ -79,9 +79,9 @@ ngx_http_atls_endpoint_add(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 
 
 /*
- * A session may be used at the endpoint it was made for and nowhere else.  The
- * endpoint is named by what stays when a configuration is reloaded, and what
- * no other one has: the location, the server's addresses, all of its names.
+ * A session can only be used at the endpoint where it was created.  The id of
+ * an endpoint is a hash of values that are unique to it and survive a reload:
+ * the location, the addresses and all names of the server.
  */
 
 static ngx_int_t
@@ -114,7 +114,7 @@ ngx_http_atls_endpoint_hash(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf,
 }
 
 
-/* From the outermost to the innermost: modifiers and names. */
+/* Hashes modifiers and names of the enclosing locations first. */
 
 static ngx_int_t
 ngx_http_atls_endpoint_location(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf,
@@ -159,8 +159,9 @@ ngx_http_atls_endpoint_location(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf,
 
 
 /*
- * "~" and "~*" may have the same expression, and core does not keep which is
- * which.  So they are told apart by their order, which counts for them anyway.
+ * "~" and "~*" locations may have the same expression, and core does not store
+ * the modifier.  They are distinguished by their order, which is significant
+ * anyway.
  */
 
 static ngx_uint_t
@@ -210,7 +211,7 @@ ngx_http_atls_endpoint_regex(ngx_http_core_loc_conf_t *clcf,
 }
 
 
-/* In an order that does not depend on that of "listen" and of servers. */
+/* The hash does not depend on the order of "listen" directives and servers. */
 
 static ngx_int_t
 ngx_http_atls_endpoint_addrs(ngx_conf_t *cf, EVP_MD_CTX *md)
@@ -240,7 +241,7 @@ ngx_http_atls_endpoint_addrs(ngx_conf_t *cf, EVP_MD_CTX *md)
 
         for (a = 0; a < port[p].addrs.nelts; a++) {
 
-            /* if servers have the same names, only this makes a difference */
+            /* servers with the same names only differ in this */
 
             kind = (addr[a].opt.default_server
                     && addr[a].default_server == cscf) ? 'd' : ' ';
@@ -328,7 +329,7 @@ ngx_http_atls_endpoint_push(ngx_conf_t *cf, ngx_array_t *strings, u_char kind,
 }
 
 
-/* Each one once: an address may be there for TCP and for UDP. */
+/* Duplicates are skipped: an address may be used for both TCP and UDP. */
 
 static ngx_int_t
 ngx_http_atls_endpoint_set(ngx_array_t *strings, EVP_MD_CTX *md)
@@ -367,7 +368,7 @@ ngx_http_atls_endpoint_cmp(const void *one, const void *two)
 }
 
 
-/* With its length, so that it is known where each part ends. */
+/* The length is included, so that parts are unambiguous. */
 
 static ngx_int_t
 ngx_http_atls_endpoint_update(EVP_MD_CTX *md, void *data, size_t len)
@@ -438,7 +439,7 @@ ngx_http_atls_endpoint_init_module(ngx_cycle_t *cycle)
     ngx_http_atls_loc_conf_t   *alcf, *prev;
     ngx_http_atls_main_conf_t  *amcf;
 
-    /* the configuration that is being replaced: there may be none of ours */
+    /* the previous configuration may not contain the module */
 
     if (ngx_is_init_cycle(ngx_cycle)) {
         return;

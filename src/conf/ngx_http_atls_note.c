@@ -103,7 +103,7 @@ ngx_http_atls_note_refuse(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf,
 }
 
 
-/* Directives of a name are inherited together, or not at all. */
+/* All directives with the same name are inherited together. */
 
 static ngx_http_atls_note_t *
 ngx_http_atls_note_find(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf,

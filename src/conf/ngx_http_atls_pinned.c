@@ -32,7 +32,7 @@ ngx_http_atls_pinned(ngx_conf_t *cf)
 }
 
 
-/* The location itself, or one of its blocks. */
+/* Checks the location and its blocks. */
 
 static ngx_uint_t
 ngx_http_atls_pinned_handler(ngx_http_core_loc_conf_t *clcf)
@@ -66,8 +66,9 @@ ngx_http_atls_pinned_handler(ngx_http_core_loc_conf_t *clcf)
 
 
 /*
- * "return" answers as a content handler does, but is none: its code is among
- * those of the rewrite module, whose configuration begins with their array.
+ * "return" is not a content handler, but responds like one.  Its code is among
+ * those of the rewrite module: the first member of the module's configuration
+ * is the array of codes.
  */
 
 static ngx_uint_t
@@ -80,7 +81,7 @@ ngx_http_atls_pinned_return(ngx_conf_t *cf, void **loc_conf)
 
     codes = NULL;
 
-    /* nginx may have been built without it */
+    /* nginx may be built without the rewrite module */
 
     for (modules = cf->cycle->modules; *modules; modules++) {
         if (ngx_strcmp((*modules)->name, "ngx_http_rewrite_module") == 0) {
@@ -113,7 +114,7 @@ ngx_http_atls_pinned_warn(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
     clcf = conf->loc_conf[ngx_http_core_module.ctx_index];
     outer = conf->outer->loc_conf[ngx_http_core_module.ctx_index];
 
-    /* core has merged its directives: what is not inherited is its own */
+    /* core is merged before: a different root is set in the location */
 
     if (clcf->root.data != outer->root.data) {
         ngx_http_atls_note_log(NGX_LOG_WARN, cf, conf, "atls",
@@ -134,7 +135,7 @@ ngx_http_atls_pinned_warn(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 }
 
 
-/* Is there nothing in the server that an inner request could come to? */
+/* Whether no location in the server can process inner requests. */
 
 static ngx_uint_t
 ngx_http_atls_pinned_shadows(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf)
@@ -162,7 +163,7 @@ ngx_http_atls_pinned_shadows(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf)
 }
 
 
-/* Those that have not been merged have what is written in them. */
+/* Locations not merged yet only have their explicit settings. */
 
 static ngx_uint_t
 ngx_http_atls_pinned_others(ngx_queue_t *locations)

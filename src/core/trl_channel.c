@@ -9,7 +9,7 @@
 #include "trl_channel.h"
 
 
-/* How many may follow each other with no application data between. */
+/* The maximum number in a row, without application data between them. */
 
 #define TRL_MAX_MESSAGES            32
 #define TRL_MAX_EMPTY_RECORDS       32
@@ -25,7 +25,7 @@
 
 #define TRL_MESSAGE_HEADER          4       /* RFC 5246, section 7.4 */
 
-/* of alerts */
+/* alert levels, and an alert */
 
 #define TRL_WARNING                 1
 #define TRL_FATAL                   2
@@ -99,14 +99,16 @@ trl_channel_header(trl_channel_t *ch, const uint8_t *header)
 
     if (ch->state->protocol == TRL_TLSv1_3) {
 
-        /* RFC 8446, section 5: nothing goes unprotected any more */
+        /*
+         * RFC 8446, section 5: all records are protected after the handshake
+         */
 
         if (header[0] != TRL_APPLICATION_DATA) {
             return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
                                      "unexpected record type");
         }
 
-        /* section 5.1: the version means nothing, if it is one of TLS */
+        /* section 5.1: the version is ignored, except its major number */
 
         if (header[1] != TRL_TLSv1_2 >> 8) {
             return trl_channel_error(ch, TRL_PROTOCOL_VERSION,
@@ -155,7 +157,7 @@ trl_channel_open(trl_channel_t *ch, uint8_t *record, size_t len,
         return TRL_ERROR;
     }
 
-    /* RFC 8446, section 6.1: what follows close_notify is ignored */
+    /* RFC 8446, section 6.1: data after close_notify are ignored */
 
     if (ch->state->read_closed) {
         return TRL_CLOSED;
@@ -185,7 +187,9 @@ trl_channel_open(trl_channel_t *ch, uint8_t *record, size_t len,
         return TRL_ERROR;
     }
 
-    /* RFC 8446, section 5.1: nothing comes between a message's pieces */
+    /*
+     * RFC 8446, section 5.1: no other records between fragments of a message
+     */
 
     if (ch->state->message_len && type != TRL_HANDSHAKE) {
         return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
@@ -218,21 +222,21 @@ trl_channel_open(trl_channel_t *ch, uint8_t *record, size_t len,
         return trl_channel_client_hello(ch, plain, (size_t) size);
 
     default:
-        /* 0 if there was nothing but padding */
+        /* the type is 0 if there is only padding */
         return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
                                  "unexpected inner content type");
     }
 }
 
 
-/* Of a record of len bytes with n of content. */
+/* len: the size of the record; n: the size of its content. */
 
 static int
 trl_channel_check_size(trl_channel_t *ch, size_t len, size_t n)
 {
     size_t  overhead;
 
-    /* RFC 8446, section 5.4: the padding counts, as does the type */
+    /* RFC 8446, section 5.4: the limit includes the type and the padding */
 
     overhead = TRL_HEADER_SIZE + trl_aead_tag_size(ch->state->aead);
 
@@ -266,7 +270,7 @@ trl_channel_data(trl_channel_t *ch, size_t n)
 }
 
 
-/* Empty records, and ignored ones, cost us and bring nothing. */
+/* Records without data cost CPU time, so their number is limited. */
 
 static int
 trl_channel_empty(trl_channel_t *ch)
@@ -291,7 +295,7 @@ trl_channel_read_alert(trl_channel_t *ch, const uint8_t *p, size_t n)
         return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE, "empty alert");
     }
 
-    /* section 5.1: neither fragmented nor coalesced; OpenSSL wants it so */
+    /* section 5.1: alerts are not fragmented or coalesced, as in OpenSSL */
 
     if (n != 2) {
         return trl_channel_error(ch, TRL_DECODE_ERROR, "malformed alert");
@@ -304,7 +308,7 @@ trl_channel_read_alert(trl_channel_t *ch, const uint8_t *p, size_t n)
 
     if (ch->state->protocol == TRL_TLSv1_3) {
 
-        /* section 6: the level means nothing; 6.1: close_notify follows */
+        /* section 6: the level is ignored; 6.1: close_notify will follow */
 
         if (p[1] == TRL_USER_CANCELED) {
             return trl_channel_empty(ch);
@@ -318,7 +322,7 @@ trl_channel_read_alert(trl_channel_t *ch, const uint8_t *p, size_t n)
                                  "unknown alert level");
     }
 
-    /* section 6.2: the connection is over, without an answer */
+    /* section 6.2: the connection is closed without a response */
 
     ch->peer_alert = p[1];
     ch->state->write_closed = 1;
@@ -342,7 +346,7 @@ trl_channel_key_update(trl_channel_t *ch, const uint8_t *p, size_t n)
 
         if (state->message_len == sizeof(expected)) {
 
-            /* RFC 8446, section 5.1: new keys begin with a new record */
+            /* RFC 8446, section 5.1: the key changes at a record boundary */
 
             if (n != 1) {
                 return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
@@ -406,9 +410,9 @@ trl_channel_update_read(trl_channel_t *ch, unsigned request)
 
 
 /*
- * TLS 1.2: the client wants to renegotiate, and is told that it can't; the
- * session goes on (RFC 5246, section 7.2.2).  What the ClientHello says does
- * not matter, and one answer does for several of them.
+ * TLS 1.2: renegotiation is refused with a no_renegotiation warning, and the
+ * session continues (RFC 5246, section 7.2.2).  The contents of the
+ * ClientHello are ignored.  A single warning answers several of them.
  */
 
 static int
@@ -548,7 +552,7 @@ trl_channel_answer(trl_channel_t *ch, uint8_t *out)
         return 0;
     }
 
-    /* what the key has left is for data, and for the end */
+    /* the last record of the key is reserved for close_notify */
 
     if (ch->state->protocol != TRL_TLSv1_3 && trl_channel_last(ch)) {
         return 0;
@@ -652,8 +656,8 @@ trl_channel_alert_write(trl_channel_t *ch, unsigned alert, uint8_t *out)
 
 
 /*
- * The last record that the key may seal, RFC 8446, section 5.5.  It is kept
- * for the KeyUpdate or, as TLS 1.2 has none, for the alert at the end.
+ * Whether the key can seal one more record only, RFC 8446, section 5.5.  This
+ * record is reserved for the KeyUpdate or, in TLS 1.2, for the final alert.
  */
 
 static int
@@ -681,7 +685,7 @@ trl_channel_error(trl_channel_t *ch, unsigned alert, const char *error)
 }
 
 
-/* Nobody knows how much was sealed: never use the write key again. */
+/* The number of sealed records is unknown: the write key must not be used. */
 
 static ssize_t
 trl_channel_broken(trl_channel_t *ch)

@@ -55,14 +55,14 @@
 
 
 typedef struct {
-    trl_state_t        *state;              /* the caller's, always current */
+    trl_state_t        *state;              /* always current */
     trl_cipher_t        read;
     trl_cipher_t        write;
     uint8_t             alert;              /* after TRL_ERROR: to be sent */
-    uint8_t             peer_alert;         /* the fatal alert received, if
-                                               any: nothing is to be sent */
-    const char         *error;              /* after TRL_ERROR: static text;
-                                               nothing is opened any more */
+    uint8_t             peer_alert;         /* fatal alert received, or 0: no
+                                               alert must be sent then */
+    const char         *error;              /* after TRL_ERROR: static text; no
+                                               more records can be opened */
 } trl_channel_t;
 
 

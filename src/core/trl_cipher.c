@@ -9,14 +9,14 @@
 #include "trl_cipher.h"
 
 
-#define TRL_SPARE_CTXS   16     /* kept of one AEAD and direction */
+#define TRL_SPARE_CTXS   16     /* cached per AEAD and direction */
 
 
 typedef struct {
     const char         *name;
     uint8_t             key_size;
     uint8_t             tag_size;
-    uint8_t             salt_size;          /* of the IV in TLS 1.2 */
+    uint8_t             salt_size;          /* implicit nonce, in TLS 1.2 */
     uint8_t             ccm;
     uint64_t            limit;
 } trl_aead_t;
@@ -50,11 +50,11 @@ static const trl_aead_t   trl_aeads[] = {
 #define TRL_NAEADS   (sizeof(trl_aeads) / sizeof(trl_aeads[0]))
 
 
-/* Fetched when first used, until trl_cipher_cleanup(). */
+/* Fetched on first use, freed by trl_cipher_cleanup(). */
 
 static EVP_CIPHER     *trl_ciphers[TRL_NAEADS];
 
-/* [1]: for sealing */
+/* The second index is 1 for sealing. */
 
 static trl_spares_t    trl_spares[TRL_NAEADS][2];
 
@@ -117,8 +117,8 @@ static EVP_CIPHER *
 trl_aead_fetch(unsigned aead)
 {
     /*
-     * Fetched once a process: the implicit fetch of EVP_aes_128_gcm() and the
-     * like takes longer than to protect a short record.
+     * Fetched once per process: the implicit fetch of EVP_aes_128_gcm() and
+     * the like takes longer than the protection of a short record.
      */
 
     if (trl_ciphers[aead] == NULL) {
@@ -185,7 +185,7 @@ trl_cipher_ctx(unsigned aead, int sealing)
         goto failed;
     }
 
-    /* the nonces of the others are that long by default */
+    /* other AEADs have nonces of this length by default */
 
     if (a->ccm
         && (EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, TRL_MAX_IV,
@@ -240,7 +240,7 @@ trl_cipher_nonce(trl_cipher_t *c, const uint8_t *nonce)
 {
     const uint8_t  *key;
 
-    /* not before: in OpenSSL, a call for both takes hardly longer than one */
+    /* the key is set here, as a single call for both is faster */
 
     key = c->keyed ? NULL : c->key->key;
 

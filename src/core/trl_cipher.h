@@ -51,7 +51,7 @@ typedef struct {
 
 typedef struct {
     EVP_CIPHER_CTX     *ctx;
-    trl_key_t          *key;                   /* the caller's, seq advances */
+    trl_key_t          *key;                   /* not owned */
     uint16_t            protocol;              /* TRL_TLSv1_* */
     uint8_t             aead;                  /* trl_aead_e */
     uint8_t             sealing;

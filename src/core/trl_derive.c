@@ -23,7 +23,7 @@ static int trl_kdf(EVP_KDF **kdf, const char *name, const OSSL_PARAM *params,
     uint8_t *out, size_t out_len);
 
 
-/* Fetched when first used, until trl_derive_cleanup(). */
+/* Fetched on first use, freed by trl_derive_cleanup(). */
 
 static EVP_KDF  *trl_hkdf;
 static EVP_KDF  *trl_prf;
@@ -127,7 +127,7 @@ trl_kdf(EVP_KDF **kdf, const char *name, const OSSL_PARAM *params,
     int           rc;
     EVP_KDF_CTX  *ctx;
 
-    /* fetched once a process */
+    /* fetched once per process */
 
     if (*kdf == NULL) {
         *kdf = EVP_KDF_fetch(NULL, name, NULL);

@@ -44,7 +44,7 @@ trl_export(const trl_state_t *state, const char *label, size_t label_len,
 }
 
 
-/* RFC 5705, section 4, and RFC 7627: what the handshake itself uses */
+/* RFC 5705, section 4, and RFC 7627: labels used by TLS */
 
 int
 trl_label_reserved(const char *label, size_t len)

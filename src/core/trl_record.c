@@ -19,7 +19,7 @@
 
 #define TRL_TLS12_AAD               13
 
-/* Up to so many bytes, a copy takes less than another call of OpenSSL. */
+/* Up to this size, a copy takes less time than another call of OpenSSL. */
 
 #define TRL_GATHERED                2048
 
@@ -83,7 +83,7 @@ trl_record_seal(trl_cipher_t *c, unsigned type, const struct iovec *iov,
         return -1;
     }
 
-    /* from here on the nonce is spent, whatever becomes of the record */
+    /* the nonce counts as used, even if an error follows */
 
     c->key->seq++;
 
@@ -115,7 +115,7 @@ trl_record_open(trl_cipher_t *c, uint8_t *record, size_t len,
     n = len - overhead;
     p = record + TRL_HEADER_SIZE + trl_explicit_nonce(c);
 
-    /* a forged record leaves nothing behind in OpenSSL's error queue */
+    /* a forged record must leave no errors in the queue of OpenSSL */
 
     ERR_set_mark();
 
@@ -186,8 +186,8 @@ trl_seq_encode(uint8_t *p, uint64_t seq)
 
 
 /*
- * Nonce and additional data of the record whose header and explicit nonce
- * are in place; len is that of what gets encrypted.
+ * Sets the nonce and additional data for a record with its header and explicit
+ * nonce in place; len is the length to be encrypted.
  */
 
 static int
@@ -256,7 +256,7 @@ trl_record_encrypt(trl_cipher_t *c, uint8_t type, const struct iovec *iov,
 
     for (i = 0; i < niov; i++) {
 
-        /* an empty piece may have no address, which OpenSSL takes amiss */
+        /* an empty piece may have a NULL address, which OpenSSL rejects */
 
         if (iov[i].iov_len == 0) {
             continue;

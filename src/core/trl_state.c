@@ -15,7 +15,7 @@
 typedef struct {
     unsigned            group;
     int                 nid;
-    const char         *name;               /* NULL: that of the NID */
+    const char         *name;               /* NULL: the name of the NID */
 } trl_group_t;
 
 
@@ -39,7 +39,7 @@ static int trl_traffic_key(const trl_state_t *state, const uint8_t *secret,
     trl_key_t *key);
 
 
-/* OpenSSL has no public function from its numbers to those of TLS */
+/* OpenSSL has no public function to convert its group numbers to TLS ones */
 
 static const trl_group_t   trl_groups[] = {
     {      1, NID_sect163k1, NULL },
@@ -103,7 +103,7 @@ trl_watch_ctx(SSL_CTX *ctx)
     SSL_CTX_set_keylog_callback(ctx, trl_keylog);
     SSL_CTX_set_msg_callback(ctx, trl_message);
 
-    /* else OpenSSL may swallow application data that follows the handshake */
+    /* otherwise, OpenSSL might read data that follow the handshake */
 
     SSL_CTX_set_read_ahead(ctx, 0);
 
@@ -141,7 +141,7 @@ trl_watch_index(void)
 }
 
 
-/* A line is "LABEL client_random secret", the last two in hexadecimal. */
+/* Key log lines are "LABEL client_random secret", the last two in hex. */
 
 static void
 trl_keylog(const SSL *ssl, const char *line)
@@ -184,7 +184,7 @@ trl_keylog(const SSL *ssl, const char *line)
 
     n = trl_hex(p + 1, secret, TRL_MAX_SECRET);
 
-    /* a length that is wrong makes trl_freeze() fail */
+    /* trl_freeze() fails if the length is invalid */
 
     *secret_len = (n == -1) ? 0 : (uint8_t) n;
 }
@@ -225,17 +225,17 @@ trl_hex(const char *p, uint8_t *out, size_t size)
 
 
 /*
- * Counts the records of either direction under its keys of application data.
+ * Counts records in both directions under the application data keys.
  *
- * OpenSSL reports the header of a record when it is written or read, and a
- * handshake message after the headers of all records that carry it.  In
- * TLS 1.3, a count that starts when Finished is reported does not include its
- * records, and next come session tickets, any number of records each, and data
- * sent before the client's Finished.
+ * OpenSSL reports the header of a record when the record is written or read,
+ * and a handshake message after the headers of all its records.  In TLS 1.3,
+ * the count starts when Finished is reported, so the records of Finished are
+ * not included.  They are followed by session tickets, each in any number of
+ * records, and by data sent before the client's Finished.
  *
- * In TLS 1.2 the keys change with ChangeCipherSpec (RFC 5246, section 6.1):
- * the records of Finished count, whose number is up to the peer, and so does
- * what may come between, such as a warning alert.
+ * In TLS 1.2, the keys change with ChangeCipherSpec (RFC 5246, section 6.1).
+ * The records of Finished are included: their number is chosen by the peer.
+ * Records in between, such as warning alerts, are included as well.
  */
 
 static void
@@ -281,9 +281,9 @@ trl_message(int write_p, int version, int type, const void *buf, size_t len,
     }
 
     /*
-     * To log a secret takes OpenSSL longer than to derive it, and those of the
-     * handshake are of no use: the ones of application data are logged after
-     * either Finished, in the same call that has reported it.
+     * OpenSSL takes longer to log a secret than to derive it, and handshake
+     * secrets are not needed.  The application secrets are logged after a
+     * Finished, in the same call which has reported it.
      */
 
     SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl),
@@ -323,7 +323,7 @@ trl_cipher_aead(const SSL_CIPHER *cipher)
         return 0;
     }
 
-    /* the length of the tag is told by nothing but the name */
+    /* the tag length is only available from the name */
 
     name = SSL_CIPHER_standard_name(cipher);
     ccm_8 = (name != NULL && strstr(name, "_CCM_8") != NULL);
@@ -360,7 +360,7 @@ trl_group(int nid)
         return 0;
     }
 
-    /* of a group without a NID: its number */
+    /* groups without a NID have their TLS number here */
 
     if (nid > 0 && (nid & TLSEXT_nid_unknown)) {
         return (unsigned) nid & 0xffff;
@@ -423,7 +423,7 @@ trl_unsupported(SSL *ssl)
     const char        *name;
     const SSL_CIPHER  *cipher;
 
-    /* in TLS 1.2, the suite is in use after ChangeCipherSpec only */
+    /* in TLS 1.2, the suite is pending until ChangeCipherSpec */
 
     cipher = SSL_get_pending_cipher(ssl);
 
@@ -431,7 +431,7 @@ trl_unsupported(SSL *ssl)
         return SSL_CIPHER_get_name(cipher);
     }
 
-    /* before there is a session, OpenSSL looks for the group in it */
+    /* OpenSSL reads the group from the session, which must exist */
 
     if (SSL_get_session(ssl) == NULL) {
         return NULL;
@@ -488,7 +488,7 @@ trl_freeze(SSL *ssl, trl_watch_t *watch, trl_state_t *state,
         return -1;
     }
 
-    /* else SSL_free() would take the session out of the server's cache */
+    /* otherwise, SSL_free() would remove the session from the cache */
 
     SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN|SSL_RECEIVED_SHUTDOWN);
 
@@ -541,7 +541,7 @@ trl_freeze_check(SSL *ssl, const trl_watch_t *watch)
         return "the traffic keys were updated";
     }
 
-    /* a record, or the beginning of one, is inside the SSL or was there */
+    /* a record was read from the BIO, or a part of one */
 
     if (watch->received != watch->taken || SSL_pending(ssl)
         || SSL_has_pending(ssl))

@@ -37,13 +37,13 @@ typedef struct {
     uint8_t             sha384;             /* 1: SHA-384, 0: SHA-256 */
     uint8_t             extended_master;    /* RFC 7627; always 1 in TLS 1.3 */
 
-    /* what an established session may be in the middle of */
+    /* progress of an established session */
 
-    uint8_t             messages;           /* received without data between */
-    uint8_t             empty_records;      /* likewise */
-    uint8_t             message_len;        /* of an unfinished message's
+    uint8_t             messages;           /* in a row, without data */
+    uint8_t             empty_records;      /* in a row */
+    uint8_t             message_len;        /* bytes of an unfinished message
                                                header */
-    uint8_t             answer_owed;        /* to a message received */
+    uint8_t             answer_owed;        /* a message is pending */
     uint8_t             read_closed;        /* close_notify received */
     uint8_t             write_closed;       /* close_notify or alert sent */
 
@@ -61,7 +61,7 @@ typedef struct {
             uint8_t     master_secret[TRL_MASTER_SECRET];
             uint8_t     client_random[TRL_RANDOM];
             uint8_t     server_random[TRL_RANDOM];
-            uint32_t    message_rest;       /* after the header, to come */
+            uint32_t    message_rest;       /* after the header */
         } tls12;
     } u;
 } trl_state_t;
@@ -85,8 +85,8 @@ typedef struct {
                                                HelloRetryRequest, was sent */
     unsigned            finished;           /* Finished messages sent */
     uint64_t            sent;               /* records under the last keys */
-    uint64_t            received;           /* likewise */
-    uint64_t            taken;              /* of these, by the handshake */
+    uint64_t            received;           /* records under the last keys */
+    uint64_t            taken;              /* of received, by the handshake */
 } trl_watch_t;
 
 

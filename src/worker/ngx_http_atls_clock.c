@@ -9,8 +9,8 @@
 
 
 /*
- * Not a time that the process has cached: another one may have been later to
- * cache its own, and what that has just stored would be in the future.
+ * The cached time cannot be used: it differs among processes, so a value
+ * stored by another process might be in the future.
  */
 
 int64_t

@@ -13,18 +13,18 @@
 #include <ngx_channel.h>
 
 
-#define NGX_HTTP_ATLS_MAILBOX_SPARE  64      /* descriptors for all else */
+#define NGX_HTTP_ATLS_MAILBOX_SPARE  64      /* for other use */
 
 
 /*
- * What is sent to fd is read from "in" by the worker in the slot.  Both are the
- * same descriptor if the socket is its own peer.
+ * Messages sent to fd are read from "in" by the worker in the slot.  If the
+ * socket is connected to itself, both are the same descriptor.
  */
 
 typedef struct {
     ngx_socket_t             fd;
     ngx_socket_t             in;
-    uint32_t                 serial;        /* 0: there is none */
+    uint32_t                 serial;        /* 0: closed */
     ngx_uint_t               wanted;
 } ngx_http_atls_mailbox_t;
 
@@ -51,17 +51,17 @@ static ngx_int_t ngx_http_atls_mailbox_receive(ngx_socket_t s,
     ngx_http_atls_mail_t *mail, ngx_socket_t *fd, ngx_log_t *log);
 
 
-/* The master's, by slot; workers have a copy. */
+/* Indexed by slot; workers inherit a copy. */
 
 static ngx_http_atls_mailbox_t  ngx_http_atls_mailboxes[NGX_MAX_PROCESSES];
 static uint32_t                 ngx_http_atls_mailbox_last;
 
 
 /*
- * The processes that are there now keep theirs.  New workers, and the two
- * processes of a cache, come into the first free slots; those of the next
- * configuration into the ones after that, and this one's workers should know
- * their mailboxes too.
+ * Running processes retain their mailboxes.  New workers, the cache manager
+ * and the cache loader take the first free slots; the slots after them are for
+ * the next configuration, whose workers should be reachable by the current
+ * ones.
  */
 
 void
@@ -81,7 +81,7 @@ ngx_http_atls_mailbox_init_module(ngx_cycle_t *cycle)
 
     ngx_http_atls_mailbox_choose(n);
 
-    /* core is about to make a channel of two descriptors for each of them */
+    /* core will create a channel of two descriptors for each process */
 
     room = n + NGX_HTTP_ATLS_MAILBOX_SPARE;
 
@@ -101,7 +101,7 @@ ngx_http_atls_mailbox_init_module(ngx_cycle_t *cycle)
 }
 
 
-/* Closes all mailboxes but those of processes and of the first free slots. */
+/* Closes mailboxes except those of processes and of the first free slots. */
 
 static void
 ngx_http_atls_mailbox_choose(ngx_uint_t nfree)
@@ -128,9 +128,10 @@ ngx_http_atls_mailbox_choose(ngx_uint_t nfree)
 
 
 /*
- * Without a mailbox, some POSTs get no answer; without a channel, there is no
- * worker, and one without descriptors takes no connections.  So what these need
- * is taken while mailboxes are made.  Returns how many there were.
+ * Channels and connections are more important than mailboxes: without a
+ * channel there is no worker, and without a mailbox only some POSTs get no
+ * response.  So descriptors for them are reserved while mailboxes are created.
+ * Returns the number of reserved descriptors.
  */
 
 static ngx_uint_t
@@ -234,7 +235,7 @@ ngx_http_atls_mailbox_create(ngx_http_atls_mailbox_t *box)
 
     for (i = 0; i < 2; i++) {
 
-        /* not for the new binary of an upgrade */
+        /* must not be inherited on binary upgrade */
 
         if (ngx_nonblocking(fd[i]) == -1
             || fcntl(fd[i], F_SETFD, FD_CLOEXEC) == -1)
@@ -274,9 +275,9 @@ ngx_http_atls_mailbox_socket(ngx_socket_t *fd)
 
 
 /*
- * Makes a socket its own peer, for which it needs a name: one that the kernel
- * makes up, and that is in no file system.  From then on, the kernel refuses
- * all that comes from other sockets; what has come before is thrown away.
+ * Connects a socket to itself.  This requires a name: the kernel assigns one
+ * that is not in the file system.  From then on, the kernel rejects messages
+ * from other sockets; earlier ones are discarded.
  */
 
 static ngx_int_t
@@ -352,7 +353,7 @@ ngx_http_atls_mailbox_init_worker(ngx_cycle_t *cycle,
 
     ngx_http_atls_process.mail_handler = handler;
 
-    /* what others read; the master keeps it for new processes in their slots */
+    /* close the read ends of other workers; the master keeps them open */
 
     for (s = 0; s < NGX_MAX_PROCESSES; s++) {
         box = &ngx_http_atls_mailboxes[s];
@@ -381,14 +382,14 @@ ngx_http_atls_mailbox_init_worker(ngx_cycle_t *cycle,
 
     ngx_http_atls_mailbox_reserve();
 
-    /* a channel: not a connection that would be left open at the end */
+    /* a channel event: a connection would delay the exit of the worker */
 
     return ngx_add_channel_event(cycle, box->in, NGX_READ_EVENT,
                                  ngx_http_atls_mailbox_read);
 }
 
 
-/* Closing a descriptor says that there will be no answer. */
+/* Closing the descriptors tells the senders that there will be no response. */
 
 void
 ngx_http_atls_mailbox_exit_worker(ngx_log_t *log)
@@ -419,7 +420,7 @@ ngx_http_atls_mailbox_exit_worker(ngx_log_t *log)
 }
 
 
-/* After a mailbox was closed, there may be another one for the same slot. */
+/* After a mailbox is closed, a new one may be created for the same slot. */
 
 ngx_uint_t
 ngx_http_atls_mailbox_known(ngx_http_atls_owner_t *owner)
@@ -508,7 +509,9 @@ ngx_http_atls_mailbox_read(ngx_event_t *rev)
 
         if (mail.owner != ngx_http_atls_process.owner.id) {
 
-            /* for a predecessor in this slot; closing says that it is gone */
+            /*
+             * sent to the previous worker in this slot: close the descriptor
+             */
 
             ngx_log_debug1(NGX_LOG_DEBUG_HTTP, rev->log, 0,
                            "atls mail is not for this worker %uD",
@@ -547,7 +550,7 @@ ngx_http_atls_mailbox_unreserve(void)
 }
 
 
-/* NGX_OK with a descriptor, NGX_DECLINED without, NGX_AGAIN, NGX_ERROR. */
+/* Returns NGX_OK, NGX_DECLINED without a descriptor, NGX_AGAIN, NGX_ERROR. */
 
 static ngx_int_t
 ngx_http_atls_mailbox_receive(ngx_socket_t s, ngx_http_atls_mail_t *mail,
@@ -587,7 +590,7 @@ ngx_http_atls_mailbox_receive(ngx_socket_t s, ngx_http_atls_mail_t *mail,
         || control.cmsg.cmsg_level != SOL_SOCKET
         || control.cmsg.cmsg_type != SCM_RIGHTS)
     {
-        /* no descriptor was free */
+        /* the process is out of descriptors */
 
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "atls mail without a descriptor");

@@ -19,14 +19,14 @@
 
 
 typedef struct {
-    uint32_t                 owner;         /* whom it is for */
-    uint64_t                 endpoint;      /* where the POST has come to */
-    ngx_uint_t               secure;        /* over TLS */
-    size_t                   limit_rate;    /* of the response */
+    uint32_t                 owner;         /* recipient's id */
+    uint64_t                 endpoint;      /* id of the endpoint */
+    ngx_uint_t               secure;        /* client uses TLS */
+    size_t                   limit_rate;    /* for the response */
     size_t                   limit_rate_after;
-    ngx_uint_t               log_level;     /* of "debug_connection"; or 0 */
+    ngx_uint_t               log_level;     /* for "debug_connection"; or 0 */
 
-    socklen_t                socklen;       /* the client's address */
+    socklen_t                socklen;       /* addresses of the client */
     socklen_t                local_socklen;
     socklen_t                listen_socklen;
 
@@ -34,7 +34,7 @@ typedef struct {
     ngx_sockaddr_t           local_sockaddr;
     ngx_sockaddr_t           listen_sockaddr;
 
-    size_t                   proxy_size;    /* of what follows; 0: nothing */
+    size_t                   proxy_size;    /* size of proxy; or 0 */
 
     union {
         ngx_proxy_protocol_t protocol;
@@ -43,7 +43,7 @@ typedef struct {
 } ngx_http_atls_mail_t;
 
 
-/* All that there is of one. */
+/* The size of a message without unused space. */
 
 #define ngx_http_atls_mail_size(mail)                                         \
     (offsetof(ngx_http_atls_mail_t, proxy) + (mail)->proxy_size)

@@ -28,21 +28,21 @@ typedef struct {
 
 typedef struct {
 
-    /* ngx_http_atls_worker: its number, and the others */
+    /* ngx_http_atls_worker: this worker, and others */
 
     ngx_http_atls_owner_t         owner;
     ngx_http_atls_heard_t         heard[NGX_MAX_PROCESSES];
     ngx_msec_t                    ticked;
 
     /*
-     * ngx_http_atls_mailbox.  A message for which a worker has no descriptor is
-     * lost, and with it the way to answer: one is kept reserved.
+     * ngx_http_atls_mailbox.  A message is lost, and cannot be answered, if
+     * the worker is out of descriptors: one descriptor is reserved.
      */
 
     ngx_http_atls_mail_pt         mail_handler;
     ngx_socket_t                  mail_reserved;
 
-    /* ngx_http_atls_socket: a pair on which nothing is ever sent */
+    /* ngx_http_atls_socket: a socket pair without any data */
 
     ngx_socket_t                  sockets[2];
 
@@ -51,30 +51,30 @@ typedef struct {
     ngx_event_t                   sweeper;
     ngx_connection_t              sweeper_connection;     /* for its log */
 
-    /* ngx_http_atls_ticket: a copy of the zone's, in a page of its own */
+    /* ngx_http_atls_ticket: a copy of the zone's keys, in a separate page */
 
     ngx_http_atls_ticket_keys_t  *ticket_keys;
 
     /*
-     * ngx_http_atls_handshake: those in flight.  Core ends a worker at
-     * worker_shutdown_timeout by closing its connections: there is one as long
-     * as there are handshakes, in place of them all.
+     * ngx_http_atls_handshake: handshakes in progress.  At
+     * worker_shutdown_timeout, core closes connections: a single one
+     * represents all handshakes.
      */
 
     ngx_queue_t                   handshakes;
     ngx_uint_t                    nhandshakes;
-    ngx_uint_t                    nserving;               /* of these */
+    ngx_uint_t                    nserving;               /* with early data */
     ngx_connection_t             *handshakes_connection;
 
-    /* ngx_http_atls_inner_park: those that are parked, the oldest last */
+    /* ngx_http_atls_inner_park: parked connections, the oldest last */
 
     ngx_queue_t                   parked;
     ngx_uint_t                    nparked;
 
     /*
-     * ngx_http_atls_relayed.  A worker that is told to quit closes its
-     * listening sockets and says that it has none; but they are still there,
-     * and what it is to finish came to them.
+     * ngx_http_atls_relayed.  When a worker exits gracefully, it closes its
+     * listening sockets and sets their number to 0.  POSTs in progress still
+     * refer to them, so their number is stored here.
      */
 
     ngx_uint_t                    nlistening;

@@ -10,9 +10,9 @@
 
 
 /*
- * Core looks at a connection's socket behind its back: recv(MSG_PEEK) must
- * answer EAGAIN, shutdown() and the like must do no harm.  So these
- * connections have one end of a pair on which nothing is ever sent.
+ * Core uses the socket of a connection directly: recv(MSG_PEEK) must return
+ * EAGAIN, and shutdown() must be harmless.  So these connections have one end
+ * of a socket pair without any data.
  */
 
 ngx_int_t
@@ -58,7 +58,7 @@ ngx_http_atls_socket_connection(ngx_log_t *log)
     c->shared = 1;
     c->log = log;
 
-    /* at worker_shutdown_timeout, core calls this one for all connections */
+    /* called by core for all connections at worker_shutdown_timeout */
 
     c->read->handler = ngx_http_empty_handler;
     c->read->log = log;

@@ -14,8 +14,8 @@
 
 
 typedef struct {
-    ngx_atomic_t               id;          /* of the process in it; 0: none */
-    ngx_atomic_t               beats;       /* it goes on */
+    ngx_atomic_t               id;          /* of the process; 0: none */
+    ngx_atomic_t               beats;       /* the heartbeat */
     ngx_pid_t                  pid;
     uint32_t                   mailbox;     /* its serial number */
     ngx_uint_t                 locked;
@@ -23,8 +23,8 @@ typedef struct {
 
 
 typedef struct {
-    ngx_atomic_t               last;        /* the last number given out */
-    ngx_atomic_t               nslots;      /* in use so far */
+    ngx_atomic_t               last;        /* last id assigned */
+    ngx_atomic_t               nslots;      /* slots used so far */
     ngx_http_atls_slot_t       slots[NGX_MAX_PROCESSES];
 } ngx_http_atls_slots_t;
 
@@ -37,7 +37,7 @@ static ngx_int_t ngx_http_atls_worker_lock(ngx_uint_t slot);
 static ngx_uint_t ngx_http_atls_worker_locked(ngx_uint_t slot);
 
 
-/* The master's; workers inherit both. */
+/* Set by the master and inherited by workers. */
 
 static ngx_http_atls_slots_t  *ngx_http_atls_slots;
 static ngx_fd_t                ngx_http_atls_locks = NGX_INVALID_FILE;
@@ -51,7 +51,7 @@ ngx_http_atls_worker_zone(ngx_conf_t *cf)
 
     static ngx_str_t  name = ngx_string("atls_workers");
 
-    /* what the allocator needs besides */
+    /* overhead of the slab allocator */
 
     size = ngx_align(sizeof(ngx_http_atls_slots_t), ngx_pagesize)
            + 8 * ngx_pagesize;
@@ -91,10 +91,10 @@ ngx_http_atls_worker_init_zone(ngx_shm_zone_t *zone, void *data)
 
 
 /*
- * A process that is alive has the byte of its slot locked in a file without a
- * name.  The kernel takes the lock off when the process ends, however it does;
- * children do not inherit it.  A pid tells less: after its process it is given
- * to any other one.
+ * Each process holds a lock on one byte of an unnamed file, at the offset of
+ * its slot.  The kernel releases it when the process exits for any reason, and
+ * it is not inherited by child processes.  A pid is not sufficient, since it
+ * can be reused.
  */
 
 void
@@ -138,7 +138,7 @@ ngx_http_atls_worker_init_worker(ngx_cycle_t *cycle, uint32_t mailbox)
     ngx_http_atls_process.owner.id = 1 + (uint32_t)
                            ngx_atomic_fetch_add(&ngx_http_atls_slots->last, 1);
 
-    /* nothing has the new number yet, and the last one is out of date */
+    /* the new id is not in use yet, the previous one is no longer valid */
 
     slot = &ngx_http_atls_slots->slots[ngx_process_slot];
     slot->id = 0;
@@ -211,13 +211,13 @@ ngx_http_atls_worker_pid(ngx_http_atls_owner_t *owner)
 
 
 /*
- * A process that is stopped, or stuck in a system call, is not dead, and what
- * it has to do may come to an end in a moment.  So there is a count that goes
- * up in each process once a second, and the others see if it does not.
+ * A process that is stopped or blocked in a system call may continue later.
+ * Each process increments a counter once a second, and the others check that
+ * it changes.
  *
- * There are no times in shared memory: if this process was stopped itself, or
- * the whole machine, it can't tell what the others would have done in that
- * time.  So no more than a step is counted between two looks.
+ * Shared memory contains no timestamps: if this process, or the whole machine,
+ * was stopped, the elapsed time says nothing about other processes.  So the
+ * time between two checks is limited to one step.
  */
 
 ngx_uint_t
@@ -251,7 +251,7 @@ ngx_http_atls_worker_tick(void)
             continue;
         }
 
-        /* unless a new process has just taken the slot, it has nobody now */
+        /* a new process may have just taken the slot */
 
         if (ngx_atomic_cmp_set(&slot->id, owner.id, 0)) {
             ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
@@ -289,7 +289,7 @@ ngx_http_atls_worker_listen(ngx_http_atls_owner_t *owner, ngx_msec_t passed)
 }
 
 
-/* It may have gone on since this process has looked. */
+/* The process may have continued since the last check. */
 
 ngx_msec_t
 ngx_http_atls_worker_silence(ngx_http_atls_owner_t *owner)
@@ -308,7 +308,7 @@ ngx_http_atls_worker_silence(ngx_http_atls_owner_t *owner)
 }
 
 
-/* The locks are POSIX ones, which belong to the process. */
+/* POSIX locks are owned by the process. */
 
 static ngx_int_t
 ngx_http_atls_worker_lock(ngx_uint_t slot)
