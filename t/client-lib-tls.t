@@ -32,10 +32,14 @@ my $program = $lib->compile('client_lib');
 my $c = $lib->start($program);
 my $r;
 
+# first, while nginx has just been started: some of its processes have not yet
+# had a ticket
+
+subtest('resumption' => \&resumption);
+subtest('new ticket keys' => \&new_keys);
 subtest('certificates' => \&certificates);
 subtest('protocols' => \&protocols);
 subtest('the outer connection' => \&outer);
-subtest('resumption' => \&resumption);
 
 is($c->end(), 0, 'exit status');
 
@@ -445,6 +449,61 @@ sub resumption {
     $c->client($target, @trust);
     is($c->go('GET', '/echo')->{status}, 200, 'without a store');
     is($c->command('session')->{resumed}, 0, 'not resumed');
+
+    done_testing();
+}
+
+
+# With another key of the server, a session that is resumed gets another ticket,
+# and is as old as before.
+
+sub new_keys {
+    my $dir = $t->path('renewed');
+    my $conf = $t->conf('2m');
+
+    for my $name (qw( old new )) {
+        $t->write_file("$name.key", join '', map { chr int rand 256 } 1 .. 80);
+    }
+
+    $c->command("store $dir");
+
+    for my $protocol (qw( TLSv1.2 TLSv1.3 )) {
+        my @args = ($target, @trust, MIN_PROTOCOL => $protocol,
+                    MAX_PROTOCOL => $protocol);
+        my $began;
+
+        for ([ '0', 'old' ], [ '1', 'new', 'old' ], [ '1', 'new' ],
+             [ '1', 'new' ])
+        {
+            my ($resumed, @names) = @$_;
+
+            my $keys = join '', map {
+                'atls_session_ticket_key ' . $t->path("$_.key") . ";\n"
+            } @names;
+
+            $t->write_conf($conf =~ s/^(?=atls_zone )/$keys/mr);
+            $t->reload();
+
+            $c->client(@args);
+            is($c->go('GET', '/echo')->{status}, 200, "$protocol: @names");
+            is($c->command('session')->{resumed}, $resumed, 'resumed');
+
+            # the time of the full handshake, see resume.c
+
+            my ($time) = $t->read_file('renewed/sessions')
+                         =~ /^41544c31([0-9a-f]{16})/m;
+            $began ||= $time;
+            is($time, $began, 'since the same time');
+
+            sleep 1 if !$resumed;
+        }
+
+        unlink glob "$dir/*";
+    }
+
+    $c->command('store ');
+    $t->write_conf($conf);
+    $t->reload();
 
     done_testing();
 }

@@ -497,14 +497,19 @@ atls_session_open(atls_client_t *client, int early)
         return rc;
     }
 
-    /* in TLS 1.2, a session can be resumed several times */
+    /*
+     * In TLS 1.2, a session can be resumed several times.  OpenSSL does not
+     * report a new ticket received on resumption.
+     */
 
     if (tls->resumed && tls->tickets == 0
         && SSL_version(tls->ssl) == TLS1_2_VERSION)
     {
-        tls->offered.chain = tls->chain;
-        atls_resume_put(&client->store, client->key, &tls->offered);
-        tls->offered.chain = NULL;
+        resume.session = SSL_get_session(tls->ssl);
+        resume.chain = tls->chain;
+        resume.began = tls->began;
+
+        atls_resume_put(&client->store, client->key, &resume);
     }
 
     client->open = 1;

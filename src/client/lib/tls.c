@@ -603,11 +603,16 @@ atls_tls_established(atls_tls_t *tls)
                          "encryption");
     }
 
-    /* OpenSSL reports external pre-shared keys as resumption, too */
+    /*
+     * In TLS 1.3, OpenSSL reports external pre-shared keys as resumption, too.
+     * In TLS 1.2, a new ticket is part of the handshake, and OpenSSL replaces
+     * the SSL_SESSION: RFC 5077, section 3.3.
+     */
 
     tls->finished = 1;
     tls->resumed = SSL_session_reused(ssl) && tls->offered.session
-                   && SSL_get_session(ssl) == tls->offered.session;
+                   && (SSL_version(ssl) == TLS1_2_VERSION
+                       || SSL_get_session(ssl) == tls->offered.session);
     tls->psk_used = x509 == NULL;
     tls->flight = BIO_ctrl_pending(tls->out);
 
