@@ -298,13 +298,15 @@ ngx_http_atls_ticket_find_key(ngx_ssl_conn_t *ssl, u_char *name,
  * Brings the copy of the keys up to date.  expire: of the ticket that is going
  * to be made, or 0.  The current key becomes the previous one, and another one
  * current, when all tickets of the previous one have expired, whatever the
- * lifetimes of locations are.
+ * lifetimes of locations are.  If those of the current one have expired, too,
+ * or there were none, it is not kept.
  */
 
 static ngx_int_t
 ngx_http_atls_ticket_sync_keys(ngx_shm_zone_t *zone, time_t expire,
     ngx_log_t *log)
 {
+    time_t                        now;
     ngx_slab_pool_t              *shpool;
     ngx_http_atls_tickets_t      *tickets;
     ngx_http_atls_ticket_key_t    fresh;
@@ -327,8 +329,9 @@ ngx_http_atls_ticket_sync_keys(ngx_shm_zone_t *zone, time_t expire,
     ngx_shmtx_lock(&shpool->mutex);
 
     keys = &tickets->keys;
+    now = ngx_http_atls_clock_since(0);
 
-    if (keys->previous.expire < ngx_http_atls_clock_since(0)) {
+    if (keys->previous.expire < now) {
 
         /*
          * The number first: if this process dies in between, all the others
@@ -340,6 +343,13 @@ ngx_http_atls_ticket_sync_keys(ngx_shm_zone_t *zone, time_t expire,
 
         keys->previous = keys->current;
         keys->current = fresh;
+
+        /* otherwise, the next ticket would change the keys again */
+
+        if (keys->previous.expire < now) {
+            keys->previous = fresh;
+            keys->previous.expire = expire;
+        }
     }
 
     keys->current.expire = ngx_max(keys->current.expire, expire);
