@@ -16,7 +16,7 @@ static gnutls_session_t                  session;
 static gnutls_certificate_credentials_t  trust;
 static gnutls_psk_client_credentials_t   psk;
 static gnutls_datum_t                    ticket;
-static int                               dry;   /* the response was read */
+static int                               dry;   /* end of the response */
 
 
 static void
@@ -50,7 +50,7 @@ make_credentials(void)
 }
 
 
-/* TLS writes: it all waits for the next POST. */
+/* TLS output: collected for the next POST. */
 
 static ssize_t
 push(gnutls_transport_ptr_t ptr, const void *data, size_t len)
@@ -61,7 +61,7 @@ push(gnutls_transport_ptr_t ptr, const void *data, size_t len)
 }
 
 
-/* TLS reads: what the response still has.  No more of it is no end of TLS. */
+/* TLS input: the POST's response.  Its end is not the end of the session. */
 
 static ssize_t
 pull(gnutls_transport_ptr_t ptr, void *data, size_t len)
@@ -81,7 +81,7 @@ pull(gnutls_transport_ptr_t ptr, void *data, size_t len)
 }
 
 
-/* Without this one, GnuTLS would wait for a socket to become readable. */
+/* The default function would wait until a socket is readable. */
 
 static int
 pull_timeout(gnutls_transport_ptr_t ptr, unsigned int ms)
@@ -120,7 +120,7 @@ begin(int resume)
                                 strlen(options.name)),
          "name");
 
-    /* whoever is between ends the outer TLS, so this is what protects */
+    /* a proxy may terminate the outer TLS: only this verification counts */
 
     gnutls_session_set_verify_cert(session, options.name, 0);
 
@@ -136,7 +136,7 @@ begin(int resume)
 }
 
 
-/* TLS may have an alert for the server, which then lets go of the session. */
+/* Sends the alert that TLS may have written: the server closes the session. */
 
 static void
 failed(const char *what, int rc)
@@ -167,7 +167,7 @@ handshake(void)
 
         if (rc == GNUTLS_E_AGAIN) {
 
-            /* the response first: a flight may come in pieces */
+            /* first read the response: a flight may be in several pieces */
 
             if (dry && !post_send(&post)) {
                 die("TLS: the server's flight is not complete");
@@ -180,7 +180,7 @@ handshake(void)
 }
 
 
-/* 0: the response to the POST is over, or the session is. */
+/* Returns 0 at the end of the POST's response, or of the session. */
 
 static size_t
 read_plaintext(void *from, char *buf, size_t size)
@@ -190,7 +190,7 @@ read_plaintext(void *from, char *buf, size_t size)
 
     while ((n = gnutls_record_recv(session, buf, size)) < 0) {
 
-        /* it says so, too, when it has read a ticket and there is more */
+        /* also returned after a ticket, when more data follow */
 
         if (n == GNUTLS_E_AGAIN && dry) {
             return 0;
@@ -225,12 +225,12 @@ write_plaintext(const char *data, int len)
 static void
 close_session(void)
 {
-    gnutls_bye(session, GNUTLS_SHUT_WR);        /* _RDWR would want to read */
+    gnutls_bye(session, GNUTLS_SHUT_WR);        /* _RDWR would need input */
     post_send(&post);
 }
 
 
-/* RFC 5705: a context of NULL is none, in TLS 1.2 "" is another */
+/* RFC 5705: NULL is no context, which differs from "" in TLS 1.2 */
 
 static void
 export_key(unsigned char *material)

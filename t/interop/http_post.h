@@ -1,12 +1,12 @@
 
 /*
- * HTTP for the examples in C: POSTs to the endpoint, and responses.  It stands
- * for the HTTP client of your device, be it libcurl or a modem's, over TLS or
- * not.  What ATLS asks of that is here: bytes go out as the body of a POST,
- * bytes come back as the body of its response, and a cookie is kept.
+ * HTTP for the examples in C: POSTs to the endpoint, and responses.  Replace it
+ * by the HTTP client of your device, such as libcurl or a modem, with TLS or
+ * without.  ATLS only requires that it sends bytes in the body of a POST,
+ * receives bytes in the body of the response, and stores a cookie.
  *
- * Each POST has a TCP connection of its own.  That is slower than to keep one,
- * and shows that a session belongs to none.
+ * Each POST uses a new TCP connection.  This is slower than keep-alive, but
+ * shows that a session does not depend on a connection.
  */
 
 
@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 
-/* Where a response comes from: returns 0 at the end. */
+/* Receives bytes of a response; returns 0 at the end. */
 
 typedef size_t (*http_recv_pt)(void *from, char *buf, size_t size);
 
@@ -36,9 +36,9 @@ typedef struct {
     size_t          len;
 
     int             status;
-    char            cookie[128];    /* "atls=..." of a Set-Cookie */
+    char            cookie[128];    /* "atls=...", from Set-Cookie */
     int             chunked;
-    long long       left;           /* of the body or chunk; -1: to the end */
+    long long       left;           /* of the body or chunk; -1: unknown */
 } http_response_t;
 
 typedef struct {
@@ -104,7 +104,7 @@ http_line(http_response_t *r, char *line, size_t size)
 }
 
 
-/* Begins to read a response: its status and header. */
+/* Reads the status line and the header of a response. */
 
 static void
 http_read_header(http_response_t *r, http_recv_pt recv, void *from)
@@ -157,7 +157,7 @@ http_read_body(http_response_t *r, char *buf, size_t size)
         http_line(r, line, sizeof(line));
         r->left = strtoll(line, NULL, 16);
 
-        if (r->left == 0) {             /* the last one, and an empty line */
+        if (r->left == 0) {             /* the last chunk and an empty line */
             r->chunked = 0;
             http_line(r, line, sizeof(line));
         }
@@ -255,7 +255,7 @@ post_connect(post_t *p)
     freeaddrinfo(list);
 
     if (p->fd == -1) {
-        die("HTTP: can't connect to %s:%s", p->host, p->port);
+        die("HTTP: cannot connect to %s:%s", p->host, p->port);
     }
 }
 
@@ -269,7 +269,7 @@ post_write(post_t *p, const char *data, size_t len)
         n = send(p->fd, data, len, MSG_NOSIGNAL);
 
         if (n <= 0) {
-            die("HTTP: can't send");
+            die("HTTP: cannot send");
         }
     }
 }
@@ -285,7 +285,7 @@ post_recv(void *from, char *buf, size_t size)
     n = recv(p->fd, buf, size, 0);
 
     if (n < 0) {
-        die("HTTP: can't receive");
+        die("HTTP: cannot receive");
     }
 
     return (size_t) n;
@@ -302,9 +302,10 @@ post_read(post_t *p, void *buf, size_t size)
 
 
 /*
- * Sends what was added, and begins to read the response.  0: nothing was added.
- * The last response must have been read to its end, or its bytes are missing
- * from the session; unless what is sent is an alert that ends it.
+ * Sends the collected body in a POST and reads the header of the response.
+ * Returns 0 if the body is empty.  The previous response must have been read to
+ * its end, otherwise its bytes would be missing from the session; this does not
+ * matter for an alert that ends the session.
  */
 
 static int
@@ -343,7 +344,7 @@ post_send(post_t *p)
 
     http_read_header(&p->response, post_recv, p);
 
-    /* 410: the session is gone, a real client begins a new one */
+    /* 410: the session is closed; a real client opens a new one */
 
     if (p->response.status != 200) {
         n = post_read(p, problem, sizeof(problem));

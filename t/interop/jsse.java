@@ -1,5 +1,5 @@
 
-// ATLS with Java 11 or later: an SSLEngine, which never had a socket.
+// ATLS with Java 11 or later: an SSLEngine, which works without a socket.
 //
 //     java jsse.java [options] URL PATH ...
 
@@ -14,7 +14,7 @@ import javax.net.ssl.*;
 import javax.net.ssl.SSLEngineResult.HandshakeStatus;
 
 
-// the first class of the file is the one that java runs
+// java runs the first class of the file
 
 class Jsse {
 
@@ -33,7 +33,7 @@ class Jsse {
             case "--name":   name = args[++i]; break;
             case "--resume": sessions = 2; break;
 
-            // ExtendedSSLSession has an exporter since Java 25; keys, never
+            // ExtendedSSLSession has an exporter since Java 25; no PSKs
 
             default:
                 System.err.println("JSSE does not have " + args[i]
@@ -45,7 +45,7 @@ class Jsse {
         URL endpoint = URI.create(args[i]).toURL();
         name = name == null ? endpoint.getHost() : name;
 
-        // its sessions are kept by the context: one for all connections
+        // the context stores sessions: use one for all connections
 
         SSLContext context = context(ca);
 
@@ -94,7 +94,7 @@ class Jsse {
     {
         atls.handshake();
 
-        // there is no method to ask: what is put here is still there when the
+        // there is no method for this: a value set here is still there if the
         // session is resumed
 
         boolean resumed = atls.session().getValue("used") != null;
@@ -105,8 +105,7 @@ class Jsse {
                       + "Host: " + name + "\r\n\r\n");
             body(atls, out);
 
-            // what comes after the body is for TLS: tickets, KeyUpdates, the
-            // end
+            // read to the end: tickets, KeyUpdates, close_notify may follow
 
             if (atls.read() != -1) {
                 throw new IOException("HTTP: more than was asked for");
@@ -124,10 +123,10 @@ class Jsse {
     }
 
 
-    /** HTTP/1.1, as short as can be. */
+    /** A minimal HTTP/1.1 client. */
 
     static void body(InputStream in, OutputStream out) throws IOException {
-        long length = Long.MAX_VALUE;           // to the end
+        long length = Long.MAX_VALUE;           // until the end
         boolean chunked = false;
 
         for (String line; !(line = line(in)).isEmpty(); ) {
@@ -191,7 +190,7 @@ class Jsse {
 }
 
 
-/** TLS whose records travel in the bodies of POSTs; reads the plaintext. */
+/** TLS with records in the bodies of POSTs; reads the plaintext. */
 
 class Atls extends InputStream {
 
@@ -214,13 +213,13 @@ class Atls extends InputStream {
     {
         this.endpoint = endpoint;
 
-        // sessions are kept by this name and port
+        // sessions are stored by this name and port
 
         engine = context.createSSLEngine(name, 443);
         engine.setUseClientMode(true);
 
-        // Whoever is between ends the outer TLS, so this is what protects.
-        // Without "HTTPS" any trusted certificate would do, of any name.
+        // A proxy may terminate the outer TLS: only this verification counts.
+        // Without "HTTPS", the name in the certificate is not verified.
 
         SSLParameters parameters = engine.getSSLParameters();
         parameters.setEndpointIdentificationAlgorithm("HTTPS");
@@ -243,7 +242,7 @@ class Atls extends InputStream {
     }
 
 
-    /** Sends all that the engine has made, as one POST. */
+    /** Sends all output of the engine in one POST. */
 
     private boolean post() throws IOException {
         if (toSend.size() == 0) {
@@ -261,8 +260,8 @@ class Atls extends InputStream {
             http.setRequestProperty("Cookie", cookie);
         }
 
-        // It silently repeats POSTs if a connection breaks, unless their length
-        // was fixed.  TLS can't take that: records have numbers.
+        // Without a fixed length, a POST is silently resent if the connection
+        // breaks.  TLS does not allow this: records are numbered.
 
         http.setDoOutput(true);
         http.setFixedLengthStreamingMode(toSend.size());
@@ -274,7 +273,7 @@ class Atls extends InputStream {
         toSend.reset();
         posts++;
 
-        // 410: the session is gone, a real client begins a new one
+        // 410: the session is closed; a real client opens a new one
 
         if (http.getResponseCode() != 200) {
             InputStream problem = http.getErrorStream();
@@ -291,7 +290,7 @@ class Atls extends InputStream {
     }
 
 
-    /** The next bytes of the response to TLS; false: there is no more of it. */
+    /** Passes bytes of the response to TLS; returns false at its end. */
 
     private boolean receive() throws IOException {
         received.compact();
@@ -312,8 +311,8 @@ class Atls extends InputStream {
 
 
     /**
-     * One step of the engine: a task, a record made, a record read.  False if
-     * it wants to read and nothing has been received.
+     * Runs one step of the engine: a task, or a record written or read.
+     * Returns false if it needs input and none was received.
      */
 
     private boolean step() throws IOException {
@@ -330,7 +329,7 @@ class Atls extends InputStream {
             wrap(NOTHING);
             return true;
 
-        default:                        // also NOT_HANDSHAKING: plaintext
+        default:                        // also NOT_HANDSHAKING: data
             plaintext.compact();
             SSLEngineResult result = engine.unwrap(received, plaintext);
             plaintext.flip();
@@ -355,7 +354,7 @@ class Atls extends InputStream {
 
         } catch (SSLException e) {
 
-            // the alert, for the server to let go of the session
+            // the alert, so that the server closes the session
 
             while (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP) {
                 wrap(NOTHING);
@@ -365,7 +364,7 @@ class Atls extends InputStream {
             throw e;
         }
 
-        // TLS 1.3: our last flight is still in toSend, for the first request
+        // TLS 1.3: toSend still has the last flight, sent with the request
     }
 
 
@@ -374,14 +373,14 @@ class Atls extends InputStream {
                                                 StandardCharsets.US_ASCII));
 
         while (source.hasRemaining()) {
-            wrap(source);               // a record each
+            wrap(source);               // one record
         }
 
         post();
     }
 
 
-    /** -1: the response to the POST is over, or the session is. */
+    /** Returns -1 at the end of the POST's response, or of the session. */
 
     @Override
     public int read(byte[] buf, int offset, int length) throws IOException {
@@ -409,7 +408,7 @@ class Atls extends InputStream {
     @Override
     public void close() throws IOException {
         if (engine.isInboundDone()) {
-            return;                     // the server was first
+            return;                     // closed by the server
         }
 
         engine.closeOutbound();
@@ -420,8 +419,8 @@ class Atls extends InputStream {
 
         post();
 
-        // Its close_notify.  An engine that has not seen it when closeInbound()
-        // is called takes the session for a broken one and forgets it.
+        // Read the server's close_notify.  If closeInbound() is called before
+        // it was read, the engine invalidates the session.
 
         while (read() != -1) { }
 

@@ -1,7 +1,7 @@
 
 /*
- * ATLS with mbedTLS 2.28, which has TLS 1.2 only, or 3.6.5 or later, which has
- * TLS 1.3, too: send and receive functions instead of a socket.
+ * ATLS with mbedTLS 2.28 (TLS 1.2 only), or 3.6.5 or later (also TLS 1.3): send
+ * and receive functions instead of a socket.
  *
  *     cc -o mbedtls mbedtls.c -lmbedtls -lmbedx509 -lmbedcrypto
  */
@@ -26,9 +26,9 @@ static mbedtls_x509_crt          trust;
 static mbedtls_ssl_config        config;
 static mbedtls_ssl_context       ssl;
 static mbedtls_ssl_session       ticket;
-static int                       verified;      /* a certificate was */
+static int                       verified;      /* a certificate was verified */
 static int                       resuming;
-static int                       dry;           /* the response was read */
+static int                       dry;           /* end of the response */
 
 static unsigned char             exported[EXPORTED];
 
@@ -48,8 +48,8 @@ must(int rc, const char *what)
 #if MBEDTLS_VERSION_MAJOR < 3
 
 /*
- * 2.28 has no function for RFC 5705: this callback, of the handshake, has what
- * it takes.  There is no context.
+ * mbedTLS 2.28 has no function for RFC 5705, but this callback receives the
+ * master secret of the handshake.  There is no context.
  */
 
 static int
@@ -76,7 +76,7 @@ export_keys(void *data, const unsigned char *master, const unsigned char *block,
 #endif
 
 
-/* Certificates are not verified if the session is resumed. */
+/* Called for the full handshake only: detects resumption. */
 
 static int
 verify(void *data, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
@@ -86,7 +86,7 @@ verify(void *data, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
     (void) depth;
     (void) flags;
 
-    verified = 1;               /* flags say whether it is a good one */
+    verified = 1;               /* errors are in flags */
 
     return 0;
 }
@@ -104,12 +104,12 @@ set_versions(void)
                                      ? MBEDTLS_SSL_VERSION_TLS1_2
                                      : MBEDTLS_SSL_VERSION_TLS1_3);
 
-    /* tickets come after the handshake: mbedtls_ssl_read() is to say so */
+    /* let mbedtls_ssl_read() report tickets, sent after the handshake */
 
     mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
         &config, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
 
-    psa_crypto_init();          /* TLS 1.3 needs it */
+    psa_crypto_init();          /* required for TLS 1.3 */
 
 #else
 
@@ -144,7 +144,7 @@ make_config(void)
     mbedtls_ssl_conf_rng(&config, mbedtls_ctr_drbg_random, &random_bytes);
     set_versions();
 
-    /* whoever is between ends the outer TLS, so this is what protects */
+    /* a proxy may terminate the outer TLS: only this verification counts */
 
     mbedtls_ssl_conf_authmode(&config, MBEDTLS_SSL_VERIFY_REQUIRED);
     mbedtls_ssl_conf_ca_chain(&config, &trust, NULL);
@@ -159,7 +159,7 @@ make_config(void)
 }
 
 
-/* TLS writes: it all waits for the next POST. */
+/* TLS output: collected for the next POST. */
 
 static int
 write_records(void *p, const unsigned char *data, size_t len)
@@ -170,7 +170,7 @@ write_records(void *p, const unsigned char *data, size_t len)
 }
 
 
-/* TLS reads: what the response still has.  No more of it is no end of TLS. */
+/* TLS input: the POST's response.  Its end is not the end of the session. */
 
 static int
 read_records(void *p, unsigned char *buf, size_t size)
@@ -211,7 +211,7 @@ keep_ticket(void)
 }
 
 
-/* TLS may have an alert for the server, which then lets go of the session. */
+/* Sends the alert that TLS may have written: the server closes the session. */
 
 static void
 failed(const char *what, int rc)
@@ -241,7 +241,7 @@ handshake(void)
             failed("handshake", rc);
         }
 
-        /* the response first: a flight of the server's may come in pieces */
+        /* read the response before the next POST: a flight may be in pieces */
 
         if (dry && !post_send(&post)) {
             die("TLS: the server's flight is not complete");
@@ -254,7 +254,7 @@ handshake(void)
 }
 
 
-/* 0: the response to the POST is over, or the session is. */
+/* Returns 0 at the end of the POST's response, or of the session. */
 
 static size_t
 read_plaintext(void *from, char *buf, size_t size)
@@ -270,7 +270,7 @@ read_plaintext(void *from, char *buf, size_t size)
         }
 #endif
 
-        /* it says so, too, when it has read a ticket and there is more */
+        /* also returned after a ticket, when more data follow */
 
         if (n == MBEDTLS_ERR_SSL_WANT_READ) {
             if (dry) {
@@ -295,7 +295,7 @@ read_plaintext(void *from, char *buf, size_t size)
 static void
 write_plaintext(const char *data, int len)
 {
-    /* short of a record, all is written at once */
+    /* less than a record is written at once */
 
     must(mbedtls_ssl_write(&ssl, (const unsigned char *) data, (size_t) len),
          "writing");

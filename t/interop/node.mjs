@@ -11,8 +11,8 @@ import tls from 'node:tls';
 import { parseArgs } from 'node:util';
 
 
-// What the TLSSocket has for a connection: what it writes goes out in POSTs,
-// what they are answered is what it reads.
+// The transport of the TLSSocket: data written are sent in POSTs, and data read
+// are the bodies of the responses.
 
 class Posts extends Duplex {
     #url;
@@ -28,9 +28,9 @@ class Posts extends Duplex {
         this.#url = url;
     }
 
-    // A flight comes in several writes, and each POST costs a round trip: what
-    // was written is sent once nothing more comes.  One POST at a time: records
-    // have numbers, and the server answers 409 to the second one.
+    // A flight consists of several writes, and each POST takes a round trip, so
+    // data are collected before a POST.  Send one POST at a time: records are
+    // numbered, and a concurrent POST gets 409.
 
     _write(data, encoding, done) {
         if (!this.#over) {
@@ -69,7 +69,7 @@ class Posts extends Duplex {
         const response = await new Promise((resolve, reject) => {
             http.request(this.#url, {
                 method: 'POST',
-                agent: false,                   // a connection for each
+                agent: false,                   // one connection per POST
                 headers: {
                     'Content-Type': 'application/atls+octet-stream',
                     'Content-Length': body.length,
@@ -78,8 +78,8 @@ class Posts extends Duplex {
             }).on('response', resolve).on('error', reject).end(body);
         });
 
-        // 410, or a cookie that is taken back: the session is over, as if the
-        // connection had been closed.  A real client begins a new one.
+        // 410 or an expired cookie: the session is closed, like a connection.
+        // A real client opens a new one.
 
         const cookie = response.headers['set-cookie']?.[0].split(';')[0];
 
@@ -101,7 +101,7 @@ class Posts extends Duplex {
             }
         }
 
-        // else the end of the response is no end of the stream
+        // otherwise, the end of the response is not the end of the stream
 
         if (this.#over) {
             this.push(null);
@@ -139,9 +139,9 @@ const context = tls.createSecureContext({
 });
 
 
-// Whoever is between ends the outer TLS, so the certificate is what protects:
-// rejectUnauthorized is left at its default.  Servername is the name to ask for
-// and to verify; without it, the certificate is to be one of "localhost".
+// A proxy may terminate the outer TLS: only this verification counts, so do not
+// change rejectUnauthorized.  servername is the name for SNI and verification;
+// it is "localhost" by default.
 
 function connect(posts, session) {
     return tls.connect({
@@ -152,8 +152,8 @@ function connect(posts, session) {
         ...identity && {
             pskCallback: () => ({ identity, psk: Buffer.from(key, 'hex') }),
 
-            // there is none, if the key was used, nor if there should be one:
-            // that has failed by now
+            // the handshake failed if a certificate was required, so a missing
+            // one means that the key was used
 
             checkServerIdentity: (host, certificate) =>
                 certificate?.subject || certificate?.subjectaltname
@@ -163,8 +163,8 @@ function connect(posts, session) {
 }
 
 
-// What is written before 'secureConnect' goes out together with our last
-// flight, and not before the certificate was verified.
+// Data written before 'secureConnect' are sent with the last flight, after the
+// certificate was verified.
 
 async function request(socket, path, out) {
     const response = await new Promise((resolve, reject) => {
@@ -189,7 +189,7 @@ for (let left = options.resume ? 2 : 1; left > 0; left--) {
     const posts = new Posts(url);
     const socket = connect(posts, ticket);
 
-    // in TLS 1.3 after the handshake, and several times
+    // with TLS 1.3: after the handshake, once for each ticket
 
     socket.on('session', session => ticket = session);
 

@@ -15,8 +15,8 @@
 
 static SSL_CTX      *ctx;
 static SSL          *ssl;
-static BIO          *received;      /* what TLS reads */
-static BIO          *to_send;       /* what TLS has written */
+static BIO          *received;      /* TLS input */
+static BIO          *to_send;       /* TLS output */
 static SSL_SESSION  *ticket;
 
 
@@ -45,7 +45,7 @@ make_context(void)
 {
     ctx = SSL_CTX_new(TLS_client_method());
 
-    /* whoever is between ends the outer TLS, so this is what protects */
+    /* a proxy may terminate the outer TLS: only this verification counts */
 
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 
@@ -71,7 +71,7 @@ begin(int resume)
 
     received = BIO_new(BIO_s_mem());
     to_send = BIO_new(BIO_s_mem());
-    SSL_set_bio(ssl, received, to_send);        /* owns them now */
+    SSL_set_bio(ssl, received, to_send);        /* takes ownership */
 
     SSL_set_connect_state(ssl);
     SSL_set_tlsext_host_name(ssl, options.name);
@@ -84,7 +84,7 @@ begin(int resume)
 }
 
 
-/* All that TLS has written is one POST. */
+/* Sends all TLS output in one POST. */
 
 static int
 send_flight(void)
@@ -105,7 +105,7 @@ send_flight(void)
 }
 
 
-/* The next bytes of the response; 0: there is no more of it. */
+/* Passes the next bytes of the response to TLS; returns 0 at its end. */
 
 static int
 receive(void)
@@ -119,7 +119,7 @@ receive(void)
 }
 
 
-/* TLS may have an alert for the server, which then lets go of the session. */
+/* Sends the alert that TLS may have written: the server closes the session. */
 
 static void
 failed(const char *what)
@@ -147,18 +147,18 @@ handshake(void)
             failed("handshake");
         }
 
-        /* the response first: a flight of the server's may come in pieces */
+        /* read the response before the next POST: a flight may be in pieces */
 
         if (!receive() && !send_flight()) {
             die("TLS: the server's flight is not complete");
         }
     }
 
-    /* TLS 1.3: our last flight is still in to_send, for the first request */
+    /* TLS 1.3: to_send still has the last flight, sent with the request */
 }
 
 
-/* 0: the response to the POST is over, or the session is. */
+/* Returns 0 at the end of the POST's response, or of the session. */
 
 static size_t
 read_plaintext(void *from, char *buf, size_t size)

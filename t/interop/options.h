@@ -1,6 +1,6 @@
 
 /*
- * The command line of the examples in C, which is that of the others, too:
+ * The command line of the examples in C; the other examples have the same:
  *
  *     client [--tls1.2 | --tls1.3] [--ca FILE] [--name HOST] [--resume]
  *            [--export LABEL] [--psk IDENTITY:HEX] URL PATH ...
@@ -25,14 +25,14 @@
 static struct {
     int             version;        /* 12, 13, or 0 for both */
     const char     *ca;
-    const char     *name;           /* of the service, in its certificate */
+    const char     *name;           /* name of the service, to be verified */
     int             resume;
     const char     *label;
     char           *identity;
     unsigned char   key[64];
     size_t          key_len;
     const char     *url;
-    char          **paths;          /* of requests, up to a NULL */
+    char          **paths;          /* of requests, terminated by NULL */
 } options = { .ca = "/etc/ssl/certs/ca-certificates.crt" };
 
 

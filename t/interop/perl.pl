@@ -42,7 +42,7 @@ for my $last ($o{resume} ? 0 : (), 1) {
            Net::SSLeay::session_reused($atls->{ssl}), $exported, $atls->{posts}
         if $last;
 
-    # not before: the tickets of TLS 1.3 came with the response
+    # only now: TLS 1.3 tickets arrive with the response
 
     Net::SSLeay::SESSION_free($session) if $session;
     $session = Net::SSLeay::get1_session($atls->{ssl});
@@ -57,13 +57,13 @@ sub make_context {
     Net::SSLeay::CTX_set_min_proto_version($ctx, $only || $versions{'tls1.2'});
     Net::SSLeay::CTX_set_max_proto_version($ctx, $only) if $only;
 
-    # whoever is between ends the outer TLS, so this is what protects
+    # a proxy may terminate the outer TLS: only this verification counts
 
     Net::SSLeay::CTX_set_verify($ctx, Net::SSLeay::VERIFY_PEER());
     Net::SSLeay::CTX_load_verify_locations($ctx, $o{ca}, '')
         or die "TLS: no certificates in $o{ca}\n";
 
-    # the key is given in hex
+    # the key must be in hex
 
     if ($o{psk}) {
         my @psk = $o{psk} =~ /^(.*):(.*)$/ or die "--psk IDENTITY:HEX\n";
@@ -88,7 +88,7 @@ sub get {
 
 package Atls;
 
-# TLS whose records travel in the bodies of POSTs.
+# TLS with records in the bodies of POSTs.
 
 sub new {
     my ($class, $ctx, $url, $name, $session) = @_;
@@ -107,7 +107,7 @@ sub new {
     Net::SSLeay::set_bio($ssl, $self->{received}, $self->{to_send});
     Net::SSLeay::set_connect_state($ssl);
 
-    # the name to ask for, and the one to verify, which no subject has
+    # SNI and the name to verify; the CN of the subject is not used
 
     my $param = Net::SSLeay::get0_param($ssl);
 
@@ -124,8 +124,8 @@ sub new {
 sub DESTROY { Net::SSLeay::free($_[0]{ssl}) }
 
 
-# Sends all that TLS has written as one POST.  The response is given to TLS as
-# it comes; $received is then called, if there is one.
+# Sends all TLS output in one POST.  Pieces of the response are passed to TLS as
+# they arrive; then $received is called, if defined.
 
 sub post {
     my ($self, $received) = @_;
@@ -145,8 +145,8 @@ sub post {
 
     $self->{posts}++;
 
-    # 410: the session is gone, a real client begins a new one.  599 is
-    # HTTP::Tiny's own, also for what dies in the callback.
+    # 410: the session is closed; a real client opens a new one.  599 is
+    # an error of HTTP::Tiny, or an exception in the callback.
 
     die $r->{content} =~ s/(?: at \S+ line \d+\.)?\n*\z/\n/r
         if $r->{status} == 599;
@@ -167,7 +167,7 @@ sub handshake {
         $self->post() or die "TLS: the server's flight is not complete\n";
     }
 
-    # TLS 1.3: our last flight is still in to_send, for the first request
+    # TLS 1.3: to_send still has the last flight, sent with the request
 }
 
 
@@ -181,7 +181,7 @@ sub request {
 }
 
 
-# Reads what there is.  Tickets and KeyUpdates are read, too, by the way.
+# Reads available plaintext.  This also processes tickets and KeyUpdates.
 
 sub read_all {
     my ($self, $plaintext) = @_;
@@ -227,7 +227,7 @@ sub closed {
 }
 
 
-# TLS may have an alert for the server, which then lets go of the session.
+# Sends the alert that TLS may have written: the server closes the session.
 
 sub failed {
     my ($self, $what) = @_;
@@ -244,7 +244,7 @@ sub failed {
 
 package Response;
 
-# HTTP/1.1, as short as can be, from pieces of any size.
+# A minimal HTTP/1.1 parser, for pieces of any size.
 
 my $FOREVER;
 

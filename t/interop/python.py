@@ -14,7 +14,7 @@ import urllib.parse
 
 
 class Atls:
-    """TLS whose records travel in the bodies of POSTs."""
+    """TLS with records in the bodies of POSTs."""
 
     def __init__(self, context, url, name, session=None):
         self.url = urllib.parse.urlsplit(url)
@@ -26,19 +26,19 @@ class Atls:
                                     server_hostname=name, session=session)
 
     def post(self):
-        """Sends all that TLS has written, as one POST."""
+        """Sends all TLS output in one POST."""
         body = self.to_send.read()
         if not body:
             return False
 
-        # a connection for each
+        # one connection per POST
         connection = http.client.HTTPConnection(self.url.netloc)
         connection.request("POST", self.url.path, body,
                            {**self.headers, "Connection": "close"})
         self.response = connection.getresponse()
         self.posts += 1
 
-        # 410: the session is gone, a real client begins a new one
+        # 410: the session is closed; a real client opens a new one
         if self.response.status != 200:
             problem = self.response.read().decode(errors="replace")
             raise ConnectionError(
@@ -50,7 +50,7 @@ class Atls:
         return True
 
     def receive(self):
-        """The next bytes of the response to TLS; False: there are no more."""
+        """Passes bytes of the response to TLS; returns False at its end."""
         data = self.response.read1(16384) if self.response else b""
         self.received.write(data)
         return bool(data)
@@ -59,13 +59,13 @@ class Atls:
         while True:
             try:
                 return self.tls.do_handshake()
-                # TLS 1.3: our last flight is still in to_send, for the request
+                # TLS 1.3: to_send still has the last flight
             except ssl.SSLWantReadError:
-                # the response first: a flight may come in pieces
+                # read the response before the next POST
                 if not self.receive() and not self.post():
                     raise EOFError("the server's flight is not complete")
             except ssl.SSLError:
-                self.post()     # the alert, for the server to let go
+                self.post()     # the alert: the server closes
                 raise
 
     def send(self, data):
@@ -73,7 +73,7 @@ class Atls:
         self.post()
 
     def readinto(self, buffer):
-        """0: the response to the POST is over, or the session is."""
+        """Returns 0 at the end of the POST's response, or of the session."""
         while True:
             try:
                 return self.tls.read(len(buffer), buffer)
@@ -84,14 +84,14 @@ class Atls:
                 return 0        # close_notify
 
     def makefile(self, mode):
-        """What http.client asks a socket for, and closes."""
+        """Called by http.client on its socket."""
         plaintext = io.RawIOBase()
         plaintext.readable = lambda: True
         plaintext.readinto = self.readinto
         return io.BufferedReader(plaintext)
 
     def end(self):
-        """close_notify, theirs and ours: unwrap() returns after both."""
+        """Closes: unwrap() returns after both sides sent close_notify."""
         while True:
             try:
                 return self.tls.unwrap()
@@ -109,15 +109,14 @@ def request(atls, name, path, out):
         if out:
             out.write(data)
 
-    # what comes after the body is for TLS: tickets, KeyUpdates, the end
+    # read to the end: tickets, KeyUpdates, close_notify may follow
     if atls.readinto(bytearray(1)):
         raise ConnectionError("HTTP: more than was asked for")
 
 
 def make_context(options):
-    # Whoever is between ends the outer TLS, so this is what protects.  The
-    # defaults of such a context are right: the certificate is verified, and
-    # the name in it.
+    # A proxy may terminate the outer TLS: only this verification counts.  By
+    # default, this context verifies the certificate and its name.
     context = ssl.create_default_context(cafile=options.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if options.version:
@@ -160,7 +159,7 @@ def main():
         for path in options.path:
             request(atls, name, path, sys.stdout.buffer if last else None)
 
-        # not before: the tickets of TLS 1.3 came with the response
+        # only now: TLS 1.3 tickets arrive with the response
         session = atls.tls.session
         protocol, resumed = atls.tls.version(), atls.tls.session_reused
         atls.end()

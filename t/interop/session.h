@@ -1,8 +1,8 @@
 
 /*
- * What the examples in C do, whatever their TLS is: a session, or two of which
- * the second one is resumed, and requests in each.  All that is TLS is in the
- * functions of a tls_t.
+ * The common part of the examples in C: makes one session, or two of which the
+ * second one is resumed, and sends requests.  The functions of the TLS library
+ * are in a tls_t.
  */
 
 
@@ -15,18 +15,18 @@
 
 
 typedef struct {
-    void          (*begin)(int resume);     /* or without the last ticket */
+    void          (*begin)(int resume);     /* with a ticket or without */
     void          (*handshake)(void);
     void          (*write)(const char *data, int len);  /* in a POST */
 
-    /* "from" is an int, set when there was a close_notify */
+    /* "from" points to an int, set to 1 on close_notify */
 
     http_recv_pt    read;
     void          (*close)(void);           /* close_notify, in a POST */
     void          (*export_key)(unsigned char *material);
     const char   *(*version)(void);
     int           (*resumed)(void);
-    void          (*end)(void);             /* keeps the ticket */
+    void          (*end)(void);             /* saves the ticket */
 } tls_t;
 
 
@@ -58,7 +58,7 @@ session_request(const tls_t *tls, const char *path, FILE *body)
         }
     }
 
-    /* what comes after the body is for TLS: tickets, KeyUpdates, the end */
+    /* read to the end: tickets, KeyUpdates, close_notify may follow */
 
     if (tls->read(&closed, buf, sizeof(buf)) != 0) {
         die("HTTP: more than was asked for");
@@ -98,7 +98,7 @@ session_run(const tls_t *tls)
         tls->begin(i);
         tls->handshake();
 
-        /* TLS 1.3: our last flight still waits, for the first request */
+        /* TLS 1.3: the last flight is sent with the first request */
 
         if (options.label) {
             tls->export_key(material);
@@ -119,7 +119,7 @@ session_run(const tls_t *tls)
                    options.label ? material : NULL, post.posts);
         }
 
-        /* not before: the tickets of TLS 1.3 came with the response */
+        /* only now: TLS 1.3 tickets arrive with the response */
 
         tls->end();
         post_free(&post);

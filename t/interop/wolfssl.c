@@ -1,14 +1,14 @@
 
 /*
- * ATLS with wolfSSL 5: I/O callbacks instead of a socket.  Options of its build
- * that this needs, and Debian's has: --enable-tls13 --enable-session-ticket
+ * ATLS with wolfSSL 5: I/O callbacks instead of a socket.  It requires these
+ * build options, as in Debian's package: --enable-tls13 --enable-session-ticket
  * --enable-sni, --enable-keying-material for the exporter, and --enable-psk.
  *
  *     cc -o wolfssl wolfssl.c -lwolfssl
  */
 
 
-#include <wolfssl/options.h>        /* first, or structures don't match */
+#include <wolfssl/options.h>        /* must be first */
 #include <wolfssl/ssl.h>
 
 #include "session.h"
@@ -17,7 +17,7 @@
 static WOLFSSL_CTX      *ctx;
 static WOLFSSL          *ssl;
 static WOLFSSL_SESSION  *ticket;
-static int               dry;       /* the response was read */
+static int               dry;       /* end of the response */
 
 
 static unsigned int
@@ -40,7 +40,7 @@ give_psk(WOLFSSL *s, const char *hint, char *identity,
 }
 
 
-/* TLS 1.3: the suite's hash is the key's, SHA-256 unless agreed otherwise. */
+/* TLS 1.3: the hash of the suite must match the key: SHA-256 by default. */
 
 static unsigned int
 give_psk13(WOLFSSL *s, const char *hint, char *identity,
@@ -53,7 +53,7 @@ give_psk13(WOLFSSL *s, const char *hint, char *identity,
 }
 
 
-/* TLS writes: it all waits for the next POST. */
+/* TLS output: collected for the next POST. */
 
 static int
 write_records(WOLFSSL *s, char *data, int len, void *p)
@@ -66,7 +66,7 @@ write_records(WOLFSSL *s, char *data, int len, void *p)
 }
 
 
-/* TLS reads: what the response still has.  No more of it is no end of TLS. */
+/* TLS input: the POST's response.  Its end is not the end of the session. */
 
 static int
 read_records(WOLFSSL *s, char *buf, int size, void *p)
@@ -91,7 +91,7 @@ make_context(void)
                           : options.version == 12 ? wolfTLSv1_2_client_method()
                           : wolfSSLv23_client_method());
 
-    /* whoever is between ends the outer TLS, so this is what protects */
+    /* a proxy may terminate the outer TLS: only this verification counts */
 
     wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_PEER, NULL);
 
@@ -124,14 +124,14 @@ begin(int resume)
     wolfSSL_SetIOReadCtx(ssl, &post);
     wolfSSL_SetIOWriteCtx(ssl, &post);
 
-    /* the name to ask for, and the one to verify: two calls */
+    /* SNI and the name to verify: two calls */
 
     wolfSSL_UseSNI(ssl, WOLFSSL_SNI_HOST_NAME, options.name,
                    (unsigned short) strlen(options.name));
     wolfSSL_check_domain_name(ssl, options.name);
 
     if (options.label) {
-        wolfSSL_KeepArrays(ssl);    /* else the secrets are gone by then */
+        wolfSSL_KeepArrays(ssl);    /* keeps secrets for the exporter */
     }
 
     if (resume) {
@@ -140,7 +140,7 @@ begin(int resume)
 }
 
 
-/* TLS may have an alert for the server, which then lets go of the session. */
+/* Sends the alert that TLS may have written: the server closes the session. */
 
 static void
 failed(const char *what, int rc)
@@ -167,7 +167,7 @@ handshake(void)
             failed("handshake", rc);
         }
 
-        /* the response first: a flight of the server's may come in pieces */
+        /* read the response before the next POST: a flight may be in pieces */
 
         if (dry && !post_send(&post)) {
             die("TLS: the server's flight is not complete");
@@ -176,7 +176,7 @@ handshake(void)
 }
 
 
-/* 0: the response to the POST is over, or the session is. */
+/* Returns 0 at the end of the POST's response, or of the session. */
 
 static size_t
 read_plaintext(void *from, char *buf, size_t size)
