@@ -466,9 +466,7 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 }
 
 
-/*
- * Certificates with variables are loaded during the handshake: not supported.
- */
+/* Core loads certificates with variables in handshakes: not supported. */
 
 static char *
 ngx_http_atls_check_certificate(ngx_conf_t *cf, void *post, void *data)

@@ -99,9 +99,7 @@ trl_channel_header(trl_channel_t *ch, const uint8_t *header)
 
     if (ch->state->protocol == TRL_TLSv1_3) {
 
-        /*
-         * RFC 8446, section 5: all records are protected after the handshake
-         */
+        /* RFC 8446, section 5: all records must be protected now */
 
         if (header[0] != TRL_APPLICATION_DATA) {
             return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
@@ -187,9 +185,7 @@ trl_channel_open(trl_channel_t *ch, uint8_t *record, size_t len,
         return TRL_ERROR;
     }
 
-    /*
-     * RFC 8446, section 5.1: no other records between fragments of a message
-     */
+    /* RFC 8446, section 5.1: message fragments must not be interleaved */
 
     if (ch->state->message_len && type != TRL_HANDSHAKE) {
         return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,

@@ -305,7 +305,7 @@ ngx_http_atls_cookie_line(ngx_http_atls_cookies_t *cookies)
 }
 
 
-/* The tag does not count: the id has all the bits that can't be guessed. */
+/* The tag is ignored: only the id is secret and random. */
 
 ngx_int_t
 ngx_http_atls_cookie_id(ngx_str_t *value, u_char *id)

@@ -1,6 +1,6 @@
 
 /*
- * The cookie that a session is known by (atls_cookie).
+ * The session cookie (atls_cookie).
  */
 
 
@@ -12,13 +12,13 @@
 #include "ngx_http_atls_conf.h"
 
 
-#define NGX_HTTP_ATLS_COOKIE_LEN  24           /* id and tag, in base64url */
+#define NGX_HTTP_ATLS_COOKIE_LEN  24           /* base64url of id and tag */
 
 
 typedef struct {
     ngx_str_t                 *name;
-    ngx_list_part_t           *part;           /* of the request's headers */
-    ngx_uint_t                 next;           /* header in it */
+    ngx_list_part_t           *part;           /* of request headers */
+    ngx_uint_t                 next;           /* index of the next header */
     u_char                    *pos;            /* in a Cookie header */
     u_char                    *last;
 } ngx_http_atls_cookies_t;
@@ -28,7 +28,7 @@ typedef struct {
 
 char *ngx_http_atls_cookie(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
-/* Sets the default, and the attributes from all that is set. */
+/* Sets default values, and builds the attributes. */
 
 void ngx_http_atls_cookie_merge(ngx_http_atls_cookie_t *conf,
     ngx_http_atls_cookie_t *prev);
@@ -36,8 +36,9 @@ ngx_int_t ngx_http_atls_cookie_conf(ngx_conf_t *cf,
     ngx_http_atls_cookie_t *cookie);
 
 /*
- * A request's cookies of a name, in whatever headers, and the next one's value;
- * 0 if there is none.  Unlike core, this takes names by case (RFC 6265).
+ * Iterates over the values of cookies with a name, in all Cookie headers of a
+ * request.  The second function returns 0 if there are no more.  Unlike in
+ * core, names are case-sensitive (RFC 6265).
  */
 
 void ngx_http_atls_cookies(ngx_http_request_t *r, ngx_str_t *name,
@@ -46,16 +47,16 @@ ngx_uint_t ngx_http_atls_cookie_next(ngx_http_atls_cookies_t *cookies,
     ngx_str_t *value);
 
 /*
- * The id of a session and the tag behind it, of a cookie's value; NGX_DECLINED
- * if it can't be one.
+ * Decodes the id of a session, followed by its tag, from the value of a
+ * cookie; NGX_DECLINED if it is invalid.
  */
 
 ngx_int_t ngx_http_atls_cookie_id(ngx_str_t *value, u_char *id);
 
 /*
- * The value of the Set-Cookie header for a session's id, or the one that makes
- * the client forget it, if NULL; from the request's pool.  secure: the client's
- * connection is one over TLS.
+ * Builds the value of the Set-Cookie header for the id of a session, allocated
+ * from the pool of the request; if the id is NULL, the cookie is expired.
+ * secure: the client uses TLS.
  */
 
 ngx_int_t ngx_http_atls_cookie_header(ngx_http_request_t *r,

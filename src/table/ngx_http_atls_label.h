@@ -4,8 +4,8 @@
  */
 
 /*
- * What sessions are called in logs: a hash of the id, which tells them apart
- * without giving away their cookies.
+ * Names of sessions in logs: a hash of the id, which does not disclose the
+ * cookie.
  */
 
 
@@ -16,13 +16,14 @@
 #include "ngx_http_atls.h"
 
 
-/* $atls_session_id, NGX_HTTP_ATLS_ID_LEN bytes.  NGX_ERROR: logged. */
+/*
+ * Computes $atls_session_id, NGX_HTTP_ATLS_ID_LEN bytes.  NGX_ERROR: logged.
+ */
 
 ngx_int_t ngx_http_atls_label_hash(u_char *id, u_char *hash, ngx_log_t *log);
 
 /*
- * The first four bytes of that, for lines of the debug log ("%08xD"); 0 if
- * there are none.
+ * The first four bytes of the hash, for the debug log ("%08xD"); 0 on errors.
  */
 
 uint32_t ngx_http_atls_label(u_char *id, ngx_log_t *log);

@@ -271,9 +271,9 @@ ngx_http_atls_session_make_busy(ngx_shm_zone_t *zone,
 
 
 /*
- * What a reload has taken off the lifetime is taken off what was left of it.  A
- * process that is told to quit goes by an older configuration, maybe, than the
- * session was made with.
+ * A lifetime reduced by a reload also reduces the rest of the session.  A
+ * worker that is shutting down may have an older configuration than the
+ * session.
  */
 
 ngx_uint_t
@@ -433,7 +433,7 @@ ngx_http_atls_session_store(ngx_shm_zone_t *zone,
         return rc;
     }
 
-    /* they are the caller's until they are given back */
+    /* the pieces belong to a session of the caller: no lock is needed */
 
     pieces->len = len;
 
@@ -526,7 +526,7 @@ ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
                        "atls %08xD ends with its next POST, end:%d",
                        ngx_http_atls_label(id, ngx_cycle->log), (int) end);
 
-        /* busy: with a POST that has not come as far as to resume it */
+        /* if busy, the POST has not resumed the connection yet */
 
         if (session->established && !ngx_http_atls_session_is_busy(session)) {
             ngx_http_atls_table_move(z->table, session,
@@ -581,7 +581,7 @@ ngx_http_atls_session_forget(ngx_shm_zone_t *zone, u_char *id,
 }
 
 
-/* It tells nothing to those that do not have the zone's key. */
+/* The tag cannot be verified without the key of the zone. */
 
 ngx_int_t
 ngx_http_atls_session_tag(ngx_shm_zone_t *zone, u_char *id, u_char *tag,
@@ -628,10 +628,10 @@ ngx_http_atls_session_unknown(ngx_shm_zone_t *zone, u_char *id, ngx_log_t *log)
 }
 
 
-/* the functions below are called with the lock held */
+/* the following functions are called with the lock held */
 
 
-/* Half-open sessions end by their owner's timer. */
+/* Half-open sessions expire by a timer of their owner. */
 
 static ngx_uint_t
 ngx_http_atls_session_expire_locked(ngx_http_atls_table_t *table, ngx_uint_t n)
@@ -668,7 +668,7 @@ ngx_http_atls_session_expire_locked(ngx_http_atls_table_t *table, ngx_uint_t n)
 }
 
 
-/* Of its location, NULL if that is no more. */
+/* The configuration of the location; NULL if it was removed. */
 
 static ngx_http_atls_loc_conf_t *
 ngx_http_atls_session_conf(ngx_http_atls_session_t *session)
@@ -681,7 +681,7 @@ ngx_http_atls_session_conf(ngx_http_atls_session_t *session)
 }
 
 
-/* Of one without a POST. */
+/* The kind of a session which is not busy. */
 
 static ngx_http_atls_kind_e
 ngx_http_atls_session_kind(ngx_http_atls_session_t *session)
@@ -712,10 +712,7 @@ ngx_http_atls_session_is_busy(ngx_http_atls_session_t *session)
 }
 
 
-/*
- * Does a session belong to a process that has ended?  One that has just ended
- * is not swept yet.
- */
+/* Whether the owner has exited: its sessions may not be removed yet. */
 
 static ngx_uint_t
 ngx_http_atls_session_owner_dead(ngx_http_atls_session_t *session)

@@ -21,81 +21,81 @@
 
 
 #define NGX_HTTP_ATLS_ID_LEN        16      /* random bytes */
-#define NGX_HTTP_ATLS_TAG_LEN       2       /* says whose they are */
-#define NGX_HTTP_ATLS_SNI_LEN       64      /* longer names are kept apart */
-#define NGX_HTTP_ATLS_VIEW_LEN      256     /* of a name in a view */
+#define NGX_HTTP_ATLS_TAG_LEN       2       /* identifies the zone */
+#define NGX_HTTP_ATLS_SNI_LEN       64      /* longer names use a piece */
+#define NGX_HTTP_ATLS_VIEW_LEN      256     /* in a view */
 
 
-/* What an entry of the table is; see ngx_http_atls_table.h. */
+/* The kind of an entry of the table, see ngx_http_atls_table.h. */
 
 typedef enum {
     ngx_http_atls_free = 0,
-    ngx_http_atls_raw,                         /* being made, or wiped */
+    ngx_http_atls_raw,                         /* initialized or wiped */
 
     /* pieces */
 
-    ngx_http_atls_record,                      /* the start of a record */
-    ngx_http_atls_name,                        /* of a server */
-    ngx_http_atls_identity,                    /* the client's */
-    ngx_http_atls_stranger,                    /* that of one not verified */
+    ngx_http_atls_record,                      /* a partial record */
+    ngx_http_atls_name,                        /* server name */
+    ngx_http_atls_identity,                    /* client's identity */
+    ngx_http_atls_stranger,                    /* not verified */
 
-    /* sessions; there is a queue of each */
+    /* sessions, in a queue for each kind */
 
-    ngx_http_atls_handshaking,                 /* half-open, with a POST */
-    ngx_http_atls_half_open,                   /* between two POSTs */
-    ngx_http_atls_busy,                        /* established, with a POST; or
-                                                  as good as that */
+    ngx_http_atls_handshaking,                 /* half-open, busy */
+    ngx_http_atls_half_open,                   /* half-open, not busy */
+    ngx_http_atls_busy,                        /* established; or with early
+                                                  data */
     ngx_http_atls_idle,
-    ngx_http_atls_idle_stranger,               /* the client not verified */
-    ngx_http_atls_idle_record,                 /* a record unfinished */
+    ngx_http_atls_idle_stranger,               /* client not verified */
+    ngx_http_atls_idle_record,                 /* with a partial record */
     ngx_http_atls_resident,
-    ngx_http_atls_resident_record,             /* likewise */
+    ngx_http_atls_resident_record,             /* with a partial record */
 
     ngx_http_atls_kinds
 } ngx_http_atls_kind_e;
 
 
-/* How a session ends, if it does: the largest value that applies. */
+/* How a session ends, in ascending order of priority. */
 
 typedef enum {
-    ngx_http_atls_end_none = 0,                /* it goes on */
-    ngx_http_atls_end_closed,                  /* nothing is missing */
-    ngx_http_atls_end_cut,                     /* a response may be */
-    ngx_http_atls_end_refused                  /* a record of the client's is */
+    ngx_http_atls_end_none = 0,                /* continues */
+    ngx_http_atls_end_closed,                  /* data are complete */
+    ngx_http_atls_end_cut,                     /* response incomplete */
+    ngx_http_atls_end_refused                  /* a record was rejected */
 } ngx_http_atls_end_e;
 
 
 /*
- * Data of variable size are stored in pieces of the size of a session: an
- * evicted session makes room for one piece, wherever it is.
+ * Data of variable size are stored in pieces of the size of a session, so an
+ * evicted session always makes room for one piece.
  */
 
 typedef struct ngx_http_atls_piece_s  ngx_http_atls_piece_t;
 
 typedef struct {
     ngx_http_atls_piece_t      *first;
-    uint32_t                    len;           /* bytes in all; 0: none */
+    uint32_t                    len;           /* total bytes; 0: none */
     uint32_t                    kind;          /* ngx_http_atls_kind_e */
 } ngx_http_atls_pieces_t;
 
 
 struct ngx_http_atls_session_s {
     uint32_t                    kind;          /* ngx_http_atls_kind_e */
-    uint32_t                    next;          /* in its bucket */
-    ngx_queue_t                 queue;         /* of its kind */
+    uint32_t                    next;          /* in the bucket */
+    ngx_queue_t                 queue;         /* by kind */
 
     u_char                      id[NGX_HTTP_ATLS_ID_LEN];
-    uint64_t                    endpoint;      /* the location it is for */
-    uint64_t                    policy;        /* that let its client in */
+    uint64_t                    endpoint;      /* id of the endpoint */
+    uint64_t                    policy;        /* client verification */
 
-    int64_t                     created;       /* by ngx_http_atls_clock() */
-    int64_t                     used;          /* likewise; by the client */
-    time_t                      timeout;       /* idle, in seconds */
-    time_t                      lifetime;      /* in all; what is left of it,
-                                                  if resumed */
+    int64_t                     created;       /* ngx_http_atls_clock() */
+    int64_t                     used;          /* last use by the client */
+    time_t                      timeout;       /* idle timeout, in seconds */
+    time_t                      lifetime;      /* in seconds; the rest if
+                                                  resumed from a ticket */
 
-    uint32_t                    owner;         /* of all but an idle one */
-    uint16_t                    slot;          /* the owner's */
+    uint32_t                    owner;         /* unless idle */
+    uint16_t                    slot;          /* slot of the owner */
     uint16_t                    sni_len;
     uint16_t                    verify_error;  /* X509_V_ERR_*, or X509_V_OK */
 
@@ -105,44 +105,44 @@ struct ngx_http_atls_session_s {
                                                   the handshake; resident: with
                                                   the request */
     unsigned                    reused:1;      /* resumed from a ticket */
-    unsigned                    psk:1;         /* of a pre-shared key */
+    unsigned                    psk:1;         /* authenticated by PSK */
     unsigned                    alpn:2;        /* see ngx_http_atls_ssl.h */
 
-    int32_t                     whole;         /* lifetime as configured */
+    int32_t                     whole;         /* configured lifetime */
 
-    /* the start of a record whose rest is still to come */
+    /* a partial record, to be continued */
     ngx_http_atls_pieces_t      pending;
 
-    /* the client's, see ngx_http_atls_identity.h; none if it is anonymous */
+    /* client's identity, see ngx_http_atls_identity.h; empty: anonymous */
     ngx_http_atls_pieces_t      identity;
 
-    /* in the owner's memory; for it alone */
+    /* in the owner's memory */
     ngx_http_atls_handshake_t  *handshake;
-    ngx_http_atls_inner_t      *inner;         /* of a resident */
+    ngx_http_atls_inner_t      *inner;         /* if resident */
 
-    uint64_t                    requests;      /* inner ones */
+    uint64_t                    requests;      /* inner requests */
 
-    trl_state_t                state;         /* of an established one */
+    trl_state_t                state;         /* if established */
 
-    u_char                     *sni;           /* sni_data or in the zone */
+    u_char                     *sni;           /* sni_data, or in a piece */
     u_char                      sni_data[NGX_HTTP_ATLS_SNI_LEN];
 };
 
 
 /*
- * What ngx_http_atls_session_take() returns.  Of several cookies, the last one
- * of these counts.
+ * Results of ngx_http_atls_session_take().  If there are several cookies, the
+ * largest value is used.
  */
 
 typedef enum {
-    ngx_http_atls_take_none = 0,               /* no cookie: not called */
-    ngx_http_atls_take_unknown,                /* no such id, or expired */
-    ngx_http_atls_take_elsewhere,              /* it is another location's */
-    ngx_http_atls_take_busy,                   /* another POST has it */
-    ngx_http_atls_take_handshake,              /* in another worker, *owner */
-    ngx_http_atls_take_inner,                  /* an inner request, likewise */
-    ngx_http_atls_take_ok                      /* the caller's until put or
-                                                  removed */
+    ngx_http_atls_take_none = 0,               /* no cookie */
+    ngx_http_atls_take_unknown,                /* no session, or expired */
+    ngx_http_atls_take_elsewhere,              /* of another location */
+    ngx_http_atls_take_busy,                   /* in use by another POST */
+    ngx_http_atls_take_handshake,              /* owned by worker *owner */
+    ngx_http_atls_take_inner,                  /* resident in worker *owner */
+    ngx_http_atls_take_ok                      /* owned by the caller, until
+                                                  put or removed */
 } ngx_http_atls_take_e;
 
 
@@ -192,7 +192,7 @@ ngx_uint_t ngx_http_atls_session_expired(ngx_http_atls_session_t *session,
 typedef struct {
     uint64_t                    policy;
     ngx_str_t                   sni;
-    ngx_str_t                   psk;           /* kept identity; empty: none */
+    ngx_str_t                   psk;           /* empty: no PSK */
     ngx_uint_t                  expired;
 
     u_char                      data[2 * NGX_HTTP_ATLS_VIEW_LEN];

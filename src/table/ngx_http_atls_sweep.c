@@ -16,12 +16,12 @@
 #include "ngx_http_atls_table.h"
 
 
-/* milliseconds to the next sweep; and if there is more to do */
+/* milliseconds to the next sweep, by default and if there is more to do */
 
 #define NGX_HTTP_ATLS_SWEEP           1000
 #define NGX_HTTP_ATLS_SWEEP_MORE      10
 
-/* expired sessions of a kind that are removed at a time, and how many times */
+/* expired sessions removed at a time, for each kind; and number of times */
 
 #define NGX_HTTP_ATLS_SWEEP_PORTION   32
 #define NGX_HTTP_ATLS_SWEEP_PORTIONS  64
@@ -48,8 +48,8 @@ ngx_http_atls_sweep_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log)
     ngx_http_atls_sweep_owned(z);
 
     /*
-     * The process that this one replaces may have died in core, when it had
-     * given back the lock and was about to wake up one that sleeps for it.
+     * The previous process in the slot may have crashed in core, after
+     * unlocking the mutex and before waking up a process that waits for it.
      */
 
     ngx_http_atls_shmtx_wake(&z->shpool->mutex);
@@ -96,7 +96,7 @@ ngx_http_atls_sweep(ngx_event_t *ev)
 }
 
 
-/* Sessions of worker processes that have ended. */
+/* Removes sessions of worker processes that have exited. */
 
 static void
 ngx_http_atls_sweep_owned(ngx_http_atls_zone_t *z)
@@ -142,8 +142,8 @@ ngx_http_atls_sweep_owned(ngx_http_atls_zone_t *z)
 
 
 /*
- * In small portions: other processes need the lock as well.  NGX_AGAIN: there
- * may be more.
+ * Limits the number of sessions removed at a time, since other processes need
+ * the lock.  NGX_AGAIN: there may be more.
  */
 
 static ngx_int_t
@@ -168,7 +168,7 @@ ngx_http_atls_sweep_expired(ngx_shm_zone_t *zone)
 }
 
 
-/* At most once a second, and by one process, whichever comes first. */
+/* The report is logged at most once a second, by any of the processes. */
 
 static void
 ngx_http_atls_sweep_report(ngx_http_atls_zone_t *z, ngx_log_t *log)
@@ -216,7 +216,7 @@ ngx_http_atls_sweep_report(ngx_http_atls_zone_t *z, ngx_log_t *log)
 }
 
 
-/* Clients can make up such sessions: a notice, as an upgrade's other lines. */
+/* Clients can forge such ids, so the level is "notice", as for upgrades. */
 
 static void
 ngx_http_atls_sweep_report_foreign(ngx_http_atls_zone_t *z, ngx_log_t *log)

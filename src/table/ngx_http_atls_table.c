@@ -13,21 +13,21 @@
 #include <openssl/rand.h>
 
 
-/* Of the structures; with TRL_STATE_VERSION it names the layout. */
+/* The version of the structures, together with TRL_STATE_VERSION. */
 
 #define NGX_HTTP_ATLS_LAYOUT  ((7 << 16) | TRL_STATE_VERSION)
 
-/* Of a large zone, an eighth would be more than it takes. */
+/* The maximum number of entries in a share, as large zones do not need 1/8. */
 
 #define NGX_HTTP_ATLS_MAX_SHARE  8192
 
 #define NGX_HTTP_ATLS_MIN_HALF_OPEN  8
 
-/* 1024 milliseconds: each pass of a sort takes its time */
+/* granularity of sorting: 1024 milliseconds, to limit the number of passes */
 
 #define NGX_HTTP_ATLS_SORT_SHIFT  10
 
-/* the longest record */
+/* number of pieces for the largest record */
 
 #define NGX_HTTP_ATLS_RECORD_PIECES                                           \
     ((TRL_MAX_RECORD + NGX_HTTP_ATLS_PIECE - 1) / NGX_HTTP_ATLS_PIECE)
@@ -38,7 +38,7 @@
 #define ngx_http_atls_is_session(kind)                                        \
     ((kind) >= ngx_http_atls_handshaking && (kind) < ngx_http_atls_kinds)
 
-/* from 1, as in buckets */
+/* indexes start from 1 */
 
 #define ngx_http_atls_table_index(table, session)                             \
     ((uint32_t) ((ngx_http_atls_entry_t *) (session) - (table)->entries + 1))
@@ -72,7 +72,7 @@ static uint32_t ngx_http_atls_table_sort(ngx_http_atls_table_t *table,
     uint32_t list, int64_t oldest, int64_t newest);
 
 
-/* Which sessions go first; the longest unused of several kinds. */
+/* Kinds of sessions to evict, starting with the least recently used one. */
 
 static const ngx_http_atls_kind_e  ngx_http_atls_evict_half_open[] = {
     ngx_http_atls_half_open, ngx_http_atls_free
@@ -110,7 +110,7 @@ ngx_http_atls_table_create(ngx_http_atls_zone_t *z)
     zone = z->zone;
     shpool = z->shpool;
 
-    /* there will be fewer entries; and about one bucket for each */
+    /* the upper limit of entries; the number of buckets is similar */
 
     max = zone->shm.size / sizeof(ngx_http_atls_entry_t);
 
@@ -173,9 +173,9 @@ ngx_http_atls_table_create(ngx_http_atls_zone_t *z)
 
 
 /*
- * All that is left of the zone, as one block.  From then on the slab allocator
- * is not used any more: a process that died in it would leave it broken.  None
- * of the memory is written to before it is needed.
+ * Allocates the remaining memory of the zone as a single block.  The slab
+ * allocator is not used afterwards, since it would be corrupted by a process
+ * that dies in it.  Pages are not written to before they are used.
  */
 
 static ngx_int_t
@@ -220,7 +220,7 @@ ngx_http_atls_table_known(ngx_http_atls_table_t *table)
 }
 
 
-/* All that follows from the entries, but for those that have been in use. */
+/* Initializes everything derived from entries, except "touched". */
 
 static void
 ngx_http_atls_table_init(ngx_http_atls_table_t *table)
@@ -308,11 +308,10 @@ ngx_http_atls_table_unlock(ngx_http_atls_zone_t *z)
 
 
 /*
- * Shares.  Half-open sessions have one that nobody else can take and that they
- * can't exceed.  Pieces of records have one that nobody else can take; they may
- * have more, as long as nobody else wants it.  Pieces about clients that are
- * not verified can't exceed theirs, of what is left for established sessions
- * and all that belongs to them.
+ * Limits of kinds.  Half-open sessions have a reserved share, which is also
+ * their maximum.  Pieces of records have a reserved share, and may exceed it
+ * while there is free memory.  Pieces with the identity of unverified clients
+ * have a maximum share of the memory for established sessions.
  */
 
 ngx_int_t
@@ -392,7 +391,7 @@ ngx_http_atls_table_half_open(ngx_http_atls_table_t *table)
 }
 
 
-/* Sessions and what is kept with them, but for records. */
+/* Counts established sessions and their pieces, except records. */
 
 static ngx_uint_t
 ngx_http_atls_table_established(ngx_http_atls_table_t *table)
@@ -446,7 +445,7 @@ ngx_http_atls_table_evict(ngx_http_atls_table_t *table,
 }
 
 
-/* An id is random as it is: any part of it is as good as a hash of it. */
+/* Ids are random, so no hash is needed. */
 
 static uint32_t *
 ngx_http_atls_table_bucket(ngx_http_atls_table_t *table, u_char *id)
@@ -477,7 +476,7 @@ ngx_http_atls_table_find(ngx_http_atls_table_t *table, u_char *id)
 }
 
 
-/* The first free entry: those in use are close to each other. */
+/* Uses the first free entry, to keep entries in use close together. */
 
 void *
 ngx_http_atls_table_alloc(ngx_http_atls_table_t *table)
@@ -513,7 +512,7 @@ ngx_http_atls_table_alloc(ngx_http_atls_table_t *table)
 }
 
 
-/* The kind is the last that is written, after all is wiped. */
+/* The entry is wiped before its kind is written: see the header. */
 
 static void
 ngx_http_atls_table_free(ngx_http_atls_table_t *table, void *p)
@@ -562,7 +561,7 @@ ngx_http_atls_table_move(ngx_http_atls_table_t *table,
     table->count[session->kind]--;
     table->count[kind]++;
 
-    /* what the session is now has been written before */
+    /* other members must be written before the kind */
 
     ngx_memory_barrier();
     session->kind = kind;
@@ -595,7 +594,7 @@ ngx_http_atls_table_remove(ngx_http_atls_table_t *table,
     ngx_queue_remove(&session->queue);
     table->count[session->kind]--;
 
-    /* its pieces are nobody's then */
+    /* afterwards, the pieces do not belong to a session */
 
     session->kind = ngx_http_atls_raw;
     ngx_memory_barrier();
@@ -671,11 +670,12 @@ ngx_http_atls_table_free_pieces(ngx_http_atls_table_t *table,
 
 
 /*
- * A process has died with the lock, and between any two instructions.  What is
- * raw goes; so do pieces that no session refers to.  All else is made of what
- * the entries say, and a process that dies here leaves it to the next one.
+ * Called after a process died with the lock held, at any instruction.  Raw
+ * entries, and pieces without a session, are freed.  All other data are
+ * rebuilt from the entries, so this function may be interrupted and repeated.
  *
- * The queues are in the order of the last use, to about a second.
+ * The queues are sorted by the time of last use, with a precision of about a
+ * second.
  */
 
 static void
@@ -719,7 +719,7 @@ ngx_http_atls_table_repair(ngx_http_atls_zone_t *z)
 }
 
 
-/* Marks the pieces that sessions have, and frees what is nobody's. */
+/* Marks pieces that belong to sessions, and frees all others. */
 
 static ngx_uint_t
 ngx_http_atls_table_mark(ngx_http_atls_table_t *table)
@@ -787,7 +787,7 @@ ngx_http_atls_table_mark_pieces(ngx_http_atls_table_t *table,
 }
 
 
-/* A list of all sessions, and when they were last used. */
+/* Links all sessions into a list, and finds the range of their times. */
 
 static uint32_t
 ngx_http_atls_table_collect(ngx_http_atls_table_t *table, int64_t *oldest,
@@ -817,9 +817,9 @@ ngx_http_atls_table_collect(ngx_http_atls_table_t *table, int64_t *oldest,
 
 
 /*
- * A radix sort, the longest unused first: by as many bits at a time as there
- * are buckets, which are not in use yet.  What is put in front of a list, and
- * taken from there to be put in front of another one, has kept its order.
+ * Radix sort, least recently used first.  The buckets, which are still empty,
+ * are used for as many bits at a time.  Each pass is stable: entries are
+ * reversed on insertion into a bucket, and again on insertion into the list.
  */
 
 static uint32_t

@@ -29,7 +29,7 @@
                                  - sizeof(void *))
 
 
-/* Those that only their owner can go on with. */
+/* Kinds of sessions that only their owner can continue. */
 
 #define ngx_http_atls_is_owned(kind)                                          \
     ((kind) >= ngx_http_atls_handshaking && (kind) < ngx_http_atls_kinds      \
@@ -38,14 +38,14 @@
 
 struct ngx_http_atls_piece_s {
     uint32_t                    kind;
-    uint32_t                    marked;        /* by a repair */
+    uint32_t                    marked;        /* used in repair */
     ngx_http_atls_piece_t      *next;
     u_char                      data[NGX_HTTP_ATLS_PIECE];
 };
 
 
 typedef union {
-    uint32_t                    kind;          /* the first of each of them */
+    uint32_t                    kind;          /* first in all of them */
     ngx_http_atls_session_t     session;
     ngx_http_atls_piece_t       piece;
 } ngx_http_atls_entry_t;
@@ -55,23 +55,23 @@ typedef struct {
     ngx_uint_t                  layout;
     size_t                      entry_size;
 
-    ngx_pid_t                   changing;      /* who changes it; 0: nobody */
+    ngx_pid_t                   changing;      /* process changing it, or 0 */
 
     ngx_http_atls_entry_t      *entries;
     uint32_t                    nentries;
-    uint32_t                    touched;       /* others are free, and have
-                                                  never been written to */
+    uint32_t                    touched;       /* number of used entries; the
+                                                  rest was never written */
 
-    /* a bit for each free entry, one for each word that has one, and so on */
+    /* bitmap of free entries; in upper levels, of words that are not zero */
 
     uint32_t                   *map[NGX_HTTP_ATLS_LEVELS];
     ngx_uint_t                  levels;
-    ngx_uint_t                  map_size;      /* of all levels, in words */
+    ngx_uint_t                  map_size;      /* total words of all levels */
 
     ngx_uint_t                  count[ngx_http_atls_kinds];
     ngx_queue_t                 queues[ngx_http_atls_kinds];
 
-    /* shares, in entries: see ngx_http_atls_table_room() */
+    /* shares in entries, see ngx_http_atls_table_room() */
 
     ngx_uint_t                  half_open_share;
     ngx_uint_t                  record_share;
@@ -79,22 +79,22 @@ typedef struct {
 
     uint64_t                    evicted[ngx_http_atls_kinds];
     uint64_t                    reported[ngx_http_atls_kinds];
-    int64_t                     report;        /* last in the log */
-    int64_t                     full;          /* likewise */
+    int64_t                     report;        /* time of the last report */
+    int64_t                     full;          /* the last "full" message */
 
-    u_char                      key[NGX_HTTP_ATLS_KEY_LEN];   /* of tags */
-    ngx_atomic_t                foreign;       /* POSTs with another's tag */
+    u_char                      key[NGX_HTTP_ATLS_KEY_LEN];   /* for tags */
+    ngx_atomic_t                foreign;       /* POSTs with a foreign tag */
     ngx_atomic_uint_t           foreign_reported;
     int64_t                     foreign_report;
 
     ngx_http_atls_tickets_t    *tickets;
 
-    uint32_t                    mask;          /* number of buckets less 1 */
-    uint32_t                    buckets[1];    /* of entries, from 1; 0: none */
+    uint32_t                    mask;          /* number of buckets - 1 */
+    uint32_t                    buckets[1];    /* index of an entry; 0: none */
 } ngx_http_atls_table_t;
 
 
-/* A zone in a process. */
+/* A zone, in the memory of a process. */
 
 typedef struct {
     ngx_http_atls_table_t      *table;
@@ -134,7 +134,7 @@ ngx_int_t ngx_http_atls_table_room(ngx_http_atls_table_t *table,
 
 void *ngx_http_atls_table_alloc(ngx_http_atls_table_t *table);
 
-/* A raw entry becomes a session. */
+/* Makes a raw entry a session. */
 
 void ngx_http_atls_table_add(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind);

@@ -97,7 +97,7 @@ ngx_http_atls_zone_default(ngx_conf_t *cf)
 }
 
 
-/* That of sessions, and that of the workers which they may belong to. */
+/* Adds the zone of sessions, and the zone of workers. */
 
 static ngx_int_t
 ngx_http_atls_zone_set(ngx_conf_t *cf, ngx_str_t *name, size_t size)
@@ -146,7 +146,7 @@ ngx_http_atls_zone_init(ngx_shm_zone_t *zone, void *data)
     z = zone->data;
     z->zone = zone;
 
-    /* any worker process has it all: its core dump is not to have the keys */
+    /* all workers map the zone: exclude the keys from their core dumps */
 
     if (ngx_http_atls_no_dump(zone->shm.addr, zone->shm.size) == -1) {
         ngx_log_error(NGX_LOG_NOTICE, zone->shm.log, ngx_errno,
@@ -159,8 +159,8 @@ ngx_http_atls_zone_init(ngx_shm_zone_t *zone, void *data)
     }
 
     /*
-     * The zone's tag is this module, so its memory is of the same code, unless
-     * somebody has changed that behind nginx's back.
+     * The tag of the zone is this module, so the layout is the same, unless
+     * the module was replaced on disk and loaded again.
      */
 
     if (!ngx_http_atls_table_known(old->table)) {
@@ -181,7 +181,7 @@ ngx_http_atls_zone_init(ngx_shm_zone_t *zone, void *data)
 }
 
 
-/* The table takes what is left, so it comes last. */
+/* The table is created last, in the remaining memory. */
 
 static ngx_int_t
 ngx_http_atls_zone_create(ngx_http_atls_zone_t *z)
@@ -242,7 +242,7 @@ ngx_http_atls_zone_create_tickets(ngx_slab_pool_t *shpool, size_t size)
 static ngx_int_t
 ngx_http_atls_zone_init_tickets(ngx_http_atls_tickets_t *tickets)
 {
-    /* the keys and the zone's name */
+    /* the keys and "zone" */
 
     if (RAND_bytes((u_char *) tickets,
                    offsetof(ngx_http_atls_tickets_t, issued))
@@ -260,7 +260,7 @@ ngx_http_atls_zone_init_tickets(ngx_http_atls_tickets_t *tickets)
 }
 
 
-/* nginx takes over a zone of the same size only. */
+/* nginx reuses a zone only if the size is the same. */
 
 void
 ngx_http_atls_zone_init_module(ngx_shm_zone_t *zone)
@@ -271,7 +271,7 @@ ngx_http_atls_zone_init_module(ngx_shm_zone_t *zone)
 
     renamed = NULL;
 
-    /* of the configuration that is being replaced, if any */
+    /* zones of the previous cycle, if any */
 
     part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
     old = part->elts;

@@ -16,7 +16,7 @@
 #include "ngx_http_atls.h"
 
 
-/* As OpenSSL has it. */
+/* the size used by OpenSSL */
 
 #define NGX_HTTP_ATLS_TICKET_NAME_LEN  16
 
@@ -42,14 +42,14 @@ struct ngx_http_atls_ticket_keys_s {
 struct ngx_http_atls_tickets_s {
     ngx_http_atls_ticket_keys_t  keys;
 
-    uint64_t                     zone;          /* random: this one's name */
-    uint64_t                     issued;        /* the last number given out */
-    uint64_t                     window;        /* bits in used */
+    uint64_t                     zone;          /* random id of the zone */
+    uint64_t                     issued;        /* last number assigned */
+    uint64_t                     window;        /* size of used, in bits */
     u_char                       used[1];
 };
 
 
-/* The handler of the "atls_zone" directive; and its default. */
+/* The handler of the "atls_zone" directive, and the default zone. */
 
 char *ngx_http_atls_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_http_atls_zone_default(ngx_conf_t *cf);

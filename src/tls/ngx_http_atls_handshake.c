@@ -23,23 +23,23 @@ struct ngx_http_atls_handshake_s {
     ngx_http_atls_peer_t        peer;
     trl_watch_t                 watch;
     ngx_event_t                 timer;
-    ngx_queue_t                 queue;         /* of the worker's */
+    ngx_queue_t                 queue;         /* handshakes of the worker */
 
     u_char                      id[NGX_HTTP_ATLS_ID_LEN];
-    uint32_t                    label;         /* of the session */
+    uint32_t                    label;         /* session in the debug log */
 
-    ngx_http_atls_post_t       *post;          /* being served, or NULL */
+    ngx_http_atls_post_t       *post;          /* current POST, or NULL */
     ngx_http_atls_expire_pt     expire;
 
-    ngx_http_atls_records_t     records;       /* of the client */
+    ngx_http_atls_records_t     records;       /* of the client's input */
 
-    ngx_str_t                   early;         /* early data */
-    u_char                     *gathered;      /* what answers it */
+    ngx_str_t                   early;         /* early data read */
+    u_char                     *gathered;      /* response to it, gathered */
 
-    unsigned                    answered:1;    /* with records of TLS */
-    unsigned                    reading_early:1;  /* there may be some */
-    unsigned                    serving:1;     /* our doing: early data; takes
-                                                  no place from others */
+    unsigned                    answered:1;    /* output is TLS records */
+    unsigned                    reading_early:1;  /* early data may follow */
+    unsigned                    serving:1;     /* early data in progress: not
+                                                  counted as handshake */
 };
 
 
@@ -89,7 +89,7 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
     l->data = NULL;
     l->action = NULL;
 
-    /* "debug_connection" */
+    /* for "debug_connection" */
 
     if (r->connection->log->log_level & NGX_LOG_DEBUG_CONNECTION) {
         l->log_level = r->connection->log->log_level;
@@ -126,8 +126,8 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
     hs->timer.log = l;
 
     /*
-     * Not cancelable: a worker that is told to quit finishes its handshakes
-     * first, for at most this long or until worker_shutdown_timeout.
+     * The timer is not cancelable: on graceful shutdown, the worker completes
+     * its handshakes first, limited by this timer and worker_shutdown_timeout.
      */
 
     ngx_add_timer(&hs->timer, hs->peer.target.conf->handshake_timeout);
@@ -212,13 +212,14 @@ ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
         return NGX_ERROR;
     }
 
-    /* takes both over, and drops the socket BIO */
+    /* takes ownership of both, and frees the socket BIO */
 
     SSL_set_bio(c->ssl->connection, rbio, wbio);
 
     /*
-     * Answers to early data are as long as those that follow, whatever
-     * atls_conf_command says; newer OpenSSL asks before the first one only.
+     * Responses to early data are not padded, like other responses: this
+     * overrides atls_conf_command.  Newer OpenSSL versions call the padding
+     * callback before the first record only.
      */
 
     (void) SSL_set_block_padding(c->ssl->connection, 0);
@@ -249,7 +250,7 @@ ngx_http_atls_handshake_attach(ngx_http_atls_handshake_t *hs,
                    "atls %08xD handshake attach: %d, serving:%d", hs->label,
                    post != NULL, (int) hs->serving);
 
-    /* the time that it took to answer early data was not the client's */
+    /* the timeout does not include the time of the response to early data */
 
     if (post == NULL && hs->serving) {
         ngx_http_atls_handshake_served(hs);
@@ -263,8 +264,8 @@ ngx_http_atls_handshake_attach(ngx_http_atls_handshake_t *hs,
 
 
 /*
- * A client may read the answer to its early data as slowly as that of any other
- * request.  By then, it is not a handshake that is waited for.
+ * The response to early data may be read slowly, as any other response.  In
+ * the meantime, the timeout of the handshake does not apply.
  */
 
 ngx_int_t
@@ -312,7 +313,7 @@ ngx_http_atls_handshake_input(ngx_http_atls_handshake_t *hs, u_char *data,
     ngx_http_atls_boundary_e   boundary;
     ngx_http_atls_handshake_e  rc;
 
-    /* a memory BIO takes all or nothing */
+    /* a memory BIO accepts all bytes or none */
 
     if (BIO_write(SSL_get_rbio(hs->peer.connection.ssl->connection), data,
                   (int) len)
@@ -335,7 +336,7 @@ ngx_http_atls_handshake_input(ngx_http_atls_handshake_t *hs, u_char *data,
                    + (hs->records.header[3] << 8) + hs->records.header[4],
                    (int) boundary);
 
-    /* there is no alert for what is no TLS at all */
+    /* if the input is not TLS, no alert is sent */
 
     if (boundary == ngx_http_atls_boundary_not_tls && !hs->answered) {
         ngx_log_error(NGX_LOG_INFO, log, 0,
@@ -354,7 +355,7 @@ ngx_http_atls_handshake_input(ngx_http_atls_handshake_t *hs, u_char *data,
     if (rc == ngx_http_atls_handshake_again
         && boundary != ngx_http_atls_boundary_end)
     {
-        /* OpenSSL would wait for more of it */
+        /* OpenSSL would wait for the rest of the record */
 
         ngx_log_error(NGX_LOG_INFO, log, 0,
                       "atls client sent an invalid record");
@@ -375,7 +376,7 @@ ngx_http_atls_handshake_step(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
 
     c = &hs->peer.connection;
 
-    /* callbacks of nginx's log to the connection's log */
+    /* nginx's callbacks log to the log of the connection */
 
     saved = c->log;
     c->log = log;
@@ -406,7 +407,7 @@ ngx_http_atls_handshake_step(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
 }
 
 
-/* As SSL_read_early_data(): "finish" if there is none, or no more. */
+/* Like SSL_read_early_data(): "finish" if there is no more early data. */
 
 static int
 ngx_http_atls_handshake_read_early(ngx_http_atls_handshake_t *hs)
@@ -442,9 +443,8 @@ ngx_http_atls_handshake_read_early(ngx_http_atls_handshake_t *hs)
 
 
 /*
- * What has been agreed on must be something that a session can go on with,
- * without the SSL: it is looked at before ServerHello is sent, which gives way
- * to an alert.
+ * Negotiated parameters must be supported without the SSL.  They are checked
+ * before the ServerHello is sent, so it can be replaced with an alert.
  */
 
 static ngx_int_t
@@ -493,8 +493,8 @@ ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs, int n,
     if (n == 1) {
 
         /*
-         * TLS 1.2: there is more in the record of Finished, and no way to get
-         * it out.  OpenSSL knows the alert.
+         * TLS 1.2: the record of Finished contains more data, which cannot be
+         * extracted.  OpenSSL selects the alert.
          */
 
         (void) SSL_read(ssl, &byte, 1);
@@ -638,7 +638,7 @@ ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,
                    (int) session->state.group, (int) session->alpn,
                    (int) session->reused);
 
-    /* resumption is not authentication: the lifetime goes on */
+    /* resumption is not authentication, so the lifetime is not extended */
 
     if (session->reused) {
         session->lifetime = ngx_min(session->lifetime, hs->peer.remaining);
@@ -740,7 +740,7 @@ ngx_http_atls_handshake_timeout(ngx_event_t *ev)
                    "atls %08xD handshake timer, POST:%p", hs->label, hs->post);
 
     if (hs->post) {
-        /* the POST prolongs it, or frees it and its session */
+        /* extends the timeout, or frees the handshake and its session */
         hs->expire(hs->post, NULL);
         return;
     }
@@ -762,7 +762,7 @@ ngx_http_atls_handshake_served(ngx_http_atls_handshake_t *hs)
 }
 
 
-/* Those that are served end with their POSTs, which core closes as well. */
+/* Handshakes with a POST end with the POST, which core closes as well. */
 
 static void
 ngx_http_atls_handshake_shutdown(ngx_event_t *rev)

@@ -17,15 +17,14 @@
 #include "ngx_http_atls_sni.h"
 
 
-/* What input brings about. */
+/* Results of input. */
 
 typedef enum {
-    ngx_http_atls_handshake_again = 0,         /* more has to come */
-    ngx_http_atls_handshake_early,             /* early data, to be taken before
-                                                  the next input */
+    ngx_http_atls_handshake_again = 0,         /* more input is needed */
+    ngx_http_atls_handshake_early,             /* early data are available, and
+                                                  must be processed first */
     ngx_http_atls_handshake_finished,
-    ngx_http_atls_handshake_failed             /* with an alert in the output,
-                                                  or without */
+    ngx_http_atls_handshake_failed             /* maybe with an alert */
 } ngx_http_atls_handshake_e;
 
 

@@ -12,12 +12,12 @@
 #include "ngx_http_atls_psk.h"
 
 
-/* A field is its length and its bytes. */
+/* A field is stored as its length, followed by its bytes. */
 
 #define NGX_HTTP_ATLS_IDENTITY_MAX_FIELD  65535
 #define NGX_HTTP_ATLS_IDENTITY_MAX_CERT   16384
 
-/* What is kept of a client with a pre-shared key. */
+/* The maximum size of the identity of a client with a pre-shared key. */
 
 #define NGX_HTTP_ATLS_IDENTITY_MAX_PSK                                        \
     (NGX_HTTP_ATLS_IDENTITY_FIELDS * sizeof(uint16_t) + sizeof("PSK")         \
@@ -97,7 +97,7 @@ ngx_http_atls_identity_digest(EVP_MD_CTX *md, ngx_http_atls_loc_conf_t *alcf)
     unsigned int            len;
     STACK_OF(X509_OBJECT)  *objects;
 
-    /* where pre-shared keys are all that lets clients in, nothing else does */
+    /* without certificates, only clients with pre-shared keys are accepted */
 
     psk_only = (alcf->psks && alcf->certificates == NULL);
 
@@ -297,7 +297,7 @@ ngx_http_atls_identity_store(ngx_shm_zone_t *zone,
         }
     }
 
-    /* anybody can have one that nobody has verified: see its share */
+    /* anybody can create an unverified certificate: memory is limited */
 
     if (session->verify_error != X509_V_OK) {
         session->identity.kind = ngx_http_atls_stranger;
@@ -403,7 +403,7 @@ ngx_http_atls_identity_psk_policy(ngx_http_atls_loc_conf_t *alcf,
 }
 
 
-/* As core does it with ssl_verify_client, when a request has been read. */
+/* Like ngx_http_process_request() for ssl_verify_client. */
 
 ngx_int_t
 ngx_http_atls_identity_check(ngx_http_atls_loc_conf_t *alcf,

@@ -19,7 +19,7 @@
 
 
 typedef enum {
-    NGX_HTTP_ATLS_IDENTITY_VERIFY = 0,         /* as $ssl_client_verify */
+    NGX_HTTP_ATLS_IDENTITY_VERIFY = 0,         /* see $ssl_client_verify */
     NGX_HTTP_ATLS_IDENTITY_S_DN,
     NGX_HTTP_ATLS_IDENTITY_I_DN,
     NGX_HTTP_ATLS_IDENTITY_SERIAL,

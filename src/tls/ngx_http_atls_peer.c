@@ -34,8 +34,8 @@ ngx_http_atls_peer_set_psk(ngx_http_atls_peer_t *peer, const u_char *identity,
 
 
 /*
- * TLS 1.3 resumes with external pre-shared keys as it does with tickets; in
- * TLS 1.2 they belong to the suite.
+ * In TLS 1.3, an external pre-shared key is used like a ticket to resume a
+ * session; in TLS 1.2, it depends on the suite.
  */
 
 ngx_str_t
@@ -56,7 +56,7 @@ ngx_http_atls_peer_psk(ngx_http_atls_peer_t *peer)
         return SSL_session_reused(ssl) ? peer->psk : none;
     }
 
-    /* the server's certificate is what RSA_PSK has besides */
+    /* RSA_PSK also authenticates the server by certificate */
 
     if (SSL_CIPHER_get_auth_nid(cipher) == NID_auth_psk
         || SSL_CIPHER_get_kx_nid(cipher) == NID_kx_rsa_psk)

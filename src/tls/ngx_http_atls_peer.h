@@ -15,18 +15,19 @@
 
 
 typedef struct {
-    ngx_connection_t           connection;     /* first: the SSL's; no socket,
-                                                  own pool and log */
+    ngx_connection_t           connection;     /* must be first; without a
+                                                  socket, with a separate pool
+                                                  and log */
     ngx_shm_zone_t            *zone;
 
-    ngx_http_atls_target_t     target;         /* what the client asks for */
-    ngx_http_virtual_names_t  *names;          /* among these, or NULL */
+    ngx_http_atls_target_t     target;         /* server requested */
+    ngx_http_virtual_names_t  *names;          /* virtual servers, or NULL */
 
     ngx_str_t                  sni;
     ngx_str_t                  psk;            /* identity proposed */
 
-    time_t                     remaining;      /* of a ticket's lifetime */
-    unsigned                   ticket:1;       /* one was accepted */
+    time_t                     remaining;      /* lifetime of the ticket */
+    unsigned                   ticket:1;       /* a ticket was accepted */
 } ngx_http_atls_peer_t;
 
 

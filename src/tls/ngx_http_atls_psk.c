@@ -25,8 +25,7 @@ typedef struct {
 
 
 struct ngx_http_atls_psks_s {
-    ngx_array_t                elements;   /* ngx_http_atls_psk_t, sorted by
-                                              identity */
+    ngx_array_t                elements;   /* ngx_http_atls_psk_t, sorted */
     ngx_str_t                  data;       /* all identities and keys */
 };
 
@@ -125,7 +124,7 @@ ngx_http_atls_psk_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* The whole file, which the caller wipes and frees. */
+/* Reads the whole file; the caller must wipe and free the text. */
 
 static ngx_int_t
 ngx_http_atls_psk_read(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text)
@@ -172,7 +171,7 @@ ngx_http_atls_psk_read_fd(ngx_conf_t *cf, ngx_fd_t fd, ngx_str_t *name,
         return NGX_ERROR;
     }
 
-    /* a byte more, to see the end */
+    /* one more byte, to detect the end of the file */
 
     size = (size_t) ngx_file_size(&fi) + 1;
 
@@ -233,7 +232,7 @@ ngx_http_atls_psk_alloc(ngx_conf_t *cf, ngx_http_atls_psks_t *psks,
         return NGX_ERROR;
     }
 
-    /* what a line becomes is never longer than the line */
+    /* an identity and a key are never longer than their line */
 
     psks->data.data = ngx_pnalloc(cf->pool, text->len + 1);
     if (psks->data.data == NULL) {
@@ -246,7 +245,7 @@ ngx_http_atls_psk_alloc(ngx_conf_t *cf, ngx_http_atls_psks_t *psks,
 }
 
 
-/* Nothing of a line is logged: it may be a key that is in the wrong place. */
+/* Lines are never logged: they may contain keys, even in the wrong place. */
 
 static ngx_int_t
 ngx_http_atls_psk_parse(ngx_conf_t *cf, ngx_http_atls_psks_t *psks,
@@ -298,7 +297,7 @@ ngx_http_atls_psk_parse(ngx_conf_t *cf, ngx_http_atls_psks_t *psks,
 }
 
 
-/* Returns what is wrong with the line, or NULL. */
+/* Returns an error text, or NULL. */
 
 static const char *
 ngx_http_atls_psk_parse_line(ngx_http_atls_psk_t *psk, u_char *line,
@@ -311,7 +310,7 @@ ngx_http_atls_psk_parse_line(ngx_http_atls_psk_t *psk, u_char *line,
         end--;
     }
 
-    /* identities may have colons, keys have none */
+    /* an identity may contain colons, a key cannot */
 
     for (p = end; p > line && p[-1] != ':'; p--) { /* void */ }
 
@@ -501,9 +500,9 @@ ngx_http_atls_psk_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 
 
 /*
- * TLS 1.3.  The identity may be a session ticket, too, or of nobody here: then
- * OpenSSL looks whether it is a ticket, goes on with the client's next one,
- * and in the end with a certificate.
+ * TLS 1.3.  If the identity is unknown, it may be a session ticket: OpenSSL
+ * tries to decrypt it, then continues with the next identity and, if there are
+ * no more, with a certificate.
  */
 
 static int
@@ -526,7 +525,7 @@ ngx_http_atls_psk_find_session(ngx_ssl_conn_t *ssl, const u_char *identity,
         return 1;
     }
 
-    /* the handshake's suite, which OpenSSL has chosen before */
+    /* the suite of the handshake is already selected by OpenSSL */
 
     cipher = SSL_get_pending_cipher(ssl);
 
@@ -550,7 +549,7 @@ ngx_http_atls_psk_find_session(ngx_ssl_conn_t *ssl, const u_char *identity,
         return 0;
     }
 
-    /* they would not be accepted: see ngx_http_atls_ticket_open() */
+    /* tickets would not be accepted: see ngx_http_atls_ticket_open() */
 
     SSL_set_num_tickets(ssl, 0);
 
@@ -590,7 +589,7 @@ ngx_http_atls_psk_server(ngx_ssl_conn_t *ssl, const char *identity,
     ngx_http_atls_psk_t   *psk;
     ngx_http_atls_peer_t  *peer;
 
-    /* in TLS 1.3 asked after the other callback, for the same identity */
+    /* in TLS 1.3, called after the other callback with the same identity */
 
     if (SSL_version(ssl) == TLS1_3_VERSION) {
         return 0;
@@ -625,7 +624,7 @@ ngx_http_atls_psk_client_hello(ngx_ssl_conn_t *ssl, ngx_http_atls_psks_t *psks)
     u_char             suites[NGX_HTTP_ATLS_PSK_SUITES];
     ngx_connection_t  *c;
 
-    /* an SSL keeps those of the SSL_CTX that it was made of */
+    /* SSL_set_SSL_CTX() does not change the callbacks */
 
     SSL_set_psk_find_session_callback(ssl,
                               psks ? ngx_http_atls_psk_find_session : NULL);
@@ -635,7 +634,7 @@ ngx_http_atls_psk_client_hello(ngx_ssl_conn_t *ssl, ngx_http_atls_psks_t *psks)
         return NGX_OK;
     }
 
-    /* without such a suite a certificate may do */
+    /* without such a suite, a certificate may be used */
 
     if (!ngx_http_atls_psk_suites(ssl, suites)) {
         return NGX_OK;
@@ -657,8 +656,8 @@ ngx_http_atls_psk_client_hello(ngx_ssl_conn_t *ssl, ngx_http_atls_psks_t *psks)
 
 
 /*
- * RFC 8446, section 4.2.11: a list of identities with an age of 4 bytes each.
- * What is malformed is left to OpenSSL to answer.
+ * RFC 8446, section 4.2.11: a list of identities, each with an age of 4 bytes.
+ * Errors in the format are left to OpenSSL.
  */
 
 static ngx_uint_t
@@ -703,8 +702,8 @@ ngx_http_atls_psk_offered(ngx_ssl_conn_t *ssl, ngx_http_atls_psks_t *psks)
 
 
 /*
- * The suites that are good for our keys, as SSL_set_ciphersuites() takes them.
- * Returns 0 if the client offers none.
+ * Writes the suites with SHA-256 in the format of SSL_set_ciphersuites().
+ * Returns 0 if the client offers none of them.
  */
 
 static ngx_uint_t
@@ -751,7 +750,7 @@ ngx_http_atls_psk_suites(ngx_ssl_conn_t *ssl, u_char *suites)
 }
 
 
-/* Suites of TLS 1.3 that encrypt have 0x13 as their first byte, no others. */
+/* All TLS 1.3 suites with encryption have 0x13 as the first byte. */
 
 static ngx_uint_t
 ngx_http_atls_psk_suitable(const SSL_CIPHER *cipher)

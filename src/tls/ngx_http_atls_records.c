@@ -38,7 +38,7 @@ ngx_http_atls_records_input(ngx_http_atls_records_t *records, u_char *data,
 }
 
 
-/* The header may be incomplete: what is wrong is found at its first byte. */
+/* An incomplete header is accepted if its first bytes are valid. */
 
 static ngx_http_atls_boundary_e
 ngx_http_atls_records_header(ngx_http_atls_records_t *records)
@@ -54,7 +54,7 @@ ngx_http_atls_records_header(ngx_http_atls_records_t *records)
         return ngx_http_atls_boundary_not_tls;
     }
 
-    /* nobody begins with an alert, and none answers it */
+    /* an alert as the first record is invalid, and must not be answered */
 
     if (p[0] == TRL_ALERT && !records->begun) {
         return ngx_http_atls_boundary_not_tls;
@@ -70,7 +70,7 @@ ngx_http_atls_records_header(ngx_http_atls_records_t *records)
     first = !records->begun;
     records->begun = 1;
 
-    /* the first record is in the clear: RFC 8446, section 5.1 */
+    /* the first record is not encrypted: RFC 8446, section 5.1 */
 
     if (first && (records->rest == 0 || records->rest > TRL_MAX_PLAINTEXT)) {
         return ngx_http_atls_boundary_invalid;

@@ -13,23 +13,23 @@
 #include "trl_record.h"
 
 
-/* All zero at the start. */
+/* Must be zeroed before use. */
 
 typedef struct {
     u_char                      header[TRL_HEADER_SIZE];
     size_t                      header_len;
-    size_t                      rest;          /* after the header */
-    ngx_uint_t                  begun;         /* by a record's header */
+    size_t                      rest;          /* bytes after the header */
+    ngx_uint_t                  begun;         /* a header was received */
 } ngx_http_atls_records_t;
 
 
-/* Where an input ends. */
+/* The position at the end of an input. */
 
 typedef enum {
-    ngx_http_atls_boundary_inside = 0,         /* of a record */
-    ngx_http_atls_boundary_end,                /* of a record */
-    ngx_http_atls_boundary_invalid,            /* not a valid record */
-    ngx_http_atls_boundary_not_tls             /* nor anything of TLS */
+    ngx_http_atls_boundary_inside = 0,         /* inside a record */
+    ngx_http_atls_boundary_end,                /* at the end of a record */
+    ngx_http_atls_boundary_invalid,            /* in an invalid record */
+    ngx_http_atls_boundary_not_tls             /* the input is not TLS */
 } ngx_http_atls_boundary_e;
 
 

@@ -10,7 +10,7 @@
 #include "ngx_http_atls_sni.h"
 
 
-/* As in the extension: the lists's length, a type, the name's length. */
+/* Format of the extension: list length, name type, name length. */
 
 #define NGX_HTTP_ATLS_SNI_HEADER  5
 
@@ -26,7 +26,7 @@ ngx_http_atls_sni_target(ngx_http_request_t *r, ngx_http_atls_target_t *target)
 {
     ngx_http_atls_loc_conf_t  *alcf;
 
-    /* the POST may be in a block of the location, as "limit_except" */
+    /* the POST may be in a block of the location, such as "limit_except" */
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
 
@@ -105,7 +105,7 @@ ngx_http_atls_sni_select(ngx_http_atls_target_t *target,
 }
 
 
-/* As core does with the Host header. */
+/* Like the processing of the Host header in core. */
 
 static ngx_int_t
 ngx_http_atls_sni_normalize(ngx_str_t *name, u_char *buf)
@@ -182,7 +182,7 @@ ngx_http_atls_sni_client_hello(ngx_ssl_conn_t *ssl, ngx_str_t *name)
         return NGX_OK;
     }
 
-    /* one name, as OpenSSL, which looks at it later, wants it */
+    /* OpenSSL, which parses the extension later, requires a single name */
 
     if (len <= NGX_HTTP_ATLS_SNI_HEADER
         || (size_t) (p[0] << 8) + p[1] + 2 != len
@@ -207,10 +207,10 @@ ngx_http_atls_sni_client_hello(ngx_ssl_conn_t *ssl, ngx_str_t *name)
 
 
 /*
- * Variables take the name to headers, URLs and logs.  So it must be a host as
- * RFC 3986 (section 3.2.2) and core's check of the Host header have it, in
- * ASCII (RFC 6066, section 3) and without empty labels.  Colons and brackets
- * are those of IPv6 addresses, which some clients send.
+ * The name is used in headers, URLs and logs, as the value of a variable.  So
+ * it must be a valid host as in RFC 3986 (section 3.2.2) and in core's check
+ * of the Host header, in ASCII (RFC 6066, section 3) and without empty
+ * labels.  Some clients send IPv6 addresses, with colons and brackets.
  */
 
 static ngx_uint_t

@@ -20,12 +20,12 @@
  */
 
 typedef struct {
-    ngx_http_core_srv_conf_t  *server;         /* of inner requests */
-    ngx_uint_t                 named;          /* 1: found by its name */
+    ngx_http_core_srv_conf_t  *server;         /* for inner requests */
+    ngx_uint_t                 named;          /* 1: selected by name */
     ngx_http_atls_loc_conf_t  *conf;           /* of the endpoint */
     ngx_http_atls_loc_conf_t  *tls;            /* TLS and verify directives */
 
-    /* of the endpoint's location, for requests that are pinned to it */
+    /* location of the endpoint, for requests pinned to it */
     void                     **srv_conf;
     void                     **loc_conf;
 } ngx_http_atls_target_t;

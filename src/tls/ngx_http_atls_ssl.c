@@ -16,7 +16,7 @@
 #include "ngx_http_atls_ticket.h"
 
 
-/* What ngx_http_ssl_module offers where there is no HTTP/2. */
+/* The protocols of ngx_http_ssl_module without HTTP/2. */
 
 #define NGX_HTTP_ATLS_ALPN_PROTOS  "\x08http/1.1\x08http/1.0\x08http/0.9"
 
@@ -75,8 +75,8 @@ ngx_http_atls_ssl_create(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
     }
 
     /*
-     * Tickets keep TLS sessions; a cache in each worker would only be found
-     * by chance.
+     * Sessions are resumed by tickets.  A session cache would be local to a
+     * worker, so most of the time, the session would not be found.
      */
 
     if (ngx_ssl_session_cache(alcf->ssl, &ngx_http_atls_ssl_sess_ctx,
@@ -103,7 +103,7 @@ ngx_http_atls_ssl_create(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 ngx_int_t
 ngx_http_atls_ssl_policy(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 {
-    /* off, or inherited without what it takes: nobody meets that */
+    /* verification is off, or inherited without CA certificates */
 
     if (alcf->verify == NGX_HTTP_ATLS_VERIFY_OFF
         || (alcf->verify != NGX_HTTP_ATLS_VERIFY_OPTIONAL_NO_CA
@@ -119,7 +119,7 @@ ngx_http_atls_ssl_policy(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         return NGX_ERROR;
     }
 
-    /* no handshake goes by it */
+    /* this context is not used in handshakes */
 
     alcf->ssl = NULL;
 
@@ -159,7 +159,7 @@ ngx_http_atls_ssl_context(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 
     alcf->ssl = ssl;
 
-    /* ngx_ssl_create() turns read ahead on: this turns it off again */
+    /* disables read ahead, which was enabled by ngx_ssl_create() */
 
     if (trl_watch_ctx(ssl->ctx) != 0) {
         ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0, "SSL_CTX set-up failed");
@@ -232,7 +232,7 @@ ngx_http_atls_ssl_certificates(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
             return ngx_http_atls_note_refuse(cf, alcf, "atls_certificate", i);
         }
 
-        /* which finds no fault with a key of another type */
+        /* ngx_ssl_certificate() accepts a key of a different type */
 
         if (SSL_CTX_check_private_key(alcf->ssl->ctx) != 1) {
             ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0,
@@ -246,7 +246,7 @@ ngx_http_atls_ssl_certificates(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 }
 
 
-/* How clients are known. */
+/* Authentication of clients. */
 
 static ngx_int_t
 ngx_http_atls_ssl_clients(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
@@ -329,13 +329,13 @@ ngx_http_atls_ssl_crypto(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         return NGX_ERROR;
     }
 
-    /* after the commands, which may set ciphers too */
+    /* after the commands, which may also set ciphers */
 
     return ngx_http_atls_ssl_check_ciphers(cf, alcf);
 }
 
 
-/* One at a time, so that the one that is wrong is known. */
+/* Commands are set one by one, to log the invalid one. */
 
 static ngx_int_t
 ngx_http_atls_ssl_commands(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
@@ -366,7 +366,7 @@ ngx_http_atls_ssl_commands(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 }
 
 
-/* Only records of AEAD suites can be protected without an SSL object. */
+/* Without an SSL, only records of AEAD suites are supported. */
 
 static ngx_int_t
 ngx_http_atls_ssl_check_ciphers(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
@@ -418,8 +418,9 @@ ngx_http_atls_ssl_stapling(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 
 
 /*
- * Called before anything of the ClientHello counts, unlike the callback for
- * server names: a ticket must be looked at by the server that is asked for.
+ * The ClientHello callback is called before any extension is processed.  The
+ * servername callback would be too late for tickets, which must be checked by
+ * the selected server.
  */
 
 static int
@@ -447,7 +448,7 @@ ngx_http_atls_ssl_client_hello(ngx_ssl_conn_t *ssl, int *ad, void *arg)
 
     if (name.len) {
 
-        /* maybe once more, after a HelloRetryRequest */
+        /* called again after a HelloRetryRequest */
 
         peer->sni.len = name.len;
         peer->sni.data = ngx_pstrdup(c->pool, &name);
@@ -474,9 +475,9 @@ ngx_http_atls_ssl_client_hello(ngx_ssl_conn_t *ssl, int *ad, void *arg)
 
 
 /*
- * Makes the handshake of an SSL go on with the certificate, the protocols, the
- * ciphers and the client verification of another configuration; not with its
- * groups, which an SSL has from the SSL_CTX that it was made of.
+ * Changes the certificate, protocols, ciphers and client verification of a
+ * handshake to those of another configuration.  Groups are not changed: they
+ * are copied from the SSL_CTX on SSL_new().
  */
 
 static ngx_int_t
@@ -498,7 +499,7 @@ ngx_http_atls_ssl_switch(ngx_ssl_conn_t *ssl, ngx_http_atls_loc_conf_t *alcf)
         return NGX_ERROR;
     }
 
-    /* it changes certificates, and what is looked for in the context */
+    /* SSL_set_SSL_CTX() only changes the certificates */
 
     SSL_set_verify(ssl, SSL_CTX_get_verify_mode(ctx),
                    SSL_CTX_get_verify_callback(ctx));
@@ -583,8 +584,8 @@ ngx_http_atls_ssl_alpn_name(ngx_uint_t alpn)
 
 
 /*
- * The name has been dealt with by the ClientHello callback.  This makes
- * OpenSSL acknowledge it, and keep it in tickets.
+ * The name was processed in the ClientHello callback.  This callback is needed
+ * to acknowledge it, and to store it in tickets.
  */
 
 static int

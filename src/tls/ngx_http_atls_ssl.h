@@ -9,7 +9,7 @@
 #include "ngx_http_atls.h"
 
 
-/* Those of the second are added where there are pre-shared keys. */
+/* The second list is appended if there are pre-shared keys. */
 
 #define NGX_HTTP_ATLS_CIPHERS                                                 \
     "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AESCCM:!PSK"
@@ -20,28 +20,28 @@
 
 
 /*
- * Makes alcf->ssl of the directives, once they are merged.  Errors are said
- * in the log, with the directive and its line.
+ * Creates alcf->ssl after the directives are merged.  Errors are logged with
+ * the directive and its line.
  */
 
 ngx_int_t ngx_http_atls_ssl_create(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
 
 /*
- * Of a server without a certificate: makes alcf->policy only, for clients that
- * other servers' directives, which may be the same, have let in.
+ * For a server without a certificate: sets alcf->policy only, to compare it
+ * with the policies of other servers.
  */
 
 ngx_int_t ngx_http_atls_ssl_policy(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
 
-/* Has a server, whose directives these are, all that it takes? */
+/* Whether the server has all directives required for handshakes. */
 
 ngx_uint_t ngx_http_atls_ssl_complete(ngx_http_atls_loc_conf_t *alcf);
 
 /*
- * The protocol that was negotiated by ALPN (RFC 7301), as a number of two
- * bits, 0 for none; and its name, empty for none.
+ * The protocol negotiated by ALPN (RFC 7301) as a 2-bit number, 0 if none; and
+ * its name, empty if none.
  */
 
 ngx_uint_t ngx_http_atls_ssl_alpn(ngx_ssl_conn_t *ssl);
@@ -52,7 +52,7 @@ ngx_str_t *ngx_http_atls_ssl_alpn_name(ngx_uint_t alpn);
 char *ngx_http_atls_ssl_password_file(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* The name of a suite as OpenSSL has it, by its IANA number; NULL if none. */
+/* The OpenSSL name of a suite by its IANA number; NULL if unknown. */
 
 const char *ngx_http_atls_ssl_cipher_name(ngx_ssl_t *ssl, ngx_uint_t suite);
 

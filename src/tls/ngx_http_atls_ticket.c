@@ -19,25 +19,26 @@
 #include <openssl/rand.h>
 
 
-/* Of ngx_http_atls_ticket_t: tickets of another one are ignored. */
+/* The version of ngx_http_atls_ticket_t; tickets of others are ignored. */
 
 #define NGX_HTTP_ATLS_TICKET_LAYOUT    1
 
-/* What clocks of servers with the same key files may differ by, in seconds. */
+/* The clock difference allowed between servers with the same key files. */
 
 #define NGX_HTTP_ATLS_TICKET_SKEW      60
 
 
 /*
- * What we put into a ticket.  Key files may be shared by machines, so it has
- * no holes, and in another byte order it has another layout.
+ * Application data of a ticket.  If machines share key files, the layout must
+ * be the same: there is no padding, and the layout number does not match in a
+ * different byte order.
  */
 
 typedef struct {
     uint64_t                     layout;
     uint64_t                     policy;
-    uint64_t                     since;         /* the full handshake */
-    uint64_t                     zone;          /* that the number is of */
+    uint64_t                     since;         /* time of full handshake */
+    uint64_t                     zone;          /* zone of the number */
     uint64_t                     number;        /* 0: no early data */
 } ngx_http_atls_ticket_t;
 
@@ -112,9 +113,9 @@ ngx_http_atls_ticket_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
     ctx = alcf->ssl->ctx;
 
     /*
-     * OpenSSL makes and opens tickets with what is set in the SSL_CTX that a
-     * handshake began with, whichever one the ClientHello asks for.  So this is
-     * for all of them, with tickets or without.
+     * OpenSSL protects and decrypts tickets with the settings of the SSL_CTX
+     * on SSL_new(), whichever SSL_CTX is selected later.  So the callbacks are
+     * set in each SSL_CTX, with or without tickets.
      */
 
     if (alcf->session_ticket_keys) {
@@ -140,8 +141,9 @@ ngx_http_atls_ticket_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
     if (alcf->session_tickets) {
 
         /*
-         * Not the default of two: a client is served by one session at a time,
-         * each resumption gives the next ticket, and each takes about 23 us.
+         * One ticket instead of the default two: a client uses one session at
+         * a time, and each resumption issues a new ticket.  Creating a ticket
+         * takes about 23 us.
          */
 
         SSL_CTX_set_num_tickets(ctx, 1);
@@ -149,7 +151,7 @@ ngx_http_atls_ticket_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         return ngx_ssl_early_data(cf, alcf->ssl, alcf->early_data);
     }
 
-    /* the option alone makes tickets of TLS 1.3 refer to a session cache */
+    /* with this option only, TLS 1.3 would issue stateful tickets */
 
     SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     SSL_CTX_set_num_tickets(ctx, 0);
@@ -177,8 +179,8 @@ ngx_http_atls_ticket_apply(ngx_ssl_conn_t *ssl, ngx_http_atls_loc_conf_t *alcf)
 
 
 /*
- * Called by OpenSSL to protect a ticket (enc) or to open one.  0: there is no
- * ticket, and no resumption.
+ * Called by OpenSSL to protect (enc) or decrypt a ticket.  0: no ticket is
+ * issued or accepted.
  */
 
 static int
@@ -225,7 +227,7 @@ ngx_http_atls_ticket_key(ngx_ssl_conn_t *ssl, unsigned char *name,
         return -1;
     }
 
-    /* 2: TLS 1.2 gives the client another ticket, with the current key */
+    /* 2: in TLS 1.2, a new ticket is issued with the current key */
 
     return (enc || key == &ngx_http_atls_process.ticket_keys->current) ? 1 : 2;
 }
@@ -245,7 +247,7 @@ ngx_http_atls_ticket_current_key(ngx_ssl_conn_t *ssl, ngx_log_t *log)
     expire = now + ngx_min(peer->target.tls->session_lifetime,
                            NGX_HTTP_ATLS_TICKET_LIFETIME);
 
-    /* with one lifetime for all locations: once a second */
+    /* once a second, if all locations have the same lifetime */
 
     if ((keys->current.expire < expire || keys->previous.expire < now)
         && ngx_http_atls_ticket_sync_keys(peer->zone, expire, log) != NGX_OK)
@@ -257,7 +259,7 @@ ngx_http_atls_ticket_current_key(ngx_ssl_conn_t *ssl, ngx_log_t *log)
 }
 
 
-/* A name that is not known takes no lock: a ClientHello has room for many. */
+/* Unknown names do not lock the zone: a ClientHello may contain many. */
 
 static ngx_http_atls_ticket_key_t *
 ngx_http_atls_ticket_find_key(ngx_ssl_conn_t *ssl, u_char *name,
@@ -295,11 +297,10 @@ ngx_http_atls_ticket_find_key(ngx_ssl_conn_t *ssl, u_char *name,
 
 
 /*
- * Brings the copy of the keys up to date.  expire: of the ticket that is going
- * to be made, or 0.  The current key becomes the previous one, and another one
- * current, when all tickets of the previous one have expired, whatever the
- * lifetimes of locations are.  If those of the current one have expired, too,
- * or there were none, it is not kept.
+ * Updates the copy of the keys.  expire: of the ticket to be issued, or 0.
+ * Keys are rotated when all tickets of the previous key have expired, for any
+ * lifetime of locations.  The current key becomes the previous one, unless it
+ * has no tickets that are still valid.
  */
 
 static ngx_int_t
@@ -315,7 +316,7 @@ ngx_http_atls_ticket_sync_keys(ngx_shm_zone_t *zone, time_t expire,
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
     tickets = ngx_http_atls_zone_tickets(zone);
 
-    /* most often in vain, but not under the lock */
+    /* usually not needed, but generated without holding the lock */
 
     if (RAND_bytes((u_char *) &fresh, sizeof(ngx_http_atls_ticket_key_t))
         != 1)
@@ -334,8 +335,8 @@ ngx_http_atls_ticket_sync_keys(ngx_shm_zone_t *zone, time_t expire,
     if (keys->previous.expire < now) {
 
         /*
-         * The number first: if this process dies in between, all the others
-         * have the same keys afterwards, which are random in any case.
+         * The generation is written first: if this process dies now, other
+         * processes reload the same keys, which are random in any case.
          */
 
         keys->generation++;
@@ -368,7 +369,7 @@ ngx_http_atls_ticket_sync_keys(ngx_shm_zone_t *zone, time_t expire,
 }
 
 
-/* Called by OpenSSL when a ticket is about to be made of the session. */
+/* Called by OpenSSL when a ticket is issued. */
 
 static int
 ngx_http_atls_ticket_make(ngx_ssl_conn_t *ssl, void *arg)
@@ -386,7 +387,7 @@ ngx_http_atls_ticket_make(ngx_ssl_conn_t *ssl, void *arg)
     zone = peer->zone;
     session = SSL_get_session(ssl);
 
-    /* a resumed session still has what its ticket said */
+    /* a resumed session contains the data of its ticket */
 
     if (ngx_http_atls_ticket_read(session, &ticket) != NGX_OK) {
         ticket.layout = NGX_HTTP_ATLS_TICKET_LAYOUT;
@@ -413,10 +414,10 @@ ngx_http_atls_ticket_make(ngx_ssl_conn_t *ssl, void *arg)
     }
 
     /*
-     * The client is told this, and OpenSSL sees to it.  In TLS 1.2 a resumed
-     * session keeps the time that it began at, and its timeout.  Without time,
-     * OpenSSL would fail: a second does no harm, as it is looked at again when
-     * the ticket is opened.
+     * The lifetime is sent to the client and checked by OpenSSL.  In TLS 1.2,
+     * a resumed session keeps its time and timeout.  OpenSSL fails on a zero
+     * timeout, so the minimum is a second: the lifetime is checked again on
+     * resumption.
      */
 
     if (SSL_version(ssl) == TLS1_3_VERSION || !SSL_session_reused(ssl)) {
@@ -431,15 +432,17 @@ ngx_http_atls_ticket_make(ngx_ssl_conn_t *ssl, void *arg)
 
 
 /*
- * Called by OpenSSL with each ticket that the client offers; session is NULL
- * if it is empty, or could not be decrypted.
+ * Called by OpenSSL for each ticket offered by the client; session is NULL if
+ * the ticket is empty or could not be decrypted.
  *
- * Resumption is not authentication: a client is let in for the lifetime of a
- * session by the policy that its full handshake has met.  Neither tickets that
- * come of tickets nor sessions that are resumed prolong that, and another
- * policy takes a full handshake.  So does a pre-shared key, whose policy is
- * never the location's: it may have been withdrawn since, and is as fast as a
- * ticket.
+ * Resumption is not authentication.  A client was verified in its full
+ * handshake, according to a policy, for the lifetime of a session.  This
+ * lifetime is not extended by new tickets or resumed sessions, and if the
+ * policy has changed, a full handshake is required.
+ *
+ * Pre-shared keys also require a full handshake, since their policy differs
+ * from that of the location: the key may have been removed, and a handshake
+ * with it is as fast as with a ticket.
  */
 
 static SSL_TICKET_RETURN
@@ -457,7 +460,7 @@ ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl, SSL_SESSION *session,
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, peer->connection.log, 0,
                    "atls ticket opened: %d", (int) status);
 
-    /* in TLS 1.3 an empty one is an error, which this does not hide */
+    /* in TLS 1.3, an empty ticket remains an error with this result */
 
     if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW) {
         return SSL_TICKET_RETURN_IGNORE_RENEW;
@@ -484,7 +487,7 @@ ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl, SSL_SESSION *session,
 
     ngx_http_atls_peer_set_ticket(peer, remaining);
 
-    /* tickets of TLS 1.3 are for one resumption: RFC 8446, appendix C.4 */
+    /* RFC 8446, appendix C.4: TLS 1.3 tickets should be used only once */
 
     if (SSL_version(ssl) == TLS1_3_VERSION) {
         return SSL_TICKET_RETURN_USE_RENEW;
@@ -495,7 +498,7 @@ ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl, SSL_SESSION *session,
 }
 
 
-/* A session that was not resumed from a ticket has no data. */
+/* Only sessions resumed from a ticket have these data. */
 
 static ngx_int_t
 ngx_http_atls_ticket_read(SSL_SESSION *session, ngx_http_atls_ticket_t *ticket)
@@ -517,11 +520,11 @@ ngx_http_atls_ticket_read(SSL_SESSION *session, ngx_http_atls_ticket_t *ticket)
 
 
 /*
- * The seconds that the client may go on for without a full handshake.
+ * The remaining time, in seconds, until a full handshake is required.
  *
- * By the time of day: with key files, tickets go from machine to machine, and
- * through restarts.  If that has been set back since, or was wrong then, nobody
- * knows how old a ticket is: there is nothing to lose but a round trip.
+ * It is calculated from the time of day, as key files make tickets valid on
+ * other machines and after a restart.  If the clock was set back, the age is
+ * unknown, and a full handshake is required, which costs a round trip.
  */
 
 static time_t
@@ -541,18 +544,19 @@ ngx_http_atls_ticket_remaining(ngx_http_atls_loc_conf_t *alcf,
 
 
 /*
- * Early data can be replayed, so a ticket is good for it once: RFC 8446,
- * section 8.1.  What has to be remembered for that is bounded.  Tickets are
- * numbered as they are made, and of the last ones there is a bit each: cleared
- * when the number is given out, set when the ticket's early data is accepted.
- * A ticket whose bit has since been given to another is refused, as is one
- * that this memory knows nothing about: made before a restart, or by another
- * machine with the same key files.  A refusal costs the client a round trip,
- * not the resumption, so a flood of handshakes can do no more than that.
+ * Early data can be replayed, so each ticket is accepted for early data only
+ * once: RFC 8446, section 8.1.  Tickets are numbered, and the zone has a bit
+ * for each of the last ones: it is cleared when the number is assigned, and
+ * set when early data are accepted.
  *
- * OpenSSL has checked before that the ticket's age is what the client says
- * (section 8.3), but not anything that would keep state: nginx has set
- * SSL_OP_NO_ANTI_REPLAY, without which tickets would be ids in a cache.
+ * Early data are rejected if the bit is already assigned to a newer ticket, or
+ * if the ticket is unknown: issued before a restart or, with the same key
+ * files, by another machine.  This costs the client a round trip, but does not
+ * prevent resumption, so a flood of handshakes does no more harm than that.
+ *
+ * Before this callback, OpenSSL has checked the age of the ticket (section
+ * 8.3).  Checks that keep state are disabled: nginx sets
+ * SSL_OP_NO_ANTI_REPLAY, otherwise tickets would be stateful.
  */
 
 static int

@@ -509,9 +509,7 @@ ngx_http_atls_mailbox_read(ngx_event_t *rev)
 
         if (mail.owner != ngx_http_atls_process.owner.id) {
 
-            /*
-             * sent to the previous worker in this slot: close the descriptor
-             */
+            /* sent to the previous worker in this slot: close the fd */
 
             ngx_log_debug1(NGX_LOG_DEBUG_HTTP, rev->log, 0,
                            "atls mail is not for this worker %uD",
