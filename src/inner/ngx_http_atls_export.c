@@ -12,7 +12,7 @@
 #include "ngx_http_atls_inner_io.h"
 
 
-/* Some keys fit.  TLS 1.3 itself allows for 255 hashes, TLS 1.2 for any. */
+/* Several keys.  The TLS 1.3 limit is 255 hashes, TLS 1.2 has no limit. */
 
 #define NGX_HTTP_ATLS_EXPORT_MAX        1024
 
@@ -21,10 +21,10 @@
 
 typedef struct {
     ngx_str_t                  label;
-    u_char                    *context;    /* an empty one, or NULL for none:
-                                              TLS 1.2 tells these apart */
+    u_char                    *context;    /* NULL: none; TLS 1.2 distinguishes
+                                              it from an empty one */
     size_t                     length;
-    ngx_uint_t                 hex;        /* else base64 */
+    ngx_uint_t                 hex;        /* 0: base64 */
 } ngx_http_atls_export_t;
 
 
@@ -167,7 +167,7 @@ ngx_http_atls_export_add(ngx_conf_t *cf, ngx_str_t *value,
         return NGX_CONF_ERROR;
     }
 
-    /* another module's, or ours, which that function lets others change */
+    /* the variable may already exist; our own ones are changeable */
 
     if (var->get_handler) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -206,8 +206,8 @@ ngx_http_atls_export_variable(ngx_http_request_t *r,
     }
 
     /*
-     * RFC 7627, section 5.4, and so RFC 9266: somebody in the middle may have
-     * made the same of a session with each of the two.
+     * RFC 7627, section 5.4, also required by RFC 9266: otherwise, an attacker
+     * in the middle may have two sessions with the same keying material.
      */
 
     if (!state->extended_master) {

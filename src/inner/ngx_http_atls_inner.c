@@ -128,7 +128,7 @@ ngx_http_atls_inner_create(ngx_http_atls_post_t *post)
     (void) ngx_atomic_fetch_add(ngx_stat_active, 1);
 #endif
 
-    /* not ready yet: the handler must not run before hc is known */
+    /* not ready: the handler must not be called before hc is set */
 
     ngx_http_init_connection(c);
 
@@ -178,13 +178,13 @@ ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner, ngx_connection_t *c,
     rev->log = c->log;
     wev->log = c->log;
 
-    /* as if the event method knew them already: core adds nothing to it */
+    /* marked as active, so core does not add events */
 
     rev->active = 1;
     wev->active = 1;
     wev->ready = 1;
 
-    /* the addresses are the outer connection's */
+    /* addresses are copied from the outer connection */
 
     oc = r->connection;
 
@@ -262,7 +262,7 @@ ngx_http_atls_inner_info(ngx_http_atls_inner_t *inner,
 }
 
 
-/* Of the inner connection's pool: nginx has closed the connection. */
+/* Pool cleanup handler: nginx has closed the inner connection. */
 
 static void
 ngx_http_atls_inner_closed(void *data)
@@ -290,9 +290,10 @@ ngx_http_atls_inner_closed(void *data)
 
 
 /*
- * Variables refer to it until the request is logged, and may be looked at
- * between requests, when one could not be parsed: so it has the lifetime of
- * the request, and that of the connection is there before and after.
+ * The PROXY protocol data are used by variables until the request is logged,
+ * so they are copied to the pool of the request.  Between requests, for
+ * example when an invalid request is logged, the data of the connection are
+ * used.
  */
 
 ngx_int_t
@@ -342,7 +343,7 @@ ngx_http_atls_inner_proxy_restore(void *data)
 }
 
 
-/* As long as core waits for a client, it keeps the time. */
+/* Core sets the read timer while it waits for the client. */
 
 ngx_uint_t
 ngx_http_atls_inner_waiting(ngx_http_atls_inner_t *inner)

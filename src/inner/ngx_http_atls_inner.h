@@ -20,14 +20,14 @@
 #include "ngx_http_atls_sni.h"
 
 
-/* Session data for inner requests, available after its end as well. */
+/* Session data for inner requests, which may outlive the session. */
 
 typedef struct {
     u_char                     id[NGX_HTTP_ATLS_ID_LEN];
     uint16_t                   protocol;
     uint16_t                   suite;
     uint16_t                   group;
-    int64_t                    created;    /* as the session's */
+    int64_t                    created;    /* time of session */
     uint64_t                   requests;
     ngx_str_t                  sni;
     ngx_http_atls_identity_t   identity;
@@ -38,37 +38,35 @@ typedef struct {
 
 
 struct ngx_http_atls_inner_s {
-    ngx_http_atls_listening_t  listening;  /* first: c->listening */
+    ngx_http_atls_listening_t  listening;  /* must be first */
     ngx_connection_t          *connection;
-    ngx_http_atls_post_t      *post;       /* NULL: gone */
-    ngx_http_atls_target_t     target;     /* of its session */
+    ngx_http_atls_post_t      *post;       /* NULL: parked or gone */
+    ngx_http_atls_target_t     target;     /* of the session */
     ngx_shm_zone_t            *zone;
-    uint32_t                   label;      /* of its session */
+    uint32_t                   label;      /* of the session */
     ngx_http_connection_t     *hc;         /* c->data between requests */
     ngx_http_atls_info_t       info;
     ngx_http_atls_raw_t       *raw;        /* NULL: atls_payload http */
 
-    ngx_proxy_protocol_t      *proxy;      /* of the outer connection that it
-                                              has begun with */
-    ngx_atomic_uint_t          outer;      /* number of that */
+    ngx_proxy_protocol_t      *proxy;      /* of the first outer connection */
+    ngx_atomic_uint_t          outer;      /* its number */
 
-    ngx_queue_t                queue;      /* of those that are parked */
+    ngx_queue_t                queue;      /* parked connections */
 
     ngx_uint_t                 preface;    /* bytes of "PRI " received */
     ngx_msec_t                 deadline;   /* for the rest of a request */
 
-    unsigned                   early:1;    /* began with early data, and the
-                                              handshake is not finished */
-    unsigned                   draining:1; /* as the POST that it began in */
-    unsigned                   last:1;     /* its session ends with the request
-                                              in progress */
-    unsigned                   keepalive:1;  /* core would have kept it */
-    unsigned                   answering:1;   /* a response may lack its end */
-    unsigned                   parked:1;   /* waits for its session's next POST;
-                                              post is NULL */
-    unsigned                   blocked:1;  /* has something to send then */
-    unsigned                   timed:1;    /* there is a deadline */
-    unsigned                   received:1;    /* something since it was set */
+    unsigned                   early:1;    /* started with early data;
+                                              handshake not finished */
+    unsigned                   draining:1; /* copied from the first POST */
+    unsigned                   last:1;     /* session ends with this request */
+    unsigned                   keepalive:1;  /* core would keep it alive */
+    unsigned                   answering:1;   /* response is incomplete */
+    unsigned                   parked:1;   /* waits for the next POST; post is
+                                              NULL */
+    unsigned                   blocked:1;  /* waits to send */
+    unsigned                   timed:1;    /* deadline is set */
+    unsigned                   received:1;    /* data since then */
 };
 
 

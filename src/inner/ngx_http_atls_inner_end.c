@@ -26,7 +26,7 @@ ngx_http_atls_inner_last(ngx_http_atls_inner_t *inner)
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
                    "atls %08xD last request", inner->label);
 
-    /* its header may have been sent */
+    /* the response header may already be sent */
 
     if (inner->connection->data != inner->hc) {
         r = inner->connection->data;
@@ -45,7 +45,7 @@ ngx_http_atls_inner_ends(ngx_http_atls_inner_t *inner)
 }
 
 
-/* A request that is answered may wait for the rest of a body to discard. */
+/* After its response, a request may continue to discard the body. */
 
 ngx_uint_t
 ngx_http_atls_inner_half_answered(ngx_http_atls_inner_t *inner)
@@ -63,20 +63,19 @@ ngx_http_atls_inner_half_answered(ngx_http_atls_inner_t *inner)
 
 
 /*
- * What an inner connection that has closed means for its session, by the first
- * line that applies:
+ * The effect of a closed inner connection on its session, by the first line
+ * that applies:
  *
- *     nginx would have kept it alive                        goes on
- *     it was between two requests                           goes on
- *     it has received nothing of what there was to receive  goes on
- *     raw, with a whole answer or with a 502                goes on
- *     raw, with a part of an answer                         ends, cut
- *     an error, a time-out or something left to send, in    ends, cut
- *     a response
- *     any other: no keep-alive, or a request without        ends
- *     a response
+ *     nginx would have kept the connection alive            continues
+ *     between two requests                                  continues
+ *     available data were not received                      continues
+ *     raw, with a complete response or with a 502           continues
+ *     raw, with a part of a response                        ends, cut
+ *     an error, a timeout or unsent data during a response  ends, cut
+ *     otherwise: no keepalive, or a request without a       ends
+ *     response
  *
- * In the cases of "cut", core sends no close_notify with TLS, either.
+ * In the cases of "cut", core does not send close_notify over TLS, either.
  */
 
 ngx_http_atls_end_e
@@ -100,7 +99,7 @@ ngx_http_atls_inner_end(const ngx_http_atls_inner_t *inner)
 }
 
 
-/* Not if it is parked: it is in the middle of a request. */
+/* A parked connection is in the middle of a request. */
 
 static ngx_uint_t
 ngx_http_atls_inner_keepalive(const ngx_http_atls_inner_t *inner)
@@ -115,7 +114,7 @@ ngx_http_atls_inner_keepalive(const ngx_http_atls_inner_t *inner)
 
     if (c->requests == 0 && inner->preface == 0) {
 
-        /* core had no memory to read what there was */
+        /* core may have been out of memory before reading data */
 
         return inner->post->plain_len == 0;
     }

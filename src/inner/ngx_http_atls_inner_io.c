@@ -89,8 +89,8 @@ ngx_http_atls_inner_half_closed(ngx_http_atls_inner_t *inner)
 
 
 /*
- * What a lost client looks like: to core's tests for broken connections, and
- * to what receives or sends.
+ * Reports a closed client connection to core's tests for broken connections,
+ * and to functions that receive or send.
  */
 
 void
@@ -142,7 +142,7 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
     }
 
     if (c->data == inner->hc && ngx_http_atls_inner_ends(inner)) {
-        /* no more requests: what is not read is not served */
+        /* no further requests are allowed: remaining data are ignored */
 
         ngx_http_atls_stream_end_session(inner->post, ngx_http_atls_end_closed);
 
@@ -175,8 +175,9 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
     if (n > 0) {
 
         /*
-         * Code that sends a body on asks for more of it without an event, and
-         * may so come to the end of the POST, for which there is none then.
+         * When core forwards a body, it may continue reading without an event,
+         * up to the end of the POST.  There is no event at the end of the
+         * POST, so the connection must stay ready.
          */
 
         c->read->ready = 1;
@@ -201,9 +202,9 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
 
 
 /*
- * Core reads from a connection that it is about to close, lest the peer lose
- * the end of the response.  Here it would wait in vain, or for bytes that are
- * of use to the next inner connection.
+ * On lingering close, core reads and discards data, so that the client can
+ * receive the response.  An inner connection has no such problem, and the data
+ * belong to the next inner connection.
  */
 
 static ngx_uint_t
@@ -222,12 +223,13 @@ ngx_http_atls_inner_lingers(ngx_http_atls_inner_t *inner)
 
 
 /*
- * The POST has no more.  An inner connection between requests closes, which
- * says nothing on the wire, and so does one that only waits for its end.  A
- * request that is not received to its end waits for the next POST; but not one
- * that has begun in a POST to a worker that had been told to quit before: the
- * session would keep the worker, and what it goes by, for as long as it likes.
- * A POST of a handshake is another thing, since there is an end to these.
+ * End of the POST.  An inner connection is closed between requests, which has
+ * no effect on the session, or if the session ends.  A connection with an
+ * incomplete request is parked, and waits for the next POST.
+ *
+ * It is not parked if the POST was relayed to a worker which was already
+ * shutting down: otherwise, the session could prevent the worker from
+ * exiting.  POSTs of a handshake are excluded, as their number is limited.
  */
 
 static ssize_t
@@ -251,7 +253,7 @@ ngx_http_atls_inner_recv_end(ngx_http_atls_inner_t *inner)
 }
 
 
-/* As ngx_unix_recv() does it: core looks at more than the result. */
+/* Like ngx_unix_recv(): core also checks the flags. */
 
 static ssize_t
 ngx_http_atls_inner_recv_eof(ngx_connection_t *c)
@@ -264,8 +266,8 @@ ngx_http_atls_inner_recv_eof(ngx_connection_t *c)
 
 
 /*
- * Inner requests are HTTP/1.x: since 1.25.1 nginx would also take a client's
- * HTTP/2 preface, where the server has "http2 on".
+ * Inner requests are HTTP/1.x.  Since nginx 1.25.1, a client could select
+ * HTTP/2 with its preface if the server has "http2 on".
  */
 
 static ngx_uint_t
@@ -312,7 +314,7 @@ ngx_http_atls_inner_recv_chain(ngx_connection_t *c, ngx_chain_t *in,
         size = (size_t) limit;
     }
 
-    /* core reads requests with recv(); tunnels may come here */
+    /* requests are read with recv(); this is used by proxied upgrades */
 
     return ngx_http_atls_inner_recv(c, b->last, size);
 }
@@ -420,8 +422,8 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
 
 
 /*
- * RFC 9110, section 15.2: an interim response comes before the final one, which
- * is what may be cut.
+ * RFC 9110, section 15.2: interim responses do not count, only a final
+ * response can be incomplete.
  */
 
 static void
@@ -451,7 +453,7 @@ ngx_http_atls_inner_send_error(ngx_connection_t *c)
 }
 
 
-/* The number of bytes, or NGX_ERROR for a buffer that can't be sent. */
+/* Returns the number of bytes, or NGX_ERROR for an invalid buffer. */
 
 static ssize_t
 ngx_http_atls_inner_gather(ngx_connection_t *c, ngx_chain_t *in, size_t max,

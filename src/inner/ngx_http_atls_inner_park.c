@@ -21,8 +21,8 @@ static void ngx_http_atls_inner_time(ngx_http_atls_inner_t *inner);
 
 
 /*
- * Parked inner connections are many that a client can have with one connection
- * to nginx: they are bounded, and the one that waits the longest goes first.
+ * A client may have many parked inner connections per outer connection, so
+ * their number is limited.  The oldest one is closed first.
  */
 
 void
@@ -36,7 +36,7 @@ ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
 
     ngx_http_atls_inner_time(inner);
 
-    /* else the one that reads a header would not see that it is closed */
+    /* the header handler must detect that the connection is closed */
 
     inner->connection->read->ready = 1;
 
@@ -64,7 +64,7 @@ ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
 
     ngx_http_atls_inner_abort(oldest);
 
-    /* at once: its session's next POST may be served before its events */
+    /* immediately: the next POST may be processed before the posted events */
 
     ngx_http_atls_session_abandon(oldest->zone, oldest->info.id, oldest,
                                   ngx_http_atls_inner_end(oldest));
@@ -72,9 +72,9 @@ ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
 
 
 /*
- * Core begins to count the time for the rest of a body again whenever there is
- * nothing to read.  But a POST that has brought nothing gives no more of it:
- * anybody who has the cookie can send one.
+ * Core restarts client_body_timeout whenever there are no data to read.  A
+ * POST without data does not extend the time, since anybody who knows the
+ * cookie can send one.
  */
 
 static void

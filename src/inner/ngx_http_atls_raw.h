@@ -13,13 +13,14 @@
 
 
 struct ngx_http_atls_raw_s {
-    ngx_str_t    head;      /* what is to be received before the payload */
-    size_t       chunk;     /* rest of the chunk begun */
-    u_char       framing[32];   /* end of a chunk, size of the next */
+    ngx_str_t    head;      /* header of the inner request, to be received
+                               first */
+    size_t       chunk;     /* rest of the chunk */
+    u_char       framing[32];   /* chunk size and CRLFs */
 
-    unsigned     begun:1;   /* a chunk: its end is to be marked */
-    unsigned     ended:1;   /* the last one is */
-    unsigned     answered:1;    /* the response was made to its end */
+    unsigned     begun:1;   /* chunk has started */
+    unsigned     ended:1;   /* last chunk was added */
+    unsigned     answered:1;    /* response is complete */
 };
 
 

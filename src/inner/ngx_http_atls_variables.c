@@ -17,7 +17,7 @@
 #include "ngx_http_atls_variables.h"
 
 
-/* The longest value that is printed. */
+/* The maximum length of printed values. */
 
 #define NGX_HTTP_ATLS_VARIABLE_LEN  64
 
@@ -26,7 +26,7 @@
     offsetof(ngx_http_atls_inner_t, info.identity.fields[field])
 
 
-/* Sets the value for an inner request; an empty one is not found. */
+/* Sets the value for an inner request; an empty value is "not found". */
 
 typedef ngx_int_t (*ngx_http_atls_variable_pt)(ngx_http_request_t *r,
     ngx_http_atls_inner_t *inner, uintptr_t data, ngx_str_t *value);
@@ -40,7 +40,7 @@ typedef struct {
 } ngx_http_atls_variable_t;
 
 
-/* The data of the handlers: functions, NULL on errors or for no value. */
+/* Functions used as data of handlers; NULL: an error, or no value. */
 
 typedef const char *(*ngx_http_atls_text_pt)(ngx_http_atls_inner_t *inner);
 typedef u_char *(*ngx_http_atls_print_pt)(ngx_http_atls_inner_t *inner,
@@ -49,7 +49,7 @@ typedef ngx_int_t (*ngx_http_atls_encode_pt)(ngx_http_request_t *r,
     ngx_str_t *der, ngx_str_t *value);
 
 
-/* A variable of core that has another value in inner requests. */
+/* A variable of core with a different value in inner requests. */
 
 typedef struct {
     ngx_str_t                    name;
@@ -57,7 +57,7 @@ typedef struct {
 } ngx_http_atls_secure_t;
 
 
-/* What was there before, for all other requests. */
+/* The original handler, used for all other requests. */
 
 typedef struct {
     ngx_str_t                   *value;
@@ -184,8 +184,8 @@ static ngx_http_atls_variable_t  ngx_http_atls_vars[] = {
 
 
 /*
- * Core takes these from the connection's SSL object, which an inner connection
- * has none of.
+ * Core evaluates these by the SSL of the connection, and inner connections
+ * have none.
  */
 
 static ngx_http_atls_secure_t  ngx_http_atls_secure[] = {
@@ -318,7 +318,7 @@ ngx_http_atls_variable_print(ngx_http_request_t *r,
 }
 
 
-/* Not the cookie, which lets anybody end the session. */
+/* The id itself is secret: anybody with the cookie can end the session. */
 
 static u_char *
 ngx_http_atls_print_id(ngx_http_atls_inner_t *inner, u_char *p, u_char *last)
@@ -343,7 +343,7 @@ ngx_http_atls_print_requests(ngx_http_atls_inner_t *inner, u_char *p,
 }
 
 
-/* Since the ClientHello, as $connection_time. */
+/* Like $connection_time, but starting at the ClientHello. */
 
 static u_char *
 ngx_http_atls_print_time(ngx_http_atls_inner_t *inner, u_char *p, u_char *last)
@@ -384,7 +384,7 @@ ngx_http_atls_variable_str(ngx_http_request_t *r, ngx_http_atls_inner_t *inner,
 }
 
 
-/* A session without a certificate has no result. */
+/* Sessions without a certificate have no verification result. */
 
 static ngx_int_t
 ngx_http_atls_variable_verify(ngx_http_request_t *r,
@@ -450,7 +450,7 @@ done:
 }
 
 
-/* As $ssl_client_cert: a tab begins each line but the first. */
+/* Like $ssl_client_cert: each line except the first is prefixed with a tab. */
 
 static ngx_int_t
 ngx_http_atls_encode_tabs(ngx_http_request_t *r, ngx_str_t *der,
@@ -464,7 +464,7 @@ ngx_http_atls_encode_tabs(ngx_http_request_t *r, ngx_str_t *der,
         return NGX_ERROR;
     }
 
-    /* without the last line feed */
+    /* the last LF is not included */
 
     pem.len--;
     lines = 0;

@@ -23,8 +23,8 @@
 
 
 /*
- * The start of a ClientHello: a record's header, the message's type, length and
- * version.
+ * The part of a ClientHello that is checked: record header, message type,
+ * length and version.
  */
 
 #define NGX_HTTP_ATLS_CLIENT_HELLO  (TRL_HEADER_SIZE + 1 + 3 + 2)
@@ -32,7 +32,7 @@
 
 typedef enum {
     ngx_http_atls_hello_no = 0,
-    ngx_http_atls_hello_maybe,                 /* too few bytes to know */
+    ngx_http_atls_hello_maybe,                 /* more bytes are needed */
     ngx_http_atls_hello_yes
 } ngx_http_atls_hello_e;
 
@@ -122,7 +122,7 @@ ngx_http_atls_begin(ngx_http_atls_post_t *post)
 
     if (hello != ngx_http_atls_hello_yes) {
 
-        /* what may become a ClientHello is kept until it is known */
+        /* store the bytes until they can be recognized */
 
         post->ended = (hello == ngx_http_atls_hello_maybe);
 
@@ -136,7 +136,7 @@ ngx_http_atls_begin(ngx_http_atls_post_t *post)
 }
 
 
-/* Whatever comes is the handshake's, as long as it waits for a ClientHello. */
+/* While the handshake expects a ClientHello, it receives any input. */
 
 static ngx_int_t
 ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post)
@@ -160,7 +160,7 @@ ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post)
                    "atls %08xD handshake goes on, inner:%p", post->label,
                    post->session->inner);
 
-    /* this worker has the session, and cannot pass it on before the end */
+    /* handshakes cannot be moved to another worker, so it must finish here */
 
     post->draining = 0;
 
@@ -172,9 +172,9 @@ ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post)
 
 
 /*
- * Does the body begin with a ClientHello, although the session is in the middle
- * of something?  What that goes on with does not look like one: it would have
- * to have eleven bytes in common with it.  What is shorter goes on with it.
+ * Checks whether the body starts with a ClientHello, although the session
+ * expects other data.  Such data would need to have the same 11 bytes at the
+ * start; shorter data belong to the session.
  */
 
 static ngx_int_t
@@ -209,7 +209,7 @@ ngx_http_atls_begin_peek_hello(ngx_http_atls_post_t *post,
 }
 
 
-/* What the last POST has left of a record comes first. */
+/* Prepends the partial record of the previous POST. */
 
 static ngx_int_t
 ngx_http_atls_begin_pending(ngx_http_atls_post_t *post)
@@ -244,13 +244,13 @@ ngx_http_atls_begin_pending(ngx_http_atls_post_t *post)
 
 
 /*
- * Does a ClientHello begin here, and not a record of the session's?
+ * Distinguishes a ClientHello from a record of the session.
  *
- * In TLS 1.3, a session has no records of this type.  In TLS 1.2 it may, of a
- * client that wants to renegotiate, and what is in them may look like anything:
- * that the type, the length and the version of a message should fit happens
- * once in 2^29, and less often in a client that counts its nonces.  A record
- * that is too short for all of them can't be a protected one.
+ * TLS 1.3 sessions have no records of this type.  In TLS 1.2, a record of this
+ * type is a renegotiation attempt, and its contents look random: the
+ * probability that the type, length and version of a message match is 2^-29,
+ * and less if the explicit nonce is a counter.  If the record is too short for
+ * them, it is too short for an encrypted record, too.
  */
 
 static ngx_http_atls_hello_e
@@ -282,7 +282,7 @@ ngx_http_atls_begin_client_hello(u_char *data, size_t len)
     if (len > 8) {
         message = (data[6] << 16) + (data[7] << 8) + data[8];
 
-        /* maybe fragmented, but nothing comes behind it */
+        /* it may be fragmented, but no other message may follow */
 
         if (message > TRL_MAX_CLIENT_HELLO || message + 4 < record) {
             return ngx_http_atls_hello_no;
@@ -298,7 +298,7 @@ ngx_http_atls_begin_client_hello(u_char *data, size_t len)
 }
 
 
-/* NGX_OK: the client has not named a session, nor sent a part of one. */
+/* NGX_OK: the client has not referred to any session. */
 
 static ngx_int_t
 ngx_http_atls_begin_unknown(ngx_http_atls_post_t *post, u_char *data,
@@ -326,8 +326,8 @@ ngx_http_atls_begin_unknown(ngx_http_atls_post_t *post, u_char *data,
 
 
 /*
- * What begins no session: is it TLS of one that goes on?  Its client has lost
- * the cookie, or sends one that had another name before a reload.
+ * Whether data without a session are TLS records of an existing one: the
+ * client has lost the cookie, or the cookie was renamed by a reload.
  */
 
 static ngx_uint_t
@@ -364,8 +364,8 @@ ngx_http_atls_begin_goes_on(u_char *data, size_t len)
 
 
 /*
- * A client that has lost its session, but not its cookie; or somebody who has
- * no more of the session than that: it is left as it is.
+ * Either the client has lost its session, but not its cookie, or somebody else
+ * has the cookie only.  The session is not changed.
  */
 
 static ngx_int_t
@@ -401,8 +401,9 @@ ngx_http_atls_begin_new_session(ngx_http_atls_post_t *post)
     if (post->draining) {
 
         /*
-         * The configuration that it would begin with has been replaced, and it
-         * is the cookie that has brought it here.
+         * The cookie refers to a session with the configuration of this
+         * worker, which has been replaced.  A new session needs the current
+         * one.
          */
 
         return NGX_HTTP_ATLS_SESSION_UNKNOWN;
@@ -423,7 +424,7 @@ ngx_http_atls_begin_new_session(ngx_http_atls_post_t *post)
 
     post->label = ngx_http_atls_label(post->session->id, r->connection->log);
 
-    /* from here on a failure removes the session */
+    /* after this, errors remove the session */
 
     post->fresh = 1;
     post->stage = ngx_http_atls_post_handshake;
@@ -445,7 +446,10 @@ ngx_http_atls_begin_new_session(ngx_http_atls_post_t *post)
 }
 
 
-/* Early data is answered, and the client can but wait: it gets more time. */
+/*
+ * While early data are processed, the client waits, so the handshake timeout
+ * is extended.
+ */
 
 static void
 ngx_http_atls_begin_expire(ngx_http_atls_post_t *post,
@@ -478,7 +482,7 @@ ngx_http_atls_begin_expire(ngx_http_atls_post_t *post,
 }
 
 
-/* What the session's client has asked for. */
+/* Sets the target by the server name of the session. */
 
 static void
 ngx_http_atls_begin_session_target(ngx_http_atls_post_t *post)
@@ -509,7 +513,7 @@ ngx_http_atls_begin_target(ngx_http_atls_post_t *post, ngx_str_t *name)
 }
 
 
-/* The session is an established one: begins to use its state. */
+/* Starts to use the state of an established session. */
 
 ngx_int_t
 ngx_http_atls_begin_open(ngx_http_atls_post_t *post)
@@ -525,7 +529,7 @@ ngx_http_atls_begin_open(ngx_http_atls_post_t *post)
 
     if (session->inner || post->inner) {
 
-        /* a request that is in progress may end, its session then does */
+        /* a request in progress may be completed before the session ends */
 
         last |= session->end != ngx_http_atls_end_none
                 || ngx_http_atls_session_expired(session, post->conf);

@@ -28,20 +28,20 @@ static ngx_uint_t ngx_http_atls_fate_unused(const ngx_http_atls_post_t *post);
  *     ---------------------------------------------------------------
  *     NGX_OK                handshake     -                     keep
  *                           failed        -                     close
- *                           established   goes on               keep
+ *                           established   continues             keep
  *                           established   ends, see the alert   close
  *
  *     any, if the response  handshake     body not readable     close
  *     has begun             established   -                     close
  *
  *     413, 400, no room,    any           -                     drop
- *     time-out, refused
+ *     timeout, refused
  *
  *     any other             begins        -                     keep
  *                           handshake     -                     drop
  *                           failed        -                     drop
- *                           established   both ends agree       keep
- *                           established   they may not          drop
+ *                           established   not used by the POST  keep
+ *                           established   used by the POST      drop
  */
 
 ngx_http_atls_fate_e
@@ -59,13 +59,13 @@ ngx_http_atls_fate(const ngx_http_atls_post_t *post, ngx_int_t status)
 
     case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
 
-        /* how much of it was used depends on how it came: it is all the same */
+        /* how much was processed depends on timing: always drop the session */
 
         return ngx_http_atls_fate_drop;
 
     case NGX_HTTP_BAD_REQUEST:
 
-        /* without an error of the connection, it is for what chunks are not */
+        /* without an error of the connection, chunked encoding was invalid */
 
         if (!post->request->connection->error) {
             return ngx_http_atls_fate_drop;
@@ -77,7 +77,7 @@ ngx_http_atls_fate(const ngx_http_atls_post_t *post, ngx_int_t status)
     case NGX_HTTP_ATLS_HANDSHAKE_TIMEOUT:
     case NGX_HTTP_ATLS_SESSION_REFUSED:
 
-        /* it can't be put back, or must not be */
+        /* it cannot be put back, or must not be */
 
         return ngx_http_atls_fate_drop;
     }
@@ -91,7 +91,7 @@ ngx_http_atls_fate(const ngx_http_atls_post_t *post, ngx_int_t status)
         return ngx_http_atls_fate_unused(post) ? ngx_http_atls_fate_keep
                                                : ngx_http_atls_fate_drop;
 
-    default: /* of a handshake: OpenSSL has taken what it was fed */
+    default: /* handshake: OpenSSL has already processed the input */
         return ngx_http_atls_fate_drop;
     }
 }
@@ -109,15 +109,16 @@ ngx_http_atls_fate_served(const ngx_http_atls_post_t *post)
         return post->end == ngx_http_atls_end_none ? ngx_http_atls_fate_keep
                                                    : ngx_http_atls_fate_close;
 
-    default: /* a session that ends by early data needs its handshake for it */
+    default: /* if early data end the session, the handshake must be completed
+                first */
         return ngx_http_atls_fate_keep;
     }
 }
 
 
 /*
- * A part of the response is sent, and the client is still there: the response
- * ends as if it were whole, and only the session does not.
+ * A part of the response is sent, and the client is still connected: the
+ * response is completed, and the session is closed.
  */
 
 static ngx_uint_t
@@ -139,10 +140,10 @@ ngx_http_atls_fate_cut_short(const ngx_http_atls_post_t *post, ngx_int_t status)
 
 
 /*
- * Do both ends agree on all record numbers, and has no plaintext been taken?
- * Then the whole body has been opened, and there was nothing in it for an inner
- * request.  Otherwise bytes would be missing from the middle of the client's
- * stream: someone on the path may tell the client that the POST was served.
+ * Whether both sides have the same record numbers, and no plaintext was taken:
+ * the whole body was decrypted, and it contained no data for inner requests.
+ * Otherwise, data would be lost in the middle of the client's stream, since
+ * someone on the path may tell the client that the POST was successful.
  */
 
 static ngx_uint_t
@@ -160,13 +161,13 @@ ngx_http_atls_fate_unused(const ngx_http_atls_post_t *post)
 
 
 /*
- * close_notify says that nothing is missing.  Someone on the path can bring
- * about that a response is cut, by closing its side of the connection or by
- * making others wait, and must not get that said.
+ * close_notify tells the client that all data were sent.  It must not be sent
+ * if the response was cut, since someone on the path can cause that by closing
+ * the connection or delaying data.
  *
  *     session ends             alert
  *     ------------------------------------------------------------------
- *     record refused           the channel's; none after one that was fatal
+ *     record refused           from the channel; none after a fatal alert
  *     cut, client has closed   close_notify
  *     cut                      internal_error
  *     closed                   close_notify

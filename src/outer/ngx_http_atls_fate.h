@@ -17,9 +17,9 @@
 
 
 typedef enum {
-    ngx_http_atls_fate_keep = 0,               /* back into the table */
-    ngx_http_atls_fate_close,                  /* the response ends, with an
-                                                  alert if there can be one */
+    ngx_http_atls_fate_keep = 0,               /* stored in the zone */
+    ngx_http_atls_fate_close,                  /* ended, with an alert if
+                                                  possible */
     ngx_http_atls_fate_drop                    /* removed without an alert */
 } ngx_http_atls_fate_e;
 

@@ -53,11 +53,11 @@ ngx_http_atls_finish(ngx_http_atls_post_t *post)
 
 
 /*
- * All is done: the last records, the session back into the table, and only
- * then the end of the response, since the client's next POST may be at another
- * worker before this function returns.
+ * Seals the last records, puts the session back, and then completes the
+ * response.  The order is important: as soon as the response is sent, the next
+ * POST of the client may be processed by another worker.
  *
- * NGX_OK, or a status or a problem: the response can't be ended like this.
+ * Returns NGX_OK, or a status or a problem if it cannot be completed.
  */
 
 static ngx_int_t
@@ -119,7 +119,7 @@ ngx_http_atls_finish_response(ngx_http_atls_post_t *post,
 }
 
 
-/* The alert that ends a session, or an answer that is still owed. */
+/* Seals the final alert, or a pending answer. */
 
 static ngx_int_t
 ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post,
@@ -182,8 +182,8 @@ ngx_http_atls_finish_headers(ngx_http_atls_post_t *post)
     keep = (ngx_http_atls_fate(post, NGX_OK) == ngx_http_atls_fate_keep);
 
     /*
-     * Records that a handshake has left to be sent go out with a 502, as the
-     * client can't do without them.
+     * The output of a handshake is also sent with a 502 response, as the
+     * client needs it to continue.
      */
 
     r->headers_out.status = (post->bad_gateway && keep)
@@ -249,7 +249,7 @@ ngx_http_atls_finish_error(ngx_http_atls_post_t *post, ngx_int_t status)
 
     removed = ngx_http_atls_finish_session(post, fate);
 
-    /* the request may go on for a while, but not the POST */
+    /* the request may continue, but not the POST */
 
     r->read_event_handler = ngx_http_block_reading;
 
@@ -275,7 +275,7 @@ ngx_http_atls_finish_error(ngx_http_atls_post_t *post, ngx_int_t status)
 }
 
 
-/* Some of core's statuses are answered as problems. */
+/* Some statuses of core are sent as problems. */
 
 static ngx_int_t
 ngx_http_atls_finish_problem(ngx_http_atls_post_t *post, ngx_int_t status)
@@ -299,8 +299,8 @@ ngx_http_atls_finish_problem(ngx_http_atls_post_t *post, ngx_int_t status)
 
 
 /*
- * Is the client to forget a cookie whose session was not taken?  Not that of
- * one which goes on elsewhere.
+ * Whether to expire the cookie: if the session does not exist, unless it
+ * exists at another endpoint.
  */
 
 static ngx_uint_t
@@ -322,7 +322,7 @@ ngx_http_atls_finish_release(ngx_http_atls_post_t *post)
 }
 
 
-/* Of a POST that can't go on; 1 if it had a session that is no more. */
+/* Ends a failed POST.  Returns 1 if its session was removed. */
 
 static ngx_uint_t
 ngx_http_atls_finish_session(ngx_http_atls_post_t *post,
@@ -368,7 +368,7 @@ ngx_http_atls_finish_keep(ngx_http_atls_post_t *post)
     zone = post->main_conf->zone;
     inner = post->inner;
 
-    /* a POST without a record of the client's keeps no session alive */
+    /* a POST without a valid record does not reset the idle timeout */
 
     if (post->opened) {
         post->session->used = ngx_http_atls_clock();

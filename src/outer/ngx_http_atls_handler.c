@@ -23,7 +23,7 @@
 #include "ngx_http_atls_relayed.h"
 
 
-/* More cookies of the name are not looked up, whoever has set them. */
+/* The maximum number of cookies to look up. */
 
 #define NGX_HTTP_ATLS_MAX_COOKIES  16
 
@@ -54,7 +54,7 @@ ngx_http_atls_handler(ngx_http_request_t *r)
 
     if (ngx_http_atls_inner_get(r->connection)) {
 
-        /* pinned to the location, which may have rewrite directives only */
+        /* a pinned location may have rewrite directives, but no handler */
 
         alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
 
@@ -102,7 +102,7 @@ ngx_http_atls_handler(ngx_http_request_t *r)
             return rc;
         }
 
-        /* to the client, its session is gone */
+        /* the worker is gone, and so is the session */
 
         post->take = ngx_http_atls_take_unknown;
     }
@@ -113,7 +113,7 @@ ngx_http_atls_handler(ngx_http_request_t *r)
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
 
-        /* nobody knows where the next request would begin */
+        /* the position of the next request is unknown */
 
         r->keepalive = 0;
 
@@ -135,7 +135,7 @@ problem:
 }
 
 
-/* The type and subtype, in any case, with or without parameters. */
+/* Compares the type and subtype, ignoring case and parameters. */
 
 ngx_str_t *
 ngx_http_atls_media_type(ngx_http_request_t *r)
@@ -172,9 +172,8 @@ ngx_http_atls_media_type(ngx_http_request_t *r)
 
 
 /*
- * Takes the first session of this endpoint that the client has a cookie of.
- * Cookies may be others', which have come from another path or domain: they are
- * passed over.
+ * Takes the first session of this endpoint among those of the cookies.
+ * Cookies from other paths or domains may have the same name, and are skipped.
  */
 
 static void
@@ -242,7 +241,7 @@ ngx_http_atls_handler_take(ngx_http_atls_post_t *post, u_char *id,
 
         if (ngx_http_atls_relayed(post->request->connection)) {
 
-            /* another POST has come between, and has taken it elsewhere */
+            /* meanwhile, another POST has moved the session */
 
             return ngx_http_atls_take_busy;
         }
@@ -267,8 +266,8 @@ ngx_http_atls_handler_take(ngx_http_atls_post_t *post, u_char *id,
 
 
 /*
- * Before a POST is relayed: the other worker may go by an older configuration,
- * in which the session's client was still let in.
+ * Checks the session before the POST is relayed.  The other worker may have an
+ * older configuration which still accepts the client.
  */
 
 static void

@@ -81,8 +81,8 @@ ngx_http_atls_location_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 
 
 /*
- * "if" and "limit_except" are parts of the location that they are in, and none
- * of the directives can be set there: all is as in the location.
+ * "if" and "limit_except" blocks are parts of their location.  The directives
+ * are not allowed in them, so their values are those of the location.
  */
 
 char *
@@ -112,9 +112,9 @@ ngx_http_atls_location_block(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
 
 
 /*
- * Modules give a block its content handler when they are merged, some of them
- * after this one.  As in core, an "if" without a handler is served by the
- * location's, and a "limit_except" without one by none.
+ * Content handlers of blocks are set when they are merged, partly by modules
+ * merged after this one.  As in core, an "if" block without a handler uses
+ * that of the location; a "limit_except" block does not.
  */
 
 void
@@ -143,8 +143,8 @@ ngx_http_atls_location_take_blocks(ngx_conf_t *cf)
 
 
 /*
- * If "events" comes before "http", it can be said now, and not in each worker
- * process only.
+ * If "events" is before "http", the check is done when the configuration is
+ * read; otherwise, only in worker processes.
  */
 
 ngx_int_t

@@ -51,7 +51,7 @@ ngx_http_atls_phases_init(ngx_conf_t *cf)
 
     *h = ngx_http_atls_phase_post_read;
 
-    /* the last handler of a phase to be added is the first to be called */
+    /* handlers are called in reverse order of their addition */
 
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
     if (h == NULL) {
@@ -82,7 +82,7 @@ ngx_http_atls_phases_init(ngx_conf_t *cf)
 }
 
 
-/* Counts inner requests and takes pinned ones to their location. */
+/* Counts inner requests and sets the location of pinned ones. */
 
 static ngx_int_t
 ngx_http_atls_phase_post_read(ngx_http_request_t *r)
@@ -113,7 +113,7 @@ ngx_http_atls_phase_post_read(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* HTTP/0.9 has responses that are empty */
+    /* an HTTP/0.9 response may be empty, and has no header */
 
     inner->answering = (r->http_version < NGX_HTTP_VERSION_10);
 
@@ -140,10 +140,10 @@ ngx_http_atls_phase_post_read(ngx_http_request_t *r)
 
 
 /*
- * What core does with requests of an HTTPS connection as soon as they have
- * been read: is the client let in, and is the request for the server that the
- * client has been shown the certificate of?  If it has not asked for one, it
- * may name any, but for those that ask more of their clients.
+ * Like ngx_http_process_request() for TLS connections: checks that the client
+ * is accepted, and that the request is for the server whose certificate was
+ * used.  Without SNI, a client may request other servers, except those with
+ * stricter client verification.
  */
 
 static ngx_int_t
@@ -179,9 +179,9 @@ ngx_http_atls_phase_check(ngx_http_request_t *r, ngx_http_atls_inner_t *inner)
 
 
 /*
- * The session may have been made at an endpoint of another server.  Then the
- * client has to be one that this server's directives would let in, and those
- * of all of its endpoints: who comes by them could be asked for more.
+ * If the session was created at an endpoint of another server, the client must
+ * also be accepted by this server and all its endpoints, since their
+ * verification may be stricter.
  */
 
 static ngx_uint_t
@@ -224,8 +224,8 @@ ngx_http_atls_phase_allowed(ngx_http_atls_inner_t *inner,
 
 
 /*
- * Does what has let the client in do for directives that were not those of the
- * handshake?
+ * Whether the client is also accepted by directives other than those used in
+ * the handshake.
  */
 
 static ngx_uint_t
@@ -257,7 +257,7 @@ ngx_http_atls_phase_met(ngx_http_atls_inner_t *inner,
 }
 
 
-/* Goes on in the location, whatever the URI, as with named locations. */
+/* Switches to the location, regardless of the URI, as for named locations. */
 
 static ngx_int_t
 ngx_http_atls_phase_pin(ngx_http_request_t *r, ngx_http_atls_inner_t *inner)
@@ -277,9 +277,9 @@ ngx_http_atls_phase_pin(ngx_http_request_t *r, ngx_http_atls_inner_t *inner)
                    &clcf->name);
 
     /*
-     * proxy_pass with a URI part puts that in the place of the location's
-     * prefix.  A URI that does not begin with the prefix is passed as it is,
-     * as are those that rewrite has changed.
+     * If proxy_pass has a URI, it replaces the prefix of the location.  A
+     * URI without this prefix is passed unchanged, like a URI changed by
+     * rewrite.
      */
 
     if (r->uri.len < clcf->name.len
@@ -288,7 +288,7 @@ ngx_http_atls_phase_pin(ngx_http_request_t *r, ngx_http_atls_inner_t *inner)
         r->valid_location = 0;
     }
 
-    /* what the find config phase would have done */
+    /* checks of the find config phase */
 
     if (clcf->client_max_body_size
         && clcf->client_max_body_size < r->headers_in.content_length_n)
@@ -313,9 +313,9 @@ ngx_http_atls_phase_pin(ngx_http_request_t *r, ngx_http_atls_inner_t *inner)
 
 
 /*
- * A request that would have kept its connection alive, but for a worker that
- * is told to quit: its session goes on, and so do requests behind it that
- * came with it.
+ * On graceful shutdown, core closes connections after a request.  If the
+ * connection would have been kept alive otherwise, the session continues, and
+ * pipelined requests are pushed back.
  */
 
 static void
@@ -335,7 +335,7 @@ ngx_http_atls_phase_request_done(void *data)
                    inner->label, (int) r->done, (int) r->keepalive,
                    (int) c->error);
 
-    /* once it is done, it is only the request's body that may be missing */
+    /* if the request is done, only its body may be incomplete */
 
     if ((r->done || (!c->error && !c->timedout))
         && !c->buffered && inner->raw == NULL)
@@ -365,8 +365,8 @@ ngx_http_atls_phase_request_done(void *data)
 
 
 /*
- * Has core read the request's body to its end, or discarded it?  What is left
- * of it must not be taken for a request.
+ * Whether the request body was read or discarded completely: its rest must not
+ * be parsed as a request.
  */
 
 static ngx_uint_t
@@ -384,15 +384,15 @@ ngx_http_atls_phase_received(ngx_http_request_t *r)
         return r->request_body->rest == 0;
     }
 
-    /* counted down as it is discarded */
+    /* decremented while the body is discarded */
 
     return r->headers_in.content_length_n == 0;
 }
 
 
 /*
- * Before the rewrite module's directives, which might answer: this is the
- * earliest that a location can be refused.
+ * This handler must be called before the rewrite directives, which may send a
+ * response.  The location is not known before this phase.
  */
 
 static ngx_int_t
@@ -408,8 +408,8 @@ ngx_http_atls_phase_rewrite(ngx_http_request_t *r)
     if (inner) {
 
         /*
-         * Neither ATLS inside of ATLS, nor a way from one endpoint to another
-         * one's location, which may ask more of its clients.
+         * Nested ATLS is rejected, and so are requests for the location of
+         * another endpoint, as its client verification may be stricter.
          */
 
         if (alcf->enable
@@ -430,7 +430,7 @@ ngx_http_atls_phase_rewrite(ngx_http_request_t *r)
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        /* the location's rewrite directives are for the inner requests */
+        /* the rewrite directives of the location are for inner requests */
 
         cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
 
@@ -452,8 +452,8 @@ ngx_http_atls_phase_rewrite(ngx_http_request_t *r)
 
 
 /*
- * Nor have outer requests anything to do with "try_files" and "mirror", by
- * which they would get past the endpoint.
+ * Outer requests must also skip "try_files" and "mirror", which could bypass
+ * the endpoint.
  */
 
 static ngx_int_t
@@ -476,10 +476,10 @@ ngx_http_atls_phase_precontent(ngx_http_request_t *r)
 #if (NGX_HTTP_DAV)
 
 /*
- * The dav module takes destinations of the scheme that it thinks requests are
- * of: "http", as there is no c->ssl.  So it gets to see the other scheme, and
- * $http_destination remains as it is.  A copy without a hash is ours, from a
- * location that the request was in before.
+ * The dav module compares the scheme of the destination with that of the
+ * connection, which is "http" since c->ssl is NULL.  So it gets a copy with
+ * the opposite scheme, while $http_destination is unchanged.  A copy is
+ * recognized by its zero hash after an internal redirect.
  */
 
 static ngx_int_t

@@ -55,7 +55,7 @@ ngx_http_atls_post_create(ngx_http_request_t *r)
     post->body.request = r;
     ngx_http_atls_answer_init(&post->answer, r, post->conf->buffer_size);
 
-    /* RFC 9110, section 13: conditions would be about records */
+    /* RFC 9110, section 13: preconditions would apply to records */
 
     r->disable_not_modified = 1;
 
@@ -124,7 +124,7 @@ ngx_http_atls_post_read(ngx_http_request_t *r)
                            "atls %08xD client has half-closed, blocked:%d",
                            post->label, (int) post->blocked);
 
-            /* if there is room, it is something else that it waits for */
+            /* without blocked buffers, core waits for something else */
 
             if (!post->blocked) {
                 ngx_http_atls_inner_half_closed(post->inner);
@@ -144,13 +144,13 @@ ngx_http_atls_post_read(ngx_http_request_t *r)
 
     if (post->plain_len || post->body.pos < post->body.last) {
 
-        /* there is data that nobody has taken yet: not the client's fault */
+        /* data are not processed yet, so the client has not timed out */
 
         rev->timedout = 0;
         return;
     }
 
-    /* so that the end of the body, or of the client, does not go unnoticed */
+    /* reads ahead, to detect the end of the body, or a closed connection */
 
     rc = ngx_http_atls_body_fill(&post->body);
 
@@ -165,9 +165,9 @@ ngx_http_atls_post_read(ngx_http_request_t *r)
 
 
 /*
- * Has the client closed its side of the connection, and nothing else?  It may
- * have left, or wait for the answer: core answers requests which it does not
- * have to wait for, and so does the inner connection.
+ * Whether the client has only closed its write side.  It may be gone, or wait
+ * for the response: core sends a response that is ready, and so does the inner
+ * connection.
  */
 
 static ngx_uint_t
@@ -247,9 +247,9 @@ ngx_http_atls_post_write(ngx_http_request_t *r)
 
 
 /*
- * Posted by what happens to the inner connection: it has sealed something,
- * which goes out now unless it is all and can go out in one piece; or it has
- * closed.
+ * Posted when the inner connection has sealed data or is closed.  Data are
+ * sent now, unless they are the whole response and can be sent with its
+ * length.
  */
 
 static void
@@ -284,8 +284,9 @@ ngx_http_atls_post_event(ngx_event_t *ev)
 
 
 /*
- * The stages' functions return NGX_OK to go on with another stage, NGX_AGAIN
- * to wait, NGX_DONE when the response can be ended, or a status or a problem.
+ * The functions of stages return NGX_OK to continue with the next stage,
+ * NGX_AGAIN to wait, NGX_DONE to complete the response, or a status or a
+ * problem.
  */
 
 static void
@@ -340,7 +341,7 @@ ngx_http_atls_post_run(ngx_http_atls_post_t *post)
 }
 
 
-/* Is there something for an inner connection, if there is none yet? */
+/* Creates an inner connection if there are data for it. */
 
 static ngx_int_t
 ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
@@ -393,9 +394,9 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
 
 
 /*
- * Between requests, a worker that is told to quit waits for the rest of a POST
- * of known length only, and not for longer than for a part of it: else its
- * client could go on for as long as it likes.
+ * Between requests, a worker that is shutting down only waits for the rest of
+ * a POST if its length is known, and not longer than client_body_timeout.
+ * Otherwise, the client could delay the exit of the worker.
  */
 
 static ngx_uint_t
@@ -470,7 +471,7 @@ ngx_http_atls_post_send(ngx_http_atls_post_t *post)
         ngx_del_timer(wev);
     }
 
-    /* buffers are free again, some or all */
+    /* some buffers are free now */
 
     if (post->blocked && post->inner && post->answer.free) {
         post->blocked = 0;

@@ -17,13 +17,13 @@
 
 
 /*
- * The other worker has all the timeouts that matter, and it is known at once if
- * it ends, and soon if it is stuck: this is for what nobody has thought of.
+ * The other worker has all relevant timeouts, and is monitored.  This is only
+ * for unexpected cases.
  */
 
 #define NGX_HTTP_ATLS_RELAY_TIMEOUT  (24 * 60 * 60 * 1000)
 
-/* it may have much to do for a moment, whatever the time-out is */
+/* a worker may be busy for a moment, regardless of timeouts */
 
 #define NGX_HTTP_ATLS_RELAY_SILENCE  5000
 
@@ -43,8 +43,8 @@ ngx_http_atls_relay_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
     relay = &conf->relay;
 
     /*
-     * Zeroes are right for all others: no buffering, no cache, no other peer
-     * to try, no intercepted errors.
+     * Other members are zero: no buffering, no cache, no next upstream, no
+     * intercepted errors.
      */
 
     ngx_str_set(&relay->module, "atls");
@@ -56,7 +56,7 @@ ngx_http_atls_relay_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
     relay->buffer_size = 16384;
     relay->next_upstream = NGX_HTTP_UPSTREAM_FT_OFF;
 
-    /* the answer may begin before the body is at its end */
+    /* the response may start before the end of the body */
 
     relay->preserve_output = 1;
 
@@ -77,8 +77,8 @@ ngx_http_atls_relay_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 
 
 /*
- * All that can be short is got before anything of the request is touched: then
- * it can be answered, and the session is as it was.
+ * Resources are allocated before the request is changed.  If this fails, an
+ * error can be sent, and the session is not affected.
  */
 
 ngx_int_t
@@ -159,7 +159,7 @@ ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
     u->input_filter = ngx_http_atls_relay_http_filter;
     u->input_filter_ctx = relay;
 
-    /* the answer of a handler may have been chosen from the request's type */
+    /* the content type is set by the other worker */
 
     ngx_str_null(&r->headers_out.content_type);
 
@@ -181,8 +181,9 @@ ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
 
 
 /*
- * Of an answer that does not come, as for a client that does not take it.  The
- * other worker would give up a handshake after its own time.
+ * The timeout for a worker without any response: the same as for a client that
+ * does not read.  A handshake would be aborted by the other worker after its
+ * timeout.
  */
 
 static ngx_msec_t
@@ -204,10 +205,9 @@ ngx_http_atls_relay_timeout(ngx_http_atls_post_t *post)
 
 
 /*
- * The other worker has the same limit, and can do what is to be done when a
- * body without a length turns out to be too large.  The configuration without
- * one is made once for a location: core still uses that of a request when the
- * request's pool is gone.
+ * The other worker has the same limit, and handles chunked bodies which exceed
+ * it.  The configuration without a limit is allocated once per location: core
+ * uses it after the pool of the request is destroyed.
  */
 
 static ngx_int_t

@@ -24,7 +24,7 @@ static ngx_int_t ngx_http_atls_relay_http_process_header(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atls_relay_http_header(ngx_http_request_t *r);
 
 
-/* What the other worker says of the session; all else is said here. */
+/* Headers copied from the response of the other worker. */
 
 static ngx_str_t  ngx_http_atls_relay_headers[] = {
     ngx_string("content-type"),
@@ -75,7 +75,7 @@ ngx_http_atls_relay_http_create_request(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    /* of a body that is being read upstream adds what there is itself */
+    /* if the body is being read, upstream adds the buffers */
 
     cl->buf = b;
     cl->next = r->request_body_no_buffering ? NULL : u->request_bufs;
@@ -112,7 +112,7 @@ ngx_http_atls_relay_http_create_request(ngx_http_request_t *r)
 }
 
 
-/* -1: not known yet. */
+/* Returns -1 if the length is unknown. */
 
 static off_t
 ngx_http_atls_relay_http_body_length(ngx_http_request_t *r)
@@ -137,13 +137,13 @@ ngx_http_atls_relay_http_body_length(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_atls_relay_http_reinit_request(ngx_http_request_t *r)
 {
-    /* there is one peer and one try */
+    /* there is only one peer */
 
     return NGX_ERROR;
 }
 
 
-/* Puts the body into chunks, RFC 9112, section 7.1. */
+/* Chunked encoding of the body, RFC 9112, section 7.1. */
 
 static ngx_int_t
 ngx_http_atls_relay_http_body_filter(void *data, ngx_chain_t *in)
@@ -343,8 +343,8 @@ ngx_http_atls_relay_http_process_header(ngx_http_request_t *r)
 
 
 /*
- * Headers that the location adds to all its responses are added here: those
- * that the other worker has added are left out.
+ * Headers set by the location, such as those of "add_header", are added in
+ * this worker, so those of the other worker are skipped.
  */
 
 static ngx_int_t
@@ -381,7 +381,7 @@ ngx_http_atls_relay_http_header(ngx_http_request_t *r)
 
     if (name->data[0] == 's') {
 
-        /* of cookies, the session's */
+        /* only the session cookie is copied */
 
         alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
         cookie = &alcf->cookie.name;
@@ -400,7 +400,7 @@ ngx_http_atls_relay_http_header(ngx_http_request_t *r)
 
     ngx_memzero(h, sizeof(ngx_table_elt_t));
 
-    /* the buffer is used for the body later */
+    /* the buffer is reused for the body */
 
     p = ngx_pnalloc(r->pool, name->len + 1 + value.len + 1);
     if (p == NULL) {
@@ -442,9 +442,8 @@ ngx_http_atls_relay_http_filter_init(void *data)
     u = relay->request->upstream;
 
     /*
-     * Chunked: until the last chunk there is always more.  With -1 the end of
-     * the connection is the response's, as the location has it for the client
-     * too: "chunked_transfer_encoding off".
+     * Chunked: there is more until the last chunk.  -1: the response ends with
+     * the connection, if the location has "chunked_transfer_encoding off".
      */
 
     u->length = u->headers_in.chunked ? 1 : u->headers_in.content_length_n;

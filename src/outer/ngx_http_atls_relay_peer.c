@@ -55,7 +55,7 @@ ngx_http_atls_relay_get(ngx_http_request_t *r)
 }
 
 
-/* Only ever read: the same for all configurations. */
+/* Read-only, and the same for all configurations. */
 
 ngx_http_upstream_srv_conf_t *
 ngx_http_atls_relay_peer_upstream(void)
@@ -183,7 +183,7 @@ ngx_http_atls_relay_peer_connection(ngx_http_atls_relay_t *relay,
 }
 
 
-/* Sends the other worker its end of the connection, with what it can't see. */
+/* Sends one end of the connection to the other worker, with client data. */
 
 static ngx_int_t
 ngx_http_atls_relay_peer_post(ngx_http_atls_relay_t *relay, ngx_socket_t fd)
@@ -212,7 +212,7 @@ ngx_http_atls_relay_peer_post(ngx_http_atls_relay_t *relay, ngx_socket_t fd)
     mail.secure = (c->ssl != NULL);
 #endif
 
-    /* upstream limits no rate of what it does not buffer */
+    /* upstream only limits the rate of buffered responses */
 
     mail.limit_rate = r->limit_rate_set ? r->limit_rate
                       : ngx_http_complex_value_size(r, clcf->limit_rate, 0);
@@ -318,10 +318,10 @@ ngx_http_atls_relay_peer_free(ngx_peer_connection_t *pc, void *data,
 
 
 /*
- * The end of a worker closes its end of the connection, if that has reached it:
- * what is sent to one that has just ended stays in its mailbox until there is a
- * new process in its slot, which may be never.  One that is stuck closes
- * nothing at all.
+ * When a worker exits, its end of the connection is closed, but only if it has
+ * received it.  Otherwise, the message stays in the mailbox until a new
+ * process reads it, which may never happen.  If a worker is stuck, the
+ * connection is not closed at all.
  */
 
 static void
@@ -342,7 +342,7 @@ ngx_http_atls_relay_peer_check(ngx_event_t *ev)
 
     } else if (!u->header_sent || u->length != 0) {
 
-        /* something of the response is still to come */
+        /* the response is incomplete */
 
         relay->stuck = ngx_http_atls_relay_peer_stuck(&relay->owner,
                                                       relay->timeout, c->log);
@@ -365,8 +365,8 @@ ngx_http_atls_relay_peer_check(ngx_event_t *ev)
 
 
 /*
- * A worker that ends without an answer has taken the handshake with it: to the
- * client, its session is gone.
+ * If a worker exits without a response, the handshake is lost: the client gets
+ * the same response as for an unknown session.
  */
 
 static ssize_t
@@ -411,7 +411,7 @@ ngx_http_atls_relay_peer_recv(ngx_connection_t *c, u_char *buf, size_t size)
 }
 
 
-/* A response as the other worker would have made it. */
+/* Writes the same response as the other worker would. */
 
 static ssize_t
 ngx_http_atls_relay_peer_lost(ngx_http_atls_relay_t *relay, u_char *buf,
@@ -438,7 +438,7 @@ ngx_http_atls_relay_peer_lost(ngx_http_atls_relay_t *relay, u_char *buf,
 }
 
 
-/* What can't be sent is not the end: the answer, above, has to be read. */
+/* After a write error, there may still be a response to read. */
 
 static ngx_chain_t *
 ngx_http_atls_relay_peer_send_chain(ngx_connection_t *c, ngx_chain_t *in,

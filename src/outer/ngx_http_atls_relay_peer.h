@@ -19,21 +19,21 @@
 struct ngx_http_atls_relay_s {
     ngx_http_request_t        *request;
     ngx_http_atls_owner_t      owner;
-    ngx_connection_t          *connection;     /* until upstream has it */
+    ngx_connection_t          *connection;     /* until passed to upstream */
     ngx_str_t                  cookie;
     ngx_http_status_t          status;
     ngx_http_chunked_t         chunked;
 
-    ngx_chain_t               *free;           /* framing of the body sent */
+    ngx_chain_t               *free;           /* chunk headers */
     ngx_chain_t               *busy;
 
     ngx_event_t                timer;
-    ngx_msec_t                 timeout;        /* of an owner that is stuck */
+    ngx_msec_t                 timeout;        /* if the owner is stuck */
 
-    unsigned                   lost:1;         /* the owner is no more */
-    unsigned                   stuck:1;        /* or does nothing */
+    unsigned                   lost:1;         /* owner exited or is stuck */
+    unsigned                   stuck:1;        /* owner does not respond */
     unsigned                   head_sent:1;
-    unsigned                   answered:1;     /* at least a byte has come */
+    unsigned                   answered:1;     /* response has started */
 };
 
 

@@ -20,7 +20,7 @@
 
 
 typedef struct {
-    ngx_http_atls_listening_t  listening;      /* first: c->listening */
+    ngx_http_atls_listening_t  listening;      /* must be first */
     ngx_http_atls_endpoint_t  *endpoint;
     ngx_uint_t                 secure;
     size_t                     limit_rate;
@@ -57,7 +57,7 @@ ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
 
     if (endpoint == NULL || ls == NULL) {
 
-        /* closing is an answer: the session is lost */
+        /* the other worker responds that the session is lost */
 
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
                       "atls POST relayed to a worker process without its %s",
@@ -99,7 +99,7 @@ ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
                                                            c->local_sockaddr),
                                  endpoint->server);
 
-    /* what such a connection is known by */
+    /* identifies relayed connections */
 
     c->listening->handler = ngx_http_atls_relayed_handler;
 
@@ -112,15 +112,15 @@ ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
 
     ngx_http_init_connection(c);
 
-    /* not one that can be closed to make room: the request is about to come */
+    /* the request is about to arrive: not reusable to free connections */
 
     ngx_reusable_connection(c, 0);
 }
 
 
 /*
- * The session is here and stays here, but the POST can't be served for now.
- * There is room for a few bytes in a socket that nobody has written to.
+ * The session remains, but the POST cannot be processed now.  The response
+ * fits into the buffer of the unused socket.
  */
 
 static void
@@ -241,7 +241,7 @@ ngx_http_atls_relayed_listening(struct sockaddr *sockaddr, socklen_t socklen)
 }
 
 
-/* As in ngx_http_init_connection(): the last address is the wildcard. */
+/* Like ngx_http_init_connection(): the last address is the wildcard. */
 
 static ngx_http_addr_conf_t *
 ngx_http_atls_relayed_addr(ngx_listening_t *ls, struct sockaddr *local)
@@ -311,7 +311,7 @@ ngx_http_atls_relayed_secure(ngx_connection_t *c)
 }
 
 
-/* Of a listening socket that does not exist. */
+/* Identifies the listening structure: there is no socket to accept from. */
 
 static void
 ngx_http_atls_relayed_handler(ngx_connection_t *c)
@@ -331,7 +331,7 @@ ngx_http_atls_relayed_serve(ngx_http_request_t *r)
                    "atls relayed POST, server:\"%V\", secure:%ui",
                    &relayed->endpoint->server->server_name, relayed->secure);
 
-    /* the worker that relays it logs the request */
+    /* the request is logged by the relaying worker */
 
     r->logged = 1;
 
@@ -363,9 +363,9 @@ ngx_http_atls_relayed_serve(ngx_http_request_t *r)
 
 
 /*
- * If this process was stuck, the client has been told that its session is gone.
- * What is left in the socket is all that there is of the POST, and nobody waits
- * for it any more.
+ * If this process was stuck, the client has already got a response that the
+ * session is lost.  The relaying worker has closed the connection, and the
+ * socket only contains a part of the POST.
  */
 
 static ngx_uint_t

@@ -61,7 +61,7 @@ ngx_http_atls_answer_room(ngx_http_atls_answer_t *answer, size_t size)
 void
 ngx_http_atls_answer_commit(ngx_http_atls_answer_t *answer, size_t size)
 {
-    /* not before: a buffer that stays empty must not be passed on */
+    /* a buffer is only appended when it contains data */
 
     if (answer->room != answer->tail) {
         ngx_http_atls_answer_append(answer, answer->room);
@@ -199,8 +199,8 @@ ngx_http_atls_answer_pass(ngx_http_atls_answer_t *answer)
 
 
 /*
- * Buffers that are not of the full size are used once: else there would be a
- * free one, and no room for the record that waits for it.
+ * Small buffers are not reused: otherwise, a free buffer might have no room
+ * for the record that waits for it.
  */
 
 static void
@@ -226,7 +226,7 @@ ngx_http_atls_answer_drop_small(ngx_http_atls_answer_t *answer)
 }
 
 
-/* Makes answer->room a buffer with room for size bytes. */
+/* Sets answer->room to a buffer with room for size bytes. */
 
 static ngx_int_t
 ngx_http_atls_answer_get(ngx_http_atls_answer_t *answer, size_t size)
@@ -247,7 +247,7 @@ ngx_http_atls_answer_get(ngx_http_atls_answer_t *answer, size_t size)
 
     if (cl == NULL) {
 
-        /* most answers are small and need no more than one small buffer */
+        /* most responses fit into a single small buffer */
 
         if (size <= NGX_HTTP_ATLS_SMALL_BUFFER && answer->tail == NULL
             && !answer->started)

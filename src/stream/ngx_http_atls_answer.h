@@ -16,17 +16,17 @@
 typedef struct {
     ngx_http_request_t   *request;
 
-    ngx_chain_t          *out;          /* filled, not passed on yet */
-    ngx_chain_t          *tail;         /* the last of out */
-    ngx_chain_t          *room;         /* tail, or what may become it */
+    ngx_chain_t          *out;          /* to be sent */
+    ngx_chain_t          *tail;         /* last buffer of out */
+    ngx_chain_t          *room;         /* tail, or a buffer to append */
     ngx_chain_t          *busy;         /* passed on, not sent yet */
-    ngx_chain_t          *free;         /* each has room for any record */
+    ngx_chain_t          *free;         /* full-size buffers */
 
-    size_t                size;         /* of a buffer, for a full record */
-    size_t                length;       /* in out */
-    ngx_uint_t            nbuffers;     /* of that size */
+    size_t                size;         /* of a full-size buffer */
+    size_t                length;       /* bytes in out */
+    ngx_uint_t            nbuffers;     /* number of full-size buffers */
 
-    unsigned              started:1;    /* the header is sent */
+    unsigned              started:1;    /* header is sent */
     unsigned              error:1;
 } ngx_http_atls_answer_t;
 

@@ -92,7 +92,7 @@ ngx_http_atls_body_record(ngx_http_atls_body_t *body, trl_channel_t *channel,
             return rc;
         }
 
-        /* a record that sits in one buffer is opened where it is */
+        /* a record within a single buffer is decrypted in place */
 
         if (body->last - body->pos >= TRL_HEADER_SIZE) {
 
@@ -173,8 +173,8 @@ ngx_http_atls_body_rest(ngx_http_atls_body_t *body, ngx_str_t *rest)
 
 
 /*
- * Puts the next n bytes together in the buffer.  NGX_DONE when the body ends
- * before: then the buffer holds what there was.
+ * Copies the next n bytes to the buffer.  NGX_DONE: the body has ended, and
+ * the buffer contains the rest.
  */
 
 static ngx_int_t
@@ -315,9 +315,9 @@ ngx_http_atls_body_ended(ngx_http_request_t *r)
 
 
 /*
- * Goes on to the next buffer of those that are read.  To core, a buffer is
- * consumed from then on, but core does not use it again before more is read,
- * which is not before all of it is taken here.
+ * Switches to the next buffer of the request body.  The buffer is marked as
+ * consumed, but core does not reuse it before more of the body is read, and
+ * that is done only when all buffers are empty.
  */
 
 static ngx_int_t
@@ -353,7 +353,7 @@ ngx_http_atls_body_next(ngx_http_atls_body_t *body)
 }
 
 
-/* The body is in a file when something else wanted it before, as mirrors do. */
+/* The body is in a file if it was read before, for example by "mirror". */
 
 static ngx_int_t
 ngx_http_atls_body_read_file(ngx_http_atls_body_t *body, ngx_buf_t *b)

@@ -14,28 +14,28 @@
 #include "trl_channel.h"
 
 
-#define NGX_HTTP_ATLS_BODY_PEEK  16     /* the most that is looked ahead for */
+#define NGX_HTTP_ATLS_BODY_PEEK  16     /* maximum for peeking */
 
 
 typedef struct {
     ngx_http_request_t   *request;
 
-    u_char               *pos;      /* what is read and not taken yet */
+    u_char               *pos;      /* current buffer */
     u_char               *last;
 
     /*
-     * What comes before it: the start of a record, from an earlier POST or
-     * put together of several buffers, and a few bytes after it.  Allocated
-     * when first needed; those from taken to held are not taken yet.
+     * Bytes before pos, from taken to held: the start of a record from a
+     * previous POST or from several buffers, and up to NGX_HTTP_ATLS_BODY_PEEK
+     * bytes after it.  Allocated on first use.
      */
 
     u_char               *buffer;
     size_t                taken;
     size_t                held;
 
-    u_char               *file;     /* read from a body in a file */
+    u_char               *file;     /* to read a body from a file */
 
-    ngx_int_t             status;   /* of a failed read; or 0 */
+    ngx_int_t             status;   /* read error, or 0 */
 } ngx_http_atls_body_t;
 
 

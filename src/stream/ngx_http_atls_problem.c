@@ -16,7 +16,7 @@ typedef struct {
 } ngx_http_atls_problem_t;
 
 
-/* what the types are called is for clients to compare: they never change */
+/* clients compare the types, so they must not be changed */
 
 #define ngx_http_atls_problem_type(name)  "tag:atls,2026:" name
 
@@ -92,7 +92,7 @@ static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
           "Unsupported Media Type", 415,
           "The media type must be application/atls+octet-stream.") },
 
-    /* RFC 9457, section 4.2.1: there is no more to it than the status */
+    /* RFC 9457, section 4.2.1: "about:blank" means no more than the status */
 
     { NGX_HTTP_ATLS_INTERNAL_ERROR,
       ngx_http_atls_problem_body("about:blank",
@@ -132,7 +132,7 @@ ngx_http_atls_problem_status(ngx_uint_t problem)
 }
 
 
-/* The last one, which has no status, for what is no problem. */
+/* Returns the last entry, with status 0, for other codes. */
 
 static ngx_http_atls_problem_t *
 ngx_http_atls_problem_get(ngx_uint_t problem)

@@ -11,7 +11,7 @@
 #include "ngx_http_atls.h"
 
 
-#define NGX_HTTP_ATLS_GONE  410                /* core has no name for it */
+#define NGX_HTTP_ATLS_GONE  410                /* not defined in core */
 
 
 /*
@@ -32,7 +32,7 @@ typedef enum {
     NGX_HTTP_ATLS_SESSION_REFUSED,
     NGX_HTTP_ATLS_HANDSHAKE_TIMEOUT,
     NGX_HTTP_ATLS_SESSION_LOST,
-    NGX_HTTP_ATLS_TOO_LARGE,                   /* 413, without a length */
+    NGX_HTTP_ATLS_TOO_LARGE,                   /* 413, no Content-Length */
     NGX_HTTP_ATLS_MEDIA_TYPE,                  /* 415 */
     NGX_HTTP_ATLS_INTERNAL_ERROR,              /* 500 */
     NGX_HTTP_ATLS_PAYLOAD_REFUSED,             /* 502 */

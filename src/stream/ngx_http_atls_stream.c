@@ -127,8 +127,9 @@ ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post, u_char **data,
 
 
 /*
- * Goes on with the handshake.  NGX_OK: it is finished, or there is early data;
- * NGX_AGAIN, NGX_DONE: the body ends, for now or at all; else post->status.
+ * Continues the handshake.  NGX_OK: it is finished, or early data are
+ * available; NGX_AGAIN: more of the body is required; NGX_DONE: the body has
+ * ended; otherwise post->status.
  */
 
 static ngx_int_t
@@ -168,7 +169,7 @@ ngx_http_atls_stream_handshake(ngx_http_atls_post_t *post)
         break;
     }
 
-    /* what is no TLS at all gets no alert from the TLS stack */
+    /* if the client does not use TLS, it gets an HTTP error, not an alert */
 
     if (!ngx_http_atls_handshake_answered(post->handshake)) {
         return ngx_http_atls_stream_failed(post, NGX_HTTP_ATLS_NOT_TLS);
@@ -183,7 +184,10 @@ ngx_http_atls_stream_handshake(ngx_http_atls_post_t *post)
 }
 
 
-/* What there is of the body, record by record; as body functions return. */
+/*
+ * Passes the available body to the handshake, record by record.  Return codes
+ * are those of body functions.
+ */
 
 static ngx_int_t
 ngx_http_atls_stream_input(ngx_http_atls_post_t *post,
@@ -210,7 +214,7 @@ ngx_http_atls_stream_input(ngx_http_atls_post_t *post,
 }
 
 
-/* What OpenSSL wants to be sent. */
+/* Sends the output of OpenSSL. */
 
 static ngx_int_t
 ngx_http_atls_stream_flight(ngx_http_atls_post_t *post)
@@ -239,7 +243,7 @@ ngx_http_atls_stream_flight(ngx_http_atls_post_t *post)
 }
 
 
-/* Logs the records of a flight, which are OpenSSL's. */
+/* Logs the records in the output of OpenSSL. */
 
 static void
 ngx_http_atls_stream_records(ngx_http_atls_post_t *post, u_char *p, size_t len)
@@ -261,9 +265,9 @@ ngx_http_atls_stream_records(ngx_http_atls_post_t *post, u_char *p, size_t len)
 
 
 /*
- * Early data: requests are served while the handshake goes on, which it may do
- * over several POSTs.  Behind the last one that the session is for there is
- * nothing but the handshake.
+ * Early data: requests are processed during the handshake, which may need
+ * further POSTs.  After the last request of the session, early data are
+ * ignored, and the handshake continues.
  */
 
 static ngx_int_t
@@ -298,7 +302,7 @@ ngx_http_atls_stream_early(ngx_http_atls_post_t *post)
 }
 
 
-/* The session becomes an established one. */
+/* The session is established. */
 
 static ngx_int_t
 ngx_http_atls_stream_finished(ngx_http_atls_post_t *post)
@@ -354,7 +358,7 @@ ngx_http_atls_stream_push_back(ngx_http_atls_post_t *post, u_char *data,
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
                    "atls %08xD plaintext pushed back: %uz", post->label, len);
 
-    /* most often they are still there; a record may have many requests */
+    /* usually unchanged; a record may contain several requests */
 
     if (len <= post->plain_taken
         && ngx_memcmp(post->plain - len, data, len) == 0)
@@ -386,7 +390,7 @@ size_t
 ngx_http_atls_stream_max(ngx_http_atls_post_t *post)
 {
     if (post->stage == ngx_http_atls_post_failed) {
-        /* nothing is sealed */
+        /* records are not sealed after a failure */
         return post->conf->buffer_size;
     }
 
@@ -427,7 +431,7 @@ ngx_http_atls_stream_seal(ngx_http_atls_post_t *post, struct iovec *iov,
     n = trl_channel_seal(&post->channel, iov, niov, p);
 
     if (n < 0) {
-        /* in TLS 1.2 this is how a session ends before the AEAD's limit */
+        /* in TLS 1.2, the session ends before the AEAD limit */
 
         ngx_ssl_error(post->channel.alert == TRL_CLOSE_NOTIFY
                       ? NGX_LOG_INFO : NGX_LOG_ALERT,
@@ -453,7 +457,7 @@ ngx_http_atls_stream_seal(ngx_http_atls_post_t *post, struct iovec *iov,
 }
 
 
-/* A record that OpenSSL seals, as the client's Finished is still to come. */
+/* OpenSSL seals records until the client's Finished is received. */
 
 static ngx_int_t
 ngx_http_atls_stream_seal_early(ngx_http_atls_post_t *post, struct iovec *iov,
@@ -499,7 +503,7 @@ ngx_http_atls_stream_room(ngx_http_atls_post_t *post, size_t size)
         return p;
     }
 
-    /* all buffers are full: the time to send */
+    /* all buffers are full: send them first */
 
     if (ngx_http_atls_stream_flush(post) == NGX_ERROR) {
         return NULL;
@@ -531,7 +535,7 @@ ngx_http_atls_stream_flush(ngx_http_atls_post_t *post)
 }
 
 
-/* All that this turn of the event loop brings goes out together. */
+/* Data of the same event loop iteration are sent together. */
 
 void
 ngx_http_atls_stream_send_later(ngx_http_atls_post_t *post)
@@ -562,7 +566,7 @@ ngx_http_atls_stream_end_session(ngx_http_atls_post_t *post,
                    "atls %08xD ends with this POST: %d", post->label,
                    (int) end);
 
-    /* while there is a handshake, the end has to wait for it */
+    /* the session ends after the handshake */
 
     if (post->stage == ngx_http_atls_post_handshake) {
         post->session->end = ngx_max(post->session->end, end);
@@ -589,8 +593,9 @@ ngx_http_atls_stream_inner_closed(ngx_http_atls_post_t *post,
     }
 
     /*
-     * What was to be sent is, also if the POST goes on and nobody else has
-     * anything to send: a worker that quits keeps no inner connection.
+     * Sealed data must be sent even if the POST continues without an inner
+     * connection: while a worker is shutting down, inner connections are
+     * closed after each request.
      */
 
     if (post->event.posted) {

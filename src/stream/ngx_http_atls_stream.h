@@ -24,13 +24,13 @@
 typedef enum {
     ngx_http_atls_post_begins = 0,
     ngx_http_atls_post_handshake,
-    ngx_http_atls_post_failed,                 /* the handshake has */
+    ngx_http_atls_post_failed,                 /* handshake failed */
     ngx_http_atls_post_established,
     ngx_http_atls_post_done
 } ngx_http_atls_post_e;
 
 
-/* NGX_OK, or a status or a problem. */
+/* Returns NGX_OK, a status or a problem. */
 
 typedef ngx_int_t (*ngx_http_atls_stream_pt)(ngx_http_atls_post_t *post);
 
@@ -39,54 +39,54 @@ struct ngx_http_atls_post_s {
     ngx_http_request_t         *request;
     ngx_http_atls_main_conf_t  *main_conf;
     ngx_http_atls_loc_conf_t   *conf;
-    ngx_http_atls_target_t      target;        /* when the session is known */
+    ngx_http_atls_target_t      target;        /* set with the session */
 
-    ngx_http_atls_session_t    *session;       /* taken, or NULL */
-    uint32_t                    label;         /* of it, in the debug log */
+    ngx_http_atls_session_t    *session;       /* or NULL */
+    uint32_t                    label;         /* session, in the debug log */
     ngx_http_atls_handshake_t  *handshake;
-    trl_channel_t               channel;       /* of an established session */
+    trl_channel_t               channel;       /* if established */
     ngx_http_atls_inner_t      *inner;
-    ngx_connection_t           *reserved;      /* for an inner connection */
+    ngx_connection_t           *reserved;      /* for inner */
 
     ngx_http_atls_body_t        body;
     ngx_http_atls_answer_t      answer;
 
-    u_char                     *plain;         /* opened and not read yet */
+    u_char                     *plain;         /* decrypted, not taken */
     size_t                      plain_len;
-    size_t                      plain_taken;   /* in front of it */
+    size_t                      plain_taken;   /* bytes taken before it */
 
-    ngx_event_t                 event;         /* posted: go on, or send */
+    ngx_event_t                 event;         /* posted: continue or send */
 
-    ngx_http_atls_stream_pt     open;          /* the handshake is finished */
-    ngx_http_atls_stream_pt     headers;       /* something is to be sent */
+    ngx_http_atls_stream_pt     open;          /* after the handshake */
+    ngx_http_atls_stream_pt     headers;       /* before sending */
 
-    /* what becomes of the session: see ngx_http_atls_fate() */
+    /* input of ngx_http_atls_fate() */
 
     ngx_http_atls_post_e        stage;
-    ngx_http_atls_end_e         end;           /* of the session, with this */
-    ngx_int_t                   status;        /* why there is no plaintext any
-                                                  more; 0 if there is */
+    ngx_http_atls_end_e         end;           /* after this POST */
+    ngx_int_t                   status;        /* reason for the end of
+                                                  plaintext, or 0 */
     unsigned                    ended:1;       /* no more plaintext */
-    unsigned                    opened:1;      /* a record of the client's */
-    unsigned                    taken:1;       /* some plaintext was */
-    unsigned                    sealed:1;      /* there are records of ours */
+    unsigned                    opened:1;      /* a record was received */
+    unsigned                    taken:1;       /* plaintext was taken */
+    unsigned                    sealed:1;      /* a record was sent */
 
-    unsigned                    draining:1;    /* was relayed to a worker that
-                                                  had been told to quit */
-    unsigned                    blocked:1;     /* inner waits for room */
-    unsigned                    parking:1;     /* inner is to wait for more */
-    unsigned                    unsent:1;      /* sealed, but nobody sends it */
-    unsigned                    bad_gateway:1; /* of a raw payload */
+    unsigned                    draining:1;    /* relayed to a worker that was
+                                                  shutting down */
+    unsigned                    blocked:1;     /* inner waits for buffers */
+    unsigned                    parking:1;     /* inner needs more data */
+    unsigned                    unsent:1;      /* sealed data to be sent */
+    unsigned                    bad_gateway:1; /* raw payload failed */
 
-    /* of src/outer alone */
+    /* used in src/outer only */
 
-    ngx_http_atls_take_e        take;          /* of the client's cookies */
-    ngx_http_atls_relay_t      *relay;         /* to another worker, or NULL */
-    ngx_msec_t                  leave;         /* no requests then */
+    ngx_http_atls_take_e        take;          /* result for the cookies */
+    ngx_http_atls_relay_t      *relay;         /* relayed to a worker */
+    ngx_msec_t                  leave;         /* no more requests then */
 
-    unsigned                    leaving:1;     /* post->leave is set */
-    unsigned                    fresh:1;       /* the session is new */
-    unsigned                    pending:1;     /* the body has the session's */
+    unsigned                    leaving:1;     /* leave is set */
+    unsigned                    fresh:1;       /* session was created */
+    unsigned                    pending:1;     /* body has its pending data */
 };
 
 
