@@ -20,171 +20,180 @@ our %RULES = (
         'The response has the type of the request. Case and parameters are'
         . ' ignored',
     'no-store' =>
-        '`Cache-Control: no-store` in all, errors too',
+        '`Cache-Control: no-store` in all, including errors',
     'content-coding' =>
-        '**Content codings** are not spoken',
+        '**Content codings** are not supported',
     'conditions' =>
         '**Conditions and ranges** are ignored',
     'nothing-by-itself' =>
-        'The server sends only in responses to POSTs.',
+        'The server sends data only in responses to POSTs.',
     'framing' =>
-        'A response is short, with a `Content-Length`, or is sent as it is'
-        . ' made: chunked with HTTP/1.1, and up to the end of the connection'
-        . ' with HTTP/1.0',
+        'A short response has a `Content-Length`. Other responses are'
+        . ' streamed: with chunked encoding in HTTP/1.1, and until the'
+        . ' connection is closed in HTTP/1.0',
     'continue' =>
-        'Only the `413` above and the statuses of 2 come without'
-        . ' `100 Continue`, if that was asked for',
+        'If `100 Continue` was requested, only the `413` in 1 and the'
+        . ' statuses in 2 are sent without it',
 
     # Cookies
 
     'cookie-first' =>
-        'The response to the first POST of a session has a cookie',
+        'The response to the first POST of a session sets a cookie',
     'cookie-later' =>
-        'with all later POSTs, which have no `Set-Cookie` in their responses',
+        'with all later POSTs, whose responses have no `Set-Cookie`.',
     'cookie-failed' =>
-        'A first POST that fails has no `Set-Cookie`: a `200` with an alert,'
-        . ' or another status.',
+        'If the first POST fails, its response has no `Set-Cookie`: a `200`'
+        . ' with an alert, or another status.',
     'cookie-value' =>
-        'The value is opaque, at most 4096 bytes, and not to be guessed.',
+        'The value is opaque, at most 4096 bytes long, and cannot be'
+        . ' guessed.',
     'cookie-attributes' =>
         'Set-Cookie: atls=vGO9HdeKv3C4DGnoafspTwJx;'
         . ' Path=/.well-known/atls; HttpOnly',
     'cookie-path' =>
         '`Path` is the prefix of the location',
     'cookie-secure' =>
-        '`Secure` is added if the outer connection is TLS.',
+        '`Secure` is added if the outer connection uses TLS.',
     'cookie-expired' =>
         '`Set-Cookie` with the session\'s name and `Max-Age=0`.',
     'cookie-expired-alert' =>
-        'With a `200`, there is an alert in the body, too, if the client has'
-        . ' not sent a fatal one',
+        'With `200`, the body also contains an alert, unless the client has'
+        . ' sent a fatal one',
     'cookie-new' =>
-        'A resumed session is a new one with a new cookie.',
+        'A resumed session is a new session with a new cookie.',
 
     # Which session, and its end
 
     'new' =>
-        'If the body begins with a ClientHello, it may begin a new session.',
+        'If the body begins with a ClientHello, it may start a new session.',
     'hello-pieces' =>
-        'Until it is complete, its POSTs are answered `200` with an empty'
-        . ' body.',
+        'Until it is complete, its POSTs are answered with `200` and an'
+        . ' empty body.',
     'hello-second' =>
         '| half-open; a HelloRetryRequest was sent | is the second ClientHello'
         . ' of that session |',
     'hello-established' =>
-        '| established | begins a new session;',
+        '| established | starts a new session;',
     'empty' =>
-        'An empty POST of a session is answered `200` with what there is to be'
-        . ' sent',
+        'An empty POST of a session is answered immediately with `200` and'
+        . ' the available data',
     'gone' =>
-        'Any later POST with the session\'s cookie is answered `410`.',
+        'Any later POST with the session\'s cookie is answered with `410`.',
     'goes-on' =>
-        '**The session goes on unless the table says otherwise**',
+        '**The session continues unless the table specifies otherwise**',
     'busy' =>
-        'A second POST in the meantime is answered `409`, and nothing of it is'
-        . ' used.',
+        'If another POST is sent before that, it is answered with `409`, and'
+        . ' its body is not processed.',
 
     # Statuses
 
     'status-400' =>
-        '| `400` | no cookie, and an empty body or one that is no TLS; or a'
-        . ' chunked body that cannot be read |',
+        '| `400` | no cookie, and the body is empty or is not TLS; or a'
+        . ' chunked body is invalid |',
     'status-405' =>
-        '| `405`, with `Allow: POST` | another method | goes on |',
+        '| `405`, with `Allow: POST` | another method | continues |',
     'status-409' =>
-        '| `409` | another POST of the session is in progress | goes on with'
-        . ' that POST |',
+        '| `409` | another POST of the session is in progress | continues'
+        . ' with that POST |',
     'status-410' =>
-        '| `410` | no ClientHello, and no session that it could belong to',
+        '| `410` | no ClientHello, and no session for the data',
     'status-413' =>
-        '| `413` | the `Content-Length` is larger than `client_max_body_size` |'
-        . ' goes on |',
+        '| `413` | the `Content-Length` exceeds `client_max_body_size` |'
+        . ' continues |',
     'status-413-expired' =>
-        '| `413`, the cookie expired | a body without a `Content-Length` is'
-        . ' larger | is gone |',
+        '| `413`, the cookie expired | a body without a `Content-Length`'
+        . ' exceeds it | is gone |',
     'status-415' =>
-        '| `415` | another media type | goes on |',
+        '| `415` | another media type | continues |',
     'status-502' =>
-        '| `502` | `atls_payload raw`: the inner response is not 2xx | goes on'
-        . ' |',
+        '| `502` | `atls_payload raw`: the inner response is not 2xx |'
+        . ' continues |',
     'status-503' =>
-        '| `503`, with `Retry-After` in seconds | no room for a session, a'
-        . ' handshake or a connection |',
+        '| `503`, with `Retry-After` in seconds | no resources for a'
+        . ' session, a handshake or a connection |',
     'status-own' =>
-        'They have no problem document of the endpoint.',
+        'They do not have a problem document of the endpoint.',
     'order-body' =>
-        'without a session, `410` if there was a cookie of the name or the body'
-        . ' is TLS, else `400`',
+        'without a session, `410` if there was a cookie with the name or the'
+        . ' body is TLS, otherwise `400`',
     'too-large-begun' =>
-        'Where a body without a `Content-Length` becomes too large, or cannot'
-        . ' be read, after the response has begun, that one ends with a fatal'
+        'If a body without a `Content-Length` becomes too large or invalid'
+        . ' after the response has begun, the response ends with a fatal'
         . ' alert',
 
     # Problem documents
 
     'problem' =>
-        'Responses of the endpoint other than `200` have a document of RFC'
-        . ' 9457',
+        'Responses of the endpoint with statuses other than `200` contain a'
+        . ' problem document (RFC 9457)',
     'problem-413' =>
-        'but the `413` by `Content-Length`, which is nginx\'s own page of HTML',
+        'except the `413` by `Content-Length`, which contains nginx\'s own'
+        . ' HTML page',
     'problem-members' =>
-        'It has `type`, `title`, `status` and `detail`, always.',
+        'It always has the members `type`, `title`, `status` and `detail`.',
     'problem-type' =>
         '`type` is a name, not an address:',
     'problem-500' =>
         '`500` has `about:blank`.',
     'problem-elsewhere' =>
-        '`session-elsewhere`: it is another endpoint\'s, and its cookie is not'
-        . ' expired',
+        '`session-elsewhere`: it belongs to another endpoint, and its cookie'
+        . ' is not expired',
     'problem-502' =>
-        'A `502` has records instead of a problem document, and the media type'
-        . ' of the request, if the end of a handshake was in the same POST',
+        'If the end of a handshake was in the same POST, a `502` response'
+        . ' contains records, with the media type of the request, instead of'
+        . ' a problem document',
 
     # Records
 
     'records' =>
         '| body of the response | TLS records of the server; may be empty.',
     'records-whole' =>
-        'A complete one ends with the end of a record',
+        'A complete body ends with a complete record',
     'record-length' =>
-        'records are not longer than that and some bytes',
+        'records exceed this size by a few bytes at most',
     'record-version' =>
-        'TLS itself is that of RFC 8446 (1.3) and RFC 5246 (1.2), unchanged.',
+        'TLS itself is not changed, see RFC 8446 (1.3) and RFC 5246 (1.2).',
     'fragment' =>
-        '| maximum fragment length | is kept to, if the client asks for it'
-        . ' (RFC 6066) |',
+        '| maximum fragment length | used if the client requests it (RFC'
+        . ' 6066) |',
     'version' =>
         '| versions | 1.3 and 1.2, unless',
     'suite' =>
         '| suites | AEAD only: AES-GCM, ChaCha20-Poly1305, AES-CCM.',
     'suite-none' =>
-        'A client that offers no such suite gets a `handshake_failure` alert',
+        'If a client offers no such suite, it gets a `handshake_failure`'
+        . ' alert',
     'ems' =>
-        '| extended master secret | is used if the client offers it.',
+        '| extended master secret | used if the client offers it.',
     'resumption' =>
-        'Session ids of TLS 1.2 resume nothing',
+        'Session IDs of TLS 1.2 are not used for resumption',
     'without' =>
         '| renegotiation, compression, heartbeats, authentication after the'
         . ' handshake | no |',
     'alpn' =>
-        'A client that offers protocols gets the first of `http/1.1`,'
-        . ' `http/1.0` and `http/0.9` that is among them, whatever their order.',
+        'If a client offers protocols, the first of `http/1.1`, `http/1.0`'
+        . ' and `http/0.9` that it offers is selected, regardless of the'
+        . ' client\'s order.',
     'alpn-none' =>
-        'One that offers none of them gets a `no_application_protocol` alert.',
+        'If it offers none of them, it gets a `no_application_protocol`'
+        . ' alert.',
     'server-name' =>
-        'A name that cannot be one of a host gets a `decode_error` alert.',
+        'If the name is not a valid host name, the client gets a'
+        . ' `decode_error` alert.',
     'ticket' =>
-        'With TLS 1.3, the response to the client\'s last flight has one ticket',
+        'With TLS 1.3, the response to the client\'s last flight contains'
+        . ' one ticket',
     'end-last' =>
-        'behind all that the server had to send.',
+        'sent after all other data of the server.',
     'end-fatal' =>
-        'also as the last record of a `200` that had begun well',
+        'may also be the last record of a `200` response that contains other'
+        . ' data',
     'alert-client' =>
-        '| a fatal alert | the session is gone; the response has no record for'
-        . ' it |',
+        '| a fatal alert | the session is gone; the response contains no'
+        . ' record for the alert |',
     'close-notify' =>
-        '| `close_notify` | answered by one, after the responses to what came'
-        . ' before it.',
+        '| `close_notify` | answered with `close_notify`, after the'
+        . ' responses to preceding data.',
 );
 
 
