@@ -11,11 +11,14 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Socket::INET;
 use Socket qw( SHUT_WR );
 use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
+use Test::Atls::Duplex;
+use Test::Atls::Echo;
 use Test::Atls::Http qw( http_connect send_all );
 use Test::Atls::Response qw( parse_responses );
 
@@ -38,10 +41,34 @@ server {
         atls on;
     }
 
+    location = /raw {
+        atls on;
+        atls_payload raw;
+        proxy_pass http://127.0.0.1:%%PORT_1%%/slow?n=1000;
+    }
+
     location /early {
         proxy_pass http://127.0.0.1:%%PORT_1%%;
         proxy_request_buffering off;
         send_timeout 1s;
+    }
+
+    location /late/post_action {
+        proxy_pass http://127.0.0.1:%%PORT_3%%;
+        proxy_request_buffering off;
+        client_body_timeout 1s;
+        post_action /done;
+    }
+
+    location /done {
+        return 200;
+    }
+
+    location /late/tunnel {
+        proxy_pass http://127.0.0.1:%%PORT_2%%;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection upgrade;
+        proxy_read_timeout 1s;
     }
 
     location /denied {
@@ -64,12 +91,17 @@ EOC
 $t->run();
 
 Test::Atls::Backend->start($t, $t->port(1));
+Test::Atls::Echo->start($t, $t->port(2));
+$t->run_daemon(\&answer_in_part, port => $t->port(3));
 
 for my $protocol ('TLSv1.2', 'TLSv1.3') {
     half_closed($protocol);
+    half_closed($protocol, 'raw');
 }
 
 parked();
+post_action();
+tunnel();
 whole();
 
 late('a body to discard', '/denied', ' 403 Forbidden');
@@ -89,19 +121,22 @@ sub ended {
 }
 
 
-# The side that the client sends by is closed in the middle of a response.
+# The side that the client sends by is closed in the middle of a response.  A
+# client with a raw payload has said that this was all.
 
 sub half_closed {
-    my ($protocol) = @_;
+    my ($protocol, $raw) = @_;
 
-    my $c = $t->established(protocol => $protocol);
+    my $uri = $raw ? '/raw' : '/.well-known/atls';
+    my $c = $t->established(protocol => $protocol, uri => $uri);
 
     $c->write_plain("GET /slow?n=1000 HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    $c->tls_shutdown() if $raw;
 
     my $bytes = $c->tls_out();
     my $s = http_connect($t->port(0));
 
-    send_all($s, join "\r\n", 'POST /.well-known/atls HTTP/1.1',
+    send_all($s, join "\r\n", "POST $uri HTTP/1.1",
              'Host: localhost', 'Cookie: atls=' . $c->cookie(),
              'Content-Type: application/atls+octet-stream',
              'Content-Length: ' . length($bytes), '', $bytes);
@@ -120,9 +155,13 @@ sub half_closed {
     my ($r) = parse_responses($got, 'POST');
 
     $c->tls_in($r->body());
-    like($c->read_plain(), qr!^HTTP/1\.1 200 .*Connection: close\r\n!s,
-         "$protocol: the response began");
-    ended($c, $protocol);
+
+    my $name = $raw ? "$protocol, $raw" : $protocol;
+
+    like($c->read_plain(), $raw ? qr/^line \d/
+                           : qr!^HTTP/1\.1 200 .*Connection: close\r\n!s,
+         "$name: the response began");
+    ended($c, $name);
 }
 
 
@@ -138,6 +177,55 @@ sub parked {
 
     $c->request('67890');
     ended($c, 'parked');
+}
+
+
+# A location that follows is no end of the response.
+
+sub post_action {
+    my $c = $t->established();
+    my $d = Test::Atls::Duplex->new($c);
+
+    $d->send("PUT /late/post_action HTTP/1.0\r\nHost: localhost\r\n"
+             . "Content-Length: 10\r\n\r\n12345");
+    ok($d->expect(qr/\r\n\r\npart/), 'post_action: the response began');
+    ok($d->expect_end(), 'post_action: the POST is answered');
+    ended($c, 'post_action');
+}
+
+
+sub answer_in_part {
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+                                       LocalPort => $t->port(3), Listen => 8,
+                                       ReuseAddr => 1) or die "$!\n";
+
+    while (my $s = $listen->accept()) {
+        my $got = '';
+
+        while (sysread $s, $got, 4096, length $got) {
+            send_all($s, "HTTP/1.1 200 OK\r\n\r\npart")
+                if $got =~ s/.*\r\n\r\n//s;
+        }
+
+        close $s;
+    }
+}
+
+
+# The backend has sent something since, and nothing more for a time.
+
+sub tunnel {
+    my $c = $t->established();
+
+    like($c->request("GET /late/tunnel HTTP/1.1\r\nHost: localhost\r\n"
+                     . "Connection: upgrade\r\nUpgrade: echo\r\n\r\n"),
+         qr!^HTTP/1\.1 101 !, 'tunnel: 101');
+
+    $t->write_file('late', '');
+    $t->wait_for_log(qr/timed out.*GET \/late\/tunnel/);
+
+    is($c->request('x'), '', 'tunnel: nothing more came');
+    ended($c, 'tunnel');
 }
 
 

@@ -58,7 +58,20 @@ ngx_http_atls_inner_half_answered(ngx_http_atls_inner_t *inner)
 
     r = inner->connection->data;
 
-    return !r->main->done;
+    return !r->main->request_complete;
+}
+
+
+/* In a tunnel (101), core keeps what it has to send out of c->buffered. */
+
+ngx_uint_t
+ngx_http_atls_inner_unsent(const ngx_http_atls_inner_t *inner)
+{
+    ngx_connection_t  *c;
+
+    c = inner->connection;
+
+    return c->buffered || !c->write->ready;
 }
 
 
@@ -90,7 +103,8 @@ ngx_http_atls_inner_end(const ngx_http_atls_inner_t *inner)
     }
 
     if (inner->answering
-        && (inner->raw || c->error || c->timedout || c->buffered))
+        && (inner->raw || c->error || c->timedout
+            || ngx_http_atls_inner_unsent(inner)))
     {
         return ngx_http_atls_end_cut;
     }

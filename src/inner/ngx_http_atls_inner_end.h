@@ -29,6 +29,10 @@ ngx_uint_t ngx_http_atls_inner_ends(ngx_http_atls_inner_t *inner);
 
 ngx_uint_t ngx_http_atls_inner_half_answered(ngx_http_atls_inner_t *inner);
 
+/* Whether nginx has something to send that the POST has no room for. */
+
+ngx_uint_t ngx_http_atls_inner_unsent(const ngx_http_atls_inner_t *inner);
+
 /* How the session ends when the connection is closed. */
 
 ngx_http_atls_end_e ngx_http_atls_inner_end(const ngx_http_atls_inner_t *inner);

@@ -163,12 +163,12 @@ ngx_http_atls_fate_unused(const ngx_http_atls_post_t *post)
 /*
  * close_notify tells the client that all data were sent.  It must not be sent
  * if the response was cut, since someone on the path can cause that by closing
- * the connection or delaying data.
+ * the connection or delaying data.  A client that has sent close_notify may
+ * still wait for responses to earlier requests.
  *
  *     session ends             alert
  *     ------------------------------------------------------------------
  *     record refused           from the channel; none after a fatal alert
- *     cut, client has closed   close_notify
  *     cut                      internal_error
  *     closed                   close_notify
  */
@@ -183,8 +183,7 @@ ngx_http_atls_fate_alert(const ngx_http_atls_post_t *post)
                                         : post->channel.alert;
 
     case ngx_http_atls_end_cut:
-        return post->channel.state->read_closed ? TRL_CLOSE_NOTIFY
-                                                : TRL_INTERNAL_ERROR;
+        return TRL_INTERNAL_ERROR;
 
     default: /* ngx_http_atls_end_closed */
         return TRL_CLOSE_NOTIFY;

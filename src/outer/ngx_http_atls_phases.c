@@ -335,10 +335,13 @@ ngx_http_atls_phase_request_done(void *data)
                    inner->label, (int) r->done, (int) r->keepalive,
                    (int) c->error);
 
-    /* if the request is done, only its body may be incomplete */
+    /*
+     * If the response is complete, only the request body may be incomplete.
+     * r->done is also set after post_action, whatever the response.
+     */
 
-    if ((r->done || (!c->error && !c->timedout))
-        && !c->buffered && inner->raw == NULL)
+    if ((r->request_complete || (!c->error && !c->timedout))
+        && !ngx_http_atls_inner_unsent(inner) && inner->raw == NULL)
     {
         inner->answering = 0;
     }

@@ -7,6 +7,7 @@ package Test::Atls::Echo;
 #
 # GET /echo         echoes data until the client closes its output
 #     /hello        the same, after "hello\n" in the same packet as the 101
+#     /late         the same, after "late\n", once a file "late" exists
 #     /last?size=N  closes the connection after N bytes
 #     /refuse       403, no upgrade
 #
@@ -103,7 +104,18 @@ sub _connection {
                  . "Connection: upgrade\r\n\r\n"
                  . ($uri =~ m!^/hello! ? "hello\n" : ''));
 
+    $self->_late($s) if $uri =~ m!^/late!;
     $self->_echo($s, $uri);
+}
+
+
+sub _late {
+    my ($self, $s) = @_;
+
+    my $t = $self->{t};
+
+    $t->wait_for(sub { -e $t->path('late') });
+    send_all($s, "late\n");
 }
 
 
