@@ -1,14 +1,14 @@
-# The module, its tests and what goes with them.
+# Builds and tests the module and the client.
 #
 #     make            build/ngx_http_atls_module.so, for the installed nginx,
 #                     and build/atls, the client
-#     make lib        build/libatls.a, build/libatls.so.0: the client's library
-#     make NGINX_SRC=dir          for, and with, the nginx of a source tree
+#     make lib        build/libatls.a, build/libatls.so.0: the client library
+#     make NGINX_SRC=dir          build nginx and the module from a source tree
 #     make CC=clang CFLAGS=-O0
-#     make check      the structure of the sources
-#     make test TESTS=t/handshake.t           some tests only
-#     make chaos TIME=1800 SEED=7             sessions and an adversary, while
-#     make chaos-asan                         nginx is reloaded and killed
+#     make check      check the structure of the sources
+#     make test TESTS=t/handshake.t           run some tests only
+#     make chaos TIME=1800 SEED=7             random sessions and an adversary,
+#     make chaos-asan                         with reloads and crashes of nginx
 #
 # Parallel: make test JOBS=4.  Short: make bench QUICK=1.
 
@@ -20,7 +20,7 @@ CFLAGS      ?= -g -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Wformat \
                -Werror=format-security
 LDFLAGS     ?= -Wl,-z,relro -Wl,-z,now
 
-# libatls: the project's client programs link the .a, others may link the .so
+# libatls: the atls command uses the .a; other programs may use the .so
 
 PREFIX      ?= /usr/local
 LIBDIR      ?= $(PREFIX)/lib
@@ -35,7 +35,7 @@ LIB_VERSION  = $(shell awk '/define ATLS_VERSION/ { gsub("\"", "", $$3); \
 LIB_CFLAGS   = -std=c99 -D_GNU_SOURCE -Wall -Wextra -Werror -fPIC \
                -fvisibility=hidden $(shell pkg-config --cflags $(LIB_PACKAGES))
 
-# the command, of the static library
+# the command, linked with the static library
 
 CMD_SRC     := $(wildcard src/client/cmd/*.c)
 CMD_OBJ      = $(CMD_SRC:src/client/%.c=$(BUILD)/client/%.o)
@@ -53,7 +53,7 @@ VALGRIND    := valgrind --quiet --trace-children=yes --leak-check=full \
                --suppressions=$(CURDIR)/t/valgrind.supp \
                --log-file=%d/valgrind.%p
 
-# what the tests run: the module of BUILD and the nginx that it was built for
+# for tests: the module in BUILD, and the nginx binary that it was built for
 
 TESTED      = TEST_NGINX_BINARY=$$(cat $(BUILD)/nginx-binary) \
               TEST_NGINX_MODULE=$(abspath $(BUILD))/ngx_http_atls_module.so
@@ -69,7 +69,7 @@ export CC CFLAGS LDFLAGS NGINX_SRC NGINX_OPTIONS
 all: $(BUILD)/atls
 	@OUT=$(BUILD) tools/build.sh
 
-# nginx with the module inside
+# nginx with the module compiled in
 
 static:
 	@OUT=$(BUILD)/static STATIC=1 \
@@ -92,7 +92,7 @@ $(BUILD)/client/%.o: src/client/%.c Makefile $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
 
-# times of files say nothing of other flags, nor in a copy of a built tree
+# file times do not show changed flags or a copied tree
 
 FLAGS = $(CURDIR) $(CC) $(CFLAGS) $(LIB_CFLAGS) $(LDFLAGS)
 
@@ -118,7 +118,7 @@ install: install-module install-client install-command
 install-module: all
 	@OUT=$(BUILD) tools/install.sh
 
-# the .pc is made once more: PREFIX may be another one now
+# the .pc file is created again, since PREFIX may have changed
 
 install-client: lib
 	@rm -f $(BUILD)/atls.pc
@@ -137,12 +137,12 @@ install-command: $(BUILD)/atls
 	@install -m 644 docs/atls.1 $(DESTDIR)$(MANDIR)/man1
 	@echo "installed $(DESTDIR)$(PREFIX)/bin/atls"
 
-# says what it installs; nothing, if all is there
+# prints the packages to install, if any
 
 deps:
 	@tools/deps.sh
 
-# the structure of the sources, and that the lists of files agree
+# the structure of the sources, and the lists of files
 
 check: $(LIB_OBJ) $(CMD_OBJ)
 	@OUT=$(BUILD) tools/build.sh >/dev/null
@@ -152,9 +152,9 @@ test: deps
 	@$(MAKE) --no-print-directory all check
 	$(TESTED) $(PROVE)
 
-# UBSan is for the module's files only: nginx itself does arithmetic on null
-# pointers and unaligned reads that harm nobody.  A dynamic module repeats some
-# globals of nginx by design, hence detect_odr_violation.
+# UBSan is used for the module only: nginx has harmless arithmetic on null
+# pointers and unaligned reads.  A dynamic module has copies of some globals of
+# nginx, therefore detect_odr_violation is off.
 
 TESTED_ASAN = TEST_NGINX_BINARY=$$(cat $(BUILD)/asan/nginx-binary) \
 	TEST_NGINX_MODULE=$(abspath $(BUILD))/asan/ngx_http_atls_module.so \
@@ -171,8 +171,8 @@ asan: deps
 test-asan: asan
 	$(TESTED_ASAN) $(PROVE)
 
-# sessions of all kinds and an adversary, while nginx is reloaded and killed:
-# t/chaos.t, for longer, and each time with another seed
+# random sessions and an adversary, with reloads and crashes of nginx: runs
+# t/chaos.t for a longer time, each time with another seed
 
 chaos: deps
 	@$(MAKE) --no-print-directory all
@@ -195,8 +195,8 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	@perl -I t/lib tools/demo.pl
 
-# the table of sessions, and a reload with many, are measured in programs that
-# are linked with all of an nginx
+# benchmarks of the session table and of a reload with many sessions are linked
+# with the object files of nginx
 
 BENCH_LINKED := table fill
 BENCH_SRC    := $(filter-out $(BENCH_LINKED:%=t/bench/%.c),\

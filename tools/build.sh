@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 #
-# Builds the module in a copy of an nginx source tree, so that the tree itself
-# stays clean, and puts it in OUT.  What did not change is not built again.
+# Builds the module in OUT, with a copy of an nginx source tree, which is not
+# changed.  Only changed files are rebuilt.
 #
-#     OUT         where to build                          build
-#     NGINX_SRC   an nginx source tree; empty: Debian's nginx-dev, which has
-#                 no nginx of its own to build
-#     STATIC      1: nginx with the module inside, no .so
-#     NGINX_OPTIONS   what to configure nginx with; default: what the tree was
-#                 configured with, or the options below
+#     OUT         build directory                         build
+#     NGINX_SRC   nginx source tree; empty: Debian's nginx-dev, which cannot
+#                 build nginx itself
+#     STATIC      1: build nginx with the module, instead of a .so
+#     NGINX_OPTIONS   options of nginx's configure; default: the previous ones
+#                 of the tree, or those below
 #     CC, CFLAGS, LDFLAGS
 #     MODULE_CFLAGS   for the module's files only
 #
-# OUT/nginx-binary names the nginx that the result is for.
+# OUT/nginx-binary has the name of the nginx binary that the module is for.
 
 set -eu
 cd "$(dirname "$0")/.."
@@ -68,8 +68,8 @@ options() {
 }
 
 
-# What the configuration depends on: if it is the same, so is the result.  The
-# tree is configured with this directory's absolute path.
+# All inputs of the configuration: it is repeated only if they change.  The
+# absolute path of this directory is one of them.
 
 fingerprint() {
     printf '%s\n' "$project" "$src" "$STATIC" "$CC" "$CFLAGS" "$LDFLAGS" \

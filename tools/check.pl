@@ -5,19 +5,19 @@
 #   files       config lists all files of the module; docs/design.md lists
 #               these, those of the client and those of t/chaos;
 #   headers     each header compiles alone;
-#   core        src/core does not name anything of nginx;
-#   includes    no file includes a header of a higher layer, or one of the other
-#               program; headers do not include each other in a ring;
-#   calls       no file calls a higher layer; files do not call each other in a
-#               ring;
-#   lines       no six lines in a row are in two places of a program;
-#   style       80 columns, no tabs, 100 lines a function, and functions in the
+#   core        src/core does not use identifiers of nginx;
+#   includes    no file includes a header of a higher layer or of the other
+#               program; there are no include cycles;
+#   calls       no file calls a higher layer; there are no call cycles between
+#               files;
+#   lines       no six consecutive lines occur twice in a program;
+#   style       80 columns, no tabs, functions of at most 100 lines, in the
 #               order of their prototypes.
 #
 #     check.pl [-b BUILD] [CHECK ...]     some of them; default: all
 #
-# BUILD is where make has built: build.  The checks of headers and calls need
-# it.  CLIENT_CC is the compiler of the client, with its options.
+# BUILD is the build directory, by default build; the checks "headers" and
+# "calls" require it.  CLIENT_CC is the compiler of the client, with options.
 
 use strict;
 use warnings;
@@ -33,8 +33,8 @@ my $LINES = 6;
 my $COLUMNS = 80;
 my $FUNCTION = 100;
 
-# Data of the module's file that lower layers refer to: nginx looks up the
-# configuration and the context of a module by it.
+# Data of the module file used by lower layers: nginx looks up the configuration
+# and the context of a module by it.
 
 my $MODULE = 'ngx_http_atls_module';
 
@@ -52,8 +52,8 @@ my $config = slurp('config');
 my @layers = $config =~ m!\$ngx_addon_dir/src/(\w+) \\!g;
 my @listed = $config =~ m!\$ngx_addon_dir/(\S+\.[ch]) \\!g;
 
-# Two programs, each with its layers from the lowest to the highest.  The
-# module's file is above all, and what is in src itself is below.
+# Two programs, with their layers from the lowest to the highest.  The module
+# file is the highest layer; other files in src are the lowest.
 
 my @programs = (
     { dirs => [ 'src', (map { "src/$_" } @layers), '.' ], files => \@listed,
@@ -124,8 +124,9 @@ sub check_files {
 }
 
 
-# In the lists of docs/design.md, what is indented is in the folder of the line
-# before that is not.  A name without an ending is that of a .c and its .h.
+# In the lists of docs/design.md, an indented line is in the directory of the
+# last line that is not indented.  A name without an extension is a .c and a .h
+# file.
 
 sub check_design {
     my (%there, %design, $dir);
@@ -174,8 +175,7 @@ sub check_headers {
 }
 
 
-# What a compiler is called with, and in which directory: as nginx's Makefile
-# does it.
+# Returns the compiler command and its directory, from nginx's Makefile.
 
 sub module_compiler {
     my $makefile = slurp("$build/nginx/objs/Makefile");
@@ -201,7 +201,7 @@ sub check_core {
 }
 
 
-# The client's files have paths in their #include lines, the module's do not.
+# #include lines of the client have paths, those of the module do not.
 
 sub check_includes {
     for my $program (@programs) {
@@ -234,10 +234,9 @@ sub check_includes {
 }
 
 
-# A file calls another one if its object has a symbol undefined that the other's
-# object defines.  So pointers to functions and variables count, too: to set a
-# pointer, one has to know what it points to.  A layer that is called through a
-# pointer is not known to the caller, and need not be.
+# A file calls another one if its object file has an undefined symbol that the
+# other object file defines.  This includes variables and functions whose
+# address is taken, but not calls through function pointers.
 
 sub check_calls {
     for my $program (@programs) {
@@ -277,8 +276,8 @@ sub check_calls {
 }
 
 
-# nginx's Makefile puts objects into a folder that is named like the last one of
-# the source's path.
+# nginx's Makefile puts objects into a directory with the name of the source's
+# last directory.
 
 sub module_object {
     my ($file) = @_;
@@ -295,7 +294,7 @@ sub client_object {
 }
 
 
-# Goes along all arrows; those of a ring come back to where they have begun.
+# Finds cycles by depth-first search.
 
 sub check_rings {
     my ($what, $graph) = @_;
@@ -322,9 +321,9 @@ sub check_rings {
 }
 
 
-# Lines that count have a word: blank lines, braces, comments and preprocessor
-# directives do not.  The client may have what the module has, as they share no
-# code by design.
+# Only lines with a word are compared, without comments and preprocessor
+# directives.  The client may have the same lines as the module, since they do
+# not share code by design.
 
 sub check_lines {
     for my $program (@programs) {
@@ -355,7 +354,7 @@ sub check_lines {
 }
 
 
-# A function has its name at the start of a line.
+# The name of a function is at the start of a line.
 
 sub check_style {
     for my $file (map { @{ $_->{files} } } @programs) {

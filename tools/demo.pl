@@ -1,14 +1,14 @@
 #!/usr/bin/perl
 
-# One request through ATLS, and what each hop saw of it.
+# Sends a request over ATLS, and shows the data seen by each hop.
 #
 #     atls ---- mitmproxy ---- nginx with the module ---- backend
 #
 #     make demo
 #
-# mitmproxy takes the outer TLS apart with an authority of its own, which nobody
-# has asked for.  (Debian 13 has no mitmproxy: haproxy stands in.)  The exit
-# status is 0 if all that is shown is as it should be.
+# mitmproxy intercepts the outer TLS with its own certificate authority.
+# (Debian 13 has no mitmproxy: haproxy is used instead.)  The exit status is 0
+# if all results are as expected.
 
 use strict;
 use warnings;
@@ -34,7 +34,7 @@ my $uri = '/body/orders';
 my $body = "two pounds of tea, card 4111 1111 1111 1111\n";
 my $failed = 0;
 
-# ports that the kernel has to give, so that not even a lock is left behind
+# ports assigned by the kernel, which need no lock files
 
 my %ports;
 @ports{0 .. 4} = free_ports(5);
@@ -98,7 +98,7 @@ my $middlebox = Test::Atls::Middlebox->start($t, $name, port => $ports{3},
                                              trust => $t->path('outer.crt'),
                                              to => $ports{1}, tap => $ports{4});
 
-# all that happens
+# the requests
 
 my $client = client($middlebox);
 my ($delivered) = $backend->requests();
@@ -108,7 +108,7 @@ my $plain = plain_https($middlebox);
 $middlebox->stop();
 $t->stop();
 
-# what was seen of it: POSTs, the second one with the request, and plain HTTPS
+# the data seen: POSTs, the second one with the request, and plain HTTPS
 
 my @posts = $middlebox->exchanges();
 my $other = pop @posts || [ '', '' ];
@@ -125,8 +125,8 @@ print $failed ? "\nFAILED\n" : "\nAll is as it should be.\n";
 exit($failed ? 1 : 0);
 
 
-# The client: takes a request through the middlebox to the endpoint.  Returns
-# what it says.
+# Runs the client, which sends a request through the middlebox to the endpoint.
+# Returns its output.
 
 sub client {
     my ($m) = @_;
@@ -200,7 +200,7 @@ sub show_session {
 }
 
 
-# First line, size and first bytes of a message.
+# Prints the first line, size and first bytes of a message.
 
 sub summary {
     my ($indent, $message) = @_;
@@ -269,7 +269,7 @@ sub check_all {
 }
 
 
-# Whole ones, from the first byte to the last.
+# Complete messages only.
 
 sub records {
     my ($bytes) = @_;
@@ -304,7 +304,7 @@ sub parts {
 }
 
 
-# A message whose body is no text.
+# A message with a binary body.
 
 sub wire {
     my ($message) = @_;
@@ -320,7 +320,7 @@ sub wire {
 }
 
 
-# Two lists of lines, side by side.
+# Prints two lists of lines side by side.
 
 sub columns {
     my ($left_title, $left, $right_title, $right) = @_;

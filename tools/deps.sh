@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 #
-# Installs the Debian packages that building and testing need and that are not
-# there yet.  Where nothing is missing, apt is not run.
+# Installs missing Debian packages for building and testing.  If all are
+# installed, apt is not run.
 #
-#     tools/deps.sh [package ...]             packages besides the usual ones
+#     tools/deps.sh [package ...]             additional packages
 
 set -eu
 
-# other TLS stacks, whose clients t/interop.t runs
+# other TLS libraries, for t/interop.t
 
 stacks=( libmbedtls-dev libwolfssl-dev default-jdk-headless nodejs )
 
@@ -22,7 +22,7 @@ packages=(
     "$@"
 )
 
-# one more is between the ends, but Debian 13 has none
+# another middlebox, not in Debian 13
 
 grep -q '^VERSION_CODENAME=trixie$' /etc/os-release || packages+=( mitmproxy )
 
@@ -51,13 +51,13 @@ install() {
 
 echo "deps: installing ${missing[*]}"
 
-# the package lists of a fresh machine are missing, those of an old one stale
+# package lists may be missing or outdated
 
 install "${missing[@]}" 2>/dev/null && exit
 
 $sudo apt-get update -qq
 
-# not every release has all of them
+# some packages are missing in some releases
 
 there=()
 

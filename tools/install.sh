@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 #
-# Puts the module from OUT where its nginx looks for modules.  DESTDIR is
-# honoured.
+# Installs the module from OUT into the module directory of nginx, below
+# DESTDIR.
 
 set -eu
 cd "$(dirname "$0")/.."

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 #
-# Runs `make test` on other Debian releases, each in a chroot of its own under
-# build/matrix: newer nginx, newer OpenSSL, newer compiler.
+# Runs `make test` on other Debian releases, in chroots in build/matrix, to test
+# other versions of nginx, OpenSSL and the compiler.
 #
 #     tools/matrix.sh [suite ...]                 default: trixie sid
 #
-#     TESTS       some tests only
-#     JOBS        how many at a time
+#     TESTS       tests to run; default: all
+#     JOBS        number of parallel tests
 
 set -eu
 cd "$(dirname "$0")/.."
@@ -15,7 +15,7 @@ project=$PWD
 failed=
 
 
-# The archive that this machine itself installs from.
+# The Debian archive of this machine.
 
 archive() {
     apt-get indextargets --format '$(LABEL) $(COMPONENT) $(REPO_URI)' \
@@ -46,7 +46,7 @@ bootstrap() {
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
     chmod +x "$root/usr/sbin/policy-rc.d"
 
-    # a mirror may be a snapshot, whose lists are as old as it
+    # a mirror may be a snapshot with expired package lists
 
     echo 'Acquire::Check-Valid-Until "false";' \
         >"$root/etc/apt/apt.conf.d/99matrix"
@@ -54,7 +54,7 @@ bootstrap() {
 }
 
 
-# The working tree without build/, whose results belong to this machine.
+# The working tree without build/, which has files for this machine.
 
 copy_project() {
     dir=$1
@@ -66,7 +66,7 @@ copy_project() {
 }
 
 
-# Mounts and processes end with the namespaces.
+# The namespaces remove mounts and processes.
 
 run_tests() {
     root=$1

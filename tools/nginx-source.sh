@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 #
-# Gets the source of Debian's nginx into build/source, from the archives that
-# this machine installs from, and prints the directory.  /etc is not touched.
-# It is the newest version whose files are there: an archive may have listed a
-# newer one.
+# Downloads the source of Debian's nginx into build/source, from the archives of
+# this machine, and prints the directory.  /etc is not changed.  The newest
+# available version is used: an archive may list a newer one without its files.
 
 set -eu
 cd "$(dirname "$0")/.."
@@ -17,7 +16,7 @@ found() {
 }
 
 
-# The machine's own apt sources, as sources of source packages.
+# The apt sources of the machine, for source packages.
 
 sources() {
     mkdir -p "$apt/parts" "$apt/lists/partial"
@@ -34,7 +33,7 @@ sources() {
 }
 
 
-# The versions that the archives list, the newest one first.
+# The versions listed by the archives, newest first.
 
 versions() {
     apt-cache "${options[@]}" showsrc --only-source nginx \
@@ -42,7 +41,7 @@ versions() {
 }
 
 
-# In a directory of its own: the files of two versions have names in common.
+# Each version has a separate directory, since some file names are the same.
 
 get() {
     rm -rf "$top/new"

@@ -5,8 +5,8 @@
 
 
 /*
- * What nginx proxies to: takes a request's body, all of it, and then answers
- * "/bytes/n" with n bytes.  Connections are kept.
+ * A backend: reads the request body completely, and then responds to "/bytes/n"
+ * with n bytes.  Connections are kept alive.
  *
  *     backend PORT
  */
@@ -127,7 +127,7 @@ backend_accept(int fd)
 }
 
 
-/* 0: the connection is done with */
+/* Returns 0 if the connection must be closed. */
 
 static int
 backend_readable(conn_t *c)

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 #
-# Links a program with an nginx that has the module inside: what is measured is
-# what nginx runs.
+# Links a program with the object files of an nginx that includes the module.
 #
 #     TREE        where that nginx was built      build/static/nginx
 #     OUT         the program                     build/bench/table
 #
-# table.c has a main() of its own, nginx's being renamed; both wrap functions of
-# the module's.
+# table.c has a main(); the one of nginx is renamed.  Both programs wrap
+# functions of the module.
 
 set -eu
 cd "$(dirname "$0")/../.."

@@ -1,23 +1,23 @@
 #!/usr/bin/perl
 
-# The same work over HTTP, HTTPS, ATLS, and ATLS over HTTPS, by turns, from one
-# nginx with two workers, which proxies to one backend.
+# Compares HTTP, HTTPS, ATLS, and ATLS over HTTPS, in turn, with an nginx with
+# two workers and a backend.
 #
 #     perl -I t/lib t/bench/compare.pl DIR [options]
 #
-#     -q          quickly
-#     -o regexp   only what is so named
-#     -k n        so many rounds
+#     -q          quick
+#     -o regexp   measurements with matching names only
+#     -k n        number of rounds
 #
-# DIR has the programs, made of load.c and backend.c.
+# DIR has the programs built from load.c and backend.c.
 #
-# Which process is on which processor matters more than anything else: waking
-# one on another, idle processor may take longer than all that nginx does.  So
-# that is fixed where not all processors are busy anyway.
+# The assignment of processes to processors affects the results most: waking a
+# process on another, idle processor may take longer than the work of nginx.
+# Therefore it is fixed, unless all processors are busy anyway.
 #
-# Each line of the output is a name, a number, and a value, once in each round.
-# A name is of what was done, in which mode, and what is counted, "cpu" being
-# microseconds of nginx's CPU time for each operation.
+# Each round prints lines with a name, a number, and a value.  The name consists
+# of the operation, the mode, and the unit; "cpu" is the CPU time of nginx per
+# operation, in microseconds.
 
 use strict;
 use warnings;

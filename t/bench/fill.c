@@ -5,13 +5,13 @@
 
 
 /*
- * An nginx whose first worker fills the table of sessions before it does
- * anything else, for t/bench/reload.pl: a million handshakes would take many
- * minutes.
+ * An nginx whose first worker fills the session table at its start, for
+ * t/bench/reload.pl: a million handshakes would take many minutes.
  *
- * The linker calls the function here instead of the module's, see build.sh.
- * The environment variable ATLS_BENCH_FILL names a file that has the number;
- * who removes it has to fill the table.
+ * The linker replaces a function of the module by the one in this file, see
+ * build.sh.  The environment variable ATLS_BENCH_FILL is the name of a file
+ * with the number of sessions.  The worker that removes the file fills the
+ * table.
  */
 
 

@@ -5,15 +5,14 @@
 
 
 /*
- * What a handshake of TLS 1.3 takes a server in OpenSSL alone, in memory, with
- * no nginx and no network: no way of carrying it can take less.
+ * Measures the server's part of a TLS 1.3 handshake in OpenSSL, in memory,
+ * without nginx and a network: a lower bound for all transports.
  *
  *     handshake [-q]
  *
- * Each line of the output is a name, the size of the key, and microseconds of
- * CPU time for one: 256 is P-256, 2048 is RSA.  "alone" is as HTTPS has it;
- * "logged" with OpenSSL printing the traffic secrets, which is how a program
- * gets them, after the handshake's own have been derived.
+ * Each line of the output is a name, the key size (256: P-256, 2048: RSA), and
+ * the CPU time of a handshake in microseconds.  "alone" is a handshake as in
+ * HTTPS; in "logged", OpenSSL also passes the traffic secrets to a callback.
  */
 
 
@@ -162,7 +161,7 @@ measure(SSL_CTX *server, SSL_CTX *client, int n)
 }
 
 
-/* Microseconds of the server's part. */
+/* Returns the time of the server's part, in microseconds. */
 
 static double
 handshake(SSL_CTX *server, SSL_CTX *client)

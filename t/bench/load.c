@@ -5,8 +5,8 @@
 
 
 /*
- * A client that keeps an nginx busy, by one of four ways that differ in
- * nothing but what is between a request and the socket:
+ * A load generator with four modes, which differ only in the layers between
+ * requests and the socket:
  *
  *     http        nothing
  *     https       TLS
@@ -16,24 +16,23 @@
  *     load MODE PORT [options]
  *
  *     -c n        connections                                     1
- *     -n n        operations, in all                              1
- *     -w n        operations before those, not measured           0
- *     -g path     what to request                                 /bytes/100
- *     -u n        bytes of a request's body                       0
- *     -p pid,...  the processes whose CPU time is told
- *     -s kind     an operation is a new session, of TLS in https and of ATLS
- *                 in atls, with one request in it: full, resumed or early
- *     -r          a new session begins with a new connection, in atls; in
- *                 https that is so anyway
- *     -i          when the -w operations are done, say so and do nothing
- *                 until the standard input ends
+ *     -n n        total number of operations                      1
+ *     -w n        operations before these, not measured           0
+ *     -g path     path of requests                                /bytes/100
+ *     -u n        size of request bodies                          0
+ *     -p pid,...  processes to measure the CPU time of
+ *     -s kind     each operation opens a new session (TLS in https, ATLS in
+ *                 atls) and sends one request: full, resumed or early
+ *     -r          in atls, open a new connection for each session, as https
+ *                 always does
+ *     -i          after the -w operations, print a line and wait for the end of
+ *                 the standard input
  *     -d          with -i: close each connection before the next one
  *
- * The output is lines of a name and a value: what the measured operations
- * took.  Whatever is not as it should be ends the program.
+ * The output consists of lines with a name and a value.  All errors are fatal.
  *
- * All TLS is done in memory, whatever carries it, so that its cost here is the
- * same.  Nothing is verified.
+ * In all modes, TLS uses memory BIOs, so that its cost in the client is the
+ * same.  Certificates are not verified.
  */
 
 

@@ -1,17 +1,16 @@
 #!/usr/bin/perl
 
-# What it costs that a POST reaches another worker than the one that its inner
-# request is in: the time from the first byte of the POST to the last of its
-# answer, for POSTs that the worker serves itself and for relayed ones, by
-# turns.
+# Measures the cost of relaying a POST to the worker process that has its inner
+# request: the time from the first byte of the POST to the last byte of its
+# response, for relayed POSTs and for others, in turn.
 #
-#     perl -I t/lib t/bench/relay.pl [-q]         -q: quickly
+#     perl -I t/lib t/bench/relay.pl [-q]         -q: quick
 #
-# An inner request with a long body is begun in one of two workers.  POSTs that
-# bring a bit more of it go over two connections, one to each worker.
+# One of two workers has an inner request with a long body.  POSTs with pieces
+# of the body are sent on two connections, one to each worker.
 #
-# Each line of the output is a name, a number of bytes, and a value, which is
-# a time in microseconds unless the name says something else.
+# Each line of the output is a name, a number of bytes, and a value, by default
+# a time in microseconds.
 
 use strict;
 use warnings;

@@ -1,13 +1,13 @@
 #!/usr/bin/perl
 
-# What a reload costs while the table is full of sessions.
+# Measures a reload with many sessions in the table.
 #
-#     perl -I t/lib t/bench/reload.pl PROGRAM [-q]    -q: quickly
+#     perl -I t/lib t/bench/reload.pl PROGRAM [-q]    -q: quick
 #
-# PROGRAM is an nginx with the module inside, made with fill.c.
+# PROGRAM is an nginx with the module, built with fill.c.
 #
-# One more session, of a client, sends requests one after another, each over a
-# connection of its own, before the reload and until a new worker answers.
+# A client sends sequential requests in another session, on a new connection
+# each, before the reload and until a new worker responds.
 #
 # Each line of the output is a name, a number of sessions, and milliseconds.
 

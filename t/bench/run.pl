@@ -1,13 +1,13 @@
 #!/usr/bin/perl
 
-# What things cost, as a table, as build/bench.json, and the most important of
-# it as build/bench.svg.
+# Runs the benchmarks.  The results are printed as a table and written to
+# build/bench.json; the most important ones are drawn in build/bench.svg.
 #
 #     make bench                  about six minutes, once nginx is built
 #     make bench QUICK=1          less than one
 #
-# Programs in this directory measure and write lines of a name, a number and a
-# value; here they are put together.  Of several rounds, the median counts.
+# Programs in this directory print lines with a name, a number and a value.  If
+# there are several rounds, the median is used.
 
 use strict;
 use warnings;
@@ -26,8 +26,8 @@ my @SIZES = (1000, 100_000, 1_000_000);
 my @PROCS = (1, 2, 4, 8);
 my $MB = 1024 * 1024;
 
-# What ATLS is to cost at most, by HTTPS; a row is a title, the name and number
-# of the measurement, what of it counts, and the limit.
+# Limits for the cost of ATLS relative to HTTPS.  A row has a title, the name
+# and number of the measurement, the value to compare, and the limit.
 
 my @TARGETS = (
     [ 'small request, 1 connection', 'small request', 1, 'cpu', 1.1 ],
@@ -98,7 +98,7 @@ sub median {
 }
 
 
-# The median, and from where to where the values of all rounds are.
+# Returns the median and the range of the values of all rounds.
 
 sub spread {
     my ($name, $number, $digits) = @_;
@@ -119,8 +119,8 @@ sub compare {
 }
 
 
-# By how much ATLS differs from HTTPS: of the rounds, the median counts, since
-# what disturbs the machine for a while disturbs both.
+# Returns the ratio of ATLS to HTTPS: the median of the ratios of each round,
+# since temporary load affects both values of a round.
 
 sub ratio {
     my ($name, $what, $number, $mode) = @_;
@@ -400,8 +400,8 @@ sub write_json {
 }
 
 
-# Bars: what ATLS costs by HTTPS, which is the line at 1; a mark is where the
-# target is.  The colours can be read on white and on black.
+# Bars show the cost of ATLS relative to HTTPS, which is the line at 1; marks
+# show the limits.  The colours are readable on white and on black.
 
 sub write_svg {
     my ($file) = @_;

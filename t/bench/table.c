@@ -5,16 +5,15 @@
 
 
 /*
- * What the table of sessions costs.  It is the module's own, in a zone made as
- * nginx makes it: this program is nginx with another main().
+ * Measures the session table of the module, in a shared memory zone of nginx:
+ * the program is nginx with another main().
  *
  *     table [-q]                  -q: quickly
  *
- * Each line of the output is a name, a number of sessions or of processes, and
- * a value; times are nanoseconds an operation.  A line may come several times,
- * once in each round.
+ * Each line of the output is a name, a number of sessions or processes, and a
+ * value; times are in nanoseconds per operation.  Each round prints a line.
  *
- * Times of one process are of its CPU clock, which other processes disturb
+ * For a single process, CPU time is measured, since other processes affect it
  * least.
  */
 

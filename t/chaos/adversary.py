@@ -1,8 +1,8 @@
-"""Who is on the path: a proxy with no key, who may do with POSTs and answers
-as it likes.
+"""An adversary on the path: a proxy without keys, which manipulates POSTs and
+responses.
 
-What it does to a session is up to the session's own random numbers.  The
-harmless things are those that any proxy may do and that nobody may notice.
+Actions are chosen by the random numbers of a session.  Harmless actions are
+those that any proxy may take; they must have no effect on the session.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ URIS = ("/.well-known/atls", "/pinned", "/mutual", "/rotating", "/raw",
 
 
 class Mind:
-    """What it remembers of a session."""
+    """The state of a session."""
 
     def __init__(self, sid, record, random, plan):
         self.sid, self.record, self.random, self.plan = \
@@ -46,7 +46,7 @@ class Adversary:
         for task in self.tasks:
             task.cancel()
 
-    # its own side
+    # requests of clients
 
     async def connection(self, reader, writer):
         try:
@@ -120,11 +120,11 @@ class Adversary:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    # the other one
+    # requests to nginx
 
     async def send(self, mind, post, chunked=None, pieces=1, cut=None,
                    linger=0.0, reset=False):
-        """Delivers a POST, or the first bytes of one.  An Answer, None."""
+        """Delivers a POST or its first bytes; returns an Answer or None."""
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", self.port, limit=1 << 18)
         body = post.body if cut is None else post.body[:cut]
@@ -178,7 +178,7 @@ class Adversary:
                         f" {len(answer.body)} bytes")
         return answer
 
-    # what nobody may notice
+    # harmless actions
 
     async def deliver(self, mind, post):
         return await self.send(mind, post)
@@ -222,7 +222,7 @@ class Adversary:
                 break
         return Answer(200, fields, body)
 
-    # what it tells the client
+    # responses to the client
 
     def tell(self, mind):
         r = mind.random
@@ -250,10 +250,10 @@ class Adversary:
                   if m is not mind and m.plan.path == "meddling"]
         return mind.random.choice(others[-20:]) if others else None
 
-    # what it does
+    # attacks
 
     async def cut(self, mind, post):
-        """Delivers a part, and the rest another time or never."""
+        """Delivers a part of a POST, and the rest later or never."""
         r, n = mind.random, len(post.body)
         at = r.choice((r.randrange(n + 1), max(0, n - r.randrange(40)),
                        r.choice(records(post.body)), n))
@@ -276,7 +276,7 @@ class Adversary:
         return self.tell(mind)
 
     async def lose(self, mind, post):
-        """All of it is delivered; the answer is not waited for, or lost."""
+        """Delivers a POST; the response is dropped."""
         r = mind.random
         if r.random() < .5:
             await self.send(mind, post, r.random() < .5, 1, len(post.body),
@@ -296,7 +296,7 @@ class Adversary:
         return mind.random.choice(both)
 
     async def reorder(self, mind, post):
-        """This one comes after the next one."""
+        """Delivers the POST after the next one."""
         if mind.held:
             answer = await self.send(mind, post)
             held, mind.held = Post(post.uri, mind.cookie, mind.held), b""
@@ -324,7 +324,7 @@ class Adversary:
         return await self.send(mind, Post(post.uri, post.cookie, bytes(body)))
 
     async def precede(self, mind, post):
-        """A POST of its own comes first."""
+        """Sends another POST first."""
         r = mind.random
         kind = r.choice(("empty", "hello", "type", "record", "alert", "old",
                          "garbage"))
@@ -352,12 +352,12 @@ class Adversary:
         return answer
 
     async def pretend(self, mind, post):
-        """Something else is told than what was answered."""
+        """Replaces the response."""
         await self.send(mind, post)
         return self.tell(mind)
 
     async def swallow(self, mind, post):
-        """The answer is kept back and comes in front of the next one."""
+        """Delays the response, and prepends it to the next one."""
         answer = await self.send(mind, post)
         if answer is None or answer.status != 200:
             return answer
@@ -381,7 +381,7 @@ class Adversary:
         return answer if r.random() < .5 else await self.send(mind, post)
 
     async def misdirect(self, mind, post):
-        """To the URI of another endpoint."""
+        """Sends the POST to another endpoint first."""
         r = mind.random
         other = Post(r.choice([u for u in URIS if u != post.uri]), post.cookie,
                      post.body)
@@ -392,7 +392,7 @@ class Adversary:
         return await self.send(mind, post)
 
     async def haunt(self, mind, post):
-        """An old POST, some time later: the session may be over."""
+        """Replays an old POST later; the session may be closed."""
         r = mind.random
         await asyncio.sleep(r.random() * 4)
         uri = post.uri if r.random() < .7 else r.choice(URIS)
@@ -408,7 +408,7 @@ class Adversary:
 
 
 def records(body):
-    """Where records end, if the first one begins at the beginning."""
+    """Offsets of the ends of records; data start with a record."""
     ends, at = [], 0
     while at + 5 <= len(body):
         at += 5 + int.from_bytes(body[at + 3:at + 5], "big")

@@ -1,11 +1,11 @@
-"""The service behind nginx.  It asks the ledger about all that it sees.
+"""The backend.  The ledger checks all requests that it receives.
 
     GET  ?t=TOKEN&n=SIZE&how=length|chunked|slow|late       its body
     POST ?t=TOKEN&how=late                          "TOKEN METHOD SIZE DIGEST"
-    POST .../early?t=TOKEN                          an answer at once
+    POST .../early?t=TOKEN                          an immediate response
     GET  /cache/NAME?n=SIZE                         the body of the name
     POST /raw                                       "AT SIZE DIGEST"
-    GET  /up?t=TOKEN, Upgrade                       what comes goes back
+    GET  /up?t=TOKEN, Upgrade                       an echo
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class Backend:
             writer.close()
 
     async def head(self, reader, parser, rest):
-        """Reads until there is a head; what follows is in the parser."""
+        """Reads a header; further data are left in the parser."""
         while True:
             if rest:
                 rest = parser.feed(rest)
@@ -133,7 +133,7 @@ class Backend:
         await writer.drain()
 
     async def raw(self, reader, writer, parser, rest):
-        """The stream's bytes, wherever a POST cuts them."""
+        """Serves a part of a raw stream, which is split anywhere."""
         ledger = self.ledger
         identifier = parser.head.get("x-session")
         broken = None

@@ -1,8 +1,8 @@
-"""Tokens, and the bodies that go with them: both ends can make each of them.
+"""Tokens and bodies, which both ends can generate.
 
-A token is "SESSION.N": the N-th request of a session.  All bodies are made of
-the seed and a token, so that a byte that is missing, shifted or somebody
-else's is seen at once.
+A token is "SESSION.N", for the N-th request of a session.  Bodies are generated
+from the seed and a token, so that a missing or moved byte, or a byte of another
+body, is detected.
 """
 
 import random
@@ -19,7 +19,7 @@ class Content:
                                                                 + SPREAD)
 
     def random(self, *names):
-        """A source of random numbers for a purpose."""
+        """Returns a random number generator for a purpose."""
         return random.Random("/".join(map(str, (self.seed, *names))))
 
     def body(self, token, size):
@@ -27,8 +27,8 @@ class Content:
         return self.bytes[start:start + size]
 
     def requests(self, token, size):
-        """A body of requests: if bytes of it are taken for one, it is seen.
-        Most of it is line ends, which a parser skips before a request."""
+        """A body that consists of requests, to detect request smuggling.  Most
+        of it is line ends, which parsers skip before a request."""
         pieces, length = [], 0
         while length < size:
             piece = (b"\r\n" * 150

@@ -1,6 +1,6 @@
-"""Who is on the path of what the adversary does not understand, HTTP/2 and
-POSTs that are kept open: bytes are passed on as they come, in other pieces and
-late, and at times a connection is cut."""
+"""A proxy for traffic that the adversary does not parse: HTTP/2 and streamed
+POSTs.  It forwards bytes in other pieces and with delays, and sometimes cuts a
+connection."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ class Cutter:
     async def connection(self, reader, writer):
         port = writer.get_extra_info("peername")[1]
         try:
-            # it may be accepted before its client knows that it is there
+            # it may be accepted before the client's connect() returns
             while port not in self.owners:
                 await asyncio.sleep(.01)
             session = self.world.running[self.owners.pop(port)]
@@ -35,7 +35,7 @@ class Cutter:
         random = self.world.content.random("cutter", session.sid, number)
         plan, record = session.plan, session.record
 
-        # how many bytes pass, each way
+        # bytes to forward in each direction
         limits = [None, None]
         if plan.path == "meddling" and random.random() < plan.violence:
             way = random.randrange(2)
@@ -66,7 +66,7 @@ class Cutter:
             there_writer.close()
 
     async def way(self, random, limit, reader, writer):
-        """Whether it was cut."""
+        """Returns whether the connection was cut."""
         while True:
             data = await reader.read(random.choice((100, 5000, 65536)))
             if not data:

@@ -1,4 +1,4 @@
-"""Clients that are nobody's: garbage, floods, and what is never finished."""
+"""Hostile clients: garbage, floods, and incomplete handshakes and requests."""
 
 import asyncio
 import ssl
@@ -21,7 +21,7 @@ class Hostile:
         self.port, self.h2_port = port, h2_port or port
 
     async def run(self, name, until):
-        """One of them, with one deed after the other."""
+        """Runs one action after the other until a time."""
         random = self.world.content.random("hostile", name)
         while time.time() < until:
             deed = random.choices([n for n, _ in self.DEEDS],
@@ -70,17 +70,17 @@ class Hostile:
             else:
                 abort(writer)
 
-    # deeds
+    # actions
 
     async def garbage(self, r):
         n = r.choice((1, 5, 6, r.randrange(300), r.randrange(40000)))
         body = r.choice((b"", b"\x16\x03\x01", b"\x17\x03\x03", b"\x80\x2e\x01",
                          b"GET / HTTP/1.1\r\n\r\n")) + r.randbytes(n)
-        # what may be the beginning of a ClientHello waits for more
+        # the server waits for the rest of a possible ClientHello
         await self.post(r.choice(URIS), body)
 
     async def flood(self, r):
-        """Handshakes that are not gone on with."""
+        """Handshakes that are not continued."""
         hello, uri = self.hello(), r.choice(URIS[:5])
         await asyncio.gather(*(self.post(uri, hello) for _ in range(20)),
                              return_exceptions=True)
@@ -90,14 +90,14 @@ class Hostile:
         await self.post(r.choice(URIS), hello[:r.randrange(1, len(hello))])
 
     async def headers(self, r):
-        """Too large, too many."""
+        """Headers that are too large or too many."""
         fields = r.choice((["X-A: " + "a" * 40000],
                            [f"X-{i}: {'b' * 1000}" for i in range(60)],
                            ["Cookie: atls=" + "c" * 3000]))
         await self.post(r.choice(URIS), self.hello(), fields=fields)
 
     async def half_open(self, r):
-        """A connection that nothing comes through, or half a request."""
+        """An idle connection, or one with half of a request."""
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", r.choice((self.port, self.h2_port)))
         writer.write(r.choice((b"", b"POST /raw HTTP/1.1\r\nHost: lo",
@@ -110,14 +110,14 @@ class Hostile:
             writer.close()
 
     async def cookies(self, r):
-        """Sessions that are guessed."""
+        """Guessed session cookies."""
         body = r.choice((b"", b"\x17\x03\x03\x00\x20" + r.randbytes(32),
                          b"\x15\x03\x03\x00\x02\x02\x00", b"\x17"))
         cookie = r.choice(("A" * 24, "", "%00", "x" * 500, "A" * 23 + "="))
         await self.post(r.choice(URIS), body, cookie)
 
     async def leaver(self, r):
-        """Is gone before it is answered, or before it has sent all."""
+        """Closes before the response, or before the end of the POST."""
         hello = self.hello()
         await self.post(r.choice(URIS), hello[:r.randrange(1, len(hello) + 1)],
                         wait=False, length=len(hello) + r.choice((0, 10)))
@@ -152,7 +152,7 @@ class Hostile:
             abort(writer)
 
     async def hello_pieces(self, r):
-        """One in many POSTs, then garbage in place of the next flight."""
+        """A ClientHello in many POSTs, then garbage instead of a flight."""
         hello, uri, cookie, at = self.hello(), r.choice(URIS[:5]), None, 0
         while at < len(hello):
             n = r.randrange(6, 120)

@@ -1,4 +1,4 @@
-"""Messages of HTTP/1.x: a parser that is fed, and one that reads a stream."""
+"""HTTP/1.x messages: an incremental parser, and a reader for streams."""
 
 
 class Malformed(Exception):
@@ -41,7 +41,7 @@ class Head:
 
     @property
     def length(self):
-        """None: there is none."""
+        """Returns None if there is no such header."""
         value = self.get("content-length")
         return int(value) if value is not None and value.isdigit() else None
 
@@ -70,7 +70,7 @@ class Parser:
         return rest
 
     def eof(self):
-        """The end of the stream; whether this is the end of the message."""
+        """Called at EOF; returns whether the message is complete."""
         if self.head and self.step == self.read_until_eof:
             self.done = True
         return self.done
@@ -159,7 +159,7 @@ class Parser:
 
 
 class Broken(Exception):
-    """The stream ended before the message did; parser has what there is."""
+    """The stream ended within a message; parser has the data so far."""
 
     def __init__(self, parser):
         super().__init__("broken off")
@@ -167,7 +167,7 @@ class Broken(Exception):
 
 
 async def read_message(reader, parser, rest=b""):
-    """Feeds the parser to the end of its message.  Returns what follows."""
+    """Reads to the end of the message.  Returns the data after it."""
     rest = parser.feed(rest) if rest else b""
     while not parser.done:
         try:

@@ -1,5 +1,5 @@
-"""As much of an HTTP/2 client as POSTs need: one stream at a time, over TCP
-with prior knowledge (RFC 9113, RFC 7541)."""
+"""A minimal HTTP/2 client for POSTs: one stream at a time, over TCP with prior
+knowledge (RFC 9113, RFC 7541)."""
 
 import asyncio
 import struct
@@ -10,7 +10,7 @@ END_STREAM, END_HEADERS, ACK, PADDED, PRIORITY = 1, 4, 1, 8, 32
 WINDOW = 65535
 FRAME = 16384
 
-# the static table, as far as a response of nginx has to do with it
+# the entries of the static table that nginx uses in responses
 
 STATIC = {8: (":status", "200"), 9: (":status", "204"), 10: (":status", "206"),
           11: (":status", "304"), 12: (":status", "400"),
@@ -18,8 +18,8 @@ STATIC = {8: (":status", "200"), 9: (":status", "204"), 10: (":status", "206"),
           28: ("content-length", ""), 31: ("content-type", ""),
           55: ("set-cookie", "")}
 
-# The Huffman code is a canonical one: symbols by the length of their codes.
-# What is not printed here has no place in headers.
+# The canonical Huffman code: symbols by the length of their codes.  Symbols
+# that do not occur in headers are left out.
 
 LENGTHS = {5: "012aceiost", 6: " %-./3456789=A_bdfghlmnpru",
            7: ":BCDEFGHIJKLMNOPQRSTUVWYjkqvwxyz", 8: "&*,;XZ", 10: '!"()?',
@@ -113,7 +113,7 @@ def encode(fields):
 
 
 class Refused(ConnectionError):
-    """The request was not and will not be processed: it can be repeated."""
+    """The request is not processed and can be repeated."""
 
 
 class Connection:
@@ -123,7 +123,7 @@ class Connection:
         self.window, self.initial = WINDOW, WINDOW
         self.stream_window = WINDOW
         writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        # no table, no limit for what comes
+        # no dynamic table, no flow control for responses
         self.frame(SETTINGS, 0, 0, struct.pack("!HIHI", 1, 0, 4, 0x7fffffff))
         self.frame(WINDOW_UPDATE, 0, 0, struct.pack("!I", 0x7fffffff - WINDOW))
 
@@ -139,7 +139,7 @@ class Connection:
         return head[3], head[4], int.from_bytes(head[5:], "big"), payload
 
     async def post(self, fields, body):
-        """Status, headers and body."""
+        """Returns status, headers and body."""
         stream, self.next_id = self.next_id, self.next_id + 2
         self.stream_window = self.initial
         self.frame(HEADERS, END_HEADERS | (0 if body else END_STREAM), stream,
@@ -181,7 +181,7 @@ class Connection:
             elif number != stream:
                 pass
             elif kind == RST_STREAM:
-                # NO_ERROR after the answer: the rest is not needed
+                # NO_ERROR after the response: the rest is not needed
                 raise ConnectionError("HTTP/2: reset")
             elif kind == HEADERS:
                 answer = decode(payload)

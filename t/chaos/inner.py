@@ -1,4 +1,4 @@
-"""Inner requests of all kinds, each with what has to be answered."""
+"""Inner requests of all kinds, with the expected responses."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,8 +14,8 @@ def token_of(uri):
 
 
 class Request:
-    """visible: a backend sees it.  early: it may be answered before its body
-    is in.  closes: the session may end with the answer."""
+    """visible: the backend receives it.  early: the response may come before
+    the end of the body.  closes: the response may close the session."""
 
     def __init__(self, record, token, method, uri, body=b"", chunks=None,
                  fields=(), statuses=(200,), visible=True, early=False,
@@ -53,7 +53,7 @@ class Request:
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
     def wrong(self, head, body):
-        """What is wrong with an answer; None."""
+        """Returns an error in the response, or None."""
         status = head.status
         if status not in self.statuses:
             return f"status {status}, not one of {self.statuses}"
@@ -74,7 +74,7 @@ class Request:
 
 
 class Kinds:
-    """Makes requests for a session by its random numbers."""
+    """Generates the requests of a session from its random numbers."""
 
     ROUTED = [("get", 8), ("head", 2), ("upload", 6), ("denied", 5),
               ("static", 5), ("ranged", 2), ("cached", 2), ("plain", 2),
@@ -149,7 +149,7 @@ class Kinds:
         return self.upload(token, "/nb/up")
 
     def early(self, token):
-        """The backend answers at once, whatever there is of the body."""
+        """The backend responds before it reads the body."""
         body = self.body(token)
         request = Request(self.record, token, "POST",
                           f"/nb/early?t={token}", body, self.chunks(),
@@ -158,7 +158,7 @@ class Kinds:
         return request
 
     def denied(self, token):
-        """nginx answers, and body or not, the session goes on."""
+        """nginx responds, and the session continues."""
         uri, status = self.random.choice((
             ("/deny", 403), ("/missing", 404), ("/returned", 200),
             ("/static/f300", 405), ("/auth", 401), ("/only-get", 403),
@@ -198,7 +198,7 @@ class Kinds:
         return request
 
     def cached(self, token):
-        """One of a few answers that all sessions share."""
+        """A cached response, shared by all sessions."""
         name = f"cache-{self.random.randrange(6)}"
         size = (0, 100, 3000, 40000, 150000, 300000)[int(name[-1])]
         request = Request(self.record, token, "GET",

@@ -1,7 +1,7 @@
-"""What is known of all sessions and requests, and what must be true of them.
+"""The ledger of sessions and requests, and the checks on them.
 
-Clients write down what they send before they do, backends ask whether what
-they see can be.  What can't is a violation.
+Clients record requests before they send them.  The backend checks each request
+that it receives against the record.  A mismatch is a violation.
 """
 
 import collections
@@ -11,7 +11,7 @@ import time
 
 
 class Record:
-    """Of a session, as all others may know it."""
+    """The shared data of a session."""
 
     def __init__(self, sid, endpoint):
         self.sid, self.endpoint = sid, endpoint
@@ -79,10 +79,10 @@ class Ledger:
         finally:
             change[1] = time.time()
 
-    # what a backend sees
+    # requests received by the backend
 
     def identity(self, record, identifier, endpoint, name):
-        """The session as nginx tells of it is the one of the client."""
+        """Checks that nginx reports the client's session."""
         sid = record.sid
         if endpoint != record.endpoint:
             self.violation(f"seen at {endpoint}, sent to {record.endpoint}",
@@ -94,7 +94,7 @@ class Ledger:
             self.violation(f"has the id of {known}, {identifier}", sid)
 
     def begins(self, head, token):
-        """A request has come to a backend.  What it has to do with, or None."""
+        """Checks a request received by the backend; returns it, or None."""
         request = self.requests.get(token)
         if request is None:
             self.violation(f"a request that nobody has sent: {head.line[:200]}",
@@ -132,7 +132,7 @@ class Ledger:
                                f" {len(body)} bytes")
 
     def raw(self, record, body):
-        """What one POST has brought.  Where in the stream it is."""
+        """Checks the data of a POST; returns their offset in the stream."""
         at = record.raw_seen
         if record.stream[at:at + len(body)] != body:
             self.violation(f"raw: after {at} bytes came {len(body)} others:"
@@ -140,11 +140,11 @@ class Ledger:
         record.raw_seen += len(body)
         return at
 
-    # at the end
+    # checks at the end
 
     def check_order(self):
-        """What was seen of a stream is a prefix of it, and what was seen is
-        answered, or the last of it."""
+        """Data received are a prefix of the stream, and have responses, except
+        for the last ones."""
         for record in self.sessions.values():
             hole = None
             for request in record.requests:

@@ -1,6 +1,5 @@
-"""Runs it all against an nginx that chaos.t has started: first with everything
-that may happen to nginx, then, in workers that are left alone, to see whether
-they give back what they take."""
+"""Runs sessions and clients against the nginx started by chaos.t: first with
+reloads and crashes, then with undisturbed workers, to detect leaks."""
 
 import argparse
 import asyncio
@@ -74,7 +73,7 @@ class World:
                 del self.running[sid]
 
     async def load(self, until):
-        """Sessions and hostile clients, until a time."""
+        """Runs sessions and hostile clients until a time."""
         async def client(n):
             await asyncio.sleep(n * .05)
             while time.time() < until and not self.enough():
@@ -115,7 +114,7 @@ class World:
         self.check_access_log()
 
     async def settle(self):
-        """New workers, and no others."""
+        """Waits until only new workers are left."""
         await self.nginx.reload("A")
         until = time.time() + self.limits.lifetime + self.patience
         workers = self.nginx.workers()
@@ -135,9 +134,9 @@ class World:
         self.say("old workers have ended")
 
     async def steadily(self, seconds, zone):
-        """What workers have more of when all is quiet again, they leak."""
+        """Compares resources of idle workers, to detect leaks."""
         nginx = self.nginx
-        # each has had something to do
+        # let each worker process requests first
         load = asyncio.ensure_future(self.load(time.time() + seconds / 3))
         await asyncio.sleep(seconds / 4)
         self.say(f"zone under load: {nginx.zone(self.options.zone)}")
@@ -180,13 +179,13 @@ class World:
                                       f" {memory[pid]} to {size} kB")
 
     async def quiet(self):
-        """Until nobody has anything in flight."""
+        """Waits until no requests are in progress."""
         until = time.time() + self.patience
         while self.adversary.tasks and time.time() < until:
             await asyncio.sleep(.1)
 
     def check_access_log(self):
-        """What nginx has answered, by itself or not: each request once."""
+        """Checks the access log: each request was processed once."""
         line = re.compile(r'on (\S+) (\d+) "(.*)"$')
         with open(self.options.dir + "/access.log", encoding="latin-1") as f:
             for text in f:
@@ -215,7 +214,7 @@ class World:
                                           known.record.sid)
 
     def cut_short(self, sid, status, request):
-        """One that nginx has read the beginning of, and then no more."""
+        """A request of which nginx has received only the beginning."""
         if not request:
             return True
         record = self.ledger.sessions.get(sid)
@@ -228,7 +227,7 @@ class World:
         if self.options.verbose:
             print(f"# {time.time():.1f} {what}", flush=True)
 
-    # the verdict
+    # the result
 
     def report(self):
         ledger = self.ledger

@@ -1,5 +1,4 @@
-"""nginx as a set of processes: what it logs, what is done to it, and what it
-holds on to."""
+"""The nginx processes: logs, reloads, crashes, and resources."""
 
 import asyncio
 import collections
@@ -20,7 +19,7 @@ FLOOD = 20 << 20        # bytes a second
 
 
 class Change:
-    """Of the configuration."""
+    """A change to a variant of the configuration."""
 
     def __init__(self, variant):
         self.variant = variant
@@ -38,7 +37,7 @@ class Nginx:
         self.random = world.content.random("nginx")
         self.stopped = set()
 
-    # its log
+    # the error log
 
     def read_log(self):
         with open(self.dir + "/error.log", "rb") as file:
@@ -66,8 +65,8 @@ class Nginx:
         return self.state(pid) not in ("", "Z")
 
     def state(self, pid):
-        """Of a worker.  Its pid may be another process's by now, which must
-        not be signalled."""
+        """The state of a worker; "" if the pid is not that of a worker any
+        more, but possibly of another process, which must not be signalled."""
         try:
             with open(f"/proc/{pid}/stat") as file:
                 state, parent = file.read().rpartition(")")[2].split()[:2]
@@ -76,13 +75,14 @@ class Nginx:
         return state if int(parent) == self.master else ""
 
     def workers(self):
-        """Those that take connections."""
+        """Workers that accept connections."""
         self.read_log()
         return [pid for pid in self.started
                 if pid not in self.leaving and self.alive(pid)]
 
     async def watch(self):
-        """All the time.  What logs without end, goes on without end."""
+        """Reads the log periodically.  A worker that logs endlessly is in an
+        endless loop, and is killed."""
         size, seconds = 0, .2
         while True:
             last, size = size, os.stat(self.dir + "/error.log").st_size
@@ -104,7 +104,7 @@ class Nginx:
         os.kill(pid, signal.SIGKILL)
 
     def ticks(self, pid):
-        """Of the processor."""
+        """The processor time of a worker, in clock ticks."""
         try:
             with open(f"/proc/{pid}/stat") as file:
                 return sum(map(int, file.read().rpartition(")")[2]
@@ -112,7 +112,7 @@ class Nginx:
         except OSError:
             return 0
 
-    # what is done to it
+    # reloads, signals
 
     async def chaos(self, until):
         deeds = (("reload", 7), ("kill", 4), ("quit", 4), ("stop", 6))
@@ -153,7 +153,7 @@ class Nginx:
         workers = self.workers()
         if not workers:
             return
-        # old ones as well
+        # old workers, too
         if self.random.random() < .2:
             workers = [p for p in self.started if self.alive(p)] or workers
         pid = self.random.choice(workers)
@@ -206,14 +206,15 @@ class Nginx:
             except ProcessLookupError:
                 pass
 
-    # which configuration it has
+    # the current configuration
 
     @property
     def variant(self):
         return self.changes[-1].variant
 
     def allowed_since(self, variant, when):
-        """Whether it has had no other one since, nor is just changing."""
+        """Whether only this variant has been active since a time, and no
+        change is in progress."""
         for change in reversed(self.changes):
             if change.variant != variant:
                 return False
@@ -222,7 +223,7 @@ class Nginx:
         return False
 
     def revoked(self, variant, when):
-        """For how long the variant had been another one then, if it still
+        """For how long another variant had been active at a time, if it still
         is."""
         since = None
         for change in reversed(self.changes):
@@ -231,7 +232,7 @@ class Nginx:
             since = change.done
         return when - since if since is not None and since < when else None
 
-    # what it holds on to
+    # resources
 
     def descriptors(self):
         counts = {}
@@ -246,7 +247,7 @@ class Nginx:
         return counts
 
     def memory(self):
-        """Kilobytes that are each worker's own."""
+        """Private memory of each worker, in kilobytes."""
         sizes = {}
         for pid in self.workers():
             with open(f"/proc/{pid}/status") as file:
@@ -255,8 +256,8 @@ class Nginx:
         return sizes
 
     def zone(self, size):
-        """How many entries of the table of sessions are in use, by kind: see
-        ngx_http_atls_table.h.  None: there is no such table."""
+        """Used entries of the session table by kind, see
+        ngx_http_atls_table.h; None if there is no table."""
         pid = self.workers()[0]
         with open(f"/proc/{pid}/maps") as file:
             for line in file:

@@ -1,4 +1,4 @@
-"""The outer connection: one POST after the other, by any version of HTTP."""
+"""The outer connection: sequential POSTs over any HTTP version."""
 
 import asyncio
 import struct
@@ -12,7 +12,7 @@ VERSIONS = ("http10", "http11", "chunked", "h2")
 
 
 class Lost(Exception):
-    """There was no answer, or not all of one."""
+    """There was no response, or an incomplete one."""
 
     def __init__(self, what, reused=False):
         super().__init__(what)
@@ -32,7 +32,7 @@ class Answer:
 
 
 def abort(writer):
-    """A reset, and no orderly end."""
+    """Resets a connection."""
     sock = writer.get_extra_info("socket")
     if sock is not None:
         try:
@@ -67,7 +67,7 @@ class Outer:
         self.reader = self.writer = self.h2 = None
 
     async def post(self, uri, body, cookie, pieces=None):
-        """An Answer, or Lost.  pieces: lengths of the chunks."""
+        """Returns an Answer or raises Lost.  pieces: sizes of chunks."""
         self.posts += 1
         reused = False
         try:
@@ -91,7 +91,7 @@ class Outer:
             raise
 
     async def exchange(self, uri, body, cookie, pieces):
-        # the error log tells of a POST by its first line
+        # the error log has the request line of a POST
         uri += f"?{self.name}/{self.posts}"
         fields = [("content-type", MEDIA_TYPE), ("host", "localhost")]
         if cookie:
@@ -134,7 +134,7 @@ class Outer:
         head += [f"{name}: {value}" for name, value in fields]
         head = "\r\n".join(head).encode() + b"\r\n\r\n"
 
-        # what has been refused may be answered before it is sent
+        # an error response may come before the end of the POST
         try:
             if self.version != "chunked":
                 self.writer.write(head + body)

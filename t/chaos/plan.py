@@ -1,4 +1,4 @@
-"""What sessions there are: plans, made of random numbers."""
+"""Plans of sessions, generated from random numbers."""
 
 import ssl
 import time
@@ -73,7 +73,7 @@ class Planner:
         plan.pause = r.choice((0, 0, 0, .3, 2))
         plan.small = r.random() < .4
 
-        # who is between: nobody, somebody who does no harm, or the adversary
+        # on the path: nothing, a harmless proxy, or the adversary
         plan.path = r.choices(("direct", "harmless", "meddling"),
                               (5, 2, 5))[0]
         plan.violence = r.choice((.1, .3, .6))
@@ -152,7 +152,7 @@ class Planner:
         plan.tickets = tickets
 
     def keep(self, session):
-        """The ticket of a session that is over, for another one."""
+        """Stores the ticket of a closed session for another session."""
         tickets = session.plan.tickets
         if session.tls.established and len(tickets) < 20:
             ticket = session.tls.session()

@@ -1,8 +1,8 @@
 """A well-behaved client: one session, from handshake to end.
 
-It keeps to the protocol, whatever it is answered.  If nobody has meddled with
-its POSTs, all must be answered as they should be; if somebody has, the session
-may be lost, but what does come must be right all the same.
+It always conforms to the protocol.  Without an adversary, all responses must be
+correct.  With an adversary, the session may be lost, but data received must
+still be correct.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from outer import Lost, Outer
 
 
 class Ended(Exception):
-    """The session is over: an excuse, or a fault."""
+    """The session is closed: with a valid reason, or by an error."""
 
 
 class Session:
@@ -38,7 +38,7 @@ class Session:
         self.sure = None            # when the session was there at the latest
 
     def opened(self, writer):
-        """Who is between has to know whose connection this is."""
+        """Tells the proxy on the path to which session a connection belongs."""
         if self.plan.cutter:
             port = writer.get_extra_info("sockname")[1]
             self.plan.cutter.owners[port] = self.sid
@@ -46,7 +46,7 @@ class Session:
     # time
 
     def excuse(self):
-        """Why a session that nobody has meddled with may have been lost."""
+        """Returns a reason for the loss of an unmodified session, or None."""
         now, limits = time.time(), self.world.limits
         since = self.previous or self.began or now
         if self.ledger.killed_since(since - 1):
@@ -67,11 +67,11 @@ class Session:
         return None
 
     def start(self):
-        """No later than the session's."""
+        """A time not after the start of the session."""
         return self.plan.original[0] if self.plan.original else self.began
 
     def certain(self):
-        """No earlier than it."""
+        """A time not before the start of the session."""
         if self.plan.original:
             return self.plan.original[1]
         return self.sure or time.time()
@@ -80,7 +80,7 @@ class Session:
         return self.world.nginx.allowed_since(self.plan.rotates, self.began)
 
     def ends(self, what, excuse=None):
-        """The session is over before its client wanted that."""
+        """Ends a lost session; without a reason, this is a violation."""
         self.record.log(f"ends: {what}")
         if self.record.disturbed:
             self.ledger.count["sessions lost to the adversary"] += 1
@@ -135,7 +135,7 @@ class Session:
         self.answered(plain)
 
     async def send(self):
-        """What TLS has to send, in as many POSTs as it comes to."""
+        """Sends the output of TLS, in one or several POSTs."""
         data = self.tls.out()
         finished = self.tls.established
         for piece in self.cut(data):
@@ -204,7 +204,7 @@ class Session:
         raise Ended(what)
 
     def in_time(self, request):
-        """No session outlives its end."""
+        """Checks that no request is served after the end of its session."""
         limits = self.world.limits
         late = request.sent - self.certain() - limits.lifetime
         if late > limits.slack:
@@ -216,7 +216,7 @@ class Session:
                 self.violation(f"{request.token} was sent {late:.1f} s after"
                                f" its authority was taken away, and answered")
 
-    # the whole of it
+    # the session
 
     async def run(self):
         world = self.world

@@ -1,5 +1,5 @@
-"""Sessions that are up to something: after their end, in the middle of a
-request, without HTTP inside, and through an upgraded connection."""
+"""Special sessions: data after the end, interrupted requests, raw payload, and
+upgraded connections."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from session import Ended, Session
 
 
 class Sleeper(Session):
-    """Is idle for too long, between two requests or within one."""
+    """Is idle until the timeout, between requests or within one."""
 
     async def rounds(self):
         self.plan.rounds = min(self.plan.rounds, 2)
@@ -67,7 +67,7 @@ class Endless(Session):
 
 
 class Replayer(Session):
-    """Comes back after close_notify."""
+    """Sends POSTs after close_notify."""
 
     last = None
 
@@ -97,7 +97,7 @@ class Replayer(Session):
 
 
 class Raw(Session):
-    """A stream of bytes, of which each POST takes some."""
+    """A stream of bytes, sent in several POSTs."""
 
     def __init__(self, world, sid, plan):
         super().__init__(world, sid, plan)
@@ -143,7 +143,7 @@ class Raw(Session):
 
 
 class Tunnel(Session):
-    """101 in a POST that is kept open; what is sent comes back."""
+    """A 101 in a streamed POST, with an echo."""
 
     async def rounds(self):
         request = Request(self.record, self.kinds.token(), "GET",
@@ -214,7 +214,7 @@ class Tunnel(Session):
         self.writer.write(http1.chunk(self.tls.out()))
 
     async def until(self, condition):
-        """Reads until something is so, or the answer is over."""
+        """Reads until a condition is true or the response ends."""
         while not condition():
             data = await self.reader.read(65536)
             if not data:
@@ -241,7 +241,7 @@ class Tunnel(Session):
                           f" {len(self.request.tunnelled)}")
 
     async def hang_up(self):
-        """In one of three ways; the backend has to see it."""
+        """Ends in one of three ways, which the backend must notice."""
         how = self.random.choice(("notify", "end", "leave"))
         self.record.log(f"101: {how}")
         if how == "notify":

@@ -1,11 +1,11 @@
-"""TLS without a socket: Python's, and that of a program, which has early
-data.  Both have the same few methods:
+"""TLS without a socket: Python's ssl, and an external program, which supports
+early data.  Both have the same methods:
 
-    start()             begins the handshake
-    feed(bytes)         what has come; returns plaintext
-    write(bytes)        plaintext to be sent
-    out()               ciphertext to be sent
-    end()               close_notify
+    start()             starts the handshake
+    feed(bytes)         processes input; returns plaintext
+    write(bytes)        writes plaintext
+    out()               returns output to be sent
+    end()               writes close_notify
     established, closed, error, protocol, reused
 """
 

@@ -1,8 +1,8 @@
-"""A client that was written from docs/protocol.md alone.
+"""A client written from docs/protocol.md only, to show that it is complete.
 
-It is to be kept so: who changes it reads that page, and neither the module nor
-another client.  It shows that the page is enough.  "§" cites a section of it.
-Early data is left out: Python's ssl has none.
+Change it according to this page only, without reading the module or another
+client.  "§" refers to a section of the page.  Early data is not supported by
+Python's ssl.
 
     session = Session("http://127.0.0.1:8080/.well-known/atls", "localhost")
     session.handshake()

@@ -1,9 +1,9 @@
-"""What t/from-page.t runs: sentences of docs/protocol.md, by from_page.py.
+"""The checks of t/from-page.t: statements of docs/protocol.md.
 
     python3 from_page_cases.py PORT BUSY_PORT OUTER_TLS_PORT CA SECONDS
 
-What it waits for comes within so many seconds.  It prints a line for each
-check, "ok" or "not ok".
+SECONDS is a timeout for events.  Prints a line for each check, "ok" or "not
+ok".
 """
 
 import http.client
