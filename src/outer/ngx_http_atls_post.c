@@ -362,7 +362,7 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
         return post->status;
     }
 
-    /* what is left of a handshake is needed also by a session that ends */
+    /* the handshake must be completed even if the session ends */
 
     if (post->end != ngx_http_atls_end_none
         || (post->bad_gateway && post->stage == ngx_http_atls_post_established))

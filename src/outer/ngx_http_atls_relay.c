@@ -242,15 +242,3 @@ ngx_http_atls_relay_unlimited(ngx_http_request_t *r)
 
     return NGX_OK;
 }
-
-
-/* the connection */
-
-
-/* the peer */
-
-
-/* the request */
-
-
-/* the response */

@@ -14,10 +14,7 @@
 #define NGX_HTTP_ATLS_GONE  410                /* not defined in core */
 
 
-/*
- * Codes returned instead of a status, each with a status of its own; they are
- * larger than any status.
- */
+/* Codes larger than any status, returned instead; each has a status. */
 
 typedef enum {
     NGX_HTTP_ATLS_PROBLEM = 1000,

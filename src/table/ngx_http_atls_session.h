@@ -3,11 +3,12 @@
  * The table of sessions in shared memory (atls_zone).
  *
  * A session is half-open (waiting for the client's next flight), idle
- * (established), a resident (established, with an inner request that waits for
- * its rest in a worker) or busy (a POST is in progress, whatever it is
- * otherwise).  A busy session belongs to the worker that took it, which may use
- * it without the lock until it gives it back; nobody else touches or frees it.
- * All other sessions may be freed at any time: only their id may be kept.
+ * (established), a resident (established, with an incomplete inner request
+ * parked in a worker) or busy (in any of these states, with a POST in
+ * progress).  A busy session belongs to the worker that took it, which may use
+ * it without the lock until it is put back; it is not used or freed by other
+ * workers.  Other sessions may be freed at any time, so references to them must
+ * be ids.
  */
 
 
