@@ -134,7 +134,7 @@ in_order('close_notify', $label{'/closed'}, <<'EOL');
 request 1, server:"localhost"
 record in: 23, \d+, number:1
 record opened: 1, 0
-ends with this POST: 1
+close session after POST, end:1
 POST finish, fate:1, end:1
 alert out: 0
 record out: 23, \d+, number:\d

@@ -102,7 +102,7 @@ ngx_http_atls_begin(ngx_http_atls_post_t *post)
     hello = ngx_http_atls_begin_client_hello(data, len);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls %08xD POST begins, ClientHello:%d", post->label,
+                   "atls %08xD POST begin, ClientHello:%d", post->label,
                    (int) hello);
 
     if (post->session == NULL) {
@@ -157,7 +157,7 @@ ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post)
     }
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls %08xD handshake goes on, inner:%p", post->label,
+                   "atls %08xD handshake continued, inner:%p", post->label,
                    post->session->inner);
 
     /* handshakes cannot be moved to another worker, so it must finish here */
@@ -228,7 +228,7 @@ ngx_http_atls_begin_pending(ngx_http_atls_post_t *post)
     ngx_http_atls_session_load(&session->pending, pending);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls %08xD record goes on, %uD bytes before", post->label,
+                   "atls %08xD record continued, pending:%uD", post->label,
                    session->pending.len);
 
     rc = ngx_http_atls_body_prepend(&post->body, pending,
@@ -377,8 +377,7 @@ ngx_http_atls_begin_another(ngx_http_atls_post_t *post)
     }
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls %08xD left alone, another session begins",
-                   post->label);
+                   "atls %08xD unused, new session", post->label);
 
     ngx_http_atls_session_put(post->main_conf->zone, post->session);
     post->session = NULL;

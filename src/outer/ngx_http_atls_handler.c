@@ -285,8 +285,8 @@ ngx_http_atls_handler_check(ngx_http_atls_post_t *post, u_char *id)
     ngx_http_atls_begin_target(post, &view.sni);
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls %08xD checked before relay, expired:%ui, "
-                   "server:\"%V\"", post->label, view.expired,
+                   "atls %08xD relay check, expired:%ui, server:\"%V\"",
+                   post->label, view.expired,
                    &post->target.server->server_name);
 
     if (view.expired

@@ -421,8 +421,8 @@ ngx_http_atls_post_overstays(ngx_http_atls_post_t *post, ngx_int_t rc)
         post->leaving = 1;
 
         ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                       "atls %08xD worker quits, POST has %M", post->label,
-                       clcf->client_body_timeout);
+                       "atls %08xD worker exiting, POST timeout:%M",
+                       post->label, clcf->client_body_timeout);
     }
 
     if ((ngx_msec_int_t) (ngx_current_msec - post->leave) >= 0) {

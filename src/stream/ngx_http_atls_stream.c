@@ -550,7 +550,7 @@ void
 ngx_http_atls_stream_park(ngx_http_atls_post_t *post)
 {
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls %08xD is to be parked", post->label);
+                   "atls %08xD parking", post->label);
 
     post->parking = 1;
 
@@ -563,7 +563,7 @@ ngx_http_atls_stream_end_session(ngx_http_atls_post_t *post,
     ngx_http_atls_end_e end)
 {
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls %08xD ends with this POST: %d", post->label,
+                   "atls %08xD close session after POST, end:%d", post->label,
                    (int) end);
 
     /* the session ends after the handshake */

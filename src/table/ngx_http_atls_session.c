@@ -166,7 +166,7 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
 
     } else if (ngx_http_atls_session_owner_dead(session)) {
         ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                       "atls %08xD lost with worker %uD",
+                       "atls %08xD lost, worker %uD exited",
                        ngx_http_atls_label(id, ngx_cycle->log),
                        session->owner);
 
@@ -191,7 +191,7 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
                && ngx_http_atls_session_expired(session, alcf))
     {
         ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                       "atls %08xD expired before it was taken",
+                       "atls %08xD expired, not taken",
                        ngx_http_atls_label(id, ngx_cycle->log));
 
         ngx_http_atls_table_remove(z->table, session);
@@ -369,7 +369,7 @@ ngx_http_atls_session_end(ngx_shm_zone_t *zone, u_char *id)
         session->end = ngx_max(session->end, ngx_http_atls_end_closed);
 
         ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                       "atls %08xD ends with its request",
+                       "atls %08xD close session after request",
                        ngx_http_atls_label(id, ngx_cycle->log));
     }
 
@@ -523,7 +523,7 @@ ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
         session->end = ngx_max(session->end, end);
 
         ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                       "atls %08xD ends with its next POST, end:%d",
+                       "atls %08xD close session after next POST, end:%d",
                        ngx_http_atls_label(id, ngx_cycle->log), (int) end);
 
         /* if busy, the POST has not resumed the connection yet */

@@ -127,7 +127,7 @@ ngx_http_atls_sweep_owned(ngx_http_atls_zone_t *z)
             if (!ngx_http_atls_worker_known(&owner)) {
 
                 ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                               "atls %08xD swept, worker %uD has ended",
+                               "atls %08xD swept, worker %uD exited",
                                ngx_http_atls_label(session->id,
                                                    ngx_cycle->log),
                                owner.id);

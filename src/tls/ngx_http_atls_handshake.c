@@ -802,7 +802,7 @@ ngx_http_atls_handshake_end(ngx_http_atls_handshake_t *hs)
     inner = ngx_http_atls_session_forget(hs->peer.zone, hs->id, hs);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, hs->peer.connection.log, 0,
-                   "atls %08xD handshake is given up, inner:%p", hs->label,
+                   "atls %08xD handshake aborted, inner:%p", hs->label,
                    inner);
 
     if (inner) {

@@ -493,7 +493,7 @@ ngx_http_atls_ssl_switch(ngx_ssl_conn_t *ssl, ngx_http_atls_loc_conf_t *alcf)
 
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP,
                    ngx_http_atls_peer_get(ssl)->connection.log, 0,
-                   "atls target has another SSL_CTX");
+                   "atls SSL_CTX switched");
 
     if (SSL_set_SSL_CTX(ssl, ctx) == NULL) {
         return NGX_ERROR;
@@ -543,7 +543,7 @@ ngx_http_atls_ssl_alpn_select(ngx_ssl_conn_t *ssl, const unsigned char **out,
         != OPENSSL_NPN_NEGOTIATED)
     {
         ngx_log_debug0(NGX_LOG_DEBUG_HTTP, peer->connection.log, 0,
-                       "atls ALPN without a protocol in common");
+                       "atls ALPN has no common protocol");
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     }
 

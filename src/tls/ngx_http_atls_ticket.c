@@ -476,7 +476,7 @@ ngx_http_atls_ticket_open(ngx_ssl_conn_t *ssl, SSL_SESSION *session,
 
     if (remaining <= 0) {
         ngx_log_debug0(NGX_LOG_DEBUG_HTTP, peer->connection.log, 0,
-                       "atls ticket is of another policy, or too old");
+                       "atls ticket ignored, policy changed or expired");
 
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     }

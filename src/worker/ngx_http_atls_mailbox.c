@@ -410,7 +410,7 @@ ngx_http_atls_mailbox_exit_worker(ngx_log_t *log)
                             &mail, &fd, log);
         if (rc == NGX_OK) {
             ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0,
-                           "atls mail for worker %uD returned, fd:%d",
+                           "atls mail for worker %uD discarded, fd:%d",
                            mail.owner, fd);
 
             (void) ngx_close_socket(fd);

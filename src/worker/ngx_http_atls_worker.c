@@ -255,7 +255,7 @@ ngx_http_atls_worker_tick(void)
 
         if (ngx_atomic_cmp_set(&slot->id, owner.id, 0)) {
             ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                           "atls worker %uD in slot %uD has ended",
+                           "atls worker %uD in slot %uD exited",
                            owner.id, owner.slot);
             n++;
         }
@@ -278,7 +278,7 @@ ngx_http_atls_worker_listen(ngx_http_atls_owner_t *owner, ngx_msec_t passed)
         heard->silence += passed;
 
         ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                       "atls worker %uD is silent:%M",
+                       "atls worker %uD without heartbeat:%M",
                        owner->id, heard->silence);
         return;
     }
