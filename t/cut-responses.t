@@ -47,6 +47,12 @@ server {
         proxy_pass http://127.0.0.1:%%PORT_1%%/slow?n=1000;
     }
 
+    location = /hang {
+        atls on;
+        atls_payload raw;
+        proxy_pass http://127.0.0.1:%%PORT_1%%;
+    }
+
     location /early {
         proxy_pass http://127.0.0.1:%%PORT_1%%;
         proxy_request_buffering off;
@@ -90,13 +96,14 @@ EOC
 
 $t->run();
 
-Test::Atls::Backend->start($t, $t->port(1));
+my $backend = Test::Atls::Backend->start($t, $t->port(1));
 Test::Atls::Echo->start($t, $t->port(2));
 $t->run_daemon(\&answer_in_part, port => $t->port(3));
 
 for my $protocol ('TLSv1.2', 'TLSv1.3') {
     half_closed($protocol);
     half_closed($protocol, 'raw');
+    unanswered($protocol);
 }
 
 parked();
@@ -162,6 +169,27 @@ sub half_closed {
                            : qr!^HTTP/1\.1 200 .*Connection: close\r\n!s,
          "$name: the response began");
     ended($c, $name);
+}
+
+
+# A raw payload may have an empty answer, but there is none.
+
+sub unanswered {
+    my ($protocol) = @_;
+
+    my $c = $t->established(protocol => $protocol, uri => '/hang');
+
+    $c->write_plain('payload');
+    $c->post_send($c->tls_out());
+    $t->wait_for(sub { $backend->requests() > 0 });
+    shutdown $c->http_client()->{socket}, SHUT_WR;
+
+    my $r = $c->post_receive();
+
+    $c->tls_in($r ? $r->body() : '');
+    is($c->read_plain(), '', "$protocol, unanswered: no answer");
+    ended($c, "$protocol, unanswered");
+    $backend->forget();
 }
 
 

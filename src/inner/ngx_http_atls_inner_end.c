@@ -83,7 +83,7 @@ ngx_http_atls_inner_unsent(const ngx_http_atls_inner_t *inner)
  *     between two requests                                  continues
  *     available data were not received                      continues
  *     raw, with a complete response or with a 502           continues
- *     raw, with a part of a response                        ends, cut
+ *     raw, with a part of a response, or with none          ends, cut
  *     an error, a timeout or unsent data during a response  ends, cut
  *     otherwise: no keepalive, or a request without a       ends
  *     response

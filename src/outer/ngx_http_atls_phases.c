@@ -113,9 +113,9 @@ ngx_http_atls_phase_post_read(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* an HTTP/0.9 response may be empty, and has no header */
+    /* an HTTP/0.9 or raw response may be empty, and has no header */
 
-    inner->answering = (r->http_version < NGX_HTTP_VERSION_10);
+    inner->answering = (inner->raw || r->http_version < NGX_HTTP_VERSION_10);
 
     if (inner->post) {
         inner->info.requests = ++inner->post->session->requests;
