@@ -33,8 +33,8 @@ typedef struct {
     int                 fd;
     char                head[4096];
     size_t              nhead;
-    uint64_t            take;           /* bytes of the body still to come */
-    uint64_t            give;           /* bytes of the answer still to go */
+    uint64_t            take;           /* bytes of the request body left */
+    uint64_t            give;           /* bytes of the response left */
     int                 answering;
     int                 writing;
 } conn_t;

@@ -59,7 +59,7 @@
 
 #define LOAD_MEDIA_TYPE     "application/atls+octet-stream"
 #define LOAD_RECORD         16384
-#define LOAD_OVERHEAD       22          /* of a record: header, type, tag */
+#define LOAD_OVERHEAD       22          /* per record: header, type, tag */
 #define LOAD_READ           (256 * 1024)
 #define LOAD_PENDING        (128 * 1024)
 #define LOAD_PIDS           16
@@ -73,7 +73,7 @@ typedef struct {
 } buf_t;
 
 
-/* an HTTP response, as it comes in */
+/* an HTTP response */
 
 typedef struct {
     enum {
@@ -93,14 +93,14 @@ typedef struct {
 } http_t;
 
 
-/* what a connection does */
+/* the state of a connection */
 
 typedef enum {
     load_idle,
-    load_outer,             /* the outer TLS handshake */
-    load_handshake,         /* a handshake of ATLS */
+    load_outer,             /* outer TLS handshake */
+    load_handshake,         /* ATLS handshake */
     load_request,
-    load_finished           /* the end of a handshake with early data */
+    load_finished           /* end of a handshake with early data */
 } phase_t;
 
 
@@ -115,14 +115,14 @@ typedef struct {
     buf_t               out;
     uint32_t            events;
 
-    http_t              post;           /* the answer to a POST of ATLS */
-    http_t              answer;         /* the answer to the request */
+    http_t              post;           /* the response to a POST */
+    http_t              answer;         /* the response to the request */
     char                cookie[256];
-    char                head[1024];     /* of a POST that is to begin */
+    char                head[1024];     /* header of the next POST */
     size_t              nhead;
 
-    uint64_t            up;             /* of the request, not sent yet */
-    uint64_t            post_left;      /* of the POST's body */
+    uint64_t            up;             /* bytes of the request not sent yet */
+    uint64_t            post_left;      /* bytes of the POST's body left */
 
     uint64_t            began;
     uint64_t            ops;
@@ -317,8 +317,9 @@ tls_context(void)
 
 
 /*
- * Each connection does one operation, so that all of them stand and have a
- * ticket, and then all of them the others; the measured ones are the last.
+ * First, each connection does one operation, so that all are established and
+ * have a ticket.  Then they do the others; the measured operations are the last
+ * ones.
  */
 
 static void
@@ -466,7 +467,7 @@ op_begin(conn_t *c)
 
         if (c->inner) {
 
-            /* a session that goes on, to OpenSSL, could not be resumed */
+            /* OpenSSL does not resume a session that is still open */
 
             SSL_set_shutdown(c->inner, SSL_SENT_SHUTDOWN);
             SSL_free(c->inner);
@@ -485,7 +486,7 @@ op_begin(conn_t *c)
 }
 
 
-/* There is a connection: now there must be a session. */
+/* The connection is established: opens a session if necessary. */
 
 static void
 op_session(conn_t *c)
@@ -620,7 +621,7 @@ conn_open(conn_t *c)
 }
 
 
-/* As clients do it: with a close_notify, and not waiting for another one. */
+/* Sends close_notify, but does not wait for the one of the peer. */
 
 static void
 conn_close(conn_t *c)
@@ -723,7 +724,7 @@ conn_progress(conn_t *c)
         return;
     }
 
-    /* after early data, the ticket comes behind the answer */
+    /* with early data, the ticket follows the response */
 
     if (c->answer.state == http_done && (sessions <= full || c->ticket)) {
         op_done(c);
@@ -828,7 +829,7 @@ tls_handshake(conn_t *c, SSL *ssl)
 }
 
 
-/* The request goes in the first flight. */
+/* Sends the request in the first flight. */
 
 static void
 tls_early(conn_t *c, SSL *ssl)
@@ -861,7 +862,7 @@ tls_established(SSL *ssl, int with_ticket)
 }
 
 
-/* The latest one counts, of the layer that is measured. */
+/* Saves the latest ticket of the measured layer. */
 
 static int
 tls_ticket(SSL *ssl, SSL_SESSION *session)
@@ -943,7 +944,7 @@ app_took(conn_t *c, char *data, size_t len)
 }
 
 
-/* With no data: what TLS wants to send. */
+/* If there are no data, sends only the output of TLS. */
 
 static void
 outer_write(conn_t *c, char *data, size_t len)
@@ -979,14 +980,14 @@ outer_took(conn_t *c, char *data, size_t len)
 }
 
 
-/* A POST of what TLS wants to send, and of more that will come. */
+/* Starts a POST with the output of TLS and further data. */
 
 static void
 post_begin(conn_t *c, uint64_t more)
 {
     c->post_left = BIO_ctrl_pending(SSL_get_wbio(c->inner)) + more;
 
-    /* it goes out in one write with what is first in the body */
+    /* it is sent in one write with the start of the body */
 
     c->nhead = snprintf(c->head, sizeof(c->head),
                         "POST /.well-known/atls HTTP/1.1\r\n"
@@ -1052,7 +1053,7 @@ post_done(conn_t *c)
         die("no answer: %.*s", (int) c->post.nhead, c->post.head);
     }
 
-    /* after early data, the Finished is still to be sent */
+    /* with early data, Finished is not sent yet */
 
     if (BIO_ctrl_pending(SSL_get_wbio(c->inner))) {
         c->phase = load_finished;
@@ -1265,7 +1266,7 @@ own_cpu(void)
 }
 
 
-/* Nanoseconds, as the scheduler counts them: clock ticks are too few. */
+/* Returns nanoseconds, from the scheduler: clock ticks are too coarse. */
 
 static uint64_t
 cpu_of_pids(void)

@@ -59,14 +59,14 @@ typedef struct {
 } bench_shared_t;
 
 
-/* a zone and the sessions that the program knows to be in it */
+/* a zone and the sessions in it */
 
 typedef struct {
     ngx_shm_zone_t              *zone;
     ngx_http_atls_main_conf_t    amcf;
     bench_id_t                  *ids;
     ngx_uint_t                   n;
-    ngx_uint_t                   size;          /* of this round */
+    ngx_uint_t                   size;          /* of the current round */
     ngx_uint_t                   fragmented;
 } bench_table_t;
 
@@ -155,7 +155,7 @@ main(int argc, char **argv)
 
         bench_expire(&t);
 
-        /* of the sizes that a thousand sessions and so on fill */
+        /* sizes for a thousand sessions and so on */
 
         bench_full("1 thousand", 528 * 1024, sizes[0]);
         bench_full("100 thousand", 100000 / 1000 * 524 * 1024, sizes[1]);
@@ -166,9 +166,9 @@ main(int argc, char **argv)
 }
 
 
-/* As nginx's own main() does it, as far as it matters here. */
+/* The necessary parts of nginx's main(). */
 
-/* The linker calls these instead of the module's, see build.sh. */
+/* The linker replaces the module's functions by these, see build.sh. */
 
 int64_t
 __wrap_ngx_http_atls_clock(void)
@@ -208,7 +208,7 @@ bench_init(void)
     ngx_time_init();
     ngx_slab_sizes_init();
 
-    /* time passes when this program says so */
+    /* the program controls the time */
 
     now.sec = ngx_time();
     ngx_cached_time = &now;
@@ -225,7 +225,7 @@ bench_init(void)
     cycle.pool = pool;
     cycle.log = &bench_log;
 
-    /* a configuration that has no endpoints */
+    /* a configuration without endpoints */
 
     cycle.conf_ctx = ngx_pcalloc(pool, ngx_max_module * sizeof(void *));
     if (cycle.conf_ctx == NULL) {
@@ -272,7 +272,7 @@ bench_zones(void)
 }
 
 
-/* ngx_init_cycle() does the same */
+/* As in ngx_init_cycle(). */
 
 static void
 bench_memory(ngx_shm_zone_t *zone)
@@ -334,7 +334,7 @@ bench_zone(bench_table_t *t, char *name, size_t size)
 }
 
 
-/* How much there is room for; the memory is touched for the first time. */
+/* Measures the capacity; touches the memory of the zone. */
 
 static void
 bench_sizes(bench_table_t *t)
@@ -362,14 +362,14 @@ bench_sizes(bench_table_t *t)
     bench_say("capacity", BENCH_SIZE, n);
     bench_say("bytes", BENCH_SIZE, (double) BENCH_SIZE / n);
 
-    /* the last one has pushed out the first one */
+    /* the last session has evicted the first one */
 
     t->ids[0] = t->ids[--t->n];
     bench_expire(t);
 }
 
 
-/* Rows at one size: they leave an empty table. */
+/* Measurements with one number of sessions; the table is empty afterwards. */
 
 static void
 bench_round(bench_table_t *t, ngx_uint_t n)
@@ -379,7 +379,7 @@ bench_round(bench_table_t *t, ngx_uint_t n)
     bench_fill(t, n);
 
     bench_shuffle(t, n, n);
-    bench_take(t, NULL, n);         /* they are idle in another order now */
+    bench_take(t, NULL, n);         /* changes the order of idle sessions */
 
     bench_take(t, "take and put", n);
     bench_take(t, NULL, 1000);
@@ -475,7 +475,7 @@ bench_unknown(bench_table_t *t)
 }
 
 
-/* A part of what a new session costs: it depends on OpenSSL alone. */
+/* Measures a part of a new session that depends on OpenSSL only. */
 
 static void
 bench_ids(bench_table_t *t)
@@ -498,7 +498,7 @@ bench_ids(bench_table_t *t)
 }
 
 
-/* Some come, others go; as many are there at the end. */
+/* Adds and drops sessions; their number is the same at the end. */
 
 static void
 bench_change(bench_table_t *t)
@@ -538,7 +538,7 @@ bench_change(bench_table_t *t)
 }
 
 
-/* The start of a record that has not come whole, for several at a time. */
+/* Partial records, for several sessions at a time. */
 
 static void
 bench_record(bench_table_t *t, char *name)
@@ -579,7 +579,7 @@ bench_record(bench_table_t *t, char *name)
             ngx_http_atls_session_put(t->zone, sessions[i]);
         }
 
-        /* what was given back is the first to be given out: not measured */
+        /* memory freed last is allocated first: not measured */
 
         if (t->fragmented) {
             n++;
@@ -591,7 +591,7 @@ bench_record(bench_table_t *t, char *name)
 }
 
 
-/* All of them, by the timer that does it in a worker. */
+/* Expires all sessions with the timer of workers. */
 
 static void
 bench_expire(bench_table_t *t)
@@ -633,7 +633,7 @@ bench_expire(bench_table_t *t)
 }
 
 
-/* Each new session takes the place of the one that was idle for longest. */
+/* A full table: each new session evicts the least recently used one. */
 
 static void
 bench_full(char *name, size_t size, ngx_uint_t n)
@@ -651,7 +651,7 @@ bench_full(char *name, size_t size, ngx_uint_t n)
         bench_add(&t);
     } while (bench_used(&t) != used);
 
-    /* the last one has pushed out the first one */
+    /* the last session has evicted the first one */
 
     t.ids[0] = t.ids[--t.n];
 
@@ -671,7 +671,7 @@ bench_full(char *name, size_t size, ngx_uint_t n)
     bench_say("create in a full zone", n,
               (double) (bench_clock(CLOCK_PROCESS_CPUTIME_ID) - began) / ops);
 
-    /* does a record that has not come whole find room, and at what cost? */
+    /* is there memory for a partial record, and at what cost? */
 
     t.n = ops < used ? ops : used;
     ngx_memzero(record, BENCH_RECORD);
@@ -710,7 +710,7 @@ bench_full(char *name, size_t size, ngx_uint_t n)
 }
 
 
-/* Each process has sessions of its own, as workers have. */
+/* Each process has its own sessions, as workers do. */
 
 static void
 bench_contention(bench_table_t *t, ngx_uint_t procs, ngx_uint_t work)
@@ -787,7 +787,7 @@ bench_contender(bench_table_t *t, bench_shared_t *shared, ngx_uint_t proc,
     ngx_process_slot = proc + 1;
     ngx_http_atls_worker_init_worker(&cycle, 0);
 
-    /* so many turns of bench_work() are so many nanoseconds */
+    /* calibrates bench_work() in nanoseconds */
 
     began = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
     bench_work(10000000);
@@ -837,7 +837,7 @@ bench_fill(bench_table_t *t, ngx_uint_t n)
 }
 
 
-/* As the module does at the end of a handshake. */
+/* Adds a session, as at the end of a handshake. */
 
 static void
 bench_add(bench_table_t *t)
@@ -870,7 +870,7 @@ bench_add(bench_table_t *t)
 }
 
 
-/* The last id takes the place of the one that is dropped. */
+/* Drops a session; its id is replaced by the last one. */
 
 static void
 bench_drop(bench_table_t *t, ngx_uint_t i)
@@ -897,7 +897,7 @@ bench_session(bench_table_t *t, u_char *id)
 }
 
 
-/* The first n ids become any n of the first of ids, in any order. */
+/* Moves n random ids of the first "of" ids to the start, in random order. */
 
 static void
 bench_shuffle(bench_table_t *t, ngx_uint_t n, ngx_uint_t of)
@@ -915,7 +915,7 @@ bench_shuffle(bench_table_t *t, ngx_uint_t n, ngx_uint_t of)
 }
 
 
-/* Sessions in the zone, and their pieces. */
+/* Returns the number of entries used in the zone. */
 
 static ngx_uint_t
 bench_used(bench_table_t *t)

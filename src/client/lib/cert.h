@@ -49,7 +49,7 @@ long atls_peer_verify(const atls_peer_t *peer, X509_STORE *trust, int level,
 
 /*
  * Whether a verification is for a connection to the peer, and not to a proxy.
- * OpenSSL does not tell, so the names that are to be verified are compared.
+ * OpenSSL has no function for this, so the expected names are compared.
  */
 
 int atls_peer_matches(const atls_peer_t *peer, X509_STORE_CTX *ctx);
