@@ -138,6 +138,8 @@ ngx_http_atls_stream_handshake(ngx_http_atls_post_t *post)
     ngx_int_t                  rc;
     ngx_http_atls_handshake_e  state;
 
+    state = ngx_http_atls_handshake_again;
+
     rc = ngx_http_atls_stream_input(post, &state);
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
