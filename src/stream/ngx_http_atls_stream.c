@@ -471,7 +471,10 @@ ngx_http_atls_stream_seal_early(ngx_http_atls_post_t *post, struct iovec *iov,
                                      post->request->connection->log)
         != NGX_OK)
     {
+        /* core may go on to read, but there are no keys for it */
+
         post->stage = ngx_http_atls_post_failed;
+        post->ended = 1;
 
         ngx_http_atls_stream_end_session(post, ngx_http_atls_end_closed);
 
