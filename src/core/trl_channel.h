@@ -99,7 +99,7 @@ size_t trl_channel_max(const trl_channel_t *ch);
 
 /*
  * Encrypts application data, at most trl_channel_max() bytes gathered from iov,
- * to out, which must have room for it and TRL_CHANNEL_OVERHEAD. A pending
+ * to out, which must have room for it and TRL_CHANNEL_OVERHEAD.  A pending
  * answer, or a KeyUpdate before the AEAD limit, is written first.  Returns the
  * length written, or -1, after which the session must be closed: at the AEAD
  * limit of TLS 1.2 with the alert ch->alert (close_notify), for which one

@@ -80,7 +80,7 @@ uint64_t trl_aead_limit(unsigned aead);
 
 /*
  * Initializes a cipher.  Returns 0, or -1 with the reason in OpenSSL's error
- * queue. trl_cipher_done() releases it and may be called for a zeroed
+ * queue.  trl_cipher_done() releases it and may be called for a zeroed
  * structure.
  */
 
@@ -100,7 +100,7 @@ int trl_cipher_nonce(trl_cipher_t *c, const uint8_t *nonce);
 
 /*
  * Contexts are cached for reuse, with their last keys: these are keys of
- * sessions that are in the memory of the process anyway. trl_cipher_trim()
+ * sessions that are in the memory of the process anyway.  trl_cipher_trim()
  * wipes and frees unused contexts and must be called periodically;
  * trl_cipher_cleanup(), on exit of the process, also frees algorithms fetched
  * from OpenSSL.

@@ -14,7 +14,7 @@
 /*
  * Keying material exporter, RFC 5705 and RFC 8446, section 7.5.  In TLS 1.2,
  * context == NULL differs from an empty context.  Reserved labels are rejected,
- * as in OpenSSL, and in TLS 1.3 labels longer than TRL_MAX_LABEL. The caller
+ * as in OpenSSL, and in TLS 1.3 labels longer than TRL_MAX_LABEL.  The caller
  * must check extended_master (RFC 7627, section 5.4): without it, keying
  * material may be the same in other sessions.  Returns 0 or -1.
  */

@@ -66,7 +66,7 @@ trl_record_seal(trl_cipher_t *c, unsigned type, const struct iovec *iov,
           + trl_aead_tag_size(c->aead);
 
     out[0] = (c->protocol == TRL_TLSv1_3) ? TRL_APPLICATION_DATA
-                                           : (uint8_t) type;
+                                          : (uint8_t) type;
     out[1] = TRL_TLSv1_2 >> 8;
     out[2] = TRL_TLSv1_2 & 0xff;
     out[3] = (uint8_t) (len >> 8);

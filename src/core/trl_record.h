@@ -1,6 +1,6 @@
 
 /*
- * Record protection: encrypts or decrypts a TLS record with an AEAD. For
+ * Record protection: encrypts or decrypts a TLS record with an AEAD.  For
  * messages, alerts and sessions, see trl_channel.h.
  *
  * Plain C and OpenSSL's public API, no nginx types.

@@ -384,7 +384,7 @@ trl_group_name(unsigned group)
     for (i = 0; i < TRL_GROUPS; i++) {
         if (trl_groups[i].group == group) {
             return trl_groups[i].name ? trl_groups[i].name
-                                       : OBJ_nid2sn(trl_groups[i].nid);
+                                      : OBJ_nid2sn(trl_groups[i].nid);
         }
     }
 

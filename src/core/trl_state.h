@@ -92,7 +92,7 @@ typedef struct {
 
 /*
  * Prepares a context: sets its key log and message callbacks, and disables
- * read_ahead, as data after the handshake must stay in the BIO. Contexts for
+ * read_ahead, as data after the handshake must stay in the BIO.  Contexts for
  * SSL_set_SSL_CTX() must also be prepared: OpenSSL uses the key log callback of
  * the current context.  The callback is only set while needed, so SSLs of a
  * context must belong to one thread.  Returns 0 or -1.
@@ -138,7 +138,7 @@ const char *trl_unsupported(SSL *ssl);
  * Extracts the state from a client or server SSL whose handshake is finished,
  * and from which no data have been read since.  Afterwards, the SSL can only be
  * freed; it is marked as shut down, so that its session stays in the cache.
- * Its output stays in its BIO. Returns 0, or -1 with *reason set to a static
+ * Its output stays in its BIO.  Returns 0, or -1 with *reason set to a static
  * string.
  */
 

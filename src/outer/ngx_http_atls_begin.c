@@ -276,7 +276,7 @@ ngx_http_atls_begin_client_hello(u_char *data, size_t len)
 
     if (TRL_HEADER_SIZE + record < NGX_HTTP_ATLS_CLIENT_HELLO) {
         return (len < TRL_HEADER_SIZE + record) ? ngx_http_atls_hello_maybe
-                                                 : ngx_http_atls_hello_yes;
+                                                : ngx_http_atls_hello_yes;
     }
 
     if (len > 8) {

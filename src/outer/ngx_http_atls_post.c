@@ -50,7 +50,7 @@ ngx_http_atls_post_create(ngx_http_request_t *r)
     post->conf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
 
     post->draining = (ngx_exiting || ngx_terminate)
-                 && ngx_http_atls_relayed(r->connection);
+                     && ngx_http_atls_relayed(r->connection);
 
     post->body.request = r;
     ngx_http_atls_answer_init(&post->answer, r, post->conf->buffer_size);

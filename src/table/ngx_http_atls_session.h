@@ -123,7 +123,7 @@ struct ngx_http_atls_session_s {
 
     uint64_t                    requests;      /* inner requests */
 
-    trl_state_t                state;         /* if established */
+    trl_state_t                 state;         /* if established */
 
     u_char                     *sni;           /* sni_data, or in a piece */
     u_char                      sni_data[NGX_HTTP_ATLS_SNI_LEN];
@@ -248,7 +248,7 @@ ngx_int_t ngx_http_atls_session_name(ngx_shm_zone_t *zone,
 
 /*
  * Called when the inner connection of a resident is closed: the session ends
- * with its next POST. The session may no longer exist.
+ * with its next POST.  The session may no longer exist.
  */
 
 void ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,

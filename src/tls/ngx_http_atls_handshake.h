@@ -38,7 +38,7 @@ typedef void (*ngx_http_atls_expire_pt)(ngx_http_atls_post_t *post,
 
 
 /*
- * Starts a handshake for a new session and its POST. NGX_BUSY: no free
+ * Starts a handshake for a new session and its POST.  NGX_BUSY: no free
  * connections in the worker; NGX_ERROR; both logged.  The log is that of the
  * worker, since a handshake outlives the connection of its POST.
  */
@@ -52,7 +52,7 @@ ngx_int_t ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
 ngx_uint_t ngx_http_atls_handshakes(void);
 
 /*
- * Sets the current POST of a handshake, or NULL. Called when a POST takes or
+ * Sets the current POST of a handshake, or NULL.  Called when a POST takes or
  * puts the session.
  */
 
@@ -123,7 +123,7 @@ ngx_uint_t ngx_http_atls_handshake_past_hello(ngx_http_atls_handshake_t *hs);
 /*
  * Stores negotiated parameters and the client's identity in the session: on
  * early data, or else when the handshake is finished.  NGX_BUSY: no room in the
- * zone; NGX_ERROR. Both are logged.
+ * zone; NGX_ERROR.  Both are logged.
  */
 
 ngx_int_t ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,

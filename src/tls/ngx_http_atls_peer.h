@@ -44,7 +44,7 @@ ngx_str_t ngx_http_atls_peer_psk(ngx_http_atls_peer_t *peer);
 
 /*
  * Called when a ticket was accepted: the session resumed is not an external
- * pre-shared key. remaining: seconds until a full handshake is required.
+ * pre-shared key.  remaining: seconds until a full handshake is required.
  */
 
 void ngx_http_atls_peer_set_ticket(ngx_http_atls_peer_t *peer,

@@ -36,7 +36,7 @@ void ngx_http_atls_listening_init(ngx_http_atls_listening_t *al,
     ngx_http_core_srv_conf_t *cscf);
 
 /*
- * Copies addresses to the pool of a connection, which may outlive them. text:
+ * Copies addresses to the pool of a connection, which may outlive them.  text:
  * the text of sockaddr.
  */
 
