@@ -22,7 +22,9 @@ static ngx_uint_t ngx_http_atls_fate_unused(const ngx_http_atls_post_t *post);
 
 
 /*
- * The first line that applies:
+ * The first line that applies.  "Begun" is a response of which a part is sent,
+ * to a client that is still connected: without NGX_ERROR, an error or a timeout
+ * of the connection.
  *
  *     status                stage         session               fate
  *     ---------------------------------------------------------------
@@ -31,11 +33,13 @@ static ngx_uint_t ngx_http_atls_fate_unused(const ngx_http_atls_post_t *post);
  *                           established   continues             keep
  *                           established   ends, see the alert   close
  *
- *     any, if the response  handshake     body not readable     close
- *     has begun             established   -                     close
+ *     any, response begun   handshake     body not readable     close
+ *                           established   -                     close
  *
- *     413, 400, no room,    any           -                     drop
- *     timeout, refused
+ *     413, no room,         any           -                     drop
+ *     timeout, refused,
+ *     400 without an error
+ *     of the connection
  *
  *     any other             begins        -                     keep
  *                           handshake     -                     drop
