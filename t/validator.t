@@ -1,7 +1,6 @@
 #!/usr/bin/perl
 
-# Test::Atls::Validator sees what it is there for: a server that does as the
-# page says in all but one thing, for each of its rules.
+# Test::Atls::Validator detects a violation of each of its rules.
 
 use strict;
 use warnings;
@@ -18,27 +17,19 @@ use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Slow qw( patience );
 use Test::Atls::Validator;
 use Test::Atls::Validator::Rules qw( %RULES );
+use Test::Atls::Validator::Samples;
 
-use constant {
-    TLS13 => 0x1301,
-    TLS12 => 0xc02f,
-    LIMIT => 1000,
-};
-
-my $type = 'application/atls+octet-stream';
-my $uri = '/.well-known/atls';
-my $retry = pack 'H*', 'cf21ad74e59a6111be1d8c021e65b891'
-                       . 'c2a211167abb8c5e079e09e2c8a8339c';
+use constant LIMIT => 1000;
 
 my $t = Test::Atls->new();
 
 $t->run_daemon(\&serve, port => $t->port(0));
 
 my $v = Test::Atls::Validator->start($t, $t->port(1), $t->port(0),
-    endpoints => { $uri => {}, '/limited' => { limit => LIMIT },
+    endpoints => { $URI => {}, '/limited' => { limit => LIMIT },
                    '/other' => {}, '/raw' => { raw => 1 } });
 
-my ($cookies, %broken) = (0);
+my %broken;
 
 good();
 headers();
@@ -55,7 +46,7 @@ is(join(' ', grep { !$broken{$_} } sort keys %RULES), '',
 done_testing();
 
 
-# A server that says what it is told to: a request has its answer with it.
+# A server that sends the responses given in requests.
 
 sub serve {
     local $SIG{CHLD} = 'IGNORE';
@@ -82,18 +73,18 @@ sub serve {
 }
 
 
-# ask(\%request, $answer): through the validator; uri, method, body, cookie,
-# type, headers.  The answer is complete, unless open.
+# ask(\%request, $answer): sends a request through the validator, and reads its
+# response.  Members of a request: uri, method, body, cookie, type, version,
+# headers.  Returns the socket.
 
 sub ask {
     my ($request, $answer) = @_;
 
-    my %r = (method => 'POST', uri => $uri, body => '', version => '1.1',
-             type => $type, headers => '', %$request);
-    my $s = $r{socket} || http_connect($v->port());
+    my %r = (method => 'POST', uri => $URI, body => '', version => '1.1',
+             type => $TYPE, headers => '', %$request);
+    my $s = http_connect($v->port());
     my $length = $r{headers} =~ /chunked/ || $r{method} eq 'GET' ? ''
-                 : 'Content-Length: ' . ($r{length} // length $r{body})
-                   . "\r\n";
+                 : 'Content-Length: ' . length($r{body}) . "\r\n";
 
     send_all($s, "$r{method} $r{uri} HTTP/$r{version}\r\nHost: a\r\n"
                  . "Content-Type: $r{type}\r\n$length$r{headers}"
@@ -113,8 +104,7 @@ sub ask {
 }
 
 
-# What has been seen of the last exchanges is that rule, and maybe others that
-# it breaks with it.
+# The last exchanges violated this rule, and no other rules than @more.
 
 sub sees {
     my ($rule, $what, @more) = @_;
@@ -141,7 +131,7 @@ sub sees_nothing {
 }
 
 
-# one(\%request, $answer, rule, what, other rules)
+# one(\%request, $answer, rule, what, other rules that may be violated)
 
 sub one {
     my ($request, $answer, @expected) = @_;
@@ -151,116 +141,7 @@ sub one {
 }
 
 
-# Answers.  ok200($body, headers => '...', cookie => value or undef, attributes)
-
-sub ok200 {
-    my ($body, %args) = @_;
-
-    my $mine = $args{type} || $type;
-    my $set = defined $args{cookie}
-              ? set_cookie($args{cookie}, $args{attributes})
-              : $args{expires} ? expiry() : '';
-
-    return join "\r\n", 'HTTP/1.1 ' . ($args{status} || '200 OK'),
-                "Content-Type: $mine", 'Content-Length: ' . length $body,
-                $set . ($args{headers} // "Cache-Control: no-store\r\n"),
-                $body;
-}
-
-
-sub set_cookie {
-    my ($value, $attributes) = @_;
-
-    $attributes //= "Path=$uri; HttpOnly";
-
-    return "Set-Cookie: atls=$value; $attributes\r\n";
-}
-
-
-sub expiry { return set_cookie('', "Path=$uri; HttpOnly; Max-Age=0") }
-
-
-# problem(410, 'session-unknown', expires => 1)
-
-sub problem {
-    my ($status, $name, %args) = @_;
-
-    my $mine = $name =~ /:/ ? $name : "tag:atls,2026:$name";
-    my $json = $args{json} || qq({"type":"$mine","title":"A","status":$status,)
-                              . q("detail":"b"});
-
-    return ok200($json, status => "$status A", %args,
-                 type => $args{type} || 'application/problem+json',
-                 headers => "Cache-Control: no-store\r\n"
-                            . ($args{headers} || ''));
-}
-
-
-sub new_value { return sprintf 'value%020d', ++$cookies }
-
-
-sub record {
-    my ($type, $data, $version) = @_;
-
-    return pack 'Cnn/a', $type, $version || 0x0303, $data;
-}
-
-
-sub message {
-    my ($type, $data) = @_;
-
-    return pack('CCn', $type, 0, length $data) . $data;
-}
-
-
-sub server_hello {
-    my (%args) = (suite => TLS12, version => 0x0303, id => '',
-                  random => 'r' x 32, compression => 0, extensions => [],
-                  @_);
-
-    my $tls13 = $args{suite} >> 8 == 0x13;
-    my @extensions = ($tls13 ? [ 43, "\x03\x04" ] : (), @{$args{extensions}});
-
-    return message(2, pack 'n a32 C/a n C n/a', $args{version}, $args{random},
-                   @args{qw( id suite compression )},
-                   join '', map { pack 'n n/a', @$_ } @extensions);
-}
-
-
-# client_hello(tls13 => 0, suites => [ ], extensions => { type => data })
-
-sub client_hello {
-    my (%args) = @_;
-
-    my %extensions = ($args{tls13} ? (43 => "\x02\x03\x04", 45 => "\x01\x01")
-                                   : (23 => ''), %{$args{extensions} || {}});
-
-    return record(22, message(1, pack 'n a32 C/a n/a C/a n/a', 0x0303, 'c' x 32,
-                              $args{id} // ($args{tls13} ? 'i' x 32 : ''),
-                              pack('n*', $args{suites} ? @{$args{suites}}
-                                         : (TLS13, TLS12)),
-                              "\0", join '', map {
-                                  pack 'n n/a', $_, $extensions{$_}
-                              } sort keys %extensions), 0x0301);
-}
-
-
-# Server's flights.
-
-sub flight13 {
-    return record(22, server_hello(suite => TLS13, id => 'i' x 32, @_))
-           . record(20, "\x01") . record(23, 'x' x 200);
-}
-
-
-sub flight12 {
-    return record(22, server_hello(extensions => [ [ 23, '' ] ], @_))
-           . record(22, message(11, 'x' x 50)) . record(22, message(12, 'x'))
-           . record(22, message(14, ''));
-}
-
-
-# A session that has begun, or that is established: its cookie.
+# Sessions: half-open or established.  Return the cookie.
 
 sub begin {
     my ($hello, $flight, %request) = @_;
@@ -268,7 +149,7 @@ sub begin {
     my $value = new_value();
 
     close ask({ body => $hello, %request }, ok200($flight, cookie => $value,
-              attributes => 'Path=' . ($request{uri} || $uri) . '; HttpOnly'));
+              attributes => 'Path=' . ($request{uri} || $URI) . '; HttpOnly'));
 
     return $value;
 }
@@ -295,7 +176,7 @@ sub establish12 {
 }
 
 
-# Nothing is seen where nothing is wrong.
+# Correct responses are no violations.
 
 sub good {
     for my $value (establish13(), establish12()) {
@@ -331,7 +212,7 @@ sub headers {
     one({ @session }, $whole . $whole, 'nothing-by-itself', 'two responses');
     one({ @session }, $whole . 'x', 'nothing-by-itself', 'bytes');
     one({ @session, version => '1.0' },
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: $type"
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: $TYPE"
         . "\r\nCache-Control: no-store\r\n\r\n0\r\n\r\n", 'framing',
         'chunks with HTTP/1.0');
     one({ @session, %expect, body => record(23, 'x' x 50) }, $whole,
@@ -341,10 +222,10 @@ sub headers {
     one({ @session }, "HTTP/1.1 103 Early Hints\r\n\r\n$whole", 'continue',
         'another one');
 
-    # chunks that are none
+    # invalid chunks
 
     one({ @session }, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
-                      . "Content-Type: $type\r\nCache-Control: no-store\r\n\r\n"
+                      . "Content-Type: $TYPE\r\nCache-Control: no-store\r\n\r\n"
                       . 'x' x 200, 'framing', 'chunks that are none');
 }
 
@@ -353,7 +234,7 @@ sub cookies {
     my $hello = client_hello(tls13 => 1);
     my $flight = flight13();
     my $alert = record(21, "\x02\x28");
-    my @attributes = ("Path=$uri", 'HttpOnly');
+    my @attributes = ("Path=$URI", 'HttpOnly');
 
     one({ body => $hello }, ok200($flight), 'cookie-first', 'none');
     one({ cookie => establish13() }, ok200('', cookie => new_value()),
@@ -388,7 +269,7 @@ sub cookies {
         'cookie-expired', 'it is not');
     one({ cookie => 'none' }, problem(410, 'session-unknown',
                                       headers => set_cookie('none',
-                                      "Path=$uri; HttpOnly; Max-Age=0")),
+                                      "Path=$URI; HttpOnly; Max-Age=0")),
         'cookie-expired', 'has a value');
     one({ cookie => establish13() }, ok200('', expires => 1),
         'cookie-expired-alert', 'without one');
@@ -410,7 +291,7 @@ sub sessions {
         'hello-pieces', 'an answer to a part', 'record-version');
 
     $value = begin($hello, record(22, server_hello(suite => TLS13,
-                                                   random => $retry)));
+                                                   random => RETRY)));
     one({ body => $hello, cookie => $value }, problem(400, 'not-tls'),
         'hello-second', '400', 'status-400');
     one({ cookie => establish13() }, problem(400, 'empty-body'), 'empty', '400',
@@ -434,13 +315,13 @@ sub sessions {
         problem(405, 'method', headers => "Allow: POST\r\n", expires => 1),
         'goes-on', '405');
 
-    # two at once
+    # two POSTs of a session
 
     $value = establish13();
 
     my $s = ask({ cookie => $value, body => record(23, 'x' x 50) },
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
-                . "Content-Type: $type\r\nCache-Control: no-store\r\n\r\n");
+                . "Content-Type: $TYPE\r\nCache-Control: no-store\r\n\r\n");
 
     close ask({ cookie => $value }, problem(409, 'session-busy'));
     sees_nothing('409 while another POST is in progress');
@@ -569,7 +450,7 @@ sub records {
     one({ body => client_hello() }, ok200(record(21, "\x02\x28") . $data),
         'end-fatal', 'data behind a fatal alert');
 
-    # those of the client
+    # after records of the client
 
     $value = begin(client_hello(), flight12());
     one({ cookie => $value, body => record(21, "\x02\x28") },
