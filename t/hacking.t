@@ -214,7 +214,7 @@ sub compile {
          . " CFLAGS='$flags -O0'", 'the examples compile');
 
     runs("make -C $copy @{[ map { \"build/client/cmd/$_.o\" }
-                            qw( options client ) ]}",
+                            qw( option_table client ) ]}",
          'those of the client, too');
 
     runs("$copy/tools/check.pl files core includes lines style",

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "../lib/atls.h"
+#include "list.h"
 
 
 /* Commands, as bits: an option may be valid for several of them. */
@@ -19,12 +20,6 @@ typedef enum {
     CMD_FORWARD = 2,
     CMD_TUNNEL = 4
 } cmd_command_e;
-
-
-typedef struct {
-    char           **items;
-    size_t           n;
-} cmd_list_t;
 
 
 typedef struct {
@@ -91,7 +86,9 @@ typedef struct {
     cmd_list_t       hosts;             /* --allow-host */
     int              any_host;
 
-    int              done;              /* exit after --help or --version */
+    int              help;
+    int              version;
+    int              done;              /* exit: one of these was printed */
 } cmd_options_t;
 
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include "exitcode.h"
@@ -81,4 +82,14 @@ cmd_base64(const void *bytes, size_t n)
     EVP_EncodeBlock((unsigned char *) text, bytes, (int) n);
 
     return text;
+}
+
+
+void
+cmd_wipe(char *text)
+{
+    if (text) {
+        OPENSSL_cleanse(text, strlen(text));
+        free(text);
+    }
 }

@@ -18,5 +18,9 @@ char *cmd_format(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
 char *cmd_base64(const void *bytes, size_t n);
 
+/* Frees a secret; NULL is ignored. */
+
+void cmd_wipe(char *text);
+
 
 #endif /* ATLS_CMD_UTIL_H_INCLUDED */

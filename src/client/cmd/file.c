@@ -1,0 +1,78 @@
+
+/*
+ * Files with values of options, see file.h.
+ */
+
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exitcode.h"
+#include "file.h"
+#include "util.h"
+
+
+#define CMD_FILE_ROOM   16384
+
+
+static char *cmd_file_read_all(FILE *file, size_t *size);
+
+
+int
+cmd_file_read(const char *name, char **content, size_t *size)
+{
+    int    failed;
+    FILE  *file;
+
+    file = strcmp(name, "-") == 0 ? stdin : fopen(name, "rb");
+
+    if (file == NULL) {
+        return cmd_fail(CMD_READ, "cannot open \"%s\": %s", name,
+                        strerror(errno));
+    }
+
+    *content = cmd_file_read_all(file, size);
+
+    failed = ferror(file) ? errno : 0;
+
+    if (file != stdin) {
+        fclose(file);
+    }
+
+    if (failed) {
+        free(*content);
+        return cmd_fail(CMD_READ, "cannot read \"%s\": %s", name,
+                        strerror(failed));
+    }
+
+    return CMD_OK;
+}
+
+
+static char *
+cmd_file_read_all(FILE *file, size_t *size)
+{
+    char    *bytes;
+    size_t   n, room;
+
+    room = CMD_FILE_ROOM;
+    n = 0;
+    bytes = cmd_realloc(NULL, room + 1);
+
+    while (!feof(file) && !ferror(file)) {
+
+        if (n == room) {
+            room *= 2;
+            bytes = cmd_realloc(bytes, room + 1);
+        }
+
+        n += fread(bytes + n, 1, room - n, file);
+    }
+
+    bytes[n] = '\0';
+    *size = n;
+
+    return bytes;
+}

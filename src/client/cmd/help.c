@@ -1,0 +1,143 @@
+
+/*
+ * --help and --version, see help.h.
+ */
+
+
+#include <stdio.h>
+
+#include "exitcode.h"
+#include "help.h"
+#include "option_table.h"
+
+
+static void cmd_help_section(cmd_command_e command, cmd_section_e section);
+static void cmd_help_option(const cmd_option_t *option);
+
+
+static const struct {
+    cmd_command_e    command;
+    const char      *name;
+    const char      *about;
+} cmd_help_commands[] = {
+
+    { CMD_FETCH, "atls",
+      "Usage: atls [option ...] https://HOST[:PORT][/PATH] ...\n"
+      "       atls forward --help\n"
+      "       atls tunnel --help\n\n"
+      "Sends requests over Application-Layer TLS, with options as in curl.\n" },
+
+    { CMD_FORWARD, "atls forward",
+      "Usage: atls forward --listen [ADDRESS:]PORT [option ...]"
+      " https://HOST[:PORT]\n\n"
+      "Runs a local HTTP server and forwards its requests to HOST over\n"
+      "Application-Layer TLS.\n" },
+
+    { CMD_TUNNEL, "atls tunnel",
+      "Usage: atls tunnel --listen [ADDRESS:]PORT [option ...]"
+      " https://HOST[:PORT]\n\n"
+      "Listens for local TLS clients and passes their bytes to HOST in POSTs,\n"
+      "unchanged.  TLS and certificate verification are up to the client.\n" },
+};
+
+#define CMD_HELP_COMMANDS  (sizeof(cmd_help_commands)                         \
+                            / sizeof(cmd_help_commands[0]))
+
+
+int
+cmd_help(cmd_command_e command)
+{
+    size_t         i;
+    cmd_section_e  section;
+
+    for (i = 0; i < CMD_HELP_COMMANDS; i++) {
+        if (cmd_help_commands[i].command == command) {
+            fputs(cmd_help_commands[i].about, stdout);
+        }
+    }
+
+    for (section = 0; section < CMD_SECTIONS; section++) {
+        cmd_help_section(command, section);
+    }
+
+    if (command != CMD_TUNNEL) {
+        fputs("\n", stdout);
+        cmd_help_insecure(stdout);
+    }
+
+    return fflush(stdout) == 0 ? CMD_OK : CMD_WRITE;
+}
+
+
+/* A section without options of the command has no title. */
+
+static void
+cmd_help_section(cmd_command_e command, cmd_section_e section)
+{
+    int                  titled;
+    size_t               i;
+    const cmd_option_t  *option;
+
+    titled = 0;
+
+    for (i = 0; i < cmd_options_n; i++) {
+
+        option = &cmd_options_table[i];
+
+        if (option->section != section || !(option->commands & command)) {
+            continue;
+        }
+
+        if (!titled) {
+            printf("\n%s:\n", cmd_sections[section]);
+            titled = 1;
+        }
+
+        cmd_help_option(option);
+    }
+}
+
+
+static void
+cmd_help_option(const cmd_option_t *option)
+{
+    char  column[48];
+
+    snprintf(column, sizeof(column), "%c%c%s --%s %s",
+             option->ch ? '-' : ' ', option->ch ? option->ch : ' ',
+             option->ch ? "," : " ", option->name,
+             option->arg ? option->arg : "");
+
+    printf("  %-30s %s\n", column, option->help);
+}
+
+
+void
+cmd_help_insecure(FILE *file)
+{
+    fputs("The service's certificate is always verified, inside ATLS, unless a"
+          "\npre-shared key is used; there is no -k.  The outer certificate is"
+          " not\ntrusted.\n", file);
+}
+
+
+int
+cmd_help_version(void)
+{
+    printf("atls %s\n", atls_version());
+
+    return fflush(stdout) == 0 ? CMD_OK : CMD_WRITE;
+}
+
+
+const char *
+cmd_help_name(cmd_command_e command)
+{
+    size_t  i;
+
+    for (i = 0; cmd_help_commands[i].command != command; i++) {
+        /* void */
+    }
+
+    return cmd_help_commands[i].name;
+}

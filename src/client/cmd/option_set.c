@@ -1,0 +1,167 @@
+
+/*
+ * Handlers of options, see option_set.h.
+ */
+
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exitcode.h"
+#include "guard.h"
+#include "option_set.h"
+#include "util.h"
+
+
+#define CMD_SESSIONS_LIMIT  1024
+
+
+static void *cmd_set_field(cmd_options_t *options, const cmd_option_t *option);
+
+
+static void *
+cmd_set_field(cmd_options_t *options, const cmd_option_t *option)
+{
+    return (char *) options + option->offset;
+}
+
+
+int
+cmd_set_flag(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    int  *field = cmd_set_field(options, option);
+
+    (void) value;
+
+    *field = 1;
+
+    return CMD_OK;
+}
+
+
+int
+cmd_set_text(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    char  **field = cmd_set_field(options, option);
+
+    free(*field);
+    *field = cmd_copy(value, strlen(value));
+
+    return CMD_OK;
+}
+
+
+int
+cmd_set_secret(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    char  **field = cmd_set_field(options, option);
+
+    cmd_wipe(*field);
+    *field = cmd_copy(value, strlen(value));
+
+    cmd_set_hide(value);
+
+    return CMD_OK;
+}
+
+
+int
+cmd_set_time(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    int64_t  *field = cmd_set_field(options, option);
+
+    char    *end;
+    double   seconds;
+
+    seconds = strtod(value, &end);
+
+    if (end == value || *end != '\0'
+        || !(seconds >= 0 && seconds <= INT_MAX / 1000))
+    {
+        return cmd_fail(CMD_USAGE, "invalid number of seconds \"%s\"", value);
+    }
+
+    *field = (int64_t) (seconds * 1000);
+
+    if (*field == 0 && seconds > 0) {
+        *field = 1;
+    }
+
+    return CMD_OK;
+}
+
+
+int
+cmd_set_item(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    cmd_list_t  *field = cmd_set_field(options, option);
+
+    cmd_list_add(field, value);
+
+    return CMD_OK;
+}
+
+
+int
+cmd_set_sessions(cmd_options_t *options, const cmd_option_t *option,
+    char *value)
+{
+    char           *end;
+    unsigned long   n;
+
+    (void) option;
+
+    n = strtoul(value, &end, 10);
+
+    if (*value < '0' || *value > '9' || *end != '\0' || n < 1
+        || n > CMD_SESSIONS_LIMIT)
+    {
+        return cmd_fail(CMD_USAGE, "\"%s\" must be a number from 1 to %d",
+                        value, CMD_SESSIONS_LIMIT);
+    }
+
+    options->sessions = (unsigned) n;
+
+    return CMD_OK;
+}
+
+
+int
+cmd_set_host(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    if (!cmd_guard_is_host(value)) {
+        return cmd_fail(CMD_USAGE, "invalid \"%s\", must be HOST or HOST:PORT",
+                        value);
+    }
+
+    return cmd_set_item(options, option, value);
+}
+
+
+void
+cmd_set_free(cmd_options_t *options, const cmd_option_t *option)
+{
+    char  **text;
+
+    if (option->set == cmd_set_text) {
+        text = cmd_set_field(options, option);
+        free(*text);
+        *text = NULL;
+
+    } else if (option->set == cmd_set_secret) {
+        text = cmd_set_field(options, option);
+        cmd_wipe(*text);
+        *text = NULL;
+
+    } else if (option->set == cmd_set_item || option->set == cmd_set_host) {
+        cmd_list_free(cmd_set_field(options, option));
+    }
+}
+
+
+void
+cmd_set_hide(char *value)
+{
+    memset(value, '*', strlen(value));
+}

@@ -1,0 +1,52 @@
+
+/*
+ * Handlers of options that store a flag, a text, a time, or a list, in the
+ * field of the option.
+ */
+
+
+#ifndef ATLS_CMD_OPTION_SET_H_INCLUDED
+#define ATLS_CMD_OPTION_SET_H_INCLUDED
+
+
+#include "option_table.h"
+
+
+int cmd_set_flag(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
+int cmd_set_text(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
+/* A text that is hidden from the process list. */
+
+int cmd_set_secret(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
+/* Seconds, with decimals. */
+
+int cmd_set_time(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
+/* Adds an item to a list; NULL if the option has no value. */
+
+int cmd_set_item(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
+/* For atls forward: the number of sessions, and names in Host. */
+
+int cmd_set_sessions(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+int cmd_set_host(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
+/* Frees what was stored by one of these. */
+
+void cmd_set_free(cmd_options_t *options, const cmd_option_t *option);
+
+/* Hides a value from the process list. */
+
+void cmd_set_hide(char *value);
+
+
+#endif /* ATLS_CMD_OPTION_SET_H_INCLUDED */

@@ -1,0 +1,158 @@
+
+/*
+ * The table of options, see option_table.h.
+ */
+
+
+#include "option_data.h"
+#include "option_header.h"
+#include "option_set.h"
+#include "option_table.h"
+#include "option_tls.h"
+
+
+#define CMD_FIELD(name)  offsetof(cmd_options_t, name)
+
+
+const char *const  cmd_sections[CMD_SECTIONS] = {
+    "The local server", "The request", "The response", "The connection",
+    "The session", "Other options"
+};
+
+
+const cmd_option_t  cmd_options_table[] = {
+
+    { CMD_SECTION_SERVER, CMD_SERVERS, 'l', "listen", "[ADDRESS:]PORT",
+      CMD_FIELD(listen), cmd_set_text, "address to listen on" },
+
+    { CMD_SECTION_SERVER, CMD_FORWARD, 0, "sessions", "N",
+      0, cmd_set_sessions, "maximum number of sessions; default: 16" },
+
+    { CMD_SECTION_SERVER, CMD_FORWARD, 0, "idle", "SECONDS",
+      CMD_FIELD(idle), cmd_set_time, "idle timeout of sessions; default: 60" },
+
+    { CMD_SECTION_SERVER, CMD_FORWARD, 0, "allow-host", "HOST[:PORT]",
+      CMD_FIELD(hosts), cmd_set_host, "accept this Host and its web pages" },
+
+    { CMD_SECTION_SERVER, CMD_FORWARD, 0, "any-host", NULL,
+      CMD_FIELD(any_host), cmd_set_flag, "accept any Host and all web pages" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 'X', "request", "METHOD",
+      CMD_FIELD(method), cmd_set_text,
+      "request method; default: GET, see -d, -T, -I" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 'd', "data", "DATA",
+      0, cmd_set_data, "request body; @FILE: from a file, @-: stdin" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 0, "data-binary", "DATA",
+      0, cmd_set_data_binary, "as -d, but keep line ends of files" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 'T', "upload-file", "FILE",
+      CMD_FIELD(upload), cmd_set_text, "upload a file with PUT; -: stdin" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 'H', "header", "LINE",
+      0, cmd_set_header, "\"Name: value\"; @FILE: from a file" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 'A', "user-agent", "NAME",
+      CMD_FIELD(agent), cmd_set_text, "User-Agent of the inner request" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 'u', "user", "NAME:PASSWORD",
+      CMD_FIELD(user), cmd_set_user,
+      "Basic authorization of the inner request" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 'I', "head", NULL,
+      CMD_FIELD(head), cmd_set_flag, "send HEAD and print the header" },
+
+    { CMD_SECTION_RESPONSE, CMD_FETCH, 'o', "output", "FILE",
+      CMD_FIELD(outputs), cmd_set_item, "output file; once for each URL" },
+
+    { CMD_SECTION_RESPONSE, CMD_FETCH, 'O', "remote-name", NULL,
+      CMD_FIELD(outputs), cmd_set_item,
+      "name the output file after the URL's path" },
+
+    { CMD_SECTION_RESPONSE, CMD_FETCH, 'i', "include", NULL,
+      CMD_FIELD(include), cmd_set_flag, "print the response header" },
+
+    { CMD_SECTION_RESPONSE, CMD_FETCH, 'f', "fail", NULL,
+      CMD_FIELD(fail), cmd_set_flag,
+      "no output and exit code 22 if status >= 400" },
+
+    { CMD_SECTION_RESPONSE, CMD_FETCH, 'w', "write-out", "FORMAT",
+      CMD_FIELD(write_out), cmd_set_text,
+      "print FORMAT at the end, see the manual" },
+
+    { CMD_SECTION_RESPONSE, CMD_ALL, 's', "silent", NULL,
+      CMD_FIELD(silent), cmd_set_flag,
+      "no progress, no log, no error messages" },
+
+    { CMD_SECTION_RESPONSE, CMD_ALL, 'S', "show-error", NULL,
+      CMD_FIELD(show_error), cmd_set_flag, "print error messages despite -s" },
+
+    { CMD_SECTION_RESPONSE, CMD_ALL, 'v', "verbose", NULL,
+      CMD_FIELD(verbose), cmd_set_flag, "log both layers to stderr" },
+
+    { CMD_SECTION_CONNECTION, CMD_CLIENTS, 'm', "max-time", "SECONDS",
+      CMD_FIELD(max_time), cmd_set_time, "time limit for each request" },
+
+    { CMD_SECTION_CONNECTION, CMD_ALL, 0, "connect-timeout", "SECONDS",
+      CMD_FIELD(connect_timeout), cmd_set_time,
+      "outer connect timeout; default: 30" },
+
+    { CMD_SECTION_CONNECTION, CMD_ALL, 0, "via", "URL",
+      CMD_FIELD(via), cmd_set_text,
+      "endpoint; default: /.well-known/atls of HOST" },
+
+    { CMD_SECTION_CONNECTION, CMD_ALL, 'x', "proxy", "URL",
+      CMD_FIELD(proxy), cmd_set_secret,
+      "outer proxy; default: from the environment" },
+
+    { CMD_SECTION_CONNECTION, CMD_FETCH, 0, "fallback", NULL,
+      CMD_FIELD(fallback), cmd_set_flag,
+      "use plain HTTPS if the certificate is valid" },
+
+    { CMD_SECTION_CONNECTION, CMD_FETCH, 0, "report-middlebox", NULL,
+      CMD_FIELD(report), cmd_set_flag,
+      "report the outer certificate to the service" },
+
+    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "cacert", "FILE",
+      CMD_FIELD(ca_file), cmd_set_text,
+      "trusted certificates; default: the system's" },
+
+    { CMD_SECTION_SESSION, CMD_CLIENTS, 'E', "cert", "FILE",
+      CMD_FIELD(cert_file), cmd_set_text, "client certificate and chain, PEM" },
+
+    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "key", "FILE",
+      CMD_FIELD(key_file), cmd_set_text,
+      "private key; default: from the same file" },
+
+    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "pass", "PHRASE",
+      CMD_FIELD(passphrase), cmd_set_secret, "passphrase of the private key" },
+
+    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "psk", "IDENTITY:KEY",
+      0, cmd_set_psk, "pre-shared key in hex; @FILE: from a file" },
+
+    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "tls12", NULL,
+      CMD_FIELD(tls12), cmd_set_flag, "use TLS 1.2 instead of 1.3" },
+
+    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "ciphers", "LIST",
+      0, cmd_set_ciphers, "cipher suites, OpenSSL names" },
+
+    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "session-file", "FILE",
+      CMD_FIELD(session_file), cmd_set_text, "store sessions for resumption" },
+
+    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "early-data", NULL,
+      CMD_FIELD(early_data), cmd_set_flag,
+      "send GET and HEAD as 0-RTT; can be replayed" },
+
+    { CMD_SECTION_SESSION, CMD_FETCH, 0, "export", "LABEL:LENGTH",
+      0, cmd_set_export, "print keying material on stderr, in hex" },
+
+    { CMD_SECTION_OTHER, CMD_ALL, 'h', "help", NULL,
+      CMD_FIELD(help), cmd_set_flag, "print this help" },
+
+    { CMD_SECTION_OTHER, CMD_ALL, 'V', "version", NULL,
+      CMD_FIELD(version), cmd_set_flag, "print the version" },
+};
+
+const size_t  cmd_options_n = sizeof(cmd_options_table)
+                              / sizeof(cmd_options_table[0]);

@@ -1,0 +1,30 @@
+
+/*
+ * Handlers of options for the inner TLS.
+ */
+
+
+#ifndef ATLS_CMD_OPTION_TLS_H_INCLUDED
+#define ATLS_CMD_OPTION_TLS_H_INCLUDED
+
+
+#include "option_table.h"
+
+
+/* "IDENTITY:KEY", or "@" and the name of a file with it. */
+
+int cmd_set_psk(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
+/* A list of cipher suites, separated by colons, commas or spaces. */
+
+int cmd_set_ciphers(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
+/* "LABEL:LENGTH" */
+
+int cmd_set_export(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
+
+#endif /* ATLS_CMD_OPTION_TLS_H_INCLUDED */
