@@ -228,7 +228,7 @@ sub again {
 
 
 # A POST of the session that has begun and of which nothing has come, or next to
-# nothing.
+# nothing: a byte that leaves the session alone, as it may begin a ClientHello.
 
 sub hold {
     my ($c, $begun) = @_;
@@ -236,20 +236,25 @@ sub hold {
     my $head = join "\r\n", 'POST /atls HTTP/1.1', 'Host: localhost',
                     "Content-Type: $TYPE", 'Cookie: atls=' . $c->cookie(),
                     'Content-Length: 100', '', $begun ? "\x16" : '';
-    my $s;
+    my ($s, $free);
 
-    # the one that looks whether it is there may have come between
+    # If the POST that looks for the session comes first, the other one finds
+    # it busy: it is answered with 409, or waits for the rest of a ClientHello.
 
     $t->wait_for(sub {
-        $s = undef if $s && readable($s, 0);
+        $s = undef if $s && (readable($s, 0) || $free > 3);
 
         if (!$s) {
             $s = http_connect($t->port(0));
             send_all($s, $head);
+            $free = 0;
         }
 
-        return request(body => '', cookie => $c->cookie())->status() == 409
-               && !readable($s, 0);
+        return !readable($s, 0)
+            if request(body => '', cookie => $c->cookie())->status() == 409;
+
+        $free++;
+        return 0;
     }) or die "the session is not busy\n";
 
     return $s;
