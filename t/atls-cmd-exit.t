@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# The command atls with the module: exit codes, and limits of time.
+# The atls command with the module: exit codes and timeouts.
 
 use strict;
 use warnings;
@@ -20,7 +20,7 @@ my $t = Test::Atls::Site->new();
 $t->make_cert('other', is_ca => 1);
 $t->make_cert('wrong', ca => 'ca', san => 'DNS:example.com');
 
-# what is no HTTP, inside of good TLS
+# a TLS service without HTTP
 
 my $raw = <<'EOC';
 server {
@@ -40,7 +40,7 @@ location = /wrong {
     %%CERTIFICATE_wrong%%
 }
 
-# for handshakes that nobody ends, so that workers need not wait
+# for abandoned handshakes: workers that quit wait for their timeout
 
 location = /impatient {
     atls on;
@@ -125,7 +125,7 @@ sub exit_codes {
                     { env => { SSL_CERT_FILE => $t->path('ca.crt') } });
     is("$r->{code} $r->{out}", "0 exactly\n", 'that of the environment');
 
-    # with nobody in the way, the default endpoint
+    # without a proxy, at the default endpoint
 
     $r = $atls->run('--cacert', $t->path('ca.crt'),
                     'https://127.0.0.1:' . free_port() . '/');
@@ -136,7 +136,7 @@ sub exit_codes {
 }
 
 
-# Endpoints that end the connection, before or in an answer.
+# Endpoints that close the connection before or within a response.
 
 sub broken_peers {
     my $port = $t->port(5);
@@ -201,7 +201,7 @@ sub time_limits {
     is($t->atls('-m', 60, '--connect-timeout', 60, "$site/exact")->{code}, 0,
        'enough');
 
-    # 192.0.2.0/24 has nobody; a network that says so at once is fine, too
+    # 192.0.2.0/24 is not used; the network may report this, or not
 
     my $nobody = '192.0.2.1';
     $r = $atls->run('--connect-timeout', '0.3', "https://$nobody/");

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# The command line of atls, without a server: what is refused, --help, the
-# manual, make install.
+# The command line of atls, without a server: errors, --help, the manual page,
+# make install.
 
 use strict;
 use warnings;
@@ -77,7 +77,7 @@ sub wrong_usage {
         like($r->{err}, qr/certificate is always verified/, 'why');
     }
 
-    # what begins like one is one
+    # an abbreviation of an option
 
     is($atls->run('--connect-t', 'x', $url)->{err},
        "atls: (2) invalid number of seconds \"x\"\n", 'an abbreviation');
@@ -104,7 +104,7 @@ sub help {
 }
 
 
-# The exit code, if stdout takes nothing.
+# The exit code if stdout cannot be written.
 
 sub full {
     my ($option) = @_;
@@ -128,7 +128,7 @@ sub version {
 }
 
 
-# What is in --help is in the manual, and the other way round.
+# --help and the manual page list the same options.
 
 sub manual {
     my $line = qr/^  (-\w)?,? +(--[\w-]+)(?: (\S+))?  /;

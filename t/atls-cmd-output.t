@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# The command atls with the module: where the answer goes, and what is said of
-# it.
+# The atls command with the module: where the response is written to, and what
+# is printed about it.
 
 use strict;
 use warnings;
@@ -110,7 +110,7 @@ sub output {
     $r = $t->atls('-f', "$site/status?code=302");
     is("$r->{code} $r->{out}", "0 status 302\n", '-f: 302, not followed');
 
-    # where nothing can be written
+    # files that cannot be written
 
     for my $bad ('/nonexistent/out', $t->dir(), '/dev/full') {
         $r = $t->atls('-o', $bad, "$site/exact");
@@ -156,7 +156,7 @@ sub write_out {
 }
 
 
-# On a terminal, when it takes long.  All at the same time.
+# The progress meter on a terminal.  Commands run in parallel.
 
 sub progress {
     my $slow_url = "$site/slow?n=7&delay=0.2";
@@ -194,7 +194,7 @@ sub progress {
 }
 
 
-# A command on one; what it says can be read.
+# Runs a command on a terminal; its output can be read.
 
 sub terminal {
     my (@args) = @_;
@@ -210,7 +210,7 @@ sub terminal {
 }
 
 
-# A pipe with a name, into which somebody writes slowly.
+# A named pipe that is written slowly.
 
 sub slow_file {
     my $path = $t->path('fifo');
@@ -229,7 +229,7 @@ sub slow_file {
 }
 
 
-# Whoever reads stdout has gone.
+# The reader of stdout has closed it.
 
 sub closed_pipe {
     my $p = $atls->start(@common, "$site/big?size=100000000",

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# The command atls with the module: TLS options, sessions, exporters.
+# The atls command with the module: TLS options, sessions, exporters.
 
 use strict;
 use warnings;
@@ -64,7 +64,7 @@ subtest('exporter' => \&exporter);
 $t->done_testing();
 
 
-# What the service knows of the session: protocol, cipher, ...
+# Variables of the session in the service: protocol, cipher, ...
 
 sub info {
     $r = $t->atls(@_, "$site/info");
@@ -192,7 +192,7 @@ sub session_file {
         }
     }
 
-    # no session is had twice
+    # a session is not used twice
 
     my @running = map {
         $atls->start($t->via(), $t->trust(), @file, "$site/info")
@@ -221,7 +221,7 @@ sub bad_session_files {
 
     my $good = $t->read_file('sessions');
 
-    # lines that are no sessions, and the half of one
+    # invalid lines, and a truncated session
 
     for my $damage (sub { s/^[0-9a-f]{20}/00000000000000000000/mg },
                     sub { $_ = substr $_, 0, length($_) - 300 },
@@ -268,7 +268,7 @@ sub early_data {
     $r = $t->atls(@file, '--early-data', '-I', "$site/info");
     like($r->{out}, qr/^X-Early: 1\r$/m, 'HEAD');
 
-    # one that the service does not allow: as usual
+    # the service does not allow early data
 
     $info = info('/late', @file, '--early-data');
     $info = info('/late', @file, '--early-data');
@@ -292,7 +292,7 @@ sub exporter {
         my $info = info(@$args, @export);
         my $hex = unpack 'H*', decode_base64($info->{exporter});
 
-        # the service has none before the handshake is over
+        # the variable is empty during the handshake
 
         $hex = qr/[0-9a-f]{64}/ if $info->{early};
 

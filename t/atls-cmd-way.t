@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# The command atls with the module: the way there.  Proxies, middleboxes, plain
+# The atls command with the module: connections.  Proxies, middleboxes, plain
 # HTTPS.
 
 use strict;
@@ -21,10 +21,10 @@ use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Port qw( free_port );
 
 use constant {
-    PLAIN     => 0,         # ports: no TLS outside
+    PLAIN     => 0,         # ports: without outer TLS
     MIDDLEBOX => 1,         # a certificate that is not trusted
-    TRUSTED   => 2,         # that of the service
-    MISNAMED  => 3,         # of another name
+    TRUSTED   => 2,         # certificate of the service
+    MISNAMED  => 3,         # certificate of another name
     BACKEND   => 4,
     PROXY     => 5,
 };
@@ -61,7 +61,7 @@ subtest('fallback: neither' => \&fallback_neither);
 $t->done_testing();
 
 
-# At the endpoint without TLS: atls('/psk', ...) for another one than usual.
+# Uses the endpoint without TLS; atls('/psk', ...): another endpoint.
 
 sub atls {
     my $path = $_[0] =~ m!^/! ? shift : '/.well-known/atls';
@@ -159,7 +159,7 @@ sub through_proxy {
 }
 
 
-# An HTTP proxy with credentials, for CONNECT only.
+# An HTTP proxy with credentials, only for CONNECT.
 
 sub proxy {
     local $SIG{CHLD} = 'IGNORE';
@@ -217,7 +217,7 @@ sub report {
                     site(MIDDLEBOX) . '/echo');
     is($r->{code}, 0, 'two requests');
 
-    # in the words of RFC 9651, and names in those of RFC 4514
+    # in the syntax of RFC 9651, names in that of RFC 4514
 
     my $name = '"CN=a \\\\\"box\\\\\",O=M\\\\C3\\\\BCller\\\\, Inc."';
     my $value = "sha-256=:$sha256:, subject=$name, issuer=$name, verified=?0";
@@ -253,7 +253,7 @@ sub reported {
 }
 
 
-# Everything as it is through ATLS.
+# Everything is the same as over ATLS.
 
 sub fallback_https {
     my $base = site(TRUSTED);
@@ -332,7 +332,8 @@ sub fallback_https {
 }
 
 
-# A request has the same answer by either way.  Some headers are the way's own.
+# Responses to a request are the same over ATLS and HTTPS, except for some
+# headers.
 
 sub same {
     my ($base, @args) = @_;
@@ -363,7 +364,7 @@ sub fallback_atls {
     for my $n (MIDDLEBOX, MISNAMED) {
         my $base = site($n);
 
-        # what was seen in the middle, besides what was inside
+        # the middlebox sees only the outer request
 
         my $from = length $t->read_log('seen.log');
 
@@ -419,7 +420,7 @@ sub fallback_neither {
                     'https://localhost:' . $t->port(PLAIN) . '/');
     is($r->{code}, 35, 'no TLS');
 
-    # a middlebox is no reason to trust a service
+    # a middlebox does not affect the trust in a service
 
     $r = $atls->run('--cacert', $t->path('client.crt'), '--fallback',
                     site(MIDDLEBOX) . '/info');
@@ -497,7 +498,7 @@ EOC
         listen 127.0.0.1:%%PORT_$n%% $listen;
         access_log %%TESTDIR%%/seen.log seen;
 $ssl
-        # a connection for each POST, so that each may be another worker's
+        # a connection for each POST, which may be accepted by another worker
 
         location = /.well-known/atls {
             atls on;

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# The command atls with the module: what is sent, large transfers.  See
-# t/atls-cmd-output.t for where the answer goes, t/atls-cmd-exit.t for exit
-# codes, t/atls-cmd-tls.t for TLS and for the way there.
+# The atls command with the module: requests, large transfers.  For output, see
+# t/atls-cmd-output.t; for exit codes, t/atls-cmd-exit.t; for TLS,
+# t/atls-cmd-tls.t; for connections, t/atls-cmd-way.t.
 
 use strict;
 use warnings;
@@ -63,7 +63,7 @@ subtest('large transfers' => \&large);
 $t->done_testing();
 
 
-# Sends one and looks at what came; the same things each time.
+# Sends a request, and checks what is the same for all.
 
 sub sent {
     my ($name, @args) = @_;
@@ -116,12 +116,12 @@ sub requests {
     is($q->{h}{authorization}, 'Basic ' . encode_base64('a:b', ''),
        'that of -u is the one');
 
-    hidden() unless $ENV{TEST_VALGRIND};        # whose arguments these are
+    hidden() unless $ENV{TEST_VALGRIND};        # changes arguments
     done_testing();
 }
 
 
-# Secrets do not stay where everybody can read them.
+# Secrets are hidden from the list of processes.
 
 sub hidden {
     my $p = $atls->start(@common, '-u', 'name:sesame', '--pass', 'sesame',
@@ -302,7 +302,7 @@ sub several {
                   "$site/status?code=500");
     is("$r->{code} $r->{out}", "22 exactly\n", 'the others are had anyway');
 
-    # data and files are sent to each of them
+    # data and files are sent to each URL
 
     $backend->forget();
     is($t->atls('-d', 'x', "$site/echo", "$site/echo")->{code}, 0, '-d');
@@ -315,8 +315,8 @@ sub several {
 }
 
 
-# How many there were with these arguments.  They are logged when the client
-# may already have gone.
+# The number of POSTs with these arguments.  They may be logged after the client
+# has exited.
 
 sub posts {
     my ($args, $wanted) = @_;
@@ -367,7 +367,7 @@ sub large {
 }
 
 
-# Measured when all but the end has been taken from the pipe.
+# Measured when almost everything has been read from the pipe.
 
 sub peak_of_download {
     my ($size) = @_;

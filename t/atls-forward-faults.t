@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# atls forward with the module: requests that are refused, services that fail,
-# programs that leave, and what the command line does not allow.
+# atls forward with the module: refused requests, failing services, clients that
+# close their connection, and errors of the command line.
 
 use strict;
 use warnings;
@@ -27,7 +27,7 @@ $t->make_cert('other', is_ca => 1);
 $t->make_cert('wrong', ca => 'ca', san => 'DNS:example.com');
 
 $t->serve(<<'EOC', http => 'client_max_body_size 0;');
-# with TLS, a service that does not know what HTTP is
+# a service over TLS without HTTP
 
 location = /raw {
     atls on;
@@ -71,7 +71,7 @@ subtest('command line' => \&command_line);
 $t->done_testing();
 
 
-# What is answered to bytes, and nothing after it: "400 closed".
+# The response to bytes, after which the connection is closed: "400 closed".
 
 sub refused {
     my ($bytes) = @_;
@@ -195,8 +195,8 @@ sub large_headers {
 }
 
 
-# A request goes out before all of its body is known to be good; there is no
-# answer to it, and nothing after it is a request.
+# The beginning of a request is sent before its body is complete.  If the body
+# is invalid, there is no response, and following bytes are not a request.
 
 sub bad_bodies {
     my $head = message("POST /body\nTransfer-Encoding: chunked");
@@ -216,7 +216,7 @@ sub bad_bodies {
        'none of them is taken for a whole one');
     $backend->forget();
 
-    # who leaves in the middle of one
+    # a client that closes its connection within a body
 
     for my $framing ("Content-Length: 100\n\nhalf",
                      "Transfer-Encoding: chunked\n\n4\r\nhalf\r\n")
@@ -238,7 +238,7 @@ sub bad_bodies {
 sub leaving {
     $f = $t->forward('--sessions', 1);
 
-    # with one session: whoever comes next gets it
+    # with one session, which is used by the next request
 
     my $s = $f->connect('GET /big?size=100000000');
     sysread $s, my $bytes, 10000;
@@ -301,7 +301,7 @@ sub endpoints {
         is($r->header('Retry-After') || 0, $status == 503 ? 17 : 0,
            'when to come back');
 
-        # all of the request was read, so the connection is kept
+        # the request was read completely, so the connection is kept
 
         my $s = $f->connect("POST /body\nContent-Length: 2\n\nhi");
         is(next_answer($s, 'HEAD')->status(), $status, 'a POST');
@@ -333,7 +333,7 @@ sub services {
            'the body takes too long');
     }
 
-    # the end of an answer that has begun is no good end
+    # a response that is cut is not terminated correctly
 
     for my $request ('GET /die', "GET /die HTTP/1.0",
                      'GET /slow?n=9&delay=0.2')
@@ -350,7 +350,7 @@ sub services {
 }
 
 
-# The sessions of the old one are gone; clients find out with their next
+# Sessions before the restart are lost, which clients notice with their next
 # request.
 
 sub restart {

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# atls forward and web pages: a request is for the listener's own address, by
-# that or as localhost, and of no page of another origin, or of what
-# --allow-host says.  The service's name is no exception.
+# atls forward and web pages: requests must have the address of the listener or
+# localhost as Host, and no other origin, unless allowed by --allow-host.  This
+# applies to the name of the service, too.
 
 use strict;
 use warnings;
@@ -69,7 +69,7 @@ sub forward {
 }
 
 
-# Ends it; none of what was refused has come to the service.
+# Stops it.  Refused requests were not sent to the service.
 
 sub over {
     my ($good) = @_;
@@ -80,7 +80,7 @@ sub over {
 }
 
 
-# The status of the answer to a request with these lines, from an address.
+# The status of the response to a request from an address.
 
 sub status {
     my ($address, $line, @lines) = @_;
@@ -138,7 +138,7 @@ sub hosts {
 }
 
 
-# As for a proxy, the host is that of the URL.
+# The host of an absolute URL takes precedence, as for a proxy.
 
 sub targets {
     forward();
@@ -168,7 +168,7 @@ sub targets {
 }
 
 
-# What a browser would send for a page of somebody else.
+# Requests that a browser would send for a page of another origin.
 
 sub pages {
     forward();
@@ -228,7 +228,7 @@ sub pages {
 }
 
 
-# What is its own is what was connected to.
+# With a wildcard listener, it is the address that the client has connected to.
 
 sub wildcard {
     my $good = 0;
@@ -269,7 +269,7 @@ sub wildcard {
 }
 
 
-# A name that DNS has is not one's own: it is told by those on the way.
+# A name that is resolved by DNS is not allowed: the answer can be forged.
 
 sub named {
     my $at = free_port();

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# atls forward with the module: its sessions, and how it ends.
+# atls forward with the module: its sessions, and how it stops.
 
 use strict;
 use warnings;
@@ -69,8 +69,8 @@ subtest('an end at once' => \&hard_stop);
 $t->done_testing();
 
 
-# How many POSTs the server has answered on connections after the given one.
-# What it has answered, it logs a moment later.
+# The number of POSTs logged by the server on connections after the given one.
+# They are logged after the response.
 
 sub posts {
     my ($connection) = @_;
@@ -88,15 +88,15 @@ sub connection {
 }
 
 
-# A session's name, and whether it was resumed.
+# The id of a session, and whether it was resumed.
 
 sub session {
     return $f->ask('GET /session')->body() =~ /^(\w+) (.)$/;
 }
 
 
-# Asks until it is another session than the last one, which is closed as soon as
-# it is idle; what the answer has besides the name.
+# Sends requests until the last session, which is closed as soon as it is idle,
+# is replaced.  Returns the response without the id.
 
 sub anew {
     my ($request) = @_;
@@ -143,7 +143,7 @@ sub many {
 }
 
 
-# Whoever comes when all sessions are in use is served in turn.
+# If all sessions are in use, requests wait and are served in order.
 
 sub limit {
     $f = $t->forward('--sessions', 2, '-m', 60);
@@ -158,9 +158,9 @@ sub limit {
         $s;
     } 1 .. 5;
 
-    close $waiting[2];                      # nobody is answered for it
+    close $waiting[2];                      # is not sent to the service
 
-    # that it has gone is noticed once a second
+    # a closed connection is noticed once a second
 
     ok(!readable($waiting[0], 1.5), 'one that waits');
     close $hang[0];
@@ -177,7 +177,7 @@ sub limit {
        'who does not wait is noted');
     $f->stop('KILL');
 
-    # for as long as they are to wait
+    # the timeout includes waiting for a session
 
     $backend->forget();
     $f = $t->forward('--sessions', 1, '-m', 0.5 * $slow);
@@ -207,7 +207,7 @@ sub in_turn {
     $t->wait_for(sub { posts($before) >= 7 }, $PATIENCE);
     is(posts($before), 7, 'a handshake, a POST for each, and a farewell');
 
-    # another one, if an answer ends its session
+    # another session, if a response ends the first one
 
     $f = $t->forward('--sessions', 1);
     my ($first) = session();
@@ -257,7 +257,7 @@ sub resumption {
         $f->stop();
     }
 
-    # by several threads
+    # from several threads
 
     $f = $t->forward('--idle', 0, '--sessions', 8, @file);
     my @open = map { $f->connect('GET /session') } 1 .. 16;
@@ -317,7 +317,7 @@ sub graceful_stop {
     my $half = $f->connect();
     send_all($half, "GET /status?code=203 HTTP/1.1\r\nHo");
 
-    # some that the program does not know of when the signal comes
+    # connections that are not accepted yet when the signal is received
 
     $f->signal('STOP');
     my @new = map { $f->connect('GET /echo') } 1 .. 5;
@@ -347,7 +347,7 @@ sub graceful_stop {
     unlike(substr($t->read_log('outer.log'), $from), qr/ [45]/,
            'nothing odd');
 
-    # each session was ended
+    # each session was closed
 
     my %numbers = map { / (\d+)$/ => 1 } split /\n/, $r->{out};
     my $others = () = $r->{out} =~ /^/mg;
@@ -366,7 +366,7 @@ sub refused {
 }
 
 
-# Clients that go on until they are told to, and for whom no request is lost.
+# Clients that send requests until atls forward stops: no request is lost.
 
 sub stop_under_load {
     $f = $t->forward('--sessions', 4);
@@ -374,7 +374,7 @@ sub stop_under_load {
     my $port = $f->port();
     my @pids = map { $t->run_daemon(sub { ask_on($port) }) } 1 .. 6;
 
-    # a client that comes after the stop is refused
+    # connections after the stop are refused
 
     ok($t->wait_for(sub { -e $t->path("served.$_") }, $PATIENCE), 'served')
         for @pids;

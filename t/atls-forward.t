@@ -1,8 +1,7 @@
 #!/usr/bin/perl
 
-# atls forward with the module: requests of local programs, and their answers.
-# See t/atls-forward-pool.t for sessions, t/atls-forward-faults.t for what goes
-# wrong.
+# atls forward with the module: requests of local programs, and the responses.
+# For sessions, see t/atls-forward-pool.t; for errors, t/atls-forward-faults.t.
 
 use strict;
 use warnings;
@@ -35,7 +34,7 @@ my $headers = 'proxy_set_header Host $http_host;'
               . 'proxy_buffer_size 64k; proxy_buffers 8 64k;';
 
 $t->serve(<<'EOC', http => 'client_max_body_size 0;', backend => $headers);
-# Location: https://localhost/dir/, as a browser would have it
+# Location: https://localhost/dir/, as for a browser
 
 location = /dir {
     return 301 https://LOCALHOST:443/dir/?a;
@@ -126,7 +125,7 @@ sub requests {
 }
 
 
-# Those of one connection stay on it.
+# Hop-by-hop headers are not forwarded.
 
 sub headers {
     ask(<<"EOR");
@@ -243,7 +242,7 @@ sub connections {
     is(next_answer($s)->header('Connection'), 'close', 'the last one');
     is(sysread($s, $got, 1), 0, 'closed');
 
-    # pipelined: some answers take longer than the next one
+    # pipelined: some responses take longer than the next one
 
     my @paths = map { ("/status?code=$_", '/slow?n=2&delay=0.05') } 410 .. 414;
     my $bytes = http_raw($port, join('', map { message("GET $_") } @paths),
@@ -259,7 +258,7 @@ sub connections {
     is(join(' ', map { $_->body() } parse_responses($bytes)),
        "one two one\ntwo\nthree\n", 'with bodies');
 
-    # a half that is closed is no reason not to answer
+    # a half-closed connection still receives the response
 
     like(http_raw($port, message('GET /chunked'), shut => 1), qr/three/,
          'half closed');
@@ -271,7 +270,7 @@ sub connections {
 }
 
 
-# A chunked body may come in any pieces.
+# A chunked body in pieces of any size.
 
 sub chunks {
     my $head = message("POST /body\nTransfer-Encoding: Chunked");
@@ -306,7 +305,7 @@ sub expectations {
     like(next_answer($s)->body(), qr/bytes\z/, 'and then the answer');
     is($backend->request()->{h}{expect}, undef, 'between the two of us only');
 
-    # the body is here anyway
+    # the body has already been received
 
     my ($r) = parse_responses(http_raw($port,
         message("POST /body\nExpect: 100-Continue\nContent-Length: 2\n\nhi"),
@@ -324,7 +323,7 @@ sub expectations {
 }
 
 
-# What comes is passed on, in both directions, before the rest is there.
+# Bytes are forwarded in both directions before the message is complete.
 
 sub streaming {
     my $s = $forward->connect('GET /gate');
@@ -349,7 +348,7 @@ sub streaming {
         like($t->read_file('seen'), qr/half.*full/s, 'to the whole request');
     }
 
-    # a header on its own
+    # a header without a body yet
 
     $s = $forward->connect('GET /slow?n=2&delay=0.3');
     like(read_until($s, qr/\r\n\r\n/), qr/^Transfer-Encoding: chunked/m,
@@ -373,8 +372,8 @@ sub read_until {
 }
 
 
-# A backend that says what it has seen of a request, and that sends the second
-# half of an answer once it has seen all of the request, and a file.
+# A backend that writes what it has received to a file.  It sends the second
+# half of the response when the request is complete and another file exists.
 
 sub gate {
     my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5,
@@ -398,7 +397,7 @@ sub gate {
 }
 
 
-# Neither needs memory for what it passes on, whoever is slow.
+# Memory is bounded, even if a peer is slow.
 
 sub large {
     download(MB);
@@ -425,7 +424,7 @@ sub large {
 }
 
 
-# A slow reader lets everything fill up first.
+# A slow reader waits until all buffers are full.
 
 sub download {
     my ($size, $late, $args) = @_;
@@ -446,7 +445,7 @@ sub download {
 }
 
 
-# Returns once no more comes into the socket.
+# Returns when the socket does not receive any more.
 
 sub filled {
     my ($s) = @_;
@@ -501,7 +500,7 @@ sub logged {
     ask("POST /a\xffb\nContent-Length: 3\n\nabc");
     ask('HEAD /big?size=5');
 
-    # lines of different connections come in any order
+    # lines of different connections are in any order
 
     $forward->wait_for_log(qr/ HEAD \/big\?size=5 /);
     ask("GET / HTTP/9.9");

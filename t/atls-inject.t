@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# What becomes part of a request's header is checked in one way, whether it goes
-# by ATLS or, with --fallback, by HTTPS: no option makes more lines of it.
+# Values for headers are checked in the same way for ATLS and, with --fallback,
+# for HTTPS: no option can add another header.
 
 use strict;
 use warnings;
@@ -71,7 +71,7 @@ for my $way ([], [ '--fallback' ]) {
 
     is(scalar(() = $backend->requests()), 0, "$name: nothing of these was sent");
 
-    # credentials are encoded, and so is what is escaped in a URL
+    # credentials and URL escapes are encoded
 
     my $r = $atls->run(@trust, @$way, '-u', "me:\r\nX-Evil: 1",
                        "$url/echo?%0d%0aX-Evil:%201");
@@ -83,7 +83,7 @@ for my $way ([], [ '--fallback' ]) {
     like($r->{out}, qr/^User-Agent: M\xc3\xbc \t \xfc\r?$/mi, 'is sent');
 }
 
-# the outer header is the library's only
+# the outer header can only be set by the library
 
 my $c = $atls->lib()->start($atls->lib()->compile('client_lib'));
 

@@ -1,8 +1,7 @@
 #!/usr/bin/perl
 
-# Sessions that were stored, by the command and by libatls, are resumed by
-# those only who would begin them now: who trust the service, as the same
-# client, within a day of the full handshake; and who have stored them.
+# Sessions stored by the command or by libatls are resumed only if the service
+# is still trusted, by the same client, and within a day of the full handshake.
 
 use strict;
 use warnings;
@@ -107,7 +106,7 @@ sub trust {
 }
 
 
-# It is of no help that the directory's name is the same.
+# A directory of CAs with the same name but other content.
 
 sub directory {
     my @args = @_;
@@ -142,7 +141,7 @@ sub identity {
 }
 
 
-# Each resumption has new tickets, of a new time.
+# Each resumption has new tickets, but the time of the full handshake is kept.
 
 sub lifetime {
     my $clock = Test::Atls::Clock->new($t);
@@ -160,7 +159,7 @@ sub lifetime {
         unlink $file;
         is($at->(0, @$protocol), '0 .', "@$protocol a new session");
 
-        # a ticket is good for two hours
+        # a ticket is valid for two hours
 
         my $hours = $protocol->[0] ? 2 : 24.1;
 
@@ -235,7 +234,7 @@ sub links {
 }
 
 
-# A session with somebody who is known is not made one with somebody else.
+# A session cannot be used for another service by moving it.
 
 sub moved {
     my @args = (@file, '--cacert', $t->path('ca.crt'));
@@ -277,7 +276,7 @@ sub store {
         is($resumed->($path), 'OK 1', 'resumed');
     }
 
-    # sessions of one key take the place of those of another
+    # exchange the sessions of two keys
 
     my $text = $t->read_file('store/sessions');
     my %keys = map { $_ => 1 } $text =~ /^[0-9a-f]+ (.+)$/mg;

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# What the command says of peers, and of what they send, has no characters that
-# a terminal takes for orders (C0, C1, by one byte or in UTF-8) or that change
-# the order of what is read.
+# Text of peers that the command prints on a terminal has no control characters
+# (C0, and C1 as one byte or in UTF-8), and no characters that change the
+# direction of text.
 
 use strict;
 use warnings;
@@ -115,7 +115,7 @@ sub endpoint {
 }
 
 
-# What is written to a file is what was sent.
+# Output to a file is not modified.
 
 sub header {
     via('inner/c1', '-i');

@@ -41,7 +41,7 @@ my %more = (http     => q{ log_format outer
             backend  => 'client_max_body_size 0;');
 
 $t->serve(<<'EOC', %more);
-# for handshakes that nobody ends, so that workers need not wait
+# for abandoned handshakes: workers that quit wait for their timeout
 
 location = /impatient {
     atls on;
@@ -82,8 +82,8 @@ subtest('command line' => \&command_line);
 $t->done_testing();
 
 
-# What a program prints, and its exit status.  Stdin is a short string, and has
-# no end: gnutls-cli would not wait for an answer.
+# Runs a program, and returns its output and exit status.  Stdin is a string
+# without an end of file: gnutls-cli would not wait for a response.
 
 sub run_program {
     my ($stdin, @command) = @_;
@@ -244,7 +244,7 @@ sub md5_of {
 }
 
 
-# A TLS connection of our own.
+# Opens a TLS connection.
 
 sub tls_connect {
     my ($server) = @_;
@@ -259,7 +259,7 @@ sub tls_connect {
 }
 
 
-# The answer to a request on one.
+# Sends a request, and returns the response.
 
 sub ask {
     my ($s, $request) = @_;
@@ -286,7 +286,7 @@ sub several {
     is(join('', map { ask($_, 'GET /info')->body() } reverse @open),
        join('', reverse @first), 'and keeps it');
 
-    # one that takes long is in nobody's way
+    # a slow response does not block other connections
 
     send_all($open[0], message('GET /hang'));
     is(summary(ask($open[1], 'GET /status?code=201')), "201 status 201\n",
@@ -314,7 +314,7 @@ sub leaving {
     ok($tunnel->wait_for_log(qr/:$port .* closed the connection$/),
        'before an answer');
 
-    # neither is a connection with nothing, or with less than a flight, a fault
+    # a connection without bytes, or with less than a flight, is not an error
 
     my $impatient = $t->tunnel('/impatient');
 
@@ -351,7 +351,7 @@ sub failures {
     is(summary(ask(tls_connect(), 'GET /status?code=202')),
        "202 status 202\n", 'a new one');
 
-    # what is no TLS gets what the server says to it
+    # if a client does not use TLS, it receives the alert of the server
 
     $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
                                PeerPort => $tunnel->port());
@@ -411,7 +411,7 @@ sub logged {
     is(scalar(grep { / endpoint returned 410/ } @lines), 1,
        'one failure in all, and no more');
 
-    # who speaks to the server
+    # the user agent of POSTs
 
     my $agents = $t->read_log('outer.log');
     like($agents, qr!^POST 200 libatls/!m, 'POSTs');
@@ -430,7 +430,7 @@ sub graceful_stop {
     ok($t->wait_for(sub { grep { $_->{uri} =~ /slow/ } $backend->requests() },
                     $PATIENCE), 'one that takes long');
 
-    # one that the program does not know of when the signal comes
+    # a connection that is not accepted yet when the signal is received
 
     $tunnel->signal('STOP');
     my $new = IO::Socket::INET->new(PeerAddr => '127.0.0.1',

@@ -1,7 +1,7 @@
-# The binary is upgraded (USR2) by the steps of docs/deployment.md, under load.
-# The zone of the new one is another one: each session is lost once, and
-# nothing else is.  The same when the upgrade is taken back.  A new binary that
-# can't start costs nothing.
+# A binary upgrade by USR2 under load, as described in docs/deployment.md.  The
+# new binary has another zone: each session is lost once, and no other request
+# fails.  The same for an upgrade that is undone.  If the new binary cannot
+# start, nothing is lost.
 
 use strict;
 use warnings;
@@ -61,7 +61,7 @@ is($sleeper->get('/')->status(), 200, 'a session that waits');
 all_have(requests => 1, 'all clients have sessions');
 
 
-# a session that has ended is none of another zone
+# a session that has ended is not reported as one of another zone
 
 {
     my $c = client(0);
@@ -76,7 +76,7 @@ all_have(requests => 1, 'all clients have sessions');
 }
 
 
-# a new binary that does not start: the old one goes on, by itself
+# the new binary does not start, and the old one continues
 
 {
     my @old = $t->workers();
@@ -132,7 +132,7 @@ all_have(requests => 1, 'all clients have sessions');
 }
 
 
-# another one, taken back
+# another upgrade, which is undone
 
 {
     my $old = $t->pid();
@@ -163,7 +163,7 @@ all_have(requests => 1, 'all clients have sessions');
 }
 
 
-# while both accept connections: losses and lines come again and again
+# both binaries accept connections: sessions are lost again and again
 
 {
     my $old = $t->pid();
@@ -195,7 +195,7 @@ all_have(requests => 1, 'all clients have sessions');
 $t->done_testing();
 
 
-# What the page says to do: three blocks of commands.
+# Three blocks of commands of a page.
 
 sub commands {
     my ($file, $heading) = @_;
@@ -214,7 +214,7 @@ sub commands {
 }
 
 
-# To sleep is to wait until those that were told have done it.
+# Instead of sleeping, waits until workers have received the signal.
 
 sub steps {
     my ($name, $wanted) = @_;
@@ -247,7 +247,8 @@ sub here {
 }
 
 
-# Clients: a request after the other, each POST by a connection of its own.
+# Clients that send one request after another.  Each POST has a connection of
+# its own.
 
 sub client {
     my ($n, %args) = @_;
@@ -302,7 +303,7 @@ sub write_state {
 }
 
 
-# A number of each client's.
+# A counter of each client.
 
 sub state {
     my ($name) = @_;
@@ -314,8 +315,8 @@ sub state {
 }
 
 
-# Waits until all have at least that many losses, and finds that none has more;
-# or that many requests more than they have now.
+# Waits until each client has lost this many sessions, and checks that none has
+# lost more; or until each client has sent this many more requests.
 
 sub all_have {
     my ($name, $number, $what) = @_;
@@ -336,7 +337,8 @@ sub all_have {
 }
 
 
-# A notice at most once a second, with the number of POSTs that were lost.
+# Messages are logged at most once a second, with the number of POSTs for lost
+# sessions.
 
 sub logged {
     my ($what) = @_;
@@ -354,7 +356,7 @@ sub logged {
 }
 
 
-# The numbers in such lines, by the second.
+# The numbers in these messages, by second.
 
 sub lines {
     my $re = qr/^\S+ (\S+) \[notice\] .*: (\d+) POSTs for sessions of /m;
@@ -367,7 +369,7 @@ sub lines {
 }
 
 
-# What a process has open, by kind: names without numbers.
+# Open descriptors of a process, by name without digits.
 
 sub descriptors {
     my ($pid) = @_;

@@ -1,9 +1,8 @@
 #!/usr/bin/perl
 
-# Responses that nginx puts together, or takes from another place than the one
-# that was asked for, are inside of a session what they are over TLS: with
-# subrequests, filters, internal redirects, named locations, and the pages of
-# errors, also of requests that were not even parsed.
+# Responses that nginx composes, or serves from another location, are the same
+# over ATLS and TLS: with subrequests, filters, internal redirects, named
+# locations, and error pages, also for requests that cannot be parsed.
 
 use strict;
 use warnings;
@@ -47,7 +46,7 @@ $t->write_file('files/nested-page',
 
 my $app = 'http://127.0.0.1:%%PORT_2%%';
 
-# name => directives; each is asked for /NAME, or for what it says
+# name => directives.  The request is GET /NAME, unless it is in %requests.
 
 my %locations = (
     'ssi'            => 'ssi on; ssi_types *; try_files /page =404;',
@@ -105,7 +104,7 @@ $locations{'ssi-threads'} = "$locations{ssi} aio threads; output_buffers 1 4k;"
 $locations{'ssi-slice'} = "$locations{ssi} slice 10k;"
     if $has{http_slice_module};
 
-# requests for what is not asked for as usual
+# other requests than GET
 
 my %requests = (
     'accel-range' => request('GET', '/accel-range', { Range => 'bytes=9-' }),
@@ -223,7 +222,7 @@ SKIP: {
 
     my $put = request('PUT', '/written/file', {}, pattern(900_000));
 
-    # once a 201, and once a 204
+    # 201 for the first request, 204 for the second one
 
     $compare->same('PUT', $put, except => [ 'Location' ]) for 1, 2;
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Files come through ATLS as they do over TLS, whatever the directives are that
-# say how nginx reads and sends them: of no byte or of many, whole or in ranges,
-# to clients that read at once or late.
+# Files are the same over ATLS and TLS with all directives that specify how
+# nginx reads and sends files: empty or large, complete or in ranges, for
+# clients that read at once or late.
 
 use strict;
 use warnings;
@@ -21,7 +21,7 @@ use Test::Atls::Process qw( asleep );
 my $t = Test::Atls->new();
 my $MB = 1 << 20;
 
-# it is not the size that matters where all is slow
+# smaller files with valgrind
 
 my $large = ($ENV{TEST_NGINX_SLOW} || 1) > 1 ? 5 * $MB : 30 * $MB;
 
@@ -30,7 +30,7 @@ my %sizes = (
     large => $large,
 );
 
-# how files are read and sent: name, directives, what the build has to have
+# how files are read and sent: name, directives, required build options
 
 my @reading = (
     [ 'plain',              'sendfile off;' ],
@@ -76,7 +76,7 @@ my @compressing = (
                             'http_gzip_static_module http_gunzip_module' ],
 );
 
-# the ways that requests come in: of Test::Atls::Client
+# the outer connections of Test::Atls::Client
 
 my %outer = (
     'http10' => {}, 'http11-chunked' => {}, 'h2' => { tls => 1 },
@@ -160,7 +160,7 @@ ok(late(), 'no worker is busy');
 $t->done_testing();
 
 
-# Whether nginx has the modules that a row needs.
+# Whether nginx was built with the modules that a row requires.
 
 sub built {
     my ($modules) = @_;
@@ -179,7 +179,7 @@ sub same {
 }
 
 
-# The client reads when nginx can't send any more.
+# The client reads when nginx cannot send any more.
 
 sub late {
     return $t->wait_for(sub { !grep { !asleep($_) } $t->workers() });
@@ -266,8 +266,8 @@ sub media {
 }
 
 
-# A video of one track: samples of a size, a tenth of a second each, one in a
-# chunk.
+# A video with one track: samples of the same size, each a tenth of a second and
+# a chunk.
 
 sub mp4 {
     my ($samples, $size) = @_;
@@ -278,7 +278,7 @@ sub mp4 {
     my $duration = 100 * $samples;
     my $moov;
 
-    # twice: offsets depend on the size of what they are in
+    # in two passes, since the offsets depend on the size of this box
 
     for my $at (0, 1) {
         my $from = $at ? length($ftyp . $moov) + 8 : 0;

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Bodies that come from elsewhere, through buffers, temporary files, caches and
-# slices, and bodies that go there, are inside of a session what they are over
-# TLS: whatever the directives, for clients that read at once or late.
+# Bodies from upstream servers, with buffers, temporary files, caches and
+# slices, and bodies sent to them, are the same over ATLS and TLS, for clients
+# that read at once or late.
 
 use strict;
 use warnings;
@@ -25,8 +25,8 @@ my $MB = 1 << 20;
 my $large = ($ENV{TEST_NGINX_SLOW} || 1) > 1 ? 8 * $MB : 30 * $MB;
 my $late = 12 * $MB;
 
-# Answers: name, directives, what the build has to have.  Those that spool say
-# so.
+# Responses: name, directives, required build options; "spools" if a temporary
+# file is used.
 
 my @buffering = (
     [ 'usual',          '', spools => 1 ],
@@ -58,7 +58,7 @@ my @buffering = (
                         needs => 'threads', spools => 1 ],
 );
 
-# caches: keys differ inside and outside, so that both begin with a MISS
+# caches: keys differ for ATLS and TLS, so that both begin with a MISS
 
 my @caching = (
     [ 'cache',          'proxy_cache near;' ],
@@ -76,7 +76,7 @@ my @caching = (
                         needs => 'http_slice_module' ],
 );
 
-# what is sent to the backend
+# requests sent to the backend
 
 my @uploading = (
     [ 'usual',          '' ],
@@ -208,7 +208,7 @@ sub same {
 sub idle { $t->wait_for(sub { !grep { !asleep($_) } $t->workers() }) }
 
 
-# When nginx has taken from upstream what it can and sends no more.
+# Waits until nginx has buffered all it can of the upstream's response.
 
 sub spooled {
     my ($uri) = @_;
@@ -294,7 +294,7 @@ sub uploading {
     same("$name, chunks", "/u-$name/body", { 'Transfer-Encoding' => 'chunked' },
          method => 'PUT', body => $chunks, md5 => pattern_md5($size));
 
-    # the answer is as long, and nobody reads it before all is sent
+    # the response has the same length, and is read after the request was sent
 
     same("$name, late", "/u-$name/body", {}, method => 'POST',
          body => pattern(6 * $MB), md5 => pattern_md5(6 * $MB),
@@ -304,7 +304,7 @@ sub uploading {
 }
 
 
-# what a cache has when it is too old
+# expired responses of a cache
 
 sub fresh_and_stale {
     my ($answer, $uri);

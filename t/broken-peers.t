@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Upstreams that die or refuse, clients that leave or are slow: at any moment
-# of a request inside.  No worker dies, and other sessions go on.
+# Upstreams that fail, and clients that close the connection or are slow, at any
+# time of an inner request.  Workers and other sessions are not affected.
 
 use strict;
 use warnings;
@@ -126,7 +126,7 @@ sub is_gone {
 }
 
 
-# The status that was logged for the inner request with this Test header.
+# The status logged for the inner request with this Test header.
 
 sub logged {
     my ($test) = @_;
@@ -167,7 +167,7 @@ for my $uri ('/die', '/unbuffered/die') {
 
 others_go_on('broken answers');
 
-# behind an answer that is whole
+# after a complete response
 
 {
     my $c = established();
@@ -204,7 +204,7 @@ others_go_on('broken answers');
 }
 
 
-# a client that leaves in mid-answer
+# a client that closes the connection within a response
 
 for my $uri ('/big', '/unbuffered/big') {
     my $c = established();
@@ -228,7 +228,7 @@ for my $uri ('/big', '/unbuffered/big') {
 others_go_on('clients that leave in mid-answer');
 
 
-# one that leaves in mid-request
+# a client that closes the connection within a request
 
 for my $uri ('/body', '/unbuffered/body') {
     for my $protocol ('TLSv1.3', 'TLSv1.2') {
@@ -253,7 +253,7 @@ for my $uri ('/body', '/unbuffered/body') {
     }
 }
 
-# in mid-record, before there is anything of a request
+# within the first record of a request
 
 {
     my $c = established();
@@ -268,7 +268,8 @@ for my $uri ('/body', '/unbuffered/body') {
     sleep 0.02;
     $c->http_client()->close();
 
-    # nobody knows what has come: no session, or the one that was
+    # the bytes may have been lost with the connection: either the session has
+    # ended, or it has not changed
 
     my $r;
 
@@ -286,7 +287,7 @@ for my $uri ('/body', '/unbuffered/body') {
     }
 }
 
-# in mid-handshake
+# within the handshake
 
 for my $n (1, 6, 100) {
     my $c = $t->client();
@@ -306,8 +307,9 @@ for my $n (1, 6, 100) {
 others_go_on('clients that leave in mid-request');
 
 
-# one that leaves while the upstream has not answered: someone on the path may
-# have told it that the request was served, so the session ends
+# A client that closes the connection before the upstream has responded.
+# Someone on the path may have told it that the request was served, so the
+# session ends.
 
 for my $protocol ('TLSv1.3', 'TLSv1.2') {
     my $c = established(protocol => $protocol);
@@ -324,7 +326,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
     is_gone($c, $cookie, $test);
 }
 
-# at once, so that nginx hears of its leaving together with the request
+# immediately, so that nginx receives the request and the end at the same time
 
 for my $n (1 .. 8) {
     my $c = established();
@@ -336,7 +338,7 @@ for my $n (1 .. 8) {
     is(logged("at-once-$n"), 499, 'a client that leaves at once');
 }
 
-# with a part of the answers already there
+# with a part of the responses received
 
 {
     my $c = established();
@@ -356,7 +358,7 @@ for my $n (1 .. 8) {
 others_go_on('clients that do not wait');
 
 
-# slow ones
+# slow clients
 
 for my $protocol ('TLSv1.3', 'TLSv1.2') {
     my $c = $t->client(timeout => 30, protocol => $protocol);
@@ -394,7 +396,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
     is($c->get('/return')->status(), 200, 'and the session goes on');
 }
 
-# the request inside waits for its body no longer than it has to
+# the inner request waits for its body until client_body_timeout
 
 {
     my $c = established();
@@ -420,7 +422,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
     is_gone($c, $cookie, 'client_body_timeout inside');
 }
 
-# and outside
+# the outer request, too
 
 {
     my $c = established(port => $t->port(1));
@@ -434,7 +436,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
     $c->post_send('', headers => { 'Content-Length' => length $body });
     send_all($c->http_client()->{socket}, substr $body, 0, 50_000);
 
-    # core closes the connection and says nothing
+    # core closes the connection without a response
 
     my $r = $c->post_receive();
 
@@ -443,7 +445,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
     $c->http_client()->close();
     is_gone($c, $cookie, 'client_body_timeout outside');
 
-    # between requests nothing is waited for
+    # between requests, there is no timeout
 
     $c = established(port => $t->port(1));
     sleep 0.4 * $slow;

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# The module compiles, without warnings, for an nginx that is built without some
-# of the things that the one here has.
+# The module compiles without warnings for an nginx without some options of the
+# installed one.
 
 use strict;
 use warnings;
@@ -19,7 +19,7 @@ plan skip_all => 'nothing here depends on how nginx runs'
 
 plan skip_all => 'build/ is not built' unless -e "$tree/objs/Makefile";
 
-# nginx's own headers take these from the command line
+# nginx headers can be overridden on the command line
 
 my @options = (
     [ 'NGX_DEBUG' ],
@@ -44,7 +44,7 @@ sub slurp {
 }
 
 
-# A variable of nginx's Makefile, which may be of several lines.
+# A variable of nginx's Makefile, which may have several lines.
 
 sub variable {
     my ($name) = @_;

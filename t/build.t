@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# The build: a copy of a built tree builds itself and not the tree that it is a
-# copy of; the source of nginx is the newest one that there is.
+# A copy of a built tree builds its own files, and not those of the original.
+# The source of nginx is the newest one available.
 
 use strict;
 use warnings;
@@ -15,7 +15,7 @@ use Test::More;
 my $root = abs_path("$FindBin::Bin/..");
 my $dir = tempdir('atls-test-XXXXXXXX', TMPDIR => 1, CLEANUP => 1);
 
-# what a make that runs this test has set is not for other trees
+# variables set by the make that runs this test are not for other trees
 
 delete @ENV{qw( MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES BUILD OUT )};
 
@@ -40,7 +40,7 @@ sub file {
 }
 
 
-# The exit status and what it says.
+# The exit status and the output.
 
 sub run {
     my ($command) = @_;
@@ -51,7 +51,7 @@ sub run {
 }
 
 
-# As cp -r does it: with the times of now.
+# Like cp -r: files have the current time.
 
 sub copy_tree {
     my ($to, @without) = @_;
@@ -65,7 +65,7 @@ sub copy_tree {
 }
 
 
-# a copy of a built tree in which something is changed
+# a modified copy of a built tree
 
 SKIP: {
     skip 'another nginx was built, too', 6 if $ENV{NGINX_SRC};
@@ -84,7 +84,7 @@ SKIP: {
              $text . "\nextern const char atls_copied[];\n"
              . "const char atls_copied[] = \"built in the copy\";\n");
 
-        # nor do times tell
+        # an old time is not relevant, either
 
         utime 1, 1, "$copy/$name";
     }
@@ -102,14 +102,14 @@ SKIP: {
     ($status, $out) = run("make -C $copy all");
     unlike($out, qr/configuring| -c /, 'once is enough');
 
-    # the client is told apart by its flags, too
+    # the client is rebuilt with other flags, too
 
     ($status, $out) = run("make -C $copy -n CFLAGS='-O2 -DOTHER' build/atls");
     like($out, qr/-DOTHER.* -c .*target\.c/, 'other flags build it again');
 }
 
 
-# tools/nginx-source.sh with archives that list what they don't have
+# tools/nginx-source.sh with repositories that list missing files
 
 sub nginx_source {
     my ($name, $listed, $there) = @_;
