@@ -1,12 +1,12 @@
 #!/usr/bin/perl
 
-# Sessions of every kind, hostile clients, and an adversary on the path, while
-# nginx is reloaded and its workers are killed, told to quit and stopped.  What
-# must be true of all that is in t/chaos/ledger.py.
+# Sessions of all kinds, hostile clients, and an adversary on the path, while
+# nginx is reloaded and its workers are killed, stopped and told to quit.  The
+# properties that are checked are in t/chaos/ledger.py.
 #
-# CHAOS_TIME   for how many seconds, besides the end; 60
-# CHAOS_MOST   how many violations end it; 20
-# CHAOS_SEED   where all random choices come from
+#   CHAOS_TIME   duration in seconds, without the end, default 60
+#   CHAOS_MOST   number of violations that ends the test, default 20
+#   CHAOS_SEED   seed of all random choices
 
 use strict;
 use warnings;
@@ -25,7 +25,7 @@ my $SLOW = slow();
 my $TIME = $ENV{CHAOS_TIME} || 60;
 my $SEED = defined $ENV{CHAOS_SEED} ? $ENV{CHAOS_SEED} : 1;
 
-# seconds; kilobytes; bytes.  Sanitizers keep what is freed.
+# in seconds, kilobytes and bytes.  Sanitizers do not release freed memory.
 
 my $IDLE = 6 * $SLOW;
 my $LIFETIME = 15 * $SLOW;
@@ -45,7 +45,7 @@ $t->make_cert('carol', ca => 'ca-A');
 $t->make_cert('dave', ca => 'ca-B');
 $t->write_file('users', "nobody:*\n");
 
-# the two differ in who is let in, and in how bodies travel
+# the variants differ in which clients are accepted, and in how bodies are sent
 
 write_variant('A', 'sendfile on; tcp_nopush on;');
 write_variant('B', 'sendfile off;');
@@ -220,7 +220,7 @@ EOC
 }
 
 
-# files, of the seed
+# files, generated from the seed
 
 system('python3', '-B', "$FindBin::Bin/chaos/files.py", $SEED, $t->dir()) == 0
     or die "no files\n";

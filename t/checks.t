@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# What is looked at first; and which answers leave the records of a POST alone,
-# so that the same ones can be sent again: whatever the session is in the middle
-# of, by a relay or not, and whether the client waits for "100 Continue" or not.
+# The order of checks of a POST; and statuses after which the same records can
+# be sent again, in all states of the session, with and without a relay, and
+# with and without "100 Continue".
 
 use strict;
 use warnings;
@@ -19,7 +19,7 @@ use Test::Atls::Slow qw( patience );
 
 my $TYPE = 'application/atls+octet-stream';
 my $UNKNOWN = 'A' x 24;
-my $ROUNDS = 3;         # as many as find another worker, some of them
+my $ROUNDS = 3;         # so that some are relayed
 
 my $t = Test::Atls->new(workers => 3,
                         client => { uri => '/atls', keepalive => 0 });
@@ -55,7 +55,7 @@ server {
 }
 EOC
 
-# the records, and how they are sent in vain; the status
+# errors, and what causes them; the status
 
 my %VAIN = (
     'another method' => [ 405, method => 'PUT' ],
@@ -66,7 +66,7 @@ my %VAIN = (
     'another POST, relayed or not' => [ 409, busy => 1, begun => 1 ],
 );
 
-# of two things that are wrong, which is said
+# if two things are wrong, which one is reported
 
 my @ORDER = (
     [ 'length, method, type'    => 413, method => 'PUT', type => 'text/plain',
@@ -109,7 +109,7 @@ cmp_ok($relayed, '>', 0, 'some of them were relayed');
 $t->done_testing();
 
 
-# Sends a request and returns the answer; the connection stays, if wanted.
+# Sends a request, and returns the response.
 
 sub request {
     my (%args) = @_;
@@ -162,7 +162,7 @@ sub order {
 }
 
 
-# Sessions, and the bytes that they go on with.
+# Return a session, and the bytes of its next POST.
 
 sub half_open {
     my $c = $t->client();
@@ -197,7 +197,7 @@ sub resident {
 }
 
 
-# Two tests: the POST is refused, and then served.
+# A POST that is refused, and then the same bytes again.  Two tests.
 
 sub again {
     my ($expect, $session, $vain) = @_;
@@ -227,8 +227,8 @@ sub again {
 }
 
 
-# A POST of the session that has begun and of which nothing has come, or next to
-# nothing: a byte that leaves the session alone, as it may begin a ClientHello.
+# Begins a POST of the session, without any bytes or with one byte, which does
+# not change the session, since it may begin a ClientHello.
 
 sub hold {
     my ($c, $begun) = @_;
@@ -238,8 +238,8 @@ sub hold {
                     'Content-Length: 100', '', $begun ? "\x16" : '';
     my ($s, $free);
 
-    # If the POST that looks for the session comes first, the other one finds
-    # it busy: it is answered with 409, or waits for the rest of a ClientHello.
+    # If the POST that checks the session is first, this one finds the session
+    # busy: it is answered with 409, or waits for the rest of a ClientHello.
 
     $t->wait_for(sub {
         $s = undef if $s && (readable($s, 0) || $free > 3);

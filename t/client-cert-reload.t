@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# Client certificates: those that are too large, reloads, a small zone.
+# Client certificates: too large ones, reloads, a small zone.
 
 use strict;
 use warnings;
@@ -16,7 +16,7 @@ use Test::Atls::Stack qw( @STACKS );
 use constant {
     HANDSHAKES => ($ENV{TEST_NGINX_SLOW} || 1) > 1 ? 100 : 500,
                             # in the smallest zone
-    FIT        => 20,       # sessions that have room in it
+    FIT        => 20,       # sessions that fit in it
 };
 
 my @kept;
@@ -38,7 +38,7 @@ small_zone();
 $t->done_testing();
 
 
-# A certificate of more than 16 KB is refused, and nothing else suffers.
+# A certificate of more than 16 KB is refused, without other effects.
 
 sub too_large {
     my ($on) = @_;
@@ -59,7 +59,7 @@ sub too_large {
 }
 
 
-# A reload ends the sessions of clients that would have to be asked again.
+# A reload ends the sessions of clients that must be verified again.
 
 sub reloaded {
     keep($_) for @kept;
@@ -121,7 +121,7 @@ sub after_change {
     is_deeply([ map { $on->{clients}{$_}->cookie() } 'crl alice', 'changing ' ],
               [ undef, undef ], "$name: cookies expire");
 
-    # policy, certificate, ticket of
+    # policy, certificate, policy and certificate of the ticket
 
     for ([ crl => 'carol', '', 400 ],
          [ crl => 'carol', 'crl carol', 400 ],
@@ -148,7 +148,7 @@ sub after_change {
 }
 
 
-# What is kept of clients does not fill the zone, however their sessions end.
+# Certificates of clients do not fill the zone, however their sessions end.
 
 sub small_zone {
     configure(ZONE => '64k');
@@ -189,7 +189,7 @@ sub small {
 }
 
 
-# Of as many sessions, those that work while all of them are there.
+# The number of FIT sessions that exist at the same time.
 
 sub fill {
     my ($policy, $identity) = @_;

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Client certificates: who is let in, and what the variables say of whom: on
-# every worker, after a resumption; t/client-cert-reload.t: after a reload.  The
-# reference is what the same nginx does and says over HTTPS.
+# Client certificates: verification and variables, in every worker and after a
+# resumption.  For reloads, see t/client-cert-reload.t.  The reference is the
+# same nginx with HTTPS.
 
 use strict;
 use warnings;
@@ -17,12 +17,12 @@ use Test::More;
 use Test::Atls::ClientCert;
 use Test::Atls::Stack qw( @STACKS );
 
-# Policy, client, status, $atls_client_verify.  "one" and "two" are as many
-# certificates away from the authority.
+# Policy, client, status, $atls_client_verify.  The chains of "one" and "two"
+# have one and two intermediate certificates.
 
 my $SELF_SIGNED = qr/^FAILED:self.signed certificate$/;
 
-# OpenSSL looks no further than it may
+# messages of OpenSSL depend on where it stops
 
 my $TOO_LONG = qr/^FAILED:(?:unable to get .*issuer|certificate chain too)/;
 
@@ -35,7 +35,7 @@ my @CASES = (
     [ optional => 'alice', 200, qr/^SUCCESS$/ ],
     [ optional => 'stranger', 400, $SELF_SIGNED ],
 
-    # an unknown issuer is all that is forgiven
+    # only an unknown issuer is ignored
 
     [ optional_no_ca => '', 200, qr/^NONE$/ ],
     [ optional_no_ca => 'alice', 200, qr/^SUCCESS$/ ],
@@ -43,7 +43,7 @@ my @CASES = (
     [ no_ca_crl => 'alice', 200, qr/^SUCCESS$/ ],
     [ no_ca_crl => 'bob', 400, qr/^FAILED:certificate revoked$/ ],
 
-    # nobody is asked
+    # no certificate is requested
 
     [ off => '', 200, qr/^NONE$/ ],
     [ off => 'alice', 200, qr/^NONE$/ ],
@@ -61,7 +61,7 @@ my @CASES = (
     [ trusted => 'stranger', 400, $SELF_SIGNED ],
 );
 
-# Those of whom all is compared.
+# Clients whose variables are all compared.
 
 my @NAMED = qw( alice fancy large );
 
@@ -83,7 +83,7 @@ for my $stack (@STACKS) {
 $t->done_testing();
 
 
-# What HTTPS does is what is expected of it.
+# The expected values are those of HTTPS.
 
 sub reference {
     my ($policy, $who, $status, $verify) = @_;
@@ -143,7 +143,8 @@ sub described {
 }
 
 
-# To a backend; and a client that only a trusted authority makes known.
+# The certificate is passed to a backend.  A client that is known only by
+# atls_trusted_certificate.
 
 sub passed_on {
     my ($on) = @_;
@@ -184,7 +185,8 @@ sub error_pages {
 }
 
 
-# Who the client is comes with the ticket; resuming, it has no certificate.
+# The ticket contains the client's identity; there is no certificate on
+# resumption.
 
 sub resumed {
     my ($on) = @_;
@@ -203,7 +205,7 @@ sub resumed {
                   "$name, $generation: variables");
         cmp_ok($workers, '>', 1, "$name, $generation: in several workers");
 
-        # TLS 1.2 may go on with the same one
+        # with TLS 1.2, the ticket may be used again
 
         $session = $c->session() || $session;
     }
@@ -216,7 +218,7 @@ sub ticket {
     my ($on, $policy, $who, $name) = @_;
 
     my $c = client($on, $policy, $who);
-    my $r = $c->get('/session');        # TLS 1.3's tickets come with it
+    my $r = $c->get('/session');        # receives TLS 1.3 tickets
 
     isnt($c->session(), '', "$name: a ticket of $policy, '$who'");
 
@@ -224,7 +226,8 @@ sub ticket {
 }
 
 
-# Another policy takes another handshake, and a failure stays one.
+# A ticket is not accepted with another policy, and a failed verification
+# remains failed.
 
 sub not_laundered {
     my ($on, $name) = @_;

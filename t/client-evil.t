@@ -1,8 +1,7 @@
 #!/usr/bin/perl
 
-# libatls with endpoints, and servers behind them, that do not do as they
-# should (t/bin/evil_server.py): an error that says what is wrong, soon, and a
-# client that goes on.
+# libatls with misbehaving endpoints and servers (t/bin/evil_server.py): it
+# reports a specific error in time, and the client can still be used.
 
 use strict;
 use warnings;
@@ -129,7 +128,7 @@ sub none {
     is(request($_), 'NETWORK', $_) or diag($r->{text})
         for qw( close cut raw headers );
 
-    # what libcurl says depends on its version
+    # the error of libcurl depends on its version
 
     like(request($_, TIMEOUT => 1000), qr/NETWORK|MEMORY|TIMEOUT/, $_)
         for qw( header interim );
@@ -173,7 +172,7 @@ sub good {
     request('inner/spaces');
     is($r->{headers}, 4, 'headers');
 
-    # the largest header is an option
+    # the maximum size is an option
 
     is(request('inner/huge-header', HEADER_SIZE => 100_000), 'TRUNCATED',
        'a header that is allowed');
@@ -206,7 +205,7 @@ sub bad {
         is($r->{seen}, $name =~ /^(chunk-|trailers)/ ? 200 : 0, 'delivered');
     }
 
-    # a handshake of TLS 1.2 ends before the request
+    # with TLS 1.2, the handshake ends before the request
 
     is(request('inner/eager', MAX_PROTOCOL => 'TLSv1.2'), 'HTTP',
        'an answer before the question');
@@ -248,7 +247,7 @@ sub ends {
     is($c->name($r), 'TRUNCATED', 'what was delivered is not repeated');
     is($r->{body}, 'hell', 'part of the answer');
 
-    # never more than twice
+    # at most twice
 
     unlink $t->path('requests');
     is(request('inner/closes'), 'SESSION_LOST', 'always closes');
@@ -256,11 +255,11 @@ sub ends {
     is(request('inner/gone'), 'SESSION_LOST', 'always 410');
     is(() = $t->read_file('requests') =~ /^/mg, 6, 'twice each');
 
-    # libcurl tries again by itself, to no avail
+    # libcurl also sends it again
 
     is(request('inner/drops'), 'SESSION_LOST', 'always drops');
 
-    # a session's first request: not because it was idle
+    # the first request of a session is not repeated
 
     is(request('inner/alerts'), 'TLS', 'alerts');
     like($r->{text}, qr/alert "bad record mac"/, 'the alert');
@@ -272,7 +271,7 @@ sub ends {
 }
 
 
-# Whatever comes of it, it is soon and no crash.
+# Random behaviour: no crash, and the result is available in time.
 
 sub fuzz {
     my $runs = $ENV{ATLS_FUZZ_RUNS} || ($ENV{TEST_VALGRIND} ? 20 : 200);

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# A service that has its clients answer without an end (t/bin/flood_server.c):
-# what the command keeps for the next POST is bounded.
+# A service that makes its clients respond endlessly (t/bin/flood_server.c): the
+# data that the command collects for the next POST is bounded.
 
 use strict;
 use warnings;
@@ -14,7 +14,7 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Command;
 
-use constant TIMES => 20_000;           # as in the server
+use constant TIMES => 20_000;           # same as in the server
 
 my $t = Test::Atls->new();
 
@@ -48,7 +48,7 @@ for (@cases) {
     like($r->{err}, $text, 'it is said') if $text;
     is($r->{out}, 'x' x TIMES, 'the answer') unless $code;
 
-    # the last POST has what was kept
+    # collected data would be sent in the last POST
 
     my @posts;
     $t->wait_for(sub { (@posts = posts($kind)) >= 3 });

@@ -1,9 +1,8 @@
 #!/usr/bin/perl
 
-# A ClientHello that comes with the cookie of a session which is still there,
-# of a client that has lost it, or of somebody on the path who has the cookie
-# and no keys: it begins a session of its own, and does the other one no harm,
-# whatever that one is in the middle of.
+# A ClientHello with the cookie of an existing session, from a client that has
+# lost its state, or from someone on the path with the cookie but without keys:
+# it begins another session, and the existing one is not affected, in any state.
 
 use strict;
 use warnings;
@@ -21,7 +20,7 @@ use Test::Atls::Slow qw( patience );
 my $TYPE = 'application/atls+octet-stream';
 my $GET = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-# so that handshakes, and what is in the middle of a request, are elsewhere
+# so that handshakes and unfinished requests are in another worker
 
 my $t = Test::Atls->new(workers => 3);
 
@@ -51,7 +50,7 @@ server {
 }
 EOC
 
-# name => what brings a session there, and how it goes on
+# name => begins a session in this state; continues it
 
 my @STATES = (
     [ 'half-open' => \&half_open, \&handshakes ],
@@ -68,7 +67,7 @@ my @STATES = (
 );
 
 my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
-my $ROUNDS = 3;         # as many as find another worker, some of them
+my $ROUNDS = 3;         # so that some are relayed
 
 $t->run();
 
@@ -108,7 +107,7 @@ sub established {
 }
 
 
-# Somebody else with the cookie: five tests.
+# A ClientHello with the session's cookie.  Five tests.
 
 sub state {
     my ($name, $begin, $go_on) = @_;
@@ -142,7 +141,7 @@ sub body {
 }
 
 
-# states, and how a session goes on in them: what it is answered
+# states, and how a session continues in them: the response
 
 
 sub half_open {
@@ -164,7 +163,7 @@ sub handshakes {
 }
 
 
-# The second flight, with a request, of which a part is sent.
+# Sends the second flight with a part of a request.
 
 sub half_open_in_record {
     my $c = half_open();
@@ -263,7 +262,7 @@ sub resident_in_record {
 }
 
 
-# A POST that is begun, of whose bytes some are there.
+# Begins a POST, and sends some of its bytes.
 
 sub begin_post {
     my ($c, $bytes) = @_;
@@ -274,7 +273,7 @@ sub begin_post {
                      substr $bytes, 0, 20;
     my $s;
 
-    # the one that looks whether it is there may have come between
+    # the POST that checks this may have been first
 
     $t->wait_for(sub {
         $s = undef if $s && readable($s, 0);
@@ -354,7 +353,7 @@ sub busy_ends {
 sub of_another { established(uri => '/other') }
 
 
-# a ClientHello that is not there yet is the session's
+# an incomplete ClientHello belongs to its session
 
 sub unfinished {
     my $c = client();
@@ -393,7 +392,7 @@ sub expired {
 }
 
 
-# The second ClientHello, after a HelloRetryRequest, is the session's.
+# The second ClientHello after a HelloRetryRequest belongs to the session.
 
 sub retried {
     undef $protocol;
@@ -418,8 +417,8 @@ sub retried {
 }
 
 
-# A worker that is told to quit, and keeps what is in the middle of a request,
-# begins nothing new: else it could be kept for ever.
+# A worker that quits, but is kept by an unfinished request, does not begin
+# sessions: otherwise, it could be kept forever.
 
 sub quitting {
     my $c = resident();

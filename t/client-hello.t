@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# What begins a session, and what is a part of the one that the cookie names:
-# a client that has lost its session, but not its cookie, gets another one;
-# what a session's client may send never begins one, however it is cut.
+# What begins a session, and what belongs to the session of the cookie.  A
+# client that has lost its session, but not its cookie, gets a new session.
+# Records of a session never begin another one, however they are cut.
 
 use strict;
 use warnings;
@@ -22,7 +22,7 @@ my $t = Test::Atls->new();
 $t->write_http(<<'EOC');
 %%CERTIFICATE%%
 
-# a ClientHello of a byte a POST takes thousands of them
+# a ClientHello in POSTs of one byte requires thousands of them
 
 atls_handshake_timeout 10m;
 
@@ -41,7 +41,7 @@ $t->run();
 my $get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 
-# A session from here on that is the forge's; what it sends.
+# Returns an established session whose records are made by Forge12.
 
 sub forged {
     my $forge = Test::Atls::Forge12->new();
@@ -73,7 +73,7 @@ sub answer {
 }
 
 
-# Cuts a ClientHello into records of its own choice.
+# Cuts a ClientHello into records of this size.
 
 sub fragment {
     my ($hello, $size, $version) = @_;
@@ -85,7 +85,7 @@ sub fragment {
 }
 
 
-# The session is lost, the cookie is not.
+# The client has lost its session, but not the cookie.
 
 for my $protocol ('TLSv1.3', 'TLSv1.2') {
     for my $version ("\3\1", "\3\3") {
@@ -118,7 +118,8 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
     }
 }
 
-# A request to renegotiate is the session's, cut at any byte of its start.
+# A request to renegotiate belongs to the session, cut at any of its first
+# bytes.
 
 my $hello = "\1\0\0\x29\3\3" . 'r' x 32 . "\0\0\2\xcc\xa9\1\0";
 my ($c, $forge) = forged();
@@ -132,7 +133,7 @@ for my $n (1 .. 12) {
        'the session goes on');
 }
 
-# byte by byte, and a request behind it
+# byte by byte, followed by a request
 
 {
     my $record = $forge->record(HANDSHAKE, $hello)
@@ -142,12 +143,12 @@ for my $n (1 .. 12) {
     is(join(',', grep { $_ ne '' } @answers), '0164,inner', 'byte by byte');
 }
 
-# encrypted, it may begin like one in the clear
+# an encrypted ClientHello may look like an unencrypted one
 
 for (1 .. 3) {
     my $n;
 
-    # the number of records before the one that does
+    # the number of records before that one
 
     do {
         ($c, $forge) = forged();
@@ -165,8 +166,8 @@ for (1 .. 3) {
     is(answer($c, $forge, $record), '0164', 'is what it is');
 }
 
-# nor does a record begin a session whose message does not fit in it, or which
-# is of no version of TLS: they are the session's, and not authentic
+# Records with a message of another length, or with an invalid version, do not
+# begin a session: they belong to the existing one, and cannot be decrypted.
 
 for my $record ("\x16\3\3\0\x40\1\0\0\x3b\3\3" . 'x' x 58,
                 "\x16\3\3\0\x40\1\2\1\x45\3\3" . 'x' x 58,

@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 
-# libatls's readers of what servers send, with random input, in
+# The parsers of libatls for data from servers, with random input, by
 # t/bin/client_http.c.
 #
-#   ATLS_FUZZ_RUNS      runs, default 100000
+#   ATLS_FUZZ_RUNS      number of runs, default 100000
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# libatls with what a server may have besides: client certificates, pre-shared
+# libatls with optional features of a server: client certificates, pre-shared
 # keys, early data.
 
 use strict;
@@ -143,7 +143,7 @@ sub keys {
         my @args = ('/psk', MIN_PROTOCOL => $protocol,
                     MAX_PROTOCOL => $protocol);
 
-        # trust in nobody: only the key says who it is
+        # no certificate is trusted: the server is authenticated by the key
 
         client(@args, @psk, CA_FILE => $t->path('stranger.crt'));
         $r = $c->go('GET', '/');
@@ -158,7 +158,7 @@ sub keys {
         $r = $c->go('GET', '/');
         is($c->name($r), 'TLS', "wrong key: $r->{text}");
 
-        # not known: what is left is the certificate
+        # an unknown identity: the server uses its certificate
 
         client(@args, PSK_IDENTITY => 'you', PSK_KEY => $key,
                CA_FILE => $t->path('stranger.crt'));
@@ -173,7 +173,7 @@ sub keys {
     client('/early', @psk, CA_FILE => $t->path('stranger.crt'));
     is($c->name($c->go('GET', '/')), 'CERTIFICATE', 'that is verified');
 
-    # tickets of a server that has both
+    # tickets of a server with keys and a certificate
 
     $c->command("store $dir");
 
@@ -240,7 +240,7 @@ sub early {
     is($r->{status}, 400, 'too large to be early: nginx does not like it')
         or diag($r->{text});
 
-    # a server that has forgotten: the tickets are of no use any more
+    # after a restart, the server does not accept the tickets
 
     client(@args);
     $c->go('GET', '/');
@@ -258,7 +258,7 @@ sub early {
 }
 
 
-# RFC 9266; the server has it in base64.
+# RFC 9266.  The server returns it in base64.
 
 sub exporter {
     require MIME::Base64;

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# libatls with the module: sessions that are lost; lines of debug.
+# libatls with the module: lost sessions, debug lines.
 
 use strict;
 use warnings;
@@ -36,7 +36,7 @@ is($c->end(), 0, 'exit status');
 $t->done_testing();
 
 
-# A zone of another size is an empty one: 410 for whoever comes back.
+# After a change of its size, the zone is empty, and sessions get 410.
 
 sub lost {
     my $size = 2;
@@ -85,7 +85,7 @@ sub lost {
         is($p->end(), 0, 'exit status');
     }
 
-    # nginx as a whole is another one; the connection is gone, too
+    # after a restart of nginx, connections are closed, too
 
     $c->client($target, @trust);
     $c->go('GET', '/echo');
@@ -99,7 +99,7 @@ sub lost {
     $t->stop()->run();
     is($c->name($c->go('POST', '/echo')), 'SESSION_LOST', 'restarted: POST');
 
-    # the server closes idle sessions with TLS's words, or none
+    # the server closes idle connections, with or without close_notify
 
     $c->client($target, @trust, ENDPOINT => $t->endpoint(6));
     is($c->go('GET', '/echo')->{status}, 200, 'short sessions');

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# libatls with the module: trust, protocols, the outer connection, proxies,
-# resumption.
+# libatls with the module: verification, protocols, the outer connection,
+# proxies, resumption.
 
 use strict;
 use warnings;
@@ -32,8 +32,7 @@ my $program = $lib->compile('client_lib');
 my $c = $lib->start($program);
 my $r;
 
-# first, while nginx has just been started: some of its processes have not yet
-# had a ticket
+# first, as some workers have not made a ticket yet
 
 subtest('resumption' => \&resumption);
 subtest('new ticket keys' => \&new_keys);
@@ -146,7 +145,7 @@ sub protocols {
 
 
 sub outer {
-    # TLS outside, nobody's certificate
+    # outer TLS with a self-signed certificate
 
     my @tls = (@trust, ENDPOINT => $t->endpoint(3, 'https', 'localhost'));
 
@@ -205,7 +204,7 @@ sub outer {
          'outer headers');
     unlike($r->{body}, qr/tester|X-Outer/, 'not inside');
 
-    # nobody there
+    # no server
 
     my $nobody = free_port();
     $c->client($target, @trust, ENDPOINT => "http://127.0.0.1:$nobody/");
@@ -275,7 +274,7 @@ sub proxies {
     is($p->name($p->go('GET', '/echo')), 'PROXY', 'it is used');
     is($p->end(), 0, 'exit status');
 
-    # TLS with the proxy is not TLS with the endpoint
+    # TLS with the proxy is independent of TLS with the endpoint
 
     my $listen_tls = $t->port(21);
 
@@ -294,7 +293,7 @@ sub proxies {
     is($c->name($r), 'PROXY', "it is verified: $r->{text}");
     is($c->command('outer')->{chain}, 0, 'nobody else was seen');
 
-    # names do not tell one from the other here, both are addresses
+    # the proxy and the endpoint have the same address
 
     $c->client($target, @trust, @proxy, PROXY_CA_FILE => $t->path('other.crt'),
                ENDPOINT => $t->endpoint(3, 'https', '127.0.0.1'));
@@ -315,8 +314,8 @@ sub proxies {
 }
 
 
-# An HTTP proxy with credentials, for CONNECT only; with a certificate, over
-# TLS.
+# An HTTP proxy with credentials, only for CONNECT; over TLS, if there is a
+# certificate.
 
 sub proxy {
     my ($listen, $cert) = @_;
@@ -376,7 +375,7 @@ sub proxy_connection {
     while (my @ready = $select->can_read()) {
         for my $from (@ready) {
 
-            # a whole record of TLS at a time
+            # reads a whole TLS record at a time
 
             sysread $from, my $bytes, 65536 or return;
             my $other = $from == $s ? $u : $s;
@@ -418,7 +417,7 @@ sub resumption {
         cmp_ok(scalar @files, '<=', 4, 'not all of them');
         is(sprintf('%o', (stat $files[0])[2] & 07777), '600', 'mode');
 
-        # somebody else's, or of other trust: another key
+        # sessions of other trusted CAs are stored separately
 
         $c->client(@args, CA_FILE => $t->path('localhost.crt'));
         is($c->go('GET', '/echo')->{status}, 200, 'other trust');
@@ -429,7 +428,7 @@ sub resumption {
 
     is(sprintf('%o', (stat $dir)[2] & 07777), '700', 'mode of the directory');
 
-    # rubbish is no session
+    # invalid files are ignored
 
     $c->client($target, @trust);
     $c->go('GET', '/echo');
@@ -454,8 +453,8 @@ sub resumption {
 }
 
 
-# With another key of the server, a session that is resumed gets another ticket,
-# and is as old as before.
+# If the keys of tickets change, a resumed session gets a new ticket, with the
+# time of the full handshake.
 
 sub new_keys {
     my $dir = $t->path('renewed');

@@ -1,10 +1,10 @@
 #!/usr/bin/perl
 
 # libatls with the module: requests, bodies, threads.  The program is
-# t/bin/client_lib.c, linked with the static library; and once as pkg-config has
-# it with the shared one.  See Test::Atls::Lib for TEST_ASAN and TEST_VALGRIND,
-# t/client-lib-tls.t for trust and for the way there, t/client-lib-lost.t for
-# sessions that are lost.
+# t/bin/client_lib.c, linked with the static library, and once with the shared
+# library by pkg-config.  For TEST_ASAN and TEST_VALGRIND, see Test::Atls::Lib;
+# for verification and the outer connection, t/client-lib-tls.t; for lost
+# sessions, t/client-lib-lost.t.
 
 use strict;
 use warnings;
@@ -101,7 +101,7 @@ sub options {
     is($c->name($c->command('export 32 EXPORTER-x')), 'USAGE', 'no exporter');
     is($c->command('outer')->{posts}, 0, 'no POSTs yet');
 
-    # a wrong one can be put right, but not when it is in use
+    # an invalid value can be corrected; options in use cannot be changed
 
     $c->client($target, @trust, ALPN => ',');
     is($c->name($c->go('GET', '/echo')), 'USAGE', 'wrong');
@@ -158,7 +158,7 @@ sub requests {
     $r = $c->go('OPTIONS', '*');
     is($r->{status}, 400, 'nginx does not know OPTIONS *');
 
-    # what can't be sent
+    # invalid requests
 
     for ([ 'G T', '/' ], [ 'CONNECT', '/' ], [ 'GET', 'no-slash' ],
          [ 'GET', "/sp\x7face" ], [ 'GET', '/fragment#' ], [ 'GET', '*' ],
@@ -175,7 +175,7 @@ sub requests {
 
     is($c->go('GET', '/echo')->{status}, 200, 'and the client goes on');
 
-    # the handshake by itself, exporter, close
+    # a separate handshake, exporter, close
 
     $c->client($target, @trust);
     is($c->name($c->command('connect')), 'OK', 'connect');
@@ -260,7 +260,7 @@ sub posts {
             is("$r->{error} $r->{status}", '0 200', "$size, $kind")
                 or diag($r->{text});
 
-            # one that was given up before is seen late
+            # an aborted request may be logged late
 
             my @whole = grep { !$_->{aborted} } $backend->requests();
             is(@whole, 1, "$size, $kind: once");
@@ -274,7 +274,7 @@ sub posts {
         is($c->command('session')->{open}, 1, 'one session');
     }
 
-    # the answer is there before the request is
+    # the response begins before the request ends
 
     $c->client($target, @trust, POST_SIZE => 4096);
     $r = $c->go('PUT', '/refused', body => 'bytes 1000000');

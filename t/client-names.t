@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Whose certificate it must be: of the URL's host, as the certificate's names
-# have it.  A host with an empty label, which OpenSSL would take for all that
-# end with it, is none; a subject's CN is no name.
+# Verification of host names: the host of the URL is compared with the names of
+# the certificate.  A host with an empty label, which OpenSSL would match as a
+# suffix, is invalid; the CN of the subject is not used.
 
 use strict;
 use warnings;
@@ -150,7 +150,7 @@ sub subjects {
 }
 
 
-# libcurl's certificate is not looked at with other eyes.
+# The outer certificate is verified in the same way.
 
 sub fallback {
     my @args = (@trust, '--fallback', '-w', '%{atls}');

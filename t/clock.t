@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# The time of day is set an hour forward, and back: sessions have the time that
-# they have, no more and no less.
+# The system time is set an hour forward and back: the lifetimes and timeouts of
+# sessions are not affected.
 
 use strict;
 use warnings;
@@ -49,7 +49,7 @@ server {
 EOC
 
 my $t = Test::Atls->new();
-my $short = Test::Atls->new();      # with a short lifetime everywhere
+my $short = Test::Atls->new();      # with a short lifetime for all endpoints
 my $clock = Test::Atls::Clock->new($t);
 
 configure($t, 86400);
@@ -78,7 +78,7 @@ sub configure {
 }
 
 
-# Nobody has been idle for an hour.
+# Sessions are not considered idle for an hour.
 
 sub forward {
     my @clients = map { $t->established() } 1 .. 4;
@@ -95,7 +95,7 @@ sub forward {
 }
 
 
-# What is over does not begin again, and what goes on has an end.
+# Ended sessions do not exist again, and other sessions still end.
 
 sub back {
     my $began = time;
@@ -107,7 +107,7 @@ sub back {
 
     ok(seen($idle), 'back: a session goes on');
 
-    # the time of the last use has been before this one
+    # the time of the last use seems to be in the future
 
     sleep 0.1 until time >= $made + $SHORT + 1;
     my $least = time - $made;
@@ -120,7 +120,7 @@ sub back {
 
     over($lifetime, 'back: atls_session_lifetime');
 
-    # one that was used at the earlier time of day only
+    # a session that was used at the later time only
 
     my $forward = $t->established(uri => '/idle');
     seen($forward);
@@ -143,8 +143,8 @@ sub over {
 }
 
 
-# They go by the time of day, as they may be from elsewhere.  One that seems to
-# be made in an hour from now is not trusted; that costs a round trip.
+# Tickets use the system time, since they may be from another server.  If a
+# ticket seems to be an hour in the future, there is a full handshake.
 
 sub tickets {
     my ($protocol) = @_;
@@ -169,7 +169,7 @@ sub tickets {
 }
 
 
-# Those whose time is over make room, by themselves.
+# Expired sessions are removed without requests for them.
 
 sub sweep {
     my $full = qr/atls_zone "small" is too small, sessions evicted/;
@@ -188,7 +188,7 @@ sub sweep {
 
         $t->established(port => $short->port(0));
 
-        # it is said within about a second
+        # the message is logged once a second
 
         sleep 2 * slow();
         last if $before == (() = $short->read_file('error.log') =~ /$full/g);
@@ -199,7 +199,7 @@ sub sweep {
 }
 
 
-# Keys of tickets change, for which there is no time of day.
+# Keys of tickets are rotated by a time that is not affected.
 
 sub rotation {
     my (%names, %later);
@@ -237,7 +237,7 @@ sub stack {
 }
 
 
-# Whether a session was resumed, or what went wrong.
+# Whether a session was resumed; or the error.
 
 sub reused {
     my ($c) = @_;

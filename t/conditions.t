@@ -1,8 +1,7 @@
 #!/usr/bin/perl
 
-# Conditions in outer requests (RFC 9110, section 13) are about nothing that an
-# endpoint has: POSTs are served as if there were none.  Those in inner requests
-# are about what is asked for.
+# Conditions in outer requests (RFC 9110, section 13) are ignored.  Those in
+# inner requests apply to the requested resource.
 
 use strict;
 use warnings;
@@ -59,7 +58,7 @@ for my $name (sort keys %conditions) {
     is($c->last_response()->status(), 200, "$name: always 200");
 }
 
-# inside of the session
+# in the session
 
 my $c = $t->client();
 

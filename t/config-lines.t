@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# What nginx says when it starts names the directive, its file and its line,
-# also in files that are included, and for values of another level.
+# Messages at startup have the directive, its file and its line, also for
+# included files and inherited values.
 
 use strict;
 use warnings;
@@ -22,7 +22,7 @@ $t->write_file('ticket', 'k' x 80);
 my $CERT = 'atls_certificate localhost.crt;'
            . 'atls_certificate_key localhost.key;';
 
-# What has no effect without an endpoint.
+# Directives without effect if there is no endpoint.
 
 my @UNUSED = (
     'atls_certificate localhost.crt', 'atls_certificate_key localhost.key',
@@ -52,7 +52,7 @@ for my $directive (@UNUSED) {
             endpoint => "$CERT location /e/a {\n# HERE\n$directive; }");
 }
 
-# where they have one
+# locations with an endpoint
 
 said('', 'in a location around an endpoint', http => $CERT,
      server => 'location /a { atls_session_timeout 1m; location /a/b {'
@@ -74,7 +74,7 @@ refused('in a named location', qr/no effect in location "\@a"/,
         http => $CERT, server => "location \@a {\n# HERE\natls_crl none; }");
 
 
-# what an endpoint lacks
+# endpoints without a required directive
 
 my $NO_CA = qr/no "atls_client_certificate" or .* "atls_verify_client"/;
 my $RAW = qr/"atls_payload raw" requires a content handler.*"\/e"/;
@@ -111,7 +111,7 @@ refused('"ssl on"', qr/"atls" in location "\/e" cannot be used with "ssl on"/,
     unless $t->has_version('1.25.1');
 
 
-# inner requests that nothing takes
+# inner requests without a location
 
 my $ROUTED = 'all inner requests for the server get 404: its only location '
              . '"/" has "atls on" .* LINE$';
@@ -137,7 +137,7 @@ for my $case (
     [ 'with "root", exact', '"root" has no effect .* LINE$', '', 'root html;',
       '= /atls' ],
 
-    # and those that something does take
+    # inner requests with a location
 
     [ 'beside another location', '', 'location /a { }' ],
     [ 'beside one in another endpoint', '',
@@ -166,7 +166,7 @@ for my $case (
 }
 
 
-# the event method, where there is another one
+# another event method, if available
 
 SKIP: {
     skip 'no "poll" in this nginx', 2 unless $t->has_option('poll_module');
@@ -179,7 +179,7 @@ SKIP: {
 }
 
 
-# in a file that is included
+# in an included file
 
 $t->write_file('included.conf', "\n\natls_verify_client on;\n");
 like(config_error(http => $CERT, endpoint => 'include included.conf;'),
@@ -218,7 +218,7 @@ EOC
 sub config_error { return $t->config_error(conf(@_)) }
 
 
-# A message that names the line after "# HERE".
+# The message has the line after "# HERE".
 
 sub refused {
     my ($name, $re, @blocks) = @_;
@@ -228,7 +228,8 @@ sub refused {
 }
 
 
-# What is said of a good configuration; LINE stands for the end of a message.
+# Checks the warning of a valid configuration.  LINE stands for the end of the
+# message.
 
 sub said {
     my ($re, $name, @blocks) = @_;

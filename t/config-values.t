@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Which of two values in the configuration is taken; the module loaded, and no
-# use made of it.
+# Which of several values in the configuration is used.  The module without
+# endpoints.
 
 use strict;
 use warnings;
@@ -26,7 +26,7 @@ $t->write_file('passwords', "wrong\nopen sesame\n");
 $t->write_file('plain/index.html', "plain\n");
 $t->write_file('psk', "device:00112233445566778899aabbccddeeff\n");
 
-# the closest value is the one
+# the value of the innermost level is used
 
 $t->write_http(<<'EOC');
 %%CERTIFICATE_rsa%%
@@ -91,7 +91,7 @@ like(http_raw($t->port(1), "GET /server/nested HTTP/1.0\r\n\r\n"),
      qr/^plain$/m, 'atls on is not inherited');
 
 
-# so it is with what clients are asked for, and given
+# the same for client verification, keys and tickets
 
 $t->write_http(<<'EOC');
 %%CERTIFICATE%%
@@ -139,8 +139,9 @@ EOC
 
 ok($t->reload(), 'other directives');
 
-# with a certificate, without one, and with a key: 400 where it is not enough;
-# the number of tickets, and whether early data is accepted with one
+# the client with a certificate, without one, and with a key (400: not
+# sufficient); the number of tickets, and whether early data is accepted with
+# one
 
 for my $case ([ 0, '/http',     'SUCCESS', 400,    'PSK', 0, 0 ],
               [ 0, '/off',      'NONE',    'NONE', 'PSK', 0, 0 ],
@@ -180,7 +181,7 @@ for my $case ([ 0, '/http',     'SUCCESS', 400,    'PSK', 0, 0 ],
 }
 
 
-# the module loaded, and no use made of it
+# the module is loaded, but there is no endpoint
 
 my $unused = Test::Atls->new();
 
@@ -200,7 +201,7 @@ like(http_raw($unused->port(0), "GET / HTTP/1.0\r\n\r\n"), qr/^\[\]$/m,
      'the module unused');
 ok($unused->reload(), 'and after a reload');
 
-# then used, after a reload
+# a reload adds an endpoint
 
 $unused->write_http(<<'EOC');
 %%CERTIFICATE%%

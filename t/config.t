@@ -1,7 +1,6 @@
 #!/usr/bin/perl
 
-# What nginx -t says of a configuration.  See t/config-values.t for which of two
-# values it takes.
+# Messages of nginx -t.  For values of several levels, see t/config-values.t.
 
 use strict;
 use warnings;
@@ -35,7 +34,7 @@ my $cert = "atls_certificate localhost.crt;\n"
            . "atls_certificate_key localhost.key;\n";
 
 
-# nginx -t with these directives in http, server and a location with atls on.
+# Directives in http, server, and a location with atls on.
 
 sub conf {
     my ($http, $server, $location) = @_;
@@ -70,14 +69,14 @@ sub bad {
 }
 
 
-# What nginx -t has said of the last one, which may have been good.
+# The output of the last nginx -t, which may have succeeded.
 
 sub said {
     return $t->read_file('config-test.out') . $t->read_file('config-test.log');
 }
 
 
-# The line that the directives of http (0), server or location begin on.
+# The line of the first directive in http (0), server or location.
 
 sub line_of {
     my ($level) = @_;
@@ -161,7 +160,7 @@ bad("a zone of another module's", qr/zone "shared"/,
     $cert . 'atls_zone shared:1m; '
           . 'limit_req_zone $remote_addr zone=shared:1m rate=1r/s;');
 
-# the module's own zone has a name and a size, too
+# the zone has a name and a size, too
 
 {
     my $own = 'atls_zone atls_workers';
@@ -214,7 +213,7 @@ bad('atls_max_handshakes 0', qr/must be equal to or greater than 1/,
     $cert . 'atls_max_handshakes 0;');
 good('atls_max_handshakes 1', $cert . 'atls_max_handshakes 1;');
 
-# what TLS is made of
+# TLS
 
 good('atls_protocols', $cert . 'atls_protocols TLSv1.2;');
 bad('atls_protocols TLSv1.1', qr/invalid value "TLSv1\.1"/,
@@ -239,7 +238,7 @@ good('atls_conf_command',
 bad('no such command', qr/Nonesuch/,
     $cert . 'atls_conf_command Nonesuch on;');
 
-# who clients are
+# client verification
 
 for my $value (qw( off optional_no_ca )) {
     good("atls_verify_client $value", $cert . "atls_verify_client $value;");
@@ -289,7 +288,7 @@ good('atls_early_data without tickets',
 like(said(), qr/\[warn\].*"atls_early_data" ignored.*"atls_session_tickets"/,
      'is warned of');
 
-# pre-shared keys instead of a certificate; t/psk.t has the rest
+# pre-shared keys instead of a certificate, see also t/psk.t
 
 good('atls_psk_file', 'atls_psk_file psk;');
 good('beside a certificate', $cert . 'atls_psk_file psk;');
@@ -307,7 +306,7 @@ good('atls_stapling_verify', $issued . 'atls_stapling on;'
                              . 'atls_stapling_verify on;'
                              . 'atls_stapling_file issued.ocsp;');
 
-# as ssl_stapling: it is of no use, but no reason not to start
+# warnings, as with ssl_stapling
 
 good('atls_stapling without a responder', $issued . 'atls_stapling on;');
 like(said(), qr/\[warn\].*ssl_stapling.*no OCSP responder/, 'is warned of');
@@ -318,7 +317,7 @@ good('atls_stapling_responder of another scheme', $issued
      . 'atls_stapling on; atls_stapling_responder https://127.0.0.1/;');
 like(said(), qr/\[warn\].*invalid URL prefix/, 'is warned of');
 
-# files that are none are not looked at unless there is stapling
+# files are ignored without atls_stapling
 
 good('atls_stapling_file without atls_stapling',
      $issued . 'atls_stapling_file missing;');
@@ -331,9 +330,9 @@ for my $name (qw( atls_stapling atls_stapling_verify atls_session_tickets
 }
 
 
-# An error that is found after all is read names the directive and its place;
-# so it does if that is not the first one of its kind, or is used elsewhere,
-# too, and was good there.
+# An error that is found after parsing has the name of the directive and its
+# line, also if it is not the first directive of this name, or if its value was
+# valid at another place.
 
 my $MISSING = qr/missing\S* failed|missing.*No such file/;
 
@@ -374,13 +373,13 @@ for my $case (
            'atls_verify_client optional_no_ca', 'atls_stapling on',
            'atls_conf_command Options PrioritizeChaCha');
 
-    # at each level the same
+    # the same at each level
 
     for my $level (0 .. 2) {
         my @blocks = ('', '', '');
         my $line = line_of($level) + 2;
 
-        # the lines above it have not become more
+        # all on one line, so that the numbers of other lines do not change
 
         $blocks[0] = "@others";
         $blocks[$level] .= "\n\n$name $value;";
@@ -394,7 +393,7 @@ for my $case (
     }
 }
 
-# a key that is none belongs to the certificate that it is for
+# an invalid key is reported with its certificate
 
 bad("a key that is $_",
     qr/$_.*invalid "atls_certificate" directive in \S+:\d+$/ms,
@@ -420,7 +419,7 @@ bad('a suite with CBC by command',
     $cert . 'atls_conf_command CipherString ECDHE-ECDSA-AES128-SHA;');
 
 
-# where directives are, how often, and with how many arguments
+# contexts of directives, duplicates, and the number of arguments
 
 my %VALUES = (
     atls_certificate          => 'localhost.crt',
@@ -457,7 +456,7 @@ my %VALUES = (
 is(join(' ', sort keys %VALUES), join(' ', sort { $a cmp $b } directives()),
    'all directives of http, server and location');
 
-# those that may be there more than once
+# directives that may occur more than once
 
 my %MANY = map { $_ => 1 } qw( atls_certificate atls_certificate_key
                                atls_conf_command atls_session_ticket_key
@@ -479,7 +478,7 @@ for my $name (sort keys %VALUES) {
     my ($one, @more) = split ' ', $VALUES{$name};
     my @rest = grep { !/^$name / } split /\n/, $cert;
 
-    # all of them at once are good, and any level may have them
+    # allowed at all levels, also at the same time
 
     good("$name in http and server and location", "@rest $line", $line, $line);
 
@@ -502,7 +501,7 @@ for my $name (sort keys %VALUES) {
 }
 
 
-# a location that is off asks for nothing
+# no certificate is required if atls is off
 
 is($t->config_error(http_conf(<<'EOC')), '', 'atls off, no certificate');
 server {

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# What a session is known by: the cookie, by default and as atls_cookie has it;
-# and the headers of the outer answer.
+# The cookie of sessions, by default and with atls_cookie; headers of the outer
+# response.
 
 use strict;
 use warnings;
@@ -18,7 +18,7 @@ my $t = Test::Atls->new();
 
 $t->write_http(<<'EOC');
 %%CERTIFICATE%%
-atls_handshake_timeout 2s;      # some are left unfinished
+atls_handshake_timeout 2s;      # some are not finished
 
 server {
     listen 127.0.0.1:%%PORT_0%%;
@@ -71,7 +71,7 @@ server {
         return 200 ok;
     }
 
-    # one is found under the other's path
+    # a cookie that is also sent to the path below
 
     location /outer {
         atls on;
@@ -86,7 +86,7 @@ server {
     }
 }
 
-# what is not given is not another level's
+# missing parameters are not inherited
 
 server {
     listen 127.0.0.1:%%PORT_2%%;
@@ -106,7 +106,7 @@ server {
 }
 EOC
 
-# place, name and attributes
+# port, URI, name and attributes
 
 my @NAMED = (
     [ 0, '/named',     'device',     'Path=/named; HttpOnly' ],
@@ -170,7 +170,7 @@ like($c->set_cookie(), qr!; Path=/; HttpOnly$!, 'regex location');
 is($c->get('/')->body(), 'ok', 'regex location: a request');
 
 
-# when it is sent: with the first flight, and at the end
+# sent with the first flight, and at the end
 
 $c = $t->client();
 my @lines;
@@ -226,14 +226,14 @@ for (1 .. $n) {
 is(scalar keys %seen, $n, 'different every time');
 is($seen{bad}, undef, 'base64url of 128 bits or more');
 
-# the chance that any of 144 random bits is the same $n times: less than 1 in
-# 2 ** 55
+# the probability that any of 144 random bits is the same $n times is less than
+# 1 in 2 ** 55
 
 is(scalar(grep { $ones{$_} == 0 || $ones{$_} == $n } keys %ones), 0,
    'all bits vary');
 
 
-# among other cookies, as a client of a larger site has them
+# among other cookies
 
 $c = $t->client();
 $c->handshake();
@@ -249,7 +249,7 @@ for my $line ("a=1; atls=$cookie; b=2", "xatls=1; atls=$cookie",
 }
 
 
-# the answer's headers
+# headers of the response
 
 for my $type ('application/atls+octet-stream', 'application/atls') {
     $c = $t->client(type => $type);
@@ -273,7 +273,7 @@ for my $type ('Application/ATLS+Octet-Stream', 'application/atls ; a=b',
     is(lc $r->header('Content-Type'), $plain, "$type: answered");
 }
 
-# the next POST of a session may have the other one
+# the media type may change within a session
 
 $c = $t->client();
 $c->handshake();
@@ -327,7 +327,7 @@ sub named {
     is(join(' ', map { $c->get('/')->body() } 1 .. 4), 'ok ok ok ok',
        "$name: requests");
 
-    # no other one does
+    # another name is not accepted
 
     $r = $c->post('x' x 32, cookie => "atls=$value");
     is($r->status(), 400, "$name: not as atls");
@@ -347,7 +347,7 @@ sub named {
     is_deeply([ $r->header('Set-Cookie') ], [ $expired ],
               "$name: expired again");
 
-    # with the outer TLS it is Secure, once
+    # Secure is added once over outer TLS
 
     if ($port == 0) {
         $c = $t->client(port => $t->port(1), uri => $uri, tls => 1);
@@ -366,7 +366,7 @@ sub named {
 }
 
 
-# A browser sends both cookies to the inner path, and either may come first.
+# A browser sends both cookies for the inner path, in any order.
 
 sub two_at_once {
     my $outer = $t->client(uri => '/outer', keepalive => 0);

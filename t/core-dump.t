@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# What a core dump of a worker does not have: the zone with the keys of all
-# sessions, and the keys of tickets.
+# Core dumps of workers contain neither the zone with the keys of sessions, nor
+# the keys of tickets.
 
 use strict;
 use warnings;
@@ -35,7 +35,7 @@ EOC
 
 my $t = Test::Atls->new(workers => 2);
 
-# sizes that nothing else has
+# sizes that no other mapping has
 
 zone(3052);
 $t->run();
@@ -80,7 +80,7 @@ sub is_left_out {
 }
 
 
-# What is left out: sizes in kilobytes.
+# Mappings that are excluded.  Sizes are in kilobytes.
 
 sub maps {
     my ($pid) = @_;

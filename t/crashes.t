@@ -1,9 +1,9 @@
-# Workers that are killed while they change the table of sessions: at each line
-# of code that they come to with the lock.  The other worker goes on, and so
-# does the one that takes the place of the dead one; sessions are there or gone,
-# no memory is lost, and of those that are gone no key is left.
+# Workers are killed while they modify the session table: at each line of code
+# executed with the lock held.  The other worker and the new one still work,
+# sessions either exist or not, no memory is lost, and keys of lost sessions are
+# wiped.
 #
-#   TEST_NGINX_KILLS    also at each so many'th instruction: 1 takes hours
+#   TEST_NGINX_KILLS    also kill at every n-th instruction; 1 takes hours
 
 use strict;
 use warnings;
@@ -64,8 +64,8 @@ server {
 }
 EOC
 
-# A name, and what is done before the POST during which the worker is killed:
-# a client and what it sends.
+# A name, and a function that returns the client and the POST during which the
+# worker is killed.
 
 my @THIS = (keepalive => 1);
 my @WITH = (@THIS, sni => $LONG, cert => $t->path('client.crt'),
@@ -114,7 +114,7 @@ $zone{witnesses} = [ witnesses() ];
 for my $case (@cases) {
     my ($name, $before) = @$case;
 
-    # the steps that the worker makes, and where each line of them begins
+    # the instructions of the worker, and the first one of each line
 
     my @steps = killed($before, 1_000_000);
 
@@ -136,7 +136,7 @@ for my $case (@cases) {
     is(join("\n", @failed), '', $name);
     last if @failed;
 
-    # what the last one has left is found once a second
+    # the table is repaired within a second
 
     my $now = '';
     my $all = "$zone{sessions} $zone{half_open}";
@@ -156,21 +156,21 @@ like($t->read_file('error.log'), qr/\[warn\] .*atls_zone "small" repaired/,
 unlike($t->read_file('error.log'), qr/exited on signal (?!9\b)/,
        'nobody else has died');
 
-# at once: there are handshakes that nobody goes on with
+# without waiting for unfinished handshakes
 
 $t->stop(signal => 'TERM');
 $t->done_testing();
 
 
-# One worker is killed after so many steps, or when the POST is answered.  The
-# addresses of the steps, as in the module's file.
+# Kills a worker after $n instructions, or when the POST is answered.  Returns
+# the addresses of the instructions, relative to the module's file.
 
 sub killed {
     my ($before, $n) = @_;
 
     my ($c, $bytes) = $before->(\%zone);
 
-    # the worker that has the client's connection
+    # the worker with the client's connection
 
     my $r = $c->last_response() || $c->post('', cookie => '');
     my $worker = $r->header('X-Worker');
@@ -207,7 +207,7 @@ sub killed {
 }
 
 
-# What is wrong afterwards.
+# Returns an error of the state after a kill.
 
 sub error {
     my $c = $zone{victim};
@@ -234,7 +234,7 @@ sub error {
 }
 
 
-# How many sessions there can be of each kind, all of them new.
+# The number of new sessions of each kind that can exist.
 
 sub capacity {
     my @idle = map { established() } 1 .. 60;
@@ -320,7 +320,7 @@ sub served {
 }
 
 
-# Whether a worker's shared memory still has something of the session.
+# Whether shared memory still contains the secret of the session.
 
 sub left {
     my ($c) = @_;
@@ -367,7 +367,7 @@ sub symbols {
 }
 
 
-# Where a file is in the memory of a process.
+# The addresses at which a file is mapped in a process.
 
 sub mapped {
     my ($pid, $file) = @_;
@@ -382,8 +382,8 @@ sub mapped {
 }
 
 
-# The numbers of the steps that begin a line of the module that nobody has been
-# killed at.
+# The indexes of instructions that begin a line at which no worker has been
+# killed yet.
 
 sub first_of_lines {
     my (@steps) = @_;

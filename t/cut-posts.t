@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# A POST that is cut before it was answered, by one who then tells the client
-# that it was served: what the client sends next must not be taken for more than
-# the rest of what it is.  A session of which anything was taken ends.
+# A POST is cut before it was answered, by someone who tells the client that it
+# was served.  The next data of the client must not be interpreted as anything
+# else than the rest.  If any of it was used, the session ends.
 
 use strict;
 use warnings;
@@ -16,7 +16,7 @@ use Test::Atls;
 use Test::Atls::Backend;
 use Test::Atls::Client;
 
-use constant ROUNDS => 6;       # as many as find another worker, some of them
+use constant ROUNDS => 6;       # so that some are relayed
 
 my $t = Test::Atls->new();
 
@@ -111,7 +111,7 @@ sub posts {
 }
 
 
-# Sends a POST, waits for the condition, and cuts it off.
+# Sends a POST, waits for the condition, and closes the connection.
 
 sub cut {
     my ($plain, $condition, $bytes) = @_;
@@ -136,9 +136,8 @@ sub refused {
 }
 
 
-# The start of an upload is lost: its rest is no request.  In the first rounds
-# the session was idle before, in others another request of it had to wait in
-# some worker.
+# The beginning of an upload is lost: its rest is not a request.  In every
+# second round, another request of the session was parked in a worker before.
 
 sub in_a_pipeline {
     my ($round) = @_;
@@ -167,7 +166,7 @@ sub in_a_pipeline {
 }
 
 
-# A whole request is lost: the answer to the next one is not its answer.
+# A whole request is lost: the next response is not taken for its response.
 
 sub whole_request {
     my ($uri, $name) = @_;
@@ -179,14 +178,14 @@ sub whole_request {
     ok(!$r, "$protocol, $name: no answer")
         or diag($r->status() . ' ' . $r->body());
 
-    # what was answered to nobody is missing
+    # a part of the response is missing
 
     like($c->error(), $uri eq '/hang' ? qr/^HTTP 410$/ : qr/record mac/,
          "$protocol, $name: the client knows");
 }
 
 
-# The client has got a part of the answer.
+# The client has received a part of the response.
 
 sub answered_in_part {
     client();
@@ -212,7 +211,7 @@ sub raw {
 }
 
 
-# In the middle of a record, of a body that says it is longer.
+# Within a record, of a body with a greater length.
 
 sub in_a_record {
     client();

@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 
-# close_notify says that a response is whole which has no length.  So it is not
-# said behind one that was cut: someone on the path can bring that about without
-# a key, by closing one side of a connection or by making others wait.  And it
-# is said if there was nothing to be cut.
+# A close_notify indicates that a response without a length is complete.
+# Therefore, it is not sent after an incomplete response: someone on the path
+# can cut a response without a key, by half-closing a connection or by delaying
+# others.  It is sent if nothing was cut.
 
 use strict;
 use warnings;
@@ -128,8 +128,8 @@ sub ended {
 }
 
 
-# The side that the client sends by is closed in the middle of a response.  A
-# client with a raw payload has said that this was all.
+# The client's side of the connection is closed within a response.  With a raw
+# payload, the client has already sent close_notify.
 
 sub half_closed {
     my ($protocol, $raw) = @_;
@@ -172,7 +172,7 @@ sub half_closed {
 }
 
 
-# A raw payload may have an empty answer, but there is none.
+# With a raw payload, the response may be empty, but here there is none.
 
 sub unanswered {
     my ($protocol) = @_;
@@ -193,7 +193,7 @@ sub unanswered {
 }
 
 
-# The rest of a request is late, and by then there is a response.
+# The rest of a request is late, and the response has begun.
 
 sub parked {
     my $c = $t->established();
@@ -208,7 +208,7 @@ sub parked {
 }
 
 
-# A location that follows is no end of the response.
+# The subrequest of post_action does not complete the response.
 
 sub post_action {
     my $c = $t->established();
@@ -240,7 +240,7 @@ sub answer_in_part {
 }
 
 
-# The backend has sent something since, and nothing more for a time.
+# The backend has sent something, and then nothing until the timeout.
 
 sub tunnel {
     my $c = $t->established();
@@ -265,7 +265,7 @@ sub whole {
 }
 
 
-# The rest of a request is late, and by then there is a whole response, or none.
+# The rest of a request is late, and there is a complete response, or none.
 
 sub late {
     my ($name, $uri, $said, @fields) = @_;
@@ -279,8 +279,8 @@ sub late {
 }
 
 
-# A worker that is told to quit answers the request that waits in it, and does
-# not wait for the rest of another one.
+# A worker that quits responds to the parked request, and does not wait for the
+# rest of another one.
 
 sub left_behind {
     my ($name, $said, @fields) = @_;
@@ -304,7 +304,7 @@ sub half {
 }
 
 
-# The status lines.
+# Returns the status lines.
 
 sub said { return join ',', $_[0] =~ m!^HTTP/1\.1( .*)\r$!mg }
 
