@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 
-# KeyUpdate, with and without a request for the server's own, alone and among
-# requests, on new connections: any worker has to have the keys.  Then the
-# server's own, when a key has been used for as long as it may be: for that, a
-# copy of the module is built whose limit is small.
+# KeyUpdate with and without a request for an update by the server, alone and
+# between requests, on new connections: all workers use the new keys.  Then
+# updates by the server, when the limit of a key is reached.  For these, a copy
+# of the module with a small limit is built.
 
 use strict;
 use warnings;
@@ -21,8 +21,8 @@ use Test::Atls::Pattern qw( pattern_md5 );
 use Test::Atls::Response qw( parse_responses );
 use Test::Atls::Stack qw( @STACKS );
 
-# the first record may be the key's first, second, ...; the last one is for the
-# KeyUpdate or the close_notify
+# any of the first records may be the first one of the key; the last one is for
+# the KeyUpdate or the close_notify
 
 my $LIMIT = 100;
 my $RECORD = 512;
@@ -71,14 +71,14 @@ for my $suite (@suites) {
     ok($c->handshake(), "$suite: handshake") or diag($c->error());
     is($c->get('/first')->body(), "/first $suite", "$suite: request");
 
-    # alone; nothing is owed for it
+    # alone, without a response
 
     $r = update($c, 0);
     is($r && length $r->body(), 0, "$suite: update");
     is($c->get('/second')->body(), "/second $suite", "$suite: request");
     is($c->updates(), 0, "$suite: no update of the server's");
 
-    # alone; the server's own is owed, at once
+    # alone, with an update by the server at once
 
     $r = update($c, 1);
     isnt($r && $r->body(), '', "$suite: update with a request");
@@ -121,7 +121,7 @@ for my $suite (@suites) {
         is($c->get('/after')->body(), "/after $suite", "$suite: request");
     }
 
-    # the client's answer to the server's update goes with its next request
+    # the client responds to the server's update in its next request
 
     my $good = 0;
 
@@ -136,7 +136,7 @@ for my $suite (@suites) {
 }
 
 
-# no end of them is not a use of a session
+# the number of updates in a row is limited
 
 $c = client($suites[0]);
 $c->handshake();
@@ -151,7 +151,7 @@ is($r && $r->status(), 200, '33 in a row');
 is($c->state(), 'failed', 'an alert');
 is($c->cookie(), undef, 'the end of the session');
 
-# over POSTs it is the same, and data between them makes them good
+# also with one POST for each, unless there is data in between
 
 $c = client($suites[0]);
 $c->handshake();
@@ -164,12 +164,12 @@ is($c->state(), 'failed', '33 POSTs: an alert');
 is($c->cookie(), undef, 'and the end of the session');
 
 
-# with every record, as a client may well be set to do it
+# with each record
 
 for my $requested (0, 1) {
     every_record('openssl', $requested, 100);
 
-    # GnuTLS takes no more than 8 a second, but sends as many as one likes
+    # GnuTLS accepts at most 8 a second, but sends any number
 
     every_record('gnutls', $requested, $requested ? 3 : 20);
 }
@@ -177,7 +177,7 @@ for my $requested (0, 1) {
 gnutls();
 
 
-# the server's own
+# updates by the server
 
 SKIP: {
     my $module = limited_module();
@@ -198,7 +198,7 @@ SKIP: {
 $t->done_testing();
 
 
-# A hundred records in a POST, or in two, are a request and its body.
+# A hundred records in one or two POSTs are a request and its body.
 
 sub every_record {
     my ($stack, $requested, $posts) = @_;
@@ -242,7 +242,7 @@ sub every_record {
 }
 
 
-# Some alone, and some cut, on the other stack.
+# Updates alone, and in pieces, with the other stack.
 
 sub gnutls {
     my $client = client($suites[0], 'gnutls');
@@ -263,8 +263,8 @@ sub gnutls {
 }
 
 
-# The module with a limit of its own: one file of it is compiled anew, and put
-# together with the others as the tree's makefile does it.
+# Builds a module with a small limit: one file is compiled again, and linked
+# with the other objects by the commands of nginx's Makefile.
 
 sub limited_module {
     my $module = $t->module();
@@ -274,19 +274,19 @@ sub limited_module {
 
     my $steps = `make -C '$tree' -n -B -f objs/Makefile modules 2>&1`
                 =~ s/\\\n//gr;
-    my ($compile) = $steps =~ /^(.* -c .*\batls_cipher\.c)\s*$/m;
+    my ($compile) = $steps =~ /^(.* -c .*\btrl_cipher\.c)\s*$/m;
     my ($link) = $steps =~ /^(.* -o \s*objs\/ngx_http_atls_module\.so\s.*)$/m;
 
-    my $object = $t->path('atls_cipher.o');
+    my $object = $t->path('trl_cipher.o');
     my $limited = $t->path('ngx_http_atls_module.so');
 
     for ($compile, $link) {
-        return undef unless defined;
-        s/\bobjs\S*\/atls_cipher\.o\b/$object/;
+        die "no commands for the module\n" unless defined;
+        s/\bobjs\S*\/trl_cipher\.o\b/$object/;
         s/\bobjs\/ngx_http_atls_module\.so\b/$limited/;
     }
 
-    system("cd '$tree' && $compile -DATLS_AEAD_LIMIT=$LIMIT && $link") == 0
+    system("cd '$tree' && $compile -DTRL_AEAD_LIMIT=$LIMIT && $link") == 0
         or die "can't build the module with a small limit\n";
 
     return $limited;
@@ -327,14 +327,14 @@ EOC
 }
 
 
-# In a large answer, in two of them, and after many small ones.
+# In a large response, and in many small ones.
 
 sub own_updates {
     my ($limited, $stack, $suite) = @_;
 
     my $name = "$stack, $suite";
 
-    # GnuTLS takes no more than 8 a second
+    # GnuTLS accepts at most 8 a second
 
     my $size = $stack eq 'gnutls' ? 200_000 : 2_000_000;
     my $client = client($suite, $stack, $limited);
@@ -351,7 +351,7 @@ sub own_updates {
     cmp_ok($client->updates(), '<=', int(1.1 * $expected) + 1,
            "$name: not many more");
 
-    # each of them is a record, and may be another worker's
+    # each response is a record, possibly sent by another worker
 
     $client = client($suite, $stack, $limited);
     $client->handshake();
@@ -365,7 +365,7 @@ sub own_updates {
 }
 
 
-# TLS 1.2 has no KeyUpdate: the client has to come again.
+# TLS 1.2 has no KeyUpdate: the client needs a new session.
 
 sub used_up {
     my ($limited, $stack, $suite) = @_;
@@ -384,7 +384,7 @@ sub used_up {
         $right++;
     }
 
-    # the Finished was the first record, close_notify is the last one
+    # the first record was the Finished, the last one is close_notify
 
     is($right, $LIMIT - 2, "$name: requests up to the limit");
     is($client->state(), 'closed', "$name: then close_notify");
@@ -395,14 +395,14 @@ sub used_up {
                                cookie => "atls=$cookie");
     is($answer && $answer->status(), 410, "$name: no session any more");
 
-    # the next one is as long, whatever it resumes
+    # the next session has the same limit, even if it resumes the last one
 
     $client = tls12($limited, $stack, $suite, session => $client->session());
     ok($client->handshake(), "$name: the client comes again");
     ok($client->resumed(), "$name: resumes");
     is($client->get('/again')->body(), '/again', "$name: a request");
 
-    # an answer that is too long for the key is known to be cut: a fatal alert
+    # a response that is too large for the key is cut by a fatal alert
 
     $client = tls12($limited, $stack, $suite);
     $client->handshake();
@@ -422,7 +422,7 @@ sub used_up {
 sub tls12 {
     my ($limited, $stack, $suite, @args) = @_;
 
-    # of those that GnuTLS has, by its names
+    # suites supported by GnuTLS, by their names there
 
     my ($cipher) = $suite =~ /ECDSA-(.*)/;
     my %priorities = (
@@ -448,7 +448,7 @@ sub update {
 }
 
 
-# Any worker may have it once the handshake is done.
+# After the handshake, POSTs may be received by any worker.
 
 sub client {
     my ($suite, $stack, $server) = @_;
