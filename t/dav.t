@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
-# WebDAV inside is as over HTTPS: destinations are of the scheme "https".
+# WebDAV in a session works as over HTTPS: the scheme of destinations is
+# "https".
 
 use strict;
 use warnings;
@@ -19,7 +20,7 @@ my $t = Test::Atls->new(workers => 4);
 plan(skip_all => 'no WebDAV in this nginx')
     unless $t->has_option('http_dav_module');
 
-# what Destination is, of an existing file
+# values of Destination, for an existing file
 
 my @DESTINATIONS = (
     'https://localhost/dav/NEW', 'http://localhost/dav/NEW',
@@ -45,7 +46,7 @@ server {
 
     location = /atls { atls on; access_log off; }
 
-    # pinned by what it does not return
+    # pinned by a handler that is not used
 
     location = /pinned {
         atls on;
@@ -99,7 +100,7 @@ for my $method (qw( COPY MOVE )) {
     }
 }
 
-# the header itself is not changed
+# the header of the request is not changed
 
 for my $destination ('https://localhost/dav/NEW', 'http://localhost/dav/NEW') {
     $t->write_file('dav/file', 'content');
@@ -116,7 +117,7 @@ for my $destination ('https://localhost/dav/NEW', 'http://localhost/dav/NEW') {
        $destination, "$destination: at a backend");
 }
 
-# a request that goes on in another location, whose turn it is then
+# an internal redirect to another location
 
 $t->write_file('second/first/file', 'content');
 
@@ -128,7 +129,7 @@ for my $how (\&https, \&inside) {
     unlink $t->path('second/first/NEW');
 }
 
-# a session goes on
+# several requests in a session
 
 {
     my $d = client('/atls');
@@ -156,7 +157,7 @@ for my $how (\&https, \&inside) {
        'pinned');
 }
 
-# outside, all is as it is
+# outside of sessions, nothing is changed
 
 $t->write_file('dav/file', 'content');
 is(outside('http://localhost/dav/NEW'), 204, 'plain HTTP: http');

@@ -1,7 +1,6 @@
-# The debug log: a session can be followed through it, from POST to POST and
-# from worker to worker, and it has neither keys, nor cookies, nor what is sent
-# inside, but for core's own lines about headers.  docs/debugging.md has lines
-# as they are.
+# The debug log: a session can be followed from POST to POST and from worker to
+# worker.  It contains no keys, cookies or inner data, except for core's own
+# lines about headers.  The lines in docs/debugging.md are logged.
 
 use strict;
 use warnings;
@@ -16,7 +15,7 @@ use Test::Atls::Client;
 use Test::Atls::Elsewhere qw( answer post_to );
 
 
-# What is sent inside: in bodies either way, and in a request's header.
+# inner data: bodies of requests and responses, and a header of a request
 
 my $UP = 'up-c5b1f0e2a9';
 my $DOWN = 'down-7d3e9ab410';
@@ -29,7 +28,7 @@ plan skip_all => 'nginx has no debug log' unless $t->has_option('debug');
 
 my $backend = Test::Atls::Backend->start($t, $t->port(1));
 
-# the smallest zone, of which sessions are evicted soon
+# the smallest zone, where sessions are evicted soon
 
 $t->write_http(<<'EOC');
 %%CERTIFICATE%%
@@ -154,7 +153,7 @@ connections();
 $t->done_testing();
 
 
-# A client, whose secrets are kept.
+# Stores the secrets of the client.
 
 sub client {
     my $c = $t->client(setup => sub {
@@ -170,7 +169,7 @@ sub client {
 }
 
 
-# Requests in one POST, in two of them, in another worker, after a reload.
+# Requests in one POST, in two POSTs, in another worker, after a reload.
 
 sub followed {
     my ($c) = @_;
@@ -234,7 +233,7 @@ sub body {
 }
 
 
-# Lines of a session that come in this order, among others.
+# Lines of a session in this order, with other lines in between.
 
 sub in_order {
     my ($name, $label, $expected) = @_;
@@ -255,7 +254,7 @@ sub in_order {
 }
 
 
-# What no line may have, however it is written, or no line of the module.
+# Secrets that no line, or no line of the module, contains in any encoding.
 
 sub secrets {
     my @all = split /\n/, $log;
@@ -292,7 +291,7 @@ sub none {
 }
 
 
-# Bytes as they may be written: hexadecimal, base64.
+# Bytes in hexadecimal and base64.
 
 sub written {
     my ($bytes) = @_;
@@ -304,9 +303,8 @@ sub written {
 }
 
 
-# The lines of docs/debugging.md are among those of this session, in the order
-# that they have there, but for numbers; and its numbers are those of the
-# sources.
+# The lines of docs/debugging.md are found in this order among those of the
+# session, except for numbers.  Its lists of values are those of the sources.
 
 sub page {
     my $root = Test::Atls::root();
@@ -363,7 +361,7 @@ sub same {
 }
 
 
-# "0 begins", "1 handshake", ... of an enum.
+# The values of an enum: "0 begins", "1 handshake", ...
 
 sub enumerated {
     my ($sources, $name) = @_;
@@ -390,8 +388,8 @@ sub slurp {
 }
 
 
-# debug_connection: of one address all is logged, also on inner connections and
-# in the worker that a POST is relayed to; of another one nothing.
+# debug_connection: lines of one address are logged, also for inner connections
+# and in the worker that a POST is relayed to; those of another one are not.
 
 sub connections {
     my $d = Test::Atls->new(workers => 2, client => { keepalive => 0 });

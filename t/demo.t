@@ -1,4 +1,4 @@
-# The demonstration runs, shows what it promises, and cleans up.
+# The demonstration runs, shows the described output, and cleans up.
 
 use strict;
 use warnings;
@@ -22,7 +22,7 @@ like($part{'What the client says of both layers'} || '',
      qr{^\ +atls\ -v\ .*^\ +transport:\ issued\ by\ CN=Middlebox\ CA\ of\ 
         .*^\ +service:\ verified$}msx, 'atls and both certificates');
 
-# side by side: what the ends say, and what is seen between them
+# columns: messages of the client and the backend, and what is seen between them
 
 my ($said, $seen, $decrypted, $delivered) = columns('The request');
 
@@ -64,7 +64,7 @@ is(join(' ', processes($dir)), '', 'no process, either');
 done_testing();
 
 
-# The columns of a part, or of the rows of its columns.
+# Returns the columns of a part, each as rows.
 
 sub columns {
     my ($name) = @_;
@@ -83,7 +83,7 @@ sub column {
 }
 
 
-# Whatever has the directory in its arguments.
+# Processes with the directory in their arguments.
 
 sub processes {
     my ($tmp) = @_;
@@ -91,7 +91,7 @@ sub processes {
     return grep {
         my $arguments;
 
-        # it may have ended meanwhile
+        # the process may have ended
 
         if (open my $fh, '<', $_) { $arguments = <$fh> }
         defined $arguments && index($arguments, $tmp) >= 0

@@ -1,6 +1,6 @@
-# Mailboxes between workers take descriptors of the master: no more than are
-# needed, and none that core needs.  Without them, some POSTs can't be relayed,
-# and nothing else is wrong.
+# Descriptors of the master for mailboxes between workers: there are no more
+# than necessary, and those that core needs are left.  Without mailboxes, only
+# some POSTs cannot be relayed.
 
 use strict;
 use warnings;
@@ -15,10 +15,10 @@ use Test::Atls::Process qw( alive asleep );
 
 
 my $MANY = 128;
-my $LIMIT = 1024;           # the usual one of a service
+my $LIMIT = 1024;           # default of a service
 
 my $RELOADS = 9;
-my $LINGERING = 16;         # workers, in each of them
+my $LINGERING = 16;         # workers of each configuration
 
 my $ROUNDS = 30;
 
@@ -82,7 +82,7 @@ in_and_out();
 $t->done_testing();
 
 
-# Workers of many configurations that can't quit yet.
+# Workers of many configurations that cannot quit yet.
 
 sub lingering {
     my ($reloaded, @old, @downloads) = (0);
@@ -121,7 +121,7 @@ sub lingering {
 }
 
 
-# A mailbox may have a name that anybody can see.
+# Names of mailboxes are visible to other processes.
 
 sub nobody_else {
     my %inode = map { /(\d+)/ => 1 } sockets($t->pid());
@@ -142,7 +142,7 @@ sub nobody_else {
 }
 
 
-# There are descriptors for workers and connections, and no more.
+# There are enough descriptors for workers and connections only.
 
 sub in_want {
     my $c = $t->client();
@@ -166,7 +166,7 @@ sub in_want {
     like($r && $r->header('Set-Cookie'), qr/^atls=;.*Max-Age=0/,
          'no descriptors: its cookie expires');
 
-    # a new one with the cookie of one that can't be reached
+    # a new session, with the cookie of one in a worker that cannot be reached
 
     my ($begun, $owner) = half_open();
     my ($other) = grep { $_ != $owner } $t->workers();
@@ -177,7 +177,7 @@ sub in_want {
     $r = answer(post_to($t, $other, $new));
     is($r && $r->status(), 200, 'no descriptors: a new session');
 
-    # workers that are told to quit wait for handshakes
+    # workers that quit wait for handshakes
 
     ($new->{cookies}{atls}) = $r->header('Set-Cookie') =~ /^atls=([^;]+)/ if $r;
 
@@ -191,7 +191,7 @@ sub in_want {
 }
 
 
-# A configuration that is refused takes none and gives none back.
+# A refused configuration does not change the number of descriptors.
 
 sub refused {
     my @before = descriptors($t->pid());
@@ -205,7 +205,7 @@ sub refused {
 }
 
 
-# The module is unloaded and loaded.
+# The module is unloaded and loaded again.
 
 sub in_and_out {
     configured(4);
@@ -236,7 +236,7 @@ sub held {
 sub bare { return $t->expand('%%GLOBALS%%') =~ s/^load_module .*\n//mr }
 
 
-# Returns when the master has nothing left of the old workers.
+# Returns when the old workers have exited and the master is idle.
 
 sub configured {
     my ($workers) = @_;
@@ -261,7 +261,7 @@ sub limit {
 }
 
 
-# A limit that leaves so many numbers for more.
+# Sets a limit for $n more descriptors.
 
 sub leave {
     my ($n) = @_;
@@ -274,7 +274,7 @@ sub leave {
 }
 
 
-# How many handshakes are finished by a POST to another worker.
+# The number of handshakes that are finished by a POST to another worker.
 
 sub relayed {
     my ($n) = @_;
@@ -304,7 +304,7 @@ sub finished_elsewhere {
 }
 
 
-# An alert ends a handshake.
+# Ends a handshake by an alert.
 
 sub give_up {
     my ($owner, $c) = @_;
@@ -313,7 +313,7 @@ sub give_up {
 }
 
 
-# Its last flight is still to be made; and whose it is.
+# A client with a half-open session, and its worker.
 
 sub half_open {
     my $c = $t->client();

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Requests that are answered before their body is in: whatever happens to the
-# worker then, the rest of the body is no request.
+# Requests that are answered before their body was received: whatever happens to
+# the worker, the rest of the body is not interpreted as a request.
 
 use strict;
 use warnings;
@@ -102,7 +102,7 @@ $t->run();
 
 Test::Atls::Backend->start($t, $t->port(1));
 
-# to have used up the limit
+# exceeds the limit for the following requests
 
 my $c = client();
 $c->get('/limited');
@@ -132,8 +132,8 @@ sub client {
 }
 
 
-# 64 kilobytes of requests; line ends before each make them be understood,
-# wherever one begins to read.
+# 64 kilobytes of requests.  Empty lines before each request are ignored, so
+# that reading can begin anywhere.
 
 sub evil {
     my $request = "\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -142,7 +142,8 @@ sub evil {
 }
 
 
-# Tells the worker that has the request to quit, and waits until it knows.
+# Tells the worker with the request to quit, and waits until it has received the
+# signal.
 
 sub quit {
     my ($signal, $pid) = @_;
@@ -156,7 +157,7 @@ sub quit {
 }
 
 
-# An upload of 640 kilobytes in many POSTs.  The worker quits behind the first.
+# An upload of 640 kilobytes in many POSTs.  The worker quits after the first.
 
 sub signalled {
     my ($signal, $uri, $endpoint, %args) = @_;
@@ -174,7 +175,7 @@ sub signalled {
                                . $frame . evil() . $end);
     my ($pid) = $got =~ /^X-Pid: (\d+)/m;
 
-    $pid ||= ($t->workers())[0];        # a request that waits for its body
+    $pid ||= ($t->workers())[0];        # the request waits for its body
     quit($signal, $pid);
 
     for (2 .. 10) {
@@ -188,7 +189,7 @@ sub signalled {
     my @r = parse_responses($got, 'POST');
     is(scalar @r, 1, "$name: one answer") or diag(substr $got, 0, 1000);
 
-    # it may have ended, but is what it was if it has not
+    # the session may have ended
 
     my $r = !$client->error() && !$client->closed() && $client->get('/file');
     ok(!$r || $r->body() =~ /^(?:file|pinned)\n/,
@@ -196,7 +197,7 @@ sub signalled {
 }
 
 
-# The upload is one POST, open while the worker is told to quit.
+# The upload is one POST, during which the worker is told to quit.
 
 sub in_one_post {
     my ($signal) = @_;

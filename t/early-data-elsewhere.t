@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Early data that comes to another listening socket than its ClientHello, where
-# the name that was asked for is another server's: it is for the server that has
-# let its client in, and the session does not go on there.
+# Early data that is sent to another listening socket than its ClientHello,
+# where SNI selects another server: it is served by the server that has accepted
+# the client, and the session ends there.
 
 use strict;
 use warnings;
@@ -63,7 +63,7 @@ EOC
 $t->run();
 
 
-# all of it comes there
+# all early data is sent there
 
 my $c = client(session => session(), early => request('b.example'));
 
@@ -84,8 +84,8 @@ unlike($c->read_plain(), qr/for theirs/,
 $c->post($c->tls_out());
 
 
-# the header's end comes there, and so does the end of the handshake, at which
-# the session is one of a client that is not let in
+# the end of the header is sent there, and so is the end of the handshake, when
+# the client of the session is not accepted there
 
 $c = client(session => session(),
             early => "POST / HTTP/1.1\r\nHost: a.example\r\n");
@@ -117,7 +117,7 @@ sub client {
 }
 
 
-# A ticket is good for early data once.
+# A ticket is valid for early data once.
 
 sub session {
     my $c = client();

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Early data of a session whose time is up before all of it has come: it is not
-# served, the handshake goes on to its end, and the worker to other things.
+# Early data of a session that expires before all of it was received: it is not
+# served, and the handshake is finished.
 
 use strict;
 use warnings;
@@ -50,7 +50,7 @@ $first->get('/first');
 
 my $began = time;
 
-# the ClientHello, and the half of a record
+# the ClientHello, and half of a record
 
 my $early = Test::Atls::Client::format_request('GET', '/early', '');
 my $c = client(session => $first->session(), early => $early);
@@ -69,7 +69,7 @@ $r = $c->post(substr $flight, $half);
 is($r && $r->status(), 200, 'the second half, later');
 $c->tls_in($r->body());
 
-# the end of the handshake, behind which the session ends
+# the end of the handshake, after which the session ends
 
 $c->handshake(hold => 0);
 $c->read_plain();

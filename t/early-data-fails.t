@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# A response to early data that OpenSSL cannot encrypt ends the session, also
-# if nginx goes on to read the request, as it does to store the response.
+# A response to early data that OpenSSL cannot encrypt ends the session, also if
+# nginx continues to read the request, for example to store the response.
 
 use strict;
 use warnings;
@@ -68,7 +68,7 @@ my $first = client();
 $first->handshake() or die $first->error() . "\n";
 $first->get('/');
 
-# early data of two records
+# two records of early data
 
 my $early = Test::Atls::Client::format_request('POST', '/stored', 'x' x 6_000);
 my $c = client(session => $first->session(), version => 'http11-chunked',
@@ -80,8 +80,8 @@ my @records = ($c->tls_out());
 $c->write_early(substr $early, 3_000);
 push @records, $c->tls_out();
 
-# the backend answers when it has the first one, and has not done when nginx
-# gets the second one
+# The backend responds when it has received the first one, and the response is
+# not complete when nginx receives the second one.
 
 my $failed = qr/\[alert\].*SSL_write_early_data\(\) failed/;
 $t->write_file('fails', '');
@@ -92,7 +92,7 @@ my $r = $c->post(sub {
     respond() if $n == 1;
 
     if ($n == 2) {
-        sleep 0.5;                      # nginx reads the second one first
+        sleep 0.5;                      # nginx first reads the second record
         $s->close();
     }
 
@@ -118,7 +118,7 @@ sub client {
 }
 
 
-# More than nginx has buffers for.
+# Sends more than nginx can buffer.
 
 sub respond {
     $s = $backend->accept();

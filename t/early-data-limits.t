@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Early data, and what is around it: clients that leave, workers, reloads, keys
-# of tickets, a full zone, configurations that are refused.
+# Early data with clients that do not continue, several workers, reloads, ticket
+# keys, a full zone, and refused configurations.
 
 use strict;
 use warnings;
@@ -31,7 +31,7 @@ bad_configuration();
 $t->done_testing();
 
 
-# A client has its time for a handshake, but for that of its early requests.
+# The timeout of a handshake does not include the time of early requests.
 
 sub left_alone {
     my $began = time;
@@ -62,7 +62,7 @@ sub left_alone {
 
     gone($left[$_], $cookies[$_], "client $_ is given up") for 0 .. $#left;
 
-    # the answer comes as the time is about to end once more
+    # the response is sent when the timeout would expire for the second time
 
     wait_until($began + 1.7 * $SHORT);
     gate("Content-Length: 5\r\n\r\nopen\n") for @early;
@@ -82,8 +82,8 @@ sub left_alone {
 }
 
 
-# Each POST has a connection: most of those that go on with a handshake have
-# been at another worker.
+# Each POST has a connection of its own: most of the POSTs that continue a
+# handshake are received by another worker.
 
 sub any_worker {
     my @lines = $t->read_log('outer.log') =~ /^\d+ "(?:-|atls=.*)" .*$/mg;
@@ -95,7 +95,7 @@ sub any_worker {
 }
 
 
-# A handshake ends in the worker that it began in.
+# A handshake is finished in the worker that has begun it.
 
 sub reloads {
     my $post = request('POST', '/body', 'x' x 100);
@@ -122,7 +122,7 @@ sub reloads {
 }
 
 
-# Key files tell nobody what has been used.
+# With key files, it is unknown which tickets have been used.
 
 sub key_files {
     my @keys = (HTTP => 'atls_session_ticket_key '
@@ -131,13 +131,13 @@ sub key_files {
     configure($t, @keys);
     $t->reload();
 
-    # of another server
+    # tickets of another server
 
     my $other = Test::Atls->new(workers => 1);
     configure($other, @keys);
     $other->run();
 
-    # some of its tickets have numbers that here have not been used
+    # some of its tickets have numbers that have not been used here
 
     my @sessions = map { session('openssl', port => $other->port(0)) } 1 .. 6;
     my @early = map { early('openssl', $_, get('/echo')) } @sessions;
@@ -149,8 +149,8 @@ sub key_files {
                   map { $_ => session($_, port => $other->port(0)) } @STACKS);
     $other->finish();
 
-    # Of the same one, before a restart.  Workers that are to quit need not
-    # wait for the rest of a request for longer than for that of a handshake.
+    # Tickets of the same server, before a restart.  Workers that quit wait for
+    # the rest of a request only as long as for the rest of a handshake.
 
     my %sessions = map { $_ => session($_) } @STACKS;
 
@@ -164,7 +164,7 @@ sub key_files {
 }
 
 
-# Early data is refused, and the next ticket is good for it.
+# Early data is refused, and accepted with the next ticket.
 
 sub no_early_data {
     my ($name, %sessions) = @_;
@@ -184,8 +184,8 @@ sub no_early_data {
 }
 
 
-# In a zone that is too small for all, who does not go on with a handshake makes
-# room for others, and who is being answered does not.
+# In a zone that is too small, handshakes that do not continue are evicted, and
+# those with a request in progress are not.
 
 sub crowded {
     my $small = Test::Atls->new(workers => $WORKERS);
@@ -241,7 +241,7 @@ sub crowded {
 }
 
 
-# The statuses of many who begin a handshake.
+# The number of handshakes by status.
 
 sub crowd {
     my ($n, @args) = @_;

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Early data that is refused: where it is off, for other names and clients, and
-# whenever a ticket comes again.  The handshake goes on.
+# Refused early data: if it is off, for other names and clients, and if a ticket
+# is used again.  The handshake continues.
 
 use strict;
 use warnings;
@@ -34,15 +34,15 @@ for my $stack (@STACKS) {
 $t->done_testing();
 
 
-# Where it is off, and that is where nobody has said "on", tickets do not allow
-# it, and those that do are of no use.
+# If it is off, which is the default, tickets do not allow early data, and other
+# tickets are refused for it.
 
 sub refused {
     my ($stack) = @_;
 
     my $c = early($stack, session($stack, uri => '/off'), get('/echo'));
 
-    # GnuTLS sends it all the same
+    # GnuTLS sends it nevertheless
 
     isnt($c->early_status(), 'accepted', "$stack, off: not allowed");
     is(here($c), ' r 1', "$stack, off: and are as good as others");
@@ -57,13 +57,13 @@ sub refused {
 }
 
 
-# The server that the client names is the one that counts.
+# The server is selected by SNI.
 
 sub names {
     my ($stack) = @_;
 
-    # OpenSSL sends early data with another name than the session's only if
-    # that has had none
+    # OpenSSL sends early data with another name than the session's only if the
+    # session has none
 
     my $c = early($stack, session($stack, sni => ''),
                   request('GET', '/', '', Host => 'off.test'),
@@ -93,7 +93,7 @@ sub names {
 }
 
 
-# Who a client is, its ticket says.
+# The ticket contains the client's certificate.
 
 sub known_client {
     my ($stack) = @_;
@@ -108,7 +108,7 @@ sub known_client {
         is($client, 'SUCCESS CN=client', "$stack: a client with a certificate");
     }
 
-    # a ticket of somebody who has none
+    # a ticket of a client without a certificate
 
     $c = early($stack, session($stack), get("/echo?nobody-$stack"),
                uri => '/clients');
@@ -117,8 +117,8 @@ sub known_client {
 }
 
 
-# The server wants another key share than the client has sent.  GnuTLS 3.7 has
-# its second ClientHello encrypted then, as if it were early data.
+# The server requests another key share.  GnuTLS 3.7 then encrypts its second
+# ClientHello like early data.
 
 sub hello_retry {
     my ($stack) = @_;
@@ -147,7 +147,7 @@ sub tls12 {
 }
 
 
-# A ticket that has been used goes on to resume, in whatever worker.
+# A used ticket can still be resumed, in any worker.
 
 sub once {
     my ($stack) = @_;
@@ -169,7 +169,7 @@ sub once {
 }
 
 
-# Who comes first is not known before.
+# Many clients use the ticket at the same time.
 
 sub at_once {
     my ($stack) = @_;
@@ -193,7 +193,7 @@ sub at_once {
 }
 
 
-# Somebody else sends the same bytes, after the client and before.
+# The same bytes are sent by someone else, after the client or before.
 
 sub replayed {
     my ($stack) = @_;
@@ -227,7 +227,7 @@ sub replayed {
 }
 
 
-# A ClientHello and early data in any number of POSTs.
+# A ClientHello and early data in several POSTs.
 
 sub in_pieces {
     my ($stack) = @_;
@@ -245,7 +245,7 @@ sub in_pieces {
 }
 
 
-# What follows early data is no handshake.
+# Early data is not followed by a handshake.
 
 sub broken {
     my ($stack) = @_;
@@ -285,7 +285,7 @@ sub broken {
 }
 
 
-# The client leaves while it is being answered.
+# The client closes the connection within the response.
 
 sub aborted {
     my ($stack) = @_;

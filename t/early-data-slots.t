@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Early data whose answer is read slowly: the handshake can't go on before its
-# end, for as long as the client likes, and takes no place from others then,
-# neither among atls_max_handshakes nor in the zone.
+# Early data with a response that is read slowly.  The handshake cannot be
+# finished until then, and counts neither for atls_max_handshakes nor as
+# half-open in the zone.
 
 use strict;
 use warnings;
@@ -20,7 +20,7 @@ use Test::Atls::Slow qw( patience );
 
 use constant {
     MAX  => 3,
-    SIZE => 16 << 20,           # more than sockets have room for
+    SIZE => 16 << 20,           # more than socket buffers can hold
 };
 
 my $t = Test::Atls->new(workers => 1);
@@ -56,7 +56,7 @@ $t->run();
 my @sessions = map { session() } 1 .. MAX;
 my @slow = map { slow($_) } @sessions;
 
-# there is no place for any other, until the time is up
+# other handshakes are refused until the timeout
 
 ok($t->wait_for(sub { $t->client()->handshake() }, patience()),
    'others are served');

@@ -1,10 +1,10 @@
 #!/usr/bin/perl
 
-# Early data: a client that resumes sends a request with its ClientHello, and
-# one POST brings the response.  See t/early-data-once.t for tickets that are good
-# for that once, t/early-data-limits.t for what is around it.
+# Early data: on resumption, a client sends a request with its ClientHello, and
+# receives the response to the same POST.  For used tickets, see
+# t/early-data-once.t; for limits and reloads, t/early-data-limits.t.
 #
-# Every POST has a connection of its own.
+# Each POST has a connection of its own.
 
 use strict;
 use warnings;
@@ -20,7 +20,7 @@ use Test::Atls::Http qw( send_all );
 use Test::Atls::Pattern qw( pattern pattern_md5 );
 use Test::Atls::Stack qw( @STACKS );
 
-my $RECORD = 16384;                 # as much early data as there may be
+my $RECORD = 16384;                 # maximum size of early data
 
 for my $stack (@STACKS) {
     first_flight("$stack, routed", $stack);
@@ -41,7 +41,7 @@ too_much();
 $t->done_testing();
 
 
-# One POST is all that it takes.
+# Request and response in one POST.
 
 sub first_flight {
     my ($name, $stack, %args) = @_;
@@ -60,7 +60,7 @@ sub first_flight {
     $c->key_update(1);
     is(seen($c->get('/echo?key')), 'GET /echo?key', "$name: and another key");
 
-    # the ticket that comes of it is good for the same
+    # the new ticket is valid for early data, too
 
     $c = early($stack, $c->session(), get('/echo?3'), %args);
     is(seen($c->early_response()), 'GET /echo?3, Early-Data: 1',
@@ -129,7 +129,7 @@ sub kinds {
 }
 
 
-# What a backend sends slowly comes as it is sent.
+# A slow response of a backend is streamed.
 
 sub streamed {
     my ($stack) = @_;
@@ -145,7 +145,7 @@ sub streamed {
     $c->post_receive(on_body => sub {
         $c->tls_in($_[0]);
         $c->handshake_step() if $c->state() eq 'waiting';
-        $c->early_status();         # whatever makes it read
+        $c->early_status();         # reads
         $plain .= $c->read_plain();
 
         if ($s && $plain =~ /first/) {
@@ -177,7 +177,7 @@ sub several {
 }
 
 
-# The last response ends the session; TLS says so as soon as it can.
+# The last response ends the session, with close_notify as soon as possible.
 
 sub connection_close {
     my ($stack) = @_;
@@ -191,7 +191,7 @@ sub connection_close {
 }
 
 
-# A request that begins in early data ends when the rest of it has come.
+# A request that begins in early data, and is completed later.
 
 sub unfinished {
     my ($stack) = @_;
@@ -214,7 +214,7 @@ sub unfinished {
                 or diag($c->error());
             is($c->posts(), 2, "$name: POSTs");
 
-            # passed on when it is complete, unless it is passed on at once
+            # sent to the backend when it is complete, unless it is not buffered
 
             is(early_header(), $uri eq '/body' || $size < 100 ? '' : 1,
                "$name: Early-Data");
@@ -223,7 +223,7 @@ sub unfinished {
 }
 
 
-# Of the last request that the backend has served.
+# Early-Data of the last request received by the backend.
 
 sub early_header {
     my ($last) = reverse $backend->requests();
@@ -257,7 +257,7 @@ sub raw {
 }
 
 
-# OpenSSL sends more of it while it waits for the server.
+# OpenSSL sends more early data while it waits for the server.
 
 sub more_early_data {
     my $body = pattern(10_000);
@@ -290,8 +290,7 @@ sub more_early_data {
 }
 
 
-# A response that is the last one, and more that comes with its request or
-# behind it.
+# A last response, and more data with or after the request.
 
 sub nothing_more {
     my $get = request('GET', '/echo?last', '', Connection => 'close');
@@ -331,7 +330,7 @@ sub nothing_more {
 }
 
 
-# More than the server has allowed, whether it would be accepted or not.
+# More early data than allowed, accepted or not.
 
 sub too_much {
     my $session = session('openssl');

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Which endpoint a session belongs to: it is known by the location's modifier
-# and name, by the locations around it, and by its server; and it is the same
-# one after a reload, in whatever order things are written.
+# The endpoint of a session: it is identified by the modifier and the name of
+# its location, by enclosing locations and by its server.  It is the same after
+# a reload, in any order of locations.
 
 use strict;
 use warnings;
@@ -16,7 +16,7 @@ use Test::Atls;
 
 my $t = Test::Atls->new(workers => 4);
 
-# Pairs of locations of the same name: a POST for each, and what serves it.
+# pairs of locations with the same name: a POST to each, and the response
 
 my @PAIRS = (
     [ 'exact and prefix', '/a' => 'a=', '/a/x' => 'a' ],
@@ -54,7 +54,7 @@ $t->write_conf(conf());
 $t->run();
 
 
-# sessions are good at their own location only, and found by other workers
+# sessions are accepted by their own location only, and found by other workers
 
 for my $pair (@PAIRS) {
     my ($name, @of) = @$pair;
@@ -73,7 +73,7 @@ for my $pair (@PAIRS) {
 }
 
 
-# inner requests do not get from one to another, either
+# inner requests cannot reach other endpoints
 
 for my $pair (@PAIRS) {
     my ($name, $uri, undef, $other) = @$pair;
@@ -87,7 +87,7 @@ for my $pair (@PAIRS) {
 is(client('/routed')->get('/routed/x')->status(), 404,
    'nor to a pinned one of the same name');
 
-# and at their own server
+# sessions are accepted by their own server
 
 is(served(client('/s', headers => { Host => 'two.example' }, sni => '')),
    'two=', 'the second server of a name, by another name');
@@ -109,7 +109,7 @@ for my $case ([ 'one.example', 'two.example' ],
 for my $case ([ '/s', 'one.example', 'one=' ], [ '/s/x', 'one.example', 'one' ],
               [ '/s', 'two.example', 'two=' ], [ '/s/x', 'two.example', 'two' ],
 
-              # which has the prefix only: the POST's location remains
+              # the server has only the prefix: the location of the POST is used
 
               [ '/s', 'three.example', 's=' ], [ '/s/x', 'three.example',
                                                   'three' ])
@@ -163,7 +163,7 @@ for my $case ([ 'another name', names => 'localhost third.example' ],
     is(served($c), 410, 'it is another endpoint');
 }
 
-# of servers with the same names, the default one
+# of several servers with the same name, the default one
 
 $t->write_conf(conf(after => <<'EOC'));
     server {
@@ -263,8 +263,8 @@ sub client {
 }
 
 
-# What an inner request gets, or else its POST, perhaps at another URI, as
-# somebody on the path might have it: then it is not the client's failure.
+# The inner response, or the status of the POST.  With another URI, the POST is
+# sent by someone on the path, and is not an error of the client.
 
 sub served {
     my ($c, $uri, $host) = @_;

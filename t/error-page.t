@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# A POST whose body is too large, and "error_page" that takes it to a location
-# which answers late: what comes of the body by then is nobody's.  It does not
-# if that turns out when a part of the body has been read.
+# A POST with a too large body, and an "error_page" with a location that
+# responds late: the rest of the body is discarded.  If this is detected while
+# the body is being read, "error_page" is not used.
 
 use strict;
 use warnings;
@@ -55,7 +55,7 @@ found_out();
 $t->done_testing();
 
 
-# A Content-Length: nginx looks at it before anything is read.
+# With Content-Length, the size is checked before the body is read.
 
 sub known {
     my $outer = post('Content-Length: ' . 2 * LIMIT, 'x' x 100);
@@ -66,7 +66,7 @@ sub known {
 
     ok($t->client()->handshake(), 'known: others are served');
 
-    # whatever came is of no use
+    # the body is discarded
 
     like(head($upstream), qr!^GET /too-large HTTP!,
          'known: it is another request');
@@ -78,7 +78,7 @@ sub known {
 }
 
 
-# None: the session has to be told of, and "error_page" has no say in that.
+# Without Content-Length, the session ends, and "error_page" is not used.
 
 sub found_out {
     my $c = $t->client();
@@ -92,7 +92,8 @@ sub found_out {
                      chunk(substr $body, 0, 100, ''),
                      'Cookie: atls=' . $c->cookie());
 
-    # the endpoint reads it, and has asked for more before there is too much
+    # the endpoint reads the body, and waits for more before the limit is
+    # exceeded
 
     $t->read_log('error.log');
     print $outer chunk($body);

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Exported keying material: $atls_exporter and the variables of atls_export are
-# what the client's stack exports, and nobody else has them.
+# Exported keying material: the values of $atls_exporter and of variables of
+# atls_export are those exported by the client.
 
 use strict;
 use warnings;
@@ -21,7 +21,7 @@ use Test::Atls::Stack qw( @STACKS );
 
 my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
 
-# of a TLS 1.2 session without it, nothing is exported
+# TLS 1.2 without extended_master_secret: nothing is exported
 
 my @NO_EMS = (protocol => 'TLSv1.2', ems => 0);
 
@@ -132,7 +132,7 @@ bad_directives();
 $t->done_testing();
 
 
-# The binding of each connection is one value, at every worker.
+# The channel binding of a connection is the same in each worker.
 
 sub exporter {
     my ($name, $stack, @args) = @_;
@@ -182,7 +182,7 @@ sub exports {
         my $expected = $c->export(defined $label ? $label : $DEFAULT, $length);
         my $value = shift @values;
 
-        # GnuTLS has less room for a label, in TLS 1.3
+        # GnuTLS limits the length of labels with TLS 1.3
 
         next if $expected eq '' && $variable eq 'long' && $stack eq 'gnutls';
 
@@ -193,8 +193,7 @@ sub exports {
 }
 
 
-# A resumed session has the master secret of the first one in TLS 1.2, and yet
-# other randoms.
+# With TLS 1.2, a resumed session has the same master secret, but other randoms.
 
 sub resumed {
     my ($name, $stack, @args) = @_;
@@ -213,7 +212,7 @@ sub resumed {
 }
 
 
-# What the client has is for its backend, and what another one has is not.
+# The key of the client is accepted by its backend, and another one is not.
 
 sub possession {
     my ($name, $stack, @args) = @_;
@@ -234,7 +233,7 @@ sub possession {
                      Proof => hmac_sha256_hex($name, pack 'H*', $key));
     is($r && $r->status(), 403, "$name: nobody else");
 
-    # what a client says of itself does not get there
+    # headers of the client are replaced
 
     $r = $c->get('/headers', 'X-Key' => 'forged', 'X-Exporter' => 'forged');
     is($r && $r->body(), base64($c->channel_binding()) . "|$key",
@@ -262,7 +261,7 @@ sub early_data {
                            . base64($c->export($DEFAULT, 32)) . '][]',
        "$stack: after it there is");
 
-    # nor does a backend get an empty one
+    # an empty key is not sent to a backend
 
     $c = $t->stack($stack, keepalive => 0, protocol => 'TLSv1.3',
                    session => $c->session(),
@@ -302,7 +301,7 @@ sub outside {
         is(plain('/headers', $headers), 'none|none', 'outside: no header');
     }
 
-    # a POST has nothing of what is in it
+    # variables are empty for POSTs
 
     my @posts = grep { /^POST/ } split /\n/, $t->read_log('access.log');
 
@@ -365,7 +364,7 @@ sub bad_directives {
     $error = $t->config_error(conf('', '', 'return 200 $key;'));
     like($error, qr/unknown "key" variable/, 'a variable that is not there');
 
-    # wherever the directive is
+    # in any context
 
     is($t->config_error(conf('', '', 'return 200 $key;',
                              'atls_export key 16;')), '', 'after its use');
@@ -417,7 +416,7 @@ sub directive {
 }
 
 
-# It knows no TLS, and gets the key in a header.
+# A backend without TLS, which receives the key in a header.
 
 sub backend {
     my ($port) = @_;

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # TLS 1.2: records are numbered from ChangeCipherSpec on (RFC 5246, section
-# 6.1), and the client's Finished is in as many of them as it likes.
+# 6.1), and the client may split its Finished into several records.
 
 use strict;
 use warnings;
@@ -38,7 +38,7 @@ EOC
 $t->run();
 
 
-# The client's Finished in records of $size bytes.
+# Sends the client's Finished in records of $size bytes.
 
 sub handshake {
     my ($size, %args) = @_;
@@ -58,7 +58,7 @@ sub handshake {
 }
 
 
-# $size: of the records that carry requests
+# Sends a request in records of $size bytes.
 
 sub answer {
     my ($c, $forge, $uri, $size) = @_;
@@ -83,7 +83,7 @@ for my $size (16, 15, 8, 5, 1) {
     }
 }
 
-# and those in POSTs of their own
+# in several POSTs
 
 {
     my ($c, $forge) = handshake(1, split => 40);
@@ -92,7 +92,7 @@ for my $size (16, 15, 8, 5, 1) {
     is(answer($c, $forge, '/', 0), 'inner / .', 'a request');
 }
 
-# resumption: there, the server's Finished comes first
+# on resumption, the server's Finished is first
 
 {
     my ($first) = handshake(0);
@@ -102,7 +102,7 @@ for my $size (16, 15, 8, 5, 1) {
     is(answer($c, $forge, '/', 0), 'inner / r', 'a request');
 }
 
-# what is behind Finished in its record is the client's fault
+# a message after Finished in the same record is an error
 
 my $hello = "\1\0\0\x29\3\3" . 'r' x 32 . "\0\0\2\xcc\xa9\1\0";
 

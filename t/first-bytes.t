@@ -1,9 +1,8 @@
 #!/usr/bin/perl
 
-# A first flight that is no TLS is answered at its first byte that can't be:
-# with the alert that the TLS library makes of it, if it makes one, or with 400.
-# It never waits for more.  Records of a session that goes on are answered 410, as
-# nobody knows which one; messages in pieces, that are none to begin with, with an
+# A first flight without TLS is answered when its first invalid byte is
+# received: with the alert of the TLS library, if any, or with 400.  Records of
+# an unknown session are answered with 410, and other messages in pieces with an
 # alert.
 
 use strict;
@@ -46,13 +45,12 @@ my $random = join '', map { chr($_ * 7 % 256) } 1 .. 500;
 my $sslv2 = "\x80\x2e\1\3\1\0\x15\0\0\0\x10\0\0\x2f\0\0\x35\0\0\x0a\0\0\x05\0"
             . "\0\x04\0\0\xff" . 'c' x 16;
 
-# Until 3.2, OpenSSL looks at the limit when the record is there.
+# before 3.2, OpenSSL checks the limit when the record is complete
 
 my $limit = $t->has_openssl('3.2') ? RECORD_OVERFLOW : 400;
 
-# What comes first, after how many bytes it is known, and what it is answered
-# with: a status, or an alert; and if it is another one, what if it comes byte by
-# byte.
+# The flight, the number of bytes after which it is invalid, and a status or an
+# alert; and another one if it is sent byte by byte.
 
 my %flights = (
     'HTTP'              => [ "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 1,
@@ -100,7 +98,7 @@ for my $name (sort keys %flights) {
     is_refused($c, $bytes, $what, "$name, whole");
     is($c->cookie(), undef, "$name, whole: no cookie to keep");
 
-    # and byte by byte
+    # byte by byte
 
     $c = $t->client();
 
@@ -135,7 +133,7 @@ sub is_refused {
 }
 
 
-# there is room for one handshake in each worker, and none is taken
+# no handshake is left: there is one for each worker
 
 for (1 .. 8) {
     my $c = $t->client();

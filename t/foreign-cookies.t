@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Cookies that are not the session's: of another case, of another endpoint
-# whose path is around, of a neighbour that sets them for the whole domain.
-# None of them shuts a client out, or makes it forget its own.
+# Other cookies than those of the session: with other case, of an enclosing
+# endpoint, or set for the whole domain by another site.  The session is still
+# found, and its cookie does not expire.
 
 use strict;
 use warnings;
@@ -86,7 +86,7 @@ sub established {
 }
 
 
-# A request with a line of cookies: what is answered.
+# Sends a request with a Cookie header.  Returns the response.
 
 sub answer {
     my ($c, $line, %args) = @_;
@@ -112,7 +112,7 @@ sub type {
 }
 
 
-# Lines of cookies with one that counts.
+# Headers that contain the cookie of the session.
 
 sub among {
     my $c = established('/one');
@@ -136,7 +136,7 @@ sub among {
         is(answer($c, $lines{$name}), 'inner', $name);
     }
 
-    # it has to be there, though, and the limit is known
+    # headers without it, and with too many other ones
 
     %lines = (
         'another case only'      => [ "ATLS=" . $c->cookie(), 'not-tls' ],
@@ -160,7 +160,7 @@ sub among {
 }
 
 
-# A client should send one header; some send more.
+# A client should send one header, but some send several.
 
 sub several_headers {
     my $c = established('/one');
@@ -178,7 +178,7 @@ sub several_headers {
 }
 
 
-# The session goes on at its own endpoint, and its client keeps the cookie.
+# The session is not affected, and its cookie does not expire.
 
 sub elsewhere {
     my $c = established('/one');
@@ -199,7 +199,7 @@ sub elsewhere {
 }
 
 
-# Browsers send both cookies to the inner path; they have one name.
+# Browsers send both cookies for the inner path; they have the same name.
 
 sub nested {
     my $outer = established('/nest');
@@ -217,7 +217,7 @@ sub nested {
     is(type($r), 'session-elsewhere', 'nested: is of another endpoint');
     is($r->header('Set-Cookie'), undef, 'nested: and is not forgotten');
 
-    # nothing is to be expired by a ClientHello that fails
+    # a ClientHello that fails expires no cookie
 
     $r = client('/tls12', protocol => 'TLSv1.3');
     $r->cookie($inner->cookie());
@@ -229,7 +229,7 @@ sub nested {
     is(answer($inner, $cookies[1]), 'inner', 'the sessions go on');
     is(answer($outer, $cookies[0]), 'inner', 'both of them');
 
-    # a session begins at one, whatever is known of the other
+    # a new session for the inner path, with the outer cookie
 
     my $c = client('/nest/inner');
     $c->cookie($outer->cookie());
@@ -245,7 +245,7 @@ sub nested {
 }
 
 
-# The first POST of a session fails: there is no cookie to be set or forgotten.
+# The first POST of a session fails: no cookie is set or expired.
 
 sub first_posts {
     my $old = established('/one');
@@ -271,7 +271,7 @@ sub first_posts {
         is($r && $r->header('Set-Cookie'), undef,
            "first POST, $name: no cookie");
 
-        # nor is that of a session which is there
+        # the cookie of an existing session is not expired, either
 
         next unless $name eq 'an alert';
         $r = client($uri)->post($body, cookie => 'atls=' . $old->cookie());
@@ -283,7 +283,7 @@ sub first_posts {
 }
 
 
-# HTTP/2 has a header for each cookie.
+# With HTTP/2, there may be a header for each cookie.
 
 sub http2 {
     my $c = established('/one');

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# A client that was written from docs/protocol.md alone, interop/from_page.py,
-# against the module: the page is enough to write one.  The checks are those of
+# A client written from docs/protocol.md alone, interop/from_page.py, with the
+# module: the page contains all that is required.  The checks are those of
 # interop/from_page_cases.py.
 
 use strict;
@@ -17,7 +17,7 @@ use Test::Atls::Backend;
 use Test::Atls::Slow qw( patience );
 use Test::Atls::Validator;
 
-# nobody's proxies
+# without proxies
 
 delete $ENV{$_} for grep { /_proxy$/i } keys %ENV;
 
@@ -50,7 +50,7 @@ server($t, <<'EOC');
             atls on;
         }
 
-        # Python offers a share of another group
+        # not the group that Python has a key share for
 
         location = /p384 {
             atls on;
@@ -139,7 +139,7 @@ EOC
 
 Test::Atls::Backend->start($t, $t->port(1));
 
-# what is between holds the responses against the same page
+# between the client and nginx, the validator checks responses
 
 my $v = validator($t, $t->port(3),
     '/short' => { session_timeout => 1 },
@@ -193,7 +193,7 @@ sub validator {
 }
 
 
-# A line of the program's output is a check.
+# Each line of the output is a check.
 
 sub cases {
     my @command = ('timeout', 20 * patience(), 'python3',

@@ -1,7 +1,6 @@
-# A zone that is full of idle sessions, as that of a busy server is: handshakes go
-# on, as many at a time as there is a share for; and neither ClientHellos, nor
-# records that do not end, nor certificates that nobody has verified push out
-# anything else than their own kind.
+# A zone that is full of idle sessions, like that of a busy server: new
+# handshakes are accepted, up to their share.  ClientHellos, unfinished records,
+# and unverified certificates evict only entries of their own kind.
 
 use strict;
 use warnings;
@@ -11,14 +10,14 @@ use Test::More;
 use Test::Atls;
 
 
-my $MAX = 20;                       # handshakes at once
+my $MAX = 20;                       # handshakes at the same time
 my $FLOOD = 400;
 my $RECORD = 16_000;
 
 my $t = Test::Atls->new(workers => 2);
 
 
-# of no authority that the server knows, and large
+# a large certificate that is not trusted
 
 $t->make_cert('stranger', type => 'ec',
               san => join ',', map { "DNS:host$_." . 'x' x 50 . '.test' }
@@ -49,7 +48,7 @@ EOC
 $t->run();
 
 
-# all of it is for idle sessions, but for what nobody has pushed out
+# all of the zone, except for reserved entries, is used by idle sessions
 
 my @idle = map { $t->established() } 1 .. 500;
 
@@ -60,7 +59,7 @@ my $n = @idle;
 cmp_ok($n, '<', 450, "the zone is full with $n sessions");
 cmp_ok($n, '>', 300, 'which is most of it');
 
-served($_) for @idle;               # in their order
+served($_) for @idle;               # sets their order
 
 
 # handshakes
@@ -83,8 +82,8 @@ $t->half_open() for 1 .. $FLOOD;
 is(lost(0), 0, 'ClientHellos push out no session');
 
 
-# Records that do not end, 34 times as large as a session.  The oldest of them
-# makes room for the next; what they began in takes the usual place.
+# Unfinished records, 34 times as large as a session.  The oldest one is evicted
+# for the next one; their sessions evict idle ones as usual.
 
 my @cut = map { cut() } 1 .. 6;
 
@@ -111,7 +110,7 @@ cmp_ok(scalar(grep { served($_) } @strangers), '<', 30,
        'make room for each other');
 
 
-# what has happened
+# messages
 
 $t->wait_for_log(qr/evicted: .* [1-9]\d* of unverified clients/);
 
@@ -125,7 +124,8 @@ is(scalar @lines, scalar keys %seconds, 'at most once a second');
 $t->done_testing();
 
 
-# So many handshakes, all of them begun before the first one ends.
+# The number of handshakes that succeed if all begin before the first one is
+# finished.
 
 sub at_once {
     my ($count) = @_;
@@ -136,7 +136,8 @@ sub at_once {
 }
 
 
-# So many of the longest idle were to go: how many others are gone?
+# The number of other sessions that were evicted, if the longest idle ones were
+# expected to be.
 
 sub lost {
     my ($count) = @_;
@@ -156,7 +157,7 @@ sub served {
 }
 
 
-# One that has sent most of a record.
+# A session with an unfinished record.
 
 sub cut {
     my $c = $t->established();

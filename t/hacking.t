@@ -1,8 +1,7 @@
 #!/usr/bin/perl
 
-# What docs/hacking.md says is so: its commands can be run, files and functions
-# are there, and the worked examples, which are made in a copy of the tree,
-# compile and pass their tests.
+# docs/hacking.md: its commands can be run, files and functions exist, and the
+# examples compile and pass their tests in a copy of the tree.
 
 use strict;
 use warnings;
@@ -19,12 +18,12 @@ my $root = abs_path("$FindBin::Bin/..");
 my $build = dirname($ENV{TEST_NGINX_MODULE} || "$root/build/none");
 my $page = slurp("$root/docs/hacking.md");
 
-# objects of the module's file are in a folder that is named like its own
+# objects of the module's file are in a folder with the name of its folder
 
 my $dir = tempdir('atls-test-XXXXXXXX', TMPDIR => 1, CLEANUP => 1);
 my $copy = "$dir/" . basename($root);
 
-# what a make that runs this test has set is not for others
+# variables set by the make that runs this test are not for other trees
 
 delete @ENV{qw( MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES BUILD OUT TESTS )};
 
@@ -84,7 +83,7 @@ sub runs {
 }
 
 
-# What takes long is not run: make says what it would do.
+# Commands that take long are not run: make -n prints what it would do.
 
 sub commands {
     my $sources = join '', map { slurp($_) }
@@ -115,8 +114,8 @@ sub commands {
 }
 
 
-# In the text: files that are there, functions and other names of the sources,
-# targets of make.
+# Names in the text: files, functions and other names of the sources, targets of
+# make.
 
 sub names {
     my $text = $page =~ s/^```.*?^```$//msgr;
@@ -153,8 +152,9 @@ sub layers {
 }
 
 
-# Without what was compiled.  nginx was configured for the other directory.  One
-# at the root, as /project, is a part of other paths, too: objs/addon/project.
+# Copies the tree without compiled files.  nginx was configured for the original
+# directory.  If it is at the root, as /project, its name also occurs within
+# other paths: objs/addon/project.
 
 sub copy_tree {
     make_path("$copy/build");
@@ -170,7 +170,7 @@ sub copy_tree {
 }
 
 
-# The lines of a hunk stand once in a file, there is no other sign of where.
+# The lines of a hunk must occur exactly once in the file.
 
 sub examples {
     for my $diff (blocks('diff')) {
@@ -201,8 +201,8 @@ sub examples {
 }
 
 
-# Without optimization, which would take three times as long; the checks of
-# _FORTIFY_SOURCE need it.
+# Without optimization, which takes three times as long, and therefore without
+# _FORTIFY_SOURCE, which requires it.
 
 sub compile {
     my ($flags) = slurp("$copy/build/nginx/objs/Makefile")

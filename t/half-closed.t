@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# A client that closes its side of the connection behind a POST: what does not
-# have to wait for a backend is answered, whole, whatever its size; what does is
-# given up, unless proxy_ignore_client_abort says otherwise.
+# A client that half-closes its connection after a POST: responses that do not
+# depend on a backend are complete, whatever their size; other requests are
+# aborted, unless proxy_ignore_client_abort is on.
 
 use strict;
 use warnings;
@@ -90,7 +90,7 @@ sub gave_up {
 }
 
 
-# The digest of the answer's body, or its status.
+# The MD5 of the response body, or the status.
 
 sub answer {
     my ($uri, $at_once, $status) = @_;

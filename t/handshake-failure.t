@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Handshakes that do not succeed: alerts of either side travel in a 200, and
-# the session is gone.  Handshakes that take too long, and too many at once.
+# Failed handshakes: alerts of both sides are sent with 200, and the session
+# ends.  Handshakes that take too long, and too many handshakes.
 
 use strict;
 use warnings;
@@ -50,8 +50,8 @@ EOC
 
 $t->run();
 
-# every client below takes one connection for all its POSTs, and so has one
-# worker, which has room for one handshake
+# each client uses one connection for all POSTs, and thus one worker, which can
+# have one handshake
 
 my ($c, $r);
 
@@ -82,7 +82,7 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
 }
 
 
-# nothing in common: an alert of the server's, at once
+# nothing in common: an alert of the server
 
 $c = client('/tls12', protocol => 'TLSv1.3');
 refused($c, 'no shared version', 70);
@@ -94,13 +94,13 @@ refused($c, 'no shared cipher', 40);
 $c = client('/atls');
 $c->handshake_step();
 my $hello = $c->tls_out();
-substr $hello, 5, 1, "\x02";            # not what a server expects
+substr $hello, 5, 1, "\x02";            # a ServerHello
 $c->exchange($hello);
 is($c->last_response()->status(), 410, 'other message: of no session');
 is($c->set_cookie(), undef, 'other message: no cookie');
 
 
-# time
+# atls_handshake_timeout
 
 $c = client('/short');
 $c->handshake_step();
@@ -113,7 +113,7 @@ is($r->status(), 410, 'the next flight comes too late');
 is($r->header('Content-Type'), 'application/problem+json', 'it is told');
 is($c->cookie(), undef, 'and has no cookie any more');
 
-# a POST is open when the time is over
+# during a POST
 
 $c = client('/short');
 $c->handshake_step();
@@ -126,7 +126,7 @@ send_all($c->http_client()->{socket},
 $r = $c->post_receive();
 is($r && $r->status(), 410, 'an open POST when the time is over');
 
-# the time is for handshakes
+# only handshakes are limited
 
 $c = client('/short');
 ok($c->handshake(), 'a handshake in time');
@@ -134,7 +134,7 @@ sleep $short + 0.1;
 is($c->get('/')->body(), 'ok', 'its session stays');
 
 
-# number: two clients on the same connection are at the same worker
+# atls_max_handshakes: clients with the same connection use the same worker
 
 $c = client('/atls');
 $c->handshake_step();

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# A handshake's flights in POSTs of any size: cut at any byte, several records
-# in one, the last flight with the requests that follow it.
+# Flights of a handshake in POSTs of any size: cut at any byte, with several
+# records, the last flight together with requests.
 
 use strict;
 use warnings;
@@ -41,7 +41,7 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
     my @client = (port => $t->port(0), protocol => $protocol);
     my ($c, $r);
 
-    # every byte in a POST of its own
+    # each byte in a POST
 
     $c = Test::Atls::Client->new(@client);
 
@@ -67,7 +67,7 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
         or diag($c->error());
     is($c->get('/after')->body(), '/after 1', "$protocol: a request after it");
 
-    # pieces of other sizes, which cut headers and records elsewhere
+    # pieces of other sizes
 
     for my $size (3, 7, 64) {
         $c = Test::Atls::Client->new(@client);
@@ -76,7 +76,7 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
         is($c->get('/after')->body(), '/after 1', "$protocol: a request");
     }
 
-    # an empty POST in the middle takes nothing and gives nothing
+    # an empty POST in between has no effect
 
     $c = Test::Atls::Client->new(@client);
     $c->handshake_step();
@@ -91,7 +91,7 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
     ok($c->handshake(), "$protocol: the handshake goes on")
         or diag($c->error());
 
-    # a ClientHello in records of a few bytes, in one POST and in several
+    # a ClientHello in small records, in one POST and in several
 
     for my $split (0, 100, 10) {
         $c = Test::Atls::Client->new(@client);
@@ -102,8 +102,8 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
         is($c->get('/after')->body(), '/after 1', "$protocol: a request");
     }
 
-    # the last flight and what follows it, in one POST
-    # (with TLS 1.2 the client has to wait for the server's Finished)
+    # the last flight and requests in one POST (with TLS 1.2, the client has to
+    # wait for the server's Finished)
 
     next if $protocol eq 'TLSv1.2';
 
@@ -120,7 +120,8 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
            join(', ', map { "/request$_ $_" } 1 .. $n), "$n answers");
     }
 
-    # cut inside the request's record: its rest comes when OpenSSL has gone
+    # cut within the record of the request: the rest is received after the
+    # handshake
 
     for my $left (1, 10, 60) {
         $c = Test::Atls::Client->new(@client);
@@ -144,7 +145,7 @@ sub requests {
 }
 
 
-# Cuts a handshake message into records of its own choice.
+# Cuts a handshake message into records of this size.
 
 sub fragment {
     my ($record, $size) = @_;

@@ -1,8 +1,7 @@
 #!/usr/bin/perl
 
-# Handshakes take a connection of their worker, all together.  If there is none
-# to be had, a client is told to come again, and those that are in progress go
-# on.
+# All handshakes of a worker share one connection.  If none is available, the
+# client is told to retry later, and handshakes in progress continue.
 
 use strict;
 use warnings;
@@ -36,15 +35,15 @@ EOC
 
 $t->run();
 
-# nginx itself says so, at this level
+# logged by nginx at this level
 
 $t->allow_log(qr/worker_connections are not enough/);
 
 my ($worker) = $t->workers();
 
 
-# A client whose connection is there, and in the middle of a POST: one that is
-# idle would be closed to make room for others.
+# A client with a connection and an unfinished POST: an idle connection would be
+# closed to make room for others.
 
 sub waiting {
     my $c = $t->client();
@@ -77,7 +76,7 @@ sub hello {
 }
 
 
-# Connections until one is turned away.
+# Opens connections until one is refused.
 
 sub take {
     my @taken;
@@ -109,7 +108,7 @@ sub give_back {
 }
 
 
-# no handshake in progress, and no connection
+# no handshake in progress, and no connection available
 
 {
     my $c = waiting();
@@ -128,7 +127,7 @@ sub give_back {
     is($c->get('/')->body(), 'inner', 'and a session');
 }
 
-# one for all of them
+# all handshakes share the connection
 
 {
     my $first = $t->client(keepalive => 0);
@@ -145,7 +144,7 @@ sub give_back {
     is($r && $r->status(), 200, 'another one, with none left');
     like($r && $r->body(), qr/^\x16/, 'goes on');
 
-    # the first one ends: there is still the second one
+    # the first handshake is finished, the second one continues
 
     $r = answer($again, $first->tls_out(), $first->cookie());
     is($r && $r->status(), 200, 'the first one ends');
@@ -160,7 +159,7 @@ sub give_back {
     is($second->get('/')->body(), 'inner', 'and is served');
 }
 
-# all have ended: the worker does not wait for anything
+# no handshake is left: the worker quits at once
 
 {
     my $c = $t->client();

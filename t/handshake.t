@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Handshakes: both protocol versions, RSA and ECDSA certificates, each alone
-# and side by side, encrypted keys, HelloRetryRequest.
+# Handshakes: TLS 1.3 and 1.2, RSA and ECDSA certificates, one of them or both,
+# encrypted keys, HelloRetryRequest.
 
 use strict;
 use warnings;
@@ -73,7 +73,7 @@ EOC
 $t->run();
 
 
-# every version with every certificate, which the client checks
+# each version with each certificate, which is verified by the client
 
 for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
     for my $cert (qw( ec rsa )) {
@@ -83,7 +83,7 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
 }
 
 
-# both certificates: the client's choice
+# both certificates: selected by the client
 
 served('TLS 1.3, both: ECDSA', 'ec', uri => '/both', protocol => 'TLSv1.3',
        setup => sigalgs('ECDSA+SHA256'));
@@ -98,7 +98,7 @@ served('TLS 1.2, both: RSA by the algorithms', 'rsa', uri => '/both',
        protocol => 'TLSv1.2', setup => sigalgs('RSA+SHA256'));
 
 
-# versions: the higher one, unless one of both sides wants the lower one
+# versions: the highest one supported by both sides
 
 is(served('both versions', 'ec', uri => '/ec')->protocol(), 'TLSv1.3',
    'the higher version');
@@ -111,7 +111,7 @@ is(served('server with TLS 1.2 only', 'ec', uri => '/tls12')->protocol(),
 served('encrypted key', 'secret', uri => '/secret');
 
 
-# the server's curve is not the one that the client has sent a share of
+# HelloRetryRequest: the client has sent a key share of another curve
 
 my $retry = sha256('HelloRetryRequest');
 my $c = $t->client(uri => '/curve', protocol => 'TLSv1.3',
@@ -130,7 +130,7 @@ is($c->posts(), 3, 'a flight more');
 is($c->cookie(), $cookie, 'the cookie stays');
 is($c->get('/')->body(), 'TLSv1.3 TLS_AES_256_GCM_SHA384', 'a request');
 
-# and it is
+# the curve of the first key share
 
 $c = served('curve in the first share', 'ec', uri => '/curve',
             protocol => 'TLSv1.3', groups => 'P-384');
@@ -152,8 +152,8 @@ sub sigalgs {
 }
 
 
-# A handshake and a request: what the client knows of both is what the server
-# knows.
+# A handshake and a request.  The client and the server have the same
+# parameters.
 
 sub served {
     my ($name, $cert, %args) = @_;

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# What nginx counts, times and names by connections, inside of a session: an
-# inner connection is one POST's, unless a request is not at its end by then.
-# The documentation says so (docs/deployment.md, docs/https.md).
+# What nginx counts, limits and names by connection, in a session: an inner
+# connection lasts for one POST, unless a request is not finished by then.  This
+# is documented in docs/deployment.md and docs/https.md.
 
 use strict;
 use warnings;
@@ -20,11 +20,11 @@ use Test::Atls::Duplex;
 use Test::Atls::Process qw( alive );
 use Test::Atls::Response qw( parse_responses );
 
-# one worker, so that it can be seen what it does
+# one worker, so that its connections can be counted
 
 my $t = Test::Atls->new(workers => 1, client => { timeout => 20 });
 my $slow = $ENV{TEST_NGINX_SLOW} || 1;
-my $short = 2 * $slow;                          # seconds
+my $short = 2 * $slow;                          # in seconds
 
 $t->write_file('dir/index.html', 'directory');
 $t->write_file('short/dir/index.html', 'directory');
@@ -139,7 +139,7 @@ sub connections {
     isnt($c->get('/connection')->body(), $r[1]->body(),
          '... and of another one');
 
-    sleep $short;                               # it is the time that counts
+    sleep $short;                               # the time is checked
     my ($connection, $session) = split / /, $c->get('/time')->body();
     cmp_ok($session, '>=', $short, '$atls_session_time');
     cmp_ok($connection, '<', $short, '$connection_time');
@@ -148,7 +148,7 @@ sub connections {
 
 sub keepalive_time {
 
-    # by now, the session is older than that
+    # the session is older than keepalive_time
 
     $r = $c->get('/long-kept');
     is($r->header('Connection'), 'keep-alive', 'keepalive_time: not of a '
@@ -162,7 +162,7 @@ sub keepalive_time {
 }
 
 
-# What stub_status says: active, accepted, handled, requests, reading, writing,
+# Numbers of stub_status: active, accepted, handled, requests, reading, writing,
 # waiting.
 
 sub status {
@@ -195,7 +195,7 @@ sub counted {
     is($now[3] - $before[3], $posts + 2, '... requests, outer and inner');
     is("@now[4 .. 6]", '0 2 0', '... both are being answered');
 
-    # a request that waits for its rest
+    # an unfinished request
 
     $c->request('GET /requests HTTP/1.1');
     @now = status();
@@ -228,8 +228,8 @@ sub redirects {
 }
 
 
-# A request that waits between two POSTs has a connection, and nginx's own
-# time-outs.
+# A request that is unfinished between two POSTs has a connection, and nginx's
+# own timeouts.
 
 sub parked {
     for my $what ('header', 'body') {
@@ -253,8 +253,8 @@ sub parked {
 }
 
 
-# An open POST keeps a worker that is told to quit, until nothing comes for as
-# long as client_body_timeout.
+# A POST keeps a worker that quits, until nothing is received for
+# client_body_timeout.
 
 sub quitting {
     $c = $t->established(uri => '/short/endpoint');

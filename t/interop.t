@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# The examples of docs/clients.md: clients on other TLS stacks, each with what
-# the stack has for memory instead of sockets.  None is skipped: a stack that is
-# not there is a failure, tools/deps.sh installs it.
+# The examples of docs/clients.md: clients with other TLS stacks, each with its
+# interface for memory instead of sockets.  A missing stack is an error;
+# tools/deps.sh installs them.
 
 use strict;
 use warnings;
@@ -25,8 +25,8 @@ use constant {
     KEY   => 'c0ffee00112233445566778899aabbcc',
 };
 
-# package: what is to be installed, and needs: a file or command that it has.
-# lacks: what the stack does not have, in the version that is there.
+# package: what has to be installed; needs: a file or a command of it; lacks:
+# features that the installed version does not have.
 
 my @STACKS = (
 
@@ -65,19 +65,19 @@ my $t = Test::Atls->new();
 my $dir = "$FindBin::Bin/interop";
 my %documented = documentation();
 
-# nobody's proxies
+# without proxies
 
 delete $ENV{$_} for grep { /_proxy$/i } keys %ENV;
 
 my @ca = (is_ca => 1, ext => [ 'keyUsage=critical,keyCertSign,cRLSign' ]);
 
-# stacks differ in what they ask of a CA: Python 3.13 wants the keyUsage, too
+# stacks have different requirements on a CA: Python 3.13 requires keyUsage
 
 $t->make_cert('ca', @ca);
 $t->make_cert('service', ca => 'ca', subject => '/CN=service',
               san => 'DNS:localhost');
 
-# not the one that it says it is
+# another CA with the same name
 
 $t->make_cert('imposter', @ca, subject => '/CN=ca');
 
@@ -101,7 +101,7 @@ server {
         %%CERTIFICATE_service%%
     }
 
-    # without a certificate, keys are all there is
+    # without a certificate, only keys can be used
 
     location = /psk {
         atls on;
@@ -137,7 +137,7 @@ $t->run();
 
 Test::Atls::Backend->start($t, $t->port(1));
 
-# it sees what all of them send and get
+# checks all requests and responses
 
 my $v = Test::Atls::Validator->start($t, $t->port(2), $t->port(0),
     endpoints => { '/.well-known/atls' => {}, '/psk' => { psk => 1 } });
@@ -164,7 +164,7 @@ for my $stack (@STACKS) {
 $t->done_testing();
 
 
-# The package, if its contents are not there.
+# The package, if it is not installed.
 
 sub missing {
     my ($stack) = @_;
@@ -179,7 +179,7 @@ sub missing {
 }
 
 
-# The commands of docs/clients.md, by the example that they run.
+# The commands of docs/clients.md, by the name of their example.
 
 sub documentation {
     my %commands;
@@ -197,7 +197,7 @@ sub documentation {
 }
 
 
-# They are for a copy of the directory, with ca.crt.
+# The commands are for a copy of the directory, with ca.crt.
 
 sub documented {
     my ($stack) = @_;
@@ -216,7 +216,7 @@ sub documented {
 }
 
 
-# Built with all warnings.
+# Compiles a client, with all warnings.
 
 sub command {
     my ($stack) = @_;
@@ -231,7 +231,7 @@ sub command {
                       @{$stack->{libs}}) && [ $t->path($name) ];
     }
 
-    # compiled once: java itself could do so each time
+    # compiled once, instead of by java for each run
 
     if ($stack->{java}) {
         return output(qw( javac -Xlint:all -Werror -d ), $t->path('java'),
@@ -257,7 +257,7 @@ sub output {
 }
 
 
-# Runs a command: { exit, out, err }.
+# Runs a command.  Returns { exit, out, err }.
 
 sub execute {
     my (@command) = @_;
@@ -317,8 +317,7 @@ sub clients {
 }
 
 
-# What the server has seen of the client that was run last: its n-th request,
-# and the exporter.
+# The n-th request of the last client, and the exporter, as seen by the server.
 
 sub seen {
     my ($before, $n) = @_;
@@ -334,7 +333,7 @@ sub seen {
 }
 
 
-# Flights are whole: no stack takes a POST more than others do.
+# Flights are complete: all stacks require the same number of POSTs.
 
 sub request {
     my ($client) = @_;
@@ -362,7 +361,7 @@ sub request {
 }
 
 
-# There is nobody then to send a close_notify to.
+# The client must not send a close_notify after the session has ended.
 
 sub last_request {
     my ($client) = @_;
@@ -377,7 +376,7 @@ sub last_request {
 }
 
 
-# The end of the session comes after the header of this POST's response.
+# The session ends after the header of this POST's response was sent.
 
 sub large {
     my ($client) = @_;
@@ -429,7 +428,7 @@ sub psk {
 }
 
 
-# Nothing is asked for in such a session.
+# No request is sent in such a session.
 
 sub refused {
     my ($client, $what, %args) = @_;
@@ -447,7 +446,7 @@ sub refused {
 }
 
 
-# An option that the stack can't honour is no option to be ignored.
+# An option that the stack does not support is an error.
 
 sub refused_option {
     my ($client, %args) = @_;

@@ -1,6 +1,5 @@
-# A worker that has been told to quit is killed: no process takes its place.
-# What it leaves behind is found, also if a client asks for one of its sessions
-# before anybody has noticed.
+# A worker that quits is killed, and not replaced.  Its sessions are released,
+# also if a client uses one of them before this was noticed.
 
 use strict;
 use warnings;
@@ -19,7 +18,7 @@ atls_zone  small:32k;
 
 %%CERTIFICATE%%
 
-# a worker that is told to quit waits for handshakes
+# a worker that quits waits for handshakes
 
 atls_handshake_timeout  10m;
 client_body_timeout     10m;
@@ -37,7 +36,7 @@ EOC
 $t->run();
 $t->allow_kills();
 
-# all places that there are for handshakes, with a POST in each of them
+# all handshakes that are possible, each with a POST in progress
 
 my $all = room();
 my ($old) = $t->workers();
@@ -64,7 +63,7 @@ my $now;
 $t->wait_for(sub { ($now = room()) == $all }, 20);
 is($now, $all, 'and so are the others');
 
-# at once: there are handshakes that nobody goes on with
+# without waiting for unfinished handshakes
 
 $t->stop(signal => 'TERM');
 
@@ -80,7 +79,7 @@ sub half_open {
 }
 
 
-# How many handshakes there can be at a time.
+# The number of possible handshakes.
 
 sub room {
     my @half_open = grep { defined } map { half_open() } 1 .. 20;
@@ -89,7 +88,7 @@ sub room {
 }
 
 
-# A POST whose end does not come.
+# A POST that is not finished.
 
 sub unfinished {
     my ($c) = @_;

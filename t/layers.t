@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# make check: tools/check.pl finds what breaks the layers of src.
+# make check: tools/check.pl finds violations of the layers of src.
 
 use strict;
 use warnings;
@@ -16,7 +16,7 @@ my $root = abs_path("$FindBin::Bin/..");
 my $build = dirname($ENV{TEST_NGINX_MODULE} || "$root/build/none");
 my $dir = tempdir('atls-test-XXXXXXXX', TMPDIR => 1, CLEANUP => 1);
 
-# objects of the module's file are in a folder that is named like its own
+# objects of the module's file are in a folder with the name of its folder
 
 $dir .= '/' . basename($root);
 
@@ -129,7 +129,7 @@ finds('t/unit/unit.h', sub { s/^.*trl_state.*\n//m },
 done_testing();
 
 
-# Whatever it says.
+# Returns the output.
 
 sub check {
     my @checks = @_;
@@ -147,7 +147,7 @@ sub include {
 }
 
 
-# The object of a file gets another function, which calls one.
+# Adds a function to the object of a file, which calls another one.
 
 sub calls {
     my ($file, $name, $expected, $test) = @_;

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# An endpoint is one as a whole: with "limit_except", "if", "try_files" and
-# "mirror" in it, nothing but ATLS gets in from outside, and inside all is as in
-# the same location over HTTPS.
+# An endpoint also applies to blocks in it: with "limit_except", "if",
+# "try_files" and "mirror", it accepts only ATLS, and inner requests are served
+# as by the same location over HTTPS.
 
 use strict;
 use warnings;
@@ -21,7 +21,7 @@ my @METHODS = qw( GET HEAD POST PUT DELETE OPTIONS PATCH );
 
 my $t = Test::Atls->new(workers => 4);
 
-# nothing listens on port 1: that it is 502 shows which handler it was
+# nothing listens on port 1: a 502 shows that the handler was used
 
 my %handlers = (
     proxy     => 'proxy_pass http://127.0.0.1:%%PORT_2%%;',
@@ -53,7 +53,7 @@ my %blocks = (
                 . '{ proxy_pass http://127.0.0.1:%%PORT_2%%; }',
 );
 
-# all with all would take long
+# not all combinations, which would take long
 
 my @cases = ((map { [ proxy => $_ ] } sort keys %blocks),
              (map { [ $_, 'get' ] } grep { $_ ne 'proxy' } sort keys %handlers),
@@ -86,7 +86,7 @@ for my $case (@cases) {
     is(scalar(() = $backend->requests()), 0, "$uri: nothing has got through");
 }
 
-# what the block says of methods that it is not for
+# other methods than those of the block
 
 {
     my $c = client('/auth', headers => { Authorization => 'Basic '
@@ -106,7 +106,7 @@ for my $case (@cases) {
     is($c->get('/any')->status(), 403, 'GET: in the block');
 }
 
-# with a block around them, sessions belong to one endpoint, and are found by
+# sessions of a location with a block belong to one endpoint, and are found by
 # other workers
 
 for my $uri (qw( /proxy-get /return-get /proxy-if )) {
@@ -131,7 +131,7 @@ for my $uri (qw( /proxy-get /return-get /proxy-if )) {
     is($c->last_response()->status(), 410, "$uri: is gone");
 }
 
-# clients, and what is required
+# client verification, atls_required
 
 is(outside('POST', '/verify'), 415, 'atls_verify_client: plain POST');
 is(client('/verify')->get('/')->status(), 400,
@@ -145,7 +145,7 @@ is(join(' ', map { outside($_, '/required') } @METHODS),
 is(client('/required')->http(format_request('PUT', '/', 'b'))->status(), 200,
    'atls_required: inside');
 
-# a routed one
+# a routed endpoint
 
 is(outside('POST', '/routed'), 415, 'routed: outside');
 
@@ -314,7 +314,7 @@ sub answer {
 
     return "$method: none" unless $r;
 
-    # the same body, but for names and numbers in it
+    # the same body, except for names and numbers
 
     my ($line) = $r->status() == 200 && $method eq 'HEAD' ? ''
                  : $r->body() =~ /\A(\w+)/;

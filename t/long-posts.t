@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# A POST of a length that its client never comes to, in which requests follow
-# each other, in a worker that is told to quit: the client is let go on for a
-# while, and not by the old configuration for as long as it likes.
+# A POST with a large length, in which requests are sent one after another, in a
+# worker that quits: it continues for a while, but the old configuration is not
+# used indefinitely.
 
 use strict;
 use warnings;
@@ -76,7 +76,7 @@ like($plain, qr!answered\n\z!, 'requests are answered whole');
 $t->done_testing();
 
 
-# Another request; false if there is nobody any more, or no answer.
+# Sends another request.  Returns false if there is no response.
 
 sub get {
     my $have = length $plain;
