@@ -414,6 +414,8 @@ sub problems {
         'is expired', 'cookie-path');
     one({ cookie => 'none' }, problem(410, 'session-elsewhere'),
         'problem-elsewhere', 'is not');
+    one({ cookie => 'none' }, problem(410, 'no-cookie', %expires),
+        'problem-no-cookie', 'there is one');
 
     $value = establish13(uri => '/raw');
     one({ uri => '/raw', cookie => $value, body => record(23, 'x' x 50) },

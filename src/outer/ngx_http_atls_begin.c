@@ -92,7 +92,14 @@ ngx_http_atls_begin(ngx_http_atls_post_t *post)
 
         rc = ngx_http_atls_begin_unknown(post, NULL, 0);
 
-        return rc == NGX_OK ? NGX_HTTP_ATLS_EMPTY_BODY : rc;
+        if (rc == NGX_OK) {
+            ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
+                          "atls client sent an empty body and no cookie");
+
+            return NGX_HTTP_ATLS_EMPTY_BODY;
+        }
+
+        return rc;
     }
 
     if (rc != NGX_OK) {
@@ -304,12 +311,19 @@ static ngx_int_t
 ngx_http_atls_begin_unknown(ngx_http_atls_post_t *post, u_char *data,
     size_t len)
 {
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls no session: %d", (int) post->take);
+    ngx_log_t  *log;
+
+    log = post->request->connection->log;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, log, 0, "atls no session: %d",
+                   (int) post->take);
 
     switch (post->take) {
 
     case ngx_http_atls_take_busy:
+        ngx_log_error(NGX_LOG_INFO, log, 0,
+                      "atls client sent two POSTs of a session at once");
+
         return NGX_HTTP_ATLS_SESSION_BUSY;
 
     case ngx_http_atls_take_elsewhere:
@@ -319,9 +333,17 @@ ngx_http_atls_begin_unknown(ngx_http_atls_post_t *post, u_char *data,
         return NGX_HTTP_ATLS_SESSION_UNKNOWN;
 
     default: /* ngx_http_atls_take_none */
-        return (len && ngx_http_atls_begin_goes_on(data, len))
-               ? NGX_HTTP_ATLS_SESSION_UNKNOWN : NGX_OK;
+        break;
     }
+
+    if (len == 0 || !ngx_http_atls_begin_goes_on(data, len)) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, log, 0,
+                  "atls client sent records of a session without its cookie");
+
+    return NGX_HTTP_ATLS_NO_COOKIE;
 }
 
 

@@ -28,6 +28,7 @@
 #define NGX_HTTP_ATLS_MAX_COOKIES  16
 
 
+static ngx_int_t ngx_http_atls_handler_accept(ngx_http_request_t *r);
 static void ngx_http_atls_handler_session(ngx_http_atls_post_t *post,
     ngx_str_t *cookie, ngx_http_atls_owner_t *owner);
 static ngx_http_atls_take_e ngx_http_atls_handler_take(
@@ -47,7 +48,7 @@ ngx_int_t
 ngx_http_atls_handler(ngx_http_request_t *r)
 {
     ngx_int_t                  rc, problem;
-    ngx_str_t                  cookie, *type;
+    ngx_str_t                  cookie;
     ngx_http_atls_post_t      *post;
     ngx_http_atls_owner_t      owner;
     ngx_http_atls_loc_conf_t  *alcf;
@@ -66,20 +67,11 @@ ngx_http_atls_handler(ngx_http_request_t *r)
         return NGX_HTTP_NOT_FOUND;
     }
 
-    if (r->method != NGX_HTTP_POST) {
-        problem = NGX_HTTP_ATLS_METHOD;
+    problem = ngx_http_atls_handler_accept(r);
+
+    if (problem != NGX_OK) {
         goto problem;
     }
-
-    type = ngx_http_atls_media_type(r);
-
-    if (type == NULL) {
-        problem = NGX_HTTP_ATLS_MEDIA_TYPE;
-        goto problem;
-    }
-
-    r->headers_out.content_type = *type;
-    r->headers_out.content_type_len = type->len;
 
     post = ngx_http_atls_post_create(r);
     if (post == NULL) {
@@ -132,6 +124,43 @@ problem:
     }
 
     return ngx_http_atls_problem(r, problem);
+}
+
+
+static ngx_int_t
+ngx_http_atls_handler_accept(ngx_http_request_t *r)
+{
+    ngx_str_t  *type;
+
+    if (r->method != NGX_HTTP_POST) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "atls client sent method \"%V\" instead of POST",
+                      &r->method_name);
+
+        return NGX_HTTP_ATLS_METHOD;
+    }
+
+    type = ngx_http_atls_media_type(r);
+
+    if (type == NULL) {
+
+        if (r->headers_in.content_type) {
+            ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                          "atls client sent media type \"%V\"",
+                          &r->headers_in.content_type->value);
+
+        } else {
+            ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                          "atls client sent no media type");
+        }
+
+        return NGX_HTTP_ATLS_MEDIA_TYPE;
+    }
+
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = type->len;
+
+    return NGX_OK;
 }
 
 
@@ -215,6 +244,10 @@ ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
     } else if (n) {
         ngx_http_atls_session_unknown(post->main_conf->zone, id,
                                       r->connection->log);
+
+    } else if (post->take == ngx_http_atls_take_unknown) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "atls client sent an invalid cookie");
     }
 }
 

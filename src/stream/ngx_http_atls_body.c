@@ -282,6 +282,42 @@ ngx_http_atls_body_fill(ngx_http_atls_body_t *body)
 }
 
 
+void
+ngx_http_atls_body_explain(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    part = &r->headers_in.headers.part;
+    header = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return;
+            }
+
+            part = part->next;
+            header = part->elts;
+            i = 0;
+        }
+
+        if (header[i].key.len == sizeof("Content-Encoding") - 1
+            && ngx_strcasecmp(header[i].key.data,
+                              (u_char *) "Content-Encoding")
+               == 0)
+        {
+            ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                          "atls client sent the body with Content-Encoding "
+                          "\"%V\"", &header[i].value);
+            return;
+        }
+    }
+}
+
+
 ngx_uint_t
 ngx_http_atls_body_done(const ngx_http_atls_body_t *body)
 {

@@ -79,6 +79,13 @@ void ngx_http_atls_body_rest(ngx_http_atls_body_t *body, ngx_str_t *rest);
 
 ngx_int_t ngx_http_atls_body_fill(ngx_http_atls_body_t *body);
 
+/*
+ * Logs the Content-Encoding of a body that is not TLS, if there is one: it may
+ * have been compressed on the path.  Otherwise, the header is ignored.
+ */
+
+void ngx_http_atls_body_explain(ngx_http_request_t *r);
+
 /* Whether the whole body is read and taken. */
 
 ngx_uint_t ngx_http_atls_body_done(const ngx_http_atls_body_t *body);

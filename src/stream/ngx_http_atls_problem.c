@@ -82,6 +82,11 @@ static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
           "Session Lost", 410,
           "The session was lost with its worker process; start a new one.") },
 
+    { NGX_HTTP_ATLS_NO_COOKIE,
+      ngx_http_atls_problem_body(ngx_http_atls_problem_type("no-cookie"),
+          "No Cookie", 410,
+          "The POST has records of a session, but not its cookie.") },
+
     { NGX_HTTP_ATLS_TOO_LARGE,
       ngx_http_atls_problem_body(ngx_http_atls_problem_type("too-large"),
           "Body Too Large", 413,

@@ -114,6 +114,8 @@ ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post, u_char **data,
             ngx_ssl_error(NGX_LOG_INFO, post->request->connection->log, 0,
                           "atls record refused: %s", post->channel.error);
 
+            ngx_http_atls_body_explain(post->request);
+
         } else {
             post->opened = 1;
         }
@@ -168,6 +170,7 @@ ngx_http_atls_stream_handshake(ngx_http_atls_post_t *post)
         return ngx_http_atls_stream_finished(post);
 
     default: /* ngx_http_atls_handshake_failed */
+        ngx_http_atls_body_explain(post->request);
         break;
     }
 

@@ -27,7 +27,7 @@ my %TYPES = (
     400 => [ qw( empty-body not-tls unreadable-body ) ],
     405 => [ 'method' ],
     409 => [ 'session-busy' ],
-    410 => [ qw( session-unknown session-elsewhere session-refused
+    410 => [ qw( no-cookie session-unknown session-elsewhere session-refused
                  handshake-timeout session-lost ) ],
     413 => [ 'too-large' ],
     415 => [ 'media-type' ],
@@ -857,6 +857,9 @@ sub _judge_type {
 
     } elsif ($status == 410) {
         my $elsewhere = $name eq 'session-elsewhere';
+
+        $self->check($ex, 'problem-no-cookie', !@{$ex->{cookies}}, $name)
+            if $name eq 'no-cookie';
 
         $self->check($ex, 'problem-elsewhere', $elsewhere ? $ex->{elsewhere}
                                                : !$ex->{elsewhere_sure}

@@ -135,6 +135,9 @@ our %RULES = (
         '`type` is a name, not an address:',
     'problem-500' =>
         '`500` has `about:blank`.',
+    'problem-no-cookie' =>
+        '`no-cookie`: the body has records of a session, but the POST has no'
+        . ' cookie with the name',
     'problem-elsewhere' =>
         '`session-elsewhere`: it belongs to another endpoint, and its cookie'
         . ' is not expired',
