@@ -1,25 +1,33 @@
-# What the documentation says is so: its configurations are good ones, the main
-# ones do what is said of them, its commands work, and no directive and no
-# variable is missing or made up.
+#!/usr/bin/perl
+
+# Configurations and commands of the documentation: all configurations are
+# valid, the main ones do what the text says, and the commands are run.
 #
-# In configurations, /etc/nginx/certs, /var/log/nginx and /var/www are
-# directories of the test, port 8080 is nginx's and port 9000 the backend's.  A
-# piece of one is put where its outermost directives belong.
+# In configurations, /etc/nginx/certs, /var/log/nginx and /var/www are replaced
+# by directories of the test, 8080 by a port of nginx, and 9000 by the port of
+# the backend.  Parts of a configuration are completed.
+#
+# t/docs-lists.t compares lists with the sources, t/docs-flights.t is about the
+# examples of the protocol.
 
 use strict;
 use warnings;
 
-use File::Basename qw( basename dirname );
+use File::Basename qw( dirname );
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
 use Test::More;
 
 use Test::Atls;
 use Test::Atls::Authority;
 use Test::Atls::Backend;
 use Test::Atls::Command;
+use Test::Atls::Docs;
 use Test::Atls::Stack;
 
 
-# commands that are not run here, and why
+# commands that are not run here, with the reason
 
 my %ELSEWHERE = (
     'make check'    => 'make test does it',
@@ -34,14 +42,11 @@ my %ELSEWHERE = (
                     => 'tools/build.sh does',
 );
 
-# those of the client, with where they are, and those that were run
+# commands of the client, with their places, and those that were run
 
 my (@client_commands, %client_run);
 
 my $root = Test::Atls::root();
-my @files = ("$root/README.md", "$root/CONTRIBUTING.md",
-             sort glob "$root/docs/*.md");
-my @blocks = map { blocks($_) } @files;
 
 my $t = Test::Atls->new(workers => 1);
 my $backend = Test::Atls::Backend->start($t, $t->port(1));
@@ -60,76 +65,9 @@ who_the_client_is();
 reported();
 server_names();
 early_data();
-directives();
-variables();
-https();
-problems();
-flights();
-links();
 client_commands();
 
 $t->done_testing();
-
-
-# Code blocks: { file, line, lang, heading, text }.
-
-sub blocks {
-    my ($file) = @_;
-
-    my (@blocks, $block);
-    my $heading = '';
-    my $n = 0;
-
-    for (split /\n/, slurp($file)) {
-        $n++;
-
-        if ($block && /^```$/) {
-            push @blocks, $block;
-            undef $block;
-
-        } elsif ($block) {
-            $block->{text} .= "$_\n";
-
-        } elsif (/^```(\w*)$/) {
-            $block = { file => basename($file), line => $n, lang => $1,
-                       heading => $heading, text => '' };
-
-        } elsif (/^#+ (.*)/) {
-            $heading = $1;
-        }
-    }
-
-    fail("$file: a block has no end") if $block;
-
-    return @blocks;
-}
-
-
-sub slurp {
-    my ($file) = @_;
-
-    open my $fh, '<', $file or die "$file: $!\n";
-    local $/;
-
-    return scalar <$fh>;
-}
-
-
-sub of_lang {
-    my ($lang) = @_;
-
-    return grep { $_->{lang} eq $lang } @blocks;
-}
-
-
-sub block {
-    my ($lang, $file, $heading, $n) = @_;
-
-    my @found = grep { $_->{file} eq $file && $_->{heading} eq $heading }
-                of_lang($lang);
-
-    return $found[$n || 0]{text} || die "no $lang in $file, $heading\n";
-}
 
 
 sub localized {
@@ -148,7 +86,7 @@ sub localized {
 }
 
 
-# A whole configuration of a piece of one.
+# Completes a part of a configuration.
 
 sub whole {
     my ($text) = @_;
@@ -177,9 +115,9 @@ sub whole {
 sub commands {
     my $dir = $t->path('.');
 
-    # t/hacking.t has those of its page
+    # t/hacking.t runs those of hacking.md
 
-    for my $block (grep { $_->{file} ne 'hacking.md' } of_lang('sh')) {
+    for my $block (grep { $_->{file} ne 'hacking.md' } blocks('sh')) {
         for my $command (split /\n/, $block->{text}) {
             my $where = "$block->{file}:$block->{line}: $command";
 
@@ -238,7 +176,7 @@ sub install {
 }
 
 
-# Those that no command makes.
+# Files that are not created by commands of the pages.
 
 sub other_certs {
     my $certs = $t->path('certs');
@@ -263,7 +201,7 @@ sub other_certs {
 
 
 sub configurations {
-    for my $block (of_lang('nginx')) {
+    for my $block (blocks('nginx')) {
         is($t->config_error(whole($block->{text})), '',
            "$block->{file}:$block->{line}: nginx -t");
     }
@@ -291,7 +229,7 @@ sub client {
 }
 
 
-# A command of the client: its output.
+# Runs a command of a page, and returns its output.
 
 sub run_client {
     my ($file, $heading) = @_ ? @_ : ('README.md', 'A client');
@@ -308,7 +246,7 @@ sub client_commands {
 }
 
 
-# The program that uses the library: it needs no macros, and no other headers.
+# The example of libatls is compiled as it is.
 
 sub run_example {
     my $build = $atls->lib()->build();
@@ -324,7 +262,7 @@ sub run_example {
               . " >$program.err 2>&1"), 0, 'the example is compiled')
         or diag($t->read_file('example.err'));
 
-    # nobody's proxies
+    # no proxies
 
     local %ENV = map { $_ => $ENV{$_} } grep { !/_proxy$/i } keys %ENV;
 
@@ -403,7 +341,7 @@ sub real_addresses {
         like($c->get('/', 'X-Forwarded-For' => '203.0.113.8')->body(),
              qr/^X-Address: 203\.0\.113\.7$/m, 'the address said outside');
 
-        # what the warning is about
+        # this is the reason for the warning
 
         $c = client();
         like($c->get('/', 'X-Forwarded-For' => '203.0.113.8')->body(),
@@ -412,8 +350,8 @@ sub real_addresses {
 }
 
 
-# What a client sends of the headers that nginx sets does not get through,
-# whether nginx has something to say there or not.
+# Headers that nginx sets are not taken from the client, even if their variables
+# are empty.
 
 sub who_the_client_is {
     my $conf = block('nginx', 'deployment.md', 'Client identity');
@@ -443,7 +381,7 @@ sub who_the_client_is {
 }
 
 
-# What a client reports is taken from inside only.
+# Reports are accepted with decrypted requests only.
 
 sub reported {
     serve(block('nginx', 'security.md', 'Middlebox reports'), sub {
@@ -467,7 +405,7 @@ sub alice {
 }
 
 
-# Two servers at one endpoint; the second one asks for certificates.
+# Two servers of an endpoint; the second one requests certificates.
 
 sub server_names {
     serve(block('nginx', 'directives.md', 'Server names'), sub {
@@ -493,7 +431,7 @@ sub server_names {
 }
 
 
-# A request that may be early, and one that may not.
+# A request that is accepted as early data, and one that is refused.
 
 sub early_data {
     serve(block('nginx', 'directives.md', 'atls_early_data'), sub {
@@ -517,228 +455,9 @@ sub early_data {
             like($r->body(), qr/^Early-Data: 1\r?$/m, 'the service is told')
                 if $status == 200;
 
-            # the end of the handshake, which nginx would wait for
+            # complete the handshake, nginx would wait for it
 
             is($c->get('/')->status(), 200, 'and after it');
         }
     });
-}
-
-
-# Each directive has a section that names its contexts, and each section has a
-# directive.
-
-sub directives {
-    my ($table) = slurp("$root/ngx_http_atls_module.c")
-                  =~ /^(static ngx_command_t .*?^\};)/ms;
-    my %contexts = $table =~ /ngx_string\("(\w+)"\),\s*([A-Z_|0-9]+),/g;
-    my %sections = sections('directives.md');
-
-    is(join(' ', sort grep { /^atls/ } keys %sections),
-       join(' ', sort keys %contexts), 'directives');
-
-    for my $name (sort keys %contexts) {
-        my $flags = $contexts{$name};
-        my $context = join ', ', $flags =~ /MAIN_CONF/ ? 'http' : (),
-                                 $flags =~ /SRV_CONF/ ? 'server' : (),
-                                 $flags =~ /LOC_CONF/ ? 'location' : ();
-        my $text = $sections{$name} || '';
-
-        like($text, qr/^\| Syntax: \| \*\*$name\*\* .*;/m, "$name: syntax");
-        like($text, qr/^\| Default: \| (?:-|$name .*;) \|$/m,
-             "$name: default");
-        like($text, qr/^\| Context: \| $context \|$/m, "$name: context");
-    }
-}
-
-
-sub variables {
-    my %sections = sections('variables.md');
-
-    is(join(' ', sort map { s/\$// ? $_ : () } keys %sections),
-       join(' ', sort map { s/\$//r } our_variables()), 'variables');
-}
-
-
-sub our_variables {
-    my ($table) = slurp("$root/src/inner/ngx_http_atls_variables.c")
-                  =~ /^(static ngx_http_atls_variable_t .*?^\};)/ms;
-    my ($exporter) = slurp("$root/src/inner/ngx_http_atls_export.c")
-                     =~ /exporter_name = (.*);/;
-
-    return map { "\$$_" } "$table$exporter" =~ /ngx_string\("(\w+)"\)/g;
-}
-
-
-sub our_directives {
-    my ($table) = slurp("$root/ngx_http_atls_module.c")
-                  =~ /^(static ngx_command_t .*?^\};)/ms;
-
-    return $table =~ /ngx_string\("(\w+)"\),\s*[A-Z_]/g;
-}
-
-
-# The tables in docs/https.md: all that they say is here is here, all that is
-# here is there, and so is all that nginx has for HTTPS.
-
-sub https {
-    my $text = slurp("$root/docs/https.md");
-    my ($tables) = $text =~ /^(## Directives.*?)^## Statuses/ms;
-    my %ours = map { $_ => 1 } our_directives(), our_variables();
-    my %named = map { $_ => 1 } $tables =~ /`(\$?atls\w*)`/g;
-    my %https = map { $_ => 1 } $tables =~ /^\| `(\$?ssl\w*)` \|/mg;
-
-    is(join(' ', sort keys %named), join(' ', sort keys %ours),
-       'https.md: directives and variables of the module');
-
-    my @rows = $tables =~ /^\| `(\$?)ssl\w*` \| (?:none|`\1atls\w*`) \| /mg;
-    is(scalar @rows, scalar keys %https, 'https.md: rows');
-
-    my @missing = grep { !$https{$_} && !$https{"\$$_"} } nginx_https();
-    is("@missing", '', 'https.md: directives and variables of nginx');
-}
-
-
-# Of the source, if nginx was built with the module; else of the binary, which
-# has some of its names whole and others as ends of longer ones.
-
-sub nginx_https {
-    my $file = dirname(Test::Atls::module())
-               . '/nginx/src/http/modules/ngx_http_ssl_module.c';
-
-    if (-e $file) {
-        my ($commands, $vars) = map { slurp($file) =~ /^static $_ .*?^\};/ms
-                                      ? $& : '' }
-                                'ngx_command_t', 'ngx_http_variable_t';
-
-        return $commands =~ /ngx_string\("(ssl\w*)"\)/g,
-               map { "\$$_" } $vars =~ /ngx_string\("(ssl\w*)"\)/g;
-    }
-
-    my %others = map { $_ => 1 }    # of the core, mail and stream modules
-                 qw( ssl_engine ssl_object_cache_inheritable ssl_alpn
-                     ssl_handshake_timeout ssl_preread );
-    my @names = slurp(Test::Atls::binary()) =~ /\0(ssl(?:_[a-z\d]+)*)(?=\0)/g;
-
-    return grep { !$others{$_} && !/^ssl_preread_/ } @names;
-}
-
-
-sub sections {
-    my ($file) = @_;
-
-    return map { /\A### (\S+)\n(.*)\z/s ? ($1 => $2) : () }
-           split /^(?=#+ )/m, slurp("$root/docs/$file");
-}
-
-
-# The types of problem documents: "STATUS NAME".
-
-sub problems {
-    my %sections = map { /\A#+ ([^\n]*)\n(.*)\z/s ? ($1 => $2) : () }
-                   split /^(?=#+ )/m, slurp("$root/docs/protocol.md");
-    my @said;
-
-    for ($sections{'Problem documents'} =~ /^\| `(\d+`.*) \|$/mg) {
-        my ($status, @names) = /(\w[\w-]*)(?=`)/g;
-        push @said, map { "$status $_" } @names;
-    }
-
-    my @made = slurp("$root/src/stream/ngx_http_atls_problem.c")
-               =~ /problem_type\("([\w-]+)"\),\s+"[^"]+", (\d+),/g;
-    my @pairs;
-
-    push @pairs, join ' ', reverse splice @made, 0, 2 while @made;
-
-    cmp_ok(scalar @pairs, '>', 10, 'types of problems');
-    is(join("\n", sort @said), join("\n", sort @pairs),
-       'protocol.md: types of problems');
-}
-
-
-# The sessions in docs/protocol-examples.md: its bytes decrypt to what it says,
-# by the keys in it, and those of today are the same, or of the same kinds if
-# they are made by other versions.
-
-sub flights {
-    my $doc = join "\n", map { $_->{text} }
-              grep { $_->{file} eq 'protocol-examples.md' && $_->{lang} eq '' }
-              @blocks;
-    my $again = `$^X '$root/docs/flights.pl' --recompute 2>&1`;
-
-    is($?, 0, 'docs/flights.pl --recompute') or diag($again);
-    is($again, "$doc\n", 'the bytes are what the page says of them');
-
-    SKIP: {
-        skip "OpenSSL is inside of nginx: $_", 2
-            for grep { !/libcrypto/ } scalar `ldd '@{[ Test::Atls::binary() ]}'`;
-
-        my $now = `$^X '$root/docs/flights.pl' 2>&1`;
-
-        is($?, 0, 'docs/flights.pl') or diag($now);
-
-        if (same_versions()) {
-            ok($now eq "$doc\n", 'the sessions are the same today')
-                or diag('docs/flights.pl --update makes the page anew');
-        } else {
-            is(outline($now), outline($doc), 'those of today are of the kinds');
-        }
-    }
-}
-
-
-sub same_versions {
-    my ($nginx, $openssl) = slurp("$root/docs/protocol-examples.md")
-                            =~ /of nginx (\S+) with OpenSSL (\S+?)\.\s/;
-    my $info = $t->nginx_info();
-
-    return $info =~ /nginx\/\Q$nginx\E\s/
-           && `openssl version` =~ /OpenSSL \Q$openssl\E\s/
-           && ($info !~ /running with OpenSSL (\S+)/ || $1 eq $openssl);
-}
-
-
-sub outline {
-    my ($text) = @_;
-
-    return join "\n", $text =~ m{ ^POST\ /\S* | ^HTTP/1.1\ \d+
-                                  | record:\ \w+ | [A-Z]\w+(?=,\ \d+\ bytes)
-                                  | ^[a-z]\w+(?:\ \w+)*$ }xmg;
-}
-
-
-# Links to files and to headings.
-
-sub links {
-    my @broken;
-
-    for my $file (@files) {
-        my $text = slurp($file) =~ s/^```.*?^```$//msgr;
-
-        for my $link ($text =~ /\]\(([^)\s]+)\)/g) {
-            next if $link =~ /^https?:/;
-
-            my ($to, $anchor) = split /#/, $link;
-            my $path = $to ne '' ? dirname($file) . "/$to" : $file;
-
-            push @broken, "$file: $link"
-                unless -e $path && (!$anchor || has_heading($path, $anchor));
-        }
-    }
-
-    is(join("\n", @broken), '', 'links');
-
-    my $readme = slurp("$root/README.md");
-    my @unlisted = grep { $readme !~ /\(\Q$_\E\)/ }
-                   map { 'docs/' . basename($_) } glob "$root/docs/*.{md,1}";
-
-    is("@unlisted", '', 'README.md has all pages');
-}
-
-
-sub has_heading {
-    my ($file, $anchor) = @_;
-
-    return grep { $_ eq $anchor }
-           map { lc s/[^\w -]//gr =~ s/ /-/gr } slurp($file) =~ /^#+ (.*)$/mg;
 }
