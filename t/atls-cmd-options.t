@@ -1,7 +1,6 @@
 #!/usr/bin/perl
 
-# The command line of atls, without a server: errors, --help, the manual page,
-# make install.
+# The command line of atls, without a server: errors, --help, make install.
 
 use strict;
 use warnings;
@@ -18,14 +17,12 @@ use Test::Atls::Command;
 my $t = Test::Atls->new();
 my $atls = Test::Atls::Command->new($t);
 my $root = Test::Atls::root();
-my $manual = slurp("$root/docs/atls.1");
 my $help = $atls->run('--help');
 my $r;
 
 subtest('wrong usage' => \&wrong_usage);
 subtest('help' => \&help);
 subtest('version' => \&version);
-subtest('manual' => \&manual);
 subtest('install' => \&install);
 
 $t->done_testing();
@@ -128,64 +125,6 @@ sub version {
 }
 
 
-# --help and the manual page list the same options.
-
-sub manual {
-    my $line = qr/^  (-\w)?,? +(--[\w-]+)(?: (\S+))?  /;
-    my %help = map { $_ => 1 }
-               map { join ' ', grep { defined } /$line/ }
-               grep { /^  +-/ }
-               map { split /\n/, $atls->run($_, '--help')->{out} }
-               qw( fetch forward tunnel );
-    my @help = keys %help;
-    my @manual = map { option($_) } $manual =~ /^\.It (Fl .*)$/mg;
-
-    cmp_ok(scalar @help, '>', 30, 'options');
-    is(join("\n", sort @manual), join("\n", sort @help),
-       'the manual has those of --help');
-
-    my %codes = slurp("$root/src/client/cmd/exitcode.h")
-                =~ /^    CMD_(\w+) = (\d+),?$/mg;
-    my ($status) = $manual =~ /^\.Sh EXIT STATUS\n(.*?)^\.Sh /ms;
-    is(join(' ', $status =~ /^\.It (\d+)$/mg),
-       join(' ', sort { $a <=> $b } values %codes), 'exit codes');
-
-    my @variables = slurp("$root/src/client/cmd/writeout.c")
-                    =~ /strncmp\(name, "(\w+)\}"/g;
-    is(join(' ', $manual =~ /%\{(\w+)\}/g), "@variables", 'variables of -w');
-
-    my ($header) = slurp("$root/src/client/cmd/report.h")
-                   =~ /define CMD_REPORT_HEADER\s+"(.*)"/;
-    like($manual, qr/^\.Li \Q$header\E /m, 'header of the report');
-
-    lint();
-    done_testing();
-}
-
-
-# "Fl X , Fl -request Ar METHOD" is "-X --request METHOD".
-
-sub option {
-    my ($macros) = @_;
-
-    my ($letter, $name, $arg) =
-        $macros =~ /^Fl (?:(\w) , Fl )?-([\w-]+)(?: Ar (\S+))?$/
-        or return "? $macros";
-
-    return join ' ', $letter ? "-$letter" : (), "--$name",
-                     defined $arg ? $arg : ();
-}
-
-
-sub lint {
-    SKIP: {
-        skip 'no mandoc', 1 if system('command -v mandoc >/dev/null');
-
-        is(`mandoc -Tlint -W warning $root/docs/atls.1 2>&1`, '', 'lint');
-    }
-}
-
-
 sub install {
     my $lib = $atls->lib();
     my $dest = $t->path('dest');
@@ -195,7 +134,8 @@ sub install {
     $lib->_make('install-command', "DESTDIR=$dest", 'PREFIX=/opt/atls');
 
     ok(-x "$dest/opt/atls/bin/atls", 'the program');
-    is(slurp("$dest/opt/atls/share/man/man1/atls.1"), $manual, 'the manual');
+    is(slurp("$dest/opt/atls/share/man/man1/atls.1"), slurp("$root/docs/atls.1"),
+       'the manual');
 
     done_testing();
 }

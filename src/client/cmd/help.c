@@ -108,7 +108,7 @@ cmd_help_option(const cmd_option_t *option)
              option->ch ? "," : " ", option->name,
              option->arg ? option->arg : "");
 
-    printf("  %-30s %s\n", column, option->help);
+    printf("  %-29s  %s\n", column, option->help);
 }
 
 

@@ -45,7 +45,7 @@ const cmd_option_t  cmd_options_table[] = {
       0, cmd_set_data, "request body; @FILE: from a file, @-: stdin" },
 
     { CMD_SECTION_REQUEST, CMD_FETCH, 0, "data-binary", "DATA",
-      0, cmd_set_data_binary, "as -d, but keep line ends of files" },
+      0, cmd_set_data_binary, "as -d, but keep line ends of @FILE" },
 
     { CMD_SECTION_REQUEST, CMD_FETCH, 'T', "upload-file", "FILE",
       CMD_FIELD(upload), cmd_set_text, "upload a file with PUT; -: stdin" },

@@ -1,0 +1,167 @@
+#!/usr/bin/perl
+
+# docs/atls.1, the table of options and --help have the same commands and
+# options.  If they differ, the test shows what the manual should have.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Command;
+
+my $t = Test::Atls->new();
+my $atls = Test::Atls::Command->new($t);
+my $root = Test::Atls::root();
+my $cmd = "$root/src/client/cmd";
+my $manual = $t->read_file("$root/docs/atls.1");
+
+# the name of a command: the output of its --help
+
+my @commands = $t->read_file("$cmd/main.c") =~ /^    \{ "(\w+)", cmd_\w+ \},/mg;
+my %help = map { $_ => $atls->run($_, '--help')->{out} } @commands;
+
+subtest('commands' => \&commands);
+subtest('options' => \&options);
+subtest('exit codes' => \&exit_codes);
+subtest('names' => \&names);
+subtest('lint' => \&lint);
+
+$t->done_testing();
+
+
+sub commands {
+    my ($synopsis) = $manual =~ /^\.Sh SYNOPSIS\n(.*?)^\.Sh /ms;
+    my (undef, @others) = @commands;        # fetch is the default
+
+    cmp_ok(scalar @others, '>', 1, 'main.c has commands');
+    is(join(' ', $help{fetch} =~ /^ +atls (\w+) --help$/mg), "@others",
+       'those of --help');
+    is(join(' ', $synopsis =~ /^\.Cm (\w+)$/mg), "@others",
+       'those of the synopsis');
+    is(join(' ', $manual =~ /^\.Ss atls (\w+)$/mg), "@others",
+       'each has a section');
+
+    done_testing();
+}
+
+
+# An option is a line "-m, --max-time SECONDS (fetch, forward)".
+
+sub options {
+    my %commands;
+    my %table = map { $_ => 1 }
+                $t->read_file("$cmd/option_table.c")
+                =~ /^    \{ \w+, [\w |]+, (?:0|'\w'), "([\w-]+)",/mg;
+
+    for my $command (@commands) {
+        for (grep { /^  +-/ } split /\n/, $help{$command}) {
+            push @{ $commands{help_option($_)} }, $command;
+        }
+    }
+
+    my @help = map {
+        my @of = @{ $commands{$_} };
+        "$_ (" . (@of == @commands ? 'all commands' : join ', ', @of) . ')';
+    } keys %commands;
+
+    is(join("\n", sort(manual_options())), join("\n", sort @help),
+       'the manual has those of --help');
+
+    my %names = map { /--([\w-]+)/ ? ($1 => 1) : () } keys %commands;
+
+    is(join(' ', sort keys %names), join(' ', sort keys %table),
+       '--help has those of the table');
+
+    done_testing();
+}
+
+
+# One space separates an option from its value, at least two separate the help.
+
+sub help_option {
+    my ($line) = @_;
+
+    my ($letter, $name, $arg) =
+        $line =~ /^  (-\w,|   )( --[\w-]+)( \S+)?  +\S/ or return "? $line";
+
+    return ($letter =~ s/ +//r . $name . ($arg || '')) =~ s/^ //r;
+}
+
+
+# "Fl X , Fl -request Ar METHOD" is "-X, --request METHOD".  The next line may
+# have the commands: "Pq fetch , forward".
+
+sub manual_options {
+    my $of = 'fetch';
+    my @options;
+
+    for (split /^(?=\.(?:It|S[hs]) )/m, $manual) {
+        $of = /^\.S[hs] Options of atls (\w+)$/m ? $1 : 'fetch' if /^\.S[hs] /;
+
+        my ($letter, $name, $arg, $commands) =
+            /^\.It\ Fl\ (?:(\w)\ ,\ Fl\ )?-([\w-]+)(?:\ Ar\ (\S+))?\n
+             (?:\.Pq\ (.*)\n)?/x or next;
+
+        $commands = $commands ? $commands =~ s/ ,/,/gr : $of;
+
+        push @options, join ' ', $letter ? "-$letter," : (), "--$name",
+                                 $arg // (), "($commands)";
+    }
+
+    return @options;
+}
+
+
+sub exit_codes {
+    my %codes = $t->read_file("$cmd/exitcode.h")
+                =~ /^    CMD_(\w+) = (\d+),?$/mg;
+    my ($status) = $manual =~ /^\.Sh EXIT STATUS\n(.*?)^\.Sh /ms;
+
+    is(join(' ', $status =~ /^\.It (\d+)$/mg),
+       join(' ', sort { $a <=> $b } values %codes), 'those of exitcode.h');
+
+    done_testing();
+}
+
+
+sub names {
+    my @variables = $t->read_file("$cmd/writeout.c")
+                    =~ /strncmp\(name, "(\w+)\}"/g;
+
+    is(join(' ', $manual =~ /%\{(\w+)\}/g), "@variables", 'variables of -w');
+
+    my ($header) = $t->read_file("$cmd/report.h")
+                   =~ /define CMD_REPORT_HEADER\s+"(.*)"/;
+
+    like($manual, qr/^\.Li \Q$header\E /m, 'header of the report');
+
+    done_testing();
+}
+
+
+# Warnings of two programs.
+
+sub lint {
+    for my $page (glob "$root/docs/*.[1-8]") {
+        my $name = $page =~ s!.*/!!r;
+
+        SKIP: {
+            skip 'no mandoc', 1 if system('command -v mandoc >/dev/null');
+
+            is(`mandoc -T lint -W warning $page 2>&1`, '', "$name: mandoc");
+        }
+
+        SKIP: {
+            skip 'no groff', 1 if system('command -v groff >/dev/null');
+
+            is(`groff -mandoc -Tutf8 -ww -z $page 2>&1`, '', "$name: groff");
+        }
+    }
+
+    done_testing();
+}
