@@ -25,6 +25,9 @@ LDFLAGS     ?= -Wl,-z,relro -Wl,-z,now
 PREFIX      ?= /usr/local
 LIBDIR      ?= $(PREFIX)/lib
 MANDIR      ?= $(PREFIX)/share/man
+BASHDIR     ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR      ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR     ?= $(PREFIX)/share/fish/vendor_completions.d
 
 LIB_SRC     := $(wildcard src/client/lib/*.c)
 LIB_OBJ      = $(LIB_SRC:src/client/%.c=$(BUILD)/client/%.o)
@@ -61,7 +64,8 @@ TESTED      = TEST_NGINX_BINARY=$$(cat $(BUILD)/nginx-binary) \
 export CC CFLAGS LDFLAGS NGINX_SRC NGINX_OPTIONS
 
 
-.PHONY: all static lib install install-module install-client install-command
+.PHONY: all static lib completion
+.PHONY: install install-module install-client install-command install-completion
 .PHONY: check deps test demo
 .PHONY: bench clean
 .PHONY: asan chaos chaos-asan test-asan test-valgrind test-matrix
@@ -111,9 +115,21 @@ $(BUILD)/atls: $(CMD_OBJ) $(BUILD)/libatls.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ \
 	    $$(pkg-config --libs $(LIB_PACKAGES))
 
+# completions of the options in its --help
+
+COMPLETIONS  = $(addprefix $(BUILD)/completion/,bash zsh fish)
+
+completion: $(COMPLETIONS)
+
+$(COMPLETIONS): $(BUILD)/completion/%: $(BUILD)/atls \
+                tools/completion/generate.pl tools/completion/%.in
+	@mkdir -p $(@D)
+	@tools/completion/generate.pl $* $(abspath $<) >$@.new
+	@mv $@.new $@
+
 -include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d)
 
-install: install-module install-client install-command
+install: install-module install-client install-command install-completion
 
 install-module: all
 	@OUT=$(BUILD) tools/install.sh
@@ -136,6 +152,12 @@ install-command: $(BUILD)/atls
 	@install -m 755 $< $(DESTDIR)$(PREFIX)/bin
 	@install -m 644 docs/atls.1 $(DESTDIR)$(MANDIR)/man1
 	@echo "installed $(DESTDIR)$(PREFIX)/bin/atls"
+
+install-completion: completion
+	@install -d $(addprefix $(DESTDIR),$(BASHDIR) $(ZSHDIR) $(FISHDIR))
+	@install -m 644 $(BUILD)/completion/bash $(DESTDIR)$(BASHDIR)/atls
+	@install -m 644 $(BUILD)/completion/zsh $(DESTDIR)$(ZSHDIR)/_atls
+	@install -m 644 $(BUILD)/completion/fish $(DESTDIR)$(FISHDIR)/atls.fish
 
 # prints the packages to install, if any
 

@@ -131,11 +131,18 @@ sub install {
 
     open my $lock, '>', $lib->build() . '/lock' or die "lock: $!\n";
     flock $lock, LOCK_EX;
-    $lib->_make('install-command', "DESTDIR=$dest", 'PREFIX=/opt/atls');
+    $lib->_make('install-command', 'install-completion', "DESTDIR=$dest",
+                'PREFIX=/opt/atls');
 
     ok(-x "$dest/opt/atls/bin/atls", 'the program');
     is(slurp("$dest/opt/atls/share/man/man1/atls.1"), slurp("$root/docs/atls.1"),
        'the manual');
+
+    for (qw( bash-completion/completions/atls zsh/site-functions/_atls
+             fish/vendor_completions.d/atls.fish ))
+    {
+        like(slurp("$dest/opt/atls/share/$_"), qr/\breport-middlebox\b/, $_);
+    }
 
     done_testing();
 }

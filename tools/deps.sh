@@ -17,6 +17,7 @@ packages=(
     libcurl4-openssl-dev libcjson-dev pkg-config            # the client, too
     perl openssl curl libgnutls28-dev libnet-ssleay-perl libio-socket-ssl-perl
     libfcgi-perl python3 mandoc gnutls-bin                  # to test
+    bash-completion zsh fish
     squid-openssl haproxy                                   # between the ends
     "${stacks[@]}"
     "$@"
