@@ -72,7 +72,6 @@ static int cmd_pool_wait(cmd_pool_t *pool, pthread_cond_t *cond,
 static cmd_slot_t *cmd_pool_queue(cmd_pool_t *pool, int64_t deadline);
 static void cmd_pool_leave(cmd_pool_t *pool, cmd_waiter_t *waiter);
 static void cmd_pool_put(cmd_pool_t *pool, cmd_slot_t *slot, int open);
-static int cmd_pool_is_open(cmd_slot_t *slot);
 static void *cmd_pool_reap(void *data);
 static cmd_slot_t *cmd_pool_expired(cmd_pool_t *pool, int64_t *next);
 static void cmd_pool_close(cmd_slot_t *slot, int notify);
@@ -272,7 +271,7 @@ cmd_pool_give(cmd_pool_t *pool, cmd_session_t *session)
     int          open;
     cmd_slot_t  *slot = (cmd_slot_t *) session;
 
-    open = cmd_pool_is_open(slot);
+    open = slot->session.client && slot->session.client->open;
 
     pthread_mutex_lock(&pool->lock);
     cmd_pool_put(pool, slot, open);
@@ -308,17 +307,6 @@ cmd_pool_put(cmd_pool_t *pool, cmd_slot_t *slot, int open)
     if (pool->sleeping) {
         pthread_cond_signal(&pool->reap);
     }
-}
-
-
-static int
-cmd_pool_is_open(cmd_slot_t *slot)
-{
-    atls_session_info_t  info;
-
-    return slot->session.client
-           && atls_get_session(slot->session.client, &info) == ATLS_OK
-           && info.open;
 }
 
 

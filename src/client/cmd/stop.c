@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,6 +18,7 @@ static void cmd_stop_signal(int signo);
 
 
 static int  cmd_stop_pipe[2] = { -1, -1 };
+static int  cmd_stop_received;          /* atomic */
 
 
 int
@@ -51,6 +51,7 @@ cmd_stop_signal(int signo)
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
 
+    __atomic_store_n(&cmd_stop_received, 1, __ATOMIC_RELEASE);
     (void) !write(cmd_stop_pipe[1], "", 1);
 
     errno = saved;
@@ -60,12 +61,7 @@ cmd_stop_signal(int signo)
 int
 cmd_stopping(void)
 {
-    struct pollfd  pfd;
-
-    pfd.fd = cmd_stop_pipe[0];
-    pfd.events = POLLIN;
-
-    return poll(&pfd, 1, 0) == 1;
+    return __atomic_load_n(&cmd_stop_received, __ATOMIC_ACQUIRE);
 }
 
 

@@ -125,13 +125,21 @@ cmd_stream_fill(cmd_stream_t *stream, int timeout)
     stream->pos = 0;
     stream->len = 0;
 
-    if (!cmd_stream_poll(stream, -1, timeout)) {
-        return -1;
-    }
+    /* most often, data are already there */
 
-    do {
-        n = recv(stream->fd, stream->buf, sizeof(stream->buf), 0);
-    } while (n == -1 && errno == EINTR);
+    while ((n = recv(stream->fd, stream->buf, sizeof(stream->buf),
+                     MSG_DONTWAIT))
+           == -1)
+    {
+        if (errno == EAGAIN) {
+            if (!cmd_stream_poll(stream, -1, timeout)) {
+                return -1;
+            }
+
+        } else if (errno != EINTR) {
+            return -1;
+        }
+    }
 
     if (n > 0) {
         stream->len = (size_t) n;

@@ -70,19 +70,33 @@ int
 atls_buf_print(atls_buf_t *buf, const char *format, ...)
 {
     int      n;
+    size_t   room;
     va_list  args;
 
-    va_start(args, format);
-    n = vsnprintf(NULL, 0, format, args);
-    va_end(args);
-
-    if (n < 0 || atls_buf_reserve(buf, (size_t) n + 1) == -1) {
+    if (atls_buf_reserve(buf, ATLS_BUF_MIN) == -1) {
         return -1;
     }
 
+    room = buf->size - buf->len;
+
     va_start(args, format);
-    vsnprintf((char *) buf->data + buf->len, (size_t) n + 1, format, args);
+    n = vsnprintf((char *) buf->data + buf->len, room, format, args);
     va_end(args);
+
+    if (n < 0) {
+        return -1;
+    }
+
+    if ((size_t) n >= room) {
+
+        if (atls_buf_reserve(buf, (size_t) n + 1) == -1) {
+            return -1;
+        }
+
+        va_start(args, format);
+        vsnprintf((char *) buf->data + buf->len, (size_t) n + 1, format, args);
+        va_end(args);
+    }
 
     buf->len += (size_t) n;
 

@@ -40,6 +40,7 @@ typedef enum {
 
 struct atls_outer_s {
     CURL                *curl;
+    CURLU               *url;               /* parsed once for all POSTs */
     struct curl_slist   *headers;
     atls_failure_t      *failure;
     atls_debug_t         debug;
@@ -70,7 +71,7 @@ struct atls_outer_s {
 static int atls_outer_check(atls_outer_t *outer,
     const atls_outer_conf_t *conf);
 static int atls_outer_setup(atls_outer_t *outer, const atls_outer_conf_t *conf);
-static int atls_outer_is_url(const char *text);
+static int atls_outer_url(atls_outer_t *outer, const char *text);
 static int atls_outer_headers(atls_outer_t *outer,
     const atls_outer_conf_t *conf);
 static int atls_outer_proxy(atls_outer_t *outer, const atls_outer_conf_t *conf);
@@ -139,7 +140,7 @@ atls_outer_create(const atls_outer_conf_t *conf, atls_failure_t *failure)
 static int
 atls_outer_check(atls_outer_t *outer, const atls_outer_conf_t *conf)
 {
-    if (!atls_outer_is_url(conf->url)) {
+    if (atls_outer_url(outer, conf->url) == -1) {
         atls_fail(outer->failure, ATLS_ERROR_USAGE,
                   "the endpoint \"%s\" is not an http or https URL", conf->url);
         return -1;
@@ -169,7 +170,7 @@ atls_outer_setup(atls_outer_t *outer, const atls_outer_conf_t *conf)
 {
     CURL  *curl = outer->curl;
 
-    if (curl_easy_setopt(curl, CURLOPT_URL, conf->url) != CURLE_OK
+    if (curl_easy_setopt(curl, CURLOPT_CURLU, outer->url) != CURLE_OK
         || curl_easy_setopt(curl, CURLOPT_USERAGENT,
                             conf->user_agent ? conf->user_agent
                                              : "libatls/" ATLS_VERSION)
@@ -229,28 +230,24 @@ atls_outer_setup(atls_outer_t *outer, const atls_outer_conf_t *conf)
 
 
 static int
-atls_outer_is_url(const char *text)
+atls_outer_url(atls_outer_t *outer, const char *text)
 {
-    int     good;
-    char   *scheme;
-    CURLU  *url;
+    int    good;
+    char  *scheme;
 
-    url = curl_url();
-    if (url == NULL) {
-        return 0;
-    }
-
+    outer->url = curl_url();
     scheme = NULL;
 
-    good = curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK
-           && curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK
+    good = outer->url
+           && curl_url_set(outer->url, CURLUPART_URL, text, 0) == CURLUE_OK
+           && curl_url_get(outer->url, CURLUPART_SCHEME, &scheme, 0)
+              == CURLUE_OK
            && (strcasecmp(scheme, "https") == 0
                || strcasecmp(scheme, "http") == 0);
 
     curl_free(scheme);
-    curl_url_cleanup(url);
 
-    return good;
+    return good ? 0 : -1;
 }
 
 
@@ -487,6 +484,7 @@ atls_outer_free(atls_outer_t *outer)
     outer->debug.handler = NULL;
 
     curl_easy_cleanup(outer->curl);
+    curl_url_cleanup(outer->url);
     curl_slist_free_all(outer->headers);
 
     atls_seen_clear(&outer->seen);
