@@ -91,6 +91,7 @@ sub requests {
     is(sent('no path', $site)->{uri}, '/', 'no path');
     is(sent('no scheme', 'localhost/echo')->{uri}, '/echo', 'https is guessed');
     is(sent('port', "$site:8443/")->{h}{host}, 'localhost:8443', 'a port');
+    is(sent('dot', "$site./")->{h}{host}, 'localhost.', 'a dot at the end');
     is(sent('address', 'https://127.0.0.1/')->{h}{host}, '127.0.0.1',
        'an address');
     is(sent('dots', "$site/a/../b")->{uri}, '/b', 'dots');
@@ -124,6 +125,8 @@ sub requests {
 # Secrets are hidden from the list of processes.
 
 sub hidden {
+    $backend->forget();
+
     my $p = $atls->start(@common, '-u', 'name:sesame', '--pass', 'sesame',
                          '-m', 60, "$site/hang");
     my $seen;
@@ -135,6 +138,10 @@ sub hidden {
         return $seen =~ /\*{11}/;
     }, 10), 'secrets are hidden');
     unlike($seen, qr/sesame/, 'all of them');
+
+    # else it may come after it is forgotten
+
+    ok($t->wait_for(sub { $backend->requests() }, 10), 'the request came');
 
     kill 'TERM', $p->{pid};
     is($atls->finish($p)->{code}, 'signal 15', 'killed');
@@ -158,6 +165,12 @@ sub headers {
 
     $q = sent('no defaults', '-H', 'Accept:', '-A', '', "$site/echo");
     is(join(' ', keys %{$q->{h}}), 'host', 'without the usual ones');
+
+    # nginx rejects it
+
+    $r = $t->atls('-w', '%{http_code}', '-o', '/dev/null', '-H', 'Host:',
+                  "$site/echo");
+    is($r->{out}, 400, 'no Host');
 
     my $file = $t->write_file('headers', "A: 1\r\n\r\nB: 2\nC;\n");
     $q = sent('@file', '-H', "\@$file", "$site/echo");

@@ -159,6 +159,14 @@ x-empty:
 x-one:1
 EOH
 
+    # RFC 9110, section 7.8: they may be ignored
+
+    for my $upgrade ('TLS/1.2', 'h2c, TLS/1.2', 'HTTP/2.0') {
+        my $r = ask("GET /echo\nConnection: Upgrade\nUpgrade: $upgrade");
+        is($r->status(), 200, "Upgrade: $upgrade");
+        is($backend->request()->{h}{upgrade}, undef, 'is not passed');
+    }
+
     my $r = ask('GET /cookie');
     is(join('|', $r->header('Set-Cookie')), 'a=1; Path=/|b=2; Path=/',
        'several of a name');

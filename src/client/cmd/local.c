@@ -423,12 +423,13 @@ cmd_local_connection(cmd_local_t *local)
 
     local->expect = expect && local->length != 0;
 
-    /* an upgrade to HTTP/2 is optional, other upgrades may be required */
+    /*
+     * RFC 9110, section 7.8: an upgrade may be ignored.  A WebSocket client
+     * would close the connection then, and should learn why.
+     */
 
-    if (cmd_headers_get(headers, "Upgrade")
-        && !cmd_headers_has(headers, "Upgrade", "h2c"))
-    {
-        return cmd_local_reject(local, 501, "Upgrade is not supported");
+    if (cmd_headers_has(headers, "Upgrade", "websocket")) {
+        return cmd_local_reject(local, 501, "WebSocket is not supported");
     }
 
     return 1;

@@ -55,7 +55,9 @@ cmd_request_make(cmd_request_t *request, const cmd_options_t *options,
     }
 
     for (i = 0; i < options->nheaders; i++) {
-        if (options->headers[i].value) {
+        if (options->headers[i].value
+            || strcasecmp(options->headers[i].name, "Host") == 0)
+        {
             cmd_request_add(request, options->headers[i].name,
                             options->headers[i].value);
         }
@@ -94,7 +96,7 @@ cmd_request_add(cmd_request_t *request, const char *name, const char *value)
     header = &request->headers[request->nheaders++];
 
     header->name = cmd_copy(name, strlen(name));
-    header->value = cmd_copy(value, strlen(value));
+    header->value = value ? cmd_copy(value, strlen(value)) : NULL;
 }
 
 

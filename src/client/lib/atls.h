@@ -341,7 +341,8 @@ typedef struct {
                                            body; CONNECT is invalid */
     const char            *path;        /* with query string; NULL: "/"; "*" for
                                            OPTIONS */
-    const atls_header_t   *headers;     /* Host is the target by default;
+    const atls_header_t   *headers;     /* Host is the target by default, and
+                                           is not sent if its value is NULL;
                                            Content-Length and Transfer-Encoding
                                            are set by the library */
     size_t                 nheaders;

@@ -53,12 +53,14 @@ atls_peer_fill(atls_peer_t *peer, CURLU *url)
     }
 
     len = strlen(host);
+    peer->dot = 0;
 
     if (len > 2 && host[0] == '[' && host[len - 1] == ']') {
         copy = strndup(host + 1, len - 2);
 
     } else {
         if (len && host[len - 1] == '.') {
+            peer->dot = 1;
             len--;
         }
 

@@ -9,8 +9,10 @@
 /* A host name or an IP address. */
 
 typedef struct {
-    const char      *host;                  /* without brackets */
+    const char      *host;                  /* without brackets, and without a
+                                               trailing dot */
     int              ip;
+    int              dot;                   /* there was a trailing dot */
 } atls_peer_t;
 
 

@@ -29,8 +29,7 @@ static atls_error_e atls_message_measure_file(atls_message_t *message, int fd,
     off_t position);
 static int atls_message_format(atls_message_t *message, const char *authority);
 static int atls_message_has_body(const atls_message_t *message);
-static const char *atls_message_header(const atls_message_t *message,
-    const char *name);
+static int atls_message_has(const atls_message_t *message, const char *name);
 static size_t atls_message_chunk(atls_message_t *message, unsigned char *buf,
     size_t got);
 static atls_error_e atls_message_raw(atls_message_t *message, long got,
@@ -116,6 +115,12 @@ atls_request_check(const atls_request_t *request, atls_failure_t *failure)
 static atls_error_e
 atls_request_check_header(const atls_header_t *header, atls_failure_t *failure)
 {
+    if (header->name && strcasecmp(header->name, "Host") == 0
+        && header->value == NULL)
+    {
+        return ATLS_OK;
+    }
+
     if (header->name == NULL || header->value == NULL
         || !atls_http_is_token(header->name, strlen(header->name))
         || !atls_http_is_value(header->value, strlen(header->value)))
@@ -251,16 +256,17 @@ atls_message_format(atls_message_t *message, const char *authority)
         return -1;
     }
 
-    if (atls_message_header(message, "Host") == NULL
+    if (!atls_message_has(message, "Host")
         && atls_buf_print(header, "Host: %s\r\n", authority) == -1)
     {
         return -1;
     }
 
     for (i = 0; i < request->nheaders; i++) {
-        if (atls_buf_print(header, "%s: %s\r\n", request->headers[i].name,
-                           request->headers[i].value)
-            == -1)
+        if (request->headers[i].value
+            && atls_buf_print(header, "%s: %s\r\n", request->headers[i].name,
+                              request->headers[i].value)
+               == -1)
         {
             return -1;
         }
@@ -298,8 +304,8 @@ atls_message_has_body(const atls_message_t *message)
 }
 
 
-static const char *
-atls_message_header(const atls_message_t *message, const char *name)
+static int
+atls_message_has(const atls_message_t *message, const char *name)
 {
     size_t                 i;
     const atls_request_t  *request;
@@ -308,11 +314,11 @@ atls_message_header(const atls_message_t *message, const char *name)
 
     for (i = 0; i < request->nheaders; i++) {
         if (strcasecmp(request->headers[i].name, name) == 0) {
-            return request->headers[i].value;
+            return 1;
         }
     }
 
-    return NULL;
+    return 0;
 }
 
 

@@ -30,7 +30,7 @@ atls_target_parse(atls_target_t *target, const char *text,
     int            rc;
     char          *port;
     CURLU         *url;
-    const char    *left, *right;
+    const char    *left, *right, *dot;
     unsigned long  n;
 
     url = curl_url();
@@ -64,13 +64,16 @@ atls_target_parse(atls_target_t *target, const char *text,
     left = rc ? "[" : "";
     right = rc ? "]" : "";
 
+    dot = target->peer.dot ? "." : "";
+
     target->origin = atls_print("https://%s%s%s:%lu", left, target->peer.host,
                                 right, n);
 
     target->authority = n == ATLS_HTTPS_PORT
-                        ? atls_print("%s%s%s", left, target->peer.host, right)
-                        : atls_print("%s%s%s:%lu", left, target->peer.host,
-                                     right, n);
+                        ? atls_print("%s%s%s%s", left, target->peer.host, dot,
+                                     right)
+                        : atls_print("%s%s%s%s:%lu", left, target->peer.host,
+                                     dot, right, n);
 
     if (target->origin == NULL || target->authority == NULL) {
         return atls_fail_memory(failure);

@@ -11,10 +11,10 @@
 
 
 typedef struct {
-    atls_peer_t      peer;                  /* lower case, without a trailing
-                                               dot */
+    atls_peer_t      peer;                  /* lower case */
     char            *authority;             /* host[:port], for the Host
-                                               header */
+                                               header; a trailing dot of the
+                                               host is kept */
     char            *origin;                /* https://host:port */
     char            *endpoint;              /* default endpoint */
 } atls_target_t;
