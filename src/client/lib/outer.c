@@ -13,29 +13,15 @@
 #include <curl/curl.h>
 #include <openssl/opensslv.h>
 
-#include "buf.h"
 #include "clock.h"
 #include "http.h"
 #include "outer.h"
 #include "peer.h"
-#include "problem.h"
+#include "reply.h"
 #include "seen.h"
 
 
 #define ATLS_OUTER_BUFFER       (128 * 1024)
-#define ATLS_OUTER_ERROR_BODY   8192    /* of an error response to keep */
-#define ATLS_OUTER_DETAIL       512
-
-#define ATLS_PROBLEM_TYPE       "application/problem+json"
-
-
-/* The kind of response to a POST. */
-
-typedef enum {
-    ATLS_ANSWER_UNKNOWN = 0,
-    ATLS_ANSWER_GOOD,
-    ATLS_ANSWER_OTHER
-} atls_answer_e;
 
 
 struct atls_outer_s {
@@ -51,10 +37,8 @@ struct atls_outer_s {
     int                (*wait)(void *data);
     void                *wait_data;
 
-    int                  status;
+    atls_reply_t         reply;
     CURLcode             code;
-    const char          *http;
-    long                 retry_after;
     unsigned             posts;
 
     /* the current POST */
@@ -62,8 +46,6 @@ struct atls_outer_s {
     atls_sink_pt         sink;
     void                *sink_data;
     atls_error_e         sink_error;
-    atls_answer_e        answer;
-    atls_buf_t           error_body;
     char                 error[CURL_ERROR_SIZE];
 };
 
@@ -83,13 +65,9 @@ static int atls_outer_debug(CURL *curl, curl_infotype type, char *text,
 static int atls_outer_progress(void *data, curl_off_t dltotal,
     curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow);
 static size_t atls_outer_write(char *bytes, size_t size, size_t n, void *data);
-static void atls_outer_begin(atls_outer_t *outer);
-static void atls_outer_look(atls_outer_t *outer);
 static void atls_outer_look_tls(atls_outer_t *outer);
 static atls_error_e atls_outer_curl_error(atls_outer_t *outer, CURLcode code);
 static atls_error_e atls_outer_code(atls_outer_t *outer, CURLcode code);
-static int atls_outer_is_type(atls_outer_t *outer, const char *type);
-static atls_error_e atls_outer_rejected(atls_outer_t *outer);
 
 
 atls_outer_t *
@@ -105,8 +83,6 @@ atls_outer_create(const atls_outer_conf_t *conf, atls_failure_t *failure)
 
     outer->failure = failure;
     outer->debug = conf->debug;
-    outer->http = "";
-
     outer->proxied = conf->proxy && *conf->proxy;
 
     outer->seen.debug = conf->debug;
@@ -118,6 +94,7 @@ atls_outer_create(const atls_outer_conf_t *conf, atls_failure_t *failure)
     }
 
     outer->curl = curl_easy_init();
+    atls_reply_init(&outer->reply, outer->curl);
 
     if (outer->curl == NULL || atls_outer_check(outer, conf) == -1
         || atls_outer_setup(outer, conf) == -1)
@@ -490,7 +467,7 @@ atls_outer_free(atls_outer_t *outer)
     atls_seen_clear(&outer->seen);
     atls_peer_free(&outer->seen.peer);
     X509_STORE_free(outer->seen.trust);
-    atls_buf_free(&outer->error_body);
+    atls_reply_free(&outer->reply);
     free(outer);
 }
 
@@ -520,10 +497,7 @@ atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
     outer->sink = sink;
     outer->sink_data = data;
     outer->sink_error = ATLS_OK;
-    outer->answer = ATLS_ANSWER_UNKNOWN;
-    outer->error_body.len = 0;
-    outer->status = 0;
-    outer->retry_after = 0;
+    atls_reply_clear(&outer->reply);
     outer->error[0] = '\0';
     outer->posts++;
 
@@ -536,23 +510,23 @@ atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
 
     code = outer->code = curl_easy_perform(outer->curl);
 
-    atls_outer_look(outer);
+    atls_reply_look(&outer->reply);
     atls_outer_look_tls(outer);
 
     if (outer->sink_error != ATLS_OK) {
         return outer->sink_error;
     }
 
-    if (code != CURLE_OK && outer->answer != ATLS_ANSWER_OTHER) {
+    if (code != CURLE_OK && outer->reply.kind != ATLS_REPLY_OTHER) {
         return atls_outer_curl_error(outer, code);
     }
 
-    if (outer->answer == ATLS_ANSWER_UNKNOWN) {
-        atls_outer_begin(outer);                /* the body was empty */
+    if (outer->reply.kind == ATLS_REPLY_UNKNOWN) {
+        atls_reply_begin(&outer->reply);        /* the body was empty */
     }
 
-    return outer->answer == ATLS_ANSWER_GOOD ? ATLS_OK
-                                             : atls_outer_rejected(outer);
+    return outer->reply.kind == ATLS_REPLY_GOOD
+           ? ATLS_OK : atls_reply_reject(&outer->reply, outer->failure);
 }
 
 
@@ -561,67 +535,20 @@ atls_outer_write(char *bytes, size_t size, size_t n, void *data)
 {
     atls_outer_t  *outer = data;
 
-    size_t  room;
-
     n *= size;
 
-    if (outer->answer == ATLS_ANSWER_UNKNOWN) {
-        atls_outer_begin(outer);
+    if (outer->reply.kind == ATLS_REPLY_UNKNOWN) {
+        atls_reply_begin(&outer->reply);
     }
 
-    if (outer->answer == ATLS_ANSWER_GOOD) {
+    if (outer->reply.kind == ATLS_REPLY_GOOD) {
         outer->sink_error = outer->sink(outer->sink_data,
                                         (unsigned char *) bytes, n);
 
         return outer->sink_error == ATLS_OK ? n : 0;
     }
 
-    room = ATLS_OUTER_ERROR_BODY - outer->error_body.len;
-
-    if (n > room) {
-        (void) atls_buf_add(&outer->error_body, bytes, room);
-        return 0;                               /* the limit is reached */
-    }
-
-    return atls_buf_add(&outer->error_body, bytes, n) == 0 ? n : 0;
-}
-
-
-/* Called when the response header is complete. */
-
-static void
-atls_outer_begin(atls_outer_t *outer)
-{
-    atls_outer_look(outer);
-
-    outer->answer = outer->status == 200
-                    && atls_outer_is_type(outer, ATLS_MEDIA_TYPE)
-                    ? ATLS_ANSWER_GOOD : ATLS_ANSWER_OTHER;
-}
-
-
-static void
-atls_outer_look(atls_outer_t *outer)
-{
-    long        status, version;
-    curl_off_t  retry_after;
-
-    status = 0;
-    version = 0;
-    retry_after = 0;
-
-    curl_easy_getinfo(outer->curl, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_getinfo(outer->curl, CURLINFO_HTTP_VERSION, &version);
-    curl_easy_getinfo(outer->curl, CURLINFO_RETRY_AFTER, &retry_after);
-
-    outer->status = (int) status;
-    outer->retry_after = retry_after > INT_MAX ? INT_MAX : (long) retry_after;
-
-    outer->http = version == CURL_HTTP_VERSION_1_0 ? "1.0"
-                  : version == CURL_HTTP_VERSION_1_1 ? "1.1"
-                  : version == CURL_HTTP_VERSION_2_0 ? "2"
-                  : version == CURL_HTTP_VERSION_3 ? "3"
-                  : "";
+    return atls_reply_body(&outer->reply, bytes, n) == 0 ? n : 0;
 }
 
 
@@ -711,72 +638,6 @@ atls_outer_code(atls_outer_t *outer, CURLcode code)
 }
 
 
-/*
- * Whether the media type is the one of ATLS.  Parameters and case are ignored.
- */
-
-static int
-atls_outer_is_type(atls_outer_t *outer, const char *type)
-{
-    char    *got;
-    size_t   n;
-
-    got = NULL;
-    curl_easy_getinfo(outer->curl, CURLINFO_CONTENT_TYPE, &got);
-
-    n = strlen(type);
-
-    return got && strncasecmp(got, type, n) == 0
-           && (got[n] == '\0' || strchr("; \t", got[n]));
-}
-
-
-/* Returns the error for a response that is not an ATLS response. */
-
-static atls_error_e
-atls_outer_rejected(atls_outer_t *outer)
-{
-    char  *type, *location, detail[ATLS_OUTER_DETAIL];
-
-    type = NULL;
-    location = NULL;
-
-    curl_easy_getinfo(outer->curl, CURLINFO_CONTENT_TYPE, &type);
-    curl_easy_getinfo(outer->curl, CURLINFO_REDIRECT_URL, &location);
-
-    if (location) {
-        return atls_fail(outer->failure, ATLS_ERROR_REDIRECT,
-                         "the endpoint returned %d with Location %.512s",
-                         outer->status, location);
-    }
-
-    if (outer->status == 407) {
-        return atls_fail(outer->failure, ATLS_ERROR_PROXY,
-                         "proxy authentication failed (407)");
-    }
-
-    if (outer->status == 200) {
-        return atls_fail(outer->failure, ATLS_ERROR_MEDIA_TYPE,
-                         "the endpoint returned %.256s, not "
-                         ATLS_MEDIA_TYPE, type ? type : "no media type");
-    }
-
-    if (outer->error_body.len == 0
-        || !atls_outer_is_type(outer, ATLS_PROBLEM_TYPE)
-        || atls_problem_detail(outer->error_body.data, outer->error_body.len,
-                               detail, sizeof(detail))
-           == -1)
-    {
-        detail[0] = '\0';
-    }
-
-    return atls_fail(outer->failure, ATLS_ERROR_OUTER_STATUS,
-                     "the endpoint returned %d%s%s%s", outer->status,
-                     detail[0] ? ": " : "", detail,
-                     outer->retry_after ? " (try again later)" : "");
-}
-
-
 void
 atls_outer_set_deadline(atls_outer_t *outer, int64_t deadline)
 {
@@ -814,17 +675,17 @@ atls_outer_is_reused(const atls_outer_t *outer)
 int
 atls_outer_status(const atls_outer_t *outer)
 {
-    return outer->status;
+    return outer->reply.status;
 }
 
 
 void
 atls_outer_info(const atls_outer_t *outer, atls_outer_info_t *info)
 {
-    info->status = outer->status;
+    info->status = outer->reply.status;
     info->curl_error = (int) outer->code;
-    info->http = outer->http;
-    info->retry_after = outer->retry_after;
+    info->http = outer->reply.http;
+    info->retry_after = outer->reply.retry_after;
     info->posts = outer->posts;
 
     info->chain = outer->seen.nchain ? outer->seen.chain : NULL;

@@ -22,9 +22,6 @@
 #include "error.h"
 
 
-#define ATLS_MEDIA_TYPE     "application/atls+octet-stream"
-
-
 typedef struct {
     const char          *url;
     const char          *proxy;             /* strings are as in atls.h, */

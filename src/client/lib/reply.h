@@ -1,0 +1,69 @@
+
+/*
+ * The response to a POST: its status and header, and what is said in it if it
+ * is not an ATLS response.
+ */
+
+
+#ifndef ATLS_CLIENT_REPLY_H_INCLUDED
+#define ATLS_CLIENT_REPLY_H_INCLUDED
+
+
+#include <curl/curl.h>
+
+#include "buf.h"
+#include "error.h"
+
+
+#define ATLS_MEDIA_TYPE     "application/atls+octet-stream"
+
+
+typedef enum {
+    ATLS_REPLY_UNKNOWN = 0,                 /* no header yet */
+    ATLS_REPLY_GOOD,                        /* an ATLS response */
+    ATLS_REPLY_OTHER
+} atls_reply_e;
+
+
+typedef struct {
+    CURL            *curl;                  /* not owned */
+    atls_reply_e     kind;
+    int              status;                /* 0: no response */
+    const char      *http;                  /* version, as in atls.h */
+    long             retry_after;           /* seconds; 0: none */
+    atls_buf_t       body;                  /* the beginning of the body of
+                                               another response */
+} atls_reply_t;
+
+
+/* The structure must be zeroed. */
+
+void atls_reply_init(atls_reply_t *reply, CURL *curl);
+void atls_reply_free(atls_reply_t *reply);
+
+/* Called before a POST. */
+
+void atls_reply_clear(atls_reply_t *reply);
+
+/* Called when the response header is complete. */
+
+void atls_reply_begin(atls_reply_t *reply);
+
+/* Reads the status and the like, if there was a response. */
+
+void atls_reply_look(atls_reply_t *reply);
+
+/*
+ * Receives a piece of the body of another response.  Returns 0, or -1 to abort
+ * the POST.
+ */
+
+int atls_reply_body(atls_reply_t *reply, const char *bytes, size_t n);
+
+/* Sets and returns the error for a response that is not an ATLS response. */
+
+atls_error_e atls_reply_reject(const atls_reply_t *reply,
+    atls_failure_t *failure);
+
+
+#endif /* ATLS_CLIENT_REPLY_H_INCLUDED */
