@@ -52,7 +52,7 @@ sub wrong_usage {
         [ [ '--fail=1', $url ],                'unknown option.* --fail=1;' ],
         [ [ $url, '-o' ],                      'missing value for -o;' ],
         [ [ $url, '--output' ],                'missing value for --output;' ],
-        [ [ '-u', 'name', $url ],              '-u must be NAME' ],
+        [ [ '-u', 'name', $url ],              '--user must be NAME' ],
         [ [ '-X', 'A B', $url ],               'invalid method in -X' ],
         [ [ '-X', '', $url ],                  'invalid method in -X' ],
         [ [ '-X', 'CONNECT', $url ],           'invalid method in -X' ],
@@ -76,7 +76,7 @@ sub wrong_usage {
 
     # an abbreviation of an option
 
-    is($atls->run('--connect-t', 'x', $url)->{err},
+    is($atls->run('--connect-ti', 'x', $url)->{err},
        "atls: (2) invalid number of seconds \"x\"\n", 'an abbreviation');
     is($atls->run('--', '-v')->{err} =~ /-v/, 1, 'after --, all are URLs');
 

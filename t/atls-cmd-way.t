@@ -10,13 +10,13 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Digest::SHA qw( sha256 sha256_hex );
-use IO::Select;
 use MIME::Base64 qw( encode_base64 );
 use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
 use Test::Atls::Command;
+use Test::Atls::ConnectProxy;
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Port qw( free_port );
 
@@ -40,11 +40,11 @@ $t->make_cert('client', ca => 'ca');
 $t->write_file('psk', "device:1:00112233445566778899aabbccddeeff\n");
 
 my $backend = Test::Atls::Backend->start($t, $t->port(BACKEND));
-my $proxy_port = $t->port(PROXY);
 
 $t->write_conf(conf());
 $t->run();
-$t->run_daemon(\&proxy, port => $proxy_port);
+
+my $proxy = Test::Atls::ConnectProxy->start($t, $t->port(PROXY));
 
 my $atls = Test::Atls::Command->new($t);
 my $site = 'https://localhost';
@@ -132,7 +132,7 @@ sub der {
 
 
 sub through_proxy {
-    my @proxy = ('-x', "http://127.0.0.1:$proxy_port");
+    my @proxy = ('-x', $proxy->url());
     my $url = site(MIDDLEBOX) . '/info';
 
     $r = $atls->run(@trust, @proxy, $url);
@@ -150,62 +150,12 @@ sub through_proxy {
                     { env => { https_proxy => 'http://no-such.invalid' } });
     is($r->{code}, 0, 'no proxy, whatever the environment says');
 
-    my $log = $t->read_file('proxy.log');
+    my $log = $proxy->log();
     my @tunnels = $log =~ /^CONNECT localhost:\d+ HTTP/mg;
     cmp_ok(scalar @tunnels, '>=', 3, 'tunnels');
-    unlike($log, qr/atls|info/, 'and nothing else was seen');
+    unlike($log, qr/known|info/, 'and nothing else was seen');
 
     done_testing();
-}
-
-
-# An HTTP proxy with credentials, only for CONNECT.
-
-sub proxy {
-    local $SIG{CHLD} = 'IGNORE';
-
-    my $server = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-                                       LocalPort => $proxy_port, Listen => 16,
-                                       ReuseAddr => 1) or die "proxy: $!\n";
-
-    while (1) {
-        my $s = $server->accept() or next;
-        next if fork();
-
-        my $head = '';
-        sysread $s, $head, 4096, length $head or POSIX::_exit(0)
-            until $head =~ /\r\n\r\n/;
-
-        open my $log, '>>', $t->path('proxy.log');
-        print $log $head =~ s/^User-Agent.*\n//mr;
-        close $log;
-
-        my ($host, $to) = $head =~ /^CONNECT (\S+):(\d+) /;
-
-        if ($head !~ /^Proxy-Authorization: Basic bWU6c2VjcmV0\r/m) {
-            print $s "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=x\r\n"
-                     . "Content-Length: 0\r\nConnection: close\r\n\r\n";
-            POSIX::_exit(0);
-        }
-
-        my $u = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $to);
-        syswrite $s, "HTTP/1.1 200 OK\r\n\r\n";
-        tunnel($s, $u);
-    }
-}
-
-
-sub tunnel {
-    my ($s, $u) = @_;
-
-    my $select = IO::Select->new($s, $u);
-
-    while (my @ready = $select->can_read()) {
-        for my $from (@ready) {
-            sysread $from, my $bytes, 65536 or POSIX::_exit(0);
-            syswrite $from == $s ? $u : $s, $bytes;
-        }
-    }
 }
 
 
@@ -307,8 +257,7 @@ sub fallback_https {
                     { env => { SSL_CERT_FILE => $t->path('ca.crt') } });
     like($r->{out}, qr/^atls=$/m, 'trust of the environment');
 
-    $r = $atls->run(@args, '-x', "http://me:secret\@127.0.0.1:$proxy_port",
-                    "$base/info");
+    $r = $atls->run(@args, '-x', $proxy->url('me:secret'), "$base/info");
     like($r->{out}, qr/^atls=$/m, 'through a proxy');
 
     $r = $atls->run(@args, '-v', '-u', 'name:sesame', "$base/info");

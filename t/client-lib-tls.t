@@ -9,11 +9,9 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use IO::Select;
-use IO::Socket::INET;
-use IO::Socket::SSL;
 use Test::More;
 
+use Test::Atls::ConnectProxy;
 use Test::Atls::Lib;
 use Test::Atls::LibSite;
 use Test::Atls::Port qw( free_port );
@@ -236,12 +234,10 @@ sub outer {
 
 
 sub proxies {
-    my $listen = $t->port(20);
-
-    $t->run_daemon(sub { proxy($listen) }, port => $listen);
+    my $server = Test::Atls::ConnectProxy->start($t, $t->port(20));
 
     my @tls = (@trust, ENDPOINT => $t->endpoint(3, 'https', 'localhost'));
-    my @proxy = (PROXY => "http://127.0.0.1:$listen");
+    my @proxy = (PROXY => $server->url());
 
     $c->client($target, @tls, @proxy);
     $r = $c->go('GET', '/echo');
@@ -256,19 +252,19 @@ sub proxies {
     is($c->go('GET', '/echo')->{status}, 200, 'again');
 
     my $p = $lib->start($program,
-                        https_proxy => "http://me:secret\@127.0.0.1:$listen",
+                        https_proxy => $server->url('me:secret'),
                         no_proxy => '');
     $p->client($target, @tls);
     is($p->go('GET', '/echo')->{status}, 200, 'of the environment');
     is($p->end(), 0, 'exit status');
 
-    $p = $lib->start($program, https_proxy => "http://127.0.0.1:$listen",
+    $p = $lib->start($program, https_proxy => $server->url(),
                      no_proxy => 'localhost');
     $p->client($target, @tls);
     is($p->go('GET', '/echo')->{status}, 200, 'not for this host');
     is($p->end(), 0, 'exit status');
 
-    $p = $lib->start($program, https_proxy => "http://127.0.0.1:$listen",
+    $p = $lib->start($program, https_proxy => $server->url(),
                      no_proxy => '');
     $p->client($target, @tls);
     is($p->name($p->go('GET', '/echo')), 'PROXY', 'it is used');
@@ -276,11 +272,9 @@ sub proxies {
 
     # TLS with the proxy is independent of TLS with the endpoint
 
-    my $listen_tls = $t->port(21);
-
-    $t->run_daemon(sub { proxy($listen_tls, 'proxy') }, port => $listen_tls);
-    @proxy = (PROXY => "https://127.0.0.1:$listen_tls",
-              PROXY_USER => 'me:secret');
+    my $over_tls = Test::Atls::ConnectProxy->start($t, $t->port(21),
+                                                   cert => 'proxy');
+    @proxy = (PROXY => $over_tls->url(), PROXY_USER => 'me:secret');
 
     $c->client($target, @tls, @proxy, PROXY_CA_FILE => $t->path('other.crt'));
     $r = $c->go('GET', '/echo');
@@ -308,84 +302,9 @@ sub proxies {
     is($c->name($c->go('GET', '/echo')), 'PROXY', 'wrong credentials');
     is($c->command('outer')->{chain}, 0, 'nobody was seen');
 
-    my $log = $t->read_file('proxy.log');
+    my $log = $server->log() . $over_tls->log();
     like($log, qr/^CONNECT localhost:/m, 'the proxy made a tunnel');
     unlike($log, qr/X-Outer|octet-stream|Cookie/, 'and saw nothing else');
-}
-
-
-# An HTTP proxy with credentials, only for CONNECT; over TLS, if there is a
-# certificate.
-
-sub proxy {
-    my ($listen, $cert) = @_;
-
-    local $SIG{CHLD} = 'IGNORE';
-
-    my $server = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-                                       LocalPort => $listen, Listen => 16,
-                                       ReuseAddr => 1) or die "proxy: $!\n";
-
-    while (1) {
-        my $s = $server->accept() or next;
-        next if fork();
-
-        if ($cert) {
-            IO::Socket::SSL->start_SSL($s, SSL_server => 1,
-                SSL_cert_file => $t->path("$cert.crt"),
-                SSL_key_file => $t->path("$cert.key")) or POSIX::_exit(0);
-        }
-
-        proxy_connection($s);
-        POSIX::_exit(0);
-    }
-}
-
-
-sub proxy_connection {
-    my ($s) = @_;
-
-    my $to;
-
-    until ($to) {
-        my $head = '';
-
-        until ($head =~ /\r\n\r\n/) {
-            sysread $s, $head, 4096, length $head or return;
-        }
-
-        open my $log, '>>', $t->path('proxy.log');
-        print $log $head =~ s/^Proxy-Authorization.*\n//mr;
-        close $log;
-
-        if ($head =~ /^Proxy-Authorization: Basic bWU6c2VjcmV0\r/m) {
-            ($to) = $head =~ /^CONNECT \S+:(\d+) /;
-
-        } else {
-            syswrite $s, "HTTP/1.1 407 No\r\nProxy-Authenticate: "
-                         . "Basic realm=x\r\nContent-Length: 0\r\n\r\n";
-        }
-    }
-
-    my $u = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $to);
-    my $select = IO::Select->new($s, $u);
-
-    syswrite $s, "HTTP/1.1 200 OK\r\n\r\n";
-
-    while (my @ready = $select->can_read()) {
-        for my $from (@ready) {
-
-            # reads a whole TLS record at a time
-
-            sysread $from, my $bytes, 65536 or return;
-            my $other = $from == $s ? $u : $s;
-
-            while ($bytes ne '') {
-                my $n = syswrite $other, $bytes or return;
-                substr $bytes, 0, $n, '';
-            }
-        }
-    }
 }
 
 

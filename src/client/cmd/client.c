@@ -18,10 +18,13 @@
 
 static atls_error_e cmd_client_strings(atls_client_t *client,
     const cmd_options_t *options);
+static atls_error_e cmd_client_lists(atls_client_t *client,
+    const cmd_options_t *options);
 static atls_error_e cmd_client_numbers(atls_client_t *client,
     const cmd_options_t *options);
 static int cmd_client_code(atls_client_t *client, atls_error_e error,
     int answered);
+static int cmd_client_code_usage(atls_client_t *client);
 static int cmd_client_code_outer(atls_client_t *client, atls_error_e error);
 
 
@@ -41,6 +44,10 @@ cmd_client_create(atls_client_t **client, const char *origin,
     }
 
     rc = cmd_client_strings(*client, options);
+
+    if (rc == ATLS_OK) {
+        rc = cmd_client_lists(*client, options);
+    }
 
     if (rc == ATLS_OK) {
         rc = cmd_client_numbers(*client, options);
@@ -88,7 +95,11 @@ cmd_client_strings(atls_client_t *client, const cmd_options_t *options)
         { ATLS_MAX_PROTOCOL,    protocol },
         { ATLS_CIPHERS,         options->ciphers },
         { ATLS_CIPHERSUITES,    options->ciphersuites },
+        { ATLS_OUTER_USER,      options->via_user },
         { ATLS_PROXY,           options->proxy },
+        { ATLS_PROXY_USER,      options->proxy_user },
+        { ATLS_PROXY_AUTH,      options->proxy_auth },
+        { ATLS_NO_PROXY,        options->no_proxy },
     };
 
     rc = ATLS_OK;
@@ -104,19 +115,57 @@ cmd_client_strings(atls_client_t *client, const cmd_options_t *options)
 
 
 static atls_error_e
-cmd_client_numbers(atls_client_t *client, const cmd_options_t *options)
+cmd_client_lists(atls_client_t *client, const cmd_options_t *options)
 {
+    size_t        i, j;
     atls_error_e  rc;
 
-    rc = atls_set_number(client, ATLS_TIMEOUT, options->max_time);
+    const struct {
+        atls_list_e        option;
+        const cmd_list_t  *values;
+    } lists[] = {
+        { ATLS_OUTER_HEADER,    &options->via_headers },
+        { ATLS_PROXY_HEADER,    &options->proxy_headers },
+        { ATLS_RESOLVE,         &options->resolve },
+        { ATLS_CONNECT_TO,      &options->connect_to },
+    };
 
-    if (rc == ATLS_OK && options->connect_timeout != -1) {
-        rc = atls_set_number(client, ATLS_CONNECT_TIMEOUT,
-                             options->connect_timeout);
+    rc = ATLS_OK;
+
+    for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        for (j = 0; rc == ATLS_OK && j < lists[i].values->n; j++) {
+            rc = atls_add_string(client, lists[i].option,
+                                 lists[i].values->items[j]);
+        }
     }
 
-    if (rc == ATLS_OK && options->early_data) {
-        rc = atls_set_number(client, ATLS_EARLY_DATA, 1);
+    return rc;
+}
+
+
+static atls_error_e
+cmd_client_numbers(atls_client_t *client, const cmd_options_t *options)
+{
+    size_t        i;
+    atls_error_e  rc;
+
+    const struct {
+        atls_number_e  option;
+        int64_t        value;               /* -1: default */
+    } numbers[] = {
+        { ATLS_TIMEOUT,         options->max_time },
+        { ATLS_CONNECT_TIMEOUT, options->connect_timeout },
+        { ATLS_EARLY_DATA,      options->early_data },
+        { ATLS_IP_VERSION,      options->ip_version },
+        { ATLS_RATE,            options->rate },
+    };
+
+    rc = ATLS_OK;
+
+    for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        if (rc == ATLS_OK && numbers[i].value != -1) {
+            rc = atls_set_number(client, numbers[i].option, numbers[i].value);
+        }
     }
 
     return rc;
@@ -174,7 +223,7 @@ cmd_client_code(atls_client_t *client, atls_error_e error, int answered)
         return CMD_OK;
 
     case ATLS_ERROR_USAGE:
-        return CMD_USAGE;
+        return cmd_client_code_usage(client);
 
     case ATLS_ERROR_MEMORY:
         return CMD_MEMORY;
@@ -214,6 +263,19 @@ cmd_client_code(atls_client_t *client, atls_error_e error, int answered)
     default:
         return CMD_RECEIVE;
     }
+}
+
+
+/* libcurl parses --resolve and --connect-to when it uses them. */
+
+static int
+cmd_client_code_usage(atls_client_t *client)
+{
+    atls_outer_info_t  info;
+
+    return atls_get_outer(client, &info) == ATLS_OK
+           && info.curl_error == CURLE_SETOPT_OPTION_SYNTAX
+           ? CMD_SYNTAX : CMD_USAGE;
 }
 
 

@@ -27,6 +27,7 @@ typedef enum {
     CMD_MEMORY = 27,
     CMD_TIMEOUT = 28,
     CMD_TLS = 35,
+    CMD_SYNTAX = 49,
     CMD_EMPTY = 52,
     CMD_RECEIVE = 56,
     CMD_CERTIFICATE = 60,

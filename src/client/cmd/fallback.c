@@ -17,6 +17,7 @@
 #include "../lib/outer.h"
 #include "exitcode.h"
 #include "fallback.h"
+#include "route.h"
 #include "util.h"
 #include "verbose.h"
 
@@ -25,6 +26,7 @@ typedef struct {
     cmd_transfer_t      *transfer;
     CURL                *curl;
     struct curl_slist   *headers;
+    atls_route_t         route;
     atls_peer_t          peer;
     int                  status;            /* status of the current header */
     int                  ended;             /* the final header is complete */
@@ -32,6 +34,7 @@ typedef struct {
 } cmd_https_t;
 
 
+static int cmd_https_route(cmd_https_t *https);
 static void cmd_https_setup(cmd_https_t *https);
 static void cmd_https_tls(CURL *curl, const cmd_options_t *options);
 static CURLcode cmd_https_ctx(CURL *curl, void *ctx, void *data);
@@ -84,15 +87,37 @@ cmd_fallback_perform(cmd_fallback_t *fallback, cmd_transfer_t *transfer)
         return cmd_fail(CMD_MEMORY, "out of memory");
     }
 
-    cmd_https_setup(&https);
+    code = cmd_https_route(&https);
 
-    code = cmd_https_result(&https, curl_easy_perform(https.curl));
+    if (code == CMD_OK) {
+        cmd_https_setup(&https);
+        code = cmd_https_result(&https, curl_easy_perform(https.curl));
+    }
 
     curl_easy_reset(https.curl);
     curl_slist_free_all(https.headers);
+    atls_route_free(&https.route);
     atls_peer_free(&https.peer);
 
     return code;
+}
+
+
+static int
+cmd_https_route(cmd_https_t *https)
+{
+    atls_failure_t     failure;
+    atls_route_conf_t  conf;
+
+    cmd_route(&conf, https->transfer->options);
+
+    if (atls_route_set(&https->route, https->curl, &conf, &failure) == 0) {
+        return CMD_OK;
+    }
+
+    return cmd_fail(failure.error == ATLS_ERROR_MEMORY ? CMD_MEMORY
+                                                       : CMD_USAGE,
+                    "%s", failure.text);
 }
 
 
@@ -113,18 +138,7 @@ cmd_https_setup(cmd_https_t *https)
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, https->error);
-    curl_easy_setopt(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long) options->max_time);
-
-    if (options->connect_timeout != -1) {
-        curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
-                         (long) options->connect_timeout);
-    }
-
-    if (options->proxy) {
-        curl_easy_setopt(curl, CURLOPT_PROXY, options->proxy);
-        curl_easy_setopt(curl, CURLOPT_PROXYAUTH, (long) CURLAUTH_ANY);
-    }
 
     if (options->verbose) {
         curl_easy_setopt(curl, CURLOPT_VERBOSE, 1L);
@@ -278,8 +292,6 @@ cmd_https_headers(cmd_https_t *https)
     }
 
     curl_easy_setopt(https->curl, CURLOPT_HTTPHEADER, https->headers);
-    curl_easy_setopt(https->curl, CURLOPT_HEADEROPT,
-                     (long) CURLHEADER_SEPARATE);
 }
 
 

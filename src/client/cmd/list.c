@@ -14,8 +14,9 @@
 void
 cmd_list_add(cmd_list_t *list, const char *item)
 {
-    list->items = cmd_realloc(list->items, (list->n + 1) * sizeof(char *));
+    list->items = cmd_realloc(list->items, (list->n + 2) * sizeof(char *));
     list->items[list->n++] = item ? cmd_copy(item, strlen(item)) : NULL;
+    list->items[list->n] = NULL;
 }
 
 

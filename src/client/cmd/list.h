@@ -1,5 +1,5 @@
 
-/* Lists of strings. */
+/* Lists of strings, terminated by NULL. */
 
 
 #ifndef ATLS_CMD_LIST_H_INCLUDED
@@ -10,7 +10,7 @@
 
 
 typedef struct {
-    char           **items;
+    char           **items;             /* NULL: empty */
     size_t           n;
 } cmd_list_t;
 

@@ -16,28 +16,49 @@
 #include "util.h"
 
 
-static int cmd_header_file(cmd_options_t *options, const char *name);
-static int cmd_header_line(cmd_options_t *options, const char *line);
+/* Stores a line of a value. */
+
+typedef int (*cmd_header_add_pt)(cmd_options_t *options,
+    const cmd_option_t *option, const char *line);
+
+
+static int cmd_header_lines(cmd_options_t *options, const cmd_option_t *option,
+    const char *value, cmd_header_add_pt add);
+static int cmd_header_add(cmd_options_t *options, const cmd_option_t *option,
+    const char *line);
+static int cmd_header_add_line(cmd_options_t *options,
+    const cmd_option_t *option, const char *line);
+static int cmd_header_check(const char *line, size_t n);
 
 
 int
 cmd_set_header(cmd_options_t *options, const cmd_option_t *option, char *value)
 {
-    (void) option;
+    return cmd_header_lines(options, option, value, cmd_header_add);
+}
 
-    return *value == '@' ? cmd_header_file(options, value + 1)
-                         : cmd_header_line(options, value);
+
+int
+cmd_set_header_line(cmd_options_t *options, const cmd_option_t *option,
+    char *value)
+{
+    return cmd_header_lines(options, option, value, cmd_header_add_line);
 }
 
 
 static int
-cmd_header_file(cmd_options_t *options, const char *name)
+cmd_header_lines(cmd_options_t *options, const cmd_option_t *option,
+    const char *value, cmd_header_add_pt add)
 {
     int      code;
     char    *text, *line, *rest;
     size_t   n;
 
-    code = cmd_file_read(name, &text, &n);
+    if (*value != '@') {
+        return add(options, option, value);
+    }
+
+    code = cmd_file_read(value + 1, &text, &n);
     if (code != CMD_OK) {
         return code;
     }
@@ -46,7 +67,7 @@ cmd_header_file(cmd_options_t *options, const char *name)
          line && code == CMD_OK;
          line = strtok_r(NULL, "\r\n", &rest))
     {
-        code = cmd_header_line(options, line);
+        code = add(options, option, line);
     }
 
     free(text);
@@ -56,26 +77,21 @@ cmd_header_file(cmd_options_t *options, const char *name)
 
 
 static int
-cmd_header_line(cmd_options_t *options, const char *line)
+cmd_header_add(cmd_options_t *options, const cmd_option_t *option,
+    const char *line)
 {
+    int             code;
     size_t          n;
-    const char     *p, *value;
+    const char     *value;
     atls_header_t  *header;
 
+    (void) option;
+
     n = strcspn(line, ":;");
-    value = line + n + (line[n] != '\0');
-    value += strspn(value, " \t");
 
-    for (p = line; *p; p++) {
-        if (((unsigned char) *p < ' ' && *p != '\t') || *p == 0x7f) {
-            break;
-        }
-    }
-
-    if (!atls_http_is_token(line, n) || line[n] == '\0' || *p
-        || (line[n] == ';' && *value))
-    {
-        return cmd_fail(CMD_USAGE, "invalid header \"%s\"", line);
+    code = cmd_header_check(line, n);
+    if (code != CMD_OK) {
+        return code;
     }
 
     if ((n == 14 && strncasecmp(line, "Content-Length", n) == 0)
@@ -90,6 +106,9 @@ cmd_header_line(cmd_options_t *options, const char *line)
                                    * sizeof(atls_header_t));
     header = &options->headers[options->nheaders++];
 
+    value = line + n + 1;
+    value += strspn(value, " \t");
+
     header->name = cmd_copy(line, n);
     header->value = line[n] == ':' && *value == '\0'
                     ? NULL : cmd_copy(value, strlen(value));
@@ -98,12 +117,46 @@ cmd_header_line(cmd_options_t *options, const char *line)
 }
 
 
-int
-cmd_set_user(cmd_options_t *options, const cmd_option_t *option, char *value)
+static int
+cmd_header_add_line(cmd_options_t *options, const cmd_option_t *option,
+    const char *line)
 {
-    if (strchr(value, ':') == NULL) {
-        return cmd_fail(CMD_USAGE, "-u must be NAME:PASSWORD");
+    int      code;
+    size_t   n;
+    char    *copy;
+
+    n = strcspn(line, ":");
+
+    code = cmd_header_check(line, n);
+
+    if (code == CMD_OK) {
+        copy = cmd_copy(line, strlen(line));
+        code = cmd_set_item(options, option, copy);
+        free(copy);
     }
 
-    return cmd_set_secret(options, option, value);
+    return code;
+}
+
+
+/* The name, of n characters, is followed by a value or by a semicolon. */
+
+static int
+cmd_header_check(const char *line, size_t n)
+{
+    const char  *p;
+
+    for (p = line; *p; p++) {
+        if (((unsigned char) *p < ' ' && *p != '\t') || *p == 0x7f) {
+            break;
+        }
+    }
+
+    if (!atls_http_is_token(line, n) || line[n] == '\0' || *p
+        || (line[n] == ';' && line[n + 1 + strspn(line + n + 1, " \t")]))
+    {
+        return cmd_fail(CMD_USAGE, "invalid header \"%s\"", line);
+    }
+
+    return CMD_OK;
 }

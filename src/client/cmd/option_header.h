@@ -19,9 +19,9 @@
 int cmd_set_header(cmd_options_t *options, const cmd_option_t *option,
     char *value);
 
-/* "NAME:PASSWORD", hidden from the process list. */
+/* The same for headers of the outer connection; the lines are stored. */
 
-int cmd_set_user(cmd_options_t *options, const cmd_option_t *option,
+int cmd_set_header_line(cmd_options_t *options, const cmd_option_t *option,
     char *value);
 
 

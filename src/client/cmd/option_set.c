@@ -4,6 +4,7 @@
  */
 
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,6 +105,73 @@ cmd_set_item(cmd_options_t *options, const cmd_option_t *option, char *value)
 
 
 int
+cmd_set_size(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    int64_t  *field = cmd_set_field(options, option);
+
+    char                *end;
+    size_t               shift;
+    unsigned long long   n;
+
+    static const char  units[] = "bBkKmMgGtTpP";
+
+    errno = 0;
+    n = strtoull(value, &end, 10);
+    shift = 0;
+
+    if (end != value && *end && strchr(units, *end)) {
+        shift = (size_t) (strchr(units, *end) - units) / 2 * 10;
+        end++;
+    }
+
+    if (*value < '0' || *value > '9' || *end != '\0' || errno
+        || n > (unsigned long long) INT64_MAX >> shift)
+    {
+        return cmd_fail(CMD_USAGE, "invalid number of bytes \"%s\"", value);
+    }
+
+    *field = (int64_t) (n << shift);
+
+    return CMD_OK;
+}
+
+
+int
+cmd_set_user(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    if (strchr(value, ':') == NULL) {
+        return cmd_fail(CMD_USAGE, "--%s must be NAME:PASSWORD", option->name);
+    }
+
+    return cmd_set_secret(options, option, value);
+}
+
+
+int
+cmd_set_ip_version(cmd_options_t *options, const cmd_option_t *option,
+    char *value)
+{
+    (void) value;
+
+    options->ip_version = option->ch - '0';
+
+    return CMD_OK;
+}
+
+
+int
+cmd_set_proxy_auth(cmd_options_t *options, const cmd_option_t *option,
+    char *value)
+{
+    (void) value;
+
+    options->proxy_auth = option->name + sizeof("proxy-") - 1;
+
+    return CMD_OK;
+}
+
+
+int
 cmd_set_sessions(cmd_options_t *options, const cmd_option_t *option,
     char *value)
 {
@@ -149,7 +217,7 @@ cmd_set_free(cmd_options_t *options, const cmd_option_t *option)
         free(*text);
         *text = NULL;
 
-    } else if (option->set == cmd_set_secret) {
+    } else if (option->set == cmd_set_secret || option->set == cmd_set_user) {
         text = cmd_set_field(options, option);
         cmd_wipe(*text);
         *text = NULL;

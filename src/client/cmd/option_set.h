@@ -33,6 +33,23 @@ int cmd_set_time(cmd_options_t *options, const cmd_option_t *option,
 int cmd_set_item(cmd_options_t *options, const cmd_option_t *option,
     char *value);
 
+/* A number of bytes; the units k, M, G, T and P are powers of 1024. */
+
+int cmd_set_size(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
+/* "NAME:PASSWORD", hidden from the process list. */
+
+int cmd_set_user(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
+/* -4 and -6; --proxy-basic and the like: the name is the value. */
+
+int cmd_set_ip_version(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+int cmd_set_proxy_auth(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
 /* For atls forward: the number of sessions, and names in Host. */
 
 int cmd_set_sessions(cmd_options_t *options, const cmd_option_t *option,

@@ -102,9 +102,60 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(via), cmd_set_text,
       "endpoint; default: /.well-known/atls of HOST" },
 
+    { CMD_SECTION_CONNECTION, CMD_ALL, 0, "via-header", "LINE",
+      CMD_FIELD(via_headers), cmd_set_header_line,
+      "\"Name: value\" of the outer requests; @FILE" },
+
+    { CMD_SECTION_CONNECTION, CMD_ALL, 0, "via-user", "NAME:PASSWORD",
+      CMD_FIELD(via_user), cmd_set_user,
+      "Basic authorization of the outer requests" },
+
+    { CMD_SECTION_CONNECTION, CMD_ALL, 0, "resolve", "HOST:PORT:ADDRESS",
+      CMD_FIELD(resolve), cmd_set_item, "address of an outer host" },
+
+    { CMD_SECTION_CONNECTION, CMD_ALL, 0, "connect-to",
+      "HOST1:PORT1:HOST2:PORT2", CMD_FIELD(connect_to), cmd_set_item,
+      "connect to HOST2 instead of HOST1" },
+
+    { CMD_SECTION_CONNECTION, CMD_ALL, '4', "ipv4", NULL,
+      0, cmd_set_ip_version, "use IPv4 only, for the outer connection" },
+
+    { CMD_SECTION_CONNECTION, CMD_ALL, '6', "ipv6", NULL,
+      0, cmd_set_ip_version, "use IPv6 only" },
+
+    { CMD_SECTION_CONNECTION, CMD_ALL, 0, "limit-rate", "BYTES",
+      CMD_FIELD(rate), cmd_set_size,
+      "maximum bytes per second, as 500, 20k or 3M" },
+
     { CMD_SECTION_CONNECTION, CMD_ALL, 'x', "proxy", "URL",
       CMD_FIELD(proxy), cmd_set_secret,
       "outer proxy; default: from the environment" },
+
+    { CMD_SECTION_CONNECTION, CMD_ALL, 'U', "proxy-user", "NAME:PASSWORD",
+      CMD_FIELD(proxy_user), cmd_set_user, "credentials for the proxy" },
+
+    { CMD_SECTION_CONNECTION, CMD_ALL, 0, "proxy-basic", NULL,
+      0, cmd_set_proxy_auth, "send them at once, as Basic: the default" },
+
+    { CMD_SECTION_CONNECTION, CMD_ALL, 0, "proxy-digest", NULL,
+      0, cmd_set_proxy_auth, "use Digest authentication" },
+
+    { CMD_SECTION_CONNECTION, CMD_ALL, 0, "proxy-negotiate", NULL,
+      0, cmd_set_proxy_auth, "use Negotiate (Kerberos) authentication" },
+
+    { CMD_SECTION_CONNECTION, CMD_ALL, 0, "proxy-ntlm", NULL,
+      0, cmd_set_proxy_auth, "use NTLM authentication" },
+
+    { CMD_SECTION_CONNECTION, CMD_ALL, 0, "proxy-anyauth", NULL,
+      0, cmd_set_proxy_auth, "use what the proxy supports" },
+
+    { CMD_SECTION_CONNECTION, CMD_ALL, 0, "proxy-header", "LINE",
+      CMD_FIELD(proxy_headers), cmd_set_header_line,
+      "\"Name: value\" for the proxy; @FILE: from a file" },
+
+    { CMD_SECTION_CONNECTION, CMD_ALL, 0, "noproxy", "HOSTS",
+      CMD_FIELD(no_proxy), cmd_set_text,
+      "hosts without a proxy, comma-separated; *: all" },
 
     { CMD_SECTION_CONNECTION, CMD_FETCH, 0, "fallback", NULL,
       CMD_FIELD(fallback), cmd_set_flag,

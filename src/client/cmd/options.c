@@ -279,9 +279,10 @@ cmd_options_free(cmd_options_t *options)
     }
 
     cmd_list_free(&options->urls);
+    cmd_list_free(&options->via_headers);
+    cmd_list_free(&options->proxy_headers);
     free(options->headers);
     free(options->data);
-    cmd_wipe(options->user);
     cmd_wipe(options->psk_identity);
     cmd_wipe(options->psk_key);
     free(options->ciphers);

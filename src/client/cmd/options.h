@@ -55,7 +55,17 @@ typedef struct {
     /* the outer connection */
 
     char            *via;
+    char            *via_user;
+    cmd_list_t       via_headers;
     char            *proxy;
+    char            *proxy_user;
+    const char      *proxy_auth;        /* as ATLS_PROXY_AUTH; NULL: default */
+    cmd_list_t       proxy_headers;
+    char            *no_proxy;
+    cmd_list_t       resolve;
+    cmd_list_t       connect_to;
+    int              ip_version;        /* 4 or 6; 0: both */
+    int64_t          rate;              /* bytes per second; 0: unlimited */
     int64_t          connect_timeout;   /* milliseconds; -1: default */
     int64_t          max_time;          /* milliseconds; 0: none */
 

@@ -12,6 +12,7 @@
 #include "../lib/outer.h"
 #include "exitcode.h"
 #include "options.h"
+#include "route.h"
 #include "serve.h"
 #include "service.h"
 #include "stop.h"
@@ -29,8 +30,7 @@
 
 #define CMD_TUNNEL_GATHER   2
 
-#define CMD_TUNNEL_CONNECT  30000           /* milliseconds, as in atls.h */
-#define CMD_TUNNEL_IDLE     300000
+#define CMD_TUNNEL_IDLE     300000          /* milliseconds, as in atls.h */
 #define CMD_TUNNEL_CLOSED   3000            /* timeout after the client
                                                closed */
 #define CMD_TUNNEL_ALERT    32              /* maximum size of an alert */
@@ -196,10 +196,11 @@ cmd_tunnel_outer(const cmd_tunnel_t *tunnel, char *tag,
     atls_failure_clear(failure);
 
     conf.url = options->via ? options->via : tunnel->service.endpoint;
-    conf.proxy = options->proxy;
-    conf.connect_timeout = options->connect_timeout != -1
-                           ? options->connect_timeout : CMD_TUNNEL_CONNECT;
+    conf.user = options->via_user;
+    conf.headers = (const char *const *) options->via_headers.items;
     conf.idle_timeout = CMD_TUNNEL_IDLE;
+
+    cmd_route(&conf.route, options);
 
     if (options->verbose) {
         conf.debug.handler = cmd_verbose;

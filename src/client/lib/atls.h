@@ -187,7 +187,15 @@ typedef enum {
     ATLS_OUTER_HTTP,        /* HTTP version: "1.0", "1.1", "2" (only over TLS),
                                "2-direct" (also without TLS) or "3"; default:
                                libcurl's */
-    ATLS_USER_AGENT         /* default: "libatls/<version>" */
+    ATLS_USER_AGENT,        /* default: "libatls/<version>" */
+    ATLS_PROXY_AUTH,        /* "basic", "digest", "negotiate", "ntlm", or
+                               "anyauth" for what the proxy supports; default:
+                               "basic", which is sent at once */
+    ATLS_NO_PROXY,          /* comma-separated list of hosts that are accessed
+                               without a proxy; "*" for all; default: from the
+                               environment */
+    ATLS_OUTER_USER         /* credentials for the endpoint, sent as Basic:
+                               "user:password" */
 } atls_string_e;
 
 typedef enum {
@@ -205,10 +213,14 @@ typedef enum {
                                minimum: 1024, default: 1048576 */
     ATLS_HEADER_SIZE,       /* maximum size of a response header, in bytes;
                                default: 65536 */
-    ATLS_EARLY_DATA         /* 1: send GET, HEAD and OPTIONS requests without a
+    ATLS_EARLY_DATA,        /* 1: send GET, HEAD and OPTIONS requests without a
                                body as early data, if a session is resumed and
                                the server allows it.  An observer of the POST
                                can replay it; default: 0 */
+    ATLS_IP_VERSION,        /* of the outer connection: 4 or 6; default: 0, both
+                               of them */
+    ATLS_RATE               /* bytes per second that are sent or received on the
+                               outer connection; default: 0, unlimited */
 } atls_number_e;
 
 /* NULL sets the default. */
@@ -219,7 +231,20 @@ ATLS_API atls_error_e atls_set_string(atls_client_t *client,
 ATLS_API atls_error_e atls_set_number(atls_client_t *client,
     atls_number_e option, int64_t value);
 
-/* Adds "Name: value" to each POST. */
+/* Options that can be set several times; the values are added to a list. */
+
+typedef enum {
+    ATLS_OUTER_HEADER,      /* "Name: value", sent with each POST */
+    ATLS_PROXY_HEADER,      /* "Name: value", sent to the proxy, too: with
+                               CONNECT, or with each POST without TLS */
+    ATLS_RESOLVE,           /* "host:port:address", as CURLOPT_RESOLVE */
+    ATLS_CONNECT_TO         /* "host:port:host:port", as CURLOPT_CONNECT_TO */
+} atls_list_e;
+
+ATLS_API atls_error_e atls_add_string(atls_client_t *client,
+    atls_list_e list, const char *value);
+
+/* The same for ATLS_OUTER_HEADER. */
 
 ATLS_API atls_error_e atls_add_outer_header(atls_client_t *client,
     const char *header);

@@ -26,10 +26,13 @@
 
 static atls_error_e atls_client_changeable(atls_client_t *client);
 static void atls_client_copy(char **to, const char *from);
+static int atls_client_is_header(const char *header);
 static atls_error_e atls_client_prepare_tls(atls_client_t *client);
 static atls_error_e atls_client_prepare_key(atls_client_t *client);
 static void atls_client_ticket(void *data, const atls_resume_t *resume);
 static atls_error_e atls_client_prepare_outer(atls_client_t *client);
+static const char *const *atls_client_list(const atls_client_t *client,
+    atls_list_e list);
 
 
 const char *
@@ -73,7 +76,8 @@ atls_client_create(atls_client_t **result, const char *target)
 void
 atls_client_free(atls_client_t *client)
 {
-    size_t  i;
+    size_t           i, j;
+    atls_strings_t  *list;
 
     if (client == NULL) {
         return;
@@ -93,11 +97,16 @@ atls_client_free(atls_client_t *client)
         atls_client_copy(&client->strings[i], NULL);
     }
 
-    for (i = 0; i < client->nheaders; i++) {
-        atls_client_copy(&client->headers[i], NULL);
+    for (i = 0; i < ATLS_LISTS; i++) {
+        list = &client->lists[i];
+
+        for (j = 0; j < list->n; j++) {
+            atls_client_copy(&list->items[j], NULL);
+        }
+
+        free(list->items);
     }
 
-    free(client->headers);
     free(client);
 }
 
@@ -194,6 +203,14 @@ atls_set_number(atls_client_t *client, atls_number_e option, int64_t value)
         max = 1;
         break;
 
+    case ATLS_IP_VERSION:
+        max = value == 4 || value == 6 ? value : 0;
+        break;
+
+    case ATLS_RATE:
+        max = INT64_MAX;
+        break;
+
     default:
         min = 1;
         max = 0;
@@ -211,43 +228,66 @@ atls_set_number(atls_client_t *client, atls_number_e option, int64_t value)
 
 
 atls_error_e
-atls_add_outer_header(atls_client_t *client, const char *header)
+atls_add_string(atls_client_t *client, atls_list_e list, const char *value)
 {
-    char          **headers;
-    const char     *colon;
-    atls_error_e    rc;
+    char            **items;
+    atls_error_e      rc;
+    atls_strings_t   *strings;
 
     rc = atls_client_changeable(client);
     if (rc != ATLS_OK) {
         return rc;
     }
 
-    colon = strchr(header, ':');
+    if ((unsigned) list >= ATLS_LISTS) {
+        return atls_fail(&client->failure, ATLS_ERROR_USAGE,
+                         "unknown option");
+    }
 
-    if (colon == NULL
-        || !atls_http_is_token(header, (size_t) (colon - header))
-        || !atls_http_is_value(colon, strlen(colon)))
+    if ((list == ATLS_OUTER_HEADER || list == ATLS_PROXY_HEADER)
+        && !atls_client_is_header(value))
     {
         return atls_fail(&client->failure, ATLS_ERROR_USAGE,
-                         "invalid outer header \"%s\"", header);
+                         "invalid %s header \"%s\"",
+                         list == ATLS_OUTER_HEADER ? "outer" : "proxy", value);
     }
 
-    headers = realloc(client->headers,
-                      (client->nheaders + 2) * sizeof(char *));
-    if (headers == NULL) {
+    strings = &client->lists[list];
+
+    items = realloc(strings->items, (strings->n + 2) * sizeof(char *));
+    if (items == NULL) {
         return atls_fail_memory(&client->failure);
     }
 
-    client->headers = headers;
-    headers[client->nheaders] = strdup(header);
+    strings->items = items;
+    items[strings->n] = strdup(value);
 
-    if (headers[client->nheaders] == NULL) {
+    if (items[strings->n] == NULL) {
         return atls_fail_memory(&client->failure);
     }
 
-    headers[++client->nheaders] = NULL;
+    items[++strings->n] = NULL;
 
     return ATLS_OK;
+}
+
+
+static int
+atls_client_is_header(const char *header)
+{
+    const char  *colon;
+
+    colon = strchr(header, ':');
+
+    return colon && atls_http_is_token(header, (size_t) (colon - header))
+           && atls_http_is_value(colon, strlen(colon));
+}
+
+
+atls_error_e
+atls_add_outer_header(atls_client_t *client, const char *header)
+{
+    return atls_add_string(client, ATLS_OUTER_HEADER, header);
 }
 
 
@@ -414,25 +454,46 @@ atls_client_ticket(void *data, const atls_resume_t *resume)
 static atls_error_e
 atls_client_prepare_outer(atls_client_t *client)
 {
-    char              **strings = client->strings;
-    atls_outer_conf_t   conf;
+    char               **strings = client->strings;
+    atls_outer_conf_t    conf;
+    atls_route_conf_t   *route;
+
+    memset(&conf, 0, sizeof(atls_outer_conf_t));
 
     conf.url = strings[ATLS_ENDPOINT] ? strings[ATLS_ENDPOINT]
                                       : client->target.endpoint;
-    conf.proxy = strings[ATLS_PROXY];
-    conf.proxy_user = strings[ATLS_PROXY_USER];
-    conf.proxy_ca_file = strings[ATLS_PROXY_CA_FILE];
+    conf.user = strings[ATLS_OUTER_USER];
     conf.http = strings[ATLS_OUTER_HTTP];
     conf.user_agent = strings[ATLS_USER_AGENT];
-    conf.headers = (const char *const *) client->headers;
-    conf.connect_timeout = client->numbers[ATLS_CONNECT_TIMEOUT];
+    conf.headers = atls_client_list(client, ATLS_OUTER_HEADER);
     conf.idle_timeout = client->numbers[ATLS_IDLE_TIMEOUT];
+
+    route = &conf.route;
+    route->proxy = strings[ATLS_PROXY];
+    route->proxy_user = strings[ATLS_PROXY_USER];
+    route->proxy_auth = strings[ATLS_PROXY_AUTH];
+    route->proxy_ca_file = strings[ATLS_PROXY_CA_FILE];
+    route->no_proxy = strings[ATLS_NO_PROXY];
+    route->proxy_headers = atls_client_list(client, ATLS_PROXY_HEADER);
+    route->resolve = atls_client_list(client, ATLS_RESOLVE);
+    route->connect_to = atls_client_list(client, ATLS_CONNECT_TO);
+    route->ip_version = (int) client->numbers[ATLS_IP_VERSION];
+    route->rate = client->numbers[ATLS_RATE];
+    route->connect_timeout = client->numbers[ATLS_CONNECT_TIMEOUT];
+
     conf.trust = client->trust;
     conf.debug = client->debug;
 
     client->outer = atls_outer_create(&conf, &client->failure);
 
     return client->outer ? ATLS_OK : client->failure.error;
+}
+
+
+static const char *const *
+atls_client_list(const atls_client_t *client, atls_list_e list)
+{
+    return (const char *const *) client->lists[list].items;
 }
 
 

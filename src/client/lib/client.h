@@ -19,16 +19,22 @@
 #include "tls.h"
 
 
-#define ATLS_STRINGS    (ATLS_USER_AGENT + 1)
-#define ATLS_NUMBERS    (ATLS_EARLY_DATA + 1)
+#define ATLS_STRINGS    (ATLS_OUTER_USER + 1)
+#define ATLS_NUMBERS    (ATLS_RATE + 1)
+#define ATLS_LISTS      (ATLS_CONNECT_TO + 1)
+
+
+typedef struct {
+    char                   **items;         /* NULL, or terminated by NULL */
+    size_t                   n;
+} atls_strings_t;
 
 
 struct atls_client_s {
     atls_target_t            target;
     char                    *strings[ATLS_STRINGS];
     int64_t                  numbers[ATLS_NUMBERS];
-    char                   **headers;       /* of POSTs, terminated by NULL */
-    size_t                   nheaders;
+    atls_strings_t           lists[ATLS_LISTS];
     atls_debug_t             debug;
     atls_store_t             store;
     char                     key[ATLS_RESUME_KEY];

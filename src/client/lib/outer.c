@@ -21,13 +21,11 @@
 #include "seen.h"
 
 
-#define ATLS_OUTER_BUFFER       (128 * 1024)
-
-
 struct atls_outer_s {
     CURL                *curl;
     CURLU               *url;               /* parsed once for all POSTs */
     struct curl_slist   *headers;
+    atls_route_t         route;
     atls_failure_t      *failure;
     atls_debug_t         debug;
     atls_seen_t          seen;
@@ -56,7 +54,6 @@ static int atls_outer_setup(atls_outer_t *outer, const atls_outer_conf_t *conf);
 static int atls_outer_url(atls_outer_t *outer, const char *text);
 static int atls_outer_headers(atls_outer_t *outer,
     const atls_outer_conf_t *conf);
-static int atls_outer_proxy(atls_outer_t *outer, const atls_outer_conf_t *conf);
 static int atls_outer_http(atls_outer_t *outer, const atls_outer_conf_t *conf);
 static void atls_outer_tls(atls_outer_t *outer);
 static CURLcode atls_outer_ssl_ctx(CURL *curl, void *ssl_ctx, void *data);
@@ -83,7 +80,7 @@ atls_outer_create(const atls_outer_conf_t *conf, atls_failure_t *failure)
 
     outer->failure = failure;
     outer->debug = conf->debug;
-    outer->proxied = conf->proxy && *conf->proxy;
+    outer->proxied = conf->route.proxy && *conf->route.proxy;
 
     outer->seen.debug = conf->debug;
     atls_seen_clear(&outer->seen);
@@ -152,6 +149,7 @@ atls_outer_setup(atls_outer_t *outer, const atls_outer_conf_t *conf)
                             conf->user_agent ? conf->user_agent
                                              : "libatls/" ATLS_VERSION)
            != CURLE_OK
+        || curl_easy_setopt(curl, CURLOPT_USERPWD, conf->user) != CURLE_OK
         || curl_easy_setopt(curl, CURLOPT_COOKIEFILE, "") != CURLE_OK)
     {
         return -1;
@@ -167,7 +165,6 @@ atls_outer_setup(atls_outer_t *outer, const atls_outer_conf_t *conf)
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_POST, 1L);
-    curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, (long) ATLS_OUTER_BUFFER);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, outer->error);
 
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, atls_outer_write);
@@ -175,12 +172,6 @@ atls_outer_setup(atls_outer_t *outer, const atls_outer_conf_t *conf)
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, atls_outer_progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, outer);
-
-    /* 0 would be libcurl's default */
-
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
-                     conf->connect_timeout ? (long) conf->connect_timeout
-                                           : (long) INT_MAX);
 
     if (conf->idle_timeout) {
         curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
@@ -197,7 +188,8 @@ atls_outer_setup(atls_outer_t *outer, const atls_outer_conf_t *conf)
     atls_outer_tls(outer);
 
     if (atls_outer_headers(outer, conf) == -1
-        || atls_outer_proxy(outer, conf) == -1)
+        || atls_route_set(&outer->route, curl, &conf->route, outer->failure)
+           == -1)
     {
         return -1;
     }
@@ -231,9 +223,6 @@ atls_outer_url(atls_outer_t *outer, const char *text)
 static int
 atls_outer_headers(atls_outer_t *outer, const atls_outer_conf_t *conf)
 {
-    size_t              i;
-    struct curl_slist  *list;
-
     /* Expect would cost a round trip for each large POST */
 
     static const char *const  fields[] = {
@@ -243,62 +232,13 @@ atls_outer_headers(atls_outer_t *outer, const atls_outer_conf_t *conf)
         NULL
     };
 
-    for (i = 0; fields[i]; i++) {
-        list = curl_slist_append(outer->headers, fields[i]);
-        if (list == NULL) {
-            return -1;
-        }
-
-        outer->headers = list;
-    }
-
-    for (i = 0; conf->headers && conf->headers[i]; i++) {
-        list = curl_slist_append(outer->headers, conf->headers[i]);
-        if (list == NULL) {
-            return -1;
-        }
-
-        outer->headers = list;
+    if (atls_route_append(&outer->headers, fields) == -1
+        || atls_route_append(&outer->headers, conf->headers) == -1)
+    {
+        return -1;
     }
 
     curl_easy_setopt(outer->curl, CURLOPT_HTTPHEADER, outer->headers);
-
-    /* do not send these headers to a proxy in CONNECT */
-
-    curl_easy_setopt(outer->curl, CURLOPT_HEADEROPT,
-                     (long) CURLHEADER_SEPARATE);
-    curl_easy_setopt(outer->curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-
-    return 0;
-}
-
-
-static int
-atls_outer_proxy(atls_outer_t *outer, const atls_outer_conf_t *conf)
-{
-    CURL  *curl = outer->curl;
-
-    if (conf->proxy
-        && curl_easy_setopt(curl, CURLOPT_PROXY, conf->proxy) != CURLE_OK)
-    {
-        return -1;
-    }
-
-    if (conf->proxy_user
-        && curl_easy_setopt(curl, CURLOPT_PROXYUSERPWD, conf->proxy_user)
-           != CURLE_OK)
-    {
-        return -1;
-    }
-
-    if (conf->proxy_ca_file
-        && curl_easy_setopt(curl, CURLOPT_PROXY_CAINFO, conf->proxy_ca_file)
-           != CURLE_OK)
-    {
-        return -1;
-    }
-
-    curl_easy_setopt(curl, CURLOPT_PROXYAUTH, (long) CURLAUTH_ANY);
 
     return 0;
 }
@@ -463,6 +403,7 @@ atls_outer_free(atls_outer_t *outer)
     curl_easy_cleanup(outer->curl);
     curl_url_cleanup(outer->url);
     curl_slist_free_all(outer->headers);
+    atls_route_free(&outer->route);
 
     atls_seen_clear(&outer->seen);
     atls_peer_free(&outer->seen.peer);
@@ -600,6 +541,7 @@ atls_outer_code(atls_outer_t *outer, CURLcode code)
     case CURLE_URL_MALFORMAT:
     case CURLE_NOT_BUILT_IN:
     case CURLE_BAD_FUNCTION_ARGUMENT:
+    case CURLE_SETOPT_OPTION_SYNTAX:
         return ATLS_ERROR_USAGE;
 
     case CURLE_OUT_OF_MEMORY:

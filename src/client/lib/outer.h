@@ -20,18 +20,17 @@
 
 #include "debug.h"
 #include "error.h"
+#include "route.h"
 
 
 typedef struct {
     const char          *url;
-    const char          *proxy;             /* strings are as in atls.h, */
-    const char          *proxy_user;        /* NULL is the default */
-    const char          *proxy_ca_file;
-    const char          *http;
+    const char          *user;              /* strings are as in atls.h, */
+    const char          *http;              /* NULL is the default */
     const char          *user_agent;
     const char *const   *headers;           /* NULL, or terminated by NULL */
-    int64_t              connect_timeout;   /* milliseconds; 0: none */
-    int64_t              idle_timeout;
+    int64_t              idle_timeout;      /* milliseconds; 0: none */
+    atls_route_conf_t    route;
 
     X509_STORE          *trust;             /* for atls_outer_info_t; NULL:
                                                certificates are not verified */
