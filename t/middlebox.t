@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 
-# Real programs between client and server: proxies that intercept TLS with an
-# authority that the client does not know, a proxy that does not, terminators
-# that pass requests on over pooled connections.  They see POSTs, but nothing
-# of what is inside; of a request by plain HTTPS they see everything.
+# Real programs between client and server: proxies that intercept TLS with a CA
+# that the client does not trust, a proxy that does not, and proxies that
+# terminate TLS and forward requests over pooled connections.  They see POSTs,
+# but no inner data; of a request over plain HTTPS, they see everything.
 
 use strict;
 use warnings;
@@ -26,8 +26,8 @@ my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
 my $ENDPOINT = '/.well-known/atls';
 my $MEDIA_TYPE = 'application/atls+octet-stream';
 
-# what only the ends may see, and what a middlebox has to see of a control
-# request; with pieces of large bodies
+# data that only the client and the server may see, and data of a control
+# request that a middlebox must see; with parts of large bodies
 
 my %SECRET = marks('secret', pattern(24, 8 * 5000));
 my %CONTROL = marks('control', pattern(24));
@@ -76,7 +76,8 @@ $t->run();
 
 my $backend = Test::Atls::Backend->start($t, $t->port(2));
 
-# mitmproxy also changes sixteen bytes of the first record of what it is told to
+# mitmproxy also modifies sixteen bytes of the first record, if a header asks
+# for it
 
 my @tamper = map { "|$_|(?<=\\A\\x17\\x03\\x03..).{16}|0123456789abcdef" }
              ('~q & ~hq "X-Tamper: request"', '~s & ~hq "X-Tamper: answer"');
@@ -149,7 +150,7 @@ sub terminating {
 }
 
 
-# The control request: by plain HTTPS, or HTTP.
+# The control request over plain HTTPS or HTTP.
 
 sub control {
     my ($m, %outer) = @_;
@@ -186,7 +187,7 @@ sub sessions {
 }
 
 
-# The outer certificate is the middlebox's own.
+# The outer certificate is that of the middlebox.
 
 sub certificate {
     my ($m, %outer) = @_;
@@ -260,7 +261,7 @@ sub large {
 }
 
 
-# Answers other than 200 are the module's.
+# Other statuses are returned by the module.
 
 sub refused {
     my (%outer) = @_;
@@ -276,7 +277,7 @@ sub refused {
 }
 
 
-# Two sessions, step by step: one connection of the client's carries both.
+# Two sessions alternate over one connection of the client.
 
 sub shared {
     my ($m, %outer) = @_;
@@ -292,8 +293,8 @@ sub shared {
 }
 
 
-# Every POST comes over a connection of its own and leaves over one that is
-# there.  Then at once, with the answers the other way round.
+# Each POST is received over a new connection and forwarded over a pooled one.
+# Then two POSTs at the same time, with the responses in reverse order.
 
 sub pooled {
     my ($m, %outer) = @_;
@@ -350,7 +351,7 @@ sub interleaved {
 }
 
 
-# One flight of a handshake: true if it was the last one.
+# Sends a flight of a handshake.  Returns true if it was the last one.
 
 sub flight {
     my ($c) = @_;
@@ -383,7 +384,7 @@ sub answer_to {
 }
 
 
-# Who changes a record ends the session, and the client is told.
+# A modified record ends the session, and the client receives an alert.
 
 sub tampered {
     my ($m, %outer) = @_;
@@ -416,8 +417,8 @@ sub tamper {
 }
 
 
-# Through a proxy that has no part in TLS: nginx's own certificate, and all
-# that the proxy sees is where to.
+# Through a proxy without TLS interception: the certificate is that of nginx,
+# and the proxy sees only the address.
 
 sub tunnel {
     my $m = start('squid', name => 'tunnel', bump => 0, n => 22,
@@ -442,7 +443,7 @@ sub tunnel {
 }
 
 
-# The same, but the outer connection is plain HTTP.
+# The same, with an outer connection over plain HTTP.
 
 sub forward {
     my $m = start('squid', name => 'forward', bump => 0, n => 23,
@@ -461,7 +462,7 @@ sub forward {
 }
 
 
-# What the middlebox knows when all is over.
+# Log and dump of the middlebox.
 
 sub seen {
     my ($m) = @_;

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# No answer of an endpoint may be stored by a cache on the path: each of them,
-# nginx's own errors too, has one Cache-Control, "no-store", and no Expires.
+# Responses of an endpoint must not be stored by caches: each of them, including
+# nginx's own errors, has one Cache-Control header, "no-store", and no Expires.
 
 use strict;
 use warnings;
@@ -130,7 +130,7 @@ for my $tls (0, 1) {
     }
 }
 
-# answers that have records in them
+# responses with records
 
 for my $outer (qw( http10 http11 http11-chunked )) {
     my $c = client('/add', outer => $outer);
@@ -142,7 +142,7 @@ for my $outer (qw( http10 http11 http11-chunked )) {
        "$outer: other headers are there");
 }
 
-# relayed ones
+# relayed POSTs
 
 for (1 .. 8) {
     my $c = client('/add', keepalive => 0);
@@ -160,7 +160,7 @@ if ($http2 || $listen) {
     is(stored($c->last_response()), 'no-store', 'HTTP/2: a request');
 }
 
-# what is inside, and what is no endpoint, is not touched
+# inner responses, and those of other locations, are not changed
 
 {
     my $c = client('/add');

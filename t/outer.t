@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# What carries the sessions: HTTP/1.0, HTTP/1.1 and HTTP/2, over TCP and TLS,
-# IPv6 and Unix-domain sockets; media types, Expect, pipelined POSTs.
+# The outer connection: HTTP/1.0, HTTP/1.1 and HTTP/2, over TCP and TLS, IPv6
+# and Unix-domain sockets; media types, Expect, pipelined POSTs.
 
 use strict;
 use warnings;
@@ -92,7 +92,7 @@ sub request {
 }
 
 
-# handshake, GET, POST, a large answer, several requests in one POST
+# handshake, GET, POST, a large response, several requests in one POST
 
 sub test_outer {
     my ($name, %args) = @_;
@@ -164,7 +164,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
     }
 }
 
-# what else a server listens on
+# other listening sockets
 
 SKIP: {
     skip 'no ::1', 13 unless $has_ipv6;
@@ -184,7 +184,7 @@ SKIP: {
          'Unix-domain socket: address');
 }
 
-# inside it is always TLS
+# the inner scheme is always https
 
 for my $tls (0, 1) {
     my $c = client(port => $t->port($tls), tls => $tls, outer => 'http11');
@@ -231,7 +231,7 @@ for my $sent ("$type; charset=utf-8", "$type;a=\"b; c\"", "$type ;x=1",
 }
 
 
-# Expect: 100-continue, by a client that waits
+# Expect: 100-continue, with a client that waits
 
 {
     my $c = client(port => $t->port(0), outer => 'http11');

@@ -1,5 +1,5 @@
-# A session whose request is closed for a newer one, and whose next POST comes
-# before the worker has got round to it: it ends, and nothing is left of it.
+# A parked request is closed in favour of a newer one, and the next POST of its
+# session is processed before the worker has done so: the session ends.
 
 use strict;
 use warnings;
@@ -13,7 +13,7 @@ use Test::Atls::Response qw( parse_responses );
 
 use constant {
     CONNECTIONS => 128,
-    PARKED      => 32,          # a quarter
+    PARKED      => 32,          # a quarter of the connections
 };
 
 my $t = Test::Atls->new(workers => 1, client => { keepalive => 0 });
@@ -21,7 +21,7 @@ my $t = Test::Atls->new(workers => 1, client => { keepalive => 0 });
 $t->write_http(<<"EOC", events => "worker_connections @{[ CONNECTIONS ]};");
 %%CERTIFICATE%%
 
-# for two POSTs at once
+# for two pipelined POSTs
 
 client_header_buffer_size  16k;
 
@@ -48,9 +48,9 @@ my @waiting = map { $t->established() } 1 .. PARKED;
 
 $_->exchange(part($_)) for @waiting;
 
-# In one turn of its loop, the worker comes to two requests that are to wait.
-# The first one closes $waiting[0]; behind it, on the same connection, is the
-# next part of $waiting[1], which the second one closes.
+# In one iteration of the event loop, the worker parks two requests.  The first
+# one closes $waiting[0]; it is followed on the same connection by the next part
+# of $waiting[1], which the second one closes.
 
 my $posts = post($first, part($first)) . post($waiting[1], rest($waiting[1]));
 
@@ -69,7 +69,7 @@ $waiting[1]->tls_in($r[1]->body()) if $r[1];
 $waiting[1]->read_plain();
 ok($waiting[1]->closed(), 'its session ends');
 
-# others take the places of all that have waited
+# all parked requests are replaced
 
 my @next = map { $t->established() } 1 .. 2 * PARKED;
 
@@ -111,7 +111,7 @@ sub answer {
 }
 
 
-# A connection that the worker has, and that is free for a request.
+# An idle connection that the worker has accepted.
 
 sub kept_alive {
     my $s = http_connect($t->port(0));

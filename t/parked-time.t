@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 
-# The time for the rest of a request runs also while POSTs come that bring
-# nothing of it, for which it takes a cookie but no key: else a request that
-# waits would be there for ever, and with it its session and, after a reload,
-# its worker.
+# The timeout for the rest of a request is not extended by POSTs without any
+# part of it, which require a cookie but no key.  Otherwise, a parked request
+# could be kept forever, and with it its session and, after a reload, its
+# worker.
 
 use strict;
 use warnings;
@@ -49,7 +49,7 @@ for (['header', 'PUT / HTTP/1.1'], ['body', "${header}12345"],
 
     ok(ends($part, sub { '' }), "$name: empty POSTs");
 
-    # of a record that is not the client's
+    # a record that was not sent by the client
 
     my @bytes = ("\x17", "\x03", "\x03", "\x01", "\x00");
 

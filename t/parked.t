@@ -1,8 +1,7 @@
 #!/usr/bin/perl
 
-# Requests that wait for their rest take connections of the worker: those of
-# one client do not take them all, and a worker that has none left refuses a
-# POST without harm to its session.
+# Parked requests use connections of the worker.  A client cannot use all of
+# them, and if none is left, a POST is refused without affecting its session.
 
 use strict;
 use warnings;
@@ -19,7 +18,7 @@ use Test::Atls::Response qw( parse_responses );
 
 use constant {
     CONNECTIONS => 128,
-    PARKED      => 32,          # a quarter
+    PARKED      => 32,          # a quarter of the connections
 };
 
 my $t = Test::Atls->new(workers => 1);
@@ -58,7 +57,7 @@ sub answer {
 }
 
 
-# Twice as many as may wait, by one TCP connection at a time.
+# Twice as many requests as can be parked, over one TCP connection at a time.
 
 sub bounded {
     my $idle = $t->established(keepalive => 0);
@@ -67,7 +66,7 @@ sub bounded {
     for my $n (1 .. 2 * PARKED) {
         push @c, $t->established(keepalive => 0);
 
-        # of some the answer is whole, and the rest of a body is not there
+        # some have a complete response, but not all of the request body
 
         $c[-1]->request($n % 8 == 1 && $n <= PARKED
                         ? "PUT /$n HTTP/1.1\r\nHost: localhost\r\n"
@@ -98,8 +97,8 @@ sub bounded {
 }
 
 
-# All connections are taken by clients that send half of a header.  Two POSTs
-# have come before, but nothing of their bodies.
+# All connections are used by clients with half a header.  Two POSTs without
+# their bodies were received before.
 
 sub exhausted {
     my @c = map { $t->established(keepalive => 0) } 1 .. 3;
@@ -116,7 +115,7 @@ sub exhausted {
     $t->read_log('error.log');
     $t->allow_log(qr/\[alert\] .* worker_connections are not enough/);
 
-    # those whose first bytes have not come make room for others
+    # connections without any bytes are closed to make room for others
 
     $t->wait_for(sub {
         my $refused = refused();

@@ -1,6 +1,6 @@
-# A worker that has died, and another process with its pid: the next worker in
-# its slot, or one that has nothing to do with nginx.  What the dead one has
-# left behind belongs to neither.
+# A worker has died, and another process has its pid: the next worker in its
+# slot, or a process that does not belong to nginx.  Sessions of the dead worker
+# belong to neither.
 
 use strict;
 use warnings;
@@ -16,9 +16,9 @@ use Test::Atls::Process qw( alive asleep );
 my $LAST_PID = '/proc/sys/kernel/ns_last_pid';
 my $TRIES = 40;
 
-# In a namespace of pids: other tests must not get pids that were just in use.
-# The root of a chroot is not a mount and cannot be made private.  /proc is one:
-# unshare makes it private.  Nothing else is mounted here.
+# In a PID namespace, since other tests must not get pids that were just used.
+# The root of a chroot is not a mount and cannot be made private; unshare makes
+# /proc private instead, which is a mount.  Nothing else is mounted here.
 
 if (!$ENV{TEST_PID_NAMESPACE}) {
     my @unshare = qw( unshare --pid --fork --kill-child
@@ -40,7 +40,7 @@ my $t = Test::Atls->new(workers => 1,
 $t->write_http(<<'EOC');
 %%CERTIFICATE%%
 
-# a worker that is told to quit waits for handshakes
+# a worker that quits waits for handshakes
 
 atls_handshake_timeout  10m;
 
@@ -98,7 +98,7 @@ SKIP: {
     is($busy->post('')->status(), 410, 'a new worker with the pid: '
        . 'a session in use is gone');
 
-    # and one that has been told apart keeps what is its own
+    # a new session of this worker is not affected
 
     my $c = $t->client();
 
@@ -110,8 +110,7 @@ SKIP: {
 }
 
 
-# a process that is no worker, after one that had been told to quit, whose slot
-# nobody takes
+# another process, after a worker that was told to quit, and is not replaced
 
 SKIP: {
     my ($half, $busy, $relayed) = ($t->client(), $t->client(), $t->client());
@@ -128,7 +127,7 @@ SKIP: {
     }, 20);
     my ($new) = $t->workers();
 
-    # what is relayed to a worker that does not read
+    # a POST relayed to a worker that does not read
 
     kill 'STOP', $old;
     $relayed->handshake_step();
@@ -166,7 +165,7 @@ sub body {
 }
 
 
-# The client's last flight is there to be sent.
+# Sends the ClientHello, and reads the response.
 
 sub half_open {
     my ($c) = @_;
@@ -189,7 +188,7 @@ sub finish {
 }
 
 
-# A POST whose end does not come.
+# A POST that is not finished.
 
 sub in_progress {
     my ($c) = @_;
@@ -208,7 +207,7 @@ sub in_progress {
 
     $c->{unfinished} = $s;
 
-    # another one is refused while it is read
+    # another POST is refused while this one is read
 
     $t->wait_for(sub { $c->post('')->status() == 409 });
 }
@@ -223,7 +222,7 @@ sub next_pid {
 }
 
 
-# A child process with that pid; 0 if somebody was faster.
+# Starts a child process with this pid.  Returns 0 if the pid was taken.
 
 sub take_pid {
     my ($want) = @_;

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # Many requests in one POST, whose worker is told to quit: all of them are
-# answered, and what is put back for the next request takes no memory.
+# answered, without additional memory.
 
 use strict;
 use warnings;
@@ -38,7 +38,7 @@ my $request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 my ($worker) = $t->workers();
 
 
-# the most memory that the worker has had, in kilobytes
+# the peak memory of the worker, in kilobytes
 
 sub peak { return $t->read_file("/proc/$worker/status") =~ /^VmHWM:\s+(\d+)/m }
 
@@ -67,7 +67,7 @@ ok($t->reload(), 'reload');
 $t->wait_for(sub { $t->read_file("/proc/$worker/cmdline") =~ /shutting down/ },
              30);
 
-# one that does not read is not answered
+# a client that does not read would not get more responses
 
 my $sender = spawn({ code => sub { send_all($s, $rest) } });
 

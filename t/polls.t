@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# A POST without a body asks what there is.  With a session it is answered 200,
-# with what has become ready or with nothing, and the session goes on from where
-# it was; at whatever worker, and whatever it is in the middle of.
+# A POST without a body polls for output.  If the session exists, it is answered
+# with 200 and the output, which may be empty, by any worker and in any state of
+# the session, which continues.
 
 use strict;
 use warnings;
@@ -17,7 +17,7 @@ use Test::Atls::Backend;
 use Test::Atls::Http qw( http_raw );
 use Test::Atls::Response qw( parse_responses );
 
-my $ROUNDS = 3;         # as many as find another worker, some of them
+my $ROUNDS = 3;         # so that some are relayed
 my $TYPE = 'application/atls+octet-stream';
 
 my $t = Test::Atls->new(workers => 3);
@@ -98,7 +98,7 @@ sub established {
 }
 
 
-# Polls answered with nothing: one test.
+# Polls with empty responses.  One test.
 
 sub nothing {
     my ($c, $name) = @_;
@@ -191,7 +191,7 @@ sub in_header {
 }
 
 
-# No request is made of it.
+# A poll is not an inner request.
 
 sub raw {
     my $c = established(uri => '/raw');
@@ -201,7 +201,7 @@ sub raw {
 }
 
 
-# The response to a request whose body is still to come.
+# The response to a request whose body is not complete.
 
 sub early_answer {
     my $c = established();
@@ -221,7 +221,7 @@ sub early_answer {
 }
 
 
-# What nginx has to say when the time for the rest is up.
+# The output of nginx when the rest of a request has timed out.
 
 sub timed_out {
     my $c = established();
@@ -242,7 +242,7 @@ sub timed_out {
 }
 
 
-# With no length, or chunks of nothing, it is empty all the same.
+# A POST without a length or with an empty chunked body is empty, too.
 
 sub without_session {
     undef $protocol;

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Key exchange and signatures that quantum computers do not break, which OpenSSL
-# has since 3.5: ML-KEM, by default together with X25519, and ML-DSA.
+# Post-quantum key exchange and signatures, which OpenSSL has since 3.5: ML-KEM,
+# by default combined with X25519, and ML-DSA.
 
 use strict;
 use warnings;
@@ -93,7 +93,7 @@ EOC
 $t->run();
 
 
-# What the server knows of a client's session, or why there is none.
+# Variables of the session, or the error.
 
 sub info {
     my ($c) = @_;
@@ -140,7 +140,7 @@ sub is_curve {
         is_curve($c, $group, $group);
         is($c->posts(), 3, "$group: two POSTs for the handshake");
 
-        # its key share comes with the second ClientHello
+        # the key share is in the second ClientHello
 
         $c = $t->client(uri => "/$group", groups => "P-521:$group");
         is_curve($c, $group, "$group, HelloRetryRequest");
@@ -158,7 +158,7 @@ sub is_curve {
     }
 }
 
-# the session belongs to no worker
+# any worker can serve the session
 
 for my $group (@HYBRIDS, @KEMS) {
     my $c = $t->client(uri => "/$group", groups => $group);
@@ -234,7 +234,7 @@ for my $type (@SIGNATURES) {
     $c = $t->client(uri => "/$type", protocol => 'TLSv1.2');
     ok(!$c->handshake(), "$type alone: no TLS 1.2");
 
-    # clients, whose certificates stay with the session
+    # client certificates, which are stored with the session
 
     $c = $t->client(uri => "/client-$type",
                     cert => $t->path("client-$type.crt"),
@@ -270,7 +270,7 @@ for my $type (@SIGNATURES) {
     }
 }
 
-# the start: names that there are, and one that there is not
+# configuration: existing names and an unknown one
 
 for my $list (@HYBRIDS, @KEMS, "$HYBRID:X25519") {
     is($t->config_error(config($list)), '', "atls_ecdh_curve $list");

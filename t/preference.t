@@ -1,4 +1,4 @@
-# Whose order of ciphers counts.
+# Order of ciphers: atls_prefer_server_ciphers.
 
 use strict;
 use warnings;

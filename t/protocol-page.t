@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Sentences of docs/protocol.md that no other test is about: what a client may
-# rely on.  Each name is what the page says.
+# Statements of docs/protocol.md that are not checked by other tests.  The names
+# of tests are statements of the page.
 
 use strict;
 use warnings;
@@ -97,7 +97,7 @@ sub is_hello {
 }
 
 
-# With the cookie that it had.
+# With the session's cookie.
 
 sub gone {
     my ($c, $cookie, $name, $bytes) = @_;
@@ -115,11 +115,11 @@ sub empty_posts {
         my $r = $c->post('');
 
         is($r->status(), 200, "an empty POST is answered 200 ($n)");
-        is($r->body(), '', "mostly with an empty body ($n)");
-        is($r->header('Content-Type'), $type, "of the usual type ($n)");
+        is($r->body(), '', "with an empty body if there is no output ($n)");
+        is($r->header('Content-Type'), $type, "with the media type ($n)");
     }
 
-    # within a request; there is a 100 Continue first
+    # within a request, after 100 Continue
 
     my $r = $c->request("POST /service/ HTTP/1.1\r\nHost: localhost\r\n"
                         . "Expect: 100-continue\r\n"
@@ -127,7 +127,7 @@ sub empty_posts {
 
     like($r, qr{\AHTTP/1.1 100 .*\r\n\r\n\z}, 'a 100 Continue');
     is($c->post('')->status(), 200, 'an empty POST within a request');
-    like($c->request('body'), qr{^HTTP/1.1 200 }, 'which goes on');
+    like($c->request('body'), qr{^HTTP/1.1 200 }, 'the request continues');
 
     # a half-open session
 
@@ -136,8 +136,8 @@ sub empty_posts {
     $c->handshake_step();
     $c->exchange($c->tls_out());
     is($c->post('')->status(), 200, 'an empty POST of a half-open session');
-    ok($c->handshake(), 'which goes on');
-    is_hello($c, 'and is established');
+    ok($c->handshake(), 'the handshake continues');
+    is_hello($c, 'the session is established');
 }
 
 
@@ -150,14 +150,15 @@ sub first_bytes {
     my $r = $c->post(substr $hello, 0, 1, '');
 
     is($r->status(), 200, 'one byte of a ClientHello');
-    is($r->body(), '', 'is answered with an empty body');
-    ok(defined $r->header('Set-Cookie'), 'and names the session');
+    is($r->body(), '', 'the response is empty');
+    ok(defined $r->header('Set-Cookie'), 'the response sets the cookie');
 
     $r = $c->post(substr $hello, 0, 11, '');
-    is($r->header('Set-Cookie'), undef, 'once');
+    is($r->header('Set-Cookie'), undef, 'the next response does not');
 
-    ok($c->exchange($hello), 'the rest of it') or diag($c->error());
-    ok($c->handshake(), 'belongs to the session') or diag($c->error());
+    ok($c->exchange($hello), 'the rest of the ClientHello')
+        or diag($c->error());
+    ok($c->handshake(), 'the handshake is finished') or diag($c->error());
 
     # a POST that begins in the middle of a record
 
@@ -165,9 +166,10 @@ sub first_bytes {
 
     my $record = $c->tls_out();
 
-    is($c->post(substr $record, 0, 20, '')->body(), '', 'a part of a record');
+    is($c->post(substr $record, 0, 20, '')->body(), '',
+       'a part of a record: the response is empty');
     $c->exchange($record);
-    like($c->read_plain(), qr/hello\n\z/, 'and the rest of it');
+    like($c->read_plain(), qr/hello\n\z/, 'the rest of the record');
 }
 
 
@@ -177,12 +179,12 @@ sub hello_retry {
 
     ok($c->handshake(), 'the second ClientHello belongs to the session')
         or diag($c->error());
-    is($c->posts(), 3, 'after a HelloRetryRequest');
-    is_hello($c, 'and it is established');
+    is($c->posts(), 3, 'HelloRetryRequest: the number of POSTs');
+    is_hello($c, 'HelloRetryRequest: the session is established');
 }
 
 
-# Each request has all that is looked at later, too.
+# Each request also violates all later conditions.
 
 sub order {
     my $outer = Test::Atls::Outer->new(port => $t->port(0));
@@ -218,7 +220,7 @@ sub order {
         my $r = $outer->post('x' x $n, { Expect => '100-continue' });
 
         is("@{$r->interim()}", $interim,
-           "Expect, answered " . $r->status() . ": '$interim'");
+           "Expect: 100-continue, status " . $r->status());
     }
 }
 
@@ -232,13 +234,14 @@ sub same_bytes {
     my $bytes = $c->tls_out();
     my $r = $c->post($bytes);
 
-    is($r->status(), 413, 'a POST that is too long');
-    is($r->header('Set-Cookie'), undef, 'expires nothing');
+    is($r->status(), 413, 'a too large POST');
+    is($r->header('Set-Cookie'), undef, 'the cookie does not expire');
     is($c->post($bytes, type => 'text/plain')->status(), 413,
-       'whatever its type');
-    is($c->post($get, type => 'text/plain')->status(), 415, 'another type');
+       'a too large POST of another media type');
+    is($c->post($get, type => 'text/plain')->status(), 415,
+       'another media type');
 
-    # the inner limit is the same
+    # the limit also applies to the inner request
 
     $c->exchange($bytes, split => 20_000);
     like($c->read_plain(), qr{^HTTP/1.1 413 },
@@ -246,7 +249,7 @@ sub same_bytes {
 }
 
 
-# Requests with headers that are for other responses than ours.
+# Headers that do not apply to responses of an endpoint.
 
 sub headers {
     my %headers = (
@@ -259,19 +262,19 @@ sub headers {
     for my $name (sort keys %headers) {
         my $c = $t->established(headers => $headers{$name});
 
-        is_hello($c, "$name: is not looked at");
-        is($c->last_response()->status(), 200, "$name: 200");
+        is_hello($c, "$name: ignored");
+        is($c->last_response()->status(), 200, "$name: status");
     }
 
     my $c = $t->established(type => 'Application/ATLS; charset=x');
 
-    is_hello($c, 'case and parameters of the type are ignored');
+    is_hello($c, 'case and parameters of the media type are ignored');
     is($c->last_response()->header('Content-Type'), 'application/atls',
-       'the response has the type of the request');
+       'the response has the media type of the request');
 }
 
 
-# Two requests in one POST, whose end is sent when the first one is answered.
+# Two requests in one POST, whose end is sent after the first response.
 
 sub both_ways {
     my $c = $t->established();
@@ -287,7 +290,7 @@ sub both_ways {
                  'Cookie: atls=' . $c->cookie(),
                  'Content-Length: ' . length "$first$second", '', $first);
 
-    ok(readable($s, patience()), 'a response begins before the request ends');
+    ok(readable($s, patience()), 'the response begins before the request ends');
     send_all($s, $second);
 
     my $r = Test::Atls::Response->new();
@@ -298,7 +301,8 @@ sub both_ways {
     }
 
     $c->tls_in($r->body());
-    is(() = $c->read_plain() =~ /hello\n/g, 2, 'and has both answers');
+    is(() = $c->read_plain() =~ /hello\n/g, 2,
+       'it contains both inner responses');
 }
 
 
@@ -315,7 +319,7 @@ sub whole_records {
         substr $body, 0, $length, '';
     }
 
-    is($body, '', 'a response ends with the end of a record');
+    is($body, '', 'the response ends at the end of a record');
 }
 
 
@@ -327,19 +331,20 @@ sub no_half_closing {
     $c->tls_shutdown();
     $c->exchange($c->tls_out());
 
-    like($c->read_plain(), qr/hello\n\z/, 'close_notify behind a request');
-    ok($c->closed(), 'ends both directions');
-    gone($c, $cookie, 'and the session');
+    like($c->read_plain(), qr/hello\n\z/, 'close_notify after a request');
+    ok($c->closed(), 'close_notify closes both directions');
+    gone($c, $cookie, 'close_notify ends the session');
 
-    # a close_notify from the server
+    # a close_notify of the server
 
     $c = $t->established();
     $cookie = $c->cookie();
 
-    like($c->request("GET / HTTP/1.0\r\n\r\n"), qr/hello\n\z/, 'HTTP/1.0');
-    ok($c->closed(), 'the session ends with it');
+    like($c->request("GET / HTTP/1.0\r\n\r\n"), qr/hello\n\z/,
+         'an HTTP/1.0 request');
+    ok($c->closed(), 'the session ends after the response');
     $c->tls_shutdown();
-    gone($c, $cookie, 'an answer to close_notify is answered 410',
+    gone($c, $cookie, 'a POST with the close_notify in return: 410',
          $c->tls_out());
 }
 
@@ -358,10 +363,10 @@ sub alpn {
 
     my $c = $t->client(alpn => [ 'h2' ]);
 
-    ok(!$c->handshake(), 'ALPN: none of them');
-    is(($c->alerts())[0], 120, 'no_application_protocol');
+    ok(!$c->handshake(), 'ALPN: no supported protocol');
+    is(($c->alerts())[0], 120, 'ALPN: no_application_protocol');
     is($c->last_response()->header('Set-Cookie'), undef,
-       'a first POST that fails has no Set-Cookie');
+       'ALPN: a failed first POST has no Set-Cookie');
 }
 
 
@@ -369,13 +374,13 @@ sub suites {
     my $c = $t->client(protocol => 'TLSv1.2',
                        ciphers => 'ECDHE-ECDSA-AES128-SHA256');
 
-    ok(!$c->handshake(), 'no AEAD suite');
-    is(($c->alerts())[0], 40, 'handshake_failure');
+    ok(!$c->handshake(), 'no AEAD cipher suite');
+    is(($c->alerts())[0], 40, 'no AEAD cipher suite: handshake_failure');
 
     $c = $t->client(protocol => 'TLSv1.1', ciphers => 'ALL:@SECLEVEL=0');
 
     ok(!$c->handshake(), 'TLS 1.1');
-    is(($c->alerts())[0], 70, 'protocol_version');
+    is(($c->alerts())[0], 70, 'TLS 1.1: protocol_version');
 }
 
 
@@ -411,13 +416,13 @@ sub session_ids {
     my $c = $t->stack('openssl', protocol => 'TLSv1.2', tickets => 0);
 
     ok($c->handshake(), 'TLS 1.2 without tickets');
-    is($c->get('/')->body(), "hello\n", 'is served');
+    is($c->get('/')->body(), "hello\n", 'TLS 1.2 without tickets: a request');
 
     $c = $t->stack('openssl', tickets => 0, protocol => 'TLSv1.2',
                    session => $c->session());
 
-    ok($c->handshake(), 'and comes back');
-    ok(!$c->resumed(), 'session ids resume nothing');
+    ok($c->handshake(), 'a handshake with a session ID');
+    ok(!$c->resumed(), 'sessions are not resumed by their ID');
 }
 
 
@@ -427,12 +432,13 @@ sub raw_messages {
     $backend->forget();
 
     like($c->request('a message'), qr/^length 9$/m, 'raw: a message');
-    like($c->request('another'), qr/^length 7$/m, 'raw: another one');
+    like($c->request('another'), qr/^length 7$/m, 'raw: another message');
     is($c->post('')->status(), 200, 'raw: an empty POST');
 
-    is(scalar(my @requests = $backend->requests()), 2, 'raw: is no message');
+    is(scalar(my @requests = $backend->requests()), 2,
+       'raw: an empty POST is not a message');
 
-    # with the end of the handshake in the same POST, and without
+    # in the same POST as the end of the handshake, and alone
 
     $c = $t->client(uri => '/down', protocol => 'TLSv1.3');
     $c->handshake(hold => 1);
@@ -442,11 +448,11 @@ sub raw_messages {
 
         my $r = $c->post($c->tls_out());
 
-        is($r->status(), 502, 'raw: 502');
+        is($r->status(), 502, 'raw: status 502');
         is($r->header('Content-Type'), $expected, "raw: $expected");
         $c->tls_in($r->body()) if $expected eq $type;
     }
 
-    is($c->read_plain(), '', 'raw: records that TLS can read');
-    is($c->error(), '', 'raw: without an error');
+    is($c->read_plain(), '', 'raw: the response contains no data');
+    is($c->error(), '', 'raw: valid records');
 }

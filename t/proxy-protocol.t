@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# The PROXY protocol in front of POSTs: inner requests have what it says of the
-# POST that their header has ended in, by whatever worker they are served.
+# The PROXY protocol with POSTs: an inner request has the addresses of the POST
+# in which its header ends, in any worker.
 
 use strict;
 use warnings;
@@ -113,7 +113,7 @@ sub values_of {
     from($c, "PROXY UNKNOWN\r\n");
     is(said($c), '    ', "$protocol: nothing is known");
 
-    # a TLV that is as long as they are allowed to be
+    # a TLV of the maximum length
 
     my $id = join '', map { chr(97 + $_ % 26) } 1 .. 128;
 
@@ -123,14 +123,14 @@ sub values_of {
 }
 
 
-# An inner connection that goes on with POSTs of others.
+# A request in POSTs from different clients.
 
 sub spanning {
     my ($protocol) = @_;
 
     my $c = client(protocol => $protocol, first => $ONE);
 
-    # the header, then the body; and another request with that
+    # the header, then the body followed by another request
 
     $c->write_plain("POST /echo HTTP/1.1\r\nHost: localhost\r\n"
                     . "Content-Length: 10\r\n\r\nhello");
@@ -146,7 +146,7 @@ sub spanning {
     is(@r > 1 && $r[1]->body(), '203.0.113.22 2222 198.51.100.2 8443 ',
        "$protocol: the next request");
 
-    # a header
+    # a header in two POSTs
 
     from($c, $ONE);
     $c->write_plain(substr $GET, 0, 10);
@@ -166,7 +166,7 @@ sub other_outers {
 
     is(said($c), '192.0.2.1 1111 198.51.100.1 443 ', 'over TLS');
 
-    # what it has begun with is there for those that could not be read
+    # if the header cannot be parsed, the first addresses are used
 
     $c = client(first => $ONE);
     $c->write_plain("POST /echo HTTP/1.1\r\nHost: localhost\r\n"
@@ -196,7 +196,7 @@ sub other_outers {
 }
 
 
-# POSTs of a handshake or a request that is in another worker.
+# POSTs of a handshake or request in another worker.
 
 sub relayed {
     my ($good, $n) = (0, 0);
@@ -237,7 +237,7 @@ sub relayed {
 }
 
 
-# The realip module, for inner requests alone.
+# The realip module, for inner requests only.
 
 sub real_ip {
     SKIP: {
@@ -262,7 +262,7 @@ sub client {
 }
 
 
-# The connections of the next POSTs.
+# Sets the PROXY protocol header of the next POSTs.
 
 sub from {
     my ($c, $header) = @_;
@@ -280,7 +280,7 @@ sub said {
 }
 
 
-# Of 192.0.2.33, with a unique id.
+# Version 2, from 192.0.2.33, with a unique id.
 
 sub version2 {
     my ($id) = @_;
