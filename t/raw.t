@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# atls_payload raw: what a POST decrypts to is the body of one request to the
-# location's content handler.
+# atls_payload raw: the decrypted data of a POST are the body of a request to
+# the content handler of the location.
 
 use strict;
 use warnings;
@@ -126,7 +126,7 @@ sub client {
 }
 
 
-# How many requests the service has seen.
+# The number of requests received by the service.
 
 sub seen {
     my @requests = $backend->requests();
@@ -156,7 +156,7 @@ sub is_bad_gateway {
 }
 
 
-# what the service sees
+# the request received by the service
 
 for my $protocol ('TLSv1.3', 'TLSv1.2') {
     my $c = client('/raw/of?a=b', protocol => $protocol);
@@ -177,7 +177,7 @@ for my $protocol ('TLSv1.3', 'TLSv1.2') {
     is($request->{length}, 5, 'length');
     is($request->{first}, 'hello', 'body');
 
-    # more of them
+    # more requests
 
     for my $n (2 .. 10) {
         $c->request("message $n");
@@ -212,7 +212,7 @@ like($t->read_log('inner.log'),
     is(seen(), 1, 'one request');
 }
 
-# bytes that look like HTTP are bytes
+# data that look like HTTP
 
 {
     my $c = client('/body');
@@ -229,7 +229,7 @@ like($t->read_log('inner.log'),
     is($c->request($binary), $binary, 'all bytes there are');
 }
 
-# large ones, both ways
+# large bodies in both directions
 
 for my $uri ('/body', '/streamed') {
     my $c = client($uri);
@@ -260,7 +260,7 @@ for my $outer (qw( http10 http11-chunked )) {
     is($c->request($_), $_, $outer) for 'hello', pattern(100_000);
 }
 
-# the first payload in the POST of the client's Finished
+# the first payload, in the POST of the client's Finished
 
 for my $protocol ('TLSv1.3') {
     my $c = $t->client(uri => '/body', protocol => $protocol);
@@ -272,7 +272,7 @@ for my $protocol ('TLSv1.3') {
     is($c->request('later'), 'later', 'and another one');
 }
 
-# nothing decrypted, nothing asked
+# without decrypted data, there is no request
 
 {
     my $c = client('/body');
@@ -294,7 +294,7 @@ for my $protocol ('TLSv1.3') {
     is($c->read_plain(), 'split', 'the other half does');
 }
 
-# half a record behind a whole one waits for the next POST
+# a part of a record after a complete one is kept for the next POST
 
 {
     my $c = client('/body');
@@ -363,7 +363,7 @@ for my $code (204, 301, 302, 400, 401, 404, 500, 503) {
        "$code: the session goes on");
 }
 
-# after a refused payload the next one is served: it is the same session
+# after a refused payload, the next one is served in the same session
 
 {
     my $c = client('/mixed');
@@ -382,7 +382,7 @@ for my $code (204, 301, 302, 400, 401, 404, 500, 503) {
     }
 }
 
-# nobody there
+# the service is down
 
 {
     my $c = client('/down');
@@ -392,7 +392,8 @@ for my $code (204, 301, 302, 400, 401, 404, 500, 503) {
         is_bad_gateway($c->post($c->tls_out()), 'backend down');
     }
 
-    # also with the first payload, whose POST has TLS of its own to answer
+    # the same with the first payload, whose response also contains handshake
+    # records
 
     for my $protocol ('TLSv1.3', 'TLSv1.2') {
         $c = $t->client(uri => '/down', protocol => $protocol);
@@ -404,7 +405,7 @@ for my $code (204, 301, 302, 400, 401, 404, 500, 503) {
     }
 }
 
-# the service breaks off
+# the service closes the connection within the response
 
 {
     my $c = client('/die');
@@ -418,7 +419,7 @@ for my $code (204, 301, 302, 400, 401, 404, 500, 503) {
     is_deeply([ $c->alerts() ], [ 80 ], 'the session ends by an error');
 }
 
-# the limit is on what is inside, too
+# the limit of the body also applies to the payload
 
 {
     my $c = client('/small');

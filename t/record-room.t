@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# The zone has no room for the first part of a record: the session ends, and the
-# log says so once.  If a response has begun, that ends in HTTP, and the session
-# by an alert.
+# The zone has no memory for the first part of a record: the session ends, which
+# is logged once.  If a response has begun, it is terminated, and the session
+# ends by an alert.
 
 use strict;
 use warnings;

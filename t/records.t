@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Records of an established session: cut over POSTs at any byte, several in a
-# POST, as small as can be, none at all.
+# Records of an established session: cut at any byte by POSTs, several in a
+# POST, very small ones, none at all.
 
 use strict;
 use warnings;
@@ -59,7 +59,7 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
 
     my ($c, $r, @r, $bytes, $good);
 
-    # the beginning of a record is kept for the next POST, wherever that goes
+    # the beginning of a record is kept for the next POST, in any worker
 
     $c = client($protocol);
     $bytes = record($c, $request);
@@ -80,7 +80,7 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
     is($good, 2 * (length($bytes) - 1), "$protocol: cut at every byte");
     is($c->error(), '', "$protocol: no error");
 
-    # a POST for each byte, an empty one between them
+    # a POST for each byte, with empty ones in between
 
     ($r) = parse_responses(answer($c, $bytes, split => 1));
     is($r && $r->body(), '/cut', "$protocol: every byte in its POST");
@@ -114,13 +114,13 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
            $hello);
     }
 
-    # nothing
+    # an empty POST
 
     $r = $c->exchange('');
     is($r && $r->body(), '', "$protocol: empty POST");
     is($c->get('/after')->body(), '/after', "$protocol: a request after it");
 
-    # a request in records of its own choice
+    # a request in small records
 
     for my $size (1, 2, 10, 100) {
         $c->write_plain($_) for unpack "(a$size)*", $request;
@@ -129,14 +129,14 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
         is($r && $r->body(), '/cut', "$protocol: records of $size bytes");
     }
 
-    # and records cut where requests do not end
+    # records that do not end with requests
 
     $c->write_plain($_) for unpack '(a37)*', $request x 5;
     @r = parse_responses(answer($c, $c->tls_out()));
     is(join(' ', map { $_->body() } @r), join(' ', ('/cut') x 5),
        "$protocol: five requests, records of 37 bytes");
 
-    # a whole record and a part of the next one: the one is served
+    # a record and a part of the next one: the first one is served
 
     $bytes = record($c, $request) . record($c, $request);
     ($r) = parse_responses(answer($c, substr $bytes, 0, -3, ''));
@@ -144,7 +144,7 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
     ($r) = parse_responses(answer($c, $bytes));
     is($r && $r->body(), '/cut', "$protocol: the rest");
 
-    # full records, as one body and cut
+    # records of the maximum size, in one POST and in several
 
     my $body = pattern(200_000);
     my $md5 = md5_hex($body);
@@ -154,7 +154,7 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
     ($r) = parse_responses(answer($c, $c->tls_out()));
     like($r && $r->body(), qr/^md5 $md5$/m, "$protocol: full records");
 
-    # one record as long as records may be, kept but for its last byte
+    # a record of the maximum size, cut before its last byte
 
     my $full = request_of(16384);
     is(length $full, 16384, "$protocol: a request of 16384 bytes");
@@ -164,7 +164,7 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
     ($r) = parse_responses(answer($c, $bytes));
     like($r && $r->body(), qr/^length /m, "$protocol: cut before its end");
 
-    # the server's records: no longer than they may be
+    # the size of the server's records
 
     $c->write_plain(Test::Atls::Client::format_request(
         'GET', '/big?size=100000', ''));
@@ -205,7 +205,7 @@ sub record {
 }
 
 
-# What is decrypted of the answers.
+# Returns the decrypted data of the responses.
 
 sub answer {
     my ($c, $bytes, %args) = @_;
@@ -216,7 +216,7 @@ sub answer {
 }
 
 
-# A request of that many bytes or some more, the most of it a body.
+# Returns a request of at least $size bytes, mostly its body.
 
 sub request_of {
     my ($size) = @_;
@@ -231,7 +231,7 @@ sub request_of {
 }
 
 
-# The longest record's length, without its header.
+# The length of the longest record, without its header.
 
 sub longest {
     my ($bytes) = @_;

@@ -1,6 +1,5 @@
-# A POST that another worker has to serve is sent on to its end, whatever is
-# answered in the meantime: answers to requests that are pipelined in it, early
-# answers, 100 Continue.
+# A POST is relayed to another worker completely, even if there are responses
+# meanwhile: to pipelined requests, early responses, 100 Continue.
 
 use strict;
 use warnings;
@@ -30,7 +29,7 @@ Test::Atls::Backend->start($t, $t->port(3));
 my $h2 = $t->has_option('http_v2_module');
 my $listen_h2 = $h2 ? "listen 127.0.0.1:@{[ $t->port(2) ]} http2;" : '';
 
-# the outer response says who has served it, and whether there was a relay
+# the outer response has the worker, and whether the POST was relayed
 
 $t->write_http(<<"EOC");
 client_max_body_size  64m;
@@ -67,7 +66,7 @@ EOC
 my $body = pattern($SIZE);
 my $md5 = md5_hex($body);
 
-# requests, and what their answers have to be
+# requests, and the expected responses
 
 my $get = [ request('GET', '/echo', ''), qr/^GET .*\nlength 0\n/s ];
 my $put = [ request('PUT', '/put', $body), qr/^PUT .*\nmd5 $md5\n/s ];
@@ -80,7 +79,7 @@ my %requests = (
           qr/\nmd5 $md5\n/ ], $get ],
     'the body only' => [ $put ],
 
-    # such a connection ends, as in HTTPS
+    # the connection is closed, as with HTTPS
 
     'answered early' => [
         [ request('PUT', '/early', $body), qr/^early$/ ] ],
@@ -106,8 +105,8 @@ sub request {
 }
 
 
-# A session in the middle of a request, the rest of which goes to a worker that
-# does not have it.  Returns what went wrong.
+# Relays the rest of a request to the worker that has begun it.  Returns an
+# error.
 
 sub relayed {
     my ($outer, $requests) = @_;
@@ -127,7 +126,7 @@ sub relayed {
 }
 
 
-# The start of a request makes a session one of the worker that it is in.
+# Begins a request.  The session is then in the worker that has received it.
 
 sub parked {
     my $c = $t->client(keepalive => 0);
@@ -175,8 +174,7 @@ sub compare {
 }
 
 
-# Large answers do not fit in the buffers on the way: they are read while the
-# POST is sent.
+# Large responses do not fit in buffers, and are read while the POST is sent.
 
 sub post {
     my ($c, $owner, $outer, $bytes) = @_;
@@ -236,8 +234,8 @@ sub transfer {
 }
 
 
-# A connection for each POST, of curl: it is sent when a worker has begun to
-# relay it.
+# Each POST has its own connection, by curl.  The rest is sent when a worker has
+# begun to relay it.
 
 sub post_http2 {
     my ($c, $owner, $bytes) = @_;

@@ -1,6 +1,5 @@
-# POSTs that break off, or are no good, while another worker serves them: what
-# the backend gets is a start of what was sent, and a session of which something
-# was lost ends.
+# POSTs that are cut or invalid while they are relayed: the backend receives
+# only the beginning of a request, and a session with lost data ends.
 
 use strict;
 use warnings;
@@ -52,8 +51,8 @@ server {
 }
 EOC
 
-# What is sent of the body of a POST with a request whose body is that long: a
-# coderef gets the whole body and returns what is sent behind the header.
+# What is sent of the POST: functions that return it after the header, for a
+# given body.
 
 my $counted = sub {
     my ($n) = @_;
@@ -117,7 +116,7 @@ for my $what (sort keys %WHAT) {
     }
 }
 
-# by then, the backend has seen the end of all of them
+# the backend has received the end of all requests
 
 my %saw = map { $_->{uri} => $_ } $backend->requests();
 
@@ -134,7 +133,7 @@ is(tidy(), '', 'nothing is left behind');
 $t->done_testing();
 
 
-# What the client and the session saw of it.
+# Returns the response, and the state of the session.
 
 sub cut {
     my ($what, $how, $elsewhere) = @_;
@@ -185,7 +184,7 @@ sub answer {
 }
 
 
-# The header of a request with a body; the next POST is for the body.
+# Sends the header of a request with a body.  The next POST contains the body.
 
 sub parked {
     my ($uri, $size) = @_;
@@ -216,15 +215,15 @@ sub post {
 }
 
 
-# What becomes of the session, asked when the POST is over, that is, when no
-# worker has anything to do; then it ends.
+# The status of the session after the POST, when all workers are idle.  Then
+# ends the session.
 
 sub later {
     my ($c) = @_;
 
     my ($o, @workers) = (undef, $t->workers());
 
-    # twice, since one that is looked at first may be woken up by another one
+    # twice, since a worker may be woken up by another one after it was checked
 
     $t->wait_for(sub { !grep { !asleep($_) } @workers, @workers }, 30);
 
@@ -256,7 +255,7 @@ sub unread {
 }
 
 
-# The connections of all that: with the backend, a few.
+# Workers without new connections, except for a few to the backend.
 
 sub tidy {
     my @more;

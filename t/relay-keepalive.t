@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# A connection whose POST was relayed to another worker is kept alive as any
-# other: core looks at the location's configuration after the request is gone.
+# A connection is kept alive after a relayed POST, too: core uses the
+# configuration of the location after the request has been finished.
 
 use strict;
 use warnings;
@@ -76,7 +76,7 @@ sub kept {
     send_all($s, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     is(eval { answer($s)->status() }, 405, "$name: nor with another request");
 
-    # and is when its time is over
+    # until keepalive_timeout
 
     ok(readable($s, patience()) && !$s->sysread(my $buf, 1),
        "$name: closed in the end");

@@ -1,5 +1,5 @@
-# A POST that another worker serves goes on when either of them is told to quit,
-# and ends at once when one dies.
+# A relayed POST continues when one of the workers quits, and ends at once when
+# one dies.
 
 use strict;
 use warnings;
@@ -47,8 +47,8 @@ server {
 }
 EOC
 
-# what happens to a worker, and whether the POST goes on; the first is the one
-# that serves, the second the one that relays
+# events of a worker: the first pid is that of the worker that serves the POST,
+# the second one that of the worker that relays it
 
 my %EVENTS = (
     'reload'            => sub { $t->reload() },
@@ -94,7 +94,7 @@ for my $what (sort keys %DEATHS) {
 $t->done_testing();
 
 
-# One that is told to quit has a successor only when it has ended.
+# A worker that quits is replaced only after it has exited.
 
 sub leaves {
     my ($signal, $pid) = @_;
@@ -104,7 +104,7 @@ sub leaves {
 }
 
 
-# The POST is sent by halves.
+# The event occurs when half of the POST was sent.
 
 sub half_sent {
     my ($event, $requests) = @_;
@@ -120,7 +120,7 @@ sub half_sent {
 }
 
 
-# The answer is read by halves.
+# The event occurs when half of the response was read.
 
 sub half_read {
     my ($event, $requests) = @_;
@@ -179,7 +179,7 @@ sub response {
 }
 
 
-# All but that to the request that was begun before.
+# Returns the responses without that to the first request.
 
 sub answers {
     my ($c, $o) = @_;

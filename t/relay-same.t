@@ -1,5 +1,4 @@
-# What is answered to a POST is the same whether the worker that has taken it has
-# served it or another one has.
+# The response to a POST is the same with and without a relay.
 
 use strict;
 use warnings;
@@ -18,7 +17,7 @@ use Test::Atls::Slow qw( patience );
 
 my $PATIENCE = patience();
 
-# locations: what is in them
+# directives of the locations
 
 my %LOCATIONS = (
     'nothing'       => '',
@@ -40,7 +39,7 @@ my %LOCATIONS = (
     'rate'          => 'limit_rate 100k; limit_rate_after 50k;',
 );
 
-# how the POSTs come: the start of the request, and whether over TLS
+# the outer request: version, TLS, headers
 
 my @HOST = ('Host: localhost');
 
@@ -59,7 +58,7 @@ my %OUTER = (
     'continue'      => [ '1.1', 0, @HOST, 'Expect: 100-continue' ],
 );
 
-# what is POSTed, in which state of a session
+# POSTs, and the state of the session
 
 my %CASES = (
     'alert'         => \&alert,
@@ -138,7 +137,7 @@ sub same {
 }
 
 
-# The answer, without what is another one each time.
+# Returns the response without parts that always differ.
 
 sub said {
     my ($case, $location, $outer, $elsewhere) = @_;
@@ -187,7 +186,7 @@ sub said {
 }
 
 
-# What is left of sessions would keep the workers.
+# Ends sessions, which workers would wait for.
 
 sub end_of {
     my ($c, @cookies) = @_;
@@ -196,7 +195,7 @@ sub end_of {
 }
 
 
-# A record that can't be one of a handshake: it ends.
+# Not a record of a handshake: the session ends.
 
 sub alert {
     my ($c) = @_;
@@ -208,7 +207,7 @@ sub alert {
 }
 
 
-# A client that has a session in the middle of a request, and starts another.
+# A client with an unfinished request begins another session.
 
 sub new_session {
     my ($c) = @_;
@@ -233,7 +232,7 @@ sub answered {
 }
 
 
-# The handshake ends, and the first request begins.
+# The end of the handshake, and the beginning of the first request.
 
 sub last_flight {
     my ($c) = @_;

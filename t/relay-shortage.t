@@ -1,6 +1,6 @@
-# A POST that can't be relayed, for want of a connection or a descriptor at one
-# of the workers, or because its mailbox is full, gets 503; the session is as it
-# was, and the same POST does later.
+# A POST that cannot be relayed, because a worker has no connections or
+# descriptors, or because its mailbox is full, is answered with 503.  The
+# session is not affected, and the same POST succeeds later.
 
 use strict;
 use warnings;
@@ -29,7 +29,7 @@ my @WHAT = ('connections', 'descriptors');
 
 $t->run();
 
-# nginx itself says so, at this level
+# logged by nginx at this level
 
 $t->allow_log(qr/worker_connections are not enough/);
 
@@ -69,8 +69,8 @@ EOC
 }
 
 
-# A session in the middle of a request is its worker's; the rest of it comes to
-# the other one, while one of them is short of something.
+# The rest of a request is sent to the other worker, while one of the workers
+# lacks something.
 
 sub short {
     my ($what, $whose, $which) = @_;
@@ -125,8 +125,8 @@ sub parked {
 }
 
 
-# The POST for the rest, in two parts: one in its header is not closed to make
-# room for others.
+# The POST with the rest, in two parts: a connection is not closed to make room
+# for others while it is in the header.
 
 sub rest {
     my ($c) = @_;
@@ -158,7 +158,7 @@ sub answer {
 }
 
 
-# Unfinished requests, until one is turned away.
+# Opens connections with unfinished requests until one is refused.
 
 sub take_connections {
     my ($pid) = @_;
@@ -167,7 +167,7 @@ sub take_connections {
 }
 
 
-# The same until all numbers are used.
+# The same until all descriptors are used.
 
 sub take_descriptors {
     my ($pid) = @_;
@@ -222,8 +222,8 @@ sub set_limit {
 }
 
 
-# While the one that serves does not read its mail, as many as a mailbox takes
-# wait for it.  They are the same, so that one is served.
+# While the serving worker does not read its mailbox, POSTs wait until it is
+# full.  They are all the same, so one of them is served.
 
 sub full {
     my ($c, $owner) = parked();

@@ -1,5 +1,5 @@
-# A handshake may reach another worker with each of its POSTs: they are relayed
-# to the one that it is in.
+# Each POST of a handshake may be received by another worker, and is relayed to
+# the worker that has begun the handshake.
 
 use strict;
 use warnings;
@@ -63,7 +63,7 @@ my $EACH = 30;
 $t->run();
 
 
-# every POST by a connection of its own
+# each POST over a new connection
 
 my %modes = (
     'HTTP/1.1'            => { },
@@ -93,8 +93,8 @@ for my $mode (sort keys %modes) {
 }
 
 
-# the flight that ends the handshake brings the request, and the answer's all
-# there is to see of a relay
+# the flight that ends the handshake contains the request, and only the response
+# shows that it was relayed
 
 {
     my (%hosts, %seen, @bad);
@@ -133,7 +133,7 @@ for my $mode (sort keys %modes) {
     cmp_ok(scalar keys %pids, '>', 1, 'more than one worker was there');
 }
 
-# an alert finds its way, too
+# an alert is relayed, too
 
 {
     my $failed = 0;
@@ -154,7 +154,7 @@ for my $mode (sort keys %modes) {
 }
 
 
-# the worker that a handshake is in dies: the client is told at once
+# the worker of a handshake dies: the client is told at once
 
 {
     my $c = $t->client();

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# nginx is reloaded before the last POST of a handshake, which brings the first
-# part of a request, too.  The request is served to its end, by the worker that
-# has the handshake, and the session goes on in a new one.
+# nginx is reloaded before the last POST of a handshake, which contains the
+# beginning of a request, too.  The worker of the handshake serves the request,
+# and the session continues in a new one.
 
 use strict;
 use warnings;
@@ -80,7 +80,7 @@ sub reloaded {
 }
 
 
-# The old worker stays, with the handshake.
+# The old worker waits for the handshake.
 
 sub successor {
     my ($old) = @_;

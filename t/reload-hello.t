@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 
-# A worker that is told to quit, and still has a session in the middle of a
-# request, begins no other one for a POST that is relayed to it: its
-# configuration has been replaced.  Else a client that is not let in any more
-# could go on for ever, from each of its sessions to the next one.
+# A worker that quits, with an unfinished request of a session, does not begin
+# other sessions for relayed POSTs, as its configuration has been replaced.
+# Otherwise, a client that is no longer allowed could continue forever from one
+# session to the next.
 
 use strict;
 use warnings;
@@ -83,7 +83,7 @@ sub reloaded {
     like($r->header('Set-Cookie'), qr/^atls=;.* Max-Age=0/,
          "$name: the next one comes without the cookie");
 
-    # whoever sent it, the session is as it was
+    # the session is not affected by POSTs of others
 
     ($r) = parse_responses($c->request(" localhost\r\n\r\n"));
     is($r && $r->body(), "$old PSK\n", "$name: the rest of the request");

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# A reload that gives the zone or the cookie another name has lost sessions,
-# which the log says.  Their clients are told by 410, and begin anew.
+# A reload with another name for the zone or the cookie loses sessions, which is
+# logged.  Clients receive 410, and begin new sessions.
 
 use strict;
 use warnings;
@@ -47,7 +47,7 @@ configure();
 
 $t->run();
 
-# nothing is lost when nginx starts, or when all is as it was
+# nothing is lost at startup, or without changes
 
 my $c = $t->established();
 
@@ -95,7 +95,7 @@ sub cookies {
 }
 
 
-# Old sessions have the cookie of one that is not known, or none of the name.
+# The cookie of an old session is unknown, or has another name.
 
 sub begins_anew {
     my ($c, $name, $expired) = @_;
@@ -136,7 +136,7 @@ sub configure {
 }
 
 
-# What the log of a reload says.
+# Reloads nginx.  Returns the messages about lost sessions.
 
 sub lost {
     my $from = length $t->read_file('error.log');

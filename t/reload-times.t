@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# A reload that shortens the times of sessions shortens those of the sessions
-# that are there; one that makes them longer is for new ones.
+# A reload with shorter times applies to existing sessions; one with longer
+# times applies to new sessions.
 
 use strict;
 use warnings;
@@ -65,7 +65,7 @@ longer();
 $t->done_testing();
 
 
-# Of sessions that have been idle for too long already, and are going to be.
+# Sessions that were idle before the reload, and after it.
 
 sub timeout {
     my ($before, $then, $other) = (client(), client(), client(uri => '/other'));
@@ -85,7 +85,7 @@ sub timeout {
 }
 
 
-# It is counted from the full handshake, whether it was resumed since or not.
+# The lifetime begins with the full handshake, also for resumed sessions.
 
 sub lifetime {
     my %sessions = map { $_ => stack($_)->session() } @PROTOCOLS;
@@ -108,8 +108,7 @@ sub lifetime {
 }
 
 
-# One that is in progress has its answer, from the worker that has the request,
-# and goes by the configuration of before.
+# A request in progress is finished by its worker, with the old configuration.
 
 sub request {
     my $c = half_sent();
@@ -126,7 +125,7 @@ sub request {
 }
 
 
-# What is over makes room, by itself.
+# Expired sessions are removed without requests for them.
 
 sub swept {
     my $full = qr/atls_zone "small" is too small, sessions evicted/;
@@ -143,7 +142,7 @@ sub swept {
 
         client();
 
-        # it is said within about a second
+        # the message is logged once a second
 
         sleep 2 * slow();
         last if $before == (() = $t->read_file('error.log') =~ /$full/g);
@@ -178,8 +177,8 @@ sub longer {
         is($r && $r->body(), '.', 'longer: others');
     }
 
-    # workers that stay for what they have go by an old configuration: not for
-    # sessions that were made by the new one
+    # workers that quit use the old configuration, but not for sessions with the
+    # new one
 
     my $stays = half_sent();
 
@@ -193,7 +192,7 @@ sub longer {
 }
 
 
-# The first half of a request, and its rest.
+# Sends the first half of a request; the rest.
 
 sub half_sent {
     my $c = client();
@@ -250,7 +249,7 @@ sub client {
 }
 
 
-# One that has its ticket, if it is to be.
+# A client that has received its ticket.
 
 sub stack {
     my ($protocol, %args) = @_;

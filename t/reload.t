@@ -1,4 +1,5 @@
-# Sessions belong to no worker: they outlive reloads, and workers that die.
+# Sessions do not belong to workers: they survive reloads and the death of
+# workers.
 
 use strict;
 use warnings;
@@ -53,7 +54,7 @@ EOC
 $t->run();
 
 
-# reloads under traffic: single requests, slow ones, pipelined ones
+# reloads under load: single requests, slow and pipelined ones
 
 {
     my @pids = map { traffic($_) } 1 .. $CLIENTS;
@@ -81,7 +82,7 @@ $t->run();
 
     my ($victim) = grep { $_ != pid($c) } keys %before;
 
-    # nginx itself says so, at this level
+    # logged by nginx at this level
 
     $t->allow_kills();
     kill 'KILL', $victim;
@@ -97,7 +98,7 @@ $t->run();
         $ok++ if $pid;
     }
 
-    # a busy machine may leave all of them to one
+    # on a busy machine, one worker may accept all connections
 
     for (my $n = 0; keys %served < 2 && $n < 2000; $n++) {
         $served{pid($c)}++;
@@ -109,7 +110,7 @@ $t->run();
 }
 
 
-# many reloads leave no descriptors behind
+# descriptors after many reloads
 
 {
     my $c = client();
@@ -119,7 +120,7 @@ $t->run();
 
     reload_fully() for 1 .. $MANY;
 
-    # a worker that is starting has a few more than it keeps
+    # a starting worker has some temporary descriptors
 
     ok($t->wait_for(sub { descriptors() <= $first }, 10),
        'no descriptors are left open');
@@ -129,7 +130,7 @@ $t->run();
 $t->done_testing();
 
 
-# As long as there are old workers, the master has mailboxes for them.
+# The master keeps mailboxes of old workers until they have exited.
 
 sub reload_fully {
     my @old = $t->workers();
@@ -144,7 +145,7 @@ sub client {
 
     $c->handshake() or diag($c->error());
 
-    # from now on, each POST comes by a connection of its own
+    # each POST over a new connection from now on
 
     $c->http_client()->close();
     $c->http_client()->{keepalive} = 0;
@@ -162,8 +163,8 @@ sub pid {
 }
 
 
-# A client in a process of its own, until it is told to stop; its exit status
-# says whether all went well.
+# A client process that runs until it is told to stop.  Its exit status is 0 if
+# there was no error.
 
 sub traffic {
     my ($n) = @_;

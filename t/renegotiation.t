@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# TLS 1.2: a client that wants to renegotiate is told that it can't, as over
-# HTTPS, and its session goes on (RFC 5246, section 7.2.2).
+# TLS 1.2: renegotiation is refused by an alert, as over HTTPS, and the session
+# continues (RFC 5246, section 7.2.2).
 
 use strict;
 use warnings;
@@ -47,7 +47,7 @@ $t->run();
 my $hello = "\1\0\0\x29\3\3" . 'r' x 32 . "\0\0\2\xcc\xa9\1\0";
 
 
-# A session from here on that is the forge's; what it sends.
+# Returns an established session whose records are made by Forge12.
 
 sub session {
     my $forge = Test::Atls::Forge12->new();
@@ -71,8 +71,8 @@ sub get {
 }
 
 
-# What a POST of records is answered with: alerts as type:hex, bodies of inner
-# answers.  410 and the like as they are.
+# Sends records in a POST.  Returns alerts as type:hex and inner response
+# bodies, or the outer status.
 
 sub answer {
     my ($c, $forge, @records) = @_;
@@ -106,7 +106,7 @@ sub answer {
        REFUSED, 'several, and one answer');
     is(answer($c, $forge, [ HANDSHAKE, "\1\0\0\0" ]), REFUSED, 'an empty one');
 
-    # in pieces
+    # in parts
 
     is(answer($c, $forge, map { [ HANDSHAKE, $_ ] } split //, $hello),
        REFUSED, 'in records of a byte');
@@ -124,7 +124,7 @@ sub answer {
               map { [ HANDSHAKE, 'x' x 10000 ] } 1 .. 12),
        REFUSED, 'to its end');
 
-    # in the middle of a request
+    # within a request
 
     is(answer($c, $forge, [ DATA, "GET /4 HTTP/1.1\r\n" ]), '',
        'half a request');
@@ -138,7 +138,7 @@ sub answer {
     is($c->cookie(), undef, 'ends it');
 }
 
-# what may not be, and is the end
+# invalid messages, which end the session
 
 my %refused = map {
     ("message $_", [ [ [ HANDSHAKE, chr($_) . "\0\0\0" ] ], UNEXPECTED ])
@@ -165,7 +165,7 @@ for my $name (sort keys %refused) {
     is($c->cookie(), undef, "$name: the session is gone");
 }
 
-# many, each in a POST of its own, and as many between requests
+# many, each in a POST, and many with requests in between
 
 {
     my ($c, $forge) = session();
@@ -186,7 +186,7 @@ for my $name (sort keys %refused) {
        'many between requests');
 }
 
-# A client that does it by itself: OpenSSL's then gives up.
+# OpenSSL as the client ends the session.
 
 for my $cipher ('ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE-ECDSA-AES256-CCM',
                 'ECDHE-ECDSA-CHACHA20-POLY1305')

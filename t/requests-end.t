@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Requests after which HTTPS would close the connection end the session, with
-# all of the answer and close_notify.  Requests that do not end in their POST go
-# on in the next one.
+# Requests after which HTTPS would close the connection end the session, with a
+# complete response and close_notify.  Unfinished requests continue in the next
+# POST.
 
 use strict;
 use warnings;
@@ -88,8 +88,8 @@ sub client {
 }
 
 
-# The session has ended with an orderly close_notify.  The cookie is expired
-# too, unless the head of the outer answer had to go out before.
+# The session has ended with close_notify.  The cookie has expired, unless the
+# outer header had been sent before.
 
 sub closed {
     my ($name) = @_;
@@ -115,7 +115,7 @@ sub goes_on {
 }
 
 
-# the connection would be closed after the answer
+# the connection is closed after the response
 
 sub closing {
     my ($r, @r, $cookie);
@@ -147,7 +147,7 @@ sub closing {
     is($r->header('Connection'), 'close', "$protocol, close: it says so");
     closed('close');
 
-    # what comes behind is not served
+    # following requests are not served
 
     client();
     @r = parse_responses($c->request(
@@ -166,7 +166,7 @@ sub closing {
         closed($uri);
     }
 
-    # the client itself closes: alone, and behind a request
+    # the client closes: alone, and after a request
 
     client();
     $r = $c->close_notify();
@@ -185,7 +185,7 @@ sub closing {
 }
 
 
-# what nginx refuses: its answer, and the end
+# requests refused by nginx: the response, and the end
 
 sub refusing {
     my %refused = (
@@ -208,7 +208,7 @@ sub refusing {
         closed($name);
     }
 
-    # too large a body: the answer says that the connection closes
+    # a too large body: the response has Connection: close
 
     client();
     my $r = $c->http(Test::Atls::Client::format_request('POST', '/large',
@@ -218,7 +218,7 @@ sub refusing {
 }
 
 
-# the POST ends, its last request does not
+# the POST ends within its last request
 
 sub unfinished {
     my $counted = "POST /unfinished HTTP/1.1\r\nHost: localhost\r\n"
@@ -257,7 +257,7 @@ sub unfinished {
              "$protocol, rest of unfinished $name");
         goes_on("unfinished $name");
 
-        # behind others, which are answered
+        # after other requests, which are answered
 
         my $one = Test::Atls::Client::format_request('GET', '/one', '');
         my @r = parse_responses($c->request($one x 2 . $first));
@@ -272,7 +272,7 @@ sub unfinished {
         goes_on("unfinished $name, behind others");
     }
 
-    # who is answered before sends the rest all the same
+    # a client that has received an early response still sends the rest
 
     for my $name ('body', 'chunk') {
         my ($first, $rest) = @{$unfinished{$name}};
@@ -286,7 +286,7 @@ sub unfinished {
         goes_on("unfinished $name, of no interest");
     }
 
-    # the client wants to be told to send its body, and is
+    # 100 Continue
 
     client();
     my $r = $c->request("POST /unfinished HTTP/1.1\r\nHost: localhost\r\n"

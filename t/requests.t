@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# What HTTP can do, inside of a session: methods, statuses, ranges, bodies of
-# all kinds, pipelining, many requests.
+# HTTP in a session: methods, statuses, ranges, bodies of all kinds, pipelining,
+# many requests.
 
 use strict;
 use warnings;
@@ -244,7 +244,7 @@ sub pipelining {
     is_deeply([ map { summary($_) } @r ], [ map { $_->[0] } @requests ],
               "$name: ten answers in order");
 
-    # what does not fit the connection's buffer, and ends in later records
+    # larger than the buffer of the connection, with several records
 
     my $body = pattern(20_000);
 
@@ -266,7 +266,7 @@ sub pipelining {
 }
 
 
-# Status and beginning of the body.
+# The status, and the beginning of the body.
 
 sub summary {
     my ($r) = @_;
@@ -301,7 +301,7 @@ sub chunked {
 }
 
 
-# A thousand POSTs, on a connection that is kept.
+# A thousand POSTs over a persistent connection.
 
 sub many_posts {
     my $c = $t->client(uri => '/ec');

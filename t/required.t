@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# atls_required: requests have to come through ATLS.
+# atls_required: requests must be received through ATLS.
 
 use strict;
 use warnings;
@@ -24,7 +24,7 @@ $t->write_file('sub/index.html', "an index\n");
 $t->write_http(<<'EOC');
 %%CERTIFICATE%%
 
-# for all of a server
+# for a whole server
 
 server {
     listen 127.0.0.1:%%PORT_0%%;
@@ -140,7 +140,7 @@ my $backend = Test::Atls::Backend->start($t, $t->port(1));
 my $c;
 
 
-# the whole server
+# a whole server
 
 $c = client(0);
 
@@ -174,7 +174,7 @@ for my $uri (qw( /open /nested/open )) {
     is($c->get($uri)->status(), 200, "inside: $uri");
 }
 
-# all methods, and a body that is of no interest
+# all methods, with a body
 
 for my $method (qw( POST PUT DELETE OPTIONS )) {
     my ($r) = parse_responses(http_raw($t->port(0),
@@ -188,7 +188,7 @@ my $log = () = $t->read_file('error.log')
 cmp_ok($log, '>=', scalar keys %inside, 'it is in the log');
 
 
-# locations with "atls on" take POSTs from anywhere
+# locations with "atls on" accept any POST
 
 my $r = get(0, '/.well-known/atls');
 is($r->status(), 405, 'the endpoint, GET: 405');
@@ -199,7 +199,7 @@ is($c->get('/any')->body(), "pinned /any\n", 'the other endpoint');
 is(get(0, '/pinned')->status(), 405, 'its location, from outside');
 
 
-# some locations, and the ways to get there
+# some locations, also by internal redirects
 
 $c = client(2);
 
@@ -210,7 +210,7 @@ for my $uri (qw( /closed /jump /internal/none /try /named )) {
 
 is(get(2, '/other')->status(), 200, 'outside: /other');
 
-# a password is not asked for before, when it would be seen
+# checked before a password is requested, which would be visible
 
 $r = get(2, '/secret');
 is($r->status(), 403, 'outside: before auth_basic');
