@@ -1,5 +1,5 @@
-# Inside of ATLS the scheme is https, and redirects are relative: the outer
-# connection says nothing about the address that the client knows.
+# The inner scheme is https, and redirects are relative: the address known to
+# the client does not depend on the outer connection.
 
 use strict;
 use warnings;
@@ -30,7 +30,7 @@ is($c->get('/hello')->body(), "https on\n", 'scheme');
 is($c->get('/redir')->header('Location'), '/x', 'redirect');
 is($c->get('/sub')->header('Location'), '/sub/', 'redirect to a directory');
 
-# outside, all is as ever
+# outside of sessions, nothing is changed
 
 my $port = $t->port(0);
 

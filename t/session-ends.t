@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# No session outlives its end: its time is up, or its client is not let in any
-# more.  A request in progress may end, also in a worker of an earlier
-# configuration; the session then does.
+# Sessions end when their time has expired, or when their client is no longer
+# allowed.  A request in progress is finished, also in a worker with the old
+# configuration, before the session ends.
 
 use strict;
 use warnings;
@@ -135,7 +135,7 @@ sub cert_client {
 }
 
 
-# Ends a request and begins another one: the uri that was answered, or ''.
+# Completes a request and begins another one.  Returns the response body, or ''.
 
 sub step {
     my ($c, $n, $host) = @_;
@@ -150,7 +150,7 @@ sub step {
 }
 
 
-# always in the middle of a request
+# with a request in progress at any time
 
 sub lifetime {
     my $c = client('/short');
@@ -187,8 +187,8 @@ sub idle {
 }
 
 
-# Who is on the path has the cookie, but no keys: POSTs of nothing, of the start
-# of a record, and of a ClientHello are no use of the session.
+# Someone on the path has the cookie, but no keys.  Empty POSTs, the beginning
+# of a record, and ClientHellos do not count as use of the session.
 
 sub kept_alive {
     my %posts = (
@@ -217,7 +217,7 @@ sub kept_alive {
 }
 
 
-# a POST without an end, in which requests follow each other
+# a POST that is not finished, with one request after another
 
 sub open_post {
     my $c = client('/short');
@@ -255,8 +255,8 @@ sub open_post {
 }
 
 
-# What changes with a reload is to be gone by by those who are in the middle of
-# a request, too, which is in a worker of the old configuration.
+# Changes by a reload also apply to sessions with a request in a worker with the
+# old configuration.
 
 sub policies {
     my %c = (
@@ -291,7 +291,7 @@ sub policies {
         is($r && $r->status(), 410, "$name: it is not known any more");
     }
 
-    # one whose key is still there, and whose request ends with the POST
+    # the key still exists, and the request ends with the POST
 
     my ($r) = parse_responses($bob->request("st: localhost\r\n\r\n"), 'GET');
     my $next = $bob->get('/next');

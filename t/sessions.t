@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# The life of sessions: at every worker, one POST at a time, over a reload and
-# the loss of a worker, until their time is over.
+# Sessions: in any worker, one POST at a time, after a reload and the death of a
+# worker, until their timeout.
 
 use strict;
 use warnings;
@@ -24,11 +24,11 @@ my $t = Test::Atls->new();
 my $timeout = 2 * slow();
 
 
-# reuseport: connections go to workers by their ports, that is, to any
+# with reuseport, connections are distributed among all workers
 
 $t->write_http(<<'EOC' =~ s/%%TIMEOUT%%/$timeout/gr);
 %%CERTIFICATE%%
-atls_handshake_timeout 2s;      # some are left unfinished
+atls_handshake_timeout 2s;      # some are not finished
 
 server {
     listen 127.0.0.1:%%PORT_0%% reuseport;
@@ -77,7 +77,7 @@ server {
 }
 EOC
 
-# what the death of a worker is expected to say
+# messages about the death of workers
 
 $t->allow_kills();
 $t->allow_log(qr/\[alert\].* open socket #\d+ left in connection/);
@@ -100,7 +100,7 @@ time_is_over();
 $t->done_testing();
 
 
-# Established sessions are at home with every worker, from the first POST on.
+# Established sessions are served by all workers, from the first POST on.
 
 sub every_worker {
     my @clients = map { client() } 1 .. 40;
@@ -156,7 +156,7 @@ sub session_id {
 }
 
 
-# Cookies that are nobody's.
+# Unknown cookies.
 
 sub unknown {
     my $c = client(handshake => 0);
@@ -173,7 +173,7 @@ sub unknown {
     $r = $c->post('', cookie => 'atls=AAAAAAAAAAAAAAAAAAAAAAAA');
     is($r->status(), 410, 'unknown cookie, empty body');
 
-    # a client that begins anew is welcome
+    # the client can begin a new session
 
     $c->{cookies}{atls} = 'AAAAAAAAAAAAAAAAAAAAAAAA';
     $c->http_client()->{keepalive} = 1;
@@ -181,7 +181,7 @@ sub unknown {
     isnt($c->cookie(), 'AAAAAAAAAAAAAAAAAAAAAAAA', 'a new cookie');
     like($c->get('/')->body(), qr/ 1$/, 'a new session');
 
-    # so is one that has a session, but lost its keys
+    # so can a client with a session that has lost its keys
 
     my $old = client();
     my $cookie = $old->cookie();
@@ -193,7 +193,7 @@ sub unknown {
 }
 
 
-# A session is for the location that it was made at.
+# A session belongs to the location where it was created.
 
 sub endpoints {
     my $c = client();
@@ -211,7 +211,7 @@ sub endpoints {
 
         is($r->status(), 410, "$name: not known there");
 
-        # the record is still good where it belongs
+        # the record is still accepted by the right location
 
         $c->exchange($bytes);
         ok(parse_responses($c->read_plain()), "$name: not disturbed");
@@ -253,7 +253,7 @@ sub reload {
     my @clients = map { client() } 1 .. 8;
     my @part;
 
-    # the beginning of a record is part of a session, too
+    # the beginning of a record also belongs to a session
 
     $_->get('/') for @clients;
     for my $c (@clients) {
@@ -287,7 +287,7 @@ sub lost_worker {
     my $busy = client(keepalive => 1);
     my ($victim) = split ' ', $busy->get('/')->body();
 
-    # the worker of the busy session is another one's idle worker
+    # the worker of the busy session is idle for the other ones
 
     $backend->forget();
     $busy->write_plain(request('/hang'));
@@ -309,13 +309,13 @@ sub lost_worker {
 
     is($good, 32, 'idle sessions survive a lost worker');
 
-    # nobody knows what the client of a busy one has got
+    # it is unknown what the client of the busy session has received
 
     is($busy->post_receive(), undef, 'the lost worker does not answer');
     my $r = $busy->post($garbage);
     is($r->status(), 410, 'and its busy session is gone');
 
-    # an idle worker: new sessions and old ones do not care
+    # an idle worker is killed: no session is affected
 
     my ($idle) = split ' ', $clients[0]->get('/')->body();
     kill 'KILL', $idle;
@@ -328,7 +328,7 @@ sub lost_worker {
 }
 
 
-# Idle sessions, and those in use, when their time has come.
+# Sessions that are idle, and those in use, when they expire.
 
 sub time_is_over {
     my $idle = client(uri => '/idle');
@@ -376,7 +376,7 @@ sub over {
 }
 
 
-# An established client, with a new connection for each POST from then on.
+# An established client.  Each following POST has a connection of its own.
 
 sub client {
     my %args = (port => $t->port(0), handshake => 1, keepalive => 0, @_);

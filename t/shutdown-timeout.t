@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# worker_shutdown_timeout ends a worker whatever it waits for: handshakes,
-# POSTs, requests, wherever they have come from.
+# worker_shutdown_timeout ends a worker that waits for handshakes, POSTs or
+# requests of any kind.
 
 use strict;
 use warnings;
@@ -57,8 +57,8 @@ EOC
 $t->run();
 
 
-# A POST of which there is a byte, as part of a client's session: on a new
-# connection it is relayed, or not.
+# Begins a POST of a client's session with a byte, over a new connection: it may
+# be relayed.
 
 sub open_post {
     my ($c) = @_;
@@ -81,7 +81,7 @@ sub open_post {
 my $ticket;
 
 
-# A client in each of the states that a worker may wait in.
+# Clients in all states that a worker waits for.
 
 my %states = (
     'a handshake' => sub { $t->half_open() },
@@ -131,7 +131,7 @@ sub ticket {
 }
 
 
-# Several of a kind, to be in all workers, and to be relayed between them.
+# Several clients for each state, in all workers, with and without a relay.
 
 for my $name (sort(keys %states), 'all of them') {
     $ticket = ticket();
@@ -146,14 +146,14 @@ for my $name (sort(keys %states), 'all of them') {
     ok($t->wait_for(sub { !grep { alive($_) } @old }, 20),
        "$name: the old workers end");
 
-    # nothing is left of them: a new session in each of the new ones
+    # new sessions in all new workers
 
     my @answers = map { my $c = $t->established(); $c->get('/here')->body() }
                   1 .. $CLIENTS;
     is("@answers", join(' ', ('here') x $CLIENTS), "$name: new sessions");
 }
 
-# the same with what ends nginx as a whole, at last
+# the same when nginx quits
 
 $ticket = ticket();
 

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# A client that does not read its response: the worker waits for it, and does
-# nothing else, until send_timeout.
+# A client that does not read its response: the worker waits until send_timeout,
+# without using CPU time.
 
 use strict;
 use warnings;
@@ -50,7 +50,7 @@ $t->run();
 my ($worker) = $t->workers();
 
 
-# In clock ticks.
+# in clock ticks
 
 sub cpu {
     my @fields = split ' ', $t->read_file("/proc/$worker/stat") =~ s/.*\) //r;
@@ -59,7 +59,7 @@ sub cpu {
 }
 
 
-# A client that asks for a large file, and is not interested in it.
+# Requests a large file, and does not read the response.
 
 sub ask {
     my ($uri, $what) = @_;
@@ -90,7 +90,7 @@ sub ask {
 
     ok($t->wait_for(sub { asleep($worker) }, 30), 'limit_rate: waits');
 
-    # there is a timer every second, for other things
+    # there are some timers once a second
 
     my $before = cpu();
     select undef, undef, undef, 2;

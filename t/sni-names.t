@@ -1,5 +1,5 @@
-# The name that a client asks for gets to headers by $atls_server_name: one that
-# is no host is refused in the handshake.
+# $atls_server_name is used in headers: a name that is not a host name is
+# refused in the handshake.
 
 use strict;
 use warnings;
@@ -11,7 +11,8 @@ use Test::Atls;
 
 use constant DECODE_ERROR => 50;
 
-# printable ones that neither a host nor an address has, and all others
+# printable characters that neither host names nor addresses contain, and all
+# other characters
 
 my @BAD_BYTES = (map({ chr } 0 .. 0x20, 0x7f .. 0x80, 0xc3, 0xff),
                  split //, q{"#/<>?@\^`{|}});
@@ -74,7 +75,7 @@ for my $protocol (@PROTOCOLS) {
     good($protocol, $_) for @GOOD;
 }
 
-# nothing that can be seen of a name has an effect
+# other invisible properties of a name have no effect
 
 my $log = $t->read_log('error.log');
 my @refused = $log =~ /\[info\] .*atls client sent invalid server name/g;
@@ -83,7 +84,7 @@ is(scalar @refused, @PROTOCOLS * @BAD, 'each is logged');
 unlike($log, qr/Admin/, 'and none of the names');
 
 
-# a ClientHello in pieces
+# a ClientHello in several POSTs
 
 {
     my $c = $t->client();
@@ -133,7 +134,7 @@ sub alert {
 }
 
 
-# A ClientHello with another name in its server_name extension.
+# Returns a ClientHello with another name.
 
 sub forge {
     my ($hello, $name) = @_;

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Server names and sessions: resumption, ALPN, protocols, names that are not
-# well-formed, reloads.
+# Server names and sessions: resumption, ALPN, protocols, malformed names,
+# reloads.
 
 use strict;
 use warnings;
@@ -14,7 +14,7 @@ use Test::More;
 use Test::Atls::Names;
 use Test::Atls::Stack qw( @STACKS );
 
-# What a server_name extension must not be, and the alert.
+# malformed server_name extensions, and the alert
 
 use constant { ILLEGAL_PARAMETER => 47, DECODE_ERROR => 50,
                PROTOCOL_VERSION => 70, NO_APPLICATION_PROTOCOL => 120 };
@@ -72,7 +72,7 @@ reloaded();
 $t->done_testing();
 
 
-# A ticket is good at the server it is of.
+# A ticket is accepted by the server that has issued it.
 
 sub resumed {
     my ($on) = @_;
@@ -80,7 +80,7 @@ sub resumed {
     my %of = (b => ticket($on, sni => 'b.example'),
               verify => ticket($on, sni => 'verify.example', who => 'alice'));
 
-    # ticket of, SNI, certificate of the client, what is said of the session
+    # ticket of, SNI, client certificate, the response and the session
 
     for ([ b => 'b.example', '', 'b|b.example|r NONE' ],
          [ b => 'a.example', '', 'a|a.example|. NONE' ],
@@ -136,7 +136,7 @@ sub alpn {
 }
 
 
-# What is no HTTP is not asked what it is; but who it is of.
+# With a raw payload, ALPN is not used, but clients are verified.
 
 sub raw {
     my ($on, $name) = @_;
@@ -156,14 +156,14 @@ sub raw {
 }
 
 
-# Versions and suites of the server that is asked for.
+# Protocols and ciphers of the server selected by SNI.
 
 sub protocols {
     my ($stack) = @_;
 
     my @both = (min => 'TLSv1.2', max => 'TLSv1.3');
 
-    # SNI, versions of the client, what is said or the alert
+    # SNI, versions of the client, the response or the alert
 
     for ([ '', [ @both ], qr/^TLSv1.2 ECDHE-ECDSA-\S+$/ ],
          [ '', [ protocol => 'TLSv1.3' ], PROTOCOL_VERSION ],
@@ -187,7 +187,7 @@ sub protocols {
 }
 
 
-# The ClientHello comes twice.
+# There are two ClientHellos.
 
 sub hello_retry {
     my ($stack) = @_;
@@ -204,8 +204,8 @@ sub hello_retry {
 }
 
 
-# Names are looked up among those of the address, which the connection of an
-# HTTP/2 stream knows too.
+# Names are looked up among those of the listening address, also for an HTTP/2
+# stream.
 
 sub outer_http2 {
     my ($stack) = @_;
@@ -225,7 +225,7 @@ sub outer_http2 {
 }
 
 
-# A ClientHello with this in its server_name extension, or with two of it.
+# Sends a ClientHello with this server_name extension, or with two of them.
 
 sub malformed {
     my ($name, $body, $alert) = @_;
@@ -270,7 +270,7 @@ sub forge {
 }
 
 
-# Servers that come and go under their sessions.
+# Servers are added and removed by reloads.
 
 sub reloaded {
     keep($_) for @kept;
@@ -304,7 +304,7 @@ sub after_change {
     my $name = "$on->{name}, other servers";
     my $c = $on->{clients};
 
-    # "b" was no stricter than the endpoint's own server is
+    # the requirements of "b" were those of the endpoint's server
 
     is(said($c->{b}, get('b.example')), 'a', "$name: one that is gone");
     is(said($c->{b}, get('late.example')), 421,

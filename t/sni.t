@@ -1,8 +1,7 @@
 #!/usr/bin/perl
 
-# Server names: what a ClientHello asks for picks the certificate and who is let
-# in, as it does over HTTPS; and no way around that by the Host of a request.
-# See t/sni-session.t for what is around it.
+# Server names: SNI selects the certificate and client verification, as over
+# HTTPS, and this cannot be bypassed by Host.  See also t/sni-session.t.
 
 use strict;
 use warnings;
@@ -29,15 +28,15 @@ my @NAMES = (
     [ 'x.y.wild.example', 'wild', 'wild' ],
     [ 'wild.example', 'a', 'a' ],
     [ 'some.re.example', 're', 're some' ],
-    [ 'c.example', 'c-endpoint', 'c' ],         # an endpoint of the same name
+    [ 'c.example', 'c-endpoint', 'c' ],         # an endpoint with this name
     [ 'bare.example', 'a', 'bare' ],            # no certificate
 );
 
-# SNI, certificate of the client, Host: what is served
+# SNI, client certificate, Host: the response
 
 my @RULES = (
 
-    # the server that was asked for, under any of its names
+    # the server selected by SNI, with any of its names
 
     [ 'b.example', '', 'b.example', 'b' ],
     [ 'b.example', '', 'www.b.example', 'b' ],
@@ -47,7 +46,7 @@ my @RULES = (
     [ 'x.wild.example', '', 'y.wild.example', 'wild' ],
     [ 'some.re.example', '', 'other.re.example', 're other' ],
 
-    # and no other one
+    # other servers
 
     [ 'b.example', '', 'a.example', 421 ],
     [ 'b.example', '', 'c.example', 421 ],
@@ -59,7 +58,7 @@ my @RULES = (
     [ 'x.wild.example', '', 'some.re.example', 421 ],
     [ 'some.re.example', '', 'x.wild.example', 421 ],
 
-    # who has not asked may name any, but for those that verify clients
+    # without SNI, any server except those that verify clients
 
     [ '', '', 'a.example', 'a' ],
     [ '', '', 'b.example', 'b' ],
@@ -77,7 +76,7 @@ my @RULES = (
     [ 'bare-verify.example', '', 'bare-verify.example', 421 ],
     [ 'bare-verify.example', '', 'a.example', 421 ],
 
-    # which is who is let in by the same rules, whatever the server
+    # servers that verify clients, with SNI
 
     [ 'verify.example', '', 'verify.example', 400 ],
     [ 'verify.example', 'stranger', 'verify.example', 400 ],
@@ -89,8 +88,8 @@ my @RULES = (
     [ 'optional.example', '', 'verify.example', 421 ],
 );
 
-# Likewise, of servers that have directives for clients, and no certificate: the
-# same as the endpoint's, or others.
+# Servers without a certificate of their own, with the same directives for
+# client verification as the endpoint, or others.
 
 my @INHERITED = (
     [ '', '', 'strict.example', 400 ],
@@ -106,7 +105,7 @@ my @INHERITED = (
     [ 'nobody.example', 'alice', 'nobody.example', 421 ],
 );
 
-# uri, SNI, certificate of the client, Host: what is served
+# URI, SNI, client certificate, Host: the response
 
 my @PINNED = (
     [ '/pinned', '', '', 'a.example', 'pinned a' ],
@@ -161,13 +160,13 @@ sub picked {
 
     is($text, $server, "$name: server");
 
-    # GnuTLS sends names as they are in the DNS
+    # GnuTLS sends names as in DNS
 
     like($said, qr/^\Q$sni\E$/i, "$name: the name, as it was sent");
 }
 
 
-# Of a name that does not fit into the session, all is known to all workers.
+# A name that is too long for the session's fixed size is known to all workers.
 
 sub long_name {
     my ($on) = @_;
@@ -187,7 +186,7 @@ sub long_name {
               "$on->{name}, a long name: it is known");
     cmp_ok(scalar keys %workers, '>', 1, "$on->{name}, a long name: anywhere");
 
-    # the outer Host picks the endpoint, as that of any request
+    # the outer Host selects the endpoint, as for any request
 
     $c = client($on, sni => '', host_header => 'c.example');
     is($c->server_cert(), '/CN=c-endpoint by /CN=c-endpoint',
@@ -197,7 +196,8 @@ sub long_name {
 }
 
 
-# One session for all requests with the same SNI, which a 421 does not end.
+# All requests with the same SNI are in one session, which continues after a
+# 421.
 
 sub ruled {
     my ($on, $port, @rules) = @_;
@@ -217,7 +217,7 @@ sub ruled {
 }
 
 
-# Other ways to say which server is meant, or none.
+# Other ways to specify a server, or none.
 
 sub requests {
     my ($on) = @_;
@@ -239,7 +239,7 @@ sub requests {
            "$on->{name}, SNI '$sni': " . $request =~ s/\r\n/ /gr);
     }
 
-    # one after the other, each is for another server
+    # each for another server
 
     my @r = client($on, sni => '')->responses(
                 join '', map { get($_) } qw( b.example verify.example

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Requests that span several POSTs: what is not ended, by the time or by the
-# client; large bodies.
+# Requests that span several POSTs: timeouts, clients that close the session,
+# large bodies.
 
 use strict;
 use warnings;
@@ -36,7 +36,7 @@ large_answers();
 $t->done_testing();
 
 
-# An orderly end, told to the client, after which there is no session.
+# The session has ended with close_notify.
 
 sub ended {
     my ($c, $cookie, $name) = @_;
@@ -61,7 +61,7 @@ sub inner_logged {
 }
 
 
-# nginx's timeouts between two POSTs
+# timeouts of nginx between two POSTs
 
 sub timeouts {
     my %clients = (
@@ -95,7 +95,7 @@ sub timeouts {
 }
 
 
-# the timeout comes while the next POST is there, but has said nothing yet
+# the timeout expires while the next POST has sent only its header
 
 sub slow_post {
     my $c = client(port => $t->port(3));
@@ -132,7 +132,7 @@ sub slow_post {
 }
 
 
-# the client ends the session with an unfinished request in it
+# the client closes the session with an unfinished request
 
 sub client_closes {
     $backend->forget();
@@ -158,7 +158,7 @@ sub client_closes {
 }
 
 
-# nothing is left of requests whose clients never come back
+# requests whose clients do not return are freed
 
 sub never_back {
     my $before = active();
@@ -166,7 +166,7 @@ sub never_back {
 
     answers($_, "GET /never HTTP/1.1\r\nHost: l") for @c;
 
-    # those that were there before may be gone by now
+    # connections from before may have been closed meanwhile
 
     cmp_ok(active(), '>=', 20, 'unfinished requests are kept');
     ok($t->wait_for(sub { active() <= $before }, 10),
@@ -193,7 +193,7 @@ sub active {
 sub large_upload {
     $backend->forget();
 
-    # what the workers need once, they have after this
+    # allocates memory that is reused
 
     upload($_, 8) for 'warm-up-1', 'warm-up-2';
 
@@ -244,7 +244,7 @@ sub upload {
 }
 
 
-# answers that pass two workers, to clients slower than the backend
+# relayed responses, to clients that are slower than the backend
 
 sub large_answers {
     my ($peak, $relayed) = (0, 0);
@@ -289,7 +289,7 @@ sub large_answers {
 }
 
 
-# of all workers, in kB
+# memory of all workers in kB
 
 sub memory {
     my $sum = 0;

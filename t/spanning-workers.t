@@ -1,7 +1,6 @@
 #!/usr/bin/perl
 
-# Requests that span several POSTs, and workers that come and go: reloads, and
-# workers that are killed.
+# Requests that span several POSTs: reloads, and workers that are killed.
 
 use strict;
 use warnings;
@@ -28,7 +27,7 @@ killed_unseen();
 $t->done_testing();
 
 
-# unfinished requests outlive the configuration that they began in
+# unfinished requests continue after a reload
 
 sub reloads {
     my @c = map { client() } 1 .. 8;
@@ -61,7 +60,7 @@ sub reloads {
 }
 
 
-# however many configurations ago that was
+# after several reloads
 
 sub generations {
     my @c;
@@ -88,7 +87,7 @@ sub generations {
 }
 
 
-# also if there are fewer workers than before, or more
+# also with fewer workers, or more
 
 sub worker_numbers {
     my $conf = $t->read_file('nginx.conf');
@@ -123,7 +122,7 @@ sub worker_numbers {
 }
 
 
-# a worker dies with its unfinished requests, and with nothing else
+# if a worker dies, only its unfinished requests are lost
 
 sub killed {
     my @c = map { client() } 1 .. 16;
@@ -132,7 +131,7 @@ sub killed {
 
     answers($_, $body) for @c;
 
-    # asked before: what a worker has answered, it logs a moment later
+    # determined now, since POSTs are logged after the response
 
     my @owners = map { last_worker($_) } @c;
     my $victim = $owners[0];
@@ -141,7 +140,7 @@ sub killed {
     $t->allow_kills();
     kill 'KILL', $victim;
 
-    # until there is a new one, connections wait for it, with "reuseport"
+    # with reuseport, connections wait for the new worker
 
     my $began = time;
     my $bad = '';
@@ -165,8 +164,7 @@ sub killed {
 }
 
 
-# a worker that is not replaced dies, and the POST is sent to it before anybody
-# has noticed
+# a worker that is not replaced dies, and receives a POST before this is noticed
 
 sub killed_unseen {
     my $c = client();

@@ -1,10 +1,9 @@
 #!/usr/bin/perl
 
-# Inner requests that span POSTs: whatever is cut, wherever, and whichever
-# workers the POSTs reach.
+# Inner requests that span POSTs, cut anywhere, in any worker.
 #
-# See t/spanning-ends.t for what is not ended, t/spanning-workers.t for workers
-# that come and go.
+# See t/spanning-ends.t for the end of requests, and t/spanning-workers.t for
+# reloads and killed workers.
 
 use strict;
 use warnings;
@@ -58,7 +57,7 @@ conflicts();
 $t->done_testing();
 
 
-# every byte of a request is a record and a POST
+# each byte of a request is a record and a POST
 
 sub each_byte {
     for my $mode (sort keys %MODES) {
@@ -77,7 +76,7 @@ sub each_byte {
 }
 
 
-# two POSTs, cut at every byte
+# two POSTs, cut at each byte
 
 sub each_cut {
     for my $name (sort keys %REQUESTS) {
@@ -98,7 +97,7 @@ sub each_cut {
 }
 
 
-# the records are cut too, at other bytes
+# the records are cut as well, at other bytes
 
 sub cut_records {
     for my $mode (sort keys %MODES) {
@@ -125,7 +124,7 @@ sub cut_records {
 }
 
 
-# to the backend it is all the same
+# the backend receives the same request
 
 sub same_requests {
     my @requests = map { s!POST /(?:unbuffered/)?!POST /recorded/!r }
@@ -149,7 +148,7 @@ sub same_requests {
 }
 
 
-# What was recorded since the last call.
+# Returns what was recorded since the last call.
 
 sub sent {
     my @all = map { $_->[1] } grep { $_->[0] eq '>' } $recorder->traffic();
@@ -181,7 +180,7 @@ sub expecting {
 }
 
 
-# who does not want the body has answered before
+# responses before the end of the body
 
 sub answered_before {
     my %status = ('/return' => 200, '/missing' => 404);
@@ -205,7 +204,7 @@ sub answered_before {
 }
 
 
-# others are before the one that is cut, and behind it
+# with other requests before and after the one that is cut
 
 sub pipelined {
     my $c = client();
@@ -226,7 +225,7 @@ sub pipelined {
 }
 
 
-# a line for each POST, a line for each request
+# a line for each POST, and for each request
 
 sub logs {
     for my $keepalive (1, 0) {
@@ -250,7 +249,7 @@ sub logs {
 }
 
 
-# what is answered between two POSTs waits for the second
+# a response between two POSTs is sent with the second one
 
 sub early_answer {
     my $c = client();

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Clients on other TLS stacks, with both versions of the protocol: every POST
-# has a connection of its own, and so any of the workers.
+# Clients with other TLS stacks, with TLS 1.3 and 1.2: each POST has a
+# connection of its own, and is received by any worker.
 
 use strict;
 use warnings;
@@ -97,7 +97,7 @@ sub served {
 
     upload($c, $name, 100_000);
 
-    # a record each, and a worker
+    # a record for each, in any worker
 
     my $right = 0;
     for my $i (1 .. 20) {
@@ -108,7 +108,7 @@ sub served {
 
     exporters($c, $name);
 
-    # its session is known by now: TLS 1.3's tickets came with the answers
+    # TLS 1.3 tickets were sent with the responses
 
     my $session = $c->session();
     isnt($session, '', "$name: a session to resume");
@@ -137,8 +137,8 @@ sub upload {
 }
 
 
-# The stack's own channel binding is the exporter of RFC 9266: it has a context,
-# which is empty.  No context is another value in TLS 1.2.
+# The channel binding of the stack is the exporter of RFC 9266, with an empty
+# context.  With TLS 1.2, this differs from no context.
 
 sub exporters {
     my ($c, $name) = @_;
@@ -171,7 +171,7 @@ sub resumed {
 }
 
 
-# A flight or a request is any number of POSTs.
+# A flight or a request in several POSTs.
 
 sub in_pieces {
     my ($name, $stack, $protocol) = @_;
@@ -207,7 +207,7 @@ sub untrusted {
 }
 
 
-# The server's alert is the answer to the first flight.
+# The response to the first flight is an alert.
 
 sub nothing_in_common {
     my ($stack) = @_;

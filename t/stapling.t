@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# OCSP stapling: of a file, and of what a responder says.
+# OCSP stapling, with a file and with a responder.
 
 use strict;
 use warnings;
@@ -19,7 +19,7 @@ use Test::Atls::Stack qw( @STACKS );
 
 my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
 
-# Location, SNI, the file that is stapled.
+# location, SNI, the stapled file
 
 my @STAPLED = (
     [ 'server', '', 'server.ocsp' ],
@@ -31,8 +31,7 @@ my @STAPLED = (
     [ 'server', 'c.example', '' ],
 );
 
-# Location, what its responder sends, its port, what the log says of it: then
-# nothing is stapled.
+# location, response of its responder, port, error message; nothing is stapled
 
 my @REFUSED = (
     [ 'revoked', 'revoked.ocsp', 3,
@@ -103,7 +102,7 @@ sub certificate {
 }
 
 
-# A location that asks a responder.
+# A location with a responder.
 
 sub asking {
     my ($name, $port, $verify) = @_;
@@ -192,7 +191,7 @@ EOC
 }
 
 
-# Answers all that comes with a file, and keeps what was asked.
+# Responds with a file, and logs requests.
 
 sub responder {
     my ($n, $file) = @_;
@@ -219,7 +218,7 @@ sub respond {
             sysread $s, $request, 4096, length $request or last;
         }
 
-        # who waits for the port has nothing to say
+        # wait_for_port() sends no request
 
         if ($request ne '') {
             open my $log, '>>', $t->path("responder-$port.log") or die;
@@ -247,7 +246,7 @@ sub client {
 }
 
 
-# By its length and its beginning: what a failure has room for.
+# Length and end of the bytes: short enough for a failure message.
 
 sub brief {
     my ($bytes) = @_;
@@ -293,8 +292,8 @@ sub resumed {
 }
 
 
-# The first handshake of a worker makes it ask, and does not wait.  Without
-# atls_stapling_verify any answer will do.
+# The first handshake of a worker starts a request and does not wait for it.
+# Without atls_stapling_verify, the response is not verified.
 
 sub fetched {
     my ($on, $location, $file) = @_;
@@ -320,7 +319,7 @@ sub requested {
     is(brief(decode_base64($base64 || '')),
        brief($t->read_file('fetched.ocspreq')), 'responder: its request');
 
-    # a worker asks once, as long as the answer is good
+    # one request for each worker, while the response is valid
 
     cmp_ok(scalar(() = $log =~ /^GET /mg), '<=', 4, 'responder: requests');
 }
@@ -345,7 +344,7 @@ sub refused {
 }
 
 
-# A file that can't be used, and where it is mentioned.
+# A file that cannot be used, and the expected message.
 
 sub bad_file {
     my ($name, $file, $where) = @_;

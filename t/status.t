@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Each status that a POST can be answered with: headers and body, and what it
-# leaves of the outer connection.
+# Each status of a POST: headers and body, and the state of the outer
+# connection.
 
 use strict;
 use warnings;
@@ -47,7 +47,7 @@ my $outer = Test::Atls::Outer->new(port => $t->port(0),
                                    uri => '/.well-known/atls');
 
 
-# One request on the connection that all of them share.
+# A request over a connection shared by all.
 
 sub answer {
     my ($method, $body, %headers) = @_;
@@ -78,7 +78,7 @@ sub is_problem {
 }
 
 
-# A handshake that is left alone would keep its worker from leaving.
+# Ends a handshake, which workers that quit would wait for.
 
 sub break_handshake {
     my ($c, $cookie) = @_;
@@ -88,7 +88,7 @@ sub break_handshake {
 }
 
 
-# Asked over a connection, answered with little, kept.
+# A small response over a persistent connection.
 
 sub is_kept {
     my ($name) = @_;
@@ -136,7 +136,7 @@ for my $name (sort keys %types) {
     is_kept($name);
 }
 
-# and a body that can't be thrown away: nginx's own answer
+# a body that cannot be discarded is answered by nginx itself
 
 like(http_raw($t->port(0), "PUT /.well-known/atls HTTP/1.1\r\n"
                            . "Host: localhost\r\n"
@@ -144,7 +144,7 @@ like(http_raw($t->port(0), "PUT /.well-known/atls HTTP/1.1\r\n"
                            . "no chunk\r\n"),
      qr!^HTTP/1.1 400 !, 'PUT, with malformed chunks');
 
-# ours, if it was to be read
+# the same body, if it is read by the endpoint
 
 {
     my $r = Test::Atls::Response->new(method => 'POST');
@@ -168,8 +168,8 @@ my %bodies = (
     'random bytes'          => pack('C*', map { int rand 256 } 1 .. 500),
 );
 
-# the record type of a handshake and TLS's version would be no garbage, nor
-# would a ClientHello of SSL 2.0, whose third byte is a 1
+# not the record type of a handshake and a TLS version, and not an SSL 2.0
+# ClientHello, whose third byte is 1
 
 substr($bodies{'random bytes'}, 0, 3) = "\xff\xfe\xfd";
 
@@ -202,7 +202,7 @@ for my $name (sort keys %flights) {
     is_kept("unknown session, $name");
 }
 
-# a ClientHello begins a session, whatever the cookie
+# a ClientHello begins a session, with any cookie
 
 {
     my $c = $t->client();
@@ -235,7 +235,7 @@ for my $name (sort keys %flights) {
                      'Content-Length: ' . length $record, '',
                      substr $record, 0, $half);
 
-    # an empty POST does a session no harm: until the other one has begun
+    # an empty POST does not affect the session until the other one has begun
 
     my $r;
     ok($t->wait_for(sub { ($r = $c->post(''))->status() != 200 }),
@@ -256,7 +256,7 @@ for my $name (sort keys %flights) {
     is($c->get('/')->status(), 200, 'and the session goes on');
 }
 
-# 413: nginx's own, if there is a Content-Length
+# 413 of nginx itself, if there is a Content-Length
 
 {
     my $r = answer('POST', 'x' x 10241, 'Content-Type' => $type);
@@ -268,7 +268,7 @@ for my $name (sort keys %flights) {
                                          uri => '/.well-known/atls',
                                          version => 'http11-chunked');
 
-    # the start of a record that is longer than that
+    # the beginning of a larger record
 
     $r = $chunked->post("\x16\x03\x01\x40\x00\x01" . 'x' x 30000,
                         { 'Content-Type' => $type });
@@ -285,7 +285,7 @@ for my $name (sort keys %flights) {
     is($c->get('/')->body(), "inner\n", 'which goes on');
 }
 
-# 503: as many handshakes as a worker may have in flight
+# 503: the maximum number of handshakes of a worker
 
 my $few = Test::Atls->new();
 
@@ -315,7 +315,7 @@ $few->run();
     $c->handshake_step();
     my $hello = $c->tls_out();
 
-    # one connection is one worker
+    # one connection, thus one worker
 
     is($c->post($hello, cookie => '')->status(), 200, 'a handshake begins');
     my @cookies = $c->cookie();
@@ -336,7 +336,7 @@ $few->run();
 $few->finish();
 
 
-# 503: a zone full of sessions in use
+# 503: a zone that is full of sessions in use
 
 my $small = Test::Atls->new();
 
@@ -373,7 +373,7 @@ $small->run();
                      substr $hello, 0, 20;
     my (@held, $r);
 
-    # POSTs that do not end, until there is no room for one that would
+    # POSTs that are not finished, until there is no room for another one
 
     for (1 .. 100) {
         push @held, http_connect($small->port(0));

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# The configurations that Debian and nginx.org install, as they are, with one
-# block for ATLS: files, pages, errors and a proxied application are inside of a
-# session what they are over TLS.
+# The configurations installed by Debian and nginx.org, without changes, and one
+# block for ATLS: files, pages, errors and a proxied application are the same
+# over ATLS and TLS.
 
 use strict;
 use warnings;
@@ -24,7 +24,7 @@ my $large = ($ENV{TEST_NGINX_SLOW} || 1) > 1 ? 8 * $MB : 30 * $MB;
 my %files = (nothing => 0, byte => 1, some => 100_000, more => 3 * $MB + 1,
              large => $large);
 
-# the block for ATLS; for the comparison, one for TLS; and what a server is for
+# the block for ATLS, one for TLS to compare with, and the content of a server
 
 my $block = <<'EOC';
     location /.well-known/atls {
@@ -134,7 +134,7 @@ sub application {
     same('application, large', request('GET', "/app/big?size=$large"),
          md5 => pattern_md5($large));
 
-    # nginx takes from it more than it can send, and that goes to a file
+    # nginx receives more from it than it can send, and uses a temporary file
 
     same('application, large, late', request('GET', "/app/big?size=$spooled"),
          md5 => pattern_md5($spooled), late => sub {
@@ -144,8 +144,8 @@ sub application {
 }
 
 
-# What is at the level that the configuration has, and that no request of this
-# test is to blame for.
+# Messages at the configured level that are not expected from the requests of
+# this test.
 
 sub unexpected {
     return join '', grep { !/\[(?:warn|notice|info)\]/

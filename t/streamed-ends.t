@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# A response that has begun before the session ends can't expire the cookie.
-# Whatever ends the session, TLS says so in it, and the next POST is answered
-# 410, by which the cookie expires.
+# If the response has begun before the session ends, the cookie cannot be
+# expired.  The end is indicated by TLS, and the next POST is answered with 410,
+# which expires the cookie.
 
 use strict;
 use warnings;
@@ -61,7 +61,7 @@ server {
 }
 EOC
 
-# name => what is asked for, what the response says in TLS
+# name => the request, and the alert in the response
 
 my %ENDS = (
     'close_notify' => [ get($SLOW), 'close_notify',
@@ -145,7 +145,7 @@ sub ends {
     is(join(' ', $c->alerts()) || ($c->closed() ? 'close_notify' : 'nothing'),
        $said, "$name: what TLS says");
 
-    # the answer to close_notify comes too late
+    # the close_notify of the client is too late
 
     $c->tls_shutdown() if $c->closed();
     $r = $c->post($c->tls_out() || '', cookie => "atls=$cookie");

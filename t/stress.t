@@ -1,6 +1,5 @@
-# Whole sessions from many clients at once, each POST of a connection of its
-# own: while nothing happens, while nginx is reloaded again and again, and while
-# workers are killed.
+# Many clients with complete sessions, each POST over a new connection: without
+# other events, while nginx is reloaded, and while workers are killed.
 
 use strict;
 use warnings;
@@ -16,14 +15,14 @@ use Test::Atls::Slow qw( patience slow );
 
 my $slow = $ENV{TEST_NGINX_SLOW} || 1;
 
-# of each of the three parts; 5 requests a session
+# for each of the three parts, with 5 requests each
 
 my $SESSIONS = $ENV{TEST_NGINX_SESSIONS}
                || ($slow > 5 ? 64 : $slow > 1 ? 640 : 2000);
 my $CLIENTS = 32;
 my $REQUESTS = 5;
 
-# a backend that nothing happens to
+# a backend that is not reloaded
 
 my $backend = Test::Atls->new(workers => 1);
 
@@ -47,7 +46,7 @@ server {
     listen       127.0.0.1:%%PORT_0%%;
     server_name  localhost;
 
-    # for requests that a client has lost together with its connection
+    # for requests that were cut by the client
 
     client_header_timeout  $timeout;
     client_body_timeout    $timeout;
@@ -68,7 +67,7 @@ $backend->run();
 $t->run();
 
 
-# nothing happens
+# without other events
 
 {
     my @pids = clients('calm');
@@ -79,7 +78,7 @@ $t->run();
 }
 
 
-# reloads, as fast as nginx can do them, at most one a second
+# reloads, at most one a second
 
 {
     my @pids = clients('reloads');
@@ -100,7 +99,7 @@ $t->run();
 }
 
 
-# a worker a second is killed
+# a worker is killed each second
 
 {
     $t->allow_kills();
@@ -123,7 +122,7 @@ $t->run();
     is(total('sessions', @results), $SESSIONS, 'kills: sessions');
     cmp_ok($kills, '>', 0, 'kills: there were some');
 
-    # no client has more than one POST in progress
+    # a client has at most one POST in progress
 
     cmp_ok(scalar @failed, '<=', $CLIENTS * $kills,
            'kills: what was in progress has failed')
@@ -144,7 +143,7 @@ $t->run();
 $t->done_testing();
 
 
-# The client processes of a part; each writes down how it went.
+# Starts the client processes of a part.  Each writes its results to a file.
 
 sub clients {
     my ($part) = @_;
@@ -159,7 +158,7 @@ sub clients {
 }
 
 
-# As many sessions as asked for, whatever fails between.
+# Completes the number of sessions, whatever fails.
 
 sub run_client {
     my ($name, $sessions, $part) = @_;
@@ -188,8 +187,8 @@ sub client {
 }
 
 
-# A handshake, half of them with the flights cut; requests, some of them cut.
-# What failed.
+# A handshake, in some sessions with cut flights, and requests, some of them
+# cut.  Returns errors.
 
 sub session {
     my ($c, $n) = @_;
@@ -205,7 +204,7 @@ sub session {
                                                          $body);
         my $plain = '';
 
-        # one in two sent in three pieces, each of which is a POST
+        # every second request in three POSTs
 
         for my $piece ($i % 2 ? $request : unpack '(a97)3a*', $request) {
             next if $piece eq '';

@@ -1,6 +1,5 @@
-# A worker that is stopped, or stuck, does not answer the POSTs that are relayed
-# to it, and closes nothing.  They end by the time-outs of their endpoint, and
-# are not served when it goes on.
+# A worker that is stopped or stuck does not process relayed POSTs.  They end by
+# the timeouts of their endpoint, and are not served when the worker continues.
 
 use strict;
 use warnings;
@@ -48,7 +47,7 @@ server {
         proxy_http_version  1.1;
         proxy_set_header    Connection "";
 
-        # so nobody else notices that it was given up
+        # so that the backend is not told about aborted requests
 
         proxy_ignore_client_abort  on;
     }
@@ -92,7 +91,7 @@ sub stopped {
     $short->write_plain('x' x 10);
     $long->write_plain('x' x $LARGE);
 
-    # the last one waits, when all buffers are full
+    # this one waits until all buffers are full
 
     my $idles = get($idle);
 
@@ -120,7 +119,7 @@ sub stopped {
     is(scalar(grep { $_ < 1000 * $TIMEOUT || $_ > 3000 * $LATER } @lines), 0,
        'stopped: with the time');
 
-    # by then, everybody knows
+    # the other workers know that it does not respond
 
     my $began = time;
     my $r = $again->post($again->tls_out());
@@ -144,7 +143,7 @@ sub stopped {
 }
 
 
-# Not for long enough.
+# Stopped for less than the timeout.
 
 sub for_a_moment {
     my ($owner) = $t->workers();
@@ -162,7 +161,7 @@ sub for_a_moment {
 }
 
 
-# The one that relays has not seen the other one for a while.
+# The relaying worker has not received anything for a while.
 
 sub the_other_one {
     my ($owner, $other) = $t->workers();
@@ -184,7 +183,7 @@ sub the_other_one {
 }
 
 
-# What has begun can't be called off.
+# A response that has begun cannot be revoked.
 
 sub in_a_response {
     my ($owner, $other) = $t->workers();
@@ -199,7 +198,7 @@ sub in_a_response {
     $r->feed(some($s)) until $r->length();
     stop_worker($owner);
 
-    # what was on its way
+    # the data already sent
 
     my $end;
 
@@ -219,7 +218,7 @@ sub in_a_response {
 }
 
 
-# The master does not know yet that it is dead.
+# The master has not noticed yet that the worker is dead.
 
 sub killed {
     my ($name) = @_;
@@ -250,7 +249,8 @@ sub killed {
 }
 
 
-# Its pid is there as long as nobody has asked how it ended.
+# Without locks, the pid of a worker exists until the master has noticed its
+# death.
 
 sub without_locks {
     my $library = $t->path('no_memfd.so');
@@ -279,7 +279,7 @@ sub stop_worker {
 }
 
 
-# The header of a request, without its body.
+# Sends the header of a request.
 
 sub unfinished {
     my ($uri, $size) = @_;
@@ -315,7 +315,7 @@ sub said {
 }
 
 
-# What comes next: '' at the end, undef if nothing comes.
+# Returns the next bytes, '' at the end, or undef after a timeout.
 
 sub some {
     my ($s) = @_;

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Every AEAD suite of both protocol versions, with RSA and ECDSA certificates,
-# in front of a backend.  Others are refused by nginx -t.
+# All AEAD suites of TLS 1.3 and 1.2, with RSA and ECDSA certificates, and a
+# backend.  Other suites are refused by nginx -t.
 
 use strict;
 use warnings;
@@ -46,7 +46,7 @@ ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
 -----END DH PARAMETERS-----
 EOC
 
-# OpenSSL 3.2 has put the suites with a short tag on level 0
+# since OpenSSL 3.2, suites with a short tag require security level 0
 
 my $conf = http_conf(<<'EOC');
 atls_conf_command Ciphersuites %%TLS13%%;
@@ -99,7 +99,7 @@ for my $cert (qw( ec rsa )) {
 }
 
 
-# what has no AEAD
+# suites without AEAD
 
 for my $ciphers ('ECDHE-ECDSA-AES128-SHA', 'AES128-SHA256',
                  'ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-SHA384',
@@ -132,7 +132,7 @@ sub served {
     ok($c->handshake(), $name) or diag($c->error());
     is($c->cipher(), $suite, "$name: suite");
 
-    # any worker may have it from now on
+    # other workers may receive the following POSTs
 
     $c->http_client()->{keepalive} = 0;
 

@@ -1,9 +1,8 @@
 #!/usr/bin/perl
 
-# A body without a length that turns out to be larger than
-# client_max_body_size.  Whatever has come of it by then, and at whatever
-# worker: if the response has not begun, it is 413; if it has, it ends as any
-# other, and with an alert.  Either way the session is gone.
+# A body without a length, which exceeds client_max_body_size while it is read,
+# with and without a relay.  If the response has not begun, it is 413.
+# Otherwise, it is terminated, with an alert.  The session ends in both cases.
 
 use strict;
 use warnings;
@@ -96,7 +95,7 @@ sub resident {
 }
 
 
-# What a session goes on with: an upload, or a request and that.
+# What the session sends: an upload, or a request and an upload.
 
 sub upload {
     my ($c, $state) = @_;
@@ -124,7 +123,7 @@ sub requests {
 }
 
 
-# A POST to the worker that has the session, or to the other one.
+# Begins a POST in the worker of the session, or in the other one.
 
 sub begin {
     my ($c, $elsewhere) = @_;
@@ -183,7 +182,7 @@ sub refused {
 }
 
 
-# One chunk.
+# In one chunk.
 
 sub at_once {
     my ($name, $state, $elsewhere) = @_;
@@ -199,7 +198,7 @@ sub at_once {
 }
 
 
-# A request that has begun, and whose response has not.
+# The inner request has begun, and there is no response yet.
 
 sub in_pieces {
     my ($name, $state, $elsewhere) = @_;
@@ -221,7 +220,7 @@ sub in_pieces {
 }
 
 
-# Nothing of the session's: nginx looks at a chunk when there is a byte of it.
+# Only the size of the chunk is sent: nginx checks it after the first byte.
 
 sub announced {
     my ($state) = @_;
@@ -237,7 +236,7 @@ sub announced {
 }
 
 
-# A response that has begun.
+# The response has begun.
 
 sub answered {
     my ($name, $state, $elsewhere) = @_;
@@ -273,7 +272,7 @@ sub answered {
 }
 
 
-# With a length, nothing is read, and nginx says so itself.
+# With Content-Length, the body is not read, and nginx itself responds.
 
 sub length_known {
     my $c = idle();
@@ -286,7 +285,7 @@ sub length_known {
 }
 
 
-# Where a length is no matter of course.
+# With HTTP/2, the length is optional.
 
 sub over_http2 {
     my ($state) = @_;
@@ -312,7 +311,7 @@ sub over_http2 {
 }
 
 
-# Pieces of a body, each sent when there is something to be read.
+# Sends parts of a body, each after something was received.
 
 sub stream {
     my ($c, @pieces) = @_;

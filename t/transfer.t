@@ -1,4 +1,4 @@
-# Large transfers: right to the last byte, streamed, and in constant memory.
+# Large transfers are complete, streamed, and use constant memory.
 
 use strict;
 use warnings;
@@ -14,7 +14,7 @@ use Test::Atls::Pattern qw( pattern pattern_md5 );
 
 my $MB = 1 << 20;
 
-# under valgrind or a sanitizer it is not the size that matters
+# with valgrind or a sanitizer, smaller ones
 
 my $slow = $ENV{TEST_NGINX_SLOW} || 1;
 my $download = $slow > 1 ? 64 * $MB : 1024 * $MB;
@@ -50,12 +50,12 @@ EOC
 $t->run();
 
 
-# a download, by a client that is slower than the backend
+# a download by a client that is slower than the backend
 
 {
     my $c = client();
 
-    # what the worker needs once, it has after this
+    # allocates memory that is reused
 
     fetch($c, 4 * $MB);
 
@@ -65,7 +65,7 @@ $t->run();
     my $early;
     my $md5 = Digest::MD5->new();
 
-    # TEST_NGINX_LONG: all of it, which takes 100 seconds
+    # TEST_NGINX_LONG: the full size, which takes 100 seconds
 
     my $size = $slow > 1 || $ENV{TEST_NGINX_LONG} ? $download : 100 * $MB;
 
@@ -111,7 +111,7 @@ $t->run();
     }
 }
 
-# the answer starts before the backend's has ended
+# the response begins before that of the backend ends
 
 {
     my $c = client();
@@ -215,7 +215,7 @@ sub upload_whole {
 }
 
 
-# resident memory of the worker, in kB
+# resident memory of the worker in kB
 
 sub memory {
     my ($pid) = $t->workers();

@@ -1,12 +1,12 @@
 #!/usr/bin/perl
 
-# The unit tests of t/unit: C programs that speak TAP.
+# The unit tests of t/unit: C programs with TAP output.
 #
 #   CC                 compiler, default cc
-#   ATLS_UNIT_CFLAGS   more for it, such as -I and -L of another OpenSSL
+#   ATLS_UNIT_CFLAGS   compiler options, such as -I and -L of another OpenSSL
 #   ATLS_UNIT_RUNS     runs of the fuzz target, default 20000
 #   TEST_ASAN          with AddressSanitizer and UndefinedBehaviorSanitizer
-#   TEST_VALGRIND      under valgrind, which exits with 99 if it finds fault
+#   TEST_VALGRIND      under valgrind, which exits with 99 on errors
 
 use strict;
 use warnings;
@@ -39,7 +39,7 @@ subtest($_ => \&run, $_) for @tests;
 subtest(fuzz => \&fuzz);
 
 
-# Each line of the program's TAP becomes a test of its own here.
+# Runs a program.  Each line of its output is a test.
 
 sub run {
     my ($name) = @_;
@@ -69,8 +69,8 @@ sub run {
 }
 
 
-# With libFuzzer if it links, which valgrind does not care for; else with
-# random input from the target's own main().
+# With libFuzzer, if it can be linked and there is no valgrind; otherwise with
+# random input by the main() of the target.
 
 sub fuzz {
     my $runs = $ENV{ATLS_UNIT_RUNS} || ($ENV{TEST_VALGRIND} ? 500 : 20000);
@@ -127,7 +127,7 @@ sub command {
 }
 
 
-# Runs a command, returns its exit status and all that it says.
+# Runs a command.  Returns its exit status and output.
 
 sub output {
     my @command = @_;

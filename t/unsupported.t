@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# A suite or a group that a session can't go on with fails the handshake, by
-# an alert, and the log names it: nothing fails later.
+# A handshake with an unsupported suite or group fails by an alert, and the log
+# has its name.
 
 use strict;
 use warnings;

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# A connection that is upgraded inside of a session (101, as for WebSocket) is a
-# tunnel to the backend: both ways at once in a POST that is kept open, by turns
-# in POSTs that are not.  It ends when either side ends it, and both soon know.
+# An upgraded connection in a session (101, as for WebSocket) is a tunnel to the
+# backend: in both directions within an open POST, and alternating with complete
+# POSTs.  If a side closes it, the other one is told soon.
 
 use strict;
 use warnings;
@@ -27,7 +27,7 @@ my $MB = 1 << 20;
 my $slow = $ENV{TEST_NGINX_SLOW} || 1;
 my $large = $slow > 1 ? 2 * $MB : 16 * $MB;
 
-# nothing of this comes to an end by one of nginx's time-outs
+# timeouts of nginx do not expire
 
 my $patience = patience();
 
@@ -126,7 +126,7 @@ sub upgrade {
 }
 
 
-# Upgraded in a POST that is kept open.
+# A connection that is upgraded in an open POST.
 
 sub connected {
     my ($path, $what) = @_;
@@ -153,7 +153,7 @@ sub echoed {
 }
 
 
-# The backend has seen the end of what it was sent.
+# The backend has received the end of the data.
 
 sub backend_ended {
     my ($what, $length, $how) = @_;
@@ -167,7 +167,7 @@ sub backend_ended {
 }
 
 
-# Both the session and the POST, if it is still open, have ended.
+# The session and the open POST, if any, have ended.
 
 sub session_ended {
     my ($what) = @_;
@@ -179,12 +179,12 @@ sub session_ended {
 
 
 sub open_post {
-    # one after the other
+    # alternating
 
     connected('/echo', 'turns');
     echoed("turn $_\n", "turn $_") for 1 .. 3;
 
-    # the client says that it ends, in a POST that goes on
+    # the client sends close_notify in an open POST
 
     $d->close_notify();
     session_ended('client closes');
@@ -198,11 +198,11 @@ sub open_post {
     $d->finish();
     session_ended('client closes all');
 
-    # what comes back may be too late, to a connection that is closed
+    # data in return may be too late, for a closed connection
 
     backend_ended('client closes all', 10, 'closed|reset');
 
-    # the backend does
+    # the backend closes the connection
 
     connected('/last?size=100', 'backend closes');
     echoed('x' x 40, 'backend closes');
@@ -210,14 +210,14 @@ sub open_post {
     session_ended('backend closes');
     backend_ended('backend closes', 100, 'done');
 
-    # the client is gone
+    # the client closes the connection
 
     connected('/echo', 'client is gone');
     echoed('here I am', 'client is gone');
     $d->cut();
     backend_ended('client is gone', 9);
 
-    # the backend speaks first; and the client before it is told that it may
+    # the backend sends first; the client sends before the 101
 
     connected('/hello', 'hello');
     ok($d->expect(qr/^hello$/m), "$name, hello: it comes");
@@ -231,7 +231,7 @@ sub open_post {
     $d->cut();
     backend_ended('early', 11);
 
-    # many bytes, both ways at once
+    # much data in both directions
 
     connected('/echo', 'large');
     is(large(), md5_hex(pattern($large)), "$name, large: echo");
@@ -239,7 +239,7 @@ sub open_post {
     session_ended('large');
     backend_ended('large', $large);
 
-    # no upgrade
+    # not upgraded
 
     client();
     $d = Test::Atls::Duplex->new($c);
@@ -252,7 +252,7 @@ sub open_post {
 }
 
 
-# As fast as the other side takes them; what is back is not kept.
+# As fast as the peer reads.  Returned data are not stored.
 
 sub large {
     my $md5 = Digest::MD5->new();
@@ -261,7 +261,7 @@ sub large {
 
     while ($got < $large && time < $until) {
 
-        # no more on its way than what is taken for sure
+        # no more unread data than buffers can hold
 
         if ($sent < $large && $sent - $got < 256 * 1024) {
             $d->send(pattern(65536, $sent)) or last;
@@ -279,7 +279,7 @@ sub large {
 }
 
 
-# The end of a session is not kept waiting in a POST that is kept open.
+# Without an upgrade, the session ends without waiting for the end of the POST.
 
 sub open_post_without_upgrade {
     for my $what ('closes', 'is an old one') {
@@ -294,12 +294,12 @@ sub open_post_without_upgrade {
 }
 
 
-# POSTs with an end
+# complete POSTs
 
 sub whole_posts {
     my ($got, $answer);
 
-    # request and close_notify in one
+    # a request and close_notify in one POST
 
     client();
     $c->write_plain(upgrade('/echo'));
@@ -309,7 +309,7 @@ sub whole_posts {
     ok($c->closed(), "$name, at once: close_notify");
     backend_ended('at once', 0);
 
-    # with something to say; it comes back, as nothing is lost before the end
+    # with data, which are returned before the end
 
     client();
     $c->write_plain(upgrade('/last?size=4') . 'word');
@@ -321,7 +321,7 @@ sub whole_posts {
     ok($c->closed(), "$name, words: close_notify");
     backend_ended('words', 4, 'done');
 
-    # a tunnel over several: by turns
+    # a tunnel over several POSTs, alternating
 
     client();
     like(by_turns(upgrade('/echo')), qr!^HTTP/1\.1 101 .*\r\n\r\n\z!s,
@@ -338,7 +338,7 @@ sub whole_posts {
     is($c->error(), '', "$name, several: no error");
     backend_ended('several', 21);
 
-    # many bytes in one
+    # much data in one POST
 
     client();
     $got = $c->request(upgrade("/last?size=$MB") . pattern($MB));
@@ -348,7 +348,7 @@ sub whole_posts {
     ok($c->closed(), "$name, large in one: close_notify");
     backend_ended('large in one', $MB, 'done');
 
-    # who does not come back, in the end does not keep the backend
+    # if the client does not return, the backend is closed by a timeout
 
     client();
     $c->request(upgrade('/echo'));
@@ -359,7 +359,7 @@ sub whole_posts {
 }
 
 
-# Empty POSTs, for what comes later: until it is there.
+# Sends empty POSTs until the output is received.
 
 sub polled {
     my ($enough) = @_;
@@ -377,7 +377,7 @@ sub polled {
 }
 
 
-# A client that says nothing, for longer than it may.
+# A client that sends nothing until the timeout.
 
 sub silent {
     client(uri => '/impatient');
@@ -388,7 +388,7 @@ sub silent {
 }
 
 
-# The POST that is kept open is not at the worker that has the connection.
+# The open POST is relayed to the worker with the connection.
 
 sub relayed {
     my $relays = sub {
@@ -396,7 +396,7 @@ sub relayed {
     };
     my $was = $relays->();
 
-    # each lands where it will; of so many, some are relayed
+    # some of these are relayed
 
     for my $i (1 .. 6) {
         $name = "another worker, $i";
@@ -426,7 +426,7 @@ sub relayed {
 }
 
 
-# A worker that is told to quit keeps its connections, as for HTTPS.
+# A worker that quits keeps upgraded connections, as with HTTPS.
 
 sub reloaded {
     my %workers;
@@ -445,7 +445,7 @@ sub reloaded {
     backend_ended('open POST', 11);
     $d->cut();
 
-    # by turns: who waits between two POSTs is found where it was
+    # alternating POSTs reach the worker with the connection
 
     client();
     by_turns(upgrade('/echo'));
@@ -461,7 +461,7 @@ sub reloaded {
 }
 
 
-# A POST, and such as ask for what comes later: up to an empty line, or a line.
+# Sends a POST, and empty POSTs until an empty line, or a line, is received.
 
 sub by_turns {
     my ($bytes) = @_;
@@ -478,7 +478,7 @@ sub worker_dies {
     $t->allow_log(qr/exited on signal 9/);
     $name = 'death';
 
-    # one that waits between two POSTs
+    # between two POSTs
 
     client();
     by_turns(upgrade('/echo'));
@@ -487,7 +487,7 @@ sub worker_dies {
     ok($t->wait_for(sub { $t->workers() == 4 }, 20), 'death: new workers');
     is($c->post('')->status(), 410, 'death, several POSTs: no session');
 
-    # one in a POST
+    # within an open POST
 
     connected('/echo', 'open POST');
     echoed('before', 'before');

@@ -1,5 +1,4 @@
-# A body that is sent on while it comes in: its end is noticed, whatever made
-# nginx ask for it.
+# An unbuffered body: nginx notices its end in any case.
 
 use strict;
 use warnings;
@@ -20,13 +19,13 @@ my $PATIENCE = patience();
 my $t = Test::Atls->new(workers => 1);
 
 
-# the backend is this process: it does what it does between other things
+# the backend is in this process, which controls the order of events
 
 my $backend = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1')
     or die "no socket: $!\n";
 my $port = $backend->sockport();
 
-# an end that is missed is noticed when an idle connection is closed
+# if the end is missed, this is noticed when an idle connection is closed
 
 $t->write_http(<<"EOC");
 keepalive_timeout     1h;
@@ -66,9 +65,9 @@ Net::SSLeay::CTX_free($tls);
 $t->done_testing();
 
 
-# The last bytes of the body and something of the backend reach the worker at
-# once: it is the latter that makes it look for the former.  With HTTPS outside
-# it finds them; else nginx knows that it has not heard of any.
+# The last bytes of the body and a part of the response are received at the same
+# time: the latter makes the worker read the former.  With outer HTTPS, the
+# bytes are read; otherwise, nginx has not processed their event yet.
 
 sub upload {
     my ($outside, $rest) = @_;
@@ -119,7 +118,7 @@ sub upload {
 }
 
 
-# A connection, which blocks: all is there that is to be sent.
+# Opens a blocking connection.
 
 sub outer {
     my ($outside) = @_;
@@ -176,7 +175,7 @@ sub outer_response {
 }
 
 
-# What comes until it is as it should be.
+# Reads until the data match.
 
 sub take {
     my ($s, $got, $want) = @_;

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# The variables, wherever variables are used; they are empty outside of ATLS.
+# Variables, in all places; they are empty outside of ATLS.
 
 use strict;
 use warnings;
@@ -17,7 +17,7 @@ use Test::Atls::Http qw( http_raw );
 use Test::Atls::Response qw( parse_responses );
 
 my $t = Test::Atls->new();
-my $seen = 0;         # of the access log
+my $seen = 0;         # lines of the access log
 
 $t->write_file('page.html', '<!--# echo var="atls_protocol" -->');
 
@@ -154,14 +154,14 @@ sub inside {
        "on|$protocol|$cipher|ID|localhost|10|/return",
        "$protocol: error_page");
 
-    # pipelined requests are requests of the session, too
+    # pipelined requests are counted, too
 
     my @r = parse_responses($c->request(
         Test::Atls::Client::format_request('GET', '/return', '') x 3));
     is(join(' ', map { $_->body() =~ /\|(\d+)\|/ } @r), '11 12 13',
        "$protocol: pipelined requests");
 
-    # the log: inner requests with all of it
+    # in the log: inner requests
 
     my @log = log_lines(13 + $c->posts());
     my @inner = grep { $_ =~ /^GET/ } @log;
@@ -172,7 +172,7 @@ sub inside {
     is($inner[12], "GET /return [on] [$protocol] [$cipher] [$id] [localhost]"
                    . ' [13] 127.0.0.1', "$protocol: the last one");
 
-    # and outer ones with nothing
+    # outer requests, where variables are empty
 
     my @outer = grep { $_ !~ /^GET/ } @log;
 
@@ -181,7 +181,7 @@ sub inside {
                            . ' 127.0.0.1' } @outer),
        0, "$protocol: they have no values");
 
-    # a location of its own
+    # a pinned location
 
     $c = $t->established(protocol => $protocol, uri => '/pinned');
     my ($pinned, $other) = values_of($c->get('/any'));
@@ -215,7 +215,7 @@ sub outside {
     is((log_lines(7))[4], 'GET /header [-] [-] [-] [-] [-] [-] 127.0.0.1',
        'outside: log');
 
-    # nor does a client make them by headers
+    # headers of a client do not set variables
 
     my ($r) = parse_responses(http_raw($t->port(0),
         "GET /return HTTP/1.0\r\nAtls: on\r\nX-Atls: on\r\n"
@@ -224,7 +224,7 @@ sub outside {
 }
 
 
-# The name is the one that TLS had, whatever the request says.
+# The name is that of SNI, for any Host.
 
 sub names {
     my $long = join '.', ('a' x 60) x 3, 'example';
@@ -243,7 +243,7 @@ sub names {
 }
 
 
-# The answer of /return without the id, and the id.
+# Returns the response of /return without the id, and the id.
 
 sub values_of {
     my ($r) = @_;
@@ -257,8 +257,8 @@ sub values_of {
 }
 
 
-# The lines since last time, as many as there have to be: a line is written
-# when its answer has gone.
+# Returns the new lines, and waits for this number: a line is written after the
+# response.
 
 sub log_lines {
     my ($n) = @_;

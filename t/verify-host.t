@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# A server that asks for clients can't be got at by its name in Host: neither if
-# it asks in its own block, nor in the location of one of its endpoints.
+# A server that verifies clients cannot be reached by Host, whether it does so
+# at the server level, or in the location of one of its endpoints.
 
 use strict;
 use warnings;
@@ -15,11 +15,11 @@ use Test::Atls;
 
 my $KEY = 'ff112233445566778899aabbccddee00';
 
-# endpoint, SNI, certificate or key of the client, Host: what is served
+# endpoint, SNI, client certificate or key, Host: the response
 
 my @RULES = (
 
-    # who has not asked for a server
+    # without SNI
 
     [ '/atls', '', '', 'localhost', 'localhost NONE' ],
     [ '/atls', '', '', 'open.example', 'open NONE' ],
@@ -34,7 +34,7 @@ my @RULES = (
     [ '/atls', '', 'alice', 'endpoint.example', 421 ],
     [ '/atls', 'unknown.example', '', 'endpoint.example', 421 ],
 
-    # who has been let in by the same
+    # clients that were verified with the same directives
 
     [ '/verified', '', 'alice', 'localhost', 'localhost S' ],
     [ '/verified', '', 'alice', 'open.example', 'open S' ],
@@ -44,7 +44,7 @@ my @RULES = (
     [ '/verified', '', 'alice', 'optional.example', 421 ],
     [ '/verified', '', '', 'endpoint.example', 400 ],
 
-    # who has asked for it
+    # with SNI
 
     [ '/atls', 'server.example', '', 'server.example', 400 ],
     [ '/atls', 'server.example', 'alice', 'server.example', 'server S' ],
@@ -53,13 +53,13 @@ my @RULES = (
     [ '/atls', 'optional.example', '', 'optional.example', 'optional NONE' ],
     [ '/atls', 'psk.example', 'psk', 'psk.example', 'psk P' ],
 
-    # of its two endpoints, the one that it has come to counts
+    # a server with two endpoints: that of the session is decisive
 
     [ '/atls', 'two.example', '', 'two.example', 'two NONE' ],
     [ '/strict', 'two.example', '', 'two.example', 400 ],
     [ '/strict', 'two.example', 'alice', 'two.example', 'two S' ],
 
-    # if it has come to none of them, all count
+    # for other endpoints, all of the server are decisive
 
     [ '/verified', 'two.example', '', 'two.example', 421 ],
     [ '/atls', 'elsewhere.example', '', 'elsewhere.example', 421 ],
@@ -90,7 +90,7 @@ my @servers = (
     server('elsewhere.example', $cert,
            "location = /other { atls on; $verify }"),
 
-    # in a location around it
+    # in an enclosing location
 
     server('nested.example', $cert,
            "location /atls { $verify location /atls/in { atls on; } }"),
@@ -126,7 +126,7 @@ for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
     }
 }
 
-# a session goes on after a 421
+# a session continues after 421
 
 {
     my $c = client('/atls', '', '');

@@ -1,5 +1,5 @@
-# Configurations that change under their sessions: more workers and fewer,
-# another zone, a location that is not there for a while.
+# Configuration changes with existing sessions: more workers and fewer, another
+# zone, a location that is removed for a while.
 
 use strict;
 use warnings;
@@ -18,7 +18,7 @@ use Test::Atls::Slow qw( patience slow );
 
 my $slow = $ENV{TEST_NGINX_SLOW} || 1;
 
-my @WORKERS = $slow > 1 ? (2, 6) : (2, 6, 1, 4);    # after 4 of them
+my @WORKERS = $slow > 1 ? (2, 6) : (2, 6, 1, 4);    # previously 4
 my $CLIENTS = 4;
 my $EACH = 6;
 my $TIMEOUT = 3 * slow();
@@ -68,8 +68,8 @@ $t->run();
 Test::Atls::Backend->start($t, $t->port(1));
 
 
-# the number of workers changes: whole sessions, one after the other, from some
-# clients; and what has begun before the change and ends after it
+# the number of workers changes, with complete sessions of some clients, and
+# sessions that begin before the change
 
 {
     my @pids = map { my $n = $_; $t->run_daemon(sub { traffic($n) }) }
@@ -109,7 +109,7 @@ Test::Atls::Backend->start($t, $t->port(1));
 }
 
 
-# a zone of another size is another zone
+# a zone of another size is a new zone
 
 {
     my @established = map { $t->established() } 1 .. $EACH;
@@ -117,7 +117,7 @@ Test::Atls::Backend->start($t, $t->port(1));
     my $unfinished = unfinished();
     my $busy = $t->established();
 
-    # a request that ends with the worker it is in
+    # a request in a worker that quits
 
     $busy->write_plain(Test::Atls::Client::format_request(
         'GET', '/slow?n=2&delay=1', ''));
@@ -175,7 +175,7 @@ Test::Atls::Backend->start($t, $t->port(1));
     is(good(map { $t->established() } 1 .. $EACH), $EACH,
        'a smaller zone: new sessions');
 
-    # a configuration that is refused changes nothing
+    # a refused configuration changes nothing
 
     my $c = $t->established();
 
@@ -184,7 +184,7 @@ Test::Atls::Backend->start($t, $t->port(1));
     ok(!$t->reload(), 'a zone that is refused');
     is(good($c), 1, 'a zone that is refused: the sessions go on');
 
-    # nor one that fails when its zone is there already
+    # so does one that fails after the zone was created
 
     my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1,
                                       LocalPort => $t->port(2));
@@ -202,7 +202,7 @@ Test::Atls::Backend->start($t, $t->port(1));
 }
 
 
-# a location that is not there for a while
+# a location is removed for a while
 
 {
     my @established = map { $t->established() } 1 .. $EACH;
@@ -235,8 +235,9 @@ sub configure {
 }
 
 
-# A reload with a changed configuration; something may be done when there are
-# new workers and the old ones can't leave yet.  Whether they do, afterwards.
+# Reloads nginx with a changed configuration.  A function is called when there
+# are new workers, before the old ones can quit.  Returns whether they do
+# afterwards.
 
 sub change {
     my ($between, %changes) = @_;
@@ -259,7 +260,7 @@ sub change {
 }
 
 
-# How many zones have been lost.
+# The number of zones that were lost.
 
 sub lost {
     return scalar(() = $t->read_file('error.log')
@@ -276,7 +277,7 @@ sub finish_handshake {
 }
 
 
-# The request that it has sent the start of.
+# Completes a request.
 
 sub unfinished {
     my $c = $t->established();
@@ -299,7 +300,7 @@ sub finish_request {
 }
 
 
-# How many of them have met no error and go on.
+# The number of sessions without errors.
 
 sub good {
     return scalar grep {
@@ -309,7 +310,7 @@ sub good {
 }
 
 
-# A client process: sessions until it is told to stop.
+# A client process with sessions until it is told to stop.
 
 sub traffic {
     my ($n) = @_;

@@ -1,8 +1,7 @@
 #!/usr/bin/perl
 
-# A zone that is full: half-open sessions make room for half-open ones, the one
-# that has been idle for the longest time for established ones; busy ones never
-# do.
+# A full zone: half-open sessions evict half-open ones, established sessions
+# evict the longest idle one, and busy sessions are never evicted.
 
 use strict;
 use warnings;
@@ -24,7 +23,7 @@ my $t = Test::Atls->new();
 my $conf = http_conf(<<'EOC');
 atls_zone small:%%SIZE%%;
 %%CERTIFICATE%%
-atls_handshake_timeout 3s;      # some are left unfinished
+atls_handshake_timeout 3s;      # some are not finished
 
 server {
     listen 127.0.0.1:%%PORT_0%%;
@@ -54,7 +53,7 @@ my $backend = Test::Atls::Backend->start($t, $t->port(1));
 my ($c, $r);
 
 
-# how many there can be: of more sessions than that, the last ones are left
+# the number of sessions that fit: of more, the last ones remain
 
 my @all = map { $t->established() } 1 .. 60;
 my @alive = reverse grep { alive($_) } reverse @all;
@@ -67,7 +66,7 @@ is_deeply([ map { name($_) } @alive ],
 is($all[0]->last_response()->status(), 410, 'of the others there is nothing');
 
 
-# the longest idle goes, however old it is; now they are used in their order
+# the longest idle one is evicted, regardless of its age; sets their order
 
 alive($_) for @alive;
 alive($alive[0]);
@@ -79,7 +78,7 @@ ok(alive($new), 'the new one is there');
 $alive[1] = $new;
 
 
-# half-open ones take no place of theirs, and the other way round
+# half-open sessions do not evict established ones, and vice versa
 
 my @half = map { $t->half_open() } 1 .. 3;
 
@@ -95,7 +94,7 @@ is(scalar(grep { $_->handshake() } @half), 3, 'not that of half-open ones');
 is(dead(@alive), '0 1 2', 'until they are established');
 splice @alive, 0, 3, @half;
 
-# no matter how many there are
+# regardless of their number
 
 @half = map { $t->half_open() } 1 .. 3 * $n;
 is(dead(@alive), '', 'a flood of half-open sessions');
@@ -106,7 +105,7 @@ ok($half[-1]->handshake(), 'the last one of it');
 is(dead(@alive), '0', 'takes the place of the longest idle');
 
 
-# when all are busy there is no room
+# if all sessions are busy, there is no room
 
 @alive = map { $t->established() } 1 .. $n;
 $backend->forget();
@@ -155,7 +154,7 @@ ok($t->established(), 'now there is room');
 $t->done_testing();
 
 
-# Whether a session is there; it then is the last one used.
+# Whether a session exists.  If so, it becomes the most recently used one.
 
 sub alive {
     my ($c) = @_;
@@ -166,7 +165,7 @@ sub alive {
 }
 
 
-# The indices of those that are not.
+# The indices of sessions that do not exist.
 
 sub dead {
     return join ' ', grep { !alive($_[$_]) } 0 .. $#_;
