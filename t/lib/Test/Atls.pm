@@ -87,7 +87,7 @@ sub new {
 }
 
 
-# where things are
+# paths
 
 sub root { $ROOT }
 sub pid { $_[0]{pid} }
@@ -113,7 +113,7 @@ sub module {
 }
 
 
-# nginx and its build, from `nginx -V`
+# version and build options of nginx, from `nginx -V`
 
 sub nginx_info {
     my ($self) = @_;
@@ -154,7 +154,7 @@ sub _version {
 }
 
 
-# Logs are written after answers: waits until no worker has anything to do.
+# Logs are written after responses: waits until all workers are idle.
 
 sub read_log {
     my ($self, $name) = @_;
@@ -162,7 +162,7 @@ sub read_log {
     my @workers = grep { alive($_) }
                   $self->read_file('error.log') =~ /start worker process (\d+)/g;
 
-    # twice, since one that is looked at first may be woken up by another one
+    # twice, since a worker may be woken up by another one after it was checked
 
     $self->wait_for(sub { !grep { !asleep($_) } @workers, @workers });
 
@@ -170,7 +170,7 @@ sub read_log {
 }
 
 
-# What `nginx -t` says about a configuration; '' if it is a good one.
+# The message of `nginx -t` about a configuration; '' if it is valid.
 
 sub config_error {
     my ($self, $text) = @_;
@@ -193,7 +193,7 @@ sub config_error {
 }
 
 
-# nginx's life
+# starting and stopping nginx
 
 sub _start_nginx {
     my ($self, @args) = @_;
@@ -202,7 +202,7 @@ sub _start_nginx {
     my @wrapper = map { s/%d/$self->{dir}\/reports/gr }
                   split ' ', $ENV{TEST_NGINX_WRAPPER} || '';
 
-    # nginx -t ends without giving its configuration back
+    # nginx -t does not free its configuration
 
     push @wrapper, '--leak-check=no'
         if $options->{leaks} && @wrapper && $wrapper[0] eq 'valgrind';
@@ -214,8 +214,8 @@ sub _start_nginx {
                                $ENV{UBSAN_OPTIONS} || (),
                                "log_path=$self->{dir}/reports/ubsan";
 
-    # memory that was freed, and what nobody has written to, holds no values
-    # that happen to be right (glibc)
+    # freed and uninitialized memory does not have useful values by chance
+    # (glibc)
 
     local $ENV{MALLOC_PERTURB_} = 0xa5;
 
@@ -256,7 +256,7 @@ sub run {
 sub _options { }
 
 
-# How many workers the log tells of, from there on.
+# The number of workers started according to the log, from an offset.
 
 sub _started {
     my ($self, $from) = @_;
@@ -277,8 +277,8 @@ sub _died {
 }
 
 
-# QUIT, so that memory is given back in an orderly way; what is then still
-# there is a failure, and is killed.
+# QUIT, so that memory is freed.  Processes that remain are an error, and are
+# killed.
 
 sub stop {
     my ($self, %args) = @_;
@@ -312,8 +312,8 @@ sub signal {
 }
 
 
-# The pids of the workers that take requests; one that has ended may have left
-# its pid to any process.
+# The pids of workers that accept requests.  The pid of a worker that has exited
+# may belong to another process.
 
 sub workers {
     my ($self) = @_;
@@ -323,7 +323,7 @@ sub workers {
     my $leaves = qr/\[notice\] (\d+)#\d+: (?:gracefully shutting|exiting)/;
     my @workers;
 
-    # in the order of the log: a pid may come back
+    # in the order of the log, since a pid may be used again
 
     while ($log =~ /$starts|$leaves/g) {
         my ($started, $pid) = ($1, $1 || $2);
@@ -344,8 +344,8 @@ sub _is_ours {
 }
 
 
-# Returns when the new workers have taken over; false if the new configuration
-# is refused.
+# Returns when new workers have replaced the old ones; false if the new
+# configuration is refused.
 
 sub reload {
     my ($self) = @_;
@@ -366,8 +366,8 @@ sub reload {
 }
 
 
-# clients of port 0; the arguments are those of Test::Atls::Client, after those
-# of new(client => { ... })
+# A client of port 0.  The arguments are those of Test::Atls::Client, which
+# override those of new(client => { ... }).
 
 sub client {
     my ($self, %args) = @_;
@@ -379,7 +379,7 @@ sub client {
 }
 
 
-# The same with the TLS of a program: stack('gnutls', ...)
+# A client with the TLS of another program: stack('gnutls', ...)
 
 sub stack {
     my ($self, $stack, %args) = @_;
@@ -390,7 +390,7 @@ sub stack {
 }
 
 
-# One whose handshake is done.
+# A client that has finished its handshake.
 
 sub established {
     my ($self, %args) = @_;
@@ -403,7 +403,7 @@ sub established {
 }
 
 
-# One whose ClientHello is answered.
+# A client that has received the first flight of the server.
 
 sub half_open {
     my ($self, %args) = @_;
@@ -417,8 +417,8 @@ sub half_open {
 }
 
 
-# Other processes of the test: a coderef, run in a child.  With a port, returns
-# when something listens there.
+# Runs a function in a child process.  With a port, waits until something
+# listens there.
 
 sub run_daemon {
     my ($self, $code, %args) = @_;
@@ -452,8 +452,8 @@ sub stop_daemons {
 }
 
 
-# Waits for a condition, which the test has failed without: for as long as it
-# may take on the slowest machine, or longer.
+# Waits for a condition, without which the test fails: at least as long as it
+# may take on a slow machine.
 
 sub wait_for {
     my ($self, $condition, $seconds) = @_;
@@ -487,7 +487,7 @@ sub wait_for_log {
 }
 
 
-# the end
+# end of the test
 
 sub plan {
     my ($self, $tests) = @_;
@@ -507,7 +507,7 @@ sub done_testing {
 }
 
 
-# Lines of the error log that a test provokes and that are no failure.
+# Lines of the error log that are expected.
 
 sub allow_log {
     my ($self, @res) = @_;
@@ -518,7 +518,7 @@ sub allow_log {
 }
 
 
-# Workers are killed: what nginx says of that, wherever they were.
+# Messages about killed workers are expected.
 
 sub allow_kills {
     my ($self) = @_;
@@ -535,7 +535,7 @@ sub _fault {
 }
 
 
-# What is wrong with this run, as a list.
+# Returns errors of nginx, as a list.
 
 sub faults {
     my ($self) = @_;
@@ -586,8 +586,8 @@ sub finish {
 }
 
 
-# However a test ends, what it started ends too.  A test with no plan by this
-# module can't have the closing test; its exit status then says what is wrong.
+# Processes are stopped in any case.  If a test has no plan of this module,
+# there is no test of the error log; its exit status is then non-zero on errors.
 
 sub finish_all {
     for my $self (grep { $_->{owner} == $$ } splice @instances) {

@@ -15,8 +15,8 @@ use Test::Atls::Process qw( spawn wait_exit );
 use Test::Atls::Slow qw( patience );
 
 
-# The arguments are those of Test::Atls::Cert; ca => another one's name makes
-# an intermediate one.
+# The arguments are those of Test::Atls::Cert.  With ca => name, it is an
+# intermediate CA.
 
 sub new {
     my ($class, $t, $name, %args) = @_;
@@ -68,8 +68,7 @@ EOC
 }
 
 
-# days => 7: how long it is good; signer => another certificate than that of the
-# authority.
+# days => 7: validity; signer => name of another certificate than the CA's.
 
 sub ocsp_response {
     my ($self, $name, $file, %args) = @_;
@@ -96,7 +95,7 @@ sub _ca {
 }
 
 
-# What openssl calls a database: status, end, revocation, serial, file, subject.
+# A line of openssl's database: status, end, revocation, serial, file, subject.
 
 sub _index {
     my ($self) = @_;
@@ -114,7 +113,7 @@ sub _index {
 sub _file { $_[0]{t}->path($_[1]) }
 
 
-# What the command says; whatever it is, if it fails.
+# Returns the output of the command.  Dies with it on errors.
 
 sub _openssl {
     my ($self, @args) = @_;

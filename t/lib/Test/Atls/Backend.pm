@@ -41,7 +41,7 @@ my %ROUTES = map { $_ => __PACKAGE__->can("_answer_$_") }
              qw( body chunked big slow etag status headers cookie accel
                  location eof die hang );
 
-$ROUTES{early} = sub { 1 };         # by then, it is answered
+$ROUTES{early} = sub { 1 };         # the response has been sent
 
 
 sub start {
@@ -59,8 +59,8 @@ sub start {
 sub pid { $_[0]{pid} }
 
 
-# What it received: { method, uri, version, headers => [ [ name, value ] ],
-# length, md5, connection, first (the body's first 4096 bytes), aborted }.
+# Requests received: { method, uri, version, headers => [ [ name, value ] ],
+# length, md5, connection, first (the first 4096 bytes of the body), aborted }.
 
 sub requests {
     my ($self) = @_;
@@ -71,7 +71,7 @@ sub requests {
 }
 
 
-# The only one since the last time; its headers as a hash, too.
+# The only request since the last call, with its headers also as a hash.
 
 sub request {
     my ($self) = @_;
@@ -150,7 +150,7 @@ sub _record {
 }
 
 
-# reading
+# reading requests
 
 sub _fill {
     my ($in) = @_;
@@ -159,8 +159,7 @@ sub _fill {
 }
 
 
-# Removes what the expression matches from the input, as soon as it does;
-# returns its $1.
+# Waits until the input matches.  Removes the match, and returns $1.
 
 sub _take {
     my ($in, $re) = @_;
@@ -258,7 +257,7 @@ sub _read_chunks {
 }
 
 
-# answering: each returns whether the connection goes on
+# sending responses; each function returns whether the connection is kept
 
 sub _answer {
     my ($s, $request) = @_;

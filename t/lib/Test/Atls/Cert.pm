@@ -55,7 +55,7 @@ sub make {
 }
 
 
-# The machine's own openssl.cnf might add what a test does not want.
+# The system's openssl.cnf might add extensions.
 
 sub _config {
     my ($dir) = @_;

@@ -84,7 +84,7 @@ sub _make_outer {
 }
 
 
-# TLS: another stack replaces all from here up to tls_shutdown()
+# TLS: another stack replaces all functions up to tls_shutdown()
 
 sub _make_tls {
     my ($self) = @_;
@@ -165,7 +165,7 @@ sub _set_extensions {
 
     Net::SSLeay::CTX_set_alpn_protos($ctx, $self->{alpn}) if $self->{alpn};
 
-    # sessions are for the 'session' argument only
+    # sessions are only used with the "session" argument
 
     Net::SSLeay::CTX_set_session_cache_mode($ctx,
         Net::SSLeay::SESS_CACHE_CLIENT() | 0x0300);
@@ -193,7 +193,7 @@ sub _queue {
 }
 
 
-# True if the result is one; else whether TLS merely waits for bytes.
+# Returns true on success; otherwise, whether TLS waits for more data.
 
 sub _check {
     my ($self, $ret) = @_;
@@ -215,7 +215,7 @@ sub _check {
 }
 
 
-# Cipher text to be sent.
+# Returns the TLS output.
 
 sub tls_out {
     my ($self) = @_;
@@ -233,7 +233,7 @@ sub tls_out {
 sub tls_pending { Net::SSLeay::BIO_pending($_[0]{out}) }
 
 
-# Cipher text that came.  It is read by the next call that reads.
+# Adds TLS input, which is processed by the next read.
 
 sub tls_in {
     my ($self, $bytes) = @_;
@@ -252,7 +252,7 @@ sub write_plain {
 }
 
 
-# What came so far; read_plain($cb) gives it away in pieces instead.
+# Returns decrypted data.  read_plain($cb) passes them to a function in pieces.
 
 sub read_plain {
     my ($self, $cb) = @_;
@@ -274,7 +274,7 @@ sub read_plain {
 }
 
 
-# One step of the handshake: true when it is finished.
+# A step of the handshake.  Returns true when it is finished.
 
 sub handshake_step {
     my ($self) = @_;
@@ -283,12 +283,12 @@ sub handshake_step {
 }
 
 
-# close_notify, to be sent with what is sent next.
+# close_notify, to be sent with the next output.
 
 sub tls_shutdown { Net::SSLeay::shutdown($_[0]{ssl}) }
 
 
-# Sends close_notify with nothing but it; returns the response.
+# Sends close_notify alone.  Returns the response.
 
 sub close_notify {
     my ($self) = @_;
@@ -301,9 +301,8 @@ sub close_notify {
 
 # HTTP
 
-# post($bytes, type => , headers => { }, cookie => value or '' for none,
-#      on_body => sub) : the outer response, a Test::Atls::Response, or undef
-# if there was none.
+# post($bytes, type => , headers => { }, cookie => value or '' for none, on_body
+# => sub): returns the outer response, a Test::Atls::Response, or undef.
 
 sub post {
     my ($self, $bytes, %args) = @_;
@@ -314,7 +313,7 @@ sub post {
 }
 
 
-# The two halves, for tests that do something between them.
+# post() in two steps.
 
 sub post_send {
     my ($self, $bytes, %args) = @_;
@@ -355,7 +354,7 @@ sub _store_cookie {
 
     $self->{set_cookie} = $line;
 
-    # an expiry date is in the past: nobody else sends one
+    # an expiry date is in the past, as only the module sends one
 
     if ($attributes =~ /;\s*(?:max-age\s*=\s*(?:0|-)|expires\s*=)/i) {
         delete $self->{cookies}{$name};
@@ -366,9 +365,9 @@ sub _store_cookie {
 }
 
 
-# Sends cipher text, cut into pieces (split => size or [ sizes ]), a POST each,
-# and takes in whatever is answered.  Returns the last response; false unless
-# all were 200 with the type that was sent.
+# Sends TLS output in POSTs (split => size or [ sizes ]), and processes the
+# responses.  Returns the last response, or undef unless all have status 200 and
+# the media type sent.
 
 sub exchange {
     my ($self, $bytes, %args) = @_;
@@ -430,8 +429,8 @@ sub _accept {
 
 # sessions
 
-# handshake(split => size or [ sizes ] of every flight, hold => 1: the last
-# flight is kept for the first request).  True if TLS is established.
+# handshake(split => size or [ sizes ] of each flight, hold => 1: the last
+# flight is sent with the first request).  Returns true if TLS is established.
 
 sub handshake {
     my ($self, %args) = @_;
@@ -462,7 +461,7 @@ sub handshake {
 }
 
 
-# request($plain, %args of exchange): what is decrypted of the answer.
+# request($plain, %args of exchange): returns the decrypted response.
 
 sub request {
     my ($self, $plain, %args) = @_;
@@ -474,7 +473,7 @@ sub request {
 }
 
 
-# The same with HTTP: the response to one request.  get($uri, %headers).
+# A request over HTTP.  Returns its response.  get($uri, %headers).
 
 sub http {
     my ($self, $request, %args) = @_;
@@ -505,9 +504,9 @@ sub format_request {
 }
 
 
-# download($request, sub ($piece) { ... }, rate => bytes a second): the answer's
-# plain body in pieces, as it arrives.  Returns the inner response, without its
-# body; false if the outer one failed.
+# download($request, sub ($piece) { ... }, rate => bytes a second): passes the
+# decrypted body to the function as it is received.  Returns the inner response
+# without its body, or undef if the outer response failed.
 
 sub download {
     my ($self, $request, $cb, %args) = @_;
@@ -542,10 +541,10 @@ sub _pace {
 }
 
 
-# upload($head, sub { next piece of the body or undef }): one chunked POST if
-# outer is 'http11-chunked' or 'h2', else one for every megabyte (post_size).
-# Pieces are sent as they are: a chunked inner body is the callback's work.
-# Returns what is decrypted of the answers.
+# upload($head, sub { next piece of the body or undef }): one POST if outer is
+# "http11-chunked" or "h2", otherwise one for each megabyte (post_size).  Pieces
+# are sent unchanged: for a chunked inner body, the function has to add the
+# framing.  Returns the decrypted responses.
 
 sub upload {
     my ($self, $head, $next, %args) = @_;
@@ -587,15 +586,15 @@ sub upload {
 }
 
 
-# what became of it
+# state
 
-sub error { $_[0]{error} }          # the first one; '' if there was none
+sub error { $_[0]{error} }          # the first error, or ''
 sub alerts { @{$_[0]{alerts}} }     # numbers of all alerts received
 sub closed { $_[0]{closed} }        # close_notify was received
 sub last_response { $_[0]{last} }   # the last outer response
-sub set_cookie { $_[0]{set_cookie} }    # the last Set-Cookie line
+sub set_cookie { $_[0]{set_cookie} }    # the last Set-Cookie header
 sub posts { $_[0]{posts} || 0 }
-sub number { $_[0]{number} }        # the one before the dot in X-Number
+sub number { $_[0]{number} }        # the part of X-Number before the dot
 sub ssl { $_[0]{ssl} }
 sub http_client { $_[0]{http} }     # the Test::Atls::Outer
 sub protocol { Net::SSLeay::get_version($_[0]{ssl}) }
@@ -605,7 +604,7 @@ sub reused { Net::SSLeay::session_reused($_[0]{ssl}) }
 sub session { Net::SSLeay::get1_session($_[0]{ssl}) }
 
 
-# The session's cookie value; cookie($value) sets it.
+# The value of the session cookie; cookie($value) sets it.
 
 sub cookie {
     my ($self, @value) = @_;
@@ -618,7 +617,7 @@ sub cookie {
 }
 
 
-# The server's certificate: subject and issuer, one line.
+# Subject and issuer of the server's certificate, in one line.
 
 sub server_cert {
     my ($self) = @_;
@@ -642,7 +641,7 @@ sub _names {
 }
 
 
-# RFC 9266: the channel binding, raw bytes.
+# RFC 9266: the channel binding.
 
 sub exporter {
     my ($self) = @_;

@@ -26,11 +26,11 @@ our @EXPORT = qw(
     port_of logged outcome session everywhere der
 );
 
-use constant POSTS => 20;               # to all workers
+use constant POSTS => 20;               # enough for all workers
 
 our @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
 
-# A location each, and a server of HTTPS: %s is atls or ssl.
+# Each has a location, and an HTTPS server.  %s is atls or ssl.
 
 my %POLICIES = (
     on             => '%s_verify_client on;',
@@ -63,12 +63,12 @@ $t->run();
 Test::Atls::Backend->start($t, $t->port(2));
 
 
-# Certificates of clients, and a list of those that are taken back.  "two" is a
-# chain of three certificates, "one" of two.
+# Client certificates, and a list of revoked ones.  The chain of "two" has three
+# certificates, that of "one" two.
 
 sub make_certificates {
 
-    # subjects are UTF-8; the harness makes this file only if there is none
+    # subjects are UTF-8; Test::Atls::Cert does not overwrite this file
 
     $t->write_file('openssl.conf', <<'EOC');
 [ req ]
@@ -288,7 +288,8 @@ EOC
 }
 
 
-# What a failure has room for: long values, certificates that is, by their hash.
+# Replaces long values, such as certificates, by their MD5, for failure
+# messages.
 
 sub brief {
     my ($who) = @_;
@@ -299,7 +300,7 @@ sub brief {
 }
 
 
-# Requests.  A client with no name has no certificate.
+# requests; a client without a name has no certificate
 
 sub identity {
     my ($who) = @_;
@@ -342,7 +343,7 @@ sub port_of {
 }
 
 
-# What was said of the request: status and verification.
+# The status and the verification result in the log.
 
 sub logged {
     my ($log, $case) = @_;
@@ -357,7 +358,7 @@ sub logged {
 }
 
 
-# The status of the request, or that of the POST it was in.
+# The status of the request, or that of its POST.
 
 sub outcome {
     my ($c, $uri) = @_;
@@ -372,7 +373,7 @@ sub outcome {
 }
 
 
-# One line, without what of it differs from worker to worker.
+# The response in one line, without the pid of the worker.
 
 sub session {
     my ($c) = @_;
@@ -383,8 +384,8 @@ sub session {
 }
 
 
-# The same request by a connection each: how many workers have served it, and
-# the different answers.
+# Sends a request over several connections.  Returns the number of workers, and
+# the different responses.
 
 sub everywhere {
     my ($c, $uri) = @_;

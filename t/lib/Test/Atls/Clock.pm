@@ -28,7 +28,7 @@ sub new {
 }
 
 
-# Written over, as the file is mapped.
+# Overwritten, since the file is mapped.
 
 sub set {
     my ($self, $seconds) = @_;
@@ -40,7 +40,7 @@ sub set {
 }
 
 
-# The environment of a program; a sanitizer wants to be the first library.
+# Environment of a program; a sanitizer must be the first library.
 
 sub env {
     my ($self) = @_;

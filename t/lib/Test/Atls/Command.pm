@@ -48,7 +48,7 @@ sub program { $_[0]{program} }
 sub lib { $_[0]{lib} }
 
 
-# Runs it to its end: { code, out, err }.
+# Runs the command.  Returns { code, out, err }.
 
 sub run {
     my ($self, @args) = @_;
@@ -95,7 +95,7 @@ sub _child {
     open STDOUT, $out ? '>&' : '>', $out || $p->{stdout} or die "stdout: $!\n";
     open STDERR, '>', $p->{stderr} or die "stderr: $!\n";
 
-    # nobody's proxies
+    # without proxies
 
     delete @ENV{grep { /_proxy$/i } keys %ENV};
     delete @ENV{qw( SSL_CERT_FILE SSL_CERT_DIR )};
@@ -111,7 +111,7 @@ sub _child {
 }
 
 
-# Waits for its end.  What is left in the pipe is in {out}, too.
+# Waits until it exits.  The remaining output of the pipe is in {out}, too.
 
 sub finish {
     my ($self, $p) = @_;
@@ -143,7 +143,7 @@ sub finish {
 }
 
 
-# The most memory that it has had until now, in kB.
+# The peak memory until now, in kB.
 
 sub memory {
     my (undef, $p) = @_;

@@ -26,13 +26,13 @@ use Test::Atls::Slow qw( slow );
 
 our @EXPORT_OK = qw( request );
 
-use constant PATIENCE => 3;     # requests without an answer
+use constant PATIENCE => 3;     # requests without a response
 
 my $SLOW = slow();
 
 
-# atls =>, tls => ports; client => { } for Test::Atls::Client; timeout =>
-# seconds without a byte
+# Arguments: ports atls and tls; client => { } for Test::Atls::Client; timeout
+# => seconds without data.
 
 sub new {
     my ($class, $t, %args) = @_;
@@ -88,7 +88,7 @@ sub same {
 }
 
 
-# What is compared.
+# The parts that are compared.
 
 sub _text {
     my ($answer, $args) = @_;
@@ -108,7 +108,8 @@ sub _text {
 }
 
 
-# through ATLS: each POST has a connection of its own, to whatever worker
+# over ATLS: each POST has a connection of its own, and is received by any
+# worker
 
 sub _atls {
     my ($self, $request, $args) = @_;
@@ -178,7 +179,7 @@ sub _tls {
 }
 
 
-# Nobody waits for ever, not even to send.
+# Limits the time, including that for sending.
 
 sub _in_time {
     my ($code, $timeout) = @_;
@@ -193,8 +194,8 @@ sub _in_time {
 }
 
 
-# A response to be fed, and what gives the answer at the end.  Who compresses a
-# stream may do it in many ways.
+# A response parser, and a function that returns the result.  Compressed bodies
+# are compared after decompression.
 
 sub _answer {
     my ($request, $args) = @_;

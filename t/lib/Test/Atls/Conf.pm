@@ -61,7 +61,7 @@ use Test::Atls::Port qw( free_port );
 our @EXPORT_OK = qw( http_conf );
 
 
-# The n-th port of this test, the same one each time.
+# The n-th port of this test, which does not change.
 
 sub port {
     my ($self, $n) = @_;
@@ -116,8 +116,8 @@ sub make_cert {
 
 # configuration
 
-# http_conf($text, events => '...', main => '...'): what is inside of http { },
-# and of events { }, and before both.
+# http_conf($text, events => '...', main => '...'): the content of http { }, of
+# events { }, and of the main context.
 
 sub http_conf {
     my ($text, %args) = @_;

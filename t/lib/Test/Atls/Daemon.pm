@@ -25,7 +25,7 @@ use Test::Atls::Slow qw( patience );
 sub _globals {
     my ($self, %args) = @_;
 
-    # the new binary gets no other variables than these
+    # variables that the new binary receives, too
 
     my $env = join '', map { "env $_;\n" }
               qw( ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS );
@@ -35,8 +35,8 @@ sub _globals {
 }
 
 
-# What is started ends when the daemon has begun; and a binary that can't start
-# does not give its configuration back.
+# The started process exits when the daemon runs.  A binary that cannot start
+# does not free its configuration.
 
 sub _start_nginx {
     my ($self, @args) = @_;
@@ -114,7 +114,7 @@ sub _is_ours {
 }
 
 
-# Whether there is a new master, with all of its workers.
+# Whether there is a new master process with all of its workers.
 
 sub upgraded {
     my ($self) = @_;

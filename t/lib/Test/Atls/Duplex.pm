@@ -72,7 +72,8 @@ sub plain { $_[0]{plain} }
 sub forget { $_[0]{plain} = '' }
 
 
-# send($plain); flush() only what TLS has to say.  False if nobody takes it.
+# send($plain); flush() sends only pending output.  Returns false if the
+# connection is closed.
 
 sub send {
     my ($self, $plain) = @_;
@@ -95,7 +96,7 @@ sub flush {
 }
 
 
-# Says that the session ends; finish() ends the POST.
+# Sends close_notify; finish() ends the POST.
 
 sub close_notify {
     my ($self) = @_;
@@ -114,7 +115,7 @@ sub finish {
 }
 
 
-# Leaves.
+# Closes the connection.
 
 sub cut {
     my ($self) = @_;
@@ -125,7 +126,7 @@ sub cut {
 }
 
 
-# Reads what there is, or what comes within that time.  False at the end.
+# Reads available data, or waits for data.  Returns false at the end.
 
 sub read {
     my ($self, $seconds) = @_;
@@ -156,7 +157,7 @@ sub whole {
 }
 
 
-# Until what was decrypted matches: whether it does.
+# Waits until the decrypted data match.  Returns whether they do.
 
 sub expect {
     my ($self, $re) = @_;
@@ -165,7 +166,7 @@ sub expect {
 }
 
 
-# Until there is so much.
+# Waits for this many bytes.
 
 sub expect_length {
     my ($self, $length) = @_;
@@ -174,7 +175,7 @@ sub expect_length {
 }
 
 
-# Until the answer ends: whether it does, and all of it is there.
+# Waits for the end of the response.  Returns whether it is complete.
 
 sub expect_end {
     my ($self) = @_;

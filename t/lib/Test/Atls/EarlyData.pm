@@ -32,8 +32,8 @@ our $SHORT = slow();                    # timeouts, in seconds
 
 my $HANDSHAKE = 2 * slow();
 
-# "reuseport": so that each worker has its share of the connections.  The first
-# POST of a session has no cookie.
+# With reuseport, connections are distributed among all workers.  The first POST
+# of a session has no cookie.
 
 my $conf = http_conf(<<'EOC');
 log_format outer '$pid "$http_cookie" $upstream_addr';
@@ -182,7 +182,7 @@ server {
     }
 }
 
-# a backend that knows RFC 8470
+# a backend that supports RFC 8470
 
 server {
     listen 127.0.0.1:%%PORT_2%%;
@@ -206,7 +206,7 @@ $t->run();
 
 our $backend = Test::Atls::Backend->start($t, $t->port(1));
 
-# a backend that answers when this test wants it to
+# a backend that responds when the test calls gate()
 
 our $gate = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 128,
                                  LocalPort => $t->port(5), ReuseAddr => 1,
@@ -214,7 +214,7 @@ our $gate = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 128,
     or die "gate: $!\n";
 
 
-# Begins the answer to a request at the gate.
+# Accepts a request at the gate, and begins the response.
 
 sub gate {
     my ($rest) = @_;
@@ -240,7 +240,7 @@ sub answer_gate {
 }
 
 
-# A session ends with what is sent next, which is not served.
+# The session ends with the next request, which is not served.
 
 sub ended {
     my ($name, $c) = @_;
@@ -285,10 +285,7 @@ sub wait_until {
 }
 
 
-# Other values of the configuration's %%NAME%%: those of its certificates are of
-# $t.
-
-# What is above is made of
+# Placeholders of the configuration can be set.  Certificates are those of $t.
 
 sub configure {
     my ($instance, %args) = @_;
@@ -308,7 +305,7 @@ sub client {
 }
 
 
-# One that has sent early data, and has been answered.
+# A client that has sent early data and received the response.
 
 sub early {
     my ($stack, $session, $data, %args) = @_;
@@ -320,7 +317,7 @@ sub early {
 }
 
 
-# What the other half of a POST brings.
+# Reads the response of a POST.
 
 sub answered {
     my ($c) = @_;
@@ -331,7 +328,7 @@ sub answered {
 }
 
 
-# A session to be resumed.
+# Returns a session that can be resumed.
 
 sub session {
     my ($stack, %args) = @_;
@@ -348,12 +345,12 @@ sub session {
 }
 
 
-# What the server says of a request: early data, reused, its number.
+# Variables in the response: early data, reused, the number of the request.
 
 sub here {
     my ($c) = @_;
 
-    $c->early_responses();          # if nobody has asked for them
+    $c->early_responses();          # discards them
 
     my $r = $c->get('/here');
 
@@ -371,7 +368,7 @@ sub variables {
 }
 
 
-# How often the backend has served it.
+# The number of requests served by the backend.
 
 sub served {
     my ($uri) = @_;
@@ -389,7 +386,7 @@ sub get { request('GET', $_[0], '') }
 sub status { $_[0] ? $_[0]->status() : 'none' }
 
 
-# What the backend has seen of a request.
+# The request line and Early-Data headers received by the backend.
 
 sub seen {
     my ($r) = @_;

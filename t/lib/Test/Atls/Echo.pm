@@ -34,8 +34,8 @@ sub start {
 }
 
 
-# How the connection of that URI has ended: { length, md5, how => 'closed' by
-# nginx, 'done' or 'reset' }.  Nothing, if it has not within these seconds.
+# How the connection with this URI was closed: { length, md5, how => 'closed' by
+# nginx, 'done' or 'reset' }; nothing if it was not closed in time.
 
 sub ended {
     my ($self, $uri, $seconds) = @_;

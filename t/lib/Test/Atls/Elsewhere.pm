@@ -77,7 +77,7 @@ sub answer {
 }
 
 
-# Runs code while all workers but one are stopped.
+# Runs a function while all workers but one are stopped.
 
 sub with_only {
     my ($t, $pid, $code) = @_;
@@ -93,7 +93,7 @@ sub with_only {
 }
 
 
-# How many sockets a process has that are none of some.
+# The number of sockets of a process that are not in a list.
 
 sub more_sockets {
     my ($pid, $sockets) = @_;

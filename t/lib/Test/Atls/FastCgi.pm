@@ -20,7 +20,7 @@ use Test::Atls::Pattern qw( pattern );
 sub start {
     my ($t, $port) = @_;
 
-    # opened here, so that it listens when this returns
+    # opened here, so that the application listens when this returns
 
     my $socket = FCGI::OpenSocket("127.0.0.1:$port", 128);
     my $pid = $t->run_daemon(sub { _serve($socket) });

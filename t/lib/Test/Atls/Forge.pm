@@ -28,7 +28,7 @@ sub new {
 }
 
 
-# How the client has to be made.
+# Arguments for the client.
 
 sub client_args {
     my ($self) = @_;
@@ -60,7 +60,7 @@ sub record {
 }
 
 
-# The plaintext as it is: the type of its content is its last byte but zeros.
+# The plaintext is not changed: its last non-zero byte is the content type.
 
 sub seal {
     my ($self, $plain, %args) = @_;

@@ -33,7 +33,7 @@ sub new {
 }
 
 
-# How the client has to be made.
+# Arguments for the client.
 
 sub client_args {
     return (protocol => 'TLSv1.2',
@@ -42,8 +42,8 @@ sub client_args {
 }
 
 
-# What the client sends: protected records in pieces of $size bytes (0: as they
-# are), if they are of the $type (0: any), with $more behind what they have.
+# Splits the client's encrypted records of a type (0: any) into records of $size
+# bytes (0: unchanged), with $more added to their content.
 
 sub recut {
     my ($self, $c, $bytes, $size, $type, $more) = @_;
@@ -75,7 +75,7 @@ sub recut {
 }
 
 
-# A record of our own, next in the client's stream.
+# Another record of the client.
 
 sub record {
     my ($self, $type, $content) = @_;
@@ -88,7 +88,7 @@ sub record {
 }
 
 
-# What content would look like, encrypted, behind $n records more.
+# Encrypts content as the record after the next $n ones.
 
 sub encrypt {
     my ($self, $content, $n) = @_;
@@ -97,7 +97,8 @@ sub encrypt {
 }
 
 
-# The records of an answer; dies if one is not the server's next.
+# Returns the records of a response.  Dies if one is not the next record of the
+# server.
 
 sub answer {
     my ($self, $bytes) = @_;
@@ -119,7 +120,7 @@ sub answer {
 }
 
 
-# Without a look at the tag: it is our client's.
+# The tag is not checked.
 
 sub _open {
     my ($self, $c, $record) = @_;

@@ -70,7 +70,7 @@ sub _connect {
 }
 
 
-# Beyond the proxy, nobody speaks first.
+# After CONNECT, no data are received before the client sends some.
 
 sub _tunnel {
     my ($s, $host, $port) = @_;
@@ -88,7 +88,7 @@ sub _tunnel {
 }
 
 
-# Whether there is something to read, or the end, within some seconds.
+# Whether data or the end are received within this time.
 
 sub readable {
     my ($s, $seconds) = @_;
@@ -100,7 +100,7 @@ sub readable {
 }
 
 
-# False if the other side has closed; what it said before can still be read.
+# Returns false if the connection is closed; received data can still be read.
 
 sub send_all {
     my ($s, $bytes) = @_;
@@ -118,9 +118,9 @@ sub send_all {
 }
 
 
-# Sends bytes; returns all that comes back, until the server closes, or
-# until it has given that many answers, or until the timeout.  If some requests
-# are not GET or POST, answers is a list of all their methods.
+# Sends bytes.  Returns all data received until the server closes the
+# connection, until this number of responses, or until the timeout.  If requests
+# are not GET or POST, answers is a list of all methods.
 #
 #     http_raw($port, "GET / HTTP/1.0\r\n\r\n");
 #     http_raw($port, $bytes, answers => 2, timeout => 5, tls => 1, shut => 1);

@@ -38,7 +38,7 @@ sub new {
 }
 
 
-# Whole: the other side has ended the stream.  Over: nothing more comes.
+# whole: the stream was ended by the server; over: no more data are expected
 
 sub socket { $_[0]{socket} }
 sub status { $_[0]{status} }
@@ -57,7 +57,7 @@ sub _frame {
 }
 
 
-# What the window has no room for is sent as it opens.
+# Data that exceed the window are sent when it is updated.
 
 sub data {
     my ($self, $bytes, $end) = @_;
@@ -90,7 +90,7 @@ sub _flush {
 }
 
 
-# Reads what there is.
+# Reads available data.
 
 sub feed {
     my ($self, $cb) = @_;
@@ -112,8 +112,8 @@ sub feed {
 }
 
 
-# nginx opens the window of the connection once for all; it is the stream's that
-# counts.
+# nginx opens the window of the connection completely, so only that of the
+# stream is relevant.
 
 sub _read_frame {
     my ($self, $type, $flags, $stream, $payload, $cb) = @_;
@@ -128,7 +128,7 @@ sub _read_frame {
 
     } elsif ($type == HEADERS) {
 
-        # :status 200 is one of the static table
+        # ":status 200" is in the static table
 
         $self->{status} = $payload =~ /\A(?:[\x20-\x3f])?\x88/ ? 200 : 'other';
 

@@ -24,7 +24,7 @@ sub start {
 }
 
 
-# Everything that it was shown, as it was: headers and bodies.
+# All messages received, as they were: headers and bodies.
 
 sub seen {
     my ($self) = @_;
@@ -76,7 +76,7 @@ sub _connection {
 }
 
 
-# No previews, and no leave for answers without a body: it wants it all.
+# No previews, and no responses without a body: all data are received.
 
 sub _options {
     my ($line) = @_;
@@ -88,8 +88,8 @@ sub _options {
 }
 
 
-# The message as it came.  "req-hdr=0, res-hdr=137, res-body=296" are offsets of
-# its parts; the last one, a body, is chunked or not there.
+# Returns a message unchanged.  "req-hdr=0, res-hdr=137, res-body=296" are the
+# offsets of its parts.  The last one is the chunked body, or "null-body".
 
 sub _pass {
     my ($self, $s, $encapsulated) = @_;
@@ -102,7 +102,7 @@ sub _pass {
 
     $self->_record($head . (defined $body ? $body : ''));
 
-    # of a response, the request's header is not asked for
+    # the request's header is not part of the answer for a response
 
     my ($response) = map { $_->[1] } grep { $_->[0] eq 'res-hdr' } @parts;
     substr($head, 0, $response, '') if $response;

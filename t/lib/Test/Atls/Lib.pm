@@ -29,7 +29,7 @@ my @FLAGS = (qw( -g -O1 ), $ENV{TEST_ASAN} ? @ASAN : ());
 my @PACKAGES = qw( libcurl libssl libcrypto libcjson );
 
 
-# Builds the library, in a place that is shared by all tests.
+# Builds the library in a directory shared by all tests.
 
 sub new {
     my ($class, $t) = @_;
@@ -64,7 +64,7 @@ sub _make {
 }
 
 
-# Installs it; returns where.
+# Installs the library.  Returns the directory.
 
 sub install {
     my ($self) = @_;
@@ -79,8 +79,8 @@ sub install {
 }
 
 
-# compile($name): statically.  compile($name, $dest): as pkg-config has it, of
-# the library that was installed.
+# compile($name): with the static library.  compile($name, $dest): by
+# pkg-config, with the installed shared library.
 
 sub compile {
     my ($self, $name, $dest) = @_;
@@ -122,7 +122,7 @@ sub _run {
 }
 
 
-# How to run a program: a command.
+# The command that runs a program.
 
 sub command_line {
     my (undef, @command) = @_;
@@ -137,7 +137,7 @@ sub command_line {
 sub start {
     my ($self, $program, %env) = @_;
 
-    # nobody's proxies
+    # without proxies
 
     local @ENV{grep { /_proxy$/i } keys %ENV};
     delete local @ENV{qw( http_proxy https_proxy all_proxy ALL_PROXY
@@ -188,7 +188,8 @@ package Test::Atls::Lib::Program;
 sub number { $_[0]{options}{"ATLS_$_[1]"} }
 
 
-# One command; a hash of what is answered, nothing if the program has ended.
+# Sends a command.  Returns the answer as a hash, or nothing if the program has
+# ended.
 
 sub command {
     my ($self, $command) = @_;
@@ -209,7 +210,7 @@ sub command {
 }
 
 
-# A client, with options: ENDPOINT => '...', ...
+# Creates a client with options: ENDPOINT => '...', ...
 
 sub client {
     my ($self, $target, %options) = @_;
@@ -229,8 +230,8 @@ sub client {
 }
 
 
-# A request: go('GET', '/', header => [ name, value, ... ], body => 'bytes 9',
-# abort => 'body')
+# Sends a request: go('GET', '/', header => [ name, value, ... ], body => 'bytes
+# 9', abort => 'body')
 
 sub go {
     my ($self, $method, $path, %args) = @_;
@@ -249,7 +250,7 @@ sub go {
 }
 
 
-# The error's name.
+# The name of the error.
 
 sub name {
     my ($self, $r) = @_;
@@ -264,14 +265,15 @@ sub name {
 }
 
 
-# Lets it end by itself; the exit status.
+# Waits until it exits.  Returns the exit status.
 
 sub end {
     my ($self) = @_;
 
     my $pid = delete $self->{pid} or return;
 
-    # to close its input is not enough: daemons of the test may have it, too
+    # closing its input is not sufficient, since daemons of the test may have
+    # it, too
 
     local $SIG{PIPE} = 'IGNORE';
     local $?;

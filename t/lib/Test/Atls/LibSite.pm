@@ -66,7 +66,7 @@ sub fingerprint {
 }
 
 
-# With a zone of that size.
+# The configuration with this size of the zone.
 
 sub conf {
     my ($self, $zone) = @_;
@@ -142,7 +142,7 @@ EOC
 }
 
 
-# Only openssl ca has dates.
+# Only "openssl ca" has an option for the dates.
 
 sub _expired_cert {
     my ($self, $name) = @_;

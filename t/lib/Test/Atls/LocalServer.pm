@@ -24,7 +24,7 @@ our @EXPORT_OK = qw( connection_end message next_answer summary );
 my $PATIENCE = patience();
 
 
-# With --listen in the arguments it is that one, else a free port.
+# Listens on a free port, unless the arguments contain --listen.
 
 sub start {
     my ($class, $atls, $command, @args) = @_;
@@ -54,7 +54,7 @@ sub _listens {
 }
 
 
-# Without taking the exit status away.
+# Does not reap the process.
 
 sub _ended {
     my ($self) = @_;
@@ -70,7 +70,7 @@ sub log { return split /\n/, $_[0]{t}->read_file($_[0]{p}{stdout}) }
 sub memory { return $_[0]{atls}->memory($_[0]{p}) }
 
 
-# What it has said besides where it listens.
+# Messages except "listening on".
 
 sub said { return $_[0]->stderr() =~ s/^atls: listening on .*\n//mr }
 
@@ -86,7 +86,7 @@ sub wait_for_log {
 
 # requests
 
-# A connection, on which a request was sent, if there is one.
+# Opens a connection, and sends a request, if any.
 
 sub connect {
     my ($self, $request) = @_;
@@ -99,8 +99,8 @@ sub connect {
 }
 
 
-# The answer to a request, on a connection of its own.  Arguments are those of
-# http_raw().
+# Sends a request over a new connection.  Returns the response.  Arguments are
+# those of http_raw().
 
 sub ask {
     my ($self, $request, %args) = @_;
@@ -114,7 +114,8 @@ sub ask {
 }
 
 
-# Of "GET /" with lines of headers, and perhaps a body after an empty line.
+# Returns a request for "GET /" with header lines, and a body after an empty
+# line.
 
 sub message {
     my ($text) = @_;
@@ -130,7 +131,7 @@ sub message {
 }
 
 
-# Status and body of an answer.
+# Status and body of a response.
 
 sub summary {
     my ($r) = @_;
@@ -141,7 +142,7 @@ sub summary {
 }
 
 
-# The next answer on a connection, and nothing after it.
+# The next response on a connection, without following data.
 
 sub next_answer {
     my ($s, $method) = @_;
@@ -160,7 +161,8 @@ sub next_answer {
 }
 
 
-# How a connection ends, after what it still has: 'closed', 'reset' or 'open'.
+# Discards remaining data.  Returns how the connection ends: "closed", "reset"
+# or "open".
 
 sub connection_end {
     my ($s) = @_;
@@ -175,7 +177,7 @@ sub connection_end {
 }
 
 
-# How many there are now.
+# The number of threads.
 
 sub threads { return $_[0]->_count('task') }
 sub files { return $_[0]->_count('fd') }
@@ -197,7 +199,7 @@ sub signal {
 }
 
 
-# Whether it ends by itself.
+# Whether it exits by itself.
 
 sub wait_for_end {
     my ($self) = @_;

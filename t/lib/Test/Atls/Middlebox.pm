@@ -64,7 +64,7 @@ sub _class {
 }
 
 
-# Why there can't be one on this system; '' if there is one, or should be.
+# Why there is no such program on this system; '' if there is, or should be.
 
 sub missing {
     my ($class, $kind) = @_;
@@ -75,7 +75,7 @@ sub missing {
 }
 
 
-# The program's path.  To do without it is no option.
+# The path of the program, which is required.
 
 sub _find {
     my ($self) = @_;
@@ -144,7 +144,7 @@ sub stop {
 }
 
 
-# What a client needs to get to a server's port by way of it.
+# Arguments for a client to reach a port of the server through the middlebox.
 
 sub route {
     my ($self, $port) = @_;
@@ -160,7 +160,7 @@ sub speaks_h2 { 0 }
 sub path { "$_[0]{dir}/$_[1]" }
 
 
-# What is in one of its files.
+# The content of one of its files.
 
 sub read_file {
     my ($self, $name) = @_;
@@ -169,7 +169,7 @@ sub read_file {
 }
 
 
-# A server's key with its certificate, for a terminator.
+# A file with a server's key and certificate, for programs that terminate TLS.
 
 sub make_server_cert {
     my ($self) = @_;
@@ -178,8 +178,7 @@ sub make_server_cert {
 }
 
 
-# What it saw, if nothing was going on at the same time: requests, each with its
-# response.
+# Requests with their responses, if they were not concurrent.
 
 sub exchanges {
     my ($self) = @_;
@@ -190,7 +189,7 @@ sub exchanges {
 }
 
 
-# All that the program wrote, whatever the file, and all that it saw.
+# The content of all files, and the dump.
 
 sub everything {
     my ($self) = @_;

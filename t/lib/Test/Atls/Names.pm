@@ -49,8 +49,8 @@ sub make_certificates {
 }
 
 
-# The configuration: the first server has endpoints for all names, but "c" has
-# its own.
+# The configuration: the first server has endpoints for all names, except for
+# "c" with its own.
 
 sub configure {
     my (@names) = @_ ? @_ : qw( b verify );
@@ -242,7 +242,7 @@ EOC
 }
 
 
-# Those without an endpoint.
+# Servers without an endpoint.
 
 sub servers {
     my $verify = verifying('on');
@@ -286,7 +286,7 @@ EOC
 }
 
 
-# What a server answers: its name, and what the session is.
+# The response: name of the server, variables of the session, pid.
 
 sub who {
     my ($text) = @_;
@@ -329,8 +329,8 @@ sub client {
 }
 
 
-# The first lines of an answer, one after the other, or another status: the
-# POST's, if it is that.
+# The first lines of a response, joined; or another status, which may be that of
+# the POST.
 
 sub said {
     my ($c, $request, $lines) = @_;

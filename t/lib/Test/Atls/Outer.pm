@@ -53,7 +53,7 @@ sub send {
 }
 
 
-# A server that has closed an idle connection, or answered before it was asked.
+# Whether the connection is still open, without unexpected data.
 
 sub _usable {
     my ($self) = @_;
@@ -83,7 +83,7 @@ sub _head {
 sub _pieces {
     my ($bytes) = @_;
 
-    # small ones, so that a short body too has several
+    # in small pieces, so that a short body also has several
 
     return sub {
         return undef if $bytes eq '';
@@ -92,7 +92,7 @@ sub _pieces {
 }
 
 
-# The server may answer early, and then reads no more.
+# The server may respond early, and then does not read any more.
 
 sub _send_chunks {
     my ($self, $next) = @_;
@@ -109,8 +109,8 @@ sub _send_chunks {
 }
 
 
-# receive(on_body => sub { }, timeout => s): a response, or undef if the
-# connection ended or the time was over without one.
+# receive(on_body => sub { }, timeout => s): returns a response, or undef if the
+# connection was closed or the timeout expired.
 
 sub receive {
     my ($self, %options) = @_;

@@ -34,7 +34,7 @@ sub post {
 }
 
 
-# Begins the POST; the answer waits in a pipe.
+# Begins the POST.  The response is read from a pipe.
 
 sub send {
     my ($self, $body, $headers) = @_;
@@ -68,7 +68,7 @@ sub _proxy {
 
     return qw( --noproxy * ) unless $self->{proxy};
 
-    # or its answer to CONNECT would be the first header of all
+    # otherwise, the response to CONNECT would be part of the header
 
     return (qw( --suppress-connect-headers --noproxy ), '',
             '--proxy', "http://127.0.0.1:$self->{proxy}");
@@ -114,7 +114,7 @@ sub receive {
     my $head = <$fh>;
     return undef if $status || !$head;
 
-    # curl gives the status line as HTTP/2 200, and the body as it is
+    # curl prints the status line as HTTP/2 200
 
     $head =~ s!^HTTP/([23]) !HTTP/$1.0 !mg;
     my $r = Test::Atls::Response->new(method => 'HEAD');
@@ -128,7 +128,7 @@ sub receive {
 sub close {
     my ($self) = @_;
 
-    # curl ends by SIGPIPE when it writes next
+    # curl is terminated by SIGPIPE on its next write
 
     my $pipe = delete $self->{pipe} or return;
     local $?;

@@ -38,7 +38,7 @@ sub free_port {
 }
 
 
-# Perl closes the descriptor on exec, so the lock is the test's alone.
+# Perl closes the descriptor on exec, so the lock belongs to the test.
 
 sub _lock {
     my ($port) = @_;

@@ -24,7 +24,7 @@ sub spawn {
     die "fork: $!\n" unless defined $pid;
 
     if ($pid) {
-        setpgrp $pid, $pid;         # in both: whoever comes first
+        setpgrp $pid, $pid;         # in both processes, to avoid a race
         return $pid;
     }
 
@@ -32,7 +32,7 @@ sub spawn {
     $SIG{$_} = 'DEFAULT' for qw( INT TERM HUP PIPE );
     open STDIN, '<', '/dev/null';
 
-    # nobody but the test speaks TAP, or keeps its pipe open
+    # only the test may write TAP, or keep the pipe open
 
     open STDOUT, '>&', \*STDERR;
     close $_ for Test::More->builder()->output(),
@@ -40,7 +40,7 @@ sub spawn {
 
     if ($options->{code}) {
         eval { $options->{code}->(); 1 } or print STDERR $@;
-        POSIX::_exit($@ ? 1 : 0);   # no END blocks of the test
+        POSIX::_exit($@ ? 1 : 0);   # without END blocks of the test
     }
 
     open STDERR, '>', $options->{stderr} if $options->{stderr};
@@ -51,17 +51,17 @@ sub spawn {
 }
 
 
-# A zombie has ended, whoever may be slow to notice.
+# A zombie has ended, even if its parent has not noticed yet.
 
 sub alive { state($_[0]) =~ /[^ZX]/ }
 
 
-# Does it wait for something to happen, with all done that has happened?
+# Whether the process waits for events.
 
 sub asleep { state($_[0]) eq 'S' }
 
 
-# Its letter in proc(5); '' if it is gone.
+# The state of a process, a letter of proc(5); '' if it does not exist.
 
 sub state {
     my ($pid) = @_;
@@ -73,7 +73,7 @@ sub state {
 }
 
 
-# The process group that it belongs to; 0 if it is gone.
+# The process group of a process; 0 if it does not exist.
 
 sub group {
     my ($pid) = @_;
@@ -85,7 +85,7 @@ sub group {
 }
 
 
-# The process that has started it, or has inherited it; 0 if it is gone.
+# The parent of a process; 0 if it does not exist.
 
 sub parent_of {
     my ($pid) = @_;
@@ -97,7 +97,7 @@ sub parent_of {
 }
 
 
-# Whether a process group has members, once they had some time to end.
+# Whether a process group still has members after some time.
 
 sub group_alive {
     my ($group, $seconds) = @_;
@@ -128,7 +128,7 @@ sub _members {
 }
 
 
-# The exit status ($?) of a child, or nothing if it takes too long.
+# The exit status ($?) of a child, or undef after a timeout.
 
 sub wait_exit {
     my ($pid, $seconds) = @_;
@@ -145,7 +145,7 @@ sub wait_exit {
 }
 
 
-# Returns the name of the harder signal that it took, if it did.
+# Returns the name of the other signal that was necessary, or ''.
 
 sub stop_process {
     my ($pid, $signal, $seconds) = @_;

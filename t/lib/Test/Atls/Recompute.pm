@@ -160,7 +160,7 @@ sub _messages {
         my $message = substr $bytes, 0, 4 + ($high << 16) + $low, '';
         my $handler = $HANDLERS{$type};
 
-        # most of what is done is about what came before the message
+        # handlers use the transcript before the message
 
         $self->$handler($message, $way) if $handler;
         $self->{transcript} .= $message if $type != 4 || !$self->{tls13};
@@ -189,7 +189,7 @@ sub _client_hello {
 }
 
 
-# RFC 8446, section 4.2.11.2: the last bytes are of the only binder
+# RFC 8446, section 4.2.11.2: there is one binder, at the end
 
 sub _binder {
     my ($self, $message) = @_;
@@ -235,7 +235,7 @@ sub _server_hello {
 sub _certificate {
     my ($self, $message) = @_;
 
-    # the only one is the first, and its key is in it
+    # there is only one certificate, which contains its key
 
     my $prefix = pack 'H*', $DER{ed25519_public};
 
@@ -313,7 +313,7 @@ sub _new_session_ticket {
 }
 
 
-# What a message changes for what comes next.
+# Updates the state after a message.
 
 sub _after {
     my ($self, $type, $way) = @_;
@@ -452,7 +452,7 @@ sub _prf {
 }
 
 
-# What is no hash is left to the openssl command.
+# Key exchange and signatures are computed by the openssl command.
 
 sub _shared {
     my ($self) = @_;
@@ -496,7 +496,7 @@ sub _der {
 }
 
 
-# Files are called 1, 2 and so on.
+# Temporary files are named 1, 2 and so on.
 
 sub _openssl {
     my ($command, @files) = @_;

@@ -28,8 +28,8 @@ sub start {
 }
 
 
-# What went through, in its order: [ '>' to the server or '<' from it, bytes ].
-# What goes the same way with nothing between is one piece.
+# Recorded data in order: [ '>' to the server or '<' from it, bytes ].
+# Consecutive data in the same direction are joined.
 
 sub traffic {
     my ($self) = @_;

@@ -26,7 +26,7 @@ sub new {
         interim => [],
         headers => [],
         body    => '',
-        length  => 0,           # of the body so far
+        length  => 0,           # received part of the body
     }, $class;
 }
 
@@ -37,7 +37,7 @@ sub reason  { $_[0]{reason} }
 sub head    { $_[0]{head} }
 sub body    { $_[0]{body} }
 sub length  { $_[0]{length} }
-sub interim { $_[0]{interim} }      # statuses of 1xx answers before this one
+sub interim { $_[0]{interim} }      # statuses of 1xx responses
 sub rest    { $_[0]{buf} }
 sub done    { $_[0]{state} eq 'done' }
 
@@ -79,7 +79,7 @@ sub feed {
 }
 
 
-# The other side has closed.  Returns whether the response is whole.
+# The connection was closed.  Returns whether the response is complete.
 
 sub eof {
     my ($self) = @_;
@@ -223,9 +223,9 @@ sub _trailer {
 }
 
 
-# All responses of a string that ends where its sender closed.  The methods of
-# the requests, for as many as are not GET.  An unfinished one is the last, and
-# not done().
+# Parses all responses of a string that ends with the connection.  The methods
+# of requests can be passed, otherwise they are GET.  An incomplete response is
+# the last one, with done() false.
 
 sub parse_responses {
     my ($bytes, @methods) = @_;

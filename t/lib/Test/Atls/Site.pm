@@ -24,7 +24,7 @@ use Test::Atls::LocalServer;
 use parent 'Test::Atls';
 
 
-# san => that of the certificate
+# san => names of the certificate
 
 sub new {
     my ($class, %args) = @_;
@@ -44,7 +44,7 @@ sub new {
 sub backend { $_[0]{backend} }
 
 
-# The command, built when it is asked for.
+# The command is built when it is used.
 
 sub command {
     my ($self) = @_;
@@ -54,7 +54,7 @@ sub command {
 
 
 # serve($locations, http => , endpoint => , backend => , servers => ): runs
-# nginx with these locations, and with more directives on each level.
+# nginx with these locations, and other directives on each level.
 
 sub serve {
     my ($self, $locations, %args) = @_;
@@ -62,7 +62,7 @@ sub serve {
     my ($http, $endpoint, $backend, $servers) =
         map { defined $_ ? $_ : '' } @args{qw( http endpoint backend servers )};
 
-    # a connection for each POST, so that each may be another worker's
+    # a connection for each POST, which may be accepted by another worker
 
     $self->write_http(<<"EOC");
 $http
@@ -108,8 +108,7 @@ sub via { return ('--via', $_[0]->endpoint($_[1])) }
 sub trust { return ('--cacert', $_[0]->path('ca.crt')) }
 
 
-# The command, run to its end.  The first argument may be the path of another
-# endpoint than usual.
+# Runs the command.  The first argument may be the path of another endpoint.
 
 sub atls {
     my ($self, @args) = @_;
@@ -120,7 +119,7 @@ sub atls {
 }
 
 
-# Servers.  The first argument may be such a path, or a URL.
+# Servers.  The first argument may be a path as well, or a URL.
 
 sub forward {
     my ($self, @args) = @_;

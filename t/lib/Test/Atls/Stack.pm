@@ -36,7 +36,7 @@ our @STACKS = qw( openssl gnutls );
 
 my $SOURCES = abs_path(dirname(__FILE__) . '/../../../bin');
 
-# what to link with, and where that is
+# linker options, and the Debian package
 
 my %LIBRARIES = (
     openssl => [ [ qw( -lssl -lcrypto ) ], 'libssl-dev' ],
@@ -45,7 +45,7 @@ my %LIBRARIES = (
 
 my @OPTIONS = qw( sni ca cert key session max_early ocsp );
 
-# names of OpenSSL and of GnuTLS
+# names in OpenSSL and GnuTLS
 
 my @VERSIONS = (
     [ 'TLSv1.1' => 'VERS-TLS1.1' ],
@@ -71,17 +71,16 @@ my %programs;
 
 
 # new('openssl' | 'gnutls', port => , ...): the arguments of Test::Atls::Client
-# but setup, and
+# except for setup, and
 #
-# session    => bytes, of another client's session()
-# early      => plaintext to be sent with the ClientHello, if the session is one
-#               that allows it
-# max_early  => what the session allows, whatever the server said (openssl)
-# ocsp       => 1: the status of the server's certificate is asked for
-# tickets    => 0 for a client that takes none (in TLS 1.2)
-# ems        => 0 for one without the extended master secret (TLS 1.2)
-# priority   => GnuTLS's own string, to which versions, suites, groups and PSK
-#               are added; ciphers (TLS 1.2) are for openssl only
+# session    => bytes returned by session() of another client
+# early      => plaintext sent with the ClientHello, if the session allows it
+# max_early  => maximum size instead of that of the session (openssl)
+# ocsp       => 1: requests the status of the server's certificate
+# tickets    => 0: does not accept tickets (TLS 1.2)
+# ems        => 0: without extended_master_secret (TLS 1.2)
+# priority   => GnuTLS priority string, to which versions, suites, groups and
+#               PSK are added; ciphers (TLS 1.2) is for openssl only
 
 sub new {
     my ($class, $stack, %args) = @_;
@@ -92,7 +91,7 @@ sub new {
 }
 
 
-# The program of a stack, made once by each test.
+# The program of a stack, compiled once for each test.
 
 sub program {
     my ($stack) = @_;
@@ -216,7 +215,7 @@ sub _gnutls_list {
 }
 
 
-# What the program answers to a command.
+# Sends a command to the program.  Returns the result.
 
 sub _command {
     my ($self, $name, $bytes) = @_;
@@ -307,8 +306,8 @@ sub read_plain {
 }
 
 
-# The ClientHello takes early data with it.  OpenSSL takes more of it between
-# the first step and the next one: write_early().
+# Early data are sent with the ClientHello.  With OpenSSL, more can be sent by
+# write_early() before the next step.
 
 sub handshake_step {
     my ($self) = @_;
@@ -323,15 +322,15 @@ sub handshake_step {
 }
 
 
-# The ticket in a ClientHello that is not sent: RFC 8446, section 4.1.2.
+# The ticket in a ClientHello, which is not sent: RFC 8446, section 4.1.2.
 
 sub offered_ticket {
     my ($self) = @_;
 
     $self->handshake_step();
 
-    # past the record's header, the message's, version, random; then the
-    # session's id, suites, compression methods
+    # after the record header, the message header, version and random: session
+    # ID, suites, compression methods
 
     my (undef, undef, undef, $extensions) =
         unpack 'x5 x4 x2 x32 C/a n/a C/a n/a', $self->tls_out();
@@ -353,8 +352,8 @@ sub write_early {
 sub tls_shutdown { $_[0]->_command('shutdown') }
 
 
-# As the other one's.  With early data the client's last flight is held, unless
-# hold => 0: the answer has come before it, and it goes with the next request.
+# As in Test::Atls::Client.  With early data, the last flight is sent with the
+# next request, unless hold => 0, since the response was already received.
 
 sub handshake {
     my ($self, %args) = @_;
@@ -365,7 +364,7 @@ sub handshake {
 }
 
 
-# The responses to early data: what was decrypted so far.
+# Responses to early data decrypted so far.
 
 sub early_responses {
     my ($self, @methods) = @_;
@@ -377,8 +376,8 @@ sub early_responses {
 sub early_response { ($_[0]->early_responses($_[0]{early} =~ /^(\S+)/))[0] }
 
 
-# A KeyUpdate, to be sent with what is sent next; one that requests the server's
-# own, too.
+# A KeyUpdate, to be sent with the next output; it may request one of the
+# server.
 
 sub key_update {
     my ($self, $requested) = @_;
@@ -387,7 +386,7 @@ sub key_update {
 }
 
 
-# Sends what is there to be sent: returns the response.
+# Sends pending output.  Returns the response.
 
 sub flush {
     my ($self, %args) = @_;
@@ -396,7 +395,7 @@ sub flush {
 }
 
 
-# all the responses to pipelined requests
+# All responses to pipelined requests.
 
 sub responses {
     my ($self, $requests, %args) = @_;
@@ -411,20 +410,20 @@ sub format_get { Test::Atls::Client::format_request('GET', $_[1], '') }
 sub close { $_[0]->close_notify() }
 
 
-# what became of it
+# state
 
 sub stack { $_[0]{stack} }
 sub state { $_[0]{state} }      # waiting, established, closed, failed
 sub updates { $_[0]{updates} }          # KeyUpdates received
 sub tickets { $_[0]{tickets_received} } # NewSessionTickets received
-sub alert { $_[0]{alerts}[-1] }         # the last one's number
+sub alert { $_[0]{alerts}[-1] }         # the number of the last one
 sub early_status { $_[0]->_command('get', 'early') }
 sub reused { $_[0]->_command('get', 'resumed') }
 sub resumed { $_[0]->reused() }
 sub session { $_[0]->_command('get', 'session') }   # '' if there is none
 
 
-# TLSv1.3 and the like
+# "TLSv1.3" or "TLSv1.2"
 
 sub protocol {
     my ($self) = @_;
@@ -433,7 +432,7 @@ sub protocol {
 }
 
 
-# By OpenSSL's name, as $atls_cipher is.
+# The OpenSSL name, as in $atls_cipher.
 
 sub cipher {
     my ($self) = @_;
@@ -464,7 +463,7 @@ sub alpn {
 }
 
 
-# The server's certificate: subject and issuer in one line, or its hash.
+# Subject and issuer of the server's certificate in one line, or its hash.
 
 sub server_cert {
     my ($self) = @_;
@@ -487,12 +486,12 @@ sub server_cert_sha256 {
 }
 
 
-# What was stapled to it: an OCSP response, '' if there was none.
+# The stapled OCSP response, or ''.
 
 sub ocsp_response { $_[0]->_command('get', 'ocsp') }
 
 
-# export(label, length, context or undef) in hex; '' if TLS refuses.
+# export(label, length, context or undef) in hexadecimal; '' on failure.
 
 sub export {
     my ($self, $label, $length, $context) = @_;
@@ -504,15 +503,15 @@ sub export {
 }
 
 
-# RFC 9266: the channel binding by the stack's own function, if it has one; raw
-# bytes, and in hex.
+# RFC 9266: the channel binding by the function of the stack, if any; in binary
+# and in hexadecimal.
 
 sub exporter { $_[0]->_command('binding') }
 sub channel_binding { unpack 'H*', $_[0]->exporter() }
 
 
-# A fork of the test leaves the program to it.  The program may be told to end
-# only: a fork may keep its pipe open.
+# The program belongs to the process that has started it.  It is told to quit,
+# since a fork may keep its pipe open.
 
 sub DESTROY {
     my ($self) = @_;

@@ -21,7 +21,7 @@ use File::Path qw( make_path );
 
 our @NAMES = qw( debian-12 debian-13 nginx.org );
 
-# where the packages have what is the server's own
+# where packages install the configuration and files of the server
 
 my %LAYOUTS = (
     'debian-12' => { site => 'sites-available/default', html => 'var/www/html',
@@ -58,7 +58,7 @@ sub run {
 }
 
 
-# /etc/nginx of the package, below the test's directory.
+# Copies /etc/nginx of the package to the test's directory.
 
 sub _install {
     my ($self) = @_;
@@ -83,14 +83,15 @@ sub _install {
 
     $self->_module("$etc/modules-enabled/50-mod-http-atls.conf");
 
-    # those that packages are built with are the machine's
+    # the default paths of the package are used by the system
 
     my ($paths) = $self->_globals_http() =~ /((?:\s*\w+_temp_path .*\n)+)/;
     $self->write_file("$etc/conf.d/paths.conf", $paths);
 }
 
 
-# Debian has files that load modules, nginx.org writes that before all else.
+# Debian's configuration includes files that load modules; in that of nginx.org,
+# the line is added at the beginning.
 
 sub _module {
     my ($self, $file) = @_;
@@ -140,7 +141,7 @@ sub _site {
 sub _options { ('-g', 'daemon off;') }
 
 
-# An error log at the level "error" does not tell of workers.
+# At the level "error", the log does not contain the start of workers.
 
 sub workers {
     my ($self) = @_;
@@ -157,7 +158,7 @@ sub workers {
 sub _started { scalar $_[0]->workers() }
 
 
-# How many bytes of answers are in files that have no name any more.
+# The size of responses in temporary files that were removed.
 
 sub spooled {
     my ($self) = @_;

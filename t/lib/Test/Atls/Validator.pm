@@ -118,8 +118,8 @@ sub _serve {
 }
 
 
-# What the server has sent comes first: a client acts on it, and the proxy
-# should not see the next POST before the end of the last one.
+# Data of the server are processed first: a client reacts to them, and its next
+# POST must not be processed before the end of the last one.
 
 sub _turn {
     my ($self) = @_;
@@ -151,7 +151,7 @@ sub _control {
 }
 
 
-# The two ends of a connection: what is read from one is written to the other.
+# Two sockets: data read from one of them are written to the other one.
 
 sub _accept {
     my ($self) = @_;
@@ -260,7 +260,7 @@ sub _write {
 }
 
 
-# Nobody reads there any more.
+# The peer does not read any more.
 
 sub _reset {
     my ($self, $end) = @_;

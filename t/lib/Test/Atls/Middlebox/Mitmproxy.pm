@@ -11,7 +11,7 @@ use warnings;
 
 use parent 'Test::Atls::Middlebox';
 
-# messages as bytes, each after a line with its length
+# messages, each preceded by a line with its length
 
 my $DUMP = <<'EOS';
 import os
@@ -40,7 +40,7 @@ EOS
 sub program { qw( mitmdump mitmproxy ) }
 
 
-# Why it can't be installed, if that is so.
+# Why it cannot be installed on this system; otherwise ''.
 
 sub unavailable {
     my ($self) = @_;
@@ -57,7 +57,7 @@ sub prepare {
 
     my $t = $self->{t};
 
-    # the name under which it looks for its authority
+    # the file name that mitmproxy uses for its CA
 
     $t->write_file($self->path('mitmproxy-ca.pem'),
                    $self->read_file('ca.key') . $self->read_file('ca.crt'));

@@ -17,7 +17,7 @@ use parent 'Test::Atls::Middlebox';
 my $CERTGEN = '/usr/lib/squid/security_file_certgen';
 
 
-# Debian's package squid has no TLS
+# Debian's squid package does not support TLS
 
 sub program { ('squid', 'squid-openssl') }
 
@@ -35,7 +35,7 @@ sub prepare {
     $self->_make_store() if $self->_bumps();
     $self->{icap} = Test::Atls::Icap->start($self->{t}, $self->{scanner});
 
-    # squid leaves root's rights
+    # squid drops root privileges
 
     if ($> == 0) {
         my $user = getpwnam 'proxy';
@@ -102,7 +102,7 @@ EOC
 }
 
 
-# At once: SIGTERM would give its clients a second or two.
+# Immediately: after SIGTERM, it waits for clients.
 
 sub stop {
     my ($self) = @_;

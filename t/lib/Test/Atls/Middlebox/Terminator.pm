@@ -22,7 +22,7 @@ sub start_tap {
 sub route { (port => $_[0]{port}) }
 
 
-# As long as one follows the other.
+# If messages were not concurrent.
 
 sub messages { map { $_->[1] } $_[0]{relay}->traffic() }
 
