@@ -2,15 +2,15 @@
 /*
  * Commands on stdin are a line "name N" and N bytes:
  *
- *     set         name '\0' value, before all others
- *     handshake   goes on with it
+ *     set         name '\0' value; before all other commands
+ *     handshake   continues the handshake
  *     early       data to be sent with the ClientHello
- *     in          ciphertext that has come
- *     write       plaintext that is to be sent
- *     update      a KeyUpdate; "1": one that requests the other side's
- *     shutdown    close_notify
+ *     in          TLS input
+ *     write       plaintext to be sent
+ *     update      sends a KeyUpdate; "1": requests one of the server
+ *     shutdown    sends close_notify
  *     get         name of a value
- *     binding     the channel binding tls-exporter
+ *     binding     channel binding tls-exporter
  *     export      length ' ' label [ '\0' context ]
  *     quit
  *
@@ -18,9 +18,9 @@
  *
  *     out N plain N value N error N updates N tickets N state S alerts A,A,
  *
- * and N bytes of each of the first four: ciphertext to be sent, plaintext that
- * came, the value that was asked for, and the first error.  The state is
- * "waiting", "established", "closed" or "failed"; alerts are those received.
+ * and N bytes of each of the first four: TLS output, decrypted data, the
+ * requested value, and the first error.  The state is "waiting", "established",
+ * "closed" or "failed"; alerts are the received ones.
  */
 
 
@@ -256,7 +256,7 @@ run(const char *name, const char *data, size_t len)
 
         if (strcmp(name, c->name) == 0) {
 
-            /* what has failed makes no more bytes, but can be asked */
+            /* after a failure, only values can be requested */
 
             if (!client.failed || c->handler == command_get) {
                 c->handler(data, len);
@@ -307,7 +307,7 @@ main(void)
     char    name[16], *data;
     size_t  n;
 
-    /* so that fwrite() of nothing is given a pointer, too */
+    /* so that fwrite() has a valid pointer, even without data */
 
     buf_add(&client.out, "", 0);
     buf_add(&client.plain, "", 0);

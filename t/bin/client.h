@@ -1,8 +1,8 @@
 
 /*
- * A TLS client on a pipe, for Test::Atls::Stack: what is common to the TLS
- * stacks is client.c, which describes the commands; a stack's own program is
- * the functions stack_*().
+ * A TLS client controlled through a pipe, for Test::Atls::Stack.  client.c is
+ * common to all TLS stacks, and describes the commands; the functions
+ * stack_*() are implemented by the program of each stack.
  */
 
 
@@ -21,16 +21,16 @@ typedef struct {
 
 
 typedef struct {
-    buf_t       in;         /* ciphertext that came */
-    buf_t       out;        /* ciphertext to be sent */
-    buf_t       plain;      /* plaintext that came */
-    buf_t       value;      /* what a get asks for */
+    buf_t       in;         /* TLS input */
+    buf_t       out;        /* TLS output */
+    buf_t       plain;      /* decrypted data */
+    buf_t       value;      /* result of a get */
 
     unsigned    updates;    /* KeyUpdates received */
     unsigned    tickets;    /* NewSessionTickets received */
 
-    buf_t       alerts;     /* numbers of those received, a comma after each */
-    buf_t       error;      /* the first one, as text */
+    buf_t       alerts;     /* received ones, each followed by a comma */
+    buf_t       error;      /* the first one */
 
     unsigned    established:1;
     unsigned    closed:1;
@@ -52,25 +52,25 @@ size_t client_unhex(const char *hex, unsigned char *out, size_t size);
 
 
 /*
- * An option.  The value is followed by a null character, and must be copied;
- * an option that the stack does not have ends the program.
+ * Sets an option.  The value is null-terminated, and must be copied.  An
+ * unsupported option ends the program.
  */
 
 void stack_set(const char *name, const char *value, size_t len);
 
-/* all options are known */
+/* after all options */
 
 void stack_start(void);
 
-/* go on with the handshake */
+/* continues the handshake */
 
 void stack_handshake(void);
 
-/* early data, with the ClientHello before it if it was not made yet */
+/* early data, preceded by the ClientHello if it was not created yet */
 
 void stack_early(const char *data, size_t len);
 
-/* what came is read as far as it goes */
+/* reads all input */
 
 void stack_read(void);
 
@@ -79,8 +79,8 @@ void stack_update(int requested);
 void stack_shutdown(void);
 
 /*
- * A value by its name, into client.value: protocol, cipher, alpn, resumed,
- * early, session, cert, ocsp (both DER).
+ * Returns a value in client.value: protocol, cipher, alpn, resumed, early,
+ * session, cert, ocsp (both DER).
  */
 
 void stack_get(const char *name);

@@ -1,6 +1,6 @@
 
 /*
- * Nothing but the header of libatls: it needs no other, and no initialisation.
+ * Includes only the header of libatls, which is sufficient.
  */
 
 

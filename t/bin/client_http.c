@@ -1,13 +1,12 @@
 
 /*
- * libatls's readers of what servers send, by themselves: the inner answer, the
- * problem of an outer one.
+ * Tests the parsers of libatls for data from servers: inner responses, and
+ * problem documents of outer responses.
  *
  *     client_http [runs]
  *
- * Whatever the bytes, and however they are cut, the result is the same, is
- * known at once, and touches no memory that it should not (AddressSanitizer).
- * TAP on stdout.
+ * For all bytes, cut anywhere, the result is the same and known at once, and no
+ * other memory is accessed (AddressSanitizer).  TAP on stdout.
  */
 
 
@@ -121,7 +120,9 @@ on_body(void *data, const void *bytes, size_t size)
 }
 
 
-/* cut: 0 for all at once, else pieces of so many bytes, or any (-1). */
+/*
+ * cut: 0: all at once; -1: pieces of random size; otherwise the size of pieces
+ */
 
 static result_t
 run(atls_response_t *response, const unsigned char *bytes, size_t n, int cut)
@@ -148,7 +149,7 @@ run(atls_response_t *response, const unsigned char *bytes, size_t n, int cut)
         piece = cut == 0 ? n : cut == -1 ? 1 + any(40) : (size_t) cut;
         piece = piece < n ? piece : n;
 
-        /* a block of its own has its end guarded */
+        /* a separate block, so that an access after its end is detected */
 
         copy = malloc(piece);
         memcpy(copy, bytes, piece);

@@ -1,22 +1,21 @@
 
 /*
- * A program that uses libatls as its users do, for the tests to drive: a
- * command a line on stdin, an answer a line on stdout, "name=value" separated
- * by tabs.
+ * A program that uses libatls, controlled by tests: commands are lines on
+ * stdin, results are lines on stdout, "name=value" separated by tabs.
  *
- *     new TARGET                  a client, in place of the last one
+ *     new TARGET                  replaces the client
  *     string N VALUE, number N VALUE, outer-header LINE, store DIRECTORY
- *     debug FILE                  where debug lines go
+ *     debug FILE                  file for debug lines
  *     header NAME VALUE           of the next request
- *     body KIND VALUE             likewise: bytes N, file PATH, fd PATH,
- *                                 read N, chunked N, norewind N (chunked),
- *                                 fail N (gives up after N bytes)
- *     abort WHAT                  likewise: status, header, body, wait
- *     save                        likewise: the answer's body is in the answer
- *     go METHOD PATH              sends it
+ *     body KIND VALUE             of the next request: bytes N, file PATH,
+ *                                 fd PATH, read N, chunked N,
+ *                                 norewind N (chunked), fail N (after N bytes)
+ *     abort WHAT                  the next request: status, header, body, wait
+ *     save                        the result contains the response body
+ *     go METHOD PATH              sends the request
  *     connect, close, free, session, outer, memory
- *     export SIZE LABEL           in hex
- *     threads N REQUESTS TARGET ENDPOINT CA    N clients at a time
+ *     export SIZE LABEL           in hexadecimal
+ *     threads N REQUESTS TARGET ENDPOINT CA    N clients at the same time
  *     quit
  *
  * Bodies are those of Test::Atls::Pattern.
@@ -42,7 +41,7 @@
 
 
 typedef struct {
-    long long        size;              /* of the request's body */
+    long long        size;              /* size of the request body */
     long long        at;
     long long        fail;
     const char      *abort;

@@ -1,7 +1,7 @@
 
 /*
- * For LD_PRELOAD: an OpenSSL that cannot answer early data while there is a
- * file of the name in ATLS_EARLY_WRITE.
+ * For LD_PRELOAD: OpenSSL cannot write responses to early data while the file
+ * named by ATLS_EARLY_WRITE exists.
  */
 
 

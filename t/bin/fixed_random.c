@@ -1,10 +1,9 @@
 
 /*
- * Makes a program's TLS the same each time, and its ephemeral keys known, by
- * LD_PRELOAD: OpenSSL gets random bytes that are a function of the name in
- * FIXED_RANDOM, the clock says FIXED_TIME, and the private keys of X25519 go to
- * the file that FIXED_RANDOM is the path of.  For examples in documentation
- * only.
+ * For LD_PRELOAD: makes the TLS of a program reproducible, and its ephemeral
+ * keys known.  Random bytes of OpenSSL are derived from the name in
+ * FIXED_RANDOM, the time is FIXED_TIME, and private keys of X25519 are written
+ * to the file with the path FIXED_RANDOM.  Only for examples in documentation.
  */
 
 
@@ -24,7 +23,7 @@
 #include <openssl/sha.h>
 
 
-/* The OpenSSL is the program's own.  One without it has no random bytes. */
+/* OpenSSL of the program; other programs do not have these functions. */
 
 #pragma weak RAND_set_rand_method
 #pragma weak SHA256
@@ -35,7 +34,7 @@ static char    file[1024];
 static time_t  now;
 
 
-/* SHA-256 of the name and a counter, again and again. */
+/* SHA-256 of the name and a counter, repeated. */
 
 static int
 fixed_bytes(unsigned char *buf, int num)
@@ -73,7 +72,7 @@ static RAND_METHOD  fixed_method = {
 };
 
 
-/* nginx has no environment later. */
+/* Later, nginx has no environment. */
 
 __attribute__((constructor))
 static void
@@ -138,7 +137,7 @@ EVP_PKEY_keygen(EVP_PKEY_CTX *ctx, EVP_PKEY **pkey)
 }
 
 
-/* All clocks that tell a time, and not how much of it was used. */
+/* All clocks, except those of CPU time. */
 
 int
 clock_gettime(clockid_t id, struct timespec *ts)

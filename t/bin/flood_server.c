@@ -1,14 +1,14 @@
 
 /*
- * A service that asks for answers, or sends what is of no use, without an end:
- * an endpoint of ATLS for tests of clients.
+ * A service that requests responses endlessly, or sends useless data: an ATLS
+ * endpoint for tests of clients.
  *
  *     flood_server PORT CERTIFICATE KEY LOG
  *
- * The path of a POST, "/KIND", says what it sends with the answer to a request.
- * It serves one connection after the other.  The log gets a line for each POST:
- * the path, the size of its body, and how many times it has sent it until the
- * client left.
+ * The path of a POST, "/KIND", specifies what is sent with the response to a
+ * request.  Connections are served one after another.  Each POST is logged:
+ * its path, the size of its body, and how many times data were sent until the
+ * client closed the connection.
  */
 
 
@@ -56,7 +56,7 @@ byte(void)
 }
 
 
-/* with data between, they are not in a row */
+/* not in a row, as there are data in between */
 
 static int
 updates(SSL *s)
@@ -93,7 +93,7 @@ tickets(SSL *s)
 }
 
 
-/* HelloRequest: each is answered with a warning */
+/* HelloRequest: the client responds with a warning */
 
 static int
 requests(SSL *s)
@@ -138,7 +138,7 @@ send_all(int fd, const char *bytes, size_t n)
 }
 
 
-/* What TLS has written, as a chunk. */
+/* Sends the TLS output as a chunk. */
 
 static int
 flush_chunk(int fd)
@@ -181,7 +181,7 @@ session(SSL_CTX *ctx, const kind_t *kind)
 }
 
 
-/* How many times; the request is a small one, in one record. */
+/* Returns the number of times.  The request is small, in one record. */
 
 static unsigned
 answer(int fd, const kind_t *kind)

@@ -1,7 +1,7 @@
 
 /*
- * The client of client.h with GnuTLS.  Its priority string, which has protocol
- * versions, suites and groups, is made by Test::Atls::Stack.
+ * The client of client.h with GnuTLS.  The priority string, with protocol
+ * versions, suites and groups, is created by Test::Atls::Stack.
  */
 
 
@@ -79,7 +79,7 @@ pull(gnutls_transport_ptr_t ptr, void *data, size_t len)
 }
 
 
-/* nothing more comes while it is waited for */
+/* no more data are received while waiting */
 
 static int
 pull_timeout(gnutls_transport_ptr_t ptr, unsigned ms)
@@ -154,7 +154,7 @@ stack_set(const char *name, const char *value, size_t len)
         free(copy);
 
     } else if (strcmp(name, "ocsp") == 0) {
-        free(copy);         /* GnuTLS asks anyway */
+        free(copy);         /* GnuTLS requests it anyway */
 
     } else if (strcmp(name, "no_tickets") == 0) {
         flags |= GNUTLS_NO_TICKETS;
@@ -206,7 +206,7 @@ stack_start(void)
 {
     const char  *at;
 
-    /* a certificate is sent whoever the server says that it trusts */
+    /* the certificate is sent regardless of the CAs named by the server */
 
     must(gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NONBLOCK
                                | GNUTLS_ENABLE_EARLY_DATA
@@ -241,7 +241,7 @@ stack_start(void)
 }
 
 
-/* Says whether the call is to be made again. */
+/* Returns whether the call must be repeated. */
 
 static int
 check(ssize_t ret, const char *what)
@@ -286,7 +286,7 @@ stack_handshake(void)
 void
 stack_early(const char *data, size_t len)
 {
-    /* GnuTLS sends it right behind the ClientHello, if the ticket allows it */
+    /* sent directly after the ClientHello, if the ticket allows it */
 
     if (resume.len && gnutls_record_get_max_early_data_size(session)) {
         early_sent = 1;
@@ -312,7 +312,7 @@ get_session(buf_t *b)
 }
 
 
-/* TLS 1.3's ticket is taken at once: GnuTLS 3.8 has none after a KeyUpdate. */
+/* TLS 1.3: takes the ticket now, as GnuTLS 3.8 has none after a KeyUpdate. */
 
 void
 stack_read(void)
@@ -335,7 +335,7 @@ stack_read(void)
         } else if (!check(n, "gnutls_record_recv()")
                    && client.in.len == before)
         {
-            /* behind a KeyUpdate or a ticket, too, it says "again" */
+            /* also returned after a KeyUpdate or a ticket */
 
             break;
         }

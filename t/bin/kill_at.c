@@ -5,11 +5,11 @@
  *     kill_at PID LOCK UNLOCK N
  *
  * LOCK and UNLOCK are the addresses of two functions.  From each call of the
- * first one to the return of the second the process makes single steps; after
- * N of them it is killed.  The address of each step is written to stdout, after
- * a line "ready".
+ * first one until the second one returns, the process executes single steps;
+ * after N of them, it is killed.  The address of each step is written to
+ * stdout, after a line "ready".
  *
- * It needs Linux on x86-64.
+ * Requires Linux on x86-64.
  */
 
 
@@ -97,7 +97,7 @@ main(int argc, char **argv)
 }
 
 
-/* Up to the return of the other function. */
+/* Until the other function returns. */
 
 static void
 steps(unsigned long unlock, long *left)
@@ -142,7 +142,9 @@ steps(unsigned long unlock, long *left)
 }
 
 
-/* The signal that has stopped the process; does not return when it ends. */
+/*
+ * Returns the signal that has stopped the process; exits if the process ends.
+ */
 
 static int
 wait_stop(void)

@@ -1,6 +1,6 @@
 
 /*
- * A system without files in memory, for a program, by LD_PRELOAD.
+ * For LD_PRELOAD: memfd_create() is not supported.
  */
 
 

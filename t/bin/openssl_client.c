@@ -14,14 +14,14 @@
 
 static SSL            *ssl;
 static SSL_CTX        *ctx;
-static SSL_SESSION    *session;     /* to be resumed, or the newest ticket's */
-static unsigned        fresh;       /* it is the latter */
+static SSL_SESSION    *session;     /* to be resumed, or the newest one */
+static unsigned        fresh;       /* it is the newest one */
 static unsigned char   psk[SSL_MAX_MASTER_KEY_LENGTH * 8];
 static size_t          psk_len;
 static char            identity[256];
 static char           *sni;
 static buf_t           alpn;
-static unsigned        ocsp;        /* its status is asked for */
+static unsigned        ocsp;        /* request the certificate's status */
 
 
 static void
@@ -44,7 +44,7 @@ failed(const char *what)
 }
 
 
-/* an error in the options is the test's */
+/* an error in options is an error of the test */
 
 static void
 must(int ok, const char *what)
@@ -270,7 +270,7 @@ stack_start(void)
 }
 
 
-/* What comes goes through a BIO, what is made is moved from one. */
+/* Input goes through a BIO, output is moved from another one. */
 
 static void
 feed(void)
@@ -400,7 +400,7 @@ stack_shutdown(void)
 {
     ERR_clear_error();
 
-    /* 0: it is sent, and not answered yet */
+    /* 0: sent, without a response yet */
 
     check(SSL_shutdown(ssl) < 0 ? -1 : 1, "SSL_shutdown()");
 }
@@ -490,7 +490,7 @@ stack_get(const char *name)
             der(encode_session, session);
 
         } else if (client.tickets) {
-            /* a renewed one of TLS 1.2, which no callback tells of */
+            /* a new TLS 1.2 ticket, for which there is no callback */
             der(encode_session, SSL_get_session(ssl));
         }
 
@@ -509,7 +509,7 @@ stack_get(const char *name)
 }
 
 
-/* RFC 9266: the context is there, and has no length */
+/* RFC 9266: the context is present and empty */
 
 void
 stack_binding(void)
@@ -530,7 +530,7 @@ stack_export(const char *label, size_t out, const char *context, size_t len)
                                    context != NULL)
         != 1)
     {
-        /* a value that can't be had is none */
+        /* no value on errors */
 
         ERR_clear_error();
         return;

@@ -1,8 +1,8 @@
 
 /*
- * Another time of day for a program, by LD_PRELOAD: by as many seconds from now
- * as the file SHIFT_TIME says, eight bytes in the machine's order, which may
- * change while the program runs.
+ * For LD_PRELOAD: shifts the system time of a program by a number of seconds
+ * in the file SHIFT_TIME, eight bytes in native order, which may change at any
+ * time.
  */
 
 
@@ -19,7 +19,7 @@
 static const volatile int64_t  *shift;
 
 
-/* Before main(), which may have another environment for its children. */
+/* Before main(), which may change the environment for child processes. */
 
 __attribute__((constructor)) static void
 map(void)

@@ -1,8 +1,8 @@
 
 /*
- * For LD_PRELOAD: an OpenSSL that agrees on what nobody has heard of.  While
- * there is a file of the name in ATLS_UNSUPPORTED, the group of each handshake
- * is another one if the file begins with "g", or its suite has no AEAD.
+ * For LD_PRELOAD: OpenSSL negotiates unsupported parameters.  While the file
+ * named by ATLS_UNSUPPORTED exists, each handshake has an unknown group if the
+ * file begins with "g", or a suite without AEAD otherwise.
  */
 
 

@@ -1,6 +1,6 @@
 
 /*
- * The channel: what it takes, what it refuses and with which alert.
+ * The channel: accepted and refused input, and alerts.
  */
 
 
@@ -20,7 +20,7 @@ open_record(unit_pair_t *p, size_t len, size_t *n)
 }
 
 
-/* A good record of the peer. */
+/* A valid record of the peer. */
 
 static int
 open_good(unit_pair_t *p, unsigned type, const void *data, size_t len)
@@ -63,7 +63,7 @@ open_update(unit_pair_t *p, const char *message)
 }
 
 
-/* Was the last record refused with the alert, and does that stay so? */
+/* Whether the last record was refused with the alert, and so is the next. */
 
 static void
 refused(unit_pair_t *p, int rc, unsigned alert, const char *name)
@@ -90,7 +90,7 @@ refused(unit_pair_t *p, int rc, unsigned alert, const char *name)
     pass = (open_good(p, TRL_APPLICATION_DATA, "more", 4) == TRL_ERROR
             && p->ch.alert == alert);
 
-    /* and the alert arrives at the peer */
+    /* the peer can read the alert */
 
     len = (size_t) trl_channel_alert(&p->ch, alert, record);
 
@@ -190,7 +190,7 @@ test_headers(unsigned protocol)
 
     unit_pair_done(&p);
 
-    /* the same rules on opening */
+    /* the same when opening */
 
     unit_pair(&p, protocol, TRL_AES_128_GCM);
     n = unit_seal(&p, TRL_APPLICATION_DATA, "data", 4, record);
@@ -266,7 +266,7 @@ test_forgery(unsigned protocol, unsigned aead)
     ok(wrong == 0, "%s %s: the right alerts", unit_protocol_name(protocol),
        unit_aead_name(aead));
 
-    /* truncation, as it is and with its length set right */
+    /* truncation, with the original and with the new length */
 
     wrong = 0;
     taken = 0;
@@ -427,7 +427,7 @@ test_alerts(unsigned protocol)
 }
 
 
-/* Records of TLS 1.3 that no other test can make. */
+/* TLS 1.3 records that other tests cannot create. */
 
 static void
 test_inner(void)
@@ -517,7 +517,7 @@ test_tls12(void)
 }
 
 
-/* The one answer that is owed is no_renegotiation, and then there is none. */
+/* The only response is no_renegotiation. */
 
 static int
 answered(unit_pair_t *p)
@@ -561,7 +561,7 @@ test_renegotiation(void)
     ok(open_good(&p, TRL_HANDSHAKE, "\1\0\0\0", 4) == TRL_OK
        && answered(&p), "an empty one");
 
-    /* split at every place, state moved between */
+    /* split anywhere, the state moved in between */
 
     for (i = 1, rc = 1; i < 8; i++) {
         rc &= (open_good(&p, TRL_HANDSHAKE, hello, (size_t) i) == TRL_OK
@@ -577,14 +577,14 @@ test_renegotiation(void)
 
     must(open_good(&p, TRL_APPLICATION_DATA, "data", 4) == TRL_OK);
 
-    /* two in a record, and the start of a third */
+    /* two in a record, and the beginning of a third one */
 
     ok(open_good(&p, TRL_HANDSHAKE, "\1\0\0\1x\1\0\0\0\1\0", 11) == TRL_OK
        && answered(&p)
        && open_good(&p, TRL_HANDSHAKE, "\0\1x", 3) == TRL_OK,
        "several in a record");
 
-    /* the answer goes before data */
+    /* the response is sent before data */
 
     iov.iov_base = zeros;
     iov.iov_len = TRL_MAX_PLAINTEXT;
@@ -600,7 +600,7 @@ test_renegotiation(void)
        && got == TRL_APPLICATION_DATA, "no_renegotiation before data");
     unit_pair_done(&p);
 
-    /* a long one, and one that is too long */
+    /* a long message, and one that is too long */
 
     unit_pair(&p, TRL_TLSv1_2, TRL_AES_128_GCM);
     rc = open_good(&p, TRL_HANDSHAKE, "\1\2\1\104", 4);
@@ -636,7 +636,7 @@ test_renegotiation(void)
     refused(&p, open_good(&p, TRL_HANDSHAKE, "\1\0\0\1x\20", 6),
             TRL_UNEXPECTED_MESSAGE, "another message behind a ClientHello");
 
-    /* nothing comes between the pieces */
+    /* nothing is allowed between the pieces */
 
     for (type = TRL_ALERT; type <= TRL_APPLICATION_DATA; type += 2) {
         unit_pair(&p, TRL_TLSv1_2, TRL_AES_128_GCM);
@@ -712,7 +712,7 @@ test_key_update(unsigned aead)
        && type == TRL_APPLICATION_DATA && memcmp(data, "data", 4) == 0,
        "%s: the new key is in use", unit_aead_name(aead));
 
-    /* an owed answer goes before data */
+    /* the response is sent before data */
 
     must(open_update(&p, "\30\0\0\1\1") == TRL_OK);
     iov.iov_base = zeros;
@@ -730,7 +730,7 @@ test_key_update(unsigned aead)
           == TRL_MAX_PLAINTEXT,
        "%s: KeyUpdate before data", unit_aead_name(aead));
 
-    /* split at every place, state moved between */
+    /* split anywhere, the state moved in between */
 
     for (step = 1, rc = TRL_OK; step < 5; step++) {
         rc |= open_good(&p, TRL_HANDSHAKE, "\30\0\0\1\0", (size_t) step);

@@ -1,7 +1,7 @@
 
 /*
- * OpenSSL as the peer: an SSL of either role is frozen and its peer goes on,
- * noticing nothing.
+ * OpenSSL as the peer: an SSL of either role is frozen, and its peer does not
+ * notice it.
  */
 
 
@@ -16,19 +16,19 @@
 #define BUFFER  200000
 
 
-/* A connection: one end to be frozen, the other stays with OpenSSL. */
+/* A connection: one end is to be frozen, the other one remains with OpenSSL. */
 
 typedef struct {
     SSL                *server;
     SSL                *client;
     SSL                *peer;               /* server or client */
     SSL                *frozen;             /* the other, until it is freed */
-    trl_watch_t         watch[2];           /* of the client, the server */
-    trl_state_t         states[2];          /* one in use, one for moving */
+    trl_watch_t         watch[2];           /* client, server */
+    trl_state_t         states[2];          /* one is in use, one for moving */
     trl_channel_t       ch;
     const char         *reason;
 
-    uint8_t             in[BUFFER];         /* records for the channel */
+    uint8_t             in[BUFFER];         /* input of the channel */
     size_t              in_len;
 } conn_t;
 
@@ -100,7 +100,7 @@ make_ctx(int server, int version, const char *ciphers)
         must(SSL_CTX_set_session_id_context(ctx, (unsigned char *) "t", 1));
     }
 
-    SSL_CTX_set_read_ahead(ctx, 1);             /* which watching undoes */
+    SSL_CTX_set_read_ahead(ctx, 1);             /* is disabled by the watch */
     must(trl_watch_ctx(ctx) == 0);
     must(SSL_CTX_get_read_ahead(ctx) == 0);
 
@@ -108,7 +108,7 @@ make_ctx(int server, int version, const char *ciphers)
 }
 
 
-/* Two ends with memory BIOs of their own. */
+/* Two ends with memory BIOs. */
 
 static void
 conn_new(conn_t *c, SSL_CTX *server, SSL_CTX *client, int freeze_server)
@@ -177,7 +177,7 @@ handshake(conn_t *c)
 }
 
 
-/* What is in a BIO becomes input of the channel. */
+/* Moves the content of a BIO to the channel's input. */
 
 static void
 collect(conn_t *c, BIO *bio)
@@ -229,7 +229,7 @@ move(conn_t *c)
 }
 
 
-/* Opens all that the peer has sent; -1 if not all was whole and good. */
+/* Opens all records of the peer; -1 on errors or partial records. */
 
 static ssize_t
 channel_read(conn_t *c)
@@ -297,7 +297,7 @@ channel_write(conn_t *c, size_t n)
 }
 
 
-/* Reads all that there is for the peer, -1 if OpenSSL finds fault with it. */
+/* Reads all data for the peer; -1 on errors. */
 
 static int
 peer_read(conn_t *c)
@@ -324,7 +324,7 @@ peer_read(conn_t *c)
 }
 
 
-/* Data of all sizes both ways.  The state moves after each. */
+/* Data of all sizes in both directions.  The state is moved after each. */
 
 static int
 exchange(conn_t *c)
@@ -413,7 +413,7 @@ same_exports(conn_t *c)
 }
 
 
-/* OpenSSL updates its key, with and without asking for ours. */
+/* OpenSSL updates its key, with and without requesting an update. */
 
 static int
 updates(conn_t *c)
@@ -490,7 +490,7 @@ conversation(conn_t *c, const char *name)
 {
     int  early;
 
-    /* what follows the client's Finished stays in the BIO */
+    /* data after the client's Finished remain in the BIO */
 
     early = (c->frozen == c->server);
 
@@ -566,7 +566,7 @@ test_suites(void)
             snprintf(name, sizeof(name), "%s, %s", suites[i].name,
                      role ? "server" : "client");
 
-            /* a frozen client knows no tickets */
+            /* tickets are not supported by a frozen client */
 
             must(SSL_CTX_set_num_tickets(server, role ? 2 : 0));
 
@@ -650,7 +650,7 @@ verify_any(X509_STORE_CTX *store, void *arg)
 }
 
 
-/* Tickets with a client's certificate take more than one small record. */
+/* Tickets with a client certificate require several small records. */
 
 static void
 test_max_fragment(int version, int verify)
@@ -694,7 +694,7 @@ test_max_fragment(int version, int verify)
 }
 
 
-/* 0-RTT data is read, and some written, before the handshake is over. */
+/* Early data are read, and some written, before the end of the handshake. */
 
 static void
 test_early_data(void)
@@ -745,7 +745,7 @@ test_early_data(void)
 }
 
 
-/* Groups that this OpenSSL does not have are passed over. */
+/* Groups that OpenSSL does not support are skipped. */
 
 static void
 test_groups(void)
@@ -813,8 +813,8 @@ test_groups(void)
 
 
 /*
- * The peer's Finished in records of up to size bytes, behind some that are
- * empty.  Returns the number of them all.
+ * Sends the peer's Finished in records of at most size bytes, after some empty
+ * records.  Returns the number of records.
  */
 
 static size_t
@@ -835,7 +835,7 @@ recut(conn_t *c, size_t size, int empty)
     must(trl_freeze_tls12(c->peer, &c->watch[c->peer == c->server], &state)
          == NULL);
 
-    /* the keys are those that the peer writes with */
+    /* these are the write keys of the peer */
 
     state.write.seq = 0;
     key = state.write;
@@ -847,7 +847,7 @@ recut(conn_t *c, size_t size, int empty)
     len = c->in_len;
     c->in_len = 0;
 
-    /* the last record is Finished, behind ChangeCipherSpec */
+    /* the last record is Finished, after ChangeCipherSpec */
 
     for (i = 0; /* void */ ; i += n) {
         n = 5 + ((size_t) c->in[i + 3] << 8 | c->in[i + 4]);
@@ -906,7 +906,7 @@ test_finished(int role, int resumed)
                 must(SSL_set_session(conn.client, session) == 1);
             }
 
-            /* until the peer's Finished is there */
+            /* until the peer's Finished was received */
 
             must(SSL_do_handshake(conn.client) == -1);
             transfer(conn.client, conn.server);
@@ -943,7 +943,7 @@ test_finished(int role, int resumed)
 }
 
 
-/* RFC 7627, which either side of TLS 1.2 may do without. */
+/* RFC 7627, which is optional on both sides of TLS 1.2. */
 
 static void
 test_extended_master(int version, int with)
@@ -1065,7 +1065,7 @@ test_refusals(void)
     must(handshake(&conn));
     not_frozen(&conn, "unsupported cipher suite");
 
-    /* data that was read, is half read, or of which there is a beginning */
+    /* data that were read, partly read, or partly received */
 
     conn_new(&conn, server, client, 1);
     must(handshake(&conn));

@@ -1,14 +1,13 @@
 
 /*
- * A channel against any peer: one that sends bytes, one that has the keys and
- * sends records of any content.  What the channel seals must always open, it
- * must not go on after an error, and the state must be good for another
- * channel at any time.
+ * A channel and any peer: one that sends bytes, and one that has the keys and
+ * sends records with any content.  Sealed records can always be opened, the
+ * channel stops after an error, and the state can be moved at any time.
  *
- * Input: a byte for protocol and AEAD, then operations, each of a byte, a
- * length (two bytes) and as many bytes as there are.
+ * Input: a byte for protocol and AEAD, then operations, each with a byte, a
+ * length (two bytes) and this many bytes, if available.
  *
- * Without FUZZ_ENGINE: main() with random input, as many times as it is told.
+ * Without FUZZ_ENGINE: main() with random input, a given number of times.
  */
 
 
@@ -30,7 +29,7 @@ static uint8_t  record[2 * UNIT_BUFFER];
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
 
-/* An open without error ends in whole, and data lies inside the record. */
+/* If an open succeeds, it ends in whole, and data are inside the record. */
 
 static void
 channel_open(unit_pair_t *p, size_t len, const uint8_t *expected, size_t size)
@@ -49,7 +48,7 @@ channel_open(unit_pair_t *p, size_t len, const uint8_t *expected, size_t size)
     must(rc != TRL_CLOSED || p->state.read_closed);
 
     if (n) {
-        /* nobody but the peer makes data */
+        /* data are always from the peer */
         must(expected != NULL && n <= size && memcmp(data, expected, n) == 0);
     }
 }
@@ -65,7 +64,7 @@ peer_update_write(unit_pair_t *p)
 }
 
 
-/* The peer opens all that the channel has sealed. */
+/* The peer opens all sealed records. */
 
 static void
 peer_open(unit_pair_t *p, ssize_t len)
@@ -105,12 +104,12 @@ operation(unit_pair_t *p, unsigned op, const uint8_t *input, size_t size)
 
     switch (op % OPS) {
 
-    case 0:         /* bytes that nobody sealed */
+    case 0:         /* unsealed bytes */
         memcpy(record, input, size);
         channel_open(p, size, NULL, 0);
         break;
 
-    case 1:         /* a good record of any type and content */
+    case 1:         /* a valid record with any type and content */
     case 2:
         if (size == 0) {
             break;
@@ -127,7 +126,7 @@ operation(unit_pair_t *p, unsigned op, const uint8_t *input, size_t size)
         if (size) {
             record[input[0] % n] ^= input[size - 1];
 
-            /* may have been no change, or one of a version */
+            /* possibly no change, or one of the version */
             channel_open(p, n, input, size);
         }
 
@@ -162,7 +161,7 @@ operation(unit_pair_t *p, unsigned op, const uint8_t *input, size_t size)
 
         break;
 
-    default:        /* the state goes to another process */
+    default:        /* the state is moved to another process */
         if (p->ch.error == NULL) {
             unit_move(&p->ch, &moved);
             unit_move(&p->ch, &p->state);
@@ -228,7 +227,7 @@ next(uint64_t *seed)
 }
 
 
-/* Short operations mostly, or none would follow the first. */
+/* Mostly short operations, so that others follow. */
 
 int
 main(int argc, char **argv)

@@ -1,6 +1,6 @@
 
 /*
- * The AEAD limit, made small.
+ * The AEAD limit, with a small value.
  */
 
 
@@ -12,7 +12,7 @@
 static uint8_t  record[UNIT_BUFFER];
 
 
-/* Opens what the channel has sealed, returns its data's length. */
+/* Opens sealed records.  Returns the length of the data. */
 
 static ssize_t
 peer_open(unit_pair_t *p, ssize_t len, int *updates)
@@ -127,7 +127,7 @@ test_tls12(unsigned aead)
 }
 
 
-/* The last record is for the end, also if there is something to answer. */
+/* The last record is reserved for the end, even if there is a response. */
 
 static void
 test_renegotiation(unsigned aead)

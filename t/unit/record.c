@@ -1,6 +1,6 @@
 
 /*
- * Record protection: RFC 8448, every AEAD, every flipped bit.
+ * Record protection: RFC 8448, all AEADs, all bits inverted.
  */
 
 
@@ -144,7 +144,7 @@ test_rfc8448(void)
 }
 
 
-/* Sealed from pieces, opened in one, of any size, one after the other. */
+/* Sealed from pieces and opened at once, with any size, one after another. */
 
 static void
 test_sizes(unsigned protocol, unsigned aead)
@@ -214,7 +214,7 @@ test_sizes(unsigned protocol, unsigned aead)
 }
 
 
-/* No byte of a record may be changed or be missing. */
+/* Changed and missing bytes of a record are detected. */
 
 static void
 test_forgery(unsigned protocol, unsigned aead)
@@ -236,7 +236,7 @@ test_forgery(unsigned protocol, unsigned aead)
             memcpy(copy, record, len);
             copy[i] ^= (uint8_t) (1 << bit);
 
-            /* in TLS 1.2 the length is that of what is being opened */
+            /* with TLS 1.2, the length is implied by the record */
 
             header = (protocol == TRL_TLSv1_2 && (i == 3 || i == 4));
 
@@ -282,7 +282,7 @@ test_forgery(unsigned protocol, unsigned aead)
 }
 
 
-/* The last sequence numbers there are, and all of the 64 bits. */
+/* The last sequence numbers, and all of the 64 bits. */
 
 static void
 test_sequence(unsigned protocol, unsigned aead)
@@ -321,7 +321,7 @@ test_sequence(unsigned protocol, unsigned aead)
        "%s %s: sealing does not wrap", unit_protocol_name(protocol),
        unit_aead_name(aead));
 
-    /* a record that would be good but for its number */
+    /* a record that is valid except for its number */
 
     if (aead == TRL_AES_128_GCM) {
         len = unit_raw_seal(&p.peer.write, protocol, 16,
@@ -337,7 +337,7 @@ test_sequence(unsigned protocol, unsigned aead)
 }
 
 
-/* Against AES-GCM spelled out. */
+/* Comparison with AES-GCM by its definition. */
 
 static void
 test_raw(unsigned protocol, unsigned aead)
@@ -407,9 +407,9 @@ test_sizes_of_aeads(void)
 
 
 /*
- * More sessions than there are contexts to be kept for, with a key each, by
- * turns; contexts go from one to another, whether the last record was good or
- * not, and also after the others have been freed.
+ * More sessions than contexts, each with its own key, in turns.  Contexts are
+ * reused by other sessions after valid and invalid records, and after these
+ * sessions were freed.
  */
 
 static void
@@ -454,7 +454,7 @@ test_contexts(unsigned protocol, unsigned aead)
                    != sizeof(i)
                    || memcmp(plain, &i, sizeof(i)) != 0;
 
-            /* the one of the last session is none of this one's */
+            /* the context of the last session is not reused for this one */
 
             if (round == 1) {
                 bad += trl_record_open(&in[i], record, (size_t) len, &type,
@@ -467,7 +467,7 @@ test_contexts(unsigned protocol, unsigned aead)
             trl_cipher_trim();
         }
 
-        /* not in the order in which they were made */
+        /* not in the order of creation */
 
         for (i = 0; i < 40; i++) {
             trl_cipher_done(&in[i * 7 % 40]);

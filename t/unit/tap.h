@@ -1,6 +1,6 @@
 
 /*
- * The Test Anything Protocol, as much of it as the unit tests say.
+ * The parts of the Test Anything Protocol that unit tests use.
  */
 
 
@@ -45,7 +45,7 @@ tap_ok(int pass, const char *file, int line, const char *name, ...)
 }
 
 
-/* What a test cannot go on without. */
+/* A condition without which the test cannot continue. */
 
 #define must(pass)  tap_must((pass) ? 1 : 0, #pass, __FILE__, __LINE__)
 

@@ -1,8 +1,8 @@
 
 /*
- * What the unit tests of records and channels share.  The code under test is
- * included, so that a test may look at its static functions and set
- * TRL_AEAD_LIMIT.
+ * Common functions of the unit tests for records and channels.  The tested
+ * code is included, so that static functions can be tested and TRL_AEAD_LIMIT
+ * can be set.
  */
 
 
@@ -24,7 +24,7 @@
 #define UNIT_BUFFER     (TRL_MAX_RECORD + TRL_CHANNEL_OVERHEAD)
 
 
-/* A channel under test and the ciphers of its peer. */
+/* The tested channel, and the ciphers of its peer. */
 
 typedef struct {
     trl_state_t         state;
@@ -99,7 +99,7 @@ unit_pair_done(unit_pair_t *p)
 }
 
 
-/* The channel's state goes elsewhere, as if to another process. */
+/* Moves the state of the channel, as if to another process. */
 
 static inline void
 unit_move(trl_channel_t *ch, trl_state_t *to)
@@ -116,7 +116,7 @@ unit_move(trl_channel_t *ch, trl_state_t *to)
 }
 
 
-/* A record by the peer of the channel. */
+/* Creates a record of the channel's peer. */
 
 static inline size_t
 unit_seal(unit_pair_t *p, unsigned type, const void *data, size_t len,
@@ -136,8 +136,8 @@ unit_seal(unit_pair_t *p, unsigned type, const void *data, size_t len,
 
 
 /*
- * The same without the code under test and without its limits, for AES-GCM:
- * what is sealed is taken as it is (in TLS 1.3 with type and padding).
+ * The same for AES-GCM, without the tested code and its limits: the content is
+ * used as it is (with TLS 1.3, including the type and padding).
  */
 
 static inline size_t
