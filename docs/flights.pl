@@ -1,16 +1,15 @@
 #!/usr/bin/perl
 
-# Sessions as they go over the wire, annotated: the blocks of
-# docs/protocol-examples.md.
+# Annotated sessions: the blocks of docs/protocol-examples.md.
 #
-#     perl -I t/lib docs/flights.pl                 prints them
-#     perl -I t/lib docs/flights.pl --update        puts them into the page
-#     perl -I t/lib docs/flights.pl --recompute     prints what the page's keys
-#                                                   make of the page's bytes
+#     perl -I t/lib docs/flights.pl                 prints new blocks
+#     perl -I t/lib docs/flights.pl --update        replaces those of the page
+#     perl -I t/lib docs/flights.pl --recompute     prints blocks computed from
+#                                                   keys and bytes of the page
 #
 # Random bytes and the time are fixed (t/bin/fixed_random.c), so that the same
-# versions of nginx and OpenSSL make the same bytes.  All that is decrypted is
-# so by the private keys that the page has.
+# versions of nginx and OpenSSL create the same bytes.  Data are decrypted with
+# the private keys on the page.
 
 use strict;
 use warnings;
@@ -60,7 +59,7 @@ $mode->();
 sub fresh { print map { "$_\n" } all_blocks(traffic()) }
 
 
-# The n-th block of the page is replaced with the n-th one that is made.
+# The blocks of the page are replaced in order.
 
 sub update {
     my @blocks = all_blocks(traffic());
@@ -99,7 +98,7 @@ sub recompute {
 }
 
 
-# Those with a language are configurations and the like.
+# Blocks with a language are configurations and the like.
 
 sub page_blocks {
     my $page = page();
@@ -121,7 +120,7 @@ sub page {
 }
 
 
-# [ way, head, bytes ] of a block: what is decrypted is left out
+# Returns [ way, head, bytes ] of a block, without decrypted data.
 
 sub from_page {
     my ($block) = @_;
@@ -171,7 +170,7 @@ sub traffic {
 }
 
 
-# With no extensions but the one that is needed.
+# With no other extensions than the required one.
 
 sub certificate {
     my ($t, @env) = @_;
@@ -197,7 +196,7 @@ EOC
 }
 
 
-# As if it were a session: the page has it first.
+# Returned as a session, since it is the first block of the page.
 
 sub certificate_key {
     my ($t) = @_;
@@ -320,7 +319,8 @@ sub split_http {
 }
 
 
-# The first one is the certificate's key; a ticket is of the session before.
+# The first one is the key of the certificate.  A ticket belongs to the previous
+# session.
 
 sub all_blocks {
     my ($first, @sessions) = @_;
@@ -457,7 +457,7 @@ sub parts_EncryptedExtensions { extensions($_[0]) }
 sub parts_Certificate {
     my ($m) = @_;
 
-    # TLS 1.2 has neither the first field nor the last one
+    # TLS 1.2 has no first and last field
 
     my $tls13 = length $$m != 3 + hex unpack 'H6', $$m;
 
@@ -548,7 +548,7 @@ sub take {
 }
 
 
-# With the bytes that say its length.
+# Returns a vector with its length.
 
 sub vector {
     my ($m, $bytes) = @_;

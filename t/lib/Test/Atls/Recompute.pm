@@ -308,7 +308,7 @@ sub _new_session_ticket {
 
     my ($nonce) = unpack 'x12 C/a', $message;
 
-    $self->{ticket_psk} = $self->_secret('psk of the ticket',
+    $self->{ticket_psk} = $self->_secret('PSK of the ticket',
         _expand($self->{resumption}, 'resumption', $nonce, 32));
 }
 
