@@ -30,7 +30,7 @@ esac
 
 cd "$TREE"
 
-# nginx's Makefile knows the flags, and what is to be linked
+# flags, and the linker options, from nginx's Makefile
 
 variables() {
     sed -n "/^$1 *=/,/[^\\\\]\$/p" objs/Makefile

@@ -42,9 +42,9 @@ my $MB = 1024 * 1024;
 my @ALL = qw( http https atls atlss );
 my @TLS = qw( https atls atlss );
 
-# what is done; the number that tells rows of one name apart; the modes; where:
-# all on one processor, nginx apart from all others, or anywhere; how often, and
-# how often quickly; the options of load
+# Each row: the operation; a number that distinguishes rows with the same name;
+# modes; placement: all on one processor, nginx apart from the others, or
+# anywhere; number of operations, and the number with -q; options of load.
 
 my @WORK = (
     [ 'small request', 1, \@ALL, 'one', 10000, 2000, qw( -u 200 -w 500 ) ],
@@ -85,7 +85,7 @@ for my $round (1 .. $rounds) {
 }
 
 
-# The two key types are two pairs of ports.
+# Each key type has a pair of ports.
 
 sub configure {
     $t->make_cert('localhost');
@@ -202,8 +202,8 @@ sub work {
 }
 
 
-# Puts the workers where they are to be; returns the command that does the same
-# for a client.
+# Assigns the workers to processors.  Returns the command that does so for a
+# client.
 
 sub place {
     my ($where) = @_;
@@ -230,7 +230,7 @@ sub taskset {
 }
 
 
-# Those that this process may be on.
+# Processors available to this process.
 
 sub cpus {
     my ($list) = `taskset -pc $$` =~ /: ([\d,-]+)$/ or die "taskset failed\n";
@@ -239,8 +239,8 @@ sub cpus {
 }
 
 
-# What idle sessions take in the workers, with their connections or without:
-# what there is more with a thousand more of them.
+# Memory of idle sessions in the workers, with and without their connections:
+# the difference for a thousand more sessions.
 
 sub idle {
     my ($name, @options) = @_;
@@ -252,7 +252,7 @@ sub idle {
 }
 
 
-# By how many kilobytes new workers grow.
+# Growth of new workers, in kilobytes.
 
 sub grow {
     my ($n, $mode, @options) = @_;
@@ -265,7 +265,7 @@ sub grow {
 
     <$out> eq "ready\n" or die "load failed\n";
 
-    # they need not have heard yet of what is closed
+    # the workers may not have noticed the closed connections yet
 
     select undef, undef, undef, 0.2;
 
@@ -280,7 +280,7 @@ sub grow {
 }
 
 
-# Kilobytes that are the workers' own: no shared zone.
+# Memory of the workers without shared zones, in kilobytes.
 
 sub memory {
     my $sum = 0;

@@ -63,7 +63,7 @@ http {
 
         location / {
             proxy_pass               http://127.0.0.1:%%PORT_0%%/pid;
-            client_body_buffer_size  256m;      # no file in between
+            client_body_buffer_size  256m;      # no temporary file
         }
     }
 }
@@ -76,7 +76,7 @@ my ($local, $other) = sort keys %sockets;
 
 measure($_) for @sizes;
 
-# nobody waits for inner requests that never end
+# without waiting for unfinished inner requests
 
 $t->stop(signal => 'TERM');
 die map { "nginx: $_\n" } $t->faults() if $t->faults();
@@ -130,7 +130,7 @@ sub measure {
 }
 
 
-# A session with an inner request that goes on for long.
+# A session with an inner request with a long body.
 
 sub begin {
     my $c = Test::Atls::Client->new(port => $t->port(0));
@@ -142,7 +142,7 @@ sub begin {
                     . "Content-Length: 4000000000\r\n\r\n");
     $c->exchange($c->tls_out()) or die 'no request: ' . $c->error() . "\n";
 
-    # it must not be closed with the client
+    # so that it is not closed with the client
 
     delete $c->{http}{socket};
 
@@ -175,7 +175,7 @@ sub exchange {
 }
 
 
-# Only those that were meant to be relayed were, and all of them.
+# Checks that all relayed POSTs, and no others, were relayed.
 
 sub check_log {
     my ($log) = @_;
@@ -202,7 +202,7 @@ sub send_all {
 }
 
 
-# A response whole, which has a length.
+# Returns a complete response, with Content-Length.
 
 sub receive {
     my ($s) = @_;

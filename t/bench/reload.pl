@@ -109,13 +109,14 @@ sub reload {
         or die "the old workers do not leave\n";
 
     printf "%s\t%d\t%.2f\n", @$_
-        for [ 'until a new worker answers', $n, 1000 * ($until - $began) ],
+        for [ 'first response of a new worker', $n, 1000 * ($until - $began) ],
             [ 'longest request', $n, 1000 * $longest ],
             [ 'CPU time of the master', $n, (cpu($t->pid()) - $cpu) / 1e6 ];
 }
 
 
-# The worker that answers, to a session that goes on over the reload.
+# Sends a request in a session that exists before and after the reload.  Returns
+# the worker.
 
 sub request {
     my ($c) = @_;

@@ -152,7 +152,7 @@ sub print_machine {
 
 
 sub print_targets {
-    heading('ATLS over HTTP by HTTPS: CPU time of nginx, or latency');
+    heading('ATLS over HTTP relative to HTTPS: CPU time of nginx, or latency');
     row('', 'ratio', 'target', '');
     rule(4);
 
@@ -188,9 +188,9 @@ sub print_modes {
 
 
 sub print_requests {
-    heading('Small requests, 200 bytes up and 100 down');
-    row('connections', '', 'nginx CPU, us a request', 'requests a second',
-        'median, us', '99 of 100, us', 'CPU by HTTPS');
+    heading('Small requests: 200 bytes in the request, 100 in the response');
+    row('connections', '', 'nginx CPU, us/request', 'requests/s',
+        'median, us', '99th percentile, us', 'CPU relative to HTTPS');
     rule(7);
 
     print_modes($_, 'small request', $_, [ cpu => 1 ], [ rate => 0 ],
@@ -199,9 +199,9 @@ sub print_requests {
 
 
 sub print_sessions {
-    heading('New sessions, with one small request in each');
-    row('handshake', '', 'nginx CPU, us a session', 'sessions a second',
-        'CPU by HTTPS');
+    heading('New sessions, each with a small request');
+    row('handshake', '', 'nginx CPU, us/session', 'sessions/s',
+        'CPU relative to HTTPS');
     rule(5);
 
     print_modes(@$_, [ cpu => 0 ], [ rate => 0 ])
@@ -213,8 +213,8 @@ sub print_sessions {
 
 
 sub print_handshakes {
-    heading('Of a full handshake, the server\'s part in OpenSSL alone, in memory');
-    row('', 'CPU, us', 'by all that nginx does for HTTPS');
+    heading('Server side of a full handshake in OpenSSL, in memory');
+    row('', 'CPU, us', 'relative to nginx with HTTPS');
     rule(3);
 
     for my $key ([ 256, 'P-256' ], [ 2048, 'RSA-2048' ]) {
@@ -224,14 +224,14 @@ sub print_handshakes {
         row("$title, $_->[1]", spread("handshake: $_->[0]", $bits, 0),
             sprintf '%.2f', median("handshake: $_->[0]", $bits) / $https)
             for [ 'alone', 'as for HTTPS' ],
-                [ 'logged', 'with the secrets of ATLS' ];
+                [ 'logged', 'with the secrets for ATLS' ];
     }
 }
 
 
 sub print_transfers {
-    heading('Long answers and requests');
-    row('', '', 'nginx CPU, us', 'MB a second', 'CPU by HTTPS');
+    heading('Large responses and requests');
+    row('', '', 'nginx CPU, us', 'MB/s', 'CPU relative to HTTPS');
     rule(5);
 
     print_modes(@$_, [ cpu => 0 ], [ mbytes => 0 ])
@@ -245,24 +245,24 @@ sub print_transfers {
 sub print_idle {
     my ($size) = keys %{$results{'table: capacity'}};
 
-    heading('Memory of an idle session, bytes');
+    heading('Memory of an idle session');
     row('', 'bytes');
     rule(2);
-    row('of the zone, ATLS', sprintf '%.0f', median('table: bytes', $size));
-    row('of workers, ATLS, no connection',
+    row('ATLS: zone', sprintf '%.0f', median('table: bytes', $size));
+    row('ATLS: worker, without a connection',
         spread('compare: idle session, atls, bytes', 1, 0));
-    row('of workers, ATLS and its HTTP connection',
+    row('ATLS: worker, with an HTTP connection',
         spread('compare: idle connection, atls, bytes', 1, 0));
-    row('of workers, HTTPS connection',
+    row('HTTPS: worker, with its connection',
         spread('compare: idle connection, https, bytes', 1, 0));
 }
 
 
 sub print_reload {
-    heading('Reload with so many sessions, milliseconds');
+    heading('Reload, by the number of sessions, in milliseconds');
     row('sessions', '1 thousand', '1 million');
     rule(3);
-    my @names = ('until a new worker answers', 'longest request',
+    my @names = ('first response of a new worker', 'longest request',
                  'CPU time of the master');
     for my $name (@names) {
         row($name, map { spread("reload: $name", $_, 1) } 1000, 1_000_000);
@@ -271,16 +271,16 @@ sub print_reload {
 
 
 sub print_table {
-    heading('Table of sessions, nanoseconds an operation');
+    heading('Session table, in nanoseconds per operation');
     row('sessions', '1 thousand', '100 thousand', '1 million', 'ratio');
     rule(5);
 
-    for my $name ('take and put', 'take and put, 1000 of them',
+    for my $name ('take and put', 'take and put, 1000 sessions',
                   'find an unknown id', 'create, establish and put',
                   'random id', 'take and remove', 'expire',
-                  'create in a full zone', 'keep a record',
-                  'keep a record, 7 of 10 gone',
-                  'keep a record in a full zone')
+                  'create in a full zone', 'store a record',
+                  'store a record, 70% dropped',
+                  'store a record in a full zone')
     {
         my @ns = map { median("table: $name", $_) } @SIZES;
 
@@ -296,33 +296,33 @@ sub print_zone {
     heading('The zone');
     row('', 'value');
     rule(2);
-    row('bytes of a session\'s structure', median('table: structure', 1) + 0);
-    row('sessions in 512 MB', median('table: capacity', $size) + 0);
-    row('bytes of the zone a session', median('table: bytes', $size) + 0);
-    row('ns for each of the first 1,000,000, page faults included',
+    row('size of a session, bytes', median('table: structure', 1) + 0);
+    row('capacity of 512 MB, sessions', median('table: capacity', $size) + 0);
+    row('zone memory per session, bytes', median('table: bytes', $size) + 0);
+    row('the first 1,000,000 sessions, with page faults, ns/session',
         sprintf '%.0f', median('table: first fill', $SIZES[2]));
-    row('sessions expired at most in a sweep',
+    row('sessions expired per sweep',
         sprintf '%.0f', median('table: expired in a sweep', $SIZES[2]));
-    row('records kept in a full zone, of 8',
-        median('table: records kept in a full zone, of 8', $SIZES[2]) + 0);
-    row('sessions pushed out for each',
-        median('table: sessions pushed out for each', $SIZES[2]) + 0);
+    row('records stored in a full zone, of 8',
+        median('table: records stored in a full zone, of 8', $SIZES[2]) + 0);
+    row('sessions evicted per record',
+        median('table: sessions evicted per record', $SIZES[2]) + 0);
 }
 
 
 sub print_contention {
-    heading('Several processes on one table, take and put');
+    heading('Take and put by several processes');
     row('processes', @PROCS);
     rule(1 + @PROCS);
 
     for my $work (0, 20000) {
         my $what = $work ? sprintf('about %d us of work', $work / 1000)
-                         : 'nothing else';
+                         : 'no work';
 
-        row("$what between: CPU ns an operation",
+        row("$what in between: CPU, ns/operation",
             map { sprintf '%.0f', median("table: contention, $work ns of work",
                                          $_) } @PROCS);
-        row("$what between: operations a second, in all",
+        row("$what in between: total operations/s",
             map { sprintf '%.0f', median("table: rate, $work ns of work", $_) }
             @PROCS);
     }
@@ -330,9 +330,9 @@ sub print_contention {
 
 
 sub print_relay {
-    heading('A POST to the worker that the inner request is in, and to'
-            . ' another, microseconds');
-    row('bytes of the inner body', 'local', 'quartiles', 'relayed',
+    heading('POSTs received by the worker of the inner request, and by another'
+            . ' one, in microseconds');
+    row('inner body, bytes', 'local', 'quartiles', 'relayed',
         'quartiles', 'added');
     rule(6);
 
@@ -437,7 +437,7 @@ sub write_svg {
     print $fh <<"EOS";
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 @{[ $y + 16 ]}"
      font-family="sans-serif" font-size="13" fill="#888">
-<title>What ATLS over HTTP costs nginx, by HTTPS</title>
+<title>Cost of ATLS over HTTP, relative to HTTPS</title>
 <text x="$line" y="18" text-anchor="middle">HTTPS = 1</text>
 <path d="M$line 26v@{[ $y - 26 ]}" stroke="#888" stroke-dasharray="4 3"/>
 $bars<text x="$left" y="@{[ $y + 10 ]}" font-size="11">CPU time of nginx, or

@@ -383,11 +383,11 @@ bench_round(bench_table_t *t, ngx_uint_t n)
 
     bench_take(t, "take and put", n);
     bench_take(t, NULL, 1000);
-    bench_take(t, "take and put, 1000 of them", 1000);
+    bench_take(t, "take and put, 1000 sessions", 1000);
     bench_unknown(t);
     bench_ids(t);
     bench_change(t);
-    bench_record(t, "keep a record");
+    bench_record(t, "store a record");
 
     bench_shuffle(t, n, n);
 
@@ -396,7 +396,7 @@ bench_round(bench_table_t *t, ngx_uint_t n)
     }
 
     t->fragmented = 1;
-    bench_record(t, "keep a record, 7 of 10 gone");
+    bench_record(t, "store a record, 70% dropped");
     t->fragmented = 0;
 
     bench_fill(t, n);
@@ -691,7 +691,7 @@ bench_full(char *name, size_t size, ngx_uint_t n)
         }
     }
 
-    bench_say("keep a record in a full zone", n,
+    bench_say("store a record in a full zone", n,
               (double) (bench_clock(CLOCK_PROCESS_CPUTIME_ID) - began)
               / BENCH_TRIES);
 
@@ -701,8 +701,8 @@ bench_full(char *name, size_t size, ngx_uint_t n)
         ngx_http_atls_session_put(t.zone, sessions[i]);
     }
 
-    bench_say("records kept in a full zone, of 8", n, kept);
-    bench_say("sessions pushed out for each", n,
+    bench_say("records stored in a full zone, of 8", n, kept);
+    bench_say("sessions evicted per record", n,
               (double) (used - bench_used(&t)) / BENCH_TRIES);
 
     ngx_shm_free(&t.zone->shm);
