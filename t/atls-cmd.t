@@ -139,7 +139,7 @@ sub hidden {
     }, 10), 'secrets are hidden');
     unlike($seen, qr/sesame/, 'all of them');
 
-    # else it may come after it is forgotten
+    # otherwise, the request might be received after forget()
 
     ok($t->wait_for(sub { $backend->requests() }, 10), 'the request came');
 

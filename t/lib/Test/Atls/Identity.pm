@@ -35,7 +35,7 @@ my $KEY = '00112233445566778899aabbccddeeff';
 
 our $t = Test::Atls->new();
 
-# in TLS 1.2, the curve of a key must be one of those of both sides
+# with TLS 1.2, the curve of a key must be supported by both sides
 
 $t->make_cert('localhost', type => 'rsa');
 $t->make_cert('ca', is_ca => 1);
@@ -66,7 +66,7 @@ sub certificate_of {
 }
 
 
-# In TLS 1.2, clients must offer suites with PSK only.
+# With TLS 1.2, clients must offer only suites with PSK.
 
 sub psk_of {
     my ($stack, $protocol) = @_;

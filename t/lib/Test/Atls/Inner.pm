@@ -50,7 +50,7 @@ sub seen {
 }
 
 
-# The lines of a log, at least so many.
+# The lines of a log, at least $n.
 
 sub log_lines {
     my ($name, $n) = @_;

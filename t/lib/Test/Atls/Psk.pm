@@ -133,7 +133,7 @@ server {
     }
 }
 
-# keys of its own, the endpoint is in the default server
+# other keys, with the endpoint of the default server
 
 server {
     listen 127.0.0.1:%%PORT_1%%;

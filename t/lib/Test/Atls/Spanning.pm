@@ -23,8 +23,8 @@ our @EXPORT = qw(
 
 our $t = Test::Atls->new(workers => 4);
 
-# "reuseport": so that connections are spread over the workers however idle
-# they are
+# With reuseport, connections are distributed among all workers, even if these
+# are idle.
 
 $t->write_http(<<'EOC');
 %%CERTIFICATE%%
@@ -123,8 +123,8 @@ sub client {
 }
 
 
-# Each piece of plaintext in a POST of its own: what is answered to each, or
-# its status if it is not 200.
+# Sends each piece of plaintext in a POST.  Returns the decrypted responses, or
+# statuses other than 200.
 
 sub answers {
     my ($c, @pieces) = @_;
@@ -159,9 +159,9 @@ sub goes_on {
 }
 
 
-# The worker that a client's last POST was accepted by.  Waits until all of its
-# POSTs are logged.  Their lines are in any order: a worker logs a POST after
-# its answer, and another worker may have logged the next one by then.
+# The worker that has accepted the last POST of a client.  Waits until all of
+# its POSTs are logged.  Lines are in any order: a POST is logged after its
+# response, and another worker may have logged the next one by then.
 
 sub last_worker {
     my ($c) = @_;

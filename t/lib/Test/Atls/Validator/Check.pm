@@ -15,10 +15,10 @@ use Test::Atls::Validator::Session;
 
 use constant {
     MEGABYTE => 1048576,
-    HELLO    => 11,             # bytes that a ClientHello is known by
-    COOKIES  => 16,             # that are looked at
-    SLACK    => 2,              # seconds that a clock may be late
-    CUT      => 60,             # how long a cut POST may go on
+    HELLO    => 11,             # bytes that identify a ClientHello
+    COOKIES  => 16,             # cookies that are tried
+    SLACK    => 2,              # seconds
+    CUT      => 60,             # seconds that a cut POST may still be processed
 };
 
 my $TAG = 'tag:atls,2026:';
@@ -96,8 +96,8 @@ sub _tell {
 }
 
 
-# The events of a connection.  Exchanges wait for their responses in a queue;
-# reading is the one whose request has not ended.
+# Events of a connection.  Exchanges wait for their responses in a queue;
+# "reading" is the one whose request is not complete.
 
 sub connection { return { queue => [] } }
 
@@ -132,7 +132,7 @@ sub request_body {
 }
 
 
-# A body is too large as soon as a chunk says that it will be.
+# A body is too large as soon as the size of a chunk says so.
 
 sub request_chunk {
     my ($self, $c, $size) = @_;
@@ -153,8 +153,7 @@ sub request_end {
 }
 
 
-# A request that can't be read is not one of the endpoint's, unless it is the
-# body that can't be read.
+# A request belongs to the endpoint if only its body cannot be parsed.
 
 sub request_bad {
     my ($self, $c, $why, $in_body) = @_;
@@ -242,7 +241,7 @@ sub server_closed {
 }
 
 
-# The session is lost for the client; when the server lets it go is unknown.
+# The session is lost for the client.  It is unknown when it ends in the server.
 
 sub _cut {
     my ($self, $ex) = @_;
@@ -256,8 +255,8 @@ sub _cut {
 }
 
 
-# Which session a POST is for.  The first cookie that is one of the endpoint's
-# counts.  Unsure are those that may have ended.
+# Finds the session of a POST: the first cookie with a session of the endpoint.
+# A session is unsure if it may have ended.
 
 sub _find_session {
     my ($self, $ex) = @_;
@@ -269,7 +268,7 @@ sub _find_session {
 
     $ex->{cookies} = [ @values ];
 
-    # whether those count that can't be names of sessions is not said
+    # it is not specified whether cookies with invalid values are counted
 
     my @rest = @values > COOKIES ? splice @values, COOKIES : ();
 
@@ -308,7 +307,7 @@ sub _may_have_ended {
 }
 
 
-# Others that are in progress at the same time.
+# Other POSTs of the session are in progress.
 
 sub _enter {
     my ($self, $ex, $session) = @_;
@@ -318,7 +317,7 @@ sub _enter {
     for my $other (values %{$session->{active}}) {
         $ex->{overlap} = $other->{overlap} = 1;
 
-        # it has the session for sure, until its response ends
+        # this one certainly uses the session until its response ends
 
         $ex->{behind}{$other->{n}} = $other
             if $other->{status} && $other->{status} == 200;
@@ -346,7 +345,7 @@ sub _looks_like_hello {
 }
 
 
-# A ClientHello of a new session leaves that of the cookie alone.
+# A ClientHello of a new session does not affect that of the cookie.
 
 sub _leave_if_new {
     my ($self, $ex) = @_;
@@ -358,7 +357,7 @@ sub _leave_if_new {
 
     return if length $ex->{body} < HELLO || !_looks_like_hello($ex->{body});
 
-    # the half-open ones that wait for it, unless somebody else has them
+    # half-open sessions that wait for it, unless used by another POST
 
     return if $ex->{mid_record} || $ex->{phase} =~ /^(?:hello|retry)\z/;
 
@@ -369,7 +368,7 @@ sub _leave_if_new {
 }
 
 
-# Set-Cookie of the endpoint's name: { value, attributes, expired }.
+# Set-Cookie headers with the endpoint's name: { value, attributes, expired }.
 
 sub _set_cookies {
     my ($self, $ex) = @_;
@@ -391,7 +390,7 @@ sub _set_cookies {
 }
 
 
-# The client may use the cookie as soon as it has the header.
+# The client may use the cookie as soon as the header was received.
 
 sub _begin_session {
     my ($self, $ex) = @_;
@@ -406,7 +405,7 @@ sub _begin_session {
                                                         $ex->{endpoint}, time);
     $self->{sessions}{$value} = $ex->{begins};
 
-    # one that the cookie of the request belongs to has no business with it
+    # the session of the request's cookie remains that of the exchange
 
     unless ($ex->{session}) {
         $ex->{session} = $ex->{begins};
@@ -415,7 +414,7 @@ sub _begin_session {
 }
 
 
-# The whole response is there.
+# The response is complete.
 
 sub _judge {
     my ($self, $ex) = @_;
@@ -474,7 +473,7 @@ sub _has_records {
 }
 
 
-# nginx's own statuses, and those that it gives what it can't read.
+# Statuses of nginx itself, and those for requests that it cannot parse.
 
 sub _is_own {
     my ($ex) = @_;
@@ -576,7 +575,7 @@ sub _judge_cookies {
         }
     }
 
-    # which of them may be there
+    # allowed cookies
 
     $self->check($ex, 'cookie-failed', !$ex->{begins},
                  "a cookie with $ex->{status}")
@@ -597,7 +596,7 @@ sub _judge_cookies {
 }
 
 
-# What the status may be, in the page's order.
+# Allowed statuses, in the order of the page.
 
 sub _judge_status {
     my ($self, $ex) = @_;
@@ -649,7 +648,7 @@ sub _judge_status {
 }
 
 
-# While the handshake is not finished, there is no alert.
+# There is no alert before the end of the handshake.
 
 sub _judge_too_large {
     my ($self, $ex) = @_;
@@ -667,7 +666,7 @@ sub _goes_on {
 }
 
 
-# Those that may come whatever the session.
+# Statuses that are allowed in any state of the session.
 
 sub _judge_any {
     my ($self, $ex) = @_;
@@ -702,7 +701,7 @@ sub _judge_any {
 }
 
 
-# Not a POST of a session, as far as the proxy knows.
+# The POST does not belong to a known session.
 
 sub _judge_first {
     my ($self, $ex) = @_;
@@ -718,7 +717,7 @@ sub _judge_first {
         return;
     }
 
-    # fewer bytes than a ClientHello is known by
+    # too few bytes to identify a ClientHello
 
     if (_looks_like_hello($body)) {
         $self->check($ex, 'new', $status == 200
@@ -753,7 +752,7 @@ sub _judge_later {
 
     my @behind = grep { !$_->{complete} } values %{$ex->{behind} || {}};
 
-    # those that had it all the time
+    # POSTs that have used the session all the time
 
     if (@behind) {
         $self->check($ex, 'busy', $status != 200,
@@ -788,7 +787,7 @@ sub _end {
 }
 
 
-# Documents of problems, and the bodies of statuses that have none.
+# Problem documents, and the bodies of statuses without them.
 
 sub _judge_problem {
     my ($self, $ex) = @_;
@@ -866,7 +865,7 @@ sub _judge_type {
                                                  || $s || $ex->{was}{gone},
                      $name);
 
-        # who has no cookie has none that could be expired
+        # without a cookie, none can be expired
 
         if (@{$ex->{cookies}}) {
             $self->check($ex, $elsewhere ? 'problem-elsewhere'
@@ -887,7 +886,7 @@ sub _judge_type {
 }
 
 
-# The records of both sides.
+# Records of both sides.
 
 sub _may_be_alert {
     my ($ex) = @_;
@@ -903,7 +902,7 @@ sub _judge_records {
     my $s = $ex->{begins} || $ex->{session};
     my $first = !$s || $s == ($ex->{begins} || 0);
 
-    # a session that has failed, or none
+    # a failed session, or none
 
     $s ||= Test::Atls::Validator::Session->new('', $ex->{endpoint}, time);
 

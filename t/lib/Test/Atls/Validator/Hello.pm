@@ -15,12 +15,12 @@ our @EXPORT_OK = qw( parse_client_hello parse_server_hello is_aead is_tls13
 my $RETRY = pack 'H*', 'cf21ad74e59a6111be1d8c021e65b891'
                        . 'c2a211167abb8c5e079e09e2c8a8339c';
 
-# AES-GCM, AES-CCM and ChaCha20-Poly1305 of TLS 1.2, with ECDHE
+# TLS 1.2 suites with ECDHE and AES-GCM, AES-CCM or ChaCha20-Poly1305
 
 my %TLS12 = map { $_ => 1 } 0xc02b, 0xc02c, 0xc02f, 0xc030, 0xc0ac .. 0xc0af,
                             0xcca8, 0xcca9, 0xccac, 0xd001 .. 0xd003, 0xd005;
 
-# those with nothing but a pre-shared key
+# suites with a pre-shared key only
 
 my %PSK = map { $_ => 1 } 0x00a8, 0x00a9, 0xc0a4, 0xc0a5, 0xc0a8, 0xc0a9,
                           0xccab;
@@ -53,7 +53,7 @@ sub offers_aead {
 }
 
 
-# One that can't be read has neither suites nor extensions.
+# An invalid ClientHello has neither suites nor extensions.
 
 sub parse_client_hello {
     my ($message) = @_;

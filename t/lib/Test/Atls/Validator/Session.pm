@@ -23,7 +23,7 @@ use constant {
     EXPANSION   => 256,
 };
 
-# the order of the server's messages of TLS 1.2, in the clear
+# order of the server's unencrypted messages with TLS 1.2
 
 my %ORDER = (2 => 0, 11 => 1, 22 => 2, 12 => 3, 13 => 4, 14 => 5, 4 => 6);
 
@@ -40,7 +40,7 @@ sub new {
 }
 
 
-# hello: the ClientHello is not all there; retry: nor the second one
+# "hello": the ClientHello is not complete; "retry": nor is the second one
 
 sub phase {
     my ($self) = @_;
@@ -73,7 +73,7 @@ sub records {
 }
 
 
-# An alert is two bytes; with TLS 1.3, the type and the tag come to that.
+# An alert has two bytes, and with TLS 1.3, the content type and the tag.
 
 sub ends_like_alert {
     my ($bytes) = @_;
@@ -93,7 +93,7 @@ sub _alert_size {
 }
 
 
-# What the client has sent in a POST whose bytes were used.
+# Data of the client, in a POST that was processed.
 
 sub client {
     my ($self, $bytes) = @_;
@@ -148,7 +148,7 @@ sub _client_record {
             if $r->{length} == 4 + 1 + $self->_tag()
                                + ($self->{suite} == 0x1302 ? 48 : 32);
 
-        # JSSE pads those that are no data with 16 bytes
+        # JSSE adds 16 bytes of padding to records without data
 
         return unless $r->{length} >= 11 && $r->{length} <= 35;
 
@@ -179,7 +179,7 @@ sub _client_hello {
 }
 
 
-# The server's part: a whole response.
+# A complete response of the server.
 
 sub server {
     my ($self, $bytes, $check) = @_;
@@ -198,7 +198,7 @@ sub server {
 }
 
 
-# There is nothing to answer yet.
+# There are no records before the ClientHello is complete.
 
 sub _pieces {
     my ($self, $records) = @_;
@@ -390,7 +390,7 @@ sub _hello12 {
 }
 
 
-# Behind the ServerHello, all but a change_cipher_spec is encrypted.
+# After the ServerHello, only change_cipher_spec is unencrypted.
 
 sub _tls13 {
     my ($self, $r) = @_;
@@ -429,13 +429,13 @@ sub _tls12 {
     $check->('without', $type == DATA || $type == ALERT,
              "type $type after the handshake");
 
-    # a warning is the answer to a client that wants to renegotiate
+    # renegotiation is refused by a warning
 
     $self->{ended} = 1 if $type == ALERT && !$self->{renegotiates};
 }
 
 
-# Without a ServerHelloDone, a session is resumed.
+# Without ServerHelloDone, the session is resumed.
 
 sub _change12 {
     my ($self, $r) = @_;
@@ -455,7 +455,7 @@ sub _change12 {
 }
 
 
-# ClientHellos that have one answer only.
+# ClientHellos for which there is only one correct alert.
 
 sub _demanded_alerts {
     my ($self, $records) = @_;
@@ -489,7 +489,7 @@ sub _demanded_alerts {
 }
 
 
-# What is known of the session after the response.
+# The state of the session after the response.
 
 sub _after {
     my ($self, $records, $bytes) = @_;
@@ -525,7 +525,7 @@ sub _ticket {
 
     my $extensions = $self->{hello}{extensions};
 
-    # the end of early data looks like many a record
+    # the end of early data cannot be distinguished from other records
 
     return if exists $extensions->{42} || ($extensions->{45} // '') !~ /\x01/
               || !$self->{endpoint}{tickets};
