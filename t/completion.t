@@ -29,7 +29,7 @@ my @TYPED = (
     [ "atls forward --report\tx",       'forward --reportx' ],
     [ "atls forward --any\t",           'forward --any-host' ],
     [ "atls --any\tx",                  '--anyx' ],
-    [ "atls tunnel --connect\tx",       'tunnel --connect-timeout x' ],
+    [ "atls tunnel --connect-ti\tx",    'tunnel --connect-timeout x' ],
     [ "atls -o ou\t",                   '-o output.txt' ],
     [ "atls --output ou\t",             '--output output.txt' ],
     [ "atls --output=ou\t",             '--output=output.txt' ],
