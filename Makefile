@@ -1,16 +1,6 @@
-# Builds and tests the module and the client.
+# Builds, tests and installs the module and the client.
 #
-#     make            build/ngx_http_atls_module.so, for the installed nginx,
-#                     and build/atls, the client
-#     make lib        build/libatls.a, build/libatls.so.0: the client library
-#     make NGINX_SRC=dir          build nginx and the module from a source tree
-#     make CC=clang CFLAGS=-O0
-#     make check      check the structure of the sources
-#     make test TESTS=t/handshake.t           run some tests only
-#     make chaos TIME=1800 SEED=7             random sessions and an adversary,
-#     make chaos-asan                         with reloads and crashes of nginx
-#
-# Parallel: make test JOBS=4.  Short: make bench QUICK=1.
+# Lines that begin with "#:" are the output of "make help".
 
 BUILD       ?= build
 JOBS        ?= $(shell nproc)
@@ -36,7 +26,8 @@ LIB_PACKAGES = libcurl libssl libcrypto libcjson
 LIB_VERSION  = $(shell awk '/define ATLS_VERSION/ { gsub("\"", "", $$3); \
                    print $$3 }' src/client/lib/atls.h)
 LIB_CFLAGS   = -std=c99 -D_GNU_SOURCE -Wall -Wextra -Werror -fPIC \
-               -fvisibility=hidden $(shell pkg-config --cflags $(LIB_PACKAGES))
+               -fvisibility=hidden \
+               $(shell pkg-config --cflags $(LIB_PACKAGES) 2>/dev/null)
 
 # the command, linked with the static library
 
@@ -61,24 +52,38 @@ VALGRIND    := valgrind --quiet --trace-children=yes --leak-check=full \
 TESTED      = TEST_NGINX_BINARY=$$(cat $(BUILD)/nginx-binary) \
               TEST_NGINX_MODULE=$(abspath $(BUILD))/ngx_http_atls_module.so
 
-export CC CFLAGS LDFLAGS NGINX_SRC NGINX_OPTIONS
+export CC CFLAGS LDFLAGS NGINX_SRC NGINX_OPTIONS NGINX_BINARY DESTDIR
 
 
-.PHONY: all static lib completion
+.PHONY: all help module client lib static completion
 .PHONY: install install-module install-client install-command install-completion
+.PHONY: uninstall
 .PHONY: check deps test demo
 .PHONY: bench clean
 .PHONY: asan chaos chaos-asan test-asan test-valgrind test-matrix
 
-all: $(BUILD)/atls
+#: all                 the module and the client
+all: module client
+
+#: help                this list
+help:
+	@sed -n 's/^#: *//p' Makefile
+
+#: module              the module: build/ngx_http_atls_module.so
+module:
 	@OUT=$(BUILD) tools/build.sh
+
+#: client              the command: build/atls
+client: $(BUILD)/atls
 
 # nginx with the module compiled in
 
+#: static              nginx with the module linked statically, in build/static
 static:
 	@OUT=$(BUILD)/static STATIC=1 \
 	    NGINX_SRC=$${NGINX_SRC:-$$(tools/nginx-source.sh)} tools/build.sh
 
+#: lib                 the client library: build/libatls.a, build/libatls.so.0
 lib: $(BUILD)/libatls.a $(BUILD)/libatls.so $(BUILD)/atls.pc
 
 $(BUILD)/libatls.a: $(LIB_OBJ)
@@ -98,9 +103,14 @@ $(BUILD)/client/%.o: src/client/%.c Makefile $(BUILD)/flags
 
 # file times do not show changed flags or a copied tree
 
-FLAGS = $(CURDIR) $(CC) $(CFLAGS) $(LIB_CFLAGS) $(LDFLAGS)
+FLAGS        = $(CURDIR) $(CC) $(CFLAGS) $(LIB_CFLAGS) $(LDFLAGS)
+
+CLIENT_NEEDS = echo "The client requires pkg-config, $(LIB_PACKAGES); on" \
+               "Debian: apt-get install pkg-config libcurl4-openssl-dev" \
+               "libssl-dev libcjson-dev.  The module does not: make module."
 
 $(BUILD)/flags: FORCE
+	@pkg-config --exists $(LIB_PACKAGES) || { $(CLIENT_NEEDS) >&2; exit 1; }
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(FLAGS))' >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
@@ -119,6 +129,7 @@ $(BUILD)/atls: $(CMD_OBJ) $(BUILD)/libatls.a
 
 COMPLETIONS  = $(addprefix $(BUILD)/completion/,bash zsh fish)
 
+#: completion          the completions of the command for shells
 completion: $(COMPLETIONS)
 
 $(COMPLETIONS): $(BUILD)/completion/%: $(BUILD)/atls \
@@ -129,13 +140,21 @@ $(COMPLETIONS): $(BUILD)/completion/%: $(BUILD)/atls \
 
 -include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d)
 
+# the linker's cache is that of this machine
+
+LDCONFIG     = [ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] \
+               || PATH="$$PATH:/sbin:/usr/sbin" ldconfig
+
+#: install             everything, below DESTDIR if it is set
 install: install-module install-client install-command install-completion
 
-install-module: all
-	@OUT=$(BUILD) tools/install.sh
+#: install-module      the module, for the installed nginx or NGINX_BINARY=file
+install-module: module
+	@OUT=$(BUILD) tools/install.sh install
 
 # the .pc file is created again, since PREFIX may have changed
 
+#: install-client      the client library
 install-client: lib
 	@rm -f $(BUILD)/atls.pc
 	@$(MAKE) --no-print-directory $(BUILD)/atls.pc
@@ -146,30 +165,44 @@ install-client: lib
 	@ln -sf libatls.so.0 $(DESTDIR)$(LIBDIR)/libatls.so
 	@install -m 644 $(BUILD)/atls.pc $(DESTDIR)$(LIBDIR)/pkgconfig
 	@echo "installed $(DESTDIR)$(LIBDIR)/libatls.so.0"
+	@$(LDCONFIG)
 
-install-command: $(BUILD)/atls
+#: install-command     the command and its manual page
+install-command: client
 	@install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(MANDIR)/man1
-	@install -m 755 $< $(DESTDIR)$(PREFIX)/bin
+	@install -m 755 $(BUILD)/atls $(DESTDIR)$(PREFIX)/bin
 	@install -m 644 docs/atls.1 $(DESTDIR)$(MANDIR)/man1
 	@echo "installed $(DESTDIR)$(PREFIX)/bin/atls"
 
+#: install-completion  the completions for shells
 install-completion: completion
 	@install -d $(addprefix $(DESTDIR),$(BASHDIR) $(ZSHDIR) $(FISHDIR))
 	@install -m 644 $(BUILD)/completion/bash $(DESTDIR)$(BASHDIR)/atls
 	@install -m 644 $(BUILD)/completion/zsh $(DESTDIR)$(ZSHDIR)/_atls
 	@install -m 644 $(BUILD)/completion/fish $(DESTDIR)$(FISHDIR)/atls.fish
 
-# prints the packages to install, if any
+INSTALLED    = $(PREFIX)/include/atls.h $(LIBDIR)/libatls.a \
+               $(LIBDIR)/libatls.so.0 $(LIBDIR)/libatls.so \
+               $(LIBDIR)/pkgconfig/atls.pc \
+               $(PREFIX)/bin/atls $(MANDIR)/man1/atls.1 \
+               $(BASHDIR)/atls $(ZSHDIR)/_atls $(FISHDIR)/atls.fish
 
+#: uninstall           removes all that "make install" has installed
+uninstall:
+	@OUT=$(BUILD) tools/install.sh remove
+	@rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	@$(LDCONFIG)
+
+#: deps                installs what is missing for building and testing
 deps:
 	@tools/deps.sh
 
-# the structure of the sources, and the lists of files
-
+#: check               checks the structure of the sources
 check: $(LIB_OBJ) $(CMD_OBJ)
 	@OUT=$(BUILD) tools/build.sh >/dev/null
 	@CLIENT_CC='$(CC) $(LIB_CFLAGS)' tools/check.pl -b $(BUILD)
 
+#: test                all tests, or those of TESTS="t/handshake.t ..."
 test: deps
 	@$(MAKE) --no-print-directory all check
 	$(TESTED) $(PROVE)
@@ -184,35 +217,42 @@ TESTED_ASAN = TEST_NGINX_BINARY=$$(cat $(BUILD)/asan/nginx-binary) \
 	LSAN_OPTIONS=suppressions=$(CURDIR)/t/lsan.supp:print_suppressions=0 \
 	TEST_ASAN=1 TEST_NGINX_SLOW=3
 
+#: asan                nginx and the module with AddressSanitizer
 asan: deps
 	@OUT=$(BUILD)/asan NGINX_SRC=$${NGINX_SRC:-$$(tools/nginx-source.sh)} \
 	    CFLAGS='$(SANITIZE)' LDFLAGS='-fsanitize=address,undefined' \
 	    MODULE_CFLAGS='-fsanitize=undefined -fno-sanitize-recover=undefined' \
 	    tools/build.sh
 
+#: test-asan           the tests with sanitizers
 test-asan: asan
 	$(TESTED_ASAN) $(PROVE)
 
 # random sessions and an adversary, with reloads and crashes of nginx: runs
 # t/chaos.t for a longer time, each time with another seed
 
+#: chaos               random sessions and an adversary, for TIME seconds
 chaos: deps
 	@$(MAKE) --no-print-directory all
 	@$(TESTED) $(CHAOS)
 
+#: chaos-asan          the same, with sanitizers
 chaos-asan: asan
 	@$(TESTED_ASAN) $(CHAOS)
 
+#: test-valgrind       the tests under valgrind
 test-valgrind: deps
 	@tools/deps.sh valgrind
 	@$(MAKE) --no-print-directory all
 	$(TESTED) TEST_NGINX_WRAPPER='$(VALGRIND)' TEST_VALGRIND=1 \
 	    TEST_NGINX_SLOW=10 $(PROVE)
 
+#: test-matrix         the tests on releases of Debian, SUITES="trixie sid"
 test-matrix:
 	@tools/deps.sh debootstrap
 	TESTS='$(TESTS)' JOBS=$(JOBS) tools/matrix.sh $(SUITES)
 
+#: demo                a request through a middlebox, and what each hop sees
 demo: deps
 	@$(MAKE) --no-print-directory all
 	@perl -I t/lib tools/demo.pl
@@ -225,6 +265,7 @@ BENCH_SRC    := $(filter-out $(BENCH_LINKED:%=t/bench/%.c),\
                     $(wildcard t/bench/*.c))
 BENCH         = $(BENCH_SRC:t/bench/%.c=$(BUILD)/bench/%)
 
+#: bench               benchmarks; QUICK=1 for shorter ones
 bench: deps
 	@$(MAKE) --no-print-directory all static $(BENCH)
 	@for p in $(BENCH_LINKED); do \
@@ -239,5 +280,6 @@ $(BENCH): $(BUILD)/bench/%: t/bench/%.c $(BUILD)/flags
 	$(CC) -std=c99 -D_GNU_SOURCE $(CFLAGS) -Wall -Wextra -Werror $(LDFLAGS) \
 	    -o $@ $< -lssl -lcrypto
 
+#: clean               removes the build directory
 clean:
 	rm -rf $(BUILD)

@@ -13,7 +13,6 @@
 use strict;
 use warnings;
 
-use File::Basename qw( dirname );
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
@@ -34,7 +33,7 @@ my %ELSEWHERE = (
     'make demo'     => 't/demo.t runs its script',
     'make test'     => 'this is it',
     'make'          => 'what is tested was made by it',
-    'make install'  => 'below, its script in another place',
+    'make install'  => 't/install.t does it',
     'make NGINX_SRC=/usr/src/nginx-1.28.0'         => 'test-asan, test-matrix',
     'make static NGINX_SRC=/usr/src/nginx-1.28.0'  => 'the same, and STATIC',
     './configure --with-compat --with-http_ssl_module '
@@ -145,8 +144,6 @@ sub commands {
         my $mode = (stat $t->path("certs/$secret"))[2] & 0777;
         is(sprintf('%04o', $mode), '0600', "$secret is for its owner only");
     }
-
-    install();
 }
 
 
@@ -157,22 +154,6 @@ sub target_exists {
 
     $target ||= 'all';
     like(slurp("$root/Makefile"), qr/^$target:/m, $where);
-}
-
-
-sub install {
-    my $out = dirname(Test::Atls::module());
-    my $dir = $t->path('dest');
-
-    SKIP: {
-        skip 'the module was not built by make', 1
-            unless -e "$out/nginx-binary";
-
-        system("OUT=$out DESTDIR=$dir $root/tools/install.sh >$dir.out 2>&1");
-        my ($installed) = $t->read_file('dest.out') =~ /^installed (.*)/m;
-        ok($installed && -s $installed, 'make install')
-            or diag($t->read_file('dest.out'));
-    }
 }
 
 
