@@ -271,22 +271,16 @@ sub begin_post {
                      "Content-Type: $TYPE", 'Cookie: atls=' . $c->cookie(),
                      'Content-Length: ' . length $bytes, '',
                      substr $bytes, 0, 20;
-    my $s;
+    my $s = $t->hold_session(sub {
+        my $s = http_connect($t->port(0));
 
-    # the POST that checks this may have been first
-
-    $t->wait_for(sub {
-        $s = undef if $s && readable($s, 0);
-
-        if (!$s) {
-            $s = http_connect($t->port(0));
-            send_all($s, $begin);
-        }
-
+        send_all($s, $begin);
+        return $s;
+    }, sub {
         my $r = client()->post('', cookie => 'atls=' . $c->cookie());
 
-        return $r && $r->status() == 409 && !readable($s, 0);
-    }) or die "the session is not busy\n";
+        return $r ? $r->status() : 0;
+    });
 
     $c->{socket} = $s;
     $c->{rest} = substr $bytes, 20;

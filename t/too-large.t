@@ -205,13 +205,13 @@ sub in_pieces {
 
     my $c = $STATES{$state}->('POST /upload');
     my $cookie = $c->cookie();
-    my $s = begin($c, $elsewhere);
     my ($head, $body) = upload($c, $state);
+    my $s = $t->hold_session(sub {
+        my $s = begin($c, $elsewhere);
 
-    send_all($s, chunk($head));
-    $t->wait_for(sub {
-        $c->post('', cookie => "atls=$cookie")->status() == 409
-    });
+        send_all($s, chunk($head));
+        return $s;
+    }, sub { $c->post('', cookie => "atls=$cookie")->status() });
 
     send_all($s, chunk($_)) for unpack '(a3000)*', $body;
 

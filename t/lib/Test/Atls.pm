@@ -47,7 +47,7 @@ use Test::More ();
 use Time::HiRes qw( sleep time );
 
 use Test::Atls::Conf qw( http_conf );
-use Test::Atls::Http qw( http_raw );
+use Test::Atls::Http qw( http_raw readable );
 use Test::Atls::Process qw(
     alive asleep group group_alive spawn stop_process wait_exit
 );
@@ -467,6 +467,26 @@ sub wait_for {
     }
 
     return 1;
+}
+
+
+# Begins a POST that holds a session, by a function that returns its socket.
+# The POST that checks this, by a function that returns its status, may come
+# first; then the other one is refused, and begun again.
+
+sub hold_session {
+    my ($self, $begin, $status) = @_;
+
+    my $s;
+
+    $self->wait_for(sub {
+        $s = undef if $s && readable($s, 0);
+        $s ||= $begin->();
+
+        return $status->() == 409 && !readable($s, 0);
+    }) or die "the session is not busy\n";
+
+    return $s;
 }
 
 
