@@ -343,7 +343,7 @@ def statuses():
     check("no TLS", status(body=b"GET / HTTP/1.1\r\n\r\n"),
           (400, "not-tls", True))
     check("TLS of no session", status(body=b"\x17\3\3\0\1x"),
-          (410, "session-unknown", True))
+          (410, "no-cookie", True))
     check("unknown", status(jar={"atls": "A" * 24}),
           (410, "session-unknown", True))
     check("elsewhere", status("/other", jar=jar),
