@@ -126,7 +126,7 @@ evict, kind:9
 remove, kind:9, requests:5
 take: 1, worker:\d
 POST error: \d+, started:0, fate:0
-Set-Cookie, expired:1
+Set-Cookie, age:0
 EOL
 
 in_order('close_notify', $label{'/closed'}, <<'EOL');

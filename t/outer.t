@@ -107,9 +107,9 @@ sub test_outer {
        "$name: Cache-Control");
 
     if ($args{tls}) {
-        like($c->set_cookie(), qr/; HttpOnly; Secure$/, "$name: cookie");
+        like($c->set_cookie(), qr/; HttpOnly; Max-Age=600; Secure$/, "$name: cookie");
     } else {
-        like($c->set_cookie(), qr/; HttpOnly$/, "$name: cookie");
+        like($c->set_cookie(), qr/; HttpOnly; Max-Age=600$/, "$name: cookie");
     }
 
     my $r = $c->get('/echo', 'X-Test' => 'inside');

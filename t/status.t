@@ -212,7 +212,7 @@ for my $name (sort keys %flights) {
         or diag($c->error());
     isnt($c->cookie(), $unknown, 'a new cookie');
     like($c->set_cookie(),
-         qr!^atls=[A-Za-z0-9_-]{24}; Path=/\.well-known/atls; HttpOnly$!,
+         qr!^atls=[A-Za-z0-9_-]{24}; Path=/\.well-known/atls; HttpOnly; Max-Age=600$!,
          'what is set');
     is($c->get('/')->body(), "inner\n", 'a session of its own');
 }

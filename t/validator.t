@@ -149,7 +149,8 @@ sub begin {
     my $value = new_value();
 
     close ask({ body => $hello, %request }, ok200($flight, cookie => $value,
-              attributes => 'Path=' . ($request{uri} || $URI) . '; HttpOnly'));
+              attributes => 'Path=' . ($request{uri} || $URI)
+                            . '; HttpOnly; Max-Age=600'));
 
     return $value;
 }
@@ -183,6 +184,8 @@ sub good {
         close ask({ body => record(23, 'x' x 50), cookie => $value },
                   ok200(record(23, 'x' x 50)));
         close ask({ cookie => $value }, ok200(''));
+        close ask({ body => record(23, 'x' x 50), cookie => $value },
+                  ok200('', cookie => $value));
     }
 
     close ask({ method => 'GET' }, problem(405, 'method',
@@ -234,7 +237,7 @@ sub cookies {
     my $hello = client_hello(tls13 => 1);
     my $flight = flight13();
     my $alert = record(21, "\x02\x28");
-    my @attributes = ("Path=$URI", 'HttpOnly');
+    my @attributes = ("Path=$URI", 'HttpOnly', 'Max-Age=600');
 
     one({ body => $hello }, ok200($flight), 'cookie-first', 'none');
     one({ cookie => establish13() }, ok200('', cookie => new_value()),
@@ -253,14 +256,22 @@ sub cookies {
                                   attributes => join '; ', @attributes,
                                   'SameSite=Lax'), 'cookie-attributes', 'more');
     one({ body => $hello }, ok200($flight, cookie => new_value(),
-                                  attributes => $attributes[0]),
+                                  attributes => join '; ', @attributes[0, 2]),
         'cookie-attributes', 'fewer');
+    one({ body => $hello }, ok200($flight, cookie => new_value(),
+                                  attributes => join '; ', @attributes[0, 1]),
+        'cookie-age', 'none');
+    one({ body => $hello }, ok200($flight, cookie => new_value(),
+                                  attributes => "$attributes[0]; HttpOnly;"
+                                                . ' Max-Age=10m'),
+        'cookie-age', 'no number');
     one({ body => $hello }, ok200($flight, cookie => new_value(),
                                   headers => set_cookie(new_value())
                                   . "Cache-Control: no-store\r\n"),
         'cookie-attributes', 'two');
     one({ body => $hello }, ok200($flight, cookie => new_value(),
-                                  attributes => 'Path=/; HttpOnly'),
+                                  attributes => 'Path=/; HttpOnly;'
+                                                . ' Max-Age=600'),
         'cookie-path', 'another one');
     one({ body => $hello }, ok200($flight, cookie => new_value(),
                                   attributes => join '; ', @attributes,

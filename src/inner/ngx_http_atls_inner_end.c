@@ -6,6 +6,7 @@
 
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_lifetime.h"
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_inner_end.h"
@@ -40,8 +41,8 @@ ngx_http_atls_inner_ends(ngx_http_atls_inner_t *inner)
 {
     return inner->last
            || (inner->post
-               && ngx_http_atls_session_outlived(inner->post->session,
-                                                 inner->post->conf));
+               && ngx_http_atls_lifetime_over(inner->post->session,
+                                           inner->post->conf));
 }
 
 

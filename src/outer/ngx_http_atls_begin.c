@@ -9,6 +9,7 @@
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_lifetime.h"
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_sni.h"
@@ -553,7 +554,7 @@ ngx_http_atls_begin_open(ngx_http_atls_post_t *post)
         /* a request in progress may be completed before the session ends */
 
         last |= session->end != ngx_http_atls_end_none
-                || ngx_http_atls_session_expired(session, post->conf);
+                || ngx_http_atls_lifetime_expired(session, post->conf);
 
     } else if (last) {
         ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,

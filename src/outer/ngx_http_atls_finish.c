@@ -9,6 +9,7 @@
 #include "ngx_http_atls_clock.h"
 #include "ngx_http_atls_cookie.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_lifetime.h"
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_answer.h"
 #include "ngx_http_atls_body.h"
@@ -25,8 +26,9 @@ static ngx_int_t ngx_http_atls_finish_response(ngx_http_atls_post_t *post,
     ngx_http_atls_fate_e fate);
 static ngx_int_t ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post,
     ngx_http_atls_fate_e fate);
+static time_t ngx_http_atls_finish_age(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_cookie(ngx_http_atls_post_t *post,
-    ngx_uint_t expired);
+    time_t age);
 static ngx_int_t ngx_http_atls_finish_problem(ngx_http_atls_post_t *post,
     ngx_int_t status);
 static ngx_uint_t ngx_http_atls_finish_expires(ngx_http_atls_post_t *post,
@@ -174,6 +176,7 @@ ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post,
 ngx_int_t
 ngx_http_atls_finish_headers(ngx_http_atls_post_t *post)
 {
+    time_t               age;
     ngx_uint_t           keep;
     ngx_http_request_t  *r;
 
@@ -190,15 +193,38 @@ ngx_http_atls_finish_headers(ngx_http_atls_post_t *post)
                             ? NGX_HTTP_BAD_GATEWAY : NGX_HTTP_OK;
 
     if (keep) {
-        return post->fresh ? ngx_http_atls_finish_cookie(post, 0) : NGX_OK;
+        age = ngx_http_atls_finish_age(post);
+        return age ? ngx_http_atls_finish_cookie(post, age) : NGX_OK;
     }
 
-    return post->fresh ? NGX_OK : ngx_http_atls_finish_cookie(post, 1);
+    return post->fresh ? NGX_OK : ngx_http_atls_finish_cookie(post, 0);
 }
 
 
+/*
+ * How long the client may keep the cookie; 0: it knows that already.  A request
+ * is unfinished if its inner connection is about to be parked; or, if the
+ * response begins before the end of the POST, it may be.
+ */
+
+static time_t
+ngx_http_atls_finish_age(ngx_http_atls_post_t *post)
+{
+    int64_t  used;
+
+    used = post->opened ? ngx_http_atls_clock() : post->session->used;
+
+    return ngx_http_atls_lifetime_cookie(post->session, post->conf, used,
+                                         post->inner
+                                         && (post->parking
+                                             || post->request->reading_body));
+}
+
+
+/* Sets the cookie; age 0: expires it. */
+
 static ngx_int_t
-ngx_http_atls_finish_cookie(ngx_http_atls_post_t *post, ngx_uint_t expired)
+ngx_http_atls_finish_cookie(ngx_http_atls_post_t *post, time_t age)
 {
     ngx_str_t            value;
     ngx_http_request_t  *r;
@@ -206,7 +232,7 @@ ngx_http_atls_finish_cookie(ngx_http_atls_post_t *post, ngx_uint_t expired)
     r = post->request;
 
     if (ngx_http_atls_cookie_header(r, &post->conf->cookie,
-                                    expired ? NULL : post->session->id,
+                                    age ? post->session->id : NULL, age,
                                     ngx_http_atls_relayed_secure(r->connection),
                                     &value)
         != NGX_OK)
@@ -215,7 +241,7 @@ ngx_http_atls_finish_cookie(ngx_http_atls_post_t *post, ngx_uint_t expired)
     }
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "atls %08xD Set-Cookie, expired:%ui", post->label, expired);
+                   "atls %08xD Set-Cookie, age:%T", post->label, age);
 
     return ngx_http_atls_add_header(r, "Set-Cookie", &value);
 }
@@ -260,7 +286,7 @@ ngx_http_atls_finish_error(ngx_http_atls_post_t *post, ngx_int_t status)
 
     if (!post->fresh
         && (removed || ngx_http_atls_finish_expires(post, status))
-        && ngx_http_atls_finish_cookie(post, 1) != NGX_OK)
+        && ngx_http_atls_finish_cookie(post, 0) != NGX_OK)
     {
         status = NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

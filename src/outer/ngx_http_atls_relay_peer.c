@@ -424,7 +424,7 @@ ngx_http_atls_relay_peer_lost(ngx_http_atls_relay_t *relay, u_char *buf,
     r = relay->request;
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
 
-    if (ngx_http_atls_cookie_header(r, &alcf->cookie, NULL,
+    if (ngx_http_atls_cookie_header(r, &alcf->cookie, NULL, 0,
                                     ngx_http_atls_relayed_secure(r->connection),
                                     &cookie)
         != NGX_OK)

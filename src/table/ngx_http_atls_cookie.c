@@ -333,7 +333,7 @@ ngx_http_atls_cookie_id(ngx_str_t *value, u_char *id)
 
 ngx_int_t
 ngx_http_atls_cookie_header(ngx_http_request_t *r,
-    ngx_http_atls_cookie_t *cookie, u_char *id, ngx_uint_t secure,
+    ngx_http_atls_cookie_t *cookie, u_char *id, time_t age, ngx_uint_t secure,
     ngx_str_t *value)
 {
     u_char                      buf[NGX_HTTP_ATLS_COOKIE_LEN], *p;
@@ -354,13 +354,14 @@ ngx_http_atls_cookie_header(ngx_http_request_t *r,
 
     value->data = ngx_pnalloc(r->pool, cookie->name.len + text.len
                               + cookie->attributes.len
-                              + sizeof("=; Max-Age=0; Secure"));
+                              + sizeof("=; Max-Age=; Secure")
+                              + NGX_TIME_T_LEN);
     if (value->data == NULL) {
         return NGX_ERROR;
     }
 
-    p = ngx_sprintf(value->data, "%V=%V%V%s", &cookie->name, &text,
-                    &cookie->attributes, id ? "" : "; Max-Age=0");
+    p = ngx_sprintf(value->data, "%V=%V%V; Max-Age=%T", &cookie->name, &text,
+                    &cookie->attributes, id ? age : 0);
 
     if (secure && !cookie->secure) {
         p = ngx_cpymem(p, "; Secure", sizeof("; Secure") - 1);

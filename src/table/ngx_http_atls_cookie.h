@@ -56,11 +56,11 @@ ngx_int_t ngx_http_atls_cookie_id(ngx_str_t *value, u_char *id);
 /*
  * Builds the value of the Set-Cookie header for the id of a session, allocated
  * from the pool of the request; if the id is NULL, the cookie is expired.
- * secure: the client uses TLS.
+ * age: Max-Age in seconds.  secure: the client uses TLS.
  */
 
 ngx_int_t ngx_http_atls_cookie_header(ngx_http_request_t *r,
-    ngx_http_atls_cookie_t *cookie, u_char *id, ngx_uint_t secure,
+    ngx_http_atls_cookie_t *cookie, u_char *id, time_t age, ngx_uint_t secure,
     ngx_str_t *value);
 
 

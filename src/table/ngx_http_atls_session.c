@@ -12,6 +12,7 @@
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_lifetime.h"
 #include "ngx_http_atls_table.h"
 
 #include <openssl/hmac.h>
@@ -71,7 +72,8 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
 
         session->created = ngx_http_atls_clock();
         session->used = session->created;
-        session->timeout = alcf->session_timeout;
+        session->timeout = (int32_t) ngx_min(alcf->session_timeout,
+                                             (time_t) NGX_MAX_INT32_VALUE);
         session->lifetime = alcf->session_lifetime;
         session->whole = (int32_t) ngx_min(alcf->session_lifetime,
                                            (time_t) NGX_MAX_INT32_VALUE);
@@ -94,7 +96,7 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
     }
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, log, 0,
-                   "atls %08xD create, timeout:%T, lifetime:%T",
+                   "atls %08xD create, timeout:%D, lifetime:%T",
                    ngx_http_atls_label(id, log), session->timeout,
                    session->lifetime);
 
@@ -188,7 +190,7 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
                                   : ngx_http_atls_take_handshake;
 
     } else if (session->established && session->inner == NULL
-               && ngx_http_atls_session_expired(session, alcf))
+               && ngx_http_atls_lifetime_expired(session, alcf))
     {
         ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                        "atls %08xD expired, not taken",
@@ -270,45 +272,6 @@ ngx_http_atls_session_make_busy(ngx_shm_zone_t *zone,
 }
 
 
-/*
- * A lifetime reduced by a reload also reduces the rest of the session.  A
- * worker that is shutting down may have an older configuration than the
- * session.
- */
-
-ngx_uint_t
-ngx_http_atls_session_outlived(ngx_http_atls_session_t *session,
-    ngx_http_atls_loc_conf_t *alcf)
-{
-    time_t  lifetime;
-
-    lifetime = session->lifetime;
-
-    if (alcf && !ngx_exiting && alcf->session_lifetime < session->whole) {
-        lifetime -= session->whole - alcf->session_lifetime;
-    }
-
-    return ngx_http_atls_clock_since(session->created) >= lifetime;
-}
-
-
-ngx_uint_t
-ngx_http_atls_session_expired(ngx_http_atls_session_t *session,
-    ngx_http_atls_loc_conf_t *alcf)
-{
-    time_t  timeout;
-
-    timeout = session->timeout;
-
-    if (alcf && !ngx_exiting) {
-        timeout = ngx_min(timeout, alcf->session_timeout);
-    }
-
-    return ngx_http_atls_clock_since(session->used) >= timeout
-           || ngx_http_atls_session_outlived(session, alcf);
-}
-
-
 ngx_int_t
 ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_view_t *view)
@@ -336,7 +299,7 @@ ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
         rc = NGX_OK;
 
         view->policy = session->policy;
-        view->expired = ngx_http_atls_session_expired(session, alcf);
+        view->expired = ngx_http_atls_lifetime_expired(session, alcf);
 
         view->sni.len = session->sni_len;
         ngx_memcpy(view->sni.data, session->sni, session->sni_len);
@@ -647,7 +610,7 @@ ngx_http_atls_session_expire_locked(ngx_http_atls_table_t *table, ngx_uint_t n)
             session = ngx_http_atls_table_last(table, kind);
 
             if (session == NULL
-                || !ngx_http_atls_session_expired(session,
+                || !ngx_http_atls_lifetime_expired(session,
                                           ngx_http_atls_session_conf(session)))
             {
                 break;

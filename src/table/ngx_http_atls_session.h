@@ -91,7 +91,9 @@ struct ngx_http_atls_session_s {
 
     int64_t                     created;       /* ngx_http_atls_clock() */
     int64_t                     used;          /* last use by the client */
-    time_t                      timeout;       /* idle timeout, in seconds */
+    int32_t                     timeout;       /* idle timeout, in seconds */
+    int32_t                     cookie;        /* seconds after "created" when
+                                                  it expires; 0: not sent */
     time_t                      lifetime;      /* in seconds; the rest if
                                                   resumed from a ticket */
 
@@ -173,17 +175,6 @@ ngx_uint_t ngx_http_atls_session_expire(ngx_shm_zone_t *zone, ngx_uint_t n);
 ngx_http_atls_take_e ngx_http_atls_session_take(ngx_shm_zone_t *zone,
     u_char *id, ngx_http_atls_loc_conf_t *alcf,
     ngx_http_atls_session_t **session, ngx_http_atls_owner_t *owner);
-
-/*
- * Whether a session of the caller has exceeded its lifetime; and whether it has
- * exceeded its lifetime or its idle timeout when it was taken.  The limits are
- * those it was created with, or those of its location now, if lower.
- */
-
-ngx_uint_t ngx_http_atls_session_outlived(ngx_http_atls_session_t *session,
-    ngx_http_atls_loc_conf_t *alcf);
-ngx_uint_t ngx_http_atls_session_expired(ngx_http_atls_session_t *session,
-    ngx_http_atls_loc_conf_t *alcf);
 
 /*
  * Data of a session owned by another worker, to check whether it may continue.

@@ -87,6 +87,7 @@ class Outer:
         self.chunked = False        # bodies without a Content-Length
         self.fresh = False          # a connection of its own for each POST
         self.jar = {}
+        self.until = {}             # when cookies expire, by name
         self.statuses = []          # of all responses
         self.connection = None
         self.sender = None          # a thread that sends a long body
@@ -165,12 +166,21 @@ class Outer:
         for field in response.headers.get_all("Set-Cookie", []):
             pair, *attributes = [part.strip() for part in field.split(";")]
             name, _, value = pair.partition("=")
-            if "max-age=0" in [a.lower() for a in attributes]:
+            ages = [int(a[8:]) for a in attributes
+                    if a.lower().startswith("max-age=")]
+            if ages and ages[-1] <= 0:
                 self.jar.pop(name, None)
                 expired = expired or name == self.cookie_name
             else:
                 self.jar[name] = value
+                self.until.pop(name, None)
+                if ages:
+                    self.until[name] = time.monotonic() + ages[-1]
         return expired
+
+    def too_late(self):
+        """A cookie has expired, and the session may have (§The cookie)."""
+        return any(time.monotonic() >= t for t in self.until.values())
 
     def is_tls(self, response):
         """The response has the type of the request, but for parameters."""
@@ -253,6 +263,8 @@ class Session:
         """One POST, repeated where that is allowed (§Statuses).  False if the
         bytes are to be sent in smaller ones (§Size)."""
         self.drain()                # §One after the other
+        if self.outer.too_late() and not self.end:
+            self.end = "the cookie has expired"
         for attempt in range(self.patience + 1):
             if self.end:
                 raise SessionEnded(self.end)
@@ -483,6 +495,8 @@ class Session:
 def fetch(url, name, method, target, session=None, tries=3, **args):
     """A request, in a new session if the old one is gone (§After the end)."""
     for attempt in range(tries):
+        if session and session.outer.too_late():
+            session = None          # nothing is sent in it
         try:
             if not session:
                 session = Session(url, name, **args).handshake(True)

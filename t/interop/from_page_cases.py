@@ -79,9 +79,9 @@ def half(s):
     return s
 
 
-def shared(s, patience=0):
+def shared(s, patience=0, **args):
     """A client with the cookie of another one."""
-    other = session(patience=patience)
+    other = session(patience=patience, **args)
     other.outer.jar = dict(s.outer.jar)
     return other
 
@@ -318,8 +318,19 @@ def waits(version):
 
 def timeouts(version):
     s = session("/short", version).handshake()
-    check("idle for too long: 410", until(lambda: gone(s)), "session-unknown")
-    check("its cookie is expired", s.outer.jar, {})
+    url, context = s.outer.url.geturl(), s.context
+    s, status, body = fetch(url, "localhost", "GET", "/", s, context=context)
+    check("a session", (status, body), HELLO)
+    other = shared(s, uri="/short")
+    n = len(posts(s))
+    time.sleep(1)
+    check("idle for too long", str(raised(SessionEnded, s.poll)),
+          "the cookie has expired")
+    check("without a POST", len(posts(s)), n)
+    check("with one: 410", until(lambda: gone(other)), "session-unknown")
+    check("its cookie is expired", other.outer.jar, {})
+    s, status, body = fetch(url, "localhost", "POST", "/", s, context=context)
+    check("any request, in a new session", (status, body), HELLO)
 
     s = half(session("/hurry", version))
     why = until(lambda: gone(s))

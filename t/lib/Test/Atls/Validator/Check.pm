@@ -368,7 +368,8 @@ sub _leave_if_new {
 }
 
 
-# Set-Cookie headers with the endpoint's name: { value, attributes, expired }.
+# Set-Cookie headers with the endpoint's name: { value, attributes, expired,
+# age }.
 
 sub _set_cookies {
     my ($self, $ex) = @_;
@@ -381,9 +382,11 @@ sub _set_cookies {
 
         $pair =~ /^\Q$e->{name}\E=(.*)\z/s or next;
 
-        push @cookies, { value => $1, attributes => \@attributes,
-                         expired => scalar grep { lc eq 'max-age=0' }
-                                           @attributes };
+        my $value = $1;
+        my ($age) = map { /^max-age=(\d+)\z/i } @attributes;
+
+        push @cookies, { value => $value, attributes => \@attributes,
+                         age => $age, expired => defined $age && !$age };
     }
 
     return @cookies;
@@ -397,6 +400,8 @@ sub _begin_session {
 
     my ($cookie) = grep { !$_->{expired} } @{$ex->{cookies_set}} or return;
     my $value = $cookie->{value};
+
+    return if $ex->{session} && $ex->{session}{value} eq $value;
 
     $self->check($ex, 'cookie-new', !$self->{sessions}{$value},
                  'a cookie that another session had');
@@ -554,14 +559,16 @@ sub _judge_cookies {
         my @attributes = @{$cookie->{attributes}};
         my ($path) = map { /^path=(.*)/i } @attributes;
         my $secure = grep { lc eq 'secure' } @attributes;
-        my $others = join ' ', grep { !/^(?:path=|secure\z)/i } @attributes;
+        my $others = join ' ', grep { !/^(?:path=|secure\z|max-age=)/i }
+                               @attributes;
 
         $self->check($ex, 'cookie-path', defined $path && $path eq $e->{path},
                      "@attributes");
         $self->check($ex, 'cookie-secure', $secure == $self->{secure},
                      "@attributes");
         $self->check($ex, $expired ? 'cookie-expired' : 'cookie-attributes',
-                     $others eq 'HttpOnly' . ($expired ? ' Max-Age=0' : ''),
+                     $others eq 'HttpOnly', "@attributes");
+        $self->check($ex, 'cookie-age', defined $cookie->{age},
                      "@attributes");
 
         if ($expired) {

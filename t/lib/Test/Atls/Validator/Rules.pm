@@ -40,7 +40,9 @@ our %RULES = (
     'cookie-first' =>
         'The response to the first POST of a session sets a cookie',
     'cookie-later' =>
-        'with all later POSTs, whose responses have no `Set-Cookie`.',
+        'later responses set the cookie again, with the same value',
+    'cookie-age' =>
+        '`Max-Age` is the time in seconds after which the session',
     'cookie-failed' =>
         'If the first POST fails, its response has no `Set-Cookie`: a `200`'
         . ' with an alert, or another status.',
@@ -49,7 +51,7 @@ our %RULES = (
         . ' guessed.',
     'cookie-attributes' =>
         'Set-Cookie: atls=vGO9HdeKv3C4DGnoafspTwJx;'
-        . ' Path=/.well-known/atls; HttpOnly',
+        . ' Path=/.well-known/atls; HttpOnly; Max-Age=600',
     'cookie-path' =>
         '`Path` is the prefix of the location',
     'cookie-secure' =>

@@ -50,7 +50,7 @@ sub ok200 {
 sub set_cookie {
     my ($value, $attributes) = @_;
 
-    $attributes //= "Path=$URI; HttpOnly";
+    $attributes //= "Path=$URI; HttpOnly; Max-Age=600";
 
     return "Set-Cookie: atls=$value; $attributes\r\n";
 }

@@ -1,0 +1,118 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_clock.h"
+#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_lifetime.h"
+
+
+/*
+ * The part of the idle timeout after which a used session gets its cookie
+ * again.  By at most this part, the cookie expires before the session.
+ */
+
+#define NGX_HTTP_ATLS_LIFETIME_PART  60
+
+
+static time_t ngx_http_atls_lifetime_whole(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf);
+static time_t ngx_http_atls_lifetime_idle(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf);
+
+
+ngx_uint_t
+ngx_http_atls_lifetime_over(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf)
+{
+    return ngx_http_atls_clock_since(session->created)
+           >= ngx_http_atls_lifetime_whole(session, alcf);
+}
+
+
+ngx_uint_t
+ngx_http_atls_lifetime_expired(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf)
+{
+    return ngx_http_atls_clock_since(session->used)
+           >= ngx_http_atls_lifetime_idle(session, alcf)
+           || ngx_http_atls_lifetime_over(session, alcf);
+}
+
+
+/*
+ * A lifetime reduced by a reload also reduces the rest of the session.  A
+ * worker that is shutting down may have an older configuration than the
+ * session.
+ */
+
+static time_t
+ngx_http_atls_lifetime_whole(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf)
+{
+    time_t  lifetime;
+
+    lifetime = session->lifetime;
+
+    if (alcf && !ngx_exiting && alcf->session_lifetime < session->whole) {
+        lifetime -= session->whole - alcf->session_lifetime;
+    }
+
+    return lifetime;
+}
+
+
+static time_t
+ngx_http_atls_lifetime_idle(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf)
+{
+    time_t  timeout;
+
+    timeout = session->timeout;
+
+    if (alcf && !ngx_exiting) {
+        timeout = ngx_min(timeout, alcf->session_timeout);
+    }
+
+    return timeout;
+}
+
+
+/* Times are in seconds since the session was created. */
+
+time_t
+ngx_http_atls_lifetime_cookie(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf, int64_t used, ngx_uint_t unfinished)
+{
+    time_t  idle, until, end, age;
+
+    idle = ngx_http_atls_lifetime_idle(session, alcf);
+    until = (time_t) ((used - session->created) / 1000) + idle;
+    end = ngx_http_atls_lifetime_whole(session, alcf);
+
+    if (!session->established) {
+        until = ngx_max(ngx_min(until, end),
+                        (time_t) ((alcf->handshake_timeout + 999) / 1000));
+
+    } else {
+        until = unfinished ? ngx_max(until, end) : ngx_min(until, end);
+    }
+
+    until = ngx_min(until, (time_t) NGX_MAX_INT32_VALUE);
+
+    if (session->cookie && until >= session->cookie
+        && until - session->cookie <= idle / NGX_HTTP_ATLS_LIFETIME_PART)
+    {
+        return 0;
+    }
+
+    session->cookie = (int32_t) until;
+
+    age = until - ngx_http_atls_clock_since(session->created);
+
+    return ngx_max(age, 1);
+}

@@ -1,0 +1,44 @@
+
+/*
+ * The time limits of a session: those it was created with, or those of its
+ * location now, if lower.  The configuration may be NULL if the location was
+ * removed.
+ */
+
+
+#ifndef _NGX_HTTP_ATLS_LIFETIME_H_INCLUDED_
+#define _NGX_HTTP_ATLS_LIFETIME_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_session.h"
+
+
+/* Whether the session has exceeded its lifetime. */
+
+ngx_uint_t ngx_http_atls_lifetime_over(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf);
+
+/*
+ * Whether the session, if it is idle, has exceeded its lifetime or its idle
+ * timeout.
+ */
+
+ngx_uint_t ngx_http_atls_lifetime_expired(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf);
+
+/*
+ * The Max-Age of the cookie of a session of the caller, in seconds, if the
+ * client has to learn it, and 0 if the client knows it.  The cookie must not
+ * expire while the session can be used.
+ *
+ * used: the time of last use.  unfinished: the client has not sent all of a
+ * request, so that the session continues even beyond its limits.
+ */
+
+time_t ngx_http_atls_lifetime_cookie(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf, int64_t used, ngx_uint_t unfinished);
+
+
+#endif /* _NGX_HTTP_ATLS_LIFETIME_H_INCLUDED_ */
