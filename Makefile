@@ -195,7 +195,7 @@ uninstall:
 
 #: deps                installs what is missing for building and testing
 deps:
-	@tools/deps.sh
+	@tools/deps.sh test
 
 #: check               checks the structure of the sources
 check: $(LIB_OBJ) $(CMD_OBJ)
@@ -253,8 +253,14 @@ test-matrix:
 	TESTS='$(TESTS)' JOBS=$(JOBS) tools/matrix.sh $(SUITES)
 
 #: demo                a request through a middlebox, and what each hop sees
-demo: deps
-	@$(MAKE) --no-print-directory all
+demo:
+	@tools/deps.sh demo
+	@mkdir -p $(BUILD)
+	@for part in module client; do \
+	    echo "demo: building the $$part"; \
+	    $(MAKE) -j $(JOBS) $$part >$(BUILD)/demo.log 2>&1 \
+	        || { cat $(BUILD)/demo.log >&2; exit 1; }; \
+	done
 	@perl -I t/lib tools/demo.pl
 
 # benchmarks of the session table and of a reload with many sessions are linked

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # A copy of a built tree builds its own files, and not those of the original.
-# The source of nginx is the newest one available.
+# The source of nginx is the newest one available; headers are those of the
+# installed nginx.
 
 use strict;
 use warnings;
@@ -22,7 +23,7 @@ delete @ENV{qw( MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES BUILD OUT )};
 plan skip_all => 'nothing here depends on how nginx runs'
     if $ENV{TEST_ASAN} || $ENV{TEST_VALGRIND};
 
-plan tests => 12;
+plan tests => 18;
 
 
 sub file {
@@ -165,4 +166,63 @@ sub nginx_source {
     ($status, $out) = nginx_source('none', [ '1.9-1' ], []);
 
     isnt($status, 0, 'no source is a failure');
+}
+
+
+# tools/nginx-headers.sh with an nginx, its package, and nginx-dev packages
+
+sub nginx_headers {
+    my ($name, $version, $package, @there) = @_;
+
+    my $tree = "$dir/$name";
+    my $src = 'usr/share/nginx/src';
+
+    mkdir $_ for $tree, "$tree/tools", "$tree/bin";
+    file("$tree/tools/nginx-headers.sh", file("$root/tools/nginx-headers.sh"));
+
+    my %commands = (
+        'nginx'      => "echo nginx version: nginx/$version >&2",
+        'dpkg-query' => "echo $package",
+        'apt-cache'  => join('; ', map { "echo Version: $_" } @there),
+        'apt-get'    => join("\n", 'for last; do :; done', 'case $last in',
+                             map({ "nginx-dev=$_) echo $_ >nginx-dev_1.deb;;" }
+                                 @there),
+                             '*) exit 100 ;;', 'esac'),
+        'dpkg-deb'   => "mkdir -p $src/src/core\n"
+                        . "sed 's/\\(.*\\)-.*/#define NGINX_VERSION \"\\1\"/'"
+                        . " \$2 >$src/src/core/nginx.h",
+    );
+
+    file("$tree/bin/$_", "#!/bin/sh\n$commands{$_}\n") for keys %commands;
+    chmod 0755, glob("$tree/bin/*"), glob("$tree/tools/*");
+
+    my ($status, $out) = run("cd $tree && PATH=$tree/bin:\$PATH"
+                             . ' tools/nginx-headers.sh');
+
+    return ($status, $out, file("$tree/build/nginx-dev/nginx-dev_1.deb"));
+}
+
+
+{
+    my @there = ('1.9.8-2', '1.9.7-1');
+    my ($status, $out, $deb) = nginx_headers('headers', '1.9.7', '1.9.7-1',
+                                             @there);
+
+    like($out, qr!\A\S+/headers/build/nginx-dev/usr/share/nginx/src\n\z!,
+         'the directory of headers');
+    is($deb, "1.9.7-1\n", 'those of the installed package');
+
+    # nginx was upgraded, the headers were not
+
+    ($status, $out, $deb) = nginx_headers('headers', '1.9.8', '1.9.8-1',
+                                          @there);
+    is("$status $deb", "0 1.9.8-2\n", 'another build of the same version');
+
+    ($status, $out) = nginx_headers('headers', '1.9.8', '1.9.8-1');
+    is($status, 0, 'the same again');
+
+    ($status, $out) = nginx_headers('headers', '1.9.9', '1.9.9-1', @there);
+    is($status, 1, 'no headers of this version');
+    like($out, qr/^nginx-headers: nginx-dev of the installed nginx, 1\.9\.9,/,
+         'what is missing');
 }

@@ -4,8 +4,8 @@
 # changed.  Only changed files are rebuilt.
 #
 #     OUT         build directory                         build
-#     NGINX_SRC   nginx source tree; empty: Debian's nginx-dev, which cannot
-#                 build nginx itself
+#     NGINX_SRC   nginx source tree; empty: Debian's nginx-dev of the installed
+#                 nginx, which cannot build nginx itself
 #     STATIC      1: build nginx with the module, instead of a .so
 #     NGINX_OPTIONS   options of nginx's configure; default: the previous ones
 #                 of the tree, or those below
@@ -26,8 +26,7 @@ CFLAGS=${CFLAGS:-'-g -O2'}
 LDFLAGS=${LDFLAGS:-}
 MODULE_CFLAGS=${MODULE_CFLAGS:-}
 
-debian_src=/usr/share/nginx/src
-src=${NGINX_SRC:-$debian_src}
+src=$NGINX_SRC
 tree=$OUT/nginx
 module=ngx_http_atls_module.so
 
@@ -164,9 +163,9 @@ compile() {
 }
 
 
-[ -d "$src/auto" ] || die "no nginx source in $src" \
-    "(apt-get install nginx-dev, or set NGINX_SRC)"
 [ -n "$NGINX_SRC" ] || [ -z "$STATIC" ] || die "a static build needs NGINX_SRC"
+[ -n "$src" ] || src=$(tools/nginx-headers.sh)
+[ -d "$src/auto" ] || die "no nginx source in $src"
 
 mkdir -p "$OUT"
 OUT=$(realpath --relative-to=. "$OUT")

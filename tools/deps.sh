@@ -1,73 +1,160 @@
 #!/usr/bin/env bash
 #
-# Installs missing Debian packages for building and testing.  If all are
-# installed, apt is not run.
+# Installs missing Debian packages.  Says which, and how large they are.  If all
+# are installed, apt is not run.  Services in them are neither started nor
+# enabled.
 #
-#     tools/deps.sh [package ...]             additional packages
+#     tools/deps.sh [demo | test | package] ...           default: test
+#
+#     demo        what "make demo" requires
+#     test        what the tests require
+#     NGINX_SRC   nginx source tree; nginx is not installed
 
 set -eu
+cd "$(dirname "$0")/.."
 
-# other TLS libraries, for t/interop.t
+# the module, the client, the programs of the demonstration
 
-stacks=( libmbedtls-dev libwolfssl-dev default-jdk-headless nodejs )
+demo=(
+    gcc libc6-dev make libssl-dev libpcre2-dev zlib1g-dev
+    libcurl4-openssl-dev libcjson-dev pkg-config
+    perl openssl libnet-ssleay-perl libio-socket-ssl-perl
+)
 
-packages=(
-    gcc libc6-dev make
-    nginx nginx-dev libssl-dev libpcre2-dev zlib1g-dev      # to build
-    libcurl4-openssl-dev libcjson-dev pkg-config            # the client, too
-    perl openssl curl libgnutls28-dev libnet-ssleay-perl libio-socket-ssl-perl
-    libfcgi-perl python3 mandoc gnutls-bin                  # to test
+test=(
+    "${demo[@]}"
+    curl libgnutls28-dev libfcgi-perl python3 mandoc gnutls-bin
     bash-completion zsh fish
-    squid-openssl haproxy                                   # between the ends
-    "${stacks[@]}"
-    "$@"
+    squid-openssl haproxy                                   # middleboxes
+    libmbedtls-dev libwolfssl-dev default-jdk-headless nodejs   # t/interop.t
 )
 
 # another middlebox, not in Debian 13
 
-grep -q '^VERSION_CODENAME=trixie$' /etc/os-release || packages+=( mitmproxy )
-
-missing=()
-
-for package in "${packages[@]}"; do
-    status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || :)
-    [ "$status" = installed ] || missing+=( "$package" )
-done
-
-[ ${#missing[@]} -gt 0 ] || exit 0
-
-sudo=
-if [ "$(id -u)" != 0 ]; then
-    sudo=sudo
-    command -v sudo >/dev/null || {
-        echo "deps: as root: apt-get install ${missing[*]}" >&2
-        exit 1
-    }
+if grep -qs '^VERSION_CODENAME=trixie$' /etc/os-release; then
+    demo+=( haproxy )
+else
+    demo+=( mitmproxy )
+    test+=( mitmproxy )
 fi
 
-install() {
-    $sudo env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "$@" >/dev/null
-}
+if [ -z "${NGINX_SRC:-}" ]; then
+    demo+=( nginx )
+    test+=( nginx )
+fi
 
-echo "deps: installing ${missing[*]}"
+packages=()
 
-# package lists may be missing or outdated
+[ $# -gt 0 ] || set -- test
 
-install "${missing[@]}" 2>/dev/null && exit
-
-$sudo apt-get update -qq
-
-# some packages are missing in some releases
-
-there=()
-
-for package in "${missing[@]}"; do
-    if apt-cache show "$package" >/dev/null 2>&1; then
-        there+=( "$package" )
-    else
-        echo "deps: no package $package in this release" >&2
-    fi
+for set; do
+    case $set in
+        demo) packages+=( "${demo[@]}" ) ;;
+        test) packages+=( "${test[@]}" ) ;;
+        *)    packages+=( "$set" ) ;;
+    esac
 done
 
-[ ${#there[@]} -eq 0 ] || install "${there[@]}"
+
+say() {
+    echo "deps: $*" | fold -s -w 80 | sed 's/ *$//'
+}
+
+
+# Sets missing[].
+
+find_missing() {
+    missing=()
+
+    for package in "${packages[@]}"; do
+        status=$(dpkg-query -W -f '${db:Status-Status}' "$package" \
+                     2>/dev/null || :)
+        [ "$status" = installed ] || missing+=( "$package" )
+    done
+}
+
+
+# Sets plan: lines with package=version of all packages to install.
+
+make_plan() {
+    plan=$(LC_ALL=C apt-get -s --no-install-recommends install "$@" \
+               2>/dev/null \
+           | sed -n 's/^Inst \([^ ]*\)[^(]*(\([^ ]*\) .*/\1=\2/p')
+
+    [ -n "$plan" ]
+}
+
+
+# Some packages are not in all releases.
+
+remove_unknown() {
+    local known=()
+
+    for package in "${missing[@]}"; do
+        if apt-cache show "$package" >/dev/null 2>&1; then
+            known+=( "$package" )
+        else
+            say "no package $package in this release" >&2
+        fi
+    done
+
+    missing=( ${known[@]+"${known[@]}"} )
+}
+
+
+announce() {
+    say "installing ${missing[*]}"
+
+    # shellcheck disable=SC2086
+    apt-cache show $plan | awk '
+        /^Package:/        { count++ }
+        /^Size:/           { download += $2 / 1e6 }
+        /^Installed-Size:/ { disk += $2 / 1e3 }
+        END { printf "deps: %d packages with their dependencies, ", count
+              printf "%d MB to download, %d MB on disk\n", download, disk }'
+}
+
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    else
+        command -v sudo >/dev/null || {
+            say "run as root: $*" >&2
+            exit 1
+        }
+
+        sudo "$@"
+    fi
+}
+
+
+update() {
+    say 'updating the package lists'
+    as_root apt-get update -qq
+}
+
+
+# Package lists may be missing, or older than the archive.
+
+install_missing() {
+    make_plan "${missing[@]}" || {
+        update
+        remove_unknown
+        [ ${#missing[@]} -gt 0 ] || return 0
+        make_plan "${missing[@]}" || {
+            apt-get -s --no-install-recommends install "${missing[@]}" >&2
+            exit 1
+        }
+    }
+
+    announce
+    as_root tools/apt-install.sh "${missing[@]}" || {
+        update
+        as_root tools/apt-install.sh "${missing[@]}"
+    }
+}
+
+
+find_missing
+[ ${#missing[@]} -eq 0 ] || install_missing

@@ -174,9 +174,10 @@ remove_module() {
     fi
 
     for file in "$available" "$dir/$module"; do
-        [ -n "$file" ] && [ -e "$DESTDIR$file" ] || continue
-        rm "$DESTDIR$file"
-        echo "removed $DESTDIR$file"
+        if [ -n "$file" ] && [ -e "$DESTDIR$file" ]; then
+            rm "$DESTDIR$file"
+            echo "removed $DESTDIR$file"
+        fi
     done
 }
 
