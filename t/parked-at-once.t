@@ -8,7 +8,6 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Http qw( http_connect send_all );
-use Test::Atls::Process ();
 use Test::Atls::Response qw( parse_responses );
 
 use constant {
@@ -54,8 +53,7 @@ $_->exchange(part($_)) for @waiting;
 
 my $posts = post($first, part($first)) . post($waiting[1], rest($waiting[1]));
 
-kill 'STOP', $worker;
-$t->wait_for(sub { Test::Atls::Process::state($worker) eq 'T' });
+$t->suspend_workers($worker);
 send_all($pair, $posts);
 send_all($single, post($second, part($second)));
 kill 'CONT', $worker;

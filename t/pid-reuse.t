@@ -129,7 +129,7 @@ SKIP: {
 
     # a POST relayed to a worker that does not read
 
-    kill 'STOP', $old;
+    $t->suspend_workers($old);
     $relayed->handshake_step();
     $relayed->post_send($relayed->tls_out());
     $t->wait_for(sub { asleep($new) });

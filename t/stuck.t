@@ -84,7 +84,7 @@ sub stopped {
         $long = unfinished('/never-long', $LARGE);
     });
 
-    stop_worker($owner);
+    $t->suspend_workers($owner);
 
     $_->handshake_step() for $half, $again;
     $half->write_plain("GET /never-half HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -151,7 +151,7 @@ sub for_a_moment {
 
     with_only($t, $owner, sub { $c = unfinished('/body', 10) });
 
-    stop_worker($owner);
+    $t->suspend_workers($owner);
     $c->write_plain('x' x 10);
     $c->post_send($c->tls_out());
     sleep 2;
@@ -175,7 +175,7 @@ sub the_other_one {
     my $s = post_to($t, $other, $c);
 
     $t->wait_for(sub { asleep($other) && asleep($owner) });
-    stop_worker($other);
+    $t->suspend_workers($other);
     sleep $LATER + 2;
     kill 'CONT', $other;
 
@@ -196,7 +196,7 @@ sub in_a_response {
     my $r = Test::Atls::Response->new(on_body => sub { });
 
     $r->feed(some($s)) until $r->length();
-    stop_worker($owner);
+    $t->suspend_workers($owner);
 
     # the data already sent
 
@@ -268,14 +268,6 @@ sub without_locks {
 
     like($t->read_file('error.log'), qr/memfd for "atls" failed/, 'without locks');
     killed('without locks: killed');
-}
-
-
-sub stop_worker {
-    my ($pid) = @_;
-
-    kill 'STOP', $pid;
-    $t->wait_for(sub { Test::Atls::Process::state($pid) eq 'T' });
 }
 
 

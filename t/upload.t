@@ -93,8 +93,7 @@ sub upload {
 
     my ($worker) = $t->workers();
 
-    kill 'STOP', $worker;
-    $t->wait_for(sub { $t->read_file("/proc/$worker/stat") =~ /\) T / });
+    $t->suspend_workers($worker);
 
     send_all($upstream, "HTTP/1.1 200 OK\r\n");
     outer_send($outer, $end);

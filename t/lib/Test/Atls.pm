@@ -470,6 +470,20 @@ sub wait_for {
 }
 
 
+# Stops workers while they wait for events: at another time, they may hold a
+# lock that others wait for.
+
+sub suspend_workers {
+    my ($self, @pids) = @_;
+
+    for my $pid (@pids) {
+        $self->wait_for(sub { asleep($pid) });
+        kill 'STOP', $pid;
+        $self->wait_for(sub { Test::Atls::Process::state($pid) eq 'T' });
+    }
+}
+
+
 # Begins a POST that holds a session, by a function that returns its socket.
 # The POST that checks this, by a function that returns its status, may come
 # first; then the other one is refused, and begun again.

@@ -84,9 +84,7 @@ sub with_only {
 
     my @others = grep { $_ != $pid } $t->workers();
 
-    kill 'STOP', @others;
-    $t->wait_for(sub { !grep { Test::Atls::Process::state($_) ne 'T' } @others }, 30);
-
+    $t->suspend_workers(@others);
     $code->();
 
     kill 'CONT', @others;
