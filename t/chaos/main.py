@@ -153,7 +153,7 @@ class World:
                     for pid, links in nginx.descriptors().items()
                     if len(links) > len(files.get(pid, links)) + 1}
             now = nginx.zone(self.options.zone)
-            used = {kind: (zone[kind], n) for kind, n in (now or {}).items()
+            used = {kind: (zone[kind], n) for kind, n in now.items()
                     if n > zone[kind]}
             if not more and not used:
                 break

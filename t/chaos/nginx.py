@@ -257,7 +257,7 @@ class Nginx:
 
     def zone(self, size):
         """Used entries of the session table by kind, see
-        ngx_http_atls_table.h; None if there is no table."""
+        ngx_http_atls_table.h."""
         pid = self.workers()[0]
         with open(f"/proc/{pid}/maps") as file:
             for line in file:
@@ -266,13 +266,13 @@ class Nginx:
                 if last - first == size and "/dev/zero" in line:
                     break
             else:
-                return None
+                raise LookupError("there is no zone")
         with open(f"/proc/{pid}/mem", "rb", 0) as file:
             file.seek(first)
             memory = file.read(size)
 
         # layout, size of an entry, who changes it, entries, and how many
-        for at in range(0, 1 << 16, 8):
+        for at in range(0, size // 2, 8):
             _, entry, _, entries, number, touched = struct.unpack_from(
                 "QQQQII", memory, at)
             if (entry == ENTRY and first < entries < last
@@ -280,7 +280,7 @@ class Nginx:
                     and size // 2 < number * ENTRY < size):
                 break
         else:
-            return None
+            raise LookupError("there is no table in the zone")
         kinds = collections.Counter()
         for n in range(touched):
             kinds[struct.unpack_from("I", memory,
