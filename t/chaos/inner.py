@@ -31,6 +31,8 @@ class Request:
         self.logged = 0
         self.tunnelled, self.closed_at_backend = None, False
         self.sent = None
+        self.at = None              # the end of its first record in the output
+        self.joined = False         # begun in the POST that ends the handshake
         self.wire = self.format(fields, chunks)
 
     def format(self, fields, chunks):

@@ -6,6 +6,7 @@ still be correct.
 """
 
 import asyncio
+import itertools
 import time
 
 import http1
@@ -36,6 +37,9 @@ class Session:
         self.plain = b""
         self.began = self.alive = self.previous = None
         self.sure = None            # when the session was there at the latest
+        self.output = b""           # of TLS, to be sent
+        self.flight = 0             # of it, the end of the handshake
+        self.first = None           # when the first answer came
 
     def opened(self, writer):
         """Tells the proxy on the path to which session a connection belongs."""
@@ -132,13 +136,29 @@ class Session:
             self.ends(f"TLS: {self.tls.error}")
         if self.tls.established and self.sure is None:
             self.sure = time.time()
+            self.output = self.tls.out()
+            self.flight = len(self.output)
         self.answered(plain)
+
+    def write(self, record, requests):
+        """Writes a record, in which requests begin."""
+        self.tls.write(record)
+        self.output += self.tls.out()
+        for request in requests:
+            request.at = len(self.output)
 
     async def send(self):
         """Sends the output of TLS, in one or several POSTs."""
-        data = self.tls.out()
+        data, self.output = self.output + self.tls.out(), b""
+        flight, self.flight = self.flight, 0
         finished = self.tls.established
+        sent = 0
         for piece in self.cut(data):
+            sent += len(piece)
+            if flight and sent >= flight:
+                flight = 0
+                for request in self.waiting:
+                    request.joined = bool(request.at) and request.at <= sent
             pieces = None
             if self.plan.version == "chunked":
                 pieces = [self.random.randrange(1, len(piece) + 1)
@@ -180,6 +200,7 @@ class Session:
 
     def complete(self, request):
         parser, self.parser = self.parser, None
+        self.first = self.first or time.time()
         head = parser.head
         if head.status == 100:
             return
@@ -212,7 +233,16 @@ class Session:
                            f" session's end, and answered")
         if self.plan.rotates:
             late = self.world.nginx.revoked(self.plan.rotates, request.sent)
-            if late and late > limits.slack:
+            slack = limits.slack
+            # A handshake ends in the worker in which it began, with the
+            # configuration of that worker, and so do requests that begin in
+            # its last POST.  atls_handshake_timeout limits the time.  The
+            # adversary may join POSTs, until the client gets an answer.
+            joined = request.joined or (self.record.disturbed
+                                        and request.sent < self.first)
+            if late and joined and self.began < request.sent - late:
+                slack += limits.idle
+            if late and late > slack:
                 self.violation(f"{request.token} was sent {late:.1f} s after"
                                f" its authority was taken away, and answered")
 
@@ -298,14 +328,18 @@ class Session:
                 del requests[i + 1:]
         self.expect(requests)
         data = b"".join(request.wire for request in requests)
+        begins = [0, *itertools.accumulate(len(q.wire) for q in requests)]
         self.record.log("round: " + ", ".join(
             f"{q.method} {q.uri} {len(q.body)}" for q in requests))
 
         # as records of any size
-        while data:
+        at = 0
+        while at < len(data):
             n = r.choice((16384, 16384, 5000, r.randrange(1, 400)))
-            self.tls.write(data[:n])
-            data = data[n:]
+            self.write(data[at:at + n],
+                       [q for q, begin in zip(requests, begins)
+                        if at <= begin < at + n])
+            at += n
         await self.send()
         self.all_answered()
 
