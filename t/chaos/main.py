@@ -28,7 +28,14 @@ SESSIONS, HOSTILES = 28, 4
 class Limits:
     def __init__(self, options):
         self.idle, self.lifetime = options.idle, options.lifetime
-        self.slack = 2.5 * options.slow
+        self.base = 2.5 * options.slow
+        self.lag = 0            # by how much this program was late, at most
+
+    @property
+    def slack(self):
+        """By how much nginx may be late.  A busy machine delays it as well
+        as this program, which lets stopped workers wait when it is late."""
+        return self.base + self.lag
 
 
 class World:
@@ -102,7 +109,7 @@ class World:
         chaos = asyncio.ensure_future(self.nginx.chaos(until))
         await self.load(until)
         await chaos
-        self.say("chaos is over")
+        self.say(f"chaos is over, late by {self.limits.lag:.1f} s at most")
 
         if not self.enough():
             await self.settle()

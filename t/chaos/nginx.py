@@ -11,6 +11,7 @@ import time
 FAULT = re.compile(r"\[(?:alert|emerg|crit)\]|open socket|Sanitizer"
                    r"|runtime error|exited with code [1-9]")
 STARTED = re.compile(r"start worker process (\d+)")
+RECONFIGURES = re.compile(r"\[notice\] .*: reconfiguring$")
 LEAVES = re.compile(r"\[notice\] (\d+)#\d+: (?:gracefully shutting|exiting)")
 GONE = re.compile(r"process (\d+) exited")
 
@@ -31,6 +32,7 @@ class Nginx:
         self.world, self.ledger = world, world.ledger
         self.dir, self.master = options.dir, options.master
         self.started, self.leaving = [], set()
+        self.old = None         # workers with an earlier configuration
         self.offset, self.killed = 0, set()
         self.changes = [Change("A")]
         self.changes[0].done = 0
@@ -54,6 +56,8 @@ class Nginx:
                 self.leaving.discard(int(match[1]))
             elif match := LEAVES.search(line):
                 self.leaving.add(int(match[1]))
+            elif RECONFIGURES.search(line):
+                self.old = set(self.started)
             if match := GONE.search(line):
                 self.started = [p for p in self.started if p != int(match[1])]
                 if "on signal 9" in line and int(match[1]) in self.killed:
@@ -84,12 +88,17 @@ class Nginx:
         """Reads the log periodically.  A worker that logs endlessly is in an
         endless loop, and is killed."""
         size, seconds = 0, .2
+        limits = self.world.limits
         while True:
+            began = time.monotonic()
             last, size = size, os.stat(self.dir + "/error.log").st_size
             if size - last > FLOOD * seconds:
                 await self.runs_away(size - last)
+                began = time.monotonic()
             self.read_log()
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(.2)
+            seconds = time.monotonic() - began
+            limits.lag = max(limits.lag, seconds - .2)
 
     async def runs_away(self, more):
         busy = {pid: self.ticks(pid) for pid in self.started
@@ -125,7 +134,6 @@ class Nginx:
 
     async def reload(self, variant=None):
         variant = variant or self.random.choice("AB")
-        old = set(self.workers())
         self.ledger.log(f"nginx: reload, {variant}")
         with open(f"{self.dir}/nginx-{variant}.conf") as file:
             text = file.read()
@@ -134,12 +142,14 @@ class Nginx:
         change = Change(variant)
         self.changes.append(change)
 
+        # the master may start another worker before it handles the signal
+        self.old = None
         with self.ledger.changing():
             os.kill(self.master, signal.SIGHUP)
             until = time.time() + self.world.patience
             while True:
                 now = self.workers()
-                if now and not old & set(now):
+                if now and self.old is not None and not self.old & set(now):
                     break
                 if time.time() > until:
                     self.ledger.violation("reload: old workers do not leave")

@@ -39,6 +39,8 @@ class Session:
         self.sure = None            # when the session was there at the latest
         self.output = b""           # of TLS, to be sent
         self.flight = 0             # of it, the end of the handshake
+        self.since = None           # no worker has got a request of the
+                                    # output, or the handshake, before
         self.first = None           # when the first answer came
 
     def opened(self, writer):
@@ -151,6 +153,7 @@ class Session:
         """Sends the output of TLS, in one or several POSTs."""
         data, self.output = self.output + self.tls.out(), b""
         flight, self.flight = self.flight, 0
+        self.since = self.began if flight else time.time()
         finished = self.tls.established
         sent = 0
         for piece in self.cut(data):
@@ -353,11 +356,14 @@ class Session:
     def left_behind(self):
         """A worker that is told to quit serves the request that waits in it,
         and no other one: whoever sends the half of another one behind it, in
-        a POST that begins after that, has to begin a new session."""
+        a POST that begins after that, has to begin a new session.  If the
+        POST has no length, this is so even if it began before."""
         if not self.tls.closed or not self.answers:
             return None
-        since = self.previous or self.began
-        if self.ledger.changed(since - 1, self.alive):
+        until = self.alive
+        if self.plan.version == "chunked" or self.plan.path != "direct":
+            until = time.time()
+        if self.ledger.changed(self.since - 1, until):
             return "a worker did not wait"
         return None
 

@@ -27,11 +27,13 @@ class Sleeper(Session):
             self.tls.write(request.wire[:half])
             await self.send()
         self.record.log("sleeps")
+        since = time.time()
         await asyncio.sleep(limits.idle + limits.slack)
         request.sent = time.time()
         self.tls.write(request.wire[half:])
         await self.send()
-        if not self.waiting:
+        if (not self.waiting
+                and request.sent - since > limits.idle + limits.slack):
             self.violation("the session was idle for too long, and answered")
         self.ledger.count["sessions that overslept"] += 1
         raise Ended("slept")
@@ -256,7 +258,7 @@ class Tunnel(Session):
         else:
             abort(self.writer)
         self.ended = True
-        until = time.time() + self.world.limits.idle + self.world.limits.slack
+        until = time.time() + self.world.limits.idle + self.world.patience
         while not self.request.closed_at_backend:
             if time.time() > until:
                 self.ends("101: the backend's connection does not end"
