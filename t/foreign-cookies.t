@@ -142,13 +142,13 @@ sub among {
         'another case only'      => [ "ATLS=" . $c->cookie(), 'not-tls' ],
         'longer names'           => [ "xatls=1; atlsx=2", 'not-tls' ],
         'in the value of another' => [ "a=atls=" . $c->cookie(), 'not-tls' ],
-        'unknown'                => [ $unknown, 'session-unknown' ],
+        'unknown'                => [ $unknown, 'session-foreign' ],
         'no id'                  => [ 'atls=x', 'session-unknown' ],
         "another endpoint's only" => [ $two, 'session-elsewhere' ],
         'that and an unknown one' => [ "$unknown; $two", 'session-elsewhere' ],
         'that before it'          => [ "$two; $unknown", 'session-elsewhere' ],
         'too many unknown ones'
-            => [ join('; ', ($unknown) x 16, $own), 'session-unknown' ],
+            => [ join('; ', ($unknown) x 16, $own), 'session-foreign' ],
     );
 
     for my $name (sort keys %lines) {

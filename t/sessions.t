@@ -314,6 +314,7 @@ sub lost_worker {
     is($busy->post_receive(), undef, 'the lost worker does not answer');
     my $r = $busy->post($garbage);
     is($r->status(), 410, 'and its busy session is gone');
+    like($r->body(), qr/"tag:atls,2026:session-lost"/, 'with its worker');
 
     # an idle worker is killed: no session is affected
 

@@ -195,11 +195,23 @@ for my $name (sort keys %flights) {
     my $r = answer('POST', $flights{$name}, 'Content-Type' => $type,
                    Cookie => "atls=$unknown");
 
-    is_problem($r, 410, 'session-unknown', "unknown session, $name");
+    is_problem($r, 410, 'session-foreign', "unknown session, $name");
     is($r->header('Set-Cookie'),
        'atls=; Path=/.well-known/atls; HttpOnly; Max-Age=0',
        "unknown session, $name: the cookie expires");
     is_kept("unknown session, $name");
+}
+
+# a session of this zone that has ended
+
+{
+    my $c = $t->established();
+    my $cookie = $c->cookie();
+
+    $c->close_notify();
+    is_problem(answer('POST', '', 'Content-Type' => $type,
+                      Cookie => "atls=$cookie"),
+               410, 'session-unknown', 'a session that has ended');
 }
 
 # a ClientHello begins a session, with any cookie

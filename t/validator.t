@@ -427,6 +427,9 @@ sub problems {
         'problem-elsewhere', 'is not');
     one({ cookie => 'none' }, problem(410, 'no-cookie', %expires),
         'problem-no-cookie', 'there is one');
+    one({ cookie => establish13() },
+        problem(410, 'session-foreign', %expires), 'problem-foreign',
+        'it is of this server', 'goes-on');
 
     $value = establish13(uri => '/raw');
     one({ uri => '/raw', cookie => $value, body => record(23, 'x' x 50) },

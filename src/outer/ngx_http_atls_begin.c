@@ -330,6 +330,12 @@ ngx_http_atls_begin_unknown(ngx_http_atls_post_t *post, u_char *data,
     case ngx_http_atls_take_elsewhere:
         return NGX_HTTP_ATLS_SESSION_ELSEWHERE;
 
+    case ngx_http_atls_take_lost:
+        return NGX_HTTP_ATLS_SESSION_LOST;
+
+    case ngx_http_atls_take_foreign:
+        return NGX_HTTP_ATLS_SESSION_FOREIGN;
+
     case ngx_http_atls_take_unknown:
         return NGX_HTTP_ATLS_SESSION_UNKNOWN;
 

@@ -96,7 +96,7 @@ ngx_http_atls_handler(ngx_http_request_t *r)
 
         /* the worker is gone, and so is the session */
 
-        post->take = ngx_http_atls_take_unknown;
+        post->take = ngx_http_atls_take_lost;
     }
 
     r->request_body_no_buffering = 1;
@@ -241,9 +241,13 @@ ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "atls session belongs to another location");
 
+    } else if (post->take == ngx_http_atls_take_lost) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "atls session lost with its worker process");
+
     } else if (n) {
-        ngx_http_atls_session_unknown(post->main_conf->zone, id,
-                                      r->connection->log);
+        post->take = ngx_http_atls_session_unknown(post->main_conf->zone, id,
+                                                   r->connection->log);
 
     } else if (post->take == ngx_http_atls_take_unknown) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,

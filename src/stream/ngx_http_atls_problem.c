@@ -60,6 +60,12 @@ static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
           "Session Unknown", 410,
           "Unknown or expired session; start a new one.") },
 
+    { NGX_HTTP_ATLS_SESSION_FOREIGN,
+      ngx_http_atls_problem_body(ngx_http_atls_problem_type("session-foreign"),
+          "Session of Another Server", 410,
+          "Session of another machine, or from before a restart; start a new "
+          "one.") },
+
     { NGX_HTTP_ATLS_SESSION_ELSEWHERE,
       ngx_http_atls_problem_body(
           ngx_http_atls_problem_type("session-elsewhere"),

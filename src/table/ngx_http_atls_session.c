@@ -164,7 +164,8 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
     session = ngx_http_atls_table_find(z->table, id);
 
     if (session == NULL) {
-        rc = ngx_http_atls_take_unknown;
+        rc = ngx_http_atls_table_is_lost(z->table, id)
+             ? ngx_http_atls_take_lost : ngx_http_atls_take_unknown;
 
     } else if (ngx_http_atls_session_owner_dead(session)) {
         ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
@@ -172,8 +173,8 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
                        ngx_http_atls_label(id, ngx_cycle->log),
                        session->owner);
 
-        ngx_http_atls_table_remove(z->table, session);
-        rc = ngx_http_atls_take_unknown;
+        ngx_http_atls_table_lose(z->table, session);
+        rc = ngx_http_atls_take_lost;
 
     } else if (session->endpoint != alcf->endpoint) {
         rc = ngx_http_atls_take_elsewhere;
@@ -569,7 +570,7 @@ ngx_http_atls_session_tag(ngx_shm_zone_t *zone, u_char *id, u_char *tag,
 }
 
 
-void
+ngx_http_atls_take_e
 ngx_http_atls_session_unknown(ngx_shm_zone_t *zone, u_char *id, ngx_log_t *log)
 {
     u_char                 tag[NGX_HTTP_ATLS_TAG_LEN];
@@ -582,12 +583,14 @@ ngx_http_atls_session_unknown(ngx_shm_zone_t *zone, u_char *id, ngx_log_t *log)
            == 0)
     {
         ngx_log_error(NGX_LOG_INFO, log, 0, "atls unknown session");
-        return;
+        return ngx_http_atls_take_unknown;
     }
 
     (void) ngx_atomic_fetch_add(&z->table->foreign, 1);
 
     ngx_log_error(NGX_LOG_INFO, log, 0, "atls session belongs to another zone");
+
+    return ngx_http_atls_take_foreign;
 }
 
 

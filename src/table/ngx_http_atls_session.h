@@ -140,6 +140,8 @@ struct ngx_http_atls_session_s {
 typedef enum {
     ngx_http_atls_take_none = 0,               /* no cookie */
     ngx_http_atls_take_unknown,                /* no session, or expired */
+    ngx_http_atls_take_foreign,                /* of another zone */
+    ngx_http_atls_take_lost,                   /* with its worker */
     ngx_http_atls_take_elsewhere,              /* of another location */
     ngx_http_atls_take_busy,                   /* in use by another POST */
     ngx_http_atls_take_handshake,              /* owned by worker *owner */
@@ -265,13 +267,14 @@ ngx_int_t ngx_http_atls_session_tag(ngx_shm_zone_t *zone, u_char *id,
     u_char *tag, ngx_log_t *log);
 
 /*
- * Logs a POST with an unknown id, followed by a tag, and counts it if the tag
- * is of another zone: of another master process or machine, or created before a
- * restart.
+ * Logs a POST with an unknown id, followed by a tag.  If the tag is of another
+ * zone, of another master process or machine, or created before a restart,
+ * counts it and returns ngx_http_atls_take_foreign, otherwise
+ * ngx_http_atls_take_unknown.
  */
 
-void ngx_http_atls_session_unknown(ngx_shm_zone_t *zone, u_char *id,
-    ngx_log_t *log);
+ngx_http_atls_take_e ngx_http_atls_session_unknown(ngx_shm_zone_t *zone,
+    u_char *id, ngx_log_t *log);
 
 
 #endif /* _NGX_HTTP_ATLS_SESSION_H_INCLUDED_ */

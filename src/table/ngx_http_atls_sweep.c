@@ -132,7 +132,7 @@ ngx_http_atls_sweep_owned(ngx_http_atls_zone_t *z)
                                                    ngx_cycle->log),
                                owner.id);
 
-                ngx_http_atls_table_remove(z->table, session);
+                ngx_http_atls_table_lose(z->table, session);
             }
         }
     }

@@ -23,6 +23,10 @@
 
 #define NGX_HTTP_ATLS_MIN_HALF_OPEN  8
 
+/* The maximum number of lost sessions that are remembered. */
+
+#define NGX_HTTP_ATLS_MAX_LOST  256
+
 /* granularity of sorting: 1024 milliseconds, to limit the number of passes */
 
 #define NGX_HTTP_ATLS_SORT_SHIFT  10
@@ -102,7 +106,7 @@ ngx_http_atls_table_create(ngx_http_atls_zone_t *z)
 {
     size_t                  len;
     uint32_t               *map;
-    ngx_uint_t              n, max, size;
+    ngx_uint_t              n, max, size, lost;
     ngx_shm_zone_t         *zone;
     ngx_slab_pool_t        *shpool;
     ngx_http_atls_table_t  *table;
@@ -125,8 +129,10 @@ ngx_http_atls_table_create(ngx_http_atls_zone_t *z)
 
     } while (len > 1);
 
+    lost = ngx_min(max / 8, NGX_HTTP_ATLS_MAX_LOST);
+
     table = ngx_slab_calloc(shpool, sizeof(ngx_http_atls_table_t)
-                                    + (n + size) * sizeof(uint32_t));
+                                    + (n + size + lost) * sizeof(uint32_t));
     if (table == NULL) {
         return NGX_ERROR;
     }
@@ -152,6 +158,9 @@ ngx_http_atls_table_create(ngx_http_atls_zone_t *z)
     } while (len > 1);
 
     table->map_size = size;
+
+    table->lost = &table->buckets[n + size];
+    table->lost_size = lost;
 
     if (ngx_http_atls_table_create_entries(table, shpool) != NGX_OK) {
         return NGX_ERROR;
@@ -609,6 +618,36 @@ ngx_http_atls_table_remove(ngx_http_atls_table_t *table,
     }
 
     ngx_http_atls_table_free(table, session);
+}
+
+
+void
+ngx_http_atls_table_lose(ngx_http_atls_table_t *table,
+    ngx_http_atls_session_t *session)
+{
+    ngx_memcpy(&table->lost[table->nlost % table->lost_size], session->id,
+               sizeof(uint32_t));
+    table->nlost++;
+
+    ngx_http_atls_table_remove(table, session);
+}
+
+
+ngx_uint_t
+ngx_http_atls_table_is_lost(ngx_http_atls_table_t *table, u_char *id)
+{
+    uint32_t    n;
+    ngx_uint_t  i;
+
+    ngx_memcpy(&n, id, sizeof(uint32_t));
+
+    for (i = 0; i < ngx_min(table->nlost, table->lost_size); i++) {
+        if (table->lost[i] == n) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

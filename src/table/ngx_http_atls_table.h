@@ -89,6 +89,12 @@ typedef struct {
 
     ngx_http_atls_tickets_t    *tickets;
 
+    /* sessions lost with their worker: the first bytes of their ids, a ring */
+
+    uint32_t                   *lost;
+    ngx_uint_t                  lost_size;
+    ngx_uint_t                  nlost;         /* in total */
+
     uint32_t                    mask;          /* number of buckets - 1 */
     uint32_t                    buckets[1];    /* index of an entry; 0: none */
 } ngx_http_atls_table_t;
@@ -148,6 +154,17 @@ void ngx_http_atls_table_move(ngx_http_atls_table_t *table,
 
 void ngx_http_atls_table_remove(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session);
+
+/*
+ * Removes a session whose owner has exited, and remembers it for a while.  The
+ * second function tells whether a session that does not exist is one of these;
+ * it may be wrong.
+ */
+
+void ngx_http_atls_table_lose(ngx_http_atls_table_t *table,
+    ngx_http_atls_session_t *session);
+ngx_uint_t ngx_http_atls_table_is_lost(ngx_http_atls_table_t *table,
+    u_char *id);
 
 /*
  * Allocates a list of pieces for len bytes; NULL: no room.  The list must be

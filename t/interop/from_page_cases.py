@@ -356,7 +356,7 @@ def statuses():
     check("TLS of no session", status(body=b"\x17\3\3\0\1x"),
           (410, "no-cookie", True))
     check("unknown", status(jar={"atls": "A" * 24}),
-          (410, "session-unknown", True))
+          (410, "session-foreign", True))
     check("elsewhere", status("/other", jar=jar),
           (410, "session-elsewhere", True))
     check("media type", status(jar=jar, media_type="text/plain"),

@@ -27,8 +27,8 @@ my %TYPES = (
     400 => [ qw( empty-body not-tls unreadable-body ) ],
     405 => [ 'method' ],
     409 => [ 'session-busy' ],
-    410 => [ qw( no-cookie session-unknown session-elsewhere session-refused
-                 handshake-timeout session-lost ) ],
+    410 => [ qw( no-cookie session-unknown session-foreign session-elsewhere
+                 session-refused handshake-timeout session-lost ) ],
     413 => [ 'too-large' ],
     415 => [ 'media-type' ],
     502 => [ 'payload-refused' ],
@@ -887,6 +887,8 @@ sub _judge_type {
         $self->check($ex, 'problem-type', $t && !$t->{established},
                      'of a session that is not half-open')
             if $name eq 'handshake-timeout' && $t;
+        $self->check($ex, 'problem-foreign', !$t, 'of this server')
+            if $name eq 'session-foreign';
         $self->check($ex, 'problem-type', $t, 'without a session')
             if $name =~ /^(?:handshake-timeout|session-lost|session-refused)\z/
     }

@@ -143,6 +143,9 @@ our %RULES = (
     'problem-elsewhere' =>
         '`session-elsewhere`: it belongs to another endpoint, and its cookie'
         . ' is not expired',
+    'problem-foreign' =>
+        '`session-foreign`: it was started on another machine or before a'
+        . ' restart',
     'problem-502' =>
         'If the end of a handshake was in the same POST, a `502` response'
         . ' contains records, with the media type of the request, instead of'

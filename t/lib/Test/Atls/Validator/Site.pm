@@ -51,9 +51,9 @@ my %ONLY = (
         server-name suite-none
     ) ],
     'validate-statuses.t' => [ qw(
-        busy problem-413 problem-502 problem-no-cookie status-405 status-409
-        status-413 status-413-expired status-415 status-502 status-503
-        status-own too-large-begun
+        busy problem-413 problem-502 problem-foreign problem-no-cookie
+        status-405 status-409 status-413 status-413-expired status-415
+        status-502 status-503 status-own too-large-begun
     ) ],
 );
 
