@@ -248,7 +248,7 @@ sub fallback_https {
                     '--key', $t->path('client.key'), "$base/info");
     like($r->{out}, qr/^ssl_dn=CN=client$/m, 'client certificate');
 
-    $r = $atls->run(@args, '--tls12', '--ciphers',
+    $r = $atls->run(@args, '--tls-max=1.2', '--ciphers',
                     'ECDHE-ECDSA-AES256-GCM-SHA384', "$base/info");
     like($r->{out}, qr/^ssl=TLSv1.2 ECDHE-ECDSA-AES256-GCM-SHA384$/m,
          'protocol and cipher');

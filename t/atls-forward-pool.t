@@ -242,7 +242,7 @@ sub idle {
 sub resumption {
     my @file = ('--session-file', $t->path('sessions'));
 
-    for my $tls ([ ], [ '--tls12' ]) {
+    for my $tls ([ ], [ '--tls-max=1.2' ]) {
         $f = $t->forward('--idle', '0', @$tls);
         is(join('', map { anew('GET /session') } 1 .. 4), '.rrr',
            "in memory @$tls");
@@ -290,8 +290,8 @@ sub identity {
     is($f->ask('GET /who')->body(), "TLSv1.3 CN=me\n", 'a certificate');
     is($f->stop()->{code}, 0, 'exit code');
 
-    $f = $t->forward('--tls12', '-v');
-    is($f->ask('GET /who')->body(), "TLSv1.2 \n", '--tls12');
+    $f = $t->forward('--tls-max=1.2', '-v');
+    is($f->ask('GET /who')->body(), "TLSv1.2 \n", '--tls-max=1.2');
     my $r = $f->stop();
     is($r->{code}, 0, 'exit code');
     like($r->{err}, qr/^\[1\] > GET \/who HTTP/m, '-v: of which session');

@@ -80,7 +80,7 @@ sub get {
 sub trust {
     unlink $file;
 
-    for my $protocol ([], [ '--tls12' ]) {
+    for my $protocol ([], [ '--tls-max=1.2' ]) {
         my @args = (@file, @$protocol);
         my $trusted = $t->write_file('trusted.crt', $ca);
 
@@ -155,7 +155,7 @@ sub lifetime {
                    { $clock->env() });
     };
 
-    for my $protocol ([], [ '--tls12' ]) {
+    for my $protocol ([], [ '--tls-max=1.2' ]) {
         unlink $file;
         is($at->(0, @$protocol), '0 .', "@$protocol a new session");
 

@@ -73,9 +73,16 @@ sub targets {
 
 
 sub options {
+    my %errors = (CA_FILE => 'TRUST', CA_DIR => 'TRUST',
+                  CERT_FILE => 'IDENTITY',
+                  map { $_ => 'CIPHERS' } qw( CIPHERS CIPHERSUITES GROUPS ));
+
     my %bad = (
         CA_FILE => '/nonexistent',
+        CA_DIR => '/nonexistent',
         CERT_FILE => $t->path('nginx.conf'),
+        PINNED_KEY => 'sha256//AAAA',
+        PROXY_AUTH => 'x',
         PSK_IDENTITY => 'alone',
         PSK_KEY => 'xyz',
         MIN_PROTOCOL => 'TLSv1.1',
@@ -90,13 +97,18 @@ sub options {
     for my $name (sort keys %bad) {
         $c->client($target, @trust, $name => $bad{$name});
         $r = $c->go('GET', '/');
-        is($c->name($r), 'USAGE', "$name: $r->{text}");
+        is($c->name($r), $errors{$name} || 'USAGE', "$name: $r->{text}");
     }
 
     is($c->name($c->client($target, POST_SIZE => 1023)), 'USAGE', 'small');
     is($c->name($c->client($target, HEADER_SIZE => 0)), 'USAGE', 'zero');
+    is($c->name($c->client($target, IP_VERSION => 5)), 'USAGE', 'neither');
+    is($c->name($c->client($target, RATE => -1)), 'USAGE', 'negative');
     is($c->name($c->command('string 99 x')), 'USAGE', 'no such option');
     is($c->name($c->command('outer-header X')), 'USAGE', 'no header');
+    is($c->name($c->command('add 1 X')), 'USAGE', 'no header for a proxy');
+    is($c->name($c->command('add 99 X')), 'USAGE', 'no such list');
+    is($c->name($c->command('add 2 localhost:1:127.0.0.1')), 'OK', 'a list');
     is($c->name($c->command('session')), 'USAGE', 'no session yet');
     is($c->name($c->command('export 32 EXPORTER-x')), 'USAGE', 'no exporter');
     is($c->command('outer')->{posts}, 0, 'no POSTs yet');

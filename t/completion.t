@@ -96,9 +96,9 @@ sub completions {
 
     for my $command ('fetch', @commands) {
         my @help = $atls->run($command, '--help')->{out}
-                   =~ /^  (?:-\w,|   ) (--[\w-]+)/mg;
+                   =~ /^  (?:-\w,|   ) (--[\w.-]+)/mg;
         my ($out) = $TYPE{$shell}->($file, "atls $command --\t\t");
-        my %offered = map { $_ => 1 } $out =~ /(?<![\w-])--\w[\w-]*/g;
+        my %offered = map { $_ => 1 } $out =~ /(?<![\w-])--\w[\w.-]*/g;
 
         cmp_ok(scalar @help, '>', 5, "$command has options");
         is(join(' ', sort keys %offered), join(' ', sort @help),
@@ -134,7 +134,7 @@ sub typed {
 
         # zsh writes "=" after a completed option with a value
 
-        is("@got" =~ s/(?:^| )--[\w-]+\K=/ /gr, $words =~ s/=/ /gr,
+        is("@got" =~ s/(?:^| )--[\w.-]+\K=/ /gr, $words =~ s/=/ /gr,
            "$shell: " . $line =~ s/\t/<TAB>/gr) or diag($out);
     }
 }

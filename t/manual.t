@@ -56,7 +56,7 @@ sub options {
     my %commands;
     my %table = map { $_ => 1 }
                 $t->read_file("$cmd/option_table.c")
-                =~ /^    \{ \w+, [\w |]+, (?:0|'\w'), "([\w-]+)",/mg;
+                =~ /^    \{ \w+, [\w |]+, (?:0|'\w'), "([\w.-]+)",/mg;
 
     for my $command (@commands) {
         for (grep { /^  +-/ } split /\n/, $help{$command}) {
@@ -72,7 +72,7 @@ sub options {
     is(join("\n", sort(manual_options())), join("\n", sort @help),
        'the manual has those of --help');
 
-    my %names = map { /--([\w-]+)/ ? ($1 => 1) : () } keys %commands;
+    my %names = map { /--([\w.-]+)/ ? ($1 => 1) : () } keys %commands;
 
     is(join(' ', sort keys %names), join(' ', sort keys %table),
        '--help has those of the table');
@@ -87,7 +87,7 @@ sub help_option {
     my ($line) = @_;
 
     my ($letter, $name, $arg) =
-        $line =~ /^  (-\w,|   )( --[\w-]+)( \S+)?  +\S/ or return "? $line";
+        $line =~ /^  (-\w,|   )( --[\w.-]+)( \S+)?  +\S/ or return "? $line";
 
     return ($letter =~ s/ +//r . $name . ($arg || '')) =~ s/^ //r;
 }
@@ -104,7 +104,7 @@ sub manual_options {
         $of = /^\.S[hs] Options of atls (\w+)$/m ? $1 : 'fetch' if /^\.S[hs] /;
 
         my ($letter, $name, $arg, $commands) =
-            /^\.It\ Fl\ (?:(\w)\ ,\ Fl\ )?-([\w-]+)(?:\ Ar\ (\S+))?\n
+            /^\.It\ Fl\ (?:(\w)\ ,\ Fl\ )?-([\w.-]+)(?:\ Ar\ (\S+))?\n
              (?:\.Pq\ (.*)\n)?/x or next;
 
         $commands = $commands ? $commands =~ s/ ,/,/gr : $of;

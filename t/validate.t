@@ -303,7 +303,7 @@ sub command {
     is($r->{out}, pattern(200_000), 'atls: an upload') or diag($r->{err});
     is(length $atls->run(@via, "$site/large")->{out}, LARGE,
        'atls: a large one');
-    is($atls->run(@via, '--tls12', "$site/ok")->{out}, 'hello',
+    is($atls->run(@via, '--tls-max=1.2', "$site/ok")->{out}, 'hello',
        'atls: TLS 1.2');
     is_valid('atls');
 

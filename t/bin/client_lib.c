@@ -4,7 +4,8 @@
  * stdin, results are lines on stdout, "name=value" separated by tabs.
  *
  *     new TARGET                  replaces the client
- *     string N VALUE, number N VALUE, outer-header LINE, store DIRECTORY
+ *     string N VALUE, number N VALUE, add N VALUE, outer-header LINE,
+ *     store DIRECTORY
  *     debug FILE                  file for debug lines
  *     header NAME VALUE           of the next request
  *     body KIND VALUE             of the next request: bytes N, file PATH,
@@ -585,6 +586,10 @@ command(char *line)
 
     } else if (strcmp(name, "outer-header") == 0) {
         print_result(atls_add_outer_header(client, rest));
+
+    } else if (strcmp(name, "add") == 0) {
+        first = strtok_r(NULL, " ", &rest);
+        print_result(atls_add_string(client, (atls_list_e) atoi(first), rest));
 
     } else if (strcmp(name, "store") == 0) {
         atls_store_file_free(store);

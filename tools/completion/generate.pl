@@ -74,7 +74,7 @@ sub command {
 sub option {
     my ($line) = @_;
 
-    $line =~ /^\ \ (?:-(\w),|\ \ \ )\ --([\w-]+)(?:\ (\S+))?\ \ +(\S.*)$/x
+    $line =~ /^\ \ (?:-(\w),|\ \ \ )\ --([\w.-]+)(?:\ (\S+))?\ \ +(\S.*)$/x
         or die "unexpected line of --help: $line\n";
 
     my %option = (letter => $1, name => $2, arg => $3, help => $4);

@@ -75,10 +75,8 @@ cmd_client_create(atls_client_t **client, const char *origin,
 static atls_error_e
 cmd_client_strings(atls_client_t *client, const cmd_options_t *options)
 {
-    size_t             i;
-    atls_error_e       rc;
-
-    const char *const  protocol = options->tls12 ? "TLSv1.2" : NULL;
+    size_t        i;
+    atls_error_e  rc;
 
     const struct {
         atls_string_e  option;
@@ -86,13 +84,15 @@ cmd_client_strings(atls_client_t *client, const cmd_options_t *options)
     } strings[] = {
         { ATLS_ENDPOINT,        options->via },
         { ATLS_CA_FILE,         options->ca_file },
+        { ATLS_CA_DIR,          options->ca_dir },
         { ATLS_CERT_FILE,       options->cert_file },
         { ATLS_KEY_FILE,        options->key_file },
         { ATLS_KEY_PASSPHRASE,  options->passphrase },
         { ATLS_PSK_IDENTITY,    options->psk_identity },
         { ATLS_PSK_KEY,         options->psk_key },
-        { ATLS_MIN_PROTOCOL,    protocol },
-        { ATLS_MAX_PROTOCOL,    protocol },
+        { ATLS_MIN_PROTOCOL,    options->min_protocol },
+        { ATLS_MAX_PROTOCOL,    options->max_protocol },
+        { ATLS_PINNED_KEY,      options->pinned_key },
         { ATLS_CIPHERS,         options->ciphers },
         { ATLS_CIPHERSUITES,    options->ciphersuites },
         { ATLS_OUTER_USER,      options->via_user },
@@ -252,6 +252,18 @@ cmd_client_code(atls_client_t *client, atls_error_e error, int answered)
 
     case ATLS_ERROR_CERTIFICATE:
         return CMD_CERTIFICATE;
+
+    case ATLS_ERROR_PIN:
+        return CMD_PIN;
+
+    case ATLS_ERROR_TRUST:
+        return CMD_TRUST;
+
+    case ATLS_ERROR_IDENTITY:
+        return CMD_IDENTITY;
+
+    case ATLS_ERROR_CIPHERS:
+        return CMD_CIPHERS;
 
     case ATLS_ERROR_TRUNCATED:
         return answered ? CMD_PARTIAL : CMD_EMPTY;

@@ -30,7 +30,11 @@ typedef enum {
     CMD_SYNTAX = 49,
     CMD_EMPTY = 52,
     CMD_RECEIVE = 56,
+    CMD_IDENTITY = 58,
+    CMD_CIPHERS = 59,
     CMD_CERTIFICATE = 60,
+    CMD_TRUST = 77,
+    CMD_PIN = 90,
     CMD_PROXY = 97
 } cmd_code_e;
 

@@ -170,30 +170,38 @@ cmd_https_tls(CURL *curl, const cmd_options_t *options)
     long         version;
     const char  *file, *dir;
 
-    file = options->ca_file ? options->ca_file : getenv("SSL_CERT_FILE");
-    dir = getenv("SSL_CERT_DIR");
+    file = options->ca_file;
+    dir = options->ca_dir;
+
+    if (file == NULL && dir == NULL) {
+        file = getenv("SSL_CERT_FILE");
+        dir = getenv("SSL_CERT_DIR");
+    }
 
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
 
-    if (file) {
+    /* unlike in curl, one of the options replaces both defaults */
+
+    if (file || options->ca_dir) {
         curl_easy_setopt(curl, CURLOPT_CAINFO, file);
     }
 
-    if (options->ca_file) {
-        curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
-
-    } else if (dir) {
+    if (dir || options->ca_file) {
         curl_easy_setopt(curl, CURLOPT_CAPATH, dir);
     }
 
-    version = CURL_SSLVERSION_TLSv1_2;
+    version = options->min_protocol
+              && strcmp(options->min_protocol, "TLSv1.3") == 0
+              ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2;
 
-    if (options->tls12) {
+    if (options->max_protocol && strcmp(options->max_protocol, "TLSv1.2") == 0)
+    {
         version |= CURL_SSLVERSION_MAX_TLSv1_2;
     }
 
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, version);
+    curl_easy_setopt(curl, CURLOPT_PINNEDPUBLICKEY, options->pinned_key);
     curl_easy_setopt(curl, CURLOPT_SSLCERT, options->cert_file);
     curl_easy_setopt(curl, CURLOPT_SSLKEY, options->key_file);
     curl_easy_setopt(curl, CURLOPT_KEYPASSWD, options->passphrase);

@@ -169,6 +169,13 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(ca_file), cmd_set_text,
       "trusted certificates; default: the system's" },
 
+    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "capath", "DIR",
+      CMD_FIELD(ca_dir), cmd_set_text, "directory of these, hashed" },
+
+    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "pinnedpubkey", "KEY",
+      CMD_FIELD(pinned_key), cmd_set_text,
+      "key file of the service, or sha256//..." },
+
     { CMD_SECTION_SESSION, CMD_CLIENTS, 'E', "cert", "FILE",
       CMD_FIELD(cert_file), cmd_set_text, "client certificate and chain, PEM" },
 
@@ -182,8 +189,14 @@ const cmd_option_t  cmd_options_table[] = {
     { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "psk", "IDENTITY:KEY",
       0, cmd_set_psk, "pre-shared key in hex; @FILE: from a file" },
 
-    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "tls12", NULL,
-      CMD_FIELD(tls12), cmd_set_flag, "use TLS 1.2 instead of 1.3" },
+    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "tlsv1.2", NULL,
+      0, cmd_set_min_protocol, "use TLS 1.2 or later: the default" },
+
+    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "tlsv1.3", NULL,
+      0, cmd_set_min_protocol, "use TLS 1.3" },
+
+    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "tls-max", "VERSION",
+      0, cmd_set_max_protocol, "highest TLS version: 1.2 or 1.3" },
 
     { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "ciphers", "LIST",
       0, cmd_set_ciphers, "cipher suites, OpenSSL names" },

@@ -20,6 +20,7 @@
                                                SHA-256 */
 
 
+static const char *cmd_tls_protocol(const char *version);
 static void cmd_tls_append(char **list, const char *item, size_t n);
 
 
@@ -64,6 +65,42 @@ cmd_set_psk(cmd_options_t *options, const cmd_option_t *option, char *value)
 
     return colon ? CMD_OK : cmd_fail(CMD_USAGE, "--psk must be IDENTITY:KEY, "
                                                 "with the key in hex");
+}
+
+
+int
+cmd_set_min_protocol(cmd_options_t *options, const cmd_option_t *option,
+    char *value)
+{
+    (void) value;
+
+    options->min_protocol = cmd_tls_protocol(option->name
+                                             + sizeof("tlsv") - 1);
+
+    return CMD_OK;
+}
+
+
+int
+cmd_set_max_protocol(cmd_options_t *options, const cmd_option_t *option,
+    char *value)
+{
+    (void) option;
+
+    options->max_protocol = cmd_tls_protocol(value);
+
+    return options->max_protocol || strcmp(value, "default") == 0
+           ? CMD_OK : cmd_fail(CMD_USAGE, "invalid TLS version \"%s\", must be "
+                                          "1.2, 1.3 or default", value);
+}
+
+
+static const char *
+cmd_tls_protocol(const char *version)
+{
+    return strcmp(version, "1.2") == 0 ? "TLSv1.2"
+           : strcmp(version, "1.3") == 0 ? "TLSv1.3"
+           : NULL;
 }
 
 

@@ -16,6 +16,13 @@
 int cmd_set_psk(cmd_options_t *options, const cmd_option_t *option,
     char *value);
 
+/* --tlsv1.2 and --tlsv1.3: the name is the value; --tls-max. */
+
+int cmd_set_min_protocol(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+int cmd_set_max_protocol(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
 /* A list of cipher suites, separated by colons, commas or spaces. */
 
 int cmd_set_ciphers(cmd_options_t *options, const cmd_option_t *option,

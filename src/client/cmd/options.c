@@ -220,6 +220,11 @@ cmd_options_check(const cmd_options_t *options)
            ? "no URL specified"
            : options->key_file && options->cert_file == NULL
            ? "--key requires --cert"
+           : options->min_protocol && options->max_protocol
+             && strcmp(options->min_protocol, options->max_protocol) > 0
+           ? "--tlsv1.3 and --tls-max 1.2 are mutually exclusive"
+           : options->pinned_key && options->psk_identity
+           ? "--pinnedpubkey and --psk are mutually exclusive"
            : NULL;
 }
 

@@ -72,12 +72,15 @@ typedef struct {
     /* inner TLS */
 
     char            *ca_file;
+    char            *ca_dir;
+    char            *pinned_key;
     char            *cert_file;
     char            *key_file;
     char            *passphrase;
     char            *psk_identity;
     char            *psk_key;
-    int              tls12;
+    const char      *min_protocol;      /* as ATLS_MIN_PROTOCOL; NULL: */
+    const char      *max_protocol;      /* default */
     char            *ciphers;
     char            *ciphersuites;
     char            *session_file;

@@ -320,6 +320,9 @@ cmd_relay_error_status(const cmd_relay_t *relay, atls_error_e error,
         return info->status == 503 || info->status == 429 ? 503 : 502;
 
     case ATLS_ERROR_USAGE:
+    case ATLS_ERROR_TRUST:
+    case ATLS_ERROR_IDENTITY:
+    case ATLS_ERROR_CIPHERS:
     case ATLS_ERROR_MEMORY:
         return 500;
 

@@ -83,6 +83,10 @@ typedef enum {
     ATLS_ERROR_ABORTED = 3,         /* aborted by a callback */
     ATLS_ERROR_READ = 4,            /* the request body cannot be read, or is
                                        shorter than the specified length */
+    ATLS_ERROR_TRUST = 5,           /* cannot load the trusted certificates */
+    ATLS_ERROR_IDENTITY = 6,        /* cannot load the client certificate, or
+                                       its key */
+    ATLS_ERROR_CIPHERS = 7,         /* invalid list of ciphers or groups */
 
     /* errors of the outer connection */
 
@@ -108,9 +112,11 @@ typedef enum {
                                        does not match the target */
     ATLS_ERROR_HTTP = 32,           /* invalid HTTP response */
     ATLS_ERROR_TRUNCATED = 33,      /* the response is incomplete */
-    ATLS_ERROR_SESSION_LOST = 34    /* the session does not exist on the server
+    ATLS_ERROR_SESSION_LOST = 34,   /* the session does not exist on the server
                                        any more; the request may or may not have
                                        been processed */
+    ATLS_ERROR_PIN = 35             /* the certificate is trusted, but has
+                                       another key than ATLS_PINNED_KEY */
 } atls_error_e;
 
 /* A short description of an error code; never NULL. */
@@ -194,8 +200,15 @@ typedef enum {
     ATLS_NO_PROXY,          /* comma-separated list of hosts that are accessed
                                without a proxy; "*" for all; default: from the
                                environment */
-    ATLS_OUTER_USER         /* credentials for the endpoint, sent as Basic:
+    ATLS_OUTER_USER,        /* credentials for the endpoint, sent as Basic:
                                "user:password" */
+
+    /* inner session */
+
+    ATLS_PINNED_KEY         /* public key of the server, as CURLOPT_
+                               PINNEDPUBLICKEY: a file, PEM or DER, or SHA-256
+                               digests in base64, "sha256//...;sha256//...".
+                               The certificate must also be trusted */
 } atls_string_e;
 
 typedef enum {

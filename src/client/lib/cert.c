@@ -4,9 +4,11 @@
  */
 
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -35,20 +37,29 @@ atls_trust_create(const char *file, const char *dir, atls_failure_t *failure)
     }
 
     if (file && X509_STORE_load_file(store, file) != 1) {
-        atls_fail_openssl(failure, ATLS_ERROR_USAGE,
+        atls_fail_openssl(failure, ATLS_ERROR_TRUST,
                           "cannot load the CA file \"%s\"", file);
         goto failed;
     }
 
+    /* OpenSSL would not report that the directory does not exist */
+
+    if (dir && access(dir, R_OK | X_OK) == -1) {
+        atls_fail(failure, ATLS_ERROR_TRUST,
+                  "cannot use the CA directory \"%s\": %s", dir,
+                  strerror(errno));
+        goto failed;
+    }
+
     if (dir && X509_STORE_load_path(store, dir) != 1) {
-        atls_fail_openssl(failure, ATLS_ERROR_USAGE,
+        atls_fail_openssl(failure, ATLS_ERROR_TRUST,
                           "cannot use the CA directory \"%s\"", dir);
         goto failed;
     }
 
     if (file == NULL && dir == NULL && X509_STORE_set_default_paths(store) != 1)
     {
-        atls_fail_openssl(failure, ATLS_ERROR_USAGE,
+        atls_fail_openssl(failure, ATLS_ERROR_TRUST,
                           "cannot use the system's CA certificates");
         goto failed;
     }

@@ -382,6 +382,7 @@ atls_client_prepare_tls(atls_client_t *client)
     conf.ciphersuites = strings[ATLS_CIPHERSUITES];
     conf.groups = strings[ATLS_GROUPS];
     conf.alpn = strings[ATLS_ALPN];
+    conf.pinned_key = strings[ATLS_PINNED_KEY];
 
     client->tls.ticket = atls_client_ticket;
     client->tls.data = client;

@@ -19,7 +19,7 @@
 #include "tls.h"
 
 
-#define ATLS_STRINGS    (ATLS_OUTER_USER + 1)
+#define ATLS_STRINGS    (ATLS_PINNED_KEY + 1)
 #define ATLS_NUMBERS    (ATLS_RATE + 1)
 #define ATLS_LISTS      (ATLS_CONNECT_TO + 1)
 

@@ -26,6 +26,9 @@ static const struct {
     { ATLS_ERROR_MEMORY,         "out of memory" },
     { ATLS_ERROR_ABORTED,        "aborted by a callback" },
     { ATLS_ERROR_READ,           "cannot read the request's body" },
+    { ATLS_ERROR_TRUST,          "cannot load the trusted certificates" },
+    { ATLS_ERROR_IDENTITY,       "cannot load the client certificate or key" },
+    { ATLS_ERROR_CIPHERS,        "invalid list of ciphers or groups" },
     { ATLS_ERROR_RESOLVE,        "cannot resolve the endpoint's name" },
     { ATLS_ERROR_CONNECT,        "cannot connect to the endpoint" },
     { ATLS_ERROR_PROXY,          "proxy failure" },
@@ -41,6 +44,7 @@ static const struct {
     { ATLS_ERROR_TRUNCATED,      "response truncated" },
     { ATLS_ERROR_SESSION_LOST,   "session lost, the request may or may not"
                                  " have been processed" },
+    { ATLS_ERROR_PIN,            "the inner certificate has another key" },
 };
 
 

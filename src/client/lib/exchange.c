@@ -410,7 +410,9 @@ atls_exchange_end(atls_client_t *client, atls_error_e rc)
         && !(rc == ATLS_ERROR_NETWORK && client->sent
              && response->state == ATLS_RESPONSE_COMPLETE))
     {
-        if (rc == ATLS_ERROR_TLS || rc == ATLS_ERROR_CERTIFICATE) {
+        if (rc == ATLS_ERROR_TLS || rc == ATLS_ERROR_CERTIFICATE
+            || rc == ATLS_ERROR_PIN)
+        {
             atls_session_send_alert(client,
                                     atls_session_alert_deadline(client));
         }

@@ -47,8 +47,17 @@ atls_tls_init(atls_tls_t *tls, const atls_tls_conf_t *conf, X509_STORE *trust,
 
     tls->ctx = atls_ctx_create(tls, conf, trust);
 
-    if (tls->ctx == NULL) {
+    if (tls->ctx == NULL
+        || (conf->pinned_key
+            && atls_pins_parse(&tls->pins, conf->pinned_key, failure) == -1))
+    {
         return failure->error;
+    }
+
+    if (tls->pins.n && tls->psk) {
+        return atls_fail(failure, ATLS_ERROR_USAGE,
+                         "a pinned key and a pre-shared key are mutually "
+                         "exclusive");
     }
 
     SSL_CTX_set_cert_verify_callback(tls->ctx, atls_tls_verify, tls);
@@ -80,7 +89,17 @@ atls_tls_verify(X509_STORE_CTX *ctx, void *data)
     sk_X509_pop_free(tls->chain, X509_free);
     tls->chain = X509_chain_up_ref(X509_STORE_CTX_get0_untrusted(ctx));
 
-    return X509_verify_cert(ctx);
+    if (X509_verify_cert(ctx) != 1) {
+        return 0;
+    }
+
+    if (x509 == NULL || !atls_pins_match(&tls->pins, x509)) {
+        tls->unpinned = 1;
+        X509_STORE_CTX_set_error(ctx, X509_V_ERR_APPLICATION_VERIFICATION);
+        return 0;
+    }
+
+    return 1;
 }
 
 
@@ -116,6 +135,7 @@ atls_tls_done(atls_tls_t *tls)
     X509_free(tls->certificate);
     sk_X509_pop_free(tls->chain, X509_free);
     OPENSSL_clear_free(tls->psk, tls->psk_size);
+    atls_pins_free(&tls->pins);
     OPENSSL_cleanse(tls->buf, sizeof(tls->buf));
 }
 
@@ -134,6 +154,10 @@ atls_tls_verify_stored(const atls_tls_t *tls, const atls_resume_t *resume)
 
     if (x509 == NULL) {
         return tls->psk ? X509_V_OK : X509_V_ERR_UNSPECIFIED;
+    }
+
+    if (!atls_pins_match(&tls->pins, x509)) {
+        return X509_V_ERR_APPLICATION_VERIFICATION;
     }
 
     return atls_peer_verify(&tls->peer, SSL_CTX_get_cert_store(tls->ctx),
@@ -162,6 +186,7 @@ atls_tls_open(atls_tls_t *tls, atls_resume_t *offered)
     tls->began = time(NULL);
     tls->in = NULL;
     tls->out = NULL;
+    tls->unpinned = 0;
     tls->finished = 0;
     tls->closed = 0;
     tls->alert = 0;
@@ -537,26 +562,30 @@ static atls_error_e
 atls_tls_certificate_error(atls_tls_t *tls, long result)
 {
     X509                *x509;
+    const char          *reason;
+    atls_error_e         error;
     atls_certificate_t   certificate;
 
     ERR_clear_error();
+
+    error = tls->unpinned ? ATLS_ERROR_PIN : ATLS_ERROR_CERTIFICATE;
+    reason = tls->unpinned ? "the key of the certificate is not a pinned one"
+                           : X509_verify_cert_error_string(result);
 
     memset(&certificate, 0, sizeof(certificate));
     x509 = atls_tls_certificate(tls);
 
     if (x509 == NULL || atls_certificate_fill(&certificate, x509) == -1) {
-        return atls_fail(tls->failure, ATLS_ERROR_CERTIFICATE,
-                         "%s; requested %s",
-                         X509_verify_cert_error_string(result),
+        return atls_fail(tls->failure, error, "%s; requested %s", reason,
                          tls->peer.host);
     }
 
-    atls_fail(tls->failure, ATLS_ERROR_CERTIFICATE,
+    atls_fail(tls->failure, error,
               "%s; requested %s, certificate subject %.256s,"
-              " issuer %.256s", X509_verify_cert_error_string(result),
-              tls->peer.host, certificate.subject, certificate.issuer);
+              " issuer %.256s", reason, tls->peer.host, certificate.subject,
+              certificate.issuer);
 
     atls_certificate_clear(&certificate);
 
-    return ATLS_ERROR_CERTIFICATE;
+    return error;
 }

@@ -14,6 +14,7 @@
 #include "debug.h"
 #include "error.h"
 #include "peer.h"
+#include "pin.h"
 #include "resume.h"
 
 
@@ -40,6 +41,7 @@ typedef struct {
     const char          *ciphersuites;
     const char          *groups;
     const char          *alpn;
+    const char          *pinned_key;
 } atls_tls_conf_t;
 
 
@@ -56,6 +58,7 @@ typedef struct {
     const char          *psk_identity;
     unsigned char       *psk;
     size_t               psk_size;
+    atls_pins_t          pins;
 
     atls_plain_pt        plain;
     atls_ticket_pt       ticket;
@@ -65,6 +68,7 @@ typedef struct {
     X509                *certificate;       /* of the server, valid or not */
     STACK_OF(X509)      *chain;             /* received with the certificate */
     time_t               began;             /* time of the full handshake */
+    unsigned             unpinned:1;        /* the key is not a pinned one */
     unsigned             finished:1;        /* the handshake is complete */
     unsigned             closed:1;          /* close_notify received */
     unsigned             alert:1;           /* a fatal alert received */

@@ -147,7 +147,7 @@ atls_ctx_algorithms(atls_tls_t *tls, SSL_CTX *ctx, const atls_tls_conf_t *conf)
     }
 
     if (wrong) {
-        atls_fail_openssl(tls->failure, ATLS_ERROR_USAGE,
+        atls_fail_openssl(tls->failure, ATLS_ERROR_CIPHERS,
                           "nothing usable in the list \"%s\"", wrong);
         return -1;
     }
@@ -232,7 +232,7 @@ atls_ctx_identity(atls_tls_t *tls, SSL_CTX *ctx, const atls_tls_conf_t *conf)
     key = conf->key_file ? conf->key_file : conf->cert_file;
 
     if (SSL_CTX_use_certificate_chain_file(ctx, conf->cert_file) != 1) {
-        atls_fail_openssl(tls->failure, ATLS_ERROR_USAGE,
+        atls_fail_openssl(tls->failure, ATLS_ERROR_IDENTITY,
                           "cannot use the certificate \"%s\"",
                           conf->cert_file);
         return -1;
@@ -241,7 +241,7 @@ atls_ctx_identity(atls_tls_t *tls, SSL_CTX *ctx, const atls_tls_conf_t *conf)
     if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1
         || SSL_CTX_check_private_key(ctx) != 1)
     {
-        atls_fail_openssl(tls->failure, ATLS_ERROR_USAGE,
+        atls_fail_openssl(tls->failure, ATLS_ERROR_IDENTITY,
                           "cannot use the key \"%s\"", key);
         return -1;
     }

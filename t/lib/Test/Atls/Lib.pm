@@ -219,8 +219,8 @@ sub client {
     return $r if $r->{error};
 
     for my $name (sort keys %options) {
-        my $kind = $name =~ /^(\w+_TIMEOUT|TIMEOUT|\w+_SIZE|EARLY_DATA)$/
-                   ? 'number' : 'string';
+        my $kind = $name =~ /^(\w+_TIMEOUT|TIMEOUT|\w+_SIZE|EARLY_DATA
+                              |IP_VERSION|RATE)$/x ? 'number' : 'string';
         $r = $self->command("$kind " . $self->number($name)
                             . " $options{$name}");
         return $r if $r->{error};
