@@ -55,13 +55,6 @@ location = /json {
 location = /moved {
     return 302 http://127.0.0.1:%%PORT_0%%/.well-known/atls;
 }
-
-location = /exact {
-    add_header X-One 1;
-    add_header X-Two "two  words";
-    default_type text/plain;
-    return 200 "exactly\n";
-}
 EOC
 
 my $atls = $t->command();

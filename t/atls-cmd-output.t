@@ -25,13 +25,6 @@ location = /limited {
     limit_rate 10k;
     alias %%TESTDIR%%/limited;
 }
-
-location = /exact {
-    add_header X-One 1;
-    add_header X-Two "two  words";
-    default_type text/plain;
-    return 200 "exactly\n";
-}
 EOC
 
 my $atls = $t->command();

@@ -14,41 +14,38 @@ use MIME::Base64 qw( encode_base64 );
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Backend;
-use Test::Atls::Command;
 use Test::Atls::ConnectProxy;
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Port qw( free_port );
+use Test::Atls::Site;
 
 use constant {
     PLAIN     => 0,         # ports: without outer TLS
-    MIDDLEBOX => 1,         # a certificate that is not trusted
-    TRUSTED   => 2,         # certificate of the service
-    MISNAMED  => 3,         # certificate of another name
-    BACKEND   => 4,
+    BACKEND   => 1,
+    MIDDLEBOX => 2,         # a certificate that is not trusted
+    TRUSTED   => 3,         # certificate of the service
+    MISNAMED  => 4,         # certificate of another name
     PROXY     => 5,
 };
 
-my $t = Test::Atls->new(workers => 4);
+my $t = Test::Atls::Site->new(workers => 4);
 
-$t->make_cert('ca', is_ca => 1);
-$t->make_cert('localhost', ca => 'ca', san => 'DNS:localhost');
 $t->make_cert('misnamed', ca => 'ca', san => 'DNS:example.com');
 $t->make_cert('middlebox', san => 'DNS:localhost',
               subject => '/O=M\xfcller, Inc./CN=a "box"' =~ s/\\xfc/\xfc/r);
 $t->make_cert('client', ca => 'ca');
 $t->write_file('psk', "device:1:00112233445566778899aabbccddeeff\n");
 
-my $backend = Test::Atls::Backend->start($t, $t->port(BACKEND));
+my $backend = $t->backend();
 
 $t->write_conf(conf());
 $t->run();
 
 my $proxy = Test::Atls::ConnectProxy->start($t, $t->port(PROXY));
 
-my $atls = Test::Atls::Command->new($t);
+my $atls = $t->command();
 my $site = 'https://localhost';
-my @trust = ('--cacert', $t->path('ca.crt'));
+my @trust = $t->trust();
 my $r;
 
 subtest('verbose' => \&verbose);
@@ -59,16 +56,6 @@ subtest('fallback: somebody in the middle' => \&fallback_atls);
 subtest('fallback: neither' => \&fallback_neither);
 
 $t->done_testing();
-
-
-# Uses the endpoint without TLS; atls('/psk', ...): another endpoint.
-
-sub atls {
-    my $path = $_[0] =~ m!^/! ? shift : '/.well-known/atls';
-
-    return $atls->run('--via', 'http://127.0.0.1:' . $t->port(PLAIN) . $path,
-                      @trust, @_);
-}
 
 
 sub verbose {
@@ -105,10 +92,10 @@ sub verbose {
     $r = $atls->run(@trust, '-v', site(TRUSTED) . '/info');
     like($r->{err}, qr/^\* transport: trusted$/m, 'a good one outside');
 
-    $r = atls('-v', "$site/info");
+    $r = $t->atls('-v', "$site/info");
     like($r->{err}, qr/^\* transport: no certificate$/m, 'none outside');
 
-    $r = atls('/psk', '-v', '--psk', '@' . $t->path('psk'), $site);
+    $r = $t->atls('/psk', '-v', '--psk', '@' . $t->path('psk'), $site);
     like($r->{err},
          qr/^\* service: .* authenticated by the pre-shared key$/m, 'psk');
 
@@ -179,10 +166,10 @@ sub report {
     is((reported(1))[0], "sha-256=:$sha256:, subject=\"CN=localhost\", "
                          . 'issuer="CN=ca", verified=?1', 'there is none');
 
-    atls('--report-middlebox', "$site/echo");
+    $t->atls('--report-middlebox', "$site/echo");
     is((reported(1))[0], 'verified=?0', 'no certificate at all');
 
-    atls("$site/echo");
+    $t->atls("$site/echo");
     is((reported(1))[0], '', 'not without the option');
 
     done_testing();

@@ -39,13 +39,6 @@ location = /framing {
 location = /session {
     return 200 "$atls_session_id $atls_session_requests\n";
 }
-
-location = /exact {
-    add_header X-One 1;
-    add_header X-Two "two  words";
-    default_type text/plain;
-    return 200 "exactly\n";
-}
 EOC
 
 my $atls = $t->command();

@@ -54,7 +54,8 @@ sub command {
 
 
 # serve($locations, http => , endpoint => , backend => , servers => ): runs
-# nginx with these locations, and other directives on each level.
+# nginx with these locations, and other directives on each level.  /exact is a
+# short response with headers; other requests are passed to the backend.
 
 sub serve {
     my ($self, $locations, %args) = @_;
@@ -78,6 +79,13 @@ server {
     }
 
     $locations
+    location = /exact {
+        add_header X-One 1;
+        add_header X-Two "two  words";
+        default_type text/plain;
+        return 200 "exactly\\n";
+    }
+
     location / {
         proxy_pass http://127.0.0.1:%%PORT_1%%;
         proxy_http_version 1.1;
