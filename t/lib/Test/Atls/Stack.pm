@@ -473,7 +473,7 @@ sub server_cert {
     my $x = Net::SSLeay::d2i_X509_bio($bio);
     Net::SSLeay::BIO_free($bio);
 
-    return Test::Atls::Client::_names($x);
+    return Test::Atls::SSLeay::names($x);
 }
 
 
