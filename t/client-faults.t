@@ -104,10 +104,8 @@ for my $encoding (undef, 'br') {
     my $from = length $t->read_log('error.log');
     my $other = http_connect($t->port(0));
 
-    send_all($other, join "\r\n", 'POST /.well-known/atls HTTP/1.1',
-                     'Host: localhost', "Content-Type: $TYPE",
-                     'Cookie: atls=' . $c->cookie(), 'Content-Length: 37', '',
-                     substr $RECORD, 0, 10);
+    send_all($other, $c->format_post(substr($RECORD, 0, 10),
+                                     'Content-Length' => 37));
 
     my $r;
     ok($t->wait_for(sub { ($r = $c->post(''))->status() != 200 }),

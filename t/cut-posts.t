@@ -223,11 +223,8 @@ sub in_a_record {
 
     my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
                                   PeerPort => $t->port(0)) or die "$!\n";
-    print $s "POST /.well-known/atls HTTP/1.1\r\nHost: localhost\r\n"
-             . "Content-Type: application/atls+octet-stream\r\n"
-             . 'Cookie: atls=' . $c->cookie() . "\r\n"
-             . 'Content-Length: ' . length($record) . "\r\n\r\n"
-             . substr($record, 0, 20);
+    print $s $c->format_post(substr($record, 0, 20),
+                             'Content-Length' => length $record);
     $s->flush();
     close $s;
 

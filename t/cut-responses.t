@@ -143,10 +143,7 @@ sub half_closed {
     my $bytes = $c->tls_out();
     my $s = http_connect($t->port(0));
 
-    send_all($s, join "\r\n", "POST $uri HTTP/1.1",
-             'Host: localhost', 'Cookie: atls=' . $c->cookie(),
-             'Content-Type: application/atls+octet-stream',
-             'Content-Length: ' . length($bytes), '', $bytes);
+    send_all($s, $c->format_post($bytes));
 
     my $got = '';
 

@@ -98,9 +98,7 @@ sub slow {
     my $flight = $c->tls_out();
     my $s = http_connect($t->port(0));
 
-    send_all($s, "POST /.well-known/atls HTTP/1.1\r\nHost: localhost\r\n"
-                 . 'Content-Type: ' . Test::Atls::Client::MEDIA_TYPE . "\r\n"
-                 . 'Content-Length: ' . length($flight) . "\r\n\r\n$flight");
+    send_all($s, $c->format_post($flight));
 
     return { c => $c, s => $s };
 }

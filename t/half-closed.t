@@ -101,12 +101,8 @@ sub answer {
     my $bytes = $c->tls_out();
 
     my $s = http_connect($t->port(0));
-    my $head = "POST /.well-known/atls HTTP/1.1\r\nHost: localhost\r\n"
-               . "Content-Type: application/atls+octet-stream\r\n"
-               . 'Cookie: atls=' . $c->cookie() . "\r\n"
-               . 'Content-Length: ' . length($bytes) . "\r\n\r\n";
 
-    send_all($s, $head . $bytes);
+    send_all($s, $c->format_post($bytes));
 
     $t->wait_for(sub { grep { $_->{line} =~ m!^GET /hang! }
                        $backend->requests() }, 20)

@@ -95,11 +95,7 @@ sub unfinished {
 
     my $s = http_connect($t->port(0));
 
-    send_all($s, join "\r\n",
-        'POST /.well-known/atls HTTP/1.1', 'Host: localhost',
-        'Cookie: atls=' . $c->cookie(),
-        'Content-Type: application/atls+octet-stream',
-        'Content-Length: 1000', '', '');
+    send_all($s, $c->format_post('', 'Content-Length' => 1000));
 
     return $s;
 }

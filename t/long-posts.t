@@ -55,10 +55,7 @@ my $answer = Test::Atls::Response->new(method => 'POST', on_body => sub {
 
 my $s = http_connect($t->port(0));
 
-send_all($s, "POST /.well-known/atls HTTP/1.1\r\nHost: localhost\r\n"
-             . 'Content-Type: ' . Test::Atls::Client::MEDIA_TYPE . "\r\n"
-             . 'Cookie: atls=' . $c->cookie() . "\r\n"
-             . "Content-Length: 1000000\r\n\r\n");
+send_all($s, $c->format_post('', 'Content-Length' => 1_000_000));
 
 ok(get(), 'a request');
 

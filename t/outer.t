@@ -240,10 +240,8 @@ for my $sent ("$type; charset=utf-8", "$type;a=\"b; c\"", "$type ;x=1",
     my $record = $c->tls_out();
     my $s = http_connect($t->port(0));
 
-    send_all($s, join "\r\n", 'POST /.well-known/atls HTTP/1.1',
-                 'Host: localhost', "Content-Type: $type",
-                 'Cookie: atls=' . $c->cookie(), 'Expect: 100-continue',
-                 'Content-Length: ' . length $record, '', '');
+    send_all($s, $c->format_post('', 'Content-Length' => length $record,
+                                 Expect => '100-continue'));
 
     ok(readable($s, patience()), 'an interim answer');
     sysread $s, my $interim, 4096;
@@ -269,12 +267,7 @@ for my $sent ("$type; charset=utf-8", "$type;a=\"b; c\"", "$type ;x=1",
 
     for my $n (1 .. 5) {
         $c->write_plain(request('GET', "/echo?n=$n", ''));
-        my $record = $c->tls_out();
-
-        $posts .= join "\r\n", 'POST /.well-known/atls HTTP/1.1',
-                       'Host: localhost', "Content-Type: $type",
-                       'Cookie: atls=' . $c->cookie(),
-                       'Content-Length: ' . length $record, '', $record;
+        $posts .= $c->format_post($c->tls_out());
     }
 
     my @outer = parse_responses(http_raw($t->port(0), $posts, answers => 5));

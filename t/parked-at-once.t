@@ -51,11 +51,12 @@ $_->exchange(part($_)) for @waiting;
 # one closes $waiting[0]; it is followed on the same connection by the next part
 # of $waiting[1], which the second one closes.
 
-my $posts = post($first, part($first)) . post($waiting[1], rest($waiting[1]));
+my $posts = $first->format_post(part($first))
+            . $waiting[1]->format_post(rest($waiting[1]));
 
 $t->suspend_workers($worker);
 send_all($pair, $posts);
-send_all($single, post($second, part($second)));
+send_all($single, $second->format_post(part($second)));
 kill 'CONT', $worker;
 
 my @r = answers($pair, 2);
@@ -118,17 +119,6 @@ sub kept_alive {
     answers($s, 1);
 
     return $s;
-}
-
-
-sub post {
-    my ($c, $bytes) = @_;
-
-    return join "\r\n",
-        'POST /.well-known/atls HTTP/1.1', 'Host: localhost',
-        'Cookie: atls=' . $c->cookie(),
-        'Content-Type: application/atls+octet-stream',
-        'Content-Length: ' . length $bytes, '', $bytes;
 }
 
 

@@ -161,11 +161,8 @@ sub head {
 
     my $s = http_connect($t->port(0));
 
-    send_all($s, "POST /.well-known/atls HTTP/1.1\r\nHost: localhost\r\n"
-                 . "Content-Type: application/atls+octet-stream\r\n"
-                 . 'Cookie: atls=' . $c->cookie() . "\r\n"
-                 . "Connection: close\r\n"
-                 . "Content-Length: $length\r\n\r\n");
+    send_all($s, $c->format_post('', 'Content-Length' => $length,
+                                 Connection => 'close'));
 
     return $s;
 }

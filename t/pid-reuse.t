@@ -199,11 +199,7 @@ sub in_progress {
     my $body = $c->tls_out();
     my $s = http_connect($t->port(0));
 
-    send_all($s, join "\r\n",
-        'POST /.well-known/atls HTTP/1.1', 'Host: localhost',
-        'Cookie: atls=' . $c->cookie(),
-        'Content-Type: application/atls+octet-stream',
-        'Content-Length: 1000', '', $body);
+    send_all($s, $c->format_post($body, 'Content-Length' => 1000));
 
     $c->{unfinished} = $s;
 

@@ -53,11 +53,8 @@ my $rest = $c->tls_out();
 
 my $s = $c->http_client()->{socket} = http_connect($t->port(0));
 
-send_all($s, join "\r\n", 'POST /.well-known/atls HTTP/1.1',
-             'Host: localhost',
-             'Content-Type: application/atls+octet-stream',
-             'Cookie: atls=' . $c->cookie(),
-             'Content-Length: ' . length($first . $rest), '', $first);
+send_all($s, $c->format_post($first,
+                             'Content-Length' => length $first . $rest));
 
 ok(readable($s, 30), 'the first request is answered');
 

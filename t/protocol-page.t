@@ -285,10 +285,8 @@ sub both_ways {
     $c->write_plain($get);
     my $second = $c->tls_out();
 
-    send_all($s, join "\r\n", 'POST /.well-known/atls HTTP/1.1',
-                 'Host: localhost', "Content-Type: $type",
-                 'Cookie: atls=' . $c->cookie(),
-                 'Content-Length: ' . length "$first$second", '', $first);
+    send_all($s, $c->format_post($first,
+                                 'Content-Length' => length $first . $second));
 
     ok(readable($s, patience()), 'the response begins before the request ends');
     send_all($s, $second);

@@ -63,16 +63,13 @@ $t->run();
 sub open_post {
     my ($c) = @_;
 
-    my $head = "POST /.well-known/atls HTTP/1.1\r\nHost: localhost\r\n"
-               . 'Cookie: atls=' . $c->cookie() . "\r\n"
-               . "Content-Type: application/atls+octet-stream\r\n"
-               . "Content-Length: 100\r\n\r\n\x17";
     my $other = $t->client();
 
     $other->{keep} = $c;
     $other->http_client()->{socket} = Test::Atls::Http::http_connect(
                                           $t->port(0));
-    send_all($other->http_client()->{socket}, $head);
+    send_all($other->http_client()->{socket},
+             $c->format_post("\x17", 'Content-Length' => 100));
 
     return $other;
 }

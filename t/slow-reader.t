@@ -70,10 +70,7 @@ sub ask {
     my $record = $c->tls_out();
     my $s = http_connect($t->port(0));
 
-    send_all($s, join "\r\n", "POST $uri HTTP/1.1", 'Host: localhost',
-                 'Content-Type: application/atls+octet-stream',
-                 'Cookie: atls=' . $c->cookie(),
-                 'Content-Length: ' . length $record, '', $record);
+    send_all($s, $c->format_post($record));
 
     return $s;
 }

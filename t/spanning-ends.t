@@ -107,11 +107,8 @@ sub slow_post {
     my $record = $c->tls_out();
     my $s = http_connect($t->port(3));
 
-    send_all($s, join "\r\n", 'POST /.well-known/atls HTTP/1.1',
-             'Host: localhost', 'Connection: close',
-             'Content-Type: application/atls+octet-stream',
-             "Cookie: atls=$cookie", 'Content-Length: ' . length $record,
-             '', '');
+    send_all($s, $c->format_post('', 'Content-Length' => length $record,
+                                 Connection => 'close'));
     ok(!readable($s, 0.3), 'a POST without its body waits');
 
     is($c->post('x' x 50)->status(), 409, 'and is in the way of others');

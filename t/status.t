@@ -241,11 +241,8 @@ for my $name (sort keys %flights) {
     my $record = $c->tls_out();
     my $half = int(length($record) / 2);
 
-    send_all($other, join "\r\n", 'POST /.well-known/atls HTTP/1.1',
-                     'Host: localhost', "Content-Type: $type",
-                     'Cookie: atls=' . $c->cookie(),
-                     'Content-Length: ' . length $record, '',
-                     substr $record, 0, $half);
+    send_all($other, $c->format_post(substr($record, 0, $half),
+                                     'Content-Length' => length $record));
 
     # an empty POST does not affect the session until the other one has begun
 
@@ -379,10 +376,8 @@ $small->run();
     $c->handshake_step();
     my $hello = $c->tls_out();
 
-    my $begin = join "\r\n", 'POST /.well-known/atls HTTP/1.1',
-                     'Host: localhost', "Content-Type: $type",
-                     'Content-Length: ' . length $hello, '',
-                     substr $hello, 0, 20;
+    my $begin = $c->format_post(substr($hello, 0, 20),
+                                'Content-Length' => length $hello);
     my (@held, $r);
 
     # POSTs that are not finished, until there is no room for another one

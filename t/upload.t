@@ -83,10 +83,8 @@ sub upload {
 
     my $outer = outer($outside);
 
-    outer_send($outer, join "\r\n", 'POST /.well-known/atls HTTP/1.1',
-               'Host: localhost', 'Content-Type: application/atls+octet-stream',
-               'Cookie: atls=' . $c->cookie(),
-               'Content-Length: ' . length($begin . $end), '', $begin);
+    outer_send($outer, $c->format_post($begin, 'Content-Length' =>
+                                               length $begin . $end));
 
     my $upstream = $backend->accept();
     my $got = take($upstream, '', qr/x{1000}/);

@@ -180,9 +180,8 @@ sub busy {
 
     my $s = http_connect($v->port());
 
-    send_all($s, "POST $URI HTTP/1.1\r\nHost: localhost\r\nCookie: $cookie\r\n"
-                 . "Content-Type: $TYPE\r\nContent-Length: 10\r\n"
-                 . "Expect: 100-continue\r\n\r\n");
+    send_all($s, $c->format_post('', 'Content-Length' => 10,
+                                 Expect => '100-continue'));
     readable($s, patience());
     others_meanwhile($outer, $cookie);
     is_valid('busy');

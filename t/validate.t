@@ -262,10 +262,7 @@ sub pipelined {
 
     send_all($s, join '', map {
         $_->write_plain("GET /ok HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        my $body = $_->tls_out();
-        "POST $URI HTTP/1.1\r\nHost: localhost\r\nContent-Type: $TYPE\r\n"
-        . 'Cookie: ' . cookie($_) . "\r\nContent-Length: " . length($body)
-        . "\r\n\r\n$body"
+        $_->format_post($_->tls_out());
     } @clients);
 
     my $answers = '';

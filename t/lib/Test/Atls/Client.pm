@@ -105,10 +105,7 @@ sub post {
 sub post_send {
     my ($self, $bytes, %args) = @_;
 
-    my %cookies = %{$self->{cookies}};
-    my $cookie = exists $args{cookie} ? $args{cookie}
-                 : join '; ', map { "$_=$cookies{$_}" } sort keys %cookies;
-
+    my $cookie = exists $args{cookie} ? $args{cookie} : $self->_cookies();
     my $n = ++$self->{posts};
     my $number = $self->{number};
 
@@ -130,6 +127,30 @@ sub post_receive {
     if ($r) { $self->_store_cookie($_) for $r->header('Set-Cookie') }
 
     return $r;
+}
+
+
+# The text of a POST, for tests that write it to a socket.  %headers replace
+# others: for a part of a body, the Content-Length.
+
+sub format_post {
+    my ($self, $body, %headers) = @_;
+
+    my $cookie = $self->_cookies();
+
+    return format_request('POST', $self->{uri}, $body,
+                          'Content-Type' => $self->{type},
+                          'Content-Length' => length $body,
+                          $cookie ne '' ? (Cookie => $cookie) : (), %headers);
+}
+
+
+sub _cookies {
+    my ($self) = @_;
+
+    my %cookies = %{$self->{cookies}};
+
+    return join '; ', map { "$_=$cookies{$_}" } sort keys %cookies;
 }
 
 
@@ -282,8 +303,9 @@ sub get {
 sub format_request {
     my ($method, $uri, $body, %headers) = @_;
 
-    %headers = (Host => 'localhost', %headers);
-    $headers{'Content-Length'} = length $body if $body ne '';
+    %headers = (Host => 'localhost',
+                $body ne '' ? ('Content-Length' => length $body) : (),
+                %headers);
 
     return "$method $uri HTTP/1.1\r\n"
            . join('', map { "$_: $headers{$_}\r\n" } sort keys %headers)
