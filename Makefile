@@ -23,8 +23,7 @@ LIB_SRC     := $(wildcard src/client/lib/*.c)
 LIB_OBJ      = $(LIB_SRC:src/client/%.c=$(BUILD)/client/%.o)
 LIB_SO       = $(BUILD)/libatls.so.0
 LIB_PACKAGES = libcurl libssl libcrypto libcjson
-LIB_VERSION  = $(shell awk '/define ATLS_VERSION/ { gsub("\"", "", $$3); \
-                   print $$3 }' src/client/lib/atls.h)
+LIB_VERSION  = $(shell tools/version.sh)
 LIB_CFLAGS   = -std=c99 -D_GNU_SOURCE -Wall -Wextra -Werror -fPIC \
                -fvisibility=hidden \
                $(shell pkg-config --cflags $(LIB_PACKAGES) 2>/dev/null)
@@ -59,7 +58,7 @@ export CC CFLAGS LDFLAGS NGINX_SRC NGINX_OPTIONS NGINX_BINARY DESTDIR
 .PHONY: install install-module install-client install-command install-completion
 .PHONY: uninstall
 .PHONY: check deps test demo
-.PHONY: bench clean
+.PHONY: bench clean dist deb test-packages
 .PHONY: asan chaos chaos-asan test-asan test-valgrind test-matrix
 
 #: all                 the module and the client
@@ -246,6 +245,18 @@ test-valgrind: deps
 	@$(MAKE) --no-print-directory all
 	$(TESTED) TEST_NGINX_WRAPPER='$(VALGRIND)' TEST_VALGRIND=1 \
 	    TEST_NGINX_SLOW=10 $(PROVE)
+
+#: dist                the source archive, in build/dist
+dist:
+	@OUT=$(BUILD) tools/dist.sh
+
+#: deb                 the Debian packages, in build/deb
+deb:
+	@OUT=$(BUILD) tools/deb.sh
+
+#: test-packages       the packages on releases of Debian, SUITES="bookworm sid"
+test-packages:
+	@tools/test-packages.sh $(SUITES)
 
 #: test-matrix         the tests on releases of Debian, SUITES="trixie sid"
 test-matrix:

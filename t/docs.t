@@ -36,6 +36,9 @@ my %ELSEWHERE = (
     'make install'  => 't/install.t does it',
     'make NGINX_SRC=/usr/src/nginx-1.28.0'         => 'test-asan, test-matrix',
     'make static NGINX_SRC=/usr/src/nginx-1.28.0'  => 'the same, and STATIC',
+    'make deb'      => 'make test-packages does it, and what follows',
+    'apt-get install ./build/deb/libnginx-mod-http-atls_*.deb '
+        . './build/deb/atls_*.deb' => 'the same',
     './configure --with-compat --with-http_ssl_module '
         . '--add-dynamic-module=/usr/src/ngx_http_atls_module'
                     => 'tools/build.sh does',

@@ -12,7 +12,9 @@
 #               files;
 #   lines       no six consecutive lines occur twice in a program;
 #   style       80 columns, no tabs, functions of at most 100 lines, in the
-#               order of their prototypes.
+#               order of their prototypes;
+#   release     the version is the same everywhere; debian/ lists the functions
+#               of libatls.
 #
 #     check.pl [-b BUILD] [CHECK ...]     some of them; default: all
 #
@@ -27,7 +29,7 @@ use File::Basename qw( basename dirname );
 use FindBin;
 use Getopt::Std;
 
-my @CHECKS = qw( files headers core includes calls lines style );
+my @CHECKS = qw( files headers core includes calls lines style release );
 
 my $LINES = 6;
 my $COLUMNS = 80;
@@ -391,4 +393,36 @@ sub check_style {
             last;
         }
     }
+}
+
+
+# The version is defined in the header of libatls.  What can be made of it is:
+# libatls.pc, libatls(3), the name of the source archive.
+
+sub check_release {
+    my $header = slurp('src/client/lib/atls.h');
+    my ($version) = $header =~ /^#define ATLS_VERSION +"(.*)"$/m;
+
+    my %versions = (
+        'CHANGELOG.md'      => qr/\A.*?^## (\S+)/ms,
+        'debian/changelog'  => qr/\A\S+ \((.*)-\w+\) /,
+        'docs/atls.1'       => qr/^\.Os ngx_http_atls_module (\S+)$/m,
+    );
+
+    for my $file (sort keys %versions) {
+        my ($found) = slurp($file) =~ $versions{$file};
+
+        fail("$file has not version $version, but ", $found // 'none')
+            unless ($found // '') eq $version;
+    }
+
+    my %there = map { $_ => 1 } $header =~ /^ATLS_API\ [^;(]*?(\w+)\(/xmg;
+
+    for my $name (slurp('debian/libatls0.symbols') =~ /^ (\w+)\@Base /mg) {
+        fail("debian/libatls0.symbols has $name, which is not there")
+            unless delete $there{$name};
+    }
+
+    fail("debian/libatls0.symbols does not have \"$_\@Base $version\"")
+        for sort keys %there;
 }

@@ -4,9 +4,10 @@
 # are installed, apt is not run.  Services in them are neither started nor
 # enabled.
 #
-#     tools/deps.sh [demo | test | package] ...           default: test
+#     tools/deps.sh [demo | deb | test | package] ...     default: test
 #
 #     demo        what "make demo" requires
+#     deb         what "make deb" requires
 #     test        what the tests require
 #     NGINX_SRC   nginx source tree; nginx is not installed
 
@@ -19,6 +20,11 @@ demo=(
     gcc libc6-dev make libssl-dev libpcre2-dev zlib1g-dev
     libcurl4-openssl-dev libcjson-dev pkg-config
     perl openssl libnet-ssleay-perl libio-socket-ssl-perl
+)
+
+deb=(
+    build-essential debhelper nginx-dev
+    libcjson-dev libcurl4-openssl-dev libssl-dev pkg-config
 )
 
 test=(
@@ -50,6 +56,7 @@ packages=()
 for set; do
     case $set in
         demo) packages+=( "${demo[@]}" ) ;;
+        deb)  packages+=( "${deb[@]}" ) ;;
         test) packages+=( "${test[@]}" ) ;;
         *)    packages+=( "$set" ) ;;
     esac

@@ -1,0 +1,106 @@
+#!/usr/bin/perl
+
+# The source archive: the same files result in the same archive, with and
+# without git, and it can be built.  The packages are tested by
+# "make test-packages".
+
+use strict;
+use warnings;
+
+use Cwd qw( abs_path );
+use File::Temp qw( tempdir );
+use FindBin;
+
+use Test::More;
+
+my $root = abs_path("$FindBin::Bin/..");
+my $dir = tempdir('atls-test-XXXXXXXX', TMPDIR => 1, CLEANUP => 1);
+
+# variables of a make that runs this test
+
+delete @ENV{qw( MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES BUILD OUT NGINX_SRC )};
+
+plan skip_all => 'nothing here depends on how nginx runs'
+    if $ENV{TEST_ASAN} || $ENV{TEST_VALGRIND};
+
+my ($version) = run("$root/tools/version.sh") =~ /^(.*)$/;
+my $name = "ngx_http_atls_module-$version";
+
+like($version, qr/^\d+\.\d+\.\d+$/, 'version');
+
+archive();
+again();
+build();
+
+done_testing();
+
+
+sub run {
+    my ($command) = @_;
+
+    my $out = `( $command ) 2>&1 </dev/null`;
+
+    is($?, 0, $command =~ s/\Q$dir\E/DIR/gr =~ s/\Q$root\E/ROOT/gr)
+        or diag($out);
+
+    return $out;
+}
+
+
+# Of a copy, since the tree may be changed by others.
+
+sub archive {
+    run("mkdir $dir/tree && tar -C $root --exclude=./build --exclude=./.git"
+        . " -cf - . | tar -C $dir/tree -xf -");
+
+    like(run("make -C $dir/tree --no-print-directory dist"),
+         qr{^build/dist/\Q$name\E\.tar\.gz$}m, 'name');
+
+    my @files = split /\n/, run("tar -tf $dir/tree/build/dist/$name.tar.gz");
+
+    is(join(' ', grep { !m{^\Q$name\E/} } @files), '', 'in one directory');
+    is(join(' ', grep { m{^\Q$name\E/(?:build/|\.)} } @files), '',
+       'no hidden files');
+
+    for my $file (qw( Makefile config ngx_http_atls_module.c README.md LICENSE
+                      src/client/lib/atls.h debian/rules docs/atls.1
+                      t/packages.t t/conf/debian-12/nginx.conf ))
+    {
+        ok((grep { $_ eq "$name/$file" } @files), $file);
+    }
+}
+
+
+# From the unpacked archive, at another time, with another umask and in another
+# time zone.
+
+sub again {
+    run("mkdir $dir/new && cd $dir/new"
+        . " && umask 077 && tar -xmf $dir/tree/build/dist/$name.tar.gz"
+        . " && TZ=Asia/Tokyo make -C $name --no-print-directory dist"
+        . " && cmp $name/build/dist/$name.tar.gz"
+        . " $dir/tree/build/dist/$name.tar.gz");
+
+    SKIP: {
+        skip 'no git', 1 if system('git --version >/dev/null 2>&1');
+
+        run("cd $dir/new/$name && git init -q . && echo x >ignored.o"
+            . " && echo '*.o' >>.git/info/exclude && git add Makefile"
+            . ' && make --no-print-directory dist'
+            . " && cmp build/dist/$name.tar.gz"
+            . " $dir/tree/build/dist/$name.tar.gz");
+    }
+}
+
+
+# Without optimization, and without _FORTIFY_SOURCE, which requires it.
+
+sub build {
+    run("rm -rf $dir/tree $dir/new/$name/.git && cd $dir/new/$name"
+        . " && make CFLAGS=-O0");
+    ok(-e "$dir/new/$name/build/$_", $_)
+        for qw( atls ngx_http_atls_module.so );
+
+    is(run("$dir/new/$name/build/atls --version"), "atls $version\n",
+       'the version');
+}
