@@ -320,7 +320,7 @@ sub any_host {
 
 sub command_line {
     for ('', '.example', 'a..b', 'a.', 'a:', 'a:b', 'http://a', 'a/b', '*',
-         '[::1', '::1', 'a b', '[a]')
+         '[::1', '::1', 'a b', '[a]', 'a:65536')
     {
         my $r = $atls->run('forward', '--listen', '127.0.0.1:0',
                            '--allow-host', $_, 'https://service.example');

@@ -314,6 +314,18 @@ sub leaving {
     ok($tunnel->wait_for_log(qr/:$port .* closed the connection$/),
        'before an answer');
 
+    # after half-closing its connection, a client gets the complete response,
+    # even if this takes longer than the timeout for a closed connection
+
+    $s = tls_connect();
+    send_all($s, message('GET /slow?n=10&delay=0.5'));
+    shutdown $s, 1;
+    my $got = '';
+    while (readable($s, $PATIENCE)) {
+        $s->sysread($got, 65536, length $got) or last;
+    }
+    like($got, qr/line 10\n/, 'half closed');
+
     # a connection without bytes, or with less than a flight, is not an error
 
     my $impatient = $t->tunnel('/impatient');

@@ -11,24 +11,15 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#include "../lib/peer.h"
 #include "guard.h"
+#include "host.h"
 
 
-#define CMD_GUARD_NAME      256
 #define CMD_GUARD_LOCAL     "localhost"
 #define CMD_GUARD_HTTP      80
 #define CMD_GUARD_HTTPS     443
 
 
-typedef struct {
-    char             name[CMD_GUARD_NAME];  /* in canonical form */
-    int              port;                  /* -1: none */
-} cmd_host_t;
-
-
-static int cmd_guard_parse(cmd_host_t *host, const char *text, size_t n);
-static int cmd_guard_parse_port(cmd_host_t *host, const char *text, size_t n);
 static int cmd_guard_local(cmd_host_t *local, int fd);
 static int cmd_guard_address(cmd_host_t *local, int family, const void *address,
     in_port_t port);
@@ -43,7 +34,7 @@ cmd_guard_is_host(const char *text)
 {
     cmd_host_t  host;
 
-    return cmd_guard_parse(&host, text, strlen(text)) == 0;
+    return cmd_host_parse(&host, text, strlen(text)) == 0;
 }
 
 
@@ -55,7 +46,7 @@ cmd_guard_host(const cmd_guard_t *guard, int fd, const char *host)
     /* browsers always send Host, other HTTP/1.0 clients may not */
 
     return guard->any || host == NULL
-           || (cmd_guard_parse(&asked, host, strlen(host)) == 0
+           || (cmd_host_parse(&asked, host, strlen(host)) == 0
                && (cmd_guard_is_local(&asked, fd)
                    || cmd_guard_is_listed(guard, &asked)));
 }
@@ -82,92 +73,6 @@ cmd_guard_page(const cmd_guard_t *guard, int fd, const char *origin,
     /* Referer is checked for browsers without Sec-Fetch-Site */
 
     return referer == NULL || site || cmd_guard_url(guard, fd, referer);
-}
-
-
-/*
- * Parses a host into its canonical form: a name in lower case, or an address as
- * printed by inet_ntop().  Addresses in other forms are not matched.
- */
-
-static int
-cmd_guard_parse(cmd_host_t *host, const char *text, size_t n)
-{
-    char            *p, name[CMD_GUARD_NAME];
-    size_t           len;
-    const char      *end;
-    struct in6_addr  in6;
-
-    end = n && *text == '[' ? memchr(text, ']', n) : NULL;
-
-    if (end) {
-        text++;
-        n--;
-        len = (size_t) (end - text);
-
-    } else {
-        end = memchr(text, ':', n);
-        len = end ? (size_t) (end - text) : n;
-    }
-
-    if (len == 0 || len >= CMD_GUARD_NAME || memchr(text, '\0', len)) {
-        return -1;
-    }
-
-    memcpy(name, text, len);
-    name[len] = '\0';
-
-    if (end && *end == ']') {
-        len++;
-
-        if (inet_pton(AF_INET6, name, &in6) != 1
-            || inet_ntop(AF_INET6, &in6, host->name, CMD_GUARD_NAME) == NULL)
-        {
-            return -1;
-        }
-
-    } else {
-        for (p = name; *p; p++) {
-            *p = (char) (*p >= 'A' && *p <= 'Z' ? *p | 0x20 : *p);
-        }
-
-        if (!atls_peer_is_name(name)) {
-            return -1;
-        }
-
-        memcpy(host->name, name, len + 1);
-    }
-
-    return cmd_guard_parse_port(host, text + len, n - len);
-}
-
-
-static int
-cmd_guard_parse_port(cmd_host_t *host, const char *text, size_t n)
-{
-    size_t  i;
-
-    host->port = -1;
-
-    if (n == 0) {
-        return 0;
-    }
-
-    if (*text != ':' || n == 1 || n > sizeof(":65535") - 1) {
-        return -1;
-    }
-
-    host->port = 0;
-
-    for (i = 1; i < n; i++) {
-        if (text[i] < '0' || text[i] > '9') {
-            return -1;
-        }
-
-        host->port = host->port * 10 + (text[i] - '0');
-    }
-
-    return 0;
 }
 
 
@@ -210,7 +115,7 @@ cmd_guard_address(cmd_host_t *local, int family, const void *address,
 {
     local->port = ntohs(port);
 
-    return inet_ntop(family, address, local->name, CMD_GUARD_NAME) ? 0 : -1;
+    return inet_ntop(family, address, local->name, CMD_HOST_NAME) ? 0 : -1;
 }
 
 
@@ -250,7 +155,7 @@ cmd_guard_is_listed(const cmd_guard_t *guard, const cmd_host_t *host)
 
         text = guard->hosts->items[i];
 
-        if (cmd_guard_parse(&listed, text, strlen(text)) == 0
+        if (cmd_host_parse(&listed, text, strlen(text)) == 0
             && strcmp(listed.name, host->name) == 0
             && (listed.port == -1 || listed.port == host->port))
         {
@@ -279,7 +184,7 @@ cmd_guard_url(const cmd_guard_t *guard, int fd, const char *url)
 
     authority = strstr(url, "://") + 3;
 
-    if (cmd_guard_parse(&host, authority, strcspn(authority, "/?#")) == -1) {
+    if (cmd_host_parse(&host, authority, strcspn(authority, "/?#")) == -1) {
         return 0;
     }
 
