@@ -17,7 +17,7 @@ use Test::Atls::Http qw( readable send_all );
 use Test::Atls::LocalServer qw( connection_end message next_answer summary );
 use Test::Atls::Pattern qw( pattern pattern_md5 );
 use Test::Atls::Port qw( free_port );
-use Test::Atls::Process qw( spawn wait_exit );
+use Test::Atls::Program qw( run_program );
 use Test::Atls::Site;
 use Test::Atls::Slow qw( patience );
 
@@ -82,47 +82,10 @@ subtest('command line' => \&command_line);
 $t->done_testing();
 
 
-# Runs a program, and returns its output and exit status.  Stdin is a string
-# without an end of file: gnutls-cli would not wait for a response.
-
-sub run_program {
-    my ($stdin, @command) = @_;
-
-    pipe my $in, my $out or die "pipe: $!\n";
-    my %file = map { $_ => $t->path("program.$_") } qw( out err );
-    my $pid = fork();
-
-    die "fork: $!\n" unless defined $pid;
-
-    if ($pid == 0) {
-        delete @ENV{grep { /_proxy$/i } keys %ENV};
-        close $out;
-        open STDIN, '<&', $in;
-        open STDOUT, '>', $file{out};
-        open STDERR, '>', $file{err};
-        { exec @command }
-        POSIX::_exit(127);
-    }
-
-    close $in;
-    syswrite $out, $stdin;
-    my $status = wait_exit($pid, $PATIENCE);
-
-    if (!defined $status) {
-        kill 'KILL', $pid;
-        waitpid $pid, 0;
-    }
-
-    return { out => $t->read_file('program.out'),
-             err => $t->read_file('program.err'),
-             code => defined $status ? $status >> 8 : 'it does not end' };
-}
-
-
 sub curl {
     my (@args) = @_;
 
-    return run_program('', 'curl', '-sS', '--http1.1', '--connect-to',
+    return run_program($t, 'curl', '-sS', '--http1.1', '--connect-to',
                        'localhost:443:127.0.0.1:' . $tunnel->port(),
                        '--cacert', $t->path('ca.crt'), @args);
 }
@@ -165,18 +128,19 @@ sub with_openssl {
                    '-CAfile', $t->path('ca.crt'), '-connect',
                    '127.0.0.1:' . $tunnel->port());
 
-    my $r = run_program(message("GET /info\nConnection: close"), @command);
+    my $r = run_program($t, @command,
+                        { stdin => message("GET /info\nConnection: close") });
     like($r->{out}, qr/\r\n\r\n\w+ TLSv$tls \n\z/, 'a request')
         or diag($r->{err});
 
-    $r = run_program(message('GET /chunked')
-                     . message("GET /big?size=300000\nConnection: close"),
-                     @command);
+    my $two = message('GET /chunked')
+              . message("GET /big?size=300000\nConnection: close");
+    $r = run_program($t, @command, { stdin => $two });
     like($r->{out}, qr/three\n/, 'pipelined ones');
     ok(index($r->{out}, "\n" . pattern(300_000)) > 0, 'a larger one');
 
     $command[-1] =~ s/\d+\z/free_port()/e;
-    isnt(run_program('', @command)->{code}, 0, 'can fail');
+    isnt(run_program($t, @command)->{code}, 0, 'can fail');
 
     done_testing();
 }
@@ -191,13 +155,14 @@ sub with_gnutls {
                        '--verify-hostname', 'localhost', '--sni-hostname',
                        'localhost', '-p', $tunnel->port(), '127.0.0.1');
 
-        my $r = run_program(message("GET /info\nConnection: close"), @command);
+        my $info = message("GET /info\nConnection: close");
+        my $r = run_program($t, @command, { stdin => $info });
         like($r->{out}, qr/Description: \(TLS$tls/, 'a session');
         like($r->{out}, qr/\r\n\r\n\w+ TLSv$tls \n/, 'a request')
             or diag($r->{out});
 
-        $r = run_program(message("GET /big?size=300000\nConnection: close"),
-                         @command);
+        my $big = message("GET /big?size=300000\nConnection: close");
+        $r = run_program($t, @command, { stdin => $big });
         ok(index($r->{out}, "\n" . pattern(300_000)) > 0, 'a larger one');
     }
 

@@ -23,6 +23,9 @@ use Test::Atls::Authority;
 use Test::Atls::Backend;
 use Test::Atls::Command;
 use Test::Atls::Docs;
+use Test::Atls::LocalServer;
+use Test::Atls::Port qw( free_port );
+use Test::Atls::Program qw( run_program );
 use Test::Atls::Stack;
 
 
@@ -134,7 +137,7 @@ sub commands {
                 is(system("cd $dir && { $run; } >command.out 2>&1"), 0, $where)
                     or diag($t->read_file('command.out'));
 
-            } elsif ($command =~ /^atls /) {
+            } elsif ($command =~ /^(?:atls|curl) /) {
                 push @client_commands, [ $command, $where ];
 
             } else {
@@ -225,6 +228,24 @@ sub run_client {
 }
 
 
+# The output of a program that uses the proxy.
+
+sub run_proxy {
+    my $port = free_port();
+    my @commands = split /\n/, block('sh', 'clients.md', 'atls proxy');
+    my ($start, $use) = map { [ split ' ', localized(s/\b3128\b/$port/r) ] }
+                        @commands;
+
+    $client_run{$_}++ for @commands;
+
+    my $proxy = Test::Atls::LocalServer->start($atls, @$start[1 .. $#$start]);
+    my $r = run_program($t, @$use);
+    is($proxy->stop()->{code}, 0, 'the proxy');
+
+    return $r->{out};
+}
+
+
 sub client_commands {
     ok($client_run{$_->[0]}, "$_->[1]: was run") for @client_commands;
 }
@@ -289,6 +310,11 @@ sub routed {
         like($posted, qr{\AHTTP/1\.1 200 .*^POST /private/readings HTTP/}ms,
              'the client, with data');
         like($posted, qr/^Content-Length: 8\r?$/m, 'all of it');
+
+        like(run_client('clients.md', 'atls run'),
+             qr{^POST /private/readings HTTP/}m, 'a program');
+        like(run_proxy(), qr/^X-ATLS-Session: [\da-f]{32}\r?$/m,
+             'by way of a proxy');
 
         my $example = run_example();
 

@@ -36,6 +36,25 @@ cmd_fail(int code, const char *format, ...)
 
 
 void
+cmd_warn(const char *format, ...)
+{
+    char     text[2048];
+    va_list  args;
+
+    if (cmd_silent) {
+        return;
+    }
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+
+    atls_printable(text);
+    fprintf(stderr, "atls: %s\n", text);
+}
+
+
+void
 cmd_fail_silently(int silent)
 {
     cmd_silent = silent;

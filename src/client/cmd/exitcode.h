@@ -35,7 +35,13 @@ typedef enum {
     CMD_CERTIFICATE = 60,
     CMD_TRUST = 77,
     CMD_PIN = 90,
-    CMD_PROXY = 97
+    CMD_PROXY = 97,
+
+    /* of atls run, as in env */
+
+    CMD_RUN_FAILED = 125,
+    CMD_RUN_REFUSED = 126,
+    CMD_RUN_MISSING = 127
 } cmd_code_e;
 
 
@@ -44,6 +50,11 @@ typedef enum {
 int cmd_fail(int code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Prints a message about a failure that is not the end, unless silent. */
+
+void cmd_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 void cmd_fail_silently(int silent);
+
 
 #endif /* ATLS_CMD_EXITCODE_H_INCLUDED */

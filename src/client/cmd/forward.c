@@ -177,6 +177,11 @@ cmd_forward_answer(cmd_forward_t *forward, cmd_relay_t *relay,
     if (local->status) {
         cmd_relay_reject(relay, local->status, local->error);
 
+    } else if (strcmp(local->method, "CONNECT") == 0) {
+        relay->answer.close = 1;
+        cmd_relay_reject(relay, 405, "CONNECT is not supported, see atls "
+                                     "proxy");
+
     } else if (!cmd_guard_host(&forward->guard, fd, local->host)) {
         cmd_relay_reject(relay, 421, "this Host is not allowed, see "
                                      "--allow-host");

@@ -24,7 +24,9 @@ static const struct {
     { CMD_FETCH, "atls",
       "Usage: atls [option ...] https://HOST[:PORT][/PATH] ...\n"
       "       atls forward --help\n"
-      "       atls tunnel --help\n\n"
+      "       atls tunnel --help\n"
+      "       atls proxy --help\n"
+      "       atls run --help\n\n"
       "Sends requests over Application-Layer TLS, with options as in curl.\n" },
 
     { CMD_FORWARD, "atls forward",
@@ -38,6 +40,18 @@ static const struct {
       " https://HOST[:PORT]\n\n"
       "Listens for local TLS clients and passes their bytes to HOST in POSTs,\n"
       "unchanged.  TLS and certificate verification are up to the client.\n" },
+
+    { CMD_LOCAL_PROXY, "atls proxy",
+      "Usage: atls proxy --listen [ADDRESS:]PORT [option ...]\n\n"
+      "Runs a local HTTP proxy for TLS clients and passes their bytes to the\n"
+      "requested host in POSTs, unchanged.  TLS and certificate verification\n"
+      "are up to the client.\n" },
+
+    { CMD_RUN, "atls run",
+      "Usage: atls run [option ...] [--] PROGRAM [ARGUMENT ...]\n\n"
+      "Runs a program with a proxy for https URLs, as of atls proxy, for this\n"
+      "program only.  TLS and certificate verification are up to the program."
+      "\n" },
 };
 
 #define CMD_HELP_COMMANDS  (sizeof(cmd_help_commands)                         \
@@ -60,7 +74,7 @@ cmd_help(cmd_command_e command)
         cmd_help_section(command, section);
     }
 
-    if (command != CMD_TUNNEL) {
+    if (command & CMD_CLIENTS) {
         fputs("\n", stdout);
         cmd_help_insecure(stdout);
     }

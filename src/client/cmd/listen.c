@@ -217,3 +217,20 @@ cmd_listen_close(cmd_listen_t *listen)
 
     listen->n = 0;
 }
+
+
+int
+cmd_listen_port(const cmd_listen_t *listen)
+{
+    socklen_t                len;
+    struct sockaddr_storage  ss;
+
+    /* the port is at the same place for IPv4 and IPv6 */
+
+    len = sizeof(ss);
+    memset(&ss, 0, sizeof(ss));
+
+    (void) getsockname(listen->fds[0], (struct sockaddr *) &ss, &len);
+
+    return ntohs(((struct sockaddr_in *) &ss)->sin_port);
+}

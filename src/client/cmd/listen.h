@@ -37,6 +37,10 @@ int cmd_listen_open(cmd_listen_t *listen, const char *text, int silent);
 
 void cmd_listen_close(cmd_listen_t *listen);
 
+/* The port of the first socket. */
+
+int cmd_listen_port(const cmd_listen_t *listen);
+
 /* Formats an address as "address:port" or "[address]:port". */
 
 void cmd_listen_name(const struct sockaddr *sa, socklen_t len,

@@ -68,6 +68,7 @@ cmd_local_read(cmd_local_t *local, cmd_stream_t *stream)
         local->origin = cmd_local_copy(local, "Origin");
         local->referer = cmd_local_copy(local, "Referer");
         local->site = cmd_local_copy(local, "Sec-Fetch-Site");
+        local->proxy_auth = cmd_local_copy(local, "Proxy-Authorization");
 
         cmd_headers_strip(&local->headers, replaced);
     }
@@ -85,6 +86,7 @@ cmd_local_free(cmd_local_t *local)
     free(local->origin);
     free(local->referer);
     free(local->site);
+    cmd_wipe(local->proxy_auth);
     cmd_headers_free(&local->headers);
     atls_buf_free(&local->lines.text);
 }
@@ -202,10 +204,6 @@ cmd_local_request(cmd_local_t *local, char *line)
     free(local->method);
     local->method = cmd_copy(line, strlen(line));
 
-    if (strcmp(line, "CONNECT") == 0) {
-        return cmd_local_reject(local, 405, "CONNECT is not supported");
-    }
-
     return cmd_local_target(local, target);
 }
 
@@ -241,7 +239,7 @@ cmd_local_target(cmd_local_t *local, const char *target)
         }
     }
 
-    if (*target == '/') {
+    if (*target == '/' || strcmp(local->method, "CONNECT") == 0) {
         free(local->path);
         local->path = cmd_copy(target, strlen(target));
         return 1;

@@ -17,7 +17,7 @@
 typedef struct {
     char            *method;            /* "-" until parsed */
     char            *path;              /* with query string; "-" until
-                                           parsed */
+                                           parsed; of CONNECT: not checked */
     char            *host;              /* value of Host, or NULL */
     int              minor;             /* minor HTTP version, 0 or 1 */
     cmd_headers_t    headers;           /* to be forwarded */
@@ -27,6 +27,7 @@ typedef struct {
                                            or NULL */
     char            *referer;
     char            *site;
+    char            *proxy_auth;        /* Proxy-Authorization, or NULL */
 
     unsigned         keepalive:1;       /* keep-alive is allowed */
     unsigned         expect:1;          /* Expect: 100-continue */

@@ -4,14 +4,16 @@
  */
 
 
-#include <signal.h>
 #include <string.h>
 
 #include <curl/curl.h>
 
+#include "child.h"
 #include "exitcode.h"
 #include "fetch.h"
 #include "forward.h"
+#include "proxy.h"
+#include "run.h"
 #include "tunnel.h"
 
 
@@ -21,13 +23,15 @@ typedef struct {
 } cmd_command_t;
 
 
-static int cmd_run(int argc, char **argv);
+static int cmd_dispatch(int argc, char **argv);
 
 
 static const cmd_command_t  cmd_commands[] = {
     { "fetch", cmd_fetch },                 /* the default */
     { "forward", cmd_forward },
     { "tunnel", cmd_tunnel },
+    { "proxy", cmd_proxy },
+    { "run", cmd_run },
 };
 
 
@@ -36,13 +40,13 @@ main(int argc, char **argv)
 {
     int  code;
 
-    signal(SIGPIPE, SIG_IGN);
+    cmd_child_init();
 
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         return cmd_fail(CMD_MEMORY, "cannot initialize libcurl");
     }
 
-    code = cmd_run(argc, argv);
+    code = cmd_dispatch(argc, argv);
 
     curl_global_cleanup();
 
@@ -51,7 +55,7 @@ main(int argc, char **argv)
 
 
 static int
-cmd_run(int argc, char **argv)
+cmd_dispatch(int argc, char **argv)
 {
     size_t  i;
 

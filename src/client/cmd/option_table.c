@@ -37,6 +37,13 @@ const cmd_option_t  cmd_options_table[] = {
     { CMD_SECTION_SERVER, CMD_FORWARD, 0, "any-host", NULL,
       CMD_FIELD(any_host), cmd_set_flag, "accept any Host and all web pages" },
 
+    { CMD_SECTION_CONNECTION, CMD_PROXIES, 0, "map", "HOST[:PORT]=URL",
+      CMD_FIELD(maps), cmd_set_item, "endpoint of a service" },
+
+    { CMD_SECTION_CONNECTION, CMD_PROXIES, 0, "direct", NULL,
+      CMD_FIELD(direct), cmd_set_flag,
+      "connect to hosts without ATLS directly" },
+
     { CMD_SECTION_REQUEST, CMD_FETCH, 'X', "request", "METHOD",
       CMD_FIELD(method), cmd_set_text,
       "request method; default: GET, see -d, -T, -I" },
@@ -98,15 +105,15 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(connect_timeout), cmd_set_time,
       "outer connect timeout; default: 30" },
 
-    { CMD_SECTION_CONNECTION, CMD_ALL, 0, "via", "URL",
+    { CMD_SECTION_CONNECTION, CMD_SERVICES, 0, "via", "URL",
       CMD_FIELD(via), cmd_set_text,
       "endpoint; default: /.well-known/atls of HOST" },
 
-    { CMD_SECTION_CONNECTION, CMD_ALL, 0, "via-header", "LINE",
+    { CMD_SECTION_CONNECTION, CMD_SERVICES, 0, "via-header", "LINE",
       CMD_FIELD(via_headers), cmd_set_header_line,
       "\"Name: value\" of the outer requests; @FILE" },
 
-    { CMD_SECTION_CONNECTION, CMD_ALL, 0, "via-user", "NAME:PASSWORD",
+    { CMD_SECTION_CONNECTION, CMD_SERVICES, 0, "via-user", "NAME:PASSWORD",
       CMD_FIELD(via_user), cmd_set_user,
       "Basic authorization of the outer requests" },
 

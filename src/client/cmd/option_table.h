@@ -13,9 +13,11 @@
 
 /* Commands that have an option in common. */
 
-#define CMD_ALL         (CMD_FETCH | CMD_FORWARD | CMD_TUNNEL)
+#define CMD_ALL         (CMD_SERVICES | CMD_PROXIES)
+#define CMD_SERVICES    (CMD_FETCH | CMD_FORWARD | CMD_TUNNEL)  /* have a URL */
 #define CMD_CLIENTS     (CMD_FETCH | CMD_FORWARD)   /* have an inner TLS */
-#define CMD_SERVERS     (CMD_FORWARD | CMD_TUNNEL)
+#define CMD_SERVERS     (CMD_FORWARD | CMD_TUNNEL | CMD_LOCAL_PROXY)
+#define CMD_PROXIES     (CMD_LOCAL_PROXY | CMD_RUN)
 
 
 /* Sections of --help, in their order. */

@@ -38,6 +38,7 @@ static int cmd_options_unknown(const cmd_options_t *options, int missing,
 static const char *cmd_options_check(const cmd_options_t *options);
 static const char *cmd_options_check_fetch(const cmd_options_t *options);
 static const char *cmd_options_check_server(const cmd_options_t *options);
+static const char *cmd_options_check_run(const cmd_options_t *options);
 
 
 int
@@ -64,15 +65,18 @@ cmd_options_parse(cmd_options_t *options, cmd_command_e command, int argc,
         return options->help ? cmd_help(command) : cmd_help_version();
     }
 
+    options->program = &argv[optind];
+
     for ( /* void */ ; optind < argc; optind++) {
         cmd_list_add(&options->urls, argv[optind]);
     }
 
-    wrong = cmd_options_check(options);
+    wrong = command & CMD_SERVICES ? cmd_options_check(options) : NULL;
 
     if (wrong == NULL) {
         wrong = command == CMD_FETCH ? cmd_options_check_fetch(options)
-                                     : cmd_options_check_server(options);
+                : command == CMD_RUN ? cmd_options_check_run(options)
+                : cmd_options_check_server(options);
     }
 
     if (wrong) {
@@ -93,7 +97,7 @@ cmd_options_read(cmd_options_t *options, int argc, char **argv)
     char           *letters;
     struct option  *names;
 
-    letters = cmd_alloc(2 * cmd_options_n + 2);
+    letters = cmd_alloc(2 * cmd_options_n + 3);
     names = cmd_alloc((cmd_options_n + 1) * sizeof(struct option));
 
     cmd_options_names(options, letters, names);
@@ -138,6 +142,12 @@ cmd_options_names(const cmd_options_t *options, char *letters,
 {
     size_t               i;
     const cmd_option_t  *option;
+
+    /* options after the program are options of the program */
+
+    if (options->command == CMD_RUN) {
+        *letters++ = '+';
+    }
 
     *letters++ = ':';
 
@@ -193,7 +203,7 @@ cmd_options_unknown(const cmd_options_t *options, int missing,
 {
     char  letter[] = "-?";
 
-    if (options->command != CMD_TUNNEL
+    if ((options->command & CMD_CLIENTS)
         && (optopt == 'k' || strcmp(arg, "--insecure") == 0))
     {
         cmd_help_insecure(stderr);
@@ -263,9 +273,18 @@ cmd_options_check_server(const cmd_options_t *options)
 {
     return options->urls.n > 1
            ? "only one URL is allowed"
+           : options->urls.n && options->command == CMD_LOCAL_PROXY
+           ? "unexpected argument"
            : options->listen == NULL
            ? "--listen is required"
            : NULL;
+}
+
+
+static const char *
+cmd_options_check_run(const cmd_options_t *options)
+{
+    return options->program[0] == NULL ? "no program specified" : NULL;
 }
 
 

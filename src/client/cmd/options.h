@@ -18,7 +18,9 @@
 typedef enum {
     CMD_FETCH = 1,
     CMD_FORWARD = 2,
-    CMD_TUNNEL = 4
+    CMD_TUNNEL = 4,
+    CMD_LOCAL_PROXY = 8,
+    CMD_RUN = 16
 } cmd_command_e;
 
 
@@ -91,13 +93,20 @@ typedef struct {
     int              fallback;
     int              report;
 
-    /* atls forward and atls tunnel */
+    /* the servers */
 
     char            *listen;
     unsigned         sessions;          /* maximum number */
     int64_t          idle;              /* milliseconds */
     cmd_list_t       hosts;             /* --allow-host */
     int              any_host;
+
+    /* atls proxy and atls run */
+
+    cmd_list_t       maps;
+    int              direct;
+    char           **program;           /* with its arguments, terminated by
+                                           NULL; not allocated */
 
     int              help;
     int              version;

@@ -21,6 +21,9 @@
 #include "stream.h"
 
 
+#define CMD_PIPE_CONNECT    30000           /* milliseconds, as in atls.h */
+
+
 typedef struct {
     cmd_stream_t    *stream;
     atls_outer_t    *outer;

@@ -24,11 +24,13 @@ static int  cmd_stop_received;          /* atomic */
 int
 cmd_stop_init(void)
 {
+    int               code;
     struct sigaction  sa;
 
-    if (pipe2(cmd_stop_pipe, O_CLOEXEC | O_NONBLOCK) == -1) {
-        return cmd_fail(CMD_MEMORY, "cannot create a pipe: %s",
-                        strerror(errno));
+    code = cmd_stop_create();
+
+    if (code != CMD_OK) {
+        return code;
     }
 
     memset(&sa, 0, sizeof(sa));
@@ -51,10 +53,26 @@ cmd_stop_signal(int signo)
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
 
-    __atomic_store_n(&cmd_stop_received, 1, __ATOMIC_RELEASE);
-    (void) !write(cmd_stop_pipe[1], "", 1);
+    cmd_stop();
 
     errno = saved;
+}
+
+
+int
+cmd_stop_create(void)
+{
+    return pipe2(cmd_stop_pipe, O_CLOEXEC | O_NONBLOCK) == 0
+           ? CMD_OK : cmd_fail(CMD_MEMORY, "cannot create a pipe: %s",
+                               strerror(errno));
+}
+
+
+void
+cmd_stop(void)
+{
+    __atomic_store_n(&cmd_stop_received, 1, __ATOMIC_RELEASE);
+    (void) !write(cmd_stop_pipe[1], "", 1);
 }
 
 

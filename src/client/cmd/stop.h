@@ -13,11 +13,19 @@
 
 int cmd_stop_init(void);
 
-/* Whether a signal was received. */
+/*
+ * The same without the signals: the server is stopped by cmd_stop(), which can
+ * be called in a signal handler.
+ */
+
+int cmd_stop_create(void);
+void cmd_stop(void);
+
+/* Whether the server is being stopped. */
 
 int cmd_stopping(void);
 
-/* A descriptor that is readable after a signal.  It must not be read. */
+/* A descriptor that is readable if so.  It must not be read. */
 
 int cmd_stop_fd(void);
 

@@ -621,6 +621,13 @@ atls_outer_status(const atls_outer_t *outer)
 }
 
 
+int
+atls_outer_is_endpoint(const atls_outer_t *outer)
+{
+    return atls_reply_is_endpoint(&outer->reply);
+}
+
+
 void
 atls_outer_info(const atls_outer_t *outer, atls_outer_info_t *info)
 {

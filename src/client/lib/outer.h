@@ -96,6 +96,13 @@ int atls_outer_is_reused(const atls_outer_t *outer);
 
 int atls_outer_status(const atls_outer_t *outer);
 
+/*
+ * Whether the last response was one of an ATLS endpoint: a response to records,
+ * or a problem document of ATLS.  Anyone on the path can forge it.
+ */
+
+int atls_outer_is_endpoint(const atls_outer_t *outer);
+
 /* Whether libcurl uses the same OpenSSL library as libatls. */
 
 int atls_outer_same_openssl(void);

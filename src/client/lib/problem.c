@@ -14,8 +14,10 @@
 
 
 #define ATLS_PROBLEM_NESTED     64          /* objects and arrays, in total */
+#define ATLS_PROBLEM_TAG        "tag:atls,"
 
 
+static cJSON *atls_problem_parse(const unsigned char *json, size_t n);
 static int atls_problem_is_simple(const unsigned char *json, size_t n);
 static const char *atls_problem_member(const cJSON *problem, const char *name);
 
@@ -24,20 +26,11 @@ int
 atls_problem_detail(const unsigned char *json, size_t n, char *detail,
     size_t size)
 {
-    char        *copy, *p;
+    char        *p;
     cJSON       *problem;
-    const char  *text, *end;
+    const char  *text;
 
-    if (!atls_problem_is_simple(json, n)) {
-        return -1;
-    }
-
-    /* cJSON before 1.7.18 may read beyond text without a null character */
-
-    copy = strndup((const char *) json, n);
-    problem = copy ? cJSON_ParseWithOpts(copy, &end, 0) : NULL;
-    free(copy);
-
+    problem = atls_problem_parse(json, n);
     text = atls_problem_member(problem, "detail");
 
     if (text == NULL) {
@@ -59,6 +52,47 @@ atls_problem_detail(const unsigned char *json, size_t n, char *detail,
     cJSON_Delete(problem);
 
     return text ? 0 : -1;
+}
+
+
+int
+atls_problem_is_atls(const unsigned char *json, size_t n)
+{
+    int          known;
+    cJSON       *problem;
+    const char  *type;
+
+    problem = atls_problem_parse(json, n);
+    type = atls_problem_member(problem, "type");
+
+    known = type && strncmp(type, ATLS_PROBLEM_TAG,
+                            sizeof(ATLS_PROBLEM_TAG) - 1)
+                    == 0;
+
+    cJSON_Delete(problem);
+
+    return known;
+}
+
+
+static cJSON *
+atls_problem_parse(const unsigned char *json, size_t n)
+{
+    char        *copy;
+    cJSON       *problem;
+    const char  *end;
+
+    if (!atls_problem_is_simple(json, n)) {
+        return NULL;
+    }
+
+    /* cJSON before 1.7.18 may read beyond text without a null character */
+
+    copy = strndup((const char *) json, n);
+    problem = copy ? cJSON_ParseWithOpts(copy, &end, 0) : NULL;
+    free(copy);
+
+    return problem;
 }
 
 

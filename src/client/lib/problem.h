@@ -18,5 +18,9 @@
 int atls_problem_detail(const unsigned char *json, size_t n, char *detail,
     size_t size);
 
+/* Whether the "type" member of a JSON object is one of ATLS. */
+
+int atls_problem_is_atls(const unsigned char *json, size_t n);
+
 
 #endif /* ATLS_CLIENT_PROBLEM_H_INCLUDED */

@@ -19,8 +19,7 @@
 
 
 static int atls_reply_is_type(const atls_reply_t *reply, const char *type);
-static int atls_reply_detail(const atls_reply_t *reply, char *detail,
-    size_t size);
+static int atls_reply_is_problem(const atls_reply_t *reply);
 
 
 void
@@ -146,7 +145,11 @@ atls_reply_reject(const atls_reply_t *reply, atls_failure_t *failure)
                          ATLS_MEDIA_TYPE, type ? type : "no media type");
     }
 
-    if (atls_reply_detail(reply, detail, sizeof(detail)) == -1) {
+    if (!atls_reply_is_problem(reply)
+        || atls_problem_detail(reply->body.data, reply->body.len, detail,
+                               sizeof(detail))
+           == -1)
+    {
         detail[0] = '\0';
     }
 
@@ -158,10 +161,16 @@ atls_reply_reject(const atls_reply_t *reply, atls_failure_t *failure)
 
 
 static int
-atls_reply_detail(const atls_reply_t *reply, char *detail, size_t size)
+atls_reply_is_problem(const atls_reply_t *reply)
 {
-    return reply->body.len && atls_reply_is_type(reply, ATLS_PROBLEM_TYPE)
-           ? atls_problem_detail(reply->body.data, reply->body.len, detail,
-                                 size)
-           : -1;
+    return reply->body.len && atls_reply_is_type(reply, ATLS_PROBLEM_TYPE);
+}
+
+
+int
+atls_reply_is_endpoint(const atls_reply_t *reply)
+{
+    return reply->kind == ATLS_REPLY_GOOD
+           || (atls_reply_is_problem(reply)
+               && atls_problem_is_atls(reply->body.data, reply->body.len));
 }

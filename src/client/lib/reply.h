@@ -65,5 +65,9 @@ int atls_reply_body(atls_reply_t *reply, const char *bytes, size_t n);
 atls_error_e atls_reply_reject(const atls_reply_t *reply,
     atls_failure_t *failure);
 
+/* Whether the response is an ATLS response, or a problem document of ATLS. */
+
+int atls_reply_is_endpoint(const atls_reply_t *reply);
+
 
 #endif /* ATLS_CLIENT_REPLY_H_INCLUDED */

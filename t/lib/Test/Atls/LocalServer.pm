@@ -1,6 +1,6 @@
 package Test::Atls::LocalServer;
 
-# Runs atls forward and atls tunnel.
+# Runs atls forward, atls tunnel and atls proxy.
 #
 #     my $s = Test::Atls::LocalServer->start($atls, 'forward', @args);
 #     my $r = $s->ask("POST /echo\nContent-Length: 2\n\nhi");

@@ -143,6 +143,15 @@ sub tunnel {
 }
 
 
+# A proxy for TLS clients; it has no endpoint.
+
+sub proxy {
+    my ($self, @args) = @_;
+
+    return Test::Atls::LocalServer->start($self->command(), 'proxy', @args);
+}
+
+
 sub _start {
     my ($self, $command, $trust, @args) = @_;
 
