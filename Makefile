@@ -83,7 +83,7 @@ static:
 	    NGINX_SRC=$${NGINX_SRC:-$$(tools/nginx-source.sh)} tools/build.sh
 
 #: lib                 the client library: build/libatls.a, build/libatls.so.0
-lib: $(BUILD)/libatls.a $(BUILD)/libatls.so $(BUILD)/atls.pc
+lib: $(BUILD)/libatls.a $(BUILD)/libatls.so $(BUILD)/atls.pc $(BUILD)/libatls.3
 
 $(BUILD)/libatls.a: $(LIB_OBJ)
 	@rm -f $@
@@ -119,6 +119,12 @@ FORCE:
 $(BUILD)/atls.pc: tools/atls.pc.in src/client/lib/atls.h Makefile
 	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 	    -e 's|@VERSION@|$(LIB_VERSION)|' $< >$@
+
+$(BUILD)/libatls.3: src/client/lib/atls.h debian/changelog \
+                    tools/libatls-manual.pl
+	@mkdir -p $(@D)
+	@tools/libatls-manual.pl src/client/lib/atls.h debian/changelog >$@.new
+	@mv $@.new $@
 
 $(BUILD)/atls: $(CMD_OBJ) $(BUILD)/libatls.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ \
@@ -157,12 +163,14 @@ install-module: module
 install-client: lib
 	@rm -f $(BUILD)/atls.pc
 	@$(MAKE) --no-print-directory $(BUILD)/atls.pc
-	@install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig
+	@install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig \
+	    $(DESTDIR)$(MANDIR)/man3
 	@install -m 644 src/client/lib/atls.h $(DESTDIR)$(PREFIX)/include
 	@install -m 644 $(BUILD)/libatls.a $(DESTDIR)$(LIBDIR)
 	@install -m 755 $(LIB_SO) $(DESTDIR)$(LIBDIR)
 	@ln -sf libatls.so.0 $(DESTDIR)$(LIBDIR)/libatls.so
 	@install -m 644 $(BUILD)/atls.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	@install -m 644 $(BUILD)/libatls.3 $(DESTDIR)$(MANDIR)/man3
 	@echo "installed $(DESTDIR)$(LIBDIR)/libatls.so.0"
 	@$(LDCONFIG)
 
@@ -182,7 +190,7 @@ install-completion: completion
 
 INSTALLED    = $(PREFIX)/include/atls.h $(LIBDIR)/libatls.a \
                $(LIBDIR)/libatls.so.0 $(LIBDIR)/libatls.so \
-               $(LIBDIR)/pkgconfig/atls.pc \
+               $(LIBDIR)/pkgconfig/atls.pc $(MANDIR)/man3/libatls.3 \
                $(PREFIX)/bin/atls $(MANDIR)/man1/atls.1 \
                $(BASHDIR)/atls $(ZSHDIR)/_atls $(FISHDIR)/atls.fish
 

@@ -154,6 +154,7 @@ sub destdir {
     like($files, qr!^/usr/local/$_$!m, $_)
         for qw( bin/atls include/atls.h lib/libatls.a lib/libatls.so
                 lib/libatls.so.0 lib/pkgconfig/atls.pc share/man/man1/atls.1
+                share/man/man3/libatls.3
                 share/bash-completion/completions/atls );
 
     ($status, $out) = run("make $args uninstall");

@@ -2,6 +2,7 @@
 
 # docs/atls.1, the table of options and --help have the same commands and
 # options.  If they differ, the test shows what the manual should have.
+# libatls(3), which is made of the header, has all that is in the header.
 
 use strict;
 use warnings;
@@ -29,6 +30,7 @@ subtest('commands' => \&commands);
 subtest('options' => \&options);
 subtest('exit codes' => \&exit_codes);
 subtest('names' => \&names);
+subtest('libatls(3)' => \&library);
 subtest('lint' => \&lint);
 
 $t->done_testing();
@@ -144,10 +146,55 @@ sub names {
 }
 
 
+# The prototypes as they are shown are compiled with the header, which results in
+# errors if they differ.
+
+sub library {
+    my $lib = $atls->lib();
+    my $page = $lib->build() . '/libatls.3';
+    my $header = $t->read_file("$root/src/client/lib/atls.h");
+    my @functions = $header =~ /^ATLS_API [^;(]*?(\w+)\(/mg;
+    my $text = $t->read_file($page);
+
+    cmp_ok(scalar @functions, '>', 15, 'functions');
+    is(join(' ', sort $text =~ /^\.Fo (\w+)$/mg), join(' ', sort @functions),
+       'the synopsis has all of them');
+
+    # members, values and types, each of which is an item
+
+    my %items = map { $_ => 1 } map { /\w+/g } $text =~ /^\.(?:It|Vt) (.*)$/mg;
+    my $code = $header =~ s!/\*.*?\*/!!gsr =~ s/^#define (?:ATLS_API|\w+_H_).*//mgr;
+    my @names = ((map { /(\w+)(?: = -?\d+)?,?[ ]*$/mg }
+                  $code =~ /^typedef enum \{(.*?)^\}/msg),
+                 (map { /(\w+)\)?(?:\[\d+\]|\([^;]*)?;/g }
+                  $code =~ /^typedef struct \{(.*?)^\}/msg),
+                 $code =~ /^\} (\w+);/mg, $code =~ /\(\*(\w+_pt)\)/g,
+                 grep { $_ ne 'ATLS_VERSION' } $code =~ /^#define (ATLS_\w+)/mg);
+
+    cmp_ok(scalar @names, '>', 100, 'names');
+    is(join(' ', grep { !$items{$_} } @names, @functions), '', 'items');
+
+    SKIP: {
+        skip 'no mandoc', 1 if system('command -v mandoc >/dev/null');
+
+        my ($synopsis) = `mandoc -Tascii $page | col -b`
+                         =~ /^SYNOPSIS\n(.*?)^DESCRIPTION$/ms;
+        my $file = $t->write_file('synopsis.c', $synopsis);
+
+        is(`cc -fsyntax-only -Werror -I $root/src/client/lib $file 2>&1`, '',
+           'the synopsis compiles');
+    }
+
+    done_testing();
+}
+
+
 # Warnings of two programs.
 
 sub lint {
-    for my $page (glob "$root/docs/*.[1-8]") {
+    for my $page (glob("$root/docs/*.[1-8]"), $atls->lib()->build()
+                                              . '/libatls.3')
+    {
         my $name = $page =~ s!.*/!!r;
 
         SKIP: {

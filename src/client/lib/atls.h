@@ -42,8 +42,8 @@
  * outer connection, as with curl.  SSL_CERT_FILE and SSL_CERT_DIR replace the
  * system's trusted certificates, as with OpenSSL.
  *
- * Error texts, debug messages and certificate names may contain data from a
- * server.  They are valid UTF-8 and safe to print on a terminal: control
+ * Texts.  Error texts, debug messages and certificate names may contain data
+ * from a server.  They are valid UTF-8 and safe to print on a terminal: control
  * characters and the like are replaced by "?".
  */
 
@@ -70,6 +70,8 @@ extern "C" {
 #define ATLS_API
 #endif
 
+
+/* Errors */
 
 /* Error codes; the numbers are part of the ABI. */
 
@@ -152,6 +154,8 @@ ATLS_API const char *atls_error_text(const atls_client_t *client);
 ATLS_API const char *atls_version(void);
 
 
+/* Options */
+
 /*
  * Options must be set before the first request or connection of a client,
  * otherwise ATLS_ERROR_USAGE is returned.  Most values are checked when they
@@ -205,10 +209,11 @@ typedef enum {
 
     /* inner session */
 
-    ATLS_PINNED_KEY         /* public key of the server, as CURLOPT_
-                               PINNEDPUBLICKEY: a file, PEM or DER, or SHA-256
-                               digests in base64, "sha256//...;sha256//...".
-                               The certificate must also be trusted */
+    ATLS_PINNED_KEY         /* public key of the server, as with
+                               CURLOPT_PINNEDPUBLICKEY: a file, PEM or DER, or
+                               SHA-256 digests in base64,
+                               "sha256//...;sha256//...".  The certificate must
+                               also be trusted */
 } atls_string_e;
 
 typedef enum {
@@ -263,6 +268,8 @@ ATLS_API atls_error_e atls_add_outer_header(atls_client_t *client,
     const char *header);
 
 
+/* Debugging */
+
 /*
  * Debug messages, one line each, without a line end, intended for people: their
  * text is not an interface.  Values of headers with credentials or cookies, and
@@ -283,6 +290,8 @@ typedef void (*atls_debug_pt)(void *data, atls_debug_e what, const char *line);
 ATLS_API atls_error_e atls_set_debug(atls_client_t *client,
     atls_debug_pt debug, void *data);
 
+
+/* Stores */
 
 /*
  * A store of sessions.  Sessions are resumed only if a client has a store.
@@ -501,6 +510,8 @@ typedef struct {
                                                if there is no certificate */
     const char           *verify_text;      /* description of verify_result */
 } atls_outer_info_t;
+
+/* The outer connection of the last POST. */
 
 ATLS_API atls_error_e atls_get_outer(atls_client_t *client,
     atls_outer_info_t *info);
