@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
-# atls proxy: TLS clients that use it as their proxy.
+# atls proxy: TLS clients that use it as their proxy.  t/atls-proxy-direct.t is
+# about hosts without ATLS.
 
 use strict;
 use warnings;
@@ -13,8 +14,10 @@ use IO::Socket::INET;
 use Test::More;
 
 use Test::Atls::Http qw( http_connect http_raw readable send_all );
-use Test::Atls::LocalServer qw( connection_end message next_answer summary );
-use Test::Atls::Pattern qw( pattern pattern_md5 );
+use Test::Atls::LocalServer qw(
+    ask_tls connection_end message next_answer summary
+);
+use Test::Atls::Pattern qw( pattern_md5 );
 use Test::Atls::Port qw( free_port );
 use Test::Atls::Program qw( run_program );
 use Test::Atls::Site;
@@ -59,16 +62,7 @@ server {
 server {
     listen 127.0.0.1:%%PORT_3%% ssl;
     %%SSL_CERTIFICATE_outer%%
-    client_max_body_size 0;
-
-    location = /.well-known/atls {
-        return 404;
-    }
-
-    location / {
-        proxy_pass http://127.0.0.1:%%PORT_1%%;
-        proxy_request_buffering off;
-    }
+    return 404;
 }
 
 server {
@@ -103,13 +97,6 @@ location = /down {
     return 502;
 }
 
-# half-closed connections are aborted otherwise
-
-location = /slow {
-    proxy_pass http://127.0.0.1:%%PORT_1%%;
-    proxy_ignore_client_abort on;
-}
-
 location = /full {
     default_type application/problem+json;
     add_header Retry-After 17 always;
@@ -136,8 +123,6 @@ subtest('refused' => \&refused);
 subtest('what is no CONNECT' => \&no_connect);
 subtest('one connection' => \&one_connection);
 subtest('clients that leave' => \&leaving);
-subtest('direct' => \&direct);
-subtest('proxy of a proxy' => \&chained);
 subtest('log' => \&logged);
 subtest('nothing is left' => \&nothing_left);
 subtest('graceful stop' => \&graceful_stop);
@@ -149,8 +134,8 @@ $t->done_testing();
 sub curl {
     my ($p, @args) = @_;
 
-    return run_program($t, 'curl', '-sS', '-x', 'http://127.0.0.1:' . $p->port(),
-                       '--cacert', $t->path('ca.crt'), @args);
+    return run_program($t, 'curl', '-sS', '--cacert', $t->path('ca.crt'),
+                       '-x', 'http://127.0.0.1:' . $p->port(), @args);
 }
 
 
@@ -284,7 +269,8 @@ sub refused {
 
 sub no_connect {
     my $end = "HTTP/1.1\r\nHost: localhost\r\n";
-    my $connect = "CONNECT localhost:$https $end";
+    my $to = "CONNECT localhost:$https";
+    my $connect = "$to $end";
 
     my @cases = (
         [ 'an absolute form', 501, "GET http://localhost/ $end\r\n" ],
@@ -304,10 +290,11 @@ sub no_connect {
         [ 'a body',           400, "${connect}Content-Length: 1\r\n\r\nx" ],
         [ 'chunks',           400, $connect
                                    . "Transfer-Encoding: chunked\r\n\r\n" ],
-        [ 'no Host',          400, "CONNECT localhost:$https HTTP/1.1\r\n\r\n" ],
-        [ 'HTTP/2.0',         505, "CONNECT localhost:$https HTTP/2.0\r\n\r\n" ],
+        [ 'no Host',          400, "$to HTTP/1.1\r\n\r\n" ],
+        [ 'HTTP/2.0',         505, "$to HTTP/2.0\r\n\r\n" ],
         [ 'garbage',          400, "\x16\x03\x01\x00\r\n" ],
-        [ 'much',             431, "${connect}X: " . 'x' x 70_000 . "\r\n\r\n" ],
+        [ 'much',             431, $connect . 'X: ' . 'x' x 70_000
+                                   . "\r\n\r\n" ],
     );
 
     for (@cases) {
@@ -380,8 +367,8 @@ sub leaving {
         close $s;
     }
 
-    is(summary(ask(tls($proxy), 'GET /status?code=201')), "201 status 201\n",
-       'and all is well');
+    is(summary(ask_tls(tls($proxy), 'GET /status?code=201')),
+       "201 status 201\n", 'others still work');
 
     $backend->forget();
     done_testing();
@@ -398,113 +385,6 @@ sub tls {
 }
 
 
-sub ask {
-    my ($s, $request) = @_;
-
-    my $r = Test::Atls::Response->new();
-
-    send_all($s, message($request));
-
-    until ($r->done()) {
-        readable($s, $PATIENCE) && $s->sysread(my $bytes, 65536) or last;
-        $r->feed($bytes);
-    }
-
-    return $r;
-}
-
-
-sub direct {
-    my $p = $t->proxy('--direct', @maps);
-    my $site = "https://localhost:$none";
-    my @trust = ('--cacert', $t->path('outer-ca.crt'));
-
-    my $r = curl($p, @trust, "$site/status?code=201");
-    is($r->{out}, "status 201\n", 'a host without ATLS') or diag($r->{err});
-
-    $r = curl($p, @trust, '-o', $t->path('large'), "$site/big?size=" . 5 * MB);
-    is(md5_hex($t->read_file('large')), pattern_md5(5 * MB), 'download');
-    $r = curl($p, @trust, '-T', $t->path('large'), "$site/echo");
-    like($r->{out}, qr/^md5 \Q${\pattern_md5(5 * MB)}\E$/m, 'upload');
-
-    is(curl($p, "$site/")->{code}, 60, 'curl verifies its certificate');
-    like(curl($p, "https://localhost:$https/info")->{out},
-         qr/^\w+ TLSv1\.3 localhost/, 'one with ATLS is not');
-
-    # without TLS; the client closes its output first
-
-    my $http = $t->port(0);
-    my $got = http_raw($p->port(), message("CONNECT localhost:$http")
-                       . message("GET /slow?n=3&delay=0.1\nConnection: close"),
-                       shut => 1, timeout => $PATIENCE);
-    like($got, qr/\AHTTP\/1\.1 200 .*\r\n\r\nHTTP\/1\.1 200 .*line 3\n/s,
-         'no TLS, half closed');
-
-    # failures that do not show that there is no ATLS, and a mapped host
-
-    is($p->ask("CONNECT localhost:$down")->status(), 502, 'one that is down');
-    is($p->ask('CONNECT none.test:443')->reason(),
-       'none.test does not support ATLS: the endpoint returned 404',
-       'one that is mapped');
-    like($p->ask('CONNECT localhost:' . free_port())->reason(),
-         qr/^cannot connect to the endpoint: /, 'one that is not there');
-
-    # a client disconnects
-
-    my $s = tls($p, $none);
-    my $port = $s->sockport();
-    send_all($s, message('GET /big?size=100000000'));
-    $s->sysread(my $some, 1000);
-    $s->close(SSL_no_shutdown => 1);
-    ok($p->wait_for_log(qr/:$port .* direct, /), 'the client leaves');
-
-    $s = tls($p, $none);
-    is(summary(ask($s, 'GET /status?code=201')), "201 status 201\n",
-       'a connection');
-    $p->signal('TERM');
-    is(connection_end($s), 'closed', 'is closed when it is idle');
-    undef $s;
-
-    $r = $p->end();
-    is($r->{code}, 0, 'exit code');
-    like($r->{out}, qr/^\S+\ localhost:$none\ direct,\ \d+\ bytes\ sent,
-                       \ 5\d{6}\ received,\ \d+\.\d{3}\ s$/mx, 'log');
-
-    done_testing();
-}
-
-
-# The outer connection uses another proxy: a second atls proxy.
-
-sub chained {
-    my $next = $t->proxy('--direct');
-    my $http = 'http://127.0.0.1:' . $next->port();
-
-    for ([ '-x', $http ], [ { env => { https_proxy => $http } } ],
-         [ { env => { ALL_PROXY => $http } } ])
-    {
-        my $env = ref $_->[-1] ? pop @$_ : {};
-        my $p = $t->proxy('--direct', '-v', @$_, $env);
-
-        like(curl($p, "https://localhost:$https/info")->{out},
-             qr/^\w+ TLSv1\.3 localhost/, 'with ATLS');
-        is(curl($p, '--cacert', $t->path('outer-ca.crt'),
-                "https://localhost:$none/status?code=201")->{out},
-           "status 201\n", 'without');
-        like($p->ask('CONNECT no-such.invalid:443')->reason(),
-             qr/proxy failure/, 'what the other one refuses');
-
-        my $r = $p->stop();
-        is($r->{code}, 0, 'exit code');
-        like($r->{err}, qr/^127\.0\.0\.1:\d+ outer> CONNECT localhost:$none /m,
-             'log');
-    }
-
-    is($next->stop()->{code}, 0, 'exit code');
-    done_testing();
-}
-
-
 sub logged {
     my $p = $t->proxy(@maps);
 
@@ -512,7 +392,7 @@ sub logged {
     my $s = tls($p);
     my $peer = '127.0.0.1:' . $s->sockport();
 
-    ask($s, 'GET /status?code=201');
+    ask_tls($s, 'GET /status?code=201');
     $s->close();
     ok($p->wait_for_log(qr/^\Q$peer\E /), 'a line');
     $p->ask('CONNECT none.test:443');

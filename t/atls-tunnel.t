@@ -14,7 +14,7 @@ use IO::Socket::SSL;
 use Test::More;
 
 use Test::Atls::Http qw( readable send_all );
-use Test::Atls::LocalServer qw( connection_end message next_answer summary );
+use Test::Atls::LocalServer qw( ask_tls connection_end message summary );
 use Test::Atls::Pattern qw( pattern pattern_md5 );
 use Test::Atls::Port qw( free_port );
 use Test::Atls::Program qw( run_program );
@@ -224,37 +224,19 @@ sub tls_connect {
 }
 
 
-# Sends a request, and returns the response.
-
-sub ask {
-    my ($s, $request) = @_;
-
-    my $r = Test::Atls::Response->new();
-
-    send_all($s, message($request));
-
-    until ($r->done()) {
-        readable($s, $PATIENCE) && $s->sysread(my $bytes, 65536) or last;
-        $r->feed($bytes);
-    }
-
-    return $r;
-}
-
-
 sub several {
     my @open = map { tls_connect() } 1 .. 20;
-    my @first = map { ask($_, 'GET /info')->body() } @open;
+    my @first = map { ask_tls($_, 'GET /info')->body() } @open;
     my %ids = map { /^(\w+)/ => 1 } @first;
 
     is(keys %ids, 20, 'each has a session of its own');
-    is(join('', map { ask($_, 'GET /info')->body() } reverse @open),
+    is(join('', map { ask_tls($_, 'GET /info')->body() } reverse @open),
        join('', reverse @first), 'and keeps it');
 
     # a slow response does not block other connections
 
     send_all($open[0], message('GET /hang'));
-    is(summary(ask($open[1], 'GET /status?code=201')), "201 status 201\n",
+    is(summary(ask_tls($open[1], 'GET /status?code=201')), "201 status 201\n",
        'they do not wait for each other');
 
     done_testing();
@@ -308,7 +290,7 @@ sub leaving {
 
     is($impatient->stop()->{code}, 0, 'exit code');
 
-    is(summary(ask(tls_connect(), 'GET /status?code=201')),
+    is(summary(ask_tls(tls_connect(), 'GET /status?code=201')),
        "201 status 201\n", 'and all is well');
 
     $backend->forget();
@@ -319,13 +301,15 @@ sub leaving {
 sub failures {
     my $s = tls_connect();
     my $port = $s->sockport();
-    is(summary(ask($s, 'GET /status?code=201')), "201 status 201\n", 'before');
+    is(summary(ask_tls($s, 'GET /status?code=201')),
+       "201 status 201\n", 'before');
 
     $t->stop()->run();
-    is(summary(ask($s, 'GET /status?code=202')), 'half', 'lost, and closed');
+    is(summary(ask_tls($s, 'GET /status?code=202')),
+       'half', 'lost, and closed');
     ok($tunnel->wait_for_log(qr/:$port .*: the endpoint returned 410/),
        'and why');
-    is(summary(ask(tls_connect(), 'GET /status?code=202')),
+    is(summary(ask_tls(tls_connect(), 'GET /status?code=202')),
        "202 status 202\n", 'a new one');
 
     # if a client does not use TLS, it receives the alert of the server
@@ -374,7 +358,7 @@ sub logged {
     my $s = tls_connect();
     my $port = $s->sockport();
 
-    ask($s, 'GET /big?size=100000') for 1 .. 3;
+    ask_tls($s, 'GET /big?size=100000') for 1 .. 3;
     $s->close();
 
     ok($tunnel->wait_for_log(qr/:$port /), 'a line');
@@ -402,7 +386,7 @@ sub graceful_stop {
     my @open = map { tls_connect() } 1 .. 3;
 
     send_all($open[0], message('GET /slow?n=9&delay=0.1'));
-    is(summary(ask($open[1], 'GET /status?code=201')), "201 status 201\n",
+    is(summary(ask_tls($open[1], 'GET /status?code=201')), "201 status 201\n",
        'requests');
     ok($t->wait_for(sub { grep { $_->{uri} =~ /slow/ } $backend->requests() },
                     $PATIENCE), 'one that takes long');
@@ -440,7 +424,7 @@ sub graceful_stop {
     $tunnel = $t->tunnel();
     $backend->forget();
     my $s = tls_connect();
-    ask($s, 'GET /info');
+    ask_tls($s, 'GET /info');
     send_all($s, message('GET /hang'));
     ok($t->wait_for(sub { $backend->requests() }, $PATIENCE), 'a request');
     $tunnel->signal('TERM');
@@ -490,7 +474,8 @@ sub command_line {
 
     $tunnel = $t->tunnel('-v');
     my $mine = tls_connect();
-    is(summary(ask($mine, 'GET /status?code=201')), "201 status 201\n", '-v');
+    is(summary(ask_tls($mine, 'GET /status?code=201')),
+       "201 status 201\n", '-v');
     my $name = '127.0.0.1:' . $mine->sockport();
     $mine->close();
     $r = $tunnel->stop();

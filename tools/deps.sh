@@ -31,6 +31,8 @@ test=(
     "${demo[@]}"
     curl libgnutls28-dev libfcgi-perl python3 mandoc gnutls-bin
     bash-completion zsh fish
+    git wget python3-requests chromium-headless-shell       # under atls run
+    libnss3-tools                                           # Chromium's CAs
     squid-openssl haproxy                                   # middleboxes
     libmbedtls-dev libwolfssl-dev default-jdk-headless nodejs   # t/interop.t
 )
@@ -43,6 +45,10 @@ else
     demo+=( mitmproxy )
     test+=( mitmproxy )
 fi
+
+# packages of Node.js that are not from Debian contain npm
+
+command -v npm >/dev/null || test+=( npm )
 
 if [ -z "${NGINX_SRC:-}" ]; then
     demo+=( nginx )

@@ -4,9 +4,14 @@ package Test::Atls::FastCgi;
 #
 #     Test::Atls::FastCgi::start($t, $t->port(2));
 #
-# The response has the parameters as sorted NAME=value lines, an empty line, and
+# By default, the response has the parameters as sorted NAME=value lines, an empty line, and
 # "length N" and "md5 ..." of the body; with QUERY_STRING size=N, it has N bytes
 # of Test::Atls::Pattern.
+#
+#     Test::Atls::FastCgi::start($t, $t->port(2), sub {
+#         my ($in, $env) = @_;            # a handle, and the parameters
+#         return "Status: 200 OK\r\n\r\nhello";
+#     });
 
 use strict;
 use warnings;
@@ -18,12 +23,12 @@ use Test::Atls::Pattern qw( pattern );
 
 
 sub start {
-    my ($t, $port) = @_;
+    my ($t, $port, $answer) = @_;
 
     # opened here, so that the application listens when this returns
 
     my $socket = FCGI::OpenSocket("127.0.0.1:$port", 128);
-    my $pid = $t->run_daemon(sub { _serve($socket) });
+    my $pid = $t->run_daemon(sub { _serve($socket, $answer || \&_answer) });
 
     FCGI::CloseSocket($socket);
 
@@ -32,13 +37,13 @@ sub start {
 
 
 sub _serve {
-    my ($socket) = @_;
+    my ($socket, $answer) = @_;
 
     my ($in, $out, $err, %env) = map { IO::Handle->new() } 1 .. 3;
     my $request = FCGI::Request($in, $out, $err, \%env, $socket, 0);
 
     while ($request->Accept() >= 0) {
-        print $out _answer($in, \%env);
+        print $out $answer->($in, \%env);
         $request->Finish();
     }
 }

@@ -19,7 +19,7 @@ use Test::Atls::Http qw( http_connect http_raw parse_responses readable
 use Test::Atls::Process qw( alive );
 use Test::Atls::Slow qw( patience );
 
-our @EXPORT_OK = qw( connection_end message next_answer summary );
+our @EXPORT_OK = qw( ask_tls connection_end message next_answer summary );
 
 my $PATIENCE = patience();
 
@@ -155,6 +155,24 @@ sub next_answer {
         $r->feed($seen);
         sysread $s, $seen, length($seen) - ($r->done() ? length $r->rest() : 0)
             or last;
+    }
+
+    return $r;
+}
+
+
+# Sends a request on a TLS connection, and returns the response.
+
+sub ask_tls {
+    my ($s, $request) = @_;
+
+    my $r = Test::Atls::Response->new();
+
+    send_all($s, message($request));
+
+    until ($r->done()) {
+        readable($s, $PATIENCE) && $s->sysread(my $bytes, 65536) or last;
+        $r->feed($bytes);
     }
 
     return $r;
