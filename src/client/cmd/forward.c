@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../lib/clock.h"
+#include "client.h"
 #include "exitcode.h"
 #include "forward.h"
 #include "guard.h"
@@ -17,6 +18,7 @@
 #include "relay.h"
 #include "serve.h"
 #include "service.h"
+#include "services.h"
 #include "stop.h"
 #include "util.h"
 
@@ -25,23 +27,37 @@
 
 
 typedef struct {
-    cmd_options_t    options;
-    atls_target_t    service;
-    cmd_listen_t     listen;
-    cmd_guard_t      guard;
-    cmd_pool_t      *pool;
+    const cmd_options_t  *options;
+    int                   several;      /* services of this process */
+    atls_target_t         target;
+    cmd_guard_t           guard;
+    cmd_pool_t           *pool;
 } cmd_forward_t;
 
 
-static int cmd_forward_run(cmd_forward_t *forward);
+typedef struct {
+    cmd_forward_t        *items;
+    cmd_port_t           *ports;
+    size_t                n;
+} cmd_forwards_t;
+
+
+static int cmd_forward_several(const cmd_options_t *options,
+    const cmd_list_t *args);
+static int cmd_forward_run(const cmd_options_t *options, size_t n);
+static int cmd_forward_open(cmd_forward_t *forward,
+    const cmd_options_t *options);
+static int cmd_forward_check(cmd_forward_t *forward);
+static int cmd_forward_listen(cmd_forwards_t *forwards);
+static void cmd_forward_free(cmd_forwards_t *forwards);
 static void cmd_forward_serve(void *data, cmd_stream_t *stream);
 static int cmd_forward_request(cmd_forward_t *forward, cmd_stream_t *stream);
 static void cmd_forward_answer(cmd_forward_t *forward, cmd_relay_t *relay,
     unsigned *session);
 static void cmd_forward_pass(cmd_forward_t *forward, cmd_relay_t *relay,
     unsigned *session);
-static void cmd_forward_log(const cmd_relay_t *relay, int64_t began,
-    unsigned session);
+static void cmd_forward_log(const cmd_forward_t *forward,
+    const cmd_relay_t *relay, int64_t began, unsigned session);
 static char *cmd_forward_escape(const char *path);
 
 
@@ -49,66 +65,184 @@ int
 cmd_forward(int argc, char **argv)
 {
     int            code;
-    cmd_forward_t  forward;
+    cmd_list_t     args;
+    cmd_options_t  options;
 
-    memset(&forward, 0, sizeof(cmd_forward_t));
+    memset(&args, 0, sizeof(cmd_list_t));
+    cmd_services_keep(&args, argc, argv);
 
-    code = cmd_options_parse(&forward.options, CMD_FORWARD, argc, argv);
+    code = cmd_options_parse(&options, CMD_FORWARD, argc, argv);
 
-    if (code == CMD_OK && !forward.options.done) {
-        code = cmd_forward_run(&forward);
+    if (code == CMD_OK && !options.done) {
+        code = options.services ? cmd_forward_several(&options, &args)
+                                : cmd_forward_run(&options, 1);
     }
 
-    cmd_listen_close(&forward.listen);
-    atls_target_free(&forward.service);
-    cmd_options_free(&forward.options);
+    cmd_services_free(&args);
+    cmd_options_free(&options);
 
     return code;
 }
 
 
 static int
-cmd_forward_run(cmd_forward_t *forward)
+cmd_forward_several(const cmd_options_t *options, const cmd_list_t *args)
 {
     int             code;
-    char           *host, *port;
-    cmd_options_t  *options = &forward->options;
+    size_t          i, n;
+    cmd_options_t  *services;
 
-    code = cmd_service_parse(&forward->service, options->urls.items[0]);
+    if (options->listen || options->urls.n) {
+        return cmd_fail(CMD_USAGE, "--listen and the URL must be in the file "
+                                   "of --services");
+    }
+
+    services = NULL;
+    n = 0;
+
+    code = cmd_services_read(options->services, args, &services, &n);
 
     if (code == CMD_OK) {
-        code = cmd_listen_split(options->listen, &host, &port);
-        free(host);
-        free(port);
+        code = cmd_forward_run(services, n);
+    }
+
+    for (i = 0; i < n; i++) {
+        cmd_options_free(&services[i]);
+    }
+
+    free(services);
+
+    return code;
+}
+
+
+static int
+cmd_forward_run(const cmd_options_t *options, size_t n)
+{
+    int             code;
+    cmd_forwards_t  forwards;
+
+    forwards.items = cmd_alloc(n * sizeof(cmd_forward_t));
+    forwards.ports = cmd_alloc(n * sizeof(cmd_port_t));
+
+    code = CMD_OK;
+
+    for (forwards.n = 0; code == CMD_OK && forwards.n < n; forwards.n++) {
+        forwards.items[forwards.n].several = n > 1;
+        code = cmd_forward_open(&forwards.items[forwards.n],
+                                &options[forwards.n]);
     }
 
     if (code == CMD_OK) {
         code = cmd_stop_init();
     }
 
+    setvbuf(stdout, NULL, _IOLBF, 0);
+
     if (code == CMD_OK) {
-        code = cmd_pool_create(&forward->pool, forward->service.origin,
+        code = cmd_forward_listen(&forwards);
+    }
+
+    if (code == CMD_OK) {
+        code = cmd_serve(forwards.ports, n, cmd_forward_serve);
+    }
+
+    cmd_forward_free(&forwards);
+
+    return code;
+}
+
+
+static int
+cmd_forward_open(cmd_forward_t *forward, const cmd_options_t *options)
+{
+    int  code;
+
+    forward->options = options;
+    forward->guard.hosts = &options->hosts;
+
+    /* web pages cannot make a browser connect to a UNIX-domain socket */
+
+    forward->guard.any = options->any_host
+                         || cmd_listen_is_unix(options->listen);
+
+    code = cmd_service_parse(&forward->target, options->urls.items[0]);
+
+    if (code == CMD_OK) {
+        code = cmd_listen_check(options->listen);
+    }
+
+    if (code == CMD_OK) {
+        code = cmd_pool_create(&forward->pool, forward->target.origin,
                                options);
     }
 
-    if (code != CMD_OK) {
-        return code;
+    return code == CMD_OK && !options->no_check ? cmd_forward_check(forward)
+                                                : code;
+}
+
+
+/* Opens a session, which the first request uses. */
+
+static int
+cmd_forward_check(cmd_forward_t *forward)
+{
+    int             code;
+    cmd_session_t  *session;
+
+    session = cmd_pool_take(forward->pool, 0);
+
+    if (session == NULL) {
+        return CMD_MEMORY;
     }
 
-    forward->guard.hosts = &options->hosts;
-    forward->guard.any = options->any_host;
+    code = cmd_client_fail(session->client, atls_connect(session->client), 0);
+    cmd_pool_give(forward->pool, session);
 
-    setvbuf(stdout, NULL, _IOLBF, 0);
+    return code == CMD_OK
+           ? CMD_OK : cmd_fail(code, "%s cannot be reached; to start anyway, "
+                                     "use --no-check", forward->target.origin);
+}
 
-    code = cmd_listen_open(&forward->listen, options->listen, options->silent);
 
-    if (code == CMD_OK) {
-        code = cmd_serve(&forward->listen, cmd_forward_serve, forward);
+static int
+cmd_forward_listen(cmd_forwards_t *forwards)
+{
+    int                   code;
+    size_t                i;
+    const cmd_options_t  *options;
+
+    code = CMD_OK;
+
+    for (i = 0; code == CMD_OK && i < forwards->n; i++) {
+        options = forwards->items[i].options;
+
+        forwards->ports[i].data = &forwards->items[i];
+        code = cmd_listen_open(&forwards->ports[i].listen, options->listen,
+                               options->silent);
     }
-
-    cmd_pool_free(forward->pool);
 
     return code;
+}
+
+
+static void
+cmd_forward_free(cmd_forwards_t *forwards)
+{
+    size_t  i;
+
+    for (i = 0; i < forwards->n; i++) {
+        cmd_listen_close(&forwards->ports[i].listen);
+
+        if (forwards->items[i].pool) {
+            cmd_pool_free(forwards->items[i].pool);
+        }
+
+        atls_target_free(&forwards->items[i].target);
+    }
+
+    free(forwards->ports);
+    free(forwards->items);
 }
 
 
@@ -141,15 +275,15 @@ cmd_forward_request(cmd_forward_t *forward, cmd_stream_t *stream)
     rc = cmd_local_read(&local, stream);
 
     if (rc != 0) {
-        cmd_relay_init(&relay, &local, stream, &forward->service,
-                       forward->options.max_time
-                       ? began + forward->options.max_time : 0);
+        cmd_relay_init(&relay, &local, stream, &forward->target,
+                       forward->options->max_time
+                       ? began + forward->options->max_time : 0);
 
         cmd_forward_answer(forward, &relay, &session);
         keepalive = cmd_relay_reusable(&relay);
 
-        if (!forward->options.silent) {
-            cmd_forward_log(&relay, began, session);
+        if (!forward->options->silent) {
+            cmd_forward_log(forward, &relay, began, session);
         }
 
         if (!keepalive && !relay.gone && !relay.broken) {
@@ -218,10 +352,14 @@ cmd_forward_pass(cmd_forward_t *forward, cmd_relay_t *relay,
 }
 
 
-/* The format: peer method path status bytes seconds session: error */
+/*
+ * The format: peer method path status bytes seconds session: error.  If there
+ * are several services, the path begins with the service.
+ */
 
 static void
-cmd_forward_log(const cmd_relay_t *relay, int64_t began, unsigned session)
+cmd_forward_log(const cmd_forward_t *forward, const cmd_relay_t *relay,
+    int64_t began, unsigned session)
 {
     char                *path, number[16];
     double               seconds;
@@ -231,9 +369,10 @@ cmd_forward_log(const cmd_relay_t *relay, int64_t began, unsigned session)
     seconds = (double) (atls_clock() - began) / 1000;
     snprintf(number, sizeof(number), session ? "%u" : "-", session);
 
-    printf("%s %s %s %03d %lld %.3f %s%s%s\n", relay->stream->peer,
-           relay->local->method, path, answer->status,
-           (long long) answer->sent, seconds, number,
+    printf("%s %s %s%s%s %03d %lld %.3f %s%s%s\n", relay->stream->peer,
+           relay->local->method, forward->several ? "https://" : "",
+           forward->several ? forward->target.authority : "", path,
+           answer->status, (long long) answer->sent, seconds, number,
            relay->error ? ": " : "", relay->error ? relay->error : "");
 
     free(path);

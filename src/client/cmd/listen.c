@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "exitcode.h"
@@ -18,9 +20,17 @@
 
 
 #define CMD_LISTEN_DEFAULT  "127.0.0.1"
+#define CMD_LISTEN_UNIX     "unix:"
+#define CMD_LISTEN_PATH     sizeof(((struct sockaddr_un *) NULL)->sun_path)
 
 
+static const char *cmd_listen_path(const char *text);
+static int cmd_listen_split(const char *text, char **host, char **port);
 static int cmd_listen_is_port(const char *text);
+static int cmd_listen_unix(cmd_listen_t *listen, const char *path);
+static int cmd_listen_bind_unix(const struct sockaddr_un *sun);
+static int cmd_listen_is_stale(const struct sockaddr_un *sun);
+static int cmd_listen_inet(cmd_listen_t *listen, const char *text);
 static int cmd_listen_bind_all(cmd_listen_t *listen,
     const struct addrinfo *list);
 static int cmd_listen_bind(const struct addrinfo *ai);
@@ -28,6 +38,49 @@ static void cmd_listen_say(int fd);
 
 
 int
+cmd_listen_check(const char *text)
+{
+    int          code;
+    char        *host, *port;
+    const char  *path;
+
+    path = cmd_listen_path(text);
+
+    if (path) {
+        return *path && strlen(path) < CMD_LISTEN_PATH
+               ? CMD_OK
+               : cmd_fail(CMD_USAGE, "invalid path in \"%s\"", text);
+    }
+
+    code = cmd_listen_split(text, &host, &port);
+    free(host);
+    free(port);
+
+    return code;
+}
+
+
+int
+cmd_listen_is_unix(const char *text)
+{
+    return cmd_listen_path(text) != NULL;
+}
+
+
+/* Returns the path of a UNIX-domain socket, or NULL. */
+
+static const char *
+cmd_listen_path(const char *text)
+{
+    size_t  n = sizeof(CMD_LISTEN_UNIX) - 1;
+
+    return strncmp(text, CMD_LISTEN_UNIX, n) == 0 ? text + n : NULL;
+}
+
+
+/* Both parts must be freed in any case.  Returns an exit code. */
+
+static int
 cmd_listen_split(const char *text, char **host, char **port)
 {
     size_t       n;
@@ -50,8 +103,8 @@ cmd_listen_split(const char *text, char **host, char **port)
     if (n == 0 || (address == text && memchr(address, ':', n))
         || !cmd_listen_is_port(*port))
     {
-        return cmd_fail(CMD_USAGE, "invalid \"%s\", must be PORT or "
-                                   "ADDRESS:PORT", text);
+        return cmd_fail(CMD_USAGE, "invalid \"%s\", must be PORT, "
+                                   "ADDRESS:PORT or unix:PATH", text);
     }
 
     return CMD_OK;
@@ -73,12 +126,121 @@ cmd_listen_is_port(const char *text)
 int
 cmd_listen_open(cmd_listen_t *listen, const char *text, int silent)
 {
-    int               rc, code;
-    char             *host, *port;
-    size_t            i;
-    struct addrinfo   hints, *list;
+    int          code;
+    size_t       i;
+    const char  *path;
 
     memset(listen, 0, sizeof(cmd_listen_t));
+
+    code = cmd_listen_check(text);
+    path = cmd_listen_path(text);
+
+    if (code == CMD_OK) {
+        code = path ? cmd_listen_unix(listen, path)
+                    : cmd_listen_inet(listen, text);
+    }
+
+    if (code == CMD_OK && !silent && path) {
+        fprintf(stderr, "atls: listening on %s\n", text);
+        return CMD_OK;
+    }
+
+    for (i = 0; code == CMD_OK && !silent && i < listen->n; i++) {
+        cmd_listen_say(listen->fds[i]);
+    }
+
+    return code;
+}
+
+
+static int
+cmd_listen_unix(cmd_listen_t *listen, const char *path)
+{
+    int                 fd;
+    struct sockaddr_un  sun;
+
+    memset(&sun, 0, sizeof(sun));
+    sun.sun_family = AF_UNIX;
+    memcpy(sun.sun_path, path, strlen(path));
+
+    fd = cmd_listen_bind_unix(&sun);
+
+    if (fd == -1 && errno == EADDRINUSE && cmd_listen_is_stale(&sun)) {
+        unlink(path);
+        fd = cmd_listen_bind_unix(&sun);
+    }
+
+    if (fd == -1) {
+        return cmd_fail(CMD_CONNECT, "cannot listen on \"unix:%s\": %s", path,
+                        strerror(errno));
+    }
+
+    listen->fds[listen->n++] = fd;
+    listen->path = cmd_copy(path, strlen(path));
+
+    return CMD_OK;
+}
+
+
+static int
+cmd_listen_bind_unix(const struct sockaddr_un *sun)
+{
+    int  fd, saved;
+
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd == -1) {
+        return -1;
+    }
+
+    if (bind(fd, (struct sockaddr *) sun, sizeof(*sun)) == -1
+        || listen(fd, SOMAXCONN) == -1)
+    {
+        saved = errno;
+        close(fd);
+        errno = saved;
+        return -1;
+    }
+
+    return fd;
+}
+
+
+/* Whether a socket was left by a process that did not exit normally. */
+
+static int
+cmd_listen_is_stale(const struct sockaddr_un *sun)
+{
+    int          fd, stale;
+    struct stat  st;
+
+    /* connect() to another file fails with ECONNREFUSED, too */
+
+    if (lstat(sun->sun_path, &st) == -1 || !S_ISSOCK(st.st_mode)) {
+        errno = EADDRINUSE;
+        return 0;
+    }
+
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd == -1) {
+        return 0;
+    }
+
+    stale = connect(fd, (struct sockaddr *) sun, sizeof(*sun)) == -1
+            && errno == ECONNREFUSED;
+
+    close(fd);
+    errno = EADDRINUSE;
+
+    return stale;
+}
+
+
+static int
+cmd_listen_inet(cmd_listen_t *listen, const char *text)
+{
+    int               rc, code;
+    char             *host, *port;
+    struct addrinfo   hints, *list;
 
     code = cmd_listen_split(text, &host, &port);
 
@@ -104,10 +266,6 @@ cmd_listen_open(cmd_listen_t *listen, const char *text, int silent)
 
     free(host);
     free(port);
-
-    for (i = 0; code == CMD_OK && !silent && i < listen->n; i++) {
-        cmd_listen_say(listen->fds[i]);
-    }
 
     return code;
 }
@@ -193,6 +351,11 @@ cmd_listen_name(const struct sockaddr *sa, socklen_t len,
 {
     char  host[NI_MAXHOST], port[NI_MAXSERV];
 
+    if (len >= sizeof(sa_family_t) && sa->sa_family == AF_UNIX) {
+        snprintf(name, CMD_LISTEN_NAME, CMD_LISTEN_UNIX);
+        return;
+    }
+
     if (getnameinfo(sa, len, host, sizeof(host), port, sizeof(port),
                     NI_NUMERICHOST | NI_NUMERICSERV)
         != 0)
@@ -215,6 +378,12 @@ cmd_listen_close(cmd_listen_t *listen)
         close(listen->fds[i]);
     }
 
+    if (listen->path) {
+        unlink(listen->path);
+        free(listen->path);
+    }
+
+    listen->path = NULL;
     listen->n = 0;
 }
 

@@ -18,19 +18,22 @@
 typedef struct {
     int      fds[CMD_LISTEN_SOCKETS];       /* non-blocking */
     size_t   n;
+    char    *path;                          /* of a UNIX-domain socket */
 } cmd_listen_t;
 
 
 /*
- * Splits "port", "address:port" or "[address]:port".  The address is 127.0.0.1
- * by default.  Both parts must be freed in any case.  Returns an exit code.
+ * Checks "port", "address:port", "[address]:port" or "unix:path".  Returns an
+ * exit code.
  */
 
-int cmd_listen_split(const char *text, char **host, char **port);
+int cmd_listen_check(const char *text);
+int cmd_listen_is_unix(const char *text);
 
 /*
- * Listens on all addresses of a name and prints them on stderr unless silent.
- * The sockets must be closed in any case.  Returns an exit code.
+ * Listens on all addresses of a name, by default on 127.0.0.1, or on a
+ * UNIX-domain socket, and prints them on stderr unless silent.  The sockets
+ * must be closed in any case.  Returns an exit code.
  */
 
 int cmd_listen_open(cmd_listen_t *listen, const char *text, int silent);
@@ -41,7 +44,7 @@ void cmd_listen_close(cmd_listen_t *listen);
 
 int cmd_listen_port(const cmd_listen_t *listen);
 
-/* Formats an address as "address:port" or "[address]:port". */
+/* Formats an address as "address:port", "[address]:port" or "unix:". */
 
 void cmd_listen_name(const struct sockaddr *sa, socklen_t len,
     char name[CMD_LISTEN_NAME]);

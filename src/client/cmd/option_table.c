@@ -23,7 +23,15 @@ const char *const  cmd_sections[CMD_SECTIONS] = {
 const cmd_option_t  cmd_options_table[] = {
 
     { CMD_SECTION_SERVER, CMD_SERVERS, 'l', "listen", "[ADDRESS:]PORT",
-      CMD_FIELD(listen), cmd_set_text, "address to listen on" },
+      CMD_FIELD(listen), cmd_set_text, "address to listen on, or unix:PATH" },
+
+    { CMD_SECTION_SERVER, CMD_FORWARD, 0, "services", "FILE",
+      CMD_FIELD(services), cmd_set_text,
+      "several services: options and a URL a line" },
+
+    { CMD_SECTION_SERVER, CMD_FORWARD, 0, "no-check", NULL,
+      CMD_FIELD(no_check), cmd_set_flag,
+      "start even if the service cannot be reached" },
 
     { CMD_SECTION_SERVER, CMD_FORWARD, 0, "sessions", "N",
       0, cmd_set_sessions, "maximum number of sessions; default: 16" },

@@ -118,6 +118,7 @@ cmd_options_getopt(cmd_options_t *options, int argc, char **argv,
     int                  ch, code;
     const cmd_option_t  *option;
 
+    optind = 0;                         /* lines of a file are parsed, too */
     opterr = 0;
     code = CMD_OK;
 
@@ -226,7 +227,7 @@ cmd_options_unknown(const cmd_options_t *options, int missing,
 static const char *
 cmd_options_check(const cmd_options_t *options)
 {
-    return options->urls.n == 0
+    return options->urls.n == 0 && options->services == NULL
            ? "no URL specified"
            : options->key_file && options->cert_file == NULL
            ? "--key requires --cert"
@@ -275,7 +276,7 @@ cmd_options_check_server(const cmd_options_t *options)
            ? "only one URL is allowed"
            : options->urls.n && options->command == CMD_LOCAL_PROXY
            ? "unexpected argument"
-           : options->listen == NULL
+           : options->listen == NULL && options->services == NULL
            ? "--listen is required"
            : NULL;
 }

@@ -96,6 +96,8 @@ typedef struct {
     /* the servers */
 
     char            *listen;
+    char            *services;          /* file, see services.h */
+    int              no_check;
     unsigned         sessions;          /* maximum number */
     int64_t          idle;              /* milliseconds */
     cmd_list_t       hosts;             /* --allow-host */

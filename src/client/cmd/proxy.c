@@ -41,12 +41,13 @@ static int
 cmd_proxy_run(const cmd_options_t *options)
 {
     int            code;
-    cmd_listen_t   listen;
+    cmd_port_t     port;
     cmd_connect_t  connect;
 
-    memset(&listen, 0, sizeof(cmd_listen_t));
+    memset(&port, 0, sizeof(cmd_port_t));
     memset(&connect, 0, sizeof(cmd_connect_t));
 
+    port.data = &connect;
     connect.options = options;
     connect.log = !options->silent;
 
@@ -59,14 +60,15 @@ cmd_proxy_run(const cmd_options_t *options)
     setvbuf(stdout, NULL, _IOLBF, 0);
 
     if (code == CMD_OK) {
-        code = cmd_listen_open(&listen, options->listen, options->silent);
+        code = cmd_listen_open(&port.listen, options->listen,
+                               options->silent);
     }
 
     if (code == CMD_OK) {
-        code = cmd_serve(&listen, cmd_connect_serve, &connect);
+        code = cmd_serve(&port, 1, cmd_connect_serve);
     }
 
-    cmd_listen_close(&listen);
+    cmd_listen_close(&port.listen);
 
     return code;
 }

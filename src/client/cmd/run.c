@@ -54,12 +54,13 @@ static int
 cmd_run_program(const cmd_options_t *options, int *code)
 {
     cmd_access_t   access;
-    cmd_listen_t   listen;
+    cmd_port_t     port;
     cmd_connect_t  connect;
 
-    memset(&listen, 0, sizeof(cmd_listen_t));
+    memset(&port, 0, sizeof(cmd_port_t));
     memset(&connect, 0, sizeof(cmd_connect_t));
 
+    port.data = &connect;
     connect.options = options;
     connect.access = &access;
 
@@ -68,17 +69,17 @@ cmd_run_program(const cmd_options_t *options, int *code)
     if (cmd_access_create(&access) == CMD_OK
         && cmd_map_check(options) == CMD_OK
         && cmd_stop_create() == CMD_OK
-        && cmd_listen_open(&listen, CMD_RUN_LISTEN, 1) == CMD_OK)
+        && cmd_listen_open(&port.listen, CMD_RUN_LISTEN, 1) == CMD_OK)
     {
-        *code = cmd_run_start(options, &access, &listen);
+        *code = cmd_run_start(options, &access, &port.listen);
     }
 
     if (*code == CMD_OK) {
-        (void) cmd_serve(&listen, cmd_connect_serve, &connect);
+        (void) cmd_serve(&port, 1, cmd_connect_serve);
         cmd_child_wait();
     }
 
-    cmd_listen_close(&listen);
+    cmd_listen_close(&port.listen);
     cmd_access_free(&access);
 
     return *code == CMD_OK;

@@ -29,6 +29,7 @@ typedef struct cmd_served_s  cmd_served_t;
 
 struct cmd_served_s {
     cmd_server_t        *server;
+    void                *data;
     pthread_t            thread;
     cmd_stream_t         stream;
     cmd_served_t        *next;
@@ -36,8 +37,11 @@ struct cmd_served_s {
 
 
 struct cmd_server_s {
+    cmd_port_t          *ports;
+    size_t               nports;
     cmd_serve_pt         serve;
-    void                *data;
+    struct pollfd       *fds;
+
     unsigned             running;           /* threads not joined yet */
     int                  paused;            /* accept() failed, pause */
 
@@ -49,23 +53,26 @@ struct cmd_server_s {
 
 
 static void cmd_serve_raise_limit(void);
-static void cmd_serve_wait(cmd_server_t *server, cmd_listen_t *listen);
-static void cmd_serve_accept(cmd_server_t *server, int fd);
-static void cmd_serve_start(cmd_server_t *server, int fd);
+static size_t cmd_serve_sockets(const cmd_server_t *server);
+static void cmd_serve_wait(cmd_server_t *server, int accepting);
+static void cmd_serve_accept_all(cmd_server_t *server);
+static void cmd_serve_accept(cmd_server_t *server, int fd, void *data);
+static void cmd_serve_start(cmd_server_t *server, int fd, void *data);
 static void *cmd_serve_thread(void *data);
 static void cmd_serve_join(cmd_server_t *server);
 
 
 int
-cmd_serve(cmd_listen_t *listen, cmd_serve_pt serve, void *data)
+cmd_serve(cmd_port_t *ports, size_t n, cmd_serve_pt serve)
 {
     int           stopping;
     size_t        i;
     cmd_server_t  server;
 
     memset(&server, 0, sizeof(cmd_server_t));
+    server.ports = ports;
+    server.nports = n;
     server.serve = serve;
-    server.data = data;
 
     if (pipe2(server.pipe, O_CLOEXEC | O_NONBLOCK) == -1) {
         return cmd_fail(CMD_MEMORY, "cannot create a pipe: %s",
@@ -75,30 +82,47 @@ cmd_serve(cmd_listen_t *listen, cmd_serve_pt serve, void *data)
     pthread_mutex_init(&server.lock, NULL);
     cmd_serve_raise_limit();
 
+    server.fds = cmd_alloc((2 + cmd_serve_sockets(&server))
+                           * sizeof(struct pollfd));
+
     do {
-        cmd_serve_wait(&server, listen);
+        cmd_serve_wait(&server, 1);
 
         /* checked before accept(), so that earlier connections are served */
 
         stopping = cmd_stopping();
 
-        for (i = 0; i < listen->n; i++) {
-            cmd_serve_accept(&server, listen->fds[i]);
-        }
+        cmd_serve_accept_all(&server);
 
     } while (!stopping);
 
-    cmd_listen_close(listen);
+    for (i = 0; i < n; i++) {
+        cmd_listen_close(&ports[i].listen);
+    }
 
     while (server.running) {
-        cmd_serve_wait(&server, NULL);
+        cmd_serve_wait(&server, 0);
     }
 
     pthread_mutex_destroy(&server.lock);
     close(server.pipe[0]);
     close(server.pipe[1]);
+    free(server.fds);
 
     return CMD_OK;
+}
+
+
+static size_t
+cmd_serve_sockets(const cmd_server_t *server)
+{
+    size_t  i, n;
+
+    for (i = 0, n = 0; i < server->nports; i++) {
+        n += server->ports[i].listen.n;
+    }
+
+    return n;
 }
 
 
@@ -118,29 +142,35 @@ cmd_serve_raise_limit(void)
 
 /*
  * Waits for the end of a thread, for a signal, and for connections unless there
- * are too many.  If listen is NULL, waits only for the end of a thread.
+ * are too many.  If not accepting, waits only for the end of a thread.
  */
 
 static void
-cmd_serve_wait(cmd_server_t *server, cmd_listen_t *listen)
+cmd_serve_wait(cmd_server_t *server, int accepting)
 {
-    size_t         i;
-    nfds_t         n;
-    struct pollfd  fds[2 + CMD_LISTEN_SOCKETS];
+    size_t                i, k;
+    nfds_t                n;
+    struct pollfd        *fds = server->fds;
+    const cmd_listen_t   *listen;
 
     fds[0].fd = server->pipe[0];
-    fds[0].events = POLLIN;
-    fds[1].fd = listen ? cmd_stop_fd() : -1;
-    fds[1].events = POLLIN;
+    fds[1].fd = accepting ? cmd_stop_fd() : -1;
     n = 2;
 
     for (i = 0;
-         listen && i < listen->n && server->running < CMD_SERVE_MAX
+         accepting && i < server->nports && server->running < CMD_SERVE_MAX
          && !server->paused;
          i++)
     {
-        fds[n].fd = listen->fds[i];
-        fds[n++].events = POLLIN;
+        listen = &server->ports[i].listen;
+
+        for (k = 0; k < listen->n; k++) {
+            fds[n++].fd = listen->fds[k];
+        }
+    }
+
+    for (i = 0; i < n; i++) {
+        fds[i].events = POLLIN;
     }
 
     (void) poll(fds, n, server->paused ? CMD_SERVE_PAUSE : -1);
@@ -150,10 +180,26 @@ cmd_serve_wait(cmd_server_t *server, cmd_listen_t *listen)
 }
 
 
+static void
+cmd_serve_accept_all(cmd_server_t *server)
+{
+    size_t       i, k;
+    cmd_port_t  *port;
+
+    for (i = 0; i < server->nports; i++) {
+        port = &server->ports[i];
+
+        for (k = 0; k < port->listen.n; k++) {
+            cmd_serve_accept(server, port->listen.fds[k], port->data);
+        }
+    }
+}
+
+
 /* Accepts all pending connections. */
 
 static void
-cmd_serve_accept(cmd_server_t *server, int fd)
+cmd_serve_accept(cmd_server_t *server, int fd, void *data)
 {
     int  connection;
 
@@ -162,7 +208,7 @@ cmd_serve_accept(cmd_server_t *server, int fd)
         connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 
         if (connection != -1) {
-            cmd_serve_start(server, connection);
+            cmd_serve_start(server, connection, data);
             continue;
         }
 
@@ -178,13 +224,14 @@ cmd_serve_accept(cmd_server_t *server, int fd)
 
 
 static void
-cmd_serve_start(cmd_server_t *server, int fd)
+cmd_serve_start(cmd_server_t *server, int fd, void *data)
 {
     int            error;
     cmd_served_t  *served;
 
     served = cmd_realloc(NULL, sizeof(cmd_served_t));
     served->server = server;
+    served->data = data;
     cmd_stream_init(&served->stream, fd);
 
     error = cmd_thread_start(&served->thread, cmd_serve_thread, served);
@@ -208,7 +255,7 @@ cmd_serve_thread(void *data)
     cmd_served_t  *served = data;
     cmd_server_t  *server = served->server;
 
-    server->serve(server->data, &served->stream);
+    server->serve(served->data, &served->stream);
 
     cmd_stream_close(&served->stream);
 

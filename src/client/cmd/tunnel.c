@@ -21,7 +21,7 @@ typedef struct {
     cmd_options_t    options;
     atls_target_t    service;
     const char      *endpoint;
-    cmd_listen_t     listen;
+    cmd_port_t       port;
 } cmd_tunnel_t;
 
 
@@ -43,7 +43,7 @@ cmd_tunnel(int argc, char **argv)
         code = cmd_tunnel_run(&tunnel);
     }
 
-    cmd_listen_close(&tunnel.listen);
+    cmd_listen_close(&tunnel.port.listen);
     atls_target_free(&tunnel.service);
     cmd_options_free(&tunnel.options);
 
@@ -72,12 +72,13 @@ cmd_tunnel_run(cmd_tunnel_t *tunnel)
     setvbuf(stdout, NULL, _IOLBF, 0);
 
     if (code == CMD_OK) {
-        code = cmd_listen_open(&tunnel->listen, options->listen,
+        tunnel->port.data = tunnel;
+        code = cmd_listen_open(&tunnel->port.listen, options->listen,
                                options->silent);
     }
 
     return code == CMD_OK
-           ? cmd_serve(&tunnel->listen, cmd_tunnel_serve, tunnel) : code;
+           ? cmd_serve(&tunnel->port, 1, cmd_tunnel_serve) : code;
 }
 
 

@@ -66,8 +66,8 @@ atls_target_parse(atls_target_t *target, const char *text,
 
     dot = target->peer.dot ? "." : "";
 
-    target->origin = atls_print("https://%s%s%s:%lu", left, target->peer.host,
-                                right, n);
+    target->origin = atls_print("https://%s%s%s%s:%lu", left,
+                                target->peer.host, dot, right, n);
 
     target->authority = n == ATLS_HTTPS_PORT
                         ? atls_print("%s%s%s%s", left, target->peer.host, dot,

@@ -24,7 +24,7 @@ our @EXPORT_OK = qw( ask_tls connection_end message next_answer summary );
 my $PATIENCE = patience();
 
 
-# Listens on a free port, unless the arguments contain --listen.
+# Listens on a free port, unless the arguments contain --listen or --services.
 
 sub start {
     my ($class, $atls, $command, @args) = @_;
@@ -32,14 +32,14 @@ sub start {
     my $self = bless { atls => $atls, t => $atls->{t}, owner => $$ }, $class;
 
     unshift @args, '--listen', '127.0.0.1:0'
-        unless grep { /^(?:-l|--listen)/ } @args;
+        unless grep { /^(?:-l|--listen|--services)/ } @args;
 
     $self->{p} = $atls->start($command, @args);
 
     $self->{t}->wait_for(sub { $self->_listens() || $self->_ended() },
                          $PATIENCE);
     die "atls $command does not listen: " . $self->stderr() . "\n"
-        unless $self->{port};
+        unless $self->{port} || $self->{path};
 
     return $self;
 }
@@ -48,9 +48,10 @@ sub start {
 sub _listens {
     my ($self) = @_;
 
-    ($self->{port}) = $self->stderr() =~ /^atls: listening on \S+:(\d+)$/m;
+    ($self->{path}, $self->{port}) = $self->stderr()
+        =~ /^atls: listening on (?:unix:(\S+)|\S+:(\d+))$/m;
 
-    return $self->{port};
+    return $self->{path} || $self->{port};
 }
 
 

@@ -132,7 +132,7 @@ sub atls {
 sub forward {
     my ($self, @args) = @_;
 
-    return $self->_start('forward', [ $self->trust() ], @args);
+    return $self->_start('forward', [ $self->trust(), '--no-check' ], @args);
 }
 
 
