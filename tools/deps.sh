@@ -34,6 +34,7 @@ test=(
     git wget python3-requests chromium-headless-shell       # under atls run
     libnss3-tools                                           # Chromium's CAs
     squid-openssl haproxy                                   # middleboxes
+    stunnel4                                                # to compare with
     libmbedtls-dev libwolfssl-dev default-jdk-headless nodejs   # t/interop.t
 )
 

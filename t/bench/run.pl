@@ -51,6 +51,7 @@ run('compare', @perl, "$root/t/bench/compare.pl", "$build/bench", @quick);
 run('handshake', "$build/bench/handshake", @quick);
 run('table', "$build/bench/table", @quick);
 run('relay', @perl, "$root/t/bench/relay.pl", @quick);
+run('forward', @perl, "$root/t/bench/forward.pl", "$build/atls", @quick);
 run('reload', @perl, "$root/t/bench/reload.pl", "$build/bench/fill", @quick);
 
 my %machine = machine();
@@ -66,6 +67,7 @@ print_table();
 print_zone();
 print_contention();
 print_relay();
+print_forward();
 print_reload();
 write_json("$build/bench.json");
 write_svg("$build/bench.svg");
@@ -347,6 +349,21 @@ sub print_relay {
 
         row($size || 'none, an empty POST', @columns,
             median('relay: added', $size));
+    }
+}
+
+
+sub print_forward {
+    heading('CPU time of a request in the client, in microseconds: atls'
+            . ' forward, and stunnel with TLS');
+    row('connections', 'forward', 'stunnel', 'ratio');
+    rule(4);
+
+    for my $n (sort { $a <=> $b } keys %{$results{'forward: forward'}}) {
+        my @us = map { median("forward: $_", $n) } qw( forward stunnel );
+
+        row($n, map({ sprintf '%.1f', $_ } @us),
+            sprintf '%.2f', $us[0] / $us[1]);
     }
 }
 

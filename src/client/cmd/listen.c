@@ -34,6 +34,7 @@ static int cmd_listen_inet(cmd_listen_t *listen, const char *text);
 static int cmd_listen_bind_all(cmd_listen_t *listen,
     const struct addrinfo *list);
 static int cmd_listen_bind(const struct addrinfo *ai);
+static int cmd_listen_start(int fd, const struct sockaddr *sa, socklen_t len);
 static void cmd_listen_say(int fd);
 
 
@@ -185,23 +186,12 @@ cmd_listen_unix(cmd_listen_t *listen, const char *path)
 static int
 cmd_listen_bind_unix(const struct sockaddr_un *sun)
 {
-    int  fd, saved;
+    int  fd;
 
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd == -1) {
-        return -1;
-    }
 
-    if (bind(fd, (struct sockaddr *) sun, sizeof(*sun)) == -1
-        || listen(fd, SOMAXCONN) == -1)
-    {
-        saved = errno;
-        close(fd);
-        errno = saved;
-        return -1;
-    }
-
-    return fd;
+    return fd == -1 ? -1 : cmd_listen_start(fd, (struct sockaddr *) sun,
+                                            sizeof(*sun));
 }
 
 
@@ -301,7 +291,7 @@ cmd_listen_bind_all(cmd_listen_t *listen, const struct addrinfo *list)
 static int
 cmd_listen_bind(const struct addrinfo *ai)
 {
-    int  fd, on, saved;
+    int  fd, on;
 
     fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
                 ai->ai_protocol);
@@ -316,9 +306,18 @@ cmd_listen_bind(const struct addrinfo *ai)
         (void) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
     }
 
-    if (bind(fd, ai->ai_addr, ai->ai_addrlen) == -1
-        || listen(fd, SOMAXCONN) == -1)
-    {
+    return cmd_listen_start(fd, ai->ai_addr, ai->ai_addrlen);
+}
+
+
+/* Returns the socket, or closes it. */
+
+static int
+cmd_listen_start(int fd, const struct sockaddr *sa, socklen_t len)
+{
+    int  saved;
+
+    if (bind(fd, sa, len) == -1 || listen(fd, SOMAXCONN) == -1) {
         saved = errno;
         close(fd);
         errno = saved;

@@ -52,8 +52,8 @@ struct cmd_server_s {
 };
 
 
-static void cmd_serve_raise_limit(void);
 static size_t cmd_serve_sockets(const cmd_server_t *server);
+static void cmd_serve_raise_limit(void);
 static void cmd_serve_wait(cmd_server_t *server, int accepting);
 static void cmd_serve_accept_all(cmd_server_t *server);
 static void cmd_serve_accept(cmd_server_t *server, int fd, void *data);
