@@ -387,6 +387,7 @@ sub command_line {
     my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1);
     my $port = $taken->sockport();
     my @l = ('-l', 0);
+    my @n = ('--no-check');
     my $url = 'https://localhost';
 
     my @cases = (
@@ -409,9 +410,9 @@ sub command_line {
         [ 3,  'only a host',           @l, "$url/?query" ],
         [ 3,  'only a host',           @l, 'https://me:pw@localhost' ],
         [ 3,  'invalid URL',           @l, 'https://local host' ],
-        [ 6,  'cannot resolve',        '-l', 'no-such.invalid:1', $url ],
-        [ 7,  'cannot listen',         '-l', $port, $url ],
-        [ 7,  'cannot listen',         '-l', '192.0.2.1:0', $url ],
+        [ 6,  'cannot resolve',        @n, '-l', 'no-such.invalid:1', $url ],
+        [ 7,  'cannot listen',         @n, '-l', $port, $url ],
+        [ 7,  'cannot listen',         @n, '-l', '192.0.2.1:0', $url ],
         [ 77, 'nonexistent',           @l, '--cacert', '/nonexistent', $url ],
         [ 58, 'nonexistent',           @l, '--cert', '/nonexistent', $url ],
         [ 2,  'endpoint',              @l, '--via', 'ftp://localhost/', $url ],

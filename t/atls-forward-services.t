@@ -256,7 +256,7 @@ sub check {
 
         my $r = $atls->run('forward', @args);
         is($r->{code}, $code, "$name: exit code");
-        like($r->{err}, qr/https:\S+ cannot be reached; .* use --no-check/,
+        like($r->{err}, qr/no session with https:\S+; .* use --no-check/,
              "$name: message");
         unlike($r->{err}, qr/listening/, "$name: no listening socket");
     }

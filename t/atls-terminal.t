@@ -141,7 +141,7 @@ sub header {
 
 sub logs {
     my $f = Test::Atls::LocalServer->start($atls, 'forward', '-v', @trust,
-                                           '--via',
+                                           '--no-check', '--via',
                                            "http://127.0.0.1:$port/c1/detail",
                                            'https://localhost');
 

@@ -200,8 +200,8 @@ cmd_forward_check(cmd_forward_t *forward)
     cmd_pool_give(forward->pool, session);
 
     return code == CMD_OK
-           ? CMD_OK : cmd_fail(code, "%s cannot be reached; to start anyway, "
-                                     "use --no-check", forward->target.origin);
+           ? CMD_OK : cmd_fail(code, "no session with %s; to start anyway, use "
+                                     "--no-check", forward->target.origin);
 }
 
 
