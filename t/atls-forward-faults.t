@@ -448,7 +448,7 @@ sub command_line {
     }
 
     $port = free_port();
-    my $s = $atls->start('forward', '-s', '-l', $port, $url);
+    my $s = $atls->start('forward', '-s', @n, '-l', $port, $url);
     $t->wait_for_port($port);
     kill 'TERM', $s->{pid};
     $r = $atls->finish($s);

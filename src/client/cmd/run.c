@@ -60,9 +60,9 @@ cmd_run_program(const cmd_options_t *options, int *code)
     memset(&port, 0, sizeof(cmd_port_t));
     memset(&connect, 0, sizeof(cmd_connect_t));
 
-    port.data = &connect;
     connect.options = options;
     connect.access = &access;
+    port.data = &connect;
 
     *code = CMD_RUN_FAILED;
 
