@@ -41,6 +41,10 @@ my @curl = ('curl', '-sS', '--cacert', $t->path('ca.crt'));
 
 my $waits = '$| = 1; print "$ENV{https_proxy}\n"; print while <STDIN>; exit 7';
 
+# they are ignored if the test was started in the background by a shell
+
+$SIG{$_} = 'DEFAULT' for qw( HUP INT QUIT );
+
 subtest('a program' => \&program);
 subtest('its environment' => \&environment);
 subtest('how it ends' => \&ends);
