@@ -72,6 +72,7 @@ $t->done_testing();
 
 sub exit_codes {
     my $nobody = 'http://127.0.0.1:' . free_port() . '/';
+    my $advice = qr/(?:atls: [A-Z][^\n]*\n)?/;
 
     my @cases = (
         [ 1,  [ 'http://localhost/' ],                  'must begin with' ],
@@ -109,8 +110,8 @@ sub exit_codes {
         $r = $t->atls(@$args);
         is("$r->{code} $r->{out}",
            $code == 18 ? "18 $r->{out}" : "$code ", "@args");
-        like($r->{err}, qr/\Aatls: \($code\) [^\n]*$text[^\n]*\n\z/,
-             'one line');
+        like($r->{err}, qr/\Aatls: \($code\) [^\n]*$text[^\n]*\n$advice\z/,
+             'what is wrong');
     }
 
     is($atls->run(@via, "$site/echo")->{code}, 60, 'the system\'s trust');

@@ -278,7 +278,7 @@ sub endpoints {
         [ 502, 'cannot resolve',            'http://no-such.invalid/' ],
         [ 502, 'endpoint returned 404',     '/status?code=404' ],
         [ 502, 'redirected by',             '/moved' ],
-        [ 502, 'does not support ATLS',     '/json' ],
+        [ 502, 'not an ATLS response',      '/json' ],
         [ 502, 'verification failed',       '/wrong' ],
         [ 502, 'verification failed',       '/.well-known/atls', '--cacert',
           $t->path('other.crt') ],

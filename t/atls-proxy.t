@@ -228,13 +228,16 @@ sub refused {
     my %cases = (
         'none.test:443'      => "502 none.test $no 404",
         'NONE.test:443'      => "502 none.test $no 404",
-        'method.test:443'    => "502 method.test $no 405",
+        'method.test:443'    => "502 method.test $no 405: refused by the"
+                                . ' server or by a filter',
         'page.test:443'      => "502 page.test $no text/html, not "
-                                . 'application/atls+octet-stream',
+                                . 'application/atls+octet-stream: a web page,'
+                                . ' of a captive portal or a filter',
         'elsewhere.test:443' => "502 elsewhere.test $no 301 with Location "
                                 . 'https://www.test/',
         'down.test:443'      => '502 rejected by the endpoint: the endpoint'
-                                . ' returned 502',
+                                . ' returned 502: a proxy cannot reach the'
+                                . ' endpoint',
         'full.test:443'      => '503 rejected by the endpoint: the endpoint'
                                 . ' returned 503: no room (try again later)',
         "localhost:$none"    => "502 localhost $no 404, see --direct",

@@ -280,6 +280,8 @@ details(int runs)
     unsigned        wrong;
     unsigned char  *copy, bytes[MAX];
 
+    static const char  typed[] = "{\"type\":\"tag:atls,2026:no-cookie\"}";
+
     static const char *const  expected[] = {
         "The session is not known.", "\xc3\xa4\xe2\x82\xac \\", NULL, "only",
     };
@@ -299,6 +301,18 @@ details(int runs)
     rc = atls_problem_detail((const unsigned char *) problems[0],
                              strlen(problems[0]), detail, 8);
     ok(rc == 0 && strcmp(detail, "The ses") == 0, "a long detail is cut");
+
+    rc = atls_problem_type((const unsigned char *) typed, strlen(typed),
+                           detail, sizeof(detail));
+    ok(rc == 0 && strcmp(detail, "no-cookie") == 0, "the name in a type");
+
+    rc = atls_problem_type((const unsigned char *) typed, strlen(typed),
+                           detail, sizeof("no-cookie") - 1);
+    ok(rc == -1, "a long name");
+
+    rc = atls_problem_type((const unsigned char *) problems[0],
+                           strlen(problems[0]), detail, sizeof(detail));
+    ok(rc == -1, "another type");
 
     memset(bytes, '[', sizeof(bytes));
     n = strlen(problems[3]);

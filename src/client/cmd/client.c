@@ -26,6 +26,8 @@ static int cmd_client_code(atls_client_t *client, atls_error_e error,
     int answered);
 static int cmd_client_code_usage(atls_client_t *client);
 static int cmd_client_code_outer(atls_client_t *client, atls_error_e error);
+static int cmd_client_may_be_processed(const atls_client_t *client,
+    atls_error_e error, int code);
 
 
 int
@@ -155,6 +157,7 @@ cmd_client_numbers(atls_client_t *client, const cmd_options_t *options)
     } numbers[] = {
         { ATLS_TIMEOUT,         options->max_time },
         { ATLS_CONNECT_TIMEOUT, options->connect_timeout },
+        { ATLS_POST_SIZE,       options->post_size },
         { ATLS_EARLY_DATA,      options->early_data },
         { ATLS_IP_VERSION,      options->ip_version },
         { ATLS_RATE,            options->rate },
@@ -193,19 +196,33 @@ cmd_client_store(atls_store_t **store, const char *path)
 int
 cmd_client_fail(atls_client_t *client, atls_error_e error, int answered)
 {
-    int    code;
-    char  *text;
+    int            code, doubt;
+    char          *text;
+    const char    *advice;
 
     if (error == ATLS_OK) {
         return CMD_OK;
     }
 
-    /* further calls clear the text */
+    /* further calls clear the text and the fault */
 
     text = cmd_format("%s", atls_error_text(client));
-    code = cmd_client_code(client, error, answered);
+    advice = atls_fault_advice(atls_fault(client));
 
-    cmd_fail(code, "%s%s%s", atls_strerror(error), *text ? ": " : "", text);
+    code = cmd_client_code(client, error, answered);
+    doubt = cmd_client_may_be_processed(client, error, code);
+
+    if (doubt) {
+        code = CMD_RECEIVE;
+    }
+
+    cmd_fail(code, "%s%s%s%s", atls_strerror(error), *text ? ": " : "", text,
+             doubt ? "; the request may or may not have been processed" : "");
+
+    if (*advice) {
+        cmd_warn("%s", advice);
+    }
+
     free(text);
 
     return code;
@@ -316,5 +333,38 @@ cmd_client_code_outer(atls_client_t *client, atls_error_e error)
 
     default:
         return CMD_PROXY;
+    }
+}
+
+
+/*
+ * Some codes mean that the request was certainly not processed.  If it was sent
+ * before such a failure, another code is used.
+ */
+
+static int
+cmd_client_may_be_processed(const atls_client_t *client, atls_error_e error,
+    int code)
+{
+    if (!atls_request_sent(client)) {
+        return 0;
+    }
+
+    switch (code) {
+
+    case CMD_REPLY:
+        return error != ATLS_ERROR_HTTP;        /* the service has responded */
+
+    case CMD_RESOLVE_PROXY:
+    case CMD_RESOLVE:
+    case CMD_CONNECT:
+    case CMD_TLS:
+    case CMD_CERTIFICATE:
+    case CMD_PIN:
+    case CMD_PROXY:
+        return 1;
+
+    default:
+        return 0;
     }
 }

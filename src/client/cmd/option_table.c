@@ -142,6 +142,10 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(rate), cmd_set_size,
       "maximum bytes per second, as 500, 20k or 3M" },
 
+    { CMD_SECTION_CONNECTION, CMD_CLIENTS, 0, "post-size", "BYTES",
+      CMD_FIELD(post_size), cmd_set_size,
+      "maximum size of a POST; default: 1M" },
+
     { CMD_SECTION_CONNECTION, CMD_ALL, 'x', "proxy", "URL",
       CMD_FIELD(proxy), cmd_set_secret,
       "outer proxy; default: from the environment" },

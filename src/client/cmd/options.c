@@ -21,6 +21,9 @@
 #define CMD_LONG        256             /* getopt values of options without a
                                            letter */
 
+#define CMD_POST_SIZE_MIN   1024
+#define CMD_POST_SIZE_MAX   (1024 * 1024 * 1024)
+
 #define CMD_SESSIONS    16
 #define CMD_IDLE        60000           /* milliseconds, less than timeouts of
                                            servers */
@@ -50,6 +53,7 @@ cmd_options_parse(cmd_options_t *options, cmd_command_e command, int argc,
 
     memset(options, 0, sizeof(cmd_options_t));
     options->command = command;
+    options->post_size = -1;
     options->connect_timeout = -1;
     options->sessions = CMD_SESSIONS;
     options->idle = CMD_IDLE;
@@ -236,6 +240,10 @@ cmd_options_check(const cmd_options_t *options)
            ? "--tlsv1.3 and --tls-max 1.2 are mutually exclusive"
            : options->pinned_key && options->psk_identity
            ? "--pinnedpubkey and --psk are mutually exclusive"
+           : options->post_size != -1
+             && (options->post_size < CMD_POST_SIZE_MIN
+                 || options->post_size > CMD_POST_SIZE_MAX)
+           ? "--post-size must be from 1k to 1G"
            : NULL;
 }
 

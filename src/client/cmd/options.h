@@ -68,6 +68,7 @@ typedef struct {
     cmd_list_t       connect_to;
     int              ip_version;        /* 4 or 6; 0: both */
     int64_t          rate;              /* bytes per second; 0: unlimited */
+    int64_t          post_size;         /* bytes; -1: default */
     int64_t          connect_timeout;   /* milliseconds; -1: default */
     int64_t          max_time;          /* milliseconds; 0: none */
 

@@ -104,7 +104,7 @@ typedef enum {
     ATLS_ERROR_OUTER_STATUS = 20,   /* status is not 200, see
                                        atls_outer_info_t */
     ATLS_ERROR_REDIRECT = 21,       /* redirects are not followed */
-    ATLS_ERROR_MEDIA_TYPE = 22,     /* wrong Content-Type */
+    ATLS_ERROR_MEDIA_TYPE = 22,     /* wrong Content-Type, or compressed */
 
     /* errors of the inner session */
 
@@ -148,6 +148,55 @@ ATLS_API void atls_client_free(atls_client_t *client);
  */
 
 ATLS_API const char *atls_error_text(const atls_client_t *client);
+
+/*
+ * Faults on the path to the endpoint, recognized by a response: most of them
+ * are caused by middleboxes.  They are not authenticated, and for people: a
+ * program must not conclude from them that a request can be repeated.  The
+ * numbers are part of the ABI.
+ */
+
+typedef enum {
+    ATLS_FAULT_NONE = 0,
+
+    /* the response is not from an ATLS endpoint */
+
+    ATLS_FAULT_PAGE = 1,            /* a web page, as of a captive portal */
+    ATLS_FAULT_REDIRECT = 2,
+    ATLS_FAULT_REFUSED = 3,         /* by a filter, or by the server */
+    ATLS_FAULT_NO_ENDPOINT = 4,     /* there is none at this URL */
+    ATLS_FAULT_GATEWAY = 5,         /* a proxy cannot reach the endpoint */
+    ATLS_FAULT_GATEWAY_TIMEOUT = 6, /* a proxy did not wait for the response */
+    ATLS_FAULT_TOO_LARGE = 7,       /* the body of the POST is */
+
+    /* data are changed on the path */
+
+    ATLS_FAULT_METHOD = 10,
+    ATLS_FAULT_MEDIA_TYPE = 11,
+    ATLS_FAULT_COMPRESSED = 12,
+    ATLS_FAULT_NO_BODY = 13,        /* removed, or a part of it */
+    ATLS_FAULT_CHANGED = 14,        /* the body was changed */
+    ATLS_FAULT_CACHED = 15,         /* the response is to another POST */
+    ATLS_FAULT_REPEATED = 16,       /* a POST was sent twice, or data were
+                                       changed */
+
+    /* the cookie */
+
+    ATLS_FAULT_NO_SET_COOKIE = 20,  /* the first response sets none */
+    ATLS_FAULT_COOKIE_SCOPE = 21,   /* its attributes do not match the URL */
+    ATLS_FAULT_NO_COOKIE = 22,      /* it was removed from a POST */
+    ATLS_FAULT_LOST = 23            /* the session was lost at its start: POSTs
+                                       are repeated, or reach different
+                                       machines */
+} atls_fault_e;
+
+/* The fault recognized in the error of the client's last call. */
+
+ATLS_API atls_fault_e atls_fault(const atls_client_t *client);
+
+/* What to do about a fault: a sentence or two; "" if there is no advice. */
+
+ATLS_API const char *atls_fault_advice(atls_fault_e fault);
 
 /* The version of the linked library; ATLS_VERSION is that of this header. */
 
@@ -430,6 +479,13 @@ typedef struct {
 
 ATLS_API atls_error_e atls_perform(atls_client_t *client,
     const atls_request_t *request);
+
+/*
+ * Whether a part of the last request may have been sent to the service.  If
+ * not, the service certainly has not processed the request.
+ */
+
+ATLS_API int atls_request_sent(const atls_client_t *client);
 
 /* Opens a session if there is none: a handshake without a request. */
 

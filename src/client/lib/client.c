@@ -500,6 +500,20 @@ atls_client_list(const atls_client_t *client, atls_list_e list)
 
 /* information */
 
+atls_fault_e
+atls_fault(const atls_client_t *client)
+{
+    return client->failure.fault;
+}
+
+
+int
+atls_request_sent(const atls_client_t *client)
+{
+    return client->posted;
+}
+
+
 int
 atls_status(const atls_client_t *client)
 {

@@ -58,6 +58,7 @@ struct atls_client_s {
     unsigned                 sending:1;     /* the server may have received a
                                                part of the request */
     unsigned                 sent:1;        /* the whole request */
+    unsigned                 posted:1;      /* a part of it, in any attempt */
     unsigned                 used:1;        /* the session was already open */
     unsigned                 lost:1;        /* the session was lost */
 

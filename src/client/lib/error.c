@@ -37,7 +37,7 @@ static const struct {
     { ATLS_ERROR_NETWORK,        "outer connection failed" },
     { ATLS_ERROR_OUTER_STATUS,   "rejected by the endpoint" },
     { ATLS_ERROR_REDIRECT,       "redirected by the endpoint" },
-    { ATLS_ERROR_MEDIA_TYPE,     "the endpoint does not support ATLS" },
+    { ATLS_ERROR_MEDIA_TYPE,     "not an ATLS response" },
     { ATLS_ERROR_TLS,            "inner TLS failure" },
     { ATLS_ERROR_CERTIFICATE,    "inner certificate verification failed" },
     { ATLS_ERROR_HTTP,           "invalid HTTP response" },
@@ -130,6 +130,7 @@ void
 atls_failure_clear(atls_failure_t *failure)
 {
     failure->error = ATLS_OK;
+    failure->fault = ATLS_FAULT_NONE;
     failure->text[0] = '\0';
 }
 

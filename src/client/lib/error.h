@@ -14,14 +14,15 @@
 
 typedef struct {
     atls_error_e    error;
+    atls_fault_e    fault;
     char            text[ATLS_FAILURE_TEXT];
 } atls_failure_t;
 
 
 /*
- * Sets the error and its text; returns the error.  Arguments may point to the
- * previous text.  They may contain data from the network: the text is made
- * printable.
+ * Sets the error and its text, but not the fault; returns the error.  Arguments
+ * may point to the previous text.  They may contain data from the network: the
+ * text is made printable.
  */
 
 atls_error_e atls_fail(atls_failure_t *failure, atls_error_e error,

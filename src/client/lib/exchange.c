@@ -9,6 +9,7 @@
 
 #include "client.h"
 #include "clock.h"
+#include "fault.h"
 
 
 #define ATLS_MAX_FLIGHTS        10          /* POSTs in a handshake */
@@ -58,6 +59,7 @@ atls_perform(atls_client_t *client, const atls_request_t *request)
     }
 
     client->response.status = 0;
+    client->posted = 0;
 
     rc = atls_message_open(&client->message, request,
                            client->target.authority, &client->failure);
@@ -102,6 +104,7 @@ atls_connect(atls_client_t *client)
 
     client->used = 0;
     client->sending = 0;
+    client->posted = 0;
 
     for (tries = 0; !client->open && tries < 2; tries++) {
         client->lost = 0;
@@ -445,6 +448,10 @@ atls_exchange_end(atls_client_t *client, atls_error_e rc)
                          "the server closed the session without a response");
     }
 
+    if (!client->tls.closed) {
+        client->failure.fault = ATLS_FAULT_NO_BODY;
+    }
+
     return atls_fail(&client->failure, ATLS_ERROR_TRUNCATED,
                      "%s ended within the response %s",
                      client->tls.closed ? "the session" : "the last POST",
@@ -607,8 +614,11 @@ atls_session_handshake(atls_client_t *client)
         }
     }
 
+    client->failure.fault = ATLS_FAULT_NO_BODY;
+
     return atls_fail(&client->failure, ATLS_ERROR_TLS,
-                     "the server did not continue the handshake");
+                     "the server did not continue the handshake: %s",
+                     atls_fault_text(ATLS_FAULT_NO_BODY));
 }
 
 
@@ -630,9 +640,23 @@ atls_session_post(atls_client_t *client)
                          atls_session_sink, client);
     client->out.len = 0;
 
+    if (client->sending && atls_outer_sent(client->outer)) {
+        client->posted = 1;
+    }
+
     if (rc == ATLS_ERROR_OUTER_STATUS) {
         status = atls_outer_status(client->outer);
         client->lost = status == 410 || status == 409;
+
+        if (status == 410 && !client->used
+            && atls_outer_number(client->outer) > 1
+            && client->failure.fault == ATLS_FAULT_NONE)
+        {
+            client->failure.fault = ATLS_FAULT_LOST;
+            rc = atls_fail(&client->failure, rc,
+                           "the endpoint returned 410: %s",
+                           atls_fault_text(ATLS_FAULT_LOST));
+        }
 
     } else if (rc == ATLS_ERROR_NETWORK) {
         client->lost = client->used;

@@ -36,6 +36,7 @@ struct atls_outer_s {
     void                *wait_data;
 
     atls_reply_t         reply;
+    atls_reply_post_t    post;
     CURLcode             code;
     unsigned             posts;
 
@@ -441,6 +442,8 @@ atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
     atls_reply_clear(&outer->reply);
     outer->error[0] = '\0';
     outer->posts++;
+    outer->post.number++;
+    outer->post.size = n;
 
     curl_easy_setopt(outer->curl, CURLOPT_TIMEOUT_MS, (long) timeout);
     curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDS, bytes ? bytes : "");
@@ -466,8 +469,14 @@ atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
         atls_reply_begin(&outer->reply);        /* the body was empty */
     }
 
+    if (outer->post.number == 1) {
+        outer->post.cookies = atls_cookies_look(outer->curl,
+                                                outer->url);
+    }
+
     return outer->reply.kind == ATLS_REPLY_GOOD
-           ? ATLS_OK : atls_reply_reject(&outer->reply, outer->failure);
+           ? ATLS_OK : atls_reply_reject(&outer->reply, &outer->post,
+                                         outer->failure);
 }
 
 
@@ -599,6 +608,9 @@ void
 atls_outer_forget(atls_outer_t *outer)
 {
     curl_easy_setopt(outer->curl, CURLOPT_COOKIELIST, "ALL");
+
+    outer->post.number = 0;
+    outer->post.cookies = ATLS_COOKIES_UNKNOWN;
 }
 
 
@@ -611,6 +623,25 @@ atls_outer_is_reused(const atls_outer_t *outer)
     curl_easy_getinfo(outer->curl, CURLINFO_NUM_CONNECTS, &connects);
 
     return connects == 0;
+}
+
+
+int
+atls_outer_sent(const atls_outer_t *outer)
+{
+    curl_off_t  time;
+
+    time = 0;
+    curl_easy_getinfo(outer->curl, CURLINFO_PRETRANSFER_TIME_T, &time);
+
+    return time != 0;
+}
+
+
+unsigned
+atls_outer_number(const atls_outer_t *outer)
+{
+    return outer->post.number;
 }
 
 

@@ -80,7 +80,7 @@ void atls_outer_set_deadline(atls_outer_t *outer, int64_t deadline);
 void atls_outer_set_wait(atls_outer_t *outer, int (*wait)(void *data),
     void *data);
 
-/* Deletes the cookies: the next POST is the first of a session. */
+/* Deletes the cookies: the next POST is the first one of a session. */
 
 void atls_outer_forget(atls_outer_t *outer);
 
@@ -91,6 +91,17 @@ void atls_outer_forget(atls_outer_t *outer);
  */
 
 int atls_outer_is_reused(const atls_outer_t *outer);
+
+/*
+ * Whether anything of the last POST may have been sent.  If not, no connection
+ * was established.
+ */
+
+int atls_outer_sent(const atls_outer_t *outer);
+
+/* The number of the last POST in its session, beginning with 1. */
+
+unsigned atls_outer_number(const atls_outer_t *outer);
 
 /* The status of the last response; 0 if there was none. */
 

@@ -14,7 +14,7 @@
 
 
 #define ATLS_PROBLEM_NESTED     64          /* objects and arrays, in total */
-#define ATLS_PROBLEM_TAG        "tag:atls,"
+#define ATLS_PROBLEM_TAG        "tag:atls,2026:"
 
 
 static cJSON *atls_problem_parse(const unsigned char *json, size_t n);
@@ -56,22 +56,29 @@ atls_problem_detail(const unsigned char *json, size_t n, char *detail,
 
 
 int
-atls_problem_is_atls(const unsigned char *json, size_t n)
+atls_problem_type(const unsigned char *json, size_t n, char *name, size_t size)
 {
-    int          known;
+    int          rc;
     cJSON       *problem;
+    size_t       tag;
     const char  *type;
+
+    tag = sizeof(ATLS_PROBLEM_TAG) - 1;
 
     problem = atls_problem_parse(json, n);
     type = atls_problem_member(problem, "type");
+    rc = -1;
 
-    known = type && strncmp(type, ATLS_PROBLEM_TAG,
-                            sizeof(ATLS_PROBLEM_TAG) - 1)
-                    == 0;
+    if (type && strncmp(type, ATLS_PROBLEM_TAG, tag) == 0
+        && strlen(type + tag) < size)
+    {
+        strcpy(name, type + tag);
+        rc = 0;
+    }
 
     cJSON_Delete(problem);
 
-    return known;
+    return rc;
 }
 
 

@@ -18,9 +18,13 @@
 int atls_problem_detail(const unsigned char *json, size_t n, char *detail,
     size_t size);
 
-/* Whether the "type" member of a JSON object is one of ATLS. */
+/*
+ * Copies the name in the "type" member of a JSON object, if the type is one of
+ * ATLS.  Returns 0, or -1 if it is another one or does not fit.
+ */
 
-int atls_problem_is_atls(const unsigned char *json, size_t n);
+int atls_problem_type(const unsigned char *json, size_t n, char *name,
+    size_t size);
 
 
 #endif /* ATLS_CLIENT_PROBLEM_H_INCLUDED */

@@ -8,18 +8,32 @@
 #include <string.h>
 #include <strings.h>
 
+#include "fault.h"
 #include "problem.h"
 #include "reply.h"
 
 
 #define ATLS_REPLY_BODY     8192            /* of another response, to keep */
 #define ATLS_REPLY_DETAIL   512
+#define ATLS_REPLY_TYPE     64
 
 #define ATLS_PROBLEM_TYPE   "application/problem+json"
 
 
+static const char *atls_reply_encoding(const atls_reply_t *reply);
 static int atls_reply_is_type(const atls_reply_t *reply, const char *type);
+static atls_error_e atls_reply_reject_200(const atls_reply_t *reply,
+    atls_failure_t *failure);
+static int atls_reply_is_record(const atls_reply_t *reply);
+static atls_error_e atls_reply_reject_status(const atls_reply_t *reply,
+    const atls_reply_post_t *post, atls_failure_t *failure);
+static atls_fault_e atls_reply_fault(const atls_reply_t *reply,
+    const atls_reply_post_t *post);
 static int atls_reply_is_problem(const atls_reply_t *reply);
+static int atls_reply_problem(const atls_reply_t *reply, char *name,
+    size_t size);
+static void atls_reply_explain(const atls_reply_t *reply,
+    const atls_reply_post_t *post, atls_fault_e fault, char *text, size_t size);
 
 
 void
@@ -54,6 +68,7 @@ atls_reply_begin(atls_reply_t *reply)
 
     reply->kind = reply->status == 200
                   && atls_reply_is_type(reply, ATLS_MEDIA_TYPE)
+                  && atls_reply_encoding(reply) == NULL
                   ? ATLS_REPLY_GOOD : ATLS_REPLY_OTHER;
 }
 
@@ -99,6 +114,21 @@ atls_reply_body(atls_reply_t *reply, const char *bytes, size_t n)
 }
 
 
+/* No content coding was requested: RFC 9110, section 12.5.3. */
+
+static const char *
+atls_reply_encoding(const atls_reply_t *reply)
+{
+    struct curl_header  *header;
+
+    return curl_easy_header(reply->curl, "Content-Encoding", 0, CURLH_HEADER,
+                            -1, &header)
+           == CURLHE_OK
+           && *header->value && strcasecmp(header->value, "identity") != 0
+           ? header->value : NULL;
+}
+
+
 /* Parameters and case of media types are ignored. */
 
 static int
@@ -118,17 +148,17 @@ atls_reply_is_type(const atls_reply_t *reply, const char *type)
 
 
 atls_error_e
-atls_reply_reject(const atls_reply_t *reply, atls_failure_t *failure)
+atls_reply_reject(const atls_reply_t *reply, const atls_reply_post_t *post,
+    atls_failure_t *failure)
 {
-    char  *type, *location, detail[ATLS_REPLY_DETAIL];
+    char  *location;
 
-    type = NULL;
     location = NULL;
-
-    curl_easy_getinfo(reply->curl, CURLINFO_CONTENT_TYPE, &type);
     curl_easy_getinfo(reply->curl, CURLINFO_REDIRECT_URL, &location);
 
     if (location) {
+        failure->fault = ATLS_FAULT_REDIRECT;
+
         return atls_fail(failure, ATLS_ERROR_REDIRECT,
                          "the endpoint returned %d with Location %.512s",
                          reply->status, location);
@@ -139,24 +169,97 @@ atls_reply_reject(const atls_reply_t *reply, atls_failure_t *failure)
                          "proxy authentication failed (407)");
     }
 
-    if (reply->status == 200) {
+    return reply->status == 200
+           ? atls_reply_reject_200(reply, failure)
+           : atls_reply_reject_status(reply, post, failure);
+}
+
+
+static atls_error_e
+atls_reply_reject_200(const atls_reply_t *reply, atls_failure_t *failure)
+{
+    char        *type;
+    const char  *encoding;
+
+    type = NULL;
+    curl_easy_getinfo(reply->curl, CURLINFO_CONTENT_TYPE, &type);
+
+    encoding = atls_reply_encoding(reply);
+
+    failure->fault = atls_reply_is_type(reply, ATLS_MEDIA_TYPE)
+                     ? ATLS_FAULT_COMPRESSED
+                     : atls_reply_is_type(reply, "text/html")
+                       || atls_reply_is_type(reply, "application/xhtml+xml")
+                     ? ATLS_FAULT_PAGE
+                     : atls_reply_is_record(reply) ? ATLS_FAULT_MEDIA_TYPE
+                                                   : ATLS_FAULT_NO_ENDPOINT;
+
+    if (failure->fault == ATLS_FAULT_COMPRESSED) {
         return atls_fail(failure, ATLS_ERROR_MEDIA_TYPE,
-                         "the endpoint returned %.256s, not "
-                         ATLS_MEDIA_TYPE, type ? type : "no media type");
+                         "%s (Content-Encoding: %.64s)",
+                         atls_fault_text(failure->fault), encoding);
     }
 
-    if (!atls_reply_is_problem(reply)
-        || atls_problem_detail(reply->body.data, reply->body.len, detail,
-                               sizeof(detail))
-           == -1)
-    {
-        detail[0] = '\0';
-    }
+    return atls_fail(failure, ATLS_ERROR_MEDIA_TYPE,
+                     "the endpoint returned %.256s, not " ATLS_MEDIA_TYPE
+                     "%s%s", type ? type : "no media type",
+                     *atls_fault_text(failure->fault) ? ": " : "",
+                     atls_fault_text(failure->fault));
+}
+
+
+static int
+atls_reply_is_record(const atls_reply_t *reply)
+{
+    const unsigned char  *p = reply->body.data;
+
+    return reply->body.len >= 3 && p[0] >= 20 && p[0] <= 23 && p[1] == 3;
+}
+
+
+static atls_error_e
+atls_reply_reject_status(const atls_reply_t *reply,
+    const atls_reply_post_t *post, atls_failure_t *failure)
+{
+    char  text[ATLS_REPLY_DETAIL];
+
+    failure->fault = atls_reply_fault(reply, post);
+    atls_reply_explain(reply, post, failure->fault, text, sizeof(text));
 
     return atls_fail(failure, ATLS_ERROR_OUTER_STATUS,
                      "the endpoint returned %d%s%s%s", reply->status,
-                     detail[0] ? ": " : "", detail,
+                     *text ? ": " : "", text,
                      reply->retry_after ? " (try again later)" : "");
+}
+
+
+static atls_fault_e
+atls_reply_fault(const atls_reply_t *reply, const atls_reply_post_t *post)
+{
+    char          name[ATLS_REPLY_TYPE];
+    atls_fault_e  fault;
+
+    if (post->number > 1 && (reply->status == 400 || reply->status == 410)) {
+
+        if (post->cookies == ATLS_COOKIES_NONE) {
+            return ATLS_FAULT_NO_SET_COOKIE;
+        }
+
+        if (post->cookies == ATLS_COOKIES_ELSEWHERE) {
+            return ATLS_FAULT_COOKIE_SCOPE;
+        }
+    }
+
+    if (atls_reply_problem(reply, name, sizeof(name)) == -1) {
+        return atls_fault_by_status(reply->status);
+    }
+
+    fault = atls_fault_by_problem(name);
+
+    /* an empty POST has no body that could be removed */
+
+    return fault == ATLS_FAULT_NO_BODY && post->size == 0
+           ? ATLS_FAULT_NO_COOKIE : fault;
 }
 
 
@@ -167,10 +270,49 @@ atls_reply_is_problem(const atls_reply_t *reply)
 }
 
 
+/* Copies the name of a problem of ATLS.  Returns 0 or -1. */
+
+static int
+atls_reply_problem(const atls_reply_t *reply, char *name, size_t size)
+{
+    return atls_reply_is_problem(reply)
+           ? atls_problem_type(reply->body.data, reply->body.len, name, size)
+           : -1;
+}
+
+
+/* The words of a problem document are those of the server, if there is one. */
+
+static void
+atls_reply_explain(const atls_reply_t *reply, const atls_reply_post_t *post,
+    atls_fault_e fault, char *text, size_t size)
+{
+    if (fault >= ATLS_FAULT_NO_SET_COOKIE) {
+        snprintf(text, size, "%s", atls_fault_text(fault));
+        return;
+    }
+
+    if (atls_reply_is_problem(reply)
+        && atls_problem_detail(reply->body.data, reply->body.len, text, size)
+           == 0)
+    {
+        return;
+    }
+
+    if (fault == ATLS_FAULT_TOO_LARGE) {
+        snprintf(text, size, "a POST of %zu bytes is too large", post->size);
+        return;
+    }
+
+    snprintf(text, size, "%s", atls_fault_text(fault));
+}
+
+
 int
 atls_reply_is_endpoint(const atls_reply_t *reply)
 {
+    char  name[ATLS_REPLY_TYPE];
+
     return reply->kind == ATLS_REPLY_GOOD
-           || (atls_reply_is_problem(reply)
-               && atls_problem_is_atls(reply->body.data, reply->body.len));
+           || atls_reply_problem(reply, name, sizeof(name)) == 0;
 }

@@ -12,6 +12,7 @@
 #include <curl/curl.h>
 
 #include "buf.h"
+#include "cookies.h"
 #include "error.h"
 
 
@@ -60,10 +61,24 @@ void atls_reply_look(atls_reply_t *reply);
 
 int atls_reply_body(atls_reply_t *reply, const char *bytes, size_t n);
 
-/* Sets and returns the error for a response that is not an ATLS response. */
+/*
+ * The POST of a response: its number in the session, beginning with 1, the size
+ * of its body, and the cookies sent with it.
+ */
+
+typedef struct {
+    unsigned         number;
+    size_t           size;
+    atls_cookies_e   cookies;
+} atls_reply_post_t;
+
+/*
+ * Sets and returns the error for a response that is not an ATLS response, with
+ * the fault, if any is recognized.
+ */
 
 atls_error_e atls_reply_reject(const atls_reply_t *reply,
-    atls_failure_t *failure);
+    const atls_reply_post_t *post, atls_failure_t *failure);
 
 /* Whether the response is an ATLS response, or a problem document of ATLS. */
 

@@ -1,0 +1,25 @@
+
+/* The cookies of a session: whether they are sent with the next POST. */
+
+
+#ifndef ATLS_CLIENT_COOKIES_H_INCLUDED
+#define ATLS_CLIENT_COOKIES_H_INCLUDED
+
+
+#include <curl/curl.h>
+
+
+typedef enum {
+    ATLS_COOKIES_UNKNOWN = 0,               /* no response yet */
+    ATLS_COOKIES_NONE,                      /* none was set */
+    ATLS_COOKIES_ELSEWHERE,                 /* none applies to the URL */
+    ATLS_COOKIES_SENT
+} atls_cookies_e;
+
+
+/* Called after a response, with the URL of the POSTs. */
+
+atls_cookies_e atls_cookies_look(CURL *curl, const CURLU *url);
+
+
+#endif /* ATLS_CLIENT_COOKIES_H_INCLUDED */
