@@ -92,7 +92,8 @@ sub environment {
     like($proxy, qr!^http://atls:[\da-f]{32}\@127\.0\.0\.1:\d+$!, 'the proxy');
     is(delete $under->{HTTPS_PROXY}, $proxy, 'by both names');
     delete @$plain{qw( https_proxy no_proxy NO_PROXY )};
-    delete @$_{qw( ASAN_OPTIONS UBSAN_OPTIONS )} for $plain, $under;
+    delete @$_{qw( ASAN_OPTIONS UBSAN_OPTIONS LD_LIBRARY_PATH )}
+        for $plain, $under;
     is_deeply($under, $plain, 'all others are the same');
 
     isnt($atls->run(@run, 'printenv', 'https_proxy')->{out}, "$proxy\n",
