@@ -45,8 +45,9 @@ subtest('package lists' => \&lists);
 subtest('without root' => \&without_root);
 
 SKIP: {
-    skip 'not root, or no namespaces', 3
-        if $> || system('unshare --mount true 2>/dev/null');
+    skip 'not root, no namespaces, or no systemd', 3
+        if $> || system('unshare --mount true 2>/dev/null')
+           || ! -d '/lib/systemd/system';
 
     subtest('services' => \&services);
     subtest('an existing policy' => \&existing_policy);
@@ -208,7 +209,7 @@ sub without_root {
 }
 
 
-# apt-install.sh with an /etc and a /usr/sbin of its own.  apt-get asks the
+# apt-install.sh with directories of its own for /etc and others.  apt-get asks the
 # policy as maintainer scripts do, for a new and an existing service.
 
 sub apt {
@@ -223,12 +224,11 @@ sub apt {
 sub machine {
     my ($policy) = @_;
 
-    remove_tree("$dir/etc", "$dir/sbin");
+    remove_tree(map { "$dir/$_" } qw( etc sbin systemd ));
     make_path(map { "$dir/etc/$_" }
-                  qw( init.d rc3.d systemd/system/multi-user.target.wants ));
-    spew("$dir/etc/init.d/old", '');
-    spew("$dir/etc/rc3.d/S01old", '');
-    spew("$dir/etc/systemd/system/other.service", '');
+                  qw( init.d systemd/system ));
+    spew("$dir/etc/init.d/$_", '') for qw( old haproxy );
+    spew("$dir/systemd/other.service", '');
     make_path("$dir/sbin");
     program("$dir/sbin/policy-rc.d", $policy) if $policy;
 }
@@ -245,13 +245,13 @@ echo "apt-get \$*" >>$log
 echo 'dlstatus:1:50.1:Retrieving file 1 of 2' >&3
 echo 'pmstatus:x:40.0:Unpacking x' >&3
 
-for service in new old other.service; do
+for service in new nginx old other.service; do
     s=0
     /usr/sbin/policy-rc.d --quiet \$service '(start)' || s=\$?
     echo "\$service \$s" >>$log
 done
 
-touch /etc/rc3.d/S02new /etc/systemd/system/multi-user.target.wants/new.service
+touch /etc/init.d/new /etc/init.d/nginx
 $code
 EOC
 
@@ -259,6 +259,7 @@ EOC
     my $out = `cd $root && unshare --mount sh -euc '
                    mount --bind $dir/etc /etc
                    mount --bind $dir/sbin /usr/sbin
+                   mount --bind $dir/systemd /lib/systemd/system
                    PATH=$dir/apt:/usr/bin:/bin
                    exec tools/apt-install.sh x' 2>&1`;
 
@@ -272,14 +273,12 @@ sub services {
     is($status, 0, 'exit status') or diag($out);
     like($run, qr/^apt-get install -y .*--no-remove --no-install-recommends/m,
          'apt-get');
-    like($run, qr/^new 101$/m, 'the new service is not started');
+    like($run, qr/^new 101\nnginx 101$/m, 'new services are not started');
     like($run, qr/^old 0\nother\.service 0$/m, 'others are');
-    like($run, qr/^update-rc.d new disable$/m, 'it is disabled');
-    like($run, qr/^deb-systemd-helper disable new\.service$/m,
-         'for systemd, too');
-    unlike($run, qr/old disable/, 'nothing else is');
+    is(join("\n", $run =~ /^.* disable\b.*$/mg), "update-rc.d nginx disable\n"
+       . 'deb-systemd-helper disable nginx.service', 'nginx is disabled');
     like($out, qr/^downloading, 40%\ninstalling, 40%$/m, 'progress');
-    like($out, qr/^new is not started, nor will it be at boot$/m, 'said');
+    like($out, qr/^nginx is not started, nor will it be at boot$/m, 'said');
     ok(!-e "$dir/sbin/policy-rc.d", 'nothing is left');
 }
 
@@ -301,7 +300,7 @@ sub failure {
 
     is($status, 1, 'exit status');
     like($out, qr/^it is broken$/m, 'why');
-    like($run, qr/^update-rc.d new disable$/m, 'the service is disabled');
+    like($run, qr/^update-rc.d nginx disable$/m, 'the service is disabled');
     ok(!-e "$dir/sbin/policy-rc.d", 'nothing is left');
 
     # killed: what is left has no effect, and the next run removes it

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 #
-# Installs Debian packages, as root.  Services of new packages are neither
-# started nor enabled.  Other services are not affected, and no package is
-# removed.
+# Installs Debian packages, as root.  Services of new packages are not started,
+# and those that the tests run themselves are not enabled.  Other services are
+# not affected, and no package is removed.
 #
 #     tools/apt-install.sh package ...
 
 set -eu
+
+servers=( nginx haproxy squid )
 
 policy=/usr/sbin/policy-rc.d
 saved=$policy.atls-saved
@@ -23,13 +25,8 @@ services() {
 }
 
 
-# Links that start a service at boot.
-
-enabled() {
-    find /etc/rc[2-5S].d /etc/systemd/system \
-        -path '/etc/rc*/S*' -o -path '*/multi-user.target.wants/*.service' \
-        -o -path '*/sockets.target.wants/*' -o -path '*/timers.target.wants/*' \
-        2>/dev/null | sort
+known() {
+    grep -qxF -e "$1" -e "$1.service" "$tmp/services"
 }
 
 
@@ -76,18 +73,14 @@ remove_policy() {
 # which have this variable.
 
 disable_new() {
-    new=$(enabled | comm -13 "$tmp/enabled" - | sed 's|.*/||' | sort -u)
-
-    for name in $new; do
-        case $name in
-            S[0-9]*) update-rc.d "${name#S??}" disable ;;
-            *)       DPKG_MAINTSCRIPT_PACKAGE=$name \
-                         deb-systemd-helper disable "$name" ;;
-        esac >/dev/null
-
-        echo "$name"
-    done | sed 's/^S[0-9][0-9]//; s/\.service$//
-                s/.*/& is not started, nor will it be at boot/' | sort -u
+    for name in "${servers[@]}"; do
+        if ! known "$name" && [ -e "/etc/init.d/$name" ]; then
+            update-rc.d "$name" disable >/dev/null
+            DPKG_MAINTSCRIPT_PACKAGE=$name \
+                deb-systemd-helper disable "$name.service" >/dev/null
+            echo "$name is not started, nor will it be at boot"
+        fi
+    done
 }
 
 
@@ -124,7 +117,6 @@ progress() {
 }
 
 
-enabled >"$tmp/enabled"
 add_policy
 trap cleanup EXIT
 trap 'exit 1' INT TERM HUP

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 #
 # Installs missing Debian packages.  Says which, and how large they are.  If all
-# are installed, apt is not run.  Services in them are neither started nor
-# enabled.
+# are installed, apt is not run.  Servers are neither started nor enabled.
 #
 #     tools/deps.sh [demo | deb | test | package] ...     default: test
 #

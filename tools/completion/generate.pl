@@ -17,7 +17,7 @@
 use strict;
 use warnings;
 
-use FindBin;
+use File::Basename qw( dirname );
 
 my $METHODS = 'GET HEAD POST PUT PATCH DELETE OPTIONS';
 
@@ -28,7 +28,7 @@ die "usage: generate.pl bash|zsh|fish ATLS\n"
 
 my @commands = map { command($_) } 'fetch', help() =~ /^ +atls (\w+) --help$/mg;
 
-print slurp("$FindBin::Bin/$shell.in")
+print slurp(dirname($0) . "/$shell.in")
       =~ s/\@([a-z_]+)\@/main->can("${shell}_$1")->()/egr;
 
 
