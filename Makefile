@@ -58,7 +58,7 @@ export CC CFLAGS LDFLAGS NGINX_SRC NGINX_OPTIONS NGINX_BINARY DESTDIR
 .PHONY: install install-module install-client install-command install-completion
 .PHONY: uninstall
 .PHONY: check deps test demo
-.PHONY: bench clean dist deb test-packages
+.PHONY: bench clean dist deb test-packages test-readme
 .PHONY: asan chaos chaos-asan test-asan test-valgrind test-matrix
 
 #: all                 the module and the client
@@ -151,7 +151,7 @@ LDCONFIG     = [ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] \
                || PATH="$$PATH:/sbin:/usr/sbin" ldconfig
 
 #: install             everything, below DESTDIR if it is set
-install: install-module install-client install-command install-completion
+install: install-client install-command install-completion install-module
 
 #: install-module      the module, for the installed nginx or NGINX_BINARY=file
 install-module: module
@@ -270,6 +270,11 @@ test-packages:
 test-matrix:
 	@tools/deps.sh debootstrap
 	TESTS='$(TESTS)' JOBS=$(JOBS) tools/matrix.sh $(SUITES)
+
+#: test-readme         the commands of the README in new systems, in chroots
+test-readme:
+	@tools/deps.sh perl debootstrap iproute2
+	@tools/test-readme.sh $(SUITES)
 
 #: demo                a request through a middlebox, and what each hop sees
 demo:

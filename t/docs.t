@@ -4,9 +4,10 @@
 # valid, the main ones do what the text says, and the commands are run.
 #
 # In configurations, /etc/nginx/certs, /var/log/nginx and /var/www are replaced
-# by directories of the test, 8080 by a port of nginx, and 9000 by the port of
-# the backend.  Parts of a configuration are completed.
+# by directories of the test, 8080 and 8081 by ports of nginx, and 9000 by the
+# port of the backend.  Parts of a configuration are completed.
 #
+# t/readme.t runs the commands of the README, t/hacking.t those of hacking.md.
 # t/docs-lists.t compares lists with the sources, t/docs-flights.t is about the
 # examples of the protocol.
 
@@ -33,10 +34,8 @@ use Test::Atls::Stack;
 
 my %ELSEWHERE = (
     'make check'    => 'make test does it',
-    'make demo'     => 't/demo.t runs its script',
     'make test'     => 'this is it',
-    'make'          => 'what is tested was made by it',
-    'make install'  => 't/install.t does it',
+    'make install NGINX_SRC=/usr/src/nginx-1.28.0' => 't/install.t does it',
     'make NGINX_SRC=/usr/src/nginx-1.28.0'         => 'test-asan, test-matrix',
     'make static NGINX_SRC=/usr/src/nginx-1.28.0'  => 'the same, and STATIC',
     'make deb'      => 'make test-packages does it, and what follows',
@@ -62,8 +61,7 @@ $t->write_file("$_/.keep", '') for qw( certs log www/html );
 commands();
 other_certs();
 configurations();
-one_location();
-routed();
+readme_server();
 raw_payload();
 real_addresses();
 who_the_client_is();
@@ -84,6 +82,7 @@ sub localized {
     $text =~ s{/var/log/nginx}{$t->path('log')}ge;
     $text =~ s{/var/www}{$t->path('www')}ge;
     $text =~ s{\blisten( +)8080}{listen${1}127.0.0.1:$nginx}g;
+    $text =~ s{\blisten( +)8081}{listen${1}127.0.0.1:@{[ $t->port(2) ]}}g;
     $text =~ s{\b8080\b}{$nginx}g;
     $text =~ s{\b127\.0\.0\.1:9000\b}{127.0.0.1:$service}g;
 
@@ -119,10 +118,14 @@ sub whole {
 
 sub commands {
     my $dir = $t->path('.');
+    my $certificate = localized(block('sh', 'README.md', 'Configuration', 0));
 
-    # t/hacking.t runs those of hacking.md
+    is(system("{ $certificate } >$dir/command.out 2>&1"), 0, 'a certificate')
+        or diag($t->read_file('command.out'));
 
-    for my $block (grep { $_->{file} ne 'hacking.md' } blocks('sh')) {
+    for my $block (grep { $_->{file} !~ /^(?:README|hacking)\.md$/ }
+                   blocks('sh'))
+    {
         for my $command (split /\n/, $block->{text}) {
             my $where = "$block->{file}:$block->{line}: $command";
 
@@ -156,7 +159,7 @@ sub commands {
 sub target_exists {
     my ($command, $where) = @_;
 
-    my ($target) = $command =~ /^make(?: +([a-z]+))?/ or return;
+    my ($target) = $command =~ /^make(?: +([a-z]+)\b(?!=))?/ or return;
 
     $target ||= 'all';
     like(slurp("$root/Makefile"), qr/^$target:/m, $where);
@@ -219,7 +222,7 @@ sub client {
 # Runs a command of a page, and returns its output.
 
 sub run_client {
-    my ($file, $heading) = @_ ? @_ : ('README.md', 'A client');
+    my ($file, $heading) = @_;
     my ($args) = block('sh', $file, $heading) =~ /^atls (.*)$/m;
 
     $client_run{"atls $args"}++;
@@ -277,34 +280,17 @@ sub run_example {
 }
 
 
-sub one_location {
-    serve(block('nginx', 'README.md', 'Configuration', 0), sub {
-        my $c = client();
+# Commands of other pages use the server of the README, here with the backend.
 
-        is($c->get('/any/uri')->status(), 200, 'one location');
+sub readme_server {
+    my $conf = block('nginx', 'README.md', 'Configuration', 0);
 
-        my ($request) = $backend->requests();
-        is($request->{uri}, '/any/uri', 'the backend has the request');
+    $conf =~ s{return 200 "private.*;}
+              {proxy_pass http://127.0.0.1:9000;
+               proxy_set_header X-ATLS-Session \$atls_session_id;}
+        or die "README.md has no private location\n";
 
-        like(run_client(), qr{\AGET /private/ HTTP}, 'the client');
-    });
-}
-
-
-sub routed {
-    serve(block('nginx', 'README.md', 'Configuration', 1), sub {
-        my $c = client();
-
-        is($c->get('/')->body(), "for everybody\n", 'routed');
-        like($c->get('/private/x')->body(), qr/^X-ATLS-Session: [\da-f]{32}$/m,
-             'a private location, with a variable');
-        like(http_raw($t->port(0), "GET / HTTP/1.0\r\n\r\n"),
-             qr/^for everybody$/m, 'without ATLS');
-        like(http_raw($t->port(0), "GET /private/ HTTP/1.0\r\n\r\n"),
-             qr{\AHTTP/1.1 403 }, 'the private location, without');
-
-        like(run_client(), qr/^X-ATLS-Session: [\da-f]{32}$/m, 'the client');
-
+    serve($conf, sub {
         my $posted = run_client('clients.md', 'The command');
 
         like($posted, qr{\AHTTP/1\.1 200 .*^POST /private/readings HTTP/}ms,
@@ -318,8 +304,8 @@ sub routed {
 
         my $example = run_example();
 
-        like($example, qr/^status 200$/m, 'the example');
-        like($example, qr/^X-ATLS-Session: [\da-f]{32}\r?$/m, 'its answer');
+        like($example, qr/^status 200$/m, 'the example of libatls');
+        like($example, qr/^X-ATLS-Session: [\da-f]{32}\r?$/m, 'its response');
     });
 }
 

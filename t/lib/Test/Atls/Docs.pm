@@ -26,14 +26,14 @@ sub pages {
 }
 
 
-# All code blocks of a language: { file, line, lang, heading, text }.
+# All code blocks, or those of a language: { file, line, lang, heading, text }.
 
 sub blocks {
     my ($lang) = @_;
 
     @blocks = map { _blocks($_) } pages() unless @blocks;
 
-    return grep { $_->{lang} eq $lang } @blocks;
+    return grep { !defined $lang || $_->{lang} eq $lang } @blocks;
 }
 
 
