@@ -22,10 +22,6 @@ location = /name {
     default_type text/plain;
     return 200 "$http_host, tls: $atls_protocol\n";
 }
-
-location = /exact {
-    return 200 "exactly\n";
-}
 EOC
 server {
     listen 127.0.0.1:%%PORT_2%%;

@@ -32,10 +32,10 @@ $t->run_daemon(sub {
 my @cases = (
     [ 'nothing',          0 ],
     [ 'few-updates',      0 ],
-    [ 'updates',          35, qr/too many responses requested/ ],
-    [ 'requests',         35, qr/too many responses requested/ ],
-    [ 'updates-in-a-row', 35, qr/too many (?:responses|key updates)/ ],
-    [ 'tickets',          35, qr/too many session tickets/ ],
+    [ 'updates',          56, qr/too many responses requested/ ],
+    [ 'requests',         56, qr/too many responses requested/ ],
+    [ 'updates-in-a-row', 56, qr/too many (?:responses|key updates)/ ],
+    [ 'tickets',          56, qr/too many session tickets/ ],
 );
 
 for (@cases) {

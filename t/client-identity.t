@@ -125,11 +125,11 @@ sub certificates {
     }
 
     client('/certificate', cert('locked'));
-    is($c->name($c->go('GET', '/')), 'USAGE', 'no passphrase');
+    is($c->name($c->go('GET', '/')), 'IDENTITY', 'no passphrase');
     client('/certificate', cert('locked'), KEY_PASSPHRASE => 'open');
-    is($c->name($c->go('GET', '/')), 'USAGE', 'wrong passphrase');
+    is($c->name($c->go('GET', '/')), 'IDENTITY', 'wrong passphrase');
     client('/certificate', cert('client'), KEY_FILE => $t->path('ca.key'));
-    is($c->name($c->go('GET', '/')), 'USAGE', 'key of another');
+    is($c->name($c->go('GET', '/')), 'IDENTITY', 'key of another');
 
     done_testing();
 }

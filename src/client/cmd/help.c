@@ -79,7 +79,7 @@ cmd_help(cmd_command_e command)
         cmd_help_insecure(stdout);
     }
 
-    return fflush(stdout) == 0 ? CMD_OK : CMD_WRITE;
+    return ferror(stdout) || fflush(stdout) ? CMD_WRITE : CMD_OK;
 }
 
 
@@ -140,7 +140,7 @@ cmd_help_version(void)
 {
     printf("atls %s\n", atls_version());
 
-    return fflush(stdout) == 0 ? CMD_OK : CMD_WRITE;
+    return ferror(stdout) || fflush(stdout) ? CMD_WRITE : CMD_OK;
 }
 
 
