@@ -141,7 +141,7 @@ sub several {
 
 --listen 127.0.0.1:0 https://localhost
 \t-l "unix:$socket"   https://other:8443 # the other one
--l unix:$other --tls12 https://localhost.
+-l unix:$other --tls-max 1.2 https://localhost.
 EOF
 
     my $f = start('--services', $t->path('services'));

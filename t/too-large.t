@@ -266,7 +266,8 @@ sub answered {
     ok($r->done() && !$r->{eof}, "$name: the response is whole");
     is(join(' ', $c->alerts()), 80, "$name: with an alert at its end");
     ok(!readable($s, 0) || !sysread($s, my $buf, 1), "$name: and nothing else");
-    is($r->header('Set-Cookie'), undef, "$name: the cookie could not expire");
+    unlike($r->header('Set-Cookie') // '', qr/Max-Age=0/,
+           "$name: the cookie could not expire");
     is($c->post('', cookie => "atls=$cookie")->status(), 410,
        "$name: the session is gone");
 }
