@@ -301,6 +301,8 @@ sub readme_server {
              qr{^POST /private/readings HTTP/}m, 'a program');
         like(run_proxy(), qr/^X-ATLS-Session: [\da-f]{32}\r?$/m,
              'by way of a proxy');
+        like(run_client('clients.md', 'atls doctor'),
+             qr/^verdict +ok +ATLS works$/m, 'nothing is found');
 
         my $example = run_example();
 

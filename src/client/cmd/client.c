@@ -22,7 +22,7 @@ static atls_error_e cmd_client_lists(atls_client_t *client,
     const cmd_options_t *options);
 static atls_error_e cmd_client_numbers(atls_client_t *client,
     const cmd_options_t *options);
-static int cmd_client_code(atls_client_t *client, atls_error_e error,
+static int cmd_client_code_last(atls_client_t *client, atls_error_e error,
     int answered);
 static int cmd_client_code_usage(atls_client_t *client);
 static int cmd_client_code_outer(atls_client_t *client, atls_error_e error);
@@ -209,7 +209,7 @@ cmd_client_fail(atls_client_t *client, atls_error_e error, int answered)
     text = cmd_format("%s", atls_error_text(client));
     advice = atls_fault_advice(atls_fault(client));
 
-    code = cmd_client_code(client, error, answered);
+    code = cmd_client_code_last(client, error, answered);
     doubt = cmd_client_may_be_processed(client, error, code);
 
     if (doubt) {
@@ -220,7 +220,7 @@ cmd_client_fail(atls_client_t *client, atls_error_e error, int answered)
              doubt ? "; the request may or may not have been processed" : "");
 
     if (*advice) {
-        cmd_warn("%s", advice);
+        cmd_warn("%s  \"atls doctor\" tests the path.", advice);
     }
 
     free(text);
@@ -229,10 +229,31 @@ cmd_client_fail(atls_client_t *client, atls_error_e error, int answered)
 }
 
 
-/* Returns the exit code for an error of the library. */
+/* Returns the exit code for an error of the last call. */
 
 static int
-cmd_client_code(atls_client_t *client, atls_error_e error, int answered)
+cmd_client_code_last(atls_client_t *client, atls_error_e error, int answered)
+{
+    switch (error) {
+
+    case ATLS_ERROR_USAGE:
+        return cmd_client_code_usage(client);
+
+    case ATLS_ERROR_TRUNCATED:
+        return answered ? CMD_PARTIAL : CMD_EMPTY;
+
+    case ATLS_ERROR_PROXY:
+    case ATLS_ERROR_NETWORK:
+        return cmd_client_code_outer(client, error);
+
+    default:
+        return cmd_client_code(error);
+    }
+}
+
+
+int
+cmd_client_code(atls_error_e error)
 {
     switch (error) {
 
@@ -240,7 +261,7 @@ cmd_client_code(atls_client_t *client, atls_error_e error, int answered)
         return CMD_OK;
 
     case ATLS_ERROR_USAGE:
-        return cmd_client_code_usage(client);
+        return CMD_USAGE;
 
     case ATLS_ERROR_MEMORY:
         return CMD_MEMORY;
@@ -283,11 +304,10 @@ cmd_client_code(atls_client_t *client, atls_error_e error, int answered)
         return CMD_CIPHERS;
 
     case ATLS_ERROR_TRUNCATED:
-        return answered ? CMD_PARTIAL : CMD_EMPTY;
+        return CMD_EMPTY;
 
     case ATLS_ERROR_PROXY:
-    case ATLS_ERROR_NETWORK:
-        return cmd_client_code_outer(client, error);
+        return CMD_PROXY;
 
     default:
         return CMD_RECEIVE;

@@ -27,6 +27,10 @@ int cmd_client_create(atls_client_t **client, const char *origin,
 
 int cmd_client_store(atls_store_t **store, const char *path);
 
+/* The exit code for an error, without details of its cause. */
+
+int cmd_client_code(atls_error_e error);
+
 /*
  * Prints an error message for the last call; returns the exit code, which may
  * depend on whether a part of the response was received (answered).

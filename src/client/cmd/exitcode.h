@@ -16,6 +16,7 @@ typedef enum {
     CMD_SCHEME = 1,
     CMD_USAGE = 2,
     CMD_URL = 3,
+    CMD_LIMITED = 4,
     CMD_RESOLVE_PROXY = 5,
     CMD_RESOLVE = 6,
     CMD_CONNECT = 7,

@@ -26,7 +26,8 @@ static const struct {
       "       atls forward --help\n"
       "       atls tunnel --help\n"
       "       atls proxy --help\n"
-      "       atls run --help\n\n"
+      "       atls run --help\n"
+      "       atls doctor --help\n\n"
       "Sends requests over Application-Layer TLS, with options as in curl.\n" },
 
     { CMD_FORWARD, "atls forward",
@@ -52,6 +53,11 @@ static const struct {
       "Runs a program with a proxy for https URLs, as of atls proxy, for this\n"
       "program only.  TLS and certificate verification are up to the program."
       "\n" },
+
+    { CMD_DOCTOR, "atls doctor",
+      "Usage: atls doctor [option ...] https://HOST[:PORT][/PATH]\n\n"
+      "Tests what middleboxes on the path do to ATLS, and prints a line for "
+      "each\nproperty, and a verdict.\n" },
 };
 
 #define CMD_HELP_COMMANDS  (sizeof(cmd_help_commands)                         \
@@ -74,12 +80,12 @@ cmd_help(cmd_command_e command)
         cmd_help_section(command, section);
     }
 
-    if (command & CMD_CLIENTS) {
+    if (command & (CMD_CLIENTS | CMD_DOCTOR)) {
         fputs("\n", stdout);
         cmd_help_insecure(stdout);
     }
 
-    return ferror(stdout) || fflush(stdout) ? CMD_WRITE : CMD_OK;
+    return fflush(stdout) == 0 && !ferror(stdout) ? CMD_OK : CMD_WRITE;
 }
 
 
@@ -140,7 +146,7 @@ cmd_help_version(void)
 {
     printf("atls %s\n", atls_version());
 
-    return ferror(stdout) || fflush(stdout) ? CMD_WRITE : CMD_OK;
+    return fflush(stdout) == 0 && !ferror(stdout) ? CMD_OK : CMD_WRITE;
 }
 
 

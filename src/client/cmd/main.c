@@ -9,6 +9,7 @@
 #include <curl/curl.h>
 
 #include "child.h"
+#include "doctor.h"
 #include "exitcode.h"
 #include "fetch.h"
 #include "forward.h"
@@ -32,6 +33,7 @@ static const cmd_command_t  cmd_commands[] = {
     { "tunnel", cmd_tunnel },
     { "proxy", cmd_proxy },
     { "run", cmd_run },
+    { "doctor", cmd_doctor },
 };
 
 

@@ -96,6 +96,9 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(write_out), cmd_set_text,
       "print FORMAT at the end, see the manual" },
 
+    { CMD_SECTION_RESPONSE, CMD_DOCTOR, 0, "json", NULL,
+      CMD_FIELD(json), cmd_set_flag, "print the findings as JSON" },
+
     { CMD_SECTION_RESPONSE, CMD_ALL, 's', "silent", NULL,
       CMD_FIELD(silent), cmd_set_flag,
       "no progress, no log, no error messages" },
@@ -142,7 +145,7 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(rate), cmd_set_size,
       "maximum bytes per second, as 500, 20k or 3M" },
 
-    { CMD_SECTION_CONNECTION, CMD_CLIENTS, 0, "post-size", "BYTES",
+    { CMD_SECTION_CONNECTION, CMD_INSIDE, 0, "post-size", "BYTES",
       CMD_FIELD(post_size), cmd_set_size,
       "maximum size of a POST; default: 1M" },
 
@@ -184,40 +187,43 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(report), cmd_set_flag,
       "report the outer certificate to the service" },
 
-    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "cacert", "FILE",
+    { CMD_SECTION_CONNECTION, CMD_DOCTOR, 0, "wait", "SECONDS",
+      CMD_FIELD(wait), cmd_set_time, "time to test timeouts; default: 10" },
+
+    { CMD_SECTION_SESSION, CMD_INSIDE, 0, "cacert", "FILE",
       CMD_FIELD(ca_file), cmd_set_text,
       "trusted certificates; default: the system's" },
 
-    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "capath", "DIR",
+    { CMD_SECTION_SESSION, CMD_INSIDE, 0, "capath", "DIR",
       CMD_FIELD(ca_dir), cmd_set_text, "directory of these, hashed" },
 
-    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "pinnedpubkey", "KEY",
+    { CMD_SECTION_SESSION, CMD_INSIDE, 0, "pinnedpubkey", "KEY",
       CMD_FIELD(pinned_key), cmd_set_text,
       "key file of the service, or sha256//..." },
 
-    { CMD_SECTION_SESSION, CMD_CLIENTS, 'E', "cert", "FILE",
+    { CMD_SECTION_SESSION, CMD_INSIDE, 'E', "cert", "FILE",
       CMD_FIELD(cert_file), cmd_set_text, "client certificate and chain, PEM" },
 
-    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "key", "FILE",
+    { CMD_SECTION_SESSION, CMD_INSIDE, 0, "key", "FILE",
       CMD_FIELD(key_file), cmd_set_text,
       "private key; default: from the same file" },
 
-    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "pass", "PHRASE",
+    { CMD_SECTION_SESSION, CMD_INSIDE, 0, "pass", "PHRASE",
       CMD_FIELD(passphrase), cmd_set_secret, "passphrase of the private key" },
 
-    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "psk", "IDENTITY:KEY",
+    { CMD_SECTION_SESSION, CMD_INSIDE, 0, "psk", "IDENTITY:KEY",
       0, cmd_set_psk, "pre-shared key in hex; @FILE: from a file" },
 
-    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "tlsv1.2", NULL,
+    { CMD_SECTION_SESSION, CMD_INSIDE, 0, "tlsv1.2", NULL,
       0, cmd_set_min_protocol, "use TLS 1.2 or later: the default" },
 
-    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "tlsv1.3", NULL,
+    { CMD_SECTION_SESSION, CMD_INSIDE, 0, "tlsv1.3", NULL,
       0, cmd_set_min_protocol, "use TLS 1.3" },
 
-    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "tls-max", "VERSION",
+    { CMD_SECTION_SESSION, CMD_INSIDE, 0, "tls-max", "VERSION",
       0, cmd_set_max_protocol, "highest TLS version: 1.2 or 1.3" },
 
-    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "ciphers", "LIST",
+    { CMD_SECTION_SESSION, CMD_INSIDE, 0, "ciphers", "LIST",
       0, cmd_set_ciphers, "cipher suites, OpenSSL names" },
 
     { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "session-file", "FILE",

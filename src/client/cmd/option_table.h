@@ -14,8 +14,9 @@
 /* Commands that have an option in common. */
 
 #define CMD_ALL         (CMD_SERVICES | CMD_PROXIES)
-#define CMD_SERVICES    (CMD_FETCH | CMD_FORWARD | CMD_TUNNEL)  /* have a URL */
-#define CMD_CLIENTS     (CMD_FETCH | CMD_FORWARD)   /* have an inner TLS */
+#define CMD_SERVICES    (CMD_INSIDE | CMD_TUNNEL)   /* have a URL */
+#define CMD_INSIDE      (CMD_CLIENTS | CMD_DOCTOR)  /* have an inner TLS */
+#define CMD_CLIENTS     (CMD_FETCH | CMD_FORWARD)   /* send requests */
 #define CMD_SERVERS     (CMD_FORWARD | CMD_TUNNEL | CMD_LOCAL_PROXY)
 #define CMD_PROXIES     (CMD_LOCAL_PROXY | CMD_RUN)
 

@@ -25,6 +25,7 @@
 #define CMD_POST_SIZE_MAX   (1024 * 1024 * 1024)
 
 #define CMD_SESSIONS    16
+#define CMD_WAIT        10000           /* milliseconds */
 #define CMD_IDLE        60000           /* milliseconds, less than timeouts of
                                            servers */
 
@@ -42,6 +43,7 @@ static const char *cmd_options_check(const cmd_options_t *options);
 static const char *cmd_options_check_fetch(const cmd_options_t *options);
 static const char *cmd_options_check_server(const cmd_options_t *options);
 static const char *cmd_options_check_run(const cmd_options_t *options);
+static const char *cmd_options_check_doctor(const cmd_options_t *options);
 
 
 int
@@ -57,6 +59,7 @@ cmd_options_parse(cmd_options_t *options, cmd_command_e command, int argc,
     options->connect_timeout = -1;
     options->sessions = CMD_SESSIONS;
     options->idle = CMD_IDLE;
+    options->wait = CMD_WAIT;
 
     code = cmd_options_read(options, argc, argv);
 
@@ -80,6 +83,7 @@ cmd_options_parse(cmd_options_t *options, cmd_command_e command, int argc,
     if (wrong == NULL) {
         wrong = command == CMD_FETCH ? cmd_options_check_fetch(options)
                 : command == CMD_RUN ? cmd_options_check_run(options)
+                : command == CMD_DOCTOR ? cmd_options_check_doctor(options)
                 : cmd_options_check_server(options);
     }
 
@@ -294,6 +298,13 @@ static const char *
 cmd_options_check_run(const cmd_options_t *options)
 {
     return options->program[0] == NULL ? "no program specified" : NULL;
+}
+
+
+static const char *
+cmd_options_check_doctor(const cmd_options_t *options)
+{
+    return options->urls.n > 1 ? "only one URL is allowed" : NULL;
 }
 
 

@@ -20,7 +20,8 @@ typedef enum {
     CMD_FORWARD = 2,
     CMD_TUNNEL = 4,
     CMD_LOCAL_PROXY = 8,
-    CMD_RUN = 16
+    CMD_RUN = 16,
+    CMD_DOCTOR = 32
 } cmd_command_e;
 
 
@@ -110,6 +111,11 @@ typedef struct {
     int              direct;
     char           **program;           /* with its arguments, terminated by
                                            NULL; not allocated */
+
+    /* atls doctor */
+
+    int              json;
+    int64_t          wait;              /* milliseconds */
 
     int              help;
     int              version;

@@ -74,3 +74,29 @@ atls_cookies_match(const char *line, const char *path)
     return n && strncmp(line, path, n) == 0
            && (path[n] == '\0' || path[n] == '/' || line[n - 1] == '/');
 }
+
+
+int
+atls_cookies_copy(CURL *curl, CURL *other)
+{
+    int                 rc;
+    struct curl_slist  *list, *line;
+
+    list = NULL;
+
+    rc = curl_easy_setopt(curl, CURLOPT_COOKIELIST, "ALL") == CURLE_OK
+         && curl_easy_getinfo(other, CURLINFO_COOKIELIST, &list) == CURLE_OK
+         ? 0 : -1;
+
+    for (line = list; line && rc == 0; line = line->next) {
+        if (curl_easy_setopt(curl, CURLOPT_COOKIELIST, line->data)
+            != CURLE_OK)
+        {
+            rc = -1;
+        }
+    }
+
+    curl_slist_free_all(list);
+
+    return rc;
+}

@@ -21,5 +21,9 @@ typedef enum {
 
 atls_cookies_e atls_cookies_look(CURL *curl, const CURLU *url);
 
+/* Replaces the cookies of a handle by those of another.  Returns 0 or -1. */
+
+int atls_cookies_copy(CURL *curl, CURL *other);
+
 
 #endif /* ATLS_CLIENT_COOKIES_H_INCLUDED */

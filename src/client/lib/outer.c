@@ -30,6 +30,7 @@ struct atls_outer_s {
     atls_debug_t         debug;
     atls_seen_t          seen;
     int                  proxied;           /* a proxy is used */
+    int                  secure;            /* the URL is https */
 
     int64_t              deadline;          /* 0: none */
     int                (*wait)(void *data);
@@ -42,8 +43,9 @@ struct atls_outer_s {
 
     /* the current POST */
 
+    atls_source_pt       source;            /* NULL: the body is in memory */
     atls_sink_pt         sink;
-    void                *sink_data;
+    void                *sink_data;         /* of both */
     atls_error_e         sink_error;
     char                 error[CURL_ERROR_SIZE];
 };
@@ -62,6 +64,10 @@ static int atls_outer_debug(CURL *curl, curl_infotype type, char *text,
     size_t n, void *data);
 static int atls_outer_progress(void *data, curl_off_t dltotal,
     curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow);
+static atls_error_e atls_outer_perform(atls_outer_t *outer, size_t n,
+    atls_sink_pt sink, void *data);
+static atls_error_e atls_outer_result(atls_outer_t *outer, CURLcode code);
+static size_t atls_outer_read(char *buf, size_t size, size_t n, void *data);
 static size_t atls_outer_write(char *bytes, size_t size, size_t n, void *data);
 static void atls_outer_look_tls(atls_outer_t *outer);
 static atls_error_e atls_outer_curl_error(atls_outer_t *outer, CURLcode code);
@@ -168,6 +174,8 @@ atls_outer_setup(atls_outer_t *outer, const atls_outer_conf_t *conf)
     curl_easy_setopt(curl, CURLOPT_POST, 1L);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, outer->error);
 
+    curl_easy_setopt(curl, CURLOPT_READFUNCTION, atls_outer_read);
+    curl_easy_setopt(curl, CURLOPT_READDATA, outer);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, atls_outer_write);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, outer);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
@@ -211,9 +219,10 @@ atls_outer_url(atls_outer_t *outer, const char *text)
     good = outer->url
            && curl_url_set(outer->url, CURLUPART_URL, text, 0) == CURLUE_OK
            && curl_url_get(outer->url, CURLUPART_SCHEME, &scheme, 0)
-              == CURLUE_OK
-           && (strcasecmp(scheme, "https") == 0
-               || strcasecmp(scheme, "http") == 0);
+              == CURLUE_OK;
+
+    outer->secure = good && strcasecmp(scheme, "https") == 0;
+    good = outer->secure || (good && strcasecmp(scheme, "http") == 0);
 
     curl_free(scheme);
 
@@ -418,6 +427,40 @@ atls_error_e
 atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
     atls_sink_pt sink, void *data)
 {
+    outer->source = NULL;
+
+    curl_easy_setopt(outer->curl, CURLOPT_FRESH_CONNECT, 0L);
+    curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDS, bytes ? bytes : "");
+
+    return atls_outer_perform(outer, n, sink, data);
+}
+
+
+/* libcurl cannot repeat such a POST if an existing connection was closed. */
+
+atls_error_e
+atls_outer_stream(atls_outer_t *outer, size_t n, atls_source_pt source,
+    atls_sink_pt sink, void *data)
+{
+    outer->source = source;
+
+    curl_easy_setopt(outer->curl, CURLOPT_FRESH_CONNECT, 1L);
+    curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDS, NULL);
+
+    return atls_outer_perform(outer, n, sink, data);
+}
+
+
+void
+atls_outer_resume(atls_outer_t *outer)
+{
+    curl_easy_pause(outer->curl, CURLPAUSE_CONT);
+}
+
+
+static atls_error_e
+atls_outer_perform(atls_outer_t *outer, size_t n, atls_sink_pt sink, void *data)
+{
     CURLcode  code;
     int64_t   timeout;
 
@@ -446,7 +489,6 @@ atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
     outer->post.size = n;
 
     curl_easy_setopt(outer->curl, CURLOPT_TIMEOUT_MS, (long) timeout);
-    curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDS, bytes ? bytes : "");
     curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) n);
 
     atls_debug(&outer->debug, ATLS_DEBUG_OUTER, "POST %u: %zu bytes",
@@ -457,6 +499,13 @@ atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
     atls_reply_look(&outer->reply);
     atls_outer_look_tls(outer);
 
+    return atls_outer_result(outer, code);
+}
+
+
+static atls_error_e
+atls_outer_result(atls_outer_t *outer, CURLcode code)
+{
     if (outer->sink_error != ATLS_OK) {
         return outer->sink_error;
     }
@@ -470,13 +519,23 @@ atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
     }
 
     if (outer->post.number == 1) {
-        outer->post.cookies = atls_cookies_look(outer->curl,
-                                                outer->url);
+        outer->post.cookies = atls_cookies_look(outer->curl, outer->url);
     }
 
     return outer->reply.kind == ATLS_REPLY_GOOD
            ? ATLS_OK : atls_reply_reject(&outer->reply, &outer->post,
                                          outer->failure);
+}
+
+
+static size_t
+atls_outer_read(char *buf, size_t size, size_t n, void *data)
+{
+    atls_outer_t  *outer = data;
+
+    n = outer->source ? outer->source(outer->sink_data, buf, size * n) : 0;
+
+    return n ? n : CURL_READFUNC_PAUSE;
 }
 
 
@@ -615,6 +674,15 @@ atls_outer_forget(atls_outer_t *outer)
 
 
 int
+atls_outer_join(atls_outer_t *outer, const atls_outer_t *other)
+{
+    outer->post = other->post;
+
+    return atls_cookies_copy(outer->curl, other->curl);
+}
+
+
+int
 atls_outer_is_reused(const atls_outer_t *outer)
 {
     long  connects;
@@ -638,6 +706,13 @@ atls_outer_sent(const atls_outer_t *outer)
 }
 
 
+int
+atls_outer_is_secure(const atls_outer_t *outer)
+{
+    return outer->secure;
+}
+
+
 unsigned
 atls_outer_number(const atls_outer_t *outer)
 {
@@ -656,6 +731,26 @@ int
 atls_outer_is_endpoint(const atls_outer_t *outer)
 {
     return atls_reply_is_endpoint(&outer->reply);
+}
+
+
+void
+atls_outer_each_header(const atls_outer_t *outer,
+    void (*each)(void *data, const char *name, const char *value), void *data)
+{
+    struct curl_header  *header;
+
+    header = NULL;
+
+    for ( ;; ) {
+        header = curl_easy_nextheader(outer->curl, CURLH_HEADER, -1, header);
+
+        if (header == NULL) {
+            return;
+        }
+
+        each(data, header->name, header->value);
+    }
 }
 
 

@@ -68,6 +68,25 @@ void atls_outer_free(atls_outer_t *outer);
 atls_error_e atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
     atls_sink_pt sink, void *data);
 
+/*
+ * Returns the next bytes of the body, at most size.  0: none are available yet;
+ * the function is called again after atls_outer_resume().
+ */
+
+typedef size_t (*atls_source_pt)(void *data, void *buf, size_t size);
+
+/*
+ * Sends a POST with n bytes, at least 1, as they become available, on a new
+ * connection.
+ */
+
+atls_error_e atls_outer_stream(atls_outer_t *outer, size_t n,
+    atls_source_pt source, atls_sink_pt sink, void *data);
+
+/* May be called by the function of atls_outer_set_wait(). */
+
+void atls_outer_resume(atls_outer_t *outer);
+
 /* Sets a deadline for POSTs, by atls_clock(); 0: none. */
 
 void atls_outer_set_deadline(atls_outer_t *outer, int64_t deadline);
@@ -85,6 +104,13 @@ void atls_outer_set_wait(atls_outer_t *outer, int (*wait)(void *data),
 void atls_outer_forget(atls_outer_t *outer);
 
 /*
+ * Copies the cookies of another connection: the next POST belongs to the same
+ * session.  Returns 0 or -1.
+ */
+
+int atls_outer_join(atls_outer_t *outer, const atls_outer_t *other);
+
+/*
  * Whether the last POST was sent on an existing connection.  If not, libcurl
  * may have sent it twice: on an existing connection, which failed, and on a new
  * one.
@@ -98,6 +124,10 @@ int atls_outer_is_reused(const atls_outer_t *outer);
  */
 
 int atls_outer_sent(const atls_outer_t *outer);
+
+/* Whether the endpoint has an https URL. */
+
+int atls_outer_is_secure(const atls_outer_t *outer);
 
 /* The number of the last POST in its session, beginning with 1. */
 
@@ -113,6 +143,11 @@ int atls_outer_status(const atls_outer_t *outer);
  */
 
 int atls_outer_is_endpoint(const atls_outer_t *outer);
+
+/* Calls a function for each header field of the last response. */
+
+void atls_outer_each_header(const atls_outer_t *outer,
+    void (*each)(void *data, const char *name, const char *value), void *data);
 
 /* Whether libcurl uses the same OpenSSL library as libatls. */
 
