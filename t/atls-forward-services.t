@@ -205,6 +205,8 @@ sub invalid {
           qr/quotation mark.*\n.*line 1 in/ ],
         [ 'help',               2, "-l 0 -h https://localhost\n",
           qr/--help and --version.*\n.*line 1 in/ ],
+        [ 'another file',       2, "-l 0 --services x https://localhost\n",
+          qr/--services is not allowed\n.*line 1 in/ ],
         [ 'a URL',              3, "-l 0 https://localhost/path\n",
           qr/must have only a host and a port/ ],
         [ 'an address',         2, "-l localhost https://localhost\n",

@@ -12,7 +12,7 @@ WHAT is "nothing", or NAME[=ARGUMENT], or several of these with commas between:
                     overlap         again, while the first one is in progress
                     buffer-requests
     responses       page portal login blocked bad-gateway limit=BYTES
-    of its own:     cache cache-all (also of POSTs with a cookie)
+    with state:     cache cache-all (also of POSTs with a cookie)
                     gateway-timeout=N   for the Nth POST
                     slow=SECONDS        if a POST takes longer
     to responses:   no-set-cookie cookie-path media-type gzip-response

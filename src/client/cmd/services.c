@@ -18,8 +18,8 @@
 #define CMD_SERVICES_BLANK  " \t\r"
 
 
-static int cmd_services_line(char *line, const cmd_list_t *args,
-    cmd_options_t *options);
+static int cmd_services_line(const char *file, char *line,
+    const cmd_list_t *args, cmd_options_t *options);
 static int cmd_services_words(char *line, cmd_list_t *words);
 static char *cmd_services_word(char *line, cmd_list_t *words);
 
@@ -72,7 +72,7 @@ cmd_services_read(const char *file, const cmd_list_t *args,
         memset(options, 0, sizeof(cmd_options_t));
         (*n)++;
 
-        code = cmd_services_line(line, args, options);
+        code = cmd_services_line(file, line, args, options);
 
         if (code != CMD_OK) {
             cmd_fail(code, "invalid line %u in \"%s\"", number, file);
@@ -88,7 +88,8 @@ cmd_services_read(const char *file, const cmd_list_t *args,
 
 
 static int
-cmd_services_line(char *line, const cmd_list_t *args, cmd_options_t *options)
+cmd_services_line(const char *file, char *line, const cmd_list_t *args,
+    cmd_options_t *options)
 {
     int         code;
     size_t      i;
@@ -111,6 +112,8 @@ cmd_services_line(char *line, const cmd_list_t *args, cmd_options_t *options)
     if (code == CMD_OK) {
         code = options->done
                ? cmd_fail(CMD_USAGE, "--help and --version are not allowed")
+               : strcmp(options->services, file) != 0
+               ? cmd_fail(CMD_USAGE, "--services is not allowed")
                : options->urls.n != 1 || options->listen == NULL
                ? cmd_fail(CMD_USAGE, "a service needs --listen and a URL")
                : CMD_OK;
