@@ -176,7 +176,8 @@ sub signals {
 
 
 # Ctrl-C sends a signal to the process group, which includes the program: it
-# must not be forwarded.
+# must not be forwarded.  A shell would wait between it and script: some end by
+# the signal of Ctrl-C when the program has ended.
 
 sub terminal {
     my $code = '$| = 1; $SIG{INT} = sub { $n++; print "int\n" };'
@@ -187,7 +188,7 @@ sub terminal {
                                  . join(' ', $atls->program(), @run)
                                  . " perl -e '$code'\n");
 
-    open my $in, '|-', "script -qefc 'sh $command' $log >/dev/null"
+    open my $in, '|-', "script -qefc 'exec sh $command' $log >/dev/null"
         or die "script: $!\n";
     $in->autoflush(1);
 
