@@ -20,22 +20,7 @@ my $RECORD = "\x17\x03\x03\x00\x20" . 'x' x 32;
 
 my $t = Test::Atls->new(workers => 2);
 
-$t->make_cert('localhost');
-$t->write_http(<<'EOC');
-%%CERTIFICATE%%
-
-server {
-    listen 127.0.0.1:%%PORT_0%%;
-
-    location /.well-known/atls {
-        atls on;
-    }
-
-    location / {
-        return 200 "inner\n";
-    }
-}
-EOC
+$t->write_inner();
 
 $t->run();
 

@@ -462,16 +462,7 @@ my %MANY = map { $_ => 1 } qw( atls_certificate atls_certificate_key
                                atls_conf_command atls_session_ticket_key
                                atls_protocols );
 
-$t->write_file('dhparam', <<'EOC');
------BEGIN DH PARAMETERS-----
-MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz
-+8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a
-87VXE15/V8k1mE8McODmi3fipona8+/och3xWKE2rec1MKzKT0g6eXq8CrGCsyT7
-YdEIqUuyyOP7uWrat2DX9GgdT0Kj3jlN9K5W7edjcrsZCwenyO4KbXCeAvzhzffi
-7MA0BM0oNC9hkXL+nOmFg/+OTxIy7vKBg8P+OxtMb61zO7X8vC7CIAXFjvGDfRaD
-ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
------END DH PARAMETERS-----
-EOC
+$t->make_dhparam('dhparam');
 
 for my $name (sort keys %VALUES) {
     my $line = "$name $VALUES{$name};";

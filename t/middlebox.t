@@ -35,9 +35,7 @@ my %CONTROL = marks('control', pattern(24));
 my $t = Test::Atls->new();
 
 my $h2 = $t->has_option('http_v2_module');
-my ($listen_h2, $http2) = !$h2 ? ('', '')
-                          : $t->has_version('1.25.1') ? ('', 'http2 on;')
-                          : ('http2', '');
+my ($listen_h2, $http2) = $t->http2();
 
 $t->make_cert('ca', is_ca => 1, subject => '/CN=Inner CA');
 $t->make_cert('localhost', ca => 'ca');

@@ -21,10 +21,7 @@ use Test::Atls::Response qw( parse_responses );
 
 my $has_h2 = $t->has_option('http_v2_module');
 my $has_realip = $t->has_option('http_realip_module');
-
-my ($listen_h2, $http2) = !$has_h2 ? ('', '')
-                          : $t->has_version('1.25.1') ? ('', 'http2 on;')
-                          : ('http2', '');
+my ($listen_h2, $http2) = $t->http2();
 
 my $text = pattern(100_000);
 

@@ -28,13 +28,9 @@ my $t = Test::Atls->new();
 my $has_h2 = $t->has_option('http_v2_module');
 my $has_ipv6 = IO::Socket::IP->new(LocalAddr => '::1', LocalPort => 0,
                                    Listen => 1);
-
-my ($listen_h2, $http2) = $t->has_version('1.25.1') ? ('', 'http2 on;')
-                                                    : ('http2', '');
+my ($listen_h2, $http2) = $t->http2();
 my $unix = $t->path('outer.sock');
 my $ipv6 = $has_ipv6 ? 'listen [::1]:%%PORT_4%%;' : '';
-
-($listen_h2, $http2) = ('', '') unless $has_h2;
 
 $t->write_http(<<"EOC");
 %%SSL_CERTIFICATE%%

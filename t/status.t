@@ -22,24 +22,7 @@ my $unknown = 'A' x 24;
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
-$t->write_http(<<'EOC');
-%%CERTIFICATE%%
-
-client_max_body_size 10k;
-
-server {
-    listen 127.0.0.1:%%PORT_0%%;
-
-    location /.well-known/atls {
-        atls on;
-    }
-
-    location / {
-        return 200 "inner\n";
-    }
-}
-EOC
+$t->write_inner('client_max_body_size 10k;');
 
 $t->run();
 
@@ -298,23 +281,7 @@ for my $name (sort keys %flights) {
 
 my $few = Test::Atls->new();
 
-$few->make_cert('localhost');
-$few->write_http(<<'EOC');
-%%CERTIFICATE%%
-atls_max_handshakes 2;
-
-server {
-    listen 127.0.0.1:%%PORT_0%%;
-
-    location /.well-known/atls {
-        atls on;
-    }
-
-    location / {
-        return 200 "inner\n";
-    }
-}
-EOC
+$few->write_inner('atls_max_handshakes 2;');
 
 $few->run();
 
@@ -349,24 +316,7 @@ $few->finish();
 
 my $small = Test::Atls->new();
 
-$small->make_cert('localhost');
-$small->write_http(<<'EOC');
-%%CERTIFICATE%%
-atls_zone small:32k;
-atls_handshake_timeout 3s;
-
-server {
-    listen 127.0.0.1:%%PORT_0%%;
-
-    location /.well-known/atls {
-        atls on;
-    }
-
-    location / {
-        return 200 "inner\n";
-    }
-}
-EOC
+$small->write_inner('atls_zone small:32k; atls_handshake_timeout 3s;');
 
 $small->run();
 

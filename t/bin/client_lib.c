@@ -558,23 +558,14 @@ new_client(const char *target)
 }
 
 
-static void
-command(char *line)
+/* Options of the client.  The functions return 0 for other commands. */
+
+static int
+option_command(const char *name, char *rest)
 {
-    char  *name, *first, *rest;
+    char  *first;
 
-    static char  empty[] = "";
-
-    name = strtok_r(line, " ", &rest);
-
-    if (name == NULL) {
-        return;
-    }
-
-    if (strcmp(name, "new") == 0) {
-        new_client(rest);
-
-    } else if (strcmp(name, "string") == 0) {
+    if (strcmp(name, "string") == 0) {
         first = strtok_r(NULL, " ", &rest);
         print_result(atls_set_string(client, (atls_string_e) atoi(first),
                                      strcmp(rest, "NULL") ? rest : NULL));
@@ -600,11 +591,28 @@ command(char *line)
         debug_file = fopen(rest, "a");
         printf("error=%d", debug_file == NULL);
 
-    } else if (strcmp(name, "header") == 0) {
-        name = strdup(strtok_r(NULL, " ", &rest));
-        headers[request.nheaders].name = realloc(name, LINE);
-        name = (char *) headers[request.nheaders].name;
-        headers[request.nheaders].value = strcpy(name + strlen(name) + 1, rest);
+    } else {
+        return 0;
+    }
+
+    return 1;
+}
+
+
+/* The next request. */
+
+static int
+request_command(const char *name, char *rest)
+{
+    char  *first;
+
+    static char  empty[] = "";
+
+    if (strcmp(name, "header") == 0) {
+        first = realloc(strdup(strtok_r(NULL, " ", &rest)), LINE);
+        headers[request.nheaders].name = first;
+        headers[request.nheaders].value = strcpy(first + strlen(first) + 1,
+                                                 rest);
         request.nheaders++;
         printf("error=0");
 
@@ -620,6 +628,24 @@ command(char *line)
     } else if (strcmp(name, "go") == 0) {
         first = strtok_r(NULL, " ", &rest);
         go(first, *rest ? rest : empty);
+
+    } else {
+        return 0;
+    }
+
+    return 1;
+}
+
+
+/* A client, its sessions, and what is known of them. */
+
+static void
+client_command(const char *name, char *rest)
+{
+    char  *first;
+
+    if (strcmp(name, "new") == 0) {
+        new_client(rest);
 
     } else if (strcmp(name, "connect") == 0) {
         print_result(atls_connect(client));
@@ -651,6 +677,23 @@ command(char *line)
 
     } else {
         printf("error=-1\ttext=no such command");
+    }
+}
+
+
+static void
+command(char *line)
+{
+    char  *name, *rest;
+
+    name = strtok_r(line, " ", &rest);
+
+    if (name == NULL) {
+        return;
+    }
+
+    if (!option_command(name, rest) && !request_command(name, rest)) {
+        client_command(name, rest);
     }
 
     printf("\n");

@@ -112,7 +112,7 @@ refused(unit_pair_t *p, int rc, unsigned alert, const char *name)
 static void
 test_headers(unsigned protocol)
 {
-    size_t       i, n;
+    size_t       i;
     uint8_t      header[5];
     unit_pair_t  p;
     unsigned     type, max, good, version, wrong;
@@ -189,8 +189,16 @@ test_headers(unsigned protocol)
        unit_protocol_name(protocol));
 
     unit_pair_done(&p);
+}
 
-    /* the same when opening */
+
+/* The same when records are opened. */
+
+static void
+test_headers_opened(unsigned protocol)
+{
+    size_t       n;
+    unit_pair_t  p;
 
     unit_pair(&p, protocol, TRL_AES_128_GCM);
     n = unit_seal(&p, TRL_APPLICATION_DATA, "data", 4, record);
@@ -537,11 +545,13 @@ answered(unit_pair_t *p)
 }
 
 
+static const char  hello[] = "\1\0\0\4abcd";
+
+
 static void
 test_renegotiation(void)
 {
-    int           i, rc, type;
-    char          message[1];
+    int           i, rc;
     size_t        n;
     ssize_t       len;
     uint8_t      *data;
@@ -549,8 +559,6 @@ test_renegotiation(void)
     unit_pair_t   p;
     trl_state_t   moved;
     struct iovec  iov;
-
-    static const char  hello[] = "\1\0\0\4abcd";
 
     unit_pair(&p, TRL_TLSv1_2, TRL_AES_128_GCM);
 
@@ -599,6 +607,17 @@ test_renegotiation(void)
           == TRL_MAX_PLAINTEXT
        && got == TRL_APPLICATION_DATA, "no_renegotiation before data");
     unit_pair_done(&p);
+}
+
+
+static void
+test_renegotiation_refused(void)
+{
+    int          i, rc, type;
+    char         message[1];
+    size_t       n;
+    ssize_t      len;
+    unit_pair_t  p;
 
     /* a long message, and one that is too long */
 
@@ -666,7 +685,7 @@ test_renegotiation(void)
 static void
 test_key_update(unsigned aead)
 {
-    int           i, rc, step;
+    int           rc;
     size_t        n;
     ssize_t       len;
     uint8_t      *data;
@@ -729,6 +748,19 @@ test_key_update(unsigned aead)
                           &data)
           == TRL_MAX_PLAINTEXT,
        "%s: KeyUpdate before data", unit_aead_name(aead));
+
+    unit_pair_done(&p);
+}
+
+
+static void
+test_key_update_split(unsigned aead)
+{
+    int          i, rc, step;
+    unit_pair_t  p;
+    trl_state_t  moved;
+
+    unit_pair(&p, TRL_TLSv1_3, aead);
 
     /* split anywhere, the state moved in between */
 
@@ -922,6 +954,7 @@ main(void)
         protocol = i ? TRL_TLSv1_2 : TRL_TLSv1_3;
 
         test_headers(protocol);
+        test_headers_opened(protocol);
         test_empty(protocol);
         test_alerts(protocol);
         test_max_fragment(protocol);
@@ -933,12 +966,14 @@ main(void)
 
     for (aead = TRL_AES_128_GCM; aead <= UNIT_LAST_AEAD; aead++) {
         test_key_update(aead);
+        test_key_update_split(aead);
     }
 
     test_bad_key_update();
     test_inner();
     test_tls12();
     test_renegotiation();
+    test_renegotiation_refused();
 
     return tap_done();
 }

@@ -1032,13 +1032,10 @@ not_frozen(conn_t *c, const char *reason)
 static void
 test_refusals(void)
 {
-    int       n;
-    SSL_CTX  *server, *client, *server12, *client12, *cbc, *cbc12, *old;
+    SSL_CTX  *server, *client, *cbc, *cbc12;
 
     server = make_ctx(1, TLS1_3_VERSION, NULL);
     client = make_ctx(0, TLS1_3_VERSION, NULL);
-    server12 = make_ctx(1, TLS1_2_VERSION, NULL);
-    client12 = make_ctx(0, TLS1_2_VERSION, NULL);
     cbc = make_ctx(1, TLS1_2_VERSION, "ECDHE-RSA-AES128-SHA256");
     cbc12 = make_ctx(0, TLS1_2_VERSION, "ECDHE-RSA-AES128-SHA256");
 
@@ -1065,7 +1062,25 @@ test_refusals(void)
     must(handshake(&conn));
     not_frozen(&conn, "unsupported cipher suite");
 
-    /* data that were read, partly read, or partly received */
+    SSL_CTX_free(server);
+    SSL_CTX_free(client);
+    SSL_CTX_free(cbc);
+    SSL_CTX_free(cbc12);
+}
+
+
+/* After the handshake: data that were read, partly read, or partly received. */
+
+static void
+test_used(void)
+{
+    int       n;
+    SSL_CTX  *server, *client, *server12, *client12;
+
+    server = make_ctx(1, TLS1_3_VERSION, NULL);
+    client = make_ctx(0, TLS1_3_VERSION, NULL);
+    server12 = make_ctx(1, TLS1_2_VERSION, NULL);
+    client12 = make_ctx(0, TLS1_2_VERSION, NULL);
 
     conn_new(&conn, server, client, 1);
     must(handshake(&conn));
@@ -1090,6 +1105,26 @@ test_refusals(void)
         must(SSL_read(conn.server, got, 100) == -1);
         not_frozen(&conn, "records were read after the handshake");
     }
+
+    SSL_CTX_free(server);
+    SSL_CTX_free(client);
+    SSL_CTX_free(server12);
+    SSL_CTX_free(client12);
+}
+
+
+/* The state was changed after the handshake, or cannot be represented. */
+
+static void
+test_changed(void)
+{
+    int       n;
+    SSL_CTX  *server, *client, *server12, *client12, *old;
+
+    server = make_ctx(1, TLS1_3_VERSION, NULL);
+    client = make_ctx(0, TLS1_3_VERSION, NULL);
+    server12 = make_ctx(1, TLS1_2_VERSION, NULL);
+    client12 = make_ctx(0, TLS1_2_VERSION, NULL);
 
     conn_new(&conn, server, client, 1);
     must(handshake(&conn));
@@ -1138,8 +1173,6 @@ test_refusals(void)
     SSL_CTX_free(client);
     SSL_CTX_free(server12);
     SSL_CTX_free(client12);
-    SSL_CTX_free(cbc);
-    SSL_CTX_free(cbc12);
 }
 
 
@@ -1174,6 +1207,8 @@ main(void)
     test_extended_master(TLS1_3_VERSION, 0);
     test_labels();
     test_refusals();
+    test_used();
+    test_changed();
 
     X509_free(rsa_cert);
     X509_free(ec_cert);

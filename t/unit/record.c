@@ -30,56 +30,119 @@ unhex(const char *hex, uint8_t *out)
 
 /* RFC 8448, section 3, Simple 1-RTT Handshake */
 
+typedef struct {
+    const char  *secret;
+    const char  *key;
+    const char  *iv;
+    uint64_t     seq;     /* after one NewSessionTicket of the server */
+    const char  *data;
+    const char  *alert;
+} trace_t;
+
+
+static const trace_t  traces[] = {
+    { "9e40646ce79a7f9dc05af8889bce6552"
+      "875afa0b06df0087f792ebb7c17504a5",
+      "17422dda596ed5d9acd890e3c63f5051",
+      "5b78923dee08579033e523d9",
+      0,
+      "17 03 03 00 43 a2 3f 70 54 b6 2c 94 d0 af fa fe"
+      "82 28 ba 55 cb ef ac ea 42 f9 14 aa 66 bc ab 3f"
+      "2b 98 19 a8 a5 b4 6b 39 5b d5 4a 9a 20 44 1e 2b"
+      "62 97 4e 1f 5a 62 92 a2 97 70 14 bd 1e 3d ea e6"
+      "3a ee bb 21 69 49 15 e4",
+      "17 03 03 00 13 c9 87 27 60 65 56 66 b7 4d 7f f1"
+      "15 3e fd 6d b6 d0 b0 e3" },
+
+    { "a11af9f05531f856ad47116b45a95032"
+      "8204b4f44bfb6b3a4b4f1f3fcb631643",
+      "9f02283b6c9c07efc26bb9f2ac92e356",
+      "cf782b88dd83549aadf1e984",
+      1,
+      "17 03 03 00 43 2e 93 7e 11 ef 4a c7 40 e5 38 ad"
+      "36 00 5f c4 a4 69 32 fc 32 25 d0 5f 82 aa 1b 36"
+      "e3 0e fa f9 7d 90 e6 df fc 60 2d cb 50 1a 59 a8"
+      "fc c4 9c 4b f2 e5 f0 a2 1c 00 47 c2 ab f3 32 54"
+      "0d d0 32 e1 67 c2 95 5d",
+      "17 03 03 00 13 b5 8f d6 71 66 eb f5 99 d2 47 20"
+      "cf be 7e fa 7a 88 64 a9" }
+};
+
+
+static uint8_t  trace_data[50];
+
+
 static void
-test_rfc8448(void)
+trace_opened(const trace_t *trace, const char *who, trl_state_t *state,
+    unsigned alert)
 {
-    size_t        i, j, len;
+    size_t        len;
     ssize_t       n;
-    uint8_t       expected[256], record[256], wire[256], *plain;
-    uint8_t       data[50];
+    uint8_t       record[256], *plain;
     unsigned      type;
-    const char   *who;
-    trl_state_t   state;
+    trl_cipher_t  c;
+
+    len = unhex(alert ? trace->alert : trace->data, record);
+
+    must(trl_cipher_init(&c, TRL_TLSv1_3, TRL_AES_128_GCM, &state->read, 0)
+         == 0);
+
+    state->read.seq = trace->seq + alert;
+
+    n = trl_record_open(&c, record, len, &type, &plain);
+    trl_cipher_done(&c);
+
+    if (alert) {
+        ok(n == 2 && type == TRL_ALERT && memcmp(plain, "\1\0", 2) == 0,
+           "RFC 8448: %s's alert opened", who);
+    } else {
+        ok(n == 50 && type == TRL_APPLICATION_DATA
+           && memcmp(plain, trace_data, 50) == 0,
+           "RFC 8448: %s's data opened", who);
+    }
+}
+
+
+static void
+trace_sealed(const trace_t *trace, const char *who, trl_state_t *state,
+    unsigned alert)
+{
+    size_t        len;
+    ssize_t       n;
+    uint8_t       record[256], wire[256];
     trl_cipher_t  c;
     struct iovec  iov;
 
-    static const struct {
-        const char  *secret;
-        const char  *key;
-        const char  *iv;
-        uint64_t     seq;     /* after one NewSessionTicket of the server */
-        const char  *data;
-        const char  *alert;
-    } traces[] = {
-        { "9e40646ce79a7f9dc05af8889bce6552"
-          "875afa0b06df0087f792ebb7c17504a5",
-          "17422dda596ed5d9acd890e3c63f5051",
-          "5b78923dee08579033e523d9",
-          0,
-          "17 03 03 00 43 a2 3f 70 54 b6 2c 94 d0 af fa fe"
-          "82 28 ba 55 cb ef ac ea 42 f9 14 aa 66 bc ab 3f"
-          "2b 98 19 a8 a5 b4 6b 39 5b d5 4a 9a 20 44 1e 2b"
-          "62 97 4e 1f 5a 62 92 a2 97 70 14 bd 1e 3d ea e6"
-          "3a ee bb 21 69 49 15 e4",
-          "17 03 03 00 13 c9 87 27 60 65 56 66 b7 4d 7f f1"
-          "15 3e fd 6d b6 d0 b0 e3" },
+    len = unhex(alert ? trace->alert : trace->data, wire);
 
-        { "a11af9f05531f856ad47116b45a95032"
-          "8204b4f44bfb6b3a4b4f1f3fcb631643",
-          "9f02283b6c9c07efc26bb9f2ac92e356",
-          "cf782b88dd83549aadf1e984",
-          1,
-          "17 03 03 00 43 2e 93 7e 11 ef 4a c7 40 e5 38 ad"
-          "36 00 5f c4 a4 69 32 fc 32 25 d0 5f 82 aa 1b 36"
-          "e3 0e fa f9 7d 90 e6 df fc 60 2d cb 50 1a 59 a8"
-          "fc c4 9c 4b f2 e5 f0 a2 1c 00 47 c2 ab f3 32 54"
-          "0d d0 32 e1 67 c2 95 5d",
-          "17 03 03 00 13 b5 8f d6 71 66 eb f5 99 d2 47 20"
-          "cf be 7e fa 7a 88 64 a9" }
-    };
+    must(trl_cipher_init(&c, TRL_TLSv1_3, TRL_AES_128_GCM, &state->read, 1)
+         == 0);
+
+    state->read.seq = trace->seq + alert;
+
+    iov.iov_base = alert ? (void *) "\1\0" : trace_data;
+    iov.iov_len = alert ? 2 : 50;
+
+    n = trl_record_seal(&c, alert ? TRL_ALERT : TRL_APPLICATION_DATA, &iov, 1,
+                        record);
+    trl_cipher_done(&c);
+
+    ok((size_t) n == len && memcmp(record, wire, len) == 0,
+       "RFC 8448: %s's %s sealed", who, alert ? "alert" : "data");
+}
+
+
+static void
+test_rfc8448(void)
+{
+    size_t       i, len;
+    uint8_t      expected[256];
+    unsigned     alert;
+    const char  *who;
+    trl_state_t  state;
 
     for (i = 0; i < 50; i++) {
-        data[i] = (uint8_t) i;
+        trace_data[i] = (uint8_t) i;
     }
 
     for (i = 0; i < 2; i++) {
@@ -101,44 +164,9 @@ test_rfc8448(void)
         ok(memcmp(state.read.iv, expected, len) == 0,
            "RFC 8448: %s's IV", who);
 
-        for (j = 0; j < 2; j++) {
-            len = unhex(j ? traces[i].alert : traces[i].data, wire);
-            memcpy(record, wire, len);
-
-            must(trl_cipher_init(&c, TRL_TLSv1_3, TRL_AES_128_GCM,
-                                 &state.read, 0)
-                 == 0);
-
-            state.read.seq = traces[i].seq + j;
-
-            n = trl_record_open(&c, record, len, &type, &plain);
-            trl_cipher_done(&c);
-
-            if (j == 0) {
-                ok(n == 50 && type == TRL_APPLICATION_DATA
-                   && memcmp(plain, data, 50) == 0,
-                   "RFC 8448: %s's data opened", who);
-            } else {
-                ok(n == 2 && type == TRL_ALERT
-                   && memcmp(plain, "\1\0", 2) == 0,
-                   "RFC 8448: %s's alert opened", who);
-            }
-
-            must(trl_cipher_init(&c, TRL_TLSv1_3, TRL_AES_128_GCM,
-                                 &state.read, 1)
-                 == 0);
-
-            state.read.seq = traces[i].seq + j;
-
-            iov.iov_base = j ? (void *) "\1\0" : data;
-            iov.iov_len = j ? 2 : 50;
-
-            n = trl_record_seal(&c, j ? TRL_ALERT : TRL_APPLICATION_DATA,
-                                &iov, 1, record);
-            trl_cipher_done(&c);
-
-            ok((size_t) n == len && memcmp(record, wire, len) == 0,
-               "RFC 8448: %s's %s sealed", who, j ? "alert" : "data");
+        for (alert = 0; alert < 2; alert++) {
+            trace_opened(&traces[i], who, &state, alert);
+            trace_sealed(&traces[i], who, &state, alert);
         }
     }
 }

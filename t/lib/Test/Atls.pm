@@ -41,19 +41,18 @@ use Exporter qw( import );
 use File::Basename qw( dirname );
 use File::Path qw( make_path remove_tree );
 use File::Temp qw( tempdir );
-use IO::Socket::INET;
 use POSIX qw( WNOHANG );
 use Test::More ();
-use Time::HiRes qw( sleep time );
 
 use Test::Atls::Conf qw( http_conf );
-use Test::Atls::Http qw( http_raw readable );
+use Test::Atls::Http qw( http_raw );
 use Test::Atls::Process qw(
     alive asleep group group_alive spawn stop_process wait_exit
 );
 use Test::Atls::Slow qw( patience slow );
+use Test::Atls::Wait;
 
-use parent -norequire, 'Test::Atls::Conf';
+use parent -norequire, 'Test::Atls::Conf', 'Test::Atls::Wait';
 
 our @EXPORT = qw( http_conf http_raw );
 
@@ -449,75 +448,6 @@ sub stop_daemons {
     my @pids = @{$self->{daemons}};
 
     $self->stop_daemon($_) for @pids;
-}
-
-
-# Waits for a condition, without which the test fails: at least as long as it
-# may take on a slow machine.
-
-sub wait_for {
-    my ($self, $condition, $seconds) = @_;
-
-    my $limit = ($seconds || 0) * $SLOW;
-    my $until = time + ($limit > patience() ? $limit : patience());
-
-    until ($condition->()) {
-        return 0 if time > $until;
-        sleep 0.01;
-    }
-
-    return 1;
-}
-
-
-# Stops workers while they wait for events: at another time, they may hold a
-# lock that others wait for.
-
-sub suspend_workers {
-    my ($self, @pids) = @_;
-
-    for my $pid (@pids) {
-        $self->wait_for(sub { asleep($pid) });
-        kill 'STOP', $pid;
-        $self->wait_for(sub { Test::Atls::Process::state($pid) eq 'T' });
-    }
-}
-
-
-# Begins a POST that holds a session, by a function that returns its socket.
-# The POST that checks this, by a function that returns its status, may come
-# first; then the other one is refused, and begun again.
-
-sub hold_session {
-    my ($self, $begin, $status) = @_;
-
-    my $s;
-
-    $self->wait_for(sub {
-        $s = undef if $s && readable($s, 0);
-        $s ||= $begin->();
-
-        return $status->() == 409 && !readable($s, 0);
-    }) or die "the session is not busy\n";
-
-    return $s;
-}
-
-
-sub wait_for_port {
-    my ($self, $port) = @_;
-
-    $self->wait_for(sub {
-        IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port)
-    }, 10) or die "nothing listens on port $port\n";
-}
-
-
-sub wait_for_log {
-    my ($self, $re, $seconds) = @_;
-
-    return $self->wait_for(sub { $self->read_file('error.log') =~ $re },
-                           $seconds);
 }
 
 

@@ -40,24 +40,8 @@ our $get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 our $t = Test::Atls->new();
 
-$t->write_http(<<'EOC');
-%%CERTIFICATE%%
-atls_handshake_timeout 5s;
-
-large_client_header_buffers 4 16k;
-
-server {
-    listen 127.0.0.1:%%PORT_0%%;
-
-    location /.well-known/atls {
-        atls on;
-    }
-
-    location / {
-        return 200 "inner\n";
-    }
-}
-EOC
+$t->write_inner('atls_handshake_timeout 5s;'
+                . ' large_client_header_buffers 4 16k;');
 
 $t->run();
 

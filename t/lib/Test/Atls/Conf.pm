@@ -114,6 +114,24 @@ sub make_cert {
 }
 
 
+# Writes the parameters of ffdhe2048 (RFC 7919).
+
+sub make_dhparam {
+    my ($self, $name) = @_;
+
+    return $self->write_file($name, <<'EOC');
+-----BEGIN DH PARAMETERS-----
+MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz
++8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a
+87VXE15/V8k1mE8McODmi3fipona8+/och3xWKE2rec1MKzKT0g6eXq8CrGCsyT7
+YdEIqUuyyOP7uWrat2DX9GgdT0Kj3jlN9K5W7edjcrsZCwenyO4KbXCeAvzhzffi
+7MA0BM0oNC9hkXL+nOmFg/+OTxIy7vKBg8P+OxtMb61zO7X8vC7CIAXFjvGDfRaD
+ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
+-----END DH PARAMETERS-----
+EOC
+}
+
+
 # configuration
 
 # http_conf($text, events => '...', main => '...'): the content of http { }, of
@@ -145,12 +163,46 @@ sub write_http {
 }
 
 
+# An endpoint and a short response, with other directives of http { }.
+
+sub write_inner {
+    my ($self, $directives) = @_;
+
+    return $self->write_http(($directives || '') . "\n" . <<'EOC');
+%%CERTIFICATE%%
+
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+
+    location /.well-known/atls {
+        atls on;
+    }
+
+    location / {
+        return 200 "inner\n";
+    }
+}
+EOC
+}
+
+
 sub write_conf {
     my ($self, $text) = @_;
 
     $self->write_file('nginx.conf', $self->expand($text));
 
     return $self;
+}
+
+
+# HTTP/2 as the version of nginx has it: a parameter of "listen", and a
+# directive; empty strings if it is not compiled in.
+
+sub http2 {
+    my ($self) = @_;
+
+    return !$self->has_option('http_v2_module') ? ('', '')
+           : $self->has_version('1.25.1') ? ('', 'http2 on;') : ('http2', '');
 }
 
 

@@ -27,9 +27,7 @@ our @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
 our $t = Test::Atls->new();
 
 our $has_h2 = $t->has_option('http_v2_module');
-my ($listen_h2, $http2) = !$has_h2 ? ('', '')
-                          : $t->has_version('1.25.1') ? ('', 'http2 on;')
-                                                      : (' http2', '');
+my ($listen_h2, $http2) = $t->http2();
 
 make_certificates();
 configure();
@@ -208,7 +206,7 @@ server {
 
 server {
     listen 127.0.0.1:%%PORT_3%%;
-    listen 127.0.0.1:%%PORT_5%%%%LISTEN_H2%%;
+    listen 127.0.0.1:%%PORT_5%% %%LISTEN_H2%%;
     server_name h1.example;
     atls_ecdh_curve secp384r1;
 

@@ -47,16 +47,7 @@ $t->write_file('many', join '', map { device($_) . "\n" } 1 .. 10_000);
 $t->write_file('a', "device:${MARK}aa" . '00' x 12 . "\n");
 $t->write_file('b', "device:${MARK}bb" . '00' x 12);
 
-$t->write_file('dhparam.pem', <<'EOC');
------BEGIN DH PARAMETERS-----
-MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz
-+8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a
-87VXE15/V8k1mE8McODmi3fipona8+/och3xWKE2rec1MKzKT0g6eXq8CrGCsyT7
-YdEIqUuyyOP7uWrat2DX9GgdT0Kj3jlN9K5W7edjcrsZCwenyO4KbXCeAvzhzffi
-7MA0BM0oNC9hkXL+nOmFg/+OTxIy7vKBg8P+OxtMb61zO7X8vC7CIAXFjvGDfRaD
-ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
------END DH PARAMETERS-----
-EOC
+$t->make_dhparam('dhparam.pem');
 
 # Since OpenSSL 3.2, suites with a short tag require security level 0.
 

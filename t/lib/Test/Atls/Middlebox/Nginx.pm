@@ -22,9 +22,7 @@ sub prepare {
     my $temp = join "\n    ", map { "${_}_temp_path $dir/$_;" }
                qw( client_body proxy fastcgi uwsgi scgi );
 
-    my ($listen_h2, $http2) = !$self->speaks_h2() ? ('', '')
-                              : $self->{t}->has_version('1.25.1')
-                              ? ('', 'http2 on;') : ('http2', '');
+    my ($listen_h2, $http2) = $self->{t}->http2();
 
     my $conf = $self->{t}->write_file($self->path('nginx.conf'), <<"EOC");
 daemon off;

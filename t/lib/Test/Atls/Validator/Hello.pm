@@ -7,8 +7,12 @@ use warnings;
 
 use Exporter qw( import );
 
-our @EXPORT_OK = qw( parse_client_hello parse_server_hello is_aead is_tls13
-                     offers_aead );
+our @EXPORT_OK = qw( HELLO parse_client_hello parse_server_hello is_aead
+                     is_tls13 looks_like_hello offers_aead );
+
+# bytes that identify a ClientHello
+
+use constant HELLO => 11;
 
 # RFC 8446, 4.1.3: the random of a HelloRetryRequest
 
@@ -24,6 +28,16 @@ my %TLS12 = map { $_ => 1 } 0xc02b, 0xc02c, 0xc02f, 0xc030, 0xc0ac .. 0xc0af,
 
 my %PSK = map { $_ => 1 } 0x00a8, 0x00a9, 0xc0a4, 0xc0a5, 0xc0a8, 0xc0a9,
                           0xccab;
+
+
+sub looks_like_hello {
+    my ($bytes) = @_;
+
+    my $n = length $bytes;
+
+    return $n && $bytes =~ /^\x16(?:\z|\x03(?:\z|.(?:\z|.(?:\z|.(?:\z|\x01
+                             (?:\z|.(?:\z|.(?:\z|.(?:\z|\x03)))))))))/sx;
+}
 
 
 sub is_tls13 {
