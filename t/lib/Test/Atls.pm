@@ -18,6 +18,8 @@ package Test::Atls;
 #
 #     $t->done_testing();
 #
+# Functions that wait for conditions are in Test::Atls::Wait.
+#
 # done_testing() stops nginx and adds a test: it fails if a process is left, or
 # if the error log, a sanitizer or valgrind has reported an error.  With
 # plan($n) before run(), this test is added to $n.
