@@ -144,8 +144,8 @@ sub demo {
 
     is(join(' ', $before =~ /^deps: installing (.*?)\ndeps:/s) =~ s/\s+/ /gr,
        $packages, 'the names are said before');
-    like($before, qr/^deps:\ 2\ packages\ with\ their\ dependencies,\ 4\ MB\ to
-                     \ download,\ 14\ MB\ on\ disk$/mx, 'the sizes, too');
+    like($before, qr/^deps:\ with\ dependencies\ 2\ packages,\ 4\.0\ MB\ to
+                     \ download,\ 14\.0\ MB\ on\ disk$/mx, 'the sizes, too');
     is(join("\n", grep { length > 80 } split /\n/, $before), '', 'short lines');
 
     local $ENV{NGINX_SRC} = '/src';

@@ -123,8 +123,8 @@ announce() {
         /^Package:/        { count++ }
         /^Size:/           { download += $2 / 1e6 }
         /^Installed-Size:/ { disk += $2 / 1e3 }
-        END { printf "deps: %d packages with their dependencies, ", count
-              printf "%d MB to download, %d MB on disk\n", download, disk }'
+        END { printf "deps: with dependencies %d packages, ", count
+              printf "%.1f MB to download, %.1f MB on disk\n", download, disk }'
 }
 
 
