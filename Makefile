@@ -18,6 +18,7 @@ MANDIR      ?= $(PREFIX)/share/man
 BASHDIR     ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR      ?= $(PREFIX)/share/zsh/site-functions
 FISHDIR     ?= $(PREFIX)/share/fish/vendor_completions.d
+UNITDIR     ?= $(PREFIX)/lib/systemd/system
 
 LIB_SRC     := $(wildcard src/client/lib/*.c)
 LIB_OBJ      = $(LIB_SRC:src/client/%.c=$(BUILD)/client/%.o)
@@ -55,8 +56,8 @@ export CC CFLAGS LDFLAGS NGINX_SRC NGINX_OPTIONS NGINX_BINARY DESTDIR
 
 
 .PHONY: all help module client lib static completion
-.PHONY: install install-module install-client install-command install-completion
-.PHONY: uninstall
+.PHONY: install install-module install-client install-command
+.PHONY: install-completion install-unit uninstall
 .PHONY: check deps test demo
 .PHONY: bench clean dist deb test-packages test-readme
 .PHONY: asan chaos chaos-asan test-asan test-valgrind test-matrix
@@ -130,6 +131,14 @@ $(BUILD)/atls: $(CMD_OBJ) $(BUILD)/libatls.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ \
 	    $$(pkg-config --libs $(LIB_PACKAGES))
 
+# PREFIX may have changed
+
+UNIT         = atls-forward@.service
+
+$(BUILD)/$(UNIT): tools/$(UNIT).in FORCE
+	@mkdir -p $(@D)
+	@sed 's|@PREFIX@|$(PREFIX)|' $< >$@
+
 # completions of the options in its --help
 
 COMPLETIONS  = $(addprefix $(BUILD)/completion/,bash zsh fish)
@@ -151,7 +160,8 @@ LDCONFIG     = [ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] \
                || PATH="$$PATH:/sbin:/usr/sbin" ldconfig
 
 #: install             everything, below DESTDIR if it is set
-install: install-client install-command install-completion install-module
+install: install-client install-command install-completion install-unit \
+         install-module
 
 #: install-module      the module, for the installed nginx or NGINX_BINARY=file
 install-module: module
@@ -188,11 +198,17 @@ install-completion: completion
 	@install -m 644 $(BUILD)/completion/zsh $(DESTDIR)$(ZSHDIR)/_atls
 	@install -m 644 $(BUILD)/completion/fish $(DESTDIR)$(FISHDIR)/atls.fish
 
+#: install-unit        the unit of "atls forward" for systemd
+install-unit: $(BUILD)/$(UNIT)
+	@install -d $(DESTDIR)$(UNITDIR)
+	@install -m 644 $(BUILD)/$(UNIT) $(DESTDIR)$(UNITDIR)
+
 INSTALLED    = $(PREFIX)/include/atls.h $(LIBDIR)/libatls.a \
                $(LIBDIR)/libatls.so.0 $(LIBDIR)/libatls.so \
                $(LIBDIR)/pkgconfig/atls.pc $(MANDIR)/man3/libatls.3 \
                $(PREFIX)/bin/atls $(MANDIR)/man1/atls.1 \
-               $(BASHDIR)/atls $(ZSHDIR)/_atls $(FISHDIR)/atls.fish
+               $(BASHDIR)/atls $(ZSHDIR)/_atls $(FISHDIR)/atls.fish \
+               $(UNITDIR)/$(UNIT)
 
 #: uninstall           removes all that "make install" has installed
 uninstall:

@@ -155,7 +155,8 @@ sub destdir {
         for qw( bin/atls include/atls.h lib/libatls.a lib/libatls.so
                 lib/libatls.so.0 lib/pkgconfig/atls.pc share/man/man1/atls.1
                 share/man/man3/libatls.3
-                share/bash-completion/completions/atls );
+                share/bash-completion/completions/atls
+                lib/systemd/system/atls-forward@.service );
 
     ($status, $out) = run("make $args uninstall");
     is($status, 0, 'make uninstall') or diag($out);

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # The source archive: the same files result in the same archive, with and
-# without git, and it can be built.  The packages are tested by
-# "make test-packages".
+# without git, and it can be built.  The systemd unit.  The packages are tested
+# by "make test-packages".
 
 use strict;
 use warnings;
@@ -31,6 +31,7 @@ like($version, qr/^\d+\.\d+\.\d+$/, 'version');
 archive();
 again();
 build();
+unit();
 
 done_testing();
 
@@ -103,4 +104,27 @@ sub build {
 
     is(run("$dir/new/$name/build/atls --version"), "atls $version\n",
        'the version');
+}
+
+
+# The unit has a program that exists, and no manual page.
+
+sub unit {
+    SKIP: {
+        skip 'no systemd-analyze', 1
+            if system('systemd-analyze --version >/dev/null 2>&1');
+
+        my $unit = "$dir/atls-forward\@test.service";
+
+        run("make -C $root -s BUILD=$dir/unit install-unit DESTDIR=$dir"
+            . " UNITDIR=/ PREFIX=/usr && sed -e 's|/usr/bin/atls|/bin/true|'"
+            . " -e /^Documentation=/d $dir/atls-forward\@.service >$unit");
+        is(run("systemd-analyze verify $unit"), '', 'no warnings');
+
+        skip 'systemd is too old', 1
+            if `systemd-analyze --version` =~ /^systemd (\d+)/ && $1 < 250;
+
+        run("systemd-analyze security --no-pager --offline=yes --threshold=20"
+            . " $unit");
+    }
 }
