@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # The source archive: the same files result in the same archive, with and
-# without git, and it can be built.  The systemd unit.  The packages are tested
-# by "make test-packages".
+# without git, and it can be built.  Files for packages and CI, by the linters
+# that are installed.  The packages are tested by "make test-packages".
 
 use strict;
 use warnings;
@@ -32,6 +32,8 @@ archive();
 again();
 build();
 unit();
+linters();
+ci();
 
 done_testing();
 
@@ -126,5 +128,45 @@ sub unit {
 
         run("systemd-analyze security --no-pager --offline=yes --threshold=20"
             . " $unit");
+    }
+}
+
+
+sub linters {
+    my $spec = "$root/tools/nginx-mod-http-atls.spec";
+    my $ci = "$root/.github/workflows/ci.yml";
+
+    my @commands = (
+        "rpmspec -P $spec",
+        "rpmlint $spec",
+        "hadolint $root/docs/examples/Dockerfile",
+        -e $ci ? ("yamllint $ci", "actionlint $ci") : (),
+        "shellcheck -x -S warning $root/tools/*.sh $root/debian/tests/installed",
+    );
+
+    for my $command (@commands) {
+        SKIP: {
+            my ($program) = $command =~ /^(\S+)/;
+
+            skip "no $program", 1 if system("command -v $program >/dev/null");
+            run("cd $root && $command");
+        }
+    }
+}
+
+
+# The source archive does not have the file.
+
+sub ci {
+    SKIP: {
+        open my $fh, '<', "$root/.github/workflows/ci.yml"
+            or skip 'no CI file', 1;
+        my @makes = map { /^ +- run: (make .*)$/ ? $1 : () } <$fh>;
+
+        cmp_ok(scalar @makes, '>', 2, 'calls of make');
+
+        for my $make (@makes) {
+            run("make -n -C $root " . $make =~ s/^make |\$\{\{.*?\}\}//gr);
+        }
     }
 }

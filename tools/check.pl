@@ -407,6 +407,7 @@ sub check_release {
         'CHANGELOG.md'      => qr/\A.*?^## (\S+)/ms,
         'debian/changelog'  => qr/\A\S+ \((.*)-\w+\) /,
         'docs/atls.1'       => qr/^\.Os ngx_http_atls_module (\S+)$/m,
+        'tools/nginx-mod-http-atls.spec' => qr/^Version: +(\S+)$/m,
     );
 
     for my $file (sort keys %versions) {
