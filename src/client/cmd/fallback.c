@@ -252,10 +252,11 @@ cmd_https_verify(X509_STORE_CTX *ctx, void *data)
 static void
 cmd_https_body(CURL *curl, cmd_transfer_t *transfer)
 {
-    const char           *method = transfer->request.method;
-    const cmd_options_t  *options = transfer->options;
+    const char  *method = transfer->request.method;
 
-    if (options->upload) {
+    if (transfer->upload.kind) {
+        transfer->upload.flush = 0;
+
         curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
         curl_easy_setopt(curl, CURLOPT_READFUNCTION, cmd_https_read);
         curl_easy_setopt(curl, CURLOPT_READDATA, transfer);
@@ -263,12 +264,6 @@ cmd_https_body(CURL *curl, cmd_transfer_t *transfer)
         curl_easy_setopt(curl, CURLOPT_SEEKDATA, transfer);
         curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE,
                          (curl_off_t) transfer->upload.length);
-
-    } else if (options->data) {
-        curl_easy_setopt(curl, CURLOPT_POST, 1L);
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, options->data);
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
-                         (curl_off_t) options->data_size);
 
     } else if (strcmp(method, "HEAD") == 0) {
         curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);

@@ -131,8 +131,7 @@ cmd_inner_report(cmd_inner_t *inner, cmd_transfer_t *transfer)
 static atls_error_e
 cmd_inner_send(cmd_inner_t *inner, cmd_transfer_t *transfer)
 {
-    atls_request_t        request;
-    const cmd_options_t  *options = inner->options;
+    atls_request_t  request;
 
     memset(&request, 0, sizeof(atls_request_t));
 
@@ -141,16 +140,15 @@ cmd_inner_send(cmd_inner_t *inner, cmd_transfer_t *transfer)
     request.headers = transfer->request.headers;
     request.nheaders = transfer->request.nheaders;
 
-    if (options->upload) {
+    if (transfer->upload.kind) {
         request.body = ATLS_BODY_READ;
         request.read = cmd_transfer_read;
         request.rewind = cmd_transfer_rewind;
         request.length = transfer->upload.length;
 
-    } else if (options->data) {
-        request.body = ATLS_BODY_MEMORY;
-        request.bytes = options->data;
-        request.length = (int64_t) options->data_size;
+        /* a pipe is sent as it is read */
+
+        transfer->upload.flush = 1;
     }
 
     request.on_status = cmd_inner_status;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <curl/curl.h>
+
 #include "exitcode.h"
 #include "file.h"
 #include "option_data.h"
@@ -14,10 +16,14 @@
 
 
 static int cmd_data_set(cmd_options_t *options, const char *value,
-    int binary);
-static int cmd_data_read(const char *value, char **bytes, size_t *n);
+    const char *separator, int binary);
+static int cmd_data_read(const char *value, int file, char **bytes,
+    size_t *n);
+static char *cmd_data_encode(const char *name, size_t n, const char *bytes,
+    size_t size);
 static size_t cmd_data_strip(char *text, size_t n);
-static void cmd_data_add(cmd_options_t *options, const char *bytes, size_t n);
+static void cmd_data_add(cmd_options_t *options, const char *separator,
+    const char *bytes, size_t n);
 
 
 int
@@ -25,7 +31,7 @@ cmd_set_data(cmd_options_t *options, const cmd_option_t *option, char *value)
 {
     (void) option;
 
-    return cmd_data_set(options, value, 0);
+    return cmd_data_set(options, value, "&", 0);
 }
 
 
@@ -35,18 +41,71 @@ cmd_set_data_binary(cmd_options_t *options, const cmd_option_t *option,
 {
     (void) option;
 
-    return cmd_data_set(options, value, 1);
+    return cmd_data_set(options, value, "&", 1);
+}
+
+
+int
+cmd_set_data_raw(cmd_options_t *options, const cmd_option_t *option,
+    char *value)
+{
+    (void) option;
+
+    cmd_data_add(options, "&", value, strlen(value));
+
+    return CMD_OK;
+}
+
+
+int
+cmd_set_data_urlencode(cmd_options_t *options, const cmd_option_t *option,
+    char *value)
+{
+    int     code, file;
+    char   *bytes, *encoded;
+    size_t  n, name;
+
+    (void) option;
+
+    name = strcspn(value, "=@");
+    file = value[name] == '@';
+
+    code = cmd_data_read(value[name] == '=' ? value + name + 1
+                         : file ? value + name : value, file, &bytes, &n);
+    if (code != CMD_OK) {
+        return code;
+    }
+
+    encoded = cmd_data_encode(value, value[name] ? name : 0, bytes, n);
+    cmd_data_add(options, "&", encoded, strlen(encoded));
+
+    free(encoded);
+    free(bytes);
+
+    return CMD_OK;
+}
+
+
+int
+cmd_set_json(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    (void) option;
+
+    options->json = 1;
+
+    return cmd_data_set(options, value, "", 1);
 }
 
 
 static int
-cmd_data_set(cmd_options_t *options, const char *value, int binary)
+cmd_data_set(cmd_options_t *options, const char *value, const char *separator,
+    int binary)
 {
     int     code;
     char   *bytes;
     size_t  n;
 
-    code = cmd_data_read(value, &bytes, &n);
+    code = cmd_data_read(value, *value == '@', &bytes, &n);
     if (code != CMD_OK) {
         return code;
     }
@@ -55,17 +114,19 @@ cmd_data_set(cmd_options_t *options, const char *value, int binary)
         n = cmd_data_strip(bytes, n);
     }
 
-    cmd_data_add(options, bytes, n);
+    cmd_data_add(options, separator, bytes, n);
     free(bytes);
 
     return CMD_OK;
 }
 
 
+/* A file name follows "@". */
+
 static int
-cmd_data_read(const char *value, char **bytes, size_t *n)
+cmd_data_read(const char *value, int file, char **bytes, size_t *n)
 {
-    if (*value == '@') {
+    if (file) {
         return cmd_file_read(value + 1, bytes, n);
     }
 
@@ -73,6 +134,40 @@ cmd_data_read(const char *value, char **bytes, size_t *n)
     *bytes = cmd_copy(value, *n);
 
     return CMD_OK;
+}
+
+
+/* As in forms, a space is encoded as "+". */
+
+static char *
+cmd_data_encode(const char *name, size_t n, const char *bytes, size_t size)
+{
+    char  *escaped, *text, *p, *to;
+
+    /* libcurl takes the length 0 for a string */
+
+    escaped = curl_easy_escape(NULL, size ? bytes : "", (int) size);
+    if (escaped == NULL) {
+        exit(cmd_fail(CMD_MEMORY, "out of memory"));
+    }
+
+    text = cmd_format("%.*s%s%s", (int) n, name, n ? "=" : "", escaped);
+    curl_free(escaped);
+
+    for (p = to = text + n; *p; p++) {
+
+        if (strncmp(p, "%20", 3) == 0) {
+            *to++ = '+';
+            p += 2;
+
+        } else {
+            *to++ = *p;
+        }
+    }
+
+    *to = '\0';
+
+    return text;
 }
 
 
@@ -94,17 +189,24 @@ cmd_data_strip(char *text, size_t n)
 
 
 static void
-cmd_data_add(cmd_options_t *options, const char *bytes, size_t n)
+cmd_data_add(cmd_options_t *options, const char *separator, const char *bytes,
+    size_t n)
 {
-    int     joined = options->data != NULL;
     size_t  used = options->data_size;
 
-    options->data = cmd_realloc(options->data, used + 1 + n);
-
-    if (joined) {
-        options->data[used++] = '&';
+    if (options->data == NULL) {
+        separator = "";
     }
 
+    options->data = cmd_realloc(options->data, used + strlen(separator) + n
+                                               + 1);
+
+    memcpy(options->data + used, separator, strlen(separator));
+    used += strlen(separator);
+
     memcpy(options->data + used, bytes, n);
-    options->data_size = used + n;
+    used += n;
+
+    options->data[used] = '\0';
+    options->data_size = used;
 }

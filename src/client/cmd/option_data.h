@@ -1,7 +1,7 @@
 
 /*
- * Handlers of options for the request body.  The value is a text, or "@" and a
- * file name, or "@-" for stdin.  Several values are joined by "&".
+ * Handlers of options for the request body.  The values of several options are
+ * joined by "&".
  */
 
 
@@ -12,9 +12,29 @@
 #include "option_table.h"
 
 
+/*
+ * A text, or "@" and a file name, or "@-" for stdin.  Without "binary", line
+ * ends and null characters of files are removed.
+ */
+
 int cmd_set_data(cmd_options_t *options, const cmd_option_t *option,
     char *value);
 int cmd_set_data_binary(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
+/* A text. */
+
+int cmd_set_data_raw(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
+/* TEXT, =TEXT, NAME=TEXT, @FILE or NAME@FILE; the text is encoded. */
+
+int cmd_set_data_urlencode(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
+/* As "binary"; several values are joined by nothing. */
+
+int cmd_set_json(cmd_options_t *options, const cmd_option_t *option,
     char *value);
 
 

@@ -52,6 +52,9 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(direct), cmd_set_flag,
       "connect to hosts without ATLS directly" },
 
+    { CMD_SECTION_REQUEST, CMD_SERVICES, 0, "url", "URL",
+      CMD_FIELD(urls), cmd_set_item, "the URL, as an option" },
+
     { CMD_SECTION_REQUEST, CMD_FETCH, 'X', "request", "METHOD",
       CMD_FIELD(method), cmd_set_text,
       "request method; default: GET, see -d, -T, -I" },
@@ -61,6 +64,18 @@ const cmd_option_t  cmd_options_table[] = {
 
     { CMD_SECTION_REQUEST, CMD_FETCH, 0, "data-binary", "DATA",
       0, cmd_set_data_binary, "as -d, but keep line ends of @FILE" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 0, "data-raw", "DATA",
+      0, cmd_set_data_raw, "as -d, but @ has no special meaning" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 0, "data-urlencode", "DATA",
+      0, cmd_set_data_urlencode, "encode DATA: [NAME=]TEXT or [NAME]@FILE" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 0, "json", "DATA",
+      0, cmd_set_json, "JSON to send with POST; @FILE: from a file" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 'G', "get", NULL,
+      CMD_FIELD(get), cmd_set_flag, "append the data to the URL; use GET" },
 
     { CMD_SECTION_REQUEST, CMD_FETCH, 'T', "upload-file", "FILE",
       CMD_FIELD(upload), cmd_set_text, "upload a file with PUT; -: stdin" },

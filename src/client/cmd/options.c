@@ -18,8 +18,10 @@
 #include "util.h"
 
 
-#define CMD_LONG        256             /* getopt values of options without a
-                                           letter */
+/* values of getopt */
+
+#define CMD_ARGUMENT    1               /* no option */
+#define CMD_LONG        256             /* options without a letter */
 
 #define CMD_POST_SIZE_MIN   1024
 #define CMD_POST_SIZE_MAX   (1024 * 1024 * 1024)
@@ -133,6 +135,11 @@ cmd_options_getopt(cmd_options_t *options, int argc, char **argv,
     while (code == CMD_OK && !options->help && !options->version
            && (ch = getopt_long(argc, argv, letters, names, NULL)) != -1)
     {
+        if (ch == CMD_ARGUMENT) {
+            cmd_list_add(&options->urls, optarg);
+            continue;
+        }
+
         if (ch == '?' || ch == ':') {
             return cmd_options_unknown(options, ch == ':', argv[optind - 1]);
         }
@@ -152,11 +159,14 @@ cmd_options_names(const cmd_options_t *options, char *letters,
     size_t               i;
     const cmd_option_t  *option;
 
-    /* options after the program are options of the program */
+    /*
+     * Options after the program are options of the program.  Otherwise, URLs
+     * and options may have any order, which is kept.
+     */
 
-    if (options->command == CMD_RUN) {
-        *letters++ = '+';
-    }
+    *letters++ = options->command == CMD_RUN ? '+' : '-';
+
+    /* a missing value is ':' */
 
     *letters++ = ':';
 
@@ -264,7 +274,7 @@ cmd_options_check_fetch(const cmd_options_t *options)
            ? "invalid method in -X"
            : options->outputs.n > options->urls.n
            ? "more -o and -O than URLs"
-           : (options->data != NULL) + (options->upload != NULL)
+           : (options->data && !options->get) + (options->upload != NULL)
              + options->head > 1
            ? "-d, -T and -I are mutually exclusive"
            : options->upload && strcmp(options->upload, "-") == 0
@@ -322,7 +332,6 @@ cmd_options_free(cmd_options_t *options)
         free((void *) options->headers[i].value);
     }
 
-    cmd_list_free(&options->urls);
     cmd_list_free(&options->via_headers);
     cmd_list_free(&options->proxy_headers);
     free(options->headers);

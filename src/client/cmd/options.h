@@ -34,8 +34,10 @@ typedef struct {
     /* the request */
 
     char            *method;
-    char            *data;              /* may be NULL */
+    char            *data;              /* NULL, or followed by a null */
     size_t           data_size;
+    int              get;               /* data are in the URL */
+    int              json;              /* data are JSON */
     char            *upload;
     atls_header_t   *headers;           /* NULL value: do not send */
     size_t           nheaders;

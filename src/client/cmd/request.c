@@ -14,53 +14,92 @@
 #include "util.h"
 
 
+static void cmd_request_custom(cmd_request_t *request,
+    const cmd_options_t *options, int host);
+static void cmd_request_authorization(cmd_request_t *request,
+    const cmd_options_t *options, const cmd_url_t *url);
 static void cmd_request_default(cmd_request_t *request,
     const cmd_options_t *options, const char *name, const char *value);
 
 
+/* The order of the headers is that of curl. */
+
 void
 cmd_request_make(cmd_request_t *request, const cmd_options_t *options,
-    const cmd_url_t *url)
+    const cmd_url_t *url, cmd_upload_e body)
 {
-    char        *credentials, *authorization;
-    size_t       i;
-    const char  *user;
-
     memset(request, 0, sizeof(cmd_request_t));
 
     request->method = options->method ? options->method
                       : options->head ? "HEAD"
-                      : options->upload ? "PUT"
-                      : options->data ? "POST"
+                      : body == CMD_UPLOAD_FILE ? "PUT"
+                      : body != CMD_UPLOAD_NONE ? "POST"
                       : "GET";
+
+    cmd_request_custom(request, options, 1);
+    cmd_request_authorization(request, options, url);
 
     cmd_request_default(request, options, "User-Agent",
                         options->agent ? options->agent
                                        : "atls/" ATLS_VERSION);
-    cmd_request_default(request, options, "Accept", "*/*");
 
-    if (options->data) {
+    if (!options->json) {
+        cmd_request_default(request, options, "Accept", "*/*");
+    }
+
+    cmd_request_custom(request, options, 0);
+
+    if (options->json) {
+        cmd_request_default(request, options, "Content-Type",
+                            "application/json");
+        cmd_request_default(request, options, "Accept", "application/json");
+
+    } else if (body == CMD_UPLOAD_DATA) {
         cmd_request_default(request, options, "Content-Type",
                             "application/x-www-form-urlencoded");
     }
+}
+
+
+/* Adds headers of -H: either Host or all others. */
+
+static void
+cmd_request_custom(cmd_request_t *request, const cmd_options_t *options,
+    int host)
+{
+    int             is_host;
+    size_t          i;
+    atls_header_t  *header;
+
+    for (i = 0; i < options->nheaders; i++) {
+
+        header = &options->headers[i];
+        is_host = strcasecmp(header->name, "Host") == 0;
+
+        if (is_host == host && (header->value || is_host)) {
+            cmd_request_add(request, header->name, header->value);
+        }
+    }
+}
+
+
+static void
+cmd_request_authorization(cmd_request_t *request, const cmd_options_t *options,
+    const cmd_url_t *url)
+{
+    char        *credentials, *value;
+    const char  *user;
 
     user = options->user ? options->user : url->user;
 
     if (user) {
         credentials = cmd_base64(user, strlen(user));
-        authorization = cmd_format("Basic %s", credentials);
-        cmd_request_default(request, options, "Authorization", authorization);
-        free(authorization);
-        free(credentials);
-    }
+        value = cmd_format("Basic %s", credentials);
 
-    for (i = 0; i < options->nheaders; i++) {
-        if (options->headers[i].value
-            || strcasecmp(options->headers[i].name, "Host") == 0)
-        {
-            cmd_request_add(request, options->headers[i].name,
-                            options->headers[i].value);
-        }
+        cmd_request_default(request, options, "Authorization", value);
+
+        cmd_wipe(value);
+        cmd_wipe(credentials);
     }
 }
 

@@ -7,6 +7,7 @@
 
 
 #include "options.h"
+#include "upload.h"
 #include "url.h"
 
 
@@ -20,7 +21,7 @@ typedef struct {
 /* The options and the URL must stay valid as long as the request. */
 
 void cmd_request_make(cmd_request_t *request, const cmd_options_t *options,
-    const cmd_url_t *url);
+    const cmd_url_t *url, cmd_upload_e body);
 
 void cmd_request_add(cmd_request_t *request, const char *name,
     const char *value);

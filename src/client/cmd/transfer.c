@@ -28,26 +28,29 @@ int
 cmd_transfer_begin(cmd_transfer_t *transfer, const cmd_options_t *options,
     size_t n)
 {
-    int          code;
-    const char  *upload = options->upload;
+    int  code;
 
     memset(transfer, 0, sizeof(cmd_transfer_t));
 
     transfer->options = options;
     transfer->total = -1;
-    transfer->upload.fd = -1;
     transfer->output.fd = -1;
     transfer->began = atls_clock();
     transfer->deadline = options->max_time
                          ? transfer->began + options->max_time : 0;
 
-    code = cmd_url_parse(&transfer->url, options->urls.items[n],
-                         upload && strcmp(upload, "-") ? upload : NULL);
+    code = cmd_url_parse(&transfer->url, options->urls.items[n], options);
     if (code != CMD_OK) {
         return code;
     }
 
-    cmd_request_make(&transfer->request, options, &transfer->url);
+    code = cmd_upload_open(&transfer->upload, options);
+    if (code != CMD_OK) {
+        return code;
+    }
+
+    cmd_request_make(&transfer->request, options, &transfer->url,
+                     transfer->upload.kind);
 
     code = cmd_request_check(&transfer->request, &transfer->url);
     if (code != CMD_OK) {
@@ -66,7 +69,7 @@ cmd_transfer_begin(cmd_transfer_t *transfer, const cmd_options_t *options,
                        && !options->verbose
                        && (transfer->output.path || !isatty(STDOUT_FILENO)));
 
-    return cmd_upload_open(&transfer->upload, upload);
+    return CMD_OK;
 }
 
 

@@ -1,6 +1,6 @@
 
 /*
- * The input of -T, see upload.h.
+ * The request body, see upload.h.
  */
 
 
@@ -12,33 +12,52 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../lib/atls.h"
 #include "../lib/clock.h"
 #include "exitcode.h"
 #include "upload.h"
 
 
-static int cmd_upload_wait(cmd_upload_t *upload, int64_t deadline);
+static int cmd_upload_open_file(cmd_upload_t *upload);
+static long cmd_upload_read_file(cmd_upload_t *upload, void *buf, size_t size,
+    int64_t deadline, int *code);
+static int cmd_upload_poll(const cmd_upload_t *upload, int timeout);
+static int cmd_upload_wait(const cmd_upload_t *upload, int64_t deadline);
 static int cmd_upload_failed(const cmd_upload_t *upload, int error);
 
 
 int
-cmd_upload_open(cmd_upload_t *upload, const char *path)
+cmd_upload_open(cmd_upload_t *upload, const cmd_options_t *options)
+{
+    memset(upload, 0, sizeof(cmd_upload_t));
+    upload->fd = -1;
+
+    if (options->upload) {
+        upload->kind = CMD_UPLOAD_FILE;
+        upload->path = options->upload;
+        return cmd_upload_open_file(upload);
+    }
+
+    if (options->data && !options->get) {
+        upload->kind = CMD_UPLOAD_DATA;
+        upload->data = options->data;
+        upload->length = (int64_t) options->data_size;
+    }
+
+    return CMD_OK;
+}
+
+
+static int
+cmd_upload_open_file(cmd_upload_t *upload)
 {
     struct stat  st;
 
-    upload->path = path;
-    upload->fd = -1;
     upload->start = -1;
     upload->length = ATLS_LENGTH_UNKNOWN;
-    upload->sent = 0;
+    upload->waiting = 1;
 
-    if (path == NULL) {
-        return CMD_OK;
-    }
-
-    upload->fd = strcmp(path, "-") == 0 ? STDIN_FILENO
-                                        : open(path, O_RDONLY | O_CLOEXEC);
+    upload->fd = strcmp(upload->path, "-") == 0
+                 ? STDIN_FILENO : open(upload->path, O_RDONLY | O_CLOEXEC);
 
     if (upload->fd == -1 || fstat(upload->fd, &st) == -1) {
         return cmd_upload_failed(upload, errno);
@@ -66,7 +85,36 @@ long
 cmd_upload_read(cmd_upload_t *upload, void *buf, size_t size,
     int64_t deadline, int *code)
 {
+    long     n;
+    int64_t  rest;
+
+    if (upload->kind == CMD_UPLOAD_FILE) {
+        n = cmd_upload_read_file(upload, buf, size, deadline, code);
+
+    } else {
+        rest = upload->length - upload->sent;
+        n = rest < (int64_t) size ? (long) rest : (long) size;
+        memcpy(buf, upload->data + upload->sent, (size_t) n);
+    }
+
+    if (n > 0) {
+        upload->sent += n;
+    }
+
+    return n;
+}
+
+
+static long
+cmd_upload_read_file(cmd_upload_t *upload, void *buf, size_t size,
+    int64_t deadline, int *code)
+{
     ssize_t  n;
+
+    if (upload->flush && upload->waiting && !cmd_upload_poll(upload, 0)) {
+        upload->waiting = 0;
+        return ATLS_READ_FLUSH;
+    }
 
     if (!cmd_upload_wait(upload, deadline)) {
         *code = cmd_fail(CMD_TIMEOUT, "timed out waiting for data to send");
@@ -88,23 +136,33 @@ cmd_upload_read(cmd_upload_t *upload, void *buf, size_t size,
         return -1;
     }
 
-    upload->sent += n;
+    upload->waiting = 1;
 
     return (long) n;
 }
 
 
-/* Waits until the input is readable, which includes EOF and errors. */
+/* Whether the input is readable, which includes EOF and errors. */
 
 static int
-cmd_upload_wait(cmd_upload_t *upload, int64_t deadline)
+cmd_upload_poll(const cmd_upload_t *upload, int timeout)
 {
     int            n;
-    int64_t        timeout;
     struct pollfd  pfd;
 
     pfd.fd = upload->fd;
     pfd.events = POLLIN;
+
+    n = poll(&pfd, 1, timeout);
+
+    return n > 0 || (n == -1 && errno != EINTR && errno != EAGAIN);
+}
+
+
+static int
+cmd_upload_wait(const cmd_upload_t *upload, int64_t deadline)
+{
+    int64_t  timeout;
 
     do {
         timeout = deadline ? deadline - atls_clock() : -1;
@@ -113,9 +171,8 @@ cmd_upload_wait(cmd_upload_t *upload, int64_t deadline)
             return 0;
         }
 
-        n = poll(&pfd, 1, timeout > INT_MAX ? INT_MAX : (int) timeout);
-
-    } while (n == 0 || (n == -1 && (errno == EINTR || errno == EAGAIN)));
+    } while (!cmd_upload_poll(upload,
+                              timeout > INT_MAX ? INT_MAX : (int) timeout));
 
     return 1;
 }
@@ -132,8 +189,9 @@ cmd_upload_failed(const cmd_upload_t *upload, int error)
 int
 cmd_upload_rewind(cmd_upload_t *upload)
 {
-    if (upload->start == -1
-        || lseek(upload->fd, upload->start, SEEK_SET) == -1)
+    if (upload->kind == CMD_UPLOAD_FILE
+        && (upload->start == -1
+            || lseek(upload->fd, upload->start, SEEK_SET) == -1))
     {
         return -1;
     }
@@ -150,4 +208,6 @@ cmd_upload_close(cmd_upload_t *upload)
     if (upload->fd > STDIN_FILENO) {
         close(upload->fd);
     }
+
+    upload->fd = -1;
 }

@@ -1,6 +1,6 @@
 
 /*
- * The input of -T: a file or stdin.
+ * The request body: the data of -d, or the file of -T, which may be stdin.
  */
 
 
@@ -8,33 +8,49 @@
 #define ATLS_CMD_UPLOAD_H_INCLUDED
 
 
-#include <stddef.h>
-#include <stdint.h>
 #include <sys/types.h>
+
+#include "options.h"
+
+
+typedef enum {
+    CMD_UPLOAD_NONE = 0,
+    CMD_UPLOAD_DATA,
+    CMD_UPLOAD_FILE
+} cmd_upload_e;
 
 
 typedef struct {
-    const char  *path;                  /* "-": stdin */
-    int          fd;                    /* -1: no input */
-    off_t        start;                 /* file offset; -1: not seekable */
-    int64_t      length;                /* may be ATLS_LENGTH_UNKNOWN */
-    int64_t      sent;
+    cmd_upload_e  kind;
+    int64_t       length;               /* may be ATLS_LENGTH_UNKNOWN */
+    int64_t       sent;
+    unsigned      flush:1;              /* reading may return ATLS_READ_FLUSH */
+    unsigned      waiting:1;            /* something may have to be flushed */
+
+    const char   *data;
+
+    const char   *path;                 /* "-": stdin */
+    int           fd;
+    off_t         start;                /* file offset; -1: not seekable */
 } cmd_upload_t;
 
 
-/* Returns an exit code; path may be NULL. */
+/*
+ * Selects the body by the options, which must stay valid as long as the body.
+ * Returns an exit code; the body must be closed in any case.
+ */
 
-int cmd_upload_open(cmd_upload_t *upload, const char *path);
+int cmd_upload_open(cmd_upload_t *upload, const cmd_options_t *options);
 
 /*
  * Returns the number of bytes, 0 at the end, or -1 on error or at the deadline
- * (0: none), with an exit code in *code.
+ * (0: none), with an exit code in *code; or ATLS_READ_FLUSH, see atls.h.
  */
 
 long cmd_upload_read(cmd_upload_t *upload, void *buf, size_t size,
     int64_t deadline, int *code);
 
-/* Rewinds the input; returns 0 or -1. */
+/* Rewinds the body; returns 0 or -1. */
 
 int cmd_upload_rewind(cmd_upload_t *upload);
 

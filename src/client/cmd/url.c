@@ -16,6 +16,7 @@
 
 
 static int cmd_url_scheme(CURLU *parsed, const char *text);
+static int cmd_url_query(CURLU *parsed, const cmd_options_t *options);
 static void cmd_url_user(cmd_url_t *url, CURLU *parsed);
 static void cmd_url_path(cmd_url_t *url, CURLU *parsed, const char *upload);
 static int cmd_url_origin(cmd_url_t *url, CURLU *parsed);
@@ -23,7 +24,7 @@ static char *cmd_url_part(CURLU *parsed, CURLUPart part, unsigned flags);
 
 
 int
-cmd_url_parse(cmd_url_t *url, const char *text, const char *upload)
+cmd_url_parse(cmd_url_t *url, const char *text, const cmd_options_t *options)
 {
     int     code;
     CURLU  *parsed;
@@ -45,9 +46,13 @@ cmd_url_parse(cmd_url_t *url, const char *text, const char *upload)
 
     code = cmd_url_scheme(parsed, text);
 
+    if (code == CMD_OK && options && cmd_url_query(parsed, options) == -1) {
+        code = cmd_fail(CMD_USAGE, "the data cannot be used in a URL");
+    }
+
     if (code == CMD_OK) {
         cmd_url_user(url, parsed);
-        cmd_url_path(url, parsed, upload);
+        cmd_url_path(url, parsed, options ? options->upload : NULL);
 
         if (cmd_url_origin(url, parsed) == -1) {
             code = cmd_fail(CMD_URL, "invalid URL \"%s\"", text);
@@ -73,6 +78,20 @@ cmd_url_scheme(CURLU *parsed, const char *text)
     return https ? CMD_OK
                  : cmd_fail(CMD_SCHEME, "\"%s\" must begin with https://, use "
                                         "--via for the endpoint", text);
+}
+
+
+static int
+cmd_url_query(CURLU *parsed, const cmd_options_t *options)
+{
+    if (!options->get || options->data == NULL) {
+        return 0;
+    }
+
+    return strlen(options->data) == options->data_size
+           && curl_url_set(parsed, CURLUPART_QUERY, options->data,
+                           CURLU_APPENDQUERY)
+              == CURLUE_OK ? 0 : -1;
 }
 
 
@@ -108,7 +127,7 @@ cmd_url_path(cmd_url_t *url, CURLU *parsed, const char *upload)
 
     url->name = cmd_format("%s", strrchr(path, '/') + 1);
 
-    if (upload && *url->name == '\0' && query == NULL) {
+    if (upload && strcmp(upload, "-") && *url->name == '\0' && query == NULL) {
         escaped = curl_easy_escape(NULL, basename(upload), 0);
     }
 

@@ -8,6 +8,9 @@
 #define ATLS_CMD_URL_H_INCLUDED
 
 
+#include "options.h"
+
+
 typedef struct {
     char  *origin;                  /* https://host[:port] */
     char  *path;                    /* with query string */
@@ -17,11 +20,13 @@ typedef struct {
 
 
 /*
- * upload may be NULL, or a file whose name is appended to a path that ends with
- * a slash.  Returns an exit code.
+ * With -T, the name of the file is appended to a path that ends with a slash;
+ * with -G, the data are appended to the query string.  The options may be NULL.
+ * Returns an exit code.
  */
 
-int cmd_url_parse(cmd_url_t *url, const char *text, const char *upload);
+int cmd_url_parse(cmd_url_t *url, const char *text,
+    const cmd_options_t *options);
 
 void cmd_url_free(cmd_url_t *url);
 
