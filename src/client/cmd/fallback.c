@@ -17,6 +17,7 @@
 #include "../lib/outer.h"
 #include "exitcode.h"
 #include "fallback.h"
+#include "receive.h"
 #include "route.h"
 #include "util.h"
 #include "verbose.h"
@@ -254,7 +255,7 @@ cmd_https_body(CURL *curl, cmd_transfer_t *transfer)
 {
     const char  *method = transfer->request.method;
 
-    if (transfer->upload.kind) {
+    if (transfer->body) {
         transfer->upload.flush = 0;
 
         curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
@@ -384,8 +385,8 @@ cmd_https_header_line(cmd_https_t *https, char *line)
         }
 
         return https->status < 200
-               ? 0 : cmd_transfer_status(https->transfer, https->status,
-                                         reason);
+               ? 0 : cmd_receive_status(https->transfer, https->status,
+                                        reason);
     }
 
     if (https->status < 200) {
@@ -403,7 +404,7 @@ cmd_https_header_line(cmd_https_t *https, char *line)
         return cmd_https_wrong(https, "invalid header line");
     }
 
-    return cmd_transfer_header(https->transfer, line, value);
+    return cmd_receive_header(https->transfer, line, value);
 }
 
 
@@ -421,7 +422,7 @@ cmd_https_wrong(cmd_https_t *https, const char *what)
 static size_t
 cmd_https_write(char *bytes, size_t size, size_t n, void *data)
 {
-    return cmd_transfer_body(data, bytes, size * n) == 0 ? size * n : 0;
+    return cmd_receive_body(data, bytes, size * n) == 0 ? size * n : 0;
 }
 
 

@@ -11,6 +11,9 @@
 #include "fetch.h"
 #include "inner.h"
 #include "options.h"
+#include "receive.h"
+#include "redirect.h"
+#include "retry.h"
 
 
 typedef struct {
@@ -22,6 +25,8 @@ typedef struct {
 
 static int cmd_fetch_all(cmd_fetch_t *fetch);
 static int cmd_fetch_one(cmd_fetch_t *fetch, size_t n);
+static int cmd_fetch_retry(cmd_fetch_t *fetch, cmd_transfer_t *transfer);
+static int cmd_fetch_follow(cmd_fetch_t *fetch, cmd_transfer_t *transfer);
 static int cmd_fetch_perform(cmd_fetch_t *fetch, cmd_transfer_t *transfer);
 
 
@@ -86,11 +91,64 @@ cmd_fetch_one(cmd_fetch_t *fetch, size_t n)
     code = cmd_transfer_begin(&transfer, &fetch->options, n);
 
     if (code == CMD_OK) {
-        code = cmd_fetch_perform(fetch, &transfer);
+        code = cmd_fetch_retry(fetch, &transfer);
         code = cmd_transfer_end(&transfer, code);
     }
 
     cmd_transfer_free(&transfer);
+
+    return code;
+}
+
+
+static int
+cmd_fetch_retry(cmd_fetch_t *fetch, cmd_transfer_t *transfer)
+{
+    int          code;
+    cmd_retry_t  retry;
+
+    cmd_retry_init(&retry, &fetch->options);
+
+    code = cmd_fetch_follow(fetch, transfer);
+
+    while (cmd_transfer_repeatable(transfer)
+           && cmd_retry(&retry, transfer, code))
+    {
+        code = cmd_transfer_restart(transfer);
+
+        if (code == CMD_OK) {
+            code = cmd_fetch_follow(fetch, transfer);
+        }
+    }
+
+    return code;
+}
+
+
+/* Sends the request; follows redirects. */
+
+static int
+cmd_fetch_follow(cmd_fetch_t *fetch, cmd_transfer_t *transfer)
+{
+    int  code;
+
+    do {
+        cmd_receive_begin(transfer);
+
+        code = cmd_transfer_request(transfer);
+
+        if (code == CMD_OK) {
+            code = cmd_fetch_perform(fetch, transfer);
+            code = cmd_receive_end(transfer, code);
+        }
+
+        if (code != CMD_OK || !cmd_receive_redirect(transfer)) {
+            return code;
+        }
+
+        code = cmd_redirect(transfer);
+
+    } while (code == CMD_OK);
 
     return code;
 }

@@ -16,6 +16,7 @@
 #include "client.h"
 #include "exitcode.h"
 #include "inner.h"
+#include "receive.h"
 #include "report.h"
 #include "util.h"
 #include "verbose.h"
@@ -140,7 +141,7 @@ cmd_inner_send(cmd_inner_t *inner, cmd_transfer_t *transfer)
     request.headers = transfer->request.headers;
     request.nheaders = transfer->request.nheaders;
 
-    if (transfer->upload.kind) {
+    if (transfer->body) {
         request.body = ATLS_BODY_READ;
         request.read = cmd_transfer_read;
         request.rewind = cmd_transfer_rewind;
@@ -152,8 +153,8 @@ cmd_inner_send(cmd_inner_t *inner, cmd_transfer_t *transfer)
     }
 
     request.on_status = cmd_inner_status;
-    request.on_header = cmd_transfer_header;
-    request.on_body = cmd_transfer_body;
+    request.on_header = cmd_receive_header;
+    request.on_body = cmd_receive_body;
     request.on_wait = cmd_transfer_wait;
     request.data = transfer;
 
@@ -166,7 +167,7 @@ cmd_inner_status(void *data, int status, const char *reason)
 {
     cmd_inner_export(data);
 
-    return cmd_transfer_status(data, status, reason);
+    return cmd_receive_status(data, status, reason);
 }
 
 

@@ -19,6 +19,8 @@
 
 
 static void *cmd_set_field(cmd_options_t *options, const cmd_option_t *option);
+static int cmd_set_number(unsigned *field, const char *value, unsigned min,
+    unsigned max);
 
 
 static void *
@@ -137,6 +139,59 @@ cmd_set_size(cmd_options_t *options, const cmd_option_t *option, char *value)
 
 
 int
+cmd_set_count(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    return cmd_set_number(cmd_set_field(options, option), value, 0, INT_MAX);
+}
+
+
+int
+cmd_set_range(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    char  **field = cmd_set_field(options, option);
+
+    if (*value == '\0' || value[strspn(value, "0123456789-,")] != '\0') {
+        return cmd_fail(CMD_USAGE, "invalid range \"%s\"", value);
+    }
+
+    /* as in curl, a number is the start */
+
+    free(*field);
+    *field = cmd_format("%s%s", value, strchr(value, '-') ? "" : "-");
+
+    return CMD_OK;
+}
+
+
+int
+cmd_set_resume(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    char       *end;
+    long long   n;
+
+    (void) option;
+
+    options->resume = 0;
+    options->resume_auto = strcmp(value, "-") == 0;
+
+    if (options->resume_auto) {
+        return CMD_OK;
+    }
+
+    errno = 0;
+    n = strtoll(value, &end, 10);
+
+    if (*value < '0' || *value > '9' || *end != '\0' || errno) {
+        return cmd_fail(CMD_USAGE, "invalid offset \"%s\"", value);
+    }
+
+    options->resume = n;
+
+    return CMD_OK;
+}
+
+
+int
 cmd_set_user(cmd_options_t *options, const cmd_option_t *option, char *value)
 {
     if (strchr(value, ':') == NULL) {
@@ -175,21 +230,26 @@ int
 cmd_set_sessions(cmd_options_t *options, const cmd_option_t *option,
     char *value)
 {
+    (void) option;
+
+    return cmd_set_number(&options->sessions, value, 1, CMD_SESSIONS_LIMIT);
+}
+
+
+static int
+cmd_set_number(unsigned *field, const char *value, unsigned min, unsigned max)
+{
     char           *end;
     unsigned long   n;
 
-    (void) option;
-
     n = strtoul(value, &end, 10);
 
-    if (*value < '0' || *value > '9' || *end != '\0' || n < 1
-        || n > CMD_SESSIONS_LIMIT)
-    {
-        return cmd_fail(CMD_USAGE, "\"%s\" must be a number from 1 to %d",
-                        value, CMD_SESSIONS_LIMIT);
+    if (*value < '0' || *value > '9' || *end != '\0' || n < min || n > max) {
+        return cmd_fail(CMD_USAGE, "\"%s\" must be a number from %u to %u",
+                        value, min, max);
     }
 
-    options->sessions = (unsigned) n;
+    *field = (unsigned) n;
 
     return CMD_OK;
 }
@@ -212,7 +272,7 @@ cmd_set_free(cmd_options_t *options, const cmd_option_t *option)
 {
     char  **text;
 
-    if (option->set == cmd_set_text) {
+    if (option->set == cmd_set_text || option->set == cmd_set_range) {
         text = cmd_set_field(options, option);
         free(*text);
         *text = NULL;

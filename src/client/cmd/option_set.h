@@ -38,6 +38,18 @@ int cmd_set_item(cmd_options_t *options, const cmd_option_t *option,
 int cmd_set_size(cmd_options_t *options, const cmd_option_t *option,
     char *value);
 
+/* A number, from 0. */
+
+int cmd_set_count(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
+/* -r: "N-M", "N-", "-N", or several, separated by commas; -C: "N" or "-". */
+
+int cmd_set_range(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+int cmd_set_resume(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
 /* "NAME:PASSWORD", hidden from the process list. */
 
 int cmd_set_user(cmd_options_t *options, const cmd_option_t *option,

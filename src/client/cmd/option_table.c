@@ -90,6 +90,33 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(user), cmd_set_user,
       "Basic authorization of the inner request" },
 
+    { CMD_SECTION_REQUEST, CMD_FETCH, 'r', "range", "RANGE",
+      CMD_FIELD(range), cmd_set_range,
+      "bytes of the response, as 0-99, 100- or -100" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 'C', "continue-at", "OFFSET",
+      0, cmd_set_resume, "resume a transfer; -: after the output file" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 'L', "location", NULL,
+      CMD_FIELD(location), cmd_set_flag, "follow redirects to the same host" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 0, "retry", "N",
+      CMD_FIELD(retry), cmd_set_count,
+      "after transient errors, repeat N times" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 0, "retry-delay", "SECONDS",
+      CMD_FIELD(retry_delay), cmd_set_time, "delay; default: 1, 2, 4, ..." },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 0, "retry-max-time", "SECONDS",
+      CMD_FIELD(retry_max_time), cmd_set_time, "time limit for repetitions" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 0, "retry-connrefused", NULL,
+      CMD_FIELD(retry_connrefused), cmd_set_flag,
+      "repeat if the connection is refused" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 0, "retry-all-errors", NULL,
+      CMD_FIELD(retry_all_errors), cmd_set_flag, "repeat after any error" },
+
     { CMD_SECTION_REQUEST, CMD_FETCH, 'I', "head", NULL,
       CMD_FIELD(head), cmd_set_flag, "send HEAD and print the header" },
 
@@ -106,6 +133,12 @@ const cmd_option_t  cmd_options_table[] = {
     { CMD_SECTION_RESPONSE, CMD_FETCH, 'f', "fail", NULL,
       CMD_FIELD(fail), cmd_set_flag,
       "no output and exit code 22 if status >= 400" },
+
+    { CMD_SECTION_RESPONSE, CMD_FETCH, 0, "fail-with-body", NULL,
+      CMD_FIELD(fail_with_body), cmd_set_flag, "as -f, but with output" },
+
+    { CMD_SECTION_RESPONSE, CMD_FETCH, 'D', "dump-header", "FILE",
+      CMD_FIELD(dump), cmd_set_text, "write headers to a file; -: stdout" },
 
     { CMD_SECTION_RESPONSE, CMD_FETCH, 'w', "write-out", "FORMAT",
       CMD_FIELD(write_out), cmd_set_text,

@@ -280,6 +280,13 @@ cmd_options_check_fetch(const cmd_options_t *options)
            : options->upload && strcmp(options->upload, "-") == 0
              && options->urls.n > 1
            ? "-T - requires a single URL"
+           : options->range && (options->resume || options->resume_auto)
+           ? "-r and -C are mutually exclusive"
+           : options->data && !options->get
+             && (options->resume || options->resume_auto)
+           ? "-C cannot be used with -d"
+           : options->fail && options->fail_with_body
+           ? "-f and --fail-with-body are mutually exclusive"
            : options->early_data && options->session_file == NULL
            ? "--early-data requires --session-file"
            : options->early_data && options->report

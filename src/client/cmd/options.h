@@ -44,12 +44,24 @@ typedef struct {
     char            *agent;
     char            *user;
     int              head;
+    char            *range;
+    int64_t          resume;            /* offset of -C */
+    int              resume_auto;       /* -C - */
 
     /* the response */
 
     int              include;
     int              fail;
+    int              fail_with_body;
+    int              location;
+    char            *dump;              /* file for headers */
     char            *write_out;
+
+    unsigned         retry;
+    int64_t          retry_delay;       /* milliseconds; 0: default */
+    int64_t          retry_max_time;    /* milliseconds; 0: none */
+    int              retry_connrefused;
+    int              retry_all_errors;
 
     /* messages */
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../lib/error.h"
@@ -24,25 +25,53 @@ static int cmd_output_failed(cmd_output_t *output);
 
 
 void
-cmd_output_init(cmd_output_t *output, const char *path)
+cmd_output_init(cmd_output_t *output, const char *path, int append)
 {
+    output->append = append;
+    output->start = -1;
     output->path = path && strcmp(path, "-") == 0 ? NULL : path;
     output->fd = -1;
     output->failed = 0;
 }
 
 
+int
+cmd_output_restart(cmd_output_t *output)
+{
+    return output->start != -1
+           && (ftruncate(output->fd, output->start) == -1
+               || lseek(output->fd, output->start, SEEK_SET) == -1)
+           ? cmd_output_failed(output) : CMD_OK;
+}
+
+
 static int
 cmd_output_open(cmd_output_t *output)
 {
-    if (output->fd == -1) {
-        output->fd = output->path == NULL
-                     ? STDOUT_FILENO
-                     : open(output->path, O_WRONLY | O_CREAT | O_TRUNC
-                                          | O_CLOEXEC, 0666);
+    struct stat  st;
+
+    if (output->fd != -1) {
+        return CMD_OK;
     }
 
-    return output->fd == -1 ? cmd_output_failed(output) : CMD_OK;
+    if (output->path == NULL) {
+        output->fd = STDOUT_FILENO;
+        return CMD_OK;
+    }
+
+    output->fd = open(output->path, O_WRONLY | O_CREAT | O_CLOEXEC
+                                    | (output->append ? O_APPEND : O_TRUNC),
+                      0666);
+
+    if (output->fd == -1 || fstat(output->fd, &st) == -1) {
+        return cmd_output_failed(output);
+    }
+
+    if (S_ISREG(st.st_mode)) {
+        output->start = st.st_size;
+    }
+
+    return CMD_OK;
 }
 
 

@@ -7,18 +7,26 @@
 
 
 #include <stddef.h>
+#include <sys/types.h>
 
 
 typedef struct {
     const char  *path;                  /* NULL: stdout */
     int          fd;                    /* -1: not open yet */
+    int          append;
+    off_t        start;                 /* size of the file when it was opened;
+                                           -1: not a regular file */
     int          failed;
 } cmd_output_t;
 
 
 /* If path is "-" or NULL, output is written to stdout. */
 
-void cmd_output_init(cmd_output_t *output, const char *path);
+void cmd_output_init(cmd_output_t *output, const char *path, int append);
+
+/* Removes what was written to a file.  Returns an exit code. */
+
+int cmd_output_restart(cmd_output_t *output);
 
 /*
  * Return an exit code.  If the output is a closed pipe, no message is printed.

@@ -26,7 +26,7 @@ static void cmd_request_default(cmd_request_t *request,
 
 void
 cmd_request_make(cmd_request_t *request, const cmd_options_t *options,
-    const cmd_url_t *url, cmd_upload_e body)
+    const cmd_url_t *url, cmd_upload_e body, const char *range)
 {
     memset(request, 0, sizeof(cmd_request_t));
 
@@ -38,6 +38,11 @@ cmd_request_make(cmd_request_t *request, const cmd_options_t *options,
 
     cmd_request_custom(request, options, 1);
     cmd_request_authorization(request, options, url);
+
+    if (range) {
+        cmd_request_default(request, options, body ? "Content-Range" : "Range",
+                            range);
+    }
 
     cmd_request_default(request, options, "User-Agent",
                         options->agent ? options->agent
@@ -182,4 +187,5 @@ cmd_request_free(cmd_request_t *request)
     }
 
     free(request->headers);
+    memset(request, 0, sizeof(cmd_request_t));
 }

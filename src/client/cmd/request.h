@@ -18,10 +18,13 @@ typedef struct {
 } cmd_request_t;
 
 
-/* The options and the URL must stay valid as long as the request. */
+/*
+ * The options must stay valid as long as the request.  The range may be NULL,
+ * see cmd_range_value().
+ */
 
 void cmd_request_make(cmd_request_t *request, const cmd_options_t *options,
-    const cmd_url_t *url, cmd_upload_e body);
+    const cmd_url_t *url, cmd_upload_e body, const char *range);
 
 void cmd_request_add(cmd_request_t *request, const char *name,
     const char *value);

@@ -1,27 +1,23 @@
 
 /*
- * A request and its response, see transfer.h.
+ * A URL of the command line, see transfer.h.
  */
 
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "../lib/clock.h"
 #include "exitcode.h"
+#include "range.h"
+#include "receive.h"
 #include "transfer.h"
 #include "writeout.h"
 
 
-#define CMD_DISCARD     65536           /* bytes of an error response to read */
-
-
-static const char *cmd_transfer_output(const cmd_options_t *options, size_t n,
-    const cmd_url_t *url);
-static int cmd_transfer_failed(const cmd_transfer_t *transfer);
-static int cmd_transfer_header_end(cmd_transfer_t *transfer);
+static int cmd_transfer_files(cmd_transfer_t *transfer);
+static const char *cmd_transfer_path(const cmd_transfer_t *transfer);
 
 
 int
@@ -33,35 +29,24 @@ cmd_transfer_begin(cmd_transfer_t *transfer, const cmd_options_t *options,
     memset(transfer, 0, sizeof(cmd_transfer_t));
 
     transfer->options = options;
+    transfer->n = n;
     transfer->total = -1;
-    transfer->output.fd = -1;
     transfer->began = atls_clock();
     transfer->deadline = options->max_time
                          ? transfer->began + options->max_time : 0;
 
+    cmd_output_init(&transfer->output, NULL, 0);
+    cmd_output_init(&transfer->dump, options->dump, n != 0);
+
     code = cmd_url_parse(&transfer->url, options->urls.items[n], options);
-    if (code != CMD_OK) {
-        return code;
+
+    if (code == CMD_OK) {
+        code = cmd_upload_open(&transfer->upload, options);
     }
 
-    code = cmd_upload_open(&transfer->upload, options);
-    if (code != CMD_OK) {
-        return code;
-    }
-
-    cmd_request_make(&transfer->request, options, &transfer->url,
-                     transfer->upload.kind);
-
-    code = cmd_request_check(&transfer->request, &transfer->url);
-    if (code != CMD_OK) {
-        return code;
-    }
-
-    cmd_output_init(&transfer->output,
-                    cmd_transfer_output(options, n, &transfer->url));
-
-    if (transfer->output.path && *transfer->output.path == '\0') {
-        return cmd_fail(CMD_WRITE, "no file name in the URL");
+    if (code == CMD_OK) {
+        transfer->body = transfer->upload.kind;
+        code = cmd_transfer_files(transfer);
     }
 
     cmd_progress_begin(&transfer->progress,
@@ -69,45 +54,122 @@ cmd_transfer_begin(cmd_transfer_t *transfer, const cmd_options_t *options,
                        && !options->verbose
                        && (transfer->output.path || !isatty(STDOUT_FILENO)));
 
-    return CMD_OK;
+    return code;
+}
+
+
+static int
+cmd_transfer_files(cmd_transfer_t *transfer)
+{
+    const char  *path;
+
+    path = cmd_transfer_path(transfer);
+
+    if (path && *path == '\0') {
+        return cmd_fail(CMD_WRITE, "no file name in the URL");
+    }
+
+    transfer->offset = cmd_range_offset(transfer->options, path);
+
+    cmd_output_init(&transfer->output, path, transfer->offset != 0);
+
+    return transfer->upload.kind
+           ? cmd_upload_skip(&transfer->upload, transfer->offset) : CMD_OK;
 }
 
 
 static const char *
-cmd_transfer_output(const cmd_options_t *options, size_t n,
-    const cmd_url_t *url)
+cmd_transfer_path(const cmd_transfer_t *transfer)
 {
-    if (n >= options->outputs.n) {
+    const cmd_list_t  *outputs = &transfer->options->outputs;
+
+    if (transfer->n >= outputs->n) {
         return NULL;
     }
 
-    return options->outputs.items[n] ? options->outputs.items[n] : url->name;
+    return outputs->items[transfer->n] ? outputs->items[transfer->n]
+                                       : transfer->url.name;
+}
+
+
+int
+cmd_transfer_repeatable(const cmd_transfer_t *transfer)
+{
+    return cmd_upload_repeatable(&transfer->upload);
+}
+
+
+int
+cmd_transfer_restart(cmd_transfer_t *transfer)
+{
+    int                   code;
+    const cmd_options_t  *options = transfer->options;
+
+    code = cmd_output_restart(&transfer->output);
+
+    if (code == CMD_OK && cmd_upload_rewind(&transfer->upload) == -1) {
+        code = cmd_fail(CMD_REWIND, "cannot read the request body again");
+    }
+
+    if (code != CMD_OK) {
+        return code;
+    }
+
+    transfer->body = transfer->upload.kind;
+    transfer->redirects = 0;
+    transfer->deadline = options->max_time ? atls_clock() + options->max_time
+                                           : 0;
+
+    /* a redirect may have changed it; it was parsed before */
+
+    cmd_url_free(&transfer->url);
+
+    return cmd_url_parse(&transfer->url, options->urls.items[transfer->n],
+                         options);
+}
+
+
+int
+cmd_transfer_request(cmd_transfer_t *transfer)
+{
+    char                 *range;
+    const cmd_options_t  *options = transfer->options;
+
+    range = cmd_range_value(options, transfer->offset,
+                            transfer->body ? &transfer->upload : NULL);
+
+    cmd_request_free(&transfer->request);
+    cmd_request_make(&transfer->request, options, &transfer->url,
+                     transfer->body, range);
+    free(range);
+
+    return cmd_request_check(&transfer->request, &transfer->url);
 }
 
 
 int
 cmd_transfer_end(cmd_transfer_t *transfer, int code)
 {
+    int                   finished;
+    const cmd_options_t  *options = transfer->options;
+
     cmd_progress_end(&transfer->progress);
 
-    if (code == CMD_OK && cmd_transfer_failed(transfer)) {
-        code = cmd_fail(CMD_STATUS, "the service returned %d",
-                        transfer->status);
+    finished = CMD_OK;
+
+    if (code == CMD_OK || (code == CMD_STATUS && options->fail_with_body)) {
+        finished = cmd_output_finish(&transfer->output);
     }
 
-    if (code == CMD_OK) {
-        code = cmd_transfer_header_end(transfer);
+    if (options->dump && finished == CMD_OK) {
+        finished = cmd_output_finish(&transfer->dump);
     }
 
-    if (code == CMD_OK) {
-        code = cmd_output_finish(&transfer->output);
-    }
-
-    if (transfer->options->write_out && !transfer->output.failed) {
+    if (options->write_out && !transfer->output.failed) {
         cmd_writeout(transfer);
     }
 
-    return code;
+    return code == CMD_OK ? finished : code;
 }
 
 
@@ -115,112 +177,11 @@ void
 cmd_transfer_free(cmd_transfer_t *transfer)
 {
     cmd_output_close(&transfer->output);
+    cmd_output_close(&transfer->dump);
     cmd_upload_close(&transfer->upload);
     cmd_request_free(&transfer->request);
+    cmd_headers_free(&transfer->headers);
     cmd_url_free(&transfer->url);
-}
-
-
-static int
-cmd_transfer_failed(const cmd_transfer_t *transfer)
-{
-    return transfer->options->fail && transfer->status >= 400;
-}
-
-
-int
-cmd_transfer_status(void *data, int status, const char *reason)
-{
-    cmd_transfer_t  *transfer = data;
-
-    transfer->status = status;
-    transfer->in_header = (transfer->options->include
-                           || transfer->options->head)
-                          && !cmd_transfer_failed(transfer);
-
-    if (transfer->in_header) {
-        transfer->code = cmd_output_line(&transfer->output,
-                                         "HTTP/1.1 %d%s%s", status,
-                                         *reason ? " " : "", reason);
-    }
-
-    return transfer->code != CMD_OK;
-}
-
-
-int
-cmd_transfer_header(void *data, const char *name, const char *value)
-{
-    cmd_transfer_t  *transfer = data;
-
-    if (strcasecmp(name, "Content-Length") == 0) {
-        transfer->total = strtoll(value, NULL, 10);
-    }
-
-    if (transfer->in_header) {
-        transfer->code = cmd_output_line(&transfer->output, "%s: %s", name,
-                                         value);
-    }
-
-    return transfer->code != CMD_OK;
-}
-
-
-static int
-cmd_transfer_header_end(cmd_transfer_t *transfer)
-{
-    if (!transfer->in_header) {
-        return CMD_OK;
-    }
-
-    transfer->in_header = 0;
-
-    return cmd_output_write(&transfer->output, "\r\n", 2);
-}
-
-
-int
-cmd_transfer_body(void *data, const void *bytes, size_t size)
-{
-    cmd_transfer_t  *transfer = data;
-
-    transfer->received += (int64_t) size;
-
-    if (cmd_transfer_failed(transfer)) {
-
-        if (transfer->received > CMD_DISCARD) {
-            transfer->code = cmd_fail(CMD_STATUS, "the service returned %d",
-                                      transfer->status);
-        }
-
-        return transfer->code != CMD_OK;
-    }
-
-    transfer->code = cmd_transfer_header_end(transfer);
-
-    if (transfer->code == CMD_OK) {
-        transfer->code = cmd_output_write(&transfer->output, bytes, size);
-    }
-
-    cmd_progress_received(&transfer->progress, transfer->received,
-                          transfer->total);
-
-    return transfer->code != CMD_OK;
-}
-
-
-int
-cmd_transfer_wait(void *data)
-{
-    cmd_transfer_t  *transfer = data;
-
-    cmd_progress_wait(&transfer->progress);
-
-    if (transfer->deadline && atls_clock() > transfer->deadline) {
-        transfer->code = cmd_fail(CMD_TIMEOUT, "maximum time exceeded");
-    }
-
-    return transfer->code != CMD_OK;
 }
 
 
@@ -249,4 +210,19 @@ cmd_transfer_rewind(void *data)
     cmd_transfer_t  *transfer = data;
 
     return cmd_upload_rewind(&transfer->upload);
+}
+
+
+int
+cmd_transfer_wait(void *data)
+{
+    cmd_transfer_t  *transfer = data;
+
+    cmd_progress_wait(&transfer->progress);
+
+    if (transfer->deadline && atls_clock() > transfer->deadline) {
+        transfer->code = cmd_fail(CMD_TIMEOUT, "maximum time exceeded");
+    }
+
+    return transfer->code != CMD_OK;
 }

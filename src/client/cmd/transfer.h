@@ -1,6 +1,7 @@
 
 /*
- * A request and its response, for ATLS and for plain HTTPS.
+ * A URL of the command line: its request, or requests if there are redirects,
+ * and the response.  The same for ATLS and for plain HTTPS.
  */
 
 
@@ -8,6 +9,7 @@
 #define ATLS_CMD_TRANSFER_H_INCLUDED
 
 
+#include "headers.h"
 #include "options.h"
 #include "output.h"
 #include "progress.h"
@@ -18,21 +20,32 @@
 
 typedef struct {
     const cmd_options_t  *options;
-    cmd_url_t             url;
+    size_t                n;            /* number of the URL, from 0 */
+    cmd_url_t             url;          /* of the current request */
     cmd_request_t         request;
     cmd_upload_t          upload;
+    cmd_upload_e          body;         /* of the current request */
     cmd_output_t          output;
+    cmd_output_t          dump;         /* of -D */
     cmd_progress_t        progress;
 
     int64_t               began;
     int64_t               deadline;     /* by atls_clock(); 0: none */
+    int64_t               offset;       /* -C: bytes that are not requested */
+    unsigned              redirects;
 
     int                   code;         /* exit code if a callback aborted the
                                            transfer, after its message */
     atls_client_t        *client;       /* NULL: plain HTTPS was used */
     int                   exported;     /* --export is done */
+
+    /* the response to the current request */
+
     int                   status;       /* 0: not received yet */
-    int                   in_header;    /* in a header that is printed */
+    cmd_headers_t         headers;
+    unsigned              in_header:1;
+    unsigned              print:1;      /* print the header */
+    unsigned              skip:1;       /* do not print the body */
     int64_t               received;     /* bytes of the body */
     int64_t               total;        /* -1: unknown */
 } cmd_transfer_t;
@@ -40,7 +53,7 @@ typedef struct {
 
 /*
  * Return an exit code; the transfer must be freed in any case.  The code passed
- * to cmd_transfer_end() is the result of the request; if it is an error, its
+ * to cmd_transfer_end() is the result of the requests; if it is an error, its
  * message was already printed.
  */
 
@@ -50,15 +63,23 @@ int cmd_transfer_end(cmd_transfer_t *transfer, int code);
 
 void cmd_transfer_free(cmd_transfer_t *transfer);
 
+/* Whether the body, if any, can be read again. */
 
-/* Callbacks as in atls.h. */
+int cmd_transfer_repeatable(const cmd_transfer_t *transfer);
 
-int cmd_transfer_status(void *data, int status, const char *reason);
-int cmd_transfer_header(void *data, const char *name, const char *value);
-int cmd_transfer_body(void *data, const void *bytes, size_t size);
-int cmd_transfer_wait(void *data);
+/* Begins again, for a retry.  Returns an exit code. */
+
+int cmd_transfer_restart(cmd_transfer_t *transfer);
+
+/* Creates the request for the current URL.  Returns an exit code. */
+
+int cmd_transfer_request(cmd_transfer_t *transfer);
+
+/* Callbacks for the request, as in atls.h. */
+
 long cmd_transfer_read(void *data, void *buf, size_t size);
 int cmd_transfer_rewind(void *data);
+int cmd_transfer_wait(void *data);
 
 
 #endif /* ATLS_CMD_TRANSFER_H_INCLUDED */

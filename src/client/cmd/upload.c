@@ -187,6 +187,49 @@ cmd_upload_failed(const cmd_upload_t *upload, int error)
 
 
 int
+cmd_upload_skip(cmd_upload_t *upload, int64_t n)
+{
+    long     got;
+    char     buf[16384];
+    int      code;
+    int64_t  piece;
+
+    if (upload->length != ATLS_LENGTH_UNKNOWN && n >= upload->length && n) {
+        return cmd_fail(CMD_PARTIAL, "the file was uploaded completely");
+    }
+
+    code = CMD_OK;
+
+    while (n) {
+        piece = n < (int64_t) sizeof(buf) ? n : (int64_t) sizeof(buf);
+        got = cmd_upload_read_file(upload, buf, (size_t) piece, 0, &code);
+
+        if (got <= 0) {
+            return code != CMD_OK ? code
+                   : cmd_fail(CMD_READ, "\"%s\" is too short", upload->path);
+        }
+
+        n -= got;
+
+        if (upload->length != ATLS_LENGTH_UNKNOWN) {
+            upload->length -= got;
+        }
+    }
+
+    upload->start = upload->start == -1 ? -1 : lseek(upload->fd, 0, SEEK_CUR);
+
+    return CMD_OK;
+}
+
+
+int
+cmd_upload_repeatable(const cmd_upload_t *upload)
+{
+    return upload->kind != CMD_UPLOAD_FILE || upload->start != -1;
+}
+
+
+int
 cmd_upload_rewind(cmd_upload_t *upload)
 {
     if (upload->kind == CMD_UPLOAD_FILE

@@ -50,9 +50,14 @@ int cmd_upload_open(cmd_upload_t *upload, const cmd_options_t *options);
 long cmd_upload_read(cmd_upload_t *upload, void *buf, size_t size,
     int64_t deadline, int *code);
 
-/* Rewinds the body; returns 0 or -1. */
+/* Skips the first bytes.  Returns an exit code. */
+
+int cmd_upload_skip(cmd_upload_t *upload, int64_t n);
+
+/* Rewinds the body; returns 0 or -1.  Whether this is possible. */
 
 int cmd_upload_rewind(cmd_upload_t *upload);
+int cmd_upload_repeatable(const cmd_upload_t *upload);
 
 void cmd_upload_close(cmd_upload_t *upload);
 

@@ -15,10 +15,13 @@
 #include "util.h"
 
 
-static int cmd_url_scheme(CURLU *parsed, const char *text);
+static CURLU *cmd_url_new(cmd_url_t *url);
+static int cmd_url_parts(cmd_url_t *url, CURLU *parsed);
+static int cmd_url_scheme(CURLU *parsed, const char *text, const char *advice);
 static int cmd_url_query(CURLU *parsed, const cmd_options_t *options);
+static void cmd_url_upload(CURLU *parsed, const char *upload);
 static void cmd_url_user(cmd_url_t *url, CURLU *parsed);
-static void cmd_url_path(cmd_url_t *url, CURLU *parsed, const char *upload);
+static void cmd_url_path(cmd_url_t *url, CURLU *parsed);
 static int cmd_url_origin(cmd_url_t *url, CURLU *parsed);
 static char *cmd_url_part(CURLU *parsed, CURLUPart part, unsigned flags);
 
@@ -29,12 +32,7 @@ cmd_url_parse(cmd_url_t *url, const char *text, const cmd_options_t *options)
     int     code;
     CURLU  *parsed;
 
-    memset(url, 0, sizeof(cmd_url_t));
-
-    parsed = curl_url();
-    if (parsed == NULL) {
-        return cmd_fail(CMD_MEMORY, "out of memory");
-    }
+    parsed = cmd_url_new(url);
 
     if (curl_url_set(parsed, CURLUPART_URL, text,
                      CURLU_DEFAULT_SCHEME | CURLU_NON_SUPPORT_SCHEME)
@@ -44,19 +42,18 @@ cmd_url_parse(cmd_url_t *url, const char *text, const cmd_options_t *options)
         return cmd_fail(CMD_URL, "invalid URL \"%s\"", text);
     }
 
-    code = cmd_url_scheme(parsed, text);
+    code = cmd_url_scheme(parsed, text, "use --via for the endpoint");
 
     if (code == CMD_OK && options && cmd_url_query(parsed, options) == -1) {
         code = cmd_fail(CMD_USAGE, "the data cannot be used in a URL");
     }
 
-    if (code == CMD_OK) {
-        cmd_url_user(url, parsed);
-        cmd_url_path(url, parsed, options ? options->upload : NULL);
+    if (code == CMD_OK && options && options->upload) {
+        cmd_url_upload(parsed, options->upload);
+    }
 
-        if (cmd_url_origin(url, parsed) == -1) {
-            code = cmd_fail(CMD_URL, "invalid URL \"%s\"", text);
-        }
+    if (code == CMD_OK) {
+        code = cmd_url_parts(url, parsed);
     }
 
     curl_url_cleanup(parsed);
@@ -65,8 +62,72 @@ cmd_url_parse(cmd_url_t *url, const char *text, const cmd_options_t *options)
 }
 
 
+int
+cmd_url_follow(cmd_url_t *url, const cmd_url_t *base, const char *location)
+{
+    int     code;
+    CURLU  *parsed;
+
+    parsed = cmd_url_new(url);
+
+    if (curl_url_set(parsed, CURLUPART_URL, base->text, 0) != CURLUE_OK
+        || curl_url_set(parsed, CURLUPART_URL, location,
+                        CURLU_NON_SUPPORT_SCHEME | CURLU_URLENCODE)
+           != CURLUE_OK)
+    {
+        curl_url_cleanup(parsed);
+        return cmd_fail(CMD_URL, "redirect to an invalid URL \"%s\"", location);
+    }
+
+    code = cmd_url_scheme(parsed, location, "the redirect is not followed");
+
+    if (code == CMD_OK) {
+        code = cmd_url_parts(url, parsed);
+    }
+
+    if (code == CMD_OK && url->user == NULL && base->user) {
+        url->user = cmd_copy(base->user, strlen(base->user));
+    }
+
+    curl_url_cleanup(parsed);
+
+    return code;
+}
+
+
+static CURLU *
+cmd_url_new(cmd_url_t *url)
+{
+    CURLU  *parsed;
+
+    memset(url, 0, sizeof(cmd_url_t));
+
+    parsed = curl_url();
+
+    if (parsed == NULL) {
+        exit(cmd_fail(CMD_MEMORY, "out of memory"));
+    }
+
+    return parsed;
+}
+
+
 static int
-cmd_url_scheme(CURLU *parsed, const char *text)
+cmd_url_parts(cmd_url_t *url, CURLU *parsed)
+{
+    cmd_url_user(url, parsed);
+    cmd_url_path(url, parsed);
+
+    url->text = cmd_url_part(parsed, CURLUPART_URL, 0);
+
+    return url->text && cmd_url_origin(url, parsed) == 0
+           ? CMD_OK : cmd_fail(CMD_URL, "invalid URL \"%s\"",
+                               url->text ? url->text : "");
+}
+
+
+static int
+cmd_url_scheme(CURLU *parsed, const char *text, const char *advice)
 {
     int    https;
     char  *scheme;
@@ -76,8 +137,8 @@ cmd_url_scheme(CURLU *parsed, const char *text)
     free(scheme);
 
     return https ? CMD_OK
-                 : cmd_fail(CMD_SCHEME, "\"%s\" must begin with https://, use "
-                                        "--via for the endpoint", text);
+                 : cmd_fail(CMD_SCHEME, "\"%s\" must begin with https://, %s",
+                            text, advice);
 }
 
 
@@ -92,6 +153,31 @@ cmd_url_query(CURLU *parsed, const cmd_options_t *options)
            && curl_url_set(parsed, CURLUPART_QUERY, options->data,
                            CURLU_APPENDQUERY)
               == CURLUE_OK ? 0 : -1;
+}
+
+
+/* Appends the name of a file to a path that ends with a slash. */
+
+static void
+cmd_url_upload(CURLU *parsed, const char *upload)
+{
+    char  *path, *query, *escaped, *longer;
+
+    path = cmd_url_part(parsed, CURLUPART_PATH, 0);
+    query = cmd_url_part(parsed, CURLUPART_QUERY, 0);
+    escaped = curl_easy_escape(NULL, basename(upload), 0);
+
+    if (strcmp(upload, "-") && query == NULL && escaped
+        && (path == NULL || path[strlen(path) - 1] == '/'))
+    {
+        longer = cmd_format("%s%s", path ? path : "/", escaped);
+        curl_url_set(parsed, CURLUPART_PATH, longer, 0);
+        free(longer);
+    }
+
+    curl_free(escaped);
+    free(path);
+    free(query);
 }
 
 
@@ -113,27 +199,20 @@ cmd_url_user(cmd_url_t *url, CURLU *parsed)
 
 
 static void
-cmd_url_path(cmd_url_t *url, CURLU *parsed, const char *upload)
+cmd_url_path(cmd_url_t *url, CURLU *parsed)
 {
-    char  *path, *query, *escaped;
+    char  *path, *query;
 
     path = cmd_url_part(parsed, CURLUPART_PATH, 0);
     query = cmd_url_part(parsed, CURLUPART_QUERY, 0);
-    escaped = NULL;
 
     if (path == NULL) {
         path = cmd_copy("/", 1);
     }
 
     url->name = cmd_format("%s", strrchr(path, '/') + 1);
-
-    if (upload && strcmp(upload, "-") && *url->name == '\0' && query == NULL) {
-        escaped = curl_easy_escape(NULL, basename(upload), 0);
-    }
-
-    url->path = cmd_format("%s%s%s%s", path, escaped ? escaped : "",
-                           query ? "?" : "", query ? query : "");
-    curl_free(escaped);
+    url->path = cmd_format("%s%s%s", path, query ? "?" : "",
+                           query ? query : "");
     free(path);
     free(query);
 }
@@ -200,8 +279,9 @@ cmd_url_part(CURLU *parsed, CURLUPart part, unsigned flags)
 void
 cmd_url_free(cmd_url_t *url)
 {
+    free(url->text);
     free(url->origin);
     free(url->path);
     free(url->name);
-    free(url->user);
+    cmd_wipe(url->user);
 }

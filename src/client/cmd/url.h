@@ -12,6 +12,7 @@
 
 
 typedef struct {
+    char  *text;                    /* the whole URL */
     char  *origin;                  /* https://host[:port] */
     char  *path;                    /* with query string */
     char  *name;                    /* last part of the path; may be empty */
@@ -27,6 +28,13 @@ typedef struct {
 
 int cmd_url_parse(cmd_url_t *url, const char *text,
     const cmd_options_t *options);
+
+/*
+ * The same for a URL that is relative to another one.  Credentials of that one
+ * are used, unless it has its own.
+ */
+
+int cmd_url_follow(cmd_url_t *url, const cmd_url_t *base, const char *location);
 
 void cmd_url_free(cmd_url_t *url);
 

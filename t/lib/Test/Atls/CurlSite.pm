@@ -6,8 +6,8 @@ package Test::Atls::CurlSite;
 #
 #     my $t = Test::Atls::CurlSite->new();
 #     $t->same('a form', '-d', 'a=b', 'https://localhost/');      # one test
-#     my $both = $t->both('-d', 'a=b', 'https://localhost/');
-#     is($both->{atls}{code}, 0, ...);        # { code, out, err, requests }
+#     my $r = $t->run_one('atls', '-d', 'a=b', 'https://localhost/');
+#     is($r->{code}, 0, ...);                 # { code, out, err, requests }
 #
 # Each program has its own current directory, "atls" or "curl"; write() writes
 # a file to both of them.  The User-Agent is the same.  If the last argument is
@@ -73,6 +73,14 @@ EOC
 }
 
 
+sub endpoint {
+    my ($self, $path) = @_;
+
+    return 'http://127.0.0.1:' . $self->port(0)
+           . ($path || '/.well-known/atls');
+}
+
+
 sub command { $_[0]{command} ||= Test::Atls::Command->new($_[0]) }
 sub recorder { $_[0]{recorder} }
 
@@ -87,21 +95,19 @@ sub write {
 sub both {
     my ($self, @args) = @_;
 
-    my $options = ref $args[-1] ? pop @args : {};
-
-    return { map { $_ => $self->_run($_, $options, @args) } qw( atls curl ) };
+    return { map { $_ => $self->run_one($_, @args) } qw( atls curl ) };
 }
 
 
-sub _run {
-    my ($self, $name, $options, @args) = @_;
+sub run_one {
+    my ($self, $name, @args) = @_;
 
+    my $options = ref $args[-1] ? pop @args : {};
     my $dir = $self->path($name);
     my %program = (
         atls => [ $self->command()->lib()->command_line(
                       $self->command()->program()),
-                  '--via', 'http://127.0.0.1:' . $self->port(0)
-                           . '/.well-known/atls' ],
+                  '--via', $self->endpoint() ],
         curl => [ 'curl', '-sS', '--http1.1', '--connect-to',
                   '::127.0.0.1:' . $self->port(2) ],
     );

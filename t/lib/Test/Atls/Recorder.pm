@@ -12,6 +12,7 @@ package Test::Atls::Recorder;
 #                   ?after=S, Retry-After
 #     /drop/K/ID    closes the connection for the first K requests, then 200
 #     /move/N?URI   the status N with this Location, percent-decoded
+#     /circle       a 302 to the same URI
 #     /set?LINE     Set-Cookie, percent-decoded; several are separated by "&"
 #     /set-move?LINE    the same, in a 302 to /
 #     /bytes/N      N bytes of Test::Atls::Pattern; ranges work
@@ -30,7 +31,7 @@ use IO::Socket::INET;
 use Test::Atls::Pattern qw( pattern );
 
 my %ROUTES = map { $_ => __PACKAGE__->can('_answer_' . s/-/_/r) }
-             qw( status fail drop move set set-move bytes whole gzip body );
+             qw( status fail drop move circle set set-move bytes whole gzip body );
 
 
 sub start {
@@ -200,10 +201,18 @@ sub _answer_drop {
 sub _answer_move {
     my ($self, $request, $rest) = @_;
 
-    my ($status, $to) = $rest =~ /^(\d+)\?(.*)$/;
+    my ($status, $to) = $rest =~ /^(\d+)\?(.*)$/
+        or return _answer_status(@_);
 
     return _reply($request, $status, "elsewhere\n",
                   'Location: ' . _decode($to));
+}
+
+
+sub _answer_circle {
+    my ($self, $request) = @_;
+
+    return _reply($request, 302, "elsewhere\n", "Location: $request->{uri}");
 }
 
 
