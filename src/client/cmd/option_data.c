@@ -91,7 +91,7 @@ cmd_set_json(cmd_options_t *options, const cmd_option_t *option, char *value)
 {
     (void) option;
 
-    options->json = 1;
+    options->data_json = 1;
 
     return cmd_data_set(options, value, "", 1);
 }

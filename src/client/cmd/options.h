@@ -37,7 +37,7 @@ typedef struct {
     char            *data;              /* NULL, or followed by a null */
     size_t           data_size;
     int              get;               /* data are in the URL */
-    int              json;              /* data are JSON */
+    int              data_json;         /* data are JSON */
     char            *upload;
     atls_header_t   *headers;           /* NULL value: do not send */
     size_t           nheaders;

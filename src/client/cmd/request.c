@@ -48,13 +48,13 @@ cmd_request_make(cmd_request_t *request, const cmd_options_t *options,
                         options->agent ? options->agent
                                        : "atls/" ATLS_VERSION);
 
-    if (!options->json) {
+    if (!options->data_json) {
         cmd_request_default(request, options, "Accept", "*/*");
     }
 
     cmd_request_custom(request, options, 0);
 
-    if (options->json) {
+    if (options->data_json) {
         cmd_request_default(request, options, "Content-Type",
                             "application/json");
         cmd_request_default(request, options, "Accept", "application/json");
