@@ -60,9 +60,11 @@ cmd_redirect_url(cmd_transfer_t *transfer, const char *location)
                                        "followed: %s", next.text);
     }
 
+    /* other codes say that no request was sent */
+
     if (code != CMD_OK) {
         cmd_url_free(&next);
-        return code;
+        return CMD_REDIRECTS;
     }
 
     cmd_url_free(&transfer->url);

@@ -1,6 +1,7 @@
 package Test::Atls::Recorder;
 
-# A backend that records requests as they arrive, byte for byte.
+# A backend that records requests as they arrive, byte for byte; one connection
+# at a time.
 #
 #     my $r = Test::Atls::Recorder->start($t, $t->port(1));
 #     is(join('', $r->requests()), "GET / HTTP/1.1\r\n...", 'a request');
@@ -26,7 +27,6 @@ use warnings;
 
 use Compress::Raw::Zlib;
 use Compress::Zlib qw( compress memGzip );
-use Fcntl qw( :flock );
 use IO::Socket::INET;
 use Test::Atls::Pattern qw( pattern );
 
@@ -63,7 +63,6 @@ sub forget { truncate $_[0]{log}, 0 }
 sub _serve {
     my ($self) = @_;
 
-    local $SIG{CHLD} = 'IGNORE';
     local $SIG{PIPE} = 'IGNORE';
 
     my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
@@ -73,11 +72,7 @@ sub _serve {
 
     while (1) {
         my $s = $listen->accept() or next;
-        next if fork();
-
-        close $listen;
         $self->_connection($s);
-        POSIX::_exit(0);
     }
 }
 
@@ -131,22 +126,7 @@ sub _record {
     my ($self, $bytes) = @_;
 
     open my $fh, '>>:raw', $self->{log} or die "$self->{log}: $!\n";
-    flock $fh, LOCK_EX;
     syswrite $fh, pack 'N/a*', $bytes;
-}
-
-
-# How often this was called for a name, by all connections.
-
-sub _count {
-    my ($self, $name) = @_;
-
-    open my $fh, '>>', $self->{t}->path('count-' . $name =~ s/\W/-/gr)
-        or die "count: $!\n";
-    flock $fh, LOCK_EX;
-    syswrite $fh, '.';
-
-    return -s $fh;
 }
 
 
@@ -181,7 +161,7 @@ sub _answer_fail {
     my ($times, $status, $id, $after) =
         $rest =~ m!^(\d+)/(\d+)/(\w+)(?:\?after=(.*))?$!;
 
-    return $self->_count($id) > $times
+    return ++$self->{count}{$id} > $times
            ? _reply($request, 200, "finally\n")
            : _reply($request, $status, "not yet\n",
                     defined $after ? 'Retry-After: ' . _decode($after) : ());
@@ -193,8 +173,8 @@ sub _answer_drop {
 
     my ($times, $id) = $rest =~ m!^(\d+)/(\w+)!;
 
-    return $self->_count($id) > $times ? _reply($request, 200, "finally\n")
-                                       : '';
+    return ++$self->{count}{$id} > $times ? _reply($request, 200, "finally\n")
+                                          : '';
 }
 
 
