@@ -1,0 +1,274 @@
+
+/*
+ * The session of a client, see session.h.
+ */
+
+
+#include "client.h"
+#include "clock.h"
+#include "fault.h"
+#include "session.h"
+
+
+#define ATLS_MAX_FLIGHTS        10          /* POSTs in a handshake */
+#define ATLS_MAX_STORED         8           /* stored sessions to try */
+#define ATLS_CLOSE_TIME         5000        /* milliseconds */
+
+
+static void atls_session_take(atls_client_t *client, atls_resume_t *resume);
+static atls_error_e atls_session_early(atls_client_t *client);
+static atls_error_e atls_session_handshake(atls_client_t *client);
+static atls_error_e atls_session_sink(void *data, const unsigned char *bytes,
+    size_t n);
+static atls_error_e atls_session_ignore(void *data, const unsigned char *bytes,
+    size_t n);
+
+
+atls_error_e
+atls_session_open(atls_client_t *client, int early)
+{
+    atls_tls_t     *tls = &client->tls;
+    atls_error_e    rc;
+    atls_resume_t   resume;
+
+    client->open = 0;
+    client->used = 0;
+    client->out.len = 0;
+
+    atls_outer_forget(client->outer);
+
+    atls_session_take(client, &resume);
+
+    rc = atls_tls_open(tls, &resume);
+
+    if (rc == ATLS_OK && early) {
+        rc = atls_session_early(client);
+    }
+
+    if (rc == ATLS_OK) {
+        rc = atls_session_handshake(client);
+    }
+
+    if (rc != ATLS_OK) {
+        return rc;
+    }
+
+    /*
+     * In TLS 1.2, a session can be resumed several times.  OpenSSL does not
+     * report a new ticket received on resumption.
+     */
+
+    if (tls->resumed && tls->tickets == 0
+        && SSL_version(tls->ssl) == TLS1_2_VERSION)
+    {
+        resume.session = SSL_get_session(tls->ssl);
+        resume.chain = tls->chain;
+        resume.began = tls->began;
+
+        atls_resume_put(&client->store, client->key, &resume);
+    }
+
+    client->open = 1;
+
+    return ATLS_OK;
+}
+
+
+/* Takes the newest stored session whose certificate is still trusted. */
+
+static void
+atls_session_take(atls_client_t *client, atls_resume_t *resume)
+{
+    int   i, rc;
+    long  result;
+
+    for (i = 0; i < ATLS_MAX_STORED; i++) {
+
+        rc = atls_resume_take(&client->store, client->key, resume);
+
+        if (rc == -1) {
+            continue;
+        }
+
+        if (resume->session == NULL) {
+            return;
+        }
+
+        result = atls_tls_verify_stored(&client->tls, resume);
+
+        if (result == X509_V_OK) {
+            return;
+        }
+
+        atls_debug(&client->debug, ATLS_DEBUG_INNER,
+                   "inner TLS: stored session not resumed: %s",
+                   X509_verify_cert_error_string(result));
+        atls_resume_free(resume);
+    }
+}
+
+
+/* Sends the request as early data, if allowed. */
+
+static atls_error_e
+atls_session_early(atls_client_t *client)
+{
+    atls_buf_t  *header = &client->message.header;
+
+    if (!client->numbers[ATLS_EARLY_DATA]
+        || !atls_message_early(&client->message)
+        || header->len > atls_tls_early_max(&client->tls))
+    {
+        return ATLS_OK;
+    }
+
+    atls_debug(&client->debug, ATLS_DEBUG_INNER,
+               "inner TLS: sending early data");
+    atls_debug_lines(&client->debug, ATLS_DEBUG_INNER_SENT, header->data,
+                     header->len);
+
+    client->response.too_early = 1;
+    client->sending = 1;
+    client->sent = 1;
+
+    return atls_tls_early(&client->tls, header->data, header->len);
+}
+
+
+static atls_error_e
+atls_session_handshake(atls_client_t *client)
+{
+    int            flights;
+    atls_tls_t    *tls = &client->tls;
+    atls_error_e   rc;
+
+    for (flights = 0; flights < ATLS_MAX_FLIGHTS; flights++) {
+
+        rc = atls_tls_handshake(tls);
+
+        if (rc != ATLS_OK || tls->finished) {
+            return rc;
+        }
+
+        if (!atls_tls_pending(tls)) {
+            break;
+        }
+
+        rc = atls_session_post(client);
+
+        if (rc != ATLS_OK) {
+            return rc;
+        }
+    }
+
+    client->failure.fault = ATLS_FAULT_NO_BODY;
+
+    return atls_fail(&client->failure, ATLS_ERROR_TLS,
+                     "the server did not continue the handshake: %s",
+                     atls_fault_text(ATLS_FAULT_NO_BODY));
+}
+
+
+atls_error_e
+atls_session_post(atls_client_t *client)
+{
+    int           status;
+    atls_error_e  rc;
+
+    rc = atls_tls_drain(&client->tls, &client->out);
+
+    if (rc != ATLS_OK || client->out.len == 0) {
+        return rc;
+    }
+
+    rc = atls_outer_post(client->outer, client->out.data, client->out.len,
+                         atls_session_sink, client);
+    client->out.len = 0;
+
+    if (client->sending && atls_outer_sent(client->outer)) {
+        client->posted = 1;
+    }
+
+    if (rc == ATLS_ERROR_OUTER_STATUS) {
+        status = atls_outer_status(client->outer);
+        client->lost = status == 410 || status == 409;
+
+        if (status == 410 && !client->used
+            && atls_outer_number(client->outer) > 1
+            && client->failure.fault == ATLS_FAULT_NONE)
+        {
+            client->failure.fault = ATLS_FAULT_LOST;
+            rc = atls_fail(&client->failure, rc,
+                           "the endpoint returned 410: %s",
+                           atls_fault_text(ATLS_FAULT_LOST));
+        }
+
+    } else if (rc == ATLS_ERROR_NETWORK) {
+        client->lost = client->used;
+
+    } else if (rc == ATLS_ERROR_TLS && client->tls.alert) {
+
+        /* a POST that libcurl sent twice fails with an alert */
+
+        client->lost = client->used
+                       || (client->sending
+                           && !atls_outer_is_reused(client->outer));
+    }
+
+    return rc;
+}
+
+
+static atls_error_e
+atls_session_sink(void *data, const unsigned char *bytes, size_t n)
+{
+    atls_client_t  *client = data;
+
+    return atls_tls_receive(&client->tls, bytes, n);
+}
+
+
+void
+atls_session_send_alert(atls_client_t *client, int64_t deadline)
+{
+    atls_failure_t  failure;
+
+    if (!atls_tls_pending(&client->tls)) {
+        return;
+    }
+
+    failure = client->failure;
+
+    if (atls_tls_drain(&client->tls, &client->out) == ATLS_OK) {
+        atls_outer_set_deadline(client->outer, deadline);
+
+        (void) atls_outer_post(client->outer, client->out.data,
+                               client->out.len, atls_session_ignore, NULL);
+    }
+
+    client->out.len = 0;
+    client->failure = failure;
+}
+
+
+int64_t
+atls_session_alert_deadline(const atls_client_t *client)
+{
+    int64_t  deadline;
+
+    deadline = atls_clock() + ATLS_CLOSE_TIME;
+
+    return client->deadline && client->deadline < deadline ? client->deadline
+                                                           : deadline;
+}
+
+
+static atls_error_e
+atls_session_ignore(void *data, const unsigned char *bytes, size_t n)
+{
+    (void) data;
+    (void) bytes;
+    (void) n;
+
+    return ATLS_OK;
+}
