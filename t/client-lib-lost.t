@@ -70,18 +70,12 @@ sub lost {
 
     for my $name (sort keys %cases) {
         my $p = $clients{$name};
-        my $fails = $name =~ /^P(OST|ATCH)|no rewind/;
 
         $backend->forget();
         $r = $p->go(@{$cases{$name}});
 
-        is($p->name($r), $fails ? 'SESSION_LOST' : 'OK', $name)
-            or diag($r->{text});
-        is(scalar(() = $backend->requests()), $fails ? 0 : 1,
-           'as often as said');
-        like($r->{text}, qr/410: Session of another machine, or from before/,
-             'the reason')
-            if $fails;
+        is($p->name($r), 'OK', $name) or diag($r->{text});
+        is(scalar(() = $backend->requests()), 1, 'once');
         is($p->go('GET', '/echo')->{status}, 200, 'and the client goes on');
         is($p->end(), 0, 'exit status');
     }
@@ -98,7 +92,7 @@ sub lost {
     $t->stop()->run();
     is($c->go('GET', '/echo')->{status}, 200, 'restarted: GET');
     $t->stop()->run();
-    is($c->name($c->go('POST', '/echo')), 'SESSION_LOST', 'restarted: POST');
+    is($c->go('POST', '/echo')->{status}, 200, 'restarted: POST');
 
     # the server closes idle connections, with or without close_notify
 
@@ -107,7 +101,7 @@ sub lost {
     sleep 3;
     is($c->go('GET', '/echo')->{status}, 200, 'again');
     sleep 3;
-    is($c->name($c->go('POST', '/echo')), 'SESSION_LOST', 'POST');
+    is($c->go('POST', '/echo')->{status}, 200, 'POST');
 
     done_testing();
 }

@@ -56,6 +56,10 @@ struct cmd_pool_s {
                                            used first */
     cmd_waiter_t         *waiters;      /* in the order of arrival */
 
+    int64_t               lost;         /* sessions not seen since then are
+                                           lost; 0: none are */
+    int64_t               failed;       /* those not seen since then may be */
+
     pthread_t             reaper;
     pthread_cond_t        reap;
     int                   started;
@@ -71,7 +75,9 @@ static int cmd_pool_wait(cmd_pool_t *pool, pthread_cond_t *cond,
     int64_t deadline);
 static cmd_slot_t *cmd_pool_queue(cmd_pool_t *pool, int64_t deadline);
 static void cmd_pool_leave(cmd_pool_t *pool, cmd_waiter_t *waiter);
-static void cmd_pool_put(cmd_pool_t *pool, cmd_slot_t *slot, int open);
+static void cmd_pool_learn(cmd_pool_t *pool, atls_client_t *client);
+static void cmd_pool_put(cmd_pool_t *pool, cmd_slot_t *slot);
+static void cmd_pool_drop(const cmd_pool_t *pool, atls_client_t *client);
 static void *cmd_pool_reap(void *data);
 static cmd_slot_t *cmd_pool_expired(cmd_pool_t *pool, int64_t *next);
 static void cmd_pool_close(cmd_slot_t *slot, int notify);
@@ -190,7 +196,8 @@ cmd_pool_wait(cmd_pool_t *pool, pthread_cond_t *cond, int64_t deadline)
 cmd_session_t *
 cmd_pool_take(cmd_pool_t *pool, int64_t deadline)
 {
-    cmd_slot_t  *slot;
+    cmd_slot_t     *slot;
+    atls_client_t  *client;
 
     pthread_mutex_lock(&pool->lock);
 
@@ -201,6 +208,12 @@ cmd_pool_take(cmd_pool_t *pool, int64_t deadline)
 
     } else {
         slot = cmd_pool_queue(pool, deadline);
+    }
+
+    client = slot ? slot->session.client : NULL;
+
+    if (client && client->seen < pool->failed) {
+        client->doubted = 1;
     }
 
     pthread_mutex_unlock(&pool->lock);
@@ -268,22 +281,58 @@ cmd_pool_leave(cmd_pool_t *pool, cmd_waiter_t *waiter)
 void
 cmd_pool_give(cmd_pool_t *pool, cmd_session_t *session)
 {
-    int          open;
     cmd_slot_t  *slot = (cmd_slot_t *) session;
 
-    open = slot->session.client && slot->session.client->open;
-
     pthread_mutex_lock(&pool->lock);
-    cmd_pool_put(pool, slot, open);
+
+    if (slot->session.client) {
+        cmd_pool_learn(pool, slot->session.client);
+    }
+
+    cmd_pool_put(pool, slot);
+
     pthread_mutex_unlock(&pool->lock);
 }
 
 
+/*
+ * If the server does not know a session any more, it does not know idle ones
+ * either: it was restarted, or has evicted sessions, and those that were idle
+ * for longer first.  Other errors may be caused by a restart.
+ */
+
 static void
-cmd_pool_put(cmd_pool_t *pool, cmd_slot_t *slot, int open)
+cmd_pool_learn(cmd_pool_t *pool, atls_client_t *client)
 {
-    cmd_slot_t    **link;
-    cmd_waiter_t   *waiter = pool->waiters;
+    cmd_slot_t  *slot;
+
+    if (client->failed) {
+        pool->failed = atls_clock();
+        client->failed = 0;
+    }
+
+    if (client->unknown <= pool->lost) {
+        return;
+    }
+
+    pool->lost = client->unknown;
+
+    for (slot = pool->idle; slot; slot = slot->next) {
+        cmd_pool_drop(pool, slot->session.client);
+    }
+}
+
+
+static void
+cmd_pool_put(cmd_pool_t *pool, cmd_slot_t *slot)
+{
+    int              open;
+    cmd_slot_t     **link;
+    cmd_waiter_t    *waiter = pool->waiters;
+    atls_client_t   *client = slot->session.client;
+
+    cmd_pool_drop(pool, client);
+    open = client && client->open;
 
     if (waiter) {
         pool->waiters = waiter->next;
@@ -310,6 +359,17 @@ cmd_pool_put(cmd_pool_t *pool, cmd_slot_t *slot, int open)
 }
 
 
+/* Gives up the session if it is lost. */
+
+static void
+cmd_pool_drop(const cmd_pool_t *pool, atls_client_t *client)
+{
+    if (client && client->seen < pool->lost) {
+        client->open = 0;
+    }
+}
+
+
 /* The reaper thread: closes sessions that reached the idle timeout. */
 
 static void *
@@ -331,7 +391,7 @@ cmd_pool_reap(void *data)
             cmd_pool_close(slot, 1);
             pthread_mutex_lock(&pool->lock);
 
-            cmd_pool_put(pool, slot, 0);
+            cmd_pool_put(pool, slot);
             continue;
         }
 

@@ -470,6 +470,10 @@ typedef struct {
  * Sends a request and receives the response, with any status: 404 is ATLS_OK.
  * An open session is used, or a new one is opened.
  *
+ * A session is not used if its cookie has expired.  If the request cannot be
+ * repeated, a session that was idle, for two seconds or less, is first checked
+ * with an empty POST, so that a lost session costs no request.
+ *
  * If the session is lost, a new one is opened.  The request is repeated once if
  * nothing of it was sent yet, or if it is idempotent (GET, HEAD, OPTIONS, PUT,
  * DELETE), its body can be read again (memory, a regular file, rewind()), and

@@ -89,6 +89,8 @@ atls_connect(atls_client_t *client)
     client->sending = 0;
     client->posted = 0;
 
+    rc = atls_session_check(client, 1);
+
     for (tries = 0; !client->open && tries < 2; tries++) {
         client->lost = 0;
 
@@ -119,14 +121,14 @@ atls_close(atls_client_t *client)
         return;
     }
 
-    if (client->open) {
-        client->open = 0;
+    if (client->open && !atls_outer_expired(client->outer)) {
         client->deadline = 0;
 
         atls_tls_shutdown(&client->tls);
         atls_session_send_alert(client, atls_session_alert_deadline(client));
     }
 
+    client->open = 0;
     atls_failure_clear(&client->failure);
 }
 
@@ -186,6 +188,12 @@ atls_exchange_try(atls_client_t *client)
     client->used = client->open;
     client->lost = 0;
     client->sending = 0;
+
+    rc = atls_session_check(client, atls_message_repeatable(&client->message));
+
+    if (rc != ATLS_OK) {
+        return rc;
+    }
 
     atls_exchange_begin(client);
 

@@ -6,6 +6,7 @@
 
 
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -14,6 +15,7 @@
 #include <openssl/opensslv.h>
 
 #include "clock.h"
+#include "expiry.h"
 #include "http.h"
 #include "outer.h"
 #include "peer.h"
@@ -38,8 +40,10 @@ struct atls_outer_s {
 
     atls_reply_t         reply;
     atls_reply_post_t    post;
+    atls_expiry_t        expiry;
     CURLcode             code;
     unsigned             posts;
+    int                  kept;              /* the connection is kept alive */
 
     /* the current POST */
 
@@ -69,6 +73,8 @@ static atls_error_e atls_outer_perform(atls_outer_t *outer, size_t n,
 static atls_error_e atls_outer_result(atls_outer_t *outer, CURLcode code);
 static size_t atls_outer_read(char *buf, size_t size, size_t n, void *data);
 static size_t atls_outer_write(char *bytes, size_t size, size_t n, void *data);
+static void atls_outer_begin(atls_outer_t *outer);
+static curl_socket_t atls_outer_socket(const atls_outer_t *outer);
 static void atls_outer_look_tls(atls_outer_t *outer);
 static atls_error_e atls_outer_curl_error(atls_outer_t *outer, CURLcode code);
 static atls_error_e atls_outer_code(atls_outer_t *outer, CURLcode code);
@@ -496,6 +502,8 @@ atls_outer_perform(atls_outer_t *outer, size_t n, atls_sink_pt sink, void *data)
 
     code = outer->code = curl_easy_perform(outer->curl);
 
+    outer->kept = atls_outer_socket(outer) != CURL_SOCKET_BAD;
+
     atls_reply_look(&outer->reply);
     atls_outer_look_tls(outer);
 
@@ -515,7 +523,7 @@ atls_outer_result(atls_outer_t *outer, CURLcode code)
     }
 
     if (outer->reply.kind == ATLS_REPLY_UNKNOWN) {
-        atls_reply_begin(&outer->reply);        /* the body was empty */
+        atls_outer_begin(outer);                /* the body was empty */
     }
 
     if (outer->post.number == 1) {
@@ -547,7 +555,7 @@ atls_outer_write(char *bytes, size_t size, size_t n, void *data)
     n *= size;
 
     if (outer->reply.kind == ATLS_REPLY_UNKNOWN) {
-        atls_reply_begin(&outer->reply);
+        atls_outer_begin(outer);
     }
 
     if (outer->reply.kind == ATLS_REPLY_GOOD) {
@@ -558,6 +566,28 @@ atls_outer_write(char *bytes, size_t size, size_t n, void *data)
     }
 
     return atls_reply_body(&outer->reply, bytes, n) == 0 ? n : 0;
+}
+
+
+/* Called when the response header is complete. */
+
+static void
+atls_outer_begin(atls_outer_t *outer)
+{
+    atls_reply_begin(&outer->reply);
+    atls_expiry_look(&outer->expiry, outer->curl);
+}
+
+
+/* The socket of the last POST, if its connection is kept alive. */
+
+static curl_socket_t
+atls_outer_socket(const atls_outer_t *outer)
+{
+    curl_socket_t  fd;
+
+    return curl_easy_getinfo(outer->curl, CURLINFO_ACTIVESOCKET, &fd)
+           == CURLE_OK ? fd : CURL_SOCKET_BAD;
 }
 
 
@@ -667,6 +697,7 @@ void
 atls_outer_forget(atls_outer_t *outer)
 {
     curl_easy_setopt(outer->curl, CURLOPT_COOKIELIST, "ALL");
+    atls_expiry_clear(&outer->expiry);
 
     outer->post.number = 0;
     outer->post.cookies = ATLS_COOKIES_UNKNOWN;
@@ -677,8 +708,33 @@ int
 atls_outer_join(atls_outer_t *outer, const atls_outer_t *other)
 {
     outer->post = other->post;
+    outer->expiry = other->expiry;
 
     return atls_cookies_copy(outer->curl, other->curl);
+}
+
+
+int
+atls_outer_expired(const atls_outer_t *outer)
+{
+    return atls_expiry_passed(&outer->expiry);
+}
+
+
+atls_connection_e
+atls_outer_connection(const atls_outer_t *outer)
+{
+    struct pollfd  pfd;
+
+    if (!outer->kept) {
+        return ATLS_CONNECTION_NONE;
+    }
+
+    pfd.fd = atls_outer_socket(outer);
+    pfd.events = POLLIN;
+
+    return pfd.fd == CURL_SOCKET_BAD || poll(&pfd, 1, 0) != 0
+           ? ATLS_CONNECTION_LOST : ATLS_CONNECTION_KEPT;
 }
 
 

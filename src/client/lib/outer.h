@@ -110,6 +110,21 @@ void atls_outer_forget(atls_outer_t *outer);
 
 int atls_outer_join(atls_outer_t *outer, const atls_outer_t *other);
 
+/* Whether a cookie has expired, so that the session has ended. */
+
+int atls_outer_expired(const atls_outer_t *outer);
+
+/* The connection of the last POST. */
+
+typedef enum {
+    ATLS_CONNECTION_NONE = 0,           /* not kept alive */
+    ATLS_CONNECTION_KEPT,
+    ATLS_CONNECTION_LOST                /* was kept alive, but is closed, or has
+                                           received something */
+} atls_connection_e;
+
+atls_connection_e atls_outer_connection(const atls_outer_t *outer);
+
 /*
  * Whether the last POST was sent on an existing connection.  If not, libcurl
  * may have sent it twice: on an existing connection, which failed, and on a new

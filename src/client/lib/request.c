@@ -523,6 +523,30 @@ atls_message_idempotent(const atls_message_t *message)
 
 
 int
+atls_message_repeatable(const atls_message_t *message)
+{
+    const atls_request_t  *request = message->request;
+
+    if (!atls_message_idempotent(message)) {
+        return 0;
+    }
+
+    switch (request->body) {
+
+    case ATLS_BODY_FILE:
+    case ATLS_BODY_FD:
+        return message->start != -1;
+
+    case ATLS_BODY_READ:
+        return request->rewind != NULL || message->length == 0;
+
+    default: /* ATLS_BODY_NONE, ATLS_BODY_MEMORY */
+        return 1;
+    }
+}
+
+
+int
 atls_message_early(const atls_message_t *message)
 {
     static const char *const  methods[] = { "GET", "HEAD", "OPTIONS", NULL };

@@ -59,11 +59,13 @@ atls_error_e atls_message_read(atls_message_t *message, unsigned char *buf,
 int atls_message_rewind(atls_message_t *message);
 
 /*
- * Whether the request is idempotent (RFC 9110, section 9.2.2), and whether it
- * can be sent as early data: it must be safe (section 9.2.1) and have no body.
+ * Whether the request is idempotent (RFC 9110, section 9.2.2); whether it is,
+ * and its body can probably be rewound; and whether it can be sent as early
+ * data: it must be safe (section 9.2.1) and have no body.
  */
 
 int atls_message_idempotent(const atls_message_t *message);
+int atls_message_repeatable(const atls_message_t *message);
 int atls_message_early(const atls_message_t *message);
 
 void atls_message_close(atls_message_t *message);

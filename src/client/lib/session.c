@@ -14,14 +14,127 @@
 #define ATLS_MAX_STORED         8           /* stored sessions to try */
 #define ATLS_CLOSE_TIME         5000        /* milliseconds */
 
+/*
+ * Milliseconds for which a session is considered to exist after a POST: if the
+ * connection was kept alive, so that a restart of the server is noticed unless
+ * there is a middlebox; and if it was not, less than a restart takes.
+ */
 
+#define ATLS_SESSION_SURE       2000
+#define ATLS_SESSION_SURE_NEW   10
+
+
+static int atls_session_is_sure(const atls_client_t *client);
+static atls_error_e atls_session_probe(atls_client_t *client);
 static void atls_session_take(atls_client_t *client, atls_resume_t *resume);
 static atls_error_e atls_session_early(atls_client_t *client);
 static atls_error_e atls_session_handshake(atls_client_t *client);
+static atls_error_e atls_session_send(atls_client_t *client, const void *bytes,
+    size_t n);
 static atls_error_e atls_session_sink(void *data, const unsigned char *bytes,
     size_t n);
 static atls_error_e atls_session_ignore(void *data, const unsigned char *bytes,
     size_t n);
+
+
+atls_error_e
+atls_session_check(atls_client_t *client, int repeatable)
+{
+    if (!client->open) {
+        return ATLS_OK;
+    }
+
+    if (atls_outer_expired(client->outer)) {
+        atls_debug(&client->debug, ATLS_DEBUG_INNER,
+                   "session expired, opening a new one");
+        client->open = 0;
+
+        return ATLS_OK;
+    }
+
+    return repeatable || atls_session_is_sure(client)
+           ? ATLS_OK : atls_session_probe(client);
+}
+
+
+static int
+atls_session_is_sure(const atls_client_t *client)
+{
+    int64_t  idle;
+
+    if (client->doubted) {
+        return 0;
+    }
+
+    idle = atls_clock() - client->seen;
+
+    switch (atls_outer_connection(client->outer)) {
+
+    case ATLS_CONNECTION_KEPT:
+        return idle < ATLS_SESSION_SURE;
+
+    case ATLS_CONNECTION_NONE:
+        return idle < ATLS_SESSION_SURE_NEW;
+
+    default: /* ATLS_CONNECTION_LOST */
+        return 0;
+    }
+}
+
+
+/*
+ * An empty POST is answered at once.  The response may be forged: this costs a
+ * handshake, or the request fails as it would without the probe.
+ *
+ * A new session is also opened after other errors, as a middlebox may reject
+ * empty POSTs.
+ */
+
+static atls_error_e
+atls_session_probe(atls_client_t *client)
+{
+    atls_error_e  rc;
+
+    atls_debug(&client->debug, ATLS_DEBUG_INNER,
+               "session was idle, checking it with an empty POST");
+
+    rc = atls_session_send(client, NULL, 0);
+
+    switch (rc) {
+
+    case ATLS_OK:
+        if (!client->tls.closed) {
+            return ATLS_OK;
+        }
+
+        break;
+
+    case ATLS_ERROR_OUTER_STATUS:
+        if (atls_outer_status(client->outer) == 503) {
+            return rc;                  /* overloaded: the session continues */
+        }
+
+        break;
+
+    case ATLS_ERROR_HTTP:
+    case ATLS_ERROR_MEDIA_TYPE:
+    case ATLS_ERROR_NETWORK:
+    case ATLS_ERROR_TLS:
+        break;
+
+    default:                            /* the server was not reached */
+        return rc;
+    }
+
+    atls_debug(&client->debug, ATLS_DEBUG_INNER,
+               "session lost, opening a new one: %s",
+               rc == ATLS_OK ? "closed by the server" : client->failure.text);
+
+    atls_failure_clear(&client->failure);
+    client->open = 0;
+
+    return ATLS_OK;
+}
 
 
 atls_error_e
@@ -181,8 +294,7 @@ atls_session_post(atls_client_t *client)
         return rc;
     }
 
-    rc = atls_outer_post(client->outer, client->out.data, client->out.len,
-                         atls_session_sink, client);
+    rc = atls_session_send(client, client->out.data, client->out.len);
     client->out.len = 0;
 
     if (client->sending && atls_outer_sent(client->outer)) {
@@ -213,6 +325,35 @@ atls_session_post(atls_client_t *client)
         client->lost = client->used
                        || (client->sending
                            && !atls_outer_is_reused(client->outer));
+    }
+
+    return rc;
+}
+
+
+/* Sends a POST, and records what it tells about the session. */
+
+static atls_error_e
+atls_session_send(atls_client_t *client, const void *bytes, size_t n)
+{
+    int64_t       now;
+    atls_error_e  rc;
+
+    now = atls_clock();
+    rc = atls_outer_post(client->outer, bytes, n, atls_session_sink, client);
+
+    if (rc == ATLS_OK) {
+        client->seen = atls_clock();
+        client->doubted = 0;
+
+    } else if (rc != ATLS_ERROR_ABORTED) {
+        client->failed = 1;
+    }
+
+    if (client->used && rc == ATLS_ERROR_OUTER_STATUS
+        && atls_outer_status(client->outer) == 410)
+    {
+        client->unknown = now;
     }
 
     return rc;

@@ -22,6 +22,16 @@
 atls_error_e atls_session_open(atls_client_t *client, int early);
 
 /*
+ * Called before a request: checks whether the open session, if any, still
+ * exists.  If it does not, client->open is 0 afterwards.  A session is not used
+ * if its cookie has expired.  If the request cannot be repeated, and the
+ * session was not used just before, it is probed by an empty POST.  After an
+ * error, nothing of the request was sent, and the session may be used again.
+ */
+
+atls_error_e atls_session_check(atls_client_t *client, int repeatable);
+
+/*
  * Sends pending records in a POST and processes the response.  On error,
  * client->lost tells whether the session was lost.
  */
