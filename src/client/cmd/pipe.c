@@ -12,6 +12,7 @@
 #include "exitcode.h"
 #include "pipe.h"
 #include "route.h"
+#include "stop.h"
 #include "util.h"
 #include "verbose.h"
 
@@ -25,6 +26,8 @@
 
 #define CMD_PIPE_GATHER     2
 
+#define CMD_PIPE_CHECK      1000            /* milliseconds between checks of an
+                                               idle session */
 #define CMD_PIPE_IDLE       300000          /* milliseconds, as in atls.h */
 #define CMD_PIPE_CLOSED     3000            /* timeout after the client
                                                closed */
@@ -34,6 +37,8 @@
 static atls_outer_t *cmd_pipe_outer(const cmd_options_t *options,
     const char *endpoint, char *tag, atls_failure_t *failure);
 static void cmd_pipe_posts(cmd_pipe_t *pipe, char *buf);
+static int cmd_pipe_next(cmd_pipe_t *pipe);
+static int cmd_pipe_is_lost(cmd_pipe_t *pipe);
 static size_t cmd_pipe_gather(cmd_stream_t *stream, char *buf);
 static atls_error_e cmd_pipe_sink(void *data, const unsigned char *bytes,
     size_t n);
@@ -124,7 +129,7 @@ cmd_pipe_run(cmd_pipe_t *pipe)
                  "local client closed the connection");
     }
 
-    if (*pipe->failure.text) {
+    if (*pipe->failure.text && !pipe->lost) {
         cmd_stream_reset(pipe->stream);
 
     } else {
@@ -139,7 +144,7 @@ cmd_pipe_posts(cmd_pipe_t *pipe, char *buf)
     size_t         n;
     cmd_stream_t  *stream = pipe->stream;
 
-    while (cmd_stream_wait_request(stream, -1)) {
+    while (cmd_pipe_next(pipe)) {
 
         n = cmd_pipe_gather(stream, buf);
 
@@ -164,6 +169,56 @@ cmd_pipe_posts(cmd_pipe_t *pipe, char *buf)
 
         return;
     }
+}
+
+
+/*
+ * Waits for data of the client.  Returns 0 if there will be none, or if they
+ * could not be sent.
+ */
+
+static int
+cmd_pipe_next(cmd_pipe_t *pipe)
+{
+    int  stopping;
+
+    do {
+        stopping = cmd_stopping();
+
+        if (cmd_stream_wait_request(pipe->stream, CMD_PIPE_CHECK)) {
+            return 1;
+        }
+
+        pipe->lost = pipe->posts && !stopping && cmd_pipe_is_lost(pipe);
+
+    } while (!stopping && !pipe->lost);
+
+    return 0;
+}
+
+
+/*
+ * A server closes idle connections when it is restarted, or after a timeout.
+ * Clients rely on this: a request in a lost session would fail.
+ */
+
+static int
+cmd_pipe_is_lost(cmd_pipe_t *pipe)
+{
+    if (atls_outer_expired(pipe->outer)) {
+        atls_fail(&pipe->failure, ATLS_ERROR_SESSION_LOST,
+                  "the session has expired");
+        return 1;
+    }
+
+    if (atls_outer_connection(pipe->outer) != ATLS_CONNECTION_LOST) {
+        return 0;
+    }
+
+    pipe->posts++;
+
+    return atls_outer_post(pipe->outer, NULL, 0, cmd_pipe_sink, pipe)
+           != ATLS_OK;
 }
 
 

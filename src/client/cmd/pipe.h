@@ -31,6 +31,7 @@ typedef struct {
     char             tag[CMD_LISTEN_NAME + 1];
 
     unsigned         gone:1;                /* the session is aborted */
+    unsigned         lost:1;                /* it was lost while idle */
     int64_t          closed;                /* when the client closed; 0:
                                                open */
     int64_t          began;
@@ -55,8 +56,8 @@ int cmd_pipe_open(cmd_pipe_t *pipe, const cmd_options_t *options,
 void cmd_pipe_close(cmd_pipe_t *pipe);
 
 /*
- * Runs until the client closes the connection or a POST fails.  Then ends or
- * resets the stream.
+ * Runs until the client closes the connection, a POST fails, or the session is
+ * lost.  Then ends or resets the stream.
  */
 
 void cmd_pipe_run(cmd_pipe_t *pipe);
