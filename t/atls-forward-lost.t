@@ -9,17 +9,19 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw( sleep );
 
-use Test::Atls::LocalServer qw( message next_answer summary );
-use Test::Atls::Http qw( send_all );
+use Test::Atls::Http qw( http_raw send_all );
+use Test::Atls::LocalServer qw( next_answer summary );
 use Test::Atls::Site;
 use Test::Atls::Slow qw( patience slow );
 
 my $SESSIONS = 16;
 my $POSTS = 200;
 my $SHORT = 2 * slow();
+my $SURE = 2;               # seconds for which a session is not checked
 
 my $t = Test::Atls::Site->new(workers => 4);
 my $backend = $t->backend();
@@ -59,6 +61,7 @@ for my $path ('/.well-known/atls', '/kept') {
 }
 
 subtest('expired' => \&expired);
+subtest('restarted after the check' => \&after_check);
 
 $t->done_testing();
 
@@ -253,4 +256,75 @@ sub expired {
     }
 
     are_served(\@bad, 60, 0);
+}
+
+
+# Nothing can be done about this.  The test is a middlebox, which keeps its
+# connection.
+
+sub after_check {
+    my $way = { listen => IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+                                                Listen => 5,
+                                                Timeout => patience()) };
+
+    $f = $t->forward('http://127.0.0.1:' . $way->{listen}->sockport() . '/kept',
+                     '--sessions', 1);
+    forget();
+
+    my $s = $f->connect("POST /body?1\nContent-Length: 5\n\nfirst");
+    pass_on($way) for 1 .. 2;
+    is(summary(next_answer($s)), '200 first', 'a session');
+
+    sleep $SURE + 0.5;
+
+    $s = $f->connect("POST /body?2\nContent-Length: 6\n\nsecond");
+    like(pass_on($way, sub { $t->stop()->run() }), qr/\r\n\r\n\z/, 'a check');
+    pass_on($way);
+    like(summary(next_answer($s)), qr/^502 .*may or may not have been proc/s,
+         'a failure');
+
+    $s = $f->connect("POST /body?3\nContent-Length: 5\n\nthird");
+    pass_on($way) for 1 .. 2;
+    is(summary(next_answer($s)), '200 third', 'a new session');
+
+    is(join(' ', map { $_->{uri} } $backend->requests()), '/body?1 /body?3',
+       'only this one was not processed');
+    is($f->stop()->{code}, 0, 'exit code');
+
+    done_testing();
+}
+
+
+# Passes on the next POST, which is returned, and the response.
+
+sub pass_on {
+    my ($way, $between) = @_;
+
+    my $post;
+
+    until (defined($post = next_post($way->{client}))) {
+        $way->{client} = $way->{listen}->accept() or die "no connection\n";
+    }
+
+    my $response = http_raw($t->port(0), $post, answers => 1);
+
+    $between->() if $between;
+    send_all($way->{client}, $response);
+
+    return $post;
+}
+
+
+sub next_post {
+    my ($s) = @_;
+
+    my $post = '';
+
+    until ($post =~ /^Content-Length: (\d+)\r\n(?:.+\r\n)*\r\n((?s:.*))/im
+           && length $2 >= $1)
+    {
+        $s && sysread($s, $post, 65536, length $post) or return undef;
+    }
+
+    return $post;
 }
