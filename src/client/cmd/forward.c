@@ -187,8 +187,8 @@ cmd_forward_open(cmd_forward_t *forward, const cmd_options_t *options)
 static int
 cmd_forward_check(cmd_forward_t *forward)
 {
-    int             code;
-    cmd_session_t  *session;
+    int            code;
+    cmd_pooled_t  *session;
 
     session = cmd_pool_take(forward->pool, 0);
 
@@ -336,7 +336,7 @@ static void
 cmd_forward_pass(cmd_forward_t *forward, cmd_relay_t *relay,
     unsigned *session)
 {
-    cmd_session_t  *taken;
+    cmd_pooled_t  *taken;
 
     taken = cmd_pool_take(forward->pool, relay->deadline);
 

@@ -28,7 +28,7 @@ typedef struct cmd_slot_s    cmd_slot_t;
 typedef struct cmd_waiter_s  cmd_waiter_t;
 
 struct cmd_slot_s {
-    cmd_session_t         session;      /* must be the first member; the
+    cmd_pooled_t          session;      /* must be the first member; the
                                            client is NULL if not created yet
                                            or freed */
     char                  tag[16];      /* prefix for -v */
@@ -193,7 +193,7 @@ cmd_pool_wait(cmd_pool_t *pool, pthread_cond_t *cond, int64_t deadline)
 }
 
 
-cmd_session_t *
+cmd_pooled_t *
 cmd_pool_take(cmd_pool_t *pool, int64_t deadline)
 {
     cmd_slot_t     *slot;
@@ -279,7 +279,7 @@ cmd_pool_leave(cmd_pool_t *pool, cmd_waiter_t *waiter)
 
 
 void
-cmd_pool_give(cmd_pool_t *pool, cmd_session_t *session)
+cmd_pool_give(cmd_pool_t *pool, cmd_pooled_t *session)
 {
     cmd_slot_t  *slot = (cmd_slot_t *) session;
 

@@ -21,7 +21,7 @@ typedef struct cmd_pool_s  cmd_pool_t;
 typedef struct {
     atls_client_t   *client;
     unsigned         number;            /* 1 or above */
-} cmd_session_t;
+} cmd_pooled_t;
 
 
 /*
@@ -37,9 +37,9 @@ int cmd_pool_create(cmd_pool_t **pool, const char *origin,
  * Returns NULL at the deadline, or if there is not enough memory.
  */
 
-cmd_session_t *cmd_pool_take(cmd_pool_t *pool, int64_t deadline);
+cmd_pooled_t *cmd_pool_take(cmd_pool_t *pool, int64_t deadline);
 
-void cmd_pool_give(cmd_pool_t *pool, cmd_session_t *session);
+void cmd_pool_give(cmd_pool_t *pool, cmd_pooled_t *session);
 
 /* Closes all sessions, with a POST for each.  None may be in use. */
 
