@@ -471,8 +471,8 @@ typedef struct {
  * An open session is used, or a new one is opened.
  *
  * A session is not used if its cookie has expired.  If the request cannot be
- * repeated, a session that was idle, for two seconds or less, is first checked
- * with an empty POST, so that a lost session costs no request.
+ * repeated, a session that was idle for two seconds, or whose connection was
+ * closed, is first checked with an empty POST.
  *
  * If the session is lost, a new one is opened.  The request is repeated once if
  * nothing of it was sent yet, or if it is idempotent (GET, HEAD, OPTIONS, PUT,

@@ -46,11 +46,10 @@ struct atls_client_s {
     unsigned                 doubted:1;     /* it may be lost, as others are */
     unsigned                 failed:1;      /* a POST has failed: sessions of
                                                other clients may be lost */
-    int64_t                  seen;          /* when the server last used the
-                                               session, by atls_clock() */
-    int64_t                  unknown;       /* when a POST was sent for a
-                                               session that the server did not
-                                               know any more; 0: never */
+    int64_t                  seen;          /* when the session last existed,
+                                               by atls_clock() */
+    int64_t                  unknown;       /* when a POST was sent for a lost
+                                               one; 0: never */
     int64_t                  deadline;      /* of the request, by atls_clock();
                                                0: none */
 
