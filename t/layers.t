@@ -28,7 +28,8 @@ system("mkdir -p $dir/build && cd $root && tar -cf - config *.c src"
     or die "cannot copy $root\n";
 
 
-is(check(qw( files core includes lines style )), '', 'the tree as it is');
+is(check(qw( files core includes names lines style )), '',
+   'the tree as it is');
 
 SKIP: {
     skip "$build is not built", 7
@@ -81,6 +82,15 @@ finds('src/client/lib/cert.c', sub { include('../cmd/util') },
 finds('src/client/lib/buf.c', sub { include('../../core/trl_record') },
       qr/buf\.c includes \S*trl_record\.h, which is not one of its headers/,
       'includes', 'a header of the module in the client');
+
+finds('src/client/lib/buf.c',
+      sub { $_ .= "static int\ncmd_stream_poll(int i)\n{\n}\n" },
+      qr!cmd_stream_poll is defined in \S*/stream\.c, \S*/buf\.c!, 'names',
+      'functions with the same name');
+
+finds('src/core/trl_record.c', sub { $_ .= "typedef int  trl_state_t;\n" },
+      qr!trl_state_t is defined in \S*/trl_\w+\.[ch], \S*/trl_!, 'names',
+      'types with the same name');
 
 my @six = map { "    lines[$_] = $_;\n" } 1 .. 6;
 

@@ -10,6 +10,7 @@
 #               program; there are no include cycles;
 #   calls       no file calls a higher layer; there are no call cycles between
 #               files;
+#   names       no function or type is defined in two files of a program;
 #   lines       no six consecutive lines occur twice in a program;
 #   style       80 columns, no tabs, functions of at most 100 lines, in the
 #               order of their prototypes;
@@ -29,7 +30,8 @@ use File::Basename qw( basename dirname );
 use FindBin;
 use Getopt::Std;
 
-my @CHECKS = qw( files headers core includes calls lines style release );
+my @CHECKS = qw( files headers core includes calls names lines style
+                 release );
 
 my $LINES = 6;
 my $COLUMNS = 80;
@@ -320,6 +322,29 @@ sub check_rings {
     };
 
     $visit->($_) for sort keys %$graph;
+}
+
+
+# Even static functions: a reader who searches for a name finds one definition.
+
+sub check_names {
+    for my $program (@programs) {
+        my %places;
+
+        for my $file (@{ $program->{files} }) {
+            my $text = slurp($file) =~ s!/\*.*?\*/!!gsr;
+
+            $places{$_}{$file} = 1
+                for $text =~ /^(\w+)\([^;{]*\)\n\{\n/mg,
+                    $text =~ /^\} (\w+);/mg, $text =~ /^typedef .*?(\w+);/mg;
+        }
+
+        for my $name (sort keys %places) {
+            my @files = sort keys %{ $places{$name} };
+
+            fail("$name is defined in " . join ', ', @files) if @files > 1;
+        }
+    }
 }
 
 

@@ -129,7 +129,7 @@ cmd_doctor_run(cmd_doctor_t *doctor)
 
     cmd_findings_init(&probe.findings, options->json);
 
-    if (cmd_session_init(&probe.session, options, &doctor->target,
+    if (cmd_probe_session_init(&probe.session, options, &doctor->target,
                          doctor->trust)
         != ATLS_OK)
     {
@@ -142,7 +142,7 @@ cmd_doctor_run(cmd_doctor_t *doctor)
             /* void */
         }
 
-        cmd_session_close(&probe.session);
+        cmd_probe_session_close(&probe.session);
 
         code = cmd_findings_end(&probe.findings,
                                 options->via ? options->via
@@ -150,7 +150,7 @@ cmd_doctor_run(cmd_doctor_t *doctor)
                                 probe.code);
     }
 
-    cmd_session_free(&probe.session);
+    cmd_probe_session_free(&probe.session);
     cmd_findings_free(&probe.findings);
     free(probe.request);
 

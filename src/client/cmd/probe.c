@@ -81,14 +81,14 @@ cmd_probe_check(atls_fault_e fault, const char *check)
 int
 cmd_probe_ready(cmd_probe_t *probe)
 {
-    atls_error_e    rc;
-    cmd_session_t  *session = &probe->session;
+    atls_error_e          rc;
+    cmd_probe_session_t  *session = &probe->session;
 
     if (session->open && !session->tls.closed) {
         return 0;
     }
 
-    rc = cmd_session_open(session);
+    rc = cmd_probe_session_open(session);
 
     return rc == ATLS_OK ? 0 : cmd_probe_fail(probe, "service", rc);
 }

@@ -10,13 +10,13 @@
 
 
 #include "findings.h"
-#include "session.h"
+#include "probe_session.h"
 
 
 typedef struct {
     const cmd_options_t  *options;
     cmd_findings_t        findings;
-    cmd_session_t         session;      /* the one that is examined */
+    cmd_probe_session_t   session;      /* the one that is examined */
     char                 *request;      /* HEAD of the URL */
     int64_t               delay;        /* milliseconds for an empty POST */
     int                   kept;         /* connections are, between POSTs */

@@ -11,20 +11,20 @@
 int
 cmd_probe_cache(cmd_probe_t *probe)
 {
-    int             rc;
-    atls_error_e    error;
-    cmd_session_t   other, *session = &probe->session;
+    int                   rc;
+    atls_error_e          error;
+    cmd_probe_session_t   other, *session = &probe->session;
 
-    error = cmd_session_init(&other, session->options, session->target,
-                             session->trust);
+    error = cmd_probe_session_init(&other, session->options, session->target,
+                                   session->trust);
 
     if (error == ATLS_OK) {
-        error = cmd_session_open(&other);
+        error = cmd_probe_session_open(&other);
     }
 
     if (error == ATLS_OK) {
         rc = 0;
-        cmd_session_close(&other);
+        cmd_probe_session_close(&other);
         cmd_findings_add(&probe->findings, "caching", CMD_FINDING_OK, "",
                          "responses are not cached");
 
@@ -33,7 +33,7 @@ cmd_probe_cache(cmd_probe_t *probe)
         rc = cmd_probe_fail(probe, "caching", error);
     }
 
-    cmd_session_free(&other);
+    cmd_probe_session_free(&other);
 
     return rc;
 }

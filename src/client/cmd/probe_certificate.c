@@ -11,14 +11,14 @@
 #include "probe.h"
 
 
-static void cmd_certificate_compare(cmd_probe_t *probe,
+static void cmd_probe_certificate_compare(cmd_probe_t *probe,
     const atls_outer_info_t *info, const atls_certificate_t *inner);
-static const char *cmd_certificate_product(const atls_outer_info_t *info);
+static const char *cmd_probe_certificate_product(const atls_outer_info_t *info);
 
 
 /* Names in the certificates of products that intercept TLS. */
 
-static const char *const  cmd_certificate_products[] = {
+static const char *const  cmd_probe_certificate_products[] = {
     "Avast", "Barracuda", "Bitdefender", "Blue Coat", "Burp", "Charles Proxy",
     "Check Point", "Cisco Umbrella", "ESET", "Fiddler", "Forcepoint",
     "FortiGate", "Fortinet", "iboss", "Kaspersky", "McAfee", "mitmproxy",
@@ -58,7 +58,7 @@ cmd_probe_certificate(cmd_probe_t *probe)
         atls_certificate_clear(&inner);
     }
 
-    cmd_certificate_compare(probe, &info, x509 ? &inner : NULL);
+    cmd_probe_certificate_compare(probe, &info, x509 ? &inner : NULL);
 
     atls_certificate_clear(&inner);
 
@@ -67,14 +67,14 @@ cmd_probe_certificate(cmd_probe_t *probe)
 
 
 static void
-cmd_certificate_compare(cmd_probe_t *probe, const atls_outer_info_t *info,
+cmd_probe_certificate_compare(cmd_probe_t *probe, const atls_outer_info_t *info,
     const atls_certificate_t *inner)
 {
     const char                *product;
     const atls_certificate_t  *outer;
 
     outer = info->chain;
-    product = cmd_certificate_product(info);
+    product = cmd_probe_certificate_product(info);
 
     if (inner && inner->subject
         && memcmp(inner->sha256, outer->sha256, sizeof(outer->sha256)) == 0)
@@ -103,15 +103,16 @@ cmd_certificate_compare(cmd_probe_t *probe, const atls_outer_info_t *info,
 
 
 static const char *
-cmd_certificate_product(const atls_outer_info_t *info)
+cmd_probe_certificate_product(const atls_outer_info_t *info)
 {
     size_t       i, j, n;
     const char  *name;
 
-    n = sizeof(cmd_certificate_products) / sizeof(cmd_certificate_products[0]);
+    n = sizeof(cmd_probe_certificate_products)
+        / sizeof(cmd_probe_certificate_products[0]);
 
     for (i = 0; i < n; i++) {
-        name = cmd_certificate_products[i];
+        name = cmd_probe_certificate_products[i];
 
         for (j = 0; j < info->nchain; j++) {
             if (strcasestr(info->chain[j].issuer, name)) {

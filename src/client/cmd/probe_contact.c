@@ -17,15 +17,16 @@
 #include "probe.h"
 
 
-#define CMD_CONTACT_CONNECTIONS     4
+#define CMD_PROBE_CONNECTIONS     4
 
 
-static int cmd_contact_connection(cmd_probe_t *probe, atls_error_e rc);
-static int cmd_contact_cookie(cmd_probe_t *probe);
-static int cmd_contact_connections(cmd_probe_t *probe);
-static atls_error_e cmd_contact_poll(cmd_session_t *session, int *status);
-static int cmd_contact_scattered(cmd_probe_t *probe);
-static int cmd_contact_handshake(cmd_probe_t *probe);
+static int cmd_probe_contact_connection(cmd_probe_t *probe, atls_error_e rc);
+static int cmd_probe_contact_cookie(cmd_probe_t *probe);
+static int cmd_probe_contact_connections(cmd_probe_t *probe);
+static atls_error_e cmd_probe_contact_poll(cmd_probe_session_t *session,
+    int *status);
+static int cmd_probe_contact_scattered(cmd_probe_t *probe);
+static int cmd_probe_contact_handshake(cmd_probe_t *probe);
 
 
 int
@@ -33,9 +34,9 @@ cmd_probe_contact(cmd_probe_t *probe)
 {
     atls_error_e  rc;
 
-    rc = cmd_session_start(&probe->session);
+    rc = cmd_probe_session_start(&probe->session);
 
-    if (cmd_contact_connection(probe, rc) == -1) {
+    if (cmd_probe_contact_connection(probe, rc) == -1) {
         return -1;
     }
 
@@ -50,14 +51,14 @@ cmd_probe_contact(cmd_probe_t *probe)
     cmd_findings_add(&probe->findings, "endpoint", CMD_FINDING_OK, "",
                      "responds to ATLS");
 
-    return cmd_contact_cookie(probe) == 0
-           && cmd_contact_connections(probe) == 0
-           ? cmd_contact_handshake(probe) : -1;
+    return cmd_probe_contact_cookie(probe) == 0
+           && cmd_probe_contact_connections(probe) == 0
+           ? cmd_probe_contact_handshake(probe) : -1;
 }
 
 
 static int
-cmd_contact_connection(cmd_probe_t *probe, atls_error_e rc)
+cmd_probe_contact_connection(cmd_probe_t *probe, atls_error_e rc)
 {
     atls_outer_info_t  info;
 
@@ -78,20 +79,20 @@ cmd_contact_connection(cmd_probe_t *probe, atls_error_e rc)
 
 
 static int
-cmd_contact_cookie(cmd_probe_t *probe)
+cmd_probe_contact_cookie(cmd_probe_t *probe)
 {
     int64_t       began;
     atls_error_e  rc;
 
     began = atls_clock();
-    rc = cmd_session_poll(&probe->session);
+    rc = cmd_probe_session_poll(&probe->session);
     probe->delay = atls_clock() - began;
     probe->kept = atls_outer_is_reused(probe->session.outer);
 
     if (rc != ATLS_OK) {
         return probe->session.failure.fault == ATLS_FAULT_NONE
                && atls_outer_status(probe->session.outer) == 410
-               ? cmd_contact_scattered(probe)
+               ? cmd_probe_contact_scattered(probe)
                : cmd_probe_fail(probe, "cookie", rc);
     }
 
@@ -105,31 +106,31 @@ cmd_contact_cookie(cmd_probe_t *probe)
 /* Each POST is sent on a new connection. */
 
 static int
-cmd_contact_connections(cmd_probe_t *probe)
+cmd_probe_contact_connections(cmd_probe_t *probe)
 {
     int           i, status;
     atls_error_e  rc;
 
-    for (i = 0; i < CMD_CONTACT_CONNECTIONS; i++) {
+    for (i = 0; i < CMD_PROBE_CONNECTIONS; i++) {
 
-        rc = cmd_contact_poll(&probe->session, &status);
+        rc = cmd_probe_contact_poll(&probe->session, &status);
 
         if (rc != ATLS_OK) {
-            return status == 410 ? cmd_contact_scattered(probe)
+            return status == 410 ? cmd_probe_contact_scattered(probe)
                                  : cmd_probe_fail(probe, "connections", rc);
         }
     }
 
     cmd_findings_add(&probe->findings, "connections", CMD_FINDING_OK, "",
                      "POSTs on %d other connections belong to the session",
-                     CMD_CONTACT_CONNECTIONS);
+                     CMD_PROBE_CONNECTIONS);
 
     return 0;
 }
 
 
 static atls_error_e
-cmd_contact_poll(cmd_session_t *session, int *status)
+cmd_probe_contact_poll(cmd_probe_session_t *session, int *status)
 {
     atls_error_e   rc;
     atls_outer_t  *outer;
@@ -137,14 +138,14 @@ cmd_contact_poll(cmd_session_t *session, int *status)
     *status = 0;
     atls_failure_clear(&session->failure);
 
-    outer = cmd_session_outer(session, &session->failure);
+    outer = cmd_probe_session_outer(session, &session->failure);
 
     if (outer == NULL || atls_outer_join(outer, session->outer) == -1) {
         atls_outer_free(outer);
         return atls_fail_memory(&session->failure);
     }
 
-    rc = atls_outer_post(outer, NULL, 0, cmd_session_sink, session);
+    rc = atls_outer_post(outer, NULL, 0, cmd_probe_session_sink, session);
 
     *status = atls_outer_status(outer);
     atls_outer_free(outer);
@@ -154,7 +155,7 @@ cmd_contact_poll(cmd_session_t *session, int *status)
 
 
 static int
-cmd_contact_scattered(cmd_probe_t *probe)
+cmd_probe_contact_scattered(cmd_probe_t *probe)
 {
     probe->code = CMD_REPLY;
 
@@ -169,15 +170,15 @@ cmd_contact_scattered(cmd_probe_t *probe)
 
 
 static int
-cmd_contact_handshake(cmd_probe_t *probe)
+cmd_probe_contact_handshake(cmd_probe_t *probe)
 {
-    atls_error_e    rc;
-    cmd_session_t  *session = &probe->session;
+    atls_error_e          rc;
+    cmd_probe_session_t  *session = &probe->session;
 
-    rc = cmd_session_finish(session);
+    rc = cmd_probe_session_finish(session);
 
     if (rc == ATLS_OK) {
-        rc = cmd_session_poll(session);
+        rc = cmd_probe_session_poll(session);
 
         if (rc != ATLS_OK && atls_outer_status(session->outer) == 410) {
             session->failure.fault = ATLS_FAULT_REPEATED;

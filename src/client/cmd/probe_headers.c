@@ -15,16 +15,17 @@
 typedef struct {
     char    *added;                     /* NULL: none */
     int      no_store;
-} cmd_headers_t;
+} cmd_probe_headers_t;
 
 
-static void cmd_headers_each(void *data, const char *name, const char *value);
-static int cmd_headers_expected(const char *name);
+static void cmd_probe_headers_each(void *data, const char *name,
+    const char *value);
+static int cmd_probe_headers_expected(const char *name);
 
 
 /* Those of an endpoint; others may also be set by its configuration. */
 
-static const char *const  cmd_headers_names[] = {
+static const char *const  cmd_probe_headers_names[] = {
     "Cache-Control", "Connection", "Content-Length", "Content-Type", "Date",
     "Keep-Alive", "Server", "Set-Cookie", "Transfer-Encoding",
 };
@@ -33,11 +34,12 @@ static const char *const  cmd_headers_names[] = {
 int
 cmd_probe_headers(cmd_probe_t *probe)
 {
-    cmd_headers_t  headers;
+    cmd_probe_headers_t  headers;
 
-    memset(&headers, 0, sizeof(cmd_headers_t));
+    memset(&headers, 0, sizeof(cmd_probe_headers_t));
 
-    atls_outer_each_header(probe->session.outer, cmd_headers_each, &headers);
+    atls_outer_each_header(probe->session.outer, cmd_probe_headers_each,
+                           &headers);
 
     if (headers.added) {
         cmd_findings_add(&probe->findings, "headers", CMD_FINDING_NOTE, "",
@@ -66,9 +68,9 @@ cmd_probe_headers(cmd_probe_t *probe)
 
 
 static void
-cmd_headers_each(void *data, const char *name, const char *value)
+cmd_probe_headers_each(void *data, const char *name, const char *value)
 {
-    cmd_headers_t  *headers = data;
+    cmd_probe_headers_t  *headers = data;
 
     char  *added;
 
@@ -78,7 +80,7 @@ cmd_headers_each(void *data, const char *name, const char *value)
         headers->no_store = 1;
     }
 
-    if (cmd_headers_expected(name)) {
+    if (cmd_probe_headers_expected(name)) {
         return;
     }
 
@@ -91,14 +93,14 @@ cmd_headers_each(void *data, const char *name, const char *value)
 
 
 static int
-cmd_headers_expected(const char *name)
+cmd_probe_headers_expected(const char *name)
 {
     size_t  i, n;
 
-    n = sizeof(cmd_headers_names) / sizeof(cmd_headers_names[0]);
+    n = sizeof(cmd_probe_headers_names) / sizeof(cmd_probe_headers_names[0]);
 
     for (i = 0; i < n; i++) {
-        if (strcasecmp(name, cmd_headers_names[i]) == 0) {
+        if (strcasecmp(name, cmd_probe_headers_names[i]) == 0) {
             return 1;
         }
     }

@@ -9,7 +9,7 @@
 #include "probe.h"
 
 
-static atls_error_e cmd_request_send(cmd_probe_t *probe, int cut);
+static atls_error_e cmd_probe_request_send(cmd_probe_t *probe, int cut);
 
 
 int
@@ -17,7 +17,7 @@ cmd_probe_request(cmd_probe_t *probe)
 {
     atls_error_e  rc;
 
-    rc = cmd_request_send(probe, 0);
+    rc = cmd_probe_request_send(probe, 0);
 
     if (rc != ATLS_OK) {
         return cmd_probe_fail(probe, "request", rc);
@@ -32,7 +32,7 @@ cmd_probe_request(cmd_probe_t *probe)
         return -1;
     }
 
-    rc = cmd_request_send(probe, 1);
+    rc = cmd_probe_request_send(probe, 1);
 
     if (rc != ATLS_OK) {
         return cmd_probe_fail(probe, "splitting", rc);
@@ -46,26 +46,27 @@ cmd_probe_request(cmd_probe_t *probe)
 
 
 static atls_error_e
-cmd_request_send(cmd_probe_t *probe, int cut)
+cmd_probe_request_send(cmd_probe_t *probe, int cut)
 {
-    size_t          first;
-    unsigned        answers;
-    atls_error_e    rc;
-    cmd_session_t  *session = &probe->session;
+    size_t                first;
+    unsigned              answers;
+    atls_error_e          rc;
+    cmd_probe_session_t  *session = &probe->session;
 
     session->out.len = 0;
-    answers = cmd_session_answers(session) + 1;
+    answers = cmd_probe_session_answers(session) + 1;
 
-    rc = cmd_session_write(session, probe->request, strlen(probe->request));
+    rc = cmd_probe_session_write(session, probe->request,
+                                 strlen(probe->request));
     first = cut ? session->out.len / 2 : session->out.len;
 
     if (rc == ATLS_OK) {
-        rc = cmd_session_post(session, 0, first);
+        rc = cmd_probe_session_post(session, 0, first);
     }
 
     if (rc == ATLS_OK && cut) {
-        rc = cmd_session_post(session, first, session->out.len - first);
+        rc = cmd_probe_session_post(session, first, session->out.len - first);
     }
 
-    return rc == ATLS_OK ? cmd_session_expect(session, answers) : rc;
+    return rc == ATLS_OK ? cmd_probe_session_expect(session, answers) : rc;
 }

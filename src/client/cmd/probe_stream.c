@@ -17,59 +17,59 @@
 #include "probe.h"
 
 
-#define CMD_STREAM_MIN      2000        /* milliseconds to wait at least */
-#define CMD_STREAM_DELAYS   20          /* and times the delay of a POST */
-#define CMD_STREAM_POLLS    10          /* at the beginning, in short time */
-#define CMD_STREAM_PAUSE    20          /* milliseconds */
+#define CMD_PROBE_STREAM_MIN    2000        /* milliseconds to wait at least */
+#define CMD_PROBE_STREAM_DELAYS 20          /* and times the delay of a POST */
+#define CMD_PROBE_STREAM_POLLS  10          /* at the beginning, at once */
+#define CMD_PROBE_STREAM_PAUSE  20          /* milliseconds */
 
 
 typedef struct {
-    cmd_session_t   *session;
-    atls_outer_t    *slow;              /* the POST */
-    atls_outer_t    *other;             /* empty POSTs */
-    atls_failure_t   failure;           /* of the POST */
-    atls_failure_t   other_failure;
+    cmd_probe_session_t  *session;
+    atls_outer_t         *slow;         /* the POST */
+    atls_outer_t         *other;        /* empty POSTs */
+    atls_failure_t        failure;      /* of the POST */
+    atls_failure_t        other_failure;
 
-    unsigned         answers;           /* until the first response */
-    size_t           first;             /* size of the first part */
-    size_t           given;
-    int64_t          began;
-    int64_t          release;           /* time of the second part */
-    int64_t          time;              /* that the POST took */
-    unsigned         released:1;
-    unsigned         reached:1;         /* the server has the first part */
-    unsigned         answered:1;        /* before the second one */
-} cmd_stream_probe_t;
+    unsigned              answers;      /* until the first response */
+    size_t                first;        /* size of the first part */
+    size_t                given;
+    int64_t               began;
+    int64_t               release;      /* time of the second part */
+    int64_t               time;         /* that the POST took */
+    unsigned              released:1;
+    unsigned              reached:1;    /* the server has the first part */
+    unsigned              answered:1;   /* before the second one */
+} cmd_probe_stream_t;
 
 
-static atls_error_e cmd_stream_run(cmd_probe_t *probe,
-    cmd_stream_probe_t *stream);
-static atls_error_e cmd_stream_prepare(cmd_probe_t *probe,
-    cmd_stream_probe_t *stream);
-static size_t cmd_stream_source(void *data, void *buf, size_t size);
-static atls_error_e cmd_stream_sink(void *data, const unsigned char *bytes,
-    size_t n);
-static int cmd_stream_wait(void *data);
-static void cmd_stream_poll(cmd_stream_probe_t *stream);
-static void cmd_stream_findings(cmd_probe_t *probe,
-    const cmd_stream_probe_t *stream, atls_error_e rc);
-static void cmd_stream_idle(cmd_probe_t *probe, int64_t time);
+static atls_error_e cmd_probe_stream_run(cmd_probe_t *probe,
+    cmd_probe_stream_t *stream);
+static atls_error_e cmd_probe_stream_prepare(cmd_probe_t *probe,
+    cmd_probe_stream_t *stream);
+static size_t cmd_probe_stream_source(void *data, void *buf, size_t size);
+static atls_error_e cmd_probe_stream_sink(void *data,
+    const unsigned char *bytes, size_t n);
+static int cmd_probe_stream_wait(void *data);
+static void cmd_probe_stream_poll(cmd_probe_stream_t *stream);
+static void cmd_probe_stream_findings(cmd_probe_t *probe,
+    const cmd_probe_stream_t *stream, atls_error_e rc);
+static void cmd_probe_stream_idle(cmd_probe_t *probe, int64_t time);
 
 
 int
 cmd_probe_stream(cmd_probe_t *probe)
 {
-    atls_error_e         rc;
-    cmd_stream_probe_t   stream;
-    cmd_session_t       *session = &probe->session;
+    atls_error_e          rc;
+    cmd_probe_stream_t    stream;
+    cmd_probe_session_t  *session = &probe->session;
 
-    memset(&stream, 0, sizeof(cmd_stream_probe_t));
+    memset(&stream, 0, sizeof(cmd_probe_stream_t));
 
     if (cmd_probe_ready(probe) == -1) {
         return -1;
     }
 
-    rc = cmd_stream_run(probe, &stream);
+    rc = cmd_probe_stream_run(probe, &stream);
 
     atls_outer_free(stream.slow);
     atls_outer_free(stream.other);
@@ -78,8 +78,8 @@ cmd_probe_stream(cmd_probe_t *probe)
         return cmd_probe_fail(probe, "requests", rc);
     }
 
-    cmd_stream_findings(probe, &stream, rc);
-    cmd_stream_idle(probe, stream.time);
+    cmd_probe_stream_findings(probe, &stream, rc);
+    cmd_probe_stream_idle(probe, stream.time);
 
     if (rc != ATLS_OK) {
         session->open = 0;              /* the session is lost */
@@ -90,14 +90,14 @@ cmd_probe_stream(cmd_probe_t *probe)
 
 
 static atls_error_e
-cmd_stream_run(cmd_probe_t *probe, cmd_stream_probe_t *stream)
+cmd_probe_stream_run(cmd_probe_t *probe, cmd_probe_stream_t *stream)
 {
-    atls_error_e    rc;
-    cmd_session_t  *session = &probe->session;
+    atls_error_e          rc;
+    cmd_probe_session_t  *session = &probe->session;
 
     stream->session = session;
-    stream->slow = cmd_session_outer(session, &stream->failure);
-    stream->other = cmd_session_outer(session, &stream->other_failure);
+    stream->slow = cmd_probe_session_outer(session, &stream->failure);
+    stream->other = cmd_probe_session_outer(session, &stream->other_failure);
 
     if (stream->slow == NULL || stream->other == NULL
         || atls_outer_join(stream->slow, session->outer) == -1
@@ -106,15 +106,16 @@ cmd_stream_run(cmd_probe_t *probe, cmd_stream_probe_t *stream)
         return atls_fail_memory(&session->failure);
     }
 
-    rc = cmd_stream_prepare(probe, stream);
+    rc = cmd_probe_stream_prepare(probe, stream);
     if (rc != ATLS_OK) {
         return rc;
     }
 
-    atls_outer_set_wait(stream->slow, cmd_stream_wait, stream);
+    atls_outer_set_wait(stream->slow, cmd_probe_stream_wait, stream);
 
-    rc = atls_outer_stream(stream->slow, session->out.len, cmd_stream_source,
-                           cmd_stream_sink, stream);
+    rc = atls_outer_stream(stream->slow, session->out.len,
+                           cmd_probe_stream_source, cmd_probe_stream_sink,
+                           stream);
 
     stream->time = atls_clock() - stream->began;
 
@@ -125,27 +126,27 @@ cmd_stream_run(cmd_probe_t *probe, cmd_stream_probe_t *stream)
 /* The idle connection of the session has just been used. */
 
 static atls_error_e
-cmd_stream_prepare(cmd_probe_t *probe, cmd_stream_probe_t *stream)
+cmd_probe_stream_prepare(cmd_probe_t *probe, cmd_probe_stream_t *stream)
 {
-    size_t          n;
-    int64_t         time;
-    atls_error_e    rc;
-    cmd_session_t  *session = &probe->session;
+    size_t                n;
+    int64_t               time;
+    atls_error_e          rc;
+    cmd_probe_session_t  *session = &probe->session;
 
     session->out.len = 0;
     n = strlen(probe->request);
 
-    rc = cmd_session_write(session, probe->request, n);
+    rc = cmd_probe_session_write(session, probe->request, n);
     stream->first = session->out.len;
 
     if (rc == ATLS_OK) {
-        rc = cmd_session_write(session, probe->request, n);
+        rc = cmd_probe_session_write(session, probe->request, n);
     }
 
-    stream->answers = cmd_session_answers(session) + 1;
+    stream->answers = cmd_probe_session_answers(session) + 1;
 
-    time = CMD_STREAM_DELAYS * probe->delay;
-    time = time < CMD_STREAM_MIN ? CMD_STREAM_MIN : time;
+    time = CMD_PROBE_STREAM_DELAYS * probe->delay;
+    time = time < CMD_PROBE_STREAM_MIN ? CMD_PROBE_STREAM_MIN : time;
     time = time < probe->options->wait ? probe->options->wait : time;
 
     stream->began = atls_clock();
@@ -156,9 +157,9 @@ cmd_stream_prepare(cmd_probe_t *probe, cmd_stream_probe_t *stream)
 
 
 static size_t
-cmd_stream_source(void *data, void *buf, size_t size)
+cmd_probe_stream_source(void *data, void *buf, size_t size)
 {
-    cmd_stream_probe_t  *stream = data;
+    cmd_probe_stream_t  *stream = data;
 
     size_t  n;
 
@@ -177,16 +178,16 @@ cmd_stream_source(void *data, void *buf, size_t size)
 
 
 static atls_error_e
-cmd_stream_sink(void *data, const unsigned char *bytes, size_t n)
+cmd_probe_stream_sink(void *data, const unsigned char *bytes, size_t n)
 {
-    cmd_stream_probe_t  *stream = data;
+    cmd_probe_stream_t  *stream = data;
 
     atls_error_e  rc;
 
-    rc = cmd_session_sink(stream->session, bytes, n);
+    rc = cmd_probe_session_sink(stream->session, bytes, n);
 
     if (!stream->released
-        && cmd_session_answers(stream->session) >= stream->answers)
+        && cmd_probe_session_answers(stream->session) >= stream->answers)
     {
         stream->answered = 1;
         stream->reached = 1;
@@ -199,16 +200,16 @@ cmd_stream_sink(void *data, const unsigned char *bytes, size_t n)
 /* Called when something happens to the POST, and about once a second. */
 
 static int
-cmd_stream_wait(void *data)
+cmd_probe_stream_wait(void *data)
 {
-    cmd_stream_probe_t  *stream = data;
+    cmd_probe_stream_t  *stream = data;
 
     if (stream->released || stream->given < stream->first) {
         return 0;
     }
 
     if (!stream->reached) {
-        cmd_stream_poll(stream);
+        cmd_probe_stream_poll(stream);
     }
 
     if (atls_clock() >= stream->release) {
@@ -221,15 +222,15 @@ cmd_stream_wait(void *data)
 
 
 static void
-cmd_stream_poll(cmd_stream_probe_t *stream)
+cmd_probe_stream_poll(cmd_probe_stream_t *stream)
 {
     int  i;
 
-    const struct timespec  pause = { 0, CMD_STREAM_PAUSE * 1000000 };
+    const struct timespec  pause = { 0, CMD_PROBE_STREAM_PAUSE * 1000000 };
 
-    for (i = 0; i < CMD_STREAM_POLLS && !stream->reached; i++) {
+    for (i = 0; i < CMD_PROBE_STREAM_POLLS && !stream->reached; i++) {
 
-        (void) atls_outer_post(stream->other, NULL, 0, cmd_session_sink,
+        (void) atls_outer_post(stream->other, NULL, 0, cmd_probe_session_sink,
                                stream->session);
 
         stream->reached = atls_outer_status(stream->other) == 409;
@@ -242,7 +243,7 @@ cmd_stream_poll(cmd_stream_probe_t *stream)
 
 
 static void
-cmd_stream_findings(cmd_probe_t *probe, const cmd_stream_probe_t *stream,
+cmd_probe_stream_findings(cmd_probe_t *probe, const cmd_probe_stream_t *stream,
     atls_error_e rc)
 {
     const char      *text;
@@ -299,9 +300,9 @@ cmd_stream_findings(cmd_probe_t *probe, const cmd_stream_probe_t *stream,
 /* The connection of the session was not used since the POST began. */
 
 static void
-cmd_stream_idle(cmd_probe_t *probe, int64_t time)
+cmd_probe_stream_idle(cmd_probe_t *probe, int64_t time)
 {
-    if (cmd_session_poll(&probe->session) != ATLS_OK) {
+    if (cmd_probe_session_poll(&probe->session) != ATLS_OK) {
         probe->session.open = 0;
     }
 

@@ -5,8 +5,8 @@
  */
 
 
-#ifndef ATLS_CMD_SESSION_H_INCLUDED
-#define ATLS_CMD_SESSION_H_INCLUDED
+#ifndef ATLS_CMD_PROBE_SESSION_H_INCLUDED
+#define ATLS_CMD_PROBE_SESSION_H_INCLUDED
 
 
 #include "../lib/outer.h"
@@ -27,7 +27,7 @@ typedef struct {
     atls_buf_t            out;          /* records to be sent */
     atls_buf_t            answer;       /* plaintext received */
     int                   open;         /* requests can be sent */
-} cmd_session_t;
+} cmd_probe_session_t;
 
 
 /*
@@ -36,63 +36,66 @@ typedef struct {
  * case.
  */
 
-atls_error_e cmd_session_init(cmd_session_t *session,
+atls_error_e cmd_probe_session_init(cmd_probe_session_t *session,
     const cmd_options_t *options, const atls_target_t *target,
     X509_STORE *trust);
 
-void cmd_session_free(cmd_session_t *session);
+void cmd_probe_session_free(cmd_probe_session_t *session);
 
 /*
  * Creates an outer connection: one of the same session can be used by several
  * of them.  Returns NULL on error.
  */
 
-atls_outer_t *cmd_session_outer(cmd_session_t *session,
+atls_outer_t *cmd_probe_session_outer(cmd_probe_session_t *session,
     atls_failure_t *failure);
 
 /* Starts a new session: a POST with the ClientHello. */
 
-atls_error_e cmd_session_start(cmd_session_t *session);
+atls_error_e cmd_probe_session_start(cmd_probe_session_t *session);
 
 /* Completes the handshake. */
 
-atls_error_e cmd_session_finish(cmd_session_t *session);
+atls_error_e cmd_probe_session_finish(cmd_probe_session_t *session);
 
 /* Both. */
 
-atls_error_e cmd_session_open(cmd_session_t *session);
+atls_error_e cmd_probe_session_open(cmd_probe_session_t *session);
 
 /* An empty POST. */
 
-atls_error_e cmd_session_poll(cmd_session_t *session);
+atls_error_e cmd_probe_session_poll(cmd_probe_session_t *session);
 
 /* Adds the records of a plaintext to session->out. */
 
-atls_error_e cmd_session_write(cmd_session_t *session, const void *bytes,
-    size_t n);
+atls_error_e cmd_probe_session_write(cmd_probe_session_t *session,
+    const void *bytes, size_t n);
 
 /* Sends session->out from an offset on, n bytes of it. */
 
-atls_error_e cmd_session_post(cmd_session_t *session, size_t offset, size_t n);
+atls_error_e cmd_probe_session_post(cmd_probe_session_t *session,
+    size_t offset, size_t n);
 
 /* Processes bytes of a response; an atls_sink_pt. */
 
-atls_error_e cmd_session_sink(void *data, const unsigned char *bytes, size_t n);
+atls_error_e cmd_probe_session_sink(void *data, const unsigned char *bytes,
+    size_t n);
 
 /* The number of complete headers of final responses in session->answer. */
 
-unsigned cmd_session_answers(const cmd_session_t *session);
+unsigned cmd_probe_session_answers(const cmd_probe_session_t *session);
 
 /*
  * ATLS_OK if there are that many, otherwise an error: the last response had
  * nothing, or something else.
  */
 
-atls_error_e cmd_session_expect(cmd_session_t *session, unsigned answers);
+atls_error_e cmd_probe_session_expect(cmd_probe_session_t *session,
+    unsigned answers);
 
 /* Sends close_notify, if the session is open.  Errors are ignored. */
 
-void cmd_session_close(cmd_session_t *session);
+void cmd_probe_session_close(cmd_probe_session_t *session);
 
 
-#endif /* ATLS_CMD_SESSION_H_INCLUDED */
+#endif /* ATLS_CMD_PROBE_SESSION_H_INCLUDED */

@@ -1,6 +1,6 @@
 
 /*
- * A session for atls doctor, see session.h.
+ * A session for atls doctor, see probe_session.h.
  */
 
 
@@ -10,28 +10,30 @@
 #include "../lib/clock.h"
 #include "../lib/fault.h"
 #include "route.h"
-#include "session.h"
+#include "probe_session.h"
 #include "verbose.h"
 
 
-#define CMD_SESSION_IDLE        30000   /* milliseconds */
-#define CMD_SESSION_CLOSE       3000
-#define CMD_SESSION_ANSWER      65536   /* maximum size of responses */
-#define CMD_SESSION_FLIGHTS     5
+#define CMD_PROBE_SESSION_IDLE        30000   /* milliseconds */
+#define CMD_PROBE_SESSION_CLOSE       3000
+#define CMD_PROBE_SESSION_ANSWER      65536   /* maximum size of responses */
+#define CMD_PROBE_SESSION_FLIGHTS     5
 
 
-static atls_error_e cmd_session_tls(cmd_session_t *session);
-static atls_error_e cmd_session_flight(cmd_session_t *session);
-static atls_error_e cmd_session_failed(cmd_session_t *session, atls_error_e rc);
-static atls_error_e cmd_session_plain(void *data, const unsigned char *bytes,
-    size_t n);
+static atls_error_e cmd_probe_session_tls(cmd_probe_session_t *session);
+static atls_error_e cmd_probe_session_flight(cmd_probe_session_t *session);
+static atls_error_e cmd_probe_session_failed(cmd_probe_session_t *session,
+    atls_error_e rc);
+static atls_error_e cmd_probe_session_plain(void *data,
+    const unsigned char *bytes, size_t n);
 
 
 atls_error_e
-cmd_session_init(cmd_session_t *session, const cmd_options_t *options,
-    const atls_target_t *target, X509_STORE *trust)
+cmd_probe_session_init(cmd_probe_session_t *session,
+    const cmd_options_t *options, const atls_target_t *target,
+    X509_STORE *trust)
 {
-    memset(session, 0, sizeof(cmd_session_t));
+    memset(session, 0, sizeof(cmd_probe_session_t));
 
     session->options = options;
     session->target = target;
@@ -41,14 +43,15 @@ cmd_session_init(cmd_session_t *session, const cmd_options_t *options,
         session->debug.handler = cmd_verbose;
     }
 
-    session->outer = cmd_session_outer(session, &session->failure);
+    session->outer = cmd_probe_session_outer(session, &session->failure);
 
-    return session->outer ? cmd_session_tls(session) : session->failure.error;
+    return session->outer ? cmd_probe_session_tls(session)
+                          : session->failure.error;
 }
 
 
 atls_outer_t *
-cmd_session_outer(cmd_session_t *session, atls_failure_t *failure)
+cmd_probe_session_outer(cmd_probe_session_t *session, atls_failure_t *failure)
 {
     atls_outer_conf_t     conf;
     const cmd_options_t  *options = session->options;
@@ -58,7 +61,7 @@ cmd_session_outer(cmd_session_t *session, atls_failure_t *failure)
     conf.url = options->via ? options->via : session->target->endpoint;
     conf.user = options->via_user;
     conf.headers = (const char *const *) options->via_headers.items;
-    conf.idle_timeout = CMD_SESSION_IDLE + options->wait;
+    conf.idle_timeout = CMD_PROBE_SESSION_IDLE + options->wait;
     conf.trust = session->trust;
     conf.debug = session->debug;
 
@@ -69,7 +72,7 @@ cmd_session_outer(cmd_session_t *session, atls_failure_t *failure)
 
 
 static atls_error_e
-cmd_session_tls(cmd_session_t *session)
+cmd_probe_session_tls(cmd_probe_session_t *session)
 {
     atls_tls_conf_t       conf;
     const cmd_options_t  *options = session->options;
@@ -88,7 +91,7 @@ cmd_session_tls(cmd_session_t *session)
     conf.max_protocol = options->max_protocol;
     conf.pinned_key = options->pinned_key;
 
-    session->tls.plain = cmd_session_plain;
+    session->tls.plain = cmd_probe_session_plain;
     session->tls.data = session;
 
     return atls_tls_init(&session->tls, &conf, session->trust,
@@ -97,7 +100,7 @@ cmd_session_tls(cmd_session_t *session)
 
 
 void
-cmd_session_free(cmd_session_t *session)
+cmd_probe_session_free(cmd_probe_session_t *session)
 {
     atls_outer_free(session->outer);
     atls_tls_done(&session->tls);
@@ -107,7 +110,7 @@ cmd_session_free(cmd_session_t *session)
 
 
 atls_error_e
-cmd_session_start(cmd_session_t *session)
+cmd_probe_session_start(cmd_probe_session_t *session)
 {
     atls_error_e   rc;
     atls_resume_t  none;
@@ -127,25 +130,25 @@ cmd_session_start(cmd_session_t *session)
     }
 
     if (rc == ATLS_OK) {
-        rc = cmd_session_flight(session);
+        rc = cmd_probe_session_flight(session);
     }
 
-    return cmd_session_failed(session, rc);
+    return cmd_probe_session_failed(session, rc);
 }
 
 
 atls_error_e
-cmd_session_finish(cmd_session_t *session)
+cmd_probe_session_finish(cmd_probe_session_t *session)
 {
     int           i;
     atls_error_e  rc;
 
     rc = ATLS_OK;
 
-    for (i = 0; i < CMD_SESSION_FLIGHTS && rc == ATLS_OK; i++) {
+    for (i = 0; i < CMD_PROBE_SESSION_FLIGHTS && rc == ATLS_OK; i++) {
 
         if (atls_tls_pending(&session->tls)) {
-            rc = cmd_session_flight(session);
+            rc = cmd_probe_session_flight(session);
 
         } else if (!session->tls.finished) {
             session->failure.fault = ATLS_FAULT_NO_BODY;
@@ -161,23 +164,23 @@ cmd_session_finish(cmd_session_t *session)
     session->open = rc == ATLS_OK && session->tls.finished
                     && !session->tls.closed;
 
-    return cmd_session_failed(session, rc);
+    return cmd_probe_session_failed(session, rc);
 }
 
 
 atls_error_e
-cmd_session_open(cmd_session_t *session)
+cmd_probe_session_open(cmd_probe_session_t *session)
 {
     atls_error_e  rc;
 
-    rc = cmd_session_start(session);
+    rc = cmd_probe_session_start(session);
 
-    return rc == ATLS_OK ? cmd_session_finish(session) : rc;
+    return rc == ATLS_OK ? cmd_probe_session_finish(session) : rc;
 }
 
 
 static atls_error_e
-cmd_session_flight(cmd_session_t *session)
+cmd_probe_session_flight(cmd_probe_session_t *session)
 {
     atls_error_e  rc;
 
@@ -185,7 +188,8 @@ cmd_session_flight(cmd_session_t *session)
 
     rc = atls_tls_drain(&session->tls, &session->out);
 
-    return rc == ATLS_OK ? cmd_session_post(session, 0, session->out.len) : rc;
+    return rc == ATLS_OK ? cmd_probe_session_post(session, 0, session->out.len)
+                         : rc;
 }
 
 
@@ -195,7 +199,7 @@ cmd_session_flight(cmd_session_t *session)
  */
 
 static atls_error_e
-cmd_session_failed(cmd_session_t *session, atls_error_e rc)
+cmd_probe_session_failed(cmd_probe_session_t *session, atls_error_e rc)
 {
     atls_failure_t  failure;
 
@@ -204,7 +208,7 @@ cmd_session_failed(cmd_session_t *session, atls_error_e rc)
         && atls_tls_pending(&session->tls))
     {
         failure = session->failure;
-        (void) cmd_session_flight(session);
+        (void) cmd_probe_session_flight(session);
         session->failure = failure;
     }
 
@@ -213,14 +217,15 @@ cmd_session_failed(cmd_session_t *session, atls_error_e rc)
 
 
 atls_error_e
-cmd_session_poll(cmd_session_t *session)
+cmd_probe_session_poll(cmd_probe_session_t *session)
 {
-    return cmd_session_post(session, 0, 0);
+    return cmd_probe_session_post(session, 0, 0);
 }
 
 
 atls_error_e
-cmd_session_write(cmd_session_t *session, const void *bytes, size_t n)
+cmd_probe_session_write(cmd_probe_session_t *session, const void *bytes,
+    size_t n)
 {
     atls_error_e  rc;
 
@@ -233,30 +238,30 @@ cmd_session_write(cmd_session_t *session, const void *bytes, size_t n)
 
 
 atls_error_e
-cmd_session_post(cmd_session_t *session, size_t offset, size_t n)
+cmd_probe_session_post(cmd_probe_session_t *session, size_t offset, size_t n)
 {
     atls_failure_clear(&session->failure);
 
     return atls_outer_post(session->outer, session->out.data + offset, n,
-                           cmd_session_sink, session);
+                           cmd_probe_session_sink, session);
 }
 
 
 atls_error_e
-cmd_session_sink(void *data, const unsigned char *bytes, size_t n)
+cmd_probe_session_sink(void *data, const unsigned char *bytes, size_t n)
 {
-    cmd_session_t  *session = data;
+    cmd_probe_session_t  *session = data;
 
     return atls_tls_receive(&session->tls, bytes, n);
 }
 
 
 static atls_error_e
-cmd_session_plain(void *data, const unsigned char *bytes, size_t n)
+cmd_probe_session_plain(void *data, const unsigned char *bytes, size_t n)
 {
-    cmd_session_t  *session = data;
+    cmd_probe_session_t  *session = data;
 
-    if (n > CMD_SESSION_ANSWER - session->answer.len) {
+    if (n > CMD_PROBE_SESSION_ANSWER - session->answer.len) {
         return atls_fail(&session->failure, ATLS_ERROR_HTTP,
                          "the response to HEAD is too large");
     }
@@ -269,7 +274,7 @@ cmd_session_plain(void *data, const unsigned char *bytes, size_t n)
 /* Responses to HEAD have no body. */
 
 unsigned
-cmd_session_answers(const cmd_session_t *session)
+cmd_probe_session_answers(const cmd_probe_session_t *session)
 {
     unsigned     n;
     const char  *p, *end;
@@ -298,9 +303,9 @@ cmd_session_answers(const cmd_session_t *session)
 
 
 atls_error_e
-cmd_session_expect(cmd_session_t *session, unsigned answers)
+cmd_probe_session_expect(cmd_probe_session_t *session, unsigned answers)
 {
-    if (cmd_session_answers(session) >= answers) {
+    if (cmd_probe_session_answers(session) >= answers) {
         return ATLS_OK;
     }
 
@@ -323,15 +328,15 @@ cmd_session_expect(cmd_session_t *session, unsigned answers)
 
 
 void
-cmd_session_close(cmd_session_t *session)
+cmd_probe_session_close(cmd_probe_session_t *session)
 {
     if (session->open && !session->tls.closed) {
         session->open = 0;
 
         atls_tls_shutdown(&session->tls);
         atls_outer_set_deadline(session->outer,
-                                atls_clock() + CMD_SESSION_CLOSE);
-        (void) cmd_session_flight(session);
+                                atls_clock() + CMD_PROBE_SESSION_CLOSE);
+        (void) cmd_probe_session_flight(session);
         atls_outer_set_deadline(session->outer, 0);
     }
 }
