@@ -201,6 +201,8 @@ sub invalid {
           qr/a service needs --listen and a URL\n.*line 1 in/ ],
         [ 'two URLs',           2, "-l 0 https://localhost https://other\n",
           qr/only one URL.*\n.*line 1 in/ ],
+        [ 'a null character',   2, "\0-l 0 https://localhost\n",
+          qr/null character in/ ],
         [ 'a quotation mark',   2, qq{-l "0 https://localhost\n},
           qr/quotation mark.*\n.*line 1 in/ ],
         [ 'help',               2, "-l 0 -h https://localhost\n",

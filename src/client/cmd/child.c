@@ -62,7 +62,7 @@ cmd_child_init(void)
 int
 cmd_child_start(char **program, const char *proxy)
 {
-    int               code, fds[2];
+    int               code, error, fds[2];
     pid_t             pid;
     sigset_t          all, mask;
     struct sigaction  old[CMD_CHILD_SIGNALS];
@@ -80,6 +80,7 @@ cmd_child_start(char **program, const char *proxy)
     cmd_child_handle(old);
 
     pid = fork();
+    error = errno;
 
     if (pid == 0) {
         cmd_child_exec(program, proxy, old, &mask, fds[1]);
@@ -89,7 +90,7 @@ cmd_child_start(char **program, const char *proxy)
 
     if (pid == -1) {
         code = cmd_fail(CMD_RUN_FAILED, "cannot start a process: %s",
-                        strerror(errno));
+                        strerror(error));
 
     } else {
         cmd_child_pid = pid;

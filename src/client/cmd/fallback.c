@@ -13,6 +13,7 @@
 #include <openssl/ssl.h>
 
 #include "../lib/cert.h"
+#include "../lib/debug.h"
 #include "../lib/http.h"
 #include "../lib/outer.h"
 #include "exitcode.h"
@@ -462,25 +463,16 @@ static int
 cmd_https_debug(CURL *curl, curl_infotype type, char *text, size_t n,
     void *data)
 {
+    static const atls_debug_t  debug = { cmd_verbose, NULL };
+    static const atls_debug_e  kinds[] = { ATLS_DEBUG_INNER,
+                                           ATLS_DEBUG_INNER_RECEIVED,
+                                           ATLS_DEBUG_INNER_SENT };
+
     (void) curl;
     (void) data;
 
-    switch (type) {
-
-    case CURLINFO_TEXT:
-        cmd_verbose_lines(ATLS_DEBUG_INNER, text, n);
-        break;
-
-    case CURLINFO_HEADER_IN:
-        cmd_verbose_lines(ATLS_DEBUG_INNER_RECEIVED, text, n);
-        break;
-
-    case CURLINFO_HEADER_OUT:
-        cmd_verbose_lines(ATLS_DEBUG_INNER_SENT, text, n);
-        break;
-
-    default:
-        break;
+    if (type <= CURLINFO_HEADER_OUT) {
+        atls_debug_lines(&debug, kinds[type], text, n);
     }
 
     return 0;

@@ -74,7 +74,7 @@ cmd_probe_stream(cmd_probe_t *probe)
     atls_outer_free(stream.slow);
     atls_outer_free(stream.other);
 
-    if (rc == ATLS_ERROR_MEMORY) {
+    if (stream.began == 0) {                /* nothing was sent */
         return cmd_probe_fail(probe, "requests", rc);
     }
 
@@ -143,6 +143,10 @@ cmd_probe_stream_prepare(cmd_probe_t *probe, cmd_probe_stream_t *stream)
         rc = cmd_probe_session_write(session, probe->request, n);
     }
 
+    if (rc != ATLS_OK) {
+        return rc;
+    }
+
     stream->answers = cmd_probe_session_answers(session) + 1;
 
     time = CMD_PROBE_STREAM_DELAYS * probe->delay;
@@ -152,7 +156,7 @@ cmd_probe_stream_prepare(cmd_probe_t *probe, cmd_probe_stream_t *stream)
     stream->began = atls_clock();
     stream->release = stream->began + time;
 
-    return rc;
+    return ATLS_OK;
 }
 
 

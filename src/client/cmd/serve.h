@@ -26,7 +26,7 @@ typedef struct {
 
 
 /*
- * Runs until a signal is received.  Then closes the listening sockets, serves
+ * Runs until it is stopped, see stop.h.  Then closes the listening sockets, serves
  * the connections accepted so far, and returns an exit code when all threads
  * have ended.
  */

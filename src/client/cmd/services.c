@@ -51,6 +51,10 @@ cmd_services_read(const char *file, const cmd_list_t *args,
         return code;
     }
 
+    if (strlen(content) != size) {
+        code = cmd_fail(CMD_USAGE, "null character in \"%s\"", file);
+    }
+
     number = 1;
 
     for (line = content; code == CMD_OK && line; line = next, number++) {

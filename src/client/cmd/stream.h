@@ -62,7 +62,10 @@ int cmd_stream_wait(const cmd_stream_t *stream, int timeout);
 
 int cmd_stream_gone(const cmd_stream_t *stream);
 
-/* Writes all pieces and modifies them.  Returns 0, or -1 on error. */
+/*
+ * Writes all pieces and modifies them.  Returns 0, or -1 on error, or if the
+ * client does not read for minutes.
+ */
 
 int cmd_stream_write(const cmd_stream_t *stream, struct iovec *pieces,
     size_t n);

@@ -6,17 +6,12 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 
 #include "../lib/error.h"
 #include "../lib/hex.h"
-#include "util.h"
 #include "verbose.h"
 
 
-static int cmd_verbose_secret(const char *line);
 static void cmd_verbose_certificate(const char *layer,
     const atls_certificate_t *certificate, const char *verdict);
 
@@ -45,48 +40,6 @@ cmd_verbose_print(const char *format, ...)
 
     atls_printable(line);
     cmd_verbose(NULL, ATLS_DEBUG_INNER, line);
-}
-
-
-void
-cmd_verbose_lines(atls_debug_e what, const char *text, size_t n)
-{
-    char  *copy, *line, *rest;
-
-    copy = cmd_copy(text, n);
-
-    for (line = strtok_r(copy, "\r\n", &rest);
-         line;
-         line = strtok_r(NULL, "\r\n", &rest))
-    {
-        if (cmd_verbose_secret(line)) {
-            line[strcspn(line, ":")] = '\0';
-        }
-
-        atls_printable(line);
-        cmd_verbose(NULL, what, line);
-    }
-
-    free(copy);
-}
-
-
-static int
-cmd_verbose_secret(const char *line)
-{
-    size_t  i;
-
-    static const char *const  names[] = { "Authorization:",
-                                          "Proxy-Authorization:",
-                                          "Set-Cookie:", "Cookie:" };
-
-    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strncasecmp(line, names[i], strlen(names[i])) == 0) {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 

@@ -9,8 +9,6 @@
 #define ATLS_CMD_VERBOSE_H_INCLUDED
 
 
-#include <stddef.h>
-
 #include "../lib/atls.h"
 
 
@@ -20,10 +18,6 @@ void cmd_verbose(void *data, atls_debug_e what, const char *line);
 
 void cmd_verbose_print(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
-
-/* Prints any number of lines; credentials are omitted. */
-
-void cmd_verbose_lines(atls_debug_e what, const char *text, size_t n);
 
 /* Logs the outer and inner certificates. */
 

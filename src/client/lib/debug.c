@@ -106,7 +106,7 @@ atls_debug_redact(atls_debug_e what, char *line)
     {
         n = strlen(atls_debug_secrets[i]);
 
-        p = what == ATLS_DEBUG_OUTER
+        p = what == ATLS_DEBUG_OUTER || what == ATLS_DEBUG_INNER
             ? strcasestr(line, atls_debug_secrets[i])
             : strncasecmp(line, atls_debug_secrets[i], n) == 0
               && line[n] == ':' ? line : NULL;

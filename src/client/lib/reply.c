@@ -287,6 +287,8 @@ static void
 atls_reply_explain(const atls_reply_t *reply, const atls_reply_post_t *post,
     atls_fault_e fault, char *text, size_t size)
 {
+    /* the faults of cookies, which are the last ones */
+
     if (fault >= ATLS_FAULT_NO_SET_COOKIE) {
         snprintf(text, size, "%s", atls_fault_text(fault));
         return;
