@@ -30,15 +30,6 @@ static int cmd_guard_url(const cmd_guard_t *guard, int fd, const char *url);
 
 
 int
-cmd_guard_is_host(const char *text)
-{
-    cmd_host_t  host;
-
-    return cmd_host_parse(&host, text, strlen(text)) == 0;
-}
-
-
-int
 cmd_guard_host(const cmd_guard_t *guard, int fd, const char *host)
 {
     cmd_host_t  asked;

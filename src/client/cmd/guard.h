@@ -26,10 +26,6 @@ typedef struct {
 } cmd_guard_t;
 
 
-/* Whether a text is a valid "host[:port]".  IPv6 addresses are in brackets. */
-
-int cmd_guard_is_host(const char *text);
-
 /*
  * Whether a Host header is allowed: it must be the local address and port of
  * the connection fd, or "localhost" if that is a loopback address, or one of

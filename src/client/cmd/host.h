@@ -19,9 +19,9 @@ typedef struct {
 
 
 /*
- * Parses a host into its canonical form: a name in lower case, or an address as
- * printed by inet_ntop().  Addresses in other forms are not matched.  Returns 0
- * or -1.
+ * Parses "host[:port]" into its canonical form: a name in lower case, or an
+ * address as printed by inet_ntop(); an IPv6 address must be in brackets.
+ * Addresses in other forms are not matched.  Returns 0 or -1.
  */
 
 int cmd_host_parse(cmd_host_t *host, const char *text, size_t n);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "exitcode.h"
-#include "guard.h"
+#include "host.h"
 #include "option_set.h"
 #include "util.h"
 
@@ -258,7 +258,9 @@ cmd_set_number(unsigned *field, const char *value, unsigned min, unsigned max)
 int
 cmd_set_host(cmd_options_t *options, const cmd_option_t *option, char *value)
 {
-    if (!cmd_guard_is_host(value)) {
+    cmd_host_t  host;
+
+    if (cmd_host_parse(&host, value, strlen(value)) == -1) {
         return cmd_fail(CMD_USAGE, "invalid \"%s\", must be HOST or HOST:PORT",
                         value);
     }

@@ -26,9 +26,9 @@ typedef struct {
 
 
 /*
- * Runs until it is stopped, see stop.h.  Then closes the listening sockets, serves
- * the connections accepted so far, and returns an exit code when all threads
- * have ended.
+ * Runs until it is stopped, see stop.h.  Then closes the listening sockets,
+ * serves the connections accepted so far, and returns an exit code when all
+ * threads have ended.
  */
 
 int cmd_serve(cmd_port_t *ports, size_t n, cmd_serve_pt serve);
