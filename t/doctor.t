@@ -44,6 +44,11 @@ location = /psk {
     atls_psk_file %%TESTDIR%%/psk;
 }
 
+location = /impatient {
+    atls on;
+    atls_handshake_timeout 1ms;
+}
+
 location = /raw {
     atls on;
     atls_payload raw;
@@ -262,6 +267,11 @@ sub service {
     my $r = doctor($t->endpoint('/closes'));
     is(join(', ', found($r)), 'certificate note, timeouts skipped, idle note',
        'sessions are closed') or diag($r->{out});
+
+    $r = doctor($t->endpoint('/impatient'));
+    is("$r->{exit} " . join(', ', grep { !/certif/ } found($r)),
+       '8 service fault', 'a slow handshake') or diag($r->{out});
+    like($r->{out}, qr/before the handshake: it took too long/, 'the reason');
 
     $r = doctor($t->endpoint('/raw'));
     is("$r->{exit} " . join(', ', grep { !/certif/ } found($r)),

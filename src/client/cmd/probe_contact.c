@@ -20,12 +20,21 @@
 #define CMD_PROBE_CONNECTIONS     4
 
 
+typedef enum {
+    CMD_PROBE_FOUND = 0,
+    CMD_PROBE_ENDED,
+    CMD_PROBE_ELSEWHERE                 /* on another machine */
+} cmd_probe_lost_e;
+
+
 static int cmd_probe_contact_connection(cmd_probe_t *probe, atls_error_e rc);
 static int cmd_probe_contact_cookie(cmd_probe_t *probe);
 static int cmd_probe_contact_connections(cmd_probe_t *probe);
 static atls_error_e cmd_probe_contact_poll(cmd_probe_session_t *session,
-    int *status);
-static int cmd_probe_contact_scattered(cmd_probe_t *probe);
+    cmd_probe_lost_e *lost);
+static cmd_probe_lost_e cmd_probe_contact_lost(const atls_outer_t *outer);
+static int cmd_probe_contact_fail(cmd_probe_t *probe, const char *check,
+    cmd_probe_lost_e lost, atls_error_e rc);
 static int cmd_probe_contact_handshake(cmd_probe_t *probe);
 
 
@@ -81,8 +90,9 @@ cmd_probe_contact_connection(cmd_probe_t *probe, atls_error_e rc)
 static int
 cmd_probe_contact_cookie(cmd_probe_t *probe)
 {
-    int64_t       began;
-    atls_error_e  rc;
+    int64_t           began;
+    atls_error_e      rc;
+    cmd_probe_lost_e  lost;
 
     began = atls_clock();
     rc = cmd_probe_session_poll(&probe->session);
@@ -90,10 +100,11 @@ cmd_probe_contact_cookie(cmd_probe_t *probe)
     probe->kept = atls_outer_is_reused(probe->session.outer);
 
     if (rc != ATLS_OK) {
-        return probe->session.failure.fault == ATLS_FAULT_NONE
-               && atls_outer_status(probe->session.outer) == 410
-               ? cmd_probe_contact_scattered(probe)
-               : cmd_probe_fail(probe, "cookie", rc);
+        lost = probe->session.failure.fault == ATLS_FAULT_NONE
+               ? cmd_probe_contact_lost(probe->session.outer)
+               : CMD_PROBE_FOUND;
+
+        return cmd_probe_contact_fail(probe, "cookie", lost, rc);
     }
 
     cmd_findings_add(&probe->findings, "cookie", CMD_FINDING_OK, "",
@@ -108,16 +119,16 @@ cmd_probe_contact_cookie(cmd_probe_t *probe)
 static int
 cmd_probe_contact_connections(cmd_probe_t *probe)
 {
-    int           i, status;
-    atls_error_e  rc;
+    int               i;
+    atls_error_e      rc;
+    cmd_probe_lost_e  lost;
 
     for (i = 0; i < CMD_PROBE_CONNECTIONS; i++) {
 
-        rc = cmd_probe_contact_poll(&probe->session, &status);
+        rc = cmd_probe_contact_poll(&probe->session, &lost);
 
         if (rc != ATLS_OK) {
-            return status == 410 ? cmd_probe_contact_scattered(probe)
-                                 : cmd_probe_fail(probe, "connections", rc);
+            return cmd_probe_contact_fail(probe, "connections", lost, rc);
         }
     }
 
@@ -130,12 +141,12 @@ cmd_probe_contact_connections(cmd_probe_t *probe)
 
 
 static atls_error_e
-cmd_probe_contact_poll(cmd_probe_session_t *session, int *status)
+cmd_probe_contact_poll(cmd_probe_session_t *session, cmd_probe_lost_e *lost)
 {
     atls_error_e   rc;
     atls_outer_t  *outer;
 
-    *status = 0;
+    *lost = CMD_PROBE_FOUND;
     atls_failure_clear(&session->failure);
 
     outer = cmd_probe_session_outer(session, &session->failure);
@@ -147,17 +158,46 @@ cmd_probe_contact_poll(cmd_probe_session_t *session, int *status)
 
     rc = atls_outer_post(outer, NULL, 0, cmd_probe_session_sink, session);
 
-    *status = atls_outer_status(outer);
+    *lost = cmd_probe_contact_lost(outer);
     atls_outer_free(outer);
 
     return rc;
 }
 
 
-static int
-cmd_probe_contact_scattered(cmd_probe_t *probe)
+/* The server has started the session if it does not call it a foreign one. */
+
+static cmd_probe_lost_e
+cmd_probe_contact_lost(const atls_outer_t *outer)
 {
+    if (atls_outer_status(outer) != 410) {
+        return CMD_PROBE_FOUND;
+    }
+
+    return atls_outer_is_problem(outer, "session-unknown")
+           || atls_outer_is_problem(outer, "handshake-timeout")
+           ? CMD_PROBE_ENDED : CMD_PROBE_ELSEWHERE;
+}
+
+
+static int
+cmd_probe_contact_fail(cmd_probe_t *probe, const char *check,
+    cmd_probe_lost_e lost, atls_error_e rc)
+{
+    if (lost == CMD_PROBE_FOUND) {
+        return cmd_probe_fail(probe, check, rc);
+    }
+
     probe->code = CMD_REPLY;
+
+    if (lost == CMD_PROBE_ENDED) {
+        cmd_findings_add(&probe->findings, "service", CMD_FINDING_FAULT,
+                         "See atls_handshake_timeout and atls_zone of the "
+                         "server.",
+                         "the session ended before the handshake: it took too "
+                         "long, or the server has no room");
+        return -1;
+    }
 
     cmd_findings_add(&probe->findings, "connections", CMD_FINDING_FAULT,
                      "A load balancer must send all POSTs with a cookie to one "

@@ -790,6 +790,16 @@ atls_outer_is_endpoint(const atls_outer_t *outer)
 }
 
 
+int
+atls_outer_is_problem(const atls_outer_t *outer, const char *name)
+{
+    char  got[ATLS_REPLY_TYPE];
+
+    return atls_reply_problem(&outer->reply, got, sizeof(got)) == 0
+           && strcmp(got, name) == 0;
+}
+
+
 void
 atls_outer_each_header(const atls_outer_t *outer,
     void (*each)(void *data, const char *name, const char *value), void *data)

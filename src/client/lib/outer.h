@@ -159,6 +159,10 @@ int atls_outer_status(const atls_outer_t *outer);
 
 int atls_outer_is_endpoint(const atls_outer_t *outer);
 
+/* Whether the last response was a problem document of ATLS with this name. */
+
+int atls_outer_is_problem(const atls_outer_t *outer, const char *name);
+
 /* Calls a function for each header field of the last response. */
 
 void atls_outer_each_header(const atls_outer_t *outer,

@@ -15,7 +15,6 @@
 
 #define ATLS_REPLY_BODY     8192            /* of another response, to keep */
 #define ATLS_REPLY_DETAIL   512
-#define ATLS_REPLY_TYPE     64
 
 #define ATLS_PROBLEM_TYPE   "application/problem+json"
 
@@ -30,8 +29,6 @@ static atls_error_e atls_reply_reject_status(const atls_reply_t *reply,
 static atls_fault_e atls_reply_fault(const atls_reply_t *reply,
     const atls_reply_post_t *post);
 static int atls_reply_is_problem(const atls_reply_t *reply);
-static int atls_reply_problem(const atls_reply_t *reply, char *name,
-    size_t size);
 static void atls_reply_explain(const atls_reply_t *reply,
     const atls_reply_post_t *post, atls_fault_e fault, char *text, size_t size);
 
@@ -270,9 +267,7 @@ atls_reply_is_problem(const atls_reply_t *reply)
 }
 
 
-/* Copies the name of a problem of ATLS.  Returns 0 or -1. */
-
-static int
+int
 atls_reply_problem(const atls_reply_t *reply, char *name, size_t size)
 {
     return atls_reply_is_problem(reply)

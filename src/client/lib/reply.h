@@ -17,6 +17,7 @@
 
 
 #define ATLS_MEDIA_TYPE     "application/atls+octet-stream"
+#define ATLS_REPLY_TYPE     64              /* size for names of problems */
 
 
 typedef enum {
@@ -79,6 +80,13 @@ typedef struct {
 
 atls_error_e atls_reply_reject(const atls_reply_t *reply,
     const atls_reply_post_t *post, atls_failure_t *failure);
+
+/*
+ * Copies the name of the problem, if the response is a problem document of
+ * ATLS.  Returns 0, or -1 if it is not, or if the name does not fit.
+ */
+
+int atls_reply_problem(const atls_reply_t *reply, char *name, size_t size);
 
 /* Whether the response is an ATLS response, or a problem document of ATLS. */
 
