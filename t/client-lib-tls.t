@@ -37,6 +37,7 @@ subtest('new ticket keys' => \&new_keys);
 subtest('certificates' => \&certificates);
 subtest('protocols' => \&protocols);
 subtest('the outer connection' => \&outer);
+subtest('a transfer' => \&transfer);
 
 is($c->end(), 0, 'exit status');
 
@@ -228,6 +229,36 @@ sub outer {
     is($c->name($r), 'PROXY', "no such proxy: $r->{text}");
 
     proxies();
+
+    done_testing();
+}
+
+
+# The times of the second one are 0: nothing is opened.
+
+sub transfer {
+    $c->client($target, @trust, ENDPOINT => $t->endpoint(3, 'https',
+                                                         'localhost'));
+    is($c->command('transfer')->{connections}, 0, 'none yet');
+    $c->go('GET', '/echo');
+
+    my $info = $c->command('transfer');
+    my @times = map { $info->{$_} } qw( name_lookup connect handshake );
+
+    cmp_ok($times[0], '>', 0, 'time');
+    is("@times", join(' ', sort { $a <=> $b } @times), 'in this order');
+    is("$info->{connections} $info->{local_ip} $info->{remote_ip} "
+       . "$info->{remote_port} $info->{connect_status}",
+       '1 127.0.0.1 127.0.0.1 ' . $t->port(3) . ' 0', 'the connection');
+    is($info->{header_size}, length "GET /echo HTTP/1.1\r\n"
+                                    . "Host: localhost\r\n\r\n",
+       'the size of the header');
+
+    $c->go('GET', '/echo');
+    $info = $c->command('transfer');
+
+    is(join(' ', map { $info->{$_} } qw( connections connect handshake )),
+       '0 0 0', 'the same connection and session');
 
     done_testing();
 }

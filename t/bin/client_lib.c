@@ -399,6 +399,23 @@ print_outer(void)
 
 
 static void
+print_transfer(void)
+{
+    atls_transfer_info_t  info;
+
+    print_result(atls_get_transfer(client, &info));
+
+    printf("\tname_lookup=%lld\tconnect=%lld\thandshake=%lld\tconnections=%u"
+           "\tconnect_status=%d\tlocal_ip=%s\tremote_ip=%s\tlocal_port=%d"
+           "\tremote_port=%d\theader_size=%zu", (long long) info.name_lookup,
+           (long long) info.connect, (long long) info.handshake,
+           info.connections, info.connect_status, info.local_ip,
+           info.remote_ip, info.local_port, info.remote_port,
+           info.header_size);
+}
+
+
+static void
 print_export(size_t size, const char *label)
 {
     atls_error_e   rc;
@@ -664,6 +681,9 @@ client_command(const char *name, char *rest)
 
     } else if (strcmp(name, "outer") == 0) {
         print_outer();
+
+    } else if (strcmp(name, "transfer") == 0) {
+        print_transfer();
 
     } else if (strcmp(name, "export") == 0) {
         first = strtok_r(NULL, " ", &rest);

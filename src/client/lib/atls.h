@@ -576,6 +576,37 @@ typedef struct {
 ATLS_API atls_error_e atls_get_outer(atls_client_t *client,
     atls_outer_info_t *info);
 
+typedef struct {
+
+    /*
+     * Microseconds since the call: when a name was resolved, when the outer
+     * connection was established, and when the inner session was open.  0 if
+     * that did not happen in the call.
+     */
+
+    int64_t               name_lookup;
+    int64_t               connect;
+    int64_t               handshake;
+
+    unsigned              connections;  /* new outer connections */
+    int                   connect_status;   /* of the proxy's last response to
+                                               CONNECT; 0 if there was none */
+
+    /* addresses of the outer connection; "" and 0 if unknown */
+
+    char                  local_ip[46];
+    char                  remote_ip[46];
+    int                   local_port;
+    int                   remote_port;
+
+    size_t                header_size;  /* of the request header, in bytes */
+} atls_transfer_info_t;
+
+/* The last call of atls_perform() or atls_connect(). */
+
+ATLS_API atls_error_e atls_get_transfer(atls_client_t *client,
+    atls_transfer_info_t *info);
+
 /*
  * Exports keying material (RFC 5705; RFC 8446, section 7.5) of the open
  * session: size bytes to out.  context may be NULL for no context.  With the

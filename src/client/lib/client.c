@@ -590,6 +590,24 @@ atls_get_outer(atls_client_t *client, atls_outer_info_t *info)
 
 
 atls_error_e
+atls_get_transfer(atls_client_t *client, atls_transfer_info_t *info)
+{
+    atls_failure_clear(&client->failure);
+    memset(info, 0, sizeof(atls_transfer_info_t));
+
+    if (client->outer) {
+        atls_outer_transfer(client->outer, info, client->began);
+    }
+
+    info->handshake = client->tls.opened ? client->tls.opened - client->began
+                                             : 0;
+    info->header_size = client->header_size;
+
+    return ATLS_OK;
+}
+
+
+atls_error_e
 atls_exporter(atls_client_t *client, const char *label, const void *context,
     size_t context_size, void *out, size_t size)
 {

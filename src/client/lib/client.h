@@ -52,6 +52,7 @@ struct atls_client_s {
                                                one; 0: never */
     int64_t                  deadline;      /* of the request, by atls_clock();
                                                0: none */
+    int64_t                  began;         /* the call, by atls_clock_us() */
 
     X509_STORE              *trust;
     atls_outer_t            *outer;
@@ -60,6 +61,7 @@ struct atls_client_s {
     /* the current or last request */
 
     atls_message_t           message;
+    size_t                   header_size;   /* of the message */
     atls_response_t          response;
     atls_buf_t               out;           /* records for the next POST */
     unsigned                 sending:1;     /* the server may have received a

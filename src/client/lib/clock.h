@@ -9,9 +9,10 @@
 #include <stdint.h>
 
 
-/* Milliseconds since an unspecified time. */
+/* Milliseconds or microseconds since an unspecified time. */
 
 int64_t atls_clock(void);
+int64_t atls_clock_us(void);
 
 
 #endif /* ATLS_CLIENT_CLOCK_H_INCLUDED */

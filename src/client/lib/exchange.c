@@ -48,6 +48,7 @@ atls_perform(atls_client_t *client, const atls_request_t *request)
                            client->target.authority, &client->failure);
 
     if (rc == ATLS_OK) {
+        client->header_size = client->message.header.len;
         atls_outer_set_wait(client->outer, request->on_wait, request->data);
 
         rc = atls_exchange_try(client);
@@ -151,11 +152,15 @@ atls_exchange_enter(atls_client_t *client)
 
     if (rc == ATLS_OK) {
         client->busy = 1;
+        client->began = atls_clock_us();
+        client->tls.opened = 0;
+        client->header_size = 0;
         client->tls.plain = atls_exchange_plain;
 
         timeout = client->numbers[ATLS_TIMEOUT];
         client->deadline = timeout ? atls_clock() + timeout : 0;
         atls_outer_set_deadline(client->outer, client->deadline);
+        atls_outer_transfer_begin(client->outer);
     }
 
     return rc;

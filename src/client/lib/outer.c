@@ -45,6 +45,12 @@ struct atls_outer_s {
     unsigned             posts;
     int                  kept;              /* the connection is kept alive */
 
+    /* the current transfer; times by atls_clock_us() */
+
+    unsigned             connections;
+    int64_t              resolved;
+    int64_t              connected;
+
     /* the current POST */
 
     atls_source_pt       source;            /* NULL: the body is in memory */
@@ -76,6 +82,7 @@ static size_t atls_outer_write(char *bytes, size_t size, size_t n, void *data);
 static void atls_outer_begin(atls_outer_t *outer);
 static curl_socket_t atls_outer_socket(const atls_outer_t *outer);
 static void atls_outer_look_tls(atls_outer_t *outer);
+static void atls_outer_look_times(atls_outer_t *outer, int64_t began);
 static atls_error_e atls_outer_curl_error(atls_outer_t *outer, CURLcode code);
 static atls_error_e atls_outer_code(atls_outer_t *outer, CURLcode code);
 
@@ -468,7 +475,7 @@ static atls_error_e
 atls_outer_perform(atls_outer_t *outer, size_t n, atls_sink_pt sink, void *data)
 {
     CURLcode  code;
-    int64_t   timeout;
+    int64_t   timeout, began;
 
     timeout = 0;
 
@@ -500,12 +507,14 @@ atls_outer_perform(atls_outer_t *outer, size_t n, atls_sink_pt sink, void *data)
     atls_debug(&outer->debug, ATLS_DEBUG_OUTER, "POST %u: %zu bytes",
                outer->posts, n);
 
+    began = atls_clock_us();
     code = outer->code = curl_easy_perform(outer->curl);
 
     outer->kept = atls_outer_socket(outer) != CURL_SOCKET_BAD;
 
     atls_reply_look(&outer->reply);
     atls_outer_look_tls(outer);
+    atls_outer_look_times(outer, began);
 
     return atls_outer_result(outer, code);
 }
@@ -607,6 +616,52 @@ atls_outer_look_tls(atls_outer_t *outer)
     if (time == 0 && !atls_outer_is_reused(outer)) {
         atls_seen_clear(&outer->seen);
     }
+}
+
+
+/* Times of the first connection; the others are repetitions. */
+
+static void
+atls_outer_look_times(atls_outer_t *outer, int64_t began)
+{
+    long        connects;
+    curl_off_t  resolved, connected;
+
+    connects = 0;
+    resolved = 0;
+    connected = 0;
+
+    curl_easy_getinfo(outer->curl, CURLINFO_NUM_CONNECTS, &connects);
+    curl_easy_getinfo(outer->curl, CURLINFO_NAMELOOKUP_TIME_T, &resolved);
+    curl_easy_getinfo(outer->curl, CURLINFO_CONNECT_TIME_T, &connected);
+
+    if (outer->connections == 0 && (connects || outer->code != CURLE_OK)) {
+        outer->resolved = resolved ? began + resolved : 0;
+        outer->connected = connected ? began + connected : 0;
+    }
+
+    outer->connections += (unsigned) connects;
+}
+
+
+void
+atls_outer_transfer_begin(atls_outer_t *outer)
+{
+    outer->connections = 0;
+    outer->resolved = 0;
+    outer->connected = 0;
+}
+
+
+void
+atls_outer_transfer(const atls_outer_t *outer, atls_transfer_info_t *info,
+    int64_t began)
+{
+    atls_route_info(outer->curl, info);
+
+    info->name_lookup = outer->resolved ? outer->resolved - began : 0;
+    info->connect = outer->connected ? outer->connected - began : 0;
+    info->connections = outer->connections;
 }
 
 

@@ -99,6 +99,16 @@ void atls_outer_set_deadline(atls_outer_t *outer, int64_t deadline);
 void atls_outer_set_wait(atls_outer_t *outer, int (*wait)(void *data),
     void *data);
 
+/*
+ * A transfer consists of several POSTs.  Fills atls_transfer_info_t, except for
+ * members of the inner session; times are relative to "began", by
+ * atls_clock_us().
+ */
+
+void atls_outer_transfer_begin(atls_outer_t *outer);
+void atls_outer_transfer(const atls_outer_t *outer, atls_transfer_info_t *info,
+    int64_t began);
+
 /* Deletes the cookies: the next POST is the first one of a session. */
 
 void atls_outer_forget(atls_outer_t *outer);

@@ -179,6 +179,32 @@ atls_route_limits(CURL *curl, const atls_route_conf_t *conf)
 
 
 void
+atls_route_info(CURL *curl, atls_transfer_info_t *info)
+{
+    long         status, local, remote;
+    const char  *local_ip, *remote_ip;
+
+    status = local = remote = 0;
+    local_ip = remote_ip = NULL;
+
+    curl_easy_getinfo(curl, CURLINFO_HTTP_CONNECTCODE, &status);
+    curl_easy_getinfo(curl, CURLINFO_LOCAL_PORT, &local);
+    curl_easy_getinfo(curl, CURLINFO_PRIMARY_PORT, &remote);
+    curl_easy_getinfo(curl, CURLINFO_LOCAL_IP, &local_ip);
+    curl_easy_getinfo(curl, CURLINFO_PRIMARY_IP, &remote_ip);
+
+    info->connect_status = (int) status;
+    info->local_port = (int) local;
+    info->remote_port = (int) remote;
+
+    snprintf(info->local_ip, sizeof(info->local_ip), "%s",
+             local_ip ? local_ip : "");
+    snprintf(info->remote_ip, sizeof(info->remote_ip), "%s",
+             remote_ip ? remote_ip : "");
+}
+
+
+void
 atls_route_free(atls_route_t *route)
 {
     curl_slist_free_all(route->proxy_headers);

@@ -49,6 +49,10 @@ int atls_route_set(atls_route_t *route, CURL *curl,
 
 void atls_route_free(atls_route_t *route);
 
+/* Fills members of the last connection of a handle. */
+
+void atls_route_info(CURL *curl, atls_transfer_info_t *info);
+
 /* Appends a list of strings, which may be NULL.  Returns 0, or -1. */
 
 int atls_route_append(struct curl_slist **list, const char *const *items);

@@ -10,6 +10,7 @@
 #include <openssl/evp.h>
 
 #include "cert.h"
+#include "clock.h"
 #include "fault.h"
 #include "tls.h"
 #include "tls_ctx.h"
@@ -324,6 +325,7 @@ atls_tls_established(atls_tls_t *tls)
      */
 
     tls->finished = 1;
+    tls->opened = atls_clock_us();
     tls->resumed = SSL_session_reused(ssl) && tls->offered.session
                    && (SSL_version(ssl) == TLS1_2_VERSION
                        || SSL_get_session(ssl) == tls->offered.session);

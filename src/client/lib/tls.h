@@ -68,6 +68,9 @@ typedef struct {
     X509                *certificate;       /* of the server, valid or not */
     STACK_OF(X509)      *chain;             /* received with the certificate */
     time_t               began;             /* time of the full handshake */
+    int64_t              opened;            /* when it was finished, by
+                                               atls_clock_us(); set to 0 by the
+                                               caller */
     unsigned             unpinned:1;        /* the key is not a pinned one */
     unsigned             finished:1;        /* the handshake is complete */
     unsigned             closed:1;          /* close_notify received */
