@@ -190,7 +190,7 @@ sub pinned {
 
     my $short = substr $good[2], 0, -2;
 
-    result("invalid: '$_'", '2 ', @via, '--pinnedpubkey', $_, "$site/info")
+    result("invalid: '$_'", '90 ', @via, '--pinnedpubkey', $_, "$site/info")
         for '', '/nonexistent', $t->path('ca.key'), 'sha256//', "$good[2];",
             "$good[2];x", $short, "$good[2]AAAA", $good[2] =~ s/=$/A/r,
             $good[2] =~ s/.=$/==/r, $good[2] =~ s{//.}{//}r;
@@ -239,6 +239,8 @@ sub codes {
         [ 77, '--cacert', '/nonexistent' ],
         [ 77, '--cacert', $empty ],
         [ 90, '--pinnedpubkey', $wrong ],
+        [ 90, '--pinnedpubkey', '/nonexistent' ],
+        [ 90, '--pinnedpubkey', 'sha256//x' ],
         [ 35, '--tls-max', '1.2', '--ciphers', 'AES128-SHA' ],
         [ 60, '--cacert', $t->path('other.crt') ],
     );

@@ -36,7 +36,7 @@ atls_pins_parse(atls_pins_t *pins, const char *text, atls_failure_t *failure)
     }
 
     if (atls_pins_list(pins, text) == -1) {
-        atls_fail(failure, ATLS_ERROR_USAGE,
+        atls_fail(failure, ATLS_ERROR_PIN,
                   "invalid list of pinned keys \"%s\"", text);
         return -1;
     }
@@ -108,7 +108,7 @@ atls_pins_file(atls_pins_t *pins, const char *name, atls_failure_t *failure)
     EVP_PKEY_free(key);
 
     if (len < 0) {
-        atls_fail_openssl(failure, ATLS_ERROR_USAGE,
+        atls_fail_openssl(failure, ATLS_ERROR_PIN,
                           "cannot read a public key from \"%s\"", name);
         return -1;
     }
