@@ -31,6 +31,7 @@ LIB_CFLAGS   = -std=c99 -D_GNU_SOURCE -Wall -Wextra -Werror -fPIC \
 
 # the command, linked with the static library
 
+CMD_PACKAGES = $(LIB_PACKAGES) zlib
 CMD_SRC     := $(wildcard src/client/cmd/*.c)
 CMD_OBJ      = $(CMD_SRC:src/client/%.c=$(BUILD)/client/%.o)
 
@@ -105,12 +106,13 @@ $(BUILD)/client/%.o: src/client/%.c Makefile $(BUILD)/flags
 
 FLAGS        = $(CURDIR) $(CC) $(CFLAGS) $(LIB_CFLAGS) $(LDFLAGS)
 
-CLIENT_NEEDS = echo "The client requires pkg-config, $(LIB_PACKAGES); on" \
+CLIENT_NEEDS = echo "The client requires pkg-config, $(CMD_PACKAGES); on" \
                "Debian: apt-get install pkg-config libcurl4-openssl-dev" \
-               "libssl-dev libcjson-dev.  The module does not: make module."
+               "libssl-dev libcjson-dev zlib1g-dev.  The module does not:" \
+               "make module."
 
 $(BUILD)/flags: FORCE
-	@pkg-config --exists $(LIB_PACKAGES) || { $(CLIENT_NEEDS) >&2; exit 1; }
+	@pkg-config --exists $(CMD_PACKAGES) || { $(CLIENT_NEEDS) >&2; exit 1; }
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(FLAGS))' >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
@@ -129,7 +131,7 @@ $(BUILD)/libatls.3: src/client/lib/atls.h debian/changelog \
 
 $(BUILD)/atls: $(CMD_OBJ) $(BUILD)/libatls.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ \
-	    $$(pkg-config --libs $(LIB_PACKAGES))
+	    $$(pkg-config --libs $(CMD_PACKAGES))
 
 # PREFIX may have changed
 

@@ -134,10 +134,10 @@ sub write_out {
     my $format = 'a\tb %{http_code} %{size_download} %{atls}\n%%{x} %{no} %{';
 
     $r = $t->atls('-o', 'out', '-w', $format, "$site/exact");
-    is("$r->{code} $r->{out}", "0 a\tb 200 8 on\n%{x} %{no} %{", 'variables');
+    is("$r->{code} $r->{out}", "0 a\tb 200 8 on\n%{x}  %{", 'variables');
 
     $r = $t->atls('-w', ' %{time_total}\n', "$site/exact", "$site/exact");
-    like($r->{out}, qr/\A(?:exactly\n \d+\.\d{3}\n){2}\z/, 'for each URL');
+    like($r->{out}, qr/\A(?:exactly\n \d+\.\d{6}\n){2}\z/, 'for each URL');
 
     $r = $t->atls('-w', '%{http_code}', '-f', "$site/status?code=404");
     is("$r->{code} $r->{out}", '22 404', 'of a failure');
@@ -164,6 +164,8 @@ sub progress {
         [ 'an upload', [ '-o', 'c', '-T', slow_file(), "$site/echo" ],
           qr{\rsent\ +\d+\ +\d+/s}x ],
         [ 'not with -s', [ '-s', '-o', 'd', $slow_url ], qr/\A\z/ ],
+        [ 'not with --no-progress-meter',
+          [ '--no-progress-meter', '-o', 'e', $slow_url ], qr/\A\z/ ],
         [ 'not if the answer is shown', [ $slow_url ],
           qr/\Aline 1\r\n(?:line \d\r\n){6}\z/ ],
     );

@@ -96,7 +96,7 @@ sub completions {
 
     for my $command ('fetch', @commands) {
         my @help = $atls->run($command, '--help')->{out}
-                   =~ /^  (?:-\w,|   ) (--[\w.-]+)/mg;
+                   =~ /^  (?:-[\w#],|   ) (--[\w.-]+)/mg;
         my ($out) = $TYPE{$shell}->($file, "atls $command --\t\t");
         my %offered = map { $_ => 1 } $out =~ /(?<![\w-])--\w[\w.-]*/g;
 

@@ -58,7 +58,7 @@ sub options {
     my %commands;
     my %table = map { $_ => 1 }
                 $t->read_file("$cmd/option_table.c")
-                =~ /^    \{ \w+, [\w |]+, (?:0|'\w'), "([\w.-]+)",/mg;
+                =~ /^    \{ \w+, [\w |]+, (?:0|'[\w#]'), "([\w.-]+)",/mg;
 
     for my $command (@commands) {
         for (grep { /^  +-/ } split /\n/, $help{$command}) {
@@ -89,7 +89,7 @@ sub help_option {
     my ($line) = @_;
 
     my ($letter, $name, $arg) =
-        $line =~ /^  (-\w,|   )( --[\w.-]+)( \S+)?  +\S/ or return "? $line";
+        $line =~ /^  (-[\w#],|   )( --[\w.-]+)( \S+)?  +\S/ or return "? $line";
 
     return ($letter =~ s/ +//r . $name . ($arg || '')) =~ s/^ //r;
 }
@@ -106,7 +106,7 @@ sub manual_options {
         $of = /^\.S[hs] Options of atls (\w+)$/m ? $1 : 'fetch' if /^\.S[hs] /;
 
         my ($letter, $name, $arg, $commands) =
-            /^\.It\ Fl\ (?:(\w)\ ,\ Fl\ )?-([\w.-]+)(?:\ Ar\ (\S+))?\n
+            /^\.It\ Fl\ (?:([\w#])\ ,\ Fl\ )?-([\w.-]+)(?:\ Ar\ (\S+))?\n
              (?:\.Pq\ (.*)\n)?/x or next;
 
         $commands = $commands ? $commands =~ s/ ,/,/gr : $of;
@@ -132,10 +132,13 @@ sub exit_codes {
 
 
 sub names {
-    my @variables = $t->read_file("$cmd/writeout.c")
-                    =~ /strncmp\(name, "(\w+)\}"/g;
+    my $writeout = $t->read_file("$cmd/writeout.c");
+    my @variables = ($writeout =~ /^    \{ "(\w+)", +CMD_VARIABLE_/mg,
+                     $writeout =~ /strcasecmp\(name, "(\w+)"\)/g);
+    my ($section) = $manual =~ /^\.Sh VARIABLES\n(.*?)^\.Sh /ms;
 
-    is(join(' ', $manual =~ /%\{(\w+)\}/g), "@variables", 'variables of -w');
+    is(join(' ', sort $section =~ /^\.Li (\w+)/mg), join(' ', sort @variables),
+       'variables of -w');
 
     my ($header) = $t->read_file("$cmd/report.h")
                    =~ /define CMD_REPORT_HEADER\s+"(.*)"/;

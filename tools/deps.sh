@@ -23,7 +23,7 @@ demo=(
 
 deb=(
     build-essential debhelper nginx-dev
-    libcjson-dev libcurl4-openssl-dev libssl-dev pkg-config
+    libcjson-dev libcurl4-openssl-dev libssl-dev pkg-config zlib1g-dev
 )
 
 test=(

@@ -74,7 +74,7 @@ sub command {
 sub option {
     my ($line) = @_;
 
-    $line =~ /^\ \ (?:-(\w),|\ \ \ )\ --([\w.-]+)(?:\ (\S+))?\ \ +(\S.*)$/x
+    $line =~ /^\ \ (?:-([\w\#]),|\ \ \ )\ --([\w.-]+)(?:\ (\S+))?\ \ +(\S.*)$/x
         or die "unexpected line of --help: $line\n";
 
     my %option = (letter => $1, name => $2, arg => $3, help => $4);
@@ -214,7 +214,7 @@ sub fish_option {
                   at => " -xa '(__atls_at)'", method => " -xa '$METHODS'",
                   text => ' -x');
 
-    my $letter = $option->{letter} ? " -s $option->{letter}" : '';
+    my $letter = $option->{letter} ? " -s '$option->{letter}'" : '';
 
     return "complete -c atls -n '__atls_is $command'$letter -l $option->{name}"
            . "$values{$option->{kind}} -d " . quote($option->{help}, '\\\\');

@@ -11,27 +11,33 @@
 #include "exitcode.h"
 
 
-static int  cmd_silent;
+static int   cmd_silent;
+static char  cmd_error[2048];
 
 
 int
 cmd_fail(int code, const char *format, ...)
 {
-    char     text[2048];
     va_list  args;
 
-    if (cmd_silent) {
-        return code;
-    }
-
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    vsnprintf(cmd_error, sizeof(cmd_error), format, args);
     va_end(args);
 
-    atls_printable(text);
-    fprintf(stderr, "atls: (%d) %s\n", code, text);
+    atls_printable(cmd_error);
+
+    if (!cmd_silent) {
+        fprintf(stderr, "atls: (%d) %s\n", code, cmd_error);
+    }
 
     return code;
+}
+
+
+const char *
+cmd_fail_text(void)
+{
+    return cmd_error;
 }
 
 

@@ -36,6 +36,7 @@ typedef enum {
     CMD_IDENTITY = 58,
     CMD_CIPHERS = 59,
     CMD_CERTIFICATE = 60,
+    CMD_DECODE = 61,
     CMD_REWIND = 65,
     CMD_TRUST = 77,
     CMD_PIN = 90,
@@ -53,6 +54,10 @@ typedef enum {
 
 int cmd_fail(int code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* The message of the last error, without its code. */
+
+const char *cmd_fail_text(void);
 
 /* Prints a message about a failure that is not the end, unless silent. */
 

@@ -45,6 +45,7 @@ static void cmd_https_body(CURL *curl, cmd_transfer_t *transfer);
 static void cmd_https_headers(cmd_https_t *https);
 static void cmd_https_header_add(cmd_https_t *https, const char *name,
     const char *value);
+static void cmd_https_info(cmd_https_t *https);
 static int cmd_https_result(cmd_https_t *https, CURLcode rc);
 static size_t cmd_https_header(char *bytes, size_t size, size_t n,
     void *data);
@@ -94,6 +95,10 @@ cmd_fallback_perform(cmd_fallback_t *fallback, cmd_transfer_t *transfer)
     if (code == CMD_OK) {
         cmd_https_setup(&https);
         code = cmd_https_result(&https, curl_easy_perform(https.curl));
+    }
+
+    if (code != CMD_FALLBACK_UNTRUSTED) {
+        cmd_https_info(&https);
     }
 
     curl_easy_reset(https.curl);
@@ -319,6 +324,35 @@ cmd_https_header_add(cmd_https_t *https, const char *name, const char *value)
     }
 
     https->headers = list;
+}
+
+
+static void
+cmd_https_info(cmd_https_t *https)
+{
+    long                   connects, size;
+    CURL                  *curl = https->curl;
+    curl_off_t             lookup, connect, handshake;
+    atls_transfer_info_t  *info = &https->transfer->info;
+
+    connects = size = 0;
+    lookup = connect = handshake = 0;
+
+    curl_easy_getinfo(curl, CURLINFO_NUM_CONNECTS, &connects);
+    curl_easy_getinfo(curl, CURLINFO_REQUEST_SIZE, &size);
+    curl_easy_getinfo(curl, CURLINFO_NAMELOOKUP_TIME_T, &lookup);
+    curl_easy_getinfo(curl, CURLINFO_CONNECT_TIME_T, &connect);
+    curl_easy_getinfo(curl, CURLINFO_APPCONNECT_TIME_T, &handshake);
+
+    atls_route_info(curl, info);
+
+    info->connections = (unsigned) connects;
+    info->header_size = (size_t) size;
+    info->name_lookup = lookup;
+    info->connect = connect;
+    info->handshake = handshake;
+
+    cmd_transfer_count(https->transfer);
 }
 
 

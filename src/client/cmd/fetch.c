@@ -18,6 +18,7 @@
 
 typedef struct {
     cmd_options_t    options;
+    cmd_jar_t        jar;
     cmd_inner_t      inner;
     cmd_fallback_t   fallback;
 } cmd_fetch_t;
@@ -41,6 +42,7 @@ cmd_fetch(int argc, char **argv)
     code = cmd_options_parse(&fetch.options, CMD_FETCH, argc, argv);
 
     if (code == CMD_OK && !fetch.options.done) {
+        cmd_jar_open(&fetch.jar, &fetch.options);
         code = cmd_inner_init(&fetch.inner, &fetch.options);
 
         if (code == CMD_OK) {
@@ -50,6 +52,7 @@ cmd_fetch(int argc, char **argv)
 
     cmd_inner_done(&fetch.inner);
     cmd_fallback_done(&fetch.fallback);
+    cmd_jar_close(&fetch.jar);
     cmd_options_free(&fetch.options);
 
     return code;
@@ -88,7 +91,7 @@ cmd_fetch_one(cmd_fetch_t *fetch, size_t n)
     int             code;
     cmd_transfer_t  transfer;
 
-    code = cmd_transfer_begin(&transfer, &fetch->options, n);
+    code = cmd_transfer_begin(&transfer, &fetch->options, &fetch->jar, n);
 
     if (code == CMD_OK) {
         code = cmd_fetch_retry(fetch, &transfer);

@@ -76,3 +76,18 @@ cmd_file_read_all(FILE *file, size_t *size)
 
     return bytes;
 }
+
+
+size_t
+cmd_file_strip(char *text, size_t n)
+{
+    size_t  i, j;
+
+    for (i = 0, j = 0; i < n; i++) {
+        if (text[i] != '\r' && text[i] != '\n' && text[i] != '\0') {
+            text[j++] = text[i];
+        }
+    }
+
+    return j;
+}

@@ -18,4 +18,9 @@
 int cmd_file_read(const char *name, char **content, size_t *size);
 
 
+/* Removes line ends and null characters.  Returns the new size. */
+
+size_t cmd_file_strip(char *text, size_t n);
+
+
 #endif /* ATLS_CMD_FILE_H_INCLUDED */

@@ -67,6 +67,10 @@ cmd_inner_perform(cmd_inner_t *inner, cmd_transfer_t *transfer)
            ? transfer->code : cmd_client_fail(inner->client, rc,
                                              transfer->status != 0);
 
+    if (atls_get_transfer(inner->client, &transfer->info) == ATLS_OK) {
+        cmd_transfer_count(transfer);
+    }
+
     if (inner->options->verbose) {
         cmd_verbose_peers(inner->client);
     }

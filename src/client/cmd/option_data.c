@@ -21,7 +21,6 @@ static int cmd_data_read(const char *value, int file, char **bytes,
     size_t *n);
 static char *cmd_data_encode(const char *name, size_t n, const char *bytes,
     size_t size);
-static size_t cmd_data_strip(char *text, size_t n);
 static void cmd_data_add(cmd_options_t *options, const char *separator,
     const char *bytes, size_t n);
 
@@ -97,6 +96,31 @@ cmd_set_json(cmd_options_t *options, const cmd_option_t *option, char *value)
 }
 
 
+int
+cmd_set_write_out(cmd_options_t *options, const cmd_option_t *option,
+    char *value)
+{
+    int      code;
+    char    *text;
+    size_t   n;
+
+    (void) option;
+
+    code = cmd_data_read(value, *value == '@', &text, &n);
+
+    if (code == CMD_OK) {
+        if (*value == '@') {
+            text[cmd_file_strip(text, n)] = '\0';
+        }
+
+        free(options->write_out);
+        options->write_out = text;
+    }
+
+    return code;
+}
+
+
 static int
 cmd_data_set(cmd_options_t *options, const char *value, const char *separator,
     int binary)
@@ -111,7 +135,7 @@ cmd_data_set(cmd_options_t *options, const char *value, const char *separator,
     }
 
     if (*value == '@' && !binary) {
-        n = cmd_data_strip(bytes, n);
+        n = cmd_file_strip(bytes, n);
     }
 
     cmd_data_add(options, separator, bytes, n);
@@ -168,23 +192,6 @@ cmd_data_encode(const char *name, size_t n, const char *bytes, size_t size)
     *to = '\0';
 
     return text;
-}
-
-
-/* Removes line ends and null characters. */
-
-static size_t
-cmd_data_strip(char *text, size_t n)
-{
-    size_t  i, j;
-
-    for (i = 0, j = 0; i < n; i++) {
-        if (text[i] != '\r' && text[i] != '\n' && text[i] != '\0') {
-            text[j++] = text[i];
-        }
-    }
-
-    return j;
 }
 
 

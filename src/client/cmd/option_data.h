@@ -1,7 +1,7 @@
 
 /*
- * Handlers of options for the request body.  The values of several options are
- * joined by "&".
+ * Handlers of options for the request body, and for -w.  The values of several
+ * options for the body are joined by "&".
  */
 
 
@@ -35,6 +35,12 @@ int cmd_set_data_urlencode(cmd_options_t *options, const cmd_option_t *option,
 /* As "binary"; several values are joined by nothing. */
 
 int cmd_set_json(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
+
+/* The format of -w: a text, or "@" and a file, whose line ends are removed. */
+
+int cmd_set_write_out(cmd_options_t *options, const cmd_option_t *option,
     char *value);
 
 

@@ -139,6 +139,26 @@ cmd_header_add_line(cmd_options_t *options, const cmd_option_t *option,
 }
 
 
+int
+cmd_set_cookie(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    char  *old = options->cookie;
+
+    (void) option;
+
+    if (*value == '@' || strchr(value, '=') == NULL) {
+        cmd_list_add(&options->cookie_files, value + (*value == '@'));
+        return CMD_OK;
+    }
+
+    options->cookie = cmd_format("%s%s%s", old ? old : "", old ? ";" : "",
+                                 value);
+    cmd_wipe(old);
+
+    return CMD_OK;
+}
+
+
 /* The name, of n characters, is followed by a value or by a semicolon. */
 
 static int

@@ -25,4 +25,12 @@ int cmd_set_header_line(cmd_options_t *options, const cmd_option_t *option,
     char *value);
 
 
+/*
+ * NAME=VALUE is added to the cookies; other values are the names of files.
+ */
+
+int cmd_set_cookie(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
+
 #endif /* ATLS_CMD_OPTION_HEADER_H_INCLUDED */

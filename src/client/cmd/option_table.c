@@ -90,6 +90,20 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(user), cmd_set_user,
       "Basic authorization of the inner request" },
 
+    { CMD_SECTION_REQUEST, CMD_FETCH, 'b', "cookie", "DATA",
+      0, cmd_set_cookie, "\"NAME=VALUE; ...\", or a file of cookies" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 'c', "cookie-jar", "FILE",
+      CMD_FIELD(cookie_jar), cmd_set_text, "write the cookies to a file" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 'j', "junk-session-cookies", NULL,
+      CMD_FIELD(junk_cookies), cmd_set_flag,
+      "ignore session cookies of files" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 0, "compressed", NULL,
+      CMD_FIELD(compressed), cmd_set_flag,
+      "request a compressed response; decode it" },
+
     { CMD_SECTION_REQUEST, CMD_FETCH, 'r', "range", "RANGE",
       CMD_FIELD(range), cmd_set_range,
       "bytes of the response, as 0-99, 100- or -100" },
@@ -140,9 +154,18 @@ const cmd_option_t  cmd_options_table[] = {
     { CMD_SECTION_RESPONSE, CMD_FETCH, 'D', "dump-header", "FILE",
       CMD_FIELD(dump), cmd_set_text, "write headers to a file; -: stdout" },
 
+    { CMD_SECTION_RESPONSE, CMD_FETCH, 'N', "no-buffer", NULL,
+      CMD_FIELD(no_buffer), cmd_set_flag, "no effect: output is not buffered" },
+
     { CMD_SECTION_RESPONSE, CMD_FETCH, 'w', "write-out", "FORMAT",
-      CMD_FIELD(write_out), cmd_set_text,
-      "print FORMAT at the end, see the manual" },
+      0, cmd_set_write_out,
+      "print FORMAT at the end, see the manual; @FILE" },
+
+    { CMD_SECTION_RESPONSE, CMD_FETCH, '#', "progress-bar", NULL,
+      CMD_FIELD(progress_bar), cmd_set_flag, "show a simple progress bar" },
+
+    { CMD_SECTION_RESPONSE, CMD_FETCH, 0, "no-progress-meter", NULL,
+      CMD_FIELD(no_meter), cmd_set_flag, "show no progress" },
 
     { CMD_SECTION_RESPONSE, CMD_DOCTOR, 0, "json", NULL,
       CMD_FIELD(json), cmd_set_flag, "print the findings as JSON" },
@@ -283,6 +306,9 @@ const cmd_option_t  cmd_options_table[] = {
 
     { CMD_SECTION_SESSION, CMD_FETCH, 0, "export", "LABEL:LENGTH",
       0, cmd_set_export, "print keying material on stderr, in hex" },
+
+    { CMD_SECTION_OTHER, CMD_FETCH, 'K', "config", "FILE",
+      CMD_FIELD(config), cmd_set_text, "read options from a file; -: stdin" },
 
     { CMD_SECTION_OTHER, CMD_ALL, 'h', "help", NULL,
       CMD_FIELD(help), cmd_set_flag, "print this help" },

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../lib/http.h"
+#include "config.h"
 #include "exitcode.h"
 #include "help.h"
 #include "option_set.h"
@@ -27,14 +28,26 @@
 #define CMD_POST_SIZE_MAX   (1024 * 1024 * 1024)
 
 #define CMD_SESSIONS    16
+#define CMD_MAX_CONFIGS 10
 #define CMD_WAIT        10000           /* milliseconds */
 #define CMD_IDLE        60000           /* milliseconds, less than timeouts of
                                            servers */
 
 
+/* of getopt */
+
+typedef struct {
+    cmd_options_t   *options;
+    char            *letters;
+    struct option   *names;
+} cmd_getopt_t;
+
+
 static int cmd_options_read(cmd_options_t *options, int argc, char **argv);
-static int cmd_options_getopt(cmd_options_t *options, int argc, char **argv,
-    const char *letters, const struct option *names);
+static int cmd_options_getopt(const cmd_getopt_t *getopt, int argc,
+    char **argv);
+static int cmd_options_config(const cmd_getopt_t *getopt);
+static int cmd_options_config_line(void *data, char *name, char *value);
 static void cmd_options_names(const cmd_options_t *options, char *letters,
     struct option *names);
 static const cmd_option_t *cmd_options_find(const cmd_options_t *options,
@@ -103,29 +116,29 @@ cmd_options_parse(cmd_options_t *options, cmd_command_e command, int argc,
 static int
 cmd_options_read(cmd_options_t *options, int argc, char **argv)
 {
-    int             code;
-    char           *letters;
-    struct option  *names;
+    int           code;
+    cmd_getopt_t  getopt;
 
-    letters = cmd_alloc(2 * cmd_options_n + 3);
-    names = cmd_alloc((cmd_options_n + 1) * sizeof(struct option));
+    getopt.options = options;
+    getopt.letters = cmd_alloc(2 * cmd_options_n + 3);
+    getopt.names = cmd_alloc((cmd_options_n + 1) * sizeof(struct option));
 
-    cmd_options_names(options, letters, names);
+    cmd_options_names(options, getopt.letters, getopt.names);
 
-    code = cmd_options_getopt(options, argc, argv, letters, names);
+    code = cmd_options_getopt(&getopt, argc, argv);
 
-    free(letters);
-    free(names);
+    free(getopt.letters);
+    free(getopt.names);
 
     return code;
 }
 
 
 static int
-cmd_options_getopt(cmd_options_t *options, int argc, char **argv,
-    const char *letters, const struct option *names)
+cmd_options_getopt(const cmd_getopt_t *getopt, int argc, char **argv)
 {
     int                  ch, code;
+    cmd_options_t       *options = getopt->options;
     const cmd_option_t  *option;
 
     optind = 0;                         /* lines of a file are parsed, too */
@@ -133,7 +146,9 @@ cmd_options_getopt(cmd_options_t *options, int argc, char **argv,
     code = CMD_OK;
 
     while (code == CMD_OK && !options->help && !options->version
-           && (ch = getopt_long(argc, argv, letters, names, NULL)) != -1)
+           && (ch = getopt_long(argc, argv, getopt->letters, getopt->names,
+                                NULL))
+              != -1)
     {
         if (ch == CMD_ARGUMENT) {
             cmd_list_add(&options->urls, optarg);
@@ -146,7 +161,71 @@ cmd_options_getopt(cmd_options_t *options, int argc, char **argv,
 
         option = cmd_options_find(options, ch);
         code = option->set(options, option, optarg);
+
+        if (code == CMD_OK && options->config) {
+            code = cmd_options_config(getopt);
+        }
     }
+
+    return code;
+}
+
+
+/* Reads the file of -K, and continues with the options after it. */
+
+static int
+cmd_options_config(const cmd_getopt_t *getopt)
+{
+    int             code, index;
+    char           *file, order;
+    cmd_options_t  *options = getopt->options;
+
+    file = options->config;
+    options->config = NULL;
+
+    if (options->configs == CMD_MAX_CONFIGS) {
+        free(file);
+        return cmd_fail(CMD_USAGE, "more than %d files of -K in each other",
+                        CMD_MAX_CONFIGS);
+    }
+
+    /* an argument ends the options of a line */
+
+    order = getopt->letters[0];
+    getopt->letters[0] = '+';
+    index = optind;
+    options->configs++;
+
+    code = cmd_config_read(file, cmd_options_config_line, (void *) getopt);
+
+    options->configs--;
+    optind = index;
+    getopt->letters[0] = order;
+
+    free(file);
+
+    return code;
+}
+
+
+static int
+cmd_options_config_line(void *data, char *name, char *value)
+{
+    cmd_getopt_t  *getopt = data;
+
+    int    code, argc;
+    char  *argv[] = { "", NULL, value, NULL };
+
+    argv[1] = cmd_format("%s%s", *name == '-' ? "" : "--", name);
+    argc = value ? 3 : 2;
+
+    code = cmd_options_getopt(getopt, argc, argv);
+
+    if (code == CMD_OK && optind < argc && *argv[optind]) {
+        code = cmd_fail(CMD_USAGE, "unexpected value: %s", argv[1]);
+    }
+
+    free(argv[1]);
 
     return code;
 }
@@ -340,9 +419,12 @@ cmd_options_free(cmd_options_t *options)
     }
 
     cmd_list_free(&options->via_headers);
+    cmd_list_free(&options->cookie_files);
+    cmd_wipe(options->cookie);
     cmd_list_free(&options->proxy_headers);
     free(options->headers);
     free(options->data);
+    free(options->write_out);
     cmd_wipe(options->psk_identity);
     cmd_wipe(options->psk_key);
     free(options->ciphers);

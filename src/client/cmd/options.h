@@ -44,6 +44,11 @@ typedef struct {
     char            *agent;
     char            *user;
     int              head;
+    char            *cookie;            /* the string of -b */
+    cmd_list_t       cookie_files;
+    char            *cookie_jar;
+    int              junk_cookies;      /* session cookies of the files */
+    int              compressed;
     char            *range;
     int64_t          resume;            /* offset of -C */
     int              resume_auto;       /* -C - */
@@ -65,6 +70,9 @@ typedef struct {
 
     /* messages */
 
+    int              progress_bar;
+    int              no_meter;
+    int              no_buffer;         /* output is never buffered */
     int              silent;
     int              show_error;
     int              verbose;
@@ -131,6 +139,8 @@ typedef struct {
     int              json;
     int64_t          wait;              /* milliseconds */
 
+    char            *config;            /* file to be read */
+    unsigned         configs;           /* files that are being read */
     int              help;
     int              version;
     int              done;              /* exit: one of these was printed */

@@ -1,6 +1,6 @@
 
 /*
- * The progress bar, see progress.h.
+ * The progress of a transfer, see progress.h.
  */
 
 
@@ -20,45 +20,46 @@
 #define CMD_PROGRESS_SIZE       16
 
 
-static void cmd_progress_update(cmd_progress_t *progress, int sending,
-    int64_t bytes, int64_t total);
+static void cmd_progress_bar(cmd_progress_t *progress);
 static void cmd_progress_show(cmd_progress_t *progress);
-static void cmd_progress_bar(const cmd_progress_t *progress, char *text);
+static const cmd_amount_t *cmd_progress_amount(const cmd_progress_t *progress);
+static void cmd_progress_percent(const cmd_amount_t *amount, char *text);
 static void cmd_progress_size(char *text, double size);
 
 
 void
-cmd_progress_begin(cmd_progress_t *progress, int enabled)
+cmd_progress_begin(cmd_progress_t *progress, cmd_progress_e kind,
+    int64_t offset)
 {
     memset(progress, 0, sizeof(cmd_progress_t));
 
-    progress->enabled = enabled;
-    progress->total = -1;
+    progress->kind = kind;
+    progress->offset = offset;
+    progress->request.total = -1;
+    progress->response.total = -1;
     progress->began = atls_clock();
+
+    cmd_bar_begin(&progress->bar);
 }
 
 
 void
 cmd_progress_sent(cmd_progress_t *progress, int64_t bytes, int64_t total)
 {
-    cmd_progress_update(progress, 1, bytes, total);
+    progress->sending = 1;
+    progress->request.bytes = bytes;
+    progress->request.total = total;
+
+    cmd_progress_wait(progress);
 }
 
 
 void
 cmd_progress_received(cmd_progress_t *progress, int64_t bytes, int64_t total)
 {
-    cmd_progress_update(progress, 0, bytes, total);
-}
-
-
-static void
-cmd_progress_update(cmd_progress_t *progress, int sending, int64_t bytes,
-    int64_t total)
-{
-    progress->sending = sending;
-    progress->bytes = bytes;
-    progress->total = total;
+    progress->sending = 0;
+    progress->response.bytes = bytes;
+    progress->response.total = total;
 
     cmd_progress_wait(progress);
 }
@@ -69,7 +70,11 @@ cmd_progress_wait(cmd_progress_t *progress)
 {
     int64_t  now;
 
-    if (!progress->enabled) {
+    if (progress->kind == CMD_PROGRESS_BAR) {
+        cmd_progress_bar(progress);
+    }
+
+    if (progress->kind != CMD_PROGRESS_METER) {
         return;
     }
 
@@ -84,19 +89,37 @@ cmd_progress_wait(cmd_progress_t *progress)
 }
 
 
+/* As in curl, both directions are added. */
+
+static void
+cmd_progress_bar(cmd_progress_t *progress)
+{
+    int64_t        total;
+    cmd_amount_t  *sent = &progress->request, *received = &progress->response;
+
+    total = (sent->total > 0 ? sent->total : 0)
+            + (received->total > 0 ? received->total : 0);
+
+    cmd_bar_update(&progress->bar,
+                   sent->bytes + received->bytes + progress->offset,
+                   total ? total + progress->offset : 0);
+}
+
+
 static void
 cmd_progress_show(cmd_progress_t *progress)
 {
     char     bar[CMD_PROGRESS_WIDTH + 16];
     char     done[CMD_PROGRESS_SIZE], speed[CMD_PROGRESS_SIZE];
-    int64_t  elapsed;
+    int64_t  elapsed, bytes;
 
     elapsed = atls_clock() - progress->began;
+    bytes = cmd_progress_amount(progress)->bytes;
 
-    cmd_progress_bar(progress, bar);
-    cmd_progress_size(done, (double) progress->bytes);
-    cmd_progress_size(speed, elapsed ? (double) progress->bytes * 1000
-                                       / (double) elapsed : 0);
+    cmd_progress_percent(cmd_progress_amount(progress), bar);
+    cmd_progress_size(done, (double) bytes);
+    cmd_progress_size(speed, elapsed ? (double) bytes * 1000 / (double) elapsed
+                                     : 0);
 
     fprintf(stderr, "\r%s %s%5s  %5s/s  %d:%02d ",
             progress->sending ? "sent" : "received", bar, done, speed,
@@ -106,19 +129,26 @@ cmd_progress_show(cmd_progress_t *progress)
 }
 
 
+static const cmd_amount_t *
+cmd_progress_amount(const cmd_progress_t *progress)
+{
+    return progress->sending ? &progress->request : &progress->response;
+}
+
+
 static void
-cmd_progress_bar(const cmd_progress_t *progress, char *text)
+cmd_progress_percent(const cmd_amount_t *amount, char *text)
 {
     int     percent;
     size_t  n;
 
     *text = '\0';
 
-    if (progress->total <= 0) {
+    if (amount->total <= 0) {
         return;
     }
 
-    percent = (int) (progress->bytes * 100 / progress->total);
+    percent = (int) (amount->bytes * 100 / amount->total);
     n = (size_t) (percent * CMD_PROGRESS_WIDTH / 100);
 
     snprintf(text, CMD_PROGRESS_WIDTH + 16, "%3d%% [%.*s%*s] ", percent,
@@ -149,6 +179,11 @@ cmd_progress_size(char *text, double size)
 void
 cmd_progress_end(cmd_progress_t *progress)
 {
+    if (progress->kind == CMD_PROGRESS_BAR) {
+        cmd_progress_bar(progress);
+        cmd_bar_end(&progress->bar);
+    }
+
     if (progress->shown) {
         cmd_progress_show(progress);
         fputc('\n', stderr);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../lib/clock.h"
 #include "exitcode.h"
 #include "range.h"
 #include "receive.h"
@@ -20,6 +21,7 @@
 
 static int cmd_receive_line(cmd_transfer_t *transfer, const char *line);
 static int cmd_receive_header_end(cmd_transfer_t *transfer);
+static int cmd_receive_output(void *data, const void *bytes, size_t size);
 static int cmd_receive_resume(cmd_transfer_t *transfer);
 static int cmd_receive_discard(const cmd_transfer_t *transfer);
 
@@ -28,6 +30,8 @@ void
 cmd_receive_begin(cmd_transfer_t *transfer)
 {
     cmd_headers_free(&transfer->headers);
+    cmd_decode_free(&transfer->decode);
+    memset(&transfer->info, 0, sizeof(atls_transfer_info_t));
 
     transfer->code = CMD_OK;
     transfer->status = 0;
@@ -46,6 +50,7 @@ cmd_receive_status(void *data, int status, const char *reason)
     char                 *line;
     const cmd_options_t  *options = transfer->options;
 
+    transfer->response_began = atls_clock_us();
     transfer->status = status;
     transfer->in_header = 1;
     transfer->print = (options->include || options->head)
@@ -71,6 +76,14 @@ cmd_receive_header(void *data, const char *name, const char *value)
 
     if (strcasecmp(name, "Content-Length") == 0) {
         transfer->total = strtoll(value, NULL, 10);
+
+    } else if (strcasecmp(name, "Set-Cookie") == 0) {
+        cmd_jar_receive(transfer->jar, &transfer->url, value);
+
+    } else if (strcasecmp(name, "Content-Encoding") == 0
+               && transfer->options->compressed)
+    {
+        cmd_decode_add(&transfer->decode, value);
     }
 
     line = cmd_format("%s: %s", name, value);
@@ -85,6 +98,8 @@ static int
 cmd_receive_line(cmd_transfer_t *transfer, const char *line)
 {
     int  code;
+
+    transfer->header_size += (int64_t) strlen(line) + 2;
 
     code = transfer->options->dump ? cmd_output_line(&transfer->dump, "%s",
                                                      line)
@@ -137,13 +152,23 @@ cmd_receive_body(void *data, const void *bytes, size_t size)
     if (transfer->code == CMD_OK) {
         transfer->code = transfer->skip
                          ? cmd_receive_discard(transfer)
-                         : cmd_output_write(&transfer->output, bytes, size);
+                         : cmd_decode(&transfer->decode, bytes, size,
+                                      cmd_receive_output, transfer);
     }
 
     cmd_progress_received(&transfer->progress, transfer->received,
                           transfer->total);
 
     return transfer->code != CMD_OK;
+}
+
+
+static int
+cmd_receive_output(void *data, const void *bytes, size_t size)
+{
+    cmd_transfer_t  *transfer = data;
+
+    return cmd_output_write(&transfer->output, bytes, size);
 }
 
 
@@ -192,6 +217,10 @@ cmd_receive_end(cmd_transfer_t *transfer, int code)
 
     if (code == CMD_OK) {
         code = cmd_receive_header_end(transfer);
+    }
+
+    if (code == CMD_OK && !transfer->skip) {
+        code = cmd_decode_end(&transfer->decode);
     }
 
     return code == CMD_OK && cmd_receive_failed(transfer)

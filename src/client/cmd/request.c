@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "../lib/request.h"
+#include "decode.h"
 #include "exitcode.h"
 #include "request.h"
 #include "util.h"
@@ -26,7 +27,8 @@ static void cmd_request_default(cmd_request_t *request,
 
 void
 cmd_request_make(cmd_request_t *request, const cmd_options_t *options,
-    const cmd_url_t *url, cmd_upload_e body, const char *range)
+    const cmd_url_t *url, cmd_upload_e body, const char *range,
+    const char *cookies)
 {
     memset(request, 0, sizeof(cmd_request_t));
 
@@ -50,6 +52,15 @@ cmd_request_make(cmd_request_t *request, const cmd_options_t *options,
 
     if (!options->data_json) {
         cmd_request_default(request, options, "Accept", "*/*");
+    }
+
+    if (options->compressed) {
+        cmd_request_default(request, options, "Accept-Encoding",
+                            CMD_DECODE_CODINGS);
+    }
+
+    if (cookies) {
+        cmd_request_add(request, "Cookie", cookies);
     }
 
     cmd_request_custom(request, options, 0);

@@ -19,12 +19,13 @@ typedef struct {
 
 
 /*
- * The options must stay valid as long as the request.  The range may be NULL,
- * see cmd_range_value().
+ * The options must stay valid as long as the request.  The range and the
+ * cookies may be NULL, see cmd_range_value() and cmd_jar_value().
  */
 
 void cmd_request_make(cmd_request_t *request, const cmd_options_t *options,
-    const cmd_url_t *url, cmd_upload_e body, const char *range);
+    const cmd_url_t *url, cmd_upload_e body, const char *range,
+    const char *cookies);
 
 void cmd_request_add(cmd_request_t *request, const char *name,
     const char *value);

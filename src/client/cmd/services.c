@@ -11,17 +11,14 @@
 
 #include "exitcode.h"
 #include "file.h"
+#include "line.h"
 #include "services.h"
 #include "util.h"
-
-
-#define CMD_SERVICES_BLANK  " \t\r"
 
 
 static int cmd_services_line(const char *file, char *line,
     const cmd_list_t *args, cmd_options_t *options);
 static int cmd_services_words(char *line, cmd_list_t *words);
-static char *cmd_services_word(char *line, cmd_list_t *words);
 
 
 void
@@ -65,7 +62,7 @@ cmd_services_read(const char *file, const cmd_list_t *args,
             *next++ = '\0';
         }
 
-        line += strspn(line, CMD_SERVICES_BLANK);
+        line += strspn(line, CMD_LINE_BLANK);
 
         if (*line == '\0' || *line == '#') {
             continue;
@@ -134,49 +131,31 @@ cmd_services_line(const char *file, char *line, const cmd_list_t *args,
 static int
 cmd_services_words(char *line, cmd_list_t *words)
 {
-    do {
-        line = cmd_services_word(line, words);
+    char    *word;
+    size_t   n;
 
-        if (line == NULL) {
-            return cmd_fail(CMD_USAGE, "quotation mark without a second one");
+    do {
+        word = line;
+
+        if (*line == '"') {
+            line = cmd_line_string(++word);
+
+            if (line == NULL) {
+                return cmd_fail(CMD_USAGE, CMD_LINE_UNQUOTED);
+            }
+
+        } else {
+            n = strcspn(line, CMD_LINE_BLANK);
+            line += n + (line[n] != '\0');
+            word[n] = '\0';
         }
 
-        line += strspn(line, CMD_SERVICES_BLANK);
+        cmd_list_add(words, word);
+        line += strspn(line, CMD_LINE_BLANK);
 
     } while (*line && *line != '#');
 
     return CMD_OK;
-}
-
-
-/* Returns the end of the word, or NULL. */
-
-static char *
-cmd_services_word(char *line, cmd_list_t *words)
-{
-    char    *word;
-    size_t   n;
-
-    if (*line == '"') {
-        n = strcspn(++line, "\"");
-
-        if (line[n] == '\0') {
-            return NULL;
-        }
-
-        word = cmd_copy(line, n);
-        line += n + 1;
-
-    } else {
-        n = strcspn(line, CMD_SERVICES_BLANK);
-        word = cmd_copy(line, n);
-        line += n;
-    }
-
-    cmd_list_add(words, word);
-    cmd_wipe(word);
-
-    return line;
 }
 
 

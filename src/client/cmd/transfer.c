@@ -13,27 +13,30 @@
 #include "range.h"
 #include "receive.h"
 #include "transfer.h"
+#include "util.h"
 #include "writeout.h"
 
 
+static void cmd_transfer_start(cmd_transfer_t *transfer);
 static int cmd_transfer_files(cmd_transfer_t *transfer);
 static const char *cmd_transfer_path(const cmd_transfer_t *transfer);
+static cmd_progress_e cmd_transfer_progress(const cmd_transfer_t *transfer);
 
 
 int
 cmd_transfer_begin(cmd_transfer_t *transfer, const cmd_options_t *options,
-    size_t n)
+    cmd_jar_t *jar, size_t n)
 {
     int  code;
 
     memset(transfer, 0, sizeof(cmd_transfer_t));
 
     transfer->options = options;
+    transfer->jar = jar;
     transfer->n = n;
     transfer->total = -1;
-    transfer->began = atls_clock();
-    transfer->deadline = options->max_time
-                         ? transfer->began + options->max_time : 0;
+
+    cmd_transfer_start(transfer);
 
     cmd_output_init(&transfer->output, NULL, 0);
     cmd_output_init(&transfer->dump, options->dump, n != 0);
@@ -41,6 +44,9 @@ cmd_transfer_begin(cmd_transfer_t *transfer, const cmd_options_t *options,
     code = cmd_url_parse(&transfer->url, options->urls.items[n], options);
 
     if (code == CMD_OK) {
+        transfer->requested = cmd_format("%s", transfer->url.changed
+                                               ? transfer->url.text
+                                               : options->urls.items[n]);
         code = cmd_upload_open(&transfer->upload, options);
     }
 
@@ -49,12 +55,23 @@ cmd_transfer_begin(cmd_transfer_t *transfer, const cmd_options_t *options,
         code = cmd_transfer_files(transfer);
     }
 
-    cmd_progress_begin(&transfer->progress,
-                       isatty(STDERR_FILENO) && !options->silent
-                       && !options->verbose
-                       && (transfer->output.path || !isatty(STDOUT_FILENO)));
+    cmd_progress_begin(&transfer->progress, cmd_transfer_progress(transfer),
+                       transfer->offset);
 
     return code;
+}
+
+
+static void
+cmd_transfer_start(cmd_transfer_t *transfer)
+{
+    int64_t  time = transfer->options->max_time;
+
+    transfer->deadline = time ? atls_clock() + time : 0;
+    transfer->began = atls_clock_us();
+    transfer->connects = 0;
+    transfer->request_size = 0;
+    transfer->header_size = 0;
 }
 
 
@@ -92,6 +109,27 @@ cmd_transfer_path(const cmd_transfer_t *transfer)
 }
 
 
+/* Not if the response is printed on a terminal. */
+
+static cmd_progress_e
+cmd_transfer_progress(const cmd_transfer_t *transfer)
+{
+    const cmd_options_t  *options = transfer->options;
+
+    if (options->silent || options->no_meter
+        || (transfer->output.path == NULL && isatty(STDOUT_FILENO)))
+    {
+        return CMD_PROGRESS_NONE;
+    }
+
+    return options->progress_bar
+           ? CMD_PROGRESS_BAR
+           : isatty(STDERR_FILENO) && !options->verbose
+           ? CMD_PROGRESS_METER
+           : CMD_PROGRESS_NONE;
+}
+
+
 int
 cmd_transfer_repeatable(const cmd_transfer_t *transfer)
 {
@@ -117,8 +155,7 @@ cmd_transfer_restart(cmd_transfer_t *transfer)
 
     transfer->body = transfer->upload.kind;
     transfer->redirects = 0;
-    transfer->deadline = options->max_time ? atls_clock() + options->max_time
-                                           : 0;
+    cmd_transfer_start(transfer);
 
     /* a redirect may have changed it; it was parsed before */
 
@@ -132,18 +169,34 @@ cmd_transfer_restart(cmd_transfer_t *transfer)
 int
 cmd_transfer_request(cmd_transfer_t *transfer)
 {
-    char                 *range;
+    char                 *range, *cookies;
     const cmd_options_t  *options = transfer->options;
 
+    cookies = cmd_jar_value(transfer->jar, &transfer->url);
     range = cmd_range_value(options, transfer->offset,
                             transfer->body ? &transfer->upload : NULL);
 
     cmd_request_free(&transfer->request);
     cmd_request_make(&transfer->request, options, &transfer->url,
-                     transfer->body, range);
+                     transfer->body, range, cookies);
     free(range);
+    free(cookies);
+
+    transfer->request_began = atls_clock_us();
 
     return cmd_request_check(&transfer->request, &transfer->url);
+}
+
+
+void
+cmd_transfer_count(cmd_transfer_t *transfer)
+{
+    transfer->connects += transfer->info.connections;
+    transfer->request_size += (int64_t) transfer->info.header_size;
+
+    if (transfer->body == CMD_UPLOAD_DATA) {
+        transfer->request_size += transfer->upload.sent;
+    }
 }
 
 
@@ -152,6 +205,8 @@ cmd_transfer_end(cmd_transfer_t *transfer, int code)
 {
     int                   finished;
     const cmd_options_t  *options = transfer->options;
+
+    transfer->ended = atls_clock_us();
 
     cmd_progress_end(&transfer->progress);
 
@@ -165,11 +220,15 @@ cmd_transfer_end(cmd_transfer_t *transfer, int code)
         finished = cmd_output_finish(&transfer->dump);
     }
 
-    if (options->write_out && !transfer->output.failed) {
-        cmd_writeout(transfer);
+    if (code == CMD_OK) {
+        code = finished;
     }
 
-    return code == CMD_OK ? finished : code;
+    if (options->write_out && !transfer->output.failed) {
+        cmd_writeout(transfer, code);
+    }
+
+    return code;
 }
 
 
@@ -181,7 +240,9 @@ cmd_transfer_free(cmd_transfer_t *transfer)
     cmd_upload_close(&transfer->upload);
     cmd_request_free(&transfer->request);
     cmd_headers_free(&transfer->headers);
+    cmd_decode_free(&transfer->decode);
     cmd_url_free(&transfer->url);
+    free(transfer->requested);
 }
 
 

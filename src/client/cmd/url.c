@@ -15,11 +15,14 @@
 #include "util.h"
 
 
+static CURLUcode cmd_url_resolve(CURLU *parsed, const cmd_url_t *base,
+    const char *location);
 static CURLU *cmd_url_new(cmd_url_t *url);
 static int cmd_url_parts(cmd_url_t *url, CURLU *parsed);
 static int cmd_url_scheme(CURLU *parsed, const char *text, const char *advice);
-static int cmd_url_query(CURLU *parsed, const cmd_options_t *options);
-static void cmd_url_upload(CURLU *parsed, const char *upload);
+static int cmd_url_query(cmd_url_t *url, CURLU *parsed,
+    const cmd_options_t *options);
+static void cmd_url_upload(cmd_url_t *url, CURLU *parsed, const char *upload);
 static void cmd_url_user(cmd_url_t *url, CURLU *parsed);
 static void cmd_url_path(cmd_url_t *url, CURLU *parsed);
 static int cmd_url_origin(cmd_url_t *url, CURLU *parsed);
@@ -44,12 +47,14 @@ cmd_url_parse(cmd_url_t *url, const char *text, const cmd_options_t *options)
 
     code = cmd_url_scheme(parsed, text, "use --via for the endpoint");
 
-    if (code == CMD_OK && options && cmd_url_query(parsed, options) == -1) {
+    if (code == CMD_OK && options
+        && cmd_url_query(url, parsed, options) == -1)
+    {
         code = cmd_fail(CMD_USAGE, "the data cannot be used in a URL");
     }
 
     if (code == CMD_OK && options && options->upload) {
-        cmd_url_upload(parsed, options->upload);
+        cmd_url_upload(url, parsed, options->upload);
     }
 
     if (code == CMD_OK) {
@@ -70,11 +75,7 @@ cmd_url_follow(cmd_url_t *url, const cmd_url_t *base, const char *location)
 
     parsed = cmd_url_new(url);
 
-    if (curl_url_set(parsed, CURLUPART_URL, base->text, 0) != CURLUE_OK
-        || curl_url_set(parsed, CURLUPART_URL, location,
-                        CURLU_NON_SUPPORT_SCHEME | CURLU_URLENCODE)
-           != CURLUE_OK)
-    {
+    if (cmd_url_resolve(parsed, base, location) != CURLUE_OK) {
         curl_url_cleanup(parsed);
         return cmd_fail(CMD_URL, "redirect to an invalid URL \"%s\"", location);
     }
@@ -92,6 +93,42 @@ cmd_url_follow(cmd_url_t *url, const cmd_url_t *base, const char *location)
     curl_url_cleanup(parsed);
 
     return code;
+}
+
+
+char *
+cmd_url_absolute(const cmd_url_t *base, const char *location)
+{
+    char       *text;
+    CURLU      *parsed;
+    cmd_url_t   url;
+
+    parsed = cmd_url_new(&url);
+    text = NULL;
+
+    if (location && *location
+        && cmd_url_resolve(parsed, base, location) == CURLUE_OK)
+    {
+        text = cmd_url_part(parsed, CURLUPART_URL, 0);
+    }
+
+    curl_url_cleanup(parsed);
+
+    return text;
+}
+
+
+static CURLUcode
+cmd_url_resolve(CURLU *parsed, const cmd_url_t *base, const char *location)
+{
+    CURLUcode  rc;
+
+    rc = curl_url_set(parsed, CURLUPART_URL, base->text, 0);
+
+    return rc == CURLUE_OK
+           ? curl_url_set(parsed, CURLUPART_URL, location,
+                          CURLU_NON_SUPPORT_SCHEME | CURLU_URLENCODE)
+           : rc;
 }
 
 
@@ -143,11 +180,13 @@ cmd_url_scheme(CURLU *parsed, const char *text, const char *advice)
 
 
 static int
-cmd_url_query(CURLU *parsed, const cmd_options_t *options)
+cmd_url_query(cmd_url_t *url, CURLU *parsed, const cmd_options_t *options)
 {
     if (!options->get || options->data == NULL) {
         return 0;
     }
+
+    url->changed = 1;
 
     return strlen(options->data) == options->data_size
            && curl_url_set(parsed, CURLUPART_QUERY, options->data,
@@ -159,7 +198,7 @@ cmd_url_query(CURLU *parsed, const cmd_options_t *options)
 /* Appends the name of a file to a path that ends with a slash. */
 
 static void
-cmd_url_upload(CURLU *parsed, const char *upload)
+cmd_url_upload(cmd_url_t *url, CURLU *parsed, const char *upload)
 {
     char  *path, *query, *escaped, *longer;
 
@@ -173,6 +212,8 @@ cmd_url_upload(CURLU *parsed, const char *upload)
         longer = cmd_format("%s%s", path ? path : "/", escaped);
         curl_url_set(parsed, CURLUPART_PATH, longer, 0);
         free(longer);
+
+        url->changed = 1;
     }
 
     curl_free(escaped);

@@ -17,6 +17,7 @@ typedef struct {
     char  *path;                    /* with query string */
     char  *name;                    /* last part of the path; may be empty */
     char  *user;                    /* "user:password", or NULL */
+    int    changed;                 /* by -T or -G */
 } cmd_url_t;
 
 
@@ -35,6 +36,10 @@ int cmd_url_parse(cmd_url_t *url, const char *text,
  */
 
 int cmd_url_follow(cmd_url_t *url, const cmd_url_t *base, const char *location);
+
+/* The same as a text, for any scheme; NULL if it is invalid. */
+
+char *cmd_url_absolute(const cmd_url_t *base, const char *location);
 
 void cmd_url_free(cmd_url_t *url);
 

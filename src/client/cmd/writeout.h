@@ -1,7 +1,5 @@
 
-/*
- * The output of -w.
- */
+/* The output of -w. */
 
 
 #ifndef ATLS_CMD_WRITEOUT_H_INCLUDED
@@ -11,9 +9,9 @@
 #include "transfer.h"
 
 
-/* Prints the format of -w on stdout. */
+/* Prints the values; the code is the exit code of the transfer. */
 
-void cmd_writeout(const cmd_transfer_t *transfer);
+void cmd_writeout(const cmd_transfer_t *transfer, int code);
 
 
 #endif /* ATLS_CMD_WRITEOUT_H_INCLUDED */
