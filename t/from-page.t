@@ -42,6 +42,10 @@ server($t, <<'EOC');
 
         client_max_body_size 100k;
 
+        # a handshake may have a POST for each byte
+
+        atls_handshake_timeout 60s;
+
         location = /.well-known/atls {
             atls on;
         }
@@ -184,9 +188,10 @@ sub validator {
 
     my $uri = '/.well-known/atls';
 
-    %endpoints = map { $_ => { limit => 100 * 1024, %{$endpoints{$_}} } }
-                 keys %endpoints;
-    $endpoints{$uri} = { limit => $self == $t ? 100 * 1024 : 1024 * 1024 };
+    my %all = $self == $t ? (limit => 100 * 1024, handshake_timeout => 60) : ();
+
+    %endpoints = map { $_ => { %all, %{$endpoints{$_} || {}} } }
+                 $uri, keys %endpoints;
 
     return Test::Atls::Validator->start($self, $port, $self->port(0),
                                         endpoints => \%endpoints);

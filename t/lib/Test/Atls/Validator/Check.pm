@@ -27,7 +27,7 @@ use constant {
 sub new {
     my ($class, %args) = @_;
 
-    my $self = bless { secure => 0, %args, sessions => {},
+    my $self = bless { secure => 0, %args, sessions => {}, overlaps => [],
                        violations => [], applied => {}, n => 0 }, $class;
 
     for my $uri (keys %{$self->{endpoints}}) {
@@ -47,6 +47,8 @@ sub applied { $_[0]{applied} }
 
 sub violations {
     my ($self) = @_;
+
+    $self->judge_overlaps();
 
     my $violations = $self->{violations};
 
