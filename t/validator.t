@@ -338,6 +338,24 @@ sub sessions {
     sees_nothing('409 while another POST is in progress');
     one({ cookie => $value }, ok200(''), 'busy', '200');
     close $s;
+
+    # processed while the end of the response is being sent
+
+    $value = establish13();
+    $s = ask({ cookie => $value, headers => "Transfer-Encoding: chunked\r\n" },
+             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+             . "Content-Type: $TYPE\r\nCache-Control: no-store\r\n\r\n");
+
+    close ask({ cookie => $value }, ok200(''));
+
+    my $end = "0\r\n\r\n";
+    my $more = 'X-Answer: ' . unpack('H*', $end) . "\r\n\r\n";
+
+    send_all($s, sprintf("%x\r\n%s\r\n%s", length $more, $more, $end));
+    ok(readable($s, patience()), 'the end of a response');
+    sysread $s, my $got, 16;
+    sees_nothing('200 while the last bytes of a response are sent');
+    close $s;
 }
 
 
