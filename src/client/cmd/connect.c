@@ -139,7 +139,7 @@ cmd_connect_check(cmd_connection_t *c)
                                  "URLs");
 
     } else if (local->length != 0) {
-        cmd_connect_fail(c, 400, "CONNECT with a body");
+        cmd_connect_fail(c, 400, "CONNECT must not have a body");
 
     } else if (cmd_connect_host(c) == -1) {
         cmd_connect_fail(c, 400, "invalid host or port");
