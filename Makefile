@@ -32,7 +32,7 @@ LIB_CFLAGS   = -std=c99 -D_GNU_SOURCE -Wall -Wextra -Werror -fPIC \
 # the command, linked with the static library
 
 CMD_PACKAGES = $(LIB_PACKAGES) zlib
-CMD_SRC     := $(wildcard src/client/cmd/*.c)
+CMD_SRC     := $(wildcard src/client/cmd/*.c src/client/cmd/*/*.c)
 CMD_OBJ      = $(CMD_SRC:src/client/%.c=$(BUILD)/client/%.o)
 
 SANITIZE    := -O1 -g -fno-omit-frame-pointer -fsanitize=address

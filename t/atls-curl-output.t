@@ -229,7 +229,7 @@ sub config_errors {
         'unknown = 1'           => 'unknown option, .*: --unknown; see',
         'header'                => 'missing value for --header',
         '-H'                    => 'missing value for -H',
-        'header = "x'           => 'quotation mark without a second one',
+        'header = "x'           => 'missing closing quotation mark',
         'silent = 1'            => 'unexpected value: --silent',
         '-s 1'                  => 'unexpected value: -s',
         'max-time = x'          => 'invalid number of seconds "x"',

@@ -213,7 +213,7 @@ sub compile {
     runs("make -j 2 -C $copy/build/nginx -f objs/Makefile modules"
          . " CFLAGS='$flags -O0'", 'the examples compile');
 
-    runs("make -C $copy @{[ map { \"build/client/cmd/$_.o\" }
+    runs("make -C $copy @{[ map { \"build/client/cmd/options/$_.o\" }
                             qw( option_table client ) ]}",
          'those of the client, too');
 

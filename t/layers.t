@@ -59,7 +59,7 @@ SKIP: {
           qr/outer\.c calls cmd_fail\(\) of a higher layer/,
           'a function of the command in the library');
 
-    calls('client/cmd/util', 'cmd_forward', qr/calls in a ring: .*util\.c/,
+    calls('client/cmd/base/util', 'cmd_forward', qr/calls in a ring: .*util\.c/,
           'files of the command that do');
 }
 
@@ -75,9 +75,13 @@ finds('src/worker/ngx_http_atls_proxy.h',
       qr/ring: .*mailbox\.h -> .*proxy\.h -> .*mailbox\.h/, 'includes',
       'headers that include each other');
 
-finds('src/client/lib/cert.c', sub { include('../cmd/util') },
+finds('src/client/lib/cert.c', sub { include('../cmd/base/util') },
       qr/cert\.c includes \S*util\.h of a higher layer/, 'includes',
       'a header of the command in the library');
+
+finds('src/client/cmd/doctor/probe.c', sub { include('../local/pool') },
+      qr/probe\.c includes \S*pool\.h of a layer beside it/, 'includes',
+      'a header of another command');
 
 finds('src/client/lib/buf.c', sub { include('../../core/trl_record') },
       qr/buf\.c includes \S*trl_record\.h, which is not one of its headers/,
@@ -125,7 +129,7 @@ finds('docs/design.md', sub { s/^.*ngx_http_atls_mailbox .*\n//m },
       'a file that is not in the documentation');
 
 finds('docs/design.md', sub { s/^    exitcode .*\n//m },
-      qr!design\.md does not have src/client/cmd/exitcode\.h!, 'files',
+      qr!design\.md does not have src/client/cmd/base/exitcode\.h!, 'files',
       'one of the client');
 
 finds('docs/design.md', sub { s/^    (ledger )/    former      \n    $1/m },

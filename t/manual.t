@@ -57,7 +57,7 @@ sub commands {
 sub options {
     my %commands;
     my %table = map { $_ => 1 }
-                $t->read_file("$cmd/option_table.c")
+                $t->read_file("$cmd/options/option_table.c")
                 =~ /^    \{ \w+, [\w |]+, (?:0|'[\w#]'), "([\w.-]+)",/mg;
 
     for my $command (@commands) {
@@ -120,7 +120,7 @@ sub manual_options {
 
 
 sub exit_codes {
-    my %codes = $t->read_file("$cmd/exitcode.h")
+    my %codes = $t->read_file("$cmd/base/exitcode.h")
                 =~ /^    CMD_(\w+) = (\d+),?$/mg;
     my ($status) = $manual =~ /^\.Sh EXIT STATUS\n(.*?)^\.Sh /ms;
 
@@ -132,7 +132,7 @@ sub exit_codes {
 
 
 sub names {
-    my $writeout = $t->read_file("$cmd/writeout.c");
+    my $writeout = $t->read_file("$cmd/request/writeout.c");
     my @variables = ($writeout =~ /^    \{ "(\w+)", +CMD_VARIABLE_/mg,
                      $writeout =~ /strcasecmp\(name, "(\w+)"\)/g);
     my ($section) = $manual =~ /^\.Sh VARIABLES\n(.*?)^\.Sh /ms;
@@ -140,7 +140,7 @@ sub names {
     is(join(' ', sort $section =~ /^\.Li (\w+)/mg), join(' ', sort @variables),
        'variables of -w');
 
-    my ($header) = $t->read_file("$cmd/report.h")
+    my ($header) = $t->read_file("$cmd/request/report.h")
                    =~ /define CMD_REPORT_HEADER\s+"(.*)"/;
 
     like($manual, qr/^\.Li \Q$header\E /m, 'header of the report');

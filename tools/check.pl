@@ -6,9 +6,9 @@
 #               these, those of the client and those of t/chaos;
 #   headers     each header compiles alone;
 #   core        src/core does not use identifiers of nginx;
-#   includes    no file includes a header of a higher layer or of the other
-#               program; there are no include cycles;
-#   calls       no file calls a higher layer; there are no call cycles between
+#   includes    no file includes a header of a higher layer, of a layer beside
+#               its own, or of the other program; there are no include cycles;
+#   calls       no file calls such a layer; there are no call cycles between
 #               files;
 #   names       no function or type is defined in two files of a program;
 #   lines       no six consecutive lines occur twice in a program;
@@ -57,13 +57,18 @@ my @layers = $config =~ m!\$ngx_addon_dir/src/(\w+) \\!g;
 my @listed = $config =~ m!\$ngx_addon_dir/(\S+\.[ch]) \\!g;
 
 # Two programs, with their layers from the lowest to the highest.  The module
-# file is the highest layer; other files in src are the lowest.
+# file is the highest layer; other files in src are the lowest.  Layers of the
+# command that are "beside" each other do not use each other.
+
+my @beside = map { "src/client/cmd/$_" } qw( request local doctor );
+my @client = ('src/client/lib', 'src/client/cmd/base', 'src/client/cmd/options',
+              @beside, 'src/client/cmd');
 
 my @programs = (
     { dirs => [ 'src', (map { "src/$_" } @layers), '.' ], files => \@listed,
       headers => \&module_compiler, object => \&module_object },
-    { dirs => [ 'src/client/lib', 'src/client/cmd' ],
-      files => [ sources('src/client/lib'), sources('src/client/cmd') ],
+    { dirs => \@client, beside => \@beside,
+      files => [ map { sources($_) } @client ],
       headers => \&client_compiler, object => \&client_object },
 );
 
@@ -106,6 +111,20 @@ sub layer {
     my ($n) = grep { $dirs->[$_] eq dirname($file) } 0 .. $#$dirs;
 
     return $n;
+}
+
+
+# What is wrong if a file uses another one; '' if nothing is.
+
+sub misplaced {
+    my ($program, $file, $to) = @_;
+
+    my %beside = map { $_ => 1 } @{ $program->{beside} || [] };
+    my @dirs = map { dirname($_) } $file, $to;
+
+    return layer($program, $to) > layer($program, $file) ? 'a higher layer'
+           : $dirs[0] ne $dirs[1] && $beside{$dirs[0]} && $beside{$dirs[1]}
+             ? 'a layer beside it' : '';
 }
 
 
@@ -226,8 +245,9 @@ sub check_includes {
                     next;
                 }
 
-                fail("$file includes $name of a higher layer")
-                    if layer($program, $to) > layer($program, $file);
+                my $wrong = misplaced($program, $file, $to);
+
+                fail("$file includes $name of $wrong") if $wrong;
 
                 $graph{$file}{$to} = 1;
             }
@@ -268,8 +288,9 @@ sub check_calls {
             for my $name (sort keys %{ $undefined{$file} }) {
                 my $to = $defined{$name} or next;
 
-                fail("$file calls $name() of a higher layer")
-                    if layer($program, $to) > layer($program, $file);
+                my $wrong = misplaced($program, $file, $to);
+
+                fail("$file calls $name() of $wrong") if $wrong;
 
                 $graph{$file}{$to} = 1;
             }

@@ -8,14 +8,14 @@
 
 #include <curl/curl.h>
 
-#include "child.h"
-#include "doctor.h"
-#include "exitcode.h"
-#include "fetch.h"
-#include "forward.h"
-#include "proxy.h"
-#include "run.h"
-#include "tunnel.h"
+#include "base/exitcode.h"
+#include "doctor/doctor.h"
+#include "local/child.h"
+#include "local/forward.h"
+#include "local/proxy.h"
+#include "local/run.h"
+#include "local/tunnel.h"
+#include "request/fetch.h"
 
 
 typedef struct {

@@ -1,0 +1,67 @@
+
+/*
+ * Exit codes, see exitcode.h.
+ */
+
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "../../lib/error.h"
+#include "exitcode.h"
+
+
+static int   cmd_silent;
+static char  cmd_error[2048];
+
+
+int
+cmd_fail(int code, const char *format, ...)
+{
+    va_list  args;
+
+    va_start(args, format);
+    vsnprintf(cmd_error, sizeof(cmd_error), format, args);
+    va_end(args);
+
+    atls_printable(cmd_error);
+
+    if (!cmd_silent) {
+        fprintf(stderr, "atls: (%d) %s\n", code, cmd_error);
+    }
+
+    return code;
+}
+
+
+const char *
+cmd_fail_text(void)
+{
+    return cmd_error;
+}
+
+
+void
+cmd_warn(const char *format, ...)
+{
+    char     text[2048];
+    va_list  args;
+
+    if (cmd_silent) {
+        return;
+    }
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+
+    atls_printable(text);
+    fprintf(stderr, "atls: %s\n", text);
+}
+
+
+void
+cmd_fail_silently(int silent)
+{
+    cmd_silent = silent;
+}
