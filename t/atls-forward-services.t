@@ -140,7 +140,7 @@ sub several {
 # two services
 
 --listen 127.0.0.1:0 https://localhost
-\t-l "unix:$socket"   https://other:8443 # the other one
+\t-l "unix\\:$socket"   https://other:8443 # the other one
 -l unix:$other --tls-max 1.2 https://localhost.
 EOF
 

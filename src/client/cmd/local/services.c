@@ -37,7 +37,7 @@ cmd_services_read(const char *file, const cmd_list_t *args,
     cmd_options_t **services, size_t *n)
 {
     int             code;
-    char           *content, *line, *next;
+    char           *content, *text, *line;
     size_t          size;
     unsigned        number;
     cmd_options_t  *options;
@@ -52,21 +52,10 @@ cmd_services_read(const char *file, const cmd_list_t *args,
         code = cmd_fail(CMD_USAGE, "null character in \"%s\"", file);
     }
 
-    number = 1;
+    text = content;
+    number = 0;
 
-    for (line = content; code == CMD_OK && line; line = next, number++) {
-
-        next = strchr(line, '\n');
-
-        if (next) {
-            *next++ = '\0';
-        }
-
-        line += strspn(line, CMD_LINE_BLANK);
-
-        if (*line == '\0' || *line == '#') {
-            continue;
-        }
+    while (code == CMD_OK && (line = cmd_line_next(&text, &number)) != NULL) {
 
         *services = cmd_realloc(*services, (*n + 1) * sizeof(cmd_options_t));
         options = *services + *n;
