@@ -235,6 +235,7 @@ sub codes {
         [ 58, '--cert', $crt, '--key', $t->path('ca.key') ],
         [ 58, '--cert', $crt ],
         [ 58, @locked, '--pass', 'wrong' ],
+        [ 58, '--cert', $t->path('locked.crt') . ':wrong', @locked[2, 3] ],
         [ 59, '--ciphers', 'NONE' ],
         [ 77, '--cacert', '/nonexistent' ],
         [ 77, '--cacert', $empty ],
@@ -256,6 +257,17 @@ sub codes {
         result("plain HTTPS: $name", "$code ", '--fallback', @trust, @args,
                '--via', $t->endpoint(), @https);
     }
+
+    # a passphrase after the name of the file
+
+    my $both = $t->write_file('both:a\\b', $t->read_file('locked.crt')
+                                           . $t->read_file('locked.key'));
+    my $escaped = $both =~ s/([:\\])/\\$1/gr . ':sesame';
+
+    is(system('curl', '-s', '-o', '/dev/null', @trust, '-E', $escaped, @https),
+       0, 'curl -E FILE:PHRASE');
+    result('atls -E FILE:PHRASE', '0 TLSv1.3.', $t->via(), @trust, '-E',
+           $escaped, "$site/info");
 
     # curl does not report it
 

@@ -272,8 +272,8 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(pinned_key), cmd_set_text,
       "key file of the service, or sha256//..." },
 
-    { CMD_SECTION_SESSION, CMD_INSIDE, 'E', "cert", "FILE",
-      CMD_FIELD(cert_file), cmd_set_text, "client certificate and chain, PEM" },
+    { CMD_SECTION_SESSION, CMD_INSIDE, 'E', "cert", "FILE[:PHRASE]",
+      0, cmd_set_cert, "client certificate and chain, PEM" },
 
     { CMD_SECTION_SESSION, CMD_INSIDE, 0, "key", "FILE",
       CMD_FIELD(key_file), cmd_set_text,

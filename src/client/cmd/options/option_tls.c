@@ -69,6 +69,37 @@ cmd_set_psk(cmd_options_t *options, const cmd_option_t *option, char *value)
 
 
 int
+cmd_set_cert(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    char  *p, *to;
+
+    (void) option;
+
+    free(options->cert_file);
+    options->cert_file = to = cmd_copy(value, strlen(value));
+
+    for (p = value; *p && *p != ':'; p++) {
+
+        if (*p == '\\' && (p[1] == ':' || p[1] == '\\')) {
+            p++;
+        }
+
+        *to++ = *p;
+    }
+
+    OPENSSL_cleanse(to, strlen(to));
+
+    if (*p == ':' && p[1]) {
+        cmd_wipe(options->passphrase);
+        options->passphrase = cmd_copy(p + 1, strlen(p + 1));
+        cmd_set_hide(p + 1);
+    }
+
+    return CMD_OK;
+}
+
+
+int
 cmd_set_min_protocol(cmd_options_t *options, const cmd_option_t *option,
     char *value)
 {

@@ -11,9 +11,19 @@
 #include "option_table.h"
 
 
+/* The name of a file, and optionally a colon and a passphrase. */
+
+int cmd_set_cert(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
 /* "IDENTITY:KEY", or "@" and the name of a file with it. */
 
 int cmd_set_psk(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
+/* FILE or FILE:PHRASE; in FILE, "\:" is a colon, and "\\" a backslash. */
+
+int cmd_set_cert(cmd_options_t *options, const cmd_option_t *option,
     char *value);
 
 /* --tlsv1.2 and --tlsv1.3: the name is the value; --tls-max. */

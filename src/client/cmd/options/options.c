@@ -427,6 +427,7 @@ cmd_options_free(cmd_options_t *options)
     free(options->write_out);
     cmd_wipe(options->psk_identity);
     cmd_wipe(options->psk_key);
+    free(options->cert_file);
     free(options->ciphers);
     free(options->ciphersuites);
     free(options->export_label);
