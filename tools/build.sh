@@ -44,6 +44,16 @@ options() {
         eval "flags=( $NGINX_OPTIONS )"
 
     elif [ -f "$src/conf_flags" ]; then
+
+        # those of Debian's nginx since 1.30
+
+        if grep -q dpkg-buildflags "$src/conf_flags" \
+            && ! command -v dpkg-buildflags >/dev/null
+        then
+            echo "build: dpkg-dev is not installed" >&2
+            exit 1
+        fi
+
         # shellcheck disable=SC1091
         . "$src/conf_flags"
         flags=( "${NGX_CONF_FLAGS[@]}" )

@@ -46,6 +46,13 @@ else
     test+=( mitmproxy )
 fi
 
+# nginx-dev asks dpkg-dev for compiler flags, which is not in its dependencies
+
+if ! grep -qs '^VERSION_CODENAME=\(bookworm\|trixie\)$' /etc/os-release; then
+    demo+=( dpkg-dev )
+    test+=( dpkg-dev )
+fi
+
 # packages of Node.js that are not from Debian contain npm
 
 command -v npm >/dev/null || test+=( npm )
