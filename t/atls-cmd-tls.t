@@ -271,6 +271,15 @@ sub early_data {
     $info = info('/late', @file, '--early-data');
     is("$info->{early} $info->{reused}", ' r', 'not where it is off');
 
+    # after a restart, the server does not accept the tickets in the file
+
+    for ([ '--early-data' ], [ '-d', 'x' ]) {
+        info(@file);
+        $t->stop()->run();
+        $info = info(@file, @$_);
+        is("$info->{early} $info->{reused}", ' .', "restarted: @$_");
+    }
+
     is($t->atls('--early-data', $site)->{code}, 2, 'not without a file');
     is($t->atls(@file, '--early-data', '--report-middlebox', $site)->{code}, 2,
        'not with --report-middlebox');
