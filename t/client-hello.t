@@ -61,11 +61,15 @@ sub forged {
 sub answer {
     my ($c, $forge, $bytes) = @_;
 
+    my $cookie = $c->cookie();
     my $r = $c->post($bytes);
 
     return 'nothing' unless $r;
     return $r->status() unless $r->status() == 200;
-    return 'another session' if $r->header('Set-Cookie');
+
+    # the cookie of the session may be set again, with Max-Age
+
+    return 'another session' if ($c->cookie() || '') ne $cookie;
 
     return join ' ', map {
         $_->[0] == DATA ? $_->[1] =~ /(inner)/ : unpack 'H*', $_->[1]
