@@ -27,7 +27,7 @@ my @TYPED = (
     [ "atls --report\t",                '--report-middlebox' ],
     [ "atls fetch --report\t",          'fetch --report-middlebox' ],
     [ "atls forward --report\tx",       'forward --reportx' ],
-    [ "atls forward --any\t",           'forward --any-host' ],
+    [ "atls forward --any-\t",          'forward --any-host' ],
     [ "atls --any\tx",                  '--anyx' ],
     [ "atls tunnel --connect-ti\tx",    'tunnel --connect-timeout x' ],
     [ "atls -o ou\t",                   '-o output.txt' ],

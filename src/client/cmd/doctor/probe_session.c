@@ -21,6 +21,8 @@
 
 
 static atls_error_e cmd_probe_session_tls(cmd_probe_session_t *session);
+static size_t cmd_probe_session_padding(SSL *ssl, int type, size_t size,
+    void *data);
 static atls_error_e cmd_probe_session_flight(cmd_probe_session_t *session);
 static atls_error_e cmd_probe_session_failed(cmd_probe_session_t *session,
     atls_error_e rc);
@@ -74,6 +76,7 @@ cmd_probe_session_outer(cmd_probe_session_t *session, atls_failure_t *failure)
 static atls_error_e
 cmd_probe_session_tls(cmd_probe_session_t *session)
 {
+    atls_error_e          rc;
     atls_tls_conf_t       conf;
     const cmd_options_t  *options = session->options;
 
@@ -94,8 +97,30 @@ cmd_probe_session_tls(cmd_probe_session_t *session)
     session->tls.plain = cmd_probe_session_plain;
     session->tls.data = session;
 
-    return atls_tls_init(&session->tls, &conf, session->trust,
-                         &session->debug, &session->failure);
+    rc = atls_tls_init(&session->tls, &conf, session->trust, &session->debug,
+                       &session->failure);
+
+    /* later, OpenSSL 3.2 does not take SSL_set_block_padding() into account */
+
+    if (rc == ATLS_OK) {
+        SSL_CTX_set_record_padding_callback(session->tls.ctx,
+                                            cmd_probe_session_padding);
+        SSL_CTX_set_record_padding_callback_arg(session->tls.ctx, session);
+    }
+
+    return rc;
+}
+
+
+static size_t
+cmd_probe_session_padding(SSL *ssl, int type, size_t size, void *data)
+{
+    cmd_probe_session_t  *session = data;
+
+    (void) ssl;
+    (void) type;
+
+    return session->padded > size ? session->padded - size : 0;
 }
 
 

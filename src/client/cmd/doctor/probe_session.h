@@ -26,6 +26,8 @@ typedef struct {
     atls_tls_t            tls;
     atls_buf_t            out;          /* records to be sent */
     atls_buf_t            answer;       /* plaintext received */
+    size_t                padded;       /* size of padded plaintexts of records,
+                                           in bytes; 0: no padding */
     int                   open;         /* requests can be sent */
 } cmd_probe_session_t;
 

@@ -113,11 +113,11 @@ cmd_probe_size_write(cmd_probe_session_t *session, const char *request,
         block = size - session->out.len - CMD_PROBE_SIZE_REST;
         block = block < CMD_PROBE_SIZE_RECORD ? block : CMD_PROBE_SIZE_BLOCK;
 
-        (void) SSL_set_block_padding(session->tls.ssl, block);
+        session->padded = block;
         rc = cmd_probe_session_write(session, request++, 1);
     }
 
-    (void) SSL_set_block_padding(session->tls.ssl, 0);
+    session->padded = 0;
 
     return rc == ATLS_OK ? cmd_probe_session_write(session, request, left) : rc;
 }
