@@ -74,7 +74,7 @@ sub targets {
 
 sub options {
     my %errors = (CA_FILE => 'TRUST', CA_DIR => 'TRUST',
-                  CERT_FILE => 'IDENTITY',
+                  CERT_FILE => 'IDENTITY', PINNED_KEY => 'PIN',
                   map { $_ => 'CIPHERS' } qw( CIPHERS CIPHERSUITES GROUPS ));
 
     my %bad = (
