@@ -269,7 +269,7 @@ sub uploads {
 
     is($t->atls('-T', '/nonexistent', "$site/echo")->{code}, 26, 'no file');
     is($t->atls('-T', $t->dir(), "$site/echo")->{code}, 26, 'a directory');
-    is($t->atls('-T', '-', $site, $site)->{code}, 2, 'stdin for two URLs');
+    is($t->atls('-T', $file, '-T', $file, $site)->{code}, 2, 'two files');
     is($backend->requests(), 0, 'none of these was sent');
 
     done_testing();
@@ -308,14 +308,14 @@ sub several {
                   "$site/status?code=500");
     is("$r->{code} $r->{out}", "22 exactly\n", 'the others are had anyway');
 
-    # data and files are sent to each URL
+    # data are sent to each URL, files to one
 
     $backend->forget();
     is($t->atls('-d', 'x', "$site/echo", "$site/echo")->{code}, 0, '-d');
     my $file = $t->path('data');
     is($t->atls('-T', $file, "$site/echo", "$site/echo")->{code}, 0, '-T');
-    is(join(' ', map { $_->{length} } $backend->requests()), '1 1 15 15',
-       'twice each');
+    is(join(' ', map { $_->{length} } $backend->requests()), '1 1 15 0',
+       'bodies');
 
     done_testing();
 }

@@ -137,5 +137,12 @@ sub uploads {
     same([ '-T', '-', '-H', 'Expect:', "$site/body" ], stdin => "a\nb");
     same([ '-T', 'none', $site ], code => 26);
 
+    # one for each URL
+
+    same([ '-T', 'text', "$site/a", "$site/b" ]);
+    same([ '-T', 'text', "$site/a", '-T', '', "$site/b", '-T', 'json', $site ]);
+    is($t->run_one('atls', '-T', 'text', '-T', 'json', $site)->{code}, 2,
+       'more files than URLs');
+
     done_testing();
 }

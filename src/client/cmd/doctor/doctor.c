@@ -78,7 +78,7 @@ cmd_doctor_prepare(cmd_doctor_t *doctor)
 
     atls_failure_clear(&failure);
 
-    code = cmd_url_parse(&doctor->url, options->urls.items[0], NULL);
+    code = cmd_url_parse(&doctor->url, options->urls.items[0], NULL, NULL);
     if (code != CMD_OK) {
         return code;
     }

@@ -21,7 +21,7 @@ cmd_service_parse(atls_target_t *service, const char *text)
     memset(service, 0, sizeof(atls_target_t));
     atls_failure_clear(&failure);
 
-    code = cmd_url_parse(&url, text, NULL);
+    code = cmd_url_parse(&url, text, NULL, NULL);
 
     if (code == CMD_OK && (url.user || strcmp(url.path, "/") != 0)) {
         code = cmd_fail(CMD_URL, "\"%s\" must have only a host and a port",

@@ -5,6 +5,7 @@
 
 
 #include "option_data.h"
+#include "option_form.h"
 #include "option_header.h"
 #include "option_set.h"
 #include "option_table.h"
@@ -77,8 +78,15 @@ const cmd_option_t  cmd_options_table[] = {
     { CMD_SECTION_REQUEST, CMD_FETCH, 'G', "get", NULL,
       CMD_FIELD(get), cmd_set_flag, "append the data to the URL; use GET" },
 
+    { CMD_SECTION_REQUEST, CMD_FETCH, 'F', "form", "NAME=VALUE",
+      0, cmd_set_form, "a field of a form; @FILE: from a file" },
+
+    { CMD_SECTION_REQUEST, CMD_FETCH, 0, "form-string", "NAME=TEXT",
+      0, cmd_set_form_string, "as -F, but @, < and ; have no special meaning" },
+
     { CMD_SECTION_REQUEST, CMD_FETCH, 'T', "upload-file", "FILE",
-      CMD_FIELD(upload), cmd_set_text, "upload a file with PUT; -: stdin" },
+      CMD_FIELD(uploads), cmd_set_item,
+      "upload a file with PUT; once for each URL" },
 
     { CMD_SECTION_REQUEST, CMD_FETCH, 'H', "header", "LINE",
       0, cmd_set_header, "\"Name: value\"; @FILE: from a file" },

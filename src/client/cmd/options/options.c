@@ -353,17 +353,16 @@ cmd_options_check_fetch(const cmd_options_t *options)
            ? "invalid method in -X"
            : options->outputs.n > options->urls.n
            ? "more -o and -O than URLs"
-           : (options->data && !options->get) + (options->upload != NULL)
-             + options->head > 1
-           ? "-d, -T and -I are mutually exclusive"
-           : options->upload && strcmp(options->upload, "-") == 0
-             && options->urls.n > 1
-           ? "-T - requires a single URL"
+           : options->uploads.n > options->urls.n
+           ? "more -T than URLs"
+           : (options->data && !options->get) + (options->form != NULL)
+             + (options->uploads.n != 0) + options->head > 1
+           ? "-d, -F, -T and -I are mutually exclusive"
            : options->range && (options->resume || options->resume_auto)
            ? "-r and -C are mutually exclusive"
-           : options->data && !options->get
+           : ((options->data && !options->get) || options->form)
              && (options->resume || options->resume_auto)
-           ? "-C cannot be used with -d"
+           ? "-C cannot be used with -d and -F"
            : options->fail && options->fail_with_body
            ? "-f and --fail-with-body are mutually exclusive"
            : options->early_data && options->session_file == NULL
@@ -424,6 +423,7 @@ cmd_options_free(cmd_options_t *options)
     cmd_list_free(&options->proxy_headers);
     free(options->headers);
     free(options->data);
+    cmd_form_free(options->form);
     free(options->write_out);
     cmd_wipe(options->psk_identity);
     cmd_wipe(options->psk_key);

@@ -11,6 +11,7 @@
 
 #include "../../lib/atls.h"
 #include "../base/list.h"
+#include "form.h"
 
 
 /* Commands, as bits: an option may be valid for several of them. */
@@ -38,7 +39,8 @@ typedef struct {
     size_t           data_size;
     int              get;               /* data are in the URL */
     int              data_json;         /* data are JSON */
-    char            *upload;
+    cmd_form_t      *form;              /* NULL: none */
+    cmd_list_t       uploads;           /* files; "": none */
     atls_header_t   *headers;           /* NULL value: do not send */
     size_t           nheaders;
     char            *agent;

@@ -30,7 +30,8 @@ static char *cmd_url_part(CURLU *parsed, CURLUPart part, unsigned flags);
 
 
 int
-cmd_url_parse(cmd_url_t *url, const char *text, const cmd_options_t *options)
+cmd_url_parse(cmd_url_t *url, const char *text, const char *file,
+    const cmd_options_t *options)
 {
     int     code;
     CURLU  *parsed;
@@ -53,8 +54,8 @@ cmd_url_parse(cmd_url_t *url, const char *text, const cmd_options_t *options)
         code = cmd_fail(CMD_USAGE, "the data cannot be used in a URL");
     }
 
-    if (code == CMD_OK && options && options->upload) {
-        cmd_url_upload(url, parsed, options->upload);
+    if (code == CMD_OK && file) {
+        cmd_url_upload(url, parsed, file);
     }
 
     if (code == CMD_OK) {

@@ -23,11 +23,11 @@ typedef struct {
 
 /*
  * With -T, the name of the file is appended to a path that ends with a slash;
- * with -G, the data are appended to the query string.  The options may be NULL.
- * Returns an exit code.
+ * with -G, the data are appended to the query string.  The file and the options
+ * may be NULL.  Returns an exit code.
  */
 
-int cmd_url_parse(cmd_url_t *url, const char *text,
+int cmd_url_parse(cmd_url_t *url, const char *text, const char *file,
     const cmd_options_t *options);
 
 /*

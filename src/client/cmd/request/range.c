@@ -22,7 +22,7 @@ cmd_range_offset(const cmd_options_t *options, const char *path)
         return options->resume;
     }
 
-    return options->upload == NULL && path && stat(path, &st) == 0
+    return path && stat(path, &st) == 0
            && S_ISREG(st.st_mode) ? st.st_size : 0;
 }
 

@@ -16,7 +16,7 @@
 
 
 static void cmd_request_custom(cmd_request_t *request,
-    const cmd_options_t *options, int host);
+    const cmd_options_t *options, cmd_upload_e body, int host);
 static void cmd_request_authorization(cmd_request_t *request,
     const cmd_options_t *options, const cmd_url_t *url);
 static void cmd_request_default(cmd_request_t *request,
@@ -38,7 +38,7 @@ cmd_request_make(cmd_request_t *request, const cmd_options_t *options,
                       : body != CMD_UPLOAD_NONE ? "POST"
                       : "GET";
 
-    cmd_request_custom(request, options, 1);
+    cmd_request_custom(request, options, body, 1);
     cmd_request_authorization(request, options, url);
 
     if (range) {
@@ -63,12 +63,15 @@ cmd_request_make(cmd_request_t *request, const cmd_options_t *options,
         cmd_request_add(request, "Cookie", cookies);
     }
 
-    cmd_request_custom(request, options, 0);
+    cmd_request_custom(request, options, body, 0);
 
     if (options->data_json) {
         cmd_request_default(request, options, "Content-Type",
                             "application/json");
         cmd_request_default(request, options, "Accept", "application/json");
+
+    } else if (body == CMD_UPLOAD_FORM && options->form->type) {
+        cmd_request_add(request, "Content-Type", options->form->type);
 
     } else if (body == CMD_UPLOAD_DATA) {
         cmd_request_default(request, options, "Content-Type",
@@ -77,11 +80,14 @@ cmd_request_make(cmd_request_t *request, const cmd_options_t *options,
 }
 
 
-/* Adds headers of -H: either Host or all others. */
+/*
+ * Adds headers of -H: either Host or all others, but not Content-Type of forms,
+ * which needs a parameter.
+ */
 
 static void
 cmd_request_custom(cmd_request_t *request, const cmd_options_t *options,
-    int host)
+    cmd_upload_e body, int host)
 {
     int             is_host;
     size_t          i;
@@ -91,6 +97,12 @@ cmd_request_custom(cmd_request_t *request, const cmd_options_t *options,
 
         header = &options->headers[i];
         is_host = strcasecmp(header->name, "Host") == 0;
+
+        if (body == CMD_UPLOAD_FORM
+            && strcasecmp(header->name, "Content-Type") == 0)
+        {
+            continue;
+        }
 
         if (is_host == host && (header->value || is_host)) {
             cmd_request_add(request, header->name, header->value);

@@ -17,6 +17,7 @@
 #include "writeout.h"
 
 
+static const char *cmd_transfer_file(const cmd_transfer_t *transfer);
 static void cmd_transfer_start(cmd_transfer_t *transfer);
 static int cmd_transfer_files(cmd_transfer_t *transfer);
 static const char *cmd_transfer_path(const cmd_transfer_t *transfer);
@@ -34,6 +35,7 @@ cmd_transfer_begin(cmd_transfer_t *transfer, const cmd_options_t *options,
     transfer->options = options;
     transfer->jar = jar;
     transfer->n = n;
+    transfer->file = cmd_transfer_file(transfer);
     transfer->total = -1;
 
     cmd_transfer_start(transfer);
@@ -41,13 +43,14 @@ cmd_transfer_begin(cmd_transfer_t *transfer, const cmd_options_t *options,
     cmd_output_init(&transfer->output, NULL, 0);
     cmd_output_init(&transfer->dump, options->dump, n != 0);
 
-    code = cmd_url_parse(&transfer->url, options->urls.items[n], options);
+    code = cmd_url_parse(&transfer->url, options->urls.items[n],
+                         transfer->file, options);
 
     if (code == CMD_OK) {
         transfer->requested = cmd_format("%s", transfer->url.changed
                                                ? transfer->url.text
                                                : options->urls.items[n]);
-        code = cmd_upload_open(&transfer->upload, options);
+        code = cmd_upload_open(&transfer->upload, options, transfer->file);
     }
 
     if (code == CMD_OK) {
@@ -59,6 +62,16 @@ cmd_transfer_begin(cmd_transfer_t *transfer, const cmd_options_t *options,
                        transfer->offset);
 
     return code;
+}
+
+
+static const char *
+cmd_transfer_file(const cmd_transfer_t *transfer)
+{
+    const cmd_list_t  *uploads = &transfer->options->uploads;
+
+    return transfer->n < uploads->n && *uploads->items[transfer->n]
+           ? uploads->items[transfer->n] : NULL;
 }
 
 
@@ -86,7 +99,8 @@ cmd_transfer_files(cmd_transfer_t *transfer)
         return cmd_fail(CMD_WRITE, "no file name in the URL");
     }
 
-    transfer->offset = cmd_range_offset(transfer->options, path);
+    transfer->offset = cmd_range_offset(transfer->options,
+                                        transfer->file ? NULL : path);
 
     cmd_output_init(&transfer->output, path, transfer->offset != 0);
 
@@ -162,7 +176,7 @@ cmd_transfer_restart(cmd_transfer_t *transfer)
     cmd_url_free(&transfer->url);
 
     return cmd_url_parse(&transfer->url, options->urls.items[transfer->n],
-                         options);
+                         transfer->file, options);
 }
 
 
@@ -173,8 +187,11 @@ cmd_transfer_request(cmd_transfer_t *transfer)
     const cmd_options_t  *options = transfer->options;
 
     cookies = cmd_jar_value(transfer->jar, &transfer->url);
-    range = cmd_range_value(options, transfer->offset,
-                            transfer->body ? &transfer->upload : NULL);
+    /* as in curl, forms have no range */
+
+    range = transfer->body == CMD_UPLOAD_FORM ? NULL
+            : cmd_range_value(options, transfer->offset,
+                              transfer->body ? &transfer->upload : NULL);
 
     cmd_request_free(&transfer->request);
     cmd_request_make(&transfer->request, options, &transfer->url,

@@ -26,6 +26,7 @@ typedef struct {
     char                 *requested;    /* the URL, with -G or -T */
     cmd_url_t             url;          /* of the current request */
     cmd_request_t         request;
+    const char           *file;         /* of -T; NULL: none */
     cmd_upload_t          upload;
     cmd_upload_e          body;         /* of the current request */
     cmd_output_t          output;

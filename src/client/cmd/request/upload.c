@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,7 +18,13 @@
 #include "upload.h"
 
 
+static const char *cmd_upload_type(const cmd_options_t *options);
+static int cmd_upload_open_form(cmd_upload_t *upload);
 static int cmd_upload_open_file(cmd_upload_t *upload);
+static long cmd_upload_read_memory(cmd_upload_t *upload, void *buf,
+    size_t size);
+static long cmd_upload_read_form(cmd_upload_t *upload, void *buf, size_t size,
+    int *code);
 static long cmd_upload_read_file(cmd_upload_t *upload, void *buf, size_t size,
     int64_t deadline, int *code);
 static int cmd_upload_poll(const cmd_upload_t *upload, int timeout);
@@ -26,15 +33,23 @@ static int cmd_upload_failed(const cmd_upload_t *upload, int error);
 
 
 int
-cmd_upload_open(cmd_upload_t *upload, const cmd_options_t *options)
+cmd_upload_open(cmd_upload_t *upload, const cmd_options_t *options,
+    const char *file)
 {
     memset(upload, 0, sizeof(cmd_upload_t));
     upload->fd = -1;
 
-    if (options->upload) {
+    if (file) {
         upload->kind = CMD_UPLOAD_FILE;
-        upload->path = options->upload;
+        upload->path = file;
         return cmd_upload_open_file(upload);
+    }
+
+    if (options->form) {
+        upload->kind = CMD_UPLOAD_FORM;
+        upload->form = options->form;
+        upload->type = cmd_upload_type(options);
+        return cmd_upload_open_form(upload);
     }
 
     if (options->data && !options->get) {
@@ -42,6 +57,40 @@ cmd_upload_open(cmd_upload_t *upload, const cmd_options_t *options)
         upload->data = options->data;
         upload->length = (int64_t) options->data_size;
     }
+
+    return CMD_OK;
+}
+
+
+/* Content-Type of -H. */
+
+static const char *
+cmd_upload_type(const cmd_options_t *options)
+{
+    size_t          i;
+    atls_header_t  *header;
+
+    for (i = 0; i < options->nheaders; i++) {
+        header = &options->headers[i];
+
+        if (strcasecmp(header->name, "Content-Type") == 0) {
+            return header->value ? header->value : "";
+        }
+    }
+
+    return NULL;
+}
+
+
+static int
+cmd_upload_open_form(cmd_upload_t *upload)
+{
+    if (cmd_form_open(upload->form, upload->type) == -1) {
+        return cmd_fail(CMD_READ, "cannot read the files of -F");
+    }
+
+    upload->length = upload->form->length == -1 ? ATLS_LENGTH_UNKNOWN
+                                                : upload->form->length;
 
     return CMD_OK;
 }
@@ -85,20 +134,48 @@ long
 cmd_upload_read(cmd_upload_t *upload, void *buf, size_t size,
     int64_t deadline, int *code)
 {
-    long     n;
-    int64_t  rest;
+    long  n;
 
-    if (upload->kind == CMD_UPLOAD_FILE) {
-        n = cmd_upload_read_file(upload, buf, size, deadline, code);
-
-    } else {
-        rest = upload->length - upload->sent;
-        n = rest < (int64_t) size ? (long) rest : (long) size;
-        memcpy(buf, upload->data + upload->sent, (size_t) n);
-    }
+    n = upload->kind == CMD_UPLOAD_FILE
+        ? cmd_upload_read_file(upload, buf, size, deadline, code)
+        : upload->kind == CMD_UPLOAD_FORM
+        ? cmd_upload_read_form(upload, buf, size, code)
+        : cmd_upload_read_memory(upload, buf, size);
 
     if (n > 0) {
         upload->sent += n;
+    }
+
+    return n;
+}
+
+
+static long
+cmd_upload_read_memory(cmd_upload_t *upload, void *buf, size_t size)
+{
+    int64_t  rest;
+
+    rest = upload->length - upload->sent;
+
+    if (rest < (int64_t) size) {
+        size = (size_t) rest;
+    }
+
+    memcpy(buf, upload->data + upload->sent, size);
+
+    return (long) size;
+}
+
+
+static long
+cmd_upload_read_form(cmd_upload_t *upload, void *buf, size_t size, int *code)
+{
+    long  n;
+
+    n = cmd_form_read(upload->form, buf, size);
+
+    if (n == -1) {
+        *code = cmd_fail(CMD_READ, "cannot read the files of -F");
     }
 
     return n;
@@ -241,7 +318,8 @@ cmd_upload_rewind(cmd_upload_t *upload)
 
     upload->sent = 0;
 
-    return 0;
+    return upload->kind == CMD_UPLOAD_FORM
+           ? cmd_form_open(upload->form, upload->type) : 0;
 }
 
 
@@ -253,4 +331,8 @@ cmd_upload_close(cmd_upload_t *upload)
     }
 
     upload->fd = -1;
+
+    if (upload->form) {
+        cmd_form_close(upload->form);
+    }
 }

@@ -1,6 +1,7 @@
 
 /*
- * The request body: the data of -d, or the file of -T, which may be stdin.
+ * The request body: the data of -d, the form of -F, or the file of -T, which
+ * may be stdin.
  */
 
 
@@ -16,6 +17,7 @@
 typedef enum {
     CMD_UPLOAD_NONE = 0,
     CMD_UPLOAD_DATA,
+    CMD_UPLOAD_FORM,
     CMD_UPLOAD_FILE
 } cmd_upload_e;
 
@@ -28,6 +30,8 @@ typedef struct {
     unsigned      waiting:1;            /* something may have to be flushed */
 
     const char   *data;
+    cmd_form_t   *form;
+    const char   *type;                 /* see form.h */
 
     const char   *path;                 /* "-": stdin */
     int           fd;
@@ -36,11 +40,13 @@ typedef struct {
 
 
 /*
- * Selects the body by the options, which must stay valid as long as the body.
- * Returns an exit code; the body must be closed in any case.
+ * Selects the body: a file, which may be NULL, or by the options, which must
+ * stay valid as long as the body.  Returns an exit code; the body must be
+ * closed in any case.
  */
 
-int cmd_upload_open(cmd_upload_t *upload, const cmd_options_t *options);
+int cmd_upload_open(cmd_upload_t *upload, const cmd_options_t *options,
+    const char *file);
 
 /*
  * Returns the number of bytes, 0 at the end, or -1 on error or at the deadline
