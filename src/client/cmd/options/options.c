@@ -14,6 +14,7 @@
 #include "../base/util.h"
 #include "config.h"
 #include "help.h"
+#include "option_curl.h"
 #include "option_set.h"
 #include "option_table.h"
 #include "options.h"
@@ -310,6 +311,11 @@ cmd_options_unknown(const cmd_options_t *options, int missing,
     if (optopt > 0 && optopt < CMD_LONG) {
         letter[1] = (char) optopt;
         arg = letter;
+    }
+
+    if (!missing && options->command == CMD_FETCH && cmd_option_is_curl(arg)) {
+        return cmd_fail(CMD_USAGE, "unknown option: %s; try atls run -- curl "
+                                   "%s ...", arg, arg);
     }
 
     return cmd_fail(CMD_USAGE, "%s %s; see %s --help",
