@@ -60,7 +60,7 @@ export CC CFLAGS LDFLAGS NGINX_SRC NGINX_OPTIONS NGINX_BINARY DESTDIR
 .PHONY: install install-module install-client install-command
 .PHONY: install-completion install-unit uninstall
 .PHONY: check deps test demo
-.PHONY: bench clean dist deb test-packages test-readme
+.PHONY: bench clean dist deb test-packages test-readme test-newcomer
 .PHONY: asan chaos chaos-asan test-asan test-valgrind test-matrix
 
 #: all                 the module and the client
@@ -280,19 +280,27 @@ dist:
 deb:
 	@OUT=$(BUILD) tools/deb.sh
 
-#: test-packages       the packages on releases of Debian, SUITES="bookworm sid"
-test-packages:
-	@tools/test-packages.sh $(SUITES)
-
 #: test-matrix         the tests on releases of Debian, SUITES="trixie sid"
 test-matrix:
 	@tools/deps.sh debootstrap
 	TESTS='$(TESTS)' JOBS=$(JOBS) tools/matrix.sh $(SUITES)
 
-#: test-readme         the commands of the README in new systems, in chroots
+# what users do, in new systems, in chroots
+
+TEST_SYSTEM  = tools/deps.sh perl debootstrap iproute2 systemd-container \
+               && tools/test-system.sh
+
+#: test-packages       the packages on releases of Debian, SUITES="bookworm sid"
+test-packages:
+	@$(TEST_SYSTEM) packages $(SUITES)
+
+#: test-readme         the commands of the README on releases of Debian
 test-readme:
-	@tools/deps.sh perl debootstrap iproute2
-	@tools/test-readme.sh $(SUITES)
+	@$(TEST_SYSTEM) readme $(SUITES)
+
+#: test-newcomer       README, demo, packages, service: all in one new system
+test-newcomer:
+	@$(TEST_SYSTEM) newcomer $(SUITES)
 
 #: demo                a request through a middlebox, and what each hop sees
 demo:

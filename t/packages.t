@@ -141,7 +141,8 @@ sub linters {
         "rpmlint $spec",
         "hadolint $root/docs/examples/Dockerfile",
         -e $ci ? ("yamllint $ci", "actionlint $ci") : (),
-        "shellcheck -x -S warning $root/tools/*.sh $root/debian/tests/installed",
+        "shellcheck -x -S warning $root/tools/*.sh $root/debian/tests/installed"
+            . " $root/debian/tests/service",
     );
 
     for my $command (@commands) {

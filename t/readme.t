@@ -23,8 +23,8 @@ my @blocks = grep { $_->{file} eq 'README.md' } blocks();
 # commands that are run elsewhere
 
 my @ELSEWHERE = (
-    qr/^apt-get (?:update|install [\w -]+)$/,
-    qr/^make(?: demo| install)?$/,
+    qr{^apt-get (?:update|install [\w./* -]+)$},
+    qr/^make(?: demo| install| deb)?$/,
     qr/^ln -s \S+ \S+$/,
     qr/^nginx -t$/,
     qr/^service nginx restart$/,
@@ -40,7 +40,7 @@ done_testing();
 
 sub script {
     my $script = join '', map { scalar `$root/tools/readme.pl $_ 2>&1` }
-                          qw( demo install use );
+                          qw( demo install packages use );
 
     is($?, 0, 'tools/readme.pl') or diag($script);
 

@@ -6,7 +6,10 @@
 #     bootstrap SUITE DIR         a minimal system in DIR, from the archive of
 #                                 this machine
 #     copy_project DIR            the working tree in DIR
+#     fresh SUITE DIR             both: a new copy of a minimal system, which is
+#                                 kept in build/chroot, and DIR/project
 #     in_chroot DIR [VAR=VALUE ...] COMMAND       runs a shell command
+#     in_booted DIR COMMAND       the same, while systemd runs in DIR
 #
 # The network is that of this machine, unless NETWORK is "none".  All functions
 # must be called as root, from the directory of the project.
@@ -59,6 +62,17 @@ copy_project() {
 }
 
 
+fresh() {
+    local suite=$1 root=$2
+
+    bootstrap "$suite" "$PWD/build/chroot/$suite" || return
+    rm -rf "$root"
+    mkdir -p "${root%/*}"
+    cp -a --reflink=auto "$PWD/build/chroot/$suite" "$root"
+    copy_project "$root/project"
+}
+
+
 # The namespaces remove mounts and processes.
 
 in_chroot() {
@@ -76,4 +90,36 @@ in_chroot() {
             PATH=/usr/sbin:/usr/bin:/sbin:/bin \
             DEBIAN_FRONTEND=noninteractive "${@:1:$#-1}" sh -euc "${!#}"
         ' "$root" "$@"
+}
+
+
+# systemd-nspawn removes what remains of the system, and the changes of its files,
+# which are in memory.  There is no network.
+
+in_booted() {
+    local root=$1 dir status=0
+
+    dir=$(mktemp -d)
+
+    cat >"$dir/run" <<END
+#!/bin/sh -eu
+exec >/command/output 2>&1
+$2
+END
+
+    chmod +x "$dir/run"
+
+    timeout -k 10 1200 systemd-nspawn -q -D "$root" --volatile=overlay \
+        --bind="$dir:/command" --register=no --keep-unit --private-network \
+        --boot systemd.run=/command/run >"$dir/boot" 2>&1 </dev/null \
+        || status=$?
+
+    if [ -e "$dir/output" ]; then
+        cat "$dir/output"
+    else
+        tail -n 20 "$dir/boot"
+    fi
+
+    rm -rf "$dir"
+    return $status
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/perl
 
-# Prints the commands of README.md as a shell script, see tools/test-readme.sh.
+# Prints the commands of README.md as a shell script, see tools/test-system.sh.
 #
 #     tools/readme.pl demo        up to the block with "make demo"
-#     tools/readme.pl install     from there to the last one with "apt-get"
+#     tools/readme.pl install     from there up to the one with "make install"
+#     tools/readme.pl packages    the one with "make deb"
 #     tools/readme.pl use         the remaining ones
 #
 # Blocks of "sh" are run as they are.  Those of "nginx" are written to the file
@@ -21,12 +22,15 @@ use Test::Atls::Docs;
 my @blocks = grep { $_->{file} eq 'README.md'
                     && $_->{lang} =~ /^(?:sh|nginx|text)$/ } blocks();
 my $demo = last_with(qr/^make demo$/m);
-my $install = last_with(qr/^apt-get /m);
-my %parts = (demo    => [ 0 .. $demo ],
-             install => [ $demo + 1 .. $install ],
-             use     => [ $install + 1 .. $#blocks ]);
+my $install = last_with(qr/^make install$/m);
+my $packages = last_with(qr/^make deb$/m);
+my %parts = (demo     => [ 0 .. $demo ],
+             install  => [ $demo + 1 .. $install ],
+             packages => [ $install + 1 .. $packages ],
+             use      => [ $packages + 1 .. $#blocks ]);
 
-my $part = $parts{shift // ''} or die "usage: readme.pl demo|install|use\n";
+my $part = $parts{shift // ''}
+    or die "usage: readme.pl demo|install|packages|use\n";
 
 print "set -e\n";
 print "echo '== README.md:$_->{line}'\n", script($_) for @blocks[@$part];
