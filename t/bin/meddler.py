@@ -13,7 +13,9 @@ WHAT is "nothing", or NAME[=ARGUMENT], or several of these with commas between:
                     buffer-requests
     responses       page portal login blocked bad-gateway limit=BYTES
     with state:     cache cache-all (also of POSTs with a cookie)
-                    gateway-timeout=N   for the Nth POST
+                    gateway-timeout=N   for the Nth POST, which is passed on
+                    busy=N              the same, with a 503
+                    no-http=N           the same, not HTTP
                     slow=SECONDS        if a POST takes longer
     to responses:   no-set-cookie cookie-path media-type gzip-response
                     change-response no-response-body half-response via
@@ -33,6 +35,14 @@ import ssl
 import sys
 
 CHUNK = 65536
+
+FORGED = {
+    "gateway-timeout": b"HTTP/1.1 504 Gateway Timeout\r\n"
+                       b"Content-Length: 0\r\n\r\n",
+    "busy": b"HTTP/1.1 503 Service Unavailable\r\n"
+            b"Retry-After: 1\r\nContent-Length: 0\r\n\r\n",
+    "no-http": b"Hello\r\n\r\n",
+}
 
 
 class Closed(Exception):
@@ -304,10 +314,14 @@ class Meddler:
         stack.callback(sending.cancel)
 
         response = await Message.read(upstream)
-        if self.number("gateway-timeout") == post:
+        forged = next((answer for what, answer in FORGED.items()
+                       if self.number(what) == post), None)
+        if forged:
             await response.body(upstream)
             await sending
-            return await self.write(writer, *page("504 Gateway Timeout", ""))
+            writer.write(forged)
+            await writer.drain()
+            return False
 
         if (self.does("cache", "cache-all") and not self.cached
                 and response.status == 200):

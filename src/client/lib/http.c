@@ -335,3 +335,12 @@ atls_http_is_value(const char *text, size_t n)
 
     return 1;
 }
+
+
+int
+atls_http_is_idempotent(const char *method)
+{
+    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0
+           || strcmp(method, "OPTIONS") == 0 || strcmp(method, "PUT") == 0
+           || strcmp(method, "DELETE") == 0;
+}

@@ -108,5 +108,12 @@ const char *atls_chunks_read(atls_chunks_t *chunks, const unsigned char **pos,
 int atls_http_is_token(const char *text, size_t n);
 int atls_http_is_value(const char *text, size_t n);
 
+/*
+ * Whether a method is idempotent, see RFC 9110, section 9.2.2: such a request
+ * can be repeated.
+ */
+
+int atls_http_is_idempotent(const char *method);
+
 
 #endif /* ATLS_CLIENT_HTTP_H_INCLUDED */

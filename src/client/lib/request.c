@@ -515,10 +515,7 @@ atls_message_rewind(atls_message_t *message)
 int
 atls_message_idempotent(const atls_message_t *message)
 {
-    static const char *const  methods[] = { "GET", "HEAD", "OPTIONS", "PUT",
-                                            "DELETE", NULL };
-
-    return atls_message_method_in(message, methods);
+    return atls_http_is_idempotent(message->method);
 }
 
 

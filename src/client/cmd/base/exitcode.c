@@ -14,6 +14,29 @@
 static int   cmd_silent;
 static char  cmd_error[2048];
 
+static const int  cmd_codes_certain[] = {
+    CMD_SCHEME, CMD_USAGE, CMD_URL, CMD_RESOLVE_PROXY, CMD_RESOLVE,
+    CMD_CONNECT, CMD_REPLY, CMD_TLS, CMD_SYNTAX, CMD_IDENTITY, CMD_CIPHERS,
+    CMD_CERTIFICATE, CMD_TRUST, CMD_PIN, CMD_PROXY
+};
+
+
+int
+cmd_code_is_certain(int code)
+{
+    size_t  i, n;
+
+    n = sizeof(cmd_codes_certain) / sizeof(cmd_codes_certain[0]);
+
+    for (i = 0; i < n; i++) {
+        if (cmd_codes_certain[i] == code) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
 
 int
 cmd_fail(int code, const char *format, ...)

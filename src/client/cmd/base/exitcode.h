@@ -50,6 +50,17 @@ typedef enum {
 } cmd_code_e;
 
 
+/* The end of a message if a request was sent and there is no response. */
+
+#define CMD_DOUBT   "; the request may or may not have been processed"
+
+/*
+ * Whether a code means that the request was certainly not processed.  Other
+ * codes must be used if it was sent.
+ */
+
+int cmd_code_is_certain(int code);
+
 /* Prints an error message unless silent; returns the code. */
 
 int cmd_fail(int code, const char *format, ...)

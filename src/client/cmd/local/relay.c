@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "../../lib/clock.h"
+#include "../base/exitcode.h"
 #include "../base/util.h"
+#include "../options/client.h"
 #include "relay.h"
 #include "stop.h"
 
@@ -260,7 +262,7 @@ cmd_relay_close(cmd_relay_t *relay)
 static void
 cmd_relay_fail(cmd_relay_t *relay, atls_client_t *client, atls_error_e error)
 {
-    int                 status;
+    int                 status, doubt;
     atls_outer_info_t   info;
     const char         *text;
 
@@ -273,13 +275,15 @@ cmd_relay_fail(cmd_relay_t *relay, atls_client_t *client, atls_error_e error)
     /* further calls clear the text */
 
     text = atls_error_text(client);
+    doubt = cmd_client_may_be_processed(client, error, cmd_client_code(error));
 
     relay->error = relay->timed_out
                    ? cmd_copy("maximum time exceeded", 21)
                    : relay->body.status
                    ? cmd_copy(relay->body.error, strlen(relay->body.error))
-                   : cmd_format("%s%s%s", atls_strerror(error),
-                                *text ? ": " : "", text);
+                   : cmd_format("%s%s%s%s", atls_strerror(error),
+                                *text ? ": " : "", text,
+                                doubt ? CMD_DOUBT : "");
 
     if (relay->answer.begun) {
         relay->broken = 1;
@@ -290,7 +294,13 @@ cmd_relay_fail(cmd_relay_t *relay, atls_client_t *client, atls_error_e error)
     memset(&info, 0, sizeof(atls_outer_info_t));
     (void) atls_get_outer(client, &info);
 
+    /* a 503 would suggest that the request can be repeated */
+
     status = cmd_relay_error_status(relay, error, &info);
+
+    if (status == 503 && doubt) {
+        status = 502;
+    }
 
     cmd_relay_close(relay);
     cmd_relay_sent(relay, cmd_answer_error(&relay->answer, status,

@@ -26,8 +26,6 @@ static int cmd_client_code_last(atls_client_t *client, atls_error_e error,
     int answered);
 static int cmd_client_code_usage(atls_client_t *client);
 static int cmd_client_code_outer(atls_client_t *client, atls_error_e error);
-static int cmd_client_may_be_processed(const atls_client_t *client,
-    atls_error_e error, int code);
 
 
 int
@@ -217,7 +215,7 @@ cmd_client_fail(atls_client_t *client, atls_error_e error, int answered)
     }
 
     cmd_fail(code, "%s%s%s%s", atls_strerror(error), *text ? ": " : "", text,
-             doubt ? "; the request may or may not have been processed" : "");
+             doubt ? CMD_DOUBT : "");
 
     if (*advice) {
         cmd_warn("%s  \"atls doctor\" tests the path.", advice);
@@ -358,33 +356,14 @@ cmd_client_code_outer(atls_client_t *client, atls_error_e error)
 
 
 /*
- * Some codes mean that the request was certainly not processed.  If it was sent
- * before such a failure, another code is used.
+ * A middlebox may forge any failure.  An invalid response of the service shows
+ * that it has processed the request.
  */
 
-static int
+int
 cmd_client_may_be_processed(const atls_client_t *client, atls_error_e error,
     int code)
 {
-    if (!atls_request_sent(client)) {
-        return 0;
-    }
-
-    switch (code) {
-
-    case CMD_REPLY:
-        return error != ATLS_ERROR_HTTP;        /* the service has responded */
-
-    case CMD_RESOLVE_PROXY:
-    case CMD_RESOLVE:
-    case CMD_CONNECT:
-    case CMD_TLS:
-    case CMD_CERTIFICATE:
-    case CMD_PIN:
-    case CMD_PROXY:
-        return 1;
-
-    default:
-        return 0;
-    }
+    return atls_request_sent(client) && error != ATLS_ERROR_HTTP
+           && cmd_code_is_certain(code);
 }

@@ -38,5 +38,13 @@ int cmd_client_code(atls_error_e error);
 
 int cmd_client_fail(atls_client_t *client, atls_error_e error, int answered);
 
+/*
+ * Whether the request of the last call, which failed with an exit code that
+ * denies this, may have been processed.
+ */
+
+int cmd_client_may_be_processed(const atls_client_t *client,
+    atls_error_e error, int code);
+
 
 #endif /* ATLS_CMD_CLIENT_H_INCLUDED */

@@ -32,6 +32,7 @@ typedef struct {
     atls_peer_t          peer;
     int                  status;            /* status of the current header */
     int                  ended;             /* the final header is complete */
+    int                  sent;              /* a part of the request is */
     char                 error[CURL_ERROR_SIZE];
 } cmd_https_t;
 
@@ -47,6 +48,8 @@ static void cmd_https_header_add(cmd_https_t *https, const char *name,
     const char *value);
 static void cmd_https_info(cmd_https_t *https);
 static int cmd_https_result(cmd_https_t *https, CURLcode rc);
+static int cmd_https_ready(void *data, char *address, char *local_address,
+    int port, int local_port);
 static size_t cmd_https_header(char *bytes, size_t size, size_t n,
     void *data);
 static int cmd_https_header_line(cmd_https_t *https, char *line);
@@ -162,6 +165,13 @@ cmd_https_setup(cmd_https_t *https)
 
     curl_easy_setopt(curl, CURLOPT_SSL_CTX_FUNCTION, cmd_https_ctx);
     curl_easy_setopt(curl, CURLOPT_SSL_CTX_DATA, https);
+    curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, cmd_https_ready);
+    curl_easy_setopt(curl, CURLOPT_PREREQDATA, https);
+
+    /* libcurl repeats any request if an existing connection was closed */
+
+    curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT,
+                     (long) !atls_http_is_idempotent(transfer->request.method));
 
     cmd_https_tls(curl, options);
     cmd_https_body(curl, transfer);
@@ -381,8 +391,32 @@ cmd_https_result(cmd_https_t *https, CURLcode rc)
                           " is valid", transfer->url.origin);
     }
 
-    return rc == CURLE_OK || transfer->code != CMD_OK
-           ? transfer->code : cmd_fail((int) rc, "%s", text);
+    if (rc == CURLE_OK || transfer->code != CMD_OK) {
+        return transfer->code;
+    }
+
+    return https->sent && cmd_code_is_certain((int) rc)
+           ? cmd_fail(CMD_RECEIVE, "%s" CMD_DOUBT, text)
+           : cmd_fail((int) rc, "%s", text);
+}
+
+
+/* Called before a request is sent, or sent again. */
+
+static int
+cmd_https_ready(void *data, char *address, char *local_address, int port,
+    int local_port)
+{
+    cmd_https_t  *https = data;
+
+    (void) address;
+    (void) local_address;
+    (void) port;
+    (void) local_port;
+
+    https->sent = 1;
+
+    return CURL_PREREQFUNC_OK;
 }
 
 
