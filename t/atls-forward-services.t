@@ -99,6 +99,15 @@ sub unix_sockets {
     is(ask_socket($socket, '/exact'), "exactly\n", 'it is replaced');
     $f->stop();
 
+    my $old = start('-l', "unix:$socket", 'https://localhost');
+    rename $socket, "$socket.old";
+    $f = start('-l', "unix:$socket", 'https://localhost');
+    $old->stop();
+    is(ask_socket($socket, '/exact'), "exactly\n",
+       'the socket of a successor is not removed');
+    $f->stop();
+    unlink "$socket.old";
+
     $t->write_file('forward.sock', 'data');
     $r = $atls->run('forward', @common, '-l', "unix:$socket",
                     'https://localhost');
@@ -193,6 +202,8 @@ sub invalid {
     my @files = (
         [ 'empty',              2, '',              qr/no services in/ ],
         [ 'a comment',          2, "# none\n\n",    qr/no services in/ ],
+        [ 'a null character',   2, "-l 0 https://a\0\n",
+          qr/null character in/ ],
         [ 'an unknown option',  2, "\n-l 0 --none https://localhost\n",
           qr/unknown option.*--none.*\n.*line 2 in/ ],
         [ 'no URL',             2, "-l 127.0.0.1:0\n",

@@ -80,7 +80,8 @@ sub program {
 
 sub environment {
     my %env = (no_proxy => 'a', NO_PROXY => 'b', http_proxy => 'http://c',
-               https_proxy => 'http://d', OTHER => 'e');
+               https_proxy => 'http://d', OTHER => 'e',
+               all_proxy => 'http://f', auto_proxy => 'http://g');
     my @env = ('env', '-u', 'PWD');
 
     my ($plain, $under) = map { { map { split /=/, $_, 2 } split /\n/,
@@ -91,13 +92,19 @@ sub environment {
     my $proxy = delete $under->{https_proxy};
     like($proxy, qr!^http://atls:[\da-f]{32}\@127\.0\.0\.1:\d+$!, 'the proxy');
     is(delete $under->{HTTPS_PROXY}, $proxy, 'by both names');
-    delete @$plain{qw( https_proxy no_proxy NO_PROXY )};
+    delete @$plain{qw( https_proxy no_proxy NO_PROXY all_proxy auto_proxy )};
     delete @$_{qw( ASAN_OPTIONS UBSAN_OPTIONS LD_LIBRARY_PATH )}
         for $plain, $under;
     is_deeply($under, $plain, 'all others are the same');
 
     isnt($atls->run(@run, 'printenv', 'https_proxy')->{out}, "$proxy\n",
          'another one each time');
+
+    # for some programs, it would take precedence
+
+    my $r = $atls->run(@run, 'sh', '-c', 'echo $http_proxy $ALL_PROXY',
+                       { env => { ALL_PROXY => 'http://f' } });
+    is($r->{out}, "http://f\n", 'ALL_PROXY');
 
     for ([ 'signals', 'grep', '-E', '^Sig(Blk|Ign)', '/proc/self/status' ],
          [ 'descriptors', 'sh', '-c', 'cd /proc/self/fd && echo *' ],

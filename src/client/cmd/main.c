@@ -4,7 +4,9 @@
  */
 
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <curl/curl.h>
 
@@ -24,6 +26,7 @@ typedef struct {
 } cmd_command_t;
 
 
+static int cmd_reserve_stdio(void);
 static int cmd_dispatch(int argc, char **argv);
 
 
@@ -44,6 +47,10 @@ main(int argc, char **argv)
 
     cmd_child_init();
 
+    if (cmd_reserve_stdio() == -1) {
+        return cmd_fail(CMD_MEMORY, "cannot open /dev/null");
+    }
+
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         return cmd_fail(CMD_MEMORY, "cannot initialize libcurl");
     }
@@ -53,6 +60,32 @@ main(int argc, char **argv)
     curl_global_cleanup();
 
     return code;
+}
+
+
+/*
+ * If one of the first three descriptors is closed, another file would get its
+ * number: the log would be sent on a connection.  These files cannot be used,
+ * either, and are closed in programs of atls run.
+ */
+
+static int
+cmd_reserve_stdio(void)
+{
+    int  fd;
+
+    for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+
+        if (fcntl(fd, F_GETFD) == -1
+            && open("/dev/null", O_CLOEXEC | (fd == STDIN_FILENO ? O_WRONLY
+                                                                 : O_RDONLY))
+               == -1)
+        {
+            return -1;
+        }
+    }
+
+    return 0;
 }
 
 

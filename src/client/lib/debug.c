@@ -86,6 +86,7 @@ atls_debug_lines(const atls_debug_t *debug, atls_debug_e what,
         line[len] = '\0';
 
         atls_debug_redact(what, line);
+        atls_hide_users(line);
         atls_printable(line);
         debug->handler(debug->data, what, line);
     }

@@ -120,6 +120,7 @@ atls_fail_format(atls_failure_t *failure, atls_error_e error,
 
     vsnprintf(text, sizeof(text), format, args);
     atls_printable(text);
+    atls_hide_users(text);
 
     memcpy(failure->text, text, sizeof(text));
     failure->error = error;
@@ -184,4 +185,21 @@ atls_utf8(const unsigned char *p, uint32_t *code)
 
     return n && (*code < least[n] || *code > 0x10ffff
                  || (*code >= 0xd800 && *code < 0xe000)) ? 0 : n;
+}
+
+
+void
+atls_hide_users(char *text)
+{
+    char  *p, *at;
+
+    for (p = strstr(text, "://"); p; p = strstr(p, "://")) {
+
+        p += sizeof("://") - 1;
+        at = memrchr(p, '@', strcspn(p, "/?#'\" "));
+
+        if (at) {
+            memset(p, '*', (size_t) (at - p));
+        }
+    }
 }

@@ -21,8 +21,8 @@ typedef struct {
 
 /*
  * Sets the error and its text, but not the fault; returns the error.  Arguments
- * may point to the previous text.  They may contain data from the network: the
- * text is made printable.
+ * may point to the previous text.  They may contain data from the network, and
+ * URLs with passwords: the text is made printable, and passwords are hidden.
  */
 
 atls_error_e atls_fail(atls_failure_t *failure, atls_error_e error,
@@ -44,6 +44,10 @@ void atls_failure_clear(atls_failure_t *failure);
  */
 
 void atls_printable(char *text);
+
+/* Replaces names and passwords in URLs by asterisks. */
+
+void atls_hide_users(char *text);
 
 
 #endif /* ATLS_CLIENT_ERROR_H_INCLUDED */

@@ -11,8 +11,8 @@
 #include "exitcode.h"
 
 
-static int   cmd_silent;
-static char  cmd_error[2048];
+static int            cmd_silent;
+static __thread char  cmd_error[2048];
 
 static const int  cmd_codes_certain[] = {
     CMD_SCHEME, CMD_USAGE, CMD_URL, CMD_RESOLVE_PROXY, CMD_RESOLVE,
@@ -48,6 +48,7 @@ cmd_fail(int code, const char *format, ...)
     va_end(args);
 
     atls_printable(cmd_error);
+    atls_hide_users(cmd_error);
 
     if (!cmd_silent) {
         fprintf(stderr, "atls: (%d) %s\n", code, cmd_error);
@@ -79,6 +80,7 @@ cmd_warn(const char *format, ...)
     va_end(args);
 
     atls_printable(text);
+    atls_hide_users(text);
     fprintf(stderr, "atls: %s\n", text);
 }
 

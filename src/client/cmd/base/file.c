@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
+
 #include "exitcode.h"
 #include "file.h"
 #include "util.h"
@@ -48,6 +50,26 @@ cmd_file_read(const char *name, char **content, size_t *size)
     }
 
     return CMD_OK;
+}
+
+
+/* Otherwise, what follows a null character would be ignored. */
+
+int
+cmd_file_read_text(const char *name, char **content, size_t *size)
+{
+    int  code;
+
+    code = cmd_file_read(name, content, size);
+
+    if (code == CMD_OK && strlen(*content) != *size) {
+        OPENSSL_cleanse(*content, *size);
+        free(*content);
+
+        code = cmd_fail(CMD_USAGE, "null character in \"%s\"", name);
+    }
+
+    return code;
 }
 
 

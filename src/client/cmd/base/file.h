@@ -17,6 +17,10 @@
 
 int cmd_file_read(const char *name, char **content, size_t *size);
 
+/* The same for a text, which has no null characters. */
+
+int cmd_file_read_text(const char *name, char **content, size_t *size);
+
 
 /* Removes line ends and null characters.  Returns the new size. */
 

@@ -111,6 +111,7 @@ static int
 cmd_doctor_run(cmd_doctor_t *doctor)
 {
     int             code;
+    char           *endpoint;
     size_t          i, n;
     cmd_probe_t     probe;
     cmd_options_t  *options = &doctor->options;
@@ -144,10 +145,12 @@ cmd_doctor_run(cmd_doctor_t *doctor)
 
         cmd_probe_session_close(&probe.session);
 
-        code = cmd_findings_end(&probe.findings,
-                                options->via ? options->via
-                                             : doctor->target.endpoint,
-                                probe.code);
+        endpoint = cmd_format("%s", options->via ? options->via
+                                                 : doctor->target.endpoint);
+        atls_hide_users(endpoint);
+
+        code = cmd_findings_end(&probe.findings, endpoint, probe.code);
+        free(endpoint);
     }
 
     cmd_probe_session_free(&probe.session);

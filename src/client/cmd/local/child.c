@@ -33,6 +33,7 @@ static void cmd_child_handle(struct sigaction *old);
 static void cmd_child_signal(int signo, siginfo_t *info, void *context);
 static void cmd_child_exec(char **program, const char *proxy,
     const struct sigaction *old, const sigset_t *mask, int fd);
+static int cmd_child_environment(const char *proxy);
 static int cmd_child_started(const char *name, int fd);
 static void cmd_child_reap(void);
 static void cmd_child_leave(void);
@@ -176,15 +177,7 @@ cmd_child_exec(char **program, const char *proxy, const struct sigaction *old,
     sigaction(SIGPIPE, &cmd_child_pipe, NULL);
     sigprocmask(SIG_SETMASK, mask, NULL);
 
-    /*
-     * The exceptions of the environment are for the outer connection.  The
-     * program must not connect to these hosts without ATLS.
-     */
-
-    if (setenv("https_proxy", proxy, 1) == 0
-        && setenv("HTTPS_PROXY", proxy, 1) == 0
-        && unsetenv("no_proxy") == 0 && unsetenv("NO_PROXY") == 0)
-    {
+    if (cmd_child_environment(proxy) == 0) {
         execvp(program[0], program);
     }
 
@@ -192,6 +185,42 @@ cmd_child_exec(char **program, const char *proxy, const struct sigaction *old,
     (void) !write(fd, &error, sizeof(error));
 
     _exit(CMD_RUN_FAILED);
+}
+
+
+/*
+ * The exceptions of the environment are for the outer connection: the program
+ * must not connect to these hosts without ATLS.  For Chromium, all_proxy and
+ * auto_proxy take precedence over https_proxy.
+ */
+
+static int
+cmd_child_environment(const char *proxy)
+{
+    size_t       i;
+    const char  *all;
+
+    static const char *const  removed[] = { "no_proxy", "NO_PROXY", "all_proxy",
+                                            "ALL_PROXY", "auto_proxy",
+                                            "AUTO_PROXY" };
+
+    all = getenv("all_proxy");
+    all = all ? all : getenv("ALL_PROXY");
+
+    if (all && getenv("http_proxy") == NULL && getenv("HTTP_PROXY") == NULL
+        && setenv("http_proxy", all, 1) == -1)
+    {
+        return -1;
+    }
+
+    for (i = 0; i < sizeof(removed) / sizeof(removed[0]); i++) {
+        if (unsetenv(removed[i]) == -1) {
+            return -1;
+        }
+    }
+
+    return setenv("https_proxy", proxy, 1) == 0
+           && setenv("HTTPS_PROXY", proxy, 1) == 0 ? 0 : -1;
 }
 
 

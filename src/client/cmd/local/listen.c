@@ -30,6 +30,7 @@ static int cmd_listen_is_port(const char *text);
 static int cmd_listen_unix(cmd_listen_t *listen, const char *path);
 static int cmd_listen_bind_unix(const struct sockaddr_un *sun);
 static int cmd_listen_is_stale(const struct sockaddr_un *sun);
+static void cmd_listen_remove(const cmd_listen_t *listen);
 static int cmd_listen_inet(cmd_listen_t *listen, const char *text);
 static int cmd_listen_bind_all(cmd_listen_t *listen,
     const struct addrinfo *list);
@@ -158,6 +159,7 @@ static int
 cmd_listen_unix(cmd_listen_t *listen, const char *path)
 {
     int                 fd;
+    struct stat         st;
     struct sockaddr_un  sun;
 
     memset(&sun, 0, sizeof(sun));
@@ -177,7 +179,12 @@ cmd_listen_unix(cmd_listen_t *listen, const char *path)
     }
 
     listen->fds[listen->n++] = fd;
-    listen->path = cmd_copy(path, strlen(path));
+
+    if (lstat(path, &st) == 0) {
+        listen->path = cmd_copy(path, strlen(path));
+        listen->dev = st.st_dev;
+        listen->ino = st.st_ino;
+    }
 
     return CMD_OK;
 }
@@ -222,6 +229,21 @@ cmd_listen_is_stale(const struct sockaddr_un *sun)
     errno = EADDRINUSE;
 
     return stale;
+}
+
+
+/* The path may belong to the successor of this process now. */
+
+static void
+cmd_listen_remove(const cmd_listen_t *listen)
+{
+    struct stat  st;
+
+    if (lstat(listen->path, &st) == 0 && st.st_dev == listen->dev
+        && st.st_ino == listen->ino)
+    {
+        unlink(listen->path);
+    }
 }
 
 
@@ -373,13 +395,15 @@ cmd_listen_close(cmd_listen_t *listen)
 {
     size_t  i;
 
-    for (i = 0; i < listen->n; i++) {
-        close(listen->fds[i]);
-    }
+    /* the path of a closed socket would be taken over as a stale one */
 
     if (listen->path) {
-        unlink(listen->path);
+        cmd_listen_remove(listen);
         free(listen->path);
+    }
+
+    for (i = 0; i < listen->n; i++) {
+        close(listen->fds[i]);
     }
 
     listen->path = NULL;

@@ -9,6 +9,7 @@
 #include <netdb.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 
 #define CMD_LISTEN_SOCKETS  8               /* addresses of one name */
@@ -19,6 +20,8 @@ typedef struct {
     int      fds[CMD_LISTEN_SOCKETS];       /* non-blocking */
     size_t   n;
     char    *path;                          /* of a UNIX-domain socket */
+    dev_t    dev;
+    ino_t    ino;
 } cmd_listen_t;
 
 

@@ -42,7 +42,7 @@ cmd_services_read(const char *file, const cmd_list_t *args,
     unsigned        number;
     cmd_options_t  *options;
 
-    code = cmd_file_read(file, &content, &size);
+    code = cmd_file_read_text(file, &content, &size);
 
     if (code != CMD_OK) {
         return code;

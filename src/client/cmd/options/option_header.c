@@ -58,7 +58,7 @@ cmd_header_lines(cmd_options_t *options, const cmd_option_t *option,
         return add(options, option, value);
     }
 
-    code = cmd_file_read(value + 1, &text, &n);
+    code = cmd_file_read_text(value + 1, &text, &n);
     if (code != CMD_OK) {
         return code;
     }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../lib/error.h"
 #include "../base/exitcode.h"
 #include "../base/host.h"
 #include "../base/util.h"
@@ -66,6 +67,31 @@ cmd_set_secret(cmd_options_t *options, const cmd_option_t *option, char *value)
     cmd_set_hide(value);
 
     return CMD_OK;
+}
+
+
+int
+cmd_set_url(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    int  code;
+
+    code = cmd_set_text(options, option, value);
+    atls_hide_users(value);
+
+    return code;
+}
+
+
+int
+cmd_set_url_item(cmd_options_t *options, const cmd_option_t *option,
+    char *value)
+{
+    int  code;
+
+    code = cmd_set_item(options, option, value);
+    atls_hide_users(value);
+
+    return code;
 }
 
 
@@ -274,7 +300,9 @@ cmd_set_free(cmd_options_t *options, const cmd_option_t *option)
 {
     char  **text;
 
-    if (option->set == cmd_set_text || option->set == cmd_set_range) {
+    if (option->set == cmd_set_text || option->set == cmd_set_url
+        || option->set == cmd_set_range)
+    {
         text = cmd_set_field(options, option);
         free(*text);
         *text = NULL;
@@ -284,7 +312,9 @@ cmd_set_free(cmd_options_t *options, const cmd_option_t *option)
         cmd_wipe(*text);
         *text = NULL;
 
-    } else if (option->set == cmd_set_item || option->set == cmd_set_host) {
+    } else if (option->set == cmd_set_item || option->set == cmd_set_url_item
+               || option->set == cmd_set_host)
+    {
         cmd_list_free(cmd_set_field(options, option));
     }
 }

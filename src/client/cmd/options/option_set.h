@@ -23,6 +23,13 @@ int cmd_set_text(cmd_options_t *options, const cmd_option_t *option,
 int cmd_set_secret(cmd_options_t *options, const cmd_option_t *option,
     char *value);
 
+/* A URL, or a list of items with URLs, whose passwords are hidden as well. */
+
+int cmd_set_url(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+int cmd_set_url_item(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
 /* Seconds, with decimals. */
 
 int cmd_set_time(cmd_options_t *options, const cmd_option_t *option,

@@ -47,14 +47,14 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(any_host), cmd_set_flag, "accept any Host and all web pages" },
 
     { CMD_SECTION_CONNECTION, CMD_PROXIES, 0, "map", "HOST[:PORT]=URL",
-      CMD_FIELD(maps), cmd_set_item, "endpoint of a service" },
+      CMD_FIELD(maps), cmd_set_url_item, "endpoint of a service" },
 
     { CMD_SECTION_CONNECTION, CMD_PROXIES, 0, "direct", NULL,
       CMD_FIELD(direct), cmd_set_flag,
       "connect to hosts without ATLS directly" },
 
     { CMD_SECTION_REQUEST, CMD_SERVICES, 0, "url", "URL",
-      CMD_FIELD(urls), cmd_set_item, "the URL, as an option" },
+      CMD_FIELD(urls), cmd_set_url_item, "the URL, as an option" },
 
     { CMD_SECTION_REQUEST, CMD_FETCH, 'X', "request", "METHOD",
       CMD_FIELD(method), cmd_set_text,
@@ -196,7 +196,7 @@ const cmd_option_t  cmd_options_table[] = {
       "outer connect timeout; default: 30" },
 
     { CMD_SECTION_CONNECTION, CMD_SERVICES, 0, "via", "URL",
-      CMD_FIELD(via), cmd_set_text,
+      CMD_FIELD(via), cmd_set_url,
       "endpoint; default: /.well-known/atls of HOST" },
 
     { CMD_SECTION_CONNECTION, CMD_SERVICES, 0, "via-header", "LINE",

@@ -37,7 +37,7 @@ cmd_set_psk(cmd_options_t *options, const cmd_option_t *option, char *value)
     (void) option;
 
     if (*value == '@') {
-        code = cmd_file_read(value + 1, &text, &n);
+        code = cmd_file_read_text(value + 1, &text, &n);
         if (code != CMD_OK) {
             return code;
         }

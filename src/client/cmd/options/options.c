@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../lib/error.h"
 #include "../../lib/http.h"
 #include "../base/exitcode.h"
 #include "../base/util.h"
@@ -90,8 +91,9 @@ cmd_options_parse(cmd_options_t *options, cmd_command_e command, int argc,
 
     options->program = &argv[optind];
 
-    for ( /* void */ ; optind < argc; optind++) {
+    for ( /* void */ ; command != CMD_RUN && optind < argc; optind++) {
         cmd_list_add(&options->urls, argv[optind]);
+        atls_hide_users(argv[optind]);
     }
 
     wrong = command & CMD_SERVICES ? cmd_options_check(options) : NULL;
@@ -153,6 +155,7 @@ cmd_options_getopt(const cmd_getopt_t *getopt, int argc, char **argv)
     {
         if (ch == CMD_ARGUMENT) {
             cmd_list_add(&options->urls, optarg);
+            atls_hide_users(optarg);
             continue;
         }
 
