@@ -50,6 +50,8 @@ sub wrong_usage {
         [ [ '--nonsense', $url ],              'unknown option.* --nonsense;' ],
         [ [ '--s', $url ],                     'unknown option.* --s;' ],
         [ [ '--fail=1', $url ],                'unknown option.* --fail=1;' ],
+        [ [ '-l', 80, $url ],                  '-l is not an option of atls;' ],
+        [ [ '--idle=1', $url ],          '--idle=1 is not an option of atls;' ],
         [ [ $url, '-o' ],                      'missing value for -o;' ],
         [ [ $url, '--output' ],                'missing value for --output;' ],
         [ [ '-u', 'name', $url ],              '--user must be NAME' ],

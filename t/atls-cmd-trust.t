@@ -253,7 +253,13 @@ sub codes {
 
         is(system(@command) >> 8, $code, "curl $name");
         result("atls $name", "$code ", $t->via(), @trust, @args, $site);
-        like($r->{err}, qr/\Aatls: \($code\) [^\n]+\n\z/, 'one line');
+        like($r->{err}, qr/\Aatls: \($code\) [^\n]+\n(?:atls: If [^\n]+\n)?\z/,
+             'one line, and perhaps advice');
+        like($r->{err}, qr/: No such file or directory$/, 'why')
+            if $args[-1] eq '/nonexistent';
+        like($r->{err}, qr/see --key: /, 'no key') if "@args" eq "--cert $crt";
+        like($r->{err}, qr/pinned key verification failed: invalid list/,
+             'no digest') if $args[-1] eq 'sha256//x';
         result("plain HTTPS: $name", "$code ", '--fallback', @trust, @args,
                '--via', $t->endpoint(), @https);
     }

@@ -62,6 +62,7 @@ commands();
 other_certs();
 configurations();
 readme_server();
+client_certificate();
 raw_payload();
 real_addresses();
 who_the_client_is();
@@ -222,8 +223,8 @@ sub client {
 # Runs a command of a page, and returns its output.
 
 sub run_client {
-    my ($file, $heading) = @_;
-    my ($args) = block('sh', $file, $heading) =~ /^atls (.*)$/m;
+    my ($file, $heading, $n) = @_;
+    my ($args) = block('sh', $file, $heading, $n) =~ /^atls (.*)$/m;
 
     $client_run{"atls $args"}++;
 
@@ -297,6 +298,8 @@ sub readme_server {
              'the client, with data');
         like($posted, qr/^Content-Length: 8\r?$/m, 'all of it');
 
+        like(run_client('clients.md', 'Certificates and keys'),
+             qr{^GET /private/ HTTP/}m, 'a pinned key');
         like(run_client('clients.md', 'atls run'),
              qr{^POST /private/readings HTTP/}m, 'a program');
         like(run_proxy(), qr/^X-ATLS-Session: [\da-f]{32}\r?$/m,
@@ -308,6 +311,15 @@ sub readme_server {
 
         like($example, qr/^status 200$/m, 'the example of libatls');
         like($example, qr/^X-ATLS-Session: [\da-f]{32}\r?$/m, 'its response');
+    });
+}
+
+
+sub client_certificate {
+    my @where = ('clients.md', 'Certificates and keys');
+
+    serve(block('nginx', @where), sub {
+        is(run_client(@where, 3), "for CN=device-1\n", 'a client certificate');
     });
 }
 

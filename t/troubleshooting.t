@@ -14,6 +14,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls::Middlebox;
+use Test::Atls::Port qw( free_port );
 use Test::Atls::Site;
 
 my $ROOT = Test::Atls::root();
@@ -53,6 +54,11 @@ my $site = 'https://localhost/echo';
 # What the client says: what the middlebox does, the exit code, arguments.
 
 my %cases = (
+    'cannot connect to the endpoint'
+        => [ 'nothing', 7, '', '--via', 'http://127.0.0.1:' . free_port() ],
+    'outer TLS failure'
+        => [ 'nothing', 35, '', '--via', 'https://127.0.0.1:' . $t->port(0),
+             $site ],
     'a web page, of a captive portal or a filter' => [ 'page', 8 ],
     'returned 302 with Location' => [ 'portal', 8 ],
     'returned 403: refused by the server or by a filter' => [ 'blocked', 8 ],

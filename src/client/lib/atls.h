@@ -185,9 +185,14 @@ typedef enum {
     ATLS_FAULT_NO_SET_COOKIE = 20,  /* the first response sets none */
     ATLS_FAULT_COOKIE_SCOPE = 21,   /* its attributes do not match the URL */
     ATLS_FAULT_NO_COOKIE = 22,      /* it was removed from a POST */
-    ATLS_FAULT_LOST = 23            /* the session was lost at its start: POSTs
+    ATLS_FAULT_LOST = 23,           /* the session was lost at its start: POSTs
                                        are repeated, or reach different
                                        machines */
+
+    /* the session */
+
+    ATLS_FAULT_UNTRUSTED = 30       /* the certificate of the service is not
+                                       trusted, or has another name */
 } atls_fault_e;
 
 /* The fault recognized in the error of the client's last call. */

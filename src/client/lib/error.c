@@ -44,7 +44,7 @@ static const struct {
     { ATLS_ERROR_TRUNCATED,      "response truncated" },
     { ATLS_ERROR_SESSION_LOST,   "session lost, the request may or may not"
                                  " have been processed" },
-    { ATLS_ERROR_PIN,            "the inner certificate has another key" },
+    { ATLS_ERROR_PIN,            "pinned key verification failed" },
 };
 
 
@@ -95,7 +95,9 @@ atls_fail_openssl(atls_failure_t *failure, atls_error_e error,
     unsigned long   code;
 
     code = ERR_peek_error();
-    reason = code ? ERR_reason_error_string(code) : NULL;
+    reason = code == 0 ? NULL
+             : ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code))
+             : ERR_reason_error_string(code);
     ERR_clear_error();
 
     va_start(args, format);

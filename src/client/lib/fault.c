@@ -103,6 +103,10 @@ static const atls_fault_row_t  atls_faults[] = {
       "A load balancer must send all POSTs with a cookie to one machine.  "
       "Proxies must not repeat POSTs." },
 
+    { ATLS_FAULT_UNTRUSTED, "untrusted", "",
+      "If the CA of the service is private, specify it with --cacert.  If the "
+      "name is another one, the endpoint belongs to another service." },
+
     { ATLS_FAULT_NONE, "", "", "" }
 };
 

@@ -629,6 +629,10 @@ atls_tls_certificate_error(atls_tls_t *tls, long result)
     ERR_clear_error();
 
     error = tls->unpinned ? ATLS_ERROR_PIN : ATLS_ERROR_CERTIFICATE;
+
+    tls->failure->fault = tls->unpinned ? ATLS_FAULT_NONE
+                                        : ATLS_FAULT_UNTRUSTED;
+
     reason = tls->unpinned ? "the key of the certificate is not a pinned one"
                            : X509_verify_cert_error_string(result);
 

@@ -242,7 +242,8 @@ atls_ctx_identity(atls_tls_t *tls, SSL_CTX *ctx, const atls_tls_conf_t *conf)
         || SSL_CTX_check_private_key(ctx) != 1)
     {
         atls_fail_openssl(tls->failure, ATLS_ERROR_IDENTITY,
-                          "cannot use the key \"%s\"", key);
+                          "cannot use the key \"%s\"%s", key,
+                          conf->key_file ? "" : ", see --key");
         return -1;
     }
 

@@ -32,7 +32,8 @@ static const struct {
 
     { CMD_FORWARD, "atls forward",
       "Usage: atls forward --listen [ADDRESS:]PORT [option ...]"
-      " https://HOST[:PORT]\n\n"
+      " https://HOST[:PORT]\n"
+      "       atls forward --services FILE [option ...]\n\n"
       "Runs a local HTTP server and forwards its requests to HOST over\n"
       "Application-Layer TLS.\n" },
 

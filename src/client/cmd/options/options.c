@@ -56,6 +56,8 @@ static const cmd_option_t *cmd_options_find(const cmd_options_t *options,
     int ch);
 static int cmd_options_unknown(const cmd_options_t *options, int missing,
     const char *arg);
+static int cmd_options_elsewhere(const cmd_options_t *options,
+    const char *arg);
 static const char *cmd_options_check(const cmd_options_t *options);
 static const char *cmd_options_check_fetch(const cmd_options_t *options);
 static const char *cmd_options_check_server(const cmd_options_t *options);
@@ -316,6 +318,12 @@ cmd_options_unknown(const cmd_options_t *options, int missing,
         arg = letter;
     }
 
+    if (!missing && cmd_options_elsewhere(options, arg)) {
+        return cmd_fail(CMD_USAGE, "%s is not an option of %s; see %s --help",
+                        arg, cmd_help_name(options->command),
+                        cmd_help_name(options->command));
+    }
+
     if (!missing && options->command == CMD_FETCH && cmd_option_is_curl(arg)) {
         return cmd_fail(CMD_USAGE, "unknown option: %s; try atls run -- curl "
                                    "%s ...", arg, arg);
@@ -325,6 +333,39 @@ cmd_options_unknown(const cmd_options_t *options, int missing,
                     missing ? "missing value for"
                             : "unknown option, or unexpected value:",
                     arg, cmd_help_name(options->command));
+}
+
+
+/* Whether only other commands have the option, -X or --NAME[=VALUE]. */
+
+static int
+cmd_options_elsewhere(const cmd_options_t *options, const char *arg)
+{
+    int                  found;
+    size_t               i, n;
+    const cmd_option_t  *option;
+
+    found = 0;
+    n = arg[1] == '-' ? strcspn(arg + 2, "=") : 0;
+
+    for (i = 0; i < cmd_options_n; i++) {
+        option = &cmd_options_table[i];
+
+        if (n ? strlen(option->name) != n
+                || strncmp(option->name, arg + 2, n) != 0
+              : option->ch == 0 || option->ch != arg[1])
+        {
+            continue;
+        }
+
+        if (option->commands & options->command) {
+            return 0;
+        }
+
+        found = 1;
+    }
+
+    return found;
 }
 
 
