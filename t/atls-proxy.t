@@ -461,7 +461,7 @@ sub command_line {
     my @cases = (
         [ 2, '--listen is required' ],
         [ 2, 'unexpected argument',   @l, 'https://localhost' ],
-        [ 2, 'unknown option',        @l, '--via', 'https://localhost' ],
+        [ 2, 'not an option of',        @l, '--via', 'https://localhost' ],
         [ 2, 'unknown option',        @l, '-k' ],
         [ 2, 'see atls proxy --h',    @l, '--cacert', 'x' ],
         [ 2, 'must be PORT',          '-l', 'x' ],

@@ -249,7 +249,7 @@ sub no_endpoint {
         [ 35, 'connection fault', $t->endpoint() =~ s/^http/https/r ],
         [ 8,  'endpoint no-endpoint', $t->endpoint('/status?code=404') ],
         [ 8,  'endpoint no-endpoint', $t->endpoint('/json') ],
-        [ 60, 'service fault', $t->endpoint(), '--cacert',
+        [ 60, 'service untrusted', $t->endpoint(), '--cacert',
           $t->path('other.crt') ],
     );
 
@@ -331,7 +331,7 @@ sub command_line {
         [ 2, 'invalid number of seconds', '--wait', 'x', 'https://a' ],
         [ 1, 'must begin with', 'http://localhost/' ],
         [ 3, 'must not have credentials', 'https://a:b@localhost/' ],
-        [ 2, 'unknown option', '-d', 'x', 'https://a' ],
+        [ 2, 'not an option of', '-d', 'x', 'https://a' ],
         [ 2, 'not an http or https URL', '--via', 'ftp://a/', 'https://a' ],
         [ 77, 'nonexistent', '--cacert', '/nonexistent', 'https://a' ],
     );
