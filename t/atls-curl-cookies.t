@@ -92,11 +92,13 @@ sub strings {
 sub files {
     same([ '-b', 'netscape', $site, "$site/a/b", 'https://a.example.com/' ]);
     same([ '-b', 'headers', $site, "$site/a" ]);
-    same([ '-b', '@headers', '-b', 'netscape', '-b', 'x=y', $site ]);
+    same([ '-b', '@headers', '-b', 'netscape', '-b', 'x=y', $site ])
+        if $t->has_curl7();
     same([ '-j', '-b', 'netscape', $site ]);
     same([ '-b', 'absent', set("$site/set", 'c=d'), $site ]);
     same([ '-b', '-', $site ], stdin => "Set-Cookie: a=b; domain=localhost\n");
-    same([ '-b', 'netscape', set("$site/set", 'later=9; Secure'), $site ]);
+    same([ '-b', 'netscape', set("$site/set", 'later=9; Secure'), $site ])
+        if $t->has_curl7();
 
     done_testing();
 }
@@ -161,19 +163,21 @@ sub paths {
                "$site/set/a/x" ], edit => \&no_times);
     }
 
-    same([ '-b', '', set("$site/set/a", 'empty=1; Path='), $site ]);
+    same([ '-b', '', set("$site/set/a", 'empty=1; Path='), $site ])
+        if $t->has_curl7();
 
     done_testing();
 }
 
 
-# Their order, and how many there are.
+# Their order, and how many there are.  Newer versions of libcurl do not tell
+# when a cookie with another value was new.
 
 sub several {
     same([ @jar, set("$site/set", 'a=1', 'bb=2', 'c=3; Path=/a', 'd=4',
                      'e=5; Path=/a', 'a=6'),
            "$site/a", set("$site/set", 'bb=7; Max-Age=0', 'd=8'), "$site/a" ],
-         @same);
+         @same) if $t->has_curl7();
     same([ @jar, set("$site/set", map { "c$_=" . 'x' x 500 } 10 .. 30),
            $site ], @same);
 

@@ -52,7 +52,8 @@ sub variables {
     $t->same(join(' ', grep { !ref } @$_), '-w', '@format', @$_)
         for [ "$site/a?b#c", "$site/b" ], [ '-o', 'out', $site ],
             [ '-G', '-d', 'x=y', "$site/?a" ],
-            [ '-T', 'text', '-H', 'Expect:', "$site/dir/" ],
+            $t->has_curl7() ? [ '-T', 'text', '-H', 'Expect:', "$site/dir/" ]
+                            : (),
             [ '-L', "$site/move/302?/x" ], [ "$site/move/302?x%20y" ],
             [ '-i', '-r', '0-9', "$site/whole/10", { edit => \&no_date } ];
 
@@ -220,8 +221,11 @@ EOF
 
     my $edit = sub { s/^(Accept-Encoding: deflate, gzip).*\r$/$1\r/mg };
 
-    same([ '-K', 'options' ], edit => $edit);
-    same([ '-K', 'options', '-K', 'urls', "$site/d" ], edit => $edit);
+    if ($t->has_curl7()) {
+        same([ '-K', 'options' ], edit => $edit);
+        same([ '-K', 'options', '-K', 'urls', "$site/d" ], edit => $edit);
+    }
+
     same([ '-sK', 'urls', '-X', 'DELETE', '-A', 'last' ]);
     same([ '-A', 'first', '--config', '-' ],
          stdin => "url=$site\nuser-agent=second\nconfig=urls");

@@ -22,13 +22,12 @@
 #define CMD_JAR_MAX         150         /* cookies of a request, and bytes of */
 #define CMD_JAR_SIZE        8190        /* its header, as in libcurl */
 
-/*
- * Values of attributes that are not set.  An address is a domain without
- * subdomains, which "__Host-" requires.
- */
+/* Values of attributes that are not set. */
 
 #define CMD_JAR_NO_DOMAIN   "0.0.0.0"
 #define CMD_JAR_NO_PATH     "/?none"
+
+#define CMD_JAR_HOST        "__Host-"
 
 
 static CURL *cmd_jar_handle(void);
@@ -43,6 +42,7 @@ static int cmd_jar_parse(cmd_cookie_t *cookie, const char *value,
 static int cmd_jar_parse_header(cmd_cookie_t *cookie, const char *header);
 static int cmd_jar_complete(cmd_cookie_t *cookie, const atls_peer_t *peer,
     const char *directory);
+static int cmd_jar_is_host(const char *name);
 
 
 void
@@ -283,7 +283,7 @@ cmd_jar_directory(const cmd_url_t *url)
 static int
 cmd_jar_parse(cmd_cookie_t *cookie, const char *value, const char *directory)
 {
-    int      rc;
+    int      rc, hidden;
     char    *header, *kept;
     size_t   n;
 
@@ -294,8 +294,12 @@ cmd_jar_parse(cmd_cookie_t *cookie, const char *value, const char *directory)
         return -1;
     }
 
-    header = cmd_format("Set-Cookie: %.*s; domain=" CMD_JAR_NO_DOMAIN
-                        "; path=%s%s", (int) n, value,
+    /* the prefix forbids a domain, and is checked later */
+
+    hidden = cmd_jar_is_host(value);
+
+    header = cmd_format("Set-Cookie: %s%.*s; domain=" CMD_JAR_NO_DOMAIN
+                        "; path=%s%s", hidden ? "-" : "", (int) n, value,
                         strcmp(directory, "/") ? CMD_JAR_NO_PATH : "/",
                         value + n);
 
@@ -313,6 +317,10 @@ cmd_jar_parse(cmd_cookie_t *cookie, const char *value, const char *directory)
     }
 
     free(header);
+
+    if (rc == 0) {
+        cookie->name += hidden;
+    }
 
     return rc;
 }
@@ -346,15 +354,35 @@ static int
 cmd_jar_complete(cmd_cookie_t *cookie, const atls_peer_t *peer,
     const char *directory)
 {
-    if (!cookie->subdomains && strcmp(cookie->domain, CMD_JAR_NO_DOMAIN) == 0) {
+    /* newer versions of libcurl do not recognize addresses within a header */
+
+    if (strcmp(cookie->domain, CMD_JAR_NO_DOMAIN) == 0) {
         cookie->domain = peer->host;
+        cookie->subdomains = 0;
+
+    } else if (peer->ip) {
+        cookie->subdomains = 0;
     }
 
     if (strcmp(cookie->path, CMD_JAR_NO_PATH) == 0) {
         cookie->path = directory;
     }
 
+    if (cmd_jar_is_host(cookie->name)
+        && (!cookie->secure || cookie->subdomains
+            || strcmp(cookie->path, "/") != 0))
+    {
+        return 0;
+    }
+
     return cmd_cookie_allowed(cookie, peer);
+}
+
+
+static int
+cmd_jar_is_host(const char *name)
+{
+    return strncasecmp(name, CMD_JAR_HOST, sizeof(CMD_JAR_HOST) - 1) == 0;
 }
 
 

@@ -85,6 +85,11 @@ sub command { $_[0]{command} ||= Test::Atls::Command->new($_[0]) }
 sub recorder { $_[0]{recorder} }
 
 
+# The version that atls follows where versions differ.
+
+sub has_curl7 { return `curl --version` =~ /^curl 7\./ }
+
+
 sub write {
     my ($self, $name, $content) = @_;
 
