@@ -60,6 +60,11 @@ cmd_jar_open(cmd_jar_t *jar, const cmd_options_t *options)
     jar->curl = cmd_jar_handle();
     curl_easy_setopt(jar->curl, CURLOPT_COOKIEJAR, options->cookie_jar);
 
+    /* newer versions of libcurl write no file if none was read */
+
+    curl_easy_setopt(jar->curl, CURLOPT_COOKIEFILE, "");
+    curl_easy_setopt(jar->curl, CURLOPT_COOKIELIST, "RELOAD");
+
     /* a handle reads its files again when it writes one */
 
     reader = cmd_jar_handle();
