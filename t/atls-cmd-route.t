@@ -101,7 +101,7 @@ sub result {
     my ($name, $expected, @args) = @_;
 
     $r = $atls->run(@trust, '-o', 'out', '-w', '%{http_code}', @args);
-    is("$r->{code} $r->{out}", $expected, $name) or diag($r->{err});
+    like("$r->{code} $r->{out}", qr/^$expected$/, $name) or diag($r->{err});
 }
 
 
@@ -147,7 +147,7 @@ sub addresses_https {
     result('a proxy', '0 200 off', '--connect-to',
            "localhost:443:localhost:$tls", '-x', $proxy->url(),
            '-U', 'me:secret', @args);
-    result('a proxy, wrong credentials', '56 000 off', '--connect-to',
+    result('a proxy, wrong credentials', '(?:56|7) 000 off', '--connect-to',
            "localhost:443:localhost:$tls", '-x', $proxy->url(),
            '-U', 'me:wrong', @args) if $proxy->log() =~ /^CONNECT/m;
 
@@ -166,8 +166,10 @@ sub ip_versions {
     $r = $atls->run(@trust, '-6', @via, $site);
     like($r->{code}, qr/^[67]$/, '-6');
 
+    # libcurl 8.23 connects to addresses of the other version
+
     $r = $atls->run(@trust, '-6', '--via', $t->endpoint(), $site);
-    like($r->{code}, qr/^[67]$/, '-6: an IPv4 address');
+    like($r->{code}, qr/^[067]$/, '-6: an IPv4 address');
 
     done_testing();
 }
@@ -252,7 +254,7 @@ sub credentials {
     like($digest->log(), qr/^Proxy-Authorization: Digest /m, 'Digest');
 
     $digest->forget();
-    result('NTLM', '97 000', @digest, '--proxy-ntlm', $url);
+    result('NTLM', '(?:97|2) 000', @digest, '--proxy-ntlm', $url);
     result('Negotiate', '97 000', @digest, '--proxy-negotiate', $url);
     unlike($digest->log(), $basic, 'no password');
 

@@ -251,7 +251,14 @@ sub codes {
         my $name = join(' ', @args) =~ s/\Q$t->{dir}\E.//gr;
         my @command = ('curl', '-s', '-o', '/dev/null', @trust, @args, @https);
 
-        is(system(@command) >> 8, $code, "curl $name");
+        my $curl = system(@command) >> 8;
+
+        # codes of libcurl 8.23
+
+        my $other = $curl == 43 && $code == 58 ? 43 : $code;
+
+        ok($curl == $other || $curl == 2 && $code == 77, "curl $name")
+            or diag($curl);
         result("atls $name", "$code ", $t->via(), @trust, @args, $site);
         like($r->{err}, qr/\Aatls: \($code\) [^\n]+\n(?:atls: If [^\n]+\n)?\z/,
              'one line, and perhaps advice');
@@ -260,7 +267,7 @@ sub codes {
         like($r->{err}, qr/see --key: /, 'no key') if "@args" eq "--cert $crt";
         like($r->{err}, qr/pinned key verification failed: invalid list/,
              'no digest') if $args[-1] eq 'sha256//x';
-        result("plain HTTPS: $name", "$code ", '--fallback', @trust, @args,
+        result("plain HTTPS: $name", "$other ", '--fallback', @trust, @args,
                '--via', $t->endpoint(), @https);
     }
 

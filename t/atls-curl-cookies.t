@@ -19,6 +19,10 @@ my $later = time + 100_000;
 my @jar = ('-b', '', '-c', 'jar');
 my @same = (files => [ 'jar' ], edit => \&no_times);
 
+# libcurl 8.23 differs in details
+
+my $old = Test::Atls::CurlSite::curl_before('8.15');
+
 $t->write('netscape', <<"EOF");
 # Netscape HTTP Cookie File
 # a comment
@@ -80,7 +84,8 @@ sub set {
 
 sub strings {
     same([ '-b', 'a=b', $site ]);
-    same([ '-b', 'a=b; c=d', '-b', 'e=f', '-H', 'X: 1', '-u', 'a:b', $site ]);
+    same([ '-b', 'a=b; c=d', '-b', 'e=f', '-H', 'X: 1', '-u', 'a:b', $site ])
+        if $old;
     same([ '-b', 'a=b', '-H', 'Cookie: c=d', $site ]);
     same([ '-b', 'a=b', '-d', 'data', $site ]);
     same([ '-b', 'a=b', set("$site/set", 'c=d'), $site ]);
@@ -122,7 +127,7 @@ sub attributes {
                      '__Host-c=3; Secure', '__Host-d=4; Secure; Path=/',
                      '__Host-e=5; Secure; Path=/; Domain=localhost'),
            set("$site/a/set", '__Host-f=6; Secure',
-               '__Host-g=7; Path=/; Secure'), $site ], @same);
+               '__Host-g=7; Path=/; Secure'), $site ], @same) if $old;
 
     done_testing();
 }
@@ -142,7 +147,7 @@ sub domains {
     same([ @jar, set("$site/set", 'a=1; Domain=localhost'), $site,
            set('https://127.0.0.1/set', 'a=2', 'b=3; Domain=127.0.0.1',
                'c=4; Domain=0.0.1', 'd=5; Domain=localhost'),
-           'https://127.0.0.1/' ], @same);
+           'https://127.0.0.1/' ], @same) if $old;
 
     same([ @jar, '-H', 'Host: one.example.com', $_, set("$site/set", 'a=1',
            'b=2; Domain=example.com', 'c=3; Domain=localhost') ], @same)
@@ -207,7 +212,7 @@ sub jar {
     same([ '-j', '-b', 'jar', '-c', 'jar', $site ], @same);
     same([ '-b', 'netscape', '-c', '-', '-o', 'out', $site ],
          edit => sub { no_times(); $_ = join "\n", sort split /\n/ });
-    same([ '-b', 'headers', '-c', 'jar', $site ], @same);
+    same([ '-b', 'headers', '-c', 'jar', $site ], @same) if $old;
     same([ '-c', '/nonexistent/jar', set("$site/set", 'a=b'), $site ]);
 
     done_testing();

@@ -31,7 +31,8 @@ delete @ENV{qw( CURL_CA_BUNDLE GIT_SSL_CAINFO NODE_EXTRA_CA_CERTS
 
 my $t = Test::Atls::Site->new(san => 'DNS:www.test');
 
-$t->make_cert('outer-ca', is_ca => 1);
+$t->make_cert('outer-ca', is_ca => 1,
+              ext => [ 'keyUsage=critical,keyCertSign,cRLSign' ]);
 $t->make_cert('outer', ca => 'outer-ca', san => 'DNS:localhost');
 
 make_path($t->path($_)) for map { "www/$SECRET$_" } '', '/apt', '/npm';

@@ -22,6 +22,7 @@ package Test::Atls::CurlSite;
 
 use strict;
 use warnings;
+use version;
 
 use Test::More ();
 
@@ -87,7 +88,16 @@ sub recorder { $_[0]{recorder} }
 
 # The version that atls follows where versions differ.
 
-sub has_curl7 { return `curl --version` =~ /^curl 7\./ }
+sub has_curl7 { return curl_before('8.0') }
+
+
+sub curl_before {
+    my ($version) = @_;
+
+    my ($curl) = `curl --version` =~ /^curl ([\d.]+)/;
+
+    return version->parse("v$curl") < version->parse("v$version");
+}
 
 
 sub write {

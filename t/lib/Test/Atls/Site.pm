@@ -31,7 +31,10 @@ sub new {
 
     my $self = $class->SUPER::new(%args);
 
-    $self->make_cert('ca', is_ca => 1);
+    # as Python 3.13 requires
+
+    $self->make_cert('ca', is_ca => 1,
+                     ext => [ 'keyUsage=critical,keyCertSign,cRLSign' ]);
     $self->make_cert('localhost', ca => 'ca',
                      san => $args{san} || 'DNS:localhost');
 
