@@ -118,9 +118,9 @@ sub at_first {
     my @ages = ages('/hour', $protocol);
     my $c = client('/hour', protocol => $protocol);
 
-    is((ages('/.well-known/atls', $protocol))[0], 600, "$protocol: as long");
-    is("@ages", join(' ', 3600, ('-') x (@ages - 1)),
-       "$protocol: with the first flight");
+    near((ages('/.well-known/atls', $protocol))[0], 600, "$protocol: as long");
+    near(shift @ages, 3600, "$protocol: with the first flight");
+    is("@ages", join(' ', ('-') x @ages), "$protocol: only there");
     $c->handshake();
     $c->get('/') for 1 .. 3;
     is(scalar(grep { $_ ne '-' } @{$c->{ages}}), 1, "$protocol: once");

@@ -153,9 +153,9 @@ sub step {
 # with a request in progress at any time
 
 sub lifetime {
+    my $began = time;
     my $c = client('/short');
     my $cookie = $c->cookie();
-    my $began = time;
     my ($n, $last) = (0, '');
 
     step($c, $n++);
