@@ -21,7 +21,7 @@ my @same = (files => [ 'jar' ], edit => \&no_times);
 
 # libcurl 8.23 differs in details
 
-my $old = Test::Atls::CurlSite::curl_before('8.15');
+my $old = $t->curl_before('8.15');
 
 $t->write('netscape', <<"EOF");
 # Netscape HTTP Cookie File
@@ -98,12 +98,12 @@ sub files {
     same([ '-b', 'netscape', $site, "$site/a/b", 'https://a.example.com/' ]);
     same([ '-b', 'headers', $site, "$site/a" ]);
     same([ '-b', '@headers', '-b', 'netscape', '-b', 'x=y', $site ])
-        if $t->has_curl7();
+        if $t->curl_before('8.0');
     same([ '-j', '-b', 'netscape', $site ]);
     same([ '-b', 'absent', set("$site/set", 'c=d'), $site ]);
     same([ '-b', '-', $site ], stdin => "Set-Cookie: a=b; domain=localhost\n");
     same([ '-b', 'netscape', set("$site/set", 'later=9; Secure'), $site ])
-        if $t->has_curl7();
+        if $t->curl_before('8.0');
 
     done_testing();
 }
@@ -169,7 +169,7 @@ sub paths {
     }
 
     same([ '-b', '', set("$site/set/a", 'empty=1; Path='), $site ])
-        if $t->has_curl7();
+        if $t->curl_before('8.0');
 
     done_testing();
 }
@@ -182,7 +182,7 @@ sub several {
     same([ @jar, set("$site/set", 'a=1', 'bb=2', 'c=3; Path=/a', 'd=4',
                      'e=5; Path=/a', 'a=6'),
            "$site/a", set("$site/set", 'bb=7; Max-Age=0', 'd=8'), "$site/a" ],
-         @same) if $t->has_curl7();
+         @same) if $t->curl_before('8.0');
     same([ @jar, set("$site/set", map { "c$_=" . 'x' x 500 } 10 .. 30),
            $site ], @same);
 

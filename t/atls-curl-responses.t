@@ -105,7 +105,7 @@ sub resumed {
 
 sub resumed_uploads {
     plan(skip_all => 'curl 8.23 returns 43')
-        unless Test::Atls::CurlSite::curl_before('8.15');
+        unless $t->curl_before('8.15');
 
     same([ '-C', 5, '-T', 'text', $site ]);
     same([ '-C', 5, '-T', 'text', '-X', 'POST', $site ]);
@@ -167,7 +167,7 @@ sub redirects {
     same([ '-L', map { "$site/move/302?$_" }
            "$site/a?b=c", '//localhost/a', '/a/../b', '?query', 'relative',
            '../up', '/%2520', '/a%20b', '/a%23part', '', $site ])
-        if Test::Atls::CurlSite::curl_before('8.15');
+        if $t->curl_before('8.15');
     same([ '-L', "$site/move/302?https://LOCALHOST:443/a" ],
          edit => sub { s/^Host: LOCALHOST\r$/Host: localhost\r/m });
     same([ '-L', '-i', "$site/move/301?/move/302%3f/move/307%253f/" ],

@@ -46,7 +46,7 @@ else
     test+=( mitmproxy )
 fi
 
-# nginx-dev asks dpkg-dev for compiler flags, which is not in its dependencies
+# newer versions of nginx-dev use dpkg-dev for flags, but do not depend on it
 
 if ! grep -qs '^VERSION_CODENAME=\(bookworm\|trixie\)$' /etc/os-release; then
     demo+=( dpkg-dev )

@@ -86,13 +86,11 @@ sub command { $_[0]{command} ||= Test::Atls::Command->new($_[0]) }
 sub recorder { $_[0]{recorder} }
 
 
-# The version that atls follows where versions differ.
-
-sub has_curl7 { return curl_before('8.0') }
-
+# Whether the installed curl is older.  Where versions differ, atls does the same
+# as curl 7.88.
 
 sub curl_before {
-    my ($version) = @_;
+    my ($self, $version) = @_;
 
     my ($curl) = `curl --version` =~ /^curl ([\d.]+)/;
 
