@@ -67,7 +67,9 @@ sub requests {
 
     open my $fh, '<:raw', $self->{log} or return ();
 
-    return map { decode_json($_) } <$fh>;
+    # the last line may be incomplete: it is being written
+
+    return map { decode_json($_) } grep { /\n\z/ } <$fh>;
 }
 
 
