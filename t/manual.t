@@ -43,12 +43,45 @@ sub commands {
     cmp_ok(scalar @others, '>', 1, 'main.c has commands');
     is(join(' ', $help{fetch} =~ /^ +atls (\w+) --help$/mg), "@others",
        'those of --help');
-    is(join(' ', $synopsis =~ /^\.Cm (\w+)$/mg), "@others",
-       'those of the synopsis');
+    is(forms_of_manual($synopsis), forms_of_help(), 'forms of the synopsis');
     is(join(' ', $manual =~ /^\.Ss atls (\w+)$/mg), "@others",
        'each has a section');
 
     done_testing();
+}
+
+
+# The forms of all commands: "forward --listen [option ...] URL".  The manual
+# has letters instead of names of options, and names of its own for values.
+
+sub forms_of_help {
+    my @forms = grep { !/^\w+ --help$/ }
+                map { /^(?:Usage:|      ) atls +(.*)$/mg } @help{@commands};
+
+    return lc join "\n", map { s!https://\S+!URL!r =~ s/(--\w+) \S+/$1/gr }
+                         @forms;
+}
+
+
+sub forms_of_manual {
+    my ($synopsis) = @_;
+
+    my %names = $help{forward} =~ /^  -(\w), --([\w-]+)/mg;
+    my @forms;
+
+    for (split /^\.Nm\n/m, $synopsis) {
+        my @words = map {
+            /^\.Op Fl -$/               ? '[--]'
+            : /^\.Op Ar (.*)$/          ? "[$1]"
+            : /^\.Fl (\w) Ar \w+$/      ? "--$names{$1}"
+            : /^\.Fl -([\w-]+) Ar \w+$/ ? "--$1"
+            : /^\.(?:Ar|Cm) (.*)$/      ? $1 : "? $_"
+        } split /\n/;
+
+        push @forms, "@words" if @words;
+    }
+
+    return lc join "\n", @forms;
 }
 
 

@@ -504,8 +504,8 @@ atls_outer_perform(atls_outer_t *outer, size_t n, atls_sink_pt sink, void *data)
     curl_easy_setopt(outer->curl, CURLOPT_TIMEOUT_MS, (long) timeout);
     curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) n);
 
-    atls_debug(&outer->debug, ATLS_DEBUG_OUTER, "POST %u: %zu bytes",
-               outer->posts, n);
+    atls_debug(&outer->debug, ATLS_DEBUG_OUTER, "POST %u: %zu byte%s",
+               outer->posts, n, n == 1 ? "" : "s");
 
     began = atls_clock_us();
     code = outer->code = curl_easy_perform(outer->curl);

@@ -387,10 +387,14 @@ atls_message_chunk(atls_message_t *message, unsigned char *buf, size_t got)
 static atls_error_e
 atls_message_raw(atls_message_t *message, long got, size_t *n)
 {
+    long long  missing;
+
     if (got == 0) {
+        missing = message->length - message->sent;
+
         return atls_fail(message->failure, ATLS_ERROR_READ,
-                         "request body is %lld bytes too short",
-                         (long long) (message->length - message->sent));
+                         "request body is %lld byte%s too short", missing,
+                         missing == 1 ? "" : "s");
     }
 
     message->sent += got;

@@ -343,8 +343,9 @@ cmd_direct_receive(cmd_direct_t *direct)
 char *
 cmd_direct_summary(const cmd_direct_t *direct)
 {
-    return cmd_format("direct, %llu bytes sent, %llu received, %.3f s",
+    return cmd_format("direct, %llu byte%s sent, %llu received, %.3f s",
                       (unsigned long long) direct->sent,
+                      direct->sent == 1 ? "" : "s",
                       (unsigned long long) direct->received,
                       (double) (atls_clock() - direct->began) / 1000);
 }

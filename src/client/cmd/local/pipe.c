@@ -301,8 +301,10 @@ cmd_pipe_summary(const cmd_pipe_t *pipe)
 {
     const char  *error = pipe->failure.text;
 
-    return cmd_format("%u POSTs, %llu bytes sent, %llu received, %.3f s%s%s",
-                      pipe->posts, (unsigned long long) pipe->sent,
+    return cmd_format("%u POST%s, %llu byte%s sent, %llu received, %.3f s%s%s",
+                      pipe->posts, pipe->posts == 1 ? "" : "s",
+                      (unsigned long long) pipe->sent,
+                      pipe->sent == 1 ? "" : "s",
                       (unsigned long long) pipe->received,
                       (double) (atls_clock() - pipe->began) / 1000,
                       *error ? ": " : "", error);
