@@ -4,8 +4,8 @@
 # valid, the main ones do what the text says, and the commands are run.
 #
 # In configurations, /etc/nginx/certs, /var/log/nginx and /var/www are replaced
-# by directories of the test, 8080 and 8081 by ports of nginx, and 9000 by the
-# port of the backend.  Parts of a configuration are completed.
+# by directories of the test, 8080, 8081 and 443 by ports of nginx, and 9000 by
+# the port of the backend.  Parts of a configuration are completed.
 #
 # t/readme.t runs the commands of the README, t/hacking.t those of hacking.md.
 # t/docs-lists.t compares lists with the sources, t/docs-flights.t is about the
@@ -84,6 +84,7 @@ sub localized {
     $text =~ s{/var/www}{$t->path('www')}ge;
     $text =~ s{\blisten( +)8080}{listen${1}127.0.0.1:$nginx}g;
     $text =~ s{\blisten( +)8081}{listen${1}127.0.0.1:@{[ $t->port(2) ]}}g;
+    $text =~ s{\blisten( +)443}{listen${1}127.0.0.1:@{[ $t->port(3) ]}}g;
     $text =~ s{\b8080\b}{$nginx}g;
     $text =~ s{\b127\.0\.0\.1:9000\b}{127.0.0.1:$service}g;
 

@@ -15,6 +15,7 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Command;
 use Test::Atls::Docs;
+use Test::Atls::Program qw( run_program );
 use Test::Atls::Stock;
 
 my $root = Test::Atls::root();
@@ -59,7 +60,7 @@ sub readme {
 
     my $t = Test::Atls::Stock->new($stock, block => '');
     my $atls = Test::Atls::Command->new($t);
-    my $out;
+    my @out;
 
     $t->write_file($t->html() . '/index.html', "<p>welcome</p>\n");
     prepare($t);
@@ -67,14 +68,18 @@ sub readme {
 
     for my $block (@blocks) {
         if ($block->{lang} eq 'sh') {
-            $out = client($t, $atls, $block->{text}) // $out;
+            push @out, client($t, $atls, $block->{text});
 
         } elsif ($block->{lang} eq 'text') {
-            is($out, $block->{text}, "output in line $block->{line}");
+            is(shift @out, $block->{text}, "output in line $block->{line}");
         }
     }
 
-    is($out, "<p>welcome</p>\n", 'the service');
+    is(join('', @out), "<p>welcome</p>\n" x 2, 'the service, and the site');
+    is(run_program($t, qw( curl -sS --cacert ),
+                   $t->path('etc/nginx/certs/localhost.crt'),
+                   'https://localhost:' . $t->port(3) . '/')->{out},
+       "<p>welcome</p>\n", 'the site over HTTPS');
     like(http_raw($t->port(1), "GET /private/ HTTP/1.0\r\n\r\n"),
          qr{\AHTTP/1\.1 403 }, 'without ATLS');
 
@@ -88,12 +93,14 @@ sub readme {
 sub localized {
     my ($t, $text) = @_;
 
-    my @port = map { $t->port($_) } 0 .. 2;
+    my @port = map { $t->port($_) } 0 .. 3;
 
     $text =~ s{/etc/nginx/}{$t->path('etc/nginx/')}ge;
     $text =~ s{\blisten( +)808([01]);}{listen${1}127.0.0.1:$port[$2 + 1];}g;
+    $text =~ s{\blisten( +)443 ssl;}{listen${1}127.0.0.1:$port[3] ssl;}g;
     $text =~ s{\b127\.0\.0\.1:80;}{127.0.0.1:$port[0];}g;
-    $text =~ s{\blocalhost:808([01])/}{localhost:$port[$1 + 1]/}g;
+    $text =~ s{\blocalhost:808([01])/}{localhost:$port[$1 + 1]/}g
+        or $text =~ s{\bhttps://localhost/}{https://localhost:$port[3]/}g;
 
     return $text;
 }
@@ -125,7 +132,7 @@ sub prepare {
 }
 
 
-# Runs the last command of the client in a block, and returns its output.
+# Runs the last command of the client in a block, if any.  Returns its output.
 
 sub client {
     my ($t, $atls, $text) = @_;
