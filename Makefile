@@ -306,12 +306,10 @@ test-newcomer:
 demo:
 	@tools/deps.sh demo
 	@mkdir -p $(BUILD)
-	@for part in module client; do \
-	    echo "demo: building the $$part"; \
-	    $(MAKE) -j $(JOBS) $$part >$(BUILD)/demo.log 2>&1 \
-	        || { cat $(BUILD)/demo.log >&2; exit 1; }; \
-	done
-	@perl -I t/lib tools/demo.pl
+	@echo "demo: building the module and the client"
+	@$(MAKE) -j $(JOBS) all >$(BUILD)/demo.log 2>&1 \
+	    || { cat $(BUILD)/demo.log >&2; exit 1; }
+	@perl -I t/lib tools/demo.pl $(BUILD)/atls
 
 # benchmarks of the session table and of a reload with many sessions are linked
 # with the object files of nginx

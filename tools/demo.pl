@@ -6,6 +6,8 @@
 #
 #     make demo
 #
+# The argument is the atls command; without it, the one of the tests is built.
+#
 # mitmproxy intercepts the outer TLS with its own certificate authority.
 # (Debian 13 has no mitmproxy: haproxy is used instead.)  The exit status is 0
 # if all results are as expected.
@@ -16,6 +18,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../t/lib";
 
+use Cwd qw( abs_path );
 use IO::Socket::INET;
 
 use Test::Atls;
@@ -140,7 +143,8 @@ sub client {
                 '-H', 'Content-Type: text/plain', '-d', $body,
                 "https://localhost:$ports{0}$uri");
 
-    my $r = Test::Atls::Command->new($t)->run(@args);
+    my @program = @ARGV ? (program => abs_path($ARGV[0])) : ();
+    my $r = Test::Atls::Command->new($t, @program)->run(@args);
 
     if ($r->{code}) {
         print "FAILED: atls says $r->{code}\n$r->{err}";

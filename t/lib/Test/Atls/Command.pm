@@ -1,7 +1,7 @@
 package Test::Atls::Command;
 
 # Builds and runs the atls command.  TEST_ASAN and TEST_VALGRIND apply, see
-# Test::Atls::Lib.
+# Test::Atls::Lib.  new($t, program => 'build/atls') runs an existing one.
 #
 #     my $atls = Test::Atls::Command->new($t);
 #     my $r = $atls->run('--cacert', 'ca.crt', 'https://localhost/');
@@ -30,17 +30,26 @@ my $FAULT = 99;                 # exit status of sanitizers and valgrind
 
 
 sub new {
-    my ($class, $t) = @_;
+    my ($class, $t, %args) = @_;
 
-    my $lib = Test::Atls::Lib->new($t);
-    my $self = bless { t => $t, lib => $lib,
-                       program => $lib->build() . '/atls' }, $class;
+    my $self = bless { t => $t, %args }, $class;
+
+    $self->_build() unless $self->{program};
+
+    return $self;
+}
+
+
+sub _build {
+    my ($self) = @_;
+
+    my $lib = $self->{lib} = Test::Atls::Lib->new($self->{t});
+
+    $self->{program} = $lib->build() . '/atls';
 
     open my $lock, '>', $lib->build() . '/lock' or die "lock: $!\n";
     flock $lock, LOCK_EX;
     $lib->_make($self->{program});
-
-    return $self;
 }
 
 
@@ -106,7 +115,7 @@ sub _child {
 
     $SIG{PIPE} = 'DEFAULT';
     chdir $self->{t}->dir();
-    { exec $self->{lib}->command_line($self->{program}), @args }
+    { exec Test::Atls::Lib->command_line($self->{program}), @args }
     POSIX::_exit(127);
 }
 
