@@ -10,7 +10,6 @@ use lib "$FindBin::Bin/lib";
 
 use IO::Socket::INET;
 use Test::More;
-use Time::HiRes qw( sleep );
 
 use Test::Atls::Http qw( readable send_all );
 use Test::Atls::LocalServer qw( connection_end message next_answer summary );
@@ -152,9 +151,12 @@ sub limit {
     my @hang = map { $f->connect('GET /hang') } 1, 2;
     ok($t->wait_for(sub { $backend->requests() == 2 }, $PATIENCE), 'all busy');
 
+    # each has a thread, which waits for a session
+
+    my $threads = $f->threads();
     my @waiting = map {
         my $s = $f->connect("GET /echo?$_");
-        sleep 0.05;
+        ok($t->wait_for(sub { $f->all_wait($threads + $_) }), "$_ waits");
         $s;
     } 1 .. 5;
 

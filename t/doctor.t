@@ -15,6 +15,7 @@ use Test::More;
 use Test::Atls::Middlebox;
 use Test::Atls::Port qw( free_port );
 use Test::Atls::Site;
+use Test::Atls::Slow qw( slow );
 
 my $ROOT = Test::Atls::root();
 my @TLS12 = qw( --tls-max 1.2 );
@@ -85,6 +86,11 @@ $other->run();
 my $scattered = 'scattered=' . $other->port(0);
 my $sample = 'tls,buffer-responses,limit=200000';
 
+# longer than any other POST takes
+
+my $cut = slow();
+my $slow = "slow=$cut";
+
 # more than a ClientHello, which is longer with a post-quantum group
 
 my $small = 'limit=' . ($t->has_openssl('3.5') ? 2000 : 700);
@@ -98,7 +104,7 @@ my %cases = (
     'idle=1'           => [ 0, 'idle note' ],
     'limit=200000'     => [ 4, 'size limit' ],
     $small             => [ 4, 'size limit' ],
-    'slow=1'           => [ 4, 'timeouts limit' ],
+    $slow              => [ 4, 'timeouts limit' ],
     'buffer-responses' => [ 4, 'responses limit' ],
     'buffer-requests'  => [ 4, 'requests limit', 'responses skipped' ],
     $sample            => [ 4, 'certificate note', 'responses limit',
@@ -186,7 +192,8 @@ sub middlebox {
     my ($what) = @_;
 
     my ($code, @found) = @{$cases{$what}};
-    my $r = doctor($m->endpoint($what));
+    my @wait = $what eq $slow ? ('--wait', 2 * $cut) : ();
+    my $r = doctor($m->endpoint($what), @wait);
 
     is(join(', ', grep { $_ ne 'certificate note' || $what =~ /tls/ } found($r)),
        join(', ', @found), $what) or diag($r->{out});

@@ -16,7 +16,7 @@ use Socket qw( MSG_PEEK );
 
 use Test::Atls::Http qw( http_connect http_raw parse_responses readable
                          send_all );
-use Test::Atls::Process qw( alive );
+use Test::Atls::Process qw( alive asleep );
 use Test::Atls::Slow qw( patience );
 
 our @EXPORT_OK = qw( ask_tls connection_end message next_answer summary );
@@ -198,16 +198,28 @@ sub connection_end {
 
 # The number of threads.
 
-sub threads { return $_[0]->_count('task') }
-sub files { return $_[0]->_count('fd') }
+sub threads { return $_[0]->_list('task') || 0 }
+sub files { return $_[0]->_list('fd') || 0 }
 
 
-sub _count {
+sub _list {
     my ($self, $what) = @_;
 
-    opendir my $dir, "/proc/" . $self->pid() . "/$what" or return 0;
+    opendir my $dir, '/proc/' . $self->pid() . "/$what" or return ();
 
-    return scalar grep { /^\d/ } readdir $dir;
+    return grep { /^\d/ } readdir $dir;
+}
+
+
+# Whether there are so many threads, all of which wait for events.
+
+sub all_wait {
+    my ($self, $threads) = @_;
+
+    my @asleep = grep { asleep($self->pid() . "/task/$_") }
+                 $self->_list('task');
+
+    return @asleep == $threads && $self->threads() == $threads;
 }
 
 
