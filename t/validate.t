@@ -116,7 +116,7 @@ sub bodies {
 
 
 sub in_pieces {
-    my $c = client(@_, uri => $PATIENT);
+    my $c = client(@_);
 
     ok($c->handshake(split => 7), "@_: a handshake in pieces")
         or diag($c->error());

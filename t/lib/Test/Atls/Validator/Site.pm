@@ -25,18 +25,17 @@ use Test::Atls;
 use Test::Atls::Backend;
 use Test::Atls::Client;
 use Test::Atls::Outer;
-use Test::Atls::Slow qw( patience slow );
+use Test::Atls::Slow qw( slow );
 use Test::Atls::Validator;
 use Test::Atls::Validator::Rules qw( %RULES );
 
 our @EXPORT = qw(
-    $t $v $TYPE $URI $PATIENT $HANDSHAKES $TIMEOUT is_valid is_complete client
+    $t $v $TYPE $URI $HANDSHAKES $TIMEOUT is_valid is_complete client
     established outer answer status first_flight cookie chunk
 );
 
 our $TYPE = 'application/atls+octet-stream';
 our $URI = '/.well-known/atls';
-our $PATIENT = '/patient';      # for handshakes in many POSTs
 our $HANDSHAKES = 30;           # of a worker process
 our $TIMEOUT = 2 * slow();      # of handshakes at /hasty, in seconds
 
@@ -78,11 +77,6 @@ server {
     location = /limited {
         atls on;
         client_max_body_size 20k;
-    }
-
-    location = /patient {
-        atls on;
-        atls_handshake_timeout %%PATIENCE%%s;
     }
 
     location = /hasty {
@@ -138,8 +132,7 @@ server {
 }
 EOC
 
-my %values = (HANDSHAKES => $HANDSHAKES, TIMEOUT => $TIMEOUT,
-              PATIENCE => patience());
+my %values = (HANDSHAKES => $HANDSHAKES, TIMEOUT => $TIMEOUT);
 
 our $t = Test::Atls->new(workers => 3);
 
@@ -149,7 +142,7 @@ $t->make_cert('ca', is_ca => 1, ext => [ 'keyUsage=critical,keyCertSign' ]);
 $t->make_cert('service', ca => 'ca', subject => '/CN=service',
               san => 'DNS:localhost');
 $t->make_cert('other', is_ca => 1);
-$t->write_conf($conf =~ s/%%(HANDSHAKES|TIMEOUT|PATIENCE)%%/$values{$1}/gr);
+$t->write_conf($conf =~ s/%%(HANDSHAKES|TIMEOUT)%%/$values{$1}/gr);
 $t->run();
 
 Test::Atls::Backend->start($t, $t->port(1));
@@ -159,7 +152,6 @@ our $v = Test::Atls::Validator->start($t, $t->port(2), $t->port(0),
         $URI           => {},
         '/other'       => {},
         '/limited'     => { limit => 20 * 1024 },
-        $PATIENT       => { handshake_timeout => patience() },
         '/hasty'       => { handshake_timeout => $TIMEOUT },
         '/retry'       => {},
         '/closed'      => {},
