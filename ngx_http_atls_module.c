@@ -6,6 +6,7 @@
 
 #include "ngx_http_atls.h"
 #include "trl_derive.h"
+#include "trl_state.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_endpoint.h"
 #include "ngx_http_atls_note.h"
@@ -14,6 +15,8 @@
 #include "ngx_http_atls_socket.h"
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_cookie.h"
+#include "ngx_http_atls_counters.h"
+#include "ngx_http_atls_ending.h"
 #include "ngx_http_atls_sweep.h"
 #include "ngx_http_atls_zone.h"
 #include "ngx_http_atls_psk.h"
@@ -23,8 +26,10 @@
 #include "ngx_http_atls_variables.h"
 #include "ngx_http_atls_filter.h"
 #include "ngx_http_atls_location.h"
+#include "ngx_http_atls_outcome.h"
 #include "ngx_http_atls_phases.h"
 #include "ngx_http_atls_relayed.h"
+#include "ngx_http_atls_status.h"
 
 
 static ngx_int_t ngx_http_atls_preconfiguration(ngx_conf_t *cf);
@@ -326,6 +331,13 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       offsetof(ngx_http_atls_loc_conf_t, required),
       NULL },
 
+    { ngx_string("atls_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_atls_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -364,7 +376,9 @@ ngx_module_t  ngx_http_atls_module = {
 static ngx_int_t
 ngx_http_atls_preconfiguration(ngx_conf_t *cf)
 {
-    if (ngx_http_atls_variables_init(cf) != NGX_OK) {
+    if (ngx_http_atls_variables_init(cf) != NGX_OK
+        || ngx_http_atls_outcome_init(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -438,6 +452,12 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_atls_cookie_merge(&conf->cookie, &prev->cookie);
 
     ngx_http_atls_conf_merge_tls(conf, prev);
+
+    /* without an endpoint, there is nothing to show, but this is no error */
+
+    if (conf->status && ngx_http_atls_zone_default(cf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     /* not inherited */
 
@@ -597,6 +617,12 @@ ngx_http_atls_init_process(ngx_cycle_t *cycle)
 
     ngx_http_atls_worker_init_worker(cycle,
                                ngx_http_atls_mailbox_serial(ngx_process_slot));
+    ngx_http_atls_counters_init_worker(amcf->counters);
+
+    if (ngx_http_atls_ending_init_worker(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_http_atls_sweep_init_worker(amcf->zone, cycle->log);
 
     if (ngx_http_atls_ticket_init_worker(cycle->log) != NGX_OK) {
@@ -623,6 +649,7 @@ ngx_http_atls_exit_process(ngx_cycle_t *cycle)
     ngx_http_atls_mailbox_exit_worker(cycle->log);
     ngx_http_atls_ticket_exit_worker();
 
+    trl_suite_cleanup();
     trl_derive_cleanup();
     trl_cipher_cleanup();
 }

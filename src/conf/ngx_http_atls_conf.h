@@ -41,6 +41,7 @@ typedef struct {
 struct ngx_http_atls_main_conf_s {
     ngx_shm_zone_t            *zone;           /* NULL: no "atls on" */
     ngx_shm_zone_t            *workers;        /* set if zone is set */
+    ngx_shm_zone_t            *counters;       /* the same */
     ngx_uint_t                 max_handshakes; /* limit per worker */
     ngx_array_t                endpoints;      /* ngx_http_atls_endpoint_t */
     ngx_array_t                blocks;         /* in endpoints: "if" etc. */
@@ -55,6 +56,7 @@ struct ngx_http_atls_loc_conf_s {
     ngx_uint_t                 payload;        /* NGX_HTTP_ATLS_PAYLOAD_* */
     size_t                     buffer_size;    /* of records, plaintext */
     ngx_flag_t                 required;
+    ngx_uint_t                 status;         /* 1: atls_status */
 
     ngx_http_atls_cookie_t     cookie;
 

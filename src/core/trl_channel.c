@@ -49,8 +49,45 @@ static ssize_t trl_channel_alert_write(trl_channel_t *ch, unsigned alert,
     uint8_t *out);
 static int trl_channel_last(const trl_channel_t *ch);
 static int trl_channel_error(trl_channel_t *ch, unsigned alert,
-    const char *error);
+    trl_error_e reason);
 static ssize_t trl_channel_broken(trl_channel_t *ch);
+
+
+/* In the order of trl_error_e. */
+
+static const char  *trl_errors[TRL_ERRORS] = {
+    "unexpected record type",
+    "invalid record version",
+    "record too long",
+    "incomplete record",
+    "bad record MAC",
+    "plaintext too long",
+    "unexpected inner content type",
+    "record inside a handshake message",
+    "too many records without data",
+    "empty alert",
+    "malformed alert",
+    "unknown alert level",
+    "empty handshake record",
+    "unexpected handshake message",
+    "too many messages without data",
+    "malformed KeyUpdate",
+    "data after KeyUpdate",
+    "ClientHello too long",
+    "cannot update the read key",
+    "fatal alert received",
+    "key usage limit reached",
+    "unknown session state version",
+    "cannot create the ciphers",
+    "cannot seal a record"
+};
+
+
+const char *
+trl_error_text(trl_error_e reason)
+{
+    return trl_errors[reason];
+}
 
 
 int
@@ -61,8 +98,7 @@ trl_channel_init(trl_channel_t *ch, trl_state_t *state)
     ch->state = state;
 
     if (state->version != TRL_STATE_VERSION) {
-        return trl_channel_error(ch, TRL_INTERNAL_ERROR,
-                                 "unknown session state version");
+        return trl_channel_error(ch, TRL_INTERNAL_ERROR, TRL_E_STATE);
     }
 
     if (trl_cipher_init(&ch->read, state->protocol, state->aead,
@@ -74,8 +110,7 @@ trl_channel_init(trl_channel_t *ch, trl_state_t *state)
     {
         trl_channel_done(ch);
 
-        return trl_channel_error(ch, TRL_INTERNAL_ERROR,
-                                 "cannot create the ciphers");
+        return trl_channel_error(ch, TRL_INTERNAL_ERROR, TRL_E_CIPHERS);
     }
 
     return TRL_OK;
@@ -102,15 +137,13 @@ trl_channel_header(trl_channel_t *ch, const uint8_t *header)
         /* RFC 8446, section 5: all records must be protected now */
 
         if (header[0] != TRL_APPLICATION_DATA) {
-            return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
-                                     "unexpected record type");
+            return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE, TRL_E_TYPE);
         }
 
         /* section 5.1: the version is ignored, except its major number */
 
         if (header[1] != TRL_TLSv1_2 >> 8) {
-            return trl_channel_error(ch, TRL_PROTOCOL_VERSION,
-                                     "invalid record version");
+            return trl_channel_error(ch, TRL_PROTOCOL_VERSION, TRL_E_VERSION);
         }
 
         max = TRL_MAX_PLAINTEXT + TRL_TLS13_EXPANSION;
@@ -118,22 +151,20 @@ trl_channel_header(trl_channel_t *ch, const uint8_t *header)
     } else {
 
         if (header[0] < TRL_ALERT || header[0] > TRL_APPLICATION_DATA) {
-            return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
-                                     "unexpected record type");
+            return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE, TRL_E_TYPE);
         }
 
         if (header[1] != TRL_TLSv1_2 >> 8
             || header[2] != (TRL_TLSv1_2 & 0xff))
         {
-            return trl_channel_error(ch, TRL_PROTOCOL_VERSION,
-                                     "invalid record version");
+            return trl_channel_error(ch, TRL_PROTOCOL_VERSION, TRL_E_VERSION);
         }
 
         max = TRL_MAX_PLAINTEXT + TRL_TLS12_EXPANSION;
     }
 
     if (len > max) {
-        return trl_channel_error(ch, TRL_RECORD_OVERFLOW, "record too long");
+        return trl_channel_error(ch, TRL_RECORD_OVERFLOW, TRL_E_LONG_RECORD);
     }
 
     return (ssize_t) (TRL_HEADER_SIZE + len);
@@ -162,7 +193,7 @@ trl_channel_open(trl_channel_t *ch, uint8_t *record, size_t len,
     }
 
     if (len < TRL_HEADER_SIZE) {
-        return trl_channel_error(ch, TRL_DECODE_ERROR, "incomplete record");
+        return trl_channel_error(ch, TRL_DECODE_ERROR, TRL_E_INCOMPLETE);
     }
 
     size = trl_channel_header(ch, record);
@@ -172,13 +203,13 @@ trl_channel_open(trl_channel_t *ch, uint8_t *record, size_t len,
     }
 
     if ((size_t) size != len) {
-        return trl_channel_error(ch, TRL_DECODE_ERROR, "incomplete record");
+        return trl_channel_error(ch, TRL_DECODE_ERROR, TRL_E_INCOMPLETE);
     }
 
     size = trl_record_open(&ch->read, record, len, &type, &plain);
 
     if (size == -1) {
-        return trl_channel_error(ch, TRL_BAD_RECORD_MAC, "bad record MAC");
+        return trl_channel_error(ch, TRL_BAD_RECORD_MAC, TRL_E_BAD_MAC);
     }
 
     if (trl_channel_check_size(ch, len, (size_t) size) == TRL_ERROR) {
@@ -188,8 +219,7 @@ trl_channel_open(trl_channel_t *ch, uint8_t *record, size_t len,
     /* RFC 8446, section 5.1: message fragments must not be interleaved */
 
     if (ch->state->message_len && type != TRL_HANDSHAKE) {
-        return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
-                                 "record inside a handshake message");
+        return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE, TRL_E_INTERLEAVED);
     }
 
     switch (type) {
@@ -208,7 +238,7 @@ trl_channel_open(trl_channel_t *ch, uint8_t *record, size_t len,
 
         if (size == 0) {
             return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
-                                     "empty handshake record");
+                                     TRL_E_EMPTY_HANDSHAKE);
         }
 
         if (ch->state->protocol == TRL_TLSv1_3) {
@@ -219,8 +249,7 @@ trl_channel_open(trl_channel_t *ch, uint8_t *record, size_t len,
 
     default:
         /* the type is 0 if there is only padding */
-        return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
-                                 "unexpected inner content type");
+        return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE, TRL_E_INNER_TYPE);
     }
 }
 
@@ -239,13 +268,11 @@ trl_channel_check_size(trl_channel_t *ch, size_t len, size_t n)
     if (ch->state->protocol == TRL_TLSv1_3
         && len - overhead > TRL_MAX_PLAINTEXT + 1)
     {
-        return trl_channel_error(ch, TRL_RECORD_OVERFLOW,
-                                 "plaintext too long");
+        return trl_channel_error(ch, TRL_RECORD_OVERFLOW, TRL_E_LONG_PLAINTEXT);
     }
 
     if (n > trl_channel_max(ch)) {
-        return trl_channel_error(ch, TRL_RECORD_OVERFLOW,
-                                 "plaintext too long");
+        return trl_channel_error(ch, TRL_RECORD_OVERFLOW, TRL_E_LONG_PLAINTEXT);
     }
 
     return TRL_OK;
@@ -273,7 +300,7 @@ trl_channel_empty(trl_channel_t *ch)
 {
     if (ch->state->empty_records >= TRL_MAX_EMPTY_RECORDS) {
         return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
-                                 "too many records without data");
+                                 TRL_E_EMPTY_RECORDS);
     }
 
     ch->state->empty_records++;
@@ -288,13 +315,13 @@ trl_channel_read_alert(trl_channel_t *ch, const uint8_t *p, size_t n)
     /* RFC 8446, section 5.4 */
 
     if (n == 0) {
-        return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE, "empty alert");
+        return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE, TRL_E_EMPTY_ALERT);
     }
 
     /* section 5.1: alerts are not fragmented or coalesced, as in OpenSSL */
 
     if (n != 2) {
-        return trl_channel_error(ch, TRL_DECODE_ERROR, "malformed alert");
+        return trl_channel_error(ch, TRL_DECODE_ERROR, TRL_E_BAD_ALERT);
     }
 
     if (p[1] == TRL_CLOSE_NOTIFY) {
@@ -314,8 +341,7 @@ trl_channel_read_alert(trl_channel_t *ch, const uint8_t *p, size_t n)
         return trl_channel_empty(ch);
 
     } else if (p[0] != TRL_FATAL) {
-        return trl_channel_error(ch, TRL_ILLEGAL_PARAMETER,
-                                 "unknown alert level");
+        return trl_channel_error(ch, TRL_ILLEGAL_PARAMETER, TRL_E_ALERT_LEVEL);
     }
 
     /* section 6.2: the connection is closed without a response */
@@ -323,7 +349,7 @@ trl_channel_read_alert(trl_channel_t *ch, const uint8_t *p, size_t n)
     ch->peer_alert = p[1];
     ch->state->write_closed = 1;
 
-    return trl_channel_error(ch, 0, "fatal alert received");
+    return trl_channel_error(ch, 0, TRL_E_ALERT);
 }
 
 
@@ -346,7 +372,7 @@ trl_channel_key_update(trl_channel_t *ch, const uint8_t *p, size_t n)
 
             if (n != 1) {
                 return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
-                                         "data after KeyUpdate");
+                                         TRL_E_AFTER_UPDATE);
             }
 
             return trl_channel_update_read(ch, *p);
@@ -356,11 +382,10 @@ trl_channel_key_update(trl_channel_t *ch, const uint8_t *p, size_t n)
 
             if (state->message_len == 0) {
                 return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
-                                         "unexpected handshake message");
+                                         TRL_E_MESSAGE);
             }
 
-            return trl_channel_error(ch, TRL_DECODE_ERROR,
-                                     "malformed KeyUpdate");
+            return trl_channel_error(ch, TRL_DECODE_ERROR, TRL_E_KEY_UPDATE);
         }
 
         state->message_len++;
@@ -382,8 +407,7 @@ trl_channel_update_read(trl_channel_t *ch, unsigned request)
     if (request != TRL_UPDATE_NOT_REQUESTED
         && request != TRL_UPDATE_REQUESTED)
     {
-        return trl_channel_error(ch, TRL_ILLEGAL_PARAMETER,
-                                 "malformed KeyUpdate");
+        return trl_channel_error(ch, TRL_ILLEGAL_PARAMETER, TRL_E_KEY_UPDATE);
     }
 
     if (trl_channel_message(ch) == TRL_ERROR) {
@@ -391,11 +415,12 @@ trl_channel_update_read(trl_channel_t *ch, unsigned request)
     }
 
     if (trl_state_update_read(state) == -1) {
-        return trl_channel_error(ch, TRL_INTERNAL_ERROR,
-                                 "cannot update the read key");
+        return trl_channel_error(ch, TRL_INTERNAL_ERROR, TRL_E_READ_KEY);
     }
 
     trl_cipher_rekey(&ch->read);
+
+    ch->updates_in++;
 
     if (request == TRL_UPDATE_REQUESTED) {
         state->answer_owed = 1;
@@ -448,7 +473,7 @@ trl_channel_client_hello(trl_channel_t *ch, const uint8_t *p, size_t n)
 
             if (*p != TRL_CLIENT_HELLO) {
                 return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
-                                         "unexpected handshake message");
+                                         TRL_E_MESSAGE);
             }
 
             *rest = 0;
@@ -464,7 +489,7 @@ trl_channel_client_hello(trl_channel_t *ch, const uint8_t *p, size_t n)
             && *rest > TRL_MAX_CLIENT_HELLO)
         {
             return trl_channel_error(ch, TRL_ILLEGAL_PARAMETER,
-                                     "ClientHello too long");
+                                     TRL_E_LONG_HELLO);
         }
     }
 }
@@ -474,8 +499,7 @@ static int
 trl_channel_message(trl_channel_t *ch)
 {
     if (ch->state->messages >= TRL_MAX_MESSAGES) {
-        return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
-                                 "too many messages without data");
+        return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE, TRL_E_MESSAGES);
     }
 
     ch->state->messages++;
@@ -517,8 +541,7 @@ trl_channel_seal(trl_channel_t *ch, const struct iovec *iov, size_t niov,
     if (trl_channel_last(ch)) {
 
         if (ch->state->protocol != TRL_TLSv1_3) {
-            return trl_channel_error(ch, TRL_CLOSE_NOTIFY,
-                                     "key usage limit reached");
+            return trl_channel_error(ch, TRL_CLOSE_NOTIFY, TRL_E_KEY_LIMIT);
         }
 
         ch->state->answer_owed = 1;
@@ -604,6 +627,8 @@ trl_channel_update_write(trl_channel_t *ch, uint8_t *out)
 
     trl_cipher_rekey(&ch->write);
 
+    ch->updates_out++;
+
     return n;
 }
 
@@ -672,10 +697,11 @@ trl_channel_last(const trl_channel_t *ch)
 
 
 static int
-trl_channel_error(trl_channel_t *ch, unsigned alert, const char *error)
+trl_channel_error(trl_channel_t *ch, unsigned alert, trl_error_e reason)
 {
     ch->alert = (uint8_t) alert;
-    ch->error = error;
+    ch->reason = reason;
+    ch->error = trl_errors[reason];
 
     return TRL_ERROR;
 }
@@ -688,6 +714,5 @@ trl_channel_broken(trl_channel_t *ch)
 {
     ch->state->write_closed = 1;
 
-    return trl_channel_error(ch, TRL_INTERNAL_ERROR,
-                             "cannot seal a record");
+    return trl_channel_error(ch, TRL_INTERNAL_ERROR, TRL_E_SEAL);
 }

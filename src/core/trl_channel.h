@@ -54,6 +54,41 @@
 #define TRL_NO_RENEGOTIATION        100
 
 
+/* Why a record is refused, or cannot be sealed. */
+
+typedef enum {
+    TRL_E_TYPE = 0,
+    TRL_E_VERSION,
+    TRL_E_LONG_RECORD,
+    TRL_E_INCOMPLETE,
+    TRL_E_BAD_MAC,
+    TRL_E_LONG_PLAINTEXT,
+    TRL_E_INNER_TYPE,
+    TRL_E_INTERLEAVED,
+    TRL_E_EMPTY_RECORDS,
+    TRL_E_EMPTY_ALERT,
+    TRL_E_BAD_ALERT,
+    TRL_E_ALERT_LEVEL,
+    TRL_E_EMPTY_HANDSHAKE,
+    TRL_E_MESSAGE,
+    TRL_E_MESSAGES,
+    TRL_E_KEY_UPDATE,
+    TRL_E_AFTER_UPDATE,
+    TRL_E_LONG_HELLO,
+    TRL_E_READ_KEY,
+
+    TRL_REFUSALS,                           /* the following ones are not */
+
+    TRL_E_ALERT = TRL_REFUSALS,
+    TRL_E_KEY_LIMIT,
+    TRL_E_STATE,
+    TRL_E_CIPHERS,
+    TRL_E_SEAL,
+
+    TRL_ERRORS
+} trl_error_e;
+
+
 typedef struct {
     trl_state_t        *state;              /* always current */
     trl_cipher_t        read;
@@ -63,7 +98,15 @@ typedef struct {
                                                alert must be sent then */
     const char         *error;              /* after TRL_ERROR: static text; no
                                                more records can be opened */
+    trl_error_e         reason;             /* the same as a number */
+    unsigned            updates_in;         /* KeyUpdates received */
+    unsigned            updates_out;        /* KeyUpdates sent */
 } trl_channel_t;
+
+
+/* The static text, such as "bad record MAC". */
+
+const char *trl_error_text(trl_error_e reason);
 
 
 /*

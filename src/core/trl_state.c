@@ -90,6 +90,10 @@ static const trl_group_t   trl_groups[] = {
     { 0x11ed, NID_undef, "SecP384r1MLKEM1024" }
 };
 
+/* suites are found with an SSL, which is not used for anything else */
+
+static SSL  *trl_suites;
+
 #define TRL_GROUPS   (sizeof(trl_groups) / sizeof(trl_groups[0]))
 
 
@@ -119,6 +123,9 @@ trl_watch(SSL *ssl, trl_watch_t *watch)
     }
 
     memset(watch, 0, sizeof(trl_watch_t));
+
+    watch->alert_in = TRL_NO_ALERT;
+    watch->alert_out = TRL_NO_ALERT;
 
     if (SSL_set_ex_data(ssl, trl_watch_index(), watch) != 1) {
         return -1;
@@ -267,6 +274,11 @@ trl_message(int write_p, int version, int type, const void *buf, size_t len,
         return;
     }
 
+    if (type == SSL3_RT_ALERT && len == 2) {
+        *(write_p ? &watch->alert_out : &watch->alert_in) = p[1];
+        return;
+    }
+
     if (type != SSL3_RT_HANDSHAKE) {
         return;
     }
@@ -373,6 +385,44 @@ trl_group(int nid)
     }
 
     return 0;
+}
+
+
+const char *
+trl_suite_name(unsigned suite)
+{
+    SSL_CTX           *ctx;
+    uint8_t            id[2];
+    const SSL_CIPHER  *cipher;
+
+    if (trl_suites == NULL) {
+
+        ctx = SSL_CTX_new(TLS_method());
+
+        if (ctx != NULL) {
+            trl_suites = SSL_new(ctx);
+            SSL_CTX_free(ctx);
+        }
+
+        if (trl_suites == NULL) {
+            return NULL;
+        }
+    }
+
+    id[0] = (uint8_t) (suite >> 8);
+    id[1] = (uint8_t) suite;
+
+    cipher = SSL_CIPHER_find(trl_suites, id);
+
+    return cipher != NULL ? SSL_CIPHER_get_name(cipher) : NULL;
+}
+
+
+void
+trl_suite_cleanup(void)
+{
+    SSL_free(trl_suites);
+    trl_suites = NULL;
 }
 
 

@@ -25,6 +25,8 @@
 #define TRL_MASTER_SECRET           48
 #define TRL_RANDOM                  32
 
+#define TRL_NO_ALERT                255
+
 
 typedef struct {
     uint16_t            version;            /* TRL_STATE_VERSION */
@@ -83,6 +85,8 @@ typedef struct {
     uint8_t             rekeyed;            /* a KeyUpdate was seen */
     uint8_t             past_hello;         /* more than a ServerHello, or a
                                                HelloRetryRequest, was sent */
+    uint8_t             alert_in;           /* the last alert received, and */
+    uint8_t             alert_out;          /* sent; TRL_NO_ALERT: none */
     unsigned            finished;           /* Finished messages sent */
     uint64_t            sent;               /* records under the last keys */
     uint64_t            received;           /* records under the last keys */
@@ -107,6 +111,14 @@ int trl_watch(SSL *ssl, trl_watch_t *watch);
 /* 1 if record protection with the cipher is supported, otherwise 0. */
 
 int trl_cipher_supported(const SSL_CIPHER *cipher);
+
+/*
+ * The OpenSSL name of a suite, such as "TLS_AES_128_GCM_SHA256"; NULL for an
+ * unknown one.  The memory for this is freed by the second function.
+ */
+
+const char *trl_suite_name(unsigned suite);
+void trl_suite_cleanup(void);
 
 /*
  * The OpenSSL name of a TLS group ("prime256v1", "X25519"), or the TLS name if

@@ -6,6 +6,7 @@
 
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_process.h"
+#include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner.h"
@@ -42,6 +43,7 @@ ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
 
     ngx_queue_insert_head(&ngx_http_atls_process.parked, &inner->queue);
     ngx_http_atls_process.nparked++;
+    ngx_http_atls_gauge(parked, ngx_http_atls_process.nparked);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
                    "atls %08xD park, parked:%ui", inner->label,
@@ -111,6 +113,7 @@ ngx_http_atls_inner_unpark(ngx_http_atls_inner_t *inner)
     if (inner->parked) {
         ngx_queue_remove(&inner->queue);
         ngx_http_atls_process.nparked--;
+        ngx_http_atls_gauge(parked, ngx_http_atls_process.nparked);
     }
 }
 

@@ -555,6 +555,10 @@ ngx_http_atls_begin_open(ngx_http_atls_post_t *post)
 
     last = !ngx_http_atls_identity_valid(session, post->target.tls);
 
+    if (last) {
+        session->reason = ngx_http_atls_ending_policy;
+    }
+
     if (session->inner || post->inner) {
 
         /* a request in progress may be completed before the session ends */

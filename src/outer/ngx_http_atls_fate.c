@@ -6,7 +6,10 @@
 
 #include "ngx_http_atls.h"
 #include "trl_channel.h"
+#include "ngx_http_atls_counters.h"
+#include "ngx_http_atls_ending.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_lifetime.h"
 #include "ngx_http_atls_answer.h"
 #include "ngx_http_atls_body.h"
 #include "ngx_http_atls_problem.h"
@@ -192,4 +195,117 @@ ngx_http_atls_fate_alert(const ngx_http_atls_post_t *post)
     default: /* ngx_http_atls_end_closed */
         return TRL_CLOSE_NOTIFY;
     }
+}
+
+
+/*
+ * A reason that was known before is in the session.  If it ends with the
+ * response, either side may have closed it.
+ */
+
+ngx_http_atls_ending_e
+ngx_http_atls_fate_reason(const ngx_http_atls_post_t *post, ngx_int_t status)
+{
+    switch (status) {
+
+    case NGX_HTTP_ATLS_ZONE_FULL:
+        return ngx_http_atls_ending_full;
+
+    case NGX_HTTP_ATLS_HANDSHAKE_TIMEOUT:
+        return ngx_http_atls_ending_handshake_timeout;
+
+    case NGX_HTTP_ATLS_SESSION_REFUSED:
+        return ngx_http_atls_ending_policy;
+    }
+
+    if (post->stage == ngx_http_atls_post_failed) {
+        return ngx_http_atls_ending_handshake_failed;
+    }
+
+    if (post->stage != ngx_http_atls_post_established) {
+        return ngx_http_atls_ending_post;
+    }
+
+    switch (post->end) {
+
+    case ngx_http_atls_end_none:
+        return ngx_http_atls_ending_post;
+
+    case ngx_http_atls_end_refused:
+        return post->channel.peer_alert ? ngx_http_atls_ending_alert
+                                        : ngx_http_atls_ending_refused;
+
+    case ngx_http_atls_end_cut:
+        return ngx_http_atls_ending_cut;
+
+    default: /* ngx_http_atls_end_closed */
+        break;
+    }
+
+    if (post->session->reason) {
+        return post->session->reason;
+    }
+
+    if (post->channel.state->read_closed) {
+        return ngx_http_atls_ending_close_notify;
+    }
+
+    return ngx_http_atls_lifetime_over(post->session, post->conf)
+           ? ngx_http_atls_ending_lifetime : ngx_http_atls_ending_inner;
+}
+
+
+/*
+ * The first line that applies.
+ *
+ *     handshake failed                             handshake-failed
+ *     not finished, no early data                  handshake
+ *     a record was refused, a fatal alert          record-refused, alert
+ *     a response is incomplete, and the session    cut
+ *     ends
+ *     a request waits for more data                parked
+ *     data of a request were received              served
+ *     the handshake was finished                   opened
+ *     close_notify was received                    closed
+ *     otherwise                                    idle
+ */
+
+ngx_http_atls_outcome_e
+ngx_http_atls_fate_outcome(const ngx_http_atls_post_t *post)
+{
+    if (post->stage == ngx_http_atls_post_failed) {
+        return ngx_http_atls_outcome_handshake_failed;
+    }
+
+    if (post->stage == ngx_http_atls_post_handshake && !post->taken) {
+        return ngx_http_atls_outcome_handshake;
+    }
+
+    switch (post->end) {
+
+    case ngx_http_atls_end_refused:
+        return post->channel.peer_alert ? ngx_http_atls_outcome_alert
+                                        : ngx_http_atls_outcome_record_refused;
+
+    case ngx_http_atls_end_cut:
+        return ngx_http_atls_outcome_cut;
+
+    default:
+        break;
+    }
+
+    if (post->inner) {
+        return ngx_http_atls_outcome_parked;
+    }
+
+    if (post->taken) {
+        return ngx_http_atls_outcome_served;
+    }
+
+    if (post->finished) {
+        return ngx_http_atls_outcome_opened;
+    }
+
+    return post->channel.state->read_closed ? ngx_http_atls_outcome_closed
+                                            : ngx_http_atls_outcome_idle;
 }

@@ -14,6 +14,8 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_counters.h"
+#include "ngx_http_atls_ending.h"
 
 
 typedef enum {
@@ -37,6 +39,16 @@ ngx_http_atls_fate_e ngx_http_atls_fate(const ngx_http_atls_post_t *post,
 #define NGX_HTTP_ATLS_NO_ALERT  (-1)
 
 ngx_int_t ngx_http_atls_fate_alert(const ngx_http_atls_post_t *post);
+
+/* Why the session ends, if it does. */
+
+ngx_http_atls_ending_e ngx_http_atls_fate_reason(
+    const ngx_http_atls_post_t *post, ngx_int_t status);
+
+/* What became of a POST without a problem. */
+
+ngx_http_atls_outcome_e ngx_http_atls_fate_outcome(
+    const ngx_http_atls_post_t *post);
 
 
 #endif /* _NGX_HTTP_ATLS_FATE_H_INCLUDED_ */

@@ -14,9 +14,5 @@
 
 ngx_int_t ngx_http_atls_filter_init(ngx_conf_t *cf);
 
-/* Marks an outer request at an endpoint: its response must not be stored. */
-
-ngx_int_t ngx_http_atls_filter_no_store(ngx_http_request_t *r);
-
 
 #endif /* _NGX_HTTP_ATLS_FILTER_H_INCLUDED_ */

@@ -8,6 +8,8 @@
 #include "trl_channel.h"
 #include "ngx_http_atls_clock.h"
 #include "ngx_http_atls_cookie.h"
+#include "ngx_http_atls_counters.h"
+#include "ngx_http_atls_ending.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_lifetime.h"
 #include "ngx_http_atls_handshake.h"
@@ -19,13 +21,16 @@
 #include "ngx_http_atls_inner_park.h"
 #include "ngx_http_atls_fate.h"
 #include "ngx_http_atls_finish.h"
+#include "ngx_http_atls_outcome.h"
 #include "ngx_http_atls_relayed.h"
 
 
 static ngx_int_t ngx_http_atls_finish_response(ngx_http_atls_post_t *post,
-    ngx_http_atls_fate_e fate);
+    ngx_http_atls_fate_e fate, ngx_int_t status);
 static ngx_int_t ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post,
     ngx_http_atls_fate_e fate);
+static ngx_int_t ngx_http_atls_finish_outcome(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_finish_headers(ngx_http_atls_post_t *post);
 static time_t ngx_http_atls_finish_age(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_cookie(ngx_http_atls_post_t *post,
     time_t age);
@@ -34,9 +39,11 @@ static ngx_int_t ngx_http_atls_finish_problem(ngx_http_atls_post_t *post,
 static ngx_uint_t ngx_http_atls_finish_expires(ngx_http_atls_post_t *post,
     ngx_int_t status);
 static ngx_uint_t ngx_http_atls_finish_session(ngx_http_atls_post_t *post,
-    ngx_http_atls_fate_e fate);
+    ngx_http_atls_fate_e fate, ngx_int_t status);
 static ngx_int_t ngx_http_atls_finish_keep(ngx_http_atls_post_t *post);
-static void ngx_http_atls_finish_drop(ngx_http_atls_post_t *post);
+static void ngx_http_atls_finish_drop(ngx_http_atls_post_t *post,
+    ngx_int_t status);
+static void ngx_http_atls_finish_count(ngx_http_atls_post_t *post);
 static void ngx_http_atls_finish_abort_inner(ngx_http_atls_post_t *post);
 
 
@@ -45,8 +52,8 @@ ngx_http_atls_finish(ngx_http_atls_post_t *post)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_atls_finish_response(post,
-                                       ngx_http_atls_fate(post, NGX_OK));
+    rc = ngx_http_atls_finish_response(post, ngx_http_atls_fate(post, NGX_OK),
+                                       NGX_OK);
 
     if (rc != NGX_OK) {
         ngx_http_atls_finish_error(post, rc);
@@ -64,7 +71,7 @@ ngx_http_atls_finish(ngx_http_atls_post_t *post)
 
 static ngx_int_t
 ngx_http_atls_finish_response(ngx_http_atls_post_t *post,
-    ngx_http_atls_fate_e fate)
+    ngx_http_atls_fate_e fate, ngx_int_t status)
 {
     ngx_int_t            rc;
     ngx_http_request_t  *r;
@@ -82,7 +89,10 @@ ngx_http_atls_finish_response(ngx_http_atls_post_t *post,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (!post->answer.started && ngx_http_atls_finish_headers(post) != NGX_OK) {
+    if (ngx_http_atls_finish_outcome(post) != NGX_OK
+        || (!post->answer.started
+            && ngx_http_atls_finish_headers(post) != NGX_OK))
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -93,7 +103,7 @@ ngx_http_atls_finish_response(ngx_http_atls_post_t *post,
         }
 
     } else {
-        ngx_http_atls_finish_drop(post);
+        ngx_http_atls_finish_drop(post, status);
     }
 
     if (post->event.posted) {
@@ -132,6 +142,7 @@ ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post,
     ngx_int_t   alert;
 
     p = record;
+    alert = 0;
 
     if (fate == ngx_http_atls_fate_close) {
 
@@ -168,12 +179,38 @@ ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post,
                    (ngx_uint_t) p[0], n, post->channel.state->write.seq - 1);
 
     post->sealed = 1;
+    ngx_http_atls_stream_count(post, NGX_HTTP_ATLS_OUT, 0);
+
+    if (fate == ngx_http_atls_fate_close) {
+        ngx_http_atls_count_alert(NGX_HTTP_ATLS_OUT, alert);
+    }
 
     return ngx_http_atls_answer_copy(&post->answer, p, n);
 }
 
 
+static ngx_int_t
+ngx_http_atls_finish_outcome(ngx_http_atls_post_t *post)
+{
+    return ngx_http_atls_outcome_set(post, post->bad_gateway
+                       ? ngx_http_atls_problem_outcome(
+                                               NGX_HTTP_ATLS_PAYLOAD_REFUSED)
+                       : (int) ngx_http_atls_fate_outcome(post));
+}
+
+
 ngx_int_t
+ngx_http_atls_finish_begin(ngx_http_atls_post_t *post)
+{
+    if (ngx_http_atls_outcome_begin(post) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_atls_finish_headers(post);
+}
+
+
+static ngx_int_t
 ngx_http_atls_finish_headers(ngx_http_atls_post_t *post)
 {
     time_t               age;
@@ -268,12 +305,12 @@ ngx_http_atls_finish_error(ngx_http_atls_post_t *post, ngx_int_t status)
 
         post->end = ngx_max(post->end, ngx_http_atls_end_cut);
 
-        if (ngx_http_atls_finish_response(post, fate) == NGX_OK) {
+        if (ngx_http_atls_finish_response(post, fate, status) == NGX_OK) {
             return;
         }
     }
 
-    removed = ngx_http_atls_finish_session(post, fate);
+    removed = ngx_http_atls_finish_session(post, fate, status);
 
     /* the request may continue, but not the POST */
 
@@ -294,7 +331,9 @@ ngx_http_atls_finish_error(ngx_http_atls_post_t *post, ngx_int_t status)
     status = ngx_http_atls_finish_problem(post, status);
 
     if (status > NGX_HTTP_ATLS_PROBLEM) {
-        status = ngx_http_atls_problem(r, status);
+        status = ngx_http_atls_outcome_set_problem(r, status) == NGX_OK
+                 ? ngx_http_atls_problem(r, status)
+                 : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ngx_http_finalize_request(r, status);
@@ -343,7 +382,8 @@ ngx_http_atls_finish_release(ngx_http_atls_post_t *post)
 {
     if (post->stage != ngx_http_atls_post_done) {
         (void) ngx_http_atls_finish_session(post,
-                                        ngx_http_atls_fate(post, NGX_ERROR));
+                                            ngx_http_atls_fate(post, NGX_ERROR),
+                                            NGX_ERROR);
     }
 }
 
@@ -352,7 +392,7 @@ ngx_http_atls_finish_release(ngx_http_atls_post_t *post)
 
 static ngx_uint_t
 ngx_http_atls_finish_session(ngx_http_atls_post_t *post,
-    ngx_http_atls_fate_e fate)
+    ngx_http_atls_fate_e fate, ngx_int_t status)
 {
     ngx_uint_t  removed;
 
@@ -375,7 +415,11 @@ ngx_http_atls_finish_session(ngx_http_atls_post_t *post,
     }
 
     if (removed) {
-        ngx_http_atls_finish_drop(post);
+        ngx_http_atls_finish_drop(post, status);
+    }
+
+    if (post->answer.started) {
+        (void) ngx_http_atls_outcome_set(post, ngx_http_atls_outcome_cut);
     }
 
     post->stage = ngx_http_atls_post_done;
@@ -416,6 +460,8 @@ ngx_http_atls_finish_keep(ngx_http_atls_post_t *post)
         trl_channel_done(&post->channel);
     }
 
+    ngx_http_atls_finish_count(post);
+
     if (post->handshake) {
         ngx_http_atls_handshake_attach(post->handshake, NULL);
         post->handshake = NULL;
@@ -439,8 +485,12 @@ ngx_http_atls_finish_keep(ngx_http_atls_post_t *post)
 
 
 static void
-ngx_http_atls_finish_drop(ngx_http_atls_post_t *post)
+ngx_http_atls_finish_drop(ngx_http_atls_post_t *post, ngx_int_t status)
 {
+    ngx_http_atls_ending_e  reason;
+
+    reason = ngx_http_atls_fate_reason(post, status);
+
     if (post->stage == ngx_http_atls_post_begins) {
         ngx_http_atls_inner_resume(post);
     }
@@ -457,11 +507,27 @@ ngx_http_atls_finish_drop(ngx_http_atls_post_t *post)
     }
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls %08xD drop, requests:%uL", post->label,
+                   "atls %08xD drop, requests:%uD", post->label,
                    post->session->requests);
 
-    ngx_http_atls_session_remove(post->main_conf->zone, post->session);
+    ngx_http_atls_finish_count(post);
+
+    ngx_http_atls_session_remove(post->main_conf->zone, post->session, reason,
+                                 post->request->connection->log);
     post->session = NULL;
+}
+
+
+static void
+ngx_http_atls_finish_count(ngx_http_atls_post_t *post)
+{
+    post->session->bytes_in += post->body.bytes;
+    post->session->bytes_out += post->answer.bytes;
+
+    ngx_http_atls_count_n(key_updates[NGX_HTTP_ATLS_IN],
+                          post->channel.updates_in);
+    ngx_http_atls_count_n(key_updates[NGX_HTTP_ATLS_OUT],
+                          post->channel.updates_out);
 }
 
 

@@ -17,9 +17,12 @@
 
 void ngx_http_atls_finish(ngx_http_atls_post_t *post);
 
-/* Sets the status and the session cookie, before anything is sent. */
+/*
+ * Sets the status and the session cookie, if the response begins before the
+ * end of the POST.
+ */
 
-ngx_int_t ngx_http_atls_finish_headers(ngx_http_atls_post_t *post);
+ngx_int_t ngx_http_atls_finish_begin(ngx_http_atls_post_t *post);
 
 /*
  * Ends a POST with a status or a problem, or with NGX_ERROR if the client is

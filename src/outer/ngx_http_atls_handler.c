@@ -18,6 +18,7 @@
 #include "ngx_http_atls_begin.h"
 #include "ngx_http_atls_finish.h"
 #include "ngx_http_atls_handler.h"
+#include "ngx_http_atls_outcome.h"
 #include "ngx_http_atls_post.h"
 #include "ngx_http_atls_relay.h"
 #include "ngx_http_atls_relayed.h"
@@ -121,6 +122,10 @@ problem:
 
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    if (ngx_http_atls_outcome_set_problem(r, problem) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     return ngx_http_atls_problem(r, problem);
@@ -284,6 +289,7 @@ ngx_http_atls_handler_take(ngx_http_atls_post_t *post, u_char *id,
         }
 
         ngx_http_atls_handler_check(post, id);
+        ngx_http_atls_outcome_session(post->request, id);
 
         return take;
 
@@ -310,6 +316,7 @@ ngx_http_atls_handler_take(ngx_http_atls_post_t *post, u_char *id,
 static void
 ngx_http_atls_handler_check(ngx_http_atls_post_t *post, u_char *id)
 {
+    ngx_uint_t             valid;
     ngx_shm_zone_t        *zone;
     ngx_http_atls_view_t   view;
 
@@ -320,15 +327,16 @@ ngx_http_atls_handler_check(ngx_http_atls_post_t *post, u_char *id)
     }
 
     ngx_http_atls_begin_target(post, &view.sni);
+    valid = ngx_http_atls_identity_view_valid(&view, post->target.tls);
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
                    "atls %08xD relay check, expired:%ui, server:\"%V\"",
                    post->label, view.expired,
                    &post->target.server->server_name);
 
-    if (view.expired
-        || !ngx_http_atls_identity_view_valid(&view, post->target.tls))
-    {
-        ngx_http_atls_session_end(zone, id);
+    if (view.expired || !valid) {
+        ngx_http_atls_session_end(zone, id,
+                                  valid ? ngx_http_atls_ending_lifetime
+                                        : ngx_http_atls_ending_policy);
     }
 }

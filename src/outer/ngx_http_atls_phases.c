@@ -7,13 +7,14 @@
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_endpoint.h"
+#include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_psk.h"
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_inner_end.h"
 #include "ngx_http_atls_inner_io.h"
-#include "ngx_http_atls_filter.h"
+#include "ngx_http_atls_outcome.h"
 #include "ngx_http_atls_phases.h"
 #include "ngx_http_atls_relayed.h"
 
@@ -31,6 +32,7 @@ static void ngx_http_atls_phase_request_done(void *data);
 static ngx_uint_t ngx_http_atls_phase_received(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atls_phase_rewrite(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atls_phase_precontent(ngx_http_request_t *r);
+static ngx_int_t ngx_http_atls_phase_log(ngx_http_request_t *r);
 #if (NGX_HTTP_DAV)
 static ngx_int_t ngx_http_atls_phase_content(ngx_http_request_t *r);
 #endif
@@ -66,6 +68,13 @@ ngx_http_atls_phases_init(ngx_conf_t *cf)
     }
 
     *h = ngx_http_atls_phase_precontent;
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_atls_phase_log;
 
 #if (NGX_HTTP_DAV)
 
@@ -429,7 +438,7 @@ ngx_http_atls_phase_rewrite(ngx_http_request_t *r)
 
     if (alcf->enable) {
 
-        if (ngx_http_atls_filter_no_store(r) != NGX_OK) {
+        if (ngx_http_atls_outcome_create(r) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
@@ -473,6 +482,23 @@ ngx_http_atls_phase_precontent(ngx_http_request_t *r)
     }
 
     return NGX_DECLINED;
+}
+
+
+/* Counts inner requests; outer ones are counted by their outcomes. */
+
+static ngx_int_t
+ngx_http_atls_phase_log(ngx_http_request_t *r)
+{
+    ngx_uint_t  class;
+
+    if (ngx_http_atls_inner_get(r->connection)) {
+        class = (r->err_status ? r->err_status : r->headers_out.status) / 100;
+
+        ngx_http_atls_count(requests[class < 6 ? class : 0]);
+    }
+
+    return NGX_OK;
 }
 
 

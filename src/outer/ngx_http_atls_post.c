@@ -64,7 +64,7 @@ ngx_http_atls_post_create(ngx_http_request_t *r)
     post->event.log = r->connection->log;
 
     post->open = ngx_http_atls_begin_open;
-    post->headers = ngx_http_atls_finish_headers;
+    post->headers = ngx_http_atls_finish_begin;
 
     cln = ngx_http_cleanup_add(r, 0);
     if (cln == NULL) {
@@ -377,6 +377,7 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
     }
 
     if (ngx_http_atls_post_overstays(post, rc)) {
+        post->session->reason = ngx_http_atls_ending_shutdown;
         ngx_http_atls_stream_end_session(post, ngx_http_atls_end_closed);
         return NGX_DONE;
     }
@@ -425,11 +426,8 @@ ngx_http_atls_post_overstays(ngx_http_atls_post_t *post, ngx_int_t rc)
                        post->label, clcf->client_body_timeout);
     }
 
-    if ((ngx_msec_int_t) (ngx_current_msec - post->leave) >= 0) {
-        return 1;
-    }
-
-    return rc == NGX_AGAIN && r->headers_in.content_length_n == -1;
+    return (ngx_msec_int_t) (ngx_current_msec - post->leave) >= 0
+           || (rc == NGX_AGAIN && r->headers_in.content_length_n == -1);
 }
 
 

@@ -8,9 +8,11 @@
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_mailbox.h"
 #include "ngx_http_atls_worker.h"
+#include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
+#include "ngx_http_atls_outcome.h"
 #include "ngx_http_atls_relay.h"
 #include "ngx_http_atls_relay_http.h"
 #include "ngx_http_atls_relay_peer.h"
@@ -102,12 +104,14 @@ ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "atls POST cannot be relayed: no mailbox for the process "
                       "in slot %uD", owner->slot);
+        ngx_http_atls_count(relays[ngx_http_atls_relay_no_mailbox]);
         return NGX_DECLINED;
     }
 
     timeout = ngx_http_atls_relay_timeout(post);
 
     if (ngx_http_atls_relay_peer_stuck(owner, timeout, r->connection->log)) {
+        ngx_http_atls_count(relays[ngx_http_atls_relay_stuck]);
         return NGX_DECLINED;
     }
 
@@ -133,6 +137,7 @@ ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
         || ngx_http_atls_relay_peer_connect(relay) != NGX_OK
         || ngx_http_upstream_create(r) != NGX_OK)
     {
+        ngx_http_atls_count(relays[ngx_http_atls_relay_no_connection]);
         return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
     }
 
@@ -141,6 +146,7 @@ ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
                    relay->connection->number, timeout);
 
     post->relay = relay;
+    relay->started = 1;
 
     u = r->upstream;
 
@@ -169,6 +175,8 @@ ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
 
     if (rc == NGX_HTTP_BAD_REQUEST && !r->connection->error) {
         r->keepalive = 0;
+        (void) ngx_http_atls_outcome_set_problem(r,
+                                               NGX_HTTP_ATLS_UNREADABLE_BODY);
         return ngx_http_atls_problem(r, NGX_HTTP_ATLS_UNREADABLE_BODY);
     }
 

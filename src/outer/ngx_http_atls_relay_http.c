@@ -8,6 +8,7 @@
 #include "ngx_http_atls_compat.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_raw.h"
+#include "ngx_http_atls_outcome.h"
 #include "ngx_http_atls_relay_http.h"
 #include "ngx_http_atls_relay_peer.h"
 
@@ -33,6 +34,7 @@ static ngx_str_t  ngx_http_atls_relay_headers[] = {
     ngx_string("set-cookie"),
     ngx_string("allow"),
     ngx_string("retry-after"),
+    ngx_string("atls-post"),
     ngx_null_string
 };
 
@@ -378,6 +380,11 @@ ngx_http_atls_relay_http_header(ngx_http_request_t *r)
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "atls relay header: \"%V\"", name);
+
+    if (name->data[0] == 'a' && name->data[1] == 't') {
+        ngx_http_atls_outcome_relayed(r, &value);
+        return NGX_OK;
+    }
 
     if (name->data[0] == 's') {
 

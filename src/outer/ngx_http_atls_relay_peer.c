@@ -10,6 +10,7 @@
 #include "ngx_http_atls_proxy.h"
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_cookie.h"
+#include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_relay_peer.h"
@@ -261,6 +262,10 @@ ngx_http_atls_relay_peer_cleanup(void *data)
         ngx_close_connection(relay->connection);
         relay->connection = NULL;
     }
+
+    if (relay->started && !relay->answered) {
+        ngx_http_atls_count(relays[ngx_http_atls_relay_abandoned]);
+    }
 }
 
 
@@ -396,8 +401,12 @@ ngx_http_atls_relay_peer_recv(ngx_connection_t *c, u_char *buf, size_t size)
     relay->answered = 1;
 
     if (n > 0) {
+        ngx_http_atls_count(relays[ngx_http_atls_relay_passed]);
         return n;
     }
+
+    ngx_http_atls_count(relays[relay->stuck ? ngx_http_atls_relay_stuck
+                                            : ngx_http_atls_relay_lost]);
 
     if (!relay->stuck) {
         ngx_log_error(NGX_LOG_INFO, c->log, 0,

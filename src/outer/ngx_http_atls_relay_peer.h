@@ -30,6 +30,7 @@ struct ngx_http_atls_relay_s {
     ngx_event_t                timer;
     ngx_msec_t                 timeout;        /* if the owner is stuck */
 
+    unsigned                   started:1;      /* sent by mail */
     unsigned                   lost:1;         /* owner exited or is stuck */
     unsigned                   stuck:1;        /* owner does not respond */
     unsigned                   head_sent:1;

@@ -6,6 +6,7 @@
 
 #include "ngx_http_atls.h"
 #include "trl_channel.h"
+#include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_answer.h"
 
 
@@ -24,6 +25,8 @@ static ngx_chain_t *ngx_http_atls_answer_alloc(ngx_http_atls_answer_t *answer,
     size_t size);
 static void ngx_http_atls_answer_append(ngx_http_atls_answer_t *answer,
     ngx_chain_t *cl);
+static void ngx_http_atls_answer_count(ngx_http_atls_answer_t *answer,
+    size_t size);
 
 
 void
@@ -68,7 +71,7 @@ ngx_http_atls_answer_commit(ngx_http_atls_answer_t *answer, size_t size)
     }
 
     answer->tail->buf->last += size;
-    answer->length += size;
+    ngx_http_atls_answer_count(answer, size);
 }
 
 
@@ -87,7 +90,7 @@ ngx_http_atls_answer_copy(ngx_http_atls_answer_t *answer, u_char *data,
     b = cl->buf;
     b->last = ngx_cpymem(b->last, data, len);
 
-    answer->length += len;
+    ngx_http_atls_answer_count(answer, len);
     ngx_http_atls_answer_append(answer, cl);
 
     return NGX_OK;
@@ -342,4 +345,14 @@ ngx_http_atls_answer_append(ngx_http_atls_answer_t *answer, ngx_chain_t *cl)
     }
 
     answer->tail = cl;
+}
+
+
+static void
+ngx_http_atls_answer_count(ngx_http_atls_answer_t *answer, size_t size)
+{
+    answer->length += size;
+    answer->bytes += size;
+
+    ngx_http_atls_count_n(ciphertext[NGX_HTTP_ATLS_OUT], size);
 }

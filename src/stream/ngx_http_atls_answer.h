@@ -24,6 +24,7 @@ typedef struct {
 
     size_t                size;         /* of a full-size buffer */
     size_t                length;       /* bytes in out */
+    uint64_t              bytes;        /* in all, sent or not */
     ngx_uint_t            nbuffers;     /* number of full-size buffers */
 
     unsigned              started:1;    /* header is sent */

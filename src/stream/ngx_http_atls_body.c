@@ -6,6 +6,7 @@
 
 #include "ngx_http_atls.h"
 #include "trl_channel.h"
+#include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_body.h"
 
 
@@ -15,6 +16,7 @@ static ngx_int_t ngx_http_atls_body_alloc(ngx_http_atls_body_t *body);
 static ngx_int_t ngx_http_atls_body_next(ngx_http_atls_body_t *body);
 static ngx_int_t ngx_http_atls_body_read_file(ngx_http_atls_body_t *body,
     ngx_buf_t *b);
+static void ngx_http_atls_body_count(ngx_http_atls_body_t *body);
 
 
 ngx_int_t
@@ -381,6 +383,8 @@ ngx_http_atls_body_next(ngx_http_atls_body_t *body)
             body->last = b->last;
             b->pos = b->last;
 
+            ngx_http_atls_body_count(body);
+
             return NGX_OK;
         }
     }
@@ -422,5 +426,19 @@ ngx_http_atls_body_read_file(ngx_http_atls_body_t *body, ngx_buf_t *b)
     body->pos = body->file;
     body->last = body->file + n;
 
+    ngx_http_atls_body_count(body);
+
     return NGX_OK;
+}
+
+
+static void
+ngx_http_atls_body_count(ngx_http_atls_body_t *body)
+{
+    size_t  n;
+
+    n = body->last - body->pos;
+
+    body->bytes += n;
+    ngx_http_atls_count_n(ciphertext[NGX_HTTP_ATLS_IN], n);
 }

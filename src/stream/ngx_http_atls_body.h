@@ -35,6 +35,8 @@ typedef struct {
 
     u_char               *file;     /* to read a body from a file */
 
+    uint64_t              bytes;    /* read so far */
+
     ngx_int_t             status;   /* read error, or 0 */
 } ngx_http_atls_body_t;
 

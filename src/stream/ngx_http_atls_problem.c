@@ -11,6 +11,7 @@
 
 typedef struct {
     ngx_uint_t   problem;
+    ngx_str_t    name;
     ngx_uint_t   status;
     const char  *body;
 } ngx_http_atls_problem_t;
@@ -20,8 +21,12 @@ typedef struct {
 
 #define ngx_http_atls_problem_type(name)  "tag:atls,2026:" name
 
-#define ngx_http_atls_problem_body(type, title, status, detail)               \
-    status, "{\"type\":\"" type "\",\"title\":\"" title "\",\"status\":"      \
+#define ngx_http_atls_problem_known(name, title, status, detail)              \
+    ngx_http_atls_problem_body(name, ngx_http_atls_problem_type(name), title, \
+                               status, detail)
+
+#define ngx_http_atls_problem_body(name, type, title, status, detail)         \
+    ngx_string(name), status, "{\"type\":\"" type "\",\"title\":\"" title "\",\"status\":"      \
     #status ",\"detail\":\"" detail "\"}" CRLF
 
 
@@ -31,108 +36,104 @@ static ngx_http_atls_problem_t *ngx_http_atls_problem_get(ngx_uint_t problem);
 static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
 
     { NGX_HTTP_ATLS_EMPTY_BODY,
-      ngx_http_atls_problem_body(ngx_http_atls_problem_type("empty-body"),
+      ngx_http_atls_problem_known("empty-body",
           "Empty Body", 400,
           "The body is empty and there is no session.") },
 
     { NGX_HTTP_ATLS_NOT_TLS,
-      ngx_http_atls_problem_body(ngx_http_atls_problem_type("not-tls"),
+      ngx_http_atls_problem_known("not-tls",
           "Not TLS", 400,
           "The body does not start with a ClientHello.") },
 
     { NGX_HTTP_ATLS_UNREADABLE_BODY,
-      ngx_http_atls_problem_body(ngx_http_atls_problem_type("unreadable-body"),
+      ngx_http_atls_problem_known("unreadable-body",
           "Unreadable Body", 400,
           "The request body could not be read.") },
 
     { NGX_HTTP_ATLS_METHOD,
-      ngx_http_atls_problem_body(ngx_http_atls_problem_type("method"),
+      ngx_http_atls_problem_known("method",
           "Method Not Allowed", 405,
           "TLS records must be sent with POST.") },
 
     { NGX_HTTP_ATLS_SESSION_BUSY,
-      ngx_http_atls_problem_body(ngx_http_atls_problem_type("session-busy"),
+      ngx_http_atls_problem_known("session-busy",
           "Session Busy", 409,
           "Another POST for this session is in progress.") },
 
     { NGX_HTTP_ATLS_SESSION_UNKNOWN,
-      ngx_http_atls_problem_body(ngx_http_atls_problem_type("session-unknown"),
+      ngx_http_atls_problem_known("session-unknown",
           "Session Unknown", 410,
           "Unknown or expired session; start a new one.") },
 
     { NGX_HTTP_ATLS_SESSION_FOREIGN,
-      ngx_http_atls_problem_body(ngx_http_atls_problem_type("session-foreign"),
+      ngx_http_atls_problem_known("session-foreign",
           "Session of Another Server", 410,
           "Session of another machine, or from before a restart; start a new "
           "one.") },
 
     { NGX_HTTP_ATLS_SESSION_ELSEWHERE,
-      ngx_http_atls_problem_body(
-          ngx_http_atls_problem_type("session-elsewhere"),
+      ngx_http_atls_problem_known("session-elsewhere",
           "Session of Another Endpoint", 410,
           "The session belongs to another endpoint; start a new one.") },
 
     { NGX_HTTP_ATLS_SESSION_REFUSED,
-      ngx_http_atls_problem_body(ngx_http_atls_problem_type("session-refused"),
+      ngx_http_atls_problem_known("session-refused",
           "Session Refused", 410,
           "The client must be verified again; start a new session.") },
 
     { NGX_HTTP_ATLS_HANDSHAKE_TIMEOUT,
-      ngx_http_atls_problem_body(
-          ngx_http_atls_problem_type("handshake-timeout"),
+      ngx_http_atls_problem_known("handshake-timeout",
           "Handshake Timeout", 410,
           "The handshake timed out; start a new one.") },
 
     { NGX_HTTP_ATLS_SESSION_LOST,
-      ngx_http_atls_problem_body(ngx_http_atls_problem_type("session-lost"),
+      ngx_http_atls_problem_known("session-lost",
           "Session Lost", 410,
           "The session was lost with its worker process; start a new one.") },
 
     { NGX_HTTP_ATLS_NO_COOKIE,
-      ngx_http_atls_problem_body(ngx_http_atls_problem_type("no-cookie"),
+      ngx_http_atls_problem_known("no-cookie",
           "No Cookie", 410,
           "The POST has records of a session, but not its cookie.") },
 
     { NGX_HTTP_ATLS_TOO_LARGE,
-      ngx_http_atls_problem_body(ngx_http_atls_problem_type("too-large"),
+      ngx_http_atls_problem_known("too-large",
           "Body Too Large", 413,
           "The request body is too large; the session is closed.") },
 
     { NGX_HTTP_ATLS_MEDIA_TYPE,
-      ngx_http_atls_problem_body(ngx_http_atls_problem_type("media-type"),
+      ngx_http_atls_problem_known("media-type",
           "Unsupported Media Type", 415,
           "The media type must be application/atls+octet-stream.") },
 
     /* RFC 9457, section 4.2.1: "about:blank" means no more than the status */
 
     { NGX_HTTP_ATLS_INTERNAL_ERROR,
-      ngx_http_atls_problem_body("about:blank",
+      ngx_http_atls_problem_body("internal-error", "about:blank",
           "Internal Server Error", 500,
           "The server could not process the session.") },
 
     { NGX_HTTP_ATLS_PAYLOAD_REFUSED,
-      ngx_http_atls_problem_body(ngx_http_atls_problem_type("payload-refused"),
+      ngx_http_atls_problem_known("payload-refused",
           "Payload Refused", 502,
           "The service rejected the payload.") },
 
     { NGX_HTTP_ATLS_ZONE_FULL,
-      ngx_http_atls_problem_body(ngx_http_atls_problem_type("zone-full"),
+      ngx_http_atls_problem_known("zone-full",
           "Zone Full", 503,
           "No room for a new session; try again later.") },
 
     { NGX_HTTP_ATLS_TOO_MANY_HANDSHAKES,
-      ngx_http_atls_problem_body(
-          ngx_http_atls_problem_type("too-many-handshakes"),
+      ngx_http_atls_problem_known("too-many-handshakes",
           "Too Many Handshakes", 503,
           "Too many handshakes in progress; try again later.") },
 
     { NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS,
-      ngx_http_atls_problem_body(
-          ngx_http_atls_problem_type("too-few-connections"),
+      ngx_http_atls_problem_known("too-few-connections",
           "Too Few Connections", 503,
           "No free connections; try again later.") },
 
-    { 0, 0, NULL }
+    { 0, ngx_null_string, 0, NULL }
 };
 
 
@@ -140,6 +141,13 @@ ngx_uint_t
 ngx_http_atls_problem_status(ngx_uint_t problem)
 {
     return ngx_http_atls_problem_get(problem)->status;
+}
+
+
+ngx_str_t
+ngx_http_atls_problem_name(ngx_uint_t problem)
+{
+    return ngx_http_atls_problem_get(problem)->name;
 }
 
 
@@ -172,8 +180,10 @@ ngx_http_atls_problem_write(ngx_uint_t problem, ngx_str_t *cookie, u_char *buf,
 
     p = ngx_slprintf(buf, last, "HTTP/1.1 %ui Problem" CRLF
                      "Content-Type: application/problem+json" CRLF
-                     "Content-Length: %uz" CRLF,
-                     known->status, ngx_strlen(known->body));
+                     "Content-Length: %uz" CRLF
+                     NGX_HTTP_ATLS_OUTCOME_HEADER ": %d" CRLF,
+                     known->status, ngx_strlen(known->body),
+                     ngx_http_atls_problem_outcome(problem));
 
     if (cookie) {
         p = ngx_slprintf(p, last, "Set-Cookie: %V" CRLF, cookie);

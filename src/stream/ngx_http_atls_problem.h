@@ -9,7 +9,16 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_counters.h"
 
+
+/* With the outcome, from the worker that serves a relayed POST. */
+
+#define NGX_HTTP_ATLS_OUTCOME_HEADER  "Atls-Post"
+
+#define ngx_http_atls_problem_outcome(problem)                                \
+    (int) (ngx_http_atls_outcome_problem + (problem)                          \
+           - NGX_HTTP_ATLS_PROBLEM - 1)
 
 #define NGX_HTTP_ATLS_GONE  410                /* not defined in core */
 
@@ -44,6 +53,10 @@ typedef enum {
 /* The status of a problem; 0 for other codes. */
 
 ngx_uint_t ngx_http_atls_problem_status(ngx_uint_t problem);
+
+/* The last part of its type. */
+
+ngx_str_t ngx_http_atls_problem_name(ngx_uint_t problem);
 
 /*
  * Sends the response with its headers.  Returns a code for

@@ -7,6 +7,7 @@
 #include "ngx_http_atls.h"
 #include "trl_channel.h"
 #include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_answer.h"
@@ -25,6 +26,7 @@ static ngx_int_t ngx_http_atls_stream_early(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_finished(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_failed(ngx_http_atls_post_t *post,
     ngx_int_t status);
+static void ngx_http_atls_stream_refused(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_seal_early(ngx_http_atls_post_t *post,
     struct iovec *iov, ngx_uint_t niov, size_t len, u_char *p);
 static u_char *ngx_http_atls_stream_room(ngx_http_atls_post_t *post,
@@ -104,12 +106,16 @@ ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post, u_char **data,
             post->plain_len = 0;
             post->ended = 1;
 
+            ngx_http_atls_stream_count(post, NGX_HTTP_ATLS_IN, 0);
+            ngx_http_atls_count_alert(NGX_HTTP_ATLS_IN, TRL_CLOSE_NOTIFY);
+
             ngx_http_atls_stream_end_session(post, ngx_http_atls_end_closed);
 
         } else if (n == TRL_ERROR) {
             post->plain_len = 0;
 
             ngx_http_atls_stream_end_session(post, ngx_http_atls_end_refused);
+            ngx_http_atls_stream_refused(post);
 
             ngx_ssl_error(NGX_LOG_INFO, post->request->connection->log, 0,
                           "atls record refused: %s", post->channel.error);
@@ -118,6 +124,8 @@ ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post, u_char **data,
 
         } else {
             post->opened = 1;
+            ngx_http_atls_stream_count(post, NGX_HTTP_ATLS_IN,
+                                       post->plain_len);
         }
     }
 
@@ -303,6 +311,8 @@ ngx_http_atls_stream_early(ngx_http_atls_post_t *post)
     post->plain = data.data;
     post->plain_len = data.len;
 
+    ngx_http_atls_stream_count(post, NGX_HTTP_ATLS_IN, data.len);
+
     return NGX_OK;
 }
 
@@ -325,6 +335,8 @@ ngx_http_atls_stream_finished(ngx_http_atls_post_t *post)
                                            : NGX_HTTP_INTERNAL_SERVER_ERROR);
     }
 
+    post->finished = 1;
+
     rc = post->open(post);
 
     return rc == NGX_OK ? NGX_OK : ngx_http_atls_stream_failed(post, rc);
@@ -341,6 +353,32 @@ ngx_http_atls_stream_failed(ngx_http_atls_post_t *post, ngx_int_t status)
     post->status = status;
 
     return status;
+}
+
+
+/* Counts a record that was refused, or a fatal alert. */
+
+static void
+ngx_http_atls_stream_refused(ngx_http_atls_post_t *post)
+{
+    if (post->channel.peer_alert) {
+        ngx_http_atls_count_alert(NGX_HTTP_ATLS_IN, post->channel.peer_alert);
+        return;
+    }
+
+    ngx_http_atls_count(refused[post->channel.reason]);
+}
+
+
+void
+ngx_http_atls_stream_count(ngx_http_atls_post_t *post, ngx_uint_t direction,
+    size_t len)
+{
+    post->records[direction]++;
+    post->bytes[direction] += len;
+
+    ngx_http_atls_count(records[direction]);
+    ngx_http_atls_count_n(plaintext[direction], len);
 }
 
 
@@ -438,6 +476,10 @@ ngx_http_atls_stream_seal(ngx_http_atls_post_t *post, struct iovec *iov,
     if (n < 0) {
         /* in TLS 1.2, the session ends before the AEAD limit */
 
+        if (post->channel.reason == TRL_E_KEY_LIMIT) {
+            post->session->reason = ngx_http_atls_ending_key_limit;
+        }
+
         ngx_ssl_error(post->channel.alert == TRL_CLOSE_NOTIFY
                       ? NGX_LOG_INFO : NGX_LOG_ALERT,
                       post->request->connection->log, 0,
@@ -455,6 +497,7 @@ ngx_http_atls_stream_seal(ngx_http_atls_post_t *post, struct iovec *iov,
 
     post->sealed = 1;
     ngx_http_atls_answer_commit(&post->answer, n);
+    ngx_http_atls_stream_count(post, NGX_HTTP_ATLS_OUT, len);
 
     ngx_http_atls_stream_send_later(post);
 
@@ -493,6 +536,7 @@ ngx_http_atls_stream_seal_early(ngx_http_atls_post_t *post, struct iovec *iov,
 
     post->sealed = 1;
     ngx_http_atls_answer_commit(&post->answer, record.len);
+    ngx_http_atls_stream_count(post, NGX_HTTP_ATLS_OUT, len);
 
     ngx_http_atls_stream_send_later(post);
 

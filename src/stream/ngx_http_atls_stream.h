@@ -55,6 +55,9 @@ struct ngx_http_atls_post_s {
     size_t                      plain_len;
     size_t                      plain_taken;   /* bytes taken before it */
 
+    uint64_t                    records[2];    /* in, out */
+    uint64_t                    bytes[2];      /* of plaintext */
+
     ngx_event_t                 event;         /* posted: continue or send */
 
     ngx_http_atls_stream_pt     open;          /* after the handshake */
@@ -69,6 +72,7 @@ struct ngx_http_atls_post_s {
     unsigned                    ended:1;       /* no more plaintext */
     unsigned                    opened:1;      /* a record was received */
     unsigned                    taken:1;       /* plaintext was taken */
+    unsigned                    finished:1;    /* the handshake was */
     unsigned                    sealed:1;      /* a record was sent */
 
     unsigned                    draining:1;    /* relayed to a worker that was
@@ -105,6 +109,11 @@ void ngx_http_atls_stream_take(ngx_http_atls_post_t *post, size_t len);
 
 ngx_int_t ngx_http_atls_stream_push_back(ngx_http_atls_post_t *post,
     u_char *data, size_t len);
+
+/* Counts a record, and its plaintext; see ngx_http_atls_counters.h. */
+
+void ngx_http_atls_stream_count(ngx_http_atls_post_t *post,
+    ngx_uint_t direction, size_t len);
 
 /*
  * Encrypts a record of the gathered plaintext.  NGX_OK; NGX_AGAIN: the answer

@@ -25,6 +25,8 @@ static ngx_uint_t ngx_http_atls_session_expire_locked(
     ngx_http_atls_table_t *table, ngx_uint_t n);
 static ngx_http_atls_loc_conf_t *ngx_http_atls_session_conf(
     ngx_http_atls_session_t *session);
+static ngx_http_atls_ending_e ngx_http_atls_session_expiry(
+    ngx_http_atls_session_t *session, ngx_http_atls_loc_conf_t *alcf);
 static ngx_http_atls_kind_e ngx_http_atls_session_kind(
     ngx_http_atls_session_t *session);
 static ngx_uint_t ngx_http_atls_session_is_busy(
@@ -74,9 +76,9 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
         session->used = session->created;
         session->timeout = (int32_t) ngx_min(alcf->session_timeout,
                                              (time_t) NGX_MAX_INT32_VALUE);
-        session->lifetime = alcf->session_lifetime;
         session->whole = (int32_t) ngx_min(alcf->session_lifetime,
                                            (time_t) NGX_MAX_INT32_VALUE);
+        session->lifetime = session->whole;
 
         session->owner = ngx_http_atls_process.owner.id;
         session->slot = (uint16_t) ngx_http_atls_process.owner.slot;
@@ -96,7 +98,7 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
     }
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, log, 0,
-                   "atls %08xD create, timeout:%D, lifetime:%T",
+                   "atls %08xD create, timeout:%D, lifetime:%D",
                    ngx_http_atls_label(id, log), session->timeout,
                    session->lifetime);
 
@@ -197,7 +199,8 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
                        "atls %08xD expired, not taken",
                        ngx_http_atls_label(id, ngx_cycle->log));
 
-        ngx_http_atls_table_remove(z->table, session);
+        ngx_http_atls_table_remove(z->table, session,
+                                   ngx_http_atls_session_expiry(session, alcf));
         rc = ngx_http_atls_take_unknown;
 
     } else {
@@ -237,7 +240,7 @@ ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
     }
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0,
-                   "atls %08xD establish, lifetime:%T",
+                   "atls %08xD establish, lifetime:%D",
                    ngx_http_atls_label(session->id, log), session->lifetime);
 
     return NGX_OK;
@@ -318,7 +321,8 @@ ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
 
 
 void
-ngx_http_atls_session_end(ngx_shm_zone_t *zone, u_char *id)
+ngx_http_atls_session_end(ngx_shm_zone_t *zone, u_char *id,
+    ngx_http_atls_ending_e reason)
 {
     ngx_http_atls_zone_t     *z;
     ngx_http_atls_session_t  *session;
@@ -331,6 +335,7 @@ ngx_http_atls_session_end(ngx_shm_zone_t *zone, u_char *id)
 
     if (session && !ngx_http_atls_session_is_busy(session)) {
         session->end = ngx_max(session->end, ngx_http_atls_end_closed);
+        session->reason = reason;
 
         ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                        "atls %08xD close session after request",
@@ -504,21 +509,23 @@ ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
 
 void
 ngx_http_atls_session_remove(ngx_shm_zone_t *zone,
-    ngx_http_atls_session_t *session)
+    ngx_http_atls_session_t *session, ngx_http_atls_ending_e reason,
+    ngx_log_t *log)
 {
     ngx_http_atls_zone_t  *z;
 
     z = zone->data;
 
     ngx_http_atls_table_lock(z);
-    ngx_http_atls_table_remove(z->table, session);
+    ngx_http_atls_table_remove(z->table, session, reason);
+    z->log = log;
     ngx_http_atls_table_unlock(z);
 }
 
 
 ngx_http_atls_inner_t *
 ngx_http_atls_session_forget(ngx_shm_zone_t *zone, u_char *id,
-    ngx_http_atls_handshake_t *handshake)
+    ngx_http_atls_handshake_t *handshake, ngx_http_atls_ending_e reason)
 {
     ngx_http_atls_zone_t     *z;
     ngx_http_atls_inner_t    *inner;
@@ -536,12 +543,37 @@ ngx_http_atls_session_forget(ngx_shm_zone_t *zone, u_char *id,
         && session->handshake == handshake)
     {
         inner = session->inner;
-        ngx_http_atls_table_remove(z->table, session);
+        ngx_http_atls_table_remove(z->table, session, reason);
     }
 
     ngx_http_atls_table_unlock(z);
 
     return inner;
+}
+
+
+void
+ngx_http_atls_session_stat(ngx_shm_zone_t *zone, ngx_http_atls_stat_t *stat)
+{
+    ngx_http_atls_zone_t   *z;
+    ngx_http_atls_table_t  *table;
+
+    z = zone->data;
+    table = z->table;
+
+    ngx_http_atls_table_lock(z);
+
+    ngx_memcpy(stat->count, table->count, sizeof(table->count));
+    ngx_memcpy(stat->ended, table->ended, sizeof(table->ended));
+    ngx_memcpy(stat->evicted, table->evicted, sizeof(table->evicted));
+
+    stat->entries = table->nentries;
+    stat->entry_size = table->entry_size;
+    stat->touched = table->touched;
+    stat->handshakes = table->half_open_share;
+    stat->started = table->started;
+
+    ngx_http_atls_table_unlock(z);
 }
 
 
@@ -602,8 +634,9 @@ ngx_http_atls_session_unknown(ngx_shm_zone_t *zone, u_char *id, ngx_log_t *log)
 static ngx_uint_t
 ngx_http_atls_session_expire_locked(ngx_http_atls_table_t *table, ngx_uint_t n)
 {
-    ngx_uint_t                i, kind, most;
-    ngx_http_atls_session_t  *session;
+    ngx_uint_t                 i, kind, most;
+    ngx_http_atls_session_t   *session;
+    ngx_http_atls_loc_conf_t  *alcf;
 
     most = 0;
 
@@ -612,10 +645,13 @@ ngx_http_atls_session_expire_locked(ngx_http_atls_table_t *table, ngx_uint_t n)
         for (i = 0; i < n; i++) {
             session = ngx_http_atls_table_last(table, kind);
 
-            if (session == NULL
-                || !ngx_http_atls_lifetime_expired(session,
-                                          ngx_http_atls_session_conf(session)))
-            {
+            if (session == NULL) {
+                break;
+            }
+
+            alcf = ngx_http_atls_session_conf(session);
+
+            if (!ngx_http_atls_lifetime_expired(session, alcf)) {
                 break;
             }
 
@@ -624,7 +660,9 @@ ngx_http_atls_session_expire_locked(ngx_http_atls_table_t *table, ngx_uint_t n)
                            ngx_http_atls_label(session->id, ngx_cycle->log),
                            kind);
 
-            ngx_http_atls_table_remove(table, session);
+            ngx_http_atls_table_remove(table, session,
+                                       ngx_http_atls_session_expiry(session,
+                                                                    alcf));
         }
 
         most = ngx_max(most, i);
@@ -644,6 +682,17 @@ ngx_http_atls_session_conf(ngx_http_atls_session_t *session)
     endpoint = ngx_http_atls_endpoint_get(ngx_cycle, session->endpoint);
 
     return endpoint ? endpoint->loc_conf[ngx_http_atls_module.ctx_index] : NULL;
+}
+
+
+/* Why a session has expired. */
+
+static ngx_http_atls_ending_e
+ngx_http_atls_session_expiry(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf)
+{
+    return ngx_http_atls_lifetime_over(session, alcf)
+           ? ngx_http_atls_ending_lifetime : ngx_http_atls_ending_idle;
 }
 
 

@@ -19,11 +19,12 @@
 #include "ngx_http_atls.h"
 #include "trl_state.h"
 #include "ngx_http_atls_worker.h"
+#include "ngx_http_atls_ending.h"
 
 
 #define NGX_HTTP_ATLS_ID_LEN        16      /* random bytes */
 #define NGX_HTTP_ATLS_TAG_LEN       2       /* identifies the zone */
-#define NGX_HTTP_ATLS_SNI_LEN       64      /* longer names use a piece */
+#define NGX_HTTP_ATLS_SNI_LEN       56      /* longer names use a piece */
 #define NGX_HTTP_ATLS_VIEW_LEN      256     /* in a view */
 
 
@@ -94,7 +95,7 @@ struct ngx_http_atls_session_s {
     int32_t                     timeout;       /* idle timeout, in seconds */
     int32_t                     cookie;        /* seconds after "created" when
                                                   it expires; 0: not sent */
-    time_t                      lifetime;      /* in seconds; the rest if
+    int32_t                     lifetime;      /* in seconds; the rest if
                                                   resumed from a ticket */
 
     uint32_t                    owner;         /* unless idle */
@@ -103,6 +104,8 @@ struct ngx_http_atls_session_s {
     uint16_t                    verify_error;  /* X509_V_ERR_*, or X509_V_OK */
 
     unsigned                    established:1;
+    unsigned                    reason:5;      /* ngx_http_atls_ending_e, if
+                                                  known before the end */
     unsigned                    end:2;         /* ngx_http_atls_end_e: with the
                                                   next POST; half-open: after
                                                   the handshake; resident: with
@@ -112,6 +115,7 @@ struct ngx_http_atls_session_s {
     unsigned                    alpn:2;        /* see ngx_http_atls_ssl.h */
 
     int32_t                     whole;         /* configured lifetime */
+    uint32_t                    requests;      /* inner requests */
 
     /* a partial record, to be continued */
     ngx_http_atls_pieces_t      pending;
@@ -123,7 +127,8 @@ struct ngx_http_atls_session_s {
     ngx_http_atls_handshake_t  *handshake;
     ngx_http_atls_inner_t      *inner;         /* if resident */
 
-    uint64_t                    requests;      /* inner requests */
+    uint64_t                    bytes_in;      /* of POSTs */
+    uint64_t                    bytes_out;     /* of responses to them */
 
     trl_state_t                 state;         /* if established */
 
@@ -195,9 +200,10 @@ typedef struct {
 ngx_int_t ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_view_t *view);
 
-/* Closes a session after the request in progress. */
+/* Closes a session after the request in progress, for a reason. */
 
-void ngx_http_atls_session_end(ngx_shm_zone_t *zone, u_char *id);
+void ngx_http_atls_session_end(ngx_shm_zone_t *zone, u_char *id,
+    ngx_http_atls_ending_e reason);
 
 /*
  * Counts a half-open session of the caller as established until it is put back:
@@ -247,10 +253,11 @@ ngx_int_t ngx_http_atls_session_name(ngx_shm_zone_t *zone,
 void ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_inner_t *inner, ngx_http_atls_end_e end);
 
-/* Wipes and frees a session of the caller. */
+/* Wipes and frees a session of the caller, and logs its end. */
 
 void ngx_http_atls_session_remove(ngx_shm_zone_t *zone,
-    ngx_http_atls_session_t *session);
+    ngx_http_atls_session_t *session, ngx_http_atls_ending_e reason,
+    ngx_log_t *log);
 
 /*
  * The same for a half-open session that is not busy, and may no longer exist:
@@ -259,7 +266,24 @@ void ngx_http_atls_session_remove(ngx_shm_zone_t *zone,
  */
 
 ngx_http_atls_inner_t *ngx_http_atls_session_forget(ngx_shm_zone_t *zone,
-    u_char *id, ngx_http_atls_handshake_t *handshake);
+    u_char *id, ngx_http_atls_handshake_t *handshake,
+    ngx_http_atls_ending_e reason);
+
+/* The sessions of a zone, and its use, at one moment. */
+
+typedef struct {
+    ngx_uint_t                  count[ngx_http_atls_kinds];
+    ngx_uint_t                  entries;       /* of the zone */
+    size_t                      entry_size;
+    ngx_uint_t                  touched;       /* used at any time */
+    ngx_uint_t                  handshakes;    /* entries reserved for them */
+    uint64_t                    started;
+    uint64_t                    ended[ngx_http_atls_endings];
+    uint64_t                    evicted[ngx_http_atls_kinds];
+} ngx_http_atls_stat_t;
+
+void ngx_http_atls_session_stat(ngx_shm_zone_t *zone,
+    ngx_http_atls_stat_t *stat);
 
 /* The tag of an id, by which a zone recognizes its ids. */
 

@@ -10,6 +10,7 @@
 #include "ngx_http_atls_clock.h"
 #include "ngx_http_atls_process.h"
 #include "ngx_http_atls_worker.h"
+#include "ngx_http_atls_ending.h"
 #include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_sweep.h"
@@ -88,6 +89,8 @@ ngx_http_atls_sweep(ngx_event_t *ev)
 
     ngx_http_atls_sweep_report(z, ev->log);
     ngx_http_atls_sweep_report_foreign(z, ev->log);
+
+    ngx_http_atls_ending_tick(ev->log);
 
     trl_cipher_trim();
 

@@ -6,6 +6,7 @@
 
 #include "ngx_http_atls.h"
 #include "trl_channel.h"
+#include "ngx_http_atls_ending.h"
 #include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_table.h"
@@ -15,7 +16,7 @@
 
 /* The version of the structures, together with TRL_STATE_VERSION. */
 
-#define NGX_HTTP_ATLS_LAYOUT  ((9 << 16) | TRL_STATE_VERSION)
+#define NGX_HTTP_ATLS_LAYOUT  ((10 << 16) | TRL_STATE_VERSION)
 
 /* The maximum number of entries in a share, as large zones do not need 1/8. */
 
@@ -74,6 +75,8 @@ static uint32_t ngx_http_atls_table_collect(ngx_http_atls_table_t *table,
     int64_t *oldest, int64_t *newest);
 static uint32_t ngx_http_atls_table_sort(ngx_http_atls_table_t *table,
     uint32_t list, int64_t oldest, int64_t newest);
+static void ngx_http_atls_table_balance(ngx_http_atls_table_t *table,
+    uint64_t sessions);
 
 
 /* Kinds of sessions to evict, starting with the least recently used one. */
@@ -313,6 +316,9 @@ ngx_http_atls_table_unlock(ngx_http_atls_zone_t *z)
     z->table->changing = 0;
 
     ngx_shmtx_unlock(&z->shpool->mutex);
+
+    ngx_http_atls_ending_log(z->log);
+    z->log = NULL;
 }
 
 
@@ -448,7 +454,7 @@ ngx_http_atls_table_evict(ngx_http_atls_table_t *table,
                    ngx_http_atls_label(victim->id, ngx_cycle->log),
                    victim->kind);
 
-    ngx_http_atls_table_remove(table, victim);
+    ngx_http_atls_table_remove(table, victim, ngx_http_atls_ending_evicted);
 
     return NGX_OK;
 }
@@ -554,6 +560,7 @@ ngx_http_atls_table_add(ngx_http_atls_table_t *table,
 
     ngx_queue_insert_head(&table->queues[kind], &session->queue);
     table->count[kind]++;
+    table->started++;
 
     ngx_memory_barrier();
     session->kind = kind;
@@ -579,17 +586,20 @@ ngx_http_atls_table_move(ngx_http_atls_table_t *table,
 
 void
 ngx_http_atls_table_remove(ngx_http_atls_table_t *table,
-    ngx_http_atls_session_t *session)
+    ngx_http_atls_session_t *session, ngx_http_atls_ending_e reason)
 {
     uint32_t                i, *p;
     ngx_http_atls_piece_t  *name;
 
     i = ngx_http_atls_table_index(table, session);
 
-    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                   "atls %08xD remove, kind:%uD, requests:%uL",
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "atls %08xD remove, kind:%uD, requests:%uD, reason:%d",
                    ngx_http_atls_label(session->id, ngx_cycle->log),
-                   session->kind, session->requests);
+                   session->kind, session->requests, (int) reason);
+
+    ngx_http_atls_ending_add(session, reason);
+    table->ended[reason]++;
 
     for (p = ngx_http_atls_table_bucket(table, session->id);
          *p != i;
@@ -629,7 +639,7 @@ ngx_http_atls_table_lose(ngx_http_atls_table_t *table,
                sizeof(uint32_t));
     table->nlost++;
 
-    ngx_http_atls_table_remove(table, session);
+    ngx_http_atls_table_remove(table, session, ngx_http_atls_ending_lost);
 }
 
 
@@ -750,6 +760,8 @@ ngx_http_atls_table_repair(ngx_http_atls_zone_t *z)
 
         sessions++;
     }
+
+    ngx_http_atls_table_balance(table, sessions);
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                   "atls_zone \"%V\" repaired after process %P died while "
@@ -902,4 +914,28 @@ ngx_http_atls_table_sort(ngx_http_atls_table_t *table, uint32_t list,
     }
 
     return list;
+}
+
+
+/* A session may have been added or removed without being counted. */
+
+static void
+ngx_http_atls_table_balance(ngx_http_atls_table_t *table, uint64_t sessions)
+{
+    uint64_t    ended;
+    ngx_uint_t  i;
+
+    ended = 0;
+
+    for (i = 0; i < ngx_http_atls_endings; i++) {
+        ended += table->ended[i];
+    }
+
+    if (table->started < ended + sessions) {
+        table->started = ended + sessions;
+
+    } else {
+        table->ended[ngx_http_atls_ending_lost] += table->started - ended
+                                                   - sessions;
+    }
 }

@@ -77,6 +77,8 @@ typedef struct {
     ngx_uint_t                  record_share;
     ngx_uint_t                  stranger_share;
 
+    uint64_t                    started;       /* sessions */
+    uint64_t                    ended[ngx_http_atls_endings];
     uint64_t                    evicted[ngx_http_atls_kinds];
     uint64_t                    reported[ngx_http_atls_kinds];
     int64_t                     report;        /* time of the last report */
@@ -106,6 +108,9 @@ typedef struct {
     ngx_http_atls_table_t      *table;
     ngx_slab_pool_t            *shpool;
     ngx_shm_zone_t             *zone;
+    ngx_log_t                  *log;           /* for sessions that end while
+                                                  it is locked; NULL: those of
+                                                  their locations */
 } ngx_http_atls_zone_t;
 
 
@@ -120,7 +125,10 @@ ngx_int_t ngx_http_atls_table_create(ngx_http_atls_zone_t *z);
 
 ngx_uint_t ngx_http_atls_table_known(ngx_http_atls_table_t *table);
 
-/* Locks the table, and repairs it if the last owner of the lock has died. */
+/*
+ * Locks the table, and repairs it if the last owner of the lock has died.
+ * Sessions removed in between are logged when the lock is released.
+ */
 
 void ngx_http_atls_table_lock(ngx_http_atls_zone_t *z);
 void ngx_http_atls_table_unlock(ngx_http_atls_zone_t *z);
@@ -150,10 +158,10 @@ void ngx_http_atls_table_add(ngx_http_atls_table_t *table,
 void ngx_http_atls_table_move(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind);
 
-/* Wipes a session and all its pieces, and frees them. */
+/* Wipes a session and all its pieces, and frees them; counts the reason. */
 
 void ngx_http_atls_table_remove(ngx_http_atls_table_t *table,
-    ngx_http_atls_session_t *session);
+    ngx_http_atls_session_t *session, ngx_http_atls_ending_e reason);
 
 /*
  * Removes a session whose owner has exited, and remembers it for a while.  The

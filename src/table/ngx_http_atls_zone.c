@@ -8,6 +8,7 @@
 #include "ngx_http_atls_compat.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_worker.h"
+#include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_table.h"
 #include "ngx_http_atls_zone.h"
 
@@ -97,7 +98,7 @@ ngx_http_atls_zone_default(ngx_conf_t *cf)
 }
 
 
-/* Adds the zone of sessions, and the zone of workers. */
+/* Adds the zone of sessions, and those of workers and of counters. */
 
 static ngx_int_t
 ngx_http_atls_zone_set(ngx_conf_t *cf, ngx_str_t *name, size_t size)
@@ -109,7 +110,9 @@ ngx_http_atls_zone_set(ngx_conf_t *cf, ngx_str_t *name, size_t size)
     amcf->zone = ngx_http_atls_zone_add(cf, name, size);
     amcf->workers = ngx_http_atls_worker_zone(cf);
 
-    return amcf->zone && amcf->workers ? NGX_OK : NGX_ERROR;
+    amcf->counters = ngx_http_atls_counters_zone(cf);
+
+    return amcf->zone && amcf->workers && amcf->counters ? NGX_OK : NGX_ERROR;
 }
 
 

@@ -9,6 +9,7 @@
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_process.h"
 #include "ngx_http_atls_socket.h"
+#include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_handshake.h"
@@ -32,6 +33,8 @@ struct ngx_http_atls_handshake_s {
     ngx_http_atls_expire_pt     expire;
 
     ngx_http_atls_records_t     records;       /* of the client's input */
+    ngx_msec_t                  start;
+    ngx_http_atls_result_e      result;        /* if it is freed now */
 
     ngx_str_t                   early;         /* early data read */
     u_char                     *gathered;      /* response to it, gathered */
@@ -47,6 +50,8 @@ static ngx_int_t ngx_http_atls_handshake_enter(ngx_http_atls_handshake_t *hs);
 static void ngx_http_atls_handshake_leave(ngx_http_atls_handshake_t *hs);
 static ngx_int_t ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
     ngx_uint_t early_data);
+static ngx_http_atls_handshake_e ngx_http_atls_handshake_record(
+    ngx_http_atls_handshake_t *hs, u_char *data, size_t len, ngx_log_t *log);
 static ngx_http_atls_handshake_e ngx_http_atls_handshake_step(
     ngx_http_atls_handshake_t *hs, ngx_log_t *log);
 static int ngx_http_atls_handshake_read_early(ngx_http_atls_handshake_t *hs);
@@ -54,10 +59,13 @@ static ngx_int_t ngx_http_atls_handshake_check(ngx_http_atls_handshake_t *hs,
     ngx_log_t *log);
 static ngx_http_atls_handshake_e ngx_http_atls_handshake_result(
     ngx_http_atls_handshake_t *hs, int n, ngx_log_t *log);
+static void ngx_http_atls_handshake_count(ngx_http_atls_handshake_t *hs,
+    ngx_http_atls_session_t *session);
 static void ngx_http_atls_handshake_timeout(ngx_event_t *ev);
 static void ngx_http_atls_handshake_served(ngx_http_atls_handshake_t *hs);
 static void ngx_http_atls_handshake_shutdown(ngx_event_t *rev);
-static void ngx_http_atls_handshake_end(ngx_http_atls_handshake_t *hs);
+static void ngx_http_atls_handshake_end(ngx_http_atls_handshake_t *hs,
+    ngx_http_atls_ending_e reason);
 
 
 ngx_int_t
@@ -103,6 +111,11 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
     c->log = l;
     c->data = hs;
 
+    hs->watch.alert_in = TRL_NO_ALERT;
+    hs->watch.alert_out = TRL_NO_ALERT;
+
+    hs->start = ngx_current_msec;
+    hs->result = ngx_http_atls_result_aborted;
     hs->expire = expire;
     hs->peer.zone = amcf->zone;
     ngx_memcpy(hs->id, session->id, NGX_HTTP_ATLS_ID_LEN);
@@ -159,6 +172,7 @@ ngx_http_atls_handshake_enter(ngx_http_atls_handshake_t *hs)
 
     ngx_http_atls_process.nhandshakes++;
     ngx_queue_insert_tail(&ngx_http_atls_process.handshakes, &hs->queue);
+    ngx_http_atls_gauge(handshaking, ngx_http_atls_handshakes());
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, hs->peer.connection.log, 0,
                    "atls %08xD handshake begins, in progress:%ui", hs->label,
@@ -175,6 +189,7 @@ ngx_http_atls_handshake_leave(ngx_http_atls_handshake_t *hs)
 
     ngx_queue_remove(&hs->queue);
     ngx_http_atls_process.nhandshakes--;
+    ngx_http_atls_gauge(handshaking, ngx_http_atls_handshakes());
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, hs->peer.connection.log, 0,
                    "atls %08xD handshake ends, in progress:%ui", hs->label,
@@ -282,6 +297,7 @@ ngx_http_atls_handshake_prolong(ngx_http_atls_handshake_t *hs,
     {
         ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
                       "atls handshake timed out");
+        hs->result = ngx_http_atls_result_timed_out;
         return NGX_DECLINED;
     }
 
@@ -291,6 +307,7 @@ ngx_http_atls_handshake_prolong(ngx_http_atls_handshake_t *hs,
     if (!hs->serving) {
         hs->serving = 1;
         ngx_http_atls_process.nserving++;
+        ngx_http_atls_gauge(handshaking, ngx_http_atls_handshakes());
     }
 
     ngx_add_timer(&hs->timer, hs->peer.target.conf->handshake_timeout);
@@ -308,6 +325,22 @@ ngx_http_atls_handshake_want(ngx_http_atls_handshake_t *hs)
 
 ngx_http_atls_handshake_e
 ngx_http_atls_handshake_input(ngx_http_atls_handshake_t *hs, u_char *data,
+    size_t len, ngx_log_t *log)
+{
+    ngx_http_atls_handshake_e  rc;
+
+    rc = ngx_http_atls_handshake_record(hs, data, len, log);
+
+    if (rc == ngx_http_atls_handshake_failed) {
+        hs->result = ngx_http_atls_result_failed;
+    }
+
+    return rc;
+}
+
+
+static ngx_http_atls_handshake_e
+ngx_http_atls_handshake_record(ngx_http_atls_handshake_t *hs, u_char *data,
     size_t len, ngx_log_t *log)
 {
     ngx_http_atls_boundary_e   boundary;
@@ -472,6 +505,8 @@ ngx_http_atls_handshake_check(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
 
     (void) BIO_reset(wbio);
     (void) BIO_write(wbio, alert, sizeof(alert));
+
+    hs->watch.alert_out = SSL_AD_HANDSHAKE_FAILURE;
 
     return NGX_ERROR;
 }
@@ -641,7 +676,8 @@ ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,
     /* resumption is not authentication, so the lifetime is not extended */
 
     if (session->reused) {
-        session->lifetime = ngx_min(session->lifetime, hs->peer.remaining);
+        session->lifetime = (int32_t) ngx_min((time_t) session->lifetime,
+                                              hs->peer.remaining);
     }
 
     psk = ngx_http_atls_peer_psk(&hs->peer);
@@ -689,6 +725,10 @@ ngx_http_atls_handshake_freeze(ngx_http_atls_handshake_t *hs,
                    "atls %08xD freeze: %i, in:%uL, out:%uL", hs->label, rc,
                    session->state.read.seq, session->state.write.seq);
 
+    if (rc == NGX_OK) {
+        ngx_http_atls_handshake_count(hs, session);
+    }
+
     ngx_http_atls_handshake_free(hs);
     session->handshake = NULL;
 
@@ -700,9 +740,49 @@ ngx_http_atls_handshake_freeze(ngx_http_atls_handshake_t *hs,
 }
 
 
+static void
+ngx_http_atls_handshake_count(ngx_http_atls_handshake_t *hs,
+    ngx_http_atls_session_t *session)
+{
+    int                        early;
+    ngx_http_atls_counters_t  *counters;
+
+    hs->result = ngx_http_atls_result_finished;
+
+    counters = ngx_http_atls_process.counters;
+
+    ngx_http_atls_count_key(counters->protocols, session->state.protocol);
+    ngx_http_atls_count_key(counters->suites, session->state.suite);
+    ngx_http_atls_count_key(counters->groups, session->state.group);
+
+    counters->resumptions[session->psk ? ngx_http_atls_resumption_psk
+                          : session->reused ? ngx_http_atls_resumption_ticket
+                          : ngx_http_atls_resumption_none]++;
+
+    early = SSL_get_early_data_status(hs->peer.connection.ssl->connection);
+
+    if (early != SSL_EARLY_DATA_NOT_SENT) {
+        counters->early_data[early == SSL_EARLY_DATA_REJECTED]++;
+    }
+
+    ngx_http_atls_count_time(&counters->handshake_time,
+                             ngx_current_msec - hs->start);
+}
+
+
 void
 ngx_http_atls_handshake_free(ngx_http_atls_handshake_t *hs)
 {
+    ngx_http_atls_count(handshakes[hs->result]);
+
+    if (hs->watch.alert_in != TRL_NO_ALERT) {
+        ngx_http_atls_count_alert(NGX_HTTP_ATLS_IN, hs->watch.alert_in);
+    }
+
+    if (hs->watch.alert_out != TRL_NO_ALERT) {
+        ngx_http_atls_count_alert(NGX_HTTP_ATLS_OUT, hs->watch.alert_out);
+    }
+
     ngx_http_atls_handshake_leave(hs);
 
     if (hs->timer.timer_set) {
@@ -748,7 +828,9 @@ ngx_http_atls_handshake_timeout(ngx_event_t *ev)
     ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
                   "atls handshake timed out");
 
-    ngx_http_atls_handshake_end(hs);
+    hs->result = ngx_http_atls_result_timed_out;
+
+    ngx_http_atls_handshake_end(hs, ngx_http_atls_ending_handshake_timeout);
 }
 
 
@@ -758,6 +840,7 @@ ngx_http_atls_handshake_served(ngx_http_atls_handshake_t *hs)
     if (hs->serving) {
         hs->serving = 0;
         ngx_http_atls_process.nserving--;
+        ngx_http_atls_gauge(handshaking, ngx_http_atls_handshakes());
     }
 }
 
@@ -788,18 +871,19 @@ ngx_http_atls_handshake_shutdown(ngx_event_t *rev)
             ngx_log_error(NGX_LOG_INFO, hs->peer.connection.log, 0,
                           "atls handshake aborted: "
                           "worker process is shutting down");
-            ngx_http_atls_handshake_end(hs);
+            ngx_http_atls_handshake_end(hs, ngx_http_atls_ending_shutdown);
         }
     }
 }
 
 
 static void
-ngx_http_atls_handshake_end(ngx_http_atls_handshake_t *hs)
+ngx_http_atls_handshake_end(ngx_http_atls_handshake_t *hs,
+    ngx_http_atls_ending_e reason)
 {
     ngx_http_atls_inner_t  *inner;
 
-    inner = ngx_http_atls_session_forget(hs->peer.zone, hs->id, hs);
+    inner = ngx_http_atls_session_forget(hs->peer.zone, hs->id, hs, reason);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, hs->peer.connection.log, 0,
                    "atls %08xD handshake aborted, inner:%p", hs->label,

@@ -51,6 +51,14 @@ typedef struct {
     ngx_event_t                   sweeper;
     ngx_connection_t              sweeper_connection;     /* for its log */
 
+    /* ngx_http_atls_counters: those of this process, in shared memory */
+
+    ngx_http_atls_counters_t     *counters;
+
+    /* ngx_http_atls_ending: sessions to be logged */
+
+    ngx_http_atls_endings_t      *endings;
+
     /* ngx_http_atls_ticket: a copy of the zone's keys, in a separate page */
 
     ngx_http_atls_ticket_keys_t  *ticket_keys;
