@@ -324,18 +324,18 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       offsetof(ngx_http_atls_loc_conf_t, buffer_size),
       &ngx_http_atls_buffer_size_post },
 
-    { ngx_string("atls_required"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_atls_loc_conf_t, required),
-      NULL },
-
     { ngx_string("atls_status"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_atls_status,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("atls_required"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, required),
       NULL },
 
       ngx_null_command

@@ -5,11 +5,13 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
+#include "ngx_http_atls_inner_io.h"
 #include "ngx_http_atls_outcome.h"
 #include "ngx_http_atls_relayed.h"
 
@@ -111,7 +113,6 @@ ngx_http_atls_outcome_create(ngx_http_request_t *r)
     ngx_memzero(outcome, sizeof(ngx_http_atls_outcome_t));
 
     outcome->request = r;
-    outcome->start = ngx_current_msec;
 
     cln->handler = ngx_http_atls_outcome_count;
 
@@ -141,7 +142,9 @@ ngx_http_atls_outcome_count(void *data)
 {
     ngx_http_atls_outcome_t *outcome = data;
 
+    ngx_time_t          *tp;
     ngx_uint_t           status;
+    ngx_msec_int_t       ms;
     ngx_http_request_t  *r;
 
     r = outcome->request;
@@ -155,8 +158,15 @@ ngx_http_atls_outcome_count(void *data)
                                 status);
     }
 
+    /* as $request_time */
+
+    tp = ngx_timeofday();
+
+    ms = (ngx_msec_int_t) ((tp->sec - r->start_sec) * 1000
+                           + (tp->msec - r->start_msec));
+
     ngx_http_atls_count_time(&ngx_http_atls_process.counters->post_time,
-                             ngx_current_msec - outcome->start);
+                             ngx_max(ms, 0));
 }
 
 
@@ -355,17 +365,23 @@ static ngx_int_t
 ngx_http_atls_variable_post(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    ngx_str_t                 name;
-    ngx_http_atls_outcome_t  *outcome;
+    ngx_str_t                  name;
+    ngx_http_atls_outcome_t   *outcome;
+    ngx_http_atls_loc_conf_t  *alcf;
 
     outcome = ngx_http_atls_outcome_get(r);
 
-    if (outcome == NULL) {
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+
+    if (outcome == NULL
+        && (!alcf->enable || ngx_http_atls_inner_get(r->connection)))
+    {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    name = ngx_http_atls_outcome_name(outcome->value);
+    name = ngx_http_atls_outcome_name(outcome ? outcome->value
+                                      : ngx_http_atls_outcome_nginx);
 
     v->len = name.len;
     v->data = name.data;

@@ -20,7 +20,6 @@
 
 typedef struct {
     ngx_http_request_t         *request;
-    ngx_msec_t                  start;
     ngx_uint_t                  value;         /* ngx_http_atls_outcome_e */
     ngx_str_t                   id;            /* of the session, or empty */
 
@@ -36,7 +35,10 @@ typedef struct {
 
 ngx_int_t ngx_http_atls_outcome_init(ngx_conf_t *cf);
 
-/* Called for each outer request, once its location is known. */
+/*
+ * Called for each outer request, once its location is known; or, if it was
+ * rejected before, when it is logged.
+ */
 
 ngx_int_t ngx_http_atls_outcome_create(ngx_http_request_t *r);
 

@@ -485,17 +485,29 @@ ngx_http_atls_phase_precontent(ngx_http_request_t *r)
 }
 
 
-/* Counts inner requests; outer ones are counted by their outcomes. */
+/*
+ * Counts inner requests.  Outer ones are counted by their outcomes: core may
+ * have rejected them before the first phase of their location.
+ */
 
 static ngx_int_t
 ngx_http_atls_phase_log(ngx_http_request_t *r)
 {
-    ngx_uint_t  class;
+    ngx_uint_t                 class;
+    ngx_http_atls_loc_conf_t  *alcf;
 
     if (ngx_http_atls_inner_get(r->connection)) {
         class = (r->err_status ? r->err_status : r->headers_out.status) / 100;
 
         ngx_http_atls_count(requests[class < 6 ? class : 0]);
+
+        return NGX_OK;
+    }
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+
+    if (alcf->enable && r == r->main && ngx_http_atls_outcome_get(r) == NULL) {
+        (void) ngx_http_atls_outcome_create(r);
     }
 
     return NGX_OK;

@@ -26,7 +26,8 @@ typedef struct {
                                status, detail)
 
 #define ngx_http_atls_problem_body(name, type, title, status, detail)         \
-    ngx_string(name), status, "{\"type\":\"" type "\",\"title\":\"" title "\",\"status\":"      \
+    ngx_string(name), status,                                                 \
+    "{\"type\":\"" type "\",\"title\":\"" title "\",\"status\":"            \
     #status ",\"detail\":\"" detail "\"}" CRLF
 
 
@@ -36,33 +37,27 @@ static ngx_http_atls_problem_t *ngx_http_atls_problem_get(ngx_uint_t problem);
 static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
 
     { NGX_HTTP_ATLS_EMPTY_BODY,
-      ngx_http_atls_problem_known("empty-body",
-          "Empty Body", 400,
+      ngx_http_atls_problem_known("empty-body", "Empty Body", 400,
           "The body is empty and there is no session.") },
 
     { NGX_HTTP_ATLS_NOT_TLS,
-      ngx_http_atls_problem_known("not-tls",
-          "Not TLS", 400,
+      ngx_http_atls_problem_known("not-tls", "Not TLS", 400,
           "The body does not start with a ClientHello.") },
 
     { NGX_HTTP_ATLS_UNREADABLE_BODY,
-      ngx_http_atls_problem_known("unreadable-body",
-          "Unreadable Body", 400,
+      ngx_http_atls_problem_known("unreadable-body", "Unreadable Body", 400,
           "The request body could not be read.") },
 
     { NGX_HTTP_ATLS_METHOD,
-      ngx_http_atls_problem_known("method",
-          "Method Not Allowed", 405,
+      ngx_http_atls_problem_known("method", "Method Not Allowed", 405,
           "TLS records must be sent with POST.") },
 
     { NGX_HTTP_ATLS_SESSION_BUSY,
-      ngx_http_atls_problem_known("session-busy",
-          "Session Busy", 409,
+      ngx_http_atls_problem_known("session-busy", "Session Busy", 409,
           "Another POST for this session is in progress.") },
 
     { NGX_HTTP_ATLS_SESSION_UNKNOWN,
-      ngx_http_atls_problem_known("session-unknown",
-          "Session Unknown", 410,
+      ngx_http_atls_problem_known("session-unknown", "Session Unknown", 410,
           "Unknown or expired session; start a new one.") },
 
     { NGX_HTTP_ATLS_SESSION_FOREIGN,
@@ -77,33 +72,27 @@ static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
           "The session belongs to another endpoint; start a new one.") },
 
     { NGX_HTTP_ATLS_SESSION_REFUSED,
-      ngx_http_atls_problem_known("session-refused",
-          "Session Refused", 410,
+      ngx_http_atls_problem_known("session-refused", "Session Refused", 410,
           "The client must be verified again; start a new session.") },
 
     { NGX_HTTP_ATLS_HANDSHAKE_TIMEOUT,
-      ngx_http_atls_problem_known("handshake-timeout",
-          "Handshake Timeout", 410,
+      ngx_http_atls_problem_known("handshake-timeout", "Handshake Timeout", 410,
           "The handshake timed out; start a new one.") },
 
     { NGX_HTTP_ATLS_SESSION_LOST,
-      ngx_http_atls_problem_known("session-lost",
-          "Session Lost", 410,
+      ngx_http_atls_problem_known("session-lost", "Session Lost", 410,
           "The session was lost with its worker process; start a new one.") },
 
     { NGX_HTTP_ATLS_NO_COOKIE,
-      ngx_http_atls_problem_known("no-cookie",
-          "No Cookie", 410,
+      ngx_http_atls_problem_known("no-cookie", "No Cookie", 410,
           "The POST has records of a session, but not its cookie.") },
 
     { NGX_HTTP_ATLS_TOO_LARGE,
-      ngx_http_atls_problem_known("too-large",
-          "Body Too Large", 413,
+      ngx_http_atls_problem_known("too-large", "Body Too Large", 413,
           "The request body is too large; the session is closed.") },
 
     { NGX_HTTP_ATLS_MEDIA_TYPE,
-      ngx_http_atls_problem_known("media-type",
-          "Unsupported Media Type", 415,
+      ngx_http_atls_problem_known("media-type", "Unsupported Media Type", 415,
           "The media type must be application/atls+octet-stream.") },
 
     /* RFC 9457, section 4.2.1: "about:blank" means no more than the status */
@@ -114,13 +103,11 @@ static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
           "The server could not process the session.") },
 
     { NGX_HTTP_ATLS_PAYLOAD_REFUSED,
-      ngx_http_atls_problem_known("payload-refused",
-          "Payload Refused", 502,
+      ngx_http_atls_problem_known("payload-refused", "Payload Refused", 502,
           "The service rejected the payload.") },
 
     { NGX_HTTP_ATLS_ZONE_FULL,
-      ngx_http_atls_problem_known("zone-full",
-          "Zone Full", 503,
+      ngx_http_atls_problem_known("zone-full", "Zone Full", 503,
           "No room for a new session; try again later.") },
 
     { NGX_HTTP_ATLS_TOO_MANY_HANDSHAKES,

@@ -21,6 +21,10 @@
 #define NGX_HTTP_ATLS_COUNTERS_SIZE                                           \
     ngx_align(sizeof(ngx_http_atls_counters_t), NGX_HTTP_ATLS_COUNTERS_ALIGN)
 
+#define NGX_HTTP_ATLS_COUNTERS_ZONE                                           \
+    (NGX_HTTP_ATLS_COUNTERS_ALIGN                                             \
+     + NGX_MAX_PROCESSES * NGX_HTTP_ATLS_COUNTERS_SIZE)
+
 #define ngx_http_atls_counters_set(sets, slot)                                \
     ((ngx_http_atls_counters_t *) ((u_char *) (sets)                          \
         + NGX_HTTP_ATLS_COUNTERS_ALIGN                                        \
@@ -50,32 +54,11 @@ static ngx_msec_t  ngx_http_atls_counters_limits[NGX_HTTP_ATLS_BUCKETS] = {
 ngx_shm_zone_t *
 ngx_http_atls_counters_zone(ngx_conf_t *cf)
 {
-    size_t           size;
-    ngx_shm_zone_t  *zone;
-
     static ngx_str_t  name = ngx_string("atls_counters");
 
-    /* overhead of the slab allocator */
-
-    size = ngx_align(NGX_HTTP_ATLS_COUNTERS_ALIGN
-                     + NGX_MAX_PROCESSES * NGX_HTTP_ATLS_COUNTERS_SIZE,
-                     ngx_pagesize);
-    size += size / 64 + 8 * ngx_pagesize;
-
-    zone = ngx_shared_memory_add(cf, &name, size, &ngx_http_atls_module);
-    if (zone == NULL) {
-        return NULL;
-    }
-
-    if (zone->init) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "zone \"%V\" cannot be used for sessions", &name);
-        return NULL;
-    }
-
-    zone->init = ngx_http_atls_counters_init_zone;
-
-    return zone;
+    return ngx_http_atls_worker_add_zone(cf, &name,
+                                         NGX_HTTP_ATLS_COUNTERS_ZONE,
+                                         ngx_http_atls_counters_init_zone);
 }
 
 
@@ -91,9 +74,7 @@ ngx_http_atls_counters_init_zone(ngx_shm_zone_t *zone, void *data)
 
     if (sets == NULL) {
         sets = ngx_slab_alloc((ngx_slab_pool_t *) zone->shm.addr,
-                              NGX_HTTP_ATLS_COUNTERS_ALIGN
-                              + NGX_MAX_PROCESSES
-                                * NGX_HTTP_ATLS_COUNTERS_SIZE);
+                              NGX_HTTP_ATLS_COUNTERS_ZONE);
         if (sets == NULL) {
             return NGX_ERROR;
         }

@@ -157,9 +157,8 @@ struct ngx_http_atls_counters_s {
     (ngx_http_atls_process.counters->member = (n))
 
 
-#define ngx_http_atls_count_alert(direction, alert)                           \
-    ngx_http_atls_count_key(ngx_http_atls_process.counters->alerts[direction],\
-                            alert)
+#define ngx_http_atls_count_alert(dir, alert)                                 \
+    ngx_http_atls_count_key(ngx_http_atls_process.counters->alerts[dir], alert)
 
 
 /* Adds the zone; called once for each configuration.  NULL on errors. */

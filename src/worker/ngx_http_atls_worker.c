@@ -46,28 +46,36 @@ static ngx_fd_t                ngx_http_atls_locks = NGX_INVALID_FILE;
 ngx_shm_zone_t *
 ngx_http_atls_worker_zone(ngx_conf_t *cf)
 {
-    size_t           size;
-    ngx_shm_zone_t  *zone;
-
     static ngx_str_t  name = ngx_string("atls_workers");
+
+    return ngx_http_atls_worker_add_zone(cf, &name,
+                                         sizeof(ngx_http_atls_slots_t),
+                                         ngx_http_atls_worker_init_zone);
+}
+
+
+ngx_shm_zone_t *
+ngx_http_atls_worker_add_zone(ngx_conf_t *cf, ngx_str_t *name, size_t size,
+    ngx_shm_zone_init_pt init)
+{
+    ngx_shm_zone_t  *zone;
 
     /* overhead of the slab allocator */
 
-    size = ngx_align(sizeof(ngx_http_atls_slots_t), ngx_pagesize)
-           + 8 * ngx_pagesize;
+    size = ngx_align(size, ngx_pagesize) + size / 64 + 8 * ngx_pagesize;
 
-    zone = ngx_shared_memory_add(cf, &name, size, &ngx_http_atls_module);
+    zone = ngx_shared_memory_add(cf, name, size, &ngx_http_atls_module);
     if (zone == NULL) {
         return NULL;
     }
 
     if (zone->init) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "zone \"%V\" cannot be used for sessions", &name);
+                           "zone \"%V\" cannot be used for sessions", name);
         return NULL;
     }
 
-    zone->init = ngx_http_atls_worker_init_zone;
+    zone->init = init;
 
     return zone;
 }

@@ -19,9 +19,14 @@ typedef struct {
 } ngx_http_atls_owner_t;
 
 
-/* Adds the zone; called once for each configuration.  NULL on errors. */
+/*
+ * Adds the zone; called once for each configuration.  NULL on errors.  The
+ * second function does the same for another zone with data of processes.
+ */
 
 ngx_shm_zone_t *ngx_http_atls_worker_zone(ngx_conf_t *cf);
+ngx_shm_zone_t *ngx_http_atls_worker_add_zone(ngx_conf_t *cf, ngx_str_t *name,
+    size_t size, ngx_shm_zone_init_pt init);
 
 /* Called in the master, for each configuration; and on its exit. */
 
