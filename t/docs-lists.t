@@ -67,7 +67,11 @@ sub our_variables {
     my ($exporter) = slurp("$root/src/inner/ngx_http_atls_export.c")
                      =~ /exporter_name = (.*);/;
 
-    return map { "\$$_" } "$table$exporter" =~ /ngx_string\("(\w+)"\)/g;
+    my ($outer) = slurp("$root/src/outer/ngx_http_atls_outcome.c")
+                  =~ /^(static ngx_http_atls_outcome_variable_t .*?^\};)/ms;
+
+    return map { "\$$_" } "$table$exporter$outer"
+                           =~ /ngx_string\("(\w+)"\)/g;
 }
 
 

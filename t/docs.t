@@ -44,6 +44,8 @@ my %ELSEWHERE = (
     './configure --with-compat --with-http_ssl_module '
         . '--add-dynamic-module=/usr/src/ngx_http_atls_module'
                     => 'tools/build.sh does',
+    'curl http://127.0.0.1:8080/atls-status' => 't/metrics-prometheus.t does',
+    "curl 'http://127.0.0.1:8080/atls-status?format=json'" => 'the same',
 );
 
 # commands of the client, with their places, and those that were run

@@ -22,6 +22,10 @@
 #define NGX_HTTP_ATLS_SWEEP           1000
 #define NGX_HTTP_ATLS_SWEEP_MORE      10
 
+/* seconds between two reports of evicted sessions */
+
+#define NGX_HTTP_ATLS_SWEEP_REPORT    60
+
 /* expired sessions removed at a time, for each kind; and number of times */
 
 #define NGX_HTTP_ATLS_SWEEP_PORTION   32
@@ -171,13 +175,13 @@ ngx_http_atls_sweep_expired(ngx_shm_zone_t *zone)
 }
 
 
-/* The report is logged at most once a second, by any of the processes. */
+/* The report is logged at most once a minute, by any of the processes. */
 
 static void
 ngx_http_atls_sweep_report(ngx_http_atls_zone_t *z, ngx_log_t *log)
 {
     uint64_t                n[ngx_http_atls_kinds];
-    ngx_uint_t              i, any;
+    ngx_uint_t              i, any, used;
     ngx_http_atls_table_t  *table;
 
     any = 0;
@@ -185,8 +189,8 @@ ngx_http_atls_sweep_report(ngx_http_atls_zone_t *z, ngx_log_t *log)
 
     ngx_http_atls_table_lock(z);
 
-    if (ngx_http_atls_clock_since(table->report) >= 1) {
-
+    if (ngx_http_atls_clock_since(table->report) >= NGX_HTTP_ATLS_SWEEP_REPORT)
+    {
         for (i = 0; i < ngx_http_atls_kinds; i++) {
             n[i] = table->evicted[i] - table->reported[i];
             table->reported[i] = table->evicted[i];
@@ -199,6 +203,12 @@ ngx_http_atls_sweep_report(ngx_http_atls_zone_t *z, ngx_log_t *log)
         }
     }
 
+    used = 0;
+
+    for (i = ngx_http_atls_record; i < ngx_http_atls_kinds; i++) {
+        used += table->count[i];
+    }
+
     ngx_http_atls_table_unlock(z);
 
     if (!any) {
@@ -208,14 +218,16 @@ ngx_http_atls_sweep_report(ngx_http_atls_zone_t *z, ngx_log_t *log)
     ngx_log_error(NGX_LOG_WARN, log, 0,
                   "atls_zone \"%V\" is too small, sessions evicted: "
                   "%uL half-open, %uL idle, %uL of unverified clients, "
-                  "%uL in a record, %uL in a request",
+                  "%uL in a record, %uL in a request; "
+                  "entries in use: %ui of %uD",
                   &z->zone->shm.name,
                   n[ngx_http_atls_half_open],
                   n[ngx_http_atls_idle],
                   n[ngx_http_atls_idle_stranger],
                   n[ngx_http_atls_idle_record],
                   n[ngx_http_atls_resident]
-                  + n[ngx_http_atls_resident_record]);
+                  + n[ngx_http_atls_resident_record],
+                  used, table->nentries);
 }
 
 
