@@ -45,7 +45,8 @@ sub directives {
                                  $flags =~ /LOC_CONF/ ? 'location' : ();
         my $text = $sections{$name} || '';
 
-        like($text, qr/^\| Syntax: \| \*\*$name\*\* .*;/m, "$name: syntax");
+        like($text, qr/^\| Syntax: \| \*\*$name\*\*(?: .*)?;/m,
+             "$name: syntax");
         like($text, qr/^\| Default: \| (?:-|$name .*;) \|$/m,
              "$name: default");
         like($text, qr/^\| Context: \| $context \|$/m, "$name: context");
@@ -141,7 +142,7 @@ sub problems {
     }
 
     my @made = slurp("$root/src/stream/ngx_http_atls_problem.c")
-               =~ /problem_type\("([\w-]+)"\),\s+"[^"]+", (\d+),/g;
+               =~ /problem_known\("([\w-]+)",\s+"[^"]+", (\d+),/g;
     my @pairs;
 
     push @pairs, join ' ', reverse splice @made, 0, 2 while @made;

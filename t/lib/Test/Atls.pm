@@ -165,7 +165,9 @@ sub read_log {
 
     # twice, since a worker may be woken up by another one after it was checked
 
-    $self->wait_for(sub { !grep { !asleep($_) } @workers, @workers });
+    $self->wait_for(sub {
+        !grep { alive($_) && !asleep($_) } @workers, @workers
+    });
 
     return $self->read_file($name);
 }

@@ -1,0 +1,150 @@
+#!/usr/bin/perl
+
+# A line at "info" for the end of each session, bounded; evictions at "warn",
+# once a minute; variables of outer POSTs in the access log.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+use Time::HiRes qw( sleep );
+
+use Test::Atls;
+use Test::Atls::Client;
+use Test::Atls::Slow qw( slow );
+use Test::Atls::Status qw( status );
+
+my $t = Test::Atls->new();
+
+$t->write_http(<<'EOC');
+atls_zone small:32k;
+%%CERTIFICATE%%
+
+log_format  posts  '$atls_post $status $atls_post_records_in/'
+                   '$atls_post_records_out $atls_post_bytes_in/'
+                   '$atls_post_bytes_out $atls_post_session "$http_x_test"';
+
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+
+    location /.well-known/atls {
+        atls on;
+        client_max_body_size 100k;
+        access_log %%TESTDIR%%/posts.log posts;
+    }
+
+    location /ok {
+        return 200 "$atls_session_id $atls_post.";
+    }
+
+    location /short {
+        atls on;
+        atls_session_timeout 1s;
+    }
+
+    location = /status {
+        atls_status;
+    }
+}
+EOC
+
+$t->run();
+
+
+# outer POSTs
+
+my $c = $t->client(headers => { 'X-Test' => 'a' });
+$c->handshake();
+
+my ($id) = $c->get('/ok')->body() =~ /^([0-9a-f]{32}) \.$/;
+ok($id, 'not set in inner requests');
+
+$c->close_notify();
+
+my @lines = posts('a');
+my ($in, $out) = $lines[2] =~ m!^served 200 1/1 (\d+)/(\d+) $id!;
+
+is(scalar @lines, 4, 'a line for each POST');
+like($lines[0], qr!^handshake 200 0/0 0/0 $id !, 'the first flight');
+like($lines[1], qr!^opened 200 0/0 0/0 $id !, 'the end of the handshake');
+cmp_ok($in // 0, '>', 30, 'a request: plaintext');
+cmp_ok($out // 0, '>', 100, 'and that of the response');
+like($lines[3], qr!^closed 200 1/1 0/0 $id !, 'close_notify');
+
+http_raw($t->port(0), "POST /.well-known/atls HTTP/1.0\r\nX-Test: b\r\n"
+         . "Content-Length: 200000\r\n\r\n");
+http_raw($t->port(0), "GET /.well-known/atls HTTP/1.0\r\nX-Test: b\r\n\r\n");
+
+is(join("\n", posts('b')), qq(nginx 413 -/- -/- - "b"\n)
+                           . q(method 405 -/- -/- - "b"), 'errors');
+
+
+# ends of sessions
+
+my $numbers = qr/age:\d+\.\d{3}, requests:1, in:\d+, out:\d+, suite:TLS_\w+/;
+my $end = qr/\[info\] .*atls session $id ended: close-notify, $numbers/;
+
+ok($t->wait_for_log($end), 'the end of a session');
+like($t->read_file('error.log'), qr/$end, client: 127\.0\.0\.1/,
+     'with its client');
+
+$t->established(uri => '/short');
+ok($t->wait_for_log(qr/ended: idle-timeout,/), 'a timeout');
+
+
+# evictions
+
+$t->established() for 1 .. 60;
+
+my $small = qr/\[warn\] .*"small" is too small, sessions evicted: /;
+
+ok($t->wait_for_log(qr/$small.*; entries in use: \d+ of \d+/),
+   'a zone that is too small');
+ok($t->wait_for_log(qr/ended: evicted,/), 'a session that was evicted');
+
+sleep 2 * slow();
+$t->established() for 1 .. 10;
+sleep 2 * slow();
+
+is(scalar(() = $t->read_file('error.log') =~ /is too small/g), 1,
+   'once a minute');
+
+
+# many at once: after a reload, all sessions are expired
+
+my $many = Test::Atls->new(workers => 1);
+
+my $conf = http_conf(<<'EOC');
+%%CERTIFICATE%%
+atls_session_timeout %%TIMEOUT%%;
+
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    location /.well-known/atls { atls on; }
+}
+EOC
+
+$many->write_conf($conf =~ s/%%TIMEOUT%%/10m/r)->run();
+$many->established() for 1 .. 130;
+
+$many->write_conf($conf =~ s/%%TIMEOUT%%/1s/r)->reload();
+
+ok($many->wait_for_log(qr/\[info\] .*atls sessions ended, not logged: 30$/m),
+   'not all of many are logged');
+is(scalar(() = $many->read_file('error.log') =~ /ended: idle-timeout,/g), 100,
+   'but 100 in a second');
+
+$many->finish();
+$t->done_testing();
+
+
+# Lines of the access log, with a value of X-Test.
+
+sub posts {
+    my ($test) = @_;
+
+    return grep { /"$test"$/ } split /\n/, $t->read_log('posts.log');
+}
