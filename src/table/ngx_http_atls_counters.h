@@ -120,7 +120,7 @@ struct ngx_http_atls_counters_s {
     uint64_t                   plaintext[2];
     ngx_http_atls_histogram_t  post_time;
 
-    ngx_http_atls_tally_t      statuses;       /* of ngx_http_atls_outcome_nginx */
+    ngx_http_atls_tally_t      statuses;       /* if answered by nginx */
 
     uint64_t                   handshakes[ngx_http_atls_results];
     ngx_http_atls_histogram_t  handshake_time; /* finished ones */
