@@ -456,6 +456,19 @@ my %VALUES = (
 is(join(' ', sort keys %VALUES), join(' ', sort { $a cmp $b } directives()),
    'all directives of http, server and location');
 
+# a handler of a location, without arguments
+
+my $STATUS = 'location /status { atls_status';
+
+good('atls_status', '', "$STATUS; }");
+bad('atls_status twice', qr/"atls_status" directive is duplicate in \S+:\d+$/m,
+    '', "$STATUS; atls_status; }");
+bad('atls_status with a value',
+    qr/invalid number of arguments in "atls_status"/,
+    '', "$STATUS on; }");
+bad('atls_status in http', qr/"atls_status" directive is not allowed here/,
+    'atls_status;');
+
 # directives that may occur more than once
 
 my %MANY = map { $_ => 1 } qw( atls_certificate atls_certificate_key
