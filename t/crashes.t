@@ -1,7 +1,7 @@
 # Workers are killed while they modify the session table: at each line of code
 # executed with the lock held.  The other worker and the new one still work,
-# sessions either exist or not, no memory is lost, and keys of lost sessions are
-# wiped.
+# sessions either exist or not, no memory is lost, keys of lost sessions are
+# wiped, and the counts of sessions match.
 #
 #   TEST_NGINX_KILLS    also kill at every n-th instruction; 1 takes hours
 
@@ -14,6 +14,7 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Process qw( spawn wait_exit );
+use Test::Atls::Status qw( reading total );
 
 
 my $KILLS = $ENV{TEST_NGINX_KILLS};
@@ -56,6 +57,10 @@ server {
     location = /.well-known/atls {
         atls on;
         add_header X-Worker $pid always;
+    }
+
+    location = /status {
+        atls_status;
     }
 
     location / {
@@ -224,6 +229,12 @@ sub error {
     return 'a new session: ' . $new->error()
         unless $new->handshake() && served($new);
     $new->close_notify();
+
+    my $s = reading($t);
+
+    return 'the numbers of sessions do not match'
+        unless $s->{sessions_started_total} - total($s->{sessions_ended_total})
+               == total($s->{sessions});
 
     my $r = $c->post('') or return 'no answer';
 

@@ -10,7 +10,7 @@ use JSON::PP qw( decode_json );
 
 use Test::Atls::Http qw( http_raw );
 
-our @EXPORT_OK = qw( metrics status total );
+our @EXPORT_OK = qw( metrics reading status total );
 
 
 # Counting is done when a request ends, after its response: waits until all
@@ -20,6 +20,15 @@ sub status {
     my ($t, $uri) = @_;
 
     $t->read_log('error.log');
+
+    return reading($t, $uri);
+}
+
+
+# The same without waiting.
+
+sub reading {
+    my ($t, $uri) = @_;
 
     my $response = _get($t, ($uri || '/status') . '?format=json');
 
