@@ -460,7 +460,7 @@ is(join(' ', sort keys %VALUES), join(' ', sort { $a cmp $b } directives()),
 
 my $STATUS = 'location /status { atls_status';
 
-good('atls_status', '', "$STATUS; }");
+good('atls_status', $cert, "$STATUS; }");
 bad('atls_status twice', qr/"atls_status" directive is duplicate in \S+:\d+$/m,
     '', "$STATUS; atls_status; }");
 bad('atls_status with a value',

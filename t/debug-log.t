@@ -123,7 +123,7 @@ resume by \*\d+, blocked:0
 request 4, server:"localhost"
 request 5, server:"localhost"
 evict, kind:9
-remove, kind:9, requests:5
+remove, kind:9, requests:5, reason:11
 take: 1, worker:\d
 POST error: \d+, started:0, fate:0
 Set-Cookie, age:0
@@ -138,7 +138,7 @@ POST finish, fate:1, end:1
 alert out: 0
 record out: 23, \d+, number:\d
 drop, requests:1
-remove, kind:8, requests:1
+remove, kind:8, requests:1, reason:1
 EOL
 
 like($log, qr/ draining:1$/m, 'a worker has been told to quit');
