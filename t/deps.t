@@ -136,7 +136,7 @@ sub demo {
     is($status, 0, 'exit status') or diag($out);
     like(" $packages ", qr/ $_ /, $_)
         for qw( gcc make nginx libcurl4-openssl-dev libnet-ssleay-perl );
-    unlike($packages, qr/jdk|node|squid|nginx-dev|wolfssl|python/,
+    unlike($packages, qr/jdk|node|squid|prometheus|nginx-dev|wolfssl|python/,
            'nothing for other tests');
     unlike($run, qr/update/, 'package lists are not updated');
 
@@ -251,7 +251,8 @@ for service in new nginx old other.service; do
     echo "\$service \$s" >>$log
 done
 
-touch /etc/init.d/new /etc/init.d/nginx
+touch /etc/init.d/new /etc/init.d/nginx \\
+      /lib/systemd/system/prometheus.service
 $code
 EOC
 
@@ -276,7 +277,9 @@ sub services {
     like($run, qr/^new 101\nnginx 101$/m, 'new services are not started');
     like($run, qr/^old 0\nother\.service 0$/m, 'others are');
     is(join("\n", $run =~ /^.* disable\b.*$/mg), "update-rc.d nginx disable\n"
-       . 'deb-systemd-helper disable nginx.service', 'nginx is disabled');
+       . "deb-systemd-helper disable nginx.service\n"
+       . 'deb-systemd-helper disable prometheus.service',
+       'nginx and Prometheus are disabled');
     like($out, qr/^downloading, 40%\ninstalling, 40%$/m, 'progress');
     like($out, qr/^nginx is not started, nor will it be at boot$/m, 'said');
     ok(!-e "$dir/sbin/policy-rc.d", 'nothing is left');

@@ -18,6 +18,7 @@ my $t = Test::Atls->new();
 $t->write_http(<<'EOC');
 %%CERTIFICATE%%
 atls_early_data on;
+proxy_cache_path %%TESTDIR%%/cache keys_zone=cache:64k;
 
 server {
     listen 127.0.0.1:%%PORT_0%%;
@@ -25,6 +26,12 @@ server {
     location /.well-known/atls {
         atls on;
         client_max_body_size 10k;
+    }
+
+    location /twice {
+        atls on;
+        deny all;
+        error_page 403 /.well-known/atls;
     }
 
     location /ok {
@@ -47,7 +54,7 @@ my $s = status($t);
 
 is(total($s->{sessions}), 0, 'no sessions');
 is($s->{sessions_started_total}, 0, 'none started');
-is($s->{workers}, 4, 'workers');
+is($s->{workers}, 4, 'workers, without the cache manager');
 
 
 # sessions, handshakes, POSTs and requests
@@ -132,6 +139,13 @@ $s = status($t);
 is($s->{posts_total}{method}{405}, 1, 'a wrong method');
 is($s->{posts_total}{'media-type'}{415}, 1, 'a wrong media type');
 is($s->{posts_total}{nginx}{413}, 1, 'a body that is too large');
+
+my $posts = total($s->{posts_total});
+http_raw($t->port(0), "GET /twice HTTP/1.0\r\n\r\n");
+
+$s = status($t);
+is(total($s->{posts_total}), $posts + 1, 'redirected to another endpoint');
+is($s->{posts_total}{method}{405}, 2, 'counted there');
 
 # sums
 

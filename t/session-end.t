@@ -10,17 +10,15 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::More;
-use Time::HiRes qw( sleep );
 use Time::Local qw( timelocal );
 
 use Test::Atls;
-use Test::Atls::Client;
-use Test::Atls::Slow qw( slow );
-use Test::Atls::Status qw( status );
+use Test::Atls::Status qw( status total );
 
 my $t = Test::Atls->new();
 
-$t->write_http(<<'EOC');
+my $small = http_conf(<<'EOC');
+atls_session_timeout %%TIMEOUT%%;
 atls_zone small:32k;
 %%CERTIFICATE%%
 
@@ -41,18 +39,13 @@ server {
         return 200 "$atls_session_id $atls_post.";
     }
 
-    location /short {
-        atls on;
-        atls_session_timeout 1s;
-    }
-
     location = /status {
         atls_status;
     }
 }
 EOC
 
-$t->run();
+$t->write_conf($small =~ s/%%TIMEOUT%%/10m/r)->run();
 
 
 # outer POSTs
@@ -92,23 +85,26 @@ ok($t->wait_for_log($end), 'the end of a session');
 like($t->read_file('error.log'), qr/$end, client: 127\.0\.0\.1/,
      'with its client');
 
-$t->established(uri => '/short');
-ok($t->wait_for_log(qr/ended: idle-timeout,/), 'a timeout');
-
 
 # evictions
 
 $t->established() for 1 .. 60;
 
-my $small = qr/\[warn\] .*"small" is too small, sessions evicted: /;
+my $evicted = qr/\[warn\] .*"small" is too small, sessions evicted: /;
 
-ok($t->wait_for_log(qr/$small.*; entries in use: \d+ of \d+/),
+ok($t->wait_for_log(qr/$evicted.*; entries in use: \d+ of \d+/),
    'a zone that is too small');
 ok($t->wait_for_log(qr/ended: evicted,/), 'a session that was evicted');
 
-sleep 2 * slow();
 $t->established() for 1 .. 10;
-sleep 2 * slow();
+
+# the next report would be logged when expired sessions are removed
+
+$t->write_conf($small =~ s/%%TIMEOUT%%/1s/r)->reload();
+
+ok(swept(), 'a timeout');
+swept();
+like($t->read_file('error.log'), qr/ended: idle-timeout,/, 'its line');
 
 my @times = map { timelocal($6, $5, $4, $3, $2 - 1, $1)
                   if m!^(\d+)/(\d+)/(\d+) (\d+):(\d+):(\d+)! }
@@ -144,6 +140,13 @@ is(scalar(() = $many->read_file('error.log') =~ /ended: idle-timeout,/g), 100,
 
 $many->finish();
 $t->done_testing();
+
+
+sub swept {
+    $t->established();
+
+    return $t->wait_for(sub { total(status($t)->{sessions}) == 0 });
+}
 
 
 # Lines of the access log, with a value of X-Test.

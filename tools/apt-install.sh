@@ -8,7 +8,7 @@
 
 set -eu
 
-servers=( nginx haproxy squid )
+servers=( nginx haproxy squid prometheus )
 
 policy=/usr/sbin/policy-rc.d
 saved=$policy.atls-saved
@@ -74,8 +74,11 @@ remove_policy() {
 
 disable_new() {
     for name in "${servers[@]}"; do
-        if ! known "$name" && [ -e "/etc/init.d/$name" ]; then
-            update-rc.d "$name" disable >/dev/null
+        if ! known "$name" && services | grep -qxF -e "$name.service" \
+                                                  -e "$name"
+        then
+            [ ! -e "/etc/init.d/$name" ] \
+                || update-rc.d "$name" disable >/dev/null
             DPKG_MAINTSCRIPT_PACKAGE=$name \
                 deb-systemd-helper disable "$name.service" >/dev/null
             echo "$name is not started, nor will it be at boot"

@@ -34,6 +34,7 @@ test=(
     libnss3-tools                                           # Chromium's CAs
     squid-openssl haproxy                                   # middleboxes
     stunnel4                                                # to compare with
+    prometheus                                              # and promtool
     libmbedtls-dev libwolfssl-dev default-jdk-headless nodejs   # t/interop.t
 )
 

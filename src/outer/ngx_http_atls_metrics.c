@@ -19,6 +19,12 @@
 #define NGX_HTTP_ATLS_METRICS_NAME  40
 
 
+typedef struct {
+    unsigned     alert;
+    const char  *name;
+} ngx_http_atls_alert_name_t;
+
+
 static void ngx_http_atls_metrics_sessions(ngx_http_atls_format_t *f,
     ngx_http_atls_stat_t *stat);
 static void ngx_http_atls_metrics_zone(ngx_http_atls_format_t *f,
@@ -64,6 +70,15 @@ static const char  *const ngx_http_atls_relay_names[] = {
 
 static const char  *const ngx_http_atls_class_names[] = {
     "other", "1xx", "2xx", "3xx", "4xx", "5xx"
+};
+
+/* Not all versions of OpenSSL have names for these alerts. */
+
+static const ngx_http_atls_alert_name_t  ngx_http_atls_alert_names[] = {
+    { 86, "inappropriate_fallback" },
+    { 109, "missing_extension" },
+    { 116, "certificate_required" },
+    { 0, NULL }
 };
 
 
@@ -420,8 +435,16 @@ ngx_http_atls_metrics_alerts(ngx_http_atls_format_t *f, const char *direction,
 static void
 ngx_http_atls_metrics_alert(unsigned alert, u_char *buf)
 {
-    size_t       i;
-    const char  *name;
+    size_t                             i;
+    const char                        *name;
+    const ngx_http_atls_alert_name_t  *known;
+
+    for (known = ngx_http_atls_alert_names; known->name; known++) {
+        if (known->alert == alert) {
+            (void) ngx_sprintf(buf, "%s%Z", known->name);
+            return;
+        }
+    }
 
     name = SSL_alert_desc_string_long((int) alert);
 

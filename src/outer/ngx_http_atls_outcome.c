@@ -103,6 +103,12 @@ ngx_http_atls_outcome_create(ngx_http_request_t *r)
     ngx_pool_cleanup_t       *cln;
     ngx_http_atls_outcome_t  *outcome;
 
+    /* "error_page" may redirect a request to another endpoint */
+
+    if (ngx_http_atls_outcome_get(r)) {
+        return NGX_OK;
+    }
+
     cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_atls_outcome_t));
     if (cln == NULL) {
         return NGX_ERROR;

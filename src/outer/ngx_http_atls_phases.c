@@ -496,6 +496,12 @@ ngx_http_atls_phase_log(ngx_http_request_t *r)
     ngx_uint_t                 class;
     ngx_http_atls_loc_conf_t  *alcf;
 
+    /* with "log_subrequest" */
+
+    if (r != r->main) {
+        return NGX_OK;
+    }
+
     if (ngx_http_atls_inner_get(r->connection)) {
         class = (r->err_status ? r->err_status : r->headers_out.status) / 100;
 
@@ -506,7 +512,7 @@ ngx_http_atls_phase_log(ngx_http_request_t *r)
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
 
-    if (alcf->enable && r == r->main && ngx_http_atls_outcome_get(r) == NULL) {
+    if (alcf->enable) {
         (void) ngx_http_atls_outcome_create(r);
     }
 

@@ -27,7 +27,7 @@ typedef struct {
 
 #define ngx_http_atls_problem_body(name, type, title, status, detail)         \
     ngx_string(name), status,                                                 \
-    "{\"type\":\"" type "\",\"title\":\"" title "\",\"status\":"            \
+    "{\"type\":\"" type "\",\"title\":\"" title "\",\"status\":"              \
     #status ",\"detail\":\"" detail "\"}" CRLF
 
 

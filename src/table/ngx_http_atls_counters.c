@@ -14,28 +14,12 @@
 
 #define NGX_HTTP_ATLS_COUNTERS_LAYOUT  1
 
-/* No cache line is shared by two processes, nor fetched with a neighbour's. */
-
-#define NGX_HTTP_ATLS_COUNTERS_ALIGN   128
-
-#define NGX_HTTP_ATLS_COUNTERS_SIZE                                           \
-    ngx_align(sizeof(ngx_http_atls_counters_t), NGX_HTTP_ATLS_COUNTERS_ALIGN)
-
-#define NGX_HTTP_ATLS_COUNTERS_ZONE                                           \
-    (NGX_HTTP_ATLS_COUNTERS_ALIGN                                             \
-     + NGX_MAX_PROCESSES * NGX_HTTP_ATLS_COUNTERS_SIZE)
-
-#define ngx_http_atls_counters_set(sets, slot)                                \
-    ((ngx_http_atls_counters_t *) ((u_char *) (sets)                          \
-        + NGX_HTTP_ATLS_COUNTERS_ALIGN                                        \
-        + (slot) * NGX_HTTP_ATLS_COUNTERS_SIZE))
-
 
 typedef struct {
-    ngx_uint_t               layout;
-    size_t                   size;             /* of a set */
-    time_t                   since;
-    ngx_atomic_t             nsets;            /* used so far */
+    ngx_uint_t                 layout;
+    size_t                     size;           /* of a set */
+    time_t                     since;
+    ngx_http_atls_counters_t  *sets[NGX_MAX_PROCESSES];
 } ngx_http_atls_sets_t;
 
 
@@ -51,21 +35,26 @@ static ngx_msec_t  ngx_http_atls_counters_limits[NGX_HTTP_ATLS_BUCKETS] = {
 };
 
 
+/*
+ * The slab allocator rounds the size of a set up to a power of two or to whole
+ * pages, and aligns it, so that no cache line is shared by two processes.
+ */
+
 ngx_shm_zone_t *
 ngx_http_atls_counters_zone(ngx_conf_t *cf)
 {
+    size_t  size;
+
     static ngx_str_t  name = ngx_string("atls_counters");
 
-    return ngx_http_atls_worker_add_zone(cf, &name,
-                                         NGX_HTTP_ATLS_COUNTERS_ZONE,
+    size = ngx_align(sizeof(ngx_http_atls_sets_t), ngx_pagesize)
+           + NGX_MAX_PROCESSES
+             * ngx_align(sizeof(ngx_http_atls_counters_t), ngx_pagesize);
+
+    return ngx_http_atls_worker_add_zone(cf, &name, size,
                                          ngx_http_atls_counters_init_zone);
 }
 
-
-/*
- * Only the first page is written: new memory contains zeros, and most slots
- * are never used.
- */
 
 static ngx_int_t
 ngx_http_atls_counters_init_zone(ngx_shm_zone_t *zone, void *data)
@@ -73,20 +62,19 @@ ngx_http_atls_counters_init_zone(ngx_shm_zone_t *zone, void *data)
     ngx_http_atls_sets_t  *sets = data;
 
     if (sets == NULL) {
-        sets = ngx_slab_alloc((ngx_slab_pool_t *) zone->shm.addr,
-                              NGX_HTTP_ATLS_COUNTERS_ZONE);
+        sets = ngx_slab_calloc((ngx_slab_pool_t *) zone->shm.addr,
+                               sizeof(ngx_http_atls_sets_t));
         if (sets == NULL) {
             return NGX_ERROR;
         }
 
         sets->layout = NGX_HTTP_ATLS_COUNTERS_LAYOUT;
-        sets->size = NGX_HTTP_ATLS_COUNTERS_SIZE;
+        sets->size = sizeof(ngx_http_atls_counters_t);
         sets->since = ngx_time();
-        sets->nsets = 0;
     }
 
     if (sets->layout != NGX_HTTP_ATLS_COUNTERS_LAYOUT
-        || sets->size != NGX_HTTP_ATLS_COUNTERS_SIZE)
+        || sets->size != sizeof(ngx_http_atls_counters_t))
     {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
                       "zone \"%V\" has a different layout", &zone->shm.name);
@@ -99,28 +87,41 @@ ngx_http_atls_counters_init_zone(ngx_shm_zone_t *zone, void *data)
 }
 
 
-void
+/* The memory of a slot is allocated when it is used for the first time. */
+
+ngx_int_t
 ngx_http_atls_counters_init_worker(ngx_shm_zone_t *zone)
 {
-    ngx_atomic_uint_t          n;
     ngx_http_atls_sets_t      *sets;
     ngx_http_atls_counters_t  *counters;
 
     sets = zone->data;
 
-    counters = ngx_http_atls_counters_set(sets, ngx_process_slot);
+    counters = sets->sets[ngx_process_slot];
+
+    if (counters == NULL) {
+        counters = ngx_slab_calloc((ngx_slab_pool_t *) zone->shm.addr,
+                                   sizeof(ngx_http_atls_counters_t));
+        if (counters == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memory_barrier();
+
+        sets->sets[ngx_process_slot] = counters;
+    }
 
     counters->handshaking = 0;
     counters->parked = 0;
-    counters->owner = ngx_http_atls_process.owner.id;
+
+    /* the cache manager and loader serve no requests */
+
+    counters->owner = (ngx_process == NGX_PROCESS_HELPER)
+                      ? 0 : ngx_http_atls_process.owner.id;
 
     ngx_http_atls_process.counters = counters;
 
-    do {
-        n = sets->nsets;
-
-    } while (n <= (ngx_atomic_uint_t) ngx_process_slot
-             && !ngx_atomic_cmp_set(&sets->nsets, n, ngx_process_slot + 1));
+    return NGX_OK;
 }
 
 
@@ -141,8 +142,12 @@ ngx_http_atls_counters_sum(ngx_shm_zone_t *zone, ngx_http_atls_counters_t *sum)
                                (uint64_t *) &set->member,                     \
                                sizeof(sum->member) / sizeof(uint64_t))
 
-    for (i = 0; i < sets->nsets; i++) {
-        set = ngx_http_atls_counters_set(sets, i);
+    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
+        set = sets->sets[i];
+
+        if (set == NULL) {
+            continue;
+        }
 
         ngx_http_atls_counters_add_member(posts);
         ngx_http_atls_counters_add_member(requests);

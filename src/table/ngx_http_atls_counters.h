@@ -141,7 +141,8 @@ struct ngx_http_atls_counters_s {
     uint64_t                   handshaking;
     uint64_t                   parked;
 
-    ngx_atomic_t               owner;          /* id of the process */
+    ngx_atomic_t               owner;          /* id of the process; in a
+                                                  sum: their number */
 };
 
 
@@ -165,9 +166,9 @@ struct ngx_http_atls_counters_s {
 
 ngx_shm_zone_t *ngx_http_atls_counters_zone(ngx_conf_t *cf);
 
-/* In a worker: selects its set. */
+/* In a worker: selects its set.  NGX_ERROR: no memory. */
 
-void ngx_http_atls_counters_init_worker(ngx_shm_zone_t *zone);
+ngx_int_t ngx_http_atls_counters_init_worker(ngx_shm_zone_t *zone);
 
 /* Adds up all sets; gauges only those of existing processes. */
 
