@@ -124,6 +124,13 @@ static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
 };
 
 
+/* each problem has a counter */
+
+typedef char  ngx_http_atls_problem_check[
+    sizeof(ngx_http_atls_problems) / sizeof(ngx_http_atls_problem_t) - 1
+    == NGX_HTTP_ATLS_PROBLEMS ? 1 : -1];
+
+
 ngx_uint_t
 ngx_http_atls_problem_status(ngx_uint_t problem)
 {

@@ -23,6 +23,7 @@
 #include "ngx_http_atls_process.h"
 
 
+#define NGX_HTTP_ATLS_PROBLEMS      19      /* see ngx_http_atls_problem.h */
 #define NGX_HTTP_ATLS_BUCKETS       15
 #define NGX_HTTP_ATLS_KEYS          32
 #define NGX_HTTP_ATLS_KEY_SHIFT     48
@@ -49,7 +50,8 @@ typedef enum {
     ngx_http_atls_outcome_cut,                 /* a response is incomplete */
     ngx_http_atls_outcome_problem,             /* the first one */
 
-    ngx_http_atls_outcomes = ngx_http_atls_outcome_problem + 19
+    ngx_http_atls_outcomes = ngx_http_atls_outcome_problem
+                             + NGX_HTTP_ATLS_PROBLEMS
 } ngx_http_atls_outcome_e;
 
 
