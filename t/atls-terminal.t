@@ -158,7 +158,7 @@ sub logs {
 
     my $s = $p->connect();
     syswrite $s, "\x16\x03\x01\x00\x01\x00";
-    $p->wait_for_log(qr/ 1 POSTs/);
+    ok($p->wait_for_log(qr/ 1 POST, /), 'end of the tunnel');
     clean(join("\n", $p->log()), 'log');
     clean($p->stderr(), 'stderr');
     $p->stop();
