@@ -84,7 +84,7 @@ fingerprint() {
     printf '%s\n' "$project" "$src" "$STATIC" "$CC" "$CFLAGS" "$LDFLAGS" \
         "$MODULE_CFLAGS" "${flags[@]}"
     "$CC" --version | head -n 1
-    cksum <config
+    cat config config.make | cksum
 
     # names, sizes and times: a tree may be large
     find "$src/auto" "$src/src" "$src/configure" -type f \

@@ -9,6 +9,7 @@
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_format.h"
 #include "ngx_http_atls_metrics.h"
+#include "ngx_http_atls_page.h"
 #include "ngx_http_atls_status.h"
 
 
@@ -19,29 +20,55 @@ typedef struct {
 } ngx_http_atls_status_format_t;
 
 
+typedef struct {
+    const char                 *key;
+    ngx_str_t                   value;
+} ngx_http_atls_status_header_t;
+
+
 static ngx_int_t ngx_http_atls_status_handler(ngx_http_request_t *r);
 static ngx_http_atls_status_format_t *ngx_http_atls_status_format(
     ngx_http_request_t *r);
+static ngx_http_atls_status_format_t *ngx_http_atls_status_accept(u_char *p,
+    u_char *last);
+static ngx_http_atls_status_format_t *ngx_http_atls_status_type(u_char *type,
+    size_t len);
+static ngx_uint_t ngx_http_atls_status_quality(u_char *p, u_char *last);
+static ngx_chain_t *ngx_http_atls_status_metrics(ngx_http_request_t *r,
+    ngx_uint_t json, off_t *length);
 static ngx_int_t ngx_http_atls_status_headers(ngx_http_request_t *r);
 
 
-/* In the order of preference. */
-
 static ngx_http_atls_status_format_t  ngx_http_atls_status_formats[] = {
-
-    { ngx_string("json"),
-      ngx_string("application/json"),
-      ngx_string("application/json") },
 
     { ngx_string("prometheus"),
       ngx_string("text/plain"),
       ngx_string("text/plain; version=0.0.4; charset=utf-8") },
 
+    { ngx_string("json"),
+      ngx_string("application/json"),
+      ngx_string("application/json") },
+
+    { ngx_string("html"),
+      ngx_string("text/html"),
+      ngx_string("text/html; charset=utf-8") },
+
     { ngx_null_string, ngx_null_string, ngx_null_string }
 };
 
-#define ngx_http_atls_status_json        (&ngx_http_atls_status_formats[0])
-#define ngx_http_atls_status_prometheus  (&ngx_http_atls_status_formats[1])
+#define ngx_http_atls_status_prometheus  (&ngx_http_atls_status_formats[0])
+#define ngx_http_atls_status_json        (&ngx_http_atls_status_formats[1])
+#define ngx_http_atls_status_html        (&ngx_http_atls_status_formats[2])
+
+
+/* Of all formats. */
+
+static ngx_http_atls_status_header_t  ngx_http_atls_status_header[] = {
+    { "Cache-Control", ngx_string("no-store") },
+    { "Vary", ngx_string("Accept") },
+    { "X-Content-Type-Options", ngx_string("nosniff") },
+    { NULL, ngx_null_string }
+};
 
 
 char *
@@ -67,9 +94,9 @@ ngx_http_atls_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static ngx_int_t
 ngx_http_atls_status_handler(ngx_http_request_t *r)
 {
+    off_t                           length;
     ngx_int_t                       rc;
-    ngx_http_atls_format_t          f;
-    ngx_http_atls_main_conf_t      *amcf;
+    ngx_chain_t                    *out;
     ngx_http_atls_status_format_t  *format;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
@@ -88,19 +115,21 @@ ngx_http_atls_status_handler(ngx_http_request_t *r)
         return NGX_HTTP_BAD_REQUEST;
     }
 
-    amcf = ngx_http_get_module_main_conf(r, ngx_http_atls_module);
+    if (format == ngx_http_atls_status_html) {
+        out = ngx_http_atls_page(r, &length);
 
-    ngx_http_atls_format_begin(&f, r->pool,
-                               format == ngx_http_atls_status_json);
+    } else {
+        out = ngx_http_atls_status_metrics(r,
+                                           format == ngx_http_atls_status_json,
+                                           &length);
+    }
 
-    if (ngx_http_atls_metrics(amcf, &f) != NGX_OK
-        || ngx_http_atls_status_headers(r) != NGX_OK)
-    {
+    if (out == NULL || ngx_http_atls_status_headers(r) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     r->headers_out.status = NGX_HTTP_OK;
-    r->headers_out.content_length_n = f.length;
+    r->headers_out.content_length_n = length;
     r->headers_out.content_type = format->type;
     r->headers_out.content_type_len = format->type.len;
     r->headers_out.content_type_lowcase = NULL;
@@ -111,7 +140,7 @@ ngx_http_atls_status_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    return ngx_http_output_filter(r, f.out);
+    return ngx_http_output_filter(r, out);
 }
 
 
@@ -148,31 +177,140 @@ ngx_http_atls_status_format(ngx_http_request_t *r)
         return ngx_http_atls_status_prometheus;
     }
 
+    return ngx_http_atls_status_accept(accept->data,
+                                       accept->data + accept->len);
+}
+
+
+/*
+ * The format with the highest quality; of equal ones, the first.  Clients send
+ * "any type" to get the default, unless there is a format as good.
+ */
+
+static ngx_http_atls_status_format_t *
+ngx_http_atls_status_accept(u_char *p, u_char *last)
+{
+    u_char                         *end, *next;
+    ngx_uint_t                      rank, best;
+    ngx_http_atls_status_format_t  *format, *chosen;
+
+    best = 0;
+    chosen = ngx_http_atls_status_prometheus;
+
+    for ( /* void */ ; p < last; p = next + 1) {
+
+        next = ngx_strlchr(p, last, ',');
+
+        if (next == NULL) {
+            next = last;
+        }
+
+        while (p < next && *p == ' ') {
+            p++;
+        }
+
+        for (end = p; end < next && *end != ';' && *end != ' '; end++) {
+            /* void */
+        }
+
+        rank = 2 * ngx_http_atls_status_quality(end, next);
+
+        if (end - p == 3 && *p == '*') {
+            format = ngx_http_atls_status_prometheus;
+
+        } else {
+            format = ngx_http_atls_status_type(p, end - p);
+            rank += (rank != 0);
+        }
+
+        if (format && rank > best) {
+            best = rank;
+            chosen = format;
+        }
+    }
+
+    return chosen;
+}
+
+
+static ngx_http_atls_status_format_t *
+ngx_http_atls_status_type(u_char *type, size_t len)
+{
+    ngx_http_atls_status_format_t  *format;
+
     for (format = ngx_http_atls_status_formats; format->name.len; format++) {
 
-        if (ngx_strlcasestrn(accept->data, accept->data + accept->len,
-                             format->accept.data, format->accept.len - 1))
+        if (format->accept.len == len
+            && ngx_strncasecmp(format->accept.data, type, len) == 0)
         {
             return format;
         }
     }
 
-    return ngx_http_atls_status_prometheus;
+    return NULL;
+}
+
+
+/* The parameter "q" in thousandths. */
+
+static ngx_uint_t
+ngx_http_atls_status_quality(u_char *p, u_char *last)
+{
+    ngx_int_t  q;
+
+    p = ngx_strlcasestrn(p, last, (u_char *) "q=", 2 - 1);
+
+    if (p == NULL) {
+        return 1000;
+    }
+
+    p += 2;
+
+    while (p < last && last[-1] == ' ') {
+        last--;
+    }
+
+    q = ngx_atofp(p, last - p, 3);
+
+    return (q == NGX_ERROR) ? 0 : ngx_min(q, 1000);
+}
+
+
+static ngx_chain_t *
+ngx_http_atls_status_metrics(ngx_http_request_t *r, ngx_uint_t json,
+    off_t *length)
+{
+    ngx_http_atls_format_t      f;
+    ngx_http_atls_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_atls_module);
+
+    ngx_http_atls_format_begin(&f, r->pool, json);
+
+    if (ngx_http_atls_metrics(amcf, &f) != NGX_OK) {
+        return NULL;
+    }
+
+    *length = f.length;
+
+    return f.out;
 }
 
 
 static ngx_int_t
 ngx_http_atls_status_headers(ngx_http_request_t *r)
 {
-    ngx_str_t  value;
+    ngx_uint_t  i;
 
-    ngx_str_set(&value, "no-store");
+    for (i = 0; ngx_http_atls_status_header[i].key; i++) {
 
-    if (ngx_http_atls_add_header(r, "Cache-Control", &value) != NGX_OK) {
-        return NGX_ERROR;
+        if (ngx_http_atls_add_header(r, ngx_http_atls_status_header[i].key,
+                                     &ngx_http_atls_status_header[i].value)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
-    ngx_str_set(&value, "Accept");
-
-    return ngx_http_atls_add_header(r, "Vary", &value);
+    return NGX_OK;
 }

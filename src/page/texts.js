@@ -1,0 +1,259 @@
+"use strict";
+
+/* What is shown, and what it means. */
+
+const POSTS_OK = ["handshake", "opened", "served", "parked", "idle", "closed"];
+const ENDS_OK = ["close-notify", "idle-timeout", "lifetime", "inner-close",
+                 "shutdown", "unknown"];
+const RELAYS_BAD = ["lost", "stuck", "no-mailbox", "no-connection"];
+
+const badPosts = () => failures("posts_total", POSTS_OK);
+const badEnds = () => failures("sessions_ended_total", ENDS_OK);
+const badRelays = () => RELAYS_BAD.map((key) => "relays_total/" + key);
+
+
+/*
+ * The value of a series is a function of a reading; null: not known.  Those in
+ * "more" are in the legend only.
+ */
+
+const line = (name, colour, what, value) => ({ name, colour, what, value });
+
+const times = (metric, ...lines) => ({
+    time: true, format: showSeconds, axis: showSeconds,
+    series: lines.map(([name, colour, q]) => line(name, colour, "took less",
+                                                  quantile(metric, q))),
+});
+
+const rates = (...series) => ({ format: showRate, axis: showCount, least: 4,
+                                series });
+
+const CHARTS = {
+    sessions: {
+        stacked: true, format: showCount, axis: showCount, least: 4,
+        more: [line("all", "", "",
+                    (s) => add(Object.values(s.data.sessions)))],
+        series: [
+            line("idle", "blue", "wait for the next POST",
+                 (s) => s.data.sessions.idle),
+            line("busy", "teal", "with a POST in progress",
+                 (s) => s.data.sessions.busy),
+            line("resident", "violet", "with a part of a request",
+                 (s) => s.data.sessions.resident),
+            line("half-open", "amber", "in a handshake",
+                 (s) => s.data.sessions["half-open"]),
+        ],
+    },
+
+    handshakes: rates(
+        line("finished", "teal", "new sessions",
+             perSecond("handshakes_total/finished")),
+        line("failed", "red", "with an alert",
+             perSecond("handshakes_total/failed")),
+        line("timed out", "amber", "after atls_handshake_timeout",
+             perSecond("handshakes_total/timed-out")),
+        line("aborted", "violet", "POST cut off, or no room",
+             perSecond("handshakes_total/aborted"))),
+
+    requests: rates(
+        line("POSTs", "blue", "outer requests", perSecond("posts_total")),
+        line("requests", "teal", "decrypted from them",
+             perSecond("requests_total")),
+        line("errors", "red", "requests answered with 5xx",
+             perSecond("requests_total/5xx"))),
+
+    failures: rates(
+        line("POSTs", "blue", "refused, or failed",
+             (s) => perSecond(...badPosts())(s)),
+        line("sessions", "amber", "ended before their time",
+             (s) => perSecond(...badEnds())(s)),
+        line("relays", "red", "to another worker process",
+             perSecond(...badRelays()))),
+
+    post: times("post_duration_seconds", ["half of them", "blue", .5],
+                ["95 of 100", "amber", .95], ["99 of 100", "red", .99]),
+
+    handshake: times("handshake_duration_seconds", ["half of them", "blue", .5],
+                     ["95 of 100", "amber", .95]),
+
+    zone: {
+        stacked: true, format: showCount, axis: showCount, least: 4,
+        more: [line("free", "", "for other sessions",
+                    (s) => s.data.zone_entries.free)],
+        series: [
+            line("sessions", "blue", "one each",
+                 (s) => s.data.zone_entries.session),
+            line("records", "violet", "incomplete ones",
+                 (s) => s.data.zone_entries.record),
+            line("names", "teal", "of servers, and verified clients",
+                 (s) => s.data.zone_entries.name
+                        + s.data.zone_entries.identity),
+        ],
+    },
+
+    bytes: {
+        format: showBytes, axis: showBytes, least: 1000, series: [
+            line("from clients", "blue", "decrypted",
+                 perSecond("plaintext_bytes_total/in")),
+            line("to clients", "teal", "encrypted",
+                 perSecond("plaintext_bytes_total/out")),
+        ],
+    },
+};
+
+
+/* The rows of the table of failures, and what they mean. */
+
+const FAILURES = [
+    ["posts_total", POSTS_OK, "POSTs refused or failed"],
+    ["sessions_ended_total", ENDS_OK, "Sessions ended before their time"],
+    ["records_refused_total", [], "Records refused"],
+    ["alerts_total/in", ["close_notify"], "Alerts from clients"],
+    ["alerts_total/out", ["close_notify"], "Alerts to clients"],
+    ["relays_total", ["passed"], "POSTs for another worker process"],
+];
+
+const MEANINGS = {
+    posts_total: {
+        "alert": "The client has ended the session with an alert, see below.",
+        "cut": "The client, or the application, stopped half way.",
+        "empty-body": "An empty POST without a session.",
+        "handshake-failed": "The alerts below, if any, say why.",
+        "handshake-timeout":
+            "The client took longer than atls_handshake_timeout.",
+        "internal-error": "See the error log.",
+        "media-type": "A POST with another Content-Type.",
+        "method": "Not a POST, for example from a browser.",
+        "no-cookie": "The client, or a proxy before nginx, does not send"
+                     + " cookies back.",
+        "not-tls": "Something else than TLS, often from a scanner.",
+        "payload-refused": "The service rejected it, see atls_payload raw.",
+        "record-refused": "A record was changed, repeated or lost on its way.",
+        "session-busy": "Two POSTs of a session at the same time.",
+        "session-elsewhere": "The session was started in another location.",
+        "session-foreign": "The session is that of another machine, or from"
+                           + " before a restart.",
+        "session-lost": "Its worker process died. See the error log.",
+        "session-refused": "The client must be verified again, after a reload.",
+        "session-unknown": "The session has expired. The client starts a new"
+                           + " one.",
+        "too-few-connections": "Increase worker_connections.",
+        "too-large": "Larger than client_max_body_size.",
+        "too-many-handshakes": "A flood, or atls_max_handshakes is too low.",
+        "unreadable-body": "The body could not be read.",
+        "zone-full": "Increase the size in atls_zone.",
+        "nginx": "The response is from nginx itself.",
+        "nginx/403": "Access is denied by the configuration.",
+        "nginx/413": "Larger than client_max_body_size.",
+        "nginx/429": "Limited by the configuration.",
+        "nginx/499": "The client has closed the connection.",
+        "nginx/503": "Limited by the configuration.",
+    },
+
+    sessions_ended_total: {
+        "alert": "The client has sent a fatal alert, see below.",
+        "evicted": "The zone is too small. Increase the size in atls_zone.",
+        "handshake-failed": "The alerts below, if any, say why.",
+        "handshake-timeout": "The client did not finish the handshake.",
+        "key-limit": "The maximum number of records of TLS 1.2.",
+        "lost": "Its worker process died. See the error log.",
+        "policy": "The client must be verified again, after a reload.",
+        "post-cut": "A POST was cut off, or too large.",
+        "record-refused": "A record was refused, see below.",
+        "response-cut": "The application stopped half way.",
+        "zone-full": "There was no room for its data. Increase the size in"
+                     + " atls_zone.",
+    },
+
+    records_refused_total: {
+        "": "Changed or forged on the way, or an error of the client.",
+    },
+
+    alerts_total: {
+        "": "Why a session or a handshake was ended.",
+        "in/unknown_ca": "Clients do not trust the certificate of the server.",
+        "in/bad_certificate":
+            "Clients do not accept the certificate of the server.",
+        "in/certificate_expired": "The certificate of the server has expired.",
+        "in/certificate_unknown":
+            "Clients do not accept the certificate of the server.",
+        "out/handshake_failure": "The client offers nothing that is enabled.",
+        "out/protocol_version": "The client offers no version that is enabled.",
+        "out/bad_record_mac": "A record was changed, repeated or lost.",
+        "out/unexpected_message": "A message at the wrong time.",
+        "out/unknown_ca": "The certificate of the client is not trusted.",
+        "out/certificate_required": "The client has no certificate.",
+    },
+
+    relays_total: {
+        "abandoned": "The client has closed the connection.",
+        "lost": "The other process has exited.",
+        "no-connection": "Increase worker_connections.",
+        "no-mailbox": "The socket of the other process is not there.",
+        "stuck": "The other process does not respond: something blocks it.",
+    },
+};
+
+
+function meaning(key) {
+    const [metric, ...labels] = key.split("/");
+    const texts = MEANINGS[metric];
+
+    return texts[labels.join("/")] || texts[labels[0]] || texts[""] || "";
+}
+
+
+/*
+ * What an administrator should look at: the severity, a number of the last
+ * minutes, and the sentence that follows it.  Some occur now and then without a
+ * reason to act.
+ */
+
+function problems() {
+    const posts = (reason) => recently("posts_total/" + reason);
+    const often = (n, than) => n >= 10 && n > than ? n : 0;
+    const zone = newest().data.zone_entries;
+
+    return [
+        ["bad", recently("sessions_evicted_total"),
+         "sessions were evicted: the zone is too small. Increase the size in"
+         + " atls_zone."],
+        ["bad", posts("zone-full"),
+         "POSTs were refused, because the zone is full. Increase the size in"
+         + " atls_zone."],
+        ["bad", posts("too-many-handshakes"),
+         "handshakes were refused, because too many were in progress. If this"
+         + " is not a flood, increase atls_max_handshakes."],
+        ["bad", posts("too-few-connections")
+                + recently("relays_total/no-connection"),
+         "POSTs found no free connection. Increase worker_connections."],
+        ["bad", recently("sessions_ended_total/lost"),
+         "sessions were lost, because a worker process died. See the error"
+         + " log."],
+        ["bad", recently("relays_total/stuck"),
+         "POSTs got no response from another worker process: something blocks"
+         + " it, for example a slow disk."],
+        ["bad", posts("internal-error"),
+         "POSTs failed with an internal error. See the error log."],
+        ["warn", often(recently("handshakes_total/failed",
+                                "handshakes_total/timed-out",
+                                "handshakes_total/aborted"),
+                       recently("handshakes_total/finished")),
+         "handshakes failed, which is more than succeeded. The alerts below say"
+         + " why."],
+        ["warn", often(posts("session-foreign"), 0),
+         "POSTs were for sessions of another machine, or from before a restart."
+         + " A load balancer must send all POSTs of a session to the same"
+         + " machine."],
+        ["warn", often(posts("no-cookie"), 0),
+         "POSTs came without the cookie of their session. A proxy before nginx"
+         + " may remove it."],
+        ["warn", often(recently("requests_total/5xx"),
+                       recently("requests_total") / 20),
+         "requests were answered with 5xx, which is more than 5 %. See the"
+         + " error log, and the application."],
+        ["warn", zone.free === 0 ? zone.session : 0,
+         "sessions fill the zone: a new one evicts the longest idle one."
+         + " Increase the size in atls_zone."],
+    ].filter(([, n]) => n);
+}
