@@ -23,7 +23,7 @@ delete @ENV{qw( MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES BUILD OUT )};
 plan skip_all => 'nothing here depends on how nginx runs'
     if $ENV{TEST_ASAN} || $ENV{TEST_VALGRIND};
 
-plan tests => 18;
+plan tests => 23;
 
 
 sub file {
@@ -69,8 +69,8 @@ sub copy_tree {
 # a modified copy of a built tree
 
 SKIP: {
-    skip 'another nginx was built, too', 6 if $ENV{NGINX_SRC};
-    skip 'build/ is not built', 6 unless -e "$root/build/fingerprint"
+    skip 'another nginx was built, too', 7 if $ENV{NGINX_SRC};
+    skip 'build/ is not built', 7 unless -e "$root/build/fingerprint"
                                          && -e "$root/build/atls";
 
     my $copy = "$dir/copy";
@@ -103,10 +103,65 @@ SKIP: {
     ($status, $out) = run("make -C $copy all");
     unlike($out, qr/configuring| -c /, 'once is enough');
 
+    # the page of atls_status is compiled, too
+
+    file("$copy/src/page/status.js",
+         file("$copy/src/page/status.js") . "/* built in the copy, too */\n");
+    run("make -C $copy module");
+    ok(file("$copy/$built[0]") =~ m!/\* built in the copy, too \*/!,
+       'a changed page is built');
+
     # the client is rebuilt with other flags, too
 
     ($status, $out) = run("make -C $copy -n CFLAGS='-O2 -DOTHER' build/atls");
     like($out, qr/-DOTHER.* -c .*target\.c/, 'other flags build it again');
+}
+
+
+# tools/page.sh
+
+{
+    my $tree = "$dir/page";
+
+    system("mkdir -p $tree/src && cp -r $root/src/page $tree/src"
+           . " && cp -r $root/tools $tree") == 0 or die "cp failed\n";
+
+    # all characters that are special in C
+
+    my $text = q{/* "'\\n??=%s#{}$(`x`) */};
+
+    file("$tree/src/page/texts.js", "$text\n");
+
+    my ($status, $out) = run("$tree/tools/page.sh");
+    my ($c) = $out =~ /(ngx_string\(.*\))/s;
+
+    is($status, 0, 'a page');
+    is(compiled($c), $text, 'its text in C');
+
+    file("$tree/src/page/texts.js", qq{"a </script> in a string"\n});
+    ($status, $out) = run("$tree/tools/page.sh");
+
+    is($status, 1, 'an end of the script in the script');
+    like($out, qr!a </script> in a string!, '... is shown');
+}
+
+
+# What a compiler makes of the strings: the line with /* "...
+
+sub compiled {
+    my ($strings) = @_;
+
+    file("$dir/page.c", <<"EOC");
+#include <stdio.h>
+#define ngx_string(s) s
+const char *parts[] = { $strings };
+int main(void) { fputs(parts[3], stdout); return 0; }
+EOC
+
+    my ($status, $out) = run("cc -Wall -Werror -o $dir/page.out $dir/page.c"
+                             . " && $dir/page.out");
+
+    return $out =~ m!^(/\* ".*)$!m ? $1 : $out;
 }
 
 

@@ -243,6 +243,20 @@ sub charts {
 
     is($b->value("document.getElementById('protocols').innerText")
        =~ s/\s+/ /gr, 'TLSv1.3 3 100 %', 'protocols');
+    is_deeply($b->value(<<'EOJ'), [], 'all reasons have meanings');
+FAILURES.flatMap(([metric, normal]) => [...newest().totals.keys()]
+    .filter((key) => key.startsWith(metric + '/')
+                     && !normal.some((n) => (key + '/').startsWith(metric + '/'
+                                                                   + n + '/')))
+    .filter((key) => !meaning(key)))
+EOJ
+    is_deeply($b->value(<<'EOJ'), [], '... and meanings have reasons');
+['posts_total', 'sessions_ended_total', 'relays_total'].flatMap((metric) =>
+    Object.keys(MEANINGS[metric])
+    .filter((name) => !name.startsWith('nginx')
+                      && !(name in newest().data[metric]))
+    .map((name) => metric + '/' + name))
+EOJ
     is_deeply([ $b->messages() ], [], 'nothing in the console');
     is($b->value("performance.getEntriesByType('resource')"
                  . ".filter((e) => !e.name.endsWith('/status?format=json'))"

@@ -72,17 +72,17 @@ function fill(tr, ...texts) {
 function showLegend(chart) {
     const label = [];
 
-    for (const { name, colour, what, value } of chart.lines) {
+    for (const { name, colour, what, value, format } of chart.lines) {
         const tr = row(chart.body, name, name, what, 2);
         const known = samples.map(value).filter((n) => n !== null);
-        const text = show(value(shown()), chart.format);
+        const text = show(value(shown()), format);
 
         if (colour && !tr.querySelector(".key")) {
             tr.cells[0].prepend(make("span", { class: "key " + colour,
                                                "aria-hidden": "true" }));
         }
 
-        fill(tr, text, known.length ? chart.format(Math.max(...known)) : "–");
+        fill(tr, text, show(known.length ? Math.max(...known) : null, format));
         label.push(name + ": " + text);
     }
 
@@ -148,7 +148,7 @@ function showTiles() {
     showTile("requests", show(s.values.requests[1], showRate), "a second");
     showTile("time", show(s.values.post[1], showSeconds),
              s.values.post[1] === null ? "no POSTs" : "for 95 of 100");
-    showTile("zone", Math.round(used / (used + zone.free) * 100) + " %",
+    showTile("zone", Math.round(used / (used + zone.free || 1) * 100) + " %",
              "of " + showCount(used + zone.free) + " entries");
     showTile("failures", showCount(recently(...badPosts())), "in 5 minutes");
 }
@@ -214,7 +214,9 @@ function showGroup(metric, title, keys) {
 function breakable(name) {
     const words = make("span");
 
-    name.split(/(?<=_)/).forEach((word) => words.append(word, make("wbr")));
+    name.split("_").forEach((word, i) => {
+        words.append(...i ? ["_", make("wbr"), word] : [word]);
+    });
 
     return words;
 }
@@ -328,9 +330,10 @@ function prepareChart(figure) {
     };
 
     chart.name = figure.dataset.chart;
-    chart.lines = [...chart.series.map((series, k) => ({
-        ...series, value: (s) => s.values[chart.name][k] })),
-        ...chart.more || []];
+    chart.lines = chart.series.map(({ name, colour, what }, k) => ({
+        name, colour, what, format: chart.format,
+        value: (s) => s.values[chart.name][k],
+    })).concat(chart.more || []);
     chart.svg = make("svg", { role: "img" });
     chart.body = make("tbody");
     chart.when = column("now");

@@ -12,12 +12,14 @@ const badEnds = () => failures("sessions_ended_total", ENDS_OK);
 const badRelays = () => RELAYS_BAD.map((key) => "relays_total/" + key);
 
 
-/*
- * The value of a series is a function of a reading; null: not known.  Those in
- * "more" are in the legend only.
- */
+/* The value of a series is a function of a reading; null: not known. */
 
 const line = (name, colour, what, value) => ({ name, colour, what, value });
+
+/* Counts in the legend only. */
+
+const count = (name, what, value) => ({ name, what, value,
+                                        format: showCount });
 
 const times = (metric, ...lines) => ({
     time: true, format: showSeconds, axis: showSeconds,
@@ -25,14 +27,13 @@ const times = (metric, ...lines) => ({
                                                   quantile(metric, q))),
 });
 
-const rates = (...series) => ({ format: showRate, axis: showCount, least: 4,
-                                series });
+const rates = (series, more) => ({ format: showRate, axis: showCount, least: 4,
+                                   series, more });
 
 const CHARTS = {
     sessions: {
         stacked: true, format: showCount, axis: showCount, least: 4,
-        more: [line("all", "", "",
-                    (s) => add(Object.values(s.data.sessions)))],
+        more: [count("all", "", (s) => add(Object.values(s.data.sessions)))],
         series: [
             line("idle", "blue", "wait for the next POST",
                  (s) => s.data.sessions.idle),
@@ -45,30 +46,36 @@ const CHARTS = {
         ],
     },
 
-    handshakes: rates(
+    handshakes: rates([
         line("finished", "teal", "new sessions",
              perSecond("handshakes_total/finished")),
-        line("failed", "red", "with an alert",
+        line("failed", "red", "with an alert, or no TLS",
              perSecond("handshakes_total/failed")),
         line("timed out", "amber", "after atls_handshake_timeout",
              perSecond("handshakes_total/timed-out")),
         line("aborted", "violet", "POST cut off, or no room",
-             perSecond("handshakes_total/aborted"))),
+             perSecond("handshakes_total/aborted")),
+    ], [
+        count("in progress", "at most atls_max_handshakes, in each worker",
+              (s) => s.data.handshakes_in_progress),
+    ]),
 
-    requests: rates(
+    requests: rates([
         line("POSTs", "blue", "outer requests", perSecond("posts_total")),
         line("requests", "teal", "decrypted from them",
              perSecond("requests_total")),
         line("errors", "red", "requests answered with 5xx",
-             perSecond("requests_total/5xx"))),
+             perSecond("requests_total/5xx")),
+    ]),
 
-    failures: rates(
+    failures: rates([
         line("POSTs", "blue", "refused, or failed",
              (s) => perSecond(...badPosts())(s)),
         line("sessions", "amber", "ended before their time",
              (s) => perSecond(...badEnds())(s)),
         line("relays", "red", "to another worker process",
-             perSecond(...badRelays()))),
+             perSecond(...badRelays())),
+    ]),
 
     post: times("post_duration_seconds", ["half of them", "blue", .5],
                 ["95 of 100", "amber", .95], ["99 of 100", "red", .99]),
@@ -78,8 +85,7 @@ const CHARTS = {
 
     zone: {
         stacked: true, format: showCount, axis: showCount, least: 4,
-        more: [line("free", "", "for other sessions",
-                    (s) => s.data.zone_entries.free)],
+        more: [count("free", "", (s) => s.data.zone_entries.free)],
         series: [
             line("sessions", "blue", "one each",
                  (s) => s.data.zone_entries.session),
