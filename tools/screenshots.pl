@@ -25,7 +25,7 @@ my $t = Test::Atls->new(workers => 2);
 $t->write_http(<<'EOC');
 %%CERTIFICATE%%
 
-atls_zone atls:128k;
+atls_zone atls:512k;
 atls_session_timeout 2m;
 
 server {
@@ -35,8 +35,13 @@ server {
         atls on;
     }
 
-    location /data {
+    location = /fast {
         root %%TESTDIR%%;
+    }
+
+    location = /slow {
+        root %%TESTDIR%%;
+        limit_rate 100k;
     }
 
     location = /atls-status {
@@ -45,7 +50,8 @@ server {
 }
 EOC
 
-$t->write_file('data', 'x' x 3000);
+$t->write_file('fast', 'x' x 3000);
+$t->write_file('slow', 'x' x 40_000);
 $t->run();
 
 my $b = Test::Atls::Browser->start($t);
@@ -79,7 +85,8 @@ sub traffic {
         my $busy = 1 - abs((time - $start) / $time - 0.6);
 
         push @clients, $t->established() if rand() < $busy;
-        $_->get('/data') for grep { rand() < $busy / 2 } @clients;
+        $_->get(rand() < 0.05 ? '/slow' : '/fast')
+            for grep { rand() < $busy / 2 } @clients;
         $t->half_open() if rand() < 0.05;
         $t->client()->post("GET / HTTP/1.0\r\n\r\n") if rand() < 0.02;
         $t->client(protocol => 'TLSv1.2', ciphers => 'AES128-SHA')->handshake()

@@ -85,7 +85,11 @@ const CHARTS = {
 
     zone: {
         stacked: true, format: showCount, axis: showCount, least: 4,
-        more: [count("free", "", (s) => s.data.zone_entries.free)],
+        more: [
+            count("free", "", (s) => s.data.zone_entries.free),
+            count("evicted", "since counting started",
+                  (s) => add(Object.values(s.data.sessions_evicted_total))),
+        ],
         series: [
             line("sessions", "blue", "one each",
                  (s) => s.data.zone_entries.session),
@@ -218,7 +222,6 @@ function meaning(key) {
 function problems() {
     const posts = (reason) => recently("posts_total/" + reason);
     const often = (n, than) => n >= 10 && n > than ? n : 0;
-    const zone = newest().data.zone_entries;
 
     return [
         ["bad", recently("sessions_evicted_total"),
@@ -258,8 +261,5 @@ function problems() {
                        recently("requests_total") / 20),
          "requests were answered with 5xx, which is more than 5 %. See the"
          + " error log, and the application."],
-        ["warn", zone.free === 0 ? zone.session : 0,
-         "sessions fill the zone: a new one evicts the longest idle one."
-         + " Increase the size in atls_zone."],
     ].filter(([, n]) => n);
 }
