@@ -23,11 +23,27 @@ sub wait_for {
     my $until = time + ($limit > patience() ? $limit : patience());
 
     until ($condition->()) {
-        return 0 if time > $until;
+
+        if (time > $until) {
+            print STDERR '# waited in vain at ', _place(), "\n";
+            return 0;
+        }
+
         sleep 0.01;
     }
 
     return 1;
+}
+
+
+# The line of the test.
+
+sub _place {
+    my ($n, @frame) = (0);
+
+    do { @frame = caller $n++ } while @frame && $frame[1] !~ /\.t\z/;
+
+    return @frame ? "$frame[1] line $frame[2]" : $0;
 }
 
 
