@@ -134,7 +134,8 @@ Host: 127.0.0.1:$port
 X-One:  1\t
 X-Empty:
 Accept: a/b
-Connection: keep-alive, X-Two
+X-Zero: 0
+Connection: keep-alive, X-Two, x-zero
 X-Two: 2
 Keep-Alive: timeout=5
 Proxy-Connection: keep-alive

@@ -13,7 +13,8 @@
 #include "buf.h"
 
 
-#define ATLS_BUF_MIN    256
+#define ATLS_BUF_MIN    1024
+#define ATLS_BUF_PRINT  256
 
 
 int
@@ -73,7 +74,7 @@ atls_buf_print(atls_buf_t *buf, const char *format, ...)
     size_t   room;
     va_list  args;
 
-    if (atls_buf_reserve(buf, ATLS_BUF_MIN) == -1) {
+    if (atls_buf_reserve(buf, ATLS_BUF_PRINT) == -1) {
         return -1;
     }
 

@@ -1,6 +1,6 @@
 
 /*
- * A parser for HTTP/1.x lines, fields, lengths and chunks, see http.h.
+ * HTTP/1.x lines, fields, lengths and chunks, see http.h.
  */
 
 
@@ -343,4 +343,30 @@ atls_http_is_idempotent(const char *method)
     return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0
            || strcmp(method, "OPTIONS") == 0 || strcmp(method, "PUT") == 0
            || strcmp(method, "DELETE") == 0;
+}
+
+
+int
+atls_http_add(atls_buf_t *header, const char *name, const char *value)
+{
+    char    *p;
+    size_t   nname, nvalue;
+
+    nname = strlen(name);
+    nvalue = strlen(value);
+
+    if (atls_buf_reserve(header, nname + nvalue + 4) == -1) {
+        return -1;
+    }
+
+    p = (char *) header->data + header->len;
+
+    p = mempcpy(p, name, nname);
+    p = mempcpy(p, ": ", 2);
+    p = mempcpy(p, value, nvalue);
+    memcpy(p, "\r\n", 2);
+
+    header->len += nname + nvalue + 4;
+
+    return 0;
 }

@@ -116,4 +116,9 @@ int atls_http_is_value(const char *text, size_t n);
 int atls_http_is_idempotent(const char *method);
 
 
+/* Appends a header line, several times as fast as atls_buf_print(). */
+
+int atls_http_add(atls_buf_t *header, const char *name, const char *value);
+
+
 #endif /* ATLS_CLIENT_HTTP_H_INCLUDED */

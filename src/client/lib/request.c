@@ -257,15 +257,15 @@ atls_message_format(atls_message_t *message, const char *authority)
     }
 
     if (!atls_message_has(message, "Host")
-        && atls_buf_print(header, "Host: %s\r\n", authority) == -1)
+        && atls_http_add(header, "Host", authority) == -1)
     {
         return -1;
     }
 
     for (i = 0; i < request->nheaders; i++) {
         if (request->headers[i].value
-            && atls_buf_print(header, "%s: %s\r\n", request->headers[i].name,
-                              request->headers[i].value)
+            && atls_http_add(header, request->headers[i].name,
+                             request->headers[i].value)
                == -1)
         {
             return -1;
@@ -273,7 +273,7 @@ atls_message_format(atls_message_t *message, const char *authority)
     }
 
     if (message->length == ATLS_LENGTH_UNKNOWN) {
-        if (atls_buf_print(header, "Transfer-Encoding: chunked\r\n") == -1) {
+        if (atls_http_add(header, "Transfer-Encoding", "chunked") == -1) {
             return -1;
         }
 

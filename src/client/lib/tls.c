@@ -447,6 +447,10 @@ atls_tls_read(atls_tls_t *tls)
         if (rc != ATLS_OK) {
             return rc;
         }
+
+        if (BIO_ctrl_pending(tls->in) == 0 && !SSL_has_pending(tls->ssl)) {
+            return ATLS_OK;
+        }
     }
 
     switch (SSL_get_error(tls->ssl, ret)) {

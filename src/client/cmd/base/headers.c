@@ -12,8 +12,14 @@
 #include "util.h"
 
 
+#define CMD_HEADERS_STEP    16              /* items of an allocation */
+
+
+static int cmd_headers_is(const char *a, const char *b);
 static int cmd_headers_has_item(const char *list, const char *item);
 static int cmd_headers_in_list(const char *const *names, const char *name);
+static void cmd_headers_named(const cmd_headers_t *headers, const char *list,
+    char *named);
 static void cmd_headers_free_item(atls_header_t *header);
 
 
@@ -27,14 +33,25 @@ static const char *const  cmd_headers_hop[] = {
 void
 cmd_headers_add(cmd_headers_t *headers, const char *name, const char *value)
 {
+    char           *copy;
+    size_t          n;
     atls_header_t  *header;
 
-    headers->items = cmd_realloc(headers->items,
-                                 (headers->n + 1) * sizeof(atls_header_t));
+    if (headers->n % CMD_HEADERS_STEP == 0) {
+        headers->items = cmd_realloc(headers->items,
+                                     (headers->n + CMD_HEADERS_STEP)
+                                     * sizeof(atls_header_t));
+    }
+
+    /* the name and the value are a single allocation */
+
+    n = strlen(name) + 1;
+    copy = cmd_realloc(NULL, n + strlen(value) + 1);
+
     header = &headers->items[headers->n++];
 
-    header->name = cmd_copy(name, strlen(name));
-    header->value = cmd_copy(value, strlen(value));
+    header->name = memcpy(copy, name, n);
+    header->value = strcpy(copy + n, value);
 }
 
 
@@ -44,12 +61,35 @@ cmd_headers_get(const cmd_headers_t *headers, const char *name)
     size_t  i;
 
     for (i = 0; i < headers->n; i++) {
-        if (strcasecmp(headers->items[i].name, name) == 0) {
+        if (cmd_headers_is(headers->items[i].name, name)) {
             return headers->items[i].value;
         }
     }
 
     return NULL;
+}
+
+
+/* Most names differ in the first letter. */
+
+static int
+cmd_headers_is(const char *a, const char *b)
+{
+    return (*a | 0x20) == (*b | 0x20) && strcasecmp(a, b) == 0;
+}
+
+
+unsigned
+cmd_headers_count(const cmd_headers_t *headers, const char *name)
+{
+    size_t    i;
+    unsigned  n;
+
+    for (i = 0, n = 0; i < headers->n; i++) {
+        n += cmd_headers_is(headers->items[i].name, name);
+    }
+
+    return n;
 }
 
 
@@ -60,7 +100,7 @@ cmd_headers_has(const cmd_headers_t *headers, const char *name,
     size_t  i;
 
     for (i = 0; i < headers->n; i++) {
-        if (strcasecmp(headers->items[i].name, name) == 0
+        if (cmd_headers_is(headers->items[i].name, name)
             && cmd_headers_has_item(headers->items[i].value, item))
         {
             return 1;
@@ -93,20 +133,26 @@ cmd_headers_has_item(const char *list, const char *item)
 void
 cmd_headers_strip(cmd_headers_t *headers, const char *const *names)
 {
-    size_t       i, j;
-    const char  *name;
-    char        *drop;
+    size_t          i, j;
+    atls_header_t  *header;
+    char           *drop;
 
-    /* headers are removed after the loop: it needs Connection */
+    /* Connection may name any headers, before it or after it */
 
     drop = cmd_alloc(headers->n + 1);
 
     for (i = 0; i < headers->n; i++) {
-        name = headers->items[i].name;
+        header = &headers->items[i];
 
-        drop[i] = cmd_headers_in_list(cmd_headers_hop, name)
-                  || cmd_headers_in_list(names, name)
-                  || cmd_headers_has(headers, "Connection", name);
+        if (cmd_headers_in_list(cmd_headers_hop, header->name)
+            || cmd_headers_in_list(names, header->name))
+        {
+            drop[i] = 1;
+        }
+
+        if (cmd_headers_is(header->name, "Connection")) {
+            cmd_headers_named(headers, header->value, drop);
+        }
     }
 
     for (i = 0, j = 0; i < headers->n; i++) {
@@ -127,12 +173,27 @@ static int
 cmd_headers_in_list(const char *const *names, const char *name)
 {
     for ( /* void */ ; *names; names++) {
-        if (strcasecmp(*names, name) == 0) {
+        if (cmd_headers_is(*names, name)) {
             return 1;
         }
     }
 
     return 0;
+}
+
+
+/* Marks the headers that are named in a list. */
+
+static void
+cmd_headers_named(const cmd_headers_t *headers, const char *list, char *named)
+{
+    size_t  i;
+
+    for (i = 0; i < headers->n; i++) {
+        if (cmd_headers_has_item(list, headers->items[i].name)) {
+            named[i] = 1;
+        }
+    }
 }
 
 
@@ -154,5 +215,4 @@ static void
 cmd_headers_free_item(atls_header_t *header)
 {
     free((void *) header->name);
-    free((void *) header->value);
 }

@@ -22,6 +22,8 @@ void cmd_headers_add(cmd_headers_t *headers, const char *name,
 
 const char *cmd_headers_get(const cmd_headers_t *headers, const char *name);
 
+unsigned cmd_headers_count(const cmd_headers_t *headers, const char *name);
+
 /*
  * Whether the comma-separated values of a header have an item; case is ignored.
  */

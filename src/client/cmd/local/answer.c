@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../../lib/http.h"
 #include "../base/util.h"
 #include "answer.h"
 
@@ -21,7 +22,6 @@ static const char *cmd_answer_location(const cmd_answer_t *answer,
     const char *value);
 static int cmd_answer_write(cmd_answer_t *answer, const void *bytes, size_t n);
 static int cmd_answer_format(cmd_answer_t *answer, atls_buf_t *header);
-static int cmd_answer_field(atls_buf_t *header, const atls_header_t *item);
 static int cmd_answer_framing(cmd_answer_t *answer, atls_buf_t *header);
 static const char *cmd_answer_reason(int status);
 
@@ -217,25 +217,12 @@ cmd_answer_format(cmd_answer_t *answer, atls_buf_t *header)
             continue;
         }
 
-        if (cmd_answer_field(header, item) == -1) {
+        if (atls_http_add(header, item->name, item->value) == -1) {
             return -1;
         }
     }
 
     return cmd_answer_framing(answer, header);
-}
-
-
-/* atls_buf_print() would need a third of the time that the response takes. */
-
-static int
-cmd_answer_field(atls_buf_t *header, const atls_header_t *item)
-{
-    return atls_buf_add(header, item->name, strlen(item->name)) == -1
-           || atls_buf_add(header, ": ", 2) == -1
-           || atls_buf_add(header, item->value, strlen(item->value)) == -1
-           || atls_buf_add(header, "\r\n", 2) == -1
-           ? -1 : 0;
 }
 
 
@@ -258,14 +245,14 @@ cmd_answer_framing(cmd_answer_t *answer, atls_buf_t *header)
         answer->close = 1;
     }
 
-    connection = answer->close ? "Connection: close\r\n"
-                 : answer->local->minor ? ""
-                 : "Connection: keep-alive\r\n";
+    connection = answer->close ? "close"
+                 : answer->local->minor ? NULL : "keep-alive";
 
-    return atls_buf_print(header, "%s%s\r\n",
-                          answer->chunked ? "Transfer-Encoding: chunked\r\n"
-                                          : "",
-                          connection);
+    return (answer->chunked
+            && atls_http_add(header, "Transfer-Encoding", "chunked") == -1)
+           || (connection
+               && atls_http_add(header, "Connection", connection) == -1)
+           ? -1 : atls_buf_add(header, "\r\n", 2);
 }
 
 

@@ -51,9 +51,10 @@ static int cmd_forward_check(cmd_forward_t *forward);
 static int cmd_forward_listen(cmd_forwards_t *forwards);
 static void cmd_forward_free(cmd_forwards_t *forwards);
 static void cmd_forward_serve(void *data, cmd_stream_t *stream);
-static int cmd_forward_request(cmd_forward_t *forward, cmd_stream_t *stream);
+static int cmd_forward_request(cmd_forward_t *forward, cmd_stream_t *stream,
+    const cmd_host_t *address);
 static void cmd_forward_answer(cmd_forward_t *forward, cmd_relay_t *relay,
-    unsigned *session);
+    const cmd_host_t *address, unsigned *session);
 static void cmd_forward_pass(cmd_forward_t *forward, cmd_relay_t *relay,
     unsigned *session);
 static void cmd_forward_log(const cmd_forward_t *forward,
@@ -249,8 +250,12 @@ cmd_forward_free(cmd_forwards_t *forwards)
 static void
 cmd_forward_serve(void *data, cmd_stream_t *stream)
 {
+    cmd_host_t  address;
+
+    cmd_guard_local(&address, stream->fd);
+
     while (cmd_stream_wait_request(stream, CMD_FORWARD_IDLE)
-           && cmd_forward_request(data, stream))
+           && cmd_forward_request(data, stream, &address))
     {
         /* void */
     }
@@ -260,7 +265,8 @@ cmd_forward_serve(void *data, cmd_stream_t *stream)
 /* Returns whether the connection is kept alive. */
 
 static int
-cmd_forward_request(cmd_forward_t *forward, cmd_stream_t *stream)
+cmd_forward_request(cmd_forward_t *forward, cmd_stream_t *stream,
+    const cmd_host_t *address)
 {
     int          rc, keepalive;
     int64_t      began;
@@ -279,7 +285,7 @@ cmd_forward_request(cmd_forward_t *forward, cmd_stream_t *stream)
                        forward->options->max_time
                        ? began + forward->options->max_time : 0);
 
-        cmd_forward_answer(forward, &relay, &session);
+        cmd_forward_answer(forward, &relay, address, &session);
         keepalive = cmd_relay_reusable(&relay);
 
         if (!forward->options->silent) {
@@ -301,12 +307,9 @@ cmd_forward_request(cmd_forward_t *forward, cmd_stream_t *stream)
 
 static void
 cmd_forward_answer(cmd_forward_t *forward, cmd_relay_t *relay,
-    unsigned *session)
+    const cmd_host_t *address, unsigned *session)
 {
-    int                 fd;
     const cmd_local_t  *local = relay->local;
-
-    fd = relay->stream->fd;
 
     if (local->status) {
         cmd_relay_reject(relay, local->status, local->error);
@@ -316,11 +319,11 @@ cmd_forward_answer(cmd_forward_t *forward, cmd_relay_t *relay,
         cmd_relay_reject(relay, 405, "CONNECT is not supported, see atls "
                                      "proxy");
 
-    } else if (!cmd_guard_host(&forward->guard, fd, local->host)) {
+    } else if (!cmd_guard_host(&forward->guard, address, local->host)) {
         cmd_relay_reject(relay, 421, "this Host is not allowed, see "
                                      "--allow-host");
 
-    } else if (!cmd_guard_page(&forward->guard, fd, local->origin,
+    } else if (!cmd_guard_page(&forward->guard, address, local->origin,
                                local->referer, local->site))
     {
         cmd_relay_reject(relay, 403, "requests from web pages are not allowed, "

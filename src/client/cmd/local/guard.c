@@ -11,7 +11,6 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#include "../base/host.h"
 #include "guard.h"
 
 
@@ -20,17 +19,56 @@
 #define CMD_GUARD_HTTPS     443
 
 
-static int cmd_guard_local(cmd_host_t *local, int fd);
-static int cmd_guard_address(cmd_host_t *local, int family, const void *address,
-    in_port_t port);
-static int cmd_guard_is_local(const cmd_host_t *host, int fd);
+static int cmd_guard_is_local(const cmd_host_t *local, const cmd_host_t *host);
 static int cmd_guard_is_listed(const cmd_guard_t *guard,
     const cmd_host_t *host);
-static int cmd_guard_url(const cmd_guard_t *guard, int fd, const char *url);
+static int cmd_guard_url(const cmd_guard_t *guard, const cmd_host_t *local,
+    const char *url);
+
+
+/*
+ * If the socket listens on all addresses, this is the address that the client
+ * connected to.
+ */
+
+void
+cmd_guard_local(cmd_host_t *local, int fd)
+{
+    const void              *address;
+    socklen_t                len;
+    struct sockaddr_storage  ss;
+    struct sockaddr_in      *sin = (struct sockaddr_in *) &ss;
+    struct sockaddr_in6     *sin6 = (struct sockaddr_in6 *) &ss;
+
+    memset(local, 0, sizeof(cmd_host_t));
+    memset(&ss, 0, sizeof(ss));
+
+    len = sizeof(ss);
+    (void) getsockname(fd, (struct sockaddr *) &ss, &len);
+
+    switch (ss.ss_family) {
+
+    case AF_INET:
+        address = &sin->sin_addr;
+        local->port = ntohs(sin->sin_port);
+        break;
+
+    case AF_INET6:
+        address = &sin6->sin6_addr;
+        local->port = ntohs(sin6->sin6_port);
+        break;
+
+    default:
+        return;
+    }
+
+    (void) inet_ntop(ss.ss_family, address, local->name, CMD_HOST_NAME);
+}
 
 
 int
-cmd_guard_host(const cmd_guard_t *guard, int fd, const char *host)
+cmd_guard_host(const cmd_guard_t *guard, const cmd_host_t *local,
+    const char *host)
 {
     cmd_host_t  asked;
 
@@ -38,14 +76,14 @@ cmd_guard_host(const cmd_guard_t *guard, int fd, const char *host)
 
     return guard->any || host == NULL
            || (cmd_host_parse(&asked, host, strlen(host)) == 0
-               && (cmd_guard_is_local(&asked, fd)
+               && (cmd_guard_is_local(local, &asked)
                    || cmd_guard_is_listed(guard, &asked)));
 }
 
 
 int
-cmd_guard_page(const cmd_guard_t *guard, int fd, const char *origin,
-    const char *referer, const char *site)
+cmd_guard_page(const cmd_guard_t *guard, const cmd_host_t *local,
+    const char *origin, const char *referer, const char *site)
 {
     if (guard->any) {
         return 1;
@@ -58,55 +96,12 @@ cmd_guard_page(const cmd_guard_t *guard, int fd, const char *origin,
     }
 
     if (origin) {
-        return cmd_guard_url(guard, fd, origin);
+        return cmd_guard_url(guard, local, origin);
     }
 
     /* Referer is checked for browsers without Sec-Fetch-Site */
 
-    return referer == NULL || site || cmd_guard_url(guard, fd, referer);
-}
-
-
-/*
- * If the socket listens on all addresses, this is the address that the client
- * connected to.
- */
-
-static int
-cmd_guard_local(cmd_host_t *local, int fd)
-{
-    socklen_t                len;
-    struct sockaddr_storage  ss;
-    struct sockaddr_in      *sin = (struct sockaddr_in *) &ss;
-    struct sockaddr_in6     *sin6 = (struct sockaddr_in6 *) &ss;
-
-    len = sizeof(ss);
-
-    if (getsockname(fd, (struct sockaddr *) &ss, &len) == -1) {
-        return -1;
-    }
-
-    switch (ss.ss_family) {
-
-    case AF_INET:
-        return cmd_guard_address(local, AF_INET, &sin->sin_addr, sin->sin_port);
-
-    case AF_INET6:
-        return cmd_guard_address(local, AF_INET6, &sin6->sin6_addr,
-                                 sin6->sin6_port);
-    }
-
-    return -1;
-}
-
-
-static int
-cmd_guard_address(cmd_host_t *local, int family, const void *address,
-    in_port_t port)
-{
-    local->port = ntohs(port);
-
-    return inet_ntop(family, address, local->name, CMD_HOST_NAME) ? 0 : -1;
+    return referer == NULL || site || cmd_guard_url(guard, local, referer);
 }
 
 
@@ -116,21 +111,18 @@ cmd_guard_address(cmd_host_t *local, int family, const void *address,
  */
 
 static int
-cmd_guard_is_local(const cmd_host_t *host, int fd)
+cmd_guard_is_local(const cmd_host_t *local, const cmd_host_t *host)
 {
-    int         loopback;
-    cmd_host_t  local;
+    int  loopback;
 
-    if (cmd_guard_local(&local, fd) == -1
-        || (host->port != -1 && host->port != local.port))
-    {
+    if (host->port != -1 && host->port != local->port) {
         return 0;
     }
 
-    loopback = strncmp(local.name, "127.", 4) == 0
-               || strcmp(local.name, "::1") == 0;
+    loopback = strncmp(local->name, "127.", 4) == 0
+               || strcmp(local->name, "::1") == 0;
 
-    return strcmp(host->name, local.name) == 0
+    return strcmp(host->name, local->name) == 0
            || (loopback && strcmp(host->name, CMD_GUARD_LOCAL) == 0);
 }
 
@@ -161,7 +153,8 @@ cmd_guard_is_listed(const cmd_guard_t *guard, const cmd_host_t *host)
 /* Whether the origin of a URL is allowed; "null" is not. */
 
 static int
-cmd_guard_url(const cmd_guard_t *guard, int fd, const char *url)
+cmd_guard_url(const cmd_guard_t *guard, const cmd_host_t *local,
+    const char *url)
 {
     int          http;
     cmd_host_t   host;
@@ -183,6 +176,6 @@ cmd_guard_url(const cmd_guard_t *guard, int fd, const char *url)
         host.port = http ? CMD_GUARD_HTTP : CMD_GUARD_HTTPS;
     }
 
-    return (http && cmd_guard_is_local(&host, fd))
+    return (http && cmd_guard_is_local(local, &host))
            || cmd_guard_is_listed(guard, &host);
 }

@@ -17,6 +17,7 @@
 #define ATLS_CMD_GUARD_H_INCLUDED
 
 
+#include "../base/host.h"
 #include "../options/options.h"
 
 
@@ -27,20 +28,28 @@ typedef struct {
 
 
 /*
- * Whether a Host header is allowed: it must be the local address and port of
- * the connection fd, or "localhost" if that is a loopback address, or one of
- * the allowed hosts.  The host is NULL if there is no header.
+ * Gets the local address and port of a connection.  If it has none, the name is
+ * empty.
  */
 
-int cmd_guard_host(const cmd_guard_t *guard, int fd, const char *host);
+void cmd_guard_local(cmd_host_t *local, int fd);
+
+/*
+ * Whether a Host header is allowed: it must be the local address and port of
+ * the connection, or "localhost" if that is a loopback address, or one of the
+ * allowed hosts.  The host is NULL if there is no header.
+ */
+
+int cmd_guard_host(const cmd_guard_t *guard, const cmd_host_t *local,
+    const char *host);
 
 /*
  * Whether a request is allowed by Origin, Referer and Sec-Fetch-Site; each may
  * be NULL.
  */
 
-int cmd_guard_page(const cmd_guard_t *guard, int fd, const char *origin,
-    const char *referer, const char *site);
+int cmd_guard_page(const cmd_guard_t *guard, const cmd_host_t *local,
+    const char *origin, const char *referer, const char *site);
 
 
 #endif /* ATLS_CMD_GUARD_H_INCLUDED */

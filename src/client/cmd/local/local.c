@@ -30,7 +30,6 @@ static int cmd_local_host(cmd_local_t *local);
 static int cmd_local_framing(cmd_local_t *local);
 static int cmd_local_length(cmd_local_t *local, const char *value);
 static int cmd_local_connection(cmd_local_t *local);
-static unsigned cmd_local_count(const cmd_local_t *local, const char *name);
 static char *cmd_local_copy(const cmd_local_t *local, const char *name);
 static int cmd_local_reject(cmd_local_t *local, int status, const char *error);
 
@@ -318,14 +317,14 @@ cmd_local_host(cmd_local_t *local)
     static const char *const  once[] = { "Origin", "Referer",
                                          "Sec-Fetch-Site" };
 
-    n = cmd_local_count(local, "Host");
+    n = cmd_headers_count(&local->headers, "Host");
 
     if (n > 1 || (n == 0 && local->minor)) {
         return cmd_local_reject(local, 400, "exactly one Host is required");
     }
 
     for (i = 0; i < sizeof(once) / sizeof(once[0]); i++) {
-        if (cmd_local_count(local, once[i]) > 1) {
+        if (cmd_headers_count(&local->headers, once[i]) > 1) {
             return cmd_local_reject(local, 400, "duplicate Origin, Referer or "
                                                 "Sec-Fetch-Site");
         }
@@ -350,8 +349,8 @@ cmd_local_framing(cmd_local_t *local)
     unsigned     lengths, codings;
     const char  *coding;
 
-    lengths = cmd_local_count(local, "Content-Length");
-    codings = cmd_local_count(local, "Transfer-Encoding");
+    lengths = cmd_headers_count(&local->headers, "Content-Length");
+    codings = cmd_headers_count(&local->headers, "Transfer-Encoding");
 
     if (lengths + codings > 1) {
         return cmd_local_reject(local, 400, "conflicting Content-Length and "
@@ -431,20 +430,6 @@ cmd_local_connection(cmd_local_t *local)
     }
 
     return 1;
-}
-
-
-static unsigned
-cmd_local_count(const cmd_local_t *local, const char *name)
-{
-    size_t    i;
-    unsigned  n;
-
-    for (i = 0, n = 0; i < local->headers.n; i++) {
-        n += strcasecmp(local->headers.items[i].name, name) == 0;
-    }
-
-    return n;
 }
 
 
