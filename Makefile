@@ -332,7 +332,7 @@ bench: deps
 $(BENCH): $(BUILD)/bench/%: t/bench/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) -std=c99 -D_GNU_SOURCE $(CFLAGS) -Wall -Wextra -Werror $(LDFLAGS) \
-	    -o $@ $< -lssl -lcrypto
+	    -o $@ $< $$(pkg-config --cflags --libs $(LIB_PACKAGES)) -pthread
 
 #: clean               removes the build directory
 clean:

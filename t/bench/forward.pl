@@ -1,9 +1,10 @@
 #!/usr/bin/perl
 
-# Measures the CPU time of atls forward for a request, and that of stunnel in
-# client mode for the same request over TLS.  Both keep their connections.
+# Measures the CPU time of atls forward for a request, that of floor, which does
+# only what is necessary with libcurl, and that of stunnel in client mode for
+# the same request over TLS.  All keep their connections.
 #
-#     perl -I t/lib t/bench/forward.pl build/atls [-q]        -q: quick
+#     perl -I t/lib t/bench/forward.pl build/atls build/bench/floor [-q]
 #
 # Each line of the output is a name, the number of connections, and the CPU time
 # of a request in microseconds.
@@ -18,7 +19,10 @@ use Time::HiRes qw( clock_gettime );
 use Test::Atls;
 
 
-my $atls = shift @ARGV or die "usage: forward.pl build/atls [-q]\n";
+my ($atls, $floor) = splice @ARGV, 0, 2;
+
+die "usage: forward.pl build/atls build/bench/floor [-q]\n" unless $floor;
+
 my $quick = @ARGV && $ARGV[0] eq '-q';
 my $rounds = $quick ? 3 : 9;
 my $requests = $quick ? 1000 : 4000;
@@ -61,8 +65,11 @@ EOC
 
 $t->run();
 
-my %pids = (forward => forward(), stunnel => stunnel());
-my %ports = (forward => $t->port(2), stunnel => $t->port(3));
+my $via = 'http://127.0.0.1:' . $t->port(0) . '/.well-known/atls';
+
+my %pids = (forward => forward(), stunnel => stunnel(), floor => floor());
+my %ports = (forward => $t->port(2), stunnel => $t->port(3),
+             floor => $t->port(4));
 
 for my $n (1, 8) {
     my %sockets;
@@ -95,8 +102,12 @@ sub forward {
     return start($t->port(2), $atls, 'forward', '-s',
         '--listen', '127.0.0.1:' . $t->port(2),
         '--cacert', $t->path('localhost.crt'),
-        '--via', 'http://127.0.0.1:' . $t->port(0) . '/.well-known/atls',
-        'https://localhost');
+        '--via', $via, 'https://localhost');
+}
+
+
+sub floor {
+    return start($t->port(4), $floor, $t->port(4), $via);
 }
 
 

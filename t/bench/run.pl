@@ -51,7 +51,8 @@ run('compare', @perl, "$root/t/bench/compare.pl", "$build/bench", @quick);
 run('handshake', "$build/bench/handshake", @quick);
 run('table', "$build/bench/table", @quick);
 run('relay', @perl, "$root/t/bench/relay.pl", @quick);
-run('forward', @perl, "$root/t/bench/forward.pl", "$build/atls", @quick);
+run('forward', @perl, "$root/t/bench/forward.pl", "$build/atls",
+    "$build/bench/floor", @quick);
 run('reload', @perl, "$root/t/bench/reload.pl", "$build/bench/fill", @quick);
 
 my %machine = machine();
@@ -355,15 +356,17 @@ sub print_relay {
 
 sub print_forward {
     heading('CPU time of a request in the client, in microseconds: atls'
-            . ' forward, and stunnel with TLS');
-    row('connections', 'forward', 'stunnel', 'ratio');
-    rule(4);
+            . ' forward, the least with libcurl, and stunnel with TLS');
+    row('connections', 'forward', 'floor', 'stunnel', 'forward to floor',
+        'floor to stunnel', 'forward to stunnel');
+    rule(7);
 
     for my $n (sort { $a <=> $b } keys %{$results{'forward: forward'}}) {
-        my @us = map { median("forward: $_", $n) } qw( forward stunnel );
+        my @us = map { median("forward: $_", $n) } qw( forward floor stunnel );
 
         row($n, map({ sprintf '%.1f', $_ } @us),
-            sprintf '%.2f', $us[0] / $us[1]);
+            map { sprintf '%.2f', $_ } $us[0] / $us[1], $us[1] / $us[2],
+                                       $us[0] / $us[2]);
     }
 }
 
