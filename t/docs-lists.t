@@ -180,11 +180,3 @@ sub links {
 
     is("@unlisted", '', 'README.md has all pages');
 }
-
-
-sub has_heading {
-    my ($file, $anchor) = @_;
-
-    return grep { $_ eq $anchor }
-           map { lc s/[^\w -]//gr =~ s/ /-/gr } slurp($file) =~ /^#+ (.*)$/mg;
-}

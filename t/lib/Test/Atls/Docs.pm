@@ -14,7 +14,7 @@ use File::Basename qw( basename );
 
 use Test::Atls;
 
-our @EXPORT = qw( pages blocks block sections slurp );
+our @EXPORT = qw( pages blocks block sections has_heading slurp );
 
 my $root = Test::Atls::root();
 my @blocks;
@@ -86,6 +86,16 @@ sub sections {
 
     return map { /\A#+ ([^\n]*)\n(.*)\z/s ? ($1 => $2) : () }
            split /^(?=#+ )/m, slurp("$root/docs/$file");
+}
+
+
+# Whether a file has a heading with this anchor.
+
+sub has_heading {
+    my ($file, $anchor) = @_;
+
+    return grep { $_ eq $anchor }
+           map { lc s/[^\w -]//gr =~ s/ /-/gr } slurp($file) =~ /^#+ (.*)$/mg;
 }
 
 
