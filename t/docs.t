@@ -3,13 +3,11 @@
 # Configurations and commands of the documentation: all configurations are
 # valid, the main ones do what the text says, and the commands are run.
 #
-# In configurations, /etc/nginx/certs, /var/log/nginx and /var/www are replaced
-# by directories of the test, 8080, 8081 and 443 by ports of nginx, and 9000 by
-# the port of the backend.  Parts of a configuration are completed.
+# See Test::Atls::DocsSite about what is replaced in configurations.
 #
 # t/readme.t runs the commands of the README, t/hacking.t those of hacking.md.
 # t/docs-lists.t compares lists with the sources, t/docs-flights.t is about the
-# examples of the protocol.
+# examples of the protocol, t/docs-logs.t about logs and traces.
 
 use strict;
 use warnings;
@@ -21,9 +19,9 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Authority;
-use Test::Atls::Backend;
 use Test::Atls::Command;
 use Test::Atls::Docs;
+use Test::Atls::DocsSite;
 use Test::Atls::LocalServer;
 use Test::Atls::Port qw( free_port );
 use Test::Atls::Program qw( run_program );
@@ -54,11 +52,9 @@ my (@client_commands, %client_run);
 
 my $root = Test::Atls::root();
 
-my $t = Test::Atls->new(workers => 1);
-my $backend = Test::Atls::Backend->start($t, $t->port(1));
+my $t = Test::Atls::DocsSite->new();
+my $backend = $t->backend();
 my $atls = Test::Atls::Command->new($t);
-
-$t->write_file("$_/.keep", '') for qw( certs log www/html );
 
 commands();
 other_certs();
@@ -76,53 +72,10 @@ client_commands();
 $t->done_testing();
 
 
-sub localized {
-    my ($text) = @_;
-
-    my ($nginx, $service) = ($t->port(0), $t->port(1));
-
-    $text =~ s{/etc/nginx/certs}{$t->path('certs')}ge;
-    $text =~ s{/var/log/nginx}{$t->path('log')}ge;
-    $text =~ s{/var/www}{$t->path('www')}ge;
-    $text =~ s{\blisten( +)8080}{listen${1}127.0.0.1:$nginx}g;
-    $text =~ s{\blisten( +)8081}{listen${1}127.0.0.1:@{[ $t->port(2) ]}}g;
-    $text =~ s{\blisten( +)443}{listen${1}127.0.0.1:@{[ $t->port(3) ]}}g;
-    $text =~ s{\b8080\b}{$nginx}g;
-    $text =~ s{\b127\.0\.0\.1:9000\b}{127.0.0.1:$service}g;
-
-    return $text;
-}
-
-
-# Completes a part of a configuration.
-
-sub whole {
-    my ($text) = @_;
-
-    my %outermost = map { $_ => 1 } $text =~ /^(\w+)/mg;
-
-    $text = localized($text);
-
-    if (!$outermost{http}) {
-        my $certs = $t->path('certs');
-
-        $text = "server {\nlisten 127.0.0.1:" . $t->port(0) . ";\n$text}\n"
-            if $outermost{location};
-        $text = "events {\n}\nhttp {\n"
-                . "atls_certificate $certs/localhost.crt;\n"
-                . "atls_certificate_key $certs/localhost.key;\n$text}\n";
-    }
-
-    $text =~ s/^load_module .*\n//mg;
-    $text =~ s/^http \{\n/http {\n%%GLOBALS_HTTP%%\n/m;
-
-    return "%%GLOBALS%%\n$text";
-}
-
-
 sub commands {
     my $dir = $t->path('.');
-    my $certificate = localized(block('sh', 'README.md', 'Configuration', 0));
+    my $certificate = $t->localized(block('sh', 'README.md',
+                                          'Configuration', 0));
 
     is(system("{ $certificate } >$dir/command.out 2>&1"), 0, 'a certificate')
         or diag($t->read_file('command.out'));
@@ -140,7 +93,7 @@ sub commands {
                 target_exists($command, $where);
 
             } elsif ($command =~ /^(?:\(umask 077; )?(?:openssl|echo) /) {
-                my $run = localized($command);
+                my $run = $t->localized($command);
                 is(system("cd $dir && { $run; } >command.out 2>&1"), 0, $where)
                     or diag($t->read_file('command.out'));
 
@@ -196,19 +149,9 @@ sub other_certs {
 
 sub configurations {
     for my $block (blocks('nginx')) {
-        is($t->config_error(whole($block->{text})), '',
+        is($t->config_error($t->whole($block->{text})), '',
            "$block->{file}:$block->{line}: nginx -t");
     }
-}
-
-
-sub serve {
-    my ($text, $code) = @_;
-
-    $t->write_conf(whole($text))->run();
-    $backend->forget();
-    $code->();
-    $t->stop();
 }
 
 
@@ -231,7 +174,7 @@ sub run_client {
 
     $client_run{"atls $args"}++;
 
-    return $atls->run(split ' ', localized($args))->{out};
+    return $atls->run(split ' ', $t->localized($args))->{out};
 }
 
 
@@ -240,8 +183,9 @@ sub run_client {
 sub run_proxy {
     my $port = free_port();
     my @commands = split /\n/, block('sh', 'clients.md', 'atls proxy');
-    my ($start, $use) = map { [ split ' ', localized(s/\b3128\b/$port/r) ] }
-                        @commands;
+    my ($start, $use) = map {
+        [ split ' ', $t->localized(s/\b3128\b/$port/r) ]
+    } @commands;
 
     $client_run{$_}++ for @commands;
 
@@ -278,7 +222,7 @@ sub run_example {
 
     local %ENV = map { $_ => $ENV{$_} } grep { !/_proxy$/i } keys %ENV;
 
-    return `$program https://localhost @{[ localized(
+    return `$program https://localhost @{[ $t->localized(
                 'http://localhost:8080/.well-known/atls'
                 . ' /etc/nginx/certs/localhost.crt') ]} 2>&1`;
 }
@@ -294,7 +238,7 @@ sub readme_server {
                proxy_set_header X-ATLS-Session \$atls_session_id;}
         or die "README.md has no private location\n";
 
-    serve($conf, sub {
+    $t->serve($conf, sub {
         my $posted = run_client('clients.md', 'The command');
 
         like($posted, qr{\AHTTP/1\.1 200 .*^POST /private/readings HTTP/}ms,
@@ -321,7 +265,7 @@ sub readme_server {
 sub client_certificate {
     my @where = ('clients.md', 'Certificates and keys');
 
-    serve(block('nginx', @where), sub {
+    $t->serve(block('nginx', @where), sub {
         is(run_client(@where, 3), "for CN=device-1\n", 'a client certificate');
     });
 }
@@ -330,7 +274,7 @@ sub client_certificate {
 sub raw_payload {
     my $conf = block('nginx', 'directives.md', 'atls_payload');
 
-    serve($conf =~ s{/\.well-known/atls}{/body}r, sub {
+    $t->serve($conf =~ s{/\.well-known/atls}{/body}r, sub {
         my $c = client(uri => '/body');
 
         is($c->request('no HTTP at all'), 'no HTTP at all', 'raw payload');
@@ -348,7 +292,7 @@ sub real_addresses {
     $conf =~ s{192\.0\.2\.0/24}{127.0.0.1};
     $conf =~ s/(proxy_pass .*)/$1\nproxy_set_header X-Address \$remote_addr;/;
 
-    serve($conf, sub {
+    $t->serve($conf, sub {
         my $c = client(headers => { 'X-Forwarded-For' => '203.0.113.7' });
 
         like($c->get('/', 'X-Forwarded-For' => '203.0.113.8')->body(),
@@ -371,7 +315,7 @@ sub who_the_client_is {
     my @told = $conf =~ /proxy_set_header +(\S+) +\$atls_/g;
     my ($psk) = $t->read_file('certs/psk') =~ /^device-1:(\w+)$/m;
 
-    serve($conf, sub {
+    $t->serve($conf, sub {
         my %headers = map { $_ => 'forged' } @told;
         my $none = client()->get('/', %headers)->body();
 
@@ -397,7 +341,7 @@ sub who_the_client_is {
 # Reports are accepted with decrypted requests only.
 
 sub reported {
-    serve(block('nginx', 'security.md', 'Middlebox reports'), sub {
+    $t->serve(block('nginx', 'security.md', 'Middlebox reports'), sub {
         my $name = 'ATLS-Outer-Certificate';
 
         like(client()->get('/', $name => 'verified=?0')->body(),
@@ -421,7 +365,7 @@ sub alice {
 # Two servers of an endpoint; the second one requests certificates.
 
 sub server_names {
-    serve(block('nginx', 'directives.md', 'Server names'), sub {
+    $t->serve(block('nginx', 'directives.md', 'Server names'), sub {
         my @host = (Host => 'members.localhost');
         my $c = $t->client();
 
@@ -447,7 +391,7 @@ sub server_names {
 # A request that is accepted as early data, and one that is refused.
 
 sub early_data {
-    serve(block('nginx', 'directives.md', 'atls_early_data'), sub {
+    $t->serve(block('nginx', 'directives.md', 'atls_early_data'), sub {
         my @args = ('openssl', port => $t->port(0), protocol => 'TLSv1.3');
 
         for ([ GET => 200 ], [ POST => 425 ]) {
