@@ -20,6 +20,10 @@ use Test::Atls::Site;
 
 my $SECRET = 's3cret';
 
+# newer versions of libcurl omit the password, others have it replaced
+
+my $MOVED = qr!Location http://(?:\*+\@)?127!;
+
 my $t = Test::Atls::Site->new(workers => 2);
 
 $t->serve(<<'EOC');
@@ -53,7 +57,7 @@ sub messages {
     my $proxy = secret('');
 
     my @cases = (
-        [ 'a redirect', 8, qr!Location http://\*+\@127!, '--via',
+        [ 'a redirect', 8, $MOVED, '--via',
           secret('/moved'), $site ],
         [ 'a proxy of another scheme', qr/^(?:7|97)$/, qr!bad://\*+\@127!,
           '-x', secret('', 'bad'), '--via', 'http://other.test/', $site ],
@@ -79,14 +83,14 @@ sub messages {
                                            '--via', secret('/moved'),
                                            'https://localhost');
     my $r = $f->ask('GET /');
-    like($r->body(), qr!Location http://\*+\@127!, 'a response of atls forward');
+    like($r->body(), $MOVED, 'a response of atls forward');
     unlike(join("\n", $r->body(), $f->log()), qr/$SECRET/,
            'without the password');
     $f->stop();
 
     my $p = $t->proxy('--map', 'a.test=' . secret('/moved'));
     $r = $p->ask('CONNECT a.test:443');
-    like($r->reason(), qr!Location http://\*+\@127!, 'one of atls proxy');
+    like($r->reason(), $MOVED, 'one of atls proxy');
     unlike(join("\n", $r->reason(), $r->body(), $p->log()), qr/$SECRET/,
            'without the password');
     $p->stop();
