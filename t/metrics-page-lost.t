@@ -88,21 +88,26 @@ is_deeply(negative(), [], 'no negative numbers');
 is($b->value("document.querySelectorAll("
              . "'[data-chart=sessions] .restart').length"), 1,
    'a mark in the charts');
-is($b->value("document.querySelectorAll("
-             . "'[data-chart=sessions] .unknown').length"), 1,
-   'the time that is not known');
+cmp_ok($b->value("document.querySelectorAll("
+                 . "'[data-chart=sessions] .unknown').length"), '>=', 1,
+       'the time that is not known');
 
 
 # a restart between two readings, and more events than before
+
+my $first = $b->value('restarted');
 
 $t->stop();
 $t->run();
 @clients = map { $t->established() } 1 .. 9;
 
-ok($b->wait('samples.filter((s) => s.restart).length === 2'
+ok($b->wait("restarted > $first"
             . ' && newest().data.handshakes_total.finished === 9'),
    'restarted again');
-is($b->value("change(samples.filter((s) => s.restart)[1], 'posts_total')"),
+
+my $second = $b->value('restarted');
+
+is($b->value("change(samples.find((s) => s.time === $second), 'posts_total')"),
    undef, 'its changes are not known');
 is_deeply(negative(), [], 'no negative numbers');
 
@@ -115,7 +120,7 @@ $t->reload();
 ok($b->wait('newest().data.sessions_started_total === 0'), 'another zone');
 is($b->value('newest().data.handshakes_total.finished'), 9,
    'handshakes are not counted again');
-is($b->value('samples.filter((s) => s.restart).length'), 2, 'no restart');
+is($b->value('restarted'), $second, 'no restart');
 is_deeply(negative(), [], 'no negative numbers');
 
 

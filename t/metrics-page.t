@@ -24,6 +24,7 @@ $t->write_http(<<'EOC');
 
 server {
     listen 127.0.0.1:%%PORT_0%%;
+    gzip on;
 
     location /.well-known/atls {
         atls on;
@@ -128,6 +129,13 @@ sub headers {
     is($head->{headers}{$_}, $h->{$_}, "... $_")
         for qw( content-type content-length content-security-policy );
     is($head->{content} // '', '', '... no body');
+
+    my $gzip = $http->get("$url?format=html",
+                          { headers => { 'Accept-Encoding' => 'gzip' } });
+
+    is($gzip->{headers}{'content-encoding'}, 'gzip', 'compressed');
+    is($gzip->{headers}{'content-type'}, $h->{'content-type'}, '... its type');
+    cmp_ok(length $gzip->{content}, '<', 25_000, '... its size');
 
     is(get("$url?format=$_", '')->{headers}{'x-content-type-options'},
        'nosniff', "... of $_") for qw( json prometheus );

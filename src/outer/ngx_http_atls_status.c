@@ -131,7 +131,7 @@ ngx_http_atls_status_handler(ngx_http_request_t *r)
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_length_n = length;
     r->headers_out.content_type = format->type;
-    r->headers_out.content_type_len = format->type.len;
+    r->headers_out.content_type_len = format->accept.len;
     r->headers_out.content_type_lowcase = NULL;
 
     rc = ngx_http_send_header(r);
