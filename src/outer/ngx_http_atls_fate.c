@@ -229,7 +229,8 @@ ngx_http_atls_fate_reason(const ngx_http_atls_post_t *post, ngx_int_t status)
     switch (post->end) {
 
     case ngx_http_atls_end_none:
-        return ngx_http_atls_ending_post;
+        return post->answer.started ? ngx_http_atls_ending_cut
+                                    : ngx_http_atls_ending_post;
 
     case ngx_http_atls_end_refused:
         return post->channel.peer_alert ? ngx_http_atls_ending_alert

@@ -10,7 +10,7 @@ use JSON::PP qw( decode_json );
 
 use Test::Atls::Http qw( http_raw );
 
-our @EXPORT_OK = qw( metrics reading status total );
+our @EXPORT_OK = qw( added metrics reading status total );
 
 
 # Counting is done when a request ends, after its response: waits until all
@@ -64,6 +64,33 @@ sub total {
     $n += ref $_ ? total($_) : $_ for values %$values;
 
     return $n;
+}
+
+
+# The changes of some metrics by a function: numbers, or hashes of those that
+# have changed.
+
+sub added {
+    my ($t, $code, @names) = @_;
+
+    my $before = status($t);
+    $code->();
+    my $after = status($t);
+
+    return map { _difference($before->{$_}, $after->{$_}) } @names;
+}
+
+
+sub _difference {
+    my ($before, $after) = @_;
+
+    return $after - ($before || 0) unless ref $after;
+
+    my %more = map { $_ => _difference($before->{$_}, $after->{$_}) }
+               keys %$after;
+
+    return { map { $_ => $more{$_} }
+             grep { ref $more{$_} ? %{ $more{$_} } : $more{$_} } keys %more };
 }
 
 
