@@ -7,6 +7,7 @@ WHAT is "nothing", or NAME[=ARGUMENT], or several of these with commas between:
 
     to requests:    no-cookie request-type gzip-request change-request
                     no-request-body get
+                    no-path         removes the identifier of a session
                     repeat          POSTs twice, returns the second response
                     repeat-first    the first one
                     overlap         again, while the first one is in progress
@@ -19,7 +20,8 @@ WHAT is "nothing", or NAME[=ARGUMENT], or several of these with commas between:
                     slow=SECONDS        if a POST takes longer
     to responses:   no-set-cookie cookie-path media-type gzip-response
                     change-response no-response-body half-response via
-                    buffer-responses
+                    buffer-responses no-location
+                    location=PREFIX     before the identifier in Location
     other:          scattered=PORT  every second POST goes to another server
                     idle=SECONDS    closes idle connections of clients
                     tls             clients use TLS
@@ -31,6 +33,7 @@ A line is printed for each request and response.
 import asyncio
 import contextlib
 import gzip
+import re
 import ssl
 import sys
 
@@ -230,6 +233,8 @@ class Meddler:
         request.remove("Connection")
         if self.does("no-cookie"):
             request.remove("Cookie")
+        if self.does("no-path"):
+            request.line = re.sub(r"/[\w-]{24} ", " ", request.line)
         if self.does("request-type"):
             request.set("Content-Type", "application/octet-stream")
         if self.does("get"):
@@ -255,6 +260,11 @@ class Meddler:
         if cookie and self.does("cookie-path"):
             response.set("Set-Cookie",
                          cookie.replace("Path=/", "Path=/elsewhere/"))
+        if self.does("no-location"):
+            response.remove("Location")
+        if self.does("location") and response.get("Location"):
+            response.set("Location", self.what["location"]
+                         + response.get("Location").rpartition("/")[2])
         if self.does("media-type") and response.status == 200:
             response.set("Content-Type", "application/octet-stream")
         if self.does("via"):

@@ -103,7 +103,8 @@ typedef enum {
 
     ATLS_ERROR_OUTER_STATUS = 20,   /* status is not 200, see
                                        atls_outer_info_t */
-    ATLS_ERROR_REDIRECT = 21,       /* redirects are not followed */
+    ATLS_ERROR_REDIRECT = 21,       /* redirects are not followed, nor URIs of
+                                       sessions at another server */
     ATLS_ERROR_MEDIA_TYPE = 22,     /* wrong Content-Type, or compressed */
 
     /* errors of the inner session */
@@ -180,7 +181,7 @@ typedef enum {
     ATLS_FAULT_REPEATED = 16,       /* a POST was sent twice, or data were
                                        changed */
 
-    /* the cookie */
+    /* the cookie, or the URI of the session */
 
     ATLS_FAULT_NO_SET_COOKIE = 20,  /* the first response sets none */
     ATLS_FAULT_COOKIE_SCOPE = 21,   /* its attributes do not match the URL */
@@ -188,6 +189,9 @@ typedef enum {
     ATLS_FAULT_LOST = 23,           /* the session was lost at its start: POSTs
                                        are repeated, or reach different
                                        machines */
+    ATLS_FAULT_LOCATION = 24,       /* the path in Location of the first
+                                       response was removed or changed, or does
+                                       not reach the endpoint */
 
     /* the session */
 
@@ -218,7 +222,8 @@ ATLS_API const char *atls_version(void);
 
 typedef enum {
     ATLS_ENDPOINT,          /* http or https URL for POSTs; default:
-                               <target>/.well-known/atls */
+                               <target>/.well-known/atls.  If the endpoint gives
+                               URIs to sessions, they are used */
 
     /* inner session; files are in PEM format */
 

@@ -16,6 +16,7 @@
 
 
 static void atls_debug_redact(atls_debug_e what, char *line);
+static void atls_debug_hide(char *line, const char *hidden);
 
 
 static const char *const atls_debug_secrets[] = {
@@ -86,6 +87,7 @@ atls_debug_lines(const atls_debug_t *debug, atls_debug_e what,
         line[len] = '\0';
 
         atls_debug_redact(what, line);
+        atls_debug_hide(line, debug->hidden);
         atls_hide_users(line);
         atls_printable(line);
         debug->handler(debug->data, what, line);
@@ -118,5 +120,20 @@ atls_debug_redact(atls_debug_e what, char *line)
                      ": [not shown]");
             return;
         }
+    }
+}
+
+
+static void
+atls_debug_hide(char *line, const char *hidden)
+{
+    char  *p;
+
+    if (hidden == NULL || *hidden == '\0') {
+        return;
+    }
+
+    for (p = strstr(line, hidden); p; p = strstr(p, hidden)) {
+        memset(p, '*', strlen(hidden));
     }
 }

@@ -14,6 +14,7 @@
 typedef struct {
     atls_debug_pt    handler;               /* NULL: disabled */
     void            *data;
+    const char      *hidden;                /* replaced by asterisks; NULL */
 } atls_debug_t;
 
 

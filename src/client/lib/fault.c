@@ -100,8 +100,15 @@ static const atls_fault_row_t  atls_faults[] = {
     { ATLS_FAULT_LOST, "lost",
       "the session was just started, perhaps on another machine, or the POST "
       "was sent twice",
-      "A load balancer must send all POSTs with a cookie to one machine.  "
-      "Proxies must not repeat POSTs." },
+      "A load balancer must send all POSTs with a cookie, or to a path of a "
+      "session, to one machine.  Proxies must not repeat POSTs." },
+
+    { ATLS_FAULT_LOCATION, "location",
+      "the path of the session, in Location of the first response, was removed "
+      "or changed, or does not reach the endpoint",
+      "Proxies must not remove Location from responses of the endpoint, and if "
+      "they change paths, must change it in Location, too: see proxy_redirect "
+      "of nginx." },
 
     { ATLS_FAULT_UNTRUSTED, "untrusted", "",
       "If the CA of the service is private, specify it with --cacert.  If the "
@@ -135,6 +142,7 @@ static const struct {
     { "media-type",      ATLS_FAULT_MEDIA_TYPE },
     { "method",          ATLS_FAULT_METHOD },
     { "no-cookie",       ATLS_FAULT_NO_COOKIE },
+    { "no-location",     ATLS_FAULT_LOCATION },
     { "not-tls",         ATLS_FAULT_CHANGED },
     { "session-busy",    ATLS_FAULT_REPEATED },
     { "too-large",       ATLS_FAULT_TOO_LARGE },

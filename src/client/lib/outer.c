@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "expiry.h"
 #include "http.h"
+#include "location.h"
 #include "outer.h"
 #include "peer.h"
 #include "reply.h"
@@ -25,7 +26,8 @@
 
 struct atls_outer_s {
     CURL                *curl;
-    CURLU               *url;               /* parsed once for all POSTs */
+    CURLU               *url;               /* of the endpoint */
+    atls_location_t      location;          /* of the session */
     struct curl_slist   *headers;
     atls_route_t         route;
     atls_failure_t      *failure;
@@ -56,7 +58,7 @@ struct atls_outer_s {
     atls_source_pt       source;            /* NULL: the body is in memory */
     atls_sink_pt         sink;
     void                *sink_data;         /* of both */
-    atls_error_e         sink_error;
+    atls_error_e         sink_error;        /* or of Location */
     char                 error[CURL_ERROR_SIZE];
 };
 
@@ -72,14 +74,17 @@ static void atls_outer_tls(atls_outer_t *outer);
 static CURLcode atls_outer_ssl_ctx(CURL *curl, void *ssl_ctx, void *data);
 static int atls_outer_debug(CURL *curl, curl_infotype type, char *text,
     size_t n, void *data);
+static int atls_outer_is_location(CURL *curl, const char *text, size_t n);
 static int atls_outer_progress(void *data, curl_off_t dltotal,
     curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow);
 static atls_error_e atls_outer_perform(atls_outer_t *outer, size_t n,
     atls_sink_pt sink, void *data);
+static CURLU *atls_outer_url_now(atls_outer_t *outer);
 static atls_error_e atls_outer_result(atls_outer_t *outer, CURLcode code);
 static size_t atls_outer_read(char *buf, size_t size, size_t n, void *data);
 static size_t atls_outer_write(char *bytes, size_t size, size_t n, void *data);
 static void atls_outer_begin(atls_outer_t *outer);
+static void atls_outer_follow(atls_outer_t *outer);
 static curl_socket_t atls_outer_socket(const atls_outer_t *outer);
 static void atls_outer_look_tls(atls_outer_t *outer);
 static void atls_outer_look_times(atls_outer_t *outer, int64_t began);
@@ -164,8 +169,7 @@ atls_outer_setup(atls_outer_t *outer, const atls_outer_conf_t *conf)
 {
     CURL  *curl = outer->curl;
 
-    if (curl_easy_setopt(curl, CURLOPT_CURLU, outer->url) != CURLE_OK
-        || curl_easy_setopt(curl, CURLOPT_USERAGENT,
+    if (curl_easy_setopt(curl, CURLOPT_USERAGENT,
                             conf->user_agent ? conf->user_agent
                                              : "libatls/" ATLS_VERSION)
            != CURLE_OK
@@ -373,8 +377,6 @@ atls_outer_debug(CURL *curl, curl_infotype type, char *text, size_t n,
 {
     atls_outer_t  *outer = data;
 
-    (void) curl;
-
     switch (type) {
 
     case CURLINFO_TEXT:
@@ -382,6 +384,13 @@ atls_outer_debug(CURL *curl, curl_infotype type, char *text, size_t n,
         break;
 
     case CURLINFO_HEADER_IN:
+
+        if (atls_outer_is_location(curl, text, n)) {
+            atls_debug(&outer->debug, ATLS_DEBUG_OUTER_RECEIVED,
+                       "%.8s: [not shown]", text);
+            break;
+        }
+
         atls_debug_lines(&outer->debug, ATLS_DEBUG_OUTER_RECEIVED, text, n);
         break;
 
@@ -394,6 +403,21 @@ atls_outer_debug(CURL *curl, curl_infotype type, char *text, size_t n,
     }
 
     return 0;
+}
+
+
+/* The header with the identifier of the session. */
+
+static int
+atls_outer_is_location(CURL *curl, const char *text, size_t n)
+{
+    long  status;
+
+    status = 0;
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+
+    return status == 201 && n >= sizeof("Location:") - 1
+           && strncasecmp(text, "Location:", sizeof("Location:") - 1) == 0;
 }
 
 
@@ -425,6 +449,7 @@ atls_outer_free(atls_outer_t *outer)
 
     curl_easy_cleanup(outer->curl);
     curl_url_cleanup(outer->url);
+    atls_location_clear(&outer->location);
     curl_slist_free_all(outer->headers);
     atls_route_free(&outer->route);
 
@@ -501,6 +526,7 @@ atls_outer_perform(atls_outer_t *outer, size_t n, atls_sink_pt sink, void *data)
     outer->post.number++;
     outer->post.size = n;
 
+    curl_easy_setopt(outer->curl, CURLOPT_CURLU, atls_outer_url_now(outer));
     curl_easy_setopt(outer->curl, CURLOPT_TIMEOUT_MS, (long) timeout);
     curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) n);
 
@@ -520,6 +546,13 @@ atls_outer_perform(atls_outer_t *outer, size_t n, atls_sink_pt sink, void *data)
 }
 
 
+static CURLU *
+atls_outer_url_now(atls_outer_t *outer)
+{
+    return outer->location.url ? outer->location.url : outer->url;
+}
+
+
 static atls_error_e
 atls_outer_result(atls_outer_t *outer, CURLcode code)
 {
@@ -533,10 +566,15 @@ atls_outer_result(atls_outer_t *outer, CURLcode code)
 
     if (outer->reply.kind == ATLS_REPLY_UNKNOWN) {
         atls_outer_begin(outer);                /* the body was empty */
+
+        if (outer->sink_error != ATLS_OK) {
+            return outer->sink_error;
+        }
     }
 
     if (outer->post.number == 1) {
-        outer->post.cookies = atls_cookies_look(outer->curl, outer->url);
+        outer->post.cookies = atls_cookies_look(outer->curl,
+                                                atls_outer_url_now(outer));
     }
 
     return outer->reply.kind == ATLS_REPLY_GOOD
@@ -567,6 +605,10 @@ atls_outer_write(char *bytes, size_t size, size_t n, void *data)
         atls_outer_begin(outer);
     }
 
+    if (outer->sink_error != ATLS_OK) {
+        return 0;
+    }
+
     if (outer->reply.kind == ATLS_REPLY_GOOD) {
         outer->sink_error = outer->sink(outer->sink_data,
                                         (unsigned char *) bytes, n);
@@ -585,6 +627,32 @@ atls_outer_begin(atls_outer_t *outer)
 {
     atls_reply_begin(&outer->reply);
     atls_expiry_look(&outer->expiry, outer->curl);
+
+    if (outer->reply.kind == ATLS_REPLY_GOOD && outer->reply.status == 201) {
+        atls_outer_follow(outer);
+    }
+}
+
+
+/* Later POSTs of the session are sent to its URI, if it has one. */
+
+static void
+atls_outer_follow(atls_outer_t *outer)
+{
+    struct curl_header  *header;
+
+    header = NULL;
+    (void) curl_easy_header(outer->curl, "Location", 0, CURLH_HEADER, -1,
+                            &header);
+
+    outer->sink_error = atls_location_follow(&outer->location,
+                                             atls_outer_url_now(outer),
+                                             header ? header->value : NULL,
+                                             outer->failure);
+
+    outer->post.created = 1;
+    outer->post.located = outer->location.url != NULL;
+    outer->debug.hidden = outer->location.id;
 }
 
 
@@ -753,9 +821,10 @@ atls_outer_forget(atls_outer_t *outer)
 {
     curl_easy_setopt(outer->curl, CURLOPT_COOKIELIST, "ALL");
     atls_expiry_clear(&outer->expiry);
+    atls_location_clear(&outer->location);
 
-    outer->post.number = 0;
-    outer->post.cookies = ATLS_COOKIES_UNKNOWN;
+    outer->debug.hidden = NULL;
+    memset(&outer->post, 0, sizeof(atls_reply_post_t));
 }
 
 
@@ -765,7 +834,20 @@ atls_outer_join(atls_outer_t *outer, const atls_outer_t *other)
     outer->post = other->post;
     outer->expiry = other->expiry;
 
+    if (atls_location_copy(&outer->location, &other->location) == -1) {
+        return -1;
+    }
+
+    outer->debug.hidden = outer->location.id;
+
     return atls_cookies_copy(outer->curl, other->curl);
+}
+
+
+int
+atls_outer_is_located(const atls_outer_t *outer)
+{
+    return outer->location.url != NULL;
 }
 
 

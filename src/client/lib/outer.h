@@ -61,8 +61,9 @@ void atls_outer_free(atls_outer_t *outer);
 
 /*
  * Sends a POST with n bytes, which may be 0.  The sink is called only if the
- * response has the status 200 and the media type of ATLS; otherwise, an error
- * is returned.
+ * response has the status 200 or 201 and the media type of ATLS; otherwise, an
+ * error is returned.  If a 201 response gives a URI to the session, later POSTs
+ * are sent there.
  */
 
 atls_error_e atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
@@ -109,16 +110,23 @@ void atls_outer_transfer_begin(atls_outer_t *outer);
 void atls_outer_transfer(const atls_outer_t *outer, atls_transfer_info_t *info,
     int64_t began);
 
-/* Deletes the cookies: the next POST is the first one of a session. */
+/*
+ * Deletes the cookies and the URI of the session: the next POST is the first
+ * one of another session.
+ */
 
 void atls_outer_forget(atls_outer_t *outer);
 
 /*
- * Copies the cookies of another connection: the next POST belongs to the same
- * session.  Returns 0 or -1.
+ * Copies the cookies and the URI of another connection: the next POST belongs
+ * to the same session.  Returns 0 or -1.
  */
 
 int atls_outer_join(atls_outer_t *outer, const atls_outer_t *other);
+
+/* Whether the session has a URI. */
+
+int atls_outer_is_located(const atls_outer_t *outer);
 
 /* Whether a cookie has expired, so that the session has ended. */
 

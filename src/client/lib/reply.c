@@ -22,11 +22,13 @@
 static const char *atls_reply_encoding(const atls_reply_t *reply);
 static int atls_reply_is_type(const atls_reply_t *reply, const char *type);
 static atls_error_e atls_reply_reject_200(const atls_reply_t *reply,
-    atls_failure_t *failure);
+    const atls_reply_post_t *post, atls_failure_t *failure);
 static int atls_reply_is_record(const atls_reply_t *reply);
 static atls_error_e atls_reply_reject_status(const atls_reply_t *reply,
     const atls_reply_post_t *post, atls_failure_t *failure);
 static atls_fault_e atls_reply_fault(const atls_reply_t *reply,
+    const atls_reply_post_t *post);
+static atls_fault_e atls_reply_place(const atls_reply_t *reply,
     const atls_reply_post_t *post);
 static int atls_reply_is_problem(const atls_reply_t *reply);
 static void atls_reply_explain(const atls_reply_t *reply,
@@ -63,7 +65,7 @@ atls_reply_begin(atls_reply_t *reply)
 {
     atls_reply_look(reply);
 
-    reply->kind = reply->status == 200
+    reply->kind = (reply->status == 200 || reply->status == 201)
                   && atls_reply_is_type(reply, ATLS_MEDIA_TYPE)
                   && atls_reply_encoding(reply) == NULL
                   ? ATLS_REPLY_GOOD : ATLS_REPLY_OTHER;
@@ -166,14 +168,15 @@ atls_reply_reject(const atls_reply_t *reply, const atls_reply_post_t *post,
                          "proxy authentication failed (407)");
     }
 
-    return reply->status == 200
-           ? atls_reply_reject_200(reply, failure)
+    return reply->status == 200 || reply->status == 201
+           ? atls_reply_reject_200(reply, post, failure)
            : atls_reply_reject_status(reply, post, failure);
 }
 
 
 static atls_error_e
-atls_reply_reject_200(const atls_reply_t *reply, atls_failure_t *failure)
+atls_reply_reject_200(const atls_reply_t *reply, const atls_reply_post_t *post,
+    atls_failure_t *failure)
 {
     char        *type;
     const char  *encoding;
@@ -189,7 +192,8 @@ atls_reply_reject_200(const atls_reply_t *reply, atls_failure_t *failure)
                        || atls_reply_is_type(reply, "application/xhtml+xml")
                      ? ATLS_FAULT_PAGE
                      : atls_reply_is_record(reply) ? ATLS_FAULT_MEDIA_TYPE
-                                                   : ATLS_FAULT_NO_ENDPOINT;
+                     : post->located && post->number == 2 ? ATLS_FAULT_LOCATION
+                     : ATLS_FAULT_NO_ENDPOINT;
 
     if (failure->fault == ATLS_FAULT_COMPRESSED) {
         return atls_fail(failure, ATLS_ERROR_MEDIA_TYPE,
@@ -236,15 +240,10 @@ atls_reply_fault(const atls_reply_t *reply, const atls_reply_post_t *post)
     char          name[ATLS_REPLY_TYPE];
     atls_fault_e  fault;
 
-    if (post->number > 1 && (reply->status == 400 || reply->status == 410)) {
+    fault = atls_reply_place(reply, post);
 
-        if (post->cookies == ATLS_COOKIES_NONE) {
-            return ATLS_FAULT_NO_SET_COOKIE;
-        }
-
-        if (post->cookies == ATLS_COOKIES_ELSEWHERE) {
-            return ATLS_FAULT_COOKIE_SCOPE;
-        }
+    if (fault != ATLS_FAULT_NONE) {
+        return fault;
     }
 
     if (atls_reply_problem(reply, name, sizeof(name)) == -1) {
@@ -253,10 +252,39 @@ atls_reply_fault(const atls_reply_t *reply, const atls_reply_post_t *post)
 
     fault = atls_fault_by_problem(name);
 
+    if (fault != ATLS_FAULT_NO_BODY || post->size != 0) {
+        return fault;
+    }
+
     /* an empty POST has no body that could be removed */
 
-    return fault == ATLS_FAULT_NO_BODY && post->size == 0
-           ? ATLS_FAULT_NO_COOKIE : fault;
+    return post->located ? ATLS_FAULT_LOCATION : ATLS_FAULT_NO_COOKIE;
+}
+
+
+/* Faults of the cookie or the URI that were given by the first response. */
+
+static atls_fault_e
+atls_reply_place(const atls_reply_t *reply, const atls_reply_post_t *post)
+{
+    atls_fault_e  fault;
+
+    fault = atls_fault_by_status(reply->status);
+
+    if (post->located) {
+        return post->number == 2 && !atls_reply_is_endpoint(reply)
+               && (fault == ATLS_FAULT_NO_ENDPOINT
+                   || fault == ATLS_FAULT_REFUSED)
+               ? ATLS_FAULT_LOCATION : ATLS_FAULT_NONE;
+    }
+
+    if (post->number < 2 || (reply->status != 400 && reply->status != 410)) {
+        return ATLS_FAULT_NONE;
+    }
+
+    return post->cookies == ATLS_COOKIES_ELSEWHERE ? ATLS_FAULT_COOKIE_SCOPE
+           : post->cookies != ATLS_COOKIES_NONE ? ATLS_FAULT_NONE
+           : post->created ? ATLS_FAULT_LOCATION : ATLS_FAULT_NO_SET_COOKIE;
 }
 
 
@@ -282,7 +310,7 @@ static void
 atls_reply_explain(const atls_reply_t *reply, const atls_reply_post_t *post,
     atls_fault_e fault, char *text, size_t size)
 {
-    /* the faults of cookies, which are the last ones */
+    /* the faults of cookies and the like, which are the last ones */
 
     if (fault >= ATLS_FAULT_NO_SET_COOKIE) {
         snprintf(text, size, "%s", atls_fault_text(fault));

@@ -64,13 +64,16 @@ int atls_reply_body(atls_reply_t *reply, const char *bytes, size_t n);
 
 /*
  * The POST of a response: its number in the session, beginning with 1, the size
- * of its body, and the cookies sent with it.
+ * of its body, the cookies sent with it, whether the first response was a 201,
+ * and whether the session has a URI.
  */
 
 typedef struct {
     unsigned         number;
     size_t           size;
     atls_cookies_e   cookies;
+    int              created;
+    int              located;
 } atls_reply_post_t;
 
 /*

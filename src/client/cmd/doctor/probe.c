@@ -72,6 +72,9 @@ cmd_probe_check(atls_fault_e fault, const char *check)
     case ATLS_FAULT_NO_COOKIE:
         return "cookie";
 
+    case ATLS_FAULT_LOCATION:
+        return "location";
+
     case ATLS_FAULT_UNTRUSTED:
         return "service";
 

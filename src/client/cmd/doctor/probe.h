@@ -31,7 +31,10 @@ typedef struct {
 
 typedef int (*cmd_probe_pt)(cmd_probe_t *probe);
 
-/* The first POSTs: connection, endpoint, cookie, handshake, repetition. */
+/*
+ * The first POSTs: connection, endpoint, cookie or location, handshake,
+ * repetition.
+ */
 
 int cmd_probe_contact(cmd_probe_t *probe);
 

@@ -1,6 +1,7 @@
 
 /*
- * The probe that opens a session: connection, endpoint, cookie, handshake.
+ * The probe that opens a session: connection, endpoint, cookie or location,
+ * handshake.
  *
  * Until the client's last flight, a POST that is sent twice does no harm: it is
  * empty, or starts another session.  So a session that is not found by such a
@@ -28,7 +29,7 @@ typedef enum {
 
 
 static int cmd_probe_contact_connection(cmd_probe_t *probe, atls_error_e rc);
-static int cmd_probe_contact_cookie(cmd_probe_t *probe);
+static int cmd_probe_contact_tracking(cmd_probe_t *probe);
 static int cmd_probe_contact_connections(cmd_probe_t *probe);
 static atls_error_e cmd_probe_contact_poll(cmd_probe_session_t *session,
     cmd_probe_lost_e *lost);
@@ -60,7 +61,7 @@ cmd_probe_contact(cmd_probe_t *probe)
     cmd_findings_add(&probe->findings, "endpoint", CMD_FINDING_OK, "",
                      "responds to ATLS");
 
-    return cmd_probe_contact_cookie(probe) == 0
+    return cmd_probe_contact_tracking(probe) == 0
            && cmd_probe_contact_connections(probe) == 0
            ? cmd_probe_contact_handshake(probe) : -1;
 }
@@ -88,11 +89,14 @@ cmd_probe_contact_connection(cmd_probe_t *probe, atls_error_e rc)
 
 
 static int
-cmd_probe_contact_cookie(cmd_probe_t *probe)
+cmd_probe_contact_tracking(cmd_probe_t *probe)
 {
+    int               located;
     int64_t           began;
     atls_error_e      rc;
     cmd_probe_lost_e  lost;
+
+    located = atls_outer_is_located(probe->session.outer);
 
     began = atls_clock();
     rc = cmd_probe_session_poll(&probe->session);
@@ -104,11 +108,18 @@ cmd_probe_contact_cookie(cmd_probe_t *probe)
                ? cmd_probe_contact_lost(probe->session.outer)
                : CMD_PROBE_FOUND;
 
-        return cmd_probe_contact_fail(probe, "cookie", lost, rc);
+        return cmd_probe_contact_fail(probe, located ? "location" : "cookie",
+                                      lost, rc);
     }
 
-    cmd_findings_add(&probe->findings, "cookie", CMD_FINDING_OK, "",
-                     "set by the first response, and returned");
+    if (located) {
+        cmd_findings_add(&probe->findings, "location", CMD_FINDING_OK, "",
+                         "given by the first response, and followed");
+
+    } else {
+        cmd_findings_add(&probe->findings, "cookie", CMD_FINDING_OK, "",
+                         "set by the first response, and returned");
+    }
 
     return 0;
 }
@@ -200,8 +211,8 @@ cmd_probe_contact_fail(cmd_probe_t *probe, const char *check,
     }
 
     cmd_findings_add(&probe->findings, "connections", CMD_FINDING_FAULT,
-                     "A load balancer must send all POSTs with a cookie to one "
-                     "machine.",
+                     "A load balancer must send all POSTs with a cookie, or to "
+                     "a path of a session, to one machine.",
                      "a POST did not reach the session: POSTs are sent to "
                      "different machines");
 

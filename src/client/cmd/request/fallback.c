@@ -531,7 +531,7 @@ static int
 cmd_https_debug(CURL *curl, curl_infotype type, char *text, size_t n,
     void *data)
 {
-    static const atls_debug_t  debug = { cmd_verbose, NULL };
+    static const atls_debug_t  debug = { cmd_verbose, NULL, NULL };
     static const atls_debug_e  kinds[] = { ATLS_DEBUG_INNER,
                                            ATLS_DEBUG_INNER_RECEIVED,
                                            ATLS_DEBUG_INNER_SENT };
