@@ -79,6 +79,14 @@ static ngx_conf_enum_t  ngx_http_atls_payloads[] = {
 };
 
 
+static ngx_conf_enum_t  ngx_http_atls_trackings[] = {
+    { ngx_string("cookie"), NGX_HTTP_ATLS_TRACKING_COOKIE },
+    { ngx_string("location"), NGX_HTTP_ATLS_TRACKING_LOCATION },
+    { ngx_string("both"), NGX_HTTP_ATLS_TRACKING_BOTH },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_conf_num_bounds_t  ngx_http_atls_max_handshakes_bounds =
     { ngx_conf_check_num_bounds, 1, -1 };
 
@@ -282,6 +290,13 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       0,
       NULL },
 
+    { ngx_string("atls_session_tracking"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_atls_note_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, tracking),
+      &ngx_http_atls_trackings },
+
     { ngx_string("atls_export"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE23|NGX_CONF_TAKE4,
       ngx_http_atls_export,
@@ -449,6 +464,8 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->handshake_timeout,
                               prev->handshake_timeout, 10000);
 
+    ngx_conf_merge_uint_value(conf->tracking, prev->tracking,
+                              NGX_HTTP_ATLS_TRACKING_COOKIE);
     ngx_http_atls_cookie_merge(&conf->cookie, &prev->cookie);
 
     ngx_http_atls_conf_merge_tls(conf, prev);

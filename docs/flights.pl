@@ -233,6 +233,16 @@ http {
 
             return 200 "hello\n";
         }
+
+        location /sessions {
+            atls                   on;
+            atls_certificate       %%TESTDIR%%/localhost.crt;
+            atls_certificate_key   %%TESTDIR%%/localhost.key;
+            atls_ecdh_curve        X25519;
+            atls_session_tracking  location;
+
+            return 200 "hello\n";
+        }
     }
 }
 EOC
@@ -293,6 +303,9 @@ sub sessions {
 
     $session->(sub { is_hello($_[0]->request($request)) },
                protocol => 'TLSv1.2');
+
+    $session->(sub { is_hello($_[0]->request($request)) },
+               protocol => 'TLSv1.3', uri => '/sessions');
 
     return @sessions;
 }

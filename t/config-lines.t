@@ -38,7 +38,7 @@ my @UNUSED = (
     'atls_session_tickets off', 'atls_session_ticket_key ticket',
     'atls_early_data on', 'atls_cookie other path=/', 'atls_session_timeout 1m',
     'atls_session_lifetime 1h', 'atls_handshake_timeout 5s',
-    'atls_payload http', 'atls_buffer_size 4k',
+    'atls_payload http', 'atls_buffer_size 4k', 'atls_session_tracking both',
 );
 
 for my $directive (@UNUSED) {

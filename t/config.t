@@ -447,6 +447,7 @@ my %VALUES = (
     atls_stapling_verify      => 'on',
     atls_session_timeout      => '1m',
     atls_session_lifetime     => '1h',
+    atls_session_tracking     => 'cookie',
     atls_handshake_timeout    => '1s',
     atls_payload              => 'http',
     atls_buffer_size          => '4k',

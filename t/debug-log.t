@@ -259,7 +259,8 @@ sub in_order {
 sub secrets {
     my @all = split /\n/, $log;
     my @ours = map { $_->{line} } @lines;
-    my $core = qr/http header: "Cookie: atls=|^Set-Cookie: atls=/;
+    my $core = qr/http\ header:\ "(?:Cookie:\ atls=|Atls-Session:\ )
+                  |^Set-Cookie:\ atls=/x;
     my @others = grep { !/$core/ } @all;
 
     cmp_ok(scalar @secrets, '>=', 10, 'there are secrets');

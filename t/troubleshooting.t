@@ -41,6 +41,11 @@ location = /small {
     client_max_body_size 100;
 }
 
+location /located {
+    atls on;
+    atls_session_tracking location;
+}
+
 location /missing {
     root %%TESTDIR%%;
 }
@@ -88,6 +93,10 @@ my %cases = (
     'the first response had no Set-Cookie' => [ 'no-set-cookie', 56 ],
     'the cookie was removed from the POST' => [ 'no-cookie', 56 ],
     'the cookie is for another path or domain' => [ 'cookie-path', 56 ],
+    'the path of the session, in Location of the first response, was removed or'
+        . ' changed' => [ 'no-path', 56, '/located' ],
+    'returned 201 with Location'
+        => [ 'location=http://other.test/', 8, '/located' ],
     'maximum time exceeded' => [ 'buffer-responses', 28, '', '-m', '0.5',
                      'https://localhost/hang' ],
     'inner certificate verification failed'

@@ -68,6 +68,8 @@ ngx_http_atls_conf_create_loc(ngx_conf_t *cf)
      *     conf->used = 0;
      *     conf->content_handler = NULL;
      *     conf->pinned = 0;
+     *     conf->uri = { 0, NULL };
+     *     conf->uri_len = 0;
      *     conf->location = 0;
      *     conf->endpoint = 0;
      *     conf->policy = 0;
@@ -78,6 +80,7 @@ ngx_http_atls_conf_create_loc(ngx_conf_t *cf)
     conf->payload = NGX_CONF_UNSET_UINT;
     conf->buffer_size = NGX_CONF_UNSET_SIZE;
     conf->required = NGX_CONF_UNSET;
+    conf->tracking = NGX_CONF_UNSET_UINT;
     conf->session_timeout = NGX_CONF_UNSET;
     conf->session_lifetime = NGX_CONF_UNSET;
     conf->handshake_timeout = NGX_CONF_UNSET_MSEC;

@@ -16,6 +16,12 @@
 #define NGX_HTTP_ATLS_PAYLOAD_HTTP  0
 #define NGX_HTTP_ATLS_PAYLOAD_RAW   1
 
+/* atls_session_tracking; also how a POST names its session */
+
+#define NGX_HTTP_ATLS_TRACKING_COOKIE    1
+#define NGX_HTTP_ATLS_TRACKING_LOCATION  2
+#define NGX_HTTP_ATLS_TRACKING_BOTH      3
+
 /* atls_verify_client */
 
 #define NGX_HTTP_ATLS_VERIFY_OFF            0
@@ -58,6 +64,7 @@ struct ngx_http_atls_loc_conf_s {
     ngx_flag_t                 required;
     ngx_uint_t                 status;         /* 1: atls_status */
 
+    ngx_uint_t                 tracking;       /* NGX_HTTP_ATLS_TRACKING_* */
     ngx_http_atls_cookie_t     cookie;
 
     time_t                     session_timeout;
@@ -104,6 +111,11 @@ struct ngx_http_atls_loc_conf_s {
     ngx_ssl_t                 *ssl;
     ngx_http_handler_pt        content_handler; /* the handler of core */
     ngx_uint_t                 pinned;         /* serves inner requests */
+
+    ngx_str_t                  uri;            /* escaped, for URIs of sessions;
+                                                  or empty */
+    size_t                     uri_len;        /* not escaped */
+
     uint64_t                   location;       /* hash of the name */
     uint64_t                   endpoint;       /* id, also in sessions */
     uint64_t                   policy;         /* client verification, see

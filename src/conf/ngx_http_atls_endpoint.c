@@ -465,6 +465,22 @@ ngx_http_atls_endpoint_init_module(ngx_cycle_t *cycle)
         alcf = endpoint[i].loc_conf[ngx_http_atls_module.ctx_index];
         prev = old->loc_conf[ngx_http_atls_module.ctx_index];
 
+        clcf = endpoint[i].loc_conf[ngx_http_core_module.ctx_index];
+
+        if (!(alcf->tracking & prev->tracking)) {
+            ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
+                          "atls_session_tracking of location \"%V\" in server "
+                          "\"%V\" changed, its sessions are lost",
+                          &clcf->name, &endpoint[i].server->server_name);
+            continue;
+        }
+
+        if ((alcf->tracking & prev->tracking)
+            != NGX_HTTP_ATLS_TRACKING_COOKIE)
+        {
+            continue;
+        }
+
         if (alcf->cookie.name.len == prev->cookie.name.len
             && ngx_strncmp(alcf->cookie.name.data, prev->cookie.name.data,
                            alcf->cookie.name.len)
@@ -472,8 +488,6 @@ ngx_http_atls_endpoint_init_module(ngx_cycle_t *cycle)
         {
             continue;
         }
-
-        clcf = endpoint[i].loc_conf[ngx_http_core_module.ctx_index];
 
         ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
                       "atls_cookie \"%V\" of location \"%V\" in server \"%V\" "

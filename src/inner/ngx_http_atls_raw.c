@@ -5,15 +5,20 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_raw.h"
+
+
+static ngx_int_t ngx_http_atls_raw_uri(ngx_pool_t *pool,
+    ngx_http_request_t *outer, ngx_str_t *uri);
 
 
 ngx_http_atls_raw_t *
 ngx_http_atls_raw_create(ngx_pool_t *pool, ngx_http_request_t *outer)
 {
     u_char               *p;
-    ngx_str_t             host;
+    ngx_str_t             host, uri;
     ngx_http_atls_raw_t  *raw;
 
     raw = ngx_pcalloc(pool, sizeof(ngx_http_atls_raw_t));
@@ -23,13 +28,17 @@ ngx_http_atls_raw_create(ngx_pool_t *pool, ngx_http_request_t *outer)
 
     ngx_http_atls_raw_host(outer, &host);
 
+    if (ngx_http_atls_raw_uri(pool, outer, &uri) != NGX_OK) {
+        return NULL;
+    }
+
     raw->head.data = ngx_pnalloc(pool,
                                  sizeof("POST  HTTP/1.1" CRLF
                                         "Host: " CRLF
                                         "Content-Type: "
                                         "application/octet-stream" CRLF
                                         "Transfer-Encoding: chunked" CRLF CRLF)
-                                 + outer->unparsed_uri.len + host.len);
+                                 + uri.len + host.len);
     if (raw->head.data == NULL) {
         return NULL;
     }
@@ -39,11 +48,39 @@ ngx_http_atls_raw_create(ngx_pool_t *pool, ngx_http_request_t *outer)
                     "Host: %V" CRLF
                     "Content-Type: application/octet-stream" CRLF
                     "Transfer-Encoding: chunked" CRLF CRLF,
-                    &outer->unparsed_uri, &host);
+                    &uri, &host);
 
     raw->head.len = p - raw->head.data;
 
     return raw;
+}
+
+
+/* The URI of a session would disclose its identifier to the service. */
+
+static ngx_int_t
+ngx_http_atls_raw_uri(ngx_pool_t *pool, ngx_http_request_t *outer,
+    ngx_str_t *uri)
+{
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    alcf = ngx_http_get_module_loc_conf(outer, ngx_http_atls_module);
+
+    if (alcf->uri.len == 0) {
+        *uri = outer->unparsed_uri;
+        return NGX_OK;
+    }
+
+    uri->data = ngx_pnalloc(pool, alcf->uri.len + 1 + outer->args.len);
+    if (uri->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    uri->len = ngx_sprintf(uri->data, "%V%s%V", &alcf->uri,
+                           outer->args.len ? "?" : "", &outer->args)
+               - uri->data;
+
+    return NGX_OK;
 }
 
 

@@ -95,7 +95,9 @@ ngx_http_atls_begin(ngx_http_atls_post_t *post)
 
         if (rc == NGX_OK) {
             ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
-                          "atls client sent an empty body and no cookie");
+                          "atls client sent an empty body and no %s",
+                          (post->conf->tracking & NGX_HTTP_ATLS_TRACKING_COOKIE)
+                          ? "cookie" : "session");
 
             return NGX_HTTP_ATLS_EMPTY_BODY;
         }
@@ -347,10 +349,18 @@ ngx_http_atls_begin_unknown(ngx_http_atls_post_t *post, u_char *data,
         return NGX_OK;
     }
 
-    ngx_log_error(NGX_LOG_INFO, log, 0,
-                  "atls client sent records of a session without its cookie");
+    if (post->conf->tracking & NGX_HTTP_ATLS_TRACKING_COOKIE) {
+        ngx_log_error(NGX_LOG_INFO, log, 0,
+                      "atls client sent records of a session without its "
+                      "cookie");
 
-    return NGX_HTTP_ATLS_NO_COOKIE;
+        return NGX_HTTP_ATLS_NO_COOKIE;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, log, 0,
+                  "atls client sent records of a session, but not to its URI");
+
+    return NGX_HTTP_ATLS_NO_LOCATION;
 }
 
 
@@ -455,6 +465,7 @@ ngx_http_atls_begin_new_session(ngx_http_atls_post_t *post)
     /* after this, errors remove the session */
 
     post->fresh = 1;
+    post->tracking = post->conf->tracking;
     post->stage = ngx_http_atls_post_handshake;
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);

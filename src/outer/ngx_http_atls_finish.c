@@ -6,8 +6,10 @@
 
 #include "ngx_http_atls.h"
 #include "trl_channel.h"
+#include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_clock.h"
 #include "ngx_http_atls_cookie.h"
+#include "ngx_http_atls_resource.h"
 #include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_ending.h"
 #include "ngx_http_atls_session.h"
@@ -31,9 +33,11 @@ static ngx_int_t ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post,
     ngx_http_atls_fate_e fate);
 static ngx_int_t ngx_http_atls_finish_outcome(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_headers(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_finish_location(ngx_http_atls_post_t *post);
 static time_t ngx_http_atls_finish_age(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_cookie(ngx_http_atls_post_t *post,
     time_t age);
+static ngx_int_t ngx_http_atls_finish_expire(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_problem(ngx_http_atls_post_t *post,
     ngx_int_t status);
 static ngx_uint_t ngx_http_atls_finish_expires(ngx_http_atls_post_t *post,
@@ -213,28 +217,63 @@ ngx_http_atls_finish_begin(ngx_http_atls_post_t *post)
 static ngx_int_t
 ngx_http_atls_finish_headers(ngx_http_atls_post_t *post)
 {
-    time_t               age;
-    ngx_uint_t           keep;
-    ngx_http_request_t  *r;
+    time_t  age;
 
-    r = post->request;
+    post->request->headers_out.status = NGX_HTTP_OK;
 
-    keep = (ngx_http_atls_fate(post, NGX_OK) == ngx_http_atls_fate_keep);
+    if (ngx_http_atls_fate(post, NGX_OK) != ngx_http_atls_fate_keep) {
+        return post->fresh ? NGX_OK : ngx_http_atls_finish_expire(post);
+    }
+
+    if (post->fresh && (post->tracking & NGX_HTTP_ATLS_TRACKING_LOCATION)
+        && ngx_http_atls_finish_location(post) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     /*
      * The output of a handshake is also sent with a 502 response, as the
      * client needs it to continue.
      */
 
-    r->headers_out.status = (post->bad_gateway && keep)
-                            ? NGX_HTTP_BAD_GATEWAY : NGX_HTTP_OK;
-
-    if (keep) {
-        age = ngx_http_atls_finish_age(post);
-        return age ? ngx_http_atls_finish_cookie(post, age) : NGX_OK;
+    if (post->bad_gateway) {
+        post->request->headers_out.status = NGX_HTTP_BAD_GATEWAY;
     }
 
-    return post->fresh ? NGX_OK : ngx_http_atls_finish_cookie(post, 0);
+    if (!(post->tracking & NGX_HTTP_ATLS_TRACKING_COOKIE)) {
+        return NGX_OK;
+    }
+
+    age = ngx_http_atls_finish_age(post);
+
+    return age ? ngx_http_atls_finish_cookie(post, age) : NGX_OK;
+}
+
+
+/* A path: a proxy may be reached by another scheme, name or port. */
+
+static ngx_int_t
+ngx_http_atls_finish_location(ngx_http_atls_post_t *post)
+{
+    ngx_str_t            value;
+    ngx_http_request_t  *r;
+
+    r = post->request;
+
+    r->headers_out.status = NGX_HTTP_CREATED;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls %08xD Location", post->label);
+
+    if (ngx_http_atls_resource_header(r, post->conf, post->session->id, &value)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* core would make headers_out.location absolute */
+
+    return ngx_http_atls_add_header(r, "Location", &value);
 }
 
 
@@ -284,6 +323,16 @@ ngx_http_atls_finish_cookie(ngx_http_atls_post_t *post, time_t age)
 }
 
 
+/* Only a client that has sent the cookie has to forget it. */
+
+static ngx_int_t
+ngx_http_atls_finish_expire(ngx_http_atls_post_t *post)
+{
+    return (post->tracking & NGX_HTTP_ATLS_TRACKING_COOKIE)
+           ? ngx_http_atls_finish_cookie(post, 0) : NGX_OK;
+}
+
+
 void
 ngx_http_atls_finish_error(ngx_http_atls_post_t *post, ngx_int_t status)
 {
@@ -323,7 +372,7 @@ ngx_http_atls_finish_error(ngx_http_atls_post_t *post, ngx_int_t status)
 
     if (!post->fresh
         && (removed || ngx_http_atls_finish_expires(post, status))
-        && ngx_http_atls_finish_cookie(post, 0) != NGX_OK)
+        && ngx_http_atls_finish_expire(post) != NGX_OK)
     {
         status = NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -364,15 +413,14 @@ ngx_http_atls_finish_problem(ngx_http_atls_post_t *post, ngx_int_t status)
 
 
 /*
- * Whether to expire the cookie: if the session does not exist, unless it
- * exists at another endpoint.
+ * Whether to expire the cookie, if it was sent: if the session does not exist,
+ * unless it exists at another endpoint.
  */
 
 static ngx_uint_t
 ngx_http_atls_finish_expires(ngx_http_atls_post_t *post, ngx_int_t status)
 {
     return ngx_http_atls_problem_status(status) == NGX_HTTP_ATLS_GONE
-           && post->take != ngx_http_atls_take_none
            && post->take != ngx_http_atls_take_elsewhere;
 }
 

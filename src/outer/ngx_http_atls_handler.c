@@ -5,10 +5,13 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_process.h"
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_cookie.h"
+#include "ngx_http_atls_id.h"
 #include "ngx_http_atls_label.h"
+#include "ngx_http_atls_resource.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_identity.h"
@@ -31,7 +34,15 @@
 
 static ngx_int_t ngx_http_atls_handler_accept(ngx_http_request_t *r);
 static void ngx_http_atls_handler_session(ngx_http_atls_post_t *post,
+    ngx_str_t *text, ngx_http_atls_owner_t *owner);
+static void ngx_http_atls_handler_named(ngx_http_atls_post_t *post,
+    ngx_str_t *text, ngx_http_atls_owner_t *owner);
+static ngx_uint_t ngx_http_atls_handler_has_cookie(ngx_http_atls_post_t *post,
+    ngx_str_t *text);
+static void ngx_http_atls_handler_cookies(ngx_http_atls_post_t *post,
     ngx_str_t *cookie, ngx_http_atls_owner_t *owner);
+static void ngx_http_atls_handler_untaken(ngx_http_atls_post_t *post,
+    u_char *id);
 static ngx_http_atls_take_e ngx_http_atls_handler_take(
     ngx_http_atls_post_t *post, u_char *id, ngx_http_atls_owner_t *owner);
 static void ngx_http_atls_handler_check(ngx_http_atls_post_t *post,
@@ -49,7 +60,7 @@ ngx_int_t
 ngx_http_atls_handler(ngx_http_request_t *r)
 {
     ngx_int_t                  rc, problem;
-    ngx_str_t                  cookie;
+    ngx_str_t                  text;
     ngx_http_atls_post_t      *post;
     ngx_http_atls_owner_t      owner;
     ngx_http_atls_loc_conf_t  *alcf;
@@ -79,12 +90,12 @@ ngx_http_atls_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_http_atls_handler_session(post, &cookie, &owner);
+    ngx_http_atls_handler_session(post, &text, &owner);
 
     if (post->take == ngx_http_atls_take_handshake
         || post->take == ngx_http_atls_take_inner)
     {
-        rc = ngx_http_atls_relay(post, &owner, &cookie);
+        rc = ngx_http_atls_relay(post, &owner, &text);
 
         if (rc == NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS) {
             problem = rc;
@@ -206,31 +217,118 @@ ngx_http_atls_media_type(ngx_http_request_t *r)
 
 
 /*
+ * Takes the session that is named by the POST.  If its URI names one, cookies
+ * do not matter: they may have been set by others, while the client has chosen
+ * the URI.
+ */
+
+static void
+ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *text,
+    ngx_http_atls_owner_t *owner)
+{
+    ngx_http_request_t  *r;
+
+    r = post->request;
+
+    if (ngx_http_atls_relayed(r->connection)) {
+
+        if (ngx_http_atls_relayed_session(r, text, &post->tracking)
+            == NGX_OK)
+        {
+            ngx_http_atls_handler_named(post, text, owner);
+        }
+
+        return;
+    }
+
+    if ((post->conf->tracking & NGX_HTTP_ATLS_TRACKING_LOCATION)
+        && ngx_http_atls_resource_find(r, post->conf, text))
+    {
+        post->tracking = NGX_HTTP_ATLS_TRACKING_LOCATION;
+
+        if ((post->conf->tracking & NGX_HTTP_ATLS_TRACKING_COOKIE)
+            && ngx_http_atls_handler_has_cookie(post, text))
+        {
+            post->tracking |= NGX_HTTP_ATLS_TRACKING_COOKIE;
+        }
+
+        ngx_http_atls_handler_named(post, text, owner);
+
+    } else if (post->conf->tracking & NGX_HTTP_ATLS_TRACKING_COOKIE) {
+        ngx_http_atls_handler_cookies(post, text, owner);
+    }
+
+    ngx_http_atls_outcome_named(r, post->tracking);
+}
+
+
+static void
+ngx_http_atls_handler_named(ngx_http_atls_post_t *post, ngx_str_t *text,
+    ngx_http_atls_owner_t *owner)
+{
+    u_char      id[NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN];
+    ngx_uint_t  valid;
+
+    post->take = ngx_http_atls_take_unknown;
+
+    valid = (ngx_http_atls_id_decode(text, id) == NGX_OK);
+
+    if (valid) {
+        post->take = ngx_http_atls_handler_take(post, id, owner);
+    }
+
+    ngx_http_atls_handler_untaken(post, valid ? id : NULL);
+}
+
+
+/* Whether a cookie of the POST has the same identifier as its URI. */
+
+static ngx_uint_t
+ngx_http_atls_handler_has_cookie(ngx_http_atls_post_t *post, ngx_str_t *text)
+{
+    ngx_str_t                value;
+    ngx_http_atls_cookies_t  cookies;
+
+    ngx_http_atls_cookies(post->request, &post->conf->cookie.name, &cookies);
+
+    while (ngx_http_atls_cookie_next(&cookies, &value)) {
+
+        if (value.len == text->len
+            && ngx_memcmp(value.data, text->data, text->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
  * Takes the first session of this endpoint among those of the cookies.
  * Cookies from other paths or domains may have the same name, and are skipped.
  */
 
 static void
-ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
+ngx_http_atls_handler_cookies(ngx_http_atls_post_t *post, ngx_str_t *cookie,
     ngx_http_atls_owner_t *owner)
 {
     u_char                   id[NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN];
     ngx_uint_t               n;
-    ngx_http_request_t      *r;
     ngx_http_atls_take_e     take;
     ngx_http_atls_cookies_t  cookies;
 
-    r = post->request;
     n = 0;
 
-    ngx_http_atls_cookies(r, &post->conf->cookie.name, &cookies);
+    ngx_http_atls_cookies(post->request, &post->conf->cookie.name, &cookies);
 
     while (n < NGX_HTTP_ATLS_MAX_COOKIES
            && ngx_http_atls_cookie_next(&cookies, cookie))
     {
+        post->tracking = NGX_HTTP_ATLS_TRACKING_COOKIE;
         take = ngx_http_atls_take_unknown;
 
-        if (ngx_http_atls_cookie_id(cookie, id) == NGX_OK) {
+        if (ngx_http_atls_id_decode(cookie, id) == NGX_OK) {
             take = ngx_http_atls_handler_take(post, id, owner);
             n++;
         }
@@ -242,21 +340,50 @@ ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *cookie,
         }
     }
 
-    if (post->take == ngx_http_atls_take_elsewhere) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+    ngx_http_atls_handler_untaken(post, n ? id : NULL);
+}
+
+
+/*
+ * Logs why there is no session, if there is none.  id: the last one; NULL: none
+ * was valid.
+ */
+
+static void
+ngx_http_atls_handler_untaken(ngx_http_atls_post_t *post, u_char *id)
+{
+    ngx_log_t  *log;
+
+    log = post->request->connection->log;
+
+    switch (post->take) {
+
+    case ngx_http_atls_take_elsewhere:
+        ngx_log_error(NGX_LOG_INFO, log, 0,
                       "atls session belongs to another location");
+        return;
 
-    } else if (post->take == ngx_http_atls_take_lost) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+    case ngx_http_atls_take_lost:
+        ngx_log_error(NGX_LOG_INFO, log, 0,
                       "atls session lost with its worker process");
+        return;
 
-    } else if (n) {
+    case ngx_http_atls_take_foreign:
+    case ngx_http_atls_take_unknown:
+        break;
+
+    default:
+        return;
+    }
+
+    if (id) {
         post->take = ngx_http_atls_session_unknown(post->main_conf->zone, id,
-                                                   r->connection->log);
+                                                   log);
 
-    } else if (post->take == ngx_http_atls_take_unknown) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "atls client sent an invalid cookie");
+    } else {
+        ngx_log_error(NGX_LOG_INFO, log, 0, "atls client sent an invalid %s",
+                      (post->tracking & NGX_HTTP_ATLS_TRACKING_LOCATION)
+                      ? "URI of a session" : "cookie");
     }
 }
 

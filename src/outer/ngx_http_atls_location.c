@@ -11,6 +11,7 @@
 #include "ngx_http_atls_note.h"
 #include "ngx_http_atls_pinned.h"
 #include "ngx_http_atls_cookie.h"
+#include "ngx_http_atls_resource.h"
 #include "ngx_http_atls_zone.h"
 #include "ngx_http_atls_ssl.h"
 #include "ngx_http_atls_handler.h"
@@ -60,7 +61,9 @@ ngx_http_atls_location_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
         ngx_http_atls_pinned_warn(cf, conf);
     }
 
-    if (ngx_http_atls_cookie_conf(cf, &conf->cookie) != NGX_OK) {
+    if (ngx_http_atls_cookie_conf(cf, &conf->cookie) != NGX_OK
+        || ngx_http_atls_resource_conf(cf, conf) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 

@@ -68,6 +68,10 @@ static const char  *const ngx_http_atls_relay_names[] = {
     "passed", "lost", "stuck", "no-mailbox", "no-connection", "abandoned"
 };
 
+static const char  *const ngx_http_atls_named_names[] = {
+    "none", "cookie", "location"
+};
+
 static const char  *const ngx_http_atls_class_names[] = {
     "other", "1xx", "2xx", "3xx", "4xx", "5xx"
 };
@@ -278,6 +282,12 @@ ngx_http_atls_metrics_posts(ngx_http_atls_format_t *f,
         ngx_http_atls_format_value(f, (char *) name.data, (char *) status,
                                    sum->posts[i]);
     }
+
+    ngx_http_atls_format_metric(f, "posts_named_total", "counter",
+                                "Outer requests, by the place of the "
+                                "identifier of the session.", "place", NULL);
+    ngx_http_atls_metrics_names(f, ngx_http_atls_named_names,
+                                ngx_http_atls_nameds, sum->named);
 
     ngx_http_atls_format_histogram(f, "post_duration_seconds",
                                    "Time of outer requests.",

@@ -31,6 +31,8 @@ static ngx_int_t ngx_http_atls_outcome_header(ngx_http_request_t *r,
     u_char *text, size_t len);
 static ngx_int_t ngx_http_atls_variable_post(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_atls_variable_post_named(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_atls_variable_post_session(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_atls_variable_post_number(ngx_http_request_t *r,
@@ -54,9 +56,20 @@ static ngx_str_t  ngx_http_atls_outcome_names[] = {
 };
 
 
+/* In the order of ngx_http_atls_named_e. */
+
+static ngx_str_t  ngx_http_atls_outcome_nameds[] = {
+    ngx_null_string,
+    ngx_string("cookie"),
+    ngx_string("location")
+};
+
+
 static ngx_http_atls_outcome_variable_t  ngx_http_atls_outcome_vars[] = {
 
     { ngx_string("atls_post"), ngx_http_atls_variable_post, 0 },
+
+    { ngx_string("atls_post_named"), ngx_http_atls_variable_post_named, 0 },
 
     { ngx_string("atls_post_session"), ngx_http_atls_variable_post_session, 0 },
 
@@ -156,6 +169,7 @@ ngx_http_atls_outcome_count(void *data)
     r = outcome->request;
 
     ngx_http_atls_count(posts[outcome->value]);
+    ngx_http_atls_count(named[outcome->named]);
 
     if (outcome->value == ngx_http_atls_outcome_nginx) {
         status = r->err_status ? r->err_status : r->headers_out.status;
@@ -173,6 +187,23 @@ ngx_http_atls_outcome_count(void *data)
 
     ngx_http_atls_count_time(&ngx_http_atls_process.counters->post_time,
                              ngx_max(ms, 0));
+}
+
+
+void
+ngx_http_atls_outcome_named(ngx_http_request_t *r, ngx_uint_t tracking)
+{
+    ngx_http_atls_outcome_t  *outcome;
+
+    outcome = ngx_http_atls_outcome_get(r);
+
+    if (outcome) {
+        outcome->named = (tracking & NGX_HTTP_ATLS_TRACKING_LOCATION)
+                         ? ngx_http_atls_named_location
+                         : (tracking & NGX_HTTP_ATLS_TRACKING_COOKIE)
+                           ? ngx_http_atls_named_cookie
+                           : ngx_http_atls_named_none;
+    }
 }
 
 
@@ -391,6 +422,32 @@ ngx_http_atls_variable_post(ngx_http_request_t *r,
 
     v->len = name.len;
     v->data = name.data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_variable_post_named(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t                *name;
+    ngx_http_atls_outcome_t  *outcome;
+
+    outcome = ngx_http_atls_outcome_get(r);
+
+    if (outcome == NULL || outcome->named == ngx_http_atls_named_none) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    name = &ngx_http_atls_outcome_nameds[outcome->named];
+
+    v->data = name->data;
+    v->len = name->len;
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;

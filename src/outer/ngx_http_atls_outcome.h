@@ -21,6 +21,7 @@
 typedef struct {
     ngx_http_request_t         *request;
     ngx_uint_t                  value;         /* ngx_http_atls_outcome_e */
+    ngx_http_atls_named_e       named;
     ngx_str_t                   id;            /* of the session, or empty */
 
     /* if it was relayed and the response was streamed, they are unknown */
@@ -48,6 +49,10 @@ ngx_int_t ngx_http_atls_outcome_create(ngx_http_request_t *r);
  */
 
 ngx_http_atls_outcome_t *ngx_http_atls_outcome_get(ngx_http_request_t *r);
+
+/* Sets how the session is named: NGX_HTTP_ATLS_TRACKING_*. */
+
+void ngx_http_atls_outcome_named(ngx_http_request_t *r, ngx_uint_t tracking);
 
 /* Sets the identifier of the session, which is copied. */
 

@@ -85,7 +85,7 @@ ngx_http_atls_relay_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 
 ngx_int_t
 ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
-    ngx_str_t *cookie)
+    ngx_str_t *text)
 {
     ngx_int_t               rc;
     ngx_msec_t              timeout;
@@ -122,7 +122,7 @@ ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
 
     relay->request = r;
     relay->owner = *owner;
-    relay->cookie = *cookie;
+    relay->session = *text;
     relay->timeout = timeout;
 
     cln = ngx_http_cleanup_add(r, 0);

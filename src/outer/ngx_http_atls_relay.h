@@ -22,13 +22,13 @@ ngx_int_t ngx_http_atls_relay_conf(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *conf);
 
 /*
- * Relays a POST with an unread body; the cookie is that of the session.
+ * Relays a POST with an unread body; the text is the identifier of its session.
  * Returns a content handler code, or NGX_DECLINED, logged, if the other worker
  * cannot be reached: then nothing has been done.
  */
 
 ngx_int_t ngx_http_atls_relay(ngx_http_atls_post_t *post,
-    ngx_http_atls_owner_t *owner, ngx_str_t *cookie);
+    ngx_http_atls_owner_t *owner, ngx_str_t *text);
 
 
 #endif /* _NGX_HTTP_ATLS_RELAY_H_INCLUDED_ */

@@ -7,10 +7,12 @@
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_compat.h"
 #include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_raw.h"
 #include "ngx_http_atls_outcome.h"
 #include "ngx_http_atls_relay_http.h"
 #include "ngx_http_atls_relay_peer.h"
+#include "ngx_http_atls_relayed.h"
 
 
 static off_t ngx_http_atls_relay_http_body_length(ngx_http_request_t *r);
@@ -32,6 +34,7 @@ static ngx_str_t  ngx_http_atls_relay_headers[] = {
     ngx_string("content-length"),
     ngx_string("transfer-encoding"),
     ngx_string("set-cookie"),
+    ngx_string("location"),
     ngx_string("allow"),
     ngx_string("retry-after"),
     ngx_string("atls-post"),
@@ -47,12 +50,12 @@ ngx_http_atls_relay_http_create_request(ngx_http_request_t *r)
     ngx_str_t                 *type, host;
     ngx_chain_t               *cl;
     ngx_http_upstream_t       *u;
+    ngx_http_atls_post_t      *post;
     ngx_http_atls_relay_t     *relay;
-    ngx_http_atls_loc_conf_t  *alcf;
 
     u = r->upstream;
-    relay = ngx_http_atls_relay_get(r);
-    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+    post = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+    relay = post->relay;
 
     type = &r->headers_in.content_type->value;
 
@@ -63,11 +66,11 @@ ngx_http_atls_relay_http_create_request(ngx_http_request_t *r)
                                    "Host: " CRLF
                                    "Connection: close" CRLF
                                    "Content-Type: " CRLF
-                                   "Cookie: =" CRLF
+                                   NGX_HTTP_ATLS_SESSION_HEADER ":  " CRLF
                                    "Transfer-Encoding: chunked" CRLF CRLF)
                             + r->unparsed_uri.len + host.len
-                            + type->len + alcf->cookie.name.len
-                            + relay->cookie.len + NGX_OFF_T_LEN);
+                            + type->len + relay->session.len
+                            + NGX_INT_T_LEN + NGX_OFF_T_LEN);
     if (b == NULL) {
         return NGX_ERROR;
     }
@@ -88,9 +91,9 @@ ngx_http_atls_relay_http_create_request(ngx_http_request_t *r)
                           "Host: %V" CRLF
                           "Connection: close" CRLF
                           "Content-Type: %V" CRLF
-                          "Cookie: %V=%V" CRLF,
+                          NGX_HTTP_ATLS_SESSION_HEADER ": %ui %V" CRLF,
                           &r->unparsed_uri, &host, type,
-                          &alcf->cookie.name, &relay->cookie);
+                          post->tracking, &relay->session);
 
     length = ngx_http_atls_relay_http_body_length(r);
 

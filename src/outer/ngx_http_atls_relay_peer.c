@@ -428,10 +428,18 @@ ngx_http_atls_relay_peer_lost(ngx_http_atls_relay_t *relay, u_char *buf,
 {
     ngx_str_t                  cookie;
     ngx_http_request_t        *r;
+    ngx_http_atls_post_t      *post;
     ngx_http_atls_loc_conf_t  *alcf;
 
     r = relay->request;
+    post = ngx_http_get_module_ctx(r, ngx_http_atls_module);
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+
+    if (!(post->tracking & NGX_HTTP_ATLS_TRACKING_COOKIE)) {
+        return ngx_http_atls_problem_write(NGX_HTTP_ATLS_SESSION_LOST, NULL,
+                                           buf, size)
+               - buf;
+    }
 
     if (ngx_http_atls_cookie_header(r, &alcf->cookie, NULL, 0,
                                     ngx_http_atls_relayed_secure(r->connection),

@@ -20,7 +20,7 @@ struct ngx_http_atls_relay_s {
     ngx_http_request_t        *request;
     ngx_http_atls_owner_t      owner;
     ngx_connection_t          *connection;     /* until passed to upstream */
-    ngx_str_t                  cookie;
+    ngx_str_t                  session;        /* identifier as text */
     ngx_http_status_t          status;
     ngx_http_chunked_t         chunked;
 

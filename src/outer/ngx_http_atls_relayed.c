@@ -311,6 +311,44 @@ ngx_http_atls_relayed_secure(ngx_connection_t *c)
 }
 
 
+/* There are few headers, so they are in the first part of the list. */
+
+ngx_int_t
+ngx_http_atls_relayed_session(ngx_http_request_t *r, ngx_str_t *text,
+    ngx_uint_t *tracking)
+{
+    size_t            len;
+    ngx_uint_t        i;
+    ngx_str_t        *value;
+    ngx_table_elt_t  *header;
+
+    len = sizeof(NGX_HTTP_ATLS_SESSION_HEADER) - 1;
+    header = r->headers_in.headers.part.elts;
+
+    for (i = 0; i < r->headers_in.headers.part.nelts; i++) {
+
+        if (header[i].key.len != len
+            || ngx_strncmp(header[i].key.data, NGX_HTTP_ATLS_SESSION_HEADER,
+                           len)
+               != 0)
+        {
+            continue;
+        }
+
+        value = &header[i].value;
+
+        *tracking = value->data[0] - '0';
+
+        text->data = value->data + 2;
+        text->len = value->len - 2;
+
+        return NGX_OK;
+    }
+
+    return NGX_ERROR;
+}
+
+
 /* Identifies the listening structure: there is no socket to accept from. */
 
 static void

@@ -14,6 +14,11 @@
 #include "ngx_http_atls_mailbox.h"
 
 
+/* In the request to this worker: how the POST names its session, and the id. */
+
+#define NGX_HTTP_ATLS_SESSION_HEADER  "Atls-Session"
+
+
 /* Accepts a connection, or responds with 503; ngx_http_atls_mail_pt. */
 
 void ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
@@ -26,6 +31,15 @@ ngx_uint_t ngx_http_atls_relayed(ngx_connection_t *c);
 /* 1 if the client's connection uses TLS, whether relayed or not. */
 
 ngx_uint_t ngx_http_atls_relayed_secure(ngx_connection_t *c);
+
+/*
+ * The session named by the other worker: the identifier as text, and
+ * NGX_HTTP_ATLS_TRACKING_*.  NGX_ERROR: the other worker has a version of the
+ * module that does not send the header.
+ */
+
+ngx_int_t ngx_http_atls_relayed_session(ngx_http_request_t *r, ngx_str_t *text,
+    ngx_uint_t *tracking);
 
 /*
  * In the post-read phase: proceeds to the content handler.  Returns NGX_DONE.

@@ -136,6 +136,8 @@ const MEANINGS = {
         "method": "Not a POST, for example from a browser.",
         "no-cookie": "The client, or a proxy before nginx, does not send"
                      + " cookies back.",
+        "no-location": "The client does not follow Location, or a proxy before"
+                       + " nginx changes paths.",
         "not-tls": "Something else than TLS, often from a scanner.",
         "payload-refused": "The service rejected it, see atls_payload raw.",
         "record-refused": "A record was changed, repeated or lost on its way.",
@@ -257,6 +259,9 @@ function problems() {
         ["warn", often(posts("no-cookie"), 0),
          "POSTs came without the cookie of their session. A proxy before nginx"
          + " may remove it."],
+        ["warn", often(posts("no-location"), 0),
+         "POSTs were not sent to the URI of their session. A proxy before nginx"
+         + " may change paths, but not Location."],
         ["warn", often(recently("requests_total/5xx"),
                        recently("requests_total") / 20),
          "requests were answered with 5xx, which is more than 5 %. See the"

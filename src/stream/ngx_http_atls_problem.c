@@ -87,6 +87,10 @@ static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
       ngx_http_atls_problem_known("no-cookie", "No Cookie", 410,
           "The POST has records of a session, but not its cookie.") },
 
+    { NGX_HTTP_ATLS_NO_LOCATION,
+      ngx_http_atls_problem_known("no-location", "No Location", 410,
+          "The POST has records of a session, but not its URI.") },
+
     { NGX_HTTP_ATLS_TOO_LARGE,
       ngx_http_atls_problem_known("too-large", "Body Too Large", 413,
           "The request body is too large; the session is closed.") },

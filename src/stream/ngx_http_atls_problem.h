@@ -40,6 +40,7 @@ typedef enum {
     NGX_HTTP_ATLS_HANDSHAKE_TIMEOUT,
     NGX_HTTP_ATLS_SESSION_LOST,
     NGX_HTTP_ATLS_NO_COOKIE,
+    NGX_HTTP_ATLS_NO_LOCATION,
     NGX_HTTP_ATLS_TOO_LARGE,                   /* 413, no Content-Length */
     NGX_HTTP_ATLS_MEDIA_TYPE,                  /* 415 */
     NGX_HTTP_ATLS_INTERNAL_ERROR,              /* 500 */

@@ -84,7 +84,11 @@ struct ngx_http_atls_post_s {
 
     /* used in src/outer only */
 
-    ngx_http_atls_take_e        take;          /* result for the cookies */
+    ngx_http_atls_take_e        take;          /* result for the session named
+                                                  by the POST */
+    ngx_uint_t                  tracking;      /* how it is named, and known to
+                                                  the client:
+                                                  NGX_HTTP_ATLS_TRACKING_* */
     ngx_http_atls_relay_t      *relay;         /* relayed to a worker */
     ngx_msec_t                  leave;         /* no more requests then */
 

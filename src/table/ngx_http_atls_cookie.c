@@ -8,7 +8,7 @@
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_note.h"
 #include "ngx_http_atls_cookie.h"
-#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_id.h"
 
 
 static ngx_uint_t ngx_http_atls_cookie_token(ngx_str_t *name);
@@ -16,8 +16,6 @@ static ngx_uint_t ngx_http_atls_cookie_text(ngx_str_t *value);
 static ngx_int_t ngx_http_atls_cookie_parameter(ngx_str_t *arg,
     ngx_http_atls_cookie_t *cookie);
 static ngx_uint_t ngx_http_atls_cookie_line(ngx_http_atls_cookies_t *cookies);
-static ngx_int_t ngx_http_atls_cookie_value(ngx_shm_zone_t *zone, u_char *id,
-    ngx_str_t *value, ngx_log_t *log);
 
 
 char *
@@ -305,48 +303,21 @@ ngx_http_atls_cookie_line(ngx_http_atls_cookies_t *cookies)
 }
 
 
-/* The tag is ignored: only the id is secret and random. */
-
-ngx_int_t
-ngx_http_atls_cookie_id(ngx_str_t *value, u_char *id)
-{
-    u_char     buf[NGX_HTTP_ATLS_COOKIE_LEN];
-    ngx_str_t  dst;
-
-    if (value->len != NGX_HTTP_ATLS_COOKIE_LEN) {
-        return NGX_DECLINED;
-    }
-
-    dst.data = buf;
-
-    if (ngx_decode_base64url(&dst, value) != NGX_OK
-        || dst.len != NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN)
-    {
-        return NGX_DECLINED;
-    }
-
-    ngx_memcpy(id, buf, NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN);
-
-    return NGX_OK;
-}
-
-
 ngx_int_t
 ngx_http_atls_cookie_header(ngx_http_request_t *r,
     ngx_http_atls_cookie_t *cookie, u_char *id, time_t age, ngx_uint_t secure,
     ngx_str_t *value)
 {
-    u_char                      buf[NGX_HTTP_ATLS_COOKIE_LEN], *p;
+    u_char                      buf[NGX_HTTP_ATLS_ID_TEXT_LEN], *p;
     ngx_str_t                   text;
     ngx_http_atls_main_conf_t  *amcf;
 
     amcf = ngx_http_get_module_main_conf(r, ngx_http_atls_module);
 
-    text.len = 0;
+    text.len = id ? sizeof(buf) : 0;
     text.data = buf;
 
-    if (id && ngx_http_atls_cookie_value(amcf->zone, id, &text,
-                                         r->connection->log)
+    if (id && ngx_http_atls_id_encode(amcf->zone, id, buf, r->connection->log)
               != NGX_OK)
     {
         return NGX_ERROR;
@@ -368,28 +339,6 @@ ngx_http_atls_cookie_header(ngx_http_request_t *r,
     }
 
     value->len = p - value->data;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_atls_cookie_value(ngx_shm_zone_t *zone, u_char *id, ngx_str_t *value,
-    ngx_log_t *log)
-{
-    u_char     buf[NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN], *tag;
-    ngx_str_t  src;
-
-    tag = ngx_cpymem(buf, id, NGX_HTTP_ATLS_ID_LEN);
-
-    if (ngx_http_atls_session_tag(zone, id, tag, log) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    src.data = buf;
-    src.len = sizeof(buf);
-
-    ngx_encode_base64url(value, &src);
 
     return NGX_OK;
 }

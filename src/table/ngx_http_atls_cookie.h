@@ -12,9 +12,6 @@
 #include "ngx_http_atls_conf.h"
 
 
-#define NGX_HTTP_ATLS_COOKIE_LEN  24           /* base64url of id and tag */
-
-
 typedef struct {
     ngx_str_t                 *name;
     ngx_list_part_t           *part;           /* of request headers */
@@ -45,13 +42,6 @@ void ngx_http_atls_cookies(ngx_http_request_t *r, ngx_str_t *name,
     ngx_http_atls_cookies_t *cookies);
 ngx_uint_t ngx_http_atls_cookie_next(ngx_http_atls_cookies_t *cookies,
     ngx_str_t *value);
-
-/*
- * Decodes the id of a session, followed by its tag, from the value of a
- * cookie; NGX_DECLINED if it is invalid.
- */
-
-ngx_int_t ngx_http_atls_cookie_id(ngx_str_t *value, u_char *id);
 
 /*
  * Builds the value of the Set-Cookie header for the id of a session, allocated

@@ -12,7 +12,7 @@
 
 /* The version of the structures, changed together with them. */
 
-#define NGX_HTTP_ATLS_COUNTERS_LAYOUT  1
+#define NGX_HTTP_ATLS_COUNTERS_LAYOUT  2
 
 
 typedef struct {
@@ -150,6 +150,7 @@ ngx_http_atls_counters_sum(ngx_shm_zone_t *zone, ngx_http_atls_counters_t *sum)
         }
 
         ngx_http_atls_counters_add_member(posts);
+        ngx_http_atls_counters_add_member(named);
         ngx_http_atls_counters_add_member(requests);
         ngx_http_atls_counters_add_member(records);
         ngx_http_atls_counters_add_member(ciphertext);

@@ -23,7 +23,7 @@
 #include "ngx_http_atls_process.h"
 
 
-#define NGX_HTTP_ATLS_PROBLEMS      19      /* see ngx_http_atls_problem.h */
+#define NGX_HTTP_ATLS_PROBLEMS      20      /* see ngx_http_atls_problem.h */
 #define NGX_HTTP_ATLS_BUCKETS       15
 #define NGX_HTTP_ATLS_KEYS          32
 #define NGX_HTTP_ATLS_KEY_SHIFT     48
@@ -53,6 +53,17 @@ typedef enum {
     ngx_http_atls_outcomes = ngx_http_atls_outcome_problem
                              + NGX_HTTP_ATLS_PROBLEMS
 } ngx_http_atls_outcome_e;
+
+
+/* How a POST names its session. */
+
+typedef enum {
+    ngx_http_atls_named_none = 0,
+    ngx_http_atls_named_cookie,
+    ngx_http_atls_named_location,
+
+    ngx_http_atls_nameds
+} ngx_http_atls_named_e;
 
 
 typedef enum {
@@ -116,6 +127,7 @@ struct ngx_http_atls_counters_s {
     /* used by each request, so they are together */
 
     uint64_t                   posts[ngx_http_atls_outcomes];
+    uint64_t                   named[ngx_http_atls_nameds];
     uint64_t                   requests[6];    /* by class of status */
     uint64_t                   records[2];
     uint64_t                   ciphertext[2];  /* bytes */

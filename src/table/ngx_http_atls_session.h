@@ -143,7 +143,7 @@ struct ngx_http_atls_session_s {
  */
 
 typedef enum {
-    ngx_http_atls_take_none = 0,               /* no cookie */
+    ngx_http_atls_take_none = 0,               /* no identifier */
     ngx_http_atls_take_unknown,                /* no session, or expired */
     ngx_http_atls_take_foreign,                /* of another zone */
     ngx_http_atls_take_lost,                   /* with its worker */

@@ -125,8 +125,23 @@ sub post_receive {
 
     $self->{last} = $r;
     if ($r) { $self->_store_cookie($_) for $r->header('Set-Cookie') }
+    $self->_follow($r->header('Location')) if $r && $r->status() == 201;
 
     return $r;
+}
+
+
+# The URI of the session, if it has one.  A proxy gets the whole URL.
+
+sub _follow {
+    my ($self, $location) = @_;
+
+    return unless defined $location;
+
+    my ($origin) = $self->{uri} =~ m{^(http://[^/]*)};
+
+    $self->{location} = $location;
+    $self->{http}{uri} = ($origin || '') . $location;
 }
 
 
@@ -138,7 +153,7 @@ sub format_post {
 
     my $cookie = $self->_cookies();
 
-    return format_request('POST', $self->{uri}, $body,
+    return format_request('POST', $self->{http}{uri}, $body,
                           'Content-Type' => $self->{type},
                           'Content-Length' => length $body,
                           $cookie ne '' ? (Cookie => $cookie) : (), %headers);
@@ -174,8 +189,8 @@ sub _store_cookie {
 
 
 # Sends TLS output in POSTs (split => size or [ sizes ]), and processes the
-# responses.  Returns the last response, or undef unless all have status 200 and
-# the media type sent.
+# responses.  Returns the last response, or undef unless all have status 200 or
+# 201 and the media type sent.
 
 sub exchange {
     my ($self, $bytes, %args) = @_;
@@ -216,7 +231,7 @@ sub _accept {
         return 0;
     }
 
-    if ($r->status() != 200) {
+    if ($r->status() != 200 && $r->status() != 201) {
         $self->{error} ||= 'HTTP ' . $r->status();
         return 0;
     }
@@ -404,6 +419,7 @@ sub last_response { $_[0]{last} }   # the last outer response
 sub set_cookie { $_[0]{set_cookie} }    # the last Set-Cookie header
 sub posts { $_[0]{posts} || 0 }
 sub number { $_[0]{number} }        # the part of X-Number before the dot
+sub location { $_[0]{location} }    # the URI of the session, if it has one
 sub http_client { $_[0]{http} }     # the Test::Atls::Outer
 
 
