@@ -54,6 +54,16 @@ server($t, <<'EOC');
             atls on;
         }
 
+        location /located {
+            atls on;
+            atls_session_tracking location;
+        }
+
+        location /both {
+            atls on;
+            atls_session_tracking both;
+        }
+
         # not the group that Python has a key share for
 
         location = /p384 {
@@ -149,6 +159,7 @@ my $v = validator($t, $t->port(3),
     '/short' => { session_timeout => 1 },
     '/hurry' => { handshake_timeout => 1 },
     '/raw' => { raw => 1 }, '/refused' => { raw => 1 },
+    '/located' => { tracking => 'location' }, '/both' => { tracking => 'both' },
     map { $_ => {} } qw( /other /p384 /verified /forbidden ));
 my $busy_v = validator($busy, $t->port(4));
 

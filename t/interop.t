@@ -101,6 +101,13 @@ server {
         %%CERTIFICATE_service%%
     }
 
+    location /located {
+        atls on;
+        atls_session_tracking location;
+        access_log off;
+        %%CERTIFICATE_service%%
+    }
+
     # without a certificate, only keys can be used
 
     location = /psk {
@@ -140,7 +147,8 @@ Test::Atls::Backend->start($t, $t->port(1));
 # checks all requests and responses
 
 my $v = Test::Atls::Validator->start($t, $t->port(2), $t->port(0),
-    endpoints => { '/.well-known/atls' => {}, '/psk' => { psk => 1 } });
+    endpoints => { '/.well-known/atls' => {}, '/psk' => { psk => 1 },
+                   '/located' => { tracking => 'location' } });
 
 for my $stack (@STACKS) {
     is(missing($stack), undef, "$stack->{name}: there") or next;
@@ -311,6 +319,7 @@ sub clients {
     last_request($client);
     large($client);
     resumption($client);
+    located($client);
     psk($client) unless lacks($client, 'psk');
     refused($client, 'another CA', ca => 'imposter.crt');
     refused($client, 'another name', name => 'other.example');
@@ -406,6 +415,19 @@ sub resumption {
     is($r->{resumed}, 1, "$id: resumed, as the client does");
     is($r->{posts}, 3, "$id: POSTs when resuming");
     is(md5_hex($r->{out}), pattern_md5(100_000), "$id: an answer in chunks");
+}
+
+
+# Sessions with URIs, and without cookies.
+
+sub located {
+    my ($client) = @_;
+
+    my $r = run_client($client, [ '/small', '/small' ], uri => '/located',
+                       resume => 1);
+
+    is($r->{exit}, 0, "$client->{id}: URIs of sessions") or diag($r->{err});
+    like($r->{out}, qr/^(?:a small answer)+$/, "$client->{id}: answers");
 }
 
 

@@ -34,6 +34,7 @@ sub statuses {
     elsewhere();
     ended($_) for qw( TLSv1.3 TLSv1.2 );
     timed_out();
+    located();
     raw();
     own();
     is_valid('statuses');
@@ -334,6 +335,39 @@ sub no_room {
 
     cmp_ok($status{503} || 0, '>', 0, 'no room for a handshake');
     is_valid('no room');
+}
+
+
+# URIs of sessions: unknown ones, of another endpoint, other methods.
+
+sub located {
+    my $record = "\x17\x03\x03\x00\x20" . 'x' x 32;
+    my ($located, $both) = map { established(uri => $_) } qw( /located /both );
+    my ($id) = $located->location() =~ m!([^/]+)\z!;
+    my @cookie = (Cookie => cookie($both));
+
+    for my $case ([ '/located', $record, 410 ], [ '/located', 'x', 400 ],
+                  [ '/located', '', 400 ], [ '/located/x', $record, 410 ],
+                  [ '/located/x/y', '', 410 ], [ "/located/$id/", '', 410 ],
+                  [ "/located/$id?a=b", '', 200 ], [ "/both/$id", '', 410 ],
+                  [ '/both/x', $record, 410, @cookie ],
+                  [ '/both', '', 200, @cookie ], [ '/both', $record, 410 ],
+                  [ "/both/$id", '', 410, @cookie ],
+                  [ '/both/' . 'A' x 24, first_flight(), 201, @cookie ],
+                  [ $both->location(), first_flight(), 201, @cookie ])
+    {
+        my ($uri, $body, $status, @headers) = @$case;
+
+        is(status(answer(outer(uri => $uri), $body, @headers)), $status,
+           "$uri: $status" =~ s/[\w-]{24}/.../r);
+    }
+
+    is(status(answer(outer(uri => $_->location(), method => 'DELETE'), '')),
+       405, 'DELETE') for $located, $both;
+
+    is(eval { $_->get('/ok')->body() }, 'hello', 'the sessions go on')
+        for $located, $both;
+    is_valid('URIs of sessions');
 }
 
 

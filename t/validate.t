@@ -27,6 +27,7 @@ use constant LARGE => 3_000_000;
 
 words();
 sessions();
+located();
 bodies();
 command();
 
@@ -75,6 +76,30 @@ sub sessions {
             is(eval { $c->get('/last')->body() }, 'the last one',
                "$protocol, $http: the last request");
             is_valid("$protocol, $http, resumed");
+        }
+    }
+}
+
+
+# Sessions with URIs, and with both.
+
+sub located {
+    for my $uri ('/located', '/both', '/located/', '/both/x') {
+        for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
+            my $c = client(protocol => $protocol, uri => $uri, alpn => [ 'h2',
+                           'http/1.1' ]);
+
+            ok($c->handshake(split => 100), "$uri, $protocol: handshake");
+            is(eval { $c->get('/ok')->body() }, 'hello',
+               "$uri, $protocol: a request");
+            is(status($c->post('')), 200, "$uri, $protocol: an empty POST");
+            $c->close_notify();
+            is(status($c->post('x')), 410, "$uri, $protocol: after the end");
+
+            $c = client(protocol => $protocol, uri => $uri,
+                        ciphers => 'AES128-SHA', groups => 'brainpoolP256r1');
+            ok(!$c->handshake(), "$uri, $protocol: refused");
+            is_valid("$uri, $protocol");
         }
     }
 }

@@ -27,13 +27,16 @@ $t->run_daemon(\&serve, port => $t->port(0));
 
 my $v = Test::Atls::Validator->start($t, $t->port(1), $t->port(0),
     endpoints => { $URI => {}, '/limited' => { limit => LIMIT },
-                   '/other' => {}, '/raw' => { raw => 1 } });
+                   '/other' => {}, '/raw' => { raw => 1 },
+                   '/located' => { tracking => 'location' },
+                   '/both' => { tracking => 'both' } });
 
 my %broken;
 
 good();
 headers();
 cookies();
+locations();
 sessions();
 statuses();
 problems();
@@ -286,6 +289,57 @@ sub cookies {
         'cookie-expired-alert', 'without one');
     one({ body => $hello }, ok200($flight, cookie => establish13()),
         'cookie-new', 'that of another session');
+}
+
+
+sub locations {
+    my ($flight, @hello) = (flight13(), body => client_hello(tls13 => 1));
+    my $created = sub {
+        return ok200($_[1], status => '201 Created', headers =>
+                     "Cache-Control: no-store\r\n" . ($_[0] ? "Location: "
+                     . "$_[0]\r\n" : ''), @_[2 .. $#_]);
+    };
+
+    for my $uri ('/located', '/both') {
+        my $name = new_value();
+        my @set = $uri eq '/both'
+            ? (cookie => $name, attributes => "Path=$uri; HttpOnly; Max-Age=600")
+            : ();
+
+        close ask({ uri => $uri, @hello }, $created->("$uri/$name", $flight,
+                                                      @set));
+        close ask({ uri => "$uri/$name", body => '' }, ok200(''));
+        close ask({ uri => "$uri/$name?a", body => record(20, "\x01")
+                    . record(23, 'f' x 53) }, ok200(record(23, 't' x 300)));
+        close ask({ uri => "$uri/x", @hello }, $created->("$uri/${name}2",
+                  $flight, map { s/^\Q$name\E\z/${name}2/r } @set));
+        sees_nothing("$uri: nothing is wrong");
+
+        one({ uri => "$uri/$name" }, ok200('', headers =>
+            "Cache-Control: no-store\r\nLocation: $uri/$name\r\n"),
+            'location-later', 'Location again');
+        one({ uri => $uri, @hello }, $created->('', $flight), 'location-value',
+            'no Location', $uri eq '/both' ? 'cookie-first' : 'location-first');
+    }
+
+    one({ uri => '/located', @hello }, ok200($flight), 'location-first',
+        'no 201');
+    one({ uri => '/both', @hello }, ok200($flight, cookie => new_value(),
+        attributes => 'Path=/both; HttpOnly; Max-Age=600'), 'location-first',
+        'a cookie only');
+    one({ uri => '/located', @hello }, $created->('/located/x', $flight),
+        'location-value', 'a short one');
+    one({ uri => '/both', @hello }, $created->('/both/' . new_value(), $flight,
+        cookie => new_value(), attributes => 'Path=/both; HttpOnly; Max-Age=9'),
+        'location-value', 'another value');
+    one({ uri => '/located', @hello }, $created->('/located/' . new_value(),
+        record(21, "\x02\x28")), 'location-failed', 'with an alert');
+    one({ uri => '/located', @hello }, $created->('/located/' . new_value(),
+        $flight, cookie => new_value(), attributes =>
+        'Path=/located; HttpOnly; Max-Age=9'), 'location-only', 'a cookie',
+        'location-value');
+    one({ uri => '/located/y' }, problem(410, 'no-location'),
+        'problem-no-location', 'with a name');
 }
 
 

@@ -18,7 +18,7 @@ import select
 import ssl
 import threading
 import time
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 MEDIA_TYPE = "application/atls+octet-stream"
 LARGE_POST = 1000000        # §POSTs, Size: for a client that does not know
@@ -36,7 +36,8 @@ class SessionEnded(Exception):
 
 
 class Refused(Exception):
-    """A status that is not 200 (§Statuses); `gone`: so is the session."""
+    """A status other than 200 and 201 (§Statuses); `gone`: so is the
+    session."""
 
     def __init__(self, response, document=None, gone=False):
         self.status = response.status
@@ -78,10 +79,13 @@ class Records:
 
 
 class Outer:
-    """POSTs to the endpoint, with the cookies of one session (§POSTs)."""
+    """POSTs to the endpoint, with the cookies and the URI of one session
+    (§POSTs)."""
 
     def __init__(self, url):
         self.url = urlsplit(url)
+        self.follows = True         # §The URI; False: cookies only
+        self.keeps = True           # cookies; False: the URI only
         self.media_type = MEDIA_TYPE
         self.cookie_name = "atls"   # §The cookie: the administrator may know
         self.chunked = False        # bodies without a Content-Length
@@ -128,7 +132,9 @@ class Outer:
         """Sends a POST, and returns when the response's header is there."""
         connection = self.connect()
         # content codings are not spoken
-        connection.putrequest("POST", self.url.path, skip_accept_encoding=True)
+        target = self.url.path + ("?" + self.url.query if self.url.query
+                                  else "")
+        connection.putrequest("POST", target, skip_accept_encoding=True)
         connection.putheader("Content-Type", self.media_type)
         if self.jar:
             connection.putheader("Cookie", "; ".join(
@@ -160,9 +166,23 @@ class Outer:
         else:
             sock.sendall(body)
 
+    def follow(self, response):
+        """Later POSTs go to the URI of the session.  §The URI: False if it is
+        another scheme, host or port."""
+        location = response.headers.get("Location")
+        if response.status != 201 or not location or not self.follows:
+            return True
+        url = urlsplit(urljoin(self.url.geturl(), location))
+        if url[:2] != self.url[:2]:
+            return False
+        self.url = url
+        return True
+
     def keep_cookies(self, response):
         """Keeps those of all names; True if the session's is expired."""
         expired = False
+        if not self.keeps:
+            return expired
         for field in response.headers.get_all("Set-Cookie", []):
             pair, *attributes = [part.strip() for part in field.split(";")]
             name, _, value = pair.partition("=")
@@ -287,7 +307,10 @@ class Session:
         except (OSError, http.client.HTTPException) as error:
             self.lose(f"a cut POST: {error!r}")         # §Cut POSTs
         self.expired = self.outer.keep_cookies(response)
-        if response.status in (200, 502) and self.outer.is_tls(response):
+        if not self.outer.follow(response):
+            self.lose("Location is of another origin")
+        if (response.status in (200, 201, 502)
+                and self.outer.is_tls(response)):
             self.response = response
             if response.status == 502:
                 self.drain()        # the end of a handshake is in it

@@ -445,6 +445,43 @@ def raw(version):
     check("it has had the ticket", again.tls.session_reused)
 
 
+def uris(version):
+    for uri, jar in (("/located", []), ("/located/", []), ("/both", ["atls"])):
+        s = session(uri, version).handshake()
+        s.outer.fresh = True
+        check(f"{uri}: a 201, then 200", (posts(s)[0], set(posts(s)[1:])),
+              (201, {200}))
+        check(f"{uri}: its URI", s.outer.url.path.rpartition("/")[0],
+              uri.rstrip("/"))
+        check(f"{uri}: cookies", list(s.outer.jar), jar)
+        check(f"{uri}: requests", [get(s), get(s)], [HELLO] * 2)
+        check(f"{uri}: close_notify is answered", s.close())
+        check(f"{uri}: after the end", gone(shared(s, uri=s.outer.url.path)),
+              "session-unknown")
+
+    for name, follows, keeps in (("URI", True, False), ("cookie", False, True)):
+        s = session("/both", version)
+        s.outer.follows, s.outer.keeps = follows, keeps
+        check(f"the {name} only", get(s.handshake()), HELLO)
+        check("and close_notify", s.close())
+
+    s, other = [session("/both", version).handshake() for _ in range(2)]
+    s.outer.jar = dict(other.outer.jar)
+    check("the URI, with another cookie", [get(s), get(other)], [HELLO] * 2)
+    s.outer.url = other.outer.url
+    check("the URI of another one", get(other), HELLO)
+
+    s = session("/located/" + "A" * 24, version, patience=0)
+    error = raised(Refused, s.post, b"")
+    check("an unknown one", (error.status, error.type, error.gone),
+          (410, "session-foreign", True))
+    s = session("/located/" + "A" * 24, version).handshake()
+    check("a ClientHello there", (posts(s)[0], get(s)), (201, HELLO))
+    s = session("/located", version, patience=0)
+    error = raised(Refused, s.post, b"\x17\3\3\0\1x")
+    check("without one", (error.status, error.type), (410, "no-location"))
+
+
 def no_certificate(version):
     s = session("/verified", version).handshake()
     check("400", s.request("GET", "/").status, 400)
@@ -478,7 +515,7 @@ for version in TLS13, TLS12:
     for case in (handshakes, half_open, tickets, parts, pieces,
                  refused_certificate, requests, expect_continue,
                  early_response, ends, streams, waits, timeouts, smaller, cut,
-                 twice, raw, no_certificate, busy):
+                 twice, raw, uris, no_certificate, busy):
         run(case, version)
 
 run(hello_retry)

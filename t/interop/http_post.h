@@ -3,7 +3,8 @@
  * HTTP for the examples in C: POSTs to the endpoint, and responses.  Replace it
  * by the HTTP client of your device, such as libcurl or a modem, with TLS or
  * without.  ATLS only requires that it sends bytes in the body of a POST,
- * receives bytes in the body of the response, and stores a cookie.
+ * receives bytes in the body of the response, and stores a cookie, or follows
+ * the URI of the session.
  *
  * Each POST uses a new TCP connection.  This is slower than keep-alive, but
  * shows that a session does not depend on a connection.
@@ -37,6 +38,7 @@ typedef struct {
 
     int             status;
     char            cookie[128];    /* "atls=...", from Set-Cookie */
+    char            location[512];
     int             chunked;
     long long       left;           /* of the body or chunk; -1: unknown */
 } http_response_t;
@@ -139,6 +141,9 @@ http_read_header(http_response_t *r, http_recv_pt recv, void *from)
         } else if (strncasecmp(line, "Set-Cookie: atls=", 17) == 0) {
             snprintf(r->cookie, sizeof(r->cookie), "%.*s",
                      (int) strcspn(line + 12, ";"), line + 12);
+
+        } else if (strncasecmp(line, "Location: ", 10) == 0) {
+            snprintf(r->location, sizeof(r->location), "%.511s", line + 10);
         }
     }
 }
@@ -346,13 +351,24 @@ post_send(post_t *p)
 
     /* 410: the session is closed; a real client opens a new one */
 
-    if (p->response.status != 200) {
+    if (p->response.status != 200 && p->response.status != 201) {
         n = post_read(p, problem, sizeof(problem));
         die("HTTP: status %d: %.*s", p->response.status, (int) n, problem);
     }
 
     if (p->response.cookie[0]) {
         strcpy(p->cookie, p->response.cookie);
+    }
+
+    /* another scheme, host or port must not be followed */
+
+    if (p->response.status == 201 && p->response.location[0]) {
+
+        if (p->response.location[0] != '/' || p->response.location[1] == '/') {
+            die("HTTP: Location is not a path: %s", p->response.location);
+        }
+
+        strcpy(p->path, p->response.location);
     }
 
     return 1;

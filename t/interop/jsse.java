@@ -196,7 +196,7 @@ class Atls extends InputStream {
 
     private static final ByteBuffer NOTHING = ByteBuffer.allocate(0);
 
-    private final URL endpoint;
+    private URL endpoint;
     private final SSLEngine engine;
     private final ByteArrayOutputStream toSend = new ByteArrayOutputStream();
 
@@ -275,15 +275,34 @@ class Atls extends InputStream {
 
         // 410: the session is closed; a real client opens a new one
 
-        if (http.getResponseCode() != 200) {
+        int status = http.getResponseCode();
+
+        if (status != 200 && status != 201) {
             InputStream problem = http.getErrorStream();
-            throw new IOException("HTTP: status " + http.getResponseCode()
+            throw new IOException("HTTP: status " + status
                                   + (problem == null ? "" : ": "
                                      + new String(problem.readAllBytes())));
         }
 
         String set = http.getHeaderField("Set-Cookie");
         cookie = set == null ? cookie : set.split(";")[0];
+
+        // the URI of the session; not of another server
+
+        String location = http.getHeaderField("Location");
+
+        if (status == 201 && location != null) {
+            URL url = URI.create(endpoint.toString()).resolve(location).toURL();
+
+            if (!url.getProtocol().equals(endpoint.getProtocol())
+                || !url.getAuthority().equals(endpoint.getAuthority()))
+            {
+                throw new IOException("HTTP: Location: " + location);
+            }
+
+            endpoint = url;
+        }
+
         response = http.getInputStream();
 
         return true;

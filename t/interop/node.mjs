@@ -63,6 +63,18 @@ class Posts extends Duplex {
         });
     }
 
+    // Later POSTs are sent to the URI of the session, if it has one.
+
+    #follow(location) {
+        const url = new URL(location ?? '', this.#url);
+
+        if (url.origin !== new URL(this.#url).origin) {
+            throw new Error(`HTTP: Location: ${location}`);
+        }
+
+        this.#url = url;
+    }
+
     async #post(body) {
         this.count++;
 
@@ -89,11 +101,15 @@ class Posts extends Duplex {
         if (response.statusCode === 410) {
             response.resume();
 
-        } else if (response.statusCode !== 200) {
+        } else if (response.statusCode !== 200 && response.statusCode !== 201) {
             const problem = (await response.toArray()).join('');
             throw new Error(`HTTP: status ${response.statusCode}: ${problem}`);
 
         } else {
+            if (response.statusCode === 201) {
+                this.#follow(response.headers.location);
+            }
+
             for await (const data of response) {
                 if (!this.push(data)) {
                     await new Promise(resolve => this.#wanted = resolve);

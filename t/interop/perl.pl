@@ -137,7 +137,7 @@ sub post {
         content       => Net::SSLeay::BIO_read($self->{to_send}, $pending),
         data_callback => sub {
             my ($data, $r) = @_;
-            return if $r->{status} != 200;
+            return if $r->{status} !~ /^20[01]$/;
             Net::SSLeay::BIO_write($self->{received}, $data);
             $received->() if $received;
         },
@@ -150,10 +150,18 @@ sub post {
 
     die $r->{content} =~ s/(?: at \S+ line \d+\.)?\n*\z/\n/r
         if $r->{status} == 599;
-    die "HTTP: status $r->{status} $r->{reason}\n" if $r->{status} != 200;
+    die "HTTP: status $r->{status} $r->{reason}\n"
+        if $r->{status} !~ /^20[01]$/;
 
     $self->{headers}{Cookie} = $1
         if ($r->{headers}{'set-cookie'} || '') =~ /^(atls=[^;]+)/;
+
+    # the URI of the session, a path
+
+    if ($r->{status} == 201 && defined(my $uri = $r->{headers}{location})) {
+        die "HTTP: Location: $uri\n" if $uri !~ m{^/(?!/)};
+        $self->{url} =~ s{^(\w+://[^/]*).*}{$1$uri};
+    }
 
     return 1;
 }

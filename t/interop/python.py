@@ -39,7 +39,7 @@ class Atls:
         self.posts += 1
 
         # 410: the session is closed; a real client opens a new one
-        if self.response.status != 200:
+        if self.response.status not in (200, 201):
             problem = self.response.read().decode(errors="replace")
             raise ConnectionError(
                 f"HTTP: status {self.response.status}: {problem}")
@@ -47,6 +47,14 @@ class Atls:
         cookie = self.response.getheader("Set-Cookie")
         if cookie:
             self.headers["Cookie"] = cookie.partition(";")[0]
+
+        # the URI of the session; not of another server
+        location = self.response.getheader("Location")
+        if self.response.status == 201 and location:
+            url = urllib.parse.urljoin(self.url.geturl(), location)
+            if urllib.parse.urlsplit(url)[:2] != self.url[:2]:
+                raise ConnectionError(f"HTTP: Location: {location}")
+            self.url = urllib.parse.urlsplit(url)
         return True
 
     def receive(self):

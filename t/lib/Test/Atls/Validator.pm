@@ -10,7 +10,7 @@ package Test::Atls::Validator;
 #     is($v->report(), '', 'conforms to the page');
 #
 # Options of an endpoint: path => cookie path (default: the URI), name => cookie
-# name, limit => maximum body size, raw => 1, psk => 1, handshake_timeout and
+# name, tracking => 'location' or 'both', limit => maximum body size, raw => 1, psk => 1, handshake_timeout and
 # session_timeout => seconds, tickets => 0.  violations() and report() return
 # the violations found since the last call, with the response and the sentence
 # of the page.  applied() returns how often each rule was checked.  The rules

@@ -35,6 +35,7 @@ sub new {
 
         %$e = (uri => $uri, path => $uri, name => 'atls', limit => MEGABYTE,
                raw => 0, psk => 0, tickets => 1, handshake_timeout => 10,
+               tracking => 'cookie',
                session_timeout => 600, %$e);
     }
 
@@ -103,7 +104,7 @@ sub request {
                begun => time };
     my $uri = $ex->{uri} =~ s!^http://[^/]*!!r =~ s/\?.*//sr;
 
-    $ex->{endpoint} = $self->{endpoints}{$uri};
+    $self->find_endpoint($ex, $uri);
     push @{$c->{queue}}, $c->{reading} = $ex;
     $self->_find_session($ex) if $ex->{endpoint};
 }
@@ -171,6 +172,7 @@ sub response {
 
     $ex->{response} = $head;
     $ex->{status} = $head->{status};
+    $self->take_created($ex);
     $ex->{cookies_set} = [ $self->_set_cookies($ex) ];
     $self->_begin_session($ex) if $ex->{endpoint};
 }
@@ -242,8 +244,8 @@ sub _cut {
 }
 
 
-# Finds the session of a POST: the first cookie with a session of the endpoint.
-# A session is unsure if it may have ended.
+# Finds the session of a POST: that of its URI, or the first cookie with a
+# session of the endpoint.  A session is unsure if it may have ended.
 
 sub _find_session {
     my ($self, $ex) = @_;
@@ -253,7 +255,19 @@ sub _find_session {
                  map { split /;[ \t]*/, $_->[1] }
                  grep { $_->[0] eq 'cookie' } @{$ex->{headers}};
 
-    $ex->{cookies} = [ @values ];
+    @values = () if $e->{tracking} eq 'location';
+
+    # with a URI, other cookies do not matter
+
+    if (defined $ex->{name}) {
+        $ex->{cookies} = [ grep { $_ eq $ex->{name} } @values ];
+        @values = $ex->{name};
+
+    } else {
+        $ex->{cookies} = [ @values ];
+    }
+
+    $ex->{names} = @values;
 
     # it is not specified whether cookies with invalid values are counted
 
@@ -375,8 +389,10 @@ sub _set_cookies {
 sub _begin_session {
     my ($self, $ex) = @_;
 
-    my ($cookie) = grep { !$_->{expired} } @{$ex->{cookies_set}} or return;
-    my $value = $cookie->{value};
+    my ($cookie) = grep { !$_->{expired} } @{$ex->{cookies_set}};
+    my $value = $self->location_name($ex) // ($cookie || {})->{value};
+
+    return unless defined $value;
 
     return if $ex->{session} && $ex->{session}{value} eq $value;
 

@@ -12,6 +12,8 @@ use Time::HiRes qw( time );
 use Test::Atls::Validator::Hello qw( HELLO looks_like_hello );
 use Test::Atls::Validator::Session;
 
+use parent 'Test::Atls::Validator::Location';
+
 use constant RECORD => 5 + 16384 + 256;    # RFC 8446, 5.2
 
 my $TAG = 'tag:atls,2026:';
@@ -20,8 +22,9 @@ my %TYPES = (
     400 => [ qw( empty-body not-tls unreadable-body ) ],
     405 => [ 'method' ],
     409 => [ 'session-busy' ],
-    410 => [ qw( no-cookie session-unknown session-foreign session-elsewhere
-                 session-refused handshake-timeout session-lost ) ],
+    410 => [ qw( no-cookie no-location session-unknown session-foreign
+                 session-elsewhere session-refused handshake-timeout
+                 session-lost ) ],
     413 => [ 'too-large' ],
     415 => [ 'media-type' ],
     502 => [ 'payload-refused' ],
@@ -43,6 +46,7 @@ sub judge {
         if _is_problem($ex);
 
     $self->_judge_headers($ex);
+    $self->judge_location($ex);
     $self->_judge_cookies($ex);
     $self->_judge_status($ex);
 
@@ -197,7 +201,7 @@ sub _judge_cookies {
 
     # allowed cookies
 
-    $self->check($ex, 'cookie-failed', !$ex->{begins},
+    $self->check($ex, $self->first_rule($ex, 'failed'), !$ex->{begins},
                  "a cookie with $ex->{status}")
         if $ex->{status} != 200;
 
@@ -327,7 +331,7 @@ sub _judge_first {
     my ($self, $ex) = @_;
 
     my ($status, $body) = @$ex{qw( status body )};
-    my $has_cookie = scalar @{$ex->{cookies}};
+    my $has_name = $ex->{names};
     my $whole_hello = length $body >= HELLO && looks_like_hello($body);
 
     if ($ex->{is_new} || $whole_hello) {
@@ -341,7 +345,7 @@ sub _judge_first {
 
     if (looks_like_hello($body)) {
         $self->check($ex, 'new', $status == 200
-                                 || $has_cookie && $status == 410,
+                                 || $has_name && $status == 410,
                      'the beginning of a ClientHello begins no session');
         return;
     }
@@ -354,13 +358,13 @@ sub _judge_first {
     $self->check($ex, 'status-410', $status == 400 || $status == 410,
                  'no session, but an answer');
 
-    return if $body =~ /^[\x14-\x17]\z/ && !$has_cookie;
+    return if $body =~ /^[\x14-\x17]\z/ && !$has_name;
 
     my $is_tls = $body =~ /^[\x14-\x17]\x03/;
 
-    $self->check($ex, 'order-body', $status == ($has_cookie || $is_tls
+    $self->check($ex, 'order-body', $status == ($has_name || $is_tls
                                                 ? 410 : 400),
-                 ($has_cookie ? 'a' : 'no') . ' cookie, '
+                 ($has_name ? 'a' : 'no') . ' name, '
                  . ($is_tls ? 'TLS' : 'no TLS'));
 }
 
@@ -498,6 +502,9 @@ sub _judge_type {
 
         $self->check($ex, 'problem-no-cookie', !@{$ex->{cookies}}, $name)
             if $name eq 'no-cookie';
+        $self->check($ex, 'problem-no-location', !$ex->{names}
+                     && $ex->{endpoint}{tracking} eq 'location', $name)
+            if $name eq 'no-location';
 
         $self->check($ex, 'problem-elsewhere', $elsewhere ? $ex->{elsewhere}
                                                : !$ex->{elsewhere_sure}
@@ -561,9 +568,9 @@ sub _judge_records {
     if ($first && !$ex->{too_many}) {
         my $failed = $s->{alert};
 
-        $self->check($ex, $failed ? 'cookie-failed' : 'cookie-first',
+        $self->check($ex, $self->first_rule($ex, $failed ? 'failed' : 'first'),
                      $failed ? !$ex->{begins} : $ex->{begins},
-                     $failed ? 'a cookie with an alert' : 'no cookie');
+                     $failed ? 'a session with an alert' : 'no session');
     }
 
     if ($ex->{expires}) {

@@ -64,6 +64,22 @@ our %RULES = (
     'cookie-new' =>
         'A resumed session is a new session with a new cookie.',
 
+    # URIs of sessions
+
+    'location-first' =>
+        'If an endpoint gives URIs to sessions, the response to the first POST'
+        . ' has the status `201` instead of `200`',
+    'location-later' =>
+        'They are answered with `200`, without `Location`',
+    'location-value' =>
+        'The URI is that of the endpoint, a slash unless it ends with one, and'
+        . ' the identifier of the session, which is also the value of the'
+        . ' cookie',
+    'location-failed' =>
+        'If the first POST fails, its response has no `Location`.',
+    'location-only' =>
+        'unless the session has only a URI',
+
     # Which session, and its end
 
     'new' =>
@@ -80,7 +96,8 @@ our %RULES = (
         'An empty POST of a session is answered immediately with `200` and'
         . ' the available data',
     'gone' =>
-        'Any later POST with the session\'s cookie is answered with `410`.',
+        'Any later POST with the session\'s cookie or URI is answered with'
+        . ' `410`.',
     'goes-on' =>
         '**The session continues unless the table specifies otherwise**',
     'busy' =>
@@ -90,8 +107,8 @@ our %RULES = (
     # Statuses
 
     'status-400' =>
-        '| `400` | no cookie, and the body is empty or is not TLS; or a'
-        . ' chunked body is invalid |',
+        '| `400` | no cookie and no URI of a session, and the body is empty or'
+        . ' is not TLS; or a chunked body is invalid |',
     'status-405' =>
         '| `405`, with `Allow: POST` | another method | continues |',
     'status-409' =>
@@ -116,8 +133,8 @@ our %RULES = (
     'status-own' =>
         'They do not have a problem document of the endpoint.',
     'order-body' =>
-        'without a session, `410` if there was a cookie with the name or the'
-        . ' body is TLS, otherwise `400`',
+        'without a session, `410` if the POST names one or the body is TLS,'
+        . ' otherwise `400`',
     'too-large-begun' =>
         'If a body without a `Content-Length` becomes too large or invalid'
         . ' after the response has begun, the response ends with a fatal'
@@ -126,8 +143,8 @@ our %RULES = (
     # Problem documents
 
     'problem' =>
-        'Responses of the endpoint with statuses other than `200` contain a'
-        . ' problem document (RFC 9457)',
+        'Responses of the endpoint with statuses other than `200` and `201`'
+        . ' contain a problem document (RFC 9457)',
     'problem-413' =>
         'except the `413` by `Content-Length`, which contains nginx\'s own'
         . ' HTML page',
@@ -140,6 +157,9 @@ our %RULES = (
     'problem-no-cookie' =>
         '`no-cookie`: the body has records of a session, but the POST has no'
         . ' cookie with the name',
+    'problem-no-location' =>
+        '`no-location`: the same at an endpoint without cookies, and the URI is'
+        . ' not that of a session',
     'problem-elsewhere' =>
         '`session-elsewhere`: it belongs to another endpoint, and its cookie'
         . ' is not expired',

@@ -52,6 +52,7 @@ my %ONLY = (
     ) ],
     'validate-statuses.t' => [ qw(
         busy problem-413 problem-502 problem-foreign problem-no-cookie
+        problem-no-location
         status-405 status-409 status-413 status-413-expired status-415
         status-502 status-503 status-own too-large-begun
     ) ],
@@ -72,6 +73,16 @@ server {
 
     location = /other {
         atls on;
+    }
+
+    location /located {
+        atls on;
+        atls_session_tracking location;
+    }
+
+    location /both {
+        atls on;
+        atls_session_tracking both;
     }
 
     location = /limited {
@@ -151,6 +162,8 @@ our $v = Test::Atls::Validator->start($t, $t->port(2), $t->port(0),
     endpoints => {
         $URI           => {},
         '/other'       => {},
+        '/located'     => { tracking => 'location' },
+        '/both'        => { tracking => 'both' },
         '/limited'     => { limit => 20 * 1024 },
         '/hasty'       => { handshake_timeout => $TIMEOUT },
         '/retry'       => {},
