@@ -16,9 +16,10 @@ use Test::Atls::Http qw( parse_responses readable send_all );
 use Test::Atls::LocalServer qw( connection_end message next_answer summary );
 use Test::Atls::Port qw( free_port );
 use Test::Atls::Site;
-use Test::Atls::Slow qw( patience );
+use Test::Atls::Slow qw( patience slow );
 
 my $PATIENCE = patience();
+my $SHORT = 0.5 * slow();       # time for a handshake and a request
 
 my $t = Test::Atls::Site->new();
 my $backend = $t->backend();
@@ -319,7 +320,7 @@ sub endpoints {
 
 
 sub services {
-    $f = $t->forward('-m', '0.5');
+    $f = $t->forward('-m', $SHORT);
 
     my $r = $f->ask('GET /hang');
     is($r->status(), 504, 'it takes too long');
@@ -336,13 +337,13 @@ sub services {
     # a response that is cut is not terminated correctly
 
     for my $request ('GET /die', "GET /die HTTP/1.0",
-                     'GET /slow?n=9&delay=0.2')
+                     'GET /slow?n=9&delay=' . $SHORT / 3)
     {
         my $s = $f->connect($request);
         is(connection_end($s), 'reset', $request);
     }
 
-    # a handshake may take longer on a slow machine
+    # a handshake may take longer, nevertheless
 
     ok($t->wait_for(sub {
            $f->ask('GET /status?code=201')->status() == 201

@@ -14,9 +14,9 @@ use Test::More;
 use Test::Atls::Http qw( readable send_all );
 use Test::Atls::LocalServer qw( connection_end message next_answer summary );
 use Test::Atls::Site;
+use Test::Atls::Slow qw( patience slow );
 
-my $slow = $ENV{TEST_NGINX_SLOW} || 1;
-my $PATIENCE = 30 * $slow;
+my $PATIENCE = patience();
 my $CLIENTS = $ENV{TEST_VALGRIND} ? 25 : 100;
 
 my $t = Test::Atls::Site->new();
@@ -182,7 +182,7 @@ sub limit {
     # the timeout includes waiting for a session
 
     $backend->forget();
-    $f = $t->forward('--sessions', 1, '-m', 0.5 * $slow);
+    $f = $t->forward('--sessions', 1, '-m', 0.5 * slow());
     my $s = $f->connect('GET /hang');
     ok($t->wait_for(sub { grep { /hang/ } map { $_->{uri} }
                           $backend->requests() }, $PATIENCE), 'busy');

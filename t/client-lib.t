@@ -18,6 +18,7 @@ use Test::More;
 use Test::Atls::Lib;
 use Test::Atls::LibSite;
 use Test::Atls::Pattern qw( pattern pattern_md5 );
+use Test::Atls::Slow qw( slow );
 
 my $KB = 1 << 10;
 my $MB = 1 << 20;
@@ -316,9 +317,9 @@ sub aborts {
     my $began = time;
     $r = $c->go('GET', '/hang', abort => 'wait');
     is($c->name($r), 'ABORTED', 'wait');
-    cmp_ok(time - $began, '<', 10, 'in time');
+    cmp_ok(time - $began, '<', 10 * slow(), 'in time');
 
-    $c->client($target, @trust, TIMEOUT => 500);
+    $c->client($target, @trust, TIMEOUT => 500 * slow());
     $r = $c->go('GET', '/hang');
     is($c->name($r), 'TIMEOUT', 'timeout');
     is($c->go('GET', '/echo')->{status}, 200, 'and the client goes on');
@@ -327,7 +328,7 @@ sub aborts {
     $began = time;
     $r = $c->go('GET', '/hang');
     is($c->name($r), 'TIMEOUT', 'idle timeout');
-    cmp_ok(time - $began, '<', 10, 'in time');
+    cmp_ok(time - $began, '<', 10 * slow(), 'in time');
 
     done_testing();
 }

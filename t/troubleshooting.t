@@ -16,6 +16,7 @@ use Test::More;
 use Test::Atls::Middlebox;
 use Test::Atls::Port qw( free_port );
 use Test::Atls::Site;
+use Test::Atls::Slow qw( slow );
 
 my $ROOT = Test::Atls::root();
 my @TLS12 = qw( --tls-max 1.2 );
@@ -97,7 +98,7 @@ my %cases = (
         . ' changed' => [ 'no-path', 56, '/located' ],
     'returned 201 with Location'
         => [ 'location=http://other.test/', 8, '/located' ],
-    'maximum time exceeded' => [ 'buffer-responses', 28, '', '-m', '0.5',
+    'maximum time exceeded' => [ 'buffer-responses', 28, '', '-m', 0.5 * slow(),
                      'https://localhost/hang' ],
     'inner certificate verification failed'
         => [ 'nothing', 60, '', '--cacert', $t->path('other.crt') ],
