@@ -86,7 +86,7 @@ sub outer {
 
     is(request('html/302'), 'OUTER_STATUS', 'a redirect to nowhere');
     is(request('html/204'), 'OUTER_STATUS', 'status 204');
-    is(request('html/201'), 'OUTER_STATUS', 'status 201');
+    is(request('html/201'), 'MEDIA_TYPE', 'status 201, HTML');
     is(request('type'), 'MEDIA_TYPE', 'text/html');
     like($r->{text}, qr!text/html!, 'said so');
     is(request('no-type'), 'MEDIA_TYPE', 'no type at all');
