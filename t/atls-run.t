@@ -187,8 +187,14 @@ sub signals {
 # the signal of Ctrl-C when the program has ended.
 
 sub terminal {
+
+    # Perl handles a signal before it reads, or while it reads: one that comes
+    # in between is not noticed until there is something to read
+
     my $code = '$| = 1; $SIG{INT} = sub { $n++; print "int\n" };'
-               . ' print "ready\n"; 1 until ($_ = <STDIN>) && /quit/;'
+               . ' print "ready\n"; do { vec($in, 0, 1) = 1;'
+               . ' $_ = select($in, undef, undef, 0.1) > 0 ? <STDIN> : "" }'
+               . ' until /quit/;'
                . ' print "$n times\n"; kill "TERM", $$';
     my $log = $t->path('terminal');
     my $command = $t->write_file('command', 'exec '
