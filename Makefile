@@ -321,6 +321,7 @@ BENCH         = $(BENCH_SRC:t/bench/%.c=$(BUILD)/bench/%)
 
 #: bench               benchmarks; QUICK=1 for shorter ones
 bench: deps
+	@tools/deps.sh valgrind
 	@$(MAKE) --no-print-directory all static $(BENCH)
 	@for p in $(BENCH_LINKED); do \
 	    TREE=$(BUILD)/static/nginx OUT=$(BUILD)/bench/$$p t/bench/build.sh \

@@ -43,6 +43,8 @@ my @TARGETS = (
     [ 'upload, 64 MB', 'upload', 64 * $MB, 'cpu' ],
 );
 
+my $COUNTING = 1.01;        # limit for the cost of counting
+
 my %results;        # { name }{ number } = [ values ]
 
 my @perl = ($^X, '-I', "$root/t/lib");
@@ -54,6 +56,7 @@ run('relay', @perl, "$root/t/bench/relay.pl", @quick);
 run('forward', @perl, "$root/t/bench/forward.pl", "$build/atls",
     "$build/bench/floor", @quick);
 run('reload', @perl, "$root/t/bench/reload.pl", "$build/bench/fill", @quick);
+run('count', @perl, "$root/t/bench/count.pl", "$build/bench/uncounted", @quick);
 
 my %machine = machine();
 
@@ -70,6 +73,7 @@ print_contention();
 print_relay();
 print_forward();
 print_reload();
+print_count();
 write_json("$build/bench.json");
 write_svg("$build/bench.svg");
 
@@ -270,6 +274,18 @@ sub print_reload {
     for my $name (@names) {
         row($name, map { spread("reload: $name", $_, 1) } 1000, 1_000_000);
     }
+}
+
+
+sub print_count {
+    my @n = map { median("count: $_", 1) } 'counted', 'not counted';
+    my $ratio = $n[0] / $n[1];
+
+    heading('Counting for atls_status, in instructions of a small request');
+    row('counted', 'not counted', 'ratio', 'target', '');
+    rule(5);
+    row(@n, sprintf('%.3f', $ratio), sprintf('%.3f', $COUNTING),
+        $ratio <= $COUNTING ? 'met' : 'not met');
 }
 
 
