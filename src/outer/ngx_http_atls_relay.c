@@ -30,6 +30,8 @@
 #define NGX_HTTP_ATLS_RELAY_SILENCE  5000
 
 
+static void ngx_http_atls_relay_upstream(ngx_http_request_t *r,
+    ngx_http_atls_relay_t *relay, ngx_http_upstream_conf_t *conf);
 static ngx_msec_t ngx_http_atls_relay_timeout(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_relay_unlimited(ngx_http_request_t *r);
 
@@ -91,7 +93,6 @@ ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
     ngx_msec_t              timeout;
     ngx_http_cleanup_t     *cln;
     ngx_http_request_t     *r;
-    ngx_http_upstream_t    *u;
     ngx_http_atls_relay_t  *relay;
 
     r = post->request;
@@ -148,22 +149,7 @@ ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
     post->relay = relay;
     relay->started = 1;
 
-    u = r->upstream;
-
-    ngx_str_set(&u->schema, "atls://");
-
-    u->output.tag = (ngx_buf_tag_t) &ngx_http_atls_module;
-    u->conf = &post->conf->relay;
-
-    u->create_request = ngx_http_atls_relay_http_create_request;
-    u->reinit_request = ngx_http_atls_relay_http_reinit_request;
-    u->process_header = ngx_http_atls_relay_http_process_status;
-    u->abort_request = ngx_http_atls_relay_http_abort_request;
-    u->finalize_request = ngx_http_atls_relay_http_finalize_request;
-
-    u->input_filter_init = ngx_http_atls_relay_http_filter_init;
-    u->input_filter = ngx_http_atls_relay_http_filter;
-    u->input_filter_ctx = relay;
+    ngx_http_atls_relay_upstream(r, relay, &post->conf->relay);
 
     /* the content type is set by the other worker */
 
@@ -185,6 +171,31 @@ ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
     }
 
     return NGX_DONE;
+}
+
+
+static void
+ngx_http_atls_relay_upstream(ngx_http_request_t *r,
+    ngx_http_atls_relay_t *relay, ngx_http_upstream_conf_t *conf)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    ngx_str_set(&u->schema, "atls://");
+
+    u->output.tag = (ngx_buf_tag_t) &ngx_http_atls_module;
+    u->conf = conf;
+
+    u->create_request = ngx_http_atls_relay_http_create_request;
+    u->reinit_request = ngx_http_atls_relay_http_reinit_request;
+    u->process_header = ngx_http_atls_relay_http_process_status;
+    u->abort_request = ngx_http_atls_relay_http_abort_request;
+    u->finalize_request = ngx_http_atls_relay_http_finalize_request;
+
+    u->input_filter_init = ngx_http_atls_relay_http_filter_init;
+    u->input_filter = ngx_http_atls_relay_http_filter;
+    u->input_filter_ctx = relay;
 }
 
 
