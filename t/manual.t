@@ -52,7 +52,7 @@ sub commands {
 
 
 # The forms of all commands: "forward --listen [option ...] URL".  The manual
-# has letters instead of names of options, and names of its own for values.
+# has letters instead of names of options, and other names for values.
 
 sub forms_of_help {
     my @forms = grep { !/^\w+ --help$/ }

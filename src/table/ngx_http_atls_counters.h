@@ -4,9 +4,9 @@
  */
 
 /*
- * Counters of what has happened, for atls_status.  Each process slot has a set
- * of its own, in a separate shared memory zone, so that the only process that
- * writes to it needs neither a lock nor an atomic operation.  A set belongs to
+ * Counters of what has happened, for atls_status.  Each process slot has a
+ * separate set in a shared memory zone, so that the only process that writes to
+ * it needs neither a lock nor an atomic operation.  A set belongs to
  * the slot: the next process in the slot goes on counting, and a reading is the
  * sum of all sets.
  *

@@ -51,7 +51,7 @@ atls_location_follow(atls_location_t *location, CURLU *base, const char *value,
 
         return atls_fail(failure, ATLS_ERROR_REDIRECT,
                          "the endpoint returned 201 with Location %.512s, not "
-                         "a path of its own", value);
+                         "a path of the same server", value);
     }
 
     id = atls_location_id(url);
