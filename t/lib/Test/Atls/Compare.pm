@@ -158,7 +158,11 @@ sub _tls {
     my ($r, $answer) = _answer($request, $args);
     my $s = delete $self->{socket};
 
-    $s = http_connect($self->{tls}, tls => 1) if !$s || readable($s, 0);
+    # the system enlarges the buffers of a connection in use: nginx might send
+    # more to a late reader than to one with a new connection
+
+    $s = http_connect($self->{tls}, tls => 1)
+        if !$s || $args->{late} || readable($s, 0);
 
     _in_time(sub {
         send_all($s, $request);
