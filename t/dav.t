@@ -105,6 +105,7 @@ for my $method (qw( COPY MOVE )) {
 for my $destination ('https://localhost/dav/NEW', 'http://localhost/dav/NEW') {
     $t->write_file('dav/file', 'content');
     $backend->forget();
+    $t->read_log('access.log');
 
     inside('COPY', '/dav/file', $destination);
     like($t->read_log('access.log'), qr/COPY https \Q$destination\E\n\z/,

@@ -185,6 +185,7 @@ sub other_outers {
     SKIP: {
         skip 'no HTTP/2', 1 unless $h2;
 
+        $t->read_log('outer.log');
         $c = client(port => $t->port(2), outer => 'h2', first => 1);
 
         my $said = said($c);

@@ -70,6 +70,7 @@ like($lines[3], qr!^closed 200 1/1 0/0 $id !, 'close_notify');
 
 http_raw($t->port(0), "POST /.well-known/atls HTTP/1.0\r\nX-Test: b\r\n"
          . "Content-Length: 200000\r\n\r\n");
+posts('b');
 http_raw($t->port(0), "GET /.well-known/atls HTTP/1.0\r\nX-Test: b\r\n\r\n");
 
 is(join("\n", posts('b')), qq(nginx 413 -/- -/- - "b"\n)

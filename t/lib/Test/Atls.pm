@@ -155,7 +155,8 @@ sub _version {
 }
 
 
-# Logs are written after responses: waits until all workers are idle.
+# Logs are written after responses: waits until all workers are idle.  Lines of
+# different connections are in order only if this is called between them.
 
 sub read_log {
     my ($self, $name) = @_;
