@@ -283,6 +283,13 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       offsetof(ngx_http_atls_loc_conf_t, early_data),
       &ngx_http_atls_note_post },
 
+    { ngx_string("atls_endpoint"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, name),
+      &ngx_http_atls_note_post },
+
     { ngx_string("atls_cookie"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_atls_cookie,
@@ -411,6 +418,7 @@ ngx_http_atls_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    ngx_http_atls_endpoint_warn(cf);
     ngx_http_atls_location_take_blocks(cf);
 
     if (ngx_http_atls_filter_init(cf) != NGX_OK) {
@@ -464,6 +472,7 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->handshake_timeout,
                               prev->handshake_timeout, 10000);
 
+    ngx_conf_merge_str_value(conf->name, prev->name, "");
     ngx_conf_merge_uint_value(conf->tracking, prev->tracking,
                               NGX_HTTP_ATLS_TRACKING_COOKIE);
     ngx_http_atls_cookie_merge(&conf->cookie, &prev->cookie);

@@ -39,6 +39,7 @@ my @UNUSED = (
     'atls_early_data on', 'atls_cookie other path=/', 'atls_session_timeout 1m',
     'atls_session_lifetime 1h', 'atls_handshake_timeout 5s',
     'atls_payload http', 'atls_buffer_size 4k', 'atls_session_tracking both',
+    'atls_endpoint name',
 );
 
 for my $directive (@UNUSED) {
@@ -101,6 +102,14 @@ for my $level (qw( http server endpoint )) {
                    . 'atls_early_data on;');
 }
 
+said(qr/\[warn\].*"atls_endpoint a" does not share .* "\/x" in .* LINE$/m,
+     'another policy of a name',
+     http => "$CERT atls_client_certificate localhost.crt;",
+     server => 'location /x { atls on; atls_endpoint a; }',
+     endpoint => "atls_verify_client on;\n# HERE\natls_endpoint a;");
+said('', 'the same policy', http => $CERT,
+     server => 'location /x { atls on; atls_endpoint a; }',
+     endpoint => 'atls_endpoint a;');
 refused('no authority, of a server without an endpoint', $NO_CA,
         server => "$CERT\n# HERE\natls_verify_client on;", none => 1);
 

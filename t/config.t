@@ -470,6 +470,20 @@ bad('atls_status with a value',
 bad('atls_status in http', qr/"atls_status" directive is not allowed here/,
     'atls_status;');
 
+# a name of endpoints, in locations
+
+my $NAME = 'atls_endpoint name;';
+
+good('atls_endpoint', $cert, '', $NAME);
+bad('atls_endpoint twice', qr/"atls_endpoint" directive is duplicate/,
+    $cert, '', "$NAME $NAME");
+bad('atls_endpoint without a name',
+    qr/invalid number of arguments in "atls_endpoint"/, $cert, '',
+    'atls_endpoint;');
+bad("atls_endpoint in $_->[0]", qr/"atls_endpoint" directive is not allowed/,
+    $cert . $_->[1], $_->[2]) for [ http => $NAME, '' ], [ server => '', $NAME ];
+
+
 # directives that may occur more than once
 
 my %MANY = map { $_ => 1 } qw( atls_certificate atls_certificate_key

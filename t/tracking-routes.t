@@ -137,21 +137,6 @@ sub type {
 }
 
 
-# Moves a client to another connection, with its URI.
-
-sub move {
-    my ($c, %args) = @_;
-
-    my $uri = $c->{http}{uri};
-
-    delete @$c{qw( port tls outer keepalive host )};
-    %$c = (%$c, port => $t->port(0), outer => 'http11', keepalive => 0, %args);
-
-    $c->_make_outer();
-    $c->{http}{uri} = $uri;
-}
-
-
 # Each flight, and each request, takes another route.
 
 sub routes {
@@ -167,7 +152,7 @@ sub routes {
         for my $route (@routes, $routes[0]) {
             my ($how, %args) = @$route;
 
-            move($c, %args);
+            $c->move(port => $t->port(0), %args);
 
             if (!$c->{done}) {
                 $c->{done} = $c->handshake_step();
@@ -193,9 +178,9 @@ sub routes {
 
     my $c = $t->established(uri => '/atls');
 
-    move($c, port => $t->port(3));
+    $c->move(port => $t->port(3));
     is(type($c->post($RECORD)), 'session-elsewhere', "$name: another server");
-    move($c);
+    $c->move(port => $t->port(0));
     is($c->post('')->status(), 200, "$name: goes on");
 }
 

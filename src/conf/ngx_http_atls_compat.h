@@ -30,15 +30,6 @@
 #endif
 
 
-/* 1.25.0: QUIC */
-
-#if (nginx_version >= 1025000)
-#define ngx_http_atls_no_quic(conf)  (conf)->quic = 0
-#else
-#define ngx_http_atls_no_quic(conf)
-#endif
-
-
 /* a stream of HTTP/2 or, since 1.25.0, HTTP/3 has no socket */
 
 #if (NGX_HTTP_V3)

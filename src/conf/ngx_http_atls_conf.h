@@ -64,6 +64,7 @@ struct ngx_http_atls_loc_conf_s {
     ngx_flag_t                 required;
     ngx_uint_t                 status;         /* 1: atls_status */
 
+    ngx_str_t                  name;           /* atls_endpoint; or empty */
     ngx_uint_t                 tracking;       /* NGX_HTTP_ATLS_TRACKING_* */
     ngx_http_atls_cookie_t     cookie;
 
@@ -107,6 +108,9 @@ struct ngx_http_atls_loc_conf_s {
     ngx_uint_t                 used;           /* 1: "atls" is set here */
 
     /* derived, with "atls on" */
+
+    ngx_http_core_srv_conf_t  *server;
+    ngx_array_t                addrs;          /* ngx_addr_t, of the server */
 
     ngx_ssl_t                 *ssl;
     ngx_http_handler_pt        content_handler; /* the handler of core */

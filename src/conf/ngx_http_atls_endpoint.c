@@ -7,6 +7,7 @@
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_endpoint.h"
+#include "ngx_http_atls_note.h"
 
 
 static ngx_int_t ngx_http_atls_endpoint_hash(ngx_conf_t *cf,
@@ -15,7 +16,11 @@ static ngx_int_t ngx_http_atls_endpoint_location(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *conf, EVP_MD_CTX *md);
 static ngx_uint_t ngx_http_atls_endpoint_regex(ngx_http_core_loc_conf_t *clcf,
     ngx_http_core_loc_conf_t *outer);
-static ngx_int_t ngx_http_atls_endpoint_addrs(ngx_conf_t *cf, EVP_MD_CTX *md);
+static ngx_int_t ngx_http_atls_endpoint_addrs(ngx_conf_t *cf,
+    ngx_http_atls_loc_conf_t *conf, EVP_MD_CTX *md);
+static ngx_int_t ngx_http_atls_endpoint_addr(ngx_conf_t *cf,
+    ngx_http_atls_loc_conf_t *conf, ngx_array_t *strings,
+    ngx_http_conf_addr_t *addr);
 static ngx_int_t ngx_http_atls_endpoint_names(ngx_conf_t *cf, EVP_MD_CTX *md);
 static ngx_int_t ngx_http_atls_endpoint_push(ngx_conf_t *cf,
     ngx_array_t *strings, u_char kind, ngx_str_t *s);
@@ -25,6 +30,8 @@ static ngx_int_t ngx_http_atls_endpoint_cmp(const void *one,
     const void *two);
 static ngx_int_t ngx_http_atls_endpoint_update(EVP_MD_CTX *md, void *data,
     size_t len);
+static ngx_uint_t ngx_http_atls_endpoint_share(ngx_http_atls_loc_conf_t *one,
+    ngx_http_atls_loc_conf_t *two);
 
 
 ngx_int_t
@@ -54,10 +61,15 @@ ngx_http_atls_endpoint_add(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
     same = ngx_array_push(&alcf->endpoints);
     md = EVP_MD_CTX_new();
 
-    if (endpoint == NULL || same == NULL || md == NULL) {
+    if (endpoint == NULL || same == NULL || md == NULL
+        || ngx_array_init(&conf->addrs, cf->pool, 1, sizeof(ngx_addr_t))
+           != NGX_OK)
+    {
         EVP_MD_CTX_free(md);
         return NGX_ERROR;
     }
+
+    conf->server = cscf;
 
     rc = ngx_http_atls_endpoint_hash(cf, conf, md);
 
@@ -79,9 +91,9 @@ ngx_http_atls_endpoint_add(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 
 
 /*
- * A session can only be used at the endpoint where it was created.  The id of
- * an endpoint is a hash of values that are unique to it and survive a reload:
- * the location, the addresses and all names of the server.
+ * A session belongs to the endpoint where it was created.  The id of an
+ * endpoint is a hash of values that are unique to it and survive a reload: the
+ * location, the addresses and all names of the server.
  */
 
 static ngx_int_t
@@ -101,7 +113,7 @@ ngx_http_atls_endpoint_hash(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf,
 
     if (EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1
         || EVP_DigestUpdate(md, hash, EVP_MD_size(EVP_sha256())) != 1
-        || ngx_http_atls_endpoint_addrs(cf, md) != NGX_OK
+        || ngx_http_atls_endpoint_addrs(cf, conf, md) != NGX_OK
         || ngx_http_atls_endpoint_names(cf, md) != NGX_OK
         || EVP_DigestFinal_ex(md, hash, NULL) != 1)
     {
@@ -214,17 +226,16 @@ ngx_http_atls_endpoint_regex(ngx_http_core_loc_conf_t *clcf,
 /* The hash does not depend on the order of "listen" directives and servers. */
 
 static ngx_int_t
-ngx_http_atls_endpoint_addrs(ngx_conf_t *cf, EVP_MD_CTX *md)
+ngx_http_atls_endpoint_addrs(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf,
+    EVP_MD_CTX *md)
 {
-    u_char                       kind;
     ngx_uint_t                   p, a, s;
     ngx_array_t                  strings;
     ngx_http_conf_port_t        *port;
     ngx_http_conf_addr_t        *addr;
-    ngx_http_core_srv_conf_t    *cscf, **servers;
+    ngx_http_core_srv_conf_t   **servers;
     ngx_http_core_main_conf_t   *cmcf;
 
-    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
     if (ngx_array_init(&strings, cf->temp_pool, 4, sizeof(ngx_str_t))
@@ -241,18 +252,12 @@ ngx_http_atls_endpoint_addrs(ngx_conf_t *cf, EVP_MD_CTX *md)
 
         for (a = 0; a < port[p].addrs.nelts; a++) {
 
-            /* servers with the same names only differ in this */
-
-            kind = (addr[a].opt.default_server
-                    && addr[a].default_server == cscf) ? 'd' : ' ';
-
             servers = addr[a].servers.elts;
 
             for (s = 0; s < addr[a].servers.nelts; s++) {
 
-                if (servers[s] == cscf
-                    && ngx_http_atls_endpoint_push(cf, &strings, kind,
-                                                   &addr[a].opt.addr_text)
+                if (servers[s] == conf->server
+                    && ngx_http_atls_endpoint_addr(cf, conf, &strings, &addr[a])
                        != NGX_OK)
                 {
                     return NGX_ERROR;
@@ -262,6 +267,32 @@ ngx_http_atls_endpoint_addrs(ngx_conf_t *cf, EVP_MD_CTX *md)
     }
 
     return ngx_http_atls_endpoint_set(&strings, md);
+}
+
+
+static ngx_int_t
+ngx_http_atls_endpoint_addr(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf,
+    ngx_array_t *strings, ngx_http_conf_addr_t *addr)
+{
+    u_char       kind;
+    ngx_addr_t  *copy;
+
+    copy = ngx_array_push(&conf->addrs);
+    if (copy == NULL) {
+        return NGX_ERROR;
+    }
+
+    copy->sockaddr = addr->opt.sockaddr;
+    copy->socklen = addr->opt.socklen;
+    copy->name = addr->opt.addr_text;
+
+    /* servers with the same names only differ in this */
+
+    kind = (addr->opt.default_server && addr->default_server == conf->server)
+           ? 'd' : ' ';
+
+    return ngx_http_atls_endpoint_push(cf, strings, kind,
+                                       &addr->opt.addr_text);
 }
 
 
@@ -427,6 +458,85 @@ ngx_http_atls_endpoint_get(volatile ngx_cycle_t *cycle, uint64_t id)
     }
 
     return NULL;
+}
+
+
+ngx_http_atls_loc_conf_t *
+ngx_http_atls_endpoint_home(ngx_http_atls_loc_conf_t *conf, uint64_t id)
+{
+    ngx_http_atls_endpoint_t  *endpoint;
+    ngx_http_atls_loc_conf_t  *home;
+
+    if (conf->endpoint == id) {
+        return conf;
+    }
+
+    if (conf->name.len == 0) {
+        return NULL;
+    }
+
+    endpoint = ngx_http_atls_endpoint_get(ngx_cycle, id);
+
+    if (endpoint == NULL) {
+        return NULL;
+    }
+
+    home = endpoint->loc_conf[ngx_http_atls_module.ctx_index];
+
+    return ngx_http_atls_endpoint_share(conf, home)
+           && conf->policy == home->policy
+           ? home : NULL;
+}
+
+
+static ngx_uint_t
+ngx_http_atls_endpoint_share(ngx_http_atls_loc_conf_t *one,
+    ngx_http_atls_loc_conf_t *two)
+{
+    return one->name.len && one->name.len == two->name.len
+           && ngx_strncmp(one->name.data, two->name.data, one->name.len) == 0;
+}
+
+
+void
+ngx_http_atls_endpoint_warn(ngx_conf_t *cf)
+{
+    ngx_uint_t                  i, j;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_atls_endpoint_t   *endpoint;
+    ngx_http_atls_loc_conf_t   *alcf, *prev;
+    ngx_http_atls_main_conf_t  *amcf;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
+
+    endpoint = amcf->endpoints.elts;
+
+    for (i = 1; i < amcf->endpoints.nelts; i++) {
+
+        alcf = endpoint[i].loc_conf[ngx_http_atls_module.ctx_index];
+
+        for (j = 0; j < i; j++) {
+
+            prev = endpoint[j].loc_conf[ngx_http_atls_module.ctx_index];
+
+            if (ngx_http_atls_endpoint_share(alcf, prev)) {
+                break;
+            }
+        }
+
+        if (j == i || alcf->policy == prev->policy) {
+            continue;
+        }
+
+        clcf = endpoint[j].loc_conf[ngx_http_core_module.ctx_index];
+
+        ngx_http_atls_note_log(NGX_LOG_WARN, cf, alcf, "atls_endpoint",
+                               "\"atls_endpoint %V\" does not share the "
+                               "sessions of location \"%V\" in server \"%V\", "
+                               "whose client verification differs,",
+                               &alcf->name, &clcf->name,
+                               &endpoint[j].server->server_name);
+    }
 }
 
 

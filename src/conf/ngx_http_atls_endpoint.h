@@ -23,8 +23,8 @@ typedef struct {
 
 
 /*
- * Sets conf->location and conf->endpoint, and adds the location to the lists of
- * its server and of all servers.
+ * Sets conf->location, conf->endpoint, conf->server and conf->addrs, and adds
+ * the location to the lists of its server and of all servers.
  */
 
 ngx_int_t ngx_http_atls_endpoint_add(ngx_conf_t *cf,
@@ -39,6 +39,20 @@ ngx_http_atls_endpoint_t *ngx_http_atls_endpoint_find(
 
 ngx_http_atls_endpoint_t *ngx_http_atls_endpoint_get(
     volatile ngx_cycle_t *cycle, uint64_t id);
+
+/*
+ * The endpoint of a session whose POST was received in a location, given the id
+ * of the endpoint: the location itself, or another one that shares its sessions
+ * with it, having the same name (atls_endpoint) and client verification.  NULL:
+ * the session cannot be used in this location.
+ */
+
+ngx_http_atls_loc_conf_t *ngx_http_atls_endpoint_home(
+    ngx_http_atls_loc_conf_t *conf, uint64_t id);
+
+/* Logs which endpoints do not share sessions, in spite of their names. */
+
+void ngx_http_atls_endpoint_warn(ngx_conf_t *cf);
 
 /* Logs that sessions are lost by a reload, as their cookie was renamed. */
 

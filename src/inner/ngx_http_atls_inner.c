@@ -203,15 +203,14 @@ ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner, ngx_connection_t *c,
     inner->outer = oc->number;
 
     ngx_http_atls_listening_init(&inner->listening, c, oc->listening,
-                                 r->http_connection->addr_conf,
-                                 post->target.server);
+                                 post->target.names, post->target.server);
 
     if (ngx_http_atls_inner_info(inner, post->session) != NGX_OK) {
         return NGX_ERROR;
     }
 
     if (inner->target.conf->payload == NGX_HTTP_ATLS_PAYLOAD_RAW) {
-        inner->raw = ngx_http_atls_raw_create(c->pool, r);
+        inner->raw = ngx_http_atls_raw_create(c->pool, post);
         if (inner->raw == NULL) {
             return NGX_ERROR;
         }

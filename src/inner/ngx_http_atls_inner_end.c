@@ -42,7 +42,7 @@ ngx_http_atls_inner_ends(ngx_http_atls_inner_t *inner)
     return inner->last
            || (inner->post
                && ngx_http_atls_lifetime_over(inner->post->session,
-                                              inner->post->conf));
+                                              inner->post->home));
 }
 
 

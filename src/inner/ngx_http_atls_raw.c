@@ -11,11 +11,12 @@
 
 
 static ngx_int_t ngx_http_atls_raw_uri(ngx_pool_t *pool,
-    ngx_http_request_t *outer, ngx_str_t *uri);
+    ngx_http_atls_post_t *post, ngx_str_t *uri);
+static ngx_str_t ngx_http_atls_raw_location(ngx_http_atls_loc_conf_t *alcf);
 
 
 ngx_http_atls_raw_t *
-ngx_http_atls_raw_create(ngx_pool_t *pool, ngx_http_request_t *outer)
+ngx_http_atls_raw_create(ngx_pool_t *pool, ngx_http_atls_post_t *post)
 {
     u_char               *p;
     ngx_str_t             host, uri;
@@ -26,9 +27,9 @@ ngx_http_atls_raw_create(ngx_pool_t *pool, ngx_http_request_t *outer)
         return NULL;
     }
 
-    ngx_http_atls_raw_host(outer, &host);
+    ngx_http_atls_raw_host(post->request, &host);
 
-    if (ngx_http_atls_raw_uri(pool, outer, &uri) != NGX_OK) {
+    if (ngx_http_atls_raw_uri(pool, post, &uri) != NGX_OK) {
         return NULL;
     }
 
@@ -56,31 +57,61 @@ ngx_http_atls_raw_create(ngx_pool_t *pool, ngx_http_request_t *outer)
 }
 
 
-/* The URI of a session would disclose its identifier to the service. */
+/*
+ * The URI of a session would disclose its identifier to the service, and that
+ * of another endpoint is not one of the location.
+ */
 
 static ngx_int_t
-ngx_http_atls_raw_uri(ngx_pool_t *pool, ngx_http_request_t *outer,
+ngx_http_atls_raw_uri(ngx_pool_t *pool, ngx_http_atls_post_t *post,
     ngx_str_t *uri)
 {
-    ngx_http_atls_loc_conf_t  *alcf;
+    u_char     *p;
+    ngx_str_t   name, *args;
 
-    alcf = ngx_http_get_module_loc_conf(outer, ngx_http_atls_module);
+    name = post->home->uri;
+    args = &post->request->args;
 
-    if (alcf->uri.len == 0) {
-        *uri = outer->unparsed_uri;
+    if (post->home->endpoint != post->conf->endpoint) {
+        name = ngx_http_atls_raw_location(post->home);
+
+    } else if (name.len == 0) {
+        *uri = post->request->unparsed_uri;
         return NGX_OK;
     }
 
-    uri->data = ngx_pnalloc(pool, alcf->uri.len + 1 + outer->args.len);
-    if (uri->data == NULL) {
+    p = ngx_pnalloc(pool, name.len + 1 + args->len);
+    if (p == NULL) {
         return NGX_ERROR;
     }
 
-    uri->len = ngx_sprintf(uri->data, "%V%s%V", &alcf->uri,
-                           outer->args.len ? "?" : "", &outer->args)
-               - uri->data;
+    uri->data = p;
+    uri->len = ngx_sprintf(p, "%V%s%V", &name, args->len ? "?" : "", args) - p;
 
     return NGX_OK;
+}
+
+
+/* The name of a location, if it is a URI. */
+
+static ngx_str_t
+ngx_http_atls_raw_location(ngx_http_atls_loc_conf_t *alcf)
+{
+    ngx_uint_t                 regex;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    static ngx_str_t  root = ngx_string("/");
+
+    clcf = alcf->loc_conf[ngx_http_core_module.ctx_index];
+
+#if (NGX_PCRE)
+    regex = (clcf->regex != NULL);
+#else
+    regex = 0;
+#endif
+
+    return (regex || clcf->named || clcf->name.len == 0) ? root
+                                                         : clcf->escaped_name;
 }
 
 

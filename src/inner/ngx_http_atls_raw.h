@@ -27,7 +27,7 @@ struct ngx_http_atls_raw_s {
 /* Allocated from the inner connection's pool.  NULL: no memory. */
 
 ngx_http_atls_raw_t *ngx_http_atls_raw_create(ngx_pool_t *pool,
-    ngx_http_request_t *outer);
+    ngx_http_atls_post_t *post);
 
 /* The host of an outer request, or else of its server. */
 

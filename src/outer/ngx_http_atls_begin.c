@@ -465,6 +465,7 @@ ngx_http_atls_begin_new_session(ngx_http_atls_post_t *post)
     /* after this, errors remove the session */
 
     post->fresh = 1;
+    post->home = post->conf;
     post->tracking = post->conf->tracking;
     post->stage = ngx_http_atls_post_handshake;
 
@@ -542,12 +543,10 @@ ngx_http_atls_begin_target(ngx_http_atls_post_t *post, ngx_str_t *name)
 
     r = post->request;
 
-    ngx_http_atls_sni_target(r, &post->target);
+    ngx_http_atls_sni_target(r, post->home, &post->target);
 
     if (name->len) {
-        ngx_http_atls_sni_select(&post->target,
-                                 r->http_connection->addr_conf->virtual_names,
-                                 name, r->connection->log);
+        ngx_http_atls_sni_select(&post->target, name, r->connection->log);
     }
 }
 
@@ -575,7 +574,7 @@ ngx_http_atls_begin_open(ngx_http_atls_post_t *post)
         /* a request in progress may be completed before the session ends */
 
         last |= session->end != ngx_http_atls_end_none
-                || ngx_http_atls_lifetime_expired(session, post->conf);
+                || ngx_http_atls_lifetime_expired(session, post->home);
 
     } else if (last) {
         ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,

@@ -251,7 +251,7 @@ ngx_http_atls_fate_reason(const ngx_http_atls_post_t *post, ngx_int_t status)
         return ngx_http_atls_ending_close_notify;
     }
 
-    return ngx_http_atls_lifetime_over(post->session, post->conf)
+    return ngx_http_atls_lifetime_over(post->session, post->home)
            ? ngx_http_atls_ending_lifetime : ngx_http_atls_ending_inner;
 }
 

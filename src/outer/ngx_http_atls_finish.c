@@ -290,7 +290,7 @@ ngx_http_atls_finish_age(ngx_http_atls_post_t *post)
 
     used = post->opened ? ngx_http_atls_clock() : post->session->used;
 
-    return ngx_http_atls_lifetime_cookie(post->session, post->conf, used,
+    return ngx_http_atls_lifetime_cookie(post->session, post->home, used,
                                          post->inner
                                          && (post->parking
                                              || post->request->reading_body));

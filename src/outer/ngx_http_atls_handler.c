@@ -45,6 +45,7 @@ static void ngx_http_atls_handler_untaken(ngx_http_atls_post_t *post,
     u_char *id);
 static ngx_http_atls_take_e ngx_http_atls_handler_take(
     ngx_http_atls_post_t *post, u_char *id, ngx_http_atls_owner_t *owner);
+static void ngx_http_atls_handler_moved(ngx_http_atls_post_t *post);
 static void ngx_http_atls_handler_check(ngx_http_atls_post_t *post,
     u_char *id);
 
@@ -396,7 +397,9 @@ ngx_http_atls_handler_take(ngx_http_atls_post_t *post, u_char *id,
 
     post->label = ngx_http_atls_label(id, post->request->connection->log);
 
-    take = ngx_http_atls_session_take(post->main_conf->zone, id, post->conf,
+    post->home = post->conf;
+
+    take = ngx_http_atls_session_take(post->main_conf->zone, id, &post->home,
                                       &post->session, owner);
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
@@ -415,12 +418,15 @@ ngx_http_atls_handler_take(ngx_http_atls_post_t *post, u_char *id,
             return ngx_http_atls_take_busy;
         }
 
+        ngx_http_atls_handler_moved(post);
         ngx_http_atls_handler_check(post, id);
         ngx_http_atls_outcome_session(post->request, id);
 
         return take;
 
     case ngx_http_atls_take_ok:
+        ngx_http_atls_handler_moved(post);
+
         post->handshake = post->session->handshake;
 
         if (post->handshake) {
@@ -432,6 +438,28 @@ ngx_http_atls_handler_take(ngx_http_atls_post_t *post, u_char *id,
     default:
         return take;
     }
+}
+
+
+/* Logs that the session belongs to another endpoint, which shares it. */
+
+static void
+ngx_http_atls_handler_moved(ngx_http_atls_post_t *post)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (post->home->endpoint == post->conf->endpoint
+        || ngx_http_atls_relayed(post->request->connection))
+    {
+        return;
+    }
+
+    clcf = post->home->loc_conf[ngx_http_core_module.ctx_index];
+
+    ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
+                  "atls session of location \"%V\" in server \"%V\" continued "
+                  "at another endpoint",
+                  &clcf->name, &post->home->server->server_name);
 }
 
 
@@ -449,7 +477,7 @@ ngx_http_atls_handler_check(ngx_http_atls_post_t *post, u_char *id)
 
     zone = post->main_conf->zone;
 
-    if (ngx_http_atls_session_view(zone, id, post->conf, &view) != NGX_OK) {
+    if (ngx_http_atls_session_view(zone, id, post->home, &view) != NGX_OK) {
         return;
     }
 

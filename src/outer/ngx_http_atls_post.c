@@ -48,6 +48,7 @@ ngx_http_atls_post_create(ngx_http_request_t *r)
     post->request = r;
     post->main_conf = ngx_http_get_module_main_conf(r, ngx_http_atls_module);
     post->conf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+    post->home = post->conf;
 
     post->draining = (ngx_exiting || ngx_terminate)
                      && ngx_http_atls_relayed(r->connection);

@@ -216,7 +216,7 @@ ngx_http_atls_relay_timeout(ngx_http_atls_post_t *post)
     timeout = clcf->send_timeout;
 
     if (post->take == ngx_http_atls_take_handshake) {
-        timeout = ngx_min(timeout, post->conf->handshake_timeout);
+        timeout = ngx_min(timeout, post->home->handshake_timeout);
     }
 
     return ngx_max(timeout, NGX_HTTP_ATLS_RELAY_SILENCE);

@@ -33,10 +33,6 @@ static ngx_http_atls_relayed_t *ngx_http_atls_relayed_create(
     ngx_connection_t *c, ngx_http_atls_mail_t *mail, ngx_log_t *log);
 static ngx_int_t ngx_http_atls_relayed_init(ngx_connection_t *c,
     ngx_http_atls_mail_t *mail);
-static ngx_listening_t *ngx_http_atls_relayed_listening(
-    struct sockaddr *sockaddr, socklen_t socklen);
-static ngx_http_addr_conf_t *ngx_http_atls_relayed_addr(ngx_listening_t *ls,
-    struct sockaddr *local);
 static void ngx_http_atls_relayed_handler(ngx_connection_t *c);
 static ngx_uint_t ngx_http_atls_relayed_given_up(ngx_connection_t *c);
 
@@ -52,8 +48,8 @@ ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
     ngx_http_atls_endpoint_t  *endpoint;
 
     endpoint = ngx_http_atls_endpoint_get(ngx_cycle, mail->endpoint);
-    ls = ngx_http_atls_relayed_listening(&mail->listen_sockaddr.sockaddr,
-                                         mail->listen_socklen);
+    ls = ngx_http_atls_listening_get(&mail->listen_sockaddr.sockaddr,
+                                     mail->listen_socklen);
 
     if (endpoint == NULL || ls == NULL) {
 
@@ -95,7 +91,7 @@ ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
     relayed->limit_rate_after = mail->limit_rate_after;
 
     ngx_http_atls_listening_init(&relayed->listening, c, ls,
-                                 ngx_http_atls_relayed_addr(ls,
+                                 ngx_http_atls_listening_names(ls,
                                                            c->local_sockaddr),
                                  endpoint->server);
 
@@ -215,77 +211,6 @@ ngx_http_atls_relayed_init(ngx_connection_t *c, ngx_http_atls_mail_t *mail)
                                          mail->socklen,
                                          &mail->local_sockaddr.sockaddr,
                                          mail->local_socklen, &text);
-}
-
-
-static ngx_listening_t *
-ngx_http_atls_relayed_listening(struct sockaddr *sockaddr, socklen_t socklen)
-{
-    ngx_uint_t        i;
-    ngx_listening_t  *ls;
-
-    ls = ngx_cycle->listening.elts;
-
-    for (i = 0; i < ngx_http_atls_process.nlistening; i++) {
-
-        if (ls[i].handler == ngx_http_init_connection
-            && ngx_cmp_sockaddr(ls[i].sockaddr, ls[i].socklen, sockaddr,
-                                socklen, 1)
-               == NGX_OK)
-        {
-            return &ls[i];
-        }
-    }
-
-    return NULL;
-}
-
-
-/* Like ngx_http_init_connection(): the last address is the wildcard. */
-
-static ngx_http_addr_conf_t *
-ngx_http_atls_relayed_addr(ngx_listening_t *ls, struct sockaddr *local)
-{
-    ngx_uint_t            i;
-    ngx_http_port_t      *port;
-    ngx_http_in_addr_t   *addr;
-#if (NGX_HAVE_INET6)
-    ngx_http_in6_addr_t  *addr6;
-#endif
-
-    port = ls->servers;
-
-    switch (local->sa_family) {
-
-#if (NGX_HAVE_INET6)
-    case AF_INET6:
-        addr6 = port->addrs;
-
-        for (i = 0; i < port->naddrs - 1; i++) {
-            if (ngx_memcmp(&addr6[i].addr6,
-                           &((struct sockaddr_in6 *) local)->sin6_addr, 16)
-                == 0)
-            {
-                break;
-            }
-        }
-
-        return &addr6[i].conf;
-#endif
-
-    default: /* AF_INET, AF_UNIX */
-        addr = port->addrs;
-
-        for (i = 0; i < port->naddrs - 1; i++) {
-            if (addr[i].addr
-                == ((struct sockaddr_in *) local)->sin_addr.s_addr)
-            {
-                break;
-            }
-        }
-
-        return &addr[i].conf;
-    }
 }
 
 

@@ -39,6 +39,8 @@ struct ngx_http_atls_post_s {
     ngx_http_request_t         *request;
     ngx_http_atls_main_conf_t  *main_conf;
     ngx_http_atls_loc_conf_t   *conf;
+    ngx_http_atls_loc_conf_t   *home;          /* endpoint of the session: conf,
+                                                  or one with its name */
     ngx_http_atls_target_t      target;        /* set with the session */
 
     ngx_http_atls_session_t    *session;       /* or NULL */

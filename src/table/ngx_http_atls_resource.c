@@ -17,7 +17,6 @@ static ngx_uint_t ngx_http_atls_resource_prefix(ngx_http_core_loc_conf_t *clcf);
 ngx_int_t
 ngx_http_atls_resource_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 {
-    size_t                     escape;
     ngx_http_core_loc_conf_t  *clcf;
 
     if (!(conf->tracking & NGX_HTTP_ATLS_TRACKING_LOCATION)) {
@@ -34,19 +33,8 @@ ngx_http_atls_resource_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
         return NGX_ERROR;
     }
 
+    conf->uri = clcf->escaped_name;
     conf->uri_len = clcf->name.len;
-
-    escape = ngx_escape_uri(NULL, clcf->name.data, clcf->name.len,
-                            NGX_ESCAPE_URI);
-
-    conf->uri.len = clcf->name.len + 2 * escape;
-    conf->uri.data = ngx_pnalloc(cf->pool, conf->uri.len);
-    if (conf->uri.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    (void) ngx_escape_uri(conf->uri.data, clcf->name.data, clcf->name.len,
-                          NGX_ESCAPE_URI);
 
     return NGX_OK;
 }

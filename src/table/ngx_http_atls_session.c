@@ -152,18 +152,22 @@ ngx_http_atls_session_expire(ngx_shm_zone_t *zone, ngx_uint_t n)
 
 ngx_http_atls_take_e
 ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
-    ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_session_t **sessionp,
+    ngx_http_atls_loc_conf_t **alcf, ngx_http_atls_session_t **sessionp,
     ngx_http_atls_owner_t *owner)
 {
-    ngx_http_atls_zone_t     *z;
-    ngx_http_atls_take_e      rc;
-    ngx_http_atls_session_t  *session;
+    ngx_http_atls_zone_t      *z;
+    ngx_http_atls_take_e       rc;
+    ngx_http_atls_session_t   *session;
+    ngx_http_atls_loc_conf_t  *home;
 
     z = zone->data;
 
     ngx_http_atls_table_lock(z);
 
     session = ngx_http_atls_table_find(z->table, id);
+
+    home = session ? ngx_http_atls_endpoint_home(*alcf, session->endpoint)
+                   : NULL;
 
     if (session == NULL) {
         rc = ngx_http_atls_table_is_lost(z->table, id)
@@ -178,7 +182,7 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
         ngx_http_atls_table_lose(z->table, session);
         rc = ngx_http_atls_take_lost;
 
-    } else if (session->endpoint != alcf->endpoint) {
+    } else if (home == NULL) {
         rc = ngx_http_atls_take_elsewhere;
 
     } else if (ngx_http_atls_session_is_busy(session)) {
@@ -193,14 +197,14 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
                                   : ngx_http_atls_take_handshake;
 
     } else if (session->established && session->inner == NULL
-               && ngx_http_atls_lifetime_expired(session, alcf))
+               && ngx_http_atls_lifetime_expired(session, home))
     {
         ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                        "atls %08xD expired, not taken",
                        ngx_http_atls_label(id, ngx_cycle->log));
 
         ngx_http_atls_table_remove(z->table, session,
-                                   ngx_http_atls_session_expiry(session, alcf));
+                                   ngx_http_atls_session_expiry(session, home));
         rc = ngx_http_atls_take_unknown;
 
     } else {
@@ -213,6 +217,10 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
     }
 
     ngx_http_atls_table_unlock(z);
+
+    if (home) {
+        *alcf = home;
+    }
 
     return rc;
 }

@@ -177,10 +177,13 @@ void ngx_http_atls_session_full(ngx_shm_zone_t *zone, const char *what,
 
 ngx_uint_t ngx_http_atls_session_expire(ngx_shm_zone_t *zone, ngx_uint_t n);
 
-/* Takes a session for a POST. */
+/*
+ * Takes a session for a POST.  *alcf: its location; set to the endpoint of the
+ * session if it may be used in the location.
+ */
 
 ngx_http_atls_take_e ngx_http_atls_session_take(ngx_shm_zone_t *zone,
-    u_char *id, ngx_http_atls_loc_conf_t *alcf,
+    u_char *id, ngx_http_atls_loc_conf_t **alcf,
     ngx_http_atls_session_t **session, ngx_http_atls_owner_t *owner);
 
 /*

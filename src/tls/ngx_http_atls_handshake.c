@@ -121,8 +121,9 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
     ngx_memcpy(hs->id, session->id, NGX_HTTP_ATLS_ID_LEN);
     hs->label = ngx_http_atls_label(session->id, l);
 
-    ngx_http_atls_sni_target(r, &hs->peer.target);
-    hs->peer.names = r->http_connection->addr_conf->virtual_names;
+    ngx_http_atls_sni_target(r, ngx_http_get_module_loc_conf(r,
+                                                       ngx_http_atls_module),
+                             &hs->peer.target);
 
     if (ngx_http_atls_handshake_enter(hs) != NGX_OK) {
         ngx_destroy_pool(pool);

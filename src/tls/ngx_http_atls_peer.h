@@ -21,7 +21,6 @@ typedef struct {
     ngx_shm_zone_t            *zone;
 
     ngx_http_atls_target_t     target;         /* server requested */
-    ngx_http_virtual_names_t  *names;          /* virtual servers, or NULL */
 
     ngx_str_t                  sni;
     ngx_str_t                  psk;            /* identity proposed */

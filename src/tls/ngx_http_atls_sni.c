@@ -7,6 +7,7 @@
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_endpoint.h"
+#include "ngx_http_atls_listening.h"
 #include "ngx_http_atls_sni.h"
 
 
@@ -21,27 +22,42 @@ static ngx_http_core_srv_conf_t *ngx_http_atls_sni_server(
 static ngx_uint_t ngx_http_atls_sni_valid(const u_char *name, size_t len);
 
 
+/*
+ * Nobody on the path may choose the server or the location of inner requests,
+ * so they do not depend on which of the endpoints that share sessions gets the
+ * POST.
+ */
+
 void
-ngx_http_atls_sni_target(ngx_http_request_t *r, ngx_http_atls_target_t *target)
+ngx_http_atls_sni_target(ngx_http_request_t *r, ngx_http_atls_loc_conf_t *conf,
+    ngx_http_atls_target_t *target)
 {
-    ngx_http_atls_loc_conf_t  *alcf;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+
+    target->names = r->http_connection->addr_conf->virtual_names;
+
+    if (conf->server != cscf) {
+        target->names = ngx_http_atls_listening_choose(&conf->addrs,
+                                                       target->names);
+    }
+
+    target->server = conf->server;
+    target->named = 0;
 
     /* the POST may be in a block of the location, such as "limit_except" */
 
-    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
-
-    target->server = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
-    target->named = 0;
-    target->conf = alcf->loc_conf[ngx_http_atls_module.ctx_index];
+    target->conf = conf->loc_conf[ngx_http_atls_module.ctx_index];
     target->tls = target->conf;
-    target->srv_conf = r->srv_conf;
-    target->loc_conf = alcf->loc_conf;
+    target->srv_conf = conf->server->ctx->srv_conf;
+    target->loc_conf = conf->loc_conf;
 }
 
 
 void
-ngx_http_atls_sni_select(ngx_http_atls_target_t *target,
-    ngx_http_virtual_names_t *names, ngx_str_t *name, ngx_log_t *log)
+ngx_http_atls_sni_select(ngx_http_atls_target_t *target, ngx_str_t *name,
+    ngx_log_t *log)
 {
     u_char                     buf[TLSEXT_MAXLEN_host_name];
     ngx_str_t                  host;
@@ -51,14 +67,16 @@ ngx_http_atls_sni_select(ngx_http_atls_target_t *target,
 
     host = *name;
 
-    if (names == NULL || ngx_http_atls_sni_normalize(&host, buf) != NGX_OK) {
+    if (target->names == NULL
+        || ngx_http_atls_sni_normalize(&host, buf) != NGX_OK)
+    {
         ngx_log_debug1(NGX_LOG_DEBUG_HTTP, log, 0,
                        "atls target: server of the POST, \"%V\" not looked up",
                        name);
         return;
     }
 
-    server = ngx_http_atls_sni_server(names, &host, log);
+    server = ngx_http_atls_sni_server(target->names, &host, log);
 
     if (server == NULL) {
         ngx_log_debug1(NGX_LOG_DEBUG_HTTP, log, 0,

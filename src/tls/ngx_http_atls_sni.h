@@ -1,7 +1,8 @@
 
 /*
  * Server selection by SNI (RFC 6066, section 3), among the servers with the
- * address on which the POST was received.
+ * address on which the POST was received, or with that of the session's
+ * endpoint.
  */
 
 
@@ -20,6 +21,7 @@
  */
 
 typedef struct {
+    ngx_http_virtual_names_t  *names;          /* virtual servers, or NULL */
     ngx_http_core_srv_conf_t  *server;         /* for inner requests */
     ngx_uint_t                 named;          /* 1: selected by name */
     ngx_http_atls_loc_conf_t  *conf;           /* of the endpoint */
@@ -31,15 +33,18 @@ typedef struct {
 } ngx_http_atls_target_t;
 
 
-/* The target of a POST without a server name. */
+/*
+ * The target of a POST without a server name.  conf: the endpoint of its
+ * session, which may be another one than that of the POST.
+ */
 
 void ngx_http_atls_sni_target(ngx_http_request_t *r,
-    ngx_http_atls_target_t *target);
+    ngx_http_atls_loc_conf_t *conf, ngx_http_atls_target_t *target);
 
-/* Changes a target according to a server name, among virtual names or NULL. */
+/* Changes a target according to a server name. */
 
-void ngx_http_atls_sni_select(ngx_http_atls_target_t *target,
-    ngx_http_virtual_names_t *names, ngx_str_t *name, ngx_log_t *log);
+void ngx_http_atls_sni_select(ngx_http_atls_target_t *target, ngx_str_t *name,
+    ngx_log_t *log);
 
 /*
  * The server name in OpenSSL's ClientHello callback, empty if there is none; it

@@ -456,8 +456,7 @@ ngx_http_atls_ssl_client_hello(ngx_ssl_conn_t *ssl, int *ad, void *arg)
             return SSL_CLIENT_HELLO_ERROR;
         }
 
-        ngx_http_atls_sni_select(&peer->target, peer->names, &peer->sni,
-                                 c->log);
+        ngx_http_atls_sni_select(&peer->target, &peer->sni, c->log);
 
         if (ngx_http_atls_ssl_switch(ssl, peer->target.tls) != NGX_OK) {
             ngx_ssl_error(NGX_LOG_ALERT, c->log, 0,

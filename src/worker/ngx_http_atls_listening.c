@@ -5,13 +5,17 @@
 
 
 #include "ngx_http_atls.h"
-#include "ngx_http_atls_compat.h"
+#include "ngx_http_atls_process.h"
 #include "ngx_http_atls_listening.h"
+
+
+static ngx_http_virtual_names_t *ngx_http_atls_listening_find(
+    ngx_addr_t *addr);
 
 
 void
 ngx_http_atls_listening_init(ngx_http_atls_listening_t *al,
-    ngx_connection_t *c, ngx_listening_t *ls, ngx_http_addr_conf_t *conf,
+    ngx_connection_t *c, ngx_listening_t *ls, ngx_http_virtual_names_t *names,
     ngx_http_core_srv_conf_t *cscf)
 {
     ngx_listening_t       *copy;
@@ -42,13 +46,12 @@ ngx_http_atls_listening_init(ngx_http_atls_listening_t *al,
     }
 #endif
 
-    *addr = *conf;
+    /* no TLS, HTTP/2 or PROXY protocol */
+
+    ngx_memzero(addr, sizeof(ngx_http_addr_conf_t));
 
     addr->default_server = cscf;
-    addr->ssl = 0;
-    addr->http2 = 0;
-    addr->proxy_protocol = 0;
-    ngx_http_atls_no_quic(addr);
+    addr->virtual_names = names;
 
     c->listening = copy;
 }
@@ -84,4 +87,135 @@ ngx_http_atls_listening_addrs(ngx_connection_t *c, struct sockaddr *sockaddr,
     ngx_memcpy(p, text->data, text->len);
 
     return NGX_OK;
+}
+
+
+ngx_listening_t *
+ngx_http_atls_listening_get(struct sockaddr *sockaddr, socklen_t socklen)
+{
+    ngx_uint_t        i;
+    ngx_listening_t  *ls;
+
+    ls = ngx_cycle->listening.elts;
+
+    for (i = 0; i < ngx_http_atls_process.nlistening; i++) {
+
+        if (ls[i].handler == ngx_http_init_connection
+            && ngx_cmp_sockaddr(ls[i].sockaddr, ls[i].socklen, sockaddr,
+                                socklen, 1)
+               == NGX_OK)
+        {
+            return &ls[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* Like ngx_http_init_connection(): the last address is the wildcard. */
+
+ngx_http_virtual_names_t *
+ngx_http_atls_listening_names(ngx_listening_t *ls, struct sockaddr *local)
+{
+    ngx_uint_t            i;
+    ngx_http_port_t      *port;
+    ngx_http_in_addr_t   *addr;
+#if (NGX_HAVE_INET6)
+    ngx_http_in6_addr_t  *addr6;
+#endif
+
+    port = ls->servers;
+
+    switch (local->sa_family) {
+
+#if (NGX_HAVE_INET6)
+    case AF_INET6:
+        addr6 = port->addrs;
+
+        for (i = 0; i < port->naddrs - 1; i++) {
+            if (ngx_memcmp(&addr6[i].addr6,
+                           &((struct sockaddr_in6 *) local)->sin6_addr, 16)
+                == 0)
+            {
+                break;
+            }
+        }
+
+        return addr6[i].conf.virtual_names;
+#endif
+
+    default: /* AF_INET, AF_UNIX */
+        addr = port->addrs;
+
+        for (i = 0; i < port->naddrs - 1; i++) {
+            if (addr[i].addr
+                == ((struct sockaddr_in *) local)->sin_addr.s_addr)
+            {
+                break;
+            }
+        }
+
+        return addr[i].conf.virtual_names;
+    }
+}
+
+
+ngx_http_virtual_names_t *
+ngx_http_atls_listening_choose(ngx_array_t *addrs,
+    ngx_http_virtual_names_t *names)
+{
+    ngx_uint_t                 i;
+    ngx_addr_t                *addr;
+    ngx_http_virtual_names_t  *own, *first;
+
+    first = NULL;
+    addr = addrs->elts;
+
+    for (i = 0; i < addrs->nelts; i++) {
+
+        own = ngx_http_atls_listening_find(&addr[i]);
+
+        if (i == 0) {
+            first = own;
+        }
+
+        if (names && own == names) {
+            return names;
+        }
+    }
+
+    return first;
+}
+
+
+/* An address may have no socket of its own, but be one of a wildcard's. */
+
+static ngx_http_virtual_names_t *
+ngx_http_atls_listening_find(ngx_addr_t *addr)
+{
+    ngx_uint_t        i;
+    ngx_listening_t  *ls;
+
+    ls = ngx_http_atls_listening_get(addr->sockaddr, addr->socklen);
+
+    if (ls) {
+        return ngx_http_atls_listening_names(ls, addr->sockaddr);
+    }
+
+    ls = ngx_cycle->listening.elts;
+
+    for (i = 0; i < ngx_http_atls_process.nlistening; i++) {
+
+        if (ls[i].handler == ngx_http_init_connection
+            && ls[i].sockaddr->sa_family == addr->sockaddr->sa_family
+            && ngx_inet_get_port(ls[i].sockaddr)
+               == ngx_inet_get_port(addr->sockaddr)
+            && ngx_inet_wildcard(ls[i].sockaddr))
+        {
+            return ngx_http_atls_listening_names(&ls[i], addr->sockaddr);
+        }
+    }
+
+    return NULL;
 }

@@ -1,7 +1,7 @@
 
 /*
- * The listening structure of a connection without a listening socket: one
- * address, with plain HTTP/1.x only.
+ * Listening sockets of the configuration, and the listening structure of a
+ * connection without one: a single address, with plain HTTP/1.x only.
  */
 
 
@@ -27,12 +27,12 @@ typedef struct {
 
 /*
  * Fills al, which must exist as long as the connection, and sets c->listening.
- * It is a copy of ls, which is in the memory of the cycle, with one of its
- * addresses; cscf is the default server of requests.
+ * It is a copy of ls, which is in the memory of the cycle; names are the
+ * virtual servers of requests, or NULL, and cscf is their default server.
  */
 
 void ngx_http_atls_listening_init(ngx_http_atls_listening_t *al,
-    ngx_connection_t *c, ngx_listening_t *ls, ngx_http_addr_conf_t *conf,
+    ngx_connection_t *c, ngx_listening_t *ls, ngx_http_virtual_names_t *names,
     ngx_http_core_srv_conf_t *cscf);
 
 /*
@@ -43,6 +43,24 @@ void ngx_http_atls_listening_init(ngx_http_atls_listening_t *al,
 ngx_int_t ngx_http_atls_listening_addrs(ngx_connection_t *c,
     struct sockaddr *sockaddr, socklen_t socklen, struct sockaddr *local,
     socklen_t local_socklen, ngx_str_t *text);
+
+/* The listening socket with an address, or NULL. */
+
+ngx_listening_t *ngx_http_atls_listening_get(struct sockaddr *sockaddr,
+    socklen_t socklen);
+
+/* The virtual servers for a local address of a listening socket, or NULL. */
+
+ngx_http_virtual_names_t *ngx_http_atls_listening_names(ngx_listening_t *ls,
+    struct sockaddr *local);
+
+/*
+ * Of the virtual servers for several addresses (ngx_addr_t), the given ones, or
+ * else those for the first address.
+ */
+
+ngx_http_virtual_names_t *ngx_http_atls_listening_choose(ngx_array_t *addrs,
+    ngx_http_virtual_names_t *names);
 
 
 #endif /* _NGX_HTTP_ATLS_LISTENING_H_INCLUDED_ */

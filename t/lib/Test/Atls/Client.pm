@@ -75,6 +75,22 @@ sub _make_outer {
 }
 
 
+# move(port => , ...) continues on another outer connection, with arguments of
+# new(); by default, with the same URI, over HTTP/1.1 without TLS.
+
+sub move {
+    my ($self, %args) = @_;
+
+    my $uri = $args{uri} // $self->{http}{uri};
+
+    delete @$self{qw( tls keepalive host host_header )};
+    %$self = (%$self, outer => 'http11', keepalive => 0, %args);
+
+    $self->_make_outer();
+    $self->{http}{uri} = $uri;
+}
+
+
 # Sends close_notify alone.  Returns the response.
 
 sub close_notify {
