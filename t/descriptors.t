@@ -12,6 +12,7 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Elsewhere qw( answer connect_to descriptors post_to sockets );
 use Test::Atls::Process qw( alive asleep );
+use Test::Atls::Status qw( status );
 
 
 my $MANY = 128;
@@ -42,6 +43,10 @@ server {
     }
 
     location = /large {
+    }
+
+    location = /status {
+        atls_status;
     }
 
     location / {
@@ -160,11 +165,14 @@ sub in_want {
 
     is($c->get('/')->status(), 200, 'no descriptors: sessions go on');
 
+    my $before = status($t)->{relays_total}{'no-mailbox'};
     my ($shaking, $r, $whose) = finished_elsewhere();
 
     is($r && $r->status(), 410, 'no descriptors: no handshake elsewhere');
     like($r && $r->header('Set-Cookie'), qr/^atls=;.*Max-Age=0/,
          'no descriptors: its cookie expires');
+    is(status($t)->{relays_total}{'no-mailbox'}, $before + 1,
+       'no descriptors: counted as such');
 
     # a new session, with the cookie of one in a worker that cannot be reached
 

@@ -16,6 +16,7 @@ use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Process qw( asleep );
 use Test::Atls::Response qw( parse_responses );
 use Test::Atls::Slow qw( patience );
+use Test::Atls::Status qw( added );
 
 
 my $PATIENCE = patience();
@@ -34,8 +35,8 @@ $t->run();
 $t->allow_log(qr/worker_connections are not enough/);
 
 for my $what (@WHAT) {
-    short($what, 'the one that serves', sub { $_[0] });
-    short($what, 'the one that relays', sub { $_[1] });
+    short($what, 'the one that serves', sub { $_[0] }, 'passed');
+    short($what, 'the one that relays', sub { $_[1] }, 'no-connection');
 }
 
 configure(4096);
@@ -61,6 +62,10 @@ server {
         add_header  X-Pid \$pid always;
     }
 
+    location = /status {
+        atls_status;
+    }
+
     location / {
         return 200 "\$uri \$pid";
     }
@@ -70,10 +75,10 @@ EOC
 
 
 # The rest of a request is sent to the other worker, while one of the workers
-# lacks something.
+# lacks something.  The refused POST is counted with this result.
 
 sub short {
-    my ($what, $whose, $which) = @_;
+    my ($what, $whose, $which, $result) = @_;
 
     my ($c, $owner) = parked();
     my ($other) = grep { $_ != $owner } $t->workers();
@@ -81,11 +86,19 @@ sub short {
 
     my $s = connect_to($t, $other, $begin, port => $t->port(0));
     my $worker = $which->($owner, $other);
-    my $give_back = $what eq 'connections' ? take_connections($worker)
-                                           : take_descriptors($worker);
 
-    refused(answer($s, $end), "$what, $whose");
-    $give_back->();
+    my ($posts, $relays) = added($t, sub {
+        my $give_back = $what eq 'connections' ? take_connections($worker)
+                                               : take_descriptors($worker);
+
+        refused(answer($s, $end), "$what, $whose");
+        close $s;
+        $give_back->();
+    }, qw( posts_total relays_total ));
+
+    is_deeply($posts, { 'too-few-connections' => { 503 => 1 } },
+              "$what, $whose: counted");
+    is_deeply($relays, { $result => 1 }, "$what, $whose: the relay");
 
     $s = connect_to($t, $other, $begin, port => $t->port(0));
     served($c, answer($s, $end), $owner, "$what, $whose");

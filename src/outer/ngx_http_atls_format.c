@@ -56,7 +56,6 @@ ngx_http_atls_format_end(ngx_http_atls_format_t *f)
     }
 
     f->length += f->buf->last - f->buf->pos;
-    f->buf->last_buf = 1;
     f->buf->last_in_chain = 1;
 
     return NGX_OK;

@@ -33,6 +33,8 @@ static void ngx_http_atls_metrics_handshakes(ngx_http_atls_format_t *f,
     ngx_http_atls_counters_t *sum);
 static void ngx_http_atls_metrics_posts(ngx_http_atls_format_t *f,
     ngx_http_atls_counters_t *sum);
+static void ngx_http_atls_metrics_statuses(ngx_http_atls_format_t *f,
+    uint64_t *tally);
 static void ngx_http_atls_metrics_records(ngx_http_atls_format_t *f,
     ngx_http_atls_counters_t *sum);
 static void ngx_http_atls_metrics_workers(ngx_http_atls_format_t *f,
@@ -44,8 +46,8 @@ static void ngx_http_atls_metrics_tally(ngx_http_atls_format_t *f,
 static const char *ngx_http_atls_metrics_protocol(unsigned protocol);
 static const char *ngx_http_atls_metrics_group(unsigned group);
 static void ngx_http_atls_metrics_alerts(ngx_http_atls_format_t *f,
-    const char *direction, uint64_t *tally);
-static void ngx_http_atls_metrics_alert(unsigned alert, u_char *buf);
+    const char *direction, uint64_t *values);
+static ngx_int_t ngx_http_atls_metrics_alert(unsigned alert, u_char *buf);
 
 
 static const char  *const ngx_http_atls_directions[] = { "in", "out" };
@@ -144,7 +146,7 @@ ngx_http_atls_metrics_sessions(ngx_http_atls_format_t *f,
     ngx_http_atls_format_metric(f, "sessions_ended_total", "counter",
                                 "Sessions ended, by reason.", "reason", NULL);
 
-    for (i = 0; i < ngx_http_atls_endings; i++) {
+    for (i = ngx_http_atls_ending_none + 1; i < ngx_http_atls_endings; i++) {
         ngx_http_atls_format_value(f, ngx_http_atls_ending_name(i), NULL,
                                    stat->ended[i]);
     }
@@ -256,7 +258,6 @@ static void
 ngx_http_atls_metrics_posts(ngx_http_atls_format_t *f,
     ngx_http_atls_counters_t *sum)
 {
-    uint64_t    word;
     ngx_str_t   name;
     ngx_uint_t  i;
     u_char      status[NGX_INT_T_LEN + 1];
@@ -265,14 +266,7 @@ ngx_http_atls_metrics_posts(ngx_http_atls_format_t *f,
                                 "Outer requests, by status and reason.",
                                 "reason", "status");
 
-    for (i = 0; i < NGX_HTTP_ATLS_KEYS && sum->statuses[i]; i++) {
-        word = sum->statuses[i];
-
-        (void) ngx_sprintf(status, "%ui%Z", ngx_http_atls_tally_key(word));
-
-        ngx_http_atls_format_value(f, "nginx", (char *) status,
-                                   ngx_http_atls_tally_count(word));
-    }
+    ngx_http_atls_metrics_statuses(f, sum->statuses);
 
     for (i = ngx_http_atls_outcome_nginx + 1; i < ngx_http_atls_outcomes; i++) {
         name = ngx_http_atls_outcome_name(i);
@@ -303,6 +297,27 @@ ngx_http_atls_metrics_posts(ngx_http_atls_format_t *f,
                                 "Inner requests that wait for the next POST.",
                                 NULL, NULL);
     ngx_http_atls_format_value(f, NULL, NULL, sum->parked);
+}
+
+
+/* As $status; "other" if a configuration has very many of them. */
+
+static void
+ngx_http_atls_metrics_statuses(ngx_http_atls_format_t *f, uint64_t *tally)
+{
+    ngx_uint_t  i, key;
+    u_char      status[NGX_INT_T_LEN + 1];
+
+    for (i = 0; i < NGX_HTTP_ATLS_KEYS && tally[i]; i++) {
+        key = ngx_http_atls_tally_key(tally[i]);
+
+        (void) ngx_sprintf(status, "%03ui%Z", key);
+
+        ngx_http_atls_format_value(f, "nginx",
+                                   key == NGX_HTTP_ATLS_KEY_OTHER
+                                   ? "other" : (char *) status,
+                                   ngx_http_atls_tally_count(tally[i]));
+    }
 }
 
 
@@ -425,24 +440,37 @@ ngx_http_atls_metrics_group(unsigned group)
 
 static void
 ngx_http_atls_metrics_alerts(ngx_http_atls_format_t *f, const char *direction,
-    uint64_t *tally)
+    uint64_t *values)
 {
+    uint64_t    other;
     ngx_uint_t  i;
     u_char      buf[NGX_HTTP_ATLS_METRICS_NAME];
 
-    for (i = 0; i < NGX_HTTP_ATLS_KEYS && tally[i]; i++) {
-        ngx_http_atls_metrics_alert(
-                           (unsigned) ngx_http_atls_tally_key(tally[i]), buf);
+    other = 0;
 
-        ngx_http_atls_format_value(f, direction, (char *) buf,
-                                   ngx_http_atls_tally_count(tally[i]));
+    for (i = 0; i < NGX_HTTP_ATLS_ALERTS; i++) {
+
+        if (values[i] == 0) {
+            continue;
+        }
+
+        if (ngx_http_atls_metrics_alert((unsigned) i, buf) != NGX_OK) {
+            other += values[i];
+            continue;
+        }
+
+        ngx_http_atls_format_value(f, direction, (char *) buf, values[i]);
+    }
+
+    if (other) {
+        ngx_http_atls_format_value(f, direction, "other", other);
     }
 }
 
 
 /* The name of the RFCs, such as "bad_record_mac", from that of OpenSSL. */
 
-static void
+static ngx_int_t
 ngx_http_atls_metrics_alert(unsigned alert, u_char *buf)
 {
     size_t                             i;
@@ -452,15 +480,14 @@ ngx_http_atls_metrics_alert(unsigned alert, u_char *buf)
     for (known = ngx_http_atls_alert_names; known->name; known++) {
         if (known->alert == alert) {
             (void) ngx_sprintf(buf, "%s%Z", known->name);
-            return;
+            return NGX_OK;
         }
     }
 
     name = SSL_alert_desc_string_long((int) alert);
 
     if (ngx_strcmp(name, "unknown") == 0) {
-        (void) ngx_sprintf(buf, "%d%Z", (int) alert);
-        return;
+        return NGX_DECLINED;
     }
 
     for (i = 0; name[i] && i < NGX_HTTP_ATLS_METRICS_NAME - 1; i++) {
@@ -468,4 +495,6 @@ ngx_http_atls_metrics_alert(unsigned alert, u_char *buf)
     }
 
     buf[i] = '\0';
+
+    return NGX_OK;
 }

@@ -66,7 +66,7 @@ ngx_http_atls_page(ngx_http_request_t *r, off_t *length)
 
     *last = NULL;
 
-    b->last_buf = 1;
+    b->last_buf = (r == r->main) ? 1 : 0;
     b->last_in_chain = 1;
 
     return out;

@@ -205,12 +205,14 @@ ngx_http_atls_status_accept(u_char *p, u_char *last)
             next = last;
         }
 
-        while (p < next && *p == ' ') {
+        while (p < next && (*p == ' ' || *p == '\t')) {
             p++;
         }
 
-        for (end = p; end < next && *end != ';' && *end != ' '; end++) {
-            /* void */
+        for (end = p; end < next; end++) {
+            if (*end == ';' || *end == ' ' || *end == '\t') {
+                break;
+            }
         }
 
         rank = 2 * ngx_http_atls_status_quality(end, next);
@@ -266,7 +268,7 @@ ngx_http_atls_status_quality(u_char *p, u_char *last)
 
     p += 2;
 
-    while (p < last && last[-1] == ' ') {
+    while (p < last && (last[-1] == ' ' || last[-1] == '\t')) {
         last--;
     }
 
@@ -290,6 +292,8 @@ ngx_http_atls_status_metrics(ngx_http_request_t *r, ngx_uint_t json,
     if (ngx_http_atls_metrics(amcf, &f) != NGX_OK) {
         return NULL;
     }
+
+    f.buf->last_buf = (r == r->main) ? 1 : 0;
 
     *length = f.length;
 

@@ -220,5 +220,5 @@ function showAge(seconds) {
 
 
 function show(n, format) {
-    return n === null ? "–" : format(n);
+    return n === null ? "\u2013" : format(n);
 }

@@ -4,7 +4,7 @@
 
 const POSTS_OK = ["handshake", "opened", "served", "parked", "idle", "closed"];
 const ENDS_OK = ["close-notify", "idle-timeout", "lifetime", "inner-close",
-                 "shutdown", "unknown"];
+                 "shutdown"];
 const RELAYS_BAD = ["lost", "stuck", "no-mailbox", "no-connection"];
 
 const badPosts = () => failures("posts_total", POSTS_OK);

@@ -12,7 +12,7 @@
 
 /* The version of the structures, changed together with them. */
 
-#define NGX_HTTP_ATLS_COUNTERS_LAYOUT  2
+#define NGX_HTTP_ATLS_COUNTERS_LAYOUT  3
 
 
 typedef struct {
@@ -161,6 +161,7 @@ ngx_http_atls_counters_sum(ngx_shm_zone_t *zone, ngx_http_atls_counters_t *sum)
         ngx_http_atls_counters_add_member(resumptions);
         ngx_http_atls_counters_add_member(early_data);
         ngx_http_atls_counters_add_member(refused);
+        ngx_http_atls_counters_add_member(alerts);
         ngx_http_atls_counters_add_member(key_updates);
         ngx_http_atls_counters_add_member(relays);
 
@@ -168,10 +169,6 @@ ngx_http_atls_counters_sum(ngx_shm_zone_t *zone, ngx_http_atls_counters_t *sum)
         ngx_http_atls_counters_merge(sum->protocols, set->protocols);
         ngx_http_atls_counters_merge(sum->suites, set->suites);
         ngx_http_atls_counters_merge(sum->groups, set->groups);
-        ngx_http_atls_counters_merge(sum->alerts[NGX_HTTP_ATLS_IN],
-                                     set->alerts[NGX_HTTP_ATLS_IN]);
-        ngx_http_atls_counters_merge(sum->alerts[NGX_HTTP_ATLS_OUT],
-                                     set->alerts[NGX_HTTP_ATLS_OUT]);
 
         owner.id = (uint32_t) set->owner;
         owner.slot = (uint32_t) i;

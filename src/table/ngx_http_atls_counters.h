@@ -25,6 +25,7 @@
 
 #define NGX_HTTP_ATLS_PROBLEMS      20      /* see ngx_http_atls_problem.h */
 #define NGX_HTTP_ATLS_BUCKETS       15
+#define NGX_HTTP_ATLS_ALERTS        128     /* the others: as the last one */
 #define NGX_HTTP_ATLS_KEYS          32
 #define NGX_HTTP_ATLS_KEY_SHIFT     48
 
@@ -106,9 +107,9 @@ typedef struct {
 
 
 /*
- * Counts of numbers that are not known in advance: each word has a number plus
- * 1 and its count; 0: not used.  Numbers without room are counted in the last
- * word, as NGX_HTTP_ATLS_KEY_OTHER.
+ * Counts of numbers that are not known in advance, and not selected by clients:
+ * each word has a number plus 1 and its count; 0: not used.  Numbers without
+ * room are counted in the last word, as NGX_HTTP_ATLS_KEY_OTHER.
  */
 
 typedef uint64_t  ngx_http_atls_tally_t[NGX_HTTP_ATLS_KEYS];
@@ -145,7 +146,7 @@ struct ngx_http_atls_counters_s {
     uint64_t                   early_data[2];  /* accepted, refused */
 
     uint64_t                   refused[TRL_REFUSALS];
-    ngx_http_atls_tally_t      alerts[2];
+    uint64_t                   alerts[2][NGX_HTTP_ATLS_ALERTS];
     uint64_t                   key_updates[2];
 
     uint64_t                   relays[ngx_http_atls_relays];
@@ -172,8 +173,10 @@ struct ngx_http_atls_counters_s {
     (ngx_http_atls_process.counters->member = (n))
 
 
+/* A client can send any number: it must not use up the room for others. */
+
 #define ngx_http_atls_count_alert(dir, alert)                                 \
-    ngx_http_atls_count_key(ngx_http_atls_process.counters->alerts[dir], alert)
+    ngx_http_atls_count(alerts[dir][ngx_min(alert, NGX_HTTP_ATLS_ALERTS - 1)])
 
 
 /* Adds the zone; called once for each configuration.  NULL on errors. */

@@ -49,7 +49,7 @@ static void ngx_http_atls_ending_write(ngx_http_atls_ended_t *ended,
 /* In the order of ngx_http_atls_ending_e. */
 
 static const char  *ngx_http_atls_ending_names[ngx_http_atls_endings] = {
-    "unknown",
+    "none",
     "close-notify",
     "alert",
     "record-refused",

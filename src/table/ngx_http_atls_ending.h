@@ -14,7 +14,7 @@
 
 
 typedef enum {
-    ngx_http_atls_ending_unknown = 0,
+    ngx_http_atls_ending_none = 0,             /* not known yet */
     ngx_http_atls_ending_close_notify,         /* sent by the client */
     ngx_http_atls_ending_alert,                /* fatal, sent by the client */
     ngx_http_atls_ending_refused,              /* a record was refused */
