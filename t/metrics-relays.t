@@ -11,7 +11,9 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Elsewhere qw( answer connect_to with_only );
+use Test::Atls::Elsewhere qw(
+    answer connect_to more_sockets sockets with_only
+);
 use Test::Atls::Http qw( send_all );
 use Test::Atls::Slow qw( patience slow );
 use Test::Atls::Status qw( reading status total );
@@ -100,7 +102,8 @@ sub parked {
 }
 
 
-# Sends a POST to the other worker, after a function was called.
+# Sends a POST to the other worker, after a function that suspends the owner was
+# called.  Returns when it was relayed: there is another socket.
 
 sub post {
     my ($c, $before) = @_;
@@ -110,11 +113,14 @@ sub post {
                        port => $t->port(0));
 
     $before->() if $before;
+    my @sockets = sockets($other);
 
     send_all($s, join "\r\n", 'Host: localhost', 'Connection: close',
                  'Content-Type: application/atls+octet-stream',
                  'Cookie: atls=' . $c->cookie(),
                  'Content-Length: ' . length $bytes, '', $bytes);
+
+    $t->wait_for(sub { more_sockets($other, \@sockets) }) if $before;
 
     return $s;
 }
