@@ -89,8 +89,8 @@ is($b->value("document.querySelectorAll("
              . "'[data-chart=sessions] .restart').length"), 1,
    'a mark in the charts');
 cmp_ok($b->value("document.querySelectorAll("
-                 . "'[data-chart=sessions] .unknown').length"), '>=', 1,
-       'the time that is not known');
+                 . "'[data-chart=sessions] .unknown').length"), '>=', 2,
+       'the time that is not known, and that before the page was opened');
 
 
 # a restart between two readings, and more events than before

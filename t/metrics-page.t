@@ -59,6 +59,9 @@ SKIP: {
     charts($b);
     failures($b);
     enforced($b);
+
+    $b->value('paused = true');
+    problems($b);
 }
 
 $t->done_testing();
@@ -235,7 +238,7 @@ sub charts {
 
     # what has not happened is at the bottom
 
-    my %moves = map { $_ => 1 } qw( sessions handshakes requests bytes zone );
+    my %moves = map { $_ => 1 } qw( sessions handshakes requests bytes );
     my $charts = $b->value("Object.keys(CHARTS)");
 
     is(scalar @$charts, 8, 'charts');
@@ -249,6 +252,8 @@ sub charts {
         cmp_ok($drawn->{high}, '>=', 8, '... not above the chart');
     }
 
+    is($b->value("document.querySelector('[data-chart=zone] svg').textContent")
+       =~ s/5 min ago.*//r, '0 %25 %50 %75 %100 %', 'the zone as a whole');
     is($b->value("document.getElementById('protocols').innerText")
        =~ s/\s+/ /gr, 'TLSv1.3 3 100 %', 'protocols');
     is_deeply($b->value(<<'EOJ'), [], 'all reasons have meanings');
@@ -291,6 +296,86 @@ sub failures {
        'a verdict') or diag($b->value($verdict));
     is($b->value("document.getElementById('verdict').className"), 'warn',
        'its colour');
+}
+
+
+# What needs attention if there were 1000 POSTs: as little as possible, and less.
+
+sub problems {
+    my ($b) = @_;
+
+    my %problems = (
+        'sessions_evicted_total/idle'            => [ 1, 'evicted' ],
+        'posts_total/zone-full/503'              => [ 1, 'is full' ],
+        'posts_total/too-many-handshakes/503'    => [ 1, 'max_handshakes' ],
+        'posts_total/too-few-connections/503'    => [ 1, 'connections' ],
+        'relays_total/no-connection'             => [ 1, 'connections' ],
+        'relays_total/no-mailbox'                => [ 1, 'open files' ],
+        'relays_total/stuck'                     => [ 1, 'slow disk' ],
+        'sessions_ended_total/lost'              => [ 1, 'process died' ],
+        'posts_total/internal-error/500'         => [ 1, 'error log' ],
+        'handshakes_total/failed'                => [ 26, 'more than 20 %' ],
+        'handshakes_total/timed-out'             => [ 26, 'more than 20 %' ],
+        'handshakes_total/aborted'               => [ 26, 'more than 20 %' ],
+        'posts_total/record-refused/200'         => [ 11, 'forges' ],
+        'posts_total/session-busy/409'           => [ 11, 'may repeat' ],
+        'posts_total/session-unknown/410'        => [ 51, 'had ended' ],
+        'posts_total/session-elsewhere/410'      => [ 51, 'same name' ],
+        'posts_total/session-foreign/410'        => [ 10, 'load balancer' ],
+        'posts_total/no-cookie/410'              => [ 10, 'cookie' ],
+        'posts_total/no-location/410'            => [ 10, 'Location' ],
+        'requests_total/5xx'                     => [ 53, 'more than 5 %' ],
+        'posts_total/handshake-failed/200'       => [ 2000 ],
+        'sessions_evicted_total/half-open'       => [ 1, 'evicted' ],
+    );
+
+    for my $key (sort keys %problems) {
+        my ($n, $text) = @{ $problems{$key} };
+
+        is_deeply(found($b, $key, $n - 1), [], "$key: less") if $text;
+
+        my $found = found($b, $key, $n);
+
+        is(scalar @$found, $text ? 1 : 0, $key);
+        like($found->[0], qr/^$n .*\Q$text\E/, '... in words') if $text;
+    }
+
+    found($b, 'posts_total/idle/200', 1);
+    $b->value("newest().data.zone_entries.free = 1;"
+              . " newest().data.zone_entries.session = 4");
+    like($b->value('problems()[0].join(" ")'), qr/^warn 80 % of the entries/,
+         'a zone that is nearly full');
+}
+
+
+# The sentences, if there were only these changes.
+
+sub found {
+    my ($b, $key, $n) = @_;
+
+    return $b->value(<<"EOJ");
+(() => {
+    const all = { 'posts_total/served/200': 1000, 'requests_total/2xx': 1000,
+                  'handshakes_total/finished': 100 };
+
+    for (const s of samples) {
+        s.changes = new Map();
+    }
+
+    newest().seconds = 1;
+    all['$key'] = $n;
+
+    if ('$key'.startsWith('posts_total')) {
+        all['posts_total/served/200'] -= $n;
+    }
+
+    for (const key of Object.keys(all)) {
+        newest().changes.set(key, all[key]);
+    }
+
+    return problems().map(([, n, text]) => n + ' ' + text);
+})()
+EOJ
 }
 
 

@@ -119,8 +119,9 @@ is_deeply([ grep { $times[$_] - $times[$_ - 1] < 59 } 1 .. $#times ], [],
 
 my $many = Test::Atls->new(workers => 1);
 
-my $conf = http_conf(<<'EOC');
+my $conf = http_conf(<<'EOC', main => 'worker_shutdown_timeout 1s;');
 %%CERTIFICATE%%
+atls_handshake_timeout 10m;
 atls_session_timeout %%TIMEOUT%%;
 
 server {
@@ -138,6 +139,15 @@ ok($many->wait_for_log(qr/\[info\] .*atls sessions ended, not logged: 30$/m),
    'not all of many are logged');
 is(scalar(() = $many->read_file('error.log') =~ /ended: idle-timeout,/g), 100,
    'but 100 in a second');
+
+my ($old) = $many->workers();
+
+$many->half_open() for 1 .. 60;
+$many->reload();
+$many->wait_for_log(qr/worker process $old exited/);
+
+is(scalar(() = $many->read_file('error.log') =~ /ended: shutdown,/g), 50,
+   '... and less of handshakes');
 
 $many->finish();
 $t->done_testing();

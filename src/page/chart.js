@@ -3,7 +3,8 @@
 /*
  * Elements, and charts as SVG.  A chart has a name, a list of series, and the
  * format of its numbers; if it is "stacked", values are drawn upon each other;
- * if it has "time", the scale is logarithmic.
+ * if it is a part of a "whole", the scale is in percent of it; if it has "time",
+ * the scale is logarithmic.
  */
 
 const TOP = 8;                  /* above the highest line */
@@ -60,7 +61,7 @@ function ticks(max) {
 function scales(chart, width, height) {
     const right = width - RIGHT, bottom = height - 22;
     const now = newest().time;
-    const to = { right, bottom, now,
+    const to = { right, bottom, now, mark: chart.axis,
                  x: (time) => right - (right - LEFT) * (now - time) / SPAN };
 
     if (chart.time) {
@@ -70,6 +71,16 @@ function scales(chart, width, height) {
         to.y = (n) => bottom - (bottom - TOP)
                       * Math.log(Math.max(n / least, 1))
                       / Math.log(most / least);
+
+        return to;
+    }
+
+    if (chart.whole) {
+        const all = Math.max(1, ...samples.map(chart.whole));
+
+        to.marks = [0, .25, .5, .75, 1].map((share) => share * all);
+        to.mark = (n) => n / all * 100 + " %";
+        to.y = (n) => bottom - (bottom - TOP) * n / all;
 
         return to;
     }
@@ -135,7 +146,7 @@ function axes(chart, to, cursor) {
         parts.push(make("line", { class: "grid", x1: LEFT, x2: to.right,
                                   y1: y, y2: y }),
                    make("text", { x: LEFT - 6, y: y + 4,
-                                  "text-anchor": "end" }, chart.axis(mark)));
+                                  "text-anchor": "end" }, to.mark(mark)));
     }
 
     for (const [minutes, anchor] of [[5, "start"], [2.5, "middle"],
@@ -147,11 +158,11 @@ function axes(chart, to, cursor) {
     }
 
     samples.forEach((s, i) => {
-        if (s.gap && i) {
-            const from = to.x(samples[i - 1].time);
+        if (s.gap || i === 0) {
+            const from = i ? to.x(samples[i - 1].time) : LEFT;
 
             parts.push(make("rect", { class: "unknown", x: from, y: TOP,
-                                      width: to.x(s.time) - from,
+                                      width: Math.max(to.x(s.time) - from, 0),
                                       height: to.bottom - TOP }));
         }
 

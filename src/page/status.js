@@ -72,17 +72,18 @@ function fill(tr, ...texts) {
 function showLegend(chart) {
     const label = [];
 
-    for (const { name, colour, what, value, format } of chart.lines) {
+    for (const { name, colour, what, value, format, current } of chart.lines) {
         const tr = row(chart.body, name, name, what, 2);
         const known = samples.map(value).filter((n) => n !== null);
         const text = show(value(shown()), format);
+        const most = known.length ? Math.max(...known) : null;
 
         if (colour && !tr.querySelector(".key")) {
             tr.cells[0].prepend(make("span", { class: "key " + colour,
                                                "aria-hidden": "true" }));
         }
 
-        fill(tr, text, show(known.length ? Math.max(...known) : null, format));
+        fill(tr, text, current ? "" : show(most, format));
         label.push(name + ": " + text);
     }
 
@@ -138,8 +139,6 @@ function showTile(name, text, unit) {
 
 function showTiles() {
     const s = newest();
-    const zone = s.data.zone_entries;
-    const used = zone.session + zone.record + zone.name + zone.identity;
 
     showTile("sessions", showCount(add(Object.values(s.data.sessions))),
              showCount(s.data.sessions.busy) + " busy");
@@ -148,8 +147,8 @@ function showTiles() {
     showTile("requests", show(s.values.requests[1], showRate), "a second");
     showTile("time", show(s.values.post[1], showSeconds),
              s.values.post[1] === null ? "no POSTs" : "for 95 of 100");
-    showTile("zone", Math.round(used / (used + zone.free || 1) * 100) + " %",
-             "of " + showCount(used + zone.free) + " entries");
+    showTile("zone", Math.round(entriesUsed(s) / entries(s) * 100) + " %",
+             "of " + showCount(entries(s)) + " entries");
     showTile("failures", showCount(recently(...badPosts())), "in 5 minutes");
 }
 
@@ -235,7 +234,8 @@ function showShares(id, metric) {
         const share = all ? Math.round(values[key] / all * 100) : 0;
 
         if (!tr.querySelector(".share")) {
-            tr.cells[0].append(make("div", { class: "share" }));
+            tr.cells[0].append(make("div", { class: "track" },
+                                    make("div", { class: "share" })));
         }
 
         tr.hidden = all === 0;

@@ -16,10 +16,14 @@ const badRelays = () => RELAYS_BAD.map((key) => "relays_total/" + key);
 
 const line = (name, colour, what, value) => ({ name, colour, what, value });
 
-/* Counts in the legend only. */
+/* Counts in the legend only, with the highest one or without. */
 
 const count = (name, what, value) => ({ name, what, value,
                                         format: showCount });
+const current = (...list) => ({ ...count(...list), current: true });
+
+const entries = (s) => add(Object.values(s.data.zone_entries));
+const entriesUsed = (s) => entries(s) - s.data.zone_entries.free;
 
 const times = (metric, ...lines) => ({
     time: true, format: showSeconds, axis: showSeconds,
@@ -84,11 +88,12 @@ const CHARTS = {
                      ["95 of 100", "amber", .95]),
 
     zone: {
-        stacked: true, format: showCount, axis: showCount, least: 4,
+        stacked: true, format: showCount, whole: entries,
         more: [
-            count("free", "", (s) => s.data.zone_entries.free),
-            count("evicted", "since counting started",
-                  (s) => add(Object.values(s.data.sessions_evicted_total))),
+            current("free", "of which some are reserved",
+                    (s) => s.data.zone_entries.free),
+            current("evicted", "sessions, since counting started",
+                    (s) => add(Object.values(s.data.sessions_evicted_total))),
         ],
         series: [
             line("sessions", "blue", "one each",
@@ -155,7 +160,10 @@ const MEANINGS = {
         "unreadable-body": "The body could not be read.",
         "zone-full": "Increase the size in atls_zone.",
         "nginx": "The response is from nginx itself.",
+        "nginx/400": "The client has closed the connection, or its request is"
+                     + " not valid.",
         "nginx/403": "Access is denied by the configuration.",
+        "nginx/408": "The client was too slow.",
         "nginx/413": "Larger than client_max_body_size.",
         "nginx/429": "Limited by the configuration.",
         "nginx/499": "The client has closed the connection.",
@@ -224,6 +232,9 @@ function meaning(key) {
 function problems() {
     const posts = (reason) => recently("posts_total/" + reason);
     const often = (n, than) => n >= 10 && n > than ? n : 0;
+    const percent = (n, share) => often(n, recently("posts_total")
+                                           * share / 100);
+    const use = Math.round(entriesUsed(newest()) / entries(newest()) * 100);
 
     return [
         ["bad", recently("sessions_evicted_total"),
@@ -244,14 +255,34 @@ function problems() {
         ["bad", recently("relays_total/stuck"),
          "POSTs got no response from another worker process: something blocks"
          + " it, for example a slow disk."],
+        ["bad", recently("relays_total/no-mailbox"),
+         "POSTs could not be relayed to another worker process, for lack of"
+         + " descriptors. Increase the limit of open files."],
         ["bad", posts("internal-error"),
          "POSTs failed with an internal error. See the error log."],
         ["warn", often(recently("handshakes_total/failed",
                                 "handshakes_total/timed-out",
                                 "handshakes_total/aborted"),
-                       recently("handshakes_total/finished")),
-         "handshakes failed, which is more than succeeded. The alerts below say"
+                       recently("handshakes_total") / 5),
+         "handshakes failed, which is more than 20 %. The alerts below say"
          + " why."],
+        ["warn", use > 75 ? use : 0,
+         "% of the entries of the zone are in use. Increase the size in"
+         + " atls_zone, before sessions are evicted."],
+        ["warn", percent(posts("record-refused"), 1),
+         "POSTs had a record that was refused, which is more than 1 %. Something"
+         + " on the way changes, repeats or loses POSTs, or someone forges"
+         + " records."],
+        ["warn", percent(posts("session-busy"), 1),
+         "POSTs came while another one of their session was in progress, which"
+         + " is more than 1 %. A proxy before nginx may repeat POSTs."],
+        ["warn", percent(posts("session-unknown"), 5),
+         "POSTs were for sessions that had ended, which is more than 5 %. If"
+         + " clients send POSTs at longer intervals, increase"
+         + " atls_session_timeout."],
+        ["warn", percent(posts("session-elsewhere"), 5),
+         "POSTs were for sessions of another location, which is more than 5 %."
+         + " Cookies of both have the same name and path."],
         ["warn", often(posts("session-foreign"), 0),
          "POSTs were for sessions of another machine, or from before a restart."
          + " A load balancer must send all POSTs of a session to the same"

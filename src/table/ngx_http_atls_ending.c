@@ -14,10 +14,15 @@
 #include "ngx_http_atls_session.h"
 
 
-/* The maximum number of lines: while the table is locked, and in a second. */
+/*
+ * The maximum number of lines: while the table is locked, and in a second.
+ * Handshakes that fail, of which anybody can cause very many, leave room for
+ * others.
+ */
 
-#define NGX_HTTP_ATLS_ENDINGS          32
-#define NGX_HTTP_ATLS_ENDINGS_SECOND   100
+#define NGX_HTTP_ATLS_ENDINGS            32
+#define NGX_HTTP_ATLS_ENDINGS_SECOND     100
+#define NGX_HTTP_ATLS_ENDINGS_HALF_OPEN  50
 
 
 typedef struct {
@@ -90,13 +95,17 @@ void
 ngx_http_atls_ending_add(ngx_http_atls_session_t *session,
     ngx_http_atls_ending_e reason)
 {
+    ngx_uint_t                max;
     ngx_http_atls_ended_t    *ended;
     ngx_http_atls_endings_t  *endings;
 
     endings = ngx_http_atls_process.endings;
 
+    max = session->established ? NGX_HTTP_ATLS_ENDINGS_SECOND
+                               : NGX_HTTP_ATLS_ENDINGS_HALF_OPEN;
+
     if (endings->n == NGX_HTTP_ATLS_ENDINGS
-        || endings->logged + endings->n >= NGX_HTTP_ATLS_ENDINGS_SECOND)
+        || endings->logged + endings->n >= max)
     {
         endings->skipped++;
         return;

@@ -118,9 +118,7 @@ sub copy {
     edit('src/table/ngx_http_atls_counters.h',
          qr/\(ngx_http_atls_process\.counters->member\+\+\)/ => '((void) 0)',
          qr/\(ngx_http_atls_process\.counters->member \+?= \(n\)\)/
-             => '((void) (n))',
-         qr/ngx_http_atls_count_key\(ngx_http_atls_process\.counters->.*/
-             => '((void) (alert))');
+             => '((void) (n))');
     edit('src/table/ngx_http_atls_counters.c',
          qr/^ngx_http_atls_count_(?:time|key)\(.*\n?.*\)\n\{\K/m
              => ' return;');
