@@ -105,7 +105,7 @@ server {
         atls on;
         atls_endpoint mobile;
         atls_session_tracking both;
-        client_max_body_size 1k;
+        client_max_body_size 4k;
     }
 
     location / { return 200 "elsewhere\n"; }
@@ -158,7 +158,7 @@ sub configure {
     my %values = (NAME => 'mobile', @_);
 
     my $listen = ($h2 ? 'listen 127.0.0.1:%%PORT_2%% http2;' : '')
-                 . ($h3 ? 'listen 127.0.0.1:%%PORT_1%% quic;' : '');
+                 . ($h3 ? 'listen 127.0.0.1:%%PORT_1%% quic reuseport;' : '');
 
     my $conf = $CONF =~ s/%%LISTEN%%/$listen/r;
 
@@ -285,7 +285,7 @@ sub refused {
 
     my $c = move($mobile, elsewhere('/d/'));
 
-    is(served($c, '/' . 'x' x 2000), '413', 'a limit of the other location');
+    is(served($c, '/' . 'x' x 5000), '413', 'a limit of the other location');
 }
 
 

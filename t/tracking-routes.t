@@ -27,7 +27,7 @@ my ($listen_h2, $http2) = $t->http2();
 # over TLS, one port for HTTP/1.x and HTTP/2; HTTP/2 without TLS has its own
 
 my $plain_h2 = $h2 ? 'listen 127.0.0.1:%%PORT_2%% http2;' : '';
-my $quic = $h3 ? 'listen 127.0.0.1:%%PORT_1%% quic;' : '';
+my $quic = $h3 ? 'listen 127.0.0.1:%%PORT_1%% quic reuseport;' : '';
 
 my $conf = http_conf(<<"EOC");
 %%CERTIFICATE%%
