@@ -70,6 +70,7 @@ $t->write_conf($CONF);
 }
 
 is(relayed(3), 3, "$MANY workers");
+is(status($t)->{workers}, $MANY, '... which are counted');
 
 is(configured($_) && relayed(3), 3, "a reload to $_ workers")
     for 4, $MANY, 4;

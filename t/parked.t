@@ -92,6 +92,12 @@ sub bounded {
          qr/\[warn\] .*atls too many parked requests: \d+, closing/,
          'the log tells of it');
 
+    my @lines = $t->read_file('error.log')
+                =~ /^(\S+ \S+ \[warn\] \d+)#.*too many parked/mg;
+    my %seconds = map { $_ => 1 } @lines;
+
+    is(scalar @lines, scalar keys %seconds, '... at most once a second');
+
     $r = $c[-1]->get('/last');
     is($r && $r->body(), "answered /last\n", 'also with another request');
 }

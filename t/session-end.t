@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use MIME::Base64 ();
 use Test::More;
 use Time::Local qw( timelocal );
 
@@ -56,17 +57,28 @@ $c->handshake();
 my ($id) = $c->get('/ok')->body() =~ /^([0-9a-f]{32}) \.$/;
 ok($id, 'not set in inner requests');
 
+# the hash is no identifier
+
+my $cookie = MIME::Base64::decode_base64url($c->cookie());
+
+is($t->client(headers => { 'X-Test' => 'a' })
+     ->post('', cookie => 'atls=' . MIME::Base64::encode_base64url(
+                                pack('H*', $id) . substr $cookie, 16))
+     ->status(), 410, 'a cookie made of the hash is unknown');
+is($c->get('/ok')->status(), 200, 'the session goes on');
+
 $c->close_notify();
 
 my @lines = posts('a');
 my ($in, $out) = $lines[2] =~ m!^served 200 1/1 (\d+)/(\d+) $id!;
 
-is(scalar @lines, 4, 'a line for each POST');
+is(scalar @lines, 6, 'a line for each POST');
 like($lines[0], qr!^handshake 200 0/0 0/0 $id !, 'the first flight');
 like($lines[1], qr!^opened 200 0/0 0/0 $id !, 'the end of the handshake');
 cmp_ok($in // 0, '>', 30, 'a request: plaintext');
 cmp_ok($out // 0, '>', 100, 'and that of the response');
-like($lines[3], qr!^closed 200 1/1 0/0 $id !, 'close_notify');
+like($lines[3], qr!^session-(?:foreign|unknown) 410 -/- -/- - !, 'not its session');
+like($lines[5], qr!^closed 200 1/1 0/0 $id !, 'close_notify');
 
 http_raw($t->port(0), "POST /.well-known/atls HTTP/1.0\r\nX-Test: b\r\n"
          . "Content-Length: 200000\r\n\r\n");
@@ -79,7 +91,7 @@ is(join("\n", posts('b')), qq(nginx 413 -/- -/- - "b"\n)
 
 # ends of sessions
 
-my $numbers = qr/age:\d+\.\d{3}, requests:1, in:\d+, out:\d+, suite:TLS_\w+/;
+my $numbers = qr/age:\d+\.\d{3}, requests:2, in:\d+, out:\d+, suite:TLS_\w+/;
 my $end = qr/\[info\] .*atls session $id ended: close-notify, $numbers/;
 
 ok($t->wait_for_log($end), 'the end of a session');

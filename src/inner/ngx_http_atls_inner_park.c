@@ -58,9 +58,15 @@ ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
     q = ngx_queue_last(&ngx_http_atls_process.parked);
     oldest = ngx_queue_data(q, ngx_http_atls_inner_t, queue);
 
-    ngx_log_error(NGX_LOG_WARN, oldest->connection->log, 0,
-                  "atls too many parked requests: %ui, closing the oldest "
-                  "session", ngx_http_atls_process.nparked);
+    /* clients can cause this very often */
+
+    if (ngx_http_atls_process.parked_logged != ngx_time()) {
+        ngx_http_atls_process.parked_logged = ngx_time();
+
+        ngx_log_error(NGX_LOG_WARN, oldest->connection->log, 0,
+                      "atls too many parked requests: %ui, closing the oldest "
+                      "session", ngx_http_atls_process.nparked);
+    }
 
     oldest->answering = ngx_http_atls_inner_half_answered(oldest);
 

@@ -78,6 +78,7 @@ typedef struct {
 
     ngx_queue_t                   parked;
     ngx_uint_t                    nparked;
+    time_t                        parked_logged;
 
     /*
      * ngx_http_atls_relayed.  When a worker exits gracefully, it closes its
