@@ -105,6 +105,30 @@ atls_buf_print(atls_buf_t *buf, const char *format, ...)
 }
 
 
+int
+atls_buf_text(atls_buf_t *buf, const char *text)
+{
+    return atls_buf_add(buf, text, strlen(text));
+}
+
+
+int
+atls_buf_number(atls_buf_t *buf, uint64_t n)
+{
+    char   digits[24];
+    char  *p;
+
+    p = digits + sizeof(digits);
+
+    do {
+        *--p = (char) ('0' + n % 10);
+        n /= 10;
+    } while (n);
+
+    return atls_buf_add(buf, p, (size_t) (digits + sizeof(digits) - p));
+}
+
+
 void
 atls_buf_free(atls_buf_t *buf)
 {

@@ -13,6 +13,8 @@
 
 #define ATLS_HTTP_MAX_LENGTH    ((uint64_t) 1 << 62)
 
+#define ATLS_HTTP_BYTES(ch)     ((uint64_t) 0x0101010101010101 * (ch))
+
 
 static atls_line_e atls_lines_end(atls_lines_t *lines);
 static const char *atls_chunks_line(atls_chunks_t *chunks, unsigned char ch);
@@ -131,8 +133,7 @@ atls_http_field(char *line)
     }
 
     *colon = '\0';
-    value = colon + 1;
-    value += strspn(value, " \t");
+    value = (char *) atls_http_value(line);
     len = strlen(value);
 
     while (len && (value[len - 1] == ' ' || value[len - 1] == '\t')) {
@@ -140,6 +141,19 @@ atls_http_field(char *line)
     }
 
     return value;
+}
+
+
+const char *
+atls_http_value(const char *line)
+{
+    line += strlen(line) + 1;
+
+    while (*line == ' ' || *line == '\t') {
+        line++;
+    }
+
+    return line;
 }
 
 
@@ -300,17 +314,20 @@ atls_chunks_size(atls_chunks_t *chunks, unsigned char ch)
 int
 atls_http_is_token(const char *text, size_t n)
 {
-    size_t                i;
-    unsigned char         ch;
-    static const char     marks[] = "!#$%&'*+-.^_`|~";
+    size_t         i;
+    unsigned char  ch;
+
+    static const uint32_t  bits[] = {
+        0x00000000,
+        0x03ff6cfa,                         /* digits, !#$%&'*+-. */
+        0xc7fffffe,                         /* A to Z, ^_ */
+        0x57ffffff                          /* a to z, `|~ */
+    };
 
     for (i = 0; i < n; i++) {
         ch = (unsigned char) text[i];
 
-        if (!((ch >= '0' && ch <= '9')
-              || ((ch | 0x20) >= 'a' && (ch | 0x20) <= 'z')
-              || (ch && strchr(marks, ch))))
-        {
+        if (ch >= 0x80 || !(bits[ch / 32] & ((uint32_t) 1 << ch % 32))) {
             return 0;
         }
     }
@@ -323,9 +340,24 @@ int
 atls_http_is_value(const char *text, size_t n)
 {
     size_t         i;
+    uint64_t       word;
     unsigned char  ch;
 
-    for (i = 0; i < n; i++) {
+    /* most often, there is no control character, and no DEL, in eight bytes */
+
+    for (i = 0; n - i >= sizeof(word); i += sizeof(word)) {
+
+        memcpy(&word, &text[i], sizeof(word));
+
+        if (((word - ATLS_HTTP_BYTES(' '))
+             | ((word ^ ATLS_HTTP_BYTES(0x7f)) - ATLS_HTTP_BYTES(1)))
+            & ~word & ATLS_HTTP_BYTES(0x80))
+        {
+            break;
+        }
+    }
+
+    for ( /* void */ ; i < n; i++) {
         ch = (unsigned char) text[i];
 
         if ((ch < ' ' && ch != '\t') || ch == 0x7f) {

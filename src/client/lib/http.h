@@ -11,6 +11,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <strings.h>
 
 #include "buf.h"
 
@@ -86,6 +87,10 @@ const char *atls_http_status(const char *line, unsigned *minor, int *status);
 
 char *atls_http_field(char *line);
 
+/* The value of a line that was parsed. */
+
+const char *atls_http_value(const char *line);
+
 /* Parses the value of Content-Length.  Returns 0 or -1. */
 
 int atls_http_length(const char *value, uint64_t *length);
@@ -107,6 +112,14 @@ const char *atls_chunks_read(atls_chunks_t *chunks, const unsigned char **pos,
 
 int atls_http_is_token(const char *text, size_t n);
 int atls_http_is_value(const char *text, size_t n);
+
+/*
+ * Whether two names of header fields are equal.  Most differ in the first
+ * letter.
+ */
+
+#define atls_http_is_name(a, b)                                               \
+    ((*(a) | 0x20) == (*(b) | 0x20) && strcasecmp(a, b) == 0)
 
 /*
  * Whether a method is idempotent, see RFC 9110, section 9.2.2: such a request

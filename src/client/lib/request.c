@@ -115,7 +115,7 @@ atls_request_check(const atls_request_t *request, atls_failure_t *failure)
 static atls_error_e
 atls_request_check_header(const atls_header_t *header, atls_failure_t *failure)
 {
-    if (header->name && strcasecmp(header->name, "Host") == 0
+    if (header->name && atls_http_is_name(header->name, "Host")
         && header->value == NULL)
     {
         return ATLS_OK;
@@ -130,8 +130,8 @@ atls_request_check_header(const atls_header_t *header, atls_failure_t *failure)
                          header->name ? header->name : "");
     }
 
-    if (strcasecmp(header->name, "Content-Length") == 0
-        || strcasecmp(header->name, "Transfer-Encoding") == 0)
+    if (atls_http_is_name(header->name, "Content-Length")
+        || atls_http_is_name(header->name, "Transfer-Encoding"))
     {
         return atls_fail(failure, ATLS_ERROR_USAGE,
                          "header \"%s\" is set by the library",
@@ -249,9 +249,10 @@ atls_message_format(atls_message_t *message, const char *authority)
     request = message->request;
     header = &message->header;
 
-    if (atls_buf_print(header, "%s %s HTTP/1.1\r\n", message->method,
-                       request->path ? request->path : "/")
-        == -1)
+    if (atls_buf_text(header, message->method) == -1
+        || atls_buf_text(header, " ") == -1
+        || atls_buf_text(header, request->path ? request->path : "/") == -1
+        || atls_buf_text(header, " HTTP/1.1\r\n") == -1)
     {
         return -1;
     }
@@ -313,7 +314,7 @@ atls_message_has(const atls_message_t *message, const char *name)
     request = message->request;
 
     for (i = 0; i < request->nheaders; i++) {
-        if (strcasecmp(request->headers[i].name, name) == 0) {
+        if (atls_http_is_name(request->headers[i].name, name)) {
             return 1;
         }
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../../lib/http.h"
 #include "headers.h"
 #include "util.h"
 
@@ -15,7 +16,6 @@
 #define CMD_HEADERS_STEP    16              /* items of an allocation */
 
 
-static int cmd_headers_is(const char *a, const char *b);
 static int cmd_headers_has_item(const char *list, const char *item);
 static int cmd_headers_in_list(const char *const *names, const char *name);
 static void cmd_headers_named(const cmd_headers_t *headers, const char *list,
@@ -61,21 +61,12 @@ cmd_headers_get(const cmd_headers_t *headers, const char *name)
     size_t  i;
 
     for (i = 0; i < headers->n; i++) {
-        if (cmd_headers_is(headers->items[i].name, name)) {
+        if (atls_http_is_name(headers->items[i].name, name)) {
             return headers->items[i].value;
         }
     }
 
     return NULL;
-}
-
-
-/* Most names differ in the first letter. */
-
-static int
-cmd_headers_is(const char *a, const char *b)
-{
-    return (*a | 0x20) == (*b | 0x20) && strcasecmp(a, b) == 0;
 }
 
 
@@ -86,7 +77,7 @@ cmd_headers_count(const cmd_headers_t *headers, const char *name)
     unsigned  n;
 
     for (i = 0, n = 0; i < headers->n; i++) {
-        n += cmd_headers_is(headers->items[i].name, name);
+        n += atls_http_is_name(headers->items[i].name, name);
     }
 
     return n;
@@ -100,7 +91,7 @@ cmd_headers_has(const cmd_headers_t *headers, const char *name,
     size_t  i;
 
     for (i = 0; i < headers->n; i++) {
-        if (cmd_headers_is(headers->items[i].name, name)
+        if (atls_http_is_name(headers->items[i].name, name)
             && cmd_headers_has_item(headers->items[i].value, item))
         {
             return 1;
@@ -150,7 +141,7 @@ cmd_headers_strip(cmd_headers_t *headers, const char *const *names)
             drop[i] = 1;
         }
 
-        if (cmd_headers_is(header->name, "Connection")) {
+        if (atls_http_is_name(header->name, "Connection")) {
             cmd_headers_named(headers, header->value, drop);
         }
     }
@@ -173,7 +164,7 @@ static int
 cmd_headers_in_list(const char *const *names, const char *name)
 {
     for ( /* void */ ; *names; names++) {
-        if (cmd_headers_is(*names, name)) {
+        if (atls_http_is_name(*names, name)) {
             return 1;
         }
     }

@@ -61,7 +61,7 @@ void
 cmd_answer_header(cmd_answer_t *answer, const char *name, const char *value)
 {
     cmd_headers_add(&answer->headers, name,
-                    strcasecmp(name, "Location") == 0
+                    atls_http_is_name(name, "Location")
                     ? cmd_answer_location(answer, value) : value);
 }
 
@@ -199,9 +199,11 @@ cmd_answer_format(cmd_answer_t *answer, atls_buf_t *header)
 
     cmd_headers_strip(&answer->headers, none);
 
-    if (atls_buf_print(header, "HTTP/1.1 %d %s\r\n", answer->status,
-                       answer->reason)
-        == -1)
+    if (atls_buf_text(header, "HTTP/1.1 ") == -1
+        || atls_buf_number(header, (uint64_t) answer->status) == -1
+        || atls_buf_text(header, " ") == -1
+        || atls_buf_text(header, answer->reason) == -1
+        || atls_buf_text(header, "\r\n") == -1)
     {
         return -1;
     }
@@ -212,7 +214,7 @@ cmd_answer_format(cmd_answer_t *answer, atls_buf_t *header)
         /* RFC 9110, section 8.6: not allowed in a 204 */
 
         if (answer->status == 204
-            && strcasecmp(item->name, "Content-Length") == 0)
+            && atls_http_is_name(item->name, "Content-Length"))
         {
             continue;
         }

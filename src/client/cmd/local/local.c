@@ -138,7 +138,7 @@ cmd_local_line(cmd_local_t *local, cmd_stream_t *stream, int64_t until,
     atls_lines_clear(&local->lines);
 
     do {
-        timeout = until - atls_clock();
+        timeout = stream->pos < stream->len ? 0 : until - atls_clock();
         got = cmd_stream_fill(stream, timeout > 0 ? (int) timeout : 0);
 
         if (got <= 0) {
