@@ -36,17 +36,9 @@ atls_expiry_clear(atls_expiry_t *expiry)
 void
 atls_expiry_look(atls_expiry_t *expiry, CURL *curl)
 {
-    time_t               date;
-    int64_t              rest, margin;
-    CURLHcode            rc;
-    struct curl_slist   *list, *line;
-    struct curl_header  *header;
-
-    rc = curl_easy_header(curl, "Set-Cookie", 0, CURLH_HEADER, -1, &header);
-
-    if (rc == CURLHE_MISSING || rc == CURLHE_NOHEADERS) {
-        return;
-    }
+    time_t              date;
+    int64_t             rest, margin;
+    struct curl_slist  *list, *line;
 
     list = NULL;
     curl_easy_getinfo(curl, CURLINFO_COOKIELIST, &list);

@@ -25,10 +25,7 @@ typedef struct {
 
 void atls_expiry_clear(atls_expiry_t *expiry);
 
-/*
- * Called when the header of a response is complete: reads libcurl's cookies if
- * it set any.
- */
+/* Called when the header of a response has set a cookie: reads libcurl's. */
 
 void atls_expiry_look(atls_expiry_t *expiry, CURL *curl);
 

@@ -1,7 +1,7 @@
 
 /*
  * The outer connection, see outer.h.  One easy handle of libcurl is used for
- * all POSTs.
+ * all POSTs, or its connection, see repost.h.
  */
 
 
@@ -21,6 +21,7 @@
 #include "outer.h"
 #include "peer.h"
 #include "reply.h"
+#include "repost.h"
 #include "seen.h"
 
 
@@ -35,17 +36,21 @@ struct atls_outer_s {
     atls_seen_t          seen;
     int                  proxied;           /* a proxy is used */
     int                  secure;            /* the URL is https */
+    int                  simple;            /* libcurl is not always needed */
+    int64_t              idle_timeout;
 
     int64_t              deadline;          /* 0: none */
     int                (*wait)(void *data);
     void                *wait_data;
 
+    atls_repost_t        repost;
     atls_reply_t         reply;
     atls_reply_post_t    post;
     atls_expiry_t        expiry;
     CURLcode             code;
     unsigned             posts;
     int                  kept;              /* the connection is kept alive */
+    int                  reposted;          /* the last POST */
 
     /* the current transfer; times by atls_clock_us() */
 
@@ -77,8 +82,17 @@ static int atls_outer_debug(CURL *curl, curl_infotype type, char *text,
 static int atls_outer_is_location(CURL *curl, const char *text, size_t n);
 static int atls_outer_progress(void *data, curl_off_t dltotal,
     curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow);
-static atls_error_e atls_outer_perform(atls_outer_t *outer, size_t n,
-    atls_sink_pt sink, void *data);
+static atls_error_e atls_outer_perform(atls_outer_t *outer, const void *bytes,
+    size_t n, atls_sink_pt sink, void *data);
+static CURLcode atls_outer_repost(atls_outer_t *outer, const void *bytes,
+    size_t n);
+static int atls_outer_repost_status(void *data, int status, const char *reason);
+static int atls_outer_repost_header(void *data, const char *name,
+    const char *value);
+static int atls_outer_repost_body(void *data, const void *bytes, size_t n);
+static int atls_outer_repost_wait(void *data);
+static CURLcode atls_outer_easy(atls_outer_t *outer, const void *bytes,
+    size_t n, long timeout);
 static CURLU *atls_outer_url_now(atls_outer_t *outer);
 static atls_error_e atls_outer_result(atls_outer_t *outer, CURLcode code);
 static size_t atls_outer_read(char *buf, size_t size, size_t n, void *data);
@@ -106,6 +120,7 @@ atls_outer_create(const atls_outer_conf_t *conf, atls_failure_t *failure)
     outer->failure = failure;
     outer->debug = conf->debug;
     outer->proxied = conf->route.proxy && *conf->route.proxy;
+    outer->idle_timeout = conf->idle_timeout;
 
     outer->seen.debug = conf->debug;
     atls_seen_clear(&outer->seen);
@@ -129,6 +144,9 @@ atls_outer_create(const atls_outer_conf_t *conf, atls_failure_t *failure)
         atls_outer_free(outer);
         return NULL;
     }
+
+    outer->simple = !outer->secure && conf->route.rate == 0
+                    && conf->debug.handler == NULL;
 
     return outer;
 }
@@ -457,6 +475,7 @@ atls_outer_free(atls_outer_t *outer)
     atls_peer_free(&outer->seen.peer);
     X509_STORE_free(outer->seen.trust);
     atls_reply_free(&outer->reply);
+    atls_repost_free(&outer->repost);
     free(outer);
 }
 
@@ -467,14 +486,9 @@ atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
 {
     outer->source = NULL;
 
-    curl_easy_setopt(outer->curl, CURLOPT_FRESH_CONNECT, 0L);
-    curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDS, bytes ? bytes : "");
-
-    return atls_outer_perform(outer, n, sink, data);
+    return atls_outer_perform(outer, bytes ? bytes : "", n, sink, data);
 }
 
-
-/* libcurl cannot repeat such a POST if an existing connection was closed. */
 
 atls_error_e
 atls_outer_stream(atls_outer_t *outer, size_t n, atls_source_pt source,
@@ -482,10 +496,7 @@ atls_outer_stream(atls_outer_t *outer, size_t n, atls_source_pt source,
 {
     outer->source = source;
 
-    curl_easy_setopt(outer->curl, CURLOPT_FRESH_CONNECT, 1L);
-    curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDS, NULL);
-
-    return atls_outer_perform(outer, n, sink, data);
+    return atls_outer_perform(outer, NULL, n, sink, data);
 }
 
 
@@ -497,10 +508,11 @@ atls_outer_resume(atls_outer_t *outer)
 
 
 static atls_error_e
-atls_outer_perform(atls_outer_t *outer, size_t n, atls_sink_pt sink, void *data)
+atls_outer_perform(atls_outer_t *outer, const void *bytes, size_t n,
+    atls_sink_pt sink, void *data)
 {
+    int64_t   timeout;
     CURLcode  code;
-    int64_t   timeout, began;
 
     timeout = 0;
 
@@ -526,15 +538,124 @@ atls_outer_perform(atls_outer_t *outer, size_t n, atls_sink_pt sink, void *data)
     outer->post.number++;
     outer->post.size = n;
 
-    curl_easy_setopt(outer->curl, CURLOPT_CURLU, atls_outer_url_now(outer));
-    curl_easy_setopt(outer->curl, CURLOPT_TIMEOUT_MS, (long) timeout);
-    curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) n);
-
     atls_debug(&outer->debug, ATLS_DEBUG_OUTER, "POST %u: %zu byte%s",
                outer->posts, n, n == 1 ? "" : "s");
 
+    code = atls_outer_repost(outer, bytes, n);
+
+    outer->reposted = code != CURLE_GOT_NOTHING;
+
+    if (!outer->reposted) {
+        code = atls_outer_easy(outer, bytes, n, (long) timeout);
+    }
+
+    outer->code = code;
+
+    return atls_outer_result(outer, code);
+}
+
+
+/* Sends a POST without libcurl, if possible. */
+
+static CURLcode
+atls_outer_repost(atls_outer_t *outer, const void *bytes, size_t n)
+{
+    CURLcode            code;
+    atls_repost_post_t  post;
+
+    if (!outer->simple || outer->source || atls_outer_expired(outer)) {
+        return CURLE_GOT_NOTHING;
+    }
+
+    memset(&post, 0, sizeof(atls_repost_post_t));
+
+    post.bytes = bytes;
+    post.n = n;
+    post.deadline = outer->deadline;
+    post.idle_timeout = outer->idle_timeout;
+    post.request.on_status = atls_outer_repost_status;
+    post.request.on_header = atls_outer_repost_header;
+    post.request.on_body = atls_outer_repost_body;
+    post.request.on_wait = atls_outer_repost_wait;
+    post.request.data = outer;
+
+    code = atls_repost_send(&outer->repost, outer->curl, &post);
+
+    if (code != CURLE_GOT_NOTHING) {
+        outer->kept = code == CURLE_OK && atls_repost_kept(&outer->repost);
+    }
+
+    return code;
+}
+
+
+static int
+atls_outer_repost_status(void *data, int status, const char *reason)
+{
+    atls_outer_t  *outer = data;
+
+    (void) reason;
+
+    atls_reply_set(&outer->reply, status, &outer->repost.response.lines);
+
+    return 0;
+}
+
+
+/* libcurl has the cookies of the session: they may be needed by it. */
+
+static int
+atls_outer_repost_header(void *data, const char *name, const char *value)
+{
+    atls_outer_t  *outer = data;
+
+    return atls_http_is_name(name, "Set-Cookie")
+           ? atls_cookies_set(outer->curl, value) : 0;
+}
+
+
+static int
+atls_outer_repost_body(void *data, const void *bytes, size_t n)
+{
+    return atls_outer_write((char *) bytes, 1, n, data) == n ? 0 : -1;
+}
+
+
+static int
+atls_outer_repost_wait(void *data)
+{
+    return atls_outer_progress(data, 0, 0, 0, 0);
+}
+
+
+static CURLcode
+atls_outer_easy(atls_outer_t *outer, const void *bytes, size_t n, long timeout)
+{
+    int64_t   began;
+    CURLcode  code;
+
+    curl_easy_setopt(outer->curl, CURLOPT_CURLU, atls_outer_url_now(outer));
+    curl_easy_setopt(outer->curl, CURLOPT_TIMEOUT_MS, timeout);
+
+    /* a stream could not be repeated if an existing connection was closed */
+
+    curl_easy_setopt(outer->curl, CURLOPT_FRESH_CONNECT,
+                     outer->source ? 1L : 0L);
+    curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDS, bytes);
+    curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) n);
+
+    /* the first POST has no cookies yet */
+
+    if (outer->simple && outer->post.number > 1) {
+        atls_repost_record(&outer->repost, outer->curl);
+    }
+
     began = atls_clock_us();
     code = outer->code = curl_easy_perform(outer->curl);
+
+    if (outer->simple) {
+        atls_repost_recorded(&outer->repost, outer->curl);
+    }
 
     outer->kept = atls_outer_socket(outer) != CURL_SOCKET_BAD;
 
@@ -542,7 +663,7 @@ atls_outer_perform(atls_outer_t *outer, size_t n, atls_sink_pt sink, void *data)
     atls_outer_look_tls(outer);
     atls_outer_look_times(outer, began);
 
-    return atls_outer_result(outer, code);
+    return code;
 }
 
 
@@ -626,7 +747,16 @@ static void
 atls_outer_begin(atls_outer_t *outer)
 {
     atls_reply_begin(&outer->reply);
-    atls_expiry_look(&outer->expiry, outer->curl);
+
+    if (atls_reply_field(&outer->reply, "Set-Cookie")) {
+        atls_expiry_look(&outer->expiry, outer->curl);
+
+        /* if all responses set cookies, only one is recorded in vain */
+
+        if (outer->repost.size) {
+            atls_repost_clear(&outer->repost);
+        }
+    }
 
     if (outer->reply.kind == ATLS_REPLY_GOOD && outer->reply.status == 201) {
         atls_outer_follow(outer);
@@ -639,15 +769,12 @@ atls_outer_begin(atls_outer_t *outer)
 static void
 atls_outer_follow(atls_outer_t *outer)
 {
-    struct curl_header  *header;
-
-    header = NULL;
-    (void) curl_easy_header(outer->curl, "Location", 0, CURLH_HEADER, -1,
-                            &header);
+    atls_repost_clear(&outer->repost);
 
     outer->sink_error = atls_location_follow(&outer->location,
                                              atls_outer_url_now(outer),
-                                             header ? header->value : NULL,
+                                             atls_reply_field(&outer->reply,
+                                                              "Location"),
                                              outer->failure);
 
     outer->post.created = 1;
@@ -820,6 +947,7 @@ void
 atls_outer_forget(atls_outer_t *outer)
 {
     curl_easy_setopt(outer->curl, CURLOPT_COOKIELIST, "ALL");
+    atls_repost_clear(&outer->repost);
     atls_expiry_clear(&outer->expiry);
     atls_location_clear(&outer->location);
 
@@ -833,6 +961,7 @@ atls_outer_join(atls_outer_t *outer, const atls_outer_t *other)
 {
     outer->post = other->post;
     outer->expiry = other->expiry;
+    atls_repost_clear(&outer->repost);
 
     if (atls_location_copy(&outer->location, &other->location) == -1) {
         return -1;
@@ -883,7 +1012,7 @@ atls_outer_is_reused(const atls_outer_t *outer)
     connects = 0;
     curl_easy_getinfo(outer->curl, CURLINFO_NUM_CONNECTS, &connects);
 
-    return connects == 0;
+    return connects == 0 || outer->reposted;
 }
 
 
@@ -941,19 +1070,7 @@ void
 atls_outer_each_header(const atls_outer_t *outer,
     void (*each)(void *data, const char *name, const char *value), void *data)
 {
-    struct curl_header  *header;
-
-    header = NULL;
-
-    for ( ;; ) {
-        header = curl_easy_nextheader(outer->curl, CURLH_HEADER, -1, header);
-
-        if (header == NULL) {
-            return;
-        }
-
-        each(data, header->name, header->value);
-    }
+    atls_reply_each(&outer->reply, each, data);
 }
 
 

@@ -5,8 +5,10 @@
 
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "fault.h"
 #include "problem.h"
@@ -19,6 +21,7 @@
 #define ATLS_PROBLEM_TYPE   "application/problem+json"
 
 
+static long atls_reply_retry_after(const atls_reply_t *reply);
 static const char *atls_reply_encoding(const atls_reply_t *reply);
 static int atls_reply_is_type(const atls_reply_t *reply, const char *type);
 static atls_error_e atls_reply_reject_200(const atls_reply_t *reply,
@@ -56,7 +59,17 @@ atls_reply_clear(atls_reply_t *reply)
     reply->kind = ATLS_REPLY_UNKNOWN;
     reply->status = 0;
     reply->retry_after = 0;
+    reply->lines = NULL;
     reply->body.len = 0;
+}
+
+
+void
+atls_reply_set(atls_reply_t *reply, int status, const atls_lines_t *lines)
+{
+    reply->lines = lines;
+    reply->status = status;
+    reply->http = "1.1";
 }
 
 
@@ -75,25 +88,104 @@ atls_reply_begin(atls_reply_t *reply)
 void
 atls_reply_look(atls_reply_t *reply)
 {
-    long        status, version;
-    curl_off_t  retry_after;
+    long  status, version;
+
+    reply->retry_after = atls_reply_retry_after(reply);
+
+    if (reply->lines) {
+        return;
+    }
 
     status = 0;
     version = 0;
-    retry_after = 0;
 
     curl_easy_getinfo(reply->curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(reply->curl, CURLINFO_HTTP_VERSION, &version);
-    curl_easy_getinfo(reply->curl, CURLINFO_RETRY_AFTER, &retry_after);
 
     reply->status = (int) status;
-    reply->retry_after = retry_after > INT_MAX ? INT_MAX : (long) retry_after;
 
     reply->http = version == CURL_HTTP_VERSION_1_0 ? "1.0"
                   : version == CURL_HTTP_VERSION_1_1 ? "1.1"
                   : version == CURL_HTTP_VERSION_2_0 ? "2"
                   : version == CURL_HTTP_VERSION_3 ? "3"
                   : "";
+}
+
+
+/* RFC 9110, section 10.2.3 */
+
+static long
+atls_reply_retry_after(const atls_reply_t *reply)
+{
+    const char  *value;
+    curl_off_t   seconds;
+
+    seconds = 0;
+
+    if (reply->lines == NULL) {
+        curl_easy_getinfo(reply->curl, CURLINFO_RETRY_AFTER, &seconds);
+
+    } else if ((value = atls_reply_field(reply, "Retry-After"))) {
+        seconds = *value >= '0' && *value <= '9'
+                  ? strtol(value, NULL, 10)
+                  : curl_getdate(value, NULL) - time(NULL);
+    }
+
+    return seconds < 0 ? 0 : seconds > INT_MAX ? INT_MAX : (long) seconds;
+}
+
+
+const char *
+atls_reply_field(const atls_reply_t *reply, const char *name)
+{
+    const char          *line;
+    struct curl_header  *header;
+
+    if (reply->lines == NULL) {
+        return curl_easy_header(reply->curl, name, 0, CURLH_HEADER, -1,
+                                &header)
+               == CURLHE_OK ? header->value : NULL;
+    }
+
+    line = (char *) reply->lines->text.data;
+
+    do {
+        line = atls_lines_next(line);
+
+        if (*line == '\0') {
+            return NULL;
+        }
+
+    } while (!atls_http_is_name(line, name));
+
+    return atls_http_value(line);
+}
+
+
+void
+atls_reply_each(const atls_reply_t *reply,
+    void (*each)(void *data, const char *name, const char *value), void *data)
+{
+    const char          *line;
+    struct curl_header  *header;
+
+    if (reply->lines) {
+        for (line = atls_lines_next((char *) reply->lines->text.data);
+             *line;
+             line = atls_lines_next(line))
+        {
+            each(data, line, atls_http_value(line));
+        }
+
+        return;
+    }
+
+    for (header = curl_easy_nextheader(reply->curl, CURLH_HEADER, -1, NULL);
+         header;
+         header = curl_easy_nextheader(reply->curl, CURLH_HEADER, -1, header))
+    {
+        each(data, header->name, header->value);
+    }
 }
 
 
@@ -118,13 +210,12 @@ atls_reply_body(atls_reply_t *reply, const char *bytes, size_t n)
 static const char *
 atls_reply_encoding(const atls_reply_t *reply)
 {
-    struct curl_header  *header;
+    const char  *value;
 
-    return curl_easy_header(reply->curl, "Content-Encoding", 0, CURLH_HEADER,
-                            -1, &header)
-           == CURLHE_OK
-           && *header->value && strcasecmp(header->value, "identity") != 0
-           ? header->value : NULL;
+    value = atls_reply_field(reply, "Content-Encoding");
+
+    return value && *value && strcasecmp(value, "identity") != 0 ? value
+                                                                 : NULL;
 }
 
 
@@ -133,12 +224,10 @@ atls_reply_encoding(const atls_reply_t *reply)
 static int
 atls_reply_is_type(const atls_reply_t *reply, const char *type)
 {
-    char    *got;
-    size_t   n;
+    size_t       n;
+    const char  *got;
 
-    got = NULL;
-    curl_easy_getinfo(reply->curl, CURLINFO_CONTENT_TYPE, &got);
-
+    got = atls_reply_field(reply, "Content-Type");
     n = strlen(type);
 
     return got && strncasecmp(got, type, n) == 0
@@ -150,12 +239,11 @@ atls_error_e
 atls_reply_reject(const atls_reply_t *reply, const atls_reply_post_t *post,
     atls_failure_t *failure)
 {
-    char  *location;
+    const char  *location;
 
-    location = NULL;
-    curl_easy_getinfo(reply->curl, CURLINFO_REDIRECT_URL, &location);
+    location = atls_reply_field(reply, "Location");
 
-    if (location) {
+    if (location && reply->status / 100 == 3) {
         failure->fault = ATLS_FAULT_REDIRECT;
 
         return atls_fail(failure, ATLS_ERROR_REDIRECT,
@@ -178,12 +266,9 @@ static atls_error_e
 atls_reply_reject_200(const atls_reply_t *reply, const atls_reply_post_t *post,
     atls_failure_t *failure)
 {
-    char        *type;
-    const char  *encoding;
+    const char  *type, *encoding;
 
-    type = NULL;
-    curl_easy_getinfo(reply->curl, CURLINFO_CONTENT_TYPE, &type);
-
+    type = atls_reply_field(reply, "Content-Type");
     encoding = atls_reply_encoding(reply);
 
     failure->fault = atls_reply_is_type(reply, ATLS_MEDIA_TYPE)

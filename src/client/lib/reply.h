@@ -14,6 +14,7 @@
 #include "buf.h"
 #include "cookies.h"
 #include "error.h"
+#include "http.h"
 
 
 #define ATLS_MEDIA_TYPE     "application/atls+octet-stream"
@@ -28,12 +29,14 @@ typedef enum {
 
 
 typedef struct {
-    CURL            *curl;                  /* not owned */
-    atls_reply_e     kind;
-    int              status;                /* 0: no response */
-    const char      *http;                  /* version, as in atls.h */
-    long             retry_after;           /* seconds; 0: none */
-    atls_buf_t       body;                  /* the beginning of the body of
+    CURL                *curl;              /* not owned */
+    const atls_lines_t  *lines;             /* of the header, parsed; NULL:
+                                               libcurl has it */
+    atls_reply_e         kind;
+    int                  status;            /* 0: no response */
+    const char          *http;              /* version, as in atls.h */
+    long                 retry_after;       /* seconds; 0: none */
+    atls_buf_t           body;              /* the beginning of the body of
                                                another response */
 } atls_reply_t;
 
@@ -47,6 +50,14 @@ void atls_reply_free(atls_reply_t *reply);
 
 void atls_reply_clear(atls_reply_t *reply);
 
+/*
+ * Called when the header of an HTTP/1.1 response was not received by libcurl.
+ * Its lines are used until the next POST.
+ */
+
+void atls_reply_set(atls_reply_t *reply, int status,
+    const atls_lines_t *lines);
+
 /* Called when the response header is complete. */
 
 void atls_reply_begin(atls_reply_t *reply);
@@ -54,6 +65,13 @@ void atls_reply_begin(atls_reply_t *reply);
 /* Reads the status and the like, if there was a response. */
 
 void atls_reply_look(atls_reply_t *reply);
+
+/* The value of the first field with this name, or NULL. */
+
+const char *atls_reply_field(const atls_reply_t *reply, const char *name);
+
+void atls_reply_each(const atls_reply_t *reply,
+    void (*each)(void *data, const char *name, const char *value), void *data);
 
 /*
  * Receives a piece of the body of another response.  Returns 0, or -1 to abort

@@ -235,15 +235,15 @@ atls_response_field(atls_response_t *response, char *line)
         return atls_response_wrong(response, "invalid header line");
     }
 
-    if (strcasecmp(line, "Content-Length") == 0) {
+    if (atls_http_is_name(line, "Content-Length")) {
         return atls_response_length(response, value);
     }
 
-    if (strcasecmp(line, "Transfer-Encoding") == 0) {
+    if (atls_http_is_name(line, "Transfer-Encoding")) {
         return atls_response_coding(response, value);
     }
 
-    if (strcasecmp(line, "Connection") == 0) {
+    if (atls_http_is_name(line, "Connection")) {
         atls_response_connection(response, value);
     }
 
@@ -335,7 +335,7 @@ static atls_error_e
 atls_response_deliver(atls_response_t *response, const char *reason)
 {
     int                    rc;
-    const char            *line, *value;
+    const char            *line;
     const atls_request_t  *request;
 
     request = response->request;
@@ -353,13 +353,8 @@ atls_response_deliver(atls_response_t *response, const char *reason)
          rc == 0 && *line && request->on_header;
          line = atls_lines_next(line))
     {
-        value = line + strlen(line) + 1;
-        value += strspn(value, " \t");
-
-        rc = request->on_header(request->data, line, value);
+        rc = request->on_header(request->data, line, atls_http_value(line));
     }
-
-    atls_lines_clear(&response->lines);
 
     return rc == 0 ? ATLS_OK
                    : atls_fail(response->failure, ATLS_ERROR_ABORTED,

@@ -32,8 +32,8 @@ typedef struct {
     unsigned                 too_early:1;   /* do not pass a 425 to callbacks */
 
     atls_response_e          state;
-    atls_lines_t             lines;         /* of all header blocks, including
-                                               1xx */
+    atls_lines_t             lines;         /* of the header, parsed when it is
+                                               complete */
     atls_chunks_t            chunks;
     uint64_t                 rest;          /* bytes left of a body with
                                                Content-Length */
