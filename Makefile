@@ -333,7 +333,7 @@ bench: deps
 $(BENCH): $(BUILD)/bench/%: t/bench/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) -std=c99 -D_GNU_SOURCE $(CFLAGS) -Wall -Wextra -Werror $(LDFLAGS) \
-	    -o $@ $< $$(pkg-config --cflags --libs $(LIB_PACKAGES)) -pthread
+	    -o $@ $< -lssl -lcrypto
 
 #: clean               removes the build directory
 clean:

@@ -1,10 +1,9 @@
 #!/usr/bin/perl
 
-# Measures the CPU time of atls forward for a request, that of floor, which does
-# only what is necessary with libcurl, and that of stunnel in client mode for
-# the same request over TLS.  All keep their connections.
+# Measures the CPU time of atls forward for a request, and that of stunnel in
+# client mode for the same request over TLS.  Both keep their connections.
 #
-#     perl -I t/lib t/bench/forward.pl build/atls build/bench/floor [-q]
+#     perl -I t/lib t/bench/forward.pl build/atls [-q]
 #
 # Each line of the output is a name, the number of connections, and the CPU time
 # of a request in microseconds.
@@ -19,13 +18,11 @@ use Time::HiRes qw( clock_gettime );
 use Test::Atls;
 
 
-my ($atls, $floor) = splice @ARGV, 0, 2;
-
-die "usage: forward.pl build/atls build/bench/floor [-q]\n" unless $floor;
+my $atls = shift or die "usage: forward.pl build/atls [-q]\n";
 
 my $quick = @ARGV && $ARGV[0] eq '-q';
-my $rounds = $quick ? 3 : 9;
-my $requests = $quick ? 1000 : 4000;
+my $rounds = $quick ? 5 : 25;
+my $requests = $quick ? 400 : 1600;
 my $request = "GET /page HTTP/1.1\r\nHost: localhost\r\n"
               . "User-Agent: bench\r\nAccept: */*\r\n\r\n";
 
@@ -44,6 +41,7 @@ http {
 
     access_log            off;
     keepalive_requests    1000000;
+    keepalive_timeout     1h;
 
     ssl_certificate       %%TESTDIR%%/localhost.crt;
     ssl_certificate_key   %%TESTDIR%%/localhost.key;
@@ -67,9 +65,8 @@ $t->run();
 
 my $via = 'http://127.0.0.1:' . $t->port(0) . '/.well-known/atls';
 
-my %pids = (forward => forward(), stunnel => stunnel(), floor => floor());
-my %ports = (forward => $t->port(2), stunnel => $t->port(3),
-             floor => $t->port(4));
+my %pids = (forward => forward(), stunnel => stunnel());
+my %ports = (forward => $t->port(2), stunnel => $t->port(3));
 
 for my $n (1, 8) {
     my %sockets;
@@ -103,11 +100,6 @@ sub forward {
         '--listen', '127.0.0.1:' . $t->port(2),
         '--cacert', $t->path('localhost.crt'),
         '--via', $via, 'https://localhost');
-}
-
-
-sub floor {
-    return start($t->port(4), $floor, $t->port(4), $via);
 }
 
 
