@@ -35,6 +35,18 @@ CMD_PACKAGES = $(LIB_PACKAGES) zlib
 CMD_SRC     := $(wildcard src/client/cmd/*.c src/client/cmd/*/*.c)
 CMD_OBJ      = $(CMD_SRC:src/client/%.c=$(BUILD)/client/%.o)
 
+# the gateway, if there is libcoap
+
+COAP         = libcoap-3-openssl
+GATEWAY      = $(shell pkg-config --exists $(COAP) && echo gateway)
+GW_SRC      := $(wildcard src/client/gateway/*.c)
+GW_OBJ       = $(GW_SRC:src/client/%.c=$(BUILD)/client/%.o)
+GW_CMD_OBJ   = $(filter $(BUILD)/client/cmd/base/% \
+                        $(BUILD)/client/cmd/options/% \
+                        $(BUILD)/client/cmd/local/listen.o \
+                        $(BUILD)/client/cmd/local/stop.o,$(CMD_OBJ))
+GW_CFLAGS    = $(shell pkg-config --cflags $(COAP))
+
 SANITIZE    := -O1 -g -fno-omit-frame-pointer -fsanitize=address
 
 PROVE       := prove -I t/lib -j $(JOBS) -r $(TESTS)
@@ -56,15 +68,15 @@ TESTED      = TEST_NGINX_BINARY=$$(cat $(BUILD)/nginx-binary) \
 export CC CFLAGS LDFLAGS NGINX_SRC NGINX_OPTIONS NGINX_BINARY DESTDIR
 
 
-.PHONY: all help module client lib static completion
+.PHONY: all help module client gateway lib static completion
 .PHONY: install install-module install-client install-command
-.PHONY: install-completion install-unit uninstall
+.PHONY: install-completion install-unit install-gateway uninstall
 .PHONY: check deps test demo
 .PHONY: bench clean dist deb test-packages test-readme test-newcomer
 .PHONY: asan chaos chaos-asan test-asan test-valgrind test-matrix
 
-#: all                 the module and the client
-all: module client
+#: all                 the module, the client and, with libcoap, the gateway
+all: module client $(GATEWAY)
 
 #: help                this list
 help:
@@ -76,6 +88,9 @@ module:
 
 #: client              the command: build/atls
 client: $(BUILD)/atls
+
+#: gateway             the program of "atls gateway": build/atls-gateway
+gateway: $(BUILD)/atls-gateway
 
 # nginx with the module compiled in
 
@@ -133,11 +148,23 @@ $(BUILD)/atls: $(CMD_OBJ) $(BUILD)/libatls.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ \
 	    $$(pkg-config --libs $(CMD_PACKAGES))
 
+$(BUILD)/gateway-needs:
+	@pkg-config --exists $(COAP) || { echo "The gateway requires $(COAP); on" \
+	    "Debian: apt-get install libcoap3-dev." >&2; exit 1; }
+
+$(GW_OBJ): | $(BUILD)/gateway-needs
+$(GW_OBJ): private LIB_CFLAGS += $(GW_CFLAGS)
+
+$(BUILD)/atls-gateway: $(GW_OBJ) $(GW_CMD_OBJ) $(BUILD)/libatls.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ \
+	    $$(pkg-config --libs $(COAP) $(CMD_PACKAGES))
+
 # PREFIX may have changed
 
 UNIT         = atls-forward@.service
+GW_UNIT      = atls-gateway.service
 
-$(BUILD)/$(UNIT): tools/$(UNIT).in FORCE
+$(BUILD)/$(UNIT) $(BUILD)/$(GW_UNIT): $(BUILD)/%: tools/%.in FORCE
 	@mkdir -p $(@D)
 	@sed 's|@PREFIX@|$(PREFIX)|' $< >$@
 
@@ -154,7 +181,7 @@ $(COMPLETIONS): $(BUILD)/completion/%: $(BUILD)/atls \
 	@tools/completion/generate.pl $* $(abspath $<) >$@.new
 	@mv $@.new $@
 
--include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d)
+-include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(GW_OBJ:.o=.d)
 
 # the linker's cache is that of this machine
 
@@ -163,7 +190,7 @@ LDCONFIG     = [ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] \
 
 #: install             everything, below DESTDIR if it is set
 install: install-client install-command install-completion install-unit \
-         install-module
+         $(GATEWAY:%=install-%) install-module
 
 #: install-module      the module, for the installed nginx or NGINX_BINARY=file
 install-module: module
@@ -205,12 +232,19 @@ install-unit: $(BUILD)/$(UNIT)
 	@install -d $(DESTDIR)$(UNITDIR)
 	@install -m 644 $(BUILD)/$(UNIT) $(DESTDIR)$(UNITDIR)
 
+#: install-gateway     the program of "atls gateway", and its unit
+install-gateway: gateway $(BUILD)/$(GW_UNIT)
+	@install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR)
+	@install -m 755 $(BUILD)/atls-gateway $(DESTDIR)$(PREFIX)/bin
+	@install -m 644 $(BUILD)/$(GW_UNIT) $(DESTDIR)$(UNITDIR)
+
 INSTALLED    = $(PREFIX)/include/atls.h $(LIBDIR)/libatls.a \
                $(LIBDIR)/libatls.so.0 $(LIBDIR)/libatls.so \
                $(LIBDIR)/pkgconfig/atls.pc $(MANDIR)/man3/libatls.3 \
                $(PREFIX)/bin/atls $(MANDIR)/man1/atls.1 \
                $(BASHDIR)/atls $(ZSHDIR)/_atls $(FISHDIR)/atls.fish \
-               $(UNITDIR)/$(UNIT)
+               $(UNITDIR)/$(UNIT) $(PREFIX)/bin/atls-gateway \
+               $(UNITDIR)/$(GW_UNIT)
 
 #: uninstall           removes all that "make install" has installed
 uninstall:
@@ -223,9 +257,10 @@ deps:
 	@tools/deps.sh test
 
 #: check               checks the structure of the sources
-check: $(LIB_OBJ) $(CMD_OBJ)
+check: $(LIB_OBJ) $(CMD_OBJ) $(if $(GATEWAY),$(GW_OBJ))
 	@OUT=$(BUILD) tools/build.sh >/dev/null
-	@CLIENT_CC='$(CC) $(LIB_CFLAGS)' tools/check.pl -b $(BUILD)
+	@CLIENT_CC='$(CC) $(LIB_CFLAGS) $(if $(GATEWAY),$(GW_CFLAGS))' \
+	    tools/check.pl -b $(BUILD)
 
 #: test                all tests, or those of TESTS="t/handshake.t ..."
 test: deps

@@ -12,6 +12,7 @@
 
 #include "base/exitcode.h"
 #include "doctor/doctor.h"
+#include "gateway.h"
 #include "local/child.h"
 #include "local/forward.h"
 #include "local/proxy.h"
@@ -37,6 +38,7 @@ static const cmd_command_t  cmd_commands[] = {
     { "proxy", cmd_proxy },
     { "run", cmd_run },
     { "doctor", cmd_doctor },
+    { "gateway", cmd_gateway },
 };
 
 

@@ -27,7 +27,8 @@ static const struct {
       "       atls tunnel --help\n"
       "       atls proxy --help\n"
       "       atls run --help\n"
-      "       atls doctor --help\n\n"
+      "       atls doctor --help\n"
+      "       atls gateway --help\n\n"
       "Sends requests over Application-Layer TLS, with options as in curl.\n" },
 
     { CMD_FORWARD, "atls forward",
@@ -59,6 +60,11 @@ static const struct {
       "Usage: atls doctor [option ...] https://HOST[:PORT][/PATH]\n\n"
       "Tests what middleboxes on the path do to ATLS, and prints a line for "
       "each\nproperty, and a verdict.\n" },
+
+    { CMD_GATEWAY, "atls gateway",
+      "Usage: atls gateway --listen URL --to URL [option ...]\n\n"
+      "Runs a CoAP server for devices and passes the bytes of their TLS to\n"
+      "services in POSTs, unchanged.\n" },
 };
 
 #define CMD_HELP_COMMANDS  (sizeof(cmd_help_commands)                         \

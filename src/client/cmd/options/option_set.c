@@ -295,6 +295,13 @@ cmd_set_host(cmd_options_t *options, const cmd_option_t *option, char *value)
 }
 
 
+int
+cmd_set_format(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    return cmd_set_number(cmd_set_field(options, option), value, 0, 65535);
+}
+
+
 void
 cmd_set_free(cmd_options_t *options, const cmd_option_t *option)
 {

@@ -76,6 +76,11 @@ int cmd_set_sessions(cmd_options_t *options, const cmd_option_t *option,
 int cmd_set_host(cmd_options_t *options, const cmd_option_t *option,
     char *value);
 
+/* A Content-Format of CoAP. */
+
+int cmd_set_format(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
+
 /* Frees what was stored by one of these. */
 
 void cmd_set_free(cmd_options_t *options, const cmd_option_t *option);

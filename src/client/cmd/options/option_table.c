@@ -46,6 +46,59 @@ const cmd_option_t  cmd_options_table[] = {
     { CMD_SECTION_SERVER, CMD_FORWARD, 0, "any-host", NULL,
       CMD_FIELD(any_host), cmd_set_flag, "accept any Host and all web pages" },
 
+    { CMD_SECTION_SERVER, CMD_GATEWAY, 'l', "listen", "URL",
+      CMD_FIELD(listens), cmd_set_item,
+      "coap:// or coaps:// address to listen on" },
+
+    { CMD_SECTION_SERVER, CMD_GATEWAY, 0, "to", "[NAME=]URL",
+      CMD_FIELD(to), cmd_set_item, "endpoint of a service" },
+
+    { CMD_SECTION_SERVER, CMD_GATEWAY, 0, "psk-file", "FILE",
+      CMD_FIELD(psk_file), cmd_set_text,
+      "keys of devices for coaps: IDENTITY:KEY a line" },
+
+    { CMD_SECTION_SERVER, CMD_GATEWAY, 'E', "cert", "FILE",
+      CMD_FIELD(cert_file), cmd_set_text, "certificate for coaps, PEM" },
+
+    { CMD_SECTION_SERVER, CMD_GATEWAY, 0, "key", "FILE",
+      CMD_FIELD(key_file), cmd_set_text,
+      "private key; default: from the same file" },
+
+    { CMD_SECTION_SERVER, CMD_GATEWAY, 0, "cacert", "FILE",
+      CMD_FIELD(ca_file), cmd_set_text,
+      "require certificates of devices, of these CAs" },
+
+    { CMD_SECTION_SERVER, CMD_GATEWAY, 0, "content-format", "N",
+      CMD_FIELD(format), cmd_set_format,
+      "Content-Format of TLS records; default: 65000" },
+
+    { CMD_SECTION_SERVER, CMD_GATEWAY, 0, "block-size", "BYTES",
+      CMD_FIELD(block_size), cmd_set_size,
+      "largest block of responses; default: 1024" },
+
+    { CMD_SECTION_SERVER, CMD_GATEWAY, 0, "source-rate", "BYTES",
+      CMD_FIELD(source_rate), cmd_set_size,
+      "a second for each address, instead of Echo" },
+
+    { CMD_SECTION_SERVER, CMD_GATEWAY, 0, "max-sources", "N",
+      CMD_FIELD(max_sources), cmd_set_count,
+      "maximum number of devices; default: 10000" },
+
+    { CMD_SECTION_SERVER, CMD_GATEWAY, 0, "max-requests", "N",
+      CMD_FIELD(max_requests), cmd_set_count,
+      "maximum number in progress; default: 1000" },
+
+    { CMD_SECTION_SERVER, CMD_GATEWAY, 0, "max-body", "BYTES",
+      CMD_FIELD(max_body), cmd_set_size,
+      "largest request or response; default: 256k" },
+
+    { CMD_SECTION_SERVER, CMD_GATEWAY, 0, "max-memory", "BYTES",
+      CMD_FIELD(max_memory), cmd_set_size,
+      "memory for all of them; default: 64M" },
+
+    { CMD_SECTION_SERVER, CMD_GATEWAY, 0, "metrics", "[ADDRESS:]PORT",
+      CMD_FIELD(metrics), cmd_set_text, "serve metrics, for Prometheus" },
+
     { CMD_SECTION_CONNECTION, CMD_PROXIES, 0, "map", "HOST[:PORT]=URL",
       CMD_FIELD(maps), cmd_set_url_item, "endpoint of a service" },
 
@@ -188,7 +241,7 @@ const cmd_option_t  cmd_options_table[] = {
     { CMD_SECTION_RESPONSE, CMD_ALL, 'v', "verbose", NULL,
       CMD_FIELD(verbose), cmd_set_flag, "log both layers to stderr" },
 
-    { CMD_SECTION_CONNECTION, CMD_CLIENTS, 'm', "max-time", "SECONDS",
+    { CMD_SECTION_CONNECTION, CMD_TIMED, 'm', "max-time", "SECONDS",
       CMD_FIELD(max_time), cmd_set_time, "time limit for each request" },
 
     { CMD_SECTION_CONNECTION, CMD_ALL, 0, "connect-timeout", "SECONDS",
@@ -199,7 +252,7 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(via), cmd_set_url,
       "endpoint; default: /.well-known/atls of HOST" },
 
-    { CMD_SECTION_CONNECTION, CMD_SERVICES, 0, "via-header", "LINE",
+    { CMD_SECTION_CONNECTION, CMD_POSTERS, 0, "via-header", "LINE",
       CMD_FIELD(via_headers), cmd_set_header_line,
       "\"Name: value\" of the outer requests; @FILE" },
 
@@ -315,7 +368,7 @@ const cmd_option_t  cmd_options_table[] = {
     { CMD_SECTION_SESSION, CMD_FETCH, 0, "export", "LABEL:LENGTH",
       0, cmd_set_export, "print keying material on stderr, in hex" },
 
-    { CMD_SECTION_OTHER, CMD_FETCH, 'K', "config", "FILE",
+    { CMD_SECTION_OTHER, CMD_CONFIGURED, 'K', "config", "FILE",
       CMD_FIELD(config), cmd_set_text, "read options from a file; -: stdin" },
 
     { CMD_SECTION_OTHER, CMD_ALL, 'h', "help", NULL,

@@ -32,6 +32,18 @@
 #define CMD_SESSIONS    16
 #define CMD_MAX_CONFIGS 10
 #define CMD_WAIT        10000           /* milliseconds */
+
+/* of atls gateway */
+
+#define CMD_FORMAT          65000       /* experimental: RFC 7252, 12.3 */
+#define CMD_BLOCK_MIN       16
+#define CMD_BLOCK_MAX       1024
+#define CMD_MAX_SOURCES     10000
+#define CMD_MAX_REQUESTS    1000
+#define CMD_MAX_BODY        (256 * 1024)
+#define CMD_BODY_LIMIT      (1024 * 1024 * 1024)
+#define CMD_MAX_MEMORY      (64 * 1024 * 1024)
+
 #define CMD_IDLE        60000           /* milliseconds, less than timeouts of
                                            servers */
 
@@ -63,6 +75,8 @@ static const char *cmd_options_check_fetch(const cmd_options_t *options);
 static const char *cmd_options_check_server(const cmd_options_t *options);
 static const char *cmd_options_check_run(const cmd_options_t *options);
 static const char *cmd_options_check_doctor(const cmd_options_t *options);
+static const char *cmd_options_check_gateway(const cmd_options_t *options);
+static int cmd_options_has_coaps(const cmd_options_t *options);
 
 
 int
@@ -79,6 +93,12 @@ cmd_options_parse(cmd_options_t *options, cmd_command_e command, int argc,
     options->sessions = CMD_SESSIONS;
     options->idle = CMD_IDLE;
     options->wait = CMD_WAIT;
+    options->format = CMD_FORMAT;
+    options->block_size = CMD_BLOCK_MAX;
+    options->max_sources = CMD_MAX_SOURCES;
+    options->max_requests = CMD_MAX_REQUESTS;
+    options->max_body = CMD_MAX_BODY;
+    options->max_memory = CMD_MAX_MEMORY;
 
     code = cmd_options_read(options, argc, argv);
 
@@ -104,6 +124,7 @@ cmd_options_parse(cmd_options_t *options, cmd_command_e command, int argc,
         wrong = command == CMD_FETCH ? cmd_options_check_fetch(options)
                 : command == CMD_RUN ? cmd_options_check_run(options)
                 : command == CMD_DOCTOR ? cmd_options_check_doctor(options)
+                : command == CMD_GATEWAY ? cmd_options_check_gateway(options)
                 : cmd_options_check_server(options);
     }
 
@@ -450,6 +471,50 @@ static const char *
 cmd_options_check_doctor(const cmd_options_t *options)
 {
     return options->urls.n > 1 ? "only one URL is allowed" : NULL;
+}
+
+
+static const char *
+cmd_options_check_gateway(const cmd_options_t *options)
+{
+    return options->urls.n
+           ? "unexpected argument"
+           : options->listens.n == 0
+           ? "--listen is required"
+           : options->to.n == 0
+           ? "--to is required"
+           : options->key_file && options->cert_file == NULL
+           ? "--key requires --cert"
+           : options->ca_file && options->cert_file == NULL
+           ? "--cacert requires --cert"
+           : cmd_options_has_coaps(options)
+             && options->psk_file == NULL && options->cert_file == NULL
+           ? "coaps requires --psk-file or --cert"
+           : options->block_size < CMD_BLOCK_MIN
+             || options->block_size > CMD_BLOCK_MAX
+           ? "--block-size must be from 16 to 1024"
+           : options->max_sources == 0 || options->max_requests == 0
+             || options->max_body == 0 || options->max_memory == 0
+           ? "limits must not be 0"
+           : options->max_body > CMD_BODY_LIMIT
+             || options->source_rate > CMD_BODY_LIMIT
+           ? "--max-body and --source-rate must not be larger than 1G"
+           : NULL;
+}
+
+
+static int
+cmd_options_has_coaps(const cmd_options_t *options)
+{
+    size_t  i;
+
+    for (i = 0; i < options->listens.n; i++) {
+        if (strncmp(options->listens.items[i], "coaps:", 6) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

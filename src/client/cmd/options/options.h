@@ -22,7 +22,8 @@ typedef enum {
     CMD_TUNNEL = 4,
     CMD_LOCAL_PROXY = 8,
     CMD_RUN = 16,
-    CMD_DOCTOR = 32
+    CMD_DOCTOR = 32,
+    CMD_GATEWAY = 64
 } cmd_command_e;
 
 
@@ -140,6 +141,20 @@ typedef struct {
 
     int              json;
     int64_t          wait;              /* milliseconds */
+
+    /* atls gateway */
+
+    cmd_list_t       listens;
+    cmd_list_t       to;
+    char            *psk_file;
+    unsigned         format;            /* Content-Format */
+    int64_t          block_size;
+    int64_t          source_rate;       /* bytes per second; 0: Echo */
+    unsigned         max_sources;
+    unsigned         max_requests;
+    int64_t          max_body;
+    int64_t          max_memory;
+    char            *metrics;
 
     char            *config;            /* file to be read */
     unsigned         configs;           /* files that are being read */

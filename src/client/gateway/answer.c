@@ -1,0 +1,160 @@
+
+/*
+ * Responses in blocks, see answer.h.
+ */
+
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../cmd/base/util.h"
+#include "answer.h"
+
+
+#define GW_ANSWERS      4               /* of a source */
+
+
+static gw_answer_t *gw_answer_find(const gw_answers_t *answers,
+    const char *key);
+static void gw_answer_free(gw_answers_t *answers, gw_answer_t *answer);
+
+
+void
+gw_answers_init(gw_answers_t *answers, gw_limits_t *limits)
+{
+    TAILQ_INIT(&answers->list);
+    answers->n = 0;
+    answers->limits = limits;
+}
+
+
+void
+gw_answer_put(gw_answers_t *answers, const char *key, gw_message_t *message,
+    int64_t now)
+{
+    gw_answer_t  *answer;
+
+    answer = gw_answer_find(answers, key);
+
+    if (answer == NULL && answers->n == GW_ANSWERS) {
+        answer = TAILQ_LAST(&answers->list, gw_answer_list_s);
+    }
+
+    if (answer) {
+        gw_answer_free(answers, answer);
+    }
+
+    answer = cmd_alloc(sizeof(gw_answer_t));
+    answer->key = cmd_copy(key, strlen(key));
+    answer->used = now;
+    answer->message = *message;
+
+    memset(message, 0, sizeof(gw_message_t));
+
+    TAILQ_INSERT_HEAD(&answers->list, answer, entry);
+    answers->n++;
+    answers->limits->memory += answer->message.npayload;
+}
+
+
+static gw_answer_t *
+gw_answer_find(const gw_answers_t *answers, const char *key)
+{
+    gw_answer_t  *answer;
+
+    TAILQ_FOREACH(answer, &answers->list, entry) {
+        if (strcmp(answer->key, key) == 0) {
+            return answer;
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+gw_answer_free(gw_answers_t *answers, gw_answer_t *answer)
+{
+    TAILQ_REMOVE(&answers->list, answer, entry);
+    answers->n--;
+    answers->limits->memory -= answer->message.npayload;
+
+    gw_message_free(&answer->message);
+    free(answer->key);
+    free(answer);
+}
+
+
+/* The wanted size may be larger than ours: the offset counts. */
+
+int
+gw_answer_block(gw_answers_t *answers, const char *key, gw_block_t *block,
+    gw_message_t *message, int64_t now)
+{
+    size_t        offset, n;
+    gw_answer_t  *answer;
+
+    answer = gw_answer_find(answers, key);
+    offset = gw_block_offset(block);
+
+    if (answer == NULL || offset >= answer->message.npayload) {
+        return -1;
+    }
+
+    n = answer->message.npayload - offset;
+    block->more = n > gw_block_size(block->szx);
+
+    if (block->more) {
+        n = gw_block_size(block->szx);
+
+    } else {
+        answer->read = 1;
+    }
+
+    answer->used = now;
+
+    message->code = answer->message.code;
+    message->options = cmd_alloc(answer->message.noptions + 1);
+    memcpy(message->options, answer->message.options, answer->message.noptions);
+    message->noptions = answer->message.noptions;
+
+    if (block->num) {
+        gw_message_remove(message, COAP_OPTION_LOCATION_PATH);
+    }
+
+    gw_message_uint(message, COAP_OPTION_BLOCK2,
+                    block->num << 4 | (unsigned) block->more << 3 | block->szx);
+    gw_message_payload(message, answer->message.payload + offset, n);
+
+    return 0;
+}
+
+
+int
+gw_answers_unread(const gw_answers_t *answers)
+{
+    const gw_answer_t  *answer;
+
+    TAILQ_FOREACH(answer, &answers->list, entry) {
+        if (!answer->read) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+gw_answers_expire(gw_answers_t *answers, int64_t now)
+{
+    gw_answer_t  *answer, *next;
+
+    for (answer = TAILQ_FIRST(&answers->list); answer; answer = next) {
+        next = TAILQ_NEXT(answer, entry);
+
+        if (now - answer->used >= GW_EXCHANGE_LIFETIME) {
+            gw_answer_free(answers, answer);
+        }
+    }
+}

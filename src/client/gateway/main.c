@@ -1,0 +1,34 @@
+
+/*
+ * atls-gateway: the program that "atls gateway" runs.
+ */
+
+
+#include <curl/curl.h>
+
+#include "../cmd/base/exitcode.h"
+#include "../cmd/options/options.h"
+#include "gateway.h"
+
+
+int
+main(int argc, char **argv)
+{
+    int            code;
+    cmd_options_t  options;
+
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        return cmd_fail(CMD_MEMORY, "cannot initialize libcurl");
+    }
+
+    code = cmd_options_parse(&options, CMD_GATEWAY, argc, argv);
+
+    if (code == CMD_OK && !options.done) {
+        code = gw_gateway(&options);
+    }
+
+    cmd_options_free(&options);
+    curl_global_cleanup();
+
+    return code;
+}

@@ -1,0 +1,349 @@
+
+/*
+ * The CoAP side, see server.h.
+ */
+
+
+#include <errno.h>
+#include <netdb.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "../cmd/base/exitcode.h"
+#include "../cmd/base/util.h"
+#include "handle.h"
+#include "server.h"
+
+
+#define GW_IDLE             300         /* seconds, of a source; longer than
+                                           EXCHANGE_LIFETIME.  A device that has
+                                           lost its DTLS session waits for it,
+                                           if it uses the same port again */
+#define GW_HANDSHAKES       100         /* of DTLS, at a time */
+
+/*
+ * A longer datagram is refused by libcoap, which reads COAP_RXBUFFER_SIZE bytes
+ * and would process a truncated one.
+ */
+
+#define GW_MTU              (COAP_RXBUFFER_SIZE - 2)
+#define GW_DTLS_MTU         (1280 - 48)     /* of IPv6, RFC 8200, section 5 */
+
+
+static void gw_server_log(coap_log_t level, const char *message);
+static void gw_server_resources(gw_t *gateway);
+static void gw_server_request(coap_resource_t *resource, coap_session_t *coap,
+    const coap_pdu_t *pdu, const coap_string_t *query, coap_pdu_t *response);
+static int gw_server_event(coap_session_t *coap, const coap_event_t event);
+static int gw_server_psk(gw_t *gateway, const gw_psk_t *psk);
+static const coap_bin_const_t *gw_server_key(coap_bin_const_t *identity,
+    coap_session_t *coap, void *data);
+static int gw_server_pki(gw_t *gateway);
+static int gw_server_check_pki(const char *cert, const char *key);
+static int gw_server_listen(gw_t *gateway, const char *text);
+static int gw_server_address(gw_t *gateway, const char *text,
+    const coap_uri_t *uri);
+static int gw_server_bind(gw_t *gateway, const struct addrinfo *address,
+    coap_proto_t proto);
+
+
+int
+gw_server_open(gw_t *gateway, const gw_psk_t *psk)
+{
+    int               code;
+    size_t            i;
+    const cmd_list_t  *listens = &gateway->options->listens;
+
+    coap_startup();
+    coap_set_log_level(gateway->options->verbose ? LOG_DEBUG : LOG_EMERG);
+    coap_set_log_handler(gw_server_log);
+    coap_set_show_pdu_output(0);
+
+    gateway->coap = coap_new_context(NULL);
+
+    if (gateway->coap == NULL) {
+        return cmd_fail(CMD_MEMORY, "cannot initialize libcoap");
+    }
+
+    coap_set_app_data(gateway->coap, gateway);
+    coap_context_set_block_mode(gateway->coap, 0);
+    coap_context_set_session_timeout(gateway->coap, GW_IDLE);
+    coap_context_set_max_idle_sessions(gateway->coap,
+                                       gateway->options->max_sources);
+    coap_context_set_max_handshake_sessions(gateway->coap, GW_HANDSHAKES);
+    coap_register_event_handler(gateway->coap, gw_server_event);
+
+    gw_server_resources(gateway);
+
+    code = psk->n ? gw_server_psk(gateway, psk) : CMD_OK;
+
+    if (code == CMD_OK && gateway->options->cert_file) {
+        code = gw_server_pki(gateway);
+    }
+
+    for (i = 0; code == CMD_OK && i < listens->n; i++) {
+        code = gw_server_listen(gateway, listens->items[i]);
+    }
+
+    return code;
+}
+
+
+/* stdout is for the lines of requests. */
+
+static void
+gw_server_log(coap_log_t level, const char *message)
+{
+    (void) level;
+
+    fputs(message, stderr);
+}
+
+
+/* The resource for all other paths is that of sessions. */
+
+static void
+gw_server_resources(gw_t *gateway)
+{
+    size_t            i;
+    coap_resource_t  *resources[2];
+
+    static coap_str_const_t  path = { sizeof(GW_PATH) - 1,
+                                      (const uint8_t *) GW_PATH };
+
+    resources[0] = coap_resource_init(&path, 0);
+    resources[1] = coap_resource_unknown_init(gw_server_request);
+
+    for (i = 0; i < 2; i++) {
+        coap_register_request_handler(resources[i], COAP_REQUEST_POST,
+                                      gw_server_request);
+        coap_register_request_handler(resources[i], COAP_REQUEST_GET,
+                                      gw_server_request);
+        coap_resource_set_userdata(resources[i], gateway);
+        coap_add_resource(gateway->coap, resources[i]);
+    }
+}
+
+
+static void
+gw_server_request(coap_resource_t *resource, coap_session_t *coap,
+    const coap_pdu_t *pdu, const coap_string_t *query, coap_pdu_t *response)
+{
+    (void) query;
+
+    gw_handle(coap_resource_get_userdata(resource), coap, pdu, response);
+}
+
+
+static int
+gw_server_event(coap_session_t *coap, const coap_event_t event)
+{
+    gw_t         *gateway;
+    gw_source_t  *source;
+
+    if (event == COAP_EVENT_SERVER_SESSION_DEL) {
+        gw_source_gone(coap);
+    }
+
+    if (event == COAP_EVENT_DTLS_ERROR) {
+        gateway = coap_get_app_data(coap_session_get_context(coap));
+        source = gw_source_get(&gateway->sources, coap);
+        gateway->counts.n[GW_DTLS_ERRORS]++;
+
+        if (!gateway->options->silent) {
+            printf("%s DTLS failed\n", source->name);
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+gw_server_psk(gw_t *gateway, const gw_psk_t *psk)
+{
+    coap_dtls_spsk_t  setup;
+
+    memset(&setup, 0, sizeof(setup));
+    setup.version = COAP_DTLS_SPSK_SETUP_VERSION;
+    setup.validate_id_call_back = gw_server_key;
+    setup.id_call_back_arg = (void *) psk;
+
+    /* libcoap requires a key; the callback chooses that of the identity */
+
+    setup.psk_info.key = psk->items[0].key;
+
+    return coap_context_set_psk2(gateway->coap, &setup)
+           ? CMD_OK : cmd_fail(CMD_IDENTITY, "cannot use the keys of %s",
+                               gateway->options->psk_file);
+}
+
+
+static const coap_bin_const_t *
+gw_server_key(coap_bin_const_t *identity, coap_session_t *coap, void *data)
+{
+    (void) coap;
+
+    return gw_psk_find(data, identity->s, identity->length);
+}
+
+
+/* With trusted certificates, devices need one of their own. */
+
+static int
+gw_server_pki(gw_t *gateway)
+{
+    const char           *key;
+    coap_dtls_pki_t       setup;
+    const cmd_options_t  *options = gateway->options;
+
+    key = options->key_file ? options->key_file : options->cert_file;
+
+    memset(&setup, 0, sizeof(setup));
+    setup.version = COAP_DTLS_PKI_SETUP_VERSION;
+    setup.verify_peer_cert = options->ca_file != NULL;
+    setup.check_common_ca = 0;
+    setup.allow_no_crl = 1;
+    setup.pki_key.key_type = COAP_PKI_KEY_PEM;
+    setup.pki_key.key.pem.public_cert = options->cert_file;
+    setup.pki_key.key.pem.private_key = key;
+    setup.pki_key.key.pem.ca_file = options->ca_file;
+
+    if (gw_server_check_pki(options->cert_file, key) == -1
+        || coap_context_set_pki(gateway->coap, &setup) == 0)
+    {
+        return cmd_fail(CMD_IDENTITY, "cannot use the certificate %s with the "
+                                      "key %s", options->cert_file, key);
+    }
+
+    return options->ca_file == NULL
+           || coap_context_set_pki_root_cas(gateway->coap, options->ca_file,
+                                            NULL)
+           ? CMD_OK : cmd_fail(CMD_TRUST, "cannot use the certificates %s",
+                               options->ca_file);
+}
+
+
+/* libcoap reads the files in each handshake, and does not say what is wrong. */
+
+static int
+gw_server_check_pki(const char *cert, const char *key)
+{
+    int       rc;
+    SSL_CTX  *ctx;
+
+    ctx = SSL_CTX_new(DTLS_server_method());
+
+    rc = ctx
+         && SSL_CTX_use_certificate_file(ctx, cert, SSL_FILETYPE_PEM) == 1
+         && SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1
+         ? 0 : -1;
+
+    SSL_CTX_free(ctx);
+    ERR_clear_error();
+
+    return rc;
+}
+
+
+static int
+gw_server_listen(gw_t *gateway, const char *text)
+{
+    coap_uri_t  uri;
+
+    if (coap_split_uri((const uint8_t *) text, strlen(text), &uri) < 0
+        || (uri.scheme != COAP_URI_SCHEME_COAP
+            && uri.scheme != COAP_URI_SCHEME_COAPS)
+        || uri.path.length || uri.query.length)
+    {
+        return cmd_fail(CMD_USAGE, "--listen must be coap://ADDRESS[:PORT] or "
+                                   "coaps://ADDRESS[:PORT]");
+    }
+
+    return gw_server_address(gateway, text, &uri);
+}
+
+
+static int
+gw_server_address(gw_t *gateway, const char *text, const coap_uri_t *uri)
+{
+    int               rc, bound;
+    char             *host, port[8];
+    coap_proto_t      proto;
+    struct addrinfo   hints, *found, *address;
+
+    memset(&hints, 0, sizeof(hints));
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_DGRAM;
+
+    proto = uri->scheme == COAP_URI_SCHEME_COAPS ? COAP_PROTO_DTLS
+                                                 : COAP_PROTO_UDP;
+
+    host = cmd_copy((const char *) uri->host.s, uri->host.length);
+    snprintf(port, sizeof(port), "%u", uri->port);
+
+    rc = getaddrinfo(host, port, &hints, &found);
+    cmd_wipe(host);
+
+    if (rc) {
+        return cmd_fail(CMD_RESOLVE, "cannot resolve %s: %s", text,
+                        gai_strerror(rc));
+    }
+
+    bound = 0;
+
+    for (address = found; address; address = address->ai_next) {
+        bound += gw_server_bind(gateway, address, proto) == 0;
+    }
+
+    freeaddrinfo(found);
+
+    if (bound == 0) {
+        return cmd_fail(CMD_CONNECT, "cannot listen on %s: %s", text,
+                        errno ? strerror(errno) : "not supported");
+    }
+
+    if (!gateway->options->silent) {
+        fprintf(stderr, "atls: listening on %s\n", text);
+    }
+
+    return CMD_OK;
+}
+
+
+static int
+gw_server_bind(gw_t *gateway, const struct addrinfo *address,
+    coap_proto_t proto)
+{
+    coap_address_t    bound;
+    coap_endpoint_t  *endpoint;
+
+    coap_address_init(&bound);
+    bound.size = address->ai_addrlen;
+    memcpy(&bound.addr, address->ai_addr, address->ai_addrlen);
+
+    errno = 0;
+    endpoint = coap_new_endpoint(gateway->coap, &bound, proto);
+
+    if (endpoint) {
+        coap_endpoint_set_default_mtu(endpoint, proto == COAP_PROTO_DTLS
+                                                ? GW_DTLS_MTU : GW_MTU);
+    }
+
+    return endpoint ? 0 : -1;
+}
+
+
+void
+gw_server_close(gw_t *gateway)
+{
+    gw_sources_free(&gateway->sources);
+
+    if (gateway->coap) {
+        coap_free_context(gateway->coap);
+    }
+
+    coap_cleanup();
+}

@@ -1,0 +1,171 @@
+
+/*
+ * Sources, see source.h.
+ */
+
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../cmd/base/util.h"
+#include "source.h"
+
+
+#define GW_HISTORY      4               /* a part of max_memory, in addition */
+
+
+static void gw_source_address(gw_source_t *source);
+static void gw_source_expire(gw_source_t *source, int64_t now);
+static void gw_source_free(gw_source_t *source);
+
+
+void
+gw_sources_init(gw_sources_t *sources, gw_limits_t *limits)
+{
+    TAILQ_INIT(&sources->list);
+    gw_history_init(&sources->history, limits->max_memory / GW_HISTORY);
+    sources->limits = limits;
+}
+
+
+void
+gw_sources_free(gw_sources_t *sources)
+{
+    gw_source_t  *source;
+
+    while ((source = TAILQ_FIRST(&sources->list))) {
+        gw_source_free(source);
+    }
+}
+
+
+gw_source_t *
+gw_source_get(gw_sources_t *sources, coap_session_t *coap)
+{
+    gw_source_t  *source;
+
+    source = coap_session_get_app_data(coap);
+
+    if (source) {
+        return source;
+    }
+
+    source = cmd_alloc(sizeof(gw_source_t));
+    source->sources = sources;
+    source->coap = coap;
+    source->secure = coap_session_get_proto(coap) == COAP_PROTO_DTLS;
+    source->verified = source->secure;
+
+    gw_source_address(source);
+
+    gw_exchanges_init(&source->exchanges, &sources->history);
+    gw_uploads_init(&source->uploads, sources->limits);
+    gw_answers_init(&source->answers, sources->limits);
+
+    TAILQ_INSERT_TAIL(&sources->list, source, entry);
+    sources->limits->sources++;
+
+    coap_session_set_app_data(coap, source);
+
+    return source;
+}
+
+
+static void
+gw_source_address(gw_source_t *source)
+{
+    size_t                 n;
+    const void            *address;
+    const coap_address_t  *remote;
+
+    remote = coap_session_get_addr_remote(source->coap);
+
+    n = coap_print_addr(remote, (unsigned char *) source->name,
+                        GW_SOURCE_NAME - 1);
+    source->name[n < GW_SOURCE_NAME ? n : 0] = '\0';
+
+    if (remote->addr.sa.sa_family == AF_INET) {
+        address = &remote->addr.sin.sin_addr;
+        source->naddress = sizeof(remote->addr.sin.sin_addr);
+
+    } else {
+        address = &remote->addr.sin6.sin6_addr;
+        source->naddress = sizeof(remote->addr.sin6.sin6_addr);
+    }
+
+    memcpy(source->address, address, source->naddress);
+}
+
+
+void
+gw_source_gone(coap_session_t *coap)
+{
+    gw_source_t  *source;
+
+    source = coap_session_get_app_data(coap);
+
+    if (source) {
+        gw_source_free(source);
+    }
+}
+
+
+void
+gw_source_set(gw_source_t *source, const gw_service_t *service,
+    const char *relative)
+{
+    free(source->relative);
+
+    source->service = service;
+    source->fresh = 1;
+    source->relative = relative ? cmd_copy(relative, strlen(relative)) : NULL;
+}
+
+
+void
+gw_sources_expire(gw_sources_t *sources, int64_t now)
+{
+    gw_source_t  *source;
+
+    TAILQ_FOREACH(source, &sources->list, entry) {
+        gw_source_expire(source, now);
+    }
+}
+
+
+static void
+gw_source_expire(gw_source_t *source, int64_t now)
+{
+    gw_exchanges_expire(&source->exchanges, now);
+    gw_uploads_expire(&source->uploads, now);
+    gw_answers_expire(&source->answers, now);
+}
+
+
+int
+gw_sources_unread(const gw_sources_t *sources)
+{
+    const gw_source_t  *source;
+
+    TAILQ_FOREACH(source, &sources->list, entry) {
+        if (gw_answers_unread(&source->answers)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+gw_source_free(gw_source_t *source)
+{
+    gw_source_expire(source, INT64_MAX);
+    coap_session_set_app_data(source->coap, NULL);
+
+    TAILQ_REMOVE(&source->sources->list, source, entry);
+    source->sources->limits->sources--;
+
+    free(source->relative);
+    free(source);
+}
