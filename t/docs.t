@@ -5,7 +5,8 @@
 #
 # See Test::Atls::DocsSite about what is replaced in configurations.
 #
-# t/readme.t runs the commands of the README, t/hacking.t those of hacking.md.
+# t/readme.t runs the commands of the README, t/hacking.t those of hacking.md,
+# t/gateway-docs.t those of coap.md.
 # t/docs-lists.t compares lists with the sources, t/docs-flights.t is about the
 # examples of the protocol, t/docs-logs.t about logs and traces.
 
@@ -80,7 +81,7 @@ sub commands {
     is(system("{ $certificate } >$dir/command.out 2>&1"), 0, 'a certificate')
         or diag($t->read_file('command.out'));
 
-    for my $block (grep { $_->{file} !~ /^(?:README|hacking)\.md$/ }
+    for my $block (grep { $_->{file} !~ /^(?:README|hacking|coap)\.md$/ }
                    blocks('sh'))
     {
         for my $command (split /\n/, $block->{text}) {

@@ -161,7 +161,10 @@ sub destdir {
                 lib/libatls.so.0 lib/pkgconfig/atls.pc share/man/man1/atls.1
                 share/man/man3/libatls.3
                 share/bash-completion/completions/atls
-                lib/systemd/system/atls-forward@.service );
+                lib/systemd/system/atls-forward@.service ),
+            system('pkg-config --exists libcoap-3-openssl') == 0
+            ? qw( bin/atls-gateway lib/systemd/system/atls-gateway.service )
+            : ();
 
     ($status, $out) = run("make $args uninstall");
     is($status, 0, 'make uninstall') or diag($out);

@@ -23,7 +23,8 @@ demo=(
 
 deb=(
     build-essential debhelper nginx-dev
-    libcjson-dev libcurl4-openssl-dev libssl-dev pkg-config zlib1g-dev
+    libcjson-dev libcoap3-dev libcurl4-openssl-dev libssl-dev pkg-config
+    zlib1g-dev
 )
 
 test=(
@@ -36,6 +37,7 @@ test=(
     stunnel4                                                # to compare with
     prometheus                                              # and promtool
     libmbedtls-dev libwolfssl-dev default-jdk-headless nodejs   # t/interop.t
+    libcoap3-dev libcoap3-bin                               # the gateway
 )
 
 # another middlebox, not in Debian 13

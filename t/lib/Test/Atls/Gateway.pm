@@ -1,0 +1,116 @@
+package Test::Atls::Gateway;
+
+# A service over ATLS, with URIs for sessions, and atls gateway in front of it.
+#
+#     my $t = Test::Atls::Gateway->new();     # a Test::Atls::Site
+#     $t->serve_located();                    # its endpoint
+#     my $g = $t->gateway('--max-body', 1000);
+#     my $d = $t->device($g);                 # a Test::Atls::Device
+#     my @lines = $g->log();                  # a Test::Atls::LocalServer
+#     is($t->metric($g, 'requests_total'), 1, 'a request');
+
+use strict;
+use warnings;
+
+use Test::More ();
+
+use Test::Atls::Device;
+use Test::Atls::Http qw( http_raw );
+use Test::Atls::LocalServer;
+use Test::Atls::Port qw( free_port );
+
+use parent 'Test::Atls::Site';
+
+
+# Without libcoap, there is nothing to test.
+
+sub new {
+    my ($class, @args) = @_;
+
+    Test::More::plan(skip_all => 'no libcoap')
+        if system 'pkg-config --exists libcoap-3-openssl';
+
+    return $class->SUPER::new(@args);
+}
+
+
+# Arguments are those of serve().
+
+sub serve_located {
+    my ($self, $locations, %args) = @_;
+
+    return $self->serve(<<"EOC" . ($locations || ''), %args);
+location /located {
+    atls on;
+    atls_session_tracking location;
+    keepalive_timeout 0;
+}
+
+EOC
+}
+
+
+# The command and the program of the gateway.
+
+sub command {
+    my ($self) = @_;
+
+    return $self->{command} if $self->{command};
+
+    my $command = $self->SUPER::command();
+    my $lib = $command->lib();
+
+    open my $lock, '>', $lib->build() . '/lock' or die "lock: $!\n";
+    flock $lock, 2;
+    $lib->_make($lib->build() . '/atls-gateway');
+
+    return $command;
+}
+
+
+# Options may have --listen and --to.
+
+sub gateway {
+    my ($self, @args) = @_;
+
+    unshift @args, '--to', $self->endpoint('/located/')
+        unless grep { $_ eq '--to' } @args;
+
+    unshift @args, '--listen', 'coap://127.0.0.1:' . free_port()
+        unless grep { /^(?:-l|--listen)$/ } @args;
+
+    my $port = free_port();
+    my $g = Test::Atls::LocalServer->start($self->command(), 'gateway', @args,
+                                           '--metrics', $port);
+
+    $g->{metrics} = $port;
+
+    return $g;
+}
+
+
+sub device {
+    my ($self, $g, %args) = @_;
+
+    return Test::Atls::Device->new(gateway => $g->port(),
+                                   ca => $self->path('ca.crt'), %args);
+}
+
+
+sub metrics {
+    my ($self, $g) = @_;
+
+    return http_raw($g->{metrics}, "GET /metrics HTTP/1.0\r\n\r\n");
+}
+
+
+sub metric {
+    my ($self, $g, $name) = @_;
+
+    my ($value) = $self->metrics($g) =~ /^atls_gateway_\Q$name\E (\d+)$/m;
+
+    return $value;
+}
+
+
+1;
