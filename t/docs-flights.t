@@ -72,7 +72,7 @@ sub same_versions {
 sub outline {
     my ($text) = @_;
 
-    return join "\n", $text =~ m{ ^POST\ /\S* | ^HTTP/1.1\ \d+
+    return join "\n", $text =~ m{ ^POST\ /[\w.-]* | ^HTTP/1.1\ \d+
                                   | record:\ \w+ | [A-Z]\w+(?=,\ \d+\ bytes)
                                   | ^[a-z]\w+(?:\ \w+)*$ }xmg;
 }

@@ -104,6 +104,7 @@ static void atls_outer_look_tls(atls_outer_t *outer);
 static void atls_outer_look_times(atls_outer_t *outer, int64_t began);
 static atls_error_e atls_outer_curl_error(atls_outer_t *outer, CURLcode code);
 static atls_error_e atls_outer_code(atls_outer_t *outer, CURLcode code);
+static int atls_outer_uses_proxy(const atls_outer_t *outer);
 
 
 atls_outer_t *
@@ -899,6 +900,11 @@ atls_outer_code(atls_outer_t *outer, CURLcode code)
         return ATLS_ERROR_ABORTED;
 
     case CURLE_COULDNT_RESOLVE_HOST:
+        if (atls_outer_uses_proxy(outer)) {
+            outer->code = CURLE_COULDNT_RESOLVE_PROXY;
+            return ATLS_ERROR_PROXY;
+        }
+
         return ATLS_ERROR_RESOLVE;
 
     case CURLE_COULDNT_CONNECT:
@@ -925,6 +931,28 @@ atls_outer_code(atls_outer_t *outer, CURLcode code)
     default:
         return ATLS_ERROR_NETWORK;
     }
+}
+
+
+/*
+ * Only the name of the proxy is resolved then, but libcurl 8.14.1 sometimes
+ * returns the code for that of a host.
+ */
+
+static int
+atls_outer_uses_proxy(const atls_outer_t *outer)
+{
+    long  used;
+
+    used = 0;
+
+#if LIBCURL_VERSION_NUM >= 0x080700
+    curl_easy_getinfo(outer->curl, CURLINFO_USED_PROXY, &used);
+#else
+    (void) outer;
+#endif
+
+    return used != 0;
 }
 
 
