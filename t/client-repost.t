@@ -314,6 +314,14 @@ sub limits {
     post(5, 'stop');
     result(curl => 0, error => 'ABORTED', kept => 0);
     finish();
+
+    # without data
+
+    start(undef, "$url 1000");
+    post(5);
+    respond(good('', 'x' x 10) =~ s/x\z//r);
+    result(curl => 0, error => 'TIMEOUT', kept => 0, status => 200);
+    finish();
 }
 
 

@@ -3,7 +3,7 @@
  * Sends POSTs by the outer connection of libatls, and counts those of libcurl.
  * Commands on stdin; only the last one has an answer:
  *
- *     open URL
+ *     open URL [MS]               a limit for the time without data
  *     post SIZE [MS | stop]       a time limit; stop: aborted by the callback
  *     result                      of the last POST
  */
@@ -82,12 +82,13 @@ sink(void *data, const unsigned char *bytes, size_t n)
 
 
 static void
-start(const char *url)
+start(const char *url, const char *idle)
 {
     atls_outer_conf_t  conf;
 
     memset(&conf, 0, sizeof(atls_outer_conf_t));
     conf.url = url;
+    conf.idle_timeout = atoi(idle);
 
     atls_outer_free(program.outer);
     program.outer = atls_outer_create(&conf, &program.failure);
@@ -151,8 +152,8 @@ main(void)
 
         *limit = '\0';
 
-        if (sscanf(line, "open %1023s", url) == 1) {
-            start(url);
+        if (sscanf(line, "open %1023s %15s", url, limit) > 0) {
+            start(url, limit);
             continue;
         }
 
