@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # atls gateway with other clients of CoAP: libcoap's coap-client, with and
-# without DTLS, and Node.js's coap, if it is installed.
+# without DTLS, and Node.js's coap, if it is installed; with the TLS of OpenSSL,
+# GnuTLS, Python and Node.js.
 
 use strict;
 use warnings;
@@ -15,6 +16,7 @@ use Test::Atls::Gateway;
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Port qw( free_port );
 use Test::Atls::Program qw( run_program );
+use Test::Atls::Stack;
 
 use constant { KEY => 'a secret of the device', ATLS => '.well-known/atls' };
 
@@ -50,6 +52,8 @@ subtest('pre-shared keys' => \&with_psk);
 subtest('certificates' => \&with_cert);
 subtest('the name of DTLS' => \&with_name);
 subtest('IPv6' => \&with_ipv6);
+subtest('GnuTLS' => \&with_gnutls);
+subtest('Python' => \&with_python);
 subtest('Node.js' => \&with_node);
 
 is($g->stop()->{code}, 0, 'exit code');
@@ -296,6 +300,42 @@ sub with_ipv6 {
     }
 
     is($any->stop()->{code}, 0, 'exit code');
+
+    done_testing();
+}
+
+
+# Another TLS library: methods of Device are found before those of Stack.
+
+package StackDevice {
+    use mro 'c3';
+    use parent -norequire, qw( Test::Atls::Device Test::Atls::Stack );
+}
+
+
+sub with_gnutls {
+    for my $protocol ('TLSv1.2', 'TLSv1.3') {
+        my $d = StackDevice->new('gnutls', gateway => $plain,
+                                 protocol => $protocol,
+                                 ca => $t->path('ca.crt'));
+
+        ok($d->handshake(), $protocol) or diag($d->error());
+        my $r = $d->get('/big?size=20000');
+        ok($r && $r->body() eq pattern(20_000), 'a request');
+    }
+
+    done_testing();
+}
+
+
+sub with_python {
+    for ([ ], [ '-l', '20%' ]) {
+        my $r = run_program($t, 'python3', "$FindBin::Bin/bin/coap_device.py",
+                            "coap://127.0.0.1:$plain", $t->path('ca.crt'),
+                            $t->path('.'), @$_);
+        is("$r->{code} $r->{out}", "0 exactly\n", "a session @$_")
+            or diag($r->{err});
+    }
 
     done_testing();
 }

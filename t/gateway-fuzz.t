@@ -18,7 +18,7 @@ use Test::Atls::Coap qw( CON NON BLOCK1 BLOCK2 ECHO FORMAT URI_PATH encode
 use Test::Atls::Gateway;
 use Test::Atls::Process qw( alive );
 
-use constant { DATAGRAMS => 3000, SOURCES => 200, ROUNDS => 10, KEPT => 300,
+use constant { DATAGRAMS => 3000, SOURCES => 200, ROUNDS => 50, KEPT => 300,
                MORE => 3000 };
 
 my $TIME = $ENV{TEST_FUZZ_TIME} || 0;
