@@ -23,10 +23,13 @@ my ($conf) = map { $_->{text} } grep { $_->{file} eq 'coap.md' }
              blocks('nginx');
 
 $conf =~ s!listen 80;!listen 127.0.0.1:@{[ $t->port(0) ]};!;
-$conf =~ s!/etc/nginx/certs!$t->{dir}!g if $t->{dir};
 $conf =~ s!/etc/nginx/certs!@{[ $t->path('.') ]}!g;
 
-$t->write_http("$conf\nserver { listen 127.0.0.1:%%PORT_2%%; }\n");
+# inner requests go to the backend
+
+$conf =~ s!^\}!    location / { proxy_pass http://127.0.0.1:%%PORT_1%%; }\n}!m;
+
+$t->write_http($conf);
 $t->write_file('devices', "device:00112233\n");
 $t->run();
 
@@ -36,6 +39,7 @@ my $port = free_port();
 my ($g, $started);
 
 subtest('commands' => \&commands);
+subtest('a device' => \&device);
 subtest('messages' => \&messages);
 subtest('options of the unit' => \&unit);
 
@@ -45,7 +49,7 @@ $t->done_testing();
 
 
 sub commands {
-    is(@commands, 2, 'commands');
+    is(@commands, 4, 'commands');
 
     my ($run, $use) = @commands;
     my $secure = free_port();
@@ -69,6 +73,38 @@ sub commands {
     my $r = run_program($t, 'sh', '-c', "cd @{[ $t->path('.') ]} && $use");
     is($r->{code}, 0, 'coap-client') or diag($r->{err});
     like($t->read_file('answer'), qr/^\x16\x03\x03/, 'the response');
+
+    done_testing();
+}
+
+
+# The last two commands.
+
+sub device {
+    SKIP: {
+        skip 'no mbedTLS', 1
+            if system 'echo "#include <mbedtls/ssl.h>" | cc -E - >/dev/null 2>&1';
+
+        my (undef, undef, $compile, $use) = @commands;
+        my $source = Test::Atls::root() . '/docs/examples/coap-device.c';
+
+        $compile =~ s!coap-device\.c!$source!;
+        $compile =~ s!^cc !cc -Wall -Wextra -Werror !;
+        $use =~ s!localhost 5683!127.0.0.1 $port!;
+        $use =~ s!api\.example\.com /!localhost /device!;
+
+        my $dir = $t->path('.');
+        my $r = run_program($t, 'sh', '-c', "cd $dir && $compile && $use");
+
+        is($r->{code}, 0, 'a request') or diag($r->{err});
+        like($r->{out}, qr!^HTTP/1\.1 200 OK\r\n.*\r\n\r\nGET /device !s,
+             'its response');
+
+        $use =~ s!/device!/big?size=50000!;
+        $r = run_program($t, 'sh', '-c', "cd $dir && $use");
+        is(length $r->{out} =~ s/.*?\r\n\r\n//sr, 50_000, 'a large one')
+            or diag($r->{err});
+    }
 
     done_testing();
 }
