@@ -32,6 +32,7 @@ subtest('help' => \&help);
 subtest('without the program' => \&without);
 subtest('a configuration file' => \&config);
 subtest('-s, -v' => \&messages);
+subtest('closed descriptors, signals' => \&closed);
 
 $t->done_testing();
 
@@ -172,6 +173,43 @@ sub config {
 
     kill 'TERM', $s->{pid};
     is($atls->finish($s)->{code}, 0, 'exit code');
+
+    done_testing();
+}
+
+
+# The log must not be sent on a connection, and a connection that is closed is
+# not the end.  The last is for the program without the command, too.
+
+sub closed {
+    my $gateway = $atls->program() . '-gateway';
+
+    for my $start ($atls->program() . ' gateway', $gateway) {
+        my $port = free_port();
+        my $pid = fork();
+
+        if (!$pid) {
+            $SIG{PIPE} = 'DEFAULT';
+            exec 'sh', '-c', "exec $start -l coap://127.0.0.1:$port @to"
+                             . ' <&- >&- 2>&-';
+        }
+
+        my $d = Test::Atls::Device->new(gateway => $port,
+                                        ca => $t->path('ca.crt'));
+
+        ok($t->wait_for(sub { $d->coap()->ask(code => '0.01') }, 60), 'starts');
+        is(join(' ', map { readlink "/proc/$pid/fd/$_" } 0 .. 2),
+           '/dev/null /dev/null /dev/null', 'descriptors');
+        ok($d->handshake(), 'a session') or diag($d->error());
+
+        my ($ignored) = $t->read_file("/proc/$pid/status")
+                        =~ /^SigIgn:\s+(\w+)$/m;
+        ok(hex($ignored) & 1 << 12, 'SIGPIPE is ignored');
+
+        kill 'TERM', $pid;
+        waitpid $pid, 0;
+        is($?, 0, 'exit code');
+    }
 
     done_testing();
 }

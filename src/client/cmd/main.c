@@ -4,13 +4,12 @@
  */
 
 
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <curl/curl.h>
 
 #include "base/exitcode.h"
+#include "base/file.h"
 #include "doctor/doctor.h"
 #include "gateway.h"
 #include "local/child.h"
@@ -27,7 +26,6 @@ typedef struct {
 } cmd_command_t;
 
 
-static int cmd_reserve_stdio(void);
 static int cmd_dispatch(int argc, char **argv);
 
 
@@ -49,7 +47,7 @@ main(int argc, char **argv)
 
     cmd_child_init();
 
-    if (cmd_reserve_stdio() == -1) {
+    if (cmd_file_reserve_stdio() == -1) {
         return cmd_fail(CMD_MEMORY, "cannot open /dev/null");
     }
 
@@ -62,32 +60,6 @@ main(int argc, char **argv)
     curl_global_cleanup();
 
     return code;
-}
-
-
-/*
- * If one of the first three descriptors is closed, another file would get its
- * number: the log would be sent on a connection.  These files cannot be used,
- * either, and are closed in programs of atls run.
- */
-
-static int
-cmd_reserve_stdio(void)
-{
-    int  fd;
-
-    for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-
-        if (fcntl(fd, F_GETFD) == -1
-            && open("/dev/null", O_CLOEXEC | (fd == STDIN_FILENO ? O_WRONLY
-                                                                 : O_RDONLY))
-               == -1)
-        {
-            return -1;
-        }
-    }
-
-    return 0;
 }
 
 

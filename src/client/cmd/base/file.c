@@ -5,9 +5,11 @@
 
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/crypto.h>
 
@@ -112,4 +114,24 @@ cmd_file_strip(char *text, size_t n)
     }
 
     return j;
+}
+
+
+int
+cmd_file_reserve_stdio(void)
+{
+    int  fd;
+
+    for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+
+        if (fcntl(fd, F_GETFD) == -1
+            && open("/dev/null", O_CLOEXEC | (fd == STDIN_FILENO ? O_WRONLY
+                                                                 : O_RDONLY))
+               == -1)
+        {
+            return -1;
+        }
+    }
+
+    return 0;
 }

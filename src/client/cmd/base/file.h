@@ -1,5 +1,5 @@
 
-/* Files with values of options. */
+/* Files with values of options; stdin, stdout and stderr. */
 
 
 #ifndef ATLS_CMD_FILE_H_INCLUDED
@@ -25,6 +25,15 @@ int cmd_file_read_text(const char *name, char **content, size_t *size);
 /* Removes line ends and null characters.  Returns the new size. */
 
 size_t cmd_file_strip(char *text, size_t n);
+
+/*
+ * If one of the first three descriptors is closed, another file would get its
+ * number: the log would be sent on a connection.  Opens files for them, which
+ * cannot be used, either, and are closed in programs of atls run.  Returns 0 or
+ * -1.
+ */
+
+int cmd_file_reserve_stdio(void);
 
 
 #endif /* ATLS_CMD_FILE_H_INCLUDED */
