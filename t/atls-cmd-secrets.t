@@ -20,16 +20,13 @@ use Test::Atls::Site;
 
 my $SECRET = 's3cret';
 
-# newer versions of libcurl omit the password, others have it replaced
-
-my $MOVED = qr!Location http://(?:\*+\@)?127!;
+my $MOVED = qr!Location http://\*+\@127!;
 
 my $t = Test::Atls::Site->new(workers => 2);
 
-$t->serve(<<'EOC');
+$t->serve(<<"EOC");
 location = /moved {
-    absolute_redirect off;
-    return 302 /elsewhere;
+    return 302 http://bob:$SECRET\@127.0.0.1/elsewhere;
 }
 EOC
 
