@@ -161,8 +161,8 @@ our %RULES = (
         '`no-location`: the same at an endpoint without cookies, and the URI is'
         . ' not that of a session',
     'problem-elsewhere' =>
-        '`session-elsewhere`: it belongs to another endpoint, and its cookie'
-        . ' is not expired',
+        '`session-elsewhere`: it belongs to [another endpoint]'
+        . '(#other-endpoints), and its cookie is not expired',
     'problem-foreign' =>
         '`session-foreign`: it was started on another machine or before a'
         . ' restart',
