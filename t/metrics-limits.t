@@ -78,6 +78,21 @@ ok($t->wait_for_log(qr/atls session \w+ ended: key-limit, .*requests:\d,/),
    '... in the log');
 
 
+# many requests in one POST
+
+$c = $t->established(protocol => 'TLSv1.2');
+$c->write_plain("GET /ok HTTP/1.1\r\nHost: localhost\r\n\r\n") for 1 .. 20;
+
+my ($refused, $alerts);
+
+($ended, $refused, $alerts) = added($t, sub { $c->exchange($c->tls_out()) },
+    qw( sessions_ended_total records_refused_total alerts_total ));
+
+is_deeply($ended, { 'key-limit' => 1 }, 'TLS 1.2, many requests: the reason');
+is_deeply($refused, {}, '... no record is refused');
+is_deeply($alerts, { out => { close_notify => 1 } }, '... the alert');
+
+
 # TLS 1.3: the keys are updated
 
 $c = $t->established(protocol => 'TLSv1.3');

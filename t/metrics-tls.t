@@ -13,6 +13,7 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Forge;
+use Test::Atls::Forge12;
 use Test::Atls::Status qw( added status total );
 
 my $KEY = '11' x 16;
@@ -62,7 +63,8 @@ resumption();
 early_data();
 key_updates();
 alerts();
-refused($_) for reasons();
+refused($_, forger()) for reasons();
+refused($_, forger12()) for reasons12();
 
 my $s = status($t);
 my $finished = $s->{handshakes_total}{finished};
@@ -72,6 +74,9 @@ is(total($s->{"handshake_${_}_total"}), $finished, "$_: all handshakes")
 is($s->{handshake_duration_seconds}{count}, $finished, 'and in the histogram');
 is($s->{sessions_ended_total}{'record-refused'},
    total($s->{records_refused_total}), 'each refusal has ended a session');
+is_deeply([ grep { !$s->{records_refused_total}{$_} }
+            keys %{ $s->{records_refused_total} } ], [],
+          'there are no other reasons');
 
 $t->done_testing();
 
@@ -203,6 +208,31 @@ sub forger {
 }
 
 
+# TLS 1.2 has reasons of its own.
+
+sub forger12 {
+    my $forge = Test::Atls::Forge12->new();
+    my $c = $t->client($forge->client_args());
+
+    for (1 .. 2) {
+        $c->handshake_step();
+        $c->exchange($forge->recut($c, $c->tls_out()));
+    }
+
+    return ($c, $forge);
+}
+
+
+sub reasons12 {
+    return (
+        [ 'unknown alert level' => sub { $_[0]->record($ALERT, "\3\x50") } ],
+        [ 'ClientHello too long' => sub {
+              $_[0]->record($HANDSHAKE, "\1\xff\xff\xff")
+          } ],
+    );
+}
+
+
 # Reasons, with functions that return records.
 
 sub reasons {
@@ -254,10 +284,9 @@ sub updates {
 
 
 sub refused {
-    my ($reason, $records) = @{ $_[0] };
+    my ($case, $c, $forge) = @_;
 
-    my ($c, $forge) = forger();
-
+    my ($reason, $records) = @$case;
     my ($refused, $ended, $posts, $alerts) = added($t,
         sub { $c->exchange($records->($forge)) },
         qw( records_refused_total sessions_ended_total posts_total

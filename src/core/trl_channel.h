@@ -60,7 +60,6 @@ typedef enum {
     TRL_E_TYPE = 0,
     TRL_E_VERSION,
     TRL_E_LONG_RECORD,
-    TRL_E_INCOMPLETE,
     TRL_E_BAD_MAC,
     TRL_E_LONG_PLAINTEXT,
     TRL_E_INNER_TYPE,
@@ -75,11 +74,12 @@ typedef enum {
     TRL_E_KEY_UPDATE,
     TRL_E_AFTER_UPDATE,
     TRL_E_LONG_HELLO,
-    TRL_E_READ_KEY,
 
     TRL_REFUSALS,                           /* the following ones are not */
 
-    TRL_E_ALERT = TRL_REFUSALS,
+    TRL_E_INCOMPLETE = TRL_REFUSALS,
+    TRL_E_READ_KEY,
+    TRL_E_ALERT,
     TRL_E_KEY_LIMIT,
     TRL_E_STATE,
     TRL_E_CIPHERS,

@@ -366,7 +366,11 @@ ngx_http_atls_stream_refused(ngx_http_atls_post_t *post)
         return;
     }
 
-    ngx_http_atls_count(refused[post->channel.reason]);
+    /* others are not caused by a client */
+
+    if (post->channel.reason < TRL_REFUSALS) {
+        ngx_http_atls_count(refused[post->channel.reason]);
+    }
 }
 
 
