@@ -39,6 +39,7 @@ subtest('new cookies' => \&cookies);
 subtest('cookies in each response' => \&many_cookies);
 subtest('a URI of the session' => \&location);
 subtest('for libcurl only' => \&left);
+subtest('sent again by libcurl' => \&resent);
 
 $t->done_testing();
 
@@ -427,5 +428,36 @@ sub left {
         result(curl => 1, body => 'ok', kept => 1);
     }
 
+    finish();
+}
+
+
+# The POST that is recorded is sent twice.
+
+sub resent {
+    $c = $lib->start($program);
+    undef $s;
+    print {$c->{in}} "open $url\n";
+
+    post(5);
+    respond(good());
+    result(curl => 1, body => 'ok');
+
+    post(10);
+    undef $s;
+    my $two = request(10);
+    respond(good());
+    result(curl => 1, body => 'ok', reused => 0);
+
+    is(post(10), $two, 'header');
+    respond(good());
+    result(curl => 0, body => 'ok');
+
+    # without libcurl, and not by it, as nobody listens
+
+    post(10);
+    close $listen;
+    undef $s;
+    result(curl => 1, error => 'CONNECT', sent => 1);
     finish();
 }

@@ -132,10 +132,11 @@ result(void)
     atls_outer_info(program.outer, &info);
 
     printf("error=%d\tstatus=%d\tcurl=%u\treused=%d\tkept=%d\texpired=%d"
-           "\tretry=%ld\thttp=%s\tbody=%.*s\ttext=%s\n", program.error,
+           "\tsent=%d\tretry=%ld\thttp=%s\tbody=%.*s\ttext=%s\n", program.error,
            info.status, program.transfers, atls_outer_is_reused(program.outer),
            atls_outer_connection(program.outer),
-           atls_outer_expired(program.outer), info.retry_after, info.http,
+           atls_outer_expired(program.outer), atls_outer_sent(program.outer),
+           info.retry_after, info.http,
            (int) program.n, program.body, program.failure.text);
     fflush(stdout);
 }

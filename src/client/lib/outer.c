@@ -564,6 +564,8 @@ atls_outer_repost(atls_outer_t *outer, const void *bytes, size_t n)
     CURLcode            code;
     atls_repost_post_t  post;
 
+    outer->repost.sent = 0;
+
     if (!outer->simple || outer->source || atls_outer_expired(outer)) {
         return CURLE_GOT_NOTHING;
     }
@@ -1052,7 +1054,7 @@ atls_outer_sent(const atls_outer_t *outer)
     time = 0;
     curl_easy_getinfo(outer->curl, CURLINFO_PRETRANSFER_TIME_T, &time);
 
-    return time != 0;
+    return time != 0 || outer->repost.sent;
 }
 
 

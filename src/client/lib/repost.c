@@ -22,6 +22,7 @@
 
 static int atls_repost_debug(CURL *curl, curl_infotype type, char *text,
     size_t n, void *data);
+static int atls_repost_is_whole(const atls_buf_t *header);
 static int atls_repost_header(void *data, const char *name, const char *value);
 static size_t atls_repost_cut(atls_buf_t *header);
 static curl_socket_t atls_repost_socket(CURL *curl);
@@ -90,6 +91,17 @@ atls_repost_debug(CURL *curl, curl_infotype type, char *text, size_t n,
     rc = 0;
 
     if (type == CURLINFO_HEADER_OUT) {
+
+        if (atls_repost_is_whole(&repost->post)) {
+
+            /* the kept connection was closed: the POST is sent again */
+
+            repost->post.len = 0;
+            atls_response_begin(&repost->response, &repost->recorder,
+                                &repost->debug, ATLS_REPOST_HEADER,
+                                &repost->failure);
+        }
+
         rc = atls_buf_add(&repost->post, text, n);
 
     } else if (type == CURLINFO_HEADER_IN
@@ -104,6 +116,14 @@ atls_repost_debug(CURL *curl, curl_infotype type, char *text, size_t n,
     }
 
     return 0;
+}
+
+
+static int
+atls_repost_is_whole(const atls_buf_t *header)
+{
+    return header->len >= 4
+           && memcmp(header->data + header->len - 4, "\r\n\r\n", 4) == 0;
 }
 
 
@@ -264,6 +284,7 @@ atls_repost_write(atls_repost_t *repost, curl_socket_t fd,
         n = send(fd, buf->data + sent, buf->len - sent, MSG_NOSIGNAL);
 
         if (n != -1) {
+            repost->sent = 1;
             continue;
         }
 

@@ -26,6 +26,7 @@ typedef struct {
     unsigned             tried:1;           /* to record, in this session */
     unsigned             recording:1;
     unsigned             failed:1;
+    unsigned             sent:1;            /* some of the last POST */
 
     atls_response_t      response;
     atls_request_t       recorder;
