@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -47,6 +48,7 @@ static int gw_server_address(gw_t *gateway, const char *text,
     const coap_uri_t *uri);
 static int gw_server_bind(gw_t *gateway, const struct addrinfo *address,
     coap_proto_t proto);
+static int gw_server_bind_error(const struct addrinfo *address);
 
 
 int
@@ -324,15 +326,42 @@ gw_server_bind(gw_t *gateway, const struct addrinfo *address,
     bound.size = address->ai_addrlen;
     memcpy(&bound.addr, address->ai_addr, address->ai_addrlen);
 
-    errno = 0;
     endpoint = coap_new_endpoint(gateway->coap, &bound, proto);
 
-    if (endpoint) {
-        coap_endpoint_set_default_mtu(endpoint, proto == COAP_PROTO_DTLS
-                                                ? GW_DTLS_MTU : GW_MTU);
+    if (endpoint == NULL) {
+        errno = gw_server_bind_error(address);
+        return -1;
     }
 
-    return endpoint ? 0 : -1;
+    coap_endpoint_set_default_mtu(endpoint, proto == COAP_PROTO_DTLS
+                                            ? GW_DTLS_MTU : GW_MTU);
+
+    return 0;
+}
+
+
+/* libcoap 4.3.5 changes errno after bind(), which is called again here. */
+
+static int
+gw_server_bind_error(const struct addrinfo *address)
+{
+    int  fd, on, error;
+
+    fd = socket(address->ai_family, address->ai_socktype, 0);
+
+    if (fd == -1) {
+        return errno;
+    }
+
+    on = 1;
+
+    error = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1
+            || bind(fd, address->ai_addr, address->ai_addrlen) == -1
+            ? errno : 0;
+
+    (void) close(fd);
+
+    return error;
 }
 
 

@@ -62,11 +62,13 @@ sub _accept {
 }
 
 
-# The first flight.
+# The first flight, which fits into one datagram: the key share of a post-quantum
+# group, which newer versions of OpenSSL send, does not.
 
 sub tls_hello {
     my ($self) = @_;
 
+    Net::SSLeay::set1_groups_list($self->{ssl}, 'X25519');
     $self->handshake_step();
 
     return $self->tls_out();
