@@ -1,7 +1,7 @@
 
 /*
- * A device: TLS of mbedTLS, carried to a gateway by CoAP of libcoap.  Sends a GET
- * request for PATH to HOST, and prints the response.
+ * A device: TLS of mbedTLS, carried to a gateway by CoAP of libcoap.  Sends a
+ * GET request for PATH to HOST, and prints the response.
  *
  *     cc -o coap-device coap-device.c -lcoap-3-notls -lmbedtls -lmbedx509 \
  *         -lmbedcrypto
@@ -28,7 +28,7 @@
 
 #define CONTENT_FORMAT  65000
 #define WAIT            60000           /* milliseconds */
-#define BUFFER          65536           /* bytes of a POST, or of its response */
+#define BUFFER          65536           /* of a POST, or of its response */
 
 
 typedef struct {
