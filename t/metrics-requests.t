@@ -21,6 +21,7 @@ my $t = Test::Atls->new(workers => 1);
 $t->write_http(<<'EOC');
 %%CERTIFICATE%%
 error_page 404 /status;
+proxy_cache_path %%TESTDIR%%/cache keys_zone=cache:64k;
 
 server {
     listen 127.0.0.1:%%PORT_0%%;
@@ -56,6 +57,13 @@ server {
         atls_status;
     }
 
+    location = /cached {
+        proxy_pass http://127.0.0.1:%%PORT_0%%/status;
+        proxy_cache cache;
+        proxy_cache_valid any 1h;
+        add_header X-Cache $upstream_cache_status;
+    }
+
     location /pages/ {
         ssi on;
     }
@@ -80,6 +88,8 @@ redirects();
 sessions();
 arguments();
 headers();
+conditions();
+caches();
 methods();
 conversion();
 
@@ -175,7 +185,10 @@ sub arguments {
 sub headers {
     my %types = (
         ',' x 7000                           => 'plain',
-        'text/html;q=1' . ';a=b' x 1500      => 'plain',
+        'text/html;q=1' . ';a=b' x 1500      => 'html',
+        'text/plain;q=.2;a=b,text/html;a=b;Q=.3' => 'html',
+        'text/plain;seq=1;q=.2,text/html;seq=0'  => 'html',
+        'text/html;q =1;q=0;;'               => 'plain',
         'text/html,' x 700 . 'text/plain'    => 'html',
         "\ttext/html\t;\tq=1\t,text/plain;q=.5" => 'html',
         'text/html;q=99999999999999999999'   => 'plain',
@@ -197,6 +210,34 @@ sub headers {
 
     is($r->status(), 200, 'Range is ignored');
     cmp_ok(length $r->body(), '>', 1000, '... as a whole');
+}
+
+
+# There are no validators, so that no condition can be checked.
+
+sub conditions {
+    my $date = 'Sun, 29 Nov 2026 00:00:00 GMT';
+
+    for my $condition ("If-Modified-Since: $date", "If-Unmodified-Since: $date",
+                       'If-Match: "x"', 'If-None-Match: *', 'If-Match: *',
+                       'If-None-Match: "x"', "If-Range: $date")
+    {
+        my $r = answer('GET', '/status?format=json', $condition,
+                       'Range: bytes=0-9');
+
+        is($r->status(), 200, $condition);
+        cmp_ok(length $r->body(), '>', 1000, '... as a whole');
+    }
+}
+
+
+sub caches {
+    for my $time (qw( first second )) {
+        my $r = answer('GET', '/cached?format=json');
+
+        is($r->status(), 200, "a cache, $time time");
+        is($r->header('X-Cache'), 'MISS', '... does not store it');
+    }
 }
 
 

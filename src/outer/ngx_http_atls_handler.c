@@ -147,12 +147,14 @@ problem:
 static ngx_int_t
 ngx_http_atls_handler_accept(ngx_http_request_t *r)
 {
-    ngx_str_t  *type;
+    ngx_str_t  *type, *sent;
 
     if (r->method != NGX_HTTP_POST) {
+        sent = &r->method_name;
+
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "atls client sent method \"%V\" instead of POST",
-                      &r->method_name);
+                      "atls client sent method \"%*s\" instead of POST",
+                      ngx_http_atls_label_len(sent), sent->data);
 
         return NGX_HTTP_ATLS_METHOD;
     }
@@ -162,9 +164,11 @@ ngx_http_atls_handler_accept(ngx_http_request_t *r)
     if (type == NULL) {
 
         if (r->headers_in.content_type) {
+            sent = &r->headers_in.content_type->value;
+
             ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                          "atls client sent media type \"%V\"",
-                          &r->headers_in.content_type->value);
+                          "atls client sent media type \"%*s\"",
+                          ngx_http_atls_label_len(sent), sent->data);
 
         } else {
             ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,

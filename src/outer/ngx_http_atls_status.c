@@ -134,6 +134,10 @@ ngx_http_atls_status_handler(ngx_http_request_t *r)
     r->headers_out.content_type_len = format->accept.len;
     r->headers_out.content_type_lowcase = NULL;
 
+    /* there are no validators: core would respond with 412 */
+
+    r->disable_not_modified = 1;
+
     rc = ngx_http_send_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
@@ -253,26 +257,38 @@ ngx_http_atls_status_type(u_char *type, size_t len)
 }
 
 
-/* The parameter "q" in thousandths. */
+/* The parameter "q" in thousandths; 0: invalid. */
 
 static ngx_uint_t
 ngx_http_atls_status_quality(u_char *p, u_char *last)
 {
-    ngx_int_t  q;
+    u_char     *end;
+    ngx_int_t   q;
 
-    p = ngx_strlcasestrn(p, last, (u_char *) "q=", 2 - 1);
+    for ( ;; ) {
+        p = ngx_strlchr(p, last, ';');
 
-    if (p == NULL) {
-        return 1000;
+        if (p == NULL) {
+            return 1000;
+        }
+
+        do {
+            p++;
+        } while (p < last && (*p == ' ' || *p == '\t'));
+
+        if (last - p >= 2 && ngx_tolower(*p) == 'q' && p[1] == '=') {
+            p += 2;
+            break;
+        }
     }
 
-    p += 2;
-
-    while (p < last && (last[-1] == ' ' || last[-1] == '\t')) {
-        last--;
+    for (end = p; end < last; end++) {
+        if (*end == ';' || *end == ' ' || *end == '\t') {
+            break;
+        }
     }
 
-    q = ngx_atofp(p, last - p, 3);
+    q = ngx_atofp(p, end - p, 3);
 
     return (q == NGX_ERROR) ? 0 : ngx_min(q, 1000);
 }

@@ -7,6 +7,7 @@
 #include "ngx_http_atls.h"
 #include "trl_channel.h"
 #include "ngx_http_atls_counters.h"
+#include "ngx_http_atls_label.h"
 #include "ngx_http_atls_body.h"
 
 
@@ -313,7 +314,9 @@ ngx_http_atls_body_explain(ngx_http_request_t *r)
         {
             ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                           "atls client sent the body with Content-Encoding "
-                          "\"%V\"", &header[i].value);
+                          "\"%*s\"",
+                          ngx_http_atls_label_len(&header[i].value),
+                          header[i].value.data);
             return;
         }
     }

@@ -204,7 +204,9 @@ ngx_http_atls_counters_merge(uint64_t *sum, uint64_t *tally)
         word = tally[i];
         key = word >> NGX_HTTP_ATLS_KEY_SHIFT;
 
-        if (word == 0) {
+        /* on 32-bit systems, a process may have died between two halves */
+
+        if (key == 0) {
             continue;
         }
 
@@ -265,7 +267,7 @@ ngx_http_atls_count_key(uint64_t *tally, ngx_uint_t key)
             return;
         }
 
-        if (tally[i] == 0) {
+        if (tally[i] >> NGX_HTTP_ATLS_KEY_SHIFT == 0) {
             tally[i] = (word << NGX_HTTP_ATLS_KEY_SHIFT) + 1;
             return;
         }

@@ -5,7 +5,7 @@
 
 /*
  * Names of sessions in logs: a hash of the id, which does not disclose the
- * cookie.
+ * cookie.  And values sent by clients.
  */
 
 
@@ -15,6 +15,13 @@
 
 #include "ngx_http_atls.h"
 
+
+/*
+ * The length of a value that a client has sent ("%*s"): a long one would leave
+ * no room in the line for the address of the client.
+ */
+
+#define ngx_http_atls_label_len(value)  ngx_min((value)->len, 100)
 
 /*
  * Computes $atls_session_id, NGX_HTTP_ATLS_ID_LEN bytes.  NGX_ERROR: logged.
