@@ -66,6 +66,7 @@ $statuses = status($t)->{posts_total}{nginx};
 
 is(scalar keys %$statuses, $LABELS + 1, 'both: labels');
 is(total($statuses), 40 + 31 + 3, '... all are counted');
+like($statuses->{other}, qr/^4[03]$/, '... those of one worker as others');
 
 my %seen;
 
