@@ -644,9 +644,9 @@ ngx_http_atls_init_process(ngx_cycle_t *cycle)
     ngx_http_atls_worker_init_worker(cycle,
                                ngx_http_atls_mailbox_serial(ngx_process_slot));
 
-    if (ngx_http_atls_counters_init_worker(amcf->counters) != NGX_OK
-        || ngx_http_atls_ending_init_worker(cycle) != NGX_OK)
-    {
+    ngx_http_atls_counters_init_worker(amcf->counters);
+
+    if (ngx_http_atls_ending_init_worker(cycle) != NGX_OK) {
         return NGX_ERROR;
     }
 

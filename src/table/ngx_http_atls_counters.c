@@ -12,19 +12,31 @@
 
 /* The version of the structures, changed together with them. */
 
-#define NGX_HTTP_ATLS_COUNTERS_LAYOUT  3
+#define NGX_HTTP_ATLS_COUNTERS_LAYOUT  4
+
+/* of a set: no cache line is shared by two processes */
+
+#define NGX_HTTP_ATLS_COUNTERS_SIZE                                           \
+    ngx_align(sizeof(ngx_http_atls_counters_t), ngx_cacheline_size)
 
 
 typedef struct {
     ngx_uint_t                 layout;
     size_t                     size;           /* of a set */
     time_t                     since;
-    ngx_http_atls_counters_t  *sets[NGX_MAX_PROCESSES];
+    ngx_uint_t                 used[NGX_MAX_PROCESSES];
+    u_char                    *sets;
 } ngx_http_atls_sets_t;
+
+
+#define ngx_http_atls_counters_set(sets, slot)                                \
+    ((ngx_http_atls_counters_t *) ((sets)->sets + (slot) * (sets)->size))
 
 
 static ngx_int_t ngx_http_atls_counters_init_zone(ngx_shm_zone_t *zone,
     void *data);
+static ngx_http_atls_sets_t *ngx_http_atls_counters_create(
+    ngx_slab_pool_t *shpool);
 static void ngx_http_atls_counters_add(uint64_t *sum, uint64_t *values,
     ngx_uint_t n);
 static void ngx_http_atls_counters_merge(uint64_t *sum, uint64_t *tally);
@@ -35,11 +47,6 @@ static ngx_msec_t  ngx_http_atls_counters_limits[NGX_HTTP_ATLS_BUCKETS] = {
 };
 
 
-/*
- * The slab allocator rounds the size of a set up to a power of two or to whole
- * pages, and aligns it, so that no cache line is shared by two processes.
- */
-
 ngx_shm_zone_t *
 ngx_http_atls_counters_zone(ngx_conf_t *cf)
 {
@@ -48,8 +55,7 @@ ngx_http_atls_counters_zone(ngx_conf_t *cf)
     static ngx_str_t  name = ngx_string("atls_counters");
 
     size = ngx_align(sizeof(ngx_http_atls_sets_t), ngx_pagesize)
-           + NGX_MAX_PROCESSES
-             * ngx_align(sizeof(ngx_http_atls_counters_t), ngx_pagesize);
+           + NGX_MAX_PROCESSES * NGX_HTTP_ATLS_COUNTERS_SIZE;
 
     return ngx_http_atls_worker_add_zone(cf, &name, size,
                                          ngx_http_atls_counters_init_zone);
@@ -62,19 +68,15 @@ ngx_http_atls_counters_init_zone(ngx_shm_zone_t *zone, void *data)
     ngx_http_atls_sets_t  *sets = data;
 
     if (sets == NULL) {
-        sets = ngx_slab_calloc((ngx_slab_pool_t *) zone->shm.addr,
-                               sizeof(ngx_http_atls_sets_t));
+        sets = ngx_http_atls_counters_create((ngx_slab_pool_t *)
+                                             zone->shm.addr);
         if (sets == NULL) {
             return NGX_ERROR;
         }
-
-        sets->layout = NGX_HTTP_ATLS_COUNTERS_LAYOUT;
-        sets->size = sizeof(ngx_http_atls_counters_t);
-        sets->since = ngx_time();
     }
 
     if (sets->layout != NGX_HTTP_ATLS_COUNTERS_LAYOUT
-        || sets->size != sizeof(ngx_http_atls_counters_t))
+        || sets->size != NGX_HTTP_ATLS_COUNTERS_SIZE)
     {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
                       "zone \"%V\" has a different layout", &zone->shm.name);
@@ -87,9 +89,33 @@ ngx_http_atls_counters_init_zone(ngx_shm_zone_t *zone, void *data)
 }
 
 
-/* The memory of a slot is allocated when it is used for the first time. */
+/*
+ * All sets are allocated, since workers must not use the slab allocator: it
+ * would be corrupted by one that dies in it.  Pages are not written to before
+ * they are used.
+ */
 
-ngx_int_t
+static ngx_http_atls_sets_t *
+ngx_http_atls_counters_create(ngx_slab_pool_t *shpool)
+{
+    ngx_http_atls_sets_t  *sets;
+
+    sets = ngx_slab_calloc(shpool, sizeof(ngx_http_atls_sets_t));
+    if (sets == NULL) {
+        return NULL;
+    }
+
+    sets->layout = NGX_HTTP_ATLS_COUNTERS_LAYOUT;
+    sets->size = NGX_HTTP_ATLS_COUNTERS_SIZE;
+    sets->since = ngx_time();
+
+    sets->sets = ngx_slab_alloc(shpool, NGX_MAX_PROCESSES * sets->size);
+
+    return sets->sets ? sets : NULL;
+}
+
+
+void
 ngx_http_atls_counters_init_worker(ngx_shm_zone_t *zone)
 {
     ngx_http_atls_sets_t      *sets;
@@ -97,18 +123,14 @@ ngx_http_atls_counters_init_worker(ngx_shm_zone_t *zone)
 
     sets = zone->data;
 
-    counters = sets->sets[ngx_process_slot];
+    counters = ngx_http_atls_counters_set(sets, ngx_process_slot);
 
-    if (counters == NULL) {
-        counters = ngx_slab_calloc((ngx_slab_pool_t *) zone->shm.addr,
-                                   sizeof(ngx_http_atls_counters_t));
-        if (counters == NULL) {
-            return NGX_ERROR;
-        }
+    if (!sets->used[ngx_process_slot]) {
+        ngx_memzero(counters, sizeof(ngx_http_atls_counters_t));
 
         ngx_memory_barrier();
 
-        sets->sets[ngx_process_slot] = counters;
+        sets->used[ngx_process_slot] = 1;
     }
 
     counters->handshaking = 0;
@@ -120,8 +142,6 @@ ngx_http_atls_counters_init_worker(ngx_shm_zone_t *zone)
                       ? 0 : ngx_http_atls_process.owner.id;
 
     ngx_http_atls_process.counters = counters;
-
-    return NGX_OK;
 }
 
 
@@ -143,11 +163,11 @@ ngx_http_atls_counters_sum(ngx_shm_zone_t *zone, ngx_http_atls_counters_t *sum)
                                sizeof(sum->member) / sizeof(uint64_t))
 
     for (i = 0; i < NGX_MAX_PROCESSES; i++) {
-        set = sets->sets[i];
-
-        if (set == NULL) {
+        if (!sets->used[i]) {
             continue;
         }
+
+        set = ngx_http_atls_counters_set(sets, i);
 
         ngx_http_atls_counters_add_member(posts);
         ngx_http_atls_counters_add_member(named);

@@ -183,9 +183,9 @@ struct ngx_http_atls_counters_s {
 
 ngx_shm_zone_t *ngx_http_atls_counters_zone(ngx_conf_t *cf);
 
-/* In a worker: selects its set.  NGX_ERROR: no memory. */
+/* In a worker: selects its set. */
 
-ngx_int_t ngx_http_atls_counters_init_worker(ngx_shm_zone_t *zone);
+void ngx_http_atls_counters_init_worker(ngx_shm_zone_t *zone);
 
 /* Adds up all sets; gauges only those of existing processes. */
 
