@@ -116,7 +116,7 @@ sub anew {
 sub many {
     $f = $t->forward('--sessions', 4);
 
-    my ($threads, $files) = ($f->threads(), $f->files());
+    my ($threads, $files) = $f->at_rest();
     my @paths = ('/session', '/slow?n=2&delay=0.02', '/big?size=100000',
                  '/status?code=404');
     my @open = map { $f->connect('GET ' . $paths[$_ % @paths]) } 1 .. $CLIENTS;

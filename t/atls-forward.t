@@ -59,7 +59,7 @@ my @common = ('--via', $t->endpoint('/.well-known/atls'),
 
 my $forward = $t->forward('--idle', '0.2');
 my $port = $forward->port();
-my ($threads, $files) = ($forward->threads(), $forward->files());
+my ($threads, $files) = $forward->at_rest();
 
 subtest('requests' => \&requests);
 subtest('headers' => \&headers);

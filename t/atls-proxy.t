@@ -115,7 +115,7 @@ my @maps = map { ('--map', $_) }
                qw( none page method elsewhere down full );
 
 my $proxy = $t->proxy(@maps);
-my ($threads, $files) = ($proxy->threads(), $proxy->files());
+my ($threads, $files) = $proxy->at_rest();
 
 subtest('curl' => \&with_curl);
 subtest('mapped' => \&mapped);

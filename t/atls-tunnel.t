@@ -60,7 +60,7 @@ EOC
 
 my $atls = $t->command();
 my $tunnel = $t->tunnel();
-my ($threads, $files) = ($tunnel->threads(), $tunnel->files());
+my ($threads, $files) = $tunnel->at_rest();
 my $tls;
 
 for (qw( 1.3 1.2 )) {

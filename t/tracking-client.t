@@ -195,9 +195,14 @@ sub hidden {
 
 sub forwarding {
     my $f = $t->forward('/located');
+    my ($threads) = $f->at_rest();
 
-    is($f->ask('GET /exact')->body(), "exactly\n", 'forward: a request')
-        for 1 .. 5;
+    # afterwards, the session can be used again
+
+    for (1 .. 5) {
+        is($f->ask('GET /exact')->body(), "exactly\n", 'forward: a request');
+        $f->at_rest($threads);
+    }
 
     my %ids = map { ($_->{uri} =~ m!/([\w-]{24})$!)[0] || '-' => 1 } posts();
     is(scalar keys %ids, 2, 'forward: all of them in one session');

@@ -223,6 +223,22 @@ sub all_wait {
 }
 
 
+# Waits until there are so many threads, by default any number, all of which
+# wait for events: a program that listens may not have started yet, and a client
+# may still be in progress after its response.  Returns the numbers of threads
+# and descriptors.
+
+sub at_rest {
+    my ($self, $threads) = @_;
+
+    $self->{t}->wait_for(sub {
+        $self->all_wait($threads || $self->threads())
+    }, $PATIENCE);
+
+    return ($self->threads(), $self->files());
+}
+
+
 sub signal {
     my ($self, $signal) = @_;
 
