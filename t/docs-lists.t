@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # Lists in the documentation are complete: directives, variables, the tables for
-# HTTPS, problem types, links.
+# HTTPS, problem types, links.  Names in examples are unique.
 
 use strict;
 use warnings;
@@ -21,6 +21,7 @@ directives();
 variables();
 https();
 problems();
+names();
 links();
 
 done_testing();
@@ -150,6 +151,22 @@ sub problems {
     cmp_ok(scalar @pairs, '>', 10, 'types of problems');
     is(join("\n", sort @said), join("\n", sort @pairs),
        'protocol.md: types of problems');
+}
+
+
+# Examples of several pages can be used together.
+
+sub names {
+    my %named;
+
+    for my $block (blocks('nginx')) {
+        push @{ $named{$1} }, "$block->{file}:$block->{line}"
+            while $block->{text} =~ /(?:^log_format +|_zone .*\bzone=)(\w+)/mg;
+    }
+
+    cmp_ok(scalar keys %named, '>=', 5, 'formats of logs, and zones');
+    is(join("\n", map { @$_ } grep { @$_ > 1 } values %named), '',
+       '... are unique');
 }
 
 

@@ -144,13 +144,17 @@ sub both_kinds {
         my ($id) = $lines[2] =~ / ([0-9a-f]{32}) - /;
         my $post = '"POST /.well-known/atls HTTP/1.1" 200 \d+';
 
-        is(scalar @lines, 4, 'three POSTs and a request');
+        http_raw($t->port(0), "GET /.well-known/atls HTTP/1.0\r\n\r\n");
+        push @lines, (lines('access.log'))[-1];
+
+        is(scalar @lines, 5, 'three POSTs, a request, and no POST');
         like($lines[0], qr{ $post $id handshake 0/0 0/0 [\d.]+$}, 'handshake');
         like($lines[1], qr{ $post $id opened 0/0 0/0 [\d.]+$}, 'its end');
         like($lines[2],
              qr{ "GET /readings HTTP/1.1" 200 \d+ $id - -/- -/- [\d.]+$},
              'the request');
         like($lines[3], qr{ $post $id served 1/1 \d+/\d+ [\d.]+$}, 'its POST');
+        like($lines[4], qr{ 405 \d+ - method -/- -/- [\d.]+$}, 'no session');
     });
 }
 

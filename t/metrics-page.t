@@ -256,6 +256,8 @@ sub charts {
        =~ s/5 min ago.*//r, '0 %25 %50 %75 %100 %', 'the zone as a whole');
     is($b->value("document.getElementById('protocols').innerText")
        =~ s/\s+/ /gr, 'TLSv1.3 3 100 %', 'protocols');
+    like($b->value("[...newest().totals.keys()].join(' ')"),
+         qr{s/buckets/0\.5 \S+/1 \S+/2\.5 \S+/5 .*/60 \S+/\+Inf}, 'buckets in order');
     is_deeply($b->value(<<'EOJ'), [], 'all reasons have meanings');
 FAILURES.flatMap(([metric, normal]) => [...newest().totals.keys()]
     .filter((key) => key.startsWith(metric + '/')
@@ -292,7 +294,7 @@ sub failures {
 
     ok($b->wait("/not-tls\\s+Something else.*\\s+12\\s+12/.test($table)"),
        'a reason') or diag($b->value($table));
-    ok($b->wait("/^One thing .*\\s+12 handshakes failed/.test($verdict)"),
+    ok($b->wait("/^One thing .*\\s+12 handshakes did not finish/.test($verdict)"),
        'a verdict') or diag($b->value($verdict));
     is($b->value("document.getElementById('verdict').className"), 'warn',
        'its colour');
@@ -305,7 +307,7 @@ sub problems {
     my ($b) = @_;
 
     my %problems = (
-        'sessions_evicted_total/idle'            => [ 1, 'evicted' ],
+        'sessions_evicted_total/idle'            => [ 1, 'zone is too' ],
         'posts_total/zone-full/503'              => [ 1, 'is full' ],
         'posts_total/too-many-handshakes/503'    => [ 1, 'max_handshakes' ],
         'posts_total/too-few-connections/503'    => [ 1, 'connections' ],
@@ -326,7 +328,7 @@ sub problems {
         'posts_total/no-location/410'            => [ 10, 'Location' ],
         'requests_total/5xx'                     => [ 53, 'more than 5 %' ],
         'posts_total/handshake-failed/200'       => [ 2000 ],
-        'sessions_evicted_total/half-open'       => [ 1, 'evicted' ],
+        'sessions_evicted_total/half-open'       => [ 1, 'do not continue' ],
     );
 
     for my $key (sort keys %problems) {

@@ -69,6 +69,8 @@ is($http->get("$url?format=json", { headers => { Accept => 'text/plain' } })
         ->{headers}{'content-type'}, 'application/json',
    'the argument is preferred');
 is($http->get("$url?format=xml")->{status}, 400, 'an unknown format');
+like($t->read_log('error.log'), qr/\[info\] .* unknown format "xml", client/,
+     '... in the log');
 is($http->post($url)->{status}, 405, 'POST');
 
 my $head = $http->head("$url?format=prometheus");

@@ -6,6 +6,7 @@
 
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_label.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_format.h"
 #include "ngx_http_atls_metrics.h"
@@ -170,6 +171,10 @@ ngx_http_atls_status_format(ngx_http_request_t *r)
                 return format;
             }
         }
+
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "atls client requested metrics in unknown format \"%*s\"",
+                      ngx_http_atls_label_len(&arg), arg.data);
 
         return NULL;
     }

@@ -16,6 +16,12 @@ const samples = [];             /* the last one is the newest */
 const newest = () => samples[samples.length - 1];
 
 
+/* Integers come first in an object, also among the limits of buckets. */
+
+const limit = (key) => key === "+Inf" ? Infinity : Number(key);
+const ordered = (keys) => keys.sort((a, b) => limit(a) - limit(b) || 0);
+
+
 /* Totals by names like "posts_total/served/200". */
 
 function flatten(value, name, totals) {
@@ -24,7 +30,7 @@ function flatten(value, name, totals) {
         return totals;
     }
 
-    for (const key of Object.keys(value)) {
+    for (const key of ordered(Object.keys(value))) {
         flatten(value[key], name ? name + "/" + key : key, totals);
     }
 
@@ -142,10 +148,10 @@ function quantile(metric, q) {
         const old = samples.find((other) => s.time - other.time <= RECENT
             && other.data.start_time_seconds === s.data.start_time_seconds);
 
-        const counts = Object.keys(s.data[metric].buckets).map((le) => [
-            le === "+Inf" ? Infinity : Number(le),
+        const counts = ordered(Object.keys(s.data[metric].buckets)).map((le) => [
+            limit(le),
             s.data[metric].buckets[le] - old.data[metric].buckets[le]
-        ]).sort((a, b) => a[0] - b[0]);
+        ]);
 
         const rank = q * counts[counts.length - 1][1];
         let lower = 0, below = 0;

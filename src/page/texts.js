@@ -172,7 +172,8 @@ const MEANINGS = {
 
     sessions_ended_total: {
         "alert": "The client has sent a fatal alert, see below.",
-        "evicted": "The zone is too small. Increase the size in atls_zone.",
+        "evicted": "The zone is too small, or clients do not finish"
+                   + " handshakes.",
         "handshake-failed": "The alerts below, if any, say why.",
         "handshake-timeout": "The client did not finish the handshake.",
         "key-limit": "The maximum number of records of TLS 1.2.",
@@ -234,12 +235,16 @@ function problems() {
     const often = (n, than) => n >= 10 && n > than ? n : 0;
     const percent = (n, share) => often(n, recently("posts_total")
                                            * share / 100);
+    const halfOpen = recently("sessions_evicted_total/half-open");
     const use = Math.round(entriesUsed(newest()) / entries(newest()) * 100);
 
     return [
-        ["bad", recently("sessions_evicted_total"),
+        ["bad", recently("sessions_evicted_total") - halfOpen,
          "sessions were evicted: the zone is too small. Increase the size in"
          + " atls_zone."],
+        ["bad", halfOpen,
+         "handshakes were evicted before they were finished: clients begin them"
+         + " and do not continue, as in an attack. Or the zone is too small."],
         ["bad", posts("zone-full"),
          "POSTs were refused, because the zone is full. Increase the size in"
          + " atls_zone."],
@@ -264,8 +269,8 @@ function problems() {
                                 "handshakes_total/timed-out",
                                 "handshakes_total/aborted"),
                        recently("handshakes_total") / 5),
-         "handshakes failed, which is more than 20 %. The alerts below say"
-         + " why."],
+         "handshakes did not finish, which is more than 20 %. See the chart of"
+         + " handshakes, and the alerts below for the reasons of failures."],
         ["warn", use > 75 ? use : 0,
          "% of the entries of the zone are in use. Increase the size in"
          + " atls_zone, before sessions are evicted."],

@@ -7,7 +7,8 @@ package Test::Atls::DocsSite;
 #
 # /etc/nginx/certs, /var/log/nginx and /var/www are replaced by directories of
 # the test, 8080, 8081 and 443 by ports of nginx, and 9000 by the port of the
-# backend.  Parts of a configuration are completed.
+# backend.  Parts of a configuration are completed; a server is complete, and
+# has a certificate of its own.
 
 use strict;
 use warnings;
@@ -62,11 +63,11 @@ sub whole {
     if (!$outermost{http}) {
         my $certs = $self->path('certs');
 
-        $text = "server {\nlisten 127.0.0.1:" . $self->port(0) . ";\n$text}\n"
-            if $outermost{location};
-        $text = "events {\n}\nhttp {\n"
+        $text = "server {\nlisten 127.0.0.1:" . $self->port(0) . ";\n"
                 . "atls_certificate $certs/localhost.crt;\n"
-                . "atls_certificate_key $certs/localhost.key;\n$text}\n";
+                . "atls_certificate_key $certs/localhost.key;\n$text}\n"
+            if $outermost{location};
+        $text = "events {\n}\nhttp {\n$text}\n";
     }
 
     $text =~ s/^load_module .*\n//mg;
