@@ -197,6 +197,10 @@ location = /deny {
     deny  all;
 }
 
+location = /metrics {
+    atls_status;
+}
+
 location = /auth {
     auth_basic            users;
     auth_basic_user_file  %%TESTDIR%%/users;

@@ -18,6 +18,7 @@ from content import Content
 from cutter import Cutter
 from hostile import Hostile
 from ledger import Ledger
+from metrics import Metrics
 from nginx import Nginx
 from plan import Planner
 from special import KINDS
@@ -50,6 +51,7 @@ class World:
         self.patience = 60 * options.slow
         self.running = {}
         self.nginx = Nginx(self, options)
+        self.metrics = Metrics(self, options.port)
         self.backend = Backend(self.ledger, self.content)
         self.adversary = Adversary(self, options.port)
         self.cutter = Cutter(self, options.port)
@@ -102,7 +104,8 @@ class World:
         await self.adversary.start(options.adversary_port)
         await self.cutter.start(options.cutter)
         await self.h2_cutter.start(options.h2_cutter)
-        watch = asyncio.ensure_future(self.nginx.watch())
+        watches = [asyncio.ensure_future(watch())
+                   for watch in (self.nginx.watch, self.metrics.watch)]
         zone = self.nginx.zone(options.zone)
 
         until = began + options.time - steady
@@ -115,10 +118,17 @@ class World:
             await self.settle()
             await self.steadily(steady, zone)
         self.adversary.stop()
-        watch.cancel()
+        for watch in watches:
+            self.check_watch(watch)
         self.nginx.read_log()
         self.ledger.check_order()
         self.check_access_log()
+
+    def check_watch(self, watch):
+        """It runs until the end."""
+        if watch.done() and watch.exception():
+            self.ledger.violation(f"the harness: {watch.exception()!r}")
+        watch.cancel()
 
     async def settle(self):
         """Waits until only new workers are left."""
@@ -151,8 +161,10 @@ class World:
         memory = nginx.memory()
         await self.quiet()
         files = nginx.descriptors()
+        counted = await self.metrics.settled()
         await self.load(time.time() + seconds * 2 / 3)
         await self.quiet()
+        await self.metrics.compare(counted)
 
         until = time.time() + self.limits.idle + self.patience
         while True:
