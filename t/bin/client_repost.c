@@ -3,8 +3,10 @@
  * Sends POSTs by the outer connection of libatls, and counts those of libcurl.
  * Commands on stdin; only the last one has an answer:
  *
- *     open URL [MS]               a limit for the time without data
+ *     open URL [MS [libcurl]]     a limit for the time without data, 0: none;
+ *                                 libcurl: it sends all POSTs
  *     post SIZE [MS | stop]       a time limit; stop: aborted by the callback
+ *     shift SECONDS               of the clocks
  *     result                      of the last POST
  */
 
@@ -13,6 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "outer.h"
@@ -27,6 +32,7 @@ typedef struct {
     atls_error_e     error;
     int              stop;
     unsigned         transfers;             /* of libcurl */
+    long             shift;
     size_t           n;
     char             body[SIZE];
 } program_t;
@@ -45,6 +51,18 @@ curl_easy_perform(CURL *curl)
     *(void **) &real = dlsym(RTLD_NEXT, "curl_easy_perform");
 
     return real(curl);
+}
+
+
+int
+clock_gettime(clockid_t id, struct timespec *ts)
+{
+    long  rc;
+
+    rc = syscall(SYS_clock_gettime, id, ts);
+    ts->tv_sec += program.shift;
+
+    return (int) rc;
 }
 
 
@@ -82,13 +100,23 @@ sink(void *data, const unsigned char *bytes, size_t n)
 
 
 static void
-start(const char *url, const char *idle)
+on_debug(void *data, atls_debug_e type, const char *text)
+{
+    (void) data;
+    (void) type;
+    (void) text;
+}
+
+
+static void
+start(const char *url, const char *idle, const char *way)
 {
     atls_outer_conf_t  conf;
 
     memset(&conf, 0, sizeof(atls_outer_conf_t));
     conf.url = url;
     conf.idle_timeout = atoi(idle);
+    conf.debug.handler = *way ? on_debug : NULL;
 
     atls_outer_free(program.outer);
     program.outer = atls_outer_create(&conf, &program.failure);
@@ -125,6 +153,20 @@ post(size_t n, const char *limit)
 
 
 static void
+print(const char *name, const char *bytes, size_t n)
+{
+    size_t  i;
+
+    printf("\t%s=", name);
+
+    for (i = 0; i < n; i++) {
+        printf(bytes[i] < ' ' || bytes[i] == '%' ? "%%%02x" : "%c",
+               (unsigned char) bytes[i]);
+    }
+}
+
+
+static void
 result(void)
 {
     atls_outer_info_t  info;
@@ -132,12 +174,14 @@ result(void)
     atls_outer_info(program.outer, &info);
 
     printf("error=%d\tstatus=%d\tcurl=%u\treused=%d\tkept=%d\texpired=%d"
-           "\tsent=%d\tretry=%ld\thttp=%s\tbody=%.*s\ttext=%s\n", program.error,
+           "\tsent=%d\tretry=%ld\thttp=%s", program.error,
            info.status, program.transfers, atls_outer_is_reused(program.outer),
            atls_outer_connection(program.outer),
            atls_outer_expired(program.outer), atls_outer_sent(program.outer),
-           info.retry_after, info.http,
-           (int) program.n, program.body, program.failure.text);
+           info.retry_after, info.http);
+    print("body", program.body, program.n);
+    print("text", program.failure.text, strlen(program.failure.text));
+    putchar('\n');
     fflush(stdout);
 }
 
@@ -146,15 +190,20 @@ int
 main(void)
 {
     int     fields;
-    char    line[1024], limit[16], url[1024];
+    char    line[1024], limit[16], url[1024], way[16];
     size_t  n;
 
     while (fgets(line, sizeof(line), stdin)) {
 
         *limit = '\0';
+        *way = '\0';
 
-        if (sscanf(line, "open %1023s %15s", url, limit) > 0) {
-            start(url, limit);
+        if (sscanf(line, "open %1023s %15s %15s", url, limit, way) > 0) {
+            start(url, limit, way);
+            continue;
+        }
+
+        if (sscanf(line, "shift %ld", &program.shift) > 0) {
             continue;
         }
 

@@ -5,7 +5,9 @@
  */
 
 
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "buf.h"
 #include "cookies.h"
@@ -13,17 +15,22 @@
 
 /* Fields of a line in Netscape's format, separated by tabs */
 
+#define ATLS_COOKIES_TAIL   1               /* TRUE: other hosts, too */
 #define ATLS_COOKIES_PATH   2
-#define ATLS_COOKIES_DATE   4
-#define ATLS_COOKIES_NAME   5
 
-#define ATLS_COOKIES_DOMAIN "; Domain=atls.invalid"
+/* Stands for the host of a cookie without a domain, which is no suffix */
+
+#define ATLS_COOKIES_HOST   "192.0.2.1"
 
 
 static int atls_cookies_match(const char *line, const char *path);
 static const char *atls_cookies_field(const char *line, int i);
-static int atls_cookies_replace(CURL *curl, const char *line);
-static int atls_cookies_is_same(const char *line, const char *other);
+static struct curl_slist *atls_cookies_parse(const CURLU *url,
+    const char *value);
+static char *atls_cookies_host(CURL *curl, const CURLU *url);
+static const char *atls_cookies_domain(const char *line);
+static int atls_cookies_line(atls_buf_t *text, const char *line,
+    const char *host);
 
 
 atls_cookies_e
@@ -117,99 +124,173 @@ atls_cookies_copy(CURL *curl, CURL *other)
 
 
 int
-atls_cookies_set(CURL *curl, const char *value)
+atls_cookies_set(CURL *curl, const CURLU *url, const char *value)
 {
     int                 rc;
-    CURL               *parser;
-    atls_buf_t          header;
+    char               *host;
+    atls_buf_t          text;
     struct curl_slist  *list;
 
-    memset(&header, 0, sizeof(atls_buf_t));
-    list = NULL;
+    memset(&text, 0, sizeof(atls_buf_t));
     rc = -1;
 
-    parser = curl_easy_init();
+    list = atls_cookies_parse(url, value);
+    host = atls_cookies_host(curl, url);
 
-    /* the last domain is used; cookies without one are not in libcurl's list */
+    if (list && host) {
+        rc = atls_cookies_line(&text, list->data, host);
+    }
 
-    if (parser
-        && atls_buf_print(&header, "Set-Cookie: %s%s", value,
-                          ATLS_COOKIES_DOMAIN)
-           == 0
-        && curl_easy_setopt(parser, CURLOPT_COOKIELIST, header.data)
-           == CURLE_OK
-        && curl_easy_getinfo(parser, CURLINFO_COOKIELIST, &list) == CURLE_OK)
+    if (rc == 0 && text.len
+        && curl_easy_setopt(curl, CURLOPT_COOKIELIST, text.data) != CURLE_OK)
     {
-        rc = list ? atls_cookies_replace(curl, list->data) : 0;
+        rc = -1;
     }
 
-    if (rc == 1) {
-        header.data[header.len - (sizeof(ATLS_COOKIES_DOMAIN) - 1)] = '\0';
+    /* libcurl ignores an invalid cookie */
 
-        rc = curl_easy_setopt(curl, CURLOPT_COOKIELIST, header.data)
-             == CURLE_OK ? 0 : -1;
-    }
+    rc = list ? rc : 0;
 
     curl_slist_free_all(list);
-    curl_easy_cleanup(parser);
-    atls_buf_free(&header);
-
-    return rc;
-}
-
-
-/* Returns 0, -1 on error, or 1 if there is no cookie with this name. */
-
-static int
-atls_cookies_replace(CURL *curl, const char *line)
-{
-    int                 rc;
-    atls_buf_t          text;
-    struct curl_slist  *list, *old;
-
-    memset(&text, 0, sizeof(atls_buf_t));
-    list = NULL;
-    rc = 1;
-
-    curl_easy_getinfo(curl, CURLINFO_COOKIELIST, &list);
-
-    for (old = list; old && rc != -1; old = old->next) {
-
-        if (!atls_cookies_is_same(old->data, line)) {
-            continue;
-        }
-
-        text.len = 0;
-        rc = atls_buf_print(&text, "%.*s%s",
-                            (int) (atls_cookies_field(old->data,
-                                                      ATLS_COOKIES_DATE)
-                                   - old->data), old->data,
-                            atls_cookies_field(line, ATLS_COOKIES_DATE));
-
-        if (rc == 0
-            && curl_easy_setopt(curl, CURLOPT_COOKIELIST, text.data)
-               != CURLE_OK)
-        {
-            rc = -1;
-        }
-    }
-
-    curl_slist_free_all(list);
+    free(host);
     atls_buf_free(&text);
 
     return rc;
 }
 
 
-static int
-atls_cookies_is_same(const char *line, const char *other)
+/*
+ * A handle without a host parses the cookie.  Of attributes with the same name,
+ * the last one is used, so those before all others are defaults.
+ */
+
+static struct curl_slist *
+atls_cookies_parse(const CURLU *url, const char *value)
 {
-    size_t  n;
+    int                 n;
+    char               *path;
+    CURL               *parser;
+    atls_buf_t          header;
+    struct curl_slist  *list;
 
-    line = atls_cookies_field(line, ATLS_COOKIES_NAME);
-    other = atls_cookies_field(other, ATLS_COOKIES_NAME);
+    memset(&header, 0, sizeof(atls_buf_t));
+    path = NULL;
+    list = NULL;
 
-    n = strcspn(line, "\t");
+    value += strspn(value, " \t");
+    n = (int) strcspn(value, ";");
 
-    return n && n == strcspn(other, "\t") && strncmp(line, other, n) == 0;
+    if (*value == '=' || n == 0) {
+        return NULL;                            /* no name */
+    }
+
+    parser = curl_easy_init();
+
+    if (parser
+        && curl_url_get((CURLU *) url, CURLUPART_PATH, &path, 0) == CURLUE_OK
+        && atls_buf_print(&header, "Set-Cookie: %.*s; Path=%.*s; Domain="
+                          ATLS_COOKIES_HOST "%s", n, value,
+                          (int) (strrchr(path, '/') - path + 1), path,
+                          value + n)
+           == 0
+        && curl_easy_setopt(parser, CURLOPT_COOKIELIST, header.data)
+           == CURLE_OK)
+    {
+        curl_easy_getinfo(parser, CURLINFO_COOKIELIST, &list);
+    }
+
+    curl_free(path);
+    curl_easy_cleanup(parser);
+    atls_buf_free(&header);
+
+    return list;
+}
+
+
+/*
+ * The host of cookies without a domain: a header may have another one than the
+ * URL.
+ */
+
+static char *
+atls_cookies_host(CURL *curl, const CURLU *url)
+{
+    char               *host, *name;
+    struct curl_slist  *list, *line;
+
+    list = NULL;
+    host = NULL;
+    name = NULL;
+
+    curl_easy_getinfo(curl, CURLINFO_COOKIELIST, &list);
+
+    for (line = list; line && host == NULL; line = line->next) {
+        if (strncmp(atls_cookies_field(line->data, ATLS_COOKIES_TAIL), "FALSE",
+                    5)
+            == 0)
+        {
+            host = strdup(atls_cookies_domain(line->data));
+        }
+    }
+
+    curl_slist_free_all(list);
+
+    if (host == NULL
+        && curl_url_get((CURLU *) url, CURLUPART_HOST, &name, 0) == CURLUE_OK)
+    {
+        host = strdup(*name == '[' ? name + 1 : name);
+        curl_free(name);
+    }
+
+    if (host) {
+        host[strcspn(host, "\t]")] = '\0';
+    }
+
+    return host;
+}
+
+
+static const char *
+atls_cookies_domain(const char *line)
+{
+    static const char  only[] = "#HttpOnly_";
+
+    return strncmp(line, only, sizeof(only) - 1) == 0
+           ? line + sizeof(only) - 1 : line;
+}
+
+
+/* Returns 0 or -1.  The text is empty if the cookie is for another host. */
+
+static int
+atls_cookies_line(atls_buf_t *text, const char *line, const char *host)
+{
+    size_t       n, nhost;
+    const char  *domain, *end;
+
+    domain = atls_cookies_domain(line);
+    n = strcspn(domain, "\t");
+    end = domain + n;
+
+    if (n == sizeof(ATLS_COOKIES_HOST) - 1
+        && strncmp(domain, ATLS_COOKIES_HOST, n) == 0)
+    {
+        return atls_buf_print(text, "%.*s%s%s", (int) (domain - line), line,
+                              host, end);
+    }
+
+    if (*domain == '.') {
+        domain++;
+        n--;
+    }
+
+    nhost = strlen(host);
+
+    if (nhost < n || strncasecmp(host + nhost - n, domain, n) != 0
+        || (nhost > n && host[nhost - n - 1] != '.'))
+    {
+        return 0;
+    }
+
+    return atls_buf_print(text, "%s", line);
 }

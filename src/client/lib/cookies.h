@@ -26,12 +26,11 @@ atls_cookies_e atls_cookies_look(CURL *curl, const CURLU *url);
 int atls_cookies_copy(CURL *curl, CURL *other);
 
 /*
- * Sets a cookie by the value of a Set-Cookie header that libcurl has not seen.
- * A cookie with the same name is replaced: its host and path stay the same.  A
- * cookie that has expired is ignored.  Returns 0 or -1.
+ * Sets a cookie by the value of a Set-Cookie header of a response that libcurl
+ * has not seen, to a POST to this URL.  Returns 0 or -1.
  */
 
-int atls_cookies_set(CURL *curl, const char *value);
+int atls_cookies_set(CURL *curl, const CURLU *url, const char *value);
 
 
 #endif /* ATLS_CLIENT_COOKIES_H_INCLUDED */

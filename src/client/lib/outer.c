@@ -599,7 +599,8 @@ atls_outer_repost_status(void *data, int status, const char *reason)
 
     (void) reason;
 
-    atls_reply_set(&outer->reply, status, &outer->repost.response.lines);
+    atls_reply_set(&outer->reply, status, outer->repost.response.minor,
+                   &outer->repost.response.lines);
 
     return 0;
 }
@@ -613,7 +614,8 @@ atls_outer_repost_header(void *data, const char *name, const char *value)
     atls_outer_t  *outer = data;
 
     return atls_http_is_name(name, "Set-Cookie")
-           ? atls_cookies_set(outer->curl, value) : 0;
+           ? atls_cookies_set(outer->curl, atls_outer_url_now(outer), value)
+           : 0;
 }
 
 
@@ -891,9 +893,11 @@ atls_outer_code(atls_outer_t *outer, CURLcode code)
 
     case CURLE_URL_MALFORMAT:
     case CURLE_NOT_BUILT_IN:
-    case CURLE_BAD_FUNCTION_ARGUMENT:
     case CURLE_SETOPT_OPTION_SYNTAX:
         return ATLS_ERROR_USAGE;
+
+    case CURLE_BAD_FUNCTION_ARGUMENT:           /* or an invalid trailer */
+        return outer->reply.status ? ATLS_ERROR_NETWORK : ATLS_ERROR_USAGE;
 
     case CURLE_OUT_OF_MEMORY:
         return ATLS_ERROR_MEMORY;

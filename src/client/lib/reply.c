@@ -58,6 +58,7 @@ atls_reply_clear(atls_reply_t *reply)
 {
     reply->kind = ATLS_REPLY_UNKNOWN;
     reply->status = 0;
+    reply->http = "";
     reply->retry_after = 0;
     reply->lines = NULL;
     reply->body.len = 0;
@@ -65,11 +66,12 @@ atls_reply_clear(atls_reply_t *reply)
 
 
 void
-atls_reply_set(atls_reply_t *reply, int status, const atls_lines_t *lines)
+atls_reply_set(atls_reply_t *reply, int status, unsigned minor,
+    const atls_lines_t *lines)
 {
     reply->lines = lines;
     reply->status = status;
-    reply->http = "1.1";
+    reply->http = minor ? "1.1" : "1.0";
 }
 
 

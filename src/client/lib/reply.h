@@ -51,11 +51,11 @@ void atls_reply_free(atls_reply_t *reply);
 void atls_reply_clear(atls_reply_t *reply);
 
 /*
- * Called when the header of an HTTP/1.1 response was not received by libcurl.
+ * Called when the header of an HTTP/1.x response was not received by libcurl.
  * Its lines are used until the next POST.
  */
 
-void atls_reply_set(atls_reply_t *reply, int status,
+void atls_reply_set(atls_reply_t *reply, int status, unsigned minor,
     const atls_lines_t *lines);
 
 /* Called when the response header is complete. */

@@ -18,6 +18,7 @@
 #define ATLS_REPOST_HEADER  65536
 #define ATLS_REPOST_BUFFER  32768
 #define ATLS_REPOST_CHECK   1000            /* milliseconds */
+#define ATLS_REPOST_IDLE    118000          /* CURLOPT_MAXAGE_CONN */
 
 
 static int atls_repost_debug(CURL *curl, curl_infotype type, char *text,
@@ -142,6 +143,8 @@ atls_repost_header(void *data, const char *name, const char *value)
 void
 atls_repost_recorded(atls_repost_t *repost, CURL *curl)
 {
+    repost->used = atls_clock();
+
     if (!repost->recording) {
         return;
     }
@@ -178,7 +181,8 @@ atls_repost_cut(atls_buf_t *header)
     next = line ? strstr(line + 2, "\r\n") : NULL;
 
     if (next == NULL || strncmp(text, "POST /", 6) != 0
-        || strstr(text, " HTTP/1.1\r\n") == NULL)
+        || strncmp(text + 6 + strcspn(text + 6, " "), " HTTP/1.1\r\n", 11)
+           != 0)
     {
         return 0;
     }
@@ -199,7 +203,9 @@ atls_repost_send(atls_repost_t *repost, CURL *curl,
     CURLcode       code;
     curl_socket_t  fd;
 
-    if (repost->size == 0 || post->n > ATLS_REPOST_BODY) {
+    if (repost->size == 0 || post->n > ATLS_REPOST_BODY
+        || atls_clock() - repost->used > ATLS_REPOST_IDLE)
+    {
         return CURLE_GOT_NOTHING;
     }
 
@@ -216,6 +222,8 @@ atls_repost_send(atls_repost_t *repost, CURL *curl,
     if (code == CURLE_OK) {
         code = atls_repost_read(repost, fd, post);
     }
+
+    repost->used = atls_clock();
 
     if (code != CURLE_OK || !atls_repost_kept(repost)) {
 

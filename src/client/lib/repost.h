@@ -23,6 +23,7 @@ typedef struct {
     atls_buf_t           post;              /* the header, up to "size", and the
                                                rest of a POST */
     size_t               size;              /* 0: nothing was recorded */
+    int64_t              used;              /* when the connection was used */
     unsigned             tried:1;           /* to record, in this session */
     unsigned             recording:1;
     unsigned             failed:1;
@@ -59,9 +60,10 @@ void atls_repost_recorded(atls_repost_t *repost, CURL *curl);
 
 /*
  * Sends a POST and receives the response.  CURLE_GOT_NOTHING means that it has
- * to be sent by libcurl: nothing was recorded, the POST is large, or the
- * connection is closed.  In the last case, it may have been sent; libcurl would
- * send it again, too.
+ * to be sent by libcurl: nothing was recorded, the POST is large, the
+ * connection was idle for so long that libcurl opens a new one, or it is
+ * closed.  In the last case, it may have been sent; libcurl would send it
+ * again, too.
  */
 
 CURLcode atls_repost_send(atls_repost_t *repost, CURL *curl,

@@ -12,6 +12,7 @@
 
 static atls_error_e atls_response_header(atls_response_t *response,
     const unsigned char **pos, const unsigned char *end);
+static atls_error_e atls_response_first(const atls_response_t *response);
 static atls_error_e atls_response_header_line(atls_response_t *response);
 static atls_error_e atls_response_header_end(atls_response_t *response);
 static atls_error_e atls_response_status_line(atls_response_t *response,
@@ -32,7 +33,7 @@ static atls_error_e atls_response_chunks(atls_response_t *response,
     const unsigned char **pos, const unsigned char *end);
 static atls_error_e atls_response_piece(atls_response_t *response,
     const unsigned char *bytes, size_t n);
-static atls_error_e atls_response_wrong(atls_response_t *response,
+static atls_error_e atls_response_wrong(const atls_response_t *response,
     const char *what);
 
 
@@ -113,7 +114,7 @@ atls_response_header(atls_response_t *response, const unsigned char **pos,
         return atls_response_header_line(response);
 
     case ATLS_LINE_MORE:
-        return ATLS_OK;
+        return atls_response_first(response);
 
     case ATLS_LINE_TOO_LARGE:
         return atls_response_wrong(response, "header too large");
@@ -132,23 +133,35 @@ atls_response_header(atls_response_t *response, const unsigned char **pos,
 }
 
 
+/* Data that are not HTTP are detected by the first bytes. */
+
+static atls_error_e
+atls_response_first(const atls_response_t *response)
+{
+    size_t               n;
+    const atls_lines_t  *lines = &response->lines;
+
+    static const char  first[] = "HTTP/";
+
+    n = lines->text.len < sizeof(first) - 1 ? lines->text.len
+                                            : sizeof(first) - 1;
+
+    return lines->line == 0 && memcmp(lines->text.data, first, n) != 0
+           ? atls_response_wrong(response, "no status line") : ATLS_OK;
+}
+
+
 /* Processes a line; an empty line ends the header. */
 
 static atls_error_e
 atls_response_header_line(atls_response_t *response)
 {
-    const char  *line;
+    atls_error_e  rc;
 
-    line = atls_lines_last(&response->lines);
+    rc = atls_response_first(response);
 
-    /* data that are not HTTP are detected by the first line */
-
-    if (response->lines.line == 0 && strncmp(line, "HTTP/", 5) != 0) {
-        return atls_response_wrong(response,
-                                   "no status line");
-    }
-
-    return *line == '\0' ? atls_response_header_end(response) : ATLS_OK;
+    return rc == ATLS_OK && *atls_lines_last(&response->lines) == '\0'
+           ? atls_response_header_end(response) : rc;
 }
 
 
@@ -452,7 +465,7 @@ atls_response_reusable(const atls_response_t *response)
 
 
 static atls_error_e
-atls_response_wrong(atls_response_t *response, const char *what)
+atls_response_wrong(const atls_response_t *response, const char *what)
 {
     return atls_fail(response->failure, ATLS_ERROR_HTTP,
                      "invalid HTTP response: %s", what);

@@ -198,6 +198,14 @@ sub command {
     local $?;
 
     print {$self->{in}} "$command\n";
+
+    return $self->answer();
+}
+
+
+sub answer {
+    my ($self) = @_;
+
     my $line = readline $self->{out};
 
     return {} unless defined $line;
