@@ -9,7 +9,7 @@
 #include "trl_channel.h"
 
 
-/* The maximum number in a row, without application data between them. */
+/* The maximum number in a row, without application data, for a channel. */
 
 #define TRL_MAX_MESSAGES            32
 #define TRL_MAX_EMPTY_RECORDS       32
@@ -32,6 +32,8 @@
 #define TRL_USER_CANCELED           90
 
 
+static int trl_channel_check_header(const trl_state_t *state,
+    const uint8_t *header, ssize_t *size, trl_error_e *reason);
 static int trl_channel_check_size(trl_channel_t *ch, size_t len, size_t n);
 static int trl_channel_data(trl_channel_t *ch, size_t n);
 static int trl_channel_empty(trl_channel_t *ch);
@@ -128,22 +130,52 @@ trl_channel_done(trl_channel_t *ch)
 ssize_t
 trl_channel_header(trl_channel_t *ch, const uint8_t *header)
 {
+    int          alert;
+    ssize_t      size;
+    trl_error_e  reason;
+
+    alert = trl_channel_check_header(ch->state, header, &size, &reason);
+
+    return (alert == 0) ? size
+                        : trl_channel_error(ch, (unsigned) alert, reason);
+}
+
+
+ssize_t
+trl_channel_fits(const trl_state_t *state, const uint8_t *header)
+{
+    ssize_t      size;
+    trl_error_e  reason;
+
+    return trl_channel_check_header(state, header, &size, &reason) == 0
+           ? size : TRL_ERROR;
+}
+
+
+/* Returns 0 with the size of the record, or an alert with a reason. */
+
+static int
+trl_channel_check_header(const trl_state_t *state, const uint8_t *header,
+    ssize_t *size, trl_error_e *reason)
+{
     size_t  len, max;
 
     len = ((size_t) header[3] << 8) | header[4];
 
-    if (ch->state->protocol == TRL_TLSv1_3) {
+    if (state->protocol == TRL_TLSv1_3) {
 
         /* RFC 8446, section 5: all records must be protected now */
 
         if (header[0] != TRL_APPLICATION_DATA) {
-            return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE, TRL_E_TYPE);
+            *reason = TRL_E_TYPE;
+            return TRL_UNEXPECTED_MESSAGE;
         }
 
         /* section 5.1: the version is ignored, except its major number */
 
         if (header[1] != TRL_TLSv1_2 >> 8) {
-            return trl_channel_error(ch, TRL_PROTOCOL_VERSION, TRL_E_VERSION);
+            *reason = TRL_E_VERSION;
+            return TRL_PROTOCOL_VERSION;
         }
 
         max = TRL_MAX_PLAINTEXT + TRL_TLS13_EXPANSION;
@@ -151,23 +183,28 @@ trl_channel_header(trl_channel_t *ch, const uint8_t *header)
     } else {
 
         if (header[0] < TRL_ALERT || header[0] > TRL_APPLICATION_DATA) {
-            return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE, TRL_E_TYPE);
+            *reason = TRL_E_TYPE;
+            return TRL_UNEXPECTED_MESSAGE;
         }
 
         if (header[1] != TRL_TLSv1_2 >> 8
             || header[2] != (TRL_TLSv1_2 & 0xff))
         {
-            return trl_channel_error(ch, TRL_PROTOCOL_VERSION, TRL_E_VERSION);
+            *reason = TRL_E_VERSION;
+            return TRL_PROTOCOL_VERSION;
         }
 
         max = TRL_MAX_PLAINTEXT + TRL_TLS12_EXPANSION;
     }
 
     if (len > max) {
-        return trl_channel_error(ch, TRL_RECORD_OVERFLOW, TRL_E_LONG_RECORD);
+        *reason = TRL_E_LONG_RECORD;
+        return TRL_RECORD_OVERFLOW;
     }
 
-    return (ssize_t) (TRL_HEADER_SIZE + len);
+    *size = (ssize_t) (TRL_HEADER_SIZE + len);
+
+    return 0;
 }
 
 
@@ -254,6 +291,44 @@ trl_channel_open(trl_channel_t *ch, uint8_t *record, size_t len,
 }
 
 
+/*
+ * Any record that is authentic is counted, even if an error follows; with the
+ * first record of another key, there is no error.  Otherwise, the number of
+ * attempts is limited, as in DTLS: RFC 9147, section 4.5.3.
+ */
+
+int
+trl_channel_try(trl_channel_t *ch, uint8_t *record, size_t len,
+    uint8_t **data, size_t *n)
+{
+    int       rc;
+    uint64_t  seq;
+
+    seq = ch->state->read.seq;
+
+    rc = trl_channel_open(ch, record, len, data, n);
+
+    if (rc != TRL_ERROR || ch->state->read.seq != seq) {
+        return rc;
+    }
+
+    if (ch->reason == TRL_E_BAD_MAC
+        && ++ch->state->read.forged >= trl_aead_forgeries(ch->state->aead))
+    {
+        return TRL_ERROR;
+    }
+
+    ch->error = NULL;
+    ch->alert = 0;
+
+    /* the context is in the middle of a record */
+
+    trl_cipher_rekey(&ch->read);
+
+    return TRL_FOREIGN;
+}
+
+
 /* len: the size of the record; n: the size of its content. */
 
 static int
@@ -286,24 +361,27 @@ trl_channel_data(trl_channel_t *ch, size_t n)
         return trl_channel_empty(ch);
     }
 
-    ch->state->empty_records = 0;
-    ch->state->messages = 0;
+    ch->empty_records = 0;
+    ch->messages = 0;
 
     return TRL_OK;
 }
 
 
-/* Records without data cost CPU time, so their number is limited. */
+/*
+ * Records without data cost CPU time, so their number is limited.  A client may
+ * poll with them, one at a time.
+ */
 
 static int
 trl_channel_empty(trl_channel_t *ch)
 {
-    if (ch->state->empty_records >= TRL_MAX_EMPTY_RECORDS) {
+    if (ch->empty_records >= TRL_MAX_EMPTY_RECORDS) {
         return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE,
                                  TRL_E_EMPTY_RECORDS);
     }
 
-    ch->state->empty_records++;
+    ch->empty_records++;
 
     return TRL_OK;
 }
@@ -498,11 +576,11 @@ trl_channel_client_hello(trl_channel_t *ch, const uint8_t *p, size_t n)
 static int
 trl_channel_message(trl_channel_t *ch)
 {
-    if (ch->state->messages >= TRL_MAX_MESSAGES) {
+    if (ch->messages >= TRL_MAX_MESSAGES) {
         return trl_channel_error(ch, TRL_UNEXPECTED_MESSAGE, TRL_E_MESSAGES);
     }
 
-    ch->state->messages++;
+    ch->messages++;
 
     return TRL_OK;
 }

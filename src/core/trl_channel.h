@@ -18,6 +18,7 @@
 
 #define TRL_OK                      0
 #define TRL_CLOSED                  1       /* the peer's close_notify */
+#define TRL_FOREIGN                 2       /* not the next record */
 #define TRL_ERROR                   (-1)
 
 /*
@@ -99,6 +100,8 @@ typedef struct {
     const char         *error;              /* after TRL_ERROR: static text; no
                                                more records can be opened */
     trl_error_e         reason;             /* the same as a number */
+    unsigned            messages;           /* in a row, without data */
+    unsigned            empty_records;      /* in a row */
     unsigned            updates_in;         /* KeyUpdates received */
     unsigned            updates_out;        /* KeyUpdates sent */
 } trl_channel_t;
@@ -126,6 +129,10 @@ void trl_channel_done(trl_channel_t *ch);
 
 ssize_t trl_channel_header(trl_channel_t *ch, const uint8_t *header);
 
+/* The same without a channel: whether a session can have such a record. */
+
+ssize_t trl_channel_fits(const trl_state_t *state, const uint8_t *header);
+
 /*
  * Decrypts a whole record in place.  TRL_OK: *n bytes of application data at
  * *data, inside the record; for other records, which are processed here, *n is
@@ -134,6 +141,17 @@ ssize_t trl_channel_header(trl_channel_t *ch, const uint8_t *header);
  */
 
 int trl_channel_open(trl_channel_t *ch, uint8_t *record, size_t len,
+    uint8_t **data, size_t *n);
+
+/*
+ * The same for a record that may be from somebody else.  TRL_FOREIGN: it is not
+ * authentic as the next one.  The channel and its state are unchanged then,
+ * except for the text and the number of the reason, and the number of such
+ * records; the record must not be used, but its last bytes, the tag, are
+ * unchanged, too.  If there are too many of them, it is an error.
+ */
+
+int trl_channel_try(trl_channel_t *ch, uint8_t *record, size_t len,
     uint8_t **data, size_t *n);
 
 /* The maximum plaintext size for trl_channel_seal(). */

@@ -19,6 +19,7 @@ typedef struct {
     uint8_t             salt_size;          /* implicit nonce, in TLS 1.2 */
     uint8_t             ccm;
     uint64_t            limit;
+    uint32_t            forgeries;
 } trl_aead_t;
 
 
@@ -36,14 +37,14 @@ static EVP_CIPHER_CTX *trl_cipher_ctx(unsigned aead, int sealing);
 /* indexed by trl_aead_e */
 
 static const trl_aead_t   trl_aeads[] = {
-    { NULL,                 0,  0,  0, 0, 0 },
-    { "AES-128-GCM",       16, 16,  4, 0, (uint64_t) 1 << 23 },
-    { "AES-256-GCM",       32, 16,  4, 0, (uint64_t) 1 << 23 },
-    { "ChaCha20-Poly1305", 32, 16, 12, 0, UINT64_MAX },
-    { "AES-128-CCM",       16, 16,  4, 1, (uint64_t) 1 << 23 },
-    { "AES-256-CCM",       32, 16,  4, 1, (uint64_t) 1 << 23 },
-    { "AES-128-CCM",       16,  8,  4, 1, (uint64_t) 1 << 23 },
-    { "AES-256-CCM",       32,  8,  4, 1, (uint64_t) 1 << 23 }
+    { NULL,                 0,  0,  0, 0, 0, 0 },
+    { "AES-128-GCM",       16, 16,  4, 0, (uint64_t) 1 << 23, UINT32_MAX },
+    { "AES-256-GCM",       32, 16,  4, 0, (uint64_t) 1 << 23, UINT32_MAX },
+    { "ChaCha20-Poly1305", 32, 16, 12, 0, UINT64_MAX, UINT32_MAX },
+    { "AES-128-CCM",       16, 16,  4, 1, (uint64_t) 1 << 23, 1 << 23 },
+    { "AES-256-CCM",       32, 16,  4, 1, (uint64_t) 1 << 23, 1 << 23 },
+    { "AES-128-CCM",       16,  8,  4, 1, (uint64_t) 1 << 23, 1 << 7 },
+    { "AES-256-CCM",       32,  8,  4, 1, (uint64_t) 1 << 23, 1 << 7 }
 };
 
 
@@ -103,6 +104,13 @@ trl_aead_limit(unsigned aead)
 #else
     return trl_aead(aead)->limit;
 #endif
+}
+
+
+uint32_t
+trl_aead_forgeries(unsigned aead)
+{
+    return trl_aead(aead)->forgeries;
 }
 
 

@@ -41,6 +41,7 @@ typedef struct {
     uint64_t            seq;                   /* of the next record */
     uint8_t             key[TRL_MAX_KEY];
     uint8_t             iv[TRL_MAX_IV];        /* TLS 1.2 GCM, CCM: 4 used */
+    uint32_t            forged;                /* records not authentic */
 } trl_key_t;
 
 
@@ -77,6 +78,14 @@ int trl_aead_ccm(unsigned aead);
  */
 
 uint64_t trl_aead_limit(unsigned aead);
+
+/*
+ * The limit on records under one key that are not authentic: RFC 9147, section
+ * 4.5.3, or less; for CCM-8, with the probability of a forgery given there,
+ * 2^-57.
+ */
+
+uint32_t trl_aead_forgeries(unsigned aead);
 
 /*
  * Initializes a cipher.  Returns 0, or -1 with the reason in OpenSSL's error

@@ -19,7 +19,7 @@
 
 /* The version of the structures below, to be incremented with any change. */
 
-#define TRL_STATE_VERSION           3
+#define TRL_STATE_VERSION           4
 
 #define TRL_MAX_SECRET              48      /* SHA-384 */
 #define TRL_MASTER_SECRET           48
@@ -41,8 +41,6 @@ typedef struct {
 
     /* progress of an established session */
 
-    uint8_t             messages;           /* in a row, without data */
-    uint8_t             empty_records;      /* in a row */
     uint8_t             message_len;        /* bytes of an unfinished message
                                                header */
     uint8_t             answer_owed;        /* a message is pending */

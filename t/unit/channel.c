@@ -320,6 +320,119 @@ test_forgery(unsigned protocol, unsigned aead)
 }
 
 
+/* Any number of foreign records, and the next one is opened as if alone. */
+
+static void
+test_foreign(unsigned protocol, unsigned aead)
+{
+    size_t       i, n, len;
+    uint8_t      good[64], *data;
+    unsigned     wrong, j;
+    trl_state_t  before;
+    unit_pair_t  p;
+
+    unit_pair(&p, protocol, aead);
+    wrong = 0;
+
+    for (j = 0; j < 3; j++) {
+        len = unit_seal(&p, TRL_APPLICATION_DATA, "data", 4, good);
+        before = p.state;
+
+        for (i = 0; i < 2 * len; i++) {
+            memcpy(record, good, len);
+
+            n = (i < len) ? len : i - len;
+
+            if (i < len) {
+                record[i] ^= 0x40;
+
+            } else if (n >= TRL_HEADER_SIZE && j) {
+                record[3] = 0;
+                record[4] = (uint8_t) (n - TRL_HEADER_SIZE);
+            }
+
+            wrong += (trl_channel_try(&p.ch, record, n, &data, &n)
+                      != TRL_FOREIGN);
+
+            before.read.forged = p.state.read.forged;
+
+            wrong += (n != 0 || p.ch.error != NULL || p.ch.alert != 0
+                      || memcmp(&before, &p.state, sizeof(before)) != 0
+                      || (i < len - 1
+                          && record[len - 1] != good[len - 1]));
+        }
+
+        memcpy(record, good, len);
+        wrong += (trl_channel_try(&p.ch, record, len, &data, &n) != TRL_OK
+                  || n != 4 || memcmp(data, "data", 4) != 0);
+
+        /* a replay */
+
+        memcpy(record, good, len);
+        wrong += (trl_channel_try(&p.ch, record, len, &data, &n)
+                  != TRL_FOREIGN);
+
+        p.state.read.forged = 0;
+    }
+
+    ok(wrong == 0, "%s %s: foreign records", unit_protocol_name(protocol),
+       unit_aead_name(aead));
+
+    len = unit_seal(&p, TRL_ALERT, "", 0, record);
+    refused(&p, trl_channel_try(&p.ch, record, len, &data, &n),
+            TRL_UNEXPECTED_MESSAGE, "an authentic one that breaks the rules");
+
+    /* the first record of a key has the number 0, as the next one has then */
+
+    if (protocol == TRL_TLSv1_3) {
+        unit_pair(&p, protocol, aead);
+        len = unit_seal(&p, TRL_HANDSHAKE, "\30\0\0\1\0", 5, record);
+        ok(trl_channel_try(&p.ch, record, len, &data, &n) == TRL_OK,
+           "a KeyUpdate as the first record");
+        peer_update(&p);
+        ok(open_good(&p, TRL_APPLICATION_DATA, "more", 4) == TRL_OK,
+           "and data with the next key");
+        unit_pair_done(&p);
+    }
+}
+
+
+/* RFC 9147, section 4.5.3; the limit is for a key. */
+
+static void
+test_forgeries(unsigned protocol)
+{
+    size_t       len, n;
+    uint8_t      good[64], *data;
+    unsigned     tries;
+    unit_pair_t  p;
+
+    unit_pair(&p, protocol, TRL_AES_128_CCM_8);
+
+    if (protocol == TRL_TLSv1_3) {
+        p.state.read.forged = 100;
+        ok(open_good(&p, TRL_HANDSHAKE, "\30\0\0\1\0", 5) == TRL_OK
+           && p.state.read.forged == 0, "KeyUpdate: no forgeries yet");
+        peer_update(&p);
+    }
+
+    len = unit_seal(&p, TRL_APPLICATION_DATA, "data", 4, good);
+    good[len - 1] ^= 1;
+
+    for (tries = 1; tries < 1000; tries++) {
+        memcpy(record, good, len);
+
+        if (trl_channel_try(&p.ch, record, len, &data, &n) != TRL_FOREIGN) {
+            break;
+        }
+    }
+
+    ok(tries == 1 << 7, "%s: forgeries, %u", unit_protocol_name(protocol),
+       tries);
+    refused(&p, TRL_ERROR, TRL_BAD_RECORD_MAC, "too many forgeries");
+}
+
+
 static void
 test_empty(unsigned protocol)
 {
@@ -961,7 +1074,10 @@ main(void)
 
         for (aead = TRL_AES_128_GCM; aead <= UNIT_LAST_AEAD; aead++) {
             test_forgery(protocol, aead);
+            test_foreign(protocol, aead);
         }
+
+        test_forgeries(protocol);
     }
 
     for (aead = TRL_AES_128_GCM; aead <= UNIT_LAST_AEAD; aead++) {

@@ -74,6 +74,8 @@ unit_pair(unit_pair_t *p, unsigned protocol, unsigned aead)
         unit_fill(&s->write, sizeof(trl_key_t), 3);
         s->read.seq = 1;
         s->write.seq = 1;
+        s->read.forged = 0;
+        s->write.forged = 0;
     }
 
     p->peer = *s;
