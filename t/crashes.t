@@ -40,7 +40,7 @@ plan(skip_all => 'this nginx has no symbols')
 
 $t->make_cert('client', type => 'ec');
 
-$t->write_http(<<'EOC');
+$t->write_http(<<"EOC");
 atls_zone  small:32k;
 
 %%CERTIFICATE%%
@@ -56,7 +56,7 @@ server {
 
     location = /.well-known/atls {
         atls on;
-        add_header X-Worker $pid always;
+        add_header X-Worker \$pid always;
     }
 
     location = /status {
@@ -65,6 +65,10 @@ server {
 
     location / {
         return 200 "inner\n";
+    }
+
+    location = /long {
+        return 200 "@{[ 'long' x 300 ]}";
     }
 }
 EOC
@@ -101,7 +105,17 @@ my @cases = (
     [ 'a session ends' => sub {
           my ($c, $record) = request(established(@WITH), 1500);
           $c->post(substr $record, 0, 1200);
-          ($c, "\0" x 1000);
+          ($c, substr($record, 1200) . "\x17\x03\x03\0\x20" . "\0" x 32);
+      } ],
+    [ 'a response is longer than the last one' => sub {
+          my $c = established(@THIS);
+          $c->post((request($c, 1))[1]);
+          request($c, 1, '/long');
+      } ],
+    [ 'a POST is sent again' => sub {
+          my ($c, $record) = request(established(@THIS));
+          $c->post($record);
+          ($c, $record);
       } ],
 );
 
@@ -313,9 +327,10 @@ sub flight {
 
 
 sub request {
-    my ($c, $pad) = @_;
+    my ($c, $pad, $uri) = @_;
 
-    $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\nX: "
+    $uri ||= '/';
+    $c->write_plain("GET $uri HTTP/1.1\r\nHost: localhost\r\nX: "
                     . 'x' x ($pad || 1) . "\r\n\r\n");
 
     return ($c, $c->tls_out());

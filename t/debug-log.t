@@ -111,8 +111,8 @@ put, pending:0, inner:(?!0{16})\w+
 take: 7, worker:\d
 relay to worker \d in slot \d
 take: 8, worker:\d
-resume by \*\d+, blocked:0
 record in: 23, \d+, number:3
+resume by \*\d+, blocked:0
 request 3, server:"localhost"
 record in: 23, \d+, number:4
 park, parked:1
@@ -122,8 +122,8 @@ take: 8, worker:[12]
 resume by \*\d+, blocked:0
 request 4, server:"localhost"
 request 5, server:"localhost"
-evict, kind:9
-remove, kind:9, requests:5, reason:11
+evict, kind:10
+remove, kind:10, requests:5, reason:11
 take: 1, worker:\d
 POST error: \d+, started:0, fate:0
 Set-Cookie, age:0
@@ -138,7 +138,7 @@ POST finish, fate:1, end:1
 alert out: 0
 record out: 23, \d+, number:\d
 drop, requests:1
-remove, kind:8, requests:1, reason:1
+remove, kind:9, requests:1, reason:1
 EOL
 
 like($log, qr/ draining:1$/m, 'a worker has been told to quit');

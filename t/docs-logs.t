@@ -83,7 +83,11 @@ sub faults {
     my ($old) = @_;
 
     $old->exchange("\x17\x03\x03\x00\x20" . 'x' x 32);
-    $t->established()->exchange("\x17\x03\x03\x00\x20" . 'x' x 32);
+
+    my $c = $t->established();
+
+    $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    $c->exchange($c->tls_out() . "\x17\x03\x03\x00\x20" . 'x' x 32);
     $t->client(protocol => 'TLSv1.1', ciphers => 'ALL:@SECLEVEL=0')
         ->handshake();
     http_raw($t->port(0), "GET / HTTP/1.0\r\n\r\n");
@@ -177,7 +181,7 @@ sub failures {
         }
 
         is(scalar @lines, 3, 'what is not logged');
-        like($lines[0], qr/\] 200 record-refused [0-9a-f]{32} "/, 'a record');
+        like($lines[0], qr/\] 409 not-next [0-9a-f]{32} "/, 'a record');
         like($lines[1], qr/\] 405 method - "/, 'a method');
         like($lines[2], qr/\] 415 media-type - "/, 'a media type');
     });

@@ -12,6 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls::EarlyData;
+use Test::Atls::Retry qw( again );
 use Test::Atls::Stack qw( @STACKS );
 
 my $TYPE = 'application/atls+octet-stream';
@@ -26,6 +27,7 @@ for my $stack (@STACKS) {
     once($stack);
     at_once($stack);
     replayed($stack);
+    sent_again($stack);
     in_pieces($stack);
     broken($stack);
     aborted($stack);
@@ -224,6 +226,32 @@ sub replayed {
            "$stack, replayed $when: goes on");
         is(served($uri), 1, "$stack, replayed $when: it was served once");
     }
+}
+
+
+# The same bytes in the same session, whose cookie has been received, but not
+# the rest of the response.
+
+sub sent_again {
+    my ($stack) = @_;
+
+    my $uri = "/echo?again-$stack";
+    my $c = client($stack, session => session($stack), early => get($uri));
+
+    $c->handshake_step();
+
+    my $flight = $c->tls_out();
+    my $first = '200 ' . $c->post($flight)->body();
+    my @got = map { again($c, $flight) } 1 .. $PARALLEL;
+
+    is(scalar(grep { $_ eq $first } @got), $PARALLEL,
+       "$stack, sent again: the same response");
+    is(served($uri), 1, "$stack, sent again: it was served once");
+
+    $c->tls_in($c->last_response()->body());
+    $c->handshake();
+    is($c->early_status(), 'accepted', "$stack, sent again: accepted");
+    is(here($c), ' r 2', "$stack, sent again: goes on");
 }
 
 

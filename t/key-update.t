@@ -136,7 +136,7 @@ for my $suite (@suites) {
 }
 
 
-# the number of updates in a row is limited
+# the number of updates in a row is limited in a POST
 
 $c = client($suites[0]);
 $c->handshake();
@@ -151,17 +151,13 @@ is($r && $r->status(), 200, '33 in a row');
 is($c->state(), 'failed', 'an alert');
 is($c->cookie(), undef, 'the end of the session');
 
-# also with one POST for each, unless there is data in between
+# with one POST for each, a client may poll
 
 $c = client($suites[0]);
 $c->handshake();
-update($c, 0) for 1 .. 32;
-is($c->get('/next')->body(), "/next $suites[0]", '32 POSTs');
+update($c, 0) for 1 .. 50;
+is($c->get('/next')->body(), "/next $suites[0]", '50 POSTs');
 is($c->state(), 'established', 'go on');
-
-update($c, 0) for 1 .. 33;
-is($c->state(), 'failed', '33 POSTs: an alert');
-is($c->cookie(), undef, 'and the end of the session');
 
 
 # with each record
@@ -259,7 +255,7 @@ sub gnutls {
     }
 
     update($client, 0) for 1 .. 33;
-    is($client->state(), 'failed', 'gnutls: 33 in a row');
+    is($client->state(), 'established', 'gnutls: 33 in a row');
 }
 
 

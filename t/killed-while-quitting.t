@@ -88,14 +88,16 @@ sub room {
 }
 
 
-# A POST that is not finished.
+# A POST that is not finished, with the beginning of the next flight.
 
 sub unfinished {
     my ($c) = @_;
 
     my $s = http_connect($t->port(0));
 
-    send_all($s, $c->format_post('', 'Content-Length' => 1000));
+    $c->handshake_step();
+    send_all($s, $c->format_post(substr($c->tls_out(), 0, 20),
+                                 'Content-Length' => 1000));
 
     return $s;
 }

@@ -181,8 +181,15 @@ sub too_large {
         return $posts->{'too-large'}{413} || $posts->{nginx}{413};
     };
 
+    $c->write_plain("GET / HTTP/1.1\r\nHo");
+
+    my @pieces = ($c->tls_out(), "\x17\3\3\x40\0" . 'x' x 16379);
+
     my ($ended) = ended(sub {
-        $c->post("\x17\3\3\x40\0" . 'x' x 16379);
+        $c->post(sub {
+            $t->wait_for(sub { reading($t)->{sessions}{busy} }) if @pieces == 1;
+            return shift @pieces;
+        });
         undef $c;
         $t->wait_for($refused);
     });

@@ -344,6 +344,7 @@ sub problems {
 
     found($b, 'posts_total/idle/200', 1);
     $b->value("newest().data.zone_entries.free = 1;"
+              . " newest().data.zone_entries.response = 0;"
               . " newest().data.zone_entries.session = 4");
     like($b->value('problems()[0].join(" ")'), qr/^warn 80 % of the entries/,
          'a zone that is nearly full');

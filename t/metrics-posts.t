@@ -49,6 +49,7 @@ server {
         atls on;
         access_log %%TESTDIR%%/posts.log posts;
         atls_handshake_timeout 1s;
+        atls_retry_buffer 100;
     }
 
     location /located {
@@ -206,12 +207,16 @@ sub sessions {
     counts(sub { $c->post('') }, 'idle 200');
     counts(sub { $c->request("GET /ok HTTP/1.1\r\nHo") }, 'parked 200');
     counts(sub { $c->request("st: localhost\r\n\r\n") }, 'served 200');
+    $c->write_plain("GET /ok HTTP/1.1\r\nHo");
+
+    my $record = $c->tls_out();
+
     counts(sub {
-        my $s = part($c, "\x17");
+        my $s = part($c, $record);
 
         $t->wait_for(sub { reading($t)->{sessions}{busy} });
         $c->post('', cookie => $cookie);
-        send_all($s, "\3\3" . 'x' x 997);
+        send_all($s, 'x' x (1000 - length $record));
         $t->wait_for(sub { readable($s, 0) });
         close $s;
     }, 'session-busy 409', 'record-refused 200');
@@ -232,7 +237,19 @@ sub records {
 
     $c = $t->established();
 
-    counts(sub { $c->exchange($RECORD) }, 'record-refused 200');
+    counts(sub { $c->post($RECORD) }, 'not-next 409');
+
+    for (['/.well-known/atls', 'retried 200'], ['/other', 'answer-lost 410']) {
+        my ($uri, $expected) = @$_;
+
+        $c = $t->established(uri => $uri);
+        $c->write_plain("GET /ok HTTP/1.1\r\nHost: localhost\r\n\r\n");
+
+        my $record = $c->tls_out();
+
+        $c->post($record);
+        counts(sub { $c->post($record) }, $expected);
+    }
 
     $c = $t->established(uri => '/raw');
 
@@ -289,7 +306,7 @@ sub full {
         }, 'sessions_ended_total');
     }, 'zone-full 503');
 
-    is_deeply($ended, { 'zone-full' => 1 }, '... the end of its session');
+    is_deeply($ended, {}, '... and its session goes on');
 }
 
 

@@ -92,7 +92,9 @@ cmp_ok($s->{ciphertext_bytes_total}{in}, '>', $s->{plaintext_bytes_total}{in},
 # how sessions end
 
 $c[1]->close_notify();
-$c[2]->exchange("\x17\x03\x03\x00\x20" . 'x' x 32);
+$c[2]->write_plain("GET /ok HTTP/1.1\r\nHost: localhost\r\n\r\n");
+$c[2]->exchange($c[2]->tls_out() . "\x17\x03\x03\x00\x20" . 'x' x 32);
+$c[4]->post("\x17\x03\x03\x00\x20" . 'x' x 32);
 $c[3]->get('/ok', Connection => 'close');
 
 $s = status($t);
@@ -103,6 +105,7 @@ is($s->{sessions_ended_total}{'record-refused'}, 1, 'a bad record');
 is($s->{posts_total}{'record-refused'}{200}, 1, 'its POST');
 is($s->{records_refused_total}{'bad record MAC'}, 1, 'its reason');
 is($s->{alerts_total}{out}{bad_record_mac}, 1, 'its alert');
+is($s->{posts_total}{'not-next'}{409}, 1, 'a foreign POST');
 is($s->{sessions_ended_total}{'inner-close'}, 1, 'closed by the service');
 is($s->{alerts_total}{in}{close_notify}, 1, 'close_notify received');
 is($s->{alerts_total}{out}{close_notify}, 2, 'close_notify sent');

@@ -384,7 +384,7 @@ sub suites {
 
 sub after_the_handshake {
     my %records = (
-        'change_cipher_spec'    => sub { "\x14\x03\x03\x00\x01\x01" },
+        'change_cipher_spec'    => sub { $_[0]->record(20, "\1") },
         'a Finished'            => sub { $_[0]->record(22, "\x14\0\0\0") },
         '33 empty records'      => sub { join '', map { $_[0]->record(23, '') }
                                                   1 .. 33 },

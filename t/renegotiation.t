@@ -176,7 +176,7 @@ for my $name (sort keys %refused) {
         answer($c, $forge, [ HANDSHAKE, $hello ]) eq REFUSED or last;
     }
 
-    is($n, 33, 'many of them, a POST each');
+    is($n, 50, 'many of them, a POST each');
 
     ($c, $forge) = session();
 

@@ -111,7 +111,7 @@ sub slow_post {
                                  Connection => 'close'));
     ok(!readable($s, 0.3), 'a POST without its body waits');
 
-    is($c->post('x' x 50)->status(), 409, 'and is in the way of others');
+    is($c->post('x' x 50)->status(), 409, 'and is not in the way of others');
     is(inner_logged('/slow-post'), 408, 'timeout during a POST');
 
     send_all($s, $record);

@@ -221,8 +221,13 @@ for my $name (sort keys %flights) {
     ok($c->handshake(), 'handshake') or diag($c->error());
     $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
 
+    # a whole record, and the beginning of another one
+
     my $record = $c->tls_out();
-    my $half = int(length($record) / 2);
+    my $half = length($record) + 10;
+
+    $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    $record .= $c->tls_out();
 
     send_all($other, $c->format_post(substr($record, 0, $half),
                                      'Content-Length' => length $record));

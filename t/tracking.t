@@ -305,9 +305,8 @@ sub ended {
 
     $c = established();
     $r = $c->post($RECORD);
-    is($r->status(), 200, 'a wrong record');
-    $r = $c->post('');
-    is($r->status(), 410, 'after it');
+    is($r->status(), 409, 'a wrong record');
+    works($c, 'after it');
 
     # at another endpoint
 
@@ -417,12 +416,16 @@ sub busy {
     my $c = established(outer => 'http11-chunked', keepalive => 1);
     my $socket = Test::Atls::Http::http_connect($t->port(0));
 
-    # a POST of which the body is not complete
+    # a POST of which the body is not complete, but its first record is
 
-    $c->write_plain(get('/') x 2);
+    $c->write_plain(get('/'));
     my $bytes = $c->tls_out();
+    my $first = length($bytes) + 20;
 
-    print $socket $c->format_post(substr($bytes, 0, 20),
+    $c->write_plain(get('/'));
+    $bytes .= $c->tls_out();
+
+    print $socket $c->format_post(substr($bytes, 0, $first),
                                   'Content-Length' => length $bytes);
 
     my $r;
@@ -434,7 +437,7 @@ sub busy {
 
     is($r->status() . ' ' . type($r), '409 session-busy', 'another POST');
 
-    print $socket substr $bytes, 20;
+    print $socket substr $bytes, $first;
     my $answer = Test::Atls::Response->new(method => 'POST');
     while (!$answer->done() && sysread $socket, my $buf, 65536) {
         $answer->feed($buf);

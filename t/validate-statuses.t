@@ -11,7 +11,7 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 
-use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Http qw( http_connect http_raw readable send_all );
 use Test::Atls::Slow qw( patience );
 use Test::Atls::Validator::Site;
 
@@ -112,6 +112,17 @@ sub too_large {
 
     my $cookie = cookie($c);
 
+    # before the first record
+
+    my $post = "POST /limited HTTP/1.1\r\nHost: localhost\r\n"
+               . "Cookie: $cookie\r\nContent-Type: $TYPE\r\n"
+               . "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+               . chunk("\x17\x03\x03\x40\0" . 'x' x 30_000);
+    my ($status) = http_raw($v->port(), $post) =~ /^HTTP\S+ (\d+)/;
+
+    is($status, 413, 'a chunk');
+    is(eval { $c->get('/ok')->body() }, 'hello', 'the session goes on');
+
     $c->http_client()->{version} = 'http11-chunked';
     upload_large($c, '/body');
     is(status($c->last_response()), 413, 'chunks');
@@ -175,7 +186,7 @@ sub busy {
                     . "Host: localhost\r\n\r\n");
     $c->post_send($c->tls_out());
     readable($c->http_client()->{socket}, patience());
-    others_meanwhile($outer, $cookie);
+    others_meanwhile($outer, $cookie, 409);
     $c->post_receive();
     is(status(answer($outer, '', Cookie => $cookie)), 200, 'and goes on');
 
@@ -184,7 +195,7 @@ sub busy {
     send_all($s, $c->format_post('', 'Content-Length' => 10,
                                  Expect => '100-continue'));
     readable($s, patience());
-    others_meanwhile($outer, $cookie);
+    others_meanwhile($outer, $cookie, 200);
     is_valid('busy');
 
     # the client closes the connection
@@ -198,9 +209,9 @@ sub busy {
 
 
 sub others_meanwhile {
-    my ($outer, $cookie) = @_;
+    my ($outer, $cookie, $status) = @_;
 
-    is(status(answer($outer, '', Cookie => $cookie)), 409, 'busy: empty');
+    is(status(answer($outer, '', Cookie => $cookie)), $status, 'busy: empty');
     is(status(answer($outer, "\x17\x03\x03\x00\x20" . 'x' x 32,
                      Cookie => $cookie)), 409, 'busy: a record');
     is(status(answer($outer, first_flight(), Cookie => $cookie)), 200,
@@ -220,7 +231,7 @@ sub elsewhere {
 }
 
 
-# Invalid records and invalid bodies end a session.
+# Invalid records and invalid bodies end a session behind a valid record.
 
 sub ended {
     my ($protocol) = @_;
@@ -255,8 +266,13 @@ sub ended {
         my $cookie = cookie($c);
 
         $ends{$end}->();
-        is(status(answer(outer(), '', Cookie => $cookie)), 410,
-           "$protocol: $end ends a session");
+
+        # whether a part was read before the chunk depends on timing
+
+        like(status(answer(outer(), '', Cookie => $cookie)),
+             $end =~ /response/ ? qr/^410$/
+             : $end =~ /part/ ? qr/^(?:200|410)$/ : qr/^200$/,
+             "$protocol: behind it, $end");
         is_valid("$protocol: $end");
     }
 

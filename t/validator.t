@@ -428,6 +428,8 @@ sub statuses {
     one({ method => 'GET' }, ok200(''), 'status-405', '200', 'cookie-first');
     one({ cookie => establish13() }, problem(409, 'session-busy'),
         'status-409', 'nothing is in progress');
+    one({ cookie => establish13() }, problem(409, 'not-next'),
+        'status-409-next', 'an empty body');
     one({ body => 'x' }, ok200(''), 'status-410', '200', 'order-body',
         'cookie-first');
     one({ %limited, body => $long }, ok200(''), 'status-413', '200',
@@ -435,6 +437,8 @@ sub statuses {
     one({ %limited, body => 'x' }, $html->(413), 'status-413', 'a short body');
     one({ %limited, body => 'x' }, problem(413, 'too-large'),
         'status-413-expired', 'a short body');
+    one({ %limited, cookie => establish13(%limited), body => 'x' },
+        problem(413, 'too-large'), 'status-413-first', 'a short body');
     one({ body => 'x', type => 'text/plain' }, ok200('', type => 'text/plain'),
         'status-415', '200', 'cookie-first');
     one({ body => 'x' }, problem(415, 'media-type'), 'status-415', 'is right');

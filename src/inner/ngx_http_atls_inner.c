@@ -26,6 +26,8 @@ static ngx_int_t ngx_http_atls_inner_info(ngx_http_atls_inner_t *inner,
     ngx_http_atls_session_t *session);
 static void ngx_http_atls_inner_closed(void *data);
 static void ngx_http_atls_inner_proxy_restore(void *data);
+static ngx_http_upstream_t *ngx_http_atls_inner_upstream(
+    ngx_http_atls_inner_t *inner);
 
 
 ngx_int_t
@@ -348,6 +350,43 @@ ngx_uint_t
 ngx_http_atls_inner_waiting(ngx_http_atls_inner_t *inner)
 {
     return inner->connection->read->timer_set;
+}
+
+
+ngx_uint_t
+ngx_http_atls_inner_goes_on(ngx_http_atls_inner_t *inner)
+{
+    ngx_http_upstream_t  *u;
+
+    u = ngx_http_atls_inner_upstream(inner);
+
+    return u && u->conf && u->conf->ignore_client_abort;
+}
+
+
+ngx_uint_t
+ngx_http_atls_inner_tunnel(ngx_http_atls_inner_t *inner)
+{
+    ngx_http_upstream_t  *u;
+
+    u = ngx_http_atls_inner_upstream(inner);
+
+    return u && u->upgrade;
+}
+
+
+static ngx_http_upstream_t *
+ngx_http_atls_inner_upstream(ngx_http_atls_inner_t *inner)
+{
+    ngx_http_request_t  *r;
+
+    if (inner->connection->data == inner->hc) {
+        return NULL;
+    }
+
+    r = inner->connection->data;
+
+    return r->main->upstream;
 }
 
 

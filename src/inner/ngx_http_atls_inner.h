@@ -98,6 +98,14 @@ ngx_int_t ngx_http_atls_inner_proxy(ngx_http_atls_inner_t *inner,
 
 ngx_uint_t ngx_http_atls_inner_waiting(ngx_http_atls_inner_t *inner);
 
+/* Whether its request goes on if the client is gone. */
+
+ngx_uint_t ngx_http_atls_inner_goes_on(ngx_http_atls_inner_t *inner);
+
+/* Whether the connection has been upgraded: either side may speak. */
+
+ngx_uint_t ngx_http_atls_inner_tunnel(ngx_http_atls_inner_t *inner);
+
 /*
  * The session state of an inner connection, to export keying material; NULL
  * until the handshake is finished (early data), and when the session no longer

@@ -9,18 +9,17 @@
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
-#include "ngx_http_atls_lifetime.h"
 #include "ngx_http_atls_handshake.h"
-#include "ngx_http_atls_identity.h"
-#include "ngx_http_atls_sni.h"
 #include "ngx_http_atls_body.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner.h"
-#include "ngx_http_atls_inner_end.h"
 #include "ngx_http_atls_inner_park.h"
 #include "ngx_http_atls_begin.h"
 #include "ngx_http_atls_finish.h"
+#include "ngx_http_atls_open.h"
+#include "ngx_http_atls_outcome.h"
+#include "ngx_http_atls_retry.h"
 
 
 /*
@@ -30,6 +29,11 @@
 
 #define NGX_HTTP_ATLS_CLIENT_HELLO  (TRL_HEADER_SIZE + 1 + 3 + 2)
 
+/* Pauses between two looks at a busy session, in milliseconds. */
+
+#define NGX_HTTP_ATLS_MIN_PAUSE     5
+#define NGX_HTTP_ATLS_MAX_PAUSE     500
+
 
 typedef enum {
     ngx_http_atls_hello_no = 0,
@@ -38,216 +42,183 @@ typedef enum {
 } ngx_http_atls_hello_e;
 
 
-static ngx_int_t ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post);
-static ngx_int_t ngx_http_atls_begin_peek_hello(ngx_http_atls_post_t *post,
-    ngx_http_atls_hello_e *hello);
-static ngx_int_t ngx_http_atls_begin_pending(ngx_http_atls_post_t *post);
+/* The beginning of the body. */
+
+typedef struct {
+    ngx_http_atls_hello_e   found;
+    ngx_uint_t              whole;             /* all bytes are checked */
+    u_char                 *data;
+    size_t                  len;
+} ngx_http_atls_hello_t;
+
+
+static ngx_int_t ngx_http_atls_begin_session(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_begin_retry(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_begin_hello(ngx_http_atls_post_t *post,
+    ngx_http_atls_hello_t *hello);
 static ngx_http_atls_hello_e ngx_http_atls_begin_client_hello(u_char *data,
     size_t len);
+static ngx_int_t ngx_http_atls_begin_take(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_begin_wait(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post,
+    ngx_http_atls_hello_t *hello);
+static ngx_int_t ngx_http_atls_begin_established(ngx_http_atls_post_t *post,
+    ngx_http_atls_hello_t *hello);
+static ngx_int_t ngx_http_atls_begin_foreign(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_begin_split_hello(ngx_http_atls_post_t *post,
+    ngx_http_atls_hello_t *hello);
+static ngx_int_t ngx_http_atls_begin_empty(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_begin_no_session(ngx_http_atls_post_t *post,
+    ngx_http_atls_hello_t *hello);
 static ngx_int_t ngx_http_atls_begin_unknown(ngx_http_atls_post_t *post,
     u_char *data, size_t len);
 static ngx_uint_t ngx_http_atls_begin_goes_on(u_char *data, size_t len);
 static ngx_int_t ngx_http_atls_begin_another(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_begin_new_session(ngx_http_atls_post_t *post);
+static void ngx_http_atls_begin_release(ngx_http_atls_post_t *post);
 static void ngx_http_atls_begin_expire(ngx_http_atls_post_t *post,
     ngx_http_atls_inner_t *inner);
-static void ngx_http_atls_begin_session_target(ngx_http_atls_post_t *post);
 
+
+/*
+ * The session was taken, or found, by the header of the POST.  It is held only
+ * while the POST is processed, which does not wait for the client here:
+ * otherwise, anybody with the cookie could keep others from using it.
+ */
 
 ngx_int_t
 ngx_http_atls_begin(ngx_http_atls_post_t *post)
 {
-    u_char                 *data;
-    size_t                  len;
-    ngx_int_t               rc;
-    ngx_http_atls_hello_e   hello;
+    ngx_int_t  rc;
 
-    if (post->handshake) {
-        return ngx_http_atls_begin_half_open(post);
+    rc = ngx_http_atls_begin_session(post);
+
+    if (post->stage == ngx_http_atls_post_begins
+        && rc != NGX_HTTP_ATLS_SESSION_REFUSED)
+    {
+        ngx_http_atls_begin_release(post);
     }
 
-    if (post->session && post->session->pending.len && !post->pending) {
+    return rc;
+}
 
-        rc = ngx_http_atls_begin_peek_hello(post, &hello);
-        if (rc != NGX_OK) {
-            return rc;
-        }
 
-        if (hello == ngx_http_atls_hello_yes) {
-            return ngx_http_atls_begin_another(post);
-        }
+static ngx_int_t
+ngx_http_atls_begin_session(ngx_http_atls_post_t *post)
+{
+    ngx_int_t              rc;
+    ngx_http_atls_hello_t  hello;
 
-        rc = ngx_http_atls_begin_pending(post);
-        if (rc != NGX_OK) {
-            return rc;
-        }
+    if (post->retry) {
+        return ngx_http_atls_begin_retry(post);
     }
 
-    rc = ngx_http_atls_body_peek(&post->body, NGX_HTTP_ATLS_CLIENT_HELLO,
-                                 &data, &len);
+    rc = ngx_http_atls_begin_hello(post, &hello);
 
     if (rc == NGX_DONE) {
-        if (post->session) {
-            return ngx_http_atls_begin_open(post);
-        }
-
-        rc = ngx_http_atls_begin_unknown(post, NULL, 0);
-
-        if (rc == NGX_OK) {
-            ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
-                          "atls client sent an empty body and no %s",
-                          (post->conf->tracking & NGX_HTTP_ATLS_TRACKING_COOKIE)
-                          ? "cookie" : "session");
-
-            return NGX_HTTP_ATLS_EMPTY_BODY;
-        }
-
-        return rc;
+        return ngx_http_atls_begin_empty(post);
     }
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    hello = ngx_http_atls_begin_client_hello(data, len);
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD POST begin, ClientHello:%d, take:%d",
+                   post->label, (int) hello.found, (int) post->take);
 
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls %08xD POST begin, ClientHello:%d", post->label,
-                   (int) hello);
+    ngx_http_atls_retry_first(post);
+
+    if (post->session == NULL
+        && (post->take == ngx_http_atls_take_ok
+            || (post->take == ngx_http_atls_take_busy
+                && hello.found == ngx_http_atls_hello_no)))
+    {
+        rc = ngx_http_atls_begin_take(post);
+
+        if (rc == NGX_BUSY && ngx_http_atls_begin_wait(post) == NGX_AGAIN) {
+            return NGX_AGAIN;
+        }
+
+        if (rc == NGX_DECLINED) {
+            post->retry = 1;
+            return ngx_http_atls_begin_retry(post);
+        }
+    }
 
     if (post->session == NULL) {
-
-        if (hello == ngx_http_atls_hello_no
-            || (hello == ngx_http_atls_hello_maybe
-                && post->take == ngx_http_atls_take_busy))
-        {
-            rc = ngx_http_atls_begin_unknown(post, data, len);
-            if (rc != NGX_OK) {
-                return rc;
-            }
-        }
-
-        return ngx_http_atls_begin_new_session(post);
+        return ngx_http_atls_begin_no_session(post, &hello);
     }
 
-    if (hello != ngx_http_atls_hello_yes) {
-
-        /* store the bytes until they can be recognized */
-
-        post->ended = (hello == ngx_http_atls_hello_maybe);
-
-        return ngx_http_atls_begin_open(post);
-    }
-
-    (void) ngx_http_atls_session_store(post->main_conf->zone,
-                                       &post->session->pending, NULL, 0);
-
-    return ngx_http_atls_begin_another(post);
-}
-
-
-/* While the handshake expects a ClientHello, it receives any input. */
-
-static ngx_int_t
-ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post)
-{
-    ngx_int_t              rc;
-    ngx_http_atls_hello_e  hello;
-
-    if (ngx_http_atls_handshake_past_hello(post->handshake)) {
-
-        rc = ngx_http_atls_begin_peek_hello(post, &hello);
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        if (hello == ngx_http_atls_hello_yes) {
-            return ngx_http_atls_begin_another(post);
-        }
-    }
-
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls %08xD handshake continued, inner:%p", post->label,
-                   post->session->inner);
-
-    /* handshakes cannot be moved to another worker, so it must finish here */
-
-    post->draining = 0;
-
-    post->stage = ngx_http_atls_post_handshake;
-    ngx_http_atls_inner_resume(post);
-
-    return NGX_OK;
+    return post->handshake ? ngx_http_atls_begin_half_open(post, &hello)
+                           : ngx_http_atls_begin_established(post, &hello);
 }
 
 
 /*
- * Checks whether the body starts with a ClientHello, although the session
- * expects other data.  Such data would need to have the same 11 bytes at the
- * start; shorter data belong to the session.
+ * The session may be in use again, or belong to another worker: it is not
+ * needed to find its last response.
  */
 
 static ngx_int_t
-ngx_http_atls_begin_peek_hello(ngx_http_atls_post_t *post,
-    ngx_http_atls_hello_e *hello)
+ngx_http_atls_begin_retry(ngx_http_atls_post_t *post)
 {
-    u_char     *data;
-    size_t      len;
-    ngx_int_t   rc;
+    ngx_int_t  rc;
 
-    rc = ngx_http_atls_body_peek(&post->body, 1, &data, &len);
+    ngx_http_atls_begin_release(post);
 
-    if (rc == NGX_OK && data[0] == TRL_HANDSHAKE) {
-        rc = ngx_http_atls_body_peek(&post->body, NGX_HTTP_ATLS_CLIENT_HELLO,
-                                     &data, &len);
+    rc = ngx_http_atls_retry(post);
+
+    if (rc == NGX_BUSY) {
+        rc = ngx_http_atls_begin_wait(post);
+
+        if (rc == NGX_OK) {
+            post->take = ngx_http_atls_take_busy;
+            rc = NGX_DECLINED;
+        }
     }
 
-    if (rc != NGX_OK && rc != NGX_DONE) {
+    if (rc != NGX_DECLINED) {
         return rc;
     }
 
-    if (rc == NGX_DONE || len < NGX_HTTP_ATLS_CLIENT_HELLO
-        || TRL_HEADER_SIZE + (size_t) (data[3] << 8) + data[4] < len)
-    {
-        *hello = ngx_http_atls_hello_no;
-
-    } else {
-        *hello = ngx_http_atls_begin_client_hello(data, len);
-    }
-
-    return NGX_OK;
+    return post->take == ngx_http_atls_take_busy
+           ? ngx_http_atls_begin_unknown(post, NULL, 0)
+           : ngx_http_atls_begin_foreign(post);
 }
 
 
-/* Prepends the partial record of the previous POST. */
+/* NGX_OK: as many bytes as required, or the whole body; NGX_DONE: none. */
 
 static ngx_int_t
-ngx_http_atls_begin_pending(ngx_http_atls_post_t *post)
+ngx_http_atls_begin_hello(ngx_http_atls_post_t *post,
+    ngx_http_atls_hello_t *hello)
 {
-    u_char                   *pending;
-    ngx_int_t                 rc;
-    ngx_http_atls_session_t  *session;
+    size_t     want;
+    ngx_int_t  rc;
 
-    session = post->session;
+    want = ngx_max(post->want, 1);
 
-    pending = ngx_pnalloc(post->request->pool, session->pending.len);
-    if (pending == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    ngx_http_atls_session_load(&session->pending, pending);
-
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls %08xD record continued, pending:%uD", post->label,
-                   session->pending.len);
-
-    rc = ngx_http_atls_body_prepend(&post->body, pending,
-                                    session->pending.len);
+    rc = ngx_http_atls_body_peek(&post->body, want, &hello->data, &hello->len);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    post->pending = 1;
+    if (hello->data[0] == TRL_HANDSHAKE && want < NGX_HTTP_ATLS_CLIENT_HELLO) {
+
+        rc = ngx_http_atls_body_peek(&post->body, NGX_HTTP_ATLS_CLIENT_HELLO,
+                                     &hello->data, &hello->len);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    hello->len = ngx_min(hello->len, NGX_HTTP_ATLS_CLIENT_HELLO);
+    hello->found = ngx_http_atls_begin_client_hello(hello->data, hello->len);
+
+    hello->whole = (hello->len == NGX_HTTP_ATLS_CLIENT_HELLO
+                    && TRL_HEADER_SIZE + (size_t) (hello->data[3] << 8)
+                       + hello->data[4] >= NGX_HTTP_ATLS_CLIENT_HELLO);
 
     return NGX_OK;
 }
@@ -305,6 +276,330 @@ ngx_http_atls_begin_client_hello(u_char *data, size_t len)
 
     return (len < NGX_HTTP_ATLS_CLIENT_HELLO) ? ngx_http_atls_hello_maybe
                                               : ngx_http_atls_hello_yes;
+}
+
+
+/*
+ * Takes the session again, if it exists.  NGX_BUSY: it may become free;
+ * NGX_DECLINED: it belongs to another worker.
+ */
+
+static ngx_int_t
+ngx_http_atls_begin_take(ngx_http_atls_post_t *post)
+{
+    ngx_http_atls_owner_t  owner;
+
+    post->home = post->conf;
+
+    post->take = ngx_http_atls_session_take(post->main_conf->zone, post->id,
+                                            &post->home, &post->session,
+                                            &owner);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD take again: %d", post->label, (int) post->take);
+
+    switch (post->take) {
+
+    case ngx_http_atls_take_busy:
+        return NGX_BUSY;
+
+    case ngx_http_atls_take_handshake:
+    case ngx_http_atls_take_inner:
+
+        /* meanwhile, another POST has moved the session */
+
+        post->take = ngx_http_atls_take_busy;
+        return NGX_DECLINED;
+
+    case ngx_http_atls_take_ok:
+        post->handshake = post->session->handshake;
+
+        if (post->handshake) {
+            ngx_http_atls_handshake_attach(post->handshake, post);
+        }
+
+        break;
+
+    default:
+        break;
+    }
+
+    if (post->event.timer_set) {
+        ngx_del_timer(&post->event);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * A POST may be sent again before the first one is answered, for example by a
+ * proxy.  The session may be in another worker, so it is looked at repeatedly.
+ */
+
+static ngx_int_t
+ngx_http_atls_begin_wait(ngx_http_atls_post_t *post)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(post->request, ngx_http_core_module);
+
+    if (!post->waiting) {
+        post->waiting = 1;
+        post->pause = NGX_HTTP_ATLS_MIN_PAUSE;
+        post->patience = ngx_current_msec + clcf->client_body_timeout;
+    }
+
+    if (post->event.timer_set) {
+        return NGX_AGAIN;
+    }
+
+    if ((ngx_msec_int_t) (post->patience - ngx_current_msec) <= 0) {
+        return NGX_OK;
+    }
+
+    ngx_add_timer(&post->event, post->pause);
+    post->pause = ngx_min(2 * post->pause, NGX_HTTP_ATLS_MAX_PAUSE);
+
+    return NGX_AGAIN;
+}
+
+
+/*
+ * While the handshake expects a ClientHello, it receives any input.  A POST
+ * that was sent at the same time as another one is not passed to it, since it
+ * cannot tell whether it is the next one.
+ */
+
+static ngx_int_t
+ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post,
+    ngx_http_atls_hello_t *hello)
+{
+    ngx_uint_t  past_hello;
+
+    past_hello = ngx_http_atls_handshake_past_hello(post->handshake);
+
+    /* two ClientHellos of a session may begin with the same bytes */
+
+    if ((past_hello || hello->found == ngx_http_atls_hello_no)
+        && ngx_http_atls_retry_begins(post))
+    {
+        return ngx_http_atls_begin_retry(post);
+    }
+
+    if (past_hello && hello->whole && hello->found == ngx_http_atls_hello_yes) {
+        return ngx_http_atls_begin_another(post);
+    }
+
+    if (post->waiting) {
+        return NGX_HTTP_ATLS_SESSION_BUSY;
+    }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD handshake continued, inner:%p", post->label,
+                   post->session->inner);
+
+    /* handshakes cannot be moved to another worker, so it must finish here */
+
+    post->draining = 0;
+
+    post->stage = ngx_http_atls_post_handshake;
+    ngx_http_atls_inner_resume(post);
+
+    return NGX_OK;
+}
+
+
+/*
+ * In the middle of a record, a ClientHello is recognized by all of its bytes:
+ * data of the session would need to have the same ones.
+ */
+
+static ngx_int_t
+ngx_http_atls_begin_established(ngx_http_atls_post_t *post,
+    ngx_http_atls_hello_t *hello)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  another;
+
+    another = (hello->found == ngx_http_atls_hello_yes);
+
+    if (post->session->pending.len) {
+        rc = ngx_http_atls_begin_split_hello(post, hello);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+
+        another = (another && hello->whole);
+
+    } else if (hello->found == ngx_http_atls_hello_maybe) {
+
+        /* store the bytes until they can be recognized */
+
+        return ngx_http_atls_open_store(post, hello->data, hello->len);
+    }
+
+    if (another) {
+        return ngx_http_atls_begin_another(post);
+    }
+
+    rc = ngx_http_atls_open_first(post);
+
+    if (rc != NGX_HTTP_ATLS_NOT_NEXT) {
+        return rc;
+    }
+
+    return ngx_http_atls_retry_begins(post)
+           ? ngx_http_atls_begin_retry(post)
+           : ngx_http_atls_begin_foreign(post);
+}
+
+
+static ngx_int_t
+ngx_http_atls_begin_foreign(ngx_http_atls_post_t *post)
+{
+    ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
+                  "atls POST is not the next one of its session");
+
+    ngx_http_atls_body_explain(post->request);
+
+    return NGX_HTTP_ATLS_NOT_NEXT;
+}
+
+
+/*
+ * Whether the stored part of a record is the start of a ClientHello, and the
+ * body continues it.  NGX_DECLINED: it is not.
+ */
+
+static ngx_int_t
+ngx_http_atls_begin_split_hello(ngx_http_atls_post_t *post,
+    ngx_http_atls_hello_t *hello)
+{
+    size_t                   len;
+    u_char                  *data;
+    ngx_int_t                rc;
+    ngx_http_atls_hello_e    found;
+    ngx_http_atls_session_t  *session;
+    u_char                   start[2 * NGX_HTTP_ATLS_CLIENT_HELLO];
+
+    session = post->session;
+
+    if (session->pending.len >= NGX_HTTP_ATLS_CLIENT_HELLO) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_atls_session_load(&session->pending, start);
+
+    if (ngx_http_atls_begin_client_hello(start, session->pending.len)
+        != ngx_http_atls_hello_maybe)
+    {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_atls_body_peek(&post->body,
+                                 NGX_HTTP_ATLS_CLIENT_HELLO
+                                 - session->pending.len, &data, &len);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_memcpy(start + session->pending.len, data, len);
+    len += session->pending.len;
+
+    found = ngx_http_atls_begin_client_hello(start, len);
+
+    if (found == ngx_http_atls_hello_no) {
+        return NGX_DECLINED;
+    }
+
+    if (found == ngx_http_atls_hello_maybe) {
+        return ngx_http_atls_open_store(post, start, len);
+    }
+
+    rc = ngx_http_atls_body_prepend(&post->body, start, session->pending.len);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    (void) ngx_http_atls_session_store(post->main_conf->zone,
+                                       &session->pending, NULL, 0);
+
+    return ngx_http_atls_begin_another(post);
+}
+
+
+/*
+ * Nobody knows who has sent an empty body, so it gets no data: otherwise, they
+ * would be missing in the response to the client's next POST.  If the session
+ * has ended, only its alert is left.  In a tunnel, most clients have no other
+ * way to poll.
+ */
+
+static ngx_int_t
+ngx_http_atls_begin_empty(ngx_http_atls_post_t *post)
+{
+    ngx_int_t                 rc;
+    ngx_http_atls_hello_t     hello;
+    ngx_http_atls_session_t  *session;
+
+    if (post->session == NULL && post->take == ngx_http_atls_take_ok) {
+        (void) ngx_http_atls_begin_take(post);
+    }
+
+    session = post->session;
+
+    if (session == NULL) {
+        ngx_memzero(&hello, sizeof(ngx_http_atls_hello_t));
+        return ngx_http_atls_begin_no_session(post, &hello);
+    }
+
+    if (!session->established) {
+        return NGX_DONE;
+    }
+
+    if (session->inner ? ngx_http_atls_inner_tunnel(session->inner)
+                       : session->end != ngx_http_atls_end_none)
+    {
+        return ngx_http_atls_open(post);
+    }
+
+    rc = ngx_http_atls_open_check(post);
+
+    return rc == NGX_OK ? NGX_DONE : rc;
+}
+
+
+static ngx_int_t
+ngx_http_atls_begin_no_session(ngx_http_atls_post_t *post,
+    ngx_http_atls_hello_t *hello)
+{
+    ngx_int_t  rc;
+
+    if (hello->found == ngx_http_atls_hello_yes
+        || (hello->found == ngx_http_atls_hello_maybe
+            && post->take != ngx_http_atls_take_busy))
+    {
+        return ngx_http_atls_begin_new_session(post);
+    }
+
+    rc = ngx_http_atls_begin_unknown(post, hello->data, hello->len);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (hello->len == 0) {
+        ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
+                      "atls client sent an empty body and no %s",
+                      (post->conf->tracking & NGX_HTTP_ATLS_TRACKING_COOKIE)
+                      ? "cookie" : "session");
+
+        return NGX_HTTP_ATLS_EMPTY_BODY;
+    }
+
+    return ngx_http_atls_begin_new_session(post);
 }
 
 
@@ -410,16 +705,10 @@ ngx_http_atls_begin_goes_on(u_char *data, size_t len)
 static ngx_int_t
 ngx_http_atls_begin_another(ngx_http_atls_post_t *post)
 {
-    if (post->handshake) {
-        ngx_http_atls_handshake_attach(post->handshake, NULL);
-        post->handshake = NULL;
-    }
-
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
                    "atls %08xD unused, new session", post->label);
 
-    ngx_http_atls_session_put(post->main_conf->zone, post->session);
-    post->session = NULL;
+    ngx_http_atls_begin_release(post);
 
     return ngx_http_atls_begin_new_session(post);
 }
@@ -486,6 +775,30 @@ ngx_http_atls_begin_new_session(ngx_http_atls_post_t *post)
 }
 
 
+/* Puts the session back, unchanged. */
+
+static void
+ngx_http_atls_begin_release(ngx_http_atls_post_t *post)
+{
+    if (post->session == NULL) {
+        return;
+    }
+
+    if (post->handshake) {
+        ngx_http_atls_handshake_attach(post->handshake, NULL);
+        post->handshake = NULL;
+    }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD put back", post->label);
+
+    ngx_http_atls_outcome_session(post->request, post->session->id);
+
+    ngx_http_atls_session_put(post->main_conf->zone, post->session, NULL);
+    post->session = NULL;
+}
+
+
 /*
  * While early data are processed, the client waits, so the handshake timeout
  * is extended.
@@ -519,101 +832,4 @@ ngx_http_atls_begin_expire(ngx_http_atls_post_t *post,
 
     ngx_http_atls_finish_error(post, NGX_HTTP_ATLS_HANDSHAKE_TIMEOUT);
     ngx_http_run_posted_requests(c);
-}
-
-
-/* Sets the target by the server name of the session. */
-
-static void
-ngx_http_atls_begin_session_target(ngx_http_atls_post_t *post)
-{
-    ngx_str_t  name;
-
-    name.len = post->session->sni_len;
-    name.data = post->session->sni;
-
-    ngx_http_atls_begin_target(post, &name);
-}
-
-
-void
-ngx_http_atls_begin_target(ngx_http_atls_post_t *post, ngx_str_t *name)
-{
-    ngx_http_request_t  *r;
-
-    r = post->request;
-
-    ngx_http_atls_sni_target(r, post->home, &post->target);
-
-    if (name->len) {
-        ngx_http_atls_sni_select(&post->target, name, r->connection->log);
-    }
-}
-
-
-/* Starts to use the state of an established session. */
-
-ngx_int_t
-ngx_http_atls_begin_open(ngx_http_atls_post_t *post)
-{
-    ngx_uint_t                last;
-    ngx_http_atls_session_t  *session;
-
-    session = post->session;
-
-    ngx_http_atls_begin_session_target(post);
-
-    last = !ngx_http_atls_identity_valid(session, post->target.tls);
-
-    if (last) {
-        session->reason = ngx_http_atls_ending_policy;
-    }
-
-    if (session->inner || post->inner) {
-
-        /* a request in progress may be completed before the session ends */
-
-        last |= session->end != ngx_http_atls_end_none
-                || ngx_http_atls_lifetime_expired(session, post->home);
-
-    } else if (last) {
-        ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
-                      "atls session closed: the client must be verified again");
-
-        return NGX_HTTP_ATLS_SESSION_REFUSED;
-
-    } else if (ngx_http_atls_inner_reserve(post) != NGX_OK) {
-        return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
-    }
-
-    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls %08xD open, in:%uL, out:%uL, last:%ui", post->label,
-                   session->state.read.seq, session->state.write.seq, last);
-
-    if (trl_channel_init(&post->channel, &session->state) != TRL_OK) {
-        ngx_ssl_error(NGX_LOG_ALERT, post->request->connection->log, 0,
-                      "atls session cannot be opened");
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    post->stage = ngx_http_atls_post_established;
-
-    (void) ngx_http_atls_session_store(post->main_conf->zone,
-                                       &session->pending, NULL, 0);
-
-    ngx_http_atls_inner_resume(post);
-
-    if (post->inner) {
-        post->inner->early = 0;
-
-        if (last) {
-            ngx_http_atls_inner_last(post->inner);
-        }
-
-    } else if (session->end != ngx_http_atls_end_none) {
-        post->end = session->end;
-        post->ended = 1;
-    }
-
-    return NGX_OK;
 }

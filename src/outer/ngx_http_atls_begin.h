@@ -18,18 +18,11 @@
 
 /*
  * The first stage of a POST.  NGX_OK: complete; NGX_AGAIN: more of the body is
- * required; otherwise a status or a problem.
+ * required, or the session is in use, and post->event is set; NGX_DONE: there
+ * is nothing to do; otherwise a status or a problem.
  */
 
 ngx_int_t ngx_http_atls_begin(ngx_http_atls_post_t *post);
-
-/* Sets post->target from the location of the POST and the server name. */
-
-void ngx_http_atls_begin_target(ngx_http_atls_post_t *post, ngx_str_t *name);
-
-/* Starts to use the state of an established session. */
-
-ngx_int_t ngx_http_atls_begin_open(ngx_http_atls_post_t *post);
 
 
 #endif /* _NGX_HTTP_ATLS_BEGIN_H_INCLUDED_ */

@@ -36,6 +36,9 @@ static ngx_uint_t ngx_http_atls_fate_unused(const ngx_http_atls_post_t *post);
  *                           established   continues             keep
  *                           established   ends, see the alert   close
  *
+ *     refused               begins        -                     drop
+ *     any other             begins        -                     keep
+ *
  *     any, response begun   handshake     body not readable     close
  *                           established   -                     close
  *
@@ -44,8 +47,7 @@ static ngx_uint_t ngx_http_atls_fate_unused(const ngx_http_atls_post_t *post);
  *     400 without an error
  *     of the connection
  *
- *     any other             begins        -                     keep
- *                           handshake     -                     drop
+ *     any other             handshake     -                     drop
  *                           failed        -                     drop
  *                           established   not used by the POST  keep
  *                           established   used by the POST      drop
@@ -56,6 +58,13 @@ ngx_http_atls_fate(const ngx_http_atls_post_t *post, ngx_int_t status)
 {
     if (status == NGX_OK) {
         return ngx_http_atls_fate_served(post);
+    }
+
+    /* the POST may be from anybody */
+
+    if (post->stage == ngx_http_atls_post_begins) {
+        return status == NGX_HTTP_ATLS_SESSION_REFUSED
+               ? ngx_http_atls_fate_drop : ngx_http_atls_fate_keep;
     }
 
     if (ngx_http_atls_fate_cut_short(post, status)) {
@@ -89,18 +98,11 @@ ngx_http_atls_fate(const ngx_http_atls_post_t *post, ngx_int_t status)
         return ngx_http_atls_fate_drop;
     }
 
-    switch (post->stage) {
+    /* in a handshake, OpenSSL has already processed the input */
 
-    case ngx_http_atls_post_begins:
-        return ngx_http_atls_fate_keep;
-
-    case ngx_http_atls_post_established:
-        return ngx_http_atls_fate_unused(post) ? ngx_http_atls_fate_keep
-                                               : ngx_http_atls_fate_drop;
-
-    default: /* handshake: OpenSSL has already processed the input */
-        return ngx_http_atls_fate_drop;
-    }
+    return post->stage == ngx_http_atls_post_established
+           && ngx_http_atls_fate_unused(post)
+           ? ngx_http_atls_fate_keep : ngx_http_atls_fate_drop;
 }
 
 
@@ -261,6 +263,8 @@ ngx_http_atls_fate_reason(const ngx_http_atls_post_t *post, ngx_int_t status)
  *
  *     handshake failed                             handshake-failed
  *     not finished, no early data                  handshake
+ *     the last POST again                          retried
+ *     nothing, or a part of a record               idle
  *     a record was refused, a fatal alert          record-refused, alert
  *     a response is incomplete, and the session    cut
  *     ends
@@ -280,6 +284,11 @@ ngx_http_atls_fate_outcome(const ngx_http_atls_post_t *post)
 
     if (post->stage == ngx_http_atls_post_handshake && !post->taken) {
         return ngx_http_atls_outcome_handshake;
+    }
+
+    if (post->stage == ngx_http_atls_post_begins) {
+        return post->retried ? ngx_http_atls_outcome_retried
+                             : ngx_http_atls_outcome_idle;
     }
 
     switch (post->end) {

@@ -79,6 +79,10 @@ ngx_http_atls_header_filter(ngx_http_request_t *r)
                    "atls %08xD response %ui, keepalive:%d", inner->label,
                    r->headers_out.status, (int) r->keepalive);
 
+    if (inner->post) {
+        inner->post->answer.goes_on = ngx_http_atls_inner_goes_on(inner);
+    }
+
     if (inner->raw) {
         inner->answering = 1;
         ngx_http_atls_filter_raw(r, inner->post);

@@ -25,10 +25,14 @@
 #include "ngx_http_atls_finish.h"
 #include "ngx_http_atls_outcome.h"
 #include "ngx_http_atls_relayed.h"
+#include "ngx_http_atls_retry.h"
 
 
 static ngx_int_t ngx_http_atls_finish_response(ngx_http_atls_post_t *post,
     ngx_http_atls_fate_e fate, ngx_int_t status);
+static void ngx_http_atls_finish_send(ngx_http_atls_post_t *post,
+    ngx_uint_t refused);
+static void ngx_http_atls_finish_unused(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post,
     ngx_http_atls_fate_e fate);
 static ngx_int_t ngx_http_atls_finish_outcome(ngx_http_atls_post_t *post);
@@ -56,6 +60,24 @@ ngx_http_atls_finish(ngx_http_atls_post_t *post)
 {
     ngx_int_t  rc;
 
+    if (post->stage == ngx_http_atls_post_begins) {
+
+        /* the session is not affected, and neither is its cookie */
+
+        post->request->headers_out.status = NGX_HTTP_OK;
+
+        rc = ngx_http_atls_finish_outcome(post);
+
+        if (rc == NGX_OK) {
+            ngx_http_atls_finish_unused(post);
+            ngx_http_atls_finish_send(post, 0);
+            return;
+        }
+
+        ngx_http_atls_finish_error(post, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
     rc = ngx_http_atls_finish_response(post, ngx_http_atls_fate(post, NGX_OK),
                                        NGX_OK);
 
@@ -77,7 +99,6 @@ static ngx_int_t
 ngx_http_atls_finish_response(ngx_http_atls_post_t *post,
     ngx_http_atls_fate_e fate, ngx_int_t status)
 {
-    ngx_int_t            rc;
     ngx_http_request_t  *r;
 
     r = post->request;
@@ -110,28 +131,51 @@ ngx_http_atls_finish_response(ngx_http_atls_post_t *post,
         ngx_http_atls_finish_drop(post, status);
     }
 
-    if (post->event.posted) {
-        ngx_delete_posted_event(&post->event);
-    }
+    ngx_http_atls_finish_unused(post);
 
-    ngx_http_atls_inner_release(post);
+    ngx_http_atls_finish_send(post, post->bad_gateway
+                                    && fate == ngx_http_atls_fate_keep
+                                    && post->answer.length == 0);
+
+    return NGX_OK;
+}
+
+
+/* The POST is done, and so is the request if all is sent. */
+
+static void
+ngx_http_atls_finish_send(ngx_http_atls_post_t *post, ngx_uint_t refused)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = post->request;
 
     post->stage = ngx_http_atls_post_done;
 
-    if (post->bad_gateway && fate == ngx_http_atls_fate_keep
-        && post->answer.length == 0)
-    {
-        rc = ngx_http_atls_problem(r, NGX_HTTP_ATLS_PAYLOAD_REFUSED);
-
-    } else {
-        rc = ngx_http_atls_answer_finish(&post->answer);
-    }
+    rc = refused ? ngx_http_atls_problem(r, NGX_HTTP_ATLS_PAYLOAD_REFUSED)
+                 : ngx_http_atls_answer_finish(&post->answer);
 
     r->read_event_handler = ngx_http_block_reading;
 
     ngx_http_finalize_request(r, rc);
+}
 
-    return NGX_OK;
+
+/* Releases what may not be needed any more. */
+
+static void
+ngx_http_atls_finish_unused(ngx_http_atls_post_t *post)
+{
+    if (post->event.posted) {
+        ngx_delete_posted_event(&post->event);
+    }
+
+    if (post->event.timer_set) {
+        ngx_del_timer(&post->event);
+    }
+
+    ngx_http_atls_inner_release(post);
 }
 
 
@@ -444,11 +488,7 @@ ngx_http_atls_finish_session(ngx_http_atls_post_t *post,
 {
     ngx_uint_t  removed;
 
-    if (post->event.posted) {
-        ngx_delete_posted_event(&post->event);
-    }
-
-    ngx_http_atls_inner_release(post);
+    ngx_http_atls_finish_unused(post);
 
     removed = (post->session != NULL);
 
@@ -479,9 +519,10 @@ ngx_http_atls_finish_session(ngx_http_atls_post_t *post,
 static ngx_int_t
 ngx_http_atls_finish_keep(ngx_http_atls_post_t *post)
 {
-    ngx_str_t               rest;
-    ngx_shm_zone_t         *zone;
-    ngx_http_atls_inner_t  *inner;
+    ngx_str_t                  rest;
+    ngx_shm_zone_t            *zone;
+    ngx_http_atls_inner_t     *inner;
+    ngx_http_atls_response_t   response;
 
     zone = post->main_conf->zone;
     inner = post->inner;
@@ -505,10 +546,16 @@ ngx_http_atls_finish_keep(ngx_http_atls_post_t *post)
             return NGX_ERROR;
         }
 
+        if (rest.len) {
+            ngx_http_atls_stream_print(post, rest.data, rest.len);
+        }
+
         trl_channel_done(&post->channel);
     }
 
-    ngx_http_atls_finish_count(post);
+    if (post->stage != ngx_http_atls_post_begins) {
+        ngx_http_atls_finish_count(post);
+    }
 
     if (post->handshake) {
         ngx_http_atls_handshake_attach(post->handshake, NULL);
@@ -525,7 +572,8 @@ ngx_http_atls_finish_keep(ngx_http_atls_post_t *post)
                    "atls %08xD put, pending:%uD, inner:%p", post->label,
                    post->session->pending.len, inner);
 
-    ngx_http_atls_session_put(zone, post->session);
+    ngx_http_atls_session_put(zone, post->session,
+                              ngx_http_atls_retry_response(post, &response));
     post->session = NULL;
 
     return NGX_OK;

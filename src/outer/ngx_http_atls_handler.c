@@ -18,9 +18,9 @@
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner_io.h"
-#include "ngx_http_atls_begin.h"
 #include "ngx_http_atls_finish.h"
 #include "ngx_http_atls_handler.h"
+#include "ngx_http_atls_open.h"
 #include "ngx_http_atls_outcome.h"
 #include "ngx_http_atls_post.h"
 #include "ngx_http_atls_relay.h"
@@ -399,6 +399,7 @@ ngx_http_atls_handler_take(ngx_http_atls_post_t *post, u_char *id,
 {
     ngx_http_atls_take_e  take;
 
+    ngx_memcpy(post->id, id, NGX_HTTP_ATLS_ID_LEN);
     post->label = ngx_http_atls_label(id, post->request->connection->log);
 
     post->home = post->conf;
@@ -485,7 +486,7 @@ ngx_http_atls_handler_check(ngx_http_atls_post_t *post, u_char *id)
         return;
     }
 
-    ngx_http_atls_begin_target(post, &view.sni);
+    ngx_http_atls_open_target(post, &view.sni);
     valid = ngx_http_atls_identity_view_valid(&view, post->target.tls);
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,

@@ -192,6 +192,8 @@ ngx_http_atls_metrics_zone(ngx_http_atls_format_t *f,
     ngx_http_atls_format_value(f, "identity", NULL,
                                stat->count[ngx_http_atls_identity]
                                + stat->count[ngx_http_atls_stranger]);
+    ngx_http_atls_format_value(f, "response", NULL,
+                               stat->count[ngx_http_atls_kept]);
     ngx_http_atls_format_value(f, "free", NULL, stat->entries - used);
 
     n = ngx_pagesize / (ngx_uint_t) stat->entry_size;

@@ -31,6 +31,8 @@ static ngx_int_t ngx_http_atls_outcome_header(ngx_http_request_t *r,
     u_char *text, size_t len);
 static ngx_int_t ngx_http_atls_variable_post(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_atls_variable_retry(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_atls_variable_post_named(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_atls_variable_post_session(ngx_http_request_t *r,
@@ -52,7 +54,8 @@ static ngx_str_t  ngx_http_atls_outcome_names[] = {
     ngx_string("handshake-failed"),
     ngx_string("record-refused"),
     ngx_string("alert"),
-    ngx_string("cut")
+    ngx_string("cut"),
+    ngx_string("retried")
 };
 
 
@@ -70,6 +73,8 @@ static ngx_http_atls_outcome_variable_t  ngx_http_atls_outcome_vars[] = {
     { ngx_string("atls_post"), ngx_http_atls_variable_post, 0 },
 
     { ngx_string("atls_post_named"), ngx_http_atls_variable_post_named, 0 },
+
+    { ngx_string("atls_retry"), ngx_http_atls_variable_retry, 0 },
 
     { ngx_string("atls_post_session"), ngx_http_atls_variable_post_session, 0 },
 
@@ -422,6 +427,40 @@ ngx_http_atls_variable_post(ngx_http_request_t *r,
 
     v->len = name.len;
     v->data = name.data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+/* The outcome is known of relayed requests, too. */
+
+static ngx_int_t
+ngx_http_atls_variable_retry(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_atls_outcome_t  *outcome;
+
+    outcome = ngx_http_atls_outcome_get(r);
+
+    if (outcome && outcome->value == ngx_http_atls_outcome_retried) {
+        v->data = (u_char *) "kept";
+
+    } else if (outcome
+               && outcome->value
+                  == (ngx_uint_t) ngx_http_atls_problem_outcome(
+                                                  NGX_HTTP_ATLS_ANSWER_LOST))
+    {
+        v->data = (u_char *) "lost";
+
+    } else {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->len = 4;
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;

@@ -15,11 +15,14 @@
 #include "ngx_http_atls_inner_io.h"
 #include "ngx_http_atls_begin.h"
 #include "ngx_http_atls_finish.h"
+#include "ngx_http_atls_open.h"
 #include "ngx_http_atls_post.h"
 #include "ngx_http_atls_relayed.h"
 
 
 static void ngx_http_atls_post_read(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_atls_post_closed(ngx_http_request_t *r);
+static void ngx_http_atls_post_gone(ngx_http_atls_post_t *post);
 static ngx_uint_t ngx_http_atls_post_half_closed(ngx_http_request_t *r);
 static void ngx_http_atls_post_write(ngx_http_request_t *r);
 static void ngx_http_atls_post_event(ngx_event_t *ev);
@@ -55,6 +58,7 @@ ngx_http_atls_post_create(ngx_http_request_t *r)
 
     post->body.request = r;
     ngx_http_atls_answer_init(&post->answer, r, post->conf->buffer_size);
+    post->answer.keep = post->conf->retry_buffer;
 
     /* RFC 9110, section 13: preconditions would apply to records */
 
@@ -64,7 +68,7 @@ ngx_http_atls_post_create(ngx_http_request_t *r)
     post->event.handler = ngx_http_atls_post_event;
     post->event.log = r->connection->log;
 
-    post->open = ngx_http_atls_begin_open;
+    post->open = ngx_http_atls_open;
     post->headers = ngx_http_atls_finish_begin;
 
     cln = ngx_http_cleanup_add(r, 0);
@@ -134,11 +138,29 @@ ngx_http_atls_post_read(ngx_http_request_t *r)
             return;
         }
 
+        if (post->inner && !r->reading_body && post->conf->retry_buffer
+            && ngx_http_atls_inner_goes_on(post->inner)
+            && ngx_http_atls_post_closed(r))
+        {
+            /* the client may fetch the response later */
+
+            ngx_http_atls_post_gone(post);
+            return;
+        }
+
         ngx_http_test_reading(r);
         return;
     }
 
     if (post->inner == NULL) {
+
+        if (post->waiting && post->stage == ngx_http_atls_post_begins) {
+
+            /* not for the client */
+
+            rev->timedout = 0;
+        }
+
         ngx_http_atls_post_run(post);
         return;
     }
@@ -162,6 +184,53 @@ ngx_http_atls_post_read(ngx_http_request_t *r)
     }
 
     ngx_http_atls_inner_readable(post->inner);
+}
+
+
+/* Whether the client is gone; otherwise, it has only sent another request. */
+
+static ngx_uint_t
+ngx_http_atls_post_closed(ngx_http_request_t *r)
+{
+    char               buf[1];
+    ssize_t            n;
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    if (c->error || ngx_http_atls_is_stream(r)) {
+        return c->error;
+    }
+
+    n = recv(c->fd, buf, 1, MSG_PEEK);
+
+    return n == 0 || (n == -1 && ngx_socket_errno != NGX_EAGAIN);
+}
+
+
+/* The request continues without the client, and nothing is sent any more. */
+
+static void
+ngx_http_atls_post_gone(ngx_http_atls_post_t *post)
+{
+    ngx_event_t  *wev;
+
+    wev = post->request->connection->write;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD client is gone, blocked:%d", post->label,
+                   (int) post->blocked);
+
+    post->answer.goes_on = 1;
+    post->answer.gone = 1;
+
+    if (wev->timer_set) {
+        ngx_del_timer(wev);
+    }
+
+    if (post->blocked) {
+        ngx_http_atls_stream_send_later(post);
+    }
 }
 
 

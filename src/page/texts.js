@@ -2,7 +2,8 @@
 
 /* What is shown, and what it means. */
 
-const POSTS_OK = ["handshake", "opened", "served", "parked", "idle", "closed"];
+const POSTS_OK = ["handshake", "opened", "served", "parked", "idle", "closed",
+                  "retried"];
 const ENDS_OK = ["close-notify", "idle-timeout", "lifetime", "inner-close",
                  "shutdown"];
 const RELAYS_BAD = ["lost", "stuck", "no-mailbox", "no-connection"];
@@ -23,7 +24,9 @@ const count = (name, what, value) => ({ name, what, value,
 const current = (...list) => ({ ...count(...list), current: true });
 
 const entries = (s) => add(Object.values(s.data.zone_entries));
-const entriesUsed = (s) => entries(s) - s.data.zone_entries.free;
+const entriesFree = (s) => s.data.zone_entries.free
+                           + s.data.zone_entries.response;
+const entriesUsed = (s) => entries(s) - entriesFree(s);
 
 const times = (metric, ...lines) => ({
     time: true, format: showSeconds, axis: showSeconds,
@@ -90,8 +93,8 @@ const CHARTS = {
     zone: {
         stacked: true, format: showCount, whole: entries,
         more: [
-            current("free", "of which some are reserved",
-                    (s) => s.data.zone_entries.free),
+            current("free", "some are reserved, some have kept responses",
+                    entriesFree),
             current("evicted", "sessions, since counting started",
                     (s) => add(Object.values(s.data.sessions_evicted_total))),
         ],
@@ -131,6 +134,8 @@ const FAILURES = [
 const MEANINGS = {
     posts_total: {
         "alert": "The client has ended the session with an alert, see below.",
+        "answer-lost": "A repeated POST. Its response was longer than"
+                       + " atls_retry_buffer.",
         "cut": "The client, or the application, stopped half way.",
         "empty-body": "An empty POST without a session.",
         "handshake-failed": "The alerts below, if any, say why.",
@@ -143,9 +148,10 @@ const MEANINGS = {
                      + " cookies back.",
         "no-location": "The client does not follow Location, or a proxy before"
                        + " nginx changes paths.",
+        "not-next": "Changed, repeated too late, or not from the client.",
         "not-tls": "Something else than TLS, often from a scanner.",
         "payload-refused": "The service rejected it, see atls_payload raw.",
-        "record-refused": "A record was changed, repeated or lost on its way.",
+        "record-refused": "A record was changed on its way.",
         "session-busy": "Two POSTs of a session at the same time.",
         "session-elsewhere": "The session was started in another location.",
         "session-foreign": "The session is that of another machine, or from"

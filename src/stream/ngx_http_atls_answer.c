@@ -16,6 +16,8 @@
 
 static ngx_int_t ngx_http_atls_answer_header(ngx_http_atls_answer_t *answer);
 static ngx_int_t ngx_http_atls_answer_pass(ngx_http_atls_answer_t *answer);
+static ngx_int_t ngx_http_atls_answer_goes_on(ngx_http_atls_answer_t *answer);
+static void ngx_http_atls_answer_save(ngx_http_atls_answer_t *answer);
 static void ngx_http_atls_answer_drop_small(ngx_http_atls_answer_t *answer);
 static ngx_int_t ngx_http_atls_answer_get(ngx_http_atls_answer_t *answer,
     size_t size);
@@ -120,6 +122,17 @@ ngx_http_atls_answer_flush(ngx_http_atls_answer_t *answer)
 }
 
 
+ngx_uint_t
+ngx_http_atls_answer_whole(ngx_http_atls_answer_t *answer, ngx_str_t *prefix)
+{
+    prefix->data = answer->copy;
+    prefix->len = answer->copied;
+
+    return answer->bytes <= answer->keep
+           && answer->copied + answer->length == answer->bytes;
+}
+
+
 ngx_int_t
 ngx_http_atls_answer_finish(ngx_http_atls_answer_t *answer)
 {
@@ -127,6 +140,10 @@ ngx_http_atls_answer_finish(ngx_http_atls_answer_t *answer)
     ngx_http_request_t  *r;
 
     r = answer->request;
+
+    if (answer->gone) {
+        return NGX_ERROR;
+    }
 
     if (!answer->started) {
         r->headers_out.content_length_n = answer->length;
@@ -156,7 +173,7 @@ ngx_http_atls_answer_header(ngx_http_atls_answer_t *answer)
         return NGX_ERROR;
     }
 
-    if (answer->started) {
+    if (answer->started || answer->gone) {
         return NGX_OK;
     }
 
@@ -178,12 +195,14 @@ ngx_http_atls_answer_pass(ngx_http_atls_answer_t *answer)
 
     r = answer->request;
 
-    rc = ngx_http_output_filter(r, answer->out);
+    ngx_http_atls_answer_save(answer);
+
+    rc = answer->gone ? NGX_ERROR : ngx_http_output_filter(r, answer->out);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "atls response sent: %i, %uz", rc, (size_t) answer->length);
 
-    if (rc == NGX_ERROR) {
+    if (rc == NGX_ERROR && ngx_http_atls_answer_goes_on(answer) != NGX_OK) {
         answer->error = 1;
         return NGX_ERROR;
     }
@@ -197,7 +216,66 @@ ngx_http_atls_answer_pass(ngx_http_atls_answer_t *answer)
     answer->tail = NULL;
     answer->length = 0;
 
-    return answer->busy || r->connection->buffered ? NGX_AGAIN : NGX_OK;
+    return !answer->gone && (answer->busy || r->connection->buffered)
+           ? NGX_AGAIN : NGX_OK;
+}
+
+
+/*
+ * The client is gone, and may fetch the response later: the buffers are not
+ * sent.
+ */
+
+static ngx_int_t
+ngx_http_atls_answer_goes_on(ngx_http_atls_answer_t *answer)
+{
+    ngx_chain_t  *cl;
+
+    if (!answer->goes_on || answer->bytes > answer->keep) {
+        return NGX_ERROR;
+    }
+
+    answer->gone = 1;
+
+    for (cl = answer->busy; cl; cl = cl->next) {
+        cl->buf->pos = cl->buf->last;
+    }
+
+    for (cl = answer->out; cl; cl = cl->next) {
+        cl->buf->pos = cl->buf->last;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Copies what is about to be sent, unless it is too much to be kept. */
+
+static void
+ngx_http_atls_answer_save(ngx_http_atls_answer_t *answer)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    if (answer->bytes > answer->keep || answer->length == 0) {
+        return;
+    }
+
+    if (answer->copy == NULL) {
+        answer->copy = ngx_pnalloc(answer->request->pool, answer->keep);
+
+        if (answer->copy == NULL) {
+            answer->keep = 0;
+            return;
+        }
+    }
+
+    for (cl = answer->out; cl; cl = cl->next) {
+        b = cl->buf;
+
+        ngx_memcpy(answer->copy + answer->copied, b->pos, b->last - b->pos);
+        answer->copied += b->last - b->pos;
+    }
 }
 
 

@@ -25,10 +25,16 @@ typedef struct {
     size_t                size;         /* of a full-size buffer */
     size_t                length;       /* bytes in out */
     uint64_t              bytes;        /* in all, sent or not */
+
+    size_t                keep;         /* up to this size, a copy is needed */
+    u_char               *copy;         /* of what was sent */
+    size_t                copied;
     ngx_uint_t            nbuffers;     /* number of full-size buffers */
 
     unsigned              started:1;    /* header is sent */
     unsigned              error:1;
+    unsigned              goes_on:1;    /* the request, without the client */
+    unsigned              gone:1;       /* the client; only the copy matters */
 } ngx_http_atls_answer_t;
 
 
@@ -56,6 +62,14 @@ ngx_int_t ngx_http_atls_answer_copy(ngx_http_atls_answer_t *answer,
  */
 
 ngx_int_t ngx_http_atls_answer_flush(ngx_http_atls_answer_t *answer);
+
+/*
+ * Whether the whole response is available: the prefix, which was sent, and the
+ * buffers in answer->out.
+ */
+
+ngx_uint_t ngx_http_atls_answer_whole(ngx_http_atls_answer_t *answer,
+    ngx_str_t *prefix);
 
 /* Ends the response.  Returns a code for ngx_http_finalize_request(). */
 

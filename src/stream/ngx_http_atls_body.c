@@ -52,6 +52,18 @@ ngx_http_atls_body_peek(ngx_http_atls_body_t *body, size_t n, u_char **data,
 }
 
 
+void
+ngx_http_atls_body_skip(ngx_http_atls_body_t *body, size_t n)
+{
+    if (body->held > body->taken) {
+        body->taken += n;
+
+    } else {
+        body->pos += n;
+    }
+}
+
+
 ngx_int_t
 ngx_http_atls_body_read(ngx_http_atls_body_t *body, size_t n, u_char **data,
     size_t *len)
@@ -153,7 +165,7 @@ ngx_http_atls_body_prepend(ngx_http_atls_body_t *body, u_char *data,
         return rc;
     }
 
-    if (len > TRL_MAX_RECORD || held > NGX_HTTP_ATLS_BODY_PEEK) {
+    if (len + held > TRL_MAX_RECORD + NGX_HTTP_ATLS_BODY_PEEK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

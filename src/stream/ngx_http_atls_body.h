@@ -14,7 +14,7 @@
 #include "trl_channel.h"
 
 
-#define NGX_HTTP_ATLS_BODY_PEEK  16     /* maximum for peeking */
+#define NGX_HTTP_ATLS_BODY_PEEK  16     /* bytes peeked after a record */
 
 
 typedef struct {
@@ -48,12 +48,13 @@ typedef struct {
  */
 
 /*
- * NGX_OK: the next n bytes at *data, not taken; fewer if the body ends before
- * but has any.
+ * NGX_OK: the next n bytes at *data, at most TRL_MAX_RECORD, not taken; fewer
+ * if the body ends before but has any.  The second function takes them.
  */
 
 ngx_int_t ngx_http_atls_body_peek(ngx_http_atls_body_t *body, size_t n,
     u_char **data, size_t *len);
+void ngx_http_atls_body_skip(ngx_http_atls_body_t *body, size_t n);
 
 /* NGX_OK: 1 to n bytes at *data, in the body's memory, taken. */
 

@@ -56,6 +56,11 @@ static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
       ngx_http_atls_problem_known("session-busy", "Session Busy", 409,
           "Another POST for this session is in progress.") },
 
+    { NGX_HTTP_ATLS_NOT_NEXT,
+      ngx_http_atls_problem_known("not-next", "Not the Next Record", 409,
+          "The POST does not begin with the next record of the session, which "
+          "is unchanged.") },
+
     { NGX_HTTP_ATLS_SESSION_UNKNOWN,
       ngx_http_atls_problem_known("session-unknown", "Session Unknown", 410,
           "Unknown or expired session; start a new one.") },
@@ -82,6 +87,11 @@ static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
     { NGX_HTTP_ATLS_SESSION_LOST,
       ngx_http_atls_problem_known("session-lost", "Session Lost", 410,
           "The session was lost with its worker process; start a new one.") },
+
+    { NGX_HTTP_ATLS_ANSWER_LOST,
+      ngx_http_atls_problem_known("answer-lost", "Answer Lost", 410,
+          "The POST was processed before, but its answer was not kept; start "
+          "a new session.") },
 
     { NGX_HTTP_ATLS_NO_COOKIE,
       ngx_http_atls_problem_known("no-cookie", "No Cookie", 410,

@@ -92,47 +92,58 @@ ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post, u_char **data,
                            "atls %08xD record in: %ui, %uz, number:%uL",
                            post->label, (ngx_uint_t) record[0], size,
                            post->channel.state->read.seq);
+
+            ngx_http_atls_stream_print(post, record, size);
         }
 
         n = (rc == NGX_OK) ? trl_channel_open(&post->channel, record, size,
                                               &post->plain, &post->plain_len)
                            : TRL_ERROR;
 
-        ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                       "atls %08xD record opened: %d, %uz", post->label, n,
-                       post->plain_len);
-
-        if (n == TRL_CLOSED) {
-            post->plain_len = 0;
-            post->ended = 1;
-
-            ngx_http_atls_stream_count(post, NGX_HTTP_ATLS_IN, 0);
-            ngx_http_atls_count_alert(NGX_HTTP_ATLS_IN, TRL_CLOSE_NOTIFY);
-
-            ngx_http_atls_stream_end_session(post, ngx_http_atls_end_closed);
-
-        } else if (n == TRL_ERROR) {
-            post->plain_len = 0;
-
-            ngx_http_atls_stream_end_session(post, ngx_http_atls_end_refused);
-            ngx_http_atls_stream_refused(post);
-
-            ngx_ssl_error(NGX_LOG_INFO, post->request->connection->log, 0,
-                          "atls record refused: %s", post->channel.error);
-
-            ngx_http_atls_body_explain(post->request);
-
-        } else {
-            post->opened = 1;
-            ngx_http_atls_stream_count(post, NGX_HTTP_ATLS_IN,
-                                       post->plain_len);
-        }
+        ngx_http_atls_stream_opened(post, n);
     }
 
     *data = post->plain;
     *len = post->plain_len;
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_atls_stream_opened(ngx_http_atls_post_t *post, int rc)
+{
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD record opened: %d, %uz", post->label, rc,
+                   post->plain_len);
+
+    if (rc == TRL_OK) {
+        post->opened = 1;
+        ngx_http_atls_stream_count(post, NGX_HTTP_ATLS_IN, post->plain_len);
+
+        return;
+    }
+
+    post->plain_len = 0;
+
+    if (rc == TRL_CLOSED) {
+        post->ended = 1;
+
+        ngx_http_atls_stream_count(post, NGX_HTTP_ATLS_IN, 0);
+        ngx_http_atls_count_alert(NGX_HTTP_ATLS_IN, TRL_CLOSE_NOTIFY);
+
+        ngx_http_atls_stream_end_session(post, ngx_http_atls_end_closed);
+
+        return;
+    }
+
+    ngx_http_atls_stream_end_session(post, ngx_http_atls_end_refused);
+    ngx_http_atls_stream_refused(post);
+
+    ngx_ssl_error(NGX_LOG_INFO, post->request->connection->log, 0,
+                  "atls record refused: %s", post->channel.error);
+
+    ngx_http_atls_body_explain(post->request);
 }
 
 
@@ -217,6 +228,8 @@ ngx_http_atls_stream_input(ngx_http_atls_post_t *post,
         if (rc != NGX_OK) {
             return rc;
         }
+
+        ngx_http_atls_stream_print(post, data, len);
 
         *state = ngx_http_atls_handshake_input(post->handshake, data, len,
                                                post->request->connection->log);
@@ -371,6 +384,29 @@ ngx_http_atls_stream_refused(ngx_http_atls_post_t *post)
     if (post->channel.reason < TRL_REFUSALS) {
         ngx_http_atls_count(refused[post->channel.reason]);
     }
+}
+
+
+void
+ngx_http_atls_stream_print(ngx_http_atls_post_t *post, u_char *data,
+    size_t len)
+{
+    size_t   rest;
+    u_char  *last;
+
+    last = post->print.last;
+
+    if (len < NGX_HTTP_ATLS_PRINT_LEN) {
+        rest = NGX_HTTP_ATLS_PRINT_LEN - len;
+
+        ngx_memmove(last, last + len, rest);
+        ngx_memcpy(last + rest, data, len);
+
+        return;
+    }
+
+    ngx_memcpy(last, data + len - NGX_HTTP_ATLS_PRINT_LEN,
+               NGX_HTTP_ATLS_PRINT_LEN);
 }
 
 

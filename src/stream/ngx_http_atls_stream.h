@@ -44,6 +44,7 @@ struct ngx_http_atls_post_s {
     ngx_http_atls_target_t      target;        /* set with the session */
 
     ngx_http_atls_session_t    *session;       /* or NULL */
+    u_char                      id[NGX_HTTP_ATLS_ID_LEN];
     uint32_t                    label;         /* session, in the debug log */
     ngx_http_atls_handshake_t  *handshake;
     trl_channel_t               channel;       /* if established */
@@ -59,6 +60,8 @@ struct ngx_http_atls_post_s {
 
     uint64_t                    records[2];    /* in, out */
     uint64_t                    bytes[2];      /* of plaintext */
+
+    ngx_http_atls_print_t       print;         /* of the body read so far */
 
     ngx_event_t                 event;         /* posted: continue or send */
 
@@ -94,9 +97,19 @@ struct ngx_http_atls_post_s {
     ngx_http_atls_relay_t      *relay;         /* relayed to a worker */
     ngx_msec_t                  leave;         /* no more requests then */
 
+    size_t                      want;          /* bytes of the body to begin */
+    u_char                     *joined;        /* a record in several POSTs */
+    ngx_msec_t                  pause;         /* next one while waiting */
+    ngx_msec_t                  patience;      /* no more waiting then */
+
     unsigned                    leaving:1;     /* leave is set */
     unsigned                    fresh:1;       /* session was created */
-    unsigned                    pending:1;     /* body has its pending data */
+    unsigned                    last:1;        /* its client is not accepted
+                                                  any more */
+    unsigned                    waiting:1;     /* session is or was busy */
+    unsigned                    printed:1;     /* print.first is set */
+    unsigned                    retry:1;       /* may be a repetition */
+    unsigned                    retried:1;     /* has the kept response */
 };
 
 
@@ -111,10 +124,22 @@ ngx_int_t ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post,
     u_char **data, size_t *len);
 void ngx_http_atls_stream_take(ngx_http_atls_post_t *post, size_t len);
 
+/*
+ * Processes the result of trl_channel_open() for a record, whose plaintext is
+ * post->plain.
+ */
+
+void ngx_http_atls_stream_opened(ngx_http_atls_post_t *post, int rc);
+
 /* Pushes back the last bytes taken.  NGX_ERROR: no memory. */
 
 ngx_int_t ngx_http_atls_stream_push_back(ngx_http_atls_post_t *post,
     u_char *data, size_t len);
+
+/* Adds bytes of the body to its fingerprint. */
+
+void ngx_http_atls_stream_print(ngx_http_atls_post_t *post, u_char *data,
+    size_t len);
 
 /* Counts a record, and its plaintext; see ngx_http_atls_counters.h. */
 

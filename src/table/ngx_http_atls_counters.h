@@ -23,7 +23,7 @@
 #include "ngx_http_atls_process.h"
 
 
-#define NGX_HTTP_ATLS_PROBLEMS      20      /* see ngx_http_atls_problem.h */
+#define NGX_HTTP_ATLS_PROBLEMS      22      /* see ngx_http_atls_problem.h */
 #define NGX_HTTP_ATLS_BUCKETS       15
 #define NGX_HTTP_ATLS_ALERTS        128     /* the others: as the last one */
 #define NGX_HTTP_ATLS_KEYS          32
@@ -49,6 +49,7 @@ typedef enum {
     ngx_http_atls_outcome_record_refused,
     ngx_http_atls_outcome_alert,               /* a fatal alert received */
     ngx_http_atls_outcome_cut,                 /* a response is incomplete */
+    ngx_http_atls_outcome_retried,             /* the same response again */
     ngx_http_atls_outcome_problem,             /* the first one */
 
     ngx_http_atls_outcomes = ngx_http_atls_outcome_problem

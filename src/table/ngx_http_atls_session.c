@@ -19,6 +19,12 @@
 #include <openssl/rand.h>
 
 
+typedef struct {
+    ngx_http_atls_piece_t  *piece;
+    u_char                 *pos;
+} ngx_http_atls_copy_t;
+
+
 static ngx_int_t ngx_http_atls_session_make_busy(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_uint_t established);
 static ngx_uint_t ngx_http_atls_session_expire_locked(
@@ -35,6 +41,11 @@ static ngx_uint_t ngx_http_atls_session_owner_dead(
     ngx_http_atls_session_t *session);
 static void ngx_http_atls_session_set_owner(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind);
+static void ngx_http_atls_session_keep(ngx_http_atls_table_t *table,
+    ngx_http_atls_session_t *session, ngx_http_atls_response_t *response);
+static ngx_uint_t ngx_http_atls_session_kept_pieces(size_t size);
+static void ngx_http_atls_session_copy(ngx_http_atls_copy_t *copy,
+    u_char *data, size_t len);
 
 
 ngx_http_atls_session_t *
@@ -85,6 +96,7 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
 
         session->pending.kind = ngx_http_atls_record;
         session->identity.kind = ngx_http_atls_identity;
+        session->kept.kind = ngx_http_atls_kept;
 
         ngx_http_atls_table_add(z->table, session, ngx_http_atls_handshaking);
     }
@@ -356,15 +368,23 @@ ngx_http_atls_session_end(ngx_shm_zone_t *zone, u_char *id,
 
 void
 ngx_http_atls_session_put(ngx_shm_zone_t *zone,
-    ngx_http_atls_session_t *session)
+    ngx_http_atls_session_t *session, ngx_http_atls_response_t *response)
 {
     ngx_http_atls_zone_t  *z;
 
     z = zone->data;
 
     ngx_http_atls_table_lock(z);
+
+    /* before that, the session is lost if this process dies */
+
+    if (response) {
+        ngx_http_atls_session_keep(z->table, session, response);
+    }
+
     ngx_http_atls_table_move(z->table, session,
                              ngx_http_atls_session_kind(session));
+
     ngx_http_atls_table_unlock(z);
 }
 
@@ -374,41 +394,39 @@ ngx_http_atls_session_store(ngx_shm_zone_t *zone,
     ngx_http_atls_pieces_t *pieces, u_char *data, size_t len)
 {
     size_t                  n;
-    ngx_int_t               rc;
     ngx_http_atls_zone_t   *z;
-    ngx_http_atls_piece_t  *piece;
+    ngx_http_atls_piece_t  *piece, *previous;
 
     if (len == 0 && pieces->first == NULL) {
         return NGX_OK;
     }
 
     z = zone->data;
-    rc = NGX_OK;
+    piece = NULL;
 
     ngx_http_atls_table_lock(z);
 
-    piece = pieces->first;
-
-    pieces->first = NULL;
-    pieces->len = 0;
-
-    ngx_memory_barrier();
-
-    ngx_http_atls_table_free_pieces(z->table, piece);
-
     if (len) {
-        pieces->first = ngx_http_atls_table_pieces(z->table, pieces->kind,
-                                                   len);
-        if (pieces->first == NULL) {
-            rc = NGX_BUSY;
+        piece = ngx_http_atls_table_pieces(z->table, pieces->kind, len);
+
+        if (piece == NULL) {
+            ngx_http_atls_table_unlock(z);
+            return NGX_BUSY;
         }
     }
 
-    ngx_http_atls_table_unlock(z);
+    previous = pieces->first;
 
-    if (rc != NGX_OK) {
-        return rc;
-    }
+    pieces->first = piece;
+    pieces->len = 0;
+
+    /* afterwards, the previous pieces do not belong to a session */
+
+    ngx_memory_barrier();
+
+    ngx_http_atls_table_free_pieces(z->table, previous);
+
+    ngx_http_atls_table_unlock(z);
 
     /* the pieces belong to a session of the caller: no lock is needed */
 
@@ -437,6 +455,108 @@ ngx_http_atls_session_load(ngx_http_atls_pieces_t *pieces, u_char *dst)
         n = ngx_min(rest, sizeof(piece->data));
         dst = ngx_cpymem(dst, piece->data, n);
         rest -= n;
+    }
+}
+
+
+ngx_uint_t
+ngx_http_atls_session_repeats(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, ngx_http_atls_print_t *print)
+{
+    ngx_uint_t             rc;
+    ngx_http_atls_zone_t  *z;
+
+    z = zone->data;
+
+    ngx_http_atls_table_lock(z);
+
+    rc = session->kept.first
+         && ngx_memcmp(ngx_http_atls_table_kept(session)->print.first,
+                       print->first, NGX_HTTP_ATLS_PRINT_LEN)
+            == 0;
+
+    ngx_http_atls_table_unlock(z);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_atls_session_retry(ngx_shm_zone_t *zone, u_char *id,
+    ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_print_t *print,
+    ngx_pool_t *pool, ngx_str_t *data)
+{
+    size_t                    size, skip;
+    ngx_int_t                 rc;
+    ngx_http_atls_kept_t     *kept;
+    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_session_t  *session;
+
+    z = zone->data;
+    data->data = NULL;
+
+    /* the response is copied with the lock held, and memory is not allocated */
+
+    for ( ;; ) {
+        rc = NGX_OK;
+        size = 0;
+        skip = sizeof(ngx_http_atls_kept_t);
+
+        ngx_http_atls_table_lock(z);
+
+        session = ngx_http_atls_table_find(z->table, id);
+
+        if (session == NULL
+            || ngx_http_atls_endpoint_home(alcf, session->endpoint) == NULL
+            || ngx_http_atls_session_owner_dead(session))
+        {
+            rc = NGX_DECLINED;
+
+        } else if (ngx_http_atls_session_is_busy(session)) {
+            rc = NGX_BUSY;
+
+        } else if (session->kept.first == NULL) {
+            rc = NGX_DECLINED;
+
+        } else {
+            kept = ngx_http_atls_table_kept(session);
+
+            if (CRYPTO_memcmp(&kept->print, print,
+                              sizeof(ngx_http_atls_print_t)))
+            {
+                rc = NGX_DECLINED;
+
+            } else if (!kept->whole) {
+                rc = NGX_ABORT;
+
+            } else {
+                size = session->kept.len;
+
+                if (data->data && data->len >= size) {
+                    ngx_http_atls_session_load(&session->kept, data->data);
+                }
+            }
+        }
+
+        ngx_http_atls_table_unlock(z);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (data->data && data->len >= size) {
+            data->data += skip;
+            data->len = size - skip;
+
+            return NGX_OK;
+        }
+
+        data->len = size;
+        data->data = ngx_pnalloc(pool, size);
+
+        if (data->data == NULL) {
+            return NGX_ERROR;
+        }
     }
 }
 
@@ -761,4 +881,109 @@ ngx_http_atls_session_set_owner(ngx_http_atls_table_t *table,
     session->slot = (uint16_t) ngx_http_atls_process.owner.slot;
 
     ngx_http_atls_table_move(table, session, kind);
+}
+
+
+/*
+ * The pieces are used again if their number is the same.  They may be freed at
+ * any time, so they are only used with the lock held.
+ */
+
+static void
+ngx_http_atls_session_keep(ngx_http_atls_table_t *table,
+    ngx_http_atls_session_t *session, ngx_http_atls_response_t *response)
+{
+    size_t                 size;
+    ngx_chain_t           *cl;
+    ngx_http_atls_kept_t  *kept;
+    ngx_http_atls_copy_t   copy;
+
+    size = sizeof(ngx_http_atls_kept_t) + response->len;
+
+    if (!response->keep
+        || ngx_http_atls_session_kept_pieces(session->kept.len)
+           != ngx_http_atls_session_kept_pieces(size))
+    {
+        ngx_http_atls_table_forget(table, session);
+    }
+
+    if (!response->keep) {
+        return;
+    }
+
+    if (session->kept.first) {
+        kept = ngx_http_atls_table_kept(session);
+        ngx_queue_remove(&kept->queue);
+
+    } else {
+        session->kept.first = ngx_http_atls_table_pieces(table,
+                                                         ngx_http_atls_kept,
+                                                         size);
+        if (session->kept.first == NULL) {
+            return;
+        }
+
+        kept = ngx_http_atls_table_kept(session);
+    }
+
+    session->kept.len = size;
+
+    /* anybody can start handshakes, so their responses are freed first */
+
+    if (session->established) {
+        ngx_queue_insert_head(&table->kept, &kept->queue);
+
+    } else {
+        ngx_queue_insert_tail(&table->kept, &kept->queue);
+    }
+
+    kept->session = session;
+    kept->print = *response->print;
+    kept->whole = response->whole;
+
+    copy.piece = session->kept.first;
+    copy.pos = copy.piece->data + sizeof(ngx_http_atls_kept_t);
+
+    if (!response->whole) {
+        return;
+    }
+
+    ngx_http_atls_session_copy(&copy, response->prefix.data,
+                               response->prefix.len);
+
+    for (cl = response->out; cl; cl = cl->next) {
+        ngx_http_atls_session_copy(&copy, cl->buf->pos,
+                                   cl->buf->last - cl->buf->pos);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_atls_session_kept_pieces(size_t size)
+{
+    return (size + NGX_HTTP_ATLS_PIECE - 1) / NGX_HTTP_ATLS_PIECE;
+}
+
+
+static void
+ngx_http_atls_session_copy(ngx_http_atls_copy_t *copy, u_char *data,
+    size_t len)
+{
+    size_t  n, room;
+
+    while (len) {
+        room = copy->piece->data + NGX_HTTP_ATLS_PIECE - copy->pos;
+
+        if (room == 0) {
+            copy->piece = copy->piece->next;
+            copy->pos = copy->piece->data;
+            continue;
+        }
+
+        n = ngx_min(len, room);
+
+        copy->pos = ngx_cpymem(copy->pos, data, n);
+        data += n;
+        len -= n;
+    }
 }

@@ -24,8 +24,11 @@
 
 #define NGX_HTTP_ATLS_ID_LEN        16      /* random bytes */
 #define NGX_HTTP_ATLS_TAG_LEN       2       /* identifies the zone */
-#define NGX_HTTP_ATLS_SNI_LEN       56      /* longer names use a piece */
+#define NGX_HTTP_ATLS_SNI_LEN       40      /* longer names use a piece */
 #define NGX_HTTP_ATLS_VIEW_LEN      256     /* in a view */
+
+#define NGX_HTTP_ATLS_PRINT_LEN     16
+#define NGX_HTTP_ATLS_MIN_PRINTED   21      /* the smallest record, or more */
 
 
 /* The kind of an entry of the table, see ngx_http_atls_table.h. */
@@ -40,6 +43,7 @@ typedef enum {
     ngx_http_atls_name,                        /* server name */
     ngx_http_atls_identity,                    /* client's identity */
     ngx_http_atls_stranger,                    /* not verified */
+    ngx_http_atls_kept,                        /* the last response */
 
     /* sessions, in a queue for each kind */
 
@@ -79,6 +83,18 @@ typedef struct {
     uint32_t                    len;           /* total bytes; 0: none */
     uint32_t                    kind;          /* ngx_http_atls_kind_e */
 } ngx_http_atls_pieces_t;
+
+
+/*
+ * The fingerprint of a POST.  In an established session, the last bytes are the
+ * tag of a record, which nobody can guess.
+ */
+
+typedef struct {
+    u_char                      first[NGX_HTTP_ATLS_PRINT_LEN];
+    u_char                      last[NGX_HTTP_ATLS_PRINT_LEN];
+    uint64_t                    length;        /* of the body */
+} ngx_http_atls_print_t;
 
 
 struct ngx_http_atls_session_s {
@@ -122,6 +138,9 @@ struct ngx_http_atls_session_s {
 
     /* client's identity, see ngx_http_atls_identity.h; empty: anonymous */
     ngx_http_atls_pieces_t      identity;
+
+    /* the last POST and the response to it, see ngx_http_atls_retry.h */
+    ngx_http_atls_pieces_t      kept;
 
     /* in the owner's memory */
     ngx_http_atls_handshake_t  *handshake;
@@ -225,15 +244,29 @@ ngx_int_t ngx_http_atls_session_serve(ngx_shm_zone_t *zone,
 ngx_int_t ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_log_t *log);
 
-/* Puts a session back; session->used must be set by the caller. */
+/* The response to a POST. */
+
+typedef struct {
+    ngx_uint_t                  keep;          /* 0: forget the previous one */
+    ngx_http_atls_print_t      *print;         /* of the POST */
+    ngx_uint_t                  whole;         /* 0: it is too long */
+    size_t                      len;
+    ngx_str_t                   prefix;        /* the first part of it */
+    ngx_chain_t                *out;           /* the rest */
+} ngx_http_atls_response_t;
+
+/*
+ * Puts a session back; session->used must be set by the caller.  The response,
+ * unless it is NULL, replaces the one kept with the session, if there is room.
+ */
 
 void ngx_http_atls_session_put(ngx_shm_zone_t *zone,
-    ngx_http_atls_session_t *session);
+    ngx_http_atls_session_t *session, ngx_http_atls_response_t *response);
 
 /*
  * Stores a copy of the bytes in the pieces of a session of the caller; the
  * previous contents are wiped.  If len is 0, pieces are freed.  NGX_BUSY: no
- * room in the zone; the pieces are empty then.
+ * room in the zone; the pieces are unchanged then.
  */
 
 ngx_int_t ngx_http_atls_session_store(ngx_shm_zone_t *zone,
@@ -242,6 +275,25 @@ ngx_int_t ngx_http_atls_session_store(ngx_shm_zone_t *zone,
 /* Copies the stored bytes, pieces->len of them. */
 
 void ngx_http_atls_session_load(ngx_http_atls_pieces_t *pieces, u_char *dst);
+
+/*
+ * Whether the kept response of a session of the caller may be the one to this
+ * POST: it begins with the same bytes.
+ */
+
+ngx_uint_t ngx_http_atls_session_repeats(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, ngx_http_atls_print_t *print);
+
+/*
+ * Looks for the response to a POST, without taking the session.  NGX_OK: a copy
+ * is at *data, allocated from the pool; NGX_BUSY: the session is in use;
+ * NGX_ABORT: the response was not kept; NGX_DECLINED: the POST is not the last
+ * one of the session, or the session does not exist; NGX_ERROR: no memory.
+ */
+
+ngx_int_t ngx_http_atls_session_retry(ngx_shm_zone_t *zone, u_char *id,
+    ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_print_t *print,
+    ngx_pool_t *pool, ngx_str_t *data);
 
 /* Stores the server name sent by the client.  NGX_BUSY: no room for it. */
 

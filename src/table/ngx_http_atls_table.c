@@ -16,7 +16,7 @@
 
 /* The version of the structures, together with TRL_STATE_VERSION. */
 
-#define NGX_HTTP_ATLS_LAYOUT  ((10 << 16) | TRL_STATE_VERSION)
+#define NGX_HTTP_ATLS_LAYOUT  ((11 << 16) | TRL_STATE_VERSION)
 
 /* The maximum number of entries in a share, as large zones do not need 1/8. */
 
@@ -38,7 +38,7 @@
     ((TRL_MAX_RECORD + NGX_HTTP_ATLS_PIECE - 1) / NGX_HTTP_ATLS_PIECE)
 
 #define ngx_http_atls_is_piece(kind)                                          \
-    ((kind) >= ngx_http_atls_record && (kind) <= ngx_http_atls_stranger)
+    ((kind) >= ngx_http_atls_record && (kind) <= ngx_http_atls_kept)
 
 #define ngx_http_atls_is_session(kind)                                        \
     ((kind) >= ngx_http_atls_handshaking && (kind) < ngx_http_atls_kinds)
@@ -64,6 +64,7 @@ static ngx_uint_t ngx_http_atls_table_established(
     ngx_http_atls_table_t *table);
 static ngx_int_t ngx_http_atls_table_evict(ngx_http_atls_table_t *table,
     const ngx_http_atls_kind_e *kinds);
+static ngx_int_t ngx_http_atls_table_reclaim(ngx_http_atls_table_t *table);
 static uint32_t *ngx_http_atls_table_bucket(ngx_http_atls_table_t *table,
     u_char *id);
 static void ngx_http_atls_table_free(ngx_http_atls_table_t *table, void *p);
@@ -248,6 +249,8 @@ ngx_http_atls_table_init(ngx_http_atls_table_t *table)
         ngx_queue_init(&table->queues[i]);
     }
 
+    ngx_queue_init(&table->kept);
+
     for (n = table->touched; n < table->nentries; n++) {
         ngx_http_atls_table_set_free(table, n);
     }
@@ -334,6 +337,13 @@ ngx_http_atls_table_room(ngx_http_atls_table_t *table,
     ngx_http_atls_kind_e kind)
 {
     ngx_uint_t  all, share;
+
+    if (kind == ngx_http_atls_kept) {
+
+        /* nothing is evicted for these */
+
+        return NGX_OK;
+    }
 
     if (kind == ngx_http_atls_handshaking) {
         share = table->half_open_share;
@@ -460,6 +470,26 @@ ngx_http_atls_table_evict(ngx_http_atls_table_t *table,
 }
 
 
+/* Frees the oldest response that is kept, also that of a busy session. */
+
+static ngx_int_t
+ngx_http_atls_table_reclaim(ngx_http_atls_table_t *table)
+{
+    ngx_http_atls_kept_t  *kept;
+
+    if (ngx_queue_empty(&table->kept)) {
+        return NGX_BUSY;
+    }
+
+    kept = ngx_queue_data(ngx_queue_last(&table->kept), ngx_http_atls_kept_t,
+                          queue);
+
+    ngx_http_atls_table_forget(table, kept->session);
+
+    return NGX_OK;
+}
+
+
 /* Ids are random, so no hash is needed. */
 
 static uint32_t *
@@ -502,12 +532,14 @@ ngx_http_atls_table_alloc(ngx_http_atls_table_t *table)
 
     i = 0;
 
+    if (table->map[table->levels - 1][0] == 0
+        && ngx_http_atls_table_reclaim(table) != NGX_OK)
+    {
+        return NULL;
+    }
+
     for (level = table->levels; level--; /* void */ ) {
         word = table->map[level][i];
-
-        if (word == 0) {
-            return NULL;
-        }
 
         i = i * 32 + ffs((int) word) - 1;
     }
@@ -618,6 +650,7 @@ ngx_http_atls_table_remove(ngx_http_atls_table_t *table,
     session->kind = ngx_http_atls_raw;
     ngx_memory_barrier();
 
+    ngx_http_atls_table_forget(table, session);
     ngx_http_atls_table_free_pieces(table, session->pending.first);
     ngx_http_atls_table_free_pieces(table, session->identity.first);
 
@@ -718,6 +751,29 @@ ngx_http_atls_table_free_pieces(ngx_http_atls_table_t *table,
 }
 
 
+void
+ngx_http_atls_table_forget(ngx_http_atls_table_t *table,
+    ngx_http_atls_session_t *session)
+{
+    ngx_http_atls_piece_t  *piece;
+
+    piece = session->kept.first;
+
+    if (piece == NULL) {
+        return;
+    }
+
+    ngx_queue_remove(&ngx_http_atls_table_kept(session)->queue);
+
+    session->kept.first = NULL;
+    session->kept.len = 0;
+
+    ngx_memory_barrier();
+
+    ngx_http_atls_table_free_pieces(table, piece);
+}
+
+
 /*
  * Called after a process died with the lock held, at any instruction.  Raw
  * entries, and pieces without a session, are freed.  All other data are
@@ -733,6 +789,7 @@ ngx_http_atls_table_repair(ngx_http_atls_zone_t *z)
     int64_t                   oldest, newest;
     uint32_t                  i, next, *bucket;
     ngx_uint_t                sessions, dropped;
+    ngx_http_atls_kept_t     *kept;
     ngx_http_atls_table_t    *table;
     ngx_http_atls_session_t  *session;
 
@@ -757,6 +814,13 @@ ngx_http_atls_table_repair(ngx_http_atls_zone_t *z)
 
         ngx_queue_insert_head(&table->queues[session->kind], &session->queue);
         table->count[session->kind]++;
+
+        if (session->kept.first) {
+            kept = ngx_http_atls_table_kept(session);
+
+            kept->session = session;
+            ngx_queue_insert_head(&table->kept, &kept->queue);
+        }
 
         sessions++;
     }
@@ -797,6 +861,7 @@ ngx_http_atls_table_mark(ngx_http_atls_table_t *table)
 
         ngx_http_atls_table_mark_pieces(table, session->pending.first);
         ngx_http_atls_table_mark_pieces(table, session->identity.first);
+        ngx_http_atls_table_mark_pieces(table, session->kept.first);
 
         if (session->sni && session->sni != session->sni_data) {
             ngx_http_atls_table_mark_pieces(table,

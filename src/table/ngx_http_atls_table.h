@@ -44,6 +44,19 @@ struct ngx_http_atls_piece_s {
 };
 
 
+/*
+ * The data of pieces with the last response begin with this.  They are in a
+ * queue of all sessions, and are freed first if there is no free entry.
+ */
+
+typedef struct {
+    ngx_queue_t                 queue;
+    ngx_http_atls_session_t    *session;
+    ngx_http_atls_print_t       print;
+    ngx_uint_t                  whole;         /* 0: it is too long */
+} ngx_http_atls_kept_t;
+
+
 typedef union {
     uint32_t                    kind;          /* first in all of them */
     ngx_http_atls_session_t     session;
@@ -70,6 +83,7 @@ typedef struct {
 
     ngx_uint_t                  count[ngx_http_atls_kinds];
     ngx_queue_t                 queues[ngx_http_atls_kinds];
+    ngx_queue_t                 kept;          /* responses, oldest last */
 
     /* shares in entries, see ngx_http_atls_table_room() */
 
@@ -187,9 +201,17 @@ ngx_http_atls_piece_t *ngx_http_atls_table_pieces(ngx_http_atls_table_t *table,
 void ngx_http_atls_table_free_pieces(ngx_http_atls_table_t *table,
     ngx_http_atls_piece_t *piece);
 
+/* Frees the response that is kept with a session. */
+
+void ngx_http_atls_table_forget(ngx_http_atls_table_t *table,
+    ngx_http_atls_session_t *session);
+
 ngx_http_atls_session_t *ngx_http_atls_table_find(ngx_http_atls_table_t *table,
     u_char *id);
 
+
+#define ngx_http_atls_table_kept(session)                                     \
+    ((ngx_http_atls_kept_t *) (session)->kept.first->data)
 
 #define ngx_http_atls_table_last(table, kind)                                 \
     (ngx_queue_empty(&(table)->queues[kind])                                  \

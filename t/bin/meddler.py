@@ -10,7 +10,8 @@ WHAT is "nothing", or NAME[=ARGUMENT], or several of these with commas between:
                     no-path         removes the identifier of a session
                     repeat          POSTs twice, returns the second response
                     repeat-first    the first one
-                    overlap         again, while the first one is in progress
+                    overlap         without a body, while one is in progress
+                    change-post=N   changes the Nth POST of a connection
                     buffer-requests
     responses       page portal login blocked bad-gateway limit=BYTES
     with state:     cache cache-all (also of POSTs with a cookie)
@@ -185,8 +186,8 @@ class Meddler:
             return await self.write(writer, *answer)
 
         if self.does("repeat", "repeat-first", "overlap", "gzip-request",
-                     "change-request", "no-request-body", "buffer-requests",
-                     "get"):
+                     "change-request", "change-post", "no-request-body",
+                     "buffer-requests", "get"):
             body = await request.body(reader, request=True)
             return await self.whole(request, body, writer, stack)
 
@@ -243,7 +244,8 @@ class Meddler:
         if body and self.does("gzip-request"):
             body = gzip.compress(body)
             request.set("Content-Encoding", "gzip")
-        if body and self.does("change-request"):
+        if body and (self.does("change-request")
+                     or self.number("change-post") == self.posts):
             body = body[:-1] + bytes([body[-1] ^ 1])
         if self.does("no-request-body"):
             body = b""
@@ -304,7 +306,7 @@ class Meddler:
 
     async def overlap(self, request, body, writer, stack):
         _, first = await self.connect(stack)
-        first.write(request.bytes() + body[:1])
+        first.write(request.bytes() + body)
         request.set("Content-Length", 0)
         while True:
             upstream, to = await self.connect(stack)

@@ -144,6 +144,7 @@ static const struct {
     { "no-cookie",       ATLS_FAULT_NO_COOKIE },
     { "no-location",     ATLS_FAULT_LOCATION },
     { "not-tls",         ATLS_FAULT_CHANGED },
+    { "not-next",        ATLS_FAULT_REPEATED },
     { "session-busy",    ATLS_FAULT_REPEATED },
     { "too-large",       ATLS_FAULT_TOO_LARGE },
     { "unreadable-body", ATLS_FAULT_CHANGED },

@@ -246,7 +246,7 @@ cmd_probe_contact_handshake(cmd_probe_t *probe)
     cmd_findings_add(&probe->findings, "bodies", CMD_FINDING_OK, "",
                      "not changed");
     cmd_findings_add(&probe->findings, "repetition", CMD_FINDING_OK, "",
-                     "POSTs are sent once");
+                     "no POST was refused because it was sent twice");
     cmd_findings_add(&probe->findings, "service", CMD_FINDING_OK, "",
                      "%s, %s, %s", SSL_get_version(session->tls.ssl),
                      SSL_get_cipher_name(session->tls.ssl),

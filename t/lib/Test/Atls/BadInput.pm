@@ -5,7 +5,8 @@ package Test::Atls::BadInput;
 #
 #     use Test::Atls::BadInput;               # $t runs
 #     my $c = $t->established();
-#     is_refused($c, 'x' x 100, UNEXPECTED_MESSAGE, 'no TLS');
+#     is_refused($c, $record, UNEXPECTED_MESSAGE, 'a message');
+#     is_foreign($c, 'x' x 100, $record, 'no TLS');
 #     others_go_on('no TLS');
 #     same_workers();
 #     $t->done_testing();
@@ -32,7 +33,7 @@ use constant {
 our @EXPORT = qw(
     CLOSE_NOTIFY UNEXPECTED_MESSAGE BAD_RECORD_MAC RECORD_OVERFLOW
     ILLEGAL_PARAMETER DECODE_ERROR PROTOCOL_VERSION USER_CANCELED
-    @PROTOCOLS $t $get flip is_refused others_go_on same_workers
+    @PROTOCOLS $t $get flip is_refused is_foreign others_go_on same_workers
 );
 
 our @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
@@ -40,7 +41,7 @@ our $get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 our $t = Test::Atls->new();
 
-$t->write_inner('atls_handshake_timeout 5s;'
+$t->write_inner('atls_handshake_timeout 5s; atls_retry_buffer 0;'
                 . ' large_client_header_buffers 4 16k;');
 
 $t->run();
@@ -83,6 +84,25 @@ sub is_refused {
     return pass("$name: there was no session before") unless defined $cookie;
     is($c->post('', cookie => "atls=$cookie")->status(), 410,
        "$name: the session is gone");
+}
+
+
+# Checks that a POST of the bytes is answered with 409, and that the session
+# continues: with the record of a request for /, unless it is undef.
+
+sub is_foreign {
+    my ($c, $bytes, $record, $name) = @_;
+
+    my $r = $c->post($bytes);
+
+    is($r && $r->status(), 409, "$name: status") or return;
+    like($r->body(), qr/"tag:atls,2026:not-next"/, "$name: type");
+    is($r->header('Set-Cookie'), undef, "$name: the cookie is not changed");
+
+    return unless defined $record;
+
+    $c->exchange($record);
+    like($c->read_plain(), qr/inner/, "$name: the session goes on");
 }
 
 

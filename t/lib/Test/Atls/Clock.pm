@@ -10,17 +10,16 @@ package Test::Atls::Clock;
 use strict;
 use warnings;
 
+use Test::Atls::Preload;
+
+
 sub new {
     my ($class, $t) = @_;
 
     my $self = bless { file => $t->path('shift_time'),
-                       library => $t->path('shift_time.so') }, $class;
-
-    my @cc = (split(' ', $ENV{CC} || 'cc'),
-              qw( -shared -fPIC -D_GNU_SOURCE -O1 -Wall -Wextra -Werror ),
-              $t->root() . '/t/bin/shift_time.c', '-o', $self->{library});
-
-    system(@cc) == 0 or die "@cc failed\n";
+                       library => Test::Atls::Preload->build($t,
+                                                             'shift_time') },
+                     $class;
 
     $self->set(0);
 
@@ -40,24 +39,19 @@ sub set {
 }
 
 
-# Environment of a program; a sanitizer must be the first library.
+# Environment of a program.
 
 sub env {
     my ($self) = @_;
 
-    return (LD_PRELOAD => $self->{library}, SHIFT_TIME => $self->{file},
-            ASAN_OPTIONS => join ':', $ENV{ASAN_OPTIONS} || (),
-                                 'exitcode=99:verify_asan_link_order=0');
+    return $self->{library}->env(SHIFT_TIME => $self->{file});
 }
 
 
 sub with {
     my ($self, $code) = @_;
 
-    my %env = $self->env();
-    local @ENV{keys %env} = values %env;
-
-    return $code->();
+    return $self->{library}->with($code, SHIFT_TIME => $self->{file});
 }
 
 

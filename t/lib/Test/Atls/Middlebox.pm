@@ -15,6 +15,7 @@ package Test::Atls::Middlebox;
 # squid with bump => 0      does not intercept
 # haproxy, nginx            terminate TLS; to => port of the HTTP server,
 #                           tap => port of a relay that records the traffic
+# haproxy                   more => lines for its backend
 #
 # Each is a subclass with
 #

@@ -22,6 +22,7 @@ sub prepare {
                            . $self->read_file('localhost.key'));
 
     my $dir = $self->{dir};
+    my $more = $self->{more} || '';
     my $conf = $self->{t}->write_file($self->path('haproxy.cfg'), <<"EOC");
 global
     log stdout len 8192 format raw local0
@@ -44,7 +45,7 @@ frontend tls
 
 backend behind
     http-reuse always
-    server nginx 127.0.0.1:$self->{tap}
+$more    server nginx 127.0.0.1:$self->{tap}
 EOC
 
     return ($program, '-db', '-f', $conf);

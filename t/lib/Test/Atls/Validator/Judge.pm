@@ -21,10 +21,10 @@ my $TAG = 'tag:atls,2026:';
 my %TYPES = (
     400 => [ qw( empty-body not-tls unreadable-body ) ],
     405 => [ 'method' ],
-    409 => [ 'session-busy' ],
+    409 => [ qw( session-busy not-next ) ],
     410 => [ qw( no-cookie no-location session-unknown session-foreign
                  session-elsewhere session-refused handshake-timeout
-                 session-lost ) ],
+                 session-lost answer-lost ) ],
     413 => [ 'too-large' ],
     415 => [ 'media-type' ],
     502 => [ 'payload-refused' ],
@@ -298,13 +298,13 @@ sub _judge_any {
     my ($status, $e, $s) = @$ex{qw( status endpoint session )};
 
     if ($status == 413) {
-        $self->check($ex, 'status-413-expired',
+        my $goes_on = $s && !$ex->{expires};
+
+        $self->check($ex, $goes_on ? 'status-413-first' : 'status-413-expired',
                      !defined _request_length($ex)
                      && ($ex->{announced} || 0) > $e->{limit},
                      'a body of ' . ($ex->{announced} || 0));
-        $self->check($ex, 'status-413-expired', !$s || $ex->{expires},
-                     'expires no cookie');
-        $self->_end($ex);
+        $self->_end($ex) unless $goes_on;
     }
 
     if ($status == 502) {
@@ -387,8 +387,15 @@ sub _judge_later {
     }
 
     if ($status == 409) {
-        $self->check($ex, 'status-409', $ex->{overlap},
-                     'no other POST is in progress');
+        if (($ex->{problem}{type} // '') =~ /:not-next\z/) {
+            $self->check($ex, 'status-409-next', $ex->{body} ne ''
+                         && !looks_like_hello($ex->{body}),
+                         'a body without records');
+        } else {
+            $self->check($ex, 'status-409', $ex->{overlap},
+                         'no other POST is in progress');
+        }
+
         return $self->_goes_on($ex);
     }
 

@@ -94,15 +94,15 @@ our %RULES = (
         '| established | starts a new session;',
     'empty' =>
         'An empty POST of a session is answered immediately with `200` and'
-        . ' the available data',
+        . ' an empty body',
     'gone' =>
         'Any later POST with the session\'s cookie or URI is answered with'
         . ' `410`.',
     'goes-on' =>
         '**The session continues unless the table specifies otherwise**',
     'busy' =>
-        'If another POST is sent before that, it is answered with `409`, and'
-        . ' its body is not processed.',
+        'If another POST is sent before that, it waits for the end of the'
+        . ' previous one',
 
     # Statuses
 
@@ -114,6 +114,9 @@ our %RULES = (
     'status-409' =>
         '| `409` | another POST of the session is in progress | continues'
         . ' with that POST |',
+    'status-409-next' =>
+        '| `409`, `not-next` | the POST does not begin with [the next'
+        . ' record](#posts) of the session | continues unchanged |',
     'status-410' =>
         '| `410` | no ClientHello, and no session for the data',
     'status-413' =>
@@ -122,6 +125,9 @@ our %RULES = (
     'status-413-expired' =>
         '| `413`, the cookie expired | a body without a `Content-Length`'
         . ' exceeds it | is gone |',
+    'status-413-first' =>
+        '| `413` `too-large`, the cookie not expired | the same, before its'
+        . ' first record was received | continues |',
     'status-415' =>
         '| `415` | another media type | continues |',
     'status-502' =>

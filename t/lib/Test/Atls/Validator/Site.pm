@@ -53,8 +53,9 @@ my %ONLY = (
     'validate-statuses.t' => [ qw(
         busy problem-413 problem-502 problem-foreign problem-no-cookie
         problem-no-location
-        status-405 status-409 status-413 status-413-expired status-415
-        status-502 status-503 status-own too-large-begun
+        status-405 status-409 status-409-next status-413 status-413-expired
+        status-413-first status-415 status-502 status-503 status-own
+        too-large-begun
     ) ],
 );
 

@@ -1,0 +1,50 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+/*
+ * POSTs that are sent again, because their response was lost: they get the same
+ * response, and are not processed.  The response is kept with the session, and
+ * found by the fingerprint of the POST.
+ */
+
+
+#ifndef _NGX_HTTP_ATLS_RETRY_H_INCLUDED_
+#define _NGX_HTTP_ATLS_RETRY_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+#include "ngx_http_atls_session.h"
+
+
+/* Takes the first bytes of the fingerprint from the beginning of the body. */
+
+void ngx_http_atls_retry_first(ngx_http_atls_post_t *post);
+
+/*
+ * Whether the POST, which is not the next one, may be the last one of the
+ * session again.  If so, it is marked, and the second function continues it.
+ */
+
+ngx_uint_t ngx_http_atls_retry_begins(ngx_http_atls_post_t *post);
+
+/*
+ * Reads the rest of the body, and looks for the response; the session is not
+ * taken.  NGX_DONE: it is in the answer; NGX_AGAIN: more of the body is
+ * required; NGX_BUSY: the session is in use; NGX_DECLINED: it is another POST;
+ * otherwise a status or a problem.
+ */
+
+ngx_int_t ngx_http_atls_retry(ngx_http_atls_post_t *post);
+
+/*
+ * The response to be kept when the session is put back; NULL: the previous one
+ * remains.
+ */
+
+ngx_http_atls_response_t *ngx_http_atls_retry_response(
+    ngx_http_atls_post_t *post, ngx_http_atls_response_t *response);
+
+
+#endif /* _NGX_HTTP_ATLS_RETRY_H_INCLUDED_ */
