@@ -99,11 +99,7 @@ static ngx_int_t
 ngx_http_atls_finish_response(ngx_http_atls_post_t *post,
     ngx_http_atls_fate_e fate, ngx_int_t status)
 {
-    ngx_http_request_t  *r;
-
-    r = post->request;
-
-    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
                    "atls %08xD POST finish, fate:%d, end:%d", post->label,
                    (int) fate, (int) post->end);
 
