@@ -103,7 +103,7 @@ static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
 
     { NGX_HTTP_ATLS_TOO_LARGE,
       ngx_http_atls_problem_known("too-large", "Body Too Large", 413,
-          "The request body is too large; the session is closed.") },
+          "The body is too large; a session of its records is closed.") },
 
     { NGX_HTTP_ATLS_MEDIA_TYPE,
       ngx_http_atls_problem_known("media-type", "Unsupported Media Type", 415,
