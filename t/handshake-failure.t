@@ -118,11 +118,12 @@ is($c->cookie(), undef, 'and has no cookie any more');
 $c = client('/short');
 $c->handshake_step();
 $c->exchange($c->tls_out());
+$c->handshake_step();
 send_all($c->http_client()->{socket},
          "POST /short HTTP/1.1\r\nHost: localhost\r\n"
          . 'Cookie: atls=' . $c->cookie() . "\r\n"
          . "Content-Type: application/atls+octet-stream\r\n"
-         . "Content-Length: 100\r\n\r\n\x16");
+         . "Content-Length: 100\r\n\r\n" . substr $c->tls_out(), 0, 20);
 $r = $c->post_receive();
 is($r && $r->status(), 410, 'an open POST when the time is over');
 
