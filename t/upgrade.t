@@ -353,8 +353,9 @@ sub whole_posts {
     client();
     $c->request(upgrade('/echo'));
     $c->http_client()->close();
-    is($c->post("\x17\x03\x03\x00\x20" . 'x' x 32)->status(), 200,
-       "$name, broken record: an alert");
+    is($c->post("\x17\x03\x03\x00\x20" . 'x' x 32)->status(), 409,
+       "$name, broken record: not the next one");
+    ok($c->close_notify(), "$name, broken record: close_notify");
     backend_ended('broken record', 0);
 }
 
