@@ -262,15 +262,20 @@ sub resident_in_record {
 }
 
 
-# Begins a POST, and sends some of its bytes.
+# Begins a POST, and sends some of its bytes: after its first record, an
+# established session is in use.
 
 sub begin_post {
-    my ($c, $bytes) = @_;
+    my ($c, $first, $bytes) = @_;
+
+    my $n = length($first) + 20;
+
+    $bytes = $first . $bytes;
 
     my $begin = join "\r\n", 'POST /atls HTTP/1.1', 'Host: localhost',
                      "Content-Type: $TYPE", 'Cookie: atls=' . $c->cookie(),
                      'Content-Length: ' . length $bytes, '',
-                     substr $bytes, 0, 20;
+                     substr $bytes, 0, $n;
     my $s = $t->hold_session(sub {
         my $s = http_connect($t->port(0));
 
@@ -283,7 +288,7 @@ sub begin_post {
     });
 
     $c->{socket} = $s;
-    $c->{rest} = substr $bytes, 20;
+    $c->{rest} = substr $bytes, $n;
 
     return $c;
 }
@@ -292,18 +297,21 @@ sub begin_post {
 sub busy {
     my $c = established();
 
-    $c->write_plain($GET);
-
-    return begin_post($c, $c->tls_out());
+    return begin_post($c, records($c, substr($GET, 0, 10), substr $GET, 10));
 }
 
 
 sub busy_resident {
     my $c = resident();
 
-    $c->write_plain(substr $GET, 20);
+    return begin_post($c, records($c, substr($GET, 20, 5), substr $GET, 25));
+}
 
-    return begin_post($c, $c->tls_out());
+
+sub records {
+    my ($c, @plain) = @_;
+
+    return map { $c->write_plain($_); $c->tls_out() } @plain;
 }
 
 
@@ -313,7 +321,7 @@ sub busy_half_open {
     $c->handshake_step();
     $c->{get} = 1;
 
-    return begin_post($c, $c->tls_out());
+    return begin_post($c, '', $c->tls_out());
 }
 
 

@@ -112,7 +112,9 @@ sub entries {
 
     is($entries->{session}, 1, 'a session');
     ok($entries->{name}, '... with a long name');
-    is($entries->{free}, -$entries->{session} - $entries->{name},
+    ok($entries->{response}, '... and the last response');
+    is($entries->{free},
+       -$entries->{session} - $entries->{name} - $entries->{response},
        '... are not free');
 
     ($entries) = added($t, sub { stranger() }, 'zone_entries');

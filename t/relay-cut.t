@@ -145,9 +145,22 @@ sub cut {
     $HOW{$how}->($s);
 
     my $said = $how eq 'shut down' ? answer($s) : '';
+    my $then = later($c);
 
     return { name => join(', ', $what, $how, $elsewhere ? 'relayed' : 'local'),
-             uri => $uri, said => $said, then => later($c) };
+             uri => $uri, said => $said, then => $then,
+             again => $then == 200 ? again($c) : '' };
+}
+
+
+# If the session goes on, the whole POST is processed.
+
+sub again {
+    my ($c) = @_;
+
+    my $r = $c->exchange($c->{sent});
+
+    return $r && $c->read_plain() =~ m!^HTTP/1.1 200 ! ? '' : 'not served';
 }
 
 
@@ -159,6 +172,7 @@ sub wrong {
 
     return "then $case->{then}" unless $lost || $case->{then} == 200;
     return "answered $case->{said}" if $case->{said} eq '200' && !$lost;
+    return "then $case->{again}" if $case->{again};
 
     return '' unless $saw;
     return "the backend got $saw->{length} bytes"
@@ -209,14 +223,13 @@ sub post {
 
     send_all($s, join "\r\n", 'Host: localhost', 'Cookie: atls=' . $c->cookie(),
                  'Content-Type: application/atls+octet-stream',
-                 $what->($c->tls_out()));
+                 $what->($c->{sent} = $c->tls_out()));
 
     return $s;
 }
 
 
-# The status of the session after the POST, when all workers are idle.  Then
-# ends the session.
+# The status of the session after the POST, when all workers are idle.
 
 sub later {
     my ($c) = @_;
@@ -234,11 +247,7 @@ sub later {
 
     my $then = $o ? $o->status() : 0;
 
-    return 410 if $then == 200 && $c->{expired};
-
-    $c->post("\x17\x03\x03\x00\x20" . 'x' x 32) if $then == 200;
-
-    return $then;
+    return $then == 200 && $c->{expired} ? 410 : $then;
 }
 
 

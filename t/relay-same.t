@@ -191,11 +191,15 @@ sub said {
 sub end_of {
     my ($c, @cookies) = @_;
 
+    $c->close_notify() if $c->{parked};
+
+    # handshakes
+
     $c->post("\x17\x03\x03\x00\x20" . 'x' x 32, cookie => $_) for @cookies;
 }
 
 
-# Not a record of a handshake: the session ends.
+# Not a record of a handshake, which fails.
 
 sub alert {
     my ($c) = @_;
@@ -258,6 +262,7 @@ sub parked {
 
     $c->handshake() or diag($c->error());
     $c->request("GET $uri HTTP/1.1");
+    $c->{parked} = 1;
 }
 
 
