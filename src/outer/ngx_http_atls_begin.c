@@ -127,8 +127,6 @@ ngx_http_atls_begin_session(ngx_http_atls_post_t *post)
                    "atls %08xD POST begin, ClientHello:%d, take:%d",
                    post->label, (int) hello.found, (int) post->take);
 
-    ngx_http_atls_retry_first(post);
-
     if (post->session == NULL
         && (post->take == ngx_http_atls_take_ok
             || (post->take == ngx_http_atls_take_busy
@@ -188,30 +186,25 @@ ngx_http_atls_begin_retry(ngx_http_atls_post_t *post)
 }
 
 
-/* NGX_OK: as many bytes as required, or the whole body; NGX_DONE: none. */
+/*
+ * NGX_OK: as many bytes as required, or the whole body; NGX_DONE: none.  The
+ * first bytes are awaited, since they are a part of the fingerprint.
+ */
 
 static ngx_int_t
 ngx_http_atls_begin_hello(ngx_http_atls_post_t *post,
     ngx_http_atls_hello_t *hello)
 {
-    size_t     want;
     ngx_int_t  rc;
 
-    want = ngx_max(post->want, 1);
-
-    rc = ngx_http_atls_body_peek(&post->body, want, &hello->data, &hello->len);
+    rc = ngx_http_atls_body_peek(&post->body,
+                                 ngx_max(post->want, NGX_HTTP_ATLS_PRINT_LEN),
+                                 &hello->data, &hello->len);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    if (hello->data[0] == TRL_HANDSHAKE && want < NGX_HTTP_ATLS_CLIENT_HELLO) {
-
-        rc = ngx_http_atls_body_peek(&post->body, NGX_HTTP_ATLS_CLIENT_HELLO,
-                                     &hello->data, &hello->len);
-        if (rc != NGX_OK) {
-            return rc;
-        }
-    }
+    ngx_http_atls_retry_first(post, hello->data, hello->len);
 
     hello->len = ngx_min(hello->len, NGX_HTTP_ATLS_CLIENT_HELLO);
     hello->found = ngx_http_atls_begin_client_hello(hello->data, hello->len);

@@ -21,6 +21,7 @@
 
 
 static void ngx_http_atls_post_read(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_atls_post_goes_on(ngx_http_atls_post_t *post);
 static ngx_uint_t ngx_http_atls_post_closed(ngx_http_request_t *r);
 static void ngx_http_atls_post_gone(ngx_http_atls_post_t *post);
 static ngx_uint_t ngx_http_atls_post_half_closed(ngx_http_request_t *r);
@@ -138,12 +139,7 @@ ngx_http_atls_post_read(ngx_http_request_t *r)
             return;
         }
 
-        if (post->inner && !r->reading_body && post->conf->retry_buffer
-            && ngx_http_atls_inner_goes_on(post->inner)
-            && ngx_http_atls_post_closed(r))
-        {
-            /* the client may fetch the response later */
-
+        if (ngx_http_atls_post_goes_on(post) && ngx_http_atls_post_closed(r)) {
             ngx_http_atls_post_gone(post);
             return;
         }
@@ -154,9 +150,9 @@ ngx_http_atls_post_read(ngx_http_request_t *r)
 
     if (post->inner == NULL) {
 
-        if (post->waiting && post->stage == ngx_http_atls_post_begins) {
+        if (post->event.timer_set) {
 
-            /* not for the client */
+            /* waits for the session, not for the client */
 
             rev->timedout = 0;
         }
@@ -187,6 +183,17 @@ ngx_http_atls_post_read(ngx_http_request_t *r)
 }
 
 
+/* Without the client, which may fetch the response later. */
+
+static ngx_uint_t
+ngx_http_atls_post_goes_on(ngx_http_atls_post_t *post)
+{
+    return post->inner && !post->request->reading_body
+           && post->conf->retry_buffer
+           && ngx_http_atls_inner_goes_on(post->inner);
+}
+
+
 /* Whether the client is gone; otherwise, it has only sent another request. */
 
 static ngx_uint_t
@@ -213,13 +220,17 @@ ngx_http_atls_post_closed(ngx_http_request_t *r)
 static void
 ngx_http_atls_post_gone(ngx_http_atls_post_t *post)
 {
-    ngx_event_t  *wev;
+    ngx_event_t         *wev;
+    ngx_http_request_t  *r;
 
-    wev = post->request->connection->write;
+    r = post->request;
+    wev = r->connection->write;
 
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "atls %08xD client is gone, blocked:%d", post->label,
                    (int) post->blocked);
+
+    r->read_event_handler = ngx_http_block_reading;
 
     post->answer.goes_on = 1;
     post->answer.gone = 1;
@@ -511,6 +522,10 @@ ngx_http_atls_post_send(ngx_http_atls_post_t *post)
 
     r = post->request;
     wev = r->connection->write;
+
+    /* sending may fail before the read event tells that the client is gone */
+
+    post->answer.goes_on = ngx_http_atls_post_goes_on(post);
 
     rc = ngx_http_atls_stream_flush(post);
 

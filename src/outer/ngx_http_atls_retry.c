@@ -16,20 +16,12 @@
 
 
 void
-ngx_http_atls_retry_first(ngx_http_atls_post_t *post)
+ngx_http_atls_retry_first(ngx_http_atls_post_t *post, u_char *data, size_t len)
 {
-    u_char  *data;
-    size_t   len;
+    post->printed = (len >= NGX_HTTP_ATLS_PRINT_LEN);
 
-    post->printed = 0;
-
-    if (ngx_http_atls_body_peek(&post->body, NGX_HTTP_ATLS_PRINT_LEN, &data,
-                                &len)
-        == NGX_OK
-        && len == NGX_HTTP_ATLS_PRINT_LEN)
-    {
+    if (post->printed) {
         ngx_memcpy(post->print.first, data, NGX_HTTP_ATLS_PRINT_LEN);
-        post->printed = 1;
     }
 }
 

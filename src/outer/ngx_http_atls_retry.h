@@ -18,9 +18,10 @@
 #include "ngx_http_atls_session.h"
 
 
-/* Takes the first bytes of the fingerprint from the beginning of the body. */
+/* Takes the first bytes of the fingerprint: the body begins with "data". */
 
-void ngx_http_atls_retry_first(ngx_http_atls_post_t *post);
+void ngx_http_atls_retry_first(ngx_http_atls_post_t *post, u_char *data,
+    size_t len);
 
 /*
  * Whether the POST, which is not the next one, may be the last one of the
