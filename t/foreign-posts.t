@@ -16,6 +16,7 @@ use Test::Atls::Backend;
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Outer;
 use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Slow qw( patience );
 
 my $N = $ENV{ATLS_FOREIGN} || 250;
 my $TYPE = 'application/atls+octet-stream';
@@ -75,6 +76,7 @@ for (qw( TLSv1.3 TLSv1.2 )) {
     silent_posts();
     waiting();
     no_waiting();
+    silence_after_waiting();
 }
 
 is(join(' ', sort $t->workers()), join(' ', sort @workers), 'the same workers');
@@ -376,6 +378,30 @@ sub no_waiting {
     my $r = $c->post_receive();
     $c->tls_in($r->body());
     like($c->read_plain(), qr/line 3/, "$protocol, busy for long: not affected");
+}
+
+
+# A POST that has waited for the session has the timeout of any POST.
+
+sub silence_after_waiting {
+    my $c = established(uri => '/short');
+
+    $backend->forget();
+    $c->post_send(record($c, "GET /slow?n=2&delay=0.3 HTTP/1.1\r\n"
+                             . "Host: localhost\r\n\r\n"));
+    $t->wait_for(sub { $backend->requests() });
+
+    my $s = http_connect($t->port(0));
+
+    send_all($s, $c->format_post("\x17\x03\x03\x40\0" . 'x' x 50,
+                                 'Content-Length' => 1000));
+
+    my $r = $c->post_receive();
+    $c->tls_in($r->body());
+    like($c->read_plain(), qr/line 2/, "$protocol, silence: not affected");
+
+    ok(readable($s, patience()) && !sysread($s, my $buf, 1),
+       "$protocol, silence: a POST that has waited is closed");
 }
 
 

@@ -81,6 +81,7 @@ for (qw( TLSv1.3 TLSv1.2 )) {
         parts();
         within_records();
         first_flight();
+        slow_flight();
         flights_in_disorder();
         last_request();
     }
@@ -305,6 +306,38 @@ sub first_flight {
 
     isnt(again($c, $hello), "200 $first", name('ClientHello: no longer'));
     goes_on($c, 'an old ClientHello');
+}
+
+
+# The first bytes are received later than others.
+
+sub slow_flight {
+    my $c = client();
+
+    $c->handshake_step();
+    $c->exchange($c->tls_out());
+    $c->handshake_step();
+
+    my $flight = $c->tls_out();
+    my $s = http_connect($t->port(0));
+
+    send_all($s, $c->format_post(substr($flight, 0, 5),
+                                 'Content-Length' => length $flight));
+    ok(!readable($s, 0.2), name('a slow flight: waits'));
+    send_all($s, substr $flight, 5);
+
+    my $r = Test::Atls::Response->new(method => 'POST');
+
+    until ($r->done()) {
+        readable($s, patience()) && sysread $s, my $buf, 65536 or last;
+        $r->feed($buf);
+    }
+
+    my $first = reply($r->done() && $r);
+
+    is(again($c, $flight), $first, name('a slow flight: the same'));
+    opened($c, $first);
+    goes_on($c, 'a slow flight');
 }
 
 
