@@ -38,7 +38,8 @@ $_->{unsent} = $_->tls_out() for @before, @after, @half_open;
 
 my @drips = (
     (map { drip($_->{unsent}, 0, $_->cookie()) } @before),
-    (map { drip($_->{unsent}, 6, $_->cookie()) } @after, @half_open),
+    (map { drip($_->{unsent}, 6, $_->cookie()) } @after),
+    (map { drip($_->{unsent}, 20, $_->cookie()) } @half_open),
     (map { drip($hello, 20) } 1 .. $DRIPS / 2 - @half_open),
 );
 
