@@ -318,6 +318,24 @@ sub routed {
     is($c->get('/', Host => 'localhost')->status(), 421,
        'routed, another one');
 
+    # on another address of its server, the name is not that of a server
+
+    my @elsewhere = (uri => '/routed', port => $t->port(1), tls => 1);
+
+    move($c, @elsewhere);
+    is($c->get('/', Host => 'named.example')->status(), 421,
+       'routed, a requested server that does not have the address');
+    ok($c->closed(), 'routed, the end of the session');
+
+    $c = $t->client(uri => '/routed', sni => 'named.example');
+    move($c, @elsewhere);
+    ok($c->handshake(), 'routed, a name without a server');
+    is(served($c, '/', Host => 'named.example'), 'localhost / named.example'
+       . ' https', 'routed, a request for it');
+    move($c, uri => '/routed');
+    is($c->get('/', Host => 'named.example')->status(), 421,
+       'routed, an address where there is one');
+
     # the other way: its server has the names of the first one, but others
 
     $c = $t->established(@d, sni => 'named.example');

@@ -306,9 +306,9 @@ sub after_change {
 
     # the requirements of "b" were those of the endpoint's server
 
-    is(said($c->{b}, get('b.example')), 'a', "$name: one that is gone");
-    is(said($c->{b}, get('late.example')), 421,
-       "$name: its sessions get nowhere else");
+    is(said($c->{b}, get('b.example')), 421, "$name: one that is gone");
+    is(said($c->{b}, get('a.example')), 'POST: 410',
+       "$name: its sessions have ended");
     is(said($c->{verify}, get('verify.example')), 'POST: 410',
        "$name: one that has verified its clients");
     is(said($c->{late}, get('a.example')), 'POST: 410',

@@ -239,6 +239,7 @@ ngx_http_atls_inner_info(ngx_http_atls_inner_t *inner,
     info->verify_error = session->verify_error;
     info->reused = session->reused;
     info->alpn = session->alpn;
+    info->other = session->other;
 
     if (ngx_http_atls_identity_get(session, &info->identity,
                                    inner->connection->pool)

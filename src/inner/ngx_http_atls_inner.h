@@ -34,6 +34,7 @@ typedef struct {
     ngx_uint_t                 verify_error;
     unsigned                   reused:1;
     unsigned                   alpn:2;
+    unsigned                   other:1;    /* see session */
 } ngx_http_atls_info_t;
 
 

@@ -153,12 +153,17 @@ ngx_http_atls_phase_post_read(ngx_http_request_t *r)
  * is accepted, and that the request is for the server whose certificate was
  * used.  Without SNI, a client may request other servers, except those with
  * stricter client verification.
+ *
+ * The name of the session is that of another server on another address, to
+ * which anyone on the path can move a POST, or after a reload.  The client has
+ * not verified the certificate of that server, so the session ends.
  */
 
 static ngx_int_t
 ngx_http_atls_phase_check(ngx_http_request_t *r, ngx_http_atls_inner_t *inner)
 {
     ngx_int_t                  rc;
+    ngx_uint_t                 moved;
     ngx_http_core_srv_conf_t  *cscf;
 
     rc = ngx_http_atls_identity_check(inner->target.tls, &inner->info.identity,
@@ -170,11 +175,16 @@ ngx_http_atls_phase_check(ngx_http_request_t *r, ngx_http_atls_inner_t *inner)
 
     cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
 
-    if (inner->raw) {
+    moved = (inner->info.other != inner->target.other);
+
+    if (moved) {
+        ngx_http_atls_inner_last(inner);
+
+    } else if (inner->raw) {
         return NGX_OK;
     }
 
-    if ((inner->target.named && cscf != inner->target.server)
+    if (moved || (inner->target.named && cscf != inner->target.server)
         || !ngx_http_atls_phase_allowed(inner, cscf))
     {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,

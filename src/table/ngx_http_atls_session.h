@@ -129,6 +129,8 @@ struct ngx_http_atls_session_s {
     unsigned                    reused:1;      /* resumed from a ticket */
     unsigned                    psk:1;         /* authenticated by PSK */
     unsigned                    alpn:2;        /* see ngx_http_atls_ssl.h */
+    unsigned                    other:1;       /* the name is that of another
+                                                  server than the endpoint's */
 
     int32_t                     whole;         /* configured lifetime */
     uint32_t                    requests;      /* inner requests */

@@ -665,6 +665,7 @@ ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,
 
     session->policy = ngx_http_atls_identity_peer_policy(&hs->peer);
     session->alpn = ngx_http_atls_ssl_alpn(c->ssl->connection);
+    session->other = (unsigned) hs->peer.target.other;
     session->reused = hs->peer.ticket && SSL_session_reused(c->ssl->connection);
 
     ngx_log_debug6(NGX_LOG_DEBUG_HTTP, c->log, 0,

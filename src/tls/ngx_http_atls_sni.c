@@ -45,6 +45,7 @@ ngx_http_atls_sni_target(ngx_http_request_t *r, ngx_http_atls_loc_conf_t *conf,
 
     target->server = conf->server;
     target->named = 0;
+    target->other = 0;
 
     /* the POST may be in a block of the location, such as "limit_except" */
 
@@ -95,6 +96,7 @@ ngx_http_atls_sni_select(ngx_http_atls_target_t *target, ngx_str_t *name,
     }
 
     target->server = server;
+    target->other = 1;
 
     endpoint = ngx_http_atls_endpoint_find(server, target->conf->location);
 

@@ -24,6 +24,8 @@ typedef struct {
     ngx_http_virtual_names_t  *names;          /* virtual servers, or NULL */
     ngx_http_core_srv_conf_t  *server;         /* for inner requests */
     ngx_uint_t                 named;          /* 1: selected by name */
+    ngx_uint_t                 other;          /* 1: not the server of the
+                                                  POST, or of its session */
     ngx_http_atls_loc_conf_t  *conf;           /* of the endpoint */
     ngx_http_atls_loc_conf_t  *tls;            /* TLS and verify directives */
 
