@@ -65,6 +65,7 @@ server {
     }
 
     location /alone { atls on; return 200 "alone\n"; }
+    location /named { atls on; %%ADDED%% return 200 "named\n"; }
     location /verify { atls on; atls_endpoint mobile; %%VERIFY%% }
 
     location "/r w/" {
@@ -108,6 +109,7 @@ server {
         client_max_body_size 4k;
     }
 
+    %%ADDED_3%%
     location / { return 200 "elsewhere\n"; }
 }
 
@@ -116,6 +118,8 @@ server {
     server_name named.example localhost;
     location / { return 200 "another\n"; }
 }
+
+%%ADDED_SERVER%%
 EOC
 
 # the ways to continue; the first one is the way to the session's endpoint
@@ -164,6 +168,16 @@ sub configure {
 
     $conf =~ s/%%NAME%%/$values{NAME}/;
     $conf =~ s/%%VERIFY%%/$values{VERIFY} || ''/e;
+
+    my $name = $values{ADDED} ? 'atls_endpoint mobile;' : '';
+    my $added = "location /added { atls on; $name return 200 added; }";
+
+    $conf =~ s/%%ADDED%%/$name/;
+    $conf =~ s/%%ADDED_3%%/$name ? $added : ''/e;
+    $conf =~ s/%%ADDED_SERVER%%/$name ? "server {
+        listen 127.0.0.1:%%PORT_6%%;
+        $added
+    }" : ''/e;
     $conf =~ s/location \/a/location $values{A}/ if $values{A};
 
     $t->write_conf($conf);
@@ -445,6 +459,26 @@ sub reloads {
     ok($t->reload(), 'a reload with the first name');
     is(served(move($c, uri => '/nested/x')), 'a localhost localhost',
        'it is accepted again');
+
+    # requests in progress in a worker that does not know the new endpoints
+
+    my @parked = map { $t->established(uri => '/a') } 1 .. 3;
+
+    $_->request("GET / HTTP/1.1\r\nHost: lo") for @parked;
+
+    configure(ADDED => 1);
+    ok($t->reload(), 'a reload with other endpoints');
+
+    for my $where ([ elsewhere('/added') ],
+                   [ uri => '/added', port => $t->port(6) ],
+                   [ uri => '/named' ])
+    {
+        my $parked = shift @parked;
+
+        move($parked, @$where);
+        like($parked->request("calhost\r\n\r\n"), qr/\na localhost localhost\n$/,
+             "a request in progress continues at @$where");
+    }
 
     configure(A => '/moved');
     ok($t->reload(), 'a reload without the endpoint');

@@ -123,6 +123,7 @@ ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
 
     relay->request = r;
     relay->owner = *owner;
+    relay->home = post->home->endpoint;
     relay->session = *text;
     relay->timeout = timeout;
 

@@ -208,6 +208,7 @@ ngx_http_atls_relay_peer_post(ngx_http_atls_relay_t *relay, ngx_socket_t fd)
     ngx_memzero(&mail, offsetof(ngx_http_atls_mail_t, proxy));
 
     mail.endpoint = alcf->endpoint;
+    mail.home = relay->home;
 
 #if (NGX_HTTP_SSL)
     mail.secure = (c->ssl != NULL);
@@ -235,6 +236,7 @@ ngx_http_atls_relay_peer_post(ngx_http_atls_relay_t *relay, ngx_socket_t fd)
                                   (socklen_t) sizeof(ngx_sockaddr_t));
     ngx_memcpy(&mail.listen_sockaddr, c->listening->sockaddr,
                mail.listen_socklen);
+    mail.listen_type = c->listening->type;
 
     if (c->proxy_protocol) {
         mail.proxy_size = ngx_http_atls_proxy_size(c->proxy_protocol);

@@ -21,6 +21,7 @@ struct ngx_http_atls_relay_s {
     ngx_http_atls_owner_t      owner;
     ngx_connection_t          *connection;     /* until passed to upstream */
     ngx_str_t                  session;        /* identifier as text */
+    uint64_t                   home;           /* id of its endpoint */
     ngx_http_status_t          status;
     ngx_http_chunked_t         chunked;
 

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_endpoint.h"
 #include "ngx_http_atls_listening.h"
 #include "ngx_http_atls_mailbox.h"
@@ -28,6 +29,12 @@ typedef struct {
 } ngx_http_atls_relayed_t;
 
 
+static ngx_http_atls_endpoint_t *ngx_http_atls_relayed_endpoint(
+    ngx_http_atls_mail_t *mail);
+static ngx_listening_t *ngx_http_atls_relayed_listening(
+    ngx_http_atls_mail_t *mail, ngx_http_atls_endpoint_t *endpoint);
+static ngx_http_virtual_names_t *ngx_http_atls_relayed_names(
+    ngx_connection_t *c, ngx_listening_t *ls);
 static void ngx_http_atls_relayed_refuse(ngx_socket_t fd, ngx_log_t *log);
 static ngx_http_atls_relayed_t *ngx_http_atls_relayed_create(
     ngx_connection_t *c, ngx_http_atls_mail_t *mail, ngx_log_t *log);
@@ -47,9 +54,8 @@ ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
     ngx_http_atls_relayed_t   *relayed;
     ngx_http_atls_endpoint_t  *endpoint;
 
-    endpoint = ngx_http_atls_endpoint_get(ngx_cycle, mail->endpoint);
-    ls = ngx_http_atls_listening_get(&mail->listen_sockaddr.sockaddr,
-                                     mail->listen_socklen);
+    endpoint = ngx_http_atls_relayed_endpoint(mail);
+    ls = ngx_http_atls_relayed_listening(mail, endpoint);
 
     if (endpoint == NULL || ls == NULL) {
 
@@ -91,8 +97,7 @@ ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
     relayed->limit_rate_after = mail->limit_rate_after;
 
     ngx_http_atls_listening_init(&relayed->listening, c, ls,
-                                 ngx_http_atls_listening_names(ls,
-                                                           c->local_sockaddr),
+                                 ngx_http_atls_relayed_names(c, ls),
                                  endpoint->server);
 
     /* identifies relayed connections */
@@ -111,6 +116,70 @@ ngx_http_atls_relayed_accept(ngx_http_atls_mail_t *mail, ngx_socket_t fd,
     /* the request is about to arrive: not reusable to free connections */
 
     ngx_reusable_connection(c, 0);
+}
+
+
+/*
+ * A session may be continued at an endpoint that this worker does not know, if
+ * its configuration is older: the endpoint, its name or its address was added
+ * by a reload.  Then the POST is one of the session's own endpoint.
+ */
+
+static ngx_http_atls_endpoint_t *
+ngx_http_atls_relayed_endpoint(ngx_http_atls_mail_t *mail)
+{
+    ngx_http_atls_endpoint_t  *endpoint;
+
+    endpoint = ngx_http_atls_endpoint_get(ngx_cycle, mail->endpoint);
+
+    if (endpoint
+        && ngx_http_atls_endpoint_home(
+                        endpoint->loc_conf[ngx_http_atls_module.ctx_index],
+                        mail->home))
+    {
+        return endpoint;
+    }
+
+    return ngx_http_atls_endpoint_get(ngx_cycle, mail->home);
+}
+
+
+static ngx_listening_t *
+ngx_http_atls_relayed_listening(ngx_http_atls_mail_t *mail,
+    ngx_http_atls_endpoint_t *endpoint)
+{
+    ngx_uint_t                 i;
+    ngx_addr_t                *addr;
+    ngx_listening_t           *ls;
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    ls = ngx_http_atls_listening_get(&mail->listen_sockaddr.sockaddr,
+                                     mail->listen_socklen, mail->listen_type);
+
+    if (ls || endpoint == NULL || endpoint->id != mail->home) {
+        return ls;
+    }
+
+    alcf = endpoint->loc_conf[ngx_http_atls_module.ctx_index];
+    addr = alcf->addrs.elts;
+
+    for (i = 0; i < alcf->addrs.nelts && ls == NULL; i++) {
+        ls = ngx_http_atls_listening_get(addr[i].sockaddr, addr[i].socklen,
+                                         SOCK_STREAM);
+    }
+
+    return ls;
+}
+
+
+/* The socket may have another family than the connection of the client. */
+
+static ngx_http_virtual_names_t *
+ngx_http_atls_relayed_names(ngx_connection_t *c, ngx_listening_t *ls)
+{
+    return ngx_http_atls_listening_names(ls,
+                    ls->sockaddr->sa_family == c->local_sockaddr->sa_family
+                    ? c->local_sockaddr : ls->sockaddr);
 }
 
 

@@ -9,10 +9,6 @@
 #include "ngx_http_atls_listening.h"
 
 
-static ngx_http_virtual_names_t *ngx_http_atls_listening_find(
-    ngx_addr_t *addr);
-
-
 void
 ngx_http_atls_listening_init(ngx_http_atls_listening_t *al,
     ngx_connection_t *c, ngx_listening_t *ls, ngx_http_virtual_names_t *names,
@@ -91,25 +87,37 @@ ngx_http_atls_listening_addrs(ngx_connection_t *c, struct sockaddr *sockaddr,
 
 
 ngx_listening_t *
-ngx_http_atls_listening_get(struct sockaddr *sockaddr, socklen_t socklen)
+ngx_http_atls_listening_get(struct sockaddr *sockaddr, socklen_t socklen,
+    int type)
 {
     ngx_uint_t        i;
-    ngx_listening_t  *ls;
+    ngx_listening_t  *ls, *wildcard;
 
     ls = ngx_cycle->listening.elts;
+    wildcard = NULL;
 
     for (i = 0; i < ngx_http_atls_process.nlistening; i++) {
 
-        if (ls[i].handler == ngx_http_init_connection
-            && ngx_cmp_sockaddr(ls[i].sockaddr, ls[i].socklen, sockaddr,
-                                socklen, 1)
-               == NGX_OK)
+        if (ls[i].handler != ngx_http_init_connection || ls[i].type != type) {
+            continue;
+        }
+
+        if (ngx_cmp_sockaddr(ls[i].sockaddr, ls[i].socklen, sockaddr, socklen,
+                             1)
+            == NGX_OK)
         {
             return &ls[i];
         }
+
+        if (ls[i].sockaddr->sa_family == sockaddr->sa_family
+            && ngx_inet_get_port(ls[i].sockaddr) == ngx_inet_get_port(sockaddr)
+            && ngx_inet_wildcard(ls[i].sockaddr))
+        {
+            wildcard = &ls[i];
+        }
     }
 
-    return NULL;
+    return wildcard;
 }
 
 
@@ -165,57 +173,37 @@ ngx_http_virtual_names_t *
 ngx_http_atls_listening_choose(ngx_array_t *addrs,
     ngx_http_virtual_names_t *names)
 {
-    ngx_uint_t                 i;
+    ngx_uint_t                 i, t;
     ngx_addr_t                *addr;
+    ngx_listening_t           *ls;
     ngx_http_virtual_names_t  *own, *first;
+
+    static int  types[] = { SOCK_STREAM, SOCK_DGRAM };
 
     first = NULL;
     addr = addrs->elts;
 
     for (i = 0; i < addrs->nelts; i++) {
 
-        own = ngx_http_atls_listening_find(&addr[i]);
+        for (t = 0; t < sizeof(types) / sizeof(int); t++) {
 
-        if (i == 0) {
-            first = own;
-        }
+            ls = ngx_http_atls_listening_get(addr[i].sockaddr, addr[i].socklen,
+                                             types[t]);
+            if (ls == NULL) {
+                continue;
+            }
 
-        if (names && own == names) {
-            return names;
+            own = ngx_http_atls_listening_names(ls, addr[i].sockaddr);
+
+            if (names && own == names) {
+                return names;
+            }
+
+            if (i == 0 && first == NULL) {
+                first = own;
+            }
         }
     }
 
     return first;
-}
-
-
-/* An address may have no socket of its own, but be one of a wildcard's. */
-
-static ngx_http_virtual_names_t *
-ngx_http_atls_listening_find(ngx_addr_t *addr)
-{
-    ngx_uint_t        i;
-    ngx_listening_t  *ls;
-
-    ls = ngx_http_atls_listening_get(addr->sockaddr, addr->socklen);
-
-    if (ls) {
-        return ngx_http_atls_listening_names(ls, addr->sockaddr);
-    }
-
-    ls = ngx_cycle->listening.elts;
-
-    for (i = 0; i < ngx_http_atls_process.nlistening; i++) {
-
-        if (ls[i].handler == ngx_http_init_connection
-            && ls[i].sockaddr->sa_family == addr->sockaddr->sa_family
-            && ngx_inet_get_port(ls[i].sockaddr)
-               == ngx_inet_get_port(addr->sockaddr)
-            && ngx_inet_wildcard(ls[i].sockaddr))
-        {
-            return ngx_http_atls_listening_names(&ls[i], addr->sockaddr);
-        }
-    }
-
-    return NULL;
 }

@@ -44,10 +44,13 @@ ngx_int_t ngx_http_atls_listening_addrs(ngx_connection_t *c,
     struct sockaddr *sockaddr, socklen_t socklen, struct sockaddr *local,
     socklen_t local_socklen, ngx_str_t *text);
 
-/* The listening socket with an address, or NULL. */
+/*
+ * The listening socket with an address and a type, or else the wildcard of its
+ * port, which may include the address; or NULL.
+ */
 
 ngx_listening_t *ngx_http_atls_listening_get(struct sockaddr *sockaddr,
-    socklen_t socklen);
+    socklen_t socklen, int type);
 
 /* The virtual servers for a local address of a listening socket, or NULL. */
 

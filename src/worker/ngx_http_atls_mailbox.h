@@ -21,6 +21,7 @@
 typedef struct {
     uint32_t                 owner;         /* recipient's id */
     uint64_t                 endpoint;      /* id of the endpoint */
+    uint64_t                 home;          /* that of the session */
     ngx_uint_t               secure;        /* client uses TLS */
     size_t                   limit_rate;    /* for the response */
     size_t                   limit_rate_after;
@@ -33,6 +34,7 @@ typedef struct {
     ngx_sockaddr_t           sockaddr;
     ngx_sockaddr_t           local_sockaddr;
     ngx_sockaddr_t           listen_sockaddr;
+    int                      listen_type;
 
     size_t                   proxy_size;    /* size of proxy; or 0 */
 
