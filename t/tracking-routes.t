@@ -34,6 +34,10 @@ my $conf = http_conf(<<"EOC");
 %%SSL_CERTIFICATE%%
 atls_session_tracking both;
 
+# if the end of an HTTP/3 connection is lost, a worker waits for it
+
+keepalive_timeout 5s;
+
 server {
     listen 127.0.0.1:%%PORT_0%%;
     listen 127.0.0.1:%%PORT_1%% ssl;
