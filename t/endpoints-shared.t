@@ -29,6 +29,10 @@ my $CONF = http_conf(<<'EOC');
 %%SSL_CERTIFICATE%%
 atls_cookie atls path=/;
 
+# if the end of an HTTP/3 connection is lost, a worker waits for it
+
+keepalive_timeout 5s;
+
 server {
     listen 127.0.0.1:%%PORT_0%%;
     listen [::1]:%%PORT_0%%;
