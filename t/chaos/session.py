@@ -36,6 +36,8 @@ class Session:
         self.ended = False
         self.plain = b""
         self.began = self.alive = self.previous = None
+        self.used = None            # the last POST that completed a record
+        self.piece = b""            # sent: the beginning of a record
         self.sure = None            # when the session was there at the latest
         self.output = b""           # of TLS, to be sent
         self.flight = 0             # of it, the end of the handshake
@@ -103,7 +105,10 @@ class Session:
 
     async def post(self, body, pieces=None):
         now = time.time()
-        self.previous, self.alive = self.alive or now, now
+        # a part of a record is no use of the session
+        self.previous, self.alive = self.used or now, now
+        if self.completes(body) or not self.used:
+            self.used = now
         self.answers = 0
         try:
             answer = await self.outer.post(self.plan.uri, body, self.cookie,
@@ -122,6 +127,16 @@ class Session:
             self.ends(f"POST {self.outer.posts}: status {answer.status}:"
                       f" {answer.body[-120:]!r}")
         self.took(answer.body)
+
+    def completes(self, body):
+        """Whether the bytes complete a record."""
+        self.piece, found = self.piece + body, False
+        while len(self.piece) >= 5:
+            size = 5 + int.from_bytes(self.piece[3:5], "big")
+            if len(self.piece) < size:
+                break
+            self.piece, found = self.piece[size:], True
+        return found
 
     def cookies(self, answer):
         for field in answer.all("set-cookie"):
