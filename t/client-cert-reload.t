@@ -79,7 +79,7 @@ sub reloaded {
 
     $t->wait_for_log(qr/must be verified again/);
     like($t->read_file('error.log'),
-         qr/\[info\] .*session closed: the client must be verified again/,
+         qr/\[info\] .*session refused: the client must be verified again/,
          'the log says why sessions end');
 }
 

@@ -145,11 +145,13 @@ sub served {
 sub tried {
     my ($c, %args) = @_;
 
+    my $body = delete $args{body} // $RECORD;
+
     $c->move(port => $t->port(0), %args);
 
     local $c->{cookies} = { %{$c->{cookies}} };
 
-    return type($c->post($RECORD));
+    return type($c->post($body));
 }
 
 
@@ -223,7 +225,7 @@ sub psks {
     $t->write_file('no-psk', "another:$KEY\n");
     configure(PSK => $t->path('no-psk'));
     ok($t->reload(), 'a reload without the key');
-    is(tried($c, @OTHER, uri => '/psk'), 'session-refused',
+    is(served($c, @OTHER, uri => '/psk'), 'session-refused',
        'at the other endpoint: the session has ended');
 
     configure();
@@ -283,14 +285,30 @@ sub reloads {
     ok($t->reload(), 'a reload with the previous policy');
     is(served($bob, @OTHER), 'on CN=bob 2', 'it is accepted again');
 
+    # only the client can end a session that is not accepted any more
+
+    my $list = $t->read_file('ca.crl');
+
     $ca->revoke('bob');
     $ca->crl('ca.crl');
     ok($t->reload(), 'a reload with a revoked certificate');
-    is(tried($bob, @OTHER), 'session-refused',
-       'it must be verified again, at the other endpoint');
+    is(tried($bob, @OTHER), 'not-next', 'a POST of somebody else');
+    is(tried($bob, @OTHER, body => ''), 'session-refused', 'an empty one');
 
-    $bob->move(port => $t->port(0), uri => '/on');
-    is(type($bob->post($RECORD)), 'session-unknown', 'and is gone');
+    my $revoked = $t->read_file('ca.crl');
+
+    $t->write_file('ca.crl', $list);
+    ok($t->reload(), 'a reload with the previous list');
+    is(served($bob, uri => '/on'), 'on CN=bob 3', 'the session continues');
+
+    my %cookies = %{$bob->{cookies}};
+
+    $t->write_file('ca.crl', $revoked);
+    ok($t->reload(), 'a reload with a revoked certificate');
+    is(served($bob, @OTHER), 'session-refused',
+       'it must be verified again, at the other endpoint');
+    $bob->{cookies} = \%cookies;
+    is(tried($bob, uri => '/on'), 'session-unknown', 'and is gone');
 
     # a request in progress is completed
 

@@ -93,9 +93,7 @@ ngx_http_atls_begin(ngx_http_atls_post_t *post)
 
     rc = ngx_http_atls_begin_session(post);
 
-    if (post->stage == ngx_http_atls_post_begins
-        && rc != NGX_HTTP_ATLS_SESSION_REFUSED)
-    {
+    if (post->stage == ngx_http_atls_post_begins) {
         ngx_http_atls_begin_release(post);
     }
 

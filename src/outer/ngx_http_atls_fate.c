@@ -36,8 +36,7 @@ static ngx_uint_t ngx_http_atls_fate_unused(const ngx_http_atls_post_t *post);
  *                           established   continues             keep
  *                           established   ends, see the alert   close
  *
- *     refused               begins        -                     drop
- *     any other             begins        -                     keep
+ *     any                   begins        -                     keep
  *
  *     any, response begun   handshake     body not readable     close
  *                           established   -                     close
@@ -63,8 +62,7 @@ ngx_http_atls_fate(const ngx_http_atls_post_t *post, ngx_int_t status)
     /* the POST may be from anybody */
 
     if (post->stage == ngx_http_atls_post_begins) {
-        return status == NGX_HTTP_ATLS_SESSION_REFUSED
-               ? ngx_http_atls_fate_drop : ngx_http_atls_fate_keep;
+        return ngx_http_atls_fate_keep;
     }
 
     if (ngx_http_atls_fate_cut_short(post, status)) {

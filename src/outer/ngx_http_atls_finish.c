@@ -583,10 +583,6 @@ ngx_http_atls_finish_drop(ngx_http_atls_post_t *post, ngx_int_t status)
 
     reason = ngx_http_atls_fate_reason(post, status);
 
-    if (post->stage == ngx_http_atls_post_begins) {
-        ngx_http_atls_inner_resume(post);
-    }
-
     ngx_http_atls_finish_abort_inner(post);
 
     if (post->stage == ngx_http_atls_post_established) {

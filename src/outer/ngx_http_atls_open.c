@@ -21,6 +21,8 @@
 #include "ngx_http_atls_retry.h"
 
 
+static void ngx_http_atls_open_look(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_open_accept(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_open_prepare(ngx_http_atls_post_t *post);
 static void ngx_http_atls_open_commit(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_open_joined(ngx_http_atls_post_t *post);
@@ -52,6 +54,17 @@ ngx_http_atls_open_target(ngx_http_atls_post_t *post, ngx_str_t *name)
 ngx_int_t
 ngx_http_atls_open_check(ngx_http_atls_post_t *post)
 {
+    ngx_http_atls_open_look(post);
+
+    return ngx_http_atls_open_accept(post);
+}
+
+
+/* Selects the server, which may have another policy than in the handshake. */
+
+static void
+ngx_http_atls_open_look(ngx_http_atls_post_t *post)
+{
     ngx_str_t                 name;
     ngx_http_atls_session_t  *session;
 
@@ -63,18 +76,21 @@ ngx_http_atls_open_check(ngx_http_atls_post_t *post)
     ngx_http_atls_open_target(post, &name);
 
     post->last = !ngx_http_atls_identity_valid(session, post->target.tls);
+}
 
-    if (!post->last || session->inner || post->inner) {
+
+static ngx_int_t
+ngx_http_atls_open_accept(ngx_http_atls_post_t *post)
+{
+    if (!post->last || post->session->inner || post->inner) {
 
         /* a request in progress may be completed before the session ends */
 
         return NGX_OK;
     }
 
-    session->reason = ngx_http_atls_ending_policy;
-
     ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
-                  "atls session closed: the client must be verified again");
+                  "atls session refused: the client must be verified again");
 
     return NGX_HTTP_ATLS_SESSION_REFUSED;
 }
@@ -85,15 +101,9 @@ ngx_http_atls_open_check(ngx_http_atls_post_t *post)
 static ngx_int_t
 ngx_http_atls_open_prepare(ngx_http_atls_post_t *post)
 {
-    ngx_int_t                 rc;
     ngx_http_atls_session_t  *session;
 
     session = post->session;
-
-    rc = ngx_http_atls_open_check(post);
-    if (rc != NGX_OK) {
-        return rc;
-    }
 
     if (session->inner == NULL && post->inner == NULL
         && ngx_http_atls_inner_reserve(post) != NGX_OK)
@@ -156,6 +166,11 @@ ngx_int_t
 ngx_http_atls_open(ngx_http_atls_post_t *post)
 {
     ngx_int_t  rc;
+
+    rc = ngx_http_atls_open_check(post);
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
     rc = ngx_http_atls_open_prepare(post);
 
@@ -365,6 +380,8 @@ ngx_http_atls_open_try(ngx_http_atls_post_t *post, u_char *record, size_t size,
     int        n;
     ngx_int_t  rc;
 
+    ngx_http_atls_open_look(post);
+
     rc = ngx_http_atls_open_prepare(post);
     if (rc != NGX_OK) {
         return rc;
@@ -384,6 +401,16 @@ ngx_http_atls_open_try(ngx_http_atls_post_t *post, u_char *record, size_t size,
     }
 
     ngx_http_atls_body_skip(&post->body, taken);
+
+    rc = ngx_http_atls_open_accept(post);
+
+    if (rc != NGX_OK) {
+
+        /* the client itself has used the session: it ends */
+
+        post->stage = ngx_http_atls_post_established;
+        return rc;
+    }
 
     ngx_http_atls_open_commit(post);
     ngx_http_atls_stream_opened(post, n);
