@@ -38,14 +38,15 @@ CMD_OBJ      = $(CMD_SRC:src/client/%.c=$(BUILD)/client/%.o)
 # the gateway, if there is libcoap
 
 COAP         = libcoap-3-openssl
-GATEWAY      = $(shell pkg-config --exists $(COAP) && echo gateway)
+GATEWAY      = $(shell pkg-config --exists $(COAP) 2>/dev/null \
+                       && echo gateway)
 GW_SRC      := $(wildcard src/client/gateway/*.c)
 GW_OBJ       = $(GW_SRC:src/client/%.c=$(BUILD)/client/%.o)
 GW_CMD_OBJ   = $(filter $(BUILD)/client/cmd/base/% \
                         $(BUILD)/client/cmd/options/% \
                         $(BUILD)/client/cmd/local/listen.o \
                         $(BUILD)/client/cmd/local/stop.o,$(CMD_OBJ))
-GW_CFLAGS    = $(shell pkg-config --cflags $(COAP))
+GW_CFLAGS    = $(shell pkg-config --cflags $(COAP) 2>/dev/null)
 
 SANITIZE    := -O1 -g -fno-omit-frame-pointer -fsanitize=address
 
