@@ -9,11 +9,13 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Select;
 use Test::More;
 use Time::HiRes qw( time );
 
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Site;
+use Test::Atls::Slow qw( patience );
 
 
 my $t = Test::Atls::Site->new();
@@ -36,6 +38,7 @@ subtest('output' => \&output);
 subtest('silence' => \&silence);
 subtest('write-out' => \&write_out);
 subtest('progress' => \&progress) unless $ENV{TEST_VALGRIND};
+subtest('as it is received' => \&unbuffered);
 subtest('closed pipe' => \&closed_pipe);
 
 $t->done_testing();
@@ -221,6 +224,25 @@ sub slow_file {
     });
 
     return $path;
+}
+
+
+# The second line does not come.
+
+sub unbuffered {
+    for ([], [ '-N' ]) {
+        my $p = $atls->start(@common, @$_, "$site/slow?n=2&delay=1000",
+                             { stdout => 'pipe' });
+        my $some = '';
+
+        sysread $p->{out}, $some, 100
+            if IO::Select->new($p->{out})->can_read(patience());
+        is($some, "line 1\n", "the first line, options: @$_");
+        kill 'TERM', $p->{pid};
+        is($atls->finish($p)->{code}, 'signal 15', 'it was not the end');
+    }
+
+    done_testing();
 }
 
 

@@ -139,7 +139,8 @@ sub linters {
     my @commands = (
         "rpmspec -P $spec",
         "rpmlint $spec",
-        "hadolint $root/docs/examples/Dockerfile",
+        map({ "$_ $root/docs/examples/Dockerfile" }
+            qw( hadolint dockerfilelint )),
         -e $ci ? ("yamllint $ci", "actionlint $ci") : (),
         "shellcheck -x -S warning $root/tools/*.sh $root/debian/tests/installed"
             . " $root/debian/tests/service",
