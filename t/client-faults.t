@@ -20,7 +20,9 @@ my $RECORD = "\x17\x03\x03\x00\x20" . 'x' x 32;
 
 my $t = Test::Atls->new(workers => 2);
 
-$t->write_inner();
+# responses are too long to be kept
+
+$t->write_inner('atls_retry_buffer 16;');
 
 $t->run();
 
@@ -80,6 +82,24 @@ for my $encoding (undef, 'br') {
     logged($from, $name, qr/atls POST is not the next one of its session/,
            $encoding ? 'atls client sent the body with Content-Encoding "br"'
                      : ());
+}
+
+# a POST that is sent again
+
+{
+    my $c = $t->established();
+
+    $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+
+    my $record = $c->tls_out();
+
+    is($c->post($record)->status(), 200, 'a request');
+
+    my $from = length $t->read_log('error.log');
+
+    is($c->post($record)->status(), 410, 'the same POST again');
+    logged($from, 'the same POST again',
+           'atls client sent a POST again whose response was not kept');
 }
 
 # a POST that comes twice

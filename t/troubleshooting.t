@@ -72,6 +72,7 @@ my %cases = (
     'returned 502: a proxy cannot reach the endpoint' => [ 'bad-gateway', 8 ],
     'returned 504: a proxy did not wait for the response'
         => [ 'gateway-timeout=2', 56 ],
+    'outer connection failed' => [ 'hang-up=2', 56 ],
     'bytes is too large' => [ 'limit=100', 8 ],
     'returned 413' => [ 'nothing', 8, '/small' ],
     'TLS records must be sent with POST' => [ 'get', 8 ],

@@ -15,9 +15,10 @@ WHAT is "nothing", or NAME[=ARGUMENT], or several of these with commas between:
                     buffer-requests
     responses       page portal login blocked bad-gateway limit=BYTES
     with state:     cache cache-all (also of POSTs with a cookie)
-                    gateway-timeout=N   for the Nth POST, which is passed on
+                    gateway-timeout=N   from the Nth POST on, which is passed on
                     busy=N              the same, with a 503
                     no-http=N           the same, not HTTP
+                    hang-up=N           the same, a part of a header
                     slow=SECONDS        if a POST takes longer
     to responses:   no-set-cookie cookie-path media-type gzip-response
                     change-response no-response-body half-response via
@@ -46,6 +47,7 @@ FORGED = {
     "busy": b"HTTP/1.1 503 Service Unavailable\r\n"
             b"Retry-After: 1\r\nContent-Length: 0\r\n\r\n",
     "no-http": b"Hello\r\n\r\n",
+    "hang-up": b"HTTP/1.1 200 OK\r\n",
 }
 
 
@@ -327,7 +329,7 @@ class Meddler:
 
         response = await Message.read(upstream)
         forged = next((answer for what, answer in FORGED.items()
-                       if self.number(what) == post), None)
+                       if (self.number(what) or 1e9) <= post), None)
         if forged:
             await response.body(upstream)
             await sending

@@ -279,7 +279,7 @@ typedef enum {
     ATLS_CONNECT_TIMEOUT,   /* milliseconds, for each outer connection; 0: no
                                timeout; default: 30000 */
     ATLS_TIMEOUT,           /* milliseconds, for a request including a handshake
-                               and a repetition; 0: no timeout; default: 0.  If
+                               and repetitions; 0: no timeout; default: 0.  If
                                it expires within the request body, up to a
                                second more is used to notify the server */
     ATLS_IDLE_TIMEOUT,      /* milliseconds without a byte sent or received on
@@ -296,8 +296,11 @@ typedef enum {
                                can replay it; default: 0 */
     ATLS_IP_VERSION,        /* of the outer connection: 4 or 6; default: 0, both
                                of them */
-    ATLS_RATE               /* bytes per second that are sent or received on the
+    ATLS_RATE,              /* bytes per second that are sent or received on the
                                outer connection; default: 0, unlimited */
+    ATLS_RETRIES            /* how many times a POST is sent again if there is
+                               no response, see atls_perform(); 0: never;
+                               default: 5 */
 } atls_number_e;
 
 /* NULL sets the default. */
@@ -483,6 +486,17 @@ typedef struct {
  * A session is not used if its cookie has expired.  If the request cannot be
  * repeated, a session that was idle for two seconds, or whose connection was
  * closed, is first checked with an empty POST.
+ *
+ * If a POST gets no response, or not all of it, the same POST is sent again: if
+ * the connection is lost, after ATLS_IDLE_TIMEOUT (once), and after a 408, 502,
+ * 503 or 504 that is not from the endpoint.  The pauses are 50 milliseconds,
+ * then three times as long each, at most 10 seconds; Retry-After may make them
+ * longer up to this limit.  The server sends the same response again, and does
+ * not process the POST again, so this is safe for all requests.  If the server
+ * has not kept the response (atls_retry_buffer), or if all repetitions fail,
+ * the call fails with the first error.  If it is the first POST of a session,
+ * another session starts; it is not repeated after a timeout, nor with early
+ * data.
  *
  * If the session is lost, a new one is opened.  The request is repeated once if
  * nothing of it was sent yet, or if it is idempotent (GET, HEAD, OPTIONS, PUT,

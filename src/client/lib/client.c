@@ -59,6 +59,7 @@ atls_client_create(atls_client_t **result, const char *target)
     client->numbers[ATLS_IDLE_TIMEOUT] = ATLS_DEFAULT_IDLE_TIMEOUT;
     client->numbers[ATLS_POST_SIZE] = ATLS_DEFAULT_POST_SIZE;
     client->numbers[ATLS_HEADER_SIZE] = ATLS_DEFAULT_HEADER_SIZE;
+    client->numbers[ATLS_RETRIES] = ATLS_DEFAULT_RETRIES;
 
     rc = atls_target_parse(&client->target, target, &client->failure);
 
@@ -84,6 +85,7 @@ atls_client_free(atls_client_t *client)
     }
 
     atls_outer_free(client->outer);
+    atls_retry_free(&client->retry);
     atls_tls_done(&client->tls);
     X509_STORE_free(client->trust);
 
@@ -187,6 +189,7 @@ atls_set_number(atls_client_t *client, atls_number_e option, int64_t value)
     case ATLS_CONNECT_TIMEOUT:
     case ATLS_TIMEOUT:
     case ATLS_IDLE_TIMEOUT:
+    case ATLS_RETRIES:
         break;
 
     case ATLS_POST_SIZE:
@@ -487,7 +490,14 @@ atls_client_prepare_outer(atls_client_t *client)
 
     client->outer = atls_outer_create(&conf, &client->failure);
 
-    return client->outer ? ATLS_OK : client->failure.error;
+    if (client->outer == NULL) {
+        return client->failure.error;
+    }
+
+    atls_retry_init(&client->retry, client->outer, &client->failure,
+                    &client->debug, (unsigned) client->numbers[ATLS_RETRIES]);
+
+    return ATLS_OK;
 }
 
 

@@ -15,12 +15,13 @@
 #include "request.h"
 #include "response.h"
 #include "resume.h"
+#include "retry.h"
 #include "target.h"
 #include "tls.h"
 
 
 #define ATLS_STRINGS    (ATLS_PINNED_KEY + 1)
-#define ATLS_NUMBERS    (ATLS_RATE + 1)
+#define ATLS_NUMBERS    (ATLS_RETRIES + 1)
 #define ATLS_LISTS      (ATLS_CONNECT_TO + 1)
 
 
@@ -56,6 +57,7 @@ struct atls_client_s {
 
     X509_STORE              *trust;
     atls_outer_t            *outer;
+    atls_retry_t             retry;         /* its POSTs */
     atls_tls_t               tls;
 
     /* the current or last request */

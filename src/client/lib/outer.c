@@ -25,6 +25,10 @@
 #include "seen.h"
 
 
+#define ATLS_OUTER_SLICE    100             /* milliseconds between calls of
+                                               wait() in a pause */
+
+
 struct atls_outer_s {
     CURL                *curl;
     CURLU               *url;               /* of the endpoint */
@@ -48,9 +52,15 @@ struct atls_outer_s {
     atls_reply_post_t    post;
     atls_expiry_t        expiry;
     CURLcode             code;
+    struct {
+        CURLcode         code;
+        int              status;
+        long             retry_after;
+    } marked;                               /* an earlier result */
     unsigned             posts;
     int                  kept;              /* the connection is kept alive */
     int                  reposted;          /* the last POST */
+    int                  again;             /* it is repeated */
 
     /* the current transfer; times by atls_clock_us() */
 
@@ -64,6 +74,8 @@ struct atls_outer_s {
     atls_sink_pt         sink;
     void                *sink_data;         /* of both */
     atls_error_e         sink_error;        /* or of Location */
+    int                  headed;            /* the response header is
+                                               complete */
     char                 error[CURL_ERROR_SIZE];
 };
 
@@ -96,6 +108,7 @@ static CURLcode atls_outer_easy(atls_outer_t *outer, const void *bytes,
 static CURLU *atls_outer_url_now(atls_outer_t *outer);
 static atls_error_e atls_outer_result(atls_outer_t *outer, CURLcode code);
 static size_t atls_outer_read(char *buf, size_t size, size_t n, void *data);
+static size_t atls_outer_header(char *line, size_t size, size_t n, void *data);
 static size_t atls_outer_write(char *bytes, size_t size, size_t n, void *data);
 static void atls_outer_begin(atls_outer_t *outer);
 static void atls_outer_follow(atls_outer_t *outer);
@@ -212,6 +225,8 @@ atls_outer_setup(atls_outer_t *outer, const atls_outer_conf_t *conf)
 
     curl_easy_setopt(curl, CURLOPT_READFUNCTION, atls_outer_read);
     curl_easy_setopt(curl, CURLOPT_READDATA, outer);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, atls_outer_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, outer);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, atls_outer_write);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, outer);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
@@ -492,6 +507,52 @@ atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
 
 
 atls_error_e
+atls_outer_again(atls_outer_t *outer, const void *bytes, size_t n,
+    atls_sink_pt sink, void *data)
+{
+    atls_error_e  rc;
+
+    outer->source = NULL;
+
+    if (outer->post.number) {
+        outer->post.number--;
+    }
+
+    outer->again = 1;
+    rc = atls_outer_perform(outer, bytes, n, sink, data);
+    outer->again = 0;
+
+    return rc;
+}
+
+
+atls_error_e
+atls_outer_pause(atls_outer_t *outer, int64_t time)
+{
+    int64_t  rest, until;
+
+    until = atls_clock() + time;
+
+    if (outer->deadline && outer->deadline <= until) {
+        return ATLS_ERROR_TIMEOUT;
+    }
+
+    for (rest = time; rest > 0; rest = until - atls_clock()) {
+
+        if (outer->wait && outer->wait(outer->wait_data) != 0) {
+            return atls_fail(outer->failure, ATLS_ERROR_ABORTED,
+                             "aborted between two POSTs");
+        }
+
+        (void) poll(NULL, 0, rest < ATLS_OUTER_SLICE ? (int) rest
+                                                     : ATLS_OUTER_SLICE);
+    }
+
+    return ATLS_OK;
+}
+
+
+atls_error_e
 atls_outer_stream(atls_outer_t *outer, size_t n, atls_source_pt source,
     atls_sink_pt sink, void *data)
 {
@@ -533,6 +594,7 @@ atls_outer_perform(atls_outer_t *outer, const void *bytes, size_t n,
     outer->sink = sink;
     outer->sink_data = data;
     outer->sink_error = ATLS_OK;
+    outer->headed = 0;
     atls_reply_clear(&outer->reply);
     outer->error[0] = '\0';
     outer->posts++;
@@ -566,7 +628,9 @@ atls_outer_repost(atls_outer_t *outer, const void *bytes, size_t n)
 
     outer->repost.sent = 0;
 
-    if (!outer->simple || outer->source || atls_outer_expired(outer)) {
+    if (!outer->simple || outer->source || outer->again
+        || atls_outer_expired(outer))
+    {
         return CURLE_GOT_NOTHING;
     }
 
@@ -645,7 +709,7 @@ atls_outer_easy(atls_outer_t *outer, const void *bytes, size_t n, long timeout)
     /* a stream could not be repeated if an existing connection was closed */
 
     curl_easy_setopt(outer->curl, CURLOPT_FRESH_CONNECT,
-                     outer->source ? 1L : 0L);
+                     outer->source || outer->again ? 1L : 0L);
     curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDS, bytes);
     curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) n);
 
@@ -656,10 +720,20 @@ atls_outer_easy(atls_outer_t *outer, const void *bytes, size_t n, long timeout)
     }
 
     began = atls_clock_us();
-    code = outer->code = curl_easy_perform(outer->curl);
+    code = curl_easy_perform(outer->curl);
 
     if (outer->simple) {
         atls_repost_recorded(&outer->repost, outer->curl);
+    }
+
+    /* libcurl accepts a header without an end */
+
+    if (code == CURLE_OK && !outer->headed
+        && outer->reply.kind == ATLS_REPLY_UNKNOWN)
+    {
+        code = CURLE_RECV_ERROR;
+        snprintf(outer->error, sizeof(outer->error),
+                 "the connection was closed within the response header");
     }
 
     outer->kept = atls_outer_socket(outer) != CURL_SOCKET_BAD;
@@ -717,6 +791,19 @@ atls_outer_read(char *buf, size_t size, size_t n, void *data)
     n = outer->source ? outer->source(outer->sink_data, buf, size * n) : 0;
 
     return n ? n : CURL_READFUNC_PAUSE;
+}
+
+
+/* The last line is empty.  There may be several headers, and a trailer. */
+
+static size_t
+atls_outer_header(char *line, size_t size, size_t n, void *data)
+{
+    atls_outer_t  *outer = data;
+
+    outer->headed = *line == '\r' || *line == '\n';
+
+    return size * n;
 }
 
 
@@ -969,6 +1056,13 @@ atls_outer_set_deadline(atls_outer_t *outer, int64_t deadline)
 }
 
 
+int
+atls_outer_is_late(const atls_outer_t *outer)
+{
+    return outer->deadline && outer->deadline <= atls_clock();
+}
+
+
 void
 atls_outer_set_wait(atls_outer_t *outer, int (*wait)(void *data), void *data)
 {
@@ -1121,4 +1215,22 @@ atls_outer_info(const atls_outer_t *outer, atls_outer_info_t *info)
     info->nchain = outer->seen.nchain;
     info->verify_result = outer->seen.result;
     info->verify_text = outer->seen.text;
+}
+
+
+void
+atls_outer_mark(atls_outer_t *outer)
+{
+    outer->marked.code = outer->code;
+    outer->marked.status = outer->reply.status;
+    outer->marked.retry_after = outer->reply.retry_after;
+}
+
+
+void
+atls_outer_recall(atls_outer_t *outer)
+{
+    outer->code = outer->marked.code;
+    outer->reply.status = outer->marked.status;
+    outer->reply.retry_after = outer->marked.retry_after;
 }

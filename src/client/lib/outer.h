@@ -70,6 +70,21 @@ atls_error_e atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
     atls_sink_pt sink, void *data);
 
 /*
+ * Sends the last POST again, on a new connection: perhaps there is another
+ * path.
+ */
+
+atls_error_e atls_outer_again(atls_outer_t *outer, const void *bytes, size_t n,
+    atls_sink_pt sink, void *data);
+
+/*
+ * Waits for some milliseconds.  Returns ATLS_ERROR_TIMEOUT at once, without an
+ * error text, if there would be no time left for a POST.
+ */
+
+atls_error_e atls_outer_pause(atls_outer_t *outer, int64_t time);
+
+/*
  * Returns the next bytes of the body, at most size.  0: none are available yet;
  * the function is called again after atls_outer_resume().
  */
@@ -91,6 +106,10 @@ void atls_outer_resume(atls_outer_t *outer);
 /* Sets a deadline for POSTs, by atls_clock(); 0: none. */
 
 void atls_outer_set_deadline(atls_outer_t *outer, int64_t deadline);
+
+/* Whether the deadline has passed. */
+
+int atls_outer_is_late(const atls_outer_t *outer);
 
 /*
  * Sets a function that is called about once a second during a POST; the POST is
@@ -191,6 +210,14 @@ void atls_outer_each_header(const atls_outer_t *outer,
 int atls_outer_same_openssl(void);
 
 void atls_outer_info(const atls_outer_t *outer, atls_outer_info_t *info);
+
+/*
+ * Stores what the information says of the result of the last POST; restores it
+ * after other POSTs.
+ */
+
+void atls_outer_mark(atls_outer_t *outer);
+void atls_outer_recall(atls_outer_t *outer);
 
 
 #endif /* ATLS_CLIENT_OUTER_H_INCLUDED */

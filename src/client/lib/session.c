@@ -31,6 +31,7 @@ static atls_error_e atls_session_early(atls_client_t *client);
 static atls_error_e atls_session_handshake(atls_client_t *client);
 static atls_error_e atls_session_send(atls_client_t *client, const void *bytes,
     size_t n);
+static int atls_session_missing(void *data);
 static atls_error_e atls_session_sink(void *data, const unsigned char *bytes,
     size_t n);
 static atls_error_e atls_session_ignore(void *data, const unsigned char *bytes,
@@ -148,7 +149,8 @@ atls_session_open(atls_client_t *client, int early)
     client->used = 0;
     client->out.len = 0;
 
-    atls_outer_forget(client->outer);
+    client->retry.missing = atls_session_missing;
+    atls_retry_start(&client->retry);
 
     atls_session_take(client, &resume);
 
@@ -297,7 +299,7 @@ atls_session_post(atls_client_t *client)
     rc = atls_session_send(client, client->out.data, client->out.len);
     client->out.len = 0;
 
-    if (client->sending && atls_outer_sent(client->outer)) {
+    if (client->sending && client->retry.posted) {
         client->posted = 1;
     }
 
@@ -316,7 +318,8 @@ atls_session_post(atls_client_t *client)
         }
 
     } else if (rc == ATLS_ERROR_NETWORK) {
-        client->lost = client->used;
+        client->lost = client->used || client->tls.early
+                       || (client->retry.lost && !client->response.delivered);
 
     } else if (rc == ATLS_ERROR_TLS && client->tls.alert) {
 
@@ -340,7 +343,7 @@ atls_session_send(atls_client_t *client, const void *bytes, size_t n)
     atls_error_e  rc;
 
     now = atls_clock();
-    rc = atls_outer_post(client->outer, bytes, n, atls_session_sink, client);
+    rc = atls_retry_post(&client->retry, bytes, n, atls_session_sink, client);
 
     if (rc == ATLS_OK) {
         client->seen = atls_clock();
@@ -357,6 +360,22 @@ atls_session_send(atls_client_t *client, const void *bytes, size_t n)
     }
 
     return rc;
+}
+
+
+/*
+ * The response to the whole request contains the whole response of the service;
+ * otherwise, a middlebox has cut it.
+ */
+
+static int
+atls_session_missing(void *data)
+{
+    atls_client_t  *client = data;
+
+    return client->open && client->sending && client->sent
+           && client->response.state != ATLS_RESPONSE_COMPLETE
+           && !client->tls.closed;
 }
 
 

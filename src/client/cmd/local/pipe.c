@@ -35,7 +35,7 @@
 
 
 static atls_outer_t *cmd_pipe_outer(const cmd_options_t *options,
-    const char *endpoint, char *tag, atls_failure_t *failure);
+    const char *endpoint, const atls_debug_t *debug, atls_failure_t *failure);
 static void cmd_pipe_posts(cmd_pipe_t *pipe, char *buf);
 static int cmd_pipe_next(cmd_pipe_t *pipe);
 static int cmd_pipe_is_lost(cmd_pipe_t *pipe);
@@ -48,10 +48,12 @@ static int cmd_pipe_wait(void *data);
 int
 cmd_pipe_check(const cmd_options_t *options, const char *endpoint)
 {
+    atls_debug_t     debug;
     atls_outer_t    *outer;
     atls_failure_t   failure;
 
-    outer = cmd_pipe_outer(options, endpoint, NULL, &failure);
+    memset(&debug, 0, sizeof(atls_debug_t));
+    outer = cmd_pipe_outer(options, endpoint, &debug, &failure);
     atls_outer_free(outer);
 
     return outer ? CMD_OK : cmd_fail(failure.error == ATLS_ERROR_MEMORY
@@ -61,8 +63,8 @@ cmd_pipe_check(const cmd_options_t *options, const char *endpoint)
 
 
 static atls_outer_t *
-cmd_pipe_outer(const cmd_options_t *options, const char *endpoint, char *tag,
-    atls_failure_t *failure)
+cmd_pipe_outer(const cmd_options_t *options, const char *endpoint,
+    const atls_debug_t *debug, atls_failure_t *failure)
 {
     atls_outer_conf_t  conf;
 
@@ -74,12 +76,9 @@ cmd_pipe_outer(const cmd_options_t *options, const char *endpoint, char *tag,
     conf.headers = (const char *const *) options->via_headers.items;
     conf.idle_timeout = CMD_PIPE_IDLE;
 
-    cmd_route(&conf.route, options);
+    conf.debug = *debug;
 
-    if (options->verbose) {
-        conf.debug.handler = cmd_verbose;
-        conf.debug.data = tag;
-    }
+    cmd_route(&conf.route, options);
 
     return atls_outer_create(&conf, failure);
 }
@@ -95,13 +94,22 @@ cmd_pipe_open(cmd_pipe_t *pipe, const cmd_options_t *options,
     pipe->began = atls_clock();
     snprintf(pipe->tag, sizeof(pipe->tag), "%s ", stream->peer);
 
-    pipe->outer = cmd_pipe_outer(options, endpoint, pipe->tag, &pipe->failure);
+    if (options->verbose) {
+        pipe->debug.handler = cmd_verbose;
+        pipe->debug.data = pipe->tag;
+    }
+
+    pipe->outer = cmd_pipe_outer(options, endpoint, &pipe->debug,
+                                 &pipe->failure);
 
     if (pipe->outer == NULL) {
         return -1;
     }
 
     atls_outer_set_wait(pipe->outer, cmd_pipe_wait, pipe);
+    atls_retry_init(&pipe->retry, pipe->outer, &pipe->failure, &pipe->debug,
+                    options->retry == CMD_RETRY_UNSET ? ATLS_DEFAULT_RETRIES
+                                                      : options->retry);
 
     return 0;
 }
@@ -110,6 +118,7 @@ cmd_pipe_open(cmd_pipe_t *pipe, const cmd_options_t *options,
 void
 cmd_pipe_close(cmd_pipe_t *pipe)
 {
+    atls_retry_free(&pipe->retry);
     atls_outer_free(pipe->outer);
     pipe->outer = NULL;
 }
@@ -155,7 +164,7 @@ cmd_pipe_posts(cmd_pipe_t *pipe, char *buf)
         pipe->posts++;
         pipe->sent += n;
 
-        if (atls_outer_post(pipe->outer, buf, n, cmd_pipe_sink, pipe)
+        if (atls_retry_post(&pipe->retry, buf, n, cmd_pipe_sink, pipe)
             == ATLS_OK)
         {
             continue;

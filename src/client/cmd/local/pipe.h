@@ -17,6 +17,7 @@
 
 
 #include "../../lib/outer.h"
+#include "../../lib/retry.h"
 #include "../options/options.h"
 #include "stream.h"
 
@@ -27,6 +28,8 @@
 typedef struct {
     cmd_stream_t    *stream;
     atls_outer_t    *outer;
+    atls_retry_t     retry;                 /* its POSTs */
+    atls_debug_t     debug;
     atls_failure_t   failure;               /* an empty text: none */
     char             tag[CMD_LISTEN_NAME + 1];
 

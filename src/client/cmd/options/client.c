@@ -159,6 +159,8 @@ cmd_client_numbers(atls_client_t *client, const cmd_options_t *options)
         { ATLS_EARLY_DATA,      options->early_data },
         { ATLS_IP_VERSION,      options->ip_version },
         { ATLS_RATE,            options->rate },
+        { ATLS_RETRIES,         options->retry == CMD_RETRY_UNSET
+                                ? -1 : (int64_t) options->retry },
     };
 
     rc = ATLS_OK;

@@ -277,6 +277,10 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(rate), cmd_set_size,
       "maximum bytes per second, as 500, 20k or 3M" },
 
+    { CMD_SECTION_CONNECTION, CMD_SERVERS | CMD_RUN, 0, "retry", "N",
+      CMD_FIELD(retry), cmd_set_count,
+      "send a POST N times again; default: 5" },
+
     { CMD_SECTION_CONNECTION, CMD_INSIDE, 0, "post-size", "BYTES",
       CMD_FIELD(post_size), cmd_set_size,
       "maximum size of a POST; default: 1M" },

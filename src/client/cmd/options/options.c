@@ -90,6 +90,7 @@ cmd_options_parse(cmd_options_t *options, cmd_command_e command, int argc,
     options->command = command;
     options->post_size = -1;
     options->connect_timeout = -1;
+    options->retry = CMD_RETRY_UNSET;
     options->sessions = CMD_SESSIONS;
     options->idle = CMD_IDLE;
     options->wait = CMD_WAIT;

@@ -27,6 +27,9 @@ typedef enum {
 } cmd_command_e;
 
 
+#define CMD_RETRY_UNSET     ((unsigned) -1)
+
+
 typedef struct {
     cmd_command_e    command;
 
@@ -65,7 +68,7 @@ typedef struct {
     char            *dump;              /* file for headers */
     char            *write_out;
 
-    unsigned         retry;
+    unsigned         retry;             /* CMD_RETRY_UNSET: not specified */
     int64_t          retry_delay;       /* milliseconds; 0: default */
     int64_t          retry_max_time;    /* milliseconds; 0: none */
     int              retry_connrefused;

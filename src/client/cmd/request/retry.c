@@ -30,7 +30,7 @@ static void cmd_retry_wait(int64_t delay);
 void
 cmd_retry_init(cmd_retry_t *retry, const cmd_options_t *options)
 {
-    retry->left = options->retry;
+    retry->left = options->retry == CMD_RETRY_UNSET ? 0 : options->retry;
     retry->began = atls_clock();
     retry->delay = options->retry_delay ? options->retry_delay
                                         : CMD_RETRY_DELAY;

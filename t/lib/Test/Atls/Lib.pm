@@ -228,7 +228,7 @@ sub client {
 
     for my $name (sort keys %options) {
         my $kind = $name =~ /^(\w+_TIMEOUT|TIMEOUT|\w+_SIZE|EARLY_DATA
-                              |IP_VERSION|RATE)$/x ? 'number' : 'string';
+                              |IP_VERSION|RATE|RETRIES)$/x ? 'number' : 'string';
         $r = $self->command("$kind " . $self->number($name)
                             . " $options{$name}");
         return $r if $r->{error};

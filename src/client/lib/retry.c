@@ -1,0 +1,373 @@
+
+/*
+ * POSTs that are sent again, see retry.h.
+ */
+
+
+#include <string.h>
+
+#include "retry.h"
+
+
+/*
+ * Milliseconds before repetitions.  A connection that was closed needs none; an
+ * outage is bridged by the later ones.
+ */
+
+#define ATLS_RETRY_PAUSE        50
+#define ATLS_RETRY_GROWTH       3
+#define ATLS_RETRY_MAX_PAUSE    10000
+
+#define ATLS_RETRY_TIMEOUTS     1           /* repetitions: it takes long */
+
+/* docs/protocol.md: a shorter POST may be the next piece of a record */
+
+#define ATLS_RETRY_MIN          21
+
+#define ATLS_RETRY_FLIGHT       131072      /* maximum size to collect */
+
+
+static void atls_retry_begin(atls_retry_t *retry, const void *bytes, size_t n,
+    atls_sink_pt sink, void *data);
+static atls_error_e atls_retry_attempt(atls_retry_t *retry, const void *bytes,
+    size_t n);
+static int atls_retry_is_lost(atls_retry_t *retry, atls_error_e rc);
+static int atls_retry_status(const atls_retry_t *retry);
+static atls_error_e atls_retry_wait(atls_retry_t *retry);
+static int atls_retry_is_final(const atls_retry_t *retry, atls_error_e rc);
+static int atls_retry_is_outer(atls_error_e rc);
+static atls_error_e atls_retry_sink(void *data, const unsigned char *bytes,
+    size_t n);
+static atls_error_e atls_retry_collect(atls_retry_t *retry,
+    const unsigned char *bytes, size_t n);
+static atls_error_e atls_retry_pass(atls_retry_t *retry);
+
+
+void
+atls_retry_init(atls_retry_t *retry, atls_outer_t *outer,
+    atls_failure_t *failure, const atls_debug_t *debug, unsigned max)
+{
+    retry->outer = outer;
+    retry->failure = failure;
+    retry->debug = debug;
+    retry->max = max;
+}
+
+
+void
+atls_retry_free(atls_retry_t *retry)
+{
+    atls_buf_free(&retry->flight);
+}
+
+
+void
+atls_retry_start(atls_retry_t *retry)
+{
+    atls_outer_forget(retry->outer);
+    memset(&retry->sent, 0, sizeof(atls_records_t));
+    retry->known = 0;
+}
+
+
+atls_error_e
+atls_retry_post(atls_retry_t *retry, const void *bytes, size_t n,
+    atls_sink_pt sink, void *data)
+{
+    atls_error_e    rc, first, waited;
+    atls_failure_t  failure;
+
+    atls_retry_begin(retry, bytes, n, sink, data);
+    first = ATLS_OK;
+
+    for ( ;; ) {
+        rc = atls_retry_attempt(retry, bytes, n);
+
+        if (!atls_retry_is_lost(retry, rc)) {
+            break;
+        }
+
+        if (retry->tries == 0) {
+            first = rc;
+            failure = *retry->failure;
+            atls_outer_mark(retry->outer);
+        }
+
+        if (retry->tries == retry->max) {
+            break;
+        }
+
+        waited = atls_retry_wait(retry);
+
+        if (waited == ATLS_ERROR_ABORTED) {
+            return waited;
+        }
+
+        if (waited != ATLS_OK) {
+            break;
+        }
+
+        atls_failure_clear(retry->failure);
+        retry->tries++;
+    }
+
+    if (rc == ATLS_OK) {
+        return atls_retry_pass(retry);
+    }
+
+    if (retry->tries == 0 || atls_retry_is_final(retry, rc)
+        || (first == ATLS_OK && retry->collects))
+    {
+        return rc;
+    }
+
+    retry->lost = atls_outer_status(retry->outer) == 409
+                  || atls_outer_status(retry->outer) == 410;
+
+    *retry->failure = failure;
+    atls_outer_recall(retry->outer);
+
+    return first;
+}
+
+
+/*
+ * The server cannot assign the first POST of a session to it: sent again, it
+ * starts another one.  Therefore, it is only repeated without early data, and
+ * the response is collected.
+ */
+
+static void
+atls_retry_begin(atls_retry_t *retry, const void *bytes, size_t n,
+    atls_sink_pt sink, void *data)
+{
+    int       whole;
+    uint64_t  ended;
+
+    retry->sink = sink;
+    retry->sink_data = data;
+    retry->tries = 0;
+    retry->timeouts = 0;
+    retry->pause = ATLS_RETRY_PAUSE;
+    retry->passed = 0;
+    retry->posted = 0;
+    retry->lost = 0;
+
+    whole = atls_records_whole(&retry->sent);
+    ended = retry->sent.ended;
+
+    atls_records_add(&retry->sent, bytes, n);
+
+    retry->collects = !retry->known && !retry->sent.data;
+
+    retry->repeats = n >= ATLS_RETRY_MIN && !retry->sent.bad
+                     && (whole || retry->sent.ended != ended)
+                     && (retry->known || retry->collects);
+}
+
+
+static atls_error_e
+atls_retry_attempt(atls_retry_t *retry, const void *bytes, size_t n)
+{
+    atls_error_e  rc;
+
+    memset(&retry->received, 0, sizeof(atls_records_t));
+    retry->at = 0;
+    retry->flight.len = 0;
+
+    if (retry->tries && !retry->known) {
+        atls_outer_forget(retry->outer);
+    }
+
+    rc = retry->tries ? atls_outer_again(retry->outer, bytes, n,
+                                         atls_retry_sink, retry)
+                      : atls_outer_post(retry->outer, bytes, n,
+                                        atls_retry_sink, retry);
+
+    if (atls_outer_sent(retry->outer)) {
+        retry->posted = 1;
+    }
+
+    return rc;
+}
+
+
+/* Whether there is no response, or only a part of it. */
+
+static int
+atls_retry_is_lost(atls_retry_t *retry, atls_error_e rc)
+{
+    /* an error before anything was sent is certain */
+
+    if (!retry->repeats || !retry->posted) {
+        return 0;
+    }
+
+    switch (rc) {
+
+    case ATLS_OK:
+        return !retry->received.bad
+               && (!atls_records_whole(&retry->received)
+                   || (retry->missing && retry->missing(retry->sink_data)));
+
+    case ATLS_ERROR_NETWORK:
+        return 1;
+
+    case ATLS_ERROR_TIMEOUT:
+        return (retry->known || retry->tries)
+               && retry->timeouts++ < ATLS_RETRY_TIMEOUTS;
+
+    case ATLS_ERROR_OUTER_STATUS:
+        return atls_retry_status(retry);
+
+    default:
+
+        /* the fate of an earlier attempt is not known */
+
+        return retry->tries && atls_retry_is_outer(rc);
+    }
+}
+
+
+/*
+ * A status of the endpoint is its response, unless it does not know yet, or
+ * cannot say, what has become of an earlier attempt.  Those of middleboxes may
+ * be sent after the POST was received.
+ */
+
+static int
+atls_retry_status(const atls_retry_t *retry)
+{
+    int  status;
+
+    status = atls_outer_status(retry->outer);
+
+    if (atls_outer_is_endpoint(retry->outer)) {
+        return retry->tries
+               && (status == 503
+                   || atls_outer_is_problem(retry->outer, "session-busy"));
+    }
+
+    return retry->tries || status == 408 || status == 502 || status == 503
+           || status == 504;
+}
+
+
+/* Returns ATLS_ERROR_TIMEOUT, without an error text, if it takes too long. */
+
+static atls_error_e
+atls_retry_wait(atls_retry_t *retry)
+{
+    int64_t            pause;
+    atls_outer_info_t  info;
+
+    atls_outer_info(retry->outer, &info);
+
+    pause = (int64_t) info.retry_after * 1000;
+
+    if (pause > ATLS_RETRY_MAX_PAUSE) {
+        return ATLS_ERROR_TIMEOUT;
+    }
+
+    if (pause < retry->pause) {
+        pause = retry->pause;
+    }
+
+    retry->pause = retry->pause < ATLS_RETRY_MAX_PAUSE / ATLS_RETRY_GROWTH
+                   ? retry->pause * ATLS_RETRY_GROWTH : ATLS_RETRY_MAX_PAUSE;
+
+    atls_debug(retry->debug, ATLS_DEBUG_OUTER,
+               "no response, sending the POST again after %lld ms: %s",
+               (long long) pause,
+               *retry->failure->text ? retry->failure->text
+                                     : "it ends too soon");
+
+    return atls_outer_pause(retry->outer, pause);
+}
+
+
+/* Whether the error of a repetition is to be reported. */
+
+static int
+atls_retry_is_final(const atls_retry_t *retry, atls_error_e rc)
+{
+    return rc == ATLS_ERROR_TIMEOUT ? atls_outer_is_late(retry->outer)
+                                    : !atls_retry_is_outer(rc);
+}
+
+
+/* Other errors are those of the sink, or of the caller. */
+
+static int
+atls_retry_is_outer(atls_error_e rc)
+{
+    return rc >= ATLS_ERROR_RESOLVE && rc <= ATLS_ERROR_MEDIA_TYPE;
+}
+
+
+static atls_error_e
+atls_retry_sink(void *data, const unsigned char *bytes, size_t n)
+{
+    atls_retry_t  *retry = data;
+
+    size_t  old;
+
+    atls_records_add(&retry->received, bytes, n);
+
+    if (retry->collects) {
+        return atls_retry_collect(retry, bytes, n);
+    }
+
+    old = retry->passed - retry->at;
+    old = n < old ? n : old;
+
+    retry->at += n;
+
+    if (n == old) {
+        return ATLS_OK;
+    }
+
+    retry->passed = retry->at;
+
+    return retry->sink(retry->sink_data, bytes + old, n - old);
+}
+
+
+/* A flight that is too large is passed, and the POST is not repeated. */
+
+static atls_error_e
+atls_retry_collect(atls_retry_t *retry, const unsigned char *bytes, size_t n)
+{
+    if (atls_buf_add(&retry->flight, bytes, n) == -1) {
+        return atls_fail_memory(retry->failure);
+    }
+
+    if (retry->flight.len <= ATLS_RETRY_FLIGHT) {
+        return ATLS_OK;
+    }
+
+    retry->repeats = 0;
+
+    return atls_retry_pass(retry);
+}
+
+
+/* Passes a response that was collected. */
+
+static atls_error_e
+atls_retry_pass(atls_retry_t *retry)
+{
+    retry->known = 1;
+
+    if (!retry->collects) {
+        return ATLS_OK;
+    }
+
+    retry->collects = 0;
+    retry->passed = retry->at = retry->flight.len;
+
+    return retry->flight.len
+           ? retry->sink(retry->sink_data, retry->flight.data,
+                         retry->flight.len)
+           : ATLS_OK;
+}
