@@ -13,6 +13,7 @@ package Test::Atls::Backend;
 #     /big?size=N   N bytes of Test::Atls::Pattern; ranges work;
 #                   &chunked=1 without a Content-Length
 #     /slow?n=3&delay=0.1       n lines "line i\n", chunked, with delays
+#     /wait?delay=3 "waited\n", after a delay
 #     /etag         304 if If-None-Match is "v1", else 200
 #     /status?code=N            this status; a 3xx has a Location
 #     /headers?n=N&size=N       many or long headers
@@ -38,7 +39,7 @@ use Time::HiRes qw( sleep time );
 use Test::Atls::Pattern qw( pattern );
 
 my %ROUTES = map { $_ => __PACKAGE__->can("_answer_$_") }
-             qw( body chunked big slow etag status headers cookie accel
+             qw( body chunked big slow wait etag status headers cookie accel
                  location eof die hang );
 
 $ROUTES{early} = sub { 1 };         # the response has been sent
@@ -391,6 +392,15 @@ sub _answer_slow {
     }
 
     return _chunk($s, '');
+}
+
+
+sub _answer_wait {
+    my ($s, $request, $args) = @_;
+
+    sleep $args->{delay};
+
+    return _reply($s, $request, '200 OK', "waited\n");
 }
 
 

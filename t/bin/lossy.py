@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""A proxy that loses POSTs and responses.
+
+    lossy.py PORT SERVER_PORT MODE [SEED]
+
+MODE is
+
+    each        the response to each POST is cut: the first one before its first
+                byte, the next one after it, and so on.  If the POST is sent
+                again, it gets the response.  The first POSTs of sessions, which
+                have no cookie, are counted separately, and in larger steps
+    random      POSTs and responses are lost, cut, doubled and delayed, or
+                answered with error statuses
+    mute=N-M    from the Nth to the Mth POST, no response, and the connection is
+                closed
+    cut=N-M     the same, after half of the response
+    silent=N-M  no response, but the connection stays open
+    half=N-M    half of the body, as if it were complete
+    bare=N-M    no body
+
+A line is printed for each POST: what is done.
+"""
+
+import asyncio
+import hashlib
+import random
+import re
+import sys
+
+STEP = 13
+FAULTS = ["lost", "unanswered", "cut", "doubled", "late", "again later",
+          "status before", "status after"]
+STATUSES = ["502 Bad Gateway", "503 Service Unavailable", "504 Gateway Timeout",
+            "408 Request Timeout"]
+
+
+class Lossy:
+    def __init__(self, server, mode, seed):
+        self.server = server
+        self.mode, _, numbers = mode.partition("=")
+        self.first, self.last = map(int, (numbers or "0-0").split("-"))
+        self.random = random.Random(seed)
+        self.posts = 0
+        self.seen = set()
+        self.at = {True: 0, False: 0}
+        self.tasks = set()
+
+    async def serve(self, reader, writer):
+        try:
+            while await self.post(*await self.read(reader), writer):
+                pass
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        writer.close()
+
+    async def read(self, reader):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"\nContent-Length: (\d+)", head, re.I)
+        return head, await reader.readexactly(int(length[1]))
+
+    async def ask(self, head, body):
+        """The response of the server, for a connection that is kept."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.server)
+        writer.write(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+                     + body)
+        response = await reader.read()
+        writer.close()
+        return response.replace(b"Connection: close\r\n", b"", 1)
+
+    def later(self, *args):
+        async def ask():
+            await asyncio.sleep(self.random.random() / 5)
+            await self.ask(*args)
+        task = asyncio.ensure_future(ask())
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def post(self, head, body, writer):
+        """Returns whether the connection is kept."""
+        self.posts += 1
+        known = b"\ncookie:" in head.lower() or head.count(b"/", 0, 70) > 3
+        if self.mode == "each":
+            return await self.each(head, body, known, writer)
+        if self.mode == "random":
+            return await self.fault(head, body, known, writer)
+
+        response = await self.ask(head, body)
+        if not self.first <= self.posts <= self.last:
+            return await self.write(writer, "passed", response)
+        if self.mode == "cut":
+            return await self.write(writer, "cut",
+                                    response[:len(response) // 2], False)
+        if self.mode in ("half", "bare"):
+            start, rest = response.split(b"\r\n\r\n", 1)
+            rest = rest[:len(rest) // 2] if self.mode == "half" else b""
+            start = re.sub(rb"(?<=\nContent-Length: )\d+", b"%d" % len(rest),
+                           start)
+            return await self.write(writer, self.mode,
+                                    start + b"\r\n\r\n" + rest)
+        if self.mode == "mute":
+            return await self.write(writer, "mute")
+        print("silent", flush=True)
+        await asyncio.sleep(1000)
+        return False
+
+    async def each(self, head, body, known, writer):
+        digest = hashlib.sha256(body).digest()
+        again = digest in self.seen
+        self.seen.add(digest)
+        response = await self.ask(head, body)
+        which = "next" if known else "first"
+        if again:
+            return await self.write(writer, "again", response)
+        if self.at[known] >= len(response):
+            return await self.write(writer, f"{which} whole", response)
+        cut = self.at[known]
+        self.at[known] += 1 if known else STEP
+        return await self.write(writer, f"{which} cut {cut} of {len(response)}",
+                                response[:cut], False)
+
+    async def fault(self, head, body, known, writer):
+        what = self.random.choice(FAULTS)
+        if self.random.random() < .6:
+            what = "passed"
+        if what == "lost":
+            return await self.write(writer, what)
+        status = f"HTTP/1.1 {self.random.choice(STATUSES)}\r\n" \
+            "Content-Length: 0\r\n\r\n".encode()
+        if what == "status before":
+            return await self.write(writer, what, status)
+        if what == "late":
+            await asyncio.sleep(self.random.random() / 10)
+        if what == "doubled":
+            first, response = await asyncio.gather(self.ask(head, body),
+                                                   self.ask(head, body))
+            if first[9:12] == response[9:12] == b"200" and known \
+                    and first.split(b"\r\n\r\n")[1] \
+                    != response.split(b"\r\n\r\n")[1]:
+                print("not the same:", first, response, flush=True)
+        else:
+            response = await self.ask(head, body)
+        if what == "again later" and known:
+            self.later(head, body)
+        if what == "status after":
+            return await self.write(writer, what, status)
+        if what == "unanswered":
+            return await self.write(writer, what)
+        if what == "cut":
+            return await self.write(writer, what,
+                                    response[:self.random.randrange(
+                                        len(response))], False)
+        return await self.write(writer, what, response)
+
+    async def write(self, writer, what, response=b"", keep=True):
+        print(what, flush=True)
+        writer.write(response)
+        await writer.drain()
+        return keep and response
+
+
+async def main(port, server, mode, seed="1"):
+    lossy = Lossy(int(server), mode, int(seed))
+    listener = await asyncio.start_server(lossy.serve, "127.0.0.1", int(port),
+                                          limit=1 << 22)
+    await listener.serve_forever()
+
+
+asyncio.run(main(*sys.argv[1:]))
