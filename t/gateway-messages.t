@@ -26,13 +26,14 @@ srand $SEED;
 my $t = Test::Atls::Gateway->new();
 my $backend = $t->backend();
 
-$t->serve_located();
+$t->serve_located('', backend => 'proxy_ignore_client_abort on;');
 
 my $g = $t->gateway();
 
 subtest('duplicates' => \&duplicates);
 subtest('duplicates while it is in progress' => \&in_progress);
 subtest('duplicates of Non-confirmable messages' => \&non_confirmable);
+subtest('the same bytes in another message' => \&again);
 subtest('loss' => \&loss);
 subtest('Echo' => \&echo);
 subtest('Echo with blocks' => \&echo_blocks);
@@ -174,6 +175,42 @@ sub non_confirmable {
     ok(!$c->receive(QUIET), 'none to the second');
     is(uris(), '/non', 'processed once');
 
+    done_testing();
+}
+
+
+# A device that gets no response, or not in time, sends the same bytes again.
+
+sub again {
+    my $hasty = $t->gateway('-m', 1);
+    my $d = established(gateway => $hasty);
+    my $c = $d->coap();
+
+    for ([ '/body?1', qr/^2\.04$/ ], [ '/wait?delay=3', qr/^5\.04$/ ]) {
+        my ($uri, $first) = @$_;
+
+        $backend->forget();
+        $d->write_plain("GET $uri HTTP/1.1\r\nHost: localhost\r\n\r\n");
+
+        my $bytes = $d->tls_out();
+        my @got = $c->request('POST', $d->path(), $bytes);
+
+        like($got[0]{code}, $first, "$uri: the first response");
+
+        for (1 .. 20) {
+            push @got, $c->request('POST', $d->path(), $bytes);
+            last if $got[-1]{code} eq '2.04';
+        }
+
+        is($got[-1]{code}, '2.04', 'the same bytes in another message');
+        is($got[-1]{payload}, $got[0]{payload}, 'the same response')
+            if @got == 2 && $got[0]{code} eq '2.04';
+        $d->tls_in($got[-1]{payload});
+        like($d->read_plain(), qr!^HTTP/1.1 200 !, 'it is valid');
+        is(uris(), $uri, 'processed once');
+    }
+
+    is($hasty->stop()->{code}, 0, 'exit code');
     done_testing();
 }
 

@@ -287,9 +287,8 @@ gw_poster_run(gw_poster_t *poster)
 
 
 /*
- * A POST without a response ends here: once the service returns the same
- * response to the same bytes, it may be started again.  The body is still
- * there.
+ * A POST without a response is not started again: the device can do that, and
+ * knows how long it waits.
  */
 
 static void

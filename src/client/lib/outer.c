@@ -720,7 +720,7 @@ atls_outer_easy(atls_outer_t *outer, const void *bytes, size_t n, long timeout)
     }
 
     began = atls_clock_us();
-    code = curl_easy_perform(outer->curl);
+    code = outer->code = curl_easy_perform(outer->curl);
 
     if (outer->simple) {
         atls_repost_recorded(&outer->repost, outer->curl);
@@ -794,16 +794,26 @@ atls_outer_read(char *buf, size_t size, size_t n, void *data)
 }
 
 
-/* The last line is empty.  There may be several headers, and a trailer. */
+/*
+ * The last line of a header is empty.  There may be several, each beginning with
+ * a status line, and a trailer, which does not.
+ */
 
 static size_t
 atls_outer_header(char *line, size_t size, size_t n, void *data)
 {
     atls_outer_t  *outer = data;
 
-    outer->headed = *line == '\r' || *line == '\n';
+    n *= size;
 
-    return size * n;
+    if (*line == '\r' || *line == '\n') {
+        outer->headed = 1;
+
+    } else if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) {
+        outer->headed = 0;
+    }
+
+    return n;
 }
 
 

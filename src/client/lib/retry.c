@@ -232,7 +232,8 @@ atls_retry_is_lost(atls_retry_t *retry, atls_error_e rc)
 /*
  * A status of the endpoint is its response, unless it does not know yet, or
  * cannot say, what has become of an earlier attempt.  Those of middleboxes may
- * be sent after the POST was received.
+ * be sent after the POST was received, but a middlebox may also replace the body
+ * of a 409 or 410.
  */
 
 static int
@@ -246,6 +247,10 @@ atls_retry_status(const atls_retry_t *retry)
         return retry->tries
                && (status == 503
                    || atls_outer_is_problem(retry->outer, "session-busy"));
+    }
+
+    if (status == 409 || status == 410) {
+        return 0;
     }
 
     return retry->tries || status == 408 || status == 502 || status == 503
@@ -357,6 +362,8 @@ atls_retry_collect(atls_retry_t *retry, const unsigned char *bytes, size_t n)
 static atls_error_e
 atls_retry_pass(atls_retry_t *retry)
 {
+    atls_error_e  rc;
+
     retry->known = 1;
 
     if (!retry->collects) {
@@ -366,8 +373,11 @@ atls_retry_pass(atls_retry_t *retry)
     retry->collects = 0;
     retry->passed = retry->at = retry->flight.len;
 
-    return retry->flight.len
-           ? retry->sink(retry->sink_data, retry->flight.data,
-                         retry->flight.len)
-           : ATLS_OK;
+    rc = retry->flight.len
+         ? retry->sink(retry->sink_data, retry->flight.data, retry->flight.len)
+         : ATLS_OK;
+
+    atls_buf_free(&retry->flight);
+
+    return rc;
 }

@@ -172,7 +172,9 @@ cmd_pipe_posts(cmd_pipe_t *pipe, char *buf)
 
         /* after the server closed the session, close_notify gets 410 */
 
-        if (n < CMD_PIPE_ALERT && atls_outer_status(pipe->outer) == 410) {
+        if (n < CMD_PIPE_ALERT
+            && (pipe->retry.lost || atls_outer_status(pipe->outer) == 410))
+        {
             atls_failure_clear(&pipe->failure);
         }
 
