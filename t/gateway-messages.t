@@ -15,6 +15,7 @@ use Test::Atls::Coap qw( CON NON ACK RST BLOCK1 BLOCK2 ECHO MAX_AGE SIZE1
                          URI_PATH encode option options uint uint_bytes );
 use Test::Atls::Gateway;
 use Test::Atls::Pattern qw( pattern );
+use Test::Atls::Slow qw( slow );
 
 use constant { QUIET => 0.5, WAIT => 60 };
 
@@ -182,11 +183,15 @@ sub non_confirmable {
 # A device that gets no response, or not in time, sends the same bytes again.
 
 sub again {
-    my $hasty = $t->gateway('-m', 1);
+    my $limit = 2 * slow();
+    my $hasty = $t->gateway('-m', $limit);
     my $d = established(gateway => $hasty);
     my $c = $d->coap();
 
-    for ([ '/body?1', qr/^2\.04$/ ], [ '/wait?delay=3', qr/^5\.04$/ ]) {
+    for (
+        [ '/body?1', qr/^2\.04$/ ],
+        [ '/wait?delay=' . 2 * $limit, qr/^5\.04$/ ],
+    ) {
         my ($uri, $first) = @$_;
 
         $backend->forget();
