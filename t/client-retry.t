@@ -58,6 +58,7 @@ subtest('no response in time' => \&silent);
 subtest('a body that was cut' => \&half);
 subtest('responses that are not kept' => \&not_kept);
 subtest('early data' => \&early_data);
+subtest('trailers' => \&trailers);
 
 $t->done_testing();
 
@@ -356,6 +357,14 @@ sub not_kept {
         is(scalar(() = $backend->requests()), $code ? 1 : 2, 'requests');
     }
 
+    # a middlebox may have replaced the body of a 410
+
+    lossy('gone=2-9');
+    is(atls(undef, '-d', 'x', 'https://localhost/body?1')->{code}, 56,
+       'a 410 of a middlebox');
+    is(done('gone'), 1, 'is not repeated');
+    are_processed(1);
+
     done_testing();
 }
 
@@ -376,6 +385,25 @@ sub early_data {
     is($r->{code}, 0, 'the POST with early data is lost');
     like($r->{err}, qr/sending early data/, 'there were some');
     unlike($r->{err}, qr/sending the POST again/, 'not again');
+
+    done_testing();
+}
+
+
+# The responses to the first parts of an upload have no body: a trailer is not
+# the beginning of a header.
+
+sub trailers {
+    my $body = 'x' x 5000;
+
+    lossy('trailer=1-99');
+
+    my $r = atls(undef, '--retry', 0, '--post-size', '1k', '-d', $body,
+                 'https://localhost/body?1');
+
+    is("$r->{code} $r->{out}", "0 $body", 'chunked') or diag($r->{err});
+    cmp_ok(done('trailer'), '>', 5, 'POSTs');
+    are_processed(1);
 
     done_testing();
 }

@@ -17,6 +17,8 @@ MODE is
     silent=N-M  no response, but the connection stays open
     half=N-M    half of the body, as if it were complete
     bare=N-M    no body
+    gone=N-M    the Nth POST: as mute; later ones: a 410 of a middlebox
+    trailer=N-M a chunked body with a trailer
 
 A line is printed for each POST: what is done.
 """
@@ -97,7 +99,13 @@ class Lossy:
                            start)
             return await self.write(writer, self.mode,
                                     start + b"\r\n\r\n" + rest)
-        if self.mode == "mute":
+        if self.mode == "gone" and self.posts > self.first:
+            return await self.write(writer, "gone",
+                                    b"HTTP/1.1 410 Gone\r\n"
+                                    b"Content-Length: 0\r\n\r\n")
+        if self.mode == "trailer":
+            return await self.write(writer, "trailer", trailer(response))
+        if self.mode in ("mute", "gone"):
             return await self.write(writer, "mute")
         print("silent", flush=True)
         await asyncio.sleep(1000)
@@ -156,6 +164,14 @@ class Lossy:
         writer.write(response)
         await writer.drain()
         return keep and response
+
+
+def trailer(response):
+    start, rest = response.split(b"\r\n\r\n", 1)
+    start = re.sub(rb"\nContent-Length: \d+", b"\nTransfer-Encoding: chunked",
+                   start)
+    rest = rest and b"%x\r\n%s\r\n" % (len(rest), rest)
+    return start + b"\r\n\r\n" + rest + b"0\r\nX-Trailer: 1\r\n\r\n"
 
 
 async def main(port, server, mode, seed="1"):
