@@ -795,8 +795,8 @@ atls_outer_read(char *buf, size_t size, size_t n, void *data)
 
 
 /*
- * The last line of a header is empty.  There may be several, each beginning with
- * a status line, and a trailer, which does not.
+ * The last line of a header is empty.  There may be several headers, each of
+ * which begins with a status line, and a trailer, which does not.
  */
 
 static size_t

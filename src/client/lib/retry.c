@@ -232,8 +232,8 @@ atls_retry_is_lost(atls_retry_t *retry, atls_error_e rc)
 /*
  * A status of the endpoint is its response, unless it does not know yet, or
  * cannot say, what has become of an earlier attempt.  Those of middleboxes may
- * be sent after the POST was received, but a middlebox may also replace the body
- * of a 409 or 410.
+ * be sent after the POST was received, but they may also replace the body of a
+ * 409 or 410.
  */
 
 static int
