@@ -11,6 +11,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::More;
+use Time::HiRes qw( time );
 
 use Test::Atls::Http qw( http_connect );
 use Test::Atls::Lib;
@@ -55,6 +56,7 @@ subtest('atls forward, uploads' => \&forward, 3000, '--post-size', '1k');
 subtest('atls tunnel' => \&tunnel);
 subtest('no response at all' => \&mute);
 subtest('no response in time' => \&silent);
+subtest('Retry-After' => \&retry_after);
 subtest('a body that was cut' => \&half);
 subtest('responses that are not kept' => \&not_kept);
 subtest('early data' => \&early_data);
@@ -295,6 +297,29 @@ sub silent {
     }
 
     is($c->end(), 0, 'exit status');
+
+    done_testing();
+}
+
+
+sub retry_after {
+    for ([ 'soon', 0 ], [ 'later', 1 ]) {
+        my ($mode, $fails) = @$_;
+        my $began = time;
+
+        lossy("$mode=2-2");
+
+        my $r = atls(undef, '-d', 'x', 'https://localhost/body?1');
+
+        is($r->{code} != 0, $fails == 1, "$mode: the exit code")
+            or diag("$r->{code} $r->{err}");
+
+        # the ClientHello; the request, and close_notify
+
+        is(done('passed'), $fails ? 1 : 3, 'other POSTs');
+        cmp_ok(time - $began, '>', 1, 'a longer pause') unless $fails;
+        are_processed(1);
+    }
 
     done_testing();
 }

@@ -19,6 +19,8 @@ MODE is
     bare=N-M    no body
     gone=N-M    the Nth POST: as mute; later ones: a 410 of a middlebox
     trailer=N-M a chunked body with a trailer
+    soon=N-M    a 503 of a middlebox, with Retry-After: 1
+    later=N-M   the same, with Retry-After: 11
 
 A line is printed for each POST: what is done.
 """
@@ -34,6 +36,7 @@ FAULTS = ["lost", "unanswered", "cut", "doubled", "late", "again later",
           "status before", "status after"]
 STATUSES = ["502 Bad Gateway", "503 Service Unavailable", "504 Gateway Timeout",
             "408 Request Timeout"]
+RETRY_AFTER = {"soon": 1, "later": 11}
 
 
 class Lossy:
@@ -103,6 +106,12 @@ class Lossy:
             return await self.write(writer, "gone",
                                     b"HTTP/1.1 410 Gone\r\n"
                                     b"Content-Length: 0\r\n\r\n")
+        if self.mode in RETRY_AFTER:
+            return await self.write(writer, self.mode,
+                                    b"HTTP/1.1 503 Service Unavailable\r\n"
+                                    b"Retry-After: %d\r\n"
+                                    b"Content-Length: 0\r\n\r\n"
+                                    % RETRY_AFTER[self.mode])
         if self.mode == "trailer":
             return await self.write(writer, "trailer", trailer(response))
         if self.mode in ("mute", "gone"):
