@@ -17,7 +17,7 @@ MODE is
     silent=N-M  no response, but the connection stays open
     half=N-M    half of the body, as if it were complete
     bare=N-M    no body
-    gone=N-M    the Nth POST: as mute; later ones: a 410 of a middlebox
+    gone=N-M    as mute; later ones: a 410 of a middlebox
     trailer=N-M a chunked body with a trailer
     soon=N-M    a 503 of a middlebox, with Retry-After: 1
     later=N-M   the same, with Retry-After: 11
@@ -90,6 +90,10 @@ class Lossy:
             return await self.fault(head, body, known, writer)
 
         response = await self.ask(head, body)
+        if self.mode == "gone" and self.posts > self.last:
+            return await self.write(writer, "gone",
+                                    b"HTTP/1.1 410 Gone\r\n"
+                                    b"Content-Length: 0\r\n\r\n")
         if not self.first <= self.posts <= self.last:
             return await self.write(writer, "passed", response)
         if self.mode == "cut":
@@ -102,10 +106,6 @@ class Lossy:
                            start)
             return await self.write(writer, self.mode,
                                     start + b"\r\n\r\n" + rest)
-        if self.mode == "gone" and self.posts > self.first:
-            return await self.write(writer, "gone",
-                                    b"HTTP/1.1 410 Gone\r\n"
-                                    b"Content-Length: 0\r\n\r\n")
         if self.mode in RETRY_AFTER:
             return await self.write(writer, self.mode,
                                     b"HTTP/1.1 503 Service Unavailable\r\n"
