@@ -54,6 +54,7 @@ subtest("handshakes, $_->[0]" => \&handshakes, @$_)
 subtest('atls forward' => \&forward, 0);
 subtest('atls forward, uploads' => \&forward, 3000, '--post-size', '1k');
 subtest('atls tunnel' => \&tunnel);
+subtest('atls tunnel, close_notify' => \&closing);
 subtest('no response at all' => \&mute);
 subtest('no response in time' => \&silent);
 subtest('Retry-After' => \&retry_after);
@@ -200,6 +201,28 @@ sub tunnel {
     }
 
     are_processed($n);
+    is($f->stop()->{code}, 0, 'exit code');
+
+    done_testing();
+}
+
+
+# When the last POST is sent again, the session has ended: that is no error.
+
+sub closing {
+    lossy('mute=4-5');
+
+    my $f = $t->tunnel($lossy->endpoint());
+    my $s = http_connect($f->port(), tls => 1);
+
+    ok($t->wait_for(sub { done('passed') == 2 }), 'a handshake');
+    is(summary(ask_tls($s, 'GET /exact')), "200 exactly\n", 'a request');
+
+    close $s;
+
+    ok($f->wait_for_log(qr/^\S+ \d+ POSTs/), 'the connection is closed');
+    like(join("\n", $f->log()), qr/ s$/, 'without an error');
+    is(done('mute'), 2, 'POSTs without a response');
     is($f->stop()->{code}, 0, 'exit code');
 
     done_testing();
