@@ -111,7 +111,9 @@ sub garbage {
                   'bytes/15030300020100', 'bytes/474554', 'ccs', 'warnings',
                   map { "garbage/$_" } 1 .. 5)
     {
-        is(request($path), 'TLS', $path) or diag($r->{text});
+        # what looks cut is requested again
+
+        is(request($path, RETRIES => 0), 'TLS', $path) or diag($r->{text});
         note($r->{text});
         cmp_ok($r->{time}, '<', $slow ? 30 : 3 * slow(), 'soon');
         cmp_ok($c->command('outer')->{posts}, '<=', 3, 'few POSTs');
@@ -235,11 +237,11 @@ sub ends {
         }
     }
 
-    request('inner/second-503');
+    request('inner/second-503', RETRIES => 0);
     is($c->name($c->go('GET', '/')), 'OUTER_STATUS', 'too many');
     is($c->command('outer')->{retry_after}, 7, 'Retry-After');
 
-    request('inner/second-empty');
+    request('inner/second-empty', RETRIES => 0);
     is($c->name($c->go('GET', '/')), 'TRUNCATED', 'nothing');
 
     request('inner/second-cut');
