@@ -92,7 +92,17 @@ server {
             set $test "$test overloaded";
         }
 
+        if (-f %%TESTDIR%%/broken) {
+            set $test "$test broken";
+        }
+
+        default_type application/problem+json;
+
         if ($test = "0 overloaded") {
+            return 503 '{ "type": "tag:atls,2026:zone-full" }';
+        }
+
+        if ($test = "0 broken") {
             return 503;
         }
 
@@ -254,6 +264,14 @@ sub overloaded {
     unlink $front->path('overloaded');
     served('another one');
     is((split ' ', session())[0], $first, 'in the same session');
+
+    # a middlebox cannot say anything about the session
+
+    sleep $SURE + 0.5;
+    $front->write_file('broken', '');
+    served('status 503 of a middlebox');
+    isnt((split ' ', session())[0], $first, 'in another session');
+    unlink $front->path('broken');
 
     end();
 }

@@ -111,7 +111,9 @@ atls_session_probe(atls_client_t *client)
         break;
 
     case ATLS_ERROR_OUTER_STATUS:
-        if (atls_outer_status(client->outer) == 503) {
+        if (atls_outer_status(client->outer) == 503
+            && atls_outer_is_endpoint(client->outer))
+        {
             return rc;                  /* overloaded: the session continues */
         }
 
