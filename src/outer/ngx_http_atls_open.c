@@ -137,8 +137,10 @@ ngx_http_atls_open_commit(ngx_http_atls_post_t *post)
 
     post->stage = ngx_http_atls_post_established;
 
-    (void) ngx_http_atls_session_store(post->main_conf->zone,
-                                       &session->pending, NULL, 0);
+    if (!post->apart) {
+        (void) ngx_http_atls_session_store(post->main_conf->zone,
+                                           &session->pending, NULL, 0);
+    }
 
     ngx_http_atls_inner_resume(post);
 

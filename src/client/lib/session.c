@@ -232,7 +232,7 @@ atls_session_early(atls_client_t *client)
 {
     atls_buf_t  *header = &client->message.header;
 
-    if (!client->numbers[ATLS_EARLY_DATA]
+    if (!client->numbers[ATLS_EARLY_DATA] || client->upgrade
         || !atls_message_early(&client->message)
         || header->len > atls_tls_early_max(&client->tls))
     {
