@@ -52,13 +52,23 @@ sub connect {
                                    '', '')
                               . ($early ne '' ? frame(text => $early, 1) : ''));
 
-    until ($self->{in} =~ s/\A(.*?\r\n\r\n)//s) {
-        $self->_read($PATIENCE) or last;
-    }
-
-    $self->{head} = $1 || '';
+    $self->{head} = $self->_head();
 
     return $self;
+}
+
+
+sub _head {
+    my ($self) = @_;
+
+    until ($self->{in} =~ /\r\n\r\n/) {
+        $self->_read($PATIENCE) or return '';
+    }
+
+    (my $head, $self->{in}) = split /(?<=\r\n\r\n)/, $self->{in}, 2;
+    $self->{in} = '' unless defined $self->{in};
+
+    return $head;
 }
 
 
@@ -222,11 +232,7 @@ sub _serve {
 sub _connection {
     my ($self) = @_;
 
-    until ($self->{in} =~ s/\A(.*?\r\n\r\n)//s) {
-        $self->_read($PATIENCE) or return;
-    }
-
-    my $head = $1;
+    my $head = $self->_head();
     my ($uri) = $head =~ /^GET (\S+)/;
     my ($key) = $head =~ /^Sec-WebSocket-Key: (\S+)\r$/m;
 
