@@ -20,6 +20,7 @@ use Test::Atls::Slow qw( patience );
 use Test::Atls::WebSocket;
 
 my $MESSAGES = $ENV{TEST_ATLS_MESSAGES} || 100;
+my $PUSHED = $ENV{TEST_ATLS_PUSHED} || 100;
 my $LARGE = 1 << 20;
 
 my $t = Test::Atls::Site->new(workers => 2);
@@ -171,32 +172,32 @@ sub messages {
 # The server sends, the client does not.
 
 sub push_messages {
-    my $uri = uri("/push?n=$MESSAGES&ms=" . ($MESSAGES > 100 ? 100 : 5));
+    my $uri = uri("/push?n=$PUSHED&ms=" . ($PUSHED > 100 ? 100 : 5));
     my $ws = ws($uri);
 
     gets($ws, text => 1, 'the first message');
 
     my $i = 1;
 
-    while ($i < $MESSAGES) {
+    while ($i < $PUSHED) {
         my ($type, $text) = $ws->receive() or last;
         last if $text ne ++$i;
 
         # in between, messages of the client
 
-        $ws->send(text => "at $i") if $i % 10 == 0 && $i < $MESSAGES;
+        $ws->send(text => "at $i") if $i % 10 == 0 && $i < $PUSHED;
     }
 
-    is($i, $MESSAGES, 'all messages, in order');
+    is($i, $PUSHED, 'all messages, in order');
 
-    for my $i (map { 10 * $_ } 1 .. ($MESSAGES - 1) / 10) {
+    for my $i (map { 10 * $_ } 1 .. ($PUSHED - 1) / 10) {
         my ($type, $text) = $ws->receive();
         $text ||= '';
         is($text, "at $i", "the echo of the one at $i")
             if $text ne "at $i" || $i == 10;
     }
 
-    closes($ws, $uri, int(($MESSAGES - 1) / 10));
+    closes($ws, $uri, int(($PUSHED - 1) / 10));
 }
 
 

@@ -290,8 +290,9 @@ ngx_uint_t ngx_http_atls_session_repeats(ngx_shm_zone_t *zone,
 /*
  * Looks for the response to a POST, without taking the session.  NGX_OK: a copy
  * is at *data, allocated from the pool; NGX_BUSY: the session is in use, or the
- * POST waits; NGX_ABORT: the response was not kept; NGX_DECLINED: the POST is not the last
- * one of the session, or the session does not exist; NGX_ERROR: no memory.
+ * POST waits; NGX_ABORT: the response was not kept; NGX_DECLINED: the POST is
+ * not the last one of the session, or the session does not exist; NGX_ERROR: no
+ * memory.
  */
 
 ngx_int_t ngx_http_atls_session_retry(ngx_shm_zone_t *zone, u_char *id,

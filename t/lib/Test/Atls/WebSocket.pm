@@ -3,7 +3,8 @@ package Test::Atls::WebSocket;
 # WebSocket (RFC 6455): a client, and a backend.
 #
 #     my $backend = Test::Atls::WebSocket->serve($t, $t->port(1));
-#     my $ws = Test::Atls::WebSocket->connect($port, '/echo', %headers);
+#     my $ws = Test::Atls::WebSocket->connect($port, '/echo', %headers,
+#                      tls => 1, early => text that is sent with the request);
 #     $ws->send(text => 'hello');
 #     is_deeply([ $ws->receive() ], [ text => 'hello' ], 'echo');
 #
@@ -39,8 +40,9 @@ my $PATIENCE = patience();
 sub connect {
     my ($class, $port, $uri, %headers) = @_;
 
-    my $self = bless { socket => http_connect($port), in => '', mask => 1 },
-                     $class;
+    my $tls = delete $headers{tls};
+    my $self = bless { socket => http_connect($port, tls => $tls), in => '',
+                       mask => 1 }, $class;
     my %all = (Host => 'localhost', Upgrade => 'websocket',
                Connection => 'keep-alive, Upgrade',
                'Sec-WebSocket-Version' => 13,
@@ -140,7 +142,7 @@ sub _read {
 
     return 0 unless readable($self->{socket}, $seconds);
 
-    return sysread $self->{socket}, $self->{in}, 262144, length $self->{in};
+    return $self->{socket}->sysread($self->{in}, 262144, length $self->{in});
 }
 
 
@@ -182,7 +184,7 @@ sub ended {
     my ($self) = @_;
 
     return $self->{in} eq '' && readable($self->{socket}, $PATIENCE)
-           && !sysread $self->{socket}, my $bytes, 1;
+           && !$self->{socket}->sysread(my $bytes, 1);
 }
 
 
@@ -232,7 +234,7 @@ sub _serve {
 sub _connection {
     my ($self) = @_;
 
-    my $head = $self->_head();
+    my $head = $self->_head() or return;
     my ($uri) = $head =~ /^GET (\S+)/;
     my ($key) = $head =~ /^Sec-WebSocket-Key: (\S+)\r$/m;
 
