@@ -73,6 +73,8 @@ my ($c, $forge, $name);
 for (1 .. $ROUNDS) {
     output();
     theft();
+    theft_at_first();
+    carried();
     retry();
     retry_in_progress();
     retry_when_gone();
@@ -212,6 +214,56 @@ sub theft {
     my $got = plain($c->post(record("more\n")));
     is($c->post('')->body(), '', "$name: an empty POST gets nothing") for 1 .. 3;
     echoed($got, "more\n");
+}
+
+
+# Somebody else is faster than the first poll: the second one in a row shows
+# who polls with records.
+
+sub theft_at_first {
+    upgraded('/atls', '/late', 'theft at first');
+
+    my $thief = begin('');
+    waits($thief, 'an empty POST');
+
+    is(plain(response(begin(record('')))), '200 ', "$name: a record, at once");
+    is(response($thief)->body(), '', "$name: it ends the empty POST");
+
+    my $s = begin(record(''));
+    waits($s, 'another record');
+    is($c->post('')->body(), '', "$name: an empty POST is answered");
+    waits($s, 'the poll still');
+    late();
+    is(plain(response($s)), "200 late\n", "$name: the poll gets the output");
+    unlink $t->path('late');
+}
+
+
+# A program that carries records polls with empty POSTs; a record without data
+# is from its client, and does not delay what follows.
+
+sub carried {
+    upgraded('/atls', '/echo', 'carried');
+
+    my $s = begin('');
+    waits($s, 'an empty POST');
+
+    for my $i (1 .. 3) {
+        is(plain($c->post(record(''))), '200 ', "$name: a record, at once");
+        is(plain(response($s)), '200 ', "$name: it ends the poll");
+        $s = begin('');
+        waits($s, 'another one');
+        my $got = plain($c->post(record("data $i\n")));
+        is(plain(response($s)), '200 ', "$name: as do data");
+        $s = begin('');
+        $got = plain(response($s)) if $got eq '200 ';
+        is($got, "200 data $i\n", "$name: echo");
+        $s = begin('') if readable($s, 0);
+        waits($s, 'the next one');
+    }
+
+    $c->post($forge->record(21, "\1\0"));
+    is(response($s)->status(), 200, "$name: the end");
 }
 
 

@@ -72,7 +72,7 @@ EOC
 $t->run();
 
 my $echo = Test::Atls::Echo->start($t, $t->port(1));
-my ($protocol, $c, $name);
+my ($protocol, $c, $name, $response);
 my $n = 0;
 
 for (qw( TLSv1.3 TLSv1.2 )) {
@@ -150,12 +150,12 @@ sub waits {
 }
 
 
-# The status of its answer, and the plaintext.
+# The status of its answer, and the plaintext; the answer is in $response.
 
 sub answer {
     my ($s) = @_;
 
-    my $r = Test::Atls::Response->new(method => 'POST');
+    my $r = $response = Test::Atls::Response->new(method => 'POST');
 
     until ($r->done()) {
         my $bytes;
@@ -193,6 +193,7 @@ sub output {
     waits($s, 'a poll');
     late();
     is(answer($s), "200 late\n", "$name: it gets the output");
+    ok($response->header('Content-Length'), "$name: with its length");
     unlink $t->path('late');
 
     echoed("more\n");
@@ -236,14 +237,24 @@ sub part {
 }
 
 
+# The number of POSTs that have ended.
+
+sub posts {
+    return -e $t->path('posts.log') ? $t->read_file('posts.log') =~ tr/\n// : 0;
+}
+
+
 # A client that closes the connection of a poll loses no output.
 
 sub gone {
     upgraded('/atls', '/late', 'gone');
 
+    my $posts = posts();
     my $s = poll();
     waits($s, 'a poll');
     close $s;
+    ok($t->wait_for(sub { posts() > $posts }), "$name: it has ended");
+    sleep($WHILE);              # also in the other worker, if relayed
     late();
     is(answer(poll()), "200 late\n", "$name: another one has the output");
     unlink $t->path('late');
@@ -376,7 +387,7 @@ sub not_upgraded {
 }
 
 
-# Workers that shut down keep the connection, and its polls.
+# Workers that shut down keep the connection, but no poll.
 
 sub reloaded {
     upgraded('/atls', '/late', 'reload');
@@ -385,13 +396,18 @@ sub reloaded {
     my $s = poll();
     waits($s, 'a poll');
     $t->reload();
-    waits($s, 'after a reload, it');
+    is(answer($s), '200 ', "$name: it ends");
+    ok($t->wait_for(sub { 1 == grep { alive($_) } @old }, patience()),
+       "$name: so does the worker without the connection");
+
+    $s = poll();
+    waits($s, 'a poll to the new workers');
     late();
     is(answer($s), "200 late\n", "$name: it gets the output");
     unlink $t->path('late');
 
     $s = poll();
-    waits($s, 'a poll to the new workers');
+    waits($s, 'another one');
     my $got = $c->request("more\n");
     is(answer($s), '200 ', "$name: data end it");
     echoed("more\n", $got);

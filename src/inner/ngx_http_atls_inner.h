@@ -43,6 +43,7 @@ typedef struct {
 typedef enum {
     ngx_http_atls_polls_unknown = 0,
     ngx_http_atls_polls_empty,                 /* POSTs may be from anybody */
+    ngx_http_atls_polls_contested,             /* then, one with a record */
     ngx_http_atls_polls_records
 } ngx_http_atls_polls_e;
 

@@ -7,6 +7,8 @@
 #include "ngx_http_atls.h"
 #include "trl_channel.h"
 #include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_process.h"
+#include "ngx_http_atls_socket.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
@@ -17,14 +19,13 @@
 #include "ngx_http_atls_retry.h"
 
 
+static void ngx_http_atls_poll_note(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_poll_take(ngx_http_atls_post_t *post);
 static void ngx_http_atls_poll_stop(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_poll_watch(void);
+static void ngx_http_atls_poll_unwatch(void);
+static void ngx_http_atls_poll_quit(ngx_event_t *rev);
 
-
-/*
- * The first poll shows how the client polls: if it can send records, nobody
- * else gets its output with an empty POST.
- */
 
 ngx_uint_t
 ngx_http_atls_poll_is_empty(ngx_http_atls_inner_t *inner)
@@ -37,7 +38,7 @@ ngx_http_atls_poll_is_empty(ngx_http_atls_inner_t *inner)
         inner->polls = ngx_http_atls_polls_empty;
     }
 
-    return inner->polls == ngx_http_atls_polls_empty;
+    return inner->polls != ngx_http_atls_polls_records;
 }
 
 
@@ -52,19 +53,55 @@ ngx_http_atls_poll_waits(ngx_http_atls_post_t *post)
     ngx_http_atls_body_rest(&post->body, &rest);
 
     if (post->stage != ngx_http_atls_post_established || post->finished
-        || post->taken || post->end != ngx_http_atls_end_none || rest.len)
+        || post->end != ngx_http_atls_end_none || rest.len)
     {
         return 0;
     }
 
-    if (post->opened && inner->polls == ngx_http_atls_polls_unknown
-        && ngx_http_atls_inner_tunnel(inner))
+    ngx_http_atls_poll_note(post);
+
+    if (post->taken
+        || (post->opened && inner->polls == ngx_http_atls_polls_contested))
     {
-        inner->polls = ngx_http_atls_polls_records;
+        return 0;
     }
 
     return post->conf->poll_timeout && !post->waited && !post->sealed
            && !post->answer.gone && !post->channel.state->answer_owed;
+}
+
+
+/*
+ * The first poll shows how the client polls: if it can send records, nobody
+ * else gets its output with an empty POST.  If somebody else was faster, two of
+ * its polls in a row show it as well.  A single record is not enough: it may be
+ * a KeyUpdate, while the program that carries it polls with empty POSTs.  Data
+ * of the client must not wait for the response to such a record.
+ */
+
+static void
+ngx_http_atls_poll_note(ngx_http_atls_post_t *post)
+{
+    ngx_http_atls_inner_t  *inner;
+
+    inner = post->inner;
+
+    if (!post->opened || !ngx_http_atls_inner_tunnel(inner)) {
+        return;
+    }
+
+    if (post->taken) {
+
+        if (inner->polls == ngx_http_atls_polls_contested) {
+            inner->polls = ngx_http_atls_polls_empty;
+        }
+
+        return;
+    }
+
+    inner->polls = (inner->polls == ngx_http_atls_polls_empty)
+                   ? ngx_http_atls_polls_contested
+                   : ngx_http_atls_polls_records;
 }
 
 
@@ -75,11 +112,17 @@ ngx_http_atls_poll(ngx_http_atls_post_t *post)
 
     inner = post->inner;
 
+    if (ngx_http_atls_poll_watch() != NGX_OK) {
+        ngx_http_atls_finish(post);
+        return;
+    }
+
     ngx_memcpy(post->id, post->session->id, NGX_HTTP_ATLS_ID_LEN);
 
     post->waits = 1;
 
     if (ngx_http_atls_finish_keep(post) != NGX_OK) {
+        ngx_http_atls_poll_unwatch();
         ngx_http_atls_finish_error(post, NGX_HTTP_ATLS_ZONE_FULL);
         return;
     }
@@ -148,7 +191,7 @@ ngx_http_atls_poll_leave(ngx_http_atls_post_t *post)
         post->session = NULL;
     }
 
-    post->stage = ngx_http_atls_post_done;
+    post->stage = ngx_http_atls_post_begins;
 }
 
 
@@ -189,6 +232,8 @@ ngx_http_atls_poll_stop(ngx_http_atls_post_t *post)
 {
     post->waits = 0;
 
+    ngx_http_atls_poll_unwatch();
+
     if (post->polled) {
         post->polled->poll = NULL;
         post->polled = NULL;
@@ -200,5 +245,71 @@ ngx_http_atls_poll_stop(ngx_http_atls_post_t *post)
 
     if (post->event.timer_set) {
         ngx_del_timer(&post->event);
+    }
+}
+
+
+/*
+ * When the worker quits, core closes idle connections: a single one represents
+ * all polls.
+ */
+
+static ngx_int_t
+ngx_http_atls_poll_watch(void)
+{
+    ngx_connection_t  *c;
+
+    if (ngx_http_atls_process.npolls == 0) {
+
+        c = ngx_http_atls_socket_connection(ngx_cycle->log);
+        if (c == NULL) {
+            return NGX_ERROR;
+        }
+
+        c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
+        c->idle = 1;
+        c->read->handler = ngx_http_atls_poll_quit;
+
+        ngx_http_atls_process.polls_connection = c;
+    }
+
+    ngx_http_atls_process.npolls++;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_atls_poll_unwatch(void)
+{
+    if (--ngx_http_atls_process.npolls == 0) {
+        ngx_close_connection(ngx_http_atls_process.polls_connection);
+        ngx_http_atls_process.polls_connection = NULL;
+    }
+}
+
+
+/*
+ * The client's next poll is received by a new worker, which relays it if the
+ * inner connection is here.  Then it waits.
+ */
+
+static void
+ngx_http_atls_poll_quit(ngx_event_t *rev)
+{
+    ngx_queue_t            *q, *queue;
+    ngx_http_atls_inner_t  *inner;
+
+    queue = &ngx_http_atls_process.parked;
+
+    for (q = ngx_queue_head(queue);
+         q != ngx_queue_sentinel(queue);
+         q = ngx_queue_next(q))
+    {
+        inner = ngx_queue_data(q, ngx_http_atls_inner_t, queue);
+
+        if (inner->poll) {
+            ngx_http_atls_stream_send_later(inner->poll);
+        }
     }
 }

@@ -43,7 +43,10 @@ void ngx_http_atls_poll(ngx_http_atls_post_t *post);
 
 ngx_int_t ngx_http_atls_poll_end(ngx_http_atls_post_t *post);
 
-/* Called when the client is gone. */
+/*
+ * Ends the wait without output, when the client is gone, or may be.  The
+ * session is not taken any more.
+ */
 
 void ngx_http_atls_poll_leave(ngx_http_atls_post_t *post);
 

@@ -130,7 +130,10 @@ ngx_http_atls_post_read(ngx_http_request_t *r)
         if (post->stage == ngx_http_atls_post_polls
             && ngx_http_atls_post_half_closed(r))
         {
-            ngx_http_atls_stream_send_later(post);
+            /* the client may be gone: it gets no output */
+
+            ngx_http_atls_poll_leave(post);
+            ngx_http_atls_finish(post);
             return;
         }
 
@@ -360,10 +363,13 @@ ngx_http_atls_post_event(ngx_event_t *ev)
                    "atls %08xD POST event, inner:%p, parking:%d", post->label,
                    post->inner, (int) post->parking);
 
-    if (post->stage == ngx_http_atls_post_polls
-        && ngx_http_atls_poll_end(post) != NGX_OK)
-    {
-        /* void */
+    if (post->stage == ngx_http_atls_post_polls) {
+
+        /* the output is sealed later */
+
+        if (ngx_http_atls_poll_end(post) == NGX_OK) {
+            ngx_http_atls_post_run(post);
+        }
 
     } else if (post->inner == NULL) {
         ngx_http_atls_post_run(post);
@@ -521,7 +527,8 @@ ngx_http_atls_post_greets(ngx_http_atls_post_t *post)
     return post->stage == ngx_http_atls_post_established
            && post->conf->poll_timeout
            && post->target.conf->payload == NGX_HTTP_ATLS_PAYLOAD_RAW
-           && !post->taken && rest.len == 0
+           && !post->taken && post->end == ngx_http_atls_end_none
+           && rest.len == 0
            && (post->opened
                || (post->finished && post->session->requests == 0));
 }
