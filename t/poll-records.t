@@ -28,6 +28,8 @@ my $t = Test::Atls->new(workers => 2);
 $t->write_http(<<'EOC');
 %%CERTIFICATE%%
 
+log_format inner "$atls $status";
+
 server {
     listen 127.0.0.1:%%PORT_0%% reuseport;
     client_body_timeout 600s;
@@ -45,6 +47,14 @@ server {
 
     location = /never {
         atls on;
+    }
+
+    location = /raw {
+        atls on;
+        atls_payload raw;
+        atls_poll_timeout 1s;
+        access_log %%TESTDIR%%/raw.log inner;
+        return 200 "greeting\n";
     }
 
     location / {
@@ -84,6 +94,7 @@ for (1 .. $ROUNDS) {
     parked();
 }
 
+raw();
 ends();
 
 $t->done_testing();
@@ -255,10 +266,9 @@ sub carried {
         waits($s, 'another one');
         my $got = plain($c->post(record("data $i\n")));
         is(plain(response($s)), '200 ', "$name: as do data");
-        $s = begin('');
-        $got = plain(response($s)) if $got eq '200 ';
+        $got = plain(response(begin(''))) if $got eq '200 ';
         is($got, "200 data $i\n", "$name: echo");
-        $s = begin('') if readable($s, 0);
+        $s = begin('');
         waits($s, 'the next one');
     }
 
@@ -385,4 +395,22 @@ sub parked {
         until $got =~ /early\n/ || $c->closed();
     like($got, qr!HTTP/1\.1 200 .*\r\n\r\nearly\n\z!s,
          "$name: an early response");
+}
+
+
+# A raw payload: a record without data is an empty message, but not with the end
+# of the session.
+
+sub raw {
+    client('/raw', 'raw');
+
+    is(plain($c->post(record(''))), "200 greeting\n", "$name: a record");
+    is(plain($c->post('')), '200 ', "$name: an empty POST");
+    is(plain($c->post(record('') . $forge->record(21, "\1\0"))), '200 ',
+       "$name: a record and close_notify");
+    ok($c->closed(), "$name: close_notify");
+
+    $t->read_log('raw.log');
+    is(() = $t->read_file('raw.log') =~ /^on /mg, 2,
+       "$name: two messages, with that of the handshake");
 }
