@@ -80,6 +80,8 @@ struct ngx_http_atls_inner_s {
     unsigned                   blocked:1;  /* waits to send */
     unsigned                   timed:1;    /* deadline is set */
     unsigned                   received:1;    /* data since then */
+    unsigned                   asked:1;    /* by an empty POST, after the last
+                                              data */
 };
 
 

@@ -142,6 +142,13 @@ ngx_http_atls_open_commit(ngx_http_atls_post_t *post)
                                            &session->pending, NULL, 0);
     }
 
+    if (session->inner && !post->apart) {
+
+        /* without a poll that waits, one may have been overtaken */
+
+        session->inner->asked = (session->inner->poll != NULL);
+    }
+
     ngx_http_atls_inner_resume(post);
 
     if (post->inner) {

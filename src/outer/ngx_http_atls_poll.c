@@ -27,6 +27,13 @@ static void ngx_http_atls_poll_unwatch(void);
 static void ngx_http_atls_poll_quit(ngx_event_t *rev);
 
 
+/*
+ * An empty POST has no place in the client's stream.  If it was sent before the
+ * last data, and is received after them, its output would precede that of the
+ * data for the client.  So it gets none, unless a poll has waited for the data:
+ * a client has one poll at a time, and starts none while it sends data.
+ */
+
 ngx_uint_t
 ngx_http_atls_poll_is_empty(ngx_http_atls_inner_t *inner)
 {
@@ -38,7 +45,12 @@ ngx_http_atls_poll_is_empty(ngx_http_atls_inner_t *inner)
         inner->polls = ngx_http_atls_polls_empty;
     }
 
-    return inner->polls != ngx_http_atls_polls_records;
+    if (inner->polls == ngx_http_atls_polls_records || !inner->asked) {
+        inner->asked = 1;
+        return 0;
+    }
+
+    return 1;
 }
 
 

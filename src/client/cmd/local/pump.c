@@ -173,7 +173,6 @@ cmd_pump_start(cmd_pump_t *pump)
 
     post = &pump->posts[ATLS_PAIR_POLL];
     post->body.len = 0;
-    post->tries = 0;
     post->got = 0;
 
     rc = pump->type->poll(pump->data, &post->body);
@@ -396,6 +395,7 @@ cmd_pump_answered(cmd_pump_post_t *post)
 
     now = atls_clock();
     post->pending = 0;
+    post->tries = 0;
 
     if (post->got || post->which == ATLS_PAIR_DATA
         || pump->posts[ATLS_PAIR_DATA].pending
@@ -415,14 +415,15 @@ cmd_pump_answered(cmd_pump_post_t *post)
 /*
  * Whether the POST is sent again.  Data may have overtaken the poll before
  * them: then the server answers 409, and the session is unchanged.  An empty
- * poll is not known to the server when it is sent again.
+ * poll is not known to the server when it is sent again: it is another one, and
+ * does not precede data that were sent in the meantime.
  */
 
 static int
 cmd_pump_again(cmd_pump_post_t *post, atls_error_e error)
 {
     int          status;
-    int64_t      pause;
+    int64_t      pause, until;
     cmd_pump_t  *pump = post->pump;
 
     status = error == ATLS_ERROR_OUTER_STATUS
@@ -442,8 +443,16 @@ cmd_pump_again(cmd_pump_post_t *post, atls_error_e error)
 
     pause = (int64_t) CMD_PUMP_AGAIN << post->tries;
 
-    post->again = atls_clock() + (pause < CMD_PUMP_MAX_DELAY
-                                  ? pause : CMD_PUMP_MAX_DELAY);
+    until = atls_clock() + (pause < CMD_PUMP_MAX_DELAY ? pause
+                                                       : CMD_PUMP_MAX_DELAY);
+
+    if (post->body.len) {
+        post->again = until;
+
+    } else {
+        post->pending = 0;
+        pump->next = until;
+    }
 
     return 1;
 }
