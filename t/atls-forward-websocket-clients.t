@@ -12,23 +12,11 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 
-use Test::Atls::Program qw( run_program );
 use Test::Atls::Site;
 use Test::Atls::WebSocket;
+use Test::Atls::WebSocketClients qw( talks_ok websocket_clients );
 
-my $MESSAGES = 10_000;
-my ($PUSHED, $MS) = (30, 100);
-
-# Debian's packages, beside other installations
-
-my %CLIENTS = (
-    'ws of npm'            => [ 'node', "$FindBin::Bin/bin/websocket.js" ],
-    'websockets of Python' => [ '/usr/bin/python3',
-                                "$FindBin::Bin/bin/websocket.py" ],
-);
-
-my %ENV = (NODE_PATH => join ':', grep { defined && $_ ne '' }
-                             $ENV{NODE_PATH}, '/usr/share/nodejs');
+my %MANY = (messages => 10_000, pushed => 30, ms => 100);
 
 my $t = Test::Atls::Site->new(workers => 2);
 
@@ -53,28 +41,17 @@ my $forward = $t->forward();
 my $tls12 = $t->forward('/tls12');
 my $tunnel = $t->tunnel('--poll');
 
-for my $name (sort keys %CLIENTS) {
+for my $client (websocket_clients()) {
     my $forwarded = 'ws://127.0.0.1:';
 
-    talks("$name, forward", $CLIENTS{$name}, $forwarded . $forward->port());
-    talks("$name, forward, TLS 1.2", $CLIENTS{$name},
-          $forwarded . $tls12->port());
-    talks("$name, tunnel", $CLIENTS{$name},
-          'wss://localhost:' . $tunnel->port(), $t->path('ca.crt'));
+    talks_ok($t, $client, $forwarded . $forward->port(), %MANY,
+             name => 'forward');
+    talks_ok($t, $client, $forwarded . $tls12->port(), %MANY,
+             name => 'forward, TLS 1.2');
+    talks_ok($t, $client, 'wss://localhost:' . $tunnel->port(), %MANY,
+             name => 'tunnel', ca => $t->path('ca.crt'));
 }
 
 is($_->stop()->{code}, 0, 'the end') for $forward, $tls12, $tunnel;
 
 $t->done_testing();
-
-
-sub talks {
-    my ($what, $command, $url, @ca) = @_;
-
-    my $r = run_program($t, @$command, $url, $MESSAGES, $PUSHED, $MS, @ca,
-                        { env => \%ENV });
-
-    is($r->{code}, 0, "$what: exit code") or diag($r->{err});
-    is($r->{out}, "echo $MESSAGES 1000\npush $PUSHED 1000\npong there? 1001\n",
-       "$what: messages");
-}

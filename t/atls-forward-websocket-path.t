@@ -14,6 +14,7 @@ use Test::Atls::Middlebox;
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Site;
 use Test::Atls::WebSocket;
+use Test::Atls::WebSocketClients qw( talks_ok websocket_clients );
 
 my $t = Test::Atls::Site->new(workers => 2);
 
@@ -128,6 +129,10 @@ sub messages {
     $ws->send(binary => pattern(300_000));
     gets($ws, binary => pattern(300_000), 'a large one');
     closes($ws);
+
+    talks_ok($t, $_, 'ws://127.0.0.1:' . $forward->port(), messages => 10_000,
+             pushed => 10, ms => 100) for websocket_clients();
+
     is($forward->stop()->{code}, 0, 'the end');
 }
 
