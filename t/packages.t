@@ -142,8 +142,9 @@ sub linters {
         map({ "$_ $root/docs/examples/Dockerfile" }
             qw( hadolint dockerfilelint )),
         -e $ci ? ("yamllint $ci", "actionlint $ci") : (),
-        "shellcheck -x -S warning $root/tools/*.sh $root/debian/tests/installed"
-            . " $root/debian/tests/service",
+        "shellcheck -x -S warning $root/tools/*.sh"
+            . join('', map { " $root/debian/tests/$_" }
+                       qw( gateway installed service )),
     );
 
     for my $command (@commands) {

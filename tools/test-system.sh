@@ -35,7 +35,7 @@ readme_path() {
 packages_path() {
     fresh "$suite" "$root" && build_packages \
         && fresh "$suite" "$root" && install_packages && test_installed \
-        && test_service && purge
+        && test_service && test_gateway && purge
 }
 
 
@@ -172,7 +172,7 @@ install_packages() {
     in_chroot "$root" "$UNOWNED"'
         apt-get update -qq
         apt-get install -qq -y --no-install-recommends curl gcc libc6-dev \
-            pkgconf systemd-sysv >/dev/null
+            libcoap3-dev libmbedtls-dev pkgconf systemd-sysv >/dev/null
 
         apt-get install -s -y /packages/*.deb \
             | sed -n "s/^Inst \([^ ]*\) .*/\1/p" | grep -v atls \
@@ -181,7 +181,8 @@ install_packages() {
         unowned >/packages/before
 
         apt-get install -qq -y /packages/*.deb >/dev/null
-        dpkg --verify atls libatls0 libatls-dev libnginx-mod-http-atls'
+        dpkg --verify atls atls-gateway libatls0 libatls-dev \
+            libnginx-mod-http-atls'
 }
 
 
@@ -197,6 +198,12 @@ test_service() {
         apt-get install -qq -y --no-install-recommends curl systemd-sysv \
             >/dev/null' \
         && in_booted "$root" /project/debian/tests/service
+}
+
+
+test_gateway() {
+    echo "== atls-gateway.service"
+    in_booted "$root" /project/debian/tests/gateway
 }
 
 
