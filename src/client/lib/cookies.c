@@ -265,23 +265,23 @@ atls_cookies_domain(const char *line)
 static int
 atls_cookies_line(atls_buf_t *text, const char *line, const char *host)
 {
+    int          prefix;
     size_t       n, nhost;
-    const char  *domain, *end;
+    const char  *domain;
 
     domain = atls_cookies_domain(line);
+    prefix = (int) (domain - line);
+
+    domain += (*domain == '.');
     n = strcspn(domain, "\t");
-    end = domain + n;
+
+    /* newer versions of libcurl: ".192.0.2.1", and other hosts, too */
 
     if (n == sizeof(ATLS_COOKIES_HOST) - 1
         && strncmp(domain, ATLS_COOKIES_HOST, n) == 0)
     {
-        return atls_buf_print(text, "%.*s%s%s", (int) (domain - line), line,
-                              host, end);
-    }
-
-    if (*domain == '.') {
-        domain++;
-        n--;
+        return atls_buf_print(text, "%.*s%s\tFALSE\t%s", prefix, line, host,
+                              atls_cookies_field(line, ATLS_COOKIES_PATH));
     }
 
     nhost = strlen(host);
