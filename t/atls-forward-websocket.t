@@ -25,7 +25,7 @@ my $LARGE = 1 << 20;
 
 my $t = Test::Atls::Site->new(workers => 2);
 
-$t->serve(<<'EOC', endpoint => 'atls_poll_timeout 30s;');
+$t->serve(<<'EOC', endpoint => 'atls_poll_timeout 30s;', http => <<'EOH');
 location = /at-once {
     atls on;
     keepalive_timeout 0;
@@ -45,6 +45,9 @@ location ~ ^/(echo|push|flood|late|ping|refuse|bye)$ {
     proxy_set_header Host $http_host;
 }
 EOC
+log_format post '$atls_post';
+access_log %%TESTDIR%%/posts.log post;
+EOH
 
 my $backend = Test::Atls::WebSocket->serve($t, $t->port(2));
 my ($forward, $name, $n);
@@ -58,6 +61,8 @@ for ([ 'polls wait', [ ] ], [ 'polls do not wait', [ '/at-once' ] ],
     subtest($name => \&all);
     is($forward->stop()->{code}, 0, "$name: the end");
 }
+
+unlike($t->read_log('posts.log'), qr/retried/, 'nothing is sent again');
 
 $t->done_testing();
 

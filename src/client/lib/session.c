@@ -377,6 +377,7 @@ atls_session_missing(void *data)
 
     return client->open && client->sending && client->sent
            && client->response.state != ATLS_RESPONSE_COMPLETE
+           && client->response.state != ATLS_RESPONSE_UPGRADED
            && !client->tls.closed;
 }
 
