@@ -31,14 +31,7 @@ ngx_int_t ngx_http_atls_finish_begin(ngx_http_atls_post_t *post);
 
 void ngx_http_atls_finish_error(ngx_http_atls_post_t *post, ngx_int_t status);
 
-/*
- * Puts the session back, and parks the inner connection, if any.  NGX_ERROR,
- * logged: no room in the zone; the POST must be ended.
- */
-
-ngx_int_t ngx_http_atls_finish_keep(ngx_http_atls_post_t *post);
-
-/* Called when the request ends, at any stage of the POST except for polls. */
+/* Called when the request ends, at any stage of the POST. */
 
 void ngx_http_atls_finish_release(ngx_http_atls_post_t *post);
 

@@ -526,9 +526,6 @@ ngx_http_atls_session_retry(ngx_shm_zone_t *zone, u_char *id,
             {
                 rc = NGX_DECLINED;
 
-            } else if (kept->awaited) {
-                rc = NGX_BUSY;
-
             } else if (!kept->whole) {
                 rc = NGX_ABORT;
 
@@ -942,7 +939,6 @@ ngx_http_atls_session_keep(ngx_http_atls_table_t *table,
 
     kept->session = session;
     kept->print = *response->print;
-    kept->awaited = response->awaited;
     kept->whole = response->whole;
 
     copy.piece = session->kept.first;

@@ -251,7 +251,6 @@ ngx_int_t ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
 typedef struct {
     ngx_uint_t                  keep;          /* 0: forget the previous one */
     ngx_http_atls_print_t      *print;         /* of the POST */
-    ngx_uint_t                  awaited;       /* 1: the POST still waits */
     ngx_uint_t                  whole;         /* 0: it is too long */
     size_t                      len;
     ngx_str_t                   prefix;        /* the first part of it */
@@ -289,10 +288,9 @@ ngx_uint_t ngx_http_atls_session_repeats(ngx_shm_zone_t *zone,
 
 /*
  * Looks for the response to a POST, without taking the session.  NGX_OK: a copy
- * is at *data, allocated from the pool; NGX_BUSY: the session is in use, or the
- * POST waits; NGX_ABORT: the response was not kept; NGX_DECLINED: the POST is
- * not the last one of the session, or the session does not exist; NGX_ERROR: no
- * memory.
+ * is at *data, allocated from the pool; NGX_BUSY: the session is in use;
+ * NGX_ABORT: the response was not kept; NGX_DECLINED: the POST is not the last
+ * one of the session, or the session does not exist; NGX_ERROR: no memory.
  */
 
 ngx_int_t ngx_http_atls_session_retry(ngx_shm_zone_t *zone, u_char *id,

@@ -53,7 +53,6 @@ typedef struct {
     ngx_queue_t                 queue;
     ngx_http_atls_session_t    *session;
     ngx_http_atls_print_t       print;
-    ngx_uint_t                  awaited;       /* 1: the POST is a poll */
     ngx_uint_t                  whole;         /* 0: it is too long */
 } ngx_http_atls_kept_t;
 
