@@ -522,7 +522,7 @@ ngx_http_atls_begin_split_hello(ngx_http_atls_post_t *post,
 
 
 /*
- * Nobody knows who has sent an empty body, so it gets no data: otherwise, they
+ * The sender of an empty body is not authenticated, so it gets no data, which
  * would be missing in the response to the client's next POST.  If the session
  * has ended, only its alert is left.  In a tunnel, most clients have no other
  * way to poll.
