@@ -41,6 +41,8 @@ static char *ngx_http_atls_check_certificate(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_atls_check_buffer_size(ngx_conf_t *cf, void *post,
     void *data);
+static char *ngx_http_atls_check_retry_buffer(ngx_conf_t *cf, void *post,
+    void *data);
 static char *ngx_http_atls_check_seconds(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_atls_check_msec(ngx_conf_t *cf, void *post, void *data);
@@ -92,6 +94,9 @@ static ngx_conf_num_bounds_t  ngx_http_atls_max_handshakes_bounds =
 
 static ngx_conf_post_t  ngx_http_atls_buffer_size_post =
     { ngx_http_atls_check_buffer_size };
+
+static ngx_conf_post_t  ngx_http_atls_retry_buffer_post =
+    { ngx_http_atls_check_retry_buffer };
 
 static ngx_conf_post_t  ngx_http_atls_note_post =
     { ngx_http_atls_note };
@@ -344,7 +349,7 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, retry_buffer),
-      &ngx_http_atls_note_post },
+      &ngx_http_atls_retry_buffer_post },
 
     { ngx_string("atls_buffer_size"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -545,6 +550,21 @@ ngx_http_atls_check_buffer_size(ngx_conf_t *cf, void *post, void *data)
                            "value must be between 512 and %d",
                            TRL_MAX_PLAINTEXT);
         return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_atls_note(cf, post, data);
+}
+
+
+/* The zone is locked while a response is copied to it, or from it. */
+
+static char *
+ngx_http_atls_check_retry_buffer(ngx_conf_t *cf, void *post, void *data)
+{
+    size_t *sp = data;
+
+    if (*sp > 1024 * 1024) {
+        return "must be at most 1m";
     }
 
     return ngx_http_atls_note(cf, post, data);

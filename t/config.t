@@ -197,6 +197,14 @@ bad('atls_buffer_size many', qr/"atls_buffer_size" directive invalid value/,
 good("atls_buffer_size $_", $cert . "atls_buffer_size $_;")
     for qw( 512 4k 16k );
 
+for my $size (qw( 1048577 1025k 2m )) {
+    bad("atls_retry_buffer $size",
+        qr/"atls_retry_buffer" directive must be at most 1m in /,
+        $cert . "atls_retry_buffer $size;");
+}
+
+good("atls_retry_buffer $_", $cert . "atls_retry_buffer $_;") for qw( 0 1 1m );
+
 for my $name (qw( atls_session_timeout atls_session_lifetime
                   atls_handshake_timeout ))
 {
