@@ -27,6 +27,7 @@ static void ngx_http_atls_post_gone(ngx_http_atls_post_t *post);
 static ngx_uint_t ngx_http_atls_post_half_closed(ngx_http_request_t *r);
 static void ngx_http_atls_post_write(ngx_http_request_t *r);
 static void ngx_http_atls_post_event(ngx_event_t *ev);
+static void ngx_http_atls_post_wait(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_run(ngx_http_atls_post_t *post);
 
 static ngx_int_t ngx_http_atls_post_serve(ngx_http_atls_post_t *post);
@@ -194,7 +195,10 @@ ngx_http_atls_post_goes_on(ngx_http_atls_post_t *post)
 }
 
 
-/* Whether the client is gone; otherwise, it has only sent another request. */
+/*
+ * Whether the client is gone; otherwise, it has only sent another request.  In
+ * HTTP/3, a stream that was cancelled has errors, unlike its connection.
+ */
 
 static ngx_uint_t
 ngx_http_atls_post_closed(ngx_http_request_t *r)
@@ -205,8 +209,12 @@ ngx_http_atls_post_closed(ngx_http_request_t *r)
 
     c = r->connection;
 
-    if (c->error || ngx_http_atls_is_stream(r)) {
-        return c->error;
+    if (ngx_http_atls_is_stream(r)) {
+        return c->error || c->read->error || c->write->error;
+    }
+
+    if (c->error || c->read->pending_eof) {
+        return 1;
     }
 
     n = recv(c->fd, buf, 1, MSG_PEEK);
@@ -351,7 +359,7 @@ ngx_http_atls_post_event(ngx_event_t *ev)
                    post->inner, (int) post->parking);
 
     if (post->inner == NULL) {
-        ngx_http_atls_post_run(post);
+        ngx_http_atls_post_wait(post);
 
     } else if (post->parking && !post->blocked) {
         ngx_http_atls_finish(post);
@@ -361,6 +369,34 @@ ngx_http_atls_post_event(ngx_event_t *ev)
     }
 
     ngx_http_run_posted_requests(c);
+}
+
+
+/*
+ * While a POST waits for its session, its body is not read, and no event tells
+ * that the client is gone.
+ */
+
+static void
+ngx_http_atls_post_wait(ngx_http_atls_post_t *post)
+{
+    ngx_connection_t  *c;
+
+    c = post->request->connection;
+
+    if (post->stage == ngx_http_atls_post_begins
+        && ngx_http_atls_post_closed(post->request))
+    {
+        c->error = 1;
+
+        ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                      "client prematurely closed connection");
+
+        ngx_http_atls_finish_error(post, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+        return;
+    }
+
+    ngx_http_atls_post_run(post);
 }
 
 
