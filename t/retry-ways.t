@@ -289,14 +289,16 @@ sub first_flight {
     $c->handshake_step();
 
     my $hello = $c->tls_out();
-    my $first = $c->post($hello)->body();
+    my $r = $c->post($hello);
+    my $first = $r->body();
 
-    is(again($c, $hello), "200 $first", name('ClientHello: the same'))
+    is(again($c, $hello), $r->status() . " $first",
+       name('ClientHello: the same'))
         for 1 .. 4;
 
     my $changed = $hello;
     substr($changed, -1) ^= "\1";
-    isnt(again($c, $changed), "200 $first", name('another ClientHello'));
+    unlike(again($c, $changed), qr/ \Q$first\E\z/, name('another ClientHello'));
 
     $c->tls_in($first);
     ok($c->handshake(), name('ClientHello: handshake'));
@@ -304,7 +306,8 @@ sub first_flight {
 
     # afterwards, it is not the last POST
 
-    isnt(again($c, $hello), "200 $first", name('ClientHello: no longer'));
+    unlike(again($c, $hello), qr/ \Q$first\E\z/,
+           name('ClientHello: no longer'));
     goes_on($c, 'an old ClientHello');
 }
 

@@ -137,6 +137,8 @@ ngx_http_atls_begin_session(ngx_http_atls_post_t *post)
         }
 
         if (rc == NGX_DECLINED) {
+            ngx_http_atls_outcome_session(post->request, post->id);
+
             post->retry = 1;
             return ngx_http_atls_begin_retry(post);
         }
@@ -172,6 +174,20 @@ ngx_http_atls_begin_retry(ngx_http_atls_post_t *post)
             post->take = ngx_http_atls_take_busy;
             rc = NGX_DECLINED;
         }
+    }
+
+    if (rc == NGX_ABORT) {
+
+        /* finds out what became of the session */
+
+        (void) ngx_http_atls_begin_take(post);
+        ngx_http_atls_begin_release(post);
+
+        if (post->take != ngx_http_atls_take_ok) {
+            return ngx_http_atls_begin_unknown(post, NULL, 0);
+        }
+
+        rc = NGX_DECLINED;
     }
 
     if (rc != NGX_DECLINED) {
@@ -740,7 +756,8 @@ ngx_http_atls_begin_new_session(ngx_http_atls_post_t *post)
         return NGX_HTTP_ATLS_ZONE_FULL;
     }
 
-    post->label = ngx_http_atls_label(post->session->id, r->connection->log);
+    ngx_memcpy(post->id, post->session->id, NGX_HTTP_ATLS_ID_LEN);
+    post->label = ngx_http_atls_label(post->id, r->connection->log);
 
     /* after this, errors remove the session */
 

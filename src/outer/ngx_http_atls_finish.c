@@ -37,6 +37,7 @@ static ngx_int_t ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post,
     ngx_http_atls_fate_e fate);
 static ngx_int_t ngx_http_atls_finish_outcome(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_headers(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_finish_retried(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_location(ngx_http_atls_post_t *post);
 static time_t ngx_http_atls_finish_age(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_cookie(ngx_http_atls_post_t *post,
@@ -62,13 +63,11 @@ ngx_http_atls_finish(ngx_http_atls_post_t *post)
 
     if (post->stage == ngx_http_atls_post_begins) {
 
-        /* the session is not affected, and neither is its cookie */
+        /* the session is not affected */
 
-        post->request->headers_out.status = NGX_HTTP_OK;
-
-        rc = ngx_http_atls_finish_outcome(post);
-
-        if (rc == NGX_OK) {
+        if (ngx_http_atls_finish_outcome(post) == NGX_OK
+            && ngx_http_atls_finish_retried(post) == NGX_OK)
+        {
             ngx_http_atls_finish_unused(post);
             ngx_http_atls_finish_send(post, 0);
             return;
@@ -290,6 +289,32 @@ ngx_http_atls_finish_headers(ngx_http_atls_post_t *post)
 }
 
 
+/*
+ * A client that has lost a response has lost its header, too.  It may know the
+ * cookie from an earlier one, but with a lower age.
+ */
+
+static ngx_int_t
+ngx_http_atls_finish_retried(ngx_http_atls_post_t *post)
+{
+    post->request->headers_out.status = NGX_HTTP_OK;
+
+    if (!post->retried) {
+        return NGX_OK;
+    }
+
+    if (post->created
+        && (post->conf->tracking & NGX_HTTP_ATLS_TRACKING_LOCATION)
+        && ngx_http_atls_finish_location(post) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return post->age && (post->tracking & NGX_HTTP_ATLS_TRACKING_COOKIE)
+           ? ngx_http_atls_finish_cookie(post, post->age) : NGX_OK;
+}
+
+
 /* A path: a proxy may be reached by another scheme, name or port. */
 
 static ngx_int_t
@@ -305,7 +330,7 @@ ngx_http_atls_finish_location(ngx_http_atls_post_t *post)
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "atls %08xD Location", post->label);
 
-    if (ngx_http_atls_resource_header(r, post->conf, post->session->id, &value)
+    if (ngx_http_atls_resource_header(r, post->conf, post->id, &value)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -348,7 +373,7 @@ ngx_http_atls_finish_cookie(ngx_http_atls_post_t *post, time_t age)
     r = post->request;
 
     if (ngx_http_atls_cookie_header(r, &post->conf->cookie,
-                                    age ? post->session->id : NULL, age,
+                                    age ? post->id : NULL, age,
                                     ngx_http_atls_relayed_secure(r->connection),
                                     &value)
         != NGX_OK)

@@ -14,13 +14,12 @@
 #include "ngx_http_atls_resource.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_handshake.h"
-#include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner_io.h"
+#include "ngx_http_atls_accept.h"
 #include "ngx_http_atls_finish.h"
 #include "ngx_http_atls_handler.h"
-#include "ngx_http_atls_open.h"
 #include "ngx_http_atls_outcome.h"
 #include "ngx_http_atls_post.h"
 #include "ngx_http_atls_relay.h"
@@ -486,8 +485,7 @@ ngx_http_atls_handler_check(ngx_http_atls_post_t *post, u_char *id)
         return;
     }
 
-    ngx_http_atls_open_target(post, &view.sni);
-    valid = ngx_http_atls_identity_view_valid(&view, post->target.tls);
+    valid = ngx_http_atls_accept_view(post, &view);
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
                    "atls %08xD relay check, expired:%ui, server:\"%V\"",

@@ -9,20 +9,17 @@
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_lifetime.h"
-#include "ngx_http_atls_identity.h"
-#include "ngx_http_atls_sni.h"
 #include "ngx_http_atls_body.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_inner_end.h"
 #include "ngx_http_atls_inner_park.h"
+#include "ngx_http_atls_accept.h"
 #include "ngx_http_atls_open.h"
 #include "ngx_http_atls_retry.h"
 
 
-static void ngx_http_atls_open_look(ngx_http_atls_post_t *post);
-static ngx_int_t ngx_http_atls_open_accept(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_open_prepare(ngx_http_atls_post_t *post);
 static void ngx_http_atls_open_commit(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_open_joined(ngx_http_atls_post_t *post);
@@ -36,63 +33,12 @@ static ngx_int_t ngx_http_atls_open_keep(ngx_http_atls_post_t *post,
     u_char *data, size_t len);
 
 
-void
-ngx_http_atls_open_target(ngx_http_atls_post_t *post, ngx_str_t *name)
-{
-    ngx_http_request_t  *r;
-
-    r = post->request;
-
-    ngx_http_atls_sni_target(r, post->home, &post->target);
-
-    if (name->len) {
-        ngx_http_atls_sni_select(&post->target, name, r->connection->log);
-    }
-}
-
-
 ngx_int_t
 ngx_http_atls_open_check(ngx_http_atls_post_t *post)
 {
-    ngx_http_atls_open_look(post);
+    ngx_http_atls_accept_look(post);
 
-    return ngx_http_atls_open_accept(post);
-}
-
-
-/* Selects the server, which may have another policy than in the handshake. */
-
-static void
-ngx_http_atls_open_look(ngx_http_atls_post_t *post)
-{
-    ngx_str_t                 name;
-    ngx_http_atls_session_t  *session;
-
-    session = post->session;
-
-    name.len = session->sni_len;
-    name.data = session->sni;
-
-    ngx_http_atls_open_target(post, &name);
-
-    post->last = !ngx_http_atls_identity_valid(session, post->target.tls);
-}
-
-
-static ngx_int_t
-ngx_http_atls_open_accept(ngx_http_atls_post_t *post)
-{
-    if (!post->last || post->session->inner || post->inner) {
-
-        /* a request in progress may be completed before the session ends */
-
-        return NGX_OK;
-    }
-
-    ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
-                  "atls session refused: the client must be verified again");
-
-    return NGX_HTTP_ATLS_SESSION_REFUSED;
+    return ngx_http_atls_accept(post);
 }
 
 
@@ -380,7 +326,7 @@ ngx_http_atls_open_try(ngx_http_atls_post_t *post, u_char *record, size_t size,
     int        n;
     ngx_int_t  rc;
 
-    ngx_http_atls_open_look(post);
+    ngx_http_atls_accept_look(post);
 
     rc = ngx_http_atls_open_prepare(post);
     if (rc != NGX_OK) {
@@ -402,7 +348,7 @@ ngx_http_atls_open_try(ngx_http_atls_post_t *post, u_char *record, size_t size,
 
     ngx_http_atls_body_skip(&post->body, taken);
 
-    rc = ngx_http_atls_open_accept(post);
+    rc = ngx_http_atls_accept(post);
 
     if (rc != NGX_OK) {
 

@@ -17,10 +17,6 @@
 #include "ngx_http_atls.h"
 
 
-/* Sets post->target from the location of the POST and the server name. */
-
-void ngx_http_atls_open_target(ngx_http_atls_post_t *post, ngx_str_t *name);
-
 /*
  * Whether the client may still use the session, and the server has a request of
  * it.  NGX_OK, or a problem.

@@ -12,7 +12,13 @@
 #include "ngx_http_atls_body.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
+#include "ngx_http_atls_accept.h"
 #include "ngx_http_atls_retry.h"
+
+
+static ngx_int_t ngx_http_atls_retry_read(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_retry_answer(ngx_http_atls_post_t *post,
+    ngx_http_atls_repetition_t *repetition);
 
 
 void
@@ -29,7 +35,7 @@ ngx_http_atls_retry_first(ngx_http_atls_post_t *post, u_char *data, size_t len)
 ngx_uint_t
 ngx_http_atls_retry_begins(ngx_http_atls_post_t *post)
 {
-    if (!post->printed
+    if (post->conf->retry_buffer == 0 || !post->printed
         || !ngx_http_atls_session_repeats(post->main_conf->zone, post->session,
                                           &post->print))
     {
@@ -48,30 +54,17 @@ ngx_http_atls_retry_begins(ngx_http_atls_post_t *post)
 ngx_int_t
 ngx_http_atls_retry(ngx_http_atls_post_t *post)
 {
-    u_char     *data;
-    size_t      len;
-    ngx_int_t   rc;
-    ngx_str_t   response;
+    ngx_int_t                   rc;
+    ngx_http_atls_repetition_t  repetition;
 
-    for ( ;; ) {
-        rc = ngx_http_atls_body_read(&post->body, TRL_MAX_RECORD, &data, &len);
-
-        if (rc == NGX_DONE) {
-            break;
-        }
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        ngx_http_atls_stream_print(post, data, len);
+    rc = ngx_http_atls_retry_read(post);
+    if (rc != NGX_DONE) {
+        return rc;
     }
-
-    post->print.length = post->body.bytes;
 
     rc = ngx_http_atls_session_retry(post->main_conf->zone, post->id,
                                      post->conf, &post->print,
-                                     post->request->pool, &response);
+                                     post->request->pool, &repetition);
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
                    "atls %08xD response kept: %i, body:%uL", post->label, rc,
@@ -80,13 +73,27 @@ ngx_http_atls_retry(ngx_http_atls_post_t *post)
     switch (rc) {
 
     case NGX_OK:
-        break;
-
     case NGX_ABORT:
+
+        /* anybody may send it again, so the session does not end */
+
+        if (repetition.check
+            && !ngx_http_atls_accept_view(post, &repetition.view))
+        {
+            return ngx_http_atls_accept_refuse(post);
+        }
+
+        if (rc == NGX_OK) {
+            return ngx_http_atls_retry_answer(post, &repetition);
+        }
+
         ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
                       "atls client sent a POST again whose response was not "
                       "kept");
         return NGX_HTTP_ATLS_ANSWER_LOST;
+
+    case NGX_DONE:
+        return NGX_ABORT;
 
     case NGX_ERROR:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -94,16 +101,49 @@ ngx_http_atls_retry(ngx_http_atls_post_t *post)
     default: /* NGX_BUSY, NGX_DECLINED */
         return rc;
     }
+}
 
-    if (response.len
-        && ngx_http_atls_answer_copy(&post->answer, response.data,
-                                     response.len)
+
+/* NGX_DONE: the whole body is in the fingerprint. */
+
+static ngx_int_t
+ngx_http_atls_retry_read(ngx_http_atls_post_t *post)
+{
+    u_char     *data;
+    size_t      len;
+    ngx_int_t   rc;
+
+    for ( ;; ) {
+        rc = ngx_http_atls_body_read(&post->body, TRL_MAX_RECORD, &data, &len);
+
+        if (rc != NGX_OK) {
+            break;
+        }
+
+        ngx_http_atls_stream_print(post, data, len);
+    }
+
+    post->print.length = post->body.bytes;
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_atls_retry_answer(ngx_http_atls_post_t *post,
+    ngx_http_atls_repetition_t *repetition)
+{
+    if (repetition->data.len
+        && ngx_http_atls_answer_copy(&post->answer, repetition->data.data,
+                                     repetition->data.len)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     post->retried = 1;
+    post->created = repetition->created;
+    post->age = repetition->age;
 
     return NGX_DONE;
 }
@@ -138,6 +178,7 @@ ngx_http_atls_retry_response(ngx_http_atls_post_t *post,
 
     response->keep = 1;
     response->print = &post->print;
+    response->created = post->fresh;
     response->whole = ngx_http_atls_answer_whole(&post->answer,
                                                  &response->prefix);
 

@@ -34,7 +34,7 @@ ngx_uint_t ngx_http_atls_retry_begins(ngx_http_atls_post_t *post);
  * Reads the rest of the body, and looks for the response; the session is not
  * taken.  NGX_DONE: it is in the answer; NGX_AGAIN: more of the body is
  * required; NGX_BUSY: the session is in use; NGX_DECLINED: it is another POST;
- * otherwise a status or a problem.
+ * NGX_ABORT: the session is gone; otherwise a status or a problem.
  */
 
 ngx_int_t ngx_http_atls_retry(ngx_http_atls_post_t *post);

@@ -101,6 +101,7 @@ struct ngx_http_atls_post_s {
     u_char                     *joined;        /* a record in several POSTs */
     ngx_msec_t                  pause;         /* next one while waiting */
     ngx_msec_t                  patience;      /* no more waiting then */
+    time_t                      age;           /* of the cookie, if retried */
 
     unsigned                    leaving:1;     /* leave is set */
     unsigned                    fresh:1;       /* session was created */
@@ -110,6 +111,7 @@ struct ngx_http_atls_post_s {
     unsigned                    printed:1;     /* print.first is set */
     unsigned                    retry:1;       /* may be a repetition */
     unsigned                    retried:1;     /* has the kept response */
+    unsigned                    created:1;     /* which was the first one */
 };
 
 

@@ -23,6 +23,10 @@ static time_t ngx_http_atls_lifetime_whole(ngx_http_atls_session_t *session,
     ngx_http_atls_loc_conf_t *alcf);
 static time_t ngx_http_atls_lifetime_idle(ngx_http_atls_session_t *session,
     ngx_http_atls_loc_conf_t *alcf);
+static time_t ngx_http_atls_lifetime_until(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf, int64_t used, ngx_uint_t unfinished);
+static time_t ngx_http_atls_lifetime_age(ngx_http_atls_session_t *session,
+    time_t until);
 
 
 ngx_uint_t
@@ -82,16 +86,55 @@ ngx_http_atls_lifetime_idle(ngx_http_atls_session_t *session,
 }
 
 
-/* Times are in seconds since the session was created. */
-
 time_t
 ngx_http_atls_lifetime_cookie(ngx_http_atls_session_t *session,
     ngx_http_atls_loc_conf_t *alcf, int64_t used, ngx_uint_t unfinished)
 {
-    time_t  idle, until, end, age;
+    time_t  until, part;
 
-    idle = ngx_http_atls_lifetime_idle(session, alcf);
-    until = (time_t) ((used - session->created) / 1000) + idle;
+    until = ngx_http_atls_lifetime_until(session, alcf, used, unfinished);
+    part = ngx_http_atls_lifetime_idle(session, alcf)
+           / NGX_HTTP_ATLS_LIFETIME_PART;
+
+    if (session->cookie && until >= session->cookie
+        && until - session->cookie <= part)
+    {
+        return 0;
+    }
+
+    session->cookie = (int32_t) until;
+
+    return ngx_http_atls_lifetime_age(session, until);
+}
+
+
+time_t
+ngx_http_atls_lifetime_rest(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf)
+{
+    time_t  until;
+
+    if (session->cookie == 0) {
+        return 0;
+    }
+
+    until = ngx_http_atls_lifetime_until(session, alcf, session->used,
+                                         session->inner != NULL);
+
+    return ngx_http_atls_lifetime_age(session, ngx_max(until, session->cookie));
+}
+
+
+/* When the cookie expires, in seconds since the session was created. */
+
+static time_t
+ngx_http_atls_lifetime_until(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf, int64_t used, ngx_uint_t unfinished)
+{
+    time_t  until, end;
+
+    until = (time_t) ((used - session->created) / 1000)
+            + ngx_http_atls_lifetime_idle(session, alcf);
     end = ngx_http_atls_lifetime_whole(session, alcf);
 
     if (!session->established) {
@@ -102,15 +145,14 @@ ngx_http_atls_lifetime_cookie(ngx_http_atls_session_t *session,
         until = unfinished ? ngx_max(until, end) : ngx_min(until, end);
     }
 
-    until = ngx_min(until, (time_t) NGX_MAX_INT32_VALUE);
+    return ngx_min(until, (time_t) NGX_MAX_INT32_VALUE);
+}
 
-    if (session->cookie && until >= session->cookie
-        && until - session->cookie <= idle / NGX_HTTP_ATLS_LIFETIME_PART)
-    {
-        return 0;
-    }
 
-    session->cookie = (int32_t) until;
+static time_t
+ngx_http_atls_lifetime_age(ngx_http_atls_session_t *session, time_t until)
+{
+    time_t  age;
 
     age = until - ngx_http_atls_clock_since(session->created);
 

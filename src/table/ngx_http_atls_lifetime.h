@@ -40,5 +40,14 @@ ngx_uint_t ngx_http_atls_lifetime_expired(ngx_http_atls_session_t *session,
 time_t ngx_http_atls_lifetime_cookie(ngx_http_atls_session_t *session,
     ngx_http_atls_loc_conf_t *alcf, int64_t used, ngx_uint_t unfinished);
 
+/*
+ * The rest of the Max-Age, for a response that is sent again.  It may be sent
+ * to somebody else, so it does not count for ngx_http_atls_lifetime_cookie().
+ * 0: the session has no cookie.
+ */
+
+time_t ngx_http_atls_lifetime_rest(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf);
+
 
 #endif /* _NGX_HTTP_ATLS_LIFETIME_H_INCLUDED_ */

@@ -41,6 +41,12 @@ static ngx_uint_t ngx_http_atls_session_owner_dead(
     ngx_http_atls_session_t *session);
 static void ngx_http_atls_session_set_owner(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind);
+static ngx_int_t ngx_http_atls_session_copy_view(
+    ngx_http_atls_session_t *session, ngx_http_atls_loc_conf_t *alcf,
+    ngx_http_atls_view_t *view);
+static ngx_int_t ngx_http_atls_session_recall(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_print_t *print,
+    ngx_http_atls_repetition_t *repetition);
 static void ngx_http_atls_session_keep(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session, ngx_http_atls_response_t *response);
 static ngx_uint_t ngx_http_atls_session_kept_pieces(size_t size);
@@ -307,31 +313,14 @@ ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
     z = zone->data;
     rc = NGX_DECLINED;
 
-    view->sni.data = view->data;
-    view->psk.data = view->data + NGX_HTTP_ATLS_VIEW_LEN;
-    view->psk.len = 0;
-
     ngx_http_atls_table_lock(z);
 
     session = ngx_http_atls_table_find(z->table, id);
 
     if (session && session->established
-        && !ngx_http_atls_session_is_busy(session)
-        && session->sni_len <= NGX_HTTP_ATLS_VIEW_LEN
-        && (!session->psk || session->identity.len <= NGX_HTTP_ATLS_VIEW_LEN))
+        && !ngx_http_atls_session_is_busy(session))
     {
-        rc = NGX_OK;
-
-        view->policy = session->policy;
-        view->expired = ngx_http_atls_lifetime_expired(session, alcf);
-
-        view->sni.len = session->sni_len;
-        ngx_memcpy(view->sni.data, session->sni, session->sni_len);
-
-        if (session->psk) {
-            view->psk.len = session->identity.len;
-            ngx_http_atls_session_load(&session->identity, view->psk.data);
-        }
+        rc = ngx_http_atls_session_copy_view(session, alcf, view);
     }
 
     ngx_http_atls_table_unlock(z);
@@ -484,57 +473,34 @@ ngx_http_atls_session_repeats(ngx_shm_zone_t *zone,
 ngx_int_t
 ngx_http_atls_session_retry(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_print_t *print,
-    ngx_pool_t *pool, ngx_str_t *data)
+    ngx_pool_t *pool, ngx_http_atls_repetition_t *repetition)
 {
-    size_t                    size, skip;
+    u_char                   *p;
+    size_t                    size, room;
     ngx_int_t                 rc;
-    ngx_http_atls_kept_t     *kept;
     ngx_http_atls_zone_t     *z;
     ngx_http_atls_session_t  *session;
 
     z = zone->data;
-    data->data = NULL;
+    p = NULL;
+    room = 0;
 
     /* the response is copied with the lock held, and memory is not allocated */
 
     for ( ;; ) {
-        rc = NGX_OK;
         size = 0;
-        skip = sizeof(ngx_http_atls_kept_t);
 
         ngx_http_atls_table_lock(z);
 
         session = ngx_http_atls_table_find(z->table, id);
 
-        if (session == NULL
-            || ngx_http_atls_endpoint_home(alcf, session->endpoint) == NULL
-            || ngx_http_atls_session_owner_dead(session))
-        {
-            rc = NGX_DECLINED;
+        rc = ngx_http_atls_session_recall(session, alcf, print, repetition);
 
-        } else if (ngx_http_atls_session_is_busy(session)) {
-            rc = NGX_BUSY;
+        if (rc == NGX_OK) {
+            size = session->kept.len;
 
-        } else if (session->kept.first == NULL) {
-            rc = NGX_DECLINED;
-
-        } else {
-            kept = ngx_http_atls_table_kept(session);
-
-            if (CRYPTO_memcmp(&kept->print, print,
-                              sizeof(ngx_http_atls_print_t)))
-            {
-                rc = NGX_DECLINED;
-
-            } else if (!kept->whole) {
-                rc = NGX_ABORT;
-
-            } else {
-                size = session->kept.len;
-
-                if (data->data && data->len >= size) {
-                    ngx_http_atls_session_load(&session->kept, data->data);
-                }
+            if (size <= room) {
+                ngx_http_atls_session_load(&session->kept, p);
             }
         }
 
@@ -544,19 +510,19 @@ ngx_http_atls_session_retry(ngx_shm_zone_t *zone, u_char *id,
             return rc;
         }
 
-        if (data->data && data->len >= size) {
-            data->data += skip;
-            data->len = size - skip;
+        if (size <= room) {
+            repetition->data.data = p + sizeof(ngx_http_atls_kept_t);
+            repetition->data.len = size - sizeof(ngx_http_atls_kept_t);
 
             return NGX_OK;
         }
 
-        data->len = size;
-        data->data = ngx_pnalloc(pool, size);
-
-        if (data->data == NULL) {
+        p = ngx_pnalloc(pool, size);
+        if (p == NULL) {
             return NGX_ERROR;
         }
+
+        room = size;
     }
 }
 
@@ -884,6 +850,89 @@ ngx_http_atls_session_set_owner(ngx_http_atls_table_t *table,
 }
 
 
+static ngx_int_t
+ngx_http_atls_session_copy_view(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_view_t *view)
+{
+    if (session->sni_len > NGX_HTTP_ATLS_VIEW_LEN
+        || (session->psk && session->identity.len > NGX_HTTP_ATLS_VIEW_LEN))
+    {
+        return NGX_DECLINED;
+    }
+
+    view->policy = session->policy;
+    view->expired = ngx_http_atls_lifetime_expired(session, alcf);
+
+    view->sni.len = session->sni_len;
+    view->sni.data = view->data;
+    ngx_memcpy(view->sni.data, session->sni, session->sni_len);
+
+    view->psk.len = 0;
+    view->psk.data = view->data + NGX_HTTP_ATLS_VIEW_LEN;
+
+    if (session->psk) {
+        view->psk.len = session->identity.len;
+        ngx_http_atls_session_load(&session->identity, view->psk.data);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Whether the POST is the last one of the session, and what is required for the
+ * same response.  The session is the one that a new POST could use.
+ */
+
+static ngx_int_t
+ngx_http_atls_session_recall(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_print_t *print,
+    ngx_http_atls_repetition_t *repetition)
+{
+    ngx_http_atls_kept_t      *kept;
+    ngx_http_atls_loc_conf_t  *home;
+
+    home = session ? ngx_http_atls_endpoint_home(alcf, session->endpoint)
+                   : NULL;
+
+    if (home == NULL || ngx_http_atls_session_owner_dead(session)) {
+        return NGX_DONE;
+    }
+
+    if (ngx_http_atls_session_is_busy(session)) {
+        return NGX_BUSY;
+    }
+
+    repetition->check = (session->established && session->inner == NULL);
+
+    if (repetition->check && ngx_http_atls_lifetime_expired(session, home)) {
+        return NGX_DONE;
+    }
+
+    if (session->kept.first == NULL) {
+        return NGX_DECLINED;
+    }
+
+    kept = ngx_http_atls_table_kept(session);
+
+    if (CRYPTO_memcmp(&kept->print, print, sizeof(ngx_http_atls_print_t))) {
+        return NGX_DECLINED;
+    }
+
+    if (repetition->check
+        && ngx_http_atls_session_copy_view(session, home, &repetition->view)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    repetition->created = kept->created;
+    repetition->age = ngx_http_atls_lifetime_rest(session, home);
+
+    return kept->whole ? NGX_OK : NGX_ABORT;
+}
+
+
 /*
  * The pieces are used again if their number is the same.  They may be freed at
  * any time, so they are only used with the lock held.
@@ -939,6 +988,7 @@ ngx_http_atls_session_keep(ngx_http_atls_table_t *table,
 
     kept->session = session;
     kept->print = *response->print;
+    kept->created = response->created;
     kept->whole = response->whole;
 
     copy.piece = session->kept.first;

@@ -251,6 +251,7 @@ ngx_int_t ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
 typedef struct {
     ngx_uint_t                  keep;          /* 0: forget the previous one */
     ngx_http_atls_print_t      *print;         /* of the POST */
+    ngx_uint_t                  created;       /* it was the first POST */
     ngx_uint_t                  whole;         /* 0: it is too long */
     size_t                      len;
     ngx_str_t                   prefix;        /* the first part of it */
@@ -286,16 +287,27 @@ void ngx_http_atls_session_load(ngx_http_atls_pieces_t *pieces, u_char *dst);
 ngx_uint_t ngx_http_atls_session_repeats(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_http_atls_print_t *print);
 
+/* The response to a POST that is sent again. */
+
+typedef struct {
+    ngx_str_t                   data;          /* from the pool */
+    ngx_uint_t                  created;       /* it was the first POST */
+    time_t                      age;           /* Max-Age of the cookie */
+
+    ngx_uint_t                  check;         /* the client must be accepted */
+    ngx_http_atls_view_t        view;          /* for this */
+} ngx_http_atls_repetition_t;
+
 /*
- * Looks for the response to a POST, without taking the session.  NGX_OK: a copy
- * is at *data, allocated from the pool; NGX_BUSY: the session is in use;
- * NGX_ABORT: the response was not kept; NGX_DECLINED: the POST is not the last
- * one of the session, or the session does not exist; NGX_ERROR: no memory.
+ * Looks for the response to a POST, without taking the session.  NGX_OK;
+ * NGX_BUSY: the session is in use; NGX_ABORT: the response was not kept;
+ * NGX_DECLINED: the POST is not the last one of the session; NGX_DONE: the
+ * session does not exist, or must not be used; NGX_ERROR: no memory.
  */
 
 ngx_int_t ngx_http_atls_session_retry(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_print_t *print,
-    ngx_pool_t *pool, ngx_str_t *data);
+    ngx_pool_t *pool, ngx_http_atls_repetition_t *repetition);
 
 /* Stores the server name sent by the client.  NGX_BUSY: no room for it. */
 

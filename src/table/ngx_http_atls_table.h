@@ -53,7 +53,8 @@ typedef struct {
     ngx_queue_t                 queue;
     ngx_http_atls_session_t    *session;
     ngx_http_atls_print_t       print;
-    ngx_uint_t                  whole;         /* 0: it is too long */
+    unsigned                    created:1;     /* it was the first POST */
+    unsigned                    whole:1;       /* 0: it is too long */
 } ngx_http_atls_kept_t;
 
 
