@@ -28,6 +28,7 @@ cmp_ok($full{'4k'}{kept}, '<', $full{'4k'}{sessions} / 2, 'few responses fit');
 cmp_ok($full{'4k'}{kept}, '>', 0, 'but some of them');
 
 hellos();
+too_large();
 
 my %got = at_once();
 
@@ -59,6 +60,10 @@ server {
 
     location / {
         return 200 "inner\n";
+    }
+
+    location = /huge {
+        root %%TESTDIR%%;
     }
 
     location = /large {
@@ -139,6 +144,27 @@ sub hellos {
 
     is(scalar(grep { again($c[$_], $records[$_]) eq $first[$_] } 0 .. $#c),
        $EACH, 'ClientHellos: all other responses are kept');
+    $t->stop();
+}
+
+
+# A response that is larger than the zone is not kept, but all others are.
+
+sub too_large {
+    my $t = server(1, '1m');
+    my @c = map { $t->established() } 1 .. $EACH;
+    my $c = pop @c;
+
+    $t->write_file('huge', 'x' x 200_000);
+
+    my @records = map { record($_, '/large') } @c;
+    my @first = map { again($c[$_], $records[$_]) } 0 .. $#c;
+    my $record = record($c, '/huge');
+
+    like(opened($c, again($c, $record)), qr/x{1000}\z/, 'too large: response');
+    is(again($c, $record), '410 answer-lost', 'too large: not kept');
+    is(scalar(grep { again($c[$_], $records[$_]) eq $first[$_] } 0 .. $#c),
+       $EACH - 1, 'too large: all other responses are kept');
     $t->stop();
 }
 

@@ -943,10 +943,12 @@ ngx_http_atls_session_keep(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session, ngx_http_atls_response_t *response)
 {
     size_t                 size;
+    ngx_uint_t             whole;
     ngx_chain_t           *cl;
     ngx_http_atls_kept_t  *kept;
     ngx_http_atls_copy_t   copy;
 
+    whole = response->whole;
     size = sizeof(ngx_http_atls_kept_t) + response->len;
 
     if (!response->keep
@@ -965,6 +967,16 @@ ngx_http_atls_session_keep(ngx_http_atls_table_t *table,
         ngx_queue_remove(&kept->queue);
 
     } else {
+
+        /* the responses of others are not freed in vain */
+
+        if (ngx_http_atls_session_kept_pieces(size)
+            > ngx_http_atls_table_spare(table))
+        {
+            whole = 0;
+            size = sizeof(ngx_http_atls_kept_t);
+        }
+
         session->kept.first = ngx_http_atls_table_pieces(table,
                                                          ngx_http_atls_kept,
                                                          size);
@@ -989,12 +1001,12 @@ ngx_http_atls_session_keep(ngx_http_atls_table_t *table,
     kept->session = session;
     kept->print = *response->print;
     kept->created = response->created;
-    kept->whole = response->whole;
+    kept->whole = whole;
 
     copy.piece = session->kept.first;
     copy.pos = copy.piece->data + sizeof(ngx_http_atls_kept_t);
 
-    if (!response->whole) {
+    if (!whole) {
         return;
     }
 

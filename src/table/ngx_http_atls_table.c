@@ -751,6 +751,23 @@ ngx_http_atls_table_free_pieces(ngx_http_atls_table_t *table,
 }
 
 
+ngx_uint_t
+ngx_http_atls_table_spare(ngx_http_atls_table_t *table)
+{
+    ngx_uint_t  i, used;
+
+    used = 0;
+
+    for (i = 0; i < ngx_http_atls_kinds; i++) {
+        if (i != ngx_http_atls_kept) {
+            used += table->count[i];
+        }
+    }
+
+    return table->nentries - used;
+}
+
+
 void
 ngx_http_atls_table_forget(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session)

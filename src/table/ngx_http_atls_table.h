@@ -202,6 +202,10 @@ ngx_http_atls_piece_t *ngx_http_atls_table_pieces(ngx_http_atls_table_t *table,
 void ngx_http_atls_table_free_pieces(ngx_http_atls_table_t *table,
     ngx_http_atls_piece_t *piece);
 
+/* The number of entries that are free, or can be freed: those of responses. */
+
+ngx_uint_t ngx_http_atls_table_spare(ngx_http_atls_table_t *table);
+
 /* Frees the response that is kept with a session. */
 
 void ngx_http_atls_table_forget(ngx_http_atls_table_t *table,
