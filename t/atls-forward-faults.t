@@ -168,7 +168,8 @@ sub bad_requests {
     }
 
     is($backend->requests() || 0, 0, 'none of them was sent');
-    is(scalar(grep { / \d+\.\d{3} -: / } $f->log()), @cases, 'all are logged');
+    ok($t->wait_for(sub { @cases == grep { / \d+\.\d{3} -: / } $f->log() }),
+       'all are logged');
 
     my $r = $f->ask('CONNECT localhost:443');
     like($r->header('Allow'), qr/^GET, /, 'what is allowed');

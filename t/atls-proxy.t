@@ -399,8 +399,9 @@ sub logged {
     $s->close();
     ok($p->wait_for_log(qr/^\Q$peer\E /), 'a line');
     $p->ask('CONNECT none.test:443');
+    ok($p->wait_for_log(qr/ none\.test:443 /), 'another one');
     $p->ask("GET /\xc2\x9b\x80 HTTP/1.0");
-    ok($p->wait_for_log(qr/ 501 /), 'two more');
+    ok($p->wait_for_log(qr/ 501 /), 'a third one');
 
     my @lines = $p->log();
     like($lines[0], qr/^\Q$peer\E\ localhost:$https\ [3-5]\ POSTs,

@@ -67,13 +67,25 @@ sub _ended {
 sub port { $_[0]{port} }
 sub pid { $_[0]{p}{pid} }
 sub stderr { $_[0]{t}->read_file($_[0]{p}{stderr}) }
-sub log { return split /\n/, $_[0]{t}->read_file($_[0]{p}{stdout}) }
 sub memory { return $_[0]{atls}->memory($_[0]{p}) }
 
 
 # Messages except "listening on".
 
 sub said { return $_[0]->stderr() =~ s/^atls: listening on .*\n//mr }
+
+
+# Lines of the log.  Waits for so many, if a number is given: a request is logged
+# after its response.  Lines of different connections are in any order.
+
+sub log {
+    my ($self, $number) = @_;
+
+    $self->{t}->wait_for(sub { $self->log() >= $number }, $PATIENCE)
+        if $number;
+
+    return split /\n/, $self->{t}->read_file($self->{p}{stdout});
+}
 
 
 # Waits for a line of the log.
