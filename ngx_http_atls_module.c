@@ -344,6 +344,13 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       offsetof(ngx_http_atls_loc_conf_t, payload),
       &ngx_http_atls_payloads },
 
+    { ngx_string("atls_poll_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, poll_timeout),
+      &ngx_http_atls_note_post },
+
     { ngx_string("atls_retry_buffer"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
@@ -473,6 +480,7 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_uint_value(conf->payload, prev->payload,
                               NGX_HTTP_ATLS_PAYLOAD_HTTP);
+    ngx_conf_merge_msec_value(conf->poll_timeout, prev->poll_timeout, 0);
     ngx_conf_merge_size_value(conf->retry_buffer, prev->retry_buffer, 4096);
     ngx_conf_merge_size_value(conf->buffer_size, prev->buffer_size,
                               TRL_MAX_PLAINTEXT);

@@ -125,8 +125,6 @@ sub bad_requests {
         [ 'a folded line',          400, "$get${h}A: b\r\n c\r\n\r\n" ],
         [ 'a folded line, a tab',   400, "$get${h}A: b\r\n\tc: d\r\n\r\n" ],
         [ 'a first line so',        400, "$get A: b\r\n$h\r\n" ],
-        [ 'websocket',              501, "$get${h}Connection: upgrade\r\n"
-                                         . "Upgrade: websocket\r\n\r\n" ],
     );
 
     my %framing = (

@@ -459,6 +459,7 @@ my %VALUES = (
     atls_handshake_timeout    => '1s',
     atls_payload              => 'http',
     atls_buffer_size          => '4k',
+    atls_poll_timeout         => '30s',
     atls_retry_buffer         => '8k',
     atls_required             => 'off',
 );

@@ -32,6 +32,7 @@ test=(
     curl libgnutls28-dev libfcgi-perl python3 mandoc gnutls-bin
     bash-completion zsh fish
     git wget python3-requests chromium-headless-shell       # under atls run
+    node-ws python3-websockets                              # WebSocket clients
     libnss3-tools                                           # Chromium's CAs
     squid-openssl haproxy                                   # middleboxes
     stunnel4                                                # to compare with

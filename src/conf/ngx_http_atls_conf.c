@@ -80,6 +80,7 @@ ngx_http_atls_conf_create_loc(ngx_conf_t *cf)
     conf->payload = NGX_CONF_UNSET_UINT;
     conf->buffer_size = NGX_CONF_UNSET_SIZE;
     conf->retry_buffer = NGX_CONF_UNSET_SIZE;
+    conf->poll_timeout = NGX_CONF_UNSET_MSEC;
     conf->required = NGX_CONF_UNSET;
     conf->tracking = NGX_CONF_UNSET_UINT;
     conf->session_timeout = NGX_CONF_UNSET;

@@ -38,6 +38,16 @@ typedef struct {
 } ngx_http_atls_info_t;
 
 
+/* How the client of an upgraded connection polls. */
+
+typedef enum {
+    ngx_http_atls_polls_unknown = 0,
+    ngx_http_atls_polls_empty,                 /* POSTs may be from anybody */
+    ngx_http_atls_polls_contested,             /* then, one with a record */
+    ngx_http_atls_polls_records
+} ngx_http_atls_polls_e;
+
+
 struct ngx_http_atls_inner_s {
     ngx_http_atls_listening_t  listening;  /* must be first */
     ngx_connection_t          *connection;
@@ -53,6 +63,8 @@ struct ngx_http_atls_inner_s {
     ngx_atomic_uint_t          outer;      /* its number */
 
     ngx_queue_t                queue;      /* parked connections */
+    ngx_http_atls_post_t      *poll;       /* waits for output, or NULL */
+    ngx_http_atls_polls_e      polls;
 
     ngx_uint_t                 preface;    /* bytes of "PRI " received */
     ngx_msec_t                 deadline;   /* for the rest of a request */
@@ -68,6 +80,8 @@ struct ngx_http_atls_inner_s {
     unsigned                   blocked:1;  /* waits to send */
     unsigned                   timed:1;    /* deadline is set */
     unsigned                   received:1;    /* data since then */
+    unsigned                   asked:1;    /* by an empty POST, after the last
+                                              data */
 };
 
 

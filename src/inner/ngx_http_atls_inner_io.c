@@ -80,6 +80,27 @@ ngx_http_atls_inner_writable(ngx_http_atls_inner_t *inner)
 
 
 void
+ngx_http_atls_inner_wake(ngx_http_atls_inner_t *inner)
+{
+    ngx_http_atls_post_t  *post;
+
+    post = inner->poll;
+
+    if (post == NULL) {
+        return;
+    }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, inner->connection->log, 0,
+                   "atls %08xD poll ends", inner->label);
+
+    inner->poll = NULL;
+    post->polled = NULL;
+
+    ngx_post_event(&post->event, &ngx_posted_events);
+}
+
+
+void
 ngx_http_atls_inner_half_closed(ngx_http_atls_inner_t *inner)
 {
     inner->connection->read->pending_eof = 1;
@@ -364,6 +385,7 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
 
     if (inner->parked) {
         ngx_http_atls_inner_set_answering(inner);
+        ngx_http_atls_inner_wake(inner);
         inner->blocked = 1;
         c->write->ready = 0;
         return in;

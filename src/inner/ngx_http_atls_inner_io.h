@@ -26,6 +26,10 @@ ngx_http_atls_inner_t *ngx_http_atls_inner_get(ngx_connection_t *c);
 void ngx_http_atls_inner_readable(ngx_http_atls_inner_t *inner);
 void ngx_http_atls_inner_writable(ngx_http_atls_inner_t *inner);
 
+/* Continues the POST that waits for output, if any. */
+
+void ngx_http_atls_inner_wake(ngx_http_atls_inner_t *inner);
+
 /* Called when the client has closed its side of the outer connection. */
 
 void ngx_http_atls_inner_half_closed(ngx_http_atls_inner_t *inner);

@@ -117,6 +117,8 @@ void
 ngx_http_atls_inner_unpark(ngx_http_atls_inner_t *inner)
 {
     if (inner->parked) {
+        ngx_http_atls_inner_wake(inner);
+
         ngx_queue_remove(&inner->queue);
         ngx_http_atls_process.nparked--;
         ngx_http_atls_gauge(parked, ngx_http_atls_process.nparked);

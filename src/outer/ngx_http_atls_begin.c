@@ -19,6 +19,7 @@
 #include "ngx_http_atls_finish.h"
 #include "ngx_http_atls_open.h"
 #include "ngx_http_atls_outcome.h"
+#include "ngx_http_atls_poll.h"
 #include "ngx_http_atls_retry.h"
 
 
@@ -540,7 +541,7 @@ ngx_http_atls_begin_split_hello(ngx_http_atls_post_t *post,
 /*
  * The sender of an empty body is not authenticated, so it gets no data, which
  * would be missing in the response to the client's next POST.  If the session
- * has ended, only its alert is left.  In a tunnel, most clients have no other
+ * has ended, only its alert is left.  In a tunnel, some clients have no other
  * way to poll.
  */
 
@@ -548,6 +549,7 @@ static ngx_int_t
 ngx_http_atls_begin_empty(ngx_http_atls_post_t *post)
 {
     ngx_int_t                 rc;
+    ngx_uint_t                polls;
     ngx_http_atls_hello_t     hello;
     ngx_http_atls_session_t  *session;
 
@@ -566,9 +568,13 @@ ngx_http_atls_begin_empty(ngx_http_atls_post_t *post)
         return NGX_DONE;
     }
 
-    if (session->inner ? ngx_http_atls_inner_tunnel(session->inner)
-                       : session->end != ngx_http_atls_end_none)
+    polls = session->inner && ngx_http_atls_poll_is_empty(session->inner);
+
+    if (polls || (session->inner == NULL
+                  && session->end != ngx_http_atls_end_none))
     {
+        post->apart = 1;
+
         return ngx_http_atls_open(post);
     }
 

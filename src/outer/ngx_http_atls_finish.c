@@ -49,7 +49,7 @@ static ngx_uint_t ngx_http_atls_finish_expires(ngx_http_atls_post_t *post,
     ngx_int_t status);
 static ngx_uint_t ngx_http_atls_finish_session(ngx_http_atls_post_t *post,
     ngx_http_atls_fate_e fate, ngx_int_t status);
-static ngx_int_t ngx_http_atls_finish_keep(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_finish_rest(ngx_http_atls_post_t *post);
 static void ngx_http_atls_finish_drop(ngx_http_atls_post_t *post,
     ngx_int_t status);
 static void ngx_http_atls_finish_count(ngx_http_atls_post_t *post);
@@ -537,10 +537,9 @@ ngx_http_atls_finish_session(ngx_http_atls_post_t *post,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_atls_finish_keep(ngx_http_atls_post_t *post)
 {
-    ngx_str_t                  rest;
     ngx_shm_zone_t            *zone;
     ngx_http_atls_inner_t     *inner;
     ngx_http_atls_response_t   response;
@@ -556,19 +555,8 @@ ngx_http_atls_finish_keep(ngx_http_atls_post_t *post)
 
     if (post->stage == ngx_http_atls_post_established) {
 
-        ngx_http_atls_body_rest(&post->body, &rest);
-
-        if (ngx_http_atls_session_store(zone, &post->session->pending,
-                                        rest.data, rest.len)
-            != NGX_OK)
-        {
-            ngx_http_atls_session_full(zone, "has no memory for a record",
-                                       post->request->connection->log);
+        if (!post->apart && ngx_http_atls_finish_rest(post) != NGX_OK) {
             return NGX_ERROR;
-        }
-
-        if (rest.len) {
-            ngx_http_atls_stream_print(post, rest.data, rest.len);
         }
 
         trl_channel_done(&post->channel);
@@ -596,6 +584,35 @@ ngx_http_atls_finish_keep(ngx_http_atls_post_t *post)
     ngx_http_atls_session_put(zone, post->session,
                               ngx_http_atls_retry_response(post, &response));
     post->session = NULL;
+
+    return NGX_OK;
+}
+
+
+/* Stores the beginning of a record at the end of the body. */
+
+static ngx_int_t
+ngx_http_atls_finish_rest(ngx_http_atls_post_t *post)
+{
+    ngx_str_t        rest;
+    ngx_shm_zone_t  *zone;
+
+    zone = post->main_conf->zone;
+
+    ngx_http_atls_body_rest(&post->body, &rest);
+
+    if (ngx_http_atls_session_store(zone, &post->session->pending, rest.data,
+                                    rest.len)
+        != NGX_OK)
+    {
+        ngx_http_atls_session_full(zone, "has no memory for a record",
+                                   post->request->connection->log);
+        return NGX_ERROR;
+    }
+
+    if (rest.len) {
+        ngx_http_atls_stream_print(post, rest.data, rest.len);
+    }
 
     return NGX_OK;
 }
@@ -634,7 +651,13 @@ ngx_http_atls_finish_drop(ngx_http_atls_post_t *post, ngx_int_t status)
 static void
 ngx_http_atls_finish_count(ngx_http_atls_post_t *post)
 {
-    post->session->bytes_in += post->body.bytes;
+    /* a poll is put back twice */
+
+    if (!post->counted) {
+        post->session->bytes_in += post->body.bytes;
+        post->counted = 1;
+    }
+
     post->session->bytes_out += post->answer.bytes;
 
     ngx_http_atls_count_n(key_updates[NGX_HTTP_ATLS_IN],

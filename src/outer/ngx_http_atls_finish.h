@@ -31,7 +31,14 @@ ngx_int_t ngx_http_atls_finish_begin(ngx_http_atls_post_t *post);
 
 void ngx_http_atls_finish_error(ngx_http_atls_post_t *post, ngx_int_t status);
 
-/* Called when the request ends, at any stage of the POST. */
+/*
+ * Puts the session back, and parks the inner connection, if any.  NGX_ERROR,
+ * logged: no room in the zone; the POST must be ended.
+ */
+
+ngx_int_t ngx_http_atls_finish_keep(ngx_http_atls_post_t *post);
+
+/* Called when the request ends, at any stage of the POST except for polls. */
 
 void ngx_http_atls_finish_release(ngx_http_atls_post_t *post);
 

@@ -16,6 +16,7 @@
 #include "ngx_http_atls_begin.h"
 #include "ngx_http_atls_finish.h"
 #include "ngx_http_atls_open.h"
+#include "ngx_http_atls_poll.h"
 #include "ngx_http_atls_post.h"
 #include "ngx_http_atls_relayed.h"
 
@@ -27,10 +28,12 @@ static void ngx_http_atls_post_gone(ngx_http_atls_post_t *post);
 static ngx_uint_t ngx_http_atls_post_half_closed(ngx_http_request_t *r);
 static void ngx_http_atls_post_write(ngx_http_request_t *r);
 static void ngx_http_atls_post_event(ngx_event_t *ev);
+static void ngx_http_atls_post_park(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_wait(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_run(ngx_http_atls_post_t *post);
 
 static ngx_int_t ngx_http_atls_post_serve(ngx_http_atls_post_t *post);
+static ngx_uint_t ngx_http_atls_post_greets(ngx_http_atls_post_t *post);
 static ngx_uint_t ngx_http_atls_post_overstays(ngx_http_atls_post_t *post,
     ngx_int_t rc);
 
@@ -124,6 +127,16 @@ ngx_http_atls_post_read(ngx_http_request_t *r)
                    (int) r->reading_body, post->inner);
 
     if (!r->reading_body || r->connection->error) {
+
+        if (post->stage == ngx_http_atls_post_polls
+            && ngx_http_atls_post_half_closed(r))
+        {
+            /* the client may be gone: it gets no output */
+
+            ngx_http_atls_poll_leave(post);
+            ngx_http_atls_finish(post);
+            return;
+        }
 
         if (post->inner && ngx_http_atls_post_half_closed(r)) {
 
@@ -358,17 +371,37 @@ ngx_http_atls_post_event(ngx_event_t *ev)
                    "atls %08xD POST event, inner:%p, parking:%d", post->label,
                    post->inner, (int) post->parking);
 
-    if (post->inner == NULL) {
+    if (post->stage == ngx_http_atls_post_polls) {
+
+        /* the output is sealed later */
+
+        if (ngx_http_atls_poll_end(post) == NGX_OK) {
+            ngx_http_atls_post_run(post);
+        }
+
+    } else if (post->inner == NULL) {
         ngx_http_atls_post_wait(post);
 
     } else if (post->parking && !post->blocked) {
-        ngx_http_atls_finish(post);
+        ngx_http_atls_post_park(post);
 
     } else {
         ngx_http_atls_post_send(post);
     }
 
     ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_atls_post_park(ngx_http_atls_post_t *post)
+{
+    if (ngx_http_atls_poll_waits(post)) {
+        ngx_http_atls_poll(post);
+
+    } else {
+        ngx_http_atls_finish(post);
+    }
 }
 
 
@@ -429,7 +462,7 @@ ngx_http_atls_post_run(ngx_http_atls_post_t *post)
             rc = ngx_http_atls_post_serve(post);
             break;
 
-        default: /* ngx_http_atls_post_done */
+        default: /* ngx_http_atls_post_polls, ngx_http_atls_post_done */
             return;
         }
 
@@ -499,7 +532,10 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
         return NGX_DONE;
     }
 
-    if (rc != NGX_OK) {
+    if (rc == NGX_DONE && ngx_http_atls_post_greets(post)) {
+        post->taken = 1;
+
+    } else if (rc != NGX_OK) {
         return rc;
     }
 
@@ -508,6 +544,29 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
     }
 
     return NGX_AGAIN;
+}
+
+
+/*
+ * With a raw payload, a service that speaks first gets an empty message: from
+ * the end of the handshake, or a poll with a record.  An empty POST may be from
+ * anybody, and is no message.
+ */
+
+static ngx_uint_t
+ngx_http_atls_post_greets(ngx_http_atls_post_t *post)
+{
+    ngx_str_t  rest;
+
+    ngx_http_atls_body_rest(&post->body, &rest);
+
+    return post->stage == ngx_http_atls_post_established
+           && post->conf->poll_timeout
+           && post->target.conf->payload == NGX_HTTP_ATLS_PAYLOAD_RAW
+           && !post->taken && post->end == ngx_http_atls_end_none
+           && rest.len == 0
+           && (post->opened
+               || (post->finished && post->session->requests == 0));
 }
 
 
@@ -611,6 +670,11 @@ ngx_http_atls_post_cleanup(void *data)
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
                    "atls %08xD cleanup, stage:%d", post->label,
                    (int) post->stage);
+
+    if (post->stage == ngx_http_atls_post_polls) {
+        ngx_http_atls_poll_leave(post);
+        return;
+    }
 
     ngx_http_atls_finish_release(post);
 }

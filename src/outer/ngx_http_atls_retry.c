@@ -179,6 +179,7 @@ ngx_http_atls_retry_response(ngx_http_atls_post_t *post,
     response->keep = 1;
     response->print = &post->print;
     response->created = post->fresh;
+    response->awaited = post->waits;
     response->whole = ngx_http_atls_answer_whole(&post->answer,
                                                  &response->prefix);
 

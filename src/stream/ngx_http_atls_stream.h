@@ -26,6 +26,7 @@ typedef enum {
     ngx_http_atls_post_handshake,
     ngx_http_atls_post_failed,                 /* handshake failed */
     ngx_http_atls_post_established,
+    ngx_http_atls_post_polls,                  /* waits for output */
     ngx_http_atls_post_done
 } ngx_http_atls_post_e;
 
@@ -49,6 +50,7 @@ struct ngx_http_atls_post_s {
     ngx_http_atls_handshake_t  *handshake;
     trl_channel_t               channel;       /* if established */
     ngx_http_atls_inner_t      *inner;
+    ngx_http_atls_inner_t      *polled;        /* waits for its output */
     ngx_connection_t           *reserved;      /* for inner */
 
     ngx_http_atls_body_t        body;
@@ -112,6 +114,12 @@ struct ngx_http_atls_post_s {
     unsigned                    retry:1;       /* may be a repetition */
     unsigned                    retried:1;     /* has the kept response */
     unsigned                    created:1;     /* which was the first one */
+    unsigned                    apart:1;       /* session->pending is not a part
+                                                  of it */
+    unsigned                    waits:1;       /* for output, without the
+                                                  session */
+    unsigned                    waited:1;
+    unsigned                    counted:1;     /* bytes of the body */
 };
 
 

@@ -919,6 +919,10 @@ ngx_http_atls_session_recall(ngx_http_atls_session_t *session,
         return NGX_DECLINED;
     }
 
+    if (kept->awaited) {
+        return NGX_BUSY;
+    }
+
     if (repetition->check
         && ngx_http_atls_session_copy_view(session, home, &repetition->view)
            != NGX_OK)
@@ -1001,6 +1005,7 @@ ngx_http_atls_session_keep(ngx_http_atls_table_t *table,
     kept->session = session;
     kept->print = *response->print;
     kept->created = response->created;
+    kept->awaited = response->awaited;
     kept->whole = whole;
 
     copy.piece = session->kept.first;

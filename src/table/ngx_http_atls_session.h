@@ -252,6 +252,7 @@ typedef struct {
     ngx_uint_t                  keep;          /* 0: forget the previous one */
     ngx_http_atls_print_t      *print;         /* of the POST */
     ngx_uint_t                  created;       /* it was the first POST */
+    ngx_uint_t                  awaited;       /* 1: the POST still waits */
     ngx_uint_t                  whole;         /* 0: it is too long */
     size_t                      len;
     ngx_str_t                   prefix;        /* the first part of it */
@@ -300,9 +301,10 @@ typedef struct {
 
 /*
  * Looks for the response to a POST, without taking the session.  NGX_OK;
- * NGX_BUSY: the session is in use; NGX_ABORT: the response was not kept;
- * NGX_DECLINED: the POST is not the last one of the session; NGX_DONE: the
- * session does not exist, or must not be used; NGX_ERROR: no memory.
+ * NGX_BUSY: the session is in use, or the POST waits; NGX_ABORT: the response
+ * was not kept; NGX_DECLINED: the POST is not the last one of the session;
+ * NGX_DONE: the session does not exist, or must not be used; NGX_ERROR: no
+ * memory.
  */
 
 ngx_int_t ngx_http_atls_session_retry(ngx_shm_zone_t *zone, u_char *id,

@@ -16,7 +16,7 @@
 
 /* The version of the structures, together with TRL_STATE_VERSION. */
 
-#define NGX_HTTP_ATLS_LAYOUT  ((12 << 16) | TRL_STATE_VERSION)
+#define NGX_HTTP_ATLS_LAYOUT  ((13 << 16) | TRL_STATE_VERSION)
 
 /* The maximum number of entries in a share, as large zones do not need 1/8. */
 

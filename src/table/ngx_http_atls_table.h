@@ -54,6 +54,7 @@ typedef struct {
     ngx_http_atls_session_t    *session;
     ngx_http_atls_print_t       print;
     unsigned                    created:1;     /* it was the first POST */
+    unsigned                    awaited:1;     /* the POST is a poll */
     unsigned                    whole:1;       /* 0: it is too long */
 } ngx_http_atls_kept_t;
 

@@ -80,6 +80,11 @@ typedef struct {
     ngx_uint_t                    nparked;
     time_t                        parked_logged;
 
+    /* ngx_http_atls_poll: polls that wait, with a connection for all of them */
+
+    ngx_uint_t                    npolls;
+    ngx_connection_t             *polls_connection;
+
     /*
      * ngx_http_atls_relayed.  When a worker exits gracefully, it closes its
      * listening sockets and sets their number to 0.  POSTs in progress still

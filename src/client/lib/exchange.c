@@ -226,6 +226,7 @@ atls_exchange_begin(atls_client_t *client)
                         &client->failure);
 
     client->response.head = strcmp(client->message.method, "HEAD") == 0;
+    client->response.upgrade = client->upgrade;
     client->sent = 0;
 }
 
@@ -429,6 +430,10 @@ atls_exchange_end(atls_client_t *client, atls_error_e rc)
 
     if (client->tls.closed) {
         atls_response_end(response);
+    }
+
+    if (response->state == ATLS_RESPONSE_UPGRADED) {
+        return ATLS_OK;
     }
 
     if (response->state == ATLS_RESPONSE_COMPLETE) {

@@ -72,7 +72,9 @@ struct atls_outer_s {
 
     atls_source_pt       source;            /* NULL: the body is in memory */
     atls_sink_pt         sink;
-    void                *sink_data;         /* of both */
+    int                (*full)(void *data); /* or NULL */
+    void                *sink_data;         /* of all */
+    int64_t              began;
     atls_error_e         sink_error;        /* or of Location */
     int                  headed;            /* the response header is
                                                complete */
@@ -96,6 +98,8 @@ static int atls_outer_progress(void *data, curl_off_t dltotal,
     curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow);
 static atls_error_e atls_outer_perform(atls_outer_t *outer, const void *bytes,
     size_t n, atls_sink_pt sink, void *data);
+static void atls_outer_prepare(atls_outer_t *outer, size_t n,
+    atls_sink_pt sink, void *data);
 static CURLcode atls_outer_repost(atls_outer_t *outer, const void *bytes,
     size_t n);
 static int atls_outer_repost_status(void *data, int status, const char *reason);
@@ -105,6 +109,7 @@ static int atls_outer_repost_body(void *data, const void *bytes, size_t n);
 static int atls_outer_repost_wait(void *data);
 static CURLcode atls_outer_easy(atls_outer_t *outer, const void *bytes,
     size_t n, long timeout);
+static void atls_outer_look(atls_outer_t *outer, int64_t began);
 static CURLU *atls_outer_url_now(atls_outer_t *outer);
 static atls_error_e atls_outer_result(atls_outer_t *outer, CURLcode code);
 static size_t atls_outer_read(char *buf, size_t size, size_t n, void *data);
@@ -591,18 +596,7 @@ atls_outer_perform(atls_outer_t *outer, const void *bytes, size_t n,
         }
     }
 
-    outer->sink = sink;
-    outer->sink_data = data;
-    outer->sink_error = ATLS_OK;
-    outer->headed = 0;
-    atls_reply_clear(&outer->reply);
-    outer->error[0] = '\0';
-    outer->posts++;
-    outer->post.number++;
-    outer->post.size = n;
-
-    atls_debug(&outer->debug, ATLS_DEBUG_OUTER, "POST %u: %zu byte%s",
-               outer->posts, n, n == 1 ? "" : "s");
+    atls_outer_prepare(outer, n, sink, data);
 
     code = atls_outer_repost(outer, bytes, n);
 
@@ -615,6 +609,114 @@ atls_outer_perform(atls_outer_t *outer, const void *bytes, size_t n,
     outer->code = code;
 
     return atls_outer_result(outer, code);
+}
+
+
+static void
+atls_outer_prepare(atls_outer_t *outer, size_t n, atls_sink_pt sink,
+    void *data)
+{
+    outer->sink = sink;
+    outer->sink_data = data;
+    outer->sink_error = ATLS_OK;
+    outer->headed = 0;
+    atls_reply_clear(&outer->reply);
+    outer->error[0] = '\0';
+    outer->posts++;
+    outer->post.number++;
+    outer->post.size = n;
+
+    atls_debug(&outer->debug, ATLS_DEBUG_OUTER, "POST %u: %zu byte%s",
+               outer->posts, n, n == 1 ? "" : "s");
+}
+
+
+void
+atls_outer_start(atls_outer_t *outer, const void *bytes, size_t n,
+    atls_sink_pt sink, void *data)
+{
+    outer->source = NULL;
+    outer->reposted = 0;
+    atls_repost_clear(&outer->repost);
+
+    curl_easy_setopt(outer->curl, CURLOPT_CURLU, atls_outer_url_now(outer));
+    curl_easy_setopt(outer->curl, CURLOPT_FRESH_CONNECT, 0L);
+    curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDS, n ? bytes : "");
+    curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) n);
+    curl_easy_setopt(outer->curl, CURLOPT_TIMEOUT_MS, 0L);
+
+    atls_outer_prepare(outer, n, sink, data);
+
+    outer->began = atls_clock_us();
+}
+
+
+atls_error_e
+atls_outer_end(atls_outer_t *outer, int code)
+{
+    outer->code = (CURLcode) code;
+    atls_outer_look(outer, outer->began);
+
+    return atls_outer_result(outer, outer->code);
+}
+
+
+void *
+atls_outer_handle(const atls_outer_t *outer)
+{
+    return outer->curl;
+}
+
+
+void
+atls_outer_set_full(atls_outer_t *outer, int (*full)(void *data))
+{
+    outer->full = full;
+}
+
+
+/*
+ * Certificates are recorded by the first connection only.  Lists of the options
+ * belong to it, too.
+ */
+
+atls_outer_t *
+atls_outer_clone(const atls_outer_t *outer)
+{
+    CURL          *curl;
+    atls_outer_t  *clone;
+
+    clone = calloc(1, sizeof(atls_outer_t));
+    curl = clone ? curl_easy_duphandle(outer->curl) : NULL;
+
+    if (curl == NULL) {
+        free(clone);
+        return NULL;
+    }
+
+    clone->curl = curl;
+    clone->url = curl_url_dup(outer->url);
+    clone->failure = outer->failure;
+    clone->debug = outer->debug;
+    clone->proxied = outer->proxied;
+    clone->secure = outer->secure;
+    clone->seen.debug = outer->debug;
+
+    atls_reply_init(&clone->reply, curl);
+
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, clone->error);
+    curl_easy_setopt(curl, CURLOPT_READDATA, clone);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, clone);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, clone);
+    curl_easy_setopt(curl, CURLOPT_DEBUGDATA, clone);
+    curl_easy_setopt(curl, CURLOPT_SSL_CTX_FUNCTION, NULL);
+
+    if (clone->url == NULL || atls_outer_join(clone, outer) == -1) {
+        atls_outer_free(clone);
+        return NULL;
+    }
+
+    return clone;
 }
 
 
@@ -736,13 +838,20 @@ atls_outer_easy(atls_outer_t *outer, const void *bytes, size_t n, long timeout)
                  "the connection was closed within the response header");
     }
 
+    atls_outer_look(outer, began);
+
+    return code;
+}
+
+
+static void
+atls_outer_look(atls_outer_t *outer, int64_t began)
+{
     outer->kept = atls_outer_socket(outer) != CURL_SOCKET_BAD;
 
     atls_reply_look(&outer->reply);
     atls_outer_look_tls(outer);
     atls_outer_look_times(outer, began);
-
-    return code;
 }
 
 
@@ -833,6 +942,11 @@ atls_outer_write(char *bytes, size_t size, size_t n, void *data)
     }
 
     if (outer->reply.kind == ATLS_REPLY_GOOD) {
+
+        if (outer->full && outer->full(outer->sink_data)) {
+            return CURL_WRITEFUNC_PAUSE;
+        }
+
         outer->sink_error = outer->sink(outer->sink_data,
                                         (unsigned char *) bytes, n);
 

@@ -103,6 +103,30 @@ atls_error_e atls_outer_stream(atls_outer_t *outer, size_t n,
 
 void atls_outer_resume(atls_outer_t *outer);
 
+/*
+ * A second connection for POSTs of the same session, with the same options.  It
+ * must be freed first.  Returns NULL on error.
+ */
+
+atls_outer_t *atls_outer_clone(const atls_outer_t *outer);
+
+/*
+ * The same as atls_outer_post() in two steps, for a multi handle of libcurl,
+ * which performs the transfer in between.  The bytes must stay valid.
+ */
+
+void atls_outer_start(atls_outer_t *outer, const void *bytes, size_t n,
+    atls_sink_pt sink, void *data);
+atls_error_e atls_outer_end(atls_outer_t *outer, int code);
+void *atls_outer_handle(const atls_outer_t *outer);
+
+/*
+ * Sets a function that tells whether the sink must not be called now; later,
+ * atls_outer_resume() is called.
+ */
+
+void atls_outer_set_full(atls_outer_t *outer, int (*full)(void *data));
+
 /* Sets a deadline for POSTs, by atls_clock(); 0: none. */
 
 void atls_outer_set_deadline(atls_outer_t *outer, int64_t deadline);

@@ -85,6 +85,7 @@ atls_response_parse(atls_response_t *response, const unsigned char *bytes,
 
         case ATLS_RESPONSE_COUNTED:
         case ATLS_RESPONSE_EOF:
+        case ATLS_RESPONSE_UPGRADED:
             rc = atls_response_body(response, &pos, end);
             break;
 
@@ -189,7 +190,13 @@ atls_response_header_end(atls_response_t *response)
     }
 
     if (response->status == 101) {
-        return atls_response_wrong(response, "unexpected status 101");
+
+        if (!response->upgrade) {
+            return atls_response_wrong(response, "unexpected status 101");
+        }
+
+        response->state = ATLS_RESPONSE_UPGRADED;
+        return atls_response_deliver(response, reason);
     }
 
     if (response->status < 200) {

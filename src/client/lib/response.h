@@ -18,6 +18,7 @@ typedef enum {
     ATLS_RESPONSE_COUNTED,                  /* body with a Content-Length */
     ATLS_RESPONSE_EOF,                      /* body until the session ends */
     ATLS_RESPONSE_CHUNKED,
+    ATLS_RESPONSE_UPGRADED,                 /* 101: no end */
     ATLS_RESPONSE_COMPLETE
 } atls_response_e;
 
@@ -30,6 +31,7 @@ typedef struct {
     unsigned                 head:1;        /* response to HEAD, without a
                                                body */
     unsigned                 too_early:1;   /* do not pass a 425 to callbacks */
+    unsigned                 upgrade:1;     /* a 101 is allowed */
 
     atls_response_e          state;
     atls_lines_t             lines;         /* of the header, parsed when it is

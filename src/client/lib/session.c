@@ -232,7 +232,7 @@ atls_session_early(atls_client_t *client)
 {
     atls_buf_t  *header = &client->message.header;
 
-    if (!client->numbers[ATLS_EARLY_DATA]
+    if (!client->numbers[ATLS_EARLY_DATA] || client->upgrade
         || !atls_message_early(&client->message)
         || header->len > atls_tls_early_max(&client->tls))
     {
@@ -377,6 +377,7 @@ atls_session_missing(void *data)
 
     return client->open && client->sending && client->sent
            && client->response.state != ATLS_RESPONSE_COMPLETE
+           && client->response.state != ATLS_RESPONSE_UPGRADED
            && !client->tls.closed;
 }
 

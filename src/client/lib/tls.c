@@ -491,6 +491,26 @@ atls_tls_write(atls_tls_t *tls, const unsigned char *bytes, size_t n)
 }
 
 
+atls_error_e
+atls_tls_poll(atls_tls_t *tls)
+{
+    if (SSL_version(tls->ssl) != TLS1_3_VERSION) {
+        return ATLS_OK;
+    }
+
+    ERR_clear_error();
+    tls->records = 0;
+
+    if (SSL_key_update(tls->ssl, SSL_KEY_UPDATE_NOT_REQUESTED) != 1
+        || SSL_do_handshake(tls->ssl) != 1)
+    {
+        return atls_tls_error(tls, "cannot change the key");
+    }
+
+    return ATLS_OK;
+}
+
+
 void
 atls_tls_shutdown(atls_tls_t *tls)
 {

@@ -133,6 +133,13 @@ atls_error_e atls_tls_receive(atls_tls_t *tls, const unsigned char *bytes,
 atls_error_e atls_tls_write(atls_tls_t *tls, const unsigned char *bytes,
     size_t n);
 
+/*
+ * Writes a record without data, a KeyUpdate: OpenSSL does not write empty
+ * records.  TLS 1.2 has none: nothing is written.
+ */
+
+atls_error_e atls_tls_poll(atls_tls_t *tls);
+
 /* Writes a close_notify, if necessary. */
 
 void atls_tls_shutdown(atls_tls_t *tls);

@@ -199,6 +199,11 @@ cmd_answer_format(cmd_answer_t *answer, atls_buf_t *header)
 
     cmd_headers_strip(&answer->headers, none);
 
+    if (answer->status == 101) {
+        cmd_headers_add(&answer->headers, "Upgrade", "websocket");
+        cmd_headers_add(&answer->headers, "Connection", "Upgrade");
+    }
+
     if (atls_buf_text(header, "HTTP/1.1 ") == -1
         || atls_buf_number(header, (uint64_t) answer->status) == -1
         || atls_buf_text(header, " ") == -1
@@ -235,6 +240,11 @@ cmd_answer_framing(cmd_answer_t *answer, atls_buf_t *header)
 {
     int          counted;
     const char  *connection;
+
+    if (answer->status == 101) {
+        answer->close = 1;
+        return atls_buf_add(header, "\r\n", 2);
+    }
 
     counted = cmd_headers_get(&answer->headers, "Content-Length") != NULL;
 

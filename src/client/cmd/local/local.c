@@ -72,6 +72,11 @@ cmd_local_read(cmd_local_t *local, cmd_stream_t *stream)
         cmd_headers_strip(&local->headers, replaced);
     }
 
+    if (rc == 1 && local->upgrade) {
+        cmd_headers_add(&local->headers, "Upgrade", "websocket");
+        cmd_headers_add(&local->headers, "Connection", "Upgrade");
+    }
+
     return rc;
 }
 
@@ -421,13 +426,13 @@ cmd_local_connection(cmd_local_t *local)
     local->expect = expect && local->length != 0;
 
     /*
-     * RFC 9110, section 7.8: an upgrade may be ignored.  A WebSocket client
-     * would close the connection then, and should learn why.
+     * RFC 9110, section 7.8: an upgrade may be ignored, as those to other
+     * protocols are.  RFC 6455, section 4.1: it is a GET without a body.
      */
 
-    if (cmd_headers_has(headers, "Upgrade", "websocket")) {
-        return cmd_local_reject(local, 501, "WebSocket is not supported");
-    }
+    local->upgrade = local->length == 0 && strcmp(local->method, "GET") == 0
+                     && cmd_headers_has(headers, "Connection", "upgrade")
+                     && cmd_headers_has(headers, "Upgrade", "websocket");
 
     return 1;
 }

@@ -31,6 +31,7 @@ typedef struct {
 
     unsigned         keepalive:1;       /* keep-alive is allowed */
     unsigned         expect:1;          /* Expect: 100-continue */
+    unsigned         upgrade:1;         /* to WebSocket */
 
     int              status;            /* status of the error response; 0: no
                                            error */

@@ -36,6 +36,11 @@
 
 static atls_outer_t *cmd_pipe_outer(const cmd_options_t *options,
     const char *endpoint, const atls_debug_t *debug, atls_failure_t *failure);
+static void cmd_pipe_pump(cmd_pipe_t *pipe);
+static atls_error_e cmd_pipe_add(void *data, const unsigned char *bytes,
+    size_t n, atls_buf_t *body);
+static atls_error_e cmd_pipe_add_nothing(void *data, atls_buf_t *body);
+static int cmd_pipe_is_open(void *data);
 static void cmd_pipe_posts(cmd_pipe_t *pipe, char *buf);
 static int cmd_pipe_next(cmd_pipe_t *pipe);
 static int cmd_pipe_is_lost(cmd_pipe_t *pipe);
@@ -91,6 +96,7 @@ cmd_pipe_open(cmd_pipe_t *pipe, const cmd_options_t *options,
     memset(pipe, 0, sizeof(cmd_pipe_t));
 
     pipe->stream = stream;
+    pipe->poll = options->poll;
     pipe->began = atls_clock();
     snprintf(pipe->tag, sizeof(pipe->tag), "%s ", stream->peer);
 
@@ -129,9 +135,14 @@ cmd_pipe_run(cmd_pipe_t *pipe)
 {
     char  *buf;
 
-    buf = cmd_realloc(NULL, CMD_PIPE_SIZE);
-    cmd_pipe_posts(pipe, buf);
-    free(buf);
+    if (pipe->poll) {
+        cmd_pipe_pump(pipe);
+
+    } else {
+        buf = cmd_realloc(NULL, CMD_PIPE_SIZE);
+        cmd_pipe_posts(pipe, buf);
+        free(buf);
+    }
 
     if (pipe->gone) {
         snprintf(pipe->failure.text, sizeof(pipe->failure.text),
@@ -144,6 +155,73 @@ cmd_pipe_run(cmd_pipe_t *pipe)
     } else {
         cmd_stream_end(pipe->stream);
     }
+}
+
+
+/*
+ * With polls.  The data are records of the client, so a poll is empty, and so
+ * is the end of data.
+ */
+
+static void
+cmd_pipe_pump(cmd_pipe_t *pipe)
+{
+    cmd_pump_t  *pump = &pipe->pump;
+
+    static const cmd_pump_type_t  type = {
+        cmd_pipe_add,
+        cmd_pipe_add_nothing,
+        cmd_pipe_add_nothing,
+        cmd_pump_receive,
+        cmd_pipe_is_open
+    };
+
+    (void) cmd_pump_run(pump, &type, pump, pipe->stream, pipe->outer,
+                        &pipe->failure);
+
+    pipe->posts += pump->count;
+    pipe->sent = pump->sent;
+    pipe->received = pump->received;
+    pipe->gone = pump->gone;
+
+    /* the session has ended; the client may know it, or not read any more */
+
+    if (pump->status == 410
+        && (pump->failed == ATLS_PAIR_POLL || pump->last < CMD_PIPE_ALERT))
+    {
+        atls_failure_clear(&pipe->failure);
+    }
+}
+
+
+static atls_error_e
+cmd_pipe_add(void *data, const unsigned char *bytes, size_t n, atls_buf_t *body)
+{
+    cmd_pump_t  *pump = data;
+
+    return atls_buf_add(body, bytes, n) == -1 ? atls_fail_memory(pump->failure)
+                                              : ATLS_OK;
+}
+
+
+static atls_error_e
+cmd_pipe_add_nothing(void *data, atls_buf_t *body)
+{
+    (void) data;
+    (void) body;
+
+    return ATLS_OK;
+}
+
+
+/* Only the client can see that the server has closed the session. */
+
+static int
+cmd_pipe_is_open(void *data)
+{
+    (void) data;
+
+    return 0;
 }
 
 

@@ -19,6 +19,7 @@
 #include "../../lib/outer.h"
 #include "../../lib/retry.h"
 #include "../options/options.h"
+#include "pump.h"
 #include "stream.h"
 
 
@@ -33,6 +34,9 @@ typedef struct {
     atls_failure_t   failure;               /* an empty text: none */
     char             tag[CMD_LISTEN_NAME + 1];
 
+    cmd_pump_t       pump;                  /* with --poll */
+
+    unsigned         poll:1;                /* --poll */
     unsigned         gone:1;                /* the session is aborted */
     unsigned         lost:1;                /* it was lost while idle */
     int64_t          closed;                /* when the client closed; 0:

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../../lib/clock.h"
+#include "../../lib/upgrade.h"
 #include "../base/exitcode.h"
 #include "../base/util.h"
 #include "../options/client.h"
@@ -27,6 +28,8 @@
 
 
 static atls_error_e cmd_relay_send(cmd_relay_t *relay, atls_client_t *client);
+static atls_error_e cmd_relay_upgraded(cmd_relay_t *relay,
+    atls_client_t *client);
 static long cmd_relay_read(void *data, void *buf, size_t size);
 static int cmd_relay_is_slow(cmd_relay_t *relay);
 static int cmd_relay_status(void *data, int status, const char *reason);
@@ -77,6 +80,10 @@ cmd_relay_perform(cmd_relay_t *relay, atls_client_t *client)
     rc = cmd_relay_wait(relay) == 0 ? cmd_relay_send(relay, client)
                                     : ATLS_ERROR_ABORTED;
 
+    if (rc == ATLS_OK && atls_upgraded(client)) {
+        rc = cmd_relay_upgraded(relay, client);
+    }
+
     if (rc == ATLS_OK) {
         cmd_relay_close(relay);
         cmd_relay_sent(relay, cmd_answer_end(&relay->answer));
@@ -116,7 +123,43 @@ cmd_relay_send(cmd_relay_t *relay, atls_client_t *client)
         relay->unsent = atls_clock();
     }
 
-    return atls_perform(client, &request);
+    return local->upgrade ? atls_upgrade(client, &request)
+                          : atls_perform(client, &request);
+}
+
+
+/* Both sides may send at any time, until one of them closes. */
+
+static atls_error_e
+cmd_relay_upgraded(cmd_relay_t *relay, atls_client_t *client)
+{
+    atls_error_e  rc;
+
+    static const cmd_pump_type_t  type = {
+        atls_upgraded_seal,
+        atls_upgraded_poll,
+        atls_upgraded_close,
+        atls_upgraded_receive,
+        atls_upgraded_closed
+    };
+
+    rc = ATLS_OK;
+
+    if (cmd_relay_sent(relay, cmd_answer_begin(&relay->answer)) == 0) {
+
+        atls_upgraded_open(client, cmd_pump_receive, &relay->pump);
+
+        rc = cmd_pump_run(&relay->pump, &type, client, relay->stream,
+                          atls_upgraded_outer(client),
+                          atls_upgraded_failure(client));
+
+        relay->gone = relay->pump.gone;
+        relay->answer.sent += (int64_t) relay->pump.received;
+    }
+
+    atls_upgraded_end(client);
+
+    return rc;
 }
 
 

@@ -9,6 +9,7 @@
 #include "answer.h"
 #include "body.h"
 #include "local.h"
+#include "pump.h"
 
 
 typedef struct {
@@ -25,6 +26,8 @@ typedef struct {
     unsigned              gone:1;       /* the client closed the connection */
     unsigned              timed_out:1;
     unsigned              broken:1;     /* the response was truncated */
+
+    cmd_pump_t            pump;         /* after an upgrade */
 
     char                 *error;        /* NULL: no error */
 } cmd_relay_t;

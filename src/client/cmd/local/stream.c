@@ -133,6 +133,7 @@ cmd_stream_fill(cmd_stream_t *stream, int timeout)
     {
         if (errno == EAGAIN) {
             if (!cmd_stream_poll(stream, -1, timeout)) {
+                errno = EAGAIN;
                 return -1;
             }
 
@@ -210,6 +211,17 @@ cmd_stream_write(const cmd_stream_t *stream, struct iovec *pieces, size_t n)
     }
 
     return 0;
+}
+
+
+ssize_t
+cmd_stream_send(const cmd_stream_t *stream, const void *bytes, size_t n)
+{
+    ssize_t  sent;
+
+    sent = send(stream->fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+    return sent == -1 && (errno == EAGAIN || errno == EINTR) ? 0 : sent;
 }
 
 

@@ -43,7 +43,7 @@ int cmd_stream_wait_request(cmd_stream_t *stream, int timeout);
 
 /*
  * Waits for data in the buffer, which start at pos.  Returns their size, 0 at
- * the end of the connection, or -1 on error or timeout.
+ * the end of the connection, or -1 on error or timeout (EAGAIN).
  */
 
 ssize_t cmd_stream_fill(cmd_stream_t *stream, int timeout);
@@ -68,6 +68,14 @@ int cmd_stream_gone(const cmd_stream_t *stream);
  */
 
 int cmd_stream_write(const cmd_stream_t *stream, struct iovec *pieces,
+    size_t n);
+
+/*
+ * Writes what is possible without waiting; returns the number of bytes, or -1
+ * on error.
+ */
+
+ssize_t cmd_stream_send(const cmd_stream_t *stream, const void *bytes,
     size_t n);
 
 /* Closes the output, and discards input until its end or a timeout. */

@@ -106,6 +106,10 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(direct), cmd_set_flag,
       "connect to hosts without ATLS directly" },
 
+    { CMD_SECTION_CONNECTION, CMD_TUNNEL | CMD_PROXIES, 0, "poll", NULL,
+      CMD_FIELD(poll), cmd_set_flag,
+      "poll for data that the server sends first" },
+
     { CMD_SECTION_REQUEST, CMD_SERVICES, 0, "url", "URL",
       CMD_FIELD(urls), cmd_set_url_item, "the URL, as an option" },
 

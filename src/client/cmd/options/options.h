@@ -88,6 +88,7 @@ typedef struct {
     char            *via;
     char            *via_user;
     cmd_list_t       via_headers;
+    int              poll;
     char            *proxy;
     char            *proxy_user;
     const char      *proxy_auth;        /* as ATLS_PROXY_AUTH; NULL: default */

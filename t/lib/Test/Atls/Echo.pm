@@ -9,6 +9,7 @@ package Test::Atls::Echo;
 #     /hello        the same, after "hello\n" in the same packet as the 101
 #     /late         the same, after "late\n", once a file "late" exists
 #     /last?size=N  closes the connection after N bytes
+#     /last/late    closes it once there is a file "late"
 #     /refuse       403, no upgrade
 #
 # The rest of the URI is used to identify connections.
@@ -104,18 +105,20 @@ sub _connection {
                  . "Connection: upgrade\r\n\r\n"
                  . ($uri =~ m!^/hello! ? "hello\n" : ''));
 
-    $self->_late($s) if $uri =~ m!^/late!;
+    $self->_late($s, $uri =~ m!^/late! ? "late\n" : '')
+        if $uri =~ m!^/(?:last/)?late!;
+    return if $uri =~ m!^/last/late!;
     $self->_echo($s, $uri);
 }
 
 
 sub _late {
-    my ($self, $s) = @_;
+    my ($self, $s, $bytes) = @_;
 
     my $t = $self->{t};
 
     $t->wait_for(sub { -e $t->path('late') });
-    send_all($s, "late\n");
+    send_all($s, $bytes);
 }
 
 

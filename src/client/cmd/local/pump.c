@@ -1,0 +1,528 @@
+
+/*
+ * Connections on which both sides may send at any time, see pump.h.
+ *
+ * A response to data comes at once, so it is held until the poll that was sent
+ * before has its response: records have an order.  No poll is sent while data
+ * are.
+ */
+
+
+#include <errno.h>
+#include <string.h>
+
+#include "../../lib/clock.h"
+#include "pump.h"
+#include "stop.h"
+
+
+#define CMD_PUMP_SIZE       (256 * 1024)    /* maximum size of buffered data */
+#define CMD_PUMP_WAITS      1000            /* milliseconds: a poll that takes
+                                               less has not waited */
+#define CMD_PUMP_DELAY      20              /* milliseconds between such polls:
+                                               minimum and maximum */
+#define CMD_PUMP_MAX_DELAY  1000
+#define CMD_PUMP_AGAIN      10              /* the same for POSTs that are sent
+                                               again */
+#define CMD_PUMP_TRIES      12
+
+
+static void cmd_pump_init(cmd_pump_t *pump);
+static void cmd_pump_free(cmd_pump_t *pump);
+static int cmd_pump_done(const cmd_pump_t *pump);
+static atls_error_e cmd_pump_start(cmd_pump_t *pump);
+static atls_error_e cmd_pump_start_data(cmd_pump_t *pump);
+static int cmd_pump_polls(const cmd_pump_t *pump);
+static atls_error_e cmd_pump_post(cmd_pump_post_t *post);
+static void cmd_pump_wait(cmd_pump_t *pump);
+static int cmd_pump_timeout(const cmd_pump_t *pump);
+static void cmd_pump_read(cmd_pump_t *pump);
+static void cmd_pump_write(cmd_pump_t *pump);
+static atls_error_e cmd_pump_ended(cmd_pump_post_t *post);
+static void cmd_pump_answered(cmd_pump_post_t *post);
+static int cmd_pump_again(cmd_pump_post_t *post, atls_error_e error);
+static void cmd_pump_resume(cmd_pump_t *pump);
+static int cmd_pump_full(void *data);
+static atls_error_e cmd_pump_sink(void *data, const unsigned char *bytes,
+    size_t n);
+
+
+atls_error_e
+cmd_pump_run(cmd_pump_t *pump, const cmd_pump_type_t *type, void *data,
+    cmd_stream_t *stream, atls_outer_t *outer, atls_failure_t *failure)
+{
+    atls_error_e  rc;
+
+    memset(pump, 0, sizeof(cmd_pump_t));
+
+    pump->type = type;
+    pump->data = data;
+    pump->stream = stream;
+    pump->failure = failure;
+
+    if (atls_pair_init(&pump->pair, outer) == -1) {
+        atls_pair_free(&pump->pair);
+        return atls_fail_memory(failure);
+    }
+
+    cmd_pump_init(pump);
+
+    do {
+        rc = cmd_pump_start(pump);
+
+        if (rc == ATLS_OK) {
+            cmd_pump_wait(pump);
+            rc = cmd_pump_ended(&pump->posts[ATLS_PAIR_POLL]);
+        }
+
+        if (rc == ATLS_OK) {
+            rc = cmd_pump_ended(&pump->posts[ATLS_PAIR_DATA]);
+        }
+
+        cmd_pump_resume(pump);
+
+    } while (rc == ATLS_OK && !cmd_pump_done(pump));
+
+    cmd_pump_free(pump);
+
+    return rc;
+}
+
+
+static void
+cmd_pump_init(cmd_pump_t *pump)
+{
+    size_t            i;
+    cmd_pump_post_t  *post;
+
+    for (i = 0; i < ATLS_PAIR_POSTS; i++) {
+        post = &pump->posts[i];
+
+        post->pump = pump;
+        post->which = (atls_pair_e) i;
+        atls_outer_set_full(pump->pair.posts[i].outer, cmd_pump_full);
+    }
+
+    pump->delay = CMD_PUMP_DELAY;
+}
+
+
+static void
+cmd_pump_free(cmd_pump_t *pump)
+{
+    size_t  i;
+
+    atls_outer_set_full(pump->pair.posts[ATLS_PAIR_DATA].outer, NULL);
+    atls_pair_free(&pump->pair);
+
+    for (i = 0; i < ATLS_PAIR_POSTS; i++) {
+        atls_buf_free(&pump->posts[i].body);
+    }
+
+    atls_buf_free(&pump->in);
+    atls_buf_free(&pump->out);
+}
+
+
+static int
+cmd_pump_done(const cmd_pump_t *pump)
+{
+    if (pump->gone) {
+        return 1;
+    }
+
+    if (pump->pos < pump->out.len) {
+        return 0;
+    }
+
+    return pump->type->closed(pump->data)
+           || (pump->closing && !pump->posts[ATLS_PAIR_DATA].pending);
+}
+
+
+static atls_error_e
+cmd_pump_start(cmd_pump_t *pump)
+{
+    size_t            i;
+    atls_error_e      rc;
+    cmd_pump_post_t  *post;
+
+    rc = ATLS_OK;
+
+    for (i = 0; rc == ATLS_OK && i < ATLS_PAIR_POSTS; i++) {
+        post = &pump->posts[i];
+
+        if (post->again && post->again <= atls_clock()) {
+            rc = cmd_pump_post(post);
+        }
+    }
+
+    if (rc != ATLS_OK || pump->type->closed(pump->data)) {
+        return rc;
+    }
+
+    if (!pump->posts[ATLS_PAIR_DATA].pending && !pump->closing
+        && (pump->in.len || pump->ended))
+    {
+        return cmd_pump_start_data(pump);
+    }
+
+    if (!cmd_pump_polls(pump)) {
+        return ATLS_OK;
+    }
+
+    post = &pump->posts[ATLS_PAIR_POLL];
+    post->body.len = 0;
+    post->got = 0;
+
+    rc = pump->type->poll(pump->data, &post->body);
+
+    return rc == ATLS_OK ? cmd_pump_post(post) : rc;
+}
+
+
+static atls_error_e
+cmd_pump_start_data(cmd_pump_t *pump)
+{
+    atls_error_e      rc;
+    cmd_pump_post_t  *post = &pump->posts[ATLS_PAIR_DATA];
+
+    post->body.len = 0;
+    post->tries = 0;
+    post->got = 0;
+
+    rc = pump->in.len ? pump->type->seal(pump->data, pump->in.data,
+                                         pump->in.len, &post->body)
+                      : ATLS_OK;
+
+    pump->sent += pump->in.len;
+    pump->in.len = 0;
+
+    if (rc == ATLS_OK && pump->ended) {
+        pump->closing = 1;
+        rc = pump->type->close(pump->data, &post->body);
+    }
+
+    pump->last = post->body.len;
+
+    return rc == ATLS_OK && post->body.len ? cmd_pump_post(post) : rc;
+}
+
+
+static int
+cmd_pump_polls(const cmd_pump_t *pump)
+{
+    return !pump->posts[ATLS_PAIR_POLL].pending
+           && !pump->posts[ATLS_PAIR_DATA].pending
+           && atls_outer_number(pump->pair.posts[ATLS_PAIR_DATA].outer)
+           && !pump->closing && pump->out.len == 0
+           && pump->next <= atls_clock();
+}
+
+
+/* Sends a POST, the first time or again. */
+
+static atls_error_e
+cmd_pump_post(cmd_pump_post_t *post)
+{
+    cmd_pump_t  *pump = post->pump;
+
+    post->pending = 1;
+    post->again = 0;
+    post->held = 0;
+    post->skip = post->got;
+    post->began = atls_clock();
+
+    pump->count++;
+
+    if (atls_pair_start(&pump->pair, post->which, post->body.data,
+                        post->body.len, cmd_pump_sink, post)
+        != ATLS_OK)
+    {
+        return atls_fail_memory(pump->failure);
+    }
+
+    return ATLS_OK;
+}
+
+
+static void
+cmd_pump_wait(cmd_pump_t *pump)
+{
+    struct pollfd  fds[2];
+
+    memset(fds, 0, sizeof(fds));
+
+    fds[0].fd = pump->stream->fd;
+
+    if (!pump->ended && pump->in.len < CMD_PUMP_SIZE) {
+        fds[0].events |= POLLIN;
+    }
+
+    if (pump->pos < pump->out.len) {
+        fds[0].events |= POLLOUT;
+    }
+
+    fds[1].fd = cmd_stop_fd();
+    fds[1].events = POLLIN;
+
+    if (cmd_stopping()) {
+        pump->ended = 1;
+    }
+
+    atls_pair_wait(&pump->pair, fds, fds[0].events & POLLIN
+                                     && !cmd_stopping() ? 2 : 1,
+                   cmd_pump_timeout(pump));
+
+    if (fds[0].events & POLLIN
+        && (fds[0].revents || pump->stream->pos < pump->stream->len))
+    {
+        cmd_pump_read(pump);
+    }
+
+    if (pump->pos < pump->out.len) {
+        cmd_pump_write(pump);
+    }
+}
+
+
+/* Milliseconds until something has to be sent. */
+
+static int
+cmd_pump_timeout(const cmd_pump_t *pump)
+{
+    size_t   i;
+    int64_t  now, until;
+
+    if (pump->stream->pos < pump->stream->len) {
+        return 0;
+    }
+
+    now = atls_clock();
+    until = now + CMD_PUMP_MAX_DELAY;
+
+    for (i = 0; i < ATLS_PAIR_POSTS; i++) {
+        if (pump->posts[i].again && pump->posts[i].again < until) {
+            until = pump->posts[i].again;
+        }
+    }
+
+    if (pump->next > now && pump->next < until) {
+        until = pump->next;
+    }
+
+    return until > now ? (int) (until - now) : 0;
+}
+
+
+static void
+cmd_pump_read(cmd_pump_t *pump)
+{
+    ssize_t        n;
+    cmd_stream_t  *stream = pump->stream;
+
+    while (pump->in.len < CMD_PUMP_SIZE) {
+
+        n = cmd_stream_fill(stream, 0);
+
+        if (n == -1 && errno == EAGAIN) {
+            return;
+        }
+
+        if (n <= 0
+            || atls_buf_add(&pump->in, stream->buf + stream->pos, (size_t) n)
+               == -1)
+        {
+            pump->ended = 1;
+            return;
+        }
+
+        stream->pos += (size_t) n;
+    }
+}
+
+
+static void
+cmd_pump_write(cmd_pump_t *pump)
+{
+    ssize_t  n;
+
+    n = cmd_stream_send(pump->stream, pump->out.data + pump->pos,
+                        pump->out.len - pump->pos);
+
+    if (n == -1) {
+        pump->gone = 1;
+        return;
+    }
+
+    pump->pos += (size_t) n;
+
+    if (pump->pos == pump->out.len) {
+        pump->pos = 0;
+        pump->out.len = 0;
+    }
+}
+
+
+static atls_error_e
+cmd_pump_ended(cmd_pump_post_t *post)
+{
+    atls_error_e   rc;
+    cmd_pump_t    *pump = post->pump;
+
+    if (!atls_pair_ended(&pump->pair, post->which, &rc)) {
+        return ATLS_OK;
+    }
+
+    if (rc != ATLS_OK) {
+        return cmd_pump_again(post, rc) ? ATLS_OK : rc;
+    }
+
+    cmd_pump_answered(post);
+
+    return post->which == ATLS_PAIR_POLL
+           || pump->posts[ATLS_PAIR_POLL].pending
+           || atls_pair_join(&pump->pair) == 0
+           ? ATLS_OK : atls_fail_memory(pump->failure);
+}
+
+
+static void
+cmd_pump_answered(cmd_pump_post_t *post)
+{
+    int64_t      now;
+    cmd_pump_t  *pump = post->pump;
+
+    now = atls_clock();
+    post->pending = 0;
+    post->tries = 0;
+
+    if (post->got || post->which == ATLS_PAIR_DATA
+        || pump->posts[ATLS_PAIR_DATA].pending
+        || now - post->began >= CMD_PUMP_WAITS)
+    {
+        pump->delay = CMD_PUMP_DELAY;
+        pump->next = 0;
+        return;
+    }
+
+    pump->next = now + pump->delay;
+    pump->delay = pump->delay * 2 < CMD_PUMP_MAX_DELAY ? pump->delay * 2
+                                                       : CMD_PUMP_MAX_DELAY;
+}
+
+
+/*
+ * Whether the POST is sent again.  Data may have overtaken the poll before
+ * them: then the server answers 409, and the session is unchanged.  An empty
+ * poll is not known to the server when it is sent again: it is another one, and
+ * does not precede data that were sent in the meantime.
+ */
+
+static int
+cmd_pump_again(cmd_pump_post_t *post, atls_error_e error)
+{
+    int          status;
+    int64_t      pause, until;
+    cmd_pump_t  *pump = post->pump;
+
+    status = error == ATLS_ERROR_OUTER_STATUS
+             ? atls_outer_status(pump->pair.posts[post->which].outer) : 0;
+
+    if (!(error == ATLS_ERROR_NETWORK || error == ATLS_ERROR_TIMEOUT
+          || status == 409 || status == 502 || status == 503 || status == 504)
+        || (post->body.len == 0 && post->got)
+        || ++post->tries > CMD_PUMP_TRIES)
+    {
+        pump->failed = post->which;
+        pump->status = status;
+        return 0;
+    }
+
+    atls_failure_clear(pump->failure);
+
+    pause = (int64_t) CMD_PUMP_AGAIN << post->tries;
+
+    until = atls_clock() + (pause < CMD_PUMP_MAX_DELAY ? pause
+                                                       : CMD_PUMP_MAX_DELAY);
+
+    if (post->body.len) {
+        post->again = until;
+
+    } else {
+        post->pending = 0;
+        pump->next = until;
+    }
+
+    return 1;
+}
+
+
+static void
+cmd_pump_resume(cmd_pump_t *pump)
+{
+    size_t            i;
+    cmd_pump_post_t  *post;
+
+    for (i = 0; i < ATLS_PAIR_POSTS; i++) {
+        post = &pump->posts[i];
+
+        if (post->held && !cmd_pump_full(post)) {
+            post->held = 0;
+            atls_outer_resume(pump->pair.posts[i].outer);
+        }
+    }
+}
+
+
+/* Whether a response has to wait. */
+
+static int
+cmd_pump_full(void *data)
+{
+    cmd_pump_post_t  *post = data;
+    cmd_pump_t       *pump = post->pump;
+
+    if (pump->out.len - pump->pos < CMD_PUMP_SIZE
+        && !(post->which == ATLS_PAIR_DATA
+             && pump->posts[ATLS_PAIR_POLL].pending))
+    {
+        return 0;
+    }
+
+    post->held = 1;
+
+    return 1;
+}
+
+
+static atls_error_e
+cmd_pump_sink(void *data, const unsigned char *bytes, size_t n)
+{
+    size_t            skip;
+    cmd_pump_post_t  *post = data;
+
+    skip = post->skip < n ? post->skip : n;
+
+    post->skip -= skip;
+
+    if (skip == n) {
+        return ATLS_OK;
+    }
+
+    post->got += n - skip;
+
+    return post->pump->type->open(post->pump->data, bytes + skip, n - skip);
+}
+
+
+atls_error_e
+cmd_pump_receive(void *data, const unsigned char *bytes, size_t n)
+{
+    cmd_pump_t  *pump = data;
+
+    pump->received += n;
+
+    return atls_buf_add(&pump->out, bytes, n) == -1
+           ? atls_fail_memory(pump->failure) : ATLS_OK;
+}

@@ -1,0 +1,148 @@
+
+/*
+ * Two POSTs of a session at the same time, see pair.h.
+ */
+
+
+#include <string.h>
+
+#include <curl/curl.h>
+
+#include "pair.h"
+
+
+#define ATLS_PAIR_FDS   4
+
+
+int
+atls_pair_init(atls_pair_t *pair, atls_outer_t *outer)
+{
+    memset(pair, 0, sizeof(atls_pair_t));
+
+    pair->multi = curl_multi_init();
+    pair->posts[ATLS_PAIR_DATA].outer = outer;
+    pair->posts[ATLS_PAIR_POLL].outer = atls_outer_clone(outer);
+
+    return pair->multi && pair->posts[ATLS_PAIR_POLL].outer ? 0 : -1;
+}
+
+
+void
+atls_pair_free(atls_pair_t *pair)
+{
+    atls_pair_abort(pair, ATLS_PAIR_DATA);
+    atls_pair_abort(pair, ATLS_PAIR_POLL);
+
+    if (pair->multi) {
+        curl_multi_cleanup(pair->multi);
+    }
+
+    atls_outer_free(pair->posts[ATLS_PAIR_POLL].outer);
+    memset(pair, 0, sizeof(atls_pair_t));
+}
+
+
+atls_error_e
+atls_pair_start(atls_pair_t *pair, atls_pair_e which, const void *bytes,
+    size_t n, atls_sink_pt sink, void *data)
+{
+    atls_outer_t  *outer = pair->posts[which].outer;
+
+    atls_outer_start(outer, bytes, n, sink, data);
+
+    if (curl_multi_add_handle(pair->multi, atls_outer_handle(outer))
+        != CURLM_OK)
+    {
+        return ATLS_ERROR_MEMORY;
+    }
+
+    pair->posts[which].busy = 1;
+    pair->posts[which].ended = 0;
+
+    return ATLS_OK;
+}
+
+
+int
+atls_pair_join(atls_pair_t *pair)
+{
+    return atls_outer_join(pair->posts[ATLS_PAIR_POLL].outer,
+                           pair->posts[ATLS_PAIR_DATA].outer);
+}
+
+
+int
+atls_pair_busy(const atls_pair_t *pair, atls_pair_e which)
+{
+    return pair->posts[which].busy;
+}
+
+
+void
+atls_pair_wait(atls_pair_t *pair, struct pollfd *fds, unsigned n, int timeout)
+{
+    int                   running, left;
+    unsigned              i;
+    CURLMsg              *msg;
+    struct curl_waitfd    wait[ATLS_PAIR_FDS];
+
+    for (i = 0; i < n; i++) {
+        wait[i].fd = fds[i].fd;
+        wait[i].events = (short) ((fds[i].events & POLLIN ? CURL_WAIT_POLLIN
+                                                          : 0)
+                                  | (fds[i].events & POLLOUT ? CURL_WAIT_POLLOUT
+                                                             : 0));
+        wait[i].revents = 0;
+    }
+
+    (void) curl_multi_perform(pair->multi, &running);
+
+    while ((msg = curl_multi_info_read(pair->multi, &left)) != NULL) {
+
+        for (i = 0; i < ATLS_PAIR_POSTS; i++) {
+
+            if (msg->msg == CURLMSG_DONE
+                && atls_outer_handle(pair->posts[i].outer) == msg->easy_handle)
+            {
+                pair->posts[i].ended = 1;
+                pair->posts[i].code = (int) msg->data.result;
+                timeout = 0;
+            }
+        }
+    }
+
+    (void) curl_multi_poll(pair->multi, wait, n, timeout, NULL);
+    (void) poll(fds, n, 0);
+}
+
+
+int
+atls_pair_ended(atls_pair_t *pair, atls_pair_e which, atls_error_e *result)
+{
+    atls_outer_t  *outer = pair->posts[which].outer;
+
+    if (!pair->posts[which].ended) {
+        return 0;
+    }
+
+    /* the socket is known until the handle is removed */
+
+    *result = atls_outer_end(outer, pair->posts[which].code);
+
+    atls_pair_abort(pair, which);
+
+    return 1;
+}
+
+
+void
+atls_pair_abort(atls_pair_t *pair, atls_pair_e which)
+{
+    if (pair->posts[which].busy) {
+        curl_multi_remove_handle(pair->multi,
+                               atls_outer_handle(pair->posts[which].outer));
+    }
+
+    pair->posts[which].busy = 0;
+    pair->posts[which].ended = 0;
+}

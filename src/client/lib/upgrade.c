@@ -1,0 +1,143 @@
+
+/*
+ * Upgraded connections in a session, see upgrade.h.
+ */
+
+
+#include "client.h"
+#include "upgrade.h"
+
+
+#define ATLS_UPGRADE_RECORD     SSL3_RT_MAX_PLAIN_LENGTH
+
+
+static atls_error_e atls_upgrade_plain(void *data, const unsigned char *bytes,
+    size_t n);
+
+
+atls_error_e
+atls_upgrade(atls_client_t *client, const atls_request_t *request)
+{
+    atls_error_e  rc;
+
+    client->upgrade = 1;
+    rc = atls_perform(client, request);
+    client->upgrade = 0;
+
+    return rc;
+}
+
+
+int
+atls_upgraded(const atls_client_t *client)
+{
+    return client->response.state == ATLS_RESPONSE_UPGRADED;
+}
+
+
+void
+atls_upgraded_open(atls_client_t *client, atls_sink_pt plain, void *data)
+{
+    client->upgraded = plain;
+    client->upgraded_data = data;
+    client->tls.plain = atls_upgrade_plain;
+}
+
+
+/* An atls_plain_pt. */
+
+static atls_error_e
+atls_upgrade_plain(void *data, const unsigned char *bytes, size_t n)
+{
+    atls_client_t  *client = data;
+
+    return client->upgraded(client->upgraded_data, bytes, n);
+}
+
+
+atls_error_e
+atls_upgraded_receive(void *data, const unsigned char *bytes, size_t n)
+{
+    atls_client_t  *client = data;
+
+    return atls_tls_receive(&client->tls, bytes, n);
+}
+
+
+atls_error_e
+atls_upgraded_seal(void *data, const unsigned char *bytes, size_t n,
+    atls_buf_t *out)
+{
+    size_t          piece;
+    atls_error_e    rc;
+    atls_client_t  *client = data;
+
+    for (rc = ATLS_OK; n && rc == ATLS_OK; n -= piece) {
+
+        piece = n < ATLS_UPGRADE_RECORD ? n : ATLS_UPGRADE_RECORD;
+
+        rc = atls_tls_write(&client->tls, bytes, piece);
+        bytes += piece;
+
+        if (rc == ATLS_OK) {
+            rc = atls_tls_drain(&client->tls, out);
+        }
+    }
+
+    return rc;
+}
+
+
+atls_error_e
+atls_upgraded_poll(void *data, atls_buf_t *out)
+{
+    atls_error_e    rc;
+    atls_client_t  *client = data;
+
+    rc = atls_tls_poll(&client->tls);
+
+    return rc == ATLS_OK ? atls_tls_drain(&client->tls, out) : rc;
+}
+
+
+atls_error_e
+atls_upgraded_close(void *data, atls_buf_t *out)
+{
+    atls_client_t  *client = data;
+
+    atls_tls_shutdown(&client->tls);
+
+    return atls_tls_drain(&client->tls, out);
+}
+
+
+int
+atls_upgraded_closed(void *data)
+{
+    atls_client_t  *client = data;
+
+    return client->tls.closed;
+}
+
+
+void
+atls_upgraded_end(atls_client_t *client)
+{
+    client->open = 0;
+    client->out.len = 0;
+    client->response.state = ATLS_RESPONSE_COMPLETE;
+}
+
+
+atls_outer_t *
+atls_upgraded_outer(atls_client_t *client)
+{
+    return client->outer;
+}
+
+
+atls_failure_t *
+atls_upgraded_failure(atls_client_t *client)
+{
+    return &client->failure;
+}
