@@ -58,6 +58,7 @@ void
 atls_retry_free(atls_retry_t *retry)
 {
     atls_buf_free(&retry->flight);
+    atls_passed_free(&retry->passed);
 }
 
 
@@ -149,9 +150,9 @@ atls_retry_begin(atls_retry_t *retry, const void *bytes, size_t n,
     retry->tries = 0;
     retry->timeouts = 0;
     retry->pause = ATLS_RETRY_PAUSE;
-    retry->passed = 0;
     retry->posted = 0;
     retry->lost = 0;
+    atls_passed_begin(&retry->passed);
 
     whole = atls_records_whole(&retry->sent);
     ended = retry->sent.ended;
@@ -172,7 +173,7 @@ atls_retry_attempt(atls_retry_t *retry, const void *bytes, size_t n)
     atls_error_e  rc;
 
     memset(&retry->received, 0, sizeof(atls_records_t));
-    retry->at = 0;
+    atls_passed_restart(&retry->passed);
     retry->flight.len = 0;
 
     if (retry->tries && !retry->known) {
@@ -199,7 +200,9 @@ atls_retry_is_lost(atls_retry_t *retry, atls_error_e rc)
 {
     /* an error before anything was sent is certain */
 
-    if (!retry->repeats || !retry->posted) {
+    if (!retry->repeats || !retry->posted
+        || !atls_passed_comparable(&retry->passed))
+    {
         return 0;
     }
 
@@ -315,7 +318,7 @@ atls_retry_sink(void *data, const unsigned char *bytes, size_t n)
 {
     atls_retry_t  *retry = data;
 
-    size_t  old;
+    atls_error_e  rc;
 
     atls_records_add(&retry->received, bytes, n);
 
@@ -323,18 +326,10 @@ atls_retry_sink(void *data, const unsigned char *bytes, size_t n)
         return atls_retry_collect(retry, bytes, n);
     }
 
-    old = retry->passed - retry->at;
-    old = n < old ? n : old;
+    rc = atls_passed_add(&retry->passed, &bytes, &n, retry->failure);
 
-    retry->at += n;
-
-    if (n == old) {
-        return ATLS_OK;
-    }
-
-    retry->passed = retry->at;
-
-    return retry->sink(retry->sink_data, bytes + old, n - old);
+    return rc != ATLS_OK || n == 0 ? rc
+                                   : retry->sink(retry->sink_data, bytes, n);
 }
 
 
@@ -371,7 +366,6 @@ atls_retry_pass(atls_retry_t *retry)
     }
 
     retry->collects = 0;
-    retry->passed = retry->at = retry->flight.len;
 
     rc = retry->flight.len
          ? retry->sink(retry->sink_data, retry->flight.data, retry->flight.len)

@@ -17,6 +17,7 @@
 #include "debug.h"
 #include "error.h"
 #include "outer.h"
+#include "passed.h"
 #include "records.h"
 
 
@@ -49,9 +50,8 @@ typedef struct {
     unsigned             timeouts;
     int64_t              pause;             /* before the next one */
     atls_records_t       received;          /* of this response */
-    size_t               at;                /* bytes of this response */
-    size_t               passed;            /* bytes that the sink has got, of
-                                               any response */
+    atls_passed_t        passed;            /* what the sink has got, of any
+                                               response */
     atls_buf_t           flight;            /* the first response */
     unsigned             collects:1;        /* it is not passed yet */
     unsigned             repeats:1;         /* it can be sent again */
