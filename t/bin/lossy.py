@@ -15,6 +15,7 @@ MODE is
                 closed
     cut=N-M     the same, after half of the response
     silent=N-M  no response, but the connection stays open
+    deaf=N-M    the same, and the server does not get the POST
     half=N-M    half of the body, as if it were complete
     bare=N-M    no body
     gone=N-M    as mute; later ones: a 410 of a middlebox
@@ -89,12 +90,18 @@ class Lossy:
         if self.mode == "random":
             return await self.fault(head, body, known, writer)
 
+        number = self.posts
+        chosen = self.first <= number <= self.last
+        if self.mode == "deaf" and chosen:
+            print("deaf", flush=True)
+            await asyncio.sleep(1000)
+            return False
         response = await self.ask(head, body)
-        if self.mode == "gone" and self.posts > self.last:
+        if self.mode == "gone" and number > self.last:
             return await self.write(writer, "gone",
                                     b"HTTP/1.1 410 Gone\r\n"
                                     b"Content-Length: 0\r\n\r\n")
-        if not self.first <= self.posts <= self.last:
+        if not chosen:
             return await self.write(writer, "passed", response)
         if self.mode == "cut":
             return await self.write(writer, "cut",

@@ -109,6 +109,8 @@ static int atls_outer_repost_body(void *data, const void *bytes, size_t n);
 static int atls_outer_repost_wait(void *data);
 static CURLcode atls_outer_easy(atls_outer_t *outer, const void *bytes,
     size_t n, long timeout);
+static CURLcode atls_outer_ended(atls_outer_t *outer, CURLcode code,
+    int64_t began);
 static void atls_outer_look(atls_outer_t *outer, int64_t began);
 static CURLU *atls_outer_url_now(atls_outer_t *outer);
 static atls_error_e atls_outer_result(atls_outer_t *outer, CURLcode code);
@@ -632,7 +634,7 @@ atls_outer_prepare(atls_outer_t *outer, size_t n, atls_sink_pt sink,
 
 
 void
-atls_outer_start(atls_outer_t *outer, const void *bytes, size_t n,
+atls_outer_start(atls_outer_t *outer, const void *bytes, size_t n, int again,
     atls_sink_pt sink, void *data)
 {
     outer->source = NULL;
@@ -640,7 +642,7 @@ atls_outer_start(atls_outer_t *outer, const void *bytes, size_t n,
     atls_repost_clear(&outer->repost);
 
     curl_easy_setopt(outer->curl, CURLOPT_CURLU, atls_outer_url_now(outer));
-    curl_easy_setopt(outer->curl, CURLOPT_FRESH_CONNECT, 0L);
+    curl_easy_setopt(outer->curl, CURLOPT_FRESH_CONNECT, again ? 1L : 0L);
     curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDS, n ? bytes : "");
     curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) n);
     curl_easy_setopt(outer->curl, CURLOPT_TIMEOUT_MS, 0L);
@@ -655,7 +657,7 @@ atls_error_e
 atls_outer_end(atls_outer_t *outer, int code)
 {
     outer->code = (CURLcode) code;
-    atls_outer_look(outer, outer->began);
+    outer->code = atls_outer_ended(outer, outer->code, outer->began);
 
     return atls_outer_result(outer, outer->code);
 }
@@ -706,6 +708,7 @@ atls_outer_clone(const atls_outer_t *outer)
 
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, clone->error);
     curl_easy_setopt(curl, CURLOPT_READDATA, clone);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, clone);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, clone);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, clone);
     curl_easy_setopt(curl, CURLOPT_DEBUGDATA, clone);
@@ -828,6 +831,13 @@ atls_outer_easy(atls_outer_t *outer, const void *bytes, size_t n, long timeout)
         atls_repost_recorded(&outer->repost, outer->curl);
     }
 
+    return atls_outer_ended(outer, code, began);
+}
+
+
+static CURLcode
+atls_outer_ended(atls_outer_t *outer, CURLcode code, int64_t began)
+{
     /* libcurl accepts a header without an end */
 
     if (code == CURLE_OK && !outer->headed

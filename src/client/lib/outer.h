@@ -111,12 +111,13 @@ void atls_outer_resume(atls_outer_t *outer);
 atls_outer_t *atls_outer_clone(const atls_outer_t *outer);
 
 /*
- * The same as atls_outer_post() in two steps, for a multi handle of libcurl,
- * which performs the transfer in between.  The bytes must stay valid.
+ * The same as atls_outer_post(), or atls_outer_again(), in two steps, for a
+ * multi handle of libcurl, which performs the transfer in between.  The bytes
+ * must stay valid.
  */
 
 void atls_outer_start(atls_outer_t *outer, const void *bytes, size_t n,
-    atls_sink_pt sink, void *data);
+    int again, atls_sink_pt sink, void *data);
 atls_error_e atls_outer_end(atls_outer_t *outer, int code);
 void *atls_outer_handle(const atls_outer_t *outer);
 

@@ -44,11 +44,11 @@ atls_pair_free(atls_pair_t *pair)
 
 atls_error_e
 atls_pair_start(atls_pair_t *pair, atls_pair_e which, const void *bytes,
-    size_t n, atls_sink_pt sink, void *data)
+    size_t n, int again, atls_sink_pt sink, void *data)
 {
     atls_outer_t  *outer = pair->posts[which].outer;
 
-    atls_outer_start(outer, bytes, n, sink, data);
+    atls_outer_start(outer, bytes, n, again, sink, data);
 
     if (curl_multi_add_handle(pair->multi, atls_outer_handle(outer))
         != CURLM_OK)

@@ -4,7 +4,7 @@
  * waits for data of the server.
  *
  *     atls_pair_init(&pair, outer, &failure);
- *     atls_pair_start(&pair, ATLS_PAIR_POLL, bytes, n, sink, data);
+ *     atls_pair_start(&pair, ATLS_PAIR_POLL, bytes, n, 0, sink, data);
  *
  *     do {
  *         atls_pair_wait(&pair, fds, nfds, timeout);
@@ -48,10 +48,13 @@ typedef struct {
 int atls_pair_init(atls_pair_t *pair, atls_outer_t *outer);
 void atls_pair_free(atls_pair_t *pair);
 
-/* Starts a POST.  The bytes must stay valid until its end. */
+/*
+ * Starts a POST.  The bytes must stay valid until its end.  If it is sent
+ * again, it gets a new connection.
+ */
 
 atls_error_e atls_pair_start(atls_pair_t *pair, atls_pair_e which,
-    const void *bytes, size_t n, atls_sink_pt sink, void *data);
+    const void *bytes, size_t n, int again, atls_sink_pt sink, void *data);
 
 /*
  * Copies the cookies and the URI of the session to the connection for polls,
@@ -60,7 +63,7 @@ atls_error_e atls_pair_start(atls_pair_t *pair, atls_pair_e which,
 
 int atls_pair_join(atls_pair_t *pair);
 
-/* Whether a POST has not ended. */
+/* Whether a POST was started, and its end was not reported. */
 
 int atls_pair_busy(const atls_pair_t *pair, atls_pair_e which);
 

@@ -25,6 +25,11 @@
 #define CMD_PUMP_AGAIN      10              /* the same for POSTs that are sent
                                                again */
 #define CMD_PUMP_TRIES      12
+#define CMD_PUMP_OVERTAKEN  3               /* after so many, the poll is sent
+                                               again as well */
+#define CMD_PUMP_PATIENCE   60000           /* milliseconds until a poll without
+                                               response is lost, */
+#define CMD_PUMP_OVERDUE    10000           /* after the one to later data */
 
 
 static void cmd_pump_init(cmd_pump_t *pump);
@@ -39,8 +44,13 @@ static int cmd_pump_timeout(const cmd_pump_t *pump);
 static void cmd_pump_read(cmd_pump_t *pump);
 static void cmd_pump_write(cmd_pump_t *pump);
 static atls_error_e cmd_pump_ended(cmd_pump_post_t *post);
+static atls_error_e cmd_pump_overdue(cmd_pump_t *pump);
+static void cmd_pump_follow(cmd_pump_t *pump);
 static void cmd_pump_answered(cmd_pump_post_t *post);
 static int cmd_pump_again(cmd_pump_post_t *post, atls_error_e error);
+static int cmd_pump_repeatable(const cmd_pump_post_t *post);
+static int64_t cmd_pump_pause(const cmd_pump_post_t *post);
+static void cmd_pump_overtaken(cmd_pump_t *pump);
 static void cmd_pump_resume(cmd_pump_t *pump);
 static int cmd_pump_full(void *data);
 static atls_error_e cmd_pump_sink(void *data, const unsigned char *bytes,
@@ -77,6 +87,10 @@ cmd_pump_run(cmd_pump_t *pump, const cmd_pump_type_t *type, void *data,
 
         if (rc == ATLS_OK) {
             rc = cmd_pump_ended(&pump->posts[ATLS_PAIR_DATA]);
+        }
+
+        if (rc == ATLS_OK) {
+            rc = cmd_pump_overdue(pump);
         }
 
         cmd_pump_resume(pump);
@@ -117,6 +131,7 @@ cmd_pump_free(cmd_pump_t *pump)
 
     for (i = 0; i < ATLS_PAIR_POSTS; i++) {
         atls_buf_free(&pump->posts[i].body);
+        atls_passed_free(&pump->posts[i].passed);
     }
 
     atls_buf_free(&pump->in);
@@ -173,7 +188,8 @@ cmd_pump_start(cmd_pump_t *pump)
 
     post = &pump->posts[ATLS_PAIR_POLL];
     post->body.len = 0;
-    post->got = 0;
+    pump->followed = 0;
+    atls_passed_begin(&post->passed);
 
     rc = pump->type->poll(pump->data, &post->body);
 
@@ -189,7 +205,7 @@ cmd_pump_start_data(cmd_pump_t *pump)
 
     post->body.len = 0;
     post->tries = 0;
-    post->got = 0;
+    atls_passed_begin(&post->passed);
 
     rc = pump->in.len ? pump->type->seal(pump->data, pump->in.data,
                                          pump->in.len, &post->body)
@@ -229,14 +245,20 @@ cmd_pump_post(cmd_pump_post_t *post)
 
     post->pending = 1;
     post->again = 0;
+    post->begun = 0;
     post->held = 0;
-    post->skip = post->got;
     post->began = atls_clock();
+    atls_passed_restart(&post->passed);
+    memset(&post->received, 0, sizeof(atls_records_t));
+
+    if (post->which == ATLS_PAIR_POLL && !pump->followed) {
+        pump->due = post->began + CMD_PUMP_PATIENCE;
+    }
 
     pump->count++;
 
     if (atls_pair_start(&pump->pair, post->which, post->body.data,
-                        post->body.len, cmd_pump_sink, post)
+                        post->body.len, post->tries != 0, cmd_pump_sink, post)
         != ATLS_OK)
     {
         return atls_fail_memory(pump->failure);
@@ -374,6 +396,13 @@ cmd_pump_ended(cmd_pump_post_t *post)
         return ATLS_OK;
     }
 
+    if (rc == ATLS_OK && !post->received.bad
+        && !atls_records_whole(&post->received))
+    {
+        rc = atls_fail(pump->failure, ATLS_ERROR_NETWORK,
+                       "a response ended within a record");
+    }
+
     if (rc != ATLS_OK) {
         return cmd_pump_again(post, rc) ? ATLS_OK : rc;
     }
@@ -387,6 +416,43 @@ cmd_pump_ended(cmd_pump_post_t *post)
 }
 
 
+/*
+ * A poll, or the response to it, may be lost without an error: the path has
+ * changed.
+ */
+
+static atls_error_e
+cmd_pump_overdue(cmd_pump_t *pump)
+{
+    atls_error_e      rc;
+    cmd_pump_post_t  *post = &pump->posts[ATLS_PAIR_POLL];
+
+    if (!atls_pair_busy(&pump->pair, ATLS_PAIR_POLL) || post->begun
+        || atls_clock() < pump->due)
+    {
+        return ATLS_OK;
+    }
+
+    atls_pair_abort(&pump->pair, ATLS_PAIR_POLL);
+
+    rc = atls_fail(pump->failure, ATLS_ERROR_TIMEOUT, "no response to a poll");
+
+    return cmd_pump_again(post, rc) ? ATLS_OK : rc;
+}
+
+
+/* The response to data has begun: that to the poll before them was sent. */
+
+static void
+cmd_pump_follow(cmd_pump_t *pump)
+{
+    if (pump->posts[ATLS_PAIR_POLL].pending && !pump->followed) {
+        pump->followed = 1;
+        pump->due = atls_clock() + CMD_PUMP_OVERDUE;
+    }
+}
+
+
 static void
 cmd_pump_answered(cmd_pump_post_t *post)
 {
@@ -397,7 +463,11 @@ cmd_pump_answered(cmd_pump_post_t *post)
     post->pending = 0;
     post->tries = 0;
 
-    if (post->got || post->which == ATLS_PAIR_DATA
+    if (post->which == ATLS_PAIR_DATA) {
+        cmd_pump_follow(pump);
+    }
+
+    if (post->begun || post->which == ATLS_PAIR_DATA
         || pump->posts[ATLS_PAIR_DATA].pending
         || now - post->began >= CMD_PUMP_WAITS)
     {
@@ -413,25 +483,27 @@ cmd_pump_answered(cmd_pump_post_t *post)
 
 
 /*
- * Whether the POST is sent again.  Data may have overtaken the poll before
- * them: then the server answers 409, and the session is unchanged.  An empty
- * poll is not known to the server when it is sent again: it is another one, and
- * does not precede data that were sent in the meantime.
+ * Whether the connection continues after an error: usually, the POST is sent
+ * again.  Data may have overtaken the poll before them: then the server answers
+ * 409, and the session is unchanged.  A response that has begun is only
+ * requested again if it can be compared.
  */
 
 static int
 cmd_pump_again(cmd_pump_post_t *post, atls_error_e error)
 {
     int          status;
-    int64_t      pause, until;
+    int64_t      until;
     cmd_pump_t  *pump = post->pump;
 
     status = error == ATLS_ERROR_OUTER_STATUS
              ? atls_outer_status(pump->pair.posts[post->which].outer) : 0;
 
     if (!(error == ATLS_ERROR_NETWORK || error == ATLS_ERROR_TIMEOUT
-          || status == 409 || status == 502 || status == 503 || status == 504)
-        || (post->body.len == 0 && post->got)
+          || status == 408 || status == 409 || status == 502 || status == 503
+          || status == 504)
+        || !atls_passed_comparable(&post->passed)
+        || (!cmd_pump_repeatable(post) && atls_passed_any(&post->passed))
         || ++post->tries > CMD_PUMP_TRIES)
     {
         pump->failed = post->which;
@@ -441,12 +513,9 @@ cmd_pump_again(cmd_pump_post_t *post, atls_error_e error)
 
     atls_failure_clear(pump->failure);
 
-    pause = (int64_t) CMD_PUMP_AGAIN << post->tries;
+    until = atls_clock() + cmd_pump_pause(post);
 
-    until = atls_clock() + (pause < CMD_PUMP_MAX_DELAY ? pause
-                                                       : CMD_PUMP_MAX_DELAY);
-
-    if (post->body.len) {
+    if (cmd_pump_repeatable(post)) {
         post->again = until;
 
     } else {
@@ -454,7 +523,56 @@ cmd_pump_again(cmd_pump_post_t *post, atls_error_e error)
         pump->next = until;
     }
 
+    if (status == 409 && post->which == ATLS_PAIR_DATA
+        && post->tries == CMD_PUMP_OVERTAKEN)
+    {
+        cmd_pump_overtaken(pump);
+    }
+
     return 1;
+}
+
+
+/*
+ * An empty poll is not known to the server when it is sent again: it is another
+ * one, and does not precede data that were sent in the meantime.  After data
+ * that were answered, the response to a poll is no longer kept.  If it was not
+ * empty, its records are missing in the stream, and TLS fails.
+ */
+
+static int
+cmd_pump_repeatable(const cmd_pump_post_t *post)
+{
+    return post->body.len
+           && !(post->which == ATLS_PAIR_POLL && post->pump->followed);
+}
+
+
+static int64_t
+cmd_pump_pause(const cmd_pump_post_t *post)
+{
+    int64_t  pause;
+
+    pause = (int64_t) CMD_PUMP_AGAIN << post->tries;
+
+    return pause < CMD_PUMP_MAX_DELAY ? pause : CMD_PUMP_MAX_DELAY;
+}
+
+
+/* The poll before the data does not arrive: perhaps it is lost. */
+
+static void
+cmd_pump_overtaken(cmd_pump_t *pump)
+{
+    cmd_pump_post_t  *post = &pump->posts[ATLS_PAIR_POLL];
+
+    if (atls_pair_busy(&pump->pair, ATLS_PAIR_POLL) && !post->begun
+        && cmd_pump_repeatable(post))
+    {
+        atls_pair_abort(&pump->pair, ATLS_PAIR_POLL);
+        post->tries++;
+        post->again = atls_clock();
+    }
 }
 
 
@@ -490,6 +608,10 @@ cmd_pump_full(void *data)
         return 0;
     }
 
+    if (post->which == ATLS_PAIR_DATA) {
+        cmd_pump_follow(pump);
+    }
+
     post->held = 1;
 
     return 1;
@@ -499,20 +621,18 @@ cmd_pump_full(void *data)
 static atls_error_e
 cmd_pump_sink(void *data, const unsigned char *bytes, size_t n)
 {
-    size_t            skip;
+    atls_error_e      rc;
     cmd_pump_post_t  *post = data;
+    cmd_pump_t       *pump = post->pump;
 
-    skip = post->skip < n ? post->skip : n;
+    post->begun = 1;
 
-    post->skip -= skip;
+    atls_records_add(&post->received, bytes, n);
 
-    if (skip == n) {
-        return ATLS_OK;
-    }
+    rc = atls_passed_add(&post->passed, &bytes, &n, pump->failure);
 
-    post->got += n - skip;
-
-    return post->pump->type->open(post->pump->data, bytes + skip, n - skip);
+    return rc != ATLS_OK || n == 0 ? rc
+                                   : pump->type->open(pump->data, bytes, n);
 }
 
 

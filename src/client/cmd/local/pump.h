@@ -12,6 +12,8 @@
 
 #include "../../lib/buf.h"
 #include "../../lib/pair.h"
+#include "../../lib/passed.h"
+#include "../../lib/records.h"
 #include "stream.h"
 
 
@@ -47,10 +49,11 @@ typedef struct {
     int64_t          again;             /* when to send it again; 0: it is being
                                            sent */
     unsigned         tries;
-    size_t           got;               /* bytes of the response */
-    size_t           skip;              /* received before it was sent again */
+    atls_passed_t    passed;            /* of the response */
+    atls_records_t   received;          /* with it */
     unsigned         pending:1;         /* not answered yet */
-    unsigned         held:1;            /* the response is paused */
+    unsigned         begun:1;           /* the response */
+    unsigned         held:1;            /* it is paused */
 } cmd_pump_post_t;
 
 
@@ -68,12 +71,14 @@ struct cmd_pump_s {
     size_t                  pos;        /* start of unsent data in out */
 
     int64_t                 next;       /* time of the next poll */
+    int64_t                 due;        /* when the one in progress is lost */
     int64_t                 delay;      /* after an empty response */
 
     size_t                  last;       /* size of the last POST with data */
     atls_pair_e             failed;     /* the POST with the error, */
     int                     status;     /* and its status; 0: none */
 
+    unsigned                followed:1; /* the poll, by answered data */
     unsigned                ended:1;    /* no more data of the program */
     unsigned                closing:1;  /* that was sent */
     unsigned                gone:1;     /* the program closed the connection */

@@ -1,0 +1,236 @@
+#!/usr/bin/perl
+
+# WebSocket in atls forward on paths that lose POSTs and responses: the client
+# sends them again, and no message is lost, or received twice.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls::LostPosts;
+use Test::Atls::Site;
+use Test::Atls::WebSocket;
+
+my $MESSAGES = $ENV{TEST_ATLS_MESSAGES} || 40;
+
+my $t = Test::Atls::Site->new(workers => 2);
+
+$t->serve(<<'EOC', endpoint => 'atls_poll_timeout 30s;', http => <<'EOH');
+location = /tls12 {
+    atls on;
+    atls_protocols TLSv1.2;
+    atls_poll_timeout 30s;
+    access_log %%TESTDIR%%/posts.log post;
+}
+
+location ~ ^/(echo|push|late|ping)$ {
+    access_log off;
+    proxy_pass http://127.0.0.1:%%PORT_2%%;
+    proxy_http_version 1.1;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection upgrade;
+}
+EOC
+log_format post '$atls_post';
+access_log %%TESTDIR%%/posts.log post;
+EOH
+
+my $backend = Test::Atls::WebSocket->serve($t, $t->port(2));
+my ($forward, $lossy, $path, $name, $n);
+my $first;              # the POST with the first poll
+my $port = 10;
+
+for (1 .. 3) {
+    $name = "random $_";
+    random($_);
+}
+
+# with TLS 1.3, the request is in the same POST as the end of the handshake
+
+for ([ '', 'TLS 1.3', 3 ], [ '/tls12', 'TLS 1.2', 4 ]) {
+    ($path, $name, $first) = @$_;
+
+    poll_lost();
+    output_lost() if $path eq '';
+    empty_lost();
+    posts_silent($_) for 'silent', 'deaf';
+}
+
+$t->done_testing();
+
+
+# A path, with atls forward and a connection over it.
+
+sub through {
+    my ($mode, $uri, @seed) = @_;
+
+    $lossy = Test::Atls::LostPosts->start($t, $mode, $t->port(0),
+                                          $t->port(++$port), @seed);
+    $forward = $t->forward($lossy->endpoint($path), '--retry', 30);
+
+    return connected($uri);
+}
+
+
+sub connected {
+    my ($uri) = @_;
+
+    $uri .= ($uri =~ /\?/ ? '&' : '?') . 'id=' . ++$n;
+
+    my $ws = Test::Atls::WebSocket->connect($forward->port(), $uri);
+
+    ok($ws->accepted(), "$name: accepted") or diag($ws->head());
+    $ws->{uri} = $uri;
+
+    return $ws;
+}
+
+
+sub gets {
+    my ($ws, $type, $bytes, $what) = @_;
+
+    my ($type2, $bytes2) = $ws->receive();
+
+    ok(defined $type2 && $type2 eq $type && $bytes2 eq $bytes, "$name: $what")
+        or diag(defined $type2 ? "$type2: $bytes2" : 'nothing',
+                "\n", map { "$_\n" } $lossy->done());
+}
+
+
+sub closes {
+    my ($ws, $messages) = @_;
+
+    $ws->send(close => pack 'n', 1000);
+    gets($ws, close => pack('n', 1000), 'the close frame');
+    is($backend->ended($ws->{uri}), "closed after $messages",
+       "$name: at the backend");
+}
+
+
+# The last response of a session is not kept.
+
+sub ends {
+    my ($ws, $messages) = @_;
+
+    $ws->send(close => pack 'n', 1000);
+    is($backend->ended($ws->{uri}), "closed after $messages",
+       "$name: at the backend");
+    $ws->close();
+}
+
+
+sub done {
+    is($forward->stop()->{code}, 0, "$name: the end");
+    $lossy->stop();
+}
+
+
+# In turn, and messages of the server alone.
+
+sub random {
+    my ($seed) = @_;
+
+    $path = '';
+
+    my $ws = through('random', '/echo', $seed);
+
+    for my $i (1 .. $MESSAGES) {
+        $ws->send(text => "message $i");
+        my ($type, $bytes) = $ws->receive() or last;
+        next if $bytes eq "message $i";
+        is($bytes, "message $i", "$name: a message");
+        last;
+    }
+
+    ends($ws, $MESSAGES);
+
+    $ws = connected("/push?n=$MESSAGES&ms=20");
+
+    my ($got, $type, $bytes) = (0);
+
+    while ($got < $MESSAGES) {
+        ($type, $bytes) = $ws->receive() or last;
+        last if $bytes ne ++$got;
+    }
+
+    is($got, $MESSAGES, "$name: all messages of the server");
+    ends($ws, 0);
+
+    my %what = map { $_ => 1 } $lossy->done();
+
+    ok(!grep({ /^not the same/ } keys %what), "$name: the same response again");
+    cmp_ok(keys %what, '>', 5, "$name: @{[ sort keys %what ]}");
+    done();
+}
+
+
+# The response to the first poll, which gets no output after data, and that to
+# the data.
+
+sub poll_lost {
+    $name =~ s/,.*|$/, lost/;
+
+    my $ws = through("mute=$first-" . ($first + 1), '/echo');
+
+    $ws->send(text => 'hello');
+
+    gets($ws, text => 'hello', 'echo');
+    closes($ws, 1);
+    done();
+}
+
+
+# The response to a poll with a message.
+
+sub output_lost {
+    $name =~ s/,.*|$/, output/;
+
+    for my $mode ('mute', 'cut', 'half') {
+        $name =~ s/(, output).*/$1, $mode/;
+
+        my $ws = through("$mode=$first-" . ($first + 1), '/push?n=3&ms=200');
+
+        gets($ws, text => $_, "message $_") for 1 .. 3;
+        closes($ws, 0);
+        done();
+    }
+}
+
+
+# The response to a poll without output, which was ended by data.
+
+sub empty_lost {
+    $name =~ s/,.*|$/, empty/;
+
+    my $ws = through("mute=$first-$first", '/late');
+
+    select undef, undef, undef, 0.3;
+    $ws->send(text => 'hello');
+    $t->write_file('late', '');
+    gets($ws, text => 'hello', 'echo');
+    unlink $t->path('late');
+    closes($ws, 1);
+    done();
+}
+
+
+# Nothing tells that a poll, or its response, is lost, but data need it.
+
+sub posts_silent {
+    my ($mode) = @_;
+
+    $name =~ s/,.*|$/, $mode/;
+
+    my $ws = through("$mode=$first-$first", '/echo');
+
+    select undef, undef, undef, 0.3;
+    $ws->send(text => 'hello');
+    gets($ws, text => 'hello', 'echo');
+    closes($ws, 1);
+    is(grep({ $_ eq $mode } $lossy->done()), 1, "$name: once");
+    done();
+}
