@@ -19,6 +19,10 @@
 #include "ngx_http_atls_ending.h"
 #include "ngx_http_atls_sweep.h"
 #include "ngx_http_atls_zone.h"
+#include "ngx_http_atls_drain.h"
+#include "ngx_http_atls_node.h"
+#include "ngx_http_atls_redis.h"
+#include "ngx_http_atls_store_conf.h"
 #include "ngx_http_atls_psk.h"
 #include "ngx_http_atls_ssl.h"
 #include "ngx_http_atls_ticket.h"
@@ -27,6 +31,7 @@
 #include "ngx_http_atls_filter.h"
 #include "ngx_http_atls_location.h"
 #include "ngx_http_atls_outcome.h"
+#include "ngx_http_atls_passed.h"
 #include "ngx_http_atls_phases.h"
 #include "ngx_http_atls_relayed.h"
 #include "ngx_http_atls_status.h"
@@ -125,6 +130,34 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       ngx_http_atls_zone,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("atls_node"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      ngx_http_atls_store_node,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("atls_store"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_atls_store_url,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("atls_store_key"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_atls_store_key,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("atls_peer"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, peer),
       NULL },
 
     { ngx_string("atls_max_handshakes"),
@@ -431,6 +464,8 @@ static ngx_int_t
 ngx_http_atls_postconfiguration(ngx_conf_t *cf)
 {
     if (ngx_http_atls_note_unused(cf) != NGX_OK
+        || ngx_http_atls_passed_init(cf) != NGX_OK
+        || ngx_http_atls_store_conf_check(cf) != NGX_OK
         || ngx_http_atls_location_check_events(cf) != NGX_OK
         || ngx_http_atls_add_cleanup(cf) != NGX_OK)
     {
@@ -512,6 +547,10 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->enable == NGX_CONF_UNSET) {
         conf->enable = 0;
+    }
+
+    if (conf->peer == 1) {
+        return ngx_http_atls_passed_conf(cf, conf);
     }
 
     if (conf->enable) {
@@ -698,7 +737,23 @@ ngx_http_atls_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    return ngx_http_atls_socket_init_worker(cycle);
+    if (ngx_http_atls_socket_init_worker(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (amcf->store == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_atls_redis_init_worker(cycle, amcf->store) != NGX_OK
+        || ngx_http_atls_drain_init_worker(amcf, cycle) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_atls_node_init_worker(amcf, cycle->log);
+
+    return NGX_OK;
 }
 
 
@@ -709,6 +764,8 @@ ngx_http_atls_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
+    ngx_http_atls_drain_exit_worker();
+    ngx_http_atls_redis_exit_worker();
     ngx_http_atls_mailbox_exit_worker(cycle->log);
     ngx_http_atls_ticket_exit_worker();
 

@@ -33,6 +33,10 @@ typedef struct ngx_http_atls_tickets_s      ngx_http_atls_tickets_t;
 typedef struct ngx_http_atls_ticket_keys_s  ngx_http_atls_ticket_keys_t;
 typedef struct ngx_http_atls_counters_s     ngx_http_atls_counters_t;
 typedef struct ngx_http_atls_endings_s      ngx_http_atls_endings_t;
+typedef struct ngx_http_atls_store_s        ngx_http_atls_store_t;
+typedef struct ngx_http_atls_redis_s        ngx_http_atls_redis_t;
+typedef struct ngx_http_atls_drain_s        ngx_http_atls_drain_t;
+typedef struct ngx_http_atls_elsewhere_s    ngx_http_atls_elsewhere_t;
 
 
 extern ngx_module_t  ngx_http_atls_module;

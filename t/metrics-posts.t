@@ -22,7 +22,9 @@ my $ALERT = 21;
 my $RECORD = "\x17\3\3\0\x20" . 'x' x 32;
 my $TYPE = 'application/atls+octet-stream';
 
-my %ELSEWHERE = (cut => 'metrics-ends.t', 'internal-error' => 'metrics-limits.t');
+my %ELSEWHERE = (cut => 'metrics-ends.t',
+                 'internal-error' => 'metrics-limits.t',
+                 'store-unreachable' => 'store-faults.t');
 
 my %counted;
 my $t = Test::Atls->new(workers => 1, client => { keepalive => 0 });

@@ -8,7 +8,7 @@
 
 set -eu
 
-servers=( nginx haproxy squid prometheus )
+servers=( nginx haproxy squid prometheus redis-server )
 
 policy=/usr/sbin/policy-rc.d
 saved=$policy.atls-saved

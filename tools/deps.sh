@@ -16,13 +16,13 @@ cd "$(dirname "$0")/.."
 # the module, the client, the programs of the demonstration
 
 demo=(
-    gcc libc6-dev make libssl-dev libpcre2-dev zlib1g-dev
+    gcc libc6-dev make libssl-dev libpcre2-dev zlib1g-dev libhiredis-dev
     libcurl4-openssl-dev libcjson-dev pkg-config
     perl openssl libnet-ssleay-perl libio-socket-ssl-perl
 )
 
 deb=(
-    build-essential debhelper nginx-dev
+    build-essential debhelper nginx-dev libhiredis-dev
     libcjson-dev libcoap3-dev libcurl4-openssl-dev libssl-dev pkg-config
     zlib1g-dev
 )
@@ -36,6 +36,7 @@ test=(
     libnss3-tools                                           # Chromium's CAs
     squid-openssl haproxy                                   # middleboxes
     stunnel4                                                # to compare with
+    redis-server                                            # the store
     prometheus                                              # and promtool
     libmbedtls-dev libwolfssl-dev default-jdk-headless nodejs   # t/interop.t
     libcoap3-dev libcoap3-bin                               # the gateway

@@ -72,6 +72,7 @@ ngx_http_atls_conf_create_loc(ngx_conf_t *cf)
      *     conf->uri_len = 0;
      *     conf->location = 0;
      *     conf->endpoint = 0;
+     *     conf->portable = 0;
      *     conf->policy = 0;
      *     conf->endpoints = { 0 };
      */
@@ -82,6 +83,7 @@ ngx_http_atls_conf_create_loc(ngx_conf_t *cf)
     conf->retry_buffer = NGX_CONF_UNSET_SIZE;
     conf->poll_timeout = NGX_CONF_UNSET_MSEC;
     conf->required = NGX_CONF_UNSET;
+    conf->peer = NGX_CONF_UNSET;
     conf->tracking = NGX_CONF_UNSET_UINT;
     conf->session_timeout = NGX_CONF_UNSET;
     conf->session_lifetime = NGX_CONF_UNSET;

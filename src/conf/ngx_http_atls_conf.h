@@ -49,6 +49,7 @@ struct ngx_http_atls_main_conf_s {
     ngx_shm_zone_t            *workers;        /* set if zone is set */
     ngx_shm_zone_t            *counters;       /* the same */
     ngx_uint_t                 max_handshakes; /* limit per worker */
+    ngx_http_atls_store_t     *store;          /* NULL: this machine only */
     ngx_array_t                endpoints;      /* ngx_http_atls_endpoint_t */
     ngx_array_t                blocks;         /* in endpoints: "if" etc. */
     ngx_array_t                notes;          /* ngx_http_atls_note_t */
@@ -65,6 +66,7 @@ struct ngx_http_atls_loc_conf_s {
     size_t                     retry_buffer;   /* 0: off */
     ngx_flag_t                 required;
     ngx_uint_t                 status;         /* 1: atls_status */
+    ngx_flag_t                 peer;           /* atls_peer */
 
     ngx_str_t                  name;           /* atls_endpoint; or empty */
     ngx_uint_t                 tracking;       /* NGX_HTTP_ATLS_TRACKING_* */
@@ -124,6 +126,7 @@ struct ngx_http_atls_loc_conf_s {
 
     uint64_t                   location;       /* hash of the name */
     uint64_t                   endpoint;       /* id, also in sessions */
+    uint64_t                   portable;       /* the same on all machines */
     uint64_t                   policy;         /* client verification, see
                                                   ngx_http_atls_identity.h */
     ngx_http_upstream_conf_t   relay;          /* to other workers */

@@ -81,6 +81,7 @@ ngx_http_atls_endpoint_add(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 
     endpoint->id = conf->endpoint;
     endpoint->location = conf->location;
+    endpoint->portable = conf->portable;
     endpoint->server = cscf;
     endpoint->loc_conf = conf->loc_conf;
 
@@ -100,7 +101,7 @@ static ngx_int_t
 ngx_http_atls_endpoint_hash(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf,
     EVP_MD_CTX *md)
 {
-    u_char  hash[EVP_MAX_MD_SIZE];
+    u_char  hash[EVP_MAX_MD_SIZE], portable[EVP_MAX_MD_SIZE];
 
     if (EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1
         || ngx_http_atls_endpoint_location(cf, conf, md) != NGX_OK
@@ -110,6 +111,16 @@ ngx_http_atls_endpoint_hash(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf,
     }
 
     ngx_memcpy(&conf->location, hash, sizeof(uint64_t));
+
+    if (EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1
+        || EVP_DigestUpdate(md, hash, EVP_MD_size(EVP_sha256())) != 1
+        || ngx_http_atls_endpoint_names(cf, md) != NGX_OK
+        || EVP_DigestFinal_ex(md, portable, NULL) != 1)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(&conf->portable, portable, sizeof(uint64_t));
 
     if (EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1
         || EVP_DigestUpdate(md, hash, EVP_MD_size(EVP_sha256())) != 1
@@ -453,6 +464,26 @@ ngx_http_atls_endpoint_get(volatile ngx_cycle_t *cycle, uint64_t id)
 
     for (i = 0; i < amcf->endpoints.nelts; i++) {
         if (endpoint[i].id == id) {
+            return &endpoint[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_http_atls_endpoint_t *
+ngx_http_atls_endpoint_portable(uint64_t portable)
+{
+    ngx_uint_t                  i;
+    ngx_http_atls_endpoint_t   *endpoint;
+    ngx_http_atls_main_conf_t  *amcf;
+
+    amcf = ngx_http_cycle_get_module_main_conf(ngx_cycle, ngx_http_atls_module);
+    endpoint = amcf->endpoints.elts;
+
+    for (i = 0; i < amcf->endpoints.nelts; i++) {
+        if (endpoint[i].portable == portable) {
             return &endpoint[i];
         }
     }

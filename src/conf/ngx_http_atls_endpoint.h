@@ -17,6 +17,7 @@
 typedef struct {
     uint64_t                   id;             /* the same after a reload */
     uint64_t                   location;       /* the same in any server */
+    uint64_t                   portable;       /* the same on all machines */
     ngx_http_core_srv_conf_t  *server;
     void                     **loc_conf;
 } ngx_http_atls_endpoint_t;
@@ -39,6 +40,13 @@ ngx_http_atls_endpoint_t *ngx_http_atls_endpoint_find(
 
 ngx_http_atls_endpoint_t *ngx_http_atls_endpoint_get(
     volatile ngx_cycle_t *cycle, uint64_t id);
+
+/*
+ * Finds a location by what is the same on all machines, whatever their
+ * addresses: the location and the names of the server.
+ */
+
+ngx_http_atls_endpoint_t *ngx_http_atls_endpoint_portable(uint64_t portable);
 
 /*
  * The endpoint of a session whose POST was received in a location, given the id

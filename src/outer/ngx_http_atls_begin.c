@@ -328,6 +328,17 @@ ngx_http_atls_begin_take(ngx_http_atls_post_t *post)
 
         break;
 
+    case ngx_http_atls_take_unknown:
+
+        if (post->main_conf->store) {
+
+            /* it was there, and may have been put into the store */
+
+            post->take = ngx_http_atls_take_unreachable;
+        }
+
+        break;
+
     default:
         break;
     }
@@ -642,6 +653,9 @@ ngx_http_atls_begin_unknown(ngx_http_atls_post_t *post, u_char *data,
 
     case ngx_http_atls_take_lost:
         return NGX_HTTP_ATLS_SESSION_LOST;
+
+    case ngx_http_atls_take_unreachable:
+        return NGX_HTTP_ATLS_STORE_UNREACHABLE;
 
     case ngx_http_atls_take_foreign:
         return NGX_HTTP_ATLS_SESSION_FOREIGN;

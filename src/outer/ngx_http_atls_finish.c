@@ -13,6 +13,8 @@
 #include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_ending.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_store.h"
+#include "ngx_http_atls_store_conf.h"
 #include "ngx_http_atls_lifetime.h"
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_answer.h"
@@ -30,6 +32,8 @@
 
 static ngx_int_t ngx_http_atls_finish_response(ngx_http_atls_post_t *post,
     ngx_http_atls_fate_e fate, ngx_int_t status);
+static void ngx_http_atls_finish_wait(ngx_http_atls_post_t *post);
+static void ngx_http_atls_finish_stored(ngx_http_atls_putting_t *putting);
 static void ngx_http_atls_finish_send(ngx_http_atls_post_t *post,
     ngx_uint_t refused);
 static void ngx_http_atls_finish_unused(ngx_http_atls_post_t *post);
@@ -49,6 +53,8 @@ static ngx_uint_t ngx_http_atls_finish_expires(ngx_http_atls_post_t *post,
     ngx_int_t status);
 static ngx_uint_t ngx_http_atls_finish_session(ngx_http_atls_post_t *post,
     ngx_http_atls_fate_e fate, ngx_int_t status);
+static ngx_uint_t ngx_http_atls_finish_leaves(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_finish_put(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_rest(ngx_http_atls_post_t *post);
 static void ngx_http_atls_finish_drop(ngx_http_atls_post_t *post,
     ngx_int_t status);
@@ -98,6 +104,8 @@ static ngx_int_t
 ngx_http_atls_finish_response(ngx_http_atls_post_t *post,
     ngx_http_atls_fate_e fate, ngx_int_t status)
 {
+    ngx_int_t  rc;
+
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
                    "atls %08xD POST finish, fate:%d, end:%d", post->label,
                    (int) fate, (int) post->end);
@@ -116,9 +124,13 @@ ngx_http_atls_finish_response(ngx_http_atls_post_t *post,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    rc = NGX_OK;
+
     if (fate == ngx_http_atls_fate_keep) {
 
-        if (ngx_http_atls_finish_keep(post) != NGX_OK) {
+        rc = ngx_http_atls_finish_keep(post);
+
+        if (rc == NGX_ERROR) {
             return NGX_HTTP_ATLS_ZONE_FULL;
         }
 
@@ -128,11 +140,60 @@ ngx_http_atls_finish_response(ngx_http_atls_post_t *post,
 
     ngx_http_atls_finish_unused(post);
 
+    if (rc == NGX_AGAIN) {
+        ngx_http_atls_finish_wait(post);
+        return NGX_OK;
+    }
+
     ngx_http_atls_finish_send(post, post->bad_gateway
                                     && fate == ngx_http_atls_fate_keep
                                     && post->answer.length == 0);
 
     return NGX_OK;
+}
+
+
+/* The response continues when the session is in the store. */
+
+static void
+ngx_http_atls_finish_wait(ngx_http_atls_post_t *post)
+{
+    ngx_event_t         *wev;
+    ngx_http_request_t  *r;
+
+    r = post->request;
+    wev = r->connection->write;
+
+    post->stage = ngx_http_atls_post_done;
+
+    if (wev->timer_set && !wev->delayed) {
+        ngx_del_timer(wev);
+    }
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+}
+
+
+/* The session is in the store, or the answer of the store is late. */
+
+static void
+ngx_http_atls_finish_stored(ngx_http_atls_putting_t *putting)
+{
+    ngx_connection_t      *c;
+    ngx_http_atls_post_t  *post;
+
+    post = putting->data;
+    c = post->request->connection;
+
+    ngx_http_set_log_request(c->log, post->request);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls %08xD POST stored: %ui", post->label, putting->done);
+
+    ngx_http_atls_finish_send(post, post->bad_gateway
+                                    && post->answer.length == 0);
+    ngx_http_run_posted_requests(c);
 }
 
 
@@ -493,6 +554,8 @@ ngx_http_atls_finish_expires(ngx_http_atls_post_t *post, ngx_int_t status)
 void
 ngx_http_atls_finish_release(ngx_http_atls_post_t *post)
 {
+    ngx_http_atls_store_put_cancel(&post->putting);
+
     if (post->stage != ngx_http_atls_post_done) {
         (void) ngx_http_atls_finish_session(post,
                                             ngx_http_atls_fate(post, NGX_ERROR),
@@ -518,8 +581,9 @@ ngx_http_atls_finish_session(ngx_http_atls_post_t *post,
                    post->label, (int) post->stage, removed, (int) fate);
 
     if (removed && fate == ngx_http_atls_fate_keep
-        && ngx_http_atls_finish_keep(post) == NGX_OK)
+        && ngx_http_atls_finish_keep(post) != NGX_ERROR)
     {
+        ngx_http_atls_store_put_cancel(&post->putting);
         removed = 0;
     }
 
@@ -540,6 +604,7 @@ ngx_http_atls_finish_session(ngx_http_atls_post_t *post,
 ngx_int_t
 ngx_http_atls_finish_keep(ngx_http_atls_post_t *post)
 {
+    ngx_uint_t                 leaves;
     ngx_shm_zone_t            *zone;
     ngx_http_atls_inner_t     *inner;
     ngx_http_atls_response_t   response;
@@ -566,6 +631,8 @@ ngx_http_atls_finish_keep(ngx_http_atls_post_t *post)
         ngx_http_atls_finish_count(post);
     }
 
+    leaves = ngx_http_atls_finish_leaves(post);
+
     if (post->handshake) {
         ngx_http_atls_handshake_attach(post->handshake, NULL);
         post->handshake = NULL;
@@ -581,11 +648,50 @@ ngx_http_atls_finish_keep(ngx_http_atls_post_t *post)
                    "atls %08xD put, pending:%uD, inner:%p", post->label,
                    post->session->pending.len, inner);
 
+    if (leaves) {
+        return ngx_http_atls_finish_put(post);
+    }
+
     ngx_http_atls_session_put(zone, post->session,
                               ngx_http_atls_retry_response(post, &response));
     post->session = NULL;
 
     return NGX_OK;
+}
+
+
+/* With "each", a session that needs nothing of this process is put out. */
+
+static ngx_uint_t
+ngx_http_atls_finish_leaves(ngx_http_atls_post_t *post)
+{
+    return post->main_conf->store && post->main_conf->store->each
+           && post->stage == ngx_http_atls_post_established
+           && post->handshake == NULL && post->inner == NULL
+           && post->session->inner == NULL;
+}
+
+
+static ngx_int_t
+ngx_http_atls_finish_put(ngx_http_atls_post_t *post)
+{
+    ngx_shm_zone_t            *zone;
+    ngx_http_atls_session_t   *session;
+    ngx_http_atls_response_t   response;
+
+    zone = post->main_conf->zone;
+    session = post->session;
+    post->session = NULL;
+
+    if (ngx_http_atls_retry_response(post, &response)) {
+        ngx_http_atls_session_hold(zone, session, &response);
+    }
+
+    post->putting.handler = ngx_http_atls_finish_stored;
+    post->putting.data = post;
+
+    return ngx_http_atls_store_put(post->main_conf, session, &post->putting)
+           == NGX_AGAIN ? NGX_AGAIN : NGX_OK;
 }
 
 

@@ -33,7 +33,8 @@ void ngx_http_atls_finish_error(ngx_http_atls_post_t *post, ngx_int_t status);
 
 /*
  * Puts the session back, and parks the inner connection, if any.  NGX_ERROR,
- * logged: no room in the zone; the POST must be ended.
+ * logged: no room in the zone; the POST must be ended.  NGX_AGAIN: the session
+ * is being put into the store.
  */
 
 ngx_int_t ngx_http_atls_finish_keep(ngx_http_atls_post_t *post);

@@ -18,6 +18,7 @@
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner_io.h"
 #include "ngx_http_atls_accept.h"
+#include "ngx_http_atls_elsewhere.h"
 #include "ngx_http_atls_finish.h"
 #include "ngx_http_atls_handler.h"
 #include "ngx_http_atls_outcome.h"
@@ -31,16 +32,24 @@
 #define NGX_HTTP_ATLS_MAX_COOKIES  16
 
 
+static ngx_int_t ngx_http_atls_handler_found(
+    ngx_http_atls_elsewhere_t *elsewhere);
+static ngx_int_t ngx_http_atls_handler_run(ngx_http_atls_post_t *post,
+    ngx_http_atls_owner_t *owner, ngx_str_t *text);
+static ngx_int_t ngx_http_atls_handler_refuse(ngx_http_request_t *r,
+    ngx_int_t problem);
 static ngx_int_t ngx_http_atls_handler_accept(ngx_http_request_t *r);
 static void ngx_http_atls_handler_session(ngx_http_atls_post_t *post,
-    ngx_str_t *text, ngx_http_atls_owner_t *owner);
+    u_char *id, ngx_str_t *text, ngx_http_atls_owner_t *owner);
 static void ngx_http_atls_handler_named(ngx_http_atls_post_t *post,
-    ngx_str_t *text, ngx_http_atls_owner_t *owner);
+    u_char *id, ngx_str_t *text, ngx_http_atls_owner_t *owner);
 static ngx_uint_t ngx_http_atls_handler_has_cookie(ngx_http_atls_post_t *post,
     ngx_str_t *text);
 static void ngx_http_atls_handler_cookies(ngx_http_atls_post_t *post,
-    ngx_str_t *cookie, ngx_http_atls_owner_t *owner);
+    u_char *id, ngx_str_t *cookie, ngx_http_atls_owner_t *owner);
 static void ngx_http_atls_handler_untaken(ngx_http_atls_post_t *post,
+    u_char *id);
+static void ngx_http_atls_handler_unknown(ngx_http_atls_post_t *post,
     u_char *id);
 static ngx_http_atls_take_e ngx_http_atls_handler_take(
     ngx_http_atls_post_t *post, u_char *id, ngx_http_atls_owner_t *owner);
@@ -59,7 +68,8 @@ static ngx_str_t  ngx_http_atls_media_types[] = {
 ngx_int_t
 ngx_http_atls_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                  rc, problem;
+    u_char                     id[NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN];
+    ngx_int_t                  problem;
     ngx_str_t                  text;
     ngx_http_atls_post_t      *post;
     ngx_http_atls_owner_t      owner;
@@ -82,7 +92,7 @@ ngx_http_atls_handler(ngx_http_request_t *r)
     problem = ngx_http_atls_handler_accept(r);
 
     if (problem != NGX_OK) {
-        goto problem;
+        return ngx_http_atls_handler_refuse(r, problem);
     }
 
     post = ngx_http_atls_post_create(r);
@@ -90,16 +100,82 @@ ngx_http_atls_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_http_atls_handler_session(post, &text, &owner);
+    ngx_http_atls_handler_session(post, id, &text, &owner);
+
+    if (post->main_conf->store && !ngx_http_atls_relayed(r->connection)
+        && (post->take == ngx_http_atls_take_unknown
+            || post->take == ngx_http_atls_take_foreign)
+        && text.len)
+    {
+        return ngx_http_atls_elsewhere(post, id, &text, 0,
+                                       ngx_http_atls_handler_found)
+               ? NGX_DONE : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_atls_handler_run(post, &owner, &text);
+}
+
+
+/* The store has been asked for the session. */
+
+static ngx_int_t
+ngx_http_atls_handler_found(ngx_http_atls_elsewhere_t *elsewhere)
+{
+    ngx_int_t               rc;
+    ngx_http_atls_post_t   *post;
+    ngx_http_atls_owner_t   owner;
+
+    post = elsewhere->post;
+
+    switch (elsewhere->found) {
+
+    case ngx_http_atls_found_here:
+        post->take = ngx_http_atls_handler_take(post, elsewhere->lookup.id,
+                                                &owner);
+        break;
+
+    case ngx_http_atls_found_node:
+        ngx_http_atls_outcome_session(post->request, elsewhere->lookup.id);
+
+        rc = ngx_http_atls_relay_node(post, &elsewhere->link.node,
+                                      elsewhere->link.peer.connection,
+                                      &elsewhere->text);
+
+        elsewhere->link.peer.connection = NULL;
+
+        return rc == NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS
+               ? ngx_http_atls_handler_refuse(post->request, rc) : rc;
+
+    case ngx_http_atls_found_failed:
+        ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
+                      "atls session cannot be looked for");
+        post->take = ngx_http_atls_take_unreachable;
+        break;
+
+    default: /* ngx_http_atls_found_none */
+        ngx_http_atls_handler_unknown(post, elsewhere->lookup.id);
+    }
+
+    return ngx_http_atls_handler_run(post, &owner, &elsewhere->text);
+}
+
+
+static ngx_int_t
+ngx_http_atls_handler_run(ngx_http_atls_post_t *post,
+    ngx_http_atls_owner_t *owner, ngx_str_t *text)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = post->request;
 
     if (post->take == ngx_http_atls_take_handshake
         || post->take == ngx_http_atls_take_inner)
     {
-        rc = ngx_http_atls_relay(post, &owner, &text);
+        rc = ngx_http_atls_relay(post, owner, text, NULL);
 
         if (rc == NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS) {
-            problem = rc;
-            goto problem;
+            return ngx_http_atls_handler_refuse(r, rc);
         }
 
         if (rc != NGX_DECLINED) {
@@ -126,8 +202,13 @@ ngx_http_atls_handler(ngx_http_request_t *r)
     }
 
     return NGX_DONE;
+}
 
-problem:
+
+static ngx_int_t
+ngx_http_atls_handler_refuse(ngx_http_request_t *r, ngx_int_t problem)
+{
+    ngx_int_t  rc;
 
     rc = ngx_http_discard_request_body(r);
 
@@ -223,23 +304,24 @@ ngx_http_atls_media_type(ngx_http_request_t *r)
 /*
  * Takes the session that is named by the POST.  If its URI names one, cookies
  * do not matter: they may have been set by others, while the client has chosen
- * the URI.
+ * the URI.  id, text: of the session; empty if there is none, or it is invalid.
  */
 
 static void
-ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *text,
-    ngx_http_atls_owner_t *owner)
+ngx_http_atls_handler_session(ngx_http_atls_post_t *post, u_char *id,
+    ngx_str_t *text, ngx_http_atls_owner_t *owner)
 {
     ngx_http_request_t  *r;
 
     r = post->request;
+    text->len = 0;
 
     if (ngx_http_atls_relayed(r->connection)) {
 
         if (ngx_http_atls_relayed_session(r, text, &post->tracking)
             == NGX_OK)
         {
-            ngx_http_atls_handler_named(post, text, owner);
+            ngx_http_atls_handler_named(post, id, text, owner);
         }
 
         return;
@@ -256,10 +338,10 @@ ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *text,
             post->tracking |= NGX_HTTP_ATLS_TRACKING_COOKIE;
         }
 
-        ngx_http_atls_handler_named(post, text, owner);
+        ngx_http_atls_handler_named(post, id, text, owner);
 
     } else if (post->conf->tracking & NGX_HTTP_ATLS_TRACKING_COOKIE) {
-        ngx_http_atls_handler_cookies(post, text, owner);
+        ngx_http_atls_handler_cookies(post, id, text, owner);
     }
 
     ngx_http_atls_outcome_named(r, post->tracking);
@@ -267,10 +349,9 @@ ngx_http_atls_handler_session(ngx_http_atls_post_t *post, ngx_str_t *text,
 
 
 static void
-ngx_http_atls_handler_named(ngx_http_atls_post_t *post, ngx_str_t *text,
-    ngx_http_atls_owner_t *owner)
+ngx_http_atls_handler_named(ngx_http_atls_post_t *post, u_char *id,
+    ngx_str_t *text, ngx_http_atls_owner_t *owner)
 {
-    u_char      id[NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN];
     ngx_uint_t  valid;
 
     post->take = ngx_http_atls_take_unknown;
@@ -279,6 +360,9 @@ ngx_http_atls_handler_named(ngx_http_atls_post_t *post, ngx_str_t *text,
 
     if (valid) {
         post->take = ngx_http_atls_handler_take(post, id, owner);
+
+    } else {
+        text->len = 0;
     }
 
     ngx_http_atls_handler_untaken(post, valid ? id : NULL);
@@ -314,10 +398,10 @@ ngx_http_atls_handler_has_cookie(ngx_http_atls_post_t *post, ngx_str_t *text)
  */
 
 static void
-ngx_http_atls_handler_cookies(ngx_http_atls_post_t *post, ngx_str_t *cookie,
-    ngx_http_atls_owner_t *owner)
+ngx_http_atls_handler_cookies(ngx_http_atls_post_t *post, u_char *id,
+    ngx_str_t *cookie, ngx_http_atls_owner_t *owner)
 {
-    u_char                   id[NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN];
+    ngx_str_t                value;
     ngx_uint_t               n;
     ngx_http_atls_take_e     take;
     ngx_http_atls_cookies_t  cookies;
@@ -327,13 +411,14 @@ ngx_http_atls_handler_cookies(ngx_http_atls_post_t *post, ngx_str_t *cookie,
     ngx_http_atls_cookies(post->request, &post->conf->cookie.name, &cookies);
 
     while (n < NGX_HTTP_ATLS_MAX_COOKIES
-           && ngx_http_atls_cookie_next(&cookies, cookie))
+           && ngx_http_atls_cookie_next(&cookies, &value))
     {
         post->tracking = NGX_HTTP_ATLS_TRACKING_COOKIE;
         take = ngx_http_atls_take_unknown;
 
-        if (ngx_http_atls_id_decode(cookie, id) == NGX_OK) {
+        if (ngx_http_atls_id_decode(&value, id) == NGX_OK) {
             take = ngx_http_atls_handler_take(post, id, owner);
+            *cookie = value;
             n++;
         }
 
@@ -381,14 +466,28 @@ ngx_http_atls_handler_untaken(ngx_http_atls_post_t *post, u_char *id)
     }
 
     if (id) {
-        post->take = ngx_http_atls_session_unknown(post->main_conf->zone, id,
-                                                   log);
+
+        /* with a store, it is asked first */
+
+        if (post->main_conf->store == NULL
+            || ngx_http_atls_relayed(post->request->connection))
+        {
+            ngx_http_atls_handler_unknown(post, id);
+        }
 
     } else {
         ngx_log_error(NGX_LOG_INFO, log, 0, "atls client sent an invalid %s",
                       (post->tracking & NGX_HTTP_ATLS_TRACKING_LOCATION)
                       ? "URI of a session" : "cookie");
     }
+}
+
+
+static void
+ngx_http_atls_handler_unknown(ngx_http_atls_post_t *post, u_char *id)
+{
+    post->take = ngx_http_atls_session_unknown(post->main_conf->zone, id,
+                                           post->request->connection->log);
 }
 
 

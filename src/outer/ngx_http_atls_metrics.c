@@ -70,6 +70,10 @@ static const char  *const ngx_http_atls_relay_names[] = {
     "passed", "lost", "stuck", "no-mailbox", "no-connection", "abandoned"
 };
 
+static const char  *const ngx_http_atls_store_names[] = {
+    "taken", "put", "outdated", "unsealed", "failed", "timed-out"
+};
+
 static const char  *const ngx_http_atls_named_names[] = {
     "none", "cookie", "location"
 };
@@ -376,6 +380,13 @@ ngx_http_atls_metrics_workers(ngx_http_atls_format_t *f,
                                 "result.", "result", NULL);
     ngx_http_atls_metrics_names(f, ngx_http_atls_relay_names,
                                 ngx_http_atls_relays, sum->relays);
+
+    ngx_http_atls_format_metric(f, "store_total", "counter",
+                                "Sessions taken from the store and put into "
+                                "it, and what has failed, by result.",
+                                "result", NULL);
+    ngx_http_atls_metrics_names(f, ngx_http_atls_store_names,
+                                ngx_http_atls_stores, sum->store);
 
     ngx_http_atls_format_metric(f, "workers", "gauge",
                                 "Worker processes.", NULL, NULL);

@@ -12,9 +12,11 @@
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
+#include "ngx_http_atls_link.h"
 #include "ngx_http_atls_outcome.h"
 #include "ngx_http_atls_relay.h"
 #include "ngx_http_atls_relay_http.h"
+#include "ngx_http_atls_relay_mail.h"
 #include "ngx_http_atls_relay_peer.h"
 
 
@@ -30,6 +32,10 @@
 #define NGX_HTTP_ATLS_RELAY_SILENCE  5000
 
 
+static ngx_http_atls_relay_t *ngx_http_atls_relay_create(
+    ngx_http_atls_post_t *post, ngx_str_t *text);
+static ngx_int_t ngx_http_atls_relay_start(ngx_http_atls_post_t *post,
+    ngx_http_atls_relay_t *relay);
 static void ngx_http_atls_relay_upstream(ngx_http_request_t *r,
     ngx_http_atls_relay_t *relay, ngx_http_upstream_conf_t *conf);
 static ngx_msec_t ngx_http_atls_relay_timeout(ngx_http_atls_post_t *post);
@@ -87,11 +93,9 @@ ngx_http_atls_relay_conf(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
 
 ngx_int_t
 ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
-    ngx_str_t *text)
+    ngx_str_t *text, ngx_http_atls_mail_t *mail)
 {
-    ngx_int_t               rc;
     ngx_msec_t              timeout;
-    ngx_http_cleanup_t     *cln;
     ngx_http_request_t     *r;
     ngx_http_atls_relay_t  *relay;
 
@@ -116,29 +120,16 @@ ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
         return NGX_DECLINED;
     }
 
-    relay = ngx_pcalloc(r->pool, sizeof(ngx_http_atls_relay_t));
+    relay = ngx_http_atls_relay_create(post, text);
     if (relay == NULL) {
         return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
     }
 
-    relay->request = r;
     relay->owner = *owner;
-    relay->home = post->home->endpoint;
-    relay->session = *text;
     relay->timeout = timeout;
+    relay->mail = mail;
 
-    cln = ngx_http_cleanup_add(r, 0);
-    if (cln == NULL) {
-        return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
-    }
-
-    cln->handler = ngx_http_atls_relay_peer_cleanup;
-    cln->data = relay;
-
-    if (ngx_http_atls_relay_unlimited(r) != NGX_OK
-        || ngx_http_atls_relay_peer_connect(relay) != NGX_OK
-        || ngx_http_upstream_create(r) != NGX_OK)
-    {
+    if (ngx_http_atls_relay_peer_connect(relay) != NGX_OK) {
         ngx_http_atls_count(relays[ngx_http_atls_relay_no_connection]);
         return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
     }
@@ -146,6 +137,96 @@ ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "atls %08xD relay connection *%uA, timeout:%M", post->label,
                    relay->connection->number, timeout);
+
+    return ngx_http_atls_relay_start(post, relay);
+}
+
+
+/* The connection is established, and belongs to the relay from now on. */
+
+ngx_int_t
+ngx_http_atls_relay_node(ngx_http_atls_post_t *post, ngx_http_atls_node_t *node,
+    ngx_connection_t *c, ngx_str_t *text)
+{
+    ngx_http_request_t     *r;
+    ngx_http_atls_mail_t    mail;
+    ngx_http_atls_relay_t  *relay;
+
+    r = post->request;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls %08xD relay to node \"%s\", connection *%uA",
+                   post->label, node->name, c->number);
+
+    relay = ngx_http_atls_relay_create(post, text);
+
+    if (relay == NULL) {
+        ngx_http_atls_link_close(c);
+        return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
+    }
+
+    relay->main_conf = post->main_conf;
+    relay->naming.node = *node;
+
+    ngx_http_atls_relay_peer_use(relay, c);
+
+    if (ngx_http_atls_relay_mail(r, relay->home, &mail) != NGX_OK
+        || ngx_http_atls_relay_mail_write(&mail, r->pool, &relay->head)
+           != NGX_OK)
+    {
+        ngx_http_atls_count(relays[ngx_http_atls_relay_no_connection]);
+        return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
+    }
+
+    return ngx_http_atls_relay_start(post, relay);
+}
+
+
+static ngx_http_atls_relay_t *
+ngx_http_atls_relay_create(ngx_http_atls_post_t *post, ngx_str_t *text)
+{
+    ngx_http_cleanup_t     *cln;
+    ngx_http_request_t     *r;
+    ngx_http_atls_relay_t  *relay;
+
+    r = post->request;
+
+    relay = ngx_pcalloc(r->pool, sizeof(ngx_http_atls_relay_t));
+    if (relay == NULL) {
+        return NULL;
+    }
+
+    relay->request = r;
+    relay->home = post->home->endpoint;
+    relay->session = *text;
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_atls_relay_peer_cleanup;
+    cln->data = relay;
+
+    return relay;
+}
+
+
+static ngx_int_t
+ngx_http_atls_relay_start(ngx_http_atls_post_t *post,
+    ngx_http_atls_relay_t *relay)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = post->request;
+
+    if (ngx_http_atls_relay_unlimited(r) != NGX_OK
+        || ngx_http_upstream_create(r) != NGX_OK)
+    {
+        ngx_http_atls_count(relays[ngx_http_atls_relay_no_connection]);
+        return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
+    }
 
     post->relay = relay;
     relay->started = 1;

@@ -13,22 +13,30 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_mailbox.h"
 #include "ngx_http_atls_worker.h"
+#include "ngx_http_atls_node.h"
 
 
-/* Initializes conf->relay of a location with "atls on". */
+/* Initializes conf->relay of a location with "atls on" or "atls_peer on". */
 
 ngx_int_t ngx_http_atls_relay_conf(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *conf);
 
 /*
  * Relays a POST with an unread body; the text is the identifier of its session.
- * Returns a content handler code, or NGX_DECLINED, logged, if the other worker
- * cannot be reached: then nothing has been done.
+ * mail: that of another machine, or NULL.  Returns a content handler code, or
+ * NGX_DECLINED, logged, if the other worker cannot be reached: then nothing has
+ * been done.
  */
 
 ngx_int_t ngx_http_atls_relay(ngx_http_atls_post_t *post,
-    ngx_http_atls_owner_t *owner, ngx_str_t *text);
+    ngx_http_atls_owner_t *owner, ngx_str_t *text, ngx_http_atls_mail_t *mail);
+
+/* The same to another machine, over a connection; see ngx_http_atls_link.h. */
+
+ngx_int_t ngx_http_atls_relay_node(ngx_http_atls_post_t *post,
+    ngx_http_atls_node_t *node, ngx_connection_t *c, ngx_str_t *text);
 
 
 #endif /* _NGX_HTTP_ATLS_RELAY_H_INCLUDED_ */

@@ -11,6 +11,7 @@
 #include "ngx_http_atls_raw.h"
 #include "ngx_http_atls_outcome.h"
 #include "ngx_http_atls_relay_http.h"
+#include "ngx_http_atls_relay_mail.h"
 #include "ngx_http_atls_relay_peer.h"
 #include "ngx_http_atls_relayed.h"
 
@@ -67,9 +68,10 @@ ngx_http_atls_relay_http_create_request(ngx_http_request_t *r)
                                    "Connection: close" CRLF
                                    "Content-Type: " CRLF
                                    NGX_HTTP_ATLS_SESSION_HEADER ":  " CRLF
+                                   NGX_HTTP_ATLS_RELAY_HEADER ": " CRLF
                                    "Transfer-Encoding: chunked" CRLF CRLF)
                             + r->unparsed_uri.len + host.len
-                            + type->len + relay->session.len
+                            + type->len + relay->session.len + relay->head.len
                             + NGX_INT_T_LEN + NGX_OFF_T_LEN);
     if (b == NULL) {
         return NGX_ERROR;
@@ -94,6 +96,11 @@ ngx_http_atls_relay_http_create_request(ngx_http_request_t *r)
                           NGX_HTTP_ATLS_SESSION_HEADER ": %ui %V" CRLF,
                           &r->unparsed_uri, &host, type,
                           post->tracking, &relay->session);
+
+    if (relay->head.len) {
+        b->last = ngx_sprintf(b->last, NGX_HTTP_ATLS_RELAY_HEADER ": %V" CRLF,
+                              &relay->head);
+    }
 
     length = ngx_http_atls_relay_http_body_length(r);
 
@@ -349,7 +356,8 @@ ngx_http_atls_relay_http_process_header(ngx_http_request_t *r)
 
 /*
  * Headers set by the location, such as those of "add_header", are added in
- * this worker, so those of the other worker are skipped.
+ * this worker, so those of the other worker are skipped.  A response for
+ * another machine is passed as it is.
  */
 
 static ngx_int_t
@@ -357,6 +365,7 @@ ngx_http_atls_relay_http_header(ngx_http_request_t *r)
 {
     u_char                         *p;
     ngx_str_t                      *name, *cookie, value;
+    ngx_uint_t                      passing;
     ngx_table_elt_t                *h;
     ngx_http_upstream_t            *u;
     ngx_http_atls_loc_conf_t       *alcf;
@@ -384,12 +393,14 @@ ngx_http_atls_relay_http_header(ngx_http_request_t *r)
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "atls relay header: \"%V\"", name);
 
-    if (name->data[0] == 'a' && name->data[1] == 't') {
+    passing = (ngx_http_atls_relay_get(r)->mail != NULL);
+
+    if (name->data[0] == 'a' && name->data[1] == 't' && !passing) {
         ngx_http_atls_outcome_relayed(r, &value);
         return NGX_OK;
     }
 
-    if (name->data[0] == 's') {
+    if (name->data[0] == 's' && !passing) {
 
         /* only the session cookie is copied */
 

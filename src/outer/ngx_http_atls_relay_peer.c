@@ -7,12 +7,13 @@
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_mailbox.h"
-#include "ngx_http_atls_proxy.h"
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_cookie.h"
 #include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
+#include "ngx_http_atls_link.h"
+#include "ngx_http_atls_relay_mail.h"
 #include "ngx_http_atls_relay_peer.h"
 #include "ngx_http_atls_relayed.h"
 
@@ -31,6 +32,9 @@ static ngx_int_t ngx_http_atls_relay_peer_get(ngx_peer_connection_t *pc,
 static void ngx_http_atls_relay_peer_free(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t state);
 static void ngx_http_atls_relay_peer_check(ngx_event_t *ev);
+static ngx_uint_t ngx_http_atls_relay_peer_is_lost(
+    ngx_http_atls_relay_t *relay, ngx_connection_t *c);
+static void ngx_http_atls_relay_peer_named(ngx_http_atls_naming_t *naming);
 static ssize_t ngx_http_atls_relay_peer_recv(ngx_connection_t *c, u_char *buf,
     size_t size);
 static ssize_t ngx_http_atls_relay_peer_lost(ngx_http_atls_relay_t *relay,
@@ -148,21 +152,15 @@ ngx_http_atls_relay_peer_connection(ngx_http_atls_relay_t *relay,
     c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
     c->start_time = ngx_current_msec;
 
-    c->recv = ngx_http_atls_relay_peer_recv;
+    c->recv = ngx_recv;
     c->recv_chain = ngx_recv_chain;
     c->send = ngx_send;
-    c->send_chain = ngx_http_atls_relay_peer_send_chain;
-
-    c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
-    c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
+    c->send_chain = ngx_send_chain;
 
     c->log = log;
-    c->read->log = log;
-    c->write->log = log;
-
-    c->read->handler = ngx_http_empty_handler;
-    c->write->handler = ngx_http_empty_handler;
     c->write->ready = 1;
+
+    ngx_http_atls_relay_peer_use(relay, c);
 
     if (ngx_add_conn) {
         rc = ngx_add_conn(c);
@@ -174,13 +172,33 @@ ngx_http_atls_relay_peer_connection(ngx_http_atls_relay_t *relay,
     if (rc == NGX_ERROR) {
         ngx_free_connection(c);
         c->fd = (ngx_socket_t) -1;
+        relay->connection = NULL;
 
         return NGX_ERROR;
     }
 
-    relay->connection = c;
-
     return NGX_OK;
+}
+
+
+void
+ngx_http_atls_relay_peer_use(ngx_http_atls_relay_t *relay, ngx_connection_t *c)
+{
+    relay->connection = c;
+    relay->recv = c->recv;
+    relay->send_chain = c->send_chain;
+
+    c->recv = ngx_http_atls_relay_peer_recv;
+    c->send_chain = ngx_http_atls_relay_peer_send_chain;
+
+    c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
+    c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
+
+    c->read->log = c->log;
+    c->write->log = c->log;
+
+    c->read->handler = ngx_http_empty_handler;
+    c->write->handler = ngx_http_empty_handler;
 }
 
 
@@ -189,69 +207,22 @@ ngx_http_atls_relay_peer_connection(ngx_http_atls_relay_t *relay,
 static ngx_int_t
 ngx_http_atls_relay_peer_post(ngx_http_atls_relay_t *relay, ngx_socket_t fd)
 {
-    ngx_connection_t          *c;
-    ngx_http_request_t        *r;
-    ngx_http_atls_mail_t       mail;
-    ngx_http_core_loc_conf_t  *clcf;
-    ngx_http_atls_loc_conf_t  *alcf;
+    ngx_log_t             *log;
+    ngx_http_atls_mail_t   mail;
 
-    r = relay->request;
-    c = r->connection;
+    log = relay->request->connection->log;
 
-    alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    if (relay->mail) {
+        return ngx_http_atls_mailbox_send(&relay->owner, relay->mail, fd, log);
+    }
 
-    if (ngx_connection_local_sockaddr(c, NULL, 0) != NGX_OK) {
+    if (ngx_http_atls_relay_mail(relay->request, relay->home, &mail)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    ngx_memzero(&mail, offsetof(ngx_http_atls_mail_t, proxy));
-
-    mail.endpoint = alcf->endpoint;
-    mail.home = relay->home;
-
-#if (NGX_HTTP_SSL)
-    mail.secure = (c->ssl != NULL);
-#endif
-
-    /* upstream only limits the rate of buffered responses */
-
-    mail.limit_rate = r->limit_rate_set ? r->limit_rate
-                      : ngx_http_complex_value_size(r, clcf->limit_rate, 0);
-    mail.limit_rate_after = r->limit_rate_after_set ? r->limit_rate_after
-                  : ngx_http_complex_value_size(r, clcf->limit_rate_after, 0);
-
-    if (c->log->log_level & NGX_LOG_DEBUG_CONNECTION) {
-        mail.log_level = c->log->log_level;
-    }
-
-    mail.socklen = ngx_min(c->socklen, (socklen_t) sizeof(ngx_sockaddr_t));
-    ngx_memcpy(&mail.sockaddr, c->sockaddr, mail.socklen);
-
-    mail.local_socklen = ngx_min(c->local_socklen,
-                                 (socklen_t) sizeof(ngx_sockaddr_t));
-    ngx_memcpy(&mail.local_sockaddr, c->local_sockaddr, mail.local_socklen);
-
-    mail.listen_socklen = ngx_min(c->listening->socklen,
-                                  (socklen_t) sizeof(ngx_sockaddr_t));
-    ngx_memcpy(&mail.listen_sockaddr, c->listening->sockaddr,
-               mail.listen_socklen);
-    mail.listen_type = c->listening->type;
-
-    if (c->proxy_protocol) {
-        mail.proxy_size = ngx_http_atls_proxy_size(c->proxy_protocol);
-
-        if (mail.proxy_size > NGX_HTTP_ATLS_PROXY_SIZE) {
-            ngx_log_error(NGX_LOG_ALERT, c->log, 0,
-                          "atls PROXY protocol header of %uz bytes",
-                          mail.proxy_size);
-            return NGX_ERROR;
-        }
-
-        ngx_http_atls_proxy_write(&mail.proxy.protocol, c->proxy_protocol);
-    }
-
-    return ngx_http_atls_mailbox_send(&relay->owner, &mail, fd, c->log);
+    return ngx_http_atls_mailbox_send(&relay->owner, &mail, fd, log);
 }
 
 
@@ -260,8 +231,10 @@ ngx_http_atls_relay_peer_cleanup(void *data)
 {
     ngx_http_atls_relay_t *relay = data;
 
+    ngx_http_atls_node_cancel(&relay->naming);
+
     if (relay->connection) {
-        ngx_close_connection(relay->connection);
+        ngx_http_atls_link_close(relay->connection);
         relay->connection = NULL;
     }
 
@@ -335,28 +308,12 @@ static void
 ngx_http_atls_relay_peer_check(ngx_event_t *ev)
 {
     ngx_connection_t       *c;
-    ngx_http_request_t     *r;
-    ngx_http_upstream_t    *u;
     ngx_http_atls_relay_t  *relay;
 
     c = ev->data;
-    r = c->data;
-    u = r->upstream;
-    relay = ngx_http_atls_relay_get(r);
+    relay = ngx_http_atls_relay_get(c->data);
 
-    if (!ngx_http_atls_worker_alive(&relay->owner)) {
-        relay->lost = 1;
-
-    } else if (!u->header_sent || u->length != 0) {
-
-        /* the response is incomplete */
-
-        relay->stuck = ngx_http_atls_relay_peer_stuck(&relay->owner,
-                                                      relay->timeout, c->log);
-        relay->lost = relay->stuck;
-    }
-
-    if (relay->lost) {
+    if (ngx_http_atls_relay_peer_is_lost(relay, c)) {
         ngx_log_debug2(NGX_LOG_DEBUG_HTTP, c->log, 0,
                        "atls relay lost worker %uD, stuck:%d", relay->owner.id,
                        (int) relay->stuck);
@@ -368,6 +325,54 @@ ngx_http_atls_relay_peer_check(ngx_event_t *ev)
     }
 
     ngx_add_timer(ev, NGX_HTTP_ATLS_RELAY_CHECK);
+}
+
+
+static ngx_uint_t
+ngx_http_atls_relay_peer_is_lost(ngx_http_atls_relay_t *relay,
+    ngx_connection_t *c)
+{
+    ngx_http_upstream_t  *u;
+
+    u = relay->request->upstream;
+
+    if (relay->head.len) {
+
+        /* another machine; if the store does not answer, nobody knows */
+
+        if (!relay->lost && relay->naming.op == NULL) {
+            relay->naming.handler = ngx_http_atls_relay_peer_named;
+            relay->naming.data = relay;
+
+            (void) ngx_http_atls_node_find(relay->main_conf,
+                                           relay->naming.node.number,
+                                           &relay->naming);
+        }
+
+    } else if (!ngx_http_atls_worker_alive(&relay->owner)) {
+        relay->lost = 1;
+
+    } else if (!u->header_sent || u->length != 0) {
+
+        /* the response is incomplete */
+
+        relay->stuck = ngx_http_atls_relay_peer_stuck(&relay->owner,
+                                                      relay->timeout, c->log);
+        relay->lost = relay->stuck;
+    }
+
+    return relay->lost;
+}
+
+
+static void
+ngx_http_atls_relay_peer_named(ngx_http_atls_naming_t *naming)
+{
+    ngx_http_atls_relay_t *relay = naming->data;
+
+    if (naming->rc == NGX_DECLINED) {
+        relay->lost = 1;
+    }
 }
 
 
@@ -383,10 +388,10 @@ ngx_http_atls_relay_peer_recv(ngx_connection_t *c, u_char *buf, size_t size)
     ngx_http_request_t     *r;
     ngx_http_atls_relay_t  *relay;
 
-    n = ngx_recv(c, buf, size);
-
     r = c->data;
     relay = ngx_http_atls_relay_get(r);
+
+    n = relay->recv(c, buf, size);
 
     if (n == NGX_AGAIN && relay->lost) {
         c->read->error = 1;
@@ -465,7 +470,7 @@ ngx_http_atls_relay_peer_send_chain(ngx_connection_t *c, ngx_chain_t *in,
 {
     ngx_chain_t  *cl;
 
-    cl = ngx_send_chain(c, in, limit);
+    cl = ngx_http_atls_relay_get(c->data)->send_chain(c, in, limit);
 
     if (cl != NGX_CHAIN_ERROR) {
         return cl;

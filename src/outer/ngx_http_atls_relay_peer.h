@@ -13,7 +13,9 @@
 
 
 #include "ngx_http_atls.h"
+#include "ngx_http_atls_mailbox.h"
 #include "ngx_http_atls_worker.h"
+#include "ngx_http_atls_node.h"
 
 
 struct ngx_http_atls_relay_s {
@@ -22,6 +24,17 @@ struct ngx_http_atls_relay_s {
     ngx_connection_t          *connection;     /* until passed to upstream */
     ngx_str_t                  session;        /* identifier as text */
     uint64_t                   home;           /* id of its endpoint */
+
+    ngx_http_atls_mail_t      *mail;           /* of a POST that was relayed to
+                                                  this machine; or NULL */
+    ngx_str_t                  head;           /* to another machine, what it
+                                                  has to know; or empty */
+    ngx_http_atls_naming_t     naming;         /* whether that exists */
+    ngx_http_atls_main_conf_t *main_conf;
+
+    ngx_recv_pt                recv;           /* of the connection */
+    ngx_send_chain_pt          send_chain;
+
     ngx_http_status_t          status;
     ngx_http_chunked_t         chunked;
 
@@ -42,6 +55,11 @@ struct ngx_http_atls_relay_s {
 /* The relay of a request. */
 
 ngx_http_atls_relay_t *ngx_http_atls_relay_get(ngx_http_request_t *r);
+
+/* Prepares a connection to be used by a relay. */
+
+void ngx_http_atls_relay_peer_use(ngx_http_atls_relay_t *relay,
+    ngx_connection_t *c);
 
 /* The upstream of relayed requests. */
 

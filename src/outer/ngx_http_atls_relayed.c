@@ -156,7 +156,9 @@ ngx_http_atls_relayed_listening(ngx_http_atls_mail_t *mail,
     ls = ngx_http_atls_listening_get(&mail->listen_sockaddr.sockaddr,
                                      mail->listen_socklen, mail->listen_type);
 
-    if (ls || endpoint == NULL || endpoint->id != mail->home) {
+    if (ls || endpoint == NULL
+        || (endpoint->id != mail->home && !mail->peer))
+    {
         return ls;
     }
 

@@ -5,7 +5,7 @@
 const POSTS_OK = ["handshake", "opened", "served", "parked", "idle", "closed",
                   "retried"];
 const ENDS_OK = ["close-notify", "idle-timeout", "lifetime", "inner-close",
-                 "shutdown"];
+                 "shutdown", "moved"];
 const RELAYS_BAD = ["lost", "stuck", "no-mailbox", "no-connection"];
 
 const badPosts = () => failures("posts_total", POSTS_OK);
@@ -160,6 +160,7 @@ const MEANINGS = {
         "session-refused": "The client must be verified again, after a reload.",
         "session-unknown": "The session has expired. The client starts a new"
                            + " one.",
+        "store-unreachable": "The store, or another machine, does not respond.",
         "too-few-connections": "Increase worker_connections.",
         "too-large": "Larger than client_max_body_size.",
         "too-many-handshakes": "A flood, or atls_max_handshakes is too low.",
@@ -188,6 +189,7 @@ const MEANINGS = {
         "post-cut": "A POST was cut off, or too large.",
         "record-refused": "A record was refused, see below.",
         "response-cut": "The application stopped half way.",
+        "store": "The answer of the store was lost.",
         "zone-full": "There was no room for its data. Increase the size in"
                      + " atls_zone.",
     },

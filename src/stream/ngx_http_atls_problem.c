@@ -134,6 +134,12 @@ static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
           "Too Few Connections", 503,
           "No free connections; try again later.") },
 
+    { NGX_HTTP_ATLS_STORE_UNREACHABLE,
+      ngx_http_atls_problem_known("store-unreachable",
+          "Store Unreachable", 503,
+          "The session may be at another machine, which cannot be reached; try "
+          "again later.") },
+
     { 0, ngx_null_string, 0, NULL }
 };
 

@@ -49,7 +49,8 @@ typedef enum {
     NGX_HTTP_ATLS_PAYLOAD_REFUSED,             /* 502 */
     NGX_HTTP_ATLS_ZONE_FULL,                   /* 503 */
     NGX_HTTP_ATLS_TOO_MANY_HANDSHAKES,
-    NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS
+    NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS,
+    NGX_HTTP_ATLS_STORE_UNREACHABLE
 } ngx_http_atls_problem_e;
 
 

@@ -15,7 +15,9 @@
 
 #include "ngx_http_atls.h"
 #include "trl_channel.h"
+#include "ngx_http_atls_mailbox.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_store.h"
 #include "ngx_http_atls_sni.h"
 #include "ngx_http_atls_answer.h"
 #include "ngx_http_atls_body.h"
@@ -55,6 +57,7 @@ struct ngx_http_atls_post_s {
 
     ngx_http_atls_body_t        body;
     ngx_http_atls_answer_t      answer;
+    ngx_http_atls_putting_t     putting;       /* into the store */
 
     u_char                     *plain;         /* decrypted, not taken */
     size_t                      plain_len;
@@ -97,6 +100,7 @@ struct ngx_http_atls_post_s {
                                                   the client:
                                                   NGX_HTTP_ATLS_TRACKING_* */
     ngx_http_atls_relay_t      *relay;         /* relayed to a worker */
+    ngx_http_atls_mail_t       *mail;          /* relayed by a machine */
     ngx_msec_t                  leave;         /* no more requests then */
 
     size_t                      want;          /* bytes of the body to begin */

@@ -23,7 +23,7 @@
 #include "ngx_http_atls_process.h"
 
 
-#define NGX_HTTP_ATLS_PROBLEMS      22      /* see ngx_http_atls_problem.h */
+#define NGX_HTTP_ATLS_PROBLEMS      23      /* see ngx_http_atls_problem.h */
 #define NGX_HTTP_ATLS_BUCKETS       15
 #define NGX_HTTP_ATLS_ALERTS        128     /* the others: as the last one */
 #define NGX_HTTP_ATLS_KEYS          32
@@ -99,6 +99,20 @@ typedef enum {
 } ngx_http_atls_relay_e;
 
 
+/* Of the store, see ngx_http_atls_store.h. */
+
+typedef enum {
+    ngx_http_atls_store_took = 0,              /* sessions taken out */
+    ngx_http_atls_store_puts,                  /* sessions put in */
+    ngx_http_atls_store_outdated,              /* of another incarnation */
+    ngx_http_atls_store_unsealed,              /* with an unknown key */
+    ngx_http_atls_store_failed,                /* commands */
+    ngx_http_atls_store_timed_out,             /* commands */
+
+    ngx_http_atls_stores
+} ngx_http_atls_store_e;
+
+
 /* The buckets are not cumulative; the last one has no limit. */
 
 typedef struct {
@@ -151,6 +165,7 @@ struct ngx_http_atls_counters_s {
     uint64_t                   key_updates[2];
 
     uint64_t                   relays[ngx_http_atls_relays];
+    uint64_t                   store[ngx_http_atls_stores];
 
     /* gauges: reset when a process starts */
 

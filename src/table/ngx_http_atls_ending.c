@@ -70,7 +70,9 @@ static const char  *ngx_http_atls_ending_names[ngx_http_atls_endings] = {
     "lost",
     "handshake-failed",
     "handshake-timeout",
-    "shutdown"
+    "shutdown",
+    "moved",
+    "store"
 };
 
 

@@ -34,6 +34,8 @@ typedef enum {
     ngx_http_atls_ending_handshake_timeout,
     ngx_http_atls_ending_shutdown,             /* of the worker, in a
                                                   handshake */
+    ngx_http_atls_ending_moved,                /* put into the store */
+    ngx_http_atls_ending_store,                /* perhaps in the store */
 
     ngx_http_atls_endings
 } ngx_http_atls_ending_e;

@@ -378,6 +378,20 @@ ngx_http_atls_session_put(ngx_shm_zone_t *zone,
 }
 
 
+void
+ngx_http_atls_session_hold(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, ngx_http_atls_response_t *response)
+{
+    ngx_http_atls_zone_t  *z;
+
+    z = zone->data;
+
+    ngx_http_atls_table_lock(z);
+    ngx_http_atls_session_keep(z->table, session, response);
+    ngx_http_atls_table_unlock(z);
+}
+
+
 ngx_int_t
 ngx_http_atls_session_store(ngx_shm_zone_t *zone,
     ngx_http_atls_pieces_t *pieces, u_char *data, size_t len)
@@ -677,12 +691,34 @@ ngx_int_t
 ngx_http_atls_session_tag(ngx_shm_zone_t *zone, u_char *id, u_char *tag,
     ngx_log_t *log)
 {
-    u_char                 md[EVP_MAX_MD_SIZE];
+    ngx_uint_t             i;
     ngx_http_atls_zone_t  *z;
 
     z = zone->data;
 
-    if (HMAC(EVP_sha256(), z->table->key, NGX_HTTP_ATLS_KEY_LEN, id,
+    if (z->tag_key == NULL) {
+        return ngx_http_atls_session_mask(z->table->key, id, tag, log);
+    }
+
+    if (ngx_http_atls_session_mask(z->tag_key, id, tag, log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < NGX_HTTP_ATLS_TAG_LEN; i++) {
+        tag[i] ^= z->number[i];
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_atls_session_mask(u_char *key, u_char *id, u_char *mask,
+    ngx_log_t *log)
+{
+    u_char  md[EVP_MAX_MD_SIZE];
+
+    if (HMAC(EVP_sha256(), key, NGX_HTTP_ATLS_KEY_LEN, id,
              NGX_HTTP_ATLS_ID_LEN, md, NULL)
         == NULL)
     {
@@ -690,7 +726,7 @@ ngx_http_atls_session_tag(ngx_shm_zone_t *zone, u_char *id, u_char *tag,
         return NGX_ERROR;
     }
 
-    ngx_memcpy(tag, md, NGX_HTTP_ATLS_TAG_LEN);
+    ngx_memcpy(mask, md, NGX_HTTP_ATLS_TAG_LEN);
 
     return NGX_OK;
 }

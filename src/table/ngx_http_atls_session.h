@@ -168,6 +168,7 @@ typedef enum {
     ngx_http_atls_take_unknown,                /* no session, or expired */
     ngx_http_atls_take_foreign,                /* of another zone */
     ngx_http_atls_take_lost,                   /* with its worker */
+    ngx_http_atls_take_unreachable,            /* the store does not answer */
     ngx_http_atls_take_elsewhere,              /* of another location */
     ngx_http_atls_take_busy,                   /* in use by another POST */
     ngx_http_atls_take_handshake,              /* owned by worker *owner */
@@ -267,6 +268,11 @@ typedef struct {
 void ngx_http_atls_session_put(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_http_atls_response_t *response);
 
+/* Keeps the response with a session of the caller, which remains busy. */
+
+void ngx_http_atls_session_hold(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, ngx_http_atls_response_t *response);
+
 /*
  * Stores a copy of the bytes in the pieces of a session of the caller; the
  * previous contents are wiped.  If len is 0, pieces are freed.  NGX_BUSY: no
@@ -360,6 +366,14 @@ void ngx_http_atls_session_stat(ngx_shm_zone_t *zone,
 
 ngx_int_t ngx_http_atls_session_tag(ngx_shm_zone_t *zone, u_char *id,
     u_char *tag, ngx_log_t *log);
+
+/*
+ * With a store, the tag is the number of the machine, encrypted: this is what
+ * it is combined with (XOR), for a key.
+ */
+
+ngx_int_t ngx_http_atls_session_mask(u_char *key, u_char *id, u_char *mask,
+    ngx_log_t *log);
 
 /*
  * Logs a POST with an unknown id, followed by a tag.  If the tag is of another

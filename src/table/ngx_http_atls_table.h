@@ -124,6 +124,8 @@ typedef struct {
     ngx_http_atls_table_t      *table;
     ngx_slab_pool_t            *shpool;
     ngx_shm_zone_t             *zone;
+    u_char                     *tag_key;       /* shared by machines; or NULL */
+    u_char                     *number;        /* of this machine */
     ngx_log_t                  *log;           /* for sessions that end while
                                                   it is locked; NULL: those of
                                                   their locations */

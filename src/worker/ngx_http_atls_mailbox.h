@@ -22,6 +22,7 @@ typedef struct {
     uint32_t                 owner;         /* recipient's id */
     uint64_t                 endpoint;      /* id of the endpoint */
     uint64_t                 home;          /* that of the session */
+    ngx_uint_t               peer;          /* from another machine */
     ngx_uint_t               secure;        /* client uses TLS */
     size_t                   limit_rate;    /* for the response */
     size_t                   limit_rate_after;

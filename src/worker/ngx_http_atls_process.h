@@ -59,6 +59,13 @@ typedef struct {
 
     ngx_http_atls_endings_t      *endings;
 
+    /* ngx_http_atls_redis, ngx_http_atls_drain, ngx_http_atls_node */
+
+    ngx_http_atls_redis_t        *redis;
+    ngx_http_atls_drain_t        *drain;
+    ngx_event_t                   node_timer;
+    ngx_connection_t              node_connection;        /* for its log */
+
     /* ngx_http_atls_ticket: a copy of the zone's keys, in a separate page */
 
     ngx_http_atls_ticket_keys_t  *ticket_keys;

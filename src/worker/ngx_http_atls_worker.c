@@ -19,12 +19,14 @@ typedef struct {
     ngx_pid_t                  pid;
     uint32_t                   mailbox;     /* its serial number */
     ngx_uint_t                 locked;
+    ngx_uint_t                 leaving;     /* it is about to exit */
 } ngx_http_atls_slot_t;
 
 
 typedef struct {
     ngx_atomic_t               last;        /* last id assigned */
     ngx_atomic_t               nslots;      /* slots used so far */
+    ngx_atomic_t               generation;  /* of the configuration */
     ngx_http_atls_slot_t       slots[NGX_MAX_PROCESSES];
 } ngx_http_atls_slots_t;
 
@@ -41,6 +43,7 @@ static ngx_uint_t ngx_http_atls_worker_locked(ngx_uint_t slot);
 
 static ngx_http_atls_slots_t  *ngx_http_atls_slots;
 static ngx_fd_t                ngx_http_atls_locks = NGX_INVALID_FILE;
+static ngx_atomic_uint_t       ngx_http_atls_generation;
 
 
 ngx_shm_zone_t *
@@ -109,6 +112,7 @@ void
 ngx_http_atls_worker_init_module(ngx_shm_zone_t *zone)
 {
     ngx_http_atls_slots = zone->data;
+    ngx_http_atls_generation = ++ngx_http_atls_slots->generation;
 
     if (ngx_http_atls_locks != NGX_INVALID_FILE) {
         return;
@@ -155,6 +159,7 @@ ngx_http_atls_worker_init_worker(ngx_cycle_t *cycle, uint32_t mailbox)
 
     slot->pid = ngx_pid;
     slot->mailbox = mailbox;
+    slot->leaving = 0;
     slot->locked = (ngx_http_atls_worker_lock(ngx_process_slot) == NGX_OK);
 
     ngx_memory_barrier();
@@ -215,6 +220,45 @@ ngx_pid_t
 ngx_http_atls_worker_pid(ngx_http_atls_owner_t *owner)
 {
     return ngx_http_atls_slots->slots[owner->slot].pid;
+}
+
+
+void
+ngx_http_atls_worker_leave(void)
+{
+    ngx_http_atls_slots->slots[ngx_http_atls_process.owner.slot].leaving = 1;
+}
+
+
+ngx_int_t
+ngx_http_atls_worker_last(void)
+{
+    ngx_int_t              rc;
+    ngx_http_atls_slot_t  *slot;
+    ngx_http_atls_owner_t  owner;
+
+    if (ngx_http_atls_slots->generation != ngx_http_atls_generation) {
+        return NGX_DECLINED;
+    }
+
+    rc = NGX_OK;
+
+    for (owner.slot = 0; owner.slot < ngx_http_atls_slots->nslots; owner.slot++)
+    {
+        slot = &ngx_http_atls_slots->slots[owner.slot];
+
+        owner.id = (uint32_t) slot->id;
+
+        if (owner.id == 0 || !ngx_http_atls_worker_alive(&owner)) {
+            continue;
+        }
+
+        if (!slot->leaving) {
+            rc = NGX_AGAIN;
+        }
+    }
+
+    return rc;
 }
 
 

@@ -53,6 +53,15 @@ ngx_uint_t ngx_http_atls_worker_alive(ngx_http_atls_owner_t *owner);
 ngx_uint_t ngx_http_atls_worker_known(ngx_http_atls_owner_t *owner);
 
 /*
+ * Tells the others that this process is about to exit.  The second function
+ * tells whether it is the last one: NGX_OK: all others are about to exit, too;
+ * NGX_AGAIN: some are not; NGX_DECLINED: there is a newer configuration.
+ */
+
+void ngx_http_atls_worker_leave(void);
+ngx_int_t ngx_http_atls_worker_last(void);
+
+/*
  * Called once a second: updates the heartbeat of this process and checks the
  * others.  Returns the number of those found dead by this call: the caller must
  * remove their sessions, as they are not reported to other processes.

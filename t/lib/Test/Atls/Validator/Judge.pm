@@ -28,7 +28,8 @@ my %TYPES = (
     413 => [ 'too-large' ],
     415 => [ 'media-type' ],
     502 => [ 'payload-refused' ],
-    503 => [ qw( zone-full too-many-handshakes too-few-connections ) ],
+    503 => [ qw( zone-full too-many-handshakes too-few-connections
+                 store-unreachable ) ],
 );
 
 my %MEDIA = map { $_ => 1 } qw( application/atls+octet-stream

@@ -1,0 +1,246 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_process.h"
+#include "ngx_http_atls_socket.h"
+#include "ngx_http_atls_worker.h"
+#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_portable.h"
+#include "ngx_http_atls_node.h"
+#include "ngx_http_atls_store.h"
+#include "ngx_http_atls_store_conf.h"
+#include "ngx_http_atls_drain.h"
+
+
+#define NGX_HTTP_ATLS_DRAIN_STEP      10       /* milliseconds */
+#define NGX_HTTP_ATLS_DRAIN_PATIENCE  5000     /* without any progress */
+#define NGX_HTTP_ATLS_DRAIN_WAIT      1000     /* for the other workers */
+#define NGX_HTTP_ATLS_DRAIN_PORTION   64       /* sessions at a time */
+
+
+struct ngx_http_atls_drain_s {
+    ngx_http_atls_main_conf_t   *conf;
+    ngx_connection_t            *connection;
+    ngx_event_t                  timer;
+    ngx_msec_t                   since;        /* the last progress */
+    ngx_uint_t                   idle;         /* sessions at that time */
+    ngx_uint_t                   begun;
+};
+
+
+static void ngx_http_atls_drain_quit(ngx_event_t *rev);
+static void ngx_http_atls_drain_timer(ngx_event_t *ev);
+static ngx_int_t ngx_http_atls_drain_may_begin(ngx_http_atls_drain_t *drain);
+static void ngx_http_atls_drain_put(ngx_http_atls_drain_t *drain,
+    ngx_uint_t busy);
+static void ngx_http_atls_drain_done(ngx_http_atls_drain_t *drain);
+
+
+/*
+ * Core calls the read handlers of idle connections when the process is told to
+ * quit.
+ */
+
+ngx_int_t
+ngx_http_atls_drain_init_worker(ngx_http_atls_main_conf_t *amcf,
+    ngx_cycle_t *cycle)
+{
+    ngx_connection_t       *c;
+    ngx_http_atls_drain_t  *drain;
+
+    drain = ngx_pcalloc(cycle->pool, sizeof(ngx_http_atls_drain_t));
+    if (drain == NULL) {
+        return NGX_ERROR;
+    }
+
+    c = ngx_http_atls_socket_connection(cycle->log);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+
+    c->idle = 1;
+    c->data = drain;
+    c->read->handler = ngx_http_atls_drain_quit;
+    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
+
+    drain->conf = amcf;
+    drain->connection = c;
+
+    drain->timer.handler = ngx_http_atls_drain_timer;
+    drain->timer.data = c;
+    drain->timer.log = cycle->log;
+
+    ngx_http_atls_process.drain = drain;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_atls_drain_exit_worker(void)
+{
+    ngx_http_atls_drain_t  *drain;
+
+    drain = ngx_http_atls_process.drain;
+
+    if (drain && drain->connection) {
+        ngx_http_atls_drain_done(drain);
+    }
+}
+
+
+static void
+ngx_http_atls_drain_quit(ngx_event_t *rev)
+{
+    ngx_connection_t       *c;
+    ngx_http_atls_drain_t  *drain;
+
+    c = rev->data;
+    drain = c->data;
+
+    if (!c->close) {
+        return;
+    }
+
+    if (c->error) {
+
+        /* worker_shutdown_timeout */
+
+        ngx_http_atls_drain_done(drain);
+        return;
+    }
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "atls drain");
+
+    c->idle = 0;
+
+    ngx_http_atls_worker_leave();
+
+    drain->since = ngx_current_msec;
+
+    ngx_add_timer(&drain->timer, 1);
+}
+
+
+static void
+ngx_http_atls_drain_timer(ngx_event_t *ev)
+{
+    ngx_int_t               rc;
+    ngx_uint_t              idle, own;
+    ngx_connection_t       *c;
+    ngx_http_atls_drain_t  *drain;
+
+    c = ev->data;
+    drain = c->data;
+
+    rc = ngx_http_atls_drain_may_begin(drain);
+
+    if (rc == NGX_AGAIN) {
+        ngx_add_timer(ev, NGX_HTTP_ATLS_DRAIN_STEP);
+        return;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_atls_drain_done(drain);
+        return;
+    }
+
+    ngx_http_atls_portable_count(drain->conf->zone, &idle, &own);
+
+    if (idle == 0 && own == 0) {
+        ngx_http_atls_node_gone(drain->conf);
+        ngx_http_atls_drain_done(drain);
+        return;
+    }
+
+    if (idle == 0 || idle < drain->idle) {
+        drain->since = ngx_current_msec;
+
+    } else if (ngx_current_msec - drain->since > NGX_HTTP_ATLS_DRAIN_PATIENCE) {
+        ngx_log_error(NGX_LOG_ERR, ev->log, 0,
+                      "atls sessions lost, they cannot be put into the store: "
+                      "%ui", idle);
+        ngx_http_atls_drain_done(drain);
+        return;
+    }
+
+    drain->idle = idle;
+
+    ngx_http_atls_drain_put(drain, own);
+
+    ngx_add_timer(ev, NGX_HTTP_ATLS_DRAIN_STEP);
+}
+
+
+/* On reload, there are newer workers, and the sessions stay where they are. */
+
+static ngx_int_t
+ngx_http_atls_drain_may_begin(ngx_http_atls_drain_t *drain)
+{
+    ngx_int_t  rc;
+
+    if (drain->begun) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_atls_worker_last();
+
+    if (rc == NGX_AGAIN
+        && ngx_current_msec - drain->since > NGX_HTTP_ATLS_DRAIN_WAIT)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (rc == NGX_OK) {
+        drain->begun = 1;
+        drain->since = ngx_current_msec;
+
+        ngx_http_atls_node_leave(drain->conf);
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_atls_drain_put(ngx_http_atls_drain_t *drain, ngx_uint_t busy)
+{
+    ngx_http_atls_session_t  *session;
+
+    for ( /* void */ ; busy < NGX_HTTP_ATLS_DRAIN_PORTION; busy++) {
+
+        session = ngx_http_atls_portable_take(drain->conf->zone);
+
+        if (session == NULL
+            || ngx_http_atls_store_put(drain->conf, session, NULL)
+               != NGX_AGAIN)
+        {
+            return;
+        }
+    }
+}
+
+
+static void
+ngx_http_atls_drain_done(ngx_http_atls_drain_t *drain)
+{
+    ngx_connection_t  *c;
+
+    c = drain->connection;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls drain done, begun:%ui", drain->begun);
+
+    if (drain->timer.timer_set) {
+        ngx_del_timer(&drain->timer);
+    }
+
+    drain->connection = NULL;
+
+    ngx_close_connection(c);
+}

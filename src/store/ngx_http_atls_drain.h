@@ -1,0 +1,23 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+/* Puts the idle sessions of this machine into the store when it shuts down. */
+
+
+#ifndef _NGX_HTTP_ATLS_DRAIN_H_INCLUDED_
+#define _NGX_HTTP_ATLS_DRAIN_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+
+
+/* NGX_ERROR: logged. */
+
+ngx_int_t ngx_http_atls_drain_init_worker(ngx_http_atls_main_conf_t *amcf,
+    ngx_cycle_t *cycle);
+void ngx_http_atls_drain_exit_worker(void);
+
+
+#endif /* _NGX_HTTP_ATLS_DRAIN_H_INCLUDED_ */

@@ -1,0 +1,67 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+/* The directives atls_node, atls_store and atls_store_key. */
+
+
+#ifndef _NGX_HTTP_ATLS_STORE_CONF_H_INCLUDED_
+#define _NGX_HTTP_ATLS_STORE_CONF_H_INCLUDED_
+
+
+#include "ngx_http_atls.h"
+#include "ngx_http_atls_table.h"
+
+
+#define NGX_HTTP_ATLS_STORE_KEY_LEN   32
+#define NGX_HTTP_ATLS_STORE_NAME_LEN  4        /* of a key, in sealed data */
+
+
+/* A key of atls_store_key, and what is derived from it. */
+
+typedef struct {
+    u_char                    name[NGX_HTTP_ATLS_STORE_NAME_LEN];
+    u_char                    seal[NGX_HTTP_ATLS_STORE_KEY_LEN];
+    u_char                    tag[NGX_HTTP_ATLS_KEY_LEN];
+} ngx_http_atls_store_key_t;
+
+
+struct ngx_http_atls_store_s {
+    ngx_str_t                 url;             /* empty: no store */
+    ngx_str_t                 host;            /* an address, or a path */
+    in_port_t                 port;            /* 0: a unix socket */
+    ngx_uint_t                database;
+    ngx_str_t                 user;
+    ngx_str_t                 password;        /* zero-terminated */
+    ngx_str_t                 prefix;
+    ngx_msec_t                timeout;
+    ngx_uint_t                each;            /* 1: each, 0: lazy */
+
+    ngx_array_t               keys;            /* the first one seals */
+
+    ngx_str_t                 node;            /* name of this machine */
+    ngx_str_t                 address;         /* of atls_node, as text */
+    u_char                    number[NGX_HTTP_ATLS_TAG_LEN];
+
+    ngx_http_core_srv_conf_t *peer;            /* server of atls_peer */
+    ngx_ssl_t                 ssl;             /* to other machines */
+};
+
+
+/* Handlers of the directives. */
+
+char *ngx_http_atls_store_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_atls_store_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_atls_store_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* Checks that all of them are there, or none. */
+
+ngx_int_t ngx_http_atls_store_conf_check(ngx_conf_t *cf);
+
+/* The number of a machine: a hash of its name. */
+
+ngx_int_t ngx_http_atls_store_number(ngx_str_t *name, u_char *number);
+
+
+#endif /* _NGX_HTTP_ATLS_STORE_CONF_H_INCLUDED_ */

@@ -1,0 +1,507 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+#include "trl_channel.h"
+#include "ngx_http_atls_endpoint.h"
+#include "ngx_http_atls_clock.h"
+#include "ngx_http_atls_process.h"
+#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_table.h"
+#include "ngx_http_atls_portable.h"
+
+
+/* The version of the structure below, together with TRL_STATE_VERSION. */
+
+#define NGX_HTTP_ATLS_PORTABLE  ((1 << 16) | TRL_STATE_VERSION)
+
+
+/* Followed by the server name, the partial record, identity and response. */
+
+typedef struct {
+    uint64_t                   version;
+    uint64_t                   endpoint;       /* its id on all machines */
+    uint64_t                   policy;
+
+    int64_t                    age;            /* milliseconds */
+    int64_t                    idle;
+
+    int32_t                    timeout;
+    int32_t                    cookie;
+    int32_t                    lifetime;
+    int32_t                    whole;
+
+    uint32_t                   requests;
+    uint32_t                   kind;           /* of the identity */
+    uint32_t                   sni_len;
+    uint32_t                   pending_len;
+    uint32_t                   identity_len;
+    uint32_t                   kept_len;
+
+    uint16_t                   verify_error;
+    uint8_t                    end;
+    uint8_t                    reason;
+    uint8_t                    reused;
+    uint8_t                    psk;
+    uint8_t                    alpn;
+    uint8_t                    other;
+    uint8_t                    kept;           /* there is a fingerprint */
+    uint8_t                    kept_whole;
+    uint8_t                    kept_created;
+
+    uint64_t                   bytes_in;
+    uint64_t                   bytes_out;
+
+    ngx_http_atls_print_t      print;          /* of the last POST */
+    trl_state_t                state;
+} ngx_http_atls_portable_t;
+
+
+static void ngx_http_atls_portable_fill(ngx_http_atls_session_t *session,
+    ngx_http_atls_portable_t *head);
+static ngx_int_t ngx_http_atls_portable_kept(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, ngx_http_atls_portable_t *head,
+    ngx_pool_t *pool, u_char **data);
+static ngx_uint_t ngx_http_atls_portable_valid(ngx_http_atls_portable_t *head,
+    size_t len);
+static ngx_http_atls_session_t *ngx_http_atls_portable_create(
+    ngx_shm_zone_t *zone, u_char *id, ngx_http_atls_portable_t *head,
+    int64_t passed, ngx_http_atls_endpoint_t *endpoint);
+static void ngx_http_atls_portable_restore(ngx_http_atls_session_t *session,
+    ngx_http_atls_portable_t *head);
+static ngx_int_t ngx_http_atls_portable_pieces(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, ngx_http_atls_portable_t *head,
+    u_char *data);
+
+
+ngx_int_t
+ngx_http_atls_portable_write(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, ngx_pool_t *pool, ngx_str_t *data)
+{
+    u_char                    *p, *kept;
+    ngx_http_atls_portable_t   head;
+
+    ngx_http_atls_portable_fill(session, &head);
+
+    if (ngx_http_atls_portable_kept(zone, session, &head, pool, &kept)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    data->len = sizeof(ngx_http_atls_portable_t) + head.sni_len
+                + head.pending_len + head.identity_len + head.kept_len;
+    data->data = ngx_pnalloc(pool, data->len);
+
+    if (data->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(data->data, &head, sizeof(ngx_http_atls_portable_t));
+    p = ngx_cpymem(p, session->sni, head.sni_len);
+
+    ngx_http_atls_session_load(&session->pending, p);
+    p += head.pending_len;
+
+    ngx_http_atls_session_load(&session->identity, p);
+    p += head.identity_len;
+
+    ngx_memcpy(p, kept, head.kept_len);
+
+    ngx_explicit_memzero(&head, sizeof(ngx_http_atls_portable_t));
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_atls_portable_fill(ngx_http_atls_session_t *session,
+    ngx_http_atls_portable_t *head)
+{
+    ngx_http_atls_endpoint_t  *endpoint;
+
+    /* padding is sealed, too */
+
+    ngx_memzero(head, sizeof(ngx_http_atls_portable_t));
+
+    endpoint = ngx_http_atls_endpoint_get(ngx_cycle, session->endpoint);
+
+    head->version = NGX_HTTP_ATLS_PORTABLE;
+    head->endpoint = endpoint ? endpoint->portable : 0;
+    head->policy = session->policy;
+
+    head->age = ngx_http_atls_clock() - session->created;
+    head->idle = ngx_http_atls_clock() - session->used;
+
+    head->timeout = session->timeout;
+    head->cookie = session->cookie;
+    head->lifetime = session->lifetime;
+    head->whole = session->whole;
+
+    head->requests = session->requests;
+    head->kind = session->identity.kind;
+    head->sni_len = session->sni_len;
+    head->pending_len = session->pending.len;
+    head->identity_len = session->identity.len;
+
+    head->verify_error = session->verify_error;
+    head->end = session->end;
+    head->reason = session->reason;
+    head->reused = session->reused;
+    head->psk = session->psk;
+    head->alpn = session->alpn;
+    head->other = session->other;
+
+    head->bytes_in = session->bytes_in;
+    head->bytes_out = session->bytes_out;
+
+    head->state = session->state;
+}
+
+
+/* A kept response may be freed at any time: it is copied under the lock. */
+
+static ngx_int_t
+ngx_http_atls_portable_kept(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, ngx_http_atls_portable_t *head,
+    ngx_pool_t *pool, u_char **data)
+{
+    size_t                 room, skip;
+    u_char                *buf;
+    ngx_http_atls_kept_t  *kept;
+    ngx_http_atls_zone_t  *z;
+
+    z = zone->data;
+    skip = sizeof(ngx_http_atls_kept_t);
+
+    room = ngx_max(session->kept.len, skip);
+    buf = ngx_pnalloc(pool, room);
+    if (buf == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_atls_table_lock(z);
+
+    if (session->kept.first && session->kept.len <= room) {
+        kept = ngx_http_atls_table_kept(session);
+
+        head->kept = 1;
+        head->kept_whole = kept->whole;
+        head->kept_created = kept->created;
+        head->print = kept->print;
+
+        if (kept->whole) {
+            ngx_http_atls_session_load(&session->kept, buf);
+            head->kept_len = session->kept.len - skip;
+        }
+    }
+
+    ngx_http_atls_table_unlock(z);
+
+    *data = buf + skip;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_atls_portable_times(ngx_http_atls_session_t *session, int64_t *idle,
+    int64_t *lifetime)
+{
+    int64_t  now;
+
+    now = ngx_http_atls_clock();
+
+    *lifetime = (int64_t) session->lifetime * 1000 - (now - session->created);
+    *idle = (int64_t) session->timeout * 1000 - (now - session->used);
+    *idle = ngx_min(*idle, *lifetime);
+
+    return *idle > 0 ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_atls_portable_read(ngx_shm_zone_t *zone, u_char *id, ngx_str_t *data,
+    int64_t passed, ngx_log_t *log)
+{
+    ngx_http_atls_portable_t   head;
+    ngx_http_atls_session_t   *session;
+    ngx_http_atls_endpoint_t  *endpoint;
+
+    if (data->len < sizeof(ngx_http_atls_portable_t)) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(&head, data->data, sizeof(ngx_http_atls_portable_t));
+
+    session = NULL;
+    endpoint = NULL;
+
+    if (ngx_http_atls_portable_valid(&head, data->len)) {
+        endpoint = ngx_http_atls_endpoint_portable(head.endpoint);
+    }
+
+    if (endpoint) {
+        session = ngx_http_atls_portable_create(zone, id, &head, passed,
+                                                endpoint);
+    }
+
+    if (session == NULL) {
+        ngx_explicit_memzero(&head, sizeof(ngx_http_atls_portable_t));
+
+        if (endpoint == NULL) {
+            return NGX_DECLINED;
+        }
+
+        ngx_http_atls_session_full(zone, "has no room for a session", log);
+        return NGX_BUSY;
+    }
+
+    if (ngx_http_atls_portable_pieces(zone, session, &head,
+                                      data->data + sizeof(head))
+        != NGX_OK)
+    {
+        ngx_http_atls_session_full(zone, "has no room for a session", log);
+        ngx_http_atls_session_remove(zone, session, ngx_http_atls_ending_full,
+                                     log);
+
+        ngx_explicit_memzero(&head, sizeof(ngx_http_atls_portable_t));
+        return NGX_BUSY;
+    }
+
+    ngx_explicit_memzero(&head, sizeof(ngx_http_atls_portable_t));
+
+    return NGX_OK;
+}
+
+
+/* The data are authentic, so this only guards against mistakes. */
+
+static ngx_uint_t
+ngx_http_atls_portable_valid(ngx_http_atls_portable_t *head, size_t len)
+{
+    return head->version == NGX_HTTP_ATLS_PORTABLE
+           && len == sizeof(ngx_http_atls_portable_t)
+                     + (uint64_t) head->sni_len + head->pending_len
+                     + head->identity_len + head->kept_len
+           && head->sni_len <= NGX_HTTP_ATLS_PIECE
+           && head->pending_len <= TRL_MAX_RECORD
+           && (head->kind == ngx_http_atls_identity
+               || head->kind == ngx_http_atls_stranger);
+}
+
+
+static ngx_http_atls_session_t *
+ngx_http_atls_portable_create(ngx_shm_zone_t *zone, u_char *id,
+    ngx_http_atls_portable_t *head, int64_t passed,
+    ngx_http_atls_endpoint_t *endpoint)
+{
+    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_session_t  *session;
+
+    z = zone->data;
+    session = NULL;
+
+    ngx_http_atls_table_lock(z);
+
+    if (ngx_http_atls_table_find(z->table, id) == NULL
+        && ngx_http_atls_table_room(z->table, ngx_http_atls_busy) == NGX_OK)
+    {
+        session = ngx_http_atls_table_alloc(z->table);
+    }
+
+    if (session) {
+        ngx_memzero(&session->next, sizeof(ngx_http_atls_session_t)
+                                    - offsetof(ngx_http_atls_session_t, next));
+
+        ngx_memcpy(session->id, id, NGX_HTTP_ATLS_ID_LEN);
+
+        session->endpoint = endpoint->id;
+        session->created = ngx_http_atls_clock() - head->age - passed;
+        session->used = ngx_http_atls_clock() - head->idle - passed;
+
+        session->owner = ngx_http_atls_process.owner.id;
+        session->slot = (uint16_t) ngx_http_atls_process.owner.slot;
+
+        ngx_http_atls_portable_restore(session, head);
+
+        ngx_http_atls_table_add(z->table, session, ngx_http_atls_busy);
+    }
+
+    ngx_http_atls_table_unlock(z);
+
+    return session;
+}
+
+
+static void
+ngx_http_atls_portable_restore(ngx_http_atls_session_t *session,
+    ngx_http_atls_portable_t *head)
+{
+    session->policy = head->policy;
+
+    session->timeout = head->timeout;
+    session->cookie = head->cookie;
+    session->lifetime = head->lifetime;
+    session->whole = head->whole;
+
+    session->requests = head->requests;
+    session->verify_error = head->verify_error;
+
+    session->established = 1;
+    session->end = head->end;
+    session->reason = head->reason;
+    session->reused = head->reused;
+    session->psk = head->psk;
+    session->alpn = head->alpn;
+    session->other = head->other;
+
+    session->pending.kind = ngx_http_atls_record;
+    session->identity.kind = head->kind;
+    session->kept.kind = ngx_http_atls_kept;
+
+    session->bytes_in = head->bytes_in;
+    session->bytes_out = head->bytes_out;
+
+    session->state = head->state;
+}
+
+
+/* Then the session is put into the table, as after a POST. */
+
+static ngx_int_t
+ngx_http_atls_portable_pieces(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, ngx_http_atls_portable_t *head,
+    u_char *data)
+{
+    ngx_str_t                  sni;
+    ngx_http_atls_response_t   response;
+
+    sni.data = data;
+    sni.len = head->sni_len;
+    data += head->sni_len;
+
+    if (ngx_http_atls_session_name(zone, session, &sni) != NGX_OK
+        || ngx_http_atls_session_store(zone, &session->pending, data,
+                                       head->pending_len)
+           != NGX_OK
+        || ngx_http_atls_session_store(zone, &session->identity,
+                                       data + head->pending_len,
+                                       head->identity_len)
+           != NGX_OK)
+    {
+        return NGX_BUSY;
+    }
+
+    ngx_memzero(&response, sizeof(ngx_http_atls_response_t));
+
+    response.keep = head->kept;
+    response.print = &head->print;
+    response.whole = head->kept_whole;
+    response.created = head->kept_created;
+    response.len = head->kept_len;
+    response.prefix.data = data + head->pending_len + head->identity_len;
+    response.prefix.len = head->kept_len;
+
+    ngx_http_atls_session_put(zone, session, &response);
+
+    return NGX_OK;
+}
+
+
+ngx_http_atls_session_t *
+ngx_http_atls_portable_take(ngx_shm_zone_t *zone)
+{
+    ngx_uint_t                kind;
+    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_session_t  *session;
+
+    z = zone->data;
+    session = NULL;
+
+    ngx_http_atls_table_lock(z);
+
+    for (kind = ngx_http_atls_idle;
+         kind <= ngx_http_atls_idle_record && session == NULL;
+         kind++)
+    {
+        session = ngx_http_atls_table_last(z->table, kind);
+    }
+
+    if (session) {
+        session->owner = ngx_http_atls_process.owner.id;
+        session->slot = (uint16_t) ngx_http_atls_process.owner.slot;
+
+        ngx_http_atls_table_move(z->table, session, ngx_http_atls_busy);
+    }
+
+    ngx_http_atls_table_unlock(z);
+
+    return session;
+}
+
+
+void
+ngx_http_atls_portable_count(ngx_shm_zone_t *zone, ngx_uint_t *idle,
+    ngx_uint_t *own)
+{
+    ngx_uint_t                kind;
+    ngx_queue_t              *q, *queue;
+    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_session_t  *session;
+
+    z = zone->data;
+    *idle = 0;
+    *own = 0;
+
+    ngx_http_atls_table_lock(z);
+
+    for (kind = ngx_http_atls_idle; kind <= ngx_http_atls_idle_record; kind++) {
+        *idle += z->table->count[kind];
+    }
+
+    queue = &z->table->queues[ngx_http_atls_busy];
+
+    for (q = ngx_queue_head(queue); q != queue; q = ngx_queue_next(q)) {
+        session = ngx_queue_data(q, ngx_http_atls_session_t, queue);
+
+        *own += (session->owner == ngx_http_atls_process.owner.id);
+    }
+
+    ngx_http_atls_table_unlock(z);
+}
+
+
+ngx_int_t
+ngx_http_atls_portable_owner(ngx_shm_zone_t *zone, u_char *id,
+    ngx_http_atls_owner_t *owner)
+{
+    ngx_int_t                 rc;
+    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_session_t  *session;
+
+    z = zone->data;
+    rc = NGX_DECLINED;
+
+    *owner = ngx_http_atls_process.owner;
+
+    ngx_http_atls_table_lock(z);
+
+    session = ngx_http_atls_table_find(z->table, id);
+
+    if (session) {
+        rc = NGX_OK;
+
+        if (session->inner || !session->established) {
+            owner->id = session->owner;
+            owner->slot = session->slot;
+        }
+    }
+
+    ngx_http_atls_table_unlock(z);
+
+    return rc;
+}
