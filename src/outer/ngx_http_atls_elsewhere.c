@@ -125,7 +125,7 @@ ngx_http_atls_elsewhere_found(ngx_http_atls_lookup_t *lookup)
 
             /* meanwhile, another machine has taken it */
 
-            ngx_http_atls_elsewhere_done(elsewhere, ngx_http_atls_found_none);
+            ngx_http_atls_elsewhere_done(elsewhere, ngx_http_atls_found_failed);
             return;
         }
 

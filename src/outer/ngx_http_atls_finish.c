@@ -13,6 +13,7 @@
 #include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_ending.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_drain.h"
 #include "ngx_http_atls_store.h"
 #include "ngx_http_atls_store_conf.h"
 #include "ngx_http_atls_lifetime.h"
@@ -660,12 +661,16 @@ ngx_http_atls_finish_keep(ngx_http_atls_post_t *post)
 }
 
 
-/* With "each", a session that needs nothing of this process is put out. */
+/*
+ * With "each", or if this machine shuts down, a session that needs nothing of
+ * this process is put out.
+ */
 
 static ngx_uint_t
 ngx_http_atls_finish_leaves(ngx_http_atls_post_t *post)
 {
-    return post->main_conf->store && post->main_conf->store->each
+    return post->main_conf->store
+           && (post->main_conf->store->each || ngx_http_atls_drain_begun())
            && post->stage == ngx_http_atls_post_established
            && post->handshake == NULL && post->inner == NULL
            && post->session->inner == NULL;

@@ -102,12 +102,13 @@ ngx_http_atls_handler(ngx_http_request_t *r)
 
     ngx_http_atls_handler_session(post, id, &text, &owner);
 
-    if (post->main_conf->store && !ngx_http_atls_relayed(r->connection)
+    if (post->main_conf->store
         && (post->take == ngx_http_atls_take_unknown
             || post->take == ngx_http_atls_take_foreign)
         && text.len)
     {
-        return ngx_http_atls_elsewhere(post, id, &text, 0,
+        return ngx_http_atls_elsewhere(post, id, &text,
+                                       ngx_http_atls_relayed(r->connection),
                                        ngx_http_atls_handler_found)
                ? NGX_DONE : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -469,9 +470,7 @@ ngx_http_atls_handler_untaken(ngx_http_atls_post_t *post, u_char *id)
 
         /* with a store, it is asked first */
 
-        if (post->main_conf->store == NULL
-            || ngx_http_atls_relayed(post->request->connection))
-        {
+        if (post->main_conf->store == NULL) {
             ngx_http_atls_handler_unknown(post, id);
         }
 

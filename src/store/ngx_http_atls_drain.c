@@ -94,6 +94,13 @@ ngx_http_atls_drain_exit_worker(void)
 }
 
 
+ngx_uint_t
+ngx_http_atls_drain_begun(void)
+{
+    return ngx_http_atls_process.drain && ngx_http_atls_process.drain->begun;
+}
+
+
 static void
 ngx_http_atls_drain_quit(ngx_event_t *rev)
 {

@@ -19,5 +19,9 @@ ngx_int_t ngx_http_atls_drain_init_worker(ngx_http_atls_main_conf_t *amcf,
     ngx_cycle_t *cycle);
 void ngx_http_atls_drain_exit_worker(void);
 
+/* Whether sessions must not stay in the table any more. */
+
+ngx_uint_t ngx_http_atls_drain_begun(void);
+
 
 #endif /* _NGX_HTTP_ATLS_DRAIN_H_INCLUDED_ */
