@@ -10,6 +10,14 @@ CFLAGS      ?= -g -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Wformat \
                -Werror=format-security
 LDFLAGS     ?= -Wl,-z,relro -Wl,-z,now
 
+# the gateway, and "--via coap://", if there is libcoap
+
+COAP         = libcoap-3-openssl
+GATEWAY     := $(shell pkg-config --exists $(COAP) 2>/dev/null \
+                       && echo gateway)
+COAP_CFLAGS  = $(if $(GATEWAY),-DATLS_COAP=1 $(shell pkg-config --cflags \
+                                                 $(COAP)))
+
 # libatls: the atls command uses the .a; other programs may use the .so
 
 PREFIX      ?= /usr/local
@@ -27,26 +35,25 @@ LIB_PACKAGES = libcurl libssl libcrypto libcjson
 LIB_VERSION  = $(shell tools/version.sh)
 LIB_CFLAGS   = -std=c99 -D_GNU_SOURCE -Wall -Wextra -Werror -fPIC \
                -fvisibility=hidden \
-               $(shell pkg-config --cflags $(LIB_PACKAGES) 2>/dev/null)
+               $(shell pkg-config --cflags $(LIB_PACKAGES) 2>/dev/null) \
+               $(COAP_CFLAGS)
 
 # the command, linked with the static library
 
 CMD_PACKAGES = $(LIB_PACKAGES) zlib
-CMD_SRC     := $(wildcard src/client/cmd/*.c src/client/cmd/*/*.c)
+CMD_SRC     := $(filter-out $(if $(GATEWAY),,src/client/cmd/coap/%), \
+                   $(wildcard src/client/cmd/*.c src/client/cmd/*/*.c))
 CMD_OBJ      = $(CMD_SRC:src/client/%.c=$(BUILD)/client/%.o)
 
-# the gateway, if there is libcoap
+# the program of "atls gateway"
 
-COAP         = libcoap-3-openssl
-GATEWAY      = $(shell pkg-config --exists $(COAP) 2>/dev/null \
-                       && echo gateway)
 GW_SRC      := $(wildcard src/client/gateway/*.c)
 GW_OBJ       = $(GW_SRC:src/client/%.c=$(BUILD)/client/%.o)
 GW_CMD_OBJ   = $(filter $(BUILD)/client/cmd/base/% \
+                        $(BUILD)/client/cmd/coap/% \
                         $(BUILD)/client/cmd/options/% \
                         $(BUILD)/client/cmd/local/listen.o \
                         $(BUILD)/client/cmd/local/stop.o,$(CMD_OBJ))
-GW_CFLAGS    = $(shell pkg-config --cflags $(COAP) 2>/dev/null)
 
 SANITIZE    := -O1 -g -fno-omit-frame-pointer -fsanitize=address
 
@@ -147,14 +154,13 @@ $(BUILD)/libatls.3: src/client/lib/atls.h debian/changelog \
 
 $(BUILD)/atls: $(CMD_OBJ) $(BUILD)/libatls.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ \
-	    $$(pkg-config --libs $(CMD_PACKAGES))
+	    $$(pkg-config --libs $(if $(GATEWAY),$(COAP)) $(CMD_PACKAGES))
 
 $(BUILD)/gateway-needs:
 	@pkg-config --exists $(COAP) || { echo "The gateway requires $(COAP); on" \
 	    "Debian: apt-get install libcoap3-dev." >&2; exit 1; }
 
 $(GW_OBJ): | $(BUILD)/gateway-needs
-$(GW_OBJ): private LIB_CFLAGS += $(GW_CFLAGS)
 
 $(BUILD)/atls-gateway: $(GW_OBJ) $(GW_CMD_OBJ) $(BUILD)/libatls.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ \
@@ -260,7 +266,7 @@ deps:
 #: check               checks the structure of the sources
 check: $(LIB_OBJ) $(CMD_OBJ) $(if $(GATEWAY),$(GW_OBJ))
 	@OUT=$(BUILD) tools/build.sh >/dev/null
-	@CLIENT_CC='$(CC) $(LIB_CFLAGS) $(if $(GATEWAY),$(GW_CFLAGS))' \
+	@CLIENT_CC='$(CC) $(LIB_CFLAGS)' \
 	    tools/check.pl -b $(BUILD)
 
 #: test                all tests, or those of TESTS="t/handshake.t ..."

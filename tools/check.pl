@@ -58,15 +58,16 @@ my @listed = $config =~ m!\$ngx_addon_dir/(\S+\.[ch]) \\!g;
 
 # Two programs, with their layers from the lowest to the highest.  The module
 # file is the highest layer; other files in src are the lowest.  Layers of the
-# command that are "beside" each other do not use each other.  The gateway, which
-# is built if there is libcoap, is a program of its own.
+# command that are "beside" each other do not use each other.  The gateway is a
+# program of its own; it and CoAP are built if there is libcoap.
 
 my $gateway = 'src/client/gateway';
+my $coap = 'src/client/cmd/coap';
 my $libcoap = system('pkg-config --exists libcoap-3-openssl 2>/dev/null') == 0;
 
 my @beside = map { "src/client/cmd/$_" } qw( request local doctor );
-my @client = ('src/client/lib', 'src/client/cmd/base', 'src/client/cmd/options',
-              @beside, 'src/client/cmd', $gateway);
+my @client = ('src/client/lib', 'src/client/cmd/base', $coap,
+              'src/client/cmd/options', @beside, 'src/client/cmd', $gateway);
 
 my @programs = (
     { dirs => [ 'src', (map { "src/$_" } @layers), '.' ], files => \@listed,
@@ -123,7 +124,7 @@ sub layer {
 sub compiles {
     my ($file) = @_;
 
-    return $libcoap || dirname($file) ne $gateway;
+    return $libcoap || (dirname($file) ne $gateway && dirname($file) ne $coap);
 }
 
 

@@ -88,24 +88,24 @@ gw_answer_free(gw_answers_t *answers, gw_answer_t *answer)
 /* The wanted size may be larger than ours: the offset counts. */
 
 int
-gw_answer_block(gw_answers_t *answers, const char *key, gw_block_t *block,
+gw_answer_block(gw_answers_t *answers, const char *key, cmd_block_t *block,
     gw_message_t *message, int64_t now)
 {
     size_t        offset, n;
     gw_answer_t  *answer;
 
     answer = gw_answer_find(answers, key);
-    offset = gw_block_offset(block);
+    offset = cmd_block_offset(block);
 
     if (answer == NULL || offset >= answer->message.npayload) {
         return -1;
     }
 
     n = answer->message.npayload - offset;
-    block->more = n > gw_block_size(block->szx);
+    block->more = n > cmd_block_size(block->szx);
 
     if (block->more) {
-        n = gw_block_size(block->szx);
+        n = cmd_block_size(block->szx);
 
     } else {
         answer->read = 1;

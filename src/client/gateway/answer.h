@@ -49,7 +49,7 @@ void gw_answer_put(gw_answers_t *answers, const char *key,
  * block.
  */
 
-int gw_answer_block(gw_answers_t *answers, const char *key, gw_block_t *block,
+int gw_answer_block(gw_answers_t *answers, const char *key, cmd_block_t *block,
     gw_message_t *message, int64_t now);
 
 /* Whether some have not been read to their ends. */

@@ -31,7 +31,6 @@
 static int gw_gateway_open(gw_t *gateway, gw_psk_t *psk,
     gw_metrics_t *metrics);
 static void gw_gateway_limits(gw_t *gateway);
-static unsigned gw_gateway_szx(int64_t size);
 static void gw_gateway_run(gw_t *gateway, gw_metrics_t *metrics);
 static int gw_gateway_wait(gw_t *gateway, const gw_metrics_t *metrics);
 static void gw_gateway_acknowledge(gw_t *gateway, int64_t now);
@@ -79,8 +78,8 @@ gw_gateway_open(gw_t *gateway, gw_psk_t *psk, gw_metrics_t *metrics)
     gw_sources_init(&gateway->sources, &gateway->limits);
     TAILQ_INIT(&gateway->waiting);
 
-    gateway->format = options->format;
-    gateway->szx = gw_gateway_szx(options->block_size);
+    gateway->format = options->coap.format;
+    gateway->szx = cmd_block_szx(options->coap.block_size);
     gateway->rate.rate = options->source_rate;
 
     code = gw_poster_init(&gateway->poster, options, &gateway->limits);
@@ -123,19 +122,6 @@ gw_gateway_limits(gw_t *gateway)
     limits->max_memory = (size_t) options->max_memory;
     limits->max_body = (size_t) options->max_body;
     limits->max_posts = options->max_requests;
-}
-
-
-static unsigned
-gw_gateway_szx(int64_t size)
-{
-    unsigned  szx;
-
-    for (szx = GW_MAX_SZX; szx && (int64_t) gw_block_size(szx) > size; szx--) {
-        /* void */
-    }
-
-    return szx;
 }
 
 

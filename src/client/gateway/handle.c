@@ -282,7 +282,7 @@ gw_handle_block2(gw_request_t *request, coap_pdu_t *response)
 {
     unsigned       shift;
     gw_t          *gateway = request->gateway;
-    gw_block_t     block;
+    cmd_block_t     block;
     gw_message_t   message;
 
     memset(&message, 0, sizeof(gw_message_t));

@@ -15,7 +15,6 @@
 
 
 static int gw_request_options(gw_request_t *request, const coap_pdu_t *pdu);
-static int gw_request_block(gw_block_t *block, const coap_opt_t *option);
 static void gw_request_key(gw_request_t *request, const coap_pdu_t *pdu);
 
 
@@ -93,12 +92,12 @@ gw_request_options(gw_request_t *request, const coap_pdu_t *pdu)
 
         case COAP_OPTION_BLOCK1:
             request->has_block1 = 1;
-            rc = gw_request_block(&request->block1, option);
+            rc = cmd_block_read(&request->block1, option);
             break;
 
         case COAP_OPTION_BLOCK2:
             request->has_block2 = 1;
-            rc = gw_request_block(&request->block2, option);
+            rc = cmd_block_read(&request->block2, option);
             break;
 
         case COAP_OPTION_ECHO:
@@ -108,26 +107,7 @@ gw_request_options(gw_request_t *request, const coap_pdu_t *pdu)
         }
     }
 
-    return rc;
-}
-
-
-/* RFC 7959, section 2.2: the size 7 is reserved. */
-
-static int
-gw_request_block(gw_block_t *block, const coap_opt_t *option)
-{
-    unsigned  value;
-
-    value = coap_decode_var_bytes(coap_opt_value(option),
-                                  coap_opt_length(option));
-
-    block->num = value >> 4;
-    block->more = value >> 3 & 1;
-    block->szx = value & 7;
-
-    return coap_opt_length(option) > 3 || block->szx > GW_MAX_SZX
-           ? COAP_RESPONSE_CODE(400) : 0;
+    return rc == 0 ? 0 : COAP_RESPONSE_CODE(400);
 }
 
 

@@ -46,8 +46,8 @@ struct gw_request_s {
     unsigned                     accept;
     int                          has_block1;
     int                          has_block2;
-    gw_block_t                   block1;
-    gw_block_t                   block2;
+    cmd_block_t                   block1;
+    cmd_block_t                   block2;
     const unsigned char         *echo;      /* in the message, or NULL */
     size_t                       necho;
 

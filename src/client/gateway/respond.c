@@ -31,7 +31,7 @@ void
 gw_respond(gw_request_t *request, gw_message_t *message, coap_pdu_t *response)
 {
     int                sent;
-    const gw_block_t  *block = &request->block1;
+    const cmd_block_t  *block = &request->block1;
 
     if (message->code != COAP_RESPONSE_CODE(231)
         && !(request->has_block2 && request->block2.num))
@@ -74,7 +74,7 @@ static void
 gw_respond_block(gw_request_t *request, gw_message_t *message)
 {
     gw_t           *gateway = request->gateway;
-    gw_block_t      block;
+    cmd_block_t      block;
     unsigned char   etag[2];
 
     if (request->has_block2 && request->block2.num) {
@@ -85,7 +85,7 @@ gw_respond_block(gw_request_t *request, gw_message_t *message)
     block.more = 0;
     block.szx = gw_respond_szx(request, message);
 
-    if (message->npayload <= gw_block_size(block.szx)) {
+    if (message->npayload <= cmd_block_size(block.szx)) {
         return;
     }
 
@@ -119,7 +119,7 @@ gw_respond_szx(const gw_request_t *request, const gw_message_t *message)
 
     size = coap_session_max_pdu_size(request->source->coap);
 
-    while (szx && GW_OVERHEAD + gw_message_size(message) + gw_block_size(szx)
+    while (szx && GW_OVERHEAD + gw_message_size(message) + cmd_block_size(szx)
                   > size)
     {
         szx--;

@@ -5,15 +5,12 @@
 
 
 #include <errno.h>
-#include <netdb.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <openssl/err.h>
-#include <openssl/ssl.h>
-
 #include "../cmd/base/exitcode.h"
-#include "../cmd/base/util.h"
+#include "../cmd/coap/library.h"
+#include "../cmd/coap/uri.h"
 #include "handle.h"
 #include "server.h"
 
@@ -30,10 +27,8 @@
  */
 
 #define GW_MTU              (COAP_RXBUFFER_SIZE - 2)
-#define GW_DTLS_MTU         (1280 - 48)     /* of IPv6, RFC 8200, section 5 */
 
 
-static void gw_server_log(coap_log_t level, const char *message);
 static void gw_server_resources(gw_t *gateway);
 static void gw_server_request(coap_resource_t *resource, coap_session_t *coap,
     const coap_pdu_t *pdu, const coap_string_t *query, coap_pdu_t *response);
@@ -42,10 +37,10 @@ static int gw_server_psk(gw_t *gateway, const gw_psk_t *psk);
 static const coap_bin_const_t *gw_server_key(coap_bin_const_t *identity,
     coap_session_t *coap, void *data);
 static int gw_server_pki(gw_t *gateway);
-static int gw_server_check_pki(const char *cert, const char *key);
 static int gw_server_listen(gw_t *gateway, const char *text);
+static int gw_server_usage(void);
 static int gw_server_address(gw_t *gateway, const char *text,
-    const coap_uri_t *uri);
+    const cmd_coap_uri_t *uri);
 static int gw_server_bind(gw_t *gateway, const struct addrinfo *address,
     coap_proto_t proto);
 static int gw_server_bind_error(const struct addrinfo *address);
@@ -58,10 +53,7 @@ gw_server_open(gw_t *gateway, const gw_psk_t *psk)
     size_t            i;
     const cmd_list_t  *listens = &gateway->options->listens;
 
-    coap_startup();
-    coap_set_log_level(gateway->options->verbose ? LOG_DEBUG : LOG_EMERG);
-    coap_set_log_handler(gw_server_log);
-    coap_set_show_pdu_output(0);
+    cmd_coap_start(gateway->options->verbose);
 
     gateway->coap = coap_new_context(NULL);
 
@@ -90,17 +82,6 @@ gw_server_open(gw_t *gateway, const gw_psk_t *psk)
     }
 
     return code;
-}
-
-
-/* stdout is for the lines of requests. */
-
-static void
-gw_server_log(coap_log_t level, const char *message)
-{
-    (void) level;
-
-    fputs(message, stderr);
 }
 
 
@@ -213,7 +194,7 @@ gw_server_pki(gw_t *gateway)
     setup.pki_key.key.pem.private_key = key;
     setup.pki_key.key.pem.ca_file = options->ca_file;
 
-    if (gw_server_check_pki(options->cert_file, key) == -1
+    if (cmd_coap_check_cert(options->cert_file, key) == -1
         || coap_context_set_pki(gateway->coap, &setup) == 0)
     {
         return cmd_fail(CMD_IDENTITY, "cannot use the certificate %s with the "
@@ -228,66 +209,40 @@ gw_server_pki(gw_t *gateway)
 }
 
 
-/* libcoap reads the files in each handshake, and does not say what is wrong. */
-
-static int
-gw_server_check_pki(const char *cert, const char *key)
-{
-    int       rc;
-    SSL_CTX  *ctx;
-
-    ctx = SSL_CTX_new(DTLS_server_method());
-
-    rc = ctx
-         && SSL_CTX_use_certificate_file(ctx, cert, SSL_FILETYPE_PEM) == 1
-         && SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1
-         ? 0 : -1;
-
-    SSL_CTX_free(ctx);
-    ERR_clear_error();
-
-    return rc;
-}
-
-
 static int
 gw_server_listen(gw_t *gateway, const char *text)
 {
-    coap_uri_t  uri;
+    int             code;
+    cmd_coap_uri_t  uri;
 
-    if (coap_split_uri((const uint8_t *) text, strlen(text), &uri) < 0
-        || (uri.scheme != COAP_URI_SCHEME_COAP
-            && uri.scheme != COAP_URI_SCHEME_COAPS)
-        || uri.path.length || uri.query.length)
-    {
-        return cmd_fail(CMD_USAGE, "--listen must be coap://ADDRESS[:PORT] or "
-                                   "coaps://ADDRESS[:PORT]");
+    if (cmd_coap_uri_parse(&uri, text) == -1) {
+        return gw_server_usage();
     }
 
-    return gw_server_address(gateway, text, &uri);
+    code = uri.bare ? gw_server_address(gateway, text, &uri)
+                    : gw_server_usage();
+
+    cmd_coap_uri_free(&uri);
+
+    return code;
 }
 
 
 static int
-gw_server_address(gw_t *gateway, const char *text, const coap_uri_t *uri)
+gw_server_usage(void)
+{
+    return cmd_fail(CMD_USAGE, "--listen must be coap://ADDRESS[:PORT] or "
+                               "coaps://ADDRESS[:PORT]");
+}
+
+
+static int
+gw_server_address(gw_t *gateway, const char *text, const cmd_coap_uri_t *uri)
 {
     int               rc, bound;
-    char             *host, port[8];
-    coap_proto_t      proto;
-    struct addrinfo   hints, *found, *address;
+    struct addrinfo  *found, *address;
 
-    memset(&hints, 0, sizeof(hints));
-    hints.ai_family = AF_UNSPEC;
-    hints.ai_socktype = SOCK_DGRAM;
-
-    proto = uri->scheme == COAP_URI_SCHEME_COAPS ? COAP_PROTO_DTLS
-                                                 : COAP_PROTO_UDP;
-
-    host = cmd_copy((const char *) uri->host.s, uri->host.length);
-    snprintf(port, sizeof(port), "%u", uri->port);
-
-    rc = getaddrinfo(host, port, &hints, &found);
-    cmd_wipe(host);
+    rc = cmd_coap_uri_resolve(uri, AF_UNSPEC, &found);
 
     if (rc) {
         return cmd_fail(CMD_RESOLVE, "cannot resolve %s: %s", text,
@@ -297,7 +252,7 @@ gw_server_address(gw_t *gateway, const char *text, const coap_uri_t *uri)
     bound = 0;
 
     for (address = found; address; address = address->ai_next) {
-        bound += gw_server_bind(gateway, address, proto) == 0;
+        bound += gw_server_bind(gateway, address, uri->proto) == 0;
     }
 
     freeaddrinfo(found);
@@ -322,9 +277,7 @@ gw_server_bind(gw_t *gateway, const struct addrinfo *address,
     coap_address_t    bound;
     coap_endpoint_t  *endpoint;
 
-    coap_address_init(&bound);
-    bound.size = address->ai_addrlen;
-    memcpy(&bound.addr, address->ai_addr, address->ai_addrlen);
+    cmd_coap_address(&bound, address);
 
     endpoint = coap_new_endpoint(gateway->coap, &bound, proto);
 
@@ -334,7 +287,7 @@ gw_server_bind(gw_t *gateway, const struct addrinfo *address,
     }
 
     coap_endpoint_set_default_mtu(endpoint, proto == COAP_PROTO_DTLS
-                                            ? GW_DTLS_MTU : GW_MTU);
+                                            ? CMD_COAP_MTU : GW_MTU);
 
     return 0;
 }

@@ -32,7 +32,7 @@ gw_uploads_init(gw_uploads_t *uploads, gw_limits_t *limits)
 
 
 gw_upload_e
-gw_upload_add(gw_uploads_t *uploads, const char *key, const gw_block_t *block,
+gw_upload_add(gw_uploads_t *uploads, const char *key, const cmd_block_t *block,
     const unsigned char *bytes, size_t n, int64_t now, unsigned char **body,
     size_t *size)
 {
@@ -40,14 +40,14 @@ gw_upload_add(gw_uploads_t *uploads, const char *key, const gw_block_t *block,
     gw_limits_t  *limits = uploads->limits;
     gw_upload_t  *upload;
 
-    if (block->szx > GW_MAX_SZX || n > gw_block_size(block->szx)
-        || (block->more && n != gw_block_size(block->szx)))
+    if (block->szx > CMD_BLOCK_MAX_SZX || n > cmd_block_size(block->szx)
+        || (block->more && n != cmd_block_size(block->szx)))
     {
         return GW_UPLOAD_INVALID;
     }
 
     upload = gw_upload_find(uploads, key);
-    offset = gw_block_offset(block);
+    offset = cmd_block_offset(block);
 
     if (block->num == 0) {
 

@@ -14,21 +14,8 @@
 
 #include <sys/queue.h>
 
+#include "../cmd/coap/block.h"
 #include "limits.h"
-
-
-/* A Block1 or Block2 option. */
-
-typedef struct {
-    unsigned     num;
-    int          more;
-    unsigned     szx;
-} gw_block_t;
-
-#define gw_block_size(szx)      ((size_t) 16 << (szx))
-#define gw_block_offset(b)      ((size_t) (b)->num * gw_block_size((b)->szx))
-
-#define GW_MAX_SZX              6       /* 1024 bytes */
 
 
 typedef struct gw_upload_s  gw_upload_t;
@@ -68,7 +55,7 @@ void gw_uploads_init(gw_uploads_t *uploads, gw_limits_t *limits);
  */
 
 gw_upload_e gw_upload_add(gw_uploads_t *uploads, const char *key,
-    const gw_block_t *block, const unsigned char *bytes, size_t n, int64_t now,
+    const cmd_block_t *block, const unsigned char *bytes, size_t n, int64_t now,
     unsigned char **body, size_t *size);
 
 /* Frees those that were not used for a while; now is INT64_MAX: all. */

@@ -310,6 +310,14 @@ atls_set_debug(atls_client_t *client, atls_debug_pt debug, void *data)
 }
 
 
+void
+atls_client_set_transport(atls_client_t *client,
+    const atls_transport_t *transport)
+{
+    client->transport = *transport;
+}
+
+
 atls_error_e
 atls_set_store(atls_client_t *client, const atls_store_t *store)
 {
@@ -485,6 +493,7 @@ atls_client_prepare_outer(atls_client_t *client)
     route->rate = client->numbers[ATLS_RATE];
     route->connect_timeout = client->numbers[ATLS_CONNECT_TIMEOUT];
 
+    conf.transport = client->transport;
     conf.trust = client->trust;
     conf.debug = client->debug;
 

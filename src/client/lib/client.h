@@ -18,6 +18,7 @@
 #include "retry.h"
 #include "target.h"
 #include "tls.h"
+#include "transport.h"
 
 
 #define ATLS_STRINGS    (ATLS_PINNED_KEY + 1)
@@ -38,6 +39,7 @@ struct atls_client_s {
     atls_strings_t           lists[ATLS_LISTS];
     atls_debug_t             debug;
     atls_store_t             store;
+    atls_transport_t         transport;     /* zeroed: HTTP by libcurl */
     char                     key[ATLS_RESUME_KEY];
 
     atls_failure_t           failure;
@@ -89,6 +91,11 @@ struct atls_client_s {
 /* Creates the objects that depend on the options, once. */
 
 atls_error_e atls_client_prepare(atls_client_t *client);
+
+/* Sets another transport for POSTs.  Must be called before the first one. */
+
+void atls_client_set_transport(atls_client_t *client,
+    const atls_transport_t *transport);
 
 
 #endif /* ATLS_CLIENT_CLIENT_H_INCLUDED */

@@ -85,7 +85,9 @@ atls_location_resolve(CURLU *url, CURLU *base, const char *value)
     query = NULL;
     target = curl_url_dup(base);
 
-    rc = target && curl_url_set(target, CURLUPART_URL, value, 0) == CURLUE_OK
+    rc = target && curl_url_set(target, CURLUPART_URL, value,
+                                CURLU_NON_SUPPORT_SCHEME)
+                   == CURLUE_OK
          && atls_location_same(target, base, CURLUPART_SCHEME)
          && atls_location_same(target, base, CURLUPART_HOST)
          && atls_location_same(target, base, CURLUPART_PORT)
@@ -110,15 +112,20 @@ atls_location_resolve(CURLU *url, CURLU *base, const char *value)
 static int
 atls_location_same(CURLU *url, CURLU *base, CURLUPart part)
 {
-    int    same;
-    char  *one, *two;
+    int        same;
+    char      *one, *two;
+    CURLUcode  rc;
 
     one = NULL;
     two = NULL;
 
-    same = curl_url_get(url, part, &one, CURLU_DEFAULT_PORT) == CURLUE_OK
-           && curl_url_get(base, part, &two, CURLU_DEFAULT_PORT) == CURLUE_OK
-           && strcasecmp(one, two) == 0;
+    /* a scheme that libcurl does not know has no default port */
+
+    rc = curl_url_get(url, part, &one, CURLU_DEFAULT_PORT);
+
+    same = curl_url_get(base, part, &two, CURLU_DEFAULT_PORT) == rc
+           && (rc == CURLUE_NO_PORT
+               || (rc == CURLUE_OK && strcasecmp(one, two) == 0));
 
     curl_free(one);
     curl_free(two);

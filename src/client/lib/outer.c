@@ -48,6 +48,8 @@ struct atls_outer_s {
     void                *wait_data;
 
     atls_repost_t        repost;
+    atls_carrier_t       carrier;           /* instead of libcurl */
+    const atls_response_t  *response;       /* of these two */
     atls_reply_t         reply;
     atls_reply_post_t    post;
     atls_expiry_t        expiry;
@@ -100,6 +102,10 @@ static atls_error_e atls_outer_perform(atls_outer_t *outer, const void *bytes,
     size_t n, atls_sink_pt sink, void *data);
 static void atls_outer_prepare(atls_outer_t *outer, size_t n,
     atls_sink_pt sink, void *data);
+static CURLcode atls_outer_carry(atls_outer_t *outer, const void *bytes,
+    size_t n);
+static void atls_outer_callbacks(atls_outer_t *outer, atls_request_t *request,
+    const atls_response_t *response);
 static CURLcode atls_outer_repost(atls_outer_t *outer, const void *bytes,
     size_t n);
 static int atls_outer_repost_status(void *data, int status, const char *reason);
@@ -167,7 +173,8 @@ atls_outer_create(const atls_outer_conf_t *conf, atls_failure_t *failure)
     }
 
     outer->simple = !outer->secure && conf->route.rate == 0
-                    && conf->debug.handler == NULL;
+                    && conf->debug.handler == NULL
+                    && outer->carrier.handle == NULL;
 
     return outer;
 }
@@ -178,13 +185,21 @@ atls_outer_create(const atls_outer_conf_t *conf, atls_failure_t *failure)
 static int
 atls_outer_check(atls_outer_t *outer, const atls_outer_conf_t *conf)
 {
+    if (conf->transport.create
+        && atls_carrier_open(&outer->carrier, &conf->transport, conf->url,
+                             &conf->route, outer->failure)
+           == -1)
+    {
+        return -1;
+    }
+
     if (atls_outer_url(outer, conf->url) == -1) {
         atls_fail(outer->failure, ATLS_ERROR_USAGE,
                   "the endpoint \"%s\" is not an http or https URL", conf->url);
         return -1;
     }
 
-    if (outer->seen.peer.host == NULL) {
+    if (outer->seen.peer.host == NULL && outer->carrier.handle == NULL) {
         atls_fail(outer->failure, ATLS_ERROR_USAGE,
                   "no host in the endpoint \"%s\"", conf->url);
         return -1;
@@ -275,12 +290,18 @@ atls_outer_url(atls_outer_t *outer, const char *text)
     scheme = NULL;
 
     good = outer->url
-           && curl_url_set(outer->url, CURLUPART_URL, text, 0) == CURLUE_OK
+           && curl_url_set(outer->url, CURLUPART_URL, text,
+                           CURLU_NON_SUPPORT_SCHEME)
+              == CURLUE_OK
            && curl_url_get(outer->url, CURLUPART_SCHEME, &scheme, 0)
               == CURLUE_OK;
 
     outer->secure = good && strcasecmp(scheme, "https") == 0;
-    good = outer->secure || (good && strcasecmp(scheme, "http") == 0);
+
+    /* other schemes are those of the transport */
+
+    good = good && (outer->secure || outer->carrier.handle
+                    || strcasecmp(scheme, "http") == 0);
 
     curl_free(scheme);
 
@@ -499,6 +520,7 @@ atls_outer_free(atls_outer_t *outer)
     X509_STORE_free(outer->seen.trust);
     atls_reply_free(&outer->reply);
     atls_repost_free(&outer->repost);
+    atls_carrier_close(&outer->carrier);
     free(outer);
 }
 
@@ -600,9 +622,10 @@ atls_outer_perform(atls_outer_t *outer, const void *bytes, size_t n,
 
     atls_outer_prepare(outer, n, sink, data);
 
-    code = atls_outer_repost(outer, bytes, n);
+    code = outer->carrier.handle ? atls_outer_carry(outer, bytes, n)
+                                 : atls_outer_repost(outer, bytes, n);
 
-    outer->reposted = code != CURLE_GOT_NOTHING;
+    outer->reposted = code != CURLE_GOT_NOTHING || outer->carrier.handle;
 
     if (!outer->reposted) {
         code = atls_outer_easy(outer, bytes, n, (long) timeout);
@@ -723,6 +746,66 @@ atls_outer_clone(const atls_outer_t *outer)
 }
 
 
+/* Sends a POST over another transport. */
+
+static CURLcode
+atls_outer_carry(atls_outer_t *outer, const void *bytes, size_t n)
+{
+    char                   *path;
+    CURLcode                code;
+    atls_request_t          request;
+    atls_transport_post_t   post;
+
+    if (outer->source) {
+        return CURLE_NOT_BUILT_IN;
+    }
+
+    if (curl_url_get(atls_outer_url_now(outer), CURLUPART_PATH, &path, 0)
+        != CURLUE_OK)
+    {
+        return CURLE_OUT_OF_MEMORY;
+    }
+
+    memset(&post, 0, sizeof(atls_transport_post_t));
+
+    post.path = path;
+    post.first = outer->post.number == 1;
+    post.bytes = bytes;
+    post.n = n;
+    post.deadline = outer->deadline;
+    post.idle_timeout = outer->idle_timeout;
+    post.debug = &outer->debug;
+
+    atls_outer_callbacks(outer, &request, &outer->carrier.response);
+
+    code = atls_carrier_post(&outer->carrier, &post, &request, outer->error);
+
+    outer->reply.http = "";                 /* it is not HTTP */
+
+    curl_free(path);
+
+    return code;
+}
+
+
+/* The functions for a response that is not received by libcurl. */
+
+static void
+atls_outer_callbacks(atls_outer_t *outer, atls_request_t *request,
+    const atls_response_t *response)
+{
+    memset(request, 0, sizeof(atls_request_t));
+
+    request->on_status = atls_outer_repost_status;
+    request->on_header = atls_outer_repost_header;
+    request->on_body = atls_outer_repost_body;
+    request->on_wait = atls_outer_repost_wait;
+    request->data = outer;
+
+    outer->response = response;
+}
+
+
 /* Sends a POST without libcurl, if possible. */
 
 static CURLcode
@@ -745,11 +828,8 @@ atls_outer_repost(atls_outer_t *outer, const void *bytes, size_t n)
     post.n = n;
     post.deadline = outer->deadline;
     post.idle_timeout = outer->idle_timeout;
-    post.request.on_status = atls_outer_repost_status;
-    post.request.on_header = atls_outer_repost_header;
-    post.request.on_body = atls_outer_repost_body;
-    post.request.on_wait = atls_outer_repost_wait;
-    post.request.data = outer;
+
+    atls_outer_callbacks(outer, &post.request, &outer->repost.response);
 
     code = atls_repost_send(&outer->repost, outer->curl, &post);
 
@@ -768,8 +848,8 @@ atls_outer_repost_status(void *data, int status, const char *reason)
 
     (void) reason;
 
-    atls_reply_set(&outer->reply, status, outer->repost.response.minor,
-                   &outer->repost.response.lines);
+    atls_reply_set(&outer->reply, status, outer->response->minor,
+                   &outer->response->lines);
 
     return 0;
 }
@@ -1286,7 +1366,7 @@ atls_outer_sent(const atls_outer_t *outer)
     time = 0;
     curl_easy_getinfo(outer->curl, CURLINFO_PRETRANSFER_TIME_T, &time);
 
-    return time != 0 || outer->repost.sent;
+    return time != 0 || outer->repost.sent || outer->carrier.sent;
 }
 
 

@@ -21,6 +21,7 @@
 #include "debug.h"
 #include "error.h"
 #include "route.h"
+#include "transport.h"
 
 
 typedef struct {
@@ -31,6 +32,7 @@ typedef struct {
     const char *const   *headers;           /* NULL, or terminated by NULL */
     int64_t              idle_timeout;      /* milliseconds; 0: none */
     atls_route_conf_t    route;
+    atls_transport_t     transport;         /* zeroed: HTTP by libcurl */
 
     X509_STORE          *trust;             /* for atls_outer_info_t; NULL:
                                                certificates are not verified */
@@ -93,7 +95,7 @@ typedef size_t (*atls_source_pt)(void *data, void *buf, size_t size);
 
 /*
  * Sends a POST with n bytes, at least 1, as they become available, on a new
- * connection.
+ * connection of libcurl.
  */
 
 atls_error_e atls_outer_stream(atls_outer_t *outer, size_t n,

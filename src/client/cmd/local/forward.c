@@ -13,6 +13,7 @@
 #include "../base/util.h"
 #include "../options/client.h"
 #include "../options/options.h"
+#include "../options/via.h"
 #include "forward.h"
 #include "guard.h"
 #include "pool.h"
@@ -318,6 +319,12 @@ cmd_forward_answer(cmd_forward_t *forward, cmd_relay_t *relay,
         relay->answer.close = 1;
         cmd_relay_reject(relay, 405, "CONNECT is not supported, see atls "
                                      "proxy");
+
+    } else if (local->upgrade && forward->options->via
+               && cmd_via_is_coap(forward->options->via))
+    {
+        cmd_relay_reject(relay, 501, "WebSocket requires polls, which are not "
+                                     "possible over CoAP");
 
     } else if (!cmd_guard_host(&forward->guard, address, local->host)) {
         cmd_relay_reject(relay, 421, "this Host is not allowed, see "

@@ -13,6 +13,7 @@
 #include "../base/util.h"
 #include "../base/verbose.h"
 #include "../options/route.h"
+#include "../options/via.h"
 #include "pipe.h"
 #include "stop.h"
 
@@ -85,7 +86,8 @@ cmd_pipe_outer(const cmd_options_t *options, const char *endpoint,
 
     cmd_route(&conf.route, options);
 
-    return atls_outer_create(&conf, failure);
+    return cmd_via(&conf.transport, endpoint, options, failure) == 0
+           ? atls_outer_create(&conf, failure) : NULL;
 }
 
 

@@ -9,13 +9,16 @@
 
 #include <curl/curl.h>
 
+#include "../../lib/client.h"
 #include "../../lib/store.h"
 #include "../base/exitcode.h"
 #include "../base/util.h"
 #include "../base/verbose.h"
 #include "client.h"
+#include "via.h"
 
 
+static int cmd_client_via(atls_client_t *client, const cmd_options_t *options);
 static atls_error_e cmd_client_strings(atls_client_t *client,
     const cmd_options_t *options);
 static atls_error_e cmd_client_lists(atls_client_t *client,
@@ -63,12 +66,34 @@ cmd_client_create(atls_client_t **client, const char *origin,
 
     code = cmd_client_fail(*client, rc, 0);
 
+    if (code == CMD_OK && options->via) {
+        code = cmd_client_via(*client, options);
+    }
+
     if (code != CMD_OK) {
         atls_client_free(*client);
         *client = NULL;
     }
 
     return code;
+}
+
+
+static int
+cmd_client_via(atls_client_t *client, const cmd_options_t *options)
+{
+    atls_failure_t    failure;
+    atls_transport_t  transport;
+
+    atls_failure_clear(&failure);
+
+    if (cmd_via(&transport, options->via, options, &failure) == -1) {
+        return cmd_fail(CMD_USAGE, "%s", failure.text);
+    }
+
+    atls_client_set_transport(client, &transport);
+
+    return CMD_OK;
 }
 
 

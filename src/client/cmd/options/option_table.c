@@ -68,14 +68,6 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(ca_file), cmd_set_text,
       "require certificates of devices, of these CAs" },
 
-    { CMD_SECTION_SERVER, CMD_GATEWAY, 0, "content-format", "N",
-      CMD_FIELD(format), cmd_set_format,
-      "Content-Format of TLS records; default: 65000" },
-
-    { CMD_SECTION_SERVER, CMD_GATEWAY, 0, "block-size", "BYTES",
-      CMD_FIELD(block_size), cmd_set_size,
-      "largest block of responses; default: 1024" },
-
     { CMD_SECTION_SERVER, CMD_GATEWAY, 0, "source-rate", "BYTES",
       CMD_FIELD(source_rate), cmd_set_size,
       "a second for each address, instead of Echo" },
@@ -263,6 +255,26 @@ const cmd_option_t  cmd_options_table[] = {
     { CMD_SECTION_CONNECTION, CMD_SERVICES, 0, "via-user", "NAME:PASSWORD",
       CMD_FIELD(via_user), cmd_set_user,
       "Basic authorization of the outer requests" },
+
+    { CMD_SECTION_CONNECTION, CMD_DEVICES, 0, "via-psk", "IDENTITY:KEY",
+      0, cmd_set_via_psk,
+      "key in hex for a coaps:// endpoint; @FILE" },
+
+    { CMD_SECTION_CONNECTION, CMD_DEVICES, 0, "via-cert", "FILE",
+      CMD_FIELD(coap.cert_file), cmd_set_text,
+      "certificate for a coaps:// endpoint, PEM" },
+
+    { CMD_SECTION_CONNECTION, CMD_DEVICES, 0, "via-key", "FILE",
+      CMD_FIELD(coap.key_file), cmd_set_text,
+      "private key; default: from the same file" },
+
+    { CMD_SECTION_CONNECTION, CMD_COAP, 0, "content-format", "N",
+      CMD_FIELD(coap.format), cmd_set_format,
+      "CoAP's format of TLS records; default: 65000" },
+
+    { CMD_SECTION_CONNECTION, CMD_COAP, 0, "block-size", "BYTES",
+      CMD_FIELD(coap.block_size), cmd_set_size,
+      "largest block of CoAP; default: 1024" },
 
     { CMD_SECTION_CONNECTION, CMD_ALL, 0, "resolve", "HOST:PORT:ADDRESS",
       CMD_FIELD(resolve), cmd_set_item, "address of an outer host" },

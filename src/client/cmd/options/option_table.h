@@ -20,6 +20,8 @@
 #define CMD_SERVERS     (CMD_FORWARD | CMD_TUNNEL | CMD_LOCAL_PROXY)
 #define CMD_PROXIES     (CMD_LOCAL_PROXY | CMD_RUN)
 #define CMD_POSTERS     (CMD_SERVICES | CMD_GATEWAY)    /* have an endpoint */
+#define CMD_DEVICES     (CMD_CLIENTS | CMD_TUNNEL)  /* can use a gateway */
+#define CMD_COAP        (CMD_DEVICES | CMD_GATEWAY)
 #define CMD_TIMED       (CMD_CLIENTS | CMD_GATEWAY)
 #define CMD_CONFIGURED  (CMD_FETCH | CMD_GATEWAY)
 

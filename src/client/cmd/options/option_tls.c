@@ -20,21 +20,38 @@
                                                SHA-256 */
 
 
+static int cmd_tls_psk(char **identity, char **key, const cmd_option_t *option,
+    char *value);
 static const char *cmd_tls_protocol(const char *version);
 static void cmd_tls_append(char **list, const char *item, size_t n);
 
 
-/* The key follows the last colon, as in the server's files. */
-
 int
 cmd_set_psk(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    return cmd_tls_psk(&options->psk_identity, &options->psk_key, option,
+                       value);
+}
+
+
+int
+cmd_set_via_psk(cmd_options_t *options, const cmd_option_t *option, char *value)
+{
+    return cmd_tls_psk(&options->coap.identity, &options->coap.key, option,
+                       value);
+}
+
+
+/* The key follows the last colon, as in the server's files. */
+
+static int
+cmd_tls_psk(char **identity, char **key, const cmd_option_t *option,
+    char *value)
 {
     int          code;
     char        *text;
     size_t       n;
     const char  *colon;
-
-    (void) option;
 
     if (*value == '@') {
         code = cmd_file_read_text(value + 1, &text, &n);
@@ -53,18 +70,19 @@ cmd_set_psk(cmd_options_t *options, const cmd_option_t *option, char *value)
     colon = strrchr(text, ':');
 
     if (colon) {
-        cmd_wipe(options->psk_identity);
-        cmd_wipe(options->psk_key);
+        cmd_wipe(*identity);
+        cmd_wipe(*key);
 
-        options->psk_identity = cmd_copy(text, (size_t) (colon - text));
-        options->psk_key = cmd_copy(colon + 1, strlen(colon + 1));
+        *identity = cmd_copy(text, (size_t) (colon - text));
+        *key = cmd_copy(colon + 1, strlen(colon + 1));
     }
 
     OPENSSL_cleanse(text, n);
     free(text);
 
-    return colon ? CMD_OK : cmd_fail(CMD_USAGE, "--psk must be IDENTITY:KEY, "
-                                                "with the key in hex");
+    return colon ? CMD_OK : cmd_fail(CMD_USAGE, "--%s must be IDENTITY:KEY, "
+                                                "with the key in hex",
+                                     option->name);
 }
 
 

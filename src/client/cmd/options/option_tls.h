@@ -20,6 +20,8 @@ int cmd_set_cert(cmd_options_t *options, const cmd_option_t *option,
 
 int cmd_set_psk(cmd_options_t *options, const cmd_option_t *option,
     char *value);
+int cmd_set_via_psk(cmd_options_t *options, const cmd_option_t *option,
+    char *value);
 
 /* FILE or FILE:PHRASE; in FILE, "\:" is a colon, and "\\" a backslash. */
 

@@ -19,6 +19,7 @@
 #include "option_set.h"
 #include "option_table.h"
 #include "options.h"
+#include "via.h"
 
 
 /* values of getopt */
@@ -71,6 +72,7 @@ static int cmd_options_unknown(const cmd_options_t *options, int missing,
 static int cmd_options_elsewhere(const cmd_options_t *options,
     const char *arg);
 static const char *cmd_options_check(const cmd_options_t *options);
+static const char *cmd_options_check_coap(const cmd_options_t *options);
 static const char *cmd_options_check_fetch(const cmd_options_t *options);
 static const char *cmd_options_check_server(const cmd_options_t *options);
 static const char *cmd_options_check_run(const cmd_options_t *options);
@@ -94,8 +96,8 @@ cmd_options_parse(cmd_options_t *options, cmd_command_e command, int argc,
     options->sessions = CMD_SESSIONS;
     options->idle = CMD_IDLE;
     options->wait = CMD_WAIT;
-    options->format = CMD_FORMAT;
-    options->block_size = CMD_BLOCK_MAX;
+    options->coap.format = CMD_FORMAT;
+    options->coap.block_size = CMD_BLOCK_MAX;
     options->max_sources = CMD_MAX_SOURCES;
     options->max_requests = CMD_MAX_REQUESTS;
     options->max_body = CMD_MAX_BODY;
@@ -120,6 +122,10 @@ cmd_options_parse(cmd_options_t *options, cmd_command_e command, int argc,
     }
 
     wrong = command & CMD_SERVICES ? cmd_options_check(options) : NULL;
+
+    if (wrong == NULL) {
+        wrong = cmd_options_check_coap(options);
+    }
 
     if (wrong == NULL) {
         wrong = command == CMD_FETCH ? cmd_options_check_fetch(options)
@@ -414,6 +420,27 @@ cmd_options_check(const cmd_options_t *options)
 
 
 static const char *
+cmd_options_check_coap(const cmd_options_t *options)
+{
+    const cmd_coap_conf_t  *coap = &options->coap;
+
+    return coap->block_size < CMD_BLOCK_MIN || coap->block_size > CMD_BLOCK_MAX
+           ? "--block-size must be from 16 to 1024"
+           : coap->key_file && coap->cert_file == NULL
+           ? "--via-key requires --via-cert"
+           : coap->identity && coap->cert_file
+           ? "--via-psk and --via-cert are mutually exclusive"
+           : (coap->identity || coap->cert_file)
+             && (options->via == NULL
+                 || strncasecmp(options->via, "coaps://", 8) != 0)
+           ? "--via-psk and --via-cert require a coaps:// endpoint"
+           : options->poll && options->via && cmd_via_is_coap(options->via)
+           ? "--poll cannot be used with CoAP"
+           : NULL;
+}
+
+
+static const char *
 cmd_options_check_fetch(const cmd_options_t *options)
 {
     const char  *method;
@@ -471,7 +498,11 @@ cmd_options_check_run(const cmd_options_t *options)
 static const char *
 cmd_options_check_doctor(const cmd_options_t *options)
 {
-    return options->urls.n > 1 ? "only one URL is allowed" : NULL;
+    return options->urls.n > 1
+           ? "only one URL is allowed"
+           : options->via && cmd_via_is_coap(options->via)
+           ? "paths can be tested with HTTP, not with CoAP"
+           : NULL;
 }
 
 
@@ -491,9 +522,6 @@ cmd_options_check_gateway(const cmd_options_t *options)
            : cmd_options_has_coaps(options)
              && options->psk_file == NULL && options->cert_file == NULL
            ? "coaps requires --psk-file or --cert"
-           : options->block_size < CMD_BLOCK_MIN
-             || options->block_size > CMD_BLOCK_MAX
-           ? "--block-size must be from 16 to 1024"
            : options->max_sources == 0 || options->max_requests == 0
              || options->max_body == 0 || options->max_memory == 0
            ? "limits must not be 0"
@@ -534,6 +562,10 @@ cmd_options_free(cmd_options_t *options)
     }
 
     cmd_list_free(&options->via_headers);
+    cmd_wipe(options->coap.identity);
+    cmd_wipe(options->coap.key);
+    free(options->coap.cert_file);
+    free(options->coap.key_file);
     cmd_list_free(&options->cookie_files);
     cmd_wipe(options->cookie);
     cmd_list_free(&options->proxy_headers);

@@ -11,6 +11,7 @@
 
 #include "../../lib/atls.h"
 #include "../base/list.h"
+#include "../coap/coap.h"
 #include "form.h"
 
 
@@ -88,6 +89,7 @@ typedef struct {
     char            *via;
     char            *via_user;
     cmd_list_t       via_headers;
+    cmd_coap_conf_t  coap;
     int              poll;
     char            *proxy;
     char            *proxy_user;
@@ -151,8 +153,6 @@ typedef struct {
     cmd_list_t       listens;
     cmd_list_t       to;
     char            *psk_file;
-    unsigned         format;            /* Content-Format */
-    int64_t          block_size;
     int64_t          source_rate;       /* bytes per second; 0: Echo */
     unsigned         max_sources;
     unsigned         max_requests;

@@ -89,6 +89,16 @@ sub gateway {
 }
 
 
+# The URI of a gateway, as an endpoint of the command.
+
+sub gateway_uri {
+    my ($self, $g, %args) = @_;
+
+    return ($args{scheme} || 'coap') . '://' . ($args{host} || '127.0.0.1')
+           . ':' . ($args{port} || $g->port()) . '/.well-known/atls';
+}
+
+
 sub device {
     my ($self, $g, %args) = @_;
 

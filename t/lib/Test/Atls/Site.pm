@@ -159,7 +159,7 @@ sub _start {
     my ($self, $command, $trust, @args) = @_;
 
     my $path = @args && $args[0] =~ m!^/! ? shift @args : undef;
-    my @via = @args && $args[0] =~ m!^http:! ? ('--via', shift @args)
+    my @via = @args && $args[0] =~ m!^(?:http|coaps?):! ? ('--via', shift @args)
                                              : $self->via($path);
 
     return Test::Atls::LocalServer->start($self->command(), $command,
