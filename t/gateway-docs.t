@@ -49,7 +49,7 @@ $t->done_testing();
 
 
 sub commands {
-    is(@commands, 4, 'commands');
+    is(@commands, 5, 'commands');
 
     my ($run, $use) = @commands;
     my $secure = free_port();
@@ -74,6 +74,17 @@ sub commands {
     is($r->{code}, 0, 'coap-client') or diag($r->{err});
     like($t->read_file('answer'), qr/^\x16\x03\x03/, 'the response');
 
+    # the command itself
+
+    (undef, @args) = split ' ', $commands[2];
+
+    s!coap://localhost!coap://127.0.0.1:$port!,
+    s!/etc/nginx/certs/localhost!@{[ $t->path('ca') ]}!,
+    s!api\.example\.com!localhost! for @args;
+
+    $r = $t->command()->run(@args);
+    like("$r->{code} $r->{out}", qr/^0 GET /, 'atls') or diag($r->{err});
+
     done_testing();
 }
 
@@ -85,7 +96,7 @@ sub device {
         skip 'no mbedTLS', 1
             if system 'echo "#include <mbedtls/ssl.h>" | cc -E - >/dev/null 2>&1';
 
-        my (undef, undef, $compile, $use) = @commands;
+        my ($compile, $use) = @commands[3, 4];
         my $source = Test::Atls::root() . '/docs/examples/coap-device.c';
 
         $compile =~ s!coap-device\.c!$source!;
