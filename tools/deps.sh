@@ -39,7 +39,7 @@ test=(
     redis-server                                            # the store
     prometheus                                              # and promtool
     libmbedtls-dev libwolfssl-dev default-jdk-headless nodejs   # t/interop.t
-    libcoap3-dev libcoap3-bin                               # the gateway
+    libcoap3-dev libcoap3-bin                               # the gateway, --via
 )
 
 # another middlebox, not in Debian 13
