@@ -7,6 +7,7 @@ use warnings;
 use Test::More;
 
 use Test::Atls::Cluster;
+use Test::Atls::Docs;
 use Test::Atls::Port qw( free_port );
 use Test::Atls::Process qw( spawn stop_process );
 
@@ -297,6 +298,23 @@ sub password {
     $cluster->write_conf(1, store => "password_file=$file timeout=10s");
     $cluster->node(1)->reload();
     like_inner(connected($cluster, $c, 1), 'the right one, after a reload');
+
+    # a user, with the permissions in docs/store.md
+
+    my ($acl) = slurp(Test::Atls::root() . '/docs/store.md')
+                =~ /^ACL SETUSER (.*)$/m;
+
+    $cluster->redis('ACL', 'SETUSER',
+                    split / /, $acl =~ s/PASSWORD/secret/r);
+
+    for my $n (0, 1) {
+        $cluster->write_conf($n, user => 'atls@',
+                             mode => 'each',
+                             store => "password_file=$file timeout=10s");
+        $cluster->node($n)->reload();
+    }
+
+    like_inner(connected($cluster, $c, $_), 'a user') for 1, 0, 1;
 
     unlike(join('', map { $_->read_file('error.log') } $cluster->nodes()),
            qr/secret/, 'passwords are not logged');

@@ -10,6 +10,7 @@ use Test::Atls::Cluster;
 
 
 my $SESSIONS = $ENV{ATLS_STORE_SESSIONS} || 20;
+my $posts;
 
 plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
                                            split /:/, $ENV{PATH};
@@ -53,7 +54,11 @@ EOC
     retries($cluster, $mode);
 
     my @nodes = $cluster->nodes();
-    my $lines = join '', map { $_->read_file('outer.log') } @nodes;
+    my $lines = join '', map { $_->read_log('outer.log') } @nodes;
+
+    # each of them at the machine that the client has reached
+
+    is(scalar(split /\n/, $lines), $posts, "$posts POSTs are logged once");
 
     is(scalar(grep { !/^127\.0\.0\.\d+ 20[01] / } split /\n/, $lines), 0,
        'no POST has failed');
@@ -69,6 +74,8 @@ sub every_post_elsewhere {
 
     my ($failed, $n) = ('', 0);
 
+    $posts = 0;
+
     for my $i (1 .. $SESSIONS) {
         my $c = $cluster->client($n++ % 3, local => "127.0.0.$i",
                                  protocol => $i % 2 ? 'TLSv1.3' : 'TLSv1.2');
@@ -79,6 +86,8 @@ sub every_post_elsewhere {
             my $body = $cluster->get($c, $n++ % 3);
             $failed .= "$i: $body\n" if $body !~ /^127\.0\.0\.$i .*ok$/;
         }
+
+        $posts += $c->posts();
     }
 
     is($failed, '', 'each POST to the next machine');
@@ -109,6 +118,7 @@ sub split_handshakes {
 
         my $body = $cluster->get($c, $n % 3);
         $failed .= "$i: $body\n" if $body !~ /ok$/;
+        $posts += $c->posts();
     }
 
     is($failed, '', 'handshakes split over machines');
@@ -140,6 +150,7 @@ sub uploads {
 
         my $body = $cluster->get($c, ++$n % 3);
         $failed .= "$i: $body\n" if $body !~ /ok$/;
+        $posts += $c->posts();
     }
 
     is($failed, '', 'uploads split over machines');
@@ -170,6 +181,7 @@ sub retries {
 
         $failed .= "$i: " . join(', ', map { length } keys %bodies) . "\n"
             if keys %bodies != 1 || grep { !/^200./s } keys %bodies;
+        $posts += $c->posts();
     }
 
     is($failed, '', 'POSTs that are sent again');

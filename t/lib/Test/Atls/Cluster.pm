@@ -34,7 +34,7 @@ sub new {
     my ($class, %args) = @_;
 
     my $self = bless {
-        mode => 'lazy', workers => 2, store => 'timeout=10s', http => '', location => '',
+        mode => 'lazy', workers => 2, user => '', store => 'timeout=10s', http => '', location => '',
         inner => "location / { return 200 \"\$remote_addr \$atls_node_name\"; }",
         %args,
     }, $class;
@@ -84,7 +84,7 @@ atls_certificate_key  $shared/localhost.key;
 atls_session_ticket_key  $shared/ticket.key;
 
 atls_node   $name 127.0.0.1:%%PORT_9%%;
-atls_store  redis://127.0.0.1:$self->{redis_port} $c{mode} $c{store};
+atls_store  redis://$c{user}127.0.0.1:$self->{redis_port} $c{mode} $c{store};
 $keys
 $c{http}
 
@@ -326,7 +326,14 @@ sub move {
 sub get {
     my ($self, $c, $n) = @_;
 
-    $self->move($c, $n);
+    return $self->request($self->move($c, $n));
+}
+
+
+# The same, wherever the client is connected.
+
+sub request {
+    my ($self, $c) = @_;
 
     if (!defined $c->{unsent}) {
         $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
