@@ -4,7 +4,7 @@
 #
 #   CC                 compiler, default cc
 #   ATLS_UNIT_CFLAGS   compiler options, such as -I and -L of another OpenSSL
-#   ATLS_UNIT_RUNS     runs of the fuzz target, default 20000
+#   ATLS_UNIT_RUNS     runs of each fuzz target, default 20000
 #   TEST_ASAN          with AddressSanitizer and UndefinedBehaviorSanitizer
 #   TEST_VALGRIND      under valgrind, which exits with 99 on errors
 
@@ -31,12 +31,11 @@ my @valgrind = $ENV{TEST_VALGRIND}
     ? qw/ valgrind -q --error-exitcode=99 --leak-check=full /
     : ();
 
-my @tests = grep { !/^fuzz_/ } map { /(\w+)\.c$/ } glob "$src/*.c";
+my @tests = map { /(\w+)\.c$/ } glob "$src/*.c";
 
-plan(tests => @tests + 1);
+plan(tests => scalar @tests);
 
-subtest($_ => \&run, $_) for @tests;
-subtest(fuzz => \&fuzz);
+subtest($_ => /^fuzz_/ ? \&fuzz : \&run, $_) for @tests;
 
 
 # Runs a program.  Each line of its output is a test.
@@ -73,14 +72,16 @@ sub run {
 # random input by the main() of the target.
 
 sub fuzz {
+    my ($name) = @_;
+
     my $runs = $ENV{ATLS_UNIT_RUNS} || ($ENV{TEST_VALGRIND} ? 500 : 20000);
-    my @libfuzzer = ($dir . '/fuzz_channel', "-runs=$runs", '-seed=1',
+    my @libfuzzer = ("$dir/$name", "-runs=$runs", '-seed=1',
                      '-max_len=4096', '-len_control=10', '-rss_limit_mb=0',
                      "-artifact_prefix=$dir/");
     my ($status, @lines);
 
     if (!$ENV{TEST_VALGRIND}
-        && link_quietly('clang', 'fuzz_channel', @flags, @asan,
+        && link_quietly('clang', $name, @flags, @asan,
                         '-fsanitize=fuzzer', '-DFUZZ_ENGINE'))
     {
         note('libFuzzer');
@@ -88,8 +89,8 @@ sub fuzz {
 
     } else {
         note('random input');
-        compile($cc, 'fuzz_channel', @flags) or return;
-        ($status, @lines) = output(@valgrind, "$dir/fuzz_channel", $runs);
+        compile($cc, $name, @flags) or return;
+        ($status, @lines) = output(@valgrind, "$dir/$name", $runs);
     }
 
     is($status, 0, "$runs runs") or diag(@lines);

@@ -25,7 +25,7 @@ static int trl_kdf(EVP_KDF **kdf, const char *name, const OSSL_PARAM *params,
 
 /* Fetched on first use, freed by trl_derive_cleanup(). */
 
-static EVP_KDF  *trl_hkdf;
+static EVP_KDF  *trl_hkdf_kdf;
 static EVP_KDF  *trl_prf;
 
 
@@ -86,7 +86,7 @@ trl_hkdf_expand_label(const trl_state_t *state, const uint8_t *secret,
                                                   (size_t) (p - info));
     params[4] = OSSL_PARAM_construct_end();
 
-    return trl_kdf(&trl_hkdf, "HKDF", params, out, out_len);
+    return trl_kdf(&trl_hkdf_kdf, "HKDF", params, out, out_len);
 }
 
 
@@ -117,6 +117,26 @@ trl_tls12_prf(const trl_state_t *state, const trl_seed_t *seeds,
     *p = OSSL_PARAM_construct_end();
 
     return trl_kdf(&trl_prf, "TLS1-PRF", params, out, out_len);
+}
+
+
+int
+trl_hkdf(const trl_seed_t *salt, const trl_seed_t *secret,
+    const trl_label_t *info, uint8_t *out, size_t out_len)
+{
+    OSSL_PARAM  params[5];
+
+    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
+                                                 (char *) "SHA256", 0);
+    params[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT,
+                                          (void *) salt->data, salt->len);
+    params[2] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY,
+                                          (void *) secret->data, secret->len);
+    params[3] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO,
+                                          (void *) info->data, info->len);
+    params[4] = OSSL_PARAM_construct_end();
+
+    return trl_kdf(&trl_hkdf_kdf, "HKDF", params, out, out_len);
 }
 
 
@@ -152,9 +172,9 @@ trl_kdf(EVP_KDF **kdf, const char *name, const OSSL_PARAM *params,
 void
 trl_derive_cleanup(void)
 {
-    EVP_KDF_free(trl_hkdf);
+    EVP_KDF_free(trl_hkdf_kdf);
     EVP_KDF_free(trl_prf);
 
-    trl_hkdf = NULL;
+    trl_hkdf_kdf = NULL;
     trl_prf = NULL;
 }

@@ -1,6 +1,6 @@
 
 /*
- * TLS key derivation with the hash of the state's cipher suite: RFC 8446,
+ * Key derivation.  For TLS, with the hash of the state's cipher suite: RFC 8446,
  * section 7.1, and RFC 5246, section 5.
  */
 
@@ -42,6 +42,11 @@ int trl_hkdf_expand_label(const trl_state_t *state,
 
 int trl_tls12_prf(const trl_state_t *state, const trl_seed_t *seeds,
     size_t nseeds, uint8_t *out, size_t out_len);
+
+/* HKDF with SHA-256, RFC 5869, section 2.  Returns 0 or -1. */
+
+int trl_hkdf(const trl_seed_t *salt, const trl_seed_t *secret,
+    const trl_label_t *info, uint8_t *out, size_t out_len);
 
 /* Frees algorithms fetched from OpenSSL, on exit of the process. */
 

@@ -16,6 +16,8 @@
 #include "../../src/core/trl_state.c"
 #include "../../src/core/trl_export.c"
 #include "../../src/core/trl_channel.c"
+#include "../../src/core/trl_ece.c"
+#include "../../src/core/trl_message.c"
 
 #include "tap.h"
 

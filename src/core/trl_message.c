@@ -1,0 +1,123 @@
+
+/*
+ * Requests with exported keys, see trl_message.h.
+ */
+
+
+#include "trl_export.h"
+#include "trl_message.h"
+
+
+/* kind, number */
+
+#define TRL_MESSAGE_CONTEXT         (1 + 8)
+
+
+static const char  trl_message_label[] = "application-layer-tls";
+
+
+const char *
+trl_message_refused(const trl_state_t *state)
+{
+    if (trl_aead_tag_size(state->aead) < trl_aead_tag_size(TRL_AES_128_GCM)) {
+        return "its cipher suite has short tags";
+    }
+
+    if (!state->extended_master) {
+        return "it has no extended master secret";
+    }
+
+    return NULL;
+}
+
+
+int
+trl_message_key(const trl_state_t *state, trl_message_e kind, uint64_t number,
+    uint8_t *key)
+{
+    int      i;
+    uint8_t  context[TRL_MESSAGE_CONTEXT];
+
+    context[0] = (uint8_t) kind;
+
+    for (i = 8; i > 0; i--) {
+        context[i] = (uint8_t) number;
+        number >>= 8;
+    }
+
+    return trl_export(state, trl_message_label, sizeof(trl_message_label) - 1,
+                      context, TRL_MESSAGE_CONTEXT, key, TRL_MESSAGE_KEY);
+}
+
+
+int
+trl_message_number(const uint8_t *text, size_t len, uint64_t *number)
+{
+    size_t    i;
+    uint64_t  n, digit;
+
+    if (len == 0 || len > TRL_MESSAGE_NUMBER || (text[0] == '0' && len > 1)) {
+        return -1;
+    }
+
+    n = 0;
+
+    for (i = 0; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9') {
+            return -1;
+        }
+
+        digit = (uint64_t) (text[i] - '0');
+
+        if (n > (UINT64_MAX - digit) / 10) {
+            return -1;
+        }
+
+        n = n * 10 + digit;
+    }
+
+    *number = n;
+
+    return 0;
+}
+
+
+/*
+ * A bit belongs to the same number as long as this number is in the window.
+ * When the window moves, bits of numbers that leave it belong to new ones.
+ * Until they are cleared, these count as used, if the process dies.
+ */
+
+int
+trl_window_mark(trl_window_t *window, uint64_t number)
+{
+    uint64_t  bit, n, moved;
+
+    bit = (uint64_t) 1 << number % TRL_MESSAGE_WINDOW;
+
+    if (number > window->top) {
+        moved = 0;
+
+        if (number - window->top < TRL_MESSAGE_WINDOW) {
+            for (n = window->top + 1; n < number; n++) {
+                moved |= (uint64_t) 1 << n % TRL_MESSAGE_WINDOW;
+            }
+
+        } else {
+            moved = UINT64_MAX;
+        }
+
+        window->top = number;
+        window->used = (window->used & ~moved) | bit;
+
+        return 0;
+    }
+
+    if (window->top - number >= TRL_MESSAGE_WINDOW || (window->used & bit)) {
+        return -1;
+    }
+
+    window->used |= bit;
+
+    return 0;
+}
