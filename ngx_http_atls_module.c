@@ -384,6 +384,13 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       offsetof(ngx_http_atls_loc_conf_t, poll_timeout),
       &ngx_http_atls_note_post },
 
+    { ngx_string("atls_exported_keys"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, exported_keys),
+      &ngx_http_atls_note_post },
+
     { ngx_string("atls_retry_buffer"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
@@ -519,6 +526,7 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->retry_buffer, prev->retry_buffer, 4096);
     ngx_conf_merge_size_value(conf->buffer_size, prev->buffer_size,
                               TRL_MAX_PLAINTEXT);
+    ngx_conf_merge_value(conf->exported_keys, prev->exported_keys, 0);
     ngx_conf_merge_value(conf->required, prev->required, 0);
 
     ngx_conf_merge_sec_value(conf->session_timeout, prev->session_timeout,

@@ -82,6 +82,7 @@ ngx_http_atls_conf_create_loc(ngx_conf_t *cf)
     conf->buffer_size = NGX_CONF_UNSET_SIZE;
     conf->retry_buffer = NGX_CONF_UNSET_SIZE;
     conf->poll_timeout = NGX_CONF_UNSET_MSEC;
+    conf->exported_keys = NGX_CONF_UNSET;
     conf->required = NGX_CONF_UNSET;
     conf->peer = NGX_CONF_UNSET;
     conf->tracking = NGX_CONF_UNSET_UINT;

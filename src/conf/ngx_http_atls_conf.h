@@ -21,6 +21,7 @@
 #define NGX_HTTP_ATLS_TRACKING_COOKIE    1
 #define NGX_HTTP_ATLS_TRACKING_LOCATION  2
 #define NGX_HTTP_ATLS_TRACKING_BOTH      3
+#define NGX_HTTP_ATLS_TRACKING_KEYID     4     /* with exported keys */
 
 /* atls_verify_client */
 
@@ -64,6 +65,7 @@ struct ngx_http_atls_loc_conf_s {
     size_t                     buffer_size;    /* of records, plaintext */
     ngx_msec_t                 poll_timeout;   /* 0: POSTs do not wait */
     size_t                     retry_buffer;   /* 0: off */
+    ngx_flag_t                 exported_keys;
     ngx_flag_t                 required;
     ngx_uint_t                 status;         /* 1: atls_status */
     ngx_flag_t                 peer;           /* atls_peer */

@@ -44,6 +44,34 @@ trl_export(const trl_state_t *state, const char *label, size_t label_len,
 }
 
 
+void
+trl_export_copy(trl_state_t *to, const trl_state_t *from)
+{
+    memset(to, 0, sizeof(trl_state_t));
+
+    to->version = from->version;
+    to->protocol = from->protocol;
+    to->suite = from->suite;
+    to->group = from->group;
+    to->aead = from->aead;
+    to->sha384 = from->sha384;
+    to->extended_master = from->extended_master;
+
+    if (from->protocol == TRL_TLSv1_3) {
+        memcpy(to->u.tls13.exporter_secret, from->u.tls13.exporter_secret,
+               TRL_MAX_SECRET);
+
+    } else {
+        memcpy(to->u.tls12.master_secret, from->u.tls12.master_secret,
+               TRL_MASTER_SECRET);
+        memcpy(to->u.tls12.client_random, from->u.tls12.client_random,
+               TRL_RANDOM);
+        memcpy(to->u.tls12.server_random, from->u.tls12.server_random,
+               TRL_RANDOM);
+    }
+}
+
+
 /* RFC 5705, section 4, and RFC 7627: labels used by TLS */
 
 int

@@ -22,6 +22,13 @@
 int trl_export(const trl_state_t *state, const char *label, size_t label_len,
     const uint8_t *context, size_t context_len, uint8_t *out, size_t out_len);
 
+/*
+ * Copies what is needed to export from a state, which may be in use by another
+ * process: neither traffic keys nor progress.
+ */
+
+void trl_export_copy(trl_state_t *to, const trl_state_t *from);
+
 /* 1 if the label starts with a label used in the handshake, otherwise 0. */
 
 int trl_label_reserved(const char *label, size_t len);

@@ -162,6 +162,7 @@ ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner, ngx_connection_t *c,
     inner->target = post->target;
     inner->early = (post->stage == ngx_http_atls_post_handshake);
     inner->draining = post->draining;
+    inner->single = (post->coding != NULL);
     inner->zone = post->main_conf->zone;
     inner->label = post->label;
 
@@ -226,6 +227,7 @@ static ngx_int_t
 ngx_http_atls_inner_info(ngx_http_atls_inner_t *inner,
     ngx_http_atls_session_t *session)
 {
+    ngx_str_t              sni;
     ngx_http_atls_info_t  *info;
 
     info = &inner->info;
@@ -248,17 +250,19 @@ ngx_http_atls_inner_info(ngx_http_atls_inner_t *inner,
         return NGX_ERROR;
     }
 
-    if (session->sni_len == 0) {
+    sni = ngx_http_atls_session_sni(session);
+
+    if (sni.len == 0) {
         return NGX_OK;
     }
 
-    info->sni.len = session->sni_len;
+    info->sni.len = sni.len;
     info->sni.data = ngx_pnalloc(inner->connection->pool, info->sni.len);
     if (info->sni.data == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(info->sni.data, session->sni, info->sni.len);
+    ngx_memcpy(info->sni.data, sni.data, sni.len);
 
     return NGX_OK;
 }

@@ -72,6 +72,7 @@ struct ngx_http_atls_inner_s {
     unsigned                   early:1;    /* started with early data;
                                               handshake not finished */
     unsigned                   draining:1; /* copied from the first POST */
+    unsigned                   single:1;   /* one request, in one POST */
     unsigned                   last:1;     /* session ends with this request */
     unsigned                   keepalive:1;  /* core would keep it alive */
     unsigned                   answering:1;   /* response is incomplete */

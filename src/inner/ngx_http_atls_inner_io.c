@@ -260,7 +260,7 @@ ngx_http_atls_inner_recv_end(ngx_http_atls_inner_t *inner)
 
     c = inner->connection;
 
-    if (inner->raw || inner->draining
+    if (inner->raw || inner->draining || inner->single
         || inner->post->end != ngx_http_atls_end_none
         || (c->data == inner->hc && (inner->preface == 0 || c->requests)))
     {
@@ -374,7 +374,7 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
     off_t limit)
 {
     off_t                   send;
-    size_t                  max, record;
+    size_t                  max;
     ssize_t                 n;
     ngx_int_t               rc;
     ngx_uint_t              niov;
@@ -395,11 +395,10 @@ ngx_http_atls_inner_send_chain(ngx_connection_t *c, ngx_chain_t *in,
         return ngx_http_atls_inner_send_error(c);
     }
 
-    record = ngx_http_atls_stream_max(inner->post);
     send = 0;
 
     for ( ;; ) {
-        max = record;
+        max = ngx_http_atls_stream_max(inner->post);
 
         if (limit && (off_t) max > limit - send) {
             max = (size_t) (limit - send);

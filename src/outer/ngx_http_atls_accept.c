@@ -26,8 +26,7 @@ ngx_http_atls_accept_look(ngx_http_atls_post_t *post)
 
     session = post->session;
 
-    name.len = session->sni_len;
-    name.data = session->sni;
+    name = ngx_http_atls_session_sni(session);
 
     ngx_http_atls_accept_target(post, &name);
 

@@ -320,7 +320,7 @@ ngx_http_atls_begin_take(ngx_http_atls_post_t *post)
         return NGX_DECLINED;
 
     case ngx_http_atls_take_ok:
-        post->handshake = post->session->handshake;
+        post->handshake = ngx_http_atls_session_handshake(post->session);
 
         if (post->handshake) {
             ngx_http_atls_handshake_attach(post->handshake, post);

@@ -37,6 +37,7 @@ static ngx_uint_t ngx_http_atls_fate_unused(const ngx_http_atls_post_t *post);
  *                           established   ends, see the alert   close
  *
  *     any                   begins        -                     keep
+ *     any                   message       -                     keep
  *
  *     any, response begun   handshake     body not readable     close
  *                           established   -                     close
@@ -59,9 +60,9 @@ ngx_http_atls_fate(const ngx_http_atls_post_t *post, ngx_int_t status)
         return ngx_http_atls_fate_served(post);
     }
 
-    /* the POST may be from anybody */
+    /* the POST may be from anybody; with a message, it has only a copy */
 
-    if (post->stage == ngx_http_atls_post_begins) {
+    if (post->stage == ngx_http_atls_post_begins || post->coding) {
         return ngx_http_atls_fate_keep;
     }
 
@@ -269,6 +270,7 @@ ngx_http_atls_fate_reason(const ngx_http_atls_post_t *post, ngx_int_t status)
  *     a request waits for more data                parked
  *     data of a request were received              served
  *     the handshake was finished                   opened
+ *     an empty message                             idle
  *     close_notify was received                    closed
  *     otherwise                                    idle
  */
@@ -312,6 +314,10 @@ ngx_http_atls_fate_outcome(const ngx_http_atls_post_t *post)
 
     if (post->finished) {
         return ngx_http_atls_outcome_opened;
+    }
+
+    if (post->coding) {
+        return ngx_http_atls_outcome_idle;
     }
 
     return post->channel.state->read_closed ? ngx_http_atls_outcome_closed

@@ -24,6 +24,7 @@
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_inner_park.h"
+#include "ngx_http_atls_exported.h"
 #include "ngx_http_atls_fate.h"
 #include "ngx_http_atls_finish.h"
 #include "ngx_http_atls_outcome.h"
@@ -40,6 +41,7 @@ static void ngx_http_atls_finish_send(ngx_http_atls_post_t *post,
 static void ngx_http_atls_finish_unused(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post,
     ngx_http_atls_fate_e fate);
+static ngx_int_t ngx_http_atls_finish_message(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_outcome(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_headers(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_retried(ngx_http_atls_post_t *post);
@@ -84,6 +86,11 @@ ngx_http_atls_finish(ngx_http_atls_post_t *post)
         return;
     }
 
+    if (post->coding && post->end == ngx_http_atls_end_refused) {
+        ngx_http_atls_finish_error(post, NGX_HTTP_ATLS_MESSAGE_REFUSED);
+        return;
+    }
+
     rc = ngx_http_atls_finish_response(post, ngx_http_atls_fate(post, NGX_OK),
                                        NGX_OK);
 
@@ -111,8 +118,10 @@ ngx_http_atls_finish_response(ngx_http_atls_post_t *post,
                    "atls %08xD POST finish, fate:%d, end:%d", post->label,
                    (int) fate, (int) post->end);
 
-    if (post->stage == ngx_http_atls_post_established
-        && ngx_http_atls_finish_last_record(post, fate) != NGX_OK)
+    if ((post->stage == ngx_http_atls_post_established
+         && ngx_http_atls_finish_last_record(post, fate) != NGX_OK)
+        || (post->stage == ngx_http_atls_post_message
+            && ngx_http_atls_finish_message(post) != NGX_OK))
     {
         post->answer.error = 1;
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -294,6 +303,24 @@ ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post,
 }
 
 
+/*
+ * Without the last record, the client knows that the response is not complete.
+ * A chunked body may end after the message: otherwise, core would close the
+ * connection.
+ */
+
+static ngx_int_t
+ngx_http_atls_finish_message(ngx_http_atls_post_t *post)
+{
+    if (post->request->reading_body) {
+        (void) ngx_http_atls_body_fill(&post->body);
+    }
+
+    return post->end == ngx_http_atls_end_cut
+           ? NGX_OK : ngx_http_atls_stream_last(post);
+}
+
+
 static ngx_int_t
 ngx_http_atls_finish_outcome(ngx_http_atls_post_t *post)
 {
@@ -339,6 +366,10 @@ ngx_http_atls_finish_headers(ngx_http_atls_post_t *post)
 
     if (post->bad_gateway) {
         post->request->headers_out.status = NGX_HTTP_BAD_GATEWAY;
+    }
+
+    if (post->coding && ngx_http_atls_exported_headers(post) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     if (!(post->tracking & NGX_HTTP_ATLS_TRACKING_COOKIE)) {
@@ -414,6 +445,10 @@ static time_t
 ngx_http_atls_finish_age(ngx_http_atls_post_t *post)
 {
     int64_t  used;
+
+    if (post->coding) {
+        return post->coding->age;
+    }
 
     used = post->opened ? ngx_http_atls_clock() : post->session->used;
 
@@ -609,6 +644,12 @@ ngx_http_atls_finish_keep(ngx_http_atls_post_t *post)
     ngx_shm_zone_t            *zone;
     ngx_http_atls_inner_t     *inner;
     ngx_http_atls_response_t   response;
+
+    if (post->coding) {
+        ngx_http_atls_finish_abort_inner(post);
+        ngx_http_atls_exported_end(post);
+        return NGX_OK;
+    }
 
     zone = post->main_conf->zone;
     inner = post->inner;

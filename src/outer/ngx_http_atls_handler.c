@@ -14,11 +14,13 @@
 #include "ngx_http_atls_resource.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_handshake.h"
+#include "ngx_http_atls_body.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner_io.h"
 #include "ngx_http_atls_accept.h"
 #include "ngx_http_atls_elsewhere.h"
+#include "ngx_http_atls_exported.h"
 #include "ngx_http_atls_finish.h"
 #include "ngx_http_atls_handler.h"
 #include "ngx_http_atls_outcome.h"
@@ -38,13 +40,12 @@ static ngx_int_t ngx_http_atls_handler_run(ngx_http_atls_post_t *post,
     ngx_http_atls_owner_t *owner, ngx_str_t *text);
 static ngx_int_t ngx_http_atls_handler_refuse(ngx_http_request_t *r,
     ngx_int_t problem);
-static ngx_int_t ngx_http_atls_handler_accept(ngx_http_request_t *r);
+static ngx_int_t ngx_http_atls_handler_accept(ngx_http_request_t *r,
+    ngx_uint_t *message);
 static void ngx_http_atls_handler_session(ngx_http_atls_post_t *post,
     u_char *id, ngx_str_t *text, ngx_http_atls_owner_t *owner);
 static void ngx_http_atls_handler_named(ngx_http_atls_post_t *post,
     u_char *id, ngx_str_t *text, ngx_http_atls_owner_t *owner);
-static ngx_uint_t ngx_http_atls_handler_has_cookie(ngx_http_atls_post_t *post,
-    ngx_str_t *text);
 static void ngx_http_atls_handler_cookies(ngx_http_atls_post_t *post,
     u_char *id, ngx_str_t *cookie, ngx_http_atls_owner_t *owner);
 static void ngx_http_atls_handler_untaken(ngx_http_atls_post_t *post,
@@ -71,6 +72,7 @@ ngx_http_atls_handler(ngx_http_request_t *r)
     u_char                     id[NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN];
     ngx_int_t                  problem;
     ngx_str_t                  text;
+    ngx_uint_t                 message;
     ngx_http_atls_post_t      *post;
     ngx_http_atls_owner_t      owner;
     ngx_http_atls_loc_conf_t  *alcf;
@@ -89,7 +91,9 @@ ngx_http_atls_handler(ngx_http_request_t *r)
         return NGX_HTTP_NOT_FOUND;
     }
 
-    problem = ngx_http_atls_handler_accept(r);
+    message = 0;
+
+    problem = ngx_http_atls_handler_accept(r, &message);
 
     if (problem != NGX_OK) {
         return ngx_http_atls_handler_refuse(r, problem);
@@ -98,6 +102,12 @@ ngx_http_atls_handler(ngx_http_request_t *r)
     post = ngx_http_atls_post_create(r);
     if (post == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (message) {
+        return ngx_http_atls_exported_create(post) == NGX_OK
+               ? ngx_http_atls_handler_run(post, &owner, &text)
+               : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ngx_http_atls_handler_session(post, id, &text, &owner);
@@ -226,8 +236,9 @@ ngx_http_atls_handler_refuse(ngx_http_request_t *r, ngx_int_t problem)
 
 
 static ngx_int_t
-ngx_http_atls_handler_accept(ngx_http_request_t *r)
+ngx_http_atls_handler_accept(ngx_http_request_t *r, ngx_uint_t *message)
 {
+    ngx_int_t   rc;
     ngx_str_t  *type, *sent;
 
     if (r->method != NGX_HTTP_POST) {
@@ -238,6 +249,13 @@ ngx_http_atls_handler_accept(ngx_http_request_t *r)
                       ngx_http_atls_label_len(sent), sent->data);
 
         return NGX_HTTP_ATLS_METHOD;
+    }
+
+    rc = ngx_http_atls_exported_accept(r);
+
+    if (rc != NGX_DECLINED) {
+        *message = 1;
+        return rc;
     }
 
     type = ngx_http_atls_media_type(r);
@@ -266,34 +284,13 @@ ngx_http_atls_handler_accept(ngx_http_request_t *r)
 }
 
 
-/* Compares the type and subtype, ignoring case and parameters. */
-
 ngx_str_t *
 ngx_http_atls_media_type(ngx_http_request_t *r)
 {
-    u_char     *p, *last;
-    ngx_str_t   type, *known;
-
-    if (r->headers_in.content_type == NULL) {
-        return NULL;
-    }
-
-    type = r->headers_in.content_type->value;
-    last = type.data + type.len;
-
-    for (p = type.data; p < last; p++) {
-        if (*p == ';' || *p == ' ' || *p == '\t') {
-            break;
-        }
-    }
-
-    type.len = p - type.data;
+    ngx_str_t  *known;
 
     for (known = ngx_http_atls_media_types; known->len; known++) {
-
-        if (type.len == known->len
-            && ngx_strncasecmp(type.data, known->data, known->len) == 0)
-        {
+        if (ngx_http_atls_body_type(r, known)) {
             return known;
         }
     }
@@ -334,7 +331,7 @@ ngx_http_atls_handler_session(ngx_http_atls_post_t *post, u_char *id,
         post->tracking = NGX_HTTP_ATLS_TRACKING_LOCATION;
 
         if ((post->conf->tracking & NGX_HTTP_ATLS_TRACKING_COOKIE)
-            && ngx_http_atls_handler_has_cookie(post, text))
+            && ngx_http_atls_cookie_has(r, &post->conf->cookie.name, text))
         {
             post->tracking |= NGX_HTTP_ATLS_TRACKING_COOKIE;
         }
@@ -367,29 +364,6 @@ ngx_http_atls_handler_named(ngx_http_atls_post_t *post, u_char *id,
     }
 
     ngx_http_atls_handler_untaken(post, valid ? id : NULL);
-}
-
-
-/* Whether a cookie of the POST has the same identifier as its URI. */
-
-static ngx_uint_t
-ngx_http_atls_handler_has_cookie(ngx_http_atls_post_t *post, ngx_str_t *text)
-{
-    ngx_str_t                value;
-    ngx_http_atls_cookies_t  cookies;
-
-    ngx_http_atls_cookies(post->request, &post->conf->cookie.name, &cookies);
-
-    while (ngx_http_atls_cookie_next(&cookies, &value)) {
-
-        if (value.len == text->len
-            && ngx_memcmp(value.data, text->data, text->len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 
@@ -529,7 +503,7 @@ ngx_http_atls_handler_take(ngx_http_atls_post_t *post, u_char *id,
     case ngx_http_atls_take_ok:
         ngx_http_atls_handler_moved(post);
 
-        post->handshake = post->session->handshake;
+        post->handshake = ngx_http_atls_session_handshake(post->session);
 
         if (post->handshake) {
             ngx_http_atls_handshake_attach(post->handshake, post);

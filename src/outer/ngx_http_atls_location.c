@@ -57,6 +57,14 @@ ngx_http_atls_location_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (conf->payload == NGX_HTTP_ATLS_PAYLOAD_RAW && conf->exported_keys) {
+        ngx_http_atls_note_log(NGX_LOG_EMERG, cf, conf, "atls_exported_keys",
+                               "\"atls_exported_keys\" requires "
+                               "\"atls_payload http\" in location \"%V\"",
+                               &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
     if (!conf->pinned) {
         ngx_http_atls_pinned_warn(cf, conf);
     }

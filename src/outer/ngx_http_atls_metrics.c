@@ -75,7 +75,7 @@ static const char  *const ngx_http_atls_store_names[] = {
 };
 
 static const char  *const ngx_http_atls_named_names[] = {
-    "none", "cookie", "location"
+    "none", "cookie", "location", "keyid"
 };
 
 static const char  *const ngx_http_atls_class_names[] = {

@@ -64,7 +64,8 @@ static ngx_str_t  ngx_http_atls_outcome_names[] = {
 static ngx_str_t  ngx_http_atls_outcome_nameds[] = {
     ngx_null_string,
     ngx_string("cookie"),
-    ngx_string("location")
+    ngx_string("location"),
+    ngx_string("keyid")
 };
 
 
@@ -202,13 +203,20 @@ ngx_http_atls_outcome_named(ngx_http_request_t *r, ngx_uint_t tracking)
 
     outcome = ngx_http_atls_outcome_get(r);
 
-    if (outcome) {
-        outcome->named = (tracking & NGX_HTTP_ATLS_TRACKING_LOCATION)
-                         ? ngx_http_atls_named_location
-                         : (tracking & NGX_HTTP_ATLS_TRACKING_COOKIE)
-                           ? ngx_http_atls_named_cookie
-                           : ngx_http_atls_named_none;
+    if (outcome == NULL) {
+        return;
     }
+
+    if (tracking & NGX_HTTP_ATLS_TRACKING_KEYID) {
+        outcome->named = ngx_http_atls_named_keyid;
+        return;
+    }
+
+    outcome->named = (tracking & NGX_HTTP_ATLS_TRACKING_LOCATION)
+                     ? ngx_http_atls_named_location
+                     : (tracking & NGX_HTTP_ATLS_TRACKING_COOKIE)
+                       ? ngx_http_atls_named_cookie
+                       : ngx_http_atls_named_none;
 }
 
 

@@ -134,6 +134,16 @@ ngx_http_atls_phase_post_read(ngx_http_request_t *r)
                    "atls %08xD request %uL, server:\"%V\"", inner->label,
                    inner->info.requests, &inner->target.server->server_name);
 
+    if (inner->single) {
+        ngx_http_atls_inner_last(inner);
+
+        if (r->headers_in.upgrade) {
+            ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                          "atls client requested an upgrade in a message");
+            return NGX_HTTP_NOT_IMPLEMENTED;
+        }
+    }
+
     rc = ngx_http_atls_phase_check(r, inner);
 
     if (rc != NGX_OK) {

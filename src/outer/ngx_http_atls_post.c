@@ -14,6 +14,7 @@
 #include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_inner_io.h"
 #include "ngx_http_atls_begin.h"
+#include "ngx_http_atls_exported.h"
 #include "ngx_http_atls_finish.h"
 #include "ngx_http_atls_open.h"
 #include "ngx_http_atls_poll.h"
@@ -203,7 +204,7 @@ static ngx_uint_t
 ngx_http_atls_post_goes_on(ngx_http_atls_post_t *post)
 {
     return post->inner && !post->request->reading_body
-           && post->conf->retry_buffer
+           && post->answer.keep
            && ngx_http_atls_inner_goes_on(post->inner);
 }
 
@@ -453,12 +454,14 @@ ngx_http_atls_post_run(ngx_http_atls_post_t *post)
         switch (post->stage) {
 
         case ngx_http_atls_post_begins:
-            rc = ngx_http_atls_begin(post);
+            rc = post->coding ? ngx_http_atls_exported_begin(post)
+                              : ngx_http_atls_begin(post);
             break;
 
         case ngx_http_atls_post_handshake:
         case ngx_http_atls_post_failed:
         case ngx_http_atls_post_established:
+        case ngx_http_atls_post_message:
             rc = ngx_http_atls_post_serve(post);
             break;
 
@@ -517,6 +520,12 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
     if (post->end != ngx_http_atls_end_none
         || (post->bad_gateway && post->stage == ngx_http_atls_post_established))
     {
+        return NGX_DONE;
+    }
+
+    /* a message contains one request */
+
+    if (post->stage == ngx_http_atls_post_message && post->taken) {
         return NGX_DONE;
     }
 
@@ -622,7 +631,11 @@ ngx_http_atls_post_send(ngx_http_atls_post_t *post)
 
     post->answer.goes_on = ngx_http_atls_post_goes_on(post);
 
-    rc = ngx_http_atls_stream_flush(post);
+    rc = ngx_http_atls_stream_pad(post);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_atls_stream_flush(post);
+    }
 
     if (rc == NGX_ERROR) {
         ngx_http_atls_finish_error(post, NGX_ERROR);
@@ -645,8 +658,17 @@ ngx_http_atls_post_send(ngx_http_atls_post_t *post)
             return;
         }
 
-    } else if (wev->timer_set && !wev->delayed) {
-        ngx_del_timer(wev);
+    } else {
+        if (wev->timer_set && !wev->delayed) {
+            ngx_del_timer(wev);
+        }
+
+        if (ngx_http_atls_stream_pending(post)) {
+
+            /* padded unless there are more data */
+
+            ngx_http_atls_stream_send_later(post);
+        }
     }
 
     /* some buffers are free now */

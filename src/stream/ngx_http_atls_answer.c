@@ -63,6 +63,22 @@ ngx_http_atls_answer_room(ngx_http_atls_answer_t *answer, size_t size)
 }
 
 
+u_char *
+ngx_http_atls_answer_add(ngx_http_atls_answer_t *answer, size_t size)
+{
+    ngx_chain_t  *cl;
+
+    cl = ngx_http_atls_answer_alloc(answer, size);
+    if (cl == NULL) {
+        return NULL;
+    }
+
+    answer->room = cl;
+
+    return cl->buf->last;
+}
+
+
 void
 ngx_http_atls_answer_commit(ngx_http_atls_answer_t *answer, size_t size)
 {

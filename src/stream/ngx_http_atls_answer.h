@@ -51,6 +51,10 @@ void ngx_http_atls_answer_init(ngx_http_atls_answer_t *answer,
 u_char *ngx_http_atls_answer_room(ngx_http_atls_answer_t *answer, size_t size);
 void ngx_http_atls_answer_commit(ngx_http_atls_answer_t *answer, size_t size);
 
+/* The same, in an additional buffer.  NULL: no memory. */
+
+u_char *ngx_http_atls_answer_add(ngx_http_atls_answer_t *answer, size_t size);
+
 /* Adds a copy of any length. */
 
 ngx_int_t ngx_http_atls_answer_copy(ngx_http_atls_answer_t *answer,

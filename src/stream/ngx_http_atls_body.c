@@ -297,8 +297,32 @@ ngx_http_atls_body_fill(ngx_http_atls_body_t *body)
 }
 
 
-void
-ngx_http_atls_body_explain(ngx_http_request_t *r)
+ngx_uint_t
+ngx_http_atls_body_type(ngx_http_request_t *r, ngx_str_t *type)
+{
+    u_char     *p, *last;
+    ngx_str_t  *value;
+
+    if (r->headers_in.content_type == NULL) {
+        return 0;
+    }
+
+    value = &r->headers_in.content_type->value;
+    last = value->data + value->len;
+
+    for (p = value->data; p < last; p++) {
+        if (*p == ';' || *p == ' ' || *p == '\t') {
+            break;
+        }
+    }
+
+    return (size_t) (p - value->data) == type->len
+           && ngx_strncasecmp(value->data, type->data, type->len) == 0;
+}
+
+
+ngx_str_t *
+ngx_http_atls_body_coding(ngx_http_request_t *r)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
@@ -311,7 +335,7 @@ ngx_http_atls_body_explain(ngx_http_request_t *r)
 
         if (i >= part->nelts) {
             if (part->next == NULL) {
-                return;
+                return NULL;
             }
 
             part = part->next;
@@ -324,13 +348,23 @@ ngx_http_atls_body_explain(ngx_http_request_t *r)
                               (u_char *) "Content-Encoding")
                == 0)
         {
-            ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                          "atls client sent the body with Content-Encoding "
-                          "\"%*s\"",
-                          ngx_http_atls_label_len(&header[i].value),
-                          header[i].value.data);
-            return;
+            return &header[i].value;
         }
+    }
+}
+
+
+void
+ngx_http_atls_body_explain(ngx_http_request_t *r)
+{
+    ngx_str_t  *coding;
+
+    coding = ngx_http_atls_body_coding(r);
+
+    if (coding) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "atls client sent the body with Content-Encoding \"%*s\"",
+                      ngx_http_atls_label_len(coding), coding->data);
     }
 }
 

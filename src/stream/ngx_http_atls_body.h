@@ -82,6 +82,14 @@ void ngx_http_atls_body_rest(ngx_http_atls_body_t *body, ngx_str_t *rest);
 
 ngx_int_t ngx_http_atls_body_fill(ngx_http_atls_body_t *body);
 
+/* Compares the type and subtype, ignoring case and parameters. */
+
+ngx_uint_t ngx_http_atls_body_type(ngx_http_request_t *r, ngx_str_t *type);
+
+/* The Content-Encoding of a request; NULL: none. */
+
+ngx_str_t *ngx_http_atls_body_coding(ngx_http_request_t *r);
+
 /*
  * Logs the Content-Encoding of a body that is not TLS, if there is one: it may
  * have been compressed on the path.  Otherwise, the header is ignored.

@@ -48,6 +48,15 @@ static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
       ngx_http_atls_problem_known("unreadable-body", "Unreadable Body", 400,
           "The request body could not be read.") },
 
+    { NGX_HTTP_ATLS_MESSAGE_REFUSED,
+      ngx_http_atls_problem_known("message-refused", "Message Refused", 400,
+          "The message is invalid, not authentic, or not complete.") },
+
+    { NGX_HTTP_ATLS_KEYS_REFUSED,
+      ngx_http_atls_problem_known("keys-refused", "Exported Keys Refused", 403,
+          "The session does not allow requests with exported keys; send TLS "
+          "records.") },
+
     { NGX_HTTP_ATLS_METHOD,
       ngx_http_atls_problem_known("method", "Method Not Allowed", 405,
           "TLS records must be sent with POST.") },
@@ -60,6 +69,14 @@ static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
       ngx_http_atls_problem_known("not-next", "Not the Next Record", 409,
           "The POST does not begin with the next record of the session, which "
           "is unchanged.") },
+
+    { NGX_HTTP_ATLS_MESSAGE_REPEATED,
+      ngx_http_atls_problem_known("message-repeated", "Message Repeated", 409,
+          "The number of the message was used before, or is too old.") },
+
+    { NGX_HTTP_ATLS_HALF_OPEN,
+      ngx_http_atls_problem_known("half-open", "Handshake Not Finished", 409,
+          "The handshake of the session is not finished.") },
 
     { NGX_HTTP_ATLS_SESSION_UNKNOWN,
       ngx_http_atls_problem_known("session-unknown", "Session Unknown", 410,
@@ -108,6 +125,11 @@ static ngx_http_atls_problem_t  ngx_http_atls_problems[] = {
     { NGX_HTTP_ATLS_MEDIA_TYPE,
       ngx_http_atls_problem_known("media-type", "Unsupported Media Type", 415,
           "The media type must be application/atls+octet-stream.") },
+
+    { NGX_HTTP_ATLS_CONTENT_CODING,
+      ngx_http_atls_problem_known("content-coding",
+          "Unsupported Content Coding", 415,
+          "The content coding of message/http must be aes128gcm.") },
 
     /* RFC 9457, section 4.2.1: "about:blank" means no more than the status */
 
@@ -233,6 +255,13 @@ ngx_http_atls_problem(ngx_http_request_t *r, ngx_uint_t problem)
     } else if (known->status == NGX_HTTP_SERVICE_UNAVAILABLE) {
         ngx_str_set(&value, "1");
         rc = ngx_http_atls_add_header(r, "Retry-After", &value);
+
+    } else if (problem == NGX_HTTP_ATLS_CONTENT_CODING) {
+
+        /* RFC 9110, section 15.5.16 */
+
+        ngx_str_set(&value, "aes128gcm");
+        rc = ngx_http_atls_add_header(r, "Accept-Encoding", &value);
 
     } else {
         rc = NGX_OK;

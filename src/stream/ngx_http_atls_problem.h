@@ -31,9 +31,13 @@ typedef enum {
     NGX_HTTP_ATLS_EMPTY_BODY,                  /* 400 */
     NGX_HTTP_ATLS_NOT_TLS,
     NGX_HTTP_ATLS_UNREADABLE_BODY,
+    NGX_HTTP_ATLS_MESSAGE_REFUSED,
+    NGX_HTTP_ATLS_KEYS_REFUSED,                /* 403 */
     NGX_HTTP_ATLS_METHOD,                      /* 405 */
     NGX_HTTP_ATLS_SESSION_BUSY,                /* 409 */
     NGX_HTTP_ATLS_NOT_NEXT,
+    NGX_HTTP_ATLS_MESSAGE_REPEATED,
+    NGX_HTTP_ATLS_HALF_OPEN,
     NGX_HTTP_ATLS_SESSION_UNKNOWN,             /* 410 */
     NGX_HTTP_ATLS_SESSION_FOREIGN,
     NGX_HTTP_ATLS_SESSION_ELSEWHERE,
@@ -45,6 +49,7 @@ typedef enum {
     NGX_HTTP_ATLS_NO_LOCATION,
     NGX_HTTP_ATLS_TOO_LARGE,                   /* 413, no Content-Length */
     NGX_HTTP_ATLS_MEDIA_TYPE,                  /* 415 */
+    NGX_HTTP_ATLS_CONTENT_CODING,
     NGX_HTTP_ATLS_INTERNAL_ERROR,              /* 500 */
     NGX_HTTP_ATLS_PAYLOAD_REFUSED,             /* 502 */
     NGX_HTTP_ATLS_ZONE_FULL,                   /* 503 */

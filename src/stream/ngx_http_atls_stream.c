@@ -12,6 +12,7 @@
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_answer.h"
 #include "ngx_http_atls_body.h"
+#include "ngx_http_atls_coding.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
 
@@ -27,6 +28,11 @@ static ngx_int_t ngx_http_atls_stream_finished(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_failed(ngx_http_atls_post_t *post,
     ngx_int_t status);
 static void ngx_http_atls_stream_refused(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_stream_message(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_stream_seal_message(ngx_http_atls_post_t *post,
+    struct iovec *iov, ngx_uint_t niov, size_t len);
+static ngx_int_t ngx_http_atls_stream_seal_record(ngx_http_atls_post_t *post,
+    ngx_uint_t last, u_char *p);
 static ngx_int_t ngx_http_atls_stream_seal_early(ngx_http_atls_post_t *post,
     struct iovec *iov, ngx_uint_t niov, size_t len, u_char *p);
 static u_char *ngx_http_atls_stream_room(ngx_http_atls_post_t *post,
@@ -61,6 +67,17 @@ ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post, u_char **data,
         if (post->stage == ngx_http_atls_post_handshake) {
 
             rc = ngx_http_atls_stream_handshake(post);
+
+            if (rc != NGX_OK) {
+                return rc;
+            }
+
+            continue;
+        }
+
+        if (post->stage == ngx_http_atls_post_message) {
+
+            rc = ngx_http_atls_stream_message(post);
 
             if (rc != NGX_OK) {
                 return rc;
@@ -469,9 +486,44 @@ ngx_http_atls_stream_push_back(ngx_http_atls_post_t *post, u_char *data,
 }
 
 
+/* Opens the next record of a message. */
+
+static ngx_int_t
+ngx_http_atls_stream_message(ngx_http_atls_post_t *post)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_atls_coding_open(post->coding, &post->body, &post->plain,
+                                   &post->plain_len);
+    switch (rc) {
+
+    case NGX_OK:
+        ngx_http_atls_stream_count(post, NGX_HTTP_ATLS_IN, post->plain_len);
+        return NGX_OK;
+
+    case NGX_AGAIN:
+        return NGX_AGAIN;
+
+    case NGX_DONE:
+        post->ended = 1;
+        return NGX_DONE;
+
+    case NGX_DECLINED:
+        ngx_http_atls_stream_end_session(post, ngx_http_atls_end_refused);
+        return NGX_ERROR;
+
+    default: /* a status */
+        post->status = rc;
+        return rc;
+    }
+}
+
+
 size_t
 ngx_http_atls_stream_max(ngx_http_atls_post_t *post)
 {
+    size_t  room;
+
     if (post->stage == ngx_http_atls_post_failed) {
         /* records are not sealed after a failure */
         return post->conf->buffer_size;
@@ -480,6 +532,14 @@ ngx_http_atls_stream_max(ngx_http_atls_post_t *post)
     if (post->stage == ngx_http_atls_post_handshake) {
         return ngx_min(ngx_http_atls_handshake_max(post->handshake),
                        post->conf->buffer_size);
+    }
+
+    if (post->stage == ngx_http_atls_post_message) {
+        room = ngx_http_atls_coding_room(post->coding);
+
+        /* a full record is sealed first */
+
+        return room ? room : post->coding->plain_max;
     }
 
     return ngx_min(trl_channel_max(&post->channel), post->conf->buffer_size);
@@ -499,6 +559,10 @@ ngx_http_atls_stream_seal(ngx_http_atls_post_t *post, struct iovec *iov,
 
     if (post->stage == ngx_http_atls_post_failed) {
         return NGX_ERROR;
+    }
+
+    if (post->stage == ngx_http_atls_post_message) {
+        return ngx_http_atls_stream_seal_message(post, iov, niov, len);
     }
 
     p = ngx_http_atls_stream_room(post, len + TRL_CHANNEL_OVERHEAD);
@@ -542,6 +606,123 @@ ngx_http_atls_stream_seal(ngx_http_atls_post_t *post, struct iovec *iov,
     ngx_http_atls_stream_send_later(post);
 
     return NGX_OK;
+}
+
+
+/*
+ * RFC 8188, section 2: all records but the last have the same size.  So data are
+ * collected, and a record is sealed when there are more.
+ */
+
+static ngx_int_t
+ngx_http_atls_stream_seal_message(ngx_http_atls_post_t *post,
+    struct iovec *iov, ngx_uint_t niov, size_t len)
+{
+    u_char  *p;
+
+    if (ngx_http_atls_coding_room(post->coding) == 0) {
+
+        p = ngx_http_atls_stream_room(post,
+                                 ngx_http_atls_coding_size(post->coding, 0));
+        if (p == NULL) {
+            return post->answer.error ? NGX_ERROR : NGX_AGAIN;
+        }
+
+        if (ngx_http_atls_stream_seal_record(post, 0, p) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_http_atls_coding_add(post->coding, iov, niov);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD plaintext out: %uz", post->label, len);
+
+    ngx_http_atls_stream_send_later(post);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_stream_seal_record(ngx_http_atls_post_t *post, ngx_uint_t last,
+    u_char *p)
+{
+    size_t   len;
+    ssize_t  n;
+
+    len = post->coding->plain_len;
+
+    n = ngx_http_atls_coding_seal(post->coding, last, p);
+
+    if (n < 0) {
+        ngx_ssl_error(NGX_LOG_ALERT, post->request->connection->log, 0,
+                      "atls record of a message cannot be sealed");
+        ngx_http_atls_stream_end_session(post, ngx_http_atls_end_cut);
+        return NGX_ERROR;
+    }
+
+    ngx_log_debug5(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD message record out: %z, number:%uL, last:%ui, "
+                   "plaintext:%uz", post->label, n,
+                   post->coding->out.key.seq - 1, last, len);
+
+    post->sealed = 1;
+    ngx_http_atls_answer_commit(&post->answer, n);
+    ngx_http_atls_stream_count(post, NGX_HTTP_ATLS_OUT, len);
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_atls_stream_pending(const ngx_http_atls_post_t *post)
+{
+    return post->stage == ngx_http_atls_post_message && post->coding->plain_len;
+}
+
+
+/* Without room, this function is called again when there is some. */
+
+ngx_int_t
+ngx_http_atls_stream_pad(ngx_http_atls_post_t *post)
+{
+    u_char  *p;
+
+    if (!ngx_http_atls_stream_pending(post) || post->answer.length) {
+        return NGX_OK;
+    }
+
+    p = ngx_http_atls_answer_room(&post->answer,
+                                  ngx_http_atls_coding_size(post->coding, 0));
+    if (p == NULL) {
+        return post->answer.error ? NGX_ERROR : NGX_OK;
+    }
+
+    return ngx_http_atls_stream_seal_record(post, 0, p);
+}
+
+
+/* The buffers may be full: then another one is used. */
+
+ngx_int_t
+ngx_http_atls_stream_last(ngx_http_atls_post_t *post)
+{
+    u_char  *p;
+    size_t   size;
+
+    size = ngx_http_atls_coding_size(post->coding, 1);
+
+    p = ngx_http_atls_answer_room(&post->answer, size);
+
+    if (p == NULL) {
+        p = ngx_http_atls_answer_add(&post->answer, size);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_atls_stream_seal_record(post, 1, p);
 }
 
 
@@ -687,11 +868,11 @@ ngx_http_atls_stream_inner_closed(ngx_http_atls_post_t *post,
     /*
      * Sealed data must be sent even if the POST continues without an inner
      * connection: while a worker is shutting down, inner connections are
-     * closed after each request.
+     * closed after each request.  With a message, the POST ends.
      */
 
     if (post->event.posted) {
-        post->unsent = 1;
+        post->unsent = (post->stage != ngx_http_atls_post_message);
         ngx_delete_posted_event(&post->event);
     }
 

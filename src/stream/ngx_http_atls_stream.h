@@ -21,6 +21,7 @@
 #include "ngx_http_atls_sni.h"
 #include "ngx_http_atls_answer.h"
 #include "ngx_http_atls_body.h"
+#include "ngx_http_atls_coding.h"
 
 
 typedef enum {
@@ -29,6 +30,7 @@ typedef enum {
     ngx_http_atls_post_failed,                 /* handshake failed */
     ngx_http_atls_post_established,
     ngx_http_atls_post_polls,                  /* waits for output */
+    ngx_http_atls_post_message,                /* with exported keys */
     ngx_http_atls_post_done
 } ngx_http_atls_post_e;
 
@@ -46,11 +48,13 @@ struct ngx_http_atls_post_s {
                                                   or one with its name */
     ngx_http_atls_target_t      target;        /* set with the session */
 
-    ngx_http_atls_session_t    *session;       /* or NULL */
+    ngx_http_atls_session_t    *session;       /* or NULL; with exported keys,
+                                                  a copy */
     u_char                      id[NGX_HTTP_ATLS_ID_LEN];
     uint32_t                    label;         /* session, in the debug log */
     ngx_http_atls_handshake_t  *handshake;
     trl_channel_t               channel;       /* if established */
+    ngx_http_atls_coding_t     *coding;        /* NULL: TLS records */
     ngx_http_atls_inner_t      *inner;
     ngx_http_atls_inner_t      *polled;        /* waits for its output */
     ngx_connection_t           *reserved;      /* for inner */
@@ -171,6 +175,16 @@ ngx_int_t ngx_http_atls_stream_seal(ngx_http_atls_post_t *post,
 /* The maximum plaintext size of a record. */
 
 size_t ngx_http_atls_stream_max(ngx_http_atls_post_t *post);
+
+/*
+ * With exported keys: whether there is plaintext of an incomplete record; pads
+ * and seals it, if nothing else is about to be sent; seals the last record.
+ * NGX_ERROR, logged: no memory, or OpenSSL failed.
+ */
+
+ngx_uint_t ngx_http_atls_stream_pending(const ngx_http_atls_post_t *post);
+ngx_int_t ngx_http_atls_stream_pad(ngx_http_atls_post_t *post);
+ngx_int_t ngx_http_atls_stream_last(ngx_http_atls_post_t *post);
 
 /* Closes the session with this POST or, if half-open, after its handshake. */
 

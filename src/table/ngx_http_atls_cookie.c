@@ -303,6 +303,28 @@ ngx_http_atls_cookie_line(ngx_http_atls_cookies_t *cookies)
 }
 
 
+ngx_uint_t
+ngx_http_atls_cookie_has(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value)
+{
+    ngx_str_t                sent;
+    ngx_http_atls_cookies_t  cookies;
+
+    ngx_http_atls_cookies(r, name, &cookies);
+
+    while (ngx_http_atls_cookie_next(&cookies, &sent)) {
+
+        if (sent.len == value->len
+            && ngx_memcmp(sent.data, value->data, value->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 ngx_int_t
 ngx_http_atls_cookie_header(ngx_http_request_t *r,
     ngx_http_atls_cookie_t *cookie, u_char *id, time_t age, ngx_uint_t secure,

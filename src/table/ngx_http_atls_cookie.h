@@ -43,6 +43,11 @@ void ngx_http_atls_cookies(ngx_http_request_t *r, ngx_str_t *name,
 ngx_uint_t ngx_http_atls_cookie_next(ngx_http_atls_cookies_t *cookies,
     ngx_str_t *value);
 
+/* Whether a request has a cookie with a name and a value. */
+
+ngx_uint_t ngx_http_atls_cookie_has(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value);
+
 /*
  * Builds the value of the Set-Cookie header for the id of a session, allocated
  * from the pool of the request; if the id is NULL, the cookie is expired.

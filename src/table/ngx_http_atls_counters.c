@@ -12,7 +12,7 @@
 
 /* The version of the structures, changed together with them. */
 
-#define NGX_HTTP_ATLS_COUNTERS_LAYOUT  5
+#define NGX_HTTP_ATLS_COUNTERS_LAYOUT  6
 
 /* of a set: no cache line is shared by two processes */
 

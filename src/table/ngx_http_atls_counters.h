@@ -23,7 +23,7 @@
 #include "ngx_http_atls_process.h"
 
 
-#define NGX_HTTP_ATLS_PROBLEMS      23      /* see ngx_http_atls_problem.h */
+#define NGX_HTTP_ATLS_PROBLEMS      28      /* see ngx_http_atls_problem.h */
 #define NGX_HTTP_ATLS_BUCKETS       15
 #define NGX_HTTP_ATLS_ALERTS        128     /* the others: as the last one */
 #define NGX_HTTP_ATLS_KEYS          32
@@ -63,6 +63,7 @@ typedef enum {
     ngx_http_atls_named_none = 0,
     ngx_http_atls_named_cookie,
     ngx_http_atls_named_location,
+    ngx_http_atls_named_keyid,                 /* of a message */
 
     ngx_http_atls_nameds
 } ngx_http_atls_named_e;

@@ -16,7 +16,7 @@
 
 /* The version of the structure below, together with TRL_STATE_VERSION. */
 
-#define NGX_HTTP_ATLS_PORTABLE  ((1 << 16) | TRL_STATE_VERSION)
+#define NGX_HTTP_ATLS_PORTABLE  ((2 << 16) | TRL_STATE_VERSION)
 
 
 /* Followed by the server name, the partial record, identity and response. */
@@ -56,6 +56,7 @@ typedef struct {
     uint64_t                   bytes_out;
 
     ngx_http_atls_print_t      print;          /* of the last POST */
+    trl_window_t               window;         /* numbers of messages */
     trl_state_t                state;
 } ngx_http_atls_portable_t;
 
@@ -82,6 +83,7 @@ ngx_http_atls_portable_write(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_pool_t *pool, ngx_str_t *data)
 {
     u_char                    *p, *kept;
+    ngx_str_t                  sni;
     ngx_http_atls_portable_t   head;
 
     ngx_http_atls_portable_fill(session, &head);
@@ -100,8 +102,10 @@ ngx_http_atls_portable_write(ngx_shm_zone_t *zone,
         return NGX_ERROR;
     }
 
+    sni = ngx_http_atls_session_sni(session);
+
     p = ngx_cpymem(data->data, &head, sizeof(ngx_http_atls_portable_t));
-    p = ngx_cpymem(p, session->sni, head.sni_len);
+    p = ngx_cpymem(p, sni.data, sni.len);
 
     ngx_http_atls_session_load(&session->pending, p);
     p += head.pending_len;
@@ -162,7 +166,10 @@ ngx_http_atls_portable_fill(ngx_http_atls_session_t *session,
 }
 
 
-/* A kept response may be freed at any time: it is copied under the lock. */
+/*
+ * A kept response may be freed at any time: it is copied under the lock.  From
+ * then on, no number may be marked here: it might be marked elsewhere as well.
+ */
 
 static ngx_int_t
 ngx_http_atls_portable_kept(ngx_shm_zone_t *zone,
@@ -198,6 +205,9 @@ ngx_http_atls_portable_kept(ngx_shm_zone_t *zone,
             head->kept_len = session->kept.len - skip;
         }
     }
+
+    head->window = session->u.window;
+    session->leaving = 1;
 
     ngx_http_atls_table_unlock(z);
 
@@ -366,6 +376,7 @@ ngx_http_atls_portable_restore(ngx_http_atls_session_t *session,
     session->bytes_in = head->bytes_in;
     session->bytes_out = head->bytes_out;
 
+    session->u.window = head->window;
     session->state = head->state;
 }
 

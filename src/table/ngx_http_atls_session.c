@@ -367,6 +367,8 @@ ngx_http_atls_session_put(ngx_shm_zone_t *zone,
 
     /* before that, the session is lost if this process dies */
 
+    session->leaving = 0;
+
     if (response) {
         ngx_http_atls_session_keep(z->table, session, response);
     }
@@ -550,33 +552,54 @@ ngx_http_atls_session_name(ngx_shm_zone_t *zone,
 
     z = zone->data;
 
-    if (sni->len > NGX_HTTP_ATLS_SNI_LEN) {
+    session->named = 1;
 
-        ngx_http_atls_table_lock(z);
+    if (sni->len <= NGX_HTTP_ATLS_SNI_LEN) {
 
-        piece = ngx_http_atls_table_pieces(z->table, ngx_http_atls_name,
-                                           sni->len);
-        if (piece) {
-            session->sni = piece->data;
+        if (sni->len) {
+            ngx_memcpy(session->sni.data, sni->data, sni->len);
         }
 
-        ngx_http_atls_table_unlock(z);
+        session->sni_len = (uint16_t) sni->len;
 
-        if (piece == NULL) {
-            return NGX_BUSY;
-        }
-
-    } else {
-        session->sni = session->sni_data;
+        return NGX_OK;
     }
 
-    if (sni->len) {
-        ngx_memcpy(session->sni, sni->data, sni->len);
+    ngx_http_atls_table_lock(z);
+
+    piece = ngx_http_atls_table_pieces(z->table, ngx_http_atls_name, sni->len);
+
+    if (piece) {
+        session->sni.piece = piece;
+
+        /* afterwards, the piece belongs to the session */
+
+        ngx_memory_barrier();
+        session->sni_len = (uint16_t) sni->len;
     }
 
-    session->sni_len = (uint16_t) sni->len;
+    ngx_http_atls_table_unlock(z);
+
+    if (piece == NULL) {
+        return NGX_BUSY;
+    }
+
+    ngx_memcpy(piece->data, sni->data, sni->len);
 
     return NGX_OK;
+}
+
+
+ngx_str_t
+ngx_http_atls_session_sni(ngx_http_atls_session_t *session)
+{
+    ngx_str_t  sni;
+
+    sni.len = session->sni_len;
+    sni.data = (sni.len > NGX_HTTP_ATLS_SNI_LEN) ? session->sni.piece->data
+                                                 : session->sni.data;
+
+    return sni;
 }
 
 
@@ -648,7 +671,7 @@ ngx_http_atls_session_forget(ngx_shm_zone_t *zone, u_char *id,
 
     if (session && session->kind == ngx_http_atls_half_open
         && session->owner == ngx_http_atls_process.owner.id
-        && session->handshake == handshake)
+        && session->u.handshake == handshake)
     {
         inner = session->inner;
         ngx_http_atls_table_remove(z->table, session, reason);
@@ -890,6 +913,8 @@ static ngx_int_t
 ngx_http_atls_session_copy_view(ngx_http_atls_session_t *session,
     ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_view_t *view)
 {
+    ngx_str_t  sni;
+
     if (session->sni_len > NGX_HTTP_ATLS_VIEW_LEN
         || (session->psk && session->identity.len > NGX_HTTP_ATLS_VIEW_LEN))
     {
@@ -899,9 +924,11 @@ ngx_http_atls_session_copy_view(ngx_http_atls_session_t *session,
     view->policy = session->policy;
     view->expired = ngx_http_atls_lifetime_expired(session, alcf);
 
-    view->sni.len = session->sni_len;
+    sni = ngx_http_atls_session_sni(session);
+
+    view->sni.len = sni.len;
     view->sni.data = view->data;
-    ngx_memcpy(view->sni.data, session->sni, session->sni_len);
+    ngx_memcpy(view->sni.data, sni.data, sni.len);
 
     view->psk.len = 0;
     view->psk.data = view->data + NGX_HTTP_ATLS_VIEW_LEN;

@@ -17,6 +17,7 @@
 
 
 #include "ngx_http_atls.h"
+#include "trl_message.h"
 #include "trl_state.h"
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_ending.h"
@@ -131,6 +132,9 @@ struct ngx_http_atls_session_s {
     unsigned                    alpn:2;        /* see ngx_http_atls_ssl.h */
     unsigned                    other:1;       /* the name is that of another
                                                   server than the endpoint's */
+    unsigned                    named:1;       /* sni is set */
+    unsigned                    leaving:1;     /* it is being moved to another
+                                                  machine */
 
     int32_t                     whole;         /* configured lifetime */
     uint32_t                    requests;      /* inner requests */
@@ -144,18 +148,30 @@ struct ngx_http_atls_session_s {
     /* the last POST and the response to it, see ngx_http_atls_retry.h */
     ngx_http_atls_pieces_t      kept;
 
-    /* in the owner's memory */
-    ngx_http_atls_handshake_t  *handshake;
-    ngx_http_atls_inner_t      *inner;         /* if resident */
+    /* in the owner's memory, unless established; or numbers of messages */
+    union {
+        ngx_http_atls_handshake_t  *handshake;
+        trl_window_t                window;
+    } u;
+
+    /* in the owner's memory, if resident */
+    ngx_http_atls_inner_t      *inner;
 
     uint64_t                    bytes_in;      /* of POSTs */
     uint64_t                    bytes_out;     /* of responses to them */
 
     trl_state_t                 state;         /* if established */
 
-    u_char                     *sni;           /* sni_data, or in a piece */
-    u_char                      sni_data[NGX_HTTP_ATLS_SNI_LEN];
+    /* server name: a piece if it is longer than the data */
+    union {
+        ngx_http_atls_piece_t  *piece;
+        u_char                  data[NGX_HTTP_ATLS_SNI_LEN];
+    } sni;
 };
+
+
+#define ngx_http_atls_session_handshake(session)                              \
+    ((session)->established ? NULL : (session)->u.handshake)
 
 
 /*
@@ -317,10 +333,14 @@ ngx_int_t ngx_http_atls_session_retry(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_print_t *print,
     ngx_pool_t *pool, ngx_http_atls_repetition_t *repetition);
 
-/* Stores the server name sent by the client.  NGX_BUSY: no room for it. */
+/*
+ * Stores the server name sent by the client.  NGX_BUSY: no room for it.  The
+ * second function gets it, in the memory of the session.
+ */
 
 ngx_int_t ngx_http_atls_session_name(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_str_t *sni);
+ngx_str_t ngx_http_atls_session_sni(ngx_http_atls_session_t *session);
 
 /*
  * Called when the inner connection of a resident is closed: the session ends

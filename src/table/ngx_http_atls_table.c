@@ -16,7 +16,7 @@
 
 /* The version of the structures, together with TRL_STATE_VERSION. */
 
-#define NGX_HTTP_ATLS_LAYOUT  ((13 << 16) | TRL_STATE_VERSION)
+#define NGX_HTTP_ATLS_LAYOUT  ((14 << 16) | TRL_STATE_VERSION)
 
 /* The maximum number of entries in a share, as large zones do not need 1/8. */
 
@@ -620,8 +620,7 @@ void
 ngx_http_atls_table_remove(ngx_http_atls_table_t *table,
     ngx_http_atls_session_t *session, ngx_http_atls_ending_e reason)
 {
-    uint32_t                i, *p;
-    ngx_http_atls_piece_t  *name;
+    uint32_t  i, *p;
 
     i = ngx_http_atls_table_index(table, session);
 
@@ -654,10 +653,8 @@ ngx_http_atls_table_remove(ngx_http_atls_table_t *table,
     ngx_http_atls_table_free_pieces(table, session->pending.first);
     ngx_http_atls_table_free_pieces(table, session->identity.first);
 
-    if (session->sni && session->sni != session->sni_data) {
-        name = (ngx_http_atls_piece_t *)
-               (session->sni - offsetof(ngx_http_atls_piece_t, data));
-        ngx_http_atls_table_free_pieces(table, name);
+    if (session->sni_len > NGX_HTTP_ATLS_SNI_LEN) {
+        ngx_http_atls_table_free_pieces(table, session->sni.piece);
     }
 
     ngx_http_atls_table_free(table, session);
@@ -880,10 +877,8 @@ ngx_http_atls_table_mark(ngx_http_atls_table_t *table)
         ngx_http_atls_table_mark_pieces(table, session->identity.first);
         ngx_http_atls_table_mark_pieces(table, session->kept.first);
 
-        if (session->sni && session->sni != session->sni_data) {
-            ngx_http_atls_table_mark_pieces(table,
-                        (ngx_http_atls_piece_t *)
-                        (session->sni - offsetof(ngx_http_atls_piece_t, data)));
+        if (session->sni_len > NGX_HTTP_ATLS_SNI_LEN) {
+            ngx_http_atls_table_mark_pieces(table, session->sni.piece);
         }
     }
 

@@ -146,7 +146,7 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
 
     ngx_add_timer(&hs->timer, hs->peer.target.conf->handshake_timeout);
 
-    session->handshake = hs;
+    session->u.handshake = hs;
     *hsp = hs;
 
     return NGX_OK;
@@ -655,7 +655,7 @@ ngx_http_atls_handshake_describe(ngx_http_atls_handshake_t *hs,
     ngx_str_t          psk;
     ngx_connection_t  *c;
 
-    if (session->sni) {
+    if (session->named) {
         return NGX_OK;
     }
 
@@ -732,7 +732,7 @@ ngx_http_atls_handshake_freeze(ngx_http_atls_handshake_t *hs,
     }
 
     ngx_http_atls_handshake_free(hs);
-    session->handshake = NULL;
+    session->u.handshake = NULL;
 
     if (rc != NGX_OK) {
         return rc;

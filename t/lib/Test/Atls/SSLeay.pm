@@ -252,6 +252,16 @@ sub names {
 }
 
 
+# export(label, length, context or undef) in hexadecimal.
+
+sub export {
+    my ($self, $label, $length, $context) = @_;
+
+    return unpack 'H*', Net::SSLeay::export_keying_material($self->{ssl},
+                                                  $length, $label, $context);
+}
+
+
 # RFC 9266: the channel binding.
 
 sub exporter {
