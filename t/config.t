@@ -133,6 +133,10 @@ bad('atls_payload raw without a handler', qr!atls_payload raw.*"/endpoint"!,
     $cert, '', 'atls_payload raw;');
 bad('the same, inherited', qr!atls_payload raw.*"/endpoint"!,
     $cert . 'atls_payload raw;');
+bad('atls_payload raw with atls_exported_keys',
+    qr!"atls_exported_keys" requires "atls_payload http" in location "/endpoint"!,
+    $cert . 'atls_exported_keys on;', '',
+    'atls_payload raw; proxy_pass http://127.0.0.1:1;');
 good('atls_payload raw with a handler', $cert, '',
      'atls_payload raw; proxy_pass http://127.0.0.1:1;');
 
@@ -461,6 +465,7 @@ my %VALUES = (
     atls_buffer_size          => '4k',
     atls_poll_timeout         => '30s',
     atls_retry_buffer         => '8k',
+    atls_exported_keys        => 'on',
     atls_required             => 'off',
 );
 

@@ -136,6 +136,7 @@ outer_versions();
 buffer_size();
 streaming();
 logs();
+page();
 
 $t->done_testing();
 
@@ -528,6 +529,30 @@ sub streaming {
     sysread $s, $answer, 65536;
     like($answer, qr!^HTTP/1.1 200 !, 'its status');
     $http->close();
+}
+
+
+# The example of docs/protocol.md.
+
+sub page {
+    open my $fh, '<', $t->root() . '/docs/protocol.md' or die "$!\n";
+    my ($block) = join('', <$fh>) =~ /^(IKM  .*?)^```/ms;
+
+    my %have = map { $_ => $block =~ /^$_ +((?:[0-9a-f]+\s+)+)/m
+                           ? pack('H*', $1 =~ s/\s+//gr) : '' }
+               qw( IKM salt CEK nonce plaintext message );
+    my ($key, $nonce) = Test::Atls::Message::derive(@have{qw( IKM salt )}, 0);
+
+    is(unpack('H*', $key), unpack('H*', $have{CEK}), 'the page: CEK');
+    is(unpack('H*', $nonce), unpack('H*', $have{nonce}), 'the page: nonce');
+
+    my $message = Test::Atls::Message::header($have{salt}, 4096,
+                                              'vGO9HdeKv3C4DGnoafspTwJx.7')
+                  . Test::Atls::Message::gcm('seal', $key, $nonce,
+                                             $have{plaintext});
+
+    is(unpack('H*', $message), unpack('H*', $have{message}),
+       'the page: message');
 }
 
 

@@ -64,8 +64,8 @@ struct ngx_http_atls_loc_conf_s {
     ngx_uint_t                 payload;        /* NGX_HTTP_ATLS_PAYLOAD_* */
     size_t                     buffer_size;    /* of records, plaintext */
     ngx_msec_t                 poll_timeout;   /* 0: POSTs do not wait */
-    size_t                     retry_buffer;   /* 0: off */
     ngx_flag_t                 exported_keys;
+    size_t                     retry_buffer;   /* 0: off */
     ngx_flag_t                 required;
     ngx_uint_t                 status;         /* 1: atls_status */
     ngx_flag_t                 peer;           /* atls_peer */

@@ -1,7 +1,7 @@
 
 /*
- * Key derivation.  For TLS, with the hash of the state's cipher suite: RFC 8446,
- * section 7.1, and RFC 5246, section 5.
+ * Key derivation: for TLS, with the hash of the state's cipher suite, RFC 8446,
+ * section 7.1, and RFC 5246, section 5; and HKDF.
  */
 
 

@@ -143,6 +143,8 @@ const MEANINGS = {
             "The client took longer than atls_handshake_timeout.",
         "internal-error": "See the error log.",
         "media-type": "A POST with another Content-Type.",
+        "message-refused": "A request with exported keys was changed or cut.",
+        "message-repeated": "A request with exported keys was sent again.",
         "method": "Not a POST, for example from a browser.",
         "no-cookie": "The client, or a proxy before nginx, does not send"
                      + " cookies back.",

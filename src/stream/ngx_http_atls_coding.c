@@ -19,6 +19,8 @@ static ngx_int_t ngx_http_atls_coding_key(const trl_state_t *state,
     trl_message_e kind, uint64_t number, trl_ece_t *ece, u_char *salt,
     size_t size, ngx_log_t *log);
 static ngx_int_t ngx_http_atls_coding_end(ngx_http_atls_body_t *body);
+static ngx_int_t ngx_http_atls_coding_refuse(ngx_http_atls_body_t *body,
+    const char *reason);
 
 
 ngx_int_t
@@ -167,40 +169,33 @@ ngx_int_t
 ngx_http_atls_coding_open(ngx_http_atls_coding_t *coding,
     ngx_http_atls_body_t *body, u_char **data, size_t *len)
 {
-    u_char      *record;
-    size_t       size;
-    ssize_t      n;
-    ngx_int_t    rc;
-    ngx_log_t   *log;
+    u_char     *record;
+    size_t      size;
+    ssize_t     n;
+    ngx_int_t   rc;
 
     if (coding->in.last) {
         return ngx_http_atls_coding_end(body);
     }
 
-    log = body->request->connection->log;
-
     rc = ngx_http_atls_body_peek(body, coding->in.size, &record, &size);
 
     if (rc == NGX_DONE) {
-        ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "atls message refused: the last record is missing");
-        return NGX_DECLINED;
+        return ngx_http_atls_coding_refuse(body, "the last record is missing");
     }
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0,
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, body->request->connection->log, 0,
                    "atls message record in: %uz, number:%uL", size,
                    coding->in.key.seq);
 
     n = trl_ece_open(&coding->in, record, size);
 
     if (n < 0) {
-        ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "atls message refused: a record is not authentic");
-        return NGX_DECLINED;
+        return ngx_http_atls_coding_refuse(body, "a record is not authentic");
     }
 
     ngx_http_atls_body_skip(body, size);
@@ -220,12 +215,20 @@ ngx_http_atls_coding_end(ngx_http_atls_body_t *body)
     rc = ngx_http_atls_body_fill(body);
 
     if (rc == NGX_OK) {
-        ngx_log_error(NGX_LOG_INFO, body->request->connection->log, 0,
-                      "atls message refused: data after the last record");
-        return NGX_DECLINED;
+        return ngx_http_atls_coding_refuse(body, "data after the last record");
     }
 
     return rc;
+}
+
+
+static ngx_int_t
+ngx_http_atls_coding_refuse(ngx_http_atls_body_t *body, const char *reason)
+{
+    ngx_log_error(NGX_LOG_INFO, body->request->connection->log, 0,
+                  "atls message refused: %s", reason);
+
+    return NGX_DECLINED;
 }
 
 

@@ -59,16 +59,16 @@ struct ngx_http_atls_coding_s {
 
 /*
  * Reads the header of a message.  NGX_OK; NGX_AGAIN: more of the body is
- * required; NGX_DECLINED, logged: it is invalid; otherwise a status.  *text: the
- * identifier of the session, which may be invalid.
+ * required; NGX_DECLINED, logged: it is invalid; otherwise a status.  *text:
+ * the identifier of the session, which may be invalid.
  */
 
 ngx_int_t ngx_http_atls_coding_read(ngx_http_atls_coding_t *coding,
     ngx_http_atls_body_t *body, ngx_str_t *text);
 
 /*
- * Initializes one direction with the key of the session for it.  NGX_ERROR,
- * logged.  size: the largest plaintext of a record.
+ * Initializes one direction with its key.  NGX_ERROR, logged.  size: the
+ * largest plaintext of a record.  The last function wipes the keys.
  */
 
 ngx_int_t ngx_http_atls_coding_in(ngx_http_atls_coding_t *coding,
@@ -87,10 +87,7 @@ void ngx_http_atls_coding_done(ngx_http_atls_coding_t *coding);
 ngx_int_t ngx_http_atls_coding_open(ngx_http_atls_coding_t *coding,
     ngx_http_atls_body_t *body, u_char **data, size_t *len);
 
-/*
- * Plaintext for the next record out: the number of bytes that can be added to
- * it; whether it has to be sealed first.
- */
+/* Adds plaintext to the next record out; the number of bytes with room. */
 
 size_t ngx_http_atls_coding_room(const ngx_http_atls_coding_t *coding);
 void ngx_http_atls_coding_add(ngx_http_atls_coding_t *coding,
@@ -98,8 +95,8 @@ void ngx_http_atls_coding_add(ngx_http_atls_coding_t *coding,
 
 /*
  * Seals the next record, after the header.  The last one is as short as
- * possible, others are padded.  buf: of the size of the first function.  Returns
- * the length, or -1.
+ * possible, others are padded.  buf: of the size of the first function.
+ * Returns the length, or -1.
  */
 
 size_t ngx_http_atls_coding_size(const ngx_http_atls_coding_t *coding,

@@ -610,8 +610,8 @@ ngx_http_atls_stream_seal(ngx_http_atls_post_t *post, struct iovec *iov,
 
 
 /*
- * RFC 8188, section 2: all records but the last have the same size.  So data are
- * collected, and a record is sealed when there are more.
+ * RFC 8188, section 2: all records but the last have the same size.  So data
+ * are collected, and a record is sealed when there are more.
  */
 
 static ngx_int_t
