@@ -86,14 +86,14 @@ stage: 1, inner:0+
 handshake record in: 22, \d+, boundary:1
 handshake record out: 22, \d+
 put, pending:0, inner:0+
-take: 8, worker:\d
+take: 9, worker:\d
 handshake record in: 23, \d+, boundary:1
 SSL_do_handshake: 1
 negotiated, protocol:0304, suite:13\d\d, .* reused:0
 freeze: 0, in:0, out:\d
 establish, lifetime:\d+
 put, pending:0, inner:0+
-take: 8, worker:\d
+take: 9, worker:\d
 record in: 23, \d+, number:0
 record opened: 0, 40
 inner connection: \*\d+, early:0
@@ -108,17 +108,17 @@ request 2, server:"localhost"
 record in: 23, \d+, number:2
 park, parked:1
 put, pending:0, inner:(?!0{16})\w+
-take: 7, worker:\d
-relay to worker \d in slot \d
 take: 8, worker:\d
+relay to worker \d in slot \d
+take: 9, worker:\d
 record in: 23, \d+, number:3
 resume by \*\d+, blocked:0
 request 3, server:"localhost"
 record in: 23, \d+, number:4
 park, parked:1
-take: 7, worker:[34]
+take: 8, worker:[34]
 relay to worker [12] in slot \d
-take: 8, worker:[12]
+take: 9, worker:[12]
 resume by \*\d+, blocked:0
 request 4, server:"localhost"
 request 5, server:"localhost"
@@ -435,7 +435,7 @@ EOC
          'the worker that relays');
     like($text, qr/$one#\d+: \*\d+ atls \w{8} resume by/,
          'the inner connection');
-    like($text, qr/$one#\d+: \*\d+ atls \w{8} take: 8/,
+    like($text, qr/$one#\d+: \*\d+ atls \w{8} take: 9/,
          'the worker that serves');
     like($text, qr/$one#\d+: \*\d+ http process request line/,
          "nginx's lines about the inner request");
