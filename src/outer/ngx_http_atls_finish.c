@@ -251,55 +251,30 @@ static ngx_int_t
 ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post,
     ngx_http_atls_fate_e fate)
 {
-    u_char     *p, record[TRL_CHANNEL_SHORT_RECORD];
+    u_char      record[TRL_CHANNEL_SHORT_RECORD];
     ssize_t     n;
     ngx_int_t   alert;
 
-    p = record;
-    alert = 0;
-
-    if (fate == ngx_http_atls_fate_close) {
-
-        alert = ngx_http_atls_fate_alert(post);
-
-        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                       "atls %08xD alert out: %i", post->label, alert);
-
-        if (alert == NGX_HTTP_ATLS_NO_ALERT) {
-            return NGX_OK;
-        }
-
-        n = trl_channel_alert(&post->channel, (unsigned) alert, p);
-
-    } else if (post->bad_gateway) {
-        return NGX_OK;
-
-    } else {
-        n = trl_channel_answer(&post->channel, p);
+    if (fate != ngx_http_atls_fate_close) {
+        return post->bad_gateway ? NGX_OK : ngx_http_atls_stream_answer(post);
     }
 
-    if (n < 0) {
-        ngx_ssl_error(NGX_LOG_ALERT, post->request->connection->log, 0,
-                      "atls record cannot be sealed");
-        return NGX_ERROR;
-    }
+    alert = ngx_http_atls_fate_alert(post);
 
-    if (n == 0) {
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD alert out: %i", post->label, alert);
+
+    if (alert == NGX_HTTP_ATLS_NO_ALERT) {
         return NGX_OK;
     }
 
-    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls %08xD record out: %ui, %z, number:%uL", post->label,
-                   (ngx_uint_t) p[0], n, post->channel.state->write.seq - 1);
+    n = trl_channel_alert(&post->channel, (unsigned) alert, record);
 
-    post->sealed = 1;
-    ngx_http_atls_stream_count(post, NGX_HTTP_ATLS_OUT, 0);
-
-    if (fate == ngx_http_atls_fate_close) {
+    if (n > 0) {
         ngx_http_atls_count_alert(NGX_HTTP_ATLS_OUT, alert);
     }
 
-    return ngx_http_atls_answer_copy(&post->answer, p, n);
+    return ngx_http_atls_stream_short(post, record, n);
 }
 
 

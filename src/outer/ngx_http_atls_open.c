@@ -29,6 +29,7 @@ static ngx_int_t ngx_http_atls_open_part(ngx_http_atls_post_t *post,
     size_t pending, ssize_t size);
 static ngx_int_t ngx_http_atls_open_try(ngx_http_atls_post_t *post,
     u_char *record, size_t size, size_t taken);
+static void ngx_http_atls_open_answer(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_open_keep(ngx_http_atls_post_t *post,
     u_char *data, size_t len);
 
@@ -369,12 +370,36 @@ ngx_http_atls_open_try(ngx_http_atls_post_t *post, u_char *record, size_t size,
 
     ngx_http_atls_open_commit(post);
     ngx_http_atls_stream_opened(post, n);
+    ngx_http_atls_open_answer(post);
 
     if (post->end != ngx_http_atls_end_none) {
         post->plain_len = 0;
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * RFC 8446, section 4.6.3, requires an answer before the next data.  A client
+ * of an upgraded connection asks for it to find out whether the path passes the
+ * response while the POST is open.
+ */
+
+static void
+ngx_http_atls_open_answer(ngx_http_atls_post_t *post)
+{
+    if (post->inner == NULL || !ngx_http_atls_inner_tunnel(post->inner)
+        || !post->channel.state->answer_owed)
+    {
+        return;
+    }
+
+    if (ngx_http_atls_stream_answer(post) != NGX_OK) {
+        post->answer.error = 1;
+    }
+
+    ngx_http_atls_stream_send_later(post);
 }
 
 

@@ -726,6 +726,44 @@ ngx_http_atls_stream_last(ngx_http_atls_post_t *post)
 }
 
 
+ngx_int_t
+ngx_http_atls_stream_answer(ngx_http_atls_post_t *post)
+{
+    u_char   record[TRL_CHANNEL_SHORT_RECORD];
+    ssize_t  n;
+
+    n = trl_channel_answer(&post->channel, record);
+
+    return ngx_http_atls_stream_short(post, record, n);
+}
+
+
+ngx_int_t
+ngx_http_atls_stream_short(ngx_http_atls_post_t *post, u_char *record,
+    ssize_t n)
+{
+    if (n < 0) {
+        ngx_ssl_error(NGX_LOG_ALERT, post->request->connection->log, 0,
+                      "atls record cannot be sealed");
+        return NGX_ERROR;
+    }
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD record out: %ui, %z, number:%uL", post->label,
+                   (ngx_uint_t) record[0], n,
+                   post->channel.state->write.seq - 1);
+
+    post->sealed = 1;
+    ngx_http_atls_stream_count(post, NGX_HTTP_ATLS_OUT, 0);
+
+    return ngx_http_atls_answer_copy(&post->answer, record, n);
+}
+
+
 /* OpenSSL seals records until the client's Finished is received. */
 
 static ngx_int_t

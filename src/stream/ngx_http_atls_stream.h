@@ -172,6 +172,15 @@ void ngx_http_atls_stream_count(ngx_http_atls_post_t *post,
 ngx_int_t ngx_http_atls_stream_seal(ngx_http_atls_post_t *post,
     struct iovec *iov, ngx_uint_t niov, size_t len);
 
+/*
+ * Adds a pending answer, for example to a KeyUpdate, or a short record of n
+ * bytes; n is 0 if there is none, or negative on error.
+ */
+
+ngx_int_t ngx_http_atls_stream_answer(ngx_http_atls_post_t *post);
+ngx_int_t ngx_http_atls_stream_short(ngx_http_atls_post_t *post,
+    u_char *record, ssize_t n);
+
 /* The maximum plaintext size of a record. */
 
 size_t ngx_http_atls_stream_max(ngx_http_atls_post_t *post);
