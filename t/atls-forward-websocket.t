@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # atls forward carries WebSocket: messages in both directions at any time, pings
-# and the end, with an endpoint where polls wait for output, and one where they
-# do not.
+# and the end, in an open POST, and with polls: at an endpoint where they wait
+# for output, and at one where they do not.
 
 use strict;
 use warnings;
@@ -25,13 +25,29 @@ my $LARGE = 1 << 20;
 
 my $t = Test::Atls::Site->new(workers => 2);
 
-$t->serve(<<'EOC', endpoint => 'atls_poll_timeout 30s;', http => <<'EOH');
+# an open POST is refused, except at some endpoints
+
+$t->serve(<<'EOC', endpoint => <<'EOE', http => <<'EOH');
+if ($refused) {
+    return 411;
+}
+
 location = /at-once {
     atls on;
     keepalive_timeout 0;
 }
 
 location = /tls12 {
+    atls on;
+    atls_protocols TLSv1.2;
+    atls_poll_timeout 30s;
+}
+
+location = /open {
+    atls on;
+}
+
+location = /open12 {
     atls on;
     atls_protocols TLSv1.2;
     atls_poll_timeout 30s;
@@ -45,6 +61,12 @@ location ~ ^/(echo|push|flood|late|ping|refuse|bye)$ {
     proxy_set_header Host $http_host;
 }
 EOC
+atls_poll_timeout 30s;
+EOE
+map $uri$http_transfer_encoding $refused {
+    ~^/(.well-known/atls|at-once|tls12)chunked$ 1;
+}
+
 log_format post '$atls_post';
 access_log %%TESTDIR%%/posts.log post;
 EOH
@@ -53,7 +75,8 @@ my $backend = Test::Atls::WebSocket->serve($t, $t->port(2));
 my ($forward, $name, $n);
 
 for ([ 'polls wait', [ ] ], [ 'polls do not wait', [ '/at-once' ] ],
-     [ 'TLS 1.2', [ '/tls12' ] ])
+     [ 'TLS 1.2', [ '/tls12' ] ], [ 'an open POST', [ '/open' ] ],
+     [ 'an open POST, TLS 1.2', [ '/open12' ] ])
 {
     ($name, my $args) = @$_;
 

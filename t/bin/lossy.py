@@ -62,7 +62,7 @@ class Lossy:
     async def read(self, reader):
         head = await reader.readuntil(b"\r\n\r\n")
         length = re.search(rb"\nContent-Length: (\d+)", head, re.I)
-        return head, await reader.readexactly(int(length[1]))
+        return head, length and await reader.readexactly(int(length[1]))
 
     async def ask(self, head, body):
         """The response of the server, for a connection that is kept."""
@@ -83,6 +83,10 @@ class Lossy:
 
     async def post(self, head, body, writer):
         """Returns whether the connection is kept."""
+        if body is None:
+            return await self.write(writer, "411",
+                                    b"HTTP/1.1 411 Length Required\r\n"
+                                    b"Content-Length: 0\r\n\r\n", False)
         self.posts += 1
         known = b"\ncookie:" in head.lower() or head.count(b"/", 0, 70) > 3
         if self.mode == "each":

@@ -23,6 +23,7 @@
 #include "reply.h"
 #include "repost.h"
 #include "seen.h"
+#include "sockets.h"
 
 
 #define ATLS_OUTER_SLICE    100             /* milliseconds between calls of
@@ -38,6 +39,7 @@ struct atls_outer_s {
     atls_failure_t      *failure;
     atls_debug_t         debug;
     atls_seen_t          seen;
+    atls_sockets_t       sockets;           /* of open POSTs */
     int                  proxied;           /* a proxy is used */
     int                  secure;            /* the URL is https */
     int                  simple;            /* libcurl is not always needed */
@@ -101,6 +103,8 @@ static int atls_outer_progress(void *data, curl_off_t dltotal,
 static atls_error_e atls_outer_perform(atls_outer_t *outer, const void *bytes,
     size_t n, atls_sink_pt sink, void *data);
 static void atls_outer_prepare(atls_outer_t *outer, size_t n,
+    atls_sink_pt sink, void *data);
+static void atls_outer_started(atls_outer_t *outer, size_t n,
     atls_sink_pt sink, void *data);
 static CURLcode atls_outer_carry(atls_outer_t *outer, const void *bytes,
     size_t n);
@@ -651,6 +655,12 @@ atls_outer_prepare(atls_outer_t *outer, size_t n, atls_sink_pt sink,
     outer->post.number++;
     outer->post.size = n;
 
+    if (outer->source && n == 0) {
+        atls_debug(&outer->debug, ATLS_DEBUG_OUTER, "POST %u: open",
+                   outer->posts);
+        return;
+    }
+
     atls_debug(&outer->debug, ATLS_DEBUG_OUTER, "POST %u: %zu byte%s",
                outer->posts, n, n == 1 ? "" : "s");
 }
@@ -661,18 +671,52 @@ atls_outer_start(atls_outer_t *outer, const void *bytes, size_t n, int again,
     atls_sink_pt sink, void *data)
 {
     outer->source = NULL;
+
+    curl_easy_setopt(outer->curl, CURLOPT_FRESH_CONNECT, again ? 1L : 0L);
+    curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDS, n ? bytes : "");
+    curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) n);
+    atls_sockets_watch(NULL, outer->curl);
+
+    atls_outer_started(outer, n, sink, data);
+}
+
+
+/* In HTTP/1.1, it is chunked. */
+
+void
+atls_outer_start_open(atls_outer_t *outer, atls_source_pt source,
+    atls_sink_pt sink, void *data)
+{
+    outer->source = source;
+
+    curl_easy_setopt(outer->curl, CURLOPT_FRESH_CONNECT, 1L);
+    curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDS, NULL);
+    curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) -1);
+    atls_sockets_watch(&outer->sockets, outer->curl);
+
+    atls_outer_started(outer, 0, sink, data);
+}
+
+
+static void
+atls_outer_started(atls_outer_t *outer, size_t n, atls_sink_pt sink, void *data)
+{
     outer->reposted = 0;
     atls_repost_clear(&outer->repost);
 
     curl_easy_setopt(outer->curl, CURLOPT_CURLU, atls_outer_url_now(outer));
-    curl_easy_setopt(outer->curl, CURLOPT_FRESH_CONNECT, again ? 1L : 0L);
-    curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDS, n ? bytes : "");
-    curl_easy_setopt(outer->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) n);
     curl_easy_setopt(outer->curl, CURLOPT_TIMEOUT_MS, 0L);
 
     atls_outer_prepare(outer, n, sink, data);
 
     outer->began = atls_clock_us();
+}
+
+
+int
+atls_outer_is_closed(const atls_outer_t *outer)
+{
+    return atls_sockets_ended(&outer->sockets);
 }
 
 
@@ -989,7 +1033,7 @@ atls_outer_read(char *buf, size_t size, size_t n, void *data)
 
     n = outer->source ? outer->source(outer->sink_data, buf, size * n) : 0;
 
-    return n ? n : CURL_READFUNC_PAUSE;
+    return n == 0 ? CURL_READFUNC_PAUSE : n == ATLS_SOURCE_END ? 0 : n;
 }
 
 

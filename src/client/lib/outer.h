@@ -88,10 +88,13 @@ atls_error_e atls_outer_pause(atls_outer_t *outer, int64_t time);
 
 /*
  * Returns the next bytes of the body, at most size.  0: none are available yet;
- * the function is called again after atls_outer_resume().
+ * the function is called again after atls_outer_resume().  ATLS_SOURCE_END: the
+ * body is complete.
  */
 
 typedef size_t (*atls_source_pt)(void *data, void *buf, size_t size);
+
+#define ATLS_SOURCE_END         ((size_t) -1)
 
 /*
  * Sends a POST with n bytes, at least 1, as they become available, on a new
@@ -120,6 +123,19 @@ atls_outer_t *atls_outer_clone(const atls_outer_t *outer);
 
 void atls_outer_start(atls_outer_t *outer, const void *bytes, size_t n,
     int again, atls_sink_pt sink, void *data);
+
+/*
+ * The same for an open POST: its length is not known.  It gets a connection of
+ * its own, as it cannot be repeated if that is closed.
+ */
+
+void atls_outer_start_open(atls_outer_t *outer, atls_source_pt source,
+    atls_sink_pt sink, void *data);
+
+/* Whether the other side has closed its connection. */
+
+int atls_outer_is_closed(const atls_outer_t *outer);
+
 atls_error_e atls_outer_end(atls_outer_t *outer, int code);
 void *atls_outer_handle(const atls_outer_t *outer);
 

@@ -14,6 +14,9 @@
 #define ATLS_PAIR_FDS   4
 
 
+static atls_error_e atls_pair_add(atls_pair_t *pair, atls_pair_e which);
+
+
 int
 atls_pair_init(atls_pair_t *pair, atls_outer_t *outer)
 {
@@ -46,11 +49,27 @@ atls_error_e
 atls_pair_start(atls_pair_t *pair, atls_pair_e which, const void *bytes,
     size_t n, int again, atls_sink_pt sink, void *data)
 {
-    atls_outer_t  *outer = pair->posts[which].outer;
+    atls_outer_start(pair->posts[which].outer, bytes, n, again, sink, data);
 
-    atls_outer_start(outer, bytes, n, again, sink, data);
+    return atls_pair_add(pair, which);
+}
 
-    if (curl_multi_add_handle(pair->multi, atls_outer_handle(outer))
+
+atls_error_e
+atls_pair_start_open(atls_pair_t *pair, atls_pair_e which,
+    atls_source_pt source, atls_sink_pt sink, void *data)
+{
+    atls_outer_start_open(pair->posts[which].outer, source, sink, data);
+
+    return atls_pair_add(pair, which);
+}
+
+
+static atls_error_e
+atls_pair_add(atls_pair_t *pair, atls_pair_e which)
+{
+    if (curl_multi_add_handle(pair->multi,
+                              atls_outer_handle(pair->posts[which].outer))
         != CURLM_OK)
     {
         return ATLS_ERROR_MEMORY;
@@ -79,21 +98,11 @@ atls_pair_busy(const atls_pair_t *pair, atls_pair_e which)
 
 
 void
-atls_pair_wait(atls_pair_t *pair, struct pollfd *fds, unsigned n, int timeout)
+atls_pair_transfer(atls_pair_t *pair)
 {
-    int                   running, left;
-    unsigned              i;
-    CURLMsg              *msg;
-    struct curl_waitfd    wait[ATLS_PAIR_FDS];
-
-    for (i = 0; i < n; i++) {
-        wait[i].fd = fds[i].fd;
-        wait[i].events = (short) ((fds[i].events & POLLIN ? CURL_WAIT_POLLIN
-                                                          : 0)
-                                  | (fds[i].events & POLLOUT ? CURL_WAIT_POLLOUT
-                                                             : 0));
-        wait[i].revents = 0;
-    }
+    int        running, left;
+    unsigned   i;
+    CURLMsg   *msg;
 
     (void) curl_multi_perform(pair->multi, &running);
 
@@ -106,8 +115,30 @@ atls_pair_wait(atls_pair_t *pair, struct pollfd *fds, unsigned n, int timeout)
             {
                 pair->posts[i].ended = 1;
                 pair->posts[i].code = (int) msg->data.result;
-                timeout = 0;
             }
+        }
+    }
+}
+
+
+void
+atls_pair_wait(atls_pair_t *pair, struct pollfd *fds, unsigned n, int timeout)
+{
+    unsigned            i;
+    struct curl_waitfd  wait[ATLS_PAIR_FDS];
+
+    for (i = 0; i < n; i++) {
+        wait[i].fd = fds[i].fd;
+        wait[i].events = (short) ((fds[i].events & POLLIN ? CURL_WAIT_POLLIN
+                                                          : 0)
+                                  | (fds[i].events & POLLOUT ? CURL_WAIT_POLLOUT
+                                                             : 0));
+        wait[i].revents = 0;
+    }
+
+    for (i = 0; i < ATLS_PAIR_POSTS; i++) {
+        if (pair->posts[i].ended) {
+            timeout = 0;
         }
     }
 

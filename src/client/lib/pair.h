@@ -7,6 +7,7 @@
  *     atls_pair_start(&pair, ATLS_PAIR_POLL, bytes, n, 0, sink, data);
  *
  *     do {
+ *         atls_pair_transfer(&pair);
  *         atls_pair_wait(&pair, fds, nfds, timeout);
  *     } while (!atls_pair_ended(&pair, ATLS_PAIR_POLL, &rc));
  */
@@ -56,6 +57,9 @@ void atls_pair_free(atls_pair_t *pair);
 atls_error_e atls_pair_start(atls_pair_t *pair, atls_pair_e which,
     const void *bytes, size_t n, int again, atls_sink_pt sink, void *data);
 
+atls_error_e atls_pair_start_open(atls_pair_t *pair, atls_pair_e which,
+    atls_source_pt source, atls_sink_pt sink, void *data);
+
 /*
  * Copies the cookies and the URI of the session to the connection for polls,
  * which must not be in use.  Returns 0 or -1.
@@ -67,8 +71,9 @@ int atls_pair_join(atls_pair_t *pair);
 
 int atls_pair_busy(const atls_pair_t *pair, atls_pair_e which);
 
-/* Transfers data, and waits until there are more, or a descriptor is ready. */
+/* Transfers data; waits until there are more, or a descriptor is ready. */
 
+void atls_pair_transfer(atls_pair_t *pair);
 void atls_pair_wait(atls_pair_t *pair, struct pollfd *fds, unsigned n,
     int timeout);
 

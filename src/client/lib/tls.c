@@ -492,7 +492,7 @@ atls_tls_write(atls_tls_t *tls, const unsigned char *bytes, size_t n)
 
 
 atls_error_e
-atls_tls_poll(atls_tls_t *tls)
+atls_tls_poll(atls_tls_t *tls, int ask)
 {
     if (SSL_version(tls->ssl) != TLS1_3_VERSION) {
         return ATLS_OK;
@@ -501,7 +501,9 @@ atls_tls_poll(atls_tls_t *tls)
     ERR_clear_error();
     tls->records = 0;
 
-    if (SSL_key_update(tls->ssl, SSL_KEY_UPDATE_NOT_REQUESTED) != 1
+    if (SSL_key_update(tls->ssl, ask ? SSL_KEY_UPDATE_REQUESTED
+                                     : SSL_KEY_UPDATE_NOT_REQUESTED)
+        != 1
         || SSL_do_handshake(tls->ssl) != 1)
     {
         return atls_tls_error(tls, "cannot change the key");

@@ -135,10 +135,11 @@ atls_error_e atls_tls_write(atls_tls_t *tls, const unsigned char *bytes,
 
 /*
  * Writes a record without data, a KeyUpdate: OpenSSL does not write empty
- * records.  TLS 1.2 has none: nothing is written.
+ * records.  The server can be asked for one, too.  TLS 1.2 has none: nothing is
+ * written.
  */
 
-atls_error_e atls_tls_poll(atls_tls_t *tls);
+atls_error_e atls_tls_poll(atls_tls_t *tls, int ask);
 
 /* Writes a close_notify, if necessary. */
 

@@ -89,12 +89,12 @@ atls_upgraded_seal(void *data, const unsigned char *bytes, size_t n,
 
 
 atls_error_e
-atls_upgraded_poll(void *data, atls_buf_t *out)
+atls_upgraded_poll(void *data, int ask, atls_buf_t *out)
 {
     atls_error_e    rc;
     atls_client_t  *client = data;
 
-    rc = atls_tls_poll(&client->tls);
+    rc = atls_tls_poll(&client->tls, ask);
 
     return rc == ATLS_OK ? atls_tls_drain(&client->tls, out) : rc;
 }

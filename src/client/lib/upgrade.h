@@ -35,12 +35,14 @@ atls_error_e atls_upgraded_receive(void *data, const unsigned char *bytes,
 
 /*
  * Adds records to a POST: with data, a record without data that shows whose
- * poll it is, or close_notify.  With TLS 1.2, polls have no record.
+ * poll it is, or close_notify.  If it asks for an answer, the response begins
+ * with a record, even if the POST is still open.  With TLS 1.2, polls have no
+ * record.
  */
 
 atls_error_e atls_upgraded_seal(void *data, const unsigned char *bytes,
     size_t n, atls_buf_t *out);
-atls_error_e atls_upgraded_poll(void *data, atls_buf_t *out);
+atls_error_e atls_upgraded_poll(void *data, int ask, atls_buf_t *out);
 atls_error_e atls_upgraded_close(void *data, atls_buf_t *out);
 
 /* Whether the server has closed the session. */

@@ -40,7 +40,8 @@ static atls_outer_t *cmd_pipe_outer(const cmd_options_t *options,
 static void cmd_pipe_pump(cmd_pipe_t *pipe);
 static atls_error_e cmd_pipe_add(void *data, const unsigned char *bytes,
     size_t n, atls_buf_t *body);
-static atls_error_e cmd_pipe_add_nothing(void *data, atls_buf_t *body);
+static atls_error_e cmd_pipe_add_poll(void *data, int ask, atls_buf_t *body);
+static atls_error_e cmd_pipe_add_end(void *data, atls_buf_t *body);
 static int cmd_pipe_is_open(void *data);
 static void cmd_pipe_posts(cmd_pipe_t *pipe, char *buf);
 static int cmd_pipe_next(cmd_pipe_t *pipe);
@@ -172,8 +173,8 @@ cmd_pipe_pump(cmd_pipe_t *pipe)
 
     static const cmd_pump_type_t  type = {
         cmd_pipe_add,
-        cmd_pipe_add_nothing,
-        cmd_pipe_add_nothing,
+        cmd_pipe_add_poll,
+        cmd_pipe_add_end,
         cmd_pump_receive,
         cmd_pipe_is_open
     };
@@ -207,7 +208,18 @@ cmd_pipe_add(void *data, const unsigned char *bytes, size_t n, atls_buf_t *body)
 
 
 static atls_error_e
-cmd_pipe_add_nothing(void *data, atls_buf_t *body)
+cmd_pipe_add_poll(void *data, int ask, atls_buf_t *body)
+{
+    (void) data;
+    (void) ask;
+    (void) body;
+
+    return ATLS_OK;
+}
+
+
+static atls_error_e
+cmd_pipe_add_end(void *data, atls_buf_t *body)
 {
     (void) data;
     (void) body;

@@ -29,7 +29,10 @@
                                                again as well */
 #define CMD_PUMP_PATIENCE   60000           /* milliseconds until a poll without
                                                response is lost, */
-#define CMD_PUMP_OVERDUE    10000           /* after the one to later data */
+#define CMD_PUMP_OVERDUE    10000           /* after the one to later data; also
+                                               for a POST that asks for it */
+#define CMD_PUMP_KNOWN      2               /* POSTs of a session before an open
+                                               one: they may be a handshake */
 
 
 static void cmd_pump_init(cmd_pump_t *pump);
@@ -37,21 +40,33 @@ static void cmd_pump_free(cmd_pump_t *pump);
 static int cmd_pump_done(const cmd_pump_t *pump);
 static atls_error_e cmd_pump_start(cmd_pump_t *pump);
 static atls_error_e cmd_pump_start_data(cmd_pump_t *pump);
+static atls_error_e cmd_pump_continue_data(cmd_pump_t *pump);
+static int cmd_pump_can_add(const cmd_pump_t *pump);
+static atls_error_e cmd_pump_add_data(cmd_pump_post_t *post);
+static atls_error_e cmd_pump_start_poll(cmd_pump_t *pump);
 static int cmd_pump_polls(const cmd_pump_t *pump);
+static int cmd_pump_opens(const cmd_pump_t *pump);
 static atls_error_e cmd_pump_post(cmd_pump_post_t *post);
+static atls_error_e cmd_pump_open(cmd_pump_post_t *post);
+static void cmd_pump_begin(cmd_pump_post_t *post);
 static void cmd_pump_wait(cmd_pump_t *pump);
 static int cmd_pump_timeout(const cmd_pump_t *pump);
 static void cmd_pump_read(cmd_pump_t *pump);
 static void cmd_pump_write(cmd_pump_t *pump);
 static atls_error_e cmd_pump_ended(cmd_pump_post_t *post);
-static atls_error_e cmd_pump_overdue(cmd_pump_t *pump);
+static int cmd_pump_is_cut(const cmd_pump_t *pump);
+static atls_error_e cmd_pump_cut(cmd_pump_t *pump);
+static atls_error_e cmd_pump_overdue(cmd_pump_post_t *post);
 static void cmd_pump_follow(cmd_pump_t *pump);
 static void cmd_pump_answered(cmd_pump_post_t *post);
 static int cmd_pump_again(cmd_pump_post_t *post, atls_error_e error);
+static int cmd_pump_is_lost(const cmd_pump_post_t *post, atls_error_e error,
+    int status);
 static int cmd_pump_repeatable(const cmd_pump_post_t *post);
 static int64_t cmd_pump_pause(const cmd_pump_post_t *post);
 static void cmd_pump_overtaken(cmd_pump_t *pump);
 static void cmd_pump_resume(cmd_pump_t *pump);
+static size_t cmd_pump_source(void *data, void *buf, size_t size);
 static int cmd_pump_full(void *data);
 static atls_error_e cmd_pump_sink(void *data, const unsigned char *bytes,
     size_t n);
@@ -90,10 +105,16 @@ cmd_pump_run(cmd_pump_t *pump, const cmd_pump_type_t *type, void *data,
         }
 
         if (rc == ATLS_OK) {
-            rc = cmd_pump_overdue(pump);
+            rc = cmd_pump_cut(pump);
         }
 
-        cmd_pump_resume(pump);
+        if (rc == ATLS_OK) {
+            rc = cmd_pump_overdue(&pump->posts[ATLS_PAIR_POLL]);
+        }
+
+        if (rc == ATLS_OK) {
+            rc = cmd_pump_overdue(&pump->posts[ATLS_PAIR_DATA]);
+        }
 
     } while (rc == ATLS_OK && !cmd_pump_done(pump));
 
@@ -118,6 +139,7 @@ cmd_pump_init(cmd_pump_t *pump)
     }
 
     pump->delay = CMD_PUMP_DELAY;
+    pump->asks = 1;
 }
 
 
@@ -176,6 +198,10 @@ cmd_pump_start(cmd_pump_t *pump)
         return rc;
     }
 
+    if (pump->duplex.open) {
+        return cmd_pump_continue_data(pump);
+    }
+
     if (!pump->posts[ATLS_PAIR_DATA].pending && !pump->closing
         && (pump->in.len || pump->ended))
     {
@@ -186,26 +212,90 @@ cmd_pump_start(cmd_pump_t *pump)
         return ATLS_OK;
     }
 
-    post = &pump->posts[ATLS_PAIR_POLL];
-    post->body.len = 0;
-    pump->followed = 0;
-    atls_passed_begin(&post->passed);
-
-    rc = pump->type->poll(pump->data, &post->body);
-
-    return rc == ATLS_OK ? cmd_pump_post(post) : rc;
+    return pump->asks && cmd_pump_opens(pump) ? cmd_pump_start_data(pump)
+                                              : cmd_pump_start_poll(pump);
 }
 
+
+/* In an open POST, a poll precedes the data: it shows whether it is passed. */
 
 static atls_error_e
 cmd_pump_start_data(cmd_pump_t *pump)
 {
+    int               opens;
     atls_error_e      rc;
     cmd_pump_post_t  *post = &pump->posts[ATLS_PAIR_DATA];
 
     post->body.len = 0;
     post->tries = 0;
+    post->idle = pump->in.len == 0 && !pump->ended;
     atls_passed_begin(&post->passed);
+
+    opens = cmd_pump_opens(pump);
+    rc = opens ? pump->type->poll(pump->data, 1, &post->body) : ATLS_OK;
+    post->asks = post->body.len != 0;
+
+    if (rc == ATLS_OK && post->idle && !post->asks) {
+        pump->asks = 0;
+        return cmd_pump_start_poll(pump);
+    }
+
+    if (rc == ATLS_OK) {
+        rc = cmd_pump_add_data(post);
+    }
+
+    if (rc != ATLS_OK || post->body.len == 0) {
+        return rc;
+    }
+
+    return opens ? cmd_pump_open(post) : cmd_pump_post(post);
+}
+
+
+static atls_error_e
+cmd_pump_continue_data(cmd_pump_t *pump)
+{
+    int               adds;
+    atls_error_e      rc;
+    cmd_pump_post_t  *post = &pump->posts[ATLS_PAIR_DATA];
+
+    rc = ATLS_OK;
+    adds = pump->ended || cmd_pump_can_add(pump);
+
+    if (adds) {
+        post->idle = 0;
+        rc = cmd_pump_add_data(post);
+    }
+
+    if (cmd_duplex_is_due(&pump->duplex, post->begun) || pump->ended) {
+        cmd_duplex_end(&pump->duplex);
+
+    } else if (!adds) {
+        return ATLS_OK;
+    }
+
+    atls_outer_resume(pump->pair.posts[ATLS_PAIR_DATA].outer);
+
+    return rc;
+}
+
+
+static int
+cmd_pump_can_add(const cmd_pump_t *pump)
+{
+    return pump->duplex.open && pump->in.len
+           && cmd_duplex_has_room(&pump->duplex);
+}
+
+
+static atls_error_e
+cmd_pump_add_data(cmd_pump_post_t *post)
+{
+    size_t         n;
+    atls_error_e   rc;
+    cmd_pump_t    *pump = post->pump;
+
+    n = post->body.len;
 
     rc = pump->in.len ? pump->type->seal(pump->data, pump->in.data,
                                          pump->in.len, &post->body)
@@ -219,9 +309,25 @@ cmd_pump_start_data(cmd_pump_t *pump)
         rc = pump->type->close(pump->data, &post->body);
     }
 
-    pump->last = post->body.len;
+    pump->last = post->body.len - n;
 
-    return rc == ATLS_OK && post->body.len ? cmd_pump_post(post) : rc;
+    return rc;
+}
+
+
+static atls_error_e
+cmd_pump_start_poll(cmd_pump_t *pump)
+{
+    atls_error_e      rc;
+    cmd_pump_post_t  *post = &pump->posts[ATLS_PAIR_POLL];
+
+    post->body.len = 0;
+    pump->followed = 0;
+    atls_passed_begin(&post->passed);
+
+    rc = pump->type->poll(pump->data, 0, &post->body);
+
+    return rc == ATLS_OK ? cmd_pump_post(post) : rc;
 }
 
 
@@ -236,6 +342,15 @@ cmd_pump_polls(const cmd_pump_t *pump)
 }
 
 
+static int
+cmd_pump_opens(const cmd_pump_t *pump)
+{
+    return pump->duplex.path != CMD_DUPLEX_STORED && !pump->ended
+           && atls_outer_number(pump->pair.posts[ATLS_PAIR_DATA].outer)
+              >= CMD_PUMP_KNOWN;
+}
+
+
 /* Sends a POST, the first time or again. */
 
 static atls_error_e
@@ -243,7 +358,40 @@ cmd_pump_post(cmd_pump_post_t *post)
 {
     cmd_pump_t  *pump = post->pump;
 
+    cmd_pump_begin(post);
+
+    if (post->which == ATLS_PAIR_POLL && !pump->followed) {
+        pump->due = post->began + CMD_PUMP_PATIENCE;
+    }
+
+    return atls_pair_start(&pump->pair, post->which, post->body.data,
+                           post->body.len, post->tries != 0, cmd_pump_sink,
+                           post)
+           == ATLS_OK ? ATLS_OK : atls_fail_memory(pump->failure);
+}
+
+
+static atls_error_e
+cmd_pump_open(cmd_pump_post_t *post)
+{
+    cmd_pump_t  *pump = post->pump;
+
+    cmd_pump_begin(post);
+    cmd_duplex_begin(&pump->duplex, &post->body, post->asks);
+
+    post->opened = 1;
+
+    return atls_pair_start_open(&pump->pair, post->which, cmd_pump_source,
+                                cmd_pump_sink, post)
+           == ATLS_OK ? ATLS_OK : atls_fail_memory(pump->failure);
+}
+
+
+static void
+cmd_pump_begin(cmd_pump_post_t *post)
+{
     post->pending = 1;
+    post->opened = 0;
     post->again = 0;
     post->begun = 0;
     post->held = 0;
@@ -251,20 +399,7 @@ cmd_pump_post(cmd_pump_post_t *post)
     atls_passed_restart(&post->passed);
     memset(&post->received, 0, sizeof(atls_records_t));
 
-    if (post->which == ATLS_PAIR_POLL && !pump->followed) {
-        pump->due = post->began + CMD_PUMP_PATIENCE;
-    }
-
-    pump->count++;
-
-    if (atls_pair_start(&pump->pair, post->which, post->body.data,
-                        post->body.len, post->tries != 0, cmd_pump_sink, post)
-        != ATLS_OK)
-    {
-        return atls_fail_memory(pump->failure);
-    }
-
-    return ATLS_OK;
+    post->pump->count++;
 }
 
 
@@ -272,6 +407,16 @@ static void
 cmd_pump_wait(cmd_pump_t *pump)
 {
     struct pollfd  fds[2];
+
+    atls_pair_transfer(&pump->pair);
+
+    if (pump->pos < pump->out.len) {
+        cmd_pump_write(pump);
+    }
+
+    /* after this, there may be nothing else to wait for */
+
+    cmd_pump_resume(pump);
 
     memset(fds, 0, sizeof(fds));
 
@@ -316,12 +461,19 @@ cmd_pump_timeout(const cmd_pump_t *pump)
     size_t   i;
     int64_t  now, until;
 
-    if (pump->stream->pos < pump->stream->len) {
+    if (pump->stream->pos < pump->stream->len || cmd_pump_is_cut(pump)
+        || cmd_pump_can_add(pump))
+    {
         return 0;
     }
 
     now = atls_clock();
     until = now + CMD_PUMP_MAX_DELAY;
+
+    if (pump->duplex.open) {
+        until = cmd_duplex_until(&pump->duplex,
+                                 pump->posts[ATLS_PAIR_DATA].begun);
+    }
 
     for (i = 0; i < ATLS_PAIR_POSTS; i++) {
         if (pump->posts[i].again && pump->posts[i].again < until) {
@@ -379,10 +531,15 @@ cmd_pump_write(cmd_pump_t *pump)
 
     pump->pos += (size_t) n;
 
-    if (pump->pos == pump->out.len) {
-        pump->pos = 0;
-        pump->out.len = 0;
+    if (pump->pos < pump->out.len && pump->pos < CMD_PUMP_SIZE) {
+        return;
     }
+
+    /* a program that never has read everything does not let it grow */
+
+    pump->out.len -= pump->pos;
+    memmove(pump->out.data, pump->out.data + pump->pos, pump->out.len);
+    pump->pos = 0;
 }
 
 
@@ -417,25 +574,74 @@ cmd_pump_ended(cmd_pump_post_t *post)
 
 
 /*
- * A poll, or the response to it, may be lost without an error: the path has
- * changed.
+ * Whether the connection of an open POST was closed, which libcurl notices when
+ * the next data are sent.
+ */
+
+static int
+cmd_pump_is_cut(const cmd_pump_t *pump)
+{
+    const cmd_pump_post_t  *post = &pump->posts[ATLS_PAIR_DATA];
+
+    return pump->duplex.open && !post->held
+           && atls_outer_is_closed(pump->pair.posts[ATLS_PAIR_DATA].outer);
+}
+
+
+/*
+ * The session usually has ended with the response.  The next POST shows it, and
+ * a tunnel leaves the end to its client.
  */
 
 static atls_error_e
-cmd_pump_overdue(cmd_pump_t *pump)
+cmd_pump_cut(cmd_pump_t *pump)
 {
     atls_error_e      rc;
-    cmd_pump_post_t  *post = &pump->posts[ATLS_PAIR_POLL];
+    cmd_pump_post_t  *post = &pump->posts[ATLS_PAIR_DATA];
 
-    if (!atls_pair_busy(&pump->pair, ATLS_PAIR_POLL) || post->begun
-        || atls_clock() < pump->due)
+    if (!cmd_pump_is_cut(pump)) {
+        return ATLS_OK;
+    }
+
+    atls_pair_abort(&pump->pair, ATLS_PAIR_DATA);
+
+    if (post->begun && atls_records_whole(&post->received)) {
+        cmd_pump_answered(post);
+        return ATLS_OK;
+    }
+
+    rc = atls_fail(pump->failure, ATLS_ERROR_NETWORK,
+                   "the connection was closed while a POST was open");
+
+    return cmd_pump_again(post, rc) ? ATLS_OK : rc;
+}
+
+
+/*
+ * A POST, or the response to it, may be lost without an error: the path has
+ * changed.  The response to data may take long, while the service does not read
+ * them.
+ */
+
+static atls_error_e
+cmd_pump_overdue(cmd_pump_post_t *post)
+{
+    int64_t        due;
+    atls_error_e   rc;
+    cmd_pump_t    *pump = post->pump;
+
+    due = post->which == ATLS_PAIR_POLL ? pump->due
+          : post->asks ? post->began + CMD_PUMP_OVERDUE : INT64_MAX;
+
+    if (!atls_pair_busy(&pump->pair, post->which) || post->begun
+        || atls_clock() < due)
     {
         return ATLS_OK;
     }
 
-    atls_pair_abort(&pump->pair, ATLS_PAIR_POLL);
+    atls_pair_abort(&pump->pair, post->which);
 
-    rc = atls_fail(pump->failure, ATLS_ERROR_TIMEOUT, "no response to a poll");
+    rc = atls_fail(pump->failure, ATLS_ERROR_TIMEOUT, "no response to a POST");
 
     return cmd_pump_again(post, rc) ? ATLS_OK : rc;
 }
@@ -456,6 +662,7 @@ cmd_pump_follow(cmd_pump_t *pump)
 static void
 cmd_pump_answered(cmd_pump_post_t *post)
 {
+    int          empty;
     int64_t      now;
     cmd_pump_t  *pump = post->pump;
 
@@ -464,13 +671,15 @@ cmd_pump_answered(cmd_pump_post_t *post)
     post->tries = 0;
 
     if (post->which == ATLS_PAIR_DATA) {
+        cmd_duplex_end(&pump->duplex);
         cmd_pump_follow(pump);
+        empty = post->idle;
+
+    } else {
+        empty = !post->begun && !pump->posts[ATLS_PAIR_DATA].pending;
     }
 
-    if (post->begun || post->which == ATLS_PAIR_DATA
-        || pump->posts[ATLS_PAIR_DATA].pending
-        || now - post->began >= CMD_PUMP_WAITS)
-    {
+    if (!empty || now - post->began >= CMD_PUMP_WAITS) {
         pump->delay = CMD_PUMP_DELAY;
         pump->next = 0;
         return;
@@ -499,9 +708,7 @@ cmd_pump_again(cmd_pump_post_t *post, atls_error_e error)
     status = error == ATLS_ERROR_OUTER_STATUS
              ? atls_outer_status(pump->pair.posts[post->which].outer) : 0;
 
-    if (!(error == ATLS_ERROR_NETWORK || error == ATLS_ERROR_TIMEOUT
-          || status == 408 || status == 409 || status == 502 || status == 503
-          || status == 504)
+    if (!cmd_pump_is_lost(post, error, status)
         || !atls_passed_comparable(&post->passed)
         || (!cmd_pump_repeatable(post) && atls_passed_any(&post->passed))
         || ++post->tries > CMD_PUMP_TRIES)
@@ -509,6 +716,11 @@ cmd_pump_again(cmd_pump_post_t *post, atls_error_e error)
         pump->failed = post->which;
         pump->status = status;
         return 0;
+    }
+
+    if (post->opened) {
+        cmd_duplex_end(&pump->duplex);
+        pump->duplex.path = CMD_DUPLEX_STORED;
     }
 
     atls_failure_clear(pump->failure);
@@ -530,6 +742,46 @@ cmd_pump_again(cmd_pump_post_t *post, atls_error_e error)
     }
 
     return 1;
+}
+
+
+/*
+ * An open POST is sent again, as a complete one, if the path refuses it or
+ * closes its connection.  But if the response has begun, the server has it, and
+ * data that were added later may be lost.
+ */
+
+static int
+cmd_pump_is_lost(const cmd_pump_post_t *post, atls_error_e error, int status)
+{
+    if (post->opened && post->begun && post->pump->duplex.open) {
+        return 0;
+    }
+
+    if (error == ATLS_ERROR_NETWORK || error == ATLS_ERROR_TIMEOUT) {
+        return 1;
+    }
+
+    switch (status) {
+
+    case 408:
+    case 409:
+    case 502:
+    case 503:
+    case 504:
+        return 1;
+
+    case 400:
+    case 411:
+    case 413:
+    case 417:
+    case 501:
+    case 505:
+        return post->opened;
+
+    default:
+        return 0;
+    }
 }
 
 
@@ -593,13 +845,26 @@ cmd_pump_resume(cmd_pump_t *pump)
 }
 
 
-/* Whether a response has to wait. */
+/* An atls_source_pt, of an open POST. */
+
+static size_t
+cmd_pump_source(void *data, void *buf, size_t size)
+{
+    cmd_pump_post_t  *post = data;
+
+    return cmd_duplex_read(&post->pump->duplex, buf, size);
+}
+
+
+/* Whether a response, which has begun, has to wait. */
 
 static int
 cmd_pump_full(void *data)
 {
     cmd_pump_post_t  *post = data;
     cmd_pump_t       *pump = post->pump;
+
+    post->begun = 1;
 
     if (pump->out.len - pump->pos < CMD_PUMP_SIZE
         && !(post->which == ATLS_PAIR_DATA
@@ -624,8 +889,6 @@ cmd_pump_sink(void *data, const unsigned char *bytes, size_t n)
     atls_error_e      rc;
     cmd_pump_post_t  *post = data;
     cmd_pump_t       *pump = post->pump;
-
-    post->begun = 1;
 
     atls_records_add(&post->received, bytes, n);
 

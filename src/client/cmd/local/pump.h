@@ -1,8 +1,9 @@
 
 /*
  * A connection of a local program and a session in which both sides may send at
- * any time.  Data of the program are sent in POSTs; another POST, a poll, waits
- * for data of the server at the same time.
+ * any time: in an open POST, if the path passes it.  Otherwise, data of the
+ * program are sent in POSTs, and another POST, a poll, waits for data of the
+ * server at the same time.
  */
 
 
@@ -14,6 +15,7 @@
 #include "../../lib/pair.h"
 #include "../../lib/passed.h"
 #include "../../lib/records.h"
+#include "duplex.h"
 #include "stream.h"
 
 
@@ -21,11 +23,14 @@
 
 typedef struct {
 
-    /* append to the body of a POST: data, a poll, the end of data */
+    /*
+     * append to the body of a POST: data; a poll, which may ask for an answer
+     * at once; the end of data
+     */
 
     atls_error_e   (*seal)(void *data, const unsigned char *bytes, size_t n,
                            atls_buf_t *body);
-    atls_error_e   (*poll)(void *data, atls_buf_t *body);
+    atls_error_e   (*poll)(void *data, int ask, atls_buf_t *body);
     atls_error_e   (*close)(void *data, atls_buf_t *body);
 
     /* passes data of a response to cmd_pump_receive() */
@@ -52,6 +57,9 @@ typedef struct {
     atls_passed_t    passed;            /* of the response */
     atls_records_t   received;          /* with it */
     unsigned         pending:1;         /* not answered yet */
+    unsigned         opened:1;          /* it was sent as an open POST */
+    unsigned         idle:1;            /* without data */
+    unsigned         asks:1;            /* the response begins at once */
     unsigned         begun:1;           /* the response */
     unsigned         held:1;            /* it is paused */
 } cmd_pump_post_t;
@@ -65,6 +73,7 @@ struct cmd_pump_s {
 
     atls_pair_t             pair;
     cmd_pump_post_t         posts[ATLS_PAIR_POSTS];
+    cmd_duplex_t            duplex;     /* the one with data */
 
     atls_buf_t              in;         /* from the program */
     atls_buf_t              out;        /* to the program */
@@ -78,6 +87,7 @@ struct cmd_pump_s {
     atls_pair_e             failed;     /* the POST with the error, */
     int                     status;     /* and its status; 0: none */
 
+    unsigned                asks:1;     /* polls can ask for an answer */
     unsigned                followed:1; /* the poll, by answered data */
     unsigned                ended:1;    /* no more data of the program */
     unsigned                closing:1;  /* that was sent */

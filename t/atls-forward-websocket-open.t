@@ -1,0 +1,214 @@
+#!/usr/bin/perl
+
+# WebSocket in atls forward: in one open POST if the path passes it and its
+# response at the same time, otherwise with polls.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls::Site;
+use Test::Atls::WebSocket;
+
+my $MESSAGES = 30;
+my $FEW = 8;            # POSTs, with the handshake
+my $LONG = 27;          # seconds: an open POST ends before
+
+my $t = Test::Atls::Site->new(workers => 2);
+my $proxy = 'proxy_pass http://127.0.0.1:%%PORT_0%%; proxy_http_version 1.1;';
+
+$t->serve(<<'EOC', endpoint => <<'EOE', http => <<'EOH', servers => <<"EOS");
+location = /tls12 {
+    atls on;
+    atls_protocols TLSv1.2;
+    atls_poll_timeout 30s;
+    access_log %%TESTDIR%%/posts.log post;
+}
+
+location ~ ^/(echo|push)$ {
+    proxy_pass http://127.0.0.1:%%PORT_2%%;
+    proxy_http_version 1.1;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection upgrade;
+}
+EOC
+atls_poll_timeout 30s;
+access_log %%TESTDIR%%/posts.log post;
+EOE
+log_format post '$status $atls_post';
+EOH
+server {
+    listen 127.0.0.1:%%PORT_3%%;
+
+    location / {
+        $proxy
+        proxy_request_buffering off;
+        proxy_buffering off;
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_4%%;
+
+    location / {
+        $proxy
+        proxy_buffering off;
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_5%%;
+
+    location / {
+        $proxy
+        proxy_request_buffering off;
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_6%%;
+
+    if (\$http_transfer_encoding) {
+        return 411;
+    }
+
+    location / {
+        $proxy
+    }
+}
+EOS
+
+Test::Atls::WebSocket->serve($t, $t->port(2));
+
+my ($forward, $name, $n);
+
+for my $path ('/.well-known/atls', '/tls12') {
+    for ([ 0, 'direct', 1 ], [ 3, 'a proxy without buffers', 1 ],
+         [ 4, 'requests are stored', 0 ], [ 5, 'a buffer for responses', 1 ],
+         [ 6, 'refused', 0 ])
+    {
+        my ($port, $what, $open) = @$_;
+
+        $name = "$path, $what";
+        $forward = $t->forward('http://127.0.0.1:' . $t->port($port) . $path);
+        messages($open, $path);
+        is($forward->stop()->{code}, 0, "$name: the end");
+    }
+}
+
+idle();
+dies();
+
+$t->done_testing();
+
+
+sub connected {
+    my ($uri) = @_;
+
+    my $ws = Test::Atls::WebSocket->connect($forward->port(),
+                                            "$uri" . ($uri =~ /\?/ ? '&' : '?')
+                                            . 'id=' . ++$n);
+
+    ok($ws->accepted(), "$name: accepted") or diag($ws->head());
+
+    return $ws;
+}
+
+
+sub gets {
+    my ($ws, $type, $bytes, $what) = @_;
+
+    my ($type2, $bytes2) = $ws->receive();
+
+    ok(defined $type2 && $type2 eq $type && $bytes2 eq $bytes, "$name: $what");
+}
+
+
+sub closes {
+    my ($ws) = @_;
+
+    $ws->send(close => pack 'n', 1000);
+    gets($ws, close => pack('n', 1000), 'the close frame');
+    ok($ws->ended(), "$name: the end");
+}
+
+
+sub posts { return scalar(() = $t->read_log('posts.log') =~ /\n/g) }
+
+
+sub messages {
+    my ($open, $path) = @_;
+
+    my $before = posts();
+    my $ws = connected("/push?n=$MESSAGES&ms=50");
+    my $got = 0;
+
+    # with TLS 1.2, the path can only be tried with data
+
+    $ws->send(text => 'first');
+
+    while ($got < $MESSAGES) {
+        my ($type, $text) = $ws->receive() or last;
+        last if $text ne ++$got;
+    }
+
+    is($got, $MESSAGES, "$name: messages of the server");
+    gets($ws, text => 'first', 'echo of the first');
+
+    for (1 .. $MESSAGES) {
+        $ws->send(text => "message $_");
+        my ($type, $text) = $ws->receive() or last;
+        next if $text eq "message $_";
+        is($text, "message $_", "$name: an echo");
+        last;
+    }
+
+    closes($ws);
+
+    my $posts = posts() - $before;
+
+    $open ? cmp_ok($posts, '<=', $FEW, "$name: few POSTs")
+          : cmp_ok($posts, '>', 2 * $FEW, "$name: many POSTs");
+}
+
+
+# The next POST follows.
+
+sub idle {
+    $name = 'idle';
+    $forward = $t->forward();
+
+    my $ws = connected('/echo');
+
+    for (1, 2) {
+        $ws->send(text => "message $_");
+        gets($ws, text => "message $_", "message $_");
+        sleep($LONG) if $_ == 1;
+    }
+
+    closes($ws);
+    $forward->stop();
+}
+
+
+# The response has begun: nothing is sent again.
+
+sub dies {
+    $name = 'a worker dies';
+    $t->allow_kills();
+    $forward = $t->forward();
+
+    my $ws = connected('/echo');
+
+    $ws->send(text => 'message');
+    gets($ws, text => 'message', 'echo');
+    kill 'KILL', $_ for $t->workers();
+    ok(!$ws->receive(), "$name: the connection ends");
+    unlike($t->read_log('posts.log'), qr/retried|answer-lost/,
+           "$name: nothing is sent again");
+    $forward->stop();
+}
