@@ -542,7 +542,7 @@ ngx_http_atls_begin_split_hello(ngx_http_atls_post_t *post,
         return rc;
     }
 
-    (void) ngx_http_atls_session_store(post->main_conf->zone,
+    (void) ngx_http_atls_session_store(post->main_conf->zone, session,
                                        &session->pending, NULL, 0);
 
     return ngx_http_atls_begin_another(post);

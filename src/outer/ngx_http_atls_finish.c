@@ -728,7 +728,8 @@ ngx_http_atls_finish_rest(ngx_http_atls_post_t *post)
 
     ngx_http_atls_body_rest(&post->body, &rest);
 
-    if (ngx_http_atls_session_store(zone, &post->session->pending, rest.data,
+    if (ngx_http_atls_session_store(zone, post->session,
+                                    &post->session->pending, rest.data,
                                     rest.len)
         != NGX_OK)
     {

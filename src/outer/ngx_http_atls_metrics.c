@@ -176,14 +176,12 @@ static void
 ngx_http_atls_metrics_zone(ngx_http_atls_format_t *f,
     ngx_http_atls_stat_t *stat)
 {
-    ngx_uint_t  i, n, used, pages, all;
+    ngx_uint_t  i, n, pages, all;
 
-    used = 0;
     n = 0;
 
-    for (i = ngx_http_atls_record; i < ngx_http_atls_kinds; i++) {
-        used += stat->count[i];
-        n += (i >= ngx_http_atls_handshaking) ? stat->count[i] : 0;
+    for (i = ngx_http_atls_handshaking; i < ngx_http_atls_kinds; i++) {
+        n += stat->count[i];
     }
 
     ngx_http_atls_format_metric(f, "zone_entries", "gauge",
@@ -198,7 +196,7 @@ ngx_http_atls_metrics_zone(ngx_http_atls_format_t *f,
                                + stat->count[ngx_http_atls_stranger]);
     ngx_http_atls_format_value(f, "response", NULL,
                                stat->count[ngx_http_atls_kept]);
-    ngx_http_atls_format_value(f, "free", NULL, stat->entries - used);
+    ngx_http_atls_format_value(f, "free", NULL, stat->nfree);
 
     n = ngx_pagesize / (ngx_uint_t) stat->entry_size;
     all = stat->entries / n;

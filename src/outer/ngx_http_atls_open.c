@@ -85,7 +85,7 @@ ngx_http_atls_open_commit(ngx_http_atls_post_t *post)
     post->stage = ngx_http_atls_post_established;
 
     if (!post->apart) {
-        (void) ngx_http_atls_session_store(post->main_conf->zone,
+        (void) ngx_http_atls_session_store(post->main_conf->zone, session,
                                            &session->pending, NULL, 0);
     }
 
@@ -435,7 +435,7 @@ ngx_http_atls_open_store(ngx_http_atls_post_t *post, u_char *data, size_t len)
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "atls %08xD part of a record stored: %uz", post->label, len);
 
-    if (ngx_http_atls_session_store(post->main_conf->zone,
+    if (ngx_http_atls_session_store(post->main_conf->zone, post->session,
                                     &post->session->pending, data, len)
         != NGX_OK)
     {

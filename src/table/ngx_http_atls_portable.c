@@ -76,6 +76,8 @@ static void ngx_http_atls_portable_restore(ngx_http_atls_session_t *session,
 static ngx_int_t ngx_http_atls_portable_pieces(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_http_atls_portable_t *head,
     u_char *data);
+static ngx_http_atls_session_t *ngx_http_atls_portable_last(
+    ngx_http_atls_shard_t *shard);
 
 
 ngx_int_t
@@ -176,10 +178,11 @@ ngx_http_atls_portable_kept(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_http_atls_portable_t *head,
     ngx_pool_t *pool, u_char **data)
 {
-    size_t                 room, skip;
-    u_char                *buf;
-    ngx_http_atls_kept_t  *kept;
-    ngx_http_atls_zone_t  *z;
+    size_t                  room, skip;
+    u_char                 *buf;
+    ngx_http_atls_kept_t   *kept;
+    ngx_http_atls_zone_t   *z;
+    ngx_http_atls_shard_t  *shard;
 
     z = zone->data;
     skip = sizeof(ngx_http_atls_kept_t);
@@ -190,7 +193,7 @@ ngx_http_atls_portable_kept(ngx_shm_zone_t *zone,
         return NGX_ERROR;
     }
 
-    ngx_http_atls_table_lock(z);
+    shard = ngx_http_atls_table_lock(z, session->id);
 
     if (session->kept.first && session->kept.len <= room) {
         kept = ngx_http_atls_table_kept(session);
@@ -209,7 +212,7 @@ ngx_http_atls_portable_kept(ngx_shm_zone_t *zone,
     head->window = session->u.window;
     session->leaving = 1;
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(z, shard);
 
     *data = buf + skip;
 
@@ -310,25 +313,16 @@ ngx_http_atls_portable_create(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_endpoint_t *endpoint)
 {
     ngx_http_atls_zone_t     *z;
+    ngx_http_atls_shard_t    *shard;
     ngx_http_atls_session_t  *session;
 
     z = zone->data;
-    session = NULL;
 
-    ngx_http_atls_table_lock(z);
+    shard = ngx_http_atls_table_lock(z, id);
 
-    if (ngx_http_atls_table_find(z->table, id) == NULL
-        && ngx_http_atls_table_room(z->table, ngx_http_atls_busy) == NGX_OK)
-    {
-        session = ngx_http_atls_table_alloc(z->table);
-    }
+    session = ngx_http_atls_table_alloc(z, shard, id, ngx_http_atls_busy);
 
     if (session) {
-        ngx_memzero(&session->next, sizeof(ngx_http_atls_session_t)
-                                    - offsetof(ngx_http_atls_session_t, next));
-
-        ngx_memcpy(session->id, id, NGX_HTTP_ATLS_ID_LEN);
-
         session->endpoint = endpoint->id;
         session->created = ngx_http_atls_clock() - head->age - passed;
         session->used = ngx_http_atls_clock() - head->idle - passed;
@@ -338,10 +332,10 @@ ngx_http_atls_portable_create(ngx_shm_zone_t *zone, u_char *id,
 
         ngx_http_atls_portable_restore(session, head);
 
-        ngx_http_atls_table_add(z->table, session, ngx_http_atls_busy);
+        ngx_http_atls_table_add(shard, session, ngx_http_atls_busy);
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(z, shard);
 
     return session;
 }
@@ -396,10 +390,10 @@ ngx_http_atls_portable_pieces(ngx_shm_zone_t *zone,
     data += head->sni_len;
 
     if (ngx_http_atls_session_name(zone, session, &sni) != NGX_OK
-        || ngx_http_atls_session_store(zone, &session->pending, data,
+        || ngx_http_atls_session_store(zone, session, &session->pending, data,
                                        head->pending_len)
            != NGX_OK
-        || ngx_http_atls_session_store(zone, &session->identity,
+        || ngx_http_atls_session_store(zone, session, &session->identity,
                                        data + head->pending_len,
                                        head->identity_len)
            != NGX_OK)
@@ -426,32 +420,50 @@ ngx_http_atls_portable_pieces(ngx_shm_zone_t *zone,
 ngx_http_atls_session_t *
 ngx_http_atls_portable_take(ngx_shm_zone_t *zone)
 {
-    ngx_uint_t                kind;
+    ngx_uint_t                n, mask;
     ngx_http_atls_zone_t     *z;
+    ngx_http_atls_shard_t    *shard;
     ngx_http_atls_session_t  *session;
 
     z = zone->data;
     session = NULL;
 
-    ngx_http_atls_table_lock(z);
+    z->turn++;
+    mask = z->table->nshards - 1;
 
-    for (kind = ngx_http_atls_idle;
-         kind <= ngx_http_atls_idle_record && session == NULL;
-         kind++)
-    {
-        session = ngx_http_atls_table_last(z->table, kind);
+    for (n = 0; n <= mask && session == NULL; n++) {
+        shard = ngx_http_atls_table_lock_shard(z, (z->turn + n) & mask);
+        session = ngx_http_atls_portable_last(shard);
+
+        if (session) {
+            session->owner = ngx_http_atls_process.owner.id;
+            session->slot = (uint16_t) ngx_http_atls_process.owner.slot;
+
+            ngx_http_atls_table_move(shard, session, ngx_http_atls_busy);
+        }
+
+        ngx_http_atls_table_unlock(z, shard);
     }
-
-    if (session) {
-        session->owner = ngx_http_atls_process.owner.id;
-        session->slot = (uint16_t) ngx_http_atls_process.owner.slot;
-
-        ngx_http_atls_table_move(z->table, session, ngx_http_atls_busy);
-    }
-
-    ngx_http_atls_table_unlock(z);
 
     return session;
+}
+
+
+static ngx_http_atls_session_t *
+ngx_http_atls_portable_last(ngx_http_atls_shard_t *shard)
+{
+    ngx_uint_t                kind;
+    ngx_http_atls_session_t  *session;
+
+    for (kind = ngx_http_atls_idle; kind <= ngx_http_atls_idle_record; kind++) {
+        session = ngx_http_atls_table_last(shard, kind);
+
+        if (session) {
+            return session;
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -459,30 +471,36 @@ void
 ngx_http_atls_portable_count(ngx_shm_zone_t *zone, ngx_uint_t *idle,
     ngx_uint_t *own)
 {
-    ngx_uint_t                kind;
+    ngx_uint_t                n, kind;
     ngx_queue_t              *q, *queue;
     ngx_http_atls_zone_t     *z;
+    ngx_http_atls_shard_t    *shard;
     ngx_http_atls_session_t  *session;
 
     z = zone->data;
     *idle = 0;
     *own = 0;
 
-    ngx_http_atls_table_lock(z);
+    for (n = 0; n < z->table->nshards; n++) {
+        shard = ngx_http_atls_table_lock_shard(z, n);
 
-    for (kind = ngx_http_atls_idle; kind <= ngx_http_atls_idle_record; kind++) {
-        *idle += z->table->count[kind];
+        for (kind = ngx_http_atls_idle;
+             kind <= ngx_http_atls_idle_record;
+             kind++)
+        {
+            *idle += shard->count[kind];
+        }
+
+        queue = &shard->queues[ngx_http_atls_busy];
+
+        for (q = ngx_queue_head(queue); q != queue; q = ngx_queue_next(q)) {
+            session = ngx_queue_data(q, ngx_http_atls_session_t, queue);
+
+            *own += (session->owner == ngx_http_atls_process.owner.id);
+        }
+
+        ngx_http_atls_table_unlock(z, shard);
     }
-
-    queue = &z->table->queues[ngx_http_atls_busy];
-
-    for (q = ngx_queue_head(queue); q != queue; q = ngx_queue_next(q)) {
-        session = ngx_queue_data(q, ngx_http_atls_session_t, queue);
-
-        *own += (session->owner == ngx_http_atls_process.owner.id);
-    }
-
-    ngx_http_atls_table_unlock(z);
 }
 
 
@@ -491,17 +509,16 @@ ngx_http_atls_portable_owner(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_owner_t *owner)
 {
     ngx_int_t                 rc;
-    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_shard_t    *shard;
     ngx_http_atls_session_t  *session;
 
-    z = zone->data;
     rc = NGX_DECLINED;
 
     *owner = ngx_http_atls_process.owner;
 
-    ngx_http_atls_table_lock(z);
+    shard = ngx_http_atls_table_lock(zone->data, id);
 
-    session = ngx_http_atls_table_find(z->table, id);
+    session = ngx_http_atls_table_find(shard, id);
 
     if (session) {
         rc = NGX_OK;
@@ -512,7 +529,7 @@ ngx_http_atls_portable_owner(ngx_shm_zone_t *zone, u_char *id,
         }
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(zone->data, shard);
 
     return rc;
 }

@@ -28,7 +28,7 @@ typedef struct {
 static ngx_int_t ngx_http_atls_session_make_busy(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_uint_t established);
 static ngx_uint_t ngx_http_atls_session_expire_locked(
-    ngx_http_atls_table_t *table, ngx_uint_t n);
+    ngx_http_atls_shard_t *shard, ngx_uint_t n);
 static ngx_http_atls_loc_conf_t *ngx_http_atls_session_conf(
     ngx_http_atls_session_t *session);
 static ngx_http_atls_ending_e ngx_http_atls_session_expiry(
@@ -39,7 +39,7 @@ static ngx_uint_t ngx_http_atls_session_is_busy(
     ngx_http_atls_session_t *session);
 static ngx_uint_t ngx_http_atls_session_owner_dead(
     ngx_http_atls_session_t *session);
-static void ngx_http_atls_session_set_owner(ngx_http_atls_table_t *table,
+static void ngx_http_atls_session_set_owner(ngx_http_atls_shard_t *shard,
     ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind);
 static ngx_int_t ngx_http_atls_session_copy_view(
     ngx_http_atls_session_t *session, ngx_http_atls_loc_conf_t *alcf,
@@ -47,8 +47,9 @@ static ngx_int_t ngx_http_atls_session_copy_view(
 static ngx_int_t ngx_http_atls_session_recall(ngx_http_atls_session_t *session,
     ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_print_t *print,
     ngx_http_atls_repetition_t *repetition);
-static void ngx_http_atls_session_keep(ngx_http_atls_table_t *table,
-    ngx_http_atls_session_t *session, ngx_http_atls_response_t *response);
+static void ngx_http_atls_session_keep(ngx_http_atls_zone_t *z,
+    ngx_http_atls_shard_t *shard, ngx_http_atls_session_t *session,
+    ngx_http_atls_response_t *response);
 static ngx_uint_t ngx_http_atls_session_kept_pieces(size_t size);
 static void ngx_http_atls_session_copy(ngx_http_atls_copy_t *copy,
     u_char *data, size_t len);
@@ -60,6 +61,7 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
 {
     u_char                    id[NGX_HTTP_ATLS_ID_LEN];
     ngx_http_atls_zone_t     *z;
+    ngx_http_atls_shard_t    *shard;
     ngx_http_atls_session_t  *session;
 
     z = amcf->zone->data;
@@ -69,24 +71,14 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
         return NULL;
     }
 
-    session = NULL;
+    shard = ngx_http_atls_table_lock(z, id);
 
-    ngx_http_atls_table_lock(z);
+    ngx_http_atls_session_expire_locked(shard, 2);
 
-    ngx_http_atls_session_expire_locked(z->table, 2);
-
-    if (ngx_http_atls_table_room(z->table, ngx_http_atls_handshaking)
-        == NGX_OK)
-    {
-        session = ngx_http_atls_table_alloc(z->table);
-    }
+    session = ngx_http_atls_table_alloc(z, shard, id,
+                                        ngx_http_atls_handshaking);
 
     if (session) {
-        ngx_memzero(&session->next, sizeof(ngx_http_atls_session_t)
-                                    - offsetof(ngx_http_atls_session_t, next));
-
-        ngx_memcpy(session->id, id, NGX_HTTP_ATLS_ID_LEN);
-
         session->endpoint = alcf->endpoint;
 
         session->created = ngx_http_atls_clock();
@@ -104,10 +96,10 @@ ngx_http_atls_session_create(ngx_http_atls_main_conf_t *amcf,
         session->identity.kind = ngx_http_atls_identity;
         session->kept.kind = ngx_http_atls_kept;
 
-        ngx_http_atls_table_add(z->table, session, ngx_http_atls_handshaking);
+        ngx_http_atls_table_add(shard, session, ngx_http_atls_handshaking);
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(z, shard);
 
     if (session == NULL) {
         ngx_http_atls_session_full(amcf->zone, "is full of sessions in use",
@@ -136,7 +128,7 @@ ngx_http_atls_session_full(ngx_shm_zone_t *zone, const char *what,
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0,
                    "atls zone \"%V\" %s", &zone->shm.name, what);
 
-    ngx_http_atls_table_lock(z);
+    ngx_shmtx_lock(&z->shpool->mutex);
 
     logged = (ngx_http_atls_clock_since(z->table->full) < 1);
 
@@ -144,7 +136,7 @@ ngx_http_atls_session_full(ngx_shm_zone_t *zone, const char *what,
         z->table->full = ngx_http_atls_clock();
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_shmtx_unlock(&z->shpool->mutex);
 
     if (!logged) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
@@ -154,15 +146,17 @@ ngx_http_atls_session_full(ngx_shm_zone_t *zone, const char *what,
 
 
 ngx_uint_t
-ngx_http_atls_session_expire(ngx_shm_zone_t *zone, ngx_uint_t n)
+ngx_http_atls_session_expire(ngx_shm_zone_t *zone, ngx_uint_t number,
+    ngx_uint_t n)
 {
-    ngx_http_atls_zone_t  *z;
+    ngx_http_atls_zone_t   *z;
+    ngx_http_atls_shard_t  *shard;
 
     z = zone->data;
 
-    ngx_http_atls_table_lock(z);
-    n = ngx_http_atls_session_expire_locked(z->table, n);
-    ngx_http_atls_table_unlock(z);
+    shard = ngx_http_atls_table_lock_shard(z, number);
+    n = ngx_http_atls_session_expire_locked(shard, n);
+    ngx_http_atls_table_unlock(z, shard);
 
     return n;
 }
@@ -175,20 +169,21 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
 {
     ngx_http_atls_zone_t      *z;
     ngx_http_atls_take_e       rc;
+    ngx_http_atls_shard_t     *shard;
     ngx_http_atls_session_t   *session;
     ngx_http_atls_loc_conf_t  *home;
 
     z = zone->data;
 
-    ngx_http_atls_table_lock(z);
+    shard = ngx_http_atls_table_lock(z, id);
 
-    session = ngx_http_atls_table_find(z->table, id);
+    session = ngx_http_atls_table_find(shard, id);
 
     home = session ? ngx_http_atls_endpoint_home(*alcf, session->endpoint)
                    : NULL;
 
     if (session == NULL) {
-        rc = ngx_http_atls_table_is_lost(z->table, id)
+        rc = ngx_http_atls_table_is_lost(shard, id)
              ? ngx_http_atls_take_lost : ngx_http_atls_take_unknown;
 
     } else if (ngx_http_atls_session_owner_dead(session)) {
@@ -197,7 +192,7 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
                        ngx_http_atls_label(id, ngx_cycle->log),
                        session->owner);
 
-        ngx_http_atls_table_lose(z->table, session);
+        ngx_http_atls_table_lose(shard, session);
         rc = ngx_http_atls_take_lost;
 
     } else if (home == NULL) {
@@ -221,12 +216,12 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
                        "atls %08xD expired, not taken",
                        ngx_http_atls_label(id, ngx_cycle->log));
 
-        ngx_http_atls_table_remove(z->table, session,
+        ngx_http_atls_table_remove(shard, session,
                                    ngx_http_atls_session_expiry(session, home));
         rc = ngx_http_atls_take_unknown;
 
     } else {
-        ngx_http_atls_session_set_owner(z->table, session,
+        ngx_http_atls_session_set_owner(shard, session,
                                         session->established
                                         ? ngx_http_atls_busy
                                         : ngx_http_atls_handshaking);
@@ -234,7 +229,7 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
         rc = ngx_http_atls_take_ok;
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(z, shard);
 
     if (home) {
         *alcf = home;
@@ -277,14 +272,15 @@ static ngx_int_t
 ngx_http_atls_session_make_busy(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_uint_t established)
 {
-    ngx_int_t              rc;
-    ngx_http_atls_zone_t  *z;
+    ngx_int_t               rc;
+    ngx_http_atls_zone_t   *z;
+    ngx_http_atls_shard_t  *shard;
 
     z = zone->data;
 
-    ngx_http_atls_table_lock(z);
+    shard = ngx_http_atls_table_lock(z, session->id);
 
-    rc = ngx_http_atls_table_room(z->table, ngx_http_atls_busy);
+    rc = ngx_http_atls_table_establish(z, shard, session);
 
     if (rc == NGX_OK) {
 
@@ -293,10 +289,10 @@ ngx_http_atls_session_make_busy(ngx_shm_zone_t *zone,
             session->used = ngx_http_atls_clock();
         }
 
-        ngx_http_atls_table_move(z->table, session, ngx_http_atls_busy);
+        ngx_http_atls_table_move(shard, session, ngx_http_atls_busy);
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(z, shard);
 
     return rc;
 }
@@ -308,14 +304,15 @@ ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
 {
     ngx_int_t                 rc;
     ngx_http_atls_zone_t     *z;
+    ngx_http_atls_shard_t    *shard;
     ngx_http_atls_session_t  *session;
 
     z = zone->data;
     rc = NGX_DECLINED;
 
-    ngx_http_atls_table_lock(z);
+    shard = ngx_http_atls_table_lock(z, id);
 
-    session = ngx_http_atls_table_find(z->table, id);
+    session = ngx_http_atls_table_find(shard, id);
 
     if (session && session->established
         && !ngx_http_atls_session_is_busy(session))
@@ -323,7 +320,7 @@ ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
         rc = ngx_http_atls_session_copy_view(session, alcf, view);
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(z, shard);
 
     return rc;
 }
@@ -333,14 +330,12 @@ void
 ngx_http_atls_session_end(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_ending_e reason)
 {
-    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_shard_t    *shard;
     ngx_http_atls_session_t  *session;
 
-    z = zone->data;
+    shard = ngx_http_atls_table_lock(zone->data, id);
 
-    ngx_http_atls_table_lock(z);
-
-    session = ngx_http_atls_table_find(z->table, id);
+    session = ngx_http_atls_table_find(shard, id);
 
     if (session && !ngx_http_atls_session_is_busy(session)) {
         session->end = ngx_max(session->end, ngx_http_atls_end_closed);
@@ -351,7 +346,7 @@ ngx_http_atls_session_end(ngx_shm_zone_t *zone, u_char *id,
                        ngx_http_atls_label(id, ngx_cycle->log));
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(zone->data, shard);
 }
 
 
@@ -359,24 +354,25 @@ void
 ngx_http_atls_session_put(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_http_atls_response_t *response)
 {
-    ngx_http_atls_zone_t  *z;
+    ngx_http_atls_zone_t   *z;
+    ngx_http_atls_shard_t  *shard;
 
     z = zone->data;
 
-    ngx_http_atls_table_lock(z);
+    shard = ngx_http_atls_table_lock(z, session->id);
 
     /* before that, the session is lost if this process dies */
 
     session->leaving = 0;
 
     if (response) {
-        ngx_http_atls_session_keep(z->table, session, response);
+        ngx_http_atls_session_keep(z, shard, session, response);
     }
 
-    ngx_http_atls_table_move(z->table, session,
+    ngx_http_atls_table_move(shard, session,
                              ngx_http_atls_session_kind(session));
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(z, shard);
 }
 
 
@@ -384,22 +380,25 @@ void
 ngx_http_atls_session_hold(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_http_atls_response_t *response)
 {
-    ngx_http_atls_zone_t  *z;
+    ngx_http_atls_zone_t   *z;
+    ngx_http_atls_shard_t  *shard;
 
     z = zone->data;
 
-    ngx_http_atls_table_lock(z);
-    ngx_http_atls_session_keep(z->table, session, response);
-    ngx_http_atls_table_unlock(z);
+    shard = ngx_http_atls_table_lock(z, session->id);
+    ngx_http_atls_session_keep(z, shard, session, response);
+    ngx_http_atls_table_unlock(z, shard);
 }
 
 
 ngx_int_t
 ngx_http_atls_session_store(ngx_shm_zone_t *zone,
-    ngx_http_atls_pieces_t *pieces, u_char *data, size_t len)
+    ngx_http_atls_session_t *session, ngx_http_atls_pieces_t *pieces,
+    u_char *data, size_t len)
 {
     size_t                  n;
     ngx_http_atls_zone_t   *z;
+    ngx_http_atls_shard_t  *shard;
     ngx_http_atls_piece_t  *piece, *previous;
 
     if (len == 0 && pieces->first == NULL) {
@@ -409,13 +408,13 @@ ngx_http_atls_session_store(ngx_shm_zone_t *zone,
     z = zone->data;
     piece = NULL;
 
-    ngx_http_atls_table_lock(z);
+    shard = ngx_http_atls_table_lock(z, session->id);
 
     if (len) {
-        piece = ngx_http_atls_table_pieces(z->table, pieces->kind, len);
+        piece = ngx_http_atls_table_pieces(z, shard, pieces->kind, len);
 
         if (piece == NULL) {
-            ngx_http_atls_table_unlock(z);
+            ngx_http_atls_table_unlock(z, shard);
             return NGX_BUSY;
         }
     }
@@ -429,9 +428,9 @@ ngx_http_atls_session_store(ngx_shm_zone_t *zone,
 
     ngx_memory_barrier();
 
-    ngx_http_atls_table_free_pieces(z->table, previous);
+    ngx_http_atls_table_free_pieces(shard, previous);
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(z, shard);
 
     /* the pieces belong to a session of the caller: no lock is needed */
 
@@ -468,19 +467,20 @@ ngx_uint_t
 ngx_http_atls_session_repeats(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_http_atls_print_t *print)
 {
-    ngx_uint_t             rc;
-    ngx_http_atls_zone_t  *z;
+    ngx_uint_t              rc;
+    ngx_http_atls_zone_t   *z;
+    ngx_http_atls_shard_t  *shard;
 
     z = zone->data;
 
-    ngx_http_atls_table_lock(z);
+    shard = ngx_http_atls_table_lock(z, session->id);
 
     rc = session->kept.first
          && ngx_memcmp(ngx_http_atls_table_kept(session)->print.first,
                        print->first, NGX_HTTP_ATLS_PRINT_LEN)
             == 0;
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(z, shard);
 
     return rc;
 }
@@ -495,6 +495,7 @@ ngx_http_atls_session_retry(ngx_shm_zone_t *zone, u_char *id,
     size_t                    size, room;
     ngx_int_t                 rc;
     ngx_http_atls_zone_t     *z;
+    ngx_http_atls_shard_t    *shard;
     ngx_http_atls_session_t  *session;
 
     z = zone->data;
@@ -506,9 +507,9 @@ ngx_http_atls_session_retry(ngx_shm_zone_t *zone, u_char *id,
     for ( ;; ) {
         size = 0;
 
-        ngx_http_atls_table_lock(z);
+        shard = ngx_http_atls_table_lock(z, id);
 
-        session = ngx_http_atls_table_find(z->table, id);
+        session = ngx_http_atls_table_find(shard, id);
 
         rc = ngx_http_atls_session_recall(session, alcf, print, repetition);
 
@@ -520,7 +521,7 @@ ngx_http_atls_session_retry(ngx_shm_zone_t *zone, u_char *id,
             }
         }
 
-        ngx_http_atls_table_unlock(z);
+        ngx_http_atls_table_unlock(z, shard);
 
         if (rc != NGX_OK) {
             return rc;
@@ -548,6 +549,7 @@ ngx_http_atls_session_name(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_str_t *sni)
 {
     ngx_http_atls_zone_t   *z;
+    ngx_http_atls_shard_t  *shard;
     ngx_http_atls_piece_t  *piece;
 
     z = zone->data;
@@ -565,9 +567,9 @@ ngx_http_atls_session_name(ngx_shm_zone_t *zone,
         return NGX_OK;
     }
 
-    ngx_http_atls_table_lock(z);
+    shard = ngx_http_atls_table_lock(z, session->id);
 
-    piece = ngx_http_atls_table_pieces(z->table, ngx_http_atls_name, sni->len);
+    piece = ngx_http_atls_table_pieces(z, shard, ngx_http_atls_name, sni->len);
 
     if (piece) {
         session->sni.piece = piece;
@@ -578,7 +580,7 @@ ngx_http_atls_session_name(ngx_shm_zone_t *zone,
         session->sni_len = (uint16_t) sni->len;
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(z, shard);
 
     if (piece == NULL) {
         return NGX_BUSY;
@@ -608,13 +610,14 @@ ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_inner_t *inner, ngx_http_atls_end_e end)
 {
     ngx_http_atls_zone_t     *z;
+    ngx_http_atls_shard_t    *shard;
     ngx_http_atls_session_t  *session;
 
     z = zone->data;
 
-    ngx_http_atls_table_lock(z);
+    shard = ngx_http_atls_table_lock(z, id);
 
-    session = ngx_http_atls_table_find(z->table, id);
+    session = ngx_http_atls_table_find(shard, id);
 
     if (session && session->owner == ngx_http_atls_process.owner.id
         && session->inner == inner)
@@ -629,12 +632,12 @@ ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
         /* if busy, the POST has not resumed the connection yet */
 
         if (session->established && !ngx_http_atls_session_is_busy(session)) {
-            ngx_http_atls_table_move(z->table, session,
+            ngx_http_atls_table_move(shard, session,
                                      ngx_http_atls_session_kind(session));
         }
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(z, shard);
 }
 
 
@@ -643,14 +646,15 @@ ngx_http_atls_session_remove(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_http_atls_ending_e reason,
     ngx_log_t *log)
 {
-    ngx_http_atls_zone_t  *z;
+    ngx_http_atls_zone_t   *z;
+    ngx_http_atls_shard_t  *shard;
 
     z = zone->data;
 
-    ngx_http_atls_table_lock(z);
-    ngx_http_atls_table_remove(z->table, session, reason);
+    shard = ngx_http_atls_table_lock(z, session->id);
+    ngx_http_atls_table_remove(shard, session, reason);
     z->log = log;
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(z, shard);
 }
 
 
@@ -659,52 +663,68 @@ ngx_http_atls_session_forget(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_handshake_t *handshake, ngx_http_atls_ending_e reason)
 {
     ngx_http_atls_zone_t     *z;
+    ngx_http_atls_shard_t    *shard;
     ngx_http_atls_inner_t    *inner;
     ngx_http_atls_session_t  *session;
 
     z = zone->data;
     inner = NULL;
 
-    ngx_http_atls_table_lock(z);
+    shard = ngx_http_atls_table_lock(z, id);
 
-    session = ngx_http_atls_table_find(z->table, id);
+    session = ngx_http_atls_table_find(shard, id);
 
     if (session && session->kind == ngx_http_atls_half_open
         && session->owner == ngx_http_atls_process.owner.id
         && session->u.handshake == handshake)
     {
         inner = session->inner;
-        ngx_http_atls_table_remove(z->table, session, reason);
+        ngx_http_atls_table_remove(shard, session, reason);
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(z, shard);
 
     return inner;
 }
 
 
+/* The sums of all shards: the numbers of each one match. */
+
 void
 ngx_http_atls_session_stat(ngx_shm_zone_t *zone, ngx_http_atls_stat_t *stat)
 {
+    ngx_uint_t              i, n;
     ngx_http_atls_zone_t   *z;
+    ngx_http_atls_shard_t  *shard;
     ngx_http_atls_table_t  *table;
 
     z = zone->data;
     table = z->table;
 
-    ngx_http_atls_table_lock(z);
+    ngx_memzero(stat, sizeof(ngx_http_atls_stat_t));
 
-    ngx_memcpy(stat->count, table->count, sizeof(table->count));
-    ngx_memcpy(stat->ended, table->ended, sizeof(table->ended));
-    ngx_memcpy(stat->evicted, table->evicted, sizeof(table->evicted));
+    for (n = 0; n < table->nshards; n++) {
+        shard = ngx_http_atls_table_lock_shard(z, n);
 
-    stat->entries = table->nentries;
+        for (i = 0; i < ngx_http_atls_kinds; i++) {
+            stat->count[i] += shard->count[i];
+            stat->evicted[i] += shard->evicted[i];
+        }
+
+        for (i = 0; i < ngx_http_atls_endings; i++) {
+            stat->ended[i] += shard->ended[i];
+        }
+
+        stat->started += shard->started;
+
+        ngx_http_atls_table_unlock(z, shard);
+    }
+
+    stat->entries = table->entries.n;
+    stat->nfree = table->entries.nfree;
     stat->entry_size = table->entry_size;
-    stat->touched = table->touched;
-    stat->handshakes = table->half_open_share;
-    stat->started = table->started;
-
-    ngx_http_atls_table_unlock(z);
+    stat->touched = table->entries.touched;
+    stat->handshakes = table->entries.half_open;
 }
 
 
@@ -785,7 +805,7 @@ ngx_http_atls_session_unknown(ngx_shm_zone_t *zone, u_char *id, ngx_log_t *log)
 /* Half-open sessions expire by a timer of their owner. */
 
 static ngx_uint_t
-ngx_http_atls_session_expire_locked(ngx_http_atls_table_t *table, ngx_uint_t n)
+ngx_http_atls_session_expire_locked(ngx_http_atls_shard_t *shard, ngx_uint_t n)
 {
     ngx_uint_t                 i, kind, most;
     ngx_http_atls_session_t   *session;
@@ -796,7 +816,7 @@ ngx_http_atls_session_expire_locked(ngx_http_atls_table_t *table, ngx_uint_t n)
     for (kind = ngx_http_atls_idle; kind <= ngx_http_atls_idle_record; kind++) {
 
         for (i = 0; i < n; i++) {
-            session = ngx_http_atls_table_last(table, kind);
+            session = ngx_http_atls_table_last(shard, kind);
 
             if (session == NULL) {
                 break;
@@ -813,7 +833,7 @@ ngx_http_atls_session_expire_locked(ngx_http_atls_table_t *table, ngx_uint_t n)
                            ngx_http_atls_label(session->id, ngx_cycle->log),
                            kind);
 
-            ngx_http_atls_table_remove(table, session,
+            ngx_http_atls_table_remove(shard, session,
                                        ngx_http_atls_session_expiry(session,
                                                                     alcf));
         }
@@ -899,13 +919,13 @@ ngx_http_atls_session_owner_dead(ngx_http_atls_session_t *session)
 
 
 static void
-ngx_http_atls_session_set_owner(ngx_http_atls_table_t *table,
+ngx_http_atls_session_set_owner(ngx_http_atls_shard_t *shard,
     ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind)
 {
     session->owner = ngx_http_atls_process.owner.id;
     session->slot = (uint16_t) ngx_http_atls_process.owner.slot;
 
-    ngx_http_atls_table_move(table, session, kind);
+    ngx_http_atls_table_move(shard, session, kind);
 }
 
 
@@ -1006,12 +1026,14 @@ ngx_http_atls_session_recall(ngx_http_atls_session_t *session,
  */
 
 static void
-ngx_http_atls_session_keep(ngx_http_atls_table_t *table,
-    ngx_http_atls_session_t *session, ngx_http_atls_response_t *response)
+ngx_http_atls_session_keep(ngx_http_atls_zone_t *z,
+    ngx_http_atls_shard_t *shard, ngx_http_atls_session_t *session,
+    ngx_http_atls_response_t *response)
 {
     size_t                 size;
     ngx_uint_t             whole;
     ngx_chain_t           *cl;
+    ngx_queue_t           *queue;
     ngx_http_atls_kept_t  *kept;
     ngx_http_atls_copy_t   copy;
 
@@ -1022,7 +1044,7 @@ ngx_http_atls_session_keep(ngx_http_atls_table_t *table,
         || ngx_http_atls_session_kept_pieces(session->kept.len)
            != ngx_http_atls_session_kept_pieces(size))
     {
-        ngx_http_atls_table_forget(table, session);
+        ngx_http_atls_table_forget(shard, session);
     }
 
     if (!response->keep) {
@@ -1034,19 +1056,19 @@ ngx_http_atls_session_keep(ngx_http_atls_table_t *table,
         ngx_queue_remove(&kept->queue);
 
     } else {
-
-        /* the responses of others are not freed in vain */
-
-        if (ngx_http_atls_session_kept_pieces(size)
-            > ngx_http_atls_table_spare(table))
-        {
-            whole = 0;
-            size = sizeof(ngx_http_atls_kept_t);
-        }
-
-        session->kept.first = ngx_http_atls_table_pieces(table,
+        session->kept.first = ngx_http_atls_table_pieces(z, shard,
                                                          ngx_http_atls_kept,
                                                          size);
+
+        if (session->kept.first == NULL && whole) {
+            whole = 0;
+            size = sizeof(ngx_http_atls_kept_t);
+
+            session->kept.first = ngx_http_atls_table_pieces(z, shard,
+                                                            ngx_http_atls_kept,
+                                                            size);
+        }
+
         if (session->kept.first == NULL) {
             return;
         }
@@ -1055,14 +1077,15 @@ ngx_http_atls_session_keep(ngx_http_atls_table_t *table,
     }
 
     session->kept.len = size;
+    queue = &shard->queues[ngx_http_atls_kept];
 
     /* anybody can start handshakes, so their responses are freed first */
 
     if (session->established) {
-        ngx_queue_insert_head(&table->kept, &kept->queue);
+        ngx_queue_insert_head(queue, &kept->queue);
 
     } else {
-        ngx_queue_insert_tail(&table->kept, &kept->queue);
+        ngx_queue_insert_tail(queue, &kept->queue);
     }
 
     kept->session = session;

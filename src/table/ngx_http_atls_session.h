@@ -32,7 +32,7 @@
 #define NGX_HTTP_ATLS_MIN_PRINTED   21      /* the smallest record, or more */
 
 
-/* The kind of an entry of the table, see ngx_http_atls_table.h. */
+/* The kind of an entry of the table, see ngx_http_atls_entry.h. */
 
 typedef enum {
     ngx_http_atls_free = 0,
@@ -99,7 +99,9 @@ typedef struct {
 
 
 struct ngx_http_atls_session_s {
-    uint32_t                    kind;          /* ngx_http_atls_kind_e */
+    uint8_t                     kind;          /* ngx_http_atls_kind_e */
+    uint8_t                     share;         /* see ngx_http_atls_entry.h */
+    uint16_t                    shard;         /* see ngx_http_atls_table.h */
     uint32_t                    next;          /* in the bucket */
     ngx_queue_t                 queue;         /* by kind */
 
@@ -209,11 +211,12 @@ void ngx_http_atls_session_full(ngx_shm_zone_t *zone, const char *what,
     ngx_log_t *log);
 
 /*
- * Removes up to n expired sessions of each kind, starting with the least
- * recently used.  Returns the largest number removed of a kind.
+ * Removes up to n expired sessions of each kind in a shard, starting with the
+ * least recently used.  Returns the largest number removed of a kind.
  */
 
-ngx_uint_t ngx_http_atls_session_expire(ngx_shm_zone_t *zone, ngx_uint_t n);
+ngx_uint_t ngx_http_atls_session_expire(ngx_shm_zone_t *zone,
+    ngx_uint_t number, ngx_uint_t n);
 
 /*
  * Takes a session for a POST.  *alcf: its location; set to the endpoint of the
@@ -296,7 +299,8 @@ void ngx_http_atls_session_hold(ngx_shm_zone_t *zone,
  */
 
 ngx_int_t ngx_http_atls_session_store(ngx_shm_zone_t *zone,
-    ngx_http_atls_pieces_t *pieces, u_char *data, size_t len);
+    ngx_http_atls_session_t *session, ngx_http_atls_pieces_t *pieces,
+    u_char *data, size_t len);
 
 /* Copies the stored bytes, pieces->len of them. */
 
@@ -371,6 +375,7 @@ ngx_http_atls_inner_t *ngx_http_atls_session_forget(ngx_shm_zone_t *zone,
 typedef struct {
     ngx_uint_t                  count[ngx_http_atls_kinds];
     ngx_uint_t                  entries;       /* of the zone */
+    ngx_uint_t                  nfree;
     size_t                      entry_size;
     ngx_uint_t                  touched;       /* used at any time */
     ngx_uint_t                  handshakes;    /* entries reserved for them */

@@ -25,7 +25,7 @@ typedef struct {
 
 
 static ngx_http_atls_take_e ngx_http_atls_snapshot_find(
-    ngx_http_atls_table_t *table, u_char *id, ngx_http_atls_loc_conf_t *alcf,
+    ngx_http_atls_shard_t *shard, u_char *id, ngx_http_atls_loc_conf_t *alcf,
     ngx_http_atls_session_t **session);
 static ngx_uint_t ngx_http_atls_snapshot_busy(
     ngx_http_atls_session_t *session);
@@ -44,6 +44,7 @@ ngx_http_atls_snapshot(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_zone_t      *z;
     ngx_http_atls_take_e       rc;
     ngx_pool_cleanup_t        *cln;
+    ngx_http_atls_shard_t     *shard;
     ngx_http_atls_session_t   *session;
     ngx_http_atls_loc_conf_t  *home;
     ngx_http_atls_snapshot_t  *snapshot;
@@ -67,9 +68,9 @@ ngx_http_atls_snapshot(ngx_shm_zone_t *zone, u_char *id,
 
         cln->handler = ngx_http_atls_snapshot_wipe;
 
-        ngx_http_atls_table_lock(z);
+        shard = ngx_http_atls_table_lock(z, id);
 
-        rc = ngx_http_atls_snapshot_find(z->table, id, *alcf, &session);
+        rc = ngx_http_atls_snapshot_find(shard, id, *alcf, &session);
 
         if (rc == ngx_http_atls_take_ok) {
             home = ngx_http_atls_endpoint_home(*alcf, session->endpoint);
@@ -81,7 +82,7 @@ ngx_http_atls_snapshot(ngx_shm_zone_t *zone, u_char *id,
             }
         }
 
-        ngx_http_atls_table_unlock(z);
+        ngx_http_atls_table_unlock(z, shard);
 
         if (rc != ngx_http_atls_take_ok) {
             return rc;
@@ -101,17 +102,17 @@ ngx_http_atls_snapshot(ngx_shm_zone_t *zone, u_char *id,
  */
 
 static ngx_http_atls_take_e
-ngx_http_atls_snapshot_find(ngx_http_atls_table_t *table, u_char *id,
+ngx_http_atls_snapshot_find(ngx_http_atls_shard_t *shard, u_char *id,
     ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_session_t **sessionp)
 {
     ngx_http_atls_owner_t      owner;
     ngx_http_atls_session_t   *session;
     ngx_http_atls_loc_conf_t  *home;
 
-    session = ngx_http_atls_table_find(table, id);
+    session = ngx_http_atls_table_find(shard, id);
 
     if (session == NULL) {
-        return ngx_http_atls_table_is_lost(table, id)
+        return ngx_http_atls_table_is_lost(shard, id)
                ? ngx_http_atls_take_lost : ngx_http_atls_take_unknown;
     }
 
@@ -233,13 +234,14 @@ ngx_http_atls_snapshot_mark(ngx_shm_zone_t *zone,
 {
     ngx_int_t                 rc;
     ngx_http_atls_zone_t     *z;
+    ngx_http_atls_shard_t    *shard;
     ngx_http_atls_session_t  *session;
 
     z = zone->data;
 
-    ngx_http_atls_table_lock(z);
+    shard = ngx_http_atls_table_lock(z, copy->id);
 
-    session = ngx_http_atls_table_find(z->table, copy->id);
+    session = ngx_http_atls_table_find(shard, copy->id);
 
     if (session == NULL || !session->established || session->leaving) {
         rc = NGX_ABORT;
@@ -261,11 +263,11 @@ ngx_http_atls_snapshot_mark(ngx_shm_zone_t *zone,
                                                      session->used, 0);
             }
 
-            ngx_http_atls_table_move(z->table, session, session->kind);
+            ngx_http_atls_table_move(shard, session, session->kind);
         }
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(z, shard);
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                    "atls %08xD number %uL: %i",
@@ -279,14 +281,12 @@ void
 ngx_http_atls_snapshot_end(ngx_shm_zone_t *zone, ngx_http_atls_session_t *copy,
     uint64_t in, uint64_t out)
 {
-    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_shard_t    *shard;
     ngx_http_atls_session_t  *session;
 
-    z = zone->data;
+    shard = ngx_http_atls_table_lock(zone->data, copy->id);
 
-    ngx_http_atls_table_lock(z);
-
-    session = ngx_http_atls_table_find(z->table, copy->id);
+    session = ngx_http_atls_table_find(shard, copy->id);
 
     if (session && session->established
         && !ngx_http_atls_snapshot_busy(session))
@@ -295,8 +295,8 @@ ngx_http_atls_snapshot_end(ngx_shm_zone_t *zone, ngx_http_atls_session_t *copy,
         session->bytes_in += in;
         session->bytes_out += out;
 
-        ngx_http_atls_table_move(z->table, session, session->kind);
+        ngx_http_atls_table_move(shard, session, session->kind);
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(zone->data, shard);
 }

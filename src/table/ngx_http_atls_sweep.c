@@ -6,7 +6,6 @@
 
 #include "ngx_http_atls.h"
 #include "trl_cipher.h"
-#include "ngx_http_atls_compat.h"
 #include "ngx_http_atls_clock.h"
 #include "ngx_http_atls_process.h"
 #include "ngx_http_atls_worker.h"
@@ -34,7 +33,8 @@
 
 static void ngx_http_atls_sweep(ngx_event_t *ev);
 static void ngx_http_atls_sweep_owned(ngx_http_atls_zone_t *z);
-static ngx_int_t ngx_http_atls_sweep_expired(ngx_shm_zone_t *zone);
+static void ngx_http_atls_sweep_shard(ngx_http_atls_shard_t *shard);
+static ngx_int_t ngx_http_atls_sweep_expired(ngx_http_atls_zone_t *z);
 static void ngx_http_atls_sweep_report(ngx_http_atls_zone_t *z,
     ngx_log_t *log);
 static void ngx_http_atls_sweep_report_foreign(ngx_http_atls_zone_t *z,
@@ -50,14 +50,8 @@ ngx_http_atls_sweep_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log)
 
     z = zone->data;
 
+    ngx_http_atls_table_wake(z);
     ngx_http_atls_sweep_owned(z);
-
-    /*
-     * The previous process in the slot may have crashed in core, after
-     * unlocking the mutex and before waking up a process that waits for it.
-     */
-
-    ngx_http_atls_shmtx_wake(&z->shpool->mutex);
 
     c = &ngx_http_atls_process.sweeper_connection;
 
@@ -89,7 +83,7 @@ ngx_http_atls_sweep(ngx_event_t *ev)
         ngx_http_atls_sweep_owned(z);
     }
 
-    rc = ngx_http_atls_sweep_expired(z->zone);
+    rc = ngx_http_atls_sweep_expired(z);
 
     ngx_http_atls_sweep_report(z, ev->log);
     ngx_http_atls_sweep_report_foreign(z, ev->log);
@@ -108,12 +102,24 @@ ngx_http_atls_sweep(ngx_event_t *ev)
 static void
 ngx_http_atls_sweep_owned(ngx_http_atls_zone_t *z)
 {
+    ngx_uint_t              n;
+    ngx_http_atls_shard_t  *shard;
+
+    for (n = 0; n < z->table->nshards; n++) {
+        shard = ngx_http_atls_table_lock_shard(z, n);
+        ngx_http_atls_sweep_shard(shard);
+        ngx_http_atls_table_unlock(z, shard);
+    }
+}
+
+
+static void
+ngx_http_atls_sweep_shard(ngx_http_atls_shard_t *shard)
+{
     ngx_uint_t                kind;
     ngx_queue_t              *q, *next, *queue;
     ngx_http_atls_owner_t     owner;
     ngx_http_atls_session_t  *session;
-
-    ngx_http_atls_table_lock(z);
 
     for (kind = 0; kind < ngx_http_atls_kinds; kind++) {
 
@@ -121,7 +127,7 @@ ngx_http_atls_sweep_owned(ngx_http_atls_zone_t *z)
             continue;
         }
 
-        queue = &z->table->queues[kind];
+        queue = &shard->queues[kind];
 
         for (q = ngx_queue_head(queue); q != queue; q = next) {
             next = ngx_queue_next(q);
@@ -139,39 +145,48 @@ ngx_http_atls_sweep_owned(ngx_http_atls_zone_t *z)
                                                    ngx_cycle->log),
                                owner.id);
 
-                ngx_http_atls_table_lose(z->table, session);
+                ngx_http_atls_table_lose(shard, session);
             }
         }
     }
-
-    ngx_http_atls_table_unlock(z);
 }
 
 
 /*
  * Limits the number of sessions removed at a time, since other processes need
- * the lock.  NGX_AGAIN: there may be more.
+ * the lock, and the number in total, the same for all shards.  NGX_AGAIN: there
+ * may be more.
  */
 
 static ngx_int_t
-ngx_http_atls_sweep_expired(ngx_shm_zone_t *zone)
+ngx_http_atls_sweep_expired(ngx_http_atls_zone_t *z)
 {
-    ngx_uint_t  i, n;
+    ngx_int_t   rc;
+    ngx_uint_t  i, n, number, portions;
 
-    for (i = 0; i < NGX_HTTP_ATLS_SWEEP_PORTIONS; i++) {
-        n = ngx_http_atls_session_expire(zone, NGX_HTTP_ATLS_SWEEP_PORTION);
+    rc = NGX_OK;
+    portions = NGX_HTTP_ATLS_SWEEP_PORTIONS / z->table->nshards;
 
-        if (n) {
-            ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                           "atls sweep, expired:%ui", n);
+    for (number = 0; number < z->table->nshards; number++) {
+
+        n = NGX_HTTP_ATLS_SWEEP_PORTION;
+
+        for (i = 0; i < portions && n == NGX_HTTP_ATLS_SWEEP_PORTION; i++) {
+            n = ngx_http_atls_session_expire(z->zone, number,
+                                             NGX_HTTP_ATLS_SWEEP_PORTION);
+
+            if (n) {
+                ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                               "atls sweep, shard:%ui, expired:%ui", number, n);
+            }
         }
 
-        if (n < NGX_HTTP_ATLS_SWEEP_PORTION) {
-            return NGX_OK;
+        if (n == NGX_HTTP_ATLS_SWEEP_PORTION) {
+            rc = NGX_AGAIN;
         }
     }
 
-    return NGX_AGAIN;
+    return rc;
 }
 
 
@@ -182,18 +197,21 @@ ngx_http_atls_sweep_report(ngx_http_atls_zone_t *z, ngx_log_t *log)
 {
     uint64_t                n[ngx_http_atls_kinds];
     ngx_uint_t              i, any, used;
+    ngx_http_atls_stat_t    stat;
     ngx_http_atls_table_t  *table;
 
     any = 0;
     table = z->table;
 
-    ngx_http_atls_table_lock(z);
+    ngx_http_atls_session_stat(z->zone, &stat);
+
+    ngx_shmtx_lock(&z->shpool->mutex);
 
     if (ngx_http_atls_clock_since(table->report) >= NGX_HTTP_ATLS_SWEEP_REPORT)
     {
         for (i = 0; i < ngx_http_atls_kinds; i++) {
-            n[i] = table->evicted[i] - table->reported[i];
-            table->reported[i] = table->evicted[i];
+            n[i] = stat.evicted[i] - table->reported[i];
+            table->reported[i] = stat.evicted[i];
 
             any |= (n[i] != 0);
         }
@@ -203,23 +221,23 @@ ngx_http_atls_sweep_report(ngx_http_atls_zone_t *z, ngx_log_t *log)
         }
     }
 
-    used = 0;
-
-    for (i = ngx_http_atls_record; i < ngx_http_atls_kinds; i++) {
-        used += table->count[i];
-    }
-
-    ngx_http_atls_table_unlock(z);
+    ngx_shmtx_unlock(&z->shpool->mutex);
 
     if (!any) {
         return;
+    }
+
+    used = 0;
+
+    for (i = ngx_http_atls_record; i < ngx_http_atls_kinds; i++) {
+        used += stat.count[i];
     }
 
     ngx_log_error(NGX_LOG_WARN, log, 0,
                   "atls_zone \"%V\" is too small, sessions evicted: "
                   "%uL half-open, %uL idle, %uL of unverified clients, "
                   "%uL in a record, %uL in a request; "
-                  "entries in use: %ui of %uD",
+                  "entries in use: %ui of %ui",
                   &z->zone->shm.name,
                   n[ngx_http_atls_half_open],
                   n[ngx_http_atls_idle],
@@ -227,7 +245,7 @@ ngx_http_atls_sweep_report(ngx_http_atls_zone_t *z, ngx_log_t *log)
                   n[ngx_http_atls_idle_record],
                   n[ngx_http_atls_resident]
                   + n[ngx_http_atls_resident_record],
-                  used, table->nentries);
+                  used, stat.entries);
 }
 
 
@@ -242,7 +260,7 @@ ngx_http_atls_sweep_report_foreign(ngx_http_atls_zone_t *z, ngx_log_t *log)
     n = 0;
     table = z->table;
 
-    ngx_http_atls_table_lock(z);
+    ngx_shmtx_lock(&z->shpool->mutex);
 
     if (ngx_http_atls_clock_since(table->foreign_report) >= 1) {
         n = table->foreign - table->foreign_reported;
@@ -253,7 +271,7 @@ ngx_http_atls_sweep_report_foreign(ngx_http_atls_zone_t *z, ngx_log_t *log)
         table->foreign_report = ngx_http_atls_clock();
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_shmtx_unlock(&z->shpool->mutex);
 
     if (n == 0) {
         return;

@@ -5,10 +5,12 @@
 
 
 #include "ngx_http_atls.h"
-#include "trl_channel.h"
+#include "trl_state.h"
+#include "ngx_http_atls_compat.h"
 #include "ngx_http_atls_ending.h"
 #include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_entry.h"
 #include "ngx_http_atls_table.h"
 
 #include <openssl/rand.h>
@@ -16,26 +18,24 @@
 
 /* The version of the structures, together with TRL_STATE_VERSION. */
 
-#define NGX_HTTP_ATLS_LAYOUT  ((14 << 16) | TRL_STATE_VERSION)
+#define NGX_HTTP_ATLS_LAYOUT  ((15 << 16) | TRL_STATE_VERSION)
 
-/* The maximum number of entries in a share, as large zones do not need 1/8. */
+/* The memory of a shard, and the maximum number of shards. */
 
-#define NGX_HTTP_ATLS_MAX_SHARE  8192
+#define NGX_HTTP_ATLS_SHARD_SIZE  (256 * 1024)
+#define NGX_HTTP_ATLS_MAX_SHARDS  64
 
-#define NGX_HTTP_ATLS_MIN_HALF_OPEN  8
+/* Shards that are compared to find the least recently used session. */
 
-/* The maximum number of lost sessions that are remembered. */
+#define NGX_HTTP_ATLS_COMPARED  8
 
-#define NGX_HTTP_ATLS_MAX_LOST  256
+/* The maximum number of lost sessions that are remembered by a shard. */
+
+#define NGX_HTTP_ATLS_MAX_LOST  64
 
 /* granularity of sorting: 1024 milliseconds, to limit the number of passes */
 
 #define NGX_HTTP_ATLS_SORT_SHIFT  10
-
-/* number of pieces for the largest record */
-
-#define NGX_HTTP_ATLS_RECORD_PIECES                                           \
-    ((TRL_MAX_RECORD + NGX_HTTP_ATLS_PIECE - 1) / NGX_HTTP_ATLS_PIECE)
 
 #define ngx_http_atls_is_piece(kind)                                          \
     ((kind) >= ngx_http_atls_record && (kind) <= ngx_http_atls_kept)
@@ -45,78 +45,109 @@
 
 /* indexes start from 1 */
 
-#define ngx_http_atls_table_index(table, session)                             \
-    ((uint32_t) ((ngx_http_atls_entry_t *) (session) - (table)->entries + 1))
+#define ngx_http_atls_table_index(shard, session)                             \
+    ((uint32_t) ((ngx_http_atls_entry_t *) (session)                          \
+                 - (shard)->entries->all + 1))
 
-#define ngx_http_atls_table_session(table, index)                             \
-    (&(table)->entries[(index) - 1].session)
+#define ngx_http_atls_table_session(shard, index)                             \
+    (&(shard)->entries->all[(index) - 1].session)
+
+#define ngx_http_atls_table_bucket(shard, id)                                 \
+    (&(shard)->buckets[ngx_http_atls_table_hash(id) & (shard)->mask])
+
+#define ngx_http_atls_table_mutex(z, number)                                  \
+    (&((ngx_slab_pool_t *) (z)->locks[number]->shm.addr)->mutex)
 
 
-static ngx_int_t ngx_http_atls_table_create_entries(
-    ngx_http_atls_table_t *table, ngx_slab_pool_t *shpool);
-static void ngx_http_atls_table_init(ngx_http_atls_table_t *table);
-static void ngx_http_atls_table_set_free(ngx_http_atls_table_t *table,
-    uint32_t i);
-static void ngx_http_atls_table_set_used(ngx_http_atls_table_t *table,
-    uint32_t i);
-static ngx_uint_t ngx_http_atls_table_half_open(ngx_http_atls_table_t *table);
-static ngx_uint_t ngx_http_atls_table_established(
-    ngx_http_atls_table_t *table);
-static ngx_int_t ngx_http_atls_table_evict(ngx_http_atls_table_t *table,
+static void ngx_http_atls_table_init(ngx_http_atls_shard_t *shard);
+static ngx_int_t ngx_http_atls_table_room(ngx_http_atls_zone_t *z,
+    ngx_http_atls_shard_t *shard, ngx_http_atls_share_e share, ngx_uint_t n);
+static ngx_int_t ngx_http_atls_table_evict(ngx_http_atls_zone_t *z,
     const ngx_http_atls_kind_e *kinds);
-static ngx_int_t ngx_http_atls_table_reclaim(ngx_http_atls_table_t *table);
-static uint32_t *ngx_http_atls_table_bucket(ngx_http_atls_table_t *table,
-    u_char *id);
-static void ngx_http_atls_table_free(ngx_http_atls_table_t *table, void *p);
-static void ngx_http_atls_table_repair(ngx_http_atls_zone_t *z);
-static ngx_uint_t ngx_http_atls_table_mark(ngx_http_atls_table_t *table);
-static void ngx_http_atls_table_mark_pieces(ngx_http_atls_table_t *table,
+static ngx_http_atls_session_t *ngx_http_atls_table_victim(
+    ngx_http_atls_shard_t *shard, const ngx_http_atls_kind_e *kinds,
+    int64_t *used);
+static ngx_http_atls_share_e ngx_http_atls_table_share(
+    ngx_http_atls_kind_e kind);
+static uint32_t ngx_http_atls_table_hash(u_char *id);
+static ngx_http_atls_piece_t *ngx_http_atls_table_entries(
+    ngx_http_atls_zone_t *z, ngx_http_atls_shard_t *shard,
+    ngx_http_atls_share_e share, ngx_uint_t n);
+static void ngx_http_atls_table_repair(ngx_http_atls_zone_t *z,
+    ngx_http_atls_shard_t *shard);
+static void ngx_http_atls_table_mark(ngx_http_atls_shard_t *shard);
+static void ngx_http_atls_table_mark_pieces(ngx_http_atls_shard_t *shard,
     ngx_http_atls_piece_t *piece);
-static uint32_t ngx_http_atls_table_collect(ngx_http_atls_table_t *table,
+static ngx_http_atls_piece_t *ngx_http_atls_table_unused(
+    ngx_http_atls_shard_t *shard);
+static uint32_t ngx_http_atls_table_collect(ngx_http_atls_shard_t *shard,
     int64_t *oldest, int64_t *newest);
-static uint32_t ngx_http_atls_table_sort(ngx_http_atls_table_t *table,
+static uint32_t ngx_http_atls_table_sort(ngx_http_atls_shard_t *shard,
     uint32_t list, int64_t oldest, int64_t newest);
-static void ngx_http_atls_table_balance(ngx_http_atls_table_t *table,
+static void ngx_http_atls_table_balance(ngx_http_atls_shard_t *shard,
     uint64_t sessions);
 
 
-/* Kinds of sessions to evict, starting with the least recently used one. */
+/*
+ * Kinds to evict, starting with the least recently used session; if there is
+ * none, those of the next line.
+ */
 
-static const ngx_http_atls_kind_e  ngx_http_atls_evict_half_open[] = {
-    ngx_http_atls_half_open, ngx_http_atls_free
+static const ngx_http_atls_kind_e  ngx_http_atls_victims[][2][4] = {
+
+    /* ngx_http_atls_lack_none */
+    { { ngx_http_atls_free }, { ngx_http_atls_free } },
+
+    /* ngx_http_atls_lack_half_open */
+    { { ngx_http_atls_half_open }, { ngx_http_atls_free } },
+
+    /* ngx_http_atls_lack_stranger */
+    { { ngx_http_atls_idle_stranger }, { ngx_http_atls_free } },
+
+    /* ngx_http_atls_lack_established */
+    { { ngx_http_atls_idle, ngx_http_atls_idle_stranger,
+        ngx_http_atls_idle_record },
+      { ngx_http_atls_resident, ngx_http_atls_resident_record } },
+
+    /* ngx_http_atls_lack_record */
+    { { ngx_http_atls_idle_record, ngx_http_atls_resident_record },
+      { ngx_http_atls_free } },
+
+    /* ngx_http_atls_lack_entry: only the response, also of a busy session */
+    { { ngx_http_atls_kept }, { ngx_http_atls_free } },
+
+    /* ngx_http_atls_lack_all */
+    { { ngx_http_atls_free }, { ngx_http_atls_free } }
 };
 
-static const ngx_http_atls_kind_e  ngx_http_atls_evict_record[] = {
-    ngx_http_atls_idle_record, ngx_http_atls_resident_record,
-    ngx_http_atls_free
-};
 
-static const ngx_http_atls_kind_e  ngx_http_atls_evict_stranger[] = {
-    ngx_http_atls_idle_stranger, ngx_http_atls_free
-};
+ngx_uint_t
+ngx_http_atls_table_shards(size_t size)
+{
+    ngx_uint_t  n;
 
-static const ngx_http_atls_kind_e  ngx_http_atls_evict_idle[] = {
-    ngx_http_atls_idle, ngx_http_atls_idle_stranger, ngx_http_atls_idle_record,
-    ngx_http_atls_free
-};
+    for (n = 1; n < NGX_HTTP_ATLS_MAX_SHARDS; n <<= 1) {
 
-static const ngx_http_atls_kind_e  ngx_http_atls_evict_resident[] = {
-    ngx_http_atls_resident, ngx_http_atls_resident_record, ngx_http_atls_free
-};
+        if (size / NGX_HTTP_ATLS_SHARD_SIZE < n * 2) {
+            break;
+        }
+    }
+
+    return n;
+}
 
 
 ngx_int_t
 ngx_http_atls_table_create(ngx_http_atls_zone_t *z)
 {
-    size_t                  len;
-    uint32_t               *map;
-    ngx_uint_t              n, max, size, lost;
+    size_t                  size;
+    uint32_t               *words;
+    ngx_uint_t              i, n, max, map, lost;
     ngx_shm_zone_t         *zone;
-    ngx_slab_pool_t        *shpool;
+    ngx_http_atls_shard_t  *shard;
     ngx_http_atls_table_t  *table;
 
     zone = z->zone;
-    shpool = z->shpool;
 
     /* the upper limit of entries; the number of buckets is similar */
 
@@ -124,102 +155,66 @@ ngx_http_atls_table_create(ngx_http_atls_zone_t *z)
 
     for (n = 64; n < max / 2; n <<= 1) { /* void */ }
 
-    size = 0;
-    len = max;
+    n /= z->nlocks;
 
-    do {
-        len = (len + 31) / 32;
-        size += len;
+    map = ngx_http_atls_entries_map_size(max);
+    lost = ngx_min(max / 8 / z->nlocks, NGX_HTTP_ATLS_MAX_LOST);
 
-    } while (len > 1);
+    size = sizeof(ngx_http_atls_table_t)
+           + z->nlocks * (sizeof(ngx_http_atls_shard_t)
+                          + (n + lost) * sizeof(uint32_t))
+           + map * sizeof(uint32_t);
 
-    lost = ngx_min(max / 8, NGX_HTTP_ATLS_MAX_LOST);
-
-    table = ngx_slab_calloc(shpool, sizeof(ngx_http_atls_table_t)
-                                    + (n + size + lost) * sizeof(uint32_t));
+    table = ngx_slab_calloc(z->shpool, size);
     if (table == NULL) {
         return NGX_ERROR;
     }
 
     table->layout = NGX_HTTP_ATLS_LAYOUT;
     table->entry_size = sizeof(ngx_http_atls_entry_t);
-    table->mask = n - 1;
+
+    table->shards = (ngx_http_atls_shard_t *) &table[1];
+    table->nshards = z->nlocks;
 
     if (RAND_bytes(table->key, NGX_HTTP_ATLS_KEY_LEN) != 1) {
         ngx_ssl_error(NGX_LOG_EMERG, zone->shm.log, 0, "RAND_bytes() failed");
         return NGX_ERROR;
     }
 
-    map = &table->buckets[n];
-    len = max;
+    words = (uint32_t *) &table->shards[table->nshards];
 
-    do {
-        len = (len + 31) / 32;
+    for (i = 0; i < table->nshards; i++) {
+        shard = &table->shards[i];
 
-        table->map[table->levels++] = map;
-        map += len;
+        shard->entries = &table->entries;
+        shard->number = i;
 
-    } while (len > 1);
+        shard->buckets = words;
+        shard->mask = n - 1;
+        words += n;
 
-    table->map_size = size;
+        shard->lost = words;
+        shard->lost_size = lost;
+        words += lost;
 
-    table->lost = &table->buckets[n + size];
-    table->lost_size = lost;
+        ngx_http_atls_table_init(shard);
+    }
 
-    if (ngx_http_atls_table_create_entries(table, shpool) != NGX_OK) {
+    if (ngx_http_atls_entries_create(&table->entries, z->shpool, words, max)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    ngx_http_atls_table_init(table);
-
-    ngx_log_debug5(NGX_LOG_DEBUG_HTTP, zone->shm.log, 0,
+    ngx_log_debug6(NGX_LOG_DEBUG_HTTP, zone->shm.log, 0,
                    "atls zone \"%V\" entries:%uD, half-open:%ui, records:%ui, "
-                   "unverified:%ui", &zone->shm.name, table->nentries,
-                   table->half_open_share, table->record_share,
-                   table->stranger_share);
+                   "unverified:%ui, shards:%ui", &zone->shm.name,
+                   table->entries.n, table->entries.half_open,
+                   table->entries.record, table->entries.stranger,
+                   table->nshards);
 
     z->table = table;
-    shpool->data = table;
-
-    return NGX_OK;
-}
-
-
-/*
- * Allocates the remaining memory of the zone as a single block.  The slab
- * allocator is not used afterwards, since it would be corrupted by a process
- * that dies in it.  Pages are not written to before they are used.
- */
-
-static ngx_int_t
-ngx_http_atls_table_create_entries(ngx_http_atls_table_t *table,
-    ngx_slab_pool_t *shpool)
-{
-    ngx_uint_t  n;
-
-    shpool->log_nomem = 0;
-
-    for (n = shpool->pfree; n && table->entries == NULL; n--) {
-        table->entries = ngx_slab_alloc(shpool, n * ngx_pagesize);
-        table->nentries = n * ngx_pagesize / sizeof(ngx_http_atls_entry_t);
-    }
-
-    if (table->entries == NULL) {
-        return NGX_ERROR;
-    }
-
-    n = table->nentries;
-
-    table->half_open_share = ngx_min(n / 8, NGX_HTTP_ATLS_MAX_SHARE);
-    table->half_open_share = ngx_max(table->half_open_share,
-                                     ngx_min(n / 4,
-                                             NGX_HTTP_ATLS_MIN_HALF_OPEN));
-
-    table->record_share = ngx_min(n / 16, NGX_HTTP_ATLS_MAX_SHARE);
-    table->record_share = ngx_max(table->record_share,
-                                  ngx_min(n / 8, NGX_HTTP_ATLS_RECORD_PIECES));
-
-    table->stranger_share = n / 4;
+    z->shpool->data = table;
 
     return NGX_OK;
 }
@@ -233,284 +228,357 @@ ngx_http_atls_table_known(ngx_http_atls_table_t *table)
 }
 
 
-/* Initializes everything derived from entries, except "touched". */
+/* Initializes everything derived from entries. */
 
 static void
-ngx_http_atls_table_init(ngx_http_atls_table_t *table)
+ngx_http_atls_table_init(ngx_http_atls_shard_t *shard)
 {
-    uint32_t    n;
     ngx_uint_t  i;
 
-    ngx_memzero(table->count, sizeof(table->count));
-    ngx_memzero(table->buckets, (table->mask + 1) * sizeof(uint32_t));
-    ngx_memzero(table->map[0], table->map_size * sizeof(uint32_t));
+    ngx_memzero(shard->count, sizeof(shard->count));
+    ngx_memzero(shard->buckets, (shard->mask + 1) * sizeof(uint32_t));
 
     for (i = 0; i < ngx_http_atls_kinds; i++) {
-        ngx_queue_init(&table->queues[i]);
-    }
-
-    ngx_queue_init(&table->kept);
-
-    for (n = table->touched; n < table->nentries; n++) {
-        ngx_http_atls_table_set_free(table, n);
+        ngx_queue_init(&shard->queues[i]);
     }
 }
 
 
-static void
-ngx_http_atls_table_set_free(ngx_http_atls_table_t *table, uint32_t i)
+ngx_http_atls_shard_t *
+ngx_http_atls_table_lock(ngx_http_atls_zone_t *z, u_char *id)
 {
-    uint32_t    *word, last;
-    ngx_uint_t   level;
-
-    for (level = 0; level < table->levels; level++) {
-        word = &table->map[level][i / 32];
-        last = *word;
-
-        *word |= (uint32_t) 1 << i % 32;
-
-        if (last) {
-            return;
-        }
-
-        i /= 32;
-    }
+    return ngx_http_atls_table_lock_shard(z, id[0] & (z->table->nshards - 1));
 }
 
 
-static void
-ngx_http_atls_table_set_used(ngx_http_atls_table_t *table, uint32_t i)
+ngx_http_atls_shard_t *
+ngx_http_atls_table_lock_shard(ngx_http_atls_zone_t *z, ngx_uint_t number)
 {
-    uint32_t    *word;
-    ngx_uint_t   level;
+    ngx_http_atls_shard_t  *shard;
 
-    for (level = 0; level < table->levels; level++) {
-        word = &table->map[level][i / 32];
+    shard = &z->table->shards[number];
 
-        *word &= ~((uint32_t) 1 << i % 32);
+    ngx_shmtx_lock(ngx_http_atls_table_mutex(z, number));
 
-        if (*word) {
-            return;
-        }
-
-        i /= 32;
+    if (shard->changing) {
+        ngx_http_atls_table_repair(z, shard);
     }
+
+    shard->changing = ngx_pid;
+    ngx_memory_barrier();
+
+    return shard;
 }
 
 
 void
-ngx_http_atls_table_lock(ngx_http_atls_zone_t *z)
-{
-    ngx_shmtx_lock(&z->shpool->mutex);
-
-    if (z->table->changing) {
-        ngx_http_atls_table_repair(z);
-    }
-
-    z->table->changing = ngx_pid;
-    ngx_memory_barrier();
-}
-
-
-void
-ngx_http_atls_table_unlock(ngx_http_atls_zone_t *z)
+ngx_http_atls_table_unlock(ngx_http_atls_zone_t *z,
+    ngx_http_atls_shard_t *shard)
 {
     ngx_memory_barrier();
-    z->table->changing = 0;
+    shard->changing = 0;
 
-    ngx_shmtx_unlock(&z->shpool->mutex);
+    ngx_shmtx_unlock(ngx_http_atls_table_mutex(z, shard->number));
 
     ngx_http_atls_ending_log(z->log);
     z->log = NULL;
 }
 
 
+void
+ngx_http_atls_table_wake(ngx_http_atls_zone_t *z)
+{
+    ngx_uint_t  i;
+
+    ngx_http_atls_shmtx_wake(&z->shpool->mutex);
+
+    for (i = 0; i < z->nlocks; i++) {
+        ngx_http_atls_shmtx_wake(ngx_http_atls_table_mutex(z, i));
+    }
+}
+
+
 /*
- * Limits of kinds.  Half-open sessions have a reserved share, which is also
- * their maximum.  Pieces of records have a reserved share, and may exceed it
- * while there is free memory.  Pieces with the identity of unverified clients
- * have a maximum share of the memory for established sessions.
+ * Called with the lock of the shard held, and releases it in between: only one
+ * shard is locked at a time.  NGX_BUSY: there is nothing to evict.
  */
 
-ngx_int_t
-ngx_http_atls_table_room(ngx_http_atls_table_t *table,
-    ngx_http_atls_kind_e kind)
+static ngx_int_t
+ngx_http_atls_table_room(ngx_http_atls_zone_t *z, ngx_http_atls_shard_t *shard,
+    ngx_http_atls_share_e share, ngx_uint_t n)
 {
-    ngx_uint_t  all, share;
+    ngx_int_t             rc;
+    ngx_http_atls_lack_e  lack;
 
-    if (kind == ngx_http_atls_kept) {
+    ngx_http_atls_table_unlock(z, shard);
 
-        /* nothing is evicted for these */
+    do {
+        rc = NGX_OK;
+        lack = ngx_http_atls_entries_lack(shard->entries, share, n);
 
-        return NGX_OK;
-    }
+        if (lack != ngx_http_atls_lack_none) {
+            rc = ngx_http_atls_table_evict(z, ngx_http_atls_victims[lack][0]);
 
-    if (kind == ngx_http_atls_handshaking) {
-        share = table->half_open_share;
-
-        return ngx_http_atls_table_half_open(table) < share
-               ? NGX_OK
-               : ngx_http_atls_table_evict(table,
-                                           ngx_http_atls_evict_half_open);
-    }
-
-    all = table->nentries - table->half_open_share;
-    share = table->record_share;
-
-    if (kind == ngx_http_atls_record) {
-
-        while (table->count[ngx_http_atls_record] >= share
-               && table->count[ngx_http_atls_record]
-                  + ngx_http_atls_table_established(table) >= all)
-        {
-            if (ngx_http_atls_table_evict(table, ngx_http_atls_evict_record)
-                != NGX_OK)
-            {
-                return NGX_BUSY;
+            if (rc == NGX_BUSY) {
+                rc = ngx_http_atls_table_evict(z,
+                                               ngx_http_atls_victims[lack][1]);
             }
         }
 
-        return NGX_OK;
+    } while (rc == NGX_OK && lack != ngx_http_atls_lack_none);
+
+    (void) ngx_http_atls_table_lock_shard(z, shard->number);
+
+    return rc;
+}
+
+
+/*
+ * Evicts the least recently used session of some shards, not counting those
+ * without a session of the kinds.  Each shard has its turn to be the first one,
+ * since the times may be the same.
+ */
+
+static ngx_int_t
+ngx_http_atls_table_evict(ngx_http_atls_zone_t *z,
+    const ngx_http_atls_kind_e *kinds)
+{
+    int64_t                   used, oldest;
+    ngx_uint_t                i, n, number, mask;
+    ngx_http_atls_shard_t    *shard;
+    ngx_http_atls_session_t  *session;
+
+    if (kinds[0] == ngx_http_atls_free) {
+        return NGX_BUSY;
     }
 
-    while (kind == ngx_http_atls_stranger
-           && table->count[kind] >= table->stranger_share)
-    {
-        if (ngx_http_atls_table_evict(table, ngx_http_atls_evict_stranger)
-            != NGX_OK)
-        {
-            return NGX_BUSY;
+    n = 0;
+    number = 0;
+    used = 0;
+    oldest = 0;
+
+    z->turn++;
+    mask = z->table->nshards - 1;
+
+    for (i = 0; i <= mask && n < NGX_HTTP_ATLS_COMPARED; i++) {
+
+        shard = ngx_http_atls_table_lock_shard(z, (z->turn + i) & mask);
+        session = ngx_http_atls_table_victim(shard, kinds, &used);
+        ngx_http_atls_table_unlock(z, shard);
+
+        if (session && (n++ == 0 || used < oldest)) {
+            oldest = used;
+            number = shard->number;
         }
     }
 
-    while (ngx_http_atls_table_established(table) >= all - share) {
-
-        if (ngx_http_atls_table_evict(table, ngx_http_atls_evict_idle)
-            != NGX_OK
-            && ngx_http_atls_table_evict(table, ngx_http_atls_evict_resident)
-               != NGX_OK)
-        {
-            return NGX_BUSY;
-        }
+    if (n == 0) {
+        return NGX_BUSY;
     }
 
-    while (ngx_http_atls_table_established(table)
-           + table->count[ngx_http_atls_record] >= all)
-    {
-        if (ngx_http_atls_table_evict(table, ngx_http_atls_evict_record)
-            != NGX_OK)
-        {
-            return NGX_BUSY;
-        }
+    shard = ngx_http_atls_table_lock_shard(z, number);
+    session = ngx_http_atls_table_victim(shard, kinds, &used);
+
+    if (session && kinds[0] == ngx_http_atls_kept) {
+        ngx_http_atls_table_forget(shard, session);
+
+    } else if (session) {
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                       "atls %08xD evict, kind:%d",
+                       ngx_http_atls_label(session->id, ngx_cycle->log),
+                       session->kind);
+
+        shard->evicted[session->kind]++;
+        ngx_http_atls_table_remove(shard, session,
+                                   ngx_http_atls_ending_evicted);
     }
+
+    ngx_http_atls_table_unlock(z, shard);
 
     return NGX_OK;
 }
 
 
-static ngx_uint_t
-ngx_http_atls_table_half_open(ngx_http_atls_table_t *table)
+static ngx_http_atls_session_t *
+ngx_http_atls_table_victim(ngx_http_atls_shard_t *shard,
+    const ngx_http_atls_kind_e *kinds, int64_t *used)
 {
-    return table->count[ngx_http_atls_handshaking]
-           + table->count[ngx_http_atls_half_open];
+    ngx_queue_t              *queue;
+    ngx_http_atls_kept_t     *kept;
+    ngx_http_atls_session_t  *session, *victim;
+
+    queue = &shard->queues[ngx_http_atls_kept];
+
+    if (kinds[0] == ngx_http_atls_kept) {
+
+        if (ngx_queue_empty(queue)) {
+            return NULL;
+        }
+
+        kept = ngx_queue_data(ngx_queue_last(queue), ngx_http_atls_kept_t,
+                              queue);
+
+        /* anybody can start handshakes: see ngx_http_atls_session_keep() */
+
+        *used = kept->session->established ? kept->session->used : 0;
+
+        return kept->session;
+    }
+
+    victim = NULL;
+
+    for ( /* void */ ; *kinds != ngx_http_atls_free; kinds++) {
+        session = ngx_http_atls_table_last(shard, *kinds);
+
+        if (session && (victim == NULL || session->used < *used)) {
+            victim = session;
+            *used = session->used;
+        }
+    }
+
+    return victim;
 }
 
 
-/* Counts established sessions and their pieces, except records. */
-
-static ngx_uint_t
-ngx_http_atls_table_established(ngx_http_atls_table_t *table)
+static ngx_http_atls_share_e
+ngx_http_atls_table_share(ngx_http_atls_kind_e kind)
 {
-    ngx_uint_t  i, n;
+    switch (kind) {
 
-    n = 0;
+    case ngx_http_atls_handshaking:
+    case ngx_http_atls_half_open:
+        return ngx_http_atls_share_half_open;
 
-    for (i = ngx_http_atls_name; i <= ngx_http_atls_stranger; i++) {
-        n += table->count[i];
+    case ngx_http_atls_record:
+        return ngx_http_atls_share_record;
+
+    case ngx_http_atls_stranger:
+        return ngx_http_atls_share_stranger;
+
+    case ngx_http_atls_kept:
+        return ngx_http_atls_share_kept;
+
+    default:
+        return ngx_http_atls_share_established;
     }
+}
 
-    for (i = ngx_http_atls_busy; i < ngx_http_atls_kinds; i++) {
-        n += table->count[i];
-    }
+
+/* Ids are random.  The first byte selects the shard. */
+
+static uint32_t
+ngx_http_atls_table_hash(u_char *id)
+{
+    uint32_t  n;
+
+    ngx_memcpy(&n, id + 1, sizeof(uint32_t));
 
     return n;
 }
 
 
-static ngx_int_t
-ngx_http_atls_table_evict(ngx_http_atls_table_t *table,
-    const ngx_http_atls_kind_e *kinds)
+ngx_http_atls_session_t *
+ngx_http_atls_table_alloc(ngx_http_atls_zone_t *z,
+    ngx_http_atls_shard_t *shard, u_char *id, ngx_http_atls_kind_e kind)
 {
-    ngx_http_atls_session_t  *session, *victim;
+    ngx_http_atls_piece_t    *entry;
+    ngx_http_atls_session_t  *session;
 
-    victim = NULL;
+    entry = ngx_http_atls_table_entries(z, shard,
+                                        ngx_http_atls_table_share(kind), 1);
+    if (entry == NULL) {
+        return NULL;
+    }
 
-    for ( /* void */ ; *kinds != ngx_http_atls_free; kinds++) {
-        session = ngx_http_atls_table_last(table, *kinds);
+    session = (ngx_http_atls_session_t *) entry;
 
-        if (session && (victim == NULL || session->used < victim->used)) {
-            victim = session;
+    /* another process may have added it in between */
+
+    if (ngx_http_atls_table_find(shard, id)) {
+        ngx_http_atls_entries_free(shard->entries, entry);
+        return NULL;
+    }
+
+    ngx_memzero(&session->next, sizeof(ngx_http_atls_session_t)
+                                - offsetof(ngx_http_atls_session_t, next));
+
+    ngx_memcpy(session->id, id, NGX_HTTP_ATLS_ID_LEN);
+
+    return session;
+}
+
+
+static ngx_http_atls_piece_t *
+ngx_http_atls_table_entries(ngx_http_atls_zone_t *z,
+    ngx_http_atls_shard_t *shard, ngx_http_atls_share_e share, ngx_uint_t n)
+{
+    ngx_http_atls_piece_t  *entry;
+
+    do {
+        entry = ngx_http_atls_entries_alloc(shard->entries, shard->number,
+                                            share, n);
+    } while (entry == NULL
+             && ngx_http_atls_table_room(z, shard, share, n) == NGX_OK);
+
+    return entry;
+}
+
+
+ngx_int_t
+ngx_http_atls_table_establish(ngx_http_atls_zone_t *z,
+    ngx_http_atls_shard_t *shard, ngx_http_atls_session_t *session)
+{
+    ngx_http_atls_share_e  share;
+
+    share = ngx_http_atls_share_established;
+
+    while (ngx_http_atls_entries_move(shard->entries, session, share)
+           != NGX_OK)
+    {
+        if (ngx_http_atls_table_room(z, shard, share, 1) != NGX_OK) {
+            return NGX_BUSY;
         }
     }
 
-    if (victim == NULL) {
-        return NGX_BUSY;
-    }
-
-    table->evicted[victim->kind]++;
-
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                   "atls %08xD evict, kind:%uD",
-                   ngx_http_atls_label(victim->id, ngx_cycle->log),
-                   victim->kind);
-
-    ngx_http_atls_table_remove(table, victim, ngx_http_atls_ending_evicted);
-
     return NGX_OK;
 }
 
 
-/* Frees the oldest response that is kept, also that of a busy session. */
-
-static ngx_int_t
-ngx_http_atls_table_reclaim(ngx_http_atls_table_t *table)
+ngx_http_atls_piece_t *
+ngx_http_atls_table_pieces(ngx_http_atls_zone_t *z,
+    ngx_http_atls_shard_t *shard, ngx_http_atls_kind_e kind, size_t len)
 {
-    ngx_http_atls_kept_t  *kept;
+    ngx_uint_t              n;
+    ngx_http_atls_piece_t  *first, *piece;
 
-    if (ngx_queue_empty(&table->kept)) {
-        return NGX_BUSY;
+    n = (len + NGX_HTTP_ATLS_PIECE - 1) / NGX_HTTP_ATLS_PIECE;
+
+    first = ngx_http_atls_table_entries(z, shard,
+                                        ngx_http_atls_table_share(kind), n);
+    if (first == NULL) {
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                       "atls no room for %uz bytes, kind:%ui",
+                       len, (ngx_uint_t) kind);
+        return NULL;
     }
 
-    kept = ngx_queue_data(ngx_queue_last(&table->kept), ngx_http_atls_kept_t,
-                          queue);
+    for (piece = first; piece; piece = piece->next) {
+        piece->kind = kind;
+        shard->count[kind]++;
+    }
 
-    ngx_http_atls_table_forget(table, kept->session);
-
-    return NGX_OK;
-}
-
-
-/* Ids are random, so no hash is needed. */
-
-static uint32_t *
-ngx_http_atls_table_bucket(ngx_http_atls_table_t *table, u_char *id)
-{
-    uint32_t  n;
-
-    ngx_memcpy(&n, id, sizeof(uint32_t));
-
-    return &table->buckets[n & table->mask];
+    return first;
 }
 
 
 ngx_http_atls_session_t *
-ngx_http_atls_table_find(ngx_http_atls_table_t *table, u_char *id)
+ngx_http_atls_table_find(ngx_http_atls_shard_t *shard, u_char *id)
 {
     uint32_t                  i;
     ngx_http_atls_session_t  *session;
 
-    for (i = *ngx_http_atls_table_bucket(table, id); i; i = session->next) {
-        session = ngx_http_atls_table_session(table, i);
+    for (i = *ngx_http_atls_table_bucket(shard, id); i; i = session->next) {
+        session = ngx_http_atls_table_session(shard, i);
 
         if (CRYPTO_memcmp(session->id, id, NGX_HTTP_ATLS_ID_LEN) == 0) {
             return session;
@@ -521,78 +589,20 @@ ngx_http_atls_table_find(ngx_http_atls_table_t *table, u_char *id)
 }
 
 
-/* Uses the first free entry, to keep entries in use close together. */
-
-void *
-ngx_http_atls_table_alloc(ngx_http_atls_table_t *table)
-{
-    uint32_t                i, word;
-    ngx_uint_t              level;
-    ngx_http_atls_entry_t  *entry;
-
-    i = 0;
-
-    if (table->map[table->levels - 1][0] == 0
-        && ngx_http_atls_table_reclaim(table) != NGX_OK)
-    {
-        return NULL;
-    }
-
-    for (level = table->levels; level--; /* void */ ) {
-        word = table->map[level][i];
-
-        i = i * 32 + ffs((int) word) - 1;
-    }
-
-    entry = &table->entries[i];
-
-    ngx_http_atls_table_set_used(table, i);
-
-    entry->kind = ngx_http_atls_raw;
-    ngx_memory_barrier();
-
-    if (i >= table->touched) {
-        table->touched = i + 1;
-    }
-
-    return entry;
-}
-
-
-/* The entry is wiped before its kind is written: see the header. */
-
-static void
-ngx_http_atls_table_free(ngx_http_atls_table_t *table, void *p)
-{
-    ngx_http_atls_entry_t  *entry = p;
-
-    entry->kind = ngx_http_atls_raw;
-    ngx_memory_barrier();
-
-    ngx_explicit_memzero((u_char *) p + sizeof(uint32_t),
-                         sizeof(ngx_http_atls_entry_t) - sizeof(uint32_t));
-
-    ngx_memory_barrier();
-    entry->kind = ngx_http_atls_free;
-
-    ngx_http_atls_table_set_free(table, entry - table->entries);
-}
-
-
 void
-ngx_http_atls_table_add(ngx_http_atls_table_t *table,
+ngx_http_atls_table_add(ngx_http_atls_shard_t *shard,
     ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind)
 {
     uint32_t  *bucket;
 
-    bucket = ngx_http_atls_table_bucket(table, session->id);
+    bucket = ngx_http_atls_table_bucket(shard, session->id);
 
     session->next = *bucket;
-    *bucket = ngx_http_atls_table_index(table, session);
+    *bucket = ngx_http_atls_table_index(shard, session);
 
-    ngx_queue_insert_head(&table->queues[kind], &session->queue);
-    table->count[kind]++;
-    table->started++;
+    ngx_queue_insert_head(&shard->queues[kind], &session->queue);
+    shard->count[kind]++;
+    shard->started++;
 
     ngx_memory_barrier();
     session->kind = kind;
@@ -600,14 +610,22 @@ ngx_http_atls_table_add(ngx_http_atls_table_t *table,
 
 
 void
-ngx_http_atls_table_move(ngx_http_atls_table_t *table,
+ngx_http_atls_table_move(ngx_http_atls_shard_t *shard,
     ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind)
 {
-    ngx_queue_remove(&session->queue);
-    ngx_queue_insert_head(&table->queues[kind], &session->queue);
+    ngx_http_atls_share_e  share;
 
-    table->count[session->kind]--;
-    table->count[kind]++;
+    share = ngx_http_atls_table_share(kind);
+
+    if (session->share != share) {
+        (void) ngx_http_atls_entries_move(shard->entries, session, share);
+    }
+
+    ngx_queue_remove(&session->queue);
+    ngx_queue_insert_head(&shard->queues[kind], &session->queue);
+
+    shard->count[session->kind]--;
+    shard->count[kind]++;
 
     /* other members must be written before the kind */
 
@@ -617,24 +635,25 @@ ngx_http_atls_table_move(ngx_http_atls_table_t *table,
 
 
 void
-ngx_http_atls_table_remove(ngx_http_atls_table_t *table,
+ngx_http_atls_table_remove(ngx_http_atls_shard_t *shard,
     ngx_http_atls_session_t *session, ngx_http_atls_ending_e reason)
 {
-    uint32_t  i, *p;
+    uint32_t                i, *p;
+    ngx_http_atls_piece_t  *entry;
 
-    i = ngx_http_atls_table_index(table, session);
+    i = ngx_http_atls_table_index(shard, session);
 
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                   "atls %08xD remove, kind:%uD, requests:%uD, reason:%d",
+                   "atls %08xD remove, kind:%d, requests:%uD, reason:%d",
                    ngx_http_atls_label(session->id, ngx_cycle->log),
                    session->kind, session->requests, (int) reason);
 
     ngx_http_atls_ending_add(session, reason);
-    table->ended[reason]++;
+    shard->ended[reason]++;
 
-    for (p = ngx_http_atls_table_bucket(table, session->id);
+    for (p = ngx_http_atls_table_bucket(shard, session->id);
          *p != i;
-         p = &ngx_http_atls_table_session(table, *p)->next)
+         p = &ngx_http_atls_table_session(shard, *p)->next)
     {
         /* void */
     }
@@ -642,47 +661,49 @@ ngx_http_atls_table_remove(ngx_http_atls_table_t *table,
     *p = session->next;
 
     ngx_queue_remove(&session->queue);
-    table->count[session->kind]--;
+    shard->count[session->kind]--;
 
     /* afterwards, the pieces do not belong to a session */
 
     session->kind = ngx_http_atls_raw;
     ngx_memory_barrier();
 
-    ngx_http_atls_table_forget(table, session);
-    ngx_http_atls_table_free_pieces(table, session->pending.first);
-    ngx_http_atls_table_free_pieces(table, session->identity.first);
+    ngx_http_atls_table_forget(shard, session);
+    ngx_http_atls_table_free_pieces(shard, session->pending.first);
+    ngx_http_atls_table_free_pieces(shard, session->identity.first);
 
     if (session->sni_len > NGX_HTTP_ATLS_SNI_LEN) {
-        ngx_http_atls_table_free_pieces(table, session->sni.piece);
+        ngx_http_atls_table_free_pieces(shard, session->sni.piece);
     }
 
-    ngx_http_atls_table_free(table, session);
+    entry = (ngx_http_atls_piece_t *) session;
+    entry->next = NULL;
+
+    ngx_http_atls_entries_free(shard->entries, entry);
 }
 
 
 void
-ngx_http_atls_table_lose(ngx_http_atls_table_t *table,
+ngx_http_atls_table_lose(ngx_http_atls_shard_t *shard,
     ngx_http_atls_session_t *session)
 {
-    ngx_memcpy(&table->lost[table->nlost % table->lost_size], session->id,
-               sizeof(uint32_t));
-    table->nlost++;
+    shard->lost[shard->nlost++ % shard->lost_size] =
+                                      ngx_http_atls_table_hash(session->id);
 
-    ngx_http_atls_table_remove(table, session, ngx_http_atls_ending_lost);
+    ngx_http_atls_table_remove(shard, session, ngx_http_atls_ending_lost);
 }
 
 
 ngx_uint_t
-ngx_http_atls_table_is_lost(ngx_http_atls_table_t *table, u_char *id)
+ngx_http_atls_table_is_lost(ngx_http_atls_shard_t *shard, u_char *id)
 {
     uint32_t    n;
     ngx_uint_t  i;
 
-    ngx_memcpy(&n, id, sizeof(uint32_t));
+    n = ngx_http_atls_table_hash(id);
 
-    for (i = 0; i < ngx_min(table->nlost, table->lost_size); i++) {
-        if (table->lost[i] == n) {
+    for (i = 0; i < ngx_min(shard->nlost, shard->lost_size); i++) {
+        if (shard->lost[i] == n) {
             return 1;
         }
     }
@@ -691,82 +712,22 @@ ngx_http_atls_table_is_lost(ngx_http_atls_table_t *table, u_char *id)
 }
 
 
-ngx_http_atls_piece_t *
-ngx_http_atls_table_pieces(ngx_http_atls_table_t *table,
-    ngx_http_atls_kind_e kind, size_t len)
+void
+ngx_http_atls_table_free_pieces(ngx_http_atls_shard_t *shard,
+    ngx_http_atls_piece_t *first)
 {
-    size_t                  n;
-    ngx_http_atls_piece_t  *piece, *first, **next;
+    ngx_http_atls_piece_t  *piece;
 
-    first = NULL;
-    next = &first;
-
-    for (n = 0; n < len; n += NGX_HTTP_ATLS_PIECE) {
-
-        piece = NULL;
-
-        if (ngx_http_atls_table_room(table, kind) == NGX_OK) {
-            piece = ngx_http_atls_table_alloc(table);
-        }
-
-        if (piece == NULL) {
-            ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                           "atls no room for %uz bytes, kind:%ui",
-                           len, (ngx_uint_t) kind);
-
-            ngx_http_atls_table_free_pieces(table, first);
-            return NULL;
-        }
-
-        piece->next = NULL;
-
-        *next = piece;
-        next = &piece->next;
-
-        table->count[kind]++;
-
-        ngx_memory_barrier();
-        piece->kind = kind;
+    for (piece = first; piece; piece = piece->next) {
+        shard->count[piece->kind]--;
     }
 
-    return first;
+    ngx_http_atls_entries_free(shard->entries, first);
 }
 
 
 void
-ngx_http_atls_table_free_pieces(ngx_http_atls_table_t *table,
-    ngx_http_atls_piece_t *piece)
-{
-    ngx_http_atls_piece_t  *next;
-
-    for ( /* void */ ; piece; piece = next) {
-        next = piece->next;
-
-        table->count[piece->kind]--;
-        ngx_http_atls_table_free(table, piece);
-    }
-}
-
-
-ngx_uint_t
-ngx_http_atls_table_spare(ngx_http_atls_table_t *table)
-{
-    ngx_uint_t  i, used;
-
-    used = 0;
-
-    for (i = 0; i < ngx_http_atls_kinds; i++) {
-        if (i != ngx_http_atls_kept) {
-            used += table->count[i];
-        }
-    }
-
-    return table->nentries - used;
-}
-
-
-void
-ngx_http_atls_table_forget(ngx_http_atls_table_t *table,
+ngx_http_atls_table_forget(ngx_http_atls_shard_t *shard,
     ngx_http_atls_session_t *session)
 {
     ngx_http_atls_piece_t  *piece;
@@ -784,141 +745,167 @@ ngx_http_atls_table_forget(ngx_http_atls_table_t *table,
 
     ngx_memory_barrier();
 
-    ngx_http_atls_table_free_pieces(table, piece);
+    ngx_http_atls_table_free_pieces(shard, piece);
 }
 
 
 /*
  * Called after a process died with the lock held, at any instruction.  Raw
- * entries, and pieces without a session, are freed.  All other data are
- * rebuilt from the entries, so this function may be interrupted and repeated.
+ * entries of the shard, and pieces without a session, are freed.  All other
+ * data are rebuilt from the entries, so this function may be interrupted and
+ * repeated.
  *
  * The queues are sorted by the time of last use, with a precision of about a
  * second.
  */
 
 static void
-ngx_http_atls_table_repair(ngx_http_atls_zone_t *z)
+ngx_http_atls_table_repair(ngx_http_atls_zone_t *z,
+    ngx_http_atls_shard_t *shard)
 {
     int64_t                   oldest, newest;
     uint32_t                  i, next, *bucket;
     ngx_uint_t                sessions, dropped;
     ngx_http_atls_kept_t     *kept;
-    ngx_http_atls_table_t    *table;
+    ngx_http_atls_piece_t    *piece, *unused;
     ngx_http_atls_session_t  *session;
 
-    table = z->table;
+    ngx_http_atls_table_init(shard);
 
-    ngx_http_atls_table_init(table);
+    ngx_http_atls_entries_lock(shard->entries);
 
-    dropped = ngx_http_atls_table_mark(table);
+    ngx_http_atls_table_mark(shard);
 
-    i = ngx_http_atls_table_collect(table, &oldest, &newest);
-    i = ngx_http_atls_table_sort(table, i, oldest, newest);
+    unused = ngx_http_atls_table_unused(shard);
+
+    i = ngx_http_atls_table_collect(shard, &oldest, &newest);
+
+    ngx_http_atls_entries_unlock(shard->entries);
+
+    dropped = 0;
+
+    for (piece = unused; piece; piece = piece->next) {
+        dropped++;
+    }
+
+    ngx_http_atls_entries_free(shard->entries, unused);
+
+    i = ngx_http_atls_table_sort(shard, i, oldest, newest);
 
     sessions = 0;
 
     for ( /* void */ ; i; i = next) {
-        session = ngx_http_atls_table_session(table, i);
+        session = ngx_http_atls_table_session(shard, i);
         next = session->next;
 
-        bucket = ngx_http_atls_table_bucket(table, session->id);
+        bucket = ngx_http_atls_table_bucket(shard, session->id);
         session->next = *bucket;
         *bucket = i;
 
-        ngx_queue_insert_head(&table->queues[session->kind], &session->queue);
-        table->count[session->kind]++;
+        ngx_queue_insert_head(&shard->queues[session->kind], &session->queue);
+        shard->count[session->kind]++;
 
         if (session->kept.first) {
             kept = ngx_http_atls_table_kept(session);
 
             kept->session = session;
-            ngx_queue_insert_head(&table->kept, &kept->queue);
+            ngx_queue_insert_head(&shard->queues[ngx_http_atls_kept],
+                                  &kept->queue);
         }
 
         sessions++;
     }
 
-    ngx_http_atls_table_balance(table, sessions);
+    ngx_http_atls_table_balance(shard, sessions);
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                   "atls_zone \"%V\" repaired after process %P died while "
                   "updating it: %ui sessions, %ui entries dropped",
-                  &z->zone->shm.name, table->changing, sessions, dropped);
+                  &z->zone->shm.name, shard->changing, sessions, dropped);
 }
 
 
-/* Marks pieces that belong to sessions, and frees all others. */
+/* Marks pieces that belong to sessions. */
 
-static ngx_uint_t
-ngx_http_atls_table_mark(ngx_http_atls_table_t *table)
+static void
+ngx_http_atls_table_mark(ngx_http_atls_shard_t *shard)
 {
     uint32_t                  i;
-    ngx_uint_t                n;
-    ngx_http_atls_entry_t    *entry;
+    ngx_http_atls_piece_t    *piece;
     ngx_http_atls_session_t  *session;
 
-    for (i = 0; i < table->touched; i++) {
-        entry = &table->entries[i];
+    for (i = 0; i < shard->entries->touched; i++) {
+        piece = &shard->entries->all[i].piece;
 
-        if (ngx_http_atls_is_piece(entry->kind)) {
-            entry->piece.marked = 0;
+        if (piece->shard == shard->number
+            && ngx_http_atls_is_piece(piece->kind))
+        {
+            piece->marked = 0;
         }
     }
 
-    for (i = 0; i < table->touched; i++) {
-        session = &table->entries[i].session;
+    for (i = 0; i < shard->entries->touched; i++) {
+        session = &shard->entries->all[i].session;
 
-        if (!ngx_http_atls_is_session(session->kind)) {
+        if (session->shard != shard->number
+            || !ngx_http_atls_is_session(session->kind))
+        {
             continue;
         }
 
-        ngx_http_atls_table_mark_pieces(table, session->pending.first);
-        ngx_http_atls_table_mark_pieces(table, session->identity.first);
-        ngx_http_atls_table_mark_pieces(table, session->kept.first);
+        ngx_http_atls_table_mark_pieces(shard, session->pending.first);
+        ngx_http_atls_table_mark_pieces(shard, session->identity.first);
+        ngx_http_atls_table_mark_pieces(shard, session->kept.first);
 
         if (session->sni_len > NGX_HTTP_ATLS_SNI_LEN) {
-            ngx_http_atls_table_mark_pieces(table, session->sni.piece);
+            ngx_http_atls_table_mark_pieces(shard, session->sni.piece);
         }
     }
-
-    n = 0;
-
-    for (i = 0; i < table->touched; i++) {
-        entry = &table->entries[i];
-
-        if (ngx_http_atls_is_session(entry->kind)) {
-            continue;
-        }
-
-        if (entry->kind == ngx_http_atls_free) {
-            ngx_http_atls_table_set_free(table, i);
-
-        } else if (entry->kind == ngx_http_atls_raw || !entry->piece.marked) {
-            ngx_http_atls_table_free(table, entry);
-            n++;
-        }
-    }
-
-    return n;
 }
 
 
 static void
-ngx_http_atls_table_mark_pieces(ngx_http_atls_table_t *table,
+ngx_http_atls_table_mark_pieces(ngx_http_atls_shard_t *shard,
     ngx_http_atls_piece_t *piece)
 {
     for ( /* void */ ; piece; piece = piece->next) {
         piece->marked = 1;
-        table->count[piece->kind]++;
+        shard->count[piece->kind]++;
     }
+}
+
+
+/* Links raw entries, and pieces that are not marked, into a list. */
+
+static ngx_http_atls_piece_t *
+ngx_http_atls_table_unused(ngx_http_atls_shard_t *shard)
+{
+    uint32_t                i;
+    ngx_http_atls_piece_t  *piece, *list;
+
+    list = NULL;
+
+    for (i = 0; i < shard->entries->touched; i++) {
+        piece = &shard->entries->all[i].piece;
+
+        if (piece->shard == shard->number
+            && (piece->kind == ngx_http_atls_raw
+                || (ngx_http_atls_is_piece(piece->kind) && !piece->marked)))
+        {
+            piece->kind = ngx_http_atls_raw;
+            piece->next = list;
+            list = piece;
+        }
+    }
+
+    return list;
 }
 
 
 /* Links all sessions into a list, and finds the range of their times. */
 
 static uint32_t
-ngx_http_atls_table_collect(ngx_http_atls_table_t *table, int64_t *oldest,
+ngx_http_atls_table_collect(ngx_http_atls_shard_t *shard, int64_t *oldest,
     int64_t *newest)
 {
     uint32_t                  i, list;
@@ -928,10 +915,12 @@ ngx_http_atls_table_collect(ngx_http_atls_table_t *table, int64_t *oldest,
     *oldest = INT64_MAX;
     *newest = 0;
 
-    for (i = 1; i <= table->touched; i++) {
-        session = ngx_http_atls_table_session(table, i);
+    for (i = 1; i <= shard->entries->touched; i++) {
+        session = ngx_http_atls_table_session(shard, i);
 
-        if (ngx_http_atls_is_session(session->kind)) {
+        if (session->shard == shard->number
+            && ngx_http_atls_is_session(session->kind))
+        {
             *oldest = ngx_min(*oldest, session->used);
             *newest = ngx_max(*newest, session->used);
 
@@ -951,42 +940,42 @@ ngx_http_atls_table_collect(ngx_http_atls_table_t *table, int64_t *oldest,
  */
 
 static uint32_t
-ngx_http_atls_table_sort(ngx_http_atls_table_t *table, uint32_t list,
+ngx_http_atls_table_sort(ngx_http_atls_shard_t *shard, uint32_t list,
     int64_t oldest, int64_t newest)
 {
     uint32_t                  i, n, next, *bucket;
     ngx_uint_t                bits, shift;
     ngx_http_atls_session_t  *session;
 
-    for (bits = 0; table->mask >> bits; bits++) { /* void */ }
+    for (bits = 0; shard->mask >> bits; bits++) { /* void */ }
 
     shift = NGX_HTTP_ATLS_SORT_SHIFT;
 
     for ( /* void */ ; list && (newest - oldest) >> shift; shift += bits) {
 
         for (i = list; i; i = next) {
-            session = ngx_http_atls_table_session(table, i);
+            session = ngx_http_atls_table_session(shard, i);
             next = session->next;
 
-            bucket = &table->buckets[((session->used - oldest) >> shift)
-                                     & table->mask];
+            bucket = &shard->buckets[((session->used - oldest) >> shift)
+                                     & shard->mask];
             session->next = *bucket;
             *bucket = i;
         }
 
         list = 0;
 
-        for (n = table->mask + 1; n--; /* void */ ) {
+        for (n = shard->mask + 1; n--; /* void */ ) {
 
-            for (i = table->buckets[n]; i; i = next) {
-                session = ngx_http_atls_table_session(table, i);
+            for (i = shard->buckets[n]; i; i = next) {
+                session = ngx_http_atls_table_session(shard, i);
                 next = session->next;
 
                 session->next = list;
                 list = i;
             }
 
-            table->buckets[n] = 0;
+            shard->buckets[n] = 0;
         }
     }
 
@@ -997,7 +986,7 @@ ngx_http_atls_table_sort(ngx_http_atls_table_t *table, uint32_t list,
 /* A session may have been added or removed without being counted. */
 
 static void
-ngx_http_atls_table_balance(ngx_http_atls_table_t *table, uint64_t sessions)
+ngx_http_atls_table_balance(ngx_http_atls_shard_t *shard, uint64_t sessions)
 {
     uint64_t    ended;
     ngx_uint_t  i;
@@ -1005,14 +994,14 @@ ngx_http_atls_table_balance(ngx_http_atls_table_t *table, uint64_t sessions)
     ended = 0;
 
     for (i = 0; i < ngx_http_atls_endings; i++) {
-        ended += table->ended[i];
+        ended += shard->ended[i];
     }
 
-    if (table->started < ended + sessions) {
-        table->started = ended + sessions;
+    if (shard->started < ended + sessions) {
+        shard->started = ended + sessions;
 
     } else {
-        table->ended[ngx_http_atls_ending_lost] += table->started - ended
+        shard->ended[ngx_http_atls_ending_lost] += shard->started - ended
                                                    - sessions;
     }
 }

@@ -17,9 +17,16 @@
 
 #define NGX_HTTP_ATLS_ZONE_SIZE  (10 * 1024 * 1024)
 
+/* Two pages: of the second one, nothing is used. */
+
+#define NGX_HTTP_ATLS_LOCK_SIZE  (2 * ngx_pagesize)
+
 
 static ngx_int_t ngx_http_atls_zone_set(ngx_conf_t *cf, ngx_str_t *name,
     size_t size);
+static ngx_int_t ngx_http_atls_zone_add_locks(ngx_conf_t *cf,
+    ngx_http_atls_zone_t *z, ngx_str_t *name, size_t size);
+static ngx_int_t ngx_http_atls_zone_init_lock(ngx_shm_zone_t *zone, void *data);
 static ngx_int_t ngx_http_atls_zone_init(ngx_shm_zone_t *zone, void *data);
 static ngx_int_t ngx_http_atls_zone_create(ngx_http_atls_zone_t *z);
 static ngx_http_atls_tickets_t *ngx_http_atls_zone_create_tickets(
@@ -135,7 +142,59 @@ ngx_http_atls_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size)
     zone->init = ngx_http_atls_zone_init;
     zone->data = z;
 
+    if (ngx_http_atls_zone_add_locks(cf, z, name, size) != NGX_OK) {
+        return NULL;
+    }
+
     return zone;
+}
+
+
+/*
+ * For each shard of the table, a zone that only consists of a lock, see
+ * ngx_http_atls_table.h.  The name of atls_zone has no colon.
+ */
+
+static ngx_int_t
+ngx_http_atls_zone_add_locks(ngx_conf_t *cf, ngx_http_atls_zone_t *z,
+    ngx_str_t *name, size_t size)
+{
+    ngx_str_t   lock;
+    ngx_uint_t  i;
+
+    z->nlocks = ngx_http_atls_table_shards(size);
+
+    z->locks = ngx_palloc(cf->pool, z->nlocks * sizeof(ngx_shm_zone_t *));
+    if (z->locks == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < z->nlocks; i++) {
+
+        lock.data = ngx_pnalloc(cf->pool, name->len + 1 + NGX_INT_T_LEN);
+        if (lock.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        lock.len = ngx_sprintf(lock.data, "%V:%ui", name, i) - lock.data;
+
+        z->locks[i] = ngx_shared_memory_add(cf, &lock, NGX_HTTP_ATLS_LOCK_SIZE,
+                                            &ngx_http_atls_module);
+        if (z->locks[i] == NULL) {
+            return NGX_ERROR;
+        }
+
+        z->locks[i]->init = ngx_http_atls_zone_init_lock;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_zone_init_lock(ngx_shm_zone_t *zone, void *data)
+{
+    return NGX_OK;
 }
 
 
@@ -175,7 +234,7 @@ ngx_http_atls_zone_init(ngx_shm_zone_t *zone, void *data)
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, zone->shm.log, 0,
                    "atls zone \"%V\" reused, entries in use:%uD",
-                   &zone->shm.name, old->table->touched);
+                   &zone->shm.name, old->table->entries.touched);
 
     z->table = old->table;
     z->shpool = old->shpool;

@@ -303,7 +303,8 @@ ngx_http_atls_identity_store(ngx_shm_zone_t *zone,
         session->identity.kind = ngx_http_atls_stranger;
     }
 
-    if (ngx_http_atls_session_store(zone, &session->identity, data, len)
+    if (ngx_http_atls_session_store(zone, session, &session->identity, data,
+                                    len)
         != NGX_OK)
     {
         ngx_http_atls_session_full(zone, "has no memory for a certificate",

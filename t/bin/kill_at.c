@@ -5,8 +5,8 @@
  *     kill_at PID LOCK UNLOCK N
  *
  * LOCK and UNLOCK are the addresses of two functions.  From each call of the
- * first one until the second one returns, the process executes single steps;
- * after N of them, it is killed.  The address of each step is written to
+ * first one until the last lock is released and the second one returns, the
+ * process executes single steps; after N of them, it is killed.  The address of each step is written to
  * stdout, after a line "ready".
  *
  * Requires Linux on x86-64.
@@ -32,7 +32,7 @@ static long peek(unsigned long addr);
 static void poke(unsigned long addr, long word);
 static unsigned long ip(void);
 static int wait_stop(void);
-static void steps(unsigned long unlock, long *left);
+static void steps(unsigned long lock, unsigned long unlock, long *left);
 
 
 static pid_t  pid;
@@ -90,21 +90,22 @@ main(int argc, char **argv)
             die("PTRACE_POKEUSER");
         }
 
-        steps(unlock, &left);
+        steps(lock, unlock, &left);
 
         poke(lock, (saved & ~0xffL) | 0xcc);
     }
 }
 
 
-/* Until the other function returns. */
+/* Until no lock is held. */
 
 static void
-steps(unsigned long unlock, long *left)
+steps(unsigned long lock, unsigned long unlock, long *left)
 {
-    int            sig;
+    int            sig, locks;
     unsigned long  at, back, sp;
 
+    locks = 0;
     back = 0;
     sig = 0;
 
@@ -117,7 +118,11 @@ steps(unsigned long unlock, long *left)
             kill(pid, SIGKILL);
         }
 
-        if (at == unlock) {
+        if (at == lock) {
+            locks++;
+        }
+
+        if (at == unlock && --locks == 0) {
             sp = ptrace(PTRACE_PEEKUSER, pid,
                         (void *) offsetof(struct user_regs_struct, rsp), NULL);
             back = peek(sp);
