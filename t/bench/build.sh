@@ -23,7 +23,9 @@ out=$dir/$name
 case $name in
     table) main=-Dmain=ngx_main
            link=-Wl,--wrap=ngx_http_atls_clock
-           link="$link -Wl,--wrap=ngx_http_atls_clock_since" ;;
+           link="$link -Wl,--wrap=ngx_http_atls_clock_since"
+           link="$link -Wl,--wrap=ngx_shmtx_lock"
+           link="$link -Wl,--wrap=ngx_shmtx_unlock" ;;
     fill)  main= link=-Wl,--wrap=ngx_http_atls_socket_init_worker ;;
     *)     echo "bench: no program $name" >&2; exit 1 ;;
 esac

@@ -23,7 +23,7 @@ my $build = $ENV{BUILD} || "$root/build";
 my @quick = $ENV{QUICK} ? '-q' : ();
 
 my @SIZES = (1000, 100_000, 1_000_000);
-my @PROCS = (1, 2, 4, 8);
+my @PROCS = (1, 2, 4, 8, 16);
 my $MB = 1024 * 1024;
 
 # Limits for the cost of ATLS relative to HTTPS.  A row has a title, the name
@@ -69,6 +69,7 @@ print_transfers();
 print_idle();
 print_table();
 print_zone();
+print_locks();
 print_contention();
 print_relay();
 print_forward();
@@ -334,6 +335,22 @@ sub print_zone {
         median('table: records stored in a full zone, of 8', $SIZES[2]) + 0);
     row('sessions evicted per record',
         median('table: sessions evicted per record', $SIZES[2]) + 0);
+}
+
+
+sub print_locks {
+    heading('Locks of the session table');
+    row('', 'shard', 'held, ns', 'zone', 'held, ns');
+    rule(5);
+
+    for my $name ('take', 'put', 'put with a response',
+                  'put with a longer response', 'create', 'establish',
+                  'remove', 'store a record')
+    {
+        row($name, map { sprintf '%.0f', median("table: $name: $_", $SIZES[1]) }
+                   'locks of a shard', 'lock of a shard held',
+                   'locks of a zone', 'lock of a zone held');
+    }
 }
 
 

@@ -8,7 +8,7 @@
  * Measures the session table of the module, in a shared memory zone of nginx:
  * the program is nginx with another main().
  *
- *     table [-q]                  -q: quickly
+ *     table [-q] [-c]             -q: quickly; -c: only several processes
  *
  * Each line of the output is a name, a number of sessions or processes, and a
  * value; times are in nanoseconds per operation.  Each round prints a line.
@@ -37,8 +37,24 @@
 #define BENCH_RECORD    (16384 + 256 + 5)
 #define BENCH_RECORDS   50
 #define BENCH_TRIES     8
-#define BENCH_PROCS     8
+#define BENCH_PROCS     16
 #define BENCH_TIMEOUT   600
+#define BENCH_LOCKED    2000
+#define BENCH_KINDS     2
+#define BENCH_SHORT     300
+#define BENCH_LONG      1000
+
+
+/* operations, see bench_locks() */
+
+#define BENCH_TAKE       0
+#define BENCH_PUT        1
+#define BENCH_RESPONSE   2
+#define BENCH_LONGER     3
+#define BENCH_CREATE     4
+#define BENCH_ESTABLISH  5
+#define BENCH_REMOVE     6
+#define BENCH_STORE      7
 
 
 typedef struct {
@@ -71,8 +87,22 @@ typedef struct {
 } bench_table_t;
 
 
+/* Locks acquired, either of shards or of the zone. */
+
+typedef struct {
+    uint64_t                     began;
+    uint64_t                     held;
+    ngx_uint_t                   n;
+} bench_lock_t;
+
+
 int64_t __wrap_ngx_http_atls_clock(void);
 time_t __wrap_ngx_http_atls_clock_since(int64_t then);
+void __wrap_ngx_shmtx_lock(ngx_shmtx_t *mtx);
+void __wrap_ngx_shmtx_unlock(ngx_shmtx_t *mtx);
+
+void __real_ngx_shmtx_lock(ngx_shmtx_t *mtx);
+void __real_ngx_shmtx_unlock(ngx_shmtx_t *mtx);
 
 static ngx_int_t bench_init(void);
 static void bench_zones(void);
@@ -87,6 +117,17 @@ static void bench_change(bench_table_t *t);
 static void bench_record(bench_table_t *t, char *name);
 static void bench_expire(bench_table_t *t);
 static void bench_full(char *name, size_t size, ngx_uint_t n);
+static void bench_locks(bench_table_t *t);
+static void bench_locked(bench_table_t *t, char *name, ngx_uint_t op);
+static ngx_http_atls_session_t *bench_prepare(bench_table_t *t, ngx_uint_t op,
+    u_char *id);
+static ngx_http_atls_session_t *bench_operate(bench_table_t *t, ngx_uint_t op,
+    u_char *id, ngx_http_atls_session_t *session);
+static void bench_undo(bench_table_t *t, ngx_uint_t op, ngx_uint_t i,
+    ngx_http_atls_session_t *session);
+static void bench_put(bench_table_t *t, ngx_http_atls_session_t *session,
+    size_t len);
+static int bench_compare(const void *one, const void *two);
 static void bench_contention(bench_table_t *t, ngx_uint_t procs,
     ngx_uint_t work);
 static void bench_contender(bench_table_t *t, bench_shared_t *shared,
@@ -95,6 +136,7 @@ static void bench_work(ngx_uint_t n);
 static void bench_fill(bench_table_t *t, ngx_uint_t n);
 static void bench_add(bench_table_t *t);
 static void bench_drop(bench_table_t *t, ngx_uint_t i);
+static ngx_uint_t bench_exists(bench_table_t *t, u_char *id);
 static ngx_http_atls_session_t *bench_session(bench_table_t *t, u_char *id);
 static void bench_shuffle(bench_table_t *t, ngx_uint_t n, ngx_uint_t of);
 static ngx_uint_t bench_used(bench_table_t *t);
@@ -118,14 +160,29 @@ static ngx_time_t       now;
 
 static ngx_http_atls_loc_conf_t  alcf;
 
+/* while locks are measured: those of shards, and that of the zone */
+
+static bench_lock_t     *locks;
+static ngx_shmtx_t      *zone_lock;
+
 
 int
 main(int argc, char **argv)
 {
-    ngx_uint_t     i, p, rounds;
+    int            c;
+    ngx_uint_t     i, p, rounds, single;
     bench_table_t  t;
 
-    quick = argc > 1 && strcmp(argv[1], "-q") == 0;
+    single = 1;
+
+    while ((c = getopt(argc, argv, "qc")) != -1) {
+        switch (c) {
+        case 'q':  quick = 1;   break;
+        case 'c':  single = 0;  break;
+        default:   bench_die("usage: table [-q] [-c]");
+        }
+    }
+
     rounds = quick ? 1 : 5;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -135,15 +192,22 @@ main(int argc, char **argv)
     }
 
     bench_zone(&t, "bench", BENCH_SIZE);
-    bench_sizes(&t);
+
+    if (single) {
+        bench_sizes(&t);
+    }
 
     while (rounds--) {
 
-        for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        for (i = 0; single && i < sizeof(sizes) / sizeof(sizes[0]); i++) {
             bench_round(&t, sizes[i]);
         }
 
         bench_fill(&t, 100000);
+
+        if (single) {
+            bench_locks(&t);
+        }
 
         for (p = 1; p <= BENCH_PROCS; p <<= 1) {
             bench_contention(&t, p, 0);
@@ -151,6 +215,10 @@ main(int argc, char **argv)
 
         for (p = 1; p <= BENCH_PROCS; p <<= 1) {
             bench_contention(&t, p, 20000);
+        }
+
+        if (!single) {
+            continue;
         }
 
         bench_expire(&t);
@@ -181,6 +249,36 @@ time_t
 __wrap_ngx_http_atls_clock_since(int64_t then)
 {
     return (now.sec * 1000 - then) / 1000;
+}
+
+
+void
+__wrap_ngx_shmtx_lock(ngx_shmtx_t *mtx)
+{
+    bench_lock_t  *lock;
+
+    __real_ngx_shmtx_lock(mtx);
+
+    if (locks) {
+        lock = &locks[mtx == zone_lock];
+
+        lock->n++;
+        lock->began = bench_clock(CLOCK_MONOTONIC);
+    }
+}
+
+
+void
+__wrap_ngx_shmtx_unlock(ngx_shmtx_t *mtx)
+{
+    bench_lock_t  *lock;
+
+    if (locks) {
+        lock = &locks[mtx == zone_lock];
+        lock->held += bench_clock(CLOCK_MONOTONIC) - lock->began;
+    }
+
+    __real_ngx_shmtx_unlock(mtx);
 }
 
 
@@ -255,6 +353,10 @@ bench_init(void)
     ngx_http_atls_worker_init_module(workers);
     ngx_http_atls_worker_init_worker(&cycle, 0);
 
+    if (ngx_http_atls_ending_init_worker(&cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_event_timer_init(&bench_log);
 }
 
@@ -306,8 +408,10 @@ bench_memory(ngx_shm_zone_t *zone)
 static void
 bench_zone(bench_table_t *t, char *name, size_t size)
 {
-    ngx_str_t        s;
-    ngx_shm_zone_t  *zone;
+    ngx_str_t         s;
+    ngx_uint_t        i;
+    ngx_shm_zone_t   *zone, *zones;
+    ngx_list_part_t  *part;
 
     ngx_memzero(t, sizeof(bench_table_t));
 
@@ -321,7 +425,13 @@ bench_zone(bench_table_t *t, char *name, size_t size)
         bench_die("no zone");
     }
 
-    bench_memory(zone);
+    for (part = &cycle.shared_memory.part; part; part = part->next) {
+        zones = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            bench_memory(&zones[i]);
+        }
+    }
 
     t->zone = zone;
     t->amcf.zone = zone;
@@ -428,7 +538,7 @@ bench_take(bench_table_t *t, char *name, ngx_uint_t n)
 
         for (i = 0; i < n; i++) {
             session = bench_session(t, t->ids[i].id);
-            ngx_http_atls_session_put(t->zone, session);
+            ngx_http_atls_session_put(t->zone, session, NULL);
         }
 
         spent += bench_clock(CLOCK_PROCESS_CPUTIME_ID) - began;
@@ -443,12 +553,14 @@ bench_take(bench_table_t *t, char *name, ngx_uint_t n)
 static void
 bench_unknown(bench_table_t *t)
 {
-    uint64_t                  began;
-    bench_id_t               *ids;
-    ngx_uint_t                i, n;
-    ngx_http_atls_owner_t     owner;
-    ngx_http_atls_session_t  *session;
+    uint64_t                   began;
+    bench_id_t                *ids;
+    ngx_uint_t                 i, n;
+    ngx_http_atls_owner_t      owner;
+    ngx_http_atls_session_t   *session;
+    ngx_http_atls_loc_conf_t  *home;
 
+    home = &alcf;
     n = quick ? 50000 : 200000;
 
     ids = calloc(n, sizeof(bench_id_t));
@@ -460,7 +572,7 @@ bench_unknown(bench_table_t *t)
     began = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
 
     for (i = 0; i < n; i++) {
-        if (ngx_http_atls_session_take(t->zone, ids[i].id, &alcf, &session,
+        if (ngx_http_atls_session_take(t->zone, ids[i].id, &home, &session,
                                        &owner)
             != ngx_http_atls_take_unknown)
         {
@@ -560,7 +672,8 @@ bench_record(bench_table_t *t, char *name)
         began = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
 
         for (i = 0; i < BENCH_RECORDS; i++) {
-            if (ngx_http_atls_session_store(t->zone, &sessions[i]->pending,
+            if (ngx_http_atls_session_store(t->zone, sessions[i],
+                                            &sessions[i]->pending,
                                             record, BENCH_RECORD)
                 != NGX_OK)
             {
@@ -569,14 +682,15 @@ bench_record(bench_table_t *t, char *name)
         }
 
         for (i = 0; i < BENCH_RECORDS; i++) {
-            (void) ngx_http_atls_session_store(t->zone, &sessions[i]->pending,
+            (void) ngx_http_atls_session_store(t->zone, sessions[i],
+                                            &sessions[i]->pending,
                                                NULL, 0);
         }
 
         spent += bench_clock(CLOCK_PROCESS_CPUTIME_ID) - began;
 
         for (i = 0; i < BENCH_RECORDS; i++) {
-            ngx_http_atls_session_put(t->zone, sessions[i]);
+            ngx_http_atls_session_put(t->zone, sessions[i], NULL);
         }
 
         /* memory freed last is allocated first: not measured */
@@ -645,15 +759,20 @@ bench_full(char *name, size_t size, ngx_uint_t n)
     ngx_http_atls_session_t  *sessions[BENCH_TRIES];
 
     bench_zone(&t, name, size);
+    i = 0;
 
     do {
         used = bench_used(&t);
         bench_add(&t);
     } while (bench_used(&t) != used);
 
-    /* the last session has evicted the first one */
+    /* the last session has evicted one of the first */
 
-    t.ids[0] = t.ids[--t.n];
+    while (bench_exists(&t, t.ids[i].id)) {
+        i++;
+    }
+
+    t.ids[i] = t.ids[--t.n];
 
     bench_shuffle(&t, t.n, t.n);
     bench_take(&t, NULL, t.n);
@@ -683,7 +802,8 @@ bench_full(char *name, size_t size, ngx_uint_t n)
     for (i = 0; i < BENCH_TRIES; i++) {
         sessions[i] = bench_session(&t, t.ids[(ops - 1 - i) % t.n].id);
 
-        if (ngx_http_atls_session_store(t.zone, &sessions[i]->pending,
+        if (ngx_http_atls_session_store(t.zone, sessions[i],
+                                        &sessions[i]->pending,
                                         record, BENCH_RECORD)
             == NGX_OK)
         {
@@ -696,9 +816,10 @@ bench_full(char *name, size_t size, ngx_uint_t n)
               / BENCH_TRIES);
 
     for (i = 0; i < BENCH_TRIES; i++) {
-        (void) ngx_http_atls_session_store(t.zone, &sessions[i]->pending,
+        (void) ngx_http_atls_session_store(t.zone, sessions[i],
+                                        &sessions[i]->pending,
                                            NULL, 0);
-        ngx_http_atls_session_put(t.zone, sessions[i]);
+        ngx_http_atls_session_put(t.zone, sessions[i], NULL);
     }
 
     bench_say("records stored in a full zone, of 8", n, kept);
@@ -707,6 +828,230 @@ bench_full(char *name, size_t size, ngx_uint_t n)
 
     ngx_shm_free(&t.zone->shm);
     free(t.ids);
+}
+
+
+/*
+ * The locks of operations, and how long they are held.  Sessions are in random
+ * order, so that most of the memory is not in caches.
+ */
+
+static void
+bench_locks(bench_table_t *t)
+{
+    ngx_uint_t    i;
+
+    static char  *names[] = {
+        "take", "put", "put with a response", "put with a longer response",
+        "create", "establish", "remove", "store a record"
+    };
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        bench_shuffle(t, BENCH_LOCKED, t->n);
+        bench_locked(t, names[i], i);
+    }
+}
+
+
+static void
+bench_locked(bench_table_t *t, char *name, ngx_uint_t op)
+{
+    char                      text[64];
+    ngx_uint_t                i, kind, n[BENCH_KINDS];
+    bench_lock_t              counts[BENCH_KINDS];
+    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_session_t  *session;
+
+    static char              *kinds[] = { "shard", "zone" };
+    static uint64_t           held[BENCH_KINDS][BENCH_LOCKED];
+
+    z = t->zone->data;
+    zone_lock = &z->shpool->mutex;
+    ngx_memzero(n, sizeof(n));
+
+    for (i = 0; i < BENCH_LOCKED; i++) {
+
+        session = bench_prepare(t, op, t->ids[i].id);
+
+        ngx_memzero(counts, sizeof(counts));
+        locks = counts;
+
+        session = bench_operate(t, op, t->ids[i].id, session);
+
+        locks = NULL;
+
+        for (kind = 0; kind < BENCH_KINDS; kind++) {
+            n[kind] += counts[kind].n;
+            held[kind][i] = counts[kind].n ? counts[kind].held / counts[kind].n
+                                           : 0;
+        }
+
+        bench_undo(t, op, i, session);
+    }
+
+    for (kind = 0; kind < BENCH_KINDS; kind++) {
+        qsort(held[kind], BENCH_LOCKED, sizeof(uint64_t), bench_compare);
+
+        sprintf(text, "%s: locks of a %s", name, kinds[kind]);
+        bench_say(text, t->n, (double) n[kind] / BENCH_LOCKED);
+
+        sprintf(text, "%s: lock of a %s held", name, kinds[kind]);
+        bench_say(text, t->n, held[kind][BENCH_LOCKED / 2]);
+    }
+}
+
+
+/* What precedes the operation. */
+
+static ngx_http_atls_session_t *
+bench_prepare(bench_table_t *t, ngx_uint_t op, u_char *id)
+{
+    ngx_http_atls_session_t  *session;
+
+    switch (op) {
+
+    case BENCH_TAKE:
+    case BENCH_CREATE:
+        return NULL;
+
+    case BENCH_ESTABLISH:
+        return ngx_http_atls_session_create(&t->amcf, &alcf, &bench_log);
+
+    case BENCH_RESPONSE:
+    case BENCH_LONGER:
+
+        session = bench_session(t, id);
+        bench_put(t, session, BENCH_SHORT);
+
+        /* fall through */
+
+    default:
+        return bench_session(t, id);
+    }
+}
+
+
+static ngx_http_atls_session_t *
+bench_operate(bench_table_t *t, ngx_uint_t op, u_char *id,
+    ngx_http_atls_session_t *session)
+{
+    static u_char  record[BENCH_RECORD];
+
+    switch (op) {
+
+    case BENCH_TAKE:
+        return bench_session(t, id);
+
+    case BENCH_PUT:
+        ngx_http_atls_session_put(t->zone, session, NULL);
+        return NULL;
+
+    case BENCH_RESPONSE:
+        bench_put(t, session, BENCH_SHORT);
+        return NULL;
+
+    case BENCH_LONGER:
+        bench_put(t, session, BENCH_LONG);
+        return NULL;
+
+    case BENCH_CREATE:
+        return ngx_http_atls_session_create(&t->amcf, &alcf, &bench_log);
+
+    case BENCH_ESTABLISH:
+
+        if (ngx_http_atls_session_establish(t->zone, session, &bench_log)
+            != NGX_OK)
+        {
+            bench_die("no room for a session");
+        }
+
+        return session;
+
+    case BENCH_REMOVE:
+        ngx_http_atls_session_remove(t->zone, session,
+                                     ngx_http_atls_ending_close_notify,
+                                     &bench_log);
+        return NULL;
+
+    default: /* BENCH_STORE */
+
+        if (ngx_http_atls_session_store(t->zone, session, &session->pending,
+                                        record, BENCH_RECORD)
+            != NGX_OK)
+        {
+            bench_die("no room for a record");
+        }
+
+        return session;
+    }
+}
+
+
+/* Undoes the operation, so that the number of sessions is the same. */
+
+static void
+bench_undo(bench_table_t *t, ngx_uint_t op, ngx_uint_t i,
+    ngx_http_atls_session_t *session)
+{
+    switch (op) {
+
+    case BENCH_TAKE:
+    case BENCH_STORE:
+
+        (void) ngx_http_atls_session_store(t->zone, session, &session->pending,
+                                           NULL, 0);
+        ngx_http_atls_session_put(t->zone, session, NULL);
+        break;
+
+    case BENCH_CREATE:
+    case BENCH_ESTABLISH:
+
+        ngx_http_atls_session_remove(t->zone, session,
+                                     ngx_http_atls_ending_close_notify,
+                                     &bench_log);
+        break;
+
+    case BENCH_REMOVE:
+
+        t->ids[i] = t->ids[--t->n];
+        bench_add(t);
+        break;
+    }
+}
+
+
+/* Puts a session back with a response. */
+
+static void
+bench_put(bench_table_t *t, ngx_http_atls_session_t *session, size_t len)
+{
+    ngx_http_atls_response_t      response;
+
+    static u_char                 data[BENCH_LONG];
+    static ngx_http_atls_print_t  print;
+
+    ngx_memzero(&response, sizeof(ngx_http_atls_response_t));
+
+    response.keep = 1;
+    response.print = &print;
+    response.whole = 1;
+    response.len = len;
+    response.prefix.data = data;
+    response.prefix.len = len;
+
+    ngx_http_atls_session_put(t->zone, session, &response);
+}
+
+
+static int
+bench_compare(const void *one, const void *two)
+{
+    uint64_t  a, b;
+
+    a = *(const uint64_t *) one;
+    b = *(const uint64_t *) two;
+
+    return (a > b) - (a < b);
 }
 
 
@@ -787,6 +1132,13 @@ bench_contender(bench_table_t *t, bench_shared_t *shared, ngx_uint_t proc,
     ngx_process_slot = proc + 1;
     ngx_http_atls_worker_init_worker(&cycle, 0);
 
+    /* maps the memory of its sessions */
+
+    for (i = proc; i < t->n; i += procs) {
+        session = bench_session(t, t->ids[i].id);
+        ngx_http_atls_session_put(t->zone, session, NULL);
+    }
+
     /* calibrates bench_work() in nanoseconds */
 
     began = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
@@ -809,7 +1161,7 @@ bench_contender(bench_table_t *t, bench_shared_t *shared, ngx_uint_t proc,
         }
 
         session = bench_session(t, t->ids[i].id);
-        ngx_http_atls_session_put(t->zone, session);
+        ngx_http_atls_session_put(t->zone, session, NULL);
 
         bench_work(loops);
     }
@@ -866,7 +1218,7 @@ bench_add(bench_table_t *t)
 
     ngx_memcpy(t->ids[t->n++].id, session->id, NGX_HTTP_ATLS_ID_LEN);
 
-    ngx_http_atls_session_put(t->zone, session);
+    ngx_http_atls_session_put(t->zone, session, NULL);
 }
 
 
@@ -875,19 +1227,32 @@ bench_add(bench_table_t *t)
 static void
 bench_drop(bench_table_t *t, ngx_uint_t i)
 {
-    ngx_http_atls_session_remove(t->zone, bench_session(t, t->ids[i].id));
+    ngx_http_atls_session_remove(t->zone, bench_session(t, t->ids[i].id),
+                                 ngx_http_atls_ending_close_notify, &bench_log);
 
     t->ids[i] = t->ids[--t->n];
+}
+
+
+static ngx_uint_t
+bench_exists(bench_table_t *t, u_char *id)
+{
+    ngx_http_atls_view_t  view;
+
+    return ngx_http_atls_session_view(t->zone, id, &alcf, &view) == NGX_OK;
 }
 
 
 static ngx_http_atls_session_t *
 bench_session(bench_table_t *t, u_char *id)
 {
-    ngx_http_atls_owner_t     owner;
-    ngx_http_atls_session_t  *session;
+    ngx_http_atls_owner_t      owner;
+    ngx_http_atls_session_t   *session;
+    ngx_http_atls_loc_conf_t  *home;
 
-    if (ngx_http_atls_session_take(t->zone, id, &alcf, &session, &owner)
+    home = &alcf;
+
+    if (ngx_http_atls_session_take(t->zone, id, &home, &session, &owner)
         != ngx_http_atls_take_ok)
     {
         bench_die("a session is lost");
@@ -920,14 +1285,15 @@ bench_shuffle(bench_table_t *t, ngx_uint_t n, ngx_uint_t of)
 static ngx_uint_t
 bench_used(bench_table_t *t)
 {
-    ngx_uint_t             i, n;
-    ngx_http_atls_zone_t  *z;
+    ngx_uint_t            i, n;
+    ngx_http_atls_stat_t  stat;
 
-    z = t->zone->data;
+    ngx_http_atls_session_stat(t->zone, &stat);
+
     n = 0;
 
     for (i = 0; i < ngx_http_atls_kinds; i++) {
-        n += z->table->count[i];
+        n += stat.count[i];
     }
 
     return n;
