@@ -25,10 +25,8 @@
 
 #define TRL_MESSAGE_HEADER          4       /* RFC 5246, section 7.4 */
 
-/* alert levels, and an alert */
+/* an alert */
 
-#define TRL_WARNING                 1
-#define TRL_FATAL                   2
 #define TRL_USER_CANCELED           90
 
 
@@ -75,6 +73,8 @@ static const char  *trl_errors[TRL_ERRORS] = {
     "malformed KeyUpdate",
     "data after KeyUpdate",
     "ClientHello too long",
+    "record of another epoch",
+    "repeated record",
     "incomplete record",
     "cannot update the read key",
     "fatal alert received",
@@ -766,11 +766,15 @@ trl_channel_last(const trl_channel_t *ch)
 
     seq = ch->state->write.seq;
 
+    if (trl_is_datagram(ch->state->protocol)) {
+        seq = trl_epoch_number(seq);
+    }
+
     if (ch->state->protocol != TRL_TLSv1_3) {
         seq += ch->state->answer_owed;
     }
 
-    return seq >= trl_aead_limit(ch->state->aead) - 1;
+    return seq >= trl_state_limit(ch->state) - 1;
 }
 
 

@@ -2,7 +2,8 @@
 /*
  * The channel: an established TLS session in use.  Converts whole records to
  * plaintext and plaintext to records; handles KeyUpdate, alerts, closure,
- * renegotiation and the AEAD limits.
+ * renegotiation and the AEAD limits.  DTLS records are opened by the functions
+ * of trl_datagram.h.
  *
  * Plain C and OpenSSL's public API, no nginx types.  No I/O, no allocations
  * except OpenSSL's cipher contexts.
@@ -54,6 +55,11 @@
 #define TRL_INTERNAL_ERROR          80
 #define TRL_NO_RENEGOTIATION        100
 
+/* their levels in TLS 1.2 */
+
+#define TRL_WARNING                 1
+#define TRL_FATAL                   2
+
 
 /* Why a record is refused, or cannot be sealed. */
 
@@ -75,6 +81,8 @@ typedef enum {
     TRL_E_KEY_UPDATE,
     TRL_E_AFTER_UPDATE,
     TRL_E_LONG_HELLO,
+    TRL_E_EPOCH,
+    TRL_E_REPEATED,
 
     TRL_REFUSALS,                           /* the following ones are not */
 

@@ -146,7 +146,8 @@ trl_cipher_init(trl_cipher_t *c, unsigned protocol, unsigned aead,
 
     memset(c, 0, sizeof(trl_cipher_t));
 
-    if ((protocol != TRL_TLSv1_2 && protocol != TRL_TLSv1_3)
+    if ((protocol != TRL_TLSv1_2 && protocol != TRL_TLSv1_3
+         && protocol != TRL_DTLSv1_2)
         || trl_aead(aead)->name == NULL)
     {
         return -1;

@@ -19,6 +19,7 @@
 
 #define TRL_TLSv1_2                 0x0303
 #define TRL_TLSv1_3                 0x0304
+#define TRL_DTLSv1_2                0xfefd
 
 #define TRL_MAX_KEY                 32
 #define TRL_MAX_IV                  12
@@ -35,7 +36,10 @@ typedef enum {
 } trl_aead_e;
 
 
-/* The traffic key of one direction, a part of trl_state_t in shared memory. */
+/*
+ * The traffic key of one direction, a part of trl_state_t in shared memory.  In
+ * DTLS, the number contains the epoch: RFC 6347, section 4.1.
+ */
 
 typedef struct {
     uint64_t            seq;                   /* of the next record */
@@ -53,7 +57,9 @@ typedef struct {
 typedef struct {
     EVP_CIPHER_CTX     *ctx;
     trl_key_t          *key;                   /* not owned */
-    uint16_t            protocol;              /* TRL_TLSv1_* */
+    uint64_t            end;                   /* DTLS: records up to this
+                                                  number can be sealed */
+    uint16_t            protocol;              /* TRL_TLSv1_*, TRL_DTLSv1_2 */
     uint8_t             aead;                  /* trl_aead_e */
     uint8_t             sealing;
     uint8_t             keyed;                 /* ctx has key->key */

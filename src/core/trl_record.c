@@ -15,7 +15,10 @@
 #define TRL_EXPLICIT_NONCE          8
 #define TRL_SALT                    4
 
-/* RFC 5246, section 6.2.3.3: seq_num, type, version, length */
+/*
+ * RFC 5246, section 6.2.3.3: seq_num, type, version, length; in DTLS, seq_num
+ * is the epoch and the number (RFC 6347, section 4.1.2.1)
+ */
 
 #define TRL_TLS12_AAD               13
 
@@ -24,9 +27,13 @@
 #define TRL_GATHERED                2048
 
 
+static size_t trl_header(const trl_cipher_t *c);
+static uint8_t *trl_header_write(const trl_cipher_t *c, unsigned type,
+    size_t len, uint8_t *p);
 static size_t trl_explicit_nonce(const trl_cipher_t *c);
 static size_t trl_inner_type(const trl_cipher_t *c);
 static void trl_seq_encode(uint8_t *p, uint64_t seq);
+static uint64_t trl_seq_decode(const uint8_t *p);
 static int trl_record_begin(trl_cipher_t *c, const uint8_t *record,
     size_t len);
 static int trl_record_encrypt(trl_cipher_t *c, uint8_t type,
@@ -62,17 +69,16 @@ trl_record_seal(trl_cipher_t *c, unsigned type, const struct iovec *iov,
         return -1;
     }
 
+    /* a number that was not reserved may be used by another process */
+
+    if (trl_is_datagram(c->protocol) && c->key->seq >= c->end) {
+        return -1;
+    }
+
     len = trl_explicit_nonce(c) + n + trl_inner_type(c)
           + trl_aead_tag_size(c->aead);
 
-    out[0] = (c->protocol == TRL_TLSv1_3) ? TRL_APPLICATION_DATA
-                                          : (uint8_t) type;
-    out[1] = TRL_TLSv1_2 >> 8;
-    out[2] = TRL_TLSv1_2 & 0xff;
-    out[3] = (uint8_t) (len >> 8);
-    out[4] = (uint8_t) len;
-
-    p = out + TRL_HEADER_SIZE;
+    p = trl_header_write(c, type, len, out);
 
     if (trl_explicit_nonce(c)) {
         trl_seq_encode(p, c->key->seq);
@@ -94,7 +100,7 @@ trl_record_seal(trl_cipher_t *c, unsigned type, const struct iovec *iov,
         rc = trl_record_encrypt(c, (uint8_t) type, iov, niov, p);
     }
 
-    return (rc == -1) ? -1 : (ssize_t) (TRL_HEADER_SIZE + len);
+    return (rc == -1) ? -1 : (ssize_t) (trl_header(c) + len);
 }
 
 
@@ -106,14 +112,22 @@ trl_record_open(trl_cipher_t *c, uint8_t *record, size_t len,
     uint8_t  *p;
 
     tag = trl_aead_tag_size(c->aead);
-    overhead = TRL_HEADER_SIZE + trl_explicit_nonce(c) + tag;
+    overhead = trl_header(c) + trl_explicit_nonce(c) + tag;
 
-    if (len < overhead + trl_inner_type(c) || c->key->seq == UINT64_MAX) {
+    if (len < overhead + trl_inner_type(c)) {
+        return -1;
+    }
+
+    if (trl_is_datagram(c->protocol)) {
+        c->key->seq = trl_seq_decode(record + 3);
+    }
+
+    if (c->key->seq == UINT64_MAX) {
         return -1;
     }
 
     n = len - overhead;
-    p = record + TRL_HEADER_SIZE + trl_explicit_nonce(c);
+    p = record + trl_header(c) + trl_explicit_nonce(c);
 
     /* a forged record must leave no errors in the queue of OpenSSL */
 
@@ -154,6 +168,40 @@ trl_record_open(trl_cipher_t *c, uint8_t *record, size_t len,
 
 
 static size_t
+trl_header(const trl_cipher_t *c)
+{
+    return trl_is_datagram(c->protocol) ? TRL_DATAGRAM_HEADER
+                                         : TRL_HEADER_SIZE;
+}
+
+
+/* len: of the record without the header.  Returns the position after it. */
+
+static uint8_t *
+trl_header_write(const trl_cipher_t *c, unsigned type, size_t len, uint8_t *p)
+{
+    unsigned  version;
+
+    version = trl_is_datagram(c->protocol) ? TRL_DTLSv1_2 : TRL_TLSv1_2;
+
+    *p++ = (c->protocol == TRL_TLSv1_3) ? TRL_APPLICATION_DATA
+                                        : (uint8_t) type;
+    *p++ = (uint8_t) (version >> 8);
+    *p++ = (uint8_t) version;
+
+    if (trl_is_datagram(c->protocol)) {
+        trl_seq_encode(p, c->key->seq);
+        p += 8;
+    }
+
+    *p++ = (uint8_t) (len >> 8);
+    *p++ = (uint8_t) len;
+
+    return p;
+}
+
+
+static size_t
 trl_explicit_nonce(const trl_cipher_t *c)
 {
     /* RFC 5288, section 3; RFC 6655, section 3; not in RFC 7905 */
@@ -185,6 +233,22 @@ trl_seq_encode(uint8_t *p, uint64_t seq)
 }
 
 
+static uint64_t
+trl_seq_decode(const uint8_t *p)
+{
+    int       i;
+    uint64_t  seq;
+
+    seq = 0;
+
+    for (i = 0; i < 8; i++) {
+        seq = seq << 8 | p[i];
+    }
+
+    return seq;
+}
+
+
 /*
  * Sets the nonce and additional data for a record with its header and explicit
  * nonce in place; len is the length to be encrypted.
@@ -203,7 +267,7 @@ trl_record_begin(trl_cipher_t *c, const uint8_t *record, size_t len)
     memcpy(nonce, c->key->iv, TRL_MAX_IV);
 
     if (trl_explicit_nonce(c)) {
-        memcpy(nonce + TRL_SALT, record + TRL_HEADER_SIZE,
+        memcpy(nonce + TRL_SALT, record + trl_header(c),
                TRL_EXPLICIT_NONCE);
 
     } else {

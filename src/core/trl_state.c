@@ -24,6 +24,8 @@ static void trl_keylog(const SSL *ssl, const char *line);
 static int trl_hex(const char *p, uint8_t *out, size_t size);
 static void trl_message(int write_p, int version, int type, const void *buf,
     size_t len, SSL *ssl, void *arg);
+static void trl_message_header(trl_watch_t *watch, int write_p,
+    const uint8_t *p, size_t len);
 
 static unsigned trl_cipher_aead(const SSL_CIPHER *cipher);
 static unsigned trl_group(int nid);
@@ -269,8 +271,7 @@ trl_message(int write_p, int version, int type, const void *buf, size_t len,
     p = buf;
 
     if (type == SSL3_RT_HEADER) {
-        records = write_p ? &watch->sent : &watch->received;
-        *records = (p[0] == SSL3_RT_CHANGE_CIPHER_SPEC) ? 0 : *records + 1;
+        trl_message_header(watch, write_p, p, len);
         return;
     }
 
@@ -315,6 +316,33 @@ trl_message(int write_p, int version, int type, const void *buf, size_t len,
             watch->taken = watch->received;
         }
     }
+}
+
+
+static void
+trl_message_header(trl_watch_t *watch, int write_p, const uint8_t *p,
+    size_t len)
+{
+    int        i;
+    uint64_t  *records;
+
+    if (len == TRL_DATAGRAM_HEADER) {
+
+        if (write_p) {
+            watch->next = 0;
+
+            for (i = 3; i < 11; i++) {
+                watch->next = watch->next << 8 | p[i];
+            }
+
+            watch->next++;
+        }
+
+        return;
+    }
+
+    records = write_p ? &watch->sent : &watch->received;
+    *records = (p[0] == SSL3_RT_CHANGE_CIPHER_SPEC) ? 0 : *records + 1;
 }
 
 
@@ -559,7 +587,9 @@ trl_freeze_check(SSL *ssl, const trl_watch_t *watch)
         return "the handshake is not finished";
     }
 
-    if (SSL_version(ssl) != TRL_TLSv1_2 && SSL_version(ssl) != TRL_TLSv1_3) {
+    if (SSL_version(ssl) != TRL_TLSv1_2 && SSL_version(ssl) != TRL_TLSv1_3
+        && SSL_version(ssl) != TRL_DTLSv1_2)
+    {
         return "unsupported protocol version";
     }
 
@@ -589,6 +619,16 @@ trl_freeze_check(SSL *ssl, const trl_watch_t *watch)
         || SSL_get_key_update_type(ssl) != SSL_KEY_UPDATE_NONE)
     {
         return "the traffic keys were updated";
+    }
+
+    /*
+     * In DTLS, the caller passes no data before the end of the handshake, and
+     * a handshake record that is pending is a repetition.
+     */
+
+    if (trl_is_datagram(SSL_version(ssl))) {
+        return trl_epoch(watch->next) == TRL_DATA_EPOCH
+               ? NULL : "no record was sent with the keys";
     }
 
     /* a record was read from the BIO, or a part of one */
@@ -690,10 +730,29 @@ trl_freeze_tls12(SSL *ssl, const trl_watch_t *watch, trl_state_t *state)
 
     OPENSSL_cleanse(block, sizeof(block));
 
+    if (trl_is_datagram(state->protocol)) {
+        state->read.seq = (uint64_t) TRL_DATA_EPOCH << 48;
+        state->write.seq = watch->next;
+
+        return NULL;
+    }
+
     state->read.seq = watch->received;
     state->write.seq = watch->sent;
 
     return NULL;
+}
+
+
+uint64_t
+trl_state_limit(const trl_state_t *state)
+{
+    uint64_t  limit, epoch;
+
+    limit = trl_aead_limit(state->aead);
+    epoch = trl_epoch_number(UINT64_MAX);
+
+    return (trl_is_datagram(state->protocol) && limit > epoch) ? epoch : limit;
 }
 
 

@@ -1,7 +1,7 @@
 
 /*
- * The portable state of an established TLS session, extracted from an SSL
- * object after its handshake.  It has a fixed size and no pointers: it is
+ * The portable state of an established TLS or DTLS session, extracted from an
+ * SSL object after its handshake.  It has a fixed size and no pointers: it is
  * stored in shared memory, and any process can continue the session.
  *
  * Plain C and OpenSSL's public API, no nginx types.
@@ -15,11 +15,12 @@
 #include <openssl/ssl.h>
 
 #include "trl_record.h"
+#include "trl_window.h"
 
 
 /* The version of the structures below, to be incremented with any change. */
 
-#define TRL_STATE_VERSION           4
+#define TRL_STATE_VERSION           5
 
 #define TRL_MAX_SECRET              48      /* SHA-384 */
 #define TRL_MASTER_SECRET           48
@@ -30,7 +31,7 @@
 
 typedef struct {
     uint16_t            version;            /* TRL_STATE_VERSION */
-    uint16_t            protocol;           /* TRL_TLSv1_* */
+    uint16_t            protocol;           /* TRL_TLSv1_*, TRL_DTLSv1_2 */
     uint16_t            suite;              /* IANA number */
     uint16_t            group;              /* TLS group number, or 0 */
     uint16_t            max_fragment;       /* largest plaintext either way,
@@ -62,6 +63,7 @@ typedef struct {
             uint8_t     client_random[TRL_RANDOM];
             uint8_t     server_random[TRL_RANDOM];
             uint32_t    message_rest;       /* after the header */
+            trl_window_t  window;           /* DTLS: records opened */
         } tls12;
     } u;
 } trl_state_t;
@@ -89,6 +91,8 @@ typedef struct {
     uint64_t            sent;               /* records under the last keys */
     uint64_t            received;           /* records under the last keys */
     uint64_t            taken;              /* of received, by the handshake */
+    uint64_t            next;               /* DTLS: number of the next record
+                                               sent, with its epoch */
 } trl_watch_t;
 
 
@@ -154,6 +158,13 @@ const char *trl_unsupported(SSL *ssl);
 
 int trl_freeze(SSL *ssl, trl_watch_t *watch, trl_state_t *state,
     const char **reason);
+
+/*
+ * The limit on records under one key: that of the AEAD and, in DTLS, of the
+ * numbers of an epoch.
+ */
+
+uint64_t trl_state_limit(const trl_state_t *state);
 
 /*
  * TLS 1.3 KeyUpdate, RFC 8446, section 7.2: derives the next secret, key and iv

@@ -18,6 +18,8 @@
 #include "../../src/core/trl_channel.c"
 #include "../../src/core/trl_ece.c"
 #include "../../src/core/trl_message.c"
+#include "../../src/core/trl_window.c"
+#include "../../src/core/trl_datagram.c"
 
 #include "tap.h"
 
@@ -80,6 +82,11 @@ unit_pair(unit_pair_t *p, unsigned protocol, unsigned aead)
         s->write.forged = 0;
     }
 
+    if (trl_is_datagram(protocol)) {
+        s->read.seq |= (uint64_t) TRL_DATA_EPOCH << 48;
+        s->write.seq |= (uint64_t) TRL_DATA_EPOCH << 48;
+    }
+
     p->peer = *s;
     p->peer.read = s->write;
     p->peer.write = s->read;
@@ -91,6 +98,8 @@ unit_pair(unit_pair_t *p, unsigned protocol, unsigned aead)
     must(trl_cipher_init(&p->read, protocol, aead, &p->peer.read, 0) == 0);
     must(trl_cipher_init(&p->write, protocol, aead, &p->peer.write, 1) == 0);
     must(trl_channel_init(&p->ch, &p->state) == TRL_OK);
+
+    p->write.end = UINT64_MAX;
 }
 
 
@@ -226,7 +235,8 @@ unit_aead_name(unsigned aead)
 static inline const char *
 unit_protocol_name(unsigned protocol)
 {
-    return (protocol == TRL_TLSv1_3) ? "TLS 1.3" : "TLS 1.2";
+    return (protocol == TRL_TLSv1_3) ? "TLS 1.3"
+           : trl_is_datagram(protocol) ? "DTLS 1.2" : "TLS 1.2";
 }
 
 
