@@ -1,7 +1,8 @@
 
 /*
  * Requests with exported keys: each request, and the response to it, is a
- * message with a key of its own.  The numbers of messages, and their keys.
+ * message with a key of its own.  The numbers of messages, and their keys; for
+ * the numbers that were used, see trl_window.h.
  *
  * Plain C and OpenSSL's public API, no nginx types.
  */
@@ -15,7 +16,6 @@
 
 
 #define TRL_MESSAGE_KEY             32
-#define TRL_MESSAGE_WINDOW          64
 
 /* The length of the largest number as text. */
 
@@ -26,19 +26,6 @@ typedef enum {
     TRL_MESSAGE_REQUEST = 1,
     TRL_MESSAGE_RESPONSE = 2
 } trl_message_e;
-
-
-/*
- * The numbers that were used, in shared memory.  Numbers below the window count
- * as used.  The words are written in a certain order: a process may die in
- * between.
- */
-
-typedef struct {
-    volatile uint64_t   top;                   /* the largest number used */
-    volatile uint64_t   used;                  /* bit n % 64: of the number n
-                                                  in the window up to top */
-} trl_window_t;
 
 
 /*
@@ -61,13 +48,6 @@ int trl_message_key(const trl_state_t *state, trl_message_e kind,
  */
 
 int trl_message_number(const uint8_t *text, size_t len, uint64_t *number);
-
-/*
- * Marks a number as used; a zeroed window contains all numbers.  Returns 0, or
- * -1: it was used before, or is below the window.  The caller holds the lock.
- */
-
-int trl_window_mark(trl_window_t *window, uint64_t number);
 
 
 #endif /* _TRL_MESSAGE_H_INCLUDED_ */

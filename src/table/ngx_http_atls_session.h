@@ -17,8 +17,8 @@
 
 
 #include "ngx_http_atls.h"
-#include "trl_message.h"
 #include "trl_state.h"
+#include "trl_window.h"
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_ending.h"
 

@@ -517,49 +517,6 @@ test_numbers(void)
 
 
 static void
-test_window(void)
-{
-    int           pass;
-    uint64_t      n, number;
-    uint8_t       used[1000];
-    trl_window_t  window;
-
-    memset(&window, 0, sizeof(trl_window_t));
-
-    ok(trl_window_mark(&window, 0) == 0 && trl_window_mark(&window, 0) == -1,
-       "the first number");
-    ok(trl_window_mark(&window, 63) == 0 && trl_window_mark(&window, 1) == 0
-       && trl_window_mark(&window, 64) == 0
-       && trl_window_mark(&window, 0) == -1, "the end of the window");
-    ok(trl_window_mark(&window, UINT64_MAX) == 0
-       && trl_window_mark(&window, UINT64_MAX) == -1
-       && trl_window_mark(&window, UINT64_MAX - 64) == -1
-       && trl_window_mark(&window, UINT64_MAX - 63) == 0, "the last number");
-
-    memset(&window, 0, sizeof(trl_window_t));
-    memset(used, 0, sizeof(used));
-
-    pass = 1;
-    srandom(1);
-
-    for (n = 0; n < 100000; n++) {
-        number = n / 110 + (uint64_t) random() % 90;
-
-        if (number < window.top && window.top - number >= TRL_WINDOW_SIZE) {
-            pass = pass && trl_window_mark(&window, number) == -1;
-
-        } else {
-            pass = pass && trl_window_mark(&window, number)
-                           == (used[number] ? -1 : 0);
-            used[number] = 1;
-        }
-    }
-
-    ok(pass, "random numbers");
-}
-
-
-static void
 test_sizes(void)
 {
     uint8_t  header[TRL_DATAGRAM_HEADER] = { 23, 0xfe, 0xfd };
@@ -606,7 +563,6 @@ main(void)
     test_discarded("ECDHE-ECDSA-AES128-CCM8");
     test_messages();
     test_numbers();
-    test_window();
     test_sizes();
 
     X509_free(cert);

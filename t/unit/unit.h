@@ -16,9 +16,9 @@
 #include "../../src/core/trl_state.c"
 #include "../../src/core/trl_export.c"
 #include "../../src/core/trl_channel.c"
+#include "../../src/core/trl_window.c"
 #include "../../src/core/trl_ece.c"
 #include "../../src/core/trl_message.c"
-#include "../../src/core/trl_window.c"
 #include "../../src/core/trl_datagram.c"
 
 #include "tap.h"
