@@ -66,6 +66,7 @@ static ngx_uint_t  ngx_http_atls_nrunning;
 static ngx_conf_bitmask_t  ngx_http_atls_protocols[] = {
     { ngx_string("TLSv1.2"), NGX_SSL_TLSv1_2 },
     { ngx_string("TLSv1.3"), NGX_SSL_TLSv1_3 },
+    { ngx_string("DTLSv1.2"), NGX_HTTP_ATLS_DTLSv1_2 },
     { ngx_null_string, 0 }
 };
 

@@ -28,6 +28,7 @@ typedef struct ngx_http_atls_session_s      ngx_http_atls_session_t;
 typedef struct ngx_http_atls_handshake_s    ngx_http_atls_handshake_t;
 typedef struct ngx_http_atls_raw_s          ngx_http_atls_raw_t;
 typedef struct ngx_http_atls_coding_s       ngx_http_atls_coding_t;
+typedef struct ngx_http_atls_datagrams_s    ngx_http_atls_datagrams_t;
 typedef struct ngx_http_atls_relay_s        ngx_http_atls_relay_t;
 typedef struct ngx_http_atls_psks_s         ngx_http_atls_psks_t;
 typedef struct ngx_http_atls_tickets_s      ngx_http_atls_tickets_t;

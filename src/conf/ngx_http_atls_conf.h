@@ -18,6 +18,10 @@
 
 /* atls_session_tracking; also how a POST names its session */
 
+/* atls_protocols, with those of nginx */
+
+#define NGX_HTTP_ATLS_DTLSv1_2           0x10000
+
 #define NGX_HTTP_ATLS_TRACKING_COOKIE    1
 #define NGX_HTTP_ATLS_TRACKING_LOCATION  2
 #define NGX_HTTP_ATLS_TRACKING_BOTH      3
@@ -55,6 +59,7 @@ struct ngx_http_atls_main_conf_s {
     ngx_array_t                blocks;         /* in endpoints: "if" etc. */
     ngx_array_t                notes;          /* ngx_http_atls_note_t */
     ngx_uint_t                 early_data;     /* 1: enabled anywhere */
+    ngx_uint_t                 dtls;           /* the same */
     ngx_uint_t                 running;        /* 1: successfully loaded */
 };
 
@@ -119,6 +124,7 @@ struct ngx_http_atls_loc_conf_s {
     ngx_array_t                addrs;          /* ngx_addr_t, of the server */
 
     ngx_ssl_t                 *ssl;
+    ngx_ssl_t                 *dtls;           /* or NULL */
     ngx_http_handler_pt        content_handler; /* the handler of core */
     ngx_uint_t                 pinned;         /* serves inner requests */
 

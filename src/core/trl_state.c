@@ -284,6 +284,10 @@ trl_message(int write_p, int version, int type, const void *buf, size_t len,
         return;
     }
 
+    if (!write_p) {
+        watch->messages++;
+    }
+
     if (p[0] == SSL3_MT_KEY_UPDATE) {
         watch->rekeyed = 1;
         return;
@@ -413,6 +417,23 @@ trl_group(int nid)
     }
 
     return 0;
+}
+
+
+const char *
+trl_protocol_name(unsigned protocol)
+{
+    switch (protocol) {
+
+    case TRL_TLSv1_3:
+        return "TLSv1.3";
+
+    case TRL_DTLSv1_2:
+        return "DTLSv1.2";
+
+    default: /* TRL_TLSv1_2 */
+        return "TLSv1.2";
+    }
 }
 
 

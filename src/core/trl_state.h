@@ -88,6 +88,8 @@ typedef struct {
     uint8_t             alert_in;           /* the last alert received, and */
     uint8_t             alert_out;          /* sent; TRL_NO_ALERT: none */
     unsigned            finished;           /* Finished messages sent */
+    unsigned            messages;           /* received; in DTLS, the number of
+                                               the next one */
     uint64_t            sent;               /* records under the last keys */
     uint64_t            received;           /* records under the last keys */
     uint64_t            taken;              /* of received, by the handshake */
@@ -113,6 +115,10 @@ int trl_watch(SSL *ssl, trl_watch_t *watch);
 /* 1 if record protection with the cipher is supported, otherwise 0. */
 
 int trl_cipher_supported(const SSL_CIPHER *cipher);
+
+/* The name of a protocol, such as "TLSv1.3". */
+
+const char *trl_protocol_name(unsigned protocol);
 
 /*
  * The OpenSSL name of a suite, such as "TLS_AES_128_GCM_SHA256"; NULL for an

@@ -162,7 +162,7 @@ ngx_http_atls_inner_init(ngx_http_atls_inner_t *inner, ngx_connection_t *c,
     inner->target = post->target;
     inner->early = (post->stage == ngx_http_atls_post_handshake);
     inner->draining = post->draining;
-    inner->single = (post->coding != NULL);
+    inner->single = (post->coding != NULL || post->datagrams != NULL);
     inner->zone = post->main_conf->zone;
     inner->label = post->label;
 

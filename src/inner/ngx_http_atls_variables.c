@@ -260,7 +260,7 @@ ngx_http_atls_text_on(ngx_http_atls_inner_t *inner)
 static const char *
 ngx_http_atls_text_protocol(ngx_http_atls_inner_t *inner)
 {
-    return inner->info.protocol == TRL_TLSv1_3 ? "TLSv1.3" : "TLSv1.2";
+    return trl_protocol_name(inner->info.protocol);
 }
 
 

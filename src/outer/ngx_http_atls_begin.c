@@ -16,6 +16,7 @@
 #include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_inner_park.h"
 #include "ngx_http_atls_begin.h"
+#include "ngx_http_atls_begin_dtls.h"
 #include "ngx_http_atls_finish.h"
 #include "ngx_http_atls_open.h"
 #include "ngx_http_atls_outcome.h"
@@ -54,6 +55,9 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_atls_begin_session(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_begin_shared(ngx_http_atls_post_t *post,
+    ngx_http_atls_hello_t *hello);
+static ngx_int_t ngx_http_atls_begin_lost(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_begin_retry(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_begin_hello(ngx_http_atls_post_t *post,
     ngx_http_atls_hello_t *hello);
@@ -62,6 +66,8 @@ static ngx_http_atls_hello_e ngx_http_atls_begin_client_hello(u_char *data,
 static ngx_int_t ngx_http_atls_begin_take(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_begin_wait(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post,
+    ngx_http_atls_hello_t *hello);
+static ngx_int_t ngx_http_atls_begin_half_open_dtls(ngx_http_atls_post_t *post,
     ngx_http_atls_hello_t *hello);
 static ngx_int_t ngx_http_atls_begin_established(ngx_http_atls_post_t *post,
     ngx_http_atls_hello_t *hello);
@@ -73,7 +79,8 @@ static ngx_int_t ngx_http_atls_begin_no_session(ngx_http_atls_post_t *post,
     ngx_http_atls_hello_t *hello);
 static ngx_int_t ngx_http_atls_begin_unknown(ngx_http_atls_post_t *post,
     u_char *data, size_t len);
-static ngx_uint_t ngx_http_atls_begin_goes_on(u_char *data, size_t len);
+static ngx_uint_t ngx_http_atls_begin_goes_on(ngx_http_atls_post_t *post,
+    u_char *data, size_t len);
 static ngx_int_t ngx_http_atls_begin_another(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_begin_new_session(ngx_http_atls_post_t *post);
 static void ngx_http_atls_begin_release(ngx_http_atls_post_t *post);
@@ -137,6 +144,10 @@ ngx_http_atls_begin_session(ngx_http_atls_post_t *post)
             return NGX_AGAIN;
         }
 
+        if (rc != NGX_OK && post->dtls) {
+            return ngx_http_atls_begin_lost(post);
+        }
+
         if (rc == NGX_DECLINED) {
             ngx_http_atls_outcome_session(post->request, post->id);
 
@@ -145,12 +156,74 @@ ngx_http_atls_begin_session(ngx_http_atls_post_t *post)
         }
     }
 
+    if (post->take == ngx_http_atls_take_shared) {
+        return ngx_http_atls_begin_shared(post, &hello);
+    }
+
     if (post->session == NULL) {
         return ngx_http_atls_begin_no_session(post, &hello);
     }
 
     return post->handshake ? ngx_http_atls_begin_half_open(post, &hello)
                            : ngx_http_atls_begin_established(post, &hello);
+}
+
+
+/* An established session with DTLS. */
+
+static ngx_int_t
+ngx_http_atls_begin_shared(ngx_http_atls_post_t *post,
+    ngx_http_atls_hello_t *hello)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_atls_begin_dtls_copy(post);
+
+    if (rc != NGX_OK) {
+        return (hello->found == ngx_http_atls_hello_yes)
+               ? ngx_http_atls_begin_new_session(post) : rc;
+    }
+
+    if (hello->found == ngx_http_atls_hello_yes) {
+        rc = post->dtls ? ngx_http_atls_begin_dtls_again(post) : NGX_DECLINED;
+
+        if (rc == NGX_DECLINED) {
+            post->session = NULL;
+            return ngx_http_atls_begin_another(post);
+        }
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_atls_begin_dtls_open(post);
+    }
+
+    if (rc != NGX_OK) {
+
+        /* it is only a copy */
+
+        post->session = NULL;
+
+        if (rc == NGX_AGAIN) {
+            post->take = ngx_http_atls_take_shared;
+        }
+    }
+
+    return rc;
+}
+
+
+/*
+ * With DTLS, records that cannot be processed now are lost, as on a network.
+ */
+
+static ngx_int_t
+ngx_http_atls_begin_lost(ngx_http_atls_post_t *post)
+{
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD handshake in use, records discarded",
+                   post->label);
+
+    return ngx_http_atls_body_discard(&post->body);
 }
 
 
@@ -220,6 +293,15 @@ ngx_http_atls_begin_hello(ngx_http_atls_post_t *post,
     }
 
     ngx_http_atls_retry_first(post, hello->data, hello->len);
+
+    post->dtls = ngx_http_atls_begin_dtls(post, hello->data, hello->len);
+
+    if (post->dtls) {
+        hello->whole = ngx_http_atls_begin_dtls_hello(hello->data, hello->len);
+        hello->found = hello->whole ? ngx_http_atls_hello_yes
+                                    : ngx_http_atls_hello_no;
+        return NGX_OK;
+    }
 
     hello->len = ngx_min(hello->len, NGX_HTTP_ATLS_CLIENT_HELLO);
     hello->found = ngx_http_atls_begin_client_hello(hello->data, hello->len);
@@ -396,6 +478,10 @@ ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post,
 {
     ngx_uint_t  past_hello;
 
+    if (ngx_http_atls_handshake_dtls(post->handshake) || post->dtls) {
+        return ngx_http_atls_begin_half_open_dtls(post, hello);
+    }
+
     past_hello = ngx_http_atls_handshake_past_hello(post->handshake);
 
     /* two ClientHellos of a session may begin with the same bytes */
@@ -424,6 +510,47 @@ ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post,
 
     post->stage = ngx_http_atls_post_handshake;
     ngx_http_atls_inner_resume(post);
+
+    return NGX_OK;
+}
+
+
+/*
+ * A ClientHello may be sent again, and POSTs may be sent at once: OpenSSL knows
+ * the order of messages.
+ */
+
+static ngx_int_t
+ngx_http_atls_begin_half_open_dtls(ngx_http_atls_post_t *post,
+    ngx_http_atls_hello_t *hello)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  other;
+
+    other = (ngx_http_atls_handshake_dtls(post->handshake) != post->dtls);
+
+    if (hello->found == ngx_http_atls_hello_yes) {
+        rc = other ? NGX_DECLINED : ngx_http_atls_begin_dtls_again(post);
+
+        if (rc == NGX_DECLINED) {
+            return ngx_http_atls_begin_another(post);
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (other) {
+        return ngx_http_atls_begin_foreign(post);
+    }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD handshake with DTLS continued", post->label);
+
+    post->draining = 0;
+    post->stage = ngx_http_atls_post_handshake;
+    post->open = ngx_http_atls_begin_dtls_finished;
 
     return NGX_OK;
 }
@@ -570,6 +697,10 @@ ngx_http_atls_begin_empty(ngx_http_atls_post_t *post)
 
     session = post->session;
 
+    if (post->take == ngx_http_atls_take_shared) {
+        return NGX_DONE;
+    }
+
     if (session == NULL) {
         ngx_memzero(&hello, sizeof(ngx_http_atls_hello_t));
         return ngx_http_atls_begin_no_session(post, &hello);
@@ -667,7 +798,7 @@ ngx_http_atls_begin_unknown(ngx_http_atls_post_t *post, u_char *data,
         break;
     }
 
-    if (len == 0 || !ngx_http_atls_begin_goes_on(data, len)) {
+    if (len == 0 || !ngx_http_atls_begin_goes_on(post, data, len)) {
         return NGX_OK;
     }
 
@@ -692,9 +823,14 @@ ngx_http_atls_begin_unknown(ngx_http_atls_post_t *post, u_char *data,
  */
 
 static ngx_uint_t
-ngx_http_atls_begin_goes_on(u_char *data, size_t len)
+ngx_http_atls_begin_goes_on(ngx_http_atls_post_t *post, u_char *data,
+    size_t len)
 {
     size_t  record;
+
+    if (post->dtls) {
+        return !ngx_http_atls_begin_dtls_hello(data, len);
+    }
 
     if (len > 1 && data[1] != 3) {
         return 0;
@@ -786,12 +922,23 @@ ngx_http_atls_begin_new_session(ngx_http_atls_post_t *post)
     post->tracking = post->conf->tracking;
     post->stage = ngx_http_atls_post_handshake;
 
+    if (post->dtls) {
+        post->open = ngx_http_atls_begin_dtls_finished;
+    }
+
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-    rc = ngx_http_atls_handshake_create(amcf, r, post->session,
+    rc = ngx_http_atls_handshake_create(amcf, r, post->session, post->dtls,
                                         clcf->error_log,
                                         ngx_http_atls_begin_expire,
                                         &post->handshake);
+
+    if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "atls client sent DTLS, which is not enabled");
+        return NGX_HTTP_ATLS_NOT_TLS;
+    }
+
     if (rc != NGX_OK) {
         return (rc == NGX_BUSY) ? NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS
                                 : NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -38,6 +38,9 @@ static ngx_uint_t ngx_http_atls_fate_unused(const ngx_http_atls_post_t *post);
  *
  *     any                   begins        -                     keep
  *     any                   message       -                     keep
+ *     any                   datagrams     continues             keep
+ *     NGX_OK                datagrams     ends, see the alert   close
+ *     any other             datagrams     ends                  drop
  *
  *     any, response begun   handshake     body not readable     close
  *                           established   -                     close
@@ -56,6 +59,10 @@ static ngx_uint_t ngx_http_atls_fate_unused(const ngx_http_atls_post_t *post);
 ngx_http_atls_fate_e
 ngx_http_atls_fate(const ngx_http_atls_post_t *post, ngx_int_t status)
 {
+    if (post->datagrams && !post->datagrams->ends) {
+        return ngx_http_atls_fate_keep;
+    }
+
     if (status == NGX_OK) {
         return ngx_http_atls_fate_served(post);
     }
@@ -116,6 +123,9 @@ ngx_http_atls_fate_served(const ngx_http_atls_post_t *post)
     case ngx_http_atls_post_established:
         return post->end == ngx_http_atls_end_none ? ngx_http_atls_fate_keep
                                                    : ngx_http_atls_fate_close;
+
+    case ngx_http_atls_post_datagrams:
+        return ngx_http_atls_fate_close;
 
     default: /* if early data end the session, the handshake must be completed
                 first */
@@ -179,11 +189,22 @@ ngx_http_atls_fate_unused(const ngx_http_atls_post_t *post)
  *     record refused           from the channel; none after a fatal alert
  *     cut                      internal_error
  *     closed                   close_notify
+ *
+ * With DTLS, the session ends for another reason than the response.
  */
 
 ngx_int_t
 ngx_http_atls_fate_alert(const ngx_http_atls_post_t *post)
 {
+    if (post->datagrams) {
+
+        if (post->channel.peer_alert) {
+            return NGX_HTTP_ATLS_NO_ALERT;
+        }
+
+        return post->datagrams->forged ? TRL_BAD_RECORD_MAC : TRL_CLOSE_NOTIFY;
+    }
+
     switch (post->end) {
 
     case ngx_http_atls_end_refused:
@@ -221,6 +242,14 @@ ngx_http_atls_fate_reason(const ngx_http_atls_post_t *post, ngx_int_t status)
 
     if (post->stage == ngx_http_atls_post_failed) {
         return ngx_http_atls_ending_handshake_failed;
+    }
+
+    if (post->datagrams) {
+        return post->datagrams->forged ? ngx_http_atls_ending_refused
+               : post->channel.peer_alert ? ngx_http_atls_ending_alert
+               : post->channel.state->read_closed
+                 ? ngx_http_atls_ending_close_notify
+                 : ngx_http_atls_ending_key_limit;
     }
 
     if (post->stage != ngx_http_atls_post_established) {
@@ -289,6 +318,13 @@ ngx_http_atls_fate_outcome(const ngx_http_atls_post_t *post)
     if (post->stage == ngx_http_atls_post_begins) {
         return post->retried ? ngx_http_atls_outcome_retried
                              : ngx_http_atls_outcome_idle;
+    }
+
+    if (post->datagrams && post->datagrams->ends
+        && (post->datagrams->forged || post->channel.peer_alert))
+    {
+        return post->datagrams->forged ? ngx_http_atls_outcome_record_refused
+                                       : ngx_http_atls_outcome_alert;
     }
 
     switch (post->end) {

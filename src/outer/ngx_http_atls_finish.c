@@ -13,6 +13,7 @@
 #include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_ending.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_shared.h"
 #include "ngx_http_atls_drain.h"
 #include "ngx_http_atls_store.h"
 #include "ngx_http_atls_store_conf.h"
@@ -59,6 +60,7 @@ static ngx_uint_t ngx_http_atls_finish_session(ngx_http_atls_post_t *post,
 static ngx_uint_t ngx_http_atls_finish_leaves(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_put(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_rest(ngx_http_atls_post_t *post);
+static void ngx_http_atls_finish_datagrams(ngx_http_atls_post_t *post);
 static void ngx_http_atls_finish_drop(ngx_http_atls_post_t *post,
     ngx_int_t status);
 static void ngx_http_atls_finish_count(ngx_http_atls_post_t *post);
@@ -91,6 +93,15 @@ ngx_http_atls_finish(ngx_http_atls_post_t *post)
         return;
     }
 
+    if (post->datagrams && !post->datagrams->ends
+        && post->end == ngx_http_atls_end_cut)
+    {
+        /* no record tells the client that the response is not complete */
+
+        ngx_http_atls_finish_error(post, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
     rc = ngx_http_atls_finish_response(post, ngx_http_atls_fate(post, NGX_OK),
                                        NGX_OK);
 
@@ -118,7 +129,8 @@ ngx_http_atls_finish_response(ngx_http_atls_post_t *post,
                    "atls %08xD POST finish, fate:%d, end:%d", post->label,
                    (int) fate, (int) post->end);
 
-    if ((post->stage == ngx_http_atls_post_established
+    if (((post->stage == ngx_http_atls_post_established
+          || post->stage == ngx_http_atls_post_datagrams)
          && ngx_http_atls_finish_last_record(post, fate) != NGX_OK)
         || (post->stage == ngx_http_atls_post_message
             && ngx_http_atls_finish_message(post) != NGX_OK))
@@ -264,7 +276,10 @@ ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post,
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
                    "atls %08xD alert out: %i", post->label, alert);
 
-    if (alert == NGX_HTTP_ATLS_NO_ALERT) {
+    if (alert == NGX_HTTP_ATLS_NO_ALERT
+        || (post->datagrams
+            && ngx_http_atls_stream_reserve(post, 1) != NGX_OK))
+    {
         return NGX_OK;
     }
 
@@ -626,6 +641,12 @@ ngx_http_atls_finish_keep(ngx_http_atls_post_t *post)
         return NGX_OK;
     }
 
+    if (post->datagrams) {
+        ngx_http_atls_finish_abort_inner(post);
+        ngx_http_atls_finish_datagrams(post);
+        return NGX_OK;
+    }
+
     zone = post->main_conf->zone;
     inner = post->inner;
 
@@ -746,6 +767,25 @@ ngx_http_atls_finish_rest(ngx_http_atls_post_t *post)
 }
 
 
+/* The session was not taken. */
+
+static void
+ngx_http_atls_finish_datagrams(ngx_http_atls_post_t *post)
+{
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD datagrams end, valid:%ui, discarded:%ui",
+                   post->label, post->datagrams->valid,
+                   post->datagrams->discarded);
+
+    ngx_http_atls_shared_end(post->main_conf->zone, post->session,
+                             post->datagrams->requests, post->body.bytes,
+                             post->answer.bytes);
+
+    trl_channel_done(&post->channel);
+    post->session = NULL;
+}
+
+
 static void
 ngx_http_atls_finish_drop(ngx_http_atls_post_t *post, ngx_int_t status)
 {
@@ -754,6 +794,13 @@ ngx_http_atls_finish_drop(ngx_http_atls_post_t *post, ngx_int_t status)
     reason = ngx_http_atls_fate_reason(post, status);
 
     ngx_http_atls_finish_abort_inner(post);
+
+    if (post->datagrams) {
+        ngx_http_atls_finish_datagrams(post);
+        ngx_http_atls_shared_remove(post->main_conf->zone, post->id, reason,
+                                    post->request->connection->log);
+        return;
+    }
 
     if (post->stage == ngx_http_atls_post_established) {
         trl_channel_done(&post->channel);

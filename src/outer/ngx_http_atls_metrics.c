@@ -43,7 +43,6 @@ static void ngx_http_atls_metrics_names(ngx_http_atls_format_t *f,
     const char *const *names, ngx_uint_t n, uint64_t *values);
 static void ngx_http_atls_metrics_tally(ngx_http_atls_format_t *f,
     uint64_t *tally, const char *(*name)(unsigned key));
-static const char *ngx_http_atls_metrics_protocol(unsigned protocol);
 static const char *ngx_http_atls_metrics_group(unsigned group);
 static void ngx_http_atls_metrics_alerts(ngx_http_atls_format_t *f,
     const char *direction, uint64_t *values);
@@ -228,7 +227,7 @@ ngx_http_atls_metrics_handshakes(ngx_http_atls_format_t *f,
                                 "Finished handshakes, by protocol.",
                                 "protocol", NULL);
     ngx_http_atls_metrics_tally(f, sum->protocols,
-                                ngx_http_atls_metrics_protocol);
+                                trl_protocol_name);
 
     ngx_http_atls_format_metric(f, "handshake_ciphers_total", "counter",
                                 "Finished handshakes, by cipher suite.",
@@ -430,13 +429,6 @@ ngx_http_atls_metrics_tally(ngx_http_atls_format_t *f, uint64_t *tally,
         ngx_http_atls_format_value(f, text, NULL,
                                    ngx_http_atls_tally_count(tally[i]));
     }
-}
-
-
-static const char *
-ngx_http_atls_metrics_protocol(unsigned protocol)
-{
-    return protocol == TRL_TLSv1_3 ? "TLSv1.3" : "TLSv1.2";
 }
 
 

@@ -462,6 +462,7 @@ ngx_http_atls_post_run(ngx_http_atls_post_t *post)
         case ngx_http_atls_post_failed:
         case ngx_http_atls_post_established:
         case ngx_http_atls_post_message:
+        case ngx_http_atls_post_datagrams:
             rc = ngx_http_atls_post_serve(post);
             break;
 
@@ -523,9 +524,12 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
         return NGX_DONE;
     }
 
-    /* a message contains one request */
+    /* a message contains one request, and so does a POST with DTLS */
 
-    if (post->stage == ngx_http_atls_post_message && post->taken) {
+    if ((post->stage == ngx_http_atls_post_message
+         || post->stage == ngx_http_atls_post_datagrams)
+        && post->taken)
+    {
         return NGX_DONE;
     }
 

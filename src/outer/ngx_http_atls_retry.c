@@ -158,7 +158,7 @@ ngx_http_atls_response_t *
 ngx_http_atls_retry_response(ngx_http_atls_post_t *post,
     ngx_http_atls_response_t *response)
 {
-    if (post->stage == ngx_http_atls_post_begins
+    if (post->stage == ngx_http_atls_post_begins || post->dtls
         || (post->stage == ngx_http_atls_post_established
             && !post->opened && !post->finished))
     {

@@ -5,12 +5,13 @@
 
 
 #include "ngx_http_atls.h"
-#include "trl_channel.h"
+#include "trl_datagram.h"
 #include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_label.h"
 #include "ngx_http_atls_body.h"
 
 
+static ssize_t ngx_http_atls_body_size(trl_channel_t *channel, u_char *header);
 static ngx_int_t ngx_http_atls_body_gather(ngx_http_atls_body_t *body,
     size_t n);
 static ngx_int_t ngx_http_atls_body_alloc(ngx_http_atls_body_t *body);
@@ -97,8 +98,11 @@ ngx_int_t
 ngx_http_atls_body_record(ngx_http_atls_body_t *body, trl_channel_t *channel,
     u_char **record, size_t *len)
 {
+    size_t     header;
     ssize_t    n;
     ngx_int_t  rc;
+
+    header = channel ? TRL_HEADER_SIZE : TRL_DATAGRAM_HEADER;
 
     if (body->held == body->taken) {
 
@@ -109,9 +113,9 @@ ngx_http_atls_body_record(ngx_http_atls_body_t *body, trl_channel_t *channel,
 
         /* a record within a single buffer is decrypted in place */
 
-        if (body->last - body->pos >= TRL_HEADER_SIZE) {
+        if ((size_t) (body->last - body->pos) >= header) {
 
-            n = trl_channel_header(channel, body->pos);
+            n = ngx_http_atls_body_size(channel, body->pos);
             if (n < 0) {
                 return NGX_ERROR;
             }
@@ -127,12 +131,12 @@ ngx_http_atls_body_record(ngx_http_atls_body_t *body, trl_channel_t *channel,
         }
     }
 
-    rc = ngx_http_atls_body_gather(body, TRL_HEADER_SIZE);
+    rc = ngx_http_atls_body_gather(body, header);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    n = trl_channel_header(channel, body->buffer + body->taken);
+    n = ngx_http_atls_body_size(channel, body->buffer + body->taken);
     if (n < 0) {
         return NGX_ERROR;
     }
@@ -148,6 +152,30 @@ ngx_http_atls_body_record(ngx_http_atls_body_t *body, trl_channel_t *channel,
     body->taken += n;
 
     return NGX_OK;
+}
+
+
+static ssize_t
+ngx_http_atls_body_size(trl_channel_t *channel, u_char *header)
+{
+    return channel ? trl_channel_header(channel, header)
+                   : trl_datagram_size(header);
+}
+
+
+ngx_int_t
+ngx_http_atls_body_discard(ngx_http_atls_body_t *body)
+{
+    size_t      len;
+    u_char     *data;
+    ngx_int_t   rc;
+
+    do {
+        rc = ngx_http_atls_body_read(body, TRL_MAX_RECORD, &data, &len);
+
+    } while (rc == NGX_OK);
+
+    return rc;
 }
 
 

@@ -63,11 +63,16 @@ ngx_int_t ngx_http_atls_body_read(ngx_http_atls_body_t *body, size_t n,
 
 /*
  * NGX_OK: a whole record at *record, taken; it stays until the next call.
- * NGX_ERROR: the channel refuses its header.
+ * NGX_ERROR: the channel refuses its header.  Without a channel, DTLS: the
+ * header is invalid.
  */
 
 ngx_int_t ngx_http_atls_body_record(ngx_http_atls_body_t *body,
     trl_channel_t *channel, u_char **record, size_t *len);
+
+/* Skips the rest of the body.  NGX_DONE, NGX_AGAIN, or a status. */
+
+ngx_int_t ngx_http_atls_body_discard(ngx_http_atls_body_t *body);
 
 /* Prepends bytes of an earlier POST.  NGX_OK, or a status. */
 

@@ -20,6 +20,8 @@
 static ngx_int_t ngx_http_atls_stream_handshake(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_input(ngx_http_atls_post_t *post,
     ngx_http_atls_handshake_e *state);
+static ngx_int_t ngx_http_atls_stream_input_dtls(ngx_http_atls_post_t *post,
+    ngx_http_atls_handshake_e *state);
 static ngx_int_t ngx_http_atls_stream_flight(ngx_http_atls_post_t *post);
 static void ngx_http_atls_stream_records(ngx_http_atls_post_t *post, u_char *p,
     size_t len);
@@ -29,6 +31,9 @@ static ngx_int_t ngx_http_atls_stream_failed(ngx_http_atls_post_t *post,
     ngx_int_t status);
 static void ngx_http_atls_stream_refused(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_message(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_stream_datagrams(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_stream_datagrams_end(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_stream_again(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_seal_message(ngx_http_atls_post_t *post,
     struct iovec *iov, ngx_uint_t niov, size_t len);
 static ngx_int_t ngx_http_atls_stream_seal_record(ngx_http_atls_post_t *post,
@@ -78,6 +83,17 @@ ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post, u_char **data,
         if (post->stage == ngx_http_atls_post_message) {
 
             rc = ngx_http_atls_stream_message(post);
+
+            if (rc != NGX_OK) {
+                return rc;
+            }
+
+            continue;
+        }
+
+        if (post->stage == ngx_http_atls_post_datagrams) {
+
+            rc = ngx_http_atls_stream_datagrams(post);
 
             if (rc != NGX_OK) {
                 return rc;
@@ -178,7 +194,8 @@ ngx_http_atls_stream_handshake(ngx_http_atls_post_t *post)
 
     state = ngx_http_atls_handshake_again;
 
-    rc = ngx_http_atls_stream_input(post, &state);
+    rc = post->dtls ? ngx_http_atls_stream_input_dtls(post, &state)
+                    : ngx_http_atls_stream_input(post, &state);
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
                    "atls %08xD handshake input: %i, state:%d", post->label, rc,
@@ -191,6 +208,13 @@ ngx_http_atls_stream_handshake(ngx_http_atls_post_t *post)
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         post->status = rc;
+    }
+
+    if (rc == NGX_DONE && post->dtls
+        && ngx_http_atls_stream_again(post) != NGX_OK)
+    {
+        return ngx_http_atls_stream_failed(post,
+                                           NGX_HTTP_INTERNAL_SERVER_ERROR);
     }
 
     if (rc != NGX_OK) {
@@ -257,6 +281,57 @@ ngx_http_atls_stream_input(ngx_http_atls_post_t *post,
 }
 
 
+/* The same with DTLS; what is no record is skipped. */
+
+static ngx_int_t
+ngx_http_atls_stream_input_dtls(ngx_http_atls_post_t *post,
+    ngx_http_atls_handshake_e *state)
+{
+    u_char     *record;
+    size_t      size;
+    ngx_int_t   rc;
+
+    do {
+        rc = ngx_http_atls_body_record(&post->body, NULL, &record, &size);
+
+        if (rc == NGX_ERROR) {
+            rc = ngx_http_atls_body_discard(&post->body);
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        *state = ngx_http_atls_handshake_datagram(post->handshake, record, size,
+                                               post->request->connection->log);
+
+    } while (*state == ngx_http_atls_handshake_again);
+
+    return NGX_OK;
+}
+
+
+/* A flight that the client has sent again is answered by the same one again. */
+
+static ngx_int_t
+ngx_http_atls_stream_again(ngx_http_atls_post_t *post)
+{
+    ngx_str_t   flight;
+    ngx_uint_t  again;
+
+    flight = ngx_http_atls_handshake_flight(post->handshake, &again);
+
+    if (!again || post->sealed || flight.len == 0) {
+        return NGX_OK;
+    }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD flight again: %uz", post->label, flight.len);
+
+    return ngx_http_atls_answer_copy(&post->answer, flight.data, flight.len);
+}
+
+
 /* Sends the output of OpenSSL. */
 
 static ngx_int_t
@@ -295,8 +370,13 @@ ngx_http_atls_stream_records(ngx_http_atls_post_t *post, u_char *p, size_t len)
 
     size_t  n;
 
-    for ( /* void */ ; len >= TRL_HEADER_SIZE; p += n, len -= n) {
-        n = ngx_min(len, TRL_HEADER_SIZE + (size_t) (p[3] << 8) + p[4]);
+    size_t  header;
+
+    header = post->dtls ? TRL_DATAGRAM_HEADER : TRL_HEADER_SIZE;
+
+    for ( /* void */ ; len >= header; p += n, len -= n) {
+        n = ngx_min(len, header + (size_t) (p[header - 2] << 8)
+                         + p[header - 1]);
 
         ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
                        "atls %08xD handshake record out: %ui, %uz", post->label,
@@ -352,7 +432,20 @@ ngx_http_atls_stream_early(ngx_http_atls_post_t *post)
 static ngx_int_t
 ngx_http_atls_stream_finished(ngx_http_atls_post_t *post)
 {
-    ngx_int_t  rc;
+    ngx_int_t   rc;
+    ngx_str_t   flight;
+    ngx_uint_t  again;
+
+    if (post->dtls) {
+        flight = ngx_http_atls_handshake_flight(post->handshake, &again);
+
+        post->flight.len = flight.len;
+        post->flight.data = ngx_pstrdup(post->request->pool, &flight);
+        if (post->flight.data == NULL) {
+            return ngx_http_atls_stream_failed(post,
+                                               NGX_HTTP_INTERNAL_SERVER_ERROR);
+        }
+    }
 
     rc = ngx_http_atls_handshake_freeze(post->handshake, post->session,
                                         post->request->connection->log);
@@ -519,6 +612,136 @@ ngx_http_atls_stream_message(ngx_http_atls_post_t *post)
 }
 
 
+/*
+ * Opens the next records of DTLS.  An established session ends only by an alert
+ * of its client, or if it cannot be used any longer.
+ */
+
+static ngx_int_t
+ngx_http_atls_stream_datagrams(ngx_http_atls_post_t *post)
+{
+    ngx_int_t                   rc;
+    ngx_http_atls_datagrams_t  *d;
+
+    d = post->datagrams;
+
+    rc = ngx_http_atls_datagrams_open(d, &post->body, &post->channel,
+                                      &post->plain, &post->plain_len);
+
+    if (d->valid) {
+        post->opened = 1;
+    }
+
+    switch (rc) {
+
+    case NGX_OK:
+        ngx_http_atls_stream_count(post, NGX_HTTP_ATLS_IN, post->plain_len);
+        return NGX_OK;
+
+    case NGX_AGAIN:
+        return NGX_AGAIN;
+
+    case NGX_DONE:
+        post->ended = 1;
+        return ngx_http_atls_stream_datagrams_end(post);
+
+    case NGX_ABORT:
+        post->ended = 1;
+        d->ends = 1;
+
+        if (d->forged) {
+            ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
+                          "atls session has too many records that are not "
+                          "authentic");
+
+        } else {
+            ngx_http_atls_count_alert(NGX_HTTP_ATLS_IN,
+                                      post->channel.peer_alert);
+        }
+
+        return NGX_DONE;
+
+    default: /* a status or a problem */
+        post->status = rc;
+        return rc;
+    }
+}
+
+
+/*
+ * The last flight of the handshake may be lost.  Then the client sends its own
+ * again, as RFC 6347, section 4.2.4, requires.
+ */
+
+static ngx_int_t
+ngx_http_atls_stream_datagrams_end(ngx_http_atls_post_t *post)
+{
+    ngx_int_t                   rc;
+    ngx_str_t                   flight;
+    ngx_http_atls_print_t       print;
+    ngx_http_atls_datagrams_t  *d;
+
+    d = post->datagrams;
+
+    if (d->discarded && d->valid == 0 && !post->finished) {
+        ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
+                      "atls POST has no valid DTLS record: %s",
+                      trl_error_text(d->reason));
+    }
+
+    if (d->handshake == 0 || post->taken || post->finished) {
+        return NGX_DONE;
+    }
+
+    ngx_memzero(&print, sizeof(ngx_http_atls_print_t));
+
+    rc = ngx_http_atls_session_retry(d->zone, d->id, post->conf, &print,
+                                     post->request->pool, &flight);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD last flight again: %i", post->label, rc);
+
+    if (rc == NGX_ERROR
+        || (rc == NGX_OK
+            && ngx_http_atls_answer_copy(&post->answer, flight.data,
+                                         flight.len)
+               != NGX_OK))
+    {
+        post->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return post->status;
+    }
+
+    return NGX_DONE;
+}
+
+
+ngx_int_t
+ngx_http_atls_stream_reserve(ngx_http_atls_post_t *post, ngx_uint_t last)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_atls_datagrams_reserve(post->datagrams, &post->channel, last);
+
+    if (rc == NGX_OK) {
+        return NGX_OK;
+    }
+
+    post->ended = 1;
+
+    if (rc == NGX_DECLINED) {
+        post->datagrams->ends = 1;
+        post->session->reason = ngx_http_atls_ending_key_limit;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
+                  "atls record cannot be sealed: %s",
+                  rc == NGX_DECLINED ? trl_error_text(TRL_E_KEY_LIMIT)
+                                     : "the session has ended");
+
+    return NGX_ERROR;
+}
+
+
 size_t
 ngx_http_atls_stream_max(ngx_http_atls_post_t *post)
 {
@@ -540,6 +763,11 @@ ngx_http_atls_stream_max(ngx_http_atls_post_t *post)
         /* a full record is sealed first */
 
         return room ? room : post->coding->plain_max;
+    }
+
+    if (post->stage == ngx_http_atls_post_datagrams) {
+        return ngx_min(ngx_http_atls_datagrams_max(&post->channel),
+                       post->conf->buffer_size);
     }
 
     return ngx_min(trl_channel_max(&post->channel), post->conf->buffer_size);
@@ -573,6 +801,12 @@ ngx_http_atls_stream_seal(ngx_http_atls_post_t *post, struct iovec *iov,
 
     if (post->stage == ngx_http_atls_post_handshake) {
         return ngx_http_atls_stream_seal_early(post, iov, niov, len, p);
+    }
+
+    if (post->stage == ngx_http_atls_post_datagrams
+        && ngx_http_atls_stream_reserve(post, 0) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     n = trl_channel_seal(&post->channel, iov, niov, p);
@@ -731,6 +965,13 @@ ngx_http_atls_stream_answer(ngx_http_atls_post_t *post)
 {
     u_char   record[TRL_CHANNEL_SHORT_RECORD];
     ssize_t  n;
+
+    if (post->datagrams
+        && (!post->channel.state->answer_owed
+            || ngx_http_atls_stream_reserve(post, 0) != NGX_OK))
+    {
+        return NGX_OK;
+    }
 
     n = trl_channel_answer(&post->channel, record);
 

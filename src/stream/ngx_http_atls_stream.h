@@ -22,6 +22,7 @@
 #include "ngx_http_atls_answer.h"
 #include "ngx_http_atls_body.h"
 #include "ngx_http_atls_coding.h"
+#include "ngx_http_atls_datagrams.h"
 
 
 typedef enum {
@@ -31,6 +32,7 @@ typedef enum {
     ngx_http_atls_post_established,
     ngx_http_atls_post_polls,                  /* waits for output */
     ngx_http_atls_post_message,                /* with exported keys */
+    ngx_http_atls_post_datagrams,              /* established, with DTLS */
     ngx_http_atls_post_done
 } ngx_http_atls_post_e;
 
@@ -49,12 +51,13 @@ struct ngx_http_atls_post_s {
     ngx_http_atls_target_t      target;        /* set with the session */
 
     ngx_http_atls_session_t    *session;       /* or NULL; with exported keys,
-                                                  a copy */
+                                                  or DTLS, a copy */
     u_char                      id[NGX_HTTP_ATLS_ID_LEN];
     uint32_t                    label;         /* session, in the debug log */
     ngx_http_atls_handshake_t  *handshake;
     trl_channel_t               channel;       /* if established */
     ngx_http_atls_coding_t     *coding;        /* NULL: TLS records */
+    ngx_http_atls_datagrams_t  *datagrams;     /* established, with DTLS */
     ngx_http_atls_inner_t      *inner;
     ngx_http_atls_inner_t      *polled;        /* waits for its output */
     ngx_connection_t           *reserved;      /* for inner */
@@ -100,6 +103,8 @@ struct ngx_http_atls_post_s {
 
     ngx_http_atls_take_e        take;          /* result for the session named
                                                   by the POST */
+    ngx_str_t                   flight;        /* the last one of the handshake,
+                                                  with DTLS */
     ngx_uint_t                  tracking;      /* how it is named, and known to
                                                   the client:
                                                   NGX_HTTP_ATLS_TRACKING_* */
@@ -115,6 +120,7 @@ struct ngx_http_atls_post_s {
 
     unsigned                    leaving:1;     /* leave is set */
     unsigned                    fresh:1;       /* session was created */
+    unsigned                    dtls:1;        /* the body is DTLS */
     unsigned                    last:1;        /* its client is not accepted
                                                   any more */
     unsigned                    waiting:1;     /* session is or was busy */
@@ -194,6 +200,14 @@ size_t ngx_http_atls_stream_max(ngx_http_atls_post_t *post);
 ngx_uint_t ngx_http_atls_stream_pending(const ngx_http_atls_post_t *post);
 ngx_int_t ngx_http_atls_stream_pad(ngx_http_atls_post_t *post);
 ngx_int_t ngx_http_atls_stream_last(ngx_http_atls_post_t *post);
+
+/*
+ * With DTLS: reserves numbers for the next record; "last": for the final alert.
+ * NGX_ERROR: there are none, and the POST ends; logged.
+ */
+
+ngx_int_t ngx_http_atls_stream_reserve(ngx_http_atls_post_t *post,
+    ngx_uint_t last);
 
 /* Closes the session with this POST or, if half-open, after its handshake. */
 

@@ -198,6 +198,11 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
     } else if (home == NULL) {
         rc = ngx_http_atls_take_elsewhere;
 
+    } else if (ngx_http_atls_session_shared(session)
+               && !ngx_http_atls_lifetime_expired(session, home))
+    {
+        rc = ngx_http_atls_take_shared;
+
     } else if (ngx_http_atls_session_is_busy(session)) {
         rc = ngx_http_atls_take_busy;
 

@@ -172,6 +172,11 @@ struct ngx_http_atls_session_s {
 };
 
 
+/* Established with DTLS, see ngx_http_atls_shared.h. */
+
+#define ngx_http_atls_session_shared(session)                                 \
+    ((session)->established && trl_is_datagram((session)->state.protocol))
+
 #define ngx_http_atls_session_handshake(session)                              \
     ((session)->established ? NULL : (session)->u.handshake)
 
@@ -191,6 +196,7 @@ typedef enum {
     ngx_http_atls_take_busy,                   /* in use by another POST */
     ngx_http_atls_take_handshake,              /* owned by worker *owner */
     ngx_http_atls_take_inner,                  /* resident in worker *owner */
+    ngx_http_atls_take_shared,                 /* not taken: DTLS */
     ngx_http_atls_take_ok                      /* owned by the caller, until
                                                   put or removed */
 } ngx_http_atls_take_e;

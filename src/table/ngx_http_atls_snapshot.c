@@ -188,9 +188,11 @@ ngx_http_atls_snapshot_copy(ngx_http_atls_snapshot_t *to,
 
     *copy = *session;
 
-    /* neither keys nor what is in progress */
+    /* neither keys nor what is in progress; with DTLS, the keys are needed */
 
-    trl_export_copy(&copy->state, &session->state);
+    if (!ngx_http_atls_session_shared(session)) {
+        trl_export_copy(&copy->state, &session->state);
+    }
 
     ngx_memzero(&copy->queue, sizeof(ngx_queue_t));
     ngx_memzero(&copy->pending, sizeof(ngx_http_atls_pieces_t));

@@ -12,6 +12,7 @@
 #include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_dtls.h"
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_peer.h"
@@ -43,7 +44,19 @@ struct ngx_http_atls_handshake_s {
     unsigned                    reading_early:1;  /* early data may follow */
     unsigned                    serving:1;     /* early data in progress: not
                                                   counted as handshake */
+
+    /* DTLS */
+
+    ngx_str_t                   flight;        /* the last one sent */
+    ngx_uint_t                  answered_to;   /* messages before it */
+    unsigned                    dtls:1;
+    unsigned                    again:1;       /* the flight is needed again */
 };
+
+
+/* Handshake message, RFC 6347, section 4.2.2: its number */
+
+#define NGX_HTTP_ATLS_MESSAGE_SEQ  (TRL_DATAGRAM_HEADER + 4)
 
 
 static ngx_int_t ngx_http_atls_handshake_enter(ngx_http_atls_handshake_t *hs);
@@ -52,6 +65,8 @@ static ngx_int_t ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
     ngx_uint_t early_data);
 static ngx_http_atls_handshake_e ngx_http_atls_handshake_record(
     ngx_http_atls_handshake_t *hs, u_char *data, size_t len, ngx_log_t *log);
+static ngx_uint_t ngx_http_atls_handshake_needs(ngx_http_atls_handshake_t *hs,
+    u_char *record, size_t len);
 static ngx_http_atls_handshake_e ngx_http_atls_handshake_step(
     ngx_http_atls_handshake_t *hs, ngx_log_t *log);
 static int ngx_http_atls_handshake_read_early(ngx_http_atls_handshake_t *hs);
@@ -70,8 +85,9 @@ static void ngx_http_atls_handshake_end(ngx_http_atls_handshake_t *hs,
 
 ngx_int_t
 ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
-    ngx_http_request_t *r, ngx_http_atls_session_t *session, ngx_log_t *log,
-    ngx_http_atls_expire_pt expire, ngx_http_atls_handshake_t **hsp)
+    ngx_http_request_t *r, ngx_http_atls_session_t *session, ngx_uint_t dtls,
+    ngx_log_t *log, ngx_http_atls_expire_pt expire,
+    ngx_http_atls_handshake_t **hsp)
 {
     ngx_log_t                  *l;
     ngx_pool_t                 *pool;
@@ -117,6 +133,7 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
     hs->start = ngx_current_msec;
     hs->result = ngx_http_atls_result_aborted;
     hs->expire = expire;
+    hs->dtls = (unsigned) dtls;
     hs->peer.zone = amcf->zone;
     ngx_memcpy(hs->id, session->id, NGX_HTTP_ATLS_ID_LEN);
     hs->label = ngx_http_atls_label(session->id, l);
@@ -124,6 +141,11 @@ ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
     ngx_http_atls_sni_target(r, ngx_http_get_module_loc_conf(r,
                                                        ngx_http_atls_module),
                              &hs->peer.target);
+
+    if (dtls && hs->peer.target.tls->dtls == NULL) {
+        ngx_destroy_pool(pool);
+        return NGX_DECLINED;
+    }
 
     if (ngx_http_atls_handshake_enter(hs) != NGX_OK) {
         ngx_destroy_pool(pool);
@@ -208,15 +230,17 @@ ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
     ngx_uint_t early_data)
 {
     BIO               *rbio, *wbio;
+    ngx_ssl_t         *ssl;
     ngx_connection_t  *c;
 
     c = &hs->peer.connection;
+    ssl = hs->dtls ? hs->peer.target.tls->dtls : hs->peer.target.tls->ssl;
 
-    if (ngx_ssl_create_connection(hs->peer.target.tls->ssl, c, 0) != NGX_OK) {
+    if (ngx_ssl_create_connection(ssl, c, 0) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    hs->reading_early = early_data;
+    hs->reading_early = early_data && !hs->dtls;
 
     rbio = BIO_new(BIO_s_mem());
     wbio = BIO_new(BIO_s_mem());
@@ -242,6 +266,13 @@ ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
 
     if (trl_watch(c->ssl->connection, &hs->watch) != 0) {
         ngx_ssl_error(NGX_LOG_ALERT, c->log, 0, "SSL_set_ex_data() failed");
+        return NGX_ERROR;
+    }
+
+    if (hs->dtls
+        && ngx_http_atls_dtls_connection(c->ssl->connection) != NGX_OK)
+    {
+        ngx_ssl_error(NGX_LOG_ALERT, c->log, 0, "SSL_set_mtu() failed");
         return NGX_ERROR;
     }
 
@@ -400,6 +431,99 @@ ngx_http_atls_handshake_record(ngx_http_atls_handshake_t *hs, u_char *data,
 }
 
 
+/*
+ * OpenSSL gets one record at a time, since a memory BIO has no boundaries.  It
+ * handles lost, repeated and reordered records, and discards invalid ones.
+ */
+
+ngx_http_atls_handshake_e
+ngx_http_atls_handshake_datagram(ngx_http_atls_handshake_t *hs, u_char *record,
+    size_t len, ngx_log_t *log)
+{
+    ngx_uint_t                 needed;
+    ngx_http_atls_handshake_e  rc;
+
+    needed = ngx_http_atls_handshake_needs(hs, record, len);
+
+    ngx_log_debug5(NGX_LOG_DEBUG_HTTP, log, 0,
+                   "atls %08xD handshake record in: %ui, %uz, needed:%ui, "
+                   "again:%d", hs->label, (ngx_uint_t) record[0], len, needed,
+                   (int) hs->again);
+
+    if (!needed) {
+        return ngx_http_atls_handshake_again;
+    }
+
+    if (BIO_write(SSL_get_rbio(hs->peer.connection.ssl->connection), record,
+                  (int) len)
+        != (int) len)
+    {
+        ngx_ssl_error(NGX_LOG_ALERT, log, 0, "BIO_write() failed");
+        rc = ngx_http_atls_handshake_failed;
+
+    } else {
+        rc = ngx_http_atls_handshake_step(hs, log);
+    }
+
+    if (rc != ngx_http_atls_handshake_failed
+        && ngx_http_atls_handshake_check(hs, log) != NGX_OK)
+    {
+        rc = ngx_http_atls_handshake_failed;
+    }
+
+    if (rc == ngx_http_atls_handshake_failed) {
+        hs->result = ngx_http_atls_result_failed;
+    }
+
+    return rc;
+}
+
+
+/*
+ * Application data before the end of the handshake were sent by a client which
+ * has finished it, or are reordered: RFC 6347, section 4.2.5, allows to discard
+ * them.  A handshake message that is older than the last flight tells that this
+ * flight, or the response with it, was lost (section 4.2.4).
+ */
+
+static ngx_uint_t
+ngx_http_atls_handshake_needs(ngx_http_atls_handshake_t *hs, u_char *record,
+    size_t len)
+{
+    ngx_uint_t  seq;
+
+    switch (record[0]) {
+
+    case TRL_CHANGE_CIPHER_SPEC:
+    case TRL_ALERT:
+        return 1;
+
+    case TRL_HANDSHAKE:
+        break;
+
+    default:
+        hs->again = 1;
+        return 0;
+    }
+
+    /* in later epochs, the message is encrypted */
+
+    if (len < NGX_HTTP_ATLS_MESSAGE_SEQ + 2 || record[3] || record[4]) {
+        return 1;
+    }
+
+    seq = (record[NGX_HTTP_ATLS_MESSAGE_SEQ] << 8)
+          + record[NGX_HTTP_ATLS_MESSAGE_SEQ + 1];
+
+    if (seq < hs->answered_to) {
+        hs->again = 1;
+        return 0;
+    }
+
+    return 1;
+}
+
+
 static ngx_http_atls_handshake_e
 ngx_http_atls_handshake_step(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
 {
@@ -484,10 +608,14 @@ ngx_http_atls_handshake_read_early(ngx_http_atls_handshake_t *hs)
 static ngx_int_t
 ngx_http_atls_handshake_check(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
 {
-    BIO            *wbio;
-    const char     *name;
-    static u_char   alert[] = { TRL_ALERT, 3, 3, 0, 2, 2,
-                                SSL_AD_HANDSHAKE_FAILURE };
+    BIO         *wbio;
+    u_char      *p;
+    const char  *name;
+    u_char       alert[TRL_DATAGRAM_HEADER + 2];
+
+    static u_char  tls[] = { TRL_ALERT, 3, 3 };
+    static u_char  dtls[] = { TRL_ALERT, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0 };
+    static u_char  content[] = { 0, 2, 2, SSL_AD_HANDSHAKE_FAILURE };
 
     wbio = SSL_get_wbio(hs->peer.connection.ssl->connection);
 
@@ -504,8 +632,12 @@ ngx_http_atls_handshake_check(ngx_http_atls_handshake_t *hs, ngx_log_t *log)
     ngx_log_error(NGX_LOG_ERR, log, 0,
                   "atls handshake failed: \"%s\" is not supported", name);
 
+    p = hs->dtls ? ngx_cpymem(alert, dtls, sizeof(dtls))
+                 : ngx_cpymem(alert, tls, sizeof(tls));
+    p = ngx_cpymem(p, content, sizeof(content));
+
     (void) BIO_reset(wbio);
-    (void) BIO_write(wbio, alert, sizeof(alert));
+    (void) BIO_write(wbio, alert, (int) (p - alert));
 
     hs->watch.alert_out = SSL_AD_HANDSHAKE_FAILURE;
 
@@ -522,7 +654,7 @@ ngx_http_atls_handshake_result(ngx_http_atls_handshake_t *hs, int n,
 
     ssl = hs->peer.connection.ssl->connection;
 
-    if (n == 1 && !SSL_has_pending(ssl)) {
+    if (n == 1 && (hs->dtls || !SSL_has_pending(ssl))) {
         return ngx_http_atls_handshake_finished;
     }
 
@@ -629,6 +761,17 @@ ngx_http_atls_handshake_sent(ngx_http_atls_handshake_t *hs)
 {
     hs->answered = 1;
 
+    if (hs->dtls) {
+        hs->flight = ngx_http_atls_handshake_output(hs);
+        hs->flight.data = ngx_pstrdup(hs->peer.connection.pool, &hs->flight);
+
+        if (hs->flight.data == NULL) {
+            hs->flight.len = 0;
+        }
+
+        hs->answered_to = hs->watch.messages;
+    }
+
     (void) BIO_reset(SSL_get_wbio(hs->peer.connection.ssl->connection));
 }
 
@@ -637,6 +780,36 @@ ngx_uint_t
 ngx_http_atls_handshake_answered(ngx_http_atls_handshake_t *hs)
 {
     return hs->answered;
+}
+
+
+ngx_uint_t
+ngx_http_atls_handshake_dtls(ngx_http_atls_handshake_t *hs)
+{
+    return hs->dtls;
+}
+
+
+ngx_str_t
+ngx_http_atls_handshake_flight(ngx_http_atls_handshake_t *hs,
+    ngx_uint_t *again)
+{
+    *again = hs->again;
+    hs->again = 0;
+
+    return hs->flight;
+}
+
+
+ngx_uint_t
+ngx_http_atls_handshake_is(ngx_http_atls_handshake_t *hs, u_char *random)
+{
+    u_char  own[TRL_RANDOM];
+
+    return SSL_get_client_random(hs->peer.connection.ssl->connection, own,
+                                 TRL_RANDOM)
+           == TRL_RANDOM
+           && ngx_memcmp(own, random, TRL_RANDOM) == 0;
 }
 
 

@@ -39,13 +39,15 @@ typedef void (*ngx_http_atls_expire_pt)(ngx_http_atls_post_t *post,
 
 /*
  * Starts a handshake for a new session and its POST.  NGX_BUSY: no free
- * connections in the worker; NGX_ERROR; both logged.  The log is that of the
+ * connections in the worker; NGX_ERROR; both logged.  NGX_DECLINED: the server
+ * has no DTLS.  The log is that of the
  * worker, since a handshake outlives the connection of its POST.
  */
 
 ngx_int_t ngx_http_atls_handshake_create(ngx_http_atls_main_conf_t *amcf,
-    ngx_http_request_t *r, ngx_http_atls_session_t *session, ngx_log_t *log,
-    ngx_http_atls_expire_pt expire, ngx_http_atls_handshake_t **hs);
+    ngx_http_request_t *r, ngx_http_atls_session_t *session, ngx_uint_t dtls,
+    ngx_log_t *log, ngx_http_atls_expire_pt expire,
+    ngx_http_atls_handshake_t **hs);
 
 /* The number of handshakes in progress in this worker. */
 
@@ -78,6 +80,31 @@ size_t ngx_http_atls_handshake_want(ngx_http_atls_handshake_t *hs);
 
 ngx_http_atls_handshake_e ngx_http_atls_handshake_input(
     ngx_http_atls_handshake_t *hs, u_char *data, size_t len, ngx_log_t *log);
+
+/*
+ * The same with DTLS, for a whole record: records that are not needed now are
+ * discarded.
+ */
+
+ngx_http_atls_handshake_e ngx_http_atls_handshake_datagram(
+    ngx_http_atls_handshake_t *hs, u_char *record, size_t len, ngx_log_t *log);
+
+/* Whether the protocol is DTLS. */
+
+ngx_uint_t ngx_http_atls_handshake_dtls(ngx_http_atls_handshake_t *hs);
+
+/*
+ * With DTLS: the last flight of the server.  "again": it is needed again, as
+ * the client has sent its previous flight again, or data.
+ */
+
+ngx_str_t ngx_http_atls_handshake_flight(ngx_http_atls_handshake_t *hs,
+    ngx_uint_t *again);
+
+/* Whether a ClientHello with this random value is that of the handshake. */
+
+ngx_uint_t ngx_http_atls_handshake_is(ngx_http_atls_handshake_t *hs,
+    u_char *random);
 
 /*
  * The target of the session of early data, regardless of the POST: the client

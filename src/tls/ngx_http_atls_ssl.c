@@ -8,6 +8,7 @@
 #include "trl_state.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_note.h"
+#include "ngx_http_atls_dtls.h"
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_peer.h"
 #include "ngx_http_atls_psk.h"
@@ -21,8 +22,10 @@
 #define NGX_HTTP_ATLS_ALPN_PROTOS  "\x08http/1.1\x08http/1.0\x08http/0.9"
 
 
+static ngx_int_t ngx_http_atls_ssl_create_one(ngx_conf_t *cf,
+    ngx_http_atls_loc_conf_t *alcf, ngx_uint_t dtls);
 static ngx_int_t ngx_http_atls_ssl_context(ngx_conf_t *cf,
-    ngx_http_atls_loc_conf_t *alcf);
+    ngx_http_atls_loc_conf_t *alcf, ngx_uint_t dtls);
 static ngx_int_t ngx_http_atls_ssl_certificates(ngx_conf_t *cf,
     ngx_http_atls_loc_conf_t *alcf);
 static ngx_int_t ngx_http_atls_ssl_clients(ngx_conf_t *cf,
@@ -59,10 +62,34 @@ static ngx_str_t  ngx_http_atls_ssl_alpn_names[] = {
 };
 
 
+/* An SSL_CTX is either for TLS or for DTLS. */
+
 ngx_int_t
 ngx_http_atls_ssl_create(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 {
-    if (ngx_http_atls_ssl_context(cf, alcf) != NGX_OK) {
+    ngx_http_atls_main_conf_t  *amcf;
+
+    if (alcf->protocols & NGX_HTTP_ATLS_DTLSv1_2) {
+
+        if (ngx_http_atls_ssl_create_one(cf, alcf, 1) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        alcf->dtls = alcf->ssl;
+
+        amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_atls_module);
+        amcf->dtls = 1;
+    }
+
+    return ngx_http_atls_ssl_create_one(cf, alcf, 0);
+}
+
+
+static ngx_int_t
+ngx_http_atls_ssl_create_one(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf,
+    ngx_uint_t dtls)
+{
+    if (ngx_http_atls_ssl_context(cf, alcf, dtls) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -113,7 +140,7 @@ ngx_http_atls_ssl_policy(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
         return NGX_OK;
     }
 
-    if (ngx_http_atls_ssl_context(cf, alcf) != NGX_OK
+    if (ngx_http_atls_ssl_context(cf, alcf, 0) != NGX_OK
         || ngx_http_atls_ssl_clients(cf, alcf) != NGX_OK)
     {
         return NGX_ERROR;
@@ -128,7 +155,8 @@ ngx_http_atls_ssl_policy(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 
 
 static ngx_int_t
-ngx_http_atls_ssl_context(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
+ngx_http_atls_ssl_context(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf,
+    ngx_uint_t dtls)
 {
     ngx_ssl_t                  *ssl;
     ngx_pool_cleanup_t         *cln;
@@ -158,6 +186,10 @@ ngx_http_atls_ssl_context(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
     cln->data = ssl;
 
     alcf->ssl = ssl;
+
+    if (dtls && ngx_http_atls_dtls_context(ssl) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     /* disables read ahead, which was enabled by ngx_ssl_create() */
 
@@ -458,6 +490,13 @@ ngx_http_atls_ssl_client_hello(ngx_ssl_conn_t *ssl, int *ad, void *arg)
 
         ngx_http_atls_sni_select(&peer->target, &peer->sni, c->log);
 
+        if (SSL_is_dtls(ssl) && peer->target.tls->dtls == NULL) {
+            ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                          "atls client requested a server without DTLS");
+            *ad = SSL_AD_PROTOCOL_VERSION;
+            return SSL_CLIENT_HELLO_ERROR;
+        }
+
         if (ngx_http_atls_ssl_switch(ssl, peer->target.tls) != NGX_OK) {
             ngx_ssl_error(NGX_LOG_ALERT, c->log, 0,
                           "SSL_set_SSL_CTX() failed");
@@ -484,7 +523,7 @@ ngx_http_atls_ssl_switch(ngx_ssl_conn_t *ssl, ngx_http_atls_loc_conf_t *alcf)
 {
     SSL_CTX  *ctx;
 
-    ctx = alcf->ssl->ctx;
+    ctx = SSL_is_dtls(ssl) ? alcf->dtls->ctx : alcf->ssl->ctx;
 
     if (SSL_get_SSL_CTX(ssl) == ctx) {
         return NGX_OK;

@@ -1,0 +1,192 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+#include "trl_state.h"
+#include "ngx_http_atls_clock.h"
+#include "ngx_http_atls_session.h"
+#include "ngx_http_atls_shared.h"
+#include "ngx_http_atls_table.h"
+
+
+static ngx_http_atls_session_t *ngx_http_atls_shared_find(
+    ngx_http_atls_zone_t *z, u_char *id);
+static void ngx_http_atls_shared_used(ngx_http_atls_zone_t *z,
+    ngx_http_atls_session_t *session);
+
+
+ngx_int_t
+ngx_http_atls_shared_mark(ngx_shm_zone_t *zone, u_char *id, uint64_t number)
+{
+    ngx_int_t                 rc;
+    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_session_t  *session;
+
+    z = zone->data;
+
+    ngx_http_atls_table_lock(z);
+
+    session = ngx_http_atls_shared_find(z, id);
+
+    if (session == NULL) {
+        rc = NGX_ABORT;
+
+    } else if (trl_window_mark(&session->state.u.tls12.window, number) == -1) {
+        rc = NGX_DECLINED;
+
+    } else {
+        ngx_http_atls_shared_used(z, session);
+        rc = NGX_OK;
+    }
+
+    ngx_http_atls_table_unlock(z);
+
+    return rc;
+}
+
+
+/* RFC 9147, section 4.5.3, also applies to the AEADs of DTLS 1.2. */
+
+ngx_int_t
+ngx_http_atls_shared_forged(ngx_shm_zone_t *zone, u_char *id)
+{
+    ngx_int_t                 rc;
+    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_session_t  *session;
+
+    z = zone->data;
+    rc = NGX_OK;
+
+    ngx_http_atls_table_lock(z);
+
+    session = ngx_http_atls_shared_find(z, id);
+
+    if (session
+        && ++session->state.read.forged
+           >= trl_aead_forgeries(session->state.aead))
+    {
+        rc = NGX_DECLINED;
+    }
+
+    ngx_http_atls_table_unlock(z);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_atls_shared_reserve(ngx_shm_zone_t *zone, u_char *id, ngx_uint_t n,
+    ngx_uint_t last, uint64_t *first)
+{
+    uint64_t                  limit;
+    ngx_int_t                 rc;
+    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_session_t  *session;
+
+    z = zone->data;
+
+    ngx_http_atls_table_lock(z);
+
+    session = ngx_http_atls_shared_find(z, id);
+
+    if (session == NULL) {
+        rc = NGX_ABORT;
+        goto done;
+    }
+
+    limit = trl_state_limit(&session->state) - (last ? 0 : 1);
+    *first = session->state.write.seq;
+
+    if (trl_epoch_number(*first) + n > limit) {
+        rc = NGX_DECLINED;
+        goto done;
+    }
+
+    /* the number is a word: it is used up even if this process dies now */
+
+    session->state.write.seq = *first + n;
+
+    ngx_http_atls_shared_used(z, session);
+    rc = NGX_OK;
+
+done:
+
+    ngx_http_atls_table_unlock(z);
+
+    return rc;
+}
+
+
+void
+ngx_http_atls_shared_end(ngx_shm_zone_t *zone, ngx_http_atls_session_t *copy,
+    uint32_t requests, uint64_t in, uint64_t out)
+{
+    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_session_t  *session;
+
+    z = zone->data;
+
+    ngx_http_atls_table_lock(z);
+
+    session = ngx_http_atls_shared_find(z, copy->id);
+
+    if (session) {
+        session->requests += copy->requests - requests;
+        session->bytes_in += in;
+        session->bytes_out += out;
+        session->cookie = copy->cookie;
+    }
+
+    ngx_http_atls_table_unlock(z);
+}
+
+
+void
+ngx_http_atls_shared_remove(ngx_shm_zone_t *zone, u_char *id,
+    ngx_http_atls_ending_e reason, ngx_log_t *log)
+{
+    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_session_t  *session;
+
+    z = zone->data;
+
+    ngx_http_atls_table_lock(z);
+
+    session = ngx_http_atls_shared_find(z, id);
+
+    if (session) {
+        ngx_http_atls_table_remove(z->table, session, reason);
+        z->log = log;
+    }
+
+    ngx_http_atls_table_unlock(z);
+}
+
+
+/* the following functions are called with the lock held */
+
+
+static ngx_http_atls_session_t *
+ngx_http_atls_shared_find(ngx_http_atls_zone_t *z, u_char *id)
+{
+    ngx_http_atls_session_t  *session;
+
+    session = ngx_http_atls_table_find(z->table, id);
+
+    return session && ngx_http_atls_session_shared(session) ? session : NULL;
+}
+
+
+/* A session is used longer than its idle timeout by a long response. */
+
+static void
+ngx_http_atls_shared_used(ngx_http_atls_zone_t *z,
+    ngx_http_atls_session_t *session)
+{
+    session->used = ngx_http_atls_clock();
+
+    ngx_http_atls_table_move(z->table, session, session->kind);
+}
