@@ -22,6 +22,7 @@ static char            identity[256];
 static char           *sni;
 static buf_t           alpn;
 static unsigned        ocsp;        /* request the certificate's status */
+static unsigned        dtls;
 
 
 static void
@@ -61,6 +62,7 @@ version(const char *name)
 {
     return strcmp(name, "TLSv1.3") == 0 ? TLS1_3_VERSION
            : strcmp(name, "TLSv1.2") == 0 ? TLS1_2_VERSION
+           : strcmp(name, "DTLSv1.2") == 0 ? DTLS1_2_VERSION
            : strcmp(name, "TLSv1.1") == 0 ? TLS1_1_VERSION : 0;
 }
 
@@ -135,8 +137,12 @@ give_psk(SSL *s, const char *hint, char *id, unsigned int id_size,
 static void
 create(void)
 {
-    ctx = SSL_CTX_new(TLS_client_method());
+    ctx = SSL_CTX_new(dtls ? DTLS_client_method() : TLS_client_method());
     must(ctx != NULL, "no SSL_CTX");
+
+    if (dtls) {
+        SSL_CTX_set_options(ctx, SSL_OP_NO_QUERY_MTU);
+    }
 
     SSL_CTX_set_msg_callback(ctx, watch);
     SSL_CTX_set_info_callback(ctx, info);
@@ -161,6 +167,11 @@ void
 stack_set(const char *name, const char *value, size_t len)
 {
     char  n;
+
+    if (strcmp(name, "dtls") == 0) {
+        dtls = 1;
+        return;
+    }
 
     if (ctx == NULL) {
         create();
@@ -233,6 +244,18 @@ stack_set(const char *name, const char *value, size_t len)
 }
 
 
+/* With DTLS, nothing is sent again by time. */
+
+static unsigned
+timer(SSL *s, unsigned duration)
+{
+    (void) s;
+    (void) duration;
+
+    return 3600000000u;
+}
+
+
 void
 stack_start(void)
 {
@@ -249,6 +272,11 @@ stack_start(void)
 
     SSL_set_bio(ssl, in, out);
     SSL_set_connect_state(ssl);
+
+    if (dtls) {
+        must(SSL_set_mtu(ssl, 1232), "mtu");
+        DTLS_set_timer_cb(ssl, timer);
+    }
 
     if (sni) {
         must(SSL_set_tlsext_host_name(ssl, sni), "sni");
@@ -270,16 +298,34 @@ stack_start(void)
 }
 
 
-/* Input goes through a BIO, output is moved from another one. */
+/*
+ * Input goes through a BIO, output is moved from another one.  With DTLS, one
+ * record at a time, as a memory BIO has no boundaries.  Returns 0 if there was
+ * none.
+ */
 
-static void
+static int
 feed(void)
 {
-    if (client.in.len) {
-        must(BIO_write(SSL_get_rbio(ssl), client.in.data, (int) client.in.len)
-             == (int) client.in.len, "BIO_write()");
-        client.in.len = 0;
+    size_t                n;
+    const unsigned char  *p;
+
+    n = client.in.len;
+    p = (const unsigned char *) client.in.data;
+
+    if (n == 0) {
+        return 0;
     }
+
+    if (dtls) {
+        must(n >= 13 && n >= 13 + (size_t) (p[11] << 8) + p[12], "record");
+        n = 13 + (size_t) (p[11] << 8) + p[12];
+    }
+
+    must(BIO_write(SSL_get_rbio(ssl), p, (int) n) == (int) n, "BIO_write()");
+    buf_shift(&client.in, n);
+
+    return 1;
 }
 
 
@@ -319,13 +365,16 @@ stack_handshake(void)
 {
     int  ret;
 
-    feed();
+    do {
+        (void) feed();
 
-    ERR_clear_error();
-    ret = SSL_do_handshake(ssl);
-    client.established = (ret == 1);
+        ERR_clear_error();
+        ret = SSL_do_handshake(ssl);
+        client.established = (ret == 1);
 
-    check(ret, "SSL_do_handshake()");
+        check(ret, "SSL_do_handshake()");
+
+    } while (ret != 1 && client.in.len);
 }
 
 
@@ -353,18 +402,22 @@ stack_read(void)
     int   n;
     char  buf[16384];
 
-    feed();
+    (void) feed();
 
     for ( ;; ) {
         ERR_clear_error();
         n = SSL_read(ssl, buf, sizeof(buf));
 
-        if (n <= 0) {
-            check(n, "SSL_read()");
-            return;
+        if (n > 0) {
+            buf_add(&client.plain, buf, n);
+            continue;
         }
 
-        buf_add(&client.plain, buf, n);
+        check(n, "SSL_read()");
+
+        if (client.failed || !feed()) {
+            return;
+        }
     }
 }
 
@@ -372,9 +425,15 @@ stack_read(void)
 void
 stack_write(const char *data, size_t len)
 {
-    if (len) {
+    size_t  n;
+
+    /* with DTLS, OpenSSL does not split data */
+
+    for ( /* void */ ; len; data += n, len -= n) {
+        n = (dtls && len > 16384) ? 16384 : len;
+
         ERR_clear_error();
-        check(SSL_write(ssl, data, (int) len), "SSL_write()");
+        check(SSL_write(ssl, data, (int) n), "SSL_write()");
     }
 }
 

@@ -2,7 +2,8 @@ package Test::Atls::Stack;
 
 # A Test::Atls::Client that uses the TLS library of an external program.
 # t/bin/gnutls_client.c uses GnuTLS.  t/bin/openssl_client.c supports features
-# that Net::SSLeay does not have: early data, KeyUpdate, serialized sessions.
+# that Net::SSLeay does not have: early data, KeyUpdate, serialized sessions,
+# DTLS (protocol => 'DTLSv1.2').
 #
 #     my $c = Test::Atls::Stack->new('gnutls', port => $t->port(0));
 #     $c->handshake() or diag($c->error());
@@ -129,6 +130,7 @@ sub _make_tls {
     $self->{pid} = open2($self->{from}, $self->{to}, program($self->{stack}));
     binmode $_ for $self->{from}, $self->{to};
 
+    $self->_set('dtls', 1) if ($self->{protocol} || '') =~ /^DTLS/;
     $self->_set($_, $self->{$_})
         for grep { defined $self->{$_} && $self->{$_} ne '' } @OPTIONS;
     $self->_set('alpn', $_) for @{$self->{alpn} || []};
