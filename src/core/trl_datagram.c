@@ -138,8 +138,8 @@ trl_datagram_alert(trl_channel_t *ch, const trl_datagram_t *d)
 
 
 /*
- * A client sends Finished again if the last flight was lost; the caller has this
- * flight.  Renegotiation is refused, as in TLS 1.2.
+ * A client sends Finished again if the last flight was lost; the caller has
+ * this flight.  Renegotiation is refused, as in TLS 1.2.
  */
 
 static int

@@ -51,8 +51,8 @@ int trl_datagram_open(trl_channel_t *ch, uint8_t *record, size_t len,
 /*
  * Processes an opened record, after its number was marked as used.  TRL_OK:
  * d->len bytes of application data; 0 for other records.  TRL_FOREIGN: it is to
- * be discarded, see ch->reason.  TRL_CLOSED, TRL_ERROR: close_notify, or a fatal
- * alert.
+ * be discarded, see ch->reason.  TRL_CLOSED: close_notify; TRL_ERROR: a fatal
+ * alert, ch->peer_alert.
  */
 
 int trl_datagram_read(trl_channel_t *ch, trl_datagram_t *d);

@@ -213,15 +213,14 @@ ngx_http_atls_begin_shared(ngx_http_atls_post_t *post,
 
 
 /*
- * With DTLS, records that cannot be processed now are lost, as on a network.
+ * With DTLS, what cannot be processed, or not now, is lost, as on a network.
  */
 
 static ngx_int_t
 ngx_http_atls_begin_lost(ngx_http_atls_post_t *post)
 {
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
-                   "atls %08xD handshake in use, records discarded",
-                   post->label);
+                   "atls %08xD body discarded in a handshake", post->label);
 
     return ngx_http_atls_body_discard(&post->body);
 }
@@ -542,7 +541,8 @@ ngx_http_atls_begin_half_open_dtls(ngx_http_atls_post_t *post,
     }
 
     if (other) {
-        return ngx_http_atls_begin_foreign(post);
+        return post->dtls ? ngx_http_atls_begin_foreign(post)
+                          : ngx_http_atls_begin_lost(post);
     }
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,

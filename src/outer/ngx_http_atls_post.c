@@ -34,6 +34,7 @@ static void ngx_http_atls_post_wait(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_run(ngx_http_atls_post_t *post);
 
 static ngx_int_t ngx_http_atls_post_serve(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_post_rest(ngx_http_atls_post_t *post);
 static ngx_uint_t ngx_http_atls_post_greets(ngx_http_atls_post_t *post);
 static ngx_uint_t ngx_http_atls_post_overstays(ngx_http_atls_post_t *post,
     ngx_int_t rc);
@@ -516,6 +517,12 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
         return post->status;
     }
 
+    if (post->stage == ngx_http_atls_post_datagrams
+        && (post->taken || post->bad_gateway))
+    {
+        return ngx_http_atls_post_rest(post);
+    }
+
     /* the handshake must be completed even if the session ends */
 
     if (post->end != ngx_http_atls_end_none
@@ -524,12 +531,9 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
         return NGX_DONE;
     }
 
-    /* a message contains one request, and so does a POST with DTLS */
+    /* a message contains one request */
 
-    if ((post->stage == ngx_http_atls_post_message
-         || post->stage == ngx_http_atls_post_datagrams)
-        && post->taken)
-    {
+    if (post->stage == ngx_http_atls_post_message && post->taken) {
         return NGX_DONE;
     }
 
@@ -557,6 +561,31 @@ ngx_http_atls_post_serve(ngx_http_atls_post_t *post)
     }
 
     return NGX_AGAIN;
+}
+
+
+/*
+ * A POST with DTLS contains one request.  Other records may be alerts; data are
+ * lost.
+ */
+
+static ngx_int_t
+ngx_http_atls_post_rest(ngx_http_atls_post_t *post)
+{
+    u_char     *data;
+    size_t      len;
+    ngx_int_t   rc;
+
+    do {
+        rc = ngx_http_atls_stream_plaintext(post, &data, &len);
+
+        if (rc == NGX_OK) {
+            ngx_http_atls_stream_take(post, len);
+        }
+
+    } while (rc == NGX_OK);
+
+    return rc == NGX_AGAIN ? NGX_AGAIN : NGX_DONE;
 }
 
 

@@ -48,8 +48,8 @@ ngx_int_t ngx_http_atls_datagrams_open(ngx_http_atls_datagrams_t *d,
     size_t *len);
 
 /*
- * Reserves the numbers for the next record of the channel; "last": for the final
- * alert.  NGX_DECLINED: there are no more; NGX_ABORT: the session has ended.
+ * Reserves the numbers for the next record of the channel; "last": for the
+ * final alert.  Returns are those of ngx_http_atls_shared_reserve().
  */
 
 ngx_int_t ngx_http_atls_datagrams_reserve(ngx_http_atls_datagrams_t *d,

@@ -22,6 +22,7 @@ static ngx_int_t ngx_http_atls_stream_input(ngx_http_atls_post_t *post,
     ngx_http_atls_handshake_e *state);
 static ngx_int_t ngx_http_atls_stream_input_dtls(ngx_http_atls_post_t *post,
     ngx_http_atls_handshake_e *state);
+static ngx_int_t ngx_http_atls_stream_again(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_flight(ngx_http_atls_post_t *post);
 static void ngx_http_atls_stream_records(ngx_http_atls_post_t *post, u_char *p,
     size_t len);
@@ -31,9 +32,10 @@ static ngx_int_t ngx_http_atls_stream_failed(ngx_http_atls_post_t *post,
     ngx_int_t status);
 static void ngx_http_atls_stream_refused(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_message(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_stream_next(ngx_http_atls_post_t *post,
+    ngx_int_t rc);
 static ngx_int_t ngx_http_atls_stream_datagrams(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_datagrams_end(ngx_http_atls_post_t *post);
-static ngx_int_t ngx_http_atls_stream_again(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_seal_message(ngx_http_atls_post_t *post,
     struct iovec *iov, ngx_uint_t niov, size_t len);
 static ngx_int_t ngx_http_atls_stream_seal_record(ngx_http_atls_post_t *post,
@@ -588,6 +590,19 @@ ngx_http_atls_stream_message(ngx_http_atls_post_t *post)
 
     rc = ngx_http_atls_coding_open(post->coding, &post->body, &post->plain,
                                    &post->plain_len);
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_atls_stream_end_session(post, ngx_http_atls_end_refused);
+        return NGX_ERROR;
+    }
+
+    return ngx_http_atls_stream_next(post, rc);
+}
+
+
+static ngx_int_t
+ngx_http_atls_stream_next(ngx_http_atls_post_t *post, ngx_int_t rc)
+{
     switch (rc) {
 
     case NGX_OK:
@@ -601,11 +616,7 @@ ngx_http_atls_stream_message(ngx_http_atls_post_t *post)
         post->ended = 1;
         return NGX_DONE;
 
-    case NGX_DECLINED:
-        ngx_http_atls_stream_end_session(post, ngx_http_atls_end_refused);
-        return NGX_ERROR;
-
-    default: /* a status */
+    default: /* a status or a problem */
         post->status = rc;
         return rc;
     }
@@ -632,39 +643,27 @@ ngx_http_atls_stream_datagrams(ngx_http_atls_post_t *post)
         post->opened = 1;
     }
 
-    switch (rc) {
-
-    case NGX_OK:
-        ngx_http_atls_stream_count(post, NGX_HTTP_ATLS_IN, post->plain_len);
-        return NGX_OK;
-
-    case NGX_AGAIN:
-        return NGX_AGAIN;
-
-    case NGX_DONE:
-        post->ended = 1;
-        return ngx_http_atls_stream_datagrams_end(post);
-
-    case NGX_ABORT:
-        post->ended = 1;
-        d->ends = 1;
-
-        if (d->forged) {
-            ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
-                          "atls session has too many records that are not "
-                          "authentic");
-
-        } else {
-            ngx_http_atls_count_alert(NGX_HTTP_ATLS_IN,
-                                      post->channel.peer_alert);
-        }
-
-        return NGX_DONE;
-
-    default: /* a status or a problem */
-        post->status = rc;
-        return rc;
+    if (rc == NGX_DONE) {
+        rc = ngx_http_atls_stream_datagrams_end(post);
     }
+
+    if (rc != NGX_ABORT) {
+        return ngx_http_atls_stream_next(post, rc);
+    }
+
+    post->ended = 1;
+    d->ends = 1;
+
+    if (d->forged) {
+        ngx_log_error(NGX_LOG_INFO, post->request->connection->log, 0,
+                      "atls session has too many records that are not "
+                      "authentic");
+
+    } else {
+        ngx_http_atls_count_alert(NGX_HTTP_ATLS_IN, post->channel.peer_alert);
+    }
+
+    return NGX_DONE;
 }
 
 
@@ -707,8 +706,7 @@ ngx_http_atls_stream_datagrams_end(ngx_http_atls_post_t *post)
                                          flight.len)
                != NGX_OK))
     {
-        post->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
-        return post->status;
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     return NGX_DONE;

@@ -12,8 +12,10 @@
 #include "ngx_http_atls_table.h"
 
 
-static ngx_http_atls_session_t *ngx_http_atls_shared_find(
-    ngx_http_atls_zone_t *z, u_char *id);
+static ngx_int_t ngx_http_atls_shared_advance(trl_state_t *state, ngx_uint_t n,
+    ngx_uint_t last);
+static ngx_http_atls_zone_t *ngx_http_atls_shared_lock(ngx_shm_zone_t *zone,
+    u_char *id, ngx_http_atls_session_t **session);
 static void ngx_http_atls_shared_used(ngx_http_atls_zone_t *z,
     ngx_http_atls_session_t *session);
 
@@ -25,11 +27,7 @@ ngx_http_atls_shared_mark(ngx_shm_zone_t *zone, u_char *id, uint64_t number)
     ngx_http_atls_zone_t     *z;
     ngx_http_atls_session_t  *session;
 
-    z = zone->data;
-
-    ngx_http_atls_table_lock(z);
-
-    session = ngx_http_atls_shared_find(z, id);
+    z = ngx_http_atls_shared_lock(zone, id, &session);
 
     if (session == NULL) {
         rc = NGX_ABORT;
@@ -57,12 +55,9 @@ ngx_http_atls_shared_forged(ngx_shm_zone_t *zone, u_char *id)
     ngx_http_atls_zone_t     *z;
     ngx_http_atls_session_t  *session;
 
-    z = zone->data;
     rc = NGX_OK;
 
-    ngx_http_atls_table_lock(z);
-
-    session = ngx_http_atls_shared_find(z, id);
+    z = ngx_http_atls_shared_lock(zone, id, &session);
 
     if (session
         && ++session->state.read.forged
@@ -81,42 +76,45 @@ ngx_int_t
 ngx_http_atls_shared_reserve(ngx_shm_zone_t *zone, u_char *id, ngx_uint_t n,
     ngx_uint_t last, uint64_t *first)
 {
-    uint64_t                  limit;
     ngx_int_t                 rc;
     ngx_http_atls_zone_t     *z;
     ngx_http_atls_session_t  *session;
 
-    z = zone->data;
+    rc = NGX_ABORT;
 
-    ngx_http_atls_table_lock(z);
+    z = ngx_http_atls_shared_lock(zone, id, &session);
 
-    session = ngx_http_atls_shared_find(z, id);
-
-    if (session == NULL) {
-        rc = NGX_ABORT;
-        goto done;
+    if (session) {
+        *first = session->state.write.seq;
+        rc = ngx_http_atls_shared_advance(&session->state, n, last);
     }
 
-    limit = trl_state_limit(&session->state) - (last ? 0 : 1);
-    *first = session->state.write.seq;
-
-    if (trl_epoch_number(*first) + n > limit) {
-        rc = NGX_DECLINED;
-        goto done;
+    if (rc == NGX_OK) {
+        ngx_http_atls_shared_used(z, session);
     }
-
-    /* the number is a word: it is used up even if this process dies now */
-
-    session->state.write.seq = *first + n;
-
-    ngx_http_atls_shared_used(z, session);
-    rc = NGX_OK;
-
-done:
 
     ngx_http_atls_table_unlock(z);
 
     return rc;
+}
+
+
+/* The number is a word: it is used up even if this process dies. */
+
+static ngx_int_t
+ngx_http_atls_shared_advance(trl_state_t *state, ngx_uint_t n, ngx_uint_t last)
+{
+    uint64_t  limit;
+
+    limit = trl_state_limit(state) - (last ? 0 : 1);
+
+    if (trl_epoch_number(state->write.seq) + n > limit) {
+        return NGX_DECLINED;
+    }
+
+    state->write.seq += n;
+
+    return NGX_OK;
 }
 
 
@@ -127,11 +125,7 @@ ngx_http_atls_shared_end(ngx_shm_zone_t *zone, ngx_http_atls_session_t *copy,
     ngx_http_atls_zone_t     *z;
     ngx_http_atls_session_t  *session;
 
-    z = zone->data;
-
-    ngx_http_atls_table_lock(z);
-
-    session = ngx_http_atls_shared_find(z, copy->id);
+    z = ngx_http_atls_shared_lock(zone, copy->id, &session);
 
     if (session) {
         session->requests += copy->requests - requests;
@@ -151,11 +145,7 @@ ngx_http_atls_shared_remove(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_zone_t     *z;
     ngx_http_atls_session_t  *session;
 
-    z = zone->data;
-
-    ngx_http_atls_table_lock(z);
-
-    session = ngx_http_atls_shared_find(z, id);
+    z = ngx_http_atls_shared_lock(zone, id, &session);
 
     if (session) {
         ngx_http_atls_table_remove(z->table, session, reason);
@@ -166,17 +156,25 @@ ngx_http_atls_shared_remove(ngx_shm_zone_t *zone, u_char *id,
 }
 
 
-/* the following functions are called with the lock held */
+/* *session is NULL if it has ended. */
 
-
-static ngx_http_atls_session_t *
-ngx_http_atls_shared_find(ngx_http_atls_zone_t *z, u_char *id)
+static ngx_http_atls_zone_t *
+ngx_http_atls_shared_lock(ngx_shm_zone_t *zone, u_char *id,
+    ngx_http_atls_session_t **session)
 {
-    ngx_http_atls_session_t  *session;
+    ngx_http_atls_zone_t  *z;
 
-    session = ngx_http_atls_table_find(z->table, id);
+    z = zone->data;
 
-    return session && ngx_http_atls_session_shared(session) ? session : NULL;
+    ngx_http_atls_table_lock(z);
+
+    *session = ngx_http_atls_table_find(z->table, id);
+
+    if (*session && !ngx_http_atls_session_shared(*session)) {
+        *session = NULL;
+    }
+
+    return z;
 }
 
 

@@ -37,9 +37,9 @@ ngx_int_t ngx_http_atls_shared_mark(ngx_shm_zone_t *zone, u_char *id,
 ngx_int_t ngx_http_atls_shared_forged(ngx_shm_zone_t *zone, u_char *id);
 
 /*
- * Reserves n numbers for records to be sealed, and sets *first.  The last number
- * of a key can only be reserved for the final alert.  NGX_DECLINED: there are no
- * more numbers; NGX_ABORT: the session has ended.
+ * Reserves n numbers for records to be sealed, and sets *first.  The last
+ * number of a key can only be reserved for the final alert ("last").
+ * NGX_DECLINED: there are no more numbers; NGX_ABORT: the session has ended.
  */
 
 ngx_int_t ngx_http_atls_shared_reserve(ngx_shm_zone_t *zone, u_char *id,

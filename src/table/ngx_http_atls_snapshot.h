@@ -2,8 +2,8 @@
 /*
  * Requests with exported keys do not take their session: any number of them may
  * be in progress at once, in any worker, also while a POST with records has the
- * session.  They use a copy, and mark their numbers in the session.  So do POSTs
- * with DTLS records, see ngx_http_atls_shared.h.
+ * session.  They use a copy, and mark their numbers in the session.  So do
+ * POSTs with DTLS records, see ngx_http_atls_shared.h.
  */
 
 
@@ -17,7 +17,8 @@
 
 /*
  * Copies an established session to the pool, without its traffic keys, except
- * for DTLS, and anything that is in progress; the copy is wiped when the pool is destroyed.
+ * for DTLS, and anything that is in progress; the copy is wiped when the pool
+ * is destroyed.
  * *alcf: the location, set to the endpoint of the session if it may be used in
  * the location.
  *

@@ -83,8 +83,8 @@ ngx_http_atls_dtls_copy(SSL_CTX *from, SSL_CTX *to)
 
 
 /*
- * The server has no way to send a flight again by itself: the client's POST has
- * been answered.  So OpenSSL must not do it when it is called again; a flight is
+ * The server cannot send a flight again by itself: the client's POST has been
+ * answered.  So OpenSSL must not do it when it is called again.  A flight is
  * sent again in response to one that the client has sent again.
  */
 

@@ -20,8 +20,8 @@
 
 
 /*
- * Creates alcf->ssl, and alcf->dtls if DTLS is enabled, after the directives are
- * merged.  Errors are logged with the directive and its line.
+ * Creates alcf->ssl, and alcf->dtls if DTLS is enabled, after the directives
+ * are merged.  Errors are logged with the directive and its line.
  */
 
 ngx_int_t ngx_http_atls_ssl_create(ngx_conf_t *cf,
