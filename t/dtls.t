@@ -11,6 +11,7 @@ use lib "$FindBin::Bin/lib";
 
 use Digest::MD5 qw( md5_hex );
 use List::Util qw( max );
+use MIME::Base64 qw( encode_base64 );
 use Test::More;
 
 use Test::Atls;
@@ -99,6 +100,10 @@ server {
     location = /variables {
         return 200 "$atls_protocol $atls_cipher $atls_client_s_dn $atls_psk_identity $atls_session_reused $atls_session_requests";
     }
+
+    location = /exporter {
+        return 200 $atls_exporter;
+    }
 }
 
 server {
@@ -124,6 +129,8 @@ like($c->get('/variables')->body(), qr/^DTLSv1\.2 ECDHE-\S+   \. 1$/,
      'variables');
 like($c->get('/variables')->body(), qr/ 2$/, 'another request');
 ok(!$c->{expired}, 'the cookie is not expired');
+is($c->get('/exporter')->body(), encode_base64($c->exporter(), ''),
+   'keying material');
 
 my $again = client(session => $c->session());
 ok($again->handshake(), 'resumed') or diag($again->error());

@@ -585,7 +585,9 @@ ngx_http_atls_post_rest(ngx_http_atls_post_t *post)
 
     } while (rc == NGX_OK);
 
-    return rc == NGX_AGAIN ? NGX_AGAIN : NGX_DONE;
+    /* the client must not delay the exit of the worker */
+
+    return rc == NGX_AGAIN && !ngx_exiting ? NGX_AGAIN : NGX_DONE;
 }
 
 

@@ -196,9 +196,9 @@ typedef enum {
     ngx_http_atls_take_busy,                   /* in use by another POST */
     ngx_http_atls_take_handshake,              /* owned by worker *owner */
     ngx_http_atls_take_inner,                  /* resident in worker *owner */
-    ngx_http_atls_take_shared,                 /* not taken: DTLS */
-    ngx_http_atls_take_ok                      /* owned by the caller, until
+    ngx_http_atls_take_ok,                     /* owned by the caller, until
                                                   put or removed */
+    ngx_http_atls_take_shared                  /* not owned: DTLS */
 } ngx_http_atls_take_e;
 
 
