@@ -13,8 +13,7 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Process qw( spawn stop_process );
-use Test::Atls::Udp;
+use Test::Atls::Udp qw( get s_client talk );
 
 my $KEY = '00112233445566778899aabbccddeeff';
 
@@ -59,7 +58,7 @@ Test::Atls::Udp->start($t, $t->port(4), to => $t->port(0), uri => '/psk');
 
 my @VERIFY = ('-CAfile', $t->path('localhost.crt'), '-verify_return_error');
 
-my ($out, $err) = talk(qr/^0000002/m, request('/big?size=30&n=1'),
+my ($out, $err) = talk($t, qr/^0000002/m, get('/big?size=30&n=1'),
                        s_client($t->port(2), @VERIFY));
 
 like($out, qr/^HTTP.*^0000000\n0000001/ms, 's_client') or diag($err);
@@ -68,7 +67,7 @@ is($backend->request()->{h}{'x-cipher'}, 'ECDHE-ECDSA-AES256-GCM-SHA384',
    'suite');
 
 for my $suite (qw( PSK-AES128-CCM8 PSK-AES128-GCM-SHA256 )) {
-    ($out) = talk(qr/^000$/m, request("/big?size=3&n=$suite"),
+    ($out) = talk($t, qr/^000$/m, get("/big?size=3&n=$suite"),
                   s_client($t->port(4), '-psk', $KEY, '-psk_identity',
                            'device', '-cipher', "$suite:\@SECLEVEL=0"));
 
@@ -81,7 +80,7 @@ SKIP: {
     skip('no gnutls-cli', 1)
         unless grep { -x "$_/gnutls-cli" } split /:/, $ENV{PATH};
 
-    ($out, $err) = talk(qr/^0000002/m, request('/big?size=30&n=gnutls'),
+    ($out, $err) = talk($t, qr/^0000002/m, get('/big?size=30&n=gnutls'),
                         'gnutls-cli', '--udp', '--port', $t->port(2),
                         '--x509cafile', $t->path('localhost.crt'),
                         '--verify-hostname', 'localhost', '127.0.0.1');
@@ -94,8 +93,8 @@ SKIP: {
 for my $n (1 .. 6) {
     my $sent = 0;
 
-    ($out, $err) = talk(qr/^0000248$/m,
-                        sub { request("/big?size=1992&lossy=$n-" . $sent++) },
+    ($out, $err) = talk($t, qr/^0000248$/m,
+                        sub { get("/big?size=1992&lossy=$n-" . $sent++) },
                         s_client($t->port(3), @VERIFY));
 
     like($out, qr/^0000248$/m, "session $n with losses") or diag($err);
@@ -107,53 +106,3 @@ $served{$_->{uri}}++ for $backend->requests();
 is((grep { $_ > 1 } values %served), 0, 'no request was served twice');
 
 $t->done_testing();
-
-
-sub s_client {
-    my ($port, @args) = @_;
-
-    return (qw( openssl s_client -dtls1_2 -quiet -timeout ),
-            '-servername', 'localhost', '-connect', "127.0.0.1:$port", @args);
-}
-
-
-sub request {
-    return "GET $_[0] HTTP/1.1\r\nHost: localhost\r\n\r\n";
-}
-
-
-# Runs a program until its output matches.  A request that is a function is
-# called again as long as there is no response.
-
-sub talk {
-    my ($re, $request, @command) = @_;
-
-    my ($out, $err) = map { $t->path("program.$_") } qw( out err );
-
-    pipe my $in, my $to or die "pipe: $!\n";
-
-    my $pid = spawn({ code => sub {
-        close $to;
-        open STDIN, '<&', $in;
-        open STDOUT, '>', $out;
-        open STDERR, '>', $err;
-        exec @command;
-    } });
-
-    close $in;
-
-    my $sent = 0;
-
-    $t->wait_for(sub {
-        return 1 if -e $out && $t->read_file('program.out') =~ $re;
-        return 0 if $sent++ % 20;
-
-        syswrite $to, ref $request ? $request->()
-                                   : $sent == 1 ? $request : '';
-        return 0;
-    });
-
-    stop_process($pid, 'TERM', 5);
-
-    return map { $t->read_file("program.$_") } qw( out err );
-}

@@ -31,12 +31,12 @@ static int cmd_listen_unix(cmd_listen_t *listen, const char *path);
 static int cmd_listen_bind_unix(const struct sockaddr_un *sun);
 static int cmd_listen_is_stale(const struct sockaddr_un *sun);
 static void cmd_listen_remove(const cmd_listen_t *listen);
-static int cmd_listen_inet(cmd_listen_t *listen, const char *text);
+static int cmd_listen_inet(cmd_listen_t *listen, const char *text, int type);
 static int cmd_listen_bind_all(cmd_listen_t *listen,
     const struct addrinfo *list);
 static int cmd_listen_bind(const struct addrinfo *ai);
 static int cmd_listen_start(int fd, const struct sockaddr *sa, socklen_t len);
-static void cmd_listen_say(int fd);
+static void cmd_listen_say(const cmd_listen_t *listen);
 
 
 int
@@ -129,7 +129,6 @@ int
 cmd_listen_open(cmd_listen_t *listen, const char *text, int silent)
 {
     int          code;
-    size_t       i;
     const char  *path;
 
     memset(listen, 0, sizeof(cmd_listen_t));
@@ -139,16 +138,31 @@ cmd_listen_open(cmd_listen_t *listen, const char *text, int silent)
 
     if (code == CMD_OK) {
         code = path ? cmd_listen_unix(listen, path)
-                    : cmd_listen_inet(listen, text);
+                    : cmd_listen_inet(listen, text, SOCK_STREAM);
     }
 
     if (code == CMD_OK && !silent && path) {
         fprintf(stderr, "atls: listening on %s\n", text);
-        return CMD_OK;
+
+    } else if (code == CMD_OK && !silent) {
+        cmd_listen_say(listen);
     }
 
-    for (i = 0; code == CMD_OK && !silent && i < listen->n; i++) {
-        cmd_listen_say(listen->fds[i]);
+    return code;
+}
+
+
+int
+cmd_listen_udp(cmd_listen_t *listen, const char *text, int silent)
+{
+    int  code;
+
+    memset(listen, 0, sizeof(cmd_listen_t));
+
+    code = cmd_listen_inet(listen, text, SOCK_DGRAM);
+
+    if (code == CMD_OK && !silent) {
+        cmd_listen_say(listen);
     }
 
     return code;
@@ -248,7 +262,7 @@ cmd_listen_remove(const cmd_listen_t *listen)
 
 
 static int
-cmd_listen_inet(cmd_listen_t *listen, const char *text)
+cmd_listen_inet(cmd_listen_t *listen, const char *text, int type)
 {
     int               rc, code;
     char             *host, *port;
@@ -258,7 +272,7 @@ cmd_listen_inet(cmd_listen_t *listen, const char *text)
 
     if (code == CMD_OK) {
         memset(&hints, 0, sizeof(hints));
-        hints.ai_socktype = SOCK_STREAM;
+        hints.ai_socktype = type;
 
         rc = getaddrinfo(host, port, &hints, &list);
 
@@ -339,7 +353,9 @@ cmd_listen_start(int fd, const struct sockaddr *sa, socklen_t len)
 {
     int  saved;
 
-    if (bind(fd, sa, len) == -1 || listen(fd, SOMAXCONN) == -1) {
+    if (bind(fd, sa, len) == -1
+        || (listen(fd, SOMAXCONN) == -1 && errno != EOPNOTSUPP))
+    {
         saved = errno;
         close(fd);
         errno = saved;
@@ -351,17 +367,20 @@ cmd_listen_start(int fd, const struct sockaddr *sa, socklen_t len)
 
 
 static void
-cmd_listen_say(int fd)
+cmd_listen_say(const cmd_listen_t *listen)
 {
+    size_t                   i;
     char                     name[CMD_LISTEN_NAME];
     socklen_t                len;
     struct sockaddr_storage  ss;
 
-    len = sizeof(ss);
+    for (i = 0; i < listen->n; i++) {
+        len = sizeof(ss);
 
-    if (getsockname(fd, (struct sockaddr *) &ss, &len) == 0) {
-        cmd_listen_name((struct sockaddr *) &ss, len, name);
-        fprintf(stderr, "atls: listening on %s\n", name);
+        if (getsockname(listen->fds[i], (struct sockaddr *) &ss, &len) == 0) {
+            cmd_listen_name((struct sockaddr *) &ss, len, name);
+            fprintf(stderr, "atls: listening on %s\n", name);
+        }
     }
 }
 

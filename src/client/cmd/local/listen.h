@@ -41,6 +41,10 @@ int cmd_listen_is_unix(const char *text);
 
 int cmd_listen_open(cmd_listen_t *listen, const char *text, int silent);
 
+/* The same for UDP, without UNIX-domain sockets. */
+
+int cmd_listen_udp(cmd_listen_t *listen, const char *text, int silent);
+
 void cmd_listen_close(cmd_listen_t *listen);
 
 /* The port of the first socket. */

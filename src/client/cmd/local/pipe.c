@@ -35,8 +35,6 @@
 #define CMD_PIPE_ALERT      32              /* maximum size of an alert */
 
 
-static atls_outer_t *cmd_pipe_outer(const cmd_options_t *options,
-    const char *endpoint, const atls_debug_t *debug, atls_failure_t *failure);
 static void cmd_pipe_pump(cmd_pipe_t *pipe);
 static atls_error_e cmd_pipe_add(void *data, const unsigned char *bytes,
     size_t n, atls_buf_t *body);
@@ -52,24 +50,7 @@ static atls_error_e cmd_pipe_sink(void *data, const unsigned char *bytes,
 static int cmd_pipe_wait(void *data);
 
 
-int
-cmd_pipe_check(const cmd_options_t *options, const char *endpoint)
-{
-    atls_debug_t     debug;
-    atls_outer_t    *outer;
-    atls_failure_t   failure;
-
-    memset(&debug, 0, sizeof(atls_debug_t));
-    outer = cmd_pipe_outer(options, endpoint, &debug, &failure);
-    atls_outer_free(outer);
-
-    return outer ? CMD_OK : cmd_fail(failure.error == ATLS_ERROR_MEMORY
-                                     ? CMD_MEMORY : CMD_USAGE, "%s",
-                                     failure.text);
-}
-
-
-static atls_outer_t *
+atls_outer_t *
 cmd_pipe_outer(const cmd_options_t *options, const char *endpoint,
     const atls_debug_t *debug, atls_failure_t *failure)
 {
@@ -89,6 +70,23 @@ cmd_pipe_outer(const cmd_options_t *options, const char *endpoint,
 
     return cmd_via(&conf.transport, endpoint, options, failure) == 0
            ? atls_outer_create(&conf, failure) : NULL;
+}
+
+
+int
+cmd_pipe_check(const cmd_options_t *options, const char *endpoint)
+{
+    atls_debug_t     debug;
+    atls_outer_t    *outer;
+    atls_failure_t   failure;
+
+    memset(&debug, 0, sizeof(atls_debug_t));
+    outer = cmd_pipe_outer(options, endpoint, &debug, &failure);
+    atls_outer_free(outer);
+
+    return outer ? CMD_OK : cmd_fail(failure.error == ATLS_ERROR_MEMORY
+                                     ? CMD_MEMORY : CMD_USAGE, "%s",
+                                     failure.text);
 }
 
 
@@ -402,13 +400,19 @@ cmd_pipe_wait(void *data)
 char *
 cmd_pipe_summary(const cmd_pipe_t *pipe)
 {
-    const char  *error = pipe->failure.text;
+    return cmd_pipe_line(pipe->posts, pipe->sent, pipe->received, pipe->began,
+                         pipe->failure.text);
+}
 
+
+char *
+cmd_pipe_line(unsigned posts, uint64_t sent, uint64_t received, int64_t began,
+    const char *error)
+{
     return cmd_format("%u POST%s, %llu byte%s sent, %llu received, %.3f s%s%s",
-                      pipe->posts, pipe->posts == 1 ? "" : "s",
-                      (unsigned long long) pipe->sent,
-                      pipe->sent == 1 ? "" : "s",
-                      (unsigned long long) pipe->received,
-                      (double) (atls_clock() - pipe->began) / 1000,
+                      posts, posts == 1 ? "" : "s",
+                      (unsigned long long) sent, sent == 1 ? "" : "s",
+                      (unsigned long long) received,
+                      (double) (atls_clock() - began) / 1000,
                       *error ? ": " : "", error);
 }

@@ -48,7 +48,13 @@ typedef struct {
 } cmd_pipe_t;
 
 
-/* Checks the options and the endpoint.  Returns an exit code. */
+/*
+ * The outer connection for the options; NULL on error, with failure set.  The
+ * second function only checks the options, and returns an exit code.
+ */
+
+atls_outer_t *cmd_pipe_outer(const cmd_options_t *options,
+    const char *endpoint, const atls_debug_t *debug, atls_failure_t *failure);
 
 int cmd_pipe_check(const cmd_options_t *options, const char *endpoint);
 
@@ -69,9 +75,14 @@ void cmd_pipe_close(cmd_pipe_t *pipe);
 
 void cmd_pipe_run(cmd_pipe_t *pipe);
 
-/* The end of a line of the log, from the POSTs on; must be freed. */
+/*
+ * The end of a line of the log, from the POSTs on; must be freed.  The second
+ * function makes it of these values.
+ */
 
 char *cmd_pipe_summary(const cmd_pipe_t *pipe);
+char *cmd_pipe_line(unsigned posts, uint64_t sent, uint64_t received,
+    int64_t began, const char *error);
 
 
 #endif /* ATLS_CMD_PIPE_H_INCLUDED */

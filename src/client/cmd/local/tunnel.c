@@ -15,6 +15,7 @@
 #include "service.h"
 #include "stop.h"
 #include "tunnel.h"
+#include "udp.h"
 
 
 typedef struct {
@@ -70,6 +71,15 @@ cmd_tunnel_run(cmd_tunnel_t *tunnel)
     }
 
     setvbuf(stdout, NULL, _IOLBF, 0);
+
+    if (code == CMD_OK && options->udp) {
+        code = cmd_listen_udp(&tunnel->port.listen, options->listen,
+                              options->silent);
+
+        return code == CMD_OK
+               ? cmd_udp_serve(&tunnel->port.listen, options, tunnel->endpoint)
+               : code;
+    }
 
     if (code == CMD_OK) {
         tunnel->port.data = tunnel;

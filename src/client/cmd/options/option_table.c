@@ -26,6 +26,9 @@ const cmd_option_t  cmd_options_table[] = {
     { CMD_SECTION_SERVER, CMD_SERVERS, 'l', "listen", "[ADDRESS:]PORT",
       CMD_FIELD(listen), cmd_set_text, "address to listen on, or unix:PATH" },
 
+    { CMD_SECTION_SERVER, CMD_TUNNEL, 0, "udp", NULL,
+      CMD_FIELD(udp), cmd_set_flag, "datagrams of DTLS clients" },
+
     { CMD_SECTION_SERVER, CMD_FORWARD, 0, "services", "FILE",
       CMD_FIELD(services), cmd_set_text,
       "several services: options and a URL a line" },

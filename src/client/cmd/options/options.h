@@ -129,6 +129,7 @@ typedef struct {
     /* the servers */
 
     char            *listen;
+    int              udp;
     char            *services;          /* file, see services.h */
     int              no_check;
     unsigned         sessions;          /* maximum number */

@@ -4,7 +4,8 @@ package Test::Atls::Udp;
 # the response a datagram.  A client has one session, with a cookie.
 #
 #     Test::Atls::Udp->start($t, $t->port(1), to => $t->port(0));
-#     run_program($t, 'openssl', 's_client', '-dtls1_2', '-connect', ...);
+#     my ($out, $err) = talk($t, qr/^hello/m, get('/hello'),
+#                            s_client($t->port(1)));
 #
 # In both directions, with lossy => N, it loses, repeats or delays about one
 # datagram in N each; random numbers begin with seed => 1.
@@ -12,11 +13,14 @@ package Test::Atls::Udp;
 use strict;
 use warnings;
 
+use Exporter qw( import );
 use IO::Socket::IP;
-use List::Util qw( max );
 
 use Test::Atls::Http qw( readable );
 use Test::Atls::Outer;
+use Test::Atls::Process qw( spawn stop_process );
+
+our @EXPORT_OK = qw( get s_client talk );
 
 
 # start($t, $port, to => port of nginx, uri => '/.well-known/atls', lossy => 0)
@@ -104,6 +108,58 @@ sub _post {
         my $record = substr $body, 0, 13 + unpack('x11 n', $body), '';
         $self->_lossy(sub { $self->{socket}->send($record, 0, $from) });
     }
+}
+
+
+# The command s_client of openssl, for DTLS 1.2.
+
+sub s_client {
+    my ($port, @args) = @_;
+
+    return (qw( openssl s_client -dtls1_2 -quiet -timeout ),
+            '-servername', 'localhost', '-connect', "127.0.0.1:$port", @args);
+}
+
+
+sub get { "GET $_[0] HTTP/1.1\r\nHost: localhost\r\n\r\n" }
+
+
+# Runs a program until its output matches.  Returns its output, and that on
+# stderr.  A request that is a function is called again as long as there is no
+# response.
+
+sub talk {
+    my ($t, $re, $request, @command) = @_;
+
+    my ($out, $err) = map { $t->path("program.$_") } qw( out err );
+    my $sent = 0;
+
+    unlink $out, $err;
+    pipe my $in, my $to or die "pipe: $!\n";
+
+    my $pid = spawn({ code => sub {
+        close $to;
+        open STDIN, '<&', $in;
+        open STDOUT, '>', $out;
+        open STDERR, '>', $err;
+        exec @command;
+    } });
+
+    close $in;
+
+    $t->wait_for(sub {
+        return 1 if -e $out && $t->read_file('program.out') =~ $re;
+
+        syswrite $to, ref $request ? $request->() : $request
+            if ref $request ? $sent % 20 == 0 : $sent == 0;
+
+        $sent++;
+        return 0;
+    });
+
+    stop_process($pid, 'TERM', 5);
+
+    return map { $t->read_file("program.$_") } qw( out err );
 }
 
 
