@@ -49,7 +49,7 @@ SKIP: {
           'a function of a higher layer');
 
     calls('table/ngx_http_atls_table', 'ngx_http_atls_session_tag',
-          qr/calls in a ring: .*session\.c -> .*table\.c -> .*session\.c/,
+          qr/calls in a ring: .*(?:session\.c -> .*table\.c|table\.c -> .*session\.c)/,
           'files that call each other');
 
     calls('client/lib/tls', 'atls_perform',
