@@ -675,10 +675,10 @@ ngx_http_atls_stream_datagrams(ngx_http_atls_post_t *post)
 static ngx_int_t
 ngx_http_atls_stream_datagrams_end(ngx_http_atls_post_t *post)
 {
-    ngx_int_t                   rc;
-    ngx_str_t                   flight;
-    ngx_http_atls_print_t       print;
-    ngx_http_atls_datagrams_t  *d;
+    ngx_int_t                    rc;
+    ngx_http_atls_print_t        print;
+    ngx_http_atls_datagrams_t   *d;
+    ngx_http_atls_repetition_t   flight;
 
     d = post->datagrams;
 
@@ -702,8 +702,8 @@ ngx_http_atls_stream_datagrams_end(ngx_http_atls_post_t *post)
 
     if (rc == NGX_ERROR
         || (rc == NGX_OK
-            && ngx_http_atls_answer_copy(&post->answer, flight.data,
-                                         flight.len)
+            && ngx_http_atls_answer_copy(&post->answer, flight.data.data,
+                                         flight.data.len)
                != NGX_OK))
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

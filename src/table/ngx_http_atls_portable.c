@@ -449,18 +449,33 @@ ngx_http_atls_portable_take(ngx_shm_zone_t *zone)
 }
 
 
+/*
+ * Sessions with DTLS end with their machine: POSTs may use them at any time,
+ * and another machine would use the same numbers.
+ */
+
 static ngx_http_atls_session_t *
 ngx_http_atls_portable_last(ngx_http_atls_shard_t *shard)
 {
     ngx_uint_t                kind;
     ngx_http_atls_session_t  *session;
 
-    for (kind = ngx_http_atls_idle; kind <= ngx_http_atls_idle_record; kind++) {
+    kind = ngx_http_atls_idle;
+
+    while (kind <= ngx_http_atls_idle_record) {
         session = ngx_http_atls_table_last(shard, kind);
 
-        if (session) {
+        if (session == NULL) {
+            kind++;
+            continue;
+        }
+
+        if (!ngx_http_atls_session_shared(session)) {
             return session;
         }
+
+        ngx_http_atls_table_remove(shard, session,
+                                   ngx_http_atls_ending_shutdown);
     }
 
     return NULL;

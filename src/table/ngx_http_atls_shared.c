@@ -14,9 +14,9 @@
 
 static ngx_int_t ngx_http_atls_shared_advance(trl_state_t *state, ngx_uint_t n,
     ngx_uint_t last);
-static ngx_http_atls_zone_t *ngx_http_atls_shared_lock(ngx_shm_zone_t *zone,
+static ngx_http_atls_shard_t *ngx_http_atls_shared_lock(ngx_shm_zone_t *zone,
     u_char *id, ngx_http_atls_session_t **session);
-static void ngx_http_atls_shared_used(ngx_http_atls_zone_t *z,
+static void ngx_http_atls_shared_used(ngx_http_atls_shard_t *shard,
     ngx_http_atls_session_t *session);
 
 
@@ -24,10 +24,10 @@ ngx_int_t
 ngx_http_atls_shared_mark(ngx_shm_zone_t *zone, u_char *id, uint64_t number)
 {
     ngx_int_t                 rc;
-    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_shard_t    *shard;
     ngx_http_atls_session_t  *session;
 
-    z = ngx_http_atls_shared_lock(zone, id, &session);
+    shard = ngx_http_atls_shared_lock(zone, id, &session);
 
     if (session == NULL) {
         rc = NGX_ABORT;
@@ -36,11 +36,11 @@ ngx_http_atls_shared_mark(ngx_shm_zone_t *zone, u_char *id, uint64_t number)
         rc = NGX_DECLINED;
 
     } else {
-        ngx_http_atls_shared_used(z, session);
+        ngx_http_atls_shared_used(shard, session);
         rc = NGX_OK;
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(zone->data, shard);
 
     return rc;
 }
@@ -52,12 +52,12 @@ ngx_int_t
 ngx_http_atls_shared_forged(ngx_shm_zone_t *zone, u_char *id)
 {
     ngx_int_t                 rc;
-    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_shard_t    *shard;
     ngx_http_atls_session_t  *session;
 
     rc = NGX_OK;
 
-    z = ngx_http_atls_shared_lock(zone, id, &session);
+    shard = ngx_http_atls_shared_lock(zone, id, &session);
 
     if (session
         && ++session->state.read.forged
@@ -66,7 +66,7 @@ ngx_http_atls_shared_forged(ngx_shm_zone_t *zone, u_char *id)
         rc = NGX_DECLINED;
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(zone->data, shard);
 
     return rc;
 }
@@ -77,12 +77,12 @@ ngx_http_atls_shared_reserve(ngx_shm_zone_t *zone, u_char *id, ngx_uint_t n,
     ngx_uint_t last, uint64_t *first)
 {
     ngx_int_t                 rc;
-    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_shard_t    *shard;
     ngx_http_atls_session_t  *session;
 
     rc = NGX_ABORT;
 
-    z = ngx_http_atls_shared_lock(zone, id, &session);
+    shard = ngx_http_atls_shared_lock(zone, id, &session);
 
     if (session) {
         *first = session->state.write.seq;
@@ -90,10 +90,10 @@ ngx_http_atls_shared_reserve(ngx_shm_zone_t *zone, u_char *id, ngx_uint_t n,
     }
 
     if (rc == NGX_OK) {
-        ngx_http_atls_shared_used(z, session);
+        ngx_http_atls_shared_used(shard, session);
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(zone->data, shard);
 
     return rc;
 }
@@ -122,10 +122,10 @@ void
 ngx_http_atls_shared_end(ngx_shm_zone_t *zone, ngx_http_atls_session_t *copy,
     uint32_t requests, uint64_t in, uint64_t out)
 {
-    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_shard_t    *shard;
     ngx_http_atls_session_t  *session;
 
-    z = ngx_http_atls_shared_lock(zone, copy->id, &session);
+    shard = ngx_http_atls_shared_lock(zone, copy->id, &session);
 
     if (session) {
         session->requests += copy->requests - requests;
@@ -134,7 +134,7 @@ ngx_http_atls_shared_end(ngx_shm_zone_t *zone, ngx_http_atls_session_t *copy,
         session->cookie = copy->cookie;
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(zone->data, shard);
 }
 
 
@@ -143,48 +143,49 @@ ngx_http_atls_shared_remove(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_ending_e reason, ngx_log_t *log)
 {
     ngx_http_atls_zone_t     *z;
+    ngx_http_atls_shard_t    *shard;
     ngx_http_atls_session_t  *session;
 
-    z = ngx_http_atls_shared_lock(zone, id, &session);
+    z = zone->data;
+
+    shard = ngx_http_atls_shared_lock(zone, id, &session);
 
     if (session) {
-        ngx_http_atls_table_remove(z->table, session, reason);
+        ngx_http_atls_table_remove(shard, session, reason);
         z->log = log;
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(z, shard);
 }
 
 
 /* *session is NULL if it has ended. */
 
-static ngx_http_atls_zone_t *
+static ngx_http_atls_shard_t *
 ngx_http_atls_shared_lock(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_session_t **session)
 {
-    ngx_http_atls_zone_t  *z;
+    ngx_http_atls_shard_t  *shard;
 
-    z = zone->data;
+    shard = ngx_http_atls_table_lock(zone->data, id);
 
-    ngx_http_atls_table_lock(z);
-
-    *session = ngx_http_atls_table_find(z->table, id);
+    *session = ngx_http_atls_table_find(shard, id);
 
     if (*session && !ngx_http_atls_session_shared(*session)) {
         *session = NULL;
     }
 
-    return z;
+    return shard;
 }
 
 
 /* A session is used longer than its idle timeout by a long response. */
 
 static void
-ngx_http_atls_shared_used(ngx_http_atls_zone_t *z,
+ngx_http_atls_shared_used(ngx_http_atls_shard_t *shard,
     ngx_http_atls_session_t *session)
 {
     session->used = ngx_http_atls_clock();
 
-    ngx_http_atls_table_move(z->table, session, session->kind);
+    ngx_http_atls_table_move(shard, session, session->kind);
 }
