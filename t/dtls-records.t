@@ -51,7 +51,7 @@ $t->run();
 # flights: the ClientHello is not sent again here, as it names no session
 
 my $c = client();
-my ($r, $again);
+my ($r, $again, %again);
 
 $c->handshake_step();
 my $hello = $c->tls_out();
@@ -60,10 +60,11 @@ is($r->status(), 200, 'ClientHello');
 my $flight = $r->body();
 like($flight, qr/^\x16\xfe\xfd/, 'flight of the server');
 
-is($c->post($hello)->body(), $flight, 'ClientHello again: the same flight');
+is_again($c->post($hello)->body(), $flight,
+         'ClientHello again: the same flight');
 is($c->post('')->body(), '', 'empty body: nothing');
-is($c->post("\x17\xfe\xfd\0\1" . ("\0" x 7) . "\x20" . 'x' x 32)->body(),
-   $flight, 'data before the end of the handshake: the flight again');
+is_again($c->post("\x17\xfe\xfd\0\1" . ("\0" x 7) . "\x20" . 'x' x 32)->body(),
+         $flight, 'data before the end of the handshake: the flight again');
 is($c->post('garbage')->body(), '', 'garbage: nothing');
 
 $c->tls_in($flight);
@@ -81,13 +82,13 @@ my $last = $r->body();
 isnt($last, '', 'ChangeCipherSpec: last flight');
 
 for my $again (join('', @finish), $finish[2], join '', shuffle @finish) {
-    is($c->post($again)->body(), $last, 'last flight again');
+    is_again($c->post($again)->body(), $last, 'last flight again');
 }
 
 $c->tls_in($last);
 ok($c->handshake_step(), 'established') or diag($c->error());
 is($c->get('/')->body(), 'inner', 'request');
-is($c->post($finish[2])->body(), $last, 'last flight, after data');
+is_again($c->post($finish[2])->body(), $last, 'last flight, after data');
 
 $again = client();
 $again->cookie($c->cookie());
@@ -208,6 +209,31 @@ sub request {
     $client->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
 
     return $client->tls_out();
+}
+
+
+# The same flight, whose records in the clear have numbers that are not used
+# before.
+
+sub is_again {
+    my ($got, $expected, $name) = @_;
+
+    my (@numbers, @texts);
+
+    for my $bytes ($got, $expected) {
+        my @records = records($bytes);
+
+        push @numbers, grep { /^\0\0/ } map { substr $_, 3, 8 } @records;
+        push @texts, join '', map {
+            /^...\0\0/s ? substr($_, 0, 3) . substr($_, 11) : $_
+        } @records;
+    }
+
+    is($texts[0], $texts[1], $name);
+
+    my %before = map { $_ => 1 } splice @numbers, @numbers / 2;
+
+    is((grep { $before{$_} || $again{$_}++ } @numbers), 0, 'with new numbers');
 }
 
 

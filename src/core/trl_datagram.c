@@ -32,6 +32,42 @@ trl_datagram_size(const uint8_t *header)
 }
 
 
+uint32_t
+trl_datagram_number(uint8_t *flight, size_t len, uint32_t first)
+{
+    size_t    size;
+    uint8_t  *p, *last;
+    uint32_t  n;
+
+    n = 0;
+    last = flight + len;
+
+    for (p = flight; last - p >= TRL_DATAGRAM_HEADER; p += size) {
+
+        size = TRL_DATAGRAM_HEADER + ((size_t) p[11] << 8 | p[12]);
+
+        if (size > (size_t) (last - p)) {
+            break;
+        }
+
+        if (p[3] || p[4]) {
+            continue;
+        }
+
+        p[5] = 0;
+        p[6] = 0;
+        p[7] = (uint8_t) ((first + n) >> 24);
+        p[8] = (uint8_t) ((first + n) >> 16);
+        p[9] = (uint8_t) ((first + n) >> 8);
+        p[10] = (uint8_t) (first + n);
+
+        n++;
+    }
+
+    return n;
+}
+
+
 /*
  * RFC 6347, section 4.1.2.7: invalid records are discarded, and fatal alerts
  * are not recommended: anybody could have sent the record.

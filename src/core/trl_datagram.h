@@ -40,6 +40,16 @@ typedef struct {
 ssize_t trl_datagram_size(const uint8_t *header);
 
 /*
+ * A flight that is sent again needs new numbers (RFC 6347, section 4.2.4): a
+ * peer has no use for a record that it could not process at the first time, but
+ * whose number it knows.  This is possible for records of the handshake that
+ * are not protected.  Numbers them beginning with "first", and returns how many
+ * there are.
+ */
+
+uint32_t trl_datagram_number(uint8_t *flight, size_t len, uint32_t first);
+
+/*
  * Decrypts a whole record in place.  TRL_FOREIGN: it is to be discarded, see
  * ch->reason; if this is TRL_E_BAD_MAC, the caller counts it, see
  * trl_aead_forgeries().

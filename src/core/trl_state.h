@@ -63,6 +63,8 @@ typedef struct {
             uint8_t     client_random[TRL_RANDOM];
             uint8_t     server_random[TRL_RANDOM];
             uint32_t    message_rest;       /* after the header */
+            uint32_t    next_flight;        /* DTLS: the number of the next
+                                               record of the handshake */
             trl_window_t  window;           /* DTLS: records opened */
         } tls12;
     } u;

@@ -167,6 +167,18 @@ ngx_http_atls_datagrams_reserve(ngx_http_atls_datagrams_t *d,
 }
 
 
+void
+ngx_http_atls_datagrams_number(ngx_http_atls_datagrams_t *d, ngx_str_t *flight)
+{
+    uint32_t  n, first;
+
+    n = trl_datagram_number(flight->data, flight->len, 0);
+    first = ngx_http_atls_shared_flight(d->zone, d->id, n);
+
+    (void) trl_datagram_number(flight->data, flight->len, first);
+}
+
+
 size_t
 ngx_http_atls_datagrams_max(const trl_channel_t *channel)
 {

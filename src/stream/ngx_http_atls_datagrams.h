@@ -55,6 +55,11 @@ ngx_int_t ngx_http_atls_datagrams_open(ngx_http_atls_datagrams_t *d,
 ngx_int_t ngx_http_atls_datagrams_reserve(ngx_http_atls_datagrams_t *d,
     trl_channel_t *channel, ngx_uint_t last);
 
+/* Gives new numbers to the records of a flight that is sent again. */
+
+void ngx_http_atls_datagrams_number(ngx_http_atls_datagrams_t *d,
+    ngx_str_t *flight);
+
 /* The maximum plaintext size of a record that fits into a datagram. */
 
 size_t ngx_http_atls_datagrams_max(const trl_channel_t *channel);

@@ -700,6 +700,10 @@ ngx_http_atls_stream_datagrams_end(ngx_http_atls_post_t *post)
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
                    "atls %08xD last flight again: %i", post->label, rc);
 
+    if (rc == NGX_OK) {
+        ngx_http_atls_datagrams_number(d, &flight.data);
+    }
+
     if (rc == NGX_ERROR
         || (rc == NGX_OK
             && ngx_http_atls_answer_copy(&post->answer, flight.data.data,

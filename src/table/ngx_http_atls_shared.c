@@ -118,6 +118,28 @@ ngx_http_atls_shared_advance(trl_state_t *state, ngx_uint_t n, ngx_uint_t last)
 }
 
 
+uint32_t
+ngx_http_atls_shared_flight(ngx_shm_zone_t *zone, u_char *id, uint32_t n)
+{
+    uint32_t                  first;
+    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_session_t  *session;
+
+    first = 0;
+
+    z = ngx_http_atls_shared_lock(zone, id, &session);
+
+    if (session) {
+        first = session->state.u.tls12.next_flight;
+        session->state.u.tls12.next_flight = first + n;
+    }
+
+    ngx_http_atls_table_unlock(z);
+
+    return first;
+}
+
+
 void
 ngx_http_atls_shared_end(ngx_shm_zone_t *zone, ngx_http_atls_session_t *copy,
     uint32_t requests, uint64_t in, uint64_t out)

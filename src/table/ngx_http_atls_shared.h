@@ -46,6 +46,14 @@ ngx_int_t ngx_http_atls_shared_reserve(ngx_shm_zone_t *zone, u_char *id,
     ngx_uint_t n, ngx_uint_t last, uint64_t *first);
 
 /*
+ * The same for n records of the last flight of the handshake that are not
+ * protected.  Returns the first number.
+ */
+
+uint32_t ngx_http_atls_shared_flight(ngx_shm_zone_t *zone, u_char *id,
+    uint32_t n);
+
+/*
  * The POST has ended: updates the session from its copy, which had the number
  * of requests.
  */

@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "trl_channel.h"
+#include "trl_datagram.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_process.h"
 #include "ngx_http_atls_socket.h"
@@ -48,6 +48,9 @@ struct ngx_http_atls_handshake_s {
     /* DTLS */
 
     ngx_str_t                   flight;        /* the last one sent */
+    uint32_t                    next;          /* number of the next record that
+                                                  is not protected */
+    size_t                      numbered;      /* bytes of the output */
     ngx_uint_t                  answered_to;   /* messages before it */
     unsigned                    dtls:1;
     unsigned                    again:1;       /* the flight is needed again */
@@ -65,6 +68,7 @@ static ngx_int_t ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
     ngx_uint_t early_data);
 static ngx_http_atls_handshake_e ngx_http_atls_handshake_record(
     ngx_http_atls_handshake_t *hs, u_char *data, size_t len, ngx_log_t *log);
+static void ngx_http_atls_handshake_number(ngx_http_atls_handshake_t *hs);
 static ngx_uint_t ngx_http_atls_handshake_needs(ngx_http_atls_handshake_t *hs,
     u_char *record, size_t len);
 static ngx_http_atls_handshake_e ngx_http_atls_handshake_step(
@@ -475,7 +479,24 @@ ngx_http_atls_handshake_datagram(ngx_http_atls_handshake_t *hs, u_char *record,
         hs->result = ngx_http_atls_result_failed;
     }
 
+    ngx_http_atls_handshake_number(hs);
+
     return rc;
+}
+
+
+/* OpenSSL does not know of flights that are sent again. */
+
+static void
+ngx_http_atls_handshake_number(ngx_http_atls_handshake_t *hs)
+{
+    ngx_str_t  output;
+
+    output = ngx_http_atls_handshake_output(hs);
+
+    hs->next += trl_datagram_number(output.data + hs->numbered,
+                                    output.len - hs->numbered, hs->next);
+    hs->numbered = output.len;
 }
 
 
@@ -770,6 +791,7 @@ ngx_http_atls_handshake_sent(ngx_http_atls_handshake_t *hs)
         }
 
         hs->answered_to = hs->watch.messages;
+        hs->numbered = 0;
     }
 
     (void) BIO_reset(SSL_get_wbio(hs->peer.connection.ssl->connection));
@@ -795,7 +817,12 @@ ngx_http_atls_handshake_flight(ngx_http_atls_handshake_t *hs,
     ngx_uint_t *again)
 {
     *again = hs->again;
-    hs->again = 0;
+
+    if (hs->again) {
+        hs->again = 0;
+        hs->next += trl_datagram_number(hs->flight.data, hs->flight.len,
+                                        hs->next);
+    }
 
     return hs->flight;
 }
@@ -901,6 +928,11 @@ ngx_http_atls_handshake_freeze(ngx_http_atls_handshake_t *hs,
                    session->state.read.seq, session->state.write.seq);
 
     if (rc == NGX_OK) {
+
+        if (hs->dtls) {
+            session->state.u.tls12.next_flight = hs->next;
+        }
+
         ngx_http_atls_handshake_count(hs, session);
     }
 

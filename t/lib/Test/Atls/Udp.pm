@@ -14,6 +14,7 @@ use strict;
 use warnings;
 
 use Exporter qw( import );
+use IO::Handle;
 use IO::Socket::IP;
 
 use Test::Atls::Http qw( readable );
@@ -134,6 +135,8 @@ sub talk {
     my ($out, $err) = map { $t->path("program.$_") } qw( out err );
     my $sent = 0;
 
+    local $SIG{PIPE} = 'IGNORE';
+
     unlink $out, $err;
     pipe my $in, my $to or die "pipe: $!\n";
 
@@ -146,6 +149,7 @@ sub talk {
     } });
 
     close $in;
+    $to->blocking(0);       # a program in a handshake does not read
 
     $t->wait_for(sub {
         return 1 if -e $out && $t->read_file('program.out') =~ $re;
