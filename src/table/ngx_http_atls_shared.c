@@ -122,19 +122,19 @@ uint32_t
 ngx_http_atls_shared_flight(ngx_shm_zone_t *zone, u_char *id, uint32_t n)
 {
     uint32_t                  first;
-    ngx_http_atls_zone_t     *z;
+    ngx_http_atls_shard_t    *shard;
     ngx_http_atls_session_t  *session;
 
     first = 0;
 
-    z = ngx_http_atls_shared_lock(zone, id, &session);
+    shard = ngx_http_atls_shared_lock(zone, id, &session);
 
     if (session) {
         first = session->state.u.tls12.next_flight;
         session->state.u.tls12.next_flight = first + n;
     }
 
-    ngx_http_atls_table_unlock(z);
+    ngx_http_atls_table_unlock(zone->data, shard);
 
     return first;
 }
