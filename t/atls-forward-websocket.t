@@ -34,11 +34,13 @@ if ($refused) {
 
 location = /at-once {
     atls on;
+    access_log %%TESTDIR%%/posts.log post;
     keepalive_timeout 0;
 }
 
 location = /tls12 {
     atls on;
+    access_log %%TESTDIR%%/posts.log post;
     atls_protocols TLSv1.2;
     atls_poll_timeout 30s;
 }
@@ -62,13 +64,13 @@ location ~ ^/(echo|push|flood|late|ping|refuse|bye)$ {
 }
 EOC
 atls_poll_timeout 30s;
+access_log %%TESTDIR%%/posts.log post;
 EOE
 map $uri$http_transfer_encoding $refused {
     ~^/(.well-known/atls|at-once|tls12)chunked$ 1;
 }
 
 log_format post '$atls_post';
-access_log %%TESTDIR%%/posts.log post;
 EOH
 
 my $backend = Test::Atls::WebSocket->serve($t, $t->port(2));
@@ -85,7 +87,8 @@ for ([ 'polls wait', [ ] ], [ 'polls do not wait', [ '/at-once' ] ],
     is($forward->stop()->{code}, 0, "$name: the end");
 }
 
-unlike($t->read_log('posts.log'), qr/retried/, 'nothing is sent again');
+like($t->read_log('posts.log'), qr/^parked$/m, 'polls');
+unlike($t->read_file('posts.log'), qr/retried/, 'nothing is sent again');
 
 $t->done_testing();
 

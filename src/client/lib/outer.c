@@ -1360,6 +1360,14 @@ atls_outer_join(atls_outer_t *outer, const atls_outer_t *other)
 
 
 int
+atls_outer_renewed(const atls_outer_t *outer)
+{
+    return outer->reply.status == 201
+           || atls_reply_field(&outer->reply, "Set-Cookie") != NULL;
+}
+
+
+int
 atls_outer_is_located(const atls_outer_t *outer)
 {
     return outer->location.url != NULL;

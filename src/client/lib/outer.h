@@ -186,6 +186,10 @@ void atls_outer_forget(atls_outer_t *outer);
 
 int atls_outer_join(atls_outer_t *outer, const atls_outer_t *other);
 
+/* Whether the last response has set them. */
+
+int atls_outer_renewed(const atls_outer_t *outer);
+
 /* Whether the session has a URI. */
 
 int atls_outer_is_located(const atls_outer_t *outer);

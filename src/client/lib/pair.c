@@ -85,8 +85,18 @@ atls_pair_add(atls_pair_t *pair, atls_pair_e which)
 int
 atls_pair_join(atls_pair_t *pair)
 {
-    return atls_outer_join(pair->posts[ATLS_PAIR_POLL].outer,
-                           pair->posts[ATLS_PAIR_DATA].outer);
+    atls_pair_e  other;
+
+    other = pair->newest == ATLS_PAIR_DATA ? ATLS_PAIR_POLL : ATLS_PAIR_DATA;
+
+    if (!pair->apart || pair->posts[other].busy) {
+        return 0;
+    }
+
+    pair->apart = 0;
+
+    return atls_outer_join(pair->posts[other].outer,
+                           pair->posts[pair->newest].outer);
 }
 
 
@@ -161,6 +171,11 @@ atls_pair_ended(atls_pair_t *pair, atls_pair_e which, atls_error_e *result)
     *result = atls_outer_end(outer, pair->posts[which].code);
 
     atls_pair_abort(pair, which);
+
+    if (*result == ATLS_OK && atls_outer_renewed(outer)) {
+        pair->newest = which;
+        pair->apart = 1;
+    }
 
     return 1;
 }

@@ -38,6 +38,9 @@ typedef struct {
         unsigned      ended:1;
         int           code;                 /* of libcurl, when it has ended */
     } posts[ATLS_PAIR_POSTS];
+
+    atls_pair_e       newest;               /* has the cookies, */
+    int               apart;                /* and the other one has not */
 } atls_pair_t;
 
 
@@ -61,8 +64,8 @@ atls_error_e atls_pair_start_open(atls_pair_t *pair, atls_pair_e which,
     atls_source_pt source, atls_sink_pt sink, void *data);
 
 /*
- * Copies the cookies and the URI of the session to the connection for polls,
- * which must not be in use.  Returns 0 or -1.
+ * Copies the cookies and the URI of the session, which any response may have
+ * set, to the other connection, unless that is in use.  Returns 0 or -1.
  */
 
 int atls_pair_join(atls_pair_t *pair);

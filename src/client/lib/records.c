@@ -7,6 +7,8 @@
 #include "records.h"
 
 
+#define ATLS_RECORDS_MIN_POST   21
+
 #define ATLS_RECORDS_MIN_TYPE   20
 #define ATLS_RECORDS_DATA       23
 #define ATLS_RECORDS_MAX_TYPE   24
@@ -69,4 +71,20 @@ int
 atls_records_whole(const atls_records_t *records)
 {
     return records->n == 0;
+}
+
+
+int
+atls_records_post(atls_records_t *records, const unsigned char *bytes, size_t n)
+{
+    int       whole;
+    uint64_t  ended;
+
+    whole = atls_records_whole(records);
+    ended = records->ended;
+
+    atls_records_add(records, bytes, n);
+
+    return n >= ATLS_RECORDS_MIN_POST && !records->bad
+           && (whole || records->ended != ended);
 }

@@ -38,5 +38,14 @@ void atls_records_add(atls_records_t *records, const unsigned char *bytes,
 
 int atls_records_whole(const atls_records_t *records);
 
+/*
+ * Adds the body of a POST to the records of the client.  Returns whether the
+ * server recognizes the POST when it is sent again, docs/protocol.md: a shorter
+ * one may be the next piece of a record, and so may one without the end of any.
+ */
+
+int atls_records_post(atls_records_t *records, const unsigned char *bytes,
+    size_t n);
+
 
 #endif /* ATLS_CLIENT_RECORDS_H_INCLUDED */

@@ -20,10 +20,6 @@
 
 #define ATLS_RETRY_TIMEOUTS     1           /* repetitions: it takes long */
 
-/* docs/protocol.md: a shorter POST may be the next piece of a record */
-
-#define ATLS_RETRY_MIN          21
-
 #define ATLS_RETRY_FLIGHT       131072      /* maximum size to collect */
 
 
@@ -142,8 +138,7 @@ static void
 atls_retry_begin(atls_retry_t *retry, const void *bytes, size_t n,
     atls_sink_pt sink, void *data)
 {
-    int       whole;
-    uint64_t  ended;
+    int  repeats;
 
     retry->sink = sink;
     retry->sink_data = data;
@@ -154,16 +149,10 @@ atls_retry_begin(atls_retry_t *retry, const void *bytes, size_t n,
     retry->lost = 0;
     atls_passed_begin(&retry->passed);
 
-    whole = atls_records_whole(&retry->sent);
-    ended = retry->sent.ended;
-
-    atls_records_add(&retry->sent, bytes, n);
+    repeats = atls_records_post(&retry->sent, bytes, n);
 
     retry->collects = !retry->known && !retry->sent.data;
-
-    retry->repeats = n >= ATLS_RETRY_MIN && !retry->sent.bad
-                     && (whole || retry->sent.ended != ended)
-                     && (retry->known || retry->collects);
+    retry->repeats = repeats && (retry->known || retry->collects);
 }
 
 

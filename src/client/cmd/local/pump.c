@@ -33,6 +33,10 @@
                                                for a POST that asks for it */
 #define CMD_PUMP_KNOWN      2               /* POSTs of a session before an open
                                                one: they may be a handshake */
+#define CMD_PUMP_STALL      300000          /* milliseconds without progress
+                                               until a program is gone that does
+                                               not read, */
+#define CMD_PUMP_CLOSED     3000            /* if there will be no more data */
 
 
 static void cmd_pump_init(cmd_pump_t *pump);
@@ -53,6 +57,7 @@ static void cmd_pump_wait(cmd_pump_t *pump);
 static int cmd_pump_timeout(const cmd_pump_t *pump);
 static void cmd_pump_read(cmd_pump_t *pump);
 static void cmd_pump_write(cmd_pump_t *pump);
+static void cmd_pump_stall(cmd_pump_t *pump);
 static atls_error_e cmd_pump_ended(cmd_pump_post_t *post);
 static int cmd_pump_is_cut(const cmd_pump_t *pump);
 static atls_error_e cmd_pump_cut(cmd_pump_t *pump);
@@ -140,6 +145,8 @@ cmd_pump_init(cmd_pump_t *pump)
 
     pump->delay = CMD_PUMP_DELAY;
     pump->asks = 1;
+    pump->known = atls_outer_number(pump->pair.posts[ATLS_PAIR_DATA].outer)
+                  != 0;
 }
 
 
@@ -234,6 +241,7 @@ cmd_pump_start_data(cmd_pump_t *pump)
     opens = cmd_pump_opens(pump);
     rc = opens ? pump->type->poll(pump->data, 1, &post->body) : ATLS_OK;
     post->asks = post->body.len != 0;
+    post->repeats = post->asks;
 
     if (rc == ATLS_OK && post->idle && !post->asks) {
         pump->asks = 0;
@@ -310,6 +318,15 @@ cmd_pump_add_data(cmd_pump_post_t *post)
     }
 
     pump->last = post->body.len - n;
+
+    /* the first POST of a session would start another one */
+
+    if (atls_records_post(&pump->records, post->body.data + n,
+                          post->body.len - n)
+        && (pump->known || !pump->records.data))
+    {
+        post->repeats = 1;
+    }
 
     return rc;
 }
@@ -433,8 +450,9 @@ cmd_pump_wait(cmd_pump_t *pump)
     fds[1].fd = cmd_stop_fd();
     fds[1].events = POLLIN;
 
-    if (cmd_stopping()) {
+    if (cmd_stopping() && !pump->ended) {
         pump->ended = 1;
+        pump->progress = atls_clock();
     }
 
     atls_pair_wait(&pump->pair, fds, fds[0].events & POLLIN
@@ -449,6 +467,7 @@ cmd_pump_wait(cmd_pump_t *pump)
 
     if (pump->pos < pump->out.len) {
         cmd_pump_write(pump);
+        cmd_pump_stall(pump);
     }
 }
 
@@ -531,6 +550,10 @@ cmd_pump_write(cmd_pump_t *pump)
 
     pump->pos += (size_t) n;
 
+    if (n) {
+        pump->progress = atls_clock();
+    }
+
     if (pump->pos < pump->out.len && pump->pos < CMD_PUMP_SIZE) {
         return;
     }
@@ -540,6 +563,24 @@ cmd_pump_write(cmd_pump_t *pump)
     pump->out.len -= pump->pos;
     memmove(pump->out.data, pump->out.data + pump->pos, pump->out.len);
     pump->pos = 0;
+}
+
+
+/* A program that does not read must not keep the session, or the command. */
+
+static void
+cmd_pump_stall(cmd_pump_t *pump)
+{
+    int  closed;
+
+    closed = cmd_stopping() || pump->type->closed(pump->data);
+
+    if (pump->pos < pump->out.len
+        && atls_clock() - pump->progress
+           > (closed ? CMD_PUMP_CLOSED : CMD_PUMP_STALL))
+    {
+        pump->gone = 1;
+    }
 }
 
 
@@ -566,10 +607,8 @@ cmd_pump_ended(cmd_pump_post_t *post)
 
     cmd_pump_answered(post);
 
-    return post->which == ATLS_PAIR_POLL
-           || pump->posts[ATLS_PAIR_POLL].pending
-           || atls_pair_join(&pump->pair) == 0
-           ? ATLS_OK : atls_fail_memory(pump->failure);
+    return atls_pair_join(&pump->pair) == 0 ? ATLS_OK
+                                            : atls_fail_memory(pump->failure);
 }
 
 
@@ -671,6 +710,7 @@ cmd_pump_answered(cmd_pump_post_t *post)
     post->tries = 0;
 
     if (post->which == ATLS_PAIR_DATA) {
+        pump->known = 1;
         cmd_duplex_end(&pump->duplex);
         cmd_pump_follow(pump);
         empty = post->idle;
@@ -710,7 +750,9 @@ cmd_pump_again(cmd_pump_post_t *post, atls_error_e error)
 
     if (!cmd_pump_is_lost(post, error, status)
         || !atls_passed_comparable(&post->passed)
-        || (!cmd_pump_repeatable(post) && atls_passed_any(&post->passed))
+        || (!cmd_pump_repeatable(post)
+            && (post->which == ATLS_PAIR_DATA
+                || atls_passed_any(&post->passed)))
         || ++post->tries > CMD_PUMP_TRIES)
     {
         pump->failed = post->which;
@@ -790,13 +832,19 @@ cmd_pump_is_lost(const cmd_pump_post_t *post, atls_error_e error, int status)
  * one, and does not precede data that were sent in the meantime.  After data
  * that were answered, the response to a poll is no longer kept.  If it was not
  * empty, its records are missing in the stream, and TLS fails.
+ *
+ * Nor are data known that have no end of a record, or that start a session.
+ * The latter are safe to send again unless there are early data among them:
+ * their client would be told that they were rejected, and send them once more.
+ * An open POST is often refused before the server receives it.
  */
 
 static int
 cmd_pump_repeatable(const cmd_pump_post_t *post)
 {
-    return post->body.len
-           && !(post->which == ATLS_PAIR_POLL && post->pump->followed);
+    return post->which == ATLS_PAIR_DATA
+           ? post->repeats || post->opened
+           : post->body.len && !post->pump->followed;
 }
 
 
@@ -905,6 +953,10 @@ cmd_pump_receive(void *data, const unsigned char *bytes, size_t n)
     cmd_pump_t  *pump = data;
 
     pump->received += n;
+
+    if (pump->out.len == 0) {
+        pump->progress = atls_clock();
+    }
 
     return atls_buf_add(&pump->out, bytes, n) == -1
            ? atls_fail_memory(pump->failure) : ATLS_OK;

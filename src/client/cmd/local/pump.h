@@ -56,6 +56,7 @@ typedef struct {
     unsigned         tries;
     atls_passed_t    passed;            /* of the response */
     atls_records_t   received;          /* with it */
+    unsigned         repeats:1;         /* data: it may be sent again */
     unsigned         pending:1;         /* not answered yet */
     unsigned         opened:1;          /* it was sent as an open POST */
     unsigned         idle:1;            /* without data */
@@ -83,10 +84,14 @@ struct cmd_pump_s {
     int64_t                 due;        /* when the one in progress is lost */
     int64_t                 delay;      /* after an empty response */
 
+    int64_t                 progress;   /* when the program has read last */
+
+    atls_records_t          records;    /* in POSTs with data */
     size_t                  last;       /* size of the last POST with data */
     atls_pair_e             failed;     /* the POST with the error, */
     int                     status;     /* and its status; 0: none */
 
+    unsigned                known:1;    /* the session, to both sides */
     unsigned                asks:1;     /* polls can ask for an answer */
     unsigned                followed:1; /* the poll, by answered data */
     unsigned                ended:1;    /* no more data of the program */

@@ -1,0 +1,107 @@
+#!/usr/bin/perl
+
+# WebSocket in atls forward: connections that outlive the cookie of their
+# session, and programs that do not read.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls::Site;
+use Test::Atls::Slow qw( slow );
+use Test::Atls::WebSocket;
+
+my $SHORT = 1 + slow();         # seconds
+my $MESSAGES = 20;
+
+my $t = Test::Atls::Site->new(workers => 2);
+
+# without open POSTs, there are polls
+
+$t->serve(<<"EOC", http => <<'EOH');
+if (\$refused) {
+    return 411;
+}
+
+location = /short {
+    atls on;
+    atls_poll_timeout 1s;
+    atls_session_timeout ${SHORT}s;
+    atls_session_lifetime 1s;
+    access_log %%TESTDIR%%/posts.log post;
+}
+
+location = /waits {
+    atls on;
+    atls_poll_timeout 30s;
+}
+
+location ~ ^/(push|flood)\$ {
+    proxy_pass http://127.0.0.1:%%PORT_2%%;
+    proxy_http_version 1.1;
+    proxy_set_header Upgrade \$http_upgrade;
+    proxy_set_header Connection upgrade;
+}
+EOC
+map $uri$http_transfer_encoding $refused {
+    /shortchunked 1;
+}
+
+log_format post '$atls_post $sent_http_set_cookie';
+EOH
+
+my $backend = Test::Atls::WebSocket->serve($t, $t->port(2));
+
+subtest('a cookie that expires' => \&cookie);
+subtest('a program that does not read' => \&unread);
+
+$t->done_testing();
+
+
+# The responses to polls set it again, and data are sent afterwards.
+
+sub cookie {
+    my $forward = $t->forward('/short');
+    my $ms = int 1500 * $SHORT / $MESSAGES;
+    my $uri = "/push?n=$MESSAGES&ms=$ms";
+    my $ws = Test::Atls::WebSocket->connect($forward->port(), $uri);
+
+    ok($ws->accepted(), 'accepted') or diag($ws->head());
+
+    is(join(' ', $ws->receive()), "text $_", "message $_") for 1 .. $MESSAGES;
+
+    $ws->send(text => 'and you?');
+    is(join(' ', $ws->receive()), 'text and you?', 'echo');
+    $ws->send(close => pack 'n', 1000);
+    is($backend->ended($uri), 'closed after 1', 'the end');
+
+    is($forward->stop()->{code}, 0, 'exit code');
+    my @set = $t->read_log('posts.log') =~ /^parked (atls=\w)/mg;
+    cmp_ok(@set, '>', 1, 'the cookie was set again');
+    unlike($t->read_file('posts.log'), qr/no-cookie/, 'and always sent');
+
+    done_testing();
+}
+
+
+# The command can be stopped nevertheless.
+
+sub unread {
+    my $forward = $t->forward('/waits');
+    my $ws = Test::Atls::WebSocket->connect($forward->port(),
+                                            '/flood?n=256&size=65536');
+
+    ok($ws->accepted(), 'accepted') or diag($ws->head());
+    ok($ws->receive(), 'a message');
+
+    $forward->signal('TERM');
+    ok($forward->wait_for_end(), 'it stops');
+    is($forward->end()->{code}, 0, 'exit code');
+    $ws->close();
+
+    done_testing();
+}
