@@ -34,6 +34,8 @@ server {
     listen 127.0.0.1:%%PORT_0%% reuseport;
     access_log %%TESTDIR%%/posts.log posts;
     client_body_timeout 600s;
+    lingering_time 600s;
+    lingering_timeout 600s;
     proxy_read_timeout 600s;
     send_timeout 600s;
 

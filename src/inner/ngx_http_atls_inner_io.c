@@ -148,6 +148,10 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
 
     inner = ngx_http_atls_inner_get(c);
 
+    if (ngx_http_atls_inner_lingers(inner)) {
+        return ngx_http_atls_inner_recv_eof(c);
+    }
+
     if (inner->parked) {
 
         if (c->close) {
@@ -158,7 +162,7 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
         return NGX_AGAIN;
     }
 
-    if (inner->post == NULL || ngx_http_atls_inner_lingers(inner)) {
+    if (inner->post == NULL) {
         return ngx_http_atls_inner_recv_eof(c);
     }
 
@@ -225,7 +229,8 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
 /*
  * On lingering close, core reads and discards data, so that the client can
  * receive the response.  An inner connection has no such problem, and the data
- * belong to the next inner connection.
+ * belong to the next inner connection.  A poll may wait for the end of a parked
+ * one.
  */
 
 static ngx_uint_t
