@@ -39,6 +39,13 @@ location = /silent {
     proxy_pass http://127.0.0.1:%%PORT_3%%;
 }
 
+location = /refused {
+    atls on;
+    atls_payload raw;
+    atls_poll_timeout 30s;
+    return 404;
+}
+
 location ~ ^/(echo|push|flood)$ {
     proxy_pass http://127.0.0.1:%%PORT_2%%;
     proxy_http_version 1.1;
@@ -52,6 +59,7 @@ $t->run_daemon(\&smtp, port => $t->port(3));
 
 greeting($_, '/smtp') for qw( TLSv1_3 TLSv1_2 );
 no_greeting();
+refused($_) for [], ['--poll'];
 upgraded($_) for qw( TLSv1_3 TLSv1_2 );
 without_poll();
 
@@ -145,6 +153,22 @@ sub no_greeting {
     is(line($s), "250 hello me\r\n", 'off: no greeting');
     $s->close();
     $tunnel->stop();
+}
+
+
+# The service does not accept the message: the POST is not sent again.
+
+sub refused {
+    my ($args) = @_;
+
+    my $what = "@$args refused";
+    my $tunnel = $t->tunnel('/refused', @$args);
+    my $s = tls($tunnel, 'TLSv1_3');
+
+    is(line($s), '', "$what: no greeting");
+    $s->close();
+    like($tunnel->stop()->{out}, qr/ 502: the service did not accept the data$/m,
+         "$what: the reason");
 }
 
 

@@ -36,6 +36,7 @@ static atls_fault_e atls_reply_place(const atls_reply_t *reply,
 static int atls_reply_is_problem(const atls_reply_t *reply);
 static void atls_reply_explain(const atls_reply_t *reply,
     const atls_reply_post_t *post, atls_fault_e fault, char *text, size_t size);
+static int atls_reply_is_refusal(const atls_reply_t *reply);
 
 
 void
@@ -334,7 +335,8 @@ atls_reply_fault(const atls_reply_t *reply, const atls_reply_post_t *post)
     }
 
     if (atls_reply_problem(reply, name, sizeof(name)) == -1) {
-        return atls_fault_by_status(reply->status);
+        return atls_reply_is_refusal(reply)
+               ? ATLS_FAULT_NONE : atls_fault_by_status(reply->status);
     }
 
     fault = atls_fault_by_problem(name);
@@ -416,6 +418,11 @@ atls_reply_explain(const atls_reply_t *reply, const atls_reply_post_t *post,
         return;
     }
 
+    if (atls_reply_is_refusal(reply)) {
+        snprintf(text, size, "the service did not accept the data");
+        return;
+    }
+
     snprintf(text, size, "%s", atls_fault_text(fault));
 }
 
@@ -426,5 +433,18 @@ atls_reply_is_endpoint(const atls_reply_t *reply)
     char  name[ATLS_REPLY_TYPE];
 
     return reply->kind == ATLS_REPLY_GOOD
+           || atls_reply_is_refusal(reply)
            || atls_reply_problem(reply, name, sizeof(name)) == 0;
+}
+
+
+/*
+ * The service has refused a raw payload which was sent with the end of the
+ * handshake: there are records instead of a problem document.
+ */
+
+static int
+atls_reply_is_refusal(const atls_reply_t *reply)
+{
+    return reply->status == 502 && atls_reply_is_type(reply, ATLS_MEDIA_TYPE);
 }

@@ -808,10 +808,16 @@ cmd_pump_is_lost(const cmd_pump_post_t *post, atls_error_e error, int status)
 
     case 408:
     case 409:
-    case 502:
     case 503:
     case 504:
         return 1;
+
+    case 502:
+
+        /* of the endpoint: the service has refused the data */
+
+        return !atls_outer_is_endpoint(
+                   post->pump->pair.posts[post->which].outer);
 
     case 400:
     case 411:
