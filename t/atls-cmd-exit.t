@@ -139,7 +139,7 @@ sub broken_peers {
 
     $t->run_daemon(sub { broken($port) }, port => $port);
 
-    for my $case ([ 'nothing', 52 ], [ 'half', 18 ], [ 'reset', 56 ]) {
+    for my $case ([ 'nothing', 52 ], [ 'half', 56 ], [ 'reset', 56 ]) {
         my ($name, $code) = @$case;
 
         $r = $atls->run('--via', "http://127.0.0.1:$port/$name",

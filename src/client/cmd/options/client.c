@@ -28,7 +28,8 @@ static atls_error_e cmd_client_numbers(atls_client_t *client,
 static int cmd_client_code_last(atls_client_t *client, atls_error_e error,
     int answered);
 static int cmd_client_code_usage(atls_client_t *client);
-static int cmd_client_code_outer(atls_client_t *client, atls_error_e error);
+static int cmd_client_code_outer(atls_client_t *client, atls_error_e error,
+    int answered);
 
 
 int
@@ -269,7 +270,7 @@ cmd_client_code_last(atls_client_t *client, atls_error_e error, int answered)
 
     case ATLS_ERROR_PROXY:
     case ATLS_ERROR_NETWORK:
-        return cmd_client_code_outer(client, error);
+        return cmd_client_code_outer(client, error, answered);
 
     default:
         return cmd_client_code(error);
@@ -356,7 +357,7 @@ cmd_client_code_usage(atls_client_t *client)
 /* Uses libcurl's error code, which is more specific. */
 
 static int
-cmd_client_code_outer(atls_client_t *client, atls_error_e error)
+cmd_client_code_outer(atls_client_t *client, atls_error_e error, int answered)
 {
     atls_outer_info_t  info;
 
@@ -365,7 +366,12 @@ cmd_client_code_outer(atls_client_t *client, atls_error_e error)
     }
 
     if (error == ATLS_ERROR_NETWORK) {
-        return info.curl_error ? info.curl_error : CMD_RECEIVE;
+
+        /* the response to a POST may be a part of a handshake only */
+
+        return info.curl_error == 0
+               || (info.curl_error == CURLE_PARTIAL_FILE && !answered)
+               ? CMD_RECEIVE : info.curl_error;
     }
 
     switch (info.curl_error) {
