@@ -47,6 +47,12 @@ location /located {
     atls_session_tracking location;
 }
 
+location = /raw {
+    atls on;
+    atls_payload raw;
+    return 404;
+}
+
 location /missing {
     root %%TESTDIR%%;
 }
@@ -70,6 +76,8 @@ my %cases = (
     'returned 403: refused by the server or by a filter' => [ 'blocked', 8 ],
     'returned 404' => [ 'nothing', 8, '/missing/atls' ],
     'returned 502: a proxy cannot reach the endpoint' => [ 'bad-gateway', 8 ],
+    'returned 502: the service did not accept the data'
+        => [ 'nothing', 56, '/raw' ],
     'returned 504: a proxy did not wait for the response'
         => [ 'gateway-timeout=2', 56 ],
     'outer connection failed' => [ 'hang-up=2', 56 ],
