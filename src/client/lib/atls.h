@@ -298,9 +298,14 @@ typedef enum {
                                of them */
     ATLS_RATE,              /* bytes per second that are sent or received on the
                                outer connection; default: 0, unlimited */
-    ATLS_RETRIES            /* how many times a POST is sent again if there is
+    ATLS_RETRIES,           /* how many times a POST is sent again if there is
                                no response, see atls_perform(); 0: never;
                                default: 5 */
+    ATLS_EXPORTED_KEYS      /* 1: send each request in one POST, encrypted with
+                               a key that is exported from the session, instead
+                               of TLS records.  It is at most as long as
+                               ATLS_POST_SIZE, and POSTs are not sent again.
+                               The endpoint must allow this; default: 0 */
 } atls_number_e;
 
 /* NULL sets the default. */

@@ -61,6 +61,8 @@ atls_client_create(atls_client_t **result, const char *target)
     client->numbers[ATLS_HEADER_SIZE] = ATLS_DEFAULT_HEADER_SIZE;
     client->numbers[ATLS_RETRIES] = ATLS_DEFAULT_RETRIES;
 
+    pthread_mutex_init(&client->lock, NULL);
+
     rc = atls_target_parse(&client->target, target, &client->failure);
 
     if (rc != ATLS_OK) {
@@ -109,6 +111,7 @@ atls_client_free(atls_client_t *client)
         free(list->items);
     }
 
+    pthread_mutex_destroy(&client->lock);
     free(client);
 }
 
@@ -203,6 +206,7 @@ atls_set_number(atls_client_t *client, atls_number_e option, int64_t value)
         break;
 
     case ATLS_EARLY_DATA:
+    case ATLS_EXPORTED_KEYS:
         max = 1;
         break;
 

@@ -8,6 +8,8 @@
 #define ATLS_CLIENT_CLIENT_H_INCLUDED
 
 
+#include <pthread.h>
+
 #include "buf.h"
 #include "debug.h"
 #include "error.h"
@@ -22,7 +24,7 @@
 
 
 #define ATLS_STRINGS    (ATLS_PINNED_KEY + 1)
-#define ATLS_NUMBERS    (ATLS_RETRIES + 1)
+#define ATLS_NUMBERS    (ATLS_EXPORTED_KEYS + 1)
 #define ATLS_LISTS      (ATLS_CONNECT_TO + 1)
 
 
@@ -61,6 +63,15 @@ struct atls_client_s {
     atls_outer_t            *outer;
     atls_retry_t             retry;         /* its POSTs */
     atls_tls_t               tls;
+
+    /* with exported keys: the client with the session, see exported.h */
+
+    atls_client_t           *lead;          /* NULL: this one */
+    pthread_mutex_t          lock;          /* of the following, and of the
+                                               session */
+    uint64_t                 number;        /* of the next message */
+    unsigned                 sessions;      /* number of the session */
+    unsigned                 cookies;       /* changed when they are set */
 
     /* the current or last request */
 

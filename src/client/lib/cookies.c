@@ -17,6 +17,12 @@
 
 #define ATLS_COOKIES_TAIL   1               /* TRUE: other hosts, too */
 #define ATLS_COOKIES_PATH   2
+#define ATLS_COOKIES_NAME   5
+#define ATLS_COOKIES_VALUE  6
+
+/* Identifiers of sessions: base64url */
+
+#define ATLS_COOKIES_ID     24
 
 /* Stands for the host of a cookie without a domain, which is no suffix */
 
@@ -25,6 +31,7 @@
 
 static int atls_cookies_match(const char *line, const char *path);
 static const char *atls_cookies_field(const char *line, int i);
+static int atls_cookies_is_id(const char *value);
 static struct curl_slist *atls_cookies_parse(const CURLU *url,
     const char *value);
 static char *atls_cookies_host(CURL *curl, const CURLU *url);
@@ -94,6 +101,60 @@ atls_cookies_field(const char *line, int i)
     }
 
     return line;
+}
+
+
+char *
+atls_cookies_session(CURL *curl)
+{
+    int                 found;
+    char               *id;
+    const char         *value, *chosen;
+    struct curl_slist  *list, *line;
+
+    list = NULL;
+    chosen = NULL;
+    found = 0;
+
+    if (curl_easy_getinfo(curl, CURLINFO_COOKIELIST, &list) != CURLE_OK) {
+        return NULL;
+    }
+
+    for (line = list; line; line = line->next) {
+        value = atls_cookies_field(line->data, ATLS_COOKIES_VALUE);
+
+        if (!atls_cookies_is_id(value)) {
+            continue;
+        }
+
+        found++;
+        chosen = value;
+
+        if (strncmp(atls_cookies_field(line->data, ATLS_COOKIES_NAME), "atls\t",
+                    5)
+            == 0)
+        {
+            found = 1;
+            break;
+        }
+    }
+
+    id = found == 1 ? strdup(chosen) : NULL;
+
+    curl_slist_free_all(list);
+
+    return id;
+}
+
+
+static int
+atls_cookies_is_id(const char *value)
+{
+    static const char  alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+    return strlen(value) == ATLS_COOKIES_ID
+           && strspn(value, alphabet) == ATLS_COOKIES_ID;
 }
 
 

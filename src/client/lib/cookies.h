@@ -21,6 +21,14 @@ typedef enum {
 
 atls_cookies_e atls_cookies_look(CURL *curl, const CURLU *url);
 
+/*
+ * The identifier of the session: the value of the cookie with the default name,
+ * or else of the only one that looks like an identifier.  NULL: there is none,
+ * or no memory; otherwise, to be freed.
+ */
+
+char *atls_cookies_session(CURL *curl);
+
 /* Replaces the cookies of a handle by those of another.  Returns 0 or -1. */
 
 int atls_cookies_copy(CURL *curl, CURL *other);

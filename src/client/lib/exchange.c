@@ -6,6 +6,7 @@
 
 #include "client.h"
 #include "clock.h"
+#include "exported.h"
 #include "session.h"
 
 
@@ -193,6 +194,11 @@ atls_exchange_try(atls_client_t *client)
     client->used = client->open;
     client->lost = 0;
     client->sending = 0;
+
+    if (client->numbers[ATLS_EXPORTED_KEYS]) {
+        atls_exchange_begin(client);
+        return atls_exported_perform(client);
+    }
 
     rc = atls_session_check(client, atls_message_repeatable(&client->message));
 

@@ -35,6 +35,8 @@ struct atls_outer_s {
     CURLU               *url;               /* of the endpoint */
     atls_location_t      location;          /* of the session */
     struct curl_slist   *headers;
+    struct curl_slist   *message_headers;
+    char                *session;           /* its identifier */
     atls_route_t         route;
     atls_failure_t      *failure;
     atls_debug_t         debug;
@@ -92,6 +94,8 @@ static int atls_outer_setup(atls_outer_t *outer, const atls_outer_conf_t *conf);
 static int atls_outer_url(atls_outer_t *outer, const char *text);
 static int atls_outer_headers(atls_outer_t *outer,
     const atls_outer_conf_t *conf);
+static int atls_outer_fields(struct curl_slist **list,
+    const char *const *fields, const atls_outer_conf_t *conf);
 static int atls_outer_http(atls_outer_t *outer, const atls_outer_conf_t *conf);
 static void atls_outer_tls(atls_outer_t *outer);
 static CURLcode atls_outer_ssl_ctx(CURL *curl, void *ssl_ctx, void *data);
@@ -318,15 +322,24 @@ atls_outer_headers(atls_outer_t *outer, const atls_outer_conf_t *conf)
 {
     /* Expect would cost a round trip for each large POST */
 
-    static const char *const  fields[] = {
+    static const char *const  records[] = {
         "Content-Type: " ATLS_MEDIA_TYPE,
         "Accept: " ATLS_MEDIA_TYPE,
         "Expect:",
         NULL
     };
 
-    if (atls_route_append(&outer->headers, fields) == -1
-        || atls_route_append(&outer->headers, conf->headers) == -1)
+    static const char *const  message[] = {
+        "Content-Type: " ATLS_MESSAGE_TYPE,
+        "Content-Encoding: " ATLS_MESSAGE_CODING,
+        "Accept: " ATLS_MESSAGE_TYPE,
+        "Accept-Encoding: " ATLS_MESSAGE_CODING,
+        "Expect:",
+        NULL
+    };
+
+    if (atls_outer_fields(&outer->headers, records, conf) == -1
+        || atls_outer_fields(&outer->message_headers, message, conf) == -1)
     {
         return -1;
     }
@@ -334,6 +347,16 @@ atls_outer_headers(atls_outer_t *outer, const atls_outer_conf_t *conf)
     curl_easy_setopt(outer->curl, CURLOPT_HTTPHEADER, outer->headers);
 
     return 0;
+}
+
+
+static int
+atls_outer_fields(struct curl_slist **list, const char *const *fields,
+    const atls_outer_conf_t *conf)
+{
+    return atls_route_append(list, fields) == -1
+           || atls_route_append(list, conf->headers) == -1
+           ? -1 : 0;
 }
 
 
@@ -517,6 +540,8 @@ atls_outer_free(atls_outer_t *outer)
     curl_url_cleanup(outer->url);
     atls_location_clear(&outer->location);
     curl_slist_free_all(outer->headers);
+    curl_slist_free_all(outer->message_headers);
+    free(outer->session);
     atls_route_free(&outer->route);
 
     atls_seen_clear(&outer->seen);
@@ -536,6 +561,42 @@ atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
     outer->source = NULL;
 
     return atls_outer_perform(outer, bytes ? bytes : "", n, sink, data);
+}
+
+
+void
+atls_outer_set_message(atls_outer_t *outer, int message)
+{
+    if (outer->reply.message == message) {
+        return;
+    }
+
+    outer->reply.message = message;
+    atls_repost_clear(&outer->repost);
+
+    curl_easy_setopt(outer->curl, CURLOPT_HTTPHEADER,
+                     message ? outer->message_headers : outer->headers);
+}
+
+
+const char *
+atls_outer_session(atls_outer_t *outer)
+{
+    if (outer->location.id) {
+        return outer->location.id;
+    }
+
+    free(outer->session);
+    outer->session = atls_cookies_session(outer->curl);
+
+    return outer->session;
+}
+
+
+int64_t
+atls_outer_expiry(const atls_outer_t *outer)
+{
+    return outer->expiry.expires;
 }
 
 

@@ -72,6 +72,21 @@ atls_error_e atls_outer_post(atls_outer_t *outer, const void *bytes, size_t n,
     atls_sink_pt sink, void *data);
 
 /*
+ * Whether POSTs, and the responses to them, contain messages instead of records
+ * (message/http, aes128gcm); the default is 0.
+ */
+
+void atls_outer_set_message(atls_outer_t *outer, int message);
+
+/*
+ * The identifier of the session, by its URI or its cookie; NULL: unknown.  When
+ * the first cookie expires: changes if a response has set it again.
+ */
+
+const char *atls_outer_session(atls_outer_t *outer);
+int64_t atls_outer_expiry(const atls_outer_t *outer);
+
+/*
  * Sends the last POST again, on a new connection: perhaps there is another
  * path.
  */

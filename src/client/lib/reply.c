@@ -21,6 +21,7 @@
 #define ATLS_PROBLEM_TYPE   "application/problem+json"
 
 
+static int atls_reply_is_good(const atls_reply_t *reply);
 static long atls_reply_retry_after(const atls_reply_t *reply);
 static const char *atls_reply_encoding(const atls_reply_t *reply);
 static int atls_reply_is_type(const atls_reply_t *reply, const char *type);
@@ -81,10 +82,26 @@ atls_reply_begin(atls_reply_t *reply)
 {
     atls_reply_look(reply);
 
-    reply->kind = (reply->status == 200 || reply->status == 201)
-                  && atls_reply_is_type(reply, ATLS_MEDIA_TYPE)
-                  && atls_reply_encoding(reply) == NULL
-                  ? ATLS_REPLY_GOOD : ATLS_REPLY_OTHER;
+    reply->kind = atls_reply_is_good(reply) ? ATLS_REPLY_GOOD
+                                            : ATLS_REPLY_OTHER;
+}
+
+
+static int
+atls_reply_is_good(const atls_reply_t *reply)
+{
+    const char  *encoding;
+
+    encoding = atls_reply_encoding(reply);
+
+    if (reply->message) {
+        return reply->status == 200
+               && atls_reply_is_type(reply, ATLS_MESSAGE_TYPE)
+               && encoding && strcasecmp(encoding, ATLS_MESSAGE_CODING) == 0;
+    }
+
+    return (reply->status == 200 || reply->status == 201)
+           && atls_reply_is_type(reply, ATLS_MEDIA_TYPE) && encoding == NULL;
 }
 
 
@@ -290,8 +307,11 @@ atls_reply_reject_200(const atls_reply_t *reply, const atls_reply_post_t *post,
     }
 
     return atls_fail(failure, ATLS_ERROR_MEDIA_TYPE,
-                     "the endpoint returned %.256s, not " ATLS_MEDIA_TYPE
-                     "%s%s", type ? type : "no media type",
+                     "the endpoint returned %.256s, not %s%s%s",
+                     type ? type : "no media type",
+                     reply->message ? ATLS_MESSAGE_TYPE " with "
+                                      ATLS_MESSAGE_CODING
+                                    : ATLS_MEDIA_TYPE,
                      *atls_fault_text(failure->fault) ? ": " : "",
                      atls_fault_text(failure->fault));
 }

@@ -18,6 +18,8 @@
 
 
 #define ATLS_MEDIA_TYPE     "application/atls+octet-stream"
+#define ATLS_MESSAGE_TYPE   "message/http"
+#define ATLS_MESSAGE_CODING "aes128gcm"
 #define ATLS_REPLY_TYPE     64              /* size for names of problems */
 
 
@@ -30,6 +32,7 @@ typedef enum {
 
 typedef struct {
     CURL                *curl;              /* not owned */
+    int                  message;           /* expected instead of records */
     const atls_lines_t  *lines;             /* of the header, parsed; NULL:
                                                libcurl has it */
     atls_reply_e         kind;

@@ -403,6 +403,7 @@ atls_session_send_alert(atls_client_t *client, int64_t deadline)
     failure = client->failure;
 
     if (atls_tls_drain(&client->tls, &client->out) == ATLS_OK) {
+        atls_outer_set_message(client->outer, 0);
         atls_outer_set_deadline(client->outer, deadline);
 
         (void) atls_outer_post(client->outer, client->out.data,

@@ -20,6 +20,11 @@ atls_upgrade(atls_client_t *client, const atls_request_t *request)
 {
     atls_error_e  rc;
 
+    if (client->numbers[ATLS_EXPORTED_KEYS]) {
+        return atls_fail(&client->failure, ATLS_ERROR_USAGE,
+                         "no upgrades with exported keys");
+    }
+
     client->upgrade = 1;
     rc = atls_perform(client, request);
     client->upgrade = 0;

@@ -326,6 +326,17 @@ cmd_forward_answer(cmd_forward_t *forward, cmd_relay_t *relay,
         cmd_relay_reject(relay, 501, "WebSocket requires polls, which are not "
                                      "possible over CoAP");
 
+    } else if (local->upgrade && forward->options->exported_keys) {
+        cmd_relay_reject(relay, 501, "WebSocket is not possible with exported "
+                                     "keys");
+
+    } else if (forward->options->exported_keys
+               && local->length > forward->options->post_size
+               && forward->options->post_size != -1)
+    {
+        cmd_relay_reject(relay, 413, "requests with exported keys are limited "
+                                     "by --post-size");
+
     } else if (!cmd_guard_host(&forward->guard, address, local->host)) {
         cmd_relay_reject(relay, 421, "this Host is not allowed, see "
                                      "--allow-host");

@@ -13,6 +13,7 @@
 
 #include "../../lib/client.h"
 #include "../../lib/clock.h"
+#include "../../lib/exported.h"
 #include "../../lib/store.h"
 #include "../base/exitcode.h"
 #include "../base/util.h"
@@ -49,6 +50,9 @@ struct cmd_pool_s {
     const cmd_options_t  *options;
     atls_store_t         *store;
 
+    atls_client_t        *lead;         /* with exported keys: its session is
+                                           used by all slots */
+
     cmd_slot_t           *slots;
 
     pthread_mutex_t       lock;
@@ -69,7 +73,9 @@ struct cmd_pool_s {
 
 
 static void cmd_pool_slots(cmd_pool_t *pool);
+static int cmd_pool_lead(cmd_pool_t *pool);
 static int cmd_pool_try(cmd_pool_t *pool);
+static int cmd_pool_client(cmd_pool_t *pool, cmd_slot_t *slot);
 static void cmd_pool_cond(pthread_cond_t *cond);
 static int cmd_pool_wait(cmd_pool_t *pool, pthread_cond_t *cond,
     int64_t deadline);
@@ -99,6 +105,10 @@ cmd_pool_create(cmd_pool_t **result, const char *origin,
     cmd_pool_slots(pool);
 
     code = cmd_client_store(&pool->store, options->session_file);
+
+    if (code == CMD_OK) {
+        code = cmd_pool_lead(pool);
+    }
 
     if (code == CMD_OK) {
         code = cmd_pool_try(pool);
@@ -142,6 +152,18 @@ cmd_pool_slots(cmd_pool_t *pool)
 }
 
 
+static int
+cmd_pool_lead(cmd_pool_t *pool)
+{
+    static char  tag[] = "[session] ";
+
+    return pool->options->exported_keys
+           ? cmd_client_create(&pool->lead, pool->origin, pool->options,
+                               pool->store, tag)
+           : CMD_OK;
+}
+
+
 /* Creates a client to detect invalid options before the first request. */
 
 static int
@@ -152,13 +174,28 @@ cmd_pool_try(cmd_pool_t *pool)
 
     slot->since = atls_clock();
 
-    code = cmd_client_create(&slot->session.client, pool->origin,
-                             pool->options, pool->store, slot->tag);
+    code = cmd_pool_client(pool, slot);
 
     return code != CMD_OK
            ? code : cmd_client_fail(slot->session.client,
                                     atls_client_prepare(slot->session.client),
                                     0);
+}
+
+
+static int
+cmd_pool_client(cmd_pool_t *pool, cmd_slot_t *slot)
+{
+    int  code;
+
+    code = cmd_client_create(&slot->session.client, pool->origin,
+                             pool->options, pool->store, slot->tag);
+
+    if (code == CMD_OK && pool->lead) {
+        atls_exported_share(slot->session.client, pool->lead);
+    }
+
+    return code;
 }
 
 
@@ -222,11 +259,7 @@ cmd_pool_take(cmd_pool_t *pool, int64_t deadline)
         return NULL;
     }
 
-    if (slot->session.client == NULL
-        && cmd_client_create(&slot->session.client, pool->origin,
-                             pool->options, pool->store, slot->tag)
-           != CMD_OK)
-    {
+    if (slot->session.client == NULL && cmd_pool_client(pool, slot) != CMD_OK) {
         cmd_pool_give(pool, &slot->session);
         return NULL;
     }
@@ -332,7 +365,7 @@ cmd_pool_put(cmd_pool_t *pool, cmd_slot_t *slot)
     atls_client_t   *client = slot->session.client;
 
     cmd_pool_drop(pool, client);
-    open = client && client->open;
+    open = client && (client->open || pool->lead);
 
     if (waiter) {
         pool->waiters = waiter->next;
@@ -479,6 +512,11 @@ cmd_pool_free(cmd_pool_t *pool)
         cmd_pool_close(&pool->slots[i], atls_clock() < until);
     }
 
+    if (pool->lead && atls_clock() < until) {
+        atls_close(pool->lead);
+    }
+
+    atls_client_free(pool->lead);
     atls_store_close(pool->store);
     pthread_cond_destroy(&pool->reap);
     pthread_mutex_destroy(&pool->lock);

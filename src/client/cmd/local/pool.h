@@ -5,6 +5,8 @@
  * A session is used by one thread at a time.  If the maximum number of sessions
  * is in use, threads wait in a queue.  The most recently used idle session is
  * used first, so that others reach the idle timeout and are closed.
+ *
+ * With exported keys, all of them are one session, and have own connections.
  */
 
 

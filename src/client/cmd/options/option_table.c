@@ -388,6 +388,10 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(early_data), cmd_set_flag,
       "send GET and HEAD as 0-RTT; can be replayed" },
 
+    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "exported-keys", NULL,
+      CMD_FIELD(exported_keys), cmd_set_flag,
+      "encrypt each request with a key of its own" },
+
     { CMD_SECTION_SESSION, CMD_FETCH, 0, "export", "LABEL:LENGTH",
       0, cmd_set_export, "print keying material on stderr, in hex" },
 

@@ -415,6 +415,8 @@ cmd_options_check(const cmd_options_t *options)
              && (options->post_size < CMD_POST_SIZE_MIN
                  || options->post_size > CMD_POST_SIZE_MAX)
            ? "--post-size must be from 1k to 1G"
+           : options->early_data && options->exported_keys
+           ? "--early-data and --exported-keys are mutually exclusive"
            : NULL;
 }
 
@@ -436,6 +438,9 @@ cmd_options_check_coap(const cmd_options_t *options)
            ? "--via-psk and --via-cert require a coaps:// endpoint"
            : options->poll && options->via && cmd_via_is_coap(options->via)
            ? "--poll cannot be used with CoAP"
+           : options->exported_keys && options->via
+             && cmd_via_is_coap(options->via)
+           ? "--exported-keys cannot be used with CoAP"
            : NULL;
 }
 

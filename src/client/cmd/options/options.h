@@ -120,6 +120,7 @@ typedef struct {
     char            *ciphersuites;
     char            *session_file;
     int              early_data;
+    int              exported_keys;
     char            *export_label;
     size_t           export_size;
 
