@@ -12,6 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
+use Test::Atls::Message;
 use Test::Atls::Status qw( added reading status );
 
 my $t = Test::Atls->new(workers => 1, client => { keepalive => 0 });
@@ -33,6 +34,7 @@ server {
 
     location = /.well-known/atls {
         atls on;
+        atls_exported_keys on;
     }
 
     location = /strangers {
@@ -102,6 +104,12 @@ sub places {
                      'posts_named_total');
 
     is_deeply($named, { none => 1, cookie => 2 }, 'cookies');
+
+    my $m = Test::Atls::Message->new($t->established());
+
+    ($named) = added($t, sub { $m->get('/return/2') }, 'posts_named_total');
+
+    is_deeply($named, { keyid => 1 }, 'messages');
 }
 
 
