@@ -369,6 +369,12 @@ sub print_contention {
         row("$what in between: total operations/s",
             map { sprintf '%.0f', median("table: rate, $work ns of work", $_) }
             @PROCS);
+        row("$what in between: locks not free, of a million operations",
+            map { sprintf '%.0f', median("table: waits, $work ns of work", $_) }
+            @PROCS);
+        row("$what in between: times asleep, of a million operations",
+            map { sprintf '%.0f', median("table: sleeps, $work ns of work", $_) }
+            @PROCS);
     }
 }
 

@@ -69,6 +69,8 @@ typedef struct {
 
     struct {
         ngx_uint_t               ops;
+        ngx_uint_t               waits;
+        ngx_uint_t               sleeps;
         uint64_t                 cpu;
         u_char                   pad[128];
     } procs[BENCH_PROCS];
@@ -132,6 +134,7 @@ static void bench_contention(bench_table_t *t, ngx_uint_t procs,
     ngx_uint_t work);
 static void bench_contender(bench_table_t *t, bench_shared_t *shared,
     ngx_uint_t proc, ngx_uint_t procs, ngx_uint_t work);
+static ngx_uint_t bench_sleeps(void);
 static void bench_work(ngx_uint_t n);
 static void bench_fill(bench_table_t *t, ngx_uint_t n);
 static void bench_add(bench_table_t *t);
@@ -147,6 +150,7 @@ static void bench_die(char *text);
 
 
 static ngx_uint_t       quick;
+static ngx_uint_t       waits;          /* locks that were not free */
 static uint64_t         seed = 88172645463325252ull;
 
 static ngx_uint_t       sizes[] = { 1000, 100000, BENCH_SESSIONS };
@@ -257,7 +261,10 @@ __wrap_ngx_shmtx_lock(ngx_shmtx_t *mtx)
 {
     bench_lock_t  *lock;
 
-    __real_ngx_shmtx_lock(mtx);
+    if (!ngx_shmtx_trylock(mtx)) {
+        waits++;
+        __real_ngx_shmtx_lock(mtx);
+    }
 
     if (locks) {
         lock = &locks[mtx == zone_lock];
@@ -1064,7 +1071,7 @@ bench_contention(bench_table_t *t, ngx_uint_t procs, ngx_uint_t work)
     char             name[64];
     pid_t            pids[BENCH_PROCS];
     uint64_t         began, cpu;
-    ngx_uint_t       i, ops;
+    ngx_uint_t       i, ops, sleeps;
     bench_shared_t  *shared;
 
     shared = mmap(NULL, sizeof(bench_shared_t), PROT_READ|PROT_WRITE,
@@ -1100,6 +1107,8 @@ bench_contention(bench_table_t *t, ngx_uint_t procs, ngx_uint_t work)
 
     ops = 0;
     cpu = 0;
+    waits = 0;
+    sleeps = 0;
 
     for (i = 0; i < procs; i++) {
         if (waitpid(pids[i], &status, 0) == -1 || status != 0) {
@@ -1107,6 +1116,8 @@ bench_contention(bench_table_t *t, ngx_uint_t procs, ngx_uint_t work)
         }
 
         ops += shared->procs[i].ops;
+        waits += shared->procs[i].waits;
+        sleeps += shared->procs[i].sleeps;
         cpu += shared->procs[i].cpu;
     }
 
@@ -1115,6 +1126,12 @@ bench_contention(bench_table_t *t, ngx_uint_t procs, ngx_uint_t work)
 
     sprintf(name, "rate, %d ns of work", (int) work);
     bench_say(name, procs, ops * 1e9 / began);
+
+    sprintf(name, "waits, %d ns of work", (int) work);
+    bench_say(name, procs, waits * 1e6 / ops);
+
+    sprintf(name, "sleeps, %d ns of work", (int) work);
+    bench_say(name, procs, sleeps * 1e6 / ops);
 
     munmap(shared, sizeof(bench_shared_t));
 }
@@ -1125,7 +1142,7 @@ bench_contender(bench_table_t *t, bench_shared_t *shared, ngx_uint_t proc,
     ngx_uint_t procs, ngx_uint_t work)
 {
     uint64_t                  began;
-    ngx_uint_t                i, ops, loops;
+    ngx_uint_t                i, ops, loops, sleeps;
     ngx_http_atls_session_t  *session;
 
     ngx_pid = getpid();
@@ -1152,6 +1169,8 @@ bench_contender(bench_table_t *t, bench_shared_t *shared, ngx_uint_t proc,
         usleep(100);
     }
 
+    waits = 0;
+    sleeps = bench_sleeps();
     began = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
 
     for (ops = 0, i = proc; !shared->stop; ops++, i += procs) {
@@ -1168,6 +1187,21 @@ bench_contender(bench_table_t *t, bench_shared_t *shared, ngx_uint_t proc,
 
     shared->procs[proc].cpu = bench_clock(CLOCK_PROCESS_CPUTIME_ID) - began;
     shared->procs[proc].ops = ops;
+    shared->procs[proc].waits = waits;
+    shared->procs[proc].sleeps = bench_sleeps() - sleeps;
+}
+
+
+/* The times that the process has waited for something. */
+
+static ngx_uint_t
+bench_sleeps(void)
+{
+    struct rusage  usage;
+
+    (void) getrusage(RUSAGE_SELF, &usage);
+
+    return usage.ru_nvcsw;
 }
 
 
