@@ -16,6 +16,7 @@ use Test::Atls::Elsewhere qw( more_sockets sockets );
 use Test::Atls::Forge;
 use Test::Atls::Http qw( http_connect http_raw readable send_all );
 use Test::Atls::Process qw( asleep );
+use Test::Atls::Message;
 use Test::Atls::Status qw( added reading status total );
 
 my $ALERT = 21;
@@ -24,6 +25,7 @@ my $TYPE = 'application/atls+octet-stream';
 
 my %ELSEWHERE = (cut => 'metrics-ends.t',
                  'internal-error' => 'metrics-limits.t',
+                 'half-open' => 'exported-refused.t',
                  'store-unreachable' => 'store-faults.t');
 
 my %counted;
@@ -52,6 +54,12 @@ server {
         access_log %%TESTDIR%%/posts.log posts;
         atls_handshake_timeout 1s;
         atls_retry_buffer 100;
+    }
+
+    location = /keys {
+        atls on;
+        access_log %%TESTDIR%%/posts.log posts;
+        atls_exported_keys on;
     }
 
     location /located {
@@ -83,6 +91,7 @@ requests();
 handshakes();
 sessions();
 records();
+messages();
 unknown();
 too_many();
 full();
@@ -263,6 +272,27 @@ sub records {
 
 
 # Sessions of elsewhere, or of nowhere.
+
+sub messages {
+    my $get = "GET /ok HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    my $c = $t->established(uri => '/keys');
+    my $m = Test::Atls::Message->new($c);
+    my $message = $m->seal($get, number => 1);
+
+    counts(sub { $m->post($message) for 1, 2 }, 'served 200',
+           'message-repeated 409');
+    counts(sub { $m->post(substr $m->seal($get, number => 2), 0, -1) },
+           'message-refused 400');
+    counts(sub { $m->post($message, headers => { 'Content-Encoding' => 'x' }) },
+           'content-coding 415');
+
+    $m = Test::Atls::Message->new(
+        $t->established(uri => '/keys', protocol => 'TLSv1.2',
+                        ciphers => 'ECDHE-ECDSA-AES128-CCM8:@SECLEVEL=0'));
+
+    counts(sub { $m->post($m->seal($get)) }, 'keys-refused 403');
+}
+
 
 sub unknown {
     my $cookie = 'atls=' . $t->established()->cookie();

@@ -136,12 +136,15 @@ const MEANINGS = {
         "alert": "The client has ended the session with an alert, see below.",
         "answer-lost": "A repeated POST. Its response was longer than"
                        + " atls_retry_buffer.",
+        "content-coding": "Exported keys: not the coding aes128gcm.",
         "cut": "The client, or the application, stopped half way.",
         "empty-body": "An empty POST without a session.",
+        "half-open": "Exported keys: the handshake is not finished.",
         "handshake-failed": "The alerts below, if any, say why.",
         "handshake-timeout":
             "The client took longer than atls_handshake_timeout.",
         "internal-error": "See the error log.",
+        "keys-refused": "Exported keys: off, or the session is too weak.",
         "media-type": "A POST with another Content-Type.",
         "message-refused": "A request with exported keys was changed or cut.",
         "message-repeated": "A request with exported keys was sent again.",

@@ -267,7 +267,7 @@ class Nginx:
 
     def zone(self, size):
         """Used entries of the session table by kind, see
-        ngx_http_atls_table.h."""
+        ngx_http_atls_table.h and ngx_http_atls_entry.h."""
         pid = self.workers()[0]
         with open(f"/proc/{pid}/maps") as file:
             for line in file:
@@ -281,10 +281,10 @@ class Nginx:
             file.seek(first)
             memory = file.read(size)
 
-        # layout, size of an entry, who changes it, entries, and how many
+        # layout, size of an entry, lock, who changes it, entries, and how many
         for at in range(0, size // 2, 8):
-            _, entry, _, entries, number, touched = struct.unpack_from(
-                "QQQQII", memory, at)
+            _, entry, _, _, entries, number, touched = struct.unpack_from(
+                "QQQQQII", memory, at)
             if (entry == ENTRY and first < entries < last
                     and touched <= number
                     and size // 2 < number * ENTRY < size):
@@ -293,7 +293,6 @@ class Nginx:
             raise LookupError("there is no table in the zone")
         kinds = collections.Counter()
         for n in range(touched):
-            kinds[struct.unpack_from("I", memory,
-                                     entries - first + n * ENTRY)[0]] += 1
+            kinds[memory[entries - first + n * ENTRY]] += 1
         del kinds[0]
         return kinds
