@@ -83,6 +83,15 @@ my $s = $c->{udp};
 $s->send($_) for 'garbage', 'x' x 60000;
 is(body($c, '/exact'), "exactly\n", 'after garbage');
 
+# all of these are there before the next POST
+
+request($c, '/wait?delay=1');
+$t->wait_for(sub { grep { $_->{uri} =~ /wait/ } $backend->requests() });
+$s->send($_) for 'garbage', 'x' x 60000;
+request($c, '/exact', 'garbage');
+is(response($c), "waited\n", 'a POST in progress');
+is(response($c), "exactly\n", 'after garbage in the meantime');
+
 # sessions end, and others of the same address begin
 
 $c->tls_shutdown();
@@ -174,10 +183,26 @@ sub client {
 sub body {
     my ($client, $uri) = @_;
 
-    my $r = Test::Atls::Response->new(method => 'GET');
+    request($client, $uri);
+
+    return response($client);
+}
+
+
+# A request in a datagram, with something behind it.
+
+sub request {
+    my ($client, $uri, $behind) = @_;
 
     $client->write_plain(get($uri));
-    $client->{udp}->send($client->tls_out());
+    $client->{udp}->send($client->tls_out() . ($behind || ''));
+}
+
+
+sub response {
+    my ($client) = @_;
+
+    my $r = Test::Atls::Response->new(method => 'GET');
 
     until ($r->done()) {
         receive($client) or last;

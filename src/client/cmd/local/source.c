@@ -33,6 +33,7 @@ static void *cmd_source_thread(void *data);
 static void cmd_source_posts(cmd_source_t *source, char *buf);
 static int cmd_source_wait(const cmd_source_t *source);
 static size_t cmd_source_gather(const cmd_source_t *source, char *buf);
+static size_t cmd_source_records(const char *datagram, size_t n);
 static void cmd_source_post(cmd_source_t *source, const char *buf, size_t n);
 static atls_error_e cmd_source_sink(void *data, const unsigned char *bytes,
     size_t n);
@@ -183,7 +184,11 @@ cmd_source_wait(const cmd_source_t *source)
 }
 
 
-/* The datagrams that are there, as many as fit into a POST. */
+/*
+ * The records that are there, as many as fit into a POST.  Whatever else is in
+ * a datagram is discarded (RFC 6347, section 4.1.2.7): in a POST it would hide
+ * the records behind it.
+ */
 
 static size_t
 cmd_source_gather(const cmd_source_t *source, char *buf)
@@ -201,10 +206,35 @@ cmd_source_gather(const cmd_source_t *source, char *buf)
             break;
         }
 
-        n += (size_t) got;
+        n += cmd_source_records(buf + n, (size_t) got);
     }
 
     return n;
+}
+
+
+/* The length of the whole records that a datagram begins with. */
+
+static size_t
+cmd_source_records(const char *datagram, size_t n)
+{
+    size_t                whole, len;
+    const unsigned char  *p = (const unsigned char *) datagram;
+
+    whole = 0;
+
+    while (n - whole >= CMD_SOURCE_HEADER) {
+        len = CMD_SOURCE_HEADER
+              + ((size_t) p[whole + 11] << 8) + p[whole + 12];
+
+        if (len > n - whole) {
+            break;
+        }
+
+        whole += len;
+    }
+
+    return whole;
 }
 
 
