@@ -227,7 +227,9 @@ cmd_source_records(const char *datagram, size_t n)
         len = CMD_SOURCE_HEADER
               + ((size_t) p[whole + 11] << 8) + p[whole + 12];
 
-        if (len > n - whole) {
+        if (p[whole + 1] != 0xfe            /* DTLS 1.x */
+            || len > CMD_SOURCE_RECORD || len > n - whole)
+        {
             break;
         }
 

@@ -66,6 +66,8 @@ sub serve {
     my ($http, $endpoint, $backend, $servers) =
         map { defined $_ ? $_ : '' } @args{qw( http endpoint backend servers )};
 
+    $locations = '' unless defined $locations;
+
     # a connection for each POST, which may be accepted by another worker
 
     $self->write_http(<<"EOC");
