@@ -280,6 +280,11 @@ trl_message(int write_p, int version, int type, const void *buf, size_t len,
         return;
     }
 
+    if (type == SSL3_RT_CHANGE_CIPHER_SPEC && !write_p) {
+        watch->changed = 1;
+        return;
+    }
+
     if (type != SSL3_RT_HANDSHAKE) {
         return;
     }

@@ -87,6 +87,8 @@ typedef struct {
     uint8_t             rekeyed;            /* a KeyUpdate was seen */
     uint8_t             past_hello;         /* more than a ServerHello, or a
                                                HelloRetryRequest, was sent */
+    uint8_t             changed;            /* DTLS: ChangeCipherSpec was
+                                               received in its place */
     uint8_t             alert_in;           /* the last alert received, and */
     uint8_t             alert_out;          /* sent; TRL_NO_ALERT: none */
     unsigned            finished;           /* Finished messages sent */

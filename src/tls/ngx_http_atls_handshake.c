@@ -6,6 +6,7 @@
 
 #include "ngx_http_atls.h"
 #include "trl_datagram.h"
+#include "trl_flight.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_process.h"
 #include "ngx_http_atls_socket.h"
@@ -51,15 +52,10 @@ struct ngx_http_atls_handshake_s {
     uint32_t                    next;          /* number of the next record that
                                                   is not protected */
     size_t                      numbered;      /* bytes of the output */
-    ngx_uint_t                  answered_to;   /* messages before it */
+    trl_flight_t                received;      /* records of the client */
     unsigned                    dtls:1;
     unsigned                    again:1;       /* the flight is needed again */
 };
-
-
-/* Handshake message, RFC 6347, section 4.2.2: its number */
-
-#define NGX_HTTP_ATLS_MESSAGE_SEQ  (TRL_DATAGRAM_HEADER + 4)
 
 
 static ngx_int_t ngx_http_atls_handshake_enter(ngx_http_atls_handshake_t *hs);
@@ -69,8 +65,6 @@ static ngx_int_t ngx_http_atls_handshake_ssl(ngx_http_atls_handshake_t *hs,
 static ngx_http_atls_handshake_e ngx_http_atls_handshake_record(
     ngx_http_atls_handshake_t *hs, u_char *data, size_t len, ngx_log_t *log);
 static void ngx_http_atls_handshake_number(ngx_http_atls_handshake_t *hs);
-static ngx_uint_t ngx_http_atls_handshake_needs(ngx_http_atls_handshake_t *hs,
-    u_char *record, size_t len);
 static ngx_http_atls_handshake_e ngx_http_atls_handshake_step(
     ngx_http_atls_handshake_t *hs, ngx_log_t *log);
 static int ngx_http_atls_handshake_read_early(ngx_http_atls_handshake_t *hs);
@@ -444,17 +438,21 @@ ngx_http_atls_handshake_e
 ngx_http_atls_handshake_datagram(ngx_http_atls_handshake_t *hs, u_char *record,
     size_t len, ngx_log_t *log)
 {
-    ngx_uint_t                 needed;
+    trl_flight_e               check;
     ngx_http_atls_handshake_e  rc;
 
-    needed = ngx_http_atls_handshake_needs(hs, record, len);
+    check = trl_flight_check(&hs->received, &hs->watch, record, len);
 
     ngx_log_debug5(NGX_LOG_DEBUG_HTTP, log, 0,
-                   "atls %08xD handshake record in: %ui, %uz, needed:%ui, "
-                   "again:%d", hs->label, (ngx_uint_t) record[0], len, needed,
-                   (int) hs->again);
+                   "atls %08xD handshake record in: %ui, %uz, check:%d, "
+                   "again:%d", hs->label, (ngx_uint_t) record[0], len,
+                   (int) check, (int) hs->again);
 
-    if (!needed) {
+    if (check == trl_flight_again) {
+        hs->again = 1;
+    }
+
+    if (check != trl_flight_needed) {
         return ngx_http_atls_handshake_again;
     }
 
@@ -497,51 +495,6 @@ ngx_http_atls_handshake_number(ngx_http_atls_handshake_t *hs)
     hs->next += trl_datagram_number(output.data + hs->numbered,
                                     output.len - hs->numbered, hs->next);
     hs->numbered = output.len;
-}
-
-
-/*
- * Application data before the end of the handshake were sent by a client which
- * has finished it, or are reordered: RFC 6347, section 4.2.5, allows to discard
- * them.  A handshake message that is older than the last flight tells that this
- * flight, or the response with it, was lost (section 4.2.4).
- */
-
-static ngx_uint_t
-ngx_http_atls_handshake_needs(ngx_http_atls_handshake_t *hs, u_char *record,
-    size_t len)
-{
-    ngx_uint_t  seq;
-
-    switch (record[0]) {
-
-    case TRL_CHANGE_CIPHER_SPEC:
-    case TRL_ALERT:
-        return 1;
-
-    case TRL_HANDSHAKE:
-        break;
-
-    default:
-        hs->again = 1;
-        return 0;
-    }
-
-    /* in later epochs, the message is encrypted */
-
-    if (len < NGX_HTTP_ATLS_MESSAGE_SEQ + 2 || record[3] || record[4]) {
-        return 1;
-    }
-
-    seq = (record[NGX_HTTP_ATLS_MESSAGE_SEQ] << 8)
-          + record[NGX_HTTP_ATLS_MESSAGE_SEQ + 1];
-
-    if (seq < hs->answered_to) {
-        hs->again = 1;
-        return 0;
-    }
-
-    return 1;
 }
 
 
@@ -790,7 +743,7 @@ ngx_http_atls_handshake_sent(ngx_http_atls_handshake_t *hs)
             hs->flight.len = 0;
         }
 
-        hs->answered_to = hs->watch.messages;
+        hs->received.answered = hs->watch.messages;
         hs->numbered = 0;
     }
 
@@ -832,6 +785,10 @@ ngx_uint_t
 ngx_http_atls_handshake_is(ngx_http_atls_handshake_t *hs, u_char *random)
 {
     u_char  own[TRL_RANDOM];
+
+    if (hs->watch.messages == 0) {
+        return 1;
+    }
 
     return SSL_get_client_random(hs->peer.connection.ssl->connection, own,
                                  TRL_RANDOM)

@@ -101,7 +101,10 @@ ngx_uint_t ngx_http_atls_handshake_dtls(ngx_http_atls_handshake_t *hs);
 ngx_str_t ngx_http_atls_handshake_flight(ngx_http_atls_handshake_t *hs,
     ngx_uint_t *again);
 
-/* Whether a ClientHello with this random value is that of the handshake. */
+/*
+ * Whether a ClientHello with this random value is that of the handshake, or its
+ * first one: fragments may come in any order.
+ */
 
 ngx_uint_t ngx_http_atls_handshake_is(ngx_http_atls_handshake_t *hs,
     u_char *random);

@@ -441,16 +441,15 @@ stack_write(const char *data, size_t len)
 void
 stack_update(int requested)
 {
+    int  n;
+
     ERR_clear_error();
 
-    if (!SSL_key_update(ssl, requested ? SSL_KEY_UPDATE_REQUESTED
-                                       : SSL_KEY_UPDATE_NOT_REQUESTED))
-    {
-        failed("SSL_key_update()");
-        return;
-    }
+    n = dtls ? SSL_renegotiate(ssl)
+             : SSL_key_update(ssl, requested ? SSL_KEY_UPDATE_REQUESTED
+                                             : SSL_KEY_UPDATE_NOT_REQUESTED);
 
-    check(SSL_do_handshake(ssl), "SSL_do_handshake()");
+    check(n == 1 ? SSL_do_handshake(ssl) : -1, "SSL_key_update()");
 }
 
 

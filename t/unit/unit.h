@@ -20,6 +20,7 @@
 #include "../../src/core/trl_ece.c"
 #include "../../src/core/trl_message.c"
 #include "../../src/core/trl_datagram.c"
+#include "../../src/core/trl_flight.c"
 
 #include "tap.h"
 

@@ -379,7 +379,7 @@ sub early_response { ($_[0]->early_responses($_[0]{early} =~ /^(\S+)/))[0] }
 
 
 # A KeyUpdate, to be sent with the next output; it may request one of the
-# server.
+# server.  With DTLS, a ClientHello for renegotiation.
 
 sub key_update {
     my ($self, $requested) = @_;
