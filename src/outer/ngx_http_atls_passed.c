@@ -25,6 +25,7 @@
 
 
 static ngx_int_t ngx_http_atls_passed_handler(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_atls_passed_verified(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atls_passed_head(ngx_http_request_t *r,
     ngx_http_atls_mail_t *mail);
 static ngx_int_t ngx_http_atls_passed_found(
@@ -110,8 +111,8 @@ ngx_http_atls_passed_handler(ngx_http_request_t *r)
     }
 
     if (r != r->main || r->method != NGX_HTTP_POST
-        || r->headers_in.content_type == NULL || r->connection->ssl == NULL
-        || SSL_get_verify_result(r->connection->ssl->connection) != X509_V_OK
+        || r->headers_in.content_type == NULL
+        || !ngx_http_atls_passed_verified(r)
         || ngx_http_atls_relayed_session(r, &text, &post->tracking) != NGX_OK
         || ngx_http_atls_id_decode(&text, id) != NGX_OK
         || ngx_http_atls_passed_head(r, mail) != NGX_OK)
@@ -139,6 +140,29 @@ ngx_http_atls_passed_handler(ngx_http_request_t *r)
     return ngx_http_atls_elsewhere(post, id, &text, 1,
                                    ngx_http_atls_passed_found)
            ? NGX_DONE : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+/*
+ * The certificate may have been verified by another server with the same
+ * address, which has another CA: the server of the request is that of "Host".
+ */
+
+static ngx_uint_t
+ngx_http_atls_passed_verified(ngx_http_request_t *r)
+{
+    SSL                      *ssl;
+    ngx_http_ssl_srv_conf_t  *sscf;
+
+    if (r->connection->ssl == NULL) {
+        return 0;
+    }
+
+    ssl = r->connection->ssl->connection;
+    sscf = ngx_http_get_module_srv_conf(r, ngx_http_ssl_module);
+
+    return SSL_get_SSL_CTX(ssl) == sscf->ssl.ctx
+           && SSL_get_verify_result(ssl) == X509_V_OK;
 }
 
 

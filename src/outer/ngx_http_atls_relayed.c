@@ -333,6 +333,12 @@ ngx_http_atls_relayed_session(ngx_http_request_t *r, ngx_str_t *text,
 
         value = &header[i].value;
 
+        if (value->len < 2 || value->data[0] < '1' || value->data[0] > '3'
+            || value->data[1] != ' ')
+        {
+            return NGX_ERROR;
+        }
+
         *tracking = value->data[0] - '0';
 
         text->data = value->data + 2;

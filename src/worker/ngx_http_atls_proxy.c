@@ -56,28 +56,34 @@ ngx_http_atls_proxy_write(ngx_proxy_protocol_t *dst, ngx_proxy_protocol_t *src)
 }
 
 
+/* Another machine may have sent any lengths: their sum may overflow. */
+
 ngx_int_t
 ngx_http_atls_proxy_moved(ngx_proxy_protocol_t *pp, size_t size)
 {
-    u_char      *p;
+    u_char      *p, *last;
     ngx_str_t   *s[NGX_HTTP_ATLS_PROXY_STRINGS];
     ngx_uint_t   i, n;
 
-    if (size < sizeof(ngx_proxy_protocol_t)
-        || size != ngx_http_atls_proxy_size(pp))
-    {
+    if (size < sizeof(ngx_proxy_protocol_t)) {
         return NGX_ERROR;
     }
 
     n = ngx_http_atls_proxy_strings(pp, s);
     p = (u_char *) (pp + 1);
+    last = (u_char *) pp + size;
 
     for (i = 0; i < n; i++) {
+
+        if (s[i]->len > (size_t) (last - p)) {
+            return NGX_ERROR;
+        }
+
         s[i]->data = p;
         p += s[i]->len;
     }
 
-    return NGX_OK;
+    return p == last ? NGX_OK : NGX_ERROR;
 }
 
 
