@@ -7,6 +7,7 @@ use warnings;
 use MIME::Base64 qw( encode_base64url );
 use Test::More;
 
+use Test::Atls::Authority;
 use Test::Atls::Cluster;
 
 
@@ -16,7 +17,9 @@ plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
 my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => 1);
 my $first = $cluster->node(0);
 
-$first->make_cert('stranger', ca => 'ca');
+my $ca = Test::Atls::Authority->new($first, 'ca');
+
+$ca->issue($_) for qw( node0 node1 stranger );
 
 for my $t ($cluster->nodes()) {
     my $conf = $t->read_file('nginx.conf');
@@ -43,6 +46,7 @@ malformed();
 proxy_protocol();
 outside();
 other_server();
+revoked();
 
 like($cluster->get($c, $_), qr/^127\.0\.0\.1 node1/, 'the session continues')
     for 0, 1;
@@ -202,5 +206,38 @@ EOC
     is(passed(%post, Host => 'peers'), 404, '... is no machine');
 
     $t->write_file('nginx.conf', $conf);
+    $t->reload();
+}
+
+
+# A machine does not relay to one whose certificate is revoked.
+
+sub revoked {
+    my $t = $cluster->node(0);
+    my $conf = $t->read_file('nginx.conf');
+
+    $ca->revoke('stranger');
+    crl($t, $conf);
+    like($cluster->get($c, 0), qr/^127\.0\.0\.1 node1/, 'not revoked');
+
+    $ca->revoke('node1');
+    crl($t, $conf);
+    is($cluster->status($c, 0), '503 store-unreachable', 'revoked');
+    like($first->read_file('error.log'),
+         qr/atls node "node1": certificate verify error: .*revoked/,
+         '... logged');
+
+    $t->write_file('nginx.conf', $conf);
+    $t->reload();
+}
+
+
+sub crl {
+    my ($t, $conf) = @_;
+
+    $ca->crl('ca.crl');
+    $t->write_file('nginx.conf',
+                   $conf =~ s!(ssl_verify_client .*)!
+                              "$1 ssl_crl " . $t->path('ca.crl') . ';'!er);
     $t->reload();
 }

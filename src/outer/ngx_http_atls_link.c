@@ -23,9 +23,10 @@ static void ngx_http_atls_link_done(ngx_http_atls_link_t *link, ngx_int_t rc);
 
 
 /*
- * The certificate and the CA of the server that accepts these connections are
- * also those of the client: a machine is both.  Its SSL_CTX cannot be shared,
- * since OpenSSL calls the server name callback in clients, too.
+ * The certificate, the CA and the CRL of the server that accepts these
+ * connections are also those of the client: a machine is both.  Its SSL_CTX
+ * cannot be shared, since OpenSSL calls the server name callback in clients,
+ * too.
  */
 
 ngx_int_t
@@ -66,9 +67,14 @@ ngx_http_atls_link_conf(ngx_conf_t *cf, ngx_http_atls_store_t *store)
         }
     }
 
-    return ngx_ssl_trusted_certificate(cf, &store->ssl,
-                                       &sscf->client_certificate,
-                                       sscf->verify_depth);
+    if (ngx_ssl_trusted_certificate(cf, &store->ssl, &sscf->client_certificate,
+                                    sscf->verify_depth)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_ssl_crl(cf, &store->ssl, &sscf->crl);
 }
 
 
