@@ -17,6 +17,13 @@
 #define NGX_HTTP_ATLS_NODE_RENEW   1000
 #define NGX_HTTP_ATLS_NODE_EXPIRE  "5000"
 
+/*
+ * How often another address is found, before this is reported: after a reload,
+ * it may be the old one.
+ */
+
+#define NGX_HTTP_ATLS_NODE_OTHERS  5
+
 
 static void ngx_http_atls_node_timer(ngx_event_t *ev);
 static void ngx_http_atls_node_announce(ngx_http_atls_main_conf_t *amcf,
@@ -26,10 +33,20 @@ static ngx_http_atls_op_t *ngx_http_atls_node_op(
     ngx_http_atls_op_pt handler, void *data);
 static void ngx_http_atls_node_announced(ngx_http_atls_op_t *op,
     ngx_http_atls_reply_t *reply);
+static ngx_uint_t ngx_http_atls_node_is(ngx_http_atls_store_t *store,
+    ngx_str_t *value);
+static void ngx_http_atls_node_removed(ngx_http_atls_op_t *op,
+    ngx_http_atls_reply_t *reply);
 static void ngx_http_atls_node_found(ngx_http_atls_op_t *op,
     ngx_http_atls_reply_t *reply);
 static ngx_int_t ngx_http_atls_node_parse(ngx_http_atls_node_t *node,
     ngx_str_t *value, ngx_pool_t *pool);
+
+
+static const char  ngx_http_atls_node_announce_script[] =
+    "local v = redis.call('GET', KEYS[1])\n"
+    "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n"
+    "return v\n";
 
 
 void
@@ -83,7 +100,7 @@ ngx_http_atls_node_leave(ngx_http_atls_main_conf_t *amcf)
 }
 
 
-/* Others reach this machine by the address. */
+/* Others reach this machine by the address; returns the previous value. */
 
 static void
 ngx_http_atls_node_announce(ngx_http_atls_main_conf_t *amcf,
@@ -95,11 +112,13 @@ ngx_http_atls_node_announce(ngx_http_atls_main_conf_t *amcf,
 
     store = amcf->store;
 
-    op = ngx_http_atls_node_op(amcf, store->number, "SET",
+    op = ngx_http_atls_node_op(amcf, store->number, "1",
                                ngx_http_atls_node_announced, amcf);
     if (op == NULL) {
         return;
     }
+
+    op->script = ngx_http_atls_node_announce_script;
 
     p = ngx_pnalloc(op->pool, store->node.len + store->address.len
                               + sizeof("  l"));
@@ -112,7 +131,6 @@ ngx_http_atls_node_announce(ngx_http_atls_main_conf_t *amcf,
                             ngx_sprintf(p, "%V %V%s", &store->node,
                                         &store->address, leaving ? " l" : "")
                             - p);
-    ngx_http_atls_redis_arg(op, (u_char *) "PX", 2);
     ngx_http_atls_redis_arg(op, (u_char *) NGX_HTTP_ATLS_NODE_EXPIRE,
                             sizeof(NGX_HTTP_ATLS_NODE_EXPIRE) - 1);
 
@@ -120,9 +138,11 @@ ngx_http_atls_node_announce(ngx_http_atls_main_conf_t *amcf,
 }
 
 
+/* first: the command, or the number of keys of a script. */
+
 static ngx_http_atls_op_t *
 ngx_http_atls_node_op(ngx_http_atls_main_conf_t *amcf, u_char *number,
-    const char *command, ngx_http_atls_op_pt handler, void *data)
+    const char *first, ngx_http_atls_op_pt handler, void *data)
 {
     u_char              *p, *name;
     ngx_str_t           *prefix;
@@ -145,19 +165,68 @@ ngx_http_atls_node_op(ngx_http_atls_main_conf_t *amcf, u_char *number,
     p = ngx_sprintf(name, "%Vnode:", prefix);
     p = ngx_hex_dump(p, number, NGX_HTTP_ATLS_TAG_LEN);
 
-    ngx_http_atls_redis_arg(op, (u_char *) command, ngx_strlen(command));
+    ngx_http_atls_redis_arg(op, (u_char *) first, ngx_strlen(first));
     ngx_http_atls_redis_arg(op, name, p - name);
 
     return op;
 }
 
 
+/*
+ * The number of a machine is a hash of its name, so two names may have the same
+ * one.  Then sessions are looked for on the wrong machine.
+ */
+
 static void
 ngx_http_atls_node_announced(ngx_http_atls_op_t *op,
     ngx_http_atls_reply_t *reply)
 {
+    ngx_str_t                  *value, address;
+    ngx_http_atls_node_t        node;
+    ngx_http_atls_main_conf_t  *amcf;
+
+    amcf = op->data;
+    value = &reply->values[0];
+
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                    "atls node announced: %d", (int) reply->status);
+
+    if (reply->nvalues == 0 || ngx_http_atls_node_is(amcf->store, value)) {
+        return;
+    }
+
+    ngx_memcpy(node.number, amcf->store->number, NGX_HTTP_ATLS_TAG_LEN);
+    address = *value;
+
+    if (ngx_http_atls_node_parse(&node, &address, op->pool) != NGX_OK
+        || ++ngx_http_atls_process.node_others != NGX_HTTP_ATLS_NODE_OTHERS)
+    {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "atls node \"%V\" has the same number as node \"%s\" at %V, "
+                  "use another name in \"atls_node\"",
+                  &amcf->store->node, node.name, &address);
+}
+
+
+static ngx_uint_t
+ngx_http_atls_node_is(ngx_http_atls_store_t *store, ngx_str_t *value)
+{
+    u_char  *p;
+    size_t   len;
+
+    p = value->data;
+    len = store->node.len + 1 + store->address.len;
+
+    return value->len >= len
+           && ngx_strncmp(p, store->node.data, store->node.len) == 0
+           && p[store->node.len] == ' '
+           && ngx_strncmp(p + store->node.len + 1, store->address.data,
+                          store->address.len)
+              == 0
+           && (value->len == len || p[len] == ' ');
 }
 
 
@@ -169,10 +238,18 @@ ngx_http_atls_node_gone(ngx_http_atls_main_conf_t *amcf)
     ngx_http_atls_op_t  *op;
 
     op = ngx_http_atls_node_op(amcf, amcf->store->number, "DEL",
-                               ngx_http_atls_node_announced, amcf);
+                               ngx_http_atls_node_removed, NULL);
     if (op) {
         (void) ngx_http_atls_redis_send(op);
     }
+}
+
+
+static void
+ngx_http_atls_node_removed(ngx_http_atls_op_t *op, ngx_http_atls_reply_t *reply)
+{
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "atls node removed: %d", (int) reply->status);
 }
 
 
@@ -222,31 +299,44 @@ ngx_http_atls_node_found(ngx_http_atls_op_t *op, ngx_http_atls_reply_t *reply)
                                               op->pool);
     }
 
-    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                   "atls node found: %i, \"%s\", leaving:%ui", naming->rc,
-                   naming->node.name, naming->node.leaving);
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "atls node found: %i", naming->rc);
 
     naming->handler(naming);
 }
 
 
-/* Name and address, and "l" if it is leaving. */
+/*
+ * Name and address, and "l" if it is leaving.  The number is checked, so that
+ * only the machine with this name can be meant; the value is set to the address.
+ */
 
 static ngx_int_t
 ngx_http_atls_node_parse(ngx_http_atls_node_t *node, ngx_str_t *value,
     ngx_pool_t *pool)
 {
-    u_char      *p, *last;
+    u_char      *p, *last, number[NGX_HTTP_ATLS_TAG_LEN];
+    ngx_str_t    name;
     ngx_addr_t   addr;
 
     last = value->data + value->len;
     p = ngx_strlchr(value->data, last, ' ');
 
-    if (p == NULL || p - value->data > NGX_HTTP_ATLS_NODE_NAME) {
+    if (p == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_cpystrn(node->name, value->data, p - value->data + 1);
+    name.data = value->data;
+    name.len = p - value->data;
+
+    if (!ngx_http_atls_store_name_valid(&name)
+        || ngx_http_atls_store_number(&name, number) != NGX_OK
+        || ngx_memcmp(number, node->number, NGX_HTTP_ATLS_TAG_LEN) != 0)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_cpystrn(node->name, name.data, name.len + 1);
 
     value->data = p + 1;
     p = ngx_strlchr(value->data, last, ' ');

@@ -18,12 +18,9 @@
 #include "ngx_http_atls_store_conf.h"
 
 
-#define NGX_HTTP_ATLS_NODE_NAME  64
-
-
 typedef struct {
     u_char                       number[NGX_HTTP_ATLS_TAG_LEN];
-    u_char                       name[NGX_HTTP_ATLS_NODE_NAME + 1];
+    u_char                       name[NGX_HTTP_ATLS_STORE_NODE_LEN + 1];
     ngx_sockaddr_t               sockaddr;
     socklen_t                    socklen;
     ngx_uint_t                   leaving;      /* it is about to exit */

@@ -70,10 +70,8 @@ ngx_http_atls_store_create(ngx_conf_t *cf, ngx_http_atls_main_conf_t *amcf)
 char *
 ngx_http_atls_store_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    u_char                 *p;
     ngx_str_t              *value;
     ngx_url_t               u;
-    ngx_uint_t              i;
     ngx_http_atls_store_t  *store;
 
     store = ngx_http_atls_store_create(cf, conf);
@@ -87,16 +85,10 @@ ngx_http_atls_store_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    for (i = 0; i < value[1].len; i++) {
-        p = &value[1].data[i];
-
-        if ((*p < 'a' || *p > 'z') && (*p < 'A' || *p > 'Z')
-            && (*p < '0' || *p > '9') && *p != '-' && *p != '.' && *p != '_')
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid name \"%V\" of a node", &value[1]);
-            return NGX_CONF_ERROR;
-        }
+    if (!ngx_http_atls_store_name_valid(&value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid name \"%V\" of a node",
+                           &value[1]);
+        return NGX_CONF_ERROR;
     }
 
     ngx_memzero(&u, sizeof(ngx_url_t));
@@ -116,13 +108,27 @@ ngx_http_atls_store_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     store->node = value[1];
     store->address = value[2];
 
-    if (value[1].len == 0 || value[1].len > 64
-        || ngx_http_atls_store_number(&value[1], store->number) != NGX_OK)
-    {
-        return "has an invalid name";
+    return ngx_http_atls_store_number(&value[1], store->number) == NGX_OK
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+ngx_uint_t
+ngx_http_atls_store_name_valid(ngx_str_t *name)
+{
+    u_char  *p, *last;
+
+    last = name->data + name->len;
+
+    for (p = name->data; p < last; p++) {
+        if ((*p < 'a' || *p > 'z') && (*p < 'A' || *p > 'Z')
+            && (*p < '0' || *p > '9') && *p != '-' && *p != '.' && *p != '_')
+        {
+            return 0;
+        }
     }
 
-    return NGX_CONF_OK;
+    return name->len > 0 && name->len <= NGX_HTTP_ATLS_STORE_NODE_LEN;
 }
 
 

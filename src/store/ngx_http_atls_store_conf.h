@@ -16,6 +16,7 @@
 
 #define NGX_HTTP_ATLS_STORE_KEY_LEN   32
 #define NGX_HTTP_ATLS_STORE_NAME_LEN  4        /* of a key, in sealed data */
+#define NGX_HTTP_ATLS_STORE_NODE_LEN  64       /* of a machine, at most */
 
 
 /* A key of atls_store_key, and what is derived from it. */
@@ -59,8 +60,9 @@ char *ngx_http_atls_store_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 ngx_int_t ngx_http_atls_store_conf_check(ngx_conf_t *cf);
 
-/* The number of a machine: a hash of its name. */
+/* Whether a machine may have this name; its number: a hash of the name. */
 
+ngx_uint_t ngx_http_atls_store_name_valid(ngx_str_t *name);
 ngx_int_t ngx_http_atls_store_number(ngx_str_t *name, u_char *number);
 
 

@@ -65,6 +65,7 @@ typedef struct {
     ngx_http_atls_drain_t        *drain;
     ngx_event_t                   node_timer;
     ngx_connection_t              node_connection;        /* for its log */
+    ngx_uint_t                    node_others;            /* with its number */
 
     /* ngx_http_atls_ticket: a copy of the zone's keys, in a separate page */
 
