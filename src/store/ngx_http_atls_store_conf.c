@@ -86,8 +86,8 @@ ngx_http_atls_store_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
 
     if (!ngx_http_atls_store_name_valid(&value[1])) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid name \"%V\" of a node",
-                           &value[1]);
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid name \"%V\" of a node", &value[1]);
         return NGX_CONF_ERROR;
     }
 
