@@ -308,7 +308,7 @@ ngx_http_atls_node_found(ngx_http_atls_op_t *op, ngx_http_atls_reply_t *reply)
 
 /*
  * Name and address, and "l" if it is leaving.  The number is checked, so that
- * only the machine with this name can be meant; the value is set to the address.
+ * only the machine with this name can be meant.  Sets the value to the address.
  */
 
 static ngx_int_t
