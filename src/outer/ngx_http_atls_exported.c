@@ -40,6 +40,7 @@ ngx_int_t
 ngx_http_atls_exported_accept(ngx_http_request_t *r)
 {
     ngx_str_t                 *coding;
+    ngx_uint_t                 lines;
     ngx_http_atls_loc_conf_t  *alcf;
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
@@ -50,9 +51,11 @@ ngx_http_atls_exported_accept(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    coding = ngx_http_atls_body_coding(r);
+    coding = ngx_http_atls_body_coding(r, &lines);
 
-    if (coding == NULL
+    /* several lines are a list: the body would have several codings */
+
+    if (lines != 1
         || coding->len != ngx_http_atls_exported_coding.len
         || ngx_strncasecmp(coding->data, ngx_http_atls_exported_coding.data,
                            coding->len)

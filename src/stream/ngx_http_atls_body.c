@@ -350,11 +350,15 @@ ngx_http_atls_body_type(ngx_http_request_t *r, ngx_str_t *type)
 
 
 ngx_str_t *
-ngx_http_atls_body_coding(ngx_http_request_t *r)
+ngx_http_atls_body_coding(ngx_http_request_t *r, ngx_uint_t *lines)
 {
+    ngx_str_t        *coding;
     ngx_uint_t        i;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *header;
+
+    coding = NULL;
+    *lines = 0;
 
     part = &r->headers_in.headers.part;
     header = part->elts;
@@ -363,7 +367,7 @@ ngx_http_atls_body_coding(ngx_http_request_t *r)
 
         if (i >= part->nelts) {
             if (part->next == NULL) {
-                return NULL;
+                return coding;
             }
 
             part = part->next;
@@ -376,7 +380,11 @@ ngx_http_atls_body_coding(ngx_http_request_t *r)
                               (u_char *) "Content-Encoding")
                == 0)
         {
-            return &header[i].value;
+            if (coding == NULL) {
+                coding = &header[i].value;
+            }
+
+            (*lines)++;
         }
     }
 }
@@ -385,9 +393,10 @@ ngx_http_atls_body_coding(ngx_http_request_t *r)
 void
 ngx_http_atls_body_explain(ngx_http_request_t *r)
 {
-    ngx_str_t  *coding;
+    ngx_str_t   *coding;
+    ngx_uint_t   lines;
 
-    coding = ngx_http_atls_body_coding(r);
+    coding = ngx_http_atls_body_coding(r, &lines);
 
     if (coding) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,

@@ -91,9 +91,9 @@ ngx_int_t ngx_http_atls_body_fill(ngx_http_atls_body_t *body);
 
 ngx_uint_t ngx_http_atls_body_type(ngx_http_request_t *r, ngx_str_t *type);
 
-/* The Content-Encoding of a request; NULL: none. */
+/* The first Content-Encoding of a request, and their number; NULL: none. */
 
-ngx_str_t *ngx_http_atls_body_coding(ngx_http_request_t *r);
+ngx_str_t *ngx_http_atls_body_coding(ngx_http_request_t *r, ngx_uint_t *lines);
 
 /*
  * Logs the Content-Encoding of a body that is not TLS, if there is one: it may

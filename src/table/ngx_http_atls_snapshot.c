@@ -27,6 +27,8 @@ typedef struct {
 static ngx_http_atls_take_e ngx_http_atls_snapshot_find(
     ngx_http_atls_shard_t *shard, u_char *id, ngx_http_atls_loc_conf_t *alcf,
     ngx_http_atls_session_t **session);
+static ngx_uint_t ngx_http_atls_snapshot_ended(
+    ngx_http_atls_session_t *session, ngx_http_atls_loc_conf_t *home);
 static ngx_uint_t ngx_http_atls_snapshot_busy(
     ngx_http_atls_session_t *session);
 static size_t ngx_http_atls_snapshot_size(ngx_http_atls_session_t *session);
@@ -96,10 +98,7 @@ ngx_http_atls_snapshot(ngx_shm_zone_t *zone, u_char *id,
 }
 
 
-/*
- * A session is not removed here: the sweep does it.  If it is busy, it is not
- * idle, and its times are those of its last POST.
- */
+/* A session is not removed here: the sweep does it. */
 
 static ngx_http_atls_take_e
 ngx_http_atls_snapshot_find(ngx_http_atls_shard_t *shard, u_char *id,
@@ -135,18 +134,30 @@ ngx_http_atls_snapshot_find(ngx_http_atls_shard_t *shard, u_char *id,
         return ngx_http_atls_take_handshake;
     }
 
-    if (session->end != ngx_http_atls_end_none
-        || session->leaving
-        || (ngx_http_atls_is_owned(session->kind)
-            ? ngx_http_atls_lifetime_over(session, home)
-            : ngx_http_atls_lifetime_expired(session, home)))
-    {
+    if (ngx_http_atls_snapshot_ended(session, home)) {
         return ngx_http_atls_take_unknown;
     }
 
     *sessionp = session;
 
     return ngx_http_atls_take_ok;
+}
+
+
+/*
+ * If a session is busy, it is not idle, and its times are those of its last
+ * POST.
+ */
+
+static ngx_uint_t
+ngx_http_atls_snapshot_ended(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *home)
+{
+    return session->end != ngx_http_atls_end_none
+           || session->leaving
+           || (ngx_http_atls_is_owned(session->kind)
+               ? ngx_http_atls_lifetime_over(session, home)
+               : ngx_http_atls_lifetime_expired(session, home));
 }
 
 
@@ -226,7 +237,8 @@ ngx_http_atls_snapshot_wipe(void *data)
 
 /*
  * The owner of a busy session changes it without the lock, except for the
- * numbers.
+ * numbers.  The session may have ended since it was copied: the client decides
+ * when it sends the first record.
  */
 
 ngx_int_t
@@ -245,7 +257,9 @@ ngx_http_atls_snapshot_mark(ngx_shm_zone_t *zone,
 
     session = ngx_http_atls_table_find(shard, copy->id);
 
-    if (session == NULL || !session->established || session->leaving) {
+    if (session == NULL || !session->established
+        || ngx_http_atls_snapshot_ended(session, alcf))
+    {
         rc = NGX_ABORT;
 
     } else if (trl_window_mark(&session->u.window, number) == -1) {
