@@ -301,11 +301,16 @@ typedef enum {
     ATLS_RETRIES,           /* how many times a POST is sent again if there is
                                no response, see atls_perform(); 0: never;
                                default: 5 */
-    ATLS_EXPORTED_KEYS      /* 1: send each request in one POST, encrypted with
+    ATLS_EXPORTED_KEYS,     /* 1: send each request in one POST, encrypted with
                                a key that is exported from the session, instead
                                of TLS records.  It is at most as long as
                                ATLS_POST_SIZE, and POSTs are not sent again.
                                The endpoint must allow this; default: 0 */
+    ATLS_DTLS               /* 1: DTLS 1.2 instead of TLS.  Each request is sent
+                               in one POST, of at most ATLS_POST_SIZE; POSTs are
+                               not sent again, except in the handshake.  A
+                               response must have a length, or be chunked.  The
+                               endpoint must allow DTLS; default: 0 */
 } atls_number_e;
 
 /* NULL sets the default. */

@@ -207,6 +207,7 @@ atls_set_number(atls_client_t *client, atls_number_e option, int64_t value)
 
     case ATLS_EARLY_DATA:
     case ATLS_EXPORTED_KEYS:
+    case ATLS_DTLS:
         max = 1;
         break;
 
@@ -398,6 +399,12 @@ atls_client_prepare_tls(atls_client_t *client)
     conf.groups = strings[ATLS_GROUPS];
     conf.alpn = strings[ATLS_ALPN];
     conf.pinned_key = strings[ATLS_PINNED_KEY];
+    conf.datagram = client->numbers[ATLS_DTLS] != 0;
+
+    if (conf.datagram && client->numbers[ATLS_EXPORTED_KEYS]) {
+        return atls_fail(&client->failure, ATLS_ERROR_USAGE,
+                         "DTLS and exported keys are mutually exclusive");
+    }
 
     client->tls.ticket = atls_client_ticket;
     client->tls.data = client;
@@ -437,6 +444,7 @@ atls_client_prepare_key(atls_client_t *client)
         strings[ATLS_CIPHERSUITES],
         strings[ATLS_GROUPS],
         strings[ATLS_ALPN],
+        client->numbers[ATLS_DTLS] ? "DTLS" : NULL,
     };
 
     if (atls_trust_digest(client->trust, trust) == -1

@@ -24,7 +24,7 @@
 
 
 #define ATLS_STRINGS    (ATLS_PINNED_KEY + 1)
-#define ATLS_NUMBERS    (ATLS_EXPORTED_KEYS + 1)
+#define ATLS_NUMBERS    (ATLS_DTLS + 1)
 #define ATLS_LISTS      (ATLS_CONNECT_TO + 1)
 
 

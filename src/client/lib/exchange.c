@@ -6,6 +6,7 @@
 
 #include "client.h"
 #include "clock.h"
+#include "dtls.h"
 #include "exported.h"
 #include "session.h"
 
@@ -207,6 +208,10 @@ atls_exchange_try(atls_client_t *client)
     }
 
     atls_exchange_begin(client);
+
+    if (client->numbers[ATLS_DTLS]) {
+        return atls_dtls_perform(client);
+    }
 
     rc = client->open ? ATLS_OK : atls_session_open(client, 1);
 

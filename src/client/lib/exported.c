@@ -14,7 +14,6 @@
 
 #define ATLS_EXPORTED_LABEL     "application-layer-tls"
 #define ATLS_EXPORTED_KEYID     64          /* size */
-#define ATLS_EXPORTED_READ      16384
 
 /*
  * Milliseconds for which a session is considered to exist after a message: then
@@ -47,7 +46,6 @@ static int atls_exported_key(SSL *ssl, int kind, uint64_t number,
     unsigned char *key);
 static atls_error_e atls_exported_probe(atls_client_t *client,
     atls_exported_keys_t *keys);
-static atls_error_e atls_exported_read(atls_client_t *client, atls_buf_t *buf);
 static atls_error_e atls_exported_send(atls_client_t *client,
     const atls_exported_keys_t *keys, const atls_buf_t *plain);
 static atls_error_e atls_exported_sink(void *data, const unsigned char *bytes,
@@ -87,7 +85,9 @@ atls_exported_perform(atls_client_t *client)
     }
 
     if (rc == ATLS_OK) {
-        rc = atls_exported_read(client, &plain);
+        rc = atls_message_whole(&client->message, &plain,
+                                (size_t) client->numbers[ATLS_POST_SIZE],
+                                "a request with exported keys");
     }
 
     if (rc == ATLS_OK) {
@@ -337,46 +337,6 @@ atls_exported_probe(atls_client_t *client, atls_exported_keys_t *keys)
     }
 
     return atls_exported_take(client, keys);
-}
-
-
-/* A message is sent when the whole request is there. */
-
-static atls_error_e
-atls_exported_read(atls_client_t *client, atls_buf_t *buf)
-{
-    size_t           n, most;
-    atls_error_e     rc;
-    atls_message_t  *message = &client->message;
-
-    most = (size_t) client->numbers[ATLS_POST_SIZE];
-
-    if (atls_buf_add(buf, message->header.data, message->header.len) == -1) {
-        return atls_fail_memory(&client->failure);
-    }
-
-    while (!message->ended) {
-
-        if (buf->len > most) {
-            return atls_fail(&client->failure, ATLS_ERROR_USAGE,
-                             "a request with exported keys is limited to the "
-                             "size of a POST, %zu bytes", most);
-        }
-
-        if (atls_buf_reserve(buf, ATLS_EXPORTED_READ) == -1) {
-            return atls_fail_memory(&client->failure);
-        }
-
-        rc = atls_message_read(message, buf->data + buf->len,
-                               ATLS_EXPORTED_READ, &n);
-        if (rc != ATLS_OK) {
-            return rc;
-        }
-
-        buf->len += n;
-    }
-
-    return ATLS_OK;
 }
 
 

@@ -19,6 +19,8 @@
 #define ATLS_CHUNK_TAIL     2
 #define ATLS_CHUNK_LAST     "0\r\n\r\n"
 
+#define ATLS_MESSAGE_READ   16384
+
 
 static const char *atls_request_method(const atls_request_t *request);
 static atls_error_e atls_request_check_header(const atls_header_t *header,
@@ -466,6 +468,42 @@ atls_message_source(atls_message_t *message, unsigned char *buf, size_t size)
     }
 
     return got;
+}
+
+
+atls_error_e
+atls_message_whole(atls_message_t *message, atls_buf_t *buf, size_t most,
+    const char *what)
+{
+    size_t        n;
+    atls_error_e  rc;
+
+    if (atls_buf_add(buf, message->header.data, message->header.len) == -1) {
+        return atls_fail_memory(message->failure);
+    }
+
+    while (!message->ended) {
+
+        if (buf->len > most) {
+            return atls_fail(message->failure, ATLS_ERROR_USAGE,
+                             "%s is limited to the size of a POST, %zu bytes",
+                             what, most);
+        }
+
+        if (atls_buf_reserve(buf, ATLS_MESSAGE_READ) == -1) {
+            return atls_fail_memory(message->failure);
+        }
+
+        rc = atls_message_read(message, buf->data + buf->len,
+                               ATLS_MESSAGE_READ, &n);
+        if (rc != ATLS_OK) {
+            return rc;
+        }
+
+        buf->len += n;
+    }
+
+    return ATLS_OK;
 }
 
 

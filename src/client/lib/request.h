@@ -54,6 +54,14 @@ atls_error_e atls_message_open(atls_message_t *message,
 atls_error_e atls_message_read(atls_message_t *message, unsigned char *buf,
     size_t size, size_t *n);
 
+/*
+ * Reads the whole request, header and body, which must fit into a POST.  "what"
+ * is used in the error text.
+ */
+
+atls_error_e atls_message_whole(atls_message_t *message, atls_buf_t *buf,
+    size_t most, const char *what);
+
 /* Rewinds the body.  Returns 0, or -1 if this is not possible. */
 
 int atls_message_rewind(atls_message_t *message);

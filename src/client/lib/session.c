@@ -14,6 +14,11 @@
 #define ATLS_MAX_STORED         8           /* stored sessions to try */
 #define ATLS_CLOSE_TIME         5000        /* milliseconds */
 
+/* DTLS: milliseconds before a flight is sent again, and their growth */
+
+#define ATLS_FLIGHT_PAUSE       50
+#define ATLS_FLIGHT_GROWTH      3
+
 /*
  * Milliseconds for which a session is considered to exist after a POST: if the
  * connection was kept alive, so that a restart of the server is noticed unless
@@ -29,6 +34,8 @@ static atls_error_e atls_session_probe(atls_client_t *client);
 static void atls_session_take(atls_client_t *client, atls_resume_t *resume);
 static atls_error_e atls_session_early(atls_client_t *client);
 static atls_error_e atls_session_handshake(atls_client_t *client);
+static atls_error_e atls_session_flight(atls_client_t *client);
+static atls_error_e atls_session_again(atls_client_t *client, int64_t pause);
 static atls_error_e atls_session_send(atls_client_t *client, const void *bytes,
     size_t n);
 static int atls_session_missing(void *data);
@@ -176,7 +183,7 @@ atls_session_open(atls_client_t *client, int early)
      */
 
     if (tls->resumed && tls->tickets == 0
-        && SSL_version(tls->ssl) == TLS1_2_VERSION)
+        && atls_tls_is_12(tls->ssl))
     {
         resume.session = SSL_get_session(tls->ssl);
         resume.chain = tls->chain;
@@ -271,7 +278,8 @@ atls_session_handshake(atls_client_t *client)
             break;
         }
 
-        rc = atls_session_post(client);
+        rc = tls->datagram ? atls_session_flight(client)
+                           : atls_session_post(client);
 
         if (rc != ATLS_OK) {
             return rc;
@@ -330,6 +338,79 @@ atls_session_post(atls_client_t *client)
         client->lost = client->used
                        || (client->sending
                            && !atls_outer_is_reused(client->outer));
+    }
+
+    return rc;
+}
+
+
+/*
+ * With DTLS, a flight is sent again if there is no response, or one without a
+ * flight.  The server recognizes its messages, and not the POST.
+ */
+
+static atls_error_e
+atls_session_flight(atls_client_t *client)
+{
+    int64_t       tries, pause;
+    atls_error_e  rc;
+
+    rc = atls_tls_drain(&client->tls, &client->out);
+
+    pause = ATLS_FLIGHT_PAUSE;
+
+    for (tries = client->numbers[ATLS_RETRIES]; rc == ATLS_OK; tries--) {
+
+        rc = atls_session_send(client, client->out.data, client->out.len);
+
+        if ((rc == ATLS_OK || rc == ATLS_ERROR_NETWORK)
+            && (client->tls.finished || atls_tls_pending(&client->tls)))
+        {
+            atls_failure_clear(&client->failure);
+            rc = ATLS_OK;
+            break;
+        }
+
+        if (tries == 0 || (rc != ATLS_OK && rc != ATLS_ERROR_NETWORK)) {
+            break;
+        }
+
+        rc = atls_session_again(client, pause);
+        pause *= ATLS_FLIGHT_GROWTH;
+    }
+
+    client->out.len = 0;
+    client->lost = rc == ATLS_ERROR_OUTER_STATUS
+                   && atls_outer_status(client->outer) == 410;
+
+    return rc;
+}
+
+
+/* If there is no time left, the error is that of the last attempt. */
+
+static atls_error_e
+atls_session_again(atls_client_t *client, int64_t pause)
+{
+    atls_error_e    rc;
+    atls_failure_t  failure;
+
+    failure = client->failure;
+
+    atls_debug(&client->debug, ATLS_DEBUG_OUTER,
+               "no flight of the server, sending the POST again after %lld ms",
+               (long long) pause);
+
+    rc = atls_outer_pause(client->outer, pause);
+
+    if (rc == ATLS_ERROR_TIMEOUT && failure.error != ATLS_OK) {
+        client->failure = failure;
+        return failure.error;
+    }
+
+    if (rc == ATLS_ERROR_TIMEOUT) {
+        return atls_fail(&client->failure, rc,
+                         "the server did not continue the handshake");
     }
 
     return rc;

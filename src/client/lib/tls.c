@@ -26,11 +26,22 @@
 
 #define ATLS_TLS_MAX_RECORDS    (1 << 23)
 
+/* DTLS: records fit into a datagram; the epoch of data; an hour, in us */
+
+#define ATLS_TLS_MTU            1232
+#define ATLS_TLS_EPOCH          ((uint64_t) 1 << 48)
+#define ATLS_TLS_TIMER          3600000000U
+
 
 static int atls_tls_verify(X509_STORE_CTX *ctx, void *data);
 static int atls_tls_new_session(SSL *ssl, SSL_SESSION *session);
 static atls_error_e atls_tls_established(atls_tls_t *tls);
 static void atls_tls_debug_certificate(atls_tls_t *tls);
+static unsigned int atls_tls_timer(SSL *ssl, unsigned int timer);
+static atls_error_e atls_tls_datagram(void *data, const unsigned char *record,
+    size_t n);
+static atls_error_e atls_tls_input(atls_tls_t *tls, const unsigned char *bytes,
+    size_t n);
 static atls_error_e atls_tls_read(atls_tls_t *tls);
 static atls_error_e atls_tls_error(atls_tls_t *tls, const char *what);
 static atls_fault_e atls_tls_fault(const atls_tls_t *tls, int reason);
@@ -45,6 +56,7 @@ atls_tls_init(atls_tls_t *tls, const atls_tls_conf_t *conf, X509_STORE *trust,
     tls->debug = debug;
     tls->peer = conf->peer;
     tls->passphrase = conf->passphrase;
+    tls->datagram = conf->datagram != 0;
 
     ERR_clear_error();
 
@@ -199,6 +211,7 @@ atls_tls_open(atls_tls_t *tls, atls_resume_t *offered)
     tls->tickets = 0;
     tls->records = 0;
     tls->flight = 0;
+    tls->next = ATLS_TLS_EPOCH + 1;         /* after Finished */
 
     ssl = tls->ssl = SSL_new(tls->ctx);
     if (ssl == NULL) {
@@ -219,6 +232,11 @@ atls_tls_open(atls_tls_t *tls, atls_resume_t *offered)
     SSL_set_bio(ssl, tls->in, tls->out);
     SSL_set_app_data(ssl, tls);
     SSL_set_connect_state(ssl);
+
+    if (tls->datagram) {
+        SSL_set_mtu(ssl, ATLS_TLS_MTU);
+        DTLS_set_timer_cb(ssl, atls_tls_timer);
+    }
 
     if (atls_peer_set_param(&tls->peer, SSL_get0_param(ssl)) == -1
         || (!tls->peer.ip && SSL_set_tlsext_host_name(ssl, tls->peer.host) != 1)
@@ -327,7 +345,7 @@ atls_tls_established(atls_tls_t *tls)
     tls->finished = 1;
     tls->opened = atls_clock_us();
     tls->resumed = SSL_session_reused(ssl) && tls->offered.session
-                   && (SSL_version(ssl) == TLS1_2_VERSION
+                   && (atls_tls_is_12(ssl)
                        || SSL_get_session(ssl) == tls->offered.session);
     tls->psk_used = x509 == NULL;
     tls->flight = BIO_ctrl_pending(tls->out);
@@ -384,36 +402,88 @@ atls_tls_debug_certificate(atls_tls_t *tls)
 }
 
 
+int
+atls_tls_is_12(const SSL *ssl)
+{
+    return SSL_version(ssl) == TLS1_2_VERSION
+           || SSL_version(ssl) == DTLS1_2_VERSION;
+}
+
+
+/*
+ * OpenSSL must not send a flight again by itself when it is called later: the
+ * caller does, if there is no response.
+ */
+
+static unsigned int
+atls_tls_timer(SSL *ssl, unsigned int timer)
+{
+    (void) ssl;
+    (void) timer;
+
+    return ATLS_TLS_TIMER;
+}
+
+
 /* Data after a close_notify are ignored. */
 
 atls_error_e
 atls_tls_receive(atls_tls_t *tls, const unsigned char *bytes, size_t n)
 {
-    int           written;
     size_t        piece;
     atls_error_e  rc;
+
+    if (tls->datagram) {
+        return atls_datagrams_add(&tls->datagrams, bytes, n, atls_tls_datagram,
+                                  tls, tls->failure);
+    }
 
     for (rc = ATLS_OK; n && rc == ATLS_OK && !tls->closed; n -= piece) {
 
         piece = n < sizeof(tls->buf) ? n : sizeof(tls->buf);
 
-        written = BIO_write(tls->in, bytes, (int) piece);
-        if (written != (int) piece) {
-            return atls_fail_memory(tls->failure);
-        }
-
+        rc = atls_tls_input(tls, bytes, piece);
         bytes += piece;
-
-        if (!tls->finished) {
-            rc = atls_tls_handshake(tls);
-        }
-
-        if (rc == ATLS_OK && tls->finished) {
-            rc = atls_tls_read(tls);
-        }
     }
 
     return rc;
+}
+
+
+/* OpenSSL treats what it reads at once as a datagram. */
+
+static atls_error_e
+atls_tls_datagram(void *data, const unsigned char *record, size_t n)
+{
+    int          i;
+    atls_tls_t  *tls = data;
+
+    if (tls->closed) {
+        return ATLS_OK;
+    }
+
+    tls->number = 0;
+
+    for (i = 3; i < 11; i++) {
+        tls->number = tls->number << 8 | record[i];
+    }
+
+    return atls_tls_input(tls, record, n);
+}
+
+
+static atls_error_e
+atls_tls_input(atls_tls_t *tls, const unsigned char *bytes, size_t n)
+{
+    atls_error_e  rc;
+
+    if (BIO_write(tls->in, bytes, (int) n) != (int) n) {
+        return atls_fail_memory(tls->failure);
+    }
+
+    rc = atls_tls_handshake(tls);
+
+    return rc == ATLS_OK && tls->finished ? atls_tls_read(tls) : rc;
 }
 
 
@@ -441,6 +511,12 @@ atls_tls_read(atls_tls_t *tls)
 
         if (ret != 1) {
             break;
+        }
+
+        if (tls->datagram && tls->number != tls->next++) {
+            return atls_fail(tls->failure, ATLS_ERROR_TLS,
+                             "records of the response are missing or "
+                             "reordered");
         }
 
         rc = tls->plain(tls->data, tls->buf, n);
@@ -540,6 +616,10 @@ atls_tls_drain(atls_tls_t *tls, atls_buf_t *out)
 
     (void) BIO_reset(tls->out);
     tls->flight = 0;
+
+    /* a response begins with a record */
+
+    tls->datagrams.have = 0;
 
     return ATLS_OK;
 }

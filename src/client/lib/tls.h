@@ -11,6 +11,7 @@
 #include <openssl/ssl.h>
 
 #include "buf.h"
+#include "datagrams.h"
 #include "debug.h"
 #include "error.h"
 #include "peer.h"
@@ -42,6 +43,7 @@ typedef struct {
     const char          *groups;
     const char          *alpn;
     const char          *pinned_key;
+    int                  datagram;          /* DTLS 1.2 */
 } atls_tls_conf_t;
 
 
@@ -78,10 +80,17 @@ typedef struct {
     unsigned             resumed:1;
     unsigned             psk_used:1;
     unsigned             early:1;           /* early data were sent */
+    unsigned             datagram:1;        /* DTLS */
     unsigned             tickets;           /* received in this session */
     unsigned             records;           /* sent with the current key */
     size_t               flight;            /* handshake bytes not sent yet */
     unsigned char        buf[SSL3_RT_MAX_PLAIN_LENGTH];
+
+    /* DTLS */
+
+    uint64_t             number;            /* of the record being read */
+    uint64_t             next;              /* of the next one with data */
+    atls_datagrams_t     datagrams;         /* of a response */
 } atls_tls_t;
 
 
@@ -122,11 +131,16 @@ atls_error_e atls_tls_handshake(atls_tls_t *tls);
 
 /*
  * Processes records: of the handshake, then of application data, whose
- * plaintext is passed to plain().
+ * plaintext is passed to plain().  With DTLS, records of data that are missing
+ * or reordered are an error: the POSTs of this library are sent one by one.
  */
 
 atls_error_e atls_tls_receive(atls_tls_t *tls, const unsigned char *bytes,
     size_t n);
+
+/* Whether the version is 1.2, of TLS or DTLS. */
+
+int atls_tls_is_12(const SSL *ssl);
 
 /* Encrypts plaintext. */
 

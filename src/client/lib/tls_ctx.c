@@ -45,7 +45,8 @@ atls_ctx_create(atls_tls_t *tls, const atls_tls_conf_t *conf, X509_STORE *trust)
 {
     SSL_CTX  *ctx;
 
-    ctx = SSL_CTX_new(TLS_client_method());
+    ctx = SSL_CTX_new(conf->datagram ? DTLS_client_method()
+                                     : TLS_client_method());
     if (ctx == NULL) {
         atls_fail_openssl(tls->failure, ATLS_ERROR_MEMORY,
                           "cannot create a TLS context");
@@ -55,6 +56,10 @@ atls_ctx_create(atls_tls_t *tls, const atls_tls_conf_t *conf, X509_STORE *trust)
     SSL_CTX_set1_cert_store(ctx, trust);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+
+    if (conf->datagram) {
+        SSL_CTX_set_options(ctx, SSL_OP_NO_QUERY_MTU);
+    }
 
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT
                                         | SSL_SESS_CACHE_NO_INTERNAL);
@@ -84,6 +89,17 @@ atls_ctx_protocols(atls_tls_t *tls, SSL_CTX *ctx, const atls_tls_conf_t *conf)
         || atls_ctx_protocol(tls, conf->max_protocol, &max) == -1)
     {
         return -1;
+    }
+
+    if (conf->datagram && min == TLS1_3_VERSION) {
+        atls_fail(tls->failure, ATLS_ERROR_USAGE,
+                  "DTLS 1.3 is not supported");
+        return -1;
+    }
+
+    if (conf->datagram) {
+        min = DTLS1_2_VERSION;
+        max = DTLS1_2_VERSION;
     }
 
     if (SSL_CTX_set_min_proto_version(ctx, min) != 1

@@ -25,6 +25,11 @@ atls_upgrade(atls_client_t *client, const atls_request_t *request)
                          "no upgrades with exported keys");
     }
 
+    if (client->numbers[ATLS_DTLS]) {
+        return atls_fail(&client->failure, ATLS_ERROR_USAGE,
+                         "no upgrades with DTLS");
+    }
+
     client->upgrade = 1;
     rc = atls_perform(client, request);
     client->upgrade = 0;

@@ -330,12 +330,15 @@ cmd_forward_answer(cmd_forward_t *forward, cmd_relay_t *relay,
         cmd_relay_reject(relay, 501, "WebSocket is not possible with exported "
                                      "keys");
 
-    } else if (forward->options->exported_keys
+    } else if (local->upgrade && forward->options->dtls) {
+        cmd_relay_reject(relay, 501, "WebSocket is not possible with DTLS");
+
+    } else if ((forward->options->exported_keys || forward->options->dtls)
                && local->length > forward->options->post_size
                && forward->options->post_size != -1)
     {
-        cmd_relay_reject(relay, 413, "requests with exported keys are limited "
-                                     "by --post-size");
+        cmd_relay_reject(relay, 413, "requests with exported keys, or DTLS, "
+                                     "are limited by --post-size");
 
     } else if (!cmd_guard_host(&forward->guard, address, local->host)) {
         cmd_relay_reject(relay, 421, "this Host is not allowed, see "

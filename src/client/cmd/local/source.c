@@ -26,7 +26,6 @@
                                                atls_session_timeout */
 #define CMD_SOURCE_STOP     3000            /* milliseconds for the POST in
                                                progress */
-#define CMD_SOURCE_HEADER   13
 
 
 static void *cmd_source_thread(void *data);
@@ -37,7 +36,8 @@ static size_t cmd_source_records(const char *datagram, size_t n);
 static void cmd_source_post(cmd_source_t *source, const char *buf, size_t n);
 static atls_error_e cmd_source_sink(void *data, const unsigned char *bytes,
     size_t n);
-static size_t cmd_source_wants(const cmd_source_t *source);
+static atls_error_e cmd_source_send(void *data, const unsigned char *record,
+    size_t n);
 static int cmd_source_stops(void *data);
 static void cmd_source_log(const cmd_source_t *source);
 
@@ -223,12 +223,11 @@ cmd_source_records(const char *datagram, size_t n)
 
     whole = 0;
 
-    while (n - whole >= CMD_SOURCE_HEADER) {
-        len = CMD_SOURCE_HEADER
-              + ((size_t) p[whole + 11] << 8) + p[whole + 12];
+    while (n - whole >= ATLS_DATAGRAM_HEADER) {
+        len = atls_datagram_size(p + whole);
 
         if (p[whole + 1] != 0xfe            /* DTLS 1.x */
-            || len > CMD_SOURCE_RECORD || len > n - whole)
+            || len > ATLS_DATAGRAM_RECORD || len > n - whole)
         {
             break;
         }
@@ -251,7 +250,7 @@ cmd_source_post(cmd_source_t *source, const char *buf, size_t n)
 {
     source->posts++;
     source->sent += n;
-    source->have = 0;
+    source->datagrams.have = 0;
 
     atls_failure_clear(&source->failure);
 
@@ -267,49 +266,24 @@ cmd_source_post(cmd_source_t *source, const char *buf, size_t n)
 static atls_error_e
 cmd_source_sink(void *data, const unsigned char *bytes, size_t n)
 {
-    size_t         piece;
     cmd_source_t  *source = data;
 
     source->received += n;
 
-    while (n) {
-        piece = cmd_source_wants(source);
-
-        if (piece > CMD_SOURCE_RECORD - source->have) {
-            atls_fail(&source->failure, ATLS_ERROR_TLS,
-                      "the response is not DTLS");
-            return ATLS_ERROR_TLS;
-        }
-
-        piece = piece < n ? piece : n;
-        memcpy(source->record + source->have, bytes, piece);
-
-        source->have += piece;
-        bytes += piece;
-        n -= piece;
-
-        if (source->have >= CMD_SOURCE_HEADER && cmd_source_wants(source) == 0)
-        {
-            (void) sendto(source->fd, source->record, source->have, 0,
-                          (struct sockaddr *) &source->address, source->len);
-            source->have = 0;
-        }
-    }
-
-    return ATLS_OK;
+    return atls_datagrams_add(&source->datagrams, bytes, n, cmd_source_send,
+                              source, &source->failure);
 }
 
 
-/* How many bytes are missing of a header, or else of a record. */
-
-static size_t
-cmd_source_wants(const cmd_source_t *source)
+static atls_error_e
+cmd_source_send(void *data, const unsigned char *record, size_t n)
 {
-    const unsigned char  *p = source->record;
+    cmd_source_t  *source = data;
 
-    return (source->have < CMD_SOURCE_HEADER)
-           ? CMD_SOURCE_HEADER - source->have
-           : CMD_SOURCE_HEADER + ((size_t) p[11] << 8) + p[12] - source->have;
+    (void) sendto(source->fd, record, n, 0,
+                  (struct sockaddr *) &source->address, source->len);
+
+    return ATLS_OK;
 }
 
 

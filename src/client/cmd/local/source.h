@@ -13,12 +13,12 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
+#include "../../lib/datagrams.h"
 #include "../options/options.h"
 #include "pipe.h"
 
 
 #define CMD_SOURCE_DATAGRAM  65536
-#define CMD_SOURCE_RECORD    (13 + 16384 + 2048)    /* RFC 6347, section 4.1 */
 
 
 typedef struct cmd_source_s  cmd_source_t;
@@ -46,8 +46,7 @@ struct cmd_source_s {
     uint64_t                 sent;
     uint64_t                 received;
 
-    size_t                   have;          /* bytes of a record */
-    unsigned char            record[CMD_SOURCE_RECORD];
+    atls_datagrams_t         datagrams;     /* of a response */
 
     cmd_source_t            *next;
 };

@@ -184,6 +184,7 @@ cmd_client_numbers(atls_client_t *client, const cmd_options_t *options)
         { ATLS_POST_SIZE,       options->post_size },
         { ATLS_EARLY_DATA,      options->early_data },
         { ATLS_EXPORTED_KEYS,   options->exported_keys },
+        { ATLS_DTLS,            options->dtls },
         { ATLS_IP_VERSION,      options->ip_version },
         { ATLS_RATE,            options->rate },
         { ATLS_RETRIES,         options->retry == CMD_RETRY_UNSET

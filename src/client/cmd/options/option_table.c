@@ -392,6 +392,9 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(exported_keys), cmd_set_flag,
       "encrypt each request with a key of its own" },
 
+    { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "dtls", NULL,
+      CMD_FIELD(dtls), cmd_set_flag, "use DTLS 1.2, with a request a POST" },
+
     { CMD_SECTION_SESSION, CMD_FETCH, 0, "export", "LABEL:LENGTH",
       0, cmd_set_export, "print keying material on stderr, in hex" },
 

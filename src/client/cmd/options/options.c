@@ -417,6 +417,13 @@ cmd_options_check(const cmd_options_t *options)
            ? "--post-size must be from 1k to 1G"
            : options->early_data && options->exported_keys
            ? "--early-data and --exported-keys are mutually exclusive"
+           : options->dtls && options->exported_keys
+           ? "--dtls and --exported-keys are mutually exclusive"
+           : options->dtls && options->early_data
+           ? "--dtls and --early-data are mutually exclusive"
+           : options->dtls && options->min_protocol
+             && strcmp(options->min_protocol, "TLSv1.3") == 0
+           ? "--dtls and --tlsv1.3 are mutually exclusive"
            : NULL;
 }
 

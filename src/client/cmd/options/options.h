@@ -121,6 +121,7 @@ typedef struct {
     char            *session_file;
     int              early_data;
     int              exported_keys;
+    int              dtls;
     char            *export_label;
     size_t           export_size;
 
