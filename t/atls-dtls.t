@@ -248,7 +248,7 @@ sub changed {
 
 
 sub forward {
-    my $f = $t->forward(@dtls);
+    my $f = $t->forward(@dtls, '--sessions', 1);
     my %ids = map { $f->ask('GET /id')->body() => 1 } 1 .. 4;
 
     is(scalar keys %ids, 1, 'one session');
