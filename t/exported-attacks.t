@@ -346,12 +346,12 @@ sub late_record {
     $c->write_plain(Test::Atls::Client::format_request('GET', '/hang', ''));
     $c->post_send($c->tls_out());
 
-    my $http = $late->post_send(substr($message, 0, 60), headers => {
+    my $http = $late->post_send(substr($message, 0, 70), headers => {
                    'Content-Length' => length $message });
 
     $t->wait_for(sub { served() });
     sleep($SHORT + 1.5);
-    send_all($http->{socket}, substr $message, 60);
+    send_all($http->{socket}, substr $message, 70);
 
     $late->receive($http->receive(), 0);
     is($late->error(), '410 session-unknown',
