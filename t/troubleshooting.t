@@ -11,6 +11,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use List::Util qw( uniq );
 use Test::More;
 
 use Test::Atls::Middlebox;
@@ -37,6 +38,11 @@ server {
 EOC
 
 $t->serve(<<'EOC');
+location = /keys {
+    atls on;
+    atls_exported_keys on;
+}
+
 location = /small {
     atls on;
     client_max_body_size 100;
@@ -97,6 +103,12 @@ my %cases = (
     'the POST was sent twice, or data were changed' => [ 'change-post=2', 56 ],
     'The POST does not begin with the next record'
         => [ 'change-post=3', 56, '', '-X', 'POST', $site, $site ],
+    'no requests with exported keys are allowed'
+        => [ 'nothing', 56, '', '--exported-keys' ],
+    'The message is invalid, not authentic, or not complete'
+        => [ 'change-post=3,via', 56, '/keys', '--exported-keys' ],
+    'The number of the message was used before, or is too old'
+        => [ 'repeat', 56, '/keys', '--exported-keys' ],
     'Another POST for this session is in progress'
         => [ 'overlap', 56, '', 'https://localhost/slow?n=2&delay=1' ],
     'the session was just started, perhaps on another machine'
@@ -114,8 +126,7 @@ my %cases = (
         => [ 'nothing', 60, '', '--cacert', $t->path('other.crt') ],
 );
 
-my @what = ('nothing', 'repeat',
-            grep { $_ ne 'nothing' } map { $_->[0] } values %cases);
+my @what = uniq('nothing', 'repeat', map { $_->[0] } values %cases);
 my $m = Test::Atls::Middlebox->start($t, 'meddler', to => $t->port(0),
                                      first => 20, what => \@what);
 

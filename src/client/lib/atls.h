@@ -169,6 +169,7 @@ typedef enum {
     ATLS_FAULT_GATEWAY = 5,         /* a proxy cannot reach the endpoint */
     ATLS_FAULT_GATEWAY_TIMEOUT = 6, /* a proxy did not wait for the response */
     ATLS_FAULT_TOO_LARGE = 7,       /* the body of the POST is */
+    ATLS_FAULT_NO_KEYS = 8,         /* no requests with exported keys */
 
     /* data are changed on the path */
 

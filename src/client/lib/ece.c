@@ -259,6 +259,8 @@ atls_ece_begin(atls_ece_t *ece)
         || n != strlen(ece->keyid)
         || memcmp(p + ATLS_ECE_HEADER, ece->keyid, n) != 0)
     {
+        ece->failure->fault = ATLS_FAULT_CACHED;
+
         return atls_fail(ece->failure, ATLS_ERROR_TLS,
                          "the response is not the one to the request");
     }

@@ -52,6 +52,11 @@ static const atls_fault_row_t  atls_faults[] = {
       "Increase the limit for request bodies, or send smaller POSTs with "
       "--post-size." },
 
+    { ATLS_FAULT_NO_KEYS, "no-keys",
+      "no requests with exported keys are allowed",
+      "Use TLS records, without --exported-keys; or set atls_exported_keys at "
+      "the endpoint." },
+
     { ATLS_FAULT_METHOD, "method",
       "the method was changed on the path",
       "POSTs must not be redirected: specify the final URL with --via." },
@@ -138,16 +143,20 @@ static const struct {
     const char      *name;
     atls_fault_e     fault;
 } atls_fault_problems[] = {
-    { "empty-body",      ATLS_FAULT_NO_BODY },
-    { "media-type",      ATLS_FAULT_MEDIA_TYPE },
-    { "method",          ATLS_FAULT_METHOD },
-    { "no-cookie",       ATLS_FAULT_NO_COOKIE },
-    { "no-location",     ATLS_FAULT_LOCATION },
-    { "not-tls",         ATLS_FAULT_CHANGED },
-    { "not-next",        ATLS_FAULT_REPEATED },
-    { "session-busy",    ATLS_FAULT_REPEATED },
-    { "too-large",       ATLS_FAULT_TOO_LARGE },
-    { "unreadable-body", ATLS_FAULT_CHANGED },
+    { "content-coding",   ATLS_FAULT_CHANGED },
+    { "empty-body",       ATLS_FAULT_NO_BODY },
+    { "keys-refused",     ATLS_FAULT_NO_KEYS },
+    { "media-type",       ATLS_FAULT_MEDIA_TYPE },
+    { "message-refused",  ATLS_FAULT_CHANGED },
+    { "message-repeated", ATLS_FAULT_REPEATED },
+    { "method",           ATLS_FAULT_METHOD },
+    { "no-cookie",        ATLS_FAULT_NO_COOKIE },
+    { "no-location",      ATLS_FAULT_LOCATION },
+    { "not-tls",          ATLS_FAULT_CHANGED },
+    { "not-next",         ATLS_FAULT_REPEATED },
+    { "session-busy",     ATLS_FAULT_REPEATED },
+    { "too-large",        ATLS_FAULT_TOO_LARGE },
+    { "unreadable-body",  ATLS_FAULT_CHANGED },
 };
 
 

@@ -291,7 +291,10 @@ atls_reply_reject_200(const atls_reply_t *reply, const atls_reply_post_t *post,
     type = atls_reply_field(reply, "Content-Type");
     encoding = atls_reply_encoding(reply);
 
-    failure->fault = atls_reply_is_type(reply, ATLS_MEDIA_TYPE)
+    failure->fault = encoding
+                     && atls_reply_is_type(reply,
+                                           reply->message ? ATLS_MESSAGE_TYPE
+                                                          : ATLS_MEDIA_TYPE)
                      ? ATLS_FAULT_COMPRESSED
                      : atls_reply_is_type(reply, "text/html")
                        || atls_reply_is_type(reply, "application/xhtml+xml")
@@ -361,6 +364,10 @@ atls_reply_fault(const atls_reply_t *reply, const atls_reply_post_t *post)
 
     fault = atls_fault_by_problem(name);
 
+    if (reply->message && fault == ATLS_FAULT_MEDIA_TYPE) {
+        return ATLS_FAULT_NO_KEYS;
+    }
+
     if (fault != ATLS_FAULT_NO_BODY || post->size != 0) {
         return fault;
     }
@@ -419,9 +426,9 @@ static void
 atls_reply_explain(const atls_reply_t *reply, const atls_reply_post_t *post,
     atls_fault_e fault, char *text, size_t size)
 {
-    /* the faults of cookies and the like, which are the last ones */
+    /* also the faults of cookies and the like, which are the last ones */
 
-    if (fault >= ATLS_FAULT_NO_SET_COOKIE) {
+    if (fault == ATLS_FAULT_NO_KEYS || fault >= ATLS_FAULT_NO_SET_COOKIE) {
         snprintf(text, size, "%s", atls_fault_text(fault));
         return;
     }
