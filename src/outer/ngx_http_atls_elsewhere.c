@@ -69,6 +69,7 @@ ngx_http_atls_elsewhere(ngx_http_atls_post_t *post, u_char *id,
     elsewhere->post = post;
     elsewhere->handler = handler;
     elsewhere->began = ngx_current_msec;
+    elsewhere->tried = 1;
     elsewhere->here = here;
 
     elsewhere->lookup.conf = post->main_conf;
@@ -96,6 +97,21 @@ ngx_http_atls_elsewhere(ngx_http_atls_post_t *post, u_char *id,
     ngx_add_timer(&elsewhere->timer, 0);
 
     return elsewhere;
+}
+
+
+void
+ngx_http_atls_elsewhere_next(ngx_http_atls_elsewhere_t *elsewhere, u_char *id,
+    ngx_str_t *text)
+{
+    elsewhere->text = *text;
+    elsewhere->began = ngx_current_msec;
+    elsewhere->tried++;
+    elsewhere->lookup.again = 0;
+
+    ngx_memcpy(elsewhere->lookup.id, id, sizeof(elsewhere->lookup.id));
+
+    ngx_add_timer(&elsewhere->timer, 0);
 }
 
 
@@ -134,11 +150,11 @@ ngx_http_atls_elsewhere_found(ngx_http_atls_lookup_t *lookup)
 
     case ngx_http_atls_found_none:
 
-        if (lookup->missed && !elsewhere->again) {
+        if (lookup->missed && !lookup->again) {
 
             /* it may have put the session out after the store was asked */
 
-            elsewhere->again = 1;
+            lookup->again = 1;
             ngx_http_atls_elsewhere_ask(elsewhere);
             return;
         }
@@ -260,6 +276,11 @@ ngx_http_atls_elsewhere_done(ngx_http_atls_elsewhere_t *elsewhere,
     r->read_event_handler = ngx_http_block_reading;
 
     rc = elsewhere->handler(elsewhere);
+
+    if (rc == NGX_AGAIN) {
+        r->read_event_handler = ngx_http_test_reading;
+        return;
+    }
 
     ngx_http_finalize_request(r, rc);
     ngx_http_run_posted_requests(c);

@@ -18,7 +18,10 @@
 #include "ngx_http_atls_lookup.h"
 
 
-/* Continues a POST; returns a code for ngx_http_finalize_request(). */
+/*
+ * Continues a POST; returns a code for ngx_http_finalize_request(), or, after
+ * ngx_http_atls_elsewhere_next(), NGX_AGAIN.
+ */
 
 typedef ngx_int_t (*ngx_http_atls_elsewhere_pt)(
     ngx_http_atls_elsewhere_t *elsewhere);
@@ -33,10 +36,10 @@ struct ngx_http_atls_elsewhere_s {
     ngx_http_atls_link_t         link;
     ngx_event_t                  timer;        /* until it is asked again */
     ngx_msec_t                   began;        /* the first time */
+    ngx_uint_t                   tried;        /* identifiers */
 
     unsigned                     here:1;       /* another machine has decided
                                                   that it is here */
-    unsigned                     again:1;      /* its machine was gone */
 };
 
 
@@ -49,6 +52,11 @@ struct ngx_http_atls_elsewhere_s {
 ngx_http_atls_elsewhere_t *ngx_http_atls_elsewhere(ngx_http_atls_post_t *post,
     u_char *id, ngx_str_t *text, ngx_uint_t here,
     ngx_http_atls_elsewhere_pt handler);
+
+/* In the handler: looks for another session instead; the text is not copied. */
+
+void ngx_http_atls_elsewhere_next(ngx_http_atls_elsewhere_t *elsewhere,
+    u_char *id, ngx_str_t *text);
 
 
 #endif /* _NGX_HTTP_ATLS_ELSEWHERE_H_INCLUDED_ */

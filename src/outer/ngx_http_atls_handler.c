@@ -32,10 +32,13 @@
 /* The maximum number of cookies to look up. */
 
 #define NGX_HTTP_ATLS_MAX_COOKIES  16
+#define NGX_HTTP_ATLS_MAX_ASKED    4           /* the store, for a POST */
 
 
 static ngx_int_t ngx_http_atls_handler_found(
     ngx_http_atls_elsewhere_t *elsewhere);
+static ngx_int_t ngx_http_atls_handler_next(
+    ngx_http_atls_elsewhere_t *elsewhere, ngx_http_atls_owner_t *owner);
 static ngx_int_t ngx_http_atls_handler_run(ngx_http_atls_post_t *post,
     ngx_http_atls_owner_t *owner, ngx_str_t *text);
 static ngx_int_t ngx_http_atls_handler_refuse(ngx_http_request_t *r,
@@ -112,10 +115,8 @@ ngx_http_atls_handler(ngx_http_request_t *r)
 
     ngx_http_atls_handler_session(post, id, &text, &owner);
 
-    if (post->main_conf->store
-        && (post->take == ngx_http_atls_take_unknown
-            || post->take == ngx_http_atls_take_foreign)
-        && text.len)
+    if (post->main_conf->store && text.len
+        && post->take <= ngx_http_atls_take_elsewhere)
     {
         return ngx_http_atls_elsewhere(post, id, &text,
                                        ngx_http_atls_relayed(r->connection),
@@ -143,6 +144,13 @@ ngx_http_atls_handler_found(ngx_http_atls_elsewhere_t *elsewhere)
     case ngx_http_atls_found_here:
         post->take = ngx_http_atls_handler_take(post, elsewhere->lookup.id,
                                                 &owner);
+
+        if (post->take <= ngx_http_atls_take_elsewhere
+            && ngx_http_atls_handler_next(elsewhere, &owner) == NGX_AGAIN)
+        {
+            return NGX_AGAIN;
+        }
+
         break;
 
     case ngx_http_atls_found_node:
@@ -164,10 +172,73 @@ ngx_http_atls_handler_found(ngx_http_atls_elsewhere_t *elsewhere)
         break;
 
     default: /* ngx_http_atls_found_none */
-        ngx_http_atls_handler_unknown(post, elsewhere->lookup.id);
+
+        if (ngx_http_atls_handler_next(elsewhere, &owner) == NGX_AGAIN) {
+            return NGX_AGAIN;
+        }
     }
 
     return ngx_http_atls_handler_run(post, &owner, &elsewhere->text);
+}
+
+
+/*
+ * Continues with the next cookie.  NGX_AGAIN: the store has to be asked for it;
+ * NGX_OK: it is a session of this machine; NGX_DECLINED: there is none.
+ */
+
+static ngx_int_t
+ngx_http_atls_handler_next(ngx_http_atls_elsewhere_t *elsewhere,
+    ngx_http_atls_owner_t *owner)
+{
+    u_char                   id[NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN];
+    ngx_str_t                value;
+    ngx_uint_t               behind;
+    ngx_http_atls_post_t    *post;
+    ngx_http_atls_take_e     take;
+    ngx_http_atls_cookies_t  cookies;
+
+    post = elsewhere->post;
+    behind = 0;
+
+    ngx_http_atls_cookies(post->request, &post->conf->cookie.name, &cookies);
+
+    while (post->tracking == NGX_HTTP_ATLS_TRACKING_COOKIE
+           && !ngx_http_atls_relayed(post->request->connection)
+           && elsewhere->tried < NGX_HTTP_ATLS_MAX_ASKED
+           && ngx_http_atls_cookie_next(&cookies, &value))
+    {
+        if (!behind) {
+            behind = (value.len == elsewhere->text.len
+                      && ngx_strncmp(value.data, elsewhere->text.data,
+                                     value.len)
+                         == 0);
+            continue;
+        }
+
+        if (ngx_http_atls_id_decode(&value, id) != NGX_OK) {
+            continue;
+        }
+
+        take = ngx_http_atls_handler_take(post, id, owner);
+
+        if (take > ngx_http_atls_take_elsewhere) {
+            post->take = take;
+            elsewhere->text = value;
+            return NGX_OK;
+        }
+
+        if (take == ngx_http_atls_take_unknown) {
+            ngx_http_atls_elsewhere_next(elsewhere, id, &value);
+            return NGX_AGAIN;
+        }
+    }
+
+    if (post->take == ngx_http_atls_take_unknown) {
+        ngx_http_atls_handler_unknown(post, elsewhere->lookup.id);
+    }
+
+    return NGX_DECLINED;
 }
 
 
@@ -359,6 +430,12 @@ ngx_http_atls_handler_named(ngx_http_atls_post_t *post, u_char *id,
     if (valid) {
         post->take = ngx_http_atls_handler_take(post, id, owner);
 
+        if (post->take != ngx_http_atls_take_unknown
+            && post->take <= ngx_http_atls_take_elsewhere)
+        {
+            text->len = 0;
+        }
+
     } else {
         text->len = 0;
     }
@@ -370,12 +447,15 @@ ngx_http_atls_handler_named(ngx_http_atls_post_t *post, u_char *id,
 /*
  * Takes the first session of this endpoint among those of the cookies.
  * Cookies from other paths or domains may have the same name, and are skipped.
+ * If there is none, the first one that may be on another machine is returned:
+ * cookies with longer paths are sent before others.
  */
 
 static void
 ngx_http_atls_handler_cookies(ngx_http_atls_post_t *post, u_char *id,
     ngx_str_t *cookie, ngx_http_atls_owner_t *owner)
 {
+    u_char                   sent[NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN];
     ngx_str_t                value;
     ngx_uint_t               n;
     ngx_http_atls_take_e     take;
@@ -391,10 +471,16 @@ ngx_http_atls_handler_cookies(ngx_http_atls_post_t *post, u_char *id,
         post->tracking = NGX_HTTP_ATLS_TRACKING_COOKIE;
         take = ngx_http_atls_take_unknown;
 
-        if (ngx_http_atls_id_decode(&value, id) == NGX_OK) {
-            take = ngx_http_atls_handler_take(post, id, owner);
-            *cookie = value;
+        if (ngx_http_atls_id_decode(&value, sent) == NGX_OK) {
+            take = ngx_http_atls_handler_take(post, sent, owner);
             n++;
+
+            if (take > ngx_http_atls_take_elsewhere
+                || (take == ngx_http_atls_take_unknown && cookie->len == 0))
+            {
+                ngx_memcpy(id, sent, sizeof(sent));
+                *cookie = value;
+            }
         }
 
         post->take = ngx_max(post->take, take);
@@ -402,6 +488,13 @@ ngx_http_atls_handler_cookies(ngx_http_atls_post_t *post, u_char *id,
         if (take > ngx_http_atls_take_elsewhere) {
             return;
         }
+    }
+
+    if (cookie->len && post->main_conf->store) {
+
+        /* it is asked first */
+
+        return;
     }
 
     ngx_http_atls_handler_untaken(post, n ? id : NULL);

@@ -71,8 +71,13 @@ ngx_http_atls_lookup_taken(ngx_http_atls_taking_t *taking)
         return;
 
     case ngx_http_atls_taken_none:
-        ngx_http_atls_lookup_tag(lookup);
-        return;
+
+        if (!lookup->again) {
+            ngx_http_atls_lookup_tag(lookup);
+            return;
+        }
+
+        /* fall through */
 
     case ngx_http_atls_taken_gone:
         ngx_http_atls_lookup_done(lookup, ngx_http_atls_found_none);

@@ -36,6 +36,8 @@ struct ngx_http_atls_lookup_s {
     ngx_http_atls_lookup_pt      handler;
     void                        *data;
 
+    ngx_uint_t                   again;        /* its machine is gone: only
+                                                  the store is asked */
     ngx_http_atls_found_e        found;
     ngx_uint_t                   owned;        /* the store named the owner */
     ngx_uint_t                   missed;       /* a machine is gone, and may
@@ -48,8 +50,8 @@ struct ngx_http_atls_lookup_s {
 
 
 /*
- * Looks for a session; conf, id with its tag, handler and data are set.  The
- * handler is called later, or at once.
+ * Looks for a session; conf, id with its tag, handler, data and again are set.
+ * The handler is called later, or at once.
  */
 
 void ngx_http_atls_lookup(ngx_http_atls_lookup_t *lookup);

@@ -1,0 +1,156 @@
+package Test::Atls::FalseStore;
+
+# A store that is not what it should be: between a machine and a Redis server,
+# with answers of its own.
+#
+#     my $store = Test::Atls::FalseStore->new($t, $port_of_redis);
+#     $store->port();
+#     $store->answer(":1\r\n");       # to each take, from now on
+#     $store->answer('again');        # each take gets the same, if it was a state
+#     $store->answer('');             # the answers of the Redis server
+#
+# Commands and answers are passed one after the other.
+
+use strict;
+use warnings;
+
+use IO::Select;
+use IO::Socket::INET;
+
+
+sub new {
+    my ($class, $t, $redis) = @_;
+
+    my $self = bless { t => $t, file => $t->path('false-store') }, $class;
+
+    my $listen = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1',
+                                       ReuseAddr => 1)
+        or die "listen: $!\n";
+
+    $self->{port} = $listen->sockport();
+    $self->answer('');
+    $t->run_daemon(sub { $self->_run($listen, $redis) });
+
+    return $self;
+}
+
+
+sub port { $_[0]{port} }
+
+
+sub answer {
+    my ($self, $answer) = @_;
+
+    open my $fh, '>:raw', "$self->{file}.new" or die "$self->{file}: $!\n";
+    print $fh $answer;
+    close $fh;
+    rename "$self->{file}.new", $self->{file};
+}
+
+
+sub _run {
+    my ($self, $listen, $redis) = @_;
+
+    my $select = IO::Select->new($listen);
+    my %server;
+
+    $SIG{PIPE} = 'IGNORE';
+
+    while (1) {
+        for my $s ($select->can_read()) {
+            if ($s == $listen) {
+                my $c = $listen->accept() or next;
+
+                $server{$c} = IO::Socket::INET->new(
+                    PeerAddr => '127.0.0.1', PeerPort => $redis) or next;
+                $select->add($c);
+
+            } elsif (!$self->_command($s, $server{$s})) {
+                $select->remove($s);
+                delete $server{$s};
+                close $s;
+            }
+        }
+    }
+}
+
+
+# Commands arrive one by one: what is left in the buffer is waited for.
+
+sub _command {
+    my ($self, $client, $server) = @_;
+
+    do {
+        my $command = _read($client) // return 0;
+        my $answer = $self->_answer($server, $command) // return 0;
+
+        print $client $answer;
+        $client->flush();
+    } while ($client->blocking(0), _buffered($client));
+
+    return 1;
+}
+
+
+# Whether there is more in the buffer of the file handle.
+
+sub _buffered {
+    my ($client) = @_;
+
+    my $c = $client->getc();
+
+    $client->ungetc(ord $c) if defined $c;
+    $client->blocking(1);
+
+    return defined $c;
+}
+
+
+sub _answer {
+    my ($self, $server, $command) = @_;
+
+    my $false = '';
+
+    if ($command =~ /^\*5\r\n.*\nEVAL/s) {
+        open my $fh, '<:raw', $self->{file} or die "$self->{file}: $!\n";
+        $false = join '', <$fh>;
+    }
+
+    return $false if $false ne '' && $false ne 'again';
+
+    print $server $command;
+    $server->flush();
+
+    my $answer = _read($server) // return undef;
+
+    if ($false eq 'again') {
+        $self->{state} = $answer if $answer =~ /^\*2\r\n\$\d{3}/;
+        $answer = $self->{state} // $answer;
+    }
+
+    return $answer;
+}
+
+
+# An answer or a command, as it is.
+
+sub _read {
+    my ($s) = @_;
+
+    my $line = <$s> // return undef;
+    my ($type, $n) = $line =~ /^([*\$])(-?\d+)/ or return $line;
+
+    return $line if $n < 0;
+
+    if ($type eq '$') {
+        read $s, my $data, $n + 2;
+        return $line . $data;
+    }
+
+    $line .= _read($s) // return undef for 1 .. $n;
+
+    return $line;
+}
+
+
+1;

@@ -1,0 +1,135 @@
+# A store with wrong answers.
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use Test::Atls::Cluster;
+use Test::Atls::FalseStore;
+
+
+plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
+                                           split /:/, $ENV{PATH};
+
+my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => 1,
+                                       mode => 'each', log_level => 'debug');
+my $t = $cluster->node(0);
+
+plan(skip_all => 'no debug log') unless $t->has_option('debug');
+
+my $store = Test::Atls::FalseStore->new($t, $cluster->{redis_port});
+
+# machine 0 uses it
+
+my $conf = $t->read_file('nginx.conf');
+my $port = $store->port();
+
+$t->write_file('nginx.conf', $conf =~ s!(redis://127\.0\.0\.1):\d+!$1:$port!r);
+$cluster->run();
+
+answers();
+again();
+
+my ($records, @twice) = $cluster->sealed_twice();
+
+is("@twice", '', "$records records, none of them sealed twice");
+
+$cluster->done_testing();
+
+
+sub answers {
+    my @gone = ("*1\r\n\$1\r\nX\r\n", "\$1\r\nX\r\n", "+OK\r\n", "\$0\r\n\r\n",
+                "*2\r\n\$1\r\nO\r\n\$0\r\n\r\n",
+                "*2\r\n\$1\r\nO\r\n\$3\r\nabc\r\n",
+                "*2\r\n\$1\r\nO\r\n\$2\r\nab\r\n",
+                "*2\r\n\$0\r\n\r\n\$1\r\n1\r\n", "*2\r\n\$2\r\nab\r\n\$1\r\n1\r\n",
+                "*2\r\n\$5000\r\n" . 'x' x 5000 . "\r\n\$1\r\n1\r\n",
+                "*3\r\n\$1\r\na\r\n\$1\r\nb\r\n\$1\r\nc\r\n",
+                "*2\r\n\$9\r\n" . 'x' x 9 . "\r\n:5\r\n",
+                "*2\r\n*1\r\n\$1\r\nO\r\n\$2\r\nab\r\n");
+
+    # the machine that has created the session asks the Redis server
+
+    my @none = ("*0\r\n", "*-1\r\n", "\$-1\r\n", ":1\r\n",
+                "*2\r\n:1\r\n:2\r\n");
+    my @wait = ("-ERR \0wrong\r\n", "hello\r\n", "*99999999999\r\n",
+                "\$99999999999999999999\r\n");
+
+    for ((map { [ $_, 410 ] } @gone), (map { [ $_, 127 ] } @none),
+         map { [ $_, 503 ] } @wait)
+    {
+        my ($answer, $status) = @$_;
+        my $c = $cluster->established(1);
+
+        $store->answer($answer);
+
+        my $got = '';
+
+        $t->wait_for(sub {
+            $got = $cluster->status($c, 0);
+            return $got =~ /^$status/ || $got !~ /^503/;
+        });
+
+        is(($got =~ /^(\d+)/)[0], $status, 'an answer: '
+                                      . substr($answer, 0, 40) =~ s/\W+/ /gr);
+
+        $store->answer('');
+    }
+
+    my $c = $cluster->established(1);
+
+    $t->wait_for(sub { $cluster->status($c, 0) !~ /^503/ });
+    like($cluster->get($c, 1), qr/^127/, 'right answers');
+}
+
+
+# The same state for two POSTs that wait at the same time: it is used once.
+
+sub again {
+    my $c = $cluster->established(1);
+    my $sealed = () = $t->read_file('error.log') =~ /store take$/mg;
+
+    $cluster->move($c, 0);
+    $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+
+    my $record = $c->tls_out();
+
+    $store->answer('again');
+    kill 'STOP', $cluster->{redis};
+
+    my @sockets = map { posted($c, $record) } 1, 2;
+
+    $t->wait_for(sub {
+        my $now = () = $t->read_file('error.log') =~ /store take$/mg;
+        return $now == $sealed + 2;
+    });
+    kill 'CONT', $cluster->{redis};
+
+    my @status = map { response($_) } @sockets;
+
+    is(scalar(grep { $_ == 200 } @status), 1, "one of both: @status");
+    $store->answer('');
+}
+
+
+sub posted {
+    my ($c, $record) = @_;
+
+    my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                                  PeerPort => $t->port(0)) or die;
+
+    print $s $c->format_post($record, Connection => 'close');
+    $s->flush();
+
+    return $s;
+}
+
+
+sub response {
+    my ($s) = @_;
+
+    my $all = join '', <$s>;
+
+    return ($all =~ m!^HTTP/1.1 (\d+)!)[0];
+}
