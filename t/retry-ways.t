@@ -83,6 +83,7 @@ for (qw( TLSv1.3 TLSv1.2 )) {
         first_flight();
         slow_flight();
         flights_in_disorder();
+        alike();
         last_request();
     }
 }
@@ -360,6 +361,36 @@ sub flights_in_disorder {
     again($c, $_) for $head, $tail, $hello;
 
     goes_on(established(), 'disorder: another session');
+}
+
+
+# Pieces of a flight that begin with the same bytes: padding, RFC 7685.  All are
+# processed, and each can be sent again.
+
+sub alike {
+    my $padded = 1 << 4;        # SSL_OP_TLSEXT_PADDING
+    my $c = client(alpn => [ 'http/1.1', 'x' x 100 ],
+                   setup => sub { Net::SSLeay::set_options($_[1], $padded) });
+
+    $c->handshake_step();
+    my $hello = $c->tls_out();
+    my $start = $hello =~ /\0{70}/ ? $-[0] : die "no padding\n";
+    my ($head, @pieces) = unpack "a${start}a21a22a*", $hello;
+
+    $c->exchange($head);
+
+    for my $piece (@pieces) {
+        my $name = 'alike: ' . length $piece;
+        my $first = again($c, $piece);
+
+        like($first, $piece eq $pieces[-1] ? qr/^200 ./ : qr/^200 \z/,
+             name($name));
+        is(again($c, $piece), $first, name("$name, again"));
+        $c->tls_in($first =~ s/^200 //r);
+    }
+
+    ok($c->handshake(), name('alike: handshake'));
+    goes_on($c, 'alike');
 }
 
 

@@ -475,6 +475,7 @@ static ngx_int_t
 ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post,
     ngx_http_atls_hello_t *hello)
 {
+    ngx_int_t   rc;
     ngx_uint_t  past_hello;
 
     if (ngx_http_atls_handshake_dtls(post->handshake) || post->dtls) {
@@ -485,10 +486,13 @@ ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post,
 
     /* two ClientHellos of a session may begin with the same bytes */
 
-    if ((past_hello || hello->found == ngx_http_atls_hello_no)
-        && ngx_http_atls_retry_begins(post))
-    {
-        return ngx_http_atls_begin_retry(post);
+    if (past_hello || hello->found == ngx_http_atls_hello_no) {
+
+        rc = ngx_http_atls_retry_flight(post);
+
+        if (rc != NGX_DECLINED) {
+            return (rc == NGX_OK) ? ngx_http_atls_begin_retry(post) : rc;
+        }
     }
 
     if (past_hello && hello->whole && hello->found == ngx_http_atls_hello_yes) {

@@ -16,6 +16,9 @@
 #include "ngx_http_atls_retry.h"
 
 
+static ngx_uint_t ngx_http_atls_retry_matches(ngx_http_atls_post_t *post,
+    ngx_uint_t whole);
+static void ngx_http_atls_retry_mark(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_retry_read(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_retry_answer(ngx_http_atls_post_t *post,
     ngx_http_atls_repetition_t *repetition);
@@ -35,19 +38,63 @@ ngx_http_atls_retry_first(ngx_http_atls_post_t *post, u_char *data, size_t len)
 ngx_uint_t
 ngx_http_atls_retry_begins(ngx_http_atls_post_t *post)
 {
-    if (post->conf->retry_buffer == 0 || !post->printed
-        || !ngx_http_atls_session_repeats(post->main_conf->zone, post->session,
-                                          &post->print))
-    {
+    if (!ngx_http_atls_retry_matches(post, 0)) {
         return 0;
     }
 
+    ngx_http_atls_retry_mark(post);
+
+    return 1;
+}
+
+
+ngx_int_t
+ngx_http_atls_retry_flight(ngx_http_atls_post_t *post)
+{
+    size_t      len;
+    u_char     *data;
+    ngx_int_t   rc;
+
+    if (!ngx_http_atls_retry_matches(post, 0)) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_atls_body_peek(&post->body, TRL_MAX_RECORD, &data, &len);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (len < TRL_MAX_RECORD) {
+        ngx_http_atls_stream_print(post, data, len);
+        post->print.length = len;
+
+        if (!ngx_http_atls_retry_matches(post, 1)) {
+            return NGX_DECLINED;
+        }
+    }
+
+    ngx_http_atls_retry_mark(post);
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_atls_retry_matches(ngx_http_atls_post_t *post, ngx_uint_t whole)
+{
+    return post->conf->retry_buffer && post->printed
+           && ngx_http_atls_session_repeats(post->main_conf->zone,
+                                            post->session, &post->print, whole);
+}
+
+
+static void
+ngx_http_atls_retry_mark(ngx_http_atls_post_t *post)
+{
     post->retry = 1;
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
                    "atls %08xD POST sent again", post->label);
-
-    return 1;
 }
 
 

@@ -31,6 +31,15 @@ void ngx_http_atls_retry_first(ngx_http_atls_post_t *post, u_char *data,
 ngx_uint_t ngx_http_atls_retry_begins(ngx_http_atls_post_t *post);
 
 /*
+ * The same in a handshake, whose next POST may begin with the same bytes, and
+ * is not authenticated.  So the end is compared as well, unless the body is
+ * longer than a record.  NGX_OK: it is marked; NGX_AGAIN: more of the body is
+ * required; NGX_DECLINED: it is another POST; otherwise a status.
+ */
+
+ngx_int_t ngx_http_atls_retry_flight(ngx_http_atls_post_t *post);
+
+/*
  * Reads the rest of the body, and looks for the response; the session is not
  * taken.  NGX_DONE: it is in the answer; NGX_AGAIN: more of the body is
  * required; NGX_BUSY: the session is in use; NGX_DECLINED: it is another POST;

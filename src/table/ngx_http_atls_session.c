@@ -470,20 +470,28 @@ ngx_http_atls_session_load(ngx_http_atls_pieces_t *pieces, u_char *dst)
 
 ngx_uint_t
 ngx_http_atls_session_repeats(ngx_shm_zone_t *zone,
-    ngx_http_atls_session_t *session, ngx_http_atls_print_t *print)
+    ngx_http_atls_session_t *session, ngx_http_atls_print_t *print,
+    ngx_uint_t whole)
 {
     ngx_uint_t              rc;
     ngx_http_atls_zone_t   *z;
     ngx_http_atls_shard_t  *shard;
+    ngx_http_atls_print_t  *kept;
 
     z = zone->data;
+    rc = 0;
 
     shard = ngx_http_atls_table_lock(z, session->id);
 
-    rc = session->kept.first
-         && ngx_memcmp(ngx_http_atls_table_kept(session)->print.first,
-                       print->first, NGX_HTTP_ATLS_PRINT_LEN)
-            == 0;
+    if (session->kept.first) {
+        kept = &ngx_http_atls_table_kept(session)->print;
+
+        rc = whole ? CRYPTO_memcmp(kept, print, sizeof(ngx_http_atls_print_t))
+                     == 0
+                   : ngx_memcmp(kept->first, print->first,
+                                NGX_HTTP_ATLS_PRINT_LEN)
+                     == 0;
+    }
 
     ngx_http_atls_table_unlock(z, shard);
 

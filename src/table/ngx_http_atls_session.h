@@ -314,11 +314,13 @@ void ngx_http_atls_session_load(ngx_http_atls_pieces_t *pieces, u_char *dst);
 
 /*
  * Whether the kept response of a session of the caller may be the one to this
- * POST: it begins with the same bytes.
+ * POST: it begins with the same bytes.  With "whole", all of the fingerprint is
+ * the same.
  */
 
 ngx_uint_t ngx_http_atls_session_repeats(ngx_shm_zone_t *zone,
-    ngx_http_atls_session_t *session, ngx_http_atls_print_t *print);
+    ngx_http_atls_session_t *session, ngx_http_atls_print_t *print,
+    ngx_uint_t whole);
 
 /* The response to a POST that is sent again. */
 
