@@ -15,6 +15,7 @@ use Time::HiRes qw( sleep time );
 use Test::Atls;
 use Test::Atls::Echo;
 use Test::Atls::Http qw( http_connect http_raw readable send_all );
+use Test::Atls::Http2Stream;
 use Test::Atls::Outer;
 use Test::Atls::Process qw( alive );
 use Test::Atls::Response;
@@ -24,14 +25,17 @@ my $ROUNDS = 4;         # so that some POSTs are in the other worker
 my $WHILE = 0.3;        # seconds without an answer
 
 my $t = Test::Atls->new(workers => 2);
+my ($listen_h2, $http2) = $t->http2();
 
-$t->write_http(<<'EOC');
+$t->write_http(<<'EOC' =~ s/LISTEN_H2/$listen_h2/r =~ s/HTTP2/$http2/r);
 %%CERTIFICATE%%
 
 log_format posts '$status "$upstream_addr"';
 
 server {
     listen 127.0.0.1:%%PORT_0%% reuseport;
+    listen 127.0.0.1:%%PORT_2%% LISTEN_H2;
+    HTTP2
     access_log %%TESTDIR%%/posts.log posts;
     client_body_timeout 600s;
     lingering_time 600s;
@@ -91,6 +95,7 @@ for (qw( TLSv1.3 TLSv1.2 )) {
         overtaken();
         part();
         gone();
+        cancelled() if $t->has_option('http_v2_module');
         closed();
         polls();
         foreign();
@@ -310,6 +315,31 @@ sub gone {
     is(answer($s), "200 late\n", "$name: the next one has the output");
     unlink $t->path('late');
 }
+
+
+# So does one that cancels it, RFC 9113, section 6.4.
+
+sub cancelled {
+    upgraded('/atls', '/late', 'cancelled');
+
+    my $s = Test::Atls::Http2Stream->new($t->port(2), '/atls',
+                                         'Content-Type' => $c->{type},
+                                         Cookie => 'atls=' . $c->cookie());
+    my $before = aborted();
+
+    $s->data('', 1);
+    while (readable($s->socket(), $WHILE)) { $s->feed(sub { }) }
+    ok(!$s->over(), "$name: a poll waits");
+    send_all($s->socket(), pack 'NCNN', 4 << 8 | 3, 0, 1, 8);
+    ok($t->wait_for(sub { aborted() > $before }, patience()),
+       "$name: it has ended");
+    late();
+    is(answer(poll()), "200 late\n", "$name: another one has the output");
+    unlink $t->path('late');
+}
+
+
+sub aborted { return scalar(() = $t->read_file('posts.log') =~ /^499 /mg) }
 
 
 # The backend closes the connection.

@@ -21,6 +21,7 @@
 
 static void ngx_http_atls_poll_note(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_poll_take(ngx_http_atls_post_t *post);
+static void ngx_http_atls_poll_put(ngx_http_atls_post_t *post);
 static void ngx_http_atls_poll_stop(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_poll_watch(void);
 static void ngx_http_atls_poll_unwatch(void);
@@ -176,6 +177,7 @@ ngx_http_atls_poll_end(ngx_http_atls_post_t *post)
     rc = ngx_http_atls_open(post);
 
     if (rc != NGX_OK) {
+        ngx_http_atls_poll_put(post);
         ngx_http_atls_finish_error(post, rc);
         return NGX_DONE;
     }
@@ -187,23 +189,13 @@ ngx_http_atls_poll_end(ngx_http_atls_post_t *post)
 void
 ngx_http_atls_poll_leave(ngx_http_atls_post_t *post)
 {
-    ngx_http_atls_response_t  response;
-
     ngx_http_atls_poll_stop(post);
 
-    post->stage = ngx_http_atls_post_established;
+    post->stage = ngx_http_atls_post_begins;
 
     if (post->opened && ngx_http_atls_poll_take(post) == NGX_OK) {
-
-        /* when the POST is sent again, it does not wait any more */
-
-        ngx_http_atls_session_put(post->main_conf->zone, post->session,
-                                  ngx_http_atls_retry_response(post,
-                                                               &response));
-        post->session = NULL;
+        ngx_http_atls_poll_put(post);
     }
-
-    post->stage = ngx_http_atls_post_begins;
 }
 
 
@@ -236,6 +228,26 @@ ngx_http_atls_poll_take(ngx_http_atls_post_t *post)
     post->session = session;
 
     return NGX_OK;
+}
+
+
+/*
+ * Puts the session back without output.  If the POST is sent again, it does not
+ * wait any more.
+ */
+
+static void
+ngx_http_atls_poll_put(ngx_http_atls_post_t *post)
+{
+    ngx_http_atls_response_t  response;
+
+    post->stage = ngx_http_atls_post_established;
+
+    ngx_http_atls_session_put(post->main_conf->zone, post->session,
+                              ngx_http_atls_retry_response(post, &response));
+    post->session = NULL;
+
+    post->stage = ngx_http_atls_post_begins;
 }
 
 

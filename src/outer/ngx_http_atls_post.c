@@ -30,6 +30,7 @@ static ngx_uint_t ngx_http_atls_post_half_closed(ngx_http_request_t *r);
 static void ngx_http_atls_post_write(ngx_http_request_t *r);
 static void ngx_http_atls_post_event(ngx_event_t *ev);
 static void ngx_http_atls_post_park(ngx_http_atls_post_t *post);
+static void ngx_http_atls_post_poll(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_wait(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_run(ngx_http_atls_post_t *post);
 
@@ -374,12 +375,7 @@ ngx_http_atls_post_event(ngx_event_t *ev)
                    post->inner, (int) post->parking);
 
     if (post->stage == ngx_http_atls_post_polls) {
-
-        /* the output is sealed later */
-
-        if (ngx_http_atls_poll_end(post) == NGX_OK) {
-            ngx_http_atls_post_run(post);
-        }
+        ngx_http_atls_post_poll(post);
 
     } else if (post->inner == NULL) {
         ngx_http_atls_post_wait(post);
@@ -403,6 +399,26 @@ ngx_http_atls_post_park(ngx_http_atls_post_t *post)
 
     } else {
         ngx_http_atls_finish(post);
+    }
+}
+
+
+/*
+ * No event may have told that the client is gone, and then, the output must not
+ * be sealed.  Otherwise, this is done later.
+ */
+
+static void
+ngx_http_atls_post_poll(ngx_http_atls_post_t *post)
+{
+    if (ngx_http_atls_post_closed(post->request)) {
+        ngx_http_atls_poll_leave(post);
+        ngx_http_atls_finish(post);
+        return;
+    }
+
+    if (ngx_http_atls_poll_end(post) == NGX_OK) {
+        ngx_http_atls_post_run(post);
     }
 }
 

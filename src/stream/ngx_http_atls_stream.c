@@ -1080,7 +1080,9 @@ ngx_http_atls_stream_room(ngx_http_atls_post_t *post, size_t size)
 ngx_int_t
 ngx_http_atls_stream_flush(ngx_http_atls_post_t *post)
 {
-    if (!post->answer.started && post->headers(post) != NGX_OK) {
+    if (!post->answer.started && !post->answer.gone
+        && post->headers(post) != NGX_OK)
+    {
         post->answer.error = 1;
         return NGX_ERROR;
     }
