@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # WebSocket in atls forward on paths that lose POSTs and responses: the client
-# sends them again, and no message is lost, or received twice.
+# sends them again, as often as --retry says, and no message is lost, or received
+# twice.
 
 use strict;
 use warnings;
@@ -10,6 +11,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::More;
+use Time::HiRes qw( sleep time );
 
 use Test::Atls::LostPosts;
 use Test::Atls::Site;
@@ -19,29 +21,33 @@ my $MESSAGES = $ENV{TEST_ATLS_MESSAGES} || 40;
 
 my $t = Test::Atls::Site->new(workers => 2);
 
-$t->serve(<<'EOC', endpoint => 'atls_poll_timeout 30s;', http => <<'EOH');
+my $endpoint = <<'EOC';
+    atls_poll_timeout 30s;
+    access_log %%TESTDIR%%/posts.log post;
+EOC
+
+$t->serve(<<"EOC" . <<'EOL', endpoint => $endpoint, http => <<'EOH');
 location = /tls12 {
     atls on;
     atls_protocols TLSv1.2;
-    atls_poll_timeout 30s;
-    access_log %%TESTDIR%%/posts.log post;
+$endpoint
 }
-
+EOC
 location ~ ^/(echo|push|late|ping)$ {
-    access_log off;
     proxy_pass http://127.0.0.1:%%PORT_2%%;
     proxy_http_version 1.1;
     proxy_set_header Upgrade $http_upgrade;
     proxy_set_header Connection upgrade;
 }
-EOC
+EOL
 log_format post '$atls_post';
-access_log %%TESTDIR%%/posts.log post;
 EOH
 
 my $backend = Test::Atls::WebSocket->serve($t, $t->port(2));
 my ($forward, $lossy, $path, $name, $n);
+my @retry = ('--retry', 30);
 my $port = 10;
+my $logged = 0;
 
 # The POST with the first poll.  Before it, there are those of the handshake,
 # which has one more with TLS 1.2, and with TLS 1.3 the one that was refused as an
@@ -66,6 +72,21 @@ for ([ '', 'TLS 1.3' ], [ '/tls12', 'TLS 1.2' ]) {
 ($path, $name) = ('', 'TLS 1.3');
 posts_silent($_, $first - 1) for 'silent', 'deaf';
 
+@retry = ('--retry', 0);
+ends_after('cut=99-99', 0, 1);
+ends_after("cut=$first-99", 1);
+@retry = ('--retry', 2);
+ends_after("cut=$first-" . ($first + 1), 2, 1);
+ends_after("cut=$first-99", 3);
+@retry = ();
+cmp_ok(ends_after("cut=$first-99", 6), '>=', 6, "$name: seconds");
+cmp_ok(ends_after("soon=$first-$first", 1, 1), '>=', 1, "$name: seconds");
+ends_after("later=$first-99", 1);
+
+($path, $name) = ('/tls12', 'TLS 1.2');
+@retry = ('--retry', 2);
+ends_after("cut=$first-99", 3);
+
 $t->done_testing();
 
 
@@ -76,7 +97,7 @@ sub through {
 
     $lossy = Test::Atls::LostPosts->start($t, $mode, $t->port(0),
                                           $t->port(++$port), @seed);
-    $forward = $t->forward($lossy->endpoint($path), '--retry', 30);
+    $forward = $t->forward($lossy->endpoint($path), @retry);
 
     return connected($uri);
 }
@@ -129,9 +150,24 @@ sub ends {
 }
 
 
+# The server sends a response again only if it has received the POST.
+
 sub done {
+    my ($retried) = @_;
+
     is($forward->stop()->{code}, 0, "$name: the end");
     $lossy->stop();
+
+    my @posts = split /\n/, substr $t->read_log('posts.log'), $logged;
+
+    $logged += length join '', map { "$_\n" } @posts;
+
+    my @same = grep { $_ eq 'retried' } @posts;
+
+    defined $retried ? is(scalar @same, $retried, "$name: POSTs sent again")
+                     : ok(scalar @same, "$name: POSTs are sent again");
+    is(join(' ', grep { /refused|lost|error|nginx/ } @posts), '',
+       "$name: no session is lost");
 }
 
 
@@ -185,7 +221,7 @@ sub poll_lost {
 
     gets($ws, text => 'hello', 'echo');
     closes($ws, 1);
-    done();
+    done($path eq '' ? 1 : 0);
 }
 
 
@@ -201,7 +237,7 @@ sub output_lost {
 
         gets($ws, text => $_, "message $_") for 1 .. 3;
         closes($ws, 0);
-        done();
+        done(2);
     }
 }
 
@@ -213,13 +249,13 @@ sub empty_lost {
 
     my $ws = through("mute=$first-$first", '/late');
 
-    select undef, undef, undef, 0.3;
+    sleep 0.3;
     $ws->send(text => 'hello');
     $t->write_file('late', '');
     gets($ws, text => 'hello', 'echo');
     unlink $t->path('late');
     closes($ws, 1);
-    done();
+    done(0);
 }
 
 
@@ -232,10 +268,48 @@ sub posts_silent {
 
     my $ws = through("$mode=$post-$post", '/echo');
 
-    select undef, undef, undef, 0.3;
+    sleep 0.3;
     $ws->send(text => 'hello');
     gets($ws, text => 'hello', 'echo');
     closes($ws, 1);
     is(grep({ $_ eq $mode } $lossy->done()), 1, "$name: once");
-    done();
+    done($mode eq 'silent' && $post < $first ? 1 : 0);
+}
+
+
+# The response to the first poll is lost several times.  Returns how long the
+# poll took.
+
+sub ends_after {
+    my ($mode, $lost, $goes_on) = @_;
+
+    $name =~ s/,.*|$/, $mode @retry/;
+
+    my $ws = through($mode, '/late?n=1&ms=0');
+
+    $t->wait_for(sub { ($lossy->done()) >= $first + ($path eq '') - 1 });
+    $t->write_file('late', '');
+
+    my $began = time;
+
+    if ($goes_on) {
+        gets($ws, text => 1, 'a message');
+
+    } else {
+        is(join(' ', $ws->receive()), '', "$name: the connection ends");
+        like(($forward->log(1))[0], qr/ 101 .*: \S/, "$name: the log");
+    }
+
+    my $seconds = time - $began;
+
+    unlink $t->path('late');
+
+    is(scalar(grep { $mode =~ /^$_=/ } $lossy->done()), $lost,
+       "$name: so many are lost");
+    $ws->close();
+    $forward->stop();
+    $lossy->stop();
+    $logged = length $t->read_log('posts.log');
+
+    return $seconds;
 }

@@ -25,6 +25,7 @@ my $port = 10;
 
 flight_lost();
 early_data_lost();
+always_lost();
 
 $t->done_testing();
 
@@ -90,5 +91,22 @@ sub early_data_lost {
          'early data: not sent again, and an error');
     is(join(',', $lossy->done()), 'mute', 'early data: a single POST');
     is($tunnel->stop()->{code}, 0, 'early data: exit code');
+    $lossy->stop();
+}
+
+
+# The first lost POST may be a poll, before there are data.
+
+sub always_lost {
+    my $lossy = Test::Atls::LostPosts->start($t, 'cut=2-99', $t->port(0),
+                                             $t->port(++$port));
+    my $tunnel = $t->tunnel($lossy->endpoint(), '--poll', '--retry', 2);
+
+    s_client($tunnel, sprintf($REQUEST, 'always'));
+
+    like(join(' ', $lossy->done()), qr/^passed(?: cut){3,5}$/,
+         '--retry: as often');
+    cmp_ok(served('always'), '<=', 1, '--retry: served');
+    is($tunnel->stop()->{code}, 0, '--retry: exit code');
     $lossy->stop();
 }

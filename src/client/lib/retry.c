@@ -144,7 +144,6 @@ atls_retry_begin(atls_retry_t *retry, const void *bytes, size_t n,
     retry->sink_data = data;
     retry->tries = 0;
     retry->timeouts = 0;
-    retry->pause = ATLS_RETRY_PAUSE;
     retry->posted = 0;
     retry->lost = 0;
     atls_passed_begin(&retry->passed);
@@ -255,23 +254,42 @@ atls_retry_status(const atls_retry_t *retry)
 static atls_error_e
 atls_retry_wait(atls_retry_t *retry)
 {
-    int64_t            pause;
+    int64_t  pause;
+
+    pause = atls_retry_pause(retry, retry->outer, retry->tries);
+
+    return pause == -1 ? ATLS_ERROR_TIMEOUT
+                       : atls_outer_pause(retry->outer, pause);
+}
+
+
+int64_t
+atls_retry_pause(const atls_retry_t *retry, const atls_outer_t *outer,
+    unsigned tries)
+{
+    int64_t            pause, after;
     atls_outer_info_t  info;
 
-    atls_outer_info(retry->outer, &info);
+    pause = ATLS_RETRY_PAUSE;
 
-    pause = (int64_t) info.retry_after * 1000;
+    while (tries-- && pause < ATLS_RETRY_MAX_PAUSE) {
+        pause *= ATLS_RETRY_GROWTH;
+    }
 
     if (pause > ATLS_RETRY_MAX_PAUSE) {
-        return ATLS_ERROR_TIMEOUT;
+        pause = ATLS_RETRY_MAX_PAUSE;
     }
 
-    if (pause < retry->pause) {
-        pause = retry->pause;
+    atls_outer_info(outer, &info);
+    after = (int64_t) info.retry_after * 1000;
+
+    if (after > ATLS_RETRY_MAX_PAUSE) {
+        return -1;
     }
 
-    retry->pause = retry->pause < ATLS_RETRY_MAX_PAUSE / ATLS_RETRY_GROWTH
-                   ? retry->pause * ATLS_RETRY_GROWTH : ATLS_RETRY_MAX_PAUSE;
+    if (pause < after) {
+        pause = after;
+    }
 
     atls_debug(retry->debug, ATLS_DEBUG_OUTER,
                "no response, sending the POST again after %lld ms: %s",
@@ -279,7 +297,7 @@ atls_retry_wait(atls_retry_t *retry)
                *retry->failure->text ? retry->failure->text
                                      : "it ends too soon");
 
-    return atls_outer_pause(retry->outer, pause);
+    return pause;
 }
 
 

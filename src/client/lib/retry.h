@@ -48,7 +48,6 @@ typedef struct {
     void                *sink_data;
     unsigned             tries;             /* repetitions until now */
     unsigned             timeouts;
-    int64_t              pause;             /* before the next one */
     atls_records_t       received;          /* of this response */
     atls_passed_t        passed;            /* what the sink has got, of any
                                                response */
@@ -80,6 +79,14 @@ void atls_retry_start(atls_retry_t *retry);
 
 atls_error_e atls_retry_post(atls_retry_t *retry, const void *bytes, size_t n,
     atls_sink_pt sink, void *data);
+
+/*
+ * Milliseconds before a POST that has failed is sent again, if that was done as
+ * many times before.  -1: the time in Retry-After is too long.
+ */
+
+int64_t atls_retry_pause(const atls_retry_t *retry, const atls_outer_t *outer,
+    unsigned tries);
 
 
 #endif /* ATLS_CLIENT_RETRY_H_INCLUDED */

@@ -139,15 +139,8 @@ atls_upgraded_end(atls_client_t *client)
 }
 
 
-atls_outer_t *
-atls_upgraded_outer(atls_client_t *client)
+const atls_retry_t *
+atls_upgraded_retry(const atls_client_t *client)
 {
-    return client->outer;
-}
-
-
-atls_failure_t *
-atls_upgraded_failure(atls_client_t *client)
-{
-    return &client->failure;
+    return &client->retry;
 }

@@ -10,7 +10,7 @@
 
 
 #include "buf.h"
-#include "outer.h"
+#include "retry.h"
 
 
 /*
@@ -53,10 +53,9 @@ int atls_upgraded_closed(void *data);
 
 void atls_upgraded_end(atls_client_t *client);
 
-/* The connection and the failure of the client. */
+/* The connection and the failure of the client, and how often it repeats. */
 
-atls_outer_t *atls_upgraded_outer(atls_client_t *client);
-atls_failure_t *atls_upgraded_failure(atls_client_t *client);
+const atls_retry_t *atls_upgraded_retry(const atls_client_t *client);
 
 
 #endif /* ATLS_CLIENT_UPGRADE_H_INCLUDED */

@@ -177,8 +177,7 @@ cmd_pipe_pump(cmd_pipe_t *pipe)
         cmd_pipe_is_open
     };
 
-    (void) cmd_pump_run(pump, &type, pump, pipe->stream, pipe->outer,
-                        &pipe->failure);
+    (void) cmd_pump_run(pump, &type, pump, pipe->stream, &pipe->retry);
 
     pipe->posts += pump->count;
     pipe->sent = pump->sent;

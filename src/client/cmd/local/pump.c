@@ -22,9 +22,9 @@
 #define CMD_PUMP_DELAY      20              /* milliseconds between such polls:
                                                minimum and maximum */
 #define CMD_PUMP_MAX_DELAY  1000
-#define CMD_PUMP_AGAIN      10              /* the same for POSTs that are sent
-                                               again */
-#define CMD_PUMP_TRIES      12
+#define CMD_PUMP_EARLY      10              /* the same for POSTs that have
+                                               overtaken another one, */
+#define CMD_PUMP_MAX_EARLY  12              /* as often as this; */
 #define CMD_PUMP_OVERTAKEN  3               /* after so many, the poll is sent
                                                again as well */
 #define CMD_PUMP_PATIENCE   60000           /* milliseconds until a poll without
@@ -68,7 +68,7 @@ static int cmd_pump_again(cmd_pump_post_t *post, atls_error_e error);
 static int cmd_pump_is_lost(const cmd_pump_post_t *post, atls_error_e error,
     int status);
 static int cmd_pump_repeatable(const cmd_pump_post_t *post);
-static int64_t cmd_pump_pause(const cmd_pump_post_t *post);
+static int64_t cmd_pump_pause(cmd_pump_post_t *post, int status);
 static void cmd_pump_overtaken(cmd_pump_t *pump);
 static void cmd_pump_resume(cmd_pump_t *pump);
 static size_t cmd_pump_source(void *data, void *buf, size_t size);
@@ -79,7 +79,7 @@ static atls_error_e cmd_pump_sink(void *data, const unsigned char *bytes,
 
 atls_error_e
 cmd_pump_run(cmd_pump_t *pump, const cmd_pump_type_t *type, void *data,
-    cmd_stream_t *stream, atls_outer_t *outer, atls_failure_t *failure)
+    cmd_stream_t *stream, const atls_retry_t *retry)
 {
     atls_error_e  rc;
 
@@ -88,11 +88,12 @@ cmd_pump_run(cmd_pump_t *pump, const cmd_pump_type_t *type, void *data,
     pump->type = type;
     pump->data = data;
     pump->stream = stream;
-    pump->failure = failure;
+    pump->retry = retry;
+    pump->failure = retry->failure;
 
-    if (atls_pair_init(&pump->pair, outer) == -1) {
+    if (atls_pair_init(&pump->pair, retry->outer) == -1) {
         atls_pair_free(&pump->pair);
-        return atls_fail_memory(failure);
+        return atls_fail_memory(pump->failure);
     }
 
     cmd_pump_init(pump);
@@ -235,6 +236,7 @@ cmd_pump_start_data(cmd_pump_t *pump)
 
     post->body.len = 0;
     post->tries = 0;
+    post->early = 0;
     post->idle = pump->in.len == 0 && !pump->ended;
     atls_passed_begin(&post->passed);
 
@@ -708,6 +710,7 @@ cmd_pump_answered(cmd_pump_post_t *post)
     now = atls_clock();
     post->pending = 0;
     post->tries = 0;
+    post->early = 0;
 
     if (post->which == ATLS_PAIR_DATA) {
         pump->known = 1;
@@ -742,7 +745,7 @@ static int
 cmd_pump_again(cmd_pump_post_t *post, atls_error_e error)
 {
     int          status;
-    int64_t      until;
+    int64_t      pause, until;
     cmd_pump_t  *pump = post->pump;
 
     status = error == ATLS_ERROR_OUTER_STATUS
@@ -753,7 +756,7 @@ cmd_pump_again(cmd_pump_post_t *post, atls_error_e error)
         || (!cmd_pump_repeatable(post)
             && (post->which == ATLS_PAIR_DATA
                 || atls_passed_any(&post->passed)))
-        || ++post->tries > CMD_PUMP_TRIES)
+        || (pause = cmd_pump_pause(post, status)) == -1)
     {
         pump->failed = post->which;
         pump->status = status;
@@ -767,7 +770,7 @@ cmd_pump_again(cmd_pump_post_t *post, atls_error_e error)
 
     atls_failure_clear(pump->failure);
 
-    until = atls_clock() + cmd_pump_pause(post);
+    until = atls_clock() + pause;
 
     if (cmd_pump_repeatable(post)) {
         post->again = until;
@@ -778,7 +781,7 @@ cmd_pump_again(cmd_pump_post_t *post, atls_error_e error)
     }
 
     if (status == 409 && post->which == ATLS_PAIR_DATA
-        && post->tries == CMD_PUMP_OVERTAKEN)
+        && post->early == CMD_PUMP_OVERTAKEN)
     {
         cmd_pump_overtaken(pump);
     }
@@ -854,14 +857,38 @@ cmd_pump_repeatable(const cmd_pump_post_t *post)
 }
 
 
+/*
+ * Milliseconds until a POST is sent again, or -1 if that was done often enough.
+ * One that has overtaken another one is not lost, nor is an open POST that the
+ * path does not pass.
+ */
+
 static int64_t
-cmd_pump_pause(const cmd_pump_post_t *post)
+cmd_pump_pause(cmd_pump_post_t *post, int status)
 {
-    int64_t  pause;
+    int64_t      pause;
+    cmd_pump_t  *pump = post->pump;
 
-    pause = (int64_t) CMD_PUMP_AGAIN << post->tries;
+    if (status == 409) {
 
-    return pause < CMD_PUMP_MAX_DELAY ? pause : CMD_PUMP_MAX_DELAY;
+        if (post->early == CMD_PUMP_MAX_EARLY) {
+            return -1;
+        }
+
+        post->early++;
+        pause = (int64_t) CMD_PUMP_EARLY << post->early;
+
+        return pause < CMD_PUMP_MAX_DELAY ? pause : CMD_PUMP_MAX_DELAY;
+    }
+
+    if (post->opened) {
+        return 0;
+    }
+
+    return post->tries == pump->retry->max
+           ? -1 : atls_retry_pause(pump->retry,
+                                   pump->pair.posts[post->which].outer,
+                                   post->tries++);
 }
 
 
@@ -873,7 +900,7 @@ cmd_pump_overtaken(cmd_pump_t *pump)
     cmd_pump_post_t  *post = &pump->posts[ATLS_PAIR_POLL];
 
     if (atls_pair_busy(&pump->pair, ATLS_PAIR_POLL) && !post->begun
-        && cmd_pump_repeatable(post))
+        && post->tries < pump->retry->max && cmd_pump_repeatable(post))
     {
         atls_pair_abort(&pump->pair, ATLS_PAIR_POLL);
         post->tries++;

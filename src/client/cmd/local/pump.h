@@ -15,6 +15,7 @@
 #include "../../lib/pair.h"
 #include "../../lib/passed.h"
 #include "../../lib/records.h"
+#include "../../lib/retry.h"
 #include "duplex.h"
 #include "stream.h"
 
@@ -53,7 +54,8 @@ typedef struct {
     int64_t          began;             /* by atls_clock() */
     int64_t          again;             /* when to send it again; 0: it is being
                                            sent */
-    unsigned         tries;
+    unsigned         tries;             /* repetitions, because it was lost, */
+    unsigned         early;             /* or had overtaken another one */
     atls_passed_t    passed;            /* of the response */
     atls_records_t   received;          /* with it */
     unsigned         repeats:1;         /* data: it may be sent again */
@@ -71,6 +73,7 @@ struct cmd_pump_s {
     void                   *data;
     cmd_stream_t           *stream;
     atls_failure_t         *failure;
+    const atls_retry_t     *retry;
 
     atls_pair_t             pair;
     cmd_pump_post_t         posts[ATLS_PAIR_POSTS];
@@ -105,14 +108,14 @@ struct cmd_pump_s {
 
 
 /*
- * Runs until one side closes the connection.  Errors of the connection are
- * stored in failure.  Returns ATLS_OK or the error of a POST.  The structure is
- * not initialized; afterwards, it has the numbers.
+ * Runs until one side closes the connection.  The connection to the server, the
+ * failure and the number of repetitions are those of retry.  Returns ATLS_OK or
+ * the error of a POST.  The structure is not initialized; afterwards, it has
+ * the numbers.
  */
 
 atls_error_e cmd_pump_run(cmd_pump_t *pump, const cmd_pump_type_t *type,
-    void *data, cmd_stream_t *stream, atls_outer_t *outer,
-    atls_failure_t *failure);
+    void *data, cmd_stream_t *stream, const atls_retry_t *retry);
 
 /* An atls_sink_pt, called by type->open(), for data of the server. */
 

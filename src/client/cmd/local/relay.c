@@ -150,8 +150,7 @@ cmd_relay_upgraded(cmd_relay_t *relay, atls_client_t *client)
         atls_upgraded_open(client, cmd_pump_receive, &relay->pump);
 
         rc = cmd_pump_run(&relay->pump, &type, client, relay->stream,
-                          atls_upgraded_outer(client),
-                          atls_upgraded_failure(client));
+                          atls_upgraded_retry(client));
 
         relay->gone = relay->pump.gone;
         relay->answer.sent += (int64_t) relay->pump.received;

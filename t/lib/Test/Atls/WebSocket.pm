@@ -13,7 +13,8 @@ package Test::Atls::WebSocket;
 #     /echo             returns messages
 #     /push?n=N&ms=MS   sends "1", "2", ... N in intervals, then as /echo
 #     /flood?n=N&size=S sends N messages of S bytes, then as /echo
-#     /late             reads nothing until a file "late" exists, then as /echo
+#     /late?n=N&ms=MS   does nothing until a file "late" exists, then as /push,
+#                       or as /echo without arguments
 #     /ping             sends a ping at first, and as text what its pong has
 #     /refuse           403
 #     /bye              closes with 4000 and "bye" after the first message
@@ -261,7 +262,9 @@ sub _messages {
     my %args = $uri =~ /(\w+)=(\d+)/g;
     my $t = $self->{t};
 
-    if ($uri =~ m!^/push!) {
+    $t->wait_for(sub { -e $t->path('late') }) if $uri =~ m!^/late!;
+
+    if (defined $args{ms}) {
         for (1 .. $args{n}) {
             sleep $args{ms} / 1000;
             $self->send(text => $_) or return "gone at $_";
@@ -271,7 +274,6 @@ sub _messages {
     $self->send(binary => pattern($args{size}, $_ * $args{size}))
         for $uri =~ m!^/flood! ? 0 .. $args{n} - 1 : ();
 
-    $t->wait_for(sub { -e $t->path('late') }) if $uri =~ m!^/late!;
     $self->send(ping => 'are you there?') if $uri =~ m!^/ping!;
 
     for (my $n = 0; ; $n++) {
