@@ -55,7 +55,7 @@ location = /open12 {
     atls_poll_timeout 30s;
 }
 
-location ~ ^/(echo|push|flood|late|ping|refuse|bye)$ {
+location ~ ^/(echo|push|flood|late|ping|refuse|bye|other)$ {
     proxy_pass http://127.0.0.1:%%PORT_2%%;
     proxy_http_version 1.1;
     proxy_set_header Upgrade $http_upgrade;
@@ -106,6 +106,7 @@ sub all {
     cut();
     refused();
     not_websocket();
+    other();
     several();
     logged();
     done_testing();
@@ -354,6 +355,22 @@ sub not_websocket {
         my $r = $forward->ask("GET /exact\n$headers");
         is($r->status() . $r->body(), "200exactly\n", $headers =~ s/\n/, /r);
     }
+}
+
+
+# RFC 9110, section 7.8: a server must not switch to another protocol.
+
+sub other {
+    for my $uri (uri('/other?to=chat'), uri('/other')) {
+        my $ws = Test::Atls::WebSocket->connect($forward->port(), $uri);
+
+        like($ws->head(), qr!\AHTTP/1.1 502 !, $uri);
+        like($ws->{in}, qr/the status 101, but not for the requested protocol/,
+             "$uri: the reason");
+        is($backend->ended($uri), 'ended', "$uri: at the backend");
+    }
+
+    is($forward->ask('GET /exact')->status(), 200, 'a request after that');
 }
 
 

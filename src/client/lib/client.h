@@ -85,10 +85,10 @@ struct atls_client_s {
     unsigned                 posted:1;      /* a part of it, in any attempt */
     unsigned                 used:1;        /* the session was already open */
     unsigned                 lost:1;        /* the session was lost */
-    unsigned                 upgrade:1;     /* a 101 is a final response */
 
-    /* after a 101 */
+    /* an upgrade, and after it */
 
+    const char              *upgrade;       /* to this protocol is possible */
     atls_sink_pt             upgraded;
     void                    *upgraded_data;
 

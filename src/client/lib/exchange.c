@@ -394,9 +394,9 @@ atls_exchange_answered(const atls_client_t *client)
 
 
 /*
- * The server has a part of the request and would wait for the rest until a
- * timeout, so an alert is sent, for a limited time, even if a callback or a
- * timeout aborted the request.
+ * The server has a part of the request, or an upgraded connection, and would
+ * wait until a timeout, so an alert is sent, for a limited time, even if a
+ * callback or a timeout aborted the request.
  */
 
 static void
@@ -426,6 +426,10 @@ atls_exchange_end(atls_client_t *client, atls_error_e rc)
         {
             atls_session_send_alert(client,
                                     atls_session_alert_deadline(client));
+        }
+
+        if (rc == ATLS_ERROR_HTTP && response->status == 101) {
+            atls_exchange_abort(client);
         }
 
         return rc;

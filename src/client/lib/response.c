@@ -191,8 +191,15 @@ atls_response_header_end(atls_response_t *response)
 
     if (response->status == 101) {
 
-        if (!response->upgrade) {
+        if (response->upgrade == NULL) {
             return atls_response_wrong(response, "unexpected status 101");
+        }
+
+        /* RFC 9110, section 7.8; RFC 6455, section 4.1 */
+
+        if (!response->switches || !response->requested || response->other) {
+            return atls_response_wrong(response, "the status 101, but not for "
+                                                 "the requested protocol");
         }
 
         response->state = ATLS_RESPONSE_UPGRADED;
@@ -207,6 +214,9 @@ atls_response_header_end(atls_response_t *response)
         response->counted = 0;
         response->close = 0;
         response->keepalive = 0;
+        response->switches = 0;
+        response->requested = 0;
+        response->other = 0;
         return ATLS_OK;
     }
 
@@ -267,6 +277,16 @@ atls_response_field(atls_response_t *response, char *line)
         atls_response_connection(response, value);
     }
 
+    if (response->upgrade && atls_http_is_name(line, "Upgrade")) {
+
+        if (strcasecmp(value, response->upgrade) == 0) {
+            response->requested = 1;
+
+        } else {
+            response->other = 1;
+        }
+    }
+
     return ATLS_OK;
 }
 
@@ -318,6 +338,10 @@ atls_response_connection(atls_response_t *response, const char *value)
 
         if (n == 10 && strncasecmp(value, "keep-alive", n) == 0) {
             response->keepalive = 1;
+        }
+
+        if (n == 7 && strncasecmp(value, "upgrade", n) == 0) {
+            response->switches = 1;
         }
     }
 }

@@ -31,7 +31,8 @@ typedef struct {
     unsigned                 head:1;        /* response to HEAD, without a
                                                body */
     unsigned                 too_early:1;   /* do not pass a 425 to callbacks */
-    unsigned                 upgrade:1;     /* a 101 is allowed */
+    const char              *upgrade;       /* a 101 to this protocol is
+                                               allowed */
 
     atls_response_e          state;
     atls_lines_t             lines;         /* of the header, parsed when it is
@@ -44,6 +45,9 @@ typedef struct {
     unsigned                 minor:1;       /* HTTP/1.1 */
     unsigned                 close:1;       /* has Connection: close */
     unsigned                 keepalive:1;   /* has Connection: keep-alive */
+    unsigned                 switches:1;    /* has Connection: upgrade, */
+    unsigned                 requested:1;   /* to the requested protocol, */
+    unsigned                 other:1;       /* or to another one */
     unsigned                 chunked:1;
     unsigned                 counted:1;
     unsigned                 delivered:1;   /* a callback was called */

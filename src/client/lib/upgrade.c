@@ -5,12 +5,14 @@
 
 
 #include "client.h"
+#include "http.h"
 #include "upgrade.h"
 
 
 #define ATLS_UPGRADE_RECORD     SSL3_RT_MAX_PLAIN_LENGTH
 
 
+static const char *atls_upgrade_protocol(const atls_request_t *request);
 static atls_error_e atls_upgrade_plain(void *data, const unsigned char *bytes,
     size_t n);
 
@@ -30,11 +32,29 @@ atls_upgrade(atls_client_t *client, const atls_request_t *request)
                          "no upgrades with DTLS");
     }
 
-    client->upgrade = 1;
+    client->upgrade = atls_upgrade_protocol(request);
     rc = atls_perform(client, request);
-    client->upgrade = 0;
+    client->upgrade = NULL;
+    client->response.upgrade = NULL;
 
     return rc;
+}
+
+
+static const char *
+atls_upgrade_protocol(const atls_request_t *request)
+{
+    size_t  i;
+
+    for (i = 0; i < request->nheaders; i++) {
+        if (request->headers[i].name
+            && atls_http_is_name(request->headers[i].name, "Upgrade"))
+        {
+            return request->headers[i].value;
+        }
+    }
+
+    return NULL;
 }
 
 

@@ -14,8 +14,9 @@
 
 
 /*
- * The same as atls_perform() with a request that may be upgraded.  If so, the
- * 101 response is passed to the callbacks, and data after it to on_body.
+ * The same as atls_perform() with a request that may be upgraded, to the
+ * protocol in its Upgrade header.  If so, the 101 response is passed to the
+ * callbacks, and data after it to on_body.
  */
 
 atls_error_e atls_upgrade(atls_client_t *client, const atls_request_t *request);

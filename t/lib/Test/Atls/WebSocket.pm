@@ -17,6 +17,7 @@ package Test::Atls::WebSocket;
 #                       or as /echo without arguments
 #     /ping             sends a ping at first, and as text what its pong has
 #     /refuse           403
+#     /other?to=NAME    101, but to this protocol, or to none
 #     /bye              closes with 4000 and "bye" after the first message
 
 use strict;
@@ -244,6 +245,13 @@ sub _connection {
                                   . "Content-Length: 4\r\n"
                                   . "Connection: close\r\n\r\nno!\n");
         return ($uri, 'refused');
+    }
+
+    if ($uri =~ m!^/other(?:\?to=(\w+))?!) {
+        send_all($self->{socket}, "HTTP/1.1 101 Switching Protocols\r\n"
+                                  . ($1 ? "Upgrade: $1\r\n" : '')
+                                  . "Connection: Upgrade\r\n\r\nhello");
+        return ($uri, $self->ended() ? 'ended' : 'data');
     }
 
     send_all($self->{socket}, "HTTP/1.1 101 Switching Protocols\r\n"
