@@ -158,10 +158,19 @@ sub demo {
 
 
 sub tests {
+    program("$tree/bin/npm", "echo npm \$* >>$log; exit 1");
+
     my ($status, $out, $run) = deps('');
 
     is($status, 0, 'exit status') or diag($out);
     like($run, qr/^install gcc .* default-jdk-headless\b/m, 'default');
+    like($run, qr/^npm install .* http_ece\@[\d.]+$/m, 'of npm');
+    like($out, qr/^deps: cannot install http_ece\S+ some tests are skipped$/m,
+         'which are not required');
+
+    make_path("$tree/build/npm/node_modules/http_ece");
+    unlike((deps(''))[2], qr/npm install/, 'installed before');
+
     is((deps('valgrind'))[2] =~ /^(install .*)/m ? $1 : '', 'install valgrind',
        'a package');
 }

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 #
 # Installs missing Debian packages.  Says which, and how large they are.  If all
-# are installed, apt is not run.  Servers are neither started nor enabled.
+# are installed, apt is not run.  Servers are neither started nor enabled.  For
+# the tests, also packages of npm, in build/npm; if this fails, the tests that
+# require them are skipped.
 #
 #     tools/deps.sh [demo | deb | test | package] ...     default: test
 #
@@ -40,6 +42,11 @@ test=(
     prometheus                                              # and promtool
     libmbedtls-dev libwolfssl-dev default-jdk-headless nodejs   # t/interop.t
     libcoap3-dev libcoap3-bin                               # the gateway, --via
+    python3-cryptography                                    # t/exported-peers.t
+)
+
+npm=(
+    http_ece@1.2.1                                          # t/exported-peers.t
 )
 
 # another middlebox, not in Debian 13
@@ -69,13 +76,15 @@ fi
 
 packages=()
 
+tests=
 [ $# -gt 0 ] || set -- test
 
 for set; do
     case $set in
         demo) packages+=( "${demo[@]}" ) ;;
         deb)  packages+=( "${deb[@]}" ) ;;
-        test) packages+=( "${test[@]}" ) ;;
+        test) packages+=( "${test[@]}" )
+              tests=yes ;;
         *)    packages+=( "$set" ) ;;
     esac
 done
@@ -181,5 +190,21 @@ install_missing() {
 }
 
 
+# Without the registry, there must be no long wait.
+
+install_npm() {
+    for package in "${npm[@]}"; do
+        [ -d "build/npm/node_modules/${package%@*}" ] && continue
+
+        say "installing $package by npm"
+        npm install --silent --no-audit --no-fund --ignore-scripts \
+            --fetch-retries=0 --fetch-timeout=20000 \
+            --prefix build/npm "$package" >/dev/null 2>&1 ||
+            say "cannot install $package, some tests are skipped" >&2
+    done
+}
+
+
 find_missing
 [ ${#missing[@]} -eq 0 ] || install_missing
+[ -z "$tests" ] || install_npm
