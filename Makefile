@@ -372,6 +372,8 @@ bench: deps
 	@$(TESTED) BUILD=$(abspath $(BUILD)) QUICK=$(QUICK) \
 	    perl -I t/lib t/bench/run.pl
 
+$(BUILD)/bench/load: t/bench/message.h
+
 $(BENCH): $(BUILD)/bench/%: t/bench/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) -std=c99 -D_GNU_SOURCE $(CFLAGS) -Wall -Wextra -Werror $(LDFLAGS) \

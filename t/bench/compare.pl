@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Compares HTTP, HTTPS, ATLS, and ATLS over HTTPS, in turn, with an nginx with
-# two workers and a backend.
+# Compares HTTP, HTTPS, ATLS, ATLS over HTTPS, and exported keys of one session,
+# in turn, with an nginx with two workers and a backend.
 #
 #     perl -I t/lib t/bench/compare.pl DIR [options]
 #
@@ -48,7 +48,7 @@ my @TLS = qw( https atls atlss );
 
 my @WORK = (
     [ 'small request', 1, \@ALL, 'one', 10000, 2000, qw( -u 200 -w 500 ) ],
-    [ 'small request', 32, \@ALL, 'any', 30000, 4000,
+    [ 'small request', 32, [ @ALL, 'keys' ], 'any', 30000, 4000,
       qw( -u 200 -w 1000 -c 32 ) ],
 
     (map { my ($name, $type, $kind) = @$_;
@@ -139,7 +139,8 @@ http {
         atls_certificate_key  %%TESTDIR%%/localhost.key;
 
         location = /.well-known/atls {
-            atls  on;
+            atls                on;
+            atls_exported_keys  on;
         }
 
         location / {
@@ -182,7 +183,7 @@ sub work {
 
     for my $mode (@modes) {
         my ($way, $new) = split /-/, $mode;
-        my $port = ($way =~ /s$/ && $way ne 'atls' ? 1 : 0)
+        my $port = ($way =~ /^(?:https|atlss)$/ ? 1 : 0)
                    + ($number == 2048 ? 2 : 0);
 
         my @command = (@others, "$dir/load", $way, $t->port($port), @options,

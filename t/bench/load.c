@@ -5,13 +5,14 @@
 
 
 /*
- * A load generator with four modes, which differ only in the layers between
+ * A load generator with five modes, which differ only in the layers between
  * requests and the socket:
  *
  *     http        nothing
  *     https       TLS
  *     atls        TLS in the bodies of POSTs
  *     atlss       TLS in the bodies of POSTs, over TLS
+ *     keys        exported keys of one session, used by all connections
  *
  *     load MODE PORT [options]
  *
@@ -56,8 +57,12 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "message.h"
 
-#define LOAD_MEDIA_TYPE     "application/atls+octet-stream"
+
+#define LOAD_MEDIA_TYPE     "Content-Type: application/atls+octet-stream\r\n"
+#define LOAD_MESSAGE_TYPE   "Content-Type: message/http\r\n"                    \
+                            "Content-Encoding: aes128gcm\r\n"
 #define LOAD_RECORD         16384
 #define LOAD_OVERHEAD       22          /* per record: header, type, tag */
 #define LOAD_READ           (256 * 1024)
@@ -124,6 +129,9 @@ typedef struct {
     uint64_t            up;             /* bytes of the request not sent yet */
     uint64_t            post_left;      /* bytes of the POST's body left */
 
+    uint64_t            number;         /* of the message */
+    buf_t               message;        /* the response to it */
+
     uint64_t            began;
     uint64_t            ops;
 } conn_t;
@@ -141,6 +149,7 @@ static void op_next(conn_t *c);
 static void op_begin(conn_t *c);
 static void op_session(conn_t *c);
 static void op_request(conn_t *c);
+static void op_message(conn_t *c);
 static void op_done(conn_t *c);
 
 static void conn_open(conn_t *c);
@@ -165,8 +174,10 @@ static void outer_write(conn_t *c, char *data, size_t len);
 static void outer_took(conn_t *c, char *data, size_t len);
 
 static void post_begin(conn_t *c, uint64_t more);
+static void post_head(conn_t *c, const char *type);
 static void post_drain(conn_t *c);
 static void post_done(conn_t *c);
+static void post_message(conn_t *c);
 static void post_body(conn_t *c, char *data, size_t len);
 
 static void http_feed(conn_t *c, http_t *h, char *data, size_t len,
@@ -182,6 +193,8 @@ static void die(const char *fmt, ...);
 
 
 static int         tls_outer, tls_inner, new_connections, idling, dropping;
+static int         exported;        /* the session is that of the first one */
+static uint64_t    numbers;
 static int         port, nconns = 1, established;
 static uint64_t    nops = 1, nwarm, up_size;
 static const char *path = "/bytes/100";
@@ -250,7 +263,8 @@ options(int argc, char **argv)
     }
 
     tls_outer = strcmp(argv[1], "https") == 0 || strcmp(argv[1], "atlss") == 0;
-    tls_inner = strncmp(argv[1], "atls", 4) == 0;
+    exported = strcmp(argv[1], "keys") == 0;
+    tls_inner = strncmp(argv[1], "atls", 4) == 0 || exported;
     port = number(argv[2]);
 
     optind = 3;
@@ -491,7 +505,7 @@ op_begin(conn_t *c)
 static void
 op_session(conn_t *c)
 {
-    if (!tls_inner || c->inner) {
+    if (!tls_inner || c->inner || (exported && conns[0].inner)) {
         op_request(c);
         return;
     }
@@ -520,6 +534,11 @@ op_request(conn_t *c)
 
     c->phase = load_request;
 
+    if (exported) {
+        op_message(c);
+        return;
+    }
+
     if (tls_inner) {
         len = request_len + up_size;
 
@@ -539,6 +558,45 @@ op_request(conn_t *c)
     app_write(c, plain, request_len + len);
 
     app_more(c);
+    conn_flush(c);
+}
+
+
+/* A request with exported keys. */
+
+static void
+op_message(conn_t *c)
+{
+    char     data[MESSAGE_SIZE + sizeof(c->head) + 256];
+    size_t   len;
+    conn_t  *lead;
+
+    if (request_len + up_size > MESSAGE_SIZE - 17) {
+        die("too large for a message");
+    }
+
+    lead = &conns[0];
+    memcpy(plain, request, request_len);
+    memset(plain + request_len, 0, up_size);
+
+    c->up = 0;
+    c->number = numbers++;
+    c->message.len = 0;
+
+    len = message_seal(lead->inner, strchr(lead->cookie, '=') + 1, c->number,
+                       plain, request_len + up_size,
+                       (unsigned char *) data + sizeof(c->head));
+    if (len == 0) {
+        die("no message");
+    }
+
+    c->post_left = len;
+    post_head(c, LOAD_MESSAGE_TYPE);
+    c->post_left = 0;
+
+    memcpy(data + sizeof(c->head) - c->nhead, c->head, c->nhead);
+    outer_write(c, data + sizeof(c->head) - c->nhead, c->nhead + len);
+
     conn_flush(c);
 }
 
@@ -986,17 +1044,22 @@ static void
 post_begin(conn_t *c, uint64_t more)
 {
     c->post_left = BIO_ctrl_pending(SSL_get_wbio(c->inner)) + more;
+    post_head(c, LOAD_MEDIA_TYPE);
+}
 
-    /* it is sent in one write with the start of the body */
 
+/* It is sent in one write with the start of the body. */
+
+static void
+post_head(conn_t *c, const char *type)
+{
     c->nhead = snprintf(c->head, sizeof(c->head),
                         "POST /.well-known/atls HTTP/1.1\r\n"
                         "Host: localhost\r\n"
-                        "Content-Type: " LOAD_MEDIA_TYPE "\r\n"
-                        "%s%s%s"
+                        "%s%s%s%s"
                         "Content-Length: %llu\r\n"
                         "\r\n",
-                        c->cookie[0] ? "Cookie: " : "", c->cookie,
+                        type, c->cookie[0] ? "Cookie: " : "", c->cookie,
                         c->cookie[0] ? "\r\n" : "",
                         (unsigned long long) c->post_left);
 
@@ -1045,8 +1108,21 @@ post_done(conn_t *c)
             die("a handshake in more than two POSTs");
         }
 
+        /* the first message follows the last flight */
+
+        if (exported && BIO_ctrl_pending(SSL_get_wbio(c->inner))) {
+            post_begin(c, 0);
+            post_drain(c);
+            conn_flush(c);
+            return;
+        }
+
         op_request(c);
         return;
+    }
+
+    if (exported) {
+        post_message(c);
     }
 
     if (c->answer.state != http_done) {
@@ -1055,7 +1131,7 @@ post_done(conn_t *c)
 
     /* with early data, Finished is not sent yet */
 
-    if (BIO_ctrl_pending(SSL_get_wbio(c->inner))) {
+    if (!exported && BIO_ctrl_pending(SSL_get_wbio(c->inner))) {
         c->phase = load_finished;
         post_begin(c, 0);
         post_drain(c);
@@ -1068,8 +1144,30 @@ post_done(conn_t *c)
 
 
 static void
+post_message(conn_t *c)
+{
+    long            n;
+    unsigned char  *p;
+
+    n = message_open(conns[0].inner, c->number,
+                     (unsigned char *) c->message.data, c->message.len, &p);
+
+    if (n == -1) {
+        die("not the response");
+    }
+
+    app_took(c, (char *) p, n);
+}
+
+
+static void
 post_body(conn_t *c, char *data, size_t len)
 {
+    if (exported && c->phase == load_request) {
+        buf_add(&c->message, data, len);
+        return;
+    }
+
     if (BIO_write(SSL_get_rbio(c->inner), data, len) != (int) len) {
         die("no memory");
     }
@@ -1191,7 +1289,9 @@ http_headers(conn_t *c, http_t *h)
         } else if (strncasecmp(line, "Transfer-Encoding: chunked", 26) == 0) {
             h->state = http_chunk_size;
 
-        } else if (strncasecmp(line, "Connection: close", 17) == 0) {
+        } else if (strncasecmp(line, "Connection: close", 17) == 0
+                   && !(exported && h == &c->answer))
+        {
             die("a connection is not kept");
 
         } else if (strncasecmp(line, "Set-Cookie:", 11) == 0) {

@@ -63,6 +63,7 @@ my %machine = machine();
 print_machine();
 print_targets();
 print_requests();
+print_exported();
 print_sessions();
 print_handshakes();
 print_transfers();
@@ -188,13 +189,14 @@ sub print_targets {
 sub print_modes {
     my ($title, $name, $number, @columns) = @_;
 
-    for my $mode (qw( http https atls atls-new atlss )) {
+    for my $mode (qw( http https atls atls-new atlss keys )) {
         next unless $results{"compare: $name, $mode, cpu"}{$number};
 
         row($title, {
                 http => 'HTTP', https => 'HTTPS', atls => 'ATLS',
                 'atls-new' => 'ATLS, new connection',
                 atlss => 'ATLS over HTTPS',
+                keys => 'ATLS, exported keys of one session',
             }->{$mode},
             (map { spread("compare: $name, $mode, $_->[0]", $number, $_->[1]) }
              @columns),
@@ -211,6 +213,24 @@ sub print_requests {
 
     print_modes($_, 'small request', $_, [ cpu => 1 ], [ rate => 0 ],
                 [ p50 => 0 ], [ p99 => 0 ]) for 1, 32;
+}
+
+
+# Requests at once: records require a session for each of them.
+
+sub print_exported {
+    heading('Exported keys: 32 requests at once in one session, CPU of nginx');
+    row('relative to', 'ratio');
+    rule(2);
+
+    for (['records, in 32 sessions', 'atls'], ['HTTPS, on 32 connections', 'https'])
+    {
+        my ($title, $mode) = @$_;
+
+        row($title, sprintf '%.2f', median_ratio(
+            map { $results{"compare: small request, $_, cpu"}{32} }
+                'keys', $mode));
+    }
 }
 
 
