@@ -15,10 +15,17 @@ use Test::Atls::Site;
 use Test::Atls::Slow qw( slow );
 use Test::Atls::WebSocket;
 
-my $SHORT = 1 + slow();         # seconds
+my $SHORT = 3 + slow();         # seconds
 my $MESSAGES = 20;
 
 my $t = Test::Atls::Site->new(workers => 2);
+
+my $short = <<"EOC";
+    atls on;
+    atls_poll_timeout 1s;
+    atls_session_timeout ${SHORT}s;
+    atls_session_lifetime 1s;
+EOC
 
 # without open POSTs, there are polls
 
@@ -27,12 +34,14 @@ if (\$refused) {
     return 411;
 }
 
-location = /short {
-    atls on;
-    atls_poll_timeout 1s;
-    atls_session_timeout ${SHORT}s;
-    atls_session_lifetime 1s;
-    access_log %%TESTDIR%%/posts.log post;
+location = /polls {
+    $short
+    access_log %%TESTDIR%%/polls.log post;
+}
+
+location = /open {
+    $short
+    access_log %%TESTDIR%%/open.log post;
 }
 
 location = /waits {
@@ -48,7 +57,7 @@ location ~ ^/(push|flood)\$ {
 }
 EOC
 map $uri$http_transfer_encoding $refused {
-    /shortchunked 1;
+    /pollschunked 1;
 }
 
 log_format post '$atls_post $sent_http_set_cookie';
@@ -56,18 +65,21 @@ EOH
 
 my $backend = Test::Atls::WebSocket->serve($t, $t->port(2));
 
-subtest('a cookie that expires' => \&cookie);
+subtest("a cookie that expires, $_" => \&cookie, $_) for 'polls', 'open';
 subtest('a program that does not read' => \&unread);
 
 $t->done_testing();
 
 
-# The responses to polls set it again, and data are sent afterwards.
+# The responses to polls set it again, and data are sent afterwards.  An open
+# POST is ended for it.
 
 sub cookie {
-    my $forward = $t->forward('/short');
+    my ($path) = @_;
+
+    my $forward = $t->forward("/$path");
     my $ms = int 1500 * $SHORT / $MESSAGES;
-    my $uri = "/push?n=$MESSAGES&ms=$ms";
+    my $uri = "/push?n=$MESSAGES&ms=$ms&id=$path";
     my $ws = Test::Atls::WebSocket->connect($forward->port(), $uri);
 
     ok($ws->accepted(), 'accepted') or diag($ws->head());
@@ -80,9 +92,9 @@ sub cookie {
     is($backend->ended($uri), 'closed after 1', 'the end');
 
     is($forward->stop()->{code}, 0, 'exit code');
-    my @set = $t->read_log('posts.log') =~ /^parked (atls=\w)/mg;
+    my @set = $t->read_log("$path.log") =~ /^(?:parked|served) (atls=\w)/mg;
     cmp_ok(@set, '>', 1, 'the cookie was set again');
-    unlike($t->read_file('posts.log'), qr/no-cookie/, 'and always sent');
+    unlike($t->read_file("$path.log"), qr/no-cookie/, 'and always sent');
 
     done_testing();
 }

@@ -61,7 +61,15 @@ cmd_duplex_is_due(cmd_duplex_t *duplex, int begun)
 int64_t
 cmd_duplex_until(const cmd_duplex_t *duplex, int begun)
 {
-    return duplex->began + (begun ? CMD_DUPLEX_TIME : CMD_DUPLEX_TRIAL);
+    int64_t  until;
+
+    if (!begun) {
+        return duplex->began + CMD_DUPLEX_TRIAL;
+    }
+
+    until = duplex->began + CMD_DUPLEX_TIME;
+
+    return duplex->expires && duplex->expires < until ? duplex->expires : until;
 }
 
 

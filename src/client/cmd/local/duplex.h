@@ -33,6 +33,9 @@ typedef struct {
     const atls_buf_t    *body;              /* not owned; it grows */
     size_t               read;              /* bytes of it */
     int64_t              began;             /* by atls_clock() */
+    int64_t              expires;           /* the cookie, which the response to
+                                               the next POST may prolong;
+                                               0: never */
     unsigned             open:1;
     unsigned             asks:1;
 } cmd_duplex_t;
@@ -47,8 +50,9 @@ void cmd_duplex_begin(cmd_duplex_t *duplex, const atls_buf_t *body, int asks);
 int cmd_duplex_has_room(const cmd_duplex_t *duplex);
 
 /*
- * Whether the POST is to be ended: it is large or old enough, or its response
- * has not begun in time.  The second function tells when to ask again.
+ * Whether the POST is to be ended: it is large or old enough, its response has
+ * not begun in time, or the cookie is about to expire.  The second function
+ * tells when to ask again.
  */
 
 int cmd_duplex_is_due(cmd_duplex_t *duplex, int begun);

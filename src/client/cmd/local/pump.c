@@ -277,6 +277,9 @@ cmd_pump_continue_data(cmd_pump_t *pump)
         rc = cmd_pump_add_data(post);
     }
 
+    pump->duplex.expires =
+                   atls_outer_expiry(pump->pair.posts[ATLS_PAIR_DATA].outer);
+
     if (cmd_duplex_is_due(&pump->duplex, post->begun) || pump->ended) {
         cmd_duplex_end(&pump->duplex);
 
