@@ -2,7 +2,7 @@
 
 # WebSocket in atls forward on paths that lose POSTs and responses: the client
 # sends them again, as often as --retry says, and no message is lost, or received
-# twice.
+# twice.  ATLS_MESSAGES is the number of messages.
 
 use strict;
 use warnings;
@@ -17,7 +17,7 @@ use Test::Atls::LostPosts;
 use Test::Atls::Site;
 use Test::Atls::WebSocket;
 
-my $MESSAGES = $ENV{TEST_ATLS_MESSAGES} || 40;
+my $MESSAGES = $ENV{ATLS_MESSAGES} || 40;
 
 my $t = Test::Atls::Site->new(workers => 2);
 

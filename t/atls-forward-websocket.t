@@ -2,7 +2,9 @@
 
 # atls forward carries WebSocket: messages in both directions at any time, pings
 # and the end, in an open POST, and with polls: at an endpoint where they wait
-# for output, and at one where they do not.
+# for output, and at one where they do not.  ATLS_MESSAGES is the number of
+# messages, ATLS_PUSHED the number of those of the server alone; if there are more
+# than 100, they are sent every 100 ms.
 
 use strict;
 use warnings;
@@ -19,8 +21,8 @@ use Test::Atls::Site;
 use Test::Atls::Slow qw( patience );
 use Test::Atls::WebSocket;
 
-my $MESSAGES = $ENV{TEST_ATLS_MESSAGES} || 100;
-my $PUSHED = $ENV{TEST_ATLS_PUSHED} || 100;
+my $MESSAGES = $ENV{ATLS_MESSAGES} || 100;
+my $PUSHED = $ENV{ATLS_PUSHED} || 100;
 my $LARGE = 1 << 20;
 
 my $t = Test::Atls::Site->new(workers => 2);
