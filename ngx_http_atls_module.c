@@ -29,6 +29,7 @@
 #include "ngx_http_atls_export.h"
 #include "ngx_http_atls_variables.h"
 #include "ngx_http_atls_filter.h"
+#include "ngx_http_atls_link_pool.h"
 #include "ngx_http_atls_location.h"
 #include "ngx_http_atls_outcome.h"
 #include "ngx_http_atls_passed.h"
@@ -755,14 +756,13 @@ ngx_http_atls_init_process(ngx_cycle_t *cycle)
     }
 
     if (ngx_http_atls_redis_init_worker(cycle, amcf->store) != NGX_OK
+        || ngx_http_atls_link_pool_init_worker(cycle) != NGX_OK
         || ngx_http_atls_drain_init_worker(amcf, cycle) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    ngx_http_atls_node_init_worker(amcf, cycle->log);
-
-    return NGX_OK;
+    return ngx_http_atls_node_init_worker(amcf, cycle);
 }
 
 
@@ -774,6 +774,7 @@ ngx_http_atls_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_atls_drain_exit_worker();
+    ngx_http_atls_link_pool_exit_worker();
     ngx_http_atls_redis_exit_worker();
     ngx_http_atls_mailbox_exit_worker(cycle->log);
     ngx_http_atls_ticket_exit_worker();

@@ -39,6 +39,7 @@ typedef struct ngx_http_atls_store_s        ngx_http_atls_store_t;
 typedef struct ngx_http_atls_redis_s        ngx_http_atls_redis_t;
 typedef struct ngx_http_atls_drain_s        ngx_http_atls_drain_t;
 typedef struct ngx_http_atls_elsewhere_s    ngx_http_atls_elsewhere_t;
+typedef struct ngx_http_atls_link_pool_s    ngx_http_atls_link_pool_t;
 
 
 extern ngx_module_t  ngx_http_atls_module;

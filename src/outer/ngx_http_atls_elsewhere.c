@@ -9,10 +9,12 @@
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_portable.h"
+#include "ngx_http_atls_node.h"
 #include "ngx_http_atls_lookup.h"
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_elsewhere.h"
 #include "ngx_http_atls_link.h"
+#include "ngx_http_atls_relay.h"
 
 
 /*
@@ -105,6 +107,7 @@ ngx_http_atls_elsewhere_next(ngx_http_atls_elsewhere_t *elsewhere, u_char *id,
     ngx_str_t *text)
 {
     elsewhere->text = *text;
+    elsewhere->relay = NULL;
     elsewhere->began = ngx_current_msec;
     elsewhere->tried++;
     elsewhere->lookup.again = 0;
@@ -168,7 +171,10 @@ ngx_http_atls_elsewhere_found(ngx_http_atls_lookup_t *lookup)
 }
 
 
-/* This machine has taken the session: for another POST, or long ago. */
+/*
+ * This machine has taken the session: for another POST, or long ago; or after a
+ * binary upgrade, the processes of the other binary put it out.
+ */
 
 static void
 ngx_http_atls_elsewhere_soon(ngx_http_atls_elsewhere_t *elsewhere)
@@ -183,16 +189,31 @@ ngx_http_atls_elsewhere_soon(ngx_http_atls_elsewhere_t *elsewhere)
         return;
     }
 
-    ngx_http_atls_elsewhere_again(elsewhere, NGX_HTTP_ATLS_ELSEWHERE_SOON);
+    ngx_http_atls_elsewhere_again(elsewhere,
+                                  ngx_http_atls_node_upgraded()
+                                  ? NGX_HTTP_ATLS_ELSEWHERE_LEAVING
+                                  : NGX_HTTP_ATLS_ELSEWHERE_SOON);
 }
 
 
 static void
 ngx_http_atls_elsewhere_node(ngx_http_atls_elsewhere_t *elsewhere)
 {
-    ngx_http_atls_link_t  *link;
+    ngx_http_atls_link_t   *link;
+    ngx_http_atls_relay_t  *relay;
 
     link = &elsewhere->link;
+
+    if (elsewhere->relay == NULL) {
+        relay = ngx_http_atls_relay_prepare(elsewhere->post, &elsewhere->text,
+                                            &link->head);
+        if (relay == NULL) {
+            ngx_http_atls_elsewhere_done(elsewhere, ngx_http_atls_found_failed);
+            return;
+        }
+
+        elsewhere->relay = relay;
+    }
 
     link->store = elsewhere->post->main_conf->store;
     link->node = elsewhere->lookup.naming.node;
@@ -218,6 +239,10 @@ ngx_http_atls_elsewhere_linked(ngx_http_atls_link_t *link)
 
     if (link->rc == NGX_OK) {
         ngx_http_atls_elsewhere_done(elsewhere, ngx_http_atls_found_node);
+
+    } else if (elsewhere->lookup.naming.doubtful) {
+        ngx_http_atls_node_forget(elsewhere->post->main_conf, &link->node);
+        ngx_http_atls_elsewhere_ask(elsewhere);
 
     } else if (link->node.leaving) {
         ngx_http_atls_elsewhere_again(elsewhere,

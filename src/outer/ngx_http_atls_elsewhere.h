@@ -34,6 +34,7 @@ struct ngx_http_atls_elsewhere_s {
     ngx_http_atls_found_e        found;        /* node: link has a connection */
     ngx_http_atls_lookup_t       lookup;
     ngx_http_atls_link_t         link;
+    ngx_http_atls_relay_t       *relay;        /* to that node */
     ngx_event_t                  timer;        /* until it is asked again */
     ngx_msec_t                   began;        /* the first time */
     ngx_uint_t                   tried;        /* identifiers */

@@ -156,9 +156,9 @@ ngx_http_atls_handler_found(ngx_http_atls_elsewhere_t *elsewhere)
     case ngx_http_atls_found_node:
         ngx_http_atls_outcome_session(post->request, elsewhere->lookup.id);
 
-        rc = ngx_http_atls_relay_node(post, &elsewhere->link.node,
-                                      elsewhere->link.peer.connection,
-                                      &elsewhere->text);
+        rc = ngx_http_atls_relay_node(post, elsewhere->relay,
+                                      &elsewhere->link.node,
+                                      elsewhere->link.peer.connection);
 
         elsewhere->link.peer.connection = NULL;
 

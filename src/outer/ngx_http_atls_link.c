@@ -8,16 +8,30 @@
 #include "ngx_http_atls_node.h"
 #include "ngx_http_atls_store_conf.h"
 #include "ngx_http_atls_link.h"
+#include "ngx_http_atls_link_pool.h"
 
+
+/*
+ * The other machine may have to ask the store before it answers.  If it does
+ * not on a connection that was used before, another one is tried.
+ */
 
 #define NGX_HTTP_ATLS_LINK_TIMEOUT  2000
+#define NGX_HTTP_ATLS_LINK_SILENCE  5000
 
 
+static void ngx_http_atls_link_open(ngx_http_atls_link_t *link);
 static void ngx_http_atls_link_event(ngx_event_t *ev);
+static ngx_http_atls_link_t *ngx_http_atls_link_ready(ngx_event_t *ev);
 static ngx_int_t ngx_http_atls_link_connected(ngx_connection_t *c);
 static void ngx_http_atls_link_ssl(ngx_http_atls_link_t *link);
 static void ngx_http_atls_link_handshake(ngx_connection_t *c);
 static ngx_int_t ngx_http_atls_link_verify(ngx_http_atls_link_t *link,
+    ngx_connection_t *c);
+static void ngx_http_atls_link_save(ngx_connection_t *c);
+static void ngx_http_atls_link_ask(ngx_http_atls_link_t *link);
+static void ngx_http_atls_link_answer(ngx_event_t *ev);
+static ngx_int_t ngx_http_atls_link_answered(ngx_http_atls_link_t *link,
     ngx_connection_t *c);
 static void ngx_http_atls_link_done(ngx_http_atls_link_t *link, ngx_int_t rc);
 
@@ -74,19 +88,49 @@ ngx_http_atls_link_conf(ngx_conf_t *cf, ngx_http_atls_store_t *store)
         return NGX_ERROR;
     }
 
-    return ngx_ssl_crl(cf, &store->ssl, &sscf->crl);
+    if (ngx_ssl_crl(cf, &store->ssl, &sscf->crl) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_ssl_client_session_cache(cf, &store->ssl, 1);
 }
 
 
 void
 ngx_http_atls_link_connect(ngx_http_atls_link_t *link)
 {
-    ngx_int_t               rc;
-    ngx_connection_t       *c;
-    ngx_peer_connection_t  *peer;
+    ngx_connection_t  *c;
 
     link->name.data = link->node.name;
     link->name.len = ngx_strlen(link->node.name);
+
+    c = ngx_http_atls_link_pool_get(&link->node);
+
+    link->used = (c != NULL);
+
+    if (c == NULL) {
+        ngx_http_atls_link_open(link);
+        return;
+    }
+
+    link->peer.connection = c;
+
+    c->data = link;
+    c->log = link->log;
+    c->read->log = link->log;
+    c->write->log = link->log;
+    c->pool->log = link->log;
+
+    ngx_http_atls_link_ask(link);
+}
+
+
+static void
+ngx_http_atls_link_open(ngx_http_atls_link_t *link)
+{
+    ngx_int_t               rc;
+    ngx_connection_t       *c;
+    ngx_peer_connection_t  *peer;
 
     peer = &link->peer;
 
@@ -144,20 +188,15 @@ static void
 ngx_http_atls_link_event(ngx_event_t *ev)
 {
     ngx_int_t              rc;
-    ngx_connection_t      *c;
     ngx_http_atls_link_t  *link;
 
-    c = ev->data;
-    link = c->data;
+    link = ngx_http_atls_link_ready(ev);
 
-    if (ev->timedout) {
-        ngx_log_error(NGX_LOG_ERR, c->log, NGX_ETIMEDOUT,
-                      "atls node \"%V\" cannot be reached", &link->name);
-        ngx_http_atls_link_done(link, NGX_ERROR);
+    if (link == NULL) {
         return;
     }
 
-    rc = ngx_http_atls_link_connected(c);
+    rc = ngx_http_atls_link_connected(link->peer.connection);
 
     if (rc != NGX_OK) {
         ngx_http_atls_link_done(link, rc);
@@ -165,6 +204,30 @@ ngx_http_atls_link_event(ngx_event_t *ev)
     }
 
     ngx_http_atls_link_ssl(link);
+}
+
+
+/* NULL: it has timed out; the same at worker_shutdown_timeout. */
+
+static ngx_http_atls_link_t *
+ngx_http_atls_link_ready(ngx_event_t *ev)
+{
+    ngx_connection_t      *c;
+    ngx_http_atls_link_t  *link;
+
+    c = ev->data;
+    link = c->data;
+
+    if (!ev->timedout && !c->close) {
+        return link;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, c->log, NGX_ETIMEDOUT,
+                  "atls node \"%V\" cannot be reached", &link->name);
+
+    ngx_http_atls_link_done(link, NGX_ERROR);
+
+    return NULL;
 }
 
 
@@ -195,21 +258,28 @@ ngx_http_atls_link_connected(ngx_connection_t *c)
 static void
 ngx_http_atls_link_ssl(ngx_http_atls_link_t *link)
 {
-    ngx_int_t          rc;
-    ngx_connection_t  *c;
+    ngx_int_t           rc;
+    ngx_connection_t   *c;
+    ngx_ssl_session_t  *session;
 
     c = link->peer.connection;
 
-    if (ngx_ssl_create_connection(&link->store->ssl, c,
-                                  NGX_SSL_BUFFER|NGX_SSL_CLIENT)
-        != NGX_OK
+    session = ngx_http_atls_link_pool_session(&link->node);
+
+    if (ngx_tcp_nodelay(c) != NGX_OK
+        || ngx_ssl_create_connection(&link->store->ssl, c,
+                                     NGX_SSL_BUFFER|NGX_SSL_CLIENT)
+           != NGX_OK
         || SSL_set_tlsext_host_name(c->ssl->connection,
                                     (char *) link->node.name)
-           != 1)
+           != 1
+        || (session && ngx_ssl_set_session(c, session) != NGX_OK))
     {
         ngx_http_atls_link_done(link, NGX_ERROR);
         return;
     }
+
+    c->ssl->save_session = ngx_http_atls_link_save;
 
     rc = ngx_ssl_handshake(c);
 
@@ -232,7 +302,7 @@ ngx_http_atls_link_handshake(ngx_connection_t *c)
     if (c->ssl->handshaked
         && ngx_http_atls_link_verify(link, c) == NGX_OK)
     {
-        ngx_http_atls_link_done(link, NGX_OK);
+        ngx_http_atls_link_ask(link);
         return;
     }
 
@@ -273,6 +343,112 @@ ngx_http_atls_link_verify(ngx_http_atls_link_t *link, ngx_connection_t *c)
 }
 
 
+/* A new session, while the handshake or the answer is awaited. */
+
+static void
+ngx_http_atls_link_save(ngx_connection_t *c)
+{
+    ngx_ssl_session_t     *session;
+    ngx_http_atls_link_t  *link;
+
+    link = c->data;
+    session = ngx_ssl_get_session(c);
+
+    if (session) {
+        ngx_http_atls_link_pool_save(&link->node, session);
+    }
+}
+
+
+static void
+ngx_http_atls_link_ask(ngx_http_atls_link_t *link)
+{
+    ngx_connection_t  *c;
+
+    c = link->peer.connection;
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls link to \"%V\" asks, connection *%uA, used:%d, "
+                   "resumed:%d", &link->name, c->number, (int) link->used,
+                   (int) SSL_session_reused(c->ssl->connection));
+
+    link->received = 0;
+
+    c->read->handler = ngx_http_atls_link_answer;
+    c->write->handler = ngx_http_empty_handler;
+
+    ngx_add_timer(c->read, link->used ? NGX_HTTP_ATLS_LINK_TIMEOUT
+                                      : NGX_HTTP_ATLS_LINK_SILENCE);
+
+    if (c->send(c, link->head.data, link->head.len)
+        != (ssize_t) link->head.len)
+    {
+        ngx_http_atls_link_done(link, NGX_ERROR);
+        return;
+    }
+
+    ngx_http_atls_link_answer(c->read);
+}
+
+
+static void
+ngx_http_atls_link_answer(ngx_event_t *ev)
+{
+    ngx_int_t              rc;
+    ngx_http_atls_link_t  *link;
+
+    link = ngx_http_atls_link_ready(ev);
+
+    if (link) {
+        rc = ngx_http_atls_link_answered(link, link->peer.connection);
+
+        if (rc != NGX_AGAIN) {
+            ngx_http_atls_link_done(link, rc);
+        }
+    }
+}
+
+
+/* The other machine is going to read the body. */
+
+static ngx_int_t
+ngx_http_atls_link_answered(ngx_http_atls_link_t *link, ngx_connection_t *c)
+{
+    ssize_t  n;
+
+    static const char  expected[] = "HTTP/1.1 100 Continue" CRLF CRLF;
+
+    while (link->received < NGX_HTTP_ATLS_LINK_ANSWER) {
+
+        n = c->recv(c, link->answer + link->received,
+                    NGX_HTTP_ATLS_LINK_ANSWER - link->received);
+
+        if (n == NGX_AGAIN) {
+            return ngx_handle_read_event(c->read, 0) == NGX_OK ? NGX_AGAIN
+                                                               : NGX_ERROR;
+        }
+
+        if (n <= 0) {
+            return n == 0 ? NGX_DECLINED : NGX_ERROR;
+        }
+
+        link->received += n;
+    }
+
+    if (ngx_memcmp(link->answer, expected, NGX_HTTP_ATLS_LINK_ANSWER) == 0) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, c->log, 0,
+                  "atls node \"%V\" has refused a POST: \"%*s\"", &link->name,
+                  sizeof("HTTP/1.1 404") - 1, link->answer);
+
+    return NGX_ERROR;
+}
+
+
+/* If it was used before, the other machine may have closed it meanwhile. */
+
 static void
 ngx_http_atls_link_done(ngx_http_atls_link_t *link, ngx_int_t rc)
 {
@@ -292,7 +468,16 @@ ngx_http_atls_link_done(ngx_http_atls_link_t *link, ngx_int_t rc)
 
         if (rc != NGX_OK) {
             ngx_http_atls_link_cancel(link);
+
+        } else {
+            c->ssl->save_session = NULL;
         }
+    }
+
+    if (rc != NGX_OK && link->used) {
+        link->used = 0;
+        ngx_http_atls_link_open(link);
+        return;
     }
 
     link->handler(link);
@@ -303,29 +488,7 @@ void
 ngx_http_atls_link_cancel(ngx_http_atls_link_t *link)
 {
     if (link->peer.connection) {
-        ngx_http_atls_link_close(link->peer.connection);
+        ngx_http_atls_link_pool_close(link->peer.connection);
         link->peer.connection = NULL;
-    }
-}
-
-
-void
-ngx_http_atls_link_close(ngx_connection_t *c)
-{
-    ngx_pool_t  *pool;
-
-    if (c->ssl) {
-        c->ssl->no_wait_shutdown = 1;
-        c->ssl->no_send_shutdown = !c->ssl->handshaked;
-
-        (void) ngx_ssl_shutdown(c);
-    }
-
-    pool = c->pool;
-
-    ngx_close_connection(c);
-
-    if (pool) {
-        ngx_destroy_pool(pool);
     }
 }

@@ -5,7 +5,11 @@
 
 /*
  * Connections to other machines, for relayed POSTs: TLS, with the certificate
- * of the server with "atls_peer" on both sides.
+ * of the server with "atls_peer" on both sides.  They are used again.
+ *
+ * The head of the request is sent here, with "Expect: 100-continue": a machine
+ * may close an idle connection at any time, but not one with a request in
+ * progress.  So nothing of the POST's body is lost with the connection.
  */
 
 
@@ -17,6 +21,9 @@
 #include "ngx_http_atls_node.h"
 
 
+#define NGX_HTTP_ATLS_LINK_ANSWER  25          /* bytes of a 100 response */
+
+
 typedef struct ngx_http_atls_link_s  ngx_http_atls_link_t;
 
 typedef void (*ngx_http_atls_link_pt)(ngx_http_atls_link_t *link);
@@ -24,6 +31,7 @@ typedef void (*ngx_http_atls_link_pt)(ngx_http_atls_link_t *link);
 struct ngx_http_atls_link_s {
     ngx_http_atls_store_t       *store;
     ngx_http_atls_node_t         node;
+    ngx_str_t                    head;         /* of the request */
     ngx_log_t                   *log;
     ngx_http_atls_link_pt        handler;
     void                        *data;
@@ -32,6 +40,10 @@ struct ngx_http_atls_link_s {
                                                   NGX_ERROR: unreachable */
     ngx_peer_connection_t        peer;
     ngx_str_t                    name;
+
+    u_char                       answer[NGX_HTTP_ATLS_LINK_ANSWER];
+    size_t                       received;
+    unsigned                     used:1;       /* it was used before */
 };
 
 
@@ -40,16 +52,13 @@ struct ngx_http_atls_link_s {
 ngx_int_t ngx_http_atls_link_conf(ngx_conf_t *cf, ngx_http_atls_store_t *store);
 
 /*
- * Connects; store, node, log, handler and data are set.  The handler is called
- * later, or at once: with NGX_OK, it gets link->peer.connection.
+ * Connects; store, node, head, log, handler and data are set.  The handler is
+ * called later, or at once: with NGX_OK, it gets link->peer.connection, on
+ * which the other machine waits for the body.
  */
 
 void ngx_http_atls_link_connect(ngx_http_atls_link_t *link);
 void ngx_http_atls_link_cancel(ngx_http_atls_link_t *link);
-
-/* Closes a connection, with or without TLS. */
-
-void ngx_http_atls_link_close(ngx_connection_t *c);
 
 
 #endif /* _NGX_HTTP_ATLS_LINK_H_INCLUDED_ */

@@ -12,7 +12,6 @@
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
-#include "ngx_http_atls_link.h"
 #include "ngx_http_atls_outcome.h"
 #include "ngx_http_atls_relay.h"
 #include "ngx_http_atls_relay_http.h"
@@ -142,41 +141,48 @@ ngx_http_atls_relay(ngx_http_atls_post_t *post, ngx_http_atls_owner_t *owner,
 }
 
 
-/* The connection is established, and belongs to the relay from now on. */
-
-ngx_int_t
-ngx_http_atls_relay_node(ngx_http_atls_post_t *post, ngx_http_atls_node_t *node,
-    ngx_connection_t *c, ngx_str_t *text)
+ngx_http_atls_relay_t *
+ngx_http_atls_relay_prepare(ngx_http_atls_post_t *post, ngx_str_t *text,
+    ngx_str_t *head)
 {
+    ngx_str_t               value;
     ngx_http_request_t     *r;
     ngx_http_atls_mail_t    mail;
     ngx_http_atls_relay_t  *relay;
 
     r = post->request;
 
-    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "atls %08xD relay to node \"%s\", connection *%uA",
-                   post->label, node->name, c->number);
-
     relay = ngx_http_atls_relay_create(post, text);
 
-    if (relay == NULL) {
-        ngx_http_atls_link_close(c);
-        return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
+    if (relay == NULL
+        || ngx_http_atls_relay_mail(r, relay->home, &mail) != NGX_OK
+        || ngx_http_atls_relay_mail_write(&mail, r->pool, &value) != NGX_OK
+        || ngx_http_atls_relay_http_head(relay, post, &value) != NGX_OK)
+    {
+        return NULL;
     }
+
+    *head = relay->head;
+
+    return relay;
+}
+
+
+/* The connection belongs to the relay from now on. */
+
+ngx_int_t
+ngx_http_atls_relay_node(ngx_http_atls_post_t *post,
+    ngx_http_atls_relay_t *relay, ngx_http_atls_node_t *node,
+    ngx_connection_t *c)
+{
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                   "atls %08xD relay to node \"%s\", connection *%uA",
+                   post->label, node->name, c->number);
 
     relay->main_conf = post->main_conf;
     relay->naming.node = *node;
 
     ngx_http_atls_relay_peer_use(relay, c);
-
-    if (ngx_http_atls_relay_mail(r, relay->home, &mail) != NGX_OK
-        || ngx_http_atls_relay_mail_write(&mail, r->pool, &relay->head)
-           != NGX_OK)
-    {
-        ngx_http_atls_count(relays[ngx_http_atls_relay_no_connection]);
-        return NGX_HTTP_ATLS_TOO_FEW_CONNECTIONS;
-    }
 
     return ngx_http_atls_relay_start(post, relay);
 }

@@ -33,10 +33,17 @@ ngx_int_t ngx_http_atls_relay_conf(ngx_conf_t *cf,
 ngx_int_t ngx_http_atls_relay(ngx_http_atls_post_t *post,
     ngx_http_atls_owner_t *owner, ngx_str_t *text, ngx_http_atls_mail_t *mail);
 
-/* The same to another machine, over a connection; see ngx_http_atls_link.h. */
+/*
+ * The same to another machine, in two steps: the head of the request, which is
+ * sent first, see ngx_http_atls_link.h; then the rest, over this connection.
+ * NULL: no memory.
+ */
 
+ngx_http_atls_relay_t *ngx_http_atls_relay_prepare(ngx_http_atls_post_t *post,
+    ngx_str_t *text, ngx_str_t *head);
 ngx_int_t ngx_http_atls_relay_node(ngx_http_atls_post_t *post,
-    ngx_http_atls_node_t *node, ngx_connection_t *c, ngx_str_t *text);
+    ngx_http_atls_relay_t *relay, ngx_http_atls_node_t *node,
+    ngx_connection_t *c);
 
 
 #endif /* _NGX_HTTP_ATLS_RELAY_H_INCLUDED_ */

@@ -16,6 +16,8 @@
 #include "ngx_http_atls_relayed.h"
 
 
+static ngx_buf_t *ngx_http_atls_relay_http_format(ngx_http_atls_relay_t *relay,
+    ngx_http_atls_post_t *post, ngx_str_t *value);
 static off_t ngx_http_atls_relay_http_body_length(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atls_relay_http_body_filter(void *data,
     ngx_chain_t *in);
@@ -31,6 +33,7 @@ static ngx_int_t ngx_http_atls_relay_http_header(ngx_http_request_t *r);
 /* Headers copied from the response of the other worker. */
 
 static ngx_str_t  ngx_http_atls_relay_headers[] = {
+    ngx_string("connection"),
     ngx_string("content-type"),
     ngx_string("content-length"),
     ngx_string("transfer-encoding"),
@@ -44,20 +47,34 @@ static ngx_str_t  ngx_http_atls_relay_headers[] = {
 
 
 ngx_int_t
-ngx_http_atls_relay_http_create_request(ngx_http_request_t *r)
+ngx_http_atls_relay_http_head(ngx_http_atls_relay_t *relay,
+    ngx_http_atls_post_t *post, ngx_str_t *value)
 {
-    off_t                      length;
-    ngx_buf_t                 *b;
-    ngx_str_t                 *type, host;
-    ngx_chain_t               *cl;
-    ngx_http_upstream_t       *u;
-    ngx_http_atls_post_t      *post;
-    ngx_http_atls_relay_t     *relay;
+    ngx_buf_t  *b;
 
-    u = r->upstream;
-    post = ngx_http_get_module_ctx(r, ngx_http_atls_module);
-    relay = post->relay;
+    b = ngx_http_atls_relay_http_format(relay, post, value);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
 
+    relay->head.data = b->pos;
+    relay->head.len = b->last - b->pos;
+
+    return NGX_OK;
+}
+
+
+/* To another worker if there is no value. */
+
+static ngx_buf_t *
+ngx_http_atls_relay_http_format(ngx_http_atls_relay_t *relay,
+    ngx_http_atls_post_t *post, ngx_str_t *value)
+{
+    ngx_buf_t           *b;
+    ngx_str_t           *type, host;
+    ngx_http_request_t  *r;
+
+    r = relay->request;
     type = &r->headers_in.content_type->value;
 
     ngx_http_atls_raw_host(r, &host);
@@ -65,20 +82,76 @@ ngx_http_atls_relay_http_create_request(ngx_http_request_t *r)
     b = ngx_create_temp_buf(r->pool,
                             sizeof("POST  HTTP/1.1" CRLF
                                    "Host: " CRLF
-                                   "Connection: close" CRLF
                                    "Content-Type: " CRLF
                                    NGX_HTTP_ATLS_SESSION_HEADER ":  " CRLF
                                    NGX_HTTP_ATLS_RELAY_HEADER ": " CRLF
+                                   "Expect: 100-continue" CRLF
                                    "Transfer-Encoding: chunked" CRLF CRLF)
                             + r->unparsed_uri.len + host.len
-                            + type->len + relay->session.len + relay->head.len
+                            + type->len + relay->session.len
+                            + (value ? value->len : 0)
                             + NGX_INT_T_LEN + NGX_OFF_T_LEN);
     if (b == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
+    b->last = ngx_sprintf(b->last, "POST %V HTTP/1.1" CRLF
+                          "Host: %V" CRLF
+                          "Content-Type: %V" CRLF
+                          NGX_HTTP_ATLS_SESSION_HEADER ": %ui %V" CRLF,
+                          &r->unparsed_uri, &host, type,
+                          post->tracking, &relay->session);
+
+    if (value) {
+        b->last = ngx_sprintf(b->last, NGX_HTTP_ATLS_RELAY_HEADER ": %V" CRLF
+                              "Expect: 100-continue" CRLF, value);
+
+    } else {
+        b->last = ngx_cpymem(b->last, "Connection: close" CRLF,
+                             sizeof("Connection: close" CRLF) - 1);
+    }
+
+    relay->length = ngx_http_atls_relay_http_body_length(r);
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "atls relay request, length:%O", relay->length);
+
+    if (relay->length >= 0) {
+        b->last = ngx_sprintf(b->last, "Content-Length: %O" CRLF CRLF,
+                              relay->length);
+
+    } else {
+        b->last = ngx_cpymem(b->last,
+                             "Transfer-Encoding: chunked" CRLF CRLF,
+                             sizeof("Transfer-Encoding: chunked" CRLF CRLF)
+                             - 1);
+    }
+
+    return b;
+}
+
+
+ngx_int_t
+ngx_http_atls_relay_http_create_request(ngx_http_request_t *r)
+{
+    ngx_buf_t              *b;
+    ngx_chain_t            *cl;
+    ngx_http_upstream_t    *u;
+    ngx_http_atls_post_t   *post;
+    ngx_http_atls_relay_t  *relay;
+
+    u = r->upstream;
+    post = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+    relay = post->relay;
+
+    /* to another machine, the head was sent: there is only the body */
+
+    b = relay->head.len ? ngx_calloc_buf(r->pool)
+                        : ngx_http_atls_relay_http_format(relay, post, NULL);
+
     cl = ngx_alloc_chain_link(r->pool);
-    if (cl == NULL) {
+
+    if (b == NULL || cl == NULL) {
         return NGX_ERROR;
     }
 
@@ -89,33 +162,8 @@ ngx_http_atls_relay_http_create_request(ngx_http_request_t *r)
     u->request_bufs = cl;
 
     b->flush = 1;
-    b->last = ngx_sprintf(b->last, "POST %V HTTP/1.1" CRLF
-                          "Host: %V" CRLF
-                          "Connection: close" CRLF
-                          "Content-Type: %V" CRLF
-                          NGX_HTTP_ATLS_SESSION_HEADER ": %ui %V" CRLF,
-                          &r->unparsed_uri, &host, type,
-                          post->tracking, &relay->session);
 
-    if (relay->head.len) {
-        b->last = ngx_sprintf(b->last, NGX_HTTP_ATLS_RELAY_HEADER ": %V" CRLF,
-                              &relay->head);
-    }
-
-    length = ngx_http_atls_relay_http_body_length(r);
-
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "atls relay request, length:%O", length);
-
-    if (length >= 0) {
-        b->last = ngx_sprintf(b->last, "Content-Length: %O" CRLF CRLF, length);
-
-    } else {
-        b->last = ngx_cpymem(b->last,
-                             "Transfer-Encoding: chunked" CRLF CRLF,
-                             sizeof("Transfer-Encoding: chunked" CRLF CRLF)
-                             - 1);
-
+    if (relay->length < 0) {
         u->output.output_filter = ngx_http_atls_relay_http_body_filter;
         u->output.filter_ctx = relay;
     }
@@ -132,8 +180,9 @@ ngx_http_atls_relay_http_body_length(ngx_http_request_t *r)
     off_t         length;
     ngx_chain_t  *cl;
 
-    if (r->reading_body) {
-        return r->headers_in.chunked ? -1 : r->headers_in.content_length_n;
+    if (r->reading_body || r->request_body == NULL) {
+        return r->headers_in.chunked
+               ? -1 : ngx_max(r->headers_in.content_length_n, 0);
     }
 
     length = 0;

@@ -12,13 +12,16 @@
 #include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
-#include "ngx_http_atls_link.h"
+#include "ngx_http_atls_link_pool.h"
 #include "ngx_http_atls_relay_mail.h"
 #include "ngx_http_atls_relay_peer.h"
 #include "ngx_http_atls_relayed.h"
 
 
 #define NGX_HTTP_ATLS_RELAY_CHECK    1000      /* is the other worker alive? */
+#define NGX_HTTP_ATLS_RELAY_MISSING  3         /* checks until a machine that
+                                                  the store does not know is
+                                                  lost */
 
 
 static ngx_int_t ngx_http_atls_relay_peer_connection(
@@ -234,7 +237,7 @@ ngx_http_atls_relay_peer_cleanup(void *data)
     ngx_http_atls_node_cancel(&relay->naming);
 
     if (relay->connection) {
-        ngx_http_atls_link_close(relay->connection);
+        ngx_http_atls_link_pool_close(relay->connection);
         relay->connection = NULL;
     }
 
@@ -279,6 +282,14 @@ ngx_http_atls_relay_peer_get(ngx_peer_connection_t *pc, void *data)
 
     pc->connection = c;
 
+    if (relay->head.len) {
+
+        /* otherwise, the peer would not be freed */
+
+        pc->sockaddr = &relay->naming.node.sockaddr.sockaddr;
+        pc->socklen = relay->naming.node.socklen;
+    }
+
     relay->timer.handler = ngx_http_atls_relay_peer_check;
     relay->timer.data = c;
     relay->timer.log = pc->log;
@@ -289,11 +300,40 @@ ngx_http_atls_relay_peer_get(ngx_peer_connection_t *pc, void *data)
 }
 
 
+/* A connection to another machine is kept, if the response is complete. */
+
 static void
 ngx_http_atls_relay_peer_free(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state)
 {
+    ngx_http_atls_relay_t *relay = data;
+
+    ngx_connection_t     *c;
+    ngx_http_upstream_t  *u;
+
+    c = pc->connection;
+    u = relay->request->upstream;
+
     pc->tries = 0;
+
+    if (c == NULL) {
+        return;
+    }
+
+    c->recv = relay->recv;
+    c->send_chain = relay->send_chain;
+
+    if ((state & NGX_PEER_FAILED) || relay->lost
+        || !u->header_sent || u->length != 0 || !u->request_body_sent
+        || relay->status.http_version != NGX_HTTP_VERSION_11
+        || u->headers_in.connection_close || u->buffer.pos != u->buffer.last)
+    {
+        return;
+    }
+
+    pc->connection = NULL;
+
+    ngx_http_atls_link_pool_put(&relay->naming.node, c);
 }
 
 
@@ -370,7 +410,13 @@ ngx_http_atls_relay_peer_named(ngx_http_atls_naming_t *naming)
 {
     ngx_http_atls_relay_t *relay = naming->data;
 
-    if (naming->rc == NGX_DECLINED) {
+    if (naming->rc == NGX_OK && !naming->doubtful) {
+        relay->missing = 0;
+
+    } else if (naming->rc == NGX_DECLINED
+               || (naming->rc == NGX_OK
+                   && ++relay->missing >= NGX_HTTP_ATLS_RELAY_MISSING))
+    {
         relay->lost = 1;
     }
 }

@@ -27,9 +27,11 @@ struct ngx_http_atls_relay_s {
 
     ngx_http_atls_mail_t      *mail;           /* of a POST that was relayed to
                                                   this machine; or NULL */
-    ngx_str_t                  head;           /* to another machine, what it
-                                                  has to know; or empty */
+    ngx_str_t                  head;           /* of the request to another
+                                                  machine, sent; or empty */
+    off_t                      length;         /* of the body; or -1 */
     ngx_http_atls_naming_t     naming;         /* whether that exists */
+    ngx_uint_t                 missing;        /* how often it did not */
     ngx_http_atls_main_conf_t *main_conf;
 
     ngx_recv_pt                recv;           /* of the connection */

@@ -25,7 +25,8 @@
 
 struct ngx_http_atls_drain_s {
     ngx_http_atls_main_conf_t   *conf;
-    ngx_connection_t            *connection;
+    ngx_connection_t            *connection;   /* until it is done */
+    ngx_connection_t             dummy;        /* of the timer, for its log */
     ngx_event_t                  timer;
     ngx_msec_t                   since;        /* the last progress */
     ngx_uint_t                   idle;         /* sessions at that time */
@@ -34,6 +35,7 @@ struct ngx_http_atls_drain_s {
 
 
 static void ngx_http_atls_drain_quit(ngx_event_t *rev);
+static void ngx_http_atls_drain_again(void);
 static void ngx_http_atls_drain_timer(ngx_event_t *ev);
 static ngx_int_t ngx_http_atls_drain_may_begin(ngx_http_atls_drain_t *drain);
 static void ngx_http_atls_drain_put(ngx_http_atls_drain_t *drain,
@@ -71,9 +73,14 @@ ngx_http_atls_drain_init_worker(ngx_http_atls_main_conf_t *amcf,
     drain->conf = amcf;
     drain->connection = c;
 
+    drain->dummy.fd = (ngx_socket_t) -1;
+    drain->dummy.data = drain;
+
     drain->timer.handler = ngx_http_atls_drain_timer;
-    drain->timer.data = c;
+    drain->timer.data = &drain->dummy;
     drain->timer.log = cycle->log;
+
+    amcf->store->took = ngx_http_atls_drain_again;
 
     ngx_http_atls_process.drain = drain;
 
@@ -88,7 +95,7 @@ ngx_http_atls_drain_exit_worker(void)
 
     drain = ngx_http_atls_process.drain;
 
-    if (drain && drain->connection) {
+    if (drain) {
         ngx_http_atls_drain_done(drain);
     }
 }
@@ -131,6 +138,26 @@ ngx_http_atls_drain_quit(ngx_event_t *rev)
     drain->since = ngx_current_msec;
 
     ngx_add_timer(&drain->timer, 1);
+}
+
+
+/*
+ * A POST on a connection of this process has taken a session.  Maybe it is not
+ * the next one, or its client is gone: nothing else would put the session out.
+ */
+
+static void
+ngx_http_atls_drain_again(void)
+{
+    ngx_http_atls_drain_t  *drain;
+
+    drain = ngx_http_atls_process.drain;
+
+    if (drain->begun && !drain->timer.timer_set) {
+        drain->since = ngx_current_msec;
+
+        ngx_add_timer(&drain->timer, NGX_HTTP_ATLS_DRAIN_STEP);
+    }
 }
 
 
@@ -240,14 +267,15 @@ ngx_http_atls_drain_done(ngx_http_atls_drain_t *drain)
 
     c = drain->connection;
 
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, drain->timer.log, 0,
                    "atls drain done, begun:%ui", drain->begun);
 
     if (drain->timer.timer_set) {
         ngx_del_timer(&drain->timer);
     }
 
-    drain->connection = NULL;
-
-    ngx_close_connection(c);
+    if (c) {
+        drain->connection = NULL;
+        ngx_close_connection(c);
+    }
 }

@@ -120,6 +120,12 @@ ngx_http_atls_lookup_tag(ngx_http_atls_lookup_t *lookup)
         }
 
         if (ngx_memcmp(number, store->number, NGX_HTTP_ATLS_TAG_LEN) == 0) {
+
+            if (ngx_http_atls_node_upgraded()) {
+                ngx_http_atls_lookup_done(lookup, ngx_http_atls_found_soon);
+                return;
+            }
+
             break;
         }
 

@@ -24,6 +24,19 @@
 
 #define NGX_HTTP_ATLS_NODE_OTHERS  5
 
+/* How long the processes of another binary may take to put sessions out. */
+
+#define NGX_HTTP_ATLS_NODE_UPGRADE  5000
+
+
+#define NGX_HTTP_ATLS_NODES  64
+
+
+struct ngx_http_atls_nodes_s {
+    ngx_uint_t             n;
+    ngx_http_atls_node_t   nodes[NGX_HTTP_ATLS_NODES];
+};
+
 
 static void ngx_http_atls_node_timer(ngx_event_t *ev);
 static void ngx_http_atls_node_announce(ngx_http_atls_main_conf_t *amcf,
@@ -41,6 +54,10 @@ static void ngx_http_atls_node_found(ngx_http_atls_op_t *op,
     ngx_http_atls_reply_t *reply);
 static ngx_int_t ngx_http_atls_node_parse(ngx_http_atls_node_t *node,
     ngx_str_t *value, ngx_pool_t *pool);
+static ngx_http_atls_node_t *ngx_http_atls_node_known(
+    ngx_http_atls_main_conf_t *amcf, u_char *number);
+static void ngx_http_atls_node_remember(ngx_http_atls_main_conf_t *amcf,
+    ngx_http_atls_node_t *node);
 
 
 static const char  ngx_http_atls_node_announce_script[] =
@@ -49,11 +66,18 @@ static const char  ngx_http_atls_node_announce_script[] =
     "return v\n";
 
 
-void
-ngx_http_atls_node_init_worker(ngx_http_atls_main_conf_t *amcf, ngx_log_t *log)
+ngx_int_t
+ngx_http_atls_node_init_worker(ngx_http_atls_main_conf_t *amcf,
+    ngx_cycle_t *cycle)
 {
     ngx_event_t       *ev;
     ngx_connection_t  *c;
+
+    amcf->store->nodes = ngx_pcalloc(cycle->pool,
+                                     sizeof(ngx_http_atls_nodes_t));
+    if (amcf->store->nodes == NULL) {
+        return NGX_ERROR;
+    }
 
     c = &ngx_http_atls_process.node_connection;
 
@@ -64,12 +88,27 @@ ngx_http_atls_node_init_worker(ngx_http_atls_main_conf_t *amcf, ngx_log_t *log)
 
     ev->handler = ngx_http_atls_node_timer;
     ev->data = c;
-    ev->log = log;
+    ev->log = cycle->log;
     ev->cancelable = 1;
+
+    ngx_http_atls_process.node_started = ngx_current_msec;
 
     ngx_http_atls_node_announce(amcf, 0);
 
     ngx_add_timer(ev, NGX_HTTP_ATLS_NODE_RENEW);
+
+    return NGX_OK;
+}
+
+
+/* The new binary, or the old one when the upgrade is reverted. */
+
+ngx_uint_t
+ngx_http_atls_node_upgraded(void)
+{
+    return (ngx_inherited || ngx_new_binary)
+           && ngx_current_msec - ngx_http_atls_process.node_started
+              < NGX_HTTP_ATLS_NODE_UPGRADE;
 }
 
 
@@ -259,6 +298,7 @@ ngx_http_atls_node_find(ngx_http_atls_main_conf_t *amcf, u_char *number,
 {
     ngx_http_atls_op_t  *op;
 
+    naming->conf = amcf;
     ngx_memcpy(naming->node.number, number, NGX_HTTP_ATLS_TAG_LEN);
 
     op = ngx_http_atls_node_op(amcf, number, "GET", ngx_http_atls_node_found,
@@ -277,6 +317,7 @@ ngx_http_atls_node_find(ngx_http_atls_main_conf_t *amcf, u_char *number,
 static void
 ngx_http_atls_node_found(ngx_http_atls_op_t *op, ngx_http_atls_reply_t *reply)
 {
+    ngx_http_atls_node_t    *node;
     ngx_http_atls_naming_t  *naming;
 
     naming = op->data;
@@ -287,20 +328,33 @@ ngx_http_atls_node_found(ngx_http_atls_op_t *op, ngx_http_atls_reply_t *reply)
 
     op->data = NULL;
     naming->op = NULL;
+    naming->doubtful = 0;
 
     if (reply->status != ngx_http_atls_reply_ok) {
         naming->rc = NGX_ERROR;
 
     } else if (reply->nvalues == 0) {
-        naming->rc = NGX_DECLINED;
+        node = ngx_http_atls_node_known(naming->conf, naming->node.number);
+
+        if (node) {
+            naming->node = *node;
+            naming->doubtful = 1;
+        }
+
+        naming->rc = node ? NGX_OK : NGX_DECLINED;
 
     } else {
         naming->rc = ngx_http_atls_node_parse(&naming->node, reply->values,
                                               op->pool);
+
+        if (naming->rc == NGX_OK) {
+            ngx_http_atls_node_remember(naming->conf, &naming->node);
+        }
     }
 
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                   "atls node found: %i", naming->rc);
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "atls node found: %i, doubtful:%ui", naming->rc,
+                   naming->doubtful);
 
     naming->handler(naming);
 }
@@ -353,6 +407,67 @@ ngx_http_atls_node_parse(ngx_http_atls_node_t *node, ngx_str_t *value,
     node->socklen = addr.socklen;
 
     return NGX_OK;
+}
+
+
+static ngx_http_atls_node_t *
+ngx_http_atls_node_known(ngx_http_atls_main_conf_t *amcf, u_char *number)
+{
+    ngx_uint_t              i;
+    ngx_http_atls_nodes_t  *known;
+
+    known = amcf->store->nodes;
+
+    for (i = 0; i < known->n; i++) {
+        if (ngx_memcmp(known->nodes[i].number, number, NGX_HTTP_ATLS_TAG_LEN)
+            == 0)
+        {
+            return &known->nodes[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_http_atls_node_remember(ngx_http_atls_main_conf_t *amcf,
+    ngx_http_atls_node_t *node)
+{
+    ngx_http_atls_node_t   *dst;
+    ngx_http_atls_nodes_t  *known;
+
+    if (node->leaving) {
+        ngx_http_atls_node_forget(amcf, node);
+        return;
+    }
+
+    known = amcf->store->nodes;
+    dst = ngx_http_atls_node_known(amcf, node->number);
+
+    if (dst == NULL && known->n < NGX_HTTP_ATLS_NODES) {
+        dst = &known->nodes[known->n++];
+    }
+
+    if (dst) {
+        *dst = *node;
+    }
+}
+
+
+void
+ngx_http_atls_node_forget(ngx_http_atls_main_conf_t *amcf,
+    ngx_http_atls_node_t *node)
+{
+    ngx_http_atls_node_t   *known;
+    ngx_http_atls_nodes_t  *nodes;
+
+    nodes = amcf->store->nodes;
+    known = ngx_http_atls_node_known(amcf, node->number);
+
+    if (known) {
+        *known = nodes->nodes[--nodes->n];
+    }
 }
 
 

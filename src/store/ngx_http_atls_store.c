@@ -268,6 +268,8 @@ ngx_http_atls_store_open(ngx_http_atls_stored_t *stored, ngx_str_t *data,
 
     ngx_http_atls_count(store[ngx_http_atls_store_took]);
 
+    stored->conf->store->took();
+
     return ngx_http_atls_taken_here;
 }
 

@@ -19,6 +19,11 @@
 #define NGX_HTTP_ATLS_STORE_NODE_LEN  64       /* of a machine, at most */
 
 
+typedef struct ngx_http_atls_nodes_s  ngx_http_atls_nodes_t;
+
+typedef void (*ngx_http_atls_store_took_pt)(void);
+
+
 /* A key of atls_store_key, and what is derived from it. */
 
 typedef struct {
@@ -44,6 +49,10 @@ struct ngx_http_atls_store_s {
     ngx_str_t                 node;            /* name of this machine */
     ngx_str_t                 address;         /* of atls_node, as text */
     u_char                    number[NGX_HTTP_ATLS_TAG_LEN];
+
+    ngx_http_atls_store_took_pt took;          /* a session was taken */
+    ngx_http_atls_nodes_t    *nodes;           /* the ones that this process
+                                                  has found */
 
     ngx_http_core_srv_conf_t *peer;            /* server of atls_peer */
     ngx_ssl_t                 ssl;             /* to other machines */

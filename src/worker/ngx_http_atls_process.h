@@ -66,6 +66,11 @@ typedef struct {
     ngx_event_t                   node_timer;
     ngx_connection_t              node_connection;        /* for its log */
     ngx_uint_t                    node_others;            /* with its number */
+    ngx_msec_t                    node_started;
+
+    /* ngx_http_atls_link_pool: connections to other machines */
+
+    ngx_http_atls_link_pool_t    *link_pool;
 
     /* ngx_http_atls_ticket: a copy of the zone's keys, in a separate page */
 
