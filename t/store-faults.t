@@ -28,6 +28,7 @@ for my $mode (qw( lazy each )) {
 }
 
 subtest 'store restarted' => \&restarted;
+subtest 'store empty' => \&emptied;
 subtest 'failover' => \&failover;
 subtest 'demoted and promoted' => \&demoted;
 subtest 'password' => \&password;
@@ -211,6 +212,33 @@ sub restarted {
 
     my $new = $cluster->established(0);
     like_inner($cluster->get($new, 1), 'a new session');
+
+    $cluster->done_testing();
+}
+
+
+# Machines that are not in the store are asked, if they were found before.
+
+sub emptied {
+    my $cluster = cluster(mode => 'lazy');
+    my $c = $cluster->established(0);
+
+    like_inner($cluster->get($c, 1), 'a session at home');
+
+    for (1 .. 3) {
+        $cluster->redis('FLUSHALL');
+        like_inner($cluster->get($c, 1), "the store has forgotten all: $_");
+    }
+
+    # a machine that is gone as well
+
+    $cluster->kill_node(0);
+    $cluster->redis('FLUSHALL');
+    is($cluster->status($c, 1), $GONE, '... and the machine is gone');
+
+    $cluster->node(0)->run();
+    $cluster->wait_for_nodes();
+    like_inner($cluster->get($cluster->established(0), 1), 'a new session');
 
     $cluster->done_testing();
 }

@@ -14,7 +14,9 @@ package Test::Atls::Cluster;
 # new(nodes => , mode => 'lazy' or 'each', workers => , store => parameters of
 #     atls_store, http => directives, location => directives of the endpoint,
 #     inner => other locations, client => arguments of Test::Atls::Client,
-#     redis => [ options of redis-server ], log_level => )
+#     peer => directives of the server with atls_peer, ca => its CA, if it is
+#     not that of the certificates, class => of node 0,
+#     redis_options => [ options of redis-server ], log_level => )
 #
 # The machines are instances of Test::Atls: node($n).  Their files, and those of
 # the store, are in separate directories.
@@ -34,14 +36,15 @@ sub new {
     my ($class, %args) = @_;
 
     my $self = bless {
-        mode => 'lazy', workers => 2, user => '', store => 'timeout=10s', http => '', location => '',
+        mode => 'lazy', workers => 2, user => '', store => 'timeout=10s',
+        http => '', location => '', peer => '', ca => 'ca', class => 'Test::Atls',
         inner => "location / { return 200 \"\$remote_addr \$atls_node_name\"; }",
         %args,
     }, $class;
 
-    $self->{nodes} = [ map { Test::Atls->new(workers => $self->{workers},
-                                             log_level => $self->{log_level}) }
-                       0 .. $args{nodes} - 1 ];
+    $self->{nodes} = [ map { $_->new(workers => $self->{workers},
+                                     log_level => $self->{log_level}) }
+                       $self->{class}, ('Test::Atls') x ($args{nodes} - 1) ];
 
     my $first = $self->node(0);
 
@@ -78,6 +81,8 @@ sub write_conf {
                ref $c{key} ? @{$c{key}} : $c{key};
     my $inner = $c{inner} =~ s/\$atls_node_name/$name/gr;
 
+    my ($h2, $http2) = $t->http2();
+
     $t->write_http(<<"EOC");
 atls_certificate      $shared/localhost.crt;
 atls_certificate_key  $shared/localhost.key;
@@ -89,9 +94,12 @@ $keys
 $c{http}
 
 log_format  outer  '\$remote_addr \$status \$atls_post';
+log_format  peer   '\$connection \$ssl_session_reused \$status';
 
 server {
     listen  127.0.0.1:%%PORT_0%%;
+    listen  127.0.0.1:%%PORT_1%% $h2;
+    $http2
     server_name  localhost;
 
     location /atls {
@@ -109,12 +117,13 @@ server {
 
     ssl_certificate         $shared/$name.crt;
     ssl_certificate_key     $shared/$name.key;
-    ssl_client_certificate  $shared/ca.crt;
+    ssl_client_certificate  $shared/$c{ca}.crt;
     ssl_verify_client       on;
+    $c{peer}
 
     location / {
         atls_peer  on;
-        access_log  %%TESTDIR%%/peer.log outer;
+        access_log  %%TESTDIR%%/peer.log peer;
     }
 }
 EOC
@@ -173,6 +182,7 @@ sub start_redis {
                            '--port', $self->{redis_port}, '--dir', $dir,
                            '--bind', '127.0.0.1', '--save', '',
                            '--enable-debug-command', 'yes',
+                           '--repl-diskless-sync-delay', '0',
                            '--logfile', "$dir/redis.log", @options);
 
     $first->wait_for_port($self->{redis_port});

@@ -1,0 +1,107 @@
+# A machine that shuts down, with a connection on which a POST arrives late: it
+# takes its session from the store, and puts it out again, also if the POST is
+# not the next one.
+
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes qw( sleep );
+
+use Test::Atls::Cluster;
+use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Slow qw( patience );
+
+
+my $REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
+                                           split /:/, $ENV{PATH};
+
+for my $workers (1, 3) {
+    subtest "$workers workers: next" => sub { drained($workers, 0) };
+    subtest "$workers workers: not next" => sub { drained($workers, 1) };
+}
+
+done_testing();
+
+
+sub drained {
+    my ($workers, $skipped) = @_;
+
+    my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => $workers)
+                                     ->run();
+    my $t = $cluster->node(0);
+    my $c = $cluster->established(0);
+
+    like($cluster->get($c, 0), qr/^127.* node0/, 'a session');
+
+    # the connection of an unfinished POST keeps its process
+
+    my $s = http_connect($t->port(0));
+    my @records;
+
+    for (0, 1) {
+        $c->write_plain($REQUEST);
+        $records[$_] = $c->tls_out();
+    }
+
+    my $post = $c->format_post($records[$skipped], Connection => 'close');
+    my $begun = length($post) - length($records[$skipped]) - 10;
+
+    send_all($s, substr $post, 0, $begun);
+    sleep 0.2;
+
+    my $pid = delete $t->{pid};
+
+    kill 'QUIT', $pid;
+    $t->wait_for(sub {
+        grep { ($cluster->redis('GET', $_) // '') =~ /^S/ }
+             $cluster->sessions()
+    });
+    sleep 0.2;
+
+    # the head ends here, and the store is asked
+
+    send_all($s, substr $post, $begun);
+
+    my $r = response($s);
+
+    is($r && $r->status(), $skipped ? 409 : 200, 'a POST at the machine');
+    close $s;
+
+    if (!$skipped) {
+        $c->tls_in($r->body());
+        like($c->read_plain(), qr/node0\z/, '... decrypted');
+    }
+
+    ok($t->wait_for(sub { waitpid($pid, 1) != 0 }), 'the processes exit');
+
+    $cluster->move($c, 1);
+
+    for my $record ($skipped ? @records : $records[1]) {
+        $r = $c->post($record);
+        is($r && $r->status(), 200, 'on the other machine: next');
+
+        $c->tls_in($r->body()) if $r && $r->status() == 200;
+        like($c->read_plain(), qr/node1\z/, '... decrypted');
+    }
+
+    $t->run();
+    $cluster->done_testing();
+}
+
+
+sub response {
+    my ($s) = @_;
+
+    my $r = Test::Atls::Response->new();
+
+    until ($r->done()) {
+        readable($s, patience()) && $s->sysread(my $buf, 65536) or return undef;
+        $r->feed($buf);
+    }
+
+    return $r;
+}

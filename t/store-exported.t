@@ -1,0 +1,109 @@
+# Requests with exported keys: numbers that were used on one machine are refused
+# on the next one, to which the session went, and so are repetitions there.
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use Test::Atls::Cluster;
+use Test::Atls::Message;
+
+
+my $GET = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
+                                           split /:/, $ENV{PATH};
+
+for my $mode (qw( lazy each )) {
+    for my $protocol (qw( TLSv1.3 TLSv1.2 )) {
+        subtest "$mode, $protocol" => sub { moved($mode, $protocol) };
+    }
+}
+
+done_testing();
+
+
+# The result of a message with a number, at a machine.
+
+sub message {
+    my ($cluster, $m, $n, $number) = @_;
+
+    my $r = $m->http($GET, number => $number,
+                     port => $cluster->node($n)->port(0));
+
+    return $r ? $r->body() : $m->error();
+}
+
+
+# The session goes to a machine with a POST.
+
+sub brought {
+    my ($cluster, $c, $n) = @_;
+
+    like($cluster->get($c, $n), qr/^127.* node$n/, "a POST to machine $n");
+}
+
+
+sub moved {
+    my ($mode, $protocol) = @_;
+
+    my $cluster = Test::Atls::Cluster->new(nodes => 2, mode => $mode,
+                                           location => 'atls_exported_keys on;')
+                                     ->run();
+    my $c = $cluster->established(0, protocol => $protocol);
+    my $m = Test::Atls::Message->new($c);
+
+    # with "each", a session is on no machine after a POST; a POST that is not
+    # the next one brings it to a machine, and leaves it there
+
+    my $bring = sub {
+        $c->move(port => $cluster->node($_[0])->port(0), host => '127.0.0.1');
+        $c->post("\x17\x03\x03\x00\x20" . 'x' x 32);
+        is($c->last_response()->status(), 409, "brought to machine $_[0]");
+    };
+
+    $bring->(0) if $mode eq 'each';
+
+    like(message($cluster, $m, 0, $_), qr/node0/, "number $_ at machine 0")
+        for 0, 5, 7;
+    is(message($cluster, $m, 0, 5), '409 message-repeated', '... again');
+
+    if ($mode eq 'lazy') {
+        $cluster->node(0)->stop();
+        brought($cluster, $c, 1);
+
+    } else {
+        brought($cluster, $c, 0);
+        $bring->(1);
+    }
+
+    is(message($cluster, $m, 1, $_), '409 message-repeated',
+       "number $_ at machine 1") for 0, 5, 7;
+    like(message($cluster, $m, 1, 6), qr/node1/, 'another number');
+    is(message($cluster, $m, 1, 6), '409 message-repeated', '... again');
+    like(message($cluster, $m, 1, 1000), qr/node1/, 'a large number');
+    is(message($cluster, $m, 1, 8), '409 message-repeated',
+       'a number that is too small now');
+
+    # and back
+
+    $cluster->node(0)->run() if $mode eq 'lazy';
+    $cluster->wait_for_nodes();
+
+    if ($mode eq 'lazy') {
+        $cluster->node(1)->stop();
+        brought($cluster, $c, 0);
+
+    } else {
+        brought($cluster, $c, 1);
+        $bring->(0);
+    }
+
+    is(message($cluster, $m, 0, $_), '409 message-repeated',
+       "number $_ at machine 0") for 5, 6, 1000;
+    like(message($cluster, $m, 0, 1001), qr/node0/, 'the next number');
+
+    $cluster->node(1)->run() if $mode eq 'lazy';
+    $cluster->done_testing();
+}
