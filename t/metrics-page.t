@@ -266,7 +266,8 @@ FAILURES.flatMap(([metric, normal]) => [...newest().totals.keys()]
     .filter((key) => !meaning(key)))
 EOJ
     is_deeply($b->value(<<'EOJ'), [], '... and meanings have reasons');
-['posts_total', 'sessions_ended_total', 'relays_total'].flatMap((metric) =>
+['posts_total', 'sessions_ended_total', 'relays_total', 'store_total']
+    .flatMap((metric) =>
     Object.keys(MEANINGS[metric])
     .filter((name) => !name.startsWith('nginx')
                       && !(name in newest().data[metric]))
@@ -314,6 +315,11 @@ sub problems {
         'relays_total/no-connection'             => [ 1, 'connections' ],
         'relays_total/no-mailbox'                => [ 1, 'open files' ],
         'relays_total/stuck'                     => [ 1, 'slow disk' ],
+        'posts_total/store-unreachable/503'      => [ 1, 'the machine of' ],
+        'store_total/failed'                     => [ 1, 'have failed' ],
+        'store_total/timed-out'                  => [ 1, 'have failed' ],
+        'store_total/unsealed'                   => [ 1, 'different keys' ],
+        'store_total/outdated'                   => [ 1, 'failed over' ],
         'sessions_ended_total/lost'              => [ 1, 'process died' ],
         'posts_total/internal-error/500'         => [ 1, 'error log' ],
         'handshakes_total/failed'                => [ 26, 'more than 20 %' ],

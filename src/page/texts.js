@@ -129,6 +129,7 @@ const FAILURES = [
     ["alerts_total/in", ["close_notify"], "Alerts from clients"],
     ["alerts_total/out", ["close_notify"], "Alerts to clients"],
     ["relays_total", ["passed"], "POSTs for another worker process"],
+    ["store_total", ["taken", "put"], "Sessions in the store"],
 ];
 
 const MEANINGS = {
@@ -226,6 +227,14 @@ const MEANINGS = {
         "no-mailbox": "The socket of the other process is not there.",
         "stuck": "The other process does not respond: something blocks it.",
     },
+
+    store_total: {
+        "failed": "The store has refused a command, or is down. See the error"
+                  + " log.",
+        "outdated": "The store was restarted or failed over.",
+        "timed-out": "The store did not respond in time.",
+        "unsealed": "Machines have different files in atls_store_key.",
+    },
 };
 
 
@@ -276,6 +285,17 @@ function problems() {
         ["bad", recently("relays_total/no-mailbox"),
          "POSTs could not be relayed to another worker process, for lack of"
          + " descriptors. Increase the limit of open files."],
+        ["bad", posts("store-unreachable"),
+         "POSTs were refused, because the store, or the machine of their session,"
+         + " does not respond. See the error log."],
+        ["bad", recently("store_total/failed", "store_total/timed-out"),
+         "commands of the store have failed, or got no answer in time. See the"
+         + " error log."],
+        ["bad", recently("store_total/unsealed"),
+         "sessions were lost, because machines have different keys in"
+         + " atls_store_key."],
+        ["warn", recently("store_total/outdated"),
+         "sessions were lost, because the store was restarted or failed over."],
         ["bad", posts("internal-error"),
          "POSTs failed with an internal error. See the error log."],
         ["warn", often(recently("handshakes_total/failed",
