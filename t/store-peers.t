@@ -25,7 +25,7 @@ for my $t ($cluster->nodes()) {
     my $conf = $t->read_file('nginx.conf');
 
     $t->write_file('nginx.conf',
-        $conf =~ s/(log_format  outer .*)';/$1 "\$http_atls_relay"';/r);
+        $conf =~ s/(log_format  peer .*)';/$1 "\$http_atls_relay"';/r);
 }
 
 $cluster->run();
