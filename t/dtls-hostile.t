@@ -25,6 +25,8 @@ $t->write_http(<<'EOC');
 %%CERTIFICATE%%
 
 atls_protocols DTLSv1.2;
+atls_max_handshakes 40;
+atls_handshake_timeout 60s;
 
 server {
     listen 127.0.0.1:%%PORT_0%%;
@@ -46,6 +48,7 @@ srand 7;
 hellos();
 handshakes();
 memory();
+flood();
 established();
 foreign();
 
@@ -174,6 +177,46 @@ sub anonymous {
 
     return $t->read_file("/proc/$pid/status") =~ /^RssAnon:\s+(\d+) kB/m
            && $1;
+}
+
+
+# More ClientHellos than handshakes are allowed.
+
+sub flood {
+    my $c = client();
+
+    ok($c->handshake(), 'flood: session') or diag($c->error());
+
+    my ($first) = half_open();
+    my $other = client();
+
+    $other->handshake_step();
+
+    my $hello = $other->tls_out();
+    my @answers = map { outer()->post($hello, { 'Content-Type' => $TYPE }) }
+                  1 .. 100;
+    my %status;
+
+    push @{$status{$_->status()}}, $_ for @answers;
+
+    is(scalar @{$status{200}}, 39, 'flood: handshakes');
+    is(scalar @{$status{503}}, 61, 'flood: no more of them');
+    is($c->get('/')->body(), 'inner', 'flood: the session goes on');
+
+    # each of them is a session of its own, which ends by its own alert
+
+    my @cookies = map { ($_->header('Set-Cookie') || '') =~ /^([^;]+)/ }
+                  @{$status{200}};
+    my %cookies = map { $_ => 1 } @cookies;
+
+    is(scalar keys %cookies, 39, 'flood: different sessions');
+
+    outer()->post(record(21, "\2\x28", 0, 60), { 'Content-Type' => $TYPE,
+                                                 Cookie => $_ })
+        for @cookies, 'atls=' . $first->cookie();
+
+    is(outer()->post($hello, { 'Content-Type' => $TYPE })->status(), 200,
+       'flood: after it');
 }
 
 

@@ -31,6 +31,7 @@ $t->write_http(<<'EOC');
 %%CERTIFICATE%%
 
 atls_protocols DTLSv1.2;
+atls_handshake_timeout 60s;
 
 server {
     listen 127.0.0.1:%%PORT_0%% reuseport;

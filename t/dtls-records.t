@@ -23,6 +23,7 @@ $t->write_http(<<'EOC');
 %%CERTIFICATE%%
 
 atls_protocols TLSv1.2 DTLSv1.2;
+atls_handshake_timeout 60s;
 
 server {
     listen 127.0.0.1:%%PORT_0%%;

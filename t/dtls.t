@@ -33,6 +33,7 @@ $t->write_http(<<'EOC');
 %%CERTIFICATE%%
 atls_certificate      %%TESTDIR%%/rsa.crt;
 atls_certificate_key  %%TESTDIR%%/rsa.key;
+atls_handshake_timeout 60s;
 
 server {
     listen       127.0.0.1:%%PORT_0%%;
