@@ -29,6 +29,7 @@ $t->write_file('nginx.conf', $conf =~ s!(redis://127\.0\.0\.1):\d+!$1:$port!r);
 $cluster->run();
 
 answers();
+errors();
 again();
 
 my ($records, @twice) = $cluster->sealed_twice();
@@ -81,6 +82,33 @@ sub answers {
 
     $t->wait_for(sub { $cluster->status($c, 0) !~ /^503/ });
     like($cluster->get($c, 1), qr/^127/, 'right answers');
+}
+
+
+# Errors are logged once a second, and without control characters.
+
+sub errors {
+    my $c = $cluster->established(1);
+
+    $store->answer("-ERR a\nb\e" . 'x' x 1000 . "\r\n");
+
+    my $began = time;
+
+    $cluster->status($c, 0) for 1 .. 20;
+
+    my ($text, $error) = ('', qr/has refused a command: (ERR a.*)/);
+
+    $t->wait_for(sub {
+        $cluster->status($c, 0);
+        ($text) = $t->read_file('error.log') =~ $error;
+    });
+
+    is($text, 'ERR a?b?' . 'x' x 92, 'an error');
+
+    my $n = () = $t->read_file('error.log') =~ /command: ERR a/g;
+
+    cmp_ok($n, '<=', 2 + time - $began, 'errors are logged once a second');
+    $store->answer('');
 }
 
 

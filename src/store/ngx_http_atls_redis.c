@@ -23,6 +23,8 @@
 #define NGX_HTTP_ATLS_REDIS_MIN_PAUSE  100     /* before connecting again */
 #define NGX_HTTP_ATLS_REDIS_MAX_PAUSE  3000
 #define NGX_HTTP_ATLS_REDIS_STALLED    5000    /* without any reply */
+#define NGX_HTTP_ATLS_REDIS_QUIET      1000    /* between errors in the log */
+#define NGX_HTTP_ATLS_REDIS_ERROR      100     /* of a text in the log */
 #define NGX_HTTP_ATLS_REDIS_SHA        40
 
 
@@ -33,6 +35,7 @@ struct ngx_http_atls_redis_s {
     ngx_event_t                  timer;        /* connect, or give up */
     ngx_msec_t                   pause;
     ngx_uint_t                   pending;      /* commands without a reply */
+    ngx_msec_t                   refused;      /* when this was logged */
     ngx_log_t                   *log;
 
     unsigned                     connected:1;
@@ -67,6 +70,9 @@ static ngx_int_t ngx_http_atls_redis_sha(const char *script, char *hex);
 static void ngx_http_atls_redis_timeout(ngx_event_t *ev);
 static void ngx_http_atls_redis_reply(redisAsyncContext *context, void *data,
     void *private);
+static void ngx_http_atls_redis_refused(ngx_http_atls_redis_t *redis,
+    redisReply *r);
+static const char *ngx_http_atls_redis_error(redisReply *r);
 static ngx_uint_t ngx_http_atls_redis_repeat(ngx_http_atls_redis_t *redis,
     ngx_http_atls_op_t *op, redisReply *r);
 static void ngx_http_atls_redis_parse(redisReply *r,
@@ -274,7 +280,8 @@ ngx_http_atls_redis_greeted(redisAsyncContext *context, void *data,
     redis->stalled = 0;
 
     if (r->type == REDIS_REPLY_ERROR) {
-        ngx_http_atls_redis_complain(redis, private, r->str);
+        ngx_http_atls_redis_complain(redis, private,
+                                     ngx_http_atls_redis_error(r));
 
     } else if (ngx_strcmp((char *) private, "SELECT") == 0) {
 
@@ -704,9 +711,7 @@ ngx_http_atls_redis_reply(redisAsyncContext *context, void *data,
                    reply.nvalues);
 
     if (r && reply.status == ngx_http_atls_reply_refused) {
-        ngx_log_error(NGX_LOG_ERR, redis->log, 0,
-                      "atls_store \"%V\" has refused a command: %s",
-                      &redis->store->url, r->str);
+        ngx_http_atls_redis_refused(redis, r);
     }
 
     if (reply.status != ngx_http_atls_reply_ok) {
@@ -716,6 +721,44 @@ ngx_http_atls_redis_reply(redisAsyncContext *context, void *data,
     op->handler(op, &reply);
 
     ngx_http_atls_redis_free(op);
+}
+
+
+/* At most once a second: if the store is full, these may be all commands. */
+
+static void
+ngx_http_atls_redis_refused(ngx_http_atls_redis_t *redis, redisReply *r)
+{
+    if (redis->refused
+        && ngx_current_msec - redis->refused < NGX_HTTP_ATLS_REDIS_QUIET)
+    {
+        return;
+    }
+
+    redis->refused = ngx_current_msec;
+
+    ngx_log_error(NGX_LOG_ERR, redis->log, 0,
+                  "atls_store \"%V\" has refused a command: %s",
+                  &redis->store->url, ngx_http_atls_redis_error(r));
+}
+
+
+/* Without control characters: who pretends to be the store could add lines. */
+
+static const char *
+ngx_http_atls_redis_error(redisReply *r)
+{
+    size_t  i;
+
+    for (i = 0; i < (size_t) r->len && i < NGX_HTTP_ATLS_REDIS_ERROR; i++) {
+        if ((u_char) r->str[i] < ' ' || r->str[i] == 0x7f) {
+            r->str[i] = '?';
+        }
+    }
+
+    r->str[i] = '\0';
+
+    return r->str;
 }
 
 

@@ -242,7 +242,11 @@ ngx_http_atls_store_open(ngx_http_atls_stored_t *stored, ngx_str_t *data,
     ngx_str_t  sealed;
 
     sealed = *data;
+
+    /* the store may say anything */
+
     n = ngx_atoof(passed->data, passed->len);
+    n = ngx_min(ngx_max(n, 0), NGX_HTTP_ATLS_STORE_LONGEST);
 
     if (ngx_http_atls_seal_open(stored->conf->store, stored->id, data,
                                 ngx_cycle->log)
@@ -255,8 +259,8 @@ ngx_http_atls_store_open(ngx_http_atls_stored_t *stored, ngx_str_t *data,
         return ngx_http_atls_taken_gone;
     }
 
-    rc = ngx_http_atls_portable_read(stored->conf->zone, stored->id, data,
-                                     ngx_max(n, 0), ngx_cycle->log);
+    rc = ngx_http_atls_portable_read(stored->conf->zone, stored->id, data, n,
+                                     ngx_cycle->log);
 
     ngx_explicit_memzero(sealed.data, sealed.len);
 
