@@ -917,6 +917,7 @@ ngx_http_atls_begin_new_session(ngx_http_atls_post_t *post)
     }
 
     ngx_memcpy(post->id, post->session->id, NGX_HTTP_ATLS_ID_LEN);
+    post->tagged = 0;
     post->label = ngx_http_atls_label(post->id, r->connection->log);
 
     /* after this, errors remove the session */

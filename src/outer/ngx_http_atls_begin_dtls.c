@@ -182,6 +182,7 @@ ngx_http_atls_begin_dtls_finished(ngx_http_atls_post_t *post)
     response.len = post->flight.len;
 
     ngx_memcpy(post->id, post->session->id, NGX_HTTP_ATLS_ID_LEN);
+    post->tagged = 0;
 
     ngx_http_atls_session_put(post->main_conf->zone, post->session, &response);
     post->session = NULL;

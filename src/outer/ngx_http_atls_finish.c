@@ -460,7 +460,8 @@ ngx_http_atls_finish_cookie(ngx_http_atls_post_t *post, time_t age)
     r = post->request;
 
     if (ngx_http_atls_cookie_header(r, &post->conf->cookie,
-                                    age ? post->id : NULL, age,
+                                    age ? post->id : NULL,
+                                    post->tagged ? post->tag : NULL, age,
                                     ngx_http_atls_relayed_secure(r->connection),
                                     &value)
         != NGX_OK)

@@ -564,6 +564,9 @@ ngx_http_atls_handler_take(ngx_http_atls_post_t *post, u_char *id,
     ngx_http_atls_take_e  take;
 
     ngx_memcpy(post->id, id, NGX_HTTP_ATLS_ID_LEN);
+    ngx_memcpy(post->tag, id + NGX_HTTP_ATLS_ID_LEN, NGX_HTTP_ATLS_TAG_LEN);
+    post->tagged = (post->main_conf->store != NULL);
+
     post->label = ngx_http_atls_label(id, post->request->connection->log);
 
     post->home = post->conf;

@@ -494,7 +494,7 @@ ngx_http_atls_relay_peer_lost(ngx_http_atls_relay_t *relay, u_char *buf,
                - buf;
     }
 
-    if (ngx_http_atls_cookie_header(r, &alcf->cookie, NULL, 0,
+    if (ngx_http_atls_cookie_header(r, &alcf->cookie, NULL, NULL, 0,
                                     ngx_http_atls_relayed_secure(r->connection),
                                     &cookie)
         != NGX_OK)

@@ -53,6 +53,8 @@ struct ngx_http_atls_post_s {
     ngx_http_atls_session_t    *session;       /* or NULL; with exported keys,
                                                   or DTLS, a copy */
     u_char                      id[NGX_HTTP_ATLS_ID_LEN];
+    u_char                      tag[NGX_HTTP_ATLS_TAG_LEN];    /* of id, as the
+                                                  client knows it */
     uint32_t                    label;         /* session, in the debug log */
     ngx_http_atls_handshake_t  *handshake;
     trl_channel_t               channel;       /* if established */
@@ -120,6 +122,7 @@ struct ngx_http_atls_post_s {
 
     unsigned                    leaving:1;     /* leave is set */
     unsigned                    fresh:1;       /* session was created */
+    unsigned                    tagged:1;      /* tag is set */
     unsigned                    dtls:1;        /* the body is DTLS */
     unsigned                    last:1;        /* its client is not accepted
                                                   any more */

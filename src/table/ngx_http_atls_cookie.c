@@ -327,8 +327,8 @@ ngx_http_atls_cookie_has(ngx_http_request_t *r, ngx_str_t *name,
 
 ngx_int_t
 ngx_http_atls_cookie_header(ngx_http_request_t *r,
-    ngx_http_atls_cookie_t *cookie, u_char *id, time_t age, ngx_uint_t secure,
-    ngx_str_t *value)
+    ngx_http_atls_cookie_t *cookie, u_char *id, u_char *tag, time_t age,
+    ngx_uint_t secure, ngx_str_t *value)
 {
     u_char                      buf[NGX_HTTP_ATLS_ID_TEXT_LEN], *p;
     ngx_str_t                   text;
@@ -339,7 +339,8 @@ ngx_http_atls_cookie_header(ngx_http_request_t *r,
     text.len = id ? sizeof(buf) : 0;
     text.data = buf;
 
-    if (id && ngx_http_atls_id_encode(amcf->zone, id, buf, r->connection->log)
+    if (id && ngx_http_atls_id_encode(amcf->zone, id, tag, buf,
+                                      r->connection->log)
               != NGX_OK)
     {
         return NGX_ERROR;

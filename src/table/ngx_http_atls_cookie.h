@@ -50,13 +50,13 @@ ngx_uint_t ngx_http_atls_cookie_has(ngx_http_request_t *r, ngx_str_t *name,
 
 /*
  * Builds the value of the Set-Cookie header for the id of a session, allocated
- * from the pool of the request; if the id is NULL, the cookie is expired.
- * age: Max-Age in seconds.  secure: the client uses TLS.
+ * from the pool of the request; if the id is NULL, the cookie is expired.  tag:
+ * of the id, or NULL.  age: Max-Age in seconds.  secure: the client uses TLS.
  */
 
 ngx_int_t ngx_http_atls_cookie_header(ngx_http_request_t *r,
-    ngx_http_atls_cookie_t *cookie, u_char *id, time_t age, ngx_uint_t secure,
-    ngx_str_t *value);
+    ngx_http_atls_cookie_t *cookie, u_char *id, u_char *tag, time_t age,
+    ngx_uint_t secure, ngx_str_t *value);
 
 
 #endif /* _NGX_HTTP_ATLS_COOKIE_H_INCLUDED_ */

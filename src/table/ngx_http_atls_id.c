@@ -36,15 +36,18 @@ ngx_http_atls_id_decode(ngx_str_t *text, u_char *id)
 
 
 ngx_int_t
-ngx_http_atls_id_encode(ngx_shm_zone_t *zone, u_char *id, u_char *buf,
-    ngx_log_t *log)
+ngx_http_atls_id_encode(ngx_shm_zone_t *zone, u_char *id, u_char *tag,
+    u_char *buf, ngx_log_t *log)
 {
-    u_char     bytes[NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN], *tag;
+    u_char     bytes[NGX_HTTP_ATLS_ID_LEN + NGX_HTTP_ATLS_TAG_LEN], *p;
     ngx_str_t  src, dst;
 
-    tag = ngx_cpymem(bytes, id, NGX_HTTP_ATLS_ID_LEN);
+    p = ngx_cpymem(bytes, id, NGX_HTTP_ATLS_ID_LEN);
 
-    if (ngx_http_atls_session_tag(zone, id, tag, log) != NGX_OK) {
+    if (tag) {
+        ngx_memcpy(p, tag, NGX_HTTP_ATLS_TAG_LEN);
+
+    } else if (ngx_http_atls_session_tag(zone, id, p, log) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -112,5 +112,5 @@ ngx_http_atls_resource_header(ngx_http_request_t *r,
 
     value->len = p + NGX_HTTP_ATLS_ID_TEXT_LEN - value->data;
 
-    return ngx_http_atls_id_encode(amcf->zone, id, p, r->connection->log);
+    return ngx_http_atls_id_encode(amcf->zone, id, NULL, p, r->connection->log);
 }
