@@ -20,10 +20,12 @@
 /*
  * How long a POST waits, in milliseconds: for a session that is being taken by
  * another POST; for a machine that does not accept connections, in case it is
- * about to exit; for one that has said so.
+ * about to exit; for one that has said so.  The store is asked again after
+ * pauses, each of which is twice as long as the previous one.
  */
 
 #define NGX_HTTP_ATLS_ELSEWHERE_PAUSE    20
+#define NGX_HTTP_ATLS_ELSEWHERE_LONGEST  320
 #define NGX_HTTP_ATLS_ELSEWHERE_SOON     1000
 #define NGX_HTTP_ATLS_ELSEWHERE_LEAVING  10000
 
@@ -71,6 +73,7 @@ ngx_http_atls_elsewhere(ngx_http_atls_post_t *post, u_char *id,
     elsewhere->post = post;
     elsewhere->handler = handler;
     elsewhere->began = ngx_current_msec;
+    elsewhere->pause = NGX_HTTP_ATLS_ELSEWHERE_PAUSE;
     elsewhere->tried = 1;
     elsewhere->here = here;
 
@@ -109,6 +112,7 @@ ngx_http_atls_elsewhere_next(ngx_http_atls_elsewhere_t *elsewhere, u_char *id,
     elsewhere->text = *text;
     elsewhere->relay = NULL;
     elsewhere->began = ngx_current_msec;
+    elsewhere->pause = NGX_HTTP_ATLS_ELSEWHERE_PAUSE;
     elsewhere->tried++;
     elsewhere->lookup.again = 0;
 
@@ -266,7 +270,10 @@ ngx_http_atls_elsewhere_again(ngx_http_atls_elsewhere_t *elsewhere,
         return;
     }
 
-    ngx_add_timer(&elsewhere->timer, NGX_HTTP_ATLS_ELSEWHERE_PAUSE);
+    ngx_add_timer(&elsewhere->timer, elsewhere->pause);
+
+    elsewhere->pause = ngx_min(2 * elsewhere->pause,
+                               NGX_HTTP_ATLS_ELSEWHERE_LONGEST);
 }
 
 
