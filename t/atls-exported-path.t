@@ -12,9 +12,12 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 
+use Test::Atls::Http qw( send_all );
+use Test::Atls::LocalServer qw( message next_answer );
 use Test::Atls::MessagePath;
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Site;
+use Test::Atls::Slow qw( slow );
 
 my $SIZE = 20_000;
 my $LOST = 56;
@@ -29,6 +32,10 @@ location = /short {
     atls_exported_keys on;
     atls_session_timeout 1s;
 }
+
+location = /id {
+    return 200 "$atls_session_id";
+}
 EOC
 
 my $path = Test::Atls::MessagePath->start($t, $t->port(2), $t->port(0));
@@ -40,6 +47,7 @@ subtest('records' => \&records);
 subtest('what atls says' => \&says);
 subtest('an idle session' => \&idle);
 subtest('forward' => \&forward);
+subtest('a late message' => \&late);
 
 $t->done_testing();
 
@@ -280,6 +288,37 @@ sub forward {
     my $r = $f->ask("GET /big?size=$SIZE");
 
     ok(!$r || $r->status() == 502 || !$r->done(), 'a cut response');
+
+    $f->stop();
+    done_testing();
+}
+
+
+# A message that arrives after many others is accepted: the client does not send
+# numbers that leave it behind the window, but opens another session.
+
+sub late {
+    my $f = $t->forward($path->endpoint(), '--exported-keys', '--sessions', 4);
+    my $late = $f->connect();
+
+    my $first = $f->ask('GET /id')->body();
+
+    $path->does('delay', seconds => 3 * slow(), times => 1);
+    $backend->forget();
+    send_all($late, message("POST /body\nContent-Length: 4\n\nbody"));
+    $t->wait_for(sub { $path->messages() });
+
+    my $got = grep { $f->ask("GET /id?$_")->status() == 200 } 1 .. 100;
+    my $second = $f->ask('GET /id')->body();
+    my $before = () = $backend->requests();
+
+    is($got, 100, 'a hundred other requests');
+    is($before, 0, 'before it arrives');
+    isnt($second, $first, 'another session was opened');
+    is($f->ask('GET /id')->body(), $second, 'once');
+
+    my $r = next_answer($late);
+    is($r && $r->status() . $r->body(), '200body', 'and then, its response');
 
     $f->stop();
     done_testing();

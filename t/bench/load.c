@@ -68,6 +68,7 @@
 #define LOAD_READ           (256 * 1024)
 #define LOAD_PENDING        (128 * 1024)
 #define LOAD_PIDS           16
+#define LOAD_WINDOW         64          /* of numbers of messages */
 
 
 typedef struct {
@@ -130,6 +131,7 @@ typedef struct {
     uint64_t            post_left;      /* bytes of the POST's body left */
 
     uint64_t            number;         /* of the message */
+    int                 waits;          /* for an earlier one */
     buf_t               message;        /* the response to it */
 
     uint64_t            began;
@@ -195,6 +197,7 @@ static void die(const char *fmt, ...);
 static int         tls_outer, tls_inner, new_connections, idling, dropping;
 static int         exported;        /* the session is that of the first one */
 static uint64_t    numbers;
+static conn_t     *awaited[LOAD_WINDOW];    /* by number, modulo the size */
 static int         port, nconns = 1, established;
 static uint64_t    nops = 1, nwarm, up_size;
 static const char *path = "/bytes/100";
@@ -562,7 +565,10 @@ op_request(conn_t *c)
 }
 
 
-/* A request with exported keys. */
+/*
+ * A request with exported keys.  Those that are overtaken by others must not be
+ * left behind the window of numbers.
+ */
 
 static void
 op_message(conn_t *c)
@@ -575,12 +581,19 @@ op_message(conn_t *c)
         die("too large for a message");
     }
 
+    c->up = 0;
+    c->waits = awaited[numbers % LOAD_WINDOW] != NULL;
+
+    if (c->waits) {
+        return;
+    }
+
     lead = &conns[0];
     memcpy(plain, request, request_len);
     memset(plain + request_len, 0, up_size);
 
-    c->up = 0;
     c->number = numbers++;
+    awaited[c->number % LOAD_WINDOW] = c;
     c->message.len = 0;
 
     len = message_seal(lead->inner, strchr(lead->cookie, '=') + 1, c->number,
@@ -1146,6 +1159,7 @@ post_done(conn_t *c)
 static void
 post_message(conn_t *c)
 {
+    int             i;
     long            n;
     unsigned char  *p;
 
@@ -1157,6 +1171,14 @@ post_message(conn_t *c)
     }
 
     app_took(c, (char *) p, n);
+
+    awaited[c->number % LOAD_WINDOW] = NULL;
+
+    for (i = 0; i < nconns; i++) {
+        if (conns[i].waits) {
+            op_message(&conns[i]);
+        }
+    }
 }
 
 

@@ -12,6 +12,7 @@
 
 #include "cert.h"
 #include "client.h"
+#include "clock.h"
 #include "http.h"
 
 
@@ -62,6 +63,7 @@ atls_client_create(atls_client_t **result, const char *target)
     client->numbers[ATLS_RETRIES] = ATLS_DEFAULT_RETRIES;
 
     pthread_mutex_init(&client->lock, NULL);
+    atls_clock_cond(&client->answered);
 
     rc = atls_target_parse(&client->target, target, &client->failure);
 
@@ -111,6 +113,7 @@ atls_client_free(atls_client_t *client)
         free(list->items);
     }
 
+    pthread_cond_destroy(&client->answered);
     pthread_mutex_destroy(&client->lock);
     free(client);
 }

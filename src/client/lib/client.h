@@ -13,6 +13,7 @@
 #include "buf.h"
 #include "debug.h"
 #include "error.h"
+#include "exported.h"
 #include "outer.h"
 #include "request.h"
 #include "response.h"
@@ -70,6 +71,11 @@ struct atls_client_s {
     pthread_mutex_t          lock;          /* of the following, and of the
                                                session */
     uint64_t                 number;        /* of the next message */
+    int64_t                  awaited[ATLS_EXPORTED_WINDOW];
+                                            /* when the last messages were sent,
+                                               by their number modulo the size;
+                                               0: the server has it */
+    pthread_cond_t           answered;      /* one of them */
     unsigned                 sessions;      /* number of the session */
     unsigned                 cookies;       /* changed when they are set */
 

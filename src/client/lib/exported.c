@@ -22,6 +22,13 @@
 
 #define ATLS_EXPORTED_SURE      2000
 
+/*
+ * Milliseconds from a message until another session is opened, if no response
+ * to it has begun and the next number would leave it behind the window.
+ */
+
+#define ATLS_EXPORTED_WAIT      100
+
 
 /* The keys of a message and of the response to it. */
 
@@ -29,8 +36,12 @@ typedef struct {
     unsigned char    request[ATLS_ECE_KEY];
     unsigned char    response[ATLS_ECE_KEY];
     char             keyid[ATLS_EXPORTED_KEYID];
+    uint64_t         number;
     unsigned         session;               /* its number */
     int              sure;                  /* it still exists */
+    int              answered;              /* the server has the message */
+
+    atls_client_t   *client;
 } atls_exported_keys_t;
 
 
@@ -38,6 +49,7 @@ static atls_error_e atls_exported_take(atls_client_t *client,
     atls_exported_keys_t *keys);
 static atls_error_e atls_exported_open(atls_client_t *client,
     atls_client_t *lead);
+static int64_t atls_exported_waits(const atls_client_t *lead);
 static atls_error_e atls_exported_handshake(atls_client_t *lead);
 static const char *atls_exported_weakness(SSL *ssl);
 static atls_error_e atls_exported_keys(atls_client_t *lead,
@@ -47,13 +59,15 @@ static int atls_exported_key(SSL *ssl, int kind, uint64_t number,
 static atls_error_e atls_exported_probe(atls_client_t *client,
     atls_exported_keys_t *keys);
 static atls_error_e atls_exported_send(atls_client_t *client,
-    const atls_exported_keys_t *keys, const atls_buf_t *plain);
+    atls_exported_keys_t *keys, const atls_buf_t *plain);
 static atls_error_e atls_exported_sink(void *data, const unsigned char *bytes,
     size_t n);
 static atls_error_e atls_exported_plain(void *data, const unsigned char *bytes,
     size_t n);
 static atls_error_e atls_exported_result(atls_client_t *client,
-    unsigned session, int64_t expiry, atls_error_e rc);
+    atls_exported_keys_t *keys, int64_t expiry, atls_error_e rc);
+static void atls_exported_answered(atls_client_t *lead,
+    atls_exported_keys_t *keys);
 static atls_error_e atls_exported_end(atls_client_t *client);
 static atls_error_e atls_exported_unexpected(void *data,
     const unsigned char *bytes, size_t n);
@@ -76,18 +90,20 @@ atls_exported_perform(atls_client_t *client)
 
     memset(&plain, 0, sizeof(atls_buf_t));
 
-    rc = atls_exported_take(client, &keys);
+    /* as long as a number is not used, others may have to wait */
+
+    rc = atls_message_whole(&client->message, &plain,
+                            (size_t) client->numbers[ATLS_POST_SIZE],
+                            "a request with exported keys");
+
+    if (rc == ATLS_OK) {
+        rc = atls_exported_take(client, &keys);
+    }
 
     if (rc == ATLS_OK && !keys.sure
         && !atls_message_repeatable(&client->message))
     {
         rc = atls_exported_probe(client, &keys);
-    }
-
-    if (rc == ATLS_OK) {
-        rc = atls_message_whole(&client->message, &plain,
-                                (size_t) client->numbers[ATLS_POST_SIZE],
-                                "a request with exported keys");
     }
 
     if (rc == ATLS_OK) {
@@ -160,12 +176,27 @@ atls_exported_take(atls_client_t *client, atls_exported_keys_t *keys)
 static atls_error_e
 atls_exported_open(atls_client_t *client, atls_client_t *lead)
 {
+    int64_t       until;
     atls_error_e  rc;
 
     if (lead->open && atls_outer_expired(lead->outer)) {
         atls_debug(&client->debug, ATLS_DEBUG_INNER,
                    "session expired, opening a new one");
         lead->open = 0;
+    }
+
+    /* messages of the previous session can still arrive, and be answered */
+
+    while (lead->open && (until = atls_exported_waits(lead)) != 0) {
+
+        if (!atls_clock_wait(&lead->answered, &lead->lock, until)
+            && atls_exported_waits(lead) == until)
+        {
+            atls_debug(&client->debug, ATLS_DEBUG_INNER,
+                       "an earlier request is not answered, opening another "
+                       "session");
+            lead->open = 0;
+        }
     }
 
     if (lead->open) {
@@ -182,6 +213,22 @@ atls_exported_open(atls_client_t *client, atls_client_t *lead)
     }
 
     return rc;
+}
+
+
+/*
+ * Until when the next number must wait for the one that would leave the window;
+ * 0: it need not wait.
+ */
+
+static int64_t
+atls_exported_waits(const atls_client_t *lead)
+{
+    int64_t  sent;
+
+    sent = lead->awaited[lead->number % ATLS_EXPORTED_WINDOW];
+
+    return sent ? sent + ATLS_EXPORTED_WAIT : 0;
 }
 
 
@@ -215,6 +262,7 @@ atls_exported_handshake(atls_client_t *lead)
 
     lead->sessions++;
     lead->number = 0;
+    memset(lead->awaited, 0, sizeof(lead->awaited));
 
     weakness = atls_exported_weakness(lead->tls.ssl);
 
@@ -278,7 +326,11 @@ atls_exported_keys(atls_client_t *lead, atls_exported_keys_t *keys)
                                  "cannot export keys");
     }
 
+    lead->awaited[number % ATLS_EXPORTED_WINDOW] = atls_clock();
+
+    keys->number = number;
     keys->session = lead->sessions;
+    keys->answered = 0;
 
     return ATLS_OK;
 }
@@ -341,7 +393,7 @@ atls_exported_probe(atls_client_t *client, atls_exported_keys_t *keys)
 
 
 static atls_error_e
-atls_exported_send(atls_client_t *client, const atls_exported_keys_t *keys,
+atls_exported_send(atls_client_t *client, atls_exported_keys_t *keys,
     const atls_buf_t *plain)
 {
     int64_t       expiry;
@@ -356,13 +408,17 @@ atls_exported_send(atls_client_t *client, const atls_exported_keys_t *keys,
     ece.keyid = keys->keyid;
     ece.failure = &client->failure;
     ece.sink = atls_exported_plain;
-    ece.data = client;
+    ece.data = keys;
+
+    keys->client = client;
 
     if (atls_ece_seal(&body, keys->request, keys->keyid, plain->data,
                       plain->len)
         == -1)
     {
         atls_buf_free(&body);
+        atls_exported_answered(atls_exported_lead(client), keys);
+
         return atls_fail_openssl(&client->failure, ATLS_ERROR_TLS,
                                  "cannot encrypt the request");
     }
@@ -373,7 +429,7 @@ atls_exported_send(atls_client_t *client, const atls_exported_keys_t *keys,
     rc = atls_outer_post(client->outer, body.data, body.len,
                          atls_exported_sink, &ece);
 
-    rc = atls_exported_result(client, keys->session, expiry, rc);
+    rc = atls_exported_result(client, keys, expiry, rc);
 
     /* a response that is complete does not need its last record */
 
@@ -402,7 +458,11 @@ atls_exported_sink(void *data, const unsigned char *bytes, size_t n)
 static atls_error_e
 atls_exported_plain(void *data, const unsigned char *bytes, size_t n)
 {
-    atls_client_t  *client = data;
+    atls_exported_keys_t  *keys = data;
+
+    atls_client_t  *client = keys->client;
+
+    atls_exported_answered(atls_exported_lead(client), keys);
 
     return client->sending ? atls_response_parse(&client->response, bytes, n)
                            : atls_exported_unexpected(client, bytes, n);
@@ -412,8 +472,8 @@ atls_exported_plain(void *data, const unsigned char *bytes, size_t n)
 /* What the result of a POST tells about the session. */
 
 static atls_error_e
-atls_exported_result(atls_client_t *client, unsigned session, int64_t expiry,
-    atls_error_e rc)
+atls_exported_result(atls_client_t *client, atls_exported_keys_t *keys,
+    int64_t expiry, atls_error_e rc)
 {
     int             status;
     atls_client_t  *lead;
@@ -421,9 +481,11 @@ atls_exported_result(atls_client_t *client, unsigned session, int64_t expiry,
     lead = atls_exported_lead(client);
     status = atls_outer_status(client->outer);
 
+    atls_exported_answered(lead, keys);
+
     pthread_mutex_lock(&lead->lock);
 
-    if (session == lead->sessions) {
+    if (keys->session == lead->sessions) {
 
         if (rc == ATLS_OK) {
             lead->seen = atls_clock();
@@ -452,6 +514,31 @@ atls_exported_result(atls_client_t *client, unsigned session, int64_t expiry,
                    || (rc == ATLS_ERROR_NETWORK && !client->response.delivered);
 
     return rc;
+}
+
+
+/*
+ * The server has received the message, or the client gives it up: numbers need
+ * not wait for it.
+ */
+
+static void
+atls_exported_answered(atls_client_t *lead, atls_exported_keys_t *keys)
+{
+    if (keys->answered) {
+        return;
+    }
+
+    keys->answered = 1;
+
+    pthread_mutex_lock(&lead->lock);
+
+    if (keys->session == lead->sessions) {
+        lead->awaited[keys->number % ATLS_EXPORTED_WINDOW] = 0;
+        pthread_cond_broadcast(&lead->answered);
+    }
+
+    pthread_mutex_unlock(&lead->lock);
 }
 
 

@@ -17,6 +17,14 @@
 
 
 /*
+ * The server accepts numbers of messages that are smaller than the largest one
+ * by less than this.
+ */
+
+#define ATLS_EXPORTED_WINDOW    64
+
+
+/*
  * Called before the first request of a client with the same options as the
  * lead, which must exist longer, and must not send requests itself.
  */

@@ -4,12 +4,10 @@
  */
 
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "../../lib/client.h"
 #include "../../lib/clock.h"
@@ -76,9 +74,6 @@ static void cmd_pool_slots(cmd_pool_t *pool);
 static int cmd_pool_lead(cmd_pool_t *pool);
 static int cmd_pool_try(cmd_pool_t *pool);
 static int cmd_pool_client(cmd_pool_t *pool, cmd_slot_t *slot);
-static void cmd_pool_cond(pthread_cond_t *cond);
-static int cmd_pool_wait(cmd_pool_t *pool, pthread_cond_t *cond,
-    int64_t deadline);
 static cmd_slot_t *cmd_pool_queue(cmd_pool_t *pool, int64_t deadline);
 static void cmd_pool_leave(cmd_pool_t *pool, cmd_waiter_t *waiter);
 static void cmd_pool_learn(cmd_pool_t *pool, atls_client_t *client);
@@ -101,7 +96,7 @@ cmd_pool_create(cmd_pool_t **result, const char *origin,
     pool->options = options;
 
     pthread_mutex_init(&pool->lock, NULL);
-    cmd_pool_cond(&pool->reap);
+    atls_clock_cond(&pool->reap);
     cmd_pool_slots(pool);
 
     code = cmd_client_store(&pool->store, options->session_file);
@@ -199,37 +194,6 @@ cmd_pool_client(cmd_pool_t *pool, cmd_slot_t *slot)
 }
 
 
-static void
-cmd_pool_cond(pthread_cond_t *cond)
-{
-    pthread_condattr_t  attr;
-
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attr);
-    pthread_condattr_destroy(&attr);
-}
-
-
-/* Returns 0 if there is a deadline and it has expired. */
-
-static int
-cmd_pool_wait(cmd_pool_t *pool, pthread_cond_t *cond, int64_t deadline)
-{
-    struct timespec  ts;
-
-    if (deadline == 0) {
-        pthread_cond_wait(cond, &pool->lock);
-        return 1;
-    }
-
-    ts.tv_sec = (time_t) (deadline / 1000);
-    ts.tv_nsec = (long) (deadline % 1000) * 1000000;
-
-    return pthread_cond_timedwait(cond, &pool->lock, &ts) != ETIMEDOUT;
-}
-
-
 cmd_pooled_t *
 cmd_pool_take(cmd_pool_t *pool, int64_t deadline)
 {
@@ -277,14 +241,14 @@ cmd_pool_queue(cmd_pool_t *pool, int64_t deadline)
 
     waiter.slot = NULL;
     waiter.next = NULL;
-    cmd_pool_cond(&waiter.cond);
+    atls_clock_cond(&waiter.cond);
 
     for (last = &pool->waiters; *last; last = &(*last)->next) { /* void */ }
 
     *last = &waiter;
 
     while (waiter.slot == NULL) {
-        if (!cmd_pool_wait(pool, &waiter.cond, deadline)
+        if (!atls_clock_wait(&waiter.cond, &pool->lock, deadline)
             && waiter.slot == NULL)
         {
             cmd_pool_leave(pool, &waiter);
@@ -429,7 +393,7 @@ cmd_pool_reap(void *data)
         }
 
         pool->sleeping = next == 0;
-        cmd_pool_wait(pool, &pool->reap, next);
+        atls_clock_wait(&pool->reap, &pool->lock, next);
         pool->sleeping = 0;
     }
 

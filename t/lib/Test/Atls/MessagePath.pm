@@ -11,6 +11,7 @@ package Test::Atls::MessagePath;
 # nothing
 # answer        own response: status => , problem => ; late => 1: the message is
 #               passed on before
+# delay         passes the message on after so many seconds =>
 # no-answer     closes the connection when the message was passed on
 # twice         passes the message on twice, returns the second response
 # previous      the response to the previous message
@@ -145,6 +146,7 @@ sub _meddle {
         return send_all($client, _answer($act));
     }
 
+    sleep $act->{seconds} if $what eq 'delay';
     substr($body, $at, 1) ^= "\1" if $what eq 'flip-request';
     $body = substr $body, 0, $at if $what eq 'cut-request';
 
