@@ -189,8 +189,11 @@ cmd_channel_nack(coap_session_t *session, const coap_pdu_t *sent,
         cmd_channel_fail(channel, CURLE_OPERATION_TIMEDOUT);
         break;
 
+    /* libcoap 4.3.4 and newer: also if the gateway has closed the session */
+
     case COAP_NACK_TLS_FAILED:
-        cmd_channel_fail(channel, CURLE_SSL_CONNECT_ERROR);
+        cmd_channel_fail(channel, channel->ready ? CURLE_RECV_ERROR
+                                                 : CURLE_SSL_CONNECT_ERROR);
         break;
 
     case COAP_NACK_RST:
