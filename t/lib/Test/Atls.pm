@@ -366,6 +366,10 @@ sub reload {
         return $refused || @now && !grep { $old{$_} } @now;
     }, 20) or die "reload: the old workers do not leave\n";
 
+    # idle connections are closed after the line in the log
+
+    $self->wait_for(sub { !grep { alive($_) && !asleep($_) } keys %old });
+
     return !$refused;
 }
 
