@@ -15,6 +15,7 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
+use Test::Atls::Process qw( alive );
 
 my $RECORD = "\x17\x03\x03\x00\x20" . 'x' x 32;
 
@@ -117,7 +118,7 @@ raw();
 early();
 
 configure('both');
-$t->reload();
+replace_workers();
 routes('both', 'TLSv1.3');
 
 reloads();
@@ -129,6 +130,16 @@ sub configure {
     my ($tracking) = @_;
 
     $t->write_conf($conf =~ s/%%TRACKING%%/$tracking/r);
+}
+
+
+# Old workers receive datagrams of new HTTP/3 connections as long as they run.
+
+sub replace_workers {
+    my @old = $t->workers();
+
+    $t->reload();
+    $t->wait_for(sub { !grep { alive($_) } @old }, 20) if $h3;
 }
 
 
