@@ -1,8 +1,9 @@
 #!/usr/bin/perl
 
-# Measures the cost of counting for atls_status: instructions of a small
-# request, in a worker process and its libraries, with the module and with a
-# copy that does not count.  The cost is too small to be measured by time.
+# Measures the cost of counting for atls_status, and of keeping responses for
+# retries: instructions of a small request, in a worker process and its
+# libraries, with the module, with a copy that does not count, and with
+# atls_retry_buffer 0.  The costs are too small to be measured by time.
 #
 #     perl -I t/lib t/bench/count.pl DIR [-q]     DIR: for the copy; -q: quick
 #
@@ -40,22 +41,23 @@ $dir = abs_path($dir);
 
 print join("\t", @$_), "\n"
     for [ 'counted', 1, instructions($module) ],
-        [ 'not counted', 1, instructions(copy()) ];
+        [ 'not counted', 1, instructions(copy()) ],
+        [ 'no retries', 1, instructions($module, 'atls_retry_buffer 0;') ];
 
 
 # The difference of two runs, for each request.
 
 sub instructions {
-    my ($tested) = @_;
+    my ($tested, $directives) = @_;
 
-    my ($few, $many) = map { run($tested, $_) } @REQUESTS;
+    my ($few, $many) = map { run($tested, $_, $directives || '') } @REQUESTS;
 
     return sprintf '%.0f', ($many - $few) / ($REQUESTS[1] - $REQUESTS[0]);
 }
 
 
 sub run {
-    my ($tested, $n) = @_;
+    my ($tested, $n, $directives) = @_;
 
     my $t = Test::Atls->new(workers => 1);
     my $out = $t->path('callgrind');
@@ -66,9 +68,10 @@ sub run {
                "--callgrind-out-file=$out.%p",
                map { "--toggle-collect=$_" } @COLLECTED;
 
-    $t->write_http(<<'EOC')->run();
+    $t->write_http(<<"EOC")->run();
 %%CERTIFICATE%%
 keepalive_requests 10000;
+$directives
 
 server {
     listen 127.0.0.1:%%PORT_0%%;
