@@ -2,8 +2,9 @@
 
 # A path that loses, cuts, doubles and delays POSTs and responses at random: a
 # client that sends each POST again until it has the response loses no session,
-# and each request is executed once.  No nonce is used twice, and nothing is
-# left in the zone.  ATLS_LOSSY is the number of requests, ATLS_SEED the seed.
+# and each request is executed once.  No nonce is used twice, nothing is left in
+# the zone, and the workers do not grow.  ATLS_LOSSY is the number of requests,
+# ATLS_SEED the seed.
 
 use strict;
 use warnings;
@@ -61,11 +62,12 @@ my (%faults, @wrong);
 srand $SEED;
 
 my $sessions = 0;
-my ($c, $established, @pages);
+my ($c, $established, @pages, $memory);
 
 for my $id (1 .. $N) {
     if ($id % $EACH == 1) {
         push @pages, pages() if $c;
+        $memory = memory() if $id > $N / 4 && !$memory;
         $c = handshake($sessions++ % 2 ? 'TLSv1.2' : 'TLSv1.3');
     }
 
@@ -100,6 +102,10 @@ push @pages, pages();
 cmp_ok($pages[-1], '<=', $pages[0] + 2,
        'the zone uses as many pages as after a session');
 
+cmp_ok(memory() - $memory, '<=', 1024,
+       "memory of the workers does not grow, from $memory KB")
+    unless $ENV{TEST_ASAN} || $ENV{TEST_VALGRIND};
+
 cmp_ok(scalar(keys %{$nonces->pairs()}), '>', $N, 'records are sealed');
 is(join(' ', $nonces->reused()), '', 'no nonce is used twice');
 
@@ -108,6 +114,20 @@ ok($faults{$_}, "there were faults: $_")
     for qw( cut-request cut-response doubled lost late );
 
 $t->done_testing();
+
+
+# Kilobytes of the workers, without what they share.
+
+sub memory {
+    my $sum = 0;
+
+    for my $pid ($t->workers()) {
+        open my $fh, '<', "/proc/$pid/status" or die "worker $pid: $!\n";
+        $sum += $_ for map { /^RssAnon:\s+(\d+) kB/ ? $1 : () } <$fh>;
+    }
+
+    return $sum;
+}
 
 
 # Ends the session.  Returns the number of pages that the zone has ever used.
