@@ -72,7 +72,11 @@ for my $cut (0, 1) {
     }
 }
 
-waiting_http3() if $h3;
+if ($h3) {
+    waiting_http3();
+    goes_on_http3();
+}
+
 goes_on();
 goes_on_tls();
 
@@ -209,6 +213,26 @@ sub waiting_http3 {
     unlike($t->read_file('gone.log'), qr/ other$/m,
            "$name: in the same connection");
     is(join('', <$out>), "waited\n", "$name: which goes on");
+}
+
+
+# curl closes the connection.
+
+sub goes_on_http3 {
+    my $c = established();
+    my $record = record($c, '/slow?n=3&delay=1');
+    my %headers = headers($c, 'HTTP/3, goes on');
+    my $body = $t->write_file('record', $record);
+
+    system('curl', qw( --http3-only --silent --insecure --max-time 2 --output ),
+           $t->path('response'), '--data-binary', "\@$body",
+           (map { ('-H', "$_: $headers{$_}") } sort keys %headers),
+           'https://127.0.0.1:' . $t->port(4) . '/atls');
+    is($? >> 8, 28, 'goes on, HTTP/3: curl has closed the connection');
+
+    like(opened($c, again($c, $record)), qr/line 3/,
+         'goes on, HTTP/3: the response');
+    is(requests(), 1, 'goes on, HTTP/3: one request');
 }
 
 

@@ -22,6 +22,7 @@
 #include "ngx_http_atls_relayed.h"
 
 
+static void ngx_http_atls_post_stream(ngx_event_t *rev);
 static void ngx_http_atls_post_read(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_atls_post_goes_on(ngx_http_atls_post_t *post);
 static ngx_uint_t ngx_http_atls_post_closed(ngx_http_request_t *r);
@@ -43,6 +44,9 @@ static ngx_uint_t ngx_http_atls_post_overstays(ngx_http_atls_post_t *post,
 static void ngx_http_atls_post_send(ngx_http_atls_post_t *post);
 
 static void ngx_http_atls_post_cleanup(void *data);
+
+
+static ngx_event_handler_pt  ngx_http_atls_post_handler;
 
 
 ngx_http_atls_post_t *
@@ -100,18 +104,53 @@ ngx_http_atls_post_create(ngx_http_request_t *r)
 void
 ngx_http_atls_post_start(ngx_http_request_t *r)
 {
+    ngx_event_t           *rev;
     ngx_http_atls_post_t  *post;
 
+    rev = r->connection->read;
     post = ngx_http_get_module_ctx(r, ngx_http_atls_module);
 
     r->read_event_handler = ngx_http_atls_post_read;
     r->write_event_handler = ngx_http_atls_post_write;
+
+    if (ngx_http_atls_is_quic(r)
+        && rev->handler != ngx_http_atls_post_stream)
+    {
+        ngx_http_atls_post_handler = rev->handler;
+        rev->handler = ngx_http_atls_post_stream;
+    }
 
     if (!r->reading_body) {
         ngx_http_atls_body_ended(r);
     }
 
     ngx_http_atls_post_run(post);
+}
+
+
+/*
+ * When a connection of HTTP/3 is closed, core terminates the requests in all of
+ * its streams.  One that goes on without the client gets the event of a stream
+ * that was cancelled: core waits for its end.  After an internal redirect, the
+ * request has no context.
+ */
+
+static void
+ngx_http_atls_post_stream(ngx_event_t *rev)
+{
+    ngx_connection_t      *c;
+    ngx_http_request_t    *r;
+    ngx_http_atls_post_t  *post;
+
+    c = rev->data;
+    r = c->data;
+    post = ngx_http_get_module_ctx(r, ngx_http_atls_module);
+
+    if (c->close && post && ngx_http_atls_post_goes_on(post)) {
+        c->close = 0;
+    }
+
+    ngx_http_atls_post_handler(rev);
 }
 
 
