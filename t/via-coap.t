@@ -29,7 +29,7 @@ my @STATUSES = ([ 404, 502 ], [ 409, 409 ], [ 410, 404 ], [ 413, 413 ],
 my $t = Test::Atls::Gateway->new(workers => 4);
 my $backend = $t->backend();
 
-$t->serve_located(<<'EOC' . join "\n", map { <<"EOS" } @STATUSES);
+my $locations = <<'EOC' . join "\n", map { <<"EOS" } @STATUSES;
 location = /reused {
     return 200 "$atls_session_reused $atls_session_requests\n";
 }
@@ -40,11 +40,14 @@ location /status-$_->[0]/ {
 }
 EOS
 
+$t->serve_located($locations,
+                  http => 'atls_protocols TLSv1.2 TLSv1.3 DTLSv1.2;');
+
 my $g = $t->gateway();
 
-for (qw( 1.2 1.3 )) {
-    my $version = $_;
-    subtest("TLS $version" => sub { requests($version) });
+for (['--tls-max', '1.2'], ['--tls-max', '1.3'], ['--dtls']) {
+    my @version = @$_;
+    subtest("@version" => sub { requests(@version) });
 }
 
 subtest('large bodies' => \&large);
@@ -75,24 +78,24 @@ sub via {
 
 
 sub requests {
-    my ($version) = @_;
+    my (@version) = @_;
 
     my $sessions = $t->metric($g, 'sessions_total');
-    my $r = via('--tls-max', $version, '-i', 'https://localhost/exact');
+    my $r = via(@version, '-i', 'https://localhost/exact');
 
     is("$r->{code} $r->{err}", '0 ', 'a request');
     like($r->{out}, qr!^HTTP/1.1 200 OK\r\n.*^X-One: 1\r\n.*\r\nexactly\n\z!ms,
          'its response');
 
-    $r = via('--tls-max', $version, '-d', 'a body', 'https://localhost/body',
+    $r = via(@version, '-d', 'a body', 'https://localhost/body',
              'https://localhost/body');
     is("$r->{code} $r->{out}", '0 a bodya body', 'several requests')
         or diag($r->{err});
 
-    $r = via('-I', 'https://localhost/exact');
+    $r = via(@version, '-I', 'https://localhost/exact');
     like("$r->{code} $r->{out}", qr!^0 HTTP/1.1 200 OK\r\n!, 'HEAD');
 
-    $r = via('-f', 'https://localhost/status?code=404');
+    $r = via(@version, '-f', 'https://localhost/status?code=404');
     is("$r->{code} $r->{out}", '22 ', 'a status of the service');
 
     is($t->metric($g, 'sessions_total'), $sessions + 4, 'sessions');
