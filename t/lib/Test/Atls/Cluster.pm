@@ -32,6 +32,11 @@ use Test::Atls::Process qw( spawn stop_process );
 use Test::Atls::Response qw( parse_responses );
 
 
+# another server than that of Redis, such as that of Valkey
+
+my $SERVER = $ENV{TEST_REDIS_SERVER} || 'redis-server';
+
+
 sub new {
     my ($class, %args) = @_;
 
@@ -178,7 +183,7 @@ sub start_redis {
     my $first = $self->node(0);
     my $dir = $first->dir();
 
-    $self->{redis} = spawn({ stderr => "$dir/redis.out" }, 'redis-server',
+    $self->{redis} = spawn({ stderr => "$dir/redis.out" }, $SERVER,
                            '--port', $self->{redis_port}, '--dir', $dir,
                            '--bind', '127.0.0.1', '--save', '',
                            '--enable-debug-command', 'yes',
@@ -199,7 +204,7 @@ sub start_replica {
 
     mkdir $dir;
 
-    my $pid = spawn({ stderr => "$dir/redis.out" }, 'redis-server',
+    my $pid = spawn({ stderr => "$dir/redis.out" }, $SERVER,
                     '--port', $port, '--dir', $dir, '--bind', '127.0.0.1',
                     '--save', '', '--logfile', "$dir/redis.log",
                     '--replicaof', "127.0.0.1 $self->{redis_port}");
