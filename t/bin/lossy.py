@@ -19,6 +19,8 @@ MODE is
     half=N-M    half of the body, as if it were complete
     bare=N-M    no body
     gone=N-M    as mute; later ones: a 410 of a middlebox
+    past=N-N    as mute; if the POST is sent again, it gets a 410, and only
+                then, the next one gets its response
     trailer=N-M a chunked body with a trailer
     soon=N-M    a 503 of a middlebox, with Retry-After: 1
     later=N-M   the same, with Retry-After: 11
@@ -37,6 +39,7 @@ FAULTS = ["lost", "unanswered", "cut", "doubled", "late", "again later",
           "status before", "status after"]
 STATUSES = ["502 Bad Gateway", "503 Service Unavailable", "504 Gateway Timeout",
             "408 Request Timeout"]
+GONE = b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"
 RETRY_AFTER = {"soon": 1, "later": 11}
 
 
@@ -50,6 +53,8 @@ class Lossy:
         self.seen = set()
         self.at = {True: 0, False: 0}
         self.tasks = set()
+        self.past = None
+        self.again = asyncio.Event()
 
     async def serve(self, reader, writer):
         try:
@@ -100,11 +105,11 @@ class Lossy:
             print("deaf", flush=True)
             await asyncio.sleep(1000)
             return False
+        if self.mode == "past" and (chosen or number > self.last):
+            return await self.before(head, body, chosen, writer)
         response = await self.ask(head, body)
         if self.mode == "gone" and number > self.last:
-            return await self.write(writer, "gone",
-                                    b"HTTP/1.1 410 Gone\r\n"
-                                    b"Content-Length: 0\r\n\r\n")
+            return await self.write(writer, "gone", GONE)
         if not chosen:
             return await self.write(writer, "passed", response)
         if self.mode == "cut":
@@ -130,6 +135,21 @@ class Lossy:
         print("silent", flush=True)
         await asyncio.sleep(1000)
         return False
+
+    async def before(self, head, body, chosen, writer):
+        if chosen:
+            print("waits", flush=True)
+            self.past = body
+            await self.ask(head, body)
+            return await self.write(writer, "mute")
+        if body == self.past:
+            keep = await self.write(writer, "past", GONE)
+            self.again.set()
+            return keep
+        response = await self.ask(head, body)
+        await self.again.wait()
+        await asyncio.sleep(.1)
+        return await self.write(writer, "passed", response)
 
     async def each(self, head, body, known, writer):
         digest = hashlib.sha256(body).digest()

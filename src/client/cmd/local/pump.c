@@ -65,6 +65,7 @@ static atls_error_e cmd_pump_overdue(cmd_pump_post_t *post);
 static void cmd_pump_follow(cmd_pump_t *pump);
 static void cmd_pump_answered(cmd_pump_post_t *post);
 static int cmd_pump_again(cmd_pump_post_t *post, atls_error_e error);
+static int cmd_pump_is_past(const cmd_pump_post_t *post, int status);
 static int cmd_pump_is_lost(const cmd_pump_post_t *post, atls_error_e error,
     int status);
 static int cmd_pump_repeatable(const cmd_pump_post_t *post);
@@ -754,6 +755,13 @@ cmd_pump_again(cmd_pump_post_t *post, atls_error_e error)
     status = error == ATLS_ERROR_OUTER_STATUS
              ? atls_outer_status(pump->pair.posts[post->which].outer) : 0;
 
+    if (cmd_pump_is_past(post, status)) {
+        atls_failure_clear(pump->failure);
+        post->pending = 0;
+        pump->next = atls_clock() + CMD_PUMP_DELAY;
+        return 1;
+    }
+
     if (!cmd_pump_is_lost(post, error, status)
         || !atls_passed_comparable(&post->passed)
         || (!cmd_pump_repeatable(post)
@@ -790,6 +798,21 @@ cmd_pump_again(cmd_pump_post_t *post, atls_error_e error)
     }
 
     return 1;
+}
+
+
+/*
+ * A poll is sent again, also by libcurl, when its response is lost.  If data
+ * after it were processed in the meantime, and the session has ended, the
+ * response to the data is the last one: there may be output in it.
+ */
+
+static int
+cmd_pump_is_past(const cmd_pump_post_t *post, int status)
+{
+    return post->which == ATLS_PAIR_POLL && status == 410
+           && post->pump->posts[ATLS_PAIR_DATA].pending
+           && !atls_passed_any(&post->passed);
 }
 
 
