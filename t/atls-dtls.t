@@ -235,8 +235,12 @@ sub changed {
 
         isnt($r->{code}, 0, $what);
         isnt($r->{err}, '', "$what: message");
-        unlike($r->{out}, qr/^two\n/m, "$what: nothing after it")
-            unless $what eq 'last';
+
+        # chunks may come in one record; the other request has a new session
+
+        $r->{out} =~ s/\Q@{[ pattern(5000) ]}\E\z//;
+        is(substr("one\ntwo\nthree\n", 0, length $r->{out}), $r->{out},
+           "$what: nothing after it");
     }
 
     # data that would be valid without the record

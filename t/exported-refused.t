@@ -439,7 +439,8 @@ sub suites {
                        ECDHE-ECDSA-AES256-GCM-SHA384 ))
     {
         my @args = $suite =~ /^TLS/
-                   ? (protocol => 'TLSv1.3', ciphersuites => $suite)
+                   ? (protocol => 'TLSv1.3', ciphersuites => $suite,
+                      ciphers => 'ALL:@SECLEVEL=0')
                    : (protocol => 'TLSv1.2', ciphers => "$suite:\@SECLEVEL=0");
         my $suited = Test::Atls::Message->new($t->established(@args));
 

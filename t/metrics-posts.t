@@ -60,6 +60,7 @@ server {
         atls on;
         access_log %%TESTDIR%%/posts.log posts;
         atls_exported_keys on;
+        atls_ciphers ECDHE+AESGCM:ECDHE+AESCCM8:@SECLEVEL=0;
     }
 
     location /located {
