@@ -558,7 +558,7 @@ sub limits {
 
     # of requests in progress
 
-    my $slow = message($d, '/slow?n=1&delay=1');
+    my $slow = message($d, '/slow?n=1&delay=3');
     my $other = established(gateway => $small);
     $c->send_bytes($slow);
     ok($t->wait_for(sub { $t->metric($small, 'posts') }, WAIT), 'a request');

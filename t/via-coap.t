@@ -155,11 +155,11 @@ sub small {
 # libcoap before 4.3.5 discards those in blocks.
 
 sub separate {
-    my $r = via('https://localhost/wait?delay=1');
+    my $r = via('https://localhost/wait?delay=3');
     is("$r->{code} $r->{out}", "0 waited\n", 'a separate response')
         or diag($r->{err});
 
-    $r = via('-d', 'x' x 5000, 'https://localhost/wait?delay=1');
+    $r = via('-d', 'x' x 5000, 'https://localhost/wait?delay=3');
     is("$r->{code} $r->{out}", "0 waited\n", 'to a request in blocks')
         or diag($r->{err});
 

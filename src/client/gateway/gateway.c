@@ -20,7 +20,7 @@
 #include "server.h"
 
 
-#define GW_ACK_DELAY        500         /* milliseconds; the response may come
+#define GW_ACK_DELAY        1500        /* milliseconds; the response may come
                                            with the acknowledgement.  Less than
                                            ACK_TIMEOUT, 2 s */
 #define GW_TICK             1000        /* milliseconds */

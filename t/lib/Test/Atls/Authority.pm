@@ -64,7 +64,9 @@ EOC
 
     $self->_openssl(qw( ca -gencrl -config ), $conf, $self->_ca('-cert'),
                     '-keyfile', $self->_file("$self->{name}.key"),
-                    '-out', $self->_file($file));
+                    '-out', $self->_file("$file.new"));
+    rename $self->_file("$file.new"), $self->_file($file)
+        or die "$file: $!\n";
 }
 
 

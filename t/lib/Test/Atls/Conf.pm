@@ -82,15 +82,19 @@ sub path {
 }
 
 
+# A file is replaced: on reload, nginx since 1.27.4 does not read one again that
+# has the same inode and time, in seconds.
+
 sub write_file {
     my ($self, $name, $content) = @_;
 
     my $path = $self->path($name);
     make_path(dirname($path));
 
-    open my $fh, '>:raw', $path or die "$path: $!\n";
+    open my $fh, '>:raw', "$path.new" or die "$path.new: $!\n";
     print $fh $content;
-    close $fh or die "$path: $!\n";
+    close $fh or die "$path.new: $!\n";
+    rename "$path.new", $path or die "$path: $!\n";
 
     return $path;
 }
