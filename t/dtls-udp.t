@@ -25,6 +25,7 @@ $t->write_http(<<'EOC');
 %%CERTIFICATE%%
 
 atls_protocols DTLSv1.2;
+atls_handshake_timeout 5m;      # each message that is lost takes seconds
 
 server {
     listen 127.0.0.1:%%PORT_0%%;

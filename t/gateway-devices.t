@@ -26,7 +26,10 @@ my $backend = $t->backend();
 $t->make_cert('device', ca => 'ca', subject => '/CN=device');
 $t->make_cert('other', is_ca => 1);
 
-$t->serve_located(<<'EOC');
+# a message that is lost twice takes most of the 10 seconds that a handshake has
+# by default
+
+$t->serve_located(<<'EOC', http => 'atls_handshake_timeout 5m;');
 location /one {
     atls on;
     atls_session_tracking location;
