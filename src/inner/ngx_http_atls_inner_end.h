@@ -38,5 +38,4 @@ ngx_uint_t ngx_http_atls_inner_unsent(const ngx_http_atls_inner_t *inner);
 ngx_http_atls_end_e ngx_http_atls_inner_end(const ngx_http_atls_inner_t *inner);
 
 
-
 #endif /* _NGX_HTTP_ATLS_INNER_END_H_INCLUDED_ */

@@ -42,5 +42,4 @@ void ngx_http_atls_inner_resume(ngx_http_atls_post_t *post);
 void ngx_http_atls_inner_abort(ngx_http_atls_inner_t *inner);
 
 
-
 #endif /* _NGX_HTTP_ATLS_INNER_PARK_H_INCLUDED_ */

@@ -370,9 +370,7 @@ ngx_http_atls_stream_records(ngx_http_atls_post_t *post, u_char *p, size_t len)
 {
 #if (NGX_DEBUG)
 
-    size_t  n;
-
-    size_t  header;
+    size_t  n, header;
 
     header = post->dtls ? TRL_DATAGRAM_HEADER : TRL_HEADER_SIZE;
 
