@@ -39,5 +39,4 @@ void ngx_http_atls_inner_half_closed(ngx_http_atls_inner_t *inner);
 void ngx_http_atls_inner_lost(ngx_http_atls_inner_t *inner);
 
 
-
 #endif /* _NGX_HTTP_ATLS_INNER_IO_H_INCLUDED_ */
