@@ -27,7 +27,8 @@ srand $SEED;
 my $t = Test::Atls::Gateway->new();
 my $backend = $t->backend();
 
-$t->serve_located('', backend => 'proxy_ignore_client_abort on;');
+$t->serve_located('', backend => 'proxy_ignore_client_abort on;
+                                  proxy_read_timeout 10m;');
 
 my $g = $t->gateway();
 
