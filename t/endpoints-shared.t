@@ -15,6 +15,7 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
+use Test::Atls::OuterCurl;
 use Test::Atls::Stock;
 
 my $RECORD = "\x17\x03\x03\x00\x20" . 'x' x 32;
@@ -22,7 +23,8 @@ my $RECORD = "\x17\x03\x03\x00\x20" . 'x' x 32;
 my $t = Test::Atls->new(workers => 4, client => { keepalive => 0 });
 
 my $h2 = $t->has_option('http_v2_module');
-my $h3 = $t->has_option('http_v3_module');
+my $h3 = $t->has_option('http_v3_module')
+         && Test::Atls::OuterCurl::has_http3();
 
 my $CONF = http_conf(<<'EOC');
 %%CERTIFICATE%%

@@ -16,12 +16,13 @@ use Test::Atls;
 use Test::Atls::Backend;
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Http2Stream;
+use Test::Atls::OuterCurl;
 use Test::Atls::Retry qw( again opened record );
 
 my $t = Test::Atls->new(workers => 2);
 my $h2 = $t->has_option('http_v2_module');
 my $h3 = $t->has_option('http_v3_module')
-         && `curl --version 2>&1` =~ /^Features:.*\bHTTP3\b/m;
+         && Test::Atls::OuterCurl::has_http3();
 my ($listen_h2, $http2) = $t->http2();
 my $quic = $h3 ? 'listen 127.0.0.1:%%PORT_4%% quic reuseport;' : '';
 

@@ -15,6 +15,7 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
+use Test::Atls::OuterCurl;
 use Test::Atls::Process qw( alive );
 
 my $RECORD = "\x17\x03\x03\x00\x20" . 'x' x 32;
@@ -22,7 +23,8 @@ my $RECORD = "\x17\x03\x03\x00\x20" . 'x' x 32;
 my $t = Test::Atls->new(client => { keepalive => 0 });
 
 my $h2 = $t->has_option('http_v2_module');
-my $h3 = $t->has_option('http_v3_module');
+my $h3 = $t->has_option('http_v3_module')
+         && Test::Atls::OuterCurl::has_http3();
 my ($listen_h2, $http2) = $t->http2();
 
 # over TLS, one port for HTTP/1.x and HTTP/2; HTTP/2 without TLS has its own

@@ -17,6 +17,11 @@ my %VERSIONS = (
 );
 
 
+# Whether curl has HTTP/3.
+
+sub has_http3 { `curl --version` =~ /^Features:.* HTTP3/m }
+
+
 sub new {
     my ($class, %args) = @_;
 
