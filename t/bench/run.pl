@@ -46,6 +46,7 @@ my @TARGETS = (
 my $FORWARD = 1.2;          # limit for atls forward, relative to stunnel
 my $COUNTING = 1.01;        # limit for the cost of counting,
 my $RETRIES = 1.03;         # and of keeping responses for retries
+my $LAZY = 1.02;            # limit for a POST at the machine of its session
 
 my %results;        # { name }{ number } = [ values ]
 
@@ -55,6 +56,7 @@ run('compare', @perl, "$root/t/bench/compare.pl", "$build/bench", @quick);
 run('handshake', "$build/bench/handshake", @quick);
 run('table', "$build/bench/table", @quick);
 run('relay', @perl, "$root/t/bench/relay.pl", @quick);
+run('store', @perl, "$root/t/bench/store.pl", @quick);
 run('forward', @perl, "$root/t/bench/forward.pl", "$build/atls", @quick);
 run('reload', @perl, "$root/t/bench/reload.pl", "$build/bench/fill", @quick);
 run('count', @perl, "$root/t/bench/count.pl", "$build/bench/uncounted", @quick);
@@ -74,6 +76,7 @@ print_zone();
 print_locks();
 print_contention();
 print_relay();
+print_store();
 print_forward();
 print_reload();
 print_count();
@@ -427,6 +430,27 @@ sub print_relay {
 
         row($size || 'none, an empty POST', @columns,
             median('relay: added', $size));
+    }
+}
+
+
+# Without redis-server, there are no results.
+
+sub print_store {
+    return unless $results{'store: no store'};
+
+    heading('POSTs with a small request and a store, in microseconds');
+    row('', 'median', '1st quartile', '99 of 100', 'ratio', 'target', '');
+    rule(7);
+
+    for my $name ('no store', 'lazy, at home', 'lazy, elsewhere', 'each') {
+        my @times = map { median("store: $name$_", 1) }
+                    '', ', 1st quartile', ', 99 of 100';
+        my $ratio = $times[0] / median('store: no store', 1);
+        my $limited = ($name eq 'lazy, at home');
+
+        row($name, @times, sprintf('%.2f', $ratio), $limited ? $LAZY : '',
+            !$limited ? '' : $ratio <= $LAZY ? 'met' : 'not met');
     }
 }
 
