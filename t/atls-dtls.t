@@ -245,7 +245,7 @@ sub changed {
 
     # data that would be valid without the record
 
-    $r = changed_by('second:3', "$site/slow?n=5&delay=0.2");
+    $r = changed_by('second:3', "$site/slow?n=5&delay=0.5");
     is($r->{code}, 56, 'one of several chunks');
     like($r->{err}, qr/missing or reordered/, 'message');
 }

@@ -215,8 +215,9 @@ sub flood {
                                                  Cookie => $_ })
         for @cookies, 'atls=' . $first->cookie();
 
-    is(outer()->post($hello, { 'Content-Type' => $TYPE })->status(), 200,
-       'flood: after it');
+    ($other) = half_open();
+    is($other->last_response()->status(), 200, 'flood: after it');
+    $other->post(record(21, "\2\x28", 0, 60));
 }
 
 
