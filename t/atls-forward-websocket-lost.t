@@ -88,6 +88,9 @@ ends_after("later=$first-99", 1);
 @retry = ('--retry', 2);
 ends_after("cut=$first-99", 3);
 
+# sessions of connections that have ended: nginx does not wait for the backend
+
+$t->stop_daemons();
 $t->done_testing();
 
 
