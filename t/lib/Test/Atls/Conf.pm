@@ -82,8 +82,8 @@ sub path {
 }
 
 
-# A file is replaced: on reload, nginx since 1.27.4 does not read one again that
-# has the same inode and time, in seconds.
+# A file is replaced, and keeps its mode: on reload, nginx since 1.27.4 does not
+# read one again that has the same inode and time, in seconds.
 
 sub write_file {
     my ($self, $name, $content) = @_;
@@ -94,6 +94,10 @@ sub write_file {
     open my $fh, '>:raw', "$path.new" or die "$path.new: $!\n";
     print $fh $content;
     close $fh or die "$path.new: $!\n";
+
+    my $mode = (stat $path)[2];
+    chmod $mode & 07777, "$path.new" if $mode;
+
     rename "$path.new", $path or die "$path: $!\n";
 
     return $path;
