@@ -297,13 +297,13 @@ sub reloads {
 
     my $revoked = $t->read_file('ca.crl');
 
-    $t->write_file('ca.crl', $list);
+    $t->replace_file('ca.crl', $list);
     ok($t->reload(), 'a reload with the previous list');
     is(served($bob, uri => '/on'), 'on CN=bob 3', 'the session continues');
 
     my %cookies = %{$bob->{cookies}};
 
-    $t->write_file('ca.crl', $revoked);
+    $t->replace_file('ca.crl', $revoked);
     ok($t->reload(), 'a reload with a revoked certificate');
     is(served($bob, @OTHER), 'session-refused',
        'it must be verified again, at the other endpoint');

@@ -224,7 +224,7 @@ sub revoked {
     is(again($c, 'x' x length $record), '409 not-next',
        name('revoked: another POST'));
 
-    $t->write_file('ca.crl', $list);
+    $t->replace_file('ca.crl', $list);
     reload();
     is(again($c, $record), $first, name('as before: the same response'));
 

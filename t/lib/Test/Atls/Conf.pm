@@ -82,23 +82,30 @@ sub path {
 }
 
 
-# A file is replaced, and keeps its mode: on reload, nginx since 1.27.4 does not
-# read one again that has the same inode and time, in seconds.
-
 sub write_file {
     my ($self, $name, $content) = @_;
 
     my $path = $self->path($name);
     make_path(dirname($path));
 
-    open my $fh, '>:raw', "$path.new" or die "$path.new: $!\n";
+    open my $fh, '>:raw', $path or die "$path: $!\n";
     print $fh $content;
-    close $fh or die "$path.new: $!\n";
+    close $fh or die "$path: $!\n";
 
-    my $mode = (stat $path)[2];
-    chmod $mode & 07777, "$path.new" if $mode;
+    return $path;
+}
 
-    rename "$path.new", $path or die "$path: $!\n";
+
+# By another file: on reload, nginx since 1.27.4 does not read one again that has
+# the same inode and time, in seconds.
+
+sub replace_file {
+    my ($self, $name, $content) = @_;
+
+    my $path = $self->path($name);
+
+    rename $self->write_file("$name.new", $content), $path
+        or die "$path: $!\n";
 
     return $path;
 }
