@@ -9,6 +9,7 @@ use Test::More;
 use Time::HiRes qw( sleep );
 
 use Test::Atls::Cluster;
+use Test::Atls::Relay;
 
 
 plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
@@ -22,6 +23,7 @@ subtest 'the machine that accepts is reloaded' => \&reloaded_server;
 subtest 'the machine that connects is reloaded' => \&reloaded_client;
 subtest 'closed' => \&closed;
 subtest 'killed' => \&killed;
+subtest 'late' => \&late;
 
 done_testing();
 
@@ -275,6 +277,27 @@ sub killed {
         $c->tls_in($r->body());
         like($c->read_plain(), qr/node0\z/, '... decrypted');
     }
+
+    $cluster->done_testing();
+}
+
+
+# A new connection and its TLS handshake may take two seconds, and then the other
+# machine has five seconds for its answer.
+
+sub late {
+    # the first piece is all that the handshake needs
+
+    my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => 1,
+                                           peer => 'ssl_protocols TLSv1.3;');
+    my $t = $cluster->node(0);
+    my $port = $t->port('late');
+
+    $cluster->write_conf(0, address => "127.0.0.1:$port");
+    Test::Atls::Relay->start($t, $port, $t->port(9), late => 3);
+    $cluster->run();
+
+    is(relays($cluster, $cluster->established(0), 2), 0, 'POSTs');
 
     $cluster->done_testing();
 }

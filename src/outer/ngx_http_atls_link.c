@@ -374,6 +374,12 @@ ngx_http_atls_link_ask(ngx_http_atls_link_t *link)
 
     link->received = 0;
 
+    /* the upstream would take it for its own */
+
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
+    }
+
     c->read->handler = ngx_http_atls_link_answer;
     c->write->handler = ngx_http_empty_handler;
 

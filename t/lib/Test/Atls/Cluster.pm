@@ -43,6 +43,7 @@ sub new {
     my $self = bless {
         mode => 'lazy', workers => 2, user => '', store => 'timeout=10s',
         http => '', location => '', peer => '', ca => 'ca', class => 'Test::Atls',
+        address => '127.0.0.1:%%PORT_9%%',
         inner => "location / { return 200 \"\$remote_addr \$atls_node_name\"; }",
         %args,
     }, $class;
@@ -93,7 +94,7 @@ atls_certificate      $shared/localhost.crt;
 atls_certificate_key  $shared/localhost.key;
 atls_session_ticket_key  $shared/ticket.key;
 
-atls_node   $name 127.0.0.1:%%PORT_9%%;
+atls_node   $name $c{address};
 atls_store  redis://$c{user}127.0.0.1:$self->{redis_port} $c{mode} $c{store};
 $keys
 $c{http}
@@ -352,7 +353,7 @@ sub request {
 
     if (!defined $c->{unsent}) {
         $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        $c->{unsent} = $c->tls_out();
+        $c->{sent} = $c->{unsent} = $c->tls_out();
     }
 
     my $r = $c->post($c->{unsent}) or return 'no response';

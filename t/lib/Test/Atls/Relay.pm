@@ -5,6 +5,8 @@ package Test::Atls::Relay;
 #     my $relay = Test::Atls::Relay->start($t, $t->port(1), $t->port(0));
 #     ... a client of port 1 ...
 #     for ($relay->traffic()) { ... }
+#
+# late => seconds: so late is what the server sends after the first piece.
 
 use strict;
 use warnings;
@@ -17,9 +19,9 @@ use Socket qw( IPPROTO_TCP TCP_NODELAY );
 
 
 sub start {
-    my ($class, $t, $port, $to) = @_;
+    my ($class, $t, $port, $to, %args) = @_;
 
-    my $self = bless { port => $port, to => $to,
+    my $self = bless { port => $port, to => $to, %args,
                        log => $t->path("relay-$port.log") }, $class;
 
     $t->run_daemon(sub { $self->_serve() }, port => $port);
@@ -82,6 +84,7 @@ sub _connection {
     my %other = ($client => $server, $server => $client);
     my %way = ($client => '>', $server => '<');
     my $select = IO::Select->new($client, $server);
+    my $received = 0;
 
     setsockopt $_, IPPROTO_TCP, TCP_NODELAY, 1 for $client, $server;
 
@@ -89,6 +92,8 @@ sub _connection {
         for my $s ($select->can_read()) {
             sysread $s, my $bytes, 65536 or return;
             $self->_record($way{$s}, $bytes);
+            select undef, undef, undef, $self->{late}
+                if $self->{late} && $s == $server && $received++ == 1;
             print { $other{$s} } $bytes;
             $other{$s}->flush();
         }
