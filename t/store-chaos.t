@@ -128,6 +128,8 @@ sub start_client {
                 next;
             }
 
+            repeat($cluster, $sessions[$i]) if rand() < 0.3;
+
             my $what = request($cluster, $sessions[$i]);
 
             $count{$what}++;
@@ -143,12 +145,35 @@ sub start_client {
 }
 
 
+# A POST from before is sent again by somebody else: an old state would accept
+# it, and use its numbers again.  The response is not for the client.
+
+sub repeat {
+    my ($cluster, $c) = @_;
+
+    my $old = $c->{old} ||= [];
+    my $record = $old->[rand @$old];
+
+    eval {
+        my $last = $c->{last};
+        my %cookies = %{$c->{cookies}};
+
+        $cluster->move($c, int rand $NODES)->post($record) if $record;
+        @$c{qw( last cookies )} = ($last, \%cookies);
+    };
+}
+
+
 # A POST without a response is sent again, to any machine, by the next call.
 
 sub request {
     my ($cluster, $c) = @_;
 
     my $body = eval { $cluster->get($c, int rand $NODES) } // $@;
+    my $old = $c->{old} ||= [];
+
+    push @$old, $c->{sent} if defined $c->{sent};
+    shift @$old if @$old > 8;
 
     return 'ok' if $body =~ /^127\.0\.0\.1 node\d\z/;
     return 'none' if $body =~ /^no response|^can't connect/;
