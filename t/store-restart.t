@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use Test::More;
+use Time::HiRes qw( sleep );
 
 use Test::Atls::Cluster;
 
@@ -49,7 +50,8 @@ sub machines {
 
 
 # What is not the response, for a request of each client to the next machine
-# that runs.
+# that runs.  While a session is put into the store, the response is 503, and the
+# POST is sent again.
 
 sub failures {
     my ($cluster, $from, @clients) = @_;
@@ -60,7 +62,14 @@ sub failures {
     for my $c (@clients) {
         do { $n++ } until $cluster->node($n % $NODES)->pid();
 
-        my $status = $cluster->status($c, $n % $NODES);
+        my $status;
+
+        for my $try (1 .. 10) {
+            $status = $cluster->status($c, $n % $NODES);
+            last if $status ne '503 store-unreachable';
+            sleep 0.2;
+        }
+
         $failed .= "$status\n" if $status !~ /^127\.0\.0\.1 node/;
     }
 
