@@ -717,6 +717,11 @@ cmd_pump_answered(cmd_pump_post_t *post)
     post->early = 0;
 
     if (post->which == ATLS_PAIR_DATA) {
+
+        /* an empty poll gets 409 during it: that is counted anew */
+
+        pump->posts[ATLS_PAIR_POLL].early = 0;
+
         pump->known = 1;
         cmd_duplex_end(&pump->duplex);
         cmd_pump_follow(pump);
