@@ -718,7 +718,7 @@ cmd_pump_answered(cmd_pump_post_t *post)
 
     if (post->which == ATLS_PAIR_DATA) {
 
-        /* an empty poll gets 409 during it: that is counted anew */
+        /* during it, an empty poll gets 409: the count begins again */
 
         pump->posts[ATLS_PAIR_POLL].early = 0;
 
