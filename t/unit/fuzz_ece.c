@@ -74,7 +74,8 @@ record(trl_ece_t *sealing, trl_ece_t *opening, unsigned kind,
         return;
     }
 
-    must(n <= (ssize_t) sealing->size && (last || n == (ssize_t) sealing->size));
+    must(n <= (ssize_t) sealing->size);
+    must(last || n == (ssize_t) sealing->size);
 
     whole = (kind % 4 != 3);
 
