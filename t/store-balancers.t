@@ -145,6 +145,7 @@ server {
     location / {
         proxy_pass  http://machines;
         proxy_http_version  1.1;
+        proxy_next_upstream  error timeout non_idempotent;
         proxy_set_header  Host localhost;
     }
 }
@@ -176,6 +177,7 @@ defaults
     timeout client 60s
     timeout server 60s
     retries 10
+    retry-on all-retryable-errors
     option redispatch
 
 frontend clients
