@@ -28,6 +28,7 @@
 #include "ngx_http_atls_ticket.h"
 #include "ngx_http_atls_export.h"
 #include "ngx_http_atls_variables.h"
+#include "ngx_http_atls_cors.h"
 #include "ngx_http_atls_filter.h"
 #include "ngx_http_atls_link_pool.h"
 #include "ngx_http_atls_location.h"
@@ -344,6 +345,13 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       offsetof(ngx_http_atls_loc_conf_t, tracking),
       &ngx_http_atls_trackings },
 
+    { ngx_string("atls_cors"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_atls_cors,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("atls_export"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE23|NGX_CONF_TAKE4,
       ngx_http_atls_export,
@@ -541,6 +549,7 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_str_value(conf->name, prev->name, "");
     ngx_conf_merge_uint_value(conf->tracking, prev->tracking,
                               NGX_HTTP_ATLS_TRACKING_COOKIE);
+    ngx_conf_merge_ptr_value(conf->cors, prev->cors, NULL);
     ngx_http_atls_cookie_merge(&conf->cookie, &prev->cookie);
 
     ngx_http_atls_conf_merge_tls(conf, prev);

@@ -453,6 +453,7 @@ my %VALUES = (
     atls_early_data           => 'on',
     atls_psk_file             => 'psk',
     atls_cookie               => 'name',
+    atls_cors                 => '*',
     atls_stapling             => 'off',
     atls_stapling_file        => 'issued.ocsp',
     atls_stapling_responder   => 'http://127.0.0.1:1/',
@@ -505,12 +506,16 @@ my %MANY = map { $_ => 1 } qw( atls_certificate atls_certificate_key
                                atls_conf_command atls_session_ticket_key
                                atls_protocols );
 
+# directives that are refused without another one
+
+my %NEEDS = (atls_cors => 'atls_session_tracking both;');
+
 $t->make_dhparam('dhparam');
 
 for my $name (sort keys %VALUES) {
     my $line = "$name $VALUES{$name};";
     my ($one, @more) = split ' ', $VALUES{$name};
-    my @rest = grep { !/^$name / } split /\n/, $cert;
+    my @rest = (grep({ !/^$name / } split /\n/, $cert), $NEEDS{$name} // ());
 
     # allowed at all levels, also at the same time
 
@@ -528,7 +533,7 @@ for my $name (sort keys %VALUES) {
     bad("$name with too many values",
         qr/invalid number of arguments in "$name"/, $cert . "$name @{[
             join ' ', ($one) x (2 + @more) ]};")
-        unless $name =~ /^atls_(?:protocols|cookie)$/;
+        unless $name =~ /^atls_(?:protocols|cookie|cors)$/;
 
     bad("$name twice", qr/"$name" directive is duplicate in \S+:\d+$/m,
         '', '', "@rest $line $line") unless $MANY{$name};

@@ -86,6 +86,7 @@ ngx_http_atls_conf_create_loc(ngx_conf_t *cf)
     conf->required = NGX_CONF_UNSET;
     conf->peer = NGX_CONF_UNSET;
     conf->tracking = NGX_CONF_UNSET_UINT;
+    conf->cors = NGX_CONF_UNSET_PTR;
     conf->session_timeout = NGX_CONF_UNSET;
     conf->session_lifetime = NGX_CONF_UNSET;
     conf->handshake_timeout = NGX_CONF_UNSET_MSEC;

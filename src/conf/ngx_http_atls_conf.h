@@ -78,6 +78,7 @@ struct ngx_http_atls_loc_conf_s {
     ngx_str_t                  name;           /* atls_endpoint; or empty */
     ngx_uint_t                 tracking;       /* NGX_HTTP_ATLS_TRACKING_* */
     ngx_http_atls_cookie_t     cookie;
+    ngx_http_atls_cors_t      *cors;           /* NULL: none */
 
     time_t                     session_timeout;
     time_t                     session_lifetime;

@@ -12,14 +12,17 @@
 #include "ngx_http_atls_inner_end.h"
 #include "ngx_http_atls_inner_io.h"
 #include "ngx_http_atls_raw.h"
+#include "ngx_http_atls_cors.h"
 #include "ngx_http_atls_filter.h"
 #include "ngx_http_atls_handler.h"
 #include "ngx_http_atls_outcome.h"
+#include "ngx_http_atls_relayed.h"
 
 
 static ngx_int_t ngx_http_atls_header_filter(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_atls_filter_outer(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atls_filter_set_no_store(ngx_http_request_t *r);
+static ngx_int_t ngx_http_atls_filter_set_cors(ngx_http_request_t *r);
 static void ngx_http_atls_filter_raw(ngx_http_request_t *r,
     ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_body_filter(ngx_http_request_t *r,
@@ -55,7 +58,8 @@ ngx_http_atls_header_filter(ngx_http_request_t *r)
     if (inner == NULL) {
 
         if (ngx_http_atls_filter_outer(r)
-            && ngx_http_atls_filter_set_no_store(r) != NGX_OK)
+            && (ngx_http_atls_filter_set_no_store(r) != NGX_OK
+                || ngx_http_atls_filter_set_cors(r) != NGX_OK))
         {
             return NGX_ERROR;
         }
@@ -152,42 +156,44 @@ ngx_http_atls_filter_outer(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_atls_filter_set_no_store(ngx_http_request_t *r)
 {
-    ngx_str_t         value;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header;
+    ngx_str_t  value;
 
-    part = &r->headers_out.headers.part;
-    header = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            header = part->elts;
-            i = 0;
-        }
-
-        if ((header[i].key.len == sizeof("Cache-Control") - 1
-             && ngx_strncasecmp(header[i].key.data, (u_char *) "Cache-Control",
-                                header[i].key.len)
-                == 0)
-            || (header[i].key.len == sizeof("Expires") - 1
-                && ngx_strncasecmp(header[i].key.data, (u_char *) "Expires",
-                                   header[i].key.len)
-                   == 0))
-        {
-            header[i].hash = 0;
-        }
-    }
+    ngx_http_atls_remove_headers(r, "Cache-Control");
+    ngx_http_atls_remove_headers(r, "Expires");
 
     ngx_str_set(&value, "no-store");
 
     return ngx_http_atls_add_header(r, "Cache-Control", &value);
+}
+
+
+/*
+ * If an error of the endpoint was redirected by "error_page", the directive of
+ * the endpoint applies.  Of a request that was rejected before the phases of
+ * its location, such as one that is too large, it is not known any more.  The
+ * headers of a relayed response are added in the other worker, which has the
+ * request of the client.
+ */
+
+static ngx_int_t
+ngx_http_atls_filter_set_cors(ngx_http_request_t *r)
+{
+    ngx_http_atls_outcome_t   *outcome;
+    ngx_http_atls_loc_conf_t  *conf;
+
+    outcome = ngx_http_atls_outcome_get(r);
+
+    conf = outcome ? outcome->conf
+                   : ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
+
+    if (conf->cors == NULL
+        || (outcome == NULL && !conf->enable && !r->err_status)
+        || ngx_http_atls_relayed(r->connection))
+    {
+        return NGX_OK;
+    }
+
+    return ngx_http_atls_cors_headers(r, conf);
 }
 
 

@@ -65,6 +65,14 @@ ngx_http_atls_location_enable(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (conf->cors && !(conf->tracking & NGX_HTTP_ATLS_TRACKING_LOCATION)) {
+        ngx_http_atls_note_log(NGX_LOG_EMERG, cf, conf, "atls_cors",
+                               "\"atls_cors\" requires "
+                               "\"atls_session_tracking location\" or \"both\" "
+                               "in location \"%V\"", &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
     if (!conf->pinned) {
         ngx_http_atls_pinned_warn(cf, conf);
     }

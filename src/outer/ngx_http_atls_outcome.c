@@ -138,6 +138,7 @@ ngx_http_atls_outcome_create(ngx_http_request_t *r)
     ngx_memzero(outcome, sizeof(ngx_http_atls_outcome_t));
 
     outcome->request = r;
+    outcome->conf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
 
     cln->handler = ngx_http_atls_outcome_count;
 

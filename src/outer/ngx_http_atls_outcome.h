@@ -20,6 +20,7 @@
 
 typedef struct {
     ngx_http_request_t         *request;
+    ngx_http_atls_loc_conf_t   *conf;          /* of the endpoint */
     ngx_uint_t                  value;         /* ngx_http_atls_outcome_e */
     ngx_http_atls_named_e       named;
     ngx_str_t                   id;            /* of the session, or empty */

@@ -14,6 +14,7 @@
 #include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_inner_end.h"
 #include "ngx_http_atls_inner_io.h"
+#include "ngx_http_atls_cors.h"
 #include "ngx_http_atls_outcome.h"
 #include "ngx_http_atls_phases.h"
 #include "ngx_http_atls_relayed.h"
@@ -460,6 +461,15 @@ ngx_http_atls_phase_rewrite(ngx_http_request_t *r)
 
         if (ngx_http_atls_outcome_create(r) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        /*
+         * before access is checked: browsers send preflight requests without
+         * credentials
+         */
+
+        if (alcf->cors && ngx_http_atls_cors_preflight(r, alcf->cors)) {
+            return NGX_HTTP_NO_CONTENT;
         }
 
         /* the rewrite directives of the location are for inner requests */

@@ -300,6 +300,33 @@ ngx_http_atls_problem(ngx_http_request_t *r, ngx_uint_t problem)
 }
 
 
+void
+ngx_http_atls_remove_headers(ngx_http_request_t *r, const char *name)
+{
+    size_t            len;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    len = ngx_strlen(name);
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+        header = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if ((header[i].key.len == len
+                 || (header[i].key.len > len && name[len - 1] == '-'))
+                && ngx_strncasecmp(header[i].key.data, (u_char *) name, len)
+                   == 0)
+            {
+                header[i].hash = 0;
+            }
+        }
+    }
+}
+
+
 ngx_int_t
 ngx_http_atls_add_header(ngx_http_request_t *r, const char *key,
     ngx_str_t *value)

@@ -82,6 +82,13 @@ ngx_int_t ngx_http_atls_problem(ngx_http_request_t *r, ngx_uint_t problem);
 u_char *ngx_http_atls_problem_write(ngx_uint_t problem, ngx_str_t *cookie,
     u_char *buf, size_t size);
 
+/*
+ * Removes the headers of a response that have this name or, if it ends with a
+ * hyphen, that begin with it.
+ */
+
+void ngx_http_atls_remove_headers(ngx_http_request_t *r, const char *name);
+
 /* Adds a header to a response. */
 
 ngx_int_t ngx_http_atls_add_header(ngx_http_request_t *r, const char *key,
