@@ -152,12 +152,16 @@ ngx_http_atls_store_number(ngx_str_t *name, u_char *number)
 char *
 ngx_http_atls_store_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-#if (NGX_HTTP_ATLS_HIREDIS)
-
     char                   *rv;
     ngx_str_t              *value;
     ngx_uint_t              i;
     ngx_http_atls_store_t  *store;
+
+#if !(NGX_HTTP_ATLS_HIREDIS)
+
+    return "is not supported: the module was built without hiredis";
+
+#endif
 
     store = ngx_http_atls_store_create(cf, conf);
     if (store == NULL) {
@@ -177,12 +181,6 @@ ngx_http_atls_store_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return rv;
-
-#else
-
-    return "is not supported: the module was built without hiredis";
-
-#endif
 }
 
 
