@@ -31,6 +31,7 @@ $cluster->run();
 answers();
 errors();
 again();
+puts_with_errors();
 
 my ($records, @twice) = $cluster->sealed_twice();
 
@@ -138,6 +139,37 @@ sub again {
 
     is(scalar(grep { $_ == 200 } @status), 1, "one of both: @status");
     $store->answer('');
+}
+
+
+# The error of somebody who does not know whether the store has executed a put,
+# such as a proxy: the session is only continued with what is in the store.
+
+sub puts_with_errors {
+    for my $error ('-ERR upstream failure', '-upstream failure', '-ERR timeout')
+    {
+        my $c = $cluster->established(0);
+
+        $t->wait_for(sub { $cluster->get($c, 0) =~ /^127/ });
+        $store->put("$error\r\n");
+        like($cluster->get($c, 0), qr/^127/, "a put with an error: $error");
+        $store->put('');
+
+        $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+
+        my $record = $c->tls_out();
+        my %bodies;
+
+        for my $n (1, 0) {
+            $cluster->move($c, $n);
+
+            my $r = $c->post($record);
+            $bodies{$r ? $r->status() . $r->body() : 'none'}++;
+        }
+
+        is(keys %bodies, 1, '... the same response on both machines');
+        like(join('', keys %bodies), qr/^200./s, '... of one of them');
+    }
 }
 
 

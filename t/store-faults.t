@@ -48,19 +48,10 @@ sub cluster {
 sub like_inner { like($_[0], qr/^127\.0\.0\.1 node/, $_[1]) }
 
 
-# Returns the first status that is not 503: the store may not be connected.
-
 sub connected {
     my ($cluster, $c, $n) = @_;
 
-    my $status;
-
-    $cluster->node($n)->wait_for(sub {
-        $status = $cluster->status($c, $n);
-        return $status !~ /^503/;
-    });
-
-    return $status;
+    return $cluster->connected($c, $n);
 }
 
 

@@ -77,8 +77,33 @@ static ngx_uint_t ngx_http_atls_redis_repeat(ngx_http_atls_redis_t *redis,
     ngx_http_atls_op_t *op, redisReply *r);
 static void ngx_http_atls_redis_parse(redisReply *r,
     ngx_http_atls_reply_t *reply);
+static ngx_uint_t ngx_http_atls_redis_unexecuted(redisReply *r);
+static ngx_uint_t ngx_http_atls_redis_begins(redisReply *r, const char *code);
 static void ngx_http_atls_redis_value(redisReply *r,
     ngx_http_atls_reply_t *reply);
+
+
+/* Errors of a server that has not executed the command. */
+
+static const char  *ngx_http_atls_redis_codes[] = {
+    "ASK ",
+    "BUSY ",
+    "CLUSTERDOWN ",
+    "CROSSSLOT ",
+    "ERR unknown command ",
+    "LOADING ",
+    "MASTERDOWN ",
+    "MISCONF ",
+    "MOVED ",
+    "NOAUTH ",
+    "NOPERM ",
+    "NOREPLICAS ",
+    "NOSCRIPT ",
+    "OOM ",
+    "READONLY ",
+    "TRYAGAIN ",
+    NULL
+};
 
 
 ngx_int_t
@@ -710,7 +735,7 @@ ngx_http_atls_redis_reply(redisAsyncContext *context, void *data,
                    "atls store reply: %d, values:%ui", (int) reply.status,
                    reply.nvalues);
 
-    if (r && reply.status == ngx_http_atls_reply_refused) {
+    if (r && reply.status != ngx_http_atls_reply_ok) {
         ngx_http_atls_redis_refused(redis, r);
     }
 
@@ -721,6 +746,13 @@ ngx_http_atls_redis_reply(redisAsyncContext *context, void *data,
     op->handler(op, &reply);
 
     ngx_http_atls_redis_free(op);
+
+    if (r && r->type == REDIS_REPLY_ERROR && ngx_strstr(r->str, "READONLY ")) {
+
+        /* now a replica; the master may have taken over its address */
+
+        redisAsyncDisconnect(context);
+    }
 }
 
 
@@ -768,8 +800,8 @@ static ngx_uint_t
 ngx_http_atls_redis_repeat(ngx_http_atls_redis_t *redis,
     ngx_http_atls_op_t *op, redisReply *r)
 {
-    if (r->type != REDIS_REPLY_ERROR || op->script == NULL || op->repeated
-        || ngx_strncmp(r->str, "NOSCRIPT", 8) != 0)
+    if (op->script == NULL || op->repeated
+        || !ngx_http_atls_redis_begins(r, "NOSCRIPT "))
     {
         return 0;
     }
@@ -780,8 +812,6 @@ ngx_http_atls_redis_repeat(ngx_http_atls_redis_t *redis,
 }
 
 
-/* A script that fails has not written: writing is the last thing it does. */
-
 static void
 ngx_http_atls_redis_parse(redisReply *r, ngx_http_atls_reply_t *reply)
 {
@@ -790,7 +820,9 @@ ngx_http_atls_redis_parse(redisReply *r, ngx_http_atls_reply_t *reply)
     switch (r->type) {
 
     case REDIS_REPLY_ERROR:
-        reply->status = ngx_http_atls_reply_refused;
+        reply->status = ngx_http_atls_redis_unexecuted(r)
+                        ? ngx_http_atls_reply_refused
+                        : ngx_http_atls_reply_lost;
         return;
 
     case REDIS_REPLY_ARRAY:
@@ -804,6 +836,35 @@ ngx_http_atls_redis_parse(redisReply *r, ngx_http_atls_reply_t *reply)
     default:
         ngx_http_atls_redis_value(r, reply);
     }
+}
+
+
+/*
+ * Other errors may be those of a proxy that has passed the command on, and does
+ * not know what became of it.  A script that fails has not written: writing is
+ * the last thing it does.
+ */
+
+static ngx_uint_t
+ngx_http_atls_redis_unexecuted(redisReply *r)
+{
+    const char  **code;
+
+    for (code = ngx_http_atls_redis_codes; *code; code++) {
+        if (ngx_http_atls_redis_begins(r, *code)) {
+            return 1;
+        }
+    }
+
+    return ngx_strstr(r->str, "user_script") != NULL;
+}
+
+
+static ngx_uint_t
+ngx_http_atls_redis_begins(redisReply *r, const char *code)
+{
+    return r->type == REDIS_REPLY_ERROR
+           && ngx_strncmp(r->str, code, ngx_strlen(code)) == 0;
 }
 
 

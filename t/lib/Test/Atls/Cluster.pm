@@ -95,7 +95,7 @@ atls_certificate_key  $shared/localhost.key;
 atls_session_ticket_key  $shared/ticket.key;
 
 atls_node   $name $c{address};
-atls_store  redis://$c{user}127.0.0.1:$self->{redis_port} $c{mode} $c{store};
+atls_store  redis://$c{user}127.0.0.1:$c{redis_port} $c{mode} $c{store};
 $keys
 $c{http}
 
@@ -198,7 +198,7 @@ sub start_redis {
 # A replica of the store, which has all of its keys.
 
 sub start_replica {
-    my ($self, $port) = @_;
+    my ($self, $port, @options) = @_;
 
     my $first = $self->node(0);
     my $dir = $first->dir() . '/replica';
@@ -208,7 +208,7 @@ sub start_replica {
     my $pid = spawn({ stderr => "$dir/redis.out" }, $SERVER,
                     '--port', $port, '--dir', $dir, '--bind', '127.0.0.1',
                     '--save', '', '--logfile', "$dir/redis.log",
-                    '--replicaof', "127.0.0.1 $self->{redis_port}");
+                    '--replicaof', "127.0.0.1 $self->{redis_port}", @options);
 
     $first->wait_for_port($port);
     $first->wait_for(sub {
@@ -379,6 +379,22 @@ sub status {
 
     return $body unless $r && $r->status() != 200;
     return $r->status() . ' ' . ($r->body() =~ /"tag:atls,2026:([\w-]+)"/)[0];
+}
+
+
+# Returns the first status that is not 503: the store may not be connected.
+
+sub connected {
+    my ($self, $c, $n) = @_;
+
+    my $status;
+
+    $self->node($n)->wait_for(sub {
+        $status = $self->status($c, $n);
+        return $status !~ /^503/;
+    });
+
+    return $status;
 }
 
 

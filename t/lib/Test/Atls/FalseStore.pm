@@ -8,6 +8,7 @@ package Test::Atls::FalseStore;
 #     $store->answer(":1\r\n");       # to each take, from now on
 #     $store->answer('again');        # each take gets the same, if it was a state
 #     $store->answer('');             # the answers of the Redis server
+#     $store->put("-ERR x\r\n");      # to each put, which is executed
 #
 # Commands and answers are passed one after the other.
 
@@ -29,6 +30,7 @@ sub new {
 
     $self->{port} = $listen->sockport();
     $self->answer('');
+    $self->put('');
     $t->run_daemon(sub { $self->_run($listen, $redis) });
 
     return $self;
@@ -38,13 +40,17 @@ sub new {
 sub port { $_[0]{port} }
 
 
-sub answer {
-    my ($self, $answer) = @_;
+sub answer { _write($_[0]{file}, $_[1]) }
+sub put { _write("$_[0]{file}-put", $_[1]) }
 
-    open my $fh, '>:raw', "$self->{file}.new" or die "$self->{file}: $!\n";
+
+sub _write {
+    my ($file, $answer) = @_;
+
+    open my $fh, '>:raw', "$file.new" or die "$file: $!\n";
     print $fh $answer;
     close $fh;
-    rename "$self->{file}.new", $self->{file};
+    rename "$file.new", $file;
 }
 
 
@@ -109,14 +115,11 @@ sub _buffered {
 sub _answer {
     my ($self, $server, $command) = @_;
 
-    my $false = '';
+    my ($n) = $command =~ /^\*(\d)\r\n.*\nEVAL/s;
+    my $false = !$n ? '' : $n == 5 ? _false($self->{file})
+                : $n == 7 ? _false("$self->{file}-put") : '';
 
-    if ($command =~ /^\*5\r\n.*\nEVAL/s) {
-        open my $fh, '<:raw', $self->{file} or die "$self->{file}: $!\n";
-        $false = join '', <$fh>;
-    }
-
-    return $false if $false ne '' && $false ne 'again';
+    return $false if $n && $n == 5 && $false ne '' && $false ne 'again';
 
     print $server $command;
     $server->flush();
@@ -126,9 +129,21 @@ sub _answer {
     if ($false eq 'again') {
         $self->{state} = $answer if $answer =~ /^\*2\r\n\$\d{3}/;
         $answer = $self->{state} // $answer;
+
+    } elsif ($false ne '') {
+        $answer = $false;
     }
 
     return $answer;
+}
+
+
+sub _false {
+    my ($file) = @_;
+
+    open my $fh, '<:raw', $file or die "$file: $!\n";
+
+    return join '', <$fh>;
 }
 
 
