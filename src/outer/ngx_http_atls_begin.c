@@ -64,6 +64,8 @@ static ngx_int_t ngx_http_atls_begin_hello(ngx_http_atls_post_t *post,
 static ngx_http_atls_hello_e ngx_http_atls_begin_client_hello(u_char *data,
     size_t len);
 static ngx_int_t ngx_http_atls_begin_take(ngx_http_atls_post_t *post);
+static ngx_int_t ngx_http_atls_begin_ask(ngx_http_atls_post_t *post);
+static void ngx_http_atls_begin_asked(ngx_http_atls_taking_t *taking);
 static ngx_int_t ngx_http_atls_begin_wait(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post,
     ngx_http_atls_hello_t *hello);
@@ -140,7 +142,10 @@ ngx_http_atls_begin_session(ngx_http_atls_post_t *post)
     {
         rc = ngx_http_atls_begin_take(post);
 
-        if (rc == NGX_BUSY && ngx_http_atls_begin_wait(post) == NGX_AGAIN) {
+        if (rc == NGX_AGAIN
+            || (rc == NGX_BUSY
+                && ngx_http_atls_begin_wait(post) == NGX_AGAIN))
+        {
             return NGX_AGAIN;
         }
 
@@ -253,7 +258,10 @@ ngx_http_atls_begin_retry(ngx_http_atls_post_t *post)
 
         /* finds out what became of the session */
 
-        (void) ngx_http_atls_begin_take(post);
+        if (ngx_http_atls_begin_take(post) == NGX_AGAIN) {
+            return NGX_AGAIN;
+        }
+
         ngx_http_atls_begin_release(post);
 
         if (post->take != ngx_http_atls_take_ok) {
@@ -370,7 +378,7 @@ ngx_http_atls_begin_client_hello(u_char *data, size_t len)
 
 /*
  * Takes the session again, if it exists.  NGX_BUSY: it may become free;
- * NGX_DECLINED: it belongs to another worker.
+ * NGX_DECLINED: it belongs to another worker; NGX_AGAIN: the store is asked.
  */
 
 static ngx_int_t
@@ -411,11 +419,10 @@ ngx_http_atls_begin_take(ngx_http_atls_post_t *post)
 
     case ngx_http_atls_take_unknown:
 
-        if (post->main_conf->store) {
-
-            /* it was there, and may have been put into the store */
-
-            post->take = ngx_http_atls_take_unreachable;
+        if (post->main_conf->store
+            && ngx_http_atls_begin_ask(post) == NGX_AGAIN)
+        {
+            return NGX_AGAIN;
         }
 
         break;
@@ -429,6 +436,55 @@ ngx_http_atls_begin_take(ngx_http_atls_post_t *post)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * The session was there, and may have been put into the store meanwhile: then
+ * it is taken back.  Another machine that has taken it can serve the POST, but
+ * this one cannot be relayed any more: the client has to send it again.
+ */
+
+static ngx_int_t
+ngx_http_atls_begin_ask(ngx_http_atls_post_t *post)
+{
+    ngx_http_atls_taking_t  *taking;
+
+    taking = &post->taking;
+
+    if (!post->asked && !post->dtls) {
+        post->asked = 1;
+
+        taking->handler = ngx_http_atls_begin_asked;
+        taking->data = post;
+
+        if (ngx_http_atls_store_take(post->main_conf, post->id, taking)
+            != NGX_AGAIN)
+        {
+            taking->taken = ngx_http_atls_taken_failed;
+        }
+    }
+
+    if (taking->op) {
+        post->take = ngx_http_atls_take_ok;
+        return NGX_AGAIN;
+    }
+
+    post->take = (taking->taken == ngx_http_atls_taken_gone)
+                 ? ngx_http_atls_take_unknown : ngx_http_atls_take_unreachable;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_atls_begin_asked(ngx_http_atls_taking_t *taking)
+{
+    ngx_http_atls_post_t *post = taking->data;
+
+    if (!post->event.posted) {
+        ngx_post_event(&post->event, &ngx_posted_events);
+    }
 }
 
 
@@ -695,8 +751,10 @@ ngx_http_atls_begin_empty(ngx_http_atls_post_t *post)
     ngx_http_atls_hello_t     hello;
     ngx_http_atls_session_t  *session;
 
-    if (post->session == NULL && post->take == ngx_http_atls_take_ok) {
-        (void) ngx_http_atls_begin_take(post);
+    if (post->session == NULL && post->take == ngx_http_atls_take_ok
+        && ngx_http_atls_begin_take(post) == NGX_AGAIN)
+    {
+        return NGX_AGAIN;
     }
 
     session = post->session;

@@ -14,6 +14,7 @@
 #include "ngx_http_atls_ending.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_shared.h"
+#include "ngx_http_atls_portable.h"
 #include "ngx_http_atls_drain.h"
 #include "ngx_http_atls_store.h"
 #include "ngx_http_atls_store_conf.h"
@@ -40,6 +41,7 @@ static void ngx_http_atls_finish_stored(ngx_http_atls_putting_t *putting);
 static void ngx_http_atls_finish_send(ngx_http_atls_post_t *post,
     ngx_uint_t refused);
 static void ngx_http_atls_finish_unused(ngx_http_atls_post_t *post);
+static void ngx_http_atls_finish_return(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_last_record(ngx_http_atls_post_t *post,
     ngx_http_atls_fate_e fate);
 static ngx_int_t ngx_http_atls_finish_message(ngx_http_atls_post_t *post);
@@ -253,7 +255,37 @@ ngx_http_atls_finish_unused(ngx_http_atls_post_t *post)
         ngx_del_timer(&post->event);
     }
 
+    ngx_http_atls_store_take_cancel(&post->taking);
     ngx_http_atls_inner_release(post);
+
+    if (post->stage == ngx_http_atls_post_begins) {
+        ngx_http_atls_finish_return(post);
+    }
+}
+
+
+/*
+ * A POST that does not use its session, such as a repetition, may have taken it
+ * from the store.
+ */
+
+static void
+ngx_http_atls_finish_return(ngx_http_atls_post_t *post)
+{
+    ngx_http_atls_store_t    *store;
+    ngx_http_atls_session_t  *session;
+
+    store = post->main_conf->store;
+
+    if (store == NULL || !store->each || post->session || post->coding) {
+        return;
+    }
+
+    session = ngx_http_atls_portable_take_id(post->main_conf->zone, post->id);
+
+    if (session) {
+        (void) ngx_http_atls_store_put(post->main_conf, session, NULL);
+    }
 }
 
 

@@ -67,6 +67,7 @@ struct ngx_http_atls_post_s {
     ngx_http_atls_body_t        body;
     ngx_http_atls_answer_t      answer;
     ngx_http_atls_putting_t     putting;       /* into the store */
+    ngx_http_atls_taking_t      taking;        /* from it, in between */
 
     u_char                     *plain;         /* decrypted, not taken */
     size_t                      plain_len;
@@ -127,6 +128,7 @@ struct ngx_http_atls_post_s {
     unsigned                    last:1;        /* its client is not accepted
                                                   any more */
     unsigned                    waiting:1;     /* session is or was busy */
+    unsigned                    asked:1;       /* the store, for it */
     unsigned                    printed:1;     /* print.first is set */
     unsigned                    retry:1;       /* may be a repetition */
     unsigned                    retried:1;     /* has the kept response */

@@ -78,6 +78,8 @@ static ngx_int_t ngx_http_atls_portable_pieces(ngx_shm_zone_t *zone,
     u_char *data);
 static ngx_http_atls_session_t *ngx_http_atls_portable_last(
     ngx_http_atls_shard_t *shard);
+static void ngx_http_atls_portable_own(ngx_http_atls_shard_t *shard,
+    ngx_http_atls_session_t *session);
 
 
 ngx_int_t
@@ -436,10 +438,7 @@ ngx_http_atls_portable_take(ngx_shm_zone_t *zone)
         session = ngx_http_atls_portable_last(shard);
 
         if (session) {
-            session->owner = ngx_http_atls_process.owner.id;
-            session->slot = (uint16_t) ngx_http_atls_process.owner.slot;
-
-            ngx_http_atls_table_move(shard, session, ngx_http_atls_busy);
+            ngx_http_atls_portable_own(shard, session);
         }
 
         ngx_http_atls_table_unlock(z, shard);
@@ -479,6 +478,46 @@ ngx_http_atls_portable_last(ngx_http_atls_shard_t *shard)
     }
 
     return NULL;
+}
+
+
+static void
+ngx_http_atls_portable_own(ngx_http_atls_shard_t *shard,
+    ngx_http_atls_session_t *session)
+{
+    session->owner = ngx_http_atls_process.owner.id;
+    session->slot = (uint16_t) ngx_http_atls_process.owner.slot;
+
+    ngx_http_atls_table_move(shard, session, ngx_http_atls_busy);
+}
+
+
+ngx_http_atls_session_t *
+ngx_http_atls_portable_take_id(ngx_shm_zone_t *zone, u_char *id)
+{
+    ngx_http_atls_shard_t    *shard;
+    ngx_http_atls_session_t  *session;
+
+    shard = ngx_http_atls_table_lock(zone->data, id);
+
+    session = ngx_http_atls_table_find(shard, id);
+
+    if (session) {
+
+        if (session->kind < ngx_http_atls_idle
+            || session->kind > ngx_http_atls_idle_record
+            || ngx_http_atls_session_shared(session))
+        {
+            session = NULL;
+
+        } else {
+            ngx_http_atls_portable_own(shard, session);
+        }
+    }
+
+    ngx_http_atls_table_unlock(zone->data, shard);
+
+    return session;
 }
 
 

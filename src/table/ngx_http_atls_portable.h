@@ -45,12 +45,15 @@ ngx_int_t ngx_http_atls_portable_read(ngx_shm_zone_t *zone, u_char *id,
     ngx_str_t *data, int64_t passed, ngx_log_t *log);
 
 /*
- * Takes an idle session, the least recently used one of a shard; NULL: there is
- * none.  The shards take turns.  The second function counts established
- * sessions: idle ones, and those that this process has taken.
+ * Takes an idle session, the least recently used one of a shard, or the one
+ * with this id; NULL: there is none.  The shards take turns.  The third
+ * function counts established sessions: idle ones, and those that this process
+ * has taken.
  */
 
 ngx_http_atls_session_t *ngx_http_atls_portable_take(ngx_shm_zone_t *zone);
+ngx_http_atls_session_t *ngx_http_atls_portable_take_id(ngx_shm_zone_t *zone,
+    u_char *id);
 void ngx_http_atls_portable_count(ngx_shm_zone_t *zone, ngx_uint_t *idle,
     ngx_uint_t *own);
 
