@@ -47,6 +47,7 @@ test=(
 
 npm=(
     http_ece@1.2.1                                          # t/exported-peers.t
+    koffi@3.3.4                                             # docs/examples
 )
 
 # another middlebox, not in Debian 13

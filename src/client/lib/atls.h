@@ -218,7 +218,8 @@ ATLS_API const char *atls_version(void);
 /*
  * Options must be set before the first request or connection of a client,
  * otherwise ATLS_ERROR_USAGE is returned.  Most values are checked when they
- * are used.
+ * are used.  Options, lists and kinds of bodies are numbered from 0: the
+ * numbers are part of the ABI, and new ones are added at the end.
  */
 
 typedef enum {
