@@ -31,11 +31,23 @@ my @valgrind = $ENV{TEST_VALGRIND}
     ? qw/ valgrind -q --error-exitcode=99 --leak-check=full /
     : ();
 
+# those of the client: what else they are linked with
+
+my %CLIENT = (fuzz_gateway => [ qw( libcoap-3-openssl libcurl ) ]);
+
 my @tests = map { /(\w+)\.c$/ } glob "$src/*.c";
 
 plan(tests => scalar @tests);
 
-subtest($_ => /^fuzz_/ ? \&fuzz : \&run, $_) for @tests;
+for (@tests) {
+    my $packages = join ' ', @{$CLIENT{$_} || []};
+
+    SKIP: {
+        skip "$_: no $packages", 1
+            if $packages && system "pkg-config --exists $packages";
+        subtest($_ => /^fuzz_/ ? \&fuzz : \&run, $_);
+    }
+}
 
 
 # Runs a program.  Each line of its output is a test.
@@ -124,7 +136,14 @@ sub link_quietly {
 sub command {
     my ($compiler, $name, @args) = @_;
 
-    return ($compiler, @args, "$src/$name.c", '-o', "$dir/$name", @libs);
+    my $packages = join ' ', @{$CLIENT{$name} || []};
+    my @client = $packages
+        ? ('-D_GNU_SOURCE', '-DATLS_COAP=1',
+           split ' ', `pkg-config --cflags --libs $packages`)
+        : ();
+
+    return ($compiler, @args, "$src/$name.c", '-o', "$dir/$name", @client,
+            @libs);
 }
 
 

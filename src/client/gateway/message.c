@@ -57,22 +57,22 @@ gw_message_uint(gw_message_t *message, unsigned number, unsigned value)
 void
 gw_message_remove(gw_message_t *message, unsigned number)
 {
-    size_t          n;
-    unsigned char  *p, *to, *end;
+    size_t          i, n, kept;
+    unsigned char  *p;
 
-    to = message->options;
-    end = message->options + message->noptions;
+    kept = 0;
 
-    for (p = message->options; p < end; p += n) {
+    for (i = 0; i < message->noptions; i += n) {
+        p = message->options + i;
         n = GW_OPTION_HEADER + gw_message_uint16(p + 2);
 
         if (gw_message_uint16(p) != number) {
-            memmove(to, p, n);
-            to += n;
+            memmove(message->options + kept, p, n);
+            kept += n;
         }
     }
 
-    message->noptions = (size_t) (to - message->options);
+    message->noptions = kept;
 }
 
 
@@ -101,15 +101,14 @@ gw_message_payload(gw_message_t *message, const void *bytes, size_t n)
 int
 gw_message_write(const gw_message_t *message, coap_pdu_t *pdu)
 {
-    size_t                n;
-    const unsigned char  *p, *end;
+    size_t                i, n;
+    const unsigned char  *p;
 
     coap_pdu_set_code(pdu, message->code);
 
-    end = message->options + message->noptions;
+    for (i = 0; i < message->noptions; i += GW_OPTION_HEADER + n) {
 
-    for (p = message->options; p < end; p += GW_OPTION_HEADER + n) {
-
+        p = message->options + i;
         n = gw_message_uint16(p + 2);
 
         if (coap_add_option(pdu, (coap_option_num_t) gw_message_uint16(p), n,

@@ -85,7 +85,11 @@ gw_upload_add(gw_uploads_t *uploads, const char *key, const cmd_block_t *block,
     }
 
     upload->body = cmd_realloc(upload->body, upload->n + n + 1);
-    memcpy(upload->body + upload->n, bytes, n);
+
+    if (n) {
+        memcpy(upload->body + upload->n, bytes, n);
+    }
+
     upload->n += n;
     limits->memory += n;
 

@@ -1,0 +1,458 @@
+
+/*
+ * atls gateway without sockets: devices that send datagrams, whole and mutated,
+ * and services that send any response.  A device reaches nothing but sessions
+ * of the services, a message is forwarded once, and only if the address was
+ * verified; each forwarded request gets one response, and no memory is left.
+ *
+ * Input: a byte with limits, then operations, each with a byte, a length (two
+ * bytes) and this many bytes, if available.
+ *
+ * Without FUZZ_ENGINE: main() with random input, a given number of times.
+ */
+
+
+#include "gateway.h"
+
+
+#define OPS         8
+#define START       1000000             /* milliseconds */
+
+#ifndef FUZZ_ENGINE
+#define FUZZ_INPUT  4096
+#endif
+
+
+typedef enum {
+    HAS_SESSION = 1,
+    HAS_NAME = 2,
+    HAS_BLOCK1 = 4,
+    HAS_BLOCK2 = 8,
+    HAS_TAG = 16,
+    HAS_ECHO = 32,
+    IS_GET = 64,
+    IS_NON = 128
+} fuzz_request_e;
+
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
+
+
+/* Responses: a byte for the kind, one for the header, and the body. */
+
+static void
+respond(const uint8_t *input, size_t size)
+{
+    unsigned    kind, header;
+    gw_post_t  *post;
+    char        text[128];
+
+    static const int  statuses[] = { 200, 201, 400, 409, 410, 413, 415, 429,
+                                     500, 503, 504, 0 };
+
+    static const char *const  locations[] = {
+        NULL, "/atls/abc", "/a/b/abc", "http://default/atls/abc/def",
+        "/elsewhere/abc", "/atls/", "/atls/../abc", "/atls/a%2fb", "?abc"
+    };
+
+    post = LIST_FIRST(&gateway.poster.active);
+
+    if (post == NULL || size < 2) {
+        return;
+    }
+
+    kind = input[0] % (sizeof(statuses) / sizeof(statuses[0]));
+    header = input[1] % (1 + sizeof(locations) / sizeof(locations[0]));
+    input += 2;
+    size -= 2;
+
+    if (header == sizeof(locations) / sizeof(locations[0])) {
+        snprintf(text, sizeof(text), "%.*s", (int) size, (const char *) input);
+        location = text;
+
+    } else {
+        location = locations[header];
+    }
+
+    cookie = (header == 1) ? "atls=a" : NULL;
+
+    post->reply.status = statuses[kind];
+    post->reply.kind = (kind < 2 && header != 4) ? ATLS_REPLY_GOOD
+                                                 : ATLS_REPLY_OTHER;
+    post->reply.retry_after = (long) size;
+    post->code = (kind == 11) ? CURLE_RECV_ERROR : CURLE_OK;
+    post->large = (size == 1);
+    post->answer.data = (unsigned char *) input;
+    post->answer.len = size;
+
+    sent = 0;
+    post->posted(post->data, post);
+    must(sent == 1);
+
+    LIST_REMOVE(post, entry);
+    gateway.limits.memory -= post->n;
+    gateway.limits.posts--;
+    free(post->body);
+    free(post);
+}
+
+
+/* requests */
+
+static void
+handle(coap_session_t *device, const coap_pdu_t *pdu)
+{
+    int                 type, mid, again;
+    unsigned            code, before;
+    coap_pdu_t         *response;
+    gw_source_t        *source;
+    coap_bin_const_t    token;
+
+    type = coap_pdu_get_type(pdu);
+    code = coap_pdu_get_code(pdu);
+    mid = coap_pdu_get_mid(pdu);
+    token = coap_pdu_get_token(pdu);
+
+    /* others are handled by libcoap */
+
+    if ((type != COAP_MESSAGE_CON && type != COAP_MESSAGE_NON)
+        || (code != COAP_REQUEST_CODE_GET && code != COAP_REQUEST_CODE_POST))
+    {
+        return;
+    }
+
+    response = coap_pdu_init(type == COAP_MESSAGE_CON ? COAP_MESSAGE_ACK
+                                                      : COAP_MESSAGE_NON,
+                             0, mid, coap_session_max_pdu_size(device));
+    must(response && coap_add_token(response, token.length, token.s));
+
+    source = coap_session_get_app_data(device);
+    again = source && gw_exchange_find(&source->exchanges, mid);
+    before = started;
+
+    gw_handle(&gateway, device, pdu, response);
+
+    source = coap_session_get_app_data(device);
+
+    must(started == before || (!again && started == before + 1));
+    must(started == before || gw_exchange_find(&source->exchanges, mid));
+    must(started == before || coap_pdu_get_code(response) == 0);
+
+    if (coap_pdu_get_code(response)) {
+        check_response(response);
+    }
+
+    must(gateway.limits.memory <= gateway.limits.max_memory + MAX_BODY);
+
+    coap_delete_pdu(response);
+}
+
+
+static void
+datagram(coap_session_t *device, const uint8_t *input, size_t size)
+{
+    coap_pdu_t  *pdu;
+
+    if (size < 4) {
+        return;
+    }
+
+    pdu = coap_pdu_init(0, 0, 0, size - 4);
+    must(pdu);
+
+    if (coap_pdu_parse(COAP_PROTO_UDP, input, size, pdu)) {
+        handle(device, pdu);
+    }
+
+    coap_delete_pdu(pdu);
+}
+
+
+static void
+add(coap_pdu_t *pdu, coap_option_num_t number, const void *value, size_t n)
+{
+    must(coap_add_option(pdu, number, n, value));
+}
+
+
+static void
+add_block(coap_pdu_t *pdu, coap_option_num_t number, unsigned value)
+{
+    uint8_t  bytes[4];
+
+    add(pdu, number, bytes, coap_encode_var_safe(bytes, sizeof(bytes), value));
+}
+
+
+/* A request that is well-formed: flags, message ID, two blocks, a body. */
+
+static void
+request(coap_session_t *device, const uint8_t *input, size_t size)
+{
+    unsigned       flags;
+    uint8_t        echo[GW_ECHO_SIZE];
+    coap_pdu_t    *pdu;
+    gw_source_t   *source;
+
+    if (size < 4) {
+        return;
+    }
+
+    flags = input[0];
+    source = gw_source_get(&gateway.sources, device);
+
+    pdu = coap_pdu_init(flags & IS_NON ? COAP_MESSAGE_NON : COAP_MESSAGE_CON,
+                        flags & IS_GET ? COAP_REQUEST_CODE_GET
+                                       : COAP_REQUEST_CODE_POST,
+                        input[1], 4096 + 64);
+    must(pdu && coap_add_token(pdu, 2, input));
+
+    add(pdu, COAP_OPTION_URI_PATH, ".well-known", 11);
+    add(pdu, COAP_OPTION_URI_PATH, "atls", 4);
+
+    if (flags & HAS_NAME) {
+        add(pdu, COAP_OPTION_URI_PATH, "named", 5);
+    }
+
+    if (flags & HAS_SESSION) {
+        add(pdu, COAP_OPTION_URI_PATH, "abc", 3);
+    }
+
+    if (flags & HAS_BLOCK2) {
+        add_block(pdu, COAP_OPTION_BLOCK2, input[3]);
+    }
+
+    if (flags & HAS_BLOCK1) {
+        add_block(pdu, COAP_OPTION_BLOCK1, input[2]);
+    }
+
+    if (flags & HAS_ECHO) {
+        must(gw_echo_make(&gateway.echo, source->name, fuzz_time, echo) == 0);
+        add(pdu, COAP_OPTION_ECHO, echo, sizeof(echo));
+    }
+
+    if (flags & HAS_TAG) {
+        add(pdu, COAP_OPTION_RTAG, input, 1);
+    }
+
+    if (size > 4) {
+        must(coap_add_data(pdu, size - 4, input + 4));
+    }
+
+    handle(device, pdu);
+    coap_delete_pdu(pdu);
+}
+
+
+/* Time passes; as in gateway.c. */
+
+static void
+pass(const uint8_t *input, size_t size)
+{
+    gw_request_t  *waiting;
+
+    fuzz_time += size ? input[0] * 2000 : 1000;
+    gw_sources_expire(&gateway.sources, fuzz_time);
+
+    while ((waiting = TAILQ_FIRST(&gateway.waiting))) {
+        TAILQ_REMOVE(&gateway.waiting, waiting, entry);
+        waiting->waiting = 0;
+        gw_respond_later(waiting);
+    }
+}
+
+
+/* libcoap ends a session that is not used. */
+
+static void
+gone(coap_session_t *device)
+{
+    if (LIST_EMPTY(&gateway.poster.active)) {
+        gw_source_gone(device);
+    }
+}
+
+
+static size_t
+operation(const uint8_t *input, size_t size)
+{
+    size_t           len;
+    const uint8_t   *p;
+    coap_session_t  *device;
+
+    if (size < 3) {
+        return size;
+    }
+
+    device = devices[input[0] / OPS % DEVICES];
+    len = (size_t) input[1] << 8 | input[2];
+    p = input + 3;
+    size -= 3;
+
+    if (len > size) {
+        len = size;
+    }
+
+    if (len > 4096) {
+        len = 4096;
+    }
+
+    switch (input[0] % OPS) {
+
+    case 0:
+    case 1:
+        datagram(device, p, len);
+        break;
+
+    case 2:
+    case 3:
+    case 4:
+        request(device, p, len);
+        break;
+
+    case 5:
+        respond(p, len);
+        break;
+
+    case 6:
+        pass(p, len);
+        break;
+
+    default:
+        if (len) {
+            gone(device);
+
+        } else {
+            refuse = 1;
+        }
+    }
+
+    return 3 + len;
+}
+
+
+static void
+start(void)
+{
+    int             i;
+    cmd_list_t      to;
+    coap_address_t  address;
+
+    static const char  *items[] = { ENDPOINT, "named=" NAMED };
+
+    coap_startup();
+    coap_set_log_level(LOG_EMERG);
+    coap = coap_new_context(NULL);
+    must(coap);
+
+    coap_address_init(&address);
+    address.size = sizeof(address.addr.sin);
+    address.addr.sin.sin_family = AF_INET;
+    address.addr.sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+
+    for (i = 0; i < DEVICES; i++) {
+        address.addr.sin.sin_port = htons((uint16_t) (9 + i));
+        devices[i] = coap_new_client_session(coap, NULL, &address,
+                                             COAP_PROTO_UDP);
+        must(devices[i]);
+    }
+
+    memset(&to, 0, sizeof(to));
+
+    for (i = 0; i < 2; i++) {
+        cmd_list_add(&to, items[i]);
+    }
+
+    must(gw_services_parse(&gateway.services, &to) == CMD_OK);
+    cmd_list_free(&to);
+    must(gw_echo_init(&gateway.echo) == 0);
+
+    options.silent = 1;
+    gateway.options = &options;
+    gateway.format = 65000;
+}
+
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
+{
+    size_t        n;
+    gw_limits_t  *limits = &gateway.limits;
+
+    static const uint8_t  end[2];
+
+    if (size == 0) {
+        return 0;
+    }
+
+    if (coap == NULL) {
+        start();
+    }
+
+    fuzz_time = START;
+    refuse = refused = 0;
+
+    limits->max_memory = (input[0] & 1) ? 1 << 20 : 8192;
+    limits->max_body = (input[0] & 2) ? MAX_BODY : 100;
+    limits->max_posts = (input[0] & 4) ? 100 : 1;
+    gateway.szx = input[0] >> 3 & 7;
+    gateway.szx -= gateway.szx == 7;
+    gateway.rate.rate = (input[0] & 64) ? 1000 : 0;
+    gateway.stopping = (input[0] & 128) != 0;
+
+    gw_sources_init(&gateway.sources, limits);
+    TAILQ_INIT(&gateway.waiting);
+    LIST_INIT(&gateway.poster.active);
+
+    for (input++, size--; size; input += n, size -= n) {
+        n = operation(input, size);
+    }
+
+    while (!LIST_EMPTY(&gateway.poster.active)) {
+        respond(end, sizeof(end));
+    }
+
+    gw_sources_free(&gateway.sources);
+
+    must(limits->memory == 0 && limits->posts == 0 && limits->sources == 0);
+    must(gateway.sources.history.memory == 0);
+    must(TAILQ_EMPTY(&gateway.waiting));
+
+    return 0;
+}
+
+
+#ifndef FUZZ_ENGINE
+
+/* Short operations, so that others follow. */
+
+int
+main(int argc, char **argv)
+{
+    long    i, runs;
+    size_t  j, size;
+
+    static uint8_t  input[FUZZ_INPUT];
+
+    runs = (argc > 1) ? atol(argv[1]) : 1;
+    srandom(1);
+
+    for (i = 0; i < runs; i++) {
+        size = (size_t) random() % FUZZ_INPUT;
+
+        for (j = 0; j < size; j++) {
+            input[j] = (uint8_t) (random() >> 8);
+        }
+
+        for (j = 1; j + 3 <= size; j += 3 + input[j + 2]) {
+            input[j + 1] = 0;
+            input[j + 2] %= 64;
+        }
+
+        (void) LLVMFuzzerTestOneInput(input, size);
+    }
+
+    return 0;
+}
+
+#endif
