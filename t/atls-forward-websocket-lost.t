@@ -11,7 +11,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::More;
-use Time::HiRes qw( sleep time );
+use Time::HiRes qw( time );
 
 use Test::Atls::LostPosts;
 use Test::Atls::Site;
@@ -253,7 +253,7 @@ sub empty_lost {
 
     my $ws = through("mute=$first-$first", '/late');
 
-    sleep 0.3;
+    passes('waits');
     $ws->send(text => 'hello');
     $t->write_file('late', '');
     gets($ws, text => 'hello', 'echo');
@@ -298,7 +298,7 @@ sub posts_silent {
 
     my $ws = through("$mode=$post-$post", '/echo');
 
-    sleep 0.3;
+    passes($mode eq 'deaf' ? $mode : 'waits');
     $ws->send(text => 'hello');
     gets($ws, text => 'hello', 'echo');
     closes($ws, 1);

@@ -107,6 +107,8 @@ class Lossy:
             return False
         if self.mode == "past" and (chosen or number > self.last):
             return await self.before(head, body, chosen, writer)
+        if self.mode in ("mute", "silent") and chosen:
+            print("waits", flush=True)
         response = await self.ask(head, body)
         if self.mode == "gone" and number > self.last:
             return await self.write(writer, "gone", GONE)
