@@ -149,8 +149,8 @@ our %RULES = (
     # Problem documents
 
     'problem' =>
-        'Responses of the endpoint with statuses other than `200` and `201`'
-        . ' contain a problem document (RFC 9457)',
+        'Responses of the endpoint with statuses other than `200`, `201` and'
+        . ' `204` contain a problem document (RFC 9457)',
     'problem-413' =>
         'except the `413` by `Content-Length`, which contains nginx\'s own'
         . ' HTML page',
