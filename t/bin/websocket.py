@@ -14,7 +14,10 @@ URL, MESSAGES, PUSHED, PAUSE, *CA = sys.argv[1:]
 def connect(path):
     context = ssl.create_default_context(cafile=CA[0]) if CA else None
 
-    return websockets.connect(URL + path, ssl=context)
+    # no time limits: the test has its own
+
+    return websockets.connect(URL + path, ssl=context, open_timeout=None,
+                              ping_timeout=None, close_timeout=None)
 
 
 async def closed(ws, code, reason=''):
