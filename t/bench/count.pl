@@ -1,9 +1,10 @@
 #!/usr/bin/perl
 
-# Measures the cost of counting for atls_status, and of keeping responses for
-# retries: instructions of a small request, in a worker process and its
-# libraries, with the module, with a copy that does not count, and with
-# atls_retry_buffer 0.  The costs are too small to be measured by time.
+# Measures the cost of counting for atls_status, of keeping responses for
+# retries, and of a store at the machine of the session: instructions of a small
+# request, in a worker process and its libraries, with the module, with a copy
+# that does not count, with atls_retry_buffer 0, and with atls_store.  The costs
+# are too small to be measured by time.
 #
 #     perl -I t/lib t/bench/count.pl DIR [-q]     DIR: for the copy; -q: quick
 #
@@ -39,10 +40,34 @@ my @COLLECTED = qw( ngx_http_keepalive_handler ngx_http_atls_post_event );
 make_path($dir);
 $dir = abs_path($dir);
 
+# The session does not leave its machine, so the store is not needed.
+
+my $STORE = <<'EOC';
+atls_node       a 127.0.0.1:%%PORT_1%%;
+atls_store      redis://127.0.0.1:%%PORT_2%% lazy;
+atls_store_key  %%TESTDIR%%/store.key;
+
+server {
+    listen       127.0.0.1:%%PORT_1%% ssl;
+    server_name  a;
+
+    %%SSL_CERTIFICATE%%
+    ssl_client_certificate  %%TESTDIR%%/localhost.crt;
+    ssl_verify_client       on;
+
+    location / {
+        atls_peer  on;
+    }
+}
+EOC
+
+my $hiredis = `ldd '$module'` =~ /hiredis/;
+
 print join("\t", @$_), "\n"
     for [ 'counted', 1, instructions($module) ],
         [ 'not counted', 1, instructions(copy()) ],
-        [ 'no retries', 1, instructions($module, 'atls_retry_buffer 0;') ];
+        [ 'no retries', 1, instructions($module, 'atls_retry_buffer 0;') ],
+        $hiredis ? [ 'lazy', 1, instructions($module, $STORE) ] : ();
 
 
 # The difference of two runs, for each request.
@@ -68,6 +93,7 @@ sub run {
                "--callgrind-out-file=$out.%p",
                map { "--toggle-collect=$_" } @COLLECTED;
 
+    $t->write_file('store.key', 'x' x 32);
     $t->write_http(<<"EOC")->run();
 %%CERTIFICATE%%
 keepalive_requests 10000;
