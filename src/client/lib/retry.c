@@ -222,9 +222,9 @@ atls_retry_is_lost(atls_retry_t *retry, atls_error_e rc)
 
 /*
  * A status of the endpoint is its response, unless it does not know yet, or
- * cannot say, what has become of an earlier attempt.  Those of middleboxes may
- * be sent after the POST was received, but they may also replace the body of a
- * 409 or 410.
+ * cannot say, what has become of an earlier attempt, or where the session is:
+ * another of its machines may know.  Those of middleboxes may be sent after the
+ * POST was received, but they may also replace the body of a 409 or 410.
  */
 
 static int
@@ -235,9 +235,10 @@ atls_retry_status(const atls_retry_t *retry)
     status = atls_outer_status(retry->outer);
 
     if (atls_outer_is_endpoint(retry->outer)) {
-        return retry->tries
-               && (status == 503
-                   || atls_outer_is_problem(retry->outer, "session-busy"));
+        return (retry->tries
+                && (status == 503
+                    || atls_outer_is_problem(retry->outer, "session-busy")))
+               || atls_outer_is_problem(retry->outer, "store-unreachable");
     }
 
     if (status == 409 || status == 410) {

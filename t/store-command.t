@@ -1,0 +1,110 @@
+# The atls command behind a load balancer without affinity: requests continue
+# while the store does not respond, and while machines are restarted.
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Cluster;
+use Test::Atls::Command;
+
+
+my $REQUESTS = 200;
+
+plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
+                                           split /:/, $ENV{PATH};
+
+my $cluster = Test::Atls::Cluster->new(nodes => 2, store => 'timeout=300ms')
+                                 ->run();
+my $t = Test::Atls->new(workers => 1);
+my $atls = Test::Atls::Command->new($t);
+my @servers = map { 'server 127.0.0.1:' . $_->port(0) . ' max_fails=0;' }
+              $cluster->nodes();
+
+$t->write_http(<<"EOC")->run();
+limit_req_zone  \$server_name zone=slowly:32k rate=50r/s;
+
+upstream machines {
+    @servers
+}
+
+server {
+    listen  127.0.0.1:%%PORT_0%%;
+
+    location / {
+        limit_req  zone=slowly burst=10;
+        proxy_pass  http://machines;
+        proxy_set_header  Host localhost;
+    }
+}
+EOC
+
+requests('store', \&store_stopped);
+requests('machines', \&restarted);
+
+$cluster->done_testing();
+
+
+# Requests of one session, one after the other, while something happens.
+
+sub requests {
+    my ($what, $happens) = @_;
+
+    my $before = posts();
+    my $p = $atls->start('-s', '-S', '--cacert',
+                         $cluster->node(0)->path('localhost.crt'), '--via',
+                         'http://127.0.0.1:' . $t->port(0) . '/atls',
+                         ('https://localhost/') x $REQUESTS,
+                         { stdout => 'pipe' });
+
+    $cluster->node(0)->wait_for(sub { posts() > $before + 20 });
+    $happens->();
+
+    read $p->{out}, my $out, 100 * $REQUESTS;
+
+    my $r = $atls->finish($p);
+    my $n = () = $out =~ /127\.0\.0\.1 node\d/g;
+
+    is($r->{code}, 0, "$what: the exit status") or diag($r->{err});
+    is($n, $REQUESTS, '... all responses');
+}
+
+
+sub posts {
+    return scalar map { split /\n/, $_->read_file('outer.log') }
+                      $cluster->nodes();
+}
+
+
+sub store_stopped {
+    for (1, 2) {
+        kill 'STOP', $cluster->{redis};
+
+        # until some POSTs were refused
+
+        my $refused = refused();
+        $cluster->node(0)->wait_for(sub { refused() > $refused });
+        kill 'CONT', $cluster->{redis};
+    }
+}
+
+
+sub refused {
+    return scalar(() = join('', map { $_->read_file('outer.log') }
+                                $cluster->nodes()) =~ /store-unreachable/g);
+}
+
+
+sub restarted {
+    for my $node ($cluster->nodes()) {
+        my $before = posts();
+
+        $node->stop();
+        $cluster->node(0)->wait_for(sub { posts() > $before + 20 });
+        $node->run();
+        $cluster->wait_for_nodes();
+    }
+}
+
