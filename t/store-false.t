@@ -91,7 +91,7 @@ sub answers {
 sub errors {
     my $c = $cluster->established(1);
 
-    $store->answer("-ERR a\nb\e" . 'x' x 1000 . "\r\n");
+    $store->answer("-ERR a\tb\e" . 'x' x 1000 . "\r\n");
 
     my $began = time;
 
