@@ -450,19 +450,28 @@ ngx_http_atls_begin_ask(ngx_http_atls_post_t *post)
 {
     ngx_http_atls_taking_t  *taking;
 
-    taking = &post->taking;
+    post->take = ngx_http_atls_take_unreachable;
 
-    if (!post->asked && !post->dtls) {
-        post->asked = 1;
+    if (post->dtls) {
+        return NGX_OK;
+    }
+
+    taking = post->taking;
+
+    if (taking == NULL) {
+        taking = ngx_pcalloc(post->request->pool,
+                             sizeof(ngx_http_atls_taking_t));
+        if (taking == NULL) {
+            return NGX_OK;
+        }
 
         taking->handler = ngx_http_atls_begin_asked;
         taking->data = post;
+        taking->taken = ngx_http_atls_taken_failed;
 
-        if (ngx_http_atls_store_take(post->main_conf, post->id, taking)
-            != NGX_AGAIN)
-        {
-            taking->taken = ngx_http_atls_taken_failed;
-        }
+        post->taking = taking;
+
+        (void) ngx_http_atls_store_take(post->main_conf, post->id, taking);
     }
 
     if (taking->op) {
@@ -470,8 +479,9 @@ ngx_http_atls_begin_ask(ngx_http_atls_post_t *post)
         return NGX_AGAIN;
     }
 
-    post->take = (taking->taken == ngx_http_atls_taken_gone)
-                 ? ngx_http_atls_take_unknown : ngx_http_atls_take_unreachable;
+    if (taking->taken == ngx_http_atls_taken_gone) {
+        post->take = ngx_http_atls_take_unknown;
+    }
 
     return NGX_OK;
 }

@@ -255,7 +255,10 @@ ngx_http_atls_finish_unused(ngx_http_atls_post_t *post)
         ngx_del_timer(&post->event);
     }
 
-    ngx_http_atls_store_take_cancel(&post->taking);
+    if (post->taking) {
+        ngx_http_atls_store_take_cancel(post->taking);
+    }
+
     ngx_http_atls_inner_release(post);
 
     if (post->stage == ngx_http_atls_post_begins) {

@@ -67,7 +67,6 @@ struct ngx_http_atls_post_s {
     ngx_http_atls_body_t        body;
     ngx_http_atls_answer_t      answer;
     ngx_http_atls_putting_t     putting;       /* into the store */
-    ngx_http_atls_taking_t      taking;        /* from it, in between */
 
     u_char                     *plain;         /* decrypted, not taken */
     size_t                      plain_len;
@@ -113,6 +112,7 @@ struct ngx_http_atls_post_s {
                                                   NGX_HTTP_ATLS_TRACKING_* */
     ngx_http_atls_relay_t      *relay;         /* relayed to a worker */
     ngx_http_atls_mail_t       *mail;          /* relayed by a machine */
+    ngx_http_atls_taking_t     *taking;        /* the session was asked for */
     ngx_msec_t                  leave;         /* no more requests then */
 
     size_t                      want;          /* bytes of the body to begin */
@@ -128,7 +128,6 @@ struct ngx_http_atls_post_s {
     unsigned                    last:1;        /* its client is not accepted
                                                   any more */
     unsigned                    waiting:1;     /* session is or was busy */
-    unsigned                    asked:1;       /* the store, for it */
     unsigned                    printed:1;     /* print.first is set */
     unsigned                    retry:1;       /* may be a repetition */
     unsigned                    retried:1;     /* has the kept response */
