@@ -11,7 +11,7 @@ use Test::Atls::Cluster;
 use Test::Atls::Command;
 
 
-my $REQUESTS = 200;
+my $REQUESTS = 100;
 
 plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
                                            split /:/, $ENV{PATH};
@@ -47,28 +47,47 @@ requests('machines', \&restarted);
 $cluster->done_testing();
 
 
-# Requests of one session, one after the other, while something happens.
+# Commands with some requests of a session, one after the other, while something
+# happens.
 
 sub requests {
     my ($what, $happens) = @_;
 
     my $before = posts();
-    my $p = $atls->start('-s', '-S', '--cacert',
-                         $cluster->node(0)->path('localhost.crt'), '--via',
-                         'http://127.0.0.1:' . $t->port(0) . '/atls',
-                         ('https://localhost/') x $REQUESTS,
-                         { stdout => 'pipe' });
+    my $end = $t->path("end-$what");
+    my $result = $t->path("result-$what");
 
-    $cluster->node(0)->wait_for(sub { posts() > $before + 20 });
+    $t->run_daemon(sub { commands($end, $result) });
+
+    $t->wait_for(sub { posts() > $before + 20 });
     $happens->();
+    $t->write_file("end-$what", '');
+    $t->wait_for(sub { -e $result });
 
-    read $p->{out}, my $out, 100 * $REQUESTS;
+    is($t->read_file("result-$what"), '', "$what: all requests");
+}
 
-    my $r = $atls->finish($p);
-    my $n = () = $out =~ /127\.0\.0\.1 node\d/g;
 
-    is($r->{code}, 0, "$what: the exit status") or diag($r->{err});
-    is($n, $REQUESTS, '... all responses');
+sub commands {
+    my ($end, $result) = @_;
+
+    my $failed = '';
+
+    until (-e $end) {
+        my $r = $atls->run('-s', '-S', '--cacert',
+                           $cluster->node(0)->path('localhost.crt'), '--via',
+                           'http://127.0.0.1:' . $t->port(0) . '/atls',
+                           ('https://localhost/') x $REQUESTS);
+        my $n = () = $r->{out} =~ /127\.0\.0\.1 node\d/g;
+
+        $failed .= "$r->{code} $n $r->{err}\n"
+            if $r->{code} != 0 || $n != $REQUESTS;
+    }
+
+    open my $fh, '>', "$result.new" or die "$result: $!\n";
+    print $fh $failed;
+    close $fh;
+    rename "$result.new", $result;
 }
 
 
