@@ -184,6 +184,7 @@ ngx_http_atls_counters_sum(ngx_shm_zone_t *zone, ngx_http_atls_counters_t *sum)
         ngx_http_atls_counters_add_member(alerts);
         ngx_http_atls_counters_add_member(key_updates);
         ngx_http_atls_counters_add_member(relays);
+        ngx_http_atls_counters_add_member(store);
 
         ngx_http_atls_counters_merge(sum->statuses, set->statuses);
         ngx_http_atls_counters_merge(sum->protocols, set->protocols);
