@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# atls --via coap://, with datagrams that are lost, doubled and reordered at
-# random: no request is lost, or processed twice.  ATLS_LOSSY is the number of
+# atls --via coap://, with datagrams that are lost (20 %), doubled and reordered
+# at random: no request is lost, or processed twice.  ATLS_LOSSY is the number of
 # requests, ATLS_SEED the seed.
 
 use strict;
@@ -10,17 +10,14 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use IO::Select;
-use IO::Socket::INET;
 use Test::More;
 
+use Test::Atls::Datagrams;
 use Test::Atls::Gateway;
 use Test::Atls::LocalServer qw( next_answer summary );
 use Test::Atls::Pattern qw( pattern );
 
-use constant { LOST => 0.1, DOUBLED => 0.1, LATE => 0.1 };
-
-my $N = $ENV{ATLS_LOSSY} || 32;
+my $N = $ENV{ATLS_LOSSY} || 24;
 my $SEED = $ENV{ATLS_SEED} || 17;
 my $SESSIONS = 8;
 
@@ -33,17 +30,15 @@ $t->serve_located(undef, http => 'atls_handshake_timeout 5m;',
                   backend => 'proxy_ignore_client_abort on;');
 
 my $g = $t->gateway();
-my $listen = IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.1')
-             or die "bind: $@\n";
-
-$t->run_daemon(sub { relay($g->port()) });
+my $relay = Test::Atls::Datagrams->start($t, $g->port(), lost => 0.2,
+                                         doubled => 0.1, late => 0.1,
+                                         seed => $SEED);
 
 subtest('atls forward' => \&forward);
 subtest('blocks' => \&blocks);
 
-my %faults;
+my %faults = $relay->seen();
 
-$faults{$_}++ for split /\n/, $t->read_file($t->path('faults'));
 ok($faults{$_}, "$_: " . ($faults{$_} || 0)) for qw( lost doubled late );
 cmp_ok($t->metric($g, 'duplicates_total'), '>', 0, 'the gateway got duplicates');
 
@@ -52,72 +47,7 @@ is($g->stop()->{code}, 0, 'exit code');
 $t->done_testing();
 
 
-# Passes datagrams, with a socket for each client.
-
-sub relay {
-    my ($to) = @_;
-
-    my $select = IO::Select->new($listen);
-    my (%socket, %client, @late);
-
-    open my $log, '>', $t->path('faults') or die "faults: $!\n";
-    $log->autoflush(1);
-    srand $SEED;
-
-    for ( ;; ) {
-        my @ready = $select->can_read(@late ? 0.05 : undef);
-
-        # a datagram that is late is sent after the next one, or a pause
-
-        my @send = @ready ? () : splice @late;
-
-        for my $s (@ready) {
-            my $peer = $s->recv(my $bytes, 65536);
-            next unless defined $peer;
-
-            my $send;
-
-            if ($s == $listen) {
-                if (!$socket{$peer}) {
-                    $socket{$peer} = IO::Socket::INET->new(
-                        Proto => 'udp', PeerAddr => '127.0.0.1',
-                        PeerPort => $to) or die "connect: $@\n";
-                    $client{$socket{$peer}} = $peer;
-                    $select->add($socket{$peer});
-                }
-
-                my $out = $socket{$peer};
-                $send = sub { $out->send($bytes) };
-
-            } else {
-                my $client = $client{$s};
-                $send = sub { $listen->send($bytes, 0, $client) };
-            }
-
-            my $chance = rand;
-
-            if ($chance < LOST) {
-                print {$log} "lost\n";
-
-            } elsif ($chance < LOST + DOUBLED) {
-                print {$log} "doubled\n";
-                push @send, $send, $send, splice @late;
-
-            } elsif ($chance < LOST + DOUBLED + LATE) {
-                print {$log} "late\n";
-                push @late, $send;
-
-            } else {
-                push @send, $send, splice @late;
-            }
-        }
-
-        $_->() for @send;
-    }
-}
-
-
-sub uri { $t->gateway_uri($g, port => $listen->sockport()) }
+sub uri { $t->gateway_uri($g, port => $relay->port()) }
 
 
 sub forward {

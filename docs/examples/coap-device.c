@@ -1,11 +1,17 @@
 
 /*
- * A device: TLS of mbedTLS, carried to a gateway by CoAP of libcoap.  Sends a
- * GET request for PATH to HOST, and prints the response.
+ * A device with little memory: TLS 1.2 of mbedTLS, carried to a gateway by CoAP
+ * of libcoap.  Sends GET requests for PATH to HOST, in one session, and prints
+ * the responses.
  *
  *     cc -o coap-device coap-device.c -lcoap-3-notls -lmbedtls -lmbedx509 \
  *         -lmbedcrypto
- *     ./coap-device GATEWAY PORT CA-FILE HOST PATH
+ *     ./coap-device -c CA-FILE GATEWAY PORT HOST PATH
+ *     ./coap-device -k IDENTITY:HEX GATEWAY PORT HOST PATH
+ *
+ *     -m SIZE     largest record: 512, 1024, 2048 or 4096; default: 1024
+ *     -n N        number of requests
+ *     -s FILE     a session is resumed from this file, and stored there
  */
 
 
@@ -14,6 +20,7 @@
 #include <string.h>
 
 #include <netdb.h>
+#include <unistd.h>
 
 #include <coap3/coap.h>
 #include <mbedtls/ctr_drbg.h>
@@ -27,12 +34,16 @@
 
 
 #define CONTENT_FORMAT  65000
-#define WAIT            60000           /* milliseconds */
-#define BUFFER          65536           /* of a POST, or of its response */
+#define WAIT            100000          /* milliseconds, for a response */
+#define TRIES           4               /* messages with the same bytes */
+#define SZX             6               /* blocks of 16 to 1024 bytes: 0 to 6 */
+#define BLOCK           (16 << SZX)
+#define ECHO            40              /* bytes, RFC 9175, section 2.2.1 */
+#define SESSION         2048            /* bytes of a stored session */
 
 
 typedef struct {
-    unsigned char   data[BUFFER];
+    unsigned char   data[BLOCK];
     size_t          n;
     size_t          read;
 } buffer_t;
@@ -44,25 +55,47 @@ static coap_session_t  *session;        /* of CoAP */
 static coap_optlist_t  *path;           /* of the session of TLS */
 static buffer_t         out;            /* to be sent */
 static buffer_t         in;             /* received, and not read by TLS */
+static coap_block_t     block;          /* the last one of the response */
+static unsigned char    echo[ECHO];
+static size_t           necho;
+static uint8_t          token[8];       /* of the request */
+static size_t           ntoken;
 static int              code;           /* of the response; 0: none yet */
+static int              lost;           /* there will be none */
+
+static mbedtls_entropy_context    entropy;
+static mbedtls_ctr_drbg_context   random_bytes;
+static mbedtls_x509_crt           trust;
+static mbedtls_ssl_config         config;
+static mbedtls_ssl_context        ssl;
 
 
 static void
-die(const char *what)
+die(const char *what, int rc)
 {
-    fprintf(stderr, "%s\n", what);
+    fprintf(stderr, rc ? "%s: -0x%04x\n" : "%s\n", what, (unsigned) -rc);
     exit(1);
 }
 
 
+/* CoAP */
+
 static void
-add_path(coap_optlist_t **list, const void *segment, size_t n)
+add_option(coap_optlist_t **list, uint16_t number, const void *value, size_t n)
 {
-    if (!coap_insert_optlist(list, coap_new_optlist(COAP_OPTION_URI_PATH, n,
-                                                    segment)))
-    {
-        die("out of memory");
+    if (!coap_insert_optlist(list, coap_new_optlist(number, n, value))) {
+        die("out of memory", 0);
     }
+}
+
+
+static void
+add_number(coap_optlist_t **list, uint16_t number, unsigned value)
+{
+    uint8_t  bytes[4];
+
+    add_option(list, number, bytes,
+               coap_encode_var_safe(bytes, sizeof(bytes), value));
 }
 
 
@@ -83,26 +116,36 @@ follow(const coap_pdu_t *pdu)
     coap_option_iterator_init(pdu, &iterator, &filter);
 
     while ((option = coap_option_next(&iterator))) {
-        add_path(&list, coap_opt_value(option), coap_opt_length(option));
+        add_option(&list, COAP_OPTION_URI_PATH, coap_opt_value(option),
+                   coap_opt_length(option));
     }
 
-    coap_delete_optlist(path);
-    path = list;
+    if (list) {
+        coap_delete_optlist(path);
+        path = list;
+    }
 }
 
-
-/* libcoap has put together the blocks of the response. */
 
 static coap_response_t
 received(coap_session_t *from, const coap_pdu_t *sent, const coap_pdu_t *pdu,
     const coap_mid_t mid)
 {
-    size_t          n, offset, total;
-    const uint8_t  *data;
+    size_t                n;
+    const uint8_t        *data;
+    coap_opt_t           *option;
+    coap_bin_const_t      its;
+    coap_opt_iterator_t   iterator;
 
     (void) from;
     (void) sent;
     (void) mid;
+
+    its = coap_pdu_get_token(pdu);
+
+    if (its.length != ntoken || memcmp(its.s, token, ntoken) != 0) {
+        return COAP_RESPONSE_OK;        /* an earlier one, again */
+    }
 
     code = coap_pdu_get_code(pdu);
 
@@ -110,10 +153,20 @@ received(coap_session_t *from, const coap_pdu_t *sent, const coap_pdu_t *pdu,
         follow(pdu);
     }
 
-    if (coap_get_data_large(pdu, &n, &data, &offset, &total)) {
+    option = coap_check_option(pdu, COAP_OPTION_ECHO, &iterator);
 
-        if (n > BUFFER) {
-            die("the response is too large");
+    if (option && coap_opt_length(option) <= ECHO) {
+        necho = coap_opt_length(option);
+        memcpy(echo, coap_opt_value(option), necho);
+    }
+
+    memset(&block, 0, sizeof(block));
+    (void) coap_get_block(pdu, COAP_OPTION_BLOCK2, &block);
+
+    if (coap_get_data(pdu, &n, &data)) {
+
+        if (n > BLOCK) {
+            die("the block is too large", 0);
         }
 
         memcpy(in.data, data, n);
@@ -125,69 +178,169 @@ received(coap_session_t *from, const coap_pdu_t *sent, const coap_pdu_t *pdu,
 }
 
 
-/* Sends what TLS has written, and waits for the response. */
+/* There is no acknowledgement. */
 
 static void
-post(void)
+not_received(coap_session_t *from, const coap_pdu_t *sent,
+    const coap_nack_reason_t reason, const coap_mid_t mid)
 {
-    int              waited;
-    size_t           n;
-    uint8_t          token[8], format[4];
+    (void) from;
+    (void) sent;
+    (void) reason;
+    (void) mid;
+
+    lost = 1;
+}
+
+
+/* Sends a request: what TLS has written, or for another block of a response. */
+
+static void
+send_request(unsigned num)
+{
     coap_pdu_t      *pdu;
     coap_optlist_t  *options, *segment;
-
-    pdu = coap_new_pdu(COAP_MESSAGE_CON, COAP_REQUEST_CODE_POST, session);
-    coap_session_new_token(session, &n, token);
 
     options = NULL;
 
     for (segment = path; segment; segment = segment->next) {
-        add_path(&options, segment->data, segment->length);
+        add_option(&options, COAP_OPTION_URI_PATH, segment->data,
+                   segment->length);
     }
 
-    if (!coap_insert_optlist(&options,
-            coap_new_optlist(COAP_OPTION_CONTENT_FORMAT,
-                             coap_encode_var_safe(format, sizeof(format),
-                                                  CONTENT_FORMAT), format))
-        || pdu == NULL
-        || !coap_add_token(pdu, n, token)
+    if (num == 0) {
+        add_number(&options, COAP_OPTION_CONTENT_FORMAT, CONTENT_FORMAT);
+    }
+
+    if (num || SZX < 6) {
+        add_number(&options, COAP_OPTION_BLOCK2, num << 4 | SZX);
+    }
+
+    if (necho) {
+        add_option(&options, COAP_OPTION_ECHO, echo, necho);
+        necho = 0;
+    }
+
+    pdu = coap_new_pdu(COAP_MESSAGE_CON, COAP_REQUEST_CODE_POST, session);
+    coap_session_new_token(session, &ntoken, token);
+
+    if (pdu == NULL
+        || !coap_add_token(pdu, ntoken, token)
         || !coap_add_optlist_pdu(pdu, &options)
-        || (out.n && !coap_add_data_large_request(session, pdu, out.n, out.data,
-                                                  NULL, NULL)))
+        || (num == 0 && out.n && !coap_add_data(pdu, out.n, out.data)))
     {
-        die("out of memory");
+        die("out of memory", 0);
     }
 
     coap_delete_optlist(options);
 
-    code = 0;
-
     if (coap_send(session, pdu) == COAP_INVALID_MID) {
-        die("cannot send");
+        die("cannot send", 0);
     }
+}
 
-    for (waited = 0; code == 0 && waited < WAIT; /* void */ ) {
-        waited += coap_io_process(context, 1000);
+
+/*
+ * Waits for the response.  Without one, the same bytes are sent again, in
+ * another message: the service does not process them twice.
+ */
+
+static void
+ask(unsigned num)
+{
+    int  waited, tries;
+
+    for (tries = 0; tries < TRIES; tries++) {
+        code = 0;
+        lost = 0;
+        in.n = in.read = 0;
+
+        send_request(num);
+
+        for (waited = 0; code == 0 && !lost && waited < WAIT; /* void */ ) {
+            waited += coap_io_process(context, 1000);
+        }
+
+        if (code && code != COAP_RESPONSE_CODE(504)
+            && (code != COAP_RESPONSE_CODE(401) || necho == 0))
+        {
+            break;
+        }
     }
 
     if (code != COAP_RESPONSE_CODE(201) && code != COAP_RESPONSE_CODE(204)) {
         fprintf(stderr, "response: %d.%02d\n", code >> 5, code & 31);
         exit(1);
     }
+}
 
+
+static void
+post(void)
+{
+    ask(0);
     out.n = 0;
 }
 
 
-/* Functions for TLS.  It sends a whole flight before it waits for the next. */
+static void
+connect_to(const char *host, const char *port)
+{
+    coap_address_t    address;
+    struct addrinfo   hints, *found;
+
+    memset(&hints, 0, sizeof(hints));
+    hints.ai_socktype = SOCK_DGRAM;
+
+    if (getaddrinfo(host, port, &hints, &found) != 0) {
+        die("cannot resolve the gateway", 0);
+    }
+
+    coap_address_init(&address);
+    address.size = found->ai_addrlen;
+    memcpy(&address.addr, found->ai_addr, found->ai_addrlen);
+    freeaddrinfo(found);
+
+    coap_startup();
+    context = coap_new_context(NULL);
+
+    if (context == NULL) {
+        die("no CoAP", 0);
+    }
+
+    /* libcoap would put the blocks together, in memory */
+
+    coap_context_set_block_mode(context, 0);
+    coap_register_response_handler(context, received);
+    coap_register_nack_handler(context, not_received);
+
+    session = coap_new_client_session(context, NULL, &address, COAP_PROTO_UDP);
+
+    if (session == NULL) {
+        die("no CoAP session", 0);
+    }
+
+    add_option(&path, COAP_OPTION_URI_PATH, ".well-known", 11);
+    add_option(&path, COAP_OPTION_URI_PATH, "atls", 4);
+}
+
+
+/*
+ * Functions for TLS.  It writes a whole flight, and then has nothing to read
+ * until the flight was sent.
+ */
 
 static int
 tls_send(void *data, const unsigned char *bytes, size_t n)
 {
     (void) data;
 
-    if (n > BUFFER - out.n) {
+    if (out.n == BLOCK) {
         return MBEDTLS_ERR_SSL_WANT_WRITE;
+    }
+
+    if (n > BLOCK - out.n) {
+        n = BLOCK - out.n;
     }
 
     memcpy(out.data + out.n, bytes, n);
@@ -202,13 +355,12 @@ tls_receive(void *data, unsigned char *bytes, size_t n)
 {
     (void) data;
 
-    if (in.read == in.n) {
-        in.n = in.read = 0;
-        post();
+    if (in.read == in.n && block.m) {
+        ask(block.num + 1);
     }
 
-    if (in.n == 0) {
-        return MBEDTLS_ERR_SSL_WANT_READ;       /* nothing yet: an empty POST */
+    if (in.read == in.n) {
+        return MBEDTLS_ERR_SSL_WANT_READ;       /* the end of the response */
     }
 
     if (n > in.n - in.read) {
@@ -222,100 +374,205 @@ tls_receive(void *data, unsigned char *bytes, size_t n)
 }
 
 
-static void
-connect_to(const char *host, const char *port)
+/* Whether TLS has to wait.  Nothing to send: an empty POST. */
+
+static int
+must_post(int rc)
 {
-    coap_address_t    address;
-    struct addrinfo   hints, *found;
-
-    memset(&hints, 0, sizeof(hints));
-    hints.ai_socktype = SOCK_DGRAM;
-
-    if (getaddrinfo(host, port, &hints, &found) != 0) {
-        die("cannot resolve the gateway");
+    if (rc != MBEDTLS_ERR_SSL_WANT_READ && rc != MBEDTLS_ERR_SSL_WANT_WRITE) {
+        return 0;
     }
 
-    coap_address_init(&address);
-    address.size = found->ai_addrlen;
-    memcpy(&address.addr, found->ai_addr, found->ai_addrlen);
-    freeaddrinfo(found);
+    post();
 
-    coap_startup();
-    context = coap_new_context(NULL);
-
-    if (context == NULL) {
-        die("no CoAP");
-    }
-
-    /* blocks are put together; a request is repeated with Echo */
-
-    coap_context_set_block_mode(context, COAP_BLOCK_USE_LIBCOAP
-                                         | COAP_BLOCK_SINGLE_BODY);
-    coap_register_response_handler(context, received);
-
-    session = coap_new_client_session(context, NULL, &address, COAP_PROTO_UDP);
-
-    if (session == NULL) {
-        die("no CoAP session");
-    }
-
-    add_path(&path, ".well-known", 11);
-    add_path(&path, "atls", 4);
+    return 1;
 }
 
 
 static void
-request(mbedtls_ssl_context *ssl, const char *host, const char *uri)
+request(const char *host, const char *uri, int last)
 {
-    int   rc;
-    char  text[1024];
+    int     rc;
+    char    text[512];
+    size_t  n, sent;
 
-    snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: %s\r\n"
-                                 "Connection: close\r\n\r\n", uri, host);
+    n = (size_t) snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: %s\r\n"
+                                              "%s\r\n", uri, host,
+                          last ? "Connection: close\r\n" : "");
 
-    do {
-        rc = mbedtls_ssl_write(ssl, (unsigned char *) text, strlen(text));
-    } while (rc == MBEDTLS_ERR_SSL_WANT_WRITE);
+    if (n >= sizeof(text)) {
+        die("the path is too long", 0);
+    }
 
-    /* the server ends the session after the response */
+    for (sent = 0; sent < n; sent += (size_t) rc) {
 
-    for ( ;; ) {
-        rc = mbedtls_ssl_read(ssl, (unsigned char *) text, sizeof(text));
+        do {
+            rc = mbedtls_ssl_write(&ssl, (unsigned char *) text + sent,
+                                   n - sent);
+        } while (must_post(rc));
 
-        if (rc > 0) {
-            fwrite(text, 1, (size_t) rc, stdout);
-
-        } else if (rc == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY) {
-            return;
-
-        } else if (rc != MBEDTLS_ERR_SSL_WANT_READ
-#if defined(MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
-                   && rc != MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET
-#endif
-                  )
-        {
-            die("the response is not complete");
+        if (rc < 0) {
+            die("cannot write", rc);
         }
     }
+
+    post();
+
+    /* the response of the POST has the whole response */
+
+    while ((rc = mbedtls_ssl_read(&ssl, (unsigned char *) text, sizeof(text)))
+           > 0)
+    {
+        fwrite(text, 1, (size_t) rc, stdout);
+    }
+
+    if (rc != (last ? MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY
+                    : MBEDTLS_ERR_SSL_WANT_READ))
+    {
+        die("the response is not complete", rc);
+    }
 }
 
 
-int
-main(int argc, char **argv)
-{
-    int                        rc;
-    mbedtls_x509_crt           trust;
-    mbedtls_ssl_config         config;
-    mbedtls_ssl_context        ssl;
-    mbedtls_entropy_context    entropy;
-    mbedtls_ctr_drbg_context   random;
+/* A session is stored with its ticket. */
 
-    if (argc != 6) {
-        die("usage: coap-device GATEWAY PORT CA-FILE HOST PATH");
+static void
+resume(const char *name)
+{
+    FILE                 *file;
+    size_t                n;
+    unsigned char         bytes[SESSION];
+    mbedtls_ssl_session   stored;
+
+    file = fopen(name, "rb");
+
+    if (file == NULL) {
+        return;
     }
 
-    connect_to(argv[1], argv[2]);
+    n = fread(bytes, 1, sizeof(bytes), file);
+    fclose(file);
 
+    mbedtls_ssl_session_init(&stored);
+
+    if (mbedtls_ssl_session_load(&stored, bytes, n) == 0) {
+        (void) mbedtls_ssl_set_session(&ssl, &stored);
+    }
+
+    mbedtls_ssl_session_free(&stored);
+}
+
+
+static void
+store(const char *name)
+{
+    FILE                 *file;
+    size_t                n;
+    unsigned char         bytes[SESSION];
+    mbedtls_ssl_session   stored;
+
+    mbedtls_ssl_session_init(&stored);
+
+    if (mbedtls_ssl_get_session(&ssl, &stored)
+        || mbedtls_ssl_session_save(&stored, bytes, sizeof(bytes), &n)
+        || (file = fopen(name, "wb")) == NULL
+        || fwrite(bytes, 1, n, file) != n
+        || fclose(file))
+    {
+        die("cannot store the session", 0);
+    }
+
+    mbedtls_ssl_session_free(&stored);
+}
+
+
+/* configuration */
+
+static void
+set_key(char *text)
+{
+    int             rc;
+    char           *hex;
+    size_t          n;
+    unsigned char   key[64];
+
+    static const int  suites[] = {
+        MBEDTLS_TLS_PSK_WITH_AES_128_CCM_8, 0
+    };
+
+    hex = strrchr(text, ':');
+
+    if (hex == NULL) {
+        die("the key must be IDENTITY:HEX", 0);
+    }
+
+    *hex++ = '\0';
+
+    for (n = 0; n < sizeof(key) && sscanf(hex + 2 * n, "%2hhx", &key[n]) == 1;
+         n++)
+    {
+        /* void */
+    }
+
+    rc = mbedtls_ssl_conf_psk(&config, key, n, (unsigned char *) text,
+                              strlen(text));
+
+    if (rc) {
+        die("cannot use the key", rc);
+    }
+
+    mbedtls_ssl_conf_ciphersuites(&config, suites);
+}
+
+
+/* These have the smallest ClientHello and the least code. */
+
+static void
+set_trust(const char *name)
+{
+    int  rc;
+
+    static const int  suites[] = {
+        MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_CCM,
+        MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, 0
+    };
+
+    rc = mbedtls_x509_crt_parse_file(&trust, name);
+
+    if (rc) {
+        die("cannot read the CA certificates", rc);
+    }
+
+    mbedtls_ssl_conf_ca_chain(&config, &trust, NULL);
+    mbedtls_ssl_conf_authmode(&config, MBEDTLS_SSL_VERIFY_REQUIRED);
+    mbedtls_ssl_conf_ciphersuites(&config, suites);
+}
+
+
+static unsigned char
+fragment(int size)
+{
+    switch (size) {
+
+    case 512:
+        return MBEDTLS_SSL_MAX_FRAG_LEN_512;
+
+    case 1024:
+        return MBEDTLS_SSL_MAX_FRAG_LEN_1024;
+
+    case 2048:
+        return MBEDTLS_SSL_MAX_FRAG_LEN_2048;
+
+    default:
+        return MBEDTLS_SSL_MAX_FRAG_LEN_4096;
+    }
+}
+
+
+static void
+init_tls(void)
+{
 #if MBEDTLS_VERSION_MAJOR >= 3
     psa_crypto_init();
 #endif
@@ -324,45 +581,115 @@ main(int argc, char **argv)
     mbedtls_ssl_config_init(&config);
     mbedtls_ssl_init(&ssl);
     mbedtls_entropy_init(&entropy);
-    mbedtls_ctr_drbg_init(&random);
+    mbedtls_ctr_drbg_init(&random_bytes);
 
-    if (mbedtls_ctr_drbg_seed(&random, mbedtls_entropy_func, &entropy, NULL, 0)
-        || mbedtls_x509_crt_parse_file(&trust, argv[3])
+    if (mbedtls_ctr_drbg_seed(&random_bytes, mbedtls_entropy_func, &entropy,
+                              NULL, 0)
         || mbedtls_ssl_config_defaults(&config, MBEDTLS_SSL_IS_CLIENT,
                                        MBEDTLS_SSL_TRANSPORT_STREAM,
                                        MBEDTLS_SSL_PRESET_DEFAULT))
     {
-        die("no TLS, or no CA");
+        die("no TLS", 0);
     }
 
-    mbedtls_ssl_conf_rng(&config, mbedtls_ctr_drbg_random, &random);
-    mbedtls_ssl_conf_ca_chain(&config, &trust, NULL);
-    mbedtls_ssl_conf_authmode(&config, MBEDTLS_SSL_VERIFY_REQUIRED);
+    mbedtls_ssl_conf_rng(&config, mbedtls_ctr_drbg_random, &random_bytes);
+
+    /* in TLS 1.3, mbedTLS has no max_fragment_length */
+
+#if MBEDTLS_VERSION_MAJOR >= 3
+    mbedtls_ssl_conf_max_tls_version(&config, MBEDTLS_SSL_VERSION_TLS1_2);
+#endif
+}
+
+
+static void
+run(char **args, const char *file, int requests)
+{
+    int  i, rc;
+
+    connect_to(args[0], args[1]);
 
     if (mbedtls_ssl_setup(&ssl, &config)
-        || mbedtls_ssl_set_hostname(&ssl, argv[4]))
+        || mbedtls_ssl_set_hostname(&ssl, args[2]))
     {
-        die("no TLS");
+        die("no TLS", 0);
     }
 
     mbedtls_ssl_set_bio(&ssl, NULL, tls_send, tls_receive, NULL);
 
-    do {
-        rc = mbedtls_ssl_handshake(&ssl);
-    } while (rc == MBEDTLS_ERR_SSL_WANT_READ
-             || rc == MBEDTLS_ERR_SSL_WANT_WRITE);
-
-    if (rc) {
-        die("the handshake failed");
+    if (file) {
+        resume(file);
     }
 
-    request(&ssl, argv[4], argv[5]);
+    do {
+        rc = mbedtls_ssl_handshake(&ssl);
+    } while (must_post(rc));
+
+    if (rc) {
+        die("the handshake failed", rc);
+    }
+
+    if (file) {
+        store(file);
+    }
+
+    for (i = 1; i <= requests; i++) {
+        request(args[2], args[3], i == requests);
+    }
+}
+
+
+int
+main(int argc, char **argv)
+{
+    int          c, requests, size;
+    const char  *file;
+
+    init_tls();
+
+    requests = 1;
+    size = 1024;
+    file = NULL;
+
+    while ((c = getopt(argc, argv, "c:k:m:n:s:")) != -1) {
+        switch (c) {
+
+        case 'c':
+            set_trust(optarg);
+            break;
+
+        case 'k':
+            set_key(optarg);
+            break;
+
+        case 'm':
+            size = atoi(optarg);
+            break;
+
+        case 'n':
+            requests = atoi(optarg);
+            break;
+
+        case 's':
+            file = optarg;
+            break;
+        }
+    }
+
+    if (argc - optind != 4) {
+        die("usage: coap-device -c CA-FILE | -k IDENTITY:HEX [-m SIZE] [-n N] "
+            "[-s FILE] GATEWAY PORT HOST PATH", 0);
+    }
+
+    mbedtls_ssl_conf_max_frag_len(&config, fragment(size));
+
+    run(argv + optind, file, requests);
 
     mbedtls_ssl_free(&ssl);
     mbedtls_ssl_config_free(&config);
-    mbedtls_ctr_drbg_free(&random);
-    mbedtls_entropy_free(&entropy);
     mbedtls_x509_crt_free(&trust);
+    mbedtls_ctr_drbg_free(&random_bytes);
+    mbedtls_entropy_free(&entropy);
 
     coap_delete_optlist(path);
     coap_session_release(session);
