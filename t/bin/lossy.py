@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A proxy that loses POSTs and responses.
+"""A proxy that loses, delays and refuses POSTs and responses.
 
     lossy.py PORT SERVER_PORT MODE [SEED]
 
@@ -24,6 +24,10 @@ MODE is
     trailer=N-M a chunked body with a trailer
     soon=N-M    a 503 of a middlebox, with Retry-After: 1
     later=N-M   the same, with Retry-After: 11
+    held=N-M    the response is passed on after the signal USR1
+    delayed     POSTs and responses are delayed at random
+    busy=N-M    the Nth to the Mth empty POST waits for the next POST with data,
+                and gets a 409: the session is in use
 
 A line is printed for each POST: what is done.
 """
@@ -32,14 +36,17 @@ import asyncio
 import hashlib
 import random
 import re
+import signal
 import sys
 
 STEP = 13
+DELAY = .02
 FAULTS = ["lost", "unanswered", "cut", "doubled", "late", "again later",
           "status before", "status after"]
 STATUSES = ["502 Bad Gateway", "503 Service Unavailable", "504 Gateway Timeout",
             "408 Request Timeout"]
 GONE = b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"
+BUSY = b"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n"
 RETRY_AFTER = {"soon": 1, "later": 11}
 
 
@@ -55,6 +62,9 @@ class Lossy:
         self.tasks = set()
         self.past = None
         self.again = asyncio.Event()
+        self.release = asyncio.Event()
+        self.empty = 0
+        self.data = None
 
     async def serve(self, reader, writer):
         try:
@@ -98,6 +108,10 @@ class Lossy:
             return await self.each(head, body, known, writer)
         if self.mode == "random":
             return await self.fault(head, body, known, writer)
+        if self.mode == "delayed":
+            return await self.delay(head, body, writer)
+        if self.mode == "busy":
+            return await self.busy(head, body, writer)
 
         number = self.posts
         chosen = self.first <= number <= self.last
@@ -134,6 +148,10 @@ class Lossy:
             return await self.write(writer, "trailer", trailer(response))
         if self.mode in ("mute", "gone"):
             return await self.write(writer, "mute")
+        if self.mode == "held":
+            print("held", flush=True)
+            await self.release.wait()
+            return await self.write(writer, "released", response)
         print("silent", flush=True)
         await asyncio.sleep(1000)
         return False
@@ -152,6 +170,32 @@ class Lossy:
         await self.again.wait()
         await asyncio.sleep(.1)
         return await self.write(writer, "passed", response)
+
+    async def delay(self, head, body, writer):
+        await self.pause()
+        response = await self.ask(head, body)
+        await self.pause()
+        return await self.write(writer, "passed", response)
+
+    async def pause(self):
+        if self.random.random() < .6:
+            await asyncio.sleep(self.random.expovariate(1 / DELAY))
+
+    async def busy(self, head, body, writer):
+        if body:
+            if self.data:
+                self.data.set()
+                self.data = None
+            return await self.write(writer, "passed",
+                                    await self.ask(head, body))
+        self.empty += 1
+        if not self.first <= self.empty <= self.last:
+            return await self.write(writer, "passed",
+                                    await self.ask(head, body))
+        print("waits", flush=True)
+        self.data = asyncio.Event()
+        await self.data.wait()
+        return await self.write(writer, "busy", BUSY)
 
     async def each(self, head, body, known, writer):
         digest = hashlib.sha256(body).digest()
@@ -218,6 +262,8 @@ def trailer(response):
 
 async def main(port, server, mode, seed="1"):
     lossy = Lossy(int(server), mode, int(seed))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1,
+                                                  lossy.release.set)
     listener = await asyncio.start_server(lossy.serve, "127.0.0.1", int(port),
                                           limit=1 << 22)
     await listener.serve_forever()

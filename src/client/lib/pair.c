@@ -158,6 +158,13 @@ atls_pair_wait(atls_pair_t *pair, struct pollfd *fds, unsigned n, int timeout)
 
 
 int
+atls_pair_has_ended(const atls_pair_t *pair, atls_pair_e which)
+{
+    return pair->posts[which].ended;
+}
+
+
+int
 atls_pair_ended(atls_pair_t *pair, atls_pair_e which, atls_error_e *result)
 {
     atls_outer_t  *outer = pair->posts[which].outer;

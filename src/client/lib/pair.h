@@ -80,6 +80,10 @@ void atls_pair_transfer(atls_pair_t *pair);
 void atls_pair_wait(atls_pair_t *pair, struct pollfd *fds, unsigned n,
     int timeout);
 
+/* Whether a POST has ended, and that was not reported. */
+
+int atls_pair_has_ended(const atls_pair_t *pair, atls_pair_e which);
+
 /* Returns 1 once, when a POST has ended, with its result. */
 
 int atls_pair_ended(atls_pair_t *pair, atls_pair_e which, atls_error_e *result);

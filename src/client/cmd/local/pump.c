@@ -684,6 +684,14 @@ cmd_pump_overdue(cmd_pump_post_t *post)
         return ATLS_OK;
     }
 
+    /* this process may not have run for a while, and the response be there */
+
+    atls_pair_transfer(&pump->pair);
+
+    if (post->begun || atls_pair_has_ended(&pump->pair, post->which)) {
+        return ATLS_OK;
+    }
+
     atls_pair_abort(&pump->pair, post->which);
 
     rc = atls_fail(pump->failure, ATLS_ERROR_TIMEOUT, "no response to a POST");
