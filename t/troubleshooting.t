@@ -126,7 +126,8 @@ my %cases = (
         => [ 'nothing', 60, '', '--cacert', $t->path('other.crt') ],
 );
 
-my @what = uniq('nothing', 'repeat', map { $_->[0] } values %cases);
+my @what = uniq('nothing', 'repeat', 'change-response=3',
+                map { $_->[0] } values %cases);
 my $m = Test::Atls::Middlebox->start($t, 'meddler', to => $t->port(0),
                                      first => 20, what => \@what);
 
@@ -148,6 +149,9 @@ row(@$_) for @rows;
 like(said('cache'), qr/the response is to another POST/,
      'a cache, TLS 1.2');
 is(said('repeat'), '', 'a POST sent twice, TLS 1.2');
+like(said('change-response=3'),
+     qr/or data were changed on the path: decryption failed/,
+     'a response that was changed, TLS 1.2');
 smaller_posts();
 
 $other->error_log_ok('the other machine');

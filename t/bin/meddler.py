@@ -23,6 +23,7 @@ WHAT is "nothing", or NAME[=ARGUMENT], or several of these with commas between:
     to responses:   no-set-cookie cookie-path media-type gzip-response
                     change-response no-response-body half-response via
                     buffer-responses no-location
+                    change-response=N   only that to the Nth POST
                     location=PREFIX     before the identifier in Location
     other:          scattered=PORT  every second POST goes to another server
                     idle=SECONDS    closes idle connections of clients
@@ -279,7 +280,8 @@ class Meddler:
         if self.does("gzip-response") and response.status == 200:
             body = gzip.compress(body)
             response.set("Content-Encoding", "gzip")
-        if body and self.does("change-response"):
+        if body and self.does("change-response") \
+                and self.what["change-response"] in ("", str(self.posts)):
             body = body[:-1] + bytes([body[-1] ^ 1])
         if self.does("no-response-body"):
             body = b""

@@ -44,6 +44,7 @@ static atls_error_e atls_tls_input(atls_tls_t *tls, const unsigned char *bytes,
     size_t n);
 static atls_error_e atls_tls_read(atls_tls_t *tls);
 static atls_error_e atls_tls_error(atls_tls_t *tls, const char *what);
+static int atls_tls_reason(void);
 static atls_fault_e atls_tls_fault(const atls_tls_t *tls, int reason);
 static atls_error_e atls_tls_certificate_error(atls_tls_t *tls, long result);
 
@@ -644,8 +645,7 @@ atls_tls_error(atls_tls_t *tls, const char *what)
     long         result;
     const char  *text;
 
-    reason = ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_SSL
-             ? ERR_GET_REASON(ERR_peek_error()) : 0;
+    reason = atls_tls_reason();
     result = SSL_get_verify_result(tls->ssl);
 
     if (!tls->finished && result != X509_V_OK
@@ -671,6 +671,32 @@ atls_tls_error(atls_tls_t *tls, const char *what)
     return *text ? atls_fail_openssl(tls->failure, ATLS_ERROR_TLS, "%s: %s",
                                      what, text)
                  : atls_fail_openssl(tls->failure, ATLS_ERROR_TLS, "%s", what);
+}
+
+
+/*
+ * The reason of the first error.  With TLS 1.2, that of the cipher precedes the
+ * one of a record that cannot be decrypted.
+ */
+
+static int
+atls_tls_reason(void)
+{
+    unsigned long  code;
+
+    code = ERR_peek_last_error();
+
+    if (ERR_GET_LIB(code) == ERR_LIB_SSL
+        && ERR_GET_REASON(code) == SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC)
+    {
+        while (ERR_peek_error() != code) {
+            (void) ERR_get_error();
+        }
+    }
+
+    code = ERR_peek_error();
+
+    return ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
 }
 
 
