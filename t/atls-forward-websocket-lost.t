@@ -285,7 +285,7 @@ sub poll_past {
 sub passes {
     my ($what) = @_;
 
-    $t->wait_for(sub { grep { $_ eq $what } $lossy->done() });
+    $lossy->wait_for($what, 1);
 }
 
 

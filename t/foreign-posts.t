@@ -31,8 +31,14 @@ $t->write_http(<<'EOC');
 
 atls_retry_buffer 0;
 
+# POSTs of others do not prolong a session, and many of them take long
+
+atls_session_timeout 6h;
+
 server {
     listen 127.0.0.1:%%PORT_0%%;
+    client_body_timeout 6h;
+    proxy_read_timeout 6h;
 
     location = /atls {
         atls on;
