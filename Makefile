@@ -76,7 +76,7 @@ TESTED      = TEST_NGINX_BINARY=$$(cat $(BUILD)/nginx-binary) \
 export CC CFLAGS LDFLAGS NGINX_SRC NGINX_OPTIONS NGINX_BINARY DESTDIR
 
 
-.PHONY: all help module client gateway lib static completion
+.PHONY: all help module client gateway lib js static completion
 .PHONY: install install-module install-client install-command
 .PHONY: install-completion install-unit install-gateway uninstall
 .PHONY: check deps test demo
@@ -105,7 +105,8 @@ gateway: $(BUILD)/atls-gateway
 #: static              nginx with the module linked statically, in build/static
 static:
 	@OUT=$(BUILD)/static STATIC=1 \
-	    NGINX_SRC=$${NGINX_SRC:-$$(tools/nginx-source.sh)} tools/build.sh
+	    NGINX_SRC=$${NGINX_SRC:-$$(tools/debian-source.sh nginx)} \
+	    tools/build.sh
 
 #: lib                 the client library: build/libatls.a, build/libatls.so.0
 lib: $(BUILD)/libatls.a $(BUILD)/libatls.so $(BUILD)/atls.pc $(BUILD)/libatls.3
@@ -124,6 +125,12 @@ $(BUILD)/libatls.so: $(LIB_SO)
 $(BUILD)/client/%.o: src/client/%.c Makefile $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
+
+# not in "all", as OpenSSL is compiled, too: minutes
+
+#: js                  the client for JavaScript, a package of npm: build/js
+js:
+	@OUT=$(BUILD) JOBS=$(JOBS) tools/js.sh
 
 # file times do not show changed flags or a copied tree
 
@@ -286,7 +293,7 @@ TESTED_ASAN = TEST_NGINX_BINARY=$$(cat $(BUILD)/asan/nginx-binary) \
 
 #: asan                nginx and the module with AddressSanitizer
 asan: deps
-	@OUT=$(BUILD)/asan NGINX_SRC=$${NGINX_SRC:-$$(tools/nginx-source.sh)} \
+	@OUT=$(BUILD)/asan NGINX_SRC=$${NGINX_SRC:-$$(tools/debian-source.sh nginx)} \
 	    CFLAGS='$(SANITIZE)' LDFLAGS='-fsanitize=address,undefined' \
 	    MODULE_CFLAGS='-fsanitize=undefined -fno-sanitize-recover=undefined' \
 	    tools/build.sh

@@ -165,7 +165,7 @@ EOC
 }
 
 
-# tools/nginx-source.sh with repositories that list missing files
+# tools/debian-source.sh with repositories that list missing files
 
 sub nginx_source {
     my ($name, $listed, $there) = @_;
@@ -175,7 +175,7 @@ sub nginx_source {
 
     mkdir $_ for $tree, "$tree/tools", "$tree/bin";
     file("$tree/tools/$_", file("$root/tools/$_"))
-        for qw( nginx-source.sh deps.sh );
+        for qw( debian-source.sh deps.sh );
 
     my %commands = (
         'dpkg-query' => 'echo installed',
@@ -195,8 +195,8 @@ sub nginx_source {
     chmod 0755, glob("$tree/bin/*"), glob("$tree/tools/*");
 
     my ($status, $out) = run("cd $tree"
-                             . " && PATH=$tree/bin:\$PATH tools/nginx-source.sh"
-                             . ' 2>said');
+                             . " && PATH=$tree/bin:\$PATH"
+                             . ' tools/debian-source.sh nginx 2>said');
 
     return ($status, $out, file("$tree/said"));
 }
@@ -216,7 +216,7 @@ sub nginx_source {
     like($out, qr!\A\S+/build/source/nginx-1\.10-9\n\z!, 'and nothing else');
     like($said, qr/does not have the source of nginx 1\.10-10$/m,
          'it says what is not there');
-    like($said, qr/^nginx-source: nginx 1\.10-9$/m, 'and what it takes');
+    like($said, qr/^debian-source: nginx 1\.10-9$/m, 'and what it takes');
 
     ($status, $out) = nginx_source('none', [ '1.9-1' ], []);
 

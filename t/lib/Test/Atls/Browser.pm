@@ -41,12 +41,16 @@ sub program {
 }
 
 
+# start($t, options of the program): by default, without a proxy.
+
 sub start {
-    my ($class, $t) = @_;
+    my ($class, $t, @options) = @_;
+
+    @options = '--no-proxy-server' unless @options;
 
     my @command = (program(), '--headless', '--disable-gpu',
                    '--disable-dev-shm-usage', '--hide-scrollbars',
-                   '--no-proxy-server', '--remote-debugging-pipe',
+                   '--remote-debugging-pipe', @options,
                    $> ? () : '--no-sandbox',
                    '--user-data-dir=' . $t->path('chromium'));
 

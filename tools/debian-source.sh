@@ -1,17 +1,21 @@
 #!/usr/bin/env bash
 #
-# Downloads the source of Debian's nginx into build/source, from the archives of
-# this machine, and prints the directory.  /etc is not changed.  The newest
-# available version is used: an archive may list a newer one without its files.
+# Downloads the source of a package of Debian into build/source, from the
+# archives of this machine, and prints the directory.  /etc is not changed.  The
+# newest available version is used: an archive may list a newer one without its
+# files.
+#
+#     tools/debian-source.sh nginx
 
 set -eu
 cd "$(dirname "$0")/.."
 
+package=$1
 top=$PWD/build/source
 apt=$top/apt
 
 found() {
-    find "$top" -mindepth 1 -maxdepth 1 -type d -name "nginx-*" 2>/dev/null \
+    find "$top" -mindepth 1 -maxdepth 1 -type d -name "$package-*" 2>/dev/null \
         | sort | tail -n 1
 }
 
@@ -36,7 +40,7 @@ sources() {
 # The versions listed by the archives, newest first.
 
 versions() {
-    apt-cache "${options[@]}" showsrc --only-source nginx \
+    apt-cache "${options[@]}" showsrc --only-source "$package" \
         | sed -n 's/^Version: //p' | sort -urV
 }
 
@@ -48,10 +52,10 @@ get() {
     mkdir -p "$top/new"
 
     ( cd "$top/new" \
-          && apt-get "${options[@]}" source --only-source "nginx=$1" ) \
+          && apt-get "${options[@]}" source --only-source "$package=$1" ) \
         || return 1
 
-    mv "$top"/new/nginx-*/ "$top"
+    mv "$top"/new/"$package"-*/ "$top"
     rm -rf "$top/new"
 }
 
@@ -69,15 +73,15 @@ download() {
 
     for version in $(versions); do
         if get "$version"; then
-            echo "nginx-source: nginx $version"
+            echo "debian-source: $package $version"
             return
         fi
 
-        echo "nginx-source: the archive does not have the source of" \
-             "nginx $version"
+        echo "debian-source: the archive does not have the source of" \
+             "$package $version"
     done
 
-    echo "nginx-source: no source of nginx"
+    echo "debian-source: no source of $package"
     return 1
 }
 

@@ -1,0 +1,448 @@
+// The session of a client: its handshake, its requests, and the POSTs that
+// carry them, sent by fetch().  See docs/protocol.md.
+
+const MEDIA_TYPE = 'application/atls+octet-stream';
+const PROBLEM = 'tag:atls,2026:';
+
+const MAX_FLIGHTS = 8;
+const RETRIES = 5;                              // of a POST
+const SURE = 2000;                              // ms since the last response
+const PAUSE = 50, MAX_PAUSE = 10000;
+const MIN_REPEATABLE = 21;                      // bytes
+
+
+// An error of the path or of the session.  code: 'network', 'outer-status',
+// 'media-type', 'location', 'tls', 'certificate', 'http', 'truncated',
+// 'session-lost', 'usage'.
+
+export class PathError extends Error {
+    constructor(code, message, details = {}) {
+        super(message);
+        this.code = code;
+        Object.assign(this, details);
+    }
+}
+
+
+const pause = (ms, signal) => new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+        signal.removeEventListener('abort', aborted);
+        resolve();
+    }, ms);
+
+    function aborted() {
+        clearTimeout(timer);
+        reject(signal.reason);
+    }
+
+    signal.addEventListener('abort', aborted, { once: true });
+});
+
+
+// The type of a problem document of the endpoint, without its prefix.
+
+async function problem(response) {
+    const type = response.headers.get('Content-Type') ?? '';
+
+    if (!/^application\/problem\+json\b/i.test(type)) {
+        response.body?.cancel().catch(() => { });
+        return null;
+    }
+
+    try {
+        const { type: name } = await response.json();
+
+        return typeof name === 'string' && name.startsWith(PROBLEM)
+               ? name.slice(PROBLEM.length) : null;
+
+    } catch {
+        return null;
+    }
+}
+
+
+export class Session {
+
+    #tls;
+    #via;
+    #uri;
+    #postSize;
+    #known = false;                             // there was a response
+    #seen = 0;
+
+    constructor(service, { via, postSize }) {
+        this.#tls = service.session();
+        this.#via = via;
+        this.#uri = via;
+        this.#postSize = postSize;
+    }
+
+    get info() {
+        return this.#tls.info;
+    }
+
+    // Whether another request can be sent, without POSTs.
+
+    get idle() {
+        return this.#tls.open && !this.#tls.closed;
+    }
+
+    free() {
+        this.#tls.free();
+    }
+
+    // With TLS 1.3, the last flight is sent with the first request.
+
+    async open(signal) {
+        for (let i = 0; i < MAX_FLIGHTS; i++) {
+            if (this.#tls.open) {
+                return;
+            }
+
+            const flight = this.#tls.out();
+
+            if (flight.length === 0) {
+                break;
+            }
+
+            await this.#post(flight, signal);
+        }
+
+        if (!this.#tls.open) {
+            throw new PathError('tls',
+                                'the server did not continue the handshake');
+        }
+    }
+
+    // Whether the session still exists: an empty POST is answered at once.  A
+    // forged response costs a handshake, or the request fails without it, too.
+
+    async exists(signal) {
+        if (performance.now() - this.#seen < SURE) {
+            return true;
+        }
+
+        try {
+            await this.#post(new Uint8Array(0), signal);
+            return !this.#tls.closed;
+
+        } catch (e) {
+            if (signal.aborted) {
+                throw e;
+            }
+
+            return false;
+        }
+    }
+
+    // Sends a request: { method, path, fields, length, body }, where body is an
+    // iterable of pieces, or undefined.  header() gets the header of the
+    // response, and piece() each piece of its body; it returns a promise.
+    // Returns whether the session can be used again.
+
+    async perform(request, { header, piece, sending, signal }) {
+        const tls = this.#tls;
+        let begun = false;
+
+        const received = async () => {
+            if (tls.hasHeader && !begun) {
+                begun = true;
+                header(tls.header());
+            }
+
+            const bytes = tls.body();
+
+            if (bytes.length) {
+                await piece(bytes);
+            }
+        };
+
+        tls.request(request.method, request.path, request.fields,
+                    request.length);
+
+        let queue = [ tls.out() ];
+        let size = queue[0].length;
+
+        const flush = async () => {
+            const records = new Uint8Array(size);
+            let at = 0;
+
+            for (const part of queue) {
+                records.set(part, at);
+                at += part.length;
+            }
+
+            queue = [];
+            size = 0;
+
+            sending();
+            await this.#post(records, signal, received);
+        };
+
+        const write = async bytes => {
+            tls.write(bytes);
+
+            const records = tls.out();
+
+            queue.push(records);
+            size += records.length;
+
+            if (size >= this.#postSize) {
+                await flush();
+            }
+        };
+
+        if (request.body) {
+            for await (const bytes of request.body) {
+                for (let at = 0; at < bytes.length && !tls.complete; ) {
+                    const end = Math.min(at + 16384, bytes.length);
+
+                    await write(bytes.subarray(at, end));
+                    at = end;
+                }
+
+                // the response may precede the end of the request
+
+                if (tls.complete) {
+                    return false;
+                }
+            }
+
+            if (request.length === -1) {
+                await write(new Uint8Array(0));
+            }
+        }
+
+        if (size) {
+            await flush();
+        }
+
+        if (!tls.complete) {
+            throw new PathError('truncated', 'the response is incomplete');
+        }
+
+        return tls.reusable && !tls.closed;
+    }
+
+    // Sends a close_notify.  Errors are of no interest.
+
+    async close(signal) {
+        this.#tls.shutdown();
+
+        const records = this.#tls.out();
+
+        if (records.length) {
+            await this.#fetch(records, signal).catch(() => { });
+        }
+    }
+
+    #fetch(bytes, signal) {
+        return fetch(this.#uri, {
+            method: 'POST',
+            headers: { 'Content-Type': MEDIA_TYPE },
+            body: bytes,
+            mode: 'cors',
+            credentials: 'omit',
+            cache: 'no-store',
+            redirect: 'error',
+            referrerPolicy: 'no-referrer',
+            signal,
+        });
+    }
+
+    // Sends a POST and passes its response to TLS.  If there is no response, or
+    // not all of it, the same POST is sent again: the server recognizes it, and
+    // sends the same response.
+
+    async #post(bytes, signal, received = async () => { }) {
+        const repeatable = bytes.length >= MIN_REPEATABLE;
+        let passed = 0;                         // bytes passed to TLS
+        let first;
+
+        for (let tries = 0; ; tries++) {
+            let wait = Math.min(PAUSE * 3 ** tries, MAX_PAUSE);
+            let again;
+
+            try {
+                const response = await this.#fetch(bytes, signal);
+
+                again = await this.#accept(response, first);
+
+                if (again === null) {
+                    let skip = passed;
+
+                    for await (const piece of stream(response)) {
+                        const rest = piece.subarray(Math.min(skip,
+                                                             piece.length));
+
+                        skip -= piece.length - rest.length;
+
+                        if (rest.length) {
+                            passed += rest.length;
+                            this.#receive(rest);
+                            await received();
+                        }
+                    }
+
+                    this.#seen = performance.now();
+                    await received();
+
+                    return;
+                }
+
+            } catch (e) {
+                if (signal.aborted) {
+                    throw signal.reason;
+                }
+
+                // other errors than those of fetch() are not of the path
+
+                if (!(e instanceof TypeError) && !(e instanceof NetworkEnd)) {
+                    throw e;
+                }
+
+                again = { error: new PathError('network',
+                          'the endpoint cannot be reached, or does not allow '
+                          + `this origin: ${e.message}`) };
+            }
+
+            first ??= again.error;
+
+            // the first POST of a session can be repeated if nothing was
+            // received: it starts another one
+
+            if (!repeatable || tries === RETRIES
+                || (!this.#known && passed))
+            {
+                throw first;
+            }
+
+            wait = Math.max(wait, again.after ?? 0);
+
+            if (wait > MAX_PAUSE) {
+                throw first;
+            }
+
+            await pause(wait, signal);
+        }
+    }
+
+    #receive(bytes) {
+        try {
+            this.#tls.receive(bytes);
+
+        } catch (e) {
+            throw new PathError(e.code === 31 ? 'certificate'
+                                : e.code === 32 ? 'http' : 'tls', e.message);
+        }
+    }
+
+    // null if the response is one of ATLS; { error, after } if the POST may be
+    // sent again.
+
+    async #accept(response, first) {
+        const { status } = response;
+
+        if (status === 200 || status === 201) {
+            const type = response.headers.get('Content-Type') ?? '';
+
+            if (type.replace(/\s*;.*/, '').toLowerCase() !== MEDIA_TYPE) {
+                response.body?.cancel().catch(() => { });
+                throw new PathError('media-type',
+                    `the endpoint returned the type "${type}"`, { status });
+            }
+
+            if (status === 201) {
+                this.#locate(response.headers.get('Location'));
+
+            } else if (!this.#known && this.#uri === this.#via) {
+                response.body?.cancel().catch(() => { });
+                throw new PathError('location',
+                    'the endpoint gives no URI to sessions: see '
+                    + 'atls_session_tracking', { status });
+            }
+
+            this.#known = true;
+
+            return null;
+        }
+
+        const name = await problem(response);
+        const error = new PathError(
+            name && (status === 409 || status === 410) ? 'session-lost'
+                                                       : 'outer-status',
+            `the endpoint returned ${status}` + (name ? ` (${name})` : ''),
+            { status, problem: name });
+
+        // after a repetition, the response cannot be had any more
+
+        if (first && error.code === 'session-lost') {
+            throw first;
+        }
+
+        if (status === 503 || (!name && [ 408, 502, 504 ].includes(status))) {
+            const after = Number(response.headers.get('Retry-After') ?? 0);
+
+            return { error, after: after >= 0 ? after * 1000 : 0 };
+        }
+
+        throw error;
+    }
+
+    // The URI of the session: below that of the endpoint, at the same server.
+
+    #locate(location) {
+        const via = new URL(this.#via);
+        let url;
+
+        try {
+            url = new URL(location, via);
+        } catch {
+            url = null;
+        }
+
+        if (location === null || url === null || url.origin !== via.origin
+            || url.username || url.password)
+        {
+            throw new PathError('location', 'the endpoint returned 201 without '
+                                + 'a valid Location');
+        }
+
+        this.#uri = url.href;
+    }
+}
+
+
+// The body of a response was cut.
+
+class NetworkEnd extends Error { }
+
+
+async function* stream(response) {
+    if (response.body === null) {
+        return;
+    }
+
+    const reader = response.body.getReader();
+
+    try {
+        for (;;) {
+            let result;
+
+            try {
+                result = await reader.read();
+            } catch (e) {
+                throw new NetworkEnd(e.message);
+            }
+
+            if (result.done) {
+                return;
+            }
+
+            yield result.value;
+        }
+
+    } finally {
+        reader.cancel().catch(() => { });
+    }
+}

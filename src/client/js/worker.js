@@ -1,0 +1,292 @@
+// The worker of a client: all secrets of its sessions are here, and not in the
+// page.  Messages are exchanged with index.js.
+
+import { load } from './module.js';
+import { PathError, Session } from './session.js';
+
+const WINDOW = 1 << 18;                         // bytes sent and not yet read
+const CLOSE_TIMEOUT = 5000;
+const IDEMPOTENT = [ 'GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE' ];
+
+const node = typeof process === 'object' && process.versions?.node
+             && typeof WorkerGlobalScope === 'undefined';
+
+const port = node ? (await import('node:worker_threads')).parentPort
+                  : globalThis;
+
+const send = (message, transfer = []) => port.postMessage(message, transfer);
+
+let options, service;
+let open = 0;                                   // sessions in use
+
+const idle = [];
+const waiting = [];                             // requests for a session
+const requests = new Map();
+
+
+const handlers = {
+    async start(message) {
+        options = message.options;
+
+        try {
+            const library = await load(await read());
+
+            service = library.service(options.host, options.authority,
+                                      options.ca);
+            send({ type: 'started' });
+
+        } catch (e) {
+            send({ type: 'failed', error: serialize(e) });
+        }
+    },
+
+    async request({ id, request }) {
+        const state = new Request(id, request);
+
+        requests.set(id, state);
+
+        try {
+            await state.run();
+            send({ type: 'end', id });
+
+        } catch (e) {
+            send({ type: 'error', id, error: serialize(e) });
+        }
+
+        requests.delete(id);
+    },
+
+    // the page has read so many bytes of a response
+
+    read({ id, n }) {
+        requests.get(id)?.credit(n);
+    },
+
+    // a piece of a request; null at its end
+
+    body({ id, bytes }) {
+        requests.get(id)?.push(bytes);
+    },
+
+    abort({ id }) {
+        requests.get(id)?.controller.abort();
+    },
+
+    async close() {
+        const signal = AbortSignal.timeout(CLOSE_TIMEOUT);
+
+        for (const { controller } of requests.values()) {
+            controller.abort();
+        }
+
+        await Promise.all(idle.splice(0).map(async session => {
+            await session.close(signal);
+            session.free();
+        }));
+
+        send({ type: 'closed' });
+    },
+};
+
+
+if (node) {
+    port.on('message', message => handlers[message.type](message));
+} else {
+    port.onmessage = ({ data }) => handlers[data.type](data);
+}
+
+
+async function read() {
+    const url = new URL('./atls.wasm', import.meta.url);
+
+    if (node) {
+        return (await import('node:fs/promises')).readFile(url);
+    }
+
+    const response = await fetch(url);
+
+    if (!response.ok) {
+        throw new PathError('usage', `${url}: ${response.status}`);
+    }
+
+    return response.arrayBuffer();
+}
+
+
+function serialize(e) {
+    const names = { 2: 'memory', 5: 'trust', 31: 'certificate', 32: 'http' };
+    const code = typeof e.code === 'number' ? names[e.code] ?? 'tls' : e.code;
+
+    return { code: code ?? 'internal', message: e.message, status: e.status,
+             problem: e.problem };
+}
+
+
+class Request {
+    constructor(id, request) {
+        this.id = id;
+        this.request = request;
+        this.controller = new AbortController();
+        this.unread = 0;
+        this.pieces = [];
+        this.streamed = request.body === 'stream';
+        this.sent = false;
+        this.delivered = false;
+    }
+
+    get signal() {
+        return this.controller.signal;
+    }
+
+    // If the session is lost, the request is repeated once in another one, if
+    // nothing of it was sent, or if it is idempotent and there is nothing of a
+    // response.
+
+    async run() {
+        const idempotent = IDEMPOTENT.includes(this.request.method);
+
+        for (let again = true; ; again = false) {
+            const session = await this.acquire(idempotent);
+
+            try {
+                const reusable = await session.perform(
+                    { ...this.request, body: this.body() },
+                    { header: header => this.header(header, session),
+                      piece: bytes => this.piece(bytes),
+                      sending: () => { this.sent = true; },
+                      signal: this.signal });
+
+                release(reusable ? session : null, session);
+                return;
+
+            } catch (e) {
+                const lost = e.code === 'session-lost'
+                             || (e.code === 'truncated' && !session.idle);
+
+                release(null, session);
+
+                // others are probably lost, too: the server was restarted
+
+                if (lost) {
+                    idle.splice(0).forEach(other => other.free());
+                }
+
+                if (!lost || !again || this.delivered
+                    || (this.sent && (!idempotent || this.streamed)))
+                {
+                    throw e;
+                }
+            }
+        }
+    }
+
+    // A session that is not in use, or a new one.
+
+    async acquire(idempotent) {
+        while (open === options.sessions && idle.length === 0) {
+            await new Promise((resolve, reject) => {
+                waiting.push(resolve);
+                this.signal.addEventListener('abort', () => {
+                    reject(this.signal.reason);
+                }, { once: true });
+            });
+        }
+
+        this.signal.throwIfAborted();
+        open++;
+
+        let session = idle.pop();
+
+        try {
+            while (session) {
+                if (session.idle
+                    && (idempotent || await session.exists(this.signal)))
+                {
+                    return session;
+                }
+
+                session.free();
+                session = idle.pop();
+            }
+
+            session = new Session(service, options);
+            await session.open(this.signal);
+
+            return session;
+
+        } catch (e) {
+            release(null, session);
+            throw e;
+        }
+    }
+
+    header(header, session) {
+        this.delivered = true;
+        send({ type: 'header', id: this.id, header, info: session.info });
+    }
+
+    // Waits until the page reads.
+
+    async piece(bytes) {
+        this.unread += bytes.length;
+        send({ type: 'piece', id: this.id, bytes }, [ bytes.buffer ]);
+
+        while (this.unread > WINDOW) {
+            await new Promise((resolve, reject) => {
+                this.resume = resolve;
+                this.signal.addEventListener('abort', () => {
+                    reject(this.signal.reason);
+                }, { once: true });
+            });
+        }
+    }
+
+    credit(n) {
+        this.unread -= n;
+        this.resume?.();
+    }
+
+    body() {
+        return this.streamed ? this.#stream()
+               : this.request.body ? [ this.request.body ] : undefined;
+    }
+
+    async *#stream() {
+        for (;;) {
+            send({ type: 'want', id: this.id });
+
+            await new Promise((resolve, reject) => {
+                this.more = resolve;
+                this.signal.addEventListener('abort', () => {
+                    reject(this.signal.reason);
+                }, { once: true });
+            });
+
+            const bytes = this.pieces.shift();
+
+            if (bytes === null) {
+                return;
+            }
+
+            yield bytes;
+        }
+    }
+
+    push(bytes) {
+        this.pieces.push(bytes);
+        this.more?.();
+    }
+}
+
+
+function release(reusable, session) {
+    open--;
+
+    if (reusable) {
+        idle.push(reusable);
+    } else {
+        session?.free();
+    }
+
+    waiting.shift()?.();
+}

@@ -1,0 +1,147 @@
+package Test::Atls::JsSite;
+
+# The servers for tests of the JavaScript client, and its options.
+#
+#     my $t = Test::Atls::JsSite->new();
+#     $t->run();
+#     my $options = $t->options(base => 'https://127.0.0.1:' . $t->port(2));
+#
+#     port 0      the endpoints: /atls, /other for other origins only, /short
+#                 with sessions of five seconds
+#     port 1      the pages: the package in /atls, the directory "pages", and
+#                 /results, whose bodies are in results.log
+#     port 2      as port 0, over TLS
+#     port 9      the backend
+
+use strict;
+use warnings;
+
+use Test::Atls::Backend;
+use Test::Atls::Pattern qw( pattern );
+
+use parent 'Test::Atls';
+
+use constant LARGE => 10 << 20;
+
+
+sub new {
+    my ($class, %args) = @_;
+
+    my $self = $class->SUPER::new(%args);
+    my $root = Test::Atls::root();
+
+    $self->make_cert('ca', is_ca => 1);
+    $self->make_cert('wrong', is_ca => 1);
+    $self->make_cert('localhost', ca => 'ca', san => 'DNS:localhost');
+    $self->make_cert('outer', san => 'DNS:localhost,IP:127.0.0.1');
+
+    $self->{backend} = Test::Atls::Backend->start($self, $self->port(9));
+
+    $self->write_http(<<"EOC");
+%%CERTIFICATE%%
+
+%%SSL_CERTIFICATE_outer%%
+
+log_format  outer    '\$request_method \$status \$http_origin';
+log_format  results  escape=none '\$request_body';
+
+types {
+    text/html        html;
+    text/css         css;
+    text/javascript  js mjs;
+    application/wasm wasm;
+}
+
+server {
+    listen  127.0.0.1:%%PORT_1%%;
+    root    %%TESTDIR%%/pages;
+
+    client_body_buffer_size 1m;
+
+    location /atls/ { alias $root/build/js/; }
+    location /js/ { alias $root/t/js/; }
+
+    location = /results {
+        access_log %%TESTDIR%%/results.log results;
+        proxy_pass http://127.0.0.1:%%PORT_9%%;
+    }
+}
+
+server {
+    listen       127.0.0.1:%%PORT_0%%;
+    listen       127.0.0.1:%%PORT_2%% ssl;
+    server_name  localhost;
+    client_max_body_size 0;
+
+    atls_session_tracking  location;
+    atls_cors              http://localhost:%%PORT_1%%;
+
+    location /atls {
+        atls on;
+        client_max_body_size 1m;
+        access_log %%TESTDIR%%/outer.log outer;
+    }
+
+    location /other {
+        atls on;
+        atls_session_tracking cookie;
+        atls_cors off;
+    }
+
+    location /short {
+        atls on;
+        atls_session_timeout 5s;
+    }
+
+    location /info {
+        add_header X-Answer yes;
+        return 200
+            "\$request_method \$atls_protocol \$atls_session_requests \$atls_session_reused";
+    }
+
+    location = /none { return 204; }
+    location = /json { return 200 '{"number":7}'; }
+
+    location / {
+        proxy_pass http://127.0.0.1:%%PORT_9%%;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_request_buffering off;
+    }
+}
+EOC
+
+    return $self;
+}
+
+
+# base => 'http://127.0.0.1:1234' of a middlebox
+
+sub options {
+    my ($self, %args) = @_;
+
+    my $base = delete $args{base} || 'http://127.0.0.1:' . $self->port(0);
+
+    return { via => "$base/atls", other => "$base/other",
+             short => "$base/short", host => 'localhost',
+             ca => $self->read_file('ca.crt'),
+             wrong => $self->read_file('wrong.crt'),
+             large => LARGE, sum => _sum(), %args };
+}
+
+
+# The hash that cases.js computes.
+
+sub _sum {
+    my $hash = 0;
+
+    use integer;
+
+    $hash = ($hash * 31 + $_) & 0xffffffff
+        for unpack 'C*', pattern(LARGE);
+
+    return $hash;
+}
+
+
+1;
