@@ -168,7 +168,8 @@ sub tests {
     like($out, qr/^deps: cannot install http_ece\S+ some tests are skipped$/m,
          'which are not required');
 
-    make_path(map { "$tree/build/npm/node_modules/$_" } qw( http_ece koffi ));
+    make_path(map { "$tree/build/npm/node_modules/$_" } qw( http_ece koffi
+                                                            coap ));
     unlike((deps(''))[2], qr/npm install/, 'installed before');
 
     is((deps('valgrind'))[2] =~ /^(install .*)/m ? $1 : '', 'install valgrind',

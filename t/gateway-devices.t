@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # atls gateway with other clients of CoAP: libcoap's coap-client, with and
-# without DTLS, and Node.js's coap, if it is installed; with the TLS of OpenSSL,
-# GnuTLS, Python and Node.js.
+# without DTLS, aiocoap of Python and coap of Node.js, if they are installed; with
+# the TLS of OpenSSL, GnuTLS, Python and Node.js.
 
 use strict;
 use warnings;
@@ -57,6 +57,7 @@ subtest('the name of DTLS' => \&with_name);
 subtest('IPv6' => \&with_ipv6);
 subtest('GnuTLS' => \&with_gnutls);
 subtest('Python' => \&with_python);
+subtest('aiocoap' => \&with_aiocoap);
 subtest('Node.js' => \&with_node);
 
 is($g->stop()->{code}, 0, 'exit code');
@@ -344,8 +345,45 @@ sub with_python {
 }
 
 
+# udp6, since the package does not depend on what all transports need.
+
+sub with_aiocoap {
+    SKIP: {
+        skip 'no aiocoap', 1
+            if system q{python3 -c 'import aiocoap' 2>/dev/null};
+
+        my $body = pattern(20_000);
+        my %requests = (
+            'GET /exact' => '', 'GET /big?size=20000' => '',
+            'POST /body' => 'Content-Length: ' . length($body) . "\r\n\r\n$body"
+        );
+
+        for my $request (sort keys %requests) {
+            my $file = $t->write_file('request', "$request HTTP/1.1\r\n"
+                                      . "Host: localhost\r\n"
+                                      . ($requests{$request} || "\r\n"));
+            my $r = run_program($t, 'python3',
+                                "$FindBin::Bin/bin/aiocoap_device.py",
+                                "coap://127.0.0.1:$plain", $t->path('ca.crt'),
+                                $file,
+                                { env => { AIOCOAP_CLIENT_TRANSPORT => 'udp6' }
+                                });
+
+            is($r->{code}, 0, $request) or diag($r->{err});
+            ok($r->{out} eq ($request =~ /exact/ ? "exactly\n" : $body),
+               'the response');
+        }
+    }
+
+    done_testing();
+}
+
+
 sub with_node {
     SKIP: {
+        local $ENV{NODE_PATH} = join ':', grep { defined }
+            $ENV{NODE_PATH}, Test::Atls::root() . '/build/npm/node_modules';
+
         skip 'no coap for Node.js', 1
             if system q{node -e "require('coap')" 2>/dev/null};
 

@@ -48,6 +48,7 @@ test=(
 npm=(
     http_ece@1.2.1                                          # t/exported-peers.t
     koffi@3.3.4                                             # docs/examples
+    coap@1.5.0                                              # t/gateway-devices.t
 )
 
 # another middlebox, not in Debian 13
@@ -57,6 +58,12 @@ if grep -qs '^VERSION_CODENAME=trixie$' /etc/os-release; then
 else
     demo+=( mitmproxy )
     test+=( mitmproxy )
+fi
+
+# another client of CoAP, not in Debian 12
+
+if ! grep -qs '^VERSION_CODENAME=bookworm$' /etc/os-release; then
+    test+=( python3-aiocoap )
 fi
 
 # newer versions of nginx-dev use dpkg-dev for flags, but do not depend on it
