@@ -169,6 +169,13 @@ sub destdir {
             ? qw( bin/atls-gateway lib/systemd/system/atls-gateway.service )
             : ();
 
+    # RPM's build would fail with files that are in no package
+
+    my $spec = slurp("$root/tools/nginx-mod-http-atls.spec");
+
+    like($spec, qr!^%\{_(?:bin|unit)dir\}/\Q$_\E$!m, "$_: in a package of RPM")
+        for $files =~ m!^/usr/local/(?:bin|lib/systemd/system)/(\S+)$!mg;
+
     ($status, $out) = run("make $args uninstall");
     is($status, 0, 'make uninstall') or diag($out);
     is(files($dest), '', 'nothing is left');
