@@ -317,27 +317,55 @@ package StackDevice {
 }
 
 
+package StackProgram {
+    use mro 'c3';
+    use parent -norequire, qw( Device StackDevice );
+}
+
+
 sub with_gnutls {
     for my $protocol ('TLSv1.2', 'TLSv1.3') {
-        my $d = StackDevice->new('gnutls', gateway => $plain,
-                                 protocol => $protocol,
-                                 ca => $t->path('ca.crt'));
+        for ([ ], [ 'coap-client-notls', "coap://127.0.0.1:$plain" ],
+             [ 'coap-client-openssl', "coaps://127.0.0.1:$secure", @psk ])
+        {
+            my ($program, $url, @args) = @$_;
+            my $d = StackDevice->new('gnutls', gateway => $plain,
+                                     protocol => $protocol,
+                                     ca => $t->path('ca.crt'));
 
-        ok($d->handshake(), $protocol) or diag($d->error());
-        my $r = $d->get('/big?size=20000');
-        ok($r && $r->body() eq pattern(20_000), 'a request');
+            $d = carried($d, $program, $url, @args) if $program;
+
+            ok($d->handshake(), "$protocol, " . ($program || 'a socket'))
+                or diag($d->error(), $d->{all});
+            my $r = $d->get('/big?size=20000');
+            ok($r && $r->body() eq pattern(20_000), 'a request');
+        }
     }
 
     done_testing();
 }
 
 
+sub carried {
+    my ($d, $program, $url, @args) = @_;
+
+    $d->{program} = [ $program, @args ];
+    $d->{url} = $url;
+
+    return bless $d, 'StackProgram';
+}
+
+
 sub with_python {
-    for ([ ], [ '-l', '20%' ]) {
+    for ([ "coap://127.0.0.1:$plain" ],
+         [ "coap://127.0.0.1:$plain", '-l', '20%' ],
+         [ "coaps://127.0.0.1:$secure", @psk ])
+    {
+        my ($url, @args) = @$_;
         my $r = run_program($t, 'python3', "$FindBin::Bin/bin/coap_device.py",
-                            "coap://127.0.0.1:$plain", $t->path('ca.crt'),
-                            $t->path('.'), @$_);
-        is("$r->{code} $r->{out}", "0 exactly\n", "a session @$_")
+                            $url, $t->path('ca.crt'), $t->path('.'), @args);
+
+        is("$r->{code} $r->{out}", "0 exactly\n", "$url @args")
             or diag($r->{err});
     }
 

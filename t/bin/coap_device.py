@@ -3,6 +3,7 @@
 # the response.
 #
 #     python3 coap_device.py coap://127.0.0.1:PORT CA-FILE DIRECTORY [OPTION ...]
+#     python3 coap_device.py coaps://...
 
 import os
 import re
@@ -11,6 +12,8 @@ import subprocess
 import sys
 
 URL, CA, DIRECTORY, *OPTIONS = sys.argv[1:]
+
+CLIENT = 'coap-client-' + ('openssl' if URL.startswith('coaps:') else 'notls')
 
 
 class Device:
@@ -31,8 +34,8 @@ class Device:
             file.write(self.outgoing.read())
 
         log = subprocess.run(
-            ['coap-client-notls', '-v', '6', '-m', 'post', '-t', '65000',
-             '-f', names[0], '-o', names[1], *OPTIONS, f'{URL}/{self.path}'],
+            [CLIENT, '-v', '6', '-m', 'post', '-t', '65000', '-f', names[0],
+             '-o', names[1], *OPTIONS, f'{URL}/{self.path}'],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)
 
         responses = [line for line in log.stdout.decode(errors='replace')
