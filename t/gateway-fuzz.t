@@ -48,8 +48,9 @@ sub mutated {
     my $c = $d->coap();
     my @valid = map { datagram($_, \@path) } 0 .. 7;
     my $until = time + $TIME;
+    my $n;
 
-    for (my $n = 0; $n < DATAGRAMS || time < $until; $n++) {
+    for ($n = 0; $n < DATAGRAMS || time < $until; $n++) {
         $c->send_bytes(mutate($valid[rand @valid]));
 
         next if $n % 20;
@@ -58,6 +59,7 @@ sub mutated {
         last unless alive($g->pid());
     }
 
+    note("$n datagrams");
     ok(alive($g->pid()), 'it lives') or diag("TEST_SEED=$SEED");
 
     my $fresh = $t->device($g);
