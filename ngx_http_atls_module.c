@@ -19,10 +19,13 @@
 #include "ngx_http_atls_ending.h"
 #include "ngx_http_atls_sweep.h"
 #include "ngx_http_atls_zone.h"
+#include "ngx_http_atls_associations.h"
 #include "ngx_http_atls_drain.h"
 #include "ngx_http_atls_node.h"
 #include "ngx_http_atls_redis.h"
 #include "ngx_http_atls_store_conf.h"
+#include "ngx_http_atls_association.h"
+#include "ngx_http_atls_direct.h"
 #include "ngx_http_atls_psk.h"
 #include "ngx_http_atls_ssl.h"
 #include "ngx_http_atls_ticket.h"
@@ -44,6 +47,10 @@ static ngx_int_t ngx_http_atls_postconfiguration(ngx_conf_t *cf);
 static char *ngx_http_atls_init_main_conf(ngx_conf_t *cf, void *conf);
 static char *ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+static ngx_int_t ngx_http_atls_merge_association(ngx_conf_t *cf,
+    ngx_http_atls_loc_conf_t *conf, ngx_uint_t server);
+static char *ngx_http_atls_association(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_atls_check_certificate(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_atls_check_buffer_size(ngx_conf_t *cf, void *post,
@@ -324,6 +331,20 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       offsetof(ngx_http_atls_loc_conf_t, early_data),
       &ngx_http_atls_note_post },
 
+    { ngx_string("atls_association"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_atls_association,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("atls_association_accept"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_atls_loc_conf_t, association_accept),
+      NULL },
+
     { ngx_string("atls_endpoint"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_str_slot,
@@ -489,6 +510,7 @@ ngx_http_atls_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    ngx_http_atls_direct_init(cf);
     ngx_http_atls_endpoint_warn(cf);
     ngx_http_atls_location_take_blocks(cf);
 
@@ -518,6 +540,7 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_atls_loc_conf_t *conf = child;
 
     ngx_int_t                  rc;
+    ngx_uint_t                 server;
     ngx_http_core_loc_conf_t  *clcf;
     ngx_http_core_srv_conf_t  *cscf;
 
@@ -572,15 +595,21 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return ngx_http_atls_passed_conf(cf, conf);
     }
 
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+
+    server = (cscf->ctx->loc_conf[ngx_http_atls_module.ctx_index] == conf);
+
+    if (ngx_http_atls_merge_association(cf, conf, server) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     if (conf->enable) {
         return ngx_http_atls_location_enable(cf, conf);
     }
 
     /* the server may be selected by SNI at an endpoint of another one */
 
-    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
-
-    if (cscf->ctx->loc_conf[ngx_http_atls_module.ctx_index] != conf) {
+    if (!server) {
         return NGX_CONF_OK;
     }
 
@@ -588,6 +617,69 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                                           : ngx_http_atls_ssl_policy(cf, conf);
 
     return rc == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* Endpoints and servers have the keys, where they are needed. */
+
+static ngx_int_t
+ngx_http_atls_merge_association(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf,
+    ngx_uint_t server)
+{
+    if ((conf->association == 0 && !conf->association_accept)
+        || (!conf->enable && !server))
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_http_atls_associations_add(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_atls_association_conf(cf, conf);
+}
+
+
+/* atls_association off | time [reuse] */
+
+static char *
+ngx_http_atls_association(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_atls_loc_conf_t *alcf = conf;
+
+    ngx_str_t  *value;
+
+    if (alcf->association != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    alcf->association_reuse = 0;
+
+    if (cf->args->nelts == 3) {
+
+        if (ngx_strcmp(value[2].data, "reuse") != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\"", &value[2]);
+            return NGX_CONF_ERROR;
+        }
+
+        alcf->association_reuse = 1;
+
+    } else if (ngx_strcmp(value[1].data, "off") == 0) {
+        alcf->association = 0;
+
+        return ngx_http_atls_note(cf, NULL, NULL);
+    }
+
+    alcf->association = ngx_parse_time(&value[1], 1);
+
+    if (alcf->association == (time_t) NGX_ERROR || alcf->association == 0) {
+        return "invalid value";
+    }
+
+    return ngx_http_atls_note(cf, NULL, NULL);
 }
 
 

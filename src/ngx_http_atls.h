@@ -33,6 +33,8 @@ typedef struct ngx_http_atls_relay_s        ngx_http_atls_relay_t;
 typedef struct ngx_http_atls_psks_s         ngx_http_atls_psks_t;
 typedef struct ngx_http_atls_tickets_s      ngx_http_atls_tickets_t;
 typedef struct ngx_http_atls_ticket_keys_s  ngx_http_atls_ticket_keys_t;
+typedef struct ngx_http_atls_association_keys_s
+                                            ngx_http_atls_association_keys_t;
 typedef struct ngx_http_atls_cors_s         ngx_http_atls_cors_t;
 typedef struct ngx_http_atls_counters_s     ngx_http_atls_counters_t;
 typedef struct ngx_http_atls_endings_s      ngx_http_atls_endings_t;

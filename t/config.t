@@ -467,6 +467,7 @@ my %VALUES = (
     atls_poll_timeout         => '30s',
     atls_retry_buffer         => '8k',
     atls_exported_keys        => 'on',
+    atls_association          => '30d reuse',
     atls_required             => 'off',
 );
 

@@ -66,13 +66,15 @@ sub variables {
 sub our_variables {
     my ($table) = slurp("$root/src/inner/ngx_http_atls_variables.c")
                   =~ /^(static ngx_http_atls_variable_t .*?^\};)/ms;
+    my ($client) = slurp("$root/src/inner/ngx_http_atls_variables.c")
+                   =~ /^(static ngx_http_atls_client_variable_t .*?^\};)/ms;
     my ($exporter) = slurp("$root/src/inner/ngx_http_atls_export.c")
                      =~ /exporter_name = (.*);/;
 
     my ($outer) = slurp("$root/src/outer/ngx_http_atls_outcome.c")
                   =~ /^(static ngx_http_atls_outcome_variable_t .*?^\};)/ms;
 
-    return map { "\$$_" } "$table$exporter$outer"
+    return map { "\$$_" } "$table$client$exporter$outer"
                            =~ /ngx_string\("(\w+)"\)/g;
 }
 

@@ -57,6 +57,17 @@
 #endif
 
 
+/* 1.29.2: core selects servers in the ClientHello callback */
+
+#if (nginx_version >= 1029002)
+#define ngx_http_atls_core_client_hello(ssl, ad, arg)                         \
+    ngx_ssl_client_hello_callback(ssl, ad, arg)
+#else
+#define ngx_http_atls_core_client_hello(ssl, ad, arg)                         \
+    SSL_CLIENT_HELLO_SUCCESS
+#endif
+
+
 /* removed in 1.25.1: "ssl on" also enables TLS for inner connections */
 
 #if (nginx_version < 1025001)

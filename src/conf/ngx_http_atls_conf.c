@@ -63,6 +63,7 @@ ngx_http_atls_conf_create_loc(ngx_conf_t *cf)
      *     conf->stapling_responder = { 0, NULL };
      *     conf->cookie = { 0 };
      *     conf->ssl = NULL;
+     *     conf->association_keys = NULL;
      *     conf->outer = NULL;
      *     conf->loc_conf = NULL;
      *     conf->used = 0;
@@ -103,6 +104,9 @@ ngx_http_atls_conf_create_loc(ngx_conf_t *cf)
     conf->session_tickets = NGX_CONF_UNSET;
     conf->session_ticket_keys = NGX_CONF_UNSET_PTR;
     conf->early_data = NGX_CONF_UNSET;
+    conf->association = NGX_CONF_UNSET;
+    conf->association_reuse = NGX_CONF_UNSET;
+    conf->association_accept = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -153,4 +157,9 @@ ngx_http_atls_conf_merge_tls(ngx_http_atls_loc_conf_t *conf,
     ngx_conf_merge_ptr_value(conf->session_ticket_keys,
                              prev->session_ticket_keys, NULL);
     ngx_conf_merge_value(conf->early_data, prev->early_data, 0);
+
+    ngx_conf_merge_sec_value(conf->association, prev->association, 0);
+    ngx_conf_merge_value(conf->association_reuse, prev->association_reuse, 0);
+    ngx_conf_merge_value(conf->association_accept, prev->association_accept,
+                         0);
 }

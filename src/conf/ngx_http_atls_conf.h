@@ -54,6 +54,7 @@ struct ngx_http_atls_main_conf_s {
     ngx_shm_zone_t            *workers;        /* set if zone is set */
     ngx_shm_zone_t            *counters;       /* the same */
     ngx_uint_t                 max_handshakes; /* limit per worker */
+    ngx_shm_zone_t            *associations;   /* NULL: none are used */
     ngx_http_atls_store_t     *store;          /* NULL: this machine only */
     ngx_array_t                endpoints;      /* ngx_http_atls_endpoint_t */
     ngx_array_t                blocks;         /* in endpoints: "if" etc. */
@@ -113,6 +114,10 @@ struct ngx_http_atls_loc_conf_s {
 
     ngx_http_atls_psks_t      *psks;           /* NULL: none */
 
+    time_t                     association;    /* lifetime; 0: off */
+    ngx_flag_t                 association_reuse;
+    ngx_flag_t                 association_accept;
+
     /* derived; a block has the values of its location */
 
     ngx_http_atls_loc_conf_t  *outer;          /* enclosing level */
@@ -126,6 +131,10 @@ struct ngx_http_atls_loc_conf_s {
 
     ngx_ssl_t                 *ssl;
     ngx_ssl_t                 *dtls;           /* or NULL */
+
+    /* of session_ticket_keys; NULL: those of the zone */
+    ngx_http_atls_association_keys_t  *association_keys;
+
     ngx_http_handler_pt        content_handler; /* the handler of core */
     ngx_uint_t                 pinned;         /* serves inner requests */
 

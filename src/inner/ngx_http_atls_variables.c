@@ -10,6 +10,7 @@
 #include "ngx_http_atls_clock.h"
 #include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_direct.h"
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_ssl.h"
 #include "ngx_http_atls_inner.h"
@@ -20,10 +21,6 @@
 /* The maximum length of printed values. */
 
 #define NGX_HTTP_ATLS_VARIABLE_LEN  64
-
-
-#define ngx_http_atls_identity_offset(field)                                  \
-    offsetof(ngx_http_atls_inner_t, info.identity.fields[field])
 
 
 /* Sets the value for an inner request; an empty value is "not found". */
@@ -38,6 +35,19 @@ typedef struct {
     uintptr_t                    data;
     ngx_uint_t                   flags;
 } ngx_http_atls_variable_t;
+
+
+/* The same for the client of the request. */
+
+typedef ngx_int_t (*ngx_http_atls_client_variable_pt)(ngx_http_request_t *r,
+    ngx_http_atls_identity_t *identity, uintptr_t data, ngx_str_t *value);
+
+
+typedef struct {
+    ngx_str_t                          name;
+    ngx_http_atls_client_variable_pt   handler;
+    uintptr_t                          data;
+} ngx_http_atls_client_variable_t;
 
 
 /* Functions used as data of handlers; NULL: an error, or no value. */
@@ -93,11 +103,17 @@ static u_char *ngx_http_atls_print_curve(ngx_http_atls_inner_t *inner,
 
 static ngx_int_t ngx_http_atls_variable_str(ngx_http_request_t *r,
     ngx_http_atls_inner_t *inner, uintptr_t data, ngx_str_t *value);
-static ngx_int_t ngx_http_atls_variable_verify(ngx_http_request_t *r,
-    ngx_http_atls_inner_t *inner, uintptr_t data, ngx_str_t *value);
 
+static ngx_int_t ngx_http_atls_variable_client(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_atls_variable_field(ngx_http_request_t *r,
+    ngx_http_atls_identity_t *identity, uintptr_t data, ngx_str_t *value);
+static ngx_int_t ngx_http_atls_variable_verify(ngx_http_request_t *r,
+    ngx_http_atls_identity_t *identity, uintptr_t data, ngx_str_t *value);
+static ngx_int_t ngx_http_atls_variable_association(ngx_http_request_t *r,
+    ngx_http_atls_identity_t *identity, uintptr_t data, ngx_str_t *value);
 static ngx_int_t ngx_http_atls_variable_cert(ngx_http_request_t *r,
-    ngx_http_atls_inner_t *inner, uintptr_t data, ngx_str_t *value);
+    ngx_http_atls_identity_t *identity, uintptr_t data, ngx_str_t *value);
 static ngx_int_t ngx_http_atls_encode_pem(ngx_http_request_t *r,
     ngx_str_t *der, ngx_str_t *value);
 static ngx_int_t ngx_http_atls_encode_tabs(ngx_http_request_t *r,
@@ -147,39 +163,49 @@ static ngx_http_atls_variable_t  ngx_http_atls_vars[] = {
     { ngx_string("atls_early_data"), ngx_http_atls_variable_text,
       (uintptr_t) ngx_http_atls_text_early, NGX_HTTP_VAR_NOCACHEABLE },
 
+    { ngx_null_string, NULL, 0, 0 }
+};
+
+
+/* Of inner requests, and of TLS connections with an association. */
+
+static ngx_http_atls_client_variable_t  ngx_http_atls_client_vars[] = {
+
     { ngx_string("atls_client_cert"), ngx_http_atls_variable_cert,
-      (uintptr_t) ngx_http_atls_encode_tabs, 0 },
+      (uintptr_t) ngx_http_atls_encode_tabs },
 
     { ngx_string("atls_client_escaped_cert"), ngx_http_atls_variable_cert,
-      (uintptr_t) ngx_http_atls_encode_escaped, 0 },
+      (uintptr_t) ngx_http_atls_encode_escaped },
 
     { ngx_string("atls_client_cert_rfc9440"), ngx_http_atls_variable_cert,
-      (uintptr_t) ngx_http_atls_encode_rfc9440, 0 },
+      (uintptr_t) ngx_http_atls_encode_rfc9440 },
 
-    { ngx_string("atls_client_verify"), ngx_http_atls_variable_verify, 0, 0 },
+    { ngx_string("atls_client_verify"), ngx_http_atls_variable_verify, 0 },
 
-    { ngx_string("atls_client_s_dn"), ngx_http_atls_variable_str,
-      ngx_http_atls_identity_offset(NGX_HTTP_ATLS_IDENTITY_S_DN), 0 },
+    { ngx_string("atls_client_s_dn"), ngx_http_atls_variable_field,
+      NGX_HTTP_ATLS_IDENTITY_S_DN },
 
-    { ngx_string("atls_client_i_dn"), ngx_http_atls_variable_str,
-      ngx_http_atls_identity_offset(NGX_HTTP_ATLS_IDENTITY_I_DN), 0 },
+    { ngx_string("atls_client_i_dn"), ngx_http_atls_variable_field,
+      NGX_HTTP_ATLS_IDENTITY_I_DN },
 
-    { ngx_string("atls_client_serial"), ngx_http_atls_variable_str,
-      ngx_http_atls_identity_offset(NGX_HTTP_ATLS_IDENTITY_SERIAL), 0 },
+    { ngx_string("atls_client_serial"), ngx_http_atls_variable_field,
+      NGX_HTTP_ATLS_IDENTITY_SERIAL },
 
-    { ngx_string("atls_client_fingerprint"), ngx_http_atls_variable_str,
-      ngx_http_atls_identity_offset(NGX_HTTP_ATLS_IDENTITY_FINGERPRINT), 0 },
+    { ngx_string("atls_client_fingerprint"), ngx_http_atls_variable_field,
+      NGX_HTTP_ATLS_IDENTITY_FINGERPRINT },
 
-    { ngx_string("atls_client_v_start"), ngx_http_atls_variable_str,
-      ngx_http_atls_identity_offset(NGX_HTTP_ATLS_IDENTITY_V_START), 0 },
+    { ngx_string("atls_client_v_start"), ngx_http_atls_variable_field,
+      NGX_HTTP_ATLS_IDENTITY_V_START },
 
-    { ngx_string("atls_client_v_end"), ngx_http_atls_variable_str,
-      ngx_http_atls_identity_offset(NGX_HTTP_ATLS_IDENTITY_V_END), 0 },
+    { ngx_string("atls_client_v_end"), ngx_http_atls_variable_field,
+      NGX_HTTP_ATLS_IDENTITY_V_END },
 
-    { ngx_string("atls_psk_identity"), ngx_http_atls_variable_str,
-      ngx_http_atls_identity_offset(NGX_HTTP_ATLS_IDENTITY_PSK), 0 },
+    { ngx_string("atls_psk_identity"), ngx_http_atls_variable_field,
+      NGX_HTTP_ATLS_IDENTITY_PSK },
 
-    { ngx_null_string, NULL, 0, 0 }
+    { ngx_string("atls_association"), ngx_http_atls_variable_association, 0 },
+
+    { ngx_null_string, NULL, 0 }
 };
 
 
@@ -384,13 +410,51 @@ ngx_http_atls_variable_str(ngx_http_request_t *r, ngx_http_atls_inner_t *inner,
 }
 
 
-/* Sessions without a certificate have no verification result. */
+static ngx_int_t
+ngx_http_atls_variable_client(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_atls_client_variable_t *var =
+                                     (ngx_http_atls_client_variable_t *) data;
+
+    ngx_str_t                  value;
+    ngx_http_atls_inner_t     *inner;
+    ngx_http_atls_identity_t  *identity;
+
+    inner = ngx_http_atls_inner_get(r->connection);
+
+    identity = inner ? &inner->info.identity
+                     : ngx_http_atls_direct_identity(r->connection);
+
+    ngx_str_null(&value);
+
+    if (identity && var->handler(r, identity, var->data, &value) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_atls_variable_set(v, &value);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_variable_field(ngx_http_request_t *r,
+    ngx_http_atls_identity_t *identity, uintptr_t data, ngx_str_t *value)
+{
+    *value = identity->fields[data];
+
+    return NGX_OK;
+}
+
+
+/* Without a certificate, there is no verification result. */
 
 static ngx_int_t
 ngx_http_atls_variable_verify(ngx_http_request_t *r,
-    ngx_http_atls_inner_t *inner, uintptr_t data, ngx_str_t *value)
+    ngx_http_atls_identity_t *identity, uintptr_t data, ngx_str_t *value)
 {
-    *value = inner->info.identity.fields[NGX_HTTP_ATLS_IDENTITY_VERIFY];
+    *value = identity->fields[NGX_HTTP_ATLS_IDENTITY_VERIFY];
 
     if (value->len == 0) {
         ngx_str_set(value, "NONE");
@@ -400,15 +464,29 @@ ngx_http_atls_variable_verify(ngx_http_request_t *r,
 }
 
 
+/* Set over TLS connections that were accepted by an association. */
+
+static ngx_int_t
+ngx_http_atls_variable_association(ngx_http_request_t *r,
+    ngx_http_atls_identity_t *identity, uintptr_t data, ngx_str_t *value)
+{
+    if (ngx_http_atls_inner_get(r->connection) == NULL) {
+        ngx_str_set(value, "on");
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_atls_variable_cert(ngx_http_request_t *r,
-    ngx_http_atls_inner_t *inner, uintptr_t data, ngx_str_t *value)
+    ngx_http_atls_identity_t *identity, uintptr_t data, ngx_str_t *value)
 {
     ngx_http_atls_encode_pt  encode = (ngx_http_atls_encode_pt) data;
 
     ngx_str_t  *der;
 
-    der = &inner->info.identity.fields[NGX_HTTP_ATLS_IDENTITY_CERT];
+    der = &identity->fields[NGX_HTTP_ATLS_IDENTITY_CERT];
 
     return der->len ? encode(r, der, value) : NGX_OK;
 }
@@ -548,8 +626,9 @@ ngx_http_atls_encode_rfc9440(ngx_http_request_t *r, ngx_str_t *der,
 ngx_int_t
 ngx_http_atls_variables_init(ngx_conf_t *cf)
 {
-    ngx_http_variable_t       *v;
-    ngx_http_atls_variable_t  *var;
+    ngx_http_variable_t              *v;
+    ngx_http_atls_variable_t         *var;
+    ngx_http_atls_client_variable_t  *client;
 
     for (var = ngx_http_atls_vars; var->name.len; var++) {
 
@@ -561,6 +640,17 @@ ngx_http_atls_variables_init(ngx_conf_t *cf)
 
         v->get_handler = ngx_http_atls_variable;
         v->data = (uintptr_t) var;
+    }
+
+    for (client = ngx_http_atls_client_vars; client->name.len; client++) {
+
+        v = ngx_http_add_variable(cf, &client->name, NGX_HTTP_VAR_CHANGEABLE);
+        if (v == NULL) {
+            return NGX_ERROR;
+        }
+
+        v->get_handler = ngx_http_atls_variable_client;
+        v->data = (uintptr_t) client;
     }
 
     return ngx_http_atls_variables_secure(cf);

@@ -8,6 +8,7 @@
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_endpoint.h"
 #include "ngx_http_atls_counters.h"
+#include "ngx_http_atls_direct.h"
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_psk.h"
 #include "ngx_http_atls_stream.h"
@@ -16,11 +17,13 @@
 #include "ngx_http_atls_inner_io.h"
 #include "ngx_http_atls_cors.h"
 #include "ngx_http_atls_outcome.h"
+#include "ngx_http_atls_prepare.h"
 #include "ngx_http_atls_phases.h"
 #include "ngx_http_atls_relayed.h"
 
 
 static ngx_int_t ngx_http_atls_phase_post_read(ngx_http_request_t *r);
+static ngx_int_t ngx_http_atls_phase_direct(ngx_http_request_t *r);
 static ngx_int_t ngx_http_atls_phase_check(ngx_http_request_t *r,
     ngx_http_atls_inner_t *inner);
 static ngx_uint_t ngx_http_atls_phase_allowed(ngx_http_atls_inner_t *inner,
@@ -108,7 +111,7 @@ ngx_http_atls_phase_post_read(ngx_http_request_t *r)
     inner = ngx_http_atls_inner_get(r->connection);
 
     if (inner == NULL) {
-        return NGX_DECLINED;
+        return ngx_http_atls_phase_direct(r);
     }
 
     cln = ngx_http_cleanup_add(r, 0);
@@ -156,6 +159,23 @@ ngx_http_atls_phase_post_read(ngx_http_request_t *r)
     }
 
     return ngx_http_atls_phase_pin(r, inner);
+}
+
+
+static ngx_int_t
+ngx_http_atls_phase_direct(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_atls_direct_check(r);
+
+    if (rc == NGX_OK || rc == NGX_DECLINED) {
+        return NGX_DECLINED;
+    }
+
+    r->keepalive = 0;
+
+    return rc;
 }
 
 
@@ -483,7 +503,9 @@ ngx_http_atls_phase_rewrite(ngx_http_request_t *r)
         return NGX_DONE;
     }
 
-    if (alcf->required) {
+    if (alcf->required
+        && ngx_http_atls_direct_identity(r->connection) == NULL)
+    {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "access forbidden by \"atls_required\"");
         return NGX_HTTP_FORBIDDEN;
@@ -501,17 +523,18 @@ ngx_http_atls_phase_rewrite(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_atls_phase_precontent(ngx_http_request_t *r)
 {
+    ngx_http_atls_inner_t     *inner;
     ngx_http_atls_loc_conf_t  *alcf;
+
+    inner = ngx_http_atls_inner_get(r->connection);
+
+    if (inner) {
+        return ngx_http_atls_prepare(r, inner);
+    }
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_atls_module);
 
-    if (alcf->enable && r == r->main
-        && ngx_http_atls_inner_get(r->connection) == NULL)
-    {
-        return NGX_OK;
-    }
-
-    return NGX_DECLINED;
+    return alcf->enable && r == r->main ? NGX_OK : NGX_DECLINED;
 }
 
 

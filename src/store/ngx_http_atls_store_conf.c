@@ -6,6 +6,7 @@
 
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_file.h"
 #include "ngx_http_atls_store_conf.h"
 
 #include <openssl/evp.h>
@@ -27,8 +28,6 @@ static char *ngx_http_atls_store_option(ngx_conf_t *cf,
     ngx_http_atls_store_t *store, ngx_str_t *value);
 static char *ngx_http_atls_store_password(ngx_conf_t *cf,
     ngx_http_atls_store_t *store, ngx_str_t *name);
-static ssize_t ngx_http_atls_store_read(ngx_conf_t *cf, ngx_str_t *name,
-    u_char *buf, size_t size);
 static ngx_int_t ngx_http_atls_store_derive(ngx_conf_t *cf, u_char *secret,
     const char *label, u_char *dst, size_t len);
 static void ngx_http_atls_store_wipe(void *data);
@@ -359,7 +358,7 @@ ngx_http_atls_store_password(ngx_conf_t *cf, ngx_http_atls_store_t *store,
     u_char   *p, buf[NGX_HTTP_ATLS_STORE_PASSWORD];
     ssize_t   n;
 
-    n = ngx_http_atls_store_read(cf, name, buf, sizeof(buf));
+    n = ngx_http_atls_file_read(cf, name, buf, sizeof(buf));
     if (n == NGX_ERROR) {
         return NGX_CONF_ERROR;
     }
@@ -376,47 +375,6 @@ ngx_http_atls_store_password(ngx_conf_t *cf, ngx_http_atls_store_t *store,
     ngx_explicit_memzero(buf, sizeof(buf));
 
     return store->password.data ? NGX_CONF_OK : NGX_CONF_ERROR;
-}
-
-
-/* Returns the size of the file, which must be less than that of the buffer. */
-
-static ssize_t
-ngx_http_atls_store_read(ngx_conf_t *cf, ngx_str_t *name, u_char *buf,
-    size_t size)
-{
-    ssize_t     n;
-    ngx_file_t  file;
-
-    if (ngx_conf_full_name(cf->cycle, name, 1) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(&file, sizeof(ngx_file_t));
-
-    file.name = *name;
-    file.log = cf->log;
-    file.fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (file.fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_open_file_n " \"%V\" failed", name);
-        return NGX_ERROR;
-    }
-
-    n = ngx_read_file(&file, buf, size, 0);
-
-    if (ngx_close_file(file.fd) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
-                           ngx_close_file_n " \"%V\" failed", name);
-    }
-
-    if (n == (ssize_t) size) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" is too long", name);
-        return NGX_ERROR;
-    }
-
-    return n;
 }
 
 
@@ -437,7 +395,7 @@ ngx_http_atls_store_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    n = ngx_http_atls_store_read(cf, &value[1], secret, sizeof(secret));
+    n = ngx_http_atls_file_read(cf, &value[1], secret, sizeof(secret));
 
     if (n == NGX_ERROR) {
         return NGX_CONF_ERROR;

@@ -33,8 +33,6 @@ static ngx_int_t ngx_http_atls_identity_der(ngx_connection_t *c, X509 *cert,
 static ngx_int_t ngx_http_atls_identity_store(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_connection_t *c,
     ngx_http_atls_identity_t *identity);
-static void ngx_http_atls_identity_fields(ngx_http_atls_identity_t *identity,
-    u_char *p);
 static uint64_t ngx_http_atls_identity_psk_policy(
     ngx_http_atls_loc_conf_t *alcf, u_char *stored);
 
@@ -262,23 +260,15 @@ ngx_http_atls_identity_store(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_connection_t *c,
     ngx_http_atls_identity_t *identity)
 {
-    u_char      *p, *data;
-    size_t       len;
-    uint16_t     n;
-    ngx_uint_t   i;
+    u_char  *data;
+    size_t   len;
 
-    len = NGX_HTTP_ATLS_IDENTITY_FIELDS * sizeof(uint16_t);
+    len = ngx_http_atls_identity_size(identity);
 
-    for (i = 0; i < NGX_HTTP_ATLS_IDENTITY_FIELDS; i++) {
-
-        if (identity->fields[i].len > NGX_HTTP_ATLS_IDENTITY_MAX_FIELD) {
-            ngx_log_error(NGX_LOG_INFO, c->log, 0,
-                          "atls client sent too long name: %uz bytes",
-                          identity->fields[i].len);
-            return NGX_ERROR;
-        }
-
-        len += identity->fields[i].len;
+    if (len == 0) {
+        ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                      "atls client sent too long name");
+        return NGX_ERROR;
     }
 
     data = ngx_pnalloc(c->pool, len);
@@ -286,16 +276,7 @@ ngx_http_atls_identity_store(ngx_shm_zone_t *zone,
         return NGX_ERROR;
     }
 
-    p = data;
-
-    for (i = 0; i < NGX_HTTP_ATLS_IDENTITY_FIELDS; i++) {
-        n = (uint16_t) identity->fields[i].len;
-        p = ngx_cpymem(p, &n, sizeof(uint16_t));
-
-        if (n) {
-            p = ngx_cpymem(p, identity->fields[i].data, n);
-        }
-    }
+    ngx_http_atls_identity_write(identity, data);
 
     /* anybody can create an unverified certificate: memory is limited */
 
@@ -335,14 +316,52 @@ ngx_http_atls_identity_get(ngx_http_atls_session_t *session,
     }
 
     ngx_http_atls_session_load(&session->identity, p);
-    ngx_http_atls_identity_fields(identity, p);
+    ngx_http_atls_identity_read(identity, p);
 
     return NGX_OK;
 }
 
 
-static void
-ngx_http_atls_identity_fields(ngx_http_atls_identity_t *identity, u_char *p)
+size_t
+ngx_http_atls_identity_size(ngx_http_atls_identity_t *identity)
+{
+    size_t      len;
+    ngx_uint_t  i;
+
+    len = NGX_HTTP_ATLS_IDENTITY_FIELDS * sizeof(uint16_t);
+
+    for (i = 0; i < NGX_HTTP_ATLS_IDENTITY_FIELDS; i++) {
+
+        if (identity->fields[i].len > NGX_HTTP_ATLS_IDENTITY_MAX_FIELD) {
+            return 0;
+        }
+
+        len += identity->fields[i].len;
+    }
+
+    return len;
+}
+
+
+void
+ngx_http_atls_identity_write(ngx_http_atls_identity_t *identity, u_char *p)
+{
+    uint16_t    n;
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_ATLS_IDENTITY_FIELDS; i++) {
+        n = (uint16_t) identity->fields[i].len;
+        p = ngx_cpymem(p, &n, sizeof(uint16_t));
+
+        if (n) {
+            p = ngx_cpymem(p, identity->fields[i].data, n);
+        }
+    }
+}
+
+
+void
+ngx_http_atls_identity_read(ngx_http_atls_identity_t *identity, u_char *p)
 {
     uint16_t    n;
     ngx_uint_t  i;
@@ -355,6 +374,18 @@ ngx_http_atls_identity_fields(ngx_http_atls_identity_t *identity, u_char *p)
         identity->fields[i].data = p;
         p += n;
     }
+}
+
+
+uint64_t
+ngx_http_atls_identity_accepted(ngx_http_atls_identity_t *identity,
+    ngx_http_atls_loc_conf_t *alcf)
+{
+    ngx_str_t  *psk;
+
+    psk = &identity->fields[NGX_HTTP_ATLS_IDENTITY_PSK];
+
+    return psk->len ? ngx_http_atls_psk_policy(alcf->psks, psk) : alcf->policy;
 }
 
 
@@ -397,7 +428,7 @@ ngx_http_atls_identity_psk_policy(ngx_http_atls_loc_conf_t *alcf,
 {
     ngx_http_atls_identity_t  identity;
 
-    ngx_http_atls_identity_fields(&identity, stored);
+    ngx_http_atls_identity_read(&identity, stored);
 
     return ngx_http_atls_psk_policy(alcf->psks,
                            &identity.fields[NGX_HTTP_ATLS_IDENTITY_PSK]);

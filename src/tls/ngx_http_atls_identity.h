@@ -72,6 +72,25 @@ ngx_int_t ngx_http_atls_identity_get(ngx_http_atls_session_t *session,
     ngx_http_atls_identity_t *identity, ngx_pool_t *pool);
 
 /*
+ * The format in which identities are stored.  The size is 0 if a field is too
+ * long.  The fields of an identity that is read point into the bytes.
+ */
+
+size_t ngx_http_atls_identity_size(ngx_http_atls_identity_t *identity);
+void ngx_http_atls_identity_write(ngx_http_atls_identity_t *identity,
+    u_char *p);
+void ngx_http_atls_identity_read(ngx_http_atls_identity_t *identity,
+    u_char *p);
+
+/*
+ * The policy by which a configuration accepts a client: that of its pre-shared
+ * key, 0 if there is none, or that of certificates.
+ */
+
+uint64_t ngx_http_atls_identity_accepted(ngx_http_atls_identity_t *identity,
+    ngx_http_atls_loc_conf_t *alcf);
+
+/*
  * Whether a session is still accepted by the configuration, which may have been
  * changed by a reload, or a pre-shared key removed.
  */

@@ -7,13 +7,12 @@
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_note.h"
+#include "ngx_http_atls_hello.h"
 #include "ngx_http_atls_peer.h"
 #include "ngx_http_atls_psk.h"
 
 
 #define NGX_HTTP_ATLS_PSK_WEAK_KEY      16      /* RFC 9257, section 6 */
-#define NGX_HTTP_ATLS_PSK_EXTENSION     41      /* pre_shared_key */
-#define NGX_HTTP_ATLS_PSK_SUITES        512     /* names of TLS 1.3 suites */
 
 
 typedef struct {
@@ -52,18 +51,10 @@ static ngx_http_atls_psk_t *ngx_http_atls_psk_find(ngx_http_atls_psks_t *psks,
 
 static int ngx_http_atls_psk_find_session(ngx_ssl_conn_t *ssl,
     const u_char *identity, size_t len, SSL_SESSION **session);
-static SSL_SESSION *ngx_http_atls_psk_session(ngx_http_atls_psk_t *psk,
-    const SSL_CIPHER *cipher);
 static unsigned int ngx_http_atls_psk_server(ngx_ssl_conn_t *ssl,
     const char *identity, u_char *key, unsigned int max);
 
-static ngx_uint_t ngx_http_atls_psk_offered(ngx_ssl_conn_t *ssl,
-    ngx_http_atls_psks_t *psks);
-static ngx_uint_t ngx_http_atls_psk_suites(ngx_ssl_conn_t *ssl,
-    u_char *suites);
-static ngx_uint_t ngx_http_atls_psk_suitable(const SSL_CIPHER *cipher);
-static ngx_uint_t ngx_http_atls_psk_suite_offered(ngx_ssl_conn_t *ssl,
-    const SSL_CIPHER *cipher);
+static ngx_uint_t ngx_http_atls_psk_known(void *data, ngx_str_t *identity);
 
 
 char *
@@ -533,11 +524,12 @@ ngx_http_atls_psk_find_session(ngx_ssl_conn_t *ssl, const u_char *identity,
                    "atls pre-shared key of line %ui, suite:%s", psk->line,
                    cipher ? SSL_CIPHER_get_name(cipher) : "none");
 
-    if (cipher == NULL || !ngx_http_atls_psk_suitable(cipher)) {
+    if (cipher == NULL || !ngx_http_atls_hello_suitable(cipher)) {
         return 1;
     }
 
-    *session = ngx_http_atls_psk_session(psk, cipher);
+    *session = ngx_http_atls_hello_session(psk->key.data, psk->key.len,
+                                           cipher);
 
     if (*session == NULL) {
         return 0;
@@ -554,28 +546,6 @@ ngx_http_atls_psk_find_session(ngx_ssl_conn_t *ssl, const u_char *identity,
     SSL_set_num_tickets(ssl, 0);
 
     return 1;
-}
-
-
-static SSL_SESSION *
-ngx_http_atls_psk_session(ngx_http_atls_psk_t *psk, const SSL_CIPHER *cipher)
-{
-    SSL_SESSION  *session;
-
-    session = SSL_SESSION_new();
-    if (session == NULL) {
-        return NULL;
-    }
-
-    if (SSL_SESSION_set1_master_key(session, psk->key.data, psk->key.len) != 1
-        || SSL_SESSION_set_cipher(session, cipher) != 1
-        || SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) != 1)
-    {
-        SSL_SESSION_free(session);
-        return NULL;
-    }
-
-    return session;
 }
 
 
@@ -621,167 +591,29 @@ ngx_http_atls_psk_server(ngx_ssl_conn_t *ssl, const char *identity,
 ngx_int_t
 ngx_http_atls_psk_client_hello(ngx_ssl_conn_t *ssl, ngx_http_atls_psks_t *psks)
 {
-    u_char             suites[NGX_HTTP_ATLS_PSK_SUITES];
-    ngx_connection_t  *c;
-
     /* SSL_set_SSL_CTX() does not change the callbacks */
 
     SSL_set_psk_find_session_callback(ssl,
                               psks ? ngx_http_atls_psk_find_session : NULL);
     SSL_set_psk_server_callback(ssl, psks ? ngx_http_atls_psk_server : NULL);
 
-    if (psks == NULL || !ngx_http_atls_psk_offered(ssl, psks)) {
+    if (psks == NULL
+        || !ngx_http_atls_hello_find_psk(ssl, ngx_http_atls_psk_known, psks))
+    {
         return NGX_OK;
     }
 
     /* without such a suite, a certificate may be used */
 
-    if (!ngx_http_atls_psk_suites(ssl, suites)) {
-        return NGX_OK;
-    }
-
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP,
-                   ngx_http_atls_peer_get(ssl)->connection.log, 0,
-                   "atls pre-shared key offered, suites:\"%s\"", suites);
-
-    if (SSL_set_ciphersuites(ssl, (char *) suites) != 1) {
-        c = ngx_ssl_get_connection(ssl);
-        ngx_ssl_error(NGX_LOG_ALERT, c->log, 0,
-                      "SSL_set_ciphersuites(\"%s\") failed", suites);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-/*
- * RFC 8446, section 4.2.11: a list of identities, each with an age of 4 bytes.
- * Errors in the format are left to OpenSSL.
- */
-
-static ngx_uint_t
-ngx_http_atls_psk_offered(ngx_ssl_conn_t *ssl, ngx_http_atls_psks_t *psks)
-{
-    size_t         len, n;
-    const u_char  *p;
-
-    if (SSL_client_hello_get0_ext(ssl, NGX_HTTP_ATLS_PSK_EXTENSION, &p, &len)
-        != 1
-        || len < 2)
-    {
-        return 0;
-    }
-
-    n = (p[0] << 8) + p[1];
-
-    p += 2;
-    len = ngx_min(len - 2, n);
-
-    while (len >= 2) {
-
-        n = (p[0] << 8) + p[1];
-
-        p += 2;
-        len -= 2;
-
-        if (len < n + 4) {
-            return 0;
-        }
-
-        if (ngx_http_atls_psk_find(psks, p, n)) {
-            return 1;
-        }
-
-        p += n + 4;
-        len -= n + 4;
-    }
-
-    return 0;
-}
-
-
-/*
- * Writes the suites with SHA-256 in the format of SSL_set_ciphersuites().
- * Returns 0 if the client offers none of them.
- */
-
-static ngx_uint_t
-ngx_http_atls_psk_suites(ngx_ssl_conn_t *ssl, u_char *suites)
-{
-    int                    i;
-    size_t                 len;
-    u_char                *p;
-    ngx_uint_t             offered;
-    const char            *name;
-    const SSL_CIPHER      *cipher;
-    STACK_OF(SSL_CIPHER)  *ciphers;
-
-    p = suites;
-    offered = 0;
-    ciphers = SSL_get_ciphers(ssl);
-
-    for (i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
-
-        cipher = sk_SSL_CIPHER_value(ciphers, i);
-
-        if (!ngx_http_atls_psk_suitable(cipher)) {
-            continue;
-        }
-
-        name = SSL_CIPHER_get_name(cipher);
-        len = ngx_strlen(name);
-
-        if (p + len + 1 > suites + NGX_HTTP_ATLS_PSK_SUITES) {
-            break;
-        }
-
-        p = ngx_cpymem(p, name, len);
-        *p++ = ':';
-
-        offered |= ngx_http_atls_psk_suite_offered(ssl, cipher);
-    }
-
-    if (offered) {
-        p[-1] = '\0';
-    }
-
-    return offered;
-}
-
-
-/* All TLS 1.3 suites with encryption have 0x13 as the first byte. */
-
-static ngx_uint_t
-ngx_http_atls_psk_suitable(const SSL_CIPHER *cipher)
-{
-    const EVP_MD  *md;
-
-    if (SSL_CIPHER_get_protocol_id(cipher) >> 8 != 0x13) {
-        return 0;
-    }
-
-    md = SSL_CIPHER_get_handshake_digest(cipher);
-
-    return md != NULL && EVP_MD_get_type(md) == NID_sha256;
+    return ngx_http_atls_hello_set_suites(ssl) == NGX_ERROR ? NGX_ERROR
+                                                            : NGX_OK;
 }
 
 
 static ngx_uint_t
-ngx_http_atls_psk_suite_offered(ngx_ssl_conn_t *ssl, const SSL_CIPHER *cipher)
+ngx_http_atls_psk_known(void *data, ngx_str_t *identity)
 {
-    size_t         len;
-    uint16_t       suite;
-    const u_char  *p;
+    ngx_http_atls_psks_t *psks = data;
 
-    suite = SSL_CIPHER_get_protocol_id(cipher);
-    len = SSL_client_hello_get0_ciphers(ssl, &p);
-
-    for ( /* void */ ; len >= 2; p += 2, len -= 2) {
-        if ((p[0] << 8) + p[1] == suite) {
-            return 1;
-        }
-    }
-
-    return 0;
+    return ngx_http_atls_psk_find(psks, identity->data, identity->len) != NULL;
 }

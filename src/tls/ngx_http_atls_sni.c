@@ -188,6 +188,23 @@ ngx_http_atls_sni_server(ngx_http_virtual_names_t *names, ngx_str_t *host,
 }
 
 
+ngx_http_core_srv_conf_t *
+ngx_http_atls_sni_find(ngx_http_virtual_names_t *names, ngx_str_t *name,
+    ngx_log_t *log)
+{
+    u_char     buf[TLSEXT_MAXLEN_host_name];
+    ngx_str_t  host;
+
+    host = *name;
+
+    if (ngx_http_atls_sni_normalize(&host, buf) != NGX_OK) {
+        return NULL;
+    }
+
+    return ngx_http_atls_sni_server(names, &host, log);
+}
+
+
 ngx_int_t
 ngx_http_atls_sni_client_hello(ngx_ssl_conn_t *ssl, ngx_str_t *name)
 {

@@ -48,6 +48,11 @@ void ngx_http_atls_sni_target(ngx_http_request_t *r,
 void ngx_http_atls_sni_select(ngx_http_atls_target_t *target, ngx_str_t *name,
     ngx_log_t *log);
 
+/* The server with a name, among those of an address; NULL: none. */
+
+ngx_http_core_srv_conf_t *ngx_http_atls_sni_find(
+    ngx_http_virtual_names_t *names, ngx_str_t *name, ngx_log_t *log);
+
 /*
  * The server name in OpenSSL's ClientHello callback, empty if there is none; it
  * points into the ClientHello.  NGX_ERROR: malformed extension.

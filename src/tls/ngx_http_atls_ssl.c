@@ -130,12 +130,17 @@ ngx_http_atls_ssl_create_one(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf,
 ngx_int_t
 ngx_http_atls_ssl_policy(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 {
-    /* verification is off, or inherited without CA certificates */
+    /* a context is only needed for CA certificates */
 
-    if (alcf->verify == NGX_HTTP_ATLS_VERIFY_OFF
-        || (alcf->verify != NGX_HTTP_ATLS_VERIFY_OPTIONAL_NO_CA
-            && alcf->client_certificate.len == 0
-            && alcf->trusted_certificate.len == 0))
+    if (alcf->verify == NGX_HTTP_ATLS_VERIFY_OFF) {
+        return ngx_http_atls_identity_policy(cf, alcf);
+    }
+
+    /* verification is inherited without CA certificates: nobody is accepted */
+
+    if (alcf->verify != NGX_HTTP_ATLS_VERIFY_OPTIONAL_NO_CA
+        && alcf->client_certificate.len == 0
+        && alcf->trusted_certificate.len == 0)
     {
         return NGX_OK;
     }

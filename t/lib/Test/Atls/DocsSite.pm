@@ -45,6 +45,8 @@ sub localized {
     $text =~ s{\blisten( +)8081}{listen${1}127.0.0.1:@{[ $self->port(2) ]}}g;
     $text =~ s{\blisten( +)443}{listen${1}127.0.0.1:@{[ $self->port(3) ]}}g;
     $text =~ s{\blisten( +)10\.0\.0\.1:9443}{listen${1}127.0.0.1:@{[ $self->port(4) ]}}g;
+    $text =~ s{\blisten( +)8443}{listen${1}127.0.0.1:@{[ $self->port(5) ]}}g;
+    $text =~ s{\b8443\b}{$self->port(5)}ge;
     $text =~ s{\b8080\b}{$nginx}g;
     $text =~ s{\b127\.0\.0\.1:9000\b}{127.0.0.1:$service}g;
 

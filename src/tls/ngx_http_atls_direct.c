@@ -1,0 +1,527 @@
+
+/*
+ * Copyright (C) The ngx_http_atls_module authors
+ */
+
+
+#include "ngx_http_atls.h"
+#include "ngx_http_atls_compat.h"
+#include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_associations.h"
+#include "ngx_http_atls_association.h"
+#include "ngx_http_atls_direct.h"
+#include "ngx_http_atls_hello.h"
+#include "ngx_http_atls_identity.h"
+#include "ngx_http_atls_sni.h"
+
+
+/* The maximum number of identities in a ClientHello that are decrypted. */
+
+#define NGX_HTTP_ATLS_DIRECT_IDENTITIES  4
+
+
+/* The association offered last on a connection. */
+
+typedef struct {
+    ngx_http_atls_association_t   association;
+    ngx_connection_t             *connection;
+    ngx_http_core_srv_conf_t     *server;      /* selected by SNI */
+    ngx_http_atls_loc_conf_t     *conf;        /* of this server */
+    ngx_shm_zone_t               *zone;
+    ngx_str_t                     name;        /* SNI */
+    ngx_str_t                     identity;    /* empty: none is acceptable */
+    ngx_uint_t                    tries;
+    unsigned                      given:1;     /* OpenSSL has got the key */
+    unsigned                      used:1;      /* by a request */
+    unsigned                      lost:1;      /* to another connection */
+} ngx_http_atls_direct_t;
+
+
+static void ngx_http_atls_direct_init_addr(ngx_conf_t *cf,
+    ngx_http_conf_addr_t *addr);
+static int ngx_http_atls_direct_client_hello(ngx_ssl_conn_t *ssl, int *ad,
+    void *arg);
+static ngx_int_t ngx_http_atls_direct_offer(ngx_ssl_conn_t *ssl);
+static ngx_http_core_srv_conf_t *ngx_http_atls_direct_server(
+    ngx_connection_t *c, ngx_str_t *name);
+static ngx_http_atls_direct_t *ngx_http_atls_direct_create(ngx_ssl_conn_t *ssl,
+    ngx_connection_t *c);
+static void ngx_http_atls_direct_cleanup(void *data);
+static ngx_uint_t ngx_http_atls_direct_try(void *data, ngx_str_t *identity);
+static ngx_uint_t ngx_http_atls_direct_acceptable(
+    ngx_http_atls_direct_t *direct, ngx_log_t *log);
+static int ngx_http_atls_direct_find_session(ngx_ssl_conn_t *ssl,
+    const u_char *identity, size_t len, SSL_SESSION **session);
+static ngx_http_atls_direct_t *ngx_http_atls_direct_find(ngx_ssl_conn_t *ssl);
+static ngx_http_atls_direct_t *ngx_http_atls_direct_get(ngx_connection_t *c);
+
+
+void
+ngx_http_atls_direct_init(ngx_conf_t *cf)
+{
+    ngx_uint_t                  i, j;
+    ngx_http_conf_addr_t       *addr;
+    ngx_http_conf_port_t       *port;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    if (cmcf->ports == NULL) {
+        return;
+    }
+
+    port = cmcf->ports->elts;
+
+    for (i = 0; i < cmcf->ports->nelts; i++) {
+
+        addr = port[i].addrs.elts;
+
+        for (j = 0; j < port[i].addrs.nelts; j++) {
+            ngx_http_atls_direct_init_addr(cf, &addr[j]);
+        }
+    }
+}
+
+
+/*
+ * An SSL is created with the SSL_CTX of the default server, whichever server is
+ * selected later, and OpenSSL uses the callbacks of this SSL_CTX.
+ */
+
+static void
+ngx_http_atls_direct_init_addr(ngx_conf_t *cf, ngx_http_conf_addr_t *addr)
+{
+    ngx_uint_t                  i, accept;
+    ngx_http_ssl_srv_conf_t    *sscf;
+    ngx_http_core_srv_conf_t  **server;
+    ngx_http_atls_loc_conf_t   *alcf;
+
+    accept = 0;
+    server = addr->servers.elts;
+
+    for (i = 0; i < addr->servers.nelts; i++) {
+        alcf = server[i]->ctx->loc_conf[ngx_http_atls_module.ctx_index];
+        accept |= alcf->association_accept;
+    }
+
+    if (!accept) {
+        return;
+    }
+
+    sscf = addr->default_server->ctx->srv_conf[ngx_http_ssl_module.ctx_index];
+
+    if (sscf->ssl.ctx == NULL) {
+        return;
+    }
+
+    if (!(sscf->protocols & NGX_SSL_TLSv1_3)) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "\"atls_association_accept\" has no effect on %V, "
+                      "\"ssl_protocols\" of its default server are without "
+                      "TLSv1.3", &addr->opt.addr_text);
+    }
+
+    SSL_CTX_set_client_hello_cb(sscf->ssl.ctx,
+                                ngx_http_atls_direct_client_hello, NULL);
+}
+
+
+/*
+ * This callback replaces that of core, which selects the server, and must be
+ * called first.
+ */
+
+static int
+ngx_http_atls_direct_client_hello(ngx_ssl_conn_t *ssl, int *ad, void *arg)
+{
+    int  rc;
+
+    rc = ngx_http_atls_core_client_hello(ssl, ad, arg);
+
+    if (rc != SSL_CLIENT_HELLO_SUCCESS) {
+        return rc;
+    }
+
+    if (ngx_http_atls_direct_offer(ssl) == NGX_ERROR) {
+        *ad = SSL_AD_INTERNAL_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+
+/*
+ * If an acceptable association is offered, its key is used; otherwise, nothing
+ * is changed.  Called again after a HelloRetryRequest: what was offered before
+ * no longer matters.
+ */
+
+static ngx_int_t
+ngx_http_atls_direct_offer(ngx_ssl_conn_t *ssl)
+{
+    ngx_int_t                  rc;
+    ngx_str_t                  name;
+    ngx_connection_t          *c;
+    ngx_http_atls_direct_t    *direct;
+    ngx_http_core_srv_conf_t  *server;
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    c = ngx_ssl_get_connection(ssl);
+    direct = ngx_http_atls_direct_find(ssl);
+
+    if (direct) {
+        direct->given = 0;
+        direct->identity.len = 0;
+        SSL_set_psk_find_session_callback(ssl, NULL);
+    }
+
+    if (SSL_is_dtls(ssl)
+        || c->ssl->handshaked
+        || ngx_http_atls_sni_client_hello(ssl, &name) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    server = ngx_http_atls_direct_server(c, &name);
+    alcf = server->ctx->loc_conf[ngx_http_atls_module.ctx_index];
+
+    if (!alcf->association_accept) {
+        return NGX_DECLINED;
+    }
+
+    if (direct == NULL) {
+        direct = ngx_http_atls_direct_create(ssl, c);
+        if (direct == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    direct->server = server;
+    direct->conf = alcf;
+    direct->name = name;
+    direct->tries = 0;
+
+    if (!ngx_http_atls_hello_find_psk(ssl, ngx_http_atls_direct_try, direct)) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_atls_hello_set_suites(ssl);
+
+    if (rc != NGX_OK) {
+        direct->identity.len = 0;
+        return rc;
+    }
+
+    SSL_set_psk_find_session_callback(ssl, ngx_http_atls_direct_find_session);
+
+    /* only with an ephemeral key exchange: RFC 9257, section 6 */
+
+    SSL_clear_options(ssl, SSL_OP_ALLOW_NO_DHE_KEX);
+
+    return NGX_OK;
+}
+
+
+/* Core selects the server in the same way, but in old versions later. */
+
+static ngx_http_core_srv_conf_t *
+ngx_http_atls_direct_server(ngx_connection_t *c, ngx_str_t *name)
+{
+    ngx_http_connection_t     *hc;
+    ngx_http_core_srv_conf_t  *server;
+
+    hc = c->data;
+    server = NULL;
+
+    if (name->len && hc->addr_conf->virtual_names) {
+        server = ngx_http_atls_sni_find(hc->addr_conf->virtual_names, name,
+                                        c->log);
+    }
+
+    return server ? server : hc->addr_conf->default_server;
+}
+
+
+static ngx_http_atls_direct_t *
+ngx_http_atls_direct_create(ngx_ssl_conn_t *ssl, ngx_connection_t *c)
+{
+    ngx_pool_cleanup_t         *cln;
+    ngx_http_atls_direct_t     *direct;
+    ngx_http_connection_t      *hc;
+    ngx_http_conf_ctx_t        *ctx;
+    ngx_http_atls_main_conf_t  *amcf;
+
+    cln = ngx_pool_cleanup_add(c->pool, sizeof(ngx_http_atls_direct_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    hc = c->data;
+    ctx = hc->addr_conf->default_server->ctx;
+    amcf = ctx->main_conf[ngx_http_atls_module.ctx_index];
+
+    direct = cln->data;
+    ngx_memzero(direct, sizeof(ngx_http_atls_direct_t));
+
+    direct->connection = c;
+    direct->zone = amcf->associations;
+
+    cln->handler = ngx_http_atls_direct_cleanup;
+
+    return direct;
+}
+
+
+static void
+ngx_http_atls_direct_cleanup(void *data)
+{
+    ngx_http_atls_direct_t *direct = data;
+
+    ngx_explicit_memzero(direct->association.key,
+                         NGX_HTTP_ATLS_ASSOCIATION_KEY);
+}
+
+
+static ngx_uint_t
+ngx_http_atls_direct_try(void *data, ngx_str_t *identity)
+{
+    ngx_http_atls_direct_t *direct = data;
+
+    ngx_int_t          rc;
+    ngx_connection_t  *c;
+
+    c = direct->connection;
+
+    if (direct->tries++ == NGX_HTTP_ATLS_DIRECT_IDENTITIES) {
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                       "atls association: too many identities");
+    }
+
+    if (direct->tries > NGX_HTTP_ATLS_DIRECT_IDENTITIES) {
+        return 0;
+    }
+
+    rc = ngx_http_atls_association_open(&direct->association, direct->conf,
+                                        direct->zone, identity, c->pool);
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "atls association offered, identity of %uz bytes, "
+                   "opened:%d", identity->len, rc == NGX_OK);
+
+    if (rc == NGX_OK && ngx_http_atls_direct_acceptable(direct, c->log)) {
+
+        direct->identity.data = ngx_pstrdup(c->pool, identity);
+
+        if (direct->identity.data) {
+            direct->identity.len = identity->len;
+            return 1;
+        }
+    }
+
+    ngx_http_atls_direct_cleanup(direct);
+
+    return 0;
+}
+
+
+/*
+ * The client was verified according to a policy, as a client of this server
+ * name, and until the association expires.
+ */
+
+static ngx_uint_t
+ngx_http_atls_direct_acceptable(ngx_http_atls_direct_t *direct, ngx_log_t *log)
+{
+    const char                   *reason;
+    ngx_http_atls_association_t  *association, name;
+
+    association = &direct->association;
+
+    if (ngx_http_atls_association_name(&name, &direct->name) != NGX_OK
+        || ngx_memcmp(name.server, association->server,
+                      NGX_HTTP_ATLS_ASSOCIATION_SERVER)
+           != 0)
+    {
+        reason = "server name";
+
+    } else if (association->expires <= ngx_time()) {
+        reason = "expired";
+
+    } else if (association->policy == 0
+               || association->policy
+                  != ngx_http_atls_identity_accepted(&association->identity,
+                                                     direct->conf)
+               || ngx_http_atls_identity_check(direct->conf,
+                                               &association->identity,
+                                               association->verify_error, log)
+                  != NGX_OK)
+    {
+        reason = "policy";
+
+    } else if (!ngx_http_atls_associations_unused(direct->zone,
+                                                  &association->once, 0))
+    {
+        reason = "used";
+
+    } else {
+        return 1;
+    }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, log, 0,
+                   "atls association is not accepted: %s", reason);
+
+    return 0;
+}
+
+
+/*
+ * The suite of the handshake is already selected by OpenSSL.  If the key was
+ * given, but the client does not have it, the handshake fails.
+ */
+
+static int
+ngx_http_atls_direct_find_session(ngx_ssl_conn_t *ssl, const u_char *identity,
+    size_t len, SSL_SESSION **session)
+{
+    const SSL_CIPHER        *cipher;
+    ngx_http_atls_direct_t  *direct;
+
+    *session = NULL;
+
+    direct = ngx_http_atls_direct_find(ssl);
+    cipher = SSL_get_pending_cipher(ssl);
+
+    if (direct == NULL
+        || direct->identity.len == 0
+        || direct->identity.len != len
+        || ngx_memcmp(direct->identity.data, identity, len) != 0
+        || cipher == NULL
+        || !ngx_http_atls_hello_suitable(cipher))
+    {
+        return 1;
+    }
+
+    *session = ngx_http_atls_hello_session(direct->association.key,
+                                           NGX_HTTP_ATLS_ASSOCIATION_KEY,
+                                           cipher);
+
+    ngx_http_atls_direct_cleanup(direct);
+
+    if (*session == NULL) {
+        return 0;
+    }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, direct->connection->log, 0,
+                   "atls association, suite:%s", SSL_CIPHER_get_name(cipher));
+
+    direct->given = 1;
+
+    /*
+     * No resumption, which would outlive the association, and no early data,
+     * which can be replayed.
+     */
+
+    SSL_set_num_tickets(ssl, 0);
+    SSL_set_max_early_data(ssl, 0);
+
+    return 1;
+}
+
+
+static ngx_http_atls_direct_t *
+ngx_http_atls_direct_find(ngx_ssl_conn_t *ssl)
+{
+    ngx_connection_t    *c;
+    ngx_pool_cleanup_t  *cln;
+
+    c = ngx_ssl_get_connection(ssl);
+
+    for (cln = c->pool->cleanup; cln; cln = cln->next) {
+        if (cln->handler == ngx_http_atls_direct_cleanup) {
+            return cln->data;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_http_atls_direct_t *
+ngx_http_atls_direct_get(ngx_connection_t *c)
+{
+    ngx_http_atls_direct_t  *direct;
+
+    if (c->ssl == NULL) {
+        return NULL;
+    }
+
+    direct = ngx_http_atls_direct_find(c->ssl->connection);
+
+    return direct && direct->given && SSL_session_reused(c->ssl->connection)
+           ? direct : NULL;
+}
+
+
+ngx_http_atls_identity_t *
+ngx_http_atls_direct_identity(ngx_connection_t *c)
+{
+    ngx_http_atls_direct_t  *direct;
+
+    direct = ngx_http_atls_direct_get(c);
+
+    return direct && direct->used ? &direct->association.identity : NULL;
+}
+
+
+/*
+ * An association may be offered on several connections at the same time.  If it
+ * was offered by somebody without the key, the handshake has failed, so it is
+ * used up here.
+ */
+
+ngx_int_t
+ngx_http_atls_direct_check(ngx_http_request_t *r)
+{
+    const char                *reason;
+    ngx_http_atls_direct_t    *direct;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    direct = ngx_http_atls_direct_get(r->connection);
+
+    if (direct == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (!direct->used && !direct->lost) {
+
+        if (ngx_http_atls_associations_unused(direct->zone,
+                                              &direct->association.once, 1))
+        {
+            direct->used = 1;
+
+        } else {
+            direct->lost = 1;
+        }
+    }
+
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+
+    if (direct->lost) {
+        reason = "was already used";
+
+    } else if (direct->association.expires <= ngx_time()) {
+        reason = "has expired";
+
+    } else if (cscf != direct->server) {
+        reason = "is for another server";
+
+    } else {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "atls association of the client %s", reason);
+
+    return NGX_HTTP_MISDIRECTED_REQUEST;
+}

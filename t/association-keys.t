@@ -1,0 +1,219 @@
+#!/usr/bin/perl
+
+# Associations: key files and their rotation, restarts, changes of the client
+# verification, expiry.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls;
+use Test::Atls::Association;
+use Test::Atls::Authority;
+
+my $t = Test::Atls->new();
+my $ca = Test::Atls::Authority->new($t, 'ca');
+
+$ca->issue('alice');
+$ca->issue('short', days => 1);
+$ca->crl('ca.crl');
+
+$t->make_cert('localhost');
+$t->write_file("key$_", chr(ord('a') + $_) x 80) for 1 .. 3;
+
+my @VERIFY = ('atls_verify_client optional;',
+              'atls_client_certificate %%TESTDIR%%/ca.crt;');
+
+configure(@VERIFY);
+$t->run();
+
+subtest('random keys' => \&random_keys);
+subtest('key files' => \&key_files);
+subtest('client verification' => \&verification);
+subtest('expiry' => \&expiry);
+
+$t->done_testing();
+
+
+sub configure {
+    my $directives = join "\n", @_;
+
+    $t->write_http(<<"EOC");
+%%CERTIFICATE%%
+%%SSL_CERTIFICATE%%
+ssl_protocols TLSv1.2 TLSv1.3;
+$directives
+
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+
+    location = /.well-known/atls {
+        atls on;
+        atls_association 30d;
+    }
+
+    location = /reuse {
+        atls on;
+        atls_association 30d reuse;
+    }
+
+    location = /short {
+        atls on;
+        atls_association 5s reuse;
+    }
+}
+
+# the server with the directive is not the default server
+
+server {
+    listen 127.0.0.1:%%PORT_1%% ssl;
+    server_name default.example;
+    return 200 default;
+}
+
+server {
+    listen 127.0.0.1:%%PORT_1%% ssl;
+    server_name localhost;
+    atls_association_accept on;
+
+    location / {
+        return 200 "\$atls_association \$atls_client_s_dn";
+    }
+}
+EOC
+}
+
+
+sub reconfigure {
+    configure(@_);
+    ok($t->reload(), 'reload');
+}
+
+
+sub restart {
+    configure(@_);
+    $t->stop();
+    $t->run();
+}
+
+
+sub keys_of {
+    return map { "atls_session_ticket_key %%TESTDIR%%/key$_;" } @_;
+}
+
+
+sub association {
+    my ($uri, $who) = @_;
+
+    my $file = $t->path($who || 'none');
+    my $c = $t->client(uri => $uri || '/.well-known/atls',
+                       protocol => 'TLSv1.3', $who
+                       ? (cert => "$file.crt", key => "$file.key") : ());
+
+    $c->handshake() or diag($c->error());
+
+    return prepare($c);
+}
+
+
+sub used { direct($t, $t->port(1), $_[0])->{body} }
+
+
+sub random_keys {
+    my @a = map { association('/reuse') } 1 .. 2;
+
+    is(used($a[0]), 'on ', 'accepted');
+
+    reconfigure(@VERIFY);
+    is(used($a[1]), 'on ', 'after a reload');
+
+    restart(@VERIFY);
+    is(used($a[1]), ' ', 'not after a restart');
+}
+
+
+sub key_files {
+    reconfigure(@VERIFY, keys_of(1));
+
+    my ($once, $another, $reuse) = (association(), association(),
+                                    association('/reuse'));
+
+    is(used($once), 'on ', 'for one use');
+    is(used($once), ' ', 'not used again');
+    is(used($reuse), 'on ', 'reusable');
+
+    restart(@VERIFY, keys_of(1));
+    association() for 1 .. 5;           # with the same numbers
+    is(used($once), ' ', 'a restart: not used again');
+    is(used($another), ' ', 'nobody knows whether another was used');
+    is(used($reuse), 'on ', 'reusable: accepted');
+
+    reconfigure(@VERIFY, keys_of(2, 1));
+
+    my $new = association('/reuse');
+
+    is(used($reuse), 'on ', 'the previous key');
+    is(used($new), 'on ', 'the new key');
+
+    reconfigure(@VERIFY, keys_of(2));
+    is(used($reuse), ' ', 'without the previous key');
+    is(used($new), 'on ', 'the other one is still accepted');
+
+    reconfigure(@VERIFY, keys_of(3));
+    is(used($new), ' ', 'all are revoked');
+}
+
+
+# A policy that was changed: nobody is accepted by the old one.
+
+sub verification {
+    my $crl = 'atls_crl %%TESTDIR%%/ca.crl;';
+    my @keys = keys_of(3);
+
+    reconfigure(@VERIFY, $crl, @keys);
+
+    my ($alice, $none) = (association('/reuse', 'alice'),
+                          association('/reuse'));
+
+    is(used($alice), 'on CN=alice', 'a client');
+    is(used($none), 'on ', 'without a certificate');
+
+    $ca->revoke('alice');
+    $ca->crl('ca.crl');
+    reconfigure(@VERIFY, $crl, @keys);
+    is(used($alice), ' ', 'another revocation list');
+
+    $none = association('/reuse');
+    is(used($none), 'on ', 'accepted by it');
+
+    reconfigure('atls_verify_client on;', $VERIFY[1], $crl, @keys);
+    is(used($none), ' ', 'a certificate is required now');
+
+    reconfigure(@keys);
+
+    $none = association('/reuse');
+    is(used($none), 'on ', 'no verification');
+
+    reconfigure(@VERIFY, @keys);
+    is(used($none), ' ', 'verification');
+}
+
+
+sub expiry {
+    my $a = association('/short');
+
+    # on a slow machine, it may have expired before
+
+    my $body = used($a);
+    ok($body eq 'on ' || time() >= $a->{expires}, 'accepted');
+    $t->wait_for(sub { time() > $a->{expires} }, 30);
+    is(used($a), ' ', 'expired');
+
+    $a = association('/reuse', 'short');
+    cmp_ok($a->{expires} - time(), '<', 86400 + 60,
+           'not longer than the certificate');
+}

@@ -1,0 +1,107 @@
+package Test::Atls::Association;
+
+# Associations: obtained in sessions, and used in TLS connections by programs
+# that know nothing of ATLS.
+#
+#     my $a = prepare($c);                    # { identity => , key => , ... }
+#     my $r = direct($t, 443, $a);            # openssl s_client
+#     is("$r->{status} $r->{body} $r->{psk}", '200 hello 1', 'by its key');
+#     $r = direct($t, 443, $a, gnutls => 1, uri => '/', host => 'localhost',
+#                 sni => 'localhost', options => [ '-tls1_3' ]);
+#     $r = direct($t, 443);                   # without a key
+
+use strict;
+use warnings;
+
+use Exporter qw( import );
+use Test::Atls::Program qw( run_program );
+
+our @EXPORT = qw( prepare ask direct $ASSOCIATION_URI );
+
+our $ASSOCIATION_URI = '/.well-known/atls-association';
+
+use constant LABEL => 'application-layer-tls-association';
+
+
+# The response to a request for an association.
+
+sub ask {
+    my ($c, $method, %headers) = @_;
+
+    return $c->http($c->can('format_request')
+                    ->($method || 'POST', $ASSOCIATION_URI, '',
+                       'Content-Length' => 0, %headers));
+}
+
+
+# An association, with its key in hexadecimal; undef if the server gives none.
+
+sub prepare {
+    my ($c) = @_;
+
+    my $r = ask($c);
+    return undef unless $r && $r->status() == 200;
+
+    my ($identity, $context, $expires, $reusable)
+        = $r->body() =~ /^\{"identity":"([\w-]+)","context":"([0-9a-f]{32})",
+                          "expires":(\d+),"reusable":(true|false)\}\n$/x
+        or return undef;
+
+    return { identity => $identity, expires => $expires,
+             reusable => $reusable,
+             context  => $context,
+             key      => $c->export(LABEL, 32, pack 'H*', $context . '0304') };
+}
+
+
+# A request to a TLS server.  psk: the key was used.
+
+sub direct {
+    my ($t, $port, $a, %args) = @_;
+
+    my $host = $args{host} || 'localhost';
+    my $sni = defined $args{sni} ? $args{sni} : 'localhost';
+    my $request = $args{request}
+                  || 'GET ' . ($args{uri} || '/') . " HTTP/1.1\r\n"
+                     . "Host: $host\r\nConnection: close\r\n\r\n";
+
+    my @command = $args{gnutls} ? _gnutls($port, $a, $sni)
+                                : _openssl($port, $a, $sni);
+
+    my $r = run_program($t, @command, @{$args{options} || []},
+                        { stdin => $request });
+
+    # the programs print other lines before and after the response
+
+    my ($status, $length, $text)
+        = $r->{out} =~ m{HTTP/1\.1\ (\d+)\ .*?
+                         Content-Length:\ (\d+)\r\n.*?\r\n\r\n(.*)}sx;
+
+    return { status => $status || 0,
+             body   => defined $text ? substr($text, 0, $length) : '',
+             psk    => ($r->{out} =~ /^Reused, |- PSK authentication|\(PSK\)/m
+                        ? 1 : 0),
+             out    => $r->{out}, err => $r->{err}, code => $r->{code} };
+}
+
+
+sub _openssl {
+    my ($port, $a, $sni) = @_;
+
+    return ('openssl', 's_client', '-connect', "127.0.0.1:$port", '-ign_eof',
+            $sni eq '' ? '-noservername' : ('-servername', $sni),
+            $a ? ('-psk', $a->{key}, '-psk_identity', $a->{identity}) : ());
+}
+
+
+sub _gnutls {
+    my ($port, $a, $sni) = @_;
+
+    return ('gnutls-cli', '127.0.0.1', '-p', $port, '--no-ca-verification',
+            $sni eq '' ? '--disable-sni' : ('--sni-hostname', $sni),
+            $a ? ('--pskusername', $a->{identity}, '--pskkey', $a->{key},
+                  '--priority', 'NORMAL:+ECDHE-PSK:+DHE-PSK') : ());
+}
+
+
+1;
