@@ -68,6 +68,7 @@ who_the_client_is();
 reported();
 server_names();
 early_data();
+associations();
 client_commands();
 
 $t->done_testing();
@@ -164,6 +165,24 @@ sub client {
     ok($c->handshake(), 'handshake') or diag($c->error());
 
     return $c;
+}
+
+
+# The second command uses the association of the first one.
+
+sub associations {
+    $t->serve(block('nginx', 'directives.md', 'Associations'), sub {
+        my @r = map {
+            my ($args) = /^atls (.*)$/;
+            $client_run{$_}++;
+            $atls->run((split ' ', $t->localized($args)), '-v');
+        } split /\n/, block('sh', 'clients.md', 'The command', 1);
+
+        is($r[0]{code}, 0, 'atls prepare') or diag($r[0]{err});
+        like($r[1]{out}, qr/^GET \/readings /, '--direct')
+            or diag($r[1]{err});
+        like($r[1]{err}, qr/direct: using the association/, 'without ATLS');
+    });
 }
 
 

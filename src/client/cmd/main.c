@@ -18,6 +18,7 @@
 #include "local/run.h"
 #include "local/tunnel.h"
 #include "request/fetch.h"
+#include "request/prepare.h"
 
 
 typedef struct {
@@ -37,6 +38,7 @@ static const cmd_command_t  cmd_commands[] = {
     { "run", cmd_run },
     { "doctor", cmd_doctor },
     { "gateway", cmd_gateway },
+    { "prepare", cmd_prepare },
 };
 
 

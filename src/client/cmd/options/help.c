@@ -28,7 +28,8 @@ static const struct {
       "       atls proxy --help\n"
       "       atls run --help\n"
       "       atls doctor --help\n"
-      "       atls gateway --help\n\n"
+      "       atls gateway --help\n"
+      "       atls prepare --help\n\n"
       "Sends requests over Application-Layer TLS, with options as in curl.\n" },
 
     { CMD_FORWARD, "atls forward",
@@ -65,6 +66,12 @@ static const struct {
       "Usage: atls gateway --listen URL --to URL [option ...]\n\n"
       "Runs a CoAP server for devices and passes the bytes of their TLS to\n"
       "services in POSTs, unchanged.\n" },
+
+    { CMD_PREPARE, "atls prepare",
+      "Usage: atls prepare --association FILE [option ...]"
+      " https://HOST[:PORT]\n\n"
+      "Gets an association of HOST over Application-Layer TLS, for requests\n"
+      "over HTTPS later: see --direct.\n" },
 };
 
 #define CMD_HELP_COMMANDS  (sizeof(cmd_help_commands)                         \
@@ -87,7 +94,7 @@ cmd_help(cmd_command_e command)
         cmd_help_section(command, section);
     }
 
-    if (command & (CMD_CLIENTS | CMD_DOCTOR)) {
+    if (command & (CMD_CLIENTS | CMD_DOCTOR | CMD_PREPARE)) {
         fputs("\n", stdout);
         cmd_help_insecure(stdout);
     }

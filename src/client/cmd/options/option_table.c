@@ -338,6 +338,10 @@ const cmd_option_t  cmd_options_table[] = {
       CMD_FIELD(fallback), cmd_set_flag,
       "use plain HTTPS if the certificate is valid" },
 
+    { CMD_SECTION_CONNECTION, CMD_FETCH, 0, "direct", NULL,
+      CMD_FIELD(direct), cmd_set_flag,
+      "use HTTPS with --association, if possible" },
+
     { CMD_SECTION_CONNECTION, CMD_FETCH, 0, "report-middlebox", NULL,
       CMD_FIELD(report), cmd_set_flag,
       "report the outer certificate to the service" },
@@ -383,6 +387,14 @@ const cmd_option_t  cmd_options_table[] = {
 
     { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "session-file", "FILE",
       CMD_FIELD(session_file), cmd_set_text, "store sessions for resumption" },
+
+    { CMD_SECTION_SESSION, CMD_PREPARE, 0, "association", "FILE",
+      CMD_FIELD(association), cmd_set_text,
+      "where to store the association; -: stdout" },
+
+    { CMD_SECTION_SESSION, CMD_FETCH, 0, "association", "FILE",
+      CMD_FIELD(association), cmd_set_text,
+      "associations of atls prepare, for --direct" },
 
     { CMD_SECTION_SESSION, CMD_CLIENTS, 0, "early-data", NULL,
       CMD_FIELD(early_data), cmd_set_flag,

@@ -15,14 +15,15 @@
 
 #define CMD_ALL         (CMD_SERVICES | CMD_PROXIES | CMD_GATEWAY)
 #define CMD_SERVICES    (CMD_INSIDE | CMD_TUNNEL)   /* have a URL */
-#define CMD_INSIDE      (CMD_CLIENTS | CMD_DOCTOR)  /* have an inner TLS */
+#define CMD_INSIDE      (CMD_CLIENTS | CMD_DOCTOR | CMD_PREPARE)
+                                                    /* have an inner TLS */
 #define CMD_CLIENTS     (CMD_FETCH | CMD_FORWARD)   /* send requests */
 #define CMD_SERVERS     (CMD_FORWARD | CMD_TUNNEL | CMD_LOCAL_PROXY)
 #define CMD_PROXIES     (CMD_LOCAL_PROXY | CMD_RUN)
 #define CMD_POSTERS     (CMD_SERVICES | CMD_GATEWAY)    /* have an endpoint */
 #define CMD_DEVICES     (CMD_CLIENTS | CMD_TUNNEL)  /* can use a gateway */
 #define CMD_COAP        (CMD_DEVICES | CMD_GATEWAY)
-#define CMD_TIMED       (CMD_CLIENTS | CMD_GATEWAY)
+#define CMD_TIMED       (CMD_CLIENTS | CMD_GATEWAY | CMD_PREPARE)
 #define CMD_CONFIGURED  (CMD_FETCH | CMD_GATEWAY)
 
 

@@ -78,6 +78,7 @@ static const char *cmd_options_check_server(const cmd_options_t *options);
 static const char *cmd_options_check_run(const cmd_options_t *options);
 static const char *cmd_options_check_doctor(const cmd_options_t *options);
 static const char *cmd_options_check_gateway(const cmd_options_t *options);
+static const char *cmd_options_check_prepare(const cmd_options_t *options);
 static int cmd_options_has_coaps(const cmd_options_t *options);
 
 
@@ -132,6 +133,7 @@ cmd_options_parse(cmd_options_t *options, cmd_command_e command, int argc,
                 : command == CMD_RUN ? cmd_options_check_run(options)
                 : command == CMD_DOCTOR ? cmd_options_check_doctor(options)
                 : command == CMD_GATEWAY ? cmd_options_check_gateway(options)
+                : command == CMD_PREPARE ? cmd_options_check_prepare(options)
                 : cmd_options_check_server(options);
     }
 
@@ -483,6 +485,10 @@ cmd_options_check_fetch(const cmd_options_t *options)
            : options->fallback
              && (options->psk_identity || options->export_label)
            ? "--psk and --export cannot be used with --fallback"
+           : options->direct != (options->association != NULL)
+           ? "--direct and --association require each other"
+           : options->direct && (options->fallback || options->export_label)
+           ? "--fallback and --export cannot be used with --direct"
            : NULL;
 }
 
@@ -540,6 +546,17 @@ cmd_options_check_gateway(const cmd_options_t *options)
            : options->max_body > CMD_BODY_LIMIT
              || options->source_rate > CMD_BODY_LIMIT
            ? "--max-body and --source-rate must not be larger than 1G"
+           : NULL;
+}
+
+
+static const char *
+cmd_options_check_prepare(const cmd_options_t *options)
+{
+    return options->urls.n > 1
+           ? "only one URL is allowed"
+           : options->association == NULL
+           ? "--association is required"
            : NULL;
 }
 

@@ -24,7 +24,8 @@ typedef enum {
     CMD_LOCAL_PROXY = 8,
     CMD_RUN = 16,
     CMD_DOCTOR = 32,
-    CMD_GATEWAY = 64
+    CMD_GATEWAY = 64,
+    CMD_PREPARE = 128
 } cmd_command_e;
 
 
@@ -124,6 +125,8 @@ typedef struct {
     int              dtls;
     char            *export_label;
     size_t           export_size;
+
+    char            *association;       /* file */
 
     int              fallback;
     int              report;

@@ -16,15 +16,22 @@
 #include "../../lib/debug.h"
 #include "../../lib/http.h"
 #include "../../lib/outer.h"
+#include "../../lib/store.h"
 #include "../base/exitcode.h"
 #include "../base/util.h"
 #include "../base/verbose.h"
+#include "../options/client.h"
 #include "../options/route.h"
+#include "association.h"
 #include "fallback.h"
 #include "receive.h"
 
 
+#define CMD_MISDIRECTED     421
+
+
 typedef struct {
+    cmd_fallback_t      *fallback;
     cmd_transfer_t      *transfer;
     CURL                *curl;
     struct curl_slist   *headers;
@@ -32,6 +39,7 @@ typedef struct {
     atls_peer_t          peer;
     int                  status;            /* status of the current header */
     int                  ended;             /* the final header is complete */
+    int                  refused;           /* the server did not process it */
     int                  sent;              /* a part of the request is */
     char                 error[CURL_ERROR_SIZE];
 } cmd_https_t;
@@ -39,7 +47,9 @@ typedef struct {
 
 static int cmd_https_route(cmd_https_t *https);
 static void cmd_https_setup(cmd_https_t *https);
+static void cmd_https_direct(CURL *curl, const cmd_options_t *options);
 static void cmd_https_tls(CURL *curl, const cmd_options_t *options);
+static void cmd_https_suites(CURL *curl, const cmd_options_t *options);
 static CURLcode cmd_https_ctx(CURL *curl, void *ctx, void *data);
 static int cmd_https_verify(X509_STORE_CTX *ctx, void *data);
 static void cmd_https_body(CURL *curl, cmd_transfer_t *transfer);
@@ -48,6 +58,7 @@ static void cmd_https_header_add(cmd_https_t *https, const char *name,
     const char *value);
 static void cmd_https_info(cmd_https_t *https);
 static int cmd_https_result(cmd_https_t *https, CURLcode rc);
+static int cmd_https_again(cmd_https_t *https);
 static int cmd_https_ready(void *data, char *address, char *local_address,
     int port, int local_port);
 static size_t cmd_https_header(char *bytes, size_t size, size_t n,
@@ -61,6 +72,14 @@ static int cmd_https_progress(void *data, curl_off_t dltotal,
     curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow);
 static int cmd_https_debug(CURL *curl, curl_infotype type, char *text,
     size_t n, void *data);
+
+
+int
+cmd_fallback_init(cmd_fallback_t *fallback, const cmd_options_t *options)
+{
+    return options->association
+           ? cmd_client_store(&fallback->store, options->association) : CMD_OK;
+}
 
 
 int
@@ -84,6 +103,7 @@ cmd_fallback_perform(cmd_fallback_t *fallback, cmd_transfer_t *transfer)
     }
 
     memset(&https, 0, sizeof(cmd_https_t));
+    https.fallback = fallback;
     https.transfer = transfer;
     https.curl = fallback->curl;
 
@@ -173,9 +193,29 @@ cmd_https_setup(cmd_https_t *https)
     curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT,
                      (long) !atls_http_is_idempotent(transfer->request.method));
 
-    cmd_https_tls(curl, options);
+    if (https->fallback->store) {
+        cmd_https_direct(curl, options);
+
+    } else {
+        cmd_https_tls(curl, options);
+    }
+
     cmd_https_body(curl, transfer);
     cmd_https_headers(https);
+}
+
+
+/* See cmd_association_use(), which verifies the server. */
+
+static void
+cmd_https_direct(CURL *curl, const cmd_options_t *options)
+{
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+    curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_3);
+    curl_easy_setopt(curl, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+
+    cmd_https_suites(curl, options);
 }
 
 
@@ -223,6 +263,13 @@ cmd_https_tls(CURL *curl, const cmd_options_t *options)
     curl_easy_setopt(curl, CURLOPT_SSLKEY, options->key_file);
     curl_easy_setopt(curl, CURLOPT_KEYPASSWD, options->passphrase);
 
+    cmd_https_suites(curl, options);
+}
+
+
+static void
+cmd_https_suites(CURL *curl, const cmd_options_t *options)
+{
     if (options->ciphers) {
         curl_easy_setopt(curl, CURLOPT_SSL_CIPHER_LIST, options->ciphers);
     }
@@ -233,12 +280,30 @@ cmd_https_tls(CURL *curl, const cmd_options_t *options)
 }
 
 
-/* Prevents libcurl from accepting the CN of a subject. */
+/*
+ * Called for each connection, which needs an association of its own.
+ * Otherwise, prevents libcurl from accepting the CN of a subject.
+ */
 
 static CURLcode
 cmd_https_ctx(CURL *curl, void *ctx, void *data)
 {
+    cmd_https_t  *https = data;
+
+    cmd_fallback_t  *fallback = https->fallback;
+
     (void) curl;
+
+    if (fallback->store) {
+        cmd_association_free(&fallback->association);
+
+        return cmd_association_take(fallback->store,
+                                    https->transfer->url.origin,
+                                    &fallback->association)
+               == 0
+               && cmd_association_use(ctx, &fallback->association) == 0
+               ? CURLE_OK : CURLE_SSL_CERTPROBLEM;
+    }
 
     SSL_CTX_set_cert_verify_callback(ctx, cmd_https_verify, data);
 
@@ -376,6 +441,17 @@ cmd_https_result(cmd_https_t *https, CURLcode rc)
 
     text = https->error[0] ? https->error : curl_easy_strerror(rc);
 
+    if (https->fallback->store && rc != CURLE_OK
+        && (https->refused || !https->sent) && transfer->code == CMD_OK)
+    {
+        if (transfer->options->verbose) {
+            cmd_verbose_print("direct: using ATLS, no connection to %s with an"
+                              " association: %s", transfer->url.origin, text);
+        }
+
+        return cmd_https_again(https);
+    }
+
     if (rc == CURLE_PEER_FAILED_VERIFICATION && transfer->status == 0) {
 
         if (transfer->options->verbose) {
@@ -387,8 +463,10 @@ cmd_https_result(cmd_https_t *https, CURLcode rc)
     }
 
     if (transfer->options->verbose && rc == CURLE_OK) {
-        cmd_verbose_print("fallback: using plain HTTPS, certificate of %s"
-                          " is valid", transfer->url.origin);
+        cmd_verbose_print(https->fallback->store
+                          ? "direct: using the association of %s"
+                          : "fallback: using plain HTTPS, certificate of %s"
+                            " is valid", transfer->url.origin);
     }
 
     if (rc == CURLE_OK || transfer->code != CMD_OK) {
@@ -398,6 +476,22 @@ cmd_https_result(cmd_https_t *https, CURLcode rc)
     return https->sent && cmd_code_is_certain((int) rc)
            ? cmd_fail(CMD_RECEIVE, "%s" CMD_DOUBT, text)
            : cmd_fail((int) rc, "%s", text);
+}
+
+
+/* The request was not sent, or was refused without being processed. */
+
+static int
+cmd_https_again(cmd_https_t *https)
+{
+    cmd_transfer_t  *transfer = https->transfer;
+
+    if (https->sent && transfer->body && cmd_transfer_rewind(transfer) == -1) {
+        return cmd_fail(CMD_REWIND, "the association was already used, and the "
+                                    "request body cannot be read again");
+    }
+
+    return CMD_FALLBACK_UNTRUSTED;
 }
 
 
@@ -451,6 +545,11 @@ cmd_https_header_line(cmd_https_t *https, char *line)
 
         if (reason == NULL) {
             return cmd_https_wrong(https, "invalid status line");
+        }
+
+        if (https->fallback->store && https->status == CMD_MISDIRECTED) {
+            https->refused = 1;
+            return -1;
         }
 
         return https->status < 200
@@ -551,4 +650,6 @@ void
 cmd_fallback_done(cmd_fallback_t *fallback)
 {
     curl_easy_cleanup(fallback->curl);
+    atls_store_close(fallback->store);
+    cmd_association_free(&fallback->association);
 }

@@ -1,6 +1,7 @@
 
 /*
  * --fallback: plain HTTPS with libcurl if the service's certificate is trusted.
+ * --direct: HTTPS with an association instead, without certificates.
  */
 
 
@@ -10,6 +11,7 @@
 
 #include <curl/curl.h>
 
+#include "association.h"
 #include "transfer.h"
 
 
@@ -17,8 +19,15 @@
 
 
 typedef struct {
-    CURL    *curl;                      /* created on first use */
+    CURL                *curl;          /* created on first use */
+    atls_store_t        *store;         /* of associations; NULL: --fallback */
+    cmd_association_t    association;   /* of the last connection */
 } cmd_fallback_t;
+
+
+/* Returns an exit code.  The structure must be zeroed. */
+
+int cmd_fallback_init(cmd_fallback_t *fallback, const cmd_options_t *options);
 
 
 /* Returns an exit code, or CMD_FALLBACK_UNTRUSTED. */

@@ -46,6 +46,10 @@ cmd_fetch(int argc, char **argv)
         code = cmd_inner_init(&fetch.inner, &fetch.options);
 
         if (code == CMD_OK) {
+            code = cmd_fallback_init(&fetch.fallback, &fetch.options);
+        }
+
+        if (code == CMD_OK) {
             code = cmd_fetch_all(&fetch);
         }
     }
@@ -162,7 +166,7 @@ cmd_fetch_perform(cmd_fetch_t *fetch, cmd_transfer_t *transfer)
 {
     int  code;
 
-    code = fetch->options.fallback
+    code = fetch->options.fallback || fetch->options.direct
            ? cmd_fallback_perform(&fetch->fallback, transfer)
            : CMD_FALLBACK_UNTRUSTED;
 
