@@ -6,7 +6,7 @@ package Test::Atls::JsSite;
 #     $t->run();
 #     my $options = $t->options(base => 'https://127.0.0.1:' . $t->port(2));
 #
-#     port 0      the endpoints: /atls, /other for other origins only, /short
+#     port 0      the endpoints: /atls, or another one, /other for other origins only, /short
 #                 with sessions of five seconds
 #     port 1      the pages: the package in /atls, the directory "pages", and
 #                 /results, whose bodies are in results.log
@@ -29,6 +29,7 @@ sub new {
 
     my $self = $class->SUPER::new(%args);
     my $root = Test::Atls::root();
+    my $endpoint = $args{endpoint} || '/atls';
 
     $self->make_cert('ca', is_ca => 1);
     $self->make_cert('wrong', is_ca => 1);
@@ -76,7 +77,7 @@ server {
     atls_session_tracking  location;
     atls_cors              http://localhost:%%PORT_1%%;
 
-    location /atls {
+    location ^~ $endpoint {
         atls on;
         client_max_body_size 1m;
         access_log %%TESTDIR%%/outer.log outer;
