@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_atls.h"
-#include "trl_derive.h"
+#include "trl_hash.h"
 #include "trl_state.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_endpoint.h"
@@ -881,6 +881,6 @@ ngx_http_atls_exit_process(ngx_cycle_t *cycle)
     ngx_http_atls_ticket_exit_worker();
 
     trl_suite_cleanup();
-    trl_derive_cleanup();
+    trl_hash_cleanup();
     trl_cipher_cleanup();
 }

@@ -6,9 +6,7 @@
 
 #include <string.h>
 
-#include <openssl/core_names.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
+#include <openssl/crypto.h>
 
 #include "trl_derive.h"
 
@@ -19,46 +17,101 @@
                                      + 1 + TRL_MAX_SECRET)
 
 
-static int trl_kdf(EVP_KDF **kdf, const char *name, const OSSL_PARAM *params,
-    uint8_t *out, size_t out_len);
+static void trl_derive_append(uint8_t **out, size_t *len, const uint8_t *block,
+    size_t size);
 
 
-/* Fetched on first use, freed by trl_derive_cleanup(). */
-
-static EVP_KDF  *trl_hkdf_kdf;
-static EVP_KDF  *trl_prf;
-
-
-size_t
-trl_hash_size(const trl_state_t *state)
+unsigned
+trl_state_hash(const trl_state_t *state)
 {
-    return state->sha384 ? 48 : 32;
+    return state->sha384 ? TRL_SHA384 : TRL_SHA256;
 }
 
 
-const char *
-trl_hash_name(const trl_state_t *state)
+int
+trl_hkdf(const trl_seed_t *salt, const trl_seed_t *secret,
+    const trl_label_t *label, uint8_t *out, size_t out_len)
 {
-    return state->sha384 ? "SHA384" : "SHA256";
+    int         rc;
+    uint8_t     prk[TRL_MAX_HASH];
+    trl_seed_t  key, info;
+
+    key.data = prk;
+    key.len = trl_hash_size(TRL_SHA256);
+    info.data = (const uint8_t *) label->data;
+    info.len = label->len;
+
+    rc = trl_hmac(TRL_SHA256, salt, secret, 1, prk);
+
+    if (rc == 0) {
+        rc = trl_hkdf_expand(TRL_SHA256, &key, &info, out, out_len);
+    }
+
+    OPENSSL_cleanse(prk, sizeof(prk));
+
+    return rc;
 }
 
 
-/* RFC 8446, section 7.1 */
+int
+trl_hkdf_expand(unsigned hash, const trl_seed_t *key, const trl_seed_t *info,
+    uint8_t *out, size_t out_len)
+{
+    int         rc;
+    size_t      size;
+    uint8_t     i, block[TRL_MAX_HASH];
+    trl_seed_t  data[3];
+
+    rc = -1;
+    size = trl_hash_size(hash);
+
+    if (out_len > 255 * size) {
+        return -1;
+    }
+
+    /* T(i) = HMAC(PRK, T(i - 1) | info | i) */
+
+    data[0].data = block;
+    data[0].len = 0;
+    data[1] = *info;
+    data[2].data = &i;
+    data[2].len = 1;
+
+    for (i = 1; out_len; i++) {
+
+        if (trl_hmac(hash, key, data, 3, block) == -1) {
+            goto failed;
+        }
+
+        data[0].len = size;
+
+        trl_derive_append(&out, &out_len, block, size);
+    }
+
+    rc = 0;
+
+failed:
+
+    OPENSSL_cleanse(block, sizeof(block));
+
+    return rc;
+}
+
 
 int
 trl_hkdf_expand_label(const trl_state_t *state, const uint8_t *secret,
     const trl_label_t *label, const trl_seed_t *context, uint8_t *out,
     size_t out_len)
 {
-    int         mode;
-    uint8_t    *p, info[TRL_MAX_HKDF_LABEL];
-    OSSL_PARAM  params[5];
+    uint8_t    *p, text[TRL_MAX_HKDF_LABEL];
+    unsigned    hash;
+    trl_seed_t  key, info;
 
     if (label->len > TRL_MAX_LABEL || out_len > 0xffff) {
         return -1;
     }
 
-    p = info;
+    p = text;
     *p++ = (uint8_t) (out_len >> 8);
     *p++ = (uint8_t) out_len;
     *p++ = (uint8_t) (6 + label->len);
@@ -75,106 +128,84 @@ trl_hkdf_expand_label(const trl_state_t *state, const uint8_t *secret,
         p += context->len;
     }
 
-    mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
+    hash = trl_state_hash(state);
 
-    params[0] = OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode);
-    params[1] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
-                                           (char *) trl_hash_name(state), 0);
-    params[2] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY,
-                                    (void *) secret, trl_hash_size(state));
-    params[3] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info,
-                                                  (size_t) (p - info));
-    params[4] = OSSL_PARAM_construct_end();
+    key.data = secret;
+    key.len = trl_hash_size(hash);
+    info.data = text;
+    info.len = (size_t) (p - text);
 
-    return trl_kdf(&trl_hkdf_kdf, "HKDF", params, out, out_len);
+    return trl_hkdf_expand(hash, &key, &info, out, out_len);
 }
 
-
-/* RFC 5246, section 5 */
 
 int
 trl_tls12_prf(const trl_state_t *state, const trl_seed_t *seeds,
     size_t nseeds, uint8_t *out, size_t out_len)
 {
-    size_t       i;
-    OSSL_PARAM  *p, params[3 + 5];
+    int                rc;
+    size_t             size, nlast;
+    uint8_t            a[TRL_MAX_HASH], block[TRL_MAX_HASH];
+    unsigned           hash;
+    trl_seed_t         key, data[1 + TRL_MAX_SEEDS];
+    const trl_seed_t  *last;
 
-    p = params;
-
-    *p++ = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
-                                           (char *) trl_hash_name(state), 0);
-    *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SECRET,
-                                    (void *) state->u.tls12.master_secret,
-                                    TRL_MASTER_SECRET);
-
-    for (i = 0; i < nseeds; i++) {
-        if (seeds[i].len) {
-            *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED,
-                                    (void *) seeds[i].data, seeds[i].len);
-        }
-    }
-
-    *p = OSSL_PARAM_construct_end();
-
-    return trl_kdf(&trl_prf, "TLS1-PRF", params, out, out_len);
-}
-
-
-int
-trl_hkdf(const trl_seed_t *salt, const trl_seed_t *secret,
-    const trl_label_t *info, uint8_t *out, size_t out_len)
-{
-    OSSL_PARAM  params[5];
-
-    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
-                                                 (char *) "SHA256", 0);
-    params[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT,
-                                          (void *) salt->data, salt->len);
-    params[2] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY,
-                                          (void *) secret->data, secret->len);
-    params[3] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO,
-                                          (void *) info->data, info->len);
-    params[4] = OSSL_PARAM_construct_end();
-
-    return trl_kdf(&trl_hkdf_kdf, "HKDF", params, out, out_len);
-}
-
-
-static int
-trl_kdf(EVP_KDF **kdf, const char *name, const OSSL_PARAM *params,
-    uint8_t *out, size_t out_len)
-{
-    int           rc;
-    EVP_KDF_CTX  *ctx;
-
-    /* fetched once per process */
-
-    if (*kdf == NULL) {
-        *kdf = EVP_KDF_fetch(NULL, name, NULL);
-        if (*kdf == NULL) {
-            return -1;
-        }
-    }
-
-    ctx = EVP_KDF_CTX_new(*kdf);
-    if (ctx == NULL) {
+    if (nseeds > TRL_MAX_SEEDS) {
         return -1;
     }
 
-    rc = (EVP_KDF_derive(ctx, out, out_len, params) == 1) ? 0 : -1;
+    rc = -1;
+    hash = trl_state_hash(state);
+    size = trl_hash_size(hash);
 
-    EVP_KDF_CTX_free(ctx);
+    key.data = state->u.tls12.master_secret;
+    key.len = TRL_MASTER_SECRET;
+
+    data[0].data = a;
+    data[0].len = size;
+    memcpy(&data[1], seeds, nseeds * sizeof(trl_seed_t));
+
+    /* A(i) = HMAC(secret, A(i - 1)), and A(0) is the seed */
+
+    last = seeds;
+    nlast = nseeds;
+
+    while (out_len) {
+
+        if (trl_hmac(hash, &key, last, nlast, a) == -1
+            || trl_hmac(hash, &key, data, 1 + nseeds, block) == -1)
+        {
+            goto failed;
+        }
+
+        last = data;
+        nlast = 1;
+
+        trl_derive_append(&out, &out_len, block, size);
+    }
+
+    rc = 0;
+
+failed:
+
+    OPENSSL_cleanse(a, sizeof(a));
+    OPENSSL_cleanse(block, sizeof(block));
 
     return rc;
 }
 
 
-void
-trl_derive_cleanup(void)
-{
-    EVP_KDF_free(trl_hkdf_kdf);
-    EVP_KDF_free(trl_prf);
+/* The last block may be longer than the rest. */
 
-    trl_hkdf_kdf = NULL;
-    trl_prf = NULL;
+static void
+trl_derive_append(uint8_t **out, size_t *len, const uint8_t *block,
+    size_t size)
+{
+    size_t  n;
+
+    n = (*len < size) ? *len : size;
+    memcpy(*out, block, n);
+
+    *out += n;
+    *len -= n;
 }

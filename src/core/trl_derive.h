@@ -1,7 +1,7 @@
 
 /*
- * Key derivation: for TLS, with the hash of the state's cipher suite, RFC 8446,
- * section 7.1, and RFC 5246, section 5; and HKDF.
+ * Key derivation: HKDF, RFC 5869, and the functions of TLS that use the hash of
+ * the state's cipher suite.
  */
 
 
@@ -9,10 +9,12 @@
 #define _TRL_DERIVE_H_INCLUDED_
 
 
+#include "trl_hash.h"
 #include "trl_state.h"
 
 
 #define TRL_MAX_LABEL               249     /* of exported keying material */
+#define TRL_MAX_SEEDS               5
 
 
 typedef struct {
@@ -23,34 +25,33 @@ typedef struct {
 #define trl_label(s)   { s, sizeof(s) - 1 }
 
 
-typedef struct {
-    const uint8_t      *data;
-    size_t              len;
-} trl_seed_t;
+/* trl_hash_e */
 
+unsigned trl_state_hash(const trl_state_t *state);
 
-size_t trl_hash_size(const trl_state_t *state);
-const char *trl_hash_name(const trl_state_t *state);
+/* HKDF with SHA-256.  Returns 0 or -1. */
 
-/* TLS 1.3; the context may be NULL.  Returns 0 or -1. */
+int trl_hkdf(const trl_seed_t *salt, const trl_seed_t *secret,
+    const trl_label_t *label, uint8_t *out, size_t out_len);
+
+/* Section 2.3; key is the pseudorandom key.  Returns 0 or -1. */
+
+int trl_hkdf_expand(unsigned hash, const trl_seed_t *key,
+    const trl_seed_t *info, uint8_t *out, size_t out_len);
+
+/* RFC 8446, section 7.1; the context may be NULL.  Returns 0 or -1. */
 
 int trl_hkdf_expand_label(const trl_state_t *state,
     const uint8_t *secret, const trl_label_t *label,
     const trl_seed_t *context, uint8_t *out, size_t out_len);
 
-/* TLS 1.2; the label is the first of the seeds.  Returns 0 or -1. */
+/*
+ * RFC 5246, section 5; the label is the first of the seeds, of which there are
+ * at most TRL_MAX_SEEDS.  Returns 0 or -1.
+ */
 
 int trl_tls12_prf(const trl_state_t *state, const trl_seed_t *seeds,
     size_t nseeds, uint8_t *out, size_t out_len);
-
-/* HKDF with SHA-256, RFC 5869, section 2.  Returns 0 or -1. */
-
-int trl_hkdf(const trl_seed_t *salt, const trl_seed_t *secret,
-    const trl_label_t *info, uint8_t *out, size_t out_len);
-
-/* Frees algorithms fetched from OpenSSL, on exit of the process. */
-
-void trl_derive_cleanup(void);
 
 
 #endif /* _TRL_DERIVE_H_INCLUDED_ */

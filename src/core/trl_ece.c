@@ -21,6 +21,9 @@
 #define TRL_ECE_LAST                2
 
 
+#define trl_ece_info(s)             { (const uint8_t *) s, sizeof(s) }
+
+
 static int trl_ece_begin(trl_ece_t *ece);
 static int trl_ece_decrypt(trl_ece_t *ece, uint8_t *p, size_t len);
 static ssize_t trl_ece_unpad(trl_ece_t *ece, const uint8_t *p, size_t len);
@@ -71,12 +74,11 @@ int
 trl_ece_init(trl_ece_t *ece, const uint8_t *ikm, size_t ikm_len,
     const uint8_t *salt, size_t size, int sealing)
 {
-    trl_seed_t  secret, extract;
+    uint8_t     prk[TRL_MAX_HASH];
+    trl_seed_t  secret, extract, key;
 
-    static const trl_label_t  cek = { "Content-Encoding: aes128gcm",
-                                      sizeof("Content-Encoding: aes128gcm") };
-    static const trl_label_t  nonce = { "Content-Encoding: nonce",
-                                        sizeof("Content-Encoding: nonce") };
+    static const trl_seed_t  cek = trl_ece_info("Content-Encoding: aes128gcm");
+    static const trl_seed_t  nonce = trl_ece_info("Content-Encoding: nonce");
 
     memset(ece, 0, sizeof(trl_ece_t));
 
@@ -90,18 +92,25 @@ trl_ece_init(trl_ece_t *ece, const uint8_t *ikm, size_t ikm_len,
     secret.len = ikm_len;
     extract.data = salt;
     extract.len = TRL_ECE_SALT;
+    key.data = prk;
+    key.len = trl_hash_size(TRL_SHA256);
 
-    if (trl_hkdf(&extract, &secret, &cek, ece->key.key,
-                 trl_aead_key_size(TRL_AES_128_GCM))
-        == -1
-        || trl_hkdf(&extract, &secret, &nonce, ece->key.iv, TRL_MAX_IV) == -1
+    if (trl_hmac(TRL_SHA256, &extract, &secret, 1, prk) == -1
+        || trl_hkdf_expand(TRL_SHA256, &key, &cek, ece->key.key,
+                           trl_aead_key_size(TRL_AES_128_GCM))
+           == -1
+        || trl_hkdf_expand(TRL_SHA256, &key, &nonce, ece->key.iv, TRL_MAX_IV)
+           == -1
         || trl_cipher_init(&ece->cipher, TRL_TLSv1_3, TRL_AES_128_GCM,
                            &ece->key, sealing)
            == -1)
     {
+        OPENSSL_cleanse(prk, sizeof(prk));
         trl_ece_done(ece);
         return -1;
     }
+
+    OPENSSL_cleanse(prk, sizeof(prk));
 
     return 0;
 }

@@ -102,34 +102,32 @@ static int
 trl_export_tls13(const trl_state_t *state, const trl_label_t *label,
     const trl_seed_t *context, uint8_t *out, size_t out_len)
 {
-    int           rc;
-    uint8_t       secret[TRL_MAX_SECRET], hash[TRL_MAX_SECRET];
-    trl_seed_t    seed;
-    const char   *md;
+    int         rc;
+    uint8_t     secret[TRL_MAX_SECRET], digest[TRL_MAX_HASH];
+    unsigned    hash;
+    trl_seed_t  seed;
 
     static const trl_label_t  exporter = trl_label("exporter");
 
     rc = -1;
 
-    md = trl_hash_name(state);
-    seed.data = hash;
-    seed.len = trl_hash_size(state);
+    hash = trl_state_hash(state);
+    seed.data = digest;
+    seed.len = trl_hash_size(hash);
 
-    if (EVP_Q_digest(NULL, md, NULL, "", 0, hash, NULL) != 1) {
+    if (trl_hash(hash, (const uint8_t *) "", 0, digest) == -1) {
         goto failed;
     }
 
     if (trl_hkdf_expand_label(state, state->u.tls13.exporter_secret, label,
-                              &seed, secret, trl_hash_size(state))
+                              &seed, secret, seed.len)
         == -1)
     {
         goto failed;
     }
 
     if (context->len
-        && EVP_Q_digest(NULL, md, NULL, context->data, context->len, hash,
-                        NULL)
-           != 1)
+        && trl_hash(hash, context->data, context->len, digest) == -1)
     {
         goto failed;
     }
@@ -152,7 +150,7 @@ trl_export_tls12(const trl_state_t *state, const trl_label_t *label,
 {
     size_t      n;
     uint8_t     len[2];
-    trl_seed_t  seeds[5];
+    trl_seed_t  seeds[TRL_MAX_SEEDS];
 
     if (context->len > 0xffff) {
         return -1;

@@ -675,7 +675,7 @@ trl_freeze_tls13(SSL *ssl, const trl_watch_t *watch, trl_state_t *state)
     size_t          size;
     const uint8_t  *read_secret, *write_secret;
 
-    size = trl_hash_size(state);
+    size = trl_hash_size(trl_state_hash(state));
 
     if (watch->client_len != size || watch->server_len != size
         || watch->exporter_len != size)
@@ -813,7 +813,7 @@ trl_state_update(const trl_state_t *state, uint8_t *secret, trl_key_t *key)
     rc = -1;
 
     if (trl_hkdf_expand_label(state, secret, &label, NULL, next,
-                              trl_hash_size(state))
+                              trl_hash_size(trl_state_hash(state)))
         == -1)
     {
         goto failed;
@@ -823,7 +823,7 @@ trl_state_update(const trl_state_t *state, uint8_t *secret, trl_key_t *key)
         goto failed;
     }
 
-    memcpy(secret, next, trl_hash_size(state));
+    memcpy(secret, next, trl_hash_size(trl_state_hash(state)));
     memcpy(key, &next_key, sizeof(trl_key_t));
 
     rc = 0;

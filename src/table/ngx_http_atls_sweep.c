@@ -6,6 +6,7 @@
 
 #include "ngx_http_atls.h"
 #include "trl_cipher.h"
+#include "trl_hash.h"
 #include "ngx_http_atls_clock.h"
 #include "ngx_http_atls_process.h"
 #include "ngx_http_atls_worker.h"
@@ -91,6 +92,7 @@ ngx_http_atls_sweep(ngx_event_t *ev)
     ngx_http_atls_ending_tick(ev->log);
 
     trl_cipher_trim();
+    trl_hash_trim();
 
     ngx_add_timer(ev, rc == NGX_OK ? NGX_HTTP_ATLS_SWEEP
                                    : NGX_HTTP_ATLS_SWEEP_MORE);

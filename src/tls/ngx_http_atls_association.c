@@ -143,7 +143,7 @@ ngx_http_atls_association_load(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *alcf)
 
     /* in the master, algorithms are not needed again */
 
-    trl_derive_cleanup();
+    trl_hash_cleanup();
 
     return keys;
 }

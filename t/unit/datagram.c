@@ -568,7 +568,7 @@ main(void)
     X509_free(cert);
     EVP_PKEY_free(key);
     trl_cipher_cleanup();
-    trl_derive_cleanup();
+    trl_hash_cleanup();
 
     return tap_done();
 }

@@ -343,7 +343,7 @@ main(void)
     test_limits();
 
     trl_cipher_cleanup();
-    trl_derive_cleanup();
+    trl_hash_cleanup();
 
     return tap_done();
 }

@@ -200,7 +200,7 @@ main(void)
     test_keys(TRL_TLSv1_3);
 
     trl_cipher_cleanup();
-    trl_derive_cleanup();
+    trl_hash_cleanup();
 
     return tap_done();
 }

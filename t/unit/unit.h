@@ -12,6 +12,7 @@
 
 #include "../../src/core/trl_cipher.c"
 #include "../../src/core/trl_record.c"
+#include "../../src/core/trl_hash.c"
 #include "../../src/core/trl_derive.c"
 #include "../../src/core/trl_state.c"
 #include "../../src/core/trl_export.c"
