@@ -1,10 +1,11 @@
 #!/usr/bin/perl
 
 # Measures the cost of counting for atls_status, of keeping responses for
-# retries, and of a store at the machine of the session: instructions of a small
-# request, in a worker process and its libraries, with the module, with a copy
-# that does not count, with atls_retry_buffer 0, and with atls_store.  The costs
-# are too small to be measured by time.
+# retries, of a store at the machine of the session, and of exported keys:
+# instructions of a small request, in a worker process and its libraries, with
+# the module, with a copy that does not count, with atls_retry_buffer 0, with
+# atls_store, and as a message.  Most of the costs are too small to be measured
+# by time.
 #
 #     perl -I t/lib t/bench/count.pl DIR [-q]     DIR: for the copy; -q: quick
 #
@@ -19,6 +20,7 @@ use File::Path qw( make_path );
 
 use Test::Atls;
 use Test::Atls::Client;
+use Test::Atls::Message;
 
 
 my $dir = shift or die "count.pl DIR [-q]\n";
@@ -32,10 +34,10 @@ my $tree = dirname($module) . '/nginx';
 
 my @REQUESTS = $quick ? (5, 25) : (50, 250);
 
-# Neither are timers, as their number depends on the time: only the functions
-# that process a POST of a keep-alive connection are, without the event loop.
+# The function that processes all events.  nginx may be without the names of
+# static ones, which would not be found.
 
-my @COLLECTED = qw( ngx_http_keepalive_handler ngx_http_atls_post_event );
+my $COLLECTED = 'ngx_process_events_and_timers';
 
 make_path($dir);
 $dir = abs_path($dir);
@@ -67,22 +69,25 @@ print join("\t", @$_), "\n"
     for [ 'counted', 1, instructions($module) ],
         [ 'not counted', 1, instructions(copy()) ],
         [ 'no retries', 1, instructions($module, 'atls_retry_buffer 0;') ],
-        $hiredis ? [ 'lazy', 1, instructions($module, $STORE) ] : ();
+        $hiredis ? [ 'lazy', 1, instructions($module, $STORE) ] : (),
+        [ 'exported keys', 1, instructions($module, 'atls_exported_keys on;',
+                                           \&messages) ];
 
 
 # The difference of two runs, for each request.
 
 sub instructions {
-    my ($tested, $directives) = @_;
+    my ($tested, $directives, $requests) = @_;
 
-    my ($few, $many) = map { run($tested, $_, $directives || '') } @REQUESTS;
+    my ($few, $many) = map { run($tested, $directives || '',
+                                 $requests || \&records, $_) } @REQUESTS;
 
     return sprintf '%.0f', ($many - $few) / ($REQUESTS[1] - $REQUESTS[0]);
 }
 
 
 sub run {
-    my ($tested, $n, $directives) = @_;
+    my ($tested, $directives, $requests, $n) = @_;
 
     my $t = Test::Atls->new(workers => 1);
     my $out = $t->path('callgrind');
@@ -91,7 +96,7 @@ sub run {
     local $ENV{TEST_NGINX_WRAPPER}
         = join ' ', qw( valgrind -q --tool=callgrind ),
                "--callgrind-out-file=$out.%p",
-               map { "--toggle-collect=$_" } @COLLECTED;
+               "--toggle-collect=$COLLECTED";
 
     $t->write_file('store.key', 'x' x 32);
     $t->write_http(<<"EOC")->run();
@@ -113,13 +118,8 @@ server {
 EOC
 
     my ($worker) = $t->workers();
-    my $c = $t->established();
 
-    for (1 .. $n) {
-        my $r = $c->get('/');
-        die 'no response: ', $c->error(), "\n" if !$r || $r->status() != 200;
-    }
-
+    $requests->($t->established(), $n);
     $t->stop();
     die map { "nginx: $_\n" } $t->faults() if $t->faults();
 
@@ -128,6 +128,37 @@ EOC
         or die "callgrind has written nothing\n";
 
     return $sum;
+}
+
+
+sub records {
+    my ($c, $n) = @_;
+
+    for (1 .. $n) {
+        my $r = $c->get('/');
+        die 'no response: ', $c->error(), "\n" if !$r || $r->status() != 200;
+    }
+}
+
+
+# On one connection, too.
+
+sub messages {
+    my ($c, $n) = @_;
+
+    my $m = Test::Atls::Message->new($c);
+    my $http = Test::Atls::Outer->new(%{$m->{outer}}, keepalive => 1);
+    my $request = Test::Atls::Client::format_request('GET', '/', '');
+
+    for my $number (1 .. $n) {
+        $http->send($m->seal($request, number => $number, size => 16384 + 17),
+                    { 'Content-Type' => 'message/http',
+                      'Content-Encoding' => 'aes128gcm' });
+
+        my $plain = $m->receive($http->receive(), $number);
+        die 'no response: ', $m->error(), "\n"
+            unless ($plain // '') =~ m!\AHTTP/1.1 200 !;
+    }
 }
 
 

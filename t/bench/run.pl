@@ -52,6 +52,8 @@ my %results;        # { name }{ number } = [ values ]
 
 my @perl = ($^X, '-I', "$root/t/lib");
 
+$ENV{MALLOC_PERTURB_} = 0;      # see Test::Atls
+
 run('compare', @perl, "$root/t/bench/compare.pl", "$build/bench", @quick);
 run('handshake', "$build/bench/handshake", @quick);
 run('table', "$build/bench/table", @quick);
@@ -223,6 +225,14 @@ sub print_requests {
 # Requests at once: records require a session for each of them.
 
 sub print_exported {
+    my ($records, $messages) = map { median("count: $_", 1) }
+                               'counted', 'exported keys';
+
+    heading('Exported keys: instructions of a small request');
+    row('with exported keys', 'with records', 'ratio');
+    rule(3);
+    row($messages, $records, sprintf '%.2f', $messages / $records);
+
     heading('Exported keys: 32 requests at once in one session, CPU of nginx');
     row('relative to', 'ratio');
     rule(2);

@@ -219,9 +219,9 @@ sub _start_nginx {
                                "log_path=$self->{dir}/reports/ubsan";
 
     # freed and uninitialized memory does not have useful values by chance
-    # (glibc)
+    # (glibc); benchmarks turn it off
 
-    local $ENV{MALLOC_PERTURB_} = 0xa5;
+    local $ENV{MALLOC_PERTURB_} = $ENV{MALLOC_PERTURB_} // 0xa5;
 
     return spawn($options, @wrapper, $self->binary(),
                  '-p', "$self->{dir}/",
