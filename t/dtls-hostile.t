@@ -47,6 +47,7 @@ srand 7;
 
 hellos();
 handshakes();
+garbage();
 memory();
 flood();
 established();
@@ -105,6 +106,9 @@ sub handshakes {
         'epoch 65535'         => record(21, "\2\x28", 65535),
         'epoch 1, early'      => join('', map { record(22, 'x' x 40, 1) } 1 .. 9),
         'alert in epoch 1'    => record(21, "\2\x28" . 'x' x 24, 1),
+        'alert in the clear'  => record(21, "\2\x28", 0, 50),
+        'close_notify'        => record(21, "\1\0", 0, 51),
+        'a part of an alert'  => record(21, "\2", 0, 52),
         'ChangeCipherSpec'    => record(20, "\1"),
         'other content'       => record(20, "\2"),
         'no content'          => record(20, ''),
@@ -133,6 +137,30 @@ sub handshakes {
     $c->tls_in($c->post(join '', @finish)->body());
     ok($c->handshake_step(), 'Finished that was discarded is sent again')
         or diag($c->error());
+}
+
+
+# What follows something that is no record is skipped, in all of the body.
+
+sub garbage {
+    my ($c, $flight) = half_open();
+
+    $c->tls_in($flight);
+    $c->handshake_step();
+
+    # the second piece is read later than the first one
+
+    my $finish = $c->tls_out();
+    my @pieces = (record(22, 'x' x 40, 2) . 'x' x 20, $finish);
+
+    my $r = outer()->post(sub { sleep 1 if @pieces == 1; shift @pieces },
+                          { 'Content-Type' => $TYPE,
+                            Cookie => 'atls=' . $c->cookie() });
+
+    is($r->status() . $r->body(), '200', 'records after garbage: nothing');
+
+    $c->tls_in($c->post($finish)->body());
+    ok($c->handshake(), 'records without garbage') or diag($c->error());
 }
 
 
@@ -166,7 +194,7 @@ sub memory {
 
             # otherwise, the worker waits for the ends of the handshakes
 
-            $_->post(record(21, "\2\x28", 0, 60)) for $first, @clients;
+            end($_) for $first, @clients;
         }
     }
 }
@@ -203,7 +231,7 @@ sub flood {
     is(scalar @{$status{503}}, 61, 'flood: no more of them');
     is($c->get('/')->body(), 'inner', 'flood: the session goes on');
 
-    # each of them is a session of its own, which ends by its own alert
+    # each of them is a session of its own
 
     my @cookies = map { ($_->header('Set-Cookie') || '') =~ /^([^;]+)/ }
                   @{$status{200}};
@@ -211,13 +239,23 @@ sub flood {
 
     is(scalar keys %cookies, 39, 'flood: different sessions');
 
-    outer()->post(record(21, "\2\x28", 0, 60), { 'Content-Type' => $TYPE,
-                                                 Cookie => $_ })
+    outer()->post(invalid(), { 'Content-Type' => $TYPE, Cookie => $_ })
         for @cookies, 'atls=' . $first->cookie();
 
     ($other) = half_open();
     is($other->last_response()->status(), 200, 'flood: after it');
-    $other->post(record(21, "\2\x28", 0, 60));
+    end($other);
+}
+
+
+# Ends a handshake: a ClientKeyExchange that is not valid.
+
+sub invalid { record(22, message(16, 1, 10, 0, 10), 0, 60) }
+
+sub end {
+    my ($c) = @_;
+
+    like($c->post(invalid())->body(), qr/^\x15/, 'alert of the server');
 }
 
 

@@ -59,6 +59,13 @@ trl_flight_check(trl_flight_t *flight, const trl_watch_t *watch,
                                                     : trl_flight_useless;
     }
 
+    /* OpenSSL would end the handshake, although anybody may have sent it */
+
+    if (record[0] == TRL_ALERT) {
+        return (len == TRL_DATAGRAM_HEADER + 2) ? trl_flight_alert
+                                                : trl_flight_useless;
+    }
+
     if (record[0] != TRL_HANDSHAKE) {
         return trl_flight_needed;
     }

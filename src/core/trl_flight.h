@@ -35,6 +35,7 @@
 typedef enum {
     trl_flight_needed = 0,
     trl_flight_again,                       /* the last flight was lost */
+    trl_flight_alert,                       /* not authentic */
     trl_flight_useless
 } trl_flight_e;
 
@@ -49,7 +50,8 @@ typedef struct {
 
 /*
  * Whether a whole record of a client is to be passed to OpenSSL, otherwise it
- * is discarded.  "again": the last flight sent is to be sent again.
+ * is discarded.  "again": the last flight sent is to be sent again; "alert": it
+ * has the level and the description.
  */
 
 trl_flight_e trl_flight_check(trl_flight_t *flight, const trl_watch_t *watch,

@@ -283,7 +283,7 @@ ngx_http_atls_stream_input(ngx_http_atls_post_t *post,
 }
 
 
-/* The same with DTLS; what is no record is skipped. */
+/* The same with DTLS; what is no record is skipped, and all that follows. */
 
 static ngx_int_t
 ngx_http_atls_stream_input_dtls(ngx_http_atls_post_t *post,
@@ -294,9 +294,12 @@ ngx_http_atls_stream_input_dtls(ngx_http_atls_post_t *post,
     ngx_int_t   rc;
 
     do {
-        rc = ngx_http_atls_body_record(&post->body, NULL, &record, &size);
+        rc = post->garbage ? NGX_ERROR
+                           : ngx_http_atls_body_record(&post->body, NULL,
+                                                       &record, &size);
 
         if (rc == NGX_ERROR) {
+            post->garbage = 1;
             rc = ngx_http_atls_body_discard(&post->body);
         }
 

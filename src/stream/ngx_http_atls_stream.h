@@ -125,6 +125,7 @@ struct ngx_http_atls_post_s {
     unsigned                    fresh:1;       /* session was created */
     unsigned                    tagged:1;      /* tag is set */
     unsigned                    dtls:1;        /* the body is DTLS */
+    unsigned                    garbage:1;     /* no records follow */
     unsigned                    last:1;        /* its client is not accepted
                                                   any more */
     unsigned                    waiting:1;     /* session is or was busy */

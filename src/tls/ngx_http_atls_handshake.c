@@ -452,6 +452,12 @@ ngx_http_atls_handshake_datagram(ngx_http_atls_handshake_t *hs, u_char *record,
         hs->again = 1;
     }
 
+    if (check == trl_flight_alert) {
+        ngx_log_error(NGX_LOG_INFO, log, 0,
+                      "atls client sent an alert that is not authentic: %ui",
+                      (ngx_uint_t) record[TRL_DATAGRAM_HEADER + 1]);
+    }
+
     if (check != trl_flight_needed) {
         return ngx_http_atls_handshake_again;
     }

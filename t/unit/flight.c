@@ -124,7 +124,9 @@ test_flight(void)
        "a message that was received, of the same flight");
     ok(check(TRL_CHANGE_CIPHER_SPEC, 0, 1) == trl_flight_needed,
        "ChangeCipherSpec");
-    ok(check(TRL_ALERT, 0, 2) == trl_flight_needed, "alert");
+    ok(check(TRL_ALERT, 0, 2) == trl_flight_alert, "alert");
+    ok(check(TRL_ALERT, 0, 1) == trl_flight_useless, "half of one");
+    ok(check(TRL_ALERT, 0, 4) == trl_flight_useless, "two of them");
 }
 
 
