@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # DTLS sessions in the zone: reloads, with handshakes and responses in progress;
-# a zone that is full.
+# a zone that is full, sessions that are in use, and workers that die.
 
 use strict;
 use warnings;
@@ -9,15 +9,17 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Socket::INET;
 use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
+use Test::Atls::Http qw( readable );
 use Test::Atls::Outer;
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Response qw( parse_responses );
 use Test::Atls::Stack;
-use Test::Atls::Status qw( status );
+use Test::Atls::Status qw( reading status );
 
 my $t = Test::Atls->new();
 
@@ -44,6 +46,10 @@ server {
         proxy_buffering off;
     }
 
+    location = /held {
+        proxy_pass http://127.0.0.1:%%PORT_2%%;
+    }
+
     location = /variables {
         return 200 "$atls_session_requests";
     }
@@ -54,8 +60,11 @@ $t->run();
 
 my $backend = Test::Atls::Backend->start($t, $t->port(1));
 
+$t->run_daemon(\&hold, port => $t->port(2));
+
 reload();
 full();
+died();
 
 $t->done_testing();
 
@@ -93,8 +102,10 @@ sub reload {
 # The last flights of handshakes go first, then the oldest sessions.
 
 sub full {
+    my ($busy, $http) = held();
+
     my @clients = map { established("session $_") } 1 .. 90;
-    my $idle = status($t)->{sessions}{idle};
+    my $idle = reading($t)->{sessions}{idle};
 
     cmp_ok($idle, '<', 90, 'sessions were evicted');
     cmp_ok($idle, '>', 60, 'not more than required');
@@ -104,6 +115,63 @@ sub full {
     is($first->post(request($first, '/variables'))->status(), 410,
        'the first session');
     is($last->get('/variables')->body(), 1, 'the last one');
+
+    # sessions in use are not evicted
+
+    is(reading($t)->{sessions}{busy}, 1, 'a session in use');
+    $t->write_file('go', '');
+    $busy->tls_in($http->receive()->body());
+    like($busy->read_plain(), qr/\nheld\r\n0\r\n\r\n\z/, 'its response');
+    is(status($t)->{sessions}{busy}, 0, 'it is not in use any more');
+    is($busy->get('/variables')->body(), 2, 'and goes on');
+}
+
+
+# The POSTs of a worker that has died are not counted.
+
+sub died {
+    my ($busy, $http) = held();
+
+    $t->allow_kills();
+    kill 'KILL', $t->workers();
+
+    is($http->receive(), undef, 'workers have died: no response');
+    $t->wait_for(sub { reading($t)->{sessions}{busy} == 0 });
+    is($busy->get('/variables')->body(), 1, 'the session goes on');
+}
+
+
+# A session with a request that the service does not answer yet.
+
+sub held {
+    unlink map { $t->path($_) } 'go', 'held';
+
+    my $c = established('request in progress');
+    my $http = start($c, '/held');
+
+    $t->wait_for(sub { -e $t->path('held') });
+
+    return ($c, $http);
+}
+
+
+# Answers when the file "go" exists.
+
+sub hold {
+    my $server = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+                                       LocalPort => $t->port(2), Listen => 8,
+                                       ReuseAddr => 1)
+        or die "listen: $!\n";
+
+    while (my $s = $server->accept()) {
+        sysread($s, my $request, 65536) or next;
+
+        $t->write_file('held', '');
+        select undef, undef, undef, 0.05
+            until -e $t->path('go') || readable($s, 0);
+
+        syswrite $s, "HTTP/1.0 200 OK\r\n\r\nheld";
+    }
 }
 
 

@@ -20,7 +20,7 @@
 
 /* The version of the structures below, to be incremented with any change. */
 
-#define TRL_STATE_VERSION           5
+#define TRL_STATE_VERSION           6
 
 #define TRL_MAX_SECRET              48      /* SHA-384 */
 #define TRL_MASTER_SECRET           48
@@ -66,6 +66,7 @@ typedef struct {
             uint32_t    next_flight;        /* DTLS: the number of the next
                                                record of the handshake */
             trl_window_t  window;           /* DTLS: records opened */
+            uint32_t    users;              /* DTLS: copies in use */
         } tls12;
     } u;
 } trl_state_t;

@@ -815,7 +815,7 @@ ngx_http_atls_finish_datagrams(ngx_http_atls_post_t *post)
 
     ngx_http_atls_shared_end(post->main_conf->zone, post->session,
                              post->datagrams->requests, post->body.bytes,
-                             post->answer.bytes);
+                             post->answer.bytes, post->datagrams->user);
 
     trl_channel_done(&post->channel);
     post->session = NULL;

@@ -90,7 +90,7 @@ ngx_http_atls_datagrams_record(ngx_http_atls_datagrams_t *d,
         return ngx_http_atls_datagrams_discard(d, channel->reason);
     }
 
-    rc = ngx_http_atls_shared_mark(d->zone, d->id, datagram.number);
+    rc = ngx_http_atls_shared_mark(d->zone, d->id, datagram.number, &d->user);
 
     if (rc == NGX_DECLINED) {
         return ngx_http_atls_datagrams_discard(d, TRL_E_REPEATED);

@@ -24,6 +24,7 @@ struct ngx_http_atls_datagrams_s {
     uint32_t                    label;
     uint32_t                    requests;      /* before the POST */
 
+    ngx_uint_t                  user;          /* the POST is counted */
     ngx_uint_t                  valid;         /* records */
     ngx_uint_t                  handshake;     /* records of the handshake */
     ngx_uint_t                  discarded;     /* others */

@@ -33,8 +33,8 @@ static ngx_http_atls_loc_conf_t *ngx_http_atls_session_conf(
     ngx_http_atls_session_t *session);
 static ngx_http_atls_ending_e ngx_http_atls_session_expiry(
     ngx_http_atls_session_t *session, ngx_http_atls_loc_conf_t *alcf);
-static ngx_http_atls_kind_e ngx_http_atls_session_kind(
-    ngx_http_atls_session_t *session);
+static ngx_uint_t ngx_http_atls_session_expired(
+    ngx_http_atls_session_t *session, ngx_http_atls_loc_conf_t *alcf);
 static ngx_uint_t ngx_http_atls_session_is_busy(
     ngx_http_atls_session_t *session);
 static ngx_uint_t ngx_http_atls_session_owner_dead(
@@ -199,7 +199,7 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
         rc = ngx_http_atls_take_elsewhere;
 
     } else if (ngx_http_atls_session_shared(session)
-               && !ngx_http_atls_lifetime_expired(session, home))
+               && !ngx_http_atls_session_expired(session, home))
     {
         rc = ngx_http_atls_take_shared;
 
@@ -215,14 +215,20 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
                                   : ngx_http_atls_take_handshake;
 
     } else if (session->established && session->inner == NULL
-               && ngx_http_atls_lifetime_expired(session, home))
+               && ngx_http_atls_session_expired(session, home))
     {
         ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                        "atls %08xD expired, not taken",
                        ngx_http_atls_label(id, ngx_cycle->log));
 
-        ngx_http_atls_table_remove(shard, session,
-                                   ngx_http_atls_session_expiry(session, home));
+        /* responses in progress are completed */
+
+        if (session->kind != ngx_http_atls_busy) {
+            ngx_http_atls_table_remove(shard, session,
+                                       ngx_http_atls_session_expiry(session,
+                                                                    home));
+        }
+
         rc = ngx_http_atls_take_unknown;
 
     } else {
@@ -369,6 +375,10 @@ ngx_http_atls_session_put(ngx_shm_zone_t *zone,
     /* before that, the session is lost if this process dies */
 
     session->leaving = 0;
+
+    if (ngx_http_atls_session_shared(session)) {
+        session->owner = 0;
+    }
 
     if (response) {
         ngx_http_atls_session_keep(z, shard, session, response);
@@ -882,13 +892,31 @@ ngx_http_atls_session_expiry(ngx_http_atls_session_t *session,
 }
 
 
-/* The kind of a session which is not busy. */
+/* Busy, if shared and in use, is not idle. */
 
-static ngx_http_atls_kind_e
+static ngx_uint_t
+ngx_http_atls_session_expired(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf)
+{
+    return (session->kind == ngx_http_atls_busy)
+           ? ngx_http_atls_lifetime_over(session, alcf)
+           : ngx_http_atls_lifetime_expired(session, alcf);
+}
+
+
+/* The kind of a session that is put back. */
+
+ngx_http_atls_kind_e
 ngx_http_atls_session_kind(ngx_http_atls_session_t *session)
 {
     if (!session->established) {
         return ngx_http_atls_half_open;
+    }
+
+    if (ngx_http_atls_session_shared(session)
+        && session->state.u.tls12.users)
+    {
+        return ngx_http_atls_busy;
     }
 
     if (session->inner) {
@@ -905,11 +933,14 @@ ngx_http_atls_session_kind(ngx_http_atls_session_t *session)
 }
 
 
+/* Only the owner can use it. */
+
 static ngx_uint_t
 ngx_http_atls_session_is_busy(ngx_http_atls_session_t *session)
 {
-    return session->kind == ngx_http_atls_handshaking
-           || session->kind == ngx_http_atls_busy;
+    return (session->kind == ngx_http_atls_handshaking
+            || session->kind == ngx_http_atls_busy)
+           && session->owner;
 }
 
 
@@ -920,7 +951,7 @@ ngx_http_atls_session_owner_dead(ngx_http_atls_session_t *session)
 {
     ngx_http_atls_owner_t  owner;
 
-    if (!ngx_http_atls_is_owned(session->kind)) {
+    if (!ngx_http_atls_is_owned(session->kind) || session->owner == 0) {
         return 0;
     }
 

@@ -117,7 +117,7 @@ struct ngx_http_atls_session_s {
     int32_t                     lifetime;      /* in seconds; the rest if
                                                   resumed from a ticket */
 
-    uint32_t                    owner;         /* unless idle */
+    uint32_t                    owner;         /* unless idle, or shared: 0 */
     uint16_t                    slot;          /* slot of the owner */
     uint16_t                    sni_len;
     uint16_t                    verify_error;  /* X509_V_ERR_*, or X509_V_OK */
@@ -292,6 +292,11 @@ typedef struct {
 
 void ngx_http_atls_session_put(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_http_atls_response_t *response);
+
+/* The kind of a session that is put back. */
+
+ngx_http_atls_kind_e ngx_http_atls_session_kind(
+    ngx_http_atls_session_t *session);
 
 /* Keeps the response with a session of the caller, which remains busy. */
 

@@ -7,6 +7,7 @@
 #include "ngx_http_atls.h"
 #include "trl_state.h"
 #include "ngx_http_atls_clock.h"
+#include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_shared.h"
 #include "ngx_http_atls_table.h"
@@ -21,7 +22,8 @@ static void ngx_http_atls_shared_used(ngx_http_atls_shard_t *shard,
 
 
 ngx_int_t
-ngx_http_atls_shared_mark(ngx_shm_zone_t *zone, u_char *id, uint64_t number)
+ngx_http_atls_shared_mark(ngx_shm_zone_t *zone, u_char *id, uint64_t number,
+    ngx_uint_t *user)
 {
     ngx_int_t                 rc;
     ngx_http_atls_shard_t    *shard;
@@ -36,6 +38,13 @@ ngx_http_atls_shared_mark(ngx_shm_zone_t *zone, u_char *id, uint64_t number)
         rc = NGX_DECLINED;
 
     } else {
+
+        if (!*user) {
+            ngx_http_atls_worker_use(1);
+            session->state.u.tls12.users++;
+            *user = 1;
+        }
+
         ngx_http_atls_shared_used(shard, session);
         rc = NGX_OK;
     }
@@ -142,7 +151,7 @@ ngx_http_atls_shared_flight(ngx_shm_zone_t *zone, u_char *id, uint32_t n)
 
 void
 ngx_http_atls_shared_end(ngx_shm_zone_t *zone, ngx_http_atls_session_t *copy,
-    uint32_t requests, uint64_t in, uint64_t out)
+    uint32_t requests, uint64_t in, uint64_t out, ngx_uint_t user)
 {
     ngx_http_atls_shard_t    *shard;
     ngx_http_atls_session_t  *session;
@@ -156,7 +165,27 @@ ngx_http_atls_shared_end(ngx_shm_zone_t *zone, ngx_http_atls_session_t *copy,
         session->cookie = copy->cookie;
     }
 
+    if (session && user && session->state.u.tls12.users) {
+        session->state.u.tls12.users--;
+        ngx_http_atls_shared_used(shard, session);
+    }
+
     ngx_http_atls_table_unlock(zone->data, shard);
+
+    if (user) {
+        ngx_http_atls_worker_use(-1);
+    }
+}
+
+
+void
+ngx_http_atls_shared_reset(ngx_http_atls_shard_t *shard,
+    ngx_http_atls_session_t *session)
+{
+    session->state.u.tls12.users = 0;
+
+    ngx_http_atls_table_move(shard, session,
+                             ngx_http_atls_session_kind(session));
 }
 
 
@@ -201,7 +230,7 @@ ngx_http_atls_shared_lock(ngx_shm_zone_t *zone, u_char *id,
 }
 
 
-/* A session is used longer than its idle timeout by a long response. */
+/* While a handshake is completed, the session belongs to a process. */
 
 static void
 ngx_http_atls_shared_used(ngx_http_atls_shard_t *shard,
@@ -209,5 +238,8 @@ ngx_http_atls_shared_used(ngx_http_atls_shard_t *shard,
 {
     session->used = ngx_http_atls_clock();
 
-    ngx_http_atls_table_move(shard, session, session->kind);
+    ngx_http_atls_table_move(shard, session,
+                             session->owner
+                             ? session->kind
+                             : ngx_http_atls_session_kind(session));
 }

@@ -8,7 +8,8 @@
  * use a session at once, in any worker, each with a copy of it, see
  * ngx_http_atls_snapshot.h.  Numbers of records are assigned in the session,
  * with the lock held, so a number is never used twice; those of a worker that
- * dies are not used at all.
+ * dies are not used at all.  POSTs are counted, and a session with any is busy:
+ * it is neither evicted nor idle.
  */
 
 
@@ -18,16 +19,18 @@
 
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_table.h"
 
 
 /*
  * Marks the number of an authentic record as used, and updates the time of the
- * last use.  NGX_DECLINED: it was used before, or is too old; NGX_ABORT: the
- * session has ended.
+ * last use.  "*user" is whether the POST is counted: it is from now on.
+ * NGX_DECLINED: it was used before, or is too old; NGX_ABORT: the session has
+ * ended.
  */
 
 ngx_int_t ngx_http_atls_shared_mark(ngx_shm_zone_t *zone, u_char *id,
-    uint64_t number);
+    uint64_t number, ngx_uint_t *user);
 
 /*
  * Counts a record that is not authentic.  NGX_DECLINED: there were too many of
@@ -60,7 +63,15 @@ uint32_t ngx_http_atls_shared_flight(ngx_shm_zone_t *zone, u_char *id,
 
 void ngx_http_atls_shared_end(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *copy, uint32_t requests, uint64_t in,
-    uint64_t out);
+    uint64_t out, ngx_uint_t user);
+
+/*
+ * A worker has exited with POSTs in progress, so their number is not known:
+ * none of them is counted any more.  The caller holds the lock.
+ */
+
+void ngx_http_atls_shared_reset(ngx_http_atls_shard_t *shard,
+    ngx_http_atls_session_t *session);
 
 /* Removes the session, if it still exists. */
 

@@ -121,7 +121,7 @@ ngx_http_atls_snapshot_find(ngx_http_atls_shard_t *shard, u_char *id,
         return ngx_http_atls_take_elsewhere;
     }
 
-    if (ngx_http_atls_is_owned(session->kind)) {
+    if (ngx_http_atls_is_owned(session->kind) && session->owner) {
         owner.id = session->owner;
         owner.slot = session->slot;
 
@@ -164,8 +164,9 @@ ngx_http_atls_snapshot_ended(ngx_http_atls_session_t *session,
 static ngx_uint_t
 ngx_http_atls_snapshot_busy(ngx_http_atls_session_t *session)
 {
-    return session->kind == ngx_http_atls_handshaking
-           || session->kind == ngx_http_atls_busy;
+    return (session->kind == ngx_http_atls_handshaking
+            || session->kind == ngx_http_atls_busy)
+           && session->owner;
 }
 
 

@@ -13,6 +13,7 @@
 #include "ngx_http_atls_ending.h"
 #include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_shared.h"
 #include "ngx_http_atls_sweep.h"
 #include "ngx_http_atls_table.h"
 
@@ -33,8 +34,10 @@
 
 
 static void ngx_http_atls_sweep(ngx_event_t *ev);
-static void ngx_http_atls_sweep_owned(ngx_http_atls_zone_t *z);
-static void ngx_http_atls_sweep_shard(ngx_http_atls_shard_t *shard);
+static void ngx_http_atls_sweep_owned(ngx_http_atls_zone_t *z,
+    ngx_uint_t uses);
+static void ngx_http_atls_sweep_shard(ngx_http_atls_shard_t *shard,
+    ngx_uint_t uses);
 static ngx_int_t ngx_http_atls_sweep_expired(ngx_http_atls_zone_t *z);
 static void ngx_http_atls_sweep_report(ngx_http_atls_zone_t *z,
     ngx_log_t *log);
@@ -52,7 +55,7 @@ ngx_http_atls_sweep_init_worker(ngx_shm_zone_t *zone, ngx_log_t *log)
     z = zone->data;
 
     ngx_http_atls_table_wake(z);
-    ngx_http_atls_sweep_owned(z);
+    ngx_http_atls_sweep_owned(z, 0);
 
     c = &ngx_http_atls_process.sweeper_connection;
 
@@ -74,14 +77,15 @@ static void
 ngx_http_atls_sweep(ngx_event_t *ev)
 {
     ngx_int_t              rc;
+    ngx_uint_t             uses;
     ngx_connection_t      *c;
     ngx_http_atls_zone_t  *z;
 
     c = ev->data;
     z = c->data;
 
-    if (ngx_http_atls_worker_tick()) {
-        ngx_http_atls_sweep_owned(z);
+    if (ngx_http_atls_worker_tick(&uses) || uses) {
+        ngx_http_atls_sweep_owned(z, uses);
     }
 
     rc = ngx_http_atls_sweep_expired(z);
@@ -99,24 +103,27 @@ ngx_http_atls_sweep(ngx_event_t *ev)
 }
 
 
-/* Removes sessions of worker processes that have exited. */
+/*
+ * Removes sessions of worker processes that have exited; if these had uses of
+ * shared ones, nobody knows which.
+ */
 
 static void
-ngx_http_atls_sweep_owned(ngx_http_atls_zone_t *z)
+ngx_http_atls_sweep_owned(ngx_http_atls_zone_t *z, ngx_uint_t uses)
 {
     ngx_uint_t              n;
     ngx_http_atls_shard_t  *shard;
 
     for (n = 0; n < z->table->nshards; n++) {
         shard = ngx_http_atls_table_lock_shard(z, n);
-        ngx_http_atls_sweep_shard(shard);
+        ngx_http_atls_sweep_shard(shard, uses);
         ngx_http_atls_table_unlock(z, shard);
     }
 }
 
 
 static void
-ngx_http_atls_sweep_shard(ngx_http_atls_shard_t *shard)
+ngx_http_atls_sweep_shard(ngx_http_atls_shard_t *shard, ngx_uint_t uses)
 {
     ngx_uint_t                kind;
     ngx_queue_t              *q, *next, *queue;
@@ -135,6 +142,15 @@ ngx_http_atls_sweep_shard(ngx_http_atls_shard_t *shard)
             next = ngx_queue_next(q);
 
             session = ngx_queue_data(q, ngx_http_atls_session_t, queue);
+
+            if (session->owner == 0) {
+
+                if (uses) {
+                    ngx_http_atls_shared_reset(shard, session);
+                }
+
+                continue;
+            }
 
             owner.id = session->owner;
             owner.slot = session->slot;

@@ -20,6 +20,7 @@ typedef struct {
     uint32_t                   mailbox;     /* its serial number */
     ngx_uint_t                 locked;
     ngx_uint_t                 leaving;     /* it is about to exit */
+    ngx_uint_t                 uses;        /* of shared sessions, at present */
 } ngx_http_atls_slot_t;
 
 
@@ -44,6 +45,10 @@ static ngx_uint_t ngx_http_atls_worker_locked(ngx_uint_t slot);
 static ngx_http_atls_slots_t  *ngx_http_atls_slots;
 static ngx_fd_t                ngx_http_atls_locks = NGX_INVALID_FILE;
 static ngx_atomic_uint_t       ngx_http_atls_generation;
+
+/* Those of the previous process in the slot. */
+
+static ngx_uint_t              ngx_http_atls_uses_left;
 
 
 ngx_shm_zone_t *
@@ -160,6 +165,10 @@ ngx_http_atls_worker_init_worker(ngx_cycle_t *cycle, uint32_t mailbox)
     slot->pid = ngx_pid;
     slot->mailbox = mailbox;
     slot->leaving = 0;
+
+    ngx_http_atls_uses_left = slot->uses;
+    slot->uses = 0;
+
     slot->locked = (ngx_http_atls_worker_lock(ngx_process_slot) == NGX_OK);
 
     ngx_memory_barrier();
@@ -224,6 +233,13 @@ ngx_http_atls_worker_pid(ngx_http_atls_owner_t *owner)
 
 
 void
+ngx_http_atls_worker_use(ngx_int_t n)
+{
+    ngx_http_atls_slots->slots[ngx_http_atls_process.owner.slot].uses += n;
+}
+
+
+void
 ngx_http_atls_worker_leave(void)
 {
     ngx_http_atls_slots->slots[ngx_http_atls_process.owner.slot].leaving = 1;
@@ -273,7 +289,7 @@ ngx_http_atls_worker_last(void)
  */
 
 ngx_uint_t
-ngx_http_atls_worker_tick(void)
+ngx_http_atls_worker_tick(ngx_uint_t *uses)
 {
     ngx_msec_t             passed;
     ngx_uint_t             n;
@@ -281,6 +297,9 @@ ngx_http_atls_worker_tick(void)
     ngx_http_atls_owner_t  owner;
 
     n = 0;
+
+    *uses = ngx_http_atls_uses_left;
+    ngx_http_atls_uses_left = 0;
 
     ngx_http_atls_slots->slots[ngx_http_atls_process.owner.slot].beats++;
 
@@ -309,6 +328,7 @@ ngx_http_atls_worker_tick(void)
             ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                            "atls worker %uD in slot %uD exited",
                            owner.id, owner.slot);
+            *uses += slot->uses;
             n++;
         }
     }

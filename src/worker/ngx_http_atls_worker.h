@@ -61,13 +61,18 @@ ngx_uint_t ngx_http_atls_worker_known(ngx_http_atls_owner_t *owner);
 void ngx_http_atls_worker_leave(void);
 ngx_int_t ngx_http_atls_worker_last(void);
 
+/* Counts uses of shared sessions by this process: ngx_http_atls_shared.h. */
+
+void ngx_http_atls_worker_use(ngx_int_t n);
+
 /*
  * Called once a second: updates the heartbeat of this process and checks the
  * others.  Returns the number of those found dead by this call: the caller must
- * remove their sessions, as they are not reported to other processes.
+ * remove their sessions, as they are not reported to other processes.  "*uses"
+ * is the number of uses of shared sessions that did not end.
  */
 
-ngx_uint_t ngx_http_atls_worker_tick(void);
+ngx_uint_t ngx_http_atls_worker_tick(ngx_uint_t *uses);
 
 /*
  * The time since the last heartbeat of a process, while this process was
