@@ -1,7 +1,9 @@
 package Test::Atls::Port;
 
 # Ports that are not used by concurrent tests on this machine.  They are below
-# the kernel's range of ephemeral ports, and are locked until the test ends.
+# the kernel's range of ephemeral ports, and are locked until the test ends.  The
+# directory of the locks is not named like those of tests: if somebody removes
+# these, two tests must not get the same port.
 
 use strict;
 use warnings;
@@ -15,7 +17,7 @@ our @EXPORT_OK = qw( free_port );
 
 use constant { FIRST => 20_000, LAST => 31_999 };
 
-my $dir = File::Spec->tmpdir() . "/atls-test-ports-$>";
+my $dir = File::Spec->tmpdir() . "/atls-ports-$>";
 my $next = FIRST + ($$ * 37) % (LAST - FIRST);
 my @locks;
 
