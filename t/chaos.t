@@ -157,6 +157,13 @@ location = /raw {
     proxy_pass    http://backend;
 }
 
+location = /datagram {
+    atls            on;
+    atls_protocols  DTLSv1.2;
+    set             \$endpoint datagram;
+    proxy_pass      http://backend;
+}
+
 location = /another {
     atls        on;
     set         \$endpoint another;

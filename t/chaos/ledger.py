@@ -20,6 +20,7 @@ class Record:
         self.stream = bytearray()   # of a raw one: what it has sent
         self.raw_seen = 0           # and how much of it was seen
         self.disturbed = False      # by the adversary
+        self.ordered = True         # requests arrive in their order
         self.over = False
         self.cookie = None
         self.lines = []
@@ -147,6 +148,8 @@ class Ledger:
         for the last ones."""
         for record in self.sessions.values():
             hole = None
+            if not record.ordered:
+                continue
             for request in record.requests:
                 if request.arrived and hole:
                     self.violation(f"request {request.token} was seen,"

@@ -28,6 +28,7 @@ class Planner:
         "mutual": ("/mutual", False, 2),
         "rotating": ("/rotating", False, 2),
         "raw": ("/raw", False, 2),
+        "datagram": ("/datagram", False, 3),
     }
 
     def __init__(self, world, options):
@@ -104,6 +105,9 @@ class Planner:
                                "tunnel"), (20, 2, 2, 2, 3))[0]
         if plan.endpoint == "raw":
             plan.kind = "raw"
+        elif plan.endpoint == "datagram":
+            plan.kind, plan.path = "datagram", "direct"
+            plan.version = r.choice(("http10", "http11", "chunked"))
         elif plan.kind == "tunnel" and plan.early:
             plan.kind = "session"
         if plan.kind in ("sleeper", "endless", "replayer"):
@@ -112,6 +116,9 @@ class Planner:
     def tls(self, plan, r, version, certificate):
         options = self.options
         key = plan.endpoint, version, certificate
+        if plan.endpoint == "datagram":
+            self.dtls(plan)
+            return
         program = (plan.endpoint == "routed" and options.program
                    and version == ssl.TLSVersion.TLSv1_3 and r.random() < .3)
         if program:
@@ -151,8 +158,19 @@ class Planner:
         plan.established = established
         plan.tickets = tickets
 
+    def dtls(self, plan):
+        """There are no tickets for others."""
+        settings = {"dtls": b"1", "min": b"DTLSv1.2", "max": b"DTLSv1.2",
+                    "sni": b"localhost",
+                    "ca": f"{self.options.dir}/localhost.crt".encode()}
+        plan.tls = lambda: Program(self.options.program, settings)
+        plan.established = lambda session: None
+        plan.tickets = None
+
     def keep(self, session):
         """Stores the ticket of a closed session for another session."""
+        if session.plan.tickets is None:
+            return
         tickets = session.plan.tickets
         if session.tls.established and len(tickets) < 20:
             ticket = session.tls.session()

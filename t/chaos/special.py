@@ -6,6 +6,7 @@ import time
 
 import http1
 from content import digest
+from datagram import Datagram
 from inner import Request
 from outer import MEDIA_TYPE, Lost, abort
 from session import Ended, Session
@@ -267,4 +268,5 @@ class Tunnel(Session):
 
 
 KINDS = {"session": Session, "sleeper": Sleeper, "endless": Endless,
-         "replayer": Replayer, "raw": Raw, "tunnel": Tunnel}
+         "replayer": Replayer, "raw": Raw, "tunnel": Tunnel,
+         "datagram": Datagram}
