@@ -501,6 +501,22 @@ bad("atls_endpoint in $_->[0]", qr/"atls_endpoint" directive is not allowed/,
     $cert . $_->[1], $_->[2]) for [ http => $NAME, '' ], [ server => '', $NAME ];
 
 
+# atls_association
+
+bad("atls_association $_", qr/"atls_association" directive invalid value/,
+    $cert . "atls_association $_;") for qw( 0 -1d often );
+bad('atls_association with another parameter', qr/invalid parameter "again"/,
+    $cert . 'atls_association 30d again;');
+good('atls_association off', $cert . 'atls_association off;');
+bad('atls_association_accept in a location',
+    qr/"atls_association_accept" directive is not allowed here/, $cert, '',
+    'atls_association_accept on;');
+good('atls_association_accept', $cert . 'atls_association_accept on;');
+bad('atls_association_accept twice',
+    qr/"atls_association_accept" directive is duplicate/,
+    $cert . 'atls_association_accept on; atls_association_accept on;');
+
+
 # directives that may occur more than once
 
 my %MANY = map { $_ => 1 } qw( atls_certificate atls_certificate_key
