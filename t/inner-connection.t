@@ -25,6 +25,7 @@ use Test::Atls::Response qw( parse_responses );
 my $t = Test::Atls->new(workers => 1, client => { timeout => 20 });
 my $slow = $ENV{TEST_NGINX_SLOW} || 1;
 my $short = 2 * $slow;                          # in seconds
+my $reload = 5 * $slow;                         # longer than a reload
 
 $t->write_file('dir/index.html', 'directory');
 $t->write_file('short/dir/index.html', 'directory');
@@ -47,7 +48,7 @@ server {
 
     location /short/endpoint {
         atls on;
-        client_body_timeout ${short}s;
+        client_body_timeout ${reload}s;
     }
 
     location / { }
@@ -271,7 +272,7 @@ sub quitting {
 
     my $began = time;
 
-    ok($t->wait_for(sub { !alive($worker) }, 10 * $short),
+    ok($t->wait_for(sub { !alive($worker) }, 10 * $reload),
        'open POST: its worker ends');
-    cmp_ok(time - $began, '>', $short / 2, '... after client_body_timeout');
+    cmp_ok(time - $began, '>', $reload / 2, '... after client_body_timeout');
 }
