@@ -503,9 +503,7 @@ ngx_http_atls_phase_rewrite(ngx_http_request_t *r)
         return NGX_DONE;
     }
 
-    if (alcf->required
-        && ngx_http_atls_direct_identity(r->connection) == NULL)
-    {
+    if (alcf->required) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "access forbidden by \"atls_required\"");
         return NGX_HTTP_FORBIDDEN;
