@@ -17,6 +17,10 @@ js=$out/js
 
 command -v emcc >/dev/null || tools/deps.sh emscripten
 
+# the Makefile's, for the machine's own compiler
+
+unset CC CFLAGS LDFLAGS
+
 
 # Only what TLS 1.2 and 1.3 of libatls need.  There is no system to get random
 # numbers from: see src/client/js/seed.c.
