@@ -189,7 +189,7 @@ our %RULES = (
         'TLS itself is not changed, see RFC 8446 (1.3) and RFC 5246 (1.2).',
     'fragment' =>
         '| maximum fragment length | used if the client requests it (RFC'
-        . ' 6066) |',
+        . ' 6066).',
     'version' =>
         '| versions | 1.3 and 1.2, unless',
     'suite' =>
