@@ -365,6 +365,10 @@ ngx_http_atls_direct_acceptable(ngx_http_atls_direct_t *direct, ngx_log_t *log)
         reason = "used";
 
     } else {
+        reason = NULL;
+    }
+
+    if (reason == NULL) {
         return 1;
     }
 
