@@ -17,6 +17,7 @@
 #include "ngx_http_atls_stream.h"
 
 
+static ngx_int_t ngx_http_atls_stream_record(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_handshake(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_stream_input(ngx_http_atls_post_t *post,
     ngx_http_atls_handshake_e *state);
@@ -50,10 +51,7 @@ ngx_int_t
 ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post, u_char **data,
     size_t *len)
 {
-    int         n;
-    u_char     *record;
-    size_t      size;
-    ngx_int_t   rc;
+    ngx_int_t  rc;
 
     while (post->plain_len == 0) {
 
@@ -71,75 +69,74 @@ ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post, u_char **data,
             return NGX_DONE;
         }
 
-        if (post->stage == ngx_http_atls_post_handshake) {
+        switch (post->stage) {
 
+        case ngx_http_atls_post_handshake:
             rc = ngx_http_atls_stream_handshake(post);
+            break;
 
-            if (rc != NGX_OK) {
-                return rc;
-            }
-
-            continue;
-        }
-
-        if (post->stage == ngx_http_atls_post_message) {
-
+        case ngx_http_atls_post_message:
             rc = ngx_http_atls_stream_message(post);
+            break;
 
-            if (rc != NGX_OK) {
-                return rc;
-            }
-
-            continue;
-        }
-
-        if (post->stage == ngx_http_atls_post_datagrams) {
-
+        case ngx_http_atls_post_datagrams:
             rc = ngx_http_atls_stream_datagrams(post);
+            break;
 
-            if (rc != NGX_OK) {
-                return rc;
-            }
-
-            continue;
+        default: /* records */
+            rc = ngx_http_atls_stream_record(post);
         }
 
-        rc = ngx_http_atls_body_record(&post->body, &post->channel, &record,
-                                       &size);
-
-        if (rc == NGX_DONE) {
-            post->ended = 1;
-            return NGX_DONE;
-        }
-
-        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-            post->status = rc;
+        if (rc != NGX_OK) {
             return rc;
         }
-
-        if (rc == NGX_AGAIN) {
-            return NGX_AGAIN;
-        }
-
-        if (rc == NGX_OK) {
-            ngx_log_debug4(NGX_LOG_DEBUG_HTTP,
-                           post->request->connection->log, 0,
-                           "atls %08xD record in: %ui, %uz, number:%uL",
-                           post->label, (ngx_uint_t) record[0], size,
-                           post->channel.state->read.seq);
-
-            ngx_http_atls_stream_print(post, record, size);
-        }
-
-        n = (rc == NGX_OK) ? trl_channel_open(&post->channel, record, size,
-                                              &post->plain, &post->plain_len)
-                           : TRL_ERROR;
-
-        ngx_http_atls_stream_opened(post, n);
     }
 
     *data = post->plain;
     *len = post->plain_len;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_atls_stream_record(ngx_http_atls_post_t *post)
+{
+    int         n;
+    u_char     *record;
+    size_t      size;
+    ngx_int_t   rc;
+
+    rc = ngx_http_atls_body_record(&post->body, &post->channel, &record, &size);
+
+    if (rc == NGX_DONE) {
+        post->ended = 1;
+        return NGX_DONE;
+    }
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        post->status = rc;
+        return rc;
+    }
+
+    if (rc == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    if (rc == NGX_OK) {
+        ngx_log_debug4(NGX_LOG_DEBUG_HTTP, post->request->connection->log, 0,
+                       "atls %08xD record in: %ui, %uz, number:%uL",
+                       post->label, (ngx_uint_t) record[0], size,
+                       post->channel.state->read.seq);
+
+        ngx_http_atls_stream_print(post, record, size);
+    }
+
+    n = (rc == NGX_OK) ? trl_channel_open(&post->channel, record, size,
+                                          &post->plain, &post->plain_len)
+                       : TRL_ERROR;
+
+    ngx_http_atls_stream_opened(post, n);
 
     return NGX_OK;
 }
