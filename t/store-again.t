@@ -7,9 +7,8 @@ use warnings;
 use Test::More;
 
 use Test::Atls::Cluster;
-use Test::Atls::Http qw( http_connect readable send_all );
-use Test::Atls::Response;
-use Test::Atls::Slow qw( patience );
+use Test::Atls::Elsewhere qw( answer );
+use Test::Atls::Http qw( http_connect send_all );
 
 
 plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
@@ -72,21 +71,7 @@ sub end {
 
     send_all($s, substr $record, -10);
 
-    return response($s);
-}
-
-
-sub response {
-    my ($s) = @_;
-
-    my $r = Test::Atls::Response->new();
-
-    until ($r->done()) {
-        readable($s, patience()) && $s->sysread(my $buf, 65536) or return undef;
-        $r->feed($buf);
-    }
-
-    return $r;
+    return answer($s);
 }
 
 

@@ -7,9 +7,8 @@ use warnings;
 use Test::More;
 
 use Test::Atls::Cluster;
-use Test::Atls::Http qw( http_connect readable send_all );
-use Test::Atls::Response;
-use Test::Atls::Slow qw( patience );
+use Test::Atls::Elsewhere qw( answer );
+use Test::Atls::Http qw( http_connect send_all );
 
 
 plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
@@ -65,20 +64,6 @@ sub waiting {
 }
 
 
-sub response {
-    my ($s) = @_;
-
-    my $r = Test::Atls::Response->new();
-
-    until ($r->done()) {
-        readable($s, patience()) && $s->sysread(my $buf, 65536) or return undef;
-        $r->feed($buf);
-    }
-
-    return $r;
-}
-
-
 # The session is taken nevertheless, and stays on this machine.
 
 sub client_is_gone {
@@ -106,7 +91,7 @@ sub quit {
     $t->wait_for_log(qr/gracefully shutting down/);
     kill 'CONT', $cluster->{redis};
 
-    my $r = response($s);
+    my $r = answer($s);
 
     is($r && $r->status(), 200, 'a response from a process that quits');
 
@@ -147,7 +132,7 @@ sub store_is_gone {
 
     $cluster->stop_redis();
 
-    my $r = response($s);
+    my $r = answer($s);
 
     is($r && $r->status(), 503, 'the connection is lost');
     is($r && $r->header('Retry-After'), 1, '... Retry-After');

@@ -14,14 +14,10 @@
 #define TRL_AEAD_LIMIT   64
 
 #include "unit.h"
+#include "fuzz.h"
 
 
 #define OPS  6
-
-#ifndef FUZZ_ENGINE
-#define FUZZ_INPUT  4096
-#endif
-
 
 typedef struct {
     unit_pair_t         pair;               /* its state is in shared memory */
@@ -35,7 +31,6 @@ typedef struct {
 static uint8_t  record[2 * UNIT_BUFFER];
 
 
-int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
 
 static void
@@ -238,33 +233,10 @@ LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 
 #ifndef FUZZ_ENGINE
 
-/* Short operations, so that others follow. */
-
 int
 main(int argc, char **argv)
 {
-    long    i, runs;
-    size_t  j, size;
-
-    static uint8_t  input[FUZZ_INPUT];
-
-    runs = (argc > 1) ? atol(argv[1]) : 1;
-    srandom(1);
-
-    for (i = 0; i < runs; i++) {
-        size = (size_t) random() % FUZZ_INPUT;
-
-        for (j = 0; j < size; j++) {
-            input[j] = (uint8_t) (random() >> 8);
-        }
-
-        for (j = 1; j + 3 <= size; j += 3 + input[j + 2]) {
-            input[j + 1] = 0;
-            input[j + 2] %= 64;
-        }
-
-        (void) LLVMFuzzerTestOneInput(input, size);
-    }
+    fuzz_operations((argc > 1) ? atol(argv[1]) : 1);
 
     trl_cipher_cleanup();
 

@@ -13,15 +13,11 @@
 
 
 #include "gateway.h"
+#include "fuzz.h"
 
 
 #define OPS         8
 #define START       1000000             /* milliseconds */
-
-#ifndef FUZZ_ENGINE
-#define FUZZ_INPUT  4096
-#endif
-
 
 typedef enum {
     HAS_SESSION = 1,
@@ -35,7 +31,6 @@ typedef enum {
 } fuzz_request_e;
 
 
-int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
 
 /* Responses: a byte for the kind, one for the header, and the body. */
@@ -424,33 +419,10 @@ LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 
 #ifndef FUZZ_ENGINE
 
-/* Short operations, so that others follow. */
-
 int
 main(int argc, char **argv)
 {
-    long    i, runs;
-    size_t  j, size;
-
-    static uint8_t  input[FUZZ_INPUT];
-
-    runs = (argc > 1) ? atol(argv[1]) : 1;
-    srandom(1);
-
-    for (i = 0; i < runs; i++) {
-        size = (size_t) random() % FUZZ_INPUT;
-
-        for (j = 0; j < size; j++) {
-            input[j] = (uint8_t) (random() >> 8);
-        }
-
-        for (j = 1; j + 3 <= size; j += 3 + input[j + 2]) {
-            input[j + 1] = 0;
-            input[j + 2] %= 64;
-        }
-
-        (void) LLVMFuzzerTestOneInput(input, size);
-    }
+    fuzz_operations((argc > 1) ? atol(argv[1]) : 1);
 
     return 0;
 }

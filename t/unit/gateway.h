@@ -59,7 +59,7 @@ static int              refuse;         /* the next one cannot be started */
 static int              refused;
 static const char      *location;       /* header of a response */
 static const char      *cookie;
-static unsigned         sent;           /* responses, in messages of their own */
+static unsigned         sent;           /* responses in separate messages */
 
 
 int64_t
