@@ -487,14 +487,21 @@ ngx_http_atls_begin_ask(ngx_http_atls_post_t *post)
 }
 
 
+/*
+ * The event is not posted: timers expire before posted events are processed,
+ * and that of the drain would put the session into the store again.
+ */
+
 static void
 ngx_http_atls_begin_asked(ngx_http_atls_taking_t *taking)
 {
     ngx_http_atls_post_t *post = taking->data;
 
-    if (!post->event.posted) {
-        ngx_post_event(&post->event, &ngx_posted_events);
+    if (post->event.posted) {
+        ngx_delete_posted_event(&post->event);
     }
+
+    post->event.handler(&post->event);
 }
 
 
