@@ -4,7 +4,10 @@
 
 BUILD       ?= build
 JOBS        ?= $(shell nproc)
-TESTS       ?= t
+
+# files that mostly wait run first, not alone at the end
+WAITING     := t/client-evil.t t/via-coap-loss.t
+TESTS       ?= $(WAITING) $(filter-out $(WAITING),$(wildcard t/*.t))
 
 CFLAGS      ?= -g -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Wformat \
                -Werror=format-security
