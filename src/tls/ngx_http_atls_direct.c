@@ -39,6 +39,7 @@ typedef struct {
 
 static void ngx_http_atls_direct_init_addr(ngx_conf_t *cf,
     ngx_http_conf_addr_t *addr);
+static void ngx_http_atls_direct_init_server(ngx_http_core_srv_conf_t *server);
 static int ngx_http_atls_direct_client_hello(ngx_ssl_conn_t *ssl, int *ad,
     void *arg);
 static ngx_int_t ngx_http_atls_direct_offer(ngx_ssl_conn_t *ssl);
@@ -84,8 +85,9 @@ ngx_http_atls_direct_init(ngx_conf_t *cf)
 
 
 /*
- * An SSL is created with the SSL_CTX of the default server, whichever server is
- * selected later, and OpenSSL uses the callbacks of this SSL_CTX.
+ * An SSL is created with the SSL_CTX of the default server.  When another
+ * server was selected, its SSL_CTX has the callback for the second ClientHello,
+ * after a HelloRetryRequest; those for keys are always callbacks of the SSL.
  */
 
 static void
@@ -96,23 +98,29 @@ ngx_http_atls_direct_init_addr(ngx_conf_t *cf, ngx_http_conf_addr_t *addr)
     ngx_http_core_srv_conf_t  **server;
     ngx_http_atls_loc_conf_t   *alcf;
 
+    sscf = addr->default_server->ctx->srv_conf[ngx_http_ssl_module.ctx_index];
+
+    if (sscf->ssl.ctx == NULL) {
+        return;
+    }
+
     accept = 0;
     server = addr->servers.elts;
 
     for (i = 0; i < addr->servers.nelts; i++) {
         alcf = server[i]->ctx->loc_conf[ngx_http_atls_module.ctx_index];
-        accept |= alcf->association_accept;
+
+        if (alcf->association_accept) {
+            ngx_http_atls_direct_init_server(server[i]);
+            accept = 1;
+        }
     }
 
     if (!accept) {
         return;
     }
 
-    sscf = addr->default_server->ctx->srv_conf[ngx_http_ssl_module.ctx_index];
-
-    if (sscf->ssl.ctx == NULL) {
-        return;
-    }
+    ngx_http_atls_direct_init_server(addr->default_server);
 
     if (!(sscf->protocols & NGX_SSL_TLSv1_3)) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
@@ -120,9 +128,20 @@ ngx_http_atls_direct_init_addr(ngx_conf_t *cf, ngx_http_conf_addr_t *addr)
                       "\"ssl_protocols\" of its default server are without "
                       "TLSv1.3", &addr->opt.addr_text);
     }
+}
 
-    SSL_CTX_set_client_hello_cb(sscf->ssl.ctx,
-                                ngx_http_atls_direct_client_hello, NULL);
+
+static void
+ngx_http_atls_direct_init_server(ngx_http_core_srv_conf_t *server)
+{
+    ngx_http_ssl_srv_conf_t  *sscf;
+
+    sscf = server->ctx->srv_conf[ngx_http_ssl_module.ctx_index];
+
+    if (sscf->ssl.ctx) {
+        SSL_CTX_set_client_hello_cb(sscf->ssl.ctx,
+                                    ngx_http_atls_direct_client_hello, NULL);
+    }
 }
 
 
@@ -382,6 +401,9 @@ ngx_http_atls_direct_acceptable(ngx_http_atls_direct_t *direct, ngx_log_t *log)
 /*
  * The suite of the handshake is already selected by OpenSSL.  If the key was
  * given, but the client does not have it, the handshake fails.
+ *
+ * The key is given once, and wiped: whatever is offered in a second ClientHello
+ * must have been examined again.
  */
 
 static int
@@ -394,10 +416,16 @@ ngx_http_atls_direct_find_session(ngx_ssl_conn_t *ssl, const u_char *identity,
     *session = NULL;
 
     direct = ngx_http_atls_direct_find(ssl);
+
+    if (direct == NULL) {
+        return 1;
+    }
+
+    direct->given = 0;
+
     cipher = SSL_get_pending_cipher(ssl);
 
-    if (direct == NULL
-        || direct->identity.len == 0
+    if (direct->identity.len == 0
         || direct->identity.len != len
         || ngx_memcmp(direct->identity.data, identity, len) != 0
         || cipher == NULL
@@ -410,6 +438,7 @@ ngx_http_atls_direct_find_session(ngx_ssl_conn_t *ssl, const u_char *identity,
                                            NGX_HTTP_ATLS_ASSOCIATION_KEY,
                                            cipher);
 
+    direct->identity.len = 0;
     ngx_http_atls_direct_cleanup(direct);
 
     if (*session == NULL) {
