@@ -117,16 +117,24 @@ ngx_http_atls_associations_create(ngx_shm_zone_t *zone)
 
     /*
      * With another id after a restart, associations that may have been used
-     * are not accepted.
+     * are not accepted.  Keys are random even if they are not used: the clock
+     * may begin with 0.
      */
 
     do {
-        if (RAND_bytes((u_char *) &associations->zone, sizeof(uint64_t)) != 1) {
+        if (RAND_bytes((u_char *) &associations->current,
+                       offsetof(ngx_http_atls_associations_t, issued)
+                       - offsetof(ngx_http_atls_associations_t, current))
+            != 1)
+        {
             ngx_ssl_error(NGX_LOG_EMERG, zone->shm.log, 0,
                           "RAND_bytes() failed");
             return NULL;
         }
     } while (associations->zone == 0);
+
+    associations->current.expire = 0;
+    associations->previous.expire = 0;
 
     return associations;
 }
