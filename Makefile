@@ -3,7 +3,9 @@
 # Lines that begin with "#:" are the output of "make help".
 
 BUILD       ?= build
-JOBS        ?= $(shell nproc)
+
+# most tests wait most of their time
+JOBS        ?= $(shell expr 4 \* $$(nproc))
 
 # files that mostly wait run first, not alone at the end
 WAITING     := t/client-evil.t t/via-coap-loss.t

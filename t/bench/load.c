@@ -61,7 +61,7 @@
 
 
 #define LOAD_MEDIA_TYPE     "Content-Type: application/atls+octet-stream\r\n"
-#define LOAD_MESSAGE_TYPE   "Content-Type: message/http\r\n"                    \
+#define LOAD_MESSAGE_TYPE   "Content-Type: message/http\r\n"                   \
                             "Content-Encoding: aes128gcm\r\n"
 #define LOAD_RECORD         16384
 #define LOAD_OVERHEAD       22          /* per record: header, type, tag */

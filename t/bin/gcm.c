@@ -92,7 +92,8 @@ run(int sealing, char *key_hex, char *nonce_hex, char *data_hex)
         len -= rc ? TAG : 0;
 
         if (rc) {
-            rc = EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG, data + len);
+            rc = EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG,
+                                     data + len);
         }
     }
 

@@ -6,8 +6,8 @@
  *
  * LOCK and UNLOCK are the addresses of two functions.  From each call of the
  * first one until the last lock is released and the second one returns, the
- * process executes single steps; after N of them, it is killed.  The address of each step is written to
- * stdout, after a line "ready".
+ * process executes single steps; after N of them, it is killed.  The address
+ * of each step is written to stdout, after a line "ready".
  *
  * Requires Linux on x86-64.
  */
