@@ -89,10 +89,12 @@ package Device {
         my ($self, $bytes) = @_;
 
         my $n = ++$self->{n};
+        my $lost = $self->{lost};
         my $in = $t->write_file("device.$n.in", $bytes);
         my $out = $t->path("device.$n.out");
         my @args = (@{$self->{program}}, '-v', 7, '-m', 'post', '-t', 65000,
-                    '-o', $out, $bytes ne '' ? ('-f', $in) : ());
+                    '-o', $out, $bytes ne '' ? ('-f', $in) : (),
+                    $lost ? ('-l', $lost->[$n % @$lost]) : ());
 
         unlink $out;
 
@@ -155,10 +157,13 @@ sub with_client {
 }
 
 
-# -l: the client loses datagrams that it sends.
+# -l: the client loses datagrams that it sends, here the first one, the second
+# one, which has the Echo option, and both.
 
 sub with_loss {
-    my $d = device('coap-client-notls', "coap://127.0.0.1:$plain", '-l', '20%');
+    my $d = device('coap-client-notls', "coap://127.0.0.1:$plain");
+
+    $d->{lost} = [ '1', '2', '1,3' ];
 
     $backend->forget();
     ok($d->handshake(), 'handshake') or diag($d->error(), $d->{all});

@@ -23,9 +23,11 @@ my $t = Test::Atls::Gateway->new(workers => 4);
 plan(skip_all => 'no mbedTLS')
     if system 'echo "#include <mbedtls/ssl.h>" | cc -E - >/dev/null 2>&1';
 
-# each retransmission takes seconds
+# Each retransmission takes seconds.  Handshakes that are given up are not waited
+# for at the end.
 
-$t->serve_located(undef, http => 'atls_handshake_timeout 5m;',
+$t->serve_located(undef, main => 'worker_shutdown_timeout 1s;',
+                  http => 'atls_handshake_timeout 5m;',
                   backend => 'proxy_ignore_client_abort on;');
 
 my $g = $t->gateway();

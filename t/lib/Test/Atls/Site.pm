@@ -56,9 +56,9 @@ sub command {
 }
 
 
-# serve($locations, http => , endpoint => , backend => , servers => ): runs
-# nginx with these locations, and other directives on each level.  /exact is a
-# short response with headers; other requests are passed to the backend.
+# serve($locations, main => , http => , endpoint => , backend => , servers => ):
+# runs nginx with these locations, and other directives on each level.  /exact
+# is a short response with headers; other requests are passed to the backend.
 
 sub serve {
     my ($self, $locations, %args) = @_;
@@ -70,7 +70,7 @@ sub serve {
 
     # a connection for each POST, which may be accepted by another worker
 
-    $self->write_http(<<"EOC");
+    $self->write_http(<<"EOC", main => $args{main});
 $http
 %%CERTIFICATE%%
 
