@@ -284,7 +284,7 @@ check: $(LIB_OBJ) $(CMD_OBJ) $(if $(GATEWAY),$(GW_OBJ))
 #: test                all tests, or those of TESTS="t/handshake.t ..."
 test: deps
 	@$(MAKE) --no-print-directory all check
-	$(TESTED) $(PROVE)
+	@$(TESTED) $(PROVE)
 
 # UBSan is used for the module only: nginx has harmless arithmetic on null
 # pointers and unaligned reads.  A dynamic module has copies of some globals of
@@ -305,7 +305,7 @@ asan: deps
 
 #: test-asan           the tests with sanitizers
 test-asan: asan
-	$(TESTED_ASAN) $(PROVE)
+	@$(TESTED_ASAN) $(PROVE)
 
 # random sessions and an adversary, with reloads and crashes of nginx: runs
 # t/chaos.t for a longer time, each time with another seed
@@ -323,7 +323,7 @@ chaos-asan: asan
 test-valgrind: deps
 	@tools/deps.sh valgrind
 	@$(MAKE) --no-print-directory all
-	$(TESTED) TEST_NGINX_WRAPPER='$(VALGRIND)' TEST_VALGRIND=1 \
+	@$(TESTED) TEST_NGINX_WRAPPER='$(VALGRIND)' TEST_VALGRIND=1 \
 	    TEST_NGINX_SLOW=10 $(PROVE)
 
 #: dist                the source archive, in build/dist
@@ -337,7 +337,7 @@ deb:
 #: test-matrix         the tests on releases of Debian, SUITES="trixie sid"
 test-matrix:
 	@tools/deps.sh debootstrap
-	TESTS='$(TESTS)' JOBS=$(JOBS) tools/matrix.sh $(SUITES)
+	@TESTS='$(TESTS)' JOBS=$(JOBS) tools/matrix.sh $(SUITES)
 
 # what users do, in new systems, in chroots
 

@@ -41,6 +41,7 @@ location /psk {
     atls on;
     atls_session_tracking location;
     atls_psk_file psk;
+    atls_ciphers kPSK+AESCCM8:@SECLEVEL=0;
 }
 
 location = /reading {

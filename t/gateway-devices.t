@@ -120,7 +120,22 @@ package Device {
 
 package main;
 
+# libcoap's client loses blocks of a response that does not come with the
+# acknowledgement, which the gateway sends after 1.5 s.
+
 sub use_session {
+    my (@args) = @_;
+
+    for (1 .. 5) {
+        return if use_device(device(@args));
+        note('blocks were lost');
+    }
+
+    fail('each response is late');
+}
+
+
+sub use_device {
     my ($d) = @_;
 
     ok($d->handshake(), 'handshake') or diag($d->error(), $d->{all});
@@ -130,6 +145,8 @@ sub use_session {
     is($r && $r->body(), "exactly\n", 'a request');
 
     $r = $d->get('/big?size=20000');
+    return 0 if $d->{all} =~ /large body receive internal issue/;
+
     ok($r && $r->body() eq pattern(20_000), 'blocks of a response')
         or diag($d->{all});
 
@@ -138,20 +155,20 @@ sub use_session {
     ok($r && $r->body() eq pattern(20_000), 'and of a request')
         or diag($d->{all});
 
-    return;
+    return 1;
 }
 
 
 sub with_client {
     my $url = "coap://127.0.0.1:$plain";
 
-    use_session(device('coap-client-notls', $url));
+    use_session('coap-client-notls', $url);
     note('Non-confirmable');
-    use_session(device('coap-client-notls', $url, '-N'));
+    use_session('coap-client-notls', $url, '-N');
     note('small blocks');
-    use_session(device('coap-client-notls', $url, '-b', 64));
+    use_session('coap-client-notls', $url, '-b', 64);
     note('a single body');
-    use_session(device('coap-client-notls', $url, '-L', 3));
+    use_session('coap-client-notls', $url, '-L', 3);
 
     done_testing();
 }
@@ -180,9 +197,9 @@ sub with_loss {
 sub with_psk {
     my $url = "coaps://127.0.0.1:$secure";
 
-    use_session(device('coap-client-openssl', $url, @psk));
-    use_session(device('coap-client-gnutls', $url, '-u', 'other:device',
-                       '-k', 'x' . KEY));
+    use_session('coap-client-openssl', $url, @psk);
+    use_session('coap-client-gnutls', $url, '-u', 'other:device',
+                '-k', 'x' . KEY);
 
     is($t->metric($g, 'challenges_total'), challenges(), 'no Echo');
 
@@ -246,7 +263,7 @@ sub with_cert {
     my $url = "coaps://localhost:$secure";
     my @trust = ('-R', $t->path('ca.crt'));
 
-    use_session(device('coap-client-openssl', $url, @trust));
+    use_session('coap-client-openssl', $url, @trust);
 
     my $d = device('coap-client-openssl', $url, '-R', $t->path('other.crt'),
                    '-B', 5);
