@@ -8,6 +8,7 @@
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/proverr.h>
 
 #include "cert.h"
 #include "clock.h"
@@ -684,17 +685,15 @@ atls_tls_reason(void)
 {
     unsigned long  code;
 
-    code = ERR_peek_last_error();
-
-    if (ERR_GET_LIB(code) == ERR_LIB_SSL
-        && ERR_GET_REASON(code) == SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC)
-    {
-        while (ERR_peek_error() != code) {
-            (void) ERR_get_error();
-        }
-    }
-
     code = ERR_peek_error();
+
+    while (ERR_GET_LIB(code) == ERR_LIB_PROV
+           && ERR_GET_REASON(code) == PROV_R_CIPHER_OPERATION_FAILED
+           && ERR_peek_last_error() != code)
+    {
+        (void) ERR_get_error();
+        code = ERR_peek_error();
+    }
 
     return ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
 }
