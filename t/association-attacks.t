@@ -82,6 +82,18 @@ server {
         return 200 verified;
     }
 }
+
+server {
+    listen 127.0.0.1:%%PORT_3%% ssl;
+    server_name localhost;
+    atls_association_accept on;
+    ssl_verify_client optional;
+    ssl_client_certificate %%TESTDIR%%/localhost.crt;
+
+    location / {
+        return 200 "[\$atls_association|\$ssl_client_verify]";
+    }
+}
 EOC
 
 $t->run();
@@ -249,4 +261,8 @@ sub modes {
     like($r->{out}, qr/Server Temp Key|Negotiated TLS1\.3 group: \w/,
          'but there is a key exchange');
     is($r->{status}, 400, 'ssl_verify_client is not met');
+    like($r->{body}, qr/No required SSL certificate/, 'without a certificate');
+
+    is(direct($t, $t->port(3), $a)->{body}, '[on|NONE]',
+       'an optional certificate');
 }

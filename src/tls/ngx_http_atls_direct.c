@@ -53,7 +53,10 @@ static ngx_uint_t ngx_http_atls_direct_acceptable(
     ngx_http_atls_direct_t *direct, ngx_log_t *log);
 static int ngx_http_atls_direct_find_session(ngx_ssl_conn_t *ssl,
     const u_char *identity, size_t len, SSL_SESSION **session);
-static ngx_http_atls_direct_t *ngx_http_atls_direct_find(ngx_ssl_conn_t *ssl);
+static void ngx_http_atls_direct_info(const ngx_ssl_conn_t *ssl, int where,
+    int ret);
+static ngx_http_atls_direct_t *ngx_http_atls_direct_find(
+    const ngx_ssl_conn_t *ssl);
 static ngx_http_atls_direct_t *ngx_http_atls_direct_get(ngx_connection_t *c);
 
 
@@ -458,12 +461,41 @@ ngx_http_atls_direct_find_session(ngx_ssl_conn_t *ssl, const u_char *identity,
     SSL_set_num_tickets(ssl, 0);
     SSL_set_max_early_data(ssl, 0);
 
+    SSL_set_info_callback(ssl, ngx_http_atls_direct_info);
+
     return 1;
 }
 
 
+/*
+ * To OpenSSL, the certificate of the client is one that was not verified, and
+ * core would reject requests with "ssl_verify_client optional".  There is none,
+ * as for other clients without a certificate; "ssl_verify_client on" is not
+ * met.  The callback replaces that of core for this connection.
+ */
+
+static void
+ngx_http_atls_direct_info(const ngx_ssl_conn_t *ssl, int where, int ret)
+{
+    void              (*info)(const SSL *ssl, int where, int ret);
+    ngx_connection_t   *c;
+
+    info = SSL_CTX_get_info_callback(SSL_get_SSL_CTX(ssl));
+
+    if (info) {
+        info(ssl, where, ret);
+    }
+
+    c = ngx_ssl_get_connection(ssl);
+
+    if ((where & SSL_CB_HANDSHAKE_DONE) && ngx_http_atls_direct_get(c)) {
+        SSL_set_verify_result(c->ssl->connection, X509_V_OK);
+    }
+}
+
+
 static ngx_http_atls_direct_t *
-ngx_http_atls_direct_find(ngx_ssl_conn_t *ssl)
+ngx_http_atls_direct_find(const ngx_ssl_conn_t *ssl)
 {
     ngx_connection_t    *c;
     ngx_pool_cleanup_t  *cln;
