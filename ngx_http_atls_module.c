@@ -539,6 +539,7 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_atls_loc_conf_t *prev = parent;
     ngx_http_atls_loc_conf_t *conf = child;
 
+    char                      *rv;
     ngx_int_t                  rc;
     ngx_uint_t                 server;
     ngx_http_core_loc_conf_t  *clcf;
@@ -599,44 +600,54 @@ ngx_http_atls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     server = (cscf->ctx->loc_conf[ngx_http_atls_module.ctx_index] == conf);
 
-    if (ngx_http_atls_merge_association(cf, conf, server) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
     if (conf->enable) {
-        return ngx_http_atls_location_enable(cf, conf);
+        rv = ngx_http_atls_location_enable(cf, conf);
+
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+
+    } else if (server) {
+
+        /* the server may be selected by SNI at an endpoint of another one */
+
+        rc = ngx_http_atls_ssl_complete(conf)
+             ? ngx_http_atls_ssl_create(cf, conf)
+             : ngx_http_atls_ssl_policy(cf, conf);
+
+        if (rc != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
     }
 
-    /* the server may be selected by SNI at an endpoint of another one */
-
-    if (!server) {
-        return NGX_CONF_OK;
-    }
-
-    rc = ngx_http_atls_ssl_complete(conf) ? ngx_http_atls_ssl_create(cf, conf)
-                                          : ngx_http_atls_ssl_policy(cf, conf);
-
-    return rc == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+    return ngx_http_atls_merge_association(cf, conf, server) == NGX_OK
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
-/* Endpoints and servers have the keys, where they are needed. */
+/*
+ * Endpoints and servers have the keys where they are needed: a server with a
+ * certificate may be selected at an endpoint of another one.
+ */
 
 static ngx_int_t
 ngx_http_atls_merge_association(ngx_conf_t *cf, ngx_http_atls_loc_conf_t *conf,
     ngx_uint_t server)
 {
-    if ((conf->association == 0 && !conf->association_accept)
-        || (!conf->enable && !server))
-    {
+    ngx_uint_t  used;
+
+    if (!conf->enable && !server) {
         return NGX_OK;
     }
 
-    if (ngx_http_atls_associations_add(cf) != NGX_OK) {
+    used = (conf->association || conf->association_accept);
+
+    if (used && ngx_http_atls_associations_add(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_http_atls_association_conf(cf, conf);
+    return used || (server && conf->ssl)
+           ? ngx_http_atls_association_conf(cf, conf) : NGX_OK;
 }
 
 

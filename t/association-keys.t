@@ -67,6 +67,13 @@ server {
     }
 }
 
+# selected by SNI, without an endpoint
+
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+    server_name other.example;
+}
+
 # the server with the directive is not the default server
 
 server {
@@ -82,6 +89,16 @@ server {
 
     location / {
         return 200 "\$atls_association \$atls_client_s_dn";
+    }
+}
+
+server {
+    listen 127.0.0.1:%%PORT_1%% ssl;
+    server_name other.example;
+    atls_association_accept on;
+
+    location / {
+        return 200 "\$atls_association other";
     }
 }
 EOC
@@ -107,11 +124,11 @@ sub keys_of {
 
 
 sub association {
-    my ($uri, $who) = @_;
+    my ($uri, $who, @args) = @_;
 
     my $file = $t->path($who || 'none');
     my $c = $t->client(uri => $uri || '/.well-known/atls',
-                       protocol => 'TLSv1.3', $who
+                       protocol => 'TLSv1.3', @args, $who
                        ? (cert => "$file.crt", key => "$file.key") : ());
 
     $c->handshake() or diag($c->error());
@@ -120,7 +137,12 @@ sub association {
 }
 
 
-sub used { direct($t, $t->port(1), $_[0])->{body} }
+sub used {
+    my ($a, $name) = @_;
+
+    return direct($t, $t->port(1), $a, $name ? (sni => $name, host => $name)
+                                             : ())->{body};
+}
 
 
 sub random_keys {
@@ -145,6 +167,11 @@ sub key_files {
     is(used($once), 'on ', 'for one use');
     is(used($once), ' ', 'not used again');
     is(used($reuse), 'on ', 'reusable');
+
+    my @name = 'other.example';
+
+    is(used(association('/reuse', undef, sni => @name), @name), 'on other',
+       'another server than that of the endpoint');
 
     restart(@VERIFY, keys_of(1));
     association() for 1 .. 5;           # with the same numbers
