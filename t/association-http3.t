@@ -18,6 +18,8 @@ plan(skip_all => 'openssl has no QUIC')
 
 my $t = Test::Atls->new(workers => 1);
 
+$t->make_cert('localhost');
+
 if (!$t->has_option('http_v3_module')) {
     pass('nginx has no HTTP/3');
     $t->done_testing();
@@ -41,6 +43,8 @@ server {
     listen 127.0.0.1:%%PORT_1%% quic;
     server_name localhost;
     atls_association_accept on;
+    ssl_verify_client optional;
+    ssl_client_certificate %%TESTDIR%%/localhost.crt;
     keepalive_timeout 1s;
 
     location / {
