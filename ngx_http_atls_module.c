@@ -343,7 +343,7 @@ static ngx_command_t  ngx_http_atls_commands[] = {
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_atls_loc_conf_t, association_accept),
-      NULL },
+      &ngx_http_atls_note_post },
 
     { ngx_string("atls_endpoint"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,

@@ -188,6 +188,26 @@ SKIP: {
 }
 
 
+# associations require TLS 1.3, in old versions of nginx in the default server
+
+for my $default (qw( TLSv1.2 TLSv1.3 )) {
+    for my $own (qw( TLSv1.2 TLSv1.3 )) {
+        my $used = $t->has_version('1.29.2') ? $own : $default;
+        my $listen = 'server { listen 127.0.0.1:%%PORT_1%% ssl;'
+                     . 'ssl_certificate localhost.crt;'
+                     . 'ssl_certificate_key localhost.key;'
+                     . 'ssl_protocols';
+
+        said($used eq 'TLSv1.3' ? ''
+             : qr/"atls_association_accept" has no effect on [\d.:]+,.* LINE$/m,
+             "associations with $own, by default $default",
+             http => "$CERT $listen $default; }\n"
+                     . "$listen $own; server_name a;\n# HERE\n"
+                     . 'atls_association_accept on; }');
+    }
+}
+
+
 # in an included file
 
 $t->write_file('included.conf', "\n\natls_verify_client on;\n");

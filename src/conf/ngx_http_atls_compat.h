@@ -57,14 +57,23 @@
 #endif
 
 
-/* 1.29.2: core selects servers in the ClientHello callback */
+/*
+ * 1.29.2: core selects servers in the ClientHello callback, before the version
+ * of TLS is selected
+ */
 
 #if (nginx_version >= 1029002)
+
 #define ngx_http_atls_core_client_hello(ssl, ad, arg)                         \
     ngx_ssl_client_hello_callback(ssl, ad, arg)
+#define ngx_http_atls_core_protocols(addr, server)  (server)
+
 #else
+
 #define ngx_http_atls_core_client_hello(ssl, ad, arg)                         \
     SSL_CLIENT_HELLO_SUCCESS
+#define ngx_http_atls_core_protocols(addr, server)  ((addr)->default_server)
+
 #endif
 
 

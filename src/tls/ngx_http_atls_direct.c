@@ -7,6 +7,7 @@
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_compat.h"
 #include "ngx_http_atls_conf.h"
+#include "ngx_http_atls_note.h"
 #include "ngx_http_atls_associations.h"
 #include "ngx_http_atls_association.h"
 #include "ngx_http_atls_direct.h"
@@ -40,6 +41,8 @@ typedef struct {
 static void ngx_http_atls_direct_init_addr(ngx_conf_t *cf,
     ngx_http_conf_addr_t *addr);
 static void ngx_http_atls_direct_init_server(ngx_http_core_srv_conf_t *server);
+static void ngx_http_atls_direct_warn(ngx_conf_t *cf,
+    ngx_http_conf_addr_t *addr, ngx_http_core_srv_conf_t *server);
 static int ngx_http_atls_direct_client_hello(ngx_ssl_conn_t *ssl, int *ad,
     void *arg);
 static ngx_int_t ngx_http_atls_direct_offer(ngx_ssl_conn_t *ssl);
@@ -115,21 +118,13 @@ ngx_http_atls_direct_init_addr(ngx_conf_t *cf, ngx_http_conf_addr_t *addr)
 
         if (alcf->association_accept) {
             ngx_http_atls_direct_init_server(server[i]);
+            ngx_http_atls_direct_warn(cf, addr, server[i]);
             accept = 1;
         }
     }
 
-    if (!accept) {
-        return;
-    }
-
-    ngx_http_atls_direct_init_server(addr->default_server);
-
-    if (!(sscf->protocols & NGX_SSL_TLSv1_3)) {
-        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "\"atls_association_accept\" has no effect on %V, "
-                      "\"ssl_protocols\" of its default server are without "
-                      "TLSv1.3", &addr->opt.addr_text);
+    if (accept) {
+        ngx_http_atls_direct_init_server(addr->default_server);
     }
 }
 
@@ -145,6 +140,30 @@ ngx_http_atls_direct_init_server(ngx_http_core_srv_conf_t *server)
         SSL_CTX_set_client_hello_cb(sscf->ssl.ctx,
                                     ngx_http_atls_direct_client_hello, NULL);
     }
+}
+
+
+static void
+ngx_http_atls_direct_warn(ngx_conf_t *cf, ngx_http_conf_addr_t *addr,
+    ngx_http_core_srv_conf_t *server)
+{
+    ngx_http_ssl_srv_conf_t   *sscf;
+    ngx_http_core_srv_conf_t  *cscf;
+    ngx_http_atls_loc_conf_t  *alcf;
+
+    cscf = ngx_http_atls_core_protocols(addr, server);
+    sscf = cscf->ctx->srv_conf[ngx_http_ssl_module.ctx_index];
+
+    if (!addr->opt.ssl || (sscf->protocols & NGX_SSL_TLSv1_3)) {
+        return;
+    }
+
+    alcf = server->ctx->loc_conf[ngx_http_atls_module.ctx_index];
+
+    ngx_http_atls_note_log(NGX_LOG_WARN, cf, alcf, "atls_association_accept",
+                           "\"atls_association_accept\" has no effect on %V, "
+                           "\"ssl_protocols\" are without TLSv1.3",
+                           &addr->opt.addr_text);
 }
 
 
