@@ -32,6 +32,7 @@ archive();
 again();
 build();
 unit();
+spec();
 linters();
 ci();
 
@@ -109,26 +110,75 @@ sub build {
 }
 
 
-# The unit has a program that exists, and no manual page.
+# The units have a program that exists, and no manual page.
 
 sub unit {
     SKIP: {
         skip 'no systemd-analyze', 1
             if system('systemd-analyze --version >/dev/null 2>&1');
 
-        my $unit = "$dir/atls-forward\@test.service";
+        my ($systemd) = `systemd-analyze --version` =~ /^systemd (\d+)/;
 
-        run("make -C $root -s BUILD=$dir/unit install-unit DESTDIR=$dir"
-            . " UNITDIR=/ PREFIX=/usr && sed -e 's|/usr/bin/atls|/bin/true|'"
-            . " -e /^Documentation=/d $dir/atls-forward\@.service >$unit");
-        is(run("systemd-analyze verify $unit"), '', 'no warnings');
+        for ([ 'atls-forward@.service', 'atls-forward@test.service' ],
+             [ 'atls-gateway.service', 'atls-gateway.service' ])
+        {
+            my ($file, $instance) = @$_;
+            my $unit = "$dir/$instance";
 
-        skip 'systemd is too old', 1
-            if `systemd-analyze --version` =~ /^systemd (\d+)/ && $1 < 250;
+            run("make -C $root -s BUILD=$dir/unit $dir/unit/$file PREFIX=/usr"
+                . " && sed -e 's|/usr/bin/atls[a-z-]*|/bin/true|'"
+                . " -e /^Documentation=/d $dir/unit/$file >$unit");
+            is(run("systemd-analyze verify $unit"), '', 'no warnings');
 
-        run("systemd-analyze security --no-pager --offline=yes --threshold=20"
-            . " $unit");
+            run('systemd-analyze security --no-pager --offline=yes'
+                . " --threshold=20 $unit") if $systemd >= 250;
+        }
     }
+}
+
+
+# The packages for RPM have the libraries and the documentation of those for
+# Debian.
+
+sub spec {
+    my $spec = slurp("$root/tools/nginx-mod-http-atls.spec");
+    my $control = slurp("$root/debian/control");
+
+    my %libraries = (
+        'libcjson'         => 'libcjson',
+        'libcoap3'         => 'libcoap-3-openssl',
+        'libcurl4-openssl' => 'libcurl',
+        'libhiredis'       => 'hiredis',
+        'libssl'           => 'libssl',
+        'zlib1g'           => 'zlib',
+    );
+
+    for my $library (sort keys %libraries) {
+        like($control, qr/^ \Q$library\E-dev\b/m, "$library: Debian");
+        like($spec, qr/^BuildRequires: +pkgconfig\(\Q$libraries{$library}\E\)/m,
+             "$library: RPM");
+    }
+
+    for my $package (qw( atls atls-gateway libnginx-mod-http-atls )) {
+        my ($files) = $package =~ /^libnginx/
+                      ? $spec =~ /^%files\n(.*?)\n\n/ms
+                      : $spec =~ /^%files -n \Q$package\E\n(.*?)\n\n/ms;
+        my %has = map { $_ => 1 } map { split ' ' } $files =~ /^%doc (.*)/mg;
+
+        for my $file (split ' ', slurp("$root/debian/$package.docs")) {
+            ok($has{$file}, "$package: $file");
+        }
+    }
+}
+
+
+sub slurp {
+    my ($file) = @_;
+
+    open my $fh, '<', $file or die "$file: $!\n";
+    local $/;
+
+    return readline $fh;
 }
 
 
