@@ -2,7 +2,8 @@
 
 # atls --via coap://, with datagrams that are lost (20 %), doubled and reordered
 # at random: no request is lost, or processed twice.  ATLS_LOSSY is the number of
-# requests, ATLS_SEED the seed.
+# requests, ATLS_SEED the seed.  And the first POST of a session that is lost
+# altogether, which takes more than a minute.
 
 use strict;
 use warnings;
@@ -36,8 +37,14 @@ my $relay = Test::Atls::Datagrams->start($t, $g->port(), lost => 0.2,
                                          doubled => 0.1, late => 0.1,
                                          seed => $SEED);
 
+my $deaf = Test::Atls::Datagrams->start($t, $g->port(), deaf => 1);
+my $first = $t->command()->start($t->trust(), '-v', '--via',
+                                 $t->gateway_uri($g, port => $deaf->port()),
+                                 'https://localhost/exact');
+
 subtest('atls forward' => \&forward);
 subtest('blocks' => \&blocks);
+subtest('the first POST is lost' => \&lost_first);
 
 my %faults = $relay->seen();
 
@@ -77,9 +84,8 @@ sub request {
 }
 
 
-# CoAP gives up after five attempts.  The client repeats this if it has a
-# session, but not if there is no response to its first POST; then the request
-# was not sent.
+# CoAP gives up after five attempts, and the client after the second time.  If
+# this is the first POST of a session, the request was not sent.
 
 sub answered {
     my ($f, $i, $s) = @_;
@@ -100,7 +106,7 @@ sub are_processed {
 
     my %times;
 
-    $times{$_->{uri}}++ for $backend->requests();
+    $times{$_}++ for grep { m!^/body! } map { $_->{uri} } $backend->requests();
 
     is(join("\n", @$bad), '', "$requests requests, seed $SEED: none fails");
     is(scalar keys %times, $requests, 'each is processed');
@@ -120,4 +126,24 @@ sub blocks {
 
     are_processed([ $r->{code} == 0 && $r->{out} eq pattern(20_000)
                     ? () : "$r->{code} $r->{err}" ], 1);
+}
+
+
+# It is repeated, from another port.
+
+sub lost_first {
+    my $again = qr/no response, sending the POST again .*: no response from/;
+    my %sent;
+
+    ok($t->wait_for(sub { $t->read_file($first->{stderr}) =~ $again }, 120),
+       'it is lost');
+
+    my $r = $t->command()->finish($first);
+
+    $sent{$_}++ for @{{ $deaf->seen() }->{up}};
+
+    is("$r->{code} $r->{out}", "0 exactly\n", 'a request') or diag($r->{err});
+    is(scalar(grep { $_ == 5 } values %sent), 1, 'a message, five times');
+
+    done_testing();
 }

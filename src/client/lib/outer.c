@@ -1490,6 +1490,13 @@ atls_outer_is_secure(const atls_outer_t *outer)
 }
 
 
+int
+atls_outer_is_carried(const atls_outer_t *outer)
+{
+    return outer->carrier.handle != NULL;
+}
+
+
 unsigned
 atls_outer_number(const atls_outer_t *outer)
 {

@@ -243,6 +243,10 @@ int atls_outer_sent(const atls_outer_t *outer);
 
 int atls_outer_is_secure(const atls_outer_t *outer);
 
+/* Whether POSTs are sent by another transport, not over HTTP. */
+
+int atls_outer_is_carried(const atls_outer_t *outer);
+
 /* The number of the last POST in its session, beginning with 1. */
 
 unsigned atls_outer_number(const atls_outer_t *outer);

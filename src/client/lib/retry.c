@@ -205,7 +205,11 @@ atls_retry_is_lost(atls_retry_t *retry, atls_error_e rc)
         return 1;
 
     case ATLS_ERROR_TIMEOUT:
-        return (retry->known || retry->tries)
+
+        /* that of another transport is the loss of a few datagrams */
+
+        return (retry->known || retry->tries
+                || atls_outer_is_carried(retry->outer))
                && retry->timeouts++ < ATLS_RETRY_TIMEOUTS;
 
     case ATLS_ERROR_OUTER_STATUS:

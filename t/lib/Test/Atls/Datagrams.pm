@@ -3,7 +3,8 @@ package Test::Atls::Datagrams;
 # A relay for UDP on 127.0.0.1, with a socket for each client, that records
 # datagrams.  With lost => 0.2, doubled => 0.1, late => 0.1 they are lost, sent
 # twice, or sent after the next one, with these probabilities in both
-# directions; random numbers begin with seed => 1.
+# directions; random numbers begin with seed => 1.  With deaf => 1, all that the
+# first client sends is lost.
 #
 #     my $relay = Test::Atls::Datagrams->start($t, $g->port(), lost => 0.2);
 #     my $uri = $t->gateway_uri($g, port => $relay->port());
@@ -23,8 +24,8 @@ sub start {
     my ($class, $t, $to, %args) = @_;
 
     my $self = bless { to => $to, lost => 0, doubled => 0, late => 0,
-                       seed => 1, read => 0, socket => {}, client => {},
-                       %args }, $class;
+                       deaf => 0, seed => 1, read => 0, socket => {},
+                       client => {}, %args }, $class;
 
     $self->{listen} = IO::Socket::INET->new(Proto => 'udp',
                                             LocalAddr => '127.0.0.1')
@@ -86,7 +87,8 @@ sub _run {
             my $up = $s == $self->{listen};
             my $send = $up ? $self->_up($select, $peer, $bytes)
                        : $self->_down($s, $bytes);
-            my $fate = $self->_fate();
+            my $fate = $up && $self->{deaf} && $peer eq $self->{first}
+                       ? 'lost' : $self->_fate();
 
             printf {$log} "%s %s %s\n", $up ? 'up' : 'down',
                           unpack('H*', $bytes), $fate;
@@ -111,6 +113,7 @@ sub _up {
 
         $self->{socket}{$peer} = $s;
         $self->{client}{$s} = $peer;
+        $self->{first} = $peer unless defined $self->{first};
         $select->add($s);
     }
 
