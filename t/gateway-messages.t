@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # atls gateway: messages that come twice, that are lost, that are in blocks, or
-# that are not well-formed, and the verification of sources.
+# that are not well-formed, and Echo.  Other limits: t/gateway-sources.t.
 
 use strict;
 use warnings;
@@ -27,7 +27,8 @@ srand $SEED;
 my $t = Test::Atls::Gateway->new();
 my $backend = $t->backend();
 
-$t->serve_located('', backend => 'proxy_ignore_client_abort on;
+$t->serve_located('', http => 'atls_handshake_timeout 5m;',
+                  backend => 'proxy_ignore_client_abort on;
                                   proxy_read_timeout 10m;');
 
 my $g = $t->gateway();
@@ -39,7 +40,6 @@ subtest('the same bytes in another message' => \&again);
 subtest('loss' => \&loss);
 subtest('Echo' => \&echo);
 subtest('Echo with blocks' => \&echo_blocks);
-subtest('a rate instead of Echo' => \&rate);
 subtest('blocks of requests' => \&block1);
 subtest('blocks of responses' => \&block2);
 subtest('malformed messages' => \&malformed);
@@ -319,50 +319,6 @@ sub echo_blocks {
 }
 
 
-sub rate {
-    my $slow = $t->gateway('--source-rate', 200);
-    my $c = Test::Atls::Coap->new(port => $slow->port(), echo => 0);
-    my ($hello) = map { $t->device($slow)->tls_hello() } 1;
-    my ($answers, $bytes) = (0, 0);
-
-    for (1 .. 20) {
-        $c->send_message(type => CON, code => '0.02', mid => $c->next_mid(),
-                         token => '', options => [ @PATH ], payload => $hello);
-        my $m = $c->receive(2) or next;
-        $answers++;
-        $bytes += $m->{size};
-    }
-
-    cmp_ok($answers, '>=', 2, 'responses without Echo');
-    cmp_ok($answers, '<', 12, 'but not to all requests');
-    cmp_ok($t->metric($slow, 'limited_total'), '>', 0, 'which are counted');
-
-    # a request without a response is not one that was received before; right
-    # after a response, there is not enough for another one
-
-    for (1 .. 20) {
-        $c->send_message(type => CON, code => '0.02', mid => $c->next_mid(),
-                         token => '', options => [ @PATH ], payload => $hello);
-        last if $c->receive(2);
-    }
-
-    my $m = { type => CON, code => '0.02', mid => $c->next_mid(), token => 'x',
-              options => [ @PATH ], payload => $hello };
-    $c->send_message(%$m) for 1 .. 2;
-    ok(!$c->receive(QUIET), 'nor to duplicates');
-
-    is($slow->stop()->{code}, 0, 'exit code');
-
-    my $fast = $t->gateway('--source-rate', '1M');
-    my $d = $t->device($fast);
-    ok($d->handshake(), 'a higher rate');
-    is($t->metric($fast, 'challenges_total'), 0, 'no Echo');
-    is($fast->stop()->{code}, 0, 'exit code');
-
-    done_testing();
-}
-
-
 sub put_block {
     my ($c, $path, $num, $more, $payload, @options) = @_;
 
@@ -584,14 +540,5 @@ sub limits {
     cmp_ok($t->metric($small, 'memory_bytes'), '<', 20_000, 'memory');
 
     is($small->stop()->{code}, 0, 'exit code');
-
-    # sources: the one that was idle for the longest time is forgotten
-
-    my $few = $t->gateway('--max-sources', 5);
-    my @d = map { established(gateway => $few) } 1 .. 8;
-    cmp_ok($t->metric($few, 'sources'), '<=', 6, '--max-sources');
-    ok($_->get('/exact'), 'a session') for @d;
-    is($few->stop()->{code}, 0, 'exit code');
-
     done_testing();
 }

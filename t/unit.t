@@ -33,7 +33,8 @@ my @valgrind = $ENV{TEST_VALGRIND}
 
 # those of the client: what else they are linked with
 
-my %CLIENT = (fuzz_gateway => [ qw( libcoap-3-openssl libcurl ) ]);
+my @gateway = qw( libcoap-3-openssl libcurl );
+my %CLIENT = (gateway => \@gateway, fuzz_gateway => \@gateway);
 
 my @tests = map { /(\w+)\.c$/ } glob "$src/*.c";
 

@@ -31,8 +31,6 @@ typedef enum {
 } fuzz_request_e;
 
 
-
-
 /* Responses: a byte for the kind, one for the header, and the body. */
 
 static void
@@ -326,48 +324,6 @@ operation(const uint8_t *input, size_t size)
 }
 
 
-static void
-start(void)
-{
-    int             i;
-    cmd_list_t      to;
-    coap_address_t  address;
-
-    static const char  *items[] = { ENDPOINT, "named=" NAMED };
-
-    coap_startup();
-    coap_set_log_level(LOG_EMERG);
-    coap = coap_new_context(NULL);
-    must(coap);
-
-    coap_address_init(&address);
-    address.size = sizeof(address.addr.sin);
-    address.addr.sin.sin_family = AF_INET;
-    address.addr.sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-
-    for (i = 0; i < DEVICES; i++) {
-        address.addr.sin.sin_port = htons((uint16_t) (9 + i));
-        devices[i] = coap_new_client_session(coap, NULL, &address,
-                                             COAP_PROTO_UDP);
-        must(devices[i]);
-    }
-
-    memset(&to, 0, sizeof(to));
-
-    for (i = 0; i < 2; i++) {
-        cmd_list_add(&to, items[i]);
-    }
-
-    must(gw_services_parse(&gateway.services, &to) == CMD_OK);
-    cmd_list_free(&to);
-    must(gw_echo_init(&gateway.echo) == 0);
-
-    options.silent = 1;
-    gateway.options = &options;
-    gateway.format = 65000;
-}
-
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
@@ -381,7 +337,7 @@ LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     }
 
     if (coap == NULL) {
-        start();
+        gateway_start();
     }
 
     fuzz_time = START;
@@ -390,6 +346,7 @@ LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     limits->max_memory = (input[0] & 1) ? 1 << 20 : 8192;
     limits->max_body = (input[0] & 2) ? MAX_BODY : 100;
     limits->max_posts = (input[0] & 4) ? 100 : 1;
+    limits->max_sources = (input[0] & 4) ? DEVICES : 1;
     gateway.szx = input[0] >> 3 & 7;
     gateway.szx -= gateway.szx == 7;
     gateway.rate.rate = (input[0] & 64) ? 1000 : 0;

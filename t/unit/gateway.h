@@ -23,6 +23,7 @@ static coap_mid_t fuzz_send(coap_session_t *session, coap_pdu_t *pdu);
 #include "../../src/client/cmd/base/util.c"
 #include "../../src/client/cmd/coap/block.c"
 #include "../../src/client/gateway/answer.c"
+#include "../../src/client/gateway/confirm.c"
 #include "../../src/client/gateway/echo.c"
 #include "../../src/client/gateway/exchange.c"
 #include "../../src/client/gateway/forward.c"
@@ -59,7 +60,8 @@ static int              refuse;         /* the next one cannot be started */
 static int              refused;
 static const char      *location;       /* header of a response */
 static const char      *cookie;
-static unsigned         sent;           /* responses in separate messages */
+static unsigned         sent;           /* responses of its own messages */
+static unsigned         sent_type;      /* of the last one */
 
 
 int64_t
@@ -137,6 +139,7 @@ fuzz_send(coap_session_t *session, coap_pdu_t *pdu)
     if (coap_pdu_get_code(pdu)) {
         check_response(pdu);
         sent++;
+        sent_type = coap_pdu_get_type(pdu);
 
     } else {
         must(coap_pdu_get_type(pdu) == COAP_MESSAGE_ACK);
@@ -210,6 +213,50 @@ gw_post_header(const gw_post_t *post, const char *name)
     must(post->code == CURLE_OK);
 
     return strcmp(name, "Location") == 0 ? location : cookie;
+}
+
+
+/* Two devices, two services. */
+
+static void
+gateway_start(void)
+{
+    int             i;
+    cmd_list_t      to;
+    coap_address_t  address;
+
+    static const char  *items[] = { ENDPOINT, "named=" NAMED };
+
+    coap_startup();
+    coap_set_log_level(LOG_EMERG);
+    coap = coap_new_context(NULL);
+    must(coap);
+
+    coap_address_init(&address);
+    address.size = sizeof(address.addr.sin);
+    address.addr.sin.sin_family = AF_INET;
+    address.addr.sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+
+    for (i = 0; i < DEVICES; i++) {
+        address.addr.sin.sin_port = htons((uint16_t) (9 + i));
+        devices[i] = coap_new_client_session(coap, NULL, &address,
+                                             COAP_PROTO_UDP);
+        must(devices[i]);
+    }
+
+    memset(&to, 0, sizeof(to));
+
+    for (i = 0; i < 2; i++) {
+        cmd_list_add(&to, items[i]);
+    }
+
+    must(gw_services_parse(&gateway.services, &to) == CMD_OK);
+    cmd_list_free(&to);
+    must(gw_echo_init(&gateway.echo) == 0);
+
+    options.silent = 1;
+    gateway.options = &options;
+    gateway.format = 65000;
 }
 
 

@@ -12,11 +12,14 @@
 
 
 #define GW_ANSWERS      4               /* of a source */
+#define GW_ANSWER_READ  10000           /* milliseconds, if memory is short */
 
 
 static gw_answer_t *gw_answer_find(const gw_answers_t *answers,
     const char *key);
 static void gw_answer_free(gw_answers_t *answers, gw_answer_t *answer);
+static int64_t gw_answer_lifetime(const gw_answers_t *answers,
+    const gw_answer_t *answer);
 
 
 void
@@ -153,8 +156,20 @@ gw_answers_expire(gw_answers_t *answers, int64_t now)
     for (answer = TAILQ_FIRST(&answers->list); answer; answer = next) {
         next = TAILQ_NEXT(answer, entry);
 
-        if (now - answer->used >= GW_EXCHANGE_LIFETIME) {
+        if (now - answer->used >= gw_answer_lifetime(answers, answer)) {
             gw_answer_free(answers, answer);
         }
     }
+}
+
+
+/* The last block is also in its exchange, if it is lost. */
+
+static int64_t
+gw_answer_lifetime(const gw_answers_t *answers, const gw_answer_t *answer)
+{
+    const gw_limits_t  *limits = answers->limits;
+
+    return answer->read && limits->memory > limits->max_memory / 2
+           ? GW_ANSWER_READ : GW_EXCHANGE_LIFETIME;
 }

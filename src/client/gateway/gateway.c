@@ -122,6 +122,7 @@ gw_gateway_limits(gw_t *gateway)
     limits->max_memory = (size_t) options->max_memory;
     limits->max_body = (size_t) options->max_body;
     limits->max_posts = options->max_requests;
+    limits->max_sources = options->max_sources;
 }
 
 

@@ -40,6 +40,8 @@ static void gw_handle_acknowledge(gw_t *gateway, const gw_source_t *source,
 static int gw_handle_new(gw_request_t *request, const coap_pdu_t *pdu,
     coap_pdu_t *response);
 static int gw_handle_is_verified(gw_request_t *request, coap_pdu_t *response);
+static int gw_handle_may_send(gw_t *gateway, const gw_source_t *source,
+    int64_t now);
 static void gw_handle_challenge(gw_request_t *request, coap_pdu_t *response);
 static int gw_handle_block2(gw_request_t *request, coap_pdu_t *response);
 static int gw_handle_format(const gw_request_t *request);
@@ -103,10 +105,16 @@ gw_handle_again(gw_t *gateway, gw_source_t *source, const coap_pdu_t *pdu,
 
     gateway->counts.n[GW_DUPLICATES]++;
 
-    if (coap_pdu_get_type(pdu) != COAP_MESSAGE_CON) {
+    /* the address of a duplicate may be forged, too */
+
+    if (coap_pdu_get_type(pdu) != COAP_MESSAGE_CON
+        || !gw_handle_may_send(gateway, source, atls_clock()))
+    {
         coap_pdu_set_type(response, COAP_MESSAGE_NON);
         return 1;
     }
+
+    gw_respond_spend(gateway, source, &exchange->message);
 
     /* the response is sent again, or an empty acknowledgement */
 
@@ -219,6 +227,7 @@ gw_handle_is_verified(gw_request_t *request, coap_pdu_t *response)
     gw_source_t  *source = request->source;
 
     if (source->verified) {
+        gw_source_keep(source, request->began);
         return 1;
     }
 
@@ -229,6 +238,7 @@ gw_handle_is_verified(gw_request_t *request, coap_pdu_t *response)
     {
         gateway->counts.n[GW_VERIFIED]++;
         source->verified = 1;
+        gw_source_keep(source, request->began);
         return 1;
     }
 
@@ -237,14 +247,27 @@ gw_handle_is_verified(gw_request_t *request, coap_pdu_t *response)
         return 0;
     }
 
-    if (gw_rate_allows(&gateway->rate, source->address, source->naddress,
-                       request->began))
+    if (gw_handle_may_send(gateway, source, request->began)) {
+        return 1;
+    }
+
+    coap_pdu_set_type(response, COAP_MESSAGE_NON);      /* no response */
+
+    return 0;
+}
+
+
+static int
+gw_handle_may_send(gw_t *gateway, const gw_source_t *source, int64_t now)
+{
+    if (source->verified
+        || gw_rate_allows(&gateway->rate, source->address, source->naddress,
+                          now))
     {
         return 1;
     }
 
     gateway->counts.n[GW_LIMITED]++;
-    coap_pdu_set_type(response, COAP_MESSAGE_NON);      /* no response */
 
     return 0;
 }

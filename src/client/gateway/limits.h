@@ -25,6 +25,7 @@ typedef struct {
     unsigned     posts;                 /* in progress */
     unsigned     max_posts;
     unsigned     sources;
+    unsigned     max_sources;           /* that are kept */
 } gw_limits_t;
 
 

@@ -8,6 +8,8 @@
 
 
 #define GW_RATE_BURST   10              /* seconds */
+#define GW_RATE_FULL    3600000         /* milliseconds, after which all may be
+                                           sent again at any rate */
 
 
 static size_t gw_rate_place(const gw_rate_t *rate, const void *address,
@@ -21,14 +23,14 @@ gw_rate_allows(gw_rate_t *rate, const void *address, size_t n, int64_t now)
     int64_t  elapsed, most;
 
     place = gw_rate_place(rate, address, n);
-    most = rate->rate * GW_RATE_BURST;
+    most = rate->rate * GW_RATE_BURST * 1000;
     elapsed = now - rate->places[place].time;
 
-    if (elapsed >= GW_RATE_BURST * 1000) {
+    if (rate->places[place].time == 0 || elapsed >= GW_RATE_FULL) {
         rate->places[place].left = most;
 
     } else {
-        rate->places[place].left += elapsed * rate->rate / 1000;
+        rate->places[place].left += elapsed * rate->rate;
     }
 
     if (rate->places[place].left > most) {
@@ -63,5 +65,6 @@ gw_rate_place(const gw_rate_t *rate, const void *address, size_t n)
 void
 gw_rate_spend(gw_rate_t *rate, const void *address, size_t n, size_t bytes)
 {
-    rate->places[gw_rate_place(rate, address, n)].left -= (int64_t) bytes;
+    rate->places[gw_rate_place(rate, address, n)].left -= (int64_t) bytes
+                                                          * 1000;
 }

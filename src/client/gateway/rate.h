@@ -22,7 +22,7 @@ typedef struct {
 
     struct {
         int64_t      time;              /* milliseconds */
-        int64_t      left;              /* bytes */
+        int64_t      left;              /* bytes, times 1000 */
     } places[GW_RATES];
 } gw_rate_t;
 

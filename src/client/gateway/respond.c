@@ -20,6 +20,8 @@ static unsigned gw_respond_szx(const gw_request_t *request,
     const gw_message_t *message);
 static void gw_respond_send(gw_request_t *request,
     const gw_message_t *message);
+static coap_pdu_type_t gw_respond_type(gw_request_t *request,
+    const gw_message_t *message);
 static void gw_respond_pdu(coap_session_t *coap, coap_pdu_t *pdu);
 static void gw_respond_count(gw_request_t *request,
     const gw_message_t *message);
@@ -134,17 +136,15 @@ gw_respond_szx(const gw_request_t *request, const gw_message_t *message)
 static void
 gw_respond_send(gw_request_t *request, const gw_message_t *message)
 {
-    int              separate;
-    coap_pdu_t      *pdu;
-    coap_session_t  *coap = request->source->coap;
+    coap_pdu_t       *pdu;
+    coap_session_t   *coap = request->source->coap;
+    coap_pdu_type_t   type;
 
-    separate = !request->confirmable || request->acknowledged;
+    type = gw_respond_type(request, message);
 
-    pdu = coap_pdu_init(!request->confirmable ? COAP_MESSAGE_NON
-                        : separate ? COAP_MESSAGE_CON : COAP_MESSAGE_ACK,
-                        message->code,
-                        separate ? coap_new_message_id(coap)
-                                 : (coap_mid_t) request->mid,
+    pdu = coap_pdu_init(type, message->code,
+                        type == COAP_MESSAGE_ACK ? (coap_mid_t) request->mid
+                                                 : coap_new_message_id(coap),
                         coap_session_max_pdu_size(coap));
 
     if (pdu == NULL) {
@@ -159,6 +159,35 @@ gw_respond_send(gw_request_t *request, const gw_message_t *message)
     }
 
     gw_respond_pdu(coap, pdu);
+}
+
+
+/*
+ * A Confirmable response is sent several times, and kept, until it is
+ * acknowledged.  A separate response may also be Non-confirmable (RFC 7252,
+ * section 5.2.2): it is, if the address may be forged, or if there are too many
+ * of these responses.
+ */
+
+static coap_pdu_type_t
+gw_respond_type(gw_request_t *request, const gw_message_t *message)
+{
+    gw_source_t  *source = request->source;
+
+    if (!request->confirmable) {
+        return COAP_MESSAGE_NON;
+    }
+
+    if (!request->acknowledged) {
+        return COAP_MESSAGE_ACK;
+    }
+
+    return source->verified
+           && gw_confirm_add(&source->confirms,
+                             gw_message_size(message) + message->npayload,
+                             atls_clock())
+              == 0
+           ? COAP_MESSAGE_CON : COAP_MESSAGE_NON;
 }
 
 
@@ -182,12 +211,19 @@ gw_respond_pdu(coap_session_t *coap, coap_pdu_t *pdu)
 static void
 gw_respond_count(gw_request_t *request, const gw_message_t *message)
 {
-    gw_t         *gateway = request->gateway;
-    gw_source_t  *source = request->source;
+    gw_t  *gateway = request->gateway;
 
     gateway->counts.codes[message->code & 0xff]++;
     gateway->counts.n[GW_BYTES_OUT] += message->npayload;
 
+    gw_respond_spend(gateway, request->source, message);
+}
+
+
+void
+gw_respond_spend(gw_t *gateway, const gw_source_t *source,
+    const gw_message_t *message)
+{
     if (!source->verified) {
         gw_rate_spend(&gateway->rate, source->address, source->naddress,
                       GW_OVERHEAD + gw_message_size(message)

@@ -24,6 +24,14 @@ void gw_respond(gw_request_t *request, gw_message_t *message,
 void gw_respond_error(gw_request_t *request, int code, unsigned max_age,
     coap_pdu_t *response);
 
+/*
+ * Counts a response, or an acknowledgement with a message that is zeroed, that
+ * is sent to a source whose address may be forged.
+ */
+
+void gw_respond_spend(gw_t *gateway, const gw_source_t *source,
+    const gw_message_t *message);
+
 /* Acknowledges a request whose response will be separate. */
 
 void gw_respond_later(gw_request_t *request);

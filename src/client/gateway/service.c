@@ -172,7 +172,9 @@ gw_service_named(const gw_services_t *services, const char *name, size_t n)
     for (i = 0; i < services->n; i++) {
         other = services->items[i].name;
 
-        if (other && strncasecmp(other, name, n) == 0 && other[n] == '\0') {
+        /* the name may have null bytes */
+
+        if (other && strlen(other) == n && strncasecmp(other, name, n) == 0) {
             return &services->items[i];
         }
     }

@@ -12,9 +12,11 @@
 
 
 #define GW_HISTORY      4               /* a part of max_memory, in addition */
+#define GW_KEPT         300000          /* milliseconds, as GW_IDLE */
 
 
 static void gw_source_address(gw_source_t *source);
+static void gw_source_release(gw_source_t *source);
 static void gw_source_expire(gw_source_t *source, int64_t now);
 static void gw_source_free(gw_source_t *source);
 
@@ -23,6 +25,8 @@ void
 gw_sources_init(gw_sources_t *sources, gw_limits_t *limits)
 {
     TAILQ_INIT(&sources->list);
+    TAILQ_INIT(&sources->kept);
+    sources->nkept = 0;
     gw_history_init(&sources->history, limits->max_memory / GW_HISTORY);
     sources->limits = limits;
 }
@@ -61,6 +65,15 @@ gw_source_get(gw_sources_t *sources, coap_session_t *coap)
     gw_exchanges_init(&source->exchanges, &sources->history);
     gw_uploads_init(&source->uploads, sources->limits);
     gw_answers_init(&source->answers, sources->limits);
+    gw_confirms_init(&source->confirms, sources->limits);
+
+    /*
+     * Others would have to wait until libcoap has given up the first one, and
+     * their number would not be limited: RFC 7252, section 4.7, is about
+     * requests.
+     */
+
+    coap_session_set_nstart(coap, GW_CONFIRMS);
 
     TAILQ_INSERT_TAIL(&sources->list, source, entry);
     sources->limits->sources++;
@@ -97,6 +110,49 @@ gw_source_address(gw_source_t *source)
 }
 
 
+/* Addresses of DTLS sessions are verified by libcoap. */
+
+void
+gw_source_keep(gw_source_t *source, int64_t now)
+{
+    gw_sources_t  *sources = source->sources;
+
+    if (source->secure) {
+        return;
+    }
+
+    if (source->kept) {
+        TAILQ_REMOVE(&sources->kept, source, order);
+
+    } else {
+
+        if (sources->nkept == sources->limits->max_sources) {
+            gw_source_release(TAILQ_FIRST(&sources->kept));
+        }
+
+        coap_session_reference(source->coap);
+        source->kept = 1;
+        sources->nkept++;
+    }
+
+    source->used = now;
+    TAILQ_INSERT_TAIL(&sources->kept, source, order);
+}
+
+
+/* From now on, it is one of libcoap's idle sessions. */
+
+static void
+gw_source_release(gw_source_t *source)
+{
+    TAILQ_REMOVE(&source->sources->kept, source, order);
+    source->sources->nkept--;
+    source->kept = 0;
+
+    coap_session_release(source->coap);
+}
+
+
 void
 gw_source_gone(coap_session_t *coap)
 {
@@ -130,6 +186,12 @@ gw_sources_expire(gw_sources_t *sources, int64_t now)
     TAILQ_FOREACH(source, &sources->list, entry) {
         gw_source_expire(source, now);
     }
+
+    while ((source = TAILQ_FIRST(&sources->kept))
+           && now - source->used >= GW_KEPT)
+    {
+        gw_source_release(source);
+    }
 }
 
 
@@ -139,6 +201,7 @@ gw_source_expire(gw_source_t *source, int64_t now)
     gw_exchanges_expire(&source->exchanges, now);
     gw_uploads_expire(&source->uploads, now);
     gw_answers_expire(&source->answers, now);
+    gw_confirms_expire(&source->confirms, now);
 }
 
 
@@ -162,6 +225,10 @@ gw_source_free(gw_source_t *source)
 {
     gw_source_expire(source, INT64_MAX);
     coap_session_set_app_data(source->coap, NULL);
+
+    if (source->kept) {
+        gw_source_release(source);
+    }
 
     TAILQ_REMOVE(&source->sources->list, source, entry);
     source->sources->limits->sources--;

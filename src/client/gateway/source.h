@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 
 #include "answer.h"
+#include "confirm.h"
 #include "exchange.h"
 #include "service.h"
 #include "upload.h"
@@ -33,9 +34,15 @@ struct gw_source_s {
     int                          secure;    /* DTLS */
     int                          verified;  /* its address is not forged */
 
+    TAILQ_ENTRY(gw_source_s)     order;     /* if it is kept */
+    int                          kept;      /* by a reference to libcoap's
+                                               session */
+    int64_t                      used;
+
     gw_exchanges_t               exchanges;
     gw_uploads_t                 uploads;
     gw_answers_t                 answers;
+    gw_confirms_t                confirms;
 
     /* its last session, for clients that ignore Location-Path */
 
@@ -46,6 +53,8 @@ struct gw_source_s {
 
 struct gw_sources_s {
     TAILQ_HEAD(, gw_source_s)    list;
+    TAILQ_HEAD(, gw_source_s)    kept;      /* longest idle first */
+    unsigned                     nkept;
     gw_history_t                 history;
     gw_limits_t                 *limits;
 };
@@ -60,6 +69,14 @@ void gw_sources_free(gw_sources_t *sources);
 /* The source of a session of libcoap, which is created if there is none. */
 
 gw_source_t *gw_source_get(gw_sources_t *sources, coap_session_t *coap);
+
+/*
+ * A source whose address was verified was used.  libcoap ends the session that
+ * was idle for the longest time when there are too many.  This one is not ended
+ * for those of other addresses, which may be forged, and cost a datagram each.
+ */
+
+void gw_source_keep(gw_source_t *source, int64_t now);
 
 /* libcoap's session is about to be freed. */
 

@@ -1,0 +1,199 @@
+#!/usr/bin/perl
+
+# atls gateway: what it does, and keeps, for sources: addresses that may be
+# forged, a flood of them, and devices that acknowledge nothing.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Test::Atls::Coap qw( CON NON BLOCK2 URI_HOST URI_PATH );
+use Test::Atls::Gateway;
+use Test::Atls::Pattern qw( pattern );
+use Test::Atls::Slow qw( patience );
+
+use constant { QUIET => 0.5, CONFIRMS => 64 };
+
+my @PATH = map { [ URI_PATH, $_ ] } '.well-known', 'atls';
+
+my $t = Test::Atls::Gateway->new();
+
+$t->backend();
+
+$t->serve_located(<<'EOC', http => 'atls_handshake_timeout 5m;');
+location /late/ {
+    proxy_pass http://127.0.0.1:%%PORT_1%%/wait?delay=3;
+}
+EOC
+
+subtest('a rate instead of Echo' => \&rate);
+subtest('addresses that are not verified' => \&flood);
+subtest('--max-sources' => \&sources);
+subtest('responses that are not acknowledged' => \&confirms);
+
+$t->done_testing();
+
+
+sub rate {
+    my $slow = $t->gateway('--source-rate', 200);
+    my $c = Test::Atls::Coap->new(port => $slow->port(), echo => 0);
+    my ($hello) = map { $t->device($slow)->tls_hello() } 1;
+    my ($answers, $bytes) = (0, 0);
+
+    for (1 .. 20) {
+        $c->send_message(type => CON, code => '0.02', mid => $c->next_mid(),
+                         token => '', options => [ @PATH ], payload => $hello);
+        my $m = $c->receive(2) or next;
+        $answers++;
+        $bytes += $m->{size};
+    }
+
+    cmp_ok($answers, '>=', 2, 'responses without Echo');
+    cmp_ok($answers, '<', 12, 'but not to all requests');
+    cmp_ok($t->metric($slow, 'limited_total'), '>', 0, 'which are counted');
+
+    # a request without a response is not one that was received before; right
+    # after a response, there is not enough for another one
+
+    for (1 .. 20) {
+        $c->send_message(type => CON, code => '0.02', mid => $c->next_mid(),
+                         token => '', options => [ @PATH ], payload => $hello);
+        last if $c->receive(2);
+    }
+
+    my $m = { type => CON, code => '0.02', mid => $c->next_mid(), token => 'x',
+              options => [ @PATH ], payload => $hello };
+    $c->send_message(%$m) for 1 .. 2;
+    ok(!$c->receive(QUIET), 'nor to duplicates');
+
+    # duplicates of a request that has got a response
+
+    for (1 .. 20) {
+        $m->{mid} = $c->next_mid();
+        $c->send_message(%$m);
+        last if $c->receive(2);
+    }
+
+    my $again = 0;
+
+    for (1 .. 30) {
+        $c->send_message(%$m);
+        $again++ while $c->receive(0.05);
+    }
+
+    cmp_ok($again, '<', 12, 'nor to duplicates of one with a response');
+
+    is($slow->stop()->{code}, 0, 'exit code');
+
+    my $fast = $t->gateway('--source-rate', '1M');
+    my $d = $t->device($fast);
+    ok($d->handshake(), 'a higher rate');
+    is($t->metric($fast, 'challenges_total'), 0, 'no Echo');
+    is($fast->stop()->{code}, 0, 'exit code');
+
+    done_testing();
+}
+
+
+# They do not cost a device anything.
+
+sub flood {
+    my $g = $t->gateway('--max-sources', 5);
+    my $d = $t->device($g);
+    my $c = $d->coap();
+
+    ok($d->handshake(), 'a session') or diag($d->error());
+
+    $d->write_plain("GET /big?size=5000 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+
+    my @path = map { [ URI_PATH, $_ ] } @{$d->path()};
+    my $body = $c->ask(code => '0.02', payload => $d->tls_out(),
+                       options => [ @path ])->{payload};
+    is(length $body, 1024, 'the first block of a response');
+
+    my @others = map { Test::Atls::Coap->new(port => $g->port(), echo => 0) }
+                     1 .. 20;
+
+    is(join(' ', map { $_->ask(code => '0.01', options => [ @PATH ])->{code} }
+                     @others),
+       join(' ', ('4.01') x 20), 'others, that are not verified');
+    cmp_ok($t->metric($g, 'sources'), '<=', 7, 'which are forgotten');
+
+    for my $n (1 .. 5) {
+        my $block = Test::Atls::Coap::block($n, 0, 6);
+        my $m = $c->ask(code => '0.02', options => [ @path,
+                                                     [ BLOCK2, $block ] ]);
+        is($m->{code}, '2.04', "block $n");
+        $body .= $m->{payload};
+    }
+
+    $d->tls_in($body);
+    like($d->read_plain(), qr/\r\n\r\n\Q${\pattern(5000)}\E$/, 'all of it');
+    is($g->stop()->{code}, 0, 'exit code');
+
+    done_testing();
+}
+
+
+# Those that were idle for the longest time are forgotten.
+
+sub sources {
+    my $g = $t->gateway('--max-sources', 5);
+    my @d = map { $t->device($g) } 1 .. 3;
+
+    ok($_->handshake(), 'a session') for @d;
+
+    my @others = map { Test::Atls::Coap->new(port => $g->port()) } 1 .. 15;
+
+    is(join(' ', map { $_->request('GET', [ 'x' ])->{code} } @others),
+       join(' ', ('4.04') x 15), 'others');
+    cmp_ok($t->metric($g, 'sources'), '<=', 11, 'five, and as many idle ones');
+
+    my $verified = $t->metric($g, 'verified_total');
+
+    ok($_->get('/exact'), 'the session lives') for @d;
+    is($t->metric($g, 'verified_total') - $verified, 3,
+       'the address is verified again');
+
+    is($g->stop()->{code}, 0, 'exit code');
+    done_testing();
+}
+
+
+# Their number is limited, and none has to wait until another one is given up.
+
+sub confirms {
+    my $g = $t->gateway('--to', 'late=' . $t->endpoint('/late/'));
+    my $c = Test::Atls::Coap->new(port => $g->port());
+    my $n = CONFIRMS + 6;
+
+    is($c->request('GET', [ 'x' ])->{code}, '4.04', 'a source');
+
+    $c->send_message(type => CON, code => '0.02', mid => $c->next_mid(),
+                     token => pack('n', $_), payload => 'x' x 100,
+                     options => [ @PATH, [ URI_HOST, 'late' ] ])
+        for 1 .. $n;
+
+    my $until = time + patience();
+    my %got;
+
+    while (keys %got < $n && (my $m = $c->receive($until - time))) {
+        $got{$m->{token}} = $m if $m->{code} eq '5.02';
+    }
+
+    my @confirmable = grep { $_->{type} == CON } values %got;
+
+    is(keys %got, $n, 'responses');
+    is(scalar @confirmable, CONFIRMS, 'Confirmable ones');
+    is(scalar(grep { $_->{type} == NON } values %got), 6, 'and the others');
+    cmp_ok($t->metric($g, 'memory_bytes'), '>', CONFIRMS * 512, 'memory');
+
+    $c->acknowledge($_) for @confirmable;
+    is($g->stop()->{code}, 0, 'exit code');
+
+    done_testing();
+}
