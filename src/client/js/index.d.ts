@@ -22,13 +22,16 @@ export interface AtlsOptions {
 
 export type AtlsErrorCode =
 
-    /** An invalid argument, or a request to another service. */
+    /**
+     * An invalid argument, a request or redirect to another service, or the
+     * client was closed.
+     */
     | 'usage'
 
     /** The CA certificates cannot be loaded. */
     | 'trust'
 
-    /** The endpoint cannot be reached, or does not allow this origin. */
+    /** The endpoint cannot be reached, redirects, or refuses this origin. */
     | 'network'
 
     /** The endpoint, or a middlebox, returned another status, see "status". */
@@ -58,6 +61,7 @@ export type AtlsErrorCode =
     /** Redirects were not to be followed, or there are too many. */
     | 'redirect'
 
+    /** Of the worker. */
     | 'memory' | 'internal';
 
 /** As with fetch(), errors are TypeErrors. */
@@ -71,7 +75,10 @@ export declare class AtlsError extends TypeError {
     readonly problem?: string | null;
 }
 
-/** What atls() returns: fetch() for one service. */
+/**
+ * What atls() returns: fetch() for one service.  Of init, only method, headers,
+ * body, signal and redirect are used.
+ */
 export interface AtlsFetch {
     (input: string | URL | Request, init?: RequestInit): Promise<Response>;
 

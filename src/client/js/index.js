@@ -4,10 +4,7 @@
 const REDIRECTS = [ 301, 302, 303, 307, 308 ];
 const MAX_REDIRECTS = 20;
 const NO_BODY = [ 204, 205, 304 ];
-
-const node = typeof process === 'object' && process.versions?.node
-             && typeof window === 'undefined'
-             && typeof WorkerGlobalScope === 'undefined';
+const MAX_DISCARDED = 65536;                    // bytes
 
 
 // As with fetch(), errors of the network are TypeErrors.  code: see index.d.ts.
@@ -24,29 +21,49 @@ export class AtlsError extends TypeError {
 
 const usage = message => new AtlsError({ code: 'usage', message });
 
+const CLOSED = 'the client was closed';
+
+
+// A module of Node.js, and of what is compatible with it.  Bundlers for pages
+// must not look for it.
+
+const builtin = name => import(/* webpackIgnore: true */ /* @vite-ignore */
+                               `node:${name}`);
+
+
+function parse(url, base) {
+    try {
+        return new URL(url, base);
+    } catch {
+        return null;
+    }
+}
+
 
 export async function atls({ via, host, ca, sessions = 4,
                              postSize = 524288 } = {}) {
 
-    const service = new URL(/^https:\/\//i.test(host) ? host
-                                                      : `https://${host}`);
-    const endpoint = new URL(via, globalThis.location?.href);
+    const service = parse(/^https:\/\//i.test(host) ? host
+                                                    : `https://${host}`);
+    const endpoint = parse(via, globalThis.location?.href);
 
-    if (!host || service.pathname !== '/' || service.search || service.hash
-        || service.username || service.password)
+    if (!host || service === null || service.pathname !== '/' || service.search
+        || service.hash || service.username || service.password)
     {
         throw usage(`invalid host "${host}"`);
     }
 
-    if (!/^https?:$/.test(endpoint.protocol) || endpoint.hash
+    if (!/^https?:$/.test(endpoint?.protocol) || endpoint.hash
         || endpoint.username || endpoint.password)
     {
         throw usage(`invalid endpoint "${via}"`);
     }
 
-    if (ca === undefined && node) {
-        ca = (await import('node:tls')).rootCertificates;
+    if (!(sessions >= 1) || !(postSize >= 1)) {
+        throw usage('"sessions" and "postSize" must be positive numbers');
     }
+
+    ca ??= await certificates();
 
     if (ca === undefined) {
         throw usage('"ca" is missing: a page has no access to the CA '
@@ -58,7 +75,7 @@ export async function atls({ via, host, ca, sessions = 4,
         host: service.hostname.replace(/^\[|\]$|\.$/g, ''),
         authority: service.host,
         ca: [].concat(ca).join('\n'),
-        sessions: Math.max(1, sessions),
+        sessions: Math.floor(sessions),
         postSize: Math.max(1024, postSize),
     }), service.origin);
 
@@ -72,19 +89,36 @@ export async function atls({ via, host, ca, sessions = 4,
 }
 
 
+// Those of Node.js; pages have no access to the ones of the browser.
+
+async function certificates() {
+    if (typeof process === 'object' && process.versions?.node
+        && typeof window === 'undefined')
+    {
+        return (await builtin('tls')).rootCertificates;
+    }
+}
+
+
 async function start(options) {
-    const url = new URL('./worker.js', import.meta.url);
     let worker;
 
-    if (node) {
-        const { Worker } = await import('node:worker_threads');
+    if (typeof Worker === 'function') {
 
-        worker = new Worker(url);
+        // in one expression, so that bundlers recognize it
+
+        worker = new Worker(new URL('./worker.js', import.meta.url),
+                            { type: 'module', name: 'atls' });
+
+    } else if (typeof process === 'object' && process.versions?.node) {
+        const threads = await builtin('worker_threads');
+
+        worker = new threads.Worker(new URL('./worker.js', import.meta.url));
         worker.on('message', message => worker.onmessage({ data: message }));
         worker.on('error', e => worker.onerror(e));
 
     } else {
-        worker = new Worker(url, { type: 'module', name: 'atls' });
+        throw usage('there are no workers here');
     }
 
     worker.postMessage({ type: 'start', options });
@@ -101,6 +135,7 @@ class Client {
     #last = 0;
     #closing;
     #closed;
+    #failed;                                    // the error of all requests
     #started;
 
     constructor(worker, origin) {
@@ -112,7 +147,12 @@ class Client {
         });
 
         worker.onmessage = ({ data }) => this.#receive(data);
-        worker.onerror = e => this.#fail(e.message ?? 'the worker has failed');
+
+        worker.onerror = e => {
+            e.preventDefault?.();               // Deno would exit
+            this.#fail({ code: 'internal',
+                         message: e.message || 'the worker has failed' });
+        };
     }
 
     #receive(message) {
@@ -129,17 +169,15 @@ class Client {
             return;
 
         case 'closed':
-            this.#fail('the client was closed');
-            this.#closed();
+            this.#fail({ code: 'usage', message: CLOSED });
             return;
         }
 
         this.#requests.get(message.id)?.[message.type](message);
     }
 
-    #fail(message) {
-        const error = { code: 'internal', message };
-
+    #fail(error) {
+        this.#failed ??= error;
         this.#started.reject(new AtlsError(error));
 
         for (const request of this.#requests.values()) {
@@ -147,12 +185,18 @@ class Client {
         }
 
         this.#worker.terminate();
+        this.#closed?.();
     }
 
     // Sends close_notify in all sessions, and ends the worker.
 
     close() {
         this.#closing ??= new Promise(resolve => {
+            if (this.#failed) {
+                resolve();
+                return;
+            }
+
             this.#closed = resolve;
             this.#worker.ref?.();
             this.#worker.postMessage({ type: 'close' });
@@ -180,7 +224,7 @@ class Client {
                                       message: `redirected to ${location}` });
             }
 
-            await response.arrayBuffer();
+            await discard(response);
             request = this.#redirected(request, response.status, location);
         }
     }
@@ -194,7 +238,7 @@ class Client {
         signal?.throwIfAborted();
 
         const method = init.method ?? given?.method ?? 'GET';
-        const body = init.body ?? given?.body ?? null;
+        const body = init.body ?? await bodyOf(given);
         const request = {
             url,
             method: /^(?:delete|get|head|options|post|put)$/i.test(method)
@@ -211,8 +255,12 @@ class Client {
         return Object.assign(request, await content(body, request.headers));
     }
 
-    #url(input) {
-        const url = new URL(input, this.#origin + '/');
+    #url(input, base = this.#origin + '/') {
+        const url = parse(input, base);
+
+        if (url === null || url.username || url.password) {
+            throw usage(`invalid URL "${input}"`);
+        }
 
         if (url.origin !== this.#origin) {
             throw usage(`"${url.origin}" is not the service, which is `
@@ -225,7 +273,7 @@ class Client {
     // As in the Fetch Standard, section 4.4.
 
     #redirected(request, status, location) {
-        const url = this.#url(new URL(location, request.url));
+        const url = this.#url(location, request.url);
         const to = { ...request, url };
 
         if (request.stream && status !== 303) {
@@ -237,7 +285,7 @@ class Client {
             : status < 303 && request.method === 'POST')
         {
             to.method = 'GET';
-            to.bytes = to.stream = undefined;
+            to.bytes = to.blob = to.stream = undefined;
             to.length = undefined;
             to.headers = new Headers(request.headers);
 
@@ -254,9 +302,15 @@ class Client {
     #send(request) {
         const id = ++this.#last;
 
-        if (this.#closing) {
-            throw usage('the client was closed');
+        if (this.#failed) {
+            throw new AtlsError(this.#failed);
         }
+
+        if (this.#closing) {
+            throw usage(CLOSED);
+        }
+
+        request.signal?.throwIfAborted();       // since the last check
 
         return new Promise((resolve, reject) => {
             const exchange = new Exchange(id, request, this.#worker, {
@@ -283,19 +337,20 @@ class Exchange {
     #request;
     #worker;
     #promise;
-    #reader;
-    #controller;                                // of the body
-    #pieces = [];
+    #reader;                                    // of the request
+    #controller;                                // of the response
+    #pieces = [];                               // of it, not read yet
     #wanted;
-    #ended = false;
-    #error;
+    #empty = false;                             // it has no body
+    #ended = false;                             // no more messages
+    #closed = false;                            // nor anything to read
 
     constructor(id, request, worker, promise) {
         this.#id = id;
         this.#request = request;
         this.#worker = worker;
         this.#promise = promise;
-        this.#reader = request.stream?.getReader();
+        this.#reader = (request.blob?.stream() ?? request.stream)?.getReader();
     }
 
     start() {
@@ -318,50 +373,57 @@ class Exchange {
     }
 
     #abort(reason) {
-        this.#post({ type: 'abort' });
-        this.#finish(reason);
-    }
-
-    #finish(error) {
-        if (this.#ended) {
-            return;
+        if (!this.#ended) {
+            this.#post({ type: 'abort' });
         }
 
-        this.#ended = true;
-        this.#error = error;
-        this.#request.signal?.removeEventListener('abort', this.aborted);
-        this.#promise.done();
+        this.#finish({ reason });               // of any type
+    }
 
-        if (error) {
-            this.#promise.reject(error);
-            this.#reader?.cancel(error).catch(() => { });
+    #finish(failure) {
+        if (!this.#ended) {
+            this.#ended = true;
+            this.#promise.done();
+
+            // the response may precede the end of the request
+
+            this.#reader?.cancel(failure?.reason).catch(() => { });
+        }
+
+        if (failure && !this.#closed) {
+            this.#promise.reject(failure.reason);
             this.#pieces = [];
-            this.#controller?.error(error);
+            this.#controller?.error(failure.reason);
+            this.#close();
 
-        } else if (this.#controller && this.#pieces.length === 0) {
-            this.#controller.close();
+        } else if (!failure && this.#pieces.length === 0) {
+            this.#controller?.close();
+            this.#close();
         }
 
         this.#wanted?.();
     }
 
+    #close() {
+        this.#closed = true;
+        this.#request.signal?.removeEventListener('abort', this.aborted);
+    }
+
     header({ header }) {
         const { status, statusText, headers } = header;
-        const none = NO_BODY.includes(status)
-                     || this.#request.method === 'HEAD';
-        const fields = new Headers();
 
-        for (const [ name, value ] of headers) {
-            fields.append(name, value);
-        }
+        this.#empty = NO_BODY.includes(status)
+                      || this.#request.method === 'HEAD';
 
-        const body = none ? null : new ReadableStream({
+        const body = this.#empty ? null : new ReadableStream({
             start: controller => { this.#controller = controller; },
             pull: () => this.#pull(),
             cancel: reason => {
                 this.#controller = null;        // is closed
 
-                if (!this.#ended) {
+                if (this.#ended) {
+                    this.#close();
+                } else {
                     this.#abort(reason ?? new DOMException('cancelled',
                                                            'AbortError'));
                 }
@@ -369,6 +431,12 @@ class Exchange {
         }, { highWaterMark: 0 });
 
         try {
+            const fields = new Headers();
+
+            for (const [ name, value ] of headers) {
+                fields.append(name, value);
+            }
+
             this.#promise.resolve(new Response(body, { status, statusText,
                                                        headers: fields }));
         } catch (e) {
@@ -377,7 +445,10 @@ class Exchange {
     }
 
     piece({ bytes }) {
-        if (!this.#ended) {
+        if (this.#empty) {                      // a 205 can have a body
+            this.#post({ type: 'read', n: bytes.length });
+
+        } else {
             this.#pieces.push(bytes);
             this.#wanted?.();
         }
@@ -401,6 +472,7 @@ class Exchange {
 
         } else if (this.#pieces.length === 0) {
             this.#controller.close();
+            this.#close();
         }
     }
 
@@ -409,10 +481,14 @@ class Exchange {
             const { done, value } = await this.#reader.read();
 
             if (!done && !(value instanceof Uint8Array)) {
-                throw new TypeError('a body must be a stream of Uint8Array');
+                throw usage('a body must be a stream of Uint8Array');
             }
 
-            this.#post({ type: 'body', bytes: done ? null : value });
+            // a copy: a message would contain the whole buffer of a view
+
+            const bytes = done ? null : new Uint8Array(value);
+
+            this.#post({ type: 'body', bytes }, done ? [] : [ bytes.buffer ]);
 
         } catch (e) {
             this.#abort(e);
@@ -424,12 +500,30 @@ class Exchange {
     }
 
     error({ error }) {
-        this.#finish(new AtlsError(error));
+        this.#finish({ reason: new AtlsError(error) });
     }
 }
 
 
-// The body of a request: { bytes, length } or { stream, length }.
+// The body of a Request.  Not all browsers have it as a stream.
+
+async function bodyOf(given) {
+    if (given?.bodyUsed) {
+        throw usage('the body of the request was used already');
+    }
+
+    if (!given || given.body !== undefined) {
+        return given?.body ?? null;
+    }
+
+    const bytes = await given.arrayBuffer();
+
+    return bytes.byteLength ? bytes : null;
+}
+
+
+// The body of a request: { bytes, length }, { blob, length } or
+// { stream, length }.
 
 async function content(body, headers) {
     if (body === null) {
@@ -437,6 +531,10 @@ async function content(body, headers) {
     }
 
     if (body instanceof ReadableStream) {
+        if (body.locked) {
+            throw usage('the stream of the body is locked');
+        }
+
         return { stream: body, length: -1 };
     }
 
@@ -448,7 +546,7 @@ async function content(body, headers) {
     }
 
     if (body instanceof Blob) {
-        return { stream: body.stream(), length: body.size };
+        return { blob: body, length: body.size };
     }
 
     const bytes = new Uint8Array(await response.arrayBuffer());
@@ -457,9 +555,31 @@ async function content(body, headers) {
 }
 
 
+// Reads the rest of a response, unless it is long: then its session ends.
+
+async function discard({ body }) {
+    const reader = body?.getReader();
+
+    for (let n = 0; reader; ) {
+        const { done, value } = await reader.read();
+
+        if (done) {
+            return;
+        }
+
+        n += value.length;
+
+        if (n > MAX_DISCARDED) {
+            reader.cancel();
+            return;
+        }
+    }
+}
+
+
 function describe(response, url, redirected) {
     return Object.defineProperties(response, {
-        url: { value: url.href },
+        url: { value: url.href.replace(/#.*/, '') },
         redirected: { value: redirected },
     });
 }

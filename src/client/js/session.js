@@ -9,6 +9,8 @@ const RETRIES = 5;                              // of a POST
 const SURE = 2000;                              // ms since the last response
 const PAUSE = 50, MAX_PAUSE = 10000;
 const MIN_REPEATABLE = 21;                      // bytes
+const MAX_PROBLEM = 16384;                      // characters
+const ALERT_TIMEOUT = 30000;
 
 
 // An error of the path or of the session.  code: 'network', 'outer-status',
@@ -49,8 +51,19 @@ async function problem(response) {
         return null;
     }
 
+    const decoder = new TextDecoder();
+    let text = '';
+
     try {
-        const { type: name } = await response.json();
+        for await (const piece of stream(response)) {
+            text += decoder.decode(piece, { stream: true });
+
+            if (text.length > MAX_PROBLEM) {
+                return null;                    // not one of the endpoint
+            }
+        }
+
+        const { type: name } = JSON.parse(text);
 
         return typeof name === 'string' && name.startsWith(PROBLEM)
                ? name.slice(PROBLEM.length) : null;
@@ -67,7 +80,7 @@ export class Session {
     #via;
     #uri;
     #postSize;
-    #known = false;                             // there was a response
+    #known = false;                             // it has a URI
     #seen = 0;
 
     constructor(service, { via, postSize }) {
@@ -232,8 +245,19 @@ export class Session {
         const records = this.#tls.out();
 
         if (records.length) {
-            await this.#fetch(records, signal).catch(() => { });
+            await this.#notify(records, signal);
         }
+    }
+
+    // Sends records whose response is of no interest.
+
+    async #notify(records, signal) {
+        try {
+            const response = await this.#fetch(records, signal);
+
+            await response.body?.cancel();
+
+        } catch { /* the server finds out by itself */ }
     }
 
     #fetch(bytes, signal) {
@@ -256,6 +280,7 @@ export class Session {
 
     async #post(bytes, signal, received = async () => { }) {
         const repeatable = bytes.length >= MIN_REPEATABLE;
+        const opening = !this.#known;
         let passed = 0;                         // bytes passed to TLS
         let first;
 
@@ -287,6 +312,12 @@ export class Session {
                     this.#seen = performance.now();
                     await received();
 
+                    if (!this.#known) {
+                        throw new PathError('location',
+                            'the endpoint gives no URI to sessions: see '
+                            + 'atls_session_tracking');
+                    }
+
                     return;
                 }
 
@@ -303,18 +334,21 @@ export class Session {
 
                 again = { error: new PathError('network',
                           'the endpoint cannot be reached, or does not allow '
-                          + `this origin: ${e.message}`) };
+                          + `this origin: ${cause(e)}`) };
             }
 
             first ??= again.error;
 
-            // the first POST of a session can be repeated if nothing was
-            // received: it starts another one
-
-            if (!repeatable || tries === RETRIES
-                || (!this.#known && passed))
-            {
+            if (!repeatable || tries === RETRIES) {
                 throw first;
+            }
+
+            // repeated without the URI, the first POST of a session starts
+            // another one, even if it was answered with a HelloRetryRequest
+
+            if (opening && passed === 0) {
+                this.#uri = this.#via;
+                this.#known = false;
             }
 
             wait = Math.max(wait, again.after ?? 0);
@@ -332,6 +366,12 @@ export class Session {
             this.#tls.receive(bytes);
 
         } catch (e) {
+            const alert = this.#tls.out();
+
+            if (alert.length) {
+                this.#notify(alert, AbortSignal.timeout(ALERT_TIMEOUT));
+            }
+
             throw new PathError(e.code === 31 ? 'certificate'
                                 : e.code === 32 ? 'http' : 'tls', e.message);
         }
@@ -346,38 +386,36 @@ export class Session {
         if (status === 200 || status === 201) {
             const type = response.headers.get('Content-Type') ?? '';
 
-            if (type.replace(/\s*;.*/, '').toLowerCase() !== MEDIA_TYPE) {
+            if (type.split(';')[0].trim().toLowerCase() !== MEDIA_TYPE) {
                 response.body?.cancel().catch(() => { });
                 throw new PathError('media-type',
                     `the endpoint returned the type "${type}"`, { status });
             }
 
             if (status === 201) {
-                this.#locate(response.headers.get('Location'));
-
-            } else if (!this.#known && this.#uri === this.#via) {
-                response.body?.cancel().catch(() => { });
-                throw new PathError('location',
-                    'the endpoint gives no URI to sessions: see '
-                    + 'atls_session_tracking', { status });
+                this.#locate(response);
             }
-
-            this.#known = true;
 
             return null;
         }
 
         const name = await problem(response);
+        const lost = status === 409 || status === 410;
         const error = new PathError(
-            name && (status === 409 || status === 410) ? 'session-lost'
-                                                       : 'outer-status',
+            lost ? 'session-lost' : 'outer-status',
             `the endpoint returned ${status}` + (name ? ` (${name})` : ''),
             { status, problem: name });
 
+        // the first attempt, or one of another sender, is in progress
+
+        if (first && name === 'session-busy') {
+            return { error };
+        }
+
         // after a repetition, the response cannot be had any more
 
-        if (first && error.code === 'session-lost') {
-            throw first;
+        if (first && lost) {
+            throw Object.assign(first, { lost });
         }
 
         if (status === 503 || (!name && [ 408, 502, 504 ].includes(status))) {
@@ -389,9 +427,10 @@ export class Session {
         throw error;
     }
 
-    // The URI of the session: below that of the endpoint, at the same server.
+    // The URI of the session: at the same server.
 
-    #locate(location) {
+    #locate(response) {
+        const location = response.headers.get('Location');
         const via = new URL(this.#via);
         let url;
 
@@ -404,13 +443,20 @@ export class Session {
         if (location === null || url === null || url.origin !== via.origin
             || url.username || url.password)
         {
+            response.body?.cancel().catch(() => { });
             throw new PathError('location', 'the endpoint returned 201 without '
-                                + 'a valid Location');
+                                + 'a valid Location', { status: 201 });
         }
 
         this.#uri = url.href;
+        this.#known = true;
     }
 }
+
+
+// The reason of an error of fetch(); Node.js has it in another one.
+
+const cause = e => e.cause?.message || e.cause?.code || e.message;
 
 
 // The body of a response was cut.

@@ -1,18 +1,20 @@
 // The worker of a client: all secrets of its sessions are here, and not in the
 // page.  Messages are exchanged with index.js.
 
-import { load } from './module.js';
+import { LibraryError, load } from './module.js';
 import { PathError, Session } from './session.js';
 
 const WINDOW = 1 << 18;                         // bytes sent and not yet read
 const CLOSE_TIMEOUT = 5000;
 const IDEMPOTENT = [ 'GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE' ];
 
-const node = typeof process === 'object' && process.versions?.node
-             && typeof WorkerGlobalScope === 'undefined';
+// See index.js.
 
-const port = node ? (await import('node:worker_threads')).parentPort
-                  : globalThis;
+const builtin = name => import(/* webpackIgnore: true */ /* @vite-ignore */
+                               `node:${name}`);
+
+const port = typeof postMessage === 'function'
+             ? globalThis : (await builtin('worker_threads')).parentPort;
 
 const send = (message, transfer = []) => port.postMessage(message, transfer);
 
@@ -76,7 +78,7 @@ const handlers = {
         const signal = AbortSignal.timeout(CLOSE_TIMEOUT);
 
         for (const { controller } of requests.values()) {
-            controller.abort();
+            controller.abort(new PathError('usage', 'the client was closed'));
         }
 
         await Promise.all(idle.splice(0).map(async session => {
@@ -89,18 +91,14 @@ const handlers = {
 };
 
 
-if (node) {
-    port.on('message', message => handlers[message.type](message));
-} else {
-    port.onmessage = ({ data }) => handlers[data.type](data);
-}
+port.onmessage = ({ data }) => handlers[data.type](data);
 
 
 async function read() {
     const url = new URL('./atls.wasm', import.meta.url);
 
-    if (node) {
-        return (await import('node:fs/promises')).readFile(url);
+    if (url.protocol === 'file:' && typeof process === 'object') {
+        return (await builtin('fs/promises')).readFile(url);
     }
 
     const response = await fetch(url);
@@ -114,11 +112,35 @@ async function read() {
 
 
 function serialize(e) {
-    const names = { 2: 'memory', 5: 'trust', 31: 'certificate', 32: 'http' };
-    const code = typeof e.code === 'number' ? names[e.code] ?? 'tls' : e.code;
+    const names = { 1: 'usage', 2: 'memory', 5: 'trust', 31: 'certificate',
+                    32: 'http' };
+    const code = e instanceof LibraryError ? names[e.code] ?? 'tls'
+                 : e instanceof PathError ? e.code : 'internal';
 
-    return { code: code ?? 'internal', message: e.message, status: e.status,
-             problem: e.problem };
+    return { code, message: e.message, status: e.status, problem: e.problem };
+}
+
+
+// Resolves when the function given to start() is called, and rejects when the
+// signal is aborted.  clean() is called then.
+
+function until(signal, start, clean = () => { }) {
+    signal.throwIfAborted();
+
+    return new Promise((resolve, reject) => {
+        const aborted = () => {
+            clean(done);
+            reject(signal.reason);
+        };
+
+        const done = () => {
+            signal.removeEventListener('abort', aborted);
+            resolve();
+        };
+
+        signal.addEventListener('abort', aborted, { once: true });
+        start(done);
+    });
 }
 
 
@@ -160,7 +182,7 @@ class Request {
                 return;
 
             } catch (e) {
-                const lost = e.code === 'session-lost'
+                const lost = e.lost || e.code === 'session-lost'
                              || (e.code === 'truncated' && !session.idle);
 
                 release(null, session);
@@ -184,12 +206,8 @@ class Request {
 
     async acquire(idempotent) {
         while (open === options.sessions && idle.length === 0) {
-            await new Promise((resolve, reject) => {
-                waiting.push(resolve);
-                this.signal.addEventListener('abort', () => {
-                    reject(this.signal.reason);
-                }, { once: true });
-            });
+            await until(this.signal, done => waiting.push(done),
+                        done => waiting.splice(waiting.indexOf(done), 1));
         }
 
         this.signal.throwIfAborted();
@@ -232,12 +250,7 @@ class Request {
         send({ type: 'piece', id: this.id, bytes }, [ bytes.buffer ]);
 
         while (this.unread > WINDOW) {
-            await new Promise((resolve, reject) => {
-                this.resume = resolve;
-                this.signal.addEventListener('abort', () => {
-                    reject(this.signal.reason);
-                }, { once: true });
-            });
+            await until(this.signal, done => { this.resume = done; });
         }
     }
 
@@ -254,13 +267,7 @@ class Request {
     async *#stream() {
         for (;;) {
             send({ type: 'want', id: this.id });
-
-            await new Promise((resolve, reject) => {
-                this.more = resolve;
-                this.signal.addEventListener('abort', () => {
-                    reject(this.signal.reason);
-                }, { once: true });
-            });
+            await until(this.signal, done => { this.more = done; });
 
             const bytes = this.pieces.shift();
 

@@ -44,8 +44,10 @@ const server = http.createServer(async (request, response) => {
         }
 
     } catch (e) {
-        response.writeHead(response.headersSent ? undefined
-                           : e.code === 'ENOENT' ? 404 : 502);
+        if (!response.headersSent) {
+            response.writeHead(e.code === 'ENOENT' ? 404 : 502);
+        }
+
         response.end();
     }
 });
