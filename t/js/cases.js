@@ -45,6 +45,10 @@ export async function run(atls, { via, other, short, host, ca, wrong, large,
     r = await f('/info', { method: 'HEAD' });
     is('HEAD', `${r.status} ${r.body} ${await r.text()}`, '200 null ');
 
+
+    r = await f('/info');
+    is('and its session is used again', await r.text(), 'GET TLSv1.3 4 .');
+
     r = await f('/status?code=404');
     is('status 404', r.status, 404);
     await r.text();
@@ -181,7 +185,7 @@ export async function run(atls, { via, other, short, host, ca, wrong, large,
     await fails('another origin', f('https://example.com/'), 'usage');
     await fails('a body of GET', f('/', { body: 'x' }), 'usage');
     await fails('a bad header', f('/', { headers: { 'Content-Length': '3' } }),
-                'tls');
+                'usage');
     await fails('no host', atls({ via, ca }), 'usage');
     await fails('no certificates', atls({ via, host, ca: 'none' }), 'trust');
 

@@ -563,7 +563,7 @@ js_session_request(js_session_t *session, const char *method, const char *path,
 
     atls_response_begin(&session->response, request, &session->debug,
                         JS_HEADER_SIZE, &session->failure);
-    session->response.delivered = 0;
+    session->response.head = strcmp(method, "HEAD") == 0;
 
     rc = atls_message_open(&message, request, session->service->authority,
                            &session->failure);
@@ -573,7 +573,7 @@ js_session_request(js_session_t *session, const char *method, const char *path,
         atls_message_close(&message);
     }
 
-    /* only the method is used later: HEAD, which was compared */
+    /* they are not used later */
 
     request->method = NULL;
     request->path = NULL;
