@@ -29,7 +29,9 @@ $t->run();
 
 my $options = $t->write_file('options.json', encode_json($t->options()));
 run('node.mjs', 40);
+$t->{backend}->forget();
 run('node-only.mjs', 10);
+once();
 
 types();
 
@@ -48,6 +50,21 @@ sub run {
     is($r->{code}, 0, "$program: exit code") or diag($r->{err});
     cmp_ok(scalar @$results, '>=', $least, "$program: the number of cases");
     is($_->{got}, $_->{expected}, $_->{name}) for @$results;
+}
+
+
+# The backend has received each request once, although POSTs were repeated.
+
+sub once {
+    my %n;
+
+    $n{$_->{first}}++ for grep { $_->{uri} eq '/body' }
+                          $t->{backend}->requests();
+
+    is(join(' ', map { "$_:$n{$_}" } sort keys %n),
+       join(' ', map { my $fault = $_; map { "$fault $_:1" } 0 .. 2 }
+                     qw( 502 503 half request response )),
+       'each request was received once');
 }
 
 

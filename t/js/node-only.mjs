@@ -15,6 +15,7 @@ const is = (name, got, expected) => { results.push({ name, got, expected }); };
 
 const { AtlsError, atls } = await import(url('index.js'));
 const { load } = await import(url('module.js'));
+const { Session } = await import(url('session.js'));
 
 
 // A proxy that passes a POST and then fails as action() says: 'request' before
@@ -137,6 +138,47 @@ for (const [ status, code ] of [ [ 403, 'outer-status' ],
 
     await f.close();
     server.close();
+}
+
+
+// The memory of sessions is freed: after requests, after a ClientHello, and in
+// the middle of a response.
+
+{
+    const library = await load(await readFile(url('atls.wasm')));
+    const service = library.service('localhost', 'localhost', options.ca);
+    const { signal } = new AbortController();
+
+    const use = async path => {
+        const session = new Session(service, { ...options, postSize: 65536 });
+        const piece = async () => {
+            if (path.startsWith('/big')) {
+                throw new Error('cut');
+            }
+        };
+
+        await session.open(signal);
+        await session.perform({ method: 'GET', path, fields: [] }, {
+            header() { }, piece, sending() { }, signal }).catch(() => { });
+        session.free();
+    };
+
+    const round = async n => {
+        for (let i = 0; i < n; i++) {
+            await use('/info');
+            await use('/big?size=300000');
+        }
+
+        for (let i = 0; i < 20 * n; i++) {
+            new Session(service, options).free();
+        }
+
+        return library.bytes.length;
+    };
+
+    const before = await round(20);
+
+    is('memory is freed', await round(60) - before < 1 << 20, true);
 }
 
 
