@@ -49,20 +49,26 @@ sub answers {
                 "*2\r\n\$5000\r\n" . 'x' x 5000 . "\r\n\$1\r\n1\r\n",
                 "*3\r\n\$1\r\na\r\n\$1\r\nb\r\n\$1\r\nc\r\n",
                 "*2\r\n\$9\r\n" . 'x' x 9 . "\r\n:5\r\n",
-                "*2\r\n*1\r\n\$1\r\nO\r\n\$2\r\nab\r\n");
+                "*2\r\n*1\r\n\$1\r\nO\r\n\$2\r\nab\r\n",
+                map({ "*1\r\n\$1\r\nX\r\n$_" }
+                    "+OK\r\n", '+O', "<pause>+OK\r\n", "-ERR a\nforged\r\n",
+                    "<pause>-ERR a\nforged\r\n"));
 
     # the machine that has created the session asks the Redis server
 
     my @none = ("*0\r\n", "*-1\r\n", "\$-1\r\n", ":1\r\n",
                 "*2\r\n:1\r\n:2\r\n");
     my @wait = ("-ERR \0wrong\r\n", "hello\r\n", "*99999999999\r\n",
-                "\$99999999999999999999\r\n");
+                "\$99999999999999999999\r\n",
+                "\$9999999\r\n" . 'x' x 5_000_000, '+' . 'x' x 5_000_000);
 
     for ((map { [ $_, 410 ] } @gone), (map { [ $_, 127 ] } @none),
          map { [ $_, 503 ] } @wait)
     {
         my ($answer, $status) = @$_;
         my $c = $cluster->established(1);
+
+        $cluster->connected($cluster->established(1), 0) if $status == 503;
 
         $store->answer($answer);
 
@@ -83,6 +89,12 @@ sub answers {
 
     $t->wait_for(sub { $cluster->status($c, 0) !~ /^503/ });
     like($cluster->get($c, 1), qr/^127/, 'right answers');
+
+    my $log = $t->read_file('error.log');
+
+    ok($log =~ /atls_store .* has sent: a $_/, "logged: a $_")
+        for 'reply without a command', 'reply that is too long';
+    ok($log !~ /^forged/m, 'no other lines in the log');
 }
 
 

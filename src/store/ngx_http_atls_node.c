@@ -158,6 +158,7 @@ ngx_http_atls_node_announce(ngx_http_atls_main_conf_t *amcf,
     }
 
     op->script = ngx_http_atls_node_announce_script;
+    op->urgent = 1;
 
     p = ngx_pnalloc(op->pool, store->node.len + store->address.len
                               + sizeof("  l"));
@@ -279,6 +280,7 @@ ngx_http_atls_node_gone(ngx_http_atls_main_conf_t *amcf)
     op = ngx_http_atls_node_op(amcf, amcf->store->number, "DEL",
                                ngx_http_atls_node_removed, NULL);
     if (op) {
+        op->urgent = 1;
         (void) ngx_http_atls_redis_send(op);
     }
 }

@@ -25,6 +25,7 @@
 #define NGX_HTTP_ATLS_REDIS_STALLED    5000    /* without any reply */
 #define NGX_HTTP_ATLS_REDIS_QUIET      1000    /* between errors in the log */
 #define NGX_HTTP_ATLS_REDIS_ERROR      100     /* of a text in the log */
+#define NGX_HTTP_ATLS_REDIS_LONGEST    (4 * 1024 * 1024)         /* reply */
 #define NGX_HTTP_ATLS_REDIS_SHA        40
 
 
@@ -35,11 +36,11 @@ struct ngx_http_atls_redis_s {
     ngx_event_t                  timer;        /* connect, or give up */
     ngx_msec_t                   pause;
     ngx_uint_t                   pending;      /* commands without a reply */
+    ngx_uint_t                   late;         /* those that timed out */
     ngx_msec_t                   refused;      /* when this was logged */
     ngx_log_t                   *log;
 
     unsigned                     connected:1;
-    unsigned                     stalled:1;    /* does not respond */
     unsigned                     exiting:1;
     unsigned                     complained:1; /* it is logged */
 };
@@ -58,6 +59,9 @@ static void ngx_http_atls_redis_complain(ngx_http_atls_redis_t *redis,
     const char *what, const char *why);
 static void ngx_http_atls_redis_timer(ngx_event_t *ev);
 static void ngx_http_atls_redis_read(ngx_event_t *ev);
+static void ngx_http_atls_redis_idle(ngx_http_atls_redis_t *redis);
+static void ngx_http_atls_redis_unexpected(ngx_http_atls_redis_t *redis,
+    const char *what);
 static void ngx_http_atls_redis_write(ngx_event_t *ev);
 static void ngx_http_atls_redis_add_read(void *data);
 static void ngx_http_atls_redis_del_read(void *data);
@@ -196,7 +200,6 @@ ngx_http_atls_redis_connect(ngx_http_atls_redis_t *redis)
 
     redis->context = context;
     redis->connected = 0;
-    redis->stalled = 0;
 
     if (ngx_http_atls_redis_attach(redis) != NGX_OK) {
         redis->context = NULL;
@@ -302,8 +305,6 @@ ngx_http_atls_redis_greeted(redisAsyncContext *context, void *data,
         return;
     }
 
-    redis->stalled = 0;
-
     if (r->type == REDIS_REPLY_ERROR) {
         ngx_http_atls_redis_complain(redis, private,
                                      ngx_http_atls_redis_error(r));
@@ -323,6 +324,8 @@ ngx_http_atls_redis_greeted(redisAsyncContext *context, void *data,
             ngx_del_timer(&redis->timer);
         }
     }
+
+    ngx_http_atls_redis_idle(redis);
 }
 
 
@@ -400,16 +403,58 @@ ngx_http_atls_redis_timer(ngx_event_t *ev)
 }
 
 
+/* hiredis aborts the process if there is a reply, but no command. */
+
 static void
 ngx_http_atls_redis_read(ngx_event_t *ev)
 {
+    u_char                  buf[1];
     ngx_connection_t       *c;
     ngx_http_atls_redis_t  *redis;
 
     c = ev->data;
     redis = c->data;
 
+    if (redis->context->replies.head == NULL
+        && recv(c->fd, buf, 1, MSG_PEEK) > 0)
+    {
+        ngx_http_atls_redis_unexpected(redis, "a reply without a command");
+        return;
+    }
+
     redisAsyncHandleRead(redis->context);
+
+    if (redis->context
+        && redis->context->c.reader->len > NGX_HTTP_ATLS_REDIS_LONGEST)
+    {
+        ngx_http_atls_redis_unexpected(redis, "a reply that is too long");
+    }
+}
+
+
+/* The same, if there is more after the last reply. */
+
+static void
+ngx_http_atls_redis_idle(ngx_http_atls_redis_t *redis)
+{
+    redisReader        *reader;
+    redisAsyncContext  *context;
+
+    context = redis->context;
+    reader = context->c.reader;
+
+    if (context->replies.head == NULL && reader->pos < reader->len) {
+        ngx_http_atls_redis_unexpected(redis, "a reply without a command");
+    }
+}
+
+
+static void
+ngx_http_atls_redis_unexpected(ngx_http_atls_redis_t *redis, const char *what)
+{
+    ngx_http_atls_redis_complain(redis, "has sent", what);
+
+    redisAsyncFree(redis->context);
 }
 
 
@@ -513,7 +558,6 @@ ngx_http_atls_redis_detach(void *data)
 
     redis->connection = NULL;
     redis->context = NULL;
-    redis->stalled = 0;
 
     if (!redis->exiting) {
         ngx_add_timer(&redis->timer, redis->pause);
@@ -569,7 +613,8 @@ ngx_http_atls_redis_send(ngx_http_atls_op_t *op)
 
     redis = ngx_http_atls_process.redis;
 
-    if (redis->context == NULL || redis->stalled || redis->complained
+    if (redis->context == NULL || redis->complained
+        || (redis->late && !op->urgent)
         || ngx_http_atls_redis_write_op(redis, op) != NGX_OK)
     {
         ngx_http_atls_redis_free(op);
@@ -577,10 +622,6 @@ ngx_http_atls_redis_send(ngx_http_atls_op_t *op)
     }
 
     ngx_add_timer(&op->timer, redis->store->timeout);
-
-    if (!redis->timer.timer_set) {
-        ngx_add_timer(&redis->timer, NGX_HTTP_ATLS_REDIS_STALLED);
-    }
 
     return NGX_OK;
 }
@@ -633,6 +674,10 @@ ngx_http_atls_redis_write_op(ngx_http_atls_redis_t *redis,
 
     redis->pending++;
 
+    if (!redis->timer.timer_set) {
+        ngx_add_timer(&redis->timer, NGX_HTTP_ATLS_REDIS_STALLED);
+    }
+
     return NGX_OK;
 }
 
@@ -657,7 +702,8 @@ ngx_http_atls_redis_sha(const char *script, char *hex)
 
 /*
  * The command may still be executed.  Until there is a reply, no more commands
- * are sent, so POSTs do not wait for a store that does not respond.
+ * are sent: POSTs do not wait for a store that does not respond, and one that
+ * is too slow does not get further behind.
  */
 
 static void
@@ -670,9 +716,9 @@ ngx_http_atls_redis_timeout(ngx_event_t *ev)
 
     redis = ngx_http_atls_process.redis;
 
-    if (!redis->stalled) {
-        redis->stalled = 1;
+    op->late = 1;
 
+    if (redis->late++ == 0) {
         ngx_log_error(NGX_LOG_ERR, redis->log, 0,
                       "atls_store \"%V\" did not respond within %M ms",
                       &redis->store->url, redis->store->timeout);
@@ -701,8 +747,6 @@ ngx_http_atls_redis_reply(redisAsyncContext *context, void *data,
     redis->pending--;
 
     if (r) {
-        redis->stalled = 0;
-
         if (redis->timer.timer_set) {
             ngx_del_timer(&redis->timer);
         }
@@ -715,6 +759,8 @@ ngx_http_atls_redis_reply(redisAsyncContext *context, void *data,
             return;
         }
     }
+
+    redis->late -= op->late;
 
     if (redis->exiting) {
         ngx_http_atls_redis_free(op);
@@ -752,6 +798,10 @@ ngx_http_atls_redis_reply(redisAsyncContext *context, void *data,
         /* now a replica; the master may have taken over its address */
 
         redisAsyncDisconnect(context);
+    }
+
+    if (r) {
+        ngx_http_atls_redis_idle(redis);
     }
 }
 

@@ -59,7 +59,9 @@ struct ngx_http_atls_op_s {
     void                        *data;
 
     ngx_event_t                  timer;
-    ngx_uint_t                   repeated;     /* with the whole script */
+    unsigned                     urgent:1;     /* sent while others are late */
+    unsigned                     repeated:1;   /* with the whole script */
+    unsigned                     late:1;       /* it has timed out */
 };
 
 

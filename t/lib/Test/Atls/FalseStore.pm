@@ -10,13 +10,24 @@ package Test::Atls::FalseStore;
 #     $store->answer('');             # the answers of the Redis server
 #     $store->put("-ERR x\r\n");      # to each put, which is executed
 #
-# Commands and answers are passed one after the other.
+#     $store->answer('held');         # nothing is passed after a take, until
+#     $store->release();              # this, once for each of them
+#     $store->answer('crossed');      # the second take is executed after the
+#     $store->release();              # put of the first one, whose answer is
+#                                     # held until this
+#     $store->takes();                # since the last answer()
+#
+# Commands and answers are passed one after the other; "<pause>" in an answer is
+# a pause.
 
 use strict;
 use warnings;
 
 use IO::Select;
 use IO::Socket::INET;
+use Time::HiRes qw( sleep time );
+
+use Test::Atls::Slow qw( patience );
 
 
 sub new {
@@ -40,8 +51,37 @@ sub new {
 sub port { $_[0]{port} }
 
 
-sub answer { _write($_[0]{file}, $_[1]) }
 sub put { _write("$_[0]{file}-put", $_[1]) }
+sub takes { -s "$_[0]{file}-takes" || 0 }
+
+
+sub answer {
+    my ($self, $answer) = @_;
+
+    unlink "$self->{file}-takes", "$self->{file}-released";
+    _write($self->{file}, $answer);
+}
+
+
+sub release { _append("$_[0]{file}-released") }
+
+
+sub _append {
+    open my $fh, '>>', $_[0] or die "$_[0]: $!\n";
+    print $fh '.';
+    close $fh;
+}
+
+
+# Until there were $n releases.
+
+sub _wait {
+    my ($self, $n) = @_;
+
+    my $end = time + patience();
+
+    sleep 0.01 while time < $end && (-s "$self->{file}-released" || 0) < $n;
+}
 
 
 sub _write {
@@ -57,7 +97,7 @@ sub _write {
 sub _run {
     my ($self, $listen, $redis) = @_;
 
-    my $select = IO::Select->new($listen);
+    my $select = $self->{select} = IO::Select->new($listen);
     my %server;
 
     $SIG{PIPE} = 'IGNORE';
@@ -88,13 +128,23 @@ sub _command {
 
     do {
         my $command = _read($client) // return 0;
-        my $answer = $self->_answer($server, $command) // return 0;
+        my $answer = $self->_answer($client, $server, $command) // return 0;
 
-        print $client $answer;
-        $client->flush();
+        _send($client, $_) for split /(<pause>)/, $answer;
+        return 1 unless $self->{select}->exists($client);
     } while ($client->blocking(0), _buffered($client));
 
     return 1;
+}
+
+
+sub _send {
+    my ($client, $answer) = @_;
+
+    return sleep 0.2 if $answer eq '<pause>';
+
+    print $client $answer;
+    $client->flush();
 }
 
 
@@ -113,26 +163,73 @@ sub _buffered {
 
 
 sub _answer {
-    my ($self, $server, $command) = @_;
+    my ($self, $client, $server, $command) = @_;
 
     my ($n) = $command =~ /^\*(\d)\r\n.*\nEVAL/s;
     my $false = !$n ? '' : $n == 5 ? _false($self->{file})
                 : $n == 7 ? _false("$self->{file}-put") : '';
 
-    return $false if $n && $n == 5 && $false ne '' && $false ne 'again';
+    _append("$self->{file}-takes") if $n && $n == 5;
 
-    print $server $command;
-    $server->flush();
+    return $self->_crossed($client, $server, $command, $n)
+        if $n && $n != 6 && _false($self->{file}) eq 'crossed';
+    return $false if $n && $n == 5 && $false !~ /^(again|held|)\z/;
 
-    my $answer = _read($server) // return undef;
+    my $answer = _exchange($server, $command) // return undef;
 
     if ($false eq 'again') {
         $self->{state} = $answer if $answer =~ /^\*2\r\n\$\d{3}/;
         $answer = $self->{state} // $answer;
 
+    } elsif ($false eq 'held') {
+        $self->_wait($self->takes());
+
     } elsif ($false ne '') {
         $answer = $false;
     }
+
+    return $answer;
+}
+
+
+sub _exchange {
+    my ($server, $command) = @_;
+
+    print $server $command;
+    $server->flush();
+
+    return _read($server);
+}
+
+
+# A client of which nothing is passed for a while is not read from.
+
+sub _crossed {
+    my ($self, $client, $server, $command, $n) = @_;
+
+    my $first = $self->{first};
+
+    if ($n == 5 && $self->takes() == 1) {
+        $self->{select}->remove($client);
+        $self->{first} = [ $client, _exchange($server, $command) ];
+        return '';
+    }
+
+    if ($n == 5) {
+        $self->{select}->remove($client);
+        $self->{second} = [ $client, $server, $command ];
+
+        _send(@$first);
+        $self->{select}->add($first->[0]);
+        return '';
+    }
+
+    my $answer = _exchange($server, $command);
+    my ($other, @take) = @{delete $self->{second} || return $answer};
+
+    _send($other, _exchange(@take));
+    $self->{select}->add($other);
+    $self->_wait(1);
 
     return $answer;
 }
