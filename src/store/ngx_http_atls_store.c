@@ -60,6 +60,8 @@ static ngx_http_atls_taken_e ngx_http_atls_store_open(
 static ngx_int_t ngx_http_atls_store_seal(ngx_http_atls_op_t *op);
 static void ngx_http_atls_store_done(ngx_http_atls_op_t *op,
     ngx_http_atls_reply_t *reply);
+static void ngx_http_atls_store_left(ngx_http_atls_stored_t *stored,
+    ngx_http_atls_ending_e reason);
 
 
 static const char  ngx_http_atls_store_take_script[] =
@@ -252,6 +254,8 @@ ngx_http_atls_store_open(ngx_http_atls_stored_t *stored, ngx_str_t *data,
                                 ngx_cycle->log)
         != NGX_OK)
     {
+        ngx_explicit_memzero(sealed.data, sealed.len);
+
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "atls session cannot be opened, it was not sealed with "
                       "a key of \"atls_store_key\"");
@@ -391,13 +395,11 @@ ngx_http_atls_store_seal(ngx_http_atls_op_t *op)
 static void
 ngx_http_atls_store_done(ngx_http_atls_op_t *op, ngx_http_atls_reply_t *reply)
 {
-    ngx_shm_zone_t           *zone;
     ngx_http_atls_stored_t   *stored;
     ngx_http_atls_putting_t  *putting;
 
     stored = op->data;
     putting = stored->putting;
-    zone = stored->conf->zone;
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                    "atls %08xD store put done: %d, waiting:%d",
@@ -408,19 +410,15 @@ ngx_http_atls_store_done(ngx_http_atls_op_t *op, ngx_http_atls_reply_t *reply)
 
     case ngx_http_atls_reply_ok:
         ngx_http_atls_count(store[ngx_http_atls_store_puts]);
-        ngx_http_atls_session_remove(zone, stored->session,
-                                     ngx_http_atls_ending_moved,
-                                     ngx_cycle->log);
+        ngx_http_atls_store_left(stored, ngx_http_atls_ending_moved);
         break;
 
     case ngx_http_atls_reply_refused:
-        ngx_http_atls_session_put(zone, stored->session, NULL);
+        ngx_http_atls_session_put(stored->conf->zone, stored->session, NULL);
         break;
 
     case ngx_http_atls_reply_lost:
-        ngx_http_atls_session_remove(zone, stored->session,
-                                     ngx_http_atls_ending_store,
-                                     ngx_cycle->log);
+        ngx_http_atls_store_left(stored, ngx_http_atls_ending_store);
         break;
 
     default: /* ngx_http_atls_reply_late */
@@ -433,6 +431,24 @@ ngx_http_atls_store_done(ngx_http_atls_op_t *op, ngx_http_atls_reply_t *reply)
         putting->op = NULL;
         putting->done = (reply->status == ngx_http_atls_reply_ok);
         putting->handler(putting);
+    }
+}
+
+
+/*
+ * If another worker of this machine has taken the session in the meantime, it
+ * is there again: if this machine shuts down, it has to be put out again.
+ */
+
+static void
+ngx_http_atls_store_left(ngx_http_atls_stored_t *stored,
+    ngx_http_atls_ending_e reason)
+{
+    if (ngx_http_atls_portable_remove(stored->conf->zone, stored->session,
+                                      reason, ngx_cycle->log)
+        == NGX_DECLINED)
+    {
+        stored->conf->store->took();
     }
 }
 

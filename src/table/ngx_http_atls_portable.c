@@ -68,6 +68,8 @@ static ngx_int_t ngx_http_atls_portable_kept(ngx_shm_zone_t *zone,
     ngx_pool_t *pool, u_char **data);
 static ngx_uint_t ngx_http_atls_portable_valid(ngx_http_atls_portable_t *head,
     size_t len);
+static ngx_uint_t ngx_http_atls_portable_return(ngx_shm_zone_t *zone,
+    u_char *id, ngx_http_atls_portable_t *head);
 static ngx_http_atls_session_t *ngx_http_atls_portable_create(
     ngx_shm_zone_t *zone, u_char *id, ngx_http_atls_portable_t *head,
     int64_t passed, ngx_http_atls_endpoint_t *endpoint);
@@ -95,7 +97,7 @@ ngx_http_atls_portable_write(ngx_shm_zone_t *zone,
     if (ngx_http_atls_portable_kept(zone, session, &head, pool, &kept)
         != NGX_OK)
     {
-        return NGX_ERROR;
+        goto failed;
     }
 
     data->len = sizeof(ngx_http_atls_portable_t) + head.sni_len
@@ -103,7 +105,7 @@ ngx_http_atls_portable_write(ngx_shm_zone_t *zone,
     data->data = ngx_pnalloc(pool, data->len);
 
     if (data->data == NULL) {
-        return NGX_ERROR;
+        goto failed;
     }
 
     sni = ngx_http_atls_session_sni(session);
@@ -122,6 +124,12 @@ ngx_http_atls_portable_write(ngx_shm_zone_t *zone,
     ngx_explicit_memzero(&head, sizeof(ngx_http_atls_portable_t));
 
     return NGX_OK;
+
+failed:
+
+    ngx_explicit_memzero(&head, sizeof(ngx_http_atls_portable_t));
+
+    return NGX_ERROR;
 }
 
 
@@ -223,6 +231,39 @@ ngx_http_atls_portable_kept(ngx_shm_zone_t *zone,
 
 
 ngx_int_t
+ngx_http_atls_portable_remove(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, ngx_http_atls_ending_e reason,
+    ngx_log_t *log)
+{
+    ngx_uint_t              returned;
+    ngx_http_atls_zone_t   *z;
+    ngx_http_atls_shard_t  *shard;
+
+    z = zone->data;
+
+    shard = ngx_http_atls_table_lock(z, session->id);
+
+    returned = session->returned;
+
+    if (returned) {
+        session->returned = 0;
+        session->leaving = 0;
+
+        ngx_http_atls_table_move(shard, session,
+                                 ngx_http_atls_session_kind(session));
+
+    } else {
+        ngx_http_atls_table_remove(shard, session, reason);
+        z->log = log;
+    }
+
+    ngx_http_atls_table_unlock(z, shard);
+
+    return returned ? NGX_DECLINED : NGX_OK;
+}
+
+
+ngx_int_t
 ngx_http_atls_portable_times(ngx_http_atls_session_t *session, int64_t *idle,
     int64_t *lifetime)
 {
@@ -260,6 +301,12 @@ ngx_http_atls_portable_read(ngx_shm_zone_t *zone, u_char *id, ngx_str_t *data,
     }
 
     if (endpoint) {
+
+        if (ngx_http_atls_portable_return(zone, id, &head)) {
+            ngx_explicit_memzero(&head, sizeof(ngx_http_atls_portable_t));
+            return NGX_OK;
+        }
+
         session = ngx_http_atls_portable_create(zone, id, &head, passed,
                                                 endpoint);
     }
@@ -306,6 +353,40 @@ ngx_http_atls_portable_valid(ngx_http_atls_portable_t *head, size_t len)
            && head->pending_len <= TRL_MAX_RECORD
            && (head->kind == ngx_http_atls_identity
                || head->kind == ngx_http_atls_stranger);
+}
+
+
+/*
+ * Another process has written this state, and does not know yet that it was
+ * stored.  As it was taken from there, nobody else has it.
+ */
+
+static ngx_uint_t
+ngx_http_atls_portable_return(ngx_shm_zone_t *zone, u_char *id,
+    ngx_http_atls_portable_t *head)
+{
+    ngx_http_atls_shard_t    *shard;
+    ngx_http_atls_session_t  *session;
+
+    shard = ngx_http_atls_table_lock(zone->data, id);
+
+    session = ngx_http_atls_table_find(shard, id);
+
+    if (session
+        && (!session->leaving
+            || CRYPTO_memcmp(&session->state, &head->state, sizeof(trl_state_t))
+               != 0))
+    {
+        session = NULL;
+    }
+
+    if (session) {
+        session->returned = 1;
+    }
+
+    ngx_http_atls_table_unlock(zone->data, shard);
+
+    return session != NULL;
 }
 
 

@@ -28,6 +28,15 @@ ngx_int_t ngx_http_atls_portable_write(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_pool_t *pool, ngx_str_t *data);
 
 /*
+ * Removes a session that was written, since it is elsewhere.  NGX_DECLINED: it
+ * was read here in the meantime, and is idle now.
+ */
+
+ngx_int_t ngx_http_atls_portable_remove(ngx_shm_zone_t *zone,
+    ngx_http_atls_session_t *session, ngx_http_atls_ending_e reason,
+    ngx_log_t *log);
+
+/*
  * How long the session may be idle, and exist, from now on; in milliseconds.
  * NGX_DECLINED: it has expired.
  */
@@ -36,9 +45,11 @@ ngx_int_t ngx_http_atls_portable_times(ngx_http_atls_session_t *session,
     int64_t *idle, int64_t *lifetime);
 
 /*
- * Adds a session to the table, which was written "passed" milliseconds ago.
- * NGX_DECLINED: the data are of another version, or invalid, or there is no
- * such endpoint, or the session has expired; NGX_BUSY: no room.
+ * Adds a session to the table, which was written "passed" milliseconds ago.  If
+ * it was written by another process of this machine, which is still about to
+ * remove it, it is not removed.  NGX_DECLINED: the data are of another version,
+ * or invalid, or there is no such endpoint, or the session has expired;
+ * NGX_BUSY: no room.
  */
 
 ngx_int_t ngx_http_atls_portable_read(ngx_shm_zone_t *zone, u_char *id,

@@ -375,6 +375,7 @@ ngx_http_atls_session_put(ngx_shm_zone_t *zone,
     /* before that, the session is lost if this process dies */
 
     session->leaving = 0;
+    session->returned = 0;
 
     if (ngx_http_atls_session_shared(session)) {
         session->owner = 0;

@@ -137,6 +137,7 @@ struct ngx_http_atls_session_s {
     unsigned                    named:1;       /* sni is set */
     unsigned                    leaving:1;     /* it is being moved to another
                                                   machine */
+    unsigned                    returned:1;    /* it was moved back meanwhile */
 
     int32_t                     whole;         /* configured lifetime */
     uint32_t                    requests;      /* inner requests */
