@@ -60,6 +60,7 @@ static ngx_uint_t ngx_http_atls_finish_expires(ngx_http_atls_post_t *post,
 static ngx_uint_t ngx_http_atls_finish_session(ngx_http_atls_post_t *post,
     ngx_http_atls_fate_e fate, ngx_int_t status);
 static ngx_uint_t ngx_http_atls_finish_leaves(ngx_http_atls_post_t *post);
+static ngx_uint_t ngx_http_atls_finish_each(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_put(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_finish_rest(ngx_http_atls_post_t *post);
 static void ngx_http_atls_finish_datagrams(ngx_http_atls_post_t *post);
@@ -275,12 +276,9 @@ ngx_http_atls_finish_unused(ngx_http_atls_post_t *post)
 static void
 ngx_http_atls_finish_return(ngx_http_atls_post_t *post)
 {
-    ngx_http_atls_store_t    *store;
     ngx_http_atls_session_t  *session;
 
-    store = post->main_conf->store;
-
-    if (store == NULL || !store->each || post->session || post->coding) {
+    if (!ngx_http_atls_finish_each(post) || post->session || post->coding) {
         return;
     }
 
@@ -743,10 +741,23 @@ static ngx_uint_t
 ngx_http_atls_finish_leaves(ngx_http_atls_post_t *post)
 {
     return post->main_conf->store
-           && (post->main_conf->store->each || ngx_http_atls_drain_begun())
+           && (ngx_http_atls_finish_each(post) || ngx_http_atls_drain_begun())
            && post->stage == ngx_http_atls_post_established
            && post->handshake == NULL && post->inner == NULL
            && post->session->inner == NULL;
+}
+
+
+/*
+ * Requests with exported keys do not take their session, and need it here: at
+ * their endpoints, sessions stay, as with "lazy".
+ */
+
+static ngx_uint_t
+ngx_http_atls_finish_each(ngx_http_atls_post_t *post)
+{
+    return post->main_conf->store && post->main_conf->store->each
+           && !post->home->exported_keys;
 }
 
 
