@@ -23,6 +23,7 @@ plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
 subtest 'resumed' => \&resumed;
 subtest 'early data' => \&early_data;
 subtest 'access and limits' => \&access_and_limits;
+subtest 'exchanged' => \&exchanged;
 
 for my $mode (qw( lazy each )) {
     subtest "$mode: secrets" => sub { secrets($mode) };
@@ -237,6 +238,34 @@ sub secrets {
     is($cluster->get($c, 1), $id, 'the session continues');
 
     $cluster->node(0)->run() if $mode eq 'lazy';
+
+    # the machine of a session, in its cookie
+
+    my %tags = map { substr(decode_base64url($_->cookie()), 16) => 1 }
+               map { $cluster->established(0) } 1 .. 8;
+
+    cmp_ok(scalar keys %tags, '>', 1, 'cookies do not tell the machine');
+
+    $cluster->done_testing();
+}
+
+
+# Somebody who can write to the store exchanges the states of two sessions.
+
+sub exchanged {
+    my $cluster = cluster(mode => 'each')->run();
+    my @clients = map { $cluster->established(0) } 1, 2;
+    my @keys = $cluster->sessions();
+    my @values = map { $cluster->redis('GET', $_) } @keys;
+
+    is(scalar @keys, 2, 'two sessions in the store');
+    $cluster->redis('SET', $keys[$_], $values[1 - $_], 'PX', 60000) for 0, 1;
+
+    like($cluster->status($_, 1), qr/^410/, 'the state of another session')
+        for @clients;
+    like($cluster->node(1)->read_file('error.log'),
+         qr/atls session cannot be opened/, '... logged');
+
     $cluster->done_testing();
 }
 

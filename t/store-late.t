@@ -9,7 +9,7 @@ use Test::More;
 use Test::Atls::Cluster;
 use Test::Atls::Elsewhere qw( answer connect_to );
 use Test::Atls::FalseStore;
-use Test::Atls::Http qw( http_connect send_all );
+use Test::Atls::Http qw( http_connect readable send_all );
 
 
 plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
@@ -144,6 +144,7 @@ sub taken_back {
     $t->wait_for(sub {
         lines($t, qr/store taken: \d, waiting:1$/m) == $answered + 2
     });
+    ok(!readable($sockets[0], 0.2), 'no response before the answer to the put');
     $store->release();
 
     my @answers = map { answer($_) } @sockets;

@@ -133,7 +133,16 @@ sub killed {
     my ($c, @others) = map { $cluster->established($_ % $NODES) } 0 .. 5;
     my @lost = $mode eq 'lazy' ? ($c, $others[2]) : ();
 
+    # with a request in progress, it is there in any case
+
+    my $busy = $cluster->established(0);
+
+    $busy->write_plain("POST / HTTP/1.1\r\nHost: localhost\r\n"
+                       . "Content-Length: 10\r\n\r\n");
+    $busy->exchange($busy->tls_out());
     $cluster->kill_node(0);
+    is($cluster->status($busy, 1), '410 session-foreign',
+       'a machine is killed with a request in progress');
 
     my %status;
 
