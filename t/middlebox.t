@@ -101,29 +101,11 @@ sub marks {
 }
 
 
-# A missing program is a failure, unless there is no package to install.
-
-sub start {
-    my ($kind, %args) = @_;
-
-    if (my $why = Test::Atls::Middlebox->missing($kind)) {
-        diag("$kind: not tested, $why");
-        plan(skip_all => $why);
-    }
-
-    my $m = eval { Test::Atls::Middlebox->start($t, $kind, %args,
-                                                port => $t->port($args{n})) };
-
-    ok($m, "$kind runs") or diag($@);
-
-    return $m;
-}
-
-
 sub intercepting {
     my ($kind, %args) = @_;
 
-    my $m = start($kind, %args, n => 20) or return;
+    my $m = Test::Atls::Middlebox->start_or_skip($t, $kind, %args,
+        port => $t->port(20)) or return;
     my %outer = (tls => 1, $m->route($https),
                  host_header => "localhost:$https");
 
@@ -138,7 +120,8 @@ sub intercepting {
 sub terminating {
     my ($kind, %args) = @_;
 
-    my $m = start($kind, %args, n => 21) or return;
+    my $m = Test::Atls::Middlebox->start_or_skip($t, $kind, %args,
+        port => $t->port(21)) or return;
     my %outer = (tls => 1, $m->route());
 
     control($m, %outer);
@@ -419,8 +402,9 @@ sub tamper {
 # and the proxy sees only the address.
 
 sub tunnel {
-    my $m = start('squid', name => 'tunnel', bump => 0, n => 22,
-                  scanner => $t->port(13)) or return;
+    my $m = Test::Atls::Middlebox->start_or_skip($t, 'squid', bump => 0,
+        name => 'tunnel', port => $t->port(22), scanner => $t->port(13))
+        or return;
     my %outer = (tls => 1, $m->route($https));
     my $s = http_connect($https, %outer);
 
@@ -444,8 +428,9 @@ sub tunnel {
 # The same, with an outer connection over plain HTTP.
 
 sub forward {
-    my $m = start('squid', name => 'forward', bump => 0, n => 23,
-                  scanner => $t->port(14)) or return;
+    my $m = Test::Atls::Middlebox->start_or_skip($t, 'squid', bump => 0,
+        name => 'forward', port => $t->port(23), scanner => $t->port(14))
+        or return;
     my %outer = (port => $m->port());
     my $server = "http://127.0.0.1:$http";
 

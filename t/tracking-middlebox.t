@@ -117,29 +117,11 @@ rewriting();
 $t->done_testing();
 
 
-# A missing program is a failure, unless there is no package to install.
-
-sub start {
-    my ($kind, %args) = @_;
-
-    if (my $why = Test::Atls::Middlebox->missing($kind)) {
-        diag("$kind: not tested, $why");
-        plan(skip_all => $why);
-    }
-
-    my $m = eval { Test::Atls::Middlebox->start($t, $kind, %args,
-                                                port => $t->port($args{n})) };
-
-    ok($m, "$kind runs") or diag($@);
-
-    return $m;
-}
-
-
 sub through {
     my ($kind, $intercepts, %args) = @_;
 
-    my $m = start($kind, %args, n => 20) or return;
+    my $m = Test::Atls::Middlebox->start_or_skip($t, $kind, %args,
+        port => $t->port(20)) or return;
     my %outer = (tls => 1, $intercepts ? ($m->route($https), host_header =>
                                           "localhost:$https") : $m->route());
 
@@ -152,8 +134,9 @@ sub through {
 # A forward proxy without TLS gets the whole URL.
 
 sub forward {
-    my $m = start('squid', name => 'forward', bump => 0, n => 21,
-                  scanner => $t->port(13)) or return;
+    my $m = Test::Atls::Middlebox->start_or_skip($t, 'squid', bump => 0,
+        name => 'forward', port => $t->port(21), scanner => $t->port(13))
+        or return;
 
     sessions(port => $m->port(), prefix => "http://127.0.0.1:$http");
 

@@ -8,12 +8,11 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use IO::Socket::INET;
-use POSIX ();
 use Test::More;
 
 use Test::Atls;
 use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Serve qw( serve );
 use Test::Atls::Slow qw( patience );
 use Test::Atls::Validator;
 use Test::Atls::Validator::Rules qw( %RULES );
@@ -23,7 +22,7 @@ use constant LIMIT => 1000;
 
 my $t = Test::Atls->new();
 
-$t->run_daemon(\&serve, port => $t->port(0));
+$t->run_daemon(\&answers, port => $t->port(0));
 
 my $v = Test::Atls::Validator->start($t, $t->port(1), $t->port(0),
     endpoints => { $URI => {}, '/limited' => { limit => LIMIT },
@@ -51,17 +50,9 @@ done_testing();
 
 # A server that sends the responses given in requests.
 
-sub serve {
-    local $SIG{CHLD} = 'IGNORE';
-
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-                                       LocalPort => $t->port(0),
-                                       Listen => 16, ReuseAddr => 1)
-        or die "server: $!\n";
-
-    for ( ;; ) {
-        my $s = $listen->accept() or next;
-        next if fork();
+sub answers {
+    serve($t->port(0), sub {
+        my ($s) = @_;
 
         my $buf = '';
 
@@ -70,9 +61,7 @@ sub serve {
                 syswrite $s, pack 'H*', $1;
             }
         }
-
-        POSIX::_exit(0);
-    }
+    });
 }
 
 

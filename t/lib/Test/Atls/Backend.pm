@@ -30,13 +30,13 @@ use warnings;
 
 use Digest::MD5;
 use Fcntl qw( :flock );
-use IO::Socket::INET;
 use JSON::PP qw( decode_json encode_json );
-use Socket qw( IPPROTO_TCP TCP_NODELAY );
+use POSIX ();
 use Test::More ();
 use Time::HiRes qw( sleep time );
 
 use Test::Atls::Pattern qw( pattern );
+use Test::Atls::Serve qw( serve );
 
 my %ROUTES = map { $_ => __PACKAGE__->can("_answer_$_") }
              qw( body chunked big slow wait etag status headers cookie accel
@@ -100,27 +100,9 @@ sub forget {
 sub _serve {
     my ($self) = @_;
 
-    local $SIG{CHLD} = 'IGNORE';
     local $SIG{PIPE} = 'IGNORE';
 
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-                                       LocalPort => $self->{port},
-                                       Listen => 128, ReuseAddr => 1)
-        or die "backend: $!\n";
-    my $n = 0;
-
-    for ( ;; ) {
-        my $s = $listen->accept() or next;
-
-        $n++;
-        next if fork();
-
-        close $listen;
-        setsockopt $s, IPPROTO_TCP, TCP_NODELAY, 1;
-        eval { $self->_connection($s, $n); 1 } or print STDERR $@;
-        close $s;
-        POSIX::_exit(0);
-    }
+    serve($self->{port}, sub { $self->_connection($_[0], $_[1] + 1) });
 }
 
 

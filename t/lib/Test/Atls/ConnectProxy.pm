@@ -16,7 +16,8 @@ use warnings;
 
 use IO::Select;
 use IO::Socket::INET;
-use POSIX ();
+
+use Test::Atls::Serve qw( serve );
 
 my %GOOD = (
     Basic  => qr/^Proxy-Authorization: Basic bWU6c2VjcmV0\r/m,
@@ -66,29 +67,20 @@ sub forget { unlink $_[0]{path} }
 sub _serve {
     my ($self) = @_;
 
-    local $SIG{CHLD} = 'IGNORE';
-
-    my $server = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-                                       LocalPort => $self->{port},
-                                       Listen => 16, ReuseAddr => 1)
-        or die "proxy: $!\n";
-
-    while (1) {
-        my $s = $server->accept() or next;
-        next if fork();
+    serve($self->{port}, sub {
+        my ($s) = @_;
 
         if (my $cert = $self->{cert}) {
             require IO::Socket::SSL;
             IO::Socket::SSL->start_SSL($s, SSL_server => 1,
                 SSL_cert_file => $self->{t}->path("$cert.crt"),
                 SSL_key_file => $self->{t}->path("$cert.key"))
-                or POSIX::_exit(0);
+                or return;
         }
 
         my $u = $self->_connect($s);
         _tunnel($s, $u) if $u;
-        POSIX::_exit(0);
-    }
+    });
 }
 
 

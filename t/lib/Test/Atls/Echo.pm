@@ -19,9 +19,9 @@ use warnings;
 
 use Digest::MD5;
 use Fcntl qw( :flock );
-use IO::Socket::INET;
 use JSON::PP qw( decode_json encode_json );
 use Test::Atls::Http qw( send_all );
+use Test::Atls::Serve qw( serve );
 
 
 sub start {
@@ -64,23 +64,9 @@ sub _records {
 sub _serve {
     my ($self, $port) = @_;
 
-    local $SIG{CHLD} = 'IGNORE';
     local $SIG{PIPE} = 'IGNORE';
 
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-                                       LocalPort => $port, Listen => 128,
-                                       ReuseAddr => 1)
-        or die "echo: $!\n";
-
-    for ( ;; ) {
-        my $s = $listen->accept() or next;
-
-        next if fork();
-        close $listen;
-        eval { $self->_connection($s); 1 } or print STDERR $@;
-        close $s;
-        POSIX::_exit(0);
-    }
+    serve($port, sub { $self->_connection($_[0]) });
 }
 
 

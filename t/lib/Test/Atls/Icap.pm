@@ -7,9 +7,8 @@ use strict;
 use warnings;
 
 use Fcntl qw( :flock );
-use IO::Socket::INET;
-use POSIX ();
-use Socket qw( IPPROTO_TCP TCP_NODELAY );
+
+use Test::Atls::Serve qw( serve );
 
 
 sub start {
@@ -36,22 +35,7 @@ sub seen {
 sub _serve {
     my ($self) = @_;
 
-    local $SIG{CHLD} = 'IGNORE';
-
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-                                       LocalPort => $self->{port},
-                                       Listen => 16, ReuseAddr => 1)
-        or die "icap: $!\n";
-
-    for ( ;; ) {
-        my $s = $listen->accept() or next;
-        next if fork();
-
-        close $listen;
-        setsockopt $s, IPPROTO_TCP, TCP_NODELAY, 1;
-        $self->_connection($s);
-        POSIX::_exit(0);
-    }
+    serve($self->{port}, sub { $self->_connection($_[0]) });
 }
 
 

@@ -10,11 +10,9 @@ package Test::Atls::Lossy;
 use strict;
 use warnings;
 
-use IO::Socket::INET;
-use POSIX ();
-
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Response;
+use Test::Atls::Serve qw( serve );
 use Test::Atls::Slow qw( patience );
 
 my $LOST = 0.3;
@@ -46,22 +44,12 @@ sub losses {
 sub _serve {
     my ($self) = @_;
 
-    local $SIG{CHLD} = 'IGNORE';
+    serve($self->{port}, sub {
+        my ($client, $n) = @_;
 
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-                                       LocalPort => $self->{port},
-                                       Listen => 64, ReuseAddr => 1)
-        or die "lossy: $!\n";
-
-    for (my $n = 0; ; $n++) {
-        my $client = $listen->accept() or redo;
-        next if fork();
-
-        close $listen;
         srand $self->{seed} + $n;
         $self->_connection($client);
-        POSIX::_exit(0);
-    }
+    });
 }
 
 

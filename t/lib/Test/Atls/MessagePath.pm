@@ -28,12 +28,11 @@ package Test::Atls::MessagePath;
 use strict;
 use warnings;
 
-use IO::Socket::INET;
 use JSON::PP qw( decode_json encode_json );
-use POSIX ();
 
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Response;
+use Test::Atls::Serve qw( serve );
 use Test::Atls::Slow qw( patience );
 
 my %CHANGES = (
@@ -96,23 +95,9 @@ sub endpoint {
 sub _serve {
     my ($self) = @_;
 
-    local $SIG{CHLD} = 'IGNORE';
     local $SIG{PIPE} = 'IGNORE';
 
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-                                       LocalPort => $self->{port},
-                                       Listen => 64, ReuseAddr => 1)
-        or die "message path: $!\n";
-
-    for ( ;; ) {
-        my $client = $listen->accept() or redo;
-        next if fork();
-
-        close $listen;
-        eval { 1 while $self->_post($client); 1 } or print STDERR $@;
-        close $client;
-        POSIX::_exit(0);
-    }
+    serve($self->{port}, sub { 1 while $self->_post($_[0]) });
 }
 
 

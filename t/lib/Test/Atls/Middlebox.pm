@@ -34,6 +34,7 @@ use warnings;
 use File::Find qw( find );
 use File::Path qw( make_path );
 use IO::Socket::INET;
+use Test::More ();
 
 use Test::Atls::Cert;
 use Test::Atls::Process qw( alive );
@@ -62,6 +63,25 @@ sub _class {
     eval "require $class; 1" or die $@;
 
     return $class;
+}
+
+
+# As start(), in a subtest, which is skipped without the program.  That it is
+# missing is a failure, unless there is no package to install.
+
+sub start_or_skip {
+    my ($class, $t, $kind, %args) = @_;
+
+    if (my $why = $class->missing($kind)) {
+        Test::More::diag("$kind: not tested, $why");
+        Test::More::plan(skip_all => $why);
+    }
+
+    my $m = eval { $class->start($t, $kind, %args) };
+
+    Test::More::ok($m, "$kind runs") or Test::More::diag($@);
+
+    return $m;
 }
 
 

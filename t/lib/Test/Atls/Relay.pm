@@ -14,8 +14,9 @@ use warnings;
 use Fcntl qw( :flock );
 use IO::Select;
 use IO::Socket::INET;
-use POSIX ();
 use Socket qw( IPPROTO_TCP TCP_NODELAY );
+
+use Test::Atls::Serve qw( serve );
 
 
 sub start {
@@ -58,21 +59,7 @@ sub traffic {
 sub _serve {
     my ($self) = @_;
 
-    local $SIG{CHLD} = 'IGNORE';
-
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-                                       LocalPort => $self->{port},
-                                       Listen => 16, ReuseAddr => 1)
-        or die "relay: $!\n";
-
-    for ( ;; ) {
-        my $client = $listen->accept() or next;
-        next if fork();
-
-        close $listen;
-        $self->_connection($client);
-        POSIX::_exit(0);
-    }
+    serve($self->{port}, sub { $self->_connection($_[0]) });
 }
 
 
@@ -86,7 +73,7 @@ sub _connection {
     my $select = IO::Select->new($client, $server);
     my $received = 0;
 
-    setsockopt $_, IPPROTO_TCP, TCP_NODELAY, 1 for $client, $server;
+    setsockopt $server, IPPROTO_TCP, TCP_NODELAY, 1;
 
     for ( ;; ) {
         for my $s ($select->can_read()) {

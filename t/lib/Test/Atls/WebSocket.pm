@@ -24,11 +24,11 @@ use strict;
 use warnings;
 
 use Digest::SHA qw( sha1_base64 );
-use IO::Socket::INET;
 use Time::HiRes qw( sleep time );
 
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Pattern qw( pattern );
+use Test::Atls::Serve ();
 use Test::Atls::Slow qw( patience );
 
 my %OPCODES = (text => 1, binary => 2, close => 8, ping => 9, pong => 10);
@@ -207,19 +207,10 @@ sub serve {
 sub _serve {
     my ($t, $port, $log) = @_;
 
-    local $SIG{CHLD} = 'IGNORE';
     local $SIG{PIPE} = 'IGNORE';
 
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-                                       LocalPort => $port, Listen => 128,
-                                       ReuseAddr => 1)
-        or die "websocket: $!\n";
-
-    for ( ;; ) {
-        my $s = $listen->accept() or next;
-
-        next if fork();
-        CORE::close $listen;
+    Test::Atls::Serve::serve($port, sub {
+        my ($s) = @_;
 
         my $self = bless { socket => $s, in => '', masked => 1, t => $t },
                          __PACKAGE__;
@@ -227,9 +218,7 @@ sub _serve {
 
         open my $fh, '>>', $log;
         syswrite $fh, ($uri || '-') . ' ' . ($how || "error: $@") . "\n";
-        CORE::close $s;
-        POSIX::_exit(0);
-    }
+    });
 }
 
 
