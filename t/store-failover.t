@@ -187,6 +187,11 @@ sub by_hand {
     like_inner($cluster->get($taken, 1), 'what the new master does not know');
     $cluster->redis('REPLICAOF', '127.0.0.1', $second);
 
+    # what both machines have told the new one
+
+    $cluster->redis(\$second, 'DEL',
+                    @{$cluster->redis(\$second, 'KEYS', '*node:*')});
+
     my $new;
 
     $t->wait_for(sub {
