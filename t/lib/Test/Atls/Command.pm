@@ -115,7 +115,7 @@ sub _child {
 
     $SIG{PIPE} = 'DEFAULT';
     chdir $self->{t}->dir();
-    { exec Test::Atls::Lib->command_line($self->{program}), @args }
+    { exec Test::Atls::Lib->command_line($self->{program}, @args) }
     POSIX::_exit(127);
 }
 

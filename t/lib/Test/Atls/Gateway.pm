@@ -84,8 +84,23 @@ sub gateway {
                                            '--metrics', $port);
 
     $g->{metrics} = $port;
+    _check_valgrind($g->pid()) if $ENV{TEST_VALGRIND};
 
     return $g;
+}
+
+
+# The program of the gateway has to run under valgrind, not only the command
+# that executes it.
+
+sub _check_valgrind {
+    my ($pid) = @_;
+
+    open my $fh, '<', "/proc/$pid/maps" or die "maps of the gateway: $!\n";
+    my $maps = join '', <$fh>;
+
+    die "the gateway does not run under valgrind\n"
+        unless $maps =~ m!/atls-gateway$!m && $maps =~ m!/memcheck-\S+$!m;
 }
 
 

@@ -122,7 +122,8 @@ sub _run {
 }
 
 
-# The command that runs a program.
+# The command that runs a program.  "atls gateway" executes another one, which
+# valgrind does not follow by default; other children of atls are not ours.
 
 sub command_line {
     my (undef, @command) = @_;
@@ -130,7 +131,9 @@ sub command_line {
     return @command unless $ENV{TEST_VALGRIND};
     return (qw( valgrind -q --error-exitcode=99 --leak-check=full
                 --errors-for-leak-kinds=definite
-                --show-leak-kinds=definite ), @command);
+                --show-leak-kinds=definite ),
+            (grep { $_ eq 'gateway' } @command) ? '--trace-children=yes' : (),
+            @command);
 }
 
 
