@@ -291,14 +291,14 @@ sub stop {
         my $pid = delete $self->{pid};
         my $how = stop_process($pid, $args{signal} || 'QUIT', 20 * $SLOW);
 
-        $self->_fault("nginx had to be stopped by SIG$how") if $how;
+        $self->add_fault("nginx had to be stopped by SIG$how") if $how;
         push @{$self->{groups}}, $pid;
     }
 
     for my $group (splice @{$self->{groups} || []}) {
         next unless group_alive($group, 5 * $SLOW);
 
-        $self->_fault("processes of nginx $group were left");
+        $self->add_fault("processes of nginx $group were left");
         kill 'KILL', -$group;
         group_alive($group, patience());
     }
@@ -501,7 +501,7 @@ sub allow_kills {
 }
 
 
-sub _fault {
+sub add_fault {
     my ($self, $what) = @_;
 
     push @{$self->{faults}}, $what;

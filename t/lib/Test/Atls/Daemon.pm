@@ -135,7 +135,7 @@ sub stop {
         kill $args{signal} || 'QUIT', $pid;
         next if $self->wait_for(sub { !alive($pid) });
 
-        $self->_fault("nginx $pid had to be killed");
+        $self->add_fault("nginx $pid had to be killed");
         kill 'KILL', $pid;
     }
 
