@@ -387,9 +387,22 @@ sub no_waiting {
 }
 
 
-# A POST that has waited for the session has the timeout of any POST.
+# A POST that has waited for the session has the timeout of any POST.  If this
+# machine is slow, it is not served, since it has waited for too long.
 
 sub silence_after_waiting {
+    my $answer;
+
+    for (1 .. 20) {
+        $answer = answer(silent_while_busy());
+        last if $answer ne '409 session-busy';
+    }
+
+    is($answer, 'closed', "$protocol, silence: a POST that has waited");
+}
+
+
+sub silent_while_busy {
     my $c = established(uri => '/short');
 
     $backend->forget();
@@ -406,8 +419,7 @@ sub silence_after_waiting {
     $c->tls_in($r->body());
     like($c->read_plain(), qr/line 2/, "$protocol, silence: not affected");
 
-    ok(readable($s, patience()) && !sysread($s, my $buf, 1),
-       "$protocol, silence: a POST that has waited is closed");
+    return $s;
 }
 
 
@@ -417,7 +429,8 @@ sub answer {
     my $r = Test::Atls::Response->new(method => 'POST');
 
     until ($r->done()) {
-        readable($s, 60) && sysread $s, my $buf, 65536 or return 'no answer';
+        readable($s, patience()) or return 'nothing';
+        sysread $s, my $buf, 65536 or return 'closed';
         $r->feed($buf);
     }
 
