@@ -22,8 +22,11 @@ my $N = 32;
 
 my $t = Test::Atls->new();
 
+# on a busy machine, a handshake may take long
+
 $t->write_http(<<'EOC');
 %%CERTIFICATE%%
+atls_handshake_timeout 5m;
 
 log_format inner "$request_uri $status";
 

@@ -29,11 +29,14 @@ my $file = pattern(1_000_000);
 
 $t->write_file('file', $file);
 
+# on a busy machine, a handshake may take long
+
 $t->write_http(<<'EOC' =~ s/%%HTTP2%%/$h2 ? 'listen 127.0.0.1:%%PORT_2%% http2;' : ''/er);
 %%CERTIFICATE%%
 %%SSL_CERTIFICATE%%
 
 atls_exported_keys on;
+atls_handshake_timeout 5m;
 gzip on;
 gzip_types *;
 gzip_min_length 1;
