@@ -11,7 +11,7 @@ use Time::HiRes qw( sleep );
 use Test::Atls::Cluster;
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Response qw( parse_responses );
-use Test::Atls::Slow qw( patience );
+use Test::Atls::Slow qw( patience slow );
 
 
 my $REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -23,6 +23,8 @@ for my $workers (1, 3) {
     subtest "$workers workers: next" => sub { drained($workers, 0) };
     subtest "$workers workers: not next" => sub { drained($workers, 1) };
 }
+
+subtest 'for long' => \&long;
 
 done_testing();
 
@@ -87,6 +89,51 @@ sub drained {
         $c->tls_in($r->body()) if $r && $r->status() == 200;
         like($c->read_plain(), qr/node1\z/, '... decrypted');
     }
+
+    $t->run();
+    $cluster->done_testing();
+}
+
+
+# Longer than a machine is known without telling the store: a POST that arrives
+# elsewhere waits for the one in progress.
+
+sub long {
+    my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => 1)->run();
+    my $t = $cluster->node(0);
+    my $c = $cluster->established(0);
+    my @records = map { $c->write_plain($REQUEST); $c->tls_out() } 1 .. 3;
+    my $s = http_connect($t->port(0));
+    my $post = $c->format_post($records[0] . $records[1],
+                               Connection => 'close');
+
+    # the first record is complete
+
+    send_all($s, substr $post, 0, -10);
+    sleep 0.5 * slow();
+
+    my $pid = delete $t->{pid};
+
+    kill 'QUIT', $pid;
+    sleep 7;
+
+    is(scalar @{$cluster->redis('KEYS', '*node:*')}, 2, 'still known');
+
+    $cluster->move($c, 1);
+    $c->post_send($records[2]);
+    sleep 0.5;
+    send_all($s, substr $post, -10);
+
+    for my $r (response($s), $c->post_receive()) {
+        is($r && $r->status(), 200, 'a POST');
+        $c->tls_in($r->body()) if $r && $r->status() == 200;
+    }
+
+    like($c->read_plain(), qr/node0.*node0.*node1\z/s,
+         '... decrypted');
+
+    close $s;
+    ok($t->wait_for(sub { waitpid($pid, 1) != 0 }), 'the processes exit');
 
     $t->run();
     $cluster->done_testing();

@@ -21,6 +21,7 @@
 #define NGX_HTTP_ATLS_DRAIN_PATIENCE  5000     /* without any progress */
 #define NGX_HTTP_ATLS_DRAIN_WAIT      1000     /* for the other workers */
 #define NGX_HTTP_ATLS_DRAIN_PORTION   64       /* sessions at a time */
+#define NGX_HTTP_ATLS_DRAIN_TELL      1000     /* others, again */
 
 
 struct ngx_http_atls_drain_s {
@@ -29,6 +30,7 @@ struct ngx_http_atls_drain_s {
     ngx_connection_t             dummy;        /* of the timer, for its log */
     ngx_event_t                  timer;
     ngx_msec_t                   since;        /* the last progress */
+    ngx_msec_t                   told;         /* the others */
     ngx_uint_t                   idle;         /* sessions at that time */
     ngx_uint_t                   begun;
 };
@@ -38,6 +40,7 @@ static void ngx_http_atls_drain_quit(ngx_event_t *rev);
 static void ngx_http_atls_drain_again(void);
 static void ngx_http_atls_drain_timer(ngx_event_t *ev);
 static ngx_int_t ngx_http_atls_drain_may_begin(ngx_http_atls_drain_t *drain);
+static void ngx_http_atls_drain_tell(ngx_http_atls_drain_t *drain);
 static void ngx_http_atls_drain_put(ngx_http_atls_drain_t *drain,
     ngx_uint_t busy);
 static void ngx_http_atls_drain_done(ngx_http_atls_drain_t *drain);
@@ -184,6 +187,8 @@ ngx_http_atls_drain_timer(ngx_event_t *ev)
         return;
     }
 
+    ngx_http_atls_drain_tell(drain);
+
     ngx_http_atls_portable_count(drain->conf->zone, &idle, &own);
 
     if (idle == 0 && own == 0) {
@@ -233,11 +238,23 @@ ngx_http_atls_drain_may_begin(ngx_http_atls_drain_t *drain)
     if (rc == NGX_OK) {
         drain->begun = 1;
         drain->since = ngx_current_msec;
-
-        ngx_http_atls_node_leave(drain->conf);
+        drain->told = ngx_current_msec - NGX_HTTP_ATLS_DRAIN_TELL;
     }
 
     return rc;
+}
+
+
+/* As long as there are sessions, so that others wait for them. */
+
+static void
+ngx_http_atls_drain_tell(ngx_http_atls_drain_t *drain)
+{
+    if (ngx_current_msec - drain->told >= NGX_HTTP_ATLS_DRAIN_TELL) {
+        drain->told = ngx_current_msec;
+
+        ngx_http_atls_node_leave(drain->conf);
+    }
 }
 
 
