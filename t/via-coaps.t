@@ -15,6 +15,7 @@ use Test::Atls::Gateway;
 use Test::Atls::LocalServer qw( next_answer summary );
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Port qw( free_port );
+use Test::Atls::Slow qw( patience );
 
 use constant { KEY => '00112233445566778899aabbccddeeff', SIZE => 20_000 };
 
@@ -33,6 +34,7 @@ $t->serve_located();
 my @cert = map { ("--$_->[0]", $t->path($_->[1])) }
            [ cert => 'localhost.crt' ], [ key => 'localhost.key' ];
 my @psk = ('--via-psk', 'device:1:' . KEY);
+my @patient = ('--connect-timeout', patience());    # a handshake may take long
 my $port = free_port();
 my $g = $t->gateway('-l', "coaps://127.0.0.1:$port", '--psk-file',
                     $t->path('keys'), @cert);
@@ -51,7 +53,8 @@ $t->done_testing();
 sub via {
     my ($host, @args) = @_;
 
-    return $t->command()->run($t->trust(), '--via', uri($host), @args);
+    return $t->command()->run($t->trust(), @patient, '--via', uri($host),
+                              @args);
 }
 
 
@@ -140,7 +143,7 @@ sub with_cert {
 # Several sessions of DTLS at a time, in threads.
 
 sub forward {
-    my $f = $t->forward(uri('127.0.0.1'), @psk, '--sessions', 8);
+    my $f = $t->forward(uri('127.0.0.1'), @psk, @patient, '--sessions', 8);
     my $request = "POST /body\nContent-Length: 9000\n\n" . pattern(9000);
 
     my @open = map { $f->connect($request) } 1 .. 8;
