@@ -545,6 +545,7 @@ ngx_http_atls_endpoint_warn(ngx_conf_t *cf)
     for (i = 1; i < amcf->endpoints.nelts; i++) {
 
         alcf = endpoint[i].loc_conf[ngx_http_atls_module.ctx_index];
+        prev = NULL;
 
         for (j = 0; j < i; j++) {
 

@@ -290,6 +290,9 @@ ngx_http_atls_stream_input_dtls(ngx_http_atls_post_t *post,
     size_t      size;
     ngx_int_t   rc;
 
+    record = NULL;
+    size = 0;
+
     do {
         rc = post->garbage ? NGX_ERROR
                            : ngx_http_atls_body_record(&post->body, NULL,

@@ -58,6 +58,7 @@ ngx_http_atls_snapshot(ngx_shm_zone_t *zone, u_char *id,
     /* memory is not allocated with the lock held; most have no pieces */
 
     size = sizeof(ngx_http_atls_snapshot_t);
+    home = NULL;
 
     for ( ;; ) {
         cln = ngx_pool_cleanup_add(pool, size);
