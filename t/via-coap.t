@@ -40,8 +40,12 @@ location /status-$_->[0]/ {
 }
 EOS
 
-$t->serve_located($locations,
-                  http => 'atls_protocols TLSv1.2 TLSv1.3 DTLSv1.2;');
+# on a busy machine, handshakes take long; those that are given up are not waited
+# for at the end
+
+$t->serve_located($locations, main => 'worker_shutdown_timeout 1s;',
+                  http => 'atls_protocols TLSv1.2 TLSv1.3 DTLSv1.2;
+                           atls_handshake_timeout 5m;');
 
 my $g = $t->gateway();
 
