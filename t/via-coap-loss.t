@@ -17,10 +17,16 @@ use Test::Atls::Datagrams;
 use Test::Atls::Gateway;
 use Test::Atls::LocalServer qw( next_answer summary );
 use Test::Atls::Pattern qw( pattern );
+use Test::Atls::Slow qw( patience );
 
 my $N = $ENV{ATLS_LOSSY} || 24;
 my $SEED = $ENV{ATLS_SEED} || 17;
 my $SESSIONS = 8;
+
+# two POSTs of a handshake and one of a request, each of which is given up after
+# 93 s, and sent again
+
+my $LONG = 6 * 93 + patience();
 
 my $t = Test::Atls::Gateway->new(workers => 4);
 my $backend = $t->backend();
@@ -90,9 +96,9 @@ sub request {
 sub answered {
     my ($f, $i, $s) = @_;
 
-    my $got = summary(next_answer($s, 'POST'));
+    my $got = summary(next_answer($s, 'POST', $LONG));
 
-    $got = summary(next_answer(request($f, $i), 'POST'))
+    $got = summary(next_answer(request($f, $i), 'POST', $LONG))
         if $got =~ /^504 .*: no response from/;
 
     return $got eq '200 ' . pattern($i * 50, $i) ? () : substr $got, 0, 200;

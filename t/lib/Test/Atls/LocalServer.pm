@@ -155,15 +155,17 @@ sub summary {
 }
 
 
-# The next response on a connection, without following data.
+# The next response on a connection, without following data.  The limit is the
+# time without any data, in seconds.
 
 sub next_answer {
-    my ($s, $method) = @_;
+    my ($s, $method, $limit) = @_;
 
     my $r = Test::Atls::Response->new(method => $method || 'GET');
 
     until ($r->done()) {
-        readable($s, $PATIENCE) && defined recv $s, my $seen, 1 << 18, MSG_PEEK
+        readable($s, $limit || $PATIENCE)
+            && defined recv $s, my $seen, 1 << 18, MSG_PEEK
             or last;
         $r->feed($seen);
         sysread $s, $seen, length($seen) - ($r->done() ? length $r->rest() : 0)
