@@ -118,7 +118,7 @@ ngx_http_atls_associations_create(ngx_shm_zone_t *zone)
     /*
      * With another id after a restart, associations that may have been used
      * are not accepted.  Keys are random even if they are not used: the clock
-     * may begin with 0.
+     * may begin with 0.  The zone follows the keys.
      */
 
     do {

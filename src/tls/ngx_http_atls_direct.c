@@ -490,7 +490,8 @@ ngx_http_atls_direct_find_session(ngx_ssl_conn_t *ssl, const u_char *identity,
  * To OpenSSL, the certificate of the client is one that was not verified, and
  * core would reject requests with "ssl_verify_client optional".  There is none,
  * as for other clients without a certificate; "ssl_verify_client on" is not
- * met.  The callback replaces that of core for this connection.
+ * met.  The callback of the SSL is used instead of core's, that of the SSL_CTX,
+ * which it calls.
  */
 
 static void
