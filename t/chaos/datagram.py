@@ -154,7 +154,8 @@ class Datagram(Session):
             except http1.Malformed as error:
                 self.violation(f"the answer to {request.token}: {error}")
             if not parser.done and not parser.eof():
-                self.violation(f"the answer to {request.token} is cut")
+                self.cut_short(request)
+                return
             if parser.head.status == 100:
                 continue
             wrong = request.wrong(parser.head, bytes(parser.body))
@@ -163,6 +164,14 @@ class Datagram(Session):
             self.ledger.count["answers"] += 1
             self.first = self.first or time.time()
             self.in_time(request)
+
+    def cut_short(self, request):
+        """Of the outer versions, only HTTP/1.0 does not tell a response that a
+        killed worker had begun from a whole one."""
+        if (self.plan.version != "http10"
+                or self.excuse() != "a worker was killed"):
+            self.violation(f"the answer to {request.token} is cut")
+        self.ledger.count["answers cut: a worker was killed"] += 1
 
     async def end(self):
         if self.plan.ending == "leave":
