@@ -209,8 +209,8 @@ sub numbers {
 
     my $unknown = $id =~ tr/A-Za-z/B-ZAb-za/r;
 
-    refused($m->seal($GET, keyid => "$unknown.1"),
-            $unknown =~ /^x/ ? '' : '410 session-foreign', 'unknown session');
+    refused($m->seal($GET, keyid => "$unknown.1"), '410 session-foreign',
+            'unknown session');
 }
 
 
