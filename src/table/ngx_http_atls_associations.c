@@ -118,14 +118,18 @@ ngx_http_atls_associations_create(ngx_shm_zone_t *zone)
     /*
      * With another id after a restart, associations that may have been used
      * are not accepted.  Keys are random even if they are not used: the clock
-     * may begin with 0.  The zone follows the keys.
+     * may begin with 0.
      */
 
     do {
         if (RAND_bytes((u_char *) &associations->current,
-                       offsetof(ngx_http_atls_associations_t, issued)
-                       - offsetof(ngx_http_atls_associations_t, current))
-            != 1)
+                       sizeof(ngx_http_atls_association_key_t))
+            != 1
+            || RAND_bytes((u_char *) &associations->previous,
+                          sizeof(ngx_http_atls_association_key_t))
+               != 1
+            || RAND_bytes((u_char *) &associations->zone, sizeof(uint64_t))
+               != 1)
         {
             ngx_ssl_error(NGX_LOG_EMERG, zone->shm.log, 0,
                           "RAND_bytes() failed");

@@ -304,11 +304,10 @@ ngx_http_atls_zone_create_tickets(ngx_slab_pool_t *shpool, size_t size)
 static ngx_int_t
 ngx_http_atls_zone_init_tickets(ngx_http_atls_tickets_t *tickets)
 {
-    /* the keys and "zone" */
-
-    if (RAND_bytes((u_char *) tickets,
-                   offsetof(ngx_http_atls_tickets_t, issued))
-        != 1)
+    if (RAND_bytes((u_char *) &tickets->keys,
+                   sizeof(ngx_http_atls_ticket_keys_t))
+        != 1
+        || RAND_bytes((u_char *) &tickets->zone, sizeof(uint64_t)) != 1)
     {
         ngx_ssl_error(NGX_LOG_EMERG, ngx_cycle->log, 0, "RAND_bytes() failed");
         return NGX_ERROR;
