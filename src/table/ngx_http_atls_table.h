@@ -10,7 +10,7 @@
  * essential data are words in the entries, each valid at any time: the kind of
  * an entry, the owner of a session, its first piece.  Buckets, queues and
  * counters of a shard are derived from them, and rebuilt if a process died
- * while updating them.
+ * while updating them, see ngx_http_atls_table_repair.h.
  */
 
 
@@ -204,6 +204,14 @@ void ngx_http_atls_table_forget(ngx_http_atls_shard_t *shard,
     ngx_http_atls_session_t *session);
 
 
+/* indexes of entries start from 1 */
+
+#define ngx_http_atls_table_session(shard, index)                             \
+    (&(shard)->entries->all[(index) - 1].session)
+
+#define ngx_http_atls_table_bucket(shard, id)                                 \
+    (&(shard)->buckets[ngx_http_atls_table_hash(id) & (shard)->mask])
+
 #define ngx_http_atls_table_kept(session)                                     \
     ((ngx_http_atls_kept_t *) (session)->kept.first->data)
 
@@ -211,6 +219,19 @@ void ngx_http_atls_table_forget(ngx_http_atls_shard_t *shard,
     (ngx_queue_empty(&(shard)->queues[kind])                                  \
      ? NULL : ngx_queue_data(ngx_queue_last(&(shard)->queues[kind]),          \
                              ngx_http_atls_session_t, queue))
+
+
+/* Ids are random.  The first byte selects the shard. */
+
+static ngx_inline uint32_t
+ngx_http_atls_table_hash(u_char *id)
+{
+    uint32_t  n;
+
+    ngx_memcpy(&n, id + 1, sizeof(uint32_t));
+
+    return n;
+}
 
 
 #endif /* _NGX_HTTP_ATLS_TABLE_H_INCLUDED_ */
