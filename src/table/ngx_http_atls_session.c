@@ -14,6 +14,7 @@
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_lifetime.h"
 #include "ngx_http_atls_table.h"
+#include "ngx_http_atls_table_room.h"
 
 #include <openssl/hmac.h>
 #include <openssl/rand.h>

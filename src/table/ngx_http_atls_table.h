@@ -140,29 +140,11 @@ void ngx_http_atls_table_unlock(ngx_http_atls_zone_t *z,
 
 void ngx_http_atls_table_wake(ngx_http_atls_zone_t *z);
 
-/*
- * The following functions are called with the lock held.  Those with z release
- * it for a while to evict sessions, also in other shards, if there is no room.
- *
- * Allocates a raw entry for a session of a kind, zeroed except for its id.
- * NULL: there is no room, or a session with the id exists.
- */
+/* What an entry of a kind is counted as. */
 
-ngx_http_atls_session_t *ngx_http_atls_table_alloc(ngx_http_atls_zone_t *z,
-    ngx_http_atls_shard_t *shard, u_char *id, ngx_http_atls_kind_e kind);
+ngx_http_atls_share_e ngx_http_atls_table_share(ngx_http_atls_kind_e kind);
 
-/* Counts a session of the caller as established.  NGX_BUSY: no room. */
-
-ngx_int_t ngx_http_atls_table_establish(ngx_http_atls_zone_t *z,
-    ngx_http_atls_shard_t *shard, ngx_http_atls_session_t *session);
-
-/*
- * Allocates a list of pieces for len bytes; NULL: no room.  The list must be
- * assigned to a session before the lock is released.
- */
-
-ngx_http_atls_piece_t *ngx_http_atls_table_pieces(ngx_http_atls_zone_t *z,
-    ngx_http_atls_shard_t *shard, ngx_http_atls_kind_e kind, size_t len);
+/* The following functions are called with the lock held. */
 
 ngx_http_atls_session_t *ngx_http_atls_table_find(ngx_http_atls_shard_t *shard,
     u_char *id);
