@@ -48,7 +48,7 @@ SKIP: {
           qr/session\.c calls ngx_http_atls_finish\(\) of a higher layer/,
           'a function of a higher layer');
 
-    calls('table/ngx_http_atls_table', 'ngx_http_atls_session_tag',
+    calls('table/ngx_http_atls_table', 'ngx_http_atls_session_create',
           qr/calls in a ring: .*(?:session\.c -> .*table\.c|table\.c -> .*session\.c)/,
           'files that call each other');
 

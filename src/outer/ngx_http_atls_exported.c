@@ -13,6 +13,7 @@
 #include "ngx_http_atls_id.h"
 #include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_session_tag.h"
 #include "ngx_http_atls_snapshot.h"
 #include "ngx_http_atls_answer.h"
 #include "ngx_http_atls_body.h"

@@ -13,6 +13,7 @@
 #include "ngx_http_atls_label.h"
 #include "ngx_http_atls_resource.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_session_tag.h"
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_body.h"
 #include "ngx_http_atls_problem.h"

@@ -7,6 +7,7 @@
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_session_tag.h"
 #include "ngx_http_atls_node.h"
 #include "ngx_http_atls_store.h"
 #include "ngx_http_atls_store_conf.h"

@@ -7,6 +7,7 @@
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_id.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_session_tag.h"
 
 
 /* The tag is ignored: only the id is secret and random. */
