@@ -11,6 +11,7 @@
 #include "ngx_http_atls_proxy.h"
 #include "ngx_http_atls_socket.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_session_pieces.h"
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner.h"

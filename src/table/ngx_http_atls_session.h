@@ -305,20 +305,6 @@ void ngx_http_atls_session_hold(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_http_atls_response_t *response);
 
 /*
- * Stores a copy of the bytes in the pieces of a session of the caller; the
- * previous contents are wiped.  If len is 0, pieces are freed.  NGX_BUSY: no
- * room in the zone; the pieces are unchanged then.
- */
-
-ngx_int_t ngx_http_atls_session_store(ngx_shm_zone_t *zone,
-    ngx_http_atls_session_t *session, ngx_http_atls_pieces_t *pieces,
-    u_char *data, size_t len);
-
-/* Copies the stored bytes, pieces->len of them. */
-
-void ngx_http_atls_session_load(ngx_http_atls_pieces_t *pieces, u_char *dst);
-
-/*
  * Whether the kept response of a session of the caller may be the one to this
  * POST: it begins with the same bytes.  With "whole", all of the fingerprint is
  * the same.
@@ -350,15 +336,6 @@ typedef struct {
 ngx_int_t ngx_http_atls_session_retry(ngx_shm_zone_t *zone, u_char *id,
     ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_print_t *print,
     ngx_pool_t *pool, ngx_http_atls_repetition_t *repetition);
-
-/*
- * Stores the server name sent by the client.  NGX_BUSY: no room for it.  The
- * second function gets it, in the memory of the session.
- */
-
-ngx_int_t ngx_http_atls_session_name(ngx_shm_zone_t *zone,
-    ngx_http_atls_session_t *session, ngx_str_t *sni);
-ngx_str_t ngx_http_atls_session_sni(ngx_http_atls_session_t *session);
 
 /*
  * Called when the inner connection of a resident is closed: the session ends

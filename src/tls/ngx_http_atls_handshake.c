@@ -13,6 +13,7 @@
 #include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_session_pieces.h"
 #include "ngx_http_atls_dtls.h"
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_identity.h"

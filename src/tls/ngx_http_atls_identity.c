@@ -7,6 +7,7 @@
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_session_pieces.h"
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_peer.h"
 #include "ngx_http_atls_psk.h"

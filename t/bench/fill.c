@@ -18,6 +18,7 @@
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_session_pieces.h"
 
 
 #define FILL_TIMEOUT  3600
