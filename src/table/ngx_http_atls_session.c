@@ -12,6 +12,7 @@
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_session_owner.h"
 #include "ngx_http_atls_session_pieces.h"
 #include "ngx_http_atls_lifetime.h"
 #include "ngx_http_atls_table.h"
@@ -36,12 +37,6 @@ static ngx_http_atls_ending_e ngx_http_atls_session_expiry(
     ngx_http_atls_session_t *session, ngx_http_atls_loc_conf_t *alcf);
 static ngx_uint_t ngx_http_atls_session_expired(
     ngx_http_atls_session_t *session, ngx_http_atls_loc_conf_t *alcf);
-static ngx_uint_t ngx_http_atls_session_is_busy(
-    ngx_http_atls_session_t *session);
-static ngx_uint_t ngx_http_atls_session_owner_dead(
-    ngx_http_atls_session_t *session);
-static void ngx_http_atls_session_set_owner(ngx_http_atls_shard_t *shard,
-    ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind);
 static ngx_int_t ngx_http_atls_session_copy_view(
     ngx_http_atls_session_t *session, ngx_http_atls_loc_conf_t *alcf,
     ngx_http_atls_view_t *view);
@@ -728,46 +723,6 @@ ngx_http_atls_session_kind(ngx_http_atls_session_t *session)
 
     return session->identity.kind == ngx_http_atls_stranger
            ? ngx_http_atls_idle_stranger : ngx_http_atls_idle;
-}
-
-
-/* Only the owner can use it. */
-
-static ngx_uint_t
-ngx_http_atls_session_is_busy(ngx_http_atls_session_t *session)
-{
-    return (session->kind == ngx_http_atls_handshaking
-            || session->kind == ngx_http_atls_busy)
-           && session->owner;
-}
-
-
-/* Whether the owner has exited: its sessions may not be removed yet. */
-
-static ngx_uint_t
-ngx_http_atls_session_owner_dead(ngx_http_atls_session_t *session)
-{
-    ngx_http_atls_owner_t  owner;
-
-    if (!ngx_http_atls_is_owned(session->kind) || session->owner == 0) {
-        return 0;
-    }
-
-    owner.id = session->owner;
-    owner.slot = session->slot;
-
-    return !ngx_http_atls_worker_alive(&owner);
-}
-
-
-static void
-ngx_http_atls_session_set_owner(ngx_http_atls_shard_t *shard,
-    ngx_http_atls_session_t *session, ngx_http_atls_kind_e kind)
-{
-    session->owner = ngx_http_atls_process.owner.id;
-    session->slot = (uint16_t) ngx_http_atls_process.owner.slot;
-
-    ngx_http_atls_table_move(shard, session, kind);
 }
 
 
