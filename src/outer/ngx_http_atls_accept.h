@@ -15,6 +15,7 @@
 
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_session_view.h"
 
 
 /* Sets post->target and post->last, for the session that was taken. */

@@ -14,6 +14,7 @@
 #include "ngx_http_atls_resource.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_session_tag.h"
+#include "ngx_http_atls_session_view.h"
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_body.h"
 #include "ngx_http_atls_problem.h"

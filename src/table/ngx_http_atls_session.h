@@ -21,12 +21,12 @@
 #include "trl_window.h"
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_ending.h"
+#include "ngx_http_atls_session_view.h"
 
 
 #define NGX_HTTP_ATLS_ID_LEN        16      /* random bytes */
 #define NGX_HTTP_ATLS_TAG_LEN       2       /* identifies the zone */
 #define NGX_HTTP_ATLS_SNI_LEN       40      /* longer names use a piece */
-#define NGX_HTTP_ATLS_VIEW_LEN      256     /* in a view */
 
 #define NGX_HTTP_ATLS_PRINT_LEN     16
 #define NGX_HTTP_ATLS_MIN_PRINTED   21      /* the smallest record, or more */
@@ -233,23 +233,6 @@ ngx_uint_t ngx_http_atls_session_expire(ngx_shm_zone_t *zone,
 ngx_http_atls_take_e ngx_http_atls_session_take(ngx_shm_zone_t *zone,
     u_char *id, ngx_http_atls_loc_conf_t **alcf,
     ngx_http_atls_session_t **session, ngx_http_atls_owner_t *owner);
-
-/*
- * Data of a session owned by another worker, to check whether it may continue.
- * NGX_DECLINED: there is no such session, or its handshake is not finished.
- */
-
-typedef struct {
-    uint64_t                    policy;
-    ngx_str_t                   sni;
-    ngx_str_t                   psk;           /* empty: no PSK */
-    ngx_uint_t                  expired;
-
-    u_char                      data[2 * NGX_HTTP_ATLS_VIEW_LEN];
-} ngx_http_atls_view_t;
-
-ngx_int_t ngx_http_atls_session_view(ngx_shm_zone_t *zone, u_char *id,
-    ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_view_t *view);
 
 /* Closes a session after the request in progress, for a reason. */
 

@@ -25,6 +25,7 @@
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_session_pieces.h"
+#include "ngx_http_atls_session_view.h"
 #include "ngx_http_atls_sweep.h"
 #include "ngx_http_atls_table.h"
 #include "ngx_http_atls_zone.h"
