@@ -8,6 +8,7 @@
 #include "trl_channel.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_session_kept.h"
 #include "ngx_http_atls_snapshot.h"
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_body.h"

@@ -13,6 +13,7 @@
 #include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_ending.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_session_kept.h"
 #include "ngx_http_atls_session_pieces.h"
 #include "ngx_http_atls_shared.h"
 #include "ngx_http_atls_portable.h"

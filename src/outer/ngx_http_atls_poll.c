@@ -10,6 +10,7 @@
 #include "ngx_http_atls_process.h"
 #include "ngx_http_atls_socket.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_session_kept.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner.h"

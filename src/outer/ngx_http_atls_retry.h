@@ -15,7 +15,6 @@
 
 
 #include "ngx_http_atls.h"
-#include "ngx_http_atls_session.h"
 
 
 /* Takes the first bytes of the fingerprint: the body begins with "data". */

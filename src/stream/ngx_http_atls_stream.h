@@ -17,6 +17,7 @@
 #include "trl_channel.h"
 #include "ngx_http_atls_mailbox.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_session_kept.h"
 #include "ngx_http_atls_store.h"
 #include "ngx_http_atls_sni.h"
 #include "ngx_http_atls_answer.h"

@@ -20,6 +20,7 @@
 
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_session_kept.h"
 
 
 #define NGX_HTTP_ATLS_ENTRY     512

@@ -10,6 +10,7 @@
 #include "ngx_http_atls_clock.h"
 #include "ngx_http_atls_process.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_session_kept.h"
 #include "ngx_http_atls_session_pieces.h"
 #include "ngx_http_atls_table.h"
 #include "ngx_http_atls_table_room.h"

@@ -21,15 +21,11 @@
 #include "trl_window.h"
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_ending.h"
-#include "ngx_http_atls_session_view.h"
 
 
 #define NGX_HTTP_ATLS_ID_LEN        16      /* random bytes */
 #define NGX_HTTP_ATLS_TAG_LEN       2       /* identifies the zone */
 #define NGX_HTTP_ATLS_SNI_LEN       40      /* longer names use a piece */
-
-#define NGX_HTTP_ATLS_PRINT_LEN     16
-#define NGX_HTTP_ATLS_MIN_PRINTED   21      /* the smallest record, or more */
 
 
 /* The kind of an entry of the table, see ngx_http_atls_entry.h. */
@@ -84,18 +80,6 @@ typedef struct {
     uint32_t                    len;           /* total bytes; 0: none */
     uint32_t                    kind;          /* ngx_http_atls_kind_e */
 } ngx_http_atls_pieces_t;
-
-
-/*
- * The fingerprint of a POST.  In an established session, the last bytes are the
- * tag of a record, which nobody can guess.
- */
-
-typedef struct {
-    u_char                      first[NGX_HTTP_ATLS_PRINT_LEN];
-    u_char                      last[NGX_HTTP_ATLS_PRINT_LEN];
-    uint64_t                    length;        /* of the body */
-} ngx_http_atls_print_t;
 
 
 struct ngx_http_atls_session_s {
@@ -256,19 +240,6 @@ ngx_int_t ngx_http_atls_session_serve(ngx_shm_zone_t *zone,
 ngx_int_t ngx_http_atls_session_establish(ngx_shm_zone_t *zone,
     ngx_http_atls_session_t *session, ngx_log_t *log);
 
-/* The response to a POST. */
-
-typedef struct {
-    ngx_uint_t                  keep;          /* 0: forget the previous one */
-    ngx_http_atls_print_t      *print;         /* of the POST */
-    ngx_uint_t                  created;       /* it was the first POST */
-    ngx_uint_t                  awaited;       /* 1: the POST still waits */
-    ngx_uint_t                  whole;         /* 0: it is too long */
-    size_t                      len;
-    ngx_str_t                   prefix;        /* the first part of it */
-    ngx_chain_t                *out;           /* the rest */
-} ngx_http_atls_response_t;
-
 /*
  * Puts a session back; session->used must be set by the caller.  The response,
  * unless it is NULL, replaces the one kept with the session, if there is room.
@@ -281,44 +252,6 @@ void ngx_http_atls_session_put(ngx_shm_zone_t *zone,
 
 ngx_http_atls_kind_e ngx_http_atls_session_kind(
     ngx_http_atls_session_t *session);
-
-/* Keeps the response with a session of the caller, which remains busy. */
-
-void ngx_http_atls_session_hold(ngx_shm_zone_t *zone,
-    ngx_http_atls_session_t *session, ngx_http_atls_response_t *response);
-
-/*
- * Whether the kept response of a session of the caller may be the one to this
- * POST: it begins with the same bytes.  With "whole", all of the fingerprint is
- * the same.
- */
-
-ngx_uint_t ngx_http_atls_session_repeats(ngx_shm_zone_t *zone,
-    ngx_http_atls_session_t *session, ngx_http_atls_print_t *print,
-    ngx_uint_t whole);
-
-/* The response to a POST that is sent again. */
-
-typedef struct {
-    ngx_str_t                   data;          /* from the pool */
-    ngx_uint_t                  created;       /* it was the first POST */
-    time_t                      age;           /* Max-Age of the cookie */
-
-    ngx_uint_t                  check;         /* the client must be accepted */
-    ngx_http_atls_view_t        view;          /* for this */
-} ngx_http_atls_repetition_t;
-
-/*
- * Looks for the response to a POST, without taking the session.  NGX_OK;
- * NGX_BUSY: the session is in use, or the POST waits; NGX_ABORT: the response
- * was not kept; NGX_DECLINED: the POST is not the last one of the session;
- * NGX_DONE: the session does not exist, or must not be used; NGX_ERROR: no
- * memory.
- */
-
-ngx_int_t ngx_http_atls_session_retry(ngx_shm_zone_t *zone, u_char *id,
-    ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_print_t *print,
-    ngx_pool_t *pool, ngx_http_atls_repetition_t *repetition);
 
 /*
  * Called when the inner connection of a resident is closed: the session ends

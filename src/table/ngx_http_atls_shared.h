@@ -19,7 +19,6 @@
 
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_session.h"
-#include "ngx_http_atls_table.h"
 
 
 /*

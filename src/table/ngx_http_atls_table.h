@@ -33,7 +33,7 @@
      && ((kind) < ngx_http_atls_idle || (kind) > ngx_http_atls_idle_record))
 
 
-typedef struct {
+struct ngx_http_atls_shard_s {
     ngx_http_atls_entries_t    *entries;
     ngx_uint_t                  number;
     ngx_pid_t                   changing;      /* process changing it, or 0 */
@@ -55,7 +55,7 @@ typedef struct {
     uint32_t                   *lost;
     ngx_uint_t                  lost_size;
     ngx_uint_t                  nlost;         /* in total */
-} ngx_http_atls_shard_t;
+};
 
 
 typedef struct {
@@ -83,7 +83,7 @@ typedef struct {
 
 /* A zone, in the memory of a process. */
 
-typedef struct {
+struct ngx_http_atls_zone_s {
     ngx_http_atls_table_t      *table;
     ngx_slab_pool_t            *shpool;
     ngx_shm_zone_t             *zone;
@@ -102,7 +102,7 @@ typedef struct {
     ngx_log_t                  *log;           /* for sessions that end while
                                                   it is locked; NULL: those of
                                                   their locations */
-} ngx_http_atls_zone_t;
+};
 
 
 /* The number of shards of a zone. */

@@ -24,6 +24,7 @@
 #include "ngx_http_atls_clock.h"
 #include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_session_kept.h"
 #include "ngx_http_atls_session_pieces.h"
 #include "ngx_http_atls_session_view.h"
 #include "ngx_http_atls_sweep.h"
