@@ -11,6 +11,7 @@
 #include "ngx_http_atls_process.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_session_kept.h"
+#include "ngx_http_atls_session_owner.h"
 #include "ngx_http_atls_session_pieces.h"
 #include "ngx_http_atls_table.h"
 #include "ngx_http_atls_table_room.h"
@@ -83,8 +84,6 @@ static ngx_int_t ngx_http_atls_portable_pieces(ngx_shm_zone_t *zone,
     u_char *data);
 static ngx_http_atls_session_t *ngx_http_atls_portable_last(
     ngx_http_atls_shard_t *shard);
-static void ngx_http_atls_portable_own(ngx_http_atls_shard_t *shard,
-    ngx_http_atls_session_t *session);
 
 
 ngx_int_t
@@ -522,7 +521,8 @@ ngx_http_atls_portable_take(ngx_shm_zone_t *zone)
         session = ngx_http_atls_portable_last(shard);
 
         if (session) {
-            ngx_http_atls_portable_own(shard, session);
+            ngx_http_atls_session_set_owner(shard, session,
+                                            ngx_http_atls_busy);
         }
 
         ngx_http_atls_table_unlock(z, shard);
@@ -565,17 +565,6 @@ ngx_http_atls_portable_last(ngx_http_atls_shard_t *shard)
 }
 
 
-static void
-ngx_http_atls_portable_own(ngx_http_atls_shard_t *shard,
-    ngx_http_atls_session_t *session)
-{
-    session->owner = ngx_http_atls_process.owner.id;
-    session->slot = (uint16_t) ngx_http_atls_process.owner.slot;
-
-    ngx_http_atls_table_move(shard, session, ngx_http_atls_busy);
-}
-
-
 ngx_http_atls_session_t *
 ngx_http_atls_portable_take_id(ngx_shm_zone_t *zone, u_char *id)
 {
@@ -595,7 +584,8 @@ ngx_http_atls_portable_take_id(ngx_shm_zone_t *zone, u_char *id)
             session = NULL;
 
         } else {
-            ngx_http_atls_portable_own(shard, session);
+            ngx_http_atls_session_set_owner(shard, session,
+                                            ngx_http_atls_busy);
         }
     }
 

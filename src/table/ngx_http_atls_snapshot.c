@@ -9,9 +9,9 @@
 #include "trl_message.h"
 #include "ngx_http_atls_endpoint.h"
 #include "ngx_http_atls_clock.h"
-#include "ngx_http_atls_worker.h"
 #include "ngx_http_atls_label.h"
 #include "ngx_http_atls_session.h"
+#include "ngx_http_atls_session_owner.h"
 #include "ngx_http_atls_lifetime.h"
 #include "ngx_http_atls_snapshot.h"
 #include "ngx_http_atls_table.h"
@@ -29,8 +29,6 @@ static ngx_http_atls_take_e ngx_http_atls_snapshot_find(
     ngx_http_atls_session_t **session);
 static ngx_uint_t ngx_http_atls_snapshot_ended(
     ngx_http_atls_session_t *session, ngx_http_atls_loc_conf_t *home);
-static ngx_uint_t ngx_http_atls_snapshot_busy(
-    ngx_http_atls_session_t *session);
 static size_t ngx_http_atls_snapshot_size(ngx_http_atls_session_t *session);
 static void ngx_http_atls_snapshot_copy(ngx_http_atls_snapshot_t *to,
     ngx_http_atls_session_t *session);
@@ -105,7 +103,6 @@ static ngx_http_atls_take_e
 ngx_http_atls_snapshot_find(ngx_http_atls_shard_t *shard, u_char *id,
     ngx_http_atls_loc_conf_t *alcf, ngx_http_atls_session_t **sessionp)
 {
-    ngx_http_atls_owner_t      owner;
     ngx_http_atls_session_t   *session;
     ngx_http_atls_loc_conf_t  *home;
 
@@ -122,13 +119,8 @@ ngx_http_atls_snapshot_find(ngx_http_atls_shard_t *shard, u_char *id,
         return ngx_http_atls_take_elsewhere;
     }
 
-    if (ngx_http_atls_is_owned(session->kind) && session->owner) {
-        owner.id = session->owner;
-        owner.slot = session->slot;
-
-        if (!ngx_http_atls_worker_alive(&owner)) {
-            return ngx_http_atls_take_lost;
-        }
+    if (ngx_http_atls_session_owner_dead(session)) {
+        return ngx_http_atls_take_lost;
     }
 
     if (!session->established) {
@@ -159,15 +151,6 @@ ngx_http_atls_snapshot_ended(ngx_http_atls_session_t *session,
            || (ngx_http_atls_is_owned(session->kind)
                ? ngx_http_atls_lifetime_over(session, home)
                : ngx_http_atls_lifetime_expired(session, home));
-}
-
-
-static ngx_uint_t
-ngx_http_atls_snapshot_busy(ngx_http_atls_session_t *session)
-{
-    return (session->kind == ngx_http_atls_handshaking
-            || session->kind == ngx_http_atls_busy)
-           && session->owner;
 }
 
 
@@ -272,7 +255,7 @@ ngx_http_atls_snapshot_mark(ngx_shm_zone_t *zone,
 
         copy->requests = session->requests;
 
-        if (!ngx_http_atls_snapshot_busy(session)) {
+        if (!ngx_http_atls_session_is_busy(session)) {
             session->requests++;
             session->used = ngx_http_atls_clock();
 
@@ -307,7 +290,7 @@ ngx_http_atls_snapshot_end(ngx_shm_zone_t *zone, ngx_http_atls_session_t *copy,
     session = ngx_http_atls_table_find(shard, copy->id);
 
     if (session && session->established
-        && !ngx_http_atls_snapshot_busy(session))
+        && !ngx_http_atls_session_is_busy(session))
     {
         session->used = ngx_http_atls_clock();
         session->bytes_in += in;
