@@ -91,7 +91,7 @@ fill(ngx_cycle_t *cycle, ngx_uint_t n)
             return NGX_ERROR;
         }
 
-        ngx_http_atls_session_put(amcf->zone, session);
+        ngx_http_atls_session_put(amcf->zone, session, NULL);
     }
 
     ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0, "filled: %ui sessions", n);
