@@ -6,6 +6,7 @@
 
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_stream.h"
+#include "ngx_http_atls_stream_plaintext.h"
 #include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_inner_end.h"
 #include "ngx_http_atls_inner_io.h"

@@ -7,6 +7,7 @@
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_stream.h"
+#include "ngx_http_atls_stream_plaintext.h"
 #include "ngx_http_atls_raw.h"
 
 

@@ -13,6 +13,7 @@
 #include "ngx_http_atls_body.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
+#include "ngx_http_atls_stream_plaintext.h"
 #include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_inner_end.h"
 #include "ngx_http_atls_inner_park.h"

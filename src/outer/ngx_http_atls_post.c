@@ -11,6 +11,8 @@
 #include "ngx_http_atls_body.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
+#include "ngx_http_atls_stream_message.h"
+#include "ngx_http_atls_stream_plaintext.h"
 #include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_inner_io.h"
 #include "ngx_http_atls_begin.h"

@@ -4,8 +4,9 @@
  */
 
 /*
- * A POST as a stream: decrypts records of its body and encrypts records of its
- * response, with an established session or a handshake with early data.
+ * A POST as a stream: its description, and what all kinds of its records have
+ * in common.  The records are opened and sealed by the files above this one,
+ * see ngx_http_atls_stream_plaintext.h.
  */
 
 
@@ -143,29 +144,6 @@ struct ngx_http_atls_post_s {
 };
 
 
-/*
- * Returns the next plaintext.  NGX_OK: at *data, to be taken with
- * ngx_http_atls_stream_take().  NGX_AGAIN: more of the body is required;
- * NGX_DONE: no more data; NGX_ERROR: a record was rejected; otherwise a status
- * or a problem, post->status.
- */
-
-ngx_int_t ngx_http_atls_stream_plaintext(ngx_http_atls_post_t *post,
-    u_char **data, size_t *len);
-void ngx_http_atls_stream_take(ngx_http_atls_post_t *post, size_t len);
-
-/*
- * Processes the result of trl_channel_open() for a record, whose plaintext is
- * post->plain.
- */
-
-void ngx_http_atls_stream_opened(ngx_http_atls_post_t *post, int rc);
-
-/* Pushes back the last bytes taken.  NGX_ERROR: no memory. */
-
-ngx_int_t ngx_http_atls_stream_push_back(ngx_http_atls_post_t *post,
-    u_char *data, size_t len);
-
 /* Adds bytes of the body to its fingerprint. */
 
 void ngx_http_atls_stream_print(ngx_http_atls_post_t *post, u_char *data,
@@ -177,43 +155,19 @@ void ngx_http_atls_stream_count(ngx_http_atls_post_t *post,
     ngx_uint_t direction, size_t len);
 
 /*
- * Encrypts a record of the gathered plaintext.  NGX_OK; NGX_AGAIN: the answer
- * is full, the inner connection will be notified; NGX_ERROR.
+ * Processes the result of opening a record of a message or of DTLS: NGX_OK, and
+ * its plaintext is counted; NGX_AGAIN; NGX_DONE: no more data; otherwise a
+ * status or a problem.  Returns it.
  */
 
-ngx_int_t ngx_http_atls_stream_seal(ngx_http_atls_post_t *post,
-    struct iovec *iov, ngx_uint_t niov, size_t len);
+ngx_int_t ngx_http_atls_stream_next(ngx_http_atls_post_t *post, ngx_int_t rc);
 
 /*
- * Adds a pending answer, for example to a KeyUpdate, or a short record of n
- * bytes; n is 0 if there is none, or negative on error.
+ * Room for a record in the answer, which is sent if it is full.  NULL:
+ * post->answer.error, or the inner connection will be notified.
  */
 
-ngx_int_t ngx_http_atls_stream_answer(ngx_http_atls_post_t *post);
-ngx_int_t ngx_http_atls_stream_short(ngx_http_atls_post_t *post,
-    u_char *record, ssize_t n);
-
-/* The maximum plaintext size of a record. */
-
-size_t ngx_http_atls_stream_max(ngx_http_atls_post_t *post);
-
-/*
- * With exported keys: whether there is plaintext of an incomplete record; pads
- * and seals it, if nothing else is about to be sent; seals the last record.
- * NGX_ERROR, logged: no memory, or OpenSSL failed.
- */
-
-ngx_uint_t ngx_http_atls_stream_pending(const ngx_http_atls_post_t *post);
-ngx_int_t ngx_http_atls_stream_pad(ngx_http_atls_post_t *post);
-ngx_int_t ngx_http_atls_stream_last(ngx_http_atls_post_t *post);
-
-/*
- * With DTLS: reserves numbers for the next record; "last": for the final alert.
- * NGX_ERROR: there are none, and the POST ends; logged.
- */
-
-ngx_int_t ngx_http_atls_stream_reserve(ngx_http_atls_post_t *post,
-    ngx_uint_t last);
+u_char *ngx_http_atls_stream_room(ngx_http_atls_post_t *post, size_t size);
 
 /* Closes the session with this POST or, if half-open, after its handshake. */
 
