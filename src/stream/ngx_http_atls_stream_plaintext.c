@@ -10,7 +10,7 @@
 #include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_ending.h"
 #include "ngx_http_atls_session.h"
-#include "ngx_http_atls_handshake.h"
+#include "ngx_http_atls_handshake_io.h"
 #include "ngx_http_atls_answer.h"
 #include "ngx_http_atls_body.h"
 #include "ngx_http_atls_coding.h"
