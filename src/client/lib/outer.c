@@ -12,7 +12,6 @@
 #include <strings.h>
 
 #include <curl/curl.h>
-#include <openssl/opensslv.h>
 
 #include "clock.h"
 #include "expiry.h"
@@ -421,29 +420,10 @@ atls_outer_tls(atls_outer_t *outer)
     curl_easy_setopt(curl, CURLOPT_CAINFO, NULL);
     curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
 
-    if (atls_outer_same_openssl()) {
+    if (atls_seen_same_openssl()) {
         curl_easy_setopt(curl, CURLOPT_SSL_CTX_FUNCTION, atls_outer_ssl_ctx);
         curl_easy_setopt(curl, CURLOPT_SSL_CTX_DATA, outer);
     }
-}
-
-
-/* If not, an SSL_CTX of libcurl cannot be used here. */
-
-int
-atls_outer_same_openssl(void)
-{
-    char                    ours[sizeof("OpenSSL/00.")];
-    const char             *theirs;
-    curl_version_info_data *info;
-
-    info = curl_version_info(CURLVERSION_NOW);
-    theirs = info->ssl_version;
-
-    snprintf(ours, sizeof(ours), "OpenSSL/%u.",
-             (unsigned) OPENSSL_VERSION_MAJOR % 100);
-
-    return theirs && strncmp(theirs, ours, strlen(ours)) == 0;
 }
 
 

@@ -271,10 +271,6 @@ int atls_outer_is_problem(const atls_outer_t *outer, const char *name);
 void atls_outer_each_header(const atls_outer_t *outer,
     void (*each)(void *data, const char *name, const char *value), void *data);
 
-/* Whether libcurl uses the same OpenSSL library as libatls. */
-
-int atls_outer_same_openssl(void);
-
 void atls_outer_info(const atls_outer_t *outer, atls_outer_info_t *info);
 
 /*

@@ -4,7 +4,12 @@
  */
 
 
+#include <stdio.h>
+#include <string.h>
+
+#include <curl/curl.h>
 #include <openssl/err.h>
+#include <openssl/opensslv.h>
 
 #include "cert.h"
 #include "seen.h"
@@ -14,6 +19,23 @@ static int atls_seen_verify(X509_STORE_CTX *ctx, void *data);
 static void atls_seen_record(atls_seen_t *seen, STACK_OF(X509) *chain);
 static long atls_seen_verify_chain(atls_seen_t *seen, X509 *leaf,
     STACK_OF(X509) *chain);
+
+
+int
+atls_seen_same_openssl(void)
+{
+    char                    ours[sizeof("OpenSSL/00.")];
+    const char             *theirs;
+    curl_version_info_data *info;
+
+    info = curl_version_info(CURLVERSION_NOW);
+    theirs = info->ssl_version;
+
+    snprintf(ours, sizeof(ours), "OpenSSL/%u.",
+             (unsigned) OPENSSL_VERSION_MAJOR % 100);
+
+    return theirs && strncmp(theirs, ours, strlen(ours)) == 0;
+}
 
 
 void

@@ -28,6 +28,13 @@ typedef struct {
 
 
 /*
+ * Whether libcurl uses the same OpenSSL library as libatls.  If not, an SSL_CTX
+ * of libcurl cannot be used here.
+ */
+
+int atls_seen_same_openssl(void);
+
+/*
  * Records and verifies the certificates of connections to the peer.  The
  * results of handshakes do not change.
  */

@@ -15,7 +15,7 @@
 #include "../../lib/cert.h"
 #include "../../lib/debug.h"
 #include "../../lib/http.h"
-#include "../../lib/outer.h"
+#include "../../lib/seen.h"
 #include "../../lib/store.h"
 #include "../base/exitcode.h"
 #include "../base/util.h"
@@ -90,7 +90,7 @@ cmd_fallback_perform(cmd_fallback_t *fallback, cmd_transfer_t *transfer)
 
     /* otherwise, names cannot be verified as strictly as with ATLS */
 
-    if (!atls_outer_same_openssl()) {
+    if (!atls_seen_same_openssl()) {
         return CMD_FALLBACK_UNTRUSTED;
     }
 
