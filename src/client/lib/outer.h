@@ -8,7 +8,8 @@
  *
  *     rc = atls_outer_post(outer, bytes, n, sink, data);
  *
- * Like a client, it must not be used by two threads at the same time.
+ * Like a client, it must not be used by two threads at the same time.  Headers
+ * outer_*.h are for use within outer.c and outer_*.c.
  */
 
 
