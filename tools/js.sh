@@ -55,7 +55,7 @@ compile_openssl() {
 # The inner half of libatls: what neither sends nor has a store.
 
 library=( buf cert clock datagrams debug error fault hex http pin request
-          response resume tls tls_ctx )
+          response resume tls tls_ctx tls_error tls_verify )
 
 sources=( src/client/js/*.c "${library[@]/#/src/client/lib/}" )
 

@@ -7,14 +7,13 @@
 #include <string.h>
 
 #include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/proverr.h>
 
 #include "cert.h"
 #include "clock.h"
-#include "fault.h"
 #include "tls.h"
 #include "tls_ctx.h"
+#include "tls_error.h"
+#include "tls_verify.h"
 
 
 #define ATLS_TLS_MAX_TICKETS    64          /* per session */
@@ -34,20 +33,14 @@
 #define ATLS_TLS_TIMER          3600000000U
 
 
-static int atls_tls_verify(X509_STORE_CTX *ctx, void *data);
 static int atls_tls_new_session(SSL *ssl, SSL_SESSION *session);
 static atls_error_e atls_tls_established(atls_tls_t *tls);
-static void atls_tls_debug_certificate(atls_tls_t *tls);
 static unsigned int atls_tls_timer(SSL *ssl, unsigned int timer);
 static atls_error_e atls_tls_datagram(void *data, const unsigned char *record,
     size_t n);
 static atls_error_e atls_tls_input(atls_tls_t *tls, const unsigned char *bytes,
     size_t n);
 static atls_error_e atls_tls_read(atls_tls_t *tls);
-static atls_error_e atls_tls_error(atls_tls_t *tls, const char *what);
-static int atls_tls_reason(void);
-static atls_fault_e atls_tls_fault(const atls_tls_t *tls, int reason);
-static atls_error_e atls_tls_certificate_error(atls_tls_t *tls, long result);
 
 
 atls_error_e
@@ -81,42 +74,6 @@ atls_tls_init(atls_tls_t *tls, const atls_tls_conf_t *conf, X509_STORE *trust,
     SSL_CTX_sess_set_new_cb(tls->ctx, atls_tls_new_session);
 
     return ATLS_OK;
-}
-
-
-/*
- * Verifies a certificate as usual, and saves it: OpenSSL does not keep a
- * certificate that is not trusted.
- */
-
-static int
-atls_tls_verify(X509_STORE_CTX *ctx, void *data)
-{
-    atls_tls_t  *tls = data;
-
-    X509  *x509;
-
-    x509 = X509_STORE_CTX_get0_cert(ctx);
-
-    if (x509 && X509_up_ref(x509) == 1) {
-        X509_free(tls->certificate);
-        tls->certificate = x509;
-    }
-
-    sk_X509_pop_free(tls->chain, X509_free);
-    tls->chain = X509_chain_up_ref(X509_STORE_CTX_get0_untrusted(ctx));
-
-    if (X509_verify_cert(ctx) != 1) {
-        return 0;
-    }
-
-    if (x509 == NULL || !atls_pins_match(&tls->pins, x509)) {
-        tls->unpinned = 1;
-        X509_STORE_CTX_set_error(ctx, X509_V_ERR_APPLICATION_VERIFICATION);
-        return 0;
-    }
-
-    return 1;
 }
 
 
@@ -154,32 +111,6 @@ atls_tls_done(atls_tls_t *tls)
     OPENSSL_clear_free(tls->psk, tls->psk_size);
     atls_pins_free(&tls->pins);
     OPENSSL_cleanse(tls->buf, sizeof(tls->buf));
-}
-
-
-/*
- * OpenSSL verifies a certificate in the full handshake, but not on resumption.
- * A session must not be resumed if its certificate is no longer trusted.
- */
-
-long
-atls_tls_verify_stored(const atls_tls_t *tls, const atls_resume_t *resume)
-{
-    X509  *x509;
-
-    x509 = SSL_SESSION_get0_peer(resume->session);
-
-    if (x509 == NULL) {
-        return tls->psk ? X509_V_OK : X509_V_ERR_UNSPECIFIED;
-    }
-
-    if (!atls_pins_match(&tls->pins, x509)) {
-        return X509_V_ERR_APPLICATION_VERIFICATION;
-    }
-
-    return atls_peer_verify(&tls->peer, SSL_CTX_get_cert_store(tls->ctx),
-                            SSL_CTX_get_security_level(tls->ctx), x509,
-                            resume->chain);
 }
 
 
@@ -368,39 +299,6 @@ atls_tls_established(atls_tls_t *tls)
     atls_tls_debug_certificate(tls);
 
     return ATLS_OK;
-}
-
-
-X509 *
-atls_tls_certificate(const atls_tls_t *tls)
-{
-    X509  *x509;
-
-    x509 = tls->ssl ? SSL_get0_peer_certificate(tls->ssl) : NULL;
-
-    return x509 ? x509 : tls->certificate;
-}
-
-
-static void
-atls_tls_debug_certificate(atls_tls_t *tls)
-{
-    X509                *x509;
-    atls_certificate_t   certificate;
-
-    x509 = atls_tls_certificate(tls);
-
-    if (x509 == NULL || tls->debug->handler == NULL) {
-        return;
-    }
-
-    memset(&certificate, 0, sizeof(certificate));
-
-    if (atls_certificate_fill(&certificate, x509) == 0) {
-        atls_certificate_debug(&certificate, tls->debug, ATLS_DEBUG_INNER,
-                               "inner certificate");
-        atls_certificate_clear(&certificate);
-    }
 }
 
 
@@ -631,156 +529,4 @@ int
 atls_tls_pending(const atls_tls_t *tls)
 {
     return tls->ssl && BIO_ctrl_pending(tls->out) != 0;
-}
-
-
-/*
- * Returns an error for an alert received, a certificate that is not trusted, or
- * another error of OpenSSL.
- */
-
-static atls_error_e
-atls_tls_error(atls_tls_t *tls, const char *what)
-{
-    int          reason;
-    long         result;
-    const char  *text;
-
-    reason = atls_tls_reason();
-    result = SSL_get_verify_result(tls->ssl);
-
-    if (!tls->finished && result != X509_V_OK
-        && reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
-    {
-        return atls_tls_certificate_error(tls, result);
-    }
-
-    tls->failure->fault = atls_tls_fault(tls, reason);
-    text = atls_fault_text(tls->failure->fault);
-
-    if (reason >= SSL_AD_REASON_OFFSET) {
-        tls->alert = 1;
-        ERR_clear_error();
-
-        return atls_fail(tls->failure, ATLS_ERROR_TLS,
-                         "%s: the server sent the alert \"%s\"%s%s", what,
-                         SSL_alert_desc_string_long(reason
-                                                    - SSL_AD_REASON_OFFSET),
-                         *text ? ": " : "", text);
-    }
-
-    return *text ? atls_fail_openssl(tls->failure, ATLS_ERROR_TLS, "%s: %s",
-                                     what, text)
-                 : atls_fail_openssl(tls->failure, ATLS_ERROR_TLS, "%s", what);
-}
-
-
-/*
- * The reason of the first error.  With TLS 1.2, that of the cipher precedes the
- * one of a record that cannot be decrypted.
- */
-
-static int
-atls_tls_reason(void)
-{
-    unsigned long  code;
-
-    code = ERR_peek_error();
-
-    while (ERR_GET_LIB(code) == ERR_LIB_PROV
-           && ERR_GET_REASON(code) == PROV_R_CIPHER_OPERATION_FAILED
-           && ERR_peek_last_error() != code)
-    {
-        (void) ERR_get_error();
-        code = ERR_peek_error();
-    }
-
-    return ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
-}
-
-
-/*
- * A response to another ClientHello has another session ID in TLS 1.3, and its
- * signature does not match in TLS 1.2.  If a POST is sent twice and its first
- * response is dropped, the second one has the wrong record numbers.
- */
-
-static atls_fault_e
-atls_tls_fault(const atls_tls_t *tls, int reason)
-{
-    size_t  i, n;
-
-    static const struct {
-        int              reason;
-        atls_fault_e     handshake;         /* before its end */
-        atls_fault_e     session;
-    } faults[] = {
-        { SSL_R_INVALID_SESSION_ID,
-          ATLS_FAULT_CACHED,   ATLS_FAULT_NONE },
-        { SSL_R_BAD_SIGNATURE,
-          ATLS_FAULT_CACHED,   ATLS_FAULT_NONE },
-        { SSL_R_UNSOLICITED_EXTENSION,
-          ATLS_FAULT_CACHED,   ATLS_FAULT_NONE },
-        { SSL_R_UNEXPECTED_MESSAGE,
-          ATLS_FAULT_CACHED,   ATLS_FAULT_NONE },
-        { SSL_R_BAD_RECORD_TYPE,
-          ATLS_FAULT_CHANGED,  ATLS_FAULT_CACHED },
-        { SSL_R_INVALID_ALERT,
-          ATLS_FAULT_REPEATED, ATLS_FAULT_NONE },
-        { SSL_R_SSLV3_ALERT_BAD_RECORD_MAC,
-          ATLS_FAULT_CHANGED,  ATLS_FAULT_REPEATED },
-        { SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC,
-          ATLS_FAULT_CHANGED,  ATLS_FAULT_REPEATED },
-        { SSL_R_DIGEST_CHECK_FAILED,
-          ATLS_FAULT_CHANGED,  ATLS_FAULT_NONE },
-        { SSL_R_WRONG_VERSION_NUMBER,
-          ATLS_FAULT_CHANGED,  ATLS_FAULT_CHANGED },
-    };
-
-    n = sizeof(faults) / sizeof(faults[0]);
-
-    for (i = 0; i < n; i++) {
-        if (faults[i].reason == reason) {
-            return tls->finished ? faults[i].session : faults[i].handshake;
-        }
-    }
-
-    return ATLS_FAULT_NONE;
-}
-
-
-static atls_error_e
-atls_tls_certificate_error(atls_tls_t *tls, long result)
-{
-    X509                *x509;
-    const char          *reason;
-    atls_error_e         error;
-    atls_certificate_t   certificate;
-
-    ERR_clear_error();
-
-    error = tls->unpinned ? ATLS_ERROR_PIN : ATLS_ERROR_CERTIFICATE;
-
-    tls->failure->fault = tls->unpinned ? ATLS_FAULT_NONE
-                                        : ATLS_FAULT_UNTRUSTED;
-
-    reason = tls->unpinned ? "the key of the certificate is not a pinned one"
-                           : X509_verify_cert_error_string(result);
-
-    memset(&certificate, 0, sizeof(certificate));
-    x509 = atls_tls_certificate(tls);
-
-    if (x509 == NULL || atls_certificate_fill(&certificate, x509) == -1) {
-        return atls_fail(tls->failure, error, "%s; requested %s", reason,
-                         tls->peer.host);
-    }
-
-    atls_fail(tls->failure, error,
-              "%s; requested %s, certificate subject %.256s,"
-              " issuer %.256s", reason, tls->peer.host, certificate.subject,
-              certificate.issuer);
-
-    atls_certificate_clear(&certificate);
-
-    return error;
 }
