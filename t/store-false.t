@@ -82,6 +82,7 @@ sub answers {
         is(($got =~ /^(\d+)/)[0], $status, 'an answer: '
                                       . substr($answer, 0, 40) =~ s/\W+/ /gr);
 
+        disconnect() if $answer =~ /<pause>/;
         $store->answer('');
     }
 
@@ -95,6 +96,18 @@ sub answers {
     ok($log =~ /atls_store .* has sent: a $_/, "logged: a $_")
         for 'reply without a command', 'reply that is too long';
     ok($log !~ /^forged/m, 'no other lines in the log');
+}
+
+
+# A reply without a command closes the connection.  If a command is sent just
+# then, this is the reply to it, and all others are replies to wrong commands.
+
+sub disconnect {
+    $store->answer("hello\r\n");
+
+    $t->wait_for(sub {
+        return $cluster->status($cluster->established(1), 0) =~ /^503/;
+    });
 }
 
 
