@@ -176,7 +176,7 @@ ngx_http_atls_session_take(ngx_shm_zone_t *zone, u_char *id,
     } else if (home == NULL) {
         rc = ngx_http_atls_take_elsewhere;
 
-    } else if (ngx_http_atls_session_shared(session)
+    } else if (ngx_http_atls_session_shared(session) && !session->owner
                && !ngx_http_atls_session_expired(session, home))
     {
         rc = ngx_http_atls_take_shared;
@@ -327,12 +327,14 @@ ngx_http_atls_session_put(ngx_shm_zone_t *zone,
     session->leaving = 0;
     session->returned = 0;
 
-    if (ngx_http_atls_session_shared(session)) {
-        session->owner = 0;
-    }
-
     if (response) {
         ngx_http_atls_session_keep(z, shard, session, response);
+    }
+
+    /* the lock may have been released: until now, others had to wait */
+
+    if (ngx_http_atls_session_shared(session)) {
+        session->owner = 0;
     }
 
     ngx_http_atls_table_move(shard, session,

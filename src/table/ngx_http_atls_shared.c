@@ -230,8 +230,6 @@ ngx_http_atls_shared_lock(ngx_shm_zone_t *zone, u_char *id,
 }
 
 
-/* While a handshake is completed, the session belongs to a process. */
-
 static void
 ngx_http_atls_shared_used(ngx_http_atls_shard_t *shard,
     ngx_http_atls_session_t *session)
@@ -239,7 +237,5 @@ ngx_http_atls_shared_used(ngx_http_atls_shard_t *shard,
     session->used = ngx_http_atls_clock();
 
     ngx_http_atls_table_move(shard, session,
-                             session->owner
-                             ? session->kind
-                             : ngx_http_atls_session_kind(session));
+                             ngx_http_atls_session_kind(session));
 }

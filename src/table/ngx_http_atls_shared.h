@@ -4,8 +4,9 @@
  */
 
 /*
- * Established sessions with DTLS.  They are not taken: any number of POSTs may
- * use a session at once, in any worker, each with a copy of it, see
+ * Established sessions with DTLS.  They are not taken, once the worker that has
+ * finished the handshake has put them back: any number of POSTs may use a
+ * session at once, in any worker, each with a copy of it, see
  * ngx_http_atls_snapshot.h.  Numbers of records are assigned in the session,
  * with the lock held, so a number is never used twice; those of a worker that
  * dies are not used at all.  POSTs are counted, and a session with any is busy:
