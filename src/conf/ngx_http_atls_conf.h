@@ -16,11 +16,11 @@
 #define NGX_HTTP_ATLS_PAYLOAD_HTTP  0
 #define NGX_HTTP_ATLS_PAYLOAD_RAW   1
 
-/* atls_session_tracking; also how a POST names its session */
-
 /* atls_protocols, with those of nginx */
 
 #define NGX_HTTP_ATLS_DTLSv1_2           0x10000
+
+/* atls_session_tracking; also how a POST names its session */
 
 #define NGX_HTTP_ATLS_TRACKING_COOKIE    1
 #define NGX_HTTP_ATLS_TRACKING_LOCATION  2
