@@ -260,8 +260,11 @@ ngx_http_atls_table_establish(ngx_http_atls_zone_t *z,
 
     share = ngx_http_atls_share_established;
 
-    while (ngx_http_atls_entries_move(shard->entries, session, share)
-           != NGX_OK)
+    /* with a slow response to early data, it is counted already */
+
+    while (session->share != share
+           && ngx_http_atls_entries_move(shard->entries, session, share)
+              != NGX_OK)
     {
         if (ngx_http_atls_table_room(z, shard, share, 1) != NGX_OK) {
             return NGX_BUSY;
