@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # WebSocket in atls forward, with polls: POSTs and responses overtake each other
-# on the path, polls are refused while there are data, and atls is stopped for
-# longer than it waits for a response.
+# on the path, but not the poll after one that was lost; polls are refused while
+# there are data, and atls is stopped for longer than it waits for a response.
 
 use strict;
 use warnings;
@@ -46,6 +46,8 @@ my $n = 0;
 subtest("delayed, $_->[1]", \&delayed, @$_)
     for ([ '', 'TLS 1.3', 1 ], [ '/tls12', 'TLS 1.2', 2 ],
          [ '/tls12', 'TLS 1.2 again', 3 ]);
+subtest('apart, TLS 1.3', \&apart, '', 4, '/late?n=1&ms=0', 1);
+subtest('apart, TLS 1.2', \&apart, '/tls12', 5, '/echo');
 subtest('refused', \&refused);
 subtest('stopped', \&stopped);
 
@@ -139,6 +141,44 @@ sub delayed {
     closes($push, int $MESSAGES / 3);
     closes($echo, $MESSAGES);
     stops($lossy, $forward);
+}
+
+
+# A poll is lost for the client only: with its output, or while it waits.  Data
+# are not sent before it is sent again, and would overtake that otherwise, unless
+# this machine is slow.
+
+sub apart {
+    my ($path, $number, $uri, @output) = @_;
+
+    my $alone;
+
+    for (1 .. 10) {
+        my ($lossy, $forward) = through("apart=$number-$number", $path);
+        my $ws = connected($forward, $uri);
+
+        $lossy->wait_for('waits', 1);
+        $t->write_file('late', '');
+        ok($lossy->wait_for('again', 1), 'a poll is lost');
+        $ws->send(text => 'hello');
+        $t->wait_for(sub { grep { /alone|overtaken/ } $lossy->done() });
+
+        $alone = grep { $_ eq 'alone' } $lossy->done();
+
+        if ($alone) {
+            gets($ws, text => $_, "message $_") for @output, 'hello';
+            closes($ws, 1);
+        }
+
+        unlink $t->path('late');
+        $ws->close();
+        $forward->stop();
+        $lossy->stop();
+        last if $alone;
+    }
+
+    ok($alone, 'data do not overtake the next one');
+    done_testing();
 }
 
 

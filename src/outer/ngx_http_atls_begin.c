@@ -13,6 +13,7 @@
 #include "ngx_http_atls_body.h"
 #include "ngx_http_atls_problem.h"
 #include "ngx_http_atls_stream.h"
+#include "ngx_http_atls_inner_io.h"
 #include "ngx_http_atls_inner_park.h"
 #include "ngx_http_atls_begin.h"
 #include "ngx_http_atls_begin_dtls.h"
@@ -30,6 +31,7 @@ static ngx_int_t ngx_http_atls_begin_shared(ngx_http_atls_post_t *post,
     ngx_http_atls_hello_t *hello);
 static ngx_int_t ngx_http_atls_begin_lost(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_begin_retry(ngx_http_atls_post_t *post);
+static void ngx_http_atls_begin_wake(ngx_http_atls_post_t *post);
 static ngx_int_t ngx_http_atls_begin_half_open(ngx_http_atls_post_t *post,
     ngx_http_atls_hello_t *hello);
 static ngx_int_t ngx_http_atls_begin_half_open_dtls(ngx_http_atls_post_t *post,
@@ -202,6 +204,7 @@ ngx_http_atls_begin_retry(ngx_http_atls_post_t *post)
     rc = ngx_http_atls_retry(post);
 
     if (rc == NGX_BUSY) {
+        ngx_http_atls_begin_wake(post);
         rc = ngx_http_atls_begin_wait(post);
 
         if (rc == NGX_OK) {
@@ -234,6 +237,35 @@ ngx_http_atls_begin_retry(ngx_http_atls_post_t *post)
     return post->take == ngx_http_atls_take_busy
            ? ngx_http_atls_begin_unknown(post, NULL, 0)
            : ngx_http_atls_begin_foreign(post);
+}
+
+
+/*
+ * A poll that is sent again while it waits is lost for its client, which sends
+ * no data before it has the response.  So the wait ends.
+ */
+
+static void
+ngx_http_atls_begin_wake(ngx_http_atls_post_t *post)
+{
+    ngx_http_atls_owner_t      owner;
+    ngx_http_atls_session_t   *session;
+    ngx_http_atls_loc_conf_t  *home;
+
+    home = post->conf;
+
+    if (ngx_http_atls_session_take(post->main_conf->zone, post->id, &home,
+                                   &session, &owner)
+        != ngx_http_atls_take_ok)
+    {
+        return;
+    }
+
+    if (session->inner) {
+        ngx_http_atls_inner_wake(session->inner);
+    }
+
+    ngx_http_atls_session_put(post->main_conf->zone, session, NULL);
 }
 
 

@@ -25,6 +25,10 @@ MODE is
     soon=N-M    a 503 of a middlebox, with Retry-After: 1
     later=N-M   the same, with Retry-After: 11
     held=N-M    the response is passed on after the signal USR1
+    apart=N-N   the connection of the Nth POST, a poll, is closed: at once if it
+                is empty, and the server still waits; otherwise after the
+                response.  The same POST again waits for another one, and is
+                "overtaken"; without any, after a while, it is "alone"
     delayed     POSTs and responses are delayed at random
     busy=N-M    the Nth to the Mth empty POST waits for the next POST with data,
                 and gets a 409: the session is in use
@@ -41,6 +45,7 @@ import sys
 
 STEP = 13
 DELAY = .02
+ALONE = .5
 FAULTS = ["lost", "unanswered", "cut", "doubled", "late", "again later",
           "status before", "status after"]
 STATUSES = ["502 Bad Gateway", "503 Service Unavailable", "504 Gateway Timeout",
@@ -92,7 +97,10 @@ class Lossy:
         async def ask():
             await asyncio.sleep(self.random.random() / 5)
             await self.ask(*args)
-        task = asyncio.ensure_future(ask())
+        self.keep(ask())
+
+    def keep(self, coroutine):
+        task = asyncio.ensure_future(coroutine)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
@@ -121,6 +129,8 @@ class Lossy:
             return False
         if self.mode == "past" and (chosen or number > self.last):
             return await self.before(head, body, chosen, writer)
+        if self.mode == "apart" and (chosen or number > self.last):
+            return await self.apart(head, body, chosen, writer)
         if self.mode in ("mute", "silent") and chosen:
             print("waits", flush=True)
         response = await self.ask(head, body)
@@ -170,6 +180,30 @@ class Lossy:
         await self.again.wait()
         await asyncio.sleep(.1)
         return await self.write(writer, "passed", response)
+
+    async def apart(self, head, body, chosen, writer):
+        if chosen:
+            print("waits", flush=True)
+            self.past = body
+            if body:
+                await self.ask(head, body)
+            else:
+                self.keep(self.ask(head, body))
+            return await self.write(writer, "mute")
+        if body != self.past:
+            response = await self.ask(head, body)
+            if self.data:
+                self.data.set()
+            return await self.write(writer, "passed", response)
+        if self.data is None:
+            print("again", flush=True)
+            self.data = asyncio.Event()
+            try:
+                await asyncio.wait_for(self.data.wait(), ALONE)
+                print("overtaken", flush=True)
+            except asyncio.TimeoutError:
+                print("alone", flush=True)
+        return await self.write(writer, "passed", await self.ask(head, body))
 
     async def delay(self, head, body, writer):
         await self.pause()

@@ -247,6 +247,8 @@ atls_outer_prepare(atls_outer_t *outer, size_t n, atls_sink_pt sink,
     outer->sink_data = data;
     outer->sink_error = ATLS_OK;
     outer->headed = 0;
+    outer->waits = 0;
+    outer->lost = 0;
     atls_reply_clear(&outer->reply);
     outer->error[0] = '\0';
     outer->posts++;
@@ -311,6 +313,14 @@ atls_outer_started(atls_outer_t *outer, size_t n, atls_sink_pt sink, void *data)
 }
 
 
+void
+atls_outer_set_once(atls_outer_t *outer)
+{
+    curl_easy_setopt(outer->curl, CURLOPT_PREREQFUNCTION, atls_outer_once);
+    curl_easy_setopt(outer->curl, CURLOPT_PREREQDATA, outer);
+}
+
+
 int
 atls_outer_is_closed(const atls_outer_t *outer)
 {
@@ -322,6 +332,12 @@ atls_error_e
 atls_outer_end(atls_outer_t *outer, int code)
 {
     outer->code = (CURLcode) code;
+
+    if (outer->lost) {
+        outer->code = CURLE_GOT_NOTHING;
+        outer->error[0] = '\0';
+    }
+
     outer->code = atls_outer_ended(outer, outer->code, outer->began);
 
     return atls_outer_result(outer, outer->code);

@@ -148,6 +148,13 @@ void atls_outer_start(atls_outer_t *outer, const void *bytes, size_t n,
 void atls_outer_start_open(atls_outer_t *outer, atls_source_pt source,
     atls_sink_pt sink, void *data);
 
+/*
+ * From then on, libcurl sends each of these POSTs once: it is lost if a
+ * connection that was kept alive turns out to be closed.
+ */
+
+void atls_outer_set_once(atls_outer_t *outer);
+
 /* Whether the other side has closed its connection. */
 
 int atls_outer_is_closed(const atls_outer_t *outer);

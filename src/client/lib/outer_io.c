@@ -37,6 +37,26 @@ atls_outer_read(char *buf, size_t size, size_t n, void *data)
 }
 
 
+/* After a response, such as one of a proxy to authenticate, it may go on. */
+
+int
+atls_outer_once(void *data, char *remote, char *local, int remote_port,
+    int local_port)
+{
+    atls_outer_t  *outer = data;
+
+    (void) remote;
+    (void) local;
+    (void) remote_port;
+    (void) local_port;
+
+    outer->lost = outer->waits;
+    outer->waits = 1;
+
+    return outer->lost ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
+
 /*
  * The last line of a header is empty.  There may be several headers, each of
  * which begins with a status line, and a trailer, which does not.
@@ -48,6 +68,7 @@ atls_outer_header(char *line, size_t size, size_t n, void *data)
     atls_outer_t  *outer = data;
 
     n *= size;
+    outer->waits = 0;
 
     if (*line == '\r' || *line == '\n') {
         outer->headed = 1;

@@ -15,6 +15,8 @@
 
 /* Callbacks of libcurl.  The last one is called about once a second. */
 
+int atls_outer_once(void *data, char *remote, char *local, int remote_port,
+    int local_port);
 size_t atls_outer_read(char *buf, size_t size, size_t n, void *data);
 size_t atls_outer_header(char *line, size_t size, size_t n, void *data);
 size_t atls_outer_write(char *bytes, size_t size, size_t n, void *data);

@@ -97,6 +97,8 @@ struct atls_outer_s {
     atls_error_e         sink_error;        /* or of Location */
     int                  headed;            /* the response header is
                                                complete */
+    int                  waits;             /* sent, and no response so far */
+    int                  lost;              /* libcurl would send it again */
     char                 error[CURL_ERROR_SIZE];
 };
 

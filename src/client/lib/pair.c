@@ -26,7 +26,13 @@ atls_pair_init(atls_pair_t *pair, atls_outer_t *outer)
     pair->posts[ATLS_PAIR_DATA].outer = outer;
     pair->posts[ATLS_PAIR_POLL].outer = atls_outer_clone(outer);
 
-    return pair->multi && pair->posts[ATLS_PAIR_POLL].outer ? 0 : -1;
+    if (pair->multi == NULL || pair->posts[ATLS_PAIR_POLL].outer == NULL) {
+        return -1;
+    }
+
+    atls_outer_set_once(pair->posts[ATLS_PAIR_POLL].outer);
+
+    return 0;
 }
 
 

@@ -45,8 +45,9 @@ typedef struct {
 
 
 /*
- * Uses the connection for POSTs with data, and a second one for polls.  The
- * structure must be freed in any case.  Returns 0 or -1.
+ * Uses the connection for POSTs with data, and a second one for polls.  libcurl
+ * does not send polls again.  The structure must be freed in any case.  Returns
+ * 0 or -1.
  */
 
 int atls_pair_init(atls_pair_t *pair, atls_outer_t *outer);

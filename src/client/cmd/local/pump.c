@@ -31,6 +31,8 @@
                                                response is lost, */
 #define CMD_PUMP_OVERDUE    10000           /* after the one to later data; also
                                                for a POST that asks for it */
+#define CMD_PUMP_ALONE      1000            /* milliseconds until a poll after a
+                                               lost one waits at the server */
 #define CMD_PUMP_KNOWN      2               /* POSTs of a session before an open
                                                one: they may be a handshake */
 #define CMD_PUMP_STALL      300000          /* milliseconds without progress
@@ -43,6 +45,8 @@ static void cmd_pump_init(cmd_pump_t *pump);
 static void cmd_pump_free(cmd_pump_t *pump);
 static int cmd_pump_done(const cmd_pump_t *pump);
 static atls_error_e cmd_pump_start(cmd_pump_t *pump);
+static int64_t cmd_pump_again_at(const cmd_pump_post_t *post);
+static int64_t cmd_pump_data_at(const cmd_pump_t *pump);
 static atls_error_e cmd_pump_start_data(cmd_pump_t *pump);
 static atls_error_e cmd_pump_continue_data(cmd_pump_t *pump);
 static int cmd_pump_can_add(const cmd_pump_t *pump);
@@ -190,15 +194,17 @@ static atls_error_e
 cmd_pump_start(cmd_pump_t *pump)
 {
     size_t            i;
+    int64_t           now;
     atls_error_e      rc;
     cmd_pump_post_t  *post;
 
     rc = ATLS_OK;
+    now = atls_clock();
 
     for (i = 0; rc == ATLS_OK && i < ATLS_PAIR_POSTS; i++) {
         post = &pump->posts[i];
 
-        if (post->again && post->again <= atls_clock()) {
+        if (post->again && cmd_pump_again_at(post) <= now) {
             rc = cmd_pump_post(post);
         }
     }
@@ -212,7 +218,7 @@ cmd_pump_start(cmd_pump_t *pump)
     }
 
     if (!pump->posts[ATLS_PAIR_DATA].pending && !pump->closing
-        && (pump->in.len || pump->ended))
+        && (pump->in.len || pump->ended) && cmd_pump_data_at(pump) <= now)
     {
         return cmd_pump_start_data(pump);
     }
@@ -223,6 +229,40 @@ cmd_pump_start(cmd_pump_t *pump)
 
     return pump->asks && cmd_pump_opens(pump) ? cmd_pump_start_data(pump)
                                               : cmd_pump_start_poll(pump);
+}
+
+
+/* When a POST that was lost, or was too early, is sent again. */
+
+static int64_t
+cmd_pump_again_at(const cmd_pump_post_t *post)
+{
+    int64_t  at;
+
+    at = post->which == ATLS_PAIR_DATA ? cmd_pump_data_at(post->pump) : 0;
+
+    return post->again > at ? post->again : at;
+}
+
+
+/*
+ * When data may be sent.  If a poll was lost, they do not overtake the one that
+ * follows.  If that is the same again, the server may have sent output, and
+ * keeps it until the next data.  An empty one that was lost may wait at the
+ * server: then data end its wait, and it is not known that they have overtaken
+ * another one, which would get output that follows the response to the data.
+ */
+
+static int64_t
+cmd_pump_data_at(const cmd_pump_t *pump)
+{
+    const cmd_pump_post_t  *post = &pump->posts[ATLS_PAIR_POLL];
+
+    if (!pump->lost || !post->pending) {
+        return 0;
+    }
+
+    return (post->again ? post->again : post->began) + CMD_PUMP_ALONE;
 }
 
 
@@ -484,7 +524,7 @@ static int
 cmd_pump_timeout(const cmd_pump_t *pump)
 {
     size_t   i;
-    int64_t  now, until;
+    int64_t  now, at, until;
 
     if (pump->stream->pos < pump->stream->len || cmd_pump_is_cut(pump)
         || cmd_pump_can_add(pump))
@@ -501,9 +541,17 @@ cmd_pump_timeout(const cmd_pump_t *pump)
     }
 
     for (i = 0; i < ATLS_PAIR_POSTS; i++) {
-        if (pump->posts[i].again && pump->posts[i].again < until) {
-            until = pump->posts[i].again;
+        at = cmd_pump_again_at(&pump->posts[i]);
+
+        if (pump->posts[i].again && at < until) {
+            until = at;
         }
+    }
+
+    at = cmd_pump_data_at(pump);
+
+    if (at > now && at < until) {
+        until = at;
     }
 
     if (pump->next > now && pump->next < until) {
@@ -723,6 +771,7 @@ cmd_pump_answered(cmd_pump_post_t *post)
     post->pending = 0;
     post->tries = 0;
     post->early = 0;
+    pump->lost = 0;
 
     if (post->which == ATLS_PAIR_DATA) {
 
@@ -795,6 +844,10 @@ cmd_pump_again(cmd_pump_post_t *post, atls_error_e error)
     atls_failure_clear(pump->failure);
 
     until = atls_clock() + pause;
+
+    if (post->which == ATLS_PAIR_POLL && !pump->followed) {
+        pump->lost = (status != 409);
+    }
 
     if (cmd_pump_repeatable(post)) {
         post->again = until;
@@ -944,6 +997,7 @@ cmd_pump_overtaken(cmd_pump_t *pump)
         atls_pair_abort(&pump->pair, ATLS_PAIR_POLL);
         post->tries++;
         post->again = atls_clock();
+        pump->lost = 1;
     }
 }
 

@@ -97,6 +97,8 @@ struct cmd_pump_s {
     unsigned                known:1;    /* the session, to both sides */
     unsigned                asks:1;     /* polls can ask for an answer */
     unsigned                followed:1; /* the poll, by answered data */
+    unsigned                lost:1;     /* a poll, and no POST was answered
+                                           since then */
     unsigned                ended:1;    /* no more data of the program */
     unsigned                closing:1;  /* that was sent */
     unsigned                gone:1;     /* the program closed the connection */
