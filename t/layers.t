@@ -24,7 +24,7 @@ plan skip_all => 'nothing here depends on how nginx runs'
     if $ENV{TEST_ASAN} || $ENV{TEST_VALGRIND};
 
 system("mkdir -p $dir/build && cd $root && tar -cf - config *.c src"
-       . " docs/design.md t/unit t/chaos tools | tar -C $dir -xf -") == 0
+       . " docs/design.md t/unit t/chaos t/bench tools | tar -C $dir -xf -") == 0
     or die "cannot copy $root\n";
 
 
@@ -32,7 +32,7 @@ is(check(qw( files core includes names lines style )), '',
    'the tree as it is');
 
 SKIP: {
-    skip "$build is not built", 7
+    skip "$build is not built", 8
         unless -e "$build/nginx/objs/Makefile" && -d "$build/client";
 
     system("cp -r $build/client $build/nginx $dir/build") == 0
@@ -41,6 +41,10 @@ SKIP: {
     finds('src/worker/ngx_http_atls_clock.h', sub { s/^#include.*\n//m },
           qr/clock\.h does not compile alone/, 'headers',
           'a header without another');
+
+    finds('t/bench/fill.c', sub { $_ .= "int\nf(void)\n{\n    g();\n}\n" },
+          qr/fill\.c does not compile/, 'bench',
+          'a program that does not compile');
 
     is(check('calls'), '', 'calls as they are');
 

@@ -5,6 +5,7 @@
 #   files       config lists all files of the module; docs/design.md lists
 #               these, those of the client and those of t/chaos;
 #   headers     each header compiles alone;
+#   bench       the programs of t/bench that use the module compile;
 #   core        src/core does not use identifiers of nginx;
 #   includes    no file includes a header of a higher layer, of a layer beside
 #               its own, or of the other program; there are no include cycles;
@@ -19,8 +20,8 @@
 #
 #     check.pl [-b BUILD] [CHECK ...]     some of them; default: all
 #
-# BUILD is the build directory, by default build; the checks "headers" and
-# "calls" require it.  CLIENT_CC is the compiler of the client, with options.
+# BUILD is the build directory, by default build; the checks "headers", "bench"
+# and "calls" require it.  CLIENT_CC is the compiler of the client, with options.
 
 use strict;
 use warnings;
@@ -30,7 +31,7 @@ use File::Basename qw( basename dirname );
 use FindBin;
 use Getopt::Std;
 
-my @CHECKS = qw( files headers core includes calls names lines style
+my @CHECKS = qw( files headers bench core includes calls names lines style
                  release );
 
 my $LINES = 6;
@@ -218,6 +219,19 @@ sub check_headers {
 
             fail("$header does not compile alone:\n$out") if $?;
         }
+    }
+}
+
+
+# They are only linked by "make bench".
+
+sub check_bench {
+    my ($dir, $compiler) = module_compiler();
+
+    for my $file (grep { slurp($_) =~ /^#include "ngx_/m } glob 't/bench/*.c') {
+        my $out = `cd $dir && $compiler -fsyntax-only $root/$file 2>&1`;
+
+        fail("$file does not compile:\n$out") if $?;
     }
 }
 
