@@ -60,7 +60,7 @@ sub browser {
     my ($line) = split /\n/, $t->read_file('results.log');
     my $results = eval { decode_json($line) } || [];
 
-    cmp_ok(scalar @$results, '>', 40, 'the number of cases');
+    cmp_ok(scalar @$results, '>=', 53, 'the number of cases');
     is($_->{got}, $_->{expected}, $_->{name}) for @$results;
 
     # the middlebox has seen the POSTs, and not the requests

@@ -47,7 +47,7 @@ test=(
 
 npm=(
     http_ece@1.2.1                                          # t/exported-peers.t
-    koffi@3.3.4                                             # docs/examples
+    koffi@3.3.4                     # docs/examples, t/client-js-native.t
     coap@1.5.0                                              # t/gateway-devices.t
 )
 

@@ -1,8 +1,8 @@
 // What the JavaScript client does, in a browser or in Node.js.  run() returns
 // [ { name, got, expected } ]; t/client-js.t compares.
 
-export async function run(atls, { via, other, short, host, ca, wrong, large,
-                                  sum, browser }) {
+export async function run(atls, { via, other, short, verified, host, ca, wrong,
+                                  identity, plain, large, sum, browser }) {
     const results = [];
 
     const is = (name, got, expected) => {
@@ -210,6 +210,35 @@ export async function run(atls, { via, other, short, host, ca, wrong, large,
     await fails('another endpoint', refused('/info'),
                 browser ? 'network' : 'location');
     await refused.close();
+
+    // client certificates
+
+    for (const known of [ identity, { cert: plain } ]) {
+        const alice = await atls({ via: verified, host, ca, ...known });
+
+        r = await alice('/who');
+        is('a client certificate', `${r.status} ${await r.text()}`,
+           '200 SUCCESS CN=alice');
+        await alice.close();
+    }
+
+    const nobody = await atls({ via: verified, host, ca });
+
+    r = await nobody('/who');
+    is('none', r.status, 400);
+    await r.text();
+    await nobody.close();
+
+    for (const [ name, wrongly ] of [
+        [ 'a wrong passphrase', { passphrase: 'other' } ],
+        [ 'no passphrase', { passphrase: undefined } ],
+        [ 'no key', { key: undefined } ],
+        [ 'the key of another certificate', { cert: ca } ],
+        [ 'no certificate', { cert: 'none' } ],
+    ]) {
+        await fails(name, atls({ via: verified, host, ca, ...identity,
+                                 ...wrongly }), 'identity');
+    }
 
     // a session that is lost: the next one is resumed
 

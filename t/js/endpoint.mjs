@@ -4,9 +4,10 @@
 //     const server = await endpoint();
 //     server.fault = post => ...
 //
-// A fault is 'request' or 'response', which is lost; 'half' of the response is;
-// { instead: { status, headers, body } } of processing the POST; or a function
-// that gets the response of Node.js.
+// A fault is 'request' or 'response', which is lost; 'half' of the response is,
+// or a middlebox has made it 'short', with a new length; { instead: { status,
+// headers, body } } of processing the POST; or a function that gets the response
+// of Node.js.
 
 import http from 'node:http';
 
@@ -99,6 +100,10 @@ function send(response, { status, headers, body, forever }, fault) {
         return;
     }
 
+    if (fault === 'short') {
+        body = body.subarray(0, body.length / 2);
+    }
+
     response.writeHead(status, { 'Content-Length': body.length, ...headers });
 
     if (fault === 'half') {
@@ -187,26 +192,35 @@ function requests(server, session) {
     }
 
     const header = input.slice(0, end);
+    const [ , method, path ] = /^(\S+) (\S+)/.exec(header);
     const length = Number(/^Content-Length: (\d+)/m.exec(header)?.[1] ?? 0);
+    const chunked = /^Transfer-Encoding: chunked/m.test(header);
     let body = input.slice(end);
 
-    if (/^Transfer-Encoding: chunked/m.test(header)) {
-        if (!body.endsWith('0\r\n\r\n')) {
+    if (chunked ? !body.endsWith('0\r\n\r\n') : body.length < length) {
+        if (!path.startsWith('/early') || session.early) {
             return [];
         }
 
-        body = body.replace(/[\da-f]+\r\n([^]*?)\r\n/g, '$1');
+        session.early = true;
 
-    } else if (body.length < length) {
-        return [];
+        return respond(server, session, { header, method, path, body });
+    }
+
+    if (chunked) {
+        body = body.replace(/[\da-f]+\r\n([^]*?)\r\n/g, '$1');
     }
 
     session.input = '';
 
-    const [ , method, path ] = /^(\S+) (\S+)/.exec(header);
     const name = `${method} ${path} ${body}`.slice(0, 80).trim();
 
     server.counts[name] = (server.counts[name] ?? 0) + 1;
+
+    if (session.early) {
+        session.early = false;
+        return [];
+    }
 
     return respond(server, session, { header, method, path, body });
 }
@@ -230,6 +244,12 @@ function respond(server, session, { header, method, path, body }) {
 
     case 'body':
         return [ text(200, body) ];
+
+    case 'early':
+        return [ text(Number(value), 'early') ];
+
+    case 'fields':
+        return [ text(200, header) ];
 
     case 'live':
         return [ text(200, /^X-Live: (\d+)/m.exec(header)[1]) ];

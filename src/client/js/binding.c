@@ -13,9 +13,9 @@
 #include <string.h>
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 
 #include "http.h"
+#include "pem.h"
 #include "request.h"
 #include "response.h"
 #include "resume.h"
@@ -41,11 +41,10 @@
 
 #define JS_OPEN         1                   /* the handshake is complete */
 #define JS_CLOSED       2                   /* by close_notify */
-#define JS_RESUMED      4
-#define JS_PENDING      8                   /* there are records to be sent */
-#define JS_HEADER       16                  /* of the response is complete */
-#define JS_COMPLETE     32                  /* the response is */
-#define JS_REUSABLE     64                  /* and another may follow */
+#define JS_PENDING      4                   /* there are records to be sent */
+#define JS_HEADER       8                   /* of the response is complete */
+#define JS_COMPLETE     16                  /* the response is */
+#define JS_REUSABLE     32                  /* and another may follow */
 
 
 /* The service: what its sessions have in common. */
@@ -60,6 +59,9 @@ typedef struct {
     char                *host;
     char                *authority;         /* with the port */
     X509_STORE          *trust;
+    X509                *certificate;       /* of the client, or NULL */
+    STACK_OF(X509)      *chain;
+    EVP_PKEY            *key;
     atls_store_t         store;
     js_ticket_t          tickets[JS_TICKETS];
     size_t               ntickets;
@@ -81,11 +83,12 @@ typedef struct {
 } js_session_t;
 
 
-static int js_trust(js_service_t *service, const char *ca, size_t n);
+static int js_trust(js_service_t *service, const char *ca);
 static void js_put(void *data, const char *key, const void *session,
     size_t size);
 static size_t js_take(void *data, const char *key, void *buf, size_t size);
 static void js_ticket_free(js_ticket_t *ticket);
+static atls_error_e js_identify(js_session_t *session);
 static atls_error_e js_offer(js_session_t *session);
 static void js_ticket(void *data, const atls_resume_t *resume);
 static atls_error_e js_plain(void *data, const unsigned char *bytes, size_t n);
@@ -105,21 +108,23 @@ js_alloc(size_t n)
 }
 
 
+/* What is freed may be a key, or data of a request. */
+
 JS_EXPORT void
-js_free(void *p)
+js_free(void *p, size_t n)
 {
+    OPENSSL_cleanse(p, n);
     free(p);
 }
 
 
 /*
- * Returns a service, with an error if js_service_error() is not empty; NULL if
- * there is no memory.  ca: certificates in PEM format.
+ * Returns a service, whose error is in js_service_error(); NULL if there is no
+ * memory.  ca: certificates in PEM format.
  */
 
 JS_EXPORT js_service_t *
-js_service_create(const char *host, const char *authority, const char *ca,
-    size_t n)
+js_service_create(const char *host, const char *authority, const char *ca)
 {
     js_service_t  *service;
 
@@ -145,7 +150,7 @@ js_service_create(const char *host, const char *authority, const char *ca,
         atls_fail_openssl(&service->failure, ATLS_ERROR_MEMORY,
                           "there are no random numbers");
 
-    } else if (js_trust(service, ca, n) == -1) {
+    } else if (js_trust(service, ca) == -1) {
         atls_fail_openssl(&service->failure, ATLS_ERROR_TRUST,
                           "cannot load the CA certificates");
     }
@@ -157,53 +162,73 @@ js_service_create(const char *host, const char *authority, const char *ca,
 /* As atls_trust_create(), from memory. */
 
 static int
-js_trust(js_service_t *service, const char *ca, size_t n)
+js_trust(js_service_t *service, const char *ca)
 {
-    int    rc, certificates;
-    BIO   *bio;
-    X509  *x509;
+    int              i, rc;
+    STACK_OF(X509)  *list;
 
-    bio = BIO_new_mem_buf(ca, (int) n);
-    if (bio == NULL) {
+    list = js_pem_certificates(ca);
+    if (list == NULL) {
         return -1;
     }
 
     rc = 0;
-    certificates = 0;
 
-    while (rc == 0) {
-        x509 = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-
-        if (x509 == NULL) {
-            break;
+    for (i = 0; i < sk_X509_num(list); i++) {
+        if (X509_STORE_add_cert(service->trust, sk_X509_value(list, i)) != 1) {
+            rc = -1;
         }
-
-        certificates++;
-        rc = X509_STORE_add_cert(service->trust, x509) == 1 ? 0 : -1;
-        X509_free(x509);
     }
 
-    BIO_free(bio);
-
-    /* the end of the text is an error, too */
-
-    if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE
-        || certificates == 0)
-    {
-        return -1;
-    }
-
-    ERR_clear_error();
+    sk_X509_pop_free(list, X509_free);
     X509_STORE_set_flags(service->trust, X509_V_FLAG_PARTIAL_CHAIN);
 
     return rc;
 }
 
 
-JS_EXPORT const char *
+/*
+ * The certificate of the client, with its chain, and the key, in PEM format.
+ * The error is in js_service_error().
+ */
+
+JS_EXPORT void
+js_service_identify(js_service_t *service, const char *certificate,
+    const char *key, const char *passphrase)
+{
+    service->chain = js_pem_certificates(certificate);
+
+    if (service->chain == NULL) {
+        atls_fail_openssl(&service->failure, ATLS_ERROR_IDENTITY,
+                          "cannot load the client certificate");
+        return;
+    }
+
+    service->certificate = sk_X509_shift(service->chain);
+    service->key = js_pem_key(key, passphrase);
+
+    if (service->key == NULL
+        || X509_check_private_key(service->certificate, service->key) != 1)
+    {
+        atls_fail_openssl(&service->failure, ATLS_ERROR_IDENTITY,
+                          "cannot use the key of the client certificate");
+    }
+}
+
+
+/* 0, or a number of atls_error_e. */
+
+JS_EXPORT int
 js_service_error(const js_service_t *service)
 {
-    return service->failure.error == ATLS_OK ? "" : service->failure.text;
+    return service->failure.error;
+}
+
+
+JS_EXPORT const char *
+js_service_text(const js_service_t *service)
+{
+    return service->failure.text;
 }
 
 
@@ -215,6 +240,9 @@ js_service_free(js_service_t *service)
     }
 
     X509_STORE_free(service->trust);
+    X509_free(service->certificate);
+    sk_X509_pop_free(service->chain, X509_free);
+    EVP_PKEY_free(service->key);
     free(service->authority);
     free(service->host);
     free(service);
@@ -317,12 +345,33 @@ js_session_create(js_service_t *service)
 
     if (atls_tls_init(&session->tls, &conf, service->trust, &session->debug,
                       &session->failure)
-        == ATLS_OK)
+        == ATLS_OK
+        && js_identify(session) == ATLS_OK)
     {
         (void) js_offer(session);
     }
 
     return session;
+}
+
+
+/* libatls reads certificates from files, and there are none. */
+
+static atls_error_e
+js_identify(js_session_t *session)
+{
+    js_service_t  *service = session->service;
+
+    if (service->key
+        && SSL_CTX_use_cert_and_key(session->tls.ctx, service->certificate,
+                                    service->key, service->chain, 1)
+           != 1)
+    {
+        return atls_fail_openssl(&session->failure, ATLS_ERROR_IDENTITY,
+                                 "cannot use the client certificate");
+    }
+
+    return ATLS_OK;
 }
 
 
@@ -399,26 +448,11 @@ js_session_state(const js_session_t *session)
 
     return (tls->finished ? JS_OPEN : 0)
            | (tls->closed ? JS_CLOSED : 0)
-           | (tls->resumed ? JS_RESUMED : 0)
            | (atls_tls_pending(tls) ? JS_PENDING : 0)
            | (session->response.delivered ? JS_HEADER : 0)
            | (session->response.state == ATLS_RESPONSE_COMPLETE ? JS_COMPLETE
                                                                 : 0)
            | (atls_response_reusable(&session->response) ? JS_REUSABLE : 0);
-}
-
-
-JS_EXPORT const char *
-js_session_protocol(const js_session_t *session)
-{
-    return session->tls.finished ? SSL_get_version(session->tls.ssl) : "";
-}
-
-
-JS_EXPORT const char *
-js_session_cipher(const js_session_t *session)
-{
-    return session->tls.finished ? SSL_get_cipher_name(session->tls.ssl) : "";
 }
 
 

@@ -13,6 +13,15 @@ export interface AtlsOptions {
      */
     ca?: string | readonly string[];
 
+    /** The certificate of the client and its chain, in PEM format. */
+    cert?: string;
+
+    /** The key of "cert", in PEM format; default: it is in "cert". */
+    key?: string;
+
+    /** The passphrase of the key. */
+    passphrase?: string;
+
     /** The maximum number of sessions at once; default: 4. */
     sessions?: number;
 
@@ -30,6 +39,9 @@ export type AtlsErrorCode =
 
     /** The CA certificates cannot be loaded. */
     | 'trust'
+
+    /** The certificate of the client, or its key, cannot be used. */
+    | 'identity'
 
     /** The endpoint cannot be reached, redirects, or refuses this origin. */
     | 'network'
@@ -66,6 +78,8 @@ export type AtlsErrorCode =
 
 /** As with fetch(), errors are TypeErrors. */
 export declare class AtlsError extends TypeError {
+    private constructor();
+
     readonly code: AtlsErrorCode;
 
     /** The status of a POST, if there was one. */

@@ -6,6 +6,13 @@ const MAX_REDIRECTS = 20;
 const NO_BODY = [ 204, 205, 304 ];
 const MAX_DISCARDED = 65536;                    // bytes
 
+const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
+
+// An empty label is invalid: for OpenSSL, ".example.com" is any name below it.
+
+const NAME = /^[a-z\d_-]{1,63}(?:\.[a-z\d_-]{1,63})*$/;
+const ADDRESS = /^\[.*\]$/;
+
 
 // As with fetch(), errors of the network are TypeErrors.  code: see index.d.ts.
 
@@ -40,15 +47,18 @@ function parse(url, base) {
 }
 
 
-export async function atls({ via, host, ca, sessions = 4,
-                             postSize = 524288 } = {}) {
+export async function atls({ via, host, ca, cert, key, passphrase,
+                             sessions = 4, postSize = 524288 } = {}) {
 
     const service = parse(/^https:\/\//i.test(host) ? host
                                                     : `https://${host}`);
     const endpoint = parse(via, globalThis.location?.href);
 
+    const name = service?.hostname.replace(/\.$/, '');
+
     if (!host || service === null || service.pathname !== '/' || service.search
-        || service.hash || service.username || service.password)
+        || service.hash || service.username || service.password
+        || !(NAME.test(name) || ADDRESS.test(name)))
     {
         throw usage(`invalid host "${host}"`);
     }
@@ -63,6 +73,10 @@ export async function atls({ via, host, ca, sessions = 4,
         throw usage('"sessions" and "postSize" must be positive numbers');
     }
 
+    if (cert === undefined && (key !== undefined || passphrase !== undefined)) {
+        throw usage('"cert" is missing');
+    }
+
     ca ??= await certificates();
 
     if (ca === undefined) {
@@ -72,9 +86,12 @@ export async function atls({ via, host, ca, sessions = 4,
 
     const client = new Client(await start({
         via: endpoint.href,
-        host: service.hostname.replace(/^\[|\]$|\.$/g, ''),
+        host: name.replace(/^\[|\]$/g, ''),
         authority: service.host,
         ca: [].concat(ca).join('\n'),
+        identity: cert === undefined ? undefined
+                  : { cert: `${cert}`, key: `${key ?? cert}`,
+                      passphrase: `${passphrase ?? ''}` },
         sessions: Math.floor(sessions),
         postSize: Math.max(1024, postSize),
     }), service.origin);
@@ -105,10 +122,15 @@ async function start(options) {
 
     if (typeof Worker === 'function') {
 
-        // in one expression, so that bundlers recognize it
+        try {
+            // in one expression, so that bundlers recognize it
 
-        worker = new Worker(new URL('./worker.js', import.meta.url),
-                            { type: 'module', name: 'atls' });
+            worker = new Worker(new URL('./worker.js', import.meta.url),
+                                { type: 'module', name: 'atls' });
+
+        } catch (e) {
+            throw new AtlsError({ code: 'internal', message: e.message });
+        }
 
     } else if (typeof process === 'object' && process.versions?.node) {
         const threads = await builtin('worker_threads');
@@ -164,8 +186,7 @@ class Client {
             return;
 
         case 'failed':
-            this.#worker.terminate();
-            this.#started.reject(new AtlsError(message.error));
+            this.#fail(message.error);
             return;
 
         case 'closed':
@@ -205,8 +226,8 @@ class Client {
         return this.#closing;
     }
 
-    async fetch(input, init = {}) {
-        let request = await this.#request(input, init);
+    async fetch(input, init) {
+        let request = await this.#request(input, init ?? {});
 
         for (let n = 0; ; n++) {
             const response = await this.#send(request);
@@ -219,7 +240,7 @@ class Client {
             }
 
             if (request.redirect === 'error' || n === MAX_REDIRECTS) {
-                response.body?.cancel();
+                response.body?.cancel().catch(() => { });
                 throw new AtlsError({ code: 'redirect', status: response.status,
                                       message: `redirected to ${location}` });
             }
@@ -230,15 +251,13 @@ class Client {
     }
 
     async #request(input, init) {
-        const given = typeof input === 'object' && !(input instanceof URL)
-                      ? input : null;
+        const given = typeof input?.url === 'string' ? input : null;
         const url = this.#url(given ? given.url : input);
-        const signal = init.signal ?? given?.signal;
+        const signal = init.signal === undefined ? given?.signal : init.signal;
 
         signal?.throwIfAborted();
 
         const method = init.method ?? given?.method ?? 'GET';
-        const body = init.body ?? await bodyOf(given);
         const request = {
             url,
             method: /^(?:delete|get|head|options|post|put)$/i.test(method)
@@ -248,11 +267,19 @@ class Client {
             signal,
         };
 
+        if (!TOKEN.test(method)) {
+            throw usage(`invalid method "${method}"`);
+        }
+
+        const body = init.body
+                     ?? await unlessAborted(signal, bodyOf(given));
+
         if (body !== null && /^(?:GET|HEAD)$/.test(request.method)) {
             throw usage(`a ${request.method} request has no body`);
         }
 
-        return Object.assign(request, await content(body, request.headers));
+        return Object.assign(request, await unlessAborted(signal,
+                                          content(body, request.headers)));
     }
 
     #url(input, base = this.#origin + '/') {
@@ -316,7 +343,10 @@ class Client {
             const exchange = new Exchange(id, request, this.#worker, {
                 resolve, reject, done: () => {
                     this.#requests.delete(id);
-                    if (this.#requests.size === 0) {
+
+                    // close() waits for the worker
+
+                    if (this.#requests.size === 0 && !this.#closing) {
                         this.#worker.unref?.();
                     }
                 } });
@@ -505,20 +535,36 @@ class Exchange {
 }
 
 
-// The body of a Request.  Not all browsers have it as a stream.
+// The body of a Request.  It is read as a whole, so that it has a length and can
+// be sent again: what it was made of is not known, and not all browsers have it
+// as a stream.
 
 async function bodyOf(given) {
     if (given?.bodyUsed) {
         throw usage('the body of the request was used already');
     }
 
-    if (!given || given.body !== undefined) {
-        return given?.body ?? null;
+    if (!given || given.body === null) {
+        return null;
     }
 
     const bytes = await given.arrayBuffer();
 
-    return bytes.byteLength ? bytes : null;
+    return bytes.byteLength || given.body ? bytes : null;
+}
+
+
+// As the promise, or rejects when the signal is aborted.
+
+function unlessAborted(signal, promise) {
+    return new Promise((resolve, reject) => {
+        const aborted = () => reject(signal.reason);
+
+        signal?.addEventListener('abort', aborted);
+        promise.then(resolve, reject).finally(() => {
+            signal?.removeEventListener('abort', aborted);
+        });
+    });
 }
 
 

@@ -1,13 +1,14 @@
-// libatls as WebAssembly (binding.c): the inner session and its requests.  It
-// neither sends nor receives; records are exchanged with session.js.
+// libatls (binding.c): the inner session and its requests.  It neither sends nor
+// receives; records are exchanged with session.js.
 
-const OPEN = 1, CLOSED = 2, RESUMED = 4, PENDING = 8, HEADER = 16,
-      COMPLETE = 32, REUSABLE = 64;             // js_session_state()
+import { instantiate } from './wasm.js';
 
-const EBADF = 8, ENOSYS = 52;                   // WASI
+const OPEN = 1, CLOSED = 2, PENDING = 4, HEADER = 8, COMPLETE = 16,
+      REUSABLE = 32;                            // js_session_state()
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+
+const cString = text => encoder.encode(text + '\0');
 
 // header fields are bytes
 
@@ -33,141 +34,60 @@ export class LibraryError extends Error {
 
 
 export async function load(bytes) {
-    const module = await WebAssembly.compile(bytes);
-    const imports = {};
-    let memory;
+    const library = await instantiate(bytes);
 
-    const view = () => new DataView(memory.buffer);
-
-    // no system: files do not exist, and the environment is empty
-
-    const known = {
-        clock_time_get(id, precision, result) {
-            const time = id === 0 ? Date.now() : performance.now();
-
-            view().setBigUint64(result, BigInt(Math.round(time * 1e6)), true);
-            return 0;
-        },
-
-        environ_sizes_get(count, size) {
-            view().setUint32(count, 0, true);
-            view().setUint32(size, 0, true);
-            return 0;
-        },
-
-        environ_get: () => 0,
-
-        proc_exit(status) {
-            throw new Error(`libatls has exited: ${status}`);
-        },
-
-        emscripten_notify_memory_growth() { },
-
-        js_random(address, n) {
-            try {
-                const buf = new Uint8Array(n);
-
-                crypto.getRandomValues(buf);
-                new Uint8Array(memory.buffer).set(buf, address);
-                return 1;
-
-            } catch {
-                return 0;
-            }
-        },
+    return {
+        library,
+        service: (...args) => new Service(library, ...args),
     };
-
-    for (const { module: from, name } of WebAssembly.Module.imports(module)) {
-        imports[from] ??= {};
-        imports[from][name] = known[name]
-                              ?? (from === 'env' ? () => -ENOSYS : () => EBADF);
-    }
-
-    const { exports } = await WebAssembly.instantiate(module, imports);
-
-    memory = exports.memory;
-    exports._initialize();
-
-    return new Library(exports);
 }
-
-
-class Library {
-    constructor(exports) {
-        this.exports = exports;
-    }
-
-    get bytes() {
-        return new Uint8Array(this.exports.memory.buffer);
-    }
-
-    // Calls f with the addresses of values in memory, which is freed.
-
-    with(values, f) {
-        const addresses = [];
-
-        try {
-            for (const value of values) {
-                const address = this.exports.js_alloc(value.length);
-
-                if (address === 0) {
-                    throw new LibraryError(2, 'out of memory');
-                }
-
-                addresses.push(address);
-                this.bytes.set(value, address);
-            }
-
-            return f(...addresses);
-
-        } finally {
-            addresses.forEach(address => this.exports.js_free(address));
-        }
-    }
-
-    string(address) {
-        const bytes = this.bytes;
-
-        return decoder.decode(bytes.slice(address, bytes.indexOf(0, address)));
-    }
-
-    // A copy of an atls_buf_t.
-
-    buf(address) {
-        const view = new DataView(this.exports.memory.buffer);
-        const data = view.getUint32(address, true);
-
-        return this.bytes.slice(data, data + view.getUint32(address + 4, true));
-    }
-
-    service(host, authority, ca) {
-        return new Service(this, host, authority, ca);
-    }
-}
-
-
-const cString = text => encoder.encode(text + '\0');
 
 
 class Service {
-    constructor(library, host, authority, ca) {
-        const pem = encoder.encode(ca);
+
+    // identity: { cert, key, passphrase }, or undefined
+
+    constructor(library, host, authority, ca, identity) {
+        const { exports } = library;
 
         this.library = library;
-        this.handle = library.with([ cString(host), cString(authority), pem ],
-            (h, a, c) => library.exports.js_service_create(h, a, c,
-                                                           pem.length));
-        if (this.handle === 0) {
+        this.handle = library.with([ host, authority, ca ].map(cString),
+                                   exports.js_service_create);
+        if (!this.handle) {
             throw new LibraryError(2, 'out of memory');
         }
 
-        const error = library.string(
-                          library.exports.js_service_error(this.handle));
+        try {
+            this.#check();
 
-        if (error) {
-            library.exports.js_service_free(this.handle);
-            throw new LibraryError(5, error);
+            if (identity) {
+                this.#identify(identity);
+                this.#check();
+            }
+
+        } catch (e) {
+            exports.js_service_free(this.handle);
+            throw e;
         }
+    }
+
+    #check() {
+        const { exports } = this.library;
+        const code = exports.js_service_error(this.handle);
+
+        if (code !== 0) {
+            throw new LibraryError(code, this.library.string(
+                exports.js_service_text(this.handle)));
+        }
+    }
+
+    #identify({ cert, key, passphrase }) {
+        const texts = [ cert, key, passphrase ].map(cString);
+
+        this.library.with(texts, (...addresses) =>
+            this.library.exports.js_service_identify(this.handle,
+                                                     ...addresses));
+        texts.forEach(bytes => bytes.fill(0));
     }
 
     session() {
@@ -183,7 +103,7 @@ class Session {
         this.library = service.library;
         this.handle = exports.js_session_create(service.handle);
 
-        if (this.handle === 0) {
+        if (!this.handle) {
             throw new LibraryError(2, 'out of memory');
         }
 
@@ -211,22 +131,10 @@ class Session {
 
     get open() { return this.#state(OPEN); }
     get closed() { return this.#state(CLOSED); }
-    get resumed() { return this.#state(RESUMED); }
     get pending() { return this.#state(PENDING); }
     get hasHeader() { return this.#state(HEADER); }
     get complete() { return this.#state(COMPLETE); }
     get reusable() { return this.#state(REUSABLE); }
-
-    get info() {
-        const { exports } = this.library;
-
-        return {
-            protocol: this.library.string(
-                          exports.js_session_protocol(this.handle)),
-            cipher: this.library.string(exports.js_session_cipher(this.handle)),
-            resumed: this.resumed,
-        };
-    }
 
     // Takes the records to be sent.
 

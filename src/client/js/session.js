@@ -11,11 +11,11 @@ const PAUSE = 50, MAX_PAUSE = 10000;
 const MIN_REPEATABLE = 21;                      // bytes
 const MAX_PROBLEM = 16384;                      // characters
 const ALERT_TIMEOUT = 30000;
+const RECORD = 16384;
 
 
 // An error of the path or of the session.  code: 'network', 'outer-status',
-// 'media-type', 'location', 'tls', 'certificate', 'http', 'truncated',
-// 'session-lost', 'usage'.
+// 'media-type', 'location', 'tls', 'truncated', 'session-lost', 'usage'.
 
 export class PathError extends Error {
     constructor(code, message, details = {}) {
@@ -27,6 +27,8 @@ export class PathError extends Error {
 
 
 const pause = (ms, signal) => new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+
     const timer = setTimeout(() => {
         signal.removeEventListener('abort', aborted);
         resolve();
@@ -39,6 +41,19 @@ const pause = (ms, signal) => new Promise((resolve, reject) => {
 
     signal.addEventListener('abort', aborted, { once: true });
 });
+
+
+function join(parts) {
+    const bytes = new Uint8Array(parts.reduce((n, part) => n + part.length, 0));
+    let at = 0;
+
+    for (const part of parts) {
+        bytes.set(part, at);
+        at += part.length;
+    }
+
+    return bytes;
+}
 
 
 // The type of a problem document of the endpoint, without its prefix.
@@ -81,6 +96,7 @@ export class Session {
     #uri;
     #postSize;
     #known = false;                             // it has a URI
+    #cut = false;                               // a POST has no whole response
     #seen = 0;
 
     constructor(service, { via, postSize }) {
@@ -88,10 +104,6 @@ export class Session {
         this.#via = via;
         this.#uri = via;
         this.#postSize = postSize;
-    }
-
-    get info() {
-        return this.#tls.info;
     }
 
     // Whether another request can be sent, without POSTs.
@@ -107,23 +119,17 @@ export class Session {
     // With TLS 1.3, the last flight is sent with the first request.
 
     async open(signal) {
-        for (let i = 0; i < MAX_FLIGHTS; i++) {
-            if (this.#tls.open) {
-                return;
-            }
+        const tls = this.#tls;
+        const error = new PathError('tls', 'the server did not continue the '
+                                           + 'handshake');
+        const missing = () => tls.open || tls.pending ? null : error;
 
-            const flight = this.#tls.out();
-
-            if (flight.length === 0) {
-                break;
-            }
-
-            await this.#post(flight, signal);
+        for (let i = 0; i < MAX_FLIGHTS && !tls.open; i++) {
+            await this.#post(tls.out(), { signal, missing });
         }
 
-        if (!this.#tls.open) {
-            throw new PathError('tls',
-                                'the server did not continue the handshake');
+        if (!tls.open) {
+            throw error;
         }
     }
 
@@ -136,7 +142,7 @@ export class Session {
         }
 
         try {
-            await this.#post(new Uint8Array(0), signal);
+            await this.#post(new Uint8Array(0), { signal });
             return !this.#tls.closed;
 
         } catch (e) {
@@ -155,12 +161,14 @@ export class Session {
 
     async perform(request, { header, piece, sending, signal }) {
         const tls = this.#tls;
-        let begun = false;
+        let status = 0;
 
         const received = async () => {
-            if (tls.hasHeader && !begun) {
-                begun = true;
-                header(tls.header());
+            if (tls.hasHeader && !status) {
+                const head = tls.header();
+
+                status = head.status;
+                header(head);
             }
 
             const bytes = tls.body();
@@ -170,71 +178,105 @@ export class Session {
             }
         };
 
+        // the response makes the rest of the request useless
+
+        const answered = () => tls.closed
+            || (tls.complete && (status >= 300 || !tls.reusable));
+
+        const error = new PathError('truncated', 'the response is incomplete');
+        const missing = () => tls.complete || tls.closed ? null : error;
+
         tls.request(request.method, request.path, request.fields,
                     request.length);
 
-        let queue = [ tls.out() ];
-        let size = queue[0].length;
-
-        const flush = async () => {
-            const records = new Uint8Array(size);
-            let at = 0;
-
-            for (const part of queue) {
-                records.set(part, at);
-                at += part.length;
-            }
-
-            queue = [];
-            size = 0;
-
+        const whole = await this.#send(request, answered, (records, last) => {
             sending();
-            await this.#post(records, signal, received);
+
+            return this.#post(records, { signal, received,
+                                         missing: last ? missing : undefined });
+        });
+
+        if (!tls.complete) {
+            throw error;
+        }
+
+        return whole && tls.reusable && !tls.closed;
+    }
+
+    // Sends what was written of a request, and its body.  The last POST has its
+    // end.  Returns whether the request was sent to its end.
+
+    async #send({ length, body = [] }, answered, post) {
+        const tls = this.#tls;
+        const queue = [ tls.out() ];
+        let size = queue[0].length;
+        let rest = length;                      // negative: unknown
+        let begun = false;
+
+        const flush = async last => {
+            const records = join(queue.splice(0));
+
+            size = 0;
+            begun = true;
+            await post(records, last);
         };
 
-        const write = async bytes => {
+        const write = bytes => {
             tls.write(bytes);
 
             const records = tls.out();
 
             queue.push(records);
             size += records.length;
-
-            if (size >= this.#postSize) {
-                await flush();
-            }
+            rest -= bytes.length;
         };
 
-        if (request.body) {
-            for await (const bytes of request.body) {
-                for (let at = 0; at < bytes.length && !tls.complete; ) {
-                    const end = Math.min(at + 16384, bytes.length);
+        try {
+            for await (const bytes of body) {
+                for (let at = 0; at < bytes.length && !answered();
+                     at += RECORD)
+                {
+                    write(bytes.subarray(at, at + RECORD));
 
-                    await write(bytes.subarray(at, end));
-                    at = end;
+                    if (size >= this.#postSize && rest !== 0) {
+                        await flush(false);
+                    }
                 }
 
-                // the response may precede the end of the request
-
-                if (tls.complete) {
-                    return false;
+                if (answered()) {
+                    break;
                 }
             }
 
-            if (request.length === -1) {
-                await write(new Uint8Array(0));
-            }
+        } catch (e) {
+            this.#abandon(begun ? queue : null);
+            throw e;
         }
 
-        if (size) {
-            await flush();
+        if (answered()) {
+            this.#abandon(queue);
+            return false;
         }
 
-        if (!tls.complete) {
-            throw new PathError('truncated', 'the response is incomplete');
+        if (length === -1) {
+            write(new Uint8Array(0));
         }
 
-        return tls.reusable && !tls.closed;
+        await flush(true);
+
+        return true;
+    }
+
+    // The server has a part of a request, and would wait for the rest of it.
+
+    #abandon(queue) {
+        if (queue === null || this.#cut || this.#tls.closed) {
+            return;
+        }
+
+        this.#tls.shutdown();
+        this.#notify(join([ ...queue, this.#tls.out() ]),
+                     AbortSignal.timeout(ALERT_TIMEOUT));
     }
 
     // Sends a close_notify.  Errors are of no interest.
@@ -260,29 +302,39 @@ export class Session {
         } catch { /* the server finds out by itself */ }
     }
 
-    #fetch(bytes, signal) {
-        return fetch(this.#uri, {
-            method: 'POST',
-            headers: { 'Content-Type': MEDIA_TYPE },
-            body: bytes,
-            mode: 'cors',
-            credentials: 'omit',
-            cache: 'no-store',
-            redirect: 'error',
-            referrerPolicy: 'no-referrer',
-            signal,
-        });
+    async #fetch(bytes, signal) {
+        try {
+            return await fetch(this.#uri, {
+                method: 'POST',
+                headers: { 'Content-Type': MEDIA_TYPE },
+                body: bytes,
+                mode: 'cors',
+                credentials: 'omit',
+                cache: 'no-store',
+                redirect: 'error',
+                referrerPolicy: 'no-referrer',
+                signal,
+            });
+
+        } catch (e) {
+            throw new NetworkError(cause(e));
+        }
     }
 
     // Sends a POST and passes its response to TLS.  If there is no response, or
     // not all of it, the same POST is sent again: the server recognizes it, and
-    // sends the same response.
+    // sends the same response.  missing() returns an error if the response ends
+    // too soon: a middlebox has cut it.
 
-    async #post(bytes, signal, received = async () => { }) {
+    async #post(bytes, { signal, received = async () => { },
+                         missing = () => null }) {
+
         const repeatable = bytes.length >= MIN_REPEATABLE;
         const opening = !this.#known;
         let passed = 0;                         // bytes passed to TLS
         let first;
+
+        this.#cut = true;
 
         for (let tries = 0; ; tries++) {
             let wait = Math.min(PAUSE * 3 ** tries, MAX_PAUSE);
@@ -309,7 +361,6 @@ export class Session {
                         }
                     }
 
-                    this.#seen = performance.now();
                     await received();
 
                     if (!this.#known) {
@@ -318,7 +369,15 @@ export class Session {
                             + 'atls_session_tracking');
                     }
 
-                    return;
+                    const error = missing();
+
+                    if (error === null) {
+                        this.#seen = performance.now();
+                        this.#cut = false;
+                        return;
+                    }
+
+                    again = { error };
                 }
 
             } catch (e) {
@@ -326,15 +385,13 @@ export class Session {
                     throw signal.reason;
                 }
 
-                // other errors than those of fetch() are not of the path
-
-                if (!(e instanceof TypeError) && !(e instanceof NetworkEnd)) {
+                if (!(e instanceof NetworkError)) {
                     throw e;
                 }
 
                 again = { error: new PathError('network',
                           'the endpoint cannot be reached, or does not allow '
-                          + `this origin: ${cause(e)}`) };
+                          + `this origin: ${e.message}`) };
             }
 
             first ??= again.error;
@@ -372,8 +429,7 @@ export class Session {
                 this.#notify(alert, AbortSignal.timeout(ALERT_TIMEOUT));
             }
 
-            throw new PathError(e.code === 31 ? 'certificate'
-                                : e.code === 32 ? 'http' : 'tls', e.message);
+            throw e;
         }
     }
 
@@ -459,9 +515,9 @@ export class Session {
 const cause = e => e.cause?.message || e.cause?.code || e.message;
 
 
-// The body of a response was cut.
+// There is no response, or it was cut.
 
-class NetworkEnd extends Error { }
+class NetworkError extends Error { }
 
 
 async function* stream(response) {
@@ -478,7 +534,7 @@ async function* stream(response) {
             try {
                 result = await reader.read();
             } catch (e) {
-                throw new NetworkEnd(e.message);
+                throw new NetworkError(e.message);
             }
 
             if (result.done) {

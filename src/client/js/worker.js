@@ -28,13 +28,14 @@ const requests = new Map();
 
 const handlers = {
     async start(message) {
-        options = message.options;
+        const { host, authority, ca, identity, ...others } = message.options;
+
+        options = others;
 
         try {
             const library = await load(await read());
 
-            service = library.service(options.host, options.authority,
-                                      options.ca);
+            service = library.service(host, authority, ca, identity);
             send({ type: 'started' });
 
         } catch (e) {
@@ -52,7 +53,12 @@ const handlers = {
             send({ type: 'end', id });
 
         } catch (e) {
-            send({ type: 'error', id, error: serialize(e) });
+
+            // after a trap, nothing is known about the memory
+
+            send({ type: e instanceof WebAssembly.RuntimeError ? 'failed'
+                                                               : 'error',
+                   id, error: serialize(e) });
         }
 
         requests.delete(id);
@@ -81,7 +87,7 @@ const handlers = {
             controller.abort(new PathError('usage', 'the client was closed'));
         }
 
-        await Promise.all(idle.splice(0).map(async session => {
+        await Promise.allSettled(idle.splice(0).map(async session => {
             await session.close(signal);
             session.free();
         }));
@@ -112,10 +118,11 @@ async function read() {
 
 
 function serialize(e) {
-    const names = { 1: 'usage', 2: 'memory', 5: 'trust', 31: 'certificate',
-                    32: 'http' };
+    const names = { 1: 'usage', 2: 'memory', 5: 'trust', 6: 'identity',
+                    31: 'certificate', 32: 'http' };
     const code = e instanceof LibraryError ? names[e.code] ?? 'tls'
-                 : e instanceof PathError ? e.code : 'internal';
+                 : e instanceof PathError ? e.code
+                 : e instanceof RangeError ? 'memory' : 'internal';
 
     return { code, message: e.message, status: e.status, problem: e.problem };
 }
@@ -165,15 +172,16 @@ class Request {
     // response.
 
     async run() {
-        const idempotent = IDEMPOTENT.includes(this.request.method);
+        const repeatable = IDEMPOTENT.includes(this.request.method)
+                           && !this.streamed;
 
         for (let again = true; ; again = false) {
-            const session = await this.acquire(idempotent);
+            const session = await this.acquire(repeatable);
 
             try {
                 const reusable = await session.perform(
                     { ...this.request, body: this.body() },
-                    { header: header => this.header(header, session),
+                    { header: header => this.header(header),
                       piece: bytes => this.piece(bytes),
                       sending: () => { this.sent = true; },
                       signal: this.signal });
@@ -185,7 +193,11 @@ class Request {
                 const lost = e.lost || e.code === 'session-lost'
                              || (e.code === 'truncated' && !session.idle);
 
-                release(null, session);
+                // a request that is refused by libatls was not written
+
+                release(e instanceof LibraryError && e.code === 1 ? session
+                                                                  : null,
+                        session);
 
                 // others are probably lost, too: the server was restarted
 
@@ -194,7 +206,7 @@ class Request {
                 }
 
                 if (!lost || !again || this.delivered
-                    || (this.sent && (!idempotent || this.streamed)))
+                    || (this.sent && !repeatable))
                 {
                     throw e;
                 }
@@ -204,7 +216,7 @@ class Request {
 
     // A session that is not in use, or a new one.
 
-    async acquire(idempotent) {
+    async acquire(repeatable) {
         while (open === options.sessions && idle.length === 0) {
             await until(this.signal, done => waiting.push(done),
                         done => waiting.splice(waiting.indexOf(done), 1));
@@ -218,7 +230,7 @@ class Request {
         try {
             while (session) {
                 if (session.idle
-                    && (idempotent || await session.exists(this.signal)))
+                    && (repeatable || await session.exists(this.signal)))
                 {
                     return session;
                 }
@@ -238,9 +250,9 @@ class Request {
         }
     }
 
-    header(header, session) {
+    header(header) {
         this.delivered = true;
-        send({ type: 'header', id: this.id, header, info: session.info });
+        send({ type: 'header', id: this.id, header });
     }
 
     // Waits until the page reads.

@@ -25,9 +25,13 @@ export class LibraryError extends Error {
 
 export async function load() {
     return {
-        service(host, authority, ca) {
+        service(host, authority, ca, identity) {
             if (ca === 'none') {
                 throw new LibraryError(5, 'cannot load the CA certificates');
+            }
+
+            if (identity && identity.key !== 'key') {
+                throw new LibraryError(6, 'cannot use the key');
             }
 
             const service = { host, live: 0 };
@@ -82,7 +86,7 @@ class Session {
         this.#send('H', encoder.encode(`${Math.random()}`.padEnd(32, '.')));
     }
 
-    get info() { return {}; }
+    get pending() { return this.#out.length !== 0; }
 
     get reusable() { return this.complete && this.#rest !== OPEN_BODY; }
 
@@ -191,6 +195,10 @@ class Session {
 
         if (path === '/crash') {
             setTimeout(() => { throw new Error('crashed'); });
+        }
+
+        if (path === '/trap') {
+            throw new WebAssembly.RuntimeError('unreachable');
         }
 
         this.#method = method;

@@ -5,9 +5,11 @@ package Test::Atls::JsSite;
 #     my $t = Test::Atls::JsSite->new();
 #     $t->run();
 #     my $options = $t->options(base => 'https://127.0.0.1:' . $t->port(2));
+#     $t->cases($package);                    # those of Node.js
 #
-#     port 0      the endpoints: /atls, or another one, /other for other origins only, /short
-#                 with sessions of five seconds
+#     port 0      the endpoints: /atls, or another one; /other, for other
+#                 origins only; /short, with sessions of five seconds; /client,
+#                 which requires a client certificate
 #     port 1      the pages: the package in /atls, the directory "pages", and
 #                 /results, whose bodies are in results.log
 #     port 2      as port 0, over TLS
@@ -16,7 +18,11 @@ package Test::Atls::JsSite;
 use strict;
 use warnings;
 
+use JSON::PP qw( encode_json );
+use Test::More ();
+
 use Test::Atls::Backend;
+use Test::Atls::JsPackage qw( js_cases );
 use Test::Atls::Pattern qw( pattern );
 
 use parent 'Test::Atls';
@@ -35,6 +41,7 @@ sub new {
     $self->make_cert('wrong', is_ca => 1);
     $self->make_cert('localhost', ca => 'ca', san => 'DNS:localhost');
     $self->make_cert('outer', san => 'DNS:localhost,IP:127.0.0.1');
+    $self->_make_client();
 
     $self->{backend} = Test::Atls::Backend->start($self, $self->port(9));
 
@@ -94,6 +101,16 @@ server {
         atls_session_timeout 5s;
     }
 
+    location /client {
+        atls on;
+        atls_verify_client on;
+        atls_client_certificate %%TESTDIR%%/ca.crt;
+    }
+
+    location = /who {
+        return 200 "\$atls_client_verify \$atls_client_s_dn";
+    }
+
     location /info {
         add_header X-Answer yes;
         return 200
@@ -124,10 +141,59 @@ sub options {
     my $base = delete $args{base} || 'http://127.0.0.1:' . $self->port(0);
 
     return { via => "$base/atls", other => "$base/other",
-             short => "$base/short", host => 'localhost',
-             ca => $self->read_file('ca.crt'),
+             short => "$base/short", verified => "$base/client",
+             host => 'localhost', ca => $self->read_file('ca.crt'),
              wrong => $self->read_file('wrong.crt'),
+             identity => { cert => $self->read_file('alice.crt')
+                                   . $self->read_file('inter.crt'),
+                           key => $self->read_file('alice.enc'),
+                           passphrase => 'secret' },
+             plain => $self->read_file('alice.crt')
+                      . $self->read_file('inter.crt')
+                      . $self->read_file('alice.key'),
              large => LARGE, sum => _sum(), %args };
+}
+
+
+# A certificate with a chain, and its key, with a passphrase.  The module has no
+# DES, which is the default of "openssl req".
+
+sub _make_client {
+    my ($self) = @_;
+
+    $self->make_cert('inter', ca => 'ca', is_ca => 1);
+    $self->make_cert('alice', ca => 'inter');
+
+    system('openssl', 'pkey', '-in', $self->path('alice.key'), '-aes256',
+           '-passout', 'pass:secret', '-out', $self->path('alice.enc')) == 0
+        or die "alice.key\n";
+}
+
+
+# Runs the cases of a package in Node.js.
+
+sub cases {
+    my ($self, $package) = @_;
+
+    my $options = $self->write_file('options.json',
+                                    encode_json($self->options()));
+
+    js_cases($self, 'node.mjs', 53, $package, $options);
+    $self->{backend}->forget();
+    js_cases($self, 'lost.mjs', 9, $package, $options);
+
+    # the backend has received each request once, although POSTs were repeated
+
+    my %n;
+
+    $n{$_->{first}}++ for grep { $_->{uri} eq '/body' }
+                          $self->{backend}->requests();
+
+    Test::More::is(
+        join(' ', map { "$_:$n{$_}" } sort keys %n),
+        join(' ', map { my $fault = $_; map { "$fault $_:1" } 0 .. 2 }
+                      qw( 502 503 half request response )),
+        'each request was received once');
 }
 
 

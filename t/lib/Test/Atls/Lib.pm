@@ -4,6 +4,7 @@ package Test::Atls::Lib;
 #
 #     my $lib = Test::Atls::Lib->new($t);
 #     my $program = $lib->compile('client_lib');          # a path
+#     $lib->shared('a.so', 'a.c');
 #     my $c = $lib->start($program);
 #     $c->command('new https://localhost');               # a hash
 #     is($c->end(), 0, 'exit status');
@@ -102,6 +103,18 @@ sub compile {
          "$self->{root}/t/bin/$name.c", '-o', $program, @flags, '-lpthread');
 
     return $program;
+}
+
+
+# A shared library of sources, with the static library.
+
+sub shared {
+    my ($self, $output, @sources) = @_;
+
+    _run($CC, '-std=c99', '-D_GNU_SOURCE', qw( -Wall -Wextra -Werror ), @FLAGS,
+         '-shared', '-fPIC', '-Wl,-z,defs', "-I$self->{root}/src/client/lib",
+         @sources, '-o', $output, "$self->{build}/libatls.a",
+         split ' ', `pkg-config --cflags --libs @PACKAGES`);
 }
 
 

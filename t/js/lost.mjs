@@ -1,7 +1,5 @@
-// What can be tested in Node.js only: node-only.mjs PACKAGE OPTIONS.json
-//
-// Lost responses: this program is a proxy on the path.  Random numbers: the
-// module is loaded without the worker.
+// Lost responses, in Node.js: lost.mjs PACKAGE OPTIONS.json.  This program is a
+// proxy on the path.
 
 import { readFile } from 'node:fs/promises';
 import http from 'node:http';
@@ -14,8 +12,6 @@ const results = [];
 const is = (name, got, expected) => { results.push({ name, got, expected }); };
 
 const { AtlsError, atls } = await import(url('index.js'));
-const { load } = await import(url('module.js'));
-const { Session } = await import(url('session.js'));
 
 
 // A proxy that passes a POST and then fails as action() says: 'request' before
@@ -138,85 +134,6 @@ for (const [ status, code ] of [ [ 403, 'outer-status' ],
 
     await f.close();
     server.close();
-}
-
-
-// The memory of sessions is freed: after requests, after a ClientHello, and in
-// the middle of a response.
-
-{
-    const library = await load(await readFile(url('atls.wasm')));
-    const service = library.service('localhost', 'localhost', options.ca);
-    const { signal } = new AbortController();
-
-    const use = async path => {
-        const session = new Session(service, { ...options, postSize: 65536 });
-        const piece = async () => {
-            if (path.startsWith('/big')) {
-                throw new Error('cut');
-            }
-        };
-
-        await session.open(signal);
-        await session.perform({ method: 'GET', path, fields: [] }, {
-            header() { }, piece, sending() { }, signal }).catch(() => { });
-        session.free();
-    };
-
-    const round = async n => {
-        for (let i = 0; i < n; i++) {
-            await use('/info');
-            await use('/big?size=300000');
-        }
-
-        for (let i = 0; i < 20 * n; i++) {
-            new Session(service, options).free();
-        }
-
-        return library.bytes.length;
-    };
-
-    const before = await round(20);
-
-    is('memory is freed', await round(60) - before < 1 << 20, true);
-}
-
-
-// Random numbers are those of JavaScript, and there are no others.
-
-{
-    const { getRandomValues } = crypto;
-    const wasm = await readFile(url('atls.wasm'));
-    let calls = 0;
-
-    const hello = async random => {
-        crypto.getRandomValues = random;
-
-        try {
-            const library = await load(wasm);
-            const service = library.service('localhost', 'localhost',
-                                            options.ca);
-
-            return Buffer.from(service.session().out()).toString('hex');
-
-        } finally {
-            crypto.getRandomValues = getRandomValues;
-        }
-    };
-
-    const real = buf => {
-        calls++;
-        return getRandomValues.call(crypto, buf);
-    };
-
-    is('different random numbers', await hello(real) !== await hello(real),
-       true);
-    is('of JavaScript', calls > 0, true);
-
-    const failed = await hello(() => { throw new Error('none'); })
-        .then(() => 'a ClientHello', e => e.message);
-
-    is('without them', /random/.test(failed) || failed, true);
 }
 
 console.log(JSON.stringify(results));
