@@ -22,8 +22,8 @@ plan(skip_all => 'no Node.js 18 or later') if node_version() < 18;
 my $t = Test::Atls->new();
 my $package = js_package($t, 'stub/module.js');
 
-js_cases($t, 'path.mjs', 60, $package);
-js_cases($t, 'fetch.mjs', 60, $package);
+js_cases($t, 'path.mjs', 65, $package);
+js_cases($t, 'fetch.mjs', 85, $package);
 types();
 
 my $r = js_program($t, 'exit.mjs', $package);

@@ -38,6 +38,21 @@ async function repeated() {
     is('once', JSON.stringify(server.counts), '{"POST /body a":1}');
     await end();
 
+    // a middlebox responds to the second one
+
+    for (const instead of [ { status: 403, body: 'x' },
+                            { status: 200, body: 'x', headers:
+                                { 'Content-Type': 'text/html' } } ])
+    {
+        const faults = [ null, 'response', { instead } ];
+        const path = await pair(() => faults.shift());
+
+        is(`a middlebox: ${instead.status}`,
+           await text(path.f, '/body', { method: 'POST', body: 'a' }), 'a');
+        is('once', JSON.stringify(path.server.counts), '{"POST /body a":1}');
+        await path.end();
+    }
+
     // a response that is not kept
 
     const post = await pair(nth(2, 'response'));

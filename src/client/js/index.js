@@ -616,7 +616,7 @@ async function discard({ body }) {
         n += value.length;
 
         if (n > MAX_DISCARDED) {
-            reader.cancel();
+            reader.cancel().catch(() => { });
             return;
         }
     }

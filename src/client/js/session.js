@@ -56,6 +56,18 @@ function join(parts) {
 }
 
 
+// What others than the endpoint respond to a repetition does not tell the fate of
+// the first attempt.
+
+function refuse(first, error) {
+    if (first) {
+        return { error };
+    }
+
+    throw error;
+}
+
+
 // The type of a problem document of the endpoint, without its prefix.
 
 async function problem(response) {
@@ -444,8 +456,9 @@ export class Session {
 
             if (type.split(';')[0].trim().toLowerCase() !== MEDIA_TYPE) {
                 response.body?.cancel().catch(() => { });
-                throw new PathError('media-type',
-                    `the endpoint returned the type "${type}"`, { status });
+
+                return refuse(first, new PathError('media-type',
+                    `the endpoint returned the type "${type}"`, { status }));
             }
 
             if (status === 201) {
@@ -480,7 +493,11 @@ export class Session {
             return { error, after: after >= 0 ? after * 1000 : 0 };
         }
 
-        throw error;
+        if (first && name) {
+            throw first;
+        }
+
+        return refuse(first, error);
     }
 
     // The URI of the session: at the same server.
