@@ -22,7 +22,7 @@ use constant WAIT => 60;
 my $t = Test::Atls::Gateway->new(san => 'DNS:localhost, DNS:one, DNS:two');
 my $backend = $t->backend();
 
-$t->serve_located(<<'EOC');
+$t->serve_located(<<'EOC', http => 'atls_protocols TLSv1.2 TLSv1.3 DTLSv1.2;');
 location /retry {
     atls on;
     atls_session_tracking location;
@@ -254,6 +254,15 @@ sub services {
         is($d->path()->[2], $expected, 'the name is in Location-Path');
         my $r = $d->get('/');
         is($r && $r->body(), "$expected\n", 'a request');
+    }
+
+    # the ClientHello of DTLS
+
+    for my $name (qw( one two )) {
+        my $r = $t->command()->run($t->trust(), '--dtls', '--via',
+                                   $t->gateway_uri($g), "https://$name/");
+        is("$r->{code} $r->{out}", "0 $name\n", "DTLS: $name")
+            or diag($r->{err});
     }
 
     # the path decides, not the host

@@ -237,6 +237,78 @@ request(coap_session_t *device, const uint8_t *input, size_t size)
 }
 
 
+/* A ClientHello with a name, of TLS, or of DTLS in two fragments. */
+
+static const uint8_t  tls_hello[] = {
+    22, 3, 1, 0, 61, 1, 0, 0, 57, 3, 3,
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+    0, 0, 2, 19, 1, 1, 0, 0, 14,
+    0, 0, 0, 10, 0, 8, 0, 0, 5, 'n', 'a', 'm', 'e', 'd'
+};
+
+static const uint8_t  dtls_hello[] = {
+    22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 52,
+    1, 0, 0, 58, 0, 0, 0, 0, 0, 0, 0, 40, 254, 253,
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+    0, 0, 0, 2, 19, 1,
+    22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 1, 0, 30,
+    1, 0, 0, 58, 0, 0, 0, 0, 40, 0, 0, 18, 1, 0, 0, 14,
+    0, 0, 0, 10, 0, 8, 0, 0, 5, 'n', 'a', 'm', 'e', 'd'
+};
+
+
+/*
+ * With flags, a length, and bytes that replace others.  The body has no byte
+ * more, so that one that is read beyond its end is noticed.
+ */
+
+static void
+hello(coap_session_t *device, const uint8_t *input, size_t size)
+{
+    char      name[GW_HELLO_NAME];
+    size_t    i, n;
+    uint8_t  *body, bytes[4 + sizeof(dtls_hello)];
+
+    if (size < 2) {
+        return;
+    }
+
+    n = (input[0] & 1) ? sizeof(dtls_hello) : sizeof(tls_hello);
+
+    memset(bytes, 0, 4);
+    memcpy(bytes + 4, (input[0] & 1) ? dtls_hello : tls_hello, n);
+
+    for (i = 2; i + 1 < size; i += 2) {
+        bytes[4 + input[i] % n] = input[i + 1];
+    }
+
+    must(size > 2 || gw_hello_name(bytes + 4, n, name) == 0);
+
+    if (input[0] & 2) {
+        n = input[1] % n;
+    }
+
+    body = malloc(n);
+    must(body || n == 0);
+
+    if (n) {
+        memcpy(body, bytes + 4, n);
+    }
+
+    if (gw_hello_name(body, n, name) == 0) {
+        must(strlen(name) > 0 && gw_hello_kind(body, n) != GW_HELLO_NONE);
+    }
+
+    free(body);
+
+    bytes[0] = HAS_ECHO;
+    bytes[1] = input[1];
+    request(device, bytes, 4 + n);
+}
+
+
 /* Time passes; as in gateway.c. */
 
 static void
@@ -299,8 +371,11 @@ operation(const uint8_t *input, size_t size)
 
     case 2:
     case 3:
-    case 4:
         request(device, p, len);
+        break;
+
+    case 4:
+        hello(device, p, len);
         break;
 
     case 5:

@@ -478,17 +478,17 @@ gw_handle_large(gw_request_t *request, coap_pdu_t *response)
 static int
 gw_handle_service(gw_request_t *request, const gw_body_t *body)
 {
-    int                 hello;
+    gw_hello_e          hello;
     const char         *relative;
     const gw_source_t  *source = request->source;
 
-    hello = gw_hello_is(body->bytes, body->n);
+    hello = gw_hello_kind(body->bytes, body->n);
 
     if (request->path.relative) {
         request->service = request->path.service;
         relative = request->path.relative;
 
-    } else if (source->relative && !hello) {
+    } else if (source->relative && hello == GW_HELLO_NONE) {
         request->service = source->service;
         relative = source->relative;
 
@@ -499,9 +499,13 @@ gw_handle_service(gw_request_t *request, const gw_body_t *body)
     } else {
         request->service = gw_handle_find(request, body);
 
-        /* a second ClientHello may follow a HelloRetryRequest */
+        /*
+         * A second ClientHello may follow a HelloRetryRequest.  With DTLS, the
+         * service knows whether one was sent again: the random value is equal.
+         */
 
-        relative = hello && source->fresh && request->service == source->service
+        relative = request->service == source->service
+                   && (source->fresh || hello == GW_HELLO_DTLS)
                    ? source->relative : NULL;
     }
 
