@@ -504,7 +504,7 @@ sub malformed {
 
 
 sub limits {
-    my $small = $t->gateway('--max-body', 2000, '--max-memory', '10k',
+    my $small = $t->gateway('--max-body', 2000, '--max-memory', '20k',
                             '--max-requests', 1);
     my $d = established(gateway => $small);
     my $c = $d->coap();

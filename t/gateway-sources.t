@@ -11,7 +11,8 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 
-use Test::Atls::Coap qw( CON NON BLOCK2 URI_HOST URI_PATH );
+use Test::Atls::Coap qw( CON NON BLOCK1 BLOCK2 MAX_AGE URI_HOST URI_PATH option
+                         uint );
 use Test::Atls::Gateway;
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Slow qw( patience );
@@ -31,12 +32,19 @@ $t->serve_located(<<'EOC', http => 'atls_handshake_timeout 5m;',
 location /late/ {
     proxy_pass http://127.0.0.1:%%PORT_1%%/wait?delay=3;
 }
+
+location /held/ {
+    proxy_pass http://127.0.0.1:%%PORT_1%%/hang;
+    proxy_read_timeout 10m;
+}
 EOC
                   main => 'worker_shutdown_timeout 1s;');
 
 subtest('a rate instead of Echo' => \&rate);
 subtest('addresses that are not verified' => \&flood);
 subtest('--max-sources' => \&sources);
+subtest('requests of an address, and to a service' => \&requests);
+subtest('bodies of an address' => \&bodies);
 subtest('responses that are not acknowledged' => \&confirms);
 
 $t->done_testing();
@@ -143,13 +151,15 @@ sub flood {
 }
 
 
-# Those that were idle for the longest time are forgotten.
+# Those that were idle for the longest time are forgotten, but those of an
+# address do not replace others.
 
 sub sources {
     my $g = $t->gateway('--max-sources', 5);
+    my $other = $t->device($g, coap => { local => '127.0.0.2' });
     my @d = map { $t->device($g) } 1 .. 3;
 
-    ok($_->handshake(), 'a session') for @d;
+    ok($_->handshake(), 'a session') for $other, @d;
 
     my @others = map { Test::Atls::Coap->new(port => $g->port()) } 1 .. 15;
 
@@ -162,6 +172,73 @@ sub sources {
     ok($_->get('/exact'), 'the session lives') for @d;
     is($t->metric($g, 'verified_total') - $verified, 3,
        'the address is verified again');
+    ok($other->get('/exact'), 'another address');
+    is($t->metric($g, 'verified_total') - $verified, 3, 'is not');
+
+    is($g->stop()->{code}, 0, 'exit code');
+    done_testing();
+}
+
+
+# An address has half of the requests, whatever its ports, and so has each of two
+# services, whatever the addresses.
+
+sub requests {
+    my $g = $t->gateway('--max-requests', 4, '-m', 600,
+                        '--to', 'held=' . $t->endpoint('/held/'),
+                        '--to', $t->endpoint('/located/'));
+    my @c = map { Test::Atls::Coap->new(port => $g->port(), local => $_) }
+                ('127.0.0.1') x 3, '127.0.0.2';
+
+    is($_->request('GET', [ 'x' ])->{code}, '4.04', 'a source') for @c;
+
+    my %held = (type => CON, code => '0.02', payload => 'x',
+                options => [ @PATH, [ URI_HOST, 'held' ] ]);
+
+    $_->send_message(%held, mid => $_->next_mid(), token => 'x') for @c[0, 1];
+    ok($t->wait_for(sub { $t->metric($g, 'posts') == 2 }, patience()),
+       'requests in progress');
+
+    my $m = $c[2]->ask(%held);
+    is($m->{code}, '5.03', 'another one of the address');
+    is(uint(option($m, MAX_AGE)), 5, 'Max-Age');
+    ok($g->wait_for_log(qr/ 5\.03, .*: too many requests of this address/),
+       'log');
+
+    $m = $c[3]->ask(%held);
+    is($m->{code}, '5.03', 'another one to the service');
+    ok($g->wait_for_log(qr/ 5\.03, .*: too many requests to this service/),
+       'log');
+
+    my $d = $t->device($g, coap => { local => '127.0.0.2' });
+    ok($d->handshake(), 'another address, another service')
+        or diag($d->error());
+    ok($d->get('/exact'), 'a request');
+
+    is($t->metric($g, 'shared_total'), 2, 'metrics');
+    is($t->metric($g, 'refused_total'), 2 + @c, 'all that were refused');
+
+    $g->stop('KILL');
+    done_testing();
+}
+
+
+# Bodies that are not complete.
+
+sub bodies {
+    my $g = $t->gateway('--max-body', 2000, '--max-memory', '20k');
+    my %block = (code => '0.02', payload => 'x' x 1024,
+                 options => [ @PATH, [ BLOCK1, "\x0e" ] ]);
+    my %codes;
+
+    $codes{Test::Atls::Coap->new(port => $g->port())->ask(%block)->{code}}++
+        for 1 .. 30;
+
+    is(join(' ', sort keys %codes), '2.31 5.03', 'an address');
+
+    my $c = Test::Atls::Coap->new(port => $g->port(), local => '127.0.0.2');
+    is($c->ask(%block)->{code}, '2.31', 'another one');
+    is($t->metric($g, 'shared_total'), $codes{'5.03'}, 'metrics');
 
     is($g->stop()->{code}, 0, 'exit code');
     done_testing();

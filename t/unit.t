@@ -34,7 +34,7 @@ my @valgrind = $ENV{TEST_VALGRIND}
 # those of the client: what else they are linked with
 
 my @gateway = qw( libcoap-3-openssl libcurl );
-my %CLIENT = (gateway => \@gateway, fuzz_gateway => \@gateway);
+my %CLIENT = map { $_ => \@gateway } qw( gateway share fuzz_gateway );
 
 my @tests = map { /(\w+)\.c$/ } glob "$src/*.c";
 

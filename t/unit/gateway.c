@@ -1,169 +1,12 @@
 
 /*
  * atls gateway without sockets: what an address gets that may be forged, what
- * is kept for a device and how long, names with null bytes.
+ * is kept for a device and how long, what one address may have, names.
  */
 
 
-#include "gateway.h"
-
-
-#define START       1000000             /* milliseconds */
-#define RATE        100                 /* bytes per second */
-#define BURST       (10 * RATE)
-#define RESPONSE    200                 /* bytes */
-
-#define A           devices[0]
-#define B           devices[1]
-
-
-static uint16_t  mid;
-static int       resend;                /* the next request has the last ID */
-
-
-static void
-begin(int64_t rate, size_t max_memory, unsigned max_sources)
-{
-    gw_limits_t  *limits = &gateway.limits;
-
-    if (coap == NULL) {
-        gateway_start();
-    }
-
-    fuzz_time = START;
-    memset(limits, 0, sizeof(gw_limits_t));
-    memset(&gateway.rate, 0, sizeof(gw_rate_t));
-    memset(&gateway.counts, 0, sizeof(gw_counts_t));
-
-    limits->max_memory = max_memory;
-    limits->max_body = MAX_BODY;
-    limits->max_posts = 100;
-    limits->max_sources = max_sources;
-    gateway.szx = 6;
-    gateway.rate.rate = rate;
-
-    gw_sources_init(&gateway.sources, limits);
-    TAILQ_INIT(&gateway.waiting);
-    LIST_INIT(&gateway.poster.active);
-}
-
-
-static void
-end(void)
-{
-    gw_sources_free(&gateway.sources);
-
-    must(gateway.limits.memory == 0 && gateway.limits.sources == 0);
-    must(gateway.sources.nkept == 0);
-}
-
-
-/*
- * A Confirmable request, for a block if it is not 0.  Returns the size of the
- * payload of the response plus one; 0: there is none yet.
- */
-
-static size_t
-ask(coap_session_t *device, unsigned block)
-{
-    size_t          n;
-    uint8_t         echo[GW_ECHO_SIZE], value[4];
-    coap_pdu_t     *pdu, *response;
-    gw_source_t    *source;
-    const uint8_t  *data;
-
-    mid += !resend;
-    resend = 0;
-
-    source = gw_source_get(&gateway.sources, device);
-    pdu = coap_pdu_init(COAP_MESSAGE_CON, COAP_REQUEST_CODE_POST, mid, 512);
-    response = coap_pdu_init(COAP_MESSAGE_ACK, 0, mid, 4096);
-    must(pdu && response);
-
-    must(coap_add_token(pdu, 0, NULL) && coap_add_token(response, 0, NULL));
-    must(coap_add_option(pdu, COAP_OPTION_URI_PATH, 11,
-                         (const uint8_t *) ".well-known"));
-    must(coap_add_option(pdu, COAP_OPTION_URI_PATH, 4,
-                         (const uint8_t *) "atls"));
-    must(coap_add_option(pdu, COAP_OPTION_URI_PATH, 3,
-                         (const uint8_t *) "abc"));
-
-    if (block) {
-        must(coap_add_option(pdu, COAP_OPTION_BLOCK2,
-                             coap_encode_var_safe(value, sizeof(value), block),
-                             value));
-    }
-
-    if (gateway.rate.rate == 0) {
-        must(gw_echo_make(&gateway.echo, source->name, fuzz_time, echo) == 0);
-        must(coap_add_option(pdu, COAP_OPTION_ECHO, sizeof(echo), echo));
-    }
-
-    gw_handle(&gateway, device, pdu, response);
-
-    n = 0;
-
-    if (coap_pdu_get_code(response)) {
-        n = 1;
-
-        if (coap_get_data(response, &n, &data)) {
-            n++;
-        }
-    }
-
-    coap_delete_pdu(pdu);
-    coap_delete_pdu(response);
-
-    return n;
-}
-
-
-/* The response of the service to the last request. */
-
-static void
-answer(size_t n)
-{
-    gw_post_t       *post = LIST_FIRST(&gateway.poster.active);
-    static uint8_t   bytes[MAX_BODY];
-
-    must(post);
-
-    post->reply.status = 200;
-    post->reply.kind = ATLS_REPLY_GOOD;
-    post->answer.data = bytes;
-    post->answer.len = n;
-
-    post->posted(post->data, post);
-
-    LIST_REMOVE(post, entry);
-    gateway.limits.memory -= post->n;
-    gateway.limits.posts--;
-    free(post->body);
-    free(post);
-}
-
-
-/* As in gateway.c. */
-
-static void
-acknowledge(void)
-{
-    gw_request_t  *waiting;
-
-    while ((waiting = TAILQ_FIRST(&gateway.waiting))) {
-        TAILQ_REMOVE(&gateway.waiting, waiting, entry);
-        waiting->waiting = 0;
-        gw_respond_later(waiting);
-    }
-}
-
-
-static void
-pass(int64_t time)
-{
-    fuzz_time += time;
-    gw_sources_expire(&gateway.sources, fuzz_time);
-}
+#include "device.h"
+#include "clienthello.h"
 
 
 static void
@@ -278,22 +121,13 @@ test_confirms(void)
 
     memory = gateway.limits.memory;
     gateway.limits.max_memory = memory + RESPONSE;
-    must(ask(B, 0) == 0);
+    must(ask(C, 0) == 0);
     acknowledge();
     answer(RESPONSE);
     ok(sent_type == COAP_MESSAGE_NON && gateway.limits.memory == memory,
        "memory is limited");
 
     end();
-}
-
-
-static int
-kept(coap_session_t *device)
-{
-    gw_source_t  *source = coap_session_get_app_data(device);
-
-    return source && source->kept;
 }
 
 
@@ -333,27 +167,90 @@ test_kept(void)
 static void
 test_answers(void)
 {
+    size_t  memory;
+
     begin(0, 1 << 20, DEVICES);
 
     must(ask(A, 0) == 0);
     answer(2000);
     must(ask(A, 1 << 4 | 6) == 2000 - 1024 + 1);
 
+    memory = gateway.limits.memory;
+    must(memory > 2000);
+
     must(ask(B, 0) == 0);
     answer(2000);
-    must(gateway.limits.memory == 4000);
 
     pass(20000);
-    ok(gateway.limits.memory == 4000, "responses are kept");
+    ok(gateway.limits.memory == 2 * memory, "responses are kept");
 
-    gateway.limits.max_memory = 3000;
+    gateway.limits.max_memory = 3 * memory;
     pass(1000);
-    ok(gateway.limits.memory == 2000,
+    ok(gateway.limits.memory == memory,
        "if memory is short, only those that were not read");
     ok(ask(B, 1 << 4 | 6) == 2000 - 1024 + 1, "its last block");
 
     pass(9000);
     ok(ask(B, 1 << 4 | 6) == 2000 - 1024 + 1, "again");
+
+    end();
+}
+
+
+/* The session that a ClientHello begins, or belongs to. */
+
+static gw_request_t *
+forwarded(const unsigned char *bytes, size_t n)
+{
+    must(put(A, "default", 0, bytes, n) == 0);
+
+    return LIST_FIRST(&gateway.poster.active)->data;
+}
+
+
+static void
+test_session(void)
+{
+    size_t                n;
+    gw_source_t          *source;
+    gw_request_t         *request;
+    const gw_service_t   *named;
+    const unsigned char  *bytes;
+
+    begin(0, 1 << 20, DEVICES);
+
+    named = gw_service_named(&gateway.services, "named", 5);
+    n = hello(DTLS_client_method(), "named", 1400, &bytes);
+
+    request = forwarded(bytes, n);
+    ok(request->service == named && request->relative == NULL,
+       "DTLS: the service of a new session");
+    answer(0);
+
+    source = coap_session_get_app_data(A);
+    gw_source_set(source, named, "abc");
+    source->fresh = 0;
+
+    request = forwarded(bytes, n);
+    ok(request->relative && strcmp(request->relative, "abc") == 0,
+       "a ClientHello that is sent again");
+    answer(0);
+
+    gw_source_set(source, gw_service_find(&gateway.services, NULL), "abc");
+    request = forwarded(bytes, n);
+    ok(request->service == named && request->relative == NULL,
+       "one for another service");
+    answer(0);
+    free((void *) bytes);
+
+    gw_source_set(source, named, "abc");
+    source->fresh = 0;
+    n = hello(TLS_client_method(), "named", 0, &bytes);
+    request = forwarded(bytes, n);
+    ok(request->service == named && request->relative == NULL,
+       "TLS: a new session");
+    answer(0);
+    free((void *) bytes);
 
     end();
 }
@@ -383,6 +280,7 @@ main(void)
     test_confirms();
     test_kept();
     test_answers();
+    test_session();
     test_names();
 
     return tap_done();

@@ -35,13 +35,14 @@ static coap_mid_t fuzz_send(coap_session_t *session, coap_pdu_t *pdu);
 #include "../../src/client/gateway/request.c"
 #include "../../src/client/gateway/respond.c"
 #include "../../src/client/gateway/service.c"
+#include "../../src/client/gateway/share.c"
 #include "../../src/client/gateway/source.c"
 #include "../../src/client/gateway/upload.c"
 
 #include "tap.h"
 
 
-#define DEVICES     2
+#define DEVICES     3                   /* the first two have one address */
 #define MAX_BODY    4096
 
 #define ENDPOINT    "http://default/atls"
@@ -134,7 +135,8 @@ check_response(const coap_pdu_t *pdu)
 static coap_mid_t
 fuzz_send(coap_session_t *session, coap_pdu_t *pdu)
 {
-    must(session == devices[0] || session == devices[1]);
+    must(session == devices[0] || session == devices[1]
+         || session == devices[2]);
 
     if (coap_pdu_get_code(pdu)) {
         check_response(pdu);
@@ -172,8 +174,8 @@ is_session(const char *url, const char *endpoint)
 
 
 int
-gw_post_start(gw_poster_t *poster, const char *url, unsigned char *body,
-    size_t n, gw_posted_pt posted, void *data)
+gw_post_start(gw_poster_t *poster, gw_share_t *share, const char *url,
+    unsigned char *body, size_t n, gw_posted_pt posted, void *data)
 {
     gw_post_t     *post;
     gw_request_t  *request = data;
@@ -192,6 +194,7 @@ gw_post_start(gw_poster_t *poster, const char *url, unsigned char *body,
 
     post = cmd_alloc(sizeof(gw_post_t));
     post->poster = poster;
+    post->share = share;
     post->body = body;
     post->n = n;
     post->posted = posted;
@@ -199,11 +202,26 @@ gw_post_start(gw_poster_t *poster, const char *url, unsigned char *body,
 
     LIST_INSERT_HEAD(&poster->active, post, entry);
 
-    gateway.limits.memory += n;
+    gw_share_add(share, n);
+    share->posts++;
     gateway.limits.posts++;
     started++;
 
     return 0;
+}
+
+
+static void
+gateway_release(gw_post_t *post)
+{
+    LIST_REMOVE(post, entry);
+
+    gw_share_sub(post->share, post->n);
+    post->share->posts--;
+    gateway.limits.posts--;
+
+    free(post->body);
+    free(post);
 }
 
 
@@ -216,7 +234,7 @@ gw_post_header(const gw_post_t *post, const char *name)
 }
 
 
-/* Two devices, two services. */
+/* Three devices, two services. */
 
 static void
 gateway_start(void)
@@ -235,9 +253,9 @@ gateway_start(void)
     coap_address_init(&address);
     address.size = sizeof(address.addr.sin);
     address.addr.sin.sin_family = AF_INET;
-    address.addr.sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 
     for (i = 0; i < DEVICES; i++) {
+        address.addr.sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK + (i == 2));
         address.addr.sin.sin_port = htons((uint16_t) (9 + i));
         devices[i] = coap_new_client_session(coap, NULL, &address,
                                              COAP_PROTO_UDP);

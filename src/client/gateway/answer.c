@@ -23,11 +23,11 @@ static int64_t gw_answer_lifetime(const gw_answers_t *answers,
 
 
 void
-gw_answers_init(gw_answers_t *answers, gw_limits_t *limits)
+gw_answers_init(gw_answers_t *answers, gw_share_t *share)
 {
     TAILQ_INIT(&answers->list);
     answers->n = 0;
-    answers->limits = limits;
+    answers->share = share;
 }
 
 
@@ -51,12 +51,14 @@ gw_answer_put(gw_answers_t *answers, const char *key, gw_message_t *message,
     answer->key = cmd_copy(key, strlen(key));
     answer->used = now;
     answer->message = *message;
+    answer->size = sizeof(gw_answer_t) + strlen(key) + message->noptions
+                   + message->npayload;
 
     memset(message, 0, sizeof(gw_message_t));
 
     TAILQ_INSERT_HEAD(&answers->list, answer, entry);
     answers->n++;
-    answers->limits->memory += answer->message.npayload;
+    gw_share_add(answers->share, answer->size);
 }
 
 
@@ -80,7 +82,7 @@ gw_answer_free(gw_answers_t *answers, gw_answer_t *answer)
 {
     TAILQ_REMOVE(&answers->list, answer, entry);
     answers->n--;
-    answers->limits->memory -= answer->message.npayload;
+    gw_share_sub(answers->share, answer->size);
 
     gw_message_free(&answer->message);
     free(answer->key);
@@ -163,13 +165,16 @@ gw_answers_expire(gw_answers_t *answers, int64_t now)
 }
 
 
-/* The last block is also in its exchange, if it is lost. */
+/*
+ * The last block is also in its exchange, if it is lost.  Half of the memory is
+ * what one address may have.
+ */
 
 static int64_t
 gw_answer_lifetime(const gw_answers_t *answers, const gw_answer_t *answer)
 {
-    const gw_limits_t  *limits = answers->limits;
+    const gw_limits_t  *limits = answers->share->limits;
 
-    return answer->read && limits->memory > limits->max_memory / 2
+    return answer->read && limits->memory > limits->max_memory / 4
            ? GW_ANSWER_READ : GW_EXCHANGE_LIFETIME;
 }

@@ -10,8 +10,8 @@
 
 #include <sys/queue.h>
 
-#include "limits.h"
 #include "message.h"
+#include "share.h"
 #include "upload.h"
 
 
@@ -21,6 +21,7 @@ struct gw_answer_s {
     TAILQ_ENTRY(gw_answer_s)     entry;
     char                        *key;
     int64_t                      used;
+    size_t                       size;      /* counted in the limits */
     int                          read;      /* to its end */
     gw_message_t                 message;   /* the whole payload */
 };
@@ -30,11 +31,11 @@ struct gw_answer_s {
 typedef struct {
     TAILQ_HEAD(gw_answer_list_s, gw_answer_s)  list;    /* newest first */
     unsigned         n;
-    gw_limits_t     *limits;
+    gw_share_t      *share;
 } gw_answers_t;
 
 
-void gw_answers_init(gw_answers_t *answers, gw_limits_t *limits);
+void gw_answers_init(gw_answers_t *answers, gw_share_t *share);
 
 /*
  * Takes over the contents of the message.  It replaces one with the same key.

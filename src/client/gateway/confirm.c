@@ -15,25 +15,22 @@
 
 
 void
-gw_confirms_init(gw_confirms_t *confirms, gw_limits_t *limits)
+gw_confirms_init(gw_confirms_t *confirms, gw_share_t *share)
 {
     TAILQ_INIT(&confirms->list);
     confirms->n = 0;
-    confirms->limits = limits;
+    confirms->share = share;
 }
 
 
 int
 gw_confirm_add(gw_confirms_t *confirms, size_t size, int64_t now)
 {
-    gw_limits_t   *limits = confirms->limits;
     gw_confirm_t  *confirm;
 
     size += sizeof(gw_confirm_t) + GW_CONFIRM_OVERHEAD;
 
-    if (confirms->n == GW_CONFIRMS
-        || limits->memory + size > limits->max_memory)
-    {
+    if (confirms->n == GW_CONFIRMS || !gw_share_has(confirms->share, size)) {
         return -1;
     }
 
@@ -43,7 +40,7 @@ gw_confirm_add(gw_confirms_t *confirms, size_t size, int64_t now)
 
     TAILQ_INSERT_TAIL(&confirms->list, confirm, entry);
     confirms->n++;
-    limits->memory += size;
+    gw_share_add(confirms->share, size);
 
     return 0;
 }
@@ -59,7 +56,7 @@ gw_confirms_expire(gw_confirms_t *confirms, int64_t now)
     {
         TAILQ_REMOVE(&confirms->list, confirm, entry);
         confirms->n--;
-        confirms->limits->memory -= confirm->size;
+        gw_share_sub(confirms->share, confirm->size);
 
         free(confirm);
     }

@@ -12,7 +12,7 @@
 
 #include <sys/queue.h>
 
-#include "limits.h"
+#include "share.h"
 
 
 /* More than a device gets that waits for one response at a time. */
@@ -33,11 +33,11 @@ struct gw_confirm_s {
 typedef struct {
     TAILQ_HEAD(, gw_confirm_s)   list;      /* oldest first */
     unsigned                     n;
-    gw_limits_t                 *limits;
+    gw_share_t                  *share;
 } gw_confirms_t;
 
 
-void gw_confirms_init(gw_confirms_t *confirms, gw_limits_t *limits);
+void gw_confirms_init(gw_confirms_t *confirms, gw_share_t *share);
 
 /* Adds a response of a size.  Returns -1 if there are too many. */
 

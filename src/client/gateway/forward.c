@@ -54,8 +54,8 @@ gw_forward(gw_request_t *request, unsigned char *body, size_t n)
     request->size = n;
 
     url = gw_service_url(request->service, request->relative);
-    rc = gw_post_start(&gateway->poster, url, body, n, gw_forward_posted,
-                       request);
+    rc = gw_post_start(&gateway->poster, request->source->share, url, body, n,
+                       gw_forward_posted, request);
     free(url);
 
     if (rc == -1) {
@@ -64,6 +64,7 @@ gw_forward(gw_request_t *request, unsigned char *body, size_t n)
 
     gateway->counts.n[GW_FORWARDED]++;
     gateway->counts.n[GW_BYTES_IN] += n;
+    (*request->service->posts)++;
 
     coap_session_reference(request->source->coap);
 
@@ -89,6 +90,8 @@ gw_forward_posted(void *data, gw_post_t *post)
     if (request->waiting) {
         TAILQ_REMOVE(&request->gateway->waiting, request, entry);
     }
+
+    (*request->service->posts)--;
 
     request->status = post->reply.status;
     message.code = gw_forward_code(request, post);

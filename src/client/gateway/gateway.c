@@ -82,7 +82,7 @@ gw_gateway_open(gw_t *gateway, gw_psk_t *psk, gw_metrics_t *metrics)
     gateway->szx = cmd_block_szx(options->coap.block_size);
     gateway->rate.rate = options->source_rate;
 
-    code = gw_poster_init(&gateway->poster, options, &gateway->limits);
+    code = gw_poster_init(&gateway->poster, options);
 
     if (code == CMD_OK
         && (gw_echo_init(&gateway->echo) == -1

@@ -50,10 +50,13 @@ static int gw_handle_body(gw_request_t *request, const coap_pdu_t *pdu,
 static int gw_handle_block1(gw_request_t *request, gw_body_t *body,
     coap_pdu_t *response);
 static void gw_handle_large(gw_request_t *request, coap_pdu_t *response);
+static void gw_handle_full(gw_request_t *request, const char *note,
+    coap_pdu_t *response);
 static int gw_handle_service(gw_request_t *request, const gw_body_t *body);
 static const gw_service_t *gw_handle_find(const gw_request_t *request,
     const gw_body_t *body);
 static const char *gw_handle_dtls_name(const gw_request_t *request);
+static const char *gw_handle_room(gw_request_t *request, size_t n);
 
 
 void
@@ -156,9 +159,10 @@ static int
 gw_handle_new(gw_request_t *request, const coap_pdu_t *pdu,
     coap_pdu_t *response)
 {
-    int         code;
-    gw_t       *gateway = request->gateway;
-    gw_body_t   body;
+    int          code;
+    gw_t        *gateway = request->gateway;
+    gw_body_t    body;
+    const char  *note;
 
     memset(&body, 0, sizeof(gw_body_t));
 
@@ -191,6 +195,14 @@ gw_handle_new(gw_request_t *request, const coap_pdu_t *pdu,
     code = gw_handle_service(request, &body);
 
     if (code == 0) {
+        note = gw_handle_room(request, body.n);
+
+        if (note) {
+            free(body.data);
+            gw_handle_full(request, note, response);
+            return 0;
+        }
+
         if (body.data == NULL) {
             body.data = cmd_alloc(body.n + 1);
 
@@ -359,9 +371,8 @@ static int
 gw_handle_body(gw_request_t *request, const coap_pdu_t *pdu, gw_body_t *body,
     coap_pdu_t *response)
 {
-    int           begins;
-    gw_t         *gateway = request->gateway;
-    gw_limits_t  *limits = &gateway->limits;
+    int    begins;
+    gw_t  *gateway = request->gateway;
 
     begins = !request->has_block1 || request->block1.num == 0;
 
@@ -380,23 +391,12 @@ gw_handle_body(gw_request_t *request, const coap_pdu_t *pdu, gw_body_t *body,
         return 0;
     }
 
-    if (body->n > limits->max_body) {
+    if (body->n > gateway->limits.max_body) {
         gw_handle_large(request, response);
         return 0;
     }
 
-    if (limits->posts < limits->max_posts
-        && limits->memory + body->n <= limits->max_memory)
-    {
-        return 1;
-    }
-
-    free(body->data);
-    gateway->counts.n[GW_REFUSED]++;
-    request->note = "too many requests in progress";
-    gw_respond_error(request, COAP_RESPONSE_CODE(503), GW_FULL_AGE, response);
-
-    return 0;
+    return 1;
 }
 
 
@@ -432,10 +432,13 @@ gw_handle_block1(gw_request_t *request, gw_body_t *body, coap_pdu_t *response)
         gw_handle_large(request, response);
         return 0;
 
+    case GW_UPLOAD_SHARED:
+        gateway->counts.n[GW_SHARED]++;
+
+        /* fall through */
+
     case GW_UPLOAD_FULL:
-        request->note = "no memory for the body";
-        gw_respond_error(request, COAP_RESPONSE_CODE(503), GW_FULL_AGE,
-                         response);
+        gw_handle_full(request, "no memory for the body", response);
         return 0;
 
     case GW_UPLOAD_GAP:
@@ -470,6 +473,16 @@ gw_handle_large(gw_request_t *request, coap_pdu_t *response)
 
     gateway->counts.n[GW_REFUSED]++;
     gw_respond(request, &message, response);
+}
+
+
+static void
+gw_handle_full(gw_request_t *request, const char *note, coap_pdu_t *response)
+{
+    request->note = note;
+    request->gateway->counts.n[GW_REFUSED]++;
+
+    gw_respond_error(request, COAP_RESPONSE_CODE(503), GW_FULL_AGE, response);
 }
 
 
@@ -558,4 +571,41 @@ gw_handle_dtls_name(const gw_request_t *request)
 
     return ssl && library == COAP_TLS_LIBRARY_OPENSSL
            ? SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) : NULL;
+}
+
+
+/*
+ * Why a request with a body of n bytes cannot be forwarded, or NULL.  As an
+ * address, each of several services may have as many as are left for others: if
+ * it does not respond, they must not wait for it.
+ */
+
+static const char *
+gw_handle_room(gw_request_t *request, size_t n)
+{
+    gw_t               *gateway = request->gateway;
+    const gw_limits_t  *limits = &gateway->limits;
+    const gw_share_t   *share = request->source->share;
+
+    if (limits->posts >= limits->max_posts
+        || limits->memory + n > limits->max_memory)
+    {
+        return "too many requests in progress";
+    }
+
+    if (limits->posts + share->posts >= limits->max_posts
+        || !gw_share_has(share, n))
+    {
+        gateway->counts.n[GW_SHARED]++;
+        return "too many requests of this address in progress";
+    }
+
+    if (gateway->services.n > 1
+        && limits->posts + *request->service->posts >= limits->max_posts)
+    {
+        gateway->counts.n[GW_SHARED]++;
+        return "too many requests to this service in progress";
+    }
+
+    return NULL;
 }

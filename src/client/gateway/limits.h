@@ -36,6 +36,7 @@ typedef enum {
     GW_VERIFIED,
     GW_LIMITED,
     GW_REFUSED,
+    GW_SHARED,
     GW_FORWARDED,
     GW_UNANSWERED,
     GW_SESSIONS,

@@ -38,6 +38,7 @@ static const gw_metric_t  gw_metrics_counters[GW_COUNTERS] = {
     { "verified",       "sources verified by an Echo option" },
     { "limited",        "requests without a response: the rate of its source" },
     { "refused",        "requests that were not forwarded" },
+    { "shared",         "of these, those for which others leave less room" },
     { "forwarded",      "POSTs to services" },
     { "unanswered",     "POSTs to services without a response" },
     { "sessions",       "ATLS sessions that were begun" },

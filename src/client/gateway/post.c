@@ -30,8 +30,7 @@ static void gw_post_free(gw_post_t *post);
 
 
 int
-gw_poster_init(gw_poster_t *poster, const cmd_options_t *options,
-    gw_limits_t *limits)
+gw_poster_init(gw_poster_t *poster, const cmd_options_t *options)
 {
     /* Expect would cost a round trip for each large POST */
 
@@ -45,7 +44,6 @@ gw_poster_init(gw_poster_t *poster, const cmd_options_t *options,
     LIST_INIT(&poster->active);
     LIST_INIT(&poster->unused);
 
-    poster->limits = limits;
     poster->timeout = options->max_time ? options->max_time : GW_POST_TIMEOUT;
     cmd_route(&poster->route, options);
 
@@ -91,8 +89,8 @@ gw_poster_free(gw_poster_t *poster)
 
 
 int
-gw_post_start(gw_poster_t *poster, const char *url, unsigned char *body,
-    size_t n, gw_posted_pt posted, void *data)
+gw_post_start(gw_poster_t *poster, gw_share_t *share, const char *url,
+    unsigned char *body, size_t n, gw_posted_pt posted, void *data)
 {
     gw_post_t  *post;
 
@@ -103,14 +101,16 @@ gw_post_start(gw_poster_t *poster, const char *url, unsigned char *body,
         return -1;
     }
 
+    post->share = share;
     post->body = body;
     post->n = n;
     post->posted = posted;
     post->data = data;
 
     LIST_INSERT_HEAD(&poster->active, post, entry);
-    poster->limits->posts++;
-    poster->limits->memory += n;
+    share->posts++;
+    share->limits->posts++;
+    gw_share_add(share, n);
 
     if (curl_easy_setopt(post->curl, CURLOPT_URL, url) != CURLE_OK
         || curl_easy_setopt(post->curl, CURLOPT_POSTFIELDSIZE_LARGE,
@@ -232,8 +232,6 @@ gw_post_receive(char *bytes, size_t size, size_t n, void *data)
 {
     gw_post_t  *post = data;
 
-    gw_limits_t  *limits = post->poster->limits;
-
     (void) size;                        /* is 1 */
 
     if (post->reply.kind == ATLS_REPLY_UNKNOWN) {
@@ -248,8 +246,8 @@ gw_post_receive(char *bytes, size_t size, size_t n, void *data)
         return n;
     }
 
-    if (post->answer.len + n > limits->max_body
-        || limits->memory + n > limits->max_memory)
+    if (post->answer.len + n > post->share->limits->max_body
+        || !gw_share_has(post->share, n))
     {
         post->large = 1;
         return 0;
@@ -259,7 +257,7 @@ gw_post_receive(char *bytes, size_t size, size_t n, void *data)
         return 0;
     }
 
-    limits->memory += n;
+    gw_share_add(post->share, n);
 
     return n;
 }
@@ -319,8 +317,9 @@ gw_post_release(gw_post_t *post)
     curl_multi_remove_handle(poster->multi, post->curl);
     LIST_REMOVE(post, entry);
 
-    poster->limits->posts--;
-    poster->limits->memory -= post->n + post->answer.len;
+    post->share->posts--;
+    post->share->limits->posts--;
+    gw_share_sub(post->share, post->n + post->answer.len);
 
     free(post->body);
     atls_buf_free(&post->answer);

@@ -17,7 +17,7 @@
 #include "../lib/debug.h"
 #include "../lib/reply.h"
 #include "../lib/route.h"
-#include "limits.h"
+#include "share.h"
 
 
 typedef struct gw_post_s  gw_post_t;
@@ -33,6 +33,7 @@ struct gw_post_s {
     CURL                        *curl;
     atls_route_t                 route;
 
+    gw_share_t                  *share;     /* in which it is counted */
     unsigned char               *body;      /* owned */
     size_t                       n;
     gw_posted_pt                 posted;
@@ -53,7 +54,6 @@ struct gw_poster_s {
     atls_route_conf_t            route;
     atls_debug_t                 debug;
     int64_t                      timeout;   /* milliseconds */
-    gw_limits_t                 *limits;
     LIST_HEAD(, gw_post_s)       active;
     LIST_HEAD(, gw_post_s)       unused;    /* handles that may be used again */
     unsigned                     nunused;
@@ -65,8 +65,7 @@ struct gw_poster_s {
  * case.  Returns an exit code.
  */
 
-int gw_poster_init(gw_poster_t *poster, const cmd_options_t *options,
-    gw_limits_t *limits);
+int gw_poster_init(gw_poster_t *poster, const cmd_options_t *options);
 
 /* POSTs in progress are aborted, without a call. */
 
@@ -74,11 +73,12 @@ void gw_poster_free(gw_poster_t *poster);
 
 /*
  * Starts a POST.  The body is owned by it from now on, and counted in the
- * limits.  Returns -1, with the body freed, if it cannot be started.
+ * limits, as is the response.  Returns -1, with the body freed, if it cannot be
+ * started.
  */
 
-int gw_post_start(gw_poster_t *poster, const char *url, unsigned char *body,
-    size_t n, gw_posted_pt posted, void *data);
+int gw_post_start(gw_poster_t *poster, gw_share_t *share, const char *url,
+    unsigned char *body, size_t n, gw_posted_pt posted, void *data);
 
 /* Runs what can be run, and calls the functions of those that have ended. */
 

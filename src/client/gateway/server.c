@@ -19,7 +19,15 @@
                                            EXCHANGE_LIFETIME.  A device that has
                                            lost its DTLS session waits for it,
                                            if it uses the same port again */
-#define GW_HANDSHAKES       100         /* of DTLS, at a time */
+/*
+ * Sessions of libcoap without a reference, of each address to listen on.  It
+ * looks at all of them for each datagram of an unknown address, which may be
+ * forged.  A handshake of DTLS may be, too, until it has returned the cookie,
+ * but libcoap keeps it for 30 seconds.
+ */
+
+#define GW_UNKNOWN          1000
+#define GW_HANDSHAKES       1000
 
 /*
  * A longer datagram is refused by libcoap, which reads COAP_RXBUFFER_SIZE bytes
@@ -29,6 +37,7 @@
 #define GW_MTU              (COAP_RXBUFFER_SIZE - 2)
 
 
+static unsigned gw_server_unknown(const cmd_options_t *options);
 static void gw_server_resources(gw_t *gateway);
 static void gw_server_request(coap_resource_t *resource, coap_session_t *coap,
     const coap_pdu_t *pdu, const coap_string_t *query, coap_pdu_t *response);
@@ -65,7 +74,7 @@ gw_server_open(gw_t *gateway, const gw_psk_t *psk)
     coap_context_set_block_mode(gateway->coap, 0);
     coap_context_set_session_timeout(gateway->coap, GW_IDLE);
     coap_context_set_max_idle_sessions(gateway->coap,
-                                       gateway->options->max_sources);
+                                       gw_server_unknown(gateway->options));
     coap_context_set_max_handshake_sessions(gateway->coap, GW_HANDSHAKES);
     coap_register_event_handler(gateway->coap, gw_server_event);
 
@@ -82,6 +91,16 @@ gw_server_open(gw_t *gateway, const gw_psk_t *psk)
     }
 
     return code;
+}
+
+
+/* Without Echo, all that is kept of a source is in one of these. */
+
+static unsigned
+gw_server_unknown(const cmd_options_t *options)
+{
+    return options->source_rate || options->max_sources < GW_UNKNOWN
+           ? options->max_sources : GW_UNKNOWN;
 }
 
 
@@ -128,6 +147,16 @@ gw_server_event(coap_session_t *coap, const coap_event_t event)
 
     if (event == COAP_EVENT_SERVER_SESSION_DEL) {
         gw_source_gone(coap);
+    }
+
+    /* libcoap ignores a new handshake until the session is freed */
+
+    if (event == COAP_EVENT_DTLS_CLOSED) {
+        source = coap_session_get_app_data(coap);
+
+        if (source) {
+            gw_source_closed(source);
+        }
     }
 
     if (event == COAP_EVENT_DTLS_ERROR) {

@@ -77,6 +77,7 @@ gw_service_parse(gw_service_t *service, const char *text)
     }
 
     service->text = cmd_copy(text, strlen(text));
+    service->posts = cmd_alloc(sizeof(unsigned));
     service->url = curl_url();
 
     if (service->url == NULL) {
@@ -138,6 +139,7 @@ gw_services_free(gw_services_t *services)
         free(services->items[i].name);
         free(services->items[i].text);
         free(services->items[i].path);
+        free(services->items[i].posts);
         curl_url_cleanup(services->items[i].url);
     }
 

@@ -20,6 +20,7 @@ typedef struct {
     char            *text;              /* the same, as text */
     char            *path;              /* its path, without a slash at its
                                            end */
+    unsigned        *posts;             /* in progress */
 } gw_service_t;
 
 typedef struct {

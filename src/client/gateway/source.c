@@ -13,9 +13,12 @@
 
 #define GW_HISTORY      4               /* a part of max_memory, in addition */
 #define GW_KEPT         300000          /* milliseconds, as GW_IDLE */
+#define GW_NETWORK      8               /* bytes of an IPv6 address: one host
+                                           has all addresses with them */
 
 
 static void gw_source_address(gw_source_t *source);
+static gw_source_t *gw_source_oldest(const gw_source_t *source);
 static void gw_source_release(gw_source_t *source);
 static void gw_source_expire(gw_source_t *source, int64_t now);
 static void gw_source_free(gw_source_t *source);
@@ -28,7 +31,8 @@ gw_sources_init(gw_sources_t *sources, gw_limits_t *limits)
     TAILQ_INIT(&sources->kept);
     sources->nkept = 0;
     gw_history_init(&sources->history, limits->max_memory / GW_HISTORY);
-    sources->limits = limits;
+    sources->shares.tree = NULL;
+    sources->shares.limits = limits;
 }
 
 
@@ -63,9 +67,9 @@ gw_source_get(gw_sources_t *sources, coap_session_t *coap)
     gw_source_address(source);
 
     gw_exchanges_init(&source->exchanges, &sources->history);
-    gw_uploads_init(&source->uploads, sources->limits);
-    gw_answers_init(&source->answers, sources->limits);
-    gw_confirms_init(&source->confirms, sources->limits);
+    gw_uploads_init(&source->uploads, source->share);
+    gw_answers_init(&source->answers, source->share);
+    gw_confirms_init(&source->confirms, source->share);
 
     /*
      * Others would have to wait until libcoap has given up the first one, and
@@ -76,7 +80,7 @@ gw_source_get(gw_sources_t *sources, coap_session_t *coap)
     coap_session_set_nstart(coap, GW_CONFIRMS);
 
     TAILQ_INSERT_TAIL(&sources->list, source, entry);
-    sources->limits->sources++;
+    sources->shares.limits->sources++;
 
     coap_session_set_app_data(coap, source);
 
@@ -101,42 +105,71 @@ gw_source_address(gw_source_t *source)
         address = &remote->addr.sin.sin_addr;
         source->naddress = sizeof(remote->addr.sin.sin_addr);
 
+    } else if (IN6_IS_ADDR_V4MAPPED(&remote->addr.sin6.sin6_addr)) {
+        address = &remote->addr.sin6.sin6_addr.s6_addr[12];
+        source->naddress = sizeof(remote->addr.sin.sin_addr);
+
     } else {
         address = &remote->addr.sin6.sin6_addr;
         source->naddress = sizeof(remote->addr.sin6.sin6_addr);
     }
 
     memcpy(source->address, address, source->naddress);
+
+    n = source->naddress < GW_NETWORK ? source->naddress : GW_NETWORK;
+    source->share = gw_share_get(&source->sources->shares, source->address, n);
 }
 
-
-/* Addresses of DTLS sessions are verified by libcoap. */
 
 void
 gw_source_keep(gw_source_t *source, int64_t now)
 {
+    gw_source_t   *oldest;
     gw_sources_t  *sources = source->sources;
-
-    if (source->secure) {
-        return;
-    }
 
     if (source->kept) {
         TAILQ_REMOVE(&sources->kept, source, order);
 
     } else {
+        oldest = gw_source_oldest(source);
 
-        if (sources->nkept == sources->limits->max_sources) {
-            gw_source_release(TAILQ_FIRST(&sources->kept));
+        if (oldest) {
+            gw_source_release(oldest);
         }
 
         coap_session_reference(source->coap);
         source->kept = 1;
+        source->share->kept++;
         sources->nkept++;
     }
 
     source->used = now;
     TAILQ_INSERT_TAIL(&sources->kept, source, order);
+}
+
+
+/* The one that must be released if another one is kept, or NULL. */
+
+static gw_source_t *
+gw_source_oldest(const gw_source_t *source)
+{
+    gw_source_t         *oldest;
+    const gw_share_t    *share = source->share;
+    const gw_sources_t  *sources = source->sources;
+
+    if (share->kept + sources->nkept < share->limits->max_sources) {
+        return NULL;
+    }
+
+    oldest = TAILQ_FIRST(&sources->kept);
+
+    /* one of the same address, if it has any */
+
+    while (share->kept && oldest->share != share) {
+        oldest = TAILQ_NEXT(oldest, order);
+    }
+
+    return oldest;
 }
 
 
@@ -147,9 +180,19 @@ gw_source_release(gw_source_t *source)
 {
     TAILQ_REMOVE(&source->sources->kept, source, order);
     source->sources->nkept--;
+    source->share->kept--;
     source->kept = 0;
 
     coap_session_release(source->coap);
+}
+
+
+void
+gw_source_closed(gw_source_t *source)
+{
+    if (source->kept) {
+        gw_source_release(source);
+    }
 }
 
 
@@ -226,12 +269,11 @@ gw_source_free(gw_source_t *source)
     gw_source_expire(source, INT64_MAX);
     coap_session_set_app_data(source->coap, NULL);
 
-    if (source->kept) {
-        gw_source_release(source);
-    }
+    gw_source_closed(source);
 
     TAILQ_REMOVE(&source->sources->list, source, entry);
-    source->sources->limits->sources--;
+    source->share->limits->sources--;
+    gw_share_release(&source->sources->shares, source->share);
 
     free(source->relative);
     free(source);

@@ -15,6 +15,7 @@
 #include "confirm.h"
 #include "exchange.h"
 #include "service.h"
+#include "share.h"
 #include "upload.h"
 
 
@@ -31,6 +32,7 @@ struct gw_source_s {
     char                         name[GW_SOURCE_NAME];
     unsigned char                address[16];
     size_t                       naddress;
+    gw_share_t                  *share;     /* of its network */
     int                          secure;    /* DTLS */
     int                          verified;  /* its address is not forged */
 
@@ -56,7 +58,7 @@ struct gw_sources_s {
     TAILQ_HEAD(, gw_source_s)    kept;      /* longest idle first */
     unsigned                     nkept;
     gw_history_t                 history;
-    gw_limits_t                 *limits;
+    gw_shares_t                  shares;
 };
 
 
@@ -74,9 +76,14 @@ gw_source_t *gw_source_get(gw_sources_t *sources, coap_session_t *coap);
  * A source whose address was verified was used.  libcoap ends the session that
  * was idle for the longest time when there are too many.  This one is not ended
  * for those of other addresses, which may be forged, and cost a datagram each.
+ * An address may have as many of these as are left.
  */
 
 void gw_source_keep(gw_source_t *source, int64_t now);
+
+/* It is closed: from now on, it is one of libcoap's idle sessions. */
+
+void gw_source_closed(gw_source_t *source);
 
 /* libcoap's session is about to be freed. */
 

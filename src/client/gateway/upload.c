@@ -23,11 +23,11 @@ static int gw_upload_again(const gw_upload_t *upload, size_t offset,
 
 
 void
-gw_uploads_init(gw_uploads_t *uploads, gw_limits_t *limits)
+gw_uploads_init(gw_uploads_t *uploads, gw_share_t *share)
 {
     TAILQ_INIT(&uploads->list);
     uploads->n = 0;
-    uploads->limits = limits;
+    uploads->share = share;
 }
 
 
@@ -36,9 +36,11 @@ gw_upload_add(gw_uploads_t *uploads, const char *key, const cmd_block_t *block,
     const unsigned char *bytes, size_t n, int64_t now, unsigned char **body,
     size_t *size)
 {
-    size_t        offset;
-    gw_limits_t  *limits = uploads->limits;
-    gw_upload_t  *upload;
+    size_t              offset;
+    gw_upload_e         rc;
+    gw_share_t         *share = uploads->share;
+    gw_upload_t        *upload;
+    const gw_limits_t  *limits = share->limits;
 
     if (block->szx > CMD_BLOCK_MAX_SZX || n > cmd_block_size(block->szx)
         || (block->more && n != cmd_block_size(block->szx)))
@@ -79,9 +81,11 @@ gw_upload_add(gw_uploads_t *uploads, const char *key, const cmd_block_t *block,
         return GW_UPLOAD_LARGE;
     }
 
-    if (limits->memory + n > limits->max_memory) {
+    if (!gw_share_has(share, n)) {
+        rc = limits->memory + n > limits->max_memory ? GW_UPLOAD_FULL
+                                                     : GW_UPLOAD_SHARED;
         gw_upload_free(uploads, upload);
-        return GW_UPLOAD_FULL;
+        return rc;
     }
 
     upload->body = cmd_realloc(upload->body, upload->n + n + 1);
@@ -91,7 +95,8 @@ gw_upload_add(gw_uploads_t *uploads, const char *key, const cmd_block_t *block,
     }
 
     upload->n += n;
-    limits->memory += n;
+    upload->size += n;
+    gw_share_add(share, n);
 
     if (block->more) {
         return GW_UPLOAD_MORE;
@@ -133,6 +138,8 @@ gw_upload_begin(gw_uploads_t *uploads, const char *key)
 
     upload = cmd_alloc(sizeof(gw_upload_t));
     upload->key = cmd_copy(key, strlen(key));
+    upload->size = sizeof(gw_upload_t) + strlen(key);
+    gw_share_add(uploads->share, upload->size);
 
     TAILQ_INSERT_HEAD(&uploads->list, upload, entry);
     uploads->n++;
@@ -146,7 +153,7 @@ gw_upload_free(gw_uploads_t *uploads, gw_upload_t *upload)
 {
     TAILQ_REMOVE(&uploads->list, upload, entry);
     uploads->n--;
-    uploads->limits->memory -= upload->n;
+    gw_share_sub(uploads->share, upload->size);
 
     free(upload->body);
     free(upload->key);

@@ -15,7 +15,7 @@
 #include <sys/queue.h>
 
 #include "../cmd/coap/block.h"
-#include "limits.h"
+#include "share.h"
 
 
 typedef struct gw_upload_s  gw_upload_t;
@@ -24,6 +24,7 @@ struct gw_upload_s {
     TAILQ_ENTRY(gw_upload_s)     entry;
     char                        *key;
     int64_t                      used;
+    size_t                       size;      /* counted in the limits */
     unsigned char               *body;
     size_t                       n;
 };
@@ -33,7 +34,7 @@ struct gw_upload_s {
 typedef struct {
     TAILQ_HEAD(gw_upload_list_s, gw_upload_s)  list;    /* newest first */
     unsigned         n;
-    gw_limits_t     *limits;
+    gw_share_t      *share;
 } gw_uploads_t;
 
 
@@ -43,11 +44,12 @@ typedef enum {
     GW_UPLOAD_GAP,                      /* a block is missing */
     GW_UPLOAD_INVALID,
     GW_UPLOAD_LARGE,
-    GW_UPLOAD_FULL                      /* no memory for it */
+    GW_UPLOAD_FULL,                     /* no memory for it */
+    GW_UPLOAD_SHARED                    /* others leave less for it */
 } gw_upload_e;
 
 
-void gw_uploads_init(gw_uploads_t *uploads, gw_limits_t *limits);
+void gw_uploads_init(gw_uploads_t *uploads, gw_share_t *share);
 
 /*
  * Adds a block to the body with the key.  If the body is complete, it must be

@@ -45,7 +45,8 @@ my $PATIENCE = patience();
 
 
 # port => , host => '127.0.0.1', type => NON, szx => of blocks (6), format =>
-# undef for none, echo => 0: no repetition with Echo, retry => seconds
+# undef for none, echo => 0: no repetition with Echo, retry => seconds, local =>
+# '127.0.0.2': the address of the client
 #
 # loss => 0.2: datagrams are lost with this probability, in both directions, and
 # as many are sent twice, or after the next one
@@ -68,6 +69,7 @@ sub to {
 
     $self->{socket} = IO::Socket::IP->new(PeerHost => $self->{host},
                                           PeerPort => $port,
+                                          LocalHost => $self->{local},
                                           Type => Socket::SOCK_DGRAM())
         or die "no socket: $@\n";
 

@@ -1,0 +1,139 @@
+
+/*
+ * atls gateway without sockets: what one address may have of each limit, with
+ * one port or several, and one service of several.
+ */
+
+
+#include "device.h"
+
+
+/* With one service. */
+
+static void
+test_posts(void)
+{
+    int     i;
+    size_t  services;
+
+    begin(0, 1 << 20, DEVICES);
+    gateway.limits.max_posts = 6;
+    services = gateway.services.n;
+    gateway.services.n = 1;
+
+    for (i = 0; i < 3; i++) {
+        must(put(i ? A : B, "default", 0, "x", 1) == 0);
+    }
+
+    ok(put(A, "default", 0, "x", 1) == BUSY, "an address has half of the POSTs");
+    ok(put(B, "default", 0, "x", 1) == BUSY, "with all of its ports");
+    ok(gateway.counts.n[GW_SHARED] == 2 && gateway.counts.n[GW_REFUSED] == 2,
+       "the others are counted");
+    ok(put(C, "default", 0, "x", 1) == 0, "another address");
+    ok(put(C, "default", 0, "x", 1) == 0, "has a part of the rest");
+    ok(put(C, "default", 0, "x", 1) == BUSY, "as well");
+
+    while (!LIST_EMPTY(&gateway.poster.active)) {
+        answer(0);
+    }
+
+    ok(put(A, "default", 0, "x", 1) == 0, "later");
+    answer(0);
+    gateway.services.n = services;
+
+    end();
+}
+
+
+/* Two addresses, each of which may have more. */
+
+static void
+test_services(void)
+{
+    size_t  services;
+
+    begin(0, 1 << 20, DEVICES);
+    gateway.limits.max_posts = 8;
+    services = gateway.services.n;
+
+    must(put(A, "named", 0, "x", 1) == 0);
+    must(put(A, "named", 0, "x", 1) == 0);
+    must(put(C, "named", 0, "x", 1) == 0);
+    must(put(C, "named", 0, "x", 1) == 0);
+
+    ok(put(A, "named", 0, "x", 1) == BUSY, "a service has half of the POSTs");
+    ok(put(A, "default", 0, "x", 1) == 0, "another one has a part of the rest");
+
+    gateway.services.n = 1;
+    ok(put(C, "default", 0, "x", 1) == 0, "the only one has all of them");
+    gateway.services.n = services;
+
+    while (!LIST_EMPTY(&gateway.poster.active)) {
+        answer(0);
+    }
+
+    end();
+}
+
+
+/* Bodies that are not complete. */
+
+static void
+test_memory(void)
+{
+    int             i;
+    static uint8_t  block[1024];
+
+    begin(0, 16 * 1024, DEVICES);
+    gateway.limits.max_body = 16 * 1024;
+
+    for (i = 0; i < 7; i++) {
+        must(put(A, "default", (unsigned) i << 4 | 8 | 6, block, 1024) == MORE);
+    }
+
+    must(put(B, "default", 8 | 6, block, 1024) == MORE);
+    ok(put(B, "default", 1 << 4 | 8 | 6, block, 1024) == BUSY,
+       "blocks: an address has half of the memory");
+    ok(gateway.counts.n[GW_SHARED] == 1, "which is counted");
+    ok(put(C, "default", 8 | 6, block, 1024) == MORE, "another address");
+
+    end();
+    begin(0, 16 * 1024, DEVICES);
+
+    must(put(A, "default", 8, block, 16) == MORE);
+    ok(gateway.limits.memory > 16 + sizeof(gw_upload_t),
+       "what is kept for a block is counted");
+
+    end();
+}
+
+
+static void
+test_sources(void)
+{
+    begin(0, 1 << 20, 3);
+
+    must(ask(C, 0) == 0);
+    answer(0);
+    must(ask(A, 0) == 0);
+    answer(0);
+    ok(kept(A) && kept(C), "two addresses");
+
+    must(ask(B, 0) == 0);
+    answer(0);
+    ok(kept(B) && kept(C) && !kept(A), "sources of one replace each other");
+
+    end();
+}
+
+
+int
+main(void)
+{
+    test_posts();
+    test_services();
+    test_memory();
+    test_sources();
+
+    return tap_done();
+}
