@@ -229,6 +229,8 @@ sub messages {
 
     my $g = $t->gateway('-v');
     ok($t->device($g)->handshake(), '-v');
+    like($t->read_file('/proc/' . $g->pid() . '/limits'),
+         qr/^Max open files +(\d+) +\1 /m, 'open files');
     $r = $g->stop();
     like($r->{err}, qr/c:POST.*Uri-Path:atls/, 'messages of CoAP');
     like($r->{err}, qr!^outer> POST /located/ !m, 'of HTTP');

@@ -276,6 +276,7 @@ sub echo {
     is($get->{code}, '4.01', 'a GET');
     is($c->ask(code => '0.01', options => [ [ URI_PATH, 'x' ] ])->{code},
        '4.01', 'a path that does not exist');
+    ok(!(grep { / 4\.01, / } $g->log()), 'there is no line for these');
 
     # values that are not its own
 

@@ -31,7 +31,16 @@ my @STATUSES = ([ 400, '4.00' ], [ 403, '5.02' ], [ 404, '5.02' ],
 my $t = Test::Atls::Gateway->new();
 my $backend = $t->backend();
 
-$t->serve_located(join "\n", map { <<"EOC" } @STATUSES);
+my $long = <<'EOC';
+location /long/ {
+    proxy_pass http://127.0.0.1:%%PORT_1%%/headers?n=20&size=5000;
+    proxy_buffer_size 128k;
+    proxy_buffers 4 128k;
+    proxy_busy_buffers_size 128k;
+}
+EOC
+
+$t->serve_located(join "\n", $long, map { <<"EOC" } @STATUSES);
 location /status-$_->[0]/ {
     @{[ $_->[0] == 503 ? 'add_header Retry-After 7 always;' : '' ]}
     return $_->[0];
@@ -284,11 +293,13 @@ sub others {
     my $closed = free_port();
     my $to = $t->gateway('--to', 'cookie=' . $t->endpoint(),
                          '--to', "closed=http://127.0.0.1:$closed/",
+                         '--to', 'long=' . $t->endpoint('/long/'),
                          '--to', 'unknown=http://no-such.invalid/');
 
     my @cases = (
         [ 'cookie', '5.02', qr/no URIs for sessions/ ],
         [ 'closed', '5.04', qr/\Q$closed\E/ ],
+        [ 'long', '5.04', qr/writ|header/i ],
         [ 'unknown', '5.04', qr/resolve/ ],
         [ 'other', '4.03', qr/no such service/ ],
     );
@@ -303,7 +314,7 @@ sub others {
             or diag($to->log());
     }
 
-    is($t->metric($to, 'unanswered_total'), 2, 'those without a response');
+    is($t->metric($to, 'unanswered_total'), 3, 'those without a response');
     is($to->stop()->{code}, 0, 'exit code');
 
     my $limited = $t->gateway('--max-body', 5000);
@@ -348,6 +359,7 @@ sub refused {
         [ 'POST', \@ATLS, '', '4.04' ],
         [ 'GET', \@ATLS, '', '4.04' ],
         [ 'PUT', \@ATLS, 'x', '4.05' ],
+        [ 'PUT', [ @ATLS, 'x' ], 'x', '4.04' ],
         [ 'DELETE', \@ATLS, '', '4.05' ],
     );
 

@@ -197,6 +197,81 @@ test_answers(void)
 }
 
 
+/* A message ID that is used again before the response to the first request. */
+
+static void
+test_reused(void)
+{
+    int        i;
+    uint16_t   first;
+    gw_post_t  *older;
+
+    begin(0, 1 << 20, DEVICES);
+
+    must(ask(A, 0) == 0);
+    older = LIST_FIRST(&gateway.poster.active);
+    first = mid;
+
+    for (i = 0; i < 256; i++) {
+        must(ask(A, 0) == 0);
+        answer(0);
+    }
+
+    pass(1000);
+    mid = (uint16_t) (first - 1);
+    must(ask(A, 0) == 0);
+    answer(20);
+
+    LIST_REMOVE(older, entry);
+    LIST_INSERT_HEAD(&gateway.poster.active, older, entry);
+    answer(10);
+
+    mid = first;
+    resend = 1;
+    ok(ask(A, 0) == 20 + 1, "a message ID that is used again");
+
+    end();
+}
+
+
+/* Requests may be forged, but not the return of what was sent. */
+
+static void
+test_verified(void)
+{
+    int  i;
+
+    begin(0, 1 << 20, DEVICES);
+
+    must(ask(A, 0) == 0);
+    answer(0);
+
+    for (silent = 1, i = 0; i < 14; i++) {
+        pass(250000);
+        must(ask(A, 0) == 0);
+        answer(0);
+    }
+
+    ok(kept(A), "a source that is used stays verified");
+
+    pass(100000);
+    (void) ask(A, 0);
+    ok(code == COAP_RESPONSE_CODE(401), "for an hour");
+
+    silent = 0;
+    must(ask(A, 0) == 0);
+    answer(0);
+    silent = 1;
+    must(ask(A, 0) == 0);
+    answer(0);
+    silent = 0;
+
+    ok(kept(A), "and again");
+
+    end();
+}
+
+
 /* The session that a ClientHello begins, or belongs to. */
 
 static gw_request_t *
@@ -272,6 +347,36 @@ test_names(void)
 }
 
 
+/* What a service may say is the path of its session. */
+
+static int
+written(const gw_service_t *service, const char *relative)
+{
+    int            rc;
+    gw_message_t   message;
+
+    memset(&message, 0, sizeof(gw_message_t));
+    rc = gw_path_write(&message, &gateway.services, service, relative);
+    gw_message_free(&message);
+
+    return rc == 0;
+}
+
+
+static void
+test_paths(void)
+{
+    const gw_service_t  *unnamed, *named;
+
+    unnamed = gw_service_find(&gateway.services, NULL);
+    named = gw_service_find(&gateway.services, "named");
+
+    ok(written(unnamed, "abc/named") && written(named, "named/abc"), "a path");
+    ok(!written(unnamed, "named/abc") && !written(unnamed, "n%61MED/abc"),
+       "that of another service");
+}
+
+
 int
 main(void)
 {
@@ -280,8 +385,11 @@ main(void)
     test_confirms();
     test_kept();
     test_answers();
+    test_reused();
+    test_verified();
     test_session();
     test_names();
+    test_paths();
 
     return tap_done();
 }

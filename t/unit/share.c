@@ -8,6 +8,30 @@
 #include "device.h"
 
 
+/* Responses that are waited for are a part of the rate. */
+
+static void
+test_pending(void)
+{
+    int  i;
+
+    begin(5 * RATE, 1 << 20, DEVICES);
+
+    for (i = 0; i < 50; i++) {
+        must(ask(A, 0) == 0);
+    }
+
+    ok(gateway.limits.posts == 5, "the rate is that of requests in progress");
+    ok(gateway.counts.n[GW_LIMITED] == 45, "others get no response");
+
+    while (!LIST_EMPTY(&gateway.poster.active)) {
+        answer(0);
+    }
+
+    end();
+}
+
+
 /* With one service. */
 
 static void
@@ -130,6 +154,7 @@ test_sources(void)
 int
 main(void)
 {
+    test_pending();
     test_posts();
     test_services();
     test_memory();

@@ -102,14 +102,16 @@ gw_exchange_size(const gw_exchange_t *exchange)
 
 
 void
-gw_exchange_answer(gw_exchanges_t *exchanges, int mid,
+gw_exchange_answer(gw_exchanges_t *exchanges, int mid, int64_t began,
     const gw_message_t *message)
 {
     gw_exchange_t  *exchange;
 
     exchange = gw_exchange_find(exchanges, mid);
 
-    if (exchange == NULL) {
+    /* it may have been forgotten, and another one may have the same ID */
+
+    if (exchange == NULL || exchange->began != began || exchange->answered) {
         return;
     }
 

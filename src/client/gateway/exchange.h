@@ -59,9 +59,12 @@ gw_exchange_t *gw_exchange_find(const gw_exchanges_t *exchanges, int mid);
 
 void gw_exchange_add(gw_exchanges_t *exchanges, int mid, int64_t now);
 
-/* The request was answered; the message is copied, NULL: it is not kept. */
+/*
+ * The request that began then was answered; the message is copied, NULL: it is
+ * not kept.
+ */
 
-void gw_exchange_answer(gw_exchanges_t *exchanges, int mid,
+void gw_exchange_answer(gw_exchanges_t *exchanges, int mid, int64_t began,
     const gw_message_t *message);
 
 /* Forgets requests that cannot be repeated any more; now is INT64_MAX: all. */

@@ -247,7 +247,9 @@ gw_forward_created(gw_request_t *request, const char *location,
     relative = gw_service_relative(request->service, location);
 
     code = relative
-           && gw_path_write(message, request->service, relative) == 0
+           && gw_path_write(message, &request->gateway->services,
+                            request->service, relative)
+              == 0
            ? COAP_RESPONSE_CODE(201) : COAP_RESPONSE_CODE(502);
 
     if (code == COAP_RESPONSE_CODE(201)) {

@@ -10,6 +10,7 @@
 #include <openssl/rand.h>
 
 #include "../cmd/base/exitcode.h"
+#include "../cmd/base/file.h"
 #include "../cmd/local/stop.h"
 #include "../lib/clock.h"
 #include "context.h"
@@ -73,6 +74,7 @@ gw_gateway_open(gw_t *gateway, gw_psk_t *psk, gw_metrics_t *metrics)
     const cmd_options_t  *options = gateway->options;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
+    cmd_file_raise_limit();
 
     gw_gateway_limits(gateway);
     gw_sources_init(&gateway->sources, &gateway->limits);

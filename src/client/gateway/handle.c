@@ -19,6 +19,7 @@
 
 #define GW_STOPPING_AGE     10          /* seconds, Max-Age of 5.03 */
 #define GW_FULL_AGE         5
+#define GW_VERIFIED_TIME    3600000     /* milliseconds */
 
 #define GW_OCTET_STREAM     42          /* Content-Formats that devices use */
 #define GW_TEXT             0
@@ -238,6 +239,14 @@ gw_handle_is_verified(gw_request_t *request, coap_pdu_t *response)
     gw_t         *gateway = request->gateway;
     gw_source_t  *source = request->source;
 
+    /* otherwise, forged requests could keep an address verified for ever */
+
+    if (!source->secure
+        && request->began - source->echoed >= GW_VERIFIED_TIME)
+    {
+        source->verified = 0;
+    }
+
     if (source->verified) {
         gw_source_keep(source, request->began);
         return 1;
@@ -250,6 +259,7 @@ gw_handle_is_verified(gw_request_t *request, coap_pdu_t *response)
     {
         gateway->counts.n[GW_VERIFIED]++;
         source->verified = 1;
+        source->echoed = request->began;
         gw_source_keep(source, request->began);
         return 1;
     }
@@ -274,6 +284,7 @@ gw_handle_may_send(gw_t *gateway, const gw_source_t *source, int64_t now)
 {
     if (source->verified
         || gw_rate_allows(&gateway->rate, source->address, source->naddress,
+                          source->share->posts * cmd_block_size(gateway->szx),
                           now))
     {
         return 1;

@@ -130,10 +130,10 @@ gw_path_is_segment(const unsigned char *bytes, size_t n)
 
 
 int
-gw_path_write(gw_message_t *message, const gw_service_t *service,
-    const char *relative)
+gw_path_write(gw_message_t *message, const gw_services_t *services,
+    const gw_service_t *service, const char *relative)
 {
-    int          n;
+    int          n, named;
     char        *segment;
     size_t       length;
 
@@ -144,7 +144,9 @@ gw_path_write(gw_message_t *message, const gw_service_t *service,
     gw_message_option(message, COAP_OPTION_LOCATION_PATH, ".well-known", 11);
     gw_message_option(message, COAP_OPTION_LOCATION_PATH, "atls", 4);
 
-    if (service->name) {
+    named = service->name != NULL;
+
+    if (named) {
         gw_message_option(message, COAP_OPTION_LOCATION_PATH, service->name,
                           strlen(service->name));
     }
@@ -155,7 +157,8 @@ gw_path_write(gw_message_t *message, const gw_service_t *service,
         segment = curl_easy_unescape(NULL, relative, (int) length, &n);
 
         if (segment == NULL
-            || !gw_path_is_segment((unsigned char *) segment, (size_t) n))
+            || !gw_path_is_segment((unsigned char *) segment, (size_t) n)
+            || (!named && gw_service_named(services, segment, (size_t) n)))
         {
             curl_free(segment);
             return -1;
@@ -164,6 +167,7 @@ gw_path_write(gw_message_t *message, const gw_service_t *service,
         gw_message_option(message, COAP_OPTION_LOCATION_PATH, segment,
                           (size_t) n);
         curl_free(segment);
+        named = 1;
 
         if (relative[length] == '\0') {
             return 0;

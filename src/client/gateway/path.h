@@ -34,10 +34,13 @@ typedef struct {
 int gw_path_read(gw_path_t *path, const coap_pdu_t *pdu,
     const gw_services_t *services);
 
-/* Adds Location-Path options.  Returns -1 if the path does not fit in them. */
+/*
+ * Adds Location-Path options.  Returns -1 if the path does not fit in them, or
+ * would be that of another service.
+ */
 
-int gw_path_write(gw_message_t *message, const gw_service_t *service,
-    const char *relative);
+int gw_path_write(gw_message_t *message, const gw_services_t *services,
+    const gw_service_t *service, const char *relative);
 
 void gw_path_free(gw_path_t *path);
 

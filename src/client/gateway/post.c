@@ -17,11 +17,14 @@
 #define GW_POST_TIMEOUT     60000       /* milliseconds */
 #define GW_POST_UNUSED      32          /* handles */
 #define GW_POST_CONNECTIONS 256         /* kept alive */
+#define GW_POST_HEADER      65536       /* bytes, of responses */
 
 
 static gw_post_t *gw_post_take(gw_poster_t *poster);
 static int gw_post_setup(gw_post_t *post);
 static int gw_post_debug(CURL *curl, curl_infotype type, char *text, size_t n,
+    void *data);
+static size_t gw_post_receive_header(char *line, size_t size, size_t n,
     void *data);
 static size_t gw_post_receive(char *bytes, size_t size, size_t n, void *data);
 static void gw_post_end(gw_post_t *post, CURLcode code);
@@ -152,6 +155,7 @@ gw_post_take(gw_poster_t *poster)
     atls_reply_init(&post->reply, post->curl);
     atls_reply_clear(&post->reply);
 
+    post->header = 0;
     post->large = 0;
     post->error[0] = '\0';
 
@@ -185,6 +189,8 @@ gw_post_setup(gw_post_t *post)
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, poster->headers);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long) poster->timeout);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, post->error);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, gw_post_receive_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, post);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, gw_post_receive);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, post);
     curl_easy_setopt(curl, CURLOPT_PRIVATE, post);
@@ -227,6 +233,22 @@ gw_post_debug(CURL *curl, curl_infotype type, char *text, size_t n, void *data)
 }
 
 
+/* libcurl keeps all lines. */
+
+static size_t
+gw_post_receive_header(char *line, size_t size, size_t n, void *data)
+{
+    gw_post_t  *post = data;
+
+    (void) line;
+    (void) size;                        /* is 1 */
+
+    post->header += n;
+
+    return post->header > GW_POST_HEADER ? 0 : n;
+}
+
+
 static size_t
 gw_post_receive(char *bytes, size_t size, size_t n, void *data)
 {
@@ -239,11 +261,8 @@ gw_post_receive(char *bytes, size_t size, size_t n, void *data)
     }
 
     if (post->reply.kind != ATLS_REPLY_GOOD) {
-
-        /* an abort would close the connection */
-
-        (void) atls_reply_body(&post->reply, bytes, n);
-        return n;
+        return n;                       /* an abort would close the
+                                           connection */
     }
 
     if (post->answer.len + n > post->share->limits->max_body

@@ -43,6 +43,7 @@ struct gw_post_s {
 
     CURLcode                     code;
     atls_reply_t                 reply;
+    size_t                       header;    /* bytes */
     atls_buf_t                   answer;    /* if it is one of ATLS */
     int                          large;     /* it is too large */
     char                         error[CURL_ERROR_SIZE];

@@ -17,7 +17,8 @@ static size_t gw_rate_place(const gw_rate_t *rate, const void *address,
 
 
 int
-gw_rate_allows(gw_rate_t *rate, const void *address, size_t n, int64_t now)
+gw_rate_allows(gw_rate_t *rate, const void *address, size_t n, size_t bytes,
+    int64_t now)
 {
     size_t   place;
     int64_t  elapsed, most;
@@ -39,7 +40,7 @@ gw_rate_allows(gw_rate_t *rate, const void *address, size_t n, int64_t now)
 
     rate->places[place].time = now;
 
-    return rate->places[place].left > 0;
+    return rate->places[place].left > (int64_t) bytes * 1000;
 }
 
 

@@ -27,10 +27,13 @@ typedef struct {
 } gw_rate_t;
 
 
-/* The address is without its port.  Whether bytes may be sent to it. */
+/*
+ * The address is without its port.  Whether more may be sent to it, after the
+ * bytes of responses that are being waited for.
+ */
 
 int gw_rate_allows(gw_rate_t *rate, const void *address, size_t n,
-    int64_t now);
+    size_t bytes, int64_t now);
 
 /* They were sent. */
 

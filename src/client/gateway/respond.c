@@ -63,6 +63,7 @@ gw_respond(gw_request_t *request, gw_message_t *message, coap_pdu_t *response)
     gw_respond_count(request, message);
 
     gw_exchange_answer(&request->source->exchanges, request->mid,
+                       request->began,
                        request->confirmable && !request->acknowledged
                        ? message : NULL);
 
@@ -239,9 +240,9 @@ gw_respond_log(const gw_request_t *request, int code, size_t size)
 {
     int64_t  time;
 
-    if (request->gateway->options->silent
-        || (code == COAP_RESPONSE_CODE(401) && request->note == NULL))
-    {
+    /* anybody can cause challenges */
+
+    if (request->gateway->options->silent || code == COAP_RESPONSE_CODE(401)) {
         return;
     }
 

@@ -116,7 +116,7 @@ gw_server_resources(gw_t *gateway)
                                       (const uint8_t *) GW_PATH };
 
     resources[0] = coap_resource_init(&path, 0);
-    resources[1] = coap_resource_unknown_init(gw_server_request);
+    resources[1] = coap_resource_unknown_init(NULL);    /* no PUT */
 
     for (i = 0; i < 2; i++) {
         coap_register_request_handler(resources[i], COAP_REQUEST_POST,

@@ -35,6 +35,7 @@ struct gw_source_s {
     gw_share_t                  *share;     /* of its network */
     int                          secure;    /* DTLS */
     int                          verified;  /* its address is not forged */
+    int64_t                      echoed;    /* when it was verified by Echo */
 
     TAILQ_ENTRY(gw_source_s)     order;     /* if it is kept */
     int                          kept;      /* by a reference to libcoap's

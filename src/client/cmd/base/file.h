@@ -35,5 +35,9 @@ size_t cmd_file_strip(char *text, size_t n);
 
 int cmd_file_reserve_stdio(void);
 
+/* Raises the limit of open files, for servers: each connection needs some. */
+
+void cmd_file_raise_limit(void);
+
 
 #endif /* ATLS_CMD_FILE_H_INCLUDED */

@@ -10,10 +10,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../base/exitcode.h"
+#include "../base/file.h"
 #include "../base/util.h"
 #include "serve.h"
 #include "stop.h"
@@ -53,7 +53,6 @@ struct cmd_server_s {
 
 
 static size_t cmd_serve_sockets(const cmd_server_t *server);
-static void cmd_serve_raise_limit(void);
 static void cmd_serve_wait(cmd_server_t *server, int accepting);
 static void cmd_serve_accept_all(cmd_server_t *server);
 static void cmd_serve_accept(cmd_server_t *server, int fd, void *data);
@@ -80,7 +79,7 @@ cmd_serve(cmd_port_t *ports, size_t n, cmd_serve_pt serve)
     }
 
     pthread_mutex_init(&server.lock, NULL);
-    cmd_serve_raise_limit();
+    cmd_file_raise_limit();
 
     server.fds = cmd_alloc((2 + cmd_serve_sockets(&server))
                            * sizeof(struct pollfd));
@@ -123,20 +122,6 @@ cmd_serve_sockets(const cmd_server_t *server)
     }
 
     return n;
-}
-
-
-/* Raises the limit of open files: each connection needs some. */
-
-static void
-cmd_serve_raise_limit(void)
-{
-    struct rlimit  limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        (void) setrlimit(RLIMIT_NOFILE, &limit);
-    }
 }
 
 
