@@ -84,6 +84,7 @@ sub gateway {
                                            '--metrics', $port);
 
     $g->{metrics} = $port;
+    $self->wait_for(sub { $g->stderr() =~ /listening on 127\.0\.0\.1:$port$/m });
     _check_valgrind($g->pid()) if $ENV{TEST_VALGRIND};
 
     return $g;
