@@ -342,12 +342,21 @@ atls_resume_free(atls_resume_t *resume)
 }
 
 
+/*
+ * The clock is that of OpenSSL, which sets the time of a session.  In the first
+ * milliseconds of a second, time() may still return the last one, and a new
+ * session would be from the future.
+ */
+
 static int
 atls_resume_is_valid(const atls_resume_t *resume)
 {
-    time_t  now, made;
+    time_t           now, made;
+    struct timespec  ts;
 
-    now = time(NULL);
+    clock_gettime(CLOCK_REALTIME, &ts);
+
+    now = ts.tv_sec;
     made = atls_resume_time(resume->session);
 
     return SSL_SESSION_is_resumable(resume->session)
