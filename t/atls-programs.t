@@ -17,7 +17,7 @@ use Test::More;
 use Test::Atls::FastCgi;
 use Test::Atls::Middlebox;
 use Test::Atls::Pattern qw( pattern );
-use Test::Atls::Program qw( run_program );
+use Test::Atls::Program qw( find_program run_program );
 use Test::Atls::Site;
 
 my $SITE = 'https://www.test';
@@ -162,7 +162,7 @@ sub inner_log {
 sub found {
     my ($program) = @_;
 
-    my ($path) = grep { -x } map { "$_/$program" } split /:/, $ENV{PATH};
+    my $path = find_program($program);
 
     ok($path, "$program is installed") or diag('see tools/deps.sh');
 
@@ -402,9 +402,7 @@ sub with_apt {
 # credentials of the proxy.
 
 sub with_chromium {
-    my ($chromium) = grep { -x } map { ("$_/chromium-headless-shell",
-                                        "$_/chromium") }
-                     split /:/, $ENV{PATH};
+    my $chromium = find_program('chromium-headless-shell', 'chromium');
     my $db = "sql:$env{HOME}/.pki/nssdb";
 
     ok($chromium, 'Chromium is installed') or return;

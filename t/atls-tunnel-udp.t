@@ -13,7 +13,7 @@ use Test::More;
 
 use Test::Atls::Http qw( readable );
 use Test::Atls::LocalServer;
-use Test::Atls::Program qw( run_program );
+use Test::Atls::Program qw( find_program run_program );
 use Test::Atls::Response;
 use Test::Atls::Site;
 use Test::Atls::Slow qw( patience );
@@ -51,8 +51,7 @@ my ($out, $err) = talk($t, qr/^0000002/m, get('/big?size=30'),
 like($out, qr/^HTTP.*^0000000\n0000001/ms, 's_client') or diag($err);
 
 SKIP: {
-    skip('no gnutls-cli', 1)
-        unless grep { -x "$_/gnutls-cli" } split /:/, $ENV{PATH};
+    skip('no gnutls-cli', 1) unless find_program('gnutls-cli');
 
     ($out, $err) = talk($t, qr/^0000002/m, get('/big?size=30'),
                         'gnutls-cli', '--udp', '--port', $tunnel->port(),

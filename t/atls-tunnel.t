@@ -17,7 +17,7 @@ use Test::Atls::Http qw( readable send_all );
 use Test::Atls::LocalServer qw( ask_tls connection_end message summary );
 use Test::Atls::Pattern qw( pattern pattern_md5 );
 use Test::Atls::Port qw( free_port );
-use Test::Atls::Program qw( run_program );
+use Test::Atls::Program qw( find_program run_program );
 use Test::Atls::Site;
 use Test::Atls::Slow qw( patience );
 
@@ -148,7 +148,7 @@ sub with_openssl {
 
 sub with_gnutls {
     SKIP: {
-        skip 'no gnutls-cli', 1 if system 'command -v gnutls-cli >/dev/null';
+        skip 'no gnutls-cli', 1 unless find_program('gnutls-cli');
 
         my @command = ('gnutls-cli', '--x509cafile', $t->path('ca.crt'),
                        '--priority', "NORMAL:-VERS-ALL:+VERS-TLS$tls",

@@ -13,6 +13,7 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Command;
+use Test::Atls::Program qw( find_program );
 use Test::Atls::Slow qw( patience );
 
 my $PROMPT = '<prompt>';
@@ -75,7 +76,7 @@ chmod 0755, $odd;
 
 for my $shell (qw( bash zsh fish )) {
     SKIP: {
-        skip "no $shell", 1 if system("command -v $shell >/dev/null");
+        skip "no $shell", 1 unless find_program($shell);
         skip 'no bash-completion', 1
             if $shell eq 'bash' && !-e $BASH_COMPLETION;
 

@@ -167,8 +167,7 @@ sub http2 {
 # Each POST is sent to another machine than the one before.
 
 sub machines {
-    plan(skip_all => 'no redis-server')
-        unless grep { -x "$_/redis-server" } split /:/, $ENV{PATH};
+    Test::Atls::Cluster->require_redis();
 
     my $cluster = Test::Atls::Cluster->new(
         nodes => 2, http => "atls_session_tracking location; atls_cors $APP;");

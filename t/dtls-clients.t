@@ -13,6 +13,7 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
+use Test::Atls::Program qw( find_program );
 use Test::Atls::Udp qw( get s_client talk );
 
 my $KEY = '00112233445566778899aabbccddeeff';
@@ -91,8 +92,7 @@ sub openssl {
 
 
 sub gnutls {
-    plan(skip_all => 'no gnutls-cli')
-        unless grep { -x "$_/gnutls-cli" } split /:/, $ENV{PATH};
+    plan(skip_all => 'no gnutls-cli') unless find_program('gnutls-cli');
 
     my @cli = ('gnutls-cli', '--udp', '--port');
     my $only = 'NORMAL:-VERS-ALL:+VERS-DTLS1.2:-CIPHER-ALL';

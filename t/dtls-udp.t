@@ -13,6 +13,7 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
+use Test::Atls::Program qw( find_program );
 use Test::Atls::Udp qw( get s_client talk );
 
 my $KEY = '00112233445566778899aabbccddeeff';
@@ -78,8 +79,7 @@ for my $suite (qw( PSK-AES128-CCM8 PSK-AES128-GCM-SHA256 )) {
 # gnutls-cli
 
 SKIP: {
-    skip('no gnutls-cli', 1)
-        unless grep { -x "$_/gnutls-cli" } split /:/, $ENV{PATH};
+    skip('no gnutls-cli', 1) unless find_program('gnutls-cli');
 
     ($out, $err) = talk($t, qr/^0000002/m, get('/big?size=30&n=gnutls'),
                         'gnutls-cli', '--udp', '--port', $t->port(2),

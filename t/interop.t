@@ -16,6 +16,7 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Backend;
 use Test::Atls::Pattern qw( pattern pattern_md5 );
+use Test::Atls::Program qw( find_program );
 use Test::Atls::Slow qw( patience );
 use Test::Atls::Validator;
 
@@ -180,7 +181,7 @@ sub missing {
     my $needs = $stack->{needs};
     my $there = $needs =~ m!^/! ? -e $needs
                 : $needs =~ /::/ ? eval "require $needs"
-                : grep { -x "$_/$needs" } split /:/, $ENV{PATH};
+                : find_program($needs);
 
     return $there ? undef
            : "$needs is missing: apt-get install $stack->{package}";

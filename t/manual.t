@@ -14,6 +14,7 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Command;
+use Test::Atls::Program qw( find_program );
 
 my $t = Test::Atls->new();
 my $atls = Test::Atls::Command->new($t);
@@ -211,7 +212,7 @@ sub library {
     is(join(' ', grep { !$items{$_} } @names, @functions), '', 'items');
 
     SKIP: {
-        skip 'no mandoc', 1 if system('command -v mandoc >/dev/null');
+        skip 'no mandoc', 1 unless find_program('mandoc');
 
         my ($synopsis) = `mandoc -Tascii $page | col -b`
                          =~ /^SYNOPSIS\n(.*?)^DESCRIPTION$/ms;
@@ -234,13 +235,13 @@ sub lint {
         my $name = $page =~ s!.*/!!r;
 
         SKIP: {
-            skip 'no mandoc', 1 if system('command -v mandoc >/dev/null');
+            skip 'no mandoc', 1 unless find_program('mandoc');
 
             is(`mandoc -T lint -W warning $page 2>&1`, '', "$name: mandoc");
         }
 
         SKIP: {
-            skip 'no groff', 1 if system('command -v groff >/dev/null');
+            skip 'no groff', 1 unless find_program('groff');
 
             is(`groff -mandoc -Tutf8 -ww -z $page 2>&1`, '', "$name: groff");
         }

@@ -14,6 +14,7 @@ use JSON::PP qw( decode_json );
 use Test::More;
 
 use Test::Atls;
+use Test::Atls::Program qw( find_program );
 use Test::Atls::Slow qw( patience );
 use Test::Atls::Status qw( metrics status );
 
@@ -93,7 +94,7 @@ like($metrics, qr/^nginx_atls_handshake_duration_seconds_count 3$/m,
 
 
 SKIP: {
-    skip 'Prometheus is not installed', 5 unless installed('promtool');
+    skip 'Prometheus is not installed', 5 unless find_program('promtool');
 
     my ($status, $out) = run_with($metrics, qw( promtool check metrics ));
 
@@ -156,13 +157,6 @@ sub query {
     }, 60);
 
     return $value;
-}
-
-
-sub installed {
-    my ($program) = @_;
-
-    return scalar grep { -x "$_/$program" } split /:/, $ENV{PATH};
 }
 
 

@@ -16,6 +16,7 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Docs;
+use Test::Atls::Program qw( find_program );
 use Test::Atls::Slow qw( patience );
 use Test::Atls::Status qw( metrics );
 
@@ -61,7 +62,7 @@ names();
 alerts();
 
 SKIP: {
-    skip 'Prometheus is not installed', 1 unless installed('promtool');
+    skip 'Prometheus is not installed', 1 unless find_program('promtool');
 
     promtool();
     prometheus();
@@ -323,11 +324,4 @@ sub api {
     my $r = $http->get("http://127.0.0.1:$port/api/v1/$what?$form");
 
     return $r->{success} ? decode_json($r->{content})->{data} : undef;
-}
-
-
-sub installed {
-    my ($program) = @_;
-
-    return scalar grep { -x "$_/$program" } split /:/, $ENV{PATH};
 }

@@ -10,6 +10,7 @@ use Test::Atls;
 use Test::Atls::Cluster;
 use Test::Atls::Docs;
 use Test::Atls::Process qw( spawn stop_process );
+use Test::Atls::Program qw( find_program );
 
 
 my $SESSIONS = 12;
@@ -29,10 +30,7 @@ location /sink {
 location /length { return 200 "$content_length"; }
 EOC
 
-my @haproxy = grep { -x "$_/haproxy" } split(/:/, $ENV{PATH}), '/usr/sbin';
-
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 my ($machines) = slurp(Test::Atls::root() . '/docs/scaling.md')
                  =~ /^## Machines\n(.*)/ms;
@@ -48,7 +46,7 @@ one_cluster('nginx, each', $nginx[0], 'each', $_) for qw( cookie location );
 clusters('nginx, clusters', $nginx[1]);
 
 SKIP: {
-    skip('no haproxy', 6) unless @haproxy;
+    skip('no haproxy', 6) unless find_program('haproxy');
 
     one_cluster('haproxy, lazy', $blocks[0], 'lazy', 'cookie');
     one_cluster('haproxy, lazy', $blocks[1], 'lazy', 'location');

@@ -11,8 +11,7 @@ use Test::Atls::Elsewhere qw( answer );
 use Test::Atls::Http qw( http_connect send_all );
 
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 for my $workers (1, 3) {
     subtest "$workers workers: sent twice" => sub { twice($workers, 0) };

@@ -11,30 +11,24 @@ use Test::Atls;
 use Test::Atls::Cluster;
 use Test::Atls::Docs;
 use Test::Atls::Process qw( spawn stop_process );
+use Test::Atls::Program qw( find_program );
 
 
 my $SESSIONS = $ENV{ATLS_STORE_SESSIONS} || 15;
 my $NODES = 3;
 
-plan(skip_all => 'no redis-server') unless program('redis-server');
+Test::Atls::Cluster->require_redis();
 
 for my $mode (qw( lazy each )) {
     subtest "$mode, nginx" => sub { balancer($mode, \&nginx) };
 
     SKIP: {
-        skip('no haproxy', 1) unless program('haproxy');
+        skip('no haproxy', 1) unless find_program('haproxy');
         subtest "$mode, haproxy" => sub { balancer($mode, \&haproxy) };
     }
 }
 
 done_testing();
-
-
-sub program {
-    my ($name) = @_;
-
-    return grep { -x "$_/$name" } split(/:/, $ENV{PATH}), '/usr/sbin';
-}
 
 
 sub balancer {

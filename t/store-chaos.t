@@ -29,8 +29,7 @@ my $SESSIONS = 4;
 
 my $EXPECTED = qr/^(ok|none|410-session-\w+|409-not-next|503-\S+)\z/;
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 for my $mode (qw( lazy each )) {
     subtest $mode => sub { chaos($mode) };

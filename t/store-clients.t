@@ -17,8 +17,7 @@ use Test::Atls::Cluster;
 my $INNER = 'location / { return 200 "$remote_addr $atls_node_name'
             . ' $atls_session_reused $atls_early_data"; }';
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 subtest 'resumed' => \&resumed;
 subtest 'early data' => \&early_data;

@@ -9,8 +9,7 @@ use Test::Atls::Cluster;
 use Test::Atls::Port qw( free_port );
 
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 for my $mode (qw( lazy each )) {
     subtest $mode => sub { shard($mode) };

@@ -13,8 +13,7 @@ use Test::Atls::Command;
 
 my $REQUESTS = 100;
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 my $cluster = Test::Atls::Cluster->new(nodes => 2, store => 'timeout=300ms')
                                  ->run();

@@ -9,8 +9,7 @@ use Test::More;
 use Test::Atls::Cluster;
 
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 for my $mode (qw( lazy each )) {
     subtest $mode => sub { cookies($mode) };

@@ -16,8 +16,7 @@ use Test::Atls::Slow qw( patience slow );
 
 my $REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 for my $workers (1, 3) {
     subtest "$workers workers: next" => sub { drained($workers, 0) };

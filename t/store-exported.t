@@ -24,8 +24,7 @@ location /atls/records {
 }
 EOC
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 for my $mode (qw( lazy each )) {
     for my $protocol (qw( TLSv1.3 TLSv1.2 )) {

@@ -12,12 +12,11 @@ use Test::Atls::Cluster;
 use Test::Atls::Docs;
 use Test::Atls::Port qw( free_port );
 use Test::Atls::Process qw( spawn stop_process );
+use Test::Atls::Program qw( find_program );
 
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
-plan(skip_all => 'no haproxy') unless grep { -x "$_/haproxy" }
-                                      split(/:/, $ENV{PATH}), '/usr/sbin';
+Test::Atls::Cluster->require_redis();
+plan(skip_all => 'no haproxy') unless find_program('haproxy');
 
 my @SECRET = ('--requirepass', 'secret', '--masterauth', 'secret');
 
@@ -124,7 +123,7 @@ sentinel failover-timeout store 10000
 EOC
 
     my $sentinel = spawn({ stderr => $t->path('sentinel.out') },
-                         $ENV{TEST_REDIS_SERVER} || 'redis-server', $conf,
+                         $cluster->redis_server(), $conf,
                          '--sentinel');
 
     $t->wait_for_port($port);

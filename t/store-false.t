@@ -9,8 +9,7 @@ use Test::Atls::Cluster;
 use Test::Atls::FalseStore;
 
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => 1,
                                        mode => 'each', log_level => 'debug');

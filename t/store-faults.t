@@ -12,8 +12,7 @@ use Test::Atls::Port qw( free_port );
 use Test::Atls::Process qw( spawn stop_process );
 
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 # the type of a response to a client with a session in the other cluster, or
 # that cannot be opened

@@ -12,8 +12,7 @@ use Test::Atls::FalseStore;
 use Test::Atls::Http qw( http_connect readable send_all );
 
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 subtest 'slow' => \&slow;
 subtest 'taken back' => \&taken_back;

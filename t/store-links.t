@@ -12,8 +12,7 @@ use Test::Atls::Cluster;
 use Test::Atls::Relay;
 
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 subtest 'kept' => \&kept;
 subtest 'bodies' => \&bodies;

@@ -12,8 +12,7 @@ use Test::Atls::Status qw( added reading );
 my $TIMEOUT = 300;              # atls_session_timeout, in seconds
 my $LIFETIME = 1000;            # atls_session_lifetime
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 subtest 'metrics' => \&metrics;
 subtest 'keys' => \&keys;

@@ -10,8 +10,7 @@ use Test::More;
 use Test::Atls::Cluster;
 
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 subtest 'the same number' => \&others;
 subtest 'forged names' => \&forged;

@@ -11,8 +11,7 @@ use Test::Atls::Authority;
 use Test::Atls::Cluster;
 
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => 1);
 my $first = $cluster->node(0);

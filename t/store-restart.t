@@ -13,8 +13,7 @@ use Test::Atls::Cluster;
 my $SESSIONS = $ENV{ATLS_STORE_SESSIONS} || 12;
 my $NODES = 3;
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 for my $mode (qw( lazy each )) {
     subtest $mode => sub { machines($mode) };

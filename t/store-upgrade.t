@@ -18,8 +18,7 @@ use Test::Atls::Response;
 plan(skip_all => 'nginx would start its new binary without the wrapper')
     if $ENV{TEST_NGINX_WRAPPER};
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 my $SESSIONS = 20;
 

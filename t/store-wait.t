@@ -11,8 +11,7 @@ use Test::Atls::Elsewhere qw( answer );
 use Test::Atls::Http qw( http_connect send_all );
 
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => 1,
                                        mode => 'each', store => 'timeout=60s',

@@ -12,8 +12,7 @@ use Test::Atls::Cluster;
 my $SESSIONS = $ENV{ATLS_STORE_SESSIONS} || 20;
 my $posts;
 
-plan(skip_all => 'no redis-server') unless grep { -x "$_/redis-server" }
-                                           split /:/, $ENV{PATH};
+Test::Atls::Cluster->require_redis();
 
 for my $mode (qw( lazy each )) {
     for my $tracking (qw( cookie location )) {

@@ -19,6 +19,7 @@ use Time::HiRes qw( clock_gettime CLOCK_MONOTONIC );
 
 use Test::Atls;
 use Test::Atls::Cluster;
+use Test::Atls::Program qw( find_program );
 
 
 my $quick = @ARGV && $ARGV[0] eq '-q';
@@ -26,7 +27,7 @@ my $posts = $quick ? 500 : 5000;
 
 my $REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-exit 0 unless grep { -x "$_/redis-server" } split /:/, $ENV{PATH};
+exit 0 unless find_program(Test::Atls::Cluster->redis_server());
 
 my $alone = Test::Atls->new(workers => 1);
 

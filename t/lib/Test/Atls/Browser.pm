@@ -22,6 +22,7 @@ use MIME::Base64 qw( decode_base64 );
 use POSIX qw( dup2 );
 use Time::HiRes qw( sleep time );
 
+use Test::Atls::Program qw( find_program );
 use Test::Atls::Slow qw( patience );
 
 my $JSON = JSON::PP->new()->utf8()->allow_nonref()->canonical();
@@ -33,11 +34,7 @@ my %KEYS = (Tab => 9, Enter => 13, Escape => 27, End => 35, Home => 36,
 # The path of Chromium; undef if it is not installed.
 
 sub program {
-    my ($chromium) = grep { -x } map { ("$_/chromium-headless-shell",
-                                        "$_/chromium") }
-                     split /:/, $ENV{PATH};
-
-    return $chromium;
+    return find_program('chromium-headless-shell', 'chromium');
 }
 
 

@@ -11,6 +11,8 @@ package Test::Atls::Cluster;
 #
 #     $cluster->done_testing();
 #
+# Test::Atls::Cluster->require_redis() skips a test if there is no Redis server.
+#
 # new(nodes => , mode => 'lazy' or 'each', workers => , store => parameters of
 #     atls_store, http => directives, location => directives of the endpoint,
 #     inner => other locations, client => arguments of Test::Atls::Client,
@@ -29,12 +31,23 @@ use Test::More ();
 
 use Test::Atls;
 use Test::Atls::Process qw( spawn stop_process );
+use Test::Atls::Program qw( find_program );
 use Test::Atls::Response qw( parse_responses );
 
 
-# another server than that of Redis, such as that of Valkey
+# The program, which may be another server than that of Redis, such as that of
+# Valkey.
 
-my $SERVER = $ENV{TEST_REDIS_SERVER} || 'redis-server';
+sub redis_server { $ENV{TEST_REDIS_SERVER} || 'redis-server' }
+
+
+sub require_redis {
+    my ($class) = @_;
+
+    my $server = $class->redis_server();
+
+    Test::More::plan(skip_all => "no $server") unless find_program($server);
+}
 
 
 sub new {
@@ -184,7 +197,7 @@ sub start_redis {
     my $first = $self->node(0);
     my $dir = $first->dir();
 
-    $self->{redis} = spawn({ stderr => "$dir/redis.out" }, $SERVER,
+    $self->{redis} = spawn({ stderr => "$dir/redis.out" }, redis_server(),
                            '--port', $self->{redis_port}, '--dir', $dir,
                            '--bind', '127.0.0.1', '--save', '',
                            '--enable-debug-command', 'yes',
@@ -205,7 +218,7 @@ sub start_replica {
 
     mkdir $dir;
 
-    my $pid = spawn({ stderr => "$dir/redis.out" }, $SERVER,
+    my $pid = spawn({ stderr => "$dir/redis.out" }, redis_server(),
                     '--port', $port, '--dir', $dir, '--bind', '127.0.0.1',
                     '--save', '', '--logfile', "$dir/redis.log",
                     '--replicaof', "127.0.0.1 $self->{redis_port}", @options);

@@ -12,14 +12,13 @@ use warnings;
 
 use File::Path qw( make_path );
 
+use Test::Atls::Program qw( find_program );
+
 
 # The path of Firefox; undef if it is not installed.
 
 sub program {
-    my ($firefox) = grep { -x } map { ("$_/firefox-esr", "$_/firefox") }
-                    split /:/, $ENV{PATH};
-
-    return $firefox;
+    return find_program('firefox-esr', 'firefox');
 }
 
 

@@ -38,6 +38,7 @@ use Test::More ();
 
 use Test::Atls::Cert;
 use Test::Atls::Process qw( alive );
+use Test::Atls::Program qw( find_program );
 
 
 sub start {
@@ -91,8 +92,9 @@ sub missing {
     my ($class, $kind) = @_;
 
     my $subclass = _class($kind);
+    my ($program) = $subclass->program();
 
-    return _path($subclass->program()) ? '' : $subclass->unavailable();
+    return find_program($program) ? '' : $subclass->unavailable();
 }
 
 
@@ -103,18 +105,8 @@ sub _find {
 
     my ($program, $package) = $self->program();
 
-    return _path($program)
+    return find_program($program)
            || die "no $program: is $package installed? (tools/deps.sh)\n";
-}
-
-
-sub _path {
-    my ($program) = @_;
-
-    my ($path) = grep { -x && ! -d } $program =~ m!/! ? $program
-                 : map { "$_/$program" } split(/:/, $ENV{PATH}), '/usr/sbin';
-
-    return $path;
 }
 
 

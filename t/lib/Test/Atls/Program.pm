@@ -8,6 +8,8 @@ package Test::Atls::Program;
 # The last argument may be a hash: stdin => '...', a string without an end of
 # file, since some programs would not wait for a response; env => { NAME =>
 # 'value' }; dir => directory.
+#
+#     my $path = find_program('chromium-headless-shell', 'chromium');
 
 use strict;
 use warnings;
@@ -17,11 +19,28 @@ use Exporter qw( import );
 use Test::Atls::Process qw( wait_exit );
 use Test::Atls::Slow qw( patience );
 
-our @EXPORT_OK = qw( run_program );
+our @EXPORT_OK = qw( find_program run_program );
 
 my $PATIENCE = 2 * patience();
 
 my $n = 0;
+
+
+# The path of the first of these programs that is installed, or undef.  Servers
+# may be in /usr/sbin only.
+
+sub find_program {
+    my (@names) = @_;
+
+    my ($path) = grep { -x && ! -d } map {
+        my $name = $_;
+
+        $name =~ m!/! ? $name
+        : map { "$_/$name" } split(/:/, $ENV{PATH}), '/usr/sbin'
+    } @names;
+
+    return $path;
+}
 
 
 sub run_program {
