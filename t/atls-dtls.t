@@ -14,9 +14,8 @@ use Test::More;
 use Test::Atls::Http qw( send_all );
 use Test::Atls::Outer;
 use Test::Atls::Pattern qw( pattern );
-use Test::Atls::Response;
+use Test::Atls::Serve qw( read_request );
 use Test::Atls::Site;
-use Test::Atls::Slow qw( patience );
 
 my $KEY = '00112233445566778899aabbccddeeff';
 
@@ -332,7 +331,7 @@ sub path {
         my %posts;
 
         while (my $client = $listen->accept()) {
-            my ($head, $body) = read_post($client) or next;
+            my ($head, $body) = read_request($client) or next;
             my ($plan, $what, $n, $last) =
                 $head =~ /^POST \S+\?((\w+):(\d+)(?::(\d+))?,\d+) /;
             my $now = ++$posts{$plan};
@@ -359,26 +358,6 @@ sub path {
     };
 
     $t->run_daemon($serve, port => $port);
-}
-
-
-sub read_post {
-    my ($client) = @_;
-
-    my $got = '';
-
-    until ($got =~ /\r\n\r\n/) {
-        sysread $client, $got, 65536, length $got or return;
-    }
-
-    my ($head, $body) = $got =~ /^(.*?\r\n)\r\n(.*)\z/s;
-    my ($length) = $head =~ /^Content-Length: (\d+)/mi;
-
-    while (length $body < $length) {
-        sysread $client, $body, 65536, length $body or return;
-    }
-
-    return ($head, $body);
 }
 
 

@@ -12,7 +12,7 @@ use lib "$FindBin::Bin/lib";
 use IO::Socket::INET;
 use Test::More;
 
-use Test::Atls::Http qw( parse_responses readable send_all );
+use Test::Atls::Http qw( send_all );
 use Test::Atls::LocalServer qw( connection_end message next_answer summary );
 use Test::Atls::Port qw( free_port );
 use Test::Atls::Site;

@@ -15,6 +15,7 @@ use Time::HiRes qw( sleep );
 
 use Test::Atls::Http qw( http_raw send_all );
 use Test::Atls::LocalServer qw( next_answer summary );
+use Test::Atls::Serve qw( read_request );
 use Test::Atls::Site;
 use Test::Atls::Slow qw( patience slow );
 
@@ -300,31 +301,17 @@ sub after_check {
 sub pass_on {
     my ($way, $between) = @_;
 
-    my $post;
+    my @post;
 
-    until (defined($post = next_post($way->{client}))) {
+    until (@post = $way->{client} ? read_request($way->{client}) : ()) {
         $way->{client} = $way->{listen}->accept() or die "no connection\n";
     }
 
+    my $post = join '', @post;
     my $response = http_raw($t->port(0), $post, answers => 1);
 
     $between->() if $between;
     send_all($way->{client}, $response);
-
-    return $post;
-}
-
-
-sub next_post {
-    my ($s) = @_;
-
-    my $post = '';
-
-    until ($post =~ /^Content-Length: (\d+)\r\n(?:.+\r\n)*\r\n((?s:.*))/im
-           && length $2 >= $1)
-    {
-        $s && sysread($s, $post, 65536, length $post) or return undef;
-    }
 
     return $post;
 }

@@ -11,7 +11,6 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 
-use Test::Atls::Http qw( http_connect );
 use Test::Atls::LocalServer;
 use Test::Atls::Site;
 

@@ -18,7 +18,6 @@ use Time::HiRes qw( time );
 use Test::Atls::Http qw( readable );
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Site;
-use Test::Atls::Slow qw( patience );
 use Test::Atls::WebSocket;
 
 my $MESSAGES = $ENV{ATLS_MESSAGES} || 100;

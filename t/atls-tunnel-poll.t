@@ -9,12 +9,12 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use IO::Socket::INET;
 use Test::More;
 
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::LocalServer qw( ask_tls summary );
 use Test::Atls::Pattern qw( pattern );
+use Test::Atls::Serve qw( read_request serve );
 use Test::Atls::Site;
 use Test::Atls::Slow qw( patience );
 use Test::Atls::WebSocket;
@@ -70,30 +70,16 @@ $t->done_testing();
 # the greeting.
 
 sub smtp {
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-                                       LocalPort => $t->port(3), Listen => 16,
-                                       ReuseAddr => 1) or die "smtp: $!\n";
+    serve($t->port(3), sub {
+        my ($s) = @_;
 
-    while (my $s = $listen->accept()) {
-        my $text = '';
-
-        until ($text =~ /\r\n\r\n/) {
-            sysread $s, $text, 4096, length $text or last;
-        }
-
-        my ($length) = $text =~ /^Content-Length: (\d+)/mi;
-        my ($body) = $text =~ /\r\n\r\n(.*)/s or next;
-
-        sysread $s, $body, 4096, length $body
-            while length $body < ($length || 0);
-
+        my ($head, $body) = read_request($s) or return;
         my $answer = $body eq '' ? "220 mail ready\r\n"
                      : $body =~ /^EHLO (\S+)/ ? "250 hello $1\r\n"
                      : $body =~ /^QUIT/ ? "221 bye\r\n" : "500 what?\r\n";
 
         send_all($s, "HTTP/1.0 200 OK\r\n\r\n$answer");
-        close $s;
-    }
+    });
 }
 
 

@@ -15,7 +15,7 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Backend;
 use Test::Atls::Compare qw( request );
-use Test::Atls::Pattern qw( pattern pattern_md5 );
+use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Process qw( asleep );
 
 my $t = Test::Atls->new();

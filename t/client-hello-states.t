@@ -13,9 +13,9 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Http qw( http_connect readable send_all );
-use Test::Atls::Response;
-use Test::Atls::Slow qw( patience );
+use Test::Atls::Http qw(
+    http_connect parse_responses read_response send_all
+);
 
 my $TYPE = 'application/atls+octet-stream';
 my $GET = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -226,7 +226,7 @@ sub rest {
 sub answer {
     my ($c) = @_;
 
-    my ($r) = Test::Atls::Response::parse_responses($c->read_plain());
+    my ($r) = parse_responses($c->read_plain());
 
     return body($r);
 }
@@ -329,15 +329,10 @@ sub busy_ends {
     my ($c) = @_;
 
     my $s = delete $c->{socket};
-    my $r = Test::Atls::Response->new(method => 'POST');
 
     send_all($s, delete $c->{rest});
 
-    while (!$r->done() && readable($s, patience())
-           && $s->sysread(my $buf, 65536))
-    {
-        $r->feed($buf);
-    }
+    my $r = read_response($s);
 
     return $r->status() . $r->body() if $r->status() != 200;
 

@@ -12,7 +12,8 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Backend;
 use Test::Atls::Client;
-use Test::Atls::Elsewhere qw( answer post_to );
+use Test::Atls::Elsewhere qw( post_to );
+use Test::Atls::Http qw( read_response );
 
 
 # inner data: bodies of requests and responses, and a header of a request
@@ -183,7 +184,7 @@ sub followed {
 
     parked($c, '/parked', $one);
     $c->write_plain("st: localhost\r\n\r\n");
-    $c->tls_in(answer(post_to($t, $two, $c))->body());
+    $c->tls_in(read_response(post_to($t, $two, $c))->body());
     like($c->read_plain(), qr/\Q$DOWN\E/, 'one that another worker has');
 
     parked($c, '/reloaded', $one);
@@ -199,7 +200,7 @@ sub parked {
     my ($c, $uri, $pid) = @_;
 
     $c->write_plain("GET $uri HTTP/1.1\r\nHo");
-    is(answer(post_to($t, $pid, $c))->status(), 200, "a part of $uri");
+    is(read_response(post_to($t, $pid, $c))->status(), 200, "a part of $uri");
 }
 
 
@@ -426,7 +427,7 @@ EOC
 
     parked_in($d, $c, $one);
     $c->write_plain("st: localhost\r\n\r\n");
-    $c->tls_in(answer(post_to($d, $two, $c))->body());
+    $c->tls_in(read_response(post_to($d, $two, $c))->body());
     like($c->read_plain(), qr/answered/, 'debug_connection: a request');
 
     my $text = $d->read_log('error.log');
@@ -451,5 +452,5 @@ sub parked_in {
     my ($d, $c, $pid) = @_;
 
     $c->write_plain("GET /parked HTTP/1.1\r\nHo");
-    answer(post_to($d, $pid, $c));
+    read_response(post_to($d, $pid, $c));
 }

@@ -10,7 +10,8 @@ use Socket qw( AF_UNIX SOCK_DGRAM pack_sockaddr_un );
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Elsewhere qw( answer connect_to descriptors post_to sockets );
+use Test::Atls::Elsewhere qw( connect_to descriptors post_to sockets );
+use Test::Atls::Http qw( read_response );
 use Test::Atls::Process qw( alive asleep );
 use Test::Atls::Status qw( status );
 
@@ -184,7 +185,7 @@ sub in_want {
 
     $new->handshake_step();
     $new->{cookies}{atls} = $begun->cookie();
-    $r = answer(post_to($t, $other, $new));
+    $r = read_response(post_to($t, $other, $new));
     is($r && $r->status(), 200, 'no descriptors: a new session');
 
     # workers that quit wait for handshakes
@@ -303,7 +304,7 @@ sub finished_elsewhere {
 
     $c->handshake_step();
 
-    my $r = answer(post_to($t, $others[rand @others], $c));
+    my $r = read_response(post_to($t, $others[rand @others], $c));
 
     if ($r && $r->status() == 200) {
         $c->tls_in($r->body());
@@ -319,7 +320,8 @@ sub finished_elsewhere {
 sub give_up {
     my ($owner, $c) = @_;
 
-    return answer(post_to($t, $owner, $c, "\x15\x03\x03\x00\x02\x02\x50"));
+    return read_response(post_to($t, $owner, $c,
+                                 "\x15\x03\x03\x00\x02\x02\x50"));
 }
 
 

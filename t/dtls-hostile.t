@@ -14,7 +14,6 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Outer;
-use Test::Atls::Response qw( parse_responses );
 use Test::Atls::Stack;
 
 my $TYPE = 'application/atls+octet-stream';

@@ -9,8 +9,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use IO::Select;
-use IO::Socket::INET;
 use Test::More;
 
 use Test::Atls;
@@ -20,6 +18,7 @@ use Test::Atls::Nonces;
 use Test::Atls::Outer;
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Serve qw( serve_together );
 use Test::Atls::Stack;
 
 my $N = 24;
@@ -51,7 +50,8 @@ EOC
 my $nonces = Test::Atls::Nonces->new($t);
 $nonces->with(sub { $t->run() });
 
-$t->run_daemon(\&barrier, port => $t->port(1));
+$t->run_daemon(sub { serve_together($t->port(1), \&service) },
+               port => $t->port(1));
 
 for my $suite (qw( ECDHE-ECDSA-AES128-GCM-SHA256
                    ECDHE-ECDSA-CHACHA20-POLY1305 ))
@@ -212,44 +212,18 @@ sub opened {
 # Answers /SIZE when N requests wait; /1 at once; for ?hang, also at once, all
 # but the last byte.
 
-sub barrier {
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-                                       LocalPort => $t->port(1), Listen => 128,
-                                       ReuseAddr => 1) or die "listen: $!\n";
-    my $select = IO::Select->new($listen);
-    my (%heads, %waiting);
+sub service {
+    my @waiting = grep { !$_->{begun} } @_;
+    my @alone = grep { $_->{head} =~ m!^GET /(?:1 |\d+\?hang)! } @waiting;
+    my @ready = @waiting >= $N ? @waiting : @alone;
 
-    local $SIG{PIPE} = 'IGNORE';
+    for (@ready) {
+        my ($size, $hang) = $_->{head} =~ m!^GET /(\d+)(?:\?(hang))?!;
 
-    for ( ;; ) {
-        for my $s ($select->can_read()) {
-            if ($s == $listen) {
-                $select->add($s->accept());
-
-            } elsif (!sysread $s, $heads{$s}, 4096, length($heads{$s} // '')) {
-                $select->remove($s);
-                delete $_->{$s} for \%heads, \%waiting;
-                close $s;
-
-            } elsif ($heads{$s} =~ m!\r\n\r\n!) {
-                $waiting{$s} = $s;
-            }
-        }
-
-        my @alone = grep { $heads{$_} =~ m!^GET /(?:1 |\d+\?hang)! }
-                    keys %waiting;
-        my @ready = keys %waiting >= $N ? keys %waiting : @alone;
-
-        for (@ready) {
-            my ($size, $hang) = $heads{$_} =~ m!^GET /(\d+)(?:\?(hang))?!;
-            my $s = delete $waiting{$_};
-
-            delete $heads{$_};
-            send_all($s, "HTTP/1.0 200 OK\r\nContent-Length: $size\r\n\r\n"
-                         . pattern($size - ($hang ? 1 : 0)));
-            next if $hang;
-            $select->remove($s);
-            close $s;
-        }
+        send_all($_->{socket}, "HTTP/1.0 200 OK\r\nContent-Length: $size\r\n\r\n"
+                               . pattern($size - ($hang ? 1 : 0)));
+        $_->{begun} = $hang;
     }
+
+    return grep { !$_->{begun} } @ready;
 }

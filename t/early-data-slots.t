@@ -14,8 +14,7 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Client;
-use Test::Atls::Http qw( http_connect send_all );
-use Test::Atls::Response;
+use Test::Atls::Http qw( read_response );
 use Test::Atls::Slow qw( patience );
 
 use constant {
@@ -98,12 +97,7 @@ sub slow {
 
     $c->handshake_step();
 
-    my $flight = $c->tls_out();
-    my $s = http_connect($t->port(0));
-
-    send_all($s, $c->format_post($flight));
-
-    return { c => $c, s => $s };
+    return { c => $c, s => $c->begin_post($c->tls_out()) };
 }
 
 
@@ -112,18 +106,13 @@ sub finish {
 
     my $c = $slow->{c};
     my $plain = 0;
-    my $r = Test::Atls::Response->new(method => 'POST', on_body => sub {
+    my $r = read_response($slow->{s}, on_body => sub {
         $c->tls_in($_[0]);
         $c->handshake_step() unless $plain;
         $plain += length $c->read_plain();
-    });
-
-    until ($r->done()) {
-        sysread $slow->{s}, my $bytes, 65536 or last;
-        $r->feed($bytes);
-    }
+    }) or return 0;
 
     $c->_store_cookie($_) for $r->header('Set-Cookie');
 
-    return $r->done() && $plain > SIZE;
+    return $plain > SIZE;
 }

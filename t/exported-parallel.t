@@ -10,13 +10,14 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use IO::Select;
-use IO::Socket::INET;
 use List::Util qw( shuffle );
 use Test::More;
 
 use Test::Atls;
 use Test::Atls::Client;
+use Test::Atls::Http qw( send_all );
 use Test::Atls::Message;
+use Test::Atls::Serve qw( serve_together );
 
 my $N = 32;
 
@@ -57,7 +58,8 @@ $t->allow_kills();
 
 my $go = $t->path('go');
 
-$t->run_daemon(\&barrier, port => $t->port(1));
+$t->run_daemon(sub { serve_together($t->port(1), \&service) },
+               port => $t->port(1));
 
 srand 5;
 
@@ -88,49 +90,22 @@ sub messages {
 
 # Answers all requests that wait when the file is there.
 
-sub barrier {
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-                                       LocalPort => $t->port(1), Listen => 128,
-                                       ReuseAddr => 1) or die "listen: $!\n";
-    my $select = IO::Select->new($listen);
-    my (%heads, %waiting);
+sub service {
+    my @waiting = @_;
 
-    local $SIG{PIPE} = 'IGNORE';
+    for (grep { !$_->{seen}++ } @waiting) {
+        my ($uri) = $_->{head} =~ /^GET (\S+)/;
+        my ($pid) = $_->{head} =~ /^X-Pid: (\d+)/m;
 
-    for ( ;; ) {
-        for my $s ($select->can_read(0.02)) {
-            if ($s == $listen) {
-                $select->add($s->accept());
-                next;
-            }
-
-            if (!sysread $s, $heads{$s}, 4096, length($heads{$s} // '')) {
-                $select->remove($s);
-                delete $heads{$s};
-                delete $waiting{$s};
-                close $s;
-
-            } elsif ($heads{$s} =~ m!^GET (\S+).*\r\n\r\n!s) {
-                my $uri = $1;
-                my ($pid) = $heads{$s} =~ /^X-Pid: (\d+)/m;
-
-                open my $fh, '>>', $t->path('requests') or die;
-                syswrite $fh, "$uri $pid\n";
-                $waiting{$s} = $s;
-            }
-        }
-
-        next unless -e $go;
-
-        for my $s (values %waiting) {
-            syswrite $s, "HTTP/1.0 200 OK\r\n\r\nanswer\n";
-            $select->remove($s);
-            delete $heads{$s};
-            close $s;
-        }
-
-        %waiting = ();
+        open my $fh, '>>', $t->path('requests') or die;
+        syswrite $fh, "$uri $pid\n";
     }
+
+    return () unless -e $go;
+
+    send_all($_->{socket}, "HTTP/1.0 200 OK\r\n\r\nanswer\n") for @waiting;
+
+    return @waiting;
 }
 
 

@@ -15,7 +15,6 @@ use Test::More;
 use Test::Atls::Command;
 use Test::Atls::Gateway;
 use Test::Atls::Port qw( free_port );
-use Test::Atls::Program qw( run_program );
 
 my $t = Test::Atls::Gateway->new();
 

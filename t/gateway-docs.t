@@ -10,7 +10,7 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 
-use Test::Atls::Coap qw( CON ACK ECHO FORMAT LOCATION URI_PATH decode option
+use Test::Atls::Coap qw( CON ECHO FORMAT LOCATION URI_PATH decode option
                          options uint );
 use Test::Atls::Docs;
 use Test::Atls::Gateway;

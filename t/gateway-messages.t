@@ -11,8 +11,8 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 
-use Test::Atls::Coap qw( CON NON ACK RST BLOCK1 BLOCK2 ECHO MAX_AGE SIZE1
-                         URI_PATH encode option options uint uint_bytes );
+use Test::Atls::Coap qw( CON NON ACK BLOCK1 BLOCK2 ECHO MAX_AGE SIZE1
+                         URI_PATH encode option options uint );
 use Test::Atls::Gateway;
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Slow qw( slow );

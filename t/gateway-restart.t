@@ -11,7 +11,7 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 
-use Test::Atls::Coap qw( CON MAX_AGE LOCATION URI_HOST URI_PATH BLOCK1 BLOCK2
+use Test::Atls::Coap qw( CON MAX_AGE URI_HOST URI_PATH BLOCK1 BLOCK2
                          option options uint );
 use Test::Atls::Gateway;
 use Test::Atls::Pattern qw( pattern );

@@ -10,7 +10,7 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 
-use Test::Atls::Coap qw( :DEFAULT CON NON ACK BLOCK2 FORMAT LOCATION MAX_AGE
+use Test::Atls::Coap qw( :DEFAULT CON NON ACK BLOCK2 FORMAT MAX_AGE
                          SIZE1 URI_HOST option options uint uint_bytes );
 use Test::Atls::Gateway;
 use Test::Atls::Http qw( http_raw );

@@ -11,10 +11,8 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Elsewhere qw(
-    answer connect_to more_sockets sockets with_only
-);
-use Test::Atls::Http qw( send_all );
+use Test::Atls::Elsewhere qw( connect_to more_sockets sockets with_only );
+use Test::Atls::Http qw( read_response send_all );
 use Test::Atls::Slow qw( patience slow );
 use Test::Atls::Status qw( reading status total );
 
@@ -51,8 +49,9 @@ $t->allow_kills();
 
 my ($owner, $other) = $t->workers();
 
-is_deeply(relays(sub { is(answer(post(parked()))->status(), 200, 'relayed') },
-                 'passed'), { passed => 1 }, 'passed');
+is_deeply(relays(sub {
+    is(read_response(post(parked()))->status(), 200, 'relayed');
+}, 'passed'), { passed => 1 }, 'passed');
 
 is_deeply(relays(sub {
     close post(parked(), sub { $t->suspend_workers($owner) });
@@ -63,7 +62,7 @@ go_on();
 is_deeply(relays(sub {
     my $s = post(parked(), sub { $t->suspend_workers($owner) });
 
-    is(answer($s)->status(), 410, 'no response');
+    is(read_response($s)->status(), 410, 'no response');
 }, 'stuck'), { stuck => 1 }, 'stuck');
 
 go_on();
@@ -72,7 +71,7 @@ is_deeply(relays(sub {
     my $s = post(parked(), sub { $t->suspend_workers($owner) });
 
     kill 'KILL', $owner;
-    is(answer($s)->status(), 410, 'the worker dies');
+    is(read_response($s)->status(), 410, 'the worker dies');
 }, 'lost'), { lost => 1 }, 'lost');
 
 $t->wait_for(sub { 2 == grep { $_ != $owner } $t->workers() });

@@ -16,7 +16,7 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Backend;
 use Test::Atls::Client;
-use Test::Atls::Http qw( http_connect parse_responses readable send_all );
+use Test::Atls::Http qw( parse_responses read_response readable send_all );
 use Test::Atls::Pattern qw( pattern pattern_md5 );
 use Test::Atls::Slow qw( patience );
 
@@ -234,10 +234,8 @@ for my $sent ("$type; charset=utf-8", "$type;a=\"b; c\"", "$type ;x=1",
 
     $c->write_plain(request('GET', '/about', ''));
     my $record = $c->tls_out();
-    my $s = http_connect($t->port(0));
-
-    send_all($s, $c->format_post('', 'Content-Length' => length $record,
-                                 Expect => '100-continue'));
+    my $s = $c->begin_post('', 'Content-Length' => length $record,
+                           Expect => '100-continue');
 
     ok(readable($s, patience()), 'an interim answer');
     sysread $s, my $interim, 4096;
@@ -245,10 +243,7 @@ for my $sent ("$type; charset=utf-8", "$type;a=\"b; c\"", "$type ;x=1",
 
     send_all($s, $record);
 
-    my $r = Test::Atls::Response->new();
-    while (readable($s, patience()) && sysread $s, my $buf, 65536) {
-        last if $r->feed($buf);
-    }
+    my $r = read_response($s);
 
     is($r->status(), 200, 'the final answer');
     $c->tls_in($r->body());

@@ -15,9 +15,8 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Echo;
 use Test::Atls::Forge;
-use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Http qw( read_response readable );
 use Test::Atls::Preload;
-use Test::Atls::Response;
 use Test::Atls::Slow qw( patience );
 
 my $ROUNDS = 3;         # so that some POSTs are in the other worker
@@ -75,75 +74,36 @@ sub fails {
     $c = $t->established(uri => '/atls', keepalive => 0, timeout => patience(),
                          $forge->client_args());
 
-    like(plain($c->post(record("GET /late HTTP/1.1\r\nHost: localhost\r\n"
-                               . "Upgrade: echo\r\nConnection: upgrade\r\n"
-                               . "\r\n"))),
-         qr!\A200 HTTP/1\.1 101 !, "$name: 101");
+    my $upgrade = $forge->record(23, "GET /late HTTP/1.1\r\nHost: localhost\r\n"
+                                     . "Upgrade: echo\r\n"
+                                     . "Connection: upgrade\r\n\r\n");
+
+    like($c->decrypted($c->post($upgrade)), qr!\A200 HTTP/1\.1 101 !,
+         "$name: 101");
 
     # after data, the first empty one does not wait
 
-    is(plain(response(begin(''))), '200 ', "$name: empty") if $name eq 'empty';
+    is($c->end_post($c->begin_post('')), '200 ', "$name: empty")
+        if $name eq 'empty';
 
     my $poll = $body->();
-    my $s = begin($poll);
+    my $s = $c->begin_post($poll);
 
     ok(!readable($s, $WHILE), "$name: a poll waits");
     $t->write_file('fails', '');
     $t->write_file('late', '');
-    is(response($s)->status(), 500, "$name: it fails");
+    is(read_response($s)->status(), 500, "$name: it fails");
     unlink $t->path('fails');
 
     # an empty one is another poll
 
-    is(plain(response(begin($poll))), '200 ', "$name: the same again")
+    is($c->end_post($c->begin_post($poll)), '200 ', "$name: the same again")
         if $poll ne '';
-    is(plain(response(begin($body->()))), "200 late\n", "$name: the next one");
+    is($c->end_post($c->begin_post($body->())), "200 late\n",
+       "$name: the next one");
     unlink $t->path('late');
 
     # a worker would wait for the connection
 
     $c->post($forge->record(21, "\1\0"));
-}
-
-
-sub record { $forge->record(23, $_[0]) }
-
-
-# The status of a response, and the plaintext.
-
-sub plain {
-    my ($r) = @_;
-
-    return 'no answer' unless $r;
-    $c->tls_in($r->body());
-
-    return $r->status() . ' ' . $c->read_plain();
-}
-
-
-# A POST in progress.
-
-sub begin {
-    my ($bytes) = @_;
-
-    my $s = http_connect($t->port(0));
-
-    send_all($s, $c->format_post($bytes));
-
-    return $s;
-}
-
-
-sub response {
-    my ($s) = @_;
-
-    my $r = Test::Atls::Response->new(method => 'POST');
-
-    until ($r->done()) {
-        my $got = readable($s, patience()) && sysread $s, my $bytes, 65536;
-        return undef unless $got;
-        $r->feed($bytes);
-    }
-
-    return $r;
 }

@@ -16,8 +16,7 @@ use Test::Atls;
 use Test::Atls::Backend;
 use Test::Atls::Echo;
 use Test::Atls::Forge;
-use Test::Atls::Http qw( http_connect readable send_all );
-use Test::Atls::Response;
+use Test::Atls::Http qw( read_response readable );
 use Test::Atls::Slow qw( patience );
 
 my $ROUNDS = 4;         # so that some POSTs are in the other worker
@@ -116,9 +115,8 @@ sub upgraded {
     my ($endpoint, $uri, $what) = @_;
 
     client($endpoint, $what);
-    like(plain($c->post(record("GET $uri HTTP/1.1\r\nHost: localhost\r\n"
-                               . "Upgrade: echo\r\nConnection: upgrade\r\n"
-                               . "\r\n"))),
+    like(data("GET $uri HTTP/1.1\r\nHost: localhost\r\n"
+              . "Upgrade: echo\r\nConnection: upgrade\r\n\r\n"),
          qr!\A200 HTTP/1\.1 101 .*\r\n\r\n\z!s, "$name: 101");
 }
 
@@ -134,31 +132,6 @@ sub ends {
 sub record { $forge->record(23, $_[0]) }
 
 
-# The status of a response, and the plaintext.
-
-sub plain {
-    my ($r) = @_;
-
-    return 'no answer' unless $r;
-    $c->tls_in($r->body());
-
-    return $r->status() . ' ' . $c->read_plain();
-}
-
-
-# A POST in progress.
-
-sub begin {
-    my ($bytes) = @_;
-
-    my $s = http_connect($t->port(0));
-
-    send_all($s, $c->format_post($bytes));
-
-    return $s;
-}
-
-
 sub waits {
     my ($s, $what) = @_;
 
@@ -166,20 +139,14 @@ sub waits {
 }
 
 
-sub response {
-    my ($s) = @_;
+# A poll: its response, and the plaintext.
 
-    my $r = Test::Atls::Response->new(method => 'POST');
+sub poll { $c->end_post($c->begin_post($_[0] // record(''))) }
 
-    until ($r->done()) {
-        my $bytes;
-        my $got = readable($s, patience()) && sysread $s, $bytes, 65536;
-        return undef unless $got;
-        $r->feed($bytes);
-    }
 
-    return $r;
-}
+# The same for data.
+
+sub data { $c->decrypted($c->post(record($_[0]))) }
 
 
 # Data are returned, in their answer or in that to a poll.
@@ -187,7 +154,7 @@ sub response {
 sub echoed {
     my ($got, $bytes) = @_;
 
-    $got = plain(response(begin(record('')))) if $got eq '200 ';
+    $got = poll() if $got eq '200 ';
     is($got, "200 $bytes", "$name: echo of " . length $bytes);
 }
 
@@ -200,12 +167,12 @@ sub late {
 sub output {
     upgraded('/atls', '/late', 'output');
 
-    my $s = begin(record(''));
+    my $s = $c->begin_post(record(''));
     waits($s, 'a poll');
     late();
-    is(plain(response($s)), "200 late\n", "$name: it gets the output");
+    is($c->end_post($s), "200 late\n", "$name: it gets the output");
     unlink $t->path('late');
-    echoed(plain($c->post(record("more\n"))), "more\n");
+    echoed(data("more\n"), "more\n");
     is($c->error(), '', "$name: in order");
 }
 
@@ -215,14 +182,14 @@ sub output {
 sub theft {
     upgraded('/atls', '/late', 'theft');
 
-    my $s = begin(record(''));
+    my $s = $c->begin_post(record(''));
     waits($s, 'a poll');
     is($c->post('')->body(), '', "$name: an empty POST is answered");
     waits($s, 'the poll still');
     late();
-    is(plain(response($s)), "200 late\n", "$name: the poll gets the output");
+    is($c->end_post($s), "200 late\n", "$name: the poll gets the output");
     unlink $t->path('late');
-    my $got = plain($c->post(record("more\n")));
+    my $got = data("more\n");
     is($c->post('')->body(), '', "$name: an empty POST gets nothing") for 1 .. 3;
     echoed($got, "more\n");
 }
@@ -234,21 +201,21 @@ sub theft {
 sub theft_at_first {
     upgraded('/atls', '/late', 'theft at first');
 
-    my $thief = begin('');
+    my $thief = $c->begin_post('');
 
-    is(response($thief)->body(), '', "$name: the first one does not wait");
-    $thief = begin('');
+    is(read_response($thief)->body(), '', "$name: the first one does not wait");
+    $thief = $c->begin_post('');
     waits($thief, 'an empty POST');
 
-    is(plain(response(begin(record('')))), '200 ', "$name: a record, at once");
-    is(response($thief)->body(), '', "$name: it ends the empty POST");
+    is(poll(), '200 ', "$name: a record, at once");
+    is(read_response($thief)->body(), '', "$name: it ends the empty POST");
 
-    my $s = begin(record(''));
+    my $s = $c->begin_post(record(''));
     waits($s, 'another record');
     is($c->post('')->body(), '', "$name: an empty POST is answered");
     waits($s, 'the poll still');
     late();
-    is(plain(response($s)), "200 late\n", "$name: the poll gets the output");
+    is($c->end_post($s), "200 late\n", "$name: the poll gets the output");
     unlink $t->path('late');
 }
 
@@ -261,24 +228,24 @@ sub carried {
 
     is($c->post('')->body(), '', "$name: an empty POST, which does not wait");
 
-    my $s = begin('');
+    my $s = $c->begin_post('');
     waits($s, 'an empty POST');
 
     for my $i (1 .. 3) {
-        is(plain($c->post(record(''))), '200 ', "$name: a record, at once");
-        is(plain(response($s)), '200 ', "$name: it ends the poll");
-        $s = begin('');
+        is(data(''), '200 ', "$name: a record, at once");
+        is($c->end_post($s), '200 ', "$name: it ends the poll");
+        $s = $c->begin_post('');
         waits($s, 'another one');
-        my $got = plain($c->post(record("data $i\n")));
-        is(plain(response($s)), '200 ', "$name: as do data");
-        $got = plain(response(begin(''))) if $got eq '200 ';
+        my $got = data("data $i\n");
+        is($c->end_post($s), '200 ', "$name: as do data");
+        $got = poll('') if $got eq '200 ';
         is($got, "200 data $i\n", "$name: echo");
-        $s = begin('');
+        $s = $c->begin_post('');
         waits($s, 'the next one');
     }
 
     $c->post($forge->record(21, "\1\0"));
-    is(response($s)->status(), 200, "$name: the end");
+    is(read_response($s)->status(), 200, "$name: the end");
 }
 
 
@@ -291,11 +258,11 @@ sub retry {
 
     late();
 
-    my $r = response(begin($record));
+    my $r = read_response($c->begin_post($record));
 
     is($c->post($record)->body(), $r->body(), "$name: the same response")
         for 1 .. 2;
-    is(plain($r), "200 late\n", "$name: with output");
+    is($c->decrypted($r), "200 late\n", "$name: with output");
     unlink $t->path('late');
 }
 
@@ -306,19 +273,18 @@ sub retry_in_progress {
     upgraded('/atls', '/late', 'retry in progress');
 
     my $record = record('');
-    my $s = begin($record);
+    my $s = $c->begin_post($record);
 
     waits($s, 'a poll');
-    is(plain(response(begin($record))), '200 ', "$name: the same one, at once")
-        for 1 .. 2;
-    is(plain(response($s)), '200 ', "$name: it ends the first one");
+    is(poll($record), '200 ', "$name: the same one, at once") for 1 .. 2;
+    is($c->end_post($s), '200 ', "$name: it ends the first one");
 
-    $s = begin(record(''));
+    $s = $c->begin_post(record(''));
     waits($s, 'the next one');
     late();
-    is(plain(response($s)), "200 late\n", "$name: it gets the output");
+    is($c->end_post($s), "200 late\n", "$name: it gets the output");
     unlink $t->path('late');
-    echoed(plain($c->post(record("more\n"))), "more\n");
+    echoed(data("more\n"), "more\n");
 }
 
 
@@ -328,13 +294,13 @@ sub retry_when_gone {
     upgraded('/atls', '/late', 'gone');
 
     my $record = record('');
-    my $s = begin($record);
+    my $s = $c->begin_post($record);
 
     waits($s, 'a poll');
     close $s;
-    is(plain(response(begin($record))), '200 ', "$name: no output");
+    is(poll($record), '200 ', "$name: no output");
     late();
-    is(plain(response(begin(record('')))), "200 late\n", "$name: the next one");
+    is(poll(), "200 late\n", "$name: the next one");
     unlink $t->path('late');
 }
 
@@ -348,10 +314,10 @@ sub data_before_poll {
 
     is($c->post($data)->status(), 409, "$name: data before the poll");
 
-    my $s = begin($poll);
+    my $s = $c->begin_post($poll);
     waits($s, 'the poll');
-    my $got = plain($c->post($data));
-    is(plain(response($s)), '200 ', "$name: the same data again end the poll");
+    my $got = $c->decrypted($c->post($data));
+    is($c->end_post($s), '200 ', "$name: the same data again end the poll");
     echoed($got, "data\n");
 }
 
@@ -361,20 +327,19 @@ sub elapsed {
 
     my $record = record('');
 
-    is(plain(response(begin($record))), '200 ', "$name: no output");
-    is(plain(response(begin($record))), '200 ', "$name: the same again");
-    echoed(plain($c->post(record("one\n"))), "one\n");
+    is(poll($record), '200 ', "$name: no output");
+    is(poll($record), '200 ', "$name: the same again");
+    echoed(data("one\n"), "one\n");
 }
 
 
 sub at_once {
     upgraded('/never', '/echo', 'off');
 
-    is(plain($c->post(record(''))), '200 ', "$name: a poll is answered");
-    my $got = plain($c->post(record("one\n")));
+    is(data(''), '200 ', "$name: a poll is answered");
+    my $got = data("one\n");
     ok($t->wait_for(sub { $got eq "200 one\n"
-                          || ($got = plain($c->post(record('')))) eq
-                             "200 one\n" }),
+                          || ($got = data('')) eq "200 one\n" }),
        "$name: at last with the output");
 }
 
@@ -384,13 +349,11 @@ sub at_once {
 sub parked {
     client('/atls', 'parked');
 
-    my $got = plain($c->post(record(
-        "POST /early HTTP/1.1\r\nHost: localhost\r\n"
-        . "Content-Length: 2000\r\n\r\n0123456789")));
+    my $got = data("POST /early HTTP/1.1\r\nHost: localhost\r\n"
+                   . "Content-Length: 2000\r\n\r\n0123456789");
 
     is($c->post('')->body(), '', "$name: an empty POST gets nothing");
-    $got .= plain(response(begin(record(''))))
-        until $got =~ /early\n/ || $c->closed();
+    $t->wait_for(sub { $got =~ /early\n/ || ($got .= poll()) !~ /200 \z/ });
     like($got, qr!HTTP/1\.1 200 .*\r\n\r\nearly\n\z!s,
          "$name: an early response");
 }
@@ -402,9 +365,9 @@ sub parked {
 sub raw {
     client('/raw', 'raw');
 
-    is(plain($c->post(record(''))), "200 greeting\n", "$name: a record");
-    is(plain($c->post('')), '200 ', "$name: an empty POST");
-    is(plain($c->post(record('') . $forge->record(21, "\1\0"))), '200 ',
+    is(data(''), "200 greeting\n", "$name: a record");
+    is($c->decrypted($c->post('')), '200 ', "$name: an empty POST");
+    is($c->decrypted($c->post(record('') . $forge->record(21, "\1\0"))), '200 ',
        "$name: a record and close_notify");
     ok($c->closed(), "$name: close_notify");
 

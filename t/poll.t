@@ -14,11 +14,10 @@ use Time::HiRes qw( sleep time );
 
 use Test::Atls;
 use Test::Atls::Echo;
-use Test::Atls::Http qw( http_connect http_raw readable send_all );
+use Test::Atls::Http qw( http_raw read_response readable send_all );
 use Test::Atls::Http2Stream;
 use Test::Atls::Outer;
 use Test::Atls::Process qw( alive );
-use Test::Atls::Response;
 use Test::Atls::Slow qw( patience );
 
 my $ROUNDS = 4;         # so that some POSTs are in the other worker
@@ -155,13 +154,7 @@ sub ends {
 
 # An empty POST, in progress.
 
-sub poll {
-    my $s = http_connect($t->port(0));
-
-    send_all($s, $c->format_post(''));
-
-    return $s;
-}
+sub poll { $c->begin_post('') }
 
 
 sub waits {
@@ -176,18 +169,9 @@ sub waits {
 sub answer {
     my ($s) = @_;
 
-    my $r = $response = Test::Atls::Response->new(method => 'POST');
+    $response = read_response($s);
 
-    until ($r->done()) {
-        my $bytes;
-        my $got = readable($s, patience()) && sysread $s, $bytes, 65536;
-        return 'no answer' unless $got;
-        $r->feed($bytes);
-    }
-
-    $c->tls_in($r->body());
-
-    return $r->status() . ' ' . $c->read_plain();
+    return $c->decrypted($response);
 }
 
 

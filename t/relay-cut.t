@@ -11,10 +11,9 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Backend;
 use Test::Atls::Elsewhere qw( connect_to more_sockets sockets );
-use Test::Atls::Http qw( readable send_all );
+use Test::Atls::Http qw( read_response readable send_all );
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Process qw( asleep );
-use Test::Atls::Response;
 use Test::Atls::Slow qw( patience );
 
 
@@ -183,18 +182,9 @@ sub wrong {
 
 
 sub answer {
-    my ($s) = @_;
+    my $r = read_response($_[0]);
 
-    my $r = Test::Atls::Response->new();
-
-    until ($r->done()) {
-        my $n;
-
-        $n = $s->sysread(my $buf, 65536) if readable($s, $PATIENCE);
-        $n ? $r->feed($buf) : last;
-    }
-
-    return $r->done() ? $r->status() : 'nothing';
+    return $r ? $r->status() : 'nothing';
 }
 
 

@@ -12,8 +12,8 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Elsewhere qw( answer connect_to );
-use Test::Atls::Http qw( readable send_all );
+use Test::Atls::Elsewhere qw( connect_to );
+use Test::Atls::Http qw( read_response readable send_all );
 use Test::Atls::Slow qw( patience );
 
 
@@ -66,7 +66,7 @@ sub kept {
                  : ('Transfer-Encoding: chunked', '',
                     sprintf('%x', length $flight), $flight, 0, '', ''));
 
-    my $r = answer($s);
+    my $r = read_response($s);
 
     is($r && $r->status(), 200, "$name: a response");
     is($r && $r->header('X-Upstream'), 'another worker', "$name: relayed");
@@ -74,7 +74,7 @@ sub kept {
     ok(!readable($s, 0.5), "$name: the connection is not closed");
 
     send_all($s, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    is(eval { answer($s)->status() }, 405, "$name: nor with another request");
+    is(eval { read_response($s)->status() }, 405, "$name: nor with another request");
 
     # until keepalive_timeout
 

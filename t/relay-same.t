@@ -9,13 +9,9 @@ use Time::HiRes qw( time );
 
 use Test::Atls;
 use Test::Atls::Elsewhere qw( connect_to );
-use Test::Atls::Http qw( readable send_all );
+use Test::Atls::Http qw( read_response send_all );
 use Test::Atls::Pattern qw( pattern );
-use Test::Atls::Response;
-use Test::Atls::Slow qw( patience );
 
-
-my $PATIENCE = patience();
 
 # directives of the locations
 
@@ -156,18 +152,8 @@ sub said {
                  'Content-Type: application/atls+octet-stream',
                  'Content-Length: ' . length $bytes, '', $bytes);
 
-    my $r = Test::Atls::Response->new();
+    my $r = read_response($s) or return 'nothing';
 
-    until ($r->done()) {
-        my $n;
-
-        $n = $s->sysread(my $buf, 65536) if readable($s, $PATIENCE);
-        $n ? $r->feed($buf) : last;
-    }
-
-    $r->eof();
-
-    return 'nothing' unless $r->done();
     return 'not by that worker' unless $r->header('X-Pid') == $pid;
 
     end_of($c, $cookie, map { /^([^;]+)/ } $r->header('Set-Cookie'));

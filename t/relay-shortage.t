@@ -12,14 +12,11 @@ use Test::Atls;
 use Test::Atls::Elsewhere qw(
     connect_to descriptors more_sockets sockets with_only
 );
-use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Http qw( http_connect read_response readable send_all );
 use Test::Atls::Process qw( asleep );
 use Test::Atls::Response qw( parse_responses );
-use Test::Atls::Slow qw( patience );
 use Test::Atls::Status qw( added );
 
-
-my $PATIENCE = patience();
 
 my $t = Test::Atls->new(workers => 2);
 
@@ -158,16 +155,9 @@ sub rest {
 sub answer {
     my ($s, $bytes) = @_;
 
-    my $r = Test::Atls::Response->new();
-
     send_all($s, $bytes);
 
-    until ($r->done()) {
-        readable($s, $PATIENCE) && $s->sysread(my $buf, 65536) or return undef;
-        $r->feed($buf);
-    }
-
-    return $r;
+    return read_response($s);
 }
 
 

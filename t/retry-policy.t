@@ -16,10 +16,9 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Authority;
 use Test::Atls::Backend;
-use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Http qw( read_response readable send_all );
 use Test::Atls::Response;
 use Test::Atls::Retry qw( again opened outer record reply );
-use Test::Atls::Slow qw( patience );
 
 my $ROUNDS = 6;         # so that some are in other workers
 my $KEY = 'f0112233445566778899aabbccddeeff';
@@ -306,29 +305,17 @@ sub in_progress {
 sub begun {
     my ($c, $bytes) = @_;
 
-    my $s = http_connect($t->port(0));
-
-    send_all($s, $c->format_post(substr($bytes, 0, -1),
-                                 'Content-Length' => length $bytes,
-                                 Connection => 'close'));
-
-    return $s;
+    return $c->begin_post(substr($bytes, 0, -1), Connection => 'close',
+                          'Content-Length' => length $bytes);
 }
 
 
 sub answered {
     my ($s, $bytes) = @_;
 
-    my $r = Test::Atls::Response->new(method => 'POST');
-
     send_all($s, $bytes);
 
-    until ($r->done()) {
-        readable($s, patience()) && sysread $s, my $buf, 65536 or last;
-        $r->feed($buf);
-    }
-
-    return reply($r->done() && $r);
+    return reply(read_response($s));
 }
 
 

@@ -14,7 +14,7 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Http qw( http_connect read_response readable send_all );
 use Test::Atls::Http2Stream;
 use Test::Atls::Response;
 use Test::Atls::Retry qw( again opened outer record reply );
@@ -323,21 +323,13 @@ sub slow_flight {
     $c->handshake_step();
 
     my $flight = $c->tls_out();
-    my $s = http_connect($t->port(0));
+    my $s = $c->begin_post(substr($flight, 0, 5),
+                           'Content-Length' => length $flight);
 
-    send_all($s, $c->format_post(substr($flight, 0, 5),
-                                 'Content-Length' => length $flight));
     ok(!readable($s, 0.2), name('a slow flight: waits'));
     send_all($s, substr $flight, 5);
 
-    my $r = Test::Atls::Response->new(method => 'POST');
-
-    until ($r->done()) {
-        readable($s, patience()) && sysread $s, my $buf, 65536 or last;
-        $r->feed($buf);
-    }
-
-    my $first = reply($r->done() && $r);
+    my $first = reply(read_response($s));
 
     is(again($c, $flight), $first, name('a slow flight: the same'));
     opened($c, $first);

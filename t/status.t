@@ -13,9 +13,8 @@ use JSON::PP qw( decode_json );
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Http qw( http_connect http_raw readable send_all );
+use Test::Atls::Http qw( http_connect http_raw read_response send_all );
 use Test::Atls::Outer;
-use Test::Atls::Slow qw( patience );
 
 my $type = 'application/atls+octet-stream';
 my $unknown = 'A' x 24;
@@ -242,10 +241,7 @@ for my $name (sort keys %flights) {
     ok($c->http_client()->{socket}, 'and the connection is kept');
 
     send_all($other, substr $record, $half);
-    $r = Test::Atls::Response->new();
-    while (readable($other, patience()) && sysread $other, my $buf, 4096) {
-        last if $r->feed($buf);
-    }
+    $r = read_response($other);
     is($r->status(), 200, 'the first one is answered');
     $c->tls_in($r->body());
     like($c->read_plain(), qr/inner/, 'with what it asked for');

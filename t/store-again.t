@@ -7,8 +7,7 @@ use warnings;
 use Test::More;
 
 use Test::Atls::Cluster;
-use Test::Atls::Elsewhere qw( answer );
-use Test::Atls::Http qw( http_connect send_all );
+use Test::Atls::Http qw( http_connect read_response send_all );
 
 
 Test::Atls::Cluster->require_redis();
@@ -70,7 +69,7 @@ sub end {
 
     send_all($s, substr $record, -10);
 
-    return answer($s);
+    return read_response($s);
 }
 
 

@@ -9,9 +9,8 @@ use Test::More;
 use Time::HiRes qw( sleep );
 
 use Test::Atls::Cluster;
-use Test::Atls::Http qw( http_connect readable send_all );
-use Test::Atls::Response qw( parse_responses );
-use Test::Atls::Slow qw( patience slow );
+use Test::Atls::Http qw( http_connect read_response send_all );
+use Test::Atls::Slow qw( slow );
 
 
 my $REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -67,7 +66,7 @@ sub drained {
 
     send_all($s, substr $post, $begun);
 
-    my $r = response($s);
+    my $r = read_response($s);
 
     is($r && $r->status(), $skipped ? 409 : 200, 'a POST at the machine');
     close $s;
@@ -123,7 +122,7 @@ sub long {
     sleep 0.5;
     send_all($s, substr $post, -10);
 
-    for my $r (response($s), $c->post_receive()) {
+    for my $r (read_response($s), $c->post_receive()) {
         is($r && $r->status(), 200, 'a POST');
         $c->tls_in($r->body()) if $r && $r->status() == 200;
     }
@@ -136,18 +135,4 @@ sub long {
 
     $t->run();
     $cluster->done_testing();
-}
-
-
-sub response {
-    my ($s) = @_;
-
-    my $r = Test::Atls::Response->new();
-
-    until ($r->done()) {
-        readable($s, patience()) && $s->sysread(my $buf, 65536) or return undef;
-        $r->feed($buf);
-    }
-
-    return $r;
 }

@@ -9,7 +9,7 @@ use Test::More;
 use Test::Atls::Cluster;
 use Test::Atls::Docs;
 use Test::Atls::Port qw( free_port );
-use Test::Atls::Process qw( spawn stop_process );
+use Test::Atls::Process qw( stop_process );
 
 
 Test::Atls::Cluster->require_redis();

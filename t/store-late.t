@@ -7,9 +7,9 @@ use warnings;
 use Test::More;
 
 use Test::Atls::Cluster;
-use Test::Atls::Elsewhere qw( answer connect_to );
+use Test::Atls::Elsewhere qw( connect_to );
 use Test::Atls::FalseStore;
-use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Http qw( http_connect read_response readable send_all );
 
 
 Test::Atls::Cluster->require_redis();
@@ -93,7 +93,7 @@ sub slow {
         $s;
     } @clients[0, 1];
 
-    is(answer($_)->status(), 503, 'a late answer') for @sockets;
+    is(read_response($_)->status(), 503, 'a late answer') for @sockets;
 
     $store->release();
     $t->wait_for(sub {
@@ -146,7 +146,7 @@ sub taken_back {
     ok(!readable($sockets[0], 0.2), 'no response before the answer to the put');
     $store->release();
 
-    my @answers = map { answer($_) } @sockets;
+    my @answers = map { read_response($_) } @sockets;
 
     is($_ && $_->status(), 200, 'a POST') for @answers;
     ok($answers[1]->body() eq $answers[0]->body(), '... the same response');

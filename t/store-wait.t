@@ -7,8 +7,7 @@ use warnings;
 use Test::More;
 
 use Test::Atls::Cluster;
-use Test::Atls::Elsewhere qw( answer );
-use Test::Atls::Http qw( http_connect send_all );
+use Test::Atls::Http qw( http_connect read_response send_all );
 
 
 Test::Atls::Cluster->require_redis();
@@ -90,7 +89,7 @@ sub quit {
     $t->wait_for_log(qr/gracefully shutting down/);
     kill 'CONT', $cluster->{redis};
 
-    my $r = answer($s);
+    my $r = read_response($s);
 
     is($r && $r->status(), 200, 'a response from a process that quits');
 
@@ -131,7 +130,7 @@ sub store_is_gone {
 
     $cluster->stop_redis();
 
-    my $r = answer($s);
+    my $r = read_response($s);
 
     is($r && $r->status(), 503, 'the connection is lost');
     is($r && $r->header('Retry-After'), 1, '... Retry-After');

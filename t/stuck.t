@@ -9,8 +9,8 @@ use Time::HiRes qw( sleep time );
 
 use Test::Atls;
 use Test::Atls::Backend;
-use Test::Atls::Elsewhere qw( answer post_to with_only );
-use Test::Atls::Http qw( readable );
+use Test::Atls::Elsewhere qw( post_to with_only );
+use Test::Atls::Http qw( read_response readable );
 use Test::Atls::Process qw( asleep );
 use Test::Atls::Response qw( parse_responses );
 use Test::Atls::Slow qw( patience slow );
@@ -179,7 +179,7 @@ sub the_other_one {
     sleep $LATER + 2;
     kill 'CONT', $other;
 
-    is(said($c, answer($s)), "200 line 1\n", 'the one that relays');
+    is(said($c, read_response($s)), "200 line 1\n", 'the one that relays');
 }
 
 

@@ -414,8 +414,6 @@ sub by_cookie {
 
 sub busy {
     my $c = established(outer => 'http11-chunked', keepalive => 1);
-    my $socket = Test::Atls::Http::http_connect($t->port(0));
-
     # a POST of which the body is not complete, but its first record is
 
     $c->write_plain(get('/'));
@@ -425,9 +423,8 @@ sub busy {
     $c->write_plain(get('/'));
     $bytes .= $c->tls_out();
 
-    print $socket $c->format_post(substr($bytes, 0, $first),
-                                  'Content-Length' => length $bytes);
-
+    my $socket = $c->begin_post(substr($bytes, 0, $first),
+                                'Content-Length' => length $bytes);
     my $r;
 
     $t->wait_for(sub {
@@ -438,12 +435,7 @@ sub busy {
     is($r->status() . ' ' . type($r), '409 session-busy', 'another POST');
 
     print $socket substr $bytes, $first;
-    my $answer = Test::Atls::Response->new(method => 'POST');
-    while (!$answer->done() && sysread $socket, my $buf, 65536) {
-        $answer->feed($buf);
-    }
-    $c->tls_in($answer->body());
-    is(() = $c->read_plain() =~ /inner/g, 2, 'the first one is answered');
+    is(() = $c->end_post($socket) =~ /inner/g, 2, 'the first one is answered');
 }
 
 

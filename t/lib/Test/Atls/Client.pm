@@ -14,6 +14,7 @@ use warnings;
 
 use Time::HiRes qw( sleep time );
 
+use Test::Atls::Http qw( http_connect read_response send_all );
 use Test::Atls::Outer;
 use Test::Atls::OuterCurl;
 use Test::Atls::Response qw( parse_responses );
@@ -144,6 +145,40 @@ sub post_receive {
     $self->_follow($r->header('Location')) if $r && $r->status() == 201;
 
     return $r;
+}
+
+
+# A POST on a connection of its own: begin_post() returns the socket; its
+# arguments are those of format_post().  end_post() returns what the client gets,
+# see decrypted().
+
+sub begin_post {
+    my ($self, $body, %headers) = @_;
+
+    my $s = http_connect($self->{port}, host => $self->{host});
+
+    send_all($s, $self->format_post($body, %headers));
+
+    return $s;
+}
+
+
+sub end_post {
+    my ($self, $s) = @_;
+
+    return $self->decrypted(read_response($s));
+}
+
+
+# The status of a response and the decrypted data, as "200 hello".
+
+sub decrypted {
+    my ($self, $r) = @_;
+
+    return 'no answer' unless $r;
+    $self->tls_in($r->body()) if $r->status() < 300;
+
+    return $r->status() . ' ' . $self->read_plain();
 }
 
 

@@ -8,23 +8,20 @@ package Test::Atls::Elsewhere;
 # Sends bytes and returns the socket after the worker has received all of them.
 #
 #     my $s = post_to($t, $pid, $client);
-#     my $r = answer($s);
+#     my $r = read_response($s);              # of Test::Atls::Http
 #
-# Sends a POST with the client's pending output, or with some bytes; answer()
-# returns its response, or undef.
+# Sends a POST with the client's pending output, or with some bytes.
 
 use strict;
 use warnings;
 
 use Exporter qw( import );
 
-use Test::Atls::Http qw( http_connect readable send_all );
+use Test::Atls::Http qw( http_connect send_all );
 use Test::Atls::Process qw( asleep );
-use Test::Atls::Response;
-use Test::Atls::Slow qw( patience );
 
 our @EXPORT_OK = qw(
-    answer connect_to descriptors more_sockets post_to sockets with_only
+    connect_to descriptors more_sockets post_to sockets with_only
 );
 
 
@@ -60,20 +57,6 @@ sub post_to {
                  'Content-Length: ' . length $bytes, '', $bytes);
 
     return $s;
-}
-
-
-sub answer {
-    my ($s) = @_;
-
-    my $r = Test::Atls::Response->new();
-
-    until ($r->done()) {
-        readable($s, patience()) && $s->sysread(my $buf, 65536) or return undef;
-        $r->feed($buf);
-    }
-
-    return $r;
 }
 
 

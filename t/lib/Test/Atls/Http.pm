@@ -15,7 +15,7 @@ use Test::Atls::Response qw( parse_responses );
 use Test::Atls::Slow qw( patience slow );
 
 our @EXPORT_OK = qw( http_connect http_raw parse_responses readable
-                     send_all );
+                     read_response send_all );
 
 
 # http_connect($port, tls => 0, host => '127.0.0.1', local => address,
@@ -115,6 +115,26 @@ sub send_all {
     }
 
     return 1;
+}
+
+
+# The response on a connection, or undef if it is not whole.  The arguments are
+# those of Test::Atls::Response.
+
+sub read_response {
+    my ($s, %args) = @_;
+
+    my $r = Test::Atls::Response->new(%args);
+
+    until ($r->done()) {
+        my $n;
+        $n = $s->sysread(my $bytes, 65536) if readable($s, patience());
+
+        return $r->eof() ? $r : undef unless $n;
+        $r->feed($bytes);
+    }
+
+    return $r;
 }
 
 

@@ -12,7 +12,7 @@ use warnings;
 
 use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Response;
-use Test::Atls::Serve qw( serve );
+use Test::Atls::Serve qw( read_request serve );
 use Test::Atls::Slow qw( patience );
 
 my $LOST = 0.3;
@@ -60,12 +60,12 @@ sub _connection {
 
     my $n = 0;
 
-    while (defined(my $post = _read_post($client))) {
+    while (my @post = read_request($client)) {
         my $lose = $self->{kept} && $n++ == 0 ? 1 : rand;
 
         return $self->_lost('request') if $lose < $LOST / 2;
 
-        my $response = $self->_forward($post);
+        my $response = $self->_forward(join '', @post);
 
         return $self->_lost('response') if $lose < $LOST;
         send_all($client, $response) or return;
@@ -78,30 +78,6 @@ sub _lost {
 
     open my $fh, '>>', $self->{log} or die "$self->{log}: $!\n";
     syswrite $fh, "$what\n";
-}
-
-
-# With a Content-Length, as proxies send them.
-
-sub _read_post {
-    my ($s) = @_;
-
-    my $post = '';
-
-    until ($post =~ /\r\n\r\n/) {
-        readable($s, patience()) && sysread $s, $post, 65536, length $post
-            or return undef;
-    }
-
-    my ($length) = $post =~ /^Content-Length: (\d+)/mi;
-    my $size = $+[0] + 4 + ($length || 0) if $post =~ /^.*?(?=\r\n\r\n)/s;
-
-    while (length $post < $size) {
-        readable($s, patience()) && sysread $s, $post, 65536, length $post
-            or return undef;
-    }
-
-    return $post;
 }
 
 

@@ -30,10 +30,8 @@ use warnings;
 
 use JSON::PP qw( decode_json encode_json );
 
-use Test::Atls::Http qw( http_connect readable send_all );
-use Test::Atls::Response;
-use Test::Atls::Serve qw( serve );
-use Test::Atls::Slow qw( patience );
+use Test::Atls::Http qw( http_connect read_response send_all );
+use Test::Atls::Serve qw( read_request serve );
 
 my %CHANGES = (
     swapped   => sub { @_[1, 0, 2 .. $#_] },
@@ -106,7 +104,7 @@ sub _serve {
 sub _post {
     my ($self, $client) = @_;
 
-    my ($head, $body) = _read_post($client) or return 0;
+    my ($head, $body) = read_request($client) or return 0;
     my $act = decode_json($self->{t}->read_file($self->{what}));
 
     if ($head !~ m!^Content-Type: message/http\r$!mi) {
@@ -175,47 +173,18 @@ sub _say {
 }
 
 
-sub _read_post {
-    my ($s) = @_;
-
-    my $post = '';
-
-    until ($post =~ /\r\n\r\n/) {
-        readable($s, patience()) && sysread $s, $post, 65536, length $post
-            or return;
-    }
-
-    my ($head, $body) = split /(?<=\r\n\r\n)/, $post, 2;
-    my ($length) = $head =~ /^Content-Length: (\d+)/mi;
-
-    $body //= '';
-    while (length $body < ($length // 0)) {
-        readable($s, patience()) && sysread $s, $body, 65536, length $body
-            or return;
-    }
-
-    return ($head, $body);
-}
-
-
 # The header and the body of the response of the server.
 
 sub _pass {
     my ($self, $head, $body) = @_;
 
     my $s = http_connect($self->{to});
-    my $r = Test::Atls::Response->new(method => 'POST');
 
     $self->_say('passed') if $head =~ m!^Content-Type: message/http\r$!mi;
     send_all($s, $head =~ s/^Content-Length: \d+/'Content-Length: '
                                                  . length $body/mier . $body);
 
-    until ($r->done()) {
-        my $n = readable($s, patience()) && sysread $s, my $buf, 65536;
-
-        $n ? $r->feed($buf) : $r->eof();
-        last unless $n;
-    }
+    my $r = read_response($s) or die "no response\n";
 
     return ($r->head(), $r->body());
 }
