@@ -21,80 +21,22 @@ use Test::Atls::Slow qw( patience );
 my $t = Test::Atls->new(workers => 2);
 my ($h2, $http2) = $t->http2();
 
-$t->make_cert('localhost');
+my $verify = 'ssl_client_certificate %%TESTDIR%%/localhost.crt; '
+             . 'ssl_verify_client';
+my @listen = (listen => "ssl $h2");
 
-$t->write_http(<<"EOC");
-%%CERTIFICATE%%
-%%SSL_CERTIFICATE%%
-ssl_protocols TLSv1.2 TLSv1.3;
+$t->write_http(endpoints() . <<"EOC"
 ssl_session_cache builtin;
 ssl_early_data on;
 keepalive_timeout 1s;
-atls_association 30d;
-
-server {
-    listen 127.0.0.1:%%PORT_0%%;
-
-    location = /.well-known/atls {
-        atls on;
-    }
-
-    location = /reuse {
-        atls on;
-        atls_association 30d reuse;
-    }
-}
-
-server {
-    listen 127.0.0.1:%%PORT_1%% ssl $h2;
-    $http2
-    server_name localhost;
-    atls_association_accept on;
-    ssl_ecdh_curve secp384r1;
-
-    location / {
-        return 200 "[\$server_protocol|\$atls_association|\$ssl_early_data]";
-    }
-}
-
-server {
-    listen 127.0.0.1:%%PORT_1%% ssl $h2;
-    $http2
-    server_name other.example;
-    atls_association_accept on;
-    ssl_certificate %%TESTDIR%%/localhost.crt;
-    ssl_certificate_key %%TESTDIR%%/localhost.key;
-
-    location / {
-        return 200 "[other]";
-    }
-}
-
-server {
-    listen 127.0.0.1:%%PORT_2%% ssl;
-    server_name localhost;
-    atls_association_accept on;
-    ssl_verify_client on;
-    ssl_client_certificate %%TESTDIR%%/localhost.crt;
-    ssl_conf_command Options AllowNoDHEKEX;
-
-    location / {
-        return 200 verified;
-    }
-}
-
-server {
-    listen 127.0.0.1:%%PORT_3%% ssl;
-    server_name localhost;
-    atls_association_accept on;
-    ssl_verify_client optional;
-    ssl_client_certificate %%TESTDIR%%/localhost.crt;
-
-    location / {
-        return 200 "[\$atls_association|\$ssl_client_verify]";
-    }
-}
 EOC
+    . accepting(1, '[$server_protocol|$atls_association|$ssl_early_data]',
+                @listen, other => "$http2 ssl_ecdh_curve secp384r1;")
+    . accepting(1, '[other]', @listen, other => $http2, name => 'other.example')
+    . accepting(2, 'verified',
+                other => "$verify on; ssl_conf_command Options AllowNoDHEKEX;")
+    . accepting(3, '[$atls_association|$ssl_client_verify]',
+                other => "$verify optional;"));
 
 $t->run();
 
@@ -106,15 +48,6 @@ subtest('HTTP/2' => \&over_http2);
 subtest('modes and verification' => \&modes);
 
 $t->done_testing();
-
-
-sub association {
-    my $c = $t->client(uri => $_[0] || '/.well-known/atls');
-
-    $c->handshake() or diag($c->error());
-
-    return prepare($c);
-}
 
 
 # s_client with an association; the handshake is complete.
@@ -147,6 +80,7 @@ sub finish {
         sysread $c->{out}, $c->{text}, 4096, length $c->{text} or last;
     }
 
+    kill 'TERM', $c->{pid};             # it ends by itself, in general
     waitpid $c->{pid}, 0;
 
     return $c->{text};
@@ -156,7 +90,7 @@ sub finish {
 # Both handshakes use the key.  Requests of one connection are processed.
 
 sub race {
-    my $a = association();
+    my $a = obtain($t);
     my @c = map { start($a) } 1 .. 3;
 
     is(scalar(grep { $_->{text} =~ /^Reused/m } @c), 3, 'three handshakes');
@@ -169,7 +103,7 @@ sub race {
 
 
 sub retry {
-    my $r = direct($t, $t->port(1), association(),
+    my $r = direct($t, $t->port(1), obtain($t),
                    options => [ '-groups', 'X25519:secp384r1', '-msg' ]);
 
     is($r->{psk}, 1, 'the key is used');
@@ -180,7 +114,7 @@ sub retry {
 
 sub resumption {
     my $sess = $t->path('session');
-    my $r = direct($t, $t->port(1), association(),
+    my $r = direct($t, $t->port(1), obtain($t),
                    options => [ '-sess_out', $sess ]);
 
     is($r->{psk}, 1, 'the key is used');
@@ -197,7 +131,7 @@ sub resumption {
 # An external session with early data: the ASN.1 of OpenSSL.
 
 sub early {
-    my $a = association('/reuse');
+    my $a = obtain($t, uri => '/reuse');
     my $der = der(0x30, der(0x02, "\x01"), der(0x02, "\x03\x04"),
                   der(0x04, "\x13\x01"), der(0x04, ''),
                   der(0x04, pack 'H*', $a->{key}),
@@ -234,7 +168,7 @@ sub der {
 sub over_http2 {
     plan(skip_all => 'no HTTP/2') if !$t->has_option('http_v2_module');
 
-    my $a = association('/reuse');
+    my $a = obtain($t, uri => '/reuse');
 
     for (qw( localhost other.example )) {
         my $headers = "\x82\x87\x84\x41" . pack('C/a*', $_);
@@ -253,7 +187,7 @@ sub over_http2 {
 
 
 sub modes {
-    my $a = association('/reuse');
+    my $a = obtain($t, uri => '/reuse');
     my $r = direct($t, $t->port(2), $a,
                    options => [ '-allow_no_dhe_kex', '-msg' ]);
 

@@ -18,39 +18,18 @@ plan(skip_all => 'openssl has no QUIC')
 
 my $t = Test::Atls->new(workers => 1);
 
-$t->make_cert('localhost');
-
 if (!$t->has_option('http_v3_module')) {
     pass('nginx has no HTTP/3');
     $t->done_testing();
     exit;
 }
 
-$t->write_http(<<'EOC');
-%%CERTIFICATE%%
-%%SSL_CERTIFICATE%%
-atls_association 30d;
-
-server {
-    listen 127.0.0.1:%%PORT_0%%;
-
-    location = /.well-known/atls {
-        atls on;
-    }
-}
-
-server {
-    listen 127.0.0.1:%%PORT_1%% quic;
-    server_name localhost;
-    atls_association_accept on;
+$t->write_http(endpoints() . accepting(
+    1, '[$server_protocol|$atls_association|$atls_client_verify]',
+    listen => 'quic', other => <<'EOC'));
     ssl_verify_client optional;
     ssl_client_certificate %%TESTDIR%%/localhost.crt;
     keepalive_timeout 1s;
-
-    location / {
-        return 200 "[$server_protocol|$atls_association|$atls_client_verify]";
-    }
-}
 EOC
 
 $t->run();
@@ -60,10 +39,7 @@ $t->run();
 my $headers = "\0\0\xd1\xd7\xc1\x50\x09localhost";
 my $request = "\x01" . chr(length $headers) . $headers;
 
-my $c = $t->client();
-$c->handshake() or diag($c->error());
-
-my $a = prepare($c);
+my $a = obtain($t);
 
 for ([ 'by the association', '[HTTP/3.0|on|NONE]' ],
      [ 'not a second time', '[HTTP/3.0||]' ])

@@ -22,7 +22,6 @@ $ca->issue('alice');
 $ca->issue('short', days => 1);
 $ca->crl('ca.crl');
 
-$t->make_cert('localhost');
 $t->write_file("key$_", chr(ord('a') + $_) x 80) for 1 .. 3;
 
 my @VERIFY = ('atls_verify_client optional;',
@@ -41,31 +40,10 @@ $t->done_testing();
 
 sub configure {
     my $directives = join "\n", @_;
+    my $short = 'location = /short { atls on; atls_association 5s reuse; }';
 
-    $t->write_http(<<"EOC");
-%%CERTIFICATE%%
-%%SSL_CERTIFICATE%%
-ssl_protocols TLSv1.2 TLSv1.3;
+    $t->write_http(endpoints(other => $short) . <<"EOC"
 $directives
-
-server {
-    listen 127.0.0.1:%%PORT_0%%;
-
-    location = /.well-known/atls {
-        atls on;
-        atls_association 30d;
-    }
-
-    location = /reuse {
-        atls on;
-        atls_association 30d reuse;
-    }
-
-    location = /short {
-        atls on;
-        atls_association 5s reuse;
-    }
-}
 
 # selected by SNI, without an endpoint
 
@@ -82,26 +60,9 @@ server {
     return 200 default;
 }
 
-server {
-    listen 127.0.0.1:%%PORT_1%% ssl;
-    server_name localhost;
-    atls_association_accept on;
-
-    location / {
-        return 200 "\$atls_association \$atls_client_s_dn";
-    }
-}
-
-server {
-    listen 127.0.0.1:%%PORT_1%% ssl;
-    server_name other.example;
-    atls_association_accept on;
-
-    location / {
-        return 200 "\$atls_association other";
-    }
-}
 EOC
+        . accepting(1, '$atls_association $atls_client_s_dn')
+        . accepting(1, '$atls_association other', name => 'other.example'));
 }
 
 
@@ -127,13 +88,9 @@ sub association {
     my ($uri, $who, @args) = @_;
 
     my $file = $t->path($who || 'none');
-    my $c = $t->client(uri => $uri || '/.well-known/atls',
-                       protocol => 'TLSv1.3', @args, $who
-                       ? (cert => "$file.crt", key => "$file.key") : ());
 
-    $c->handshake() or diag($c->error());
-
-    return prepare($c);
+    return obtain($t, uri => $uri || '/.well-known/atls', protocol => 'TLSv1.3',
+                  $who ? (cert => "$file.crt", key => "$file.key") : (), @args);
 }
 
 

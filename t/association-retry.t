@@ -19,23 +19,9 @@ use Test::Atls::Slow qw( patience );
 
 my $t = Test::Atls->new();
 
-$t->make_cert('localhost');
-
-$t->write_http(<<"EOC");
-%%CERTIFICATE%%
-%%SSL_CERTIFICATE%%
-ssl_protocols TLSv1.2 TLSv1.3;
+$t->write_http(endpoints() . <<'EOC'
 ssl_ecdh_curve secp384r1;
 ssl_session_cache builtin;
-atls_association 30d reuse;
-
-server {
-    listen 127.0.0.1:%%PORT_0%%;
-
-    location = /.well-known/atls {
-        atls on;
-    }
-}
 
 server {
     listen 127.0.0.1:%%PORT_1%% ssl;
@@ -43,21 +29,13 @@ server {
     return 200 default;
 }
 
-server {
-    listen 127.0.0.1:%%PORT_1%% ssl;
-    server_name localhost;
-    atls_association_accept on;
-
-    location / {
-        return 200 "[\$atls_association|\$atls_client_verify]";
-    }
-}
 EOC
+    . accepting(1, '[$atls_association|$atls_client_verify]'));
 
 $t->run();
 $t->allow_log(qr/binder does not verify/);
 
-my $a = association();
+my $a = obtain($t, uri => '/reuse');
 
 my $r = direct($t, $t->port(1), $a,
                options => [ '-groups', 'X25519:secp384r1', '-msg' ]);
@@ -73,15 +51,6 @@ is(changed($a->{key}, '01' x 32), 'failed', 'another key');
 like(changed($a->{key}, ''), qr/^full .*\[\|\]$/s, 'no key');
 
 $t->done_testing();
-
-
-sub association {
-    my $c = $t->client();
-
-    $c->handshake() or diag($c->error());
-
-    return prepare($c);
-}
 
 
 # A client with another key in each ClientHello.

@@ -133,7 +133,7 @@ $t->done_testing();
 sub session {
     my ($stack, %args) = @_;
 
-    my $c = $t->client(stack => $stack, protocol => 'TLSv1.3', %args);
+    my $c = $t->stack($stack, protocol => 'TLSv1.3', %args);
 
     $c->handshake() or diag($c->error());
 

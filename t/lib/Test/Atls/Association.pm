@@ -3,7 +3,10 @@ package Test::Atls::Association;
 # Associations: obtained in sessions, and used in TLS connections by programs
 # that know nothing of ATLS.
 #
-#     my $a = prepare($c);                    # { identity => , key => , ... }
+#     $t->write_http(endpoints() . accepting(1, '$atls_association'));
+#
+#     my $a = obtain($t, uri => '/reuse');    # { identity => , key => , ... }
+#     $a = prepare($c);                       # in the session of a client
 #     my $r = direct($t, 443, $a);            # openssl s_client
 #     is("$r->{status} $r->{body} $r->{psk}", '200 hello 1', 'by its key');
 #     $r = direct($t, 443, $a, gnutls => 1, uri => '/', host => 'localhost',
@@ -16,11 +19,75 @@ use warnings;
 use Exporter qw( import );
 use Test::Atls::Program qw( run_program );
 
-our @EXPORT = qw( prepare ask direct $ASSOCIATION_URI );
+our @EXPORT = qw(
+    endpoints accepting obtain prepare ask direct $ASSOCIATION_URI
+);
 
 our $ASSOCIATION_URI = '/.well-known/atls-association';
 
 use constant LABEL => 'application-layer-tls-association';
+
+
+# Parts of the configuration: endpoints, at port 0, where associations are for
+# one use, and for several ("/reuse"); other => more of this server.
+
+sub endpoints {
+    my (%args) = (other => '', @_);
+
+    return <<"EOC";
+%%CERTIFICATE%%
+%%SSL_CERTIFICATE%%
+ssl_protocols TLSv1.2 TLSv1.3;
+atls_association 30d;
+
+server {
+    listen 127.0.0.1:%%PORT_0%%;
+
+    location = /.well-known/atls {
+        atls on;
+    }
+
+    location = /reuse {
+        atls on;
+        atls_association 30d reuse;
+    }
+
+    $args{other}
+}
+EOC
+}
+
+
+# A TLS server, and its response: name => of the server, listen => parameters,
+# other => directives.
+
+sub accepting {
+    my ($port, $response, %args) = @_;
+
+    %args = (name => 'localhost', listen => 'ssl', other => '', %args);
+
+    return <<"EOC";
+server {
+    listen 127.0.0.1:%%PORT_$port%% $args{listen};
+    server_name $args{name};
+    atls_association_accept on;
+    $args{other}
+
+    location / {
+        return 200 "$response";
+    }
+}
+EOC
+}
+
+
+# An association of a new session, with the arguments of $t->client().
+
+sub obtain {
+    my ($t, %args) = @_;
+
+    return prepare($t->established(%args));
+}
 
 
 # The response to a request for an association.
