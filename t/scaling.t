@@ -9,7 +9,6 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Cluster;
 use Test::Atls::Docs;
-use Test::Atls::Process qw( spawn stop_process );
 use Test::Atls::Program qw( find_program );
 
 
@@ -66,7 +65,8 @@ sub one_cluster {
             nodes => 3, mode => $mode, workers => 1, inner => $INNER,
             location => "atls_session_tracking $tracking;")->run();
         my $t = Test::Atls->new(workers => 1);
-        my $stop = balancer($t, $block, map { $_->port(0) } $cluster->nodes());
+
+        balancer($t, $block, map { $_->port(0) } $cluster->nodes());
 
         my $failed = '';
         my $sessions = 0;
@@ -86,7 +86,7 @@ sub one_cluster {
 
         is($failed, '', 'all requests');
         is(machines($cluster), 3, 'all machines are used');
-        $stop->();
+        $t->finish();
 
         # with "each", the handshake is finished at another machine than begun
 
@@ -99,7 +99,6 @@ sub one_cluster {
                "$relays relays");
 
         $cluster->finish();
-        $t->finish();
     };
 }
 
@@ -116,8 +115,9 @@ sub clusters {
         $_->run() for @clusters;
 
         my $t = Test::Atls->new(workers => 1);
-        my $stop = balancer($t, $block, map { $_->port(0) }
-                                        map { $_->nodes() } @clusters);
+
+        balancer($t, $block, map { $_->port(0) } map { $_->nodes() } @clusters);
+
         my ($failed, %used) = ('');
 
         for (1 .. 2 * $SESSIONS) {
@@ -131,9 +131,7 @@ sub clusters {
         is($failed, '', 'all requests');
         is(join(' ', sort keys %used), 'atls1 atls2', 'both are used');
 
-        $stop->();
-        $_->finish() for @clusters;
-        $t->finish();
+        $_->finish() for $t, @clusters;
     };
 }
 
@@ -184,8 +182,6 @@ sub upload {
 }
 
 
-# Starts it, and returns what stops it.
-
 sub balancer {
     my ($t, $block, @ports) = @_;
 
@@ -217,12 +213,8 @@ defaults
 $block
 EOC
 
-    my $pid = spawn({ stderr => $t->path('haproxy.out') },
-                    'haproxy', '-f', $conf);
-
-    $t->wait_for_port($t->port(0));
-
-    return sub { stop_process($pid, 'TERM', 10) };
+    $t->run_daemon([ 'haproxy', '-f', $conf ], port => $t->port(0),
+                   stderr => $t->path('haproxy.out'));
 }
 
 
@@ -244,6 +236,4 @@ sub nginx {
     $t->write_http("proxy_http_version 1.1; proxy_set_header Host localhost;\n"
                    . $block);
     $t->run();
-
-    return sub { $t->stop() };
 }

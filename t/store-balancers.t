@@ -10,7 +10,6 @@ use Time::HiRes qw( sleep );
 use Test::Atls;
 use Test::Atls::Cluster;
 use Test::Atls::Docs;
-use Test::Atls::Process qw( spawn stop_process );
 use Test::Atls::Program qw( find_program );
 
 
@@ -37,8 +36,9 @@ sub balancer {
     my $cluster = Test::Atls::Cluster->new(nodes => $NODES, mode => $mode)
                                      ->run();
     my $t = Test::Atls->new(workers => 1);
-    my $stop = $start->($t, $cluster);
     my %args = (port => $t->port(0));
+
+    $start->($t, $cluster);
 
     my $failed = '';
 
@@ -62,9 +62,7 @@ sub balancer {
     my $result = $t->path('result');
     my $end = $t->path('end');
 
-    my $load = $t->run_daemon(sub {
-        load($cluster, $began, $end, $result, %args);
-    });
+    $t->run_daemon(sub { load($cluster, $began, $end, $result, %args) });
 
     $t->wait_for(sub { -e $began });
 
@@ -81,9 +79,8 @@ sub balancer {
     $t->wait_for(sub { -e $result });
     is($t->read_file('result'), '', 'requests while machines are restarted');
 
-    $stop->();
-    $cluster->finish();
     $t->finish();
+    $cluster->finish();
 }
 
 
@@ -146,8 +143,6 @@ server {
 EOC
 
     $t->run();
-
-    return sub { $t->stop() };
 }
 
 
@@ -181,10 +176,6 @@ frontend clients
 $backend
 EOC
 
-    my $pid = spawn({ stderr => $t->path('haproxy.out') },
-                    'haproxy', '-f', $conf);
-
-    $t->wait_for_port($t->port(0));
-
-    return sub { stop_process($pid, 'TERM', 10) };
+    $t->run_daemon([ 'haproxy', '-f', $conf ], port => $t->port(0),
+                   stderr => $t->path('haproxy.out'));
 }

@@ -15,7 +15,6 @@ use Time::HiRes qw( sleep time );
 
 use Test::Atls::Cluster;
 use Test::Atls::Port qw( free_port );
-use Test::Atls::Process qw( stop_process );
 use Test::Atls::Relay;
 
 
@@ -328,5 +327,5 @@ sub store_demoted {
     });
     $cluster->redis('REPLICAOF', 'NO', 'ONE');
 
-    stop_process($replica, 'KILL', 10);
+    $cluster->node(0)->stop_daemon($replica);
 }

@@ -9,8 +9,8 @@ use Test::More;
 use Time::HiRes qw( sleep );
 
 use Test::Atls::Cluster;
-use Test::Atls::Http qw( http_connect read_response send_all );
-use Test::Atls::Slow qw( slow );
+use Test::Atls::Elsewhere qw( connect_to );
+use Test::Atls::Http qw( read_response send_all );
 
 
 my $REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -37,9 +37,6 @@ sub drained {
 
     like($cluster->get($c, 0), qr/^127.* node0/, 'a session');
 
-    # the connection of an unfinished POST keeps its process
-
-    my $s = http_connect($t->port(0));
     my @records;
 
     for (0, 1) {
@@ -50,9 +47,11 @@ sub drained {
     my $post = $c->format_post($records[$skipped], Connection => 'close');
     my $begun = length($post) - length($records[$skipped]) - 10;
 
-    send_all($s, substr $post, 0, $begun);
-    sleep 0.2;
 
+    # the connection of an unfinished POST keeps its process
+
+    my $s = connect_to($t, ($t->workers())[0], substr($post, 0, $begun),
+                       port => $t->port(0));
     my $pid = delete $t->{pid};
 
     kill 'QUIT', $pid;
@@ -101,21 +100,19 @@ sub long {
     my $t = $cluster->node(0);
     my $c = $cluster->established(0);
     my @records = map { $c->write_plain($REQUEST); $c->tls_out() } 1 .. 3;
-    my $s = http_connect($t->port(0));
     my $post = $c->format_post($records[0] . $records[1],
                                Connection => 'close');
 
     # the first record is complete
 
-    send_all($s, substr $post, 0, -10);
-    sleep 0.5 * slow();
-
+    my $s = connect_to($t, ($t->workers())[0], substr($post, 0, -10),
+                       port => $t->port(0));
     my $pid = delete $t->{pid};
 
     kill 'QUIT', $pid;
     sleep 7;
 
-    is(scalar @{$cluster->redis('KEYS', '*node:*')}, 2, 'still known');
+    ok($cluster->wait_for_nodes(), 'still known');
 
     $cluster->move($c, 1);
     $c->post_send($records[2]);

@@ -11,7 +11,6 @@ use Test::Atls;
 use Test::Atls::Cluster;
 use Test::Atls::Docs;
 use Test::Atls::Port qw( free_port );
-use Test::Atls::Process qw( spawn stop_process );
 use Test::Atls::Program qw( find_program );
 
 
@@ -65,9 +64,8 @@ sub haproxy {
 
     my $file = $t->write_file('haproxy.cfg', $conf);
 
-    $cluster->{haproxy} = spawn({ stderr => $t->path('haproxy.out') },
-                                'haproxy', '-f', $file);
-    $t->wait_for_port($port);
+    $t->run_daemon([ 'haproxy', '-f', $file ], port => $port,
+                   stderr => $t->path('haproxy.out'));
 
     $_->run() for $cluster->nodes();
     $cluster->wait_for_nodes();
@@ -93,14 +91,11 @@ sub role {
 
 
 sub finish {
-    my ($cluster, @pids) = @_;
+    my ($cluster) = @_;
 
     my ($records, @twice) = $cluster->sealed_twice();
 
     is("@twice", '', "$records records, none of them sealed twice");
-
-    stop_process($_, 'KILL', 10)
-        for grep { $_ } @$cluster{qw( haproxy replica )}, @pids;
     $cluster->done_testing();
 }
 
@@ -122,11 +117,8 @@ sentinel down-after-milliseconds store 3000
 sentinel failover-timeout store 10000
 EOC
 
-    my $sentinel = spawn({ stderr => $t->path('sentinel.out') },
-                         $cluster->redis_server(), $conf,
-                         '--sentinel');
-
-    $t->wait_for_port($port);
+    $t->run_daemon([ $cluster->redis_server(), $conf, '--sentinel' ],
+                   stderr => $t->path('sentinel.out'), port => $port);
     $t->wait_for(sub {
         $t->read_file('sentinel.log') =~ /\+slave slave 127\.0\.0\.1:$second /
     });
@@ -153,14 +145,14 @@ EOC
 
     # the new master is killed
 
-    stop_process(delete $cluster->{replica}, 'KILL', 10);
+    $t->stop_daemon($cluster->{replica}, 'KILL');
     $t->wait_for(sub { role($cluster, $first) eq 'master' });
 
     like_inner($cluster->connected($c, $_), "after another one: $_") for 0, 1;
     like_inner($cluster->connected($cluster->established(0), 1),
                'a new session');
 
-    finish($cluster, $sentinel);
+    finish($cluster);
 }
 
 

@@ -9,7 +9,6 @@ use Test::More;
 use Test::Atls::Cluster;
 use Test::Atls::Docs;
 use Test::Atls::Port qw( free_port );
-use Test::Atls::Process qw( stop_process );
 
 
 Test::Atls::Cluster->require_redis();
@@ -237,7 +236,9 @@ sub emptied {
 sub failover {
     my $cluster = cluster(mode => 'each');
     my $port = free_port();
-    my $replica = $cluster->start_replica($port);
+
+    $cluster->start_replica($port);
+
     my ($one, $two) = map { $cluster->established(0) } 1, 2;
 
     $cluster->wait_for_replica($port, 4);
@@ -257,7 +258,6 @@ sub failover {
     is(connected($cluster, $two, 1), $GONE, 'nor is the other one');
     like_inner($cluster->get($cluster->established(0), 1), 'a new session');
 
-    stop_process($replica, 'KILL', 10);
     $cluster->done_testing();
 }
 
@@ -267,7 +267,9 @@ sub failover {
 sub demoted {
     my $cluster = cluster(mode => 'each');
     my $port = free_port();
-    my $replica = $cluster->start_replica($port);
+
+    $cluster->start_replica($port);
+
     my $c = $cluster->established(0);
 
     $cluster->wait_for_replica($port, 3);
@@ -290,7 +292,6 @@ sub demoted {
     is(connected($cluster, $c, 0), '410 session-unknown',
        'an older state is not used');
 
-    stop_process($replica, 'KILL', 10);
     $cluster->done_testing();
 }
 

@@ -56,10 +56,10 @@ sub others {
         my ($name, $other) = @names[$n, 1 - $n];
         my $port = $cluster->node(1 - $n)->port(9);
 
-        $cluster->node($n)->wait_for_log(qr/atls node "$name" has the same /
-                                         . qr/number as node "$other" at /
-                                         . qr/127\.0\.0\.1:$port, use another/);
-        pass("$name, $other");
+        ok($cluster->node($n)->wait_for_log(
+               qr/atls node "$name" has the same number as node "$other" at /
+               . qr/127\.0\.0\.1:$port, use another/),
+           "$name, $other");
     }
 
     # a copy of a configuration
@@ -71,8 +71,8 @@ sub others {
            'an earlier address');
     $t->write_file('nginx.conf', $conf =~ s/node2 /node0 /r);
     $t->reload();
-    $t->wait_for_log(qr/atls node "node0" has the same number as node/);
-    pass('the same name');
+    ok($t->wait_for_log(qr/atls node "node0" has the same number as node/),
+       'the same name');
 
     $cluster->done_testing();
 }

@@ -425,13 +425,14 @@ sub half_open {
 }
 
 
-# Runs a function in a child process.  With a port, waits until something
-# listens there.
+# Runs a function, or a command, [ ... ] with stderr => file, in a child process.
+# With a port, waits until something listens there.
 
 sub run_daemon {
-    my ($self, $code, %args) = @_;
+    my ($self, $what, %args) = @_;
 
-    my $pid = spawn({ code => $code });
+    my $pid = spawn(ref $what eq 'ARRAY' ? (\%args, @$what)
+                                         : { code => $what });
     push @{$self->{daemons}}, $pid;
     $self->wait_for_port($args{port}) if $args{port};
 
@@ -440,9 +441,9 @@ sub run_daemon {
 
 
 sub stop_daemon {
-    my ($self, $pid) = @_;
+    my ($self, $pid, $signal) = @_;
 
-    stop_process($pid, 'TERM', 5 * $SLOW);
+    stop_process($pid, $signal || 'TERM', 5 * $SLOW);
     if (group_alive($pid, 0)) {
         kill 'KILL', -$pid;
         group_alive($pid, patience());

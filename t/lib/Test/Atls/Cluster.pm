@@ -30,7 +30,6 @@ use IO::Socket::INET;
 use Test::More ();
 
 use Test::Atls;
-use Test::Atls::Process qw( spawn stop_process );
 use Test::Atls::Program qw( find_program );
 use Test::Atls::Response qw( parse_responses );
 
@@ -197,14 +196,12 @@ sub start_redis {
     my $first = $self->node(0);
     my $dir = $first->dir();
 
-    $self->{redis} = spawn({ stderr => "$dir/redis.out" }, redis_server(),
-                           '--port', $self->{redis_port}, '--dir', $dir,
-                           '--bind', '127.0.0.1', '--save', '',
-                           '--enable-debug-command', 'yes',
-                           '--repl-diskless-sync-delay', '0',
-                           '--logfile', "$dir/redis.log", @options);
-
-    $first->wait_for_port($self->{redis_port});
+    $self->{redis} = $first->run_daemon(
+        [ redis_server(), '--port', $self->{redis_port}, '--dir', $dir,
+          '--bind', '127.0.0.1', '--save', '', '--logfile', "$dir/redis.log",
+          '--enable-debug-command', 'yes', '--repl-diskless-sync-delay', '0',
+          @options ],
+        stderr => "$dir/redis.out", port => $self->{redis_port});
 }
 
 
@@ -218,12 +215,12 @@ sub start_replica {
 
     mkdir $dir;
 
-    my $pid = spawn({ stderr => "$dir/redis.out" }, redis_server(),
-                    '--port', $port, '--dir', $dir, '--bind', '127.0.0.1',
-                    '--save', '', '--logfile', "$dir/redis.log",
-                    '--replicaof', "127.0.0.1 $self->{redis_port}", @options);
+    my $pid = $first->run_daemon(
+        [ redis_server(), '--port', $port, '--dir', $dir,
+          '--bind', '127.0.0.1', '--save', '', '--logfile', "$dir/redis.log",
+          '--replicaof', "127.0.0.1 $self->{redis_port}", @options ],
+        stderr => "$dir/redis.out", port => $port);
 
-    $first->wait_for_port($port);
     $first->wait_for(sub {
         $self->redis(\$port, 'INFO', 'replication')
             =~ /master_link_status:up/
@@ -245,8 +242,7 @@ sub wait_for_replica {
 sub stop_redis {
     my ($self, $signal) = @_;
 
-    delete $self->{connection};
-    stop_process(delete $self->{redis}, $signal || 'KILL', 10)
+    $self->node(0)->stop_daemon(delete $self->{redis}, $signal || 'KILL')
         if $self->{redis};
 }
 
@@ -451,9 +447,6 @@ sub finish {
     $self->stop_redis();
     $_->finish() for reverse @nodes;
 }
-
-
-sub DESTROY { $_[0]->stop_redis() }
 
 
 1;

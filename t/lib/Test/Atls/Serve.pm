@@ -108,12 +108,12 @@ sub read_request {
 
     until ($request =~ /\r\n\r\n/) { $more->() or return }
 
-    my $size = $+[0];
-    my $head = substr $request, 0, $size;
+    my ($head) = $request =~ /\A(.*?\r\n\r\n)/s;
+    my ($length) = $head =~ /^Content-Length: (\d+)\r$/mi;
 
-    $size += $1 if $head =~ /^Content-Length: (\d+)\r$/mi;
-
-    while (length $request < $size) { $more->() or return }
+    while (length $request < length($head) + ($length || 0)) {
+        $more->() or return;
+    }
 
     return ($head, substr $request, length $head);
 }
