@@ -10,13 +10,14 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use POSIX;
 use Test::More;
 
 use Test::Atls::LocalServer;
 use Test::Atls::Port qw( free_port );
+use Test::Atls::Process qw( wait_exit );
 use Test::Atls::Program qw( run_program );
 use Test::Atls::Site;
+use Test::Atls::Slow qw( patience );
 
 my $SECRET = 's3cret';
 
@@ -131,17 +132,10 @@ sub process_list {
 sub closed {
     for my $streams ('<&- >&- 2>&-', '>&- 2>&-', '2>&-') {
         my $port = free_port();
-        my $pid = fork();
-        die "fork: $!\n" unless defined $pid;
-
-        if ($pid == 0) {
-            { exec 'sh', '-c', "exec \"\$@\" $streams", 'sh',
-                   $atls->program(), 'forward', '-l', $port, '--no-check',
-                   $t->via(), $t->trust(), 'https://localhost' }
-            POSIX::_exit(127);
-        }
-
-        $t->wait_for_port($port);
+        my $pid = $t->run_daemon(
+            [ 'sh', '-c', "exec \"\$@\" $streams", 'sh', $atls->program(),
+              'forward', '-l', $port, '--no-check', $t->via(), $t->trust(),
+              'https://localhost' ], port => $port);
         my $r = run_program($t, 'curl', '-s', "http://127.0.0.1:$port/exact");
         is($r->{out}, "exactly\n", "$streams: a request");
 
@@ -151,8 +145,7 @@ sub closed {
         is("@files", join(' ', map { '/dev/null' } @closed), 'no connections');
 
         kill 'TERM', $pid;
-        waitpid $pid, 0;
-        is($?, 0, 'exit code');
+        is(wait_exit($pid, patience()), 0, 'exit code');
     }
 
     # output fails as it does without this

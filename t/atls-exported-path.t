@@ -17,7 +17,6 @@ use Test::Atls::LocalServer qw( message next_answer );
 use Test::Atls::MessagePath;
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Site;
-use Test::Atls::Slow qw( slow );
 
 my $SIZE = 20_000;
 my $LOST = 56;
@@ -303,7 +302,7 @@ sub late {
 
     my $first = $f->ask('GET /id')->body();
 
-    $path->does('delay', seconds => 3 * slow(), times => 1);
+    $path->does('hold', times => 1);
     $backend->forget();
     send_all($late, message("POST /body\nContent-Length: 4\n\nbody"));
     $t->wait_for(sub { $path->messages() });
@@ -316,6 +315,7 @@ sub late {
     is($before, 0, 'before it arrives');
     isnt($second, $first, 'another session was opened');
     is($f->ask('GET /id')->body(), $second, 'once');
+    $path->release();
 
     my $r = next_answer($late);
     is($r && $r->status() . $r->body(), '200body', 'and then, its response');

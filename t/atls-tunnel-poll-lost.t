@@ -9,10 +9,10 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use IPC::Open3;
 use Test::More;
 
 use Test::Atls::LostPosts;
+use Test::Atls::Program qw( run_program );
 use Test::Atls::Site;
 
 my $t = Test::Atls::Site->new(workers => 2);
@@ -35,18 +35,11 @@ $t->done_testing();
 sub s_client {
     my ($tunnel, $request, @args) = @_;
 
-    $t->write_file('request', $request);
-    open my $in, '<', $t->path('request') or die "request: $!\n";
-
-    my $pid = open3('<&' . fileno $in, my $out, undef, 'openssl', 's_client',
-                    '-connect', '127.0.0.1:' . $tunnel->port(), '-tls1_3',
-                    '-servername', 'localhost', '-CAfile', $t->path('ca.crt'),
-                    '-ign_eof', @args);
-    my $got = do { local $/; <$out> };
-
-    waitpid $pid, 0;
-
-    return $got;
+    return run_program($t, 'openssl', 's_client', '-connect',
+                       '127.0.0.1:' . $tunnel->port(), '-tls1_3',
+                       '-servername', 'localhost', '-CAfile',
+                       $t->path('ca.crt'), '-ign_eof', @args,
+                       { stdin => $request })->{out};
 }
 
 

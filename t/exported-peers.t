@@ -22,6 +22,7 @@ use Test::Atls::Message;
 use Test::Atls::MessagePath;
 use Test::Atls::Pattern qw( pattern pattern_md5 );
 use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Slow qw( patience );
 
 my $INTEROP = "$FindBin::Bin/interop";
 my $MODULES = Test::Atls::root() . '/build/npm/node_modules';
@@ -134,7 +135,8 @@ sub run {
                . '/.well-known/atls', %$what }));
     my $out = $t->path('peer.out');
     my $err = $t->path('peer.err');
-    my $command = join ' ', map { "'$_'" } @{$PEERS{$name}{run}};
+    my $command = join ' ', map { "'$_'" } 'timeout', patience(),
+                            @{$PEERS{$name}{run}};
 
     system("$command <$file >$out 2>$err") == 0
         or diag("$name: ", $t->read_file($err));

@@ -15,6 +15,8 @@ use Test::More;
 use Test::Atls::Command;
 use Test::Atls::Gateway;
 use Test::Atls::Port qw( free_port );
+use Test::Atls::Process qw( wait_exit );
+use Test::Atls::Slow qw( patience );
 
 my $t = Test::Atls::Gateway->new();
 
@@ -185,14 +187,8 @@ sub closed {
 
     for my $start ($atls->program() . ' gateway', $gateway) {
         my $port = free_port();
-        my $pid = fork();
-
-        if (!$pid) {
-            $SIG{PIPE} = 'DEFAULT';
-            exec 'sh', '-c', "exec $start -l coap://127.0.0.1:$port @to"
-                             . ' <&- >&- 2>&-';
-        }
-
+        my $pid = $t->run_daemon([ 'sh', '-c', "exec $start -l "
+                                   . "coap://127.0.0.1:$port @to <&- >&- 2>&-" ]);
         my $d = Test::Atls::Device->new(gateway => $port,
                                         ca => $t->path('ca.crt'));
 
@@ -206,8 +202,7 @@ sub closed {
         ok(hex(substr $ignored, -8) & 1 << 12, 'SIGPIPE is ignored');
 
         kill 'TERM', $pid;
-        waitpid $pid, 0;
-        is($?, 0, 'exit code');
+        is(wait_exit($pid, patience()), 0, 'exit code');
     }
 
     done_testing();

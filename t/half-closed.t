@@ -17,7 +17,7 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Backend;
 use Test::Atls::Client;
-use Test::Atls::Http qw( http_connect send_all );
+use Test::Atls::Http qw( http_connect read_all send_all );
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Response qw( parse_responses );
 
@@ -110,8 +110,8 @@ sub answer {
 
     shutdown $s, SHUT_WR;
 
-    my $got = '';
-    1 while sysread $s, $got, 65536, length $got;
+    my $got = read_all($s);
+
     $backend->forget();
 
     my ($outer) = parse_responses($got, 'POST') or return 'nothing';

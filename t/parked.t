@@ -13,7 +13,7 @@ use Test::More;
 
 use Test::Atls;
 use Test::Atls::Client;
-use Test::Atls::Http qw( http_connect send_all );
+use Test::Atls::Http qw( http_connect read_all send_all );
 use Test::Atls::Response qw( parse_responses );
 
 use constant {
@@ -179,10 +179,7 @@ sub body {
 
     send_all($s, $bytes);
 
-    my $got = '';
-    1 while sysread $s, $got, 65536, length $got;
-
-    my ($r) = parse_responses($got, 'POST');
+    my ($r) = parse_responses(read_all($s), 'POST');
 
     return $r;
 }

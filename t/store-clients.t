@@ -12,6 +12,7 @@ use Test::More;
 use Test::Atls::Client;
 use Test::Atls::Clock;
 use Test::Atls::Cluster;
+use Test::Atls::Slow qw( slow );
 
 
 my $INNER = 'location / { return 200 "$remote_addr $atls_node_name'
@@ -86,7 +87,7 @@ sub resumed {
     my $began = time;
 
     is($cluster->status($c, 1), '410 session-foreign', 'its machine is killed');
-    cmp_ok(time - $began, '<=', 3, '... answered at once');
+    cmp_ok(time - $began, '<=', 3 * slow(), '... answered at once');
 
     my $again = stack($cluster, 1, session => $session);
 

@@ -7,6 +7,7 @@ use Test::More;
 
 use Test::Atls::Cluster;
 use Test::Atls::FalseStore;
+use Test::Atls::Http qw( read_response );
 
 
 Test::Atls::Cluster->require_redis();
@@ -151,7 +152,7 @@ sub again {
     $store->answer('again');
     kill 'STOP', $cluster->{redis};
 
-    my @sockets = map { posted($c, $record) } 1, 2;
+    my @sockets = map { $c->begin_post($record, Connection => 'close') } 1, 2;
 
     $t->wait_for(sub {
         my $now = () = $t->read_file('error.log') =~ /store take$/mg;
@@ -159,7 +160,8 @@ sub again {
     });
     kill 'CONT', $cluster->{redis};
 
-    my @status = map { response($_) } @sockets;
+    my @status = map { my $r = read_response($_); $r ? $r->status() : 0 }
+                 @sockets;
 
     is(scalar(grep { $_ == 200 } @status), 1, "one of both: @status");
     $store->answer('');
@@ -194,26 +196,4 @@ sub puts_with_errors {
         is(keys %bodies, 1, '... the same response on both machines');
         like(join('', keys %bodies), qr/^200./s, '... of one of them');
     }
-}
-
-
-sub posted {
-    my ($c, $record) = @_;
-
-    my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-                                  PeerPort => $t->port(0)) or die;
-
-    print $s $c->format_post($record, Connection => 'close');
-    $s->flush();
-
-    return $s;
-}
-
-
-sub response {
-    my ($s) = @_;
-
-    my $all = join '', <$s>;
-
-    return ($all =~ m!^HTTP/1.1 (\d+)!)[0];
 }

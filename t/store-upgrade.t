@@ -10,7 +10,8 @@ use Time::HiRes qw( sleep );
 
 use Test::Atls::Cluster;
 use Test::Atls::Daemon;
-use Test::Atls::Http qw( http_connect read_response send_all );
+use Test::Atls::Elsewhere qw( connect_to );
+use Test::Atls::Http qw( read_response send_all );
 use Test::Atls::Process qw( alive );
 
 
@@ -139,11 +140,11 @@ sub begin_post {
 
     $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
 
+    my $t = $cluster->node(0);
     my $record = $c->tls_out();
-    my $s = http_connect($cluster->node(0)->port(0));
-
-    send_all($s,
-        substr $c->format_post($record, Connection => 'close'), 0, -10);
+    my $post = $c->format_post($record, Connection => 'close');
+    my $s = connect_to($t, ($t->workers())[0], substr($post, 0, -10),
+                       port => $t->port(0));
 
     return [ $s, $record ];
 }

@@ -11,7 +11,9 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 
-use Test::Atls::Http qw( http_connect http_raw readable send_all );
+use Test::Atls::Http qw(
+    http_connect http_raw read_all readable send_all
+);
 use Test::Atls::Slow qw( patience );
 use Test::Atls::Validator::Site;
 
@@ -159,7 +161,7 @@ sub large_behind_start {
         send_all($s, chunk($c->tls_out())) or last;
     }
 
-    1 while sysread $s, my $rest, 4096;
+    read_all($s);
 }
 
 
@@ -324,7 +326,7 @@ sub bad_chunk {
     ok(readable($s, patience()), 'a chunk without a size');
     sysread $s, my $head, 12;
     is($head, 'HTTP/1.1 400', 'is answered 400');
-    1 while sysread $s, my $rest, 4096;
+    read_all($s);
 }
 
 

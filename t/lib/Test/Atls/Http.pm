@@ -14,7 +14,7 @@ use Time::HiRes qw( time );
 use Test::Atls::Response qw( parse_responses );
 use Test::Atls::Slow qw( patience slow );
 
-our @EXPORT_OK = qw( http_connect http_raw parse_responses readable
+our @EXPORT_OK = qw( http_connect http_raw parse_responses read_all readable
                      read_response send_all );
 
 
@@ -135,6 +135,20 @@ sub read_response {
     }
 
     return $r;
+}
+
+
+# All data until the end of the connection.
+
+sub read_all {
+    my ($s) = @_;
+
+    my $got = '';
+
+    1 while readable($s, patience())
+            && $s->sysread($got, 65536, length $got);
+
+    return $got;
 }
 
 

@@ -11,7 +11,7 @@ package Test::Atls::MessagePath;
 # nothing
 # answer        own response: status => , problem => ; late => 1: the message is
 #               passed on before
-# delay         passes the message on after so many seconds =>
+# hold          passes the message on after release()
 # no-answer     closes the connection when the message was passed on
 # twice         passes the message on twice, returns the second response
 # previous      the response to the previous message
@@ -48,7 +48,7 @@ sub start {
 
     my $self = bless { t => $t, port => $port, to => $to,
                        map { $_ => $t->path("path-$port.$_") }
-                           qw( what log previous ) }, $class;
+                           qw( what log previous released ) }, $class;
 
     $self->does('nothing');
     $t->run_daemon(sub { $self->_serve() }, port => $port);
@@ -60,12 +60,15 @@ sub start {
 sub does {
     my ($self, $what, %args) = @_;
 
-    unlink @$self{qw( log previous )};
+    unlink @$self{qw( log previous released )};
     $self->{t}->write_file("$self->{what}.new",
                            encode_json({ what => $what, at => 0, times => 1e9,
                                          %args }));
     rename "$self->{what}.new", $self->{what} or die "$self->{what}: $!\n";
 }
+
+
+sub release { $_[0]{t}->write_file($_[0]{released}, '') }
 
 
 # The messages that the client has sent, and those that were passed on.
@@ -129,7 +132,7 @@ sub _meddle {
         return send_all($client, _answer($act));
     }
 
-    sleep $act->{seconds} if $what eq 'delay';
+    $self->{t}->wait_for(sub { -e $self->{released} }) if $what eq 'hold';
     substr($body, $at, 1) ^= "\1" if $what eq 'flip-request';
     $body = substr $body, 0, $at if $what eq 'cut-request';
 
