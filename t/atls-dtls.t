@@ -16,6 +16,7 @@ use Test::Atls::Outer;
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Serve qw( read_request );
 use Test::Atls::Site;
+use Test::Atls::Udp qw( dtls_records );
 
 my $KEY = '00112233445566778899aabbccddeeff';
 
@@ -349,7 +350,7 @@ sub path {
             });
             next if $what eq 'lose';
 
-            my @records = records($r->body());
+            my @records = dtls_records($r->body());
             @records = $change{$what}->(@records) if $change{$what};
 
             send_all($client, answer($r, join '', @records));
@@ -373,17 +374,4 @@ sub answer {
     }
 
     return "$head\r\n$body";
-}
-
-
-sub records {
-    my ($bytes) = @_;
-
-    my @records;
-
-    while (length $bytes >= 13) {
-        push @records, substr $bytes, 0, 13 + unpack('x11 n', $bytes), '';
-    }
-
-    return @records;
 }

@@ -18,7 +18,7 @@ use Test::Atls::Response;
 use Test::Atls::Site;
 use Test::Atls::Slow qw( patience );
 use Test::Atls::Stack;
-use Test::Atls::Udp qw( get s_client talk );
+use Test::Atls::Udp qw( dtls_records get s_client talk );
 
 my $t = Test::Atls::Site->new();
 my $backend = $t->backend();
@@ -165,11 +165,11 @@ sub client {
     $new->{udp} = $udp || udp($server);
 
     until ($new->handshake_step()) {
-        $new->{udp}->send($_) for records($new->tls_out());
+        $new->{udp}->send($_) for dtls_records($new->tls_out());
         receive($new) or last;
     }
 
-    $new->{udp}->send($_) for records($new->tls_out());
+    $new->{udp}->send($_) for dtls_records($new->tls_out());
 
     is($new->{state}, 'established', 'handshake') or diag($new->error());
 
@@ -220,17 +220,4 @@ sub receive {
     $client->tls_in($datagram);
 
     return 1;
-}
-
-
-sub records {
-    my ($bytes) = @_;
-
-    my @records;
-
-    while ($bytes ne '') {
-        push @records, substr $bytes, 0, 13 + unpack('x11 n', $bytes), '';
-    }
-
-    return @records;
 }

@@ -132,9 +132,7 @@ sub start {
 sub are_processed {
     my ($requests) = @_;
 
-    my %times;
-
-    $times{$_->{uri}}++ for $backend->requests();
+    my %times = $backend->times();
 
     is(scalar keys %times, $requests, 'each is processed');
     is(join(' ', grep { $times{$_} != 1 } sort keys %times), '', 'once');

@@ -98,9 +98,7 @@ sub are_cut {
 sub are_processed {
     my ($requests) = @_;
 
-    my %times;
-
-    $times{$_->{uri}}++ for $backend->requests();
+    my %times = $backend->times();
 
     is(scalar keys %times, $requests, 'each is processed');
     is(join(' ', grep { $times{$_} != 1 } sort keys %times), '', 'once');

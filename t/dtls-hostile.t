@@ -15,6 +15,7 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Outer;
 use Test::Atls::Stack;
+use Test::Atls::Udp qw( dtls_records );
 
 my $TYPE = 'application/atls+octet-stream';
 
@@ -128,7 +129,7 @@ sub handshakes {
     $c->tls_in($flight);
     $c->handshake_step();
 
-    my @finish = split_records($c->tls_out());
+    my @finish = dtls_records($c->tls_out());
 
     $c->post(record(22, 'x' x 40, 1)) for 1 .. 3;
     $c->post($_) for @finish[2, 0, 1];
@@ -460,19 +461,6 @@ sub fragments {
 
         push @records, record(22, substr($head, 0, 12) . $part, 0,
                               20 + @records);
-    }
-
-    return @records;
-}
-
-
-sub split_records {
-    my ($bytes) = @_;
-
-    my @records;
-
-    while ($bytes ne '') {
-        push @records, substr $bytes, 0, 13 + unpack('x11 n', $bytes), '';
     }
 
     return @records;

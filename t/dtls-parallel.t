@@ -12,14 +12,14 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls;
-use Test::Atls::Client;
 use Test::Atls::Http qw( send_all );
 use Test::Atls::Nonces;
-use Test::Atls::Outer;
 use Test::Atls::Pattern qw( pattern );
 use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Retry qw( outer record );
 use Test::Atls::Serve qw( serve_together );
 use Test::Atls::Stack;
+use Test::Atls::Udp qw( dtls_records );
 
 my $N = 24;
 my $SIZE = 20000;
@@ -146,16 +146,7 @@ sub client {
 sub post {
     my ($c, $uri) = @_;
 
-    my $http = Test::Atls::Outer->new(port => $t->port(0), keepalive => 0,
-                                      uri => '/.well-known/atls');
-
-    $c->write_plain(Test::Atls::Client::format_request('GET', $uri, ''));
-    $http->send($c->tls_out(), {
-        'Content-Type' => 'application/atls+octet-stream',
-        Cookie => 'atls=' . $c->cookie(),
-    });
-
-    return $http;
+    return outer($c, record($c, $uri));
 }
 
 
@@ -169,17 +160,7 @@ sub answer {
 # The number and the bytes of each record.
 
 sub records {
-    my ($answer) = @_;
-
-    my $body = $answer->body();
-    my @records;
-
-    while ($body ne '') {
-        my $record = substr $body, 0, 13 + unpack('x11 n', $body), '';
-        push @records, [ substr($record, 5, 6), $record ];
-    }
-
-    return @records;
+    return map { [ substr($_, 5, 6), $_ ] } dtls_records($_[0]->body());
 }
 
 
@@ -220,8 +201,9 @@ sub service {
     for (@ready) {
         my ($size, $hang) = $_->{head} =~ m!^GET /(\d+)(?:\?(hang))?!;
 
-        send_all($_->{socket}, "HTTP/1.0 200 OK\r\nContent-Length: $size\r\n\r\n"
-                               . pattern($size - ($hang ? 1 : 0)));
+        send_all($_->{socket},
+                 "HTTP/1.0 200 OK\r\nContent-Length: $size\r\n\r\n"
+                 . pattern($size - ($hang ? 1 : 0)));
         $_->{begun} = $hang;
     }
 

@@ -16,6 +16,7 @@ use Test::Atls;
 use Test::Atls::Client;
 use Test::Atls::Stack;
 use Test::Atls::Status qw( status );
+use Test::Atls::Udp qw( dtls_records );
 
 my $t = Test::Atls->new();
 
@@ -70,7 +71,7 @@ is($c->post('garbage')->body(), '', 'garbage: nothing');
 
 $c->tls_in($flight);
 $c->handshake_step();
-my @finish = records($c->tls_out());
+my @finish = dtls_records($c->tls_out());
 is(scalar @finish, 3, 'ClientKeyExchange, ChangeCipherSpec, Finished');
 
 # each in a POST of its own, the last one first, and twice
@@ -222,7 +223,7 @@ sub is_again {
     my (@numbers, @texts);
 
     for my $bytes ($got, $expected) {
-        my @records = records($bytes);
+        my @records = dtls_records($bytes);
 
         push @numbers, grep { /^\0\0/ } map { substr $_, 3, 8 } @records;
         push @texts, join '', map {
@@ -235,17 +236,4 @@ sub is_again {
     my %before = map { $_ => 1 } splice @numbers, @numbers / 2;
 
     is((grep { $before{$_} || $again{$_}++ } @numbers), 0, 'with new numbers');
-}
-
-
-sub records {
-    my ($bytes) = @_;
-
-    my @records;
-
-    while ($bytes ne '') {
-        push @records, substr $bytes, 0, 13 + unpack('x11 n', $bytes), '';
-    }
-
-    return @records;
 }

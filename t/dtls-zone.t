@@ -15,8 +15,8 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Http qw( readable );
 use Test::Atls::LocalServer qw( summary );
-use Test::Atls::Outer;
 use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Retry qw( outer record );
 use Test::Atls::Stack;
 use Test::Atls::Status qw( reading status );
 
@@ -107,7 +107,7 @@ sub full {
 
     my ($first, $last) = @clients[0, -1];
 
-    is($first->post(request($first, '/variables'))->status(), 410,
+    is($first->post(record($first, '/variables'))->status(), 410,
        'the first session');
     is($last->get('/variables')->body(), 1, 'the last one');
 
@@ -196,25 +196,4 @@ sub client {
 
 # Begins a POST on a connection of its own.
 
-sub start {
-    my ($c, $uri) = @_;
-
-    my $http = Test::Atls::Outer->new(port => $t->port(0), keepalive => 0,
-                                      uri => '/.well-known/atls');
-
-    $http->send(request($c, $uri), {
-        'Content-Type' => 'application/atls+octet-stream',
-        Cookie => 'atls=' . $c->cookie(),
-    });
-
-    return $http;
-}
-
-
-sub request {
-    my ($c, $uri) = @_;
-
-    $c->write_plain("GET $uri HTTP/1.1\r\nHost: localhost\r\n\r\n");
-
-    return $c->tls_out();
-}
+sub start { outer($_[0], record(@_)) }

@@ -50,9 +50,7 @@ my $devices = join ' ', map {
 
 run_program($t, 'sh', '-c', "$devices wait");
 
-my %times;
-
-$times{$_->{uri}}++ for $t->backend()->requests();
+my %times = $t->backend()->times();
 
 for my $uri (map { "/device/$_" } 1 .. DEVICES) {
     my $out = $t->read_file($t->path($uri =~ tr!/!.!r =~ s/^\.//r));

@@ -28,8 +28,6 @@ my @PROTOCOLS = qw( TLSv1.3 TLSv1.2 );
 
 my @HEADERS = grep { $_ ne 'atls_client_cert' } @VARIABLES;
 
-my $logged = 0;         # bytes of the access log that were read
-
 my $conf = http_conf(<<'EOC');
 include clients.conf;
 atls_early_data on;
@@ -440,22 +438,7 @@ sub header_lines {
 }
 
 
-# The new lines of the access log, at least $n.
-
-sub log_lines {
-    my ($n) = @_;
-
-    my @lines;
-
-    $t->wait_for(sub {
-        @lines = split /\n/, substr $t->read_file('access.log'), $logged;
-        return @lines >= $n;
-    });
-
-    $logged += 1 + length for @lines;
-
-    return @lines;
-}
+sub log_lines { $t->new_lines('access.log', $_[0]) }
 
 
 sub der {

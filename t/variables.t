@@ -17,7 +17,6 @@ use Test::Atls::Http qw( http_raw );
 use Test::Atls::Response qw( parse_responses );
 
 my $t = Test::Atls->new();
-my $seen = 0;         # lines of the access log
 
 $t->write_file('page.html', '<!--# echo var="atls_protocol" -->');
 
@@ -163,7 +162,7 @@ sub inside {
 
     # in the log: inner requests
 
-    my @log = log_lines(13 + $c->posts());
+    my @log = $t->new_lines('access.log', 13 + $c->posts());
     my @inner = grep { $_ =~ /^GET/ } @log;
 
     is(scalar @inner, 13, "$protocol: inner requests in the log");
@@ -191,7 +190,7 @@ sub inside {
 
     $c->get('/any');
 
-    @log = log_lines(2 + $c->posts());
+    @log = $t->new_lines('access.log', 2 + $c->posts());
     is(scalar(grep { /^GET \/any \[on\] \[$protocol\]/ } @log), 2,
        "$protocol: pinned, in the log");
 }
@@ -212,7 +211,7 @@ sub outside {
     is(get('/header')->header('X-Atls'), '', 'outside: add_header');
     unlike(get('/proxy')->body(), qr/^X-/m, 'outside: proxy_set_header');
     is(get('/page.html')->body(), '(none)', 'outside: SSI');
-    is((log_lines(7))[4], 'GET /header [-] [-] [-] [-] [-] [-] 127.0.0.1',
+    is(($t->new_lines('access.log', 7))[4], 'GET /header [-] [-] [-] [-] [-] [-] 127.0.0.1',
        'outside: log');
 
     # headers of a client do not set variables
@@ -254,25 +253,6 @@ sub values_of {
     $values[3] = 'ID';
 
     return (join('|', @values), $id);
-}
-
-
-# Returns the new lines, and waits for this number: a line is written after the
-# response.
-
-sub log_lines {
-    my ($n) = @_;
-
-    my @lines;
-
-    $t->wait_for(sub {
-        @lines = split /\n/, substr $t->read_file('access.log'), $seen;
-        return @lines >= $n;
-    });
-
-    $seen += 1 + length for @lines;
-
-    return @lines;
 }
 
 

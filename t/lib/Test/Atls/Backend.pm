@@ -74,6 +74,19 @@ sub requests {
 }
 
 
+# How often each URI was requested.
+
+sub times {
+    my ($self) = @_;
+
+    my %times;
+
+    $times{$_->{uri}}++ for $self->requests();
+
+    return %times;
+}
+
+
 # The only request since the last call, with its headers also as a hash.
 
 sub request {

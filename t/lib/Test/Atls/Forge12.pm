@@ -11,6 +11,8 @@ package Test::Atls::Forge12;
 #     my $r = $c->post($forge->record(22, $hello));
 #     my @records = $forge->answer($r->body());           # [ type, content ]
 #
+#     my $c = $forge->established($t);        # a client with whole records
+#
 # After the first record, all further records of the client must be passed
 # through recut(), too.  answer() cannot decrypt records that the client reads.
 
@@ -39,6 +41,24 @@ sub client_args {
     return (protocol => 'TLSv1.2',
             ciphers => 'ECDHE-ECDSA-CHACHA20-POLY1305'
                        . ':ECDHE-RSA-CHACHA20-POLY1305');
+}
+
+
+# A client of a Test::Atls, after the handshake.
+
+sub established {
+    my ($self, $t) = @_;
+
+    my $c = $t->client($self->client_args());
+
+    for (1 .. 2) {
+        $c->handshake_step();
+        $c->exchange($self->recut($c, $c->tls_out()));
+    }
+
+    $c->handshake_step() or die $c->error() . "\n";
+
+    return $c;
 }
 
 

@@ -21,7 +21,7 @@ use Test::Atls::Http qw( readable );
 use Test::Atls::Outer;
 use Test::Atls::Process qw( spawn stop_process );
 
-our @EXPORT_OK = qw( get s_client talk );
+our @EXPORT_OK = qw( dtls_records get s_client talk );
 
 
 # start($t, $port, to => port of nginx, uri => '/.well-known/atls', lossy => 0)
@@ -103,12 +103,24 @@ sub _post {
         $client->{cookie} = /Max-Age=0/ ? undef : (split /;/)[0];
     }
 
-    my $body = $r->body();
-
-    while ($body ne '') {
-        my $record = substr $body, 0, 13 + unpack('x11 n', $body), '';
+    for my $record (dtls_records($r->body())) {
         $self->_lossy(sub { $self->{socket}->send($record, 0, $from) });
     }
+}
+
+
+# The records of a body.
+
+sub dtls_records {
+    my ($bytes) = @_;
+
+    my @records;
+
+    while (length $bytes >= 13) {
+        push @records, substr $bytes, 0, 13 + unpack('x11 n', $bytes), '';
+    }
+
+    return @records;
 }
 
 

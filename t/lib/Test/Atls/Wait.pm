@@ -64,6 +64,25 @@ sub wait_for_log {
 }
 
 
+# The new lines of a log, at least $n: they are written after responses.
+
+sub new_lines {
+    my ($self, $name, $n) = @_;
+
+    my $read = \$self->{read}{$name};
+    my @lines;
+
+    $self->wait_for(sub {
+        @lines = split /\n/, substr $self->read_file($name), $$read || 0;
+        return @lines >= $n;
+    });
+
+    $$read += 1 + length for @lines;
+
+    return @lines;
+}
+
+
 # Stops workers while they wait for events: at another time, they may hold a
 # lock that others wait for.
 
