@@ -270,7 +270,7 @@ sub answered {
     send_all($s, chunk($rest));
     receive($s, $r);
 
-    ok($r->done() && !$r->{eof}, "$name: the response is whole");
+    ok($r->done() && !$r->{until_eof}, "$name: the response is whole");
     is(join(' ', $c->alerts()), 80, "$name: with an alert at its end");
     ok(!readable($s, 0) || !sysread($s, my $buf, 1), "$name: and nothing else");
     unlike($r->header('Set-Cookie') // '', qr/Max-Age=0/,

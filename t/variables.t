@@ -211,8 +211,8 @@ sub outside {
     is(get('/header')->header('X-Atls'), '', 'outside: add_header');
     unlike(get('/proxy')->body(), qr/^X-/m, 'outside: proxy_set_header');
     is(get('/page.html')->body(), '(none)', 'outside: SSI');
-    is(($t->new_lines('access.log', 7))[4], 'GET /header [-] [-] [-] [-] [-] [-] 127.0.0.1',
-       'outside: log');
+    is(($t->new_lines('access.log', 7))[4],
+       'GET /header [-] [-] [-] [-] [-] [-] 127.0.0.1', 'outside: log');
 
     # headers of a client do not set variables
 
