@@ -10,6 +10,7 @@ use Time::HiRes qw( sleep );
 
 use Test::Atls::Cluster;
 use Test::Atls::Elsewhere qw( connect_to );
+use Test::Atls::FalseStore;
 use Test::Atls::Http qw( read_response send_all );
 
 
@@ -23,6 +24,7 @@ for my $workers (1, 3) {
 }
 
 subtest 'for long' => \&long;
+subtest 'refused' => \&refused;
 
 done_testing();
 
@@ -131,5 +133,28 @@ sub long {
     ok($t->wait_for(sub { waitpid($pid, 1) != 0 }), 'the processes exit');
 
     $t->run();
+    $cluster->done_testing();
+}
+
+
+# A store that accepts no session, and whose answers are later than the process
+# looks for sessions.
+
+sub refused {
+    my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => 1);
+    my $t = $cluster->node(0);
+    my $store = Test::Atls::FalseStore->new($t, $cluster->{redis_port});
+
+    $cluster->write_conf(0, redis_port => $store->port());
+    $cluster->run();
+    $cluster->established(0);
+    $store->put("<pause>-CLUSTERDOWN Hash slot not served\r\n");
+
+    $t->signal('QUIT');
+    ok($t->wait_for(sub { $t->_died() }), 'the processes exit');
+    like($t->read_file('error.log'),
+         qr/atls sessions lost, they cannot be put into the store: 1$/m,
+         '... which is logged');
+
     $cluster->done_testing();
 }

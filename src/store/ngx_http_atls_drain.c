@@ -31,8 +31,10 @@ struct ngx_http_atls_drain_s {
     ngx_event_t                  timer;
     ngx_msec_t                   since;        /* the last progress */
     ngx_msec_t                   told;         /* the others */
-    ngx_uint_t                   idle;         /* sessions at that time */
+    ngx_uint_t                   left;         /* sessions at that time */
     ngx_uint_t                   begun;
+    ngx_uint_t                   puts;         /* without an answer */
+    ngx_http_atls_putting_t      putting;      /* all of them */
 };
 
 
@@ -43,6 +45,7 @@ static ngx_int_t ngx_http_atls_drain_may_begin(ngx_http_atls_drain_t *drain);
 static void ngx_http_atls_drain_tell(ngx_http_atls_drain_t *drain);
 static void ngx_http_atls_drain_put(ngx_http_atls_drain_t *drain,
     ngx_uint_t busy);
+static void ngx_http_atls_drain_answered(ngx_http_atls_putting_t *putting);
 static void ngx_http_atls_drain_done(ngx_http_atls_drain_t *drain);
 
 
@@ -82,6 +85,9 @@ ngx_http_atls_drain_init_worker(ngx_http_atls_main_conf_t *amcf,
     drain->timer.handler = ngx_http_atls_drain_timer;
     drain->timer.data = &drain->dummy;
     drain->timer.log = cycle->log;
+
+    drain->putting.handler = ngx_http_atls_drain_answered;
+    drain->putting.data = drain;
 
     amcf->store->took = ngx_http_atls_drain_again;
 
@@ -168,7 +174,7 @@ static void
 ngx_http_atls_drain_timer(ngx_event_t *ev)
 {
     ngx_int_t               rc;
-    ngx_uint_t              idle, own;
+    ngx_uint_t              idle, own, left;
     ngx_connection_t       *c;
     ngx_http_atls_drain_t  *drain;
 
@@ -197,18 +203,22 @@ ngx_http_atls_drain_timer(ngx_event_t *ev)
         return;
     }
 
-    if (idle == 0 || idle < drain->idle) {
+    /* a session that the store refuses is idle again */
+
+    left = idle + drain->puts;
+
+    if (left == 0 || left < drain->left) {
         drain->since = ngx_current_msec;
 
     } else if (ngx_current_msec - drain->since > NGX_HTTP_ATLS_DRAIN_PATIENCE) {
         ngx_log_error(NGX_LOG_ERR, ev->log, 0,
                       "atls sessions lost, they cannot be put into the store: "
-                      "%ui", idle);
+                      "%ui", left);
         ngx_http_atls_drain_done(drain);
         return;
     }
 
-    drain->idle = idle;
+    drain->left = left;
 
     ngx_http_atls_drain_put(drain, own);
 
@@ -268,12 +278,25 @@ ngx_http_atls_drain_put(ngx_http_atls_drain_t *drain, ngx_uint_t busy)
         session = ngx_http_atls_portable_take(drain->conf->zone);
 
         if (session == NULL
-            || ngx_http_atls_store_put(drain->conf, session, NULL)
+            || ngx_http_atls_store_put(drain->conf, session, &drain->putting)
                != NGX_AGAIN)
         {
             return;
         }
+
+        drain->puts++;
     }
+}
+
+
+static void
+ngx_http_atls_drain_answered(ngx_http_atls_putting_t *putting)
+{
+    ngx_http_atls_drain_t  *drain;
+
+    drain = putting->data;
+
+    drain->puts--;
 }
 
 
