@@ -16,6 +16,7 @@ use Test::Atls::Coap qw( CON NON BLOCK1 BLOCK2 MAX_AGE URI_HOST URI_PATH option
                          uint );
 use Test::Atls::Gateway;
 use Test::Atls::Pattern qw( pattern );
+use Test::Atls::Port qw( free_port );
 use Test::Atls::Slow qw( patience );
 
 use constant { QUIET => 0.5, CONFIRMS => 64, RATE => 200 };
@@ -46,6 +47,8 @@ subtest('addresses that are not verified' => \&flood);
 subtest('--max-sources' => \&sources);
 subtest('requests of an address, and to a service' => \&requests);
 subtest('bodies of an address' => \&bodies);
+subtest('a response for which there is no memory' => \&memory);
+subtest('a socket for IPv4 and IPv6' => \&dual_stack);
 subtest('responses that are not acknowledged' => \&confirms);
 
 $t->done_testing();
@@ -250,6 +253,63 @@ sub bodies {
     is($t->metric($g, 'shared_total'), $codes{'5.03'}, 'metrics');
 
     is($g->stop()->{code}, 0, 'exit code');
+    done_testing();
+}
+
+
+# It is not too large: later, there may be room for it.
+
+sub memory {
+    my $g = $t->gateway('--max-memory', '30k');
+    my $d = $t->device($g);
+
+    ok($d->handshake(), 'a session') or diag($d->error());
+
+    $d->write_plain("GET /big?size=20000 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+
+    my $m = $d->coap()->ask(code => '0.02', payload => $d->tls_out(),
+                            options => [ map { [ URI_PATH, $_ ] }
+                                             @{$d->path()} ]);
+    is($m->{code}, '5.03', 'a response');
+    is(uint(option($m, MAX_AGE)), 5, 'Max-Age');
+    ok($g->wait_for_log(qr/ 5\.03, .*: no memory for the response/), 'log');
+
+    is($g->stop()->{code}, 0, 'exit code');
+    done_testing();
+}
+
+
+# Clients with IPv4 have addresses of IPv6 there, but are not one network.
+
+sub dual_stack {
+    my $g = $t->gateway('--max-requests', 2, '-m', 600,
+                        '--listen', 'coap://[::]:' . free_port(),
+                        '--to', $t->endpoint('/held/'));
+    my %held = (type => CON, code => '0.02', payload => 'x',
+                options => [ @PATH ]);
+    my @hosts = ([ '127.0.0.1' ], [ '127.0.0.1' ],
+                 [ '127.0.0.1', '127.0.0.2' ], [ '::1' ]);
+    my @c = map { Test::Atls::Coap->new(port => $g->port(), host => $_->[0],
+                                        local => $_->[1]) } @hosts;
+
+    is($_->request('GET', [ 'x' ])->{code}, '4.04', 'a source') for @c;
+
+    $c[0]->send_message(%held, mid => $c[0]->next_mid(), token => 'x');
+    ok($t->wait_for(sub { $t->metric($g, 'posts') == 1 }, patience()),
+       'a request in progress');
+
+    is($c[1]->ask(%held)->{code}, '5.03', 'another one of the address');
+    ok($g->wait_for_log(qr/ 5\.03, .*: too many requests of this address/),
+       'log');
+
+    $c[2]->send_message(%held, mid => $c[2]->next_mid(), token => 'x');
+    ok($t->wait_for(sub { $t->metric($g, 'posts') == 2 }, patience()),
+       'another address');
+
+    is($c[3]->ask(%held)->{code}, '5.03', 'the limit');
+    is($t->metric($g, 'shared_total'), 1, 'which is that of all');
+
+    $g->stop('KILL');
     done_testing();
 }
 

@@ -5,6 +5,8 @@
  */
 
 
+#include <arpa/inet.h>
+
 #include "device.h"
 
 
@@ -151,6 +153,66 @@ test_sources(void)
 }
 
 
+/* An address of IPv6. */
+
+static void
+move(coap_session_t *device, const char *text)
+{
+    coap_address_t  *remote;
+
+    remote = (coap_address_t *) coap_session_get_addr_remote(device);
+
+    coap_address_init(remote);
+    remote->size = sizeof(remote->addr.sin6);
+    remote->addr.sin6.sin6_family = AF_INET6;
+    must(inet_pton(AF_INET6, text, &remote->addr.sin6.sin6_addr) == 1);
+}
+
+
+static gw_share_t *
+share(coap_session_t *device)
+{
+    return gw_source_get(&gateway.sources, device)->share;
+}
+
+
+/* The last test: the devices keep their addresses. */
+
+static void
+test_addresses(void)
+{
+    move(A, "2001:db8::1");
+    move(B, "2001:db8::2:0:0:1");
+    move(C, "2001:db8:0:1::1");
+
+    begin(RATE, 1 << 20, DEVICES);
+
+    ok(share(A) == share(B), "IPv6: addresses of a network are one");
+    ok(share(A) != share(C), "but not those of another one");
+
+    must(ask(A, 0) == 0);
+    answer(2 * BURST);
+    must(ask(B, 0) == 0);
+    ok(gateway.counts.n[GW_LIMITED] == 1, "they have one rate");
+    must(ask(C, 0) == 0);
+    ok(gateway.limits.posts == 1, "another network has its own");
+    answer(0);
+
+    end();
+
+    move(B, "::ffff:127.0.0.2");
+    move(C, "::ffff:127.0.0.3");
+
+    begin(0, 1 << 20, DEVICES);
+
+    ok(share(B) != share(C), "addresses of IPv4 in IPv6 are not one");
+    move(A, "::ffff:127.0.0.2");
+    ok(share(A) == share(B), "the same one is");
+
+    end();
+}
+
+
 int
 main(void)
 {
@@ -159,6 +221,7 @@ main(void)
     test_services();
     test_memory();
     test_sources();
+    test_addresses();
 
     return tap_done();
 }

@@ -166,8 +166,8 @@ gw_answers_expire(gw_answers_t *answers, int64_t now)
 
 
 /*
- * The last block is also in its exchange, if it is lost.  Half of the memory is
- * what one address may have.
+ * The last block is also in its exchange, if it is lost.  An address may have a
+ * half of the memory: so it is short if a half of that is used.
  */
 
 static int64_t

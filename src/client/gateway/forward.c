@@ -123,6 +123,11 @@ gw_forward_code(gw_request_t *request, gw_post_t *post)
         return COAP_RESPONSE_CODE(502);
     }
 
+    if (post->full) {
+        request->note = "no memory for the response";
+        return COAP_RESPONSE_CODE(503);
+    }
+
     if (post->code != CURLE_OK) {
         counts->n[GW_UNANSWERED]++;
         request->note = post->error;

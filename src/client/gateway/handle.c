@@ -282,10 +282,11 @@ gw_handle_is_verified(gw_request_t *request, coap_pdu_t *response)
 static int
 gw_handle_may_send(gw_t *gateway, const gw_source_t *source, int64_t now)
 {
+    const gw_share_t  *share = source->share;
+
     if (source->verified
-        || gw_rate_allows(&gateway->rate, source->address, source->naddress,
-                          source->share->posts * cmd_block_size(gateway->szx),
-                          now))
+        || gw_rate_allows(&gateway->rate, share->address, share->naddress,
+                          share->posts * cmd_block_size(gateway->szx), now))
     {
         return 1;
     }

@@ -157,6 +157,7 @@ gw_post_take(gw_poster_t *poster)
 
     post->header = 0;
     post->large = 0;
+    post->full = 0;
     post->error[0] = '\0';
 
     return post;
@@ -265,10 +266,10 @@ gw_post_receive(char *bytes, size_t size, size_t n, void *data)
                                            connection */
     }
 
-    if (post->answer.len + n > post->share->limits->max_body
-        || !gw_share_has(post->share, n))
-    {
-        post->large = 1;
+    post->large = post->answer.len + n > post->share->limits->max_body;
+    post->full = !gw_share_has(post->share, n);
+
+    if (post->large || post->full) {
         return 0;
     }
 

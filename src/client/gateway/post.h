@@ -46,6 +46,7 @@ struct gw_post_s {
     size_t                       header;    /* bytes */
     atls_buf_t                   answer;    /* if it is one of ATLS */
     int                          large;     /* it is too large */
+    int                          full;      /* there is no memory for it */
     char                         error[CURL_ERROR_SIZE];
 };
 

@@ -28,7 +28,7 @@ typedef struct {
 
 
 /*
- * The address is without its port.  Whether more may be sent to it, after the
+ * The address is that of a share.  Whether more may be sent to it, after the
  * bytes of responses that are being waited for.
  */
 

@@ -225,8 +225,10 @@ void
 gw_respond_spend(gw_t *gateway, const gw_source_t *source,
     const gw_message_t *message)
 {
+    const gw_share_t  *share = source->share;
+
     if (!source->verified) {
-        gw_rate_spend(&gateway->rate, source->address, source->naddress,
+        gw_rate_spend(&gateway->rate, share->address, share->naddress,
                       GW_OVERHEAD + gw_message_size(message)
                       + message->npayload);
     }

@@ -12,7 +12,9 @@
 #include "limits.h"
 
 
-#define GW_SHARE_ADDRESS    16
+/* Bytes of an address.  A host has all those of IPv6 with the same first 8. */
+
+#define GW_SHARE_ADDRESS    8
 
 
 typedef struct {

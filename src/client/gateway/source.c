@@ -13,8 +13,6 @@
 
 #define GW_HISTORY      4               /* a part of max_memory, in addition */
 #define GW_KEPT         300000          /* milliseconds, as GW_IDLE */
-#define GW_NETWORK      8               /* bytes of an IPv6 address: one host
-                                           has all addresses with them */
 
 
 static void gw_source_address(gw_source_t *source);
@@ -103,21 +101,21 @@ gw_source_address(gw_source_t *source)
 
     if (remote->addr.sa.sa_family == AF_INET) {
         address = &remote->addr.sin.sin_addr;
-        source->naddress = sizeof(remote->addr.sin.sin_addr);
+        n = sizeof(struct in_addr);
 
     } else if (IN6_IS_ADDR_V4MAPPED(&remote->addr.sin6.sin6_addr)) {
+
+        /* one of IPv4, at a socket for both */
+
         address = &remote->addr.sin6.sin6_addr.s6_addr[12];
-        source->naddress = sizeof(remote->addr.sin.sin_addr);
+        n = sizeof(struct in_addr);
 
     } else {
         address = &remote->addr.sin6.sin6_addr;
-        source->naddress = sizeof(remote->addr.sin6.sin6_addr);
+        n = GW_SHARE_ADDRESS;
     }
 
-    memcpy(source->address, address, source->naddress);
-
-    n = source->naddress < GW_NETWORK ? source->naddress : GW_NETWORK;
-    source->share = gw_share_get(&source->sources->shares, source->address, n);
+    source->share = gw_share_get(&source->sources->shares, address, n);
 }
 
 

@@ -30,9 +30,7 @@ struct gw_source_s {
     gw_sources_t                *sources;
     coap_session_t              *coap;      /* not owned */
     char                         name[GW_SOURCE_NAME];
-    unsigned char                address[16];
-    size_t                       naddress;
-    gw_share_t                  *share;     /* of its network */
+    gw_share_t                  *share;     /* of its address */
     int                          secure;    /* DTLS */
     int                          verified;  /* its address is not forged */
     int64_t                      echoed;    /* when it was verified by Echo */
