@@ -7,7 +7,6 @@
 #include "ngx_http_atls.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_session.h"
-#include "ngx_http_atls_session_kept.h"
 #include "ngx_http_atls_session_pieces.h"
 #include "ngx_http_atls_handshake.h"
 #include "ngx_http_atls_body.h"

@@ -7,7 +7,6 @@
 #include "ngx_http_atls.h"
 #include "trl_channel.h"
 #include "ngx_http_atls_counters.h"
-#include "ngx_http_atls_ending.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_session_kept.h"
 #include "ngx_http_atls_answer.h"

@@ -8,7 +8,6 @@
 #include "trl_channel.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_counters.h"
-#include "ngx_http_atls_ending.h"
 #include "ngx_http_atls_session.h"
 #include "ngx_http_atls_handshake_io.h"
 #include "ngx_http_atls_answer.h"

@@ -8,7 +8,6 @@
 #include "trl_channel.h"
 #include "trl_datagram.h"
 #include "trl_flight.h"
-#include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_handshake_io.h"
 #include "ngx_http_atls_handshake_private.h"
 #include "ngx_http_atls_records.h"
