@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# atls --via coap://, with datagrams that are lost (15 %), doubled and reordered
+# atls --via coap://, with datagrams that are lost (20 %), doubled and reordered
 # at random: no request is lost, or processed twice.  ATLS_LOSSY is the number of
 # requests, ATLS_SEED the seed.  And the first POST of a session that is lost
 # altogether, which takes more than a minute.
@@ -39,7 +39,7 @@ $t->serve_located(undef, main => 'worker_shutdown_timeout 1s;',
                   backend => 'proxy_ignore_client_abort on;');
 
 my $g = $t->gateway();
-my $relay = Test::Atls::Datagrams->start($t, $g->port(), lost => 0.15,
+my $relay = Test::Atls::Datagrams->start($t, $g->port(), lost => 0.2,
                                          doubled => 0.1, late => 0.1,
                                          seed => $SEED);
 

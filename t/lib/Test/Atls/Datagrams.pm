@@ -3,8 +3,9 @@ package Test::Atls::Datagrams;
 # A relay for UDP on 127.0.0.1, with a socket for each client, that records
 # datagrams.  With lost => 0.2, doubled => 0.1, late => 0.1 they are lost, sent
 # twice, or sent after the next one, with these probabilities in both
-# directions; random numbers begin with seed => 1.  With deaf => 1, all that the
-# first client sends is lost.
+# directions; random numbers begin with seed => 1.  Of ten in a row, at most four
+# are lost, so that one of a message and its four repetitions is acknowledged.
+# With deaf => 1, all that the first client sends is lost.
 #
 #     my $relay = Test::Atls::Datagrams->start($t, $g->port(), lost => 0.2);
 #     my $uri = $t->gateway_uri($g, port => $relay->port());
@@ -25,7 +26,7 @@ sub start {
 
     my $self = bless { to => $to, lost => 0, doubled => 0, late => 0,
                        deaf => 0, seed => 1, read => 0, socket => {},
-                       client => {}, %args }, $class;
+                       client => {}, fates => [], %args }, $class;
 
     $self->{listen} = IO::Socket::INET->new(Proto => 'udp',
                                             LocalAddr => '127.0.0.1')
@@ -133,6 +134,21 @@ sub _down {
 
 
 sub _fate {
+    my ($self) = @_;
+
+    my $fates = $self->{fates};
+    my $fate = $self->_random();
+
+    $fate = 'passed' if (grep { $_ eq 'lost' } $fate, @$fates) > 4;
+
+    push @$fates, $fate;
+    shift @$fates if @$fates > 9;
+
+    return $fate;
+}
+
+
+sub _random {
     my ($self) = @_;
 
     my $chance = rand;
