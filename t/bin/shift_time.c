@@ -47,17 +47,32 @@ map(void)
 
 
 int
+clock_gettime(clockid_t id, struct timespec *ts)
+{
+    if (syscall(SYS_clock_gettime, id, ts) == -1) {
+        return -1;
+    }
+
+    if (id == CLOCK_REALTIME && shift) {
+        ts->tv_sec += *shift;
+    }
+
+    return 0;
+}
+
+
+int
 gettimeofday(struct timeval *restrict tv, void *restrict tz)
 {
     struct timespec  ts;
 
     (void) tz;
 
-    if (syscall(SYS_clock_gettime, CLOCK_REALTIME, &ts) == -1) {
+    if (clock_gettime(CLOCK_REALTIME, &ts) == -1) {
         return -1;
     }
 
-    tv->tv_sec = ts.tv_sec + (shift ? *shift : 0);
+    tv->tv_sec = ts.tv_sec;
     tv->tv_usec = ts.tv_nsec / 1000;
 
     return 0;
@@ -67,13 +82,13 @@ gettimeofday(struct timeval *restrict tv, void *restrict tz)
 time_t
 time(time_t *t)
 {
-    struct timeval  tv;
+    struct timespec  ts;
 
-    (void) gettimeofday(&tv, NULL);
+    (void) clock_gettime(CLOCK_REALTIME, &ts);
 
     if (t) {
-        *t = tv.tv_sec;
+        *t = ts.tv_sec;
     }
 
-    return tv.tv_sec;
+    return ts.tv_sec;
 }
