@@ -71,6 +71,10 @@ class Lossy:
         self.empty = 0
         self.data = None
 
+    def accept(self, reader, writer):
+        """The loop has no reference to a task that waits."""
+        self.keep(self.serve(reader, writer))
+
     async def serve(self, reader, writer):
         try:
             while await self.post(*await self.read(reader), writer):
@@ -298,7 +302,7 @@ async def main(port, server, mode, seed="1"):
     lossy = Lossy(int(server), mode, int(seed))
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1,
                                                   lossy.release.set)
-    listener = await asyncio.start_server(lossy.serve, "127.0.0.1", int(port),
+    listener = await asyncio.start_server(lossy.accept, "127.0.0.1", int(port),
                                           limit=1 << 22)
     await listener.serve_forever()
 
