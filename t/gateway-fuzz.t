@@ -163,7 +163,7 @@ sub sources {
     SKIP: {
         skip 'memory is not the command\'s own here', 1
             if $ENV{TEST_ASAN} || $ENV{TEST_VALGRIND};
-        cmp_ok($grown, '<', 6144, 'memory');
+        cmp_ok($grown, '<', 4096, 'memory');
     }
 
     is($t->metric($g, 'posts'), 0, 'none in progress');
