@@ -15,8 +15,8 @@
 
 
 /*
- * With DTLS, records have at most mtu bytes, if it is not 0.  Returns the length
- * of *bytes, which must be freed.
+ * With DTLS, records have at most mtu bytes, if it is not 0.  Returns the
+ * length of *bytes, which must be freed.
  */
 
 static size_t

@@ -20,8 +20,8 @@
 #define START       1000000             /* milliseconds */
 
 /*
- * There is room for a request, but the memory for its response, and for keys and
- * options, is not reserved.
+ * There is room for a request, but the memory for its response, and for keys
+ * and options, is not reserved.
  */
 
 #define BEYOND      (DEVICES * (GW_ANSWERS + GW_UPLOADS) * 2 * MAX_BODY)

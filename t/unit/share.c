@@ -51,7 +51,7 @@ test_posts(void)
         must(put(i ? A : B, "default", 0, "x", 1) == 0);
     }
 
-    ok(put(A, "default", 0, "x", 1) == BUSY, "an address has half of the POSTs");
+    ok(put(A, "default", 0, "x", 1) == BUSY, "an address has half of them");
     ok(put(B, "default", 0, "x", 1) == BUSY, "with all of its ports");
     ok(gateway.counts.n[GW_SHARED] == 2 && gateway.counts.n[GW_REFUSED] == 2,
        "the others are counted");
