@@ -64,7 +64,7 @@ sub commands {
     my (undef, $command, @args) = split ' ', $run;
 
     $g = Test::Atls::LocalServer->start($t->command(), $command, @args);
-    $g->{metrics} = $metrics;
+    $t->metrics_at($g, $metrics);
     is($t->metric($g, 'requests_total'), 0, 'metrics');
 
     $t->write_file('flight', $t->device($g, gateway => $port)->tls_hello());
@@ -192,7 +192,7 @@ sub unit {
     my $s = Test::Atls::LocalServer->start($t->command(), 'gateway', '--listen',
                                            'coap://127.0.0.1:' . free_port(),
                                            '-K', $t->path('gateway.conf'));
-    like($s->stderr(), qr/:$other$/m, 'listens');
+    ok($t->wait_for(sub { $s->stderr() =~ /:$other$/m }), 'listens');
     is($s->stop()->{code}, 0, 'exit code');
 
     my $unit = $t->read_file(Test::Atls::root()

@@ -83,11 +83,20 @@ sub gateway {
     my $g = Test::Atls::LocalServer->start($self->command(), 'gateway', @args,
                                            '--metrics', $port);
 
-    $g->{metrics} = $port;
-    $self->wait_for(sub { $g->stderr() =~ /listening on 127\.0\.0\.1:$port$/m });
+    $self->metrics_at($g, $port);
     _check_valgrind($g->pid()) if $ENV{TEST_VALGRIND};
 
     return $g;
+}
+
+
+# Sets the port of the metrics, which is the last one that it listens on.
+
+sub metrics_at {
+    my ($self, $g, $port) = @_;
+
+    $g->{metrics} = $port;
+    $self->wait_for(sub { $g->stderr() =~ /listening on 127\.0\.0\.1:$port$/m });
 }
 
 
