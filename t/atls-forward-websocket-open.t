@@ -29,7 +29,7 @@ location = /tls12 {
     access_log %%TESTDIR%%/posts.log post;
 }
 
-location ~ ^/(echo|push)$ {
+location ~ ^/(echo|push|late)$ {
     proxy_pass http://127.0.0.1:%%PORT_2%%;
     proxy_http_version 1.1;
     proxy_set_header Upgrade $http_upgrade;
@@ -143,13 +143,20 @@ sub posts { return scalar(() = $t->read_log('posts.log') =~ /\n/g) }
 sub messages {
     my ($open, $path) = @_;
 
+    # with TLS 1.2, the path can only be tried with data: each message before
+    # them is the response to a poll
+
+    my $late = $t->path('late');
+    my $uri = $path =~ /tls12/ ? '/late' : '/push';
+
+    unlink $late;
+
     my $before = posts();
-    my $ws = connected("/push?n=$MESSAGES&ms=50");
+    my $ws = connected("$uri?n=$MESSAGES&ms=50");
     my $got = 0;
 
-    # with TLS 1.2, the path can only be tried with data
-
     $ws->send(text => 'first');
+    $t->write_file(late => '');
 
     while ($got < $MESSAGES) {
         my ($type, $text) = $ws->receive() or last;
