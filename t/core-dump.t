@@ -70,13 +70,23 @@ sub is_left_out {
     my $c = $t->client(uri => '/');
     ok($c->handshake(), "$name: a session") or diag($c->error());
 
-    my @maps = map { [ maps($_) ] } $t->workers();
+    my ($zones, $pages);
 
-    is(scalar(grep { $_->{size} == $size && $_->{shared} } map { @$_ } @maps),
-       2, "$name: the zone, in each worker");
-    is(scalar(grep { (grep { $_->{size} == $size } @$_)
-                     && (grep { $_->{size} == $page && !$_->{shared} } @$_) }
-              @maps), 2, "$name: and a page for keys");
+    # a process that has just been started has no page yet
+
+    $t->wait_for(sub {
+        my @maps = map { [ maps($_) ] } $t->workers();
+
+        $zones = grep { $_->{size} == $size && $_->{shared} } map { @$_ } @maps;
+        $pages = grep { (grep { $_->{size} == $size } @$_)
+                        && (grep { $_->{size} == $page && !$_->{shared} } @$_) }
+                 @maps;
+
+        return $zones == 2 && $pages == 2;
+    });
+
+    is($zones, 2, "$name: the zone, in each worker");
+    is($pages, 2, "$name: and a page for keys");
 }
 
 
