@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Socket::INET;
 use Test::More;
 
 use Test::Atls;
@@ -62,6 +63,10 @@ server {
     location = /slow {
         proxy_pass http://127.0.0.1:%%PORT_1%%;
     }
+
+    location = /gate {
+        proxy_pass http://127.0.0.1:%%PORT_2%%;
+    }
 }
 EOC
 
@@ -70,6 +75,13 @@ $t->run();
 my @workers = $t->workers();
 my $backend = Test::Atls::Backend->start($t, $t->port(1));
 my ($protocol, $outer);
+
+# a backend that responds when the test does
+
+my $gate = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5,
+                                 LocalPort => $t->port(2), ReuseAddr => 1,
+                                 Timeout => patience())
+    or die "gate: $!\n";
 
 srand 7;
 
@@ -337,14 +349,12 @@ sub silent_posts {
 sub waiting {
     my $c = established();
 
-    $backend->forget();
-
-    my $slow = record($c, "GET /slow?n=2&delay=0.4 HTTP/1.1\r\n"
-                          . "Host: localhost\r\n\r\n");
+    my $first = record($c, "GET /gate HTTP/1.1\r\nHost: localhost\r\n\r\n");
     my $next = record($c);
 
-    $c->post_send($slow);
-    $t->wait_for(sub { $backend->requests() });
+    $c->post_send($first);
+
+    my $held = $gate->accept() or die "nobody is at the gate\n";
 
     my @s = map { http_connect($t->port(0)) } 1 .. 3;
 
@@ -355,9 +365,12 @@ sub waiting {
     is(answer($s[2]), '409 session-busy', "$protocol, busy: an empty POST");
     ok(!readable($s[0], 0), "$protocol, busy: a record waits");
 
+    send_all($held, "HTTP/1.0 200 OK\r\n\r\nafter all\n");
+    close $held;
+
     my $r = $c->post_receive();
     $c->tls_in($r->body());
-    like($c->read_plain(), qr/line 2/, "$protocol, busy: the first POST");
+    like($c->read_plain(), qr/after all/, "$protocol, busy: the first POST");
 
     is(answer($s[1]), '409 not-next', "$protocol, busy: a foreign one");
 
