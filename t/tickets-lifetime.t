@@ -132,8 +132,12 @@ sub lifetimes {
        "$who: older than the lifetime of another endpoint");
     is(reused(client($who, session => $session)), 'r',
        "$who: not older than that of this endpoint");
-    is(reused(client($who, session => session($who), uri => '/short')), 'r',
-       "$who: a younger one, at the former endpoint");
+
+    # on a busy machine, one may be too old as well
+
+    ok($t->wait_for(sub {
+        reused(client($who, session => session($who), uri => '/short')) eq 'r'
+    }), "$who: a younger one, at the former endpoint");
 }
 
 
