@@ -59,7 +59,7 @@ sub down {
     my $cluster = cluster(mode => $mode, store => 'timeout=1s');
     my $c = $cluster->established(0);
 
-    like_inner($cluster->get($c, 0), 'store up');
+    like_inner(connected($cluster, $c, 0), 'store up');
 
     $cluster->stop_redis();
     $cluster->node(0)->wait_for(sub {
@@ -87,7 +87,7 @@ sub down {
     $cluster->start_redis();
     $cluster->wait_for_nodes();
     like_inner(connected($cluster, $home, 1), 'store up again, elsewhere');
-    like_inner($cluster->get($home, 0), '... at home');
+    like_inner(connected($cluster, $home, 0), '... at home');
 
     $cluster->done_testing();
 }
