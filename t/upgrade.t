@@ -396,10 +396,11 @@ sub relayed {
         return scalar(() = $t->read_file('access.log') =~ /"another worker"/g);
     };
     my $was = $relays->();
+    my $more = 0;
 
-    # some of these are relayed
+    # some of these are relayed, by chance
 
-    for my $i (1 .. 6) {
+    for (my $i = 1; $i <= 6 || !$more && $i <= 60; $i++) {
         $name = "another worker, $i";
         client();
 
@@ -420,10 +421,12 @@ sub relayed {
         }
 
         backend_ended('end', 300_000, $i % 2 ? 'closed' : 'done');
+
+        $t->read_log('access.log');
+        $more = $relays->() - $was;
     }
 
-    $t->read_log('access.log');
-    cmp_ok($relays->() - $was, '>', 0, 'some were relayed');
+    cmp_ok($more, '>', 0, 'some were relayed');
 }
 
 
