@@ -310,7 +310,7 @@ sub fresh_and_stale {
     my ($answer, $uri);
 
     same('revalidate, MISS', '/revalidate/etag');
-    same('revalidate, HIT', '/revalidate/etag');
+    same('revalidate, HIT', '/revalidate/etag', {}, except => [ 'X-Cache' ]);
     sleep 2;                                    # proxy_cache_valid, in seconds
     $answer = same('revalidate', '/revalidate/etag');
     is(cache($answer), 'REVALIDATED', 'revalidate: by a 304');
