@@ -29,7 +29,7 @@ $t->serve(<<'EOC', endpoint => 'atls_exported_keys on;');
 location = /short {
     atls on;
     atls_exported_keys on;
-    atls_session_timeout 1s;
+    atls_session_timeout 3s;
 }
 
 location = /id {

@@ -318,7 +318,7 @@ sub limits {
 
     # without data
 
-    start(undef, "$url 1000");
+    start(undef, "$url 3000");
     post(5);
     respond(good('', 'x' x 10) =~ s/x\z//r);
     result(curl => 0, error => 'TIMEOUT', kept => 0, status => 200);

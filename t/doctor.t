@@ -88,7 +88,7 @@ my $sample = 'tls,buffer-responses,limit=200000';
 
 # longer than any other POST takes
 
-my $cut = slow();
+my $cut = 2 * slow();
 my $slow = "slow=$cut";
 
 # more than a ClientHello, which is longer with a post-quantum group

@@ -36,7 +36,7 @@ server {
 
     location = /short {
         atls on;
-        atls_session_lifetime 1s;
+        atls_session_lifetime 2s;
     }
 
     location = /half {
