@@ -24,12 +24,15 @@ if (!$t->has_option('http_v3_module')) {
     exit;
 }
 
+# s_client ends with the connection, by the timeout, which is also that for any
+# pause of either side before the request
+
 $t->write_http(endpoints() . accepting(
     1, '[$server_protocol|$atls_association|$atls_client_verify]',
     listen => 'quic', other => <<'EOC'));
     ssl_verify_client optional;
     ssl_client_certificate %%TESTDIR%%/localhost.crt;
-    keepalive_timeout 1s;
+    keepalive_timeout 4s;
 EOC
 
 $t->run();
