@@ -41,7 +41,7 @@ server {
 
     location = /short {
         atls on;
-        atls_session_timeout 1s;
+        atls_session_timeout 3s;
     }
 
     location / {

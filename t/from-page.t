@@ -73,7 +73,7 @@ server($t, <<'EOC');
 
         location = /short {
             atls on;
-            atls_session_timeout 1s;
+            atls_session_timeout 3s;
         }
 
         location = /hurry {
@@ -156,7 +156,7 @@ Test::Atls::Backend->start($t, $t->port(1));
 # between the client and nginx, the validator checks responses
 
 my $v = validator($t, $t->port(3),
-    '/short' => { session_timeout => 1 },
+    '/short' => { session_timeout => 3 },
     '/hurry' => { handshake_timeout => 1 },
     '/raw' => { raw => 1 }, '/refused' => { raw => 1 },
     '/located' => { tracking => 'location' }, '/both' => { tracking => 'both' },

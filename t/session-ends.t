@@ -46,7 +46,7 @@ server {
 
     location = /idle {
         atls on;
-        atls_session_timeout 1s;
+        atls_session_timeout 3s;
     }
 
     location = /kept {
@@ -180,7 +180,7 @@ sub idle {
     my $c = client('/idle');
 
     step($c, 0);
-    sleep 2;
+    sleep 4;
 
     is(step($c, 1), 'answered /0', 'idle: the request in progress ends');
     ok($c->closed(), 'idle: the session does');

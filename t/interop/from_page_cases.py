@@ -19,6 +19,7 @@ from from_page import (CLOSE_NOTIFY, NotConnected, Refused, Session,
 PORT, BUSY, OUTER_TLS, CA, SECONDS = sys.argv[1:6]
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 BIG = 150000                # more than the endpoint's client_max_body_size
+SHORT = 3                   # atls_session_timeout of /short
 PREFIX = ""
 
 
@@ -330,7 +331,7 @@ def timeouts(version):
     check("a session", (status, body), HELLO)
     other = shared(s, uri="/short")
     n = len(posts(s))
-    time.sleep(1)
+    time.sleep(SHORT)
     check("idle for too long", str(raised(SessionEnded, s.poll)),
           "the cookie has expired")
     check("without a POST", len(posts(s)), n)
