@@ -319,7 +319,7 @@ sub aborts {
     is($c->name($r), 'ABORTED', 'wait');
     cmp_ok(time - $began, '<', 10 * slow(), 'in time');
 
-    $c->client($target, @trust, TIMEOUT => 500 * slow());
+    $c->client($target, @trust, TIMEOUT => 3000 * slow());
     $r = $c->go('GET', '/hang');
     is($c->name($r), 'TIMEOUT', 'timeout');
     is($c->go('GET', '/echo')->{status}, 200, 'and the client goes on');
