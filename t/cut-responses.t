@@ -62,7 +62,7 @@ server {
     location /late/post_action {
         proxy_pass http://127.0.0.1:%%PORT_3%%;
         proxy_request_buffering off;
-        client_body_timeout 1s;
+        client_body_timeout 3s;
         post_action /done;
     }
 
@@ -74,7 +74,7 @@ server {
         proxy_pass http://127.0.0.1:%%PORT_2%%;
         proxy_set_header Upgrade $http_upgrade;
         proxy_set_header Connection upgrade;
-        proxy_read_timeout 1s;
+        proxy_read_timeout 3s;
     }
 
     location /denied {
