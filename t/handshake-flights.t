@@ -20,6 +20,10 @@ my $t = Test::Atls->new();
 $t->write_http(<<'EOC');
 %%CERTIFICATE%%
 
+# a handshake may have a POST for each byte
+
+atls_handshake_timeout 60s;
+
 server {
     listen 127.0.0.1:%%PORT_0%%;
 
