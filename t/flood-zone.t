@@ -51,7 +51,7 @@ sub session_timeout {
 
     $t->finish();
 
-    return int(2 * slow() + 2 * $seconds);
+    return int(3 * slow() + 2 * $seconds);
 }
 
 
