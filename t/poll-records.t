@@ -135,6 +135,10 @@ sub record { $forge->record(23, $_[0]) }
 sub waits {
     my ($s, $what) = @_;
 
+    # it was received by a worker, before anything else is sent
+
+    $t->read_log('error.log');
+
     ok(!readable($s, $WHILE), "$name: $what waits");
 }
 
