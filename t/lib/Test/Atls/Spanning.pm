@@ -81,7 +81,7 @@ server {
     listen       127.0.0.1:%%PORT_3%% reuseport;
     server_name  localhost;
 
-    client_header_timeout  1s;
+    client_header_timeout  3s;
     access_log             %%TESTDIR%%/inner.log inner;
 
     location /.well-known/atls {
