@@ -28,9 +28,9 @@ our @EXPORT = qw(
 );
 
 our $WORKERS = 4;
-our $SHORT = slow();                    # timeouts, in seconds
+our $SHORT = 2 * slow();                # timeouts, in seconds
 
-my $HANDSHAKE = 2 * slow();
+my $HANDSHAKE = 5 * slow();             # with a reload in it
 
 # With reuseport, connections are distributed among all workers.  The first POST
 # of a session has no cookie.
