@@ -18,12 +18,15 @@ use Test::Atls::WebSocket;
 my $SHORT = 3 + slow();         # seconds
 my $MESSAGES = 20;
 
+# of an age, a tenth is left when an open POST is ended
+
+my %AGE = (polls => $SHORT, open => 4 * $SHORT);
+
 my $t = Test::Atls::Site->new(workers => 2);
 
 my $short = <<"EOC";
     atls on;
     atls_poll_timeout 1s;
-    atls_session_timeout ${SHORT}s;
     atls_session_lifetime 1s;
 EOC
 
@@ -36,11 +39,13 @@ if (\$refused) {
 
 location = /polls {
     $short
+    atls_session_timeout $AGE{polls}s;
     access_log %%TESTDIR%%/polls.log post;
 }
 
 location = /open {
     $short
+    atls_session_timeout $AGE{open}s;
     access_log %%TESTDIR%%/open.log post;
 }
 
@@ -78,7 +83,7 @@ sub cookie {
     my ($path) = @_;
 
     my $forward = $t->forward("/$path");
-    my $ms = int 1500 * $SHORT / $MESSAGES;
+    my $ms = int 1500 * $AGE{$path} / $MESSAGES;
     my $uri = "/push?n=$MESSAGES&ms=$ms&id=$path";
     my $ws = Test::Atls::WebSocket->connect($forward->port(), $uri);
 
