@@ -37,7 +37,10 @@ server {
 }
 EOC
 
-$t->serve(<<'EOC');
+# A handshake that was given up is neither logged in a later row, nor waited for
+# at the end.
+
+$t->serve(<<'EOC', main => 'worker_shutdown_timeout 1s;', http => <<'EOH');
 location = /keys {
     atls on;
     atls_exported_keys on;
@@ -63,6 +66,8 @@ location /missing {
     root %%TESTDIR%%;
 }
 EOC
+atls_handshake_timeout 5m;
+EOH
 
 $other->run();
 
