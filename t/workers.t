@@ -21,7 +21,7 @@ my $slow = $ENV{TEST_NGINX_SLOW} || 1;
 my @WORKERS = $slow > 1 ? (2, 6) : (2, 6, 1, 4);    # previously 4
 my $CLIENTS = 4;
 my $EACH = 6;
-my $TIMEOUT = 3 * slow();
+my $TIMEOUT = 10 * slow();      # a reload takes less
 
 my $location = <<'EOC';
         location /.well-known/atls {
@@ -65,7 +65,7 @@ configure();
 
 $t->run();
 
-Test::Atls::Backend->start($t, $t->port(1));
+my $backend = Test::Atls::Backend->start($t, $t->port(1));
 
 
 # the number of workers changes, with complete sessions of some clients, and
@@ -122,7 +122,7 @@ Test::Atls::Backend->start($t, $t->port(1));
     $busy->write_plain(Test::Atls::Client::format_request(
         'GET', '/slow?n=2&delay=1', ''));
     $busy->post_send($busy->tls_out());
-    sleep 0.3;
+    $t->wait_for(sub { grep { $_->{uri} =~ /slow/ } $backend->requests() });
 
     my @cookies = map { $_->cookie() } @established, $shaking, $unfinished;
 
