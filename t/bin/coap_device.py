@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 URL, CA, DIRECTORY, *OPTIONS = sys.argv[1:]
+TRIES = 3
 
 CLIENT = 'coap-client-' + ('openssl' if URL.startswith('coaps:') else 'notls')
 
@@ -25,7 +26,8 @@ class Device:
         self.tls = context.wrap_bio(self.incoming, self.outgoing,
                                     server_hostname='localhost')
 
-    # Passes the payload of the response to TLS.
+    # Passes the payload of the response to TLS.  The POST is sent again, if a
+    # message was lost as often as it is sent.
 
     def post(self):
         names = [os.path.join(DIRECTORY, name) for name in ('in', 'out')]
@@ -33,15 +35,18 @@ class Device:
         with open(names[0], 'wb') as file:
             file.write(self.outgoing.read())
 
-        log = subprocess.run(
-            [CLIENT, '-v', '6', '-m', 'post', '-t', '65000', '-f', names[0],
-             '-o', names[1], *OPTIONS, f'{URL}/{self.path}'],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)
+        for _ in range(TRIES):
+            log = subprocess.run(
+                [CLIENT, '-v', '6', '-m', 'post', '-t', '65000', '-f',
+                 names[0], '-o', names[1], *OPTIONS, f'{URL}/{self.path}'],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)
 
-        responses = [line for line in log.stdout.decode(errors='replace')
-                     .splitlines() if re.search(r' c:2\.0[14] ', line)]
+            responses = [line for line in log.stdout.decode(errors='replace')
+                         .splitlines() if re.search(r' c:2\.0[14] ', line)]
 
-        if not responses:
+            if responses:
+                break
+        else:
             sys.exit(f'no response: {log.stdout}')
 
         segments = re.findall(r'Location-Path:([^, ]+)', responses[0])
