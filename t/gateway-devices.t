@@ -138,25 +138,37 @@ sub use_session {
 sub use_device {
     my ($d) = @_;
 
-    ok($d->handshake(), 'handshake') or diag($d->error(), $d->{all});
+    my $done = $d->handshake();
+    return 0 if lost_blocks($d);
+
+    ok($done, 'handshake') or diag($d->error(), $d->{all});
     like(join(' ', $d->codes()), qr/^2\.01( 2\.04)+$/, 'codes');
 
     my $r = $d->get('/exact');
+    return 0 if lost_blocks($d);
+
     is($r && $r->body(), "exactly\n", 'a request');
 
     $r = $d->get('/big?size=20000');
-    return 0 if $d->{all} =~ /large body receive internal issue/;
+    return 0 if lost_blocks($d);
 
     ok($r && $r->body() eq pattern(20_000), 'blocks of a response')
         or diag($d->{all});
 
     $r = $d->http("POST /body HTTP/1.1\r\nHost: localhost\r\n"
                   . "Content-Length: 20000\r\n\r\n" . pattern(20_000));
+    return 0 if lost_blocks($d);
+
     ok($r && $r->body() eq pattern(20_000), 'and of a request')
         or diag($d->{all});
 
     return 1;
 }
+
+
+# In its last POST.
+
+sub lost_blocks { $_[0]{all} =~ /large body receive internal issue/ }
 
 
 sub with_client {
