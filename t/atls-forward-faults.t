@@ -10,9 +10,10 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use IO::Socket::INET;
+use Socket qw( MSG_PEEK );
 use Test::More;
 
-use Test::Atls::Http qw( send_all );
+use Test::Atls::Http qw( readable send_all );
 use Test::Atls::LocalServer qw( connection_end message next_answer summary );
 use Test::Atls::Port qw( free_port );
 use Test::Atls::Site;
@@ -328,7 +329,7 @@ sub services {
     for ("Content-Length: 9\n\nhalf",
          "Transfer-Encoding: chunked\n\n4\r\nhalf\r\n")
     {
-        my $s = $f->connect("POST /body\n$_");
+        my $s = in_time("POST /body\n$_");
         is(next_answer($s)->status() . connection_end($s), '408closed',
            'the body takes too long');
     }
@@ -338,7 +339,7 @@ sub services {
     for my $request ('GET /die', "GET /die HTTP/1.0",
                      'GET /slow?n=9&delay=' . $SHORT / 3)
     {
-        my $s = $f->connect($request);
+        my $s = in_time($request);
         is(connection_end($s), 'reset', $request);
     }
 
@@ -351,6 +352,25 @@ sub services {
 
     $backend->forget();
     done_testing();
+}
+
+
+# Sends a request whose handshake takes no longer than -m: otherwise, its status
+# is 504, and it is sent again.  Nothing of the response is read.
+
+sub in_time {
+    my ($request) = @_;
+
+    my ($s, $status);
+
+    $t->wait_for(sub {
+        $s = $f->connect($request);
+        $status = '';
+        recv $s, $status, 12, MSG_PEEK if readable($s, $PATIENCE);
+        return $status ne 'HTTP/1.1 504';
+    });
+
+    return $s;
 }
 
 
