@@ -237,9 +237,11 @@ sub output_lost {
     for my $mode ('mute', 'cut', 'half') {
         $name =~ s/(, output).*/$1, $mode/;
 
-        my $ws = through("$mode=$first-" . ($first + 1), '/push?n=3&ms=200');
+        my $ws = through("$mode=$first-" . ($first + 1), '/late?n=3&ms=200');
 
+        sends();
         gets($ws, text => $_, "message $_") for 1 .. 3;
+        unlink $t->path('late');
         closes($ws, 0);
         done(2);
     }
@@ -307,6 +309,14 @@ sub posts_silent {
 }
 
 
+# Makes the server send: the POSTs before the first poll are answered.
+
+sub sends {
+    $t->wait_for(sub { ($lossy->done()) >= $first + ($path eq '') - 1 });
+    $t->write_file('late', '');
+}
+
+
 # The response to the first poll is lost several times.  Returns how long the
 # poll took.
 
@@ -317,8 +327,7 @@ sub ends_after {
 
     my $ws = through($mode, '/late?n=1&ms=0');
 
-    $t->wait_for(sub { ($lossy->done()) >= $first + ($path eq '') - 1 });
-    $t->write_file('late', '');
+    sends();
 
     my $began = time;
 
