@@ -281,7 +281,7 @@ sub fuzz {
 
     for my $seed (1 .. $runs) {
         $names{request("fuzz/$seed", TIMEOUT => 3000)}++;
-        $late++ if $r->{time} > ($slow ? 30 : 4 * slow());
+        $late++ if $r->{time} > ($slow ? 30 : 6 * slow());
         last if $r->{name} eq 'gone';
     }
 
