@@ -210,6 +210,7 @@ sub refused {
     $t->allow_log(qr/unknown directive "nothing"/);
     $t->write_conf($CONF =~ s/^http/nothing;\nhttp/mr);
     ok(!$t->reload(), 'a refused configuration');
+    $t->wait_for(sub { asleep($t->pid()) });
     is(scalar(descriptors($t->pid())), @before,
        'a refused configuration: descriptors');
     is(relayed(3), 3, 'a refused configuration: POSTs are relayed');
