@@ -20,10 +20,11 @@ my $delay = 3 * ($ENV{TEST_NGINX_SLOW} || 1);
 
 my $t = Test::Atls->new();
 
-my $conf = http_conf(<<'EOC');
+# some handshakes are not finished
+
+my $conf = http_conf(<<'EOC', main => 'worker_shutdown_timeout 1s;');
 atls_zone small:%%SIZE%%;
 %%CERTIFICATE%%
-atls_handshake_timeout 3s;      # some are not finished
 
 server {
     listen 127.0.0.1:%%PORT_0%%;
