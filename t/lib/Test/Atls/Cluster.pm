@@ -30,8 +30,10 @@ use IO::Socket::INET;
 use Test::More ();
 
 use Test::Atls;
+use Test::Atls::Process qw( group_alive );
 use Test::Atls::Program qw( find_program );
 use Test::Atls::Response qw( parse_responses );
+use Test::Atls::Slow qw( patience );
 
 
 # The program, which may be another server than that of Redis, such as that of
@@ -173,7 +175,7 @@ sub wait_for_nodes {
 }
 
 
-# Kills all processes of a machine.
+# Kills all processes of a machine; its workers have its ports until they end.
 
 sub kill_node {
     my ($self, $n) = @_;
@@ -183,6 +185,7 @@ sub kill_node {
 
     kill 'KILL', -$pid;
     waitpid $pid, 0;
+    group_alive($pid, patience());
 }
 
 
