@@ -135,27 +135,37 @@ sub messages {
     is(@texts, 3, 'messages');
 
     my ($request, $challenge, $response) = map { decode($_) } @texts;
-    my $c = Test::Atls::Coap->new(port => $port);
 
     is("$request->{type} $request->{code}", CON . ' 0.02', 'a request');
     is(join('/', options($request, URI_PATH)), '.well-known/atls', 'Uri-Path');
     is(uint(option($request, FORMAT)), 65000, 'Content-Format');
     is($request->{payload}, "\x16\x03\x01", 'payload');
 
-    # it is sent with a whole ClientHello
+    # it is sent with a whole ClientHello; from another source, if it takes so
+    # long that the response is separate
 
-    my $hello = $t->device($g, gateway => $port)->tls_hello();
-    $c->send_bytes($texts[0] . substr $hello, 3);
-    my $m = $c->receive(60);
+    my ($first, $m);
 
-    is_like($m, $challenge, 'the first response');
-    is(length option($m, ECHO), length option($challenge, ECHO), 'Echo');
-    is($m->{size}, 18 + length $m->{token}, 'its size, as the page says');
+    for (1 .. 5) {
+        my $c = Test::Atls::Coap->new(port => $port);
+        my $hello = $t->device($g, gateway => $port)->tls_hello();
 
-    $c->send_message(%$request, mid => $request->{mid} + 1,
-                     payload => $hello, options =>
-                     [ @{$request->{options}}, [ ECHO, option($m, ECHO) ] ]);
-    $m = $c->receive(60);
+        $c->send_bytes($texts[0] . substr $hello, 3);
+        $first = $c->receive(60);
+
+        my $echo = [ ECHO, option($first, ECHO) ];
+
+        $c->send_message(%$request, mid => $request->{mid} + 1,
+                         payload => $hello,
+                         options => [ @{$request->{options}}, $echo ]);
+        $m = $c->receive(60);
+        last if $m->{code} ne '0.00';
+    }
+
+    is_like($first, $challenge, 'the first response');
+    is(length option($first, ECHO), length option($challenge, ECHO), 'Echo');
+    is($first->{size}, 18 + length $first->{token},
+       'its size, as the page says');
     is_like($m, $response, 'the second one');
     is_deeply([ map { length } options($m, LOCATION) ],
               [ map { length } options($response, LOCATION) ],
