@@ -31,7 +31,8 @@ $cluster->run();
 answers();
 errors();
 again();
-puts_with_errors();
+shifted($_) for "-ERR upstream failure\r\n", "\$-1\r\n";
+false_puts();
 
 my ($records, @twice) = $cluster->sealed_twice();
 
@@ -41,15 +42,14 @@ $cluster->done_testing();
 
 
 sub answers {
-    my @gone = ("*1\r\n\$1\r\nX\r\n", "\$1\r\nX\r\n", "+OK\r\n", "\$0\r\n\r\n",
+    my @gone = ("*1\r\n\$1\r\nX\r\n", "\$1\r\nX\r\n",
                 "*2\r\n\$1\r\nO\r\n\$0\r\n\r\n",
                 "*2\r\n\$1\r\nO\r\n\$3\r\nabc\r\n",
                 "*2\r\n\$1\r\nO\r\n\$2\r\nab\r\n",
-                "*2\r\n\$0\r\n\r\n\$1\r\n1\r\n", "*2\r\n\$2\r\nab\r\n\$1\r\n1\r\n",
+                "*2\r\n\$0\r\n\r\n\$1\r\n1\r\n",
+                "*2\r\n\$2\r\nab\r\n\$1\r\n1\r\n",
                 "*2\r\n\$5000\r\n" . 'x' x 5000 . "\r\n\$1\r\n1\r\n",
                 "*3\r\n\$1\r\na\r\n\$1\r\nb\r\n\$1\r\nc\r\n",
-                "*2\r\n\$9\r\n" . 'x' x 9 . "\r\n:5\r\n",
-                "*2\r\n*1\r\n\$1\r\nO\r\n\$2\r\nab\r\n",
                 map({ "*1\r\n\$1\r\nX\r\n$_" }
                     "+OK\r\n", '+O', "<pause>+OK\r\n", "-ERR a\nforged\r\n",
                     "<pause>-ERR a\nforged\r\n"));
@@ -58,7 +58,9 @@ sub answers {
 
     my @none = ("*0\r\n", "*-1\r\n", "\$-1\r\n", ":1\r\n",
                 "*2\r\n:1\r\n:2\r\n");
-    my @wait = ("-ERR \0wrong\r\n", "hello\r\n", "*99999999999\r\n",
+    my @wait = ("+OK\r\n", "\$0\r\n\r\n", "*2\r\n\$1\r\nx\r\n:5\r\n",
+                "*2\r\n*1\r\n\$1\r\nO\r\n\$2\r\nab\r\n",
+                "-ERR \0wrong\r\n", "hello\r\n", "*99999999999\r\n",
                 "\$99999999999999999999\r\n",
                 "\$9999999\r\n" . 'x' x 5_000_000, '+' . 'x' x 5_000_000);
 
@@ -82,7 +84,6 @@ sub answers {
         is(($got =~ /^(\d+)/)[0], $status, 'an answer: '
                                       . substr($answer, 0, 40) =~ s/\W+/ /gr);
 
-        disconnect() if $answer =~ /<pause>/;
         $store->answer('');
     }
 
@@ -94,20 +95,9 @@ sub answers {
     my $log = $t->read_file('error.log');
 
     ok($log =~ /atls_store .* has sent: a $_/, "logged: a $_")
-        for 'reply without a command', 'reply that is too long';
+        for 'reply without a command', 'reply that is too long',
+            'reply to another command';
     ok($log !~ /^forged/m, 'no other lines in the log');
-}
-
-
-# A reply without a command closes the connection.  If a command is sent just
-# then, this is the reply to it, and all others are replies to wrong commands.
-
-sub disconnect {
-    $store->answer("hello\r\n");
-
-    $t->wait_for(sub {
-        return $cluster->status($cluster->established(1), 0) =~ /^503/;
-    });
 }
 
 
@@ -142,54 +132,112 @@ sub errors {
 
 sub again {
     my $c = $cluster->established(1);
-    my $sealed = () = $t->read_file('error.log') =~ /store take$/mg;
-
-    $cluster->move($c, 0);
-    $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-
-    my $record = $c->tls_out();
+    my $record = record($c);
 
     $store->answer('again');
-    kill 'STOP', $cluster->{redis};
 
-    my @sockets = map { $c->begin_post($record, Connection => 'close') } 1, 2;
-
-    $t->wait_for(sub {
-        my $now = () = $t->read_file('error.log') =~ /store take$/mg;
-        return $now == $sealed + 2;
-    });
-    kill 'CONT', $cluster->{redis};
-
-    my @status = map { my $r = read_response($_); $r ? $r->status() : 0 }
-                 @sockets;
+    my @status = at_once([ $c, $record ], [ $c, $record ]);
 
     is(scalar(grep { $_ == 200 } @status), 1, "one of both: @status");
     $store->answer('');
 }
 
 
-# The error of somebody who does not know whether the store has executed a put,
-# such as a proxy: the session is only continued with what is in the store.
+# A reply too many, when a command is sent: each one gets that to another, until
+# it cannot have it.  The commands in progress have none.
 
-sub puts_with_errors {
-    for my $error ('-ERR upstream failure', '-upstream failure', '-ERR timeout')
+sub shifted {
+    my ($answer) = @_;
+
+    my ($c, @others) = map { $cluster->established(1) } 1 .. 3;
+    my $what = 'shifted by' . $answer =~ s/\W+/ /gr;
+
+    $cluster->connected($cluster->established(1), 0);
+
+    my $logged = length $t->read_file('error.log');
+
+    $store->answer("shifted$answer");
+    like($cluster->status($c, 0), qr/^503/, $what);
+    $store->answer('');
+
+    is(join(' ', at_once(map { [ $_, record($_) ] } @others)), '503 503',
+       '... nobody knows what became of the next ones');
+    like($cluster->connected($cluster->established(1), 0), qr/^127/,
+         '... then, each command has its reply');
+    like(substr($t->read_file('error.log'), $logged),
+         qr/has sent: a reply to another command/, '... logged');
+}
+
+
+sub record {
+    my ($c) = @_;
+
+    $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+
+    return $c->tls_out();
+}
+
+
+# POSTs to machine 0, while the store does not execute commands until it has got
+# those of all.  Returns the statuses.
+
+sub at_once {
+    my $takes = sub {
+        return scalar(() = $t->read_file('error.log') =~ /store take$/mg);
+    };
+    my $n = $takes->() + @_;
+
+    kill 'STOP', $cluster->{redis};
+
+    my @sockets = map {
+        my ($c, $record) = @$_;
+
+        $cluster->move($c, 0)->begin_post($record, Connection => 'close');
+    } @_;
+
+    $t->wait_for(sub { $takes->() == $n });
+    kill 'CONT', $cluster->{redis};
+
+    return map { my $r = read_response($_); $r ? $r->status() : 0 } @sockets;
+}
+
+
+# The error of somebody who does not know whether the store has executed a put,
+# such as a proxy, or a reply that is none to a put: the session is only continued
+# with what is in the store.
+
+sub false_puts {
+    for my $reply ('-ERR upstream failure', '-upstream failure', '-ERR timeout',
+                   ':1', '$-1', '+PONG', "\$1\r\nX")
     {
+        $cluster->connected($cluster->established(1), 0);
+
         my $c = $cluster->established(0);
 
         $t->wait_for(sub { $cluster->get($c, 0) =~ /^127/ });
-        $store->put("$error\r\n");
-        like($cluster->get($c, 0), qr/^127/, "a put with an error: $error");
+
+        my $logged = length $t->read_file('error.log');
+
+        $store->put("$reply\r\n");
+        like($cluster->get($c, 0), qr/^127/,
+             'a put with a reply: ' . $reply =~ s/\W+/ /gr);
         $store->put('');
 
-        $c->write_plain("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        ok($reply =~ /^-/ || substr($t->read_file('error.log'), $logged)
+                             =~ /has sent: a reply to another command/,
+           '... not that of the store');
 
-        my $record = $c->tls_out();
+        my $record = record($c);
         my %bodies;
 
         for my $n (1, 0) {
-            $cluster->move($c, $n);
+            my $r;
 
-            my $r = $c->post($record);
+            $cluster->move($c, $n);
+            $t->wait_for(sub {
+                $r = $c->post($record);
+                return !$r || $r->status() != 503;
+            });
             $bodies{$r ? $r->status() . $r->body() : 'none'}++;
         }
 

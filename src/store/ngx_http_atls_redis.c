@@ -929,6 +929,18 @@ ngx_http_atls_redis_value(redisReply *r, ngx_http_atls_reply_t *reply)
 }
 
 
+/* hiredis frees the context when the callback has returned. */
+
+void
+ngx_http_atls_redis_mismatch(void)
+{
+    ngx_http_atls_count(store[ngx_http_atls_store_failed]);
+
+    ngx_http_atls_redis_unexpected(ngx_http_atls_process.redis,
+                                   "a reply to another command");
+}
+
+
 void
 ngx_http_atls_redis_free(ngx_http_atls_op_t *op)
 {
@@ -978,6 +990,13 @@ ngx_int_t
 ngx_http_atls_redis_send(ngx_http_atls_op_t *op)
 {
     return NGX_ERROR;
+}
+
+
+void
+ngx_http_atls_redis_mismatch(void)
+{
+    /* void */
 }
 
 

@@ -85,6 +85,14 @@ void ngx_http_atls_redis_arg(ngx_http_atls_op_t *op, u_char *data, size_t len);
 
 ngx_int_t ngx_http_atls_redis_send(ngx_http_atls_op_t *op);
 
+/*
+ * Called by the handler of a command that cannot have this reply: it is that to
+ * another command, as are all later ones.  Closes the connection; the handlers
+ * of other commands are called after this one, as if it was lost.
+ */
+
+void ngx_http_atls_redis_mismatch(void);
+
 /* Frees a command that was not sent. */
 
 void ngx_http_atls_redis_free(ngx_http_atls_op_t *op);

@@ -127,7 +127,7 @@ ngx_http_atls_seal_open(ngx_http_atls_store_t *store, u_char *id,
     text = salt + NGX_HTTP_ATLS_SEAL_SALT;
     len = data->len - NGX_HTTP_ATLS_SEAL_OVERHEAD;
 
-    rc = NGX_DECLINED;
+    rc = NGX_ERROR;
     ctx = ngx_http_atls_seal_begin(key, salt, id, 0);
 
     if (ctx

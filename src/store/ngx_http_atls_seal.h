@@ -37,7 +37,7 @@ ngx_int_t ngx_http_atls_seal(ngx_http_atls_store_t *store, u_char *id,
 
 /*
  * Opens sealed data with the key that has sealed them, in place: data is set to
- * the contents.  NGX_DECLINED: unknown key, or not authentic.
+ * the contents.  NGX_DECLINED: unknown key; NGX_ERROR: not those of this id.
  */
 
 ngx_int_t ngx_http_atls_seal_open(ngx_http_atls_store_t *store, u_char *id,

@@ -57,6 +57,8 @@ static ngx_http_atls_taken_e ngx_http_atls_store_taken(
     u_char *number);
 static ngx_http_atls_taken_e ngx_http_atls_store_open(
     ngx_http_atls_stored_t *stored, ngx_str_t *data, ngx_str_t *passed);
+static ngx_uint_t ngx_http_atls_store_is(ngx_http_atls_reply_t *reply,
+    const char *text);
 static ngx_int_t ngx_http_atls_store_seal(ngx_http_atls_op_t *op);
 static void ngx_http_atls_store_done(ngx_http_atls_op_t *op,
     ngx_http_atls_reply_t *reply);
@@ -212,12 +214,17 @@ ngx_http_atls_store_taken(ngx_http_atls_stored_t *stored,
         return ngx_http_atls_taken_none;
     }
 
-    if (reply->nvalues == 1) {
+    if (ngx_http_atls_store_is(reply, "X")) {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "atls session lost: the store was restarted or failed "
                       "over");
         ngx_http_atls_count(store[ngx_http_atls_store_outdated]);
         return ngx_http_atls_taken_gone;
+    }
+
+    if (reply->nvalues == 1) {
+        ngx_http_atls_redis_mismatch();
+        return ngx_http_atls_taken_failed;
     }
 
     if (value[0].len == 1) {
@@ -250,11 +257,19 @@ ngx_http_atls_store_open(ngx_http_atls_stored_t *stored, ngx_str_t *data,
     n = ngx_atoof(passed->data, passed->len);
     n = ngx_min(ngx_max(n, 0), NGX_HTTP_ATLS_STORE_LONGEST);
 
-    if (ngx_http_atls_seal_open(stored->conf->store, stored->id, data,
-                                ngx_cycle->log)
-        != NGX_OK)
-    {
+    rc = ngx_http_atls_seal_open(stored->conf->store, stored->id, data,
+                                 ngx_cycle->log);
+
+    if (rc != NGX_OK) {
         ngx_explicit_memzero(sealed.data, sealed.len);
+
+        if (rc == NGX_ERROR) {
+
+            /* the state of another session */
+
+            ngx_http_atls_redis_mismatch();
+            return ngx_http_atls_taken_failed;
+        }
 
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "atls session cannot be opened, it was not sealed with "
@@ -279,6 +294,15 @@ ngx_http_atls_store_open(ngx_http_atls_stored_t *stored, ngx_str_t *data,
     stored->conf->store->took();
 
     return ngx_http_atls_taken_here;
+}
+
+
+static ngx_uint_t
+ngx_http_atls_store_is(ngx_http_atls_reply_t *reply, const char *text)
+{
+    return reply->nvalues == 1
+           && reply->values[0].len == ngx_strlen(text)
+           && ngx_memcmp(reply->values[0].data, text, ngx_strlen(text)) == 0;
 }
 
 
@@ -395,18 +419,27 @@ ngx_http_atls_store_seal(ngx_http_atls_op_t *op)
 static void
 ngx_http_atls_store_done(ngx_http_atls_op_t *op, ngx_http_atls_reply_t *reply)
 {
+    ngx_http_atls_reply_e     status;
     ngx_http_atls_stored_t   *stored;
     ngx_http_atls_putting_t  *putting;
 
     stored = op->data;
     putting = stored->putting;
+    status = reply->status;
+
+    if (status == ngx_http_atls_reply_ok
+        && !ngx_http_atls_store_is(reply, "OK"))
+    {
+        ngx_http_atls_redis_mismatch();
+        status = ngx_http_atls_reply_lost;
+    }
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                    "atls %08xD store put done: %d, waiting:%d",
                    ngx_http_atls_label(stored->id, ngx_cycle->log),
-                   (int) reply->status, putting != NULL);
+                   (int) status, putting != NULL);
 
-    switch (reply->status) {
+    switch (status) {
 
     case ngx_http_atls_reply_ok:
         ngx_http_atls_count(store[ngx_http_atls_store_puts]);
@@ -429,7 +462,7 @@ ngx_http_atls_store_done(ngx_http_atls_op_t *op, ngx_http_atls_reply_t *reply)
         stored->putting = NULL;
 
         putting->op = NULL;
-        putting->done = (reply->status == ngx_http_atls_reply_ok);
+        putting->done = (status == ngx_http_atls_reply_ok);
         putting->handler(putting);
     }
 }

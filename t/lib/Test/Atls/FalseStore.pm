@@ -10,6 +10,11 @@ package Test::Atls::FalseStore;
 #     $store->answer('');             # the answers of the Redis server
 #     $store->put("-ERR x\r\n");      # to each put, which is executed
 #
+#     $store->answer("shifted:1\r\n");    # to the next take, which is executed:
+#                                     # from then on, each command gets the
+#                                     # answer to the one before, until the
+#                                     # connection ends
+#
 #     $store->answer('held');         # nothing is passed after a take, until
 #     $store->release();              # this, once for each of them
 #     $store->answer('crossed');      # the second take is executed after the
@@ -114,6 +119,7 @@ sub _run {
             } elsif (!$self->_command($s, $server{$s})) {
                 $select->remove($s);
                 delete $server{$s};
+                delete $self->{next}{$s};
                 close $s;
             }
         }
@@ -165,6 +171,9 @@ sub _buffered {
 sub _answer {
     my ($self, $client, $server, $command) = @_;
 
+    return $self->_shifted($client, $server, $command)
+        if defined $self->{next}{$client};
+
     my ($n) = $command =~ /^\*(\d)\r\n.*\nEVAL/s;
     my $false = !$n ? '' : $n == 5 ? _false($self->{file})
                 : $n == 7 ? _false("$self->{file}-put") : '';
@@ -173,6 +182,12 @@ sub _answer {
 
     return $self->_crossed($client, $server, $command, $n)
         if $n && $n != 6 && _false($self->{file}) eq 'crossed';
+
+    if ($n && $n == 5 && $false =~ s/^shifted//) {
+        $self->{next}{$client} = $false;
+        return $self->_shifted($client, $server, $command);
+    }
+
     return $false if $n && $n == 5 && $false !~ /^(again|held|)\z/;
 
     my $answer = _exchange($server, $command) // return undef;
@@ -187,6 +202,17 @@ sub _answer {
     } elsif ($false ne '') {
         $answer = $false;
     }
+
+    return $answer;
+}
+
+
+sub _shifted {
+    my ($self, $client, $server, $command) = @_;
+
+    my $answer = $self->{next}{$client};
+
+    $self->{next}{$client} = _exchange($server, $command);
 
     return $answer;
 }
