@@ -130,12 +130,14 @@ sub process_list {
 # For each of the first three descriptors, as a shell closes them.
 
 sub closed {
+    my $log = $t->path('forward.log');
+
     for my $streams ('<&- >&- 2>&-', '>&- 2>&-', '2>&-') {
         my $port = free_port();
         my $pid = $t->run_daemon(
             [ 'sh', '-c', "exec \"\$@\" $streams", 'sh', $atls->program(),
               'forward', '-l', $port, '--no-check', $t->via(), $t->trust(),
-              'https://localhost' ], port => $port);
+              'https://localhost' ], port => $port, stderr => $log);
         my $r = run_program($t, 'curl', '-s', "http://127.0.0.1:$port/exact");
         is($r->{out}, "exactly\n", "$streams: a request");
 
@@ -146,6 +148,9 @@ sub closed {
 
         kill 'TERM', $pid;
         is(wait_exit($pid, patience()), 0, 'exit code');
+        like($t->read_file('forward.log'),
+             $streams eq '2>&-' ? qr!^\S+ GET /exact 200 .*\n\z! : qr/^\z/,
+             'the log');
     }
 
     # output fails as it does without this
