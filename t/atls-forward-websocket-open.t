@@ -10,6 +10,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::More;
+use Time::HiRes qw( sleep time );
 
 use Test::Atls::Site;
 use Test::Atls::WebSocket;
@@ -17,6 +18,7 @@ use Test::Atls::WebSocket;
 my $MESSAGES = 30;
 my $FEW = 8;            # POSTs, with the handshake
 my $LONG = 27;          # seconds: an open POST ends before
+my $TRIAL = 1;          # the same: until its response has begun
 
 my $t = Test::Atls::Site->new(workers => 2);
 my $proxy = 'proxy_pass http://127.0.0.1:%%PORT_0%%; proxy_http_version 1.1;';
@@ -29,7 +31,7 @@ location = /tls12 {
     access_log %%TESTDIR%%/posts.log post;
 }
 
-location ~ ^/(echo|push|late)$ {
+location ~ ^/(echo|push|late|held)$ {
     proxy_pass http://127.0.0.1:%%PORT_2%%;
     proxy_http_version 1.1;
     proxy_set_header Upgrade $http_upgrade;
@@ -100,6 +102,7 @@ for my $path ('/.well-known/atls', '/tls12') {
     }
 }
 
+stopped();
 idle();
 dies();
 
@@ -165,6 +168,18 @@ sub messages {
 
     is($got, $MESSAGES, "$name: messages of the server");
     gets($ws, text => 'first', 'echo of the first');
+    echoes($ws);
+    closes($ws);
+
+    my $posts = posts() - $before;
+
+    $open ? cmp_ok($posts, '<=', $FEW, "$name: few POSTs")
+          : cmp_ok($posts, '>', 2 * $FEW, "$name: many POSTs");
+}
+
+
+sub echoes {
+    my ($ws) = @_;
 
     for (1 .. $MESSAGES) {
         $ws->send(text => "message $_");
@@ -173,13 +188,49 @@ sub messages {
         is($text, "message $_", "$name: an echo");
         last;
     }
+}
 
+
+# The response begins while the command is stopped, for longer than a trial.
+
+sub stopped {
+    $name = 'stopped';
+    $forward = $t->forward('/tls12');
+
+    my ($before, $ws);
+    my $late = $t->path('late');
+
+    # another time if this machine is so slow that the trial may be over
+
+    for (1 .. 10) {
+        unlink $late;
+        $before = posts();
+        $ws = connected('/held');
+
+        my $began = time;
+        my $held = $t->path("held-$n");
+
+        $ws->send(text => 'first');
+        $t->wait_for(sub { -e $held });
+        $forward->signal('STOP');
+
+        my $trial = time - $began < $TRIAL;
+
+        $t->write_file(late => '');
+        ok($t->wait_for(sub { !-e $held }), "$name: a message of the server");
+        posts();                        # nginx has passed it
+        sleep($TRIAL + 0.2);
+        $forward->signal('CONT');
+        last if $trial;
+        $ws->close();
+    }
+
+    gets($ws, text => 'held', 'the message');
+    gets($ws, text => 'first', 'echo of the first');
+    echoes($ws);
     closes($ws);
-
-    my $posts = posts() - $before;
-
-    $open ? cmp_ok($posts, '<=', $FEW, "$name: few POSTs")
-          : cmp_ok($posts, '>', 2 * $FEW, "$name: many POSTs");
+    cmp_ok(posts() - $before, '<=', $FEW, "$name: few POSTs");
+    $forward->stop();
 }
 
 

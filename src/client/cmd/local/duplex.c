@@ -39,11 +39,11 @@ cmd_duplex_has_room(const cmd_duplex_t *duplex)
 
 
 int
-cmd_duplex_is_due(cmd_duplex_t *duplex, int begun)
+cmd_duplex_is_due(cmd_duplex_t *duplex, int64_t now, int begun)
 {
     int  late;
 
-    late = atls_clock() >= cmd_duplex_until(duplex, begun);
+    late = now >= cmd_duplex_until(duplex, begun);
 
     if (begun) {
         duplex->path = CMD_DUPLEX_PASSED;

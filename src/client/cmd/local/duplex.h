@@ -6,7 +6,7 @@
  *
  *     cmd_duplex_begin(&duplex, &body, asks);
  *
- *     while (!cmd_duplex_is_due(&duplex, the response has begun)) {
+ *     while (!cmd_duplex_is_due(&duplex, now, the response has begun)) {
  *         ... cmd_duplex_read() by the connection ...
  *     }
  *
@@ -55,7 +55,7 @@ int cmd_duplex_has_room(const cmd_duplex_t *duplex);
  * tells when to ask again.
  */
 
-int cmd_duplex_is_due(cmd_duplex_t *duplex, int begun);
+int cmd_duplex_is_due(cmd_duplex_t *duplex, int64_t now, int begun);
 int64_t cmd_duplex_until(const cmd_duplex_t *duplex, int begun);
 
 void cmd_duplex_end(cmd_duplex_t *duplex);

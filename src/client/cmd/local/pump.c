@@ -66,6 +66,7 @@ static atls_error_e cmd_pump_ended(cmd_pump_post_t *post);
 static int cmd_pump_is_cut(const cmd_pump_t *pump);
 static atls_error_e cmd_pump_cut(cmd_pump_t *pump);
 static atls_error_e cmd_pump_overdue(cmd_pump_post_t *post);
+static int cmd_pump_has_ended(cmd_pump_post_t *post);
 static void cmd_pump_follow(cmd_pump_t *pump);
 static void cmd_pump_answered(cmd_pump_post_t *post);
 static int cmd_pump_again(cmd_pump_post_t *post, atls_error_e error);
@@ -307,8 +308,17 @@ static atls_error_e
 cmd_pump_continue_data(cmd_pump_t *pump)
 {
     int               adds;
+    int64_t           now;
     atls_error_e      rc;
     cmd_pump_post_t  *post = &pump->posts[ATLS_PAIR_DATA];
+
+    now = atls_clock();
+
+    if (!post->begun && now >= cmd_duplex_until(&pump->duplex, 0)
+        && (cmd_pump_has_ended(post) || pump->type->closed(pump->data)))
+    {
+        return ATLS_OK;
+    }
 
     rc = ATLS_OK;
     adds = pump->ended || cmd_pump_can_add(pump);
@@ -321,7 +331,7 @@ cmd_pump_continue_data(cmd_pump_t *pump)
     pump->duplex.expires =
                    atls_outer_expiry(pump->pair.posts[ATLS_PAIR_DATA].outer);
 
-    if (cmd_duplex_is_due(&pump->duplex, post->begun) || pump->ended) {
+    if (cmd_duplex_is_due(&pump->duplex, now, post->begun) || pump->ended) {
         cmd_duplex_end(&pump->duplex);
 
     } else if (!adds) {
@@ -732,11 +742,7 @@ cmd_pump_overdue(cmd_pump_post_t *post)
         return ATLS_OK;
     }
 
-    /* this process may not have run for a while, and the response be there */
-
-    atls_pair_transfer(&pump->pair);
-
-    if (post->begun || atls_pair_has_ended(&pump->pair, post->which)) {
+    if (cmd_pump_has_ended(post) || post->begun) {
         return ATLS_OK;
     }
 
@@ -745,6 +751,17 @@ cmd_pump_overdue(cmd_pump_post_t *post)
     rc = atls_fail(pump->failure, ATLS_ERROR_TIMEOUT, "no response to a POST");
 
     return cmd_pump_again(post, rc) ? ATLS_OK : rc;
+}
+
+
+/* This process may not have run for a while, and the response be there. */
+
+static int
+cmd_pump_has_ended(cmd_pump_post_t *post)
+{
+    atls_pair_transfer(&post->pump->pair);
+
+    return atls_pair_has_ended(&post->pump->pair, post->which);
 }
 
 

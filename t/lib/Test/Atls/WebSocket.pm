@@ -15,6 +15,8 @@ package Test::Atls::WebSocket;
 #     /flood?n=N&size=S sends N messages of S bytes, then as /echo
 #     /late?n=N&ms=MS   does nothing until a file "late" exists, then as /push,
 #                       or as /echo without arguments
+#     /held?id=N        as /late, then sends "held"; from the first message that
+#                       it gets to this one, there is a file "held-N"
 #     /ping             sends a ping at first, and as text what its pong has
 #     /refuse           403
 #     /other?to=NAME    101, but to this protocol, or to none
@@ -259,7 +261,11 @@ sub _messages {
     my %args = $uri =~ /(\w+)=(\d+)/g;
     my $t = $self->{t};
 
-    $t->wait_for(sub { -e $t->path('late') }) if $uri =~ m!^/late!;
+    my $held = $uri =~ m!^/held! ? "held-$args{id}" : '';
+
+    $t->write_file($held, '') if $held && readable($self->{socket}, $PATIENCE);
+    $t->wait_for(sub { -e $t->path('late') }) if $held || $uri =~ m!^/late!;
+    unlink $t->path($held) if $held && $self->send(text => 'held');
 
     if (defined $args{ms}) {
         for (1 .. $args{n}) {
