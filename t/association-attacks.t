@@ -17,6 +17,7 @@ use Test::Atls;
 use Test::Atls::Association;
 use Test::Atls::Http qw( readable );
 use Test::Atls::Slow qw( patience );
+use Test::Atls::Status qw( added );
 
 my $t = Test::Atls->new(workers => 2);
 my ($h2, $http2) = $t->http2();
@@ -25,7 +26,9 @@ my $verify = 'ssl_client_certificate %%TESTDIR%%/localhost.crt; '
              . 'ssl_verify_client';
 my @listen = (listen => "ssl $h2");
 
-$t->write_http(endpoints() . <<"EOC"
+my $status = 'location = /status { atls_status; }';
+
+$t->write_http(endpoints(other => $status) . <<"EOC"
 ssl_session_cache builtin;
 ssl_early_data on;
 keepalive_timeout 1s;
@@ -91,6 +94,16 @@ sub finish {
 
 sub race {
     my $a = obtain($t);
+    my ($counted) = added($t, sub { compete($a) }, 'associations_total');
+
+    is_deeply($counted, { accepted => 1, 'already-used' => 3 },
+              'connections are counted');
+}
+
+
+sub compete {
+    my ($a) = @_;
+
     my @c = map { start($a) } 1 .. 3;
 
     is(scalar(grep { $_->{text} =~ /^Reused/m } @c), 3, 'three handshakes');

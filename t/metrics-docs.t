@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # docs/monitoring.md and docs/variables.md have all metrics, with their types
-# and labels, all reasons for the end of a session, and all outcomes of POSTs.
+# and labels, all reasons for the end of a session, all results of associations,
+# and all outcomes of POSTs.
 
 use strict;
 use warnings;
@@ -61,6 +62,10 @@ is_deeply(\%documented, \%types, 'metrics');
 is_deeply([ sort $sections{'Ends of sessions'} =~ /^\| `([\w-]+)` \|/mg ],
           [ sort keys %{ $json->{sessions_ended_total} } ],
           'ends of sessions');
+
+is_deeply([ sort $sections{Associations} =~ /^\| `([\w-]+)` \|/mg ],
+          [ sort keys %{ $json->{associations_total} } ],
+          'results of associations');
 
 my %variables = sections('variables.md');
 my %problems = map { $_ => 1 }

@@ -266,8 +266,8 @@ FAILURES.flatMap(([metric, normal]) => [...newest().totals.keys()]
     .filter((key) => !meaning(key)))
 EOJ
     is_deeply($b->value(<<'EOJ'), [], '... and meanings have reasons');
-['posts_total', 'sessions_ended_total', 'relays_total', 'store_total']
-    .flatMap((metric) =>
+['posts_total', 'sessions_ended_total', 'relays_total', 'store_total',
+ 'associations_total'].flatMap((metric) =>
     Object.keys(MEANINGS[metric])
     .filter((name) => !name.startsWith('nginx')
                       && !(name in newest().data[metric]))

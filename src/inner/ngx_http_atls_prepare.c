@@ -9,6 +9,7 @@
 #include "ngx_http_atls_compat.h"
 #include "ngx_http_atls_conf.h"
 #include "ngx_http_atls_associations.h"
+#include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_association.h"
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_inner.h"
@@ -264,6 +265,8 @@ ngx_http_atls_prepare_send(ngx_http_request_t *r,
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "atls association issued, number:%uL, identity of %uz bytes",
                    association->once.number, identity->len);
+
+    ngx_http_atls_count(associations[ngx_http_atls_association_issued]);
 
     ngx_str_set(&type, "application/json");
 

@@ -73,6 +73,11 @@ static const char  *const ngx_http_atls_store_names[] = {
     "taken", "put", "outdated", "unsealed", "failed", "timed-out"
 };
 
+static const char  *const ngx_http_atls_association_names[] = {
+    "issued", "accepted", "unknown-key", "other-server", "expired", "policy",
+    "already-used", "cipher-suite"
+};
+
 static const char  *const ngx_http_atls_named_names[] = {
     "none", "cookie", "location", "keyid"
 };
@@ -384,6 +389,12 @@ ngx_http_atls_metrics_workers(ngx_http_atls_format_t *f,
                                 "result", NULL);
     ngx_http_atls_metrics_names(f, ngx_http_atls_store_names,
                                 ngx_http_atls_stores, sum->store);
+
+    ngx_http_atls_format_metric(f, "associations_total", "counter",
+                                "Associations issued, and TLS connections that "
+                                "have offered one, by result.", "result", NULL);
+    ngx_http_atls_metrics_names(f, ngx_http_atls_association_names,
+                                ngx_http_atls_associations, sum->associations);
 
     ngx_http_atls_format_metric(f, "workers", "gauge",
                                 "Worker processes.", NULL, NULL);

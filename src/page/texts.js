@@ -130,6 +130,7 @@ const FAILURES = [
     ["alerts_total/out", ["close_notify"], "Alerts to clients"],
     ["relays_total", ["passed"], "POSTs for another worker process"],
     ["store_total", ["taken", "put"], "Sessions in the store"],
+    ["associations_total", ["issued", "accepted"], "Associations refused"],
 ];
 
 const MEANINGS = {
@@ -234,6 +235,16 @@ const MEANINGS = {
         "outdated": "The store was restarted or failed over.",
         "timed-out": "The store did not respond in time.",
         "unsealed": "Machines have different files in atls_store_key.",
+    },
+
+    associations_total: {
+        "already-used": "Used before, or from before a restart.",
+        "cipher-suite": "No suite of TLS 1.3 with SHA-256.",
+        "expired": "The client needs another one.",
+        "other-server": "The client has got it for another server name.",
+        "policy": "The server verifies clients in another way.",
+        "unknown-key": "From before a restart, or servers have different files"
+                       + " in atls_session_ticket_key.",
     },
 };
 

@@ -12,7 +12,7 @@
 
 /* The version of the structures, changed together with them. */
 
-#define NGX_HTTP_ATLS_COUNTERS_LAYOUT  6
+#define NGX_HTTP_ATLS_COUNTERS_LAYOUT  7
 
 /* of a set: no cache line is shared by two processes */
 
@@ -185,6 +185,7 @@ ngx_http_atls_counters_sum(ngx_shm_zone_t *zone, ngx_http_atls_counters_t *sum)
         ngx_http_atls_counters_add_member(key_updates);
         ngx_http_atls_counters_add_member(relays);
         ngx_http_atls_counters_add_member(store);
+        ngx_http_atls_counters_add_member(associations);
 
         ngx_http_atls_counters_merge(sum->statuses, set->statuses);
         ngx_http_atls_counters_merge(sum->protocols, set->protocols);

@@ -114,6 +114,25 @@ typedef enum {
 } ngx_http_atls_store_e;
 
 
+/*
+ * Associations issued; and TLS connections that have offered one, by the result
+ * of the ClientHello, or of the first request.
+ */
+
+typedef enum {
+    ngx_http_atls_association_issued = 0,
+    ngx_http_atls_association_accepted,        /* for the first request */
+    ngx_http_atls_association_unknown_key,     /* ... or was changed */
+    ngx_http_atls_association_other_server,
+    ngx_http_atls_association_expired,
+    ngx_http_atls_association_policy,          /* verification of clients */
+    ngx_http_atls_association_already_used,
+    ngx_http_atls_association_cipher_suite,    /* none with SHA-256 */
+
+    ngx_http_atls_associations
+} ngx_http_atls_association_e;
+
+
 /* The buckets are not cumulative; the last one has no limit. */
 
 typedef struct {
@@ -167,6 +186,7 @@ struct ngx_http_atls_counters_s {
 
     uint64_t                   relays[ngx_http_atls_relays];
     uint64_t                   store[ngx_http_atls_stores];
+    uint64_t                   associations[ngx_http_atls_associations];
 
     /* gauges: reset when a process starts */
 

@@ -348,11 +348,15 @@ ngx_http_atls_association_open(ngx_http_atls_association_t *association,
     if (ngx_decode_base64url(&sealed, text) != NGX_OK
         || sealed.len < NGX_HTTP_ATLS_ASSOCIATION_OVERHEAD
                         + sizeof(ngx_http_atls_association_plain_t)
-        || sealed.data[0] != NGX_HTTP_ATLS_ASSOCIATION_VERSION
-        || ngx_http_atls_association_find_key(alcf, zone, sealed.data + 1, &key)
-           != NGX_OK)
+        || sealed.data[0] != NGX_HTTP_ATLS_ASSOCIATION_VERSION)
     {
         return NGX_DECLINED;
+    }
+
+    if (ngx_http_atls_association_find_key(alcf, zone, sealed.data + 1, &key)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     rc = ngx_http_atls_association_crypt(&sealed, key.secret, 0);
@@ -408,7 +412,7 @@ ngx_http_atls_association_read(ngx_http_atls_association_t *association,
     if (plain.layout != NGX_HTTP_ATLS_ASSOCIATION_LAYOUT
         || len < NGX_HTTP_ATLS_IDENTITY_FIELDS * sizeof(uint16_t))
     {
-        return NGX_DECLINED;
+        return NGX_ERROR;
     }
 
     ngx_http_atls_identity_read(&association->identity, p);

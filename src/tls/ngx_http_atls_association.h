@@ -63,10 +63,10 @@ ngx_int_t ngx_http_atls_association_seal(
     ngx_pool_t *pool);
 
 /*
- * Opens an association.  NGX_DECLINED: it is none, or its key is unknown;
- * NGX_ERROR: it is not authentic, or there was another error.  The structure
- * contains its key afterwards, which the caller must wipe, and points to the
- * pool.
+ * Opens an association.  NGX_DECLINED: it is none, but a ticket, for example;
+ * NGX_ERROR: its key is unknown, it is not authentic, or there was another
+ * error.  The structure contains its key afterwards, which the caller must
+ * wipe, and points to the pool.
  */
 
 ngx_int_t ngx_http_atls_association_open(

@@ -10,6 +10,7 @@
 #include "ngx_http_atls_note.h"
 #include "ngx_http_atls_associations.h"
 #include "ngx_http_atls_association.h"
+#include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_direct.h"
 #include "ngx_http_atls_hello.h"
 #include "ngx_http_atls_identity.h"
@@ -32,9 +33,11 @@ typedef struct {
     ngx_str_t                     name;        /* SNI */
     ngx_str_t                     identity;    /* empty: none is acceptable */
     ngx_uint_t                    tries;
+    ngx_uint_t                    refused;     /* why; 0: none was */
     unsigned                      given:1;     /* OpenSSL has got the key */
     unsigned                      used:1;      /* by a request */
     unsigned                      lost:1;      /* to another connection */
+    unsigned                      counted:1;
 } ngx_http_atls_direct_t;
 
 
@@ -61,6 +64,8 @@ static void ngx_http_atls_direct_info(const ngx_ssl_conn_t *ssl, int where,
 static ngx_http_atls_direct_t *ngx_http_atls_direct_find(
     const ngx_ssl_conn_t *ssl);
 static ngx_http_atls_direct_t *ngx_http_atls_direct_get(ngx_connection_t *c);
+static void ngx_http_atls_direct_count(ngx_http_atls_direct_t *direct,
+    ngx_uint_t result);
 
 
 void
@@ -242,8 +247,14 @@ ngx_http_atls_direct_offer(ngx_ssl_conn_t *ssl)
     direct->conf = alcf;
     direct->name = name;
     direct->tries = 0;
+    direct->refused = 0;
 
     if (!ngx_http_atls_hello_find_psk(ssl, ngx_http_atls_direct_try, direct)) {
+
+        if (direct->refused) {
+            ngx_http_atls_direct_count(direct, direct->refused);
+        }
+
         return NGX_DECLINED;
     }
 
@@ -251,6 +262,8 @@ ngx_http_atls_direct_offer(ngx_ssl_conn_t *ssl)
 
     if (rc != NGX_OK) {
         direct->identity.len = 0;
+        ngx_http_atls_direct_count(direct,
+                                   ngx_http_atls_association_cipher_suite);
         return rc;
     }
 
@@ -350,6 +363,10 @@ ngx_http_atls_direct_try(void *data, ngx_str_t *identity)
                    "atls association offered, identity of %uz bytes, "
                    "opened:%d", identity->len, rc == NGX_OK);
 
+    if (rc == NGX_ERROR) {
+        direct->refused = ngx_http_atls_association_unknown_key;
+    }
+
     if (rc == NGX_OK && ngx_http_atls_direct_acceptable(direct, c->log)) {
 
         direct->identity.data = ngx_pstrdup(c->pool, identity);
@@ -384,9 +401,11 @@ ngx_http_atls_direct_acceptable(ngx_http_atls_direct_t *direct, ngx_log_t *log)
                       NGX_HTTP_ATLS_ASSOCIATION_SERVER)
            != 0)
     {
+        direct->refused = ngx_http_atls_association_other_server;
         reason = "server name";
 
     } else if (association->expires <= ngx_time()) {
+        direct->refused = ngx_http_atls_association_expired;
         reason = "expired";
 
     } else if (association->policy == 0
@@ -398,11 +417,13 @@ ngx_http_atls_direct_acceptable(ngx_http_atls_direct_t *direct, ngx_log_t *log)
                                                association->verify_error, log)
                   != NGX_OK)
     {
+        direct->refused = ngx_http_atls_association_policy;
         reason = "policy";
 
     } else if (!ngx_http_atls_associations_unused(direct->zone,
                                                   &association->once, 0))
     {
+        direct->refused = ngx_http_atls_association_already_used;
         reason = "used";
 
     } else {
@@ -568,6 +589,7 @@ ngx_http_atls_direct_identity(ngx_connection_t *c)
 ngx_int_t
 ngx_http_atls_direct_check(ngx_http_request_t *r)
 {
+    ngx_uint_t                 result;
     const char                *reason;
     ngx_http_atls_direct_t    *direct;
     ngx_http_core_srv_conf_t  *cscf;
@@ -593,15 +615,25 @@ ngx_http_atls_direct_check(ngx_http_request_t *r)
     cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
 
     if (direct->lost) {
+        result = ngx_http_atls_association_already_used;
         reason = "was already used";
 
     } else if (direct->association.expires <= ngx_time()) {
+        result = ngx_http_atls_association_expired;
         reason = "has expired";
 
     } else if (cscf != direct->server) {
+        result = ngx_http_atls_association_other_server;
         reason = "is for another server";
 
     } else {
+        result = ngx_http_atls_association_accepted;
+        reason = NULL;
+    }
+
+    ngx_http_atls_direct_count(direct, result);
+
+    if (reason == NULL) {
         return NGX_OK;
     }
 
@@ -609,4 +641,24 @@ ngx_http_atls_direct_check(ngx_http_request_t *r)
                   "atls association of the client %s", reason);
 
     return NGX_HTTP_MISDIRECTED_REQUEST;
+}
+
+
+/*
+ * Each connection is counted once: there may be a second ClientHello, and more
+ * requests.  Without endpoints and atls_status, there are no counters.
+ */
+
+static void
+ngx_http_atls_direct_count(ngx_http_atls_direct_t *direct, ngx_uint_t result)
+{
+    if (direct->counted) {
+        return;
+    }
+
+    direct->counted = 1;
+
+    if (ngx_http_atls_process.counters) {
+        ngx_http_atls_count(associations[result]);
+    }
 }
