@@ -188,7 +188,8 @@ SKIP: {
 }
 
 
-# associations require TLS 1.3, in old versions of nginx in the default server
+# associations require TLS 1.3, or TLS 1.2 with a suite of its own; protocols are
+# those of the default server in old versions of nginx, suites are not
 
 for my $default (qw( TLSv1.2 TLSv1.3 )) {
     for my $own (qw( TLSv1.2 TLSv1.3 )) {
@@ -202,6 +203,13 @@ for my $default (qw( TLSv1.2 TLSv1.3 )) {
              : qr/"atls_association_accept" has no effect on [\d.:]+,.* LINE$/m,
              "associations with $own, by default $default",
              http => "$CERT $listen $default; }\n"
+                     . "$listen $own; server_name a;\n# HERE\n"
+                     . 'atls_association_accept on;'
+                     . 'ssl_ciphers ECDHE-RSA-AES128-GCM-SHA256; }');
+
+        said('', "associations with $own, by default $default, and the suite",
+             http => "$CERT $listen $default;"
+                     . 'ssl_ciphers ECDHE-RSA-AES128-GCM-SHA256; }'
                      . "$listen $own; server_name a;\n# HERE\n"
                      . 'atls_association_accept on; }');
     }

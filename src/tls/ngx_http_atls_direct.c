@@ -12,9 +12,12 @@
 #include "ngx_http_atls_association.h"
 #include "ngx_http_atls_counters.h"
 #include "ngx_http_atls_direct.h"
+#include "ngx_http_atls_direct_tls12.h"
 #include "ngx_http_atls_hello.h"
 #include "ngx_http_atls_identity.h"
 #include "ngx_http_atls_sni.h"
+
+#include <openssl/rand.h>
 
 
 /* The maximum number of identities in a ClientHello that are decrypted. */
@@ -46,6 +49,8 @@ static void ngx_http_atls_direct_init_addr(ngx_conf_t *cf,
 static void ngx_http_atls_direct_init_server(ngx_http_core_srv_conf_t *server);
 static void ngx_http_atls_direct_warn(ngx_conf_t *cf,
     ngx_http_conf_addr_t *addr, ngx_http_core_srv_conf_t *server);
+static SSL_CTX *ngx_http_atls_direct_ctx(ngx_http_core_srv_conf_t *server,
+    SSL_CTX *ctx);
 static int ngx_http_atls_direct_client_hello(ngx_ssl_conn_t *ssl, int *ad,
     void *arg);
 static ngx_int_t ngx_http_atls_direct_offer(ngx_ssl_conn_t *ssl);
@@ -55,10 +60,14 @@ static ngx_http_atls_direct_t *ngx_http_atls_direct_create(ngx_ssl_conn_t *ssl,
     ngx_connection_t *c);
 static void ngx_http_atls_direct_cleanup(void *data);
 static ngx_uint_t ngx_http_atls_direct_try(void *data, ngx_str_t *identity);
+static ngx_uint_t ngx_http_atls_direct_open(ngx_http_atls_direct_t *direct,
+    ngx_str_t *identity);
 static ngx_uint_t ngx_http_atls_direct_acceptable(
     ngx_http_atls_direct_t *direct, ngx_log_t *log);
 static int ngx_http_atls_direct_find_session(ngx_ssl_conn_t *ssl,
     const u_char *identity, size_t len, SSL_SESSION **session);
+static unsigned int ngx_http_atls_direct_tls12(ngx_ssl_conn_t *ssl,
+    const char *identity, u_char *key, unsigned int max);
 static void ngx_http_atls_direct_info(const ngx_ssl_conn_t *ssl, int where,
     int ret);
 static ngx_http_atls_direct_t *ngx_http_atls_direct_find(
@@ -152,14 +161,22 @@ static void
 ngx_http_atls_direct_warn(ngx_conf_t *cf, ngx_http_conf_addr_t *addr,
     ngx_http_core_srv_conf_t *server)
 {
+    SSL_CTX                   *ctx;
     ngx_http_ssl_srv_conf_t   *sscf;
     ngx_http_core_srv_conf_t  *cscf;
     ngx_http_atls_loc_conf_t  *alcf;
 
+    sscf = addr->default_server->ctx->srv_conf[ngx_http_ssl_module.ctx_index];
+    ctx = ngx_http_atls_direct_ctx(server, sscf->ssl.ctx);
+
     cscf = ngx_http_atls_core_protocols(addr, server);
     sscf = cscf->ctx->srv_conf[ngx_http_ssl_module.ctx_index];
 
-    if (!addr->opt.ssl || (sscf->protocols & NGX_SSL_TLSv1_3)) {
+    if (!addr->opt.ssl
+        || (sscf->protocols & NGX_SSL_TLSv1_3)
+        || ((sscf->protocols & NGX_SSL_TLSv1_2)
+            && ngx_http_atls_direct_tls12_suite(ctx)))
+    {
         return;
     }
 
@@ -167,8 +184,22 @@ ngx_http_atls_direct_warn(ngx_conf_t *cf, ngx_http_conf_addr_t *addr,
 
     ngx_http_atls_note_log(NGX_LOG_WARN, cf, alcf, "atls_association_accept",
                            "\"atls_association_accept\" has no effect on %V, "
-                           "\"ssl_protocols\" are without TLSv1.3",
+                           "it requires TLSv1.3, or TLSv1.2 with "
+                           "ECDHE-PSK-CHACHA20-POLY1305",
                            &addr->opt.addr_text);
+}
+
+
+/* Core also keeps the SSL_CTX of the default server if there is no other. */
+
+static SSL_CTX *
+ngx_http_atls_direct_ctx(ngx_http_core_srv_conf_t *server, SSL_CTX *ctx)
+{
+    ngx_http_ssl_srv_conf_t  *sscf;
+
+    sscf = server->ctx->srv_conf[ngx_http_ssl_module.ctx_index];
+
+    return sscf->ssl.ctx ? sscf->ssl.ctx : ctx;
 }
 
 
@@ -200,7 +231,8 @@ ngx_http_atls_direct_client_hello(ngx_ssl_conn_t *ssl, int *ad, void *arg)
 /*
  * If an acceptable association is offered, its key is used; otherwise, nothing
  * is changed.  Called again after a HelloRetryRequest: what was offered before
- * no longer matters.
+ * no longer matters.  In TLS 1.2, the identity is sent later; the callback for
+ * it does nothing in TLS 1.3.
  */
 
 static ngx_int_t
@@ -248,6 +280,10 @@ ngx_http_atls_direct_offer(ngx_ssl_conn_t *ssl)
     direct->name = name;
     direct->tries = 0;
     direct->refused = 0;
+
+    ngx_http_atls_direct_tls12_offer(ssl,
+                      ngx_http_atls_direct_ctx(server, SSL_get_SSL_CTX(ssl)),
+                      ngx_http_atls_direct_tls12);
 
     if (!ngx_http_atls_hello_find_psk(ssl, ngx_http_atls_direct_try, direct)) {
 
@@ -342,7 +378,6 @@ ngx_http_atls_direct_try(void *data, ngx_str_t *identity)
 {
     ngx_http_atls_direct_t *direct = data;
 
-    ngx_int_t          rc;
     ngx_connection_t  *c;
 
     c = direct->connection;
@@ -356,6 +391,33 @@ ngx_http_atls_direct_try(void *data, ngx_str_t *identity)
         return 0;
     }
 
+    if (!ngx_http_atls_direct_open(direct, identity)) {
+        return 0;
+    }
+
+    direct->identity.data = ngx_pstrdup(c->pool, identity);
+
+    if (direct->identity.data == NULL) {
+        ngx_http_atls_direct_cleanup(direct);
+        return 0;
+    }
+
+    direct->identity.len = identity->len;
+
+    return 1;
+}
+
+
+/* If the association is acceptable, its key must be wiped by the caller. */
+
+static ngx_uint_t
+ngx_http_atls_direct_open(ngx_http_atls_direct_t *direct, ngx_str_t *identity)
+{
+    ngx_int_t          rc;
+    ngx_connection_t  *c;
+
+    c = direct->connection;
+
     rc = ngx_http_atls_association_open(&direct->association, direct->conf,
                                         direct->zone, identity, c->pool);
 
@@ -368,13 +430,7 @@ ngx_http_atls_direct_try(void *data, ngx_str_t *identity)
     }
 
     if (rc == NGX_OK && ngx_http_atls_direct_acceptable(direct, c->log)) {
-
-        direct->identity.data = ngx_pstrdup(c->pool, identity);
-
-        if (direct->identity.data) {
-            direct->identity.len = identity->len;
-            return 1;
-        }
+        return 1;
     }
 
     ngx_http_atls_direct_cleanup(direct);
@@ -508,6 +564,52 @@ ngx_http_atls_direct_find_session(ngx_ssl_conn_t *ssl, const u_char *identity,
 
 
 /*
+ * TLS 1.2.  There is no way back to a certificate.  If the association is not
+ * acceptable, the key is random, so the handshake fails as with another key
+ * (RFC 4279, section 2), and core logs this as a fault of the client.
+ */
+
+static unsigned int
+ngx_http_atls_direct_tls12(ngx_ssl_conn_t *ssl, const char *identity,
+    u_char *key, unsigned int max)
+{
+    ngx_str_t                text;
+    ngx_http_atls_direct_t  *direct;
+
+    direct = ngx_http_atls_direct_find(ssl);
+
+    if (direct == NULL
+        || max < NGX_HTTP_ATLS_ASSOCIATION_KEY
+        || !ngx_http_atls_direct_tls12_selected(ssl))
+    {
+        return 0;
+    }
+
+    direct->given = 0;
+
+    text.data = (u_char *) identity;
+    text.len = ngx_strlen(identity);
+
+    if (ngx_http_atls_direct_open(direct, &text)) {
+
+        direct->given = ngx_http_atls_direct_tls12_key(direct->association.key,
+                                                       key)
+                        == NGX_OK;
+
+        ngx_http_atls_direct_cleanup(direct);
+    }
+
+    if (!direct->given
+        && RAND_bytes(key, NGX_HTTP_ATLS_ASSOCIATION_KEY) != 1)
+    {
+        return 0;
+    }
+
+    return NGX_HTTP_ATLS_ASSOCIATION_KEY;
+}
+
+
+/*
  * To OpenSSL, the certificate of the client is one that was not verified, and
  * core would reject requests with "ssl_verify_client optional".  There is none,
  * as for other clients without a certificate; "ssl_verify_client on" is not
@@ -556,15 +658,19 @@ ngx_http_atls_direct_find(const ngx_ssl_conn_t *ssl)
 static ngx_http_atls_direct_t *
 ngx_http_atls_direct_get(ngx_connection_t *c)
 {
+    ngx_ssl_conn_t          *ssl;
     ngx_http_atls_direct_t  *direct;
 
     if (c->ssl == NULL) {
         return NULL;
     }
 
-    direct = ngx_http_atls_direct_find(c->ssl->connection);
+    ssl = c->ssl->connection;
+    direct = ngx_http_atls_direct_find(ssl);
 
-    return direct && direct->given && SSL_session_reused(c->ssl->connection)
+    return direct && direct->given
+           && (SSL_session_reused(ssl)
+               || ngx_http_atls_direct_tls12_complete(ssl))
            ? direct : NULL;
 }
 

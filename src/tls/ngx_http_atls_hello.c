@@ -14,8 +14,6 @@
 
 static ngx_uint_t ngx_http_atls_hello_suites(ngx_ssl_conn_t *ssl,
     u_char *suites);
-static ngx_uint_t ngx_http_atls_hello_offered(ngx_ssl_conn_t *ssl,
-    const SSL_CIPHER *cipher);
 
 
 /*
@@ -142,7 +140,7 @@ ngx_http_atls_hello_suites(ngx_ssl_conn_t *ssl, u_char *suites)
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_atls_hello_offered(ngx_ssl_conn_t *ssl, const SSL_CIPHER *cipher)
 {
     size_t         len;

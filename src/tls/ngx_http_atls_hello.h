@@ -31,6 +31,11 @@ ngx_uint_t ngx_http_atls_hello_find_psk(ngx_ssl_conn_t *ssl,
 
 ngx_int_t ngx_http_atls_hello_set_suites(ngx_ssl_conn_t *ssl);
 
+/* Whether the client offers a suite. */
+
+ngx_uint_t ngx_http_atls_hello_offered(ngx_ssl_conn_t *ssl,
+    const SSL_CIPHER *cipher);
+
 /* Whether a suite can be used with external pre-shared keys. */
 
 ngx_uint_t ngx_http_atls_hello_suitable(const SSL_CIPHER *cipher);
