@@ -15,6 +15,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/hmac.h>
 
 #include "../../lib/hex.h"
 #include "../base/util.h"
@@ -22,6 +23,8 @@
 
 
 #define CMD_ASSOCIATION_SIZE    (CMD_ASSOCIATION_IDENTITY + 128)
+#define CMD_ASSOCIATION_SUITE   "ECDHE-PSK-CHACHA20-POLY1305"
+#define CMD_ASSOCIATION_TLS12   "atls association TLS 1.2"
 
 
 static int cmd_association_parse(cmd_association_t *association, char *text);
@@ -29,6 +32,9 @@ static int cmd_association_session(SSL *ssl, const EVP_MD *md,
     const unsigned char **id, size_t *len, SSL_SESSION **session);
 static SSL_SESSION *cmd_association_new(SSL *ssl,
     const cmd_association_t *association);
+static unsigned cmd_association_tls12(SSL *ssl, const char *hint,
+    char *identity, unsigned identity_size, unsigned char *key,
+    unsigned key_size);
 static int cmd_association_verify(X509_STORE_CTX *ctx, void *data);
 static int cmd_association_index(void);
 
@@ -138,13 +144,22 @@ cmd_association_use(SSL_CTX *ctx, cmd_association_t *association)
 
     /*
      * There is no key exchange without a certificate in TLS 1.3 but that of a
-     * pre-shared key, so no other server is accepted.
+     * pre-shared key, and the only suite of TLS 1.2 has none, so no other
+     * server is accepted.  OpenSSL may be built without this suite.
      */
 
-    if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1) {
-        return -1;
+    if (strlen(association->identity) > PSK_MAX_IDENTITY_LEN
+        || SSL_CTX_set_cipher_list(ctx, CMD_ASSOCIATION_SUITE) != 1)
+    {
+        ERR_clear_error();
+
+        if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1) {
+            return -1;
+        }
     }
 
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_psk_client_callback(ctx, cmd_association_tls12);
     SSL_CTX_set_psk_use_session_callback(ctx, cmd_association_session);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_cert_verify_callback(ctx, cmd_association_verify, NULL);
@@ -212,6 +227,48 @@ cmd_association_new(SSL *ssl, const cmd_association_t *association)
     }
 
     return session;
+}
+
+
+/*
+ * In TLS 1.3, called for a ClientHello if the other callback has no session for
+ * it: after a HelloRetryRequest with a suite of another hash.
+ */
+
+static unsigned
+cmd_association_tls12(SSL *ssl, const char *hint, char *identity,
+    unsigned identity_size, unsigned char *key, unsigned key_size)
+{
+    size_t              n;
+    cmd_association_t  *association;
+
+    (void) hint;
+
+    association = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl),
+                                      cmd_association_index());
+
+    if (SSL_version(ssl) != TLS1_2_VERSION
+        || association == NULL || association->identity == NULL)
+    {
+        return 0;
+    }
+
+    n = strlen(association->identity);
+
+    if (n > identity_size || key_size < CMD_ASSOCIATION_KEY
+        || HMAC(EVP_sha256(), association->key, CMD_ASSOCIATION_KEY,
+                (const unsigned char *) CMD_ASSOCIATION_TLS12,
+                sizeof(CMD_ASSOCIATION_TLS12) - 1, key, NULL)
+           == NULL)
+    {
+        return 0;
+    }
+
+    /* there is room for a null byte, which is not counted */
+
+    memcpy(identity, association->identity, n + 1);
+
+    return CMD_ASSOCIATION_KEY;
 }
 
 

@@ -49,6 +49,7 @@ static int cmd_https_route(cmd_https_t *https);
 static void cmd_https_setup(cmd_https_t *https);
 static void cmd_https_direct(CURL *curl, const cmd_options_t *options);
 static void cmd_https_tls(CURL *curl, const cmd_options_t *options);
+static void cmd_https_version(CURL *curl, const cmd_options_t *options);
 static void cmd_https_suites(CURL *curl, const cmd_options_t *options);
 static CURLcode cmd_https_ctx(CURL *curl, void *ctx, void *data);
 static int cmd_https_verify(X509_STORE_CTX *ctx, void *data);
@@ -212,9 +213,9 @@ cmd_https_direct(CURL *curl, const cmd_options_t *options)
 {
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
-    curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_3);
     curl_easy_setopt(curl, CURLOPT_SSL_SESSIONID_CACHE, 0L);
 
+    cmd_https_version(curl, options);
     cmd_https_suites(curl, options);
 }
 
@@ -224,7 +225,6 @@ cmd_https_direct(CURL *curl, const cmd_options_t *options)
 static void
 cmd_https_tls(CURL *curl, const cmd_options_t *options)
 {
-    long         version;
     const char  *file, *dir;
 
     file = options->ca_file;
@@ -248,6 +248,21 @@ cmd_https_tls(CURL *curl, const cmd_options_t *options)
         curl_easy_setopt(curl, CURLOPT_CAPATH, dir);
     }
 
+    curl_easy_setopt(curl, CURLOPT_PINNEDPUBLICKEY, options->pinned_key);
+    curl_easy_setopt(curl, CURLOPT_SSLCERT, options->cert_file);
+    curl_easy_setopt(curl, CURLOPT_SSLKEY, options->key_file);
+    curl_easy_setopt(curl, CURLOPT_KEYPASSWD, options->passphrase);
+
+    cmd_https_version(curl, options);
+    cmd_https_suites(curl, options);
+}
+
+
+static void
+cmd_https_version(CURL *curl, const cmd_options_t *options)
+{
+    long  version;
+
     version = options->min_protocol
               && strcmp(options->min_protocol, "TLSv1.3") == 0
               ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2;
@@ -258,12 +273,6 @@ cmd_https_tls(CURL *curl, const cmd_options_t *options)
     }
 
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, version);
-    curl_easy_setopt(curl, CURLOPT_PINNEDPUBLICKEY, options->pinned_key);
-    curl_easy_setopt(curl, CURLOPT_SSLCERT, options->cert_file);
-    curl_easy_setopt(curl, CURLOPT_SSLKEY, options->key_file);
-    curl_easy_setopt(curl, CURLOPT_KEYPASSWD, options->passphrase);
-
-    cmd_https_suites(curl, options);
 }
 
 
