@@ -11,16 +11,18 @@ package Test::Atls::Association;
 #     is("$r->{status} $r->{body} $r->{psk}", '200 hello 1', 'by its key');
 #     $r = direct($t, 443, $a, gnutls => 1, uri => '/', host => 'localhost',
 #                 sni => 'localhost', options => [ '-tls1_3' ]);
+#     $r = direct($t, 443, $a, tls12 => 1);   # priority => more of GnuTLS
 #     $r = direct($t, 443);                   # without a key
 
 use strict;
 use warnings;
 
+use Digest::SHA qw( hmac_sha256_hex );
 use Exporter qw( import );
 use Test::Atls::Program qw( run_program );
 
 our @EXPORT = qw(
-    endpoints accepting obtain prepare ask direct $ASSOCIATION_URI
+    endpoints accepting obtain prepare ask direct tls12 $ASSOCIATION_URI
 );
 
 our $ASSOCIATION_URI = '/.well-known/atls-association';
@@ -121,7 +123,17 @@ sub prepare {
 }
 
 
-# A request to a TLS server.  psk: the key was used.
+# The same association, with the key of TLS 1.2.
+
+sub tls12 {
+    my ($a) = @_;
+
+    return { %$a, key => hmac_sha256_hex('atls association TLS 1.2',
+                                         pack 'H*', $a->{key}) };
+}
+
+
+# A request to a TLS server.  psk: the key was used, in TLS 1.3.
 
 sub direct {
     my ($t, $port, $a, %args) = @_;
@@ -132,8 +144,10 @@ sub direct {
                   || 'GET ' . ($args{uri} || '/') . " HTTP/1.1\r\n"
                      . "Host: $host\r\nConnection: close\r\n\r\n";
 
-    my @command = $args{gnutls} ? _gnutls($port, $a, $sni)
-                                : _openssl($port, $a, $sni);
+    $a = tls12($a) if $a && $args{tls12};
+
+    my @command = $args{gnutls} ? _gnutls($port, $a, $sni, %args)
+                                : _openssl($port, $a, $sni, %args);
 
     my $r = run_program($t, @command, @{$args{options} || []},
                         { stdin => $request });
@@ -153,21 +167,28 @@ sub direct {
 
 
 sub _openssl {
-    my ($port, $a, $sni) = @_;
+    my ($port, $a, $sni, %args) = @_;
 
     return ('openssl', 's_client', '-connect', "127.0.0.1:$port", '-ign_eof',
             $sni eq '' ? '-noservername' : ('-servername', $sni),
+            $args{tls12} ? ('-tls1_2', '-cipher', 'ECDHE-PSK-CHACHA20-POLY1305')
+                         : (),
             $a ? ('-psk', $a->{key}, '-psk_identity', $a->{identity}) : ());
 }
 
 
 sub _gnutls {
-    my ($port, $a, $sni) = @_;
+    my ($port, $a, $sni, %args) = @_;
+
+    my $priority = $args{tls12}
+        ? 'NORMAL:-VERS-ALL:+VERS-TLS1.2:-KX-ALL:+ECDHE-PSK'
+          . ':-CIPHER-ALL:+CHACHA20-POLY1305' . ($args{priority} || '')
+        : 'NORMAL:+ECDHE-PSK:+DHE-PSK';
 
     return ('gnutls-cli', '127.0.0.1', '-p', $port, '--no-ca-verification',
             $sni eq '' ? '--disable-sni' : ('--sni-hostname', $sni),
             $a ? ('--pskusername', $a->{identity}, '--pskkey', $a->{key},
-                  '--priority', 'NORMAL:+ECDHE-PSK:+DHE-PSK') : ());
+                  '--priority', $priority) : ());
 }
 
 
