@@ -597,6 +597,9 @@ ngx_http_atls_direct_tls12(ngx_ssl_conn_t *ssl, const char *identity,
                         == NGX_OK;
 
         ngx_http_atls_direct_cleanup(direct);
+
+    } else if (direct->refused) {
+        ngx_http_atls_direct_count(direct, direct->refused);
     }
 
     if (!direct->given
