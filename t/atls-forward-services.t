@@ -74,9 +74,9 @@ sub unix_sockets {
     my $f = start('-l', "unix:$socket", 'https://localhost');
 
     is(ask_socket($socket, '/name'), "localhost, tls: TLSv1.3\n", 'a request');
+    like(($f->log(1))[0], qr!^unix: GET /name 200 \d+ \S+ 1$!, 'log');
     is(ask_socket($socket, '/exact', '-H', 'Origin: http://page.example'),
        "exactly\n", 'another one');
-    like(($f->log(1))[0], qr!^unix: GET /name 200 \d+ \S+ 1$!, 'log');
 
     my $r = $atls->run('forward', @common, '-l', "unix:$socket",
                        'https://localhost');
