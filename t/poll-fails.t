@@ -89,6 +89,10 @@ sub fails {
     my $poll = $body->();
     my $s = $c->begin_post($poll);
 
+    # the worker has received it
+
+    $t->read_log('error.log');
+
     ok(!readable($s, $WHILE), "$name: a poll waits");
     $t->write_file('fails', '');
     $t->write_file('late', '');
