@@ -15,8 +15,10 @@ use Test::More;
 use Test::Atls;
 use Test::Atls::Backend;
 use Test::Atls::Forge;
+use Test::Atls::Http qw( send_all );
+use Test::Atls::Serve qw( read_request serve );
 
-my $SLOW = '/slow?n=3&delay=0.2';
+my $SLOW = '/gate';
 
 my $t = Test::Atls->new(workers => 2);
 
@@ -36,7 +38,7 @@ server {
     location = /short {
         atls on;
         client_max_body_size 100k;
-        atls_session_lifetime 2s;
+        atls_session_lifetime 3s;
     }
 
     location / {
@@ -45,15 +47,21 @@ server {
         proxy_buffering off;
     }
 
+    location = /gate {
+        proxy_pass http://127.0.0.1:%%PORT_2%%;
+        proxy_http_version 1.1;
+        proxy_buffering off;
+    }
+
     location /last/ {
         keepalive_requests 1;
-        proxy_pass http://127.0.0.1:%%PORT_1%%/;
+        proxy_pass http://127.0.0.1:%%PORT_2%%/;
         proxy_http_version 1.1;
         proxy_buffering off;
     }
 
     location /silent/ {
-        proxy_read_timeout 1s;
+        proxy_read_timeout 3s;
         proxy_pass http://127.0.0.1:%%PORT_1%%/;
         proxy_http_version 1.1;
         proxy_buffering off;
@@ -92,6 +100,8 @@ $t->run();
 
 Test::Atls::Backend->start($t, $t->port(1));
 
+$t->run_daemon(\&gate, port => $t->port(2));
+
 for my $protocol (@PROTOCOLS) {
     ends("$protocol, $_", $protocol, @{$ENDS{$_}}) for sort keys %ENDS;
 }
@@ -107,6 +117,23 @@ sub get {
 
     return join "\r\n", "GET $uri HTTP/1.1", 'Host: localhost', @headers, '',
                         '';
+}
+
+
+# A service that ends its response when the file "go" exists: the client has
+# received the beginning.
+
+sub gate {
+    serve($t->port(2), sub {
+        my ($s) = @_;
+
+        while (read_request($s)) {
+            send_all($s, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+                         . "\r\n7\r\nline 1\n\r\n");
+            $t->wait_for(sub { -e $t->path('go') });
+            send_all($s, "7\r\nline 2\n\r\n0\r\n\r\n");
+        }
+    });
 }
 
 
@@ -131,17 +158,21 @@ sub ends {
         $args{behind}->($c) if $args{behind};
     }
 
-    my $r = $c->post($c->tls_out() . ($args{bytes} || ''));
-    my $got = '';
+    unlink $t->path('go');
+
+    my $body = '';
+    my $r = $c->post($c->tls_out() . ($args{bytes} || ''), on_body => sub {
+        $body .= $_[0];
+        $t->write_file('go', '');
+    });
 
     is($r && $r->status(), 200, "$name: the response");
     is($r->header('Content-Length'), undef, "$name: begins early");
     unlike($r->header('Set-Cookie') // '', qr/Max-Age=0/,
            "$name: and expires no cookie");
 
-    $c->tls_in($r->body());
-    $got .= $c->read_plain();
-    like($got, qr/line 1/, "$name: has what was asked for");
+    $c->tls_in($body);
+    like($c->read_plain(), qr/line 1/, "$name: has what was asked for");
 
     is(join(' ', $c->alerts()) || ($c->closed() ? 'close_notify' : 'nothing'),
        $said, "$name: what TLS says");
