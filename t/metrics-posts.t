@@ -53,7 +53,6 @@ server {
         atls on;
         access_log %%TESTDIR%%/posts.log posts;
         atls_handshake_timeout 1s;
-        atls_retry_buffer 100;
     }
 
     location = /keys {
@@ -67,6 +66,7 @@ server {
         atls on;
         access_log %%TESTDIR%%/posts.log posts;
         atls_session_tracking location;
+        atls_retry_buffer 100;
     }
 
     location = /raw {
@@ -251,7 +251,9 @@ sub records {
 
     counts(sub { $c->post($RECORD) }, 'not-next 409');
 
-    for (['/.well-known/atls', 'retried 200'], ['/other', 'answer-lost 410']) {
+    for (['/.well-known/atls', 'retried 200'],
+         ['/located', 'answer-lost 410'])
+    {
         my ($uri, $expected) = @$_;
 
         $c = $t->established(uri => $uri);
