@@ -303,7 +303,7 @@ sub graceful {
 
     # a request in progress, and a response that is not read to its end
 
-    $slow->write_plain("GET /slow?n=1&delay=2 HTTP/1.1\r\n"
+    $slow->write_plain("GET /slow?n=1&delay=4 HTTP/1.1\r\n"
                        . "Host: localhost\r\n\r\n");
     $reader->write_plain("GET /big?size=3000 HTTP/1.1\r\n"
                          . "Host: localhost\r\n\r\n");
@@ -314,8 +314,7 @@ sub graceful {
           options => [ map { [ URI_PATH, $_ ] } @{$_->path()} ] }
     } $slow, $reader;
 
-    $reader->coap()->send_message(%{$messages[1]});
-    my $first = $reader->coap()->receive(WAIT);
+    my $first = $reader->coap()->ask(%{$messages[1]});
     $slow->coap()->send_message(%{$messages[0]});
     is($slow->coap()->receive(WAIT)->{code}, '0.00', 'in progress');
 
