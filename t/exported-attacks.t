@@ -19,7 +19,7 @@ use Test::Atls::Http qw( http_connect readable send_all );
 use Test::Atls::Message;
 use Test::Atls::Slow qw( patience slow );
 
-my $SHORT = slow();
+my $SHORT = 2 * slow();
 my $GET = Test::Atls::Client::format_request('GET', '/echo', '');
 my $SMUGGLED = Test::Atls::Client::format_request('GET', '/smuggled', '');
 my $HOST = "HTTP/1.1\r\nHost: localhost\r\n";
