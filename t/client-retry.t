@@ -261,7 +261,7 @@ sub mute {
     # without a time limit, it would take long
 
     lossy('mute=2-100');
-    like(atls(undef, '--retry', 100, '-m', 2, '-d', 'x', $url)->{code},
+    like(atls(undef, '--retry', 100, '-m', 4, '-d', 'x', $url)->{code},
          qr/^(?:28|5[26])$/, '--max-time');
     are_processed(1);
 
