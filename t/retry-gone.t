@@ -221,7 +221,7 @@ sub waiting_http3 {
 
 sub goes_on_http3 {
     my $c = established();
-    my $record = record($c, '/slow?n=3&delay=1');
+    my $record = record($c, '/slow?n=4&delay=1');
     my %headers = headers($c, 'HTTP/3, goes on');
     my $body = $t->write_file('record', $record);
 
