@@ -5,7 +5,6 @@ use strict;
 use warnings;
 
 use Test::More;
-use Time::HiRes qw( sleep );
 
 use Test::Atls::Cluster;
 
@@ -63,11 +62,10 @@ sub failures {
 
         my $status;
 
-        for my $try (1 .. 10) {
+        $cluster->node(0)->wait_for(sub {
             $status = $cluster->status($c, $n % $NODES);
-            last if $status ne '503 store-unreachable';
-            sleep 0.2;
-        }
+            return $status ne '503 store-unreachable';
+        });
 
         $failed .= "$status\n" if $status !~ /^127\.0\.0\.1 node/;
     }
