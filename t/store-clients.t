@@ -87,7 +87,10 @@ sub resumed {
     my $began = time;
 
     is($cluster->status($c, 1), '410 session-foreign', 'its machine is killed');
-    cmp_ok(time - $began, '<=', 3 * slow(), '... answered at once');
+
+    # a machine that shuts down is waited for ten seconds
+
+    cmp_ok(time - $began, '<', 8 * slow(), '... answered at once');
 
     my $again = stack($cluster, 1, session => $session);
 
