@@ -143,8 +143,25 @@ sub closes {
 sub posts { return scalar(() = $t->read_log('posts.log') =~ /\n/g) }
 
 
+# The response to an open POST has to begin within a second.  On a busy machine,
+# it may take longer, and then the path is tried with another connection.
+
 sub messages {
     my ($open, $path) = @_;
+
+    my $posts = talk($path);
+
+    $posts = talk($path) if $open && $posts > $FEW;
+
+    $open ? cmp_ok($posts, '<=', $FEW, "$name: few POSTs")
+          : cmp_ok($posts, '>', 2 * $FEW, "$name: many POSTs");
+}
+
+
+# Messages of both sides.  Returns the number of POSTs.
+
+sub talk {
+    my ($path) = @_;
 
     # with TLS 1.2, the path can only be tried with data: each message before
     # them is the response to a poll
@@ -171,10 +188,7 @@ sub messages {
     echoes($ws);
     closes($ws);
 
-    my $posts = posts() - $before;
-
-    $open ? cmp_ok($posts, '<=', $FEW, "$name: few POSTs")
-          : cmp_ok($posts, '>', 2 * $FEW, "$name: many POSTs");
+    return posts() - $before;
 }
 
 
