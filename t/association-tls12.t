@@ -9,6 +9,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::More;
+use version;
 
 use Test::Atls;
 use Test::Atls::Association;
@@ -82,7 +83,12 @@ sub failed {
 
 
 sub accepted {
-    for my $gnutls (0, 1) {
+    # a client of TLS 1.2 with a pre-shared key crashes in 3.7
+
+    my ($gnutls_version) = `gnutls-cli --version` =~ /([\d.]+)/;
+    my $gnutls_crashes = version->parse($gnutls_version) < '3.8';
+
+    for my $gnutls (0, $gnutls_crashes ? () : 1) {
         my $program = $gnutls ? 'gnutls-cli' : 's_client';
         my $r = used(obtain($t), gnutls => $gnutls);
 
@@ -227,17 +233,14 @@ sub servers {
 sub resumption {
     my $a = obtain($t, uri => '/reuse');
     my $session = $t->path('session');
-    my @with = ([ '-sess_out', $session ],
-                [ '-sess_in', $session, '-sess_out', $session ]);
+    my $r = used($a, options => [ '-sess_out', $session ]);
 
-    for (@with) {
-        my $r = used($a, options => $_);
+    like($r->{body}, qr/\|$SUITE\|\.\|on\|/, 'the key is used');
+    unlike($r->{out}, qr/TLS session ticket:|Session-ID: \w/,
+           'neither a ticket nor a session id');
+    ok(!-e $session, 'no session to resume');
 
-        like($r->{body}, qr/\|$SUITE\|\.\|on\|/, 'the key is used');
-        unlike($r->{out}, qr/TLS session ticket:|Session-ID: \w/,
-               'neither a ticket nor a session id');
-    }
-
+    my @with = ([ '-sess_out', $session ], [ '-sess_in', $session ]);
     my @reused = map { (direct($t, $t->port(1), undef, options => $_)->{body}
                         =~ /^\[TLSv1\.2\|[^|]+\|(.)\|/)[0] } @with;
 

@@ -33,8 +33,9 @@ typedef struct {
     ngx_http_core_srv_conf_t     *server;      /* selected by SNI */
     ngx_http_atls_loc_conf_t     *conf;        /* of this server */
     ngx_shm_zone_t               *zone;
-    ngx_str_t                     name;        /* SNI */
     ngx_str_t                     identity;    /* empty: none is acceptable */
+    u_char                        name[NGX_HTTP_ATLS_ASSOCIATION_SERVER];
+                                               /* hash of SNI */
     ngx_uint_t                    tries;
     ngx_uint_t                    refused;     /* why; 0: none was */
     unsigned                      given:1;     /* OpenSSL has got the key */
@@ -277,9 +278,17 @@ ngx_http_atls_direct_offer(ngx_ssl_conn_t *ssl)
 
     direct->server = server;
     direct->conf = alcf;
-    direct->name = name;
     direct->tries = 0;
     direct->refused = 0;
+
+    if (ngx_http_atls_association_name(&direct->association, &name) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* in TLS 1.2, the ClientHello is no longer there when it is compared */
+
+    ngx_memcpy(direct->name, direct->association.server,
+               NGX_HTTP_ATLS_ASSOCIATION_SERVER);
 
     ngx_http_atls_direct_tls12_offer(ssl,
                       ngx_http_atls_direct_ctx(server, SSL_get_SSL_CTX(ssl)),
@@ -448,14 +457,13 @@ static ngx_uint_t
 ngx_http_atls_direct_acceptable(ngx_http_atls_direct_t *direct, ngx_log_t *log)
 {
     const char                   *reason;
-    ngx_http_atls_association_t  *association, name;
+    ngx_http_atls_association_t  *association;
 
     association = &direct->association;
 
-    if (ngx_http_atls_association_name(&name, &direct->name) != NGX_OK
-        || ngx_memcmp(name.server, association->server,
-                      NGX_HTTP_ATLS_ASSOCIATION_SERVER)
-           != 0)
+    if (ngx_memcmp(direct->name, association->server,
+                   NGX_HTTP_ATLS_ASSOCIATION_SERVER)
+        != 0)
     {
         direct->refused = ngx_http_atls_association_other_server;
         reason = "server name";
