@@ -18,7 +18,7 @@ my $t = Test::Atls->new(log_level => 'info');
 my ($h2, $http2) = $t->http2();
 
 my $SUITE = 'ECDHE-PSK-CHACHA20-POLY1305';
-my $TLS12 = "$http2 ssl_protocols TLSv1.2;";
+my $TLS12 = "$http2 ssl_protocols TLSv1.2; keepalive_requests 1;";
 my $VERIFY = "$TLS12 ssl_client_certificate %%TESTDIR%%/localhost.crt; "
              . 'ssl_verify_client';
 my $RESPONSE = '[$ssl_protocol|$ssl_cipher|$ssl_session_reused|'
