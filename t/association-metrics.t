@@ -40,7 +40,8 @@ EOC
     . accepting(3, 'on', other => $VERIFY)
     . accepting(4, 'on', other => $KEY =~ s/key1/key2/r)
     . accepting(5, 'on', other => 'ssl_conf_command Ciphersuites '
-                                  . 'TLS_AES_256_GCM_SHA384;'));
+                                  . 'TLS_AES_256_GCM_SHA384;')
+    . accepting(6, 'on', other => 'ssl_protocols TLSv1.2;'));
 
 $t->run();
 
@@ -88,6 +89,7 @@ sub accepted {
 
     is(offer(2, $reuse, retry()), '1 200 accepted:1', 'HelloRetryRequest');
     is(hellos(), 2, '... two ClientHellos');
+    like(offer(6, $reuse, tls12 => 1), qr/200 accepted:1/, 'TLS 1.2');
 }
 
 
@@ -95,6 +97,7 @@ sub refused {
     is(offer(1, $once), '0 200 already-used:1', 'used before');
     is(offer(2, $once, retry()), '0 200 already-used:1', 'HelloRetryRequest');
     is(hellos(), 2, '... two ClientHellos');
+    like(offer(6, $once, tls12 => 1), qr/ 0 already-used:1/, 'TLS 1.2');
 
     my @host = (host => 'other.example');
 
@@ -115,10 +118,12 @@ sub refused {
 }
 
 
-# A HelloRetryRequest, and the messages in the output.
+# A HelloRetryRequest, and the messages in the output.  If its suite is not that
+# of the key, s_client fails.
 
 sub retry {
-    return (options => [ '-groups', 'X25519:secp384r1', '-msg' ]);
+    return (options => [ '-groups', 'X25519:secp384r1', '-msg',
+                         '-ciphersuites', 'TLS_AES_128_GCM_SHA256' ]);
 }
 
 
