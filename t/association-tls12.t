@@ -160,7 +160,11 @@ sub keys_of_versions {
 
 # Faults of the client are logged at the info level.
 
+# With OpenSSL 3.2 and later, old versions of nginx log it as critical.
+
 sub refused {
+    $t->allow_log(qr/bad record mac/);
+
     my $a = obtain($t);
     my $identity = $a->{identity};
 
@@ -183,8 +187,7 @@ sub refused {
 
     is(used($a)->{status}, 200, 'it was not used up');
 
-    like($t->read_file('error.log'), qr/\[info\] .*bad record mac/,
-         'another key: logged');
+    like($t->read_file('error.log'), qr/bad record mac/, 'logged');
 }
 
 
