@@ -41,7 +41,10 @@ EOC
     . accepting(3, 'verified', other => "$VERIFY on;")
     . accepting(4, '[$atls_association|$ssl_client_verify]',
                 other => "$VERIFY optional;")
-    . accepting(5, 'no suite', other => "$TLS12 ssl_ciphers aRSA:aECDSA;")
+    . accepting(5, 'no suite',
+                other => "$TLS12 ssl_ciphers aRSA:aECDSA:!CHACHA20;")
+    . accepting(5, '$ssl_cipher', name => 'other.example',
+                other => "$TLS12 ssl_ciphers CHACHA20;")
     . accepting(6, '[$atls_association]',
                 other => "$TLS12 ssl_conf_command Options "
                          . '-ExtendedMasterSecret;')
@@ -230,6 +233,18 @@ sub servers {
                  host => 'other.example');
 
     is($r->{body}, '[other]', 'its own');
+
+    # The association is offered for TLS 1.3 as well.  The suites of TLS 1.2 are
+    # those of the server, not of the default server.
+
+    $a = tls12(obtain($t, uri => '/reuse', sni => 'other.example'));
+
+    for ($SUITE, 'aRSA+CHACHA20:aECDSA+CHACHA20') {
+        $r = direct($t, $t->port(5), $a, sni => 'other.example',
+                    host => 'other.example', options => [ '-cipher', $_ ]);
+
+        like($r->{body}, qr/^ECDHE-.*CHACHA20/, "not the default server: $_");
+    }
 }
 
 

@@ -294,8 +294,9 @@ ngx_http_atls_direct_offer(ngx_ssl_conn_t *ssl)
                       ngx_http_atls_direct_ctx(server, SSL_get_SSL_CTX(ssl)),
                       ngx_http_atls_direct_tls12);
 
-    if (!ngx_http_atls_hello_find_psk(ssl, ngx_http_atls_direct_try, direct)) {
-
+    if (!ngx_http_atls_hello_has_tls13(ssl)
+        || !ngx_http_atls_hello_find_psk(ssl, ngx_http_atls_direct_try, direct))
+    {
         if (direct->refused) {
             ngx_http_atls_direct_count(direct, direct->refused);
         }

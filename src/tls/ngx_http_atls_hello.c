@@ -140,6 +140,36 @@ ngx_http_atls_hello_suites(ngx_ssl_conn_t *ssl, u_char *suites)
 }
 
 
+/* RFC 8446, section 4.2.1: versions after the length of their list, one byte. */
+
+ngx_uint_t
+ngx_http_atls_hello_has_tls13(ngx_ssl_conn_t *ssl)
+{
+    long           max;
+    size_t         len;
+    const u_char  *p;
+
+    max = SSL_get_max_proto_version(ssl);
+
+    if ((SSL_get_options(ssl) & SSL_OP_NO_TLSv1_3)
+        || (max && max < TLS1_3_VERSION)
+        || SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_supported_versions, &p,
+                                     &len)
+           != 1)
+    {
+        return 0;
+    }
+
+    for ( /* void */ ; len > 2; p += 2, len -= 2) {
+        if ((p[1] << 8) + p[2] == TLS1_3_VERSION) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 ngx_uint_t
 ngx_http_atls_hello_offered(ngx_ssl_conn_t *ssl, const SSL_CIPHER *cipher)
 {

@@ -31,6 +31,14 @@ ngx_uint_t ngx_http_atls_hello_find_psk(ngx_ssl_conn_t *ssl,
 
 ngx_int_t ngx_http_atls_hello_set_suites(ngx_ssl_conn_t *ssl);
 
+/*
+ * Whether both sides have TLS 1.3.  The version is selected later.  Otherwise,
+ * the suites must not be set: OpenSSL also keeps those of TLS 1.2, which old
+ * versions of nginx change later, when they select the server.
+ */
+
+ngx_uint_t ngx_http_atls_hello_has_tls13(ngx_ssl_conn_t *ssl);
+
 /* Whether the client offers a suite. */
 
 ngx_uint_t ngx_http_atls_hello_offered(ngx_ssl_conn_t *ssl,
