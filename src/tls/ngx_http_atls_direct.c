@@ -308,6 +308,7 @@ ngx_http_atls_direct_offer(ngx_ssl_conn_t *ssl)
 
     if (rc != NGX_OK) {
         direct->identity.len = 0;
+        ngx_http_atls_direct_cleanup(direct);
         ngx_http_atls_direct_count(direct,
                                    ngx_http_atls_association_cipher_suite);
         return rc;
