@@ -8,6 +8,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Socket::INET;
+use Net::SSLeay;
 use Test::More;
 use version;
 
@@ -32,11 +34,13 @@ atls_verify_client optional;
 atls_client_certificate %%TESTDIR%%/localhost.crt;
 atls_psk_file %%TESTDIR%%/psk;
 ssl_session_cache builtin;
+log_format association "$request_method '$atls_association'";
 EOC
     . endpoints()
     . accepting(1, $RESPONSE, listen => "ssl $h2", other => $TLS12)
     . accepting(1, '[other]', name => 'other.example', listen => "ssl $h2",
-                other => $TLS12)
+                other => "$TLS12 access_log %%TESTDIR%%/access.log "
+                         . 'association; lingering_close off;')
     . accepting(2, $RESPONSE)
     . accepting(3, 'verified', other => "$VERIFY on;")
     . accepting(4, '[$atls_association|$ssl_client_verify]',
@@ -68,6 +72,7 @@ subtest('servers' => \&servers);
 subtest('resumption' => \&resumption);
 subtest('client certificates' => \&verified);
 subtest('HTTP/2' => \&over_http2);
+subtest('errors' => \&broken);
 
 $t->done_testing();
 
@@ -287,4 +292,41 @@ sub over_http2 {
                             . $headers);
 
     like($r->{out}, qr/\Q|$SUITE|.|on|NONE||HTTP\/2.0]/, 'accepted');
+}
+
+
+# A record that is not authentic, in the body of a request.
+
+sub broken {
+    $t->allow_log(qr/bad record mac/);
+
+    my $a = tls12(obtain($t, sni => 'other.example'));
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                                       PeerPort => $t->port(1))
+        or die "connect: $!\n";
+    my $ctx = Net::SSLeay::CTX_new();
+
+    Net::SSLeay::CTX_set_cipher_list($ctx, $SUITE);
+    Net::SSLeay::CTX_set_psk_client_callback($ctx,
+                                             sub { @$a{qw( identity key )} });
+
+    my $ssl = Net::SSLeay::new($ctx);
+
+    Net::SSLeay::set_tlsext_host_name($ssl, 'other.example');
+    Net::SSLeay::set_fd($ssl, fileno $socket);
+    is(Net::SSLeay::connect($ssl), 1, 'the handshake');
+    Net::SSLeay::write($ssl, "POST / HTTP/1.1\r\nHost: other.example\r\n"
+                             . "Content-Length: 2\r\n\r\nx");
+    like(Net::SSLeay::read($ssl), qr!^HTTP/1\.1 200 !, 'accepted');
+    syswrite $socket, pack('Cnn/a*', 23, 0x0303, 'x' x 32);
+
+    my $logged = '';
+
+    $t->wait_for(sub {
+        ($logged) = $t->read_file('access.log') =~ /^(POST .*)/m;
+    });
+    is($logged, "POST 'on'", 'logged as that of the client');
+
+    Net::SSLeay::free($ssl);
+    Net::SSLeay::CTX_free($ctx);
 }

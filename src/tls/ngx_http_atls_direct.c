@@ -668,6 +668,8 @@ ngx_http_atls_direct_find(const ngx_ssl_conn_t *ssl)
 }
 
 
+/* After an error, OpenSSL no longer tells that the handshake was complete. */
+
 static ngx_http_atls_direct_t *
 ngx_http_atls_direct_get(ngx_connection_t *c)
 {
@@ -682,7 +684,8 @@ ngx_http_atls_direct_get(ngx_connection_t *c)
     direct = ngx_http_atls_direct_find(ssl);
 
     return direct && direct->given
-           && (SSL_session_reused(ssl)
+           && (direct->used || direct->lost
+               || SSL_session_reused(ssl)
                || ngx_http_atls_direct_tls12_complete(ssl))
            ? direct : NULL;
 }
