@@ -116,7 +116,7 @@ typedef enum {
 
 /*
  * Associations issued; and TLS connections that have offered one, by the result
- * of the ClientHello, or of the first request.
+ * of the handshake, or of the first request.
  */
 
 typedef enum {
