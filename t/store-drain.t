@@ -6,7 +6,7 @@ use strict;
 use warnings;
 
 use Test::More;
-use Time::HiRes qw( sleep );
+use Time::HiRes qw( sleep time );
 
 use Test::Atls::Cluster;
 use Test::Atls::Elsewhere qw( connect_to );
@@ -24,6 +24,7 @@ for my $workers (1, 3) {
 }
 
 subtest 'for long' => \&long;
+subtest 'a process that is the first to finish' => \&first;
 subtest 'refused' => \&refused;
 
 done_testing();
@@ -134,6 +135,79 @@ sub long {
 
     $t->run();
     $cluster->done_testing();
+}
+
+
+# A process that has put all of its sessions out, while another one has not: the
+# machine is still known.
+
+sub first {
+    my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => 2)->run();
+    my $t = $cluster->node(0);
+    my @begun = map { begun($cluster, $_) } $t->workers();
+    my $pid = delete $t->{pid};
+
+    kill 'QUIT', $pid;
+    $t->wait_for(sub {
+        grep { $cluster->redis('GET', $_) =~ / l\z/ }
+             @{$cluster->redis('KEYS', '*node:*')}
+    });
+
+    my $c = finished($begun[1]);
+
+    like($cluster->get($c, 1), qr/^127.* node1/, 'its session is put out');
+
+    my $until = time + 2;
+    my $forgotten = 0;
+
+    while (time < $until) {
+        $forgotten += @{$cluster->redis('KEYS', '*node:*')} != 2;
+        sleep 0.01;
+    }
+
+    is($forgotten, 0, 'the machine is known while it has the other session');
+
+    $c = finished($begun[0]);
+
+    ok($t->wait_for(sub { waitpid($pid, 1) != 0 }), 'the processes exit');
+    ok($cluster->wait_for_nodes(1), 'the machine is not known any more');
+    like($cluster->get($c, 1), qr/^127.* node1/, 'the other session');
+
+    $t->run();
+    $cluster->done_testing();
+}
+
+
+# A POST of two requests to a worker process, without its end.
+
+sub begun {
+    my ($cluster, $worker) = @_;
+
+    my $t = $cluster->node(0);
+    my $c = $cluster->established(0);
+    my $records = join '', map { $c->write_plain($REQUEST); $c->tls_out() }
+                               0, 1;
+    my $post = $c->format_post($records, Connection => 'close');
+    my $s = connect_to($t, $worker, substr($post, 0, -10),
+                       port => $t->port(0));
+
+    return [ $c, $s, substr $post, -10 ];
+}
+
+
+sub finished {
+    my ($c, $s, $rest) = @{$_[0]};
+
+    send_all($s, $rest);
+
+    my $r = read_response($s);
+
+    is($r && $r->status(), 200, 'a POST');
+    $c->tls_in($r->body());
+    like($c->read_plain(), qr/node0.*node0\z/s, '... decrypted');
+    close $s;
+
+    return $c;
 }
 
 

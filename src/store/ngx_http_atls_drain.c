@@ -174,7 +174,7 @@ static void
 ngx_http_atls_drain_timer(ngx_event_t *ev)
 {
     ngx_int_t               rc;
-    ngx_uint_t              idle, own, left;
+    ngx_uint_t              idle, own, busy, left;
     ngx_connection_t       *c;
     ngx_http_atls_drain_t  *drain;
 
@@ -195,10 +195,16 @@ ngx_http_atls_drain_timer(ngx_event_t *ev)
 
     ngx_http_atls_drain_tell(drain);
 
-    ngx_http_atls_portable_count(drain->conf->zone, &idle, &own);
+    ngx_http_atls_portable_count(drain->conf->zone, &idle, &own, &busy);
 
     if (idle == 0 && own == 0) {
-        ngx_http_atls_node_gone(drain->conf);
+
+        /* another process puts its sessions out, and tells others until then */
+
+        if (busy == 0) {
+            ngx_http_atls_node_gone(drain->conf);
+        }
+
         ngx_http_atls_drain_done(drain);
         return;
     }

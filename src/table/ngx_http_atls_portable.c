@@ -597,7 +597,7 @@ ngx_http_atls_portable_take_id(ngx_shm_zone_t *zone, u_char *id)
 
 void
 ngx_http_atls_portable_count(ngx_shm_zone_t *zone, ngx_uint_t *idle,
-    ngx_uint_t *own)
+    ngx_uint_t *own, ngx_uint_t *busy)
 {
     ngx_uint_t                n, kind;
     ngx_queue_t              *q, *queue;
@@ -608,6 +608,7 @@ ngx_http_atls_portable_count(ngx_shm_zone_t *zone, ngx_uint_t *idle,
     z = zone->data;
     *idle = 0;
     *own = 0;
+    *busy = 0;
 
     for (n = 0; n < z->table->nshards; n++) {
         shard = ngx_http_atls_table_lock_shard(z, n);
@@ -618,6 +619,8 @@ ngx_http_atls_portable_count(ngx_shm_zone_t *zone, ngx_uint_t *idle,
         {
             *idle += shard->count[kind];
         }
+
+        *busy += shard->count[ngx_http_atls_busy];
 
         queue = &shard->queues[ngx_http_atls_busy];
 

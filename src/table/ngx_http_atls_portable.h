@@ -58,15 +58,15 @@ ngx_int_t ngx_http_atls_portable_read(ngx_shm_zone_t *zone, u_char *id,
 /*
  * Takes an idle session, the least recently used one of a shard, or the one
  * with this id; NULL: there is none.  The shards take turns.  The third
- * function counts established sessions: idle ones, and those that this process
- * has taken.
+ * function counts established sessions: idle ones, those that this process has
+ * taken, and those that any process has taken.
  */
 
 ngx_http_atls_session_t *ngx_http_atls_portable_take(ngx_shm_zone_t *zone);
 ngx_http_atls_session_t *ngx_http_atls_portable_take_id(ngx_shm_zone_t *zone,
     u_char *id);
 void ngx_http_atls_portable_count(ngx_shm_zone_t *zone, ngx_uint_t *idle,
-    ngx_uint_t *own);
+    ngx_uint_t *own, ngx_uint_t *busy);
 
 /*
  * Where a session is.  NGX_OK: it exists; *owner is the worker that must serve
