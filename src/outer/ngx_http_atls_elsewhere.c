@@ -115,6 +115,7 @@ ngx_http_atls_elsewhere_next(ngx_http_atls_elsewhere_t *elsewhere, u_char *id,
     elsewhere->pause = NGX_HTTP_ATLS_ELSEWHERE_PAUSE;
     elsewhere->tried++;
     elsewhere->lookup.again = 0;
+    elsewhere->refused = 0;
 
     ngx_memcpy(elsewhere->lookup.id, id, sizeof(elsewhere->lookup.id));
 
@@ -253,6 +254,14 @@ ngx_http_atls_elsewhere_linked(ngx_http_atls_link_t *link)
                                       NGX_HTTP_ATLS_ELSEWHERE_LEAVING);
 
     } else if (link->rc == NGX_DECLINED) {
+
+        /* a connection that is refused may have been pending for long */
+
+        if (!elsewhere->refused) {
+            elsewhere->refused = 1;
+            elsewhere->began = ngx_current_msec;
+        }
+
         ngx_http_atls_elsewhere_again(elsewhere, NGX_HTTP_ATLS_ELSEWHERE_SOON);
 
     } else {

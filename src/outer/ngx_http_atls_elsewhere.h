@@ -36,12 +36,14 @@ struct ngx_http_atls_elsewhere_s {
     ngx_http_atls_link_t         link;
     ngx_http_atls_relay_t       *relay;        /* to that node */
     ngx_event_t                  timer;        /* until it is asked again */
-    ngx_msec_t                   began;        /* the first time */
+    ngx_msec_t                   began;        /* the first time, or when the
+                                                  machine has refused it */
     ngx_msec_t                   pause;        /* before the next one */
     ngx_uint_t                   tried;        /* identifiers */
 
     unsigned                     here:1;       /* another machine has decided
                                                   that it is here */
+    unsigned                     refused:1;
 };
 
 
