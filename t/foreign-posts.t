@@ -355,6 +355,7 @@ sub waiting {
     $c->post_send($first);
 
     my $held = $gate->accept() or die "nobody is at the gate\n";
+    $held->sysread(my $request, 4096);
 
     my @s = map { http_connect($t->port(0)) } 1 .. 3;
 
