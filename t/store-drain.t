@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 
+use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw( sleep time );
 
@@ -25,6 +26,7 @@ for my $workers (1, 3) {
 
 subtest 'for long' => \&long;
 subtest 'a process that is the first to finish' => \&first;
+subtest 'a pending connection' => \&pending;
 subtest 'refused' => \&refused;
 
 done_testing();
@@ -208,6 +210,47 @@ sub finished {
     close $s;
 
     return $c;
+}
+
+
+# The connection to a machine is pending for long, and reset when the machine has
+# put the session out.  Here, the test has the address of the machine.
+
+sub pending {
+    my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => 1);
+    my $t = $cluster->node(0);
+    my $machine = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5,
+                                        LocalPort => $t->port(8),
+                                        ReuseAddr => 1, Timeout => 60)
+        or die "listen: $!\n";
+
+    $cluster->write_conf(0, address => '127.0.0.1:' . $t->port(8));
+    $cluster->run();
+
+    my $c = $cluster->established(0);
+
+    $cluster->move($c, 1);
+    $c->write_plain($REQUEST);
+    $c->post_send($c->tls_out());
+
+    my $s = $machine->accept() or die "no connection\n";
+
+    sleep 1.1;
+    $t->signal('QUIT');
+    $t->wait_for(sub { $cluster->sessions() });
+
+    # the ClientHello is not read: both are reset
+
+    close $machine;
+    close $s;
+
+    my $r = $c->post_receive();
+
+    is($r && $r->status(), 200, 'a POST');
+    $c->tls_in($r->body()) if $r && $r->status() == 200;
+    like($c->read_plain(), qr/node1\z/, '... decrypted');
+
+    $cluster->done_testing();
 }
 
 
