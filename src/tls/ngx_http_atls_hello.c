@@ -140,7 +140,7 @@ ngx_http_atls_hello_suites(ngx_ssl_conn_t *ssl, u_char *suites)
 }
 
 
-/* RFC 8446, section 4.2.1: versions after the length of their list, one byte. */
+/* RFC 8446, section 4.2.1: after one byte with their length, the versions. */
 
 ngx_uint_t
 ngx_http_atls_hello_has_tls13(ngx_ssl_conn_t *ssl)
