@@ -881,15 +881,15 @@ ngx_http_atls_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_atls_exit_process(ngx_cycle_t *cycle)
 {
-    if (ngx_http_atls_process.owner.id == 0) {
-        return;
+    if (ngx_http_atls_process.owner.id) {
+        ngx_http_atls_drain_exit_worker();
+        ngx_http_atls_link_pool_exit_worker();
+        ngx_http_atls_redis_exit_worker();
+        ngx_http_atls_mailbox_exit_worker(cycle->log);
+        ngx_http_atls_ticket_exit_worker();
     }
 
-    ngx_http_atls_drain_exit_worker();
-    ngx_http_atls_link_pool_exit_worker();
-    ngx_http_atls_redis_exit_worker();
-    ngx_http_atls_mailbox_exit_worker(cycle->log);
-    ngx_http_atls_ticket_exit_worker();
+    /* associations are accepted without sessions, too */
 
     trl_suite_cleanup();
     trl_hash_cleanup();
