@@ -127,7 +127,7 @@ sub gate {
     serve($t->port(2), sub {
         my ($s) = @_;
 
-        while (read_request($s)) {
+        while (my ($head) = read_request($s)) {
             send_all($s, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
                          . "\r\n7\r\nline 1\n\r\n");
             $t->wait_for(sub { -e $t->path('go') });

@@ -161,7 +161,7 @@ $t->done_testing();
 sub in_turn {
     my ($s) = @_;
 
-    read_request($s) or return;
+    my ($head) = read_request($s) or return;
     send_all($s, "HTTP/1.1 200 OK\r\nX-Accel-Buffering: no\r\n"
                  . "Connection: close\r\n\r\nline 1\n");
 
