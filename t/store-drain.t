@@ -26,6 +26,7 @@ for my $workers (1, 3) {
 
 subtest 'for long' => \&long;
 subtest 'a process that is the first to finish' => \&first;
+subtest 'a process that is late' => \&late;
 subtest 'a pending connection' => \&pending;
 subtest 'refused' => \&refused;
 
@@ -174,6 +175,32 @@ sub first {
     ok($t->wait_for(sub { waitpid($pid, 1) != 0 }), 'the processes exit');
     ok($cluster->wait_for_nodes(1), 'the machine is not known any more');
     like($cluster->get($c, 1), qr/^127.* node1/, 'the other session');
+
+    $t->run();
+    $cluster->done_testing();
+}
+
+
+# A process that is told to exit does not wait for another one for long, since
+# that may continue.  Here it does not, but was stopped.
+
+sub late {
+    my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => 2)->run();
+    my $t = $cluster->node(0);
+    my ($worker, $stopped) = $t->workers();
+    my $begun = begun($cluster, $worker);
+    my $pid = delete $t->{pid};
+
+    kill 'STOP', $stopped;
+    kill 'QUIT', $pid;
+    sleep 1.5;
+    kill 'CONT', $stopped;
+    ok($t->wait_for(sub { !kill 0, $stopped }), 'the late process exits');
+
+    my $c = finished($begun);
+
+    like($cluster->get($c, 1), qr/^127.* node1/, 'the session is put out');
+    ok($t->wait_for(sub { waitpid($pid, 1) != 0 }), 'the processes exit');
 
     $t->run();
     $cluster->done_testing();

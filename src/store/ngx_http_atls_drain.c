@@ -110,10 +110,19 @@ ngx_http_atls_drain_exit_worker(void)
 }
 
 
+/* Another process may have been late, so that this one has not begun itself. */
+
 ngx_uint_t
 ngx_http_atls_drain_begun(void)
 {
-    return ngx_http_atls_process.drain && ngx_http_atls_process.drain->begun;
+    ngx_http_atls_drain_t  *drain;
+
+    drain = ngx_http_atls_process.drain;
+
+    return drain
+           && (drain->begun
+               || (drain->connection == NULL
+                   && ngx_http_atls_worker_last() == NGX_OK));
 }
 
 
