@@ -158,7 +158,7 @@ sub used {
 
     my ($r, $said) = atls(@with, '-v', $url);
     is($said, "0 inner GET\n", 'no association: ATLS');
-    like($r->{err}, qr/direct: using ATLS, no connection to \Q$url\E with an/,
+    like($r->{err}, qr/using ATLS, \Q$file has no association of $url\E/,
          'and -v');
 
     once();
@@ -179,7 +179,8 @@ sub elsewhere {
     my ($r, $said) = atls(@with, '-v', @moved, $url);
 
     is($said, "0 inner GET\n", 'a middlebox with a valid certificate: ATLS');
-    like($r->{err}, qr/direct: using ATLS/, 'and -v');
+    like($r->{err}, qr/direct: using ATLS, no connection to \Q$url\E with an/,
+         'and -v');
     is(lines(), 2, 'an association is removed');
 
     is(atls(@with, '-d', '@-', @moved, $url, { stdin => 'body' }),
@@ -225,6 +226,8 @@ sub options {
            '--direct', $url ],
          [ '--association', '--direct and --association require each other',
            '--association', $file, $url ],
+         [ 'stdin', '--direct requires a file, not -', '--direct',
+           '--association', '-', $url ],
          [ '--fallback', '--fallback and --export cannot be used with --direct',
            @with, '--fallback', $url ])
     {

@@ -487,6 +487,8 @@ cmd_options_check_fetch(const cmd_options_t *options)
            ? "--psk and --export cannot be used with --fallback"
            : options->direct != (options->association != NULL)
            ? "--direct and --association require each other"
+           : options->direct && strcmp(options->association, "-") == 0
+           ? "--direct requires a file, not -"
            : options->direct && (options->fallback || options->export_label)
            ? "--fallback and --export cannot be used with --direct"
            : NULL;

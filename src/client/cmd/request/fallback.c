@@ -41,6 +41,7 @@ typedef struct {
     int                  ended;             /* the final header is complete */
     int                  refused;           /* the server did not process it */
     int                  sent;              /* a part of the request is */
+    int                  none;              /* no association in the file */
     char                 error[CURL_ERROR_SIZE];
 } cmd_https_t;
 
@@ -306,10 +307,12 @@ cmd_https_ctx(CURL *curl, void *ctx, void *data)
     if (fallback->store) {
         cmd_association_free(&fallback->association);
 
-        return cmd_association_take(fallback->store,
-                                    https->transfer->url.origin,
-                                    &fallback->association)
-               == 0
+        https->none = cmd_association_take(fallback->store,
+                                           https->transfer->url.origin,
+                                           &fallback->association)
+                      == -1;
+
+        return !https->none
                && cmd_association_use(ctx, &fallback->association) == 0
                ? CURLE_OK : CURLE_SSL_CERTPROBLEM;
     }
@@ -453,7 +456,12 @@ cmd_https_result(cmd_https_t *https, CURLcode rc)
     if (https->fallback->store && rc != CURLE_OK
         && (https->refused || !https->sent) && transfer->code == CMD_OK)
     {
-        if (transfer->options->verbose) {
+        if (transfer->options->verbose && https->none) {
+            cmd_verbose_print("direct: using ATLS, %s has no association of %s",
+                              transfer->options->association,
+                              transfer->url.origin);
+
+        } else if (transfer->options->verbose) {
             cmd_verbose_print("direct: using ATLS, no connection to %s with an"
                               " association: %s", transfer->url.origin, text);
         }
