@@ -137,6 +137,12 @@ const { values, positionals } = parseArgs({
                data: { type: 'string' } },
 });
 
+if (positionals.length !== 1) {
+    console.error('usage: node libatls.mjs [--endpoint URL] [--ca FILE] '
+                  + '[--data TEXT] https://HOST/PATH');
+    process.exit(2);
+}
+
 const url = new URL(positionals[0]);
 
 try {
