@@ -66,6 +66,12 @@ server {
         atls_association off;
     }
 
+    location = /service {
+        atls on;
+        atls_association off;
+        return 200 "for everybody\n";
+    }
+
     location / {
         return 200 "inner $request_method\n";
     }
@@ -140,6 +146,14 @@ sub prepared {
 
     is($r->{code}, 22, 'off');
     like($r->{err}, qr/no association, status 404: is atls_association set/,
+         'the reason');
+
+    $r = $t->command()->run('prepare', $t->trust(), '--via', 'http://127.0.0.1:'
+                            . $t->port(5) . '/service', '--association', $file,
+                            $url);
+
+    is($r->{code}, 8, 'a response of the service');
+    like($r->{err}, qr/the response is no association: is atls_association set/,
          'the reason');
     is(lines(), 3, 'nothing in the file');
 }

@@ -32,6 +32,7 @@
 #define CMD_PREPARE_TEXT    "ABCDEFGHIJKLMNOPQRSTUVWXYZ" \
                             "abcdefghijklmnopqrstuvwxyz0123456789-_"
 #define CMD_PREPARE_SIZE    (2 * CMD_ASSOCIATION_IDENTITY)
+#define CMD_PREPARE_HINT    ": is atls_association set at the endpoint?"
 
 
 typedef struct {
@@ -149,7 +150,7 @@ cmd_prepare_request(cmd_prepare_t *prepare)
     if (status != 200) {
         return cmd_fail(CMD_STATUS, "no association, status %d%s", status,
                         status == 404 || status == 405
-                        ? ": is atls_association set at the endpoint?" : "");
+                        ? CMD_PREPARE_HINT : "");
     }
 
     return cmd_prepare_parse(prepare);
@@ -210,7 +211,8 @@ cmd_prepare_read(cmd_prepare_t *prepare, const cJSON *json)
         || n == 0 || n > CMD_ASSOCIATION_IDENTITY
         || strspn(identity, CMD_PREPARE_TEXT) != n)
     {
-        return cmd_fail(CMD_REPLY, "the response is no association");
+        return cmd_fail(CMD_REPLY, "the response is no association"
+                                   CMD_PREPARE_HINT);
     }
 
     association->identity = cmd_copy(identity, n);
