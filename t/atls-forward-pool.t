@@ -256,9 +256,9 @@ sub resumption {
     my @file = ('--session-file', $t->path('sessions'));
 
     for my $tls ([ ], [ '--tls-max=1.2' ]) {
-        $f = $t->forward('--idle', '0', @$tls);
+        $f = $t->forward('-v', '--idle', '0', @$tls);
         is(join('', map { anew('GET /session') } 1 .. 4), '.rrr',
-           "in memory @$tls");
+           "in memory @$tls") or diag($f->stderr());
         is($f->stop()->{code}, 0, 'exit code');
 
         unlink $file[1];
