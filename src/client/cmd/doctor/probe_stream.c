@@ -53,6 +53,7 @@ static int cmd_probe_stream_wait(void *data);
 static void cmd_probe_stream_poll(cmd_probe_stream_t *stream);
 static void cmd_probe_stream_findings(cmd_probe_t *probe,
     const cmd_probe_stream_t *stream, atls_error_e rc);
+static int cmd_probe_stream_unused(const cmd_probe_stream_t *stream);
 static void cmd_probe_stream_idle(cmd_probe_t *probe, int64_t time);
 
 
@@ -278,7 +279,7 @@ cmd_probe_stream_findings(cmd_probe_t *probe, const cmd_probe_stream_t *stream,
                          "buffered: passed when a POST is complete");
     }
 
-    if (rc == ATLS_OK && !stream->released) {
+    if (rc == ATLS_OK && cmd_probe_stream_unused(stream)) {
         cmd_findings_add(findings, "timeouts", CMD_FINDING_SKIPPED, "",
                          "the service closes the session after a request");
         return;
@@ -298,6 +299,21 @@ cmd_probe_stream_findings(cmd_probe_t *probe, const cmd_probe_stream_t *stream,
                      "Increase the timeout, or let the service respond sooner.",
                      "a POST is cut after %.1f seconds: %s",
                      (double) stream->time / 1000, text);
+}
+
+
+/*
+ * Whether the session has ended before the second request.  If the end was not
+ * noticed in time, the request was sent in vain.
+ */
+
+static int
+cmd_probe_stream_unused(const cmd_probe_stream_t *stream)
+{
+    return !stream->released
+           || (stream->session->tls.closed
+               && cmd_probe_session_answers(stream->session)
+                  <= stream->answers);
 }
 
 
