@@ -139,8 +139,9 @@ my %cases = (
 );
 
 my @what = sort keys %cases;
+my $later = 'later=' . 3 * slow();
 my $m = Test::Atls::Middlebox->start($t, 'meddler', to => $t->port(0),
-                                     first => 20, what => \@what);
+                                     first => 20, what => [ @what, $later ]);
 
 subtest('middleboxes' => sub {
     middlebox($_) for @what;
@@ -277,6 +278,10 @@ sub service {
     my $r = doctor($t->endpoint('/closes'));
     is(join(', ', found($r)), 'certificate note, timeouts skipped, idle note',
        'sessions are closed') or diag($r->{out});
+
+    $r = doctor($m->endpoint($later, '/closes'));
+    is(join(', ', found($r)), 'certificate note, timeouts skipped',
+       'also if this is noticed late') or diag($r->{out});
 
     $r = doctor($t->endpoint('/impatient'));
     is("$r->{exit} " . join(', ', grep { !/certif/ } found($r)),

@@ -26,6 +26,7 @@ WHAT is "nothing", or NAME[=ARGUMENT], or several of these with commas between:
                     change-response=N   only that to the Nth POST
                     location=PREFIX     before the identifier in Location
     other:          scattered=PORT  every second POST goes to another server
+                    later=SECONDS   delays a POST while one is in progress
                     idle=SECONDS    closes idle connections of clients
                     tls             clients use TLS
 
@@ -152,6 +153,7 @@ class Meddler:
         self.server = server
         self.cached = None
         self.posts = 0
+        self.open = 0
         self.what = dict(item.partition("=")[::2] for item in what.split(","))
 
     def does(self, *names):
@@ -180,7 +182,14 @@ class Meddler:
                   flush=True)
             self.posts += 1
             async with contextlib.AsyncExitStack() as stack:
+                if self.open and self.does("later"):
+                    await asyncio.sleep(self.number("later"))
+                self.open += 1
+                stack.callback(self.done)
                 keep = await self.request(request, reader, writer, stack)
+
+    def done(self):
+        self.open -= 1
 
     async def request(self, request, reader, writer, stack):
         answer = self.own_answer(request)

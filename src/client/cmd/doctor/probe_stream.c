@@ -4,7 +4,8 @@
  * second of them only after some time.
  *
  * While a POST of a session is in progress at the server, an empty POST on
- * another connection gets 409: this shows that the first part was passed on.
+ * another connection gets 409, and if the service has closed the session, 410:
+ * this shows that the first part was passed on.
  * The response to the first request shows the same for responses.  How long the
  * POST may take shows timeouts, and so does an idle connection.
  */
@@ -49,11 +50,12 @@ static atls_error_e cmd_probe_stream_prepare(cmd_probe_t *probe,
 static size_t cmd_probe_stream_source(void *data, void *buf, size_t size);
 static atls_error_e cmd_probe_stream_sink(void *data,
     const unsigned char *bytes, size_t n);
+static int cmd_probe_stream_is_sent(const cmd_probe_stream_t *stream);
 static int cmd_probe_stream_wait(void *data);
 static void cmd_probe_stream_poll(cmd_probe_stream_t *stream);
 static void cmd_probe_stream_findings(cmd_probe_t *probe,
     const cmd_probe_stream_t *stream, atls_error_e rc);
-static int cmd_probe_stream_unused(const cmd_probe_stream_t *stream);
+static int cmd_probe_stream_has_ended(const cmd_probe_stream_t *stream);
 static void cmd_probe_stream_idle(cmd_probe_t *probe, int64_t time);
 
 
@@ -191,7 +193,7 @@ cmd_probe_stream_sink(void *data, const unsigned char *bytes, size_t n)
 
     rc = cmd_probe_session_sink(stream->session, bytes, n);
 
-    if (!stream->released
+    if (!cmd_probe_stream_is_sent(stream)
         && cmd_probe_session_answers(stream->session) >= stream->answers)
     {
         stream->answered = 1;
@@ -199,6 +201,18 @@ cmd_probe_stream_sink(void *data, const unsigned char *bytes, size_t n)
     }
 
     return rc;
+}
+
+
+/*
+ * Whether a piece of the second part was sent.  When it may be sent, the
+ * response to the first one may have arrived, and is read before.
+ */
+
+static int
+cmd_probe_stream_is_sent(const cmd_probe_stream_t *stream)
+{
+    return stream->given > stream->first;
 }
 
 
@@ -229,7 +243,7 @@ cmd_probe_stream_wait(void *data)
 static void
 cmd_probe_stream_poll(cmd_probe_stream_t *stream)
 {
-    int  i;
+    int  i, status;
 
     const struct timespec  pause = { 0, CMD_PROBE_STREAM_PAUSE * 1000000 };
 
@@ -238,7 +252,8 @@ cmd_probe_stream_poll(cmd_probe_stream_t *stream)
         (void) atls_outer_post(stream->other, NULL, 0, cmd_probe_session_sink,
                                stream->session);
 
-        stream->reached = atls_outer_status(stream->other) == 409;
+        status = atls_outer_status(stream->other);
+        stream->reached = status == 409 || status == 410;
 
         if (!stream->reached) {
             nanosleep(&pause, NULL);
@@ -279,7 +294,7 @@ cmd_probe_stream_findings(cmd_probe_t *probe, const cmd_probe_stream_t *stream,
                          "buffered: passed when a POST is complete");
     }
 
-    if (rc == ATLS_OK && cmd_probe_stream_unused(stream)) {
+    if (rc == ATLS_OK && cmd_probe_stream_has_ended(stream)) {
         cmd_findings_add(findings, "timeouts", CMD_FINDING_SKIPPED, "",
                          "the service closes the session after a request");
         return;
@@ -302,15 +317,12 @@ cmd_probe_stream_findings(cmd_probe_t *probe, const cmd_probe_stream_t *stream,
 }
 
 
-/*
- * Whether the session has ended before the second request.  If the end was not
- * noticed in time, the request was sent in vain.
- */
+/* Whether the session has ended before the second request, or without it. */
 
 static int
-cmd_probe_stream_unused(const cmd_probe_stream_t *stream)
+cmd_probe_stream_has_ended(const cmd_probe_stream_t *stream)
 {
-    return !stream->released
+    return !cmd_probe_stream_is_sent(stream)
            || (stream->session->tls.closed
                && cmd_probe_session_answers(stream->session)
                   <= stream->answers);
