@@ -92,6 +92,7 @@ for (qw( TLSv1.3 TLSv1.2 )) {
         output();
         data();
         overtaken();
+        overtaken_end();
         part();
         gone();
         cancelled() if $t->has_option('http_v2_module');
@@ -245,6 +246,23 @@ sub overtaken {
     $got .= answer(poll()) =~ s/^200 //r if $got eq "late\n";
     is($got, "late\none\n", "$name: in order");
     unlink $t->path('late');
+}
+
+
+# So would it get the end that follows the response to the data.
+
+sub overtaken_end {
+    upgraded('/atls', '/last/late', 'overtaken, end');
+
+    is($c->request("one\n"), '', "$name: no output");
+    late();
+    ok($t->wait_for(sub { !alone() }, patience()), "$name: it is closed");
+    is(answer(poll()), '200 ', "$name: a poll gets nothing");
+    ok(!$c->closed(), "$name: not the end");
+    is(answer(poll()), '200 ', "$name: the next one");
+    ok($c->closed(), "$name: with close_notify");
+    unlink $t->path('late');
+    is($c->post('')->status(), 410, "$name: the session is gone");
 }
 
 

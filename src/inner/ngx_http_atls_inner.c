@@ -283,7 +283,8 @@ ngx_http_atls_inner_closed(void *data)
 
         ngx_http_atls_inner_unpark(inner);
         ngx_http_atls_session_abandon(inner->zone, inner->info.id, inner,
-                                      ngx_http_atls_inner_end(inner));
+                                      ngx_http_atls_inner_end(inner),
+                                      ngx_http_atls_inner_overtaken(inner));
         return;
     }
 

@@ -78,6 +78,7 @@ struct ngx_http_atls_inner_s {
     unsigned                   answering:1;   /* response is incomplete */
     unsigned                   parked:1;   /* waits for the next POST; post is
                                               NULL */
+    unsigned                   upgraded:1;    /* a tunnel, when it was parked */
     unsigned                   blocked:1;  /* waits to send */
     unsigned                   timed:1;    /* deadline is set */
     unsigned                   received:1;    /* data since then */

@@ -114,6 +114,14 @@ ngx_http_atls_inner_end(const ngx_http_atls_inner_t *inner)
 }
 
 
+ngx_uint_t
+ngx_http_atls_inner_overtaken(const ngx_http_atls_inner_t *inner)
+{
+    return inner->upgraded && !inner->asked
+           && inner->polls != ngx_http_atls_polls_records;
+}
+
+
 /* A parked connection is in the middle of a request. */
 
 static ngx_uint_t

@@ -37,5 +37,12 @@ ngx_uint_t ngx_http_atls_inner_unsent(const ngx_http_atls_inner_t *inner);
 
 ngx_http_atls_end_e ngx_http_atls_inner_end(const ngx_http_atls_inner_t *inner);
 
+/*
+ * Whether an empty POST, which has no place in the client's stream, may have
+ * been sent before the last data: then it does not get the end.
+ */
+
+ngx_uint_t ngx_http_atls_inner_overtaken(const ngx_http_atls_inner_t *inner);
+
 
 #endif /* _NGX_HTTP_ATLS_INNER_END_H_INCLUDED_ */

@@ -75,7 +75,8 @@ ngx_http_atls_inner_park(ngx_http_atls_inner_t *inner)
     /* immediately: the next POST may be processed before the posted events */
 
     ngx_http_atls_session_abandon(oldest->zone, oldest->info.id, oldest,
-                                  ngx_http_atls_inner_end(oldest));
+                                  ngx_http_atls_inner_end(oldest),
+                                  ngx_http_atls_inner_overtaken(oldest));
 }
 
 

@@ -494,7 +494,7 @@ static ngx_int_t
 ngx_http_atls_begin_empty(ngx_http_atls_post_t *post)
 {
     ngx_int_t                 rc;
-    ngx_uint_t                polls;
+    ngx_uint_t                opens;
     ngx_http_atls_hello_t     hello;
     ngx_http_atls_session_t  *session;
 
@@ -519,11 +519,16 @@ ngx_http_atls_begin_empty(ngx_http_atls_post_t *post)
         return NGX_DONE;
     }
 
-    polls = session->inner && ngx_http_atls_poll_is_empty(session->inner);
+    if (session->inner) {
+        opens = ngx_http_atls_poll_is_empty(session->inner);
 
-    if (polls || (session->inner == NULL
-                  && session->end != ngx_http_atls_end_none))
-    {
+    } else {
+        opens = (session->end != ngx_http_atls_end_none
+                 && !session->overtaken);
+        session->overtaken = 0;
+    }
+
+    if (opens) {
         post->apart = 1;
 
         return ngx_http_atls_open(post);

@@ -718,6 +718,8 @@ ngx_http_atls_finish_keep(ngx_http_atls_post_t *post)
     if (inner) {
         post->inner = NULL;
         post->session->inner = inner;
+
+        inner->upgraded = ngx_http_atls_inner_tunnel(inner);
         ngx_http_atls_inner_park(inner);
     }
 

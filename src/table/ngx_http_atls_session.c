@@ -346,7 +346,8 @@ ngx_http_atls_session_put(ngx_shm_zone_t *zone,
 
 void
 ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
-    ngx_http_atls_inner_t *inner, ngx_http_atls_end_e end)
+    ngx_http_atls_inner_t *inner, ngx_http_atls_end_e end,
+    ngx_uint_t overtaken)
 {
     ngx_http_atls_zone_t     *z;
     ngx_http_atls_shard_t    *shard;
@@ -363,6 +364,7 @@ ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
     {
         session->inner = NULL;
         session->end = ngx_max(session->end, end);
+        session->overtaken = overtaken;
 
         ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                        "atls %08xD close session after next POST, end:%d",

@@ -104,8 +104,12 @@ struct ngx_http_atls_session_s {
     uint32_t                    owner;         /* unless idle, or shared: 0 */
     uint16_t                    slot;          /* slot of the owner */
     uint16_t                    sni_len;
-    uint16_t                    verify_error;  /* X509_V_ERR_*, or X509_V_OK */
 
+    unsigned                    verify_error:15;    /* X509_V_ERR_*, or
+                                                       X509_V_OK */
+    unsigned                    overtaken:1;   /* the next empty POST may have
+                                                  been sent before the last
+                                                  data: it does not end it */
     unsigned                    established:1;
     unsigned                    reason:5;      /* ngx_http_atls_ending_e, if
                                                   known before the end */
@@ -255,11 +259,13 @@ ngx_http_atls_kind_e ngx_http_atls_session_kind(
 
 /*
  * Called when the inner connection of a resident is closed: the session ends
- * with its next POST.  The session may no longer exist.
+ * with its next POST, or, if overtaken and that is empty, with the one after
+ * it.  The session may no longer exist.
  */
 
 void ngx_http_atls_session_abandon(ngx_shm_zone_t *zone, u_char *id,
-    ngx_http_atls_inner_t *inner, ngx_http_atls_end_e end);
+    ngx_http_atls_inner_t *inner, ngx_http_atls_end_e end,
+    ngx_uint_t overtaken);
 
 /* Wipes and frees a session of the caller, and logs its end. */
 
