@@ -74,7 +74,8 @@ struct ngx_http_atls_inner_s {
     unsigned                   draining:1; /* copied from the first POST */
     unsigned                   single:1;   /* one request, in one POST */
     unsigned                   last:1;     /* session ends with this request */
-    unsigned                   keepalive:1;  /* core would keep it alive */
+    unsigned                   keepalive:1;  /* core keeps it alive, or would:
+                                                nothing of another request */
     unsigned                   answering:1;   /* response is incomplete */
     unsigned                   parked:1;   /* waits for the next POST; post is
                                               NULL */

@@ -198,6 +198,10 @@ ngx_http_atls_inner_recv(ngx_connection_t *c, u_char *buf, size_t size)
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, c->log, 0,
                    "atls %08xD recv: %z of %uz", inner->label, n, size);
 
+    /* with keepalive_min_timeout, c->idle does not tell this */
+
+    inner->keepalive = (n <= 0 && c->data == inner->hc && c->requests);
+
     if (n > 0) {
 
         /*
