@@ -131,6 +131,13 @@ ngx_http_atls_phase_post_read(ngx_http_request_t *r)
 
     inner->answering = (inner->raw || r->http_version < NGX_HTTP_VERSION_10);
 
+    if (inner->raw) {
+
+        /* early hints would be data: RFC 9110, section 15.2 */
+
+        r->http_version = NGX_HTTP_VERSION_10;
+    }
+
     if (inner->post) {
         inner->info.requests = ++inner->post->session->requests;
     }
