@@ -123,7 +123,8 @@ sub client {
 sub psk_client {
     my ($name) = @_;
 
-    return client('/psk', protocol => 'TLSv1.2', psk => [ $name, $keys{$name} ]);
+    return client('/psk', protocol => 'TLSv1.2', ciphers => 'PSK',
+                  psk => [ $name, $keys{$name} ]);
 }
 
 
