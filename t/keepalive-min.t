@@ -40,6 +40,7 @@ my $request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 posts();
 quits();
+drains();
 
 $t->done_testing();
 
@@ -83,10 +84,7 @@ sub quits {
 
     ok(readable($s, 30), 'the first request is answered');
 
-    ok($t->reload(), 'reload');
-    $t->wait_for(sub {
-        $t->read_file("/proc/$worker/cmdline") =~ /shutting down/
-    }, 30);
+    reload($worker);
 
     send_all($s, $rest);
     $c->tls_in($c->post_receive()->body());
@@ -97,4 +95,32 @@ sub quits {
 
     is(answers($c, $request), "$id 3", 'the session goes on');
     is($c->error(), '', 'without an error');
+}
+
+
+# A request that waits for the next POST is completed, but another one does not
+# wait in a worker that quits.
+
+sub drains {
+    my $c = $t->established(keepalive => 0);
+    my ($worker) = $t->workers();
+
+    is(answers($c, "GET / HTTP/1.1\r\nHo"), '', 'a part of a request');
+
+    reload($worker);
+
+    like(answers($c, "st: a\r\n\r\nGET / HTTP/1.1\r\nHo"), qr/^\w+ 1$/,
+         'the rest, and a part of another one');
+    ok($c->closed(), 'the session ends');
+    ok($t->wait_for(sub { !-e "/proc/$worker" }, 30), 'and so does the worker');
+}
+
+
+sub reload {
+    my ($worker) = @_;
+
+    ok($t->reload(), 'reload');
+    $t->wait_for(sub {
+        $t->read_file("/proc/$worker/cmdline") =~ /shutting down/
+    }, 30);
 }

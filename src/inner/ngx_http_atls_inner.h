@@ -71,7 +71,8 @@ struct ngx_http_atls_inner_s {
 
     unsigned                   early:1;    /* started with early data;
                                               handshake not finished */
-    unsigned                   draining:1; /* copied from the first POST */
+    unsigned                   draining:1; /* copied from the POST in which the
+                                              request begins */
     unsigned                   single:1;   /* one request, in one POST */
     unsigned                   last:1;     /* session ends with this request */
     unsigned                   keepalive:1;  /* core keeps it alive, or would:

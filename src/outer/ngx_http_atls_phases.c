@@ -404,6 +404,12 @@ ngx_http_atls_phase_request_done(void *data)
         inner->answering = 0;
     }
 
+    /* with keepalive_min_timeout, core keeps the connection alive */
+
+    if (inner->post) {
+        inner->draining = inner->post->draining;
+    }
+
     if (inner->post == NULL || !(ngx_exiting || ngx_terminate)
         || !r->keepalive || !r->done || c->error || c->timedout
         || !ngx_http_atls_phase_received(r)
