@@ -12,9 +12,13 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use Test::Atls::Association;
+use Test::Atls::ConnectProxy;
+use Test::Atls::Preload;
 use Test::Atls::Site;
 
 my $t = Test::Atls::Site->new(workers => 2);
+
+$t->make_cert('proxy', san => 'IP:127.0.0.1');
 
 # The fourth port is that of a middlebox that terminates TLS, with a valid
 # certificate, and passes on everything.
@@ -89,6 +93,7 @@ my @moved = ('--connect-to', 'localhost:' . $t->port(3) . ':127.0.0.1:'
 subtest('prepare' => \&prepared);
 subtest('direct' => \&used);
 subtest('no connection' => \&elsewhere);
+subtest('a proxy over TLS' => \&through_proxy);
 subtest('reusable' => \&reusable);
 subtest('options' => \&options);
 
@@ -206,6 +211,50 @@ sub elsewhere {
 
     is(atls(@with, "$url/refused"), "0 inner GET\n", 'status 421');
     is(lines(), 0, 'all are used');
+}
+
+
+# The proxy has a certificate, and no part in the association.
+
+sub through_proxy {
+    my $proxy = Test::Atls::ConnectProxy->start($t, $t->port(6),
+                                                cert => 'proxy');
+    my $trust = Test::Atls::Preload->build($t, 'proxy_ca');
+    my @through = (@with, '-x', $proxy->url('me:secret'), '--noproxy',
+                   '127.0.0.1');
+
+    once();
+
+    is(atls(@through, $url), "0 inner GET\n", 'it is not trusted: ATLS');
+    is(lines(), 1, 'the association is kept');
+
+    for my $tls (qw( 1.3 1.2 )) {
+        once() if !lines();
+        $proxy->forget();
+
+        my $identity = identity();
+        my ($r, $said)
+            = atls(@through, '-v', '--tls-max', $tls, $url,
+                   { env => { $trust->env(PROXY_CA => $t->path('proxy.crt')) } });
+
+        is($said, "0 direct GET on 1\n", "TLS $tls: by the association")
+            or diag($r->{err});
+
+        my $log = $proxy->log();
+
+        like($log, qr/\A\x16\x03.*CONNECT localhost:/s, 'what it got');
+        cmp_ok(length $identity, '>', 100, 'an identity');
+        is(index($log, $identity), -1, 'not in its ClientHello');
+    }
+}
+
+
+# that of the last association in the file
+
+sub identity {
+    my ($hex) = $t->read_file('associations') =~ /^([0-9a-f]+) \S+\n\z/m;
+
+    return (split / /, pack 'H*', $hex)[-1];
 }
 
 

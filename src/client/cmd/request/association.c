@@ -285,6 +285,20 @@ cmd_association_verify(X509_STORE_CTX *ctx, void *data)
 }
 
 
+const char *
+cmd_association_unused(SSL *ssl)
+{
+    if (SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), cmd_association_index())
+        == NULL
+        || SSL_get0_peer_certificate(ssl))
+    {
+        return "the association is not used";
+    }
+
+    return NULL;
+}
+
+
 static int
 cmd_association_index(void)
 {

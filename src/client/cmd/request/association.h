@@ -51,6 +51,13 @@ int cmd_association_take(const atls_store_t *store, const char *origin,
 
 int cmd_association_use(SSL_CTX *ctx, cmd_association_t *association);
 
+/*
+ * Called after the handshake, before anything is sent.  Returns NULL if the
+ * connection uses an association, or why it does not.
+ */
+
+const char *cmd_association_unused(SSL *ssl);
+
 void cmd_association_free(cmd_association_t *association);
 
 

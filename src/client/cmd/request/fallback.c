@@ -42,6 +42,7 @@ typedef struct {
     int                  refused;           /* the server did not process it */
     int                  sent;              /* a part of the request is */
     int                  none;              /* no association in the file */
+    const char          *unused;            /* why it is not; may be NULL */
     char                 error[CURL_ERROR_SIZE];
 } cmd_https_t;
 
@@ -53,6 +54,7 @@ static void cmd_https_tls(CURL *curl, const cmd_options_t *options);
 static void cmd_https_version(CURL *curl, const cmd_options_t *options);
 static void cmd_https_suites(CURL *curl, const cmd_options_t *options);
 static CURLcode cmd_https_ctx(CURL *curl, void *ctx, void *data);
+static int cmd_https_is_proxy(SSL_CTX *ctx);
 static int cmd_https_verify(X509_STORE_CTX *ctx, void *data);
 static void cmd_https_body(CURL *curl, cmd_transfer_t *transfer);
 static void cmd_https_headers(cmd_https_t *https);
@@ -63,6 +65,7 @@ static int cmd_https_result(cmd_https_t *https, CURLcode rc);
 static int cmd_https_again(cmd_https_t *https);
 static int cmd_https_ready(void *data, char *address, char *local_address,
     int port, int local_port);
+static const char *cmd_https_unused(CURL *curl);
 static size_t cmd_https_header(char *bytes, size_t size, size_t n,
     void *data);
 static int cmd_https_header_line(cmd_https_t *https, char *line);
@@ -207,7 +210,10 @@ cmd_https_setup(cmd_https_t *https)
 }
 
 
-/* See cmd_association_use(), which verifies the server. */
+/*
+ * The server is verified by cmd_association_use() and cmd_https_unused(), a
+ * proxy by libcurl.
+ */
 
 static void
 cmd_https_direct(CURL *curl, const cmd_options_t *options)
@@ -215,6 +221,11 @@ cmd_https_direct(CURL *curl, const cmd_options_t *options)
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
     curl_easy_setopt(curl, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+
+    /* see cmd_https_is_proxy() */
+
+    curl_easy_setopt(curl, CURLOPT_PROXY_SSLVERSION,
+                     (long) CURL_SSLVERSION_MAX_DEFAULT);
 
     cmd_https_version(curl, options);
     cmd_https_suites(curl, options);
@@ -268,10 +279,9 @@ cmd_https_version(CURL *curl, const cmd_options_t *options)
               && strcmp(options->min_protocol, "TLSv1.3") == 0
               ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2;
 
-    if (options->max_protocol && strcmp(options->max_protocol, "TLSv1.2") == 0)
-    {
-        version |= CURL_SSLVERSION_MAX_TLSv1_2;
-    }
+    version |= options->max_protocol
+               && strcmp(options->max_protocol, "TLSv1.2") == 0
+               ? CURL_SSLVERSION_MAX_TLSv1_2 : CURL_SSLVERSION_MAX_TLSv1_3;
 
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, version);
 }
@@ -291,8 +301,9 @@ cmd_https_suites(CURL *curl, const cmd_options_t *options)
 
 
 /*
- * Called for each connection, which needs an association of its own.
- * Otherwise, prevents libcurl from accepting the CN of a subject.
+ * Called for each TLS connection.  One to a service needs an association of its
+ * own; a proxy gets none.  Otherwise, prevents libcurl from accepting the CN of
+ * a subject.
  */
 
 static CURLcode
@@ -303,6 +314,10 @@ cmd_https_ctx(CURL *curl, void *ctx, void *data)
     cmd_fallback_t  *fallback = https->fallback;
 
     (void) curl;
+
+    if (fallback->store && cmd_https_is_proxy(ctx)) {
+        return CURLE_OK;
+    }
 
     if (fallback->store) {
         cmd_association_free(&fallback->association);
@@ -320,6 +335,18 @@ cmd_https_ctx(CURL *curl, void *ctx, void *data)
     SSL_CTX_set_cert_verify_callback(ctx, cmd_https_verify, data);
 
     return CURLE_OK;
+}
+
+
+/*
+ * libcurl calls the function for both, and does not tell it for which one.  But
+ * the maximum version is set for services, and not for proxies.
+ */
+
+static int
+cmd_https_is_proxy(SSL_CTX *ctx)
+{
+    return SSL_CTX_get_max_proto_version(ctx) == 0;
 }
 
 
@@ -451,7 +478,9 @@ cmd_https_result(cmd_https_t *https, CURLcode rc)
     const char      *text;
     cmd_transfer_t  *transfer = https->transfer;
 
-    text = https->error[0] ? https->error : curl_easy_strerror(rc);
+    text = https->unused ? https->unused
+           : https->error[0] ? https->error
+           : curl_easy_strerror(rc);
 
     if (https->fallback->store && rc != CURLE_OK
         && (https->refused || !https->sent) && transfer->code == CMD_OK)
@@ -525,9 +554,31 @@ cmd_https_ready(void *data, char *address, char *local_address, int port,
     (void) port;
     (void) local_port;
 
+    if (https->fallback->store) {
+        https->unused = cmd_https_unused(https->curl);
+
+        if (https->unused) {
+            return CURL_PREREQFUNC_ABORT;
+        }
+    }
+
     https->sent = 1;
 
     return CURL_PREREQFUNC_OK;
+}
+
+
+static const char *
+cmd_https_unused(CURL *curl)
+{
+    struct curl_tlssessioninfo  *info;
+
+    info = NULL;
+
+    return curl_easy_getinfo(curl, CURLINFO_TLS_SSL_PTR, &info) == CURLE_OK
+           && info->backend == CURLSSLBACKEND_OPENSSL && info->internals
+           ? cmd_association_unused(info->internals)
+           : "the TLS connection cannot be examined";
 }
 
 

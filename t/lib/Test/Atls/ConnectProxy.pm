@@ -9,13 +9,15 @@ package Test::Atls::ConnectProxy;
 #
 # scheme => 'Digest'    instead of Basic; the response to the challenge is not
 #                       verified
-# cert => 'name'        over TLS, with this certificate
+# cert => 'name'        over TLS, with this certificate; the log has the
+#                       ClientHello, too
 
 use strict;
 use warnings;
 
 use IO::Select;
 use IO::Socket::INET;
+use Socket qw( MSG_PEEK MSG_WAITALL );
 
 use Test::Atls::Serve qw( serve );
 
@@ -72,6 +74,7 @@ sub _serve {
 
         if (my $cert = $self->{cert}) {
             require IO::Socket::SSL;
+            $self->_note(_record($s));
             IO::Socket::SSL->start_SSL($s, SSL_server => 1,
                 SSL_cert_file => $self->{t}->path("$cert.crt"),
                 SSL_key_file => $self->{t}->path("$cert.key"))
@@ -81,6 +84,28 @@ sub _serve {
         my $u = $self->_connect($s);
         _tunnel($s, $u) if $u;
     });
+}
+
+
+# The next record of TLS, which remains in the socket.
+
+sub _record {
+    my ($s) = @_;
+
+    recv $s, my $header, 5, MSG_PEEK | MSG_WAITALL;
+    my $length = unpack 'x3n', $header . "\0" x 5;
+    recv $s, my $record, 5 + $length, MSG_PEEK | MSG_WAITALL;
+
+    return $record;
+}
+
+
+sub _note {
+    my ($self, $bytes) = @_;
+
+    open my $log, '>>:raw', $self->{path} or die "$self->{path}: $!\n";
+    print $log $bytes;
+    close $log;
 }
 
 
@@ -96,9 +121,7 @@ sub _connect {
             sysread $s, $head, 4096, length $head or return;
         }
 
-        open my $log, '>>', $self->{path} or die "$self->{path}: $!\n";
-        print $log $head;
-        close $log;
+        $self->_note($head);
 
         if ($head =~ $GOOD{$self->{scheme}}) {
             my ($to) = $head =~ /^CONNECT \S+:(\d+) / or return;
