@@ -17,7 +17,8 @@ my $t = Test::Atls::Site->new(log_level => 'info');
 
 $t->make_cert('alice', ca => 'ca');
 
-# The last server accepts nothing, and has a certificate that is valid.
+# The last server accepts nothing, and has a certificate that is valid.  The one
+# before accepts an association with extended master secret only.
 
 $t->serve('', http => <<'EOH' . 'ssl_protocols TLSv1.2 TLSv1.3;', servers =>
 ssl_certificate %%TESTDIR%%/localhost.crt;
@@ -29,6 +30,9 @@ EOH
           accepting(2, '$ssl_protocol $atls_association $request_method',
                     other => 'ssl_protocols TLSv1.2;')
           . accepting(3, '$ssl_protocol $atls_association $request_method')
+          . accepting(5, '$ssl_protocol $atls_association $request_method',
+                      other => 'ssl_protocols TLSv1.2; ssl_conf_command Options'
+                               . ' -ExtendedMasterSecret;')
           . <<'EOC');
 server {
     listen 127.0.0.1:%%PORT_4%% ssl;
@@ -38,9 +42,12 @@ server {
 }
 EOC
 
-my %url = (tls12 => $t->port(2), both => $t->port(3), none => $t->port(4));
+my %url = (tls12 => $t->port(2), both => $t->port(3), none => $t->port(4),
+           no_ems => $t->port(5));
 
 $_ = "https://localhost:$_" for values %url;
+
+my $stderr;                 # of the last command
 
 for my $name (sort keys %url) {
     is(run('prepare', $url{$name}), '0 ', "$name: an association");
@@ -57,6 +64,12 @@ is(unsupported(), 1, 'TLS 1.2 is not offered');
 
 is(direct_to('none'), "0 exactly\n", 'a valid certificate: ATLS');
 like($t->read_file('error.log'), qr/no shared cipher/, 'no such suite');
+
+# the handshake succeeds, but the client would not be that of the association
+
+is(direct_to('no_ems'), "0 exactly\n", 'no extended master secret: ATLS');
+like($stderr, qr/direct: using ATLS, .* not support extended master secret$/m,
+     'the reason');
 
 # the client of a certificate, whose identity is longer than 256 bytes
 
@@ -79,6 +92,7 @@ sub run {
                                $_[-1]);
 
     diag($r->{err}) if $r->{code};
+    $stderr = $r->{err};
 
     return "$r->{code} $r->{out}";
 }
@@ -95,5 +109,5 @@ sub unsupported {
 sub direct_to {
     my ($name, @args) = @_;
 
-    return run('--direct', @args, "$url{$name}/exact");
+    return run('--direct', '-v', @args, "$url{$name}/exact");
 }

@@ -285,6 +285,11 @@ cmd_association_verify(X509_STORE_CTX *ctx, void *data)
 }
 
 
+/*
+ * RFC 7627, section 5.2: a client may require extended master secret.  Without
+ * it, the server does not accept the association, and the client is nobody.
+ */
+
 const char *
 cmd_association_unused(SSL *ssl)
 {
@@ -293,6 +298,10 @@ cmd_association_unused(SSL *ssl)
         || SSL_get0_peer_certificate(ssl))
     {
         return "the association is not used";
+    }
+
+    if (SSL_version(ssl) == TLS1_2_VERSION && SSL_get_extms_support(ssl) != 1) {
+        return "the server does not support extended master secret";
     }
 
     return NULL;
