@@ -71,6 +71,19 @@ is(direct_to('no_ems'), "0 exactly\n", 'no extended master secret: ATLS');
 like($stderr, qr/direct: using ATLS, .* not support extended master secret$/m,
      'the reason');
 
+# the suites of TLS 1.2 are those of the user
+
+my $suite = 'ECDHE-PSK-CHACHA20-POLY1305';
+
+is(direct_to('tls12', '--ciphers', 'ECDHE+AESGCM:CHACHA20'),
+   '0 TLSv1.2 on GET', "--ciphers with $suite");
+is(direct_to('tls12', '--ciphers', "$suite:ECDHE+AESGCM"), '0 TLSv1.2 on GET',
+   'by its name');
+is(direct_to('both', '--ciphers', 'ECDHE+AESGCM'), '0 TLSv1.3 on GET',
+   'without it, TLS 1.3');
+is(direct_to('tls12', '--ciphers', 'ECDHE+AESGCM'), "0 exactly\n", 'ATLS');
+is(unsupported(), 2, 'TLS 1.2 is not offered');
+
 # the client of a certificate, whose identity is longer than 256 bytes
 
 my @alice = ('--cert', $t->path('alice.crt'), '--key', $t->path('alice.key'));
@@ -81,7 +94,7 @@ is(run('prepare', @alice, $url{$_}), '0 ', "$_: of a certificate")
     for qw( tls12 both );
 is(direct_to('both'), '0 TLSv1.3 on GET', 'in TLS 1.3');
 is(direct_to('tls12'), "0 exactly\n", 'too long for TLS 1.2: ATLS');
-is(unsupported(), 2, 'TLS 1.2 is not offered');
+is(unsupported(), 3, 'TLS 1.2 is not offered');
 
 $t->done_testing();
 

@@ -28,6 +28,7 @@
 
 
 static int cmd_association_parse(cmd_association_t *association, char *text);
+static int cmd_association_suite(SSL_CTX *ctx);
 static int cmd_association_session(SSL *ssl, const EVP_MD *md,
     const unsigned char **id, size_t *len, SSL_SESSION **session);
 static SSL_SESSION *cmd_association_new(SSL *ssl,
@@ -132,7 +133,7 @@ cmd_association_parse(cmd_association_t *association, char *text)
 
 
 int
-cmd_association_use(SSL_CTX *ctx, cmd_association_t *association)
+cmd_association_use(SSL_CTX *ctx, cmd_association_t *association, int suites)
 {
     int  index;
 
@@ -149,6 +150,7 @@ cmd_association_use(SSL_CTX *ctx, cmd_association_t *association)
      */
 
     if (strlen(association->identity) > PSK_MAX_IDENTITY_LEN
+        || (suites && !cmd_association_suite(ctx))
         || SSL_CTX_set_cipher_list(ctx, CMD_ASSOCIATION_SUITE) != 1)
     {
         ERR_clear_error();
@@ -163,6 +165,27 @@ cmd_association_use(SSL_CTX *ctx, cmd_association_t *association)
     SSL_CTX_set_psk_use_session_callback(ctx, cmd_association_session);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_cert_verify_callback(ctx, cmd_association_verify, NULL);
+
+    return 0;
+}
+
+
+static int
+cmd_association_suite(SSL_CTX *ctx)
+{
+    int                    i;
+    STACK_OF(SSL_CIPHER)  *ciphers;
+
+    ciphers = SSL_CTX_get_ciphers(ctx);
+
+    for (i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
+        if (strcmp(SSL_CIPHER_get_name(sk_SSL_CIPHER_value(ciphers, i)),
+                   CMD_ASSOCIATION_SUITE)
+            == 0)
+        {
+            return 1;
+        }
+    }
 
     return 0;
 }

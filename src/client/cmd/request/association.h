@@ -46,10 +46,13 @@ int cmd_association_take(const atls_store_t *store, const char *origin,
 /*
  * Makes connections of an SSL_CTX use the association, which must exist as long
  * as handshakes.  A handshake in which the server uses a certificate fails,
- * whatever certificate.  Returns 0, or -1 if there is not enough memory.
+ * whatever certificate.  If only suites of the SSL_CTX are allowed, and that of
+ * associations in TLS 1.2 is not one of them, TLS 1.3 is required.  Returns 0,
+ * or -1 if there is not enough memory.
  */
 
-int cmd_association_use(SSL_CTX *ctx, cmd_association_t *association);
+int cmd_association_use(SSL_CTX *ctx, cmd_association_t *association,
+    int suites);
 
 /*
  * Called after the handshake, before anything is sent.  Returns NULL if the

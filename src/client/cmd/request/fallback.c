@@ -328,7 +328,9 @@ cmd_https_ctx(CURL *curl, void *ctx, void *data)
                       == -1;
 
         return !https->none
-               && cmd_association_use(ctx, &fallback->association) == 0
+               && cmd_association_use(ctx, &fallback->association,
+                                      https->transfer->options->ciphers != NULL)
+                  == 0
                ? CURLE_OK : CURLE_SSL_CERTPROBLEM;
     }
 
