@@ -161,6 +161,37 @@ sub prepared {
     like($r->{err}, qr/the response is no association: is atls_association set/,
          'the reason');
     is(lines(), 3, 'nothing in the file');
+    created();
+}
+
+
+# A file is created when there is something to store, by the same rules.
+
+sub created {
+    my $new = $t->path('new');
+
+    isnt($t->command()->run('prepare', $t->trust(), '--association', $new,
+                            '--via', $_, $url)->{code}, 0, 'no association')
+        for 'http://127.0.0.1:1', 'http://127.0.0.1:' . $t->port(5) . '/off';
+    ok(!-e $new, 'no file');
+
+    my @prepare = ('prepare', $t->trust(), $t->via(), '--association');
+
+    symlink "$new-file", $new or die "symlink: $!\n";
+
+    my $r = $t->command()->run(@prepare, $new, $url);
+
+    is($r->{code}, 2, 'a symbolic link to nowhere');
+    like($r->{err}, qr/"\Q$new\E": it is a symbolic link/, 'the reason');
+    ok(!-e $new, 'nor that file');
+
+    mkdir "$new-dir" or die "mkdir: $!\n";
+    chmod 0777, "$new-dir";
+    $r = $t->command()->run(@prepare, "$new-dir/file", $url);
+
+    is($r->{code}, 2, 'a directory of everybody');
+    like($r->{err}, qr/is writable by others/, 'the reason');
+    ok(!-e "$new-dir/file", 'no file there');
 }
 
 

@@ -4,11 +4,13 @@
  */
 
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cjson/cJSON.h>
 #include <openssl/crypto.h>
@@ -47,6 +49,7 @@ typedef struct {
 
 
 static int cmd_prepare_run(cmd_prepare_t *prepare);
+static int cmd_prepare_open(cmd_prepare_t *prepare, int create);
 static int cmd_prepare_request(cmd_prepare_t *prepare);
 static int cmd_prepare_body(void *data, const void *bytes, size_t n);
 static int cmd_prepare_parse(cmd_prepare_t *prepare);
@@ -90,8 +93,8 @@ cmd_prepare_run(cmd_prepare_t *prepare)
 
     code = cmd_url_parse(&prepare->url, options->urls.items[0], NULL, options);
 
-    if (code == CMD_OK && strcmp(options->association, "-") != 0) {
-        code = cmd_client_store(&prepare->store, options->association);
+    if (code == CMD_OK) {
+        code = cmd_prepare_open(prepare, 0);
     }
 
     if (code == CMD_OK) {
@@ -101,6 +104,10 @@ cmd_prepare_run(cmd_prepare_t *prepare)
 
     if (code == CMD_OK) {
         code = cmd_prepare_request(prepare);
+    }
+
+    if (code == CMD_OK) {
+        code = cmd_prepare_open(prepare, 1);
     }
 
     if (code != CMD_OK) {
@@ -122,6 +129,26 @@ cmd_prepare_run(cmd_prepare_t *prepare)
     }
 
     return CMD_OK;
+}
+
+
+/*
+ * An existing file is checked before the request.  A new one is created after
+ * it, so that a failure leaves no empty file behind.
+ */
+
+static int
+cmd_prepare_open(cmd_prepare_t *prepare, int create)
+{
+    const char  *path = prepare->options.association;
+
+    if (prepare->store || strcmp(path, "-") == 0
+        || (!create && access(path, F_OK) == -1 && errno == ENOENT))
+    {
+        return CMD_OK;
+    }
+
+    return cmd_client_store(&prepare->store, path);
 }
 
 
