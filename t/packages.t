@@ -33,6 +33,7 @@ again();
 build();
 unit();
 spec();
+links();
 linters();
 ci();
 
@@ -168,6 +169,25 @@ sub spec {
         for my $file (split ' ', slurp("$root/debian/$package.docs")) {
             ok($has{$file}, "$package: $file");
         }
+    }
+}
+
+
+# The pages to which those of the packages have links are in a package, too, but
+# for those about the sources.
+
+sub links {
+    my %pages = map { $_ => 1 } grep { /\.md$/ }
+                map { split ' ', slurp($_) } glob "$root/debian/*.docs";
+
+    for my $page (sort keys %pages) {
+        my ($dir) = $page =~ m{^(.*/)?};
+        my %to = map { ($dir // '') . $_ => 1 }
+                 slurp("$root/$page") =~ m{\]\(([\w./-]+\.md)[#)]}g;
+
+        is(join(' ', grep { !$pages{$_} && !m{^docs/(?:design|hacking)\.md$} }
+                     map { s{^docs/\.\./}{}r } sort keys %to),
+           '', "$page: its links");
     }
 }
 
