@@ -22,8 +22,9 @@
 /*
  * Sessions of libcoap without a reference, of each address to listen on.  It
  * looks at all of them for each datagram of an unknown address, which may be
- * forged.  A handshake of DTLS may be, too, until it has returned the cookie,
- * but libcoap keeps it for 30 seconds.
+ * forged.  A handshake of DTLS may be, too, until it has returned the cookie
+ * (RFC 6347, section 4.2.1), but libcoap keeps it for 30 seconds, and has no
+ * function that frees it before.
  */
 
 #define GW_UNKNOWN          1000
