@@ -13,6 +13,7 @@ use Test::Atls::Cluster;
 use Test::Atls::Elsewhere qw( connect_to );
 use Test::Atls::FalseStore;
 use Test::Atls::Http qw( read_response send_all );
+use Test::Atls::Process qw( alive );
 
 
 my $REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -27,6 +28,9 @@ for my $workers (1, 3) {
 subtest 'for long' => \&long;
 subtest 'a process that is the first to finish' => \&first;
 subtest 'a process that is late' => \&late;
+subtest "reloaded, workers: $_" => sub { reloaded($_) } for 1, 2;
+subtest 'reloaded, with a new endpoint' => \&new_endpoint;
+subtest 'reloaded, without a store before' => \&without_store;
 subtest 'a pending connection' => \&pending;
 subtest 'refused' => \&refused;
 
@@ -200,6 +204,132 @@ sub late {
     my $c = finished($begun);
 
     like($cluster->get($c, 1), qr/^127.* node1/, 'the session is put out');
+    ok($t->wait_for(sub { waitpid($pid, 1) != 0 }), 'the processes exit');
+
+    $t->run();
+    $cluster->done_testing();
+}
+
+
+# Processes of two older configurations have a POST in progress each, for longer
+# than a machine is known without telling the store.
+
+sub reloaded {
+    my ($workers) = @_;
+
+    my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => $workers)
+                                     ->run();
+    my $t = $cluster->node(0);
+    my $idle = $cluster->established(0);
+    my @begun;
+
+    for (1, 2) {
+        push @begun, begun($cluster, ($t->workers())[-1]);
+        ok($t->reload(), 'a reload');
+    }
+
+    like($cluster->get($idle, 0), qr/^127.* node0/, 'a session at home');
+
+    my @new = $t->workers();
+    my $pid = delete $t->{pid};
+
+    kill 'QUIT', $pid;
+    ok($t->wait_for(sub { !grep { alive($_) } @new }),
+       'the processes of the last configuration exit');
+    like($cluster->get($idle, 1), qr/^127.* node1/, 'an idle session');
+
+    my $c = finished(shift @begun);
+
+    like($cluster->get($c, 1), qr/^127.* node1/, 'its session is put out');
+    sleep 6;
+
+    ($c) = @{$begun[0]};
+
+    $cluster->move($c, 1);
+    $c->write_plain($REQUEST);
+    $c->post_send($c->tls_out());
+    sleep 0.5;
+    finished(@begun);
+
+    my $r = $c->post_receive();
+
+    is($r && $r->status(), 200, 'a POST elsewhere has waited');
+    $c->tls_in($r->body()) if $r && $r->status() == 200;
+    like($c->read_plain(), qr/node1\z/, '... decrypted');
+
+    ok($t->wait_for(sub { waitpid($pid, 1) != 0 }), 'the processes exit');
+    ok($cluster->wait_for_nodes(1), 'the machine is not known any more');
+
+    $t->run();
+    $cluster->done_testing();
+}
+
+
+# An older configuration does not know all endpoints: sessions are put out by the
+# processes that do, also if these need long.
+
+sub new_endpoint {
+    my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => 1)->run();
+    my $t = $cluster->node(0);
+    my $begun = begun($cluster, $t->workers());
+
+    $cluster->{inner} = "location /new { atls on; } $cluster->{inner}";
+
+    for my $n (0, 1) {
+        $cluster->write_conf($n);
+        $cluster->node($n)->reload();
+    }
+
+    my @clients = map { $cluster->established(0, uri => '/new') } 1 .. 20;
+    my $pid = delete $t->{pid};
+
+    $cluster->redis('CONFIG', 'SET', 'maxmemory', '1');
+    kill 'QUIT', $pid;
+    sleep 2;
+    $cluster->redis('CONFIG', 'SET', 'maxmemory', '0');
+
+    my $failed = join ', ', grep { !/^127.* node1/ }
+                            map { $cluster->connected($_, 1) } @clients;
+
+    is($failed, '', 'sessions of a new endpoint');
+    like($cluster->get(finished($begun), 1), qr/^127.* node1/,
+         '... and of the old one');
+    ok($t->wait_for(sub { waitpid($pid, 1) != 0 }), 'the processes exit');
+
+    $t->run();
+    $cluster->done_testing();
+}
+
+
+# A process that has no store does not tell others that it is about to exit.
+
+sub without_store {
+    my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => 1);
+    my $t = $cluster->node(0);
+    my $conf = $t->read_file('nginx.conf');
+
+    $t->write_file('nginx.conf', $conf =~ s/^atls_(store|node).*//gmr
+                                       =~ s/atls_peer/# atls_peer/r);
+    $cluster->start_redis();
+    $_->run() for $cluster->nodes();
+
+    my $s = connect_to($t, ($t->workers())[0], "GET / HTTP/1.1\r\n",
+                       port => $t->port(0));
+
+    $t->write_file('nginx.conf', $conf);
+    $t->reload();
+    $cluster->wait_for_nodes();
+
+    my $c = $cluster->established(0);
+    my ($worker) = $t->workers();
+    my $pid = delete $t->{pid};
+
+    kill 'QUIT', $pid;
+    ok($t->wait_for(sub { !alive($worker) }), 'the new process exits');
+    like($cluster->get($c, 1), qr/^127.* node1/, 'a session is put out');
+
+    send_all($s, "Host: localhost\r\nConnection: close\r\n\r\n");
+    is(read_response($s)->status(), 200, 'a request of the old process');
     ok($t->wait_for(sub { waitpid($pid, 1) != 0 }), 'the processes exit');
 
     $t->run();

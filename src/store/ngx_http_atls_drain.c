@@ -20,6 +20,7 @@
 #define NGX_HTTP_ATLS_DRAIN_STEP      10       /* milliseconds */
 #define NGX_HTTP_ATLS_DRAIN_PATIENCE  5000     /* without any progress */
 #define NGX_HTTP_ATLS_DRAIN_WAIT      1000     /* for the other workers */
+#define NGX_HTTP_ATLS_DRAIN_WATCH     1000     /* whether these leave later */
 #define NGX_HTTP_ATLS_DRAIN_PORTION   64       /* sessions at a time */
 #define NGX_HTTP_ATLS_DRAIN_TELL      1000     /* others, again */
 
@@ -41,6 +42,7 @@ struct ngx_http_atls_drain_s {
 static void ngx_http_atls_drain_quit(ngx_event_t *rev);
 static void ngx_http_atls_drain_again(void);
 static void ngx_http_atls_drain_timer(ngx_event_t *ev);
+static void ngx_http_atls_drain_watch(ngx_http_atls_drain_t *drain);
 static ngx_int_t ngx_http_atls_drain_may_begin(ngx_http_atls_drain_t *drain);
 static void ngx_http_atls_drain_tell(ngx_http_atls_drain_t *drain);
 static void ngx_http_atls_drain_put(ngx_http_atls_drain_t *drain,
@@ -110,7 +112,7 @@ ngx_http_atls_drain_exit_worker(void)
 }
 
 
-/* Another process may have been late, so that this one has not begun itself. */
+/* This process may not have noticed yet that the others are leaving. */
 
 ngx_uint_t
 ngx_http_atls_drain_begun(void)
@@ -121,8 +123,7 @@ ngx_http_atls_drain_begun(void)
 
     return drain
            && (drain->begun
-               || (drain->connection == NULL
-                   && ngx_http_atls_worker_last() == NGX_OK));
+               || (ngx_exiting && ngx_http_atls_worker_last() == NGX_OK));
 }
 
 
@@ -190,6 +191,8 @@ ngx_http_atls_drain_timer(ngx_event_t *ev)
     c = ev->data;
     drain = c->data;
 
+    ev->cancelable = 0;
+
     rc = ngx_http_atls_drain_may_begin(drain);
 
     if (rc == NGX_AGAIN) {
@@ -198,13 +201,24 @@ ngx_http_atls_drain_timer(ngx_event_t *ev)
     }
 
     if (rc != NGX_OK) {
-        ngx_http_atls_drain_done(drain);
+        ngx_http_atls_drain_watch(drain);
         return;
     }
 
     ngx_http_atls_drain_tell(drain);
 
     ngx_http_atls_portable_count(drain->conf->zone, &idle, &own, &busy);
+
+    if (idle && ngx_http_atls_worker_newer()) {
+
+        /* their store and endpoints may not be those of this configuration */
+
+        drain->since = ngx_current_msec;
+        drain->left = 0;
+
+        ngx_http_atls_drain_watch(drain);
+        return;
+    }
 
     if (idle == 0 && own == 0) {
 
@@ -238,6 +252,17 @@ ngx_http_atls_drain_timer(ngx_event_t *ev)
     ngx_http_atls_drain_put(drain, own);
 
     ngx_add_timer(ev, NGX_HTTP_ATLS_DRAIN_STEP);
+}
+
+
+/* Later, others may leave as well; this does not keep the process. */
+
+static void
+ngx_http_atls_drain_watch(ngx_http_atls_drain_t *drain)
+{
+    drain->timer.cancelable = 1;
+
+    ngx_add_timer(&drain->timer, NGX_HTTP_ATLS_DRAIN_WATCH);
 }
 
 

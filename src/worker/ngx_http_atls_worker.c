@@ -20,6 +20,7 @@ typedef struct {
     uint32_t                   mailbox;     /* its serial number */
     ngx_uint_t                 locked;
     ngx_uint_t                 leaving;     /* it is about to exit */
+    ngx_atomic_uint_t          generation;  /* of its configuration */
     ngx_uint_t                 uses;        /* of shared sessions, at present */
 } ngx_http_atls_slot_t;
 
@@ -34,6 +35,7 @@ typedef struct {
 
 static ngx_int_t ngx_http_atls_worker_init_zone(ngx_shm_zone_t *zone,
     void *data);
+static ngx_uint_t ngx_http_atls_worker_exists(ngx_uint_t number);
 static void ngx_http_atls_worker_listen(ngx_http_atls_owner_t *owner,
     ngx_msec_t passed);
 static ngx_int_t ngx_http_atls_worker_lock(ngx_uint_t slot);
@@ -165,6 +167,7 @@ ngx_http_atls_worker_init_worker(ngx_cycle_t *cycle, uint32_t mailbox)
     slot->pid = ngx_pid;
     slot->mailbox = mailbox;
     slot->leaving = 0;
+    slot->generation = ngx_http_atls_generation;
 
     ngx_http_atls_uses_left = slot->uses;
     slot->uses = 0;
@@ -246,35 +249,67 @@ ngx_http_atls_worker_leave(void)
 }
 
 
+/*
+ * Processes of older configurations exit in any case.  After a reload, those of
+ * the newest one may not have begun yet: one of them must have left.
+ */
+
 ngx_int_t
 ngx_http_atls_worker_last(void)
 {
     ngx_int_t              rc;
+    ngx_uint_t             n;
     ngx_http_atls_slot_t  *slot;
-    ngx_http_atls_owner_t  owner;
 
-    if (ngx_http_atls_slots->generation != ngx_http_atls_generation) {
-        return NGX_DECLINED;
-    }
+    rc = NGX_DECLINED;
 
-    rc = NGX_OK;
+    for (n = 0; n < ngx_http_atls_slots->nslots; n++) {
+        slot = &ngx_http_atls_slots->slots[n];
 
-    for (owner.slot = 0; owner.slot < ngx_http_atls_slots->nslots; owner.slot++)
-    {
-        slot = &ngx_http_atls_slots->slots[owner.slot];
-
-        owner.id = (uint32_t) slot->id;
-
-        if (owner.id == 0 || !ngx_http_atls_worker_alive(&owner)) {
+        if (slot->generation != ngx_http_atls_slots->generation) {
             continue;
         }
 
-        if (!slot->leaving) {
-            rc = NGX_AGAIN;
+        if (slot->leaving) {
+            rc = NGX_OK;
+
+        } else if (ngx_http_atls_worker_exists(n)) {
+            return slot->generation == ngx_http_atls_generation ? NGX_AGAIN
+                                                                : NGX_DECLINED;
         }
     }
 
     return rc;
+}
+
+
+ngx_uint_t
+ngx_http_atls_worker_newer(void)
+{
+    ngx_uint_t  n;
+
+    for (n = 0; n < ngx_http_atls_slots->nslots; n++) {
+
+        if (ngx_http_atls_slots->slots[n].generation > ngx_http_atls_generation
+            && ngx_http_atls_worker_exists(n))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_atls_worker_exists(ngx_uint_t number)
+{
+    ngx_http_atls_owner_t  owner;
+
+    owner.id = (uint32_t) ngx_http_atls_slots->slots[number].id;
+    owner.slot = number;
+
+    return owner.id && ngx_http_atls_worker_alive(&owner);
 }
 
 
