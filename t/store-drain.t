@@ -33,6 +33,7 @@ subtest 'reloaded, with a new endpoint' => \&new_endpoint;
 subtest 'reloaded, without a store before' => \&without_store;
 subtest 'a pending connection' => \&pending;
 subtest 'refused' => \&refused;
+subtest 'a replica' => \&replica;
 
 done_testing();
 
@@ -243,19 +244,11 @@ sub reloaded {
     like($cluster->get($c, 1), qr/^127.* node1/, 'its session is put out');
     sleep 6;
 
-    ($c) = @{$begun[0]};
+    ok($cluster->wait_for_nodes(), 'the machine is still known');
 
-    $cluster->move($c, 1);
-    $c->write_plain($REQUEST);
-    $c->post_send($c->tls_out());
-    sleep 0.5;
-    finished(@begun);
+    $c = finished(@begun);
 
-    my $r = $c->post_receive();
-
-    is($r && $r->status(), 200, 'a POST elsewhere has waited');
-    $c->tls_in($r->body()) if $r && $r->status() == 200;
-    like($c->read_plain(), qr/node1\z/, '... decrypted');
+    like($cluster->get($c, 1), qr/^127.* node1/, 'the other session');
 
     ok($t->wait_for(sub { waitpid($pid, 1) != 0 }), 'the processes exit');
     ok($cluster->wait_for_nodes(1), 'the machine is not known any more');
@@ -429,6 +422,28 @@ sub refused {
     like($t->read_file('error.log'),
          qr/atls sessions lost, they cannot be put into the store: 1$/m,
          '... which is logged');
+
+    $cluster->done_testing();
+}
+
+
+# All sessions are refused at once.
+
+sub replica {
+    my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => 1)->run();
+    my $t = $cluster->node(0);
+    my @clients = map { $cluster->established(0) } 1 .. 20;
+
+    $cluster->redis('REPLICAOF', '127.0.0.1', $t->port('none'));
+    $t->signal('QUIT');
+    $t->wait_for_log(qr/has refused a command: READONLY/);
+    $cluster->redis('REPLICAOF', 'NO', 'ONE');
+
+    my $failed = join ', ', grep { !/^127.* node1/ }
+                            map { $cluster->connected($_, 1) } @clients;
+
+    is($failed, '', 'a store that is a replica for a while');
+    ok($t->wait_for(sub { $t->_died() }), 'the processes exit');
 
     $cluster->done_testing();
 }

@@ -208,7 +208,10 @@ sub at_once {
 
 sub false_puts {
     for my $reply ('-ERR upstream failure', '-upstream failure', '-ERR timeout',
-                   ':1', '$-1', '+PONG', "\$1\r\nX")
+                   ':1', '$-1', '+PONG', "\$1\r\nX",
+                   map { "shifted-$_" } 'OOM command not allowed',
+                                        'NOSCRIPT No matching script',
+                                        'READONLY against a replica')
     {
         $cluster->connected($cluster->established(1), 0);
 

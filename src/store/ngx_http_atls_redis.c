@@ -14,6 +14,7 @@
 
 #include <hiredis/hiredis.h>
 #include <hiredis/async.h>
+#include <openssl/rand.h>
 
 #endif
 
@@ -41,6 +42,7 @@ struct ngx_http_atls_redis_s {
     ngx_log_t                   *log;
 
     unsigned                     connected:1;
+    unsigned                     replica:1;    /* it is one now */
     unsigned                     exiting:1;
     unsigned                     complained:1; /* it is logged */
 };
@@ -70,6 +72,8 @@ static void ngx_http_atls_redis_del_write(void *data);
 static void ngx_http_atls_redis_detach(void *data);
 static ngx_int_t ngx_http_atls_redis_write_op(ngx_http_atls_redis_t *redis,
     ngx_http_atls_op_t *op);
+static ngx_int_t ngx_http_atls_redis_write_args(ngx_http_atls_redis_t *redis,
+    ngx_http_atls_op_t *op, ngx_uint_t n, const char **argv, size_t *len);
 static ngx_int_t ngx_http_atls_redis_sha(const char *script, char *hex);
 static void ngx_http_atls_redis_timeout(ngx_event_t *ev);
 static void ngx_http_atls_redis_reply(redisAsyncContext *context, void *data,
@@ -77,10 +81,14 @@ static void ngx_http_atls_redis_reply(redisAsyncContext *context, void *data,
 static void ngx_http_atls_redis_refused(ngx_http_atls_redis_t *redis,
     redisReply *r);
 static const char *ngx_http_atls_redis_error(redisReply *r);
+static ngx_uint_t ngx_http_atls_redis_ask(ngx_http_atls_redis_t *redis,
+    ngx_http_atls_op_t *op, redisReply *r);
+static ngx_uint_t ngx_http_atls_redis_is_proof(ngx_http_atls_op_t *op,
+    redisReply *r);
 static ngx_uint_t ngx_http_atls_redis_repeat(ngx_http_atls_redis_t *redis,
     ngx_http_atls_op_t *op, redisReply *r);
-static void ngx_http_atls_redis_parse(redisReply *r,
-    ngx_http_atls_reply_t *reply);
+static void ngx_http_atls_redis_parse(ngx_http_atls_redis_t *redis,
+    ngx_http_atls_op_t *op, redisReply *r, ngx_http_atls_reply_t *reply);
 static ngx_uint_t ngx_http_atls_redis_unexecuted(redisReply *r);
 static ngx_uint_t ngx_http_atls_redis_begins(redisReply *r, const char *code);
 static void ngx_http_atls_redis_value(redisReply *r,
@@ -200,6 +208,7 @@ ngx_http_atls_redis_connect(ngx_http_atls_redis_t *redis)
 
     redis->context = context;
     redis->connected = 0;
+    redis->replica = 0;
 
     if (ngx_http_atls_redis_attach(redis) != NGX_OK) {
         redis->context = NULL;
@@ -613,7 +622,7 @@ ngx_http_atls_redis_send(ngx_http_atls_op_t *op)
 
     redis = ngx_http_atls_process.redis;
 
-    if (redis->context == NULL || redis->complained
+    if (redis->context == NULL || redis->complained || redis->replica
         || (redis->late && !op->urgent)
         || ngx_http_atls_redis_write_op(redis, op) != NGX_OK)
     {
@@ -665,6 +674,14 @@ ngx_http_atls_redis_write_op(ngx_http_atls_redis_t *redis,
         len[n] = op->args[i].len;
     }
 
+    return ngx_http_atls_redis_write_args(redis, op, n, argv, len);
+}
+
+
+static ngx_int_t
+ngx_http_atls_redis_write_args(ngx_http_atls_redis_t *redis,
+    ngx_http_atls_op_t *op, ngx_uint_t n, const char **argv, size_t *len)
+{
     if (redisAsyncCommandArgv(redis->context, ngx_http_atls_redis_reply, op,
                               (int) n, argv, len)
         != REDIS_OK)
@@ -755,7 +772,14 @@ ngx_http_atls_redis_reply(redisAsyncContext *context, void *data,
             ngx_add_timer(&redis->timer, NGX_HTTP_ATLS_REDIS_STALLED);
         }
 
-        if (ngx_http_atls_redis_repeat(redis, op, r)) {
+        /* the master may have taken over the address of this one */
+
+        redis->replica |= (r->type == REDIS_REPLY_ERROR
+                           && ngx_strstr(r->str, "READONLY ") != NULL);
+
+        if (ngx_http_atls_redis_ask(redis, op, r)
+            || ngx_http_atls_redis_repeat(redis, op, r))
+        {
             return;
         }
     }
@@ -767,23 +791,11 @@ ngx_http_atls_redis_reply(redisAsyncContext *context, void *data,
         return;
     }
 
-    ngx_memzero(&reply, sizeof(ngx_http_atls_reply_t));
-
-    if (r) {
-        ngx_http_atls_redis_parse(r, &reply);
-
-    } else {
-        reply.status = redis->connected ? ngx_http_atls_reply_lost
-                                        : ngx_http_atls_reply_refused;
-    }
+    ngx_http_atls_redis_parse(redis, op, r, &reply);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, redis->log, 0,
                    "atls store reply: %d, values:%ui", (int) reply.status,
                    reply.nvalues);
-
-    if (r && reply.status != ngx_http_atls_reply_ok) {
-        ngx_http_atls_redis_refused(redis, r);
-    }
 
     if (reply.status != ngx_http_atls_reply_ok) {
         ngx_http_atls_count(store[ngx_http_atls_store_failed]);
@@ -793,16 +805,15 @@ ngx_http_atls_redis_reply(redisAsyncContext *context, void *data,
 
     ngx_http_atls_redis_free(op);
 
-    if (r && r->type == REDIS_REPLY_ERROR && ngx_strstr(r->str, "READONLY ")) {
+    if (r == NULL) {
+        return;
+    }
 
-        /* now a replica; the master may have taken over its address */
-
+    if (redis->replica && redis->pending == 0) {
         redisAsyncDisconnect(context);
     }
 
-    if (r) {
-        ngx_http_atls_redis_idle(redis);
-    }
+    ngx_http_atls_redis_idle(redis);
 }
 
 
@@ -844,35 +855,121 @@ ngx_http_atls_redis_error(redisReply *r)
 }
 
 
+/*
+ * An error does not tell to which command it is the reply.  After a reply too
+ * many, it is that to an earlier one, and this one was executed.  But the error
+ * of a command that does not exist has its name, in any state of the server and
+ * without any permission: if it is the next reply, each command has got its
+ * own.
+ */
+
+static ngx_uint_t
+ngx_http_atls_redis_ask(ngx_http_atls_redis_t *redis, ngx_http_atls_op_t *op,
+    redisReply *r)
+{
+    u_char      *p, random[8];
+    size_t       len;
+    const char  *argv;
+
+    if (!op->proven || op->asked || !ngx_http_atls_redis_unexecuted(r)) {
+        return 0;
+    }
+
+    op->unknown = ngx_http_atls_redis_begins(r, "NOSCRIPT ");
+
+    if (!op->unknown) {
+        ngx_http_atls_redis_refused(redis, r);
+    }
+
+    if (RAND_bytes(random, sizeof(random)) != 1) {
+        return 0;
+    }
+
+    op->asked = 1;
+
+    p = ngx_cpymem(op->proof, "atls-", sizeof("atls-") - 1);
+    p = ngx_hex_dump(p, random, sizeof(random));
+    *p = '\0';
+
+    argv = (const char *) op->proof;
+    len = NGX_HTTP_ATLS_REDIS_PROOF;
+
+    return ngx_http_atls_redis_write_args(redis, op, 1, &argv, &len) == NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_atls_redis_is_proof(ngx_http_atls_op_t *op, redisReply *r)
+{
+    return op->asked && r->type == REDIS_REPLY_ERROR
+           && ngx_strstr(r->str, op->proof) != NULL;
+}
+
+
 /* A store that has been restarted does not know the script. */
 
 static ngx_uint_t
 ngx_http_atls_redis_repeat(ngx_http_atls_redis_t *redis,
     ngx_http_atls_op_t *op, redisReply *r)
 {
-    if (op->script == NULL || op->repeated
-        || !ngx_http_atls_redis_begins(r, "NOSCRIPT "))
-    {
+    if (op->proven) {
+        if (!op->unknown || !ngx_http_atls_redis_is_proof(op, r)) {
+            return 0;
+        }
+
+    } else if (!ngx_http_atls_redis_begins(r, "NOSCRIPT ")) {
+        return 0;
+    }
+
+    if (op->script == NULL || op->repeated) {
         return 0;
     }
 
     op->repeated = 1;
 
-    return ngx_http_atls_redis_write_op(redis, op) == NGX_OK;
+    if (ngx_http_atls_redis_write_op(redis, op) != NGX_OK) {
+        return 0;
+    }
+
+    op->asked = 0;
+
+    return 1;
 }
 
 
 static void
-ngx_http_atls_redis_parse(redisReply *r, ngx_http_atls_reply_t *reply)
+ngx_http_atls_redis_parse(ngx_http_atls_redis_t *redis, ngx_http_atls_op_t *op,
+    redisReply *r, ngx_http_atls_reply_t *reply)
 {
     size_t  i;
+
+    ngx_memzero(reply, sizeof(ngx_http_atls_reply_t));
+
+    if (r == NULL) {
+        reply->status = redis->connected ? ngx_http_atls_reply_lost
+                                         : ngx_http_atls_reply_refused;
+        return;
+    }
+
+    if (ngx_http_atls_redis_is_proof(op, r)) {
+        reply->status = ngx_http_atls_reply_refused;
+        return;
+    }
+
+    if (op->asked) {
+        ngx_http_atls_redis_unexpected(redis, "a reply to another command");
+        reply->status = ngx_http_atls_reply_lost;
+        return;
+    }
 
     switch (r->type) {
 
     case REDIS_REPLY_ERROR:
-        reply->status = ngx_http_atls_redis_unexecuted(r)
+        reply->status = ngx_http_atls_redis_unexecuted(r) && !op->proven
                         ? ngx_http_atls_reply_refused
                         : ngx_http_atls_reply_lost;
+
+        ngx_http_atls_redis_refused(redis, r);
         return;
 
     case REDIS_REPLY_ARRAY:
@@ -899,6 +996,10 @@ static ngx_uint_t
 ngx_http_atls_redis_unexecuted(redisReply *r)
 {
     const char  **code;
+
+    if (r->type != REDIS_REPLY_ERROR) {
+        return 0;
+    }
 
     for (code = ngx_http_atls_redis_codes; *code; code++) {
         if (ngx_http_atls_redis_begins(r, *code)) {

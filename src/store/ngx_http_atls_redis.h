@@ -17,7 +17,8 @@
 #include "ngx_http_atls_store_conf.h"
 
 
-#define NGX_HTTP_ATLS_REDIS_ARGS  6
+#define NGX_HTTP_ATLS_REDIS_ARGS   6
+#define NGX_HTTP_ATLS_REDIS_PROOF  (sizeof("atls-") - 1 + 2 * 8)
 
 
 typedef enum {
@@ -47,7 +48,8 @@ typedef void (*ngx_http_atls_op_pt)(ngx_http_atls_op_t *op,
 /*
  * A command, in a pool of its own, which is destroyed after the last call of
  * the handler.  If there is a script, the arguments are those of EVALSHA, from
- * the number of keys.
+ * the number of keys.  If "proven" is set, it is only refused if the error is
+ * certainly the reply to this command.
  */
 
 struct ngx_http_atls_op_s {
@@ -59,7 +61,11 @@ struct ngx_http_atls_op_s {
     void                        *data;
 
     ngx_event_t                  timer;
+    u_char                       proof[NGX_HTTP_ATLS_REDIS_PROOF + 1];
     unsigned                     urgent:1;     /* sent while others are late */
+    unsigned                     proven:1;
+    unsigned                     asked:1;      /* for the proof */
+    unsigned                     unknown:1;    /* the script, by the error */
     unsigned                     repeated:1;   /* with the whole script */
     unsigned                     late:1;       /* it has timed out */
 };

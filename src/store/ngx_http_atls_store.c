@@ -338,6 +338,10 @@ ngx_http_atls_store_put(ngx_http_atls_main_conf_t *amcf,
         stored->session = session;
         stored->putting = putting;
 
+        /* otherwise, it might be continued here and elsewhere */
+
+        op->proven = 1;
+
         rc = ngx_http_atls_store_seal(op);
 
         if (rc != NGX_OK) {

@@ -56,8 +56,8 @@ ngx_uint_t ngx_http_atls_worker_known(ngx_http_atls_owner_t *owner);
  * Tells the others that this process is about to exit.  The second function
  * tells whether it is the last one: NGX_OK: all others are about to exit, too;
  * NGX_AGAIN: some are not; NGX_DECLINED: there is a newer configuration, whose
- * processes are not.  The third one tells whether there are such processes, also
- * if they are about to exit.
+ * processes are not.  The third one tells whether there are processes of newer
+ * configurations, also if they are about to exit.
  */
 
 void ngx_http_atls_worker_leave(void);

@@ -13,7 +13,7 @@ package Test::Atls::FalseStore;
 #     $store->answer("shifted:1\r\n");    # to the next take, which is executed:
 #                                     # from then on, each command gets the
 #                                     # answer to the one before, until the
-#                                     # connection ends
+#                                     # connection ends; put() does the same
 #
 #     $store->answer('held');         # nothing is passed after a take, until
 #     $store->release();              # this, once for each of them
@@ -183,7 +183,7 @@ sub _answer {
     return $self->_crossed($client, $server, $command, $n)
         if $n && $n != 6 && _false($self->{file}) eq 'crossed';
 
-    if ($n && $n == 5 && $false =~ s/^shifted//) {
+    if ($false =~ s/^shifted//) {
         $self->{next}{$client} = $false;
         return $self->_shifted($client, $server, $command);
     }
