@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # WebSocket in atls forward: connections that outlive the cookie of their
-# session, and programs that do not read.
+# session, also if the command does not run for a while, and programs that do not
+# read.
 
 use strict;
 use warnings;
@@ -10,6 +11,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::More;
+use Time::HiRes qw( sleep time );
 
 use Test::Atls::Site;
 use Test::Atls::Slow qw( slow );
@@ -18,9 +20,9 @@ use Test::Atls::WebSocket;
 my $SHORT = 3 + slow();         # seconds
 my $MESSAGES = 20;
 
-# of an age, a tenth is left when an open POST is ended
+# of an age, half is left when an open POST is ended, after 25 seconds at most
 
-my %AGE = (polls => $SHORT, open => 4 * $SHORT);
+my %AGE = (polls => $SHORT, open => 2 * $SHORT, stopped => 24);
 
 my $t = Test::Atls::Site->new(workers => 2);
 
@@ -49,6 +51,11 @@ location = /open {
     access_log %%TESTDIR%%/open.log post;
 }
 
+location = /stopped {
+    $short
+    atls_session_timeout $AGE{stopped}s;
+}
+
 location = /waits {
     atls on;
     atls_poll_timeout 30s;
@@ -71,6 +78,7 @@ EOH
 my $backend = Test::Atls::WebSocket->serve($t, $t->port(2));
 
 subtest("a cookie that expires, $_" => \&cookie, $_) for 'polls', 'open';
+subtest('a command that does not run' => \&stopped);
 subtest('a program that does not read' => \&unread);
 
 $t->done_testing();
@@ -103,6 +111,61 @@ sub cookie {
     unlike($t->read_file("$path.log"), qr/no-cookie/, 'and always sent');
 
     done_testing();
+}
+
+
+# Another time if this machine is so slow that the open POST was not ended before
+# the command was stopped.
+
+sub stopped {
+    my $kept;
+
+    for (1 .. 3) {
+        last if $kept = goes_on();
+    }
+
+    ok($kept, 'it goes on with the cookie');
+
+    done_testing();
+}
+
+
+# The command does not run while the first open POST has to be ended, unless half
+# of the time of its cookie is left for it.
+
+sub goes_on {
+    my $forward = $t->forward('/stopped');
+    my $ws = Test::Atls::WebSocket->connect($forward->port(), '/push?n=0&ms=0');
+    my $age = $AGE{stopped};
+
+    ok($ws->accepted(), 'accepted') or diag($ws->head());
+    $ws->send(text => 'before');
+    is(join(' ', $ws->receive()), 'text before', 'echo');
+
+    my $began = time;           # the cookie is as old, at least
+
+    pause($began + 0.75 * $age);
+    $forward->signal('STOP');
+    pause($began + $age + 1.5);
+    $forward->signal('CONT');
+
+    $ws->send(text => 'after');
+
+    my $kept = join(' ', $ws->receive()) eq 'text after';
+
+    $ws->close();
+    $forward->stop();
+
+    return $kept;
+}
+
+
+sub pause {
+    my ($until) = @_;
+
+    my $left = $until - time;
+
+    sleep $left if $left > 0;
 }
 
 

@@ -58,18 +58,24 @@ cmd_duplex_is_due(cmd_duplex_t *duplex, int64_t now, int begun)
 }
 
 
+/*
+ * Half of the cookie's time is left for the end of the POST, and the beginning
+ * of the next one: this process may not run for a while.
+ */
+
 int64_t
 cmd_duplex_until(const cmd_duplex_t *duplex, int begun)
 {
-    int64_t  until;
+    int64_t  until, half;
 
     if (!begun) {
         return duplex->began + CMD_DUPLEX_TRIAL;
     }
 
     until = duplex->began + CMD_DUPLEX_TIME;
+    half = duplex->began + (duplex->expires - duplex->began) / 2;
 
-    return duplex->expires && duplex->expires < until ? duplex->expires : until;
+    return duplex->expires && half < until ? half : until;
 }
 
 

@@ -51,8 +51,8 @@ int cmd_duplex_has_room(const cmd_duplex_t *duplex);
 
 /*
  * Whether the POST is to be ended: it is large or old enough, its response has
- * not begun in time, or the cookie is about to expire.  The second function
- * tells when to ask again.
+ * not begun in time, or half of the time of the cookie has passed.  The second
+ * function tells when to ask again.
  */
 
 int cmd_duplex_is_due(cmd_duplex_t *duplex, int64_t now, int begun);
