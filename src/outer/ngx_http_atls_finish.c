@@ -466,24 +466,29 @@ ngx_http_atls_finish_location(ngx_http_atls_post_t *post)
 /*
  * How long the client may keep the cookie; 0: it knows that already.  A request
  * is unfinished if its inner connection is about to be parked; or, if the
- * response begins before the end of the POST, it may be.
+ * response begins before the end of the POST, it may be.  An upgraded
+ * connection is parked after each POST.
  */
 
 static time_t
 ngx_http_atls_finish_age(ngx_http_atls_post_t *post)
 {
-    int64_t  used;
+    int64_t     used;
+    ngx_uint_t  upgraded, unfinished;
 
     if (post->coding) {
         return post->coding->age;
     }
 
+    upgraded = post->inner && ngx_http_atls_inner_tunnel(post->inner);
+
     used = post->opened ? ngx_http_atls_clock() : post->session->used;
+    unfinished = upgraded
+                 || (post->inner
+                     && (post->parking || post->request->reading_body));
 
     return ngx_http_atls_lifetime_cookie(post->session, post->home, used,
-                                         post->inner
-                                         && (post->parking
-                                             || post->request->reading_body));
+                                         unfinished);
 }
 
 

@@ -34,7 +34,8 @@ ngx_uint_t ngx_http_atls_lifetime_expired(ngx_http_atls_session_t *session,
  * expire while the session can be used.
  *
  * used: the time of last use.  unfinished: the client has not sent all of a
- * request, so that the session continues even beyond its limits.
+ * request, or the connection is upgraded, so that the session continues even
+ * beyond its limits.
  */
 
 time_t ngx_http_atls_lifetime_cookie(ngx_http_atls_session_t *session,

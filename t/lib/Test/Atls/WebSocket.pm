@@ -16,7 +16,8 @@ package Test::Atls::WebSocket;
 #     /late?n=N&ms=MS   does nothing until a file "late" exists, then as /push,
 #                       or as /echo without arguments
 #     /held?id=N        as /late, then sends "held"; from the first message that
-#                       it gets to this one, there is a file "held-N"
+#                       it gets to this one, there is a file "held-N"; with
+#                       &n=N, this is sent N times, in one message
 #     /ping             sends a ping at first, and as text what its pong has
 #     /refuse           403
 #     /other?to=NAME    101, but to this protocol, or to none
@@ -265,7 +266,8 @@ sub _messages {
 
     $t->write_file($held, '') if $held && readable($self->{socket}, $PATIENCE);
     $t->wait_for(sub { -e $t->path('late') }) if $held || $uri =~ m!^/late!;
-    unlink $t->path($held) if $held && $self->send(text => 'held');
+    unlink $t->path($held)
+        if $held && $self->send(text => 'held' x ($args{n} || 1));
 
     if (defined $args{ms}) {
         for (1 .. $args{n}) {
