@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# WebSocket in atls forward: connections that outlive the cookie of their
-# session, also if the command does not run for a while, and programs that do not
-# read.
+# WebSocket in atls forward, and atls tunnel: connections that outlive the cookie
+# of their session, also if the command does not run for a while, and programs
+# that do not read.
 
 use strict;
 use warnings;
@@ -22,7 +22,8 @@ my $MESSAGES = 20;
 
 # of an age, half is left when an open POST is ended, after 25 seconds at most
 
-my %AGE = (polls => $SHORT, open => 2 * $SHORT, stopped => 24);
+my %AGE = (polls => $SHORT, open => 2 * $SHORT, tls12 => 2 * $SHORT,
+           tunnel => 2 * $SHORT, stopped => 24);
 
 my $t = Test::Atls::Site->new(workers => 2);
 
@@ -30,6 +31,15 @@ my $short = <<"EOC";
     atls on;
     atls_poll_timeout 1s;
     atls_session_lifetime 1s;
+EOC
+
+# polls without records: the age of the cookie is the rest of the lifetime first
+
+my $empty = <<"EOC";
+    atls on;
+    atls_poll_timeout 1s;
+    atls_session_lifetime $AGE{tunnel}s;
+    atls_session_timeout ${SHORT}s;
 EOC
 
 # without open POSTs, there are polls
@@ -49,6 +59,17 @@ location = /open {
     $short
     atls_session_timeout $AGE{open}s;
     access_log %%TESTDIR%%/open.log post;
+}
+
+location = /tls12 {
+    $empty
+    atls_protocols TLSv1.2;
+    access_log %%TESTDIR%%/tls12.log post;
+}
+
+location = /tunnel {
+    $empty
+    access_log %%TESTDIR%%/tunnel.log post;
 }
 
 location = /stopped {
@@ -77,7 +98,8 @@ EOH
 
 my $backend = Test::Atls::WebSocket->serve($t, $t->port(2));
 
-subtest("a cookie that expires, $_" => \&cookie, $_) for 'polls', 'open';
+subtest("a cookie that expires, $_" => \&cookie, $_)
+    for 'polls', 'open', 'tls12', 'tunnel';
 subtest('a command that does not run' => \&stopped);
 subtest('a program that does not read' => \&unread);
 
@@ -90,10 +112,13 @@ $t->done_testing();
 sub cookie {
     my ($path) = @_;
 
-    my $forward = $t->forward("/$path");
+    my $tunnel = $path eq 'tunnel';
+    my $forward = $tunnel ? $t->tunnel("/$path", '--poll')
+                          : $t->forward("/$path");
     my $ms = int 1500 * $AGE{$path} / $MESSAGES;
     my $uri = "/push?n=$MESSAGES&ms=$ms&id=$path";
-    my $ws = Test::Atls::WebSocket->connect($forward->port(), $uri);
+    my $ws = Test::Atls::WebSocket->connect($forward->port(), $uri,
+                                            $tunnel ? (tls => 1) : ());
 
     ok($ws->accepted(), 'accepted') or diag($ws->head());
 
@@ -108,7 +133,8 @@ sub cookie {
     my @set = $t->read_log("$path.log")
               =~ /^(?:handshake|parked|served) (atls=[\w-])/mg;
     cmp_ok(@set, '>', 1, 'the cookie was set again');
-    unlike($t->read_file("$path.log"), qr/no-cookie/, 'and always sent');
+    unlike($t->read_file("$path.log"), qr/no-cookie|empty-body/,
+           'and always sent');
 
     done_testing();
 }

@@ -14,6 +14,7 @@ use Time::HiRes qw( sleep time );
 
 use Test::Atls;
 use Test::Atls::Backend;
+use Test::Atls::Echo;
 use Test::Atls::Response qw( parse_responses );
 use Test::Atls::Slow qw( slow );
 
@@ -69,6 +70,12 @@ server {
         atls_session_ticket_key %%TESTDIR%%/key;
     }
 
+    location /upgraded {
+        atls on;
+        atls_session_lifetime %%SHORT%%s;
+        atls_session_timeout %%SHORT%%s;
+    }
+
     location / {
         return 200 "$atls_session_reused";
     }
@@ -76,12 +83,20 @@ server {
     location /echo {
         proxy_pass http://127.0.0.1:%%PORT_1%%;
     }
+
+    location /upgrade/ {
+        proxy_pass http://127.0.0.1:%%PORT_2%%/;
+        proxy_http_version 1.1;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection upgrade;
+    }
 }
 EOC
 
 my $t = Test::Atls->new();
 
 Test::Atls::Backend->start($t, $t->port(1));
+Test::Atls::Echo->start($t, $t->port(2));
 
 $t->write_file('key', 'k' x 80);
 configure('10m');
@@ -91,6 +106,7 @@ for (@PROTOCOLS) {
     at_first($_);
     unfinished($_);
     lifetime($_);
+    upgraded($_);
 }
 
 handshake_time();
@@ -176,6 +192,42 @@ sub lifetime {
 
     cmp_ok($age, '<=', $LIFETIME - 1, "$protocol: what is left of it");
     cmp_ok($age, '>=', $LIFETIME - (time - $began) - 1, "$protocol: all of it");
+}
+
+
+# An upgraded connection goes on after the lifetime.  Its client has the cookie
+# for as long as it polls, even if somebody else does, too.
+
+sub upgraded {
+    my ($protocol) = @_;
+
+    my $c = client('/upgraded', protocol => $protocol);
+    my $other = client('/upgraded');
+    my ($bad, $late, $last) = (0, 0, time);
+    my $end = $last + 4 * $SHORT;
+
+    $c->handshake();
+    like($c->request("GET /upgrade/echo HTTP/1.1\r\nHost: localhost\r\n"
+                     . "Upgrade: echo\r\nConnection: upgrade\r\n\r\n"),
+         qr!\AHTTP/1\.1 101 !, "$protocol: upgraded");
+
+    while ($last < $end) {
+        sleep 0.3;
+        $other->post('', cookie => 'atls=' . $c->cookie());
+
+        my $now = time;
+
+        $late++ if $now > $c->{until} && $now - $last < $SHORT - 1;
+        $bad++ if $c->post('')->status() != 200;
+        $last = $now;
+    }
+
+    is("$bad $late", '0 0', "$protocol: polls have a cookie")
+        or diag("ages: @{$c->{ages}}");
+    near((grep { $_ ne '-' } @{$c->{ages}})[-1], $SHORT,
+         "$protocol: for the next ones");
+
+    $c->close_notify();
 }
 
 

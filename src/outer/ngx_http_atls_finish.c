@@ -482,6 +482,10 @@ ngx_http_atls_finish_age(ngx_http_atls_post_t *post)
 
     upgraded = post->inner && ngx_http_atls_inner_tunnel(post->inner);
 
+    if (upgraded && !post->opened) {
+        return ngx_http_atls_lifetime_poll(post->session, post->home);
+    }
+
     used = post->opened ? ngx_http_atls_clock() : post->session->used;
     unfinished = upgraded
                  || (post->inner

@@ -25,6 +25,8 @@ static time_t ngx_http_atls_lifetime_idle(ngx_http_atls_session_t *session,
     ngx_http_atls_loc_conf_t *alcf);
 static time_t ngx_http_atls_lifetime_until(ngx_http_atls_session_t *session,
     ngx_http_atls_loc_conf_t *alcf, int64_t used, ngx_uint_t unfinished);
+static ngx_uint_t ngx_http_atls_lifetime_known(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf, time_t until);
 static time_t ngx_http_atls_lifetime_age(ngx_http_atls_session_t *session,
     time_t until);
 
@@ -90,21 +92,31 @@ time_t
 ngx_http_atls_lifetime_cookie(ngx_http_atls_session_t *session,
     ngx_http_atls_loc_conf_t *alcf, int64_t used, ngx_uint_t unfinished)
 {
-    time_t  until, part;
+    time_t  until;
 
     until = ngx_http_atls_lifetime_until(session, alcf, used, unfinished);
-    part = ngx_http_atls_lifetime_idle(session, alcf)
-           / NGX_HTTP_ATLS_LIFETIME_PART;
 
-    if (session->cookie && until >= session->cookie
-        && until - session->cookie <= part)
-    {
+    if (ngx_http_atls_lifetime_known(session, alcf, until)) {
         return 0;
     }
 
     session->cookie = (int32_t) until;
 
     return ngx_http_atls_lifetime_age(session, until);
+}
+
+
+time_t
+ngx_http_atls_lifetime_poll(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf)
+{
+    time_t  until;
+
+    until = ngx_http_atls_lifetime_until(session, alcf, ngx_http_atls_clock(),
+                                         1);
+
+    return ngx_http_atls_lifetime_known(session, alcf, until)
+           ? 0 : ngx_http_atls_lifetime_age(session, until);
 }
 
 
@@ -146,6 +158,22 @@ ngx_http_atls_lifetime_until(ngx_http_atls_session_t *session,
     }
 
     return ngx_min(until, (time_t) NGX_MAX_INT32_VALUE);
+}
+
+
+/* Whether the cookie of the client expires at that time, or nearly so. */
+
+static ngx_uint_t
+ngx_http_atls_lifetime_known(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf, time_t until)
+{
+    time_t  part;
+
+    part = ngx_http_atls_lifetime_idle(session, alcf)
+           / NGX_HTTP_ATLS_LIFETIME_PART;
+
+    return session->cookie && until >= session->cookie
+           && until - session->cookie <= part;
 }
 
 

@@ -42,6 +42,15 @@ time_t ngx_http_atls_lifetime_cookie(ngx_http_atls_session_t *session,
     ngx_http_atls_loc_conf_t *alcf, int64_t used, ngx_uint_t unfinished);
 
 /*
+ * The same for the response to an empty POST of an upgraded connection.  It is
+ * no use of the session, but its client may send nothing else; and it may be
+ * from somebody else, so it does not count for ngx_http_atls_lifetime_cookie().
+ */
+
+time_t ngx_http_atls_lifetime_poll(ngx_http_atls_session_t *session,
+    ngx_http_atls_loc_conf_t *alcf);
+
+/*
  * The rest of the Max-Age, for a response that is sent again.  It may be sent
  * to somebody else, so it does not count for ngx_http_atls_lifetime_cookie().
  * 0: the session has no cookie.
