@@ -8,13 +8,13 @@
  */
 
 
-#include <errno.h>
 #include <string.h>
 
 #include "../../lib/clock.h"
 #include "pump.h"
 #include "pump_limits.h"
 #include "pump_lost.h"
+#include "pump_program.h"
 #include "stop.h"
 
 
@@ -28,10 +28,6 @@
                                                lost one waits at the server */
 #define CMD_PUMP_KNOWN      2               /* POSTs of a session before an open
                                                one: they may be a handshake */
-#define CMD_PUMP_STALL      300000          /* milliseconds without progress
-                                               until a program is gone that does
-                                               not read, */
-#define CMD_PUMP_CLOSED     3000            /* if there will be no more data */
 
 
 static void cmd_pump_init(cmd_pump_t *pump);
@@ -52,9 +48,6 @@ static atls_error_e cmd_pump_open(cmd_pump_post_t *post);
 static void cmd_pump_begin(cmd_pump_post_t *post);
 static void cmd_pump_wait(cmd_pump_t *pump);
 static int cmd_pump_timeout(const cmd_pump_t *pump);
-static void cmd_pump_read(cmd_pump_t *pump);
-static void cmd_pump_write(cmd_pump_t *pump);
-static void cmd_pump_stall(cmd_pump_t *pump);
 static atls_error_e cmd_pump_ended(cmd_pump_post_t *post);
 static int cmd_pump_is_cut(const cmd_pump_t *pump);
 static atls_error_e cmd_pump_cut(cmd_pump_t *pump);
@@ -558,82 +551,6 @@ cmd_pump_timeout(const cmd_pump_t *pump)
 }
 
 
-static void
-cmd_pump_read(cmd_pump_t *pump)
-{
-    ssize_t        n;
-    cmd_stream_t  *stream = pump->stream;
-
-    while (pump->in.len < CMD_PUMP_SIZE) {
-
-        n = cmd_stream_fill(stream, 0);
-
-        if (n == -1 && errno == EAGAIN) {
-            return;
-        }
-
-        if (n <= 0
-            || atls_buf_add(&pump->in, stream->buf + stream->pos, (size_t) n)
-               == -1)
-        {
-            pump->ended = 1;
-            return;
-        }
-
-        stream->pos += (size_t) n;
-    }
-}
-
-
-static void
-cmd_pump_write(cmd_pump_t *pump)
-{
-    ssize_t  n;
-
-    n = cmd_stream_send(pump->stream, pump->out.data + pump->pos,
-                        pump->out.len - pump->pos);
-
-    if (n == -1) {
-        pump->gone = 1;
-        return;
-    }
-
-    pump->pos += (size_t) n;
-
-    if (n) {
-        pump->progress = atls_clock();
-    }
-
-    if (pump->pos < pump->out.len && pump->pos < CMD_PUMP_SIZE) {
-        return;
-    }
-
-    /* a program that never has read everything does not let it grow */
-
-    pump->out.len -= pump->pos;
-    memmove(pump->out.data, pump->out.data + pump->pos, pump->out.len);
-    pump->pos = 0;
-}
-
-
-/* A program that does not read must not keep the session, or the command. */
-
-static void
-cmd_pump_stall(cmd_pump_t *pump)
-{
-    int  closed;
-
-    closed = cmd_stopping() || pump->type->closed(pump->data);
-
-    if (pump->pos < pump->out.len
-        && atls_clock() - pump->progress
-           > (closed ? CMD_PUMP_CLOSED : CMD_PUMP_STALL))
-    {
-        pump->gone = 1;
-    }
-}
-
-
 static atls_error_e
 cmd_pump_ended(cmd_pump_post_t *post)
 {
@@ -871,20 +788,4 @@ cmd_pump_sink(void *data, const unsigned char *bytes, size_t n)
 
     return rc != ATLS_OK || n == 0 ? rc
                                    : pump->type->open(pump->data, bytes, n);
-}
-
-
-atls_error_e
-cmd_pump_receive(void *data, const unsigned char *bytes, size_t n)
-{
-    cmd_pump_t  *pump = data;
-
-    pump->received += n;
-
-    if (pump->out.len == 0) {
-        pump->progress = atls_clock();
-    }
-
-    return atls_buf_add(&pump->out, bytes, n) == -1
-           ? atls_fail_memory(pump->failure) : ATLS_OK;
 }
