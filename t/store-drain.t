@@ -34,6 +34,7 @@ subtest 'reloaded, without a store before' => \&without_store;
 subtest 'a pending connection' => \&pending;
 subtest 'refused' => \&refused;
 subtest 'a replica' => \&replica;
+subtest 'refused late' => \&refused_late;
 
 done_testing();
 
@@ -350,16 +351,26 @@ sub begun {
 sub finished {
     my ($c, $s, $rest) = @{$_[0]};
 
+    my $r = ended($s, $c, $rest);
+
+    is($r && $r->status(), 200, 'a POST');
+    like($c->read_plain(), qr/node0.*node0\z/s, '... decrypted');
+
+    return $c;
+}
+
+
+sub ended {
+    my ($s, $c, $rest) = @_;
+
     send_all($s, $rest);
 
     my $r = read_response($s);
 
-    is($r && $r->status(), 200, 'a POST');
-    $c->tls_in($r->body());
-    like($c->read_plain(), qr/node0.*node0\z/s, '... decrypted');
+    $c->tls_in($r->body()) if $r;
     close $s;
 
-    return $c;
+    return $r;
 }
 
 
@@ -445,5 +456,48 @@ sub replica {
     is($failed, '', 'a store that is a replica for a while');
     ok($t->wait_for(sub { $t->_died() }), 'the processes exit');
 
+    $cluster->done_testing();
+}
+
+
+# A request is complete after all other sessions were put out, and the store
+# refuses its session for a while.
+
+sub refused_late {
+    my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => 1,
+                                           log_level => 'debug');
+    my $t = $cluster->node(0);
+
+    plan(skip_all => 'no debug log') unless $t->has_option('debug');
+    $cluster->run();
+
+    my $c = $cluster->established(0);
+
+    $c->write_plain("GET / HTTP/1.1\r\n");
+    $c->exchange($c->tls_out());
+    $c->write_plain("Host: localhost\r\n\r\n");
+
+    my $post = $c->format_post($c->tls_out(), Connection => 'close');
+    my $s = connect_to($t, ($t->workers())[0], substr($post, 0, 20),
+                       port => $t->port(0));
+    my $pid = delete $t->{pid};
+
+    kill 'QUIT', $pid;
+    $t->wait_for_log(qr/atls drain done/);
+
+    $cluster->redis('CONFIG', 'SET', 'maxmemory', '1');
+
+    my $r = ended($s, $c, substr $post, 20);
+
+    is($r && $r->status(), 200, 'a POST');
+    like($c->read_plain(), qr/node0\z/, '... decrypted');
+
+    $t->wait_for_log(qr/has refused a command: OOM/);
+    $cluster->redis('CONFIG', 'SET', 'maxmemory', '0');
+
+    ok($t->wait_for(sub { waitpid($pid, 1) != 0 }), 'the processes exit');
+    like($cluster->connected($c, 1), qr/^127.* node1/, 'the session is in the store');
+
+    $t->run();
     $cluster->done_testing();
 }

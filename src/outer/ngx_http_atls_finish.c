@@ -221,6 +221,10 @@ ngx_http_atls_finish_stored(ngx_http_atls_putting_t *putting)
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, c->log, 0,
                    "atls %08xD POST stored: %ui", post->label, putting->done);
 
+    if (!putting->done) {
+        ngx_http_atls_drain_again();
+    }
+
     ngx_http_atls_finish_send(post, post->bad_gateway
                                     && post->answer.length == 0);
     ngx_http_run_posted_requests(c);
@@ -795,8 +799,15 @@ ngx_http_atls_finish_put(ngx_http_atls_post_t *post)
     post->putting.handler = ngx_http_atls_finish_stored;
     post->putting.data = post;
 
-    return ngx_http_atls_store_put(post->main_conf, session, &post->putting)
-           == NGX_AGAIN ? NGX_AGAIN : NGX_OK;
+    if (ngx_http_atls_store_put(post->main_conf, session, &post->putting)
+        == NGX_AGAIN)
+    {
+        return NGX_AGAIN;
+    }
+
+    ngx_http_atls_drain_again();
+
+    return NGX_OK;
 }
 
 

@@ -40,7 +40,6 @@ struct ngx_http_atls_drain_s {
 
 
 static void ngx_http_atls_drain_quit(ngx_event_t *rev);
-static void ngx_http_atls_drain_again(void);
 static void ngx_http_atls_drain_timer(ngx_event_t *ev);
 static void ngx_http_atls_drain_watch(ngx_http_atls_drain_t *drain);
 static ngx_int_t ngx_http_atls_drain_may_begin(ngx_http_atls_drain_t *drain);
@@ -163,9 +162,10 @@ ngx_http_atls_drain_quit(ngx_event_t *rev)
 /*
  * A POST on a connection of this process has taken a session.  Maybe it is not
  * the next one, or its client is gone: nothing else would put the session out.
+ * Or the store has refused it.
  */
 
-static void
+void
 ngx_http_atls_drain_again(void)
 {
     ngx_http_atls_drain_t  *drain;

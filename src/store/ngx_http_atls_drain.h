@@ -23,5 +23,9 @@ void ngx_http_atls_drain_exit_worker(void);
 
 ngx_uint_t ngx_http_atls_drain_begun(void);
 
+/* A session may be in the table that this process has to put out. */
+
+void ngx_http_atls_drain_again(void);
+
 
 #endif /* _NGX_HTTP_ATLS_DRAIN_H_INCLUDED_ */
