@@ -486,7 +486,9 @@ ngx_http_atls_finish_age(ngx_http_atls_post_t *post)
 
     upgraded = post->inner && ngx_http_atls_inner_tunnel(post->inner);
 
-    if (upgraded && !post->opened) {
+    if (upgraded && !post->opened
+        && post->stage == ngx_http_atls_post_established)
+    {
         return ngx_http_atls_lifetime_poll(post->session, post->home);
     }
 

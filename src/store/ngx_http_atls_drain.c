@@ -34,6 +34,7 @@ struct ngx_http_atls_drain_s {
     ngx_msec_t                   told;         /* the others */
     ngx_uint_t                   left;         /* sessions at that time */
     ngx_uint_t                   begun;
+    ngx_uint_t                   over;         /* worker_shutdown_timeout */
     ngx_uint_t                   puts;         /* without an answer */
     ngx_http_atls_putting_t      putting;      /* all of them */
 };
@@ -141,8 +142,7 @@ ngx_http_atls_drain_quit(ngx_event_t *rev)
 
     if (c->error) {
 
-        /* worker_shutdown_timeout */
-
+        drain->over = 1;
         ngx_http_atls_drain_done(drain);
         return;
     }
@@ -172,8 +172,11 @@ ngx_http_atls_drain_again(void)
 
     drain = ngx_http_atls_process.drain;
 
-    if (drain->begun && !drain->timer.timer_set) {
+    if (ngx_http_atls_drain_begun() && !drain->over
+        && (!drain->timer.timer_set || drain->timer.cancelable))
+    {
         drain->since = ngx_current_msec;
+        drain->timer.cancelable = 0;
 
         ngx_add_timer(&drain->timer, NGX_HTTP_ATLS_DRAIN_STEP);
     }
@@ -205,8 +208,6 @@ ngx_http_atls_drain_timer(ngx_event_t *ev)
         return;
     }
 
-    ngx_http_atls_drain_tell(drain);
-
     ngx_http_atls_portable_count(drain->conf->zone, &idle, &own, &busy);
 
     if (idle && ngx_http_atls_worker_newer()) {
@@ -219,6 +220,8 @@ ngx_http_atls_drain_timer(ngx_event_t *ev)
         ngx_http_atls_drain_watch(drain);
         return;
     }
+
+    ngx_http_atls_drain_tell(drain);
 
     if (idle == 0 && own == 0) {
 

@@ -167,6 +167,7 @@ ngx_http_atls_worker_init_worker(ngx_cycle_t *cycle, uint32_t mailbox)
     slot->pid = ngx_pid;
     slot->mailbox = mailbox;
     slot->leaving = 0;
+    ngx_memory_barrier();
     slot->generation = ngx_http_atls_generation;
 
     ngx_http_atls_uses_left = slot->uses;
@@ -269,6 +270,8 @@ ngx_http_atls_worker_last(void)
         if (slot->generation != ngx_http_atls_slots->generation) {
             continue;
         }
+
+        ngx_memory_barrier();
 
         if (slot->leaving) {
             rc = NGX_OK;
