@@ -30,6 +30,8 @@ subtest 'a process that is the first to finish' => \&first;
 subtest 'a process that is late' => \&late;
 subtest "reloaded, workers: $_" => sub { reloaded($_) } for 1, 2;
 subtest 'reloaded, with a new endpoint' => \&new_endpoint;
+subtest 'reloaded, refused' => \&reloaded_refused;
+subtest 'reloaded, with another prefix' => \&prefix;
 subtest 'reloaded, without a store before' => \&without_store;
 subtest 'a pending connection' => \&pending;
 subtest 'refused' => \&refused;
@@ -279,7 +281,8 @@ sub new_endpoint {
 
     $cluster->redis('CONFIG', 'SET', 'maxmemory', '1');
     kill 'QUIT', $pid;
-    sleep 2;
+    $t->wait_for_log(qr/has refused a command: OOM/);
+    sleep 1;
     $cluster->redis('CONFIG', 'SET', 'maxmemory', '0');
 
     my $failed = join ', ', grep { !/^127.* node1/ }
@@ -288,6 +291,82 @@ sub new_endpoint {
     is($failed, '', 'sessions of a new endpoint');
     like($cluster->get(finished($begun), 1), qr/^127.* node1/,
          '... and of the old one');
+    ok($t->wait_for(sub { waitpid($pid, 1) != 0 }), 'the processes exit');
+
+    $t->run();
+    $cluster->done_testing();
+}
+
+
+# A process of the last configuration has nothing to put out any more, but lives
+# on, when the store refuses the session of an older one for a while.
+
+sub reloaded_refused {
+    my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => 1,
+                                           log_level => 'debug');
+    my $t = $cluster->node(0);
+
+    plan(skip_all => 'no debug log') unless $t->has_option('debug');
+    $cluster->run();
+
+    my $begun = begun($cluster, $t->workers());
+
+    ok($t->reload(), 'a reload');
+
+    my ($worker) = $t->workers();
+    my $s = busy($t, $worker);
+    my $pid = delete $t->{pid};
+
+    kill 'QUIT', $pid;
+    $t->wait_for_log(qr/ $worker#\d+: atls drain done/);
+    $cluster->redis('CONFIG', 'SET', 'maxmemory', '1');
+
+    my $c = finished($begun);
+
+    $t->wait_for_log(qr/has refused a command: OOM/);
+    $cluster->redis('CONFIG', 'SET', 'maxmemory', '0');
+
+    ok(alive($worker), 'the process of the last configuration is there');
+    like($cluster->connected($c, 1), qr/^127.* node1/,
+         'the session is in the store');
+
+    close $s;
+    ok($t->wait_for(sub { waitpid($pid, 1) != 0 }), 'the processes exit');
+
+    $t->run();
+    $cluster->done_testing();
+}
+
+
+# The session of an older process is put out by the one that knows the store.
+
+sub prefix {
+    my $cluster = Test::Atls::Cluster->new(nodes => 2, workers => 1)->run();
+    my $t = $cluster->node(0);
+    my @begun = begun($cluster, $t->workers());
+
+    $cluster->{store} .= ' prefix=other:';
+
+    for my $n (0, 1) {
+        $cluster->write_conf($n);
+        $cluster->node($n)->reload();
+    }
+
+    push @begun, begun($cluster, $t->workers());
+
+    my $pid = delete $t->{pid};
+
+    kill 'QUIT', $pid;
+    $t->wait_for(sub {
+        grep { $cluster->redis('GET', $_) =~ / l\z/ }
+             @{$cluster->redis('KEYS', 'other:node:*')}
+    });
+
+    for my $begun (@begun) {
+        like($cluster->connected(finished($begun), 1), qr/^127.* node1/,
+             'the session is put out');
+    }
+
     ok($t->wait_for(sub { waitpid($pid, 1) != 0 }), 'the processes exit');
 
     $t->run();
@@ -307,8 +386,7 @@ sub without_store {
     $cluster->start_redis();
     $_->run() for $cluster->nodes();
 
-    my $s = connect_to($t, ($t->workers())[0], "GET / HTTP/1.1\r\n",
-                       port => $t->port(0));
+    my $s = busy($t, $t->workers());
 
     $t->write_file('nginx.conf', $conf);
     $t->reload();
@@ -328,6 +406,15 @@ sub without_store {
 
     $t->run();
     $cluster->done_testing();
+}
+
+
+# An unfinished request, which keeps a worker process.
+
+sub busy {
+    my ($t, $worker) = @_;
+
+    return connect_to($t, $worker, "GET / HTTP/1.1\r\n", port => $t->port(0));
 }
 
 

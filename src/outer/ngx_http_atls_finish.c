@@ -750,6 +750,10 @@ ngx_http_atls_finish_keep(ngx_http_atls_post_t *post)
                               ngx_http_atls_retry_response(post, &response));
     post->session = NULL;
 
+    if (post->main_conf->store) {
+        ngx_http_atls_drain_again();
+    }
+
     return NGX_OK;
 }
 
@@ -763,7 +767,7 @@ static ngx_uint_t
 ngx_http_atls_finish_leaves(ngx_http_atls_post_t *post)
 {
     return post->main_conf->store
-           && (ngx_http_atls_finish_each(post) || ngx_http_atls_drain_begun())
+           && (ngx_http_atls_finish_each(post) || ngx_http_atls_drain_puts())
            && post->stage == ngx_http_atls_post_established
            && post->handshake == NULL && post->inner == NULL
            && post->session->inner == NULL;

@@ -40,6 +40,7 @@ struct ngx_http_atls_drain_s {
 };
 
 
+static ngx_uint_t ngx_http_atls_drain_begun(ngx_http_atls_drain_t *drain);
 static void ngx_http_atls_drain_quit(ngx_event_t *rev);
 static void ngx_http_atls_drain_timer(ngx_event_t *ev);
 static void ngx_http_atls_drain_watch(ngx_http_atls_drain_t *drain);
@@ -91,7 +92,7 @@ ngx_http_atls_drain_init_worker(ngx_http_atls_main_conf_t *amcf,
     drain->putting.handler = ngx_http_atls_drain_answered;
     drain->putting.data = drain;
 
-    amcf->store->took = ngx_http_atls_drain_again;
+    amcf->store->again = ngx_http_atls_drain_again;
 
     ngx_http_atls_process.drain = drain;
 
@@ -112,15 +113,19 @@ ngx_http_atls_drain_exit_worker(void)
 }
 
 
+ngx_uint_t
+ngx_http_atls_drain_puts(void)
+{
+    return ngx_http_atls_drain_begun(ngx_http_atls_process.drain)
+           && !ngx_http_atls_worker_newer();
+}
+
+
 /* This process may not have noticed yet that the others are leaving. */
 
-ngx_uint_t
-ngx_http_atls_drain_begun(void)
+static ngx_uint_t
+ngx_http_atls_drain_begun(ngx_http_atls_drain_t *drain)
 {
-    ngx_http_atls_drain_t  *drain;
-
-    drain = ngx_http_atls_process.drain;
-
     return drain
            && (drain->begun
                || (ngx_exiting && ngx_http_atls_worker_last() == NGX_OK));
@@ -162,7 +167,7 @@ ngx_http_atls_drain_quit(ngx_event_t *rev)
 /*
  * A POST on a connection of this process has taken a session.  Maybe it is not
  * the next one, or its client is gone: nothing else would put the session out.
- * Or the store has refused it.
+ * Or the store has refused it, or it was left to a newer process.
  */
 
 void
@@ -172,9 +177,11 @@ ngx_http_atls_drain_again(void)
 
     drain = ngx_http_atls_process.drain;
 
-    if (ngx_http_atls_drain_begun() && !drain->over
+    if (ngx_http_atls_drain_begun(drain) && !drain->over
         && (!drain->timer.timer_set || drain->timer.cancelable))
     {
+        ngx_http_atls_worker_leave();
+
         drain->since = ngx_current_msec;
         drain->timer.cancelable = 0;
 
@@ -352,6 +359,8 @@ ngx_http_atls_drain_done(ngx_http_atls_drain_t *drain)
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, drain->timer.log, 0,
                    "atls drain done, begun:%ui", drain->begun);
+
+    ngx_http_atls_worker_left();
 
     if (drain->timer.timer_set) {
         ngx_del_timer(&drain->timer);

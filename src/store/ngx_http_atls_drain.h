@@ -19,9 +19,12 @@ ngx_int_t ngx_http_atls_drain_init_worker(ngx_http_atls_main_conf_t *amcf,
     ngx_cycle_t *cycle);
 void ngx_http_atls_drain_exit_worker(void);
 
-/* Whether sessions must not stay in the table any more. */
+/*
+ * Whether sessions must not stay in the table any more, and no process with a
+ * newer configuration puts them out.
+ */
 
-ngx_uint_t ngx_http_atls_drain_begun(void);
+ngx_uint_t ngx_http_atls_drain_puts(void);
 
 /* A session may be in the table that this process has to put out. */
 

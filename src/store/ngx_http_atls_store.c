@@ -62,6 +62,8 @@ static ngx_uint_t ngx_http_atls_store_is(ngx_http_atls_reply_t *reply,
 static ngx_int_t ngx_http_atls_store_seal(ngx_http_atls_op_t *op);
 static void ngx_http_atls_store_done(ngx_http_atls_op_t *op,
     ngx_http_atls_reply_t *reply);
+static void ngx_http_atls_store_refused(ngx_http_atls_main_conf_t *amcf,
+    ngx_http_atls_session_t *session, ngx_http_atls_putting_t *putting);
 static void ngx_http_atls_store_left(ngx_http_atls_stored_t *stored,
     ngx_http_atls_ending_e reason);
 
@@ -291,7 +293,7 @@ ngx_http_atls_store_open(ngx_http_atls_stored_t *stored, ngx_str_t *data,
 
     ngx_http_atls_count(store[ngx_http_atls_store_took]);
 
-    stored->conf->store->took();
+    stored->conf->store->again();
 
     return ngx_http_atls_taken_here;
 }
@@ -357,7 +359,7 @@ ngx_http_atls_store_put(ngx_http_atls_main_conf_t *amcf,
                    ngx_http_atls_label(session->id, ngx_cycle->log), rc);
 
     if (rc != NGX_OK) {
-        ngx_http_atls_session_put(amcf->zone, session, NULL);
+        ngx_http_atls_store_refused(amcf, session, putting);
         return NGX_ERROR;
     }
 
@@ -451,7 +453,7 @@ ngx_http_atls_store_done(ngx_http_atls_op_t *op, ngx_http_atls_reply_t *reply)
         break;
 
     case ngx_http_atls_reply_refused:
-        ngx_http_atls_session_put(stored->conf->zone, stored->session, NULL);
+        ngx_http_atls_store_refused(stored->conf, stored->session, putting);
         break;
 
     case ngx_http_atls_reply_lost:
@@ -472,6 +474,20 @@ ngx_http_atls_store_done(ngx_http_atls_op_t *op, ngx_http_atls_reply_t *reply)
 }
 
 
+/* If nobody waits for it, and this machine shuts down, it is put out again. */
+
+static void
+ngx_http_atls_store_refused(ngx_http_atls_main_conf_t *amcf,
+    ngx_http_atls_session_t *session, ngx_http_atls_putting_t *putting)
+{
+    ngx_http_atls_session_put(amcf->zone, session, NULL);
+
+    if (putting == NULL) {
+        amcf->store->again();
+    }
+}
+
+
 /*
  * If another worker of this machine has taken the session in the meantime, it
  * is there again: if this machine shuts down, it has to be put out again.
@@ -485,7 +501,7 @@ ngx_http_atls_store_left(ngx_http_atls_stored_t *stored,
                                       reason, ngx_cycle->log)
         == NGX_DECLINED)
     {
-        stored->conf->store->took();
+        stored->conf->store->again();
     }
 }
 

@@ -21,7 +21,9 @@
 
 typedef struct ngx_http_atls_nodes_s  ngx_http_atls_nodes_t;
 
-typedef void (*ngx_http_atls_store_took_pt)(void);
+/* Called when a session is in the table that may have to be put out. */
+
+typedef void (*ngx_http_atls_store_again_pt)(void);
 
 
 /* A key of atls_store_key, and what is derived from it. */
@@ -50,7 +52,7 @@ struct ngx_http_atls_store_s {
     ngx_str_t                 address;         /* of atls_node, as text */
     u_char                    number[NGX_HTTP_ATLS_TAG_LEN];
 
-    ngx_http_atls_store_took_pt took;          /* a session was taken */
+    ngx_http_atls_store_again_pt  again;
     ngx_http_atls_nodes_t    *nodes;           /* the ones that this process
                                                   has found */
 

@@ -13,13 +13,20 @@
 #define NGX_HTTP_ATLS_WORKER_STEP  2000     /* milliseconds */
 
 
+typedef enum {
+    ngx_http_atls_leaving_none = 0,
+    ngx_http_atls_leaving_begun,            /* it is about to exit */
+    ngx_http_atls_leaving_done              /* it puts no more sessions out */
+} ngx_http_atls_leaving_e;
+
+
 typedef struct {
     ngx_atomic_t               id;          /* of the process; 0: none */
     ngx_atomic_t               beats;       /* the heartbeat */
     ngx_pid_t                  pid;
     uint32_t                   mailbox;     /* its serial number */
     ngx_uint_t                 locked;
-    ngx_uint_t                 leaving;     /* it is about to exit */
+    ngx_http_atls_leaving_e    leaving;
     ngx_atomic_uint_t          generation;  /* of its configuration */
     ngx_uint_t                 uses;        /* of shared sessions, at present */
 } ngx_http_atls_slot_t;
@@ -166,7 +173,7 @@ ngx_http_atls_worker_init_worker(ngx_cycle_t *cycle, uint32_t mailbox)
 
     slot->pid = ngx_pid;
     slot->mailbox = mailbox;
-    slot->leaving = 0;
+    slot->leaving = ngx_http_atls_leaving_none;
     ngx_memory_barrier();
     slot->generation = ngx_http_atls_generation;
 
@@ -246,7 +253,16 @@ ngx_http_atls_worker_use(ngx_int_t n)
 void
 ngx_http_atls_worker_leave(void)
 {
-    ngx_http_atls_slots->slots[ngx_http_atls_process.owner.slot].leaving = 1;
+    ngx_http_atls_slots->slots[ngx_http_atls_process.owner.slot].leaving =
+                                                   ngx_http_atls_leaving_begun;
+}
+
+
+void
+ngx_http_atls_worker_left(void)
+{
+    ngx_http_atls_slots->slots[ngx_http_atls_process.owner.slot].leaving =
+                                                    ngx_http_atls_leaving_done;
 }
 
 
@@ -289,11 +305,14 @@ ngx_http_atls_worker_last(void)
 ngx_uint_t
 ngx_http_atls_worker_newer(void)
 {
-    ngx_uint_t  n;
+    ngx_uint_t             n;
+    ngx_http_atls_slot_t  *slot;
 
     for (n = 0; n < ngx_http_atls_slots->nslots; n++) {
+        slot = &ngx_http_atls_slots->slots[n];
 
-        if (ngx_http_atls_slots->slots[n].generation > ngx_http_atls_generation
+        if (slot->generation > ngx_http_atls_generation
+            && slot->leaving != ngx_http_atls_leaving_done
             && ngx_http_atls_worker_exists(n))
         {
             return 1;

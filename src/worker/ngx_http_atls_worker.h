@@ -53,15 +53,26 @@ ngx_uint_t ngx_http_atls_worker_alive(ngx_http_atls_owner_t *owner);
 ngx_uint_t ngx_http_atls_worker_known(ngx_http_atls_owner_t *owner);
 
 /*
- * Tells the others that this process is about to exit.  The second function
- * tells whether it is the last one: NGX_OK: all others are about to exit, too;
- * NGX_AGAIN: some are not; NGX_DECLINED: there is a newer configuration, whose
- * processes are not.  The third one tells whether there are processes of newer
- * configurations, also if they are about to exit.
+ * Tells the others that this process is about to exit; and that it will not put
+ * out any more sessions that others leave in the table.
  */
 
 void ngx_http_atls_worker_leave(void);
+void ngx_http_atls_worker_left(void);
+
+/*
+ * Whether this process is the last one: NGX_OK: all others are about to exit,
+ * too; NGX_AGAIN: some are not; NGX_DECLINED: there is a newer configuration,
+ * whose processes are not.
+ */
+
 ngx_int_t ngx_http_atls_worker_last(void);
+
+/*
+ * Whether there are processes of newer configurations that look after the
+ * sessions in the table, also if they are about to exit.
+ */
+
 ngx_uint_t ngx_http_atls_worker_newer(void);
 
 /* Counts uses of shared sessions by this process: ngx_http_atls_shared.h. */
