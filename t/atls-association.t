@@ -13,6 +13,7 @@ use Test::More;
 
 use Test::Atls::Association;
 use Test::Atls::ConnectProxy;
+use Test::Atls::Lib;
 use Test::Atls::Preload;
 use Test::Atls::Site;
 
@@ -192,6 +193,15 @@ sub created {
     is($r->{code}, 2, 'a directory of everybody');
     like($r->{err}, qr/is writable by others/, 'the reason');
     ok(!-e "$new-dir/file", 'no file there');
+
+    my $command = join ' ', map { "'$_'" } Test::Atls::Lib->command_line(
+                                $t->command()->program(), @prepare, "$new-full",
+                                $url);
+    my $said = `trap '' XFSZ; ulimit -f 0; $command 2>&1`;
+
+    is($? >> 8, 23, 'a file that cannot be written');
+    like($said, qr/cannot write to "\Q$new-full\E": File too large/,
+         'the reason');
 }
 
 
@@ -210,6 +220,11 @@ sub used {
     is($said, "0 inner GET\n", 'no association: ATLS');
     like($r->{err}, qr/using ATLS, \Q$file has no association of $url\E/,
          'and -v');
+
+    my $missing = $t->path('missing');
+    is(atls('--direct', '--association', $missing, $url), "0 inner GET\n",
+       'no file: ATLS');
+    ok(!-e $missing, 'and none is created');
 
     once();
     ($r, $said) = atls(@with, '-vi', "$url/moved", '-L');

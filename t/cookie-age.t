@@ -256,7 +256,14 @@ sub in_time {
 
         $n++;
         $late++ if $now > $c->{until} && $now - $last < $SHORT - 1;
-        $bad++ if $c->get('/')->status() != 200;
+
+        my $r = $c->get('/');
+
+        if (!$r || $r->status() != 200) {
+            $bad++ if time - $last < $SHORT - 1;
+            last;
+        }
+
         $last = $now;
     }
 

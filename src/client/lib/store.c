@@ -44,6 +44,7 @@ typedef struct {
     int              dir;                   /* -1: a store in memory */
     char            *name;                  /* file name */
     char            *text;                  /* NULL: empty */
+    int              error;                 /* of the last change */
 } atls_sessions_t;
 
 
@@ -65,7 +66,7 @@ static char *atls_store_load(atls_sessions_t *sessions, size_t room, int *fd);
 static int atls_store_lock_again(const atls_sessions_t *sessions);
 static void atls_store_read(int fd, char *text, size_t size);
 static void atls_store_save(atls_sessions_t *sessions, char *text, int fd);
-static void atls_store_write(int fd, const char *text);
+static int atls_store_write(int fd, const char *text);
 static void atls_store_clear(char *text);
 static void atls_store_drop(const atls_sessions_t *sessions, char *text,
     const char *key);
@@ -227,6 +228,15 @@ atls_store_close(atls_store_t *store)
         free(sessions);
         errno = saved;
     }
+}
+
+
+int
+atls_store_error(const atls_store_t *store)
+{
+    const atls_sessions_t  *sessions = store->data;
+
+    return sessions->error;
 }
 
 
@@ -492,6 +502,8 @@ atls_store_load(atls_sessions_t *sessions, size_t room, int *fd)
 
 failed:
 
+    sessions->error = errno;
+
     if (*fd != -1) {
         close(*fd);
     }
@@ -551,7 +563,7 @@ atls_store_save(atls_sessions_t *sessions, char *text, int fd)
         sessions->text = text;
 
     } else {
-        atls_store_write(fd, text);
+        sessions->error = atls_store_write(fd, text);
         atls_store_clear(text);
         close(fd);
     }
@@ -562,17 +574,26 @@ atls_store_save(atls_sessions_t *sessions, char *text, int fd)
 
 /* On error, the file is truncated: a partial session must not remain. */
 
-static void
+static int
 atls_store_write(int fd, const char *text)
 {
-    size_t  n;
+    int      error;
+    size_t   n;
+    ssize_t  written;
 
     n = strlen(text);
 
-    if (pwrite(fd, text, n, 0) != (ssize_t) n || ftruncate(fd, (off_t) n) == -1)
-    {
-        (void) !ftruncate(fd, 0);
+    written = pwrite(fd, text, n, 0);
+
+    if (written == (ssize_t) n && ftruncate(fd, (off_t) n) == 0) {
+        return 0;
     }
+
+    error = written != -1 && written < (ssize_t) n ? ENOSPC : errno;
+
+    (void) !ftruncate(fd, 0);
+
+    return error;
 }
 
 

@@ -26,5 +26,9 @@ atls_store_t *atls_store_memory(void);
 
 void atls_store_close(atls_store_t *store);
 
+/* The errno of the last change, if it was not saved in the file, or 0. */
+
+int atls_store_error(const atls_store_t *store);
+
 
 #endif /* ATLS_CLIENT_STORE_H_INCLUDED */

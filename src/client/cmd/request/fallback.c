@@ -7,8 +7,10 @@
  */
 
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/ssl.h>
 
@@ -79,11 +81,22 @@ static int cmd_https_debug(CURL *curl, curl_infotype type, char *text,
     size_t n, void *data);
 
 
+/* A file that does not exist is not created: there is nothing to write. */
+
 int
 cmd_fallback_init(cmd_fallback_t *fallback, const cmd_options_t *options)
 {
-    return options->association
-           ? cmd_client_store(&fallback->store, options->association) : CMD_OK;
+    const char  *path = options->association;
+
+    if (path == NULL) {
+        return CMD_OK;
+    }
+
+    if (access(path, F_OK) == -1 && errno == ENOENT) {
+        path = NULL;
+    }
+
+    return cmd_client_store(&fallback->store, path);
 }
 
 

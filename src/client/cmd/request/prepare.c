@@ -88,7 +88,7 @@ cmd_prepare(int argc, char **argv)
 static int
 cmd_prepare_run(cmd_prepare_t *prepare)
 {
-    int                   code;
+    int                   code, error;
     const cmd_options_t  *options = &prepare->options;
 
     code = cmd_url_parse(&prepare->url, options->urls.items[0], NULL, options);
@@ -117,6 +117,13 @@ cmd_prepare_run(cmd_prepare_t *prepare)
     if (prepare->store) {
         cmd_association_put(prepare->store, prepare->url.origin,
                             &prepare->association);
+
+        error = atls_store_error(prepare->store);
+
+        if (error) {
+            return cmd_fail(CMD_WRITE, "cannot write to \"%s\": %s",
+                            options->association, strerror(error));
+        }
 
     } else {
         cmd_prepare_print(&prepare->association);
