@@ -5,7 +5,7 @@
 
 /*
  * Decides whether a session is kept, closed or dropped at the end of its POST;
- * for the actions, see ngx_http_atls_finish.
+ * for the actions, see ngx_http_atls_finish_session.
  */
 
 

@@ -3,7 +3,7 @@
  * Copyright (C) The ngx_http_atls_module authors
  */
 
-/* The end of a POST and the actions on its session. */
+/* The end of a POST. */
 
 
 #ifndef _NGX_HTTP_ATLS_FINISH_H_INCLUDED_
@@ -30,14 +30,6 @@ ngx_int_t ngx_http_atls_finish_begin(ngx_http_atls_post_t *post);
  */
 
 void ngx_http_atls_finish_error(ngx_http_atls_post_t *post, ngx_int_t status);
-
-/*
- * Puts the session back, and parks the inner connection, if any.  NGX_ERROR,
- * logged: no room in the zone; the POST must be ended.  NGX_AGAIN: the session
- * is being put into the store.
- */
-
-ngx_int_t ngx_http_atls_finish_keep(ngx_http_atls_post_t *post);
 
 /* Called when the request ends, at any stage of the POST except for polls. */
 

@@ -15,6 +15,7 @@
 #include "ngx_http_atls_stream.h"
 #include "ngx_http_atls_inner.h"
 #include "ngx_http_atls_finish.h"
+#include "ngx_http_atls_finish_session.h"
 #include "ngx_http_atls_open.h"
 #include "ngx_http_atls_poll.h"
 #include "ngx_http_atls_retry.h"
