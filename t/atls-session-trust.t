@@ -56,6 +56,7 @@ my $r;
 
 subtest('what is trusted' => \&trust);
 subtest('who the client is' => \&identity);
+subtest('the pre-shared key' => \&pre_shared_key);
 subtest('the time of the full handshake' => \&lifetime);
 subtest('files of others' => \&owners);
 subtest('links' => \&links);
@@ -138,6 +139,33 @@ sub identity {
         is(get(@args), '0 r', 'resumed');
         like($r->{out}, qr/CN=$name$/m, 'of this one');
     }
+}
+
+
+# The module has no tickets for such sessions, other servers have.
+
+sub pre_shared_key {
+    my $server = $atls->lib()->compile('flood_server');
+    my $port = $t->port(1);
+
+    $t->run_daemon(sub {
+        exec $server, $port, $t->path('localhost.crt'),
+             $t->path('localhost.key'), $t->path('posts')
+             or die "$server: $!\n";
+    }, port => $port);
+
+    unlink $file;
+
+    my $known = sub {
+        $r = $atls->run('--via', "http://127.0.0.1:$port/nothing", @file, '-v',
+                        '--psk', "device:$_[0]", 'https://localhost/');
+        return "$r->{code} " . join ' ', $r->{err} =~ /(resumed|pre-shared)/;
+    };
+
+    is($known->('ab' x 16), '0 pre-shared', 'a new session')
+        or diag($r->{err});
+    is($known->('ab' x 16), '0 resumed', 'resumed') or diag($r->{err});
+    is($known->('cd' x 16), '35 ', 'not with another key of this name');
 }
 
 

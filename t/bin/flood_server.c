@@ -111,6 +111,23 @@ nothing(SSL *s)
 }
 
 
+/* Also called for the tickets of sessions with this key. */
+
+static unsigned
+psk(SSL *s, const char *identity, unsigned char *key, unsigned size)
+{
+    (void) s;
+
+    if (size < 16 || strcmp(identity, "device") != 0) {
+        return 0;
+    }
+
+    memset(key, 0xab, 16);
+
+    return 16;
+}
+
+
 static const kind_t  kinds[] = {
     { "nothing",           TLS1_3_VERSION, nothing },
     { "updates",           TLS1_3_VERSION, updates },
@@ -293,6 +310,12 @@ main(int argc, char **argv)
     {
         return die(argv[0]);
     }
+
+    /* OpenSSL uses such keys with SHA-256 */
+
+    SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256");
+    SSL_CTX_set_psk_server_callback(ctx, psk);
+    SSL_CTX_set_session_id_context(ctx, (const unsigned char *) "flood", 5);
 
     log_file = fopen(argv[4], "a");
 

@@ -360,7 +360,7 @@ atls_resume_is_valid(const atls_resume_t *resume)
     made = atls_resume_time(resume->session);
 
     return SSL_SESSION_is_resumable(resume->session)
-           && now >= made && made >= resume->began
+           && now >= made && made >= resume->began && resume->began >= 0
            && now - made < (time_t) SSL_SESSION_get_timeout(resume->session)
            && now - resume->began < ATLS_RESUME_LIMIT;
 }
