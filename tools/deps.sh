@@ -60,10 +60,10 @@ else
     test+=( mitmproxy )
 fi
 
-# another client of CoAP, not in Debian 12
+# another client of CoAP, and one of HTTP/3, not in Debian 12
 
 if ! grep -qs '^VERSION_CODENAME=bookworm$' /etc/os-release; then
-    test+=( python3-aiocoap )
+    test+=( python3-aiocoap python3-aioquic )
 fi
 
 # newer versions of nginx-dev use dpkg-dev for flags, but do not depend on it

@@ -31,6 +31,7 @@ static ngx_uint_t ngx_http_atls_post_closed(ngx_http_request_t *r);
 static void ngx_http_atls_post_gone(ngx_http_atls_post_t *post);
 static ngx_uint_t ngx_http_atls_post_half_closed(ngx_http_request_t *r);
 static void ngx_http_atls_post_write(ngx_http_request_t *r);
+static void ngx_http_atls_post_stopped(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_event(ngx_event_t *ev);
 static void ngx_http_atls_post_park(ngx_http_atls_post_t *post);
 static void ngx_http_atls_post_poll(ngx_http_atls_post_t *post);
@@ -362,6 +363,11 @@ ngx_http_atls_post_write(ngx_http_request_t *r)
                    (int) post->answer.started);
 
     if (!post->answer.started) {
+
+        if (wev->error && !post->answer.gone) {
+            ngx_http_atls_post_stopped(post);
+        }
+
         return;
     }
 
@@ -389,6 +395,39 @@ ngx_http_atls_post_write(ngx_http_request_t *r)
     }
 
     ngx_http_atls_post_send(post);
+}
+
+
+/*
+ * HTTP/3: the client does not want the response (RFC 9114, section 4.1.1), and
+ * may send nothing else.  Later, sending fails.
+ */
+
+static void
+ngx_http_atls_post_stopped(ngx_http_atls_post_t *post)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = post->request;
+    c = r->connection;
+
+    if (post->stage == ngx_http_atls_post_polls) {
+        ngx_http_atls_poll_leave(post);
+        ngx_http_atls_finish(post);
+        return;
+    }
+
+    if (ngx_http_atls_post_goes_on(post)) {
+        ngx_http_atls_post_gone(post);
+        return;
+    }
+
+    c->error = 1;
+
+    ngx_log_error(NGX_LOG_INFO, c->log, 0, "client cancelled the request");
+
+    ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
 }
 
 
