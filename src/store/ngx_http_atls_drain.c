@@ -228,18 +228,29 @@ ngx_http_atls_drain_timer(ngx_event_t *ev)
         return;
     }
 
+    ngx_http_atls_worker_leave();
     ngx_http_atls_drain_tell(drain);
 
     if (idle == 0 && own == 0) {
 
-        /* another process puts its sessions out, and tells others until then */
+        /* an older process may have left a session to this one until now */
 
-        if (busy == 0) {
-            ngx_http_atls_node_gone(drain->conf);
+        ngx_http_atls_worker_left();
+        ngx_http_atls_portable_count(drain->conf->zone, &idle, &own, &busy);
+
+        if (idle == 0) {
+
+            /* others put their sessions out, and tell others until then */
+
+            if (busy == 0) {
+                ngx_http_atls_node_gone(drain->conf);
+            }
+
+            ngx_http_atls_drain_done(drain);
+            return;
         }
 
-        ngx_http_atls_drain_done(drain);
-        return;
+        ngx_http_atls_worker_leave();
     }
 
     /* a session that the store refuses is idle again */
@@ -270,6 +281,10 @@ ngx_http_atls_drain_timer(ngx_event_t *ev)
 static void
 ngx_http_atls_drain_watch(ngx_http_atls_drain_t *drain)
 {
+    /* sessions must not be left to a process that may exit at any time */
+
+    ngx_http_atls_worker_left();
+
     drain->timer.cancelable = 1;
 
     ngx_add_timer(&drain->timer, NGX_HTTP_ATLS_DRAIN_WATCH);

@@ -280,6 +280,10 @@ ngx_http_atls_store_open(ngx_http_atls_stored_t *stored, ngx_str_t *data,
         return ngx_http_atls_taken_gone;
     }
 
+    /* before the session is in the table: other processes look for these */
+
+    stored->conf->store->again();
+
     rc = ngx_http_atls_portable_read(stored->conf->zone, stored->id, data, n,
                                      ngx_cycle->log);
 
@@ -292,8 +296,6 @@ ngx_http_atls_store_open(ngx_http_atls_stored_t *stored, ngx_str_t *data,
     }
 
     ngx_http_atls_count(store[ngx_http_atls_store_took]);
-
-    stored->conf->store->again();
 
     return ngx_http_atls_taken_here;
 }
@@ -480,11 +482,11 @@ static void
 ngx_http_atls_store_refused(ngx_http_atls_main_conf_t *amcf,
     ngx_http_atls_session_t *session, ngx_http_atls_putting_t *putting)
 {
-    ngx_http_atls_session_put(amcf->zone, session, NULL);
-
     if (putting == NULL) {
         amcf->store->again();
     }
+
+    ngx_http_atls_session_put(amcf->zone, session, NULL);
 }
 
 

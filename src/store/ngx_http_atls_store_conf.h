@@ -21,7 +21,7 @@
 
 typedef struct ngx_http_atls_nodes_s  ngx_http_atls_nodes_t;
 
-/* Called when a session is in the table that may have to be put out. */
+/* Called before a session is in the table that may have to be put out. */
 
 typedef void (*ngx_http_atls_store_again_pt)(void);
 

@@ -261,8 +261,15 @@ ngx_http_atls_worker_leave(void)
 void
 ngx_http_atls_worker_left(void)
 {
-    ngx_http_atls_slots->slots[ngx_http_atls_process.owner.slot].leaving =
-                                                    ngx_http_atls_leaving_done;
+    ngx_http_atls_slot_t  *slot;
+
+    slot = &ngx_http_atls_slots->slots[ngx_http_atls_process.owner.slot];
+
+    if (slot->leaving) {
+        slot->leaving = ngx_http_atls_leaving_done;
+    }
+
+    ngx_memory_barrier();
 }
 
 

@@ -53,8 +53,8 @@ ngx_uint_t ngx_http_atls_worker_alive(ngx_http_atls_owner_t *owner);
 ngx_uint_t ngx_http_atls_worker_known(ngx_http_atls_owner_t *owner);
 
 /*
- * Tells the others that this process is about to exit; and that it will not put
- * out any more sessions that others leave in the table.
+ * Tells the others that this process is about to exit; and, if so, that it does
+ * not put out any more sessions that others leave in the table.
  */
 
 void ngx_http_atls_worker_leave(void);
