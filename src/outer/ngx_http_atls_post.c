@@ -127,6 +127,14 @@ ngx_http_atls_post_start(ngx_http_request_t *r)
         ngx_http_atls_body_ended(r);
     }
 
+    if (r->connection->write->error && ngx_http_atls_is_quic(r)) {
+
+        /* the event was before */
+
+        ngx_http_atls_post_stopped(post);
+        return;
+    }
+
     ngx_http_atls_post_run(post);
 }
 

@@ -10,8 +10,7 @@ request opens another one.  URIs of the proxy itself:
     /-/rebind       continues with another UDP port, as behind a NAT
     /-/migrate      the same, with another connection ID
     /-/close        closes the QUIC connection
-    /-/stop         sends STOP_SENDING, and nothing else, for all responses;
-                    the clients are kept
+    /-/stop         sends STOP_SENDING, and nothing else, for all responses
 """
 
 import asyncio
