@@ -141,7 +141,7 @@ cmd_prepare_run(cmd_prepare_t *prepare)
 
 /*
  * An existing file is checked before the request.  A new one is created after
- * it, so that a failure leaves no empty file behind.
+ * it, so that a request that fails leaves no empty file behind.
  */
 
 static int
