@@ -129,7 +129,7 @@ ngx_http_atls_post_start(ngx_http_request_t *r)
 
     if (r->connection->write->error && ngx_http_atls_is_quic(r)) {
 
-        /* the event was before */
+        /* the write event was ignored until now, and there is no other one */
 
         ngx_http_atls_post_stopped(post);
         return;

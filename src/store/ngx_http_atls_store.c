@@ -476,7 +476,10 @@ ngx_http_atls_store_done(ngx_http_atls_op_t *op, ngx_http_atls_reply_t *reply)
 }
 
 
-/* If nobody waits for it, and this machine shuts down, it is put out again. */
+/*
+ * If nobody waits for it, and this machine shuts down, it is put out again.
+ * Otherwise, the caller does this.
+ */
 
 static void
 ngx_http_atls_store_refused(ngx_http_atls_main_conf_t *amcf,
